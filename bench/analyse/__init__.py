@@ -1,0 +1,1 @@
+"""Records to conclusions: summaries, data frames, comparisons."""

@@ -1,0 +1,60 @@
+"""Summaries as a pandas DataFrame: one row a cell and metric."""
+
+from typing import TYPE_CHECKING
+
+from bench.analyse.summary import RunSummary
+from bench.record import metrics
+
+if TYPE_CHECKING:
+    import pandas
+
+COLUMNS = (
+    "run",
+    "profile",
+    "cell",
+    "fingerprint",
+    "model",
+    "method",
+    "batch",
+    "seed",
+    "status",
+    "metric",
+    "unit",
+    "scope",
+    "kind",
+    "lower",
+    "estimate",
+    "upper",
+    "basis",
+)
+
+
+def estimates_frame(summary: RunSummary) -> "pandas.DataFrame":
+    """Every estimate of a run; `lower` and `upper` are empty where there is no interval."""
+    import pandas
+
+    rows = [
+        (
+            summary.run.id,
+            cell.planned.profile,
+            cell.id,
+            cell.planned.cell.fingerprint,
+            cell.planned.cell.model,
+            cell.planned.cell.method,
+            cell.planned.cell.batch,
+            cell.planned.cell.seed,
+            cell.status,
+            name,
+            metrics.BY_NAME[name].unit,
+            metrics.BY_NAME[name].scope,
+            metrics.BY_NAME[name].kind,
+            found.lower,
+            found.estimate,
+            found.upper,
+            found.basis,
+        )
+        for cell in summary.cells
+        for name, found in cell.estimates.items()
+        if name in metrics.BY_NAME
+    ]
+    return pandas.DataFrame.from_records(rows, columns=list(COLUMNS))

@@ -1,0 +1,181 @@
+"""A run's records, cell by cell, as estimates with intervals."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.record import metrics
+from bench.record.model import Record, Run, RunCell
+from bench.record.store import Store
+from bench.stats import Estimate, estimate
+from bench.suite.passes import rounds_of
+
+STATUS_ORDER = ("oom", "timeout", "failed", "skipped", "ok")
+DISTURBED_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class CellSummary:
+    """What a run knows of one cell; `unavailable` has the reason of every missing metric."""
+
+    id: str
+    planned: RunCell
+    status: str
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+    estimates: Mapping[str, Estimate]
+    samples: Mapping[str, tuple[tuple[float, ...], ...]]
+    unavailable: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """The summary as plain values, without raw samples."""
+        return {
+            "cell": self.planned.cell.id,
+            "fingerprint": self.planned.cell.fingerprint,
+            "profile": self.planned.profile,
+            "status": self.status,
+            "problems": list(self.problems),
+            "notes": list(self.notes),
+            "metrics": {
+                name: {
+                    "estimate": found.estimate,
+                    "lower": found.lower,
+                    "upper": found.upper,
+                    "basis": found.basis,
+                    "unit": metrics.BY_NAME[name].unit,
+                    "scope": metrics.BY_NAME[name].scope,
+                }
+                for name, found in self.estimates.items()
+            },
+            "unavailable": dict(self.unavailable),
+        }
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run and all its cells."""
+
+    run: Run
+    cells: tuple[CellSummary, ...]
+
+    @property
+    def statuses(self) -> dict[str, int]:
+        """How many cells there are of each status that occurs."""
+        return dict(Counter(cell.status for cell in self.cells))
+
+    def to_json(self) -> dict[str, Any]:
+        """The run as plain values, without raw samples."""
+        return {
+            "run": self.run.id,
+            "suite": self.run.suite,
+            "profile": self.run.profile,
+            "finished": self.run.finished,
+            "cells": [cell.to_json() for cell in self.cells],
+        }
+
+
+def summarise(store: Store, run: Run) -> RunSummary:
+    """Every planned, skipped and pending cell of the run."""
+    by_cell: dict[str, list[Record]] = {}
+    for record in store.records(run.id):
+        by_cell.setdefault(record.key.cell, []).append(record)
+    cells = (
+        _measured(run, item, by_cell.get(item.cell.id, []))
+        if item.state == "planned"
+        else _unmeasured(run, item)
+        for item in store.cells(run.id)
+    )
+    return RunSummary(run, tuple(cells))
+
+
+def _unmeasured(run: Run, item: RunCell) -> CellSummary:
+    """A cell that was skipped, or waits for another board."""
+    elsewhere = "" if item.profile == run.profile else f" on {item.profile}"
+    return CellSummary(
+        id=f"{item.cell.id}{elsewhere}",
+        planned=item,
+        status=item.state,
+        problems=(item.reason,),
+        notes=(),
+        estimates={},
+        samples={},
+        unavailable=dict.fromkeys(metrics.BY_NAME, item.reason),
+    )
+
+
+def _measured(run: Run, item: RunCell, records: Sequence[Record]) -> CellSummary:
+    rounds: dict[str, list[tuple[float, ...]]] = {}
+    launches: dict[str, set[str]] = {}
+    for record in records:
+        for name, value in record.metrics.items():
+            rounds.setdefault(name, []).append(tuple(record.samples.get(name, [value])))
+            launches.setdefault(name, set()).add(record.launch)
+    unlike = {name for name, kinds in launches.items() if len(kinds) > 1}
+    alike = {name: tuple(found) for name, found in rounds.items() if name not in unlike}
+    to_come = _processes(run) - len(records)
+    found = {record.status for record in records}
+    worst = next((status for status in STATUS_ORDER if status in found), "ok")
+    waiting = [f"{to_come} of {_processes(run)} measurements are still to come"] if to_come else []
+    return CellSummary(
+        id=item.cell.id,
+        planned=item,
+        status="unfinished" if worst == "ok" and to_come else worst,
+        problems=(*(f"{_where(r)}: {r.reason}" for r in records if r.status != "ok"), *waiting),
+        notes=tuple(f"{_where(record)}: {note}" for record in records for note in _notes(record)),
+        estimates={name: _estimate(name, samples) for name, samples in alike.items()},
+        samples=alike,
+        unavailable={
+            name: _why(run, name, records, unlike) for name in metrics.BY_NAME if name not in alike
+        },
+    )
+
+
+def _processes(run: Run) -> int:
+    """How many records a cell of the run has when it is done."""
+    return sum(rounds_of(name, run.settings["rounds"]) for name in run.settings["measure"])
+
+
+def _where(record: Record) -> str:
+    return f"{record.key.pass_name}, round {record.key.round}"
+
+
+def _why(run: Run, name: str, records: Sequence[Record], unlike: set[str]) -> str:
+    """Why a metric has no estimate."""
+    if name in unlike:
+        return "forked and spawned processes are never put together"
+    pass_name = metrics.BY_NAME[name].pass_name
+    if pass_name not in run.settings["measure"]:
+        return f"the suite does not ask for the {pass_name} pass"
+    mine = [record for record in records if record.key.pass_name == pass_name]
+    reasons = [record.unavailable[name] for record in mine if name in record.unavailable]
+    failures = [f"{_where(r)}: {r.status}: {r.reason}" for r in mine if r.status != "ok"]
+    return "; ".join([*reasons, *failures]) or f"the {pass_name} pass has not run yet"
+
+
+def _estimate(name: str, rounds: Sequence[Sequence[float]]) -> Estimate:
+    found = estimate(rounds)
+    exact = name in metrics.BY_NAME and metrics.BY_NAME[name].kind == "exact"
+    if exact and len({value for samples in rounds for value in samples}) == 1:
+        return Estimate(found.estimate, found.estimate, found.estimate, "exact")
+    return found
+
+
+def _notes(record: Record) -> list[str]:
+    """What a reader must know before trusting the record's figures."""
+    details = record.details
+    notes = list(details.get("notes", []))
+    share = details.get("foreign_cpu_share")
+    if share is not None and share > DISTURBED_SHARE:
+        notes.append(f"disturbed: other processes took {share:.0%} of a core during the samples")
+    precision = details.get("precision")
+    if precision and precision["reached"] is None:
+        notes.append(f"too few samples for an interval: {precision['ended_by']} ended them")
+    elif precision and precision["reached"] > precision["asked"]:
+        notes.append(
+            f"the median is known to ±{precision['reached']:.1%}, not ±{precision['asked']:.1%}: "
+            f"{precision['ended_by']} ended the samples"
+        )
+    if details.get("swap_bytes"):
+        notes.append(f"{details['swap_bytes']} bytes lay in swap: the peak is too low")
+    return notes

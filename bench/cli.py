@@ -1,0 +1,423 @@
+"""The command `bench`: each verb parses, calls, prints."""
+
+import json
+import os
+import shlex
+import signal
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+
+import typer
+
+import bench
+from bench.errors import BadInput, BenchError, ExitCode
+
+if TYPE_CHECKING:
+    from bench.analyse.summary import RunSummary
+    from bench.run.session import Request
+
+app = typer.Typer(
+    name="bench",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+list_app = typer.Typer(no_args_is_help=True)
+app.add_typer(list_app, name="list", help="List the names that suites can use.")
+
+SuiteName = Annotated[str, typer.Argument(help="A suite's name, or the path of its YAML file.")]
+SuitesFolder = Annotated[
+    Path | None, typer.Option("--suites", help="A folder of suites to look in first.")
+]
+Hardware = Annotated[
+    str | None, typer.Option("--hardware", help="The hardware profile, instead of recognising it.")
+]
+Filters = Annotated[
+    list[str] | None,
+    typer.Option("--filter", help="Only cells whose id matches: a glob, or a word in the id."),
+]
+RunName = Annotated[
+    str | None,
+    typer.Argument(
+        help="A suite (its latest run), a run's id, or STORE@RUN (default: the latest run)."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Benchmark and profile the training of neural networks on small devices."""
+    del debug  # `main` takes it from anywhere in the line
+    if version:
+        print(f"bench {bench.__version__}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command()
+def run(
+    suite: SuiteName,
+    suites: SuitesFolder = None,
+    hardware: Hardware = None,
+    filters: Filters = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where results go (default: bench-out/SUITE).")
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start anew instead of going on with an unfinished run.")
+    ] = False,
+    retry: Annotated[
+        Literal["failed"] | None,
+        typer.Option(help="Repeat what failed, timed out or ran out of memory in the last run."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Measure a suite on this machine and draw its report."""
+    from dataclasses import replace
+
+    from bench.analyse.summary import summarise
+    from bench.record.store import OUT
+    from bench.report import text
+    from bench.report.page import write_report
+    from bench.run.progress import for_terminal
+    from bench.run.session import NOT_OK, open_session
+
+    if fresh and retry:
+        raise BadInput(
+            "--fresh starts anew, --retry repeats part of the last run: give one of them"
+        )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    request = replace(
+        _request(suite, suites, hardware, filters),
+        fresh=fresh,
+        retry=NOT_OK if retry else frozenset(),
+    )
+    folder = out or OUT / request.suite.name
+    progress = for_terminal(quiet=quiet)
+    try:
+        with open_session(request, folder, progress) as session:
+            session.perform_all(progress)
+            summary = summarise(session.store, session.store.run(session.run.id))
+    finally:
+        progress.close()
+    page = folder / "report.html"
+    write_report(summary, page)
+    if as_json:
+        _print_json({**summary.to_json(), "report": str(page)})
+    else:
+        text.console().print(text.run_table(summary))
+        print("\n".join([*text.run_notes(summary), f"report: {page}"]))
+    return _run_exit_code(summary)
+
+
+@app.command()
+def plan(
+    suite: SuiteName,
+    suites: SuitesFolder = None,
+    hardware: Annotated[
+        str | None, typer.Option("--hardware", help="Plan for this profile, even if elsewhere.")
+    ] = None,
+    filters: Filters = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a suite's cells, what is skipped or pending, and what is known beforehand."""
+    from bench.analyse.locate import store_paths
+    from bench.hardware.probe import probe
+    from bench.hardware.profile import load_profile, recognise
+    from bench.hardware.state import allowed_cpus
+    from bench.record.store import Store
+    from bench.report import text
+    from bench.run.outline import outline
+    from bench.suite.load import load_suite
+    from bench.suite.plan import plan as expand
+
+    loaded = load_suite(suite, suites)
+    machine = probe()
+    profile = load_profile(hardware) if hardware else recognise(machine)
+    cells = expand(loaded, profile.name, filters or ())
+    threads = profile.threads_on(machine, len(allowed_cpus()))
+    known: dict[tuple[str, str], float] = {}
+    for path in store_paths():
+        with Store.open(path) as store:
+            known |= store.seconds_by_fingerprint({**machine.to_json(), "threads": threads})
+    outlined = outline(loaded, cells, threads, known)
+    if as_json:
+        _print_json(
+            {
+                "suite": loaded.name,
+                "profile": profile.name,
+                "cells": [item.to_json() for item in outlined],
+            }
+        )
+    else:
+        text.console().print(text.plan_table(outlined))
+        print(text.plan_total(outlined))
+
+
+@app.command()
+def report(
+    run_name: RunName = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="The file (default: report.html beside the store)."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw a run's results as one HTML file."""
+    from bench.analyse.locate import find_run
+    from bench.analyse.summary import summarise
+    from bench.record.store import Store
+    from bench.report.page import write_report
+
+    path, run_id = find_run(run_name)
+    with Store.open(path) as store:
+        summary = summarise(store, store.run(run_id))
+        latest = store.runs()[-1].id
+    # an older run's report does not take the place of the latest one's
+    name = "report.html" if run_id == latest else f"report-{run_id}.html"
+    page = out or path.parent / name
+    write_report(summary, page)
+    if as_json:
+        _print_json({**summary.to_json(), "report": str(page)})
+    else:
+        print(f"report: {page}")
+
+
+@app.command()
+def compare(
+    base: Annotated[str, typer.Argument(help="A run: a suite (its latest), an id, or STORE@RUN.")],
+    new: Annotated[str, typer.Argument(help="The run that is judged against it.")],
+    as_json: AsJson = False,
+) -> int:
+    """Compare the exact metrics of two runs; exit code 4 where one got worse."""
+    from bench.analyse.compare import compare as compare_runs
+    from bench.analyse.locate import find_run
+    from bench.analyse.summary import summarise
+    from bench.record.store import Store
+    from bench.report.text import comparison_lines
+
+    summaries = []
+    for reference in (base, new):
+        path, run_id = find_run(reference)
+        with Store.open(path) as store:
+            summaries.append(summarise(store, store.run(run_id)))
+    comparison = compare_runs(*summaries)
+    if as_json:
+        _print_json(comparison.to_json())
+    else:
+        print("\n".join(comparison_lines(comparison)))
+    for summary in summaries:
+        if summary.run.finished is None:
+            print(f"bench: {summary.run.id} is unfinished", file=sys.stderr)
+    return comparison.exit_code
+
+
+@list_app.command("suites")
+def list_suites(suites: SuitesFolder = None, as_json: AsJson = False) -> None:
+    """The suites that can be run by name."""
+    from bench.declare.folders import declared
+    from bench.suite.load import load_suite
+
+    rows = []
+    for name, path in declared("suites", suites).items():
+        try:
+            title = load_suite(str(path)).title
+        except BenchError as error:
+            title = f"cannot be read: {error.lines[0]}"
+        rows.append({"name": name, "title": title, "path": str(path)})
+    _print_rows(rows, as_json)
+
+
+@list_app.command("methods")
+def list_methods(as_json: AsJson = False) -> None:
+    """The training methods and their options."""
+    from bench.specs import registry
+
+    _print_rows([_spec_row(spec) for spec in registry.methods().values()], as_json)
+
+
+@list_app.command("models")
+def list_models(as_json: AsJson = False) -> None:
+    """The models and their options."""
+    from bench.specs import registry
+
+    _print_rows([_spec_row(spec) for spec in registry.models().values()], as_json)
+
+
+@list_app.command("hardware")
+def list_hardware(as_json: AsJson = False) -> None:
+    """The hardware profiles; the one that this machine is has a mark."""
+    from bench.hardware.probe import probe
+    from bench.hardware.profile import Recognise, profiles, recognise
+
+    machine = probe()
+    here = recognise(machine).name
+    rows = [
+        {"name": p.name, "this machine": p.name == here, "title": p.title, "path": str(p.path)}
+        for p in profiles().values()
+    ]
+    _print_rows(rows, as_json)
+    if not as_json:
+        facts = ", ".join(f"{key} {getattr(machine, key)!r}" for key in Recognise.model_fields)
+        print(f"profiles recognise this machine by: {facts}")
+
+
+@list_app.command("runs")
+def list_runs(as_json: AsJson = False) -> None:
+    """The runs below `bench-out`, the oldest first."""
+    from bench.analyse.locate import store_paths
+    from bench.record.store import Store
+
+    rows = []
+    for path in store_paths():
+        with Store.open(path) as store:
+            rows += [
+                {
+                    "run": run.id,
+                    "profile": run.profile,
+                    "started": run.created,
+                    "finished": run.finished or "",
+                    "store": str(path),
+                }
+                for run in store.runs()
+            ]
+    _print_rows(sorted(rows, key=lambda row: row["started"]), as_json)
+
+
+@list_app.command("metrics")
+def list_metrics(as_json: AsJson = False) -> None:
+    """What is measured: units, direction, exact or noisy, scope."""
+    from bench.record import metrics
+
+    rows = [metric.to_json() for metric in metrics.ALL]
+    if not as_json:
+        shown = ("name", "kind", "scope", "title")
+        rows = [{name: row[name] for name in shown} for row in rows]
+    _print_rows(rows, as_json)
+
+
+def main() -> NoReturn:
+    """Run the command; every way to end is an exit code, and none shows a traceback unasked."""
+    debug = "--debug" in sys.argv
+    arguments = [word for word in sys.argv[1:] if word != "--debug"]
+    try:
+        code = _invoke(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # the reader of our output is gone: leave without Python's complaint at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = ExitCode.OK
+    except KeyboardInterrupt:
+        print("bench: interrupted", file=sys.stderr)
+        code = ExitCode.INTERRUPTED
+    except BenchError as error:
+        if debug:
+            traceback.print_exc()
+        for line in error.lines:
+            print(f"bench: {line}", file=sys.stderr)
+        code = error.exit_code
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        print(f"bench: internal error: {_summary(error)}{_saved_details()}", file=sys.stderr)
+        code = ExitCode.BUG
+    sys.exit(int(code))
+
+
+def _invoke(arguments: list[str]) -> int:
+    try:
+        return int(app(arguments, standalone_mode=False) or 0)
+    except typer.TyperException as error:
+        say = getattr(error, "format_message", None)
+        message = " ".join((say() if say is not None else str(error)).split())
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "bench"
+        said = f"{message} (see" if message else "a command is missing (see"
+        print(f"bench: {said} `{command} --help`)", file=sys.stderr)
+        return ExitCode.BAD_INPUT
+
+
+def _summary(error: Exception) -> str:
+    first = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first}".rstrip(": ")
+
+
+def _saved_details() -> str:
+    """Save the traceback and say where; empty where nothing can be saved."""
+    text = f"{shlex.join(sys.argv)}\nbench {bench.__version__}, Python {sys.version}\n\n"
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="bench-error-", suffix=".txt", delete=False
+        ) as file:
+            file.write(text + traceback.format_exc())
+    except OSError:
+        return "; run again with --debug for details"
+    return f"; details are in {file.name}"
+
+
+def _request(
+    suite: str, suites: Path | None, hardware: str | None, filters: list[str] | None
+) -> "Request":
+    from bench.hardware.probe import probe
+    from bench.hardware.profile import recognise
+    from bench.run.commit import current_commit
+    from bench.run.session import Request
+    from bench.suite.load import load_suite
+    from bench.suite.plan import plan as expand
+
+    loaded = load_suite(suite, suites)
+    machine = probe()
+    profile = recognise(machine, hardware)
+    return Request(
+        suite=loaded,
+        plan=expand(loaded, profile.name, filters or ()),
+        profile=profile,
+        machine=machine,
+        commit=current_commit(Path.cwd()),
+        command=shlex.join(["bench", *sys.argv[1:]]),
+    )
+
+
+def _run_exit_code(summary: "RunSummary") -> int:
+    from bench.run.session import NOT_OK
+
+    if any(cell.status in NOT_OK for cell in summary.cells):
+        return ExitCode.CELL_FAILED
+    return ExitCode.OK if "ok" in summary.statuses else ExitCode.NOTHING_RAN
+
+
+def _spec_row(spec: Any) -> dict[str, Any]:
+    options = "\n".join(f"{o.name}: {o.allowed}; default {o.default}" for o in spec.options)
+    return {"name": spec.name, "title": spec.title, "options": options}
+
+
+def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
+    from bench.report import text
+
+    if as_json:
+        _print_json(rows)
+        return
+    if not rows:
+        return
+    made = text.table(*rows[0])
+    for row in rows:
+        made.add_row(
+            *(
+                "✓" if value is True else "" if value is False else str(value)
+                for value in row.values()
+            )
+        )
+    text.console().print(made)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, allow_nan=False))

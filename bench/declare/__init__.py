@@ -1,0 +1,1 @@
+"""Declarations (suites, profiles, report layouts): where they lie and how they are read."""

@@ -1,0 +1,1 @@
+"""Boards: their profiles, how a machine is recognised, and the state that it is in."""

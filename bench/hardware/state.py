@@ -1,0 +1,66 @@
+"""What changes on a machine from minute to minute; read beside every measurement."""
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class HardwareState:
+    """The volatile state; None where this machine does not tell."""
+
+    load_1min: float | None
+    memory_available_bytes: int | None
+    swap_used_bytes: int | None
+    cpu_mhz: float | None
+    temperature_celsius: float | None
+
+    def to_json(self) -> dict[str, float | int | None]:
+        """The state as plain values."""
+        return asdict(self)
+
+
+def read_state(root: Path = Path("/")) -> HardwareState:
+    """Read the state now."""
+    memory = _meminfo(root)
+    total, free = memory.get("SwapTotal"), memory.get("SwapFree")
+    return HardwareState(
+        load_1min=_first_number(root / "proc/loadavg"),
+        memory_available_bytes=memory.get("MemAvailable"),
+        swap_used_bytes=total - free if total is not None and free is not None else None,
+        cpu_mhz=_mean_of(root, "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq", 1e3),
+        temperature_celsius=_mean_of(root, "sys/class/thermal/thermal_zone*/temp", 1e3),
+    )
+
+
+def allowed_cpus() -> tuple[int, ...]:
+    """The processors that this process may run on."""
+    return tuple(sorted(os.sched_getaffinity(0)))
+
+
+def _first_number(path: Path) -> float | None:
+    try:
+        return float(path.read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _meminfo(root: Path) -> dict[str, int]:
+    """/proc/meminfo in bytes."""
+    values: dict[str, int] = {}
+    try:
+        lines = (root / "proc/meminfo").read_text().splitlines()
+    except OSError:
+        return values
+    for line in lines:
+        name, _, rest = line.partition(":")
+        words = rest.split()
+        if words:
+            values[name] = int(words[0]) * (1024 if words[-1] == "kB" else 1)
+    return values
+
+
+def _mean_of(root: Path, pattern: str, divisor: float) -> float | None:
+    found = [_first_number(path) for path in root.glob(pattern)]
+    numbers = [number for number in found if number is not None]
+    return sum(numbers) / len(numbers) / divisor if numbers else None

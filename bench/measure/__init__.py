@@ -1,0 +1,1 @@
+"""What is measured, one module a quantity; everything here runs inside a worker."""

@@ -1,0 +1,60 @@
+"""Resident memory of this process, by the kernel's high-water mark.
+
+`ru_maxrss` is not used: Linux hands the parent's peak to a spawned child. A sampler alone is not
+used: it misses bursts.
+"""
+
+import ctypes
+import gc
+from pathlib import Path
+
+_STATUS = Path("/proc/self/status")
+_CLEAR_REFS = Path("/proc/self/clear_refs")
+_RESET_PEAK = "5"
+
+
+class PeakUnavailable(RuntimeError):
+    """The kernel of this machine does not let the high-water mark be read or reset."""
+
+
+def settle() -> None:
+    """Collect garbage and hand free heap back to the kernel."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def rss_bytes() -> int:
+    """Resident memory now."""
+    return _field("VmRSS")
+
+
+def peak_bytes() -> int:
+    """The highest resident memory since the last reset."""
+    return _field("VmHWM")
+
+
+def swap_bytes() -> int:
+    """What of this process lies in swap; resident memory does not count it."""
+    return _field("VmSwap")
+
+
+def reset_peak() -> int:
+    """Set the high-water mark to what is resident now, and return that."""
+    try:
+        _CLEAR_REFS.write_text(_RESET_PEAK)
+    except OSError as error:
+        raise PeakUnavailable(f"{_CLEAR_REFS} cannot be written: {error.strerror}") from None
+    return peak_bytes()
+
+
+def _field(name: str) -> int:
+    try:
+        lines = _STATUS.read_text().splitlines()
+    except OSError as error:
+        raise PeakUnavailable(f"{_STATUS} cannot be read: {error.strerror}") from None
+    for line in lines:
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024
+    raise PeakUnavailable(f"{_STATUS} has no {name}")

@@ -1,0 +1,32 @@
+"""Estimates as the text that tables show, the same in the terminal and on the page."""
+
+from dataclasses import dataclass
+
+from bench import units
+from bench.analyse.summary import CellSummary
+from bench.record import metrics
+
+HEADLINES = ("step_seconds", "peak_rss_over_runtime_bytes", "activation_bytes")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number of a table, its interval where there is one, and what it is."""
+
+    estimate: str
+    interval: str
+    meaning: str
+
+
+def figure(cell: CellSummary, name: str) -> Figure:
+    """A metric of a cell; a dash, with the reason as its meaning, where there is none."""
+    metric = metrics.BY_NAME[name]
+    what = f"{metric.title}; scope: {metric.scope}"
+    found = cell.estimates.get(name)
+    if found is None:
+        return Figure("–", "", f"{what}; not measured: {cell.unavailable[name]}")
+    estimate = units.quantity(found.estimate, metric.unit)
+    meaning = f"{what}; {found.basis}"
+    if found.lower is None or found.upper is None or found.basis == "exact":
+        return Figure(estimate, "", meaning)
+    return Figure(estimate, units.interval(found.lower, found.upper, metric.unit), meaning)

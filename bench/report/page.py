@@ -1,0 +1,109 @@
+"""The HTML page: one file, nothing loaded from elsewhere."""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import bench
+from bench.analyse.summary import RunSummary
+from bench.declare.folders import resource
+from bench.errors import BadInput
+from bench.record import metrics
+from bench.record.model import Run
+from bench.report import figures
+from bench.report.cells import HEADLINES, Figure, figure
+
+TABLE = (
+    *HEADLINES,
+    "forward_seconds",
+    "backward_seconds",
+    "update_seconds",
+    "inference_seconds",
+    "peak_rss_bytes",
+    "parameter_bytes",
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table."""
+
+    cell: str
+    status: str
+    figures: tuple[Figure, ...]
+
+
+def write_report(summary: RunSummary, out: Path) -> None:
+    """Draw the report of a run into `out`, whole or not at all."""
+    _write(out, render(summary))
+
+
+def render(summary: RunSummary) -> str:
+    """The page's text."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from plotly.offline import get_plotlyjs
+
+    template = resource("templates/run.html.j2")
+    environment = Environment(
+        loader=FileSystemLoader(template.parent), autoescape=True, undefined=StrictUndefined
+    )
+    drawn = {plot: plot.draw(summary) for plot in figures.PLOTS}
+    return environment.get_template(template.name).render(
+        run=summary.run,
+        version=bench.__version__,
+        statuses=summary.statuses,
+        columns=[metrics.BY_NAME[name] for name in TABLE],
+        headlines=HEADLINES,
+        rows=[
+            Row(cell.id, cell.status, tuple(figure(cell, name) for name in TABLE))
+            for cell in summary.cells
+        ],
+        problems=[(cell.id, text) for cell in summary.cells for text in cell.problems],
+        notes=[(cell.id, text) for cell in summary.cells for text in cell.notes],
+        facts=_facts(summary.run),
+        theme=resource("theme/theme.css").read_text(encoding="utf-8"),
+        plotly=get_plotlyjs(),
+        plots=[(plot, _safe_in_script(figure)) for plot, figure in drawn.items() if figure],
+    )
+
+
+def _facts(run: Run) -> dict[str, str]:
+    machine, software = run.machine, run.software
+    torch = f"torch {software['torch']} ({software['torch_blas']}, {software['torch_cpu']})"
+    cores = f"{machine['physical_cores']} cores, {machine['threads']} threads used"
+    return {
+        "Machine": ", ".join(filter(None, (machine["board"], machine["arch"]))),
+        "Profile": run.profile,
+        "Processor": f"{machine['cpu']}, {cores}",
+        "Memory": f"{machine['memory_gib']} GiB, pages of {machine['page_bytes'] // 1024} KiB",
+        "System": f"Linux {machine['kernel']}, {machine['libc']}",
+        "Software": f"bench {software['bench']}, Python {software['python']}, {torch}",
+        "Commit": run.commit,
+        "Started": run.created,
+        "Finished": run.finished or "not yet: some measurements are missing",
+        "Rounds": f"{run.settings['rounds']} (each a fresh process)",
+        "Command": run.command,
+    }
+
+
+def _safe_in_script(json_text: str) -> str:
+    """JSON that cannot end the script element it stands in."""
+    return json_text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _write(out: Path, text: str) -> None:
+    """Write beside the target, then rename: a reader never sees half a page."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=out.parent, prefix=".report-", suffix=".part")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.chmod(name, 0o644)
+            os.replace(name, out)
+        except BaseException:
+            os.unlink(name)
+            raise
+    except OSError as error:
+        raise BadInput(f"{out}: cannot be written: {error.strerror}") from None

@@ -1,0 +1,110 @@
+"""Results in the terminal."""
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bench.analyse.compare import Comparison
+from bench.analyse.summary import RunSummary
+from bench.record import metrics
+from bench.report.cells import HEADLINES, figure
+from bench.suite.outline import Outline
+from bench.units import clock, mib, quantity
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+PIPE_WIDTH = 160
+
+
+def console() -> "Console":
+    """Standard output, wide enough for whole ids where it is no terminal."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    return Console(width=width, highlight=False, markup=False)
+
+
+def table(*titles: str) -> "Table":
+    """A plain table; long words are cut only where there is no room."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in titles:
+        made.add_column(title, overflow="fold")
+    return made
+
+
+def run_table(summary: RunSummary) -> "Table":
+    """The headline figures of each cell, and why some have none."""
+    shown = [metrics.BY_NAME[name] for name in HEADLINES]
+    made = table("cell", *(metric.label for metric in shown), "status")
+    for cell in summary.cells:
+        figures = [figure(cell, metric.name) for metric in shown]
+        texts = [f"{found.estimate}\n{found.interval}".strip() for found in figures]
+        made.add_row(cell.id, *texts, ": ".join([cell.status, *cell.problems[:1]]))
+    return made
+
+
+def run_notes(summary: RunSummary) -> list[str]:
+    """What the table's figures are of, and what a reader must know before trusting them."""
+    shown = [metrics.BY_NAME[name] for name in HEADLINES]
+    scopes = [f"{metric.label}: {metric.title} ({metric.scope})" for metric in shown]
+    notes = [f"note: {cell.id}: {note}" for cell in summary.cells for note in cell.notes]
+    return [*scopes, *notes]
+
+
+def comparison_lines(comparison: Comparison) -> list[str]:
+    """What changed, then what could not be compared, then the verdict."""
+    lines = [
+        f"{item.verdict}: {item.cell}: {item.metric}: {_shown(item.metric, item.base)} → "
+        f"{_shown(item.metric, item.new)}"
+        for verdict in ("worse", "better", "missing")
+        for item in comparison.differences
+        if item.verdict == verdict
+    ]
+    lines += [f"only in {comparison.base}: {cell}" for cell in comparison.only_in_base]
+    lines += [f"only in {comparison.new}: {cell}" for cell in comparison.only_in_new]
+    lines += [f"unlike: {text}" for text in comparison.unlike]
+    counts = ", ".join(
+        f"{len(comparison.of(verdict))} {verdict}"
+        for verdict in ("same", "better", "worse", "missing")
+    )
+    return [*lines, f"exact metrics, base {comparison.base}, new {comparison.new}: {counts}"]
+
+
+def _shown(metric: str, value: float | None) -> str:
+    if value is None:
+        return "not measured"
+    unit = metrics.BY_NAME[metric].unit
+    exact = f"{value:,.0f} {unit}"
+    return f"{quantity(value, unit)} ({exact})" if unit == "bytes" else exact
+
+
+def plan_table(outlined: Sequence[Outline]) -> "Table":
+    """The plan's cells, with what is known before anything is measured."""
+    made = table("cell", "state", "vanilla's activations", "time")
+    for item in outlined:
+        counted = item.vanilla.activation_bytes
+        shown = f"unknown: {item.vanilla.reason}" if counted is None else mib(counted)
+        known = "unknown" if item.seconds is None else f"known: {clock(item.seconds)}"
+        state = item.item.reason or item.item.state
+        made.add_row(item.item.cell.id, state, shown, known if item.item.state == "planned" else "")
+    return made
+
+
+def plan_total(outlined: Sequence[Outline]) -> str:
+    """How many cells there are of each state, and how long they take if that is known."""
+    states = Counter(item.item.state for item in outlined)
+    counts = ", ".join(f"{count} {state}" for state, count in states.items())
+    planned = [item.seconds for item in outlined if item.item.state == "planned"]
+    known = [seconds for seconds in planned if seconds is not None]
+    if not planned or not known:
+        return f"{counts}; time unknown until a first run"
+    if len(known) < len(planned):
+        some = f"{len(known)} of {len(planned)} cells"
+        return f"{counts}; {clock(sum(known))} for {some} by earlier runs, the rest is unknown"
+    return f"{counts}; about {clock(sum(known))} by earlier runs"

@@ -1,0 +1,65 @@
+"""Finding what a plan can say before anything is measured: exact bytes, and known times."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from bench.record.model import TaskKey
+from bench.run.jobs import JobMaker
+from bench.run.launch import PassLauncher, SpawnLauncher, ZygoteLauncher, worker_environment
+from bench.run.schedule import schedule
+from bench.suite.cell import Cell
+from bench.suite.outline import Bytes, Outline
+from bench.suite.plan import PlannedCell
+from bench.suite.suite import Suite
+
+SHAPES_TIMEOUT = 300.0
+
+
+def outline(
+    suite: Suite,
+    plan: Sequence[PlannedCell],
+    threads: int,
+    known: Mapping[tuple[str, str], float],
+) -> tuple[Outline, ...]:
+    """Every cell with its vanilla bytes (asked of a worker) and its time (from earlier runs)."""
+    cells = {item.cell.id: as_vanilla(item.cell) for item in plan if item.state != "skipped"}
+    found = _vanilla_bytes(list(dict.fromkeys(cells.values())), suite, threads)
+    skipped = Bytes(None, "skipped")
+    return tuple(
+        Outline(
+            item=item,
+            vanilla=found[cells[item.cell.id]] if item.cell.id in cells else skipped,
+            seconds=_known_seconds(item, suite, known),
+        )
+        for item in plan
+    )
+
+
+def as_vanilla(cell: Cell) -> Cell:
+    """The cell whose bytes a method is weighed against; the seed does not matter to them."""
+    return replace(cell, id="vanilla", method="vanilla", method_options=(), layers="all", seed=0)
+
+
+def _vanilla_bytes(cells: Sequence[Cell], suite: Suite, threads: int) -> dict[Cell, Bytes]:
+    environment = worker_environment(threads)
+    jobs = JobMaker(None, suite.sampling)
+    found: dict[Cell, Bytes] = {}
+    with ZygoteLauncher(environment) as zygote:
+        launcher = PassLauncher(SpawnLauncher(environment), zygote)
+        for cell in cells:
+            outcome = launcher.launch(jobs.job(cell, "shapes"), SHAPES_TIMEOUT, lambda: None)
+            reply = outcome.reply
+            counted = reply.findings.metrics.get("activation_bytes")
+            found[cell] = Bytes(None if counted is None else int(counted), reply.reason)
+    return found
+
+
+def _known_seconds(
+    item: PlannedCell, suite: Suite, known: Mapping[tuple[str, str], float]
+) -> float | None:
+    """The sum over the cell's processes, if an earlier run on this machine knows them all."""
+    if item.state != "planned":
+        return None
+    tasks: tuple[TaskKey, ...] = schedule([item.cell.id], suite.measure, suite.rounds, seed="")
+    taken = [known.get((item.cell.fingerprint, task.pass_name)) for task in tasks]
+    return sum(s for s in taken if s is not None) if None not in taken else None

@@ -1,0 +1,48 @@
+"""The time pass: no hooks; forward, backward, update, whole step, and inference."""
+
+import math
+from statistics import median
+
+from bench.measure import clock
+from bench.run.job import Findings, Job
+from bench.run.workload import build
+
+
+def measure(job: Job) -> Findings:
+    """Time the cell's step and its inference."""
+    workload = build(job)
+    first_loss = workload.step()
+    steps = clock.time_steps(workload, job.sampling)
+    last_loss = workload.step()
+    with workload.evaluating():
+        inference = clock.time_inference(workload, job.sampling)
+    samples = {**clock.columns(steps.samples), "inference_seconds": inference.samples}
+    timed = [name for name in samples if name in _TIMES]
+    finite = math.isfinite(first_loss) and math.isfinite(last_loss)
+    return Findings(
+        metrics={name: median(samples[name]) for name in timed},
+        samples=samples,
+        details={
+            "warmup": {
+                "step_seconds": [step.step_seconds for step in steps.warmups],
+                "inference_seconds": inference.warmups,
+            },
+            "foreign_cpu_share": clock.foreign_share(steps.samples),
+            "precision": steps.precision(job.sampling),
+            "inference_precision": inference.precision(job.sampling),
+            "losses": [first_loss, last_loss] if finite else None,
+            "notes": [] if finite else ["the loss was not finite"],
+            "garbage_collection": "collected before, off during samples",
+        },
+    )
+
+
+_TIMES = frozenset(
+    {
+        "forward_seconds",
+        "backward_seconds",
+        "update_seconds",
+        "step_seconds",
+        "inference_seconds",
+    }
+)

@@ -1,0 +1,78 @@
+"""Which process comes when: seeded, interleaved round by round. Pure."""
+
+import random
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import mean
+
+from bench.record.model import TaskKey
+from bench.suite.passes import rounds_of
+
+
+def schedule(
+    cells: Sequence[str], passes: Sequence[str], rounds: int, seed: str
+) -> tuple[TaskKey, ...]:
+    """Every process of a run: each round takes all cells, in an order of its own.
+
+    Drift of the machine then hits all cells alike, instead of those that come last.
+    """
+    order = random.Random(seed)
+    tasks: list[TaskKey] = []
+    for number in range(1, rounds + 1):
+        shuffled = list(cells)
+        order.shuffle(shuffled)
+        tasks += [
+            TaskKey(cell, name, number)
+            for cell in shuffled
+            for name in passes
+            if number <= rounds_of(name, rounds)
+        ]
+    return tuple(tasks)
+
+
+def left_to_do(
+    tasks: Sequence[TaskKey], statuses: Mapping[TaskKey, str], repeat: Collection[str] = ()
+) -> tuple[TaskKey, ...]:
+    """The tasks without a record, and those whose record has a status to repeat."""
+    return tuple(t for t in tasks if t not in statuses or statuses[t] in repeat)
+
+
+@dataclass(frozen=True)
+class TimeLeft:
+    """Seconds to go; `known` where every workload that is left was measured before."""
+
+    seconds: float
+    known: bool
+
+
+@dataclass
+class Forecast:
+    """Time left, from what the processes of this run have taken so far."""
+
+    taken: dict[str, list[float]] = field(default_factory=dict)
+
+    def learn(self, task: TaskKey, seconds: float) -> None:
+        """Note how long a process took."""
+        for kind in self._kinds(task):
+            self.taken.setdefault(kind, []).append(seconds)
+
+    def left(self, tasks: Sequence[TaskKey]) -> TimeLeft | None:
+        """The sum over the tasks of the mean of their nearest kin; None without any kin."""
+        total = 0.0
+        known = True
+        for task in tasks:
+            near, *far = self._kinds(task)
+            kin = next((kind for kind in (near, *far) if kind in self.taken), None)
+            if kin is None:
+                return None
+            known = known and kin == near
+            total += mean(self.taken[kin])
+        return TimeLeft(total, known)
+
+    @staticmethod
+    def _kinds(task: TaskKey) -> tuple[str, ...]:
+        """The nearest first: the same workload whatever its seed, the same model, any."""
+        workload, _, _ = task.cell.rpartition("/")
+        model = task.cell.partition("/")[0]
+        name = task.pass_name
+        return f"{workload} {name}", f"{model} {name}", name, "any"

@@ -1,0 +1,311 @@
+"""A run: its plan goes into the store first, then each process's record the moment it exists."""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import bench
+from bench.data.batch import BatchStore
+from bench.errors import BadInput, BenchError, ExitCode, NothingRan
+from bench.hardware.probe import Machine
+from bench.hardware.profile import Profile
+from bench.hardware.state import allowed_cpus, read_state
+from bench.record.model import Record, Run, RunCell, TaskKey, status_of
+from bench.record.store import FILE_NAME, Store
+from bench.run.jobs import JobMaker
+from bench.run.launch import (
+    Launcher,
+    PassLauncher,
+    SpawnLauncher,
+    ZygoteEnded,
+    ZygoteLauncher,
+    worker_environment,
+)
+from bench.run.progress import Progress
+from bench.run.schedule import Forecast, left_to_do, schedule
+from bench.suite.plan import PlannedCell
+from bench.suite.suite import Suite
+
+NOT_OK = frozenset({"failed", "timeout", "oom"})
+
+
+_UNLIKE = {"definition": "plan or settings"}
+
+
+class Interrupted(BenchError):
+    """The user stopped the run."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run is asked to do."""
+
+    suite: Suite
+    plan: tuple[PlannedCell, ...]
+    profile: Profile
+    machine: Machine
+    commit: str
+    command: str
+    origin: str = "run"
+    fresh: bool = False
+    retry: frozenset[str] = frozenset()
+
+    @property
+    def threads(self) -> int:
+        """The threads of each worker."""
+        return self.profile.threads_on(self.machine, len(allowed_cpus()))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How it is measured; no part of any fingerprint."""
+        suite = self.suite
+        return {
+            "measure": list(suite.measure),
+            "rounds": suite.rounds,
+            "time": asdict(suite.sampling),
+            "timeout": suite.timeout,
+            "baseline": suite.baseline,
+        }
+
+    @property
+    def definition(self) -> str:
+        """A hash of what is to be measured and how: an unfinished run goes on only if equal."""
+        cells = [
+            (item.cell.id, item.cell.fingerprint, item.profile, item.state) for item in self.plan
+        ]
+        text = json.dumps([cells, self.settings], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Session:
+    """An open run that measures one task at a time."""
+
+    def __init__(
+        self, request: Request, run: Run, store: Store, launcher: Launcher, jobs: JobMaker
+    ) -> None:
+        self.run = run
+        self.store = store
+        self._request = request
+        self._launcher = launcher
+        self._jobs = jobs
+        self._cells = {item.cell.id: item.cell for item in _planned(request)}
+
+    def tasks(self) -> tuple[TaskKey, ...]:
+        """Every process of the run, in its order."""
+        suite = self._request.suite
+        return schedule(list(self._cells), suite.measure, suite.rounds, seed=self.run.definition)
+
+    def left(self) -> tuple[TaskKey, ...]:
+        """What has no record yet, or one that is to be repeated."""
+        return left_to_do(self.tasks(), self.store.statuses(self.run.id), self._request.retry)
+
+    def perform(self, task: TaskKey, tick: Callable[[], None] = lambda: None) -> Record:
+        """Measure one task and store its record."""
+        started, before = _now(), read_state().to_json()
+        job = self._jobs.job(self._cells[task.cell], task.pass_name)
+        outcome = self._launcher.launch(job, self._request.suite.timeout, tick)
+        reply = outcome.reply
+        printed = "\n".join(part for part in (outcome.output, reply.traceback) if part)
+        record = Record(
+            run=self.run.id,
+            key=task,
+            status=status_of(reply.status),
+            reason=reply.reason,
+            launch=outcome.launch,
+            started=started,
+            seconds=outcome.seconds,
+            metrics=reply.findings.metrics,
+            samples=reply.findings.samples,
+            unavailable=reply.findings.unavailable,
+            details=reply.findings.details,
+            state_before=before,
+            state_after=read_state().to_json(),
+            output="" if reply.status == "ok" else printed,
+        )
+        self.store.add_record(record)
+        return record
+
+    def perform_all(self, progress: Progress) -> None:
+        """Measure everything that is left."""
+        forecast = Forecast()
+        for record in self.store.records(self.run.id):
+            forecast.learn(record.key, record.seconds)
+        left = self.left()
+        cells, processes = len(self._cells), len(self.tasks())
+        while left:
+            task = left[0]
+            done = cells - len({waiting.cell for waiting in left})
+            share = f"{done} of {cells} cells, {processes - len(left)} of {processes} measurements"
+            progress.begin(task, share, forecast.left(left))
+            record = self.perform(task, progress.tick)
+            if record.status != "ok":
+                progress.note(f"{record.status}: {task.cell} · {task.pass_name}: {record.reason}")
+            forecast.learn(task, record.seconds)
+            left = left[1:]
+        self.finish()
+
+    def finish(self) -> None:
+        """Note that the whole plan has its records."""
+        self.store.finish_run(self.run.id, _now())
+
+
+@contextlib.contextmanager
+def open_session(request: Request, out: Path, progress: Progress) -> Iterator[Session]:
+    """A run in `out`, new or gone on with; workers, batches and lock live as long as this."""
+    if not _planned(request):
+        raise NothingRan(_why_nothing(request))
+    environment = worker_environment(request.threads)
+    if (out / FILE_NAME).exists():
+        Store.open(out / FILE_NAME).close()  # what is no store is refused before anything starts
+    with contextlib.ExitStack() as stack:
+        zygote = stack.enter_context(ZygoteLauncher(environment))
+        software = _software(zygote)
+        stack.enter_context(_locked(out))
+        is_new = not (out / FILE_NAME).exists()
+        store = stack.enter_context(Store.create(out / FILE_NAME))
+        batches = stack.enter_context(_batch_folder(out))
+        try:
+            run = _find_or_add_run(store, request, software, progress)
+        except BenchError:
+            if is_new:
+                store.remove()
+            raise
+        launcher = PassLauncher(SpawnLauncher(environment), zygote)
+        jobs = JobMaker(BatchStore(batches), request.suite.sampling)
+        session = Session(request, run, store, launcher, jobs)
+        try:
+            yield session
+        except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # what follows only cleans up
+            left, whole = len(session.left()), len(session.tasks())
+            raise Interrupted(
+                f"interrupted: {whole - left} of {whole} measurements are stored in {store.path}; "
+                f"`{request.command}` goes on from there"
+            ) from None
+
+
+def _planned(request: Request) -> list[PlannedCell]:
+    return [item for item in request.plan if item.state == "planned"]
+
+
+def _why_nothing(request: Request) -> str:
+    reasons: dict[str, int] = {}
+    for item in request.plan:
+        reasons[item.reason] = reasons.get(item.reason, 0) + 1
+    said = "; ".join(f"{count} × {reason}" for reason, count in reasons.items())
+    return f"{request.suite.path}: nothing to measure on {request.profile.name}: {said}"
+
+
+def _software(zygote: ZygoteLauncher) -> dict[str, Any]:
+    try:
+        software = dict(zygote.hello["software"])
+    except ZygoteEnded as error:
+        raise BadInput(f"a worker cannot start: {error}") from None
+    preload = os.environ.get("LD_PRELOAD")
+    return {"bench": bench.__version__, **software, **({"preload": preload} if preload else {})}
+
+
+def _find_or_add_run(
+    store: Store, request: Request, software: Mapping[str, Any], progress: Progress
+) -> Run:
+    now = datetime.now(UTC)
+    run = Run(
+        id=_free_id(store, f"{request.suite.name}-{now:%Y%m%dT%H%M%SZ}-{request.commit}"),
+        suite=request.suite.name,
+        suite_text=request.suite.text,
+        title=request.suite.title,
+        definition=request.definition,
+        origin=request.origin,
+        created=now.isoformat(timespec="seconds"),
+        commit=request.commit,
+        profile=request.profile.name,
+        profile_text=request.profile.text,
+        machine={**request.machine.to_json(), "threads": request.threads},
+        software=software,
+        settings=request.settings,
+        command=request.command,
+    )
+    earlier = None if request.fresh else _to_go_on_with(store, run, request.retry, progress)
+    if earlier is not None:
+        progress.note(f"going on with {earlier.id}")
+        return earlier
+    if request.retry:
+        raise NothingRan(
+            f"{store.path}: nothing failed, timed out or ran out of memory in the latest run"
+        )
+    store.add_run(
+        run, [RunCell(item.cell, item.profile, item.state, item.reason) for item in request.plan]
+    )
+    return run
+
+
+def _to_go_on_with(store: Store, new: Run, retry: frozenset[str], progress: Progress) -> Run | None:
+    """The latest run of the kind, if it is like the new one in everything that matters."""
+    runs = [run for run in store.runs() if (run.suite, run.origin) == (new.suite, new.origin)]
+    if not runs or new.origin != "run":
+        return None
+    latest = runs[-1]
+    unlike = [
+        name
+        for name in ("definition", "profile", "machine", "software", "commit")
+        if getattr(latest, name) != getattr(new, name)
+    ]
+    if not unlike:
+        wanted = retry & set(store.statuses(latest.id).values())
+        return latest if latest.finished is None or wanted else None
+    if latest.finished is None:
+        said = ", ".join(_UNLIKE.get(name, name) for name in unlike)
+        progress.note(f"{latest.id} stays unfinished: this run has another {said}")
+    return None
+
+
+def _free_id(store: Store, name: str) -> str:
+    taken = {run.id for run in store.runs()}
+    candidates = (name if n == 1 else f"{name}-{n}" for n in range(1, len(taken) + 2))
+    return next(candidate for candidate in candidates if candidate not in taken)
+
+
+@contextlib.contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """One run at a time in a folder: two would disturb each other's measurements."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = (out / ".lock").open("a")
+    except OSError as error:
+        raise BadInput(f"{out}: cannot be written: {error.strerror}") from None
+    with lock as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = (out / ".lock").read_text().strip() or "another process"
+            raise BadInput(f"{out}: {holder} is measuring into this folder") from None
+        file.truncate(0)
+        file.write(f"bench (process {os.getpid()})")
+        file.flush()
+        yield
+
+
+@contextlib.contextmanager
+def _batch_folder(out: Path) -> Iterator[Path]:
+    """A folder for batches; what a killed run left behind goes first."""
+    folder = out / "batches"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

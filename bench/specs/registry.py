@@ -1,0 +1,63 @@
+"""Every known method and model: ours, and those that other packages announce as entry points."""
+
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import TypeVar
+
+from bench.errors import BadInput, unknown
+from bench.specs import builtin
+from bench.specs.method import MethodSpec
+from bench.specs.model import ModelSpec
+
+Spec = TypeVar("Spec", MethodSpec, ModelSpec)
+
+
+@cache
+def methods() -> dict[str, MethodSpec]:
+    """All methods by name (entry point group `bench.methods`)."""
+    return _with_entry_points(builtin.METHODS, "bench.methods", MethodSpec)
+
+
+@cache
+def models() -> dict[str, ModelSpec]:
+    """All models by name (entry point group `bench.models`)."""
+    return _with_entry_points(builtin.MODELS, "bench.models", ModelSpec)
+
+
+def method(name: str) -> MethodSpec:
+    """The method of that name; BadInput with the nearest one otherwise."""
+    if name not in methods():
+        raise BadInput(unknown("method", name, methods()))
+    return methods()[name]
+
+
+def model(name: str) -> ModelSpec:
+    """The model of that name; BadInput with the nearest one otherwise."""
+    if name not in models():
+        raise BadInput(unknown("model", name, models()))
+    return models()[name]
+
+
+def _with_entry_points(ours: tuple[Spec, ...], group: str, kind: type[Spec]) -> dict[str, Spec]:
+    known = {spec.name: spec for spec in ours}
+    for point in entry_points(group=group):
+        spec = _load(point, kind)
+        if spec.name in known:
+            raise BadInput(f"{_origin(point)}: the name {spec.name!r} is taken")
+        known[spec.name] = spec
+    return known
+
+
+def _load(point: EntryPoint, kind: type[Spec]) -> Spec:
+    try:
+        spec = point.load()
+    except Exception as error:
+        raise BadInput(f"{_origin(point)}: cannot be loaded: {error}") from error
+    if not isinstance(spec, kind):
+        raise BadInput(f"{_origin(point)}: is no {kind.__name__}")
+    return spec
+
+
+def _origin(point: EntryPoint) -> str:
+    package = point.dist.name if point.dist is not None else "a package"
+    return f"entry point {point.name} of {package} ({point.value})"

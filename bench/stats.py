@@ -1,0 +1,76 @@
+"""Medians with intervals that assume no bell curve. Pure, standard library only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from math import comb
+from statistics import median
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A median; bounds are None where the data cannot give any, and `basis` says on what."""
+
+    estimate: float
+    lower: float | None
+    upper: float | None
+    basis: str
+
+
+@cache
+def order_ranks(count: int, confidence: float = CONFIDENCE) -> tuple[int, int] | None:
+    """Ranks (from 0) of the order statistics that enclose the median with that confidence.
+
+    P(x_(k) <= median <= x_(n-1-k)) = 1 - 2 P(Binomial(n, 1/2) <= k); None where n is too small.
+    """
+    tail = 0.0
+    best = None
+    for low in range((count + 1) // 2):
+        tail += comb(count, low) * 0.5**count
+        if 1 - 2 * tail < confidence:
+            break
+        best = low
+    return None if best is None else (best, count - 1 - best)
+
+
+def median_interval(samples: Sequence[float]) -> tuple[float, float] | None:
+    """A 95 % interval of the median by order statistics; None for fewer than six samples."""
+    ranks = order_ranks(len(samples))
+    if ranks is None:
+        return None
+    ordered = sorted(samples)
+    return ordered[ranks[0]], ordered[ranks[1]]
+
+
+def relative_precision(samples: Sequence[float]) -> float:
+    """The interval's larger half-width over the median; infinite while there is no interval."""
+    bounds = median_interval(samples)
+    middle = median(samples) if samples else 0.0
+    if bounds is None or middle == 0:
+        return float("inf")
+    return max(middle - bounds[0], bounds[1] - middle) / abs(middle)
+
+
+def estimate(rounds: Sequence[Sequence[float]]) -> Estimate:
+    """The median over rounds of each round's median, from raw samples by round.
+
+    One round: the order-statistic interval of its samples. Several: the envelope of the rounds'
+    own intervals, because processes differ more than the samples within one.
+    """
+    filled = [samples for samples in rounds if samples]
+    middle = median(median(samples) for samples in filled)
+    intervals = [median_interval(samples) for samples in filled]
+    if len(filled) == 1:
+        bounds = intervals[0]
+        if bounds is None:
+            count = len(filled[0])
+            said = "one process" if count == 1 else f"{count} samples of one process"
+            return Estimate(middle, None, None, f"{said}: too few for an interval")
+        return Estimate(middle, *bounds, f"95 % interval of {len(filled[0])} samples, one process")
+    lows = [b[0] if b else min(s) for b, s in zip(intervals, filled, strict=True)]
+    highs = [b[1] if b else max(s) for b, s in zip(intervals, filled, strict=True)]
+    counted = sum(len(samples) for samples in filled)
+    basis = f"median of {len(filled)} rounds' medians, envelope of their intervals"
+    return Estimate(middle, min(lows), max(highs), f"{basis} ({counted} readings)")

@@ -1,0 +1,1 @@
+"""Suites: what the user declares, and the cells that come of it."""

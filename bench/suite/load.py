@@ -1,0 +1,47 @@
+"""A suite's name or path to a Suite, or every error in the file at once."""
+
+import re
+from pathlib import Path
+
+from bench.declare.check import check
+from bench.declare.document import read
+from bench.declare.folders import locate
+from bench.errors import BadInput
+from bench.suite.cell import Train
+from bench.suite.schema import suite_schema
+from bench.suite.suite import Sampling, Suite
+
+
+def load_suite(name: str, folder: Path | None = None) -> Suite:
+    """The suite that `name` (a file's stem, or a path) stands for."""
+    path = locate("suites", name, folder)
+    if not re.fullmatch(r"[\w.-]+", path.stem):
+        raise BadInput(
+            f"{path}: a suite's name becomes part of folders and run ids: "
+            "letters, digits, '.', '_' and '-' only"
+        )
+    document = read(path)
+    file = check(suite_schema(), document)
+    return Suite(
+        name=document.path.stem,
+        path=document.path,
+        text=document.text,
+        title=file.title,
+        purpose=file.purpose,
+        models=tuple(entry.model() for entry in file.models),
+        methods=tuple(entry.method() for entry in file.methods),
+        layers=file.layers,
+        hardware=file.hardware,
+        data=file.data,
+        weights=file.weights,
+        dtypes=file.dtype,
+        train=Train(**file.train.model_dump()),
+        seeds=file.seeds,
+        rounds=file.rounds,
+        measure=file.measure,
+        sampling=Sampling(**file.time.model_dump()),
+        timeout=file.timeout,
+        baseline=file.baseline,
+        include=file.include,
+        exclude=file.exclude,
+    )

@@ -1,0 +1,36 @@
+"""A plan with what is known of it before anything is measured."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from bench.suite.plan import PlannedCell
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """What vanilla training of a cell's model saves for backward; None with the reason."""
+
+    activation_bytes: int | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A planned cell with what is known of it beforehand."""
+
+    item: PlannedCell
+    vanilla: Bytes
+    seconds: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The outline as plain values; null is unknown."""
+        return {
+            "cell": self.item.cell.id,
+            "fingerprint": self.item.cell.fingerprint,
+            "profile": self.item.profile,
+            "state": self.item.state,
+            "reason": self.item.reason,
+            "vanilla_activation_bytes": self.vanilla.activation_bytes,
+            "vanilla_activation_reason": self.vanilla.reason,
+            "known_seconds": self.seconds,
+        }

@@ -1,0 +1,202 @@
+"""The suite file's schema; the options of models and methods come from their specs."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, create_model, model_validator
+
+from bench.declare.check import Strict
+from bench.declare.folders import declared
+from bench.errors import unknown
+from bench.specs import registry
+from bench.specs.method import MethodSpec
+from bench.specs.model import ModelSpec
+from bench.specs.option import Option
+from bench.suite.suite import Axis, MethodChoice, ModelChoice
+
+
+def _as_list(value: object) -> object:
+    """A scalar is a list of one: every axis of the matrix may be written either way."""
+    return tuple(value) if isinstance(value, list) else (value,)
+
+
+AS_LIST = BeforeValidator(_as_list)
+NOT_EMPTY = Field(min_length=1)
+
+
+def _known(kind: str, names: Callable[[], Mapping[str, object]]) -> BeforeValidator:
+    """A name that must be one of `names()`."""
+
+    def check(value: object) -> str:
+        if not isinstance(value, str):
+            raise ValueError(f"must be the name of a {kind}, got {value!r}")
+        if value not in names():
+            raise ValueError(unknown(kind, value, names()))
+        return value
+
+    return BeforeValidator(check)
+
+
+def _percent(value: object) -> object:
+    if isinstance(value, str):
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value.strip())
+        if match is None:
+            raise ValueError(f"must be a share such as 2% or 0.02, got {value!r}")
+        value = float(match[1]) / 100
+    return Option("share", "", default=0.02, kind="float", above=0, maximum=1).check(value)
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, str):
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", value.strip())
+        if match is None:
+            raise ValueError(f"must be a duration such as 90, 90s, 10m or 2h, got {value!r}")
+        value = float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+    return Option("duration", "", default=1.0, kind="float", above=0).check(value)
+
+
+PROFILE_NAME = _known("hardware profile", lambda: declared("hardware"))
+METHOD_NAME = _known("method", registry.methods)
+
+
+class TrainSettings(Strict):
+    """`train`: how a step trains."""
+
+    optimizer: Literal["sgd"] = "sgd"
+    lr: float = Field(0.05, gt=0)
+    momentum: float = Field(0.0, ge=0, le=1)
+    weight_decay: float = Field(1e-4, ge=0)
+    clip: Annotated[float, Field(gt=0)] | None = 2.0
+    zero_grad: Literal["none", "zero"] = "none"
+    freeze_bn: bool = True
+
+
+class SamplingSettings(Strict):
+    """`time`: when a time pass has seen enough."""
+
+    warmup: int = Field(2, ge=1, le=1000)
+    min_samples: int = Field(10, ge=1, le=100_000)
+    max_samples: int = Field(100, ge=1, le=100_000)
+    max_seconds: Annotated[float, BeforeValidator(_duration)] = 60.0
+    precision: Annotated[float, BeforeValidator(_percent)] = 0.02
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "SamplingSettings":
+        if self.min_samples > self.max_samples:
+            raise ValueError(
+                f"min_samples ({self.min_samples}) exceeds max_samples ({self.max_samples})"
+            )
+        return self
+
+
+class SuiteFile(Strict):
+    """A suite file; `suite_schema` adds `models` and `methods`."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    title: str = Field(min_length=1)
+    purpose: str = ""
+    models: tuple["Entry", ...]
+    methods: tuple["Entry", ...]
+    layers: Annotated[tuple[Literal["all"], ...], AS_LIST, NOT_EMPTY] = ("all",)
+    hardware: Annotated[tuple[Annotated[str, PROFILE_NAME], ...], AS_LIST, NOT_EMPTY] = ()
+    data: Literal["synthetic"] = "synthetic"
+    weights: Literal["random"] = "random"
+    dtype: Annotated[tuple[Literal["float32", "float64", "bfloat16"], ...], AS_LIST, NOT_EMPTY] = (
+        "float32",
+    )
+    train: TrainSettings = TrainSettings()
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], AS_LIST, NOT_EMPTY] = (0,)
+    rounds: int = Field(1, ge=1, le=1000)
+    measure: Annotated[tuple[Literal["memory", "trace", "time"], ...], AS_LIST, NOT_EMPTY] = (
+        "memory",
+        "trace",
+        "time",
+    )
+    time: SamplingSettings = SamplingSettings()
+    timeout: Annotated[float, BeforeValidator(_duration)] = 600.0
+    baseline: Annotated[str, METHOD_NAME] = "vanilla"
+    include: Annotated[tuple[str, ...], AS_LIST, NOT_EMPTY] = ()
+    exclude: Annotated[tuple[str, ...], AS_LIST, NOT_EMPTY] = ()
+
+
+class Entry(Strict):
+    """One entry of `models` or `methods`: a name, or `name: {options}`."""
+
+    key_kind: ClassVar[str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_name(cls, value: object) -> object:
+        if isinstance(value, str):
+            return {value: {}}
+        if not isinstance(value, dict) or len(value) != 1:
+            raise ValueError(f"must be one {cls.key_kind} name, or `name: {{options}}`")
+        return {name: {} if options is None else options for name, options in value.items()}
+
+    @property
+    def chosen(self) -> tuple[str, Strict]:
+        """The name and its options."""
+        (name,) = self.model_fields_set
+        options: Strict = getattr(self, name)
+        return name, options
+
+    def axes(self, spec: MethodSpec | ModelSpec) -> tuple[Axis, ...]:
+        """The options that the user set, in the spec's order."""
+        _, options = self.chosen
+        return tuple(
+            Axis(option.name, getattr(options, option.name))
+            for option in spec.options
+            if option.name in options.model_fields_set
+        )
+
+    def model(self) -> ModelChoice:
+        """Give this entry of `models` to the engine."""
+        name, options = self.chosen
+        batches: tuple[int, ...] = getattr(options, "batch")  # noqa: B009  # a dynamic field
+        return ModelChoice(name, batches=batches, axes=self.axes(registry.model(name)))
+
+    def method(self) -> MethodChoice:
+        """Give this entry of `methods` to the engine."""
+        name, _ = self.chosen
+        return MethodChoice(name, axes=self.axes(registry.method(name)))
+
+
+class Options(Strict):
+    """The options of one method or model; fields come from its spec."""
+
+    key_kind: ClassVar[str] = "option"
+
+
+def suite_schema() -> type[SuiteFile]:
+    """Make the schema for the methods and models that are known now."""
+    batches = Annotated[tuple[Annotated[int, Field(ge=1)], ...], AS_LIST, NOT_EMPTY]
+    models = {
+        spec.name: _options(spec, batch=(batches, (spec.batch,)))
+        for spec in registry.models().values()
+    }
+    methods = {spec.name: _options(spec) for spec in registry.methods().values()}
+    return create_model(
+        "Suite",
+        __base__=SuiteFile,
+        models=(_entries("model", models), ...),
+        methods=(_entries("method", methods), ...),
+    )
+
+
+def _options(spec: MethodSpec | ModelSpec, **more: Any) -> type[Options]:
+    fields: dict[str, Any] = {}
+    for option in spec.options:
+        value = Annotated[Any, BeforeValidator(option.check)]
+        fields[option.name] = (
+            Annotated[tuple[value, ...], AS_LIST, NOT_EMPTY],
+            (option.default,),
+        )
+    return create_model(spec.name, __base__=Options, **more, **fields)
+
+
+def _entries(kind: str, names: dict[str, type[Options]]) -> Any:
+    fields: dict[str, Any] = {name: (schema | None, None) for name, schema in names.items()}
+    entry = create_model(f"{kind} entry", __base__=Entry, **fields)
+    entry.key_kind = kind
+    return Annotated[tuple[entry, ...], AS_LIST, NOT_EMPTY]

@@ -1,0 +1,69 @@
+"""A suite as the engine uses it: frozen, complete, free of YAML."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.suite.cell import Train, Value
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An option and the values that the matrix takes for it."""
+
+    name: str
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """One entry of `models`."""
+
+    name: str
+    batches: tuple[int, ...]
+    axes: tuple[Axis, ...]
+
+
+@dataclass(frozen=True)
+class MethodChoice:
+    """One entry of `methods`."""
+
+    name: str
+    axes: tuple[Axis, ...]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """When a time pass has seen enough."""
+
+    warmup: int = 2
+    min_samples: int = 10
+    max_samples: int = 100
+    max_seconds: float = 60.0
+    precision: float = 0.02
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What to run and what to measure."""
+
+    name: str
+    path: Path
+    text: str
+    title: str
+    purpose: str
+    models: tuple[ModelChoice, ...]
+    methods: tuple[MethodChoice, ...]
+    layers: tuple[str, ...]
+    hardware: tuple[str, ...]
+    data: str
+    weights: str
+    dtypes: tuple[str, ...]
+    train: Train
+    seeds: tuple[int, ...]
+    rounds: int
+    measure: tuple[str, ...]
+    sampling: Sampling
+    timeout: float
+    baseline: str
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]

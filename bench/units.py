@@ -1,0 +1,68 @@
+"""The only place that turns numbers with units into text."""
+
+import math
+
+MIB = 2**20
+
+
+def mib(value: float) -> str:
+    """Bytes as MiB, to two decimals (the papers' precision); smaller ones to three digits."""
+    size = value / MIB
+    return f"{size:.2f} MiB" if abs(size) >= 1 or size == 0 else f"{size:.3g} MiB"
+
+
+def seconds(value: float) -> str:
+    """Seconds in the unit that reads best: µs, ms, s."""
+    size = abs(value)
+    if size >= 1 or size == 0:
+        return f"{_digits(value)} s"
+    if size >= 1e-3:
+        return f"{_digits(value * 1e3)} ms"
+    return f"{_digits(value * 1e6)} µs"
+
+
+def ratio(value: float) -> str:
+    """A ratio to a baseline: 0.78×."""
+    return f"{_digits(value)}×"
+
+
+def clock(value: float) -> str:
+    """A duration as people read it on a watch: 0:42, 12:05, 1:02:05."""
+    whole = max(0, round(value))
+    hours, rest = divmod(whole, 3600)
+    minutes, secs = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{secs:02}" if hours else f"{minutes}:{secs:02}"
+
+
+def quantity(value: float, unit: str) -> str:
+    """A metric's value in its unit, as tables show it."""
+    match unit:
+        case "bytes":
+            return mib(value)
+        case "seconds":
+            return seconds(value)
+        case _:
+            return f"{_digits(value)} {unit}".rstrip()
+
+
+def interval(lower: float, upper: float, unit: str) -> str:
+    """Two bounds with their unit: once where it is the same for both."""
+    low, high = quantity(lower, unit), quantity(upper, unit)
+    value, _, low_unit = low.rpartition(" ")
+    if low_unit == high.rpartition(" ")[2]:
+        low = value
+    return f"{low} … {high}"
+
+
+def _digits(value: float) -> str:
+    """Three significant digits at least; whole numbers are never shortened."""
+    if not math.isfinite(value):
+        return str(value)
+    size = abs(value)
+    if size >= 100:
+        return f"{value:.0f}"
+    if size >= 10:
+        return f"{value:.1f}"
+    if size >= 1 or size == 0:
+        return f"{value:.2f}"
+    return f"{value:.3g}"

@@ -1,0 +1,32 @@
+"""Stored runs to draw conclusions from."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from bench.analyse.summary import RunSummary, summarise
+from bench.record.model import Record, Run, RunCell
+from bench.record.store import Store
+from tests.record.conftest import CELL, make_run, planned
+
+
+@pytest.fixture
+def summary_of(tmp_path: Path) -> Callable[..., RunSummary]:
+    """Store a run with these records and summarise it."""
+
+    def make(
+        records: Iterable[Record],
+        cells: list[RunCell] | None = None,
+        run: Run | None = None,
+    ) -> RunSummary:
+        stored = run or make_run()
+        path = tmp_path / f"{stored.id}.sqlite"
+        path.unlink(missing_ok=True)
+        with Store.create(path) as store:
+            store.add_run(stored, cells if cells is not None else planned(CELL))
+            for record in records:
+                store.add_record(record)
+            return summarise(store, stored)
+
+    return make

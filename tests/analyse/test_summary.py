@@ -1,0 +1,146 @@
+import pytest
+
+from bench.analyse.frame import COLUMNS, estimates_frame
+from bench.record.model import RunCell
+from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
+
+TRACE = {"pass_name": "trace", "metrics": {"activation_bytes": 100.0}}
+
+
+def timed(number, *samples, **what):
+    middle = sorted(samples)[len(samples) // 2]
+    return make_record(
+        number=number,
+        metrics={"step_seconds": middle},
+        samples={"step_seconds": list(samples)},
+        **what,
+    )
+
+
+def test_a_cell_is_ok_when_every_pass_is(summary_of):
+    (cell,) = summary_of([make_record(**TRACE), timed(1, 1.0, 2.0, 3.0)]).cells
+    assert (cell.status, cell.problems, cell.notes) == ("ok", (), ())
+    assert cell.estimates["activation_bytes"].basis == "exact"
+    assert cell.estimates["step_seconds"].estimate == 2.0
+
+
+@pytest.mark.parametrize(
+    ("records", "status"),
+    [
+        ([], "unfinished"),
+        ([make_record(**TRACE)], "unfinished"),
+        ([make_record(**TRACE), make_record(status="failed", reason="x")], "failed"),
+        ([make_record(pass_name="trace", status="oom", reason="x"), timed(1, 1.0)], "oom"),
+        ([make_record(status="timeout", reason="x")], "timeout"),
+    ],
+)
+def test_a_cell_is_as_good_as_its_worst_pass(summary_of, records, status):
+    assert summary_of(records).cells[0].status == status
+
+
+def test_raw_samples_make_the_estimate_and_rounds_its_interval(summary_of):
+    one = [1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6]
+    two = [2.0, 2.1, 2.2, 2.3, 2.4, 2.5, 2.6]
+    (cell,) = summary_of([timed(1, *one), timed(2, *two)]).cells
+    found = cell.estimates["step_seconds"]
+    assert found.estimate == pytest.approx((1.3 + 2.3) / 2)
+    assert found.lower < 1.3
+    assert found.upper > 2.3
+    assert cell.samples["step_seconds"] == (tuple(one), tuple(two))
+
+
+def test_an_exact_metric_that_differs_between_rounds_is_not_called_exact(summary_of):
+    records = [
+        make_record(pass_name="trace", number=number, metrics={"activation_bytes": value})
+        for number, value in ((1, 100.0), (2, 101.0))
+    ]
+    found = summary_of(records).cells[0].estimates["activation_bytes"]
+    assert found.basis != "exact"
+    assert (found.lower, found.upper) == (100.0, 101.0)
+
+
+def test_forked_and_spawned_figures_are_never_put_together(summary_of):
+    (cell,) = summary_of([timed(1, 1.0), timed(2, 1.0, launch="spawned")]).cells
+    assert "step_seconds" not in cell.estimates
+    assert "never put together" in cell.unavailable["step_seconds"]
+
+
+def test_skipped_and_pending_cells_are_there_with_their_reasons(summary_of):
+    cells = [
+        *planned(CELL),
+        RunCell(SECOND, "x86", "skipped", "does not apply"),
+        RunCell(CELL, "pi5", "pending", "pending on pi5"),
+    ]
+    summary = summary_of([make_record(**TRACE), timed(1, 1.0)], cells)
+    assert summary.statuses == {"ok": 1, "skipped": 1, "pending": 1}
+    assert summary.cells[1].problems == ("does not apply",)
+    assert summary.cells[2].estimates == {}  # another board's figures are not this one's
+    assert summary.cells[2].id == f"{CELL.id} on pi5"
+
+
+def test_swap_and_notes_are_said(summary_of):
+    swapped = make_record(
+        pass_name="trace", details={"swap_bytes": 4096, "notes": ["the loss was not finite"]}
+    )
+    (cell,) = summary_of([swapped]).cells
+    assert "the loss was not finite" in cell.notes[0]
+    assert "swap" in cell.notes[1]
+
+
+def test_a_cell_is_unfinished_while_rounds_are_to_come(summary_of):
+    run = make_run(settings={**make_run().settings, "rounds": 3})
+    (cell,) = summary_of([make_record(**TRACE), timed(1, 1.0)], run=run).cells
+    assert cell.status == "unfinished"
+    assert cell.problems == ("2 of 4 measurements are still to come",)
+
+
+@pytest.mark.parametrize(
+    ("details", "says"),
+    [
+        ({"foreign_cpu_share": 0.62}, "other processes took 62% of a core"),
+        ({"foreign_cpu_share": 0.02}, None),
+        ({"foreign_cpu_share": None}, None),
+        (
+            {"precision": {"asked": 0.02, "reached": 0.05, "ended_by": "max_samples"}},
+            "known to ±5.0%, not ±2.0%: max_samples ended the samples",
+        ),
+        ({"precision": {"asked": 0.02, "reached": 0.02, "ended_by": "precision"}}, None),
+        (
+            {"precision": {"asked": 0.02, "reached": None, "ended_by": "max_seconds"}},
+            "too few samples for an interval",
+        ),
+    ],
+)
+def test_what_disturbed_a_measurement_is_said(summary_of, details, says):
+    (cell,) = summary_of([timed(1, 1.0, details=details)]).cells
+    assert [says in note for note in cell.notes] == ([True] if says else [])
+
+
+def test_every_missing_metric_has_the_reason_of_its_own_pass(summary_of):
+    records = [make_record(pass_name="trace", status="timeout", reason="slow")]
+    missing = summary_of(records).cells[0].unavailable
+    assert missing["activation_bytes"] == "trace, round 1: timeout: slow"
+    assert missing["step_seconds"] == "the time pass has not run yet"
+    assert missing["peak_rss_bytes"] == "the suite does not ask for the memory pass"
+    unreadable = make_record(pass_name="memory", unavailable={"peak_rss_bytes": "no such file"})
+    run = make_run(settings={**make_run().settings, "measure": ["memory"]})
+    assert summary_of([unreadable], run=run).cells[0].unavailable["peak_rss_bytes"] == (
+        "no such file"
+    )
+
+
+def test_a_frame_has_a_row_for_each_estimate(summary_of):
+    frame = estimates_frame(summary_of([make_record(**TRACE), timed(1, 1.0, 2.0, 3.0)]))
+    assert tuple(frame.columns) == COLUMNS
+    assert list(frame["metric"]) == ["activation_bytes", "step_seconds"]
+    assert list(frame["unit"]) == ["bytes", "seconds"]
+    assert frame["lower"].isna().tolist() == [False, True]
+
+
+def test_json_has_no_raw_samples_but_everything_else(summary_of):
+    values = summary_of([make_record(**TRACE)]).to_json()
+    (cell,) = values["cells"]
+    assert cell["metrics"]["activation_bytes"]["estimate"] == 100.0
+    assert cell["fingerprint"] == CELL.fingerprint
+    assert "samples" not in cell
+    assert cell["metrics"]["activation_bytes"]["scope"] == "whole network"

@@ -1,0 +1,77 @@
+import json
+
+import numpy
+import pytest
+import torch
+
+from bench.data import tensorfile
+from bench.data.batch import BatchStore
+from bench.errors import BadInput
+from bench.specs.model import ImageInputs
+
+INPUTS = ImageInputs(channels=3, size=8, classes=5)
+
+
+def test_tensors_survive_the_way_through_a_file(tmp_path):
+    arrays = {
+        "images": numpy.random.default_rng(0).normal(size=(2, 3, 4)).astype("float32"),
+        "labels": numpy.array([1, -(2**40)], dtype="int64"),
+    }
+    path = tmp_path / "x.safetensors"
+    tensorfile.write(path, arrays)
+    found = tensorfile.read(path)
+    assert list(found) == ["images", "labels"]
+    for name, array in arrays.items():
+        assert torch.equal(found[name], torch.from_numpy(array))
+
+
+def test_the_layout_is_that_of_safetensors(tmp_path):
+    path = tmp_path / "x.safetensors"
+    tensorfile.write(path, {"a": numpy.array([[1, 2]], dtype="float32")})
+    raw = path.read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    assert length % 8 == 0
+    assert json.loads(raw[8 : 8 + length]) == {
+        "a": {"dtype": "F32", "shape": [1, 2], "data_offsets": [0, 8]}
+    }
+    assert raw[8 + length :] == numpy.array([1, 2], dtype="<f4").tobytes()
+
+
+def test_a_file_that_is_cut_short_is_noticed(tmp_path):
+    path = tmp_path / "x.safetensors"
+    tensorfile.write(path, {"a": numpy.zeros(100, dtype="float32")})
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(EOFError, match="tensor a is cut short"):
+        tensorfile.read(path)
+
+
+def test_a_batch_depends_on_its_seed_alone(tmp_path):
+    batches = [BatchStore(tmp_path / name) for name in ("one", "two")]
+    first, again = (tensorfile.read(store.batch(INPUTS, 16, seed=0)) for store in batches)
+    other = tensorfile.read(batches[0].batch(INPUTS, 16, seed=1))
+    assert torch.equal(first["images"], again["images"])
+    assert torch.equal(first["labels"], again["labels"])
+    assert not torch.equal(first["images"], other["images"])
+
+
+def test_a_batch_is_standard_normal_with_labels_of_every_class(tmp_path):
+    found = tensorfile.read(BatchStore(tmp_path).batch(INPUTS, 500, seed=0))
+    assert found["images"].shape == (500, 3, 8, 8)
+    assert abs(found["images"].mean()) < 0.02
+    assert abs(found["images"].std() - 1) < 0.02
+    assert set(found["labels"].tolist()) == set(range(5))
+
+
+def test_a_batch_is_written_once(tmp_path):
+    store = BatchStore(tmp_path)
+    path = store.batch(INPUTS, 4, seed=0)
+    written = path.stat().st_mtime_ns
+    assert store.batch(INPUTS, 4, seed=0) == path
+    assert path.stat().st_mtime_ns == written
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(BadInput, match="cannot be written"):
+        BatchStore(tmp_path / "file").batch(INPUTS, 1, seed=0)

@@ -1,0 +1,112 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.declare.document import read
+from bench.errors import BadInput
+
+GOOD = """\
+# a comment
+schema: 1
+models:
+  - mcunet: {batch: [8, 2]}
+  - vit_b_32
+share: 1e-4
+"""
+
+
+def write(tmp_path, text, name="x.yaml"):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_values_are_plain_and_know_their_lines(tmp_path):
+    document = read(write(tmp_path, GOOD))
+    assert document.values == {
+        "schema": 1,
+        "models": [{"mcunet": {"batch": [8, 2]}}, "vit_b_32"],
+        "share": 1e-4,
+    }
+    assert type(document.values["share"]) is float
+    assert document.line(("models", 1)) == 5
+    assert document.line(("models", 0, "mcunet", "batch", 1)) == 4
+    assert document.line(("share",)) == 6
+    assert document.line(("nowhere",)) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        ("", None, "the file is empty"),
+        ("# only a comment\n", None, "the file is empty"),
+        ("- 1\n- 2\n", 1, "must be a mapping"),
+        ("just text\n", 1, "must be a mapping"),
+        ("a: 1\nb: 2\na: 3\n", 3, 'found duplicate key "a"'),
+        ("a: 1\nb: [1, 2\n", 3, "not YAML"),
+        ("a: 1\n\tb: 2\n", 2, "not YAML"),
+        ("a: 1\nb: !!python/object:os.system x\n", 2, "no meaning here"),
+        ("a: 1\nb: !mine 3\n", 2, "no meaning here"),
+        ("a: 1\nb: 2020-01-01\n", 2, "quote it"),
+        ("a: 1\n3: 4\n", 2, "key 3 must be text"),
+        (b"a: \xff\xfe\n", None, "not UTF-8"),
+        ("a: " + "[" * 60 + "]" * 60 + "\n", 1, "without bounds"),
+    ],
+)
+def test_what_is_no_declaration_is_refused_with_its_line(tmp_path, text, line, says):
+    path = write(tmp_path, text)
+    with pytest.raises(BadInput) as caught:
+        read(path)
+    (message,) = caught.value.lines
+    place = f"{path}:{line}: " if line else f"{path}: "
+    assert message.startswith(place), message
+    assert says in message
+
+
+def test_aliases_that_multiply_are_refused(tmp_path):
+    bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+    for level in range(1, 8):
+        bomb += f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n"
+    with pytest.raises(BadInput, match="without bounds"):
+        read(write(tmp_path, bomb))
+
+
+@pytest.mark.parametrize("text", ["a: &a\n  - *a\n", "&a\na: *a\n", "a: &a {b: {c: *a}}\n"])
+def test_an_alias_to_itself_does_not_go_on_for_ever(tmp_path, text):
+    # ruamel reads such an alias as null or as the thing itself
+    try:
+        assert "a" in read(write(tmp_path, text)).values
+    except BadInput as error:
+        assert "without bounds" in error.lines[0]
+
+
+def test_folders_missing_and_huge_files_are_refused(tmp_path):
+    with pytest.raises(BadInput, match="is a folder"):
+        read(tmp_path)
+    with pytest.raises(BadInput, match="no such file"):
+        read(tmp_path / "none.yaml")
+    with pytest.raises(BadInput, match="larger than"):
+        read(write(tmp_path, "a: " + "x" * (1 << 20)))
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_mapping_or_one_clear_line(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("fuzz") / "x.yaml"
+    path.write_bytes(data)
+    try:
+        assert isinstance(read(path).values, dict)
+    except BadInput as error:
+        assert len(error.lines) == 1
+        assert str(path) in error.lines[0]
+        assert "\n" not in error.lines[0]
+
+
+@given(st.text(alphabet="ab:-[]{}&*!|>\"'#%@`\n\t 01.", max_size=60))
+def test_yaml_like_text_is_a_mapping_or_one_clear_line(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("fuzz") / "x.yaml"
+    path.write_text(text)
+    try:
+        assert isinstance(read(path).values, dict)
+    except BadInput as error:
+        assert len(error.lines) == 1
+        assert "\n" not in error.lines[0]

@@ -1,0 +1,93 @@
+"""A run that is killed again and again, and goes on each time."""
+
+import random
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bench.record.store import Store
+
+BENCH = Path(sys.executable).parent / "bench"
+KILLS = 20
+PROCESSES = 100
+SUITE = f"""\
+schema: 1
+title: Killed
+models: [{{mcunet: {{batch: 1}}}}]
+methods: [vanilla]
+seeds: {list(range(PROCESSES))}
+measure: [trace]
+"""
+
+
+def stored(path):
+    """What a store holds now, by run and process; nothing where there is no store yet."""
+    if not path.exists() or path.stat().st_size == 0:
+        return {}
+    with Store.open(path) as store:
+        return {
+            (run.id, record.key): record for run in store.runs() for record in store.records(run.id)
+        }
+
+
+def workers():
+    """Processes of ours that are alive, whoever's child they are."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        line = process.info["cmdline"] or []
+        if any(word in {"bench.run.worker", "bench.run.zygote"} for word in line):
+            found.append(process)
+    return found
+
+
+def test_twenty_kills_at_random_moments_lose_at_most_the_process_in_flight(workplace):
+    (workplace / "killed.yaml").write_text(SUITE)
+    path = workplace / "bench-out" / "killed" / "results.sqlite"
+    moments = random.Random(20)
+    kept = {}
+    cut_short = 0
+    for _ in range(KILLS):
+        with subprocess.Popen(
+            [BENCH, "run", "killed.yaml", "-q"], cwd=workplace, stderr=subprocess.PIPE
+        ) as run:
+            # before the store exists, between its first writes, among the processes
+            time.sleep(moments.uniform(0.1, 4.0))
+            run.kill()
+            assert b"Traceback" not in run.stderr.read()
+        now = stored(path)
+        for key, record in kept.items():
+            assert now[key] == record, "what was stored has changed"
+        cut_short += len(now) % PROCESSES > 0
+        kept = now
+        _, alive = psutil.wait_procs(workers(), timeout=20)
+        assert not alive, "a worker outlived its run"
+    assert cut_short, "no kill fell into a run that had begun to measure"
+
+    ended = subprocess.run([BENCH, "run", "killed.yaml", "-q"], cwd=workplace, check=False)
+    assert ended.returncode == 0
+    final = stored(path)
+    assert {record.status for record in final.values()} == {"ok"}
+    for key, record in kept.items():
+        assert final[key] == record
+    with Store.open(path) as store:
+        for run in store.runs():  # a fast machine may complete one before the last kill
+            assert run.finished
+            cells = [key.cell for run_id, key in final if run_id == run.id]
+            assert len(cells) == PROCESSES == len(set(cells))
+    raw = sqlite3.connect(path)
+    assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert raw.execute("SELECT count(*) FROM earlier_attempts").fetchone() == (0,)
+    raw.close()
+    assert sorted(p.name for p in path.parent.iterdir()) == [".lock", "report.html", path.name]
+
+
+@pytest.fixture(autouse=True)
+def no_leftovers():
+    yield
+    for process in workers():
+        process.kill()

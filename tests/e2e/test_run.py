@@ -1,0 +1,222 @@
+"""The real command on a small suite: what it prints, stores and draws, and how it ends."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.record.store import Store
+from tests.conftest import TINY
+
+BENCH = Path(sys.executable).parent / "bench"
+CELL = "mcunet/vanilla/all/b2/s0"
+FAILING = """\
+schema: 1
+title: One that fits and one that does not
+models: [{mcunet: {batch: 2}}, {vit_b_32: {depth: 48, image_size: 32, batch: 1}}]
+methods: [vanilla]
+measure: [trace]
+timeout: 3
+"""
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A workplace in which the tiny suite was run once."""
+    folder = tmp_path_factory.mktemp("done")
+    (folder / "suites").mkdir()
+    (folder / "suites" / "tiny.yaml").write_text(TINY)
+    ended = subprocess.run(
+        [BENCH, "run", "tiny"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    return folder, ended
+
+
+def test_a_run_ends_with_a_table_and_the_path_of_its_report(done):
+    folder, ended = done
+    lines = ended.stdout.splitlines()
+    assert any(line.split()[:1] == [CELL] and line.rstrip().endswith("ok") for line in lines)
+    assert lines[-1] == "report: bench-out/tiny/report.html"
+    assert any(line.startswith("activations: ") and "whole network" in line for line in lines)
+    assert (folder / "bench-out/tiny/report.html").stat().st_size > 1_000_000
+    assert sorted(p.name for p in (folder / "bench-out/tiny").iterdir()) == [
+        ".lock",
+        "report.html",
+        "results.sqlite",
+    ]
+
+
+def test_a_log_gets_plain_lines_with_cells_done_and_time_left(done):
+    _, ended = done
+    first, *_, last = ended.stderr.splitlines()
+    assert first == f"0 of 1 cells, 0 of 3 measurements · {CELL} · memory, round 1"
+    begins = f"0 of 1 cells, 2 of 3 measurements · {CELL} · time, round 1 · roughly 0:"
+    assert last.startswith(begins)
+    assert "\x1b" not in ended.stderr
+
+
+def test_what_was_measured_is_in_the_store(done):
+    folder, _ = done
+    with Store.open(folder / "bench-out/tiny/results.sqlite") as store:
+        (run,) = store.runs()
+        records = {r.key.pass_name: r for r in store.records(run.id)}
+    assert set(records) == {"memory", "trace", "time"}
+    assert records["memory"].launch == "spawned"
+    assert records["time"].launch == records["trace"].launch == "forked"
+    assert run.machine["threads"] == records["time"].details["threads"]
+    assert run.software["torch"]
+    assert run.command == "bench run tiny"
+    for record in records.values():
+        assert record.status == "ok"
+        assert record.state_before["load_1min"] is not None
+
+
+def test_plan_knows_bytes_exactly_and_time_from_the_earlier_run(done, bench):
+    folder, _ = done
+    planned = bench("plan", "tiny", "--json", cwd=folder).json()
+    (cell,) = planned["cells"]
+    assert cell["state"] == "planned"
+    with Store.open(folder / "bench-out/tiny/results.sqlite") as store:
+        (run,) = store.runs()
+        records = store.records(run.id)
+    (traced,) = (r.metrics["activation_bytes"] for r in records if r.key.pass_name == "trace")
+    assert cell["vanilla_activation_bytes"] == traced
+    assert cell["known_seconds"] == pytest.approx(sum(r.seconds for r in records))
+    text = bench("plan", "tiny", cwd=folder).out
+    assert "known: 0:" in text
+
+
+def test_plan_without_an_earlier_run_says_that_the_time_is_unknown(bench):
+    ended = bench("plan", "quick")
+    assert ended.code == 0
+    assert ended.out.splitlines()[-1] == "2 planned; time unknown until a first run"
+    assert "39.93 MiB" in ended.out
+
+
+def test_plan_for_another_board_shows_it_as_that_board_would(bench, suite_file):
+    suite_file(TINY + "hardware: [x86, pi5]\n")
+    cells = bench("plan", "tiny", "--hardware", "pi5", "--json").json()["cells"]
+    assert {c["profile"]: c["state"] for c in cells} == {"x86": "pending", "pi5": "planned"}
+
+
+def test_report_draws_an_earlier_run_again(done, bench):
+    folder, _ = done
+    for name in ("tiny", "bench-out/tiny/results.sqlite", None):
+        ended = bench("report", *([name] if name else []), "-o", "again.html", cwd=folder)
+        assert (ended.code, ended.out) == (0, "report: again.html\n")
+        assert CELL in (folder / "again.html").read_text()
+        (folder / "again.html").unlink()
+    assert bench("report", "tiny", "--json", cwd=folder).json()["cells"][0]["status"] == "ok"
+
+
+def test_a_run_compared_with_itself_is_the_same(done, bench):
+    folder, _ = done
+    ended = bench("compare", "tiny", "tiny", cwd=folder)
+    assert ended.code == 0
+    assert ended.out.splitlines()[-1].endswith(": 6 same, 0 better, 0 worse, 0 missing")
+    assert bench("list", "runs", "--json", cwd=folder).json()[0]["finished"]
+
+
+def test_an_exact_metric_that_grew_is_exit_code_4(bench, suite_file, workplace):
+    text = TINY + "measure: trace\ntrain: {momentum: 0.0}\n"
+    suite_file(text)
+    assert bench("run", "tiny", "-q").code == 0
+    with Store.create(workplace / "bench-out/tiny/results.sqlite") as store:
+        (run,) = store.runs()
+        store._db.execute("UPDATE metrics SET value = value - 4 WHERE name = 'activation_bytes'")
+    assert bench("run", "tiny", "-q").code == 0
+    ended = bench("compare", f"tiny@{run.id}", "tiny")
+    assert ended.code == 4
+    assert f"worse: {CELL}: activation_bytes: " in ended.out
+    reverse = bench("compare", "tiny", f"tiny@{run.id}", "--json")
+    assert reverse.code == 0
+    assert [d["metric"] for d in reverse.json()["differences"] if d["verdict"] == "better"] == [
+        "activation_bytes"
+    ]
+
+
+def test_a_cell_that_fails_is_recorded_and_the_rest_goes_on(bench, suite_file, workplace):
+    suite_file(FAILING)
+    ended = bench("run", "tiny", "--json")
+    assert ended.code == 3
+    cells = {c["cell"]: c for c in ended.json()["cells"]}
+    assert cells[CELL]["status"] == "ok"
+    (failed,) = [c for name, c in cells.items() if name != CELL]
+    assert failed["status"] == "timeout"
+    assert "no result within 3 s" in failed["problems"][0]
+    assert "no result within 3 s" in (workplace / "bench-out/tiny/report.html").read_text()
+    again = bench("run", "tiny", "--retry", "failed", "-q", "--json")
+    assert again.json()["run"] == ended.json()["run"]
+
+
+def test_an_interrupt_ends_cleanly_and_the_run_goes_on(bench, suite_file, workplace):
+    suite_file(TINY + "seeds: [0, 1, 2]\nmeasure: [trace, time]\n")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with subprocess.Popen(
+            [BENCH, "run", "tiny", "--filter", "s"],
+            cwd=workplace,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as running:
+            lines = [running.stderr.readline()]
+            while "cells ·" not in lines[-1]:
+                lines.append(running.stderr.readline())
+            running.send_signal(number)
+            rest = running.stderr.read()
+        assert running.returncode == 130
+        assert "Traceback" not in rest
+        assert "`bench run tiny --filter s` goes on from there" in rest.splitlines()[-1]
+    ended = bench("run", "tiny", "--filter", "s", "--json")
+    assert ended.code == 0
+    assert "going on with tiny-" in ended.err
+    assert [c["status"] for c in ended.json()["cells"]] == ["ok"] * 3
+    with Store.open(workplace / "bench-out/tiny/results.sqlite") as store:
+        assert len(store.runs()) == 1
+
+
+def test_a_terminal_sees_one_live_line_that_goes_away(suite_file, workplace):
+    suite_file(TINY + "measure: [trace]\n")
+    ours, theirs = pty.openpty()
+    running = subprocess.Popen(
+        [BENCH, "run", "tiny"], cwd=workplace, stdout=subprocess.PIPE, stderr=theirs, text=True
+    )
+    os.close(theirs)
+    table, _ = running.communicate(timeout=120)
+    seen = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert running.returncode == 0
+    assert "report: " in table
+    assert "0 of 1 cells" in seen
+    assert "\n" not in seen  # one line, rewritten
+    assert seen.endswith("\r\x1b[2K")  # and removed at the end
+
+
+def test_listings_say_what_suites_can_name(bench):
+    assert [m["name"] for m in bench("list", "methods", "--json").json()] == ["vanilla"]
+    assert "depth: an integer in [1, 48]; default 12" in bench("list", "models").out
+    assert "quick" in bench("list", "suites").out
+    marked = [h["name"] for h in bench("list", "hardware", "--json").json() if h["this machine"]]
+    assert len(marked) == 1
+    metrics = {m["name"]: m for m in bench("list", "metrics", "--json").json()}
+    assert metrics["peak_rss_over_runtime_bytes"]["scope"] == "process"
+
+
+def test_every_verb_has_help_and_json(bench):
+    top = bench("--help").out
+    for verb in ("run", "plan", "report", "compare"):
+        assert verb in top
+        assert "--json" in bench(verb, "--help").out
+    assert bench("--version").out.startswith("bench ")
+    assert bench().code == 0
+
+
+def test_a_reader_that_leaves_early_is_no_error(workplace):
+    done = subprocess.run(
+        f"{BENCH} list metrics | head -n 1", shell=True, capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""

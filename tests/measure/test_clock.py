@@ -1,0 +1,129 @@
+import gc
+import time
+
+import pytest
+import torch
+
+from bench.measure import clock
+from bench.suite.suite import Sampling
+
+
+class Phases:
+    """A subject whose phases are told apart by what they do to a fake clock."""
+
+    def __init__(self, take):
+        self.take = take
+        self.calls = []
+
+    def forward(self):
+        self.calls.append("forward")
+        self.take(0.1)
+        return torch.zeros(())
+
+    def backward(self, loss):
+        self.calls.append("backward")
+        self.take(0.2)
+
+    def update(self):
+        self.calls.append("update")
+        self.take(0.05)
+
+    def infer(self):
+        self.calls.append("infer")
+        self.take(0.03)
+
+
+@pytest.fixture
+def fake_clock(monkeypatch):
+    """A clock that only moves when it is told to."""
+    now = [1_000_000_000]
+
+    def take(seconds):
+        now[0] += round(seconds * 1e9)
+
+    monkeypatch.setattr(time, "perf_counter_ns", lambda: now[0])
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0] / 1e9)
+    return take
+
+
+def test_phases_are_told_apart_and_add_up(fake_clock):
+    subject = Phases(fake_clock)
+    timed = clock.time_steps(subject, Sampling(warmup=3, min_samples=6, max_samples=50))
+    assert len(timed.warmups) == 3
+    assert len(timed.samples) == 6  # equal samples: the interval is a point at once
+    assert (timed.ended_by, timed.reached) == ("precision", 0)
+    for step in timed.samples:
+        assert step.forward_seconds == pytest.approx(0.1)
+        assert step.backward_seconds == pytest.approx(0.2)
+        assert step.update_seconds == pytest.approx(0.05)
+        assert step.step_seconds == pytest.approx(0.35)
+    assert subject.calls == ["forward", "backward", "update"] * 9
+
+
+def test_inference_is_timed_on_its_own(fake_clock):
+    timed = clock.time_inference(Phases(fake_clock), Sampling(warmup=1, min_samples=6))
+    assert (len(timed.warmups), timed.samples) == (1, pytest.approx([0.03] * 6))
+
+
+def test_sampling_goes_on_until_the_median_is_known_or_a_bound_is_met(fake_clock):
+    durations = iter([0.1, 0.5] * 500)
+
+    class Noisy(Phases):
+        def infer(self):
+            self.take(next(durations))
+
+    def ended(**bounds):
+        limits = {"max_samples": 1000, "max_seconds": 1e9, "precision": 0.01, **bounds}
+        timed = clock.time_inference(Noisy(fake_clock), Sampling(warmup=1, **limits))
+        return len(timed.samples), timed.ended_by
+
+    assert ended(min_samples=6, max_samples=30) == (30, "max_samples")
+    assert ended(min_samples=6, max_seconds=3.0) == (10, "max_seconds")
+    assert ended(min_samples=20, max_seconds=0.1) == (20, "max_seconds")
+
+
+def test_the_precision_that_was_reached_is_told(fake_clock):
+    two = Sampling(warmup=1, min_samples=2, max_samples=2)
+    timed = clock.time_inference(Phases(fake_clock), two)
+    assert timed.precision(two) == {"asked": 0.02, "reached": None, "ended_by": "max_samples"}
+
+
+def test_garbage_is_not_collected_during_samples_and_is_afterwards(fake_clock):
+    seen = []
+
+    class Looks(Phases):
+        def infer(self):
+            seen.append(gc.isenabled())
+            if len(seen) == 8:
+                raise RuntimeError("stop")
+
+    assert gc.isenabled()
+    with pytest.raises(RuntimeError):
+        clock.time_inference(Looks(fake_clock), Sampling(warmup=1, min_samples=20))
+    assert seen == [True] + [False] * 7
+    assert gc.isenabled()
+
+
+def test_own_work_is_not_charged_to_others():
+    # ten ticks of 10 ms of our own: what is left over for others is at most the machine's rest
+    before, own = clock.busy_cpu_seconds(), time.process_time()
+    while time.process_time() - own < 0.3:
+        pass
+    busy = clock.busy_cpu_seconds() - before
+    assert busy >= 0.25
+
+
+def test_a_machine_without_proc_stat_leaves_the_column_out(monkeypatch, tmp_path, fake_clock):
+    monkeypatch.setattr(clock, "_PROC_STAT", tmp_path / "none")
+    steps = clock.time_steps(Phases(fake_clock), Sampling(warmup=1, min_samples=6)).samples
+    assert "foreign_cpu_seconds" not in clock.columns(steps)
+    assert len(clock.columns(steps)["step_seconds"]) == 6
+    assert clock.foreign_share(steps) is None
+
+
+def test_the_foreign_share_is_of_wall_time(monkeypatch, fake_clock):
+    ticks = iter(range(1000))
+    monkeypatch.setattr(clock, "busy_cpu_seconds", lambda: next(ticks) * 0.07)
+    monkeypatch.setattr(time, "process_time", lambda: 0.0)
+    steps = clock.time_steps(Phases(fake_clock), Sampling(warmup=1, min_samples=6)).samples
+    assert clock.foreign_share(steps) == pytest.approx(0.07 / 0.35)

@@ -1,0 +1,175 @@
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from bench.errors import BadInput
+from bench.record import migrate
+from bench.record.model import RunCell
+from bench.record.store import Store
+from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store.create(tmp_path / "results.sqlite") as opened:
+        yield opened
+
+
+def test_a_run_comes_back_as_it_was_stored(store):
+    run = make_run()
+    cells = [*planned(CELL), RunCell(SECOND, "pi5", "pending", "pending on pi5")]
+    store.add_run(run, cells)
+    assert store.runs() == (run,)
+    assert store.cells("r1") == tuple(cells)
+    store.finish_run("r1", "2026-01-02")
+    assert store.run("r1").finished == "2026-01-02"
+
+
+def test_a_record_comes_back_as_it_was_stored_to_the_last_bit(store):
+    store.add_run(make_run(), planned(CELL))
+    record = make_record(
+        metrics={"step_seconds": 0.1 + 0.2, "activation_bytes": 2**40 + 1},
+        samples={"step_seconds": [0.1, 1 / 3]},
+        unavailable={"peak_rss_bytes": "no"},
+        details={"a": [1, {"b": None}]},
+        state_before={"load_1min": 0.5},
+        state_after={"load_1min": None},
+    )
+    store.add_record(record)
+    assert store.records("r1") == (record,)
+    assert store.statuses("r1") == {record.key: "ok"}
+
+
+def test_a_repeated_task_replaces_its_record_and_keeps_the_earlier_attempt(store):
+    store.add_run(make_run(), planned(CELL))
+    store.add_record(make_record(status="failed", reason="first", output="traceback"))
+    store.add_record(make_record(metrics={"step_seconds": 1.0}))
+    (record,) = store.records("r1")
+    assert (record.status, record.metrics) == ("ok", {"step_seconds": 1.0})
+    rows = store._db.execute("SELECT cell, status, reason, output FROM earlier_attempts").fetchall()
+    assert rows == [(CELL.id, "failed", "first", "traceback")]
+
+
+def test_metrics_of_a_replaced_record_are_gone(store):
+    store.add_run(make_run(), planned(CELL))
+    store.add_record(make_record(metrics={"a": 1.0}, samples={"a": [1.0]}))
+    store.add_record(make_record(metrics={"b": 1.0}))
+    assert store._db.execute("SELECT name FROM metrics").fetchall() == [("b",)]
+    assert store._db.execute("SELECT count(*) FROM samples").fetchone() == (0,)
+
+
+def test_a_run_is_stored_whole_or_not_at_all(store):
+    with pytest.raises(BadInput, match="UNIQUE"):
+        store.add_run(make_run(), planned(CELL, CELL))
+    assert store.runs() == ()
+
+
+def test_known_times_are_the_latest_of_that_machine(store):
+    for name, machine in (("r1", {"a": 1}), ("r2", {"a": 1}), ("r3", {"a": 2})):
+        store.add_run(make_run(name, machine=machine), planned(CELL))
+    for name, seconds in (("r1", 1.0), ("r2", 2.0), ("r3", 9.0)):
+        store.add_record(make_record(name, seconds=seconds))
+    store.add_record(make_record("r2", pass_name="trace", status="failed", reason="x"))
+    assert store.seconds_by_fingerprint({"a": 1}) == {(CELL.fingerprint, "time"): 2.0}
+
+
+def test_the_closed_store_is_one_file(tmp_path):
+    path = tmp_path / "results.sqlite"
+    with Store.create(path) as store:
+        store.add_run(make_run(), planned(CELL))
+    assert [p.name for p in tmp_path.iterdir()] == ["results.sqlite"]
+
+
+def test_a_store_can_be_read_beside_its_writer_and_from_a_read_only_copy(store, tmp_path):
+    store.add_run(make_run(), planned(CELL))
+    with Store.open(store.path) as reader:
+        assert len(reader.runs()) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"not a database at all, but some text", "not a store of bench"),
+        (b"SQLite format 3\0" + b"\xff" * 200, "results.sqlite"),
+        (b"", "an empty file"),
+    ],
+)
+def test_what_is_no_store_is_refused_for_reading(tmp_path, content, says):
+    path = tmp_path / "results.sqlite"
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match=says):
+        Store.open(path)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("content", [b"some text", b"SQLite format 3\0" + b"\xff" * 200])
+def test_what_is_no_store_is_refused_for_writing_and_left_as_it_is(tmp_path, content):
+    path = tmp_path / "results.sqlite"
+    path.write_bytes(content)
+    with pytest.raises(BadInput):
+        Store.create(path)
+    assert path.read_bytes() == content
+
+
+def test_another_programs_database_is_refused(tmp_path):
+    path = tmp_path / "results.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE runs (id)")
+    connection.close()
+    for way in (Store.open, Store.create):
+        with pytest.raises(BadInput, match="of another program"):
+            way(path)
+
+
+def test_a_newer_store_is_refused_with_what_to_do(store, tmp_path):
+    store._db.execute(f"PRAGMA user_version = {migrate.VERSION + 1}")
+    store.close()
+    for way in (Store.open, Store.create):
+        with pytest.raises(BadInput, match=r"written by a newer bench .* upgrade ondevice-bench"):
+            way(store.path)
+
+
+def test_folders_and_missing_files_are_said(tmp_path):
+    with pytest.raises(BadInput, match="is a folder"):
+        Store.open(tmp_path)
+    with pytest.raises(BadInput, match="no such store"):
+        Store.open(tmp_path / "none.sqlite")
+
+
+@pytest.mark.parametrize("position", [100, 5000, 9000, 14000])
+def test_a_damaged_store_is_one_clear_line(store, position):
+    store.add_run(make_run(), planned(CELL))
+    for number in range(1, 40):
+        store.add_record(make_record(number=number, samples={"a": [0.1] * 20}))
+    store.close()
+    raw = bytearray(store.path.read_bytes())
+    raw[position : position + 600] = b"\xee" * 600
+    store.path.write_bytes(raw)
+    try:
+        with Store.open(store.path) as damaged:
+            damaged.runs()
+            damaged.cells("r1")
+            damaged.records("r1")
+    except BadInput as error:
+        assert str(store.path) in error.lines[0]
+
+
+def test_a_store_of_format_1_is_still_read(tmp_path):
+    """The sample was written by version 0.1.0; it is never written again."""
+    sample = Path(__file__).parent / "samples" / "store-v1.sqlite"
+    path = tmp_path / "results.sqlite"
+    shutil.copy(sample, path)
+    with Store.open(path) as store:
+        (run,) = store.runs()
+        assert run.suite == "quick"
+        assert len(store.cells(run.id)) == 2
+        statuses = [record.status for record in store.records(run.id)]
+        assert sorted(statuses) == ["failed", "ok"]
+        (good,) = [record for record in store.records(run.id) if record.status == "ok"]
+        assert good.metrics == {"step_seconds": 0.25}
+        assert good.samples == {"step_seconds": [0.25, 0.5]}
+    with Store.create(path) as store:
+        store.add_run(make_run("later"), planned(CELL))
+        assert len(store.runs()) == 2

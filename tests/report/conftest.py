@@ -1,0 +1,3 @@
+"""Reports need summaries."""
+
+from tests.analyse.conftest import summary_of  # noqa: F401  # a fixture

@@ -1,0 +1,38 @@
+from bench.run.job import Findings, Job, Reply
+from bench.suite.cell import Cell, Train
+from bench.suite.suite import Sampling
+
+
+def test_jobs_and_replies_survive_the_way_between_processes():
+    job = Job(
+        cell=Cell(
+            id="x",
+            model="m",
+            method="v",
+            batch=2,
+            model_options=(("depth", 2),),
+            train=Train(clip=None),
+        ),
+        pass_name="time",
+        model_module="a.b",
+        model_options={"depth": 2},
+        method_module="c",
+        method_options={},
+        inputs={"size": 3},
+        batch_path="/tmp/x",
+        sampling=Sampling(warmup=3),
+        cpus=(0, 2),
+        asked_ns=17,
+    )
+    assert Job.from_text(job.to_text()) == job
+    reply = Reply(
+        "ok",
+        findings=Findings(
+            metrics={"step_seconds": 0.1},
+            samples={"step_seconds": [0.1, 0.2]},
+            unavailable={"x": "why"},
+            details={"a": {"b": [1]}},
+        ),
+    )
+    assert Reply.from_text(reply.to_text()) == reply
+    assert reply.to_text().count("\n") == 1

@@ -1,0 +1,211 @@
+"""Workers as they are really started: forked and spawned, well and badly behaved."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bench.run import launch
+from bench.run.launch import PassLauncher, ZygoteLauncher
+from tests.run.conftest import THREADS
+
+
+def workers_below(pid):
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).children(recursive=True)
+    return []
+
+
+def test_forked_and_spawned_workers_compute_the_same_with_the_same_threads(
+    zygote, spawner, make_job
+):
+    forked = zygote.launch(make_job("time"), 120, lambda: None)
+    spawned = spawner.launch(make_job("time"), 120, lambda: None)
+    assert (forked.launch, spawned.launch) == ("forked", "spawned")
+    assert forked.reply.status == spawned.reply.status == "ok"
+    one, two = forked.reply.findings.details, spawned.reply.findings.details
+    assert one["threads"] == two["threads"] == THREADS
+    assert one["losses"] == two["losses"]
+    assert one["packages"] == two["packages"]
+
+
+def test_a_forked_floor_is_lower_than_a_spawned_one_so_memory_is_spawned(zygote, spawner, make_job):
+    # file pages of the libraries are not mapped in a forked child before it uses them
+    floors = {}
+    for launcher in (zygote, spawner):
+        outcome = launcher.launch(make_job("memory"), 120, lambda: None)
+        floors[outcome.launch] = outcome.reply.findings.metrics["runtime_floor_bytes"]
+    assert floors["forked"] < 0.9 * floors["spawned"]
+    chosen = PassLauncher(spawner, zygote)
+    assert chosen.launch(make_job("memory"), 120, lambda: None).launch == "spawned"
+    assert chosen.launch(make_job("trace"), 120, lambda: None).launch == "forked"
+
+
+def test_the_zygote_has_imported_torch_and_started_no_thread(zygote):
+    assert zygote.hello["threads"] == 1
+    assert zygote.can_fork
+    process = psutil.Process(zygote._process.pid)
+    assert process.num_threads() == 1
+    maps = Path(f"/proc/{process.pid}/maps").read_text()
+    assert "libtorch_cpu" in maps
+    assert zygote.hello["software"]["torch"]
+
+
+def test_a_zygote_with_threads_is_never_forked(zygote, spawner, make_job, monkeypatch):
+    monkeypatch.setattr(zygote, "_hello", {**zygote.hello, "threads": 2})
+    outcome = PassLauncher(spawner, zygote).launch(make_job("trace"), 120, lambda: None)
+    assert (outcome.launch, outcome.reply.status) == ("spawned", "ok")
+
+
+def test_a_worker_carries_torch_and_the_standard_library_and_nothing_of_the_parents(
+    zygote, make_job
+):
+    alone = subprocess.run(
+        [sys.executable, "-c", _TORCH_ALONE], capture_output=True, text=True, check=True
+    )
+    for name in ("time", "trace"):
+        outcome = zygote.launch(make_job(name), 120, lambda: None)
+        packages = set(outcome.reply.findings.details["packages"])
+        assert packages - {"bench"} <= set(alone.stdout.split())
+
+
+_TORCH_ALONE = """
+import sys, torch
+torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+print(*{name.partition(".")[0] for name in sys.modules})
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "does", "status", "reason"),
+    [
+        ("zygote", "raise", "failed", "ValueError: a model that cannot be"),
+        ("spawner", "raise", "failed", "ValueError: a model that cannot be"),
+        ("zygote", "exit", "failed", "the worker ended with status 7 and no result"),
+        ("zygote", "segfault", "failed", "killed by SIGSEGV"),
+        ("spawner", "segfault", "failed", "killed by SIGSEGV"),
+        ("zygote", "kill", "failed", "killed by SIGKILL"),
+        ("zygote", "huge", "oom", "RuntimeError: "),
+    ],
+)
+def test_whatever_a_worker_does_becomes_an_outcome(request, odd_job, kind, does, status, reason):
+    launcher = request.getfixturevalue(kind)
+    outcome = launcher.launch(odd_job(does), 120, lambda: None)
+    assert outcome.reply.status == status
+    assert outcome.reply.reason.startswith(reason)
+    assert f"constructing {does}" in outcome.output
+    assert "\n" not in outcome.reply.reason
+
+
+def test_the_zygote_outlives_its_workers(zygote, odd_job):
+    zygote.launch(odd_job("segfault"), 120, lambda: None)
+    assert zygote.launch(odd_job("well"), 120, lambda: None).reply.status == "ok"
+
+
+def test_a_kill_by_the_kernel_for_want_of_memory_is_told_from_any_other(
+    zygote, odd_job, monkeypatch
+):
+    kills = iter([3, 4])  # the kernel's counter before and after
+    monkeypatch.setattr(launch, "_oom_kills", lambda: next(kills))
+    outcome = zygote.launch(odd_job("kill"), 120, lambda: None)
+    assert outcome.reply.status == "oom"
+    assert outcome.reply.reason == "killed by the kernel because memory ran out"
+
+
+@pytest.mark.parametrize("kind", ["zygote", "spawner"])
+def test_a_worker_that_does_not_end_is_killed(request, odd_job, kind):
+    launcher = request.getfixturevalue(kind)
+    ticks = []
+    outcome = launcher.launch(odd_job("sleep"), 3, lambda: ticks.append(1))
+    assert (outcome.reply.status, outcome.reply.reason) == ("timeout", "no result within 3 s")
+    assert ticks
+    assert not [worker for child in workers_below(os.getpid()) for worker in child.children()]
+
+
+def test_a_worker_that_replied_is_not_waited_for(zygote, odd_job):
+    outcome = zygote.launch(odd_job("linger"), 120, lambda: None)
+    assert outcome.reply.status == "ok"
+    assert outcome.seconds < 60
+
+
+def test_an_interrupt_in_the_parent_kills_the_worker(zygote, spawner, odd_job):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    for launcher in (zygote, spawner):
+        with pytest.raises(KeyboardInterrupt):
+            launcher.launch(odd_job("sleep"), 120, interrupt)
+    assert [p.pid for p in workers_below(os.getpid())] == [zygote._process.pid]
+
+
+def test_a_zygote_that_dies_is_replaced(environment, odd_job):
+    with ZygoteLauncher(environment) as mortal:
+        assert mortal.can_fork
+        os.kill(mortal._process.pid, signal.SIGKILL)
+        lost = mortal.launch(odd_job("well"), 120, lambda: None)
+        assert lost.reply.status == "failed"
+        assert "the process that forks workers ended" in lost.reply.reason
+        assert mortal.launch(odd_job("well"), 120, lambda: None).reply.status == "ok"
+
+
+def test_workers_die_with_a_parent_that_is_killed(odd_folder, odd_job):
+    """Kill -9 of the parent takes the zygote and its worker along."""
+    job = odd_job("sleep")
+    script = (
+        "import sys\n"
+        "from bench.run.job import Job\n"
+        "from bench.run.launch import ZygoteLauncher, worker_environment\n"
+        "zygote = ZygoteLauncher({**worker_environment(1), 'PYTHONPATH': sys.argv[1]})\n"
+        "assert zygote.can_fork\n"
+        "zygote.launch(Job.from_text(sys.argv[2]), 600, lambda: print('waiting', flush=True))\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(odd_folder), job.to_text()], stdout=subprocess.PIPE
+    ) as parent:
+        assert parent.stdout.readline() == b"waiting\n"
+        family = workers_below(parent.pid)
+        assert len(family) == 2
+        parent.kill()
+    gone, alive = psutil.wait_procs(family, timeout=20)
+    assert (len(gone), alive) == (2, [])
+
+
+def test_the_parent_sleeps_while_a_worker_measures(zygote, odd_job):
+    before = time.process_time()
+    zygote.launch(odd_job("sleep"), 4, lambda: None)
+    assert time.process_time() - before < 0.1
+
+
+def test_a_workers_environment_is_an_allow_list_plus_the_profiles_threads(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "17")
+    monkeypatch.setenv("SECRET_TOKEN", "x")
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    environment = launch.worker_environment(3)
+    assert environment["OMP_NUM_THREADS"] == environment["MKL_NUM_THREADS"] == "3"
+    assert environment["LC_ALL"] == "C.UTF-8"
+    assert not {"SECRET_TOKEN", "MALLOC_ARENA_MAX"} & set(environment)
+
+
+def test_a_worker_imports_this_bench_even_where_the_working_directory_has_another(
+    workplace, make_job
+):
+    (workplace / "bench").mkdir()
+    (workplace / "bench" / "__init__.py").write_text("raise RuntimeError('the wrong bench')")
+    with ZygoteLauncher(launch.worker_environment(1)) as zygote:
+        assert zygote.launch(make_job("trace"), 120, lambda: None).reply.status == "ok"
+
+
+def test_a_zygote_that_cannot_start_says_why():
+    broken = {"PYTHONHOME": "/none"}
+    with (
+        ZygoteLauncher(broken) as zygote,
+        pytest.raises(launch.ZygoteEnded, match="ModuleNotFoundError: No module named 'encodings'"),
+    ):
+        _ = zygote.hello

@@ -1,0 +1,65 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.record.model import TaskKey
+from bench.run.schedule import Forecast, TimeLeft, left_to_do, schedule
+
+CELLS = st.lists(st.text("abc/", min_size=1, max_size=5), min_size=1, max_size=8, unique=True)
+PASSES = st.lists(st.sampled_from(["memory", "trace", "time"]), min_size=1, unique=True)
+
+
+@given(CELLS, PASSES, st.integers(1, 5), st.text(max_size=4))
+def test_every_process_comes_exactly_once_round_by_round(cells, passes, rounds, seed):
+    tasks = schedule(cells, passes, rounds, seed)
+    assert len(tasks) == len(set(tasks))
+    assert set(tasks) == {
+        TaskKey(cell, name, number)
+        for cell in cells
+        for name in passes
+        for number in range(1, rounds + 1)
+        if name != "trace" or number == 1
+    }
+    assert [task.round for task in tasks] == sorted(task.round for task in tasks)
+
+
+@given(CELLS, st.text(max_size=4))
+def test_the_order_comes_from_the_seed(cells, seed):
+    assert schedule(cells, ["time"], 3, seed) == schedule(cells, ["time"], 3, seed)
+
+
+def test_rounds_have_orders_of_their_own():
+    cells = [f"cell{n}" for n in range(20)]
+    tasks = schedule(cells, ["time"], 2, "seed")
+    first, second = [[t.cell for t in tasks if t.round == n] for n in (1, 2)]
+    assert first != cells
+    assert first != second
+    assert first != [t.cell for t in schedule(cells, ["time"], 1, "other seed")]
+
+
+def test_what_has_a_record_is_done_unless_it_is_to_be_repeated():
+    one, two, three = tasks = schedule(["a", "b", "c"], ["time"], 1, "")
+    statuses = {one: "ok", two: "failed"}
+    assert left_to_do(tasks, statuses) == (three,)
+    assert left_to_do(tasks, statuses, {"failed"}) == (two, three)
+    assert left_to_do(tasks, dict.fromkeys(tasks, "ok")) == ()
+
+
+def test_the_forecast_is_unknown_at_first_and_then_takes_the_nearest_kin():
+    forecast = Forecast()
+    small, big = TaskKey("small/a", "time", 1), TaskKey("big/a", "time", 1)
+    assert forecast.left([small]) is None
+    assert forecast.left([]) == TimeLeft(0.0, known=True)
+    forecast.learn(small, 2.0)
+    assert forecast.left([big]) == TimeLeft(2.0, known=False)  # the only kin there is
+    forecast.learn(big, 10.0)
+    other_seed = [TaskKey("big/a/s1", "time", 1), TaskKey("small/b", "time", 2)]
+    assert forecast.left(other_seed).seconds == 12.0
+    assert forecast.left([TaskKey("big/x", "memory", 1)]).seconds == 6.0
+
+
+def test_the_forecast_says_whether_every_workload_is_known():
+    forecast = Forecast()
+    forecast.learn(TaskKey("m/vanilla/all/b8/s0", "time", 1), 2.0)
+    assert forecast.left([TaskKey("m/vanilla/all/b8/s7", "time", 2)]).known
+    assert not forecast.left([TaskKey("m/vanilla/all/b32/s0", "time", 1)]).known
+    assert not forecast.left([TaskKey("m/vanilla/all/b8/s0", "memory", 1)]).known

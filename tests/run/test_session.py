@@ -1,0 +1,255 @@
+"""Runs without a worker: order, resumption, failures, by a launcher that answers by itself."""
+
+import contextlib
+import dataclasses
+import multiprocessing
+
+import pytest
+
+from bench.errors import BadInput, NothingRan
+from bench.hardware.probe import probe
+from bench.hardware.profile import recognise
+from bench.record.store import FILE_NAME, Store
+from bench.run import session as session_module
+from bench.run.job import Findings, Reply
+from bench.run.launch import Outcome
+from bench.run.progress import Silent
+from bench.run.schedule import TimeLeft
+from bench.run.session import NOT_OK, Interrupted, Request, open_session
+from bench.suite.load import load_suite
+from bench.suite.plan import plan
+
+SUITE = """\
+schema: 1
+title: t
+models: [{mcunet: {batch: [1, 2]}}, {vit_b_32: {depth: 1, image_size: 32, batch: 1}}]
+methods: [vanilla]
+measure: [trace, time]
+rounds: 2
+"""
+SOFTWARE = {"python": "3", "torch": "2", "torch_blas": "x", "torch_cpu": "y", "torch_commit": "z"}
+
+
+class FakeZygote:
+    """Stands for the zygote and the launcher at once; `answer` decides each outcome."""
+
+    def __init__(self, environment):
+        self.environment = environment
+        self.hello = {"software": SOFTWARE, "threads": 1}
+        self.can_fork = True
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def launch(self, job, timeout, tick):
+        tick()
+        FakeZygote.seen.append((job.cell.id, job.pass_name))
+        return Outcome(FakeZygote.answer(job), "forked", 0.5, "printed")
+
+
+def well(job):
+    metric = "activation_bytes" if job.pass_name == "trace" else "step_seconds"
+    return Reply("ok", findings=Findings(metrics={metric: 1.0}))
+
+
+@pytest.fixture
+def world(workplace, monkeypatch):
+    """A workplace in which `start(...)` opens a session without any process."""
+    FakeZygote.seen, FakeZygote.answer = [], staticmethod(well)
+    monkeypatch.setattr(session_module, "ZygoteLauncher", FakeZygote)
+    (workplace / "x.yaml").write_text(SUITE)
+    machine = probe()
+
+    @contextlib.contextmanager
+    def start(progress=None, filters=(), **what):
+        suite = load_suite("x.yaml")
+        profile = recognise(machine)
+        request = Request(
+            suite=suite,
+            plan=plan(suite, profile.name, filters),
+            profile=profile,
+            machine=machine,
+            commit="abc",
+            command="bench run x",
+        )
+        request = dataclasses.replace(request, **what)
+        with open_session(request, workplace / "out", progress or Silent()) as opened:
+            yield opened
+
+    return start
+
+
+@pytest.fixture
+def stored(workplace):
+    def read():
+        with Store.open(workplace / "out" / FILE_NAME) as store:
+            return {run.id: store.statuses(run.id) for run in store.runs()}
+
+    return read
+
+
+def test_a_run_stores_every_process_and_then_is_finished(world, stored, workplace):
+    with world() as session:
+        session.perform_all(Silent())
+        run_id = session.run.id
+    ((only, statuses),) = stored().items()
+    assert only == run_id
+    assert len(statuses) == 3 * (1 + 2)  # trace once, time in both rounds
+    assert set(statuses.values()) == {"ok"}
+    with Store.open(workplace / "out" / FILE_NAME) as store:
+        assert store.run(run_id).finished
+        assert [c.state for c in store.cells(run_id)] == ["planned"] * 3
+    assert not (workplace / "out" / "batches").exists()
+
+
+def test_an_unfinished_run_goes_on_where_it_stopped(world, stored):
+    with world() as session:
+        for task in session.left()[:4]:
+            session.perform(task)
+    seen = list(FakeZygote.seen)
+    with world() as session:
+        assert len(session.left()) == 5
+        session.perform_all(Silent())
+    assert len(stored()) == 1
+    assert len(FakeZygote.seen) == len(seen) + 5
+
+
+def test_a_finished_run_is_followed_by_a_new_one(world, stored):
+    for _ in range(2):
+        with world() as session:
+            session.perform_all(Silent())
+    assert len(stored()) == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"commit": "def"},
+        {"fresh": True},
+        {"machine": dataclasses.replace(probe(), memory_gib=1)},
+        {"filters": ("mcunet",)},
+        {"origin": "pytest"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_an_unfinished_run_is_left_alone_if_anything_that_matters_changed(world, stored, change):
+    with world() as session:
+        session.perform(session.left()[0])
+    with world(**change) as session:
+        assert len(session.left()) == len(session.tasks())
+    assert len(stored()) == 2
+
+
+def test_other_software_starts_a_new_run_and_says_so(world, stored, monkeypatch):
+    with world() as session:
+        session.perform(session.left()[0])
+    notes = []
+    progress = Silent()
+    progress.note = notes.append
+    monkeypatch.setitem(SOFTWARE, "torch", "3")
+    with world(progress):
+        pass
+    assert len(stored()) == 2
+    assert "stays unfinished: this run has another software" in notes[0]
+
+
+def test_a_failed_cell_keeps_its_reason_and_the_rest_goes_on(world, stored, workplace):
+    def answer(job):
+        if job.cell.model == "vit_b_32":
+            return Reply("failed", reason="ValueError: no", traceback="Traceback ...")
+        return well(job)
+
+    FakeZygote.answer = staticmethod(answer)
+    notes = []
+    progress = Silent()
+    progress.note = notes.append
+    with world() as session:
+        session.perform_all(progress)
+        run_id = session.run.id
+    assert sorted(stored()[run_id].values()) == ["failed"] * 3 + ["ok"] * 6
+    assert len(notes) == 3
+    assert "ValueError: no" in notes[0]
+    with Store.open(workplace / "out" / FILE_NAME) as store:
+        failed = [r for r in store.records(run_id) if r.status == "failed"]
+    assert failed[0].output == "printed\nTraceback ..."
+
+
+def test_failures_are_repeated_only_when_asked(world, stored):
+    FakeZygote.answer = staticmethod(
+        lambda job: Reply("timeout", reason="slow") if job.pass_name == "trace" else well(job)
+    )
+    with world() as session:
+        session.perform_all(Silent())
+        first = session.run.id
+    FakeZygote.answer = staticmethod(well)
+    FakeZygote.seen.clear()
+    with world(retry=NOT_OK) as session:
+        assert session.run.id == first
+        session.perform_all(Silent())
+    assert [name for _, name in FakeZygote.seen] == ["trace"] * 3
+    assert set(stored()[first].values()) == {"ok"}
+    nothing = pytest.raises(NothingRan, match="nothing failed, timed out or ran out of memory")
+    with nothing, world(retry=NOT_OK):
+        pass
+
+
+def test_an_interrupt_says_what_is_kept_and_how_to_go_on(world, stored):
+    def answer(job):
+        if len(FakeZygote.seen) == 3:
+            raise KeyboardInterrupt
+        return well(job)
+
+    FakeZygote.answer = staticmethod(answer)
+    with (
+        pytest.raises(Interrupted, match=r"2 of 9 measurements are stored .*`bench run x` goes on"),
+        world() as session,
+    ):
+        session.perform_all(Silent())
+    ((_, statuses),) = stored().items()
+    assert len(statuses) == 2
+
+
+def test_nothing_to_measure_is_said_before_anything_is_written(world, workplace):
+    (workplace / "x.yaml").write_text(SUITE + "hardware: pi5\n")
+    nothing = pytest.raises(NothingRan, match=r"nothing to measure on .*: 3 × pending on pi5")
+    with nothing, world():
+        pass
+    assert not (workplace / "out").exists()
+
+
+def test_two_runs_in_one_folder_would_disturb_each_other(world, workplace):
+    with world() as session:
+        session.perform(session.left()[0])
+        second = pytest.raises(BadInput, match=r"process .* is measuring into this folder")
+        with second, world():
+            pass
+
+
+def test_run_ids_say_suite_time_and_commit_and_never_collide(world, stored):
+    for _ in range(3):
+        with world(fresh=True):
+            pass
+    ids = list(stored())
+    assert len(set(ids)) == 3
+    assert all(run_id.startswith("x-20") and "-abc" in run_id for run_id in ids)
+
+
+def test_progress_hears_of_every_task_and_of_time_once_it_is_known(world):
+    heard = []
+
+    class Progress(Silent):
+        def begin(self, task, share, left):
+            heard.append((share, left))
+
+    with world() as session:
+        session.perform_all(Progress())
+    assert heard[0] == ("0 of 3 cells, 0 of 9 measurements", None)
+    assert heard[1][1] == TimeLeft(4.0, known=False)  # eight processes of half a second
+    assert heard[-1] == ("2 of 3 cells, 8 of 9 measurements", TimeLeft(0.5, known=True))
+
+
+def test_no_process_of_a_fake_run_was_real():
+    assert not multiprocessing.active_children()

@@ -1,0 +1,89 @@
+import importlib
+import inspect
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from bench.errors import BadInput
+from bench.specs import builtin, registry
+from bench.specs.method import MethodSpec
+from bench.specs.model import ModelSpec
+
+EXTRA = MethodSpec("extra", "from another package", "extra.method", frozenset({"conv1d"}))
+
+
+@pytest.fixture
+def entry_points(monkeypatch):
+    """Announce entry points as other packages would."""
+
+    def announce(*points):
+        monkeypatch.setattr(
+            registry, "entry_points", lambda group: [p for p in points if p.group == group]
+        )
+        registry.methods.cache_clear()
+        registry.models.cache_clear()
+
+    yield announce
+    registry.methods.cache_clear()
+    registry.models.cache_clear()
+
+
+def test_every_spec_names_an_implementation_that_takes_its_options():
+    for spec in builtin.MODELS:
+        module = importlib.import_module(spec.implementation)
+        takes = set(inspect.signature(module.construct).parameters)
+        assert takes == {option.name for option in spec.options}
+        assert callable(module.initialise)
+    for spec in builtin.METHODS:
+        module = importlib.import_module(spec.implementation)
+        takes = set(inspect.signature(module.treat).parameters) - {"model"}
+        assert takes == {option.name for option in spec.options}
+
+
+def test_names_are_unique_and_fit_into_an_id():
+    names = [spec.name for spec in (*builtin.METHODS, *builtin.MODELS)]
+    assert len(names) == len(set(names))
+    assert all(name.replace("_", "").isalnum() for name in names)
+
+
+def test_another_package_adds_a_method_by_an_entry_point(entry_points):
+    entry_points(EntryPoint("extra", "tests.specs.test_registry:EXTRA", "bench.methods"))
+    assert registry.method("extra").title == "from another package"
+    assert "extra" not in registry.models()
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("tests.specs.test_registry:NOTHING", "cannot be loaded"),
+        ("no_such_package:SPEC", "cannot be loaded"),
+        ("tests.specs.test_registry:builtin", "is no MethodSpec"),
+        ("bench.specs.builtin:METHODS", "is no MethodSpec"),
+    ],
+)
+def test_a_broken_entry_point_is_named(entry_points, value, says):
+    entry_points(EntryPoint("mine", value, "bench.methods"))
+    with pytest.raises(BadInput, match=says) as caught:
+        registry.methods()
+    assert "entry point mine" in str(caught.value)
+
+
+def test_a_taken_name_is_refused(entry_points, monkeypatch):
+    monkeypatch.setattr(builtin, "METHODS", (*builtin.METHODS, EXTRA))
+    entry_points(EntryPoint("extra", "tests.specs.test_registry:EXTRA", "bench.methods"))
+    with pytest.raises(BadInput, match="'extra' is taken"):
+        registry.methods()
+
+
+def test_unknown_names_come_with_the_nearest():
+    with pytest.raises(BadInput, match="unknown model 'mcunett'; did you mean 'mcunet'"):
+        registry.model("mcunett")
+    with pytest.raises(BadInput, match="unknown method 'vanila'; did you mean 'vanilla'"):
+        registry.method("vanila")
+
+
+def test_a_method_says_why_it_does_not_apply():
+    model = registry.model("mcunet")
+    assert registry.method("vanilla").refuses(model) is None
+    assert EXTRA.refuses(model) == "extra treats conv1d; mcunet has conv2d, linear"
+    assert isinstance(model, ModelSpec)

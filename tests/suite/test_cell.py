@@ -1,0 +1,64 @@
+import dataclasses
+
+import pytest
+
+from bench.suite.cell import Cell, Train
+
+BASE = Cell(id="a", model="mcunet", method="vanilla", batch=8)
+
+
+def changed(**what):
+    return dataclasses.replace(BASE, **what)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        changed(model="vit_b_32"),
+        changed(method="asi"),
+        changed(batch=9),
+        changed(seed=1),
+        changed(model_options=(("depth", 2),)),
+        changed(method_options=(("epsilon", 0.8),)),
+        changed(layers="mlp"),
+        changed(dtype="float64"),
+        changed(data="photos"),
+        changed(weights="pretrained"),
+        changed(train=Train(lr=0.1)),
+        changed(train=Train(clip=None)),
+    ],
+    ids=lambda cell: str(cell.fingerprint),
+)
+def test_every_part_of_the_workload_is_in_the_fingerprint(other):
+    assert other.fingerprint != BASE.fingerprint
+
+
+def test_the_id_is_not():
+    assert changed(id="b").fingerprint == BASE.fingerprint
+
+
+def test_equal_values_have_equal_fingerprints_in_any_process():
+    # a stored value: it changes only if WORKLOAD_VERSION does, because histories hang on it
+    assert BASE.fingerprint == "4cc9add31eff5286"
+    assert changed(train=Train(lr=0.05)).fingerprint == BASE.fingerprint
+
+
+def test_a_cell_survives_json():
+    cell = changed(
+        model_options=(("depth", 2), ("flag", True)),
+        method_options=(("epsilon", 0.1), ("rank", "8x16")),
+        train=Train(clip=None, momentum=0.9),
+    )
+    assert Cell.from_json(cell.to_json()) == cell
+    assert Cell.from_json(cell.to_json()).fingerprint == cell.fingerprint
+    assert Cell.from_json(cell.to_json()).id == cell.id
+
+
+def test_a_new_option_at_its_default_would_keep_every_history():
+    @dataclasses.dataclass(frozen=True)
+    class Later(Cell):
+        novelty: str = "off"
+
+    values = {f.name: getattr(BASE, f.name) for f in dataclasses.fields(BASE)}
+    assert Later(**values).fingerprint == BASE.fingerprint
+    assert Later(**values, novelty="on").fingerprint != BASE.fingerprint

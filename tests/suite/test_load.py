@@ -1,0 +1,134 @@
+import pytest
+
+from bench.errors import BadInput
+from bench.suite.cell import Train
+from bench.suite.load import load_suite
+
+HEAD = "schema: 1\ntitle: t\n"
+BODY = "models: [mcunet]\nmethods: [vanilla]\n"
+
+
+@pytest.fixture
+def load(workplace):
+    def read(text):
+        (workplace / "x.yaml").write_text(text)
+        return load_suite("x.yaml")
+
+    return read
+
+
+@pytest.fixture
+def complaints(load):
+    def of(text):
+        with pytest.raises(BadInput) as caught:
+            load(text)
+        return [line.removeprefix("x.yaml:") for line in caught.value.lines]
+
+    return of
+
+
+def test_what_is_not_said_takes_its_default(load):
+    suite = load(HEAD + BODY)
+    assert (suite.name, suite.title) == ("x", "t")
+    assert [m.name for m in suite.models] == ["mcunet"]
+    assert suite.models[0].batches == (8,)
+    assert suite.models[0].axes == ()
+    assert suite.train == Train()
+    assert suite.measure == ("memory", "trace", "time")
+    assert (suite.seeds, suite.rounds, suite.hardware) == ((0,), 1, ())
+    assert suite.text == HEAD + BODY
+
+
+def test_a_scalar_is_a_list_of_one_and_a_bare_entry_has_no_options(load):
+    suite = load(
+        HEAD
+        + "models:\n  - vit_b_32: {batch: 4, depth: [1, 2]}\n  - mcunet:\n"
+        + "methods: [vanilla]\nseeds: 3\nhardware: x86\ndtype: float64\n"
+    )
+    vit, mcunet = suite.models
+    assert vit.batches == (4,)
+    assert [(axis.name, axis.values) for axis in vit.axes] == [("depth", (1, 2))]
+    assert mcunet.name == "mcunet"
+    assert (suite.seeds, suite.hardware, suite.dtypes) == ((3,), ("x86",), ("float64",))
+
+
+def test_one_model_or_method_needs_no_list(load):
+    suite = load(HEAD + "models: mcunet\nmethods: vanilla\n")
+    assert [m.name for m in suite.models] == ["mcunet"]
+    assert [m.name for m in suite.methods] == ["vanilla"]
+    suite = load(HEAD + "models: {mcunet: {batch: 3}}\nmethods: vanilla\n")
+    assert suite.models[0].batches == (3,)
+
+
+def test_shares_and_durations_are_read_as_people_write_them(load):
+    suite = load(HEAD + BODY + "timeout: 10m\ntime: {precision: 2%, max_seconds: 1.5h}\n")
+    assert suite.timeout == 600.0
+    assert suite.sampling.precision == pytest.approx(0.02)
+    assert suite.sampling.max_seconds == 5400.0
+
+
+def test_training_settings_reach_the_suite(load):
+    suite = load(HEAD + BODY + "train: {lr: 0.1, clip: null, momentum: 0.9, freeze_bn: false}\n")
+    assert suite.train == Train(lr=0.1, clip=None, momentum=0.9, freeze_bn=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (HEAD + "methods: [vanilla]\n", "1: models: is required"),
+        (HEAD + "models: []\nmethods: [vanilla]\n", "3: models: must not be empty"),
+        (
+            HEAD + "models: [mcunet]\nmethods:\n  - vanila\n",
+            "5: methods[0]: unknown method 'vanila'; did you mean 'vanilla'? (allowed: vanilla)",
+        ),
+        (
+            HEAD + "models:\n  - mcunet: {}\n    vit_b_32: {}\nmethods: [vanilla]\n",
+            "4: models[0]: must be one model name, or `name: {options}`",
+        ),
+        (
+            HEAD + "models:\n  - 3\nmethods: [vanilla]\n",
+            "4: models[0]: must be one model name, or `name: {options}`",
+        ),
+        (
+            HEAD + "models:\n  - mcunet: {batch: [4, -1]}\nmethods: [vanilla]\n",
+            "4: models[0].batch[1]: must be at least 1, got -1",
+        ),
+        (
+            HEAD + "models:\n  - mcunet: {batch: []}\nmethods: [vanilla]\n",
+            "4: models[0].batch: must not be empty",
+        ),
+        (
+            HEAD + "models:\n  - vit_b_32: {image_size: 100}\nmethods: [vanilla]\n",
+            "4: models[0].image_size: must be a multiple of 32 in [32, 1024], got 100",
+        ),
+        (HEAD + BODY + "schema: 2\n", '5: found duplicate key "schema"'),
+        ("schema: 2\ntitle: t\n" + BODY, "1: schema: must be 1, got 2"),
+        (HEAD + BODY + "hardware: pi6\n", "5: hardware: unknown hardware profile 'pi6'; did you mean 'pi5'? (known: generic, pi5, x86)"),
+        (HEAD + BODY + "baseline: asy\n", "5: baseline: unknown method 'asy' (known: vanilla)"),
+        (HEAD + BODY + "layers: mlp\n", "5: layers: must be 'all', got 'mlp'"),
+        (HEAD + BODY + "rounds: 0\n", "5: rounds: must be at least 1, got 0"),
+        (HEAD + BODY + "seeds: [0, -1]\n", "5: seeds[1]: must be at least 0, got -1"),
+        (HEAD + BODY + "time: {precision: 200%}\n", "5: time.precision: must be in (0, 1], got 2.0"),
+        (HEAD + BODY + "timeout: soon\n", "5: timeout: must be a duration such as 90, 90s, 10m or 2h, got 'soon'"),
+        (
+            HEAD + BODY + "time: {min_samples: 20, max_samples: 10}\n",
+            "5: time: min_samples (20) exceeds max_samples (10)",
+        ),
+        (HEAD + BODY + "measure: [time, heat]\n", "5: measure[1]: must be 'memory', 'trace' or 'time', got 'heat'"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line_with_place_and_cure(complaints, text, says):
+    assert complaints(text) == [says]
+
+
+def test_all_errors_come_at_once(complaints):
+    text = "schema: 1\ntitle: ''\nmodels: [mcunt]\nmethods: [vanila]\nround: 3\n"
+    found = complaints(text)
+    assert [line.split(":")[0] for line in found] == ["2", "3", "4", "5"]
+    assert "did you mean 'rounds'?" in found[-1]
+
+
+def test_a_name_that_cannot_name_a_folder_or_a_run_is_refused(workplace):
+    (workplace / "my suite@1.yaml").write_text(HEAD + BODY)
+    with pytest.raises(BadInput, match="becomes part of folders and run ids"):
+        load_suite("my suite@1.yaml")

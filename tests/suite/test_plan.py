@@ -1,0 +1,171 @@
+from itertools import product
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.errors import BadInput, NothingRan
+from bench.specs import builtin, registry
+from bench.specs.method import MethodSpec
+from bench.specs.option import Option
+from bench.suite.cell import Train
+from bench.suite.patterns import matches
+from bench.suite.plan import plan
+from bench.suite.suite import Axis, MethodChoice, ModelChoice, Sampling, Suite
+
+
+def suite(**what):
+    values = {
+        "name": "x",
+        "path": Path("x.yaml"),
+        "text": "",
+        "title": "t",
+        "purpose": "",
+        "models": (ModelChoice("mcunet", (8,), ()),),
+        "methods": (MethodChoice("vanilla", ()),),
+        "layers": ("all",),
+        "hardware": (),
+        "data": "synthetic",
+        "weights": "random",
+        "dtypes": ("float32",),
+        "train": Train(),
+        "seeds": (0,),
+        "rounds": 1,
+        "measure": ("trace",),
+        "sampling": Sampling(),
+        "timeout": 60.0,
+        "baseline": "vanilla",
+        "include": (),
+        "exclude": (),
+    }
+    return Suite(**{**values, **what})
+
+
+def ids(planned):
+    return [item.cell.id for item in planned]
+
+
+@pytest.fixture
+def low_rank(monkeypatch):
+    """A method with options, and one that applies to nothing here."""
+    rank = Option("epsilon", "", default=0.9, kind="float", above=0, maximum=1, label="eps")
+    exact = Option("exact", "", default=False, kind="bool")
+    more = (
+        MethodSpec("low_rank", "", "none", frozenset({"linear"}), (rank, exact)),
+        MethodSpec("sound", "", "none", frozenset({"conv1d"})),
+    )
+    monkeypatch.setattr(builtin, "METHODS", (*builtin.METHODS, *more))
+    registry.methods.cache_clear()
+    yield
+    registry.methods.cache_clear()
+
+
+def test_ids_are_readable_and_leave_out_defaults():
+    vit = ModelChoice("vit_b_32", (4,), (Axis("depth", (2, 12)), Axis("classes", (1000,))))
+    assert ids(plan(suite(models=(vit,), seeds=(0, 7)), "x86")) == [
+        "vit_b_32(depth=2)/vanilla/all/b4/s0",
+        "vit_b_32(depth=2)/vanilla/all/b4/s7",
+        "vit_b_32/vanilla/all/b4/s0",
+        "vit_b_32/vanilla/all/b4/s7",
+    ]
+    assert ids(plan(suite(dtypes=("float64",)), "x86")) == ["mcunet/vanilla/all/b8/float64/s0"]
+
+
+def test_method_options_use_their_labels(low_rank):
+    method = MethodChoice("low_rank", (Axis("epsilon", (0.4, 0.9)), Axis("exact", (True,))))
+    assert ids(plan(suite(methods=(method,)), "x86")) == [
+        "mcunet/low_rank(eps=0.4,exact=true)/all/b8/s0",
+        "mcunet/low_rank(exact=true)/all/b8/s0",
+    ]
+
+
+@given(
+    batches=st.lists(st.integers(1, 64), min_size=1, max_size=4, unique=True),
+    depths=st.lists(st.integers(1, 48), min_size=1, max_size=4, unique=True),
+    seeds=st.lists(st.integers(0, 99), min_size=1, max_size=4, unique=True),
+)
+def test_the_matrix_is_the_product_of_its_axes_with_unique_ids_and_fingerprints(
+    batches, depths, seeds
+):
+    vit = ModelChoice("vit_b_32", tuple(batches), (Axis("depth", tuple(depths)),))
+    planned = plan(suite(models=(vit,), seeds=tuple(seeds)), "x86")
+    found = {
+        (i.cell.batch, dict(i.cell.model_options).get("depth", 12), i.cell.seed) for i in planned
+    }
+    assert found == set(product(batches, depths, seeds))
+    assert len(set(ids(planned))) == len({i.cell.fingerprint for i in planned}) == len(planned)
+
+
+def test_a_workload_that_is_named_twice_is_planned_once():
+    twice = (ModelChoice("mcunet", (8, 8), ()), ModelChoice("mcunet", (8,), ()))
+    assert len(plan(suite(models=twice), "x86")) == 1
+
+
+def test_a_method_without_a_layer_to_treat_is_skipped_with_the_reason(low_rank):
+    planned = plan(suite(methods=(MethodChoice("vanilla", ()), MethodChoice("sound", ()))), "x86")
+    assert [(i.state, i.reason) for i in planned] == [
+        ("planned", ""),
+        ("skipped", "sound treats conv1d; mcunet has conv2d, linear"),
+    ]
+
+
+def test_cells_of_other_boards_are_pending_on_them():
+    planned = plan(suite(hardware=("x86", "pi5")), "x86")
+    assert [(i.profile, i.state, i.reason) for i in planned] == [
+        ("x86", "planned", ""),
+        ("pi5", "pending", "pending on pi5"),
+    ]
+    elsewhere = plan(suite(hardware=("pi5",)), "x86")
+    assert [i.state for i in elsewhere] == ["pending"]
+
+
+def test_a_matrix_beyond_the_limit_is_refused_before_it_is_made():
+    huge = suite(
+        seeds=tuple(range(1000)), models=(ModelChoice("mcunet", tuple(range(1, 102)), ()),)
+    )
+    with pytest.raises(BadInput, match=r"the matrix has 101,000 cells, more than 100,000"):
+        plan(huge, "x86")
+
+
+def test_include_and_exclude_choose_by_id():
+    two = (ModelChoice("mcunet", (2, 8), ()), ModelChoice("vit_b_32", (2,), ()))
+    assert ids(plan(suite(models=two, include=("*/b2/*",)), "x86")) == [
+        "mcunet/vanilla/all/b2/s0",
+        "vit_b_32/vanilla/all/b2/s0",
+    ]
+    assert ids(plan(suite(models=two, exclude=("mcunet",)), "x86")) == [
+        "vit_b_32/vanilla/all/b2/s0"
+    ]
+
+
+def test_a_pattern_that_means_nothing_is_an_error_with_the_nearest_id():
+    with pytest.raises(BadInput, match=r"x.yaml: exclude\[0\]: 'mcunett' matches no cell"):
+        plan(suite(exclude=("mcunett",)), "x86")
+    with pytest.raises(NothingRan, match=r"--filter: 'nothing' matches no cell"):
+        plan(suite(), "x86", ["nothing"])
+    with pytest.raises(NothingRan, match="include and exclude leave no cell"):
+        plan(suite(exclude=("*",)), "x86")
+
+
+def test_filters_are_alternatives():
+    two = (ModelChoice("mcunet", (2, 8), ()), ModelChoice("vit_b_32", (2,), ()))
+    assert ids(plan(suite(models=two), "x86", ["vit", "*/b8/*"])) == [
+        "mcunet/vanilla/all/b8/s0",
+        "vit_b_32/vanilla/all/b2/s0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fits"),
+    [
+        ("vit", True),
+        ("vit_b_32(depth=2)/*", True),
+        ("vit_b_32/*", False),
+        ("*/s?", True),
+        ("*[s]0", False),
+        ("", True),
+    ],
+)
+def test_patterns_are_globs_over_the_whole_id_or_words_in_it(pattern, fits):
+    assert matches("vit_b_32(depth=2)/vanilla/all/b8/s0", pattern) is fits

@@ -1,0 +1,53 @@
+import pytest
+
+from bench import units
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (2349 * 2**20, "2349.00 MiB"),
+        (0, "0.00 MiB"),
+        (2**20, "1.00 MiB"),
+        (4096, "0.00391 MiB"),
+        (-(2**21), "-2.00 MiB"),
+    ],
+)
+def test_bytes_are_mebibytes_of_two_to_the_twentieth(value, text):
+    assert units.mib(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0.00 s"),
+        (1.2345, "1.23 s"),
+        (123.4, "123 s"),
+        (0.0372, "37.2 ms"),
+        (0.299, "299 ms"),
+        (5e-6, "5.00 µs"),
+        (float("inf"), "inf s"),
+    ],
+)
+def test_seconds_take_the_unit_that_reads_best(value, text):
+    assert units.seconds(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(42, "0:42"), (725, "12:05"), (3725, "1:02:05"), (-3, "0:00")]
+)
+def test_durations_read_like_a_watch(value, text):
+    assert units.clock(value) == text
+
+
+def test_a_quantity_takes_the_form_of_its_unit():
+    assert units.quantity(2**20, "bytes") == "1.00 MiB"
+    assert units.quantity(0.5, "seconds") == "500 ms"
+    assert units.quantity(12, "FLOP") == "12.0 FLOP"
+    assert units.ratio(0.784) == "0.784×"
+
+
+def test_an_interval_says_its_unit_once_if_it_can():
+    assert units.interval(0.01, 0.016, "seconds") == "10.0 … 16.0 ms"
+    assert units.interval(0.5, 1.5, "seconds") == "500 ms … 1.50 s"
+    assert units.interval(2**20, 2**21, "bytes") == "1.00 … 2.00 MiB"
