@@ -25,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-list_app = typer.Typer(no_args_is_help=True)
+list_app = typer.Typer()
 app.add_typer(list_app, name="list", help="List the names that suites can use.")
 
 SuiteName = Annotated[str, typer.Argument(help="A suite's name, or the path of its YAML file.")]
@@ -341,8 +341,7 @@ def _invoke(arguments: list[str]) -> int:
         message = " ".join((say() if say is not None else str(error)).split())
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "bench"
-        said = f"{message} (see" if message else "a command is missing (see"
-        print(f"bench: {said} `{command} --help`)", file=sys.stderr)
+        print(f"bench: {message} (see `{command} --help`)", file=sys.stderr)
         return ExitCode.BAD_INPUT
 
 

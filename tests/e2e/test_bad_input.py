@@ -60,7 +60,7 @@ def test_a_wrong_suite(bench, workplace, verb, text, says):
         (("rnu",), 2, "No such command 'rnu'. Did you mean 'run'?"),
         (("run", "--rounds"), 2, "No such option"),
         (("compare",), 2, "Missing argument 'BASE'. (see `bench compare --help`)"),
-        (("list",), 2, "a command is missing (see `bench list --help`)"),
+        (("list",), 2, "Missing command. (see `bench list --help`)"),
         (("run", "quick", "--fresh", "--retry", "failed"), 2, "--fresh starts anew"),
         (("report",), 2, "no runs in bench-out: start with `bench run quick`"),
         (("report", "none.sqlite"), 2, "none.sqlite: no such store"),
