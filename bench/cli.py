@@ -395,8 +395,15 @@ def _run_exit_code(summary: "RunSummary") -> int:
 
 
 def _spec_row(spec: Any) -> dict[str, Any]:
-    options = "\n".join(f"{o.name}: {o.allowed}; default {o.default}" for o in spec.options)
+    options = "\n".join(f"{o.name}: {o.allowed}; {_default(o)}" for o in spec.options)
     return {"name": spec.name, "title": spec.title, "options": options}
+
+
+def _default(option: Any) -> str:
+    if option.default is None:
+        return "unset"
+    shown = str(option.default)
+    return f"default {shown.lower() if isinstance(option.default, bool) else shown}"
 
 
 def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:

@@ -11,6 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# the same examples every time, and no limit on a wall clock that others share
+settings.register_profile("bench", derandomize=True, deadline=None)
+settings.load_profile("bench")
 
 ROOT = Path(__file__).parents[1]
 BENCH = Path(sys.executable).parent / "bench"

@@ -9,7 +9,7 @@ from bench.record import metrics
 from bench.record.model import Record, Run, RunCell
 from bench.record.store import Store
 from bench.stats import Estimate, estimate
-from bench.suite.passes import rounds_of
+from bench.suite.passes import passes_of, rounds_of
 
 STATUS_ORDER = ("oom", "timeout", "failed", "skipped", "ok")
 DISTURBED_SHARE = 0.1
@@ -113,10 +113,12 @@ def _measured(run: Run, item: RunCell, records: Sequence[Record]) -> CellSummary
             launches.setdefault(name, set()).add(record.launch)
     unlike = {name for name, kinds in launches.items() if len(kinds) > 1}
     alike = {name: tuple(found) for name, found in rounds.items() if name not in unlike}
-    to_come = _processes(run) - len(records)
+    to_come = _processes(run, item) - len(records)
     found = {record.status for record in records}
     worst = next((status for status in STATUS_ORDER if status in found), "ok")
-    waiting = [f"{to_come} of {_processes(run)} measurements are still to come"] if to_come else []
+    waiting = (
+        [f"{to_come} of {_processes(run, item)} measurements are still to come"] if to_come else []
+    )
     return CellSummary(
         id=item.cell.id,
         planned=item,
@@ -131,9 +133,10 @@ def _measured(run: Run, item: RunCell, records: Sequence[Record]) -> CellSummary
     )
 
 
-def _processes(run: Run) -> int:
+def _processes(run: Run, item: RunCell) -> int:
     """How many records a cell of the run has when it is done."""
-    return sum(rounds_of(name, run.settings["rounds"]) for name in run.settings["measure"])
+    passes = passes_of(item.cell.method, run.settings["measure"])
+    return sum(rounds_of(name, run.settings["rounds"]) for name in passes)
 
 
 def _where(record: Record) -> str:

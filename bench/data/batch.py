@@ -14,18 +14,18 @@ class BatchStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def batch(self, inputs: ImageInputs, size: int, seed: int) -> Path:
-        """The file with `images` and `labels` of one synthetic batch."""
-        name = f"synthetic-{inputs.channels}x{inputs.size}-{inputs.classes}-b{size}-s{seed}"
+    def batch(self, inputs: ImageInputs, size: int, seed: int, use: str = "batch") -> Path:
+        """The file with `images` and `labels` of one synthetic batch for that use."""
+        name = f"synthetic-{use}-{inputs.channels}x{inputs.size}-{inputs.classes}-b{size}-s{seed}"
         path = self.folder / f"{name}.safetensors"
         if not path.exists():
-            self._write(path, inputs, size, seed)
+            self._write(path, inputs, size, f"{use} {seed}")
         return path
 
-    def _write(self, path: Path, inputs: ImageInputs, size: int, seed: int) -> None:
+    def _write(self, path: Path, inputs: ImageInputs, size: int, seed: str) -> None:
         import numpy
 
-        stream = hashlib.sha256(f"batch {seed}".encode()).digest()
+        stream = hashlib.sha256(seed.encode()).digest()
         generator = numpy.random.default_rng(numpy.frombuffer(stream, dtype=numpy.uint32))
         shape = (size, inputs.channels, inputs.size, inputs.size)
         try:

@@ -25,8 +25,13 @@ class _Kept:
 def saved_bytes(subject: Subject) -> int:
     """Bytes of the distinct storages saved for backward that nothing else keeps resident.
 
-    A view counts its whole storage, once. Runs one forward and one backward.
+    A view counts its whole storage, once. Runs every part's forward and backward; the part that
+    saves most counts, since no two are alive together.
     """
+    return max(_saved_by(subject, part) for part in range(subject.parts))
+
+
+def _saved_by(subject: Subject, part: int) -> int:
     alive: weakref.WeakSet[_Kept] = weakref.WeakSet()
 
     def pack(tensor: Tensor) -> _Kept:
@@ -35,9 +40,10 @@ def saved_bytes(subject: Subject) -> int:
         return kept
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda kept: kept.tensor):
-        loss = subject.forward()
+        loss = subject.forward(part)
         resident = {_key(tensor) for tensor in subject.resident()}
-        total = storage_bytes(kept.tensor for kept in alive if _key(kept.tensor) not in resident)
+        saved = (*(kept.tensor for kept in alive), *subject.held())
+        total = storage_bytes(tensor for tensor in saved if _key(tensor) not in resident)
     subject.backward(loss)
     return total
 

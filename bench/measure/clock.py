@@ -123,18 +123,22 @@ def _step(subject: Subject) -> StepSample:
     before = resource.getrusage(resource.RUSAGE_SELF)
     machine, own = busy_cpu_seconds(), time.process_time()
     start = time.perf_counter_ns()
-    loss = subject.forward()
-    turned = time.perf_counter_ns()
-    subject.backward(loss)
-    done = time.perf_counter_ns()
+    forward, began = 0, start
+    for part in range(subject.parts):
+        loss = subject.forward(part)
+        turned = time.perf_counter_ns()
+        subject.backward(loss)
+        done = time.perf_counter_ns()
+        forward += turned - began
+        began = done
     subject.update()
     end = time.perf_counter_ns()
     own = time.process_time() - own
     busy = busy_cpu_seconds()
     after = resource.getrusage(resource.RUSAGE_SELF)
     return StepSample(
-        forward_seconds=(turned - start) / 1e9,
-        backward_seconds=(done - turned) / 1e9,
+        forward_seconds=forward / 1e9,
+        backward_seconds=(done - start - forward) / 1e9,
         update_seconds=(end - done) / 1e9,
         step_seconds=(end - start) / 1e9,
         own_cpu_seconds=own,

@@ -7,13 +7,17 @@ from torch import Tensor
 
 
 class Subject(Protocol):
-    """A training step in phases; `forward` to `update` make one step."""
+    """A training step in phases: `forward` and `backward` for each part of the batch, `update`."""
 
-    def forward(self) -> Tensor:
-        """Compute the loss of the batch."""
+    @property
+    def parts(self) -> int:
+        """How many parts the batch is trained in: one, unless a method cuts it into slices."""
+
+    def forward(self, part: int = 0) -> Tensor:
+        """Compute the part's share of the loss of the batch."""
 
     def backward(self, loss: Tensor) -> None:
-        """Compute the gradients."""
+        """Compute the gradients, or add to them."""
 
     def update(self) -> None:
         """Clip, step, and clear the gradients as the suite says."""
@@ -23,3 +27,6 @@ class Subject(Protocol):
 
     def resident(self) -> Iterator[Tensor]:
         """What is alive outside a step: parameters, buffers, optimizer state, batch."""
+
+    def held(self) -> Iterator[Tensor]:
+        """What is saved now out of sight of saved-tensor hooks."""

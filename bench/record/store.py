@@ -193,6 +193,16 @@ class Store:
             ).fetchall()
         return {TaskKey(cell, name, number): status for cell, name, number, status in rows}
 
+    def outcome(self, run: str, key: TaskKey) -> tuple[str, str, dict[str, Any]] | None:
+        """Status, reason and details of one record; None where there is none yet."""
+        with _said(self.path):
+            row = self._db.execute(
+                "SELECT status, reason, details FROM records "
+                "WHERE run = ? AND cell = ? AND pass = ? AND round = ?",
+                (run, key.cell, key.pass_name, key.round),
+            ).fetchone()
+        return None if row is None else (row[0], row[1], json.loads(row[2]))
+
     def records(self, run: str) -> tuple[Record, ...]:
         """Every record of the run, in the order in which they were stored."""
         with _said(self.path):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 PIPE_WIDTH = 160
+NAMED = 2  # cells that a note names before it only counts them
 
 
 def console() -> "Console":
@@ -53,8 +54,16 @@ def run_notes(summary: RunSummary) -> list[str]:
     """What the table's figures are of, and what a reader must know before trusting them."""
     shown = [metrics.BY_NAME[name] for name in HEADLINES]
     scopes = [f"{metric.label}: {metric.title} ({metric.scope})" for metric in shown]
-    notes = [f"note: {cell.id}: {note}" for cell in summary.cells for note in cell.notes]
-    return [*scopes, *notes]
+    by_note: dict[str, list[str]] = {}
+    for cell in summary.cells:
+        for note in cell.notes:
+            by_note.setdefault(note, []).append(cell.id)
+    return [*scopes, *(f"note: {_listed(cells)}: {note}" for note, cells in by_note.items())]
+
+
+def _listed(cells: Sequence[str]) -> str:
+    first = ", ".join(cells[:NAMED])
+    return first if len(cells) <= NAMED else f"{first} and {len(cells) - NAMED} more"
 
 
 def comparison_lines(comparison: Comparison) -> list[str]:

@@ -3,10 +3,15 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from bench.suite.cell import Cell, Value
 from bench.suite.suite import Sampling
+
+# where a method is implemented, and its options
+MethodCall: TypeAlias = tuple[str, Mapping[str, Value]]
+# the ranks of one layer: {"activation": [8, 16, 32], "weight": 64 or null}
+RankNumbers: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -17,13 +22,14 @@ class Job:
     pass_name: str
     model_module: str
     model_options: Mapping[str, Value]
-    method_module: str
-    method_options: Mapping[str, Value]
+    methods: tuple[MethodCall, ...]
+    layout: Mapping[str, str]
     inputs: Mapping[str, int]
     batch_path: str
     sampling: Sampling
     cpus: tuple[int, ...]
     asked_ns: int
+    ranks: Mapping[str, RankNumbers] | None = None
 
     def to_text(self) -> str:
         """The job as one line of JSON."""
@@ -36,6 +42,7 @@ class Job:
         values["cell"] = Cell.from_json(values["cell"])
         values["sampling"] = Sampling(**values["sampling"])
         values["cpus"] = tuple(values["cpus"])
+        values["methods"] = tuple((path, options) for path, options in values["methods"])
         return Job(**values)
 
 

@@ -1,15 +1,17 @@
 """Cells to jobs: specs are resolved here, in the parent, so that workers need none."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from bench.data.batch import BatchStore
 from bench.hardware.state import allowed_cpus
-from bench.run.job import Job
+from bench.run.job import Job, MethodCall, RankNumbers
 from bench.specs import registry
 from bench.specs.option import resolved
 from bench.suite.cell import Cell
+from bench.suite.passes import CALIBRATE
 from bench.suite.suite import Sampling
 
 
@@ -21,22 +23,50 @@ class JobMaker:
         self._sampling = sampling
         self._cpus = allowed_cpus()
 
-    def job(self, cell: Cell, pass_name: str) -> Job:
+    def job(
+        self, cell: Cell, pass_name: str, ranks: Mapping[str, RankNumbers] | None = None
+    ) -> Job:
         """The job of one pass over one cell, asked for now."""
-        model, method = registry.model(cell.model), registry.method(cell.method)
+        model = registry.model(cell.model)
         model_options = resolved(model.options, dict(cell.model_options))
         inputs = model.inputs(model_options)
-        batch = self._batches.batch(inputs, cell.batch, cell.seed) if self._batches else Path()
+        batch = Path()
+        if self._batches is not None:
+            # ranks are chosen on another batch than the one that is measured
+            use = CALIBRATE if pass_name == CALIBRATE else "batch"
+            batch = self._batches.batch(inputs, cell.batch, cell.seed, use)
         return Job(
             cell=cell,
             pass_name=pass_name,
             model_module=model.implementation,
             model_options=model_options,
-            method_module=method.implementation,
-            method_options=resolved(method.options, dict(cell.method_options)),
+            methods=_calls(cell),
+            layout=asdict(model.layout),
             inputs=asdict(inputs),
             batch_path=str(batch.resolve()),
             sampling=self._sampling,
             cpus=self._cpus,
             asked_ns=time.monotonic_ns(),
+            ranks=ranks,
         )
+
+
+def _calls(cell: Cell) -> tuple[MethodCall, ...]:
+    given, specs = dict(cell.method_options), registry.parts(cell.method)
+    if len(specs) > 1:
+        return tuple(
+            (
+                spec.implementation,
+                resolved(
+                    spec.options,
+                    {
+                        option.name: given[f"{spec.name}.{option.name}"]
+                        for option in spec.options
+                        if f"{spec.name}.{option.name}" in given
+                    },
+                ),
+            )
+            for spec in specs
+        )
+    (spec,) = specs
+    return ((spec.implementation, resolved(spec.options, given)),)

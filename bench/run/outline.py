@@ -8,7 +8,9 @@ from bench.run.jobs import JobMaker
 from bench.run.launch import PassLauncher, SpawnLauncher, ZygoteLauncher, worker_environment
 from bench.run.schedule import schedule
 from bench.suite.cell import Cell
+from bench.suite.layers import freezes
 from bench.suite.outline import Bytes, Outline
+from bench.suite.passes import passes_of
 from bench.suite.plan import PlannedCell
 from bench.suite.suite import Suite
 
@@ -37,7 +39,8 @@ def outline(
 
 def as_vanilla(cell: Cell) -> Cell:
     """The cell whose bytes a method is weighed against; the seed does not matter to them."""
-    return replace(cell, id="vanilla", method="vanilla", method_options=(), layers="all", seed=0)
+    layers = cell.layers if freezes(cell.layers) else "all"
+    return replace(cell, id="vanilla", method="vanilla", method_options=(), layers=layers, seed=0)
 
 
 def _vanilla_bytes(cells: Sequence[Cell], suite: Suite, threads: int) -> dict[Cell, Bytes]:
@@ -60,6 +63,7 @@ def _known_seconds(
     """The sum over the cell's processes, if an earlier run on this machine knows them all."""
     if item.state != "planned":
         return None
-    tasks: tuple[TaskKey, ...] = schedule([item.cell.id], suite.measure, suite.rounds, seed="")
+    passes = passes_of(item.cell.method, suite.measure)
+    tasks: tuple[TaskKey, ...] = schedule({item.cell.id: passes}, suite.rounds, seed="")
     taken = [known.get((item.cell.fingerprint, task.pass_name)) for task in tasks]
     return sum(s for s in taken if s is not None) if None not in taken else None

@@ -6,13 +6,11 @@ from dataclasses import dataclass, field
 from statistics import mean
 
 from bench.record.model import TaskKey
-from bench.suite.passes import rounds_of
+from bench.suite.passes import CALIBRATE, rounds_of
 
 
-def schedule(
-    cells: Sequence[str], passes: Sequence[str], rounds: int, seed: str
-) -> tuple[TaskKey, ...]:
-    """Every process of a run: each round takes all cells, in an order of its own.
+def schedule(cells: Mapping[str, Sequence[str]], rounds: int, seed: str) -> tuple[TaskKey, ...]:
+    """Every process of a run over cells with their passes: each round takes all of them, shuffled.
 
     Drift of the machine then hits all cells alike, instead of those that come last.
     """
@@ -24,7 +22,7 @@ def schedule(
         tasks += [
             TaskKey(cell, name, number)
             for cell in shuffled
-            for name in passes
+            for name in cells[cell]
             if number <= rounds_of(name, rounds)
         ]
     return tuple(tasks)
@@ -33,8 +31,18 @@ def schedule(
 def left_to_do(
     tasks: Sequence[TaskKey], statuses: Mapping[TaskKey, str], repeat: Collection[str] = ()
 ) -> tuple[TaskKey, ...]:
-    """The tasks without a record, and those whose record has a status to repeat."""
-    return tuple(t for t in tasks if t not in statuses or statuses[t] in repeat)
+    """The tasks without a record, and those whose record has a status to repeat.
+
+    Where ranks are chosen again, so is all that would use them.
+    """
+    anew = {
+        task.cell for task in tasks if task.pass_name == CALIBRATE and statuses.get(task) in repeat
+    }
+    return tuple(
+        task
+        for task in tasks
+        if task not in statuses or statuses[task] in repeat or task.cell in anew
+    )
 
 
 @dataclass(frozen=True)

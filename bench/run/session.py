@@ -21,9 +21,11 @@ from bench.hardware.profile import Profile
 from bench.hardware.state import allowed_cpus, read_state
 from bench.record.model import Record, Run, RunCell, TaskKey, status_of
 from bench.record.store import FILE_NAME, Store
+from bench.run.job import RankNumbers, Reply
 from bench.run.jobs import JobMaker
 from bench.run.launch import (
     Launcher,
+    Outcome,
     PassLauncher,
     SpawnLauncher,
     ZygoteEnded,
@@ -32,6 +34,7 @@ from bench.run.launch import (
 )
 from bench.run.progress import Progress
 from bench.run.schedule import Forecast, left_to_do, schedule
+from bench.suite.passes import CALIBRATE, passes_of
 from bench.suite.plan import PlannedCell
 from bench.suite.suite import Suite
 
@@ -104,7 +107,8 @@ class Session:
     def tasks(self) -> tuple[TaskKey, ...]:
         """Every process of the run, in its order."""
         suite = self._request.suite
-        return schedule(list(self._cells), suite.measure, suite.rounds, seed=self.run.definition)
+        passes = {name: passes_of(cell.method, suite.measure) for name, cell in self._cells.items()}
+        return schedule(passes, suite.rounds, seed=self.run.definition)
 
     def left(self) -> tuple[TaskKey, ...]:
         """What has no record yet, or one that is to be repeated."""
@@ -113,8 +117,14 @@ class Session:
     def perform(self, task: TaskKey, tick: Callable[[], None] = lambda: None) -> Record:
         """Measure one task and store its record."""
         started, before = _now(), read_state().to_json()
-        job = self._jobs.job(self._cells[task.cell], task.pass_name)
-        outcome = self._launcher.launch(job, self._request.suite.timeout, tick)
+        cell, ranks, why_not = self._cells[task.cell], None, ""
+        if task.pass_name != CALIBRATE and CALIBRATE in passes_of(cell.method, ()):
+            ranks, why_not = self._ranks(task.cell)
+        if why_not:
+            outcome = Outcome(Reply("skipped", reason=why_not), "none", 0.0)
+        else:
+            job = self._jobs.job(cell, task.pass_name, ranks)
+            outcome = self._launcher.launch(job, self._request.suite.timeout, tick)
         reply = outcome.reply
         printed = "\n".join(part for part in (outcome.output, reply.traceback) if part)
         record = Record(
@@ -135,6 +145,16 @@ class Session:
         )
         self.store.add_record(record)
         return record
+
+    def _ranks(self, cell: str) -> tuple[Mapping[str, RankNumbers] | None, str]:
+        """What the cell's calibrate pass found, or why there are no ranks."""
+        found = self.store.outcome(self.run.id, TaskKey(cell, CALIBRATE, 1))
+        if found is None:
+            return None, "its ranks were not calibrated"
+        status, reason, details = found
+        if status == "skipped":
+            return None, reason
+        return (details["ranks"], "") if status == "ok" else (None, f"no ranks: {reason}")
 
     def perform_all(self, progress: Progress) -> None:
         """Measure everything that is left."""

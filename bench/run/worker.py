@@ -20,6 +20,8 @@ def perform(job: Job) -> Reply:
     except MemoryError as error:
         return _broken("oom", error)
     except Exception as error:
+        if getattr(error, "is_refusal", False):
+            return Reply("skipped", reason=str(error))
         return _broken("oom" if _out_of_memory(error) else "failed", error)
     details = {
         **findings.details,

@@ -10,7 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from bench.data import tensorfile
+from bench.methods.ranks import Ranks
+from bench.methods.treatment import Treatment, treat
 from bench.run.job import Job
+from bench.specs.layout import Layout
 from bench.suite.cell import Train
 
 
@@ -27,15 +30,37 @@ def empty_batch(job: Job) -> tuple[Tensor, Tensor]:
     return images, torch.empty(count, dtype=torch.int64)
 
 
-def build_model(job: Job) -> nn.Module:
-    """The network with seeded weights, treated by the cell's method, in training mode."""
+def initial_model(job: Job) -> nn.Module:
+    """The network with seeded weights, as yet untreated."""
     family = importlib.import_module(job.model_module)
     model: nn.Module = family.construct(**job.model_options)
     family.initialise(model, job.cell.seed)
     convert(model, _dtype(job))
-    importlib.import_module(job.method_module).treat(model, **job.method_options)
-    train_mode(model, job.cell.train)
     return model
+
+
+def treated_model(job: Job, model: nn.Module) -> Treatment:
+    """The network treated by the cell's methods, in training mode."""
+    train_mode(model, job.cell.train)
+    ranks = {
+        name: Ranks(tuple(numbers["activation"]), numbers["weight"])
+        for name, numbers in (job.ranks or {}).items()
+    }
+    treatment = treat(
+        model,
+        job.methods,
+        job.cell.layers,
+        layout=Layout(**job.layout),
+        ranks=ranks,
+        seed=job.cell.seed,
+    )
+    train_mode(treatment.module, job.cell.train)
+    return treatment
+
+
+def build_model(job: Job) -> Treatment:
+    """The network with seeded weights, treated, in training mode."""
+    return treated_model(job, initial_model(job))
 
 
 def convert(model: nn.Module, dtype: torch.dtype) -> None:
@@ -49,35 +74,41 @@ def convert(model: nn.Module, dtype: torch.dtype) -> None:
 
 
 def train_mode(model: nn.Module, train: Train) -> None:
-    """Training mode; batch-norm stays in evaluation mode, without gradients, where frozen."""
+    """Training mode; a batch-norm that is frozen, or lies in a frozen part, stays in evaluation."""
     model.train()
-    if not train.freeze_bn:
-        return
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.eval()
-            module.requires_grad_(False)
+            if train.freeze_bn:
+                module.requires_grad_(False)
+            if not any(parameter.requires_grad for parameter in module.parameters()):
+                module.eval()
 
 
 class Workload:
     """The step that every pass measures."""
 
-    def __init__(self, job: Job, batch: tuple[Tensor, Tensor], model: nn.Module) -> None:
-        self.model = model
+    def __init__(self, job: Job, batch: tuple[Tensor, Tensor], treatment: Treatment) -> None:
+        self.model = treatment.module
+        self.treatment = treatment
         self.train = job.cell.train
         self.images, self.labels = batch
-        self.trained = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.SGD(
-            self.trained,
+        self.parts = min(treatment.slices, len(self.labels))
+        self.trained = [p for p in self.model.parameters() if p.requires_grad]
+        self.optimizer = treatment.optimizer(
             lr=self.train.lr,
-            momentum=self.train.momentum,
             weight_decay=self.train.weight_decay,
+            clip=self.train.clip,
+            momentum=self.train.momentum,
         )
-        self.last_loss = float("nan")
 
-    def forward(self) -> Tensor:
-        """Compute the loss of the batch."""
-        return nn.functional.cross_entropy(self.model(self.images), self.labels)
+    def forward(self, part: int = 0) -> Tensor:
+        """Compute the part's share of the batch's mean loss."""
+        images, labels = self.images, self.labels
+        if self.parts > 1:
+            images, labels = (whole.tensor_split(self.parts)[part] for whole in (images, labels))
+        with self.treatment.packing():
+            loss = nn.functional.cross_entropy(self.model(images), labels)
+            return loss if self.parts == 1 else loss * (len(labels) / len(self.labels))
 
     def backward(self, loss: Tensor) -> None:
         """Compute the gradients."""
@@ -85,8 +116,6 @@ class Workload:
 
     def update(self) -> None:
         """Clip, step, and clear the gradients as the suite says."""
-        if self.train.clip is not None:
-            nn.utils.clip_grad_norm_(self.trained, self.train.clip)
         self.optimizer.step()
         self.clear_gradients()
 
@@ -96,10 +125,13 @@ class Workload:
 
     def step(self) -> float:
         """One whole step; returns its loss."""
-        loss = self.forward()
-        self.backward(loss)
+        total = 0.0
+        for part in range(self.parts):
+            loss = self.forward(part)
+            self.backward(loss)
+            total += loss.item()
         self.update()
-        return loss.item()
+        return total
 
     @contextlib.contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -131,6 +163,11 @@ class Workload:
     def gradients(self) -> Iterator[Tensor]:
         """The gradients that are alive now."""
         yield from (p.grad for p in self.trained if p.grad is not None)
+        yield from self.treatment.gradients()
+
+    def held(self) -> Iterator[Tensor]:
+        """Saved tensors that a method packs by hooks of its own."""
+        yield from self.treatment.held()
 
 
 def build(job: Job) -> Workload:

@@ -3,7 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from bench.specs.layout import Layout
 from bench.specs.option import Option, Value
+
+NO_LAYOUT = Layout()
 
 
 @dataclass(frozen=True)
@@ -26,3 +29,4 @@ class ModelSpec:
     layer_kinds: frozenset[str]
     batch: int
     options: tuple[Option, ...] = ()
+    layout: Layout = NO_LAYOUT

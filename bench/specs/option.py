@@ -1,6 +1,7 @@
 """One option of a method or model: its type, its range, and the sentence that refuses a value."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -16,8 +17,8 @@ class Option:
 
     name: str
     help: str
-    default: Value
-    kind: Literal["int", "float", "bool", "choice"] = "int"
+    default: Value | None  # None: unset unless given
+    kind: Literal["int", "float", "bool", "choice", "rank"] = "int"
     minimum: float | None = None
     maximum: float | None = None
     above: float | None = None
@@ -27,7 +28,8 @@ class Option:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "label", self.label or self.name)
-        self.check(self.default)
+        if self.default is not None:
+            self.check(self.default)
 
     @property
     def allowed(self) -> str:
@@ -37,6 +39,8 @@ class Option:
                 return "true or false"
             case "choice":
                 return f"one of {', '.join(self.choices)}"
+            case "rank":
+                return "an integer of at least 1, or one for each mode such as 8x16x32"
         noun = "an integer" if self.kind == "int" else "a number"
         if self.multiple_of is not None:
             noun = f"a multiple of {self.multiple_of}"
@@ -51,7 +55,9 @@ class Option:
                 fits = isinstance(value, bool)
             case "choice":
                 fits = isinstance(value, str) and value in self.choices
-            case "int":
+            case "rank" if isinstance(value, str):
+                fits = re.fullmatch(r"[1-9]\d*(x[1-9]\d*)+", value) is not None
+            case "int" | "rank":
                 fits = isinstance(value, int) and not isinstance(value, bool)
             case "float":
                 fits = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -88,5 +94,6 @@ class Option:
 
 
 def resolved(options: tuple[Option, ...], given: Mapping[str, Value]) -> dict[str, Value]:
-    """Every option's value: the given one, or its default."""
-    return {option.name: given.get(option.name, option.default) for option in options}
+    """Every option's value: the given one, or its default; what is unset is left out."""
+    values = {option.name: given.get(option.name, option.default) for option in options}
+    return {name: value for name, value in values.items() if value is not None}

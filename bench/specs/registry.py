@@ -1,5 +1,7 @@
 """Every known method and model: ours, and those that other packages announce as entry points."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TypeVar
@@ -8,6 +10,7 @@ from bench.errors import BadInput, unknown
 from bench.specs import builtin
 from bench.specs.method import MethodSpec
 from bench.specs.model import ModelSpec
+from bench.specs.option import Option
 
 Spec = TypeVar("Spec", MethodSpec, ModelSpec)
 
@@ -29,6 +32,29 @@ def method(name: str) -> MethodSpec:
     if name not in methods():
         raise BadInput(unknown("method", name, methods()))
     return methods()[name]
+
+
+def parts(name: str) -> tuple[MethodSpec, ...]:
+    """The methods that a name such as `wasi+checkpoint` composes."""
+    return tuple(method(part) for part in name.split("+"))
+
+
+def composed(names: Iterable[str]) -> str:
+    """The one name of a composition: what replaces layers first, the rest as registered."""
+    order = list(methods())
+    return "+".join(sorted(names, key=lambda name: (not method(name).treats, order.index(name))))
+
+
+def method_options(name: str) -> tuple[Option, ...]:
+    """The options of a method; those of a composition carry their part's name."""
+    specs = parts(name)
+    if len(specs) == 1:
+        return specs[0].options
+    return tuple(
+        replace(option, name=f"{spec.name}.{option.name}")
+        for spec in specs
+        for option in spec.options
+    )
 
 
 def model(name: str) -> ModelSpec:

@@ -1,11 +1,22 @@
 """The passes over a cell, and how often each is worth a process."""
 
+from collections.abc import Sequence
+
+from bench.specs import registry
+
 PASSES = ("memory", "trace", "time")
+CALIBRATE = "calibrate"
 
 # exact figures: one process tells all there is to know
-_ONCE = frozenset({"trace"})
+_ONCE = frozenset({CALIBRATE, "trace"})
 
 
 def rounds_of(pass_name: str, rounds: int) -> int:
     """How many rounds of a run take that pass."""
     return 1 if pass_name in _ONCE else rounds
+
+
+def passes_of(method: str, measure: Sequence[str]) -> tuple[str, ...]:
+    """The passes over a cell with that method: its ranks come before all that uses them."""
+    calibrates = any(spec.calibrates for spec in registry.parts(method))
+    return (CALIBRATE, *measure) if calibrates else tuple(measure)

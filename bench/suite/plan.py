@@ -10,6 +10,8 @@ from bench.errors import BadInput, NothingRan, suggestion
 from bench.specs import registry
 from bench.specs.option import Option
 from bench.suite.cell import Cell, Options, Value
+from bench.suite.layers import freezes
+from bench.suite.layers import refuses as layers_refused
 from bench.suite.patterns import matches, matches_any
 from bench.suite.suite import Axis, MethodChoice, ModelChoice, Suite
 
@@ -47,12 +49,19 @@ def plan(suite: Suite, profile: str, filters: Sequence[str] = ()) -> tuple[Plann
 
 
 def _judge(cell: Cell, name: str, here: str) -> PlannedCell:
-    reason = registry.method(cell.method).refuses(registry.model(cell.model))
+    reason = _refusal(cell)
     if reason is not None:
         return PlannedCell(cell, name, "skipped", reason)
     if name != here:
         return PlannedCell(cell, name, "pending", f"pending on {name}")
     return PlannedCell(cell, name)
+
+
+def _refusal(cell: Cell) -> str | None:
+    """Why the cell's method or choice of layers means nothing on its model."""
+    model = registry.model(cell.model)
+    reasons = (spec.refuses(model) for spec in registry.parts(cell.method))
+    return next((why for why in reasons if why is not None), layers_refused(cell.layers, model))
 
 
 def _size(suite: Suite) -> int:
@@ -79,21 +88,27 @@ def _expand(suite: Suite) -> Iterator[Cell]:
                             model_options=model_options,
                             method=method.name,
                             method_options=method_options,
-                            layers=layers,
+                            layers=_layers_that_matter(method.name, layers),
                             batch=batch,
                             dtype=dtype,
                             seed=seed,
                         )
 
 
+def _layers_that_matter(method: str, layers: str) -> str:
+    """A method that replaces no layer is one cell over all choices that freeze nothing."""
+    replaces = any(spec.treats for spec in registry.parts(method))
+    return layers if replaces or freezes(layers) else "all"
+
+
 def _choices(choice: ModelChoice | MethodChoice) -> Iterator[Options]:
     """Every combination of the options, without those that equal their default."""
-    spec = (
-        registry.model(choice.name)
+    options = (
+        registry.model(choice.name).options
         if isinstance(choice, ModelChoice)
-        else registry.method(choice.name)
+        else registry.method_options(choice.name)
     )
-    defaults = {option.name: option.default for option in spec.options}
+    defaults = {option.name: option.default for option in options}
     names = [axis.name for axis in choice.axes]
     for values in product(*(axis.values for axis in choice.axes)):
         pairs = zip(names, values, strict=True)
@@ -114,7 +129,7 @@ def _cell(
 ) -> Cell:
     parts = [
         model + _label(model_options, registry.model(model).options),
-        method + _label(method_options, registry.method(method).options),
+        _method_label(method, method_options),
         layers,
         f"b{batch}",
         *([dtype] if dtype != "float32" else []),
@@ -134,6 +149,22 @@ def _cell(
         weights=suite.weights,
         train=suite.train,
     )
+
+
+def _method_label(method: str, options: Options) -> str:
+    """`wasi(epsilon=0.8)+checkpoint`: each part with its own options."""
+    specs = registry.parts(method)
+    if len(specs) == 1:
+        return method + _label(options, specs[0].options)
+    own = {
+        spec.name: tuple(
+            (name.removeprefix(f"{spec.name}."), value)
+            for name, value in options
+            if name.startswith(f"{spec.name}.")
+        )
+        for spec in specs
+    }
+    return "+".join(spec.name + _label(own[spec.name], spec.options) for spec in specs)
 
 
 def _label(options: Options, known: tuple[Option, ...]) -> str:

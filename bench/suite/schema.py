@@ -1,18 +1,20 @@
 """The suite file's schema; the options of models and methods come from their specs."""
 
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, create_model, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, create_model, model_validator
 
 from bench.declare.check import Strict
 from bench.declare.folders import declared
 from bench.errors import unknown
 from bench.specs import registry
-from bench.specs.method import MethodSpec
+from bench.specs.method import MethodSpec, OneOf
 from bench.specs.model import ModelSpec
 from bench.specs.option import Option
+from bench.suite.layers import parse
 from bench.suite.suite import Axis, MethodChoice, ModelChoice
 
 
@@ -21,6 +23,7 @@ def _as_list(value: object) -> object:
     return tuple(value) if isinstance(value, list) else (value,)
 
 
+COMPOSE = "compose"
 AS_LIST = BeforeValidator(_as_list)
 NOT_EMPTY = Field(min_length=1)
 
@@ -98,7 +101,9 @@ class SuiteFile(Strict):
     purpose: str = ""
     models: tuple["Entry", ...]
     methods: tuple["Entry", ...]
-    layers: Annotated[tuple[Literal["all"], ...], AS_LIST, NOT_EMPTY] = ("all",)
+    layers: Annotated[
+        tuple[Annotated[tuple[str, ...], BeforeValidator(parse)], ...], AS_LIST, NOT_EMPTY
+    ] = (("all",),)
     hardware: Annotated[tuple[Annotated[str, PROFILE_NAME], ...], AS_LIST, NOT_EMPTY] = ()
     data: Literal["synthetic"] = "synthetic"
     weights: Literal["random"] = "random"
@@ -141,11 +146,11 @@ class Entry(Strict):
         options: Strict = getattr(self, name)
         return name, options
 
-    def axes(self, spec: MethodSpec | ModelSpec) -> tuple[Axis, ...]:
+    def axes(self, spec: MethodSpec | ModelSpec, prefix: str = "") -> tuple[Axis, ...]:
         """The options that the user set, in the spec's order."""
         _, options = self.chosen
         return tuple(
-            Axis(option.name, getattr(options, option.name))
+            Axis(f"{prefix}{option.name}", getattr(options, option.name))
             for option in spec.options
             if option.name in options.model_fields_set
         )
@@ -159,13 +164,33 @@ class Entry(Strict):
     def method(self) -> MethodChoice:
         """Give this entry of `methods` to the engine."""
         name, _ = self.chosen
+        if name == COMPOSE:
+            return self._composed()
         return MethodChoice(name, axes=self.axes(registry.method(name)))
+
+    def _composed(self) -> MethodChoice:
+        entries: tuple[Entry, ...] = getattr(self, COMPOSE)
+        by_name = {entry.chosen[0]: entry for entry in entries}
+        name = registry.composed(by_name)
+        axes = (
+            by_name[part].axes(registry.method(part), prefix=f"{part}.") for part in name.split("+")
+        )
+        return MethodChoice(name, axes=tuple(itertools.chain(*axes)))
 
 
 class Options(Strict):
     """The options of one method or model; fields come from its spec."""
 
     key_kind: ClassVar[str] = "option"
+    one_of: ClassVar[tuple[OneOf, ...]] = ()
+
+    @model_validator(mode="after")
+    def _one_of_each_group(self) -> "Options":
+        for group in self.one_of:
+            problem = group.problem(self.model_fields_set)
+            if problem is not None:
+                raise ValueError(problem)
+        return self
 
 
 def suite_schema() -> type[SuiteFile]:
@@ -180,7 +205,7 @@ def suite_schema() -> type[SuiteFile]:
         "Suite",
         __base__=SuiteFile,
         models=(_entries("model", models), ...),
-        methods=(_entries("method", methods), ...),
+        methods=(_method_entries(methods), ...),
     )
 
 
@@ -192,11 +217,34 @@ def _options(spec: MethodSpec | ModelSpec, **more: Any) -> type[Options]:
             Annotated[tuple[value, ...], AS_LIST, NOT_EMPTY],
             (option.default,),
         )
-    return create_model(spec.name, __base__=Options, **more, **fields)
+    schema = create_model(spec.name, __base__=Options, **more, **fields)
+    schema.one_of = spec.one_of if isinstance(spec, MethodSpec) else ()
+    return schema
 
 
-def _entries(kind: str, names: dict[str, type[Options]]) -> Any:
+def _entry(kind: str, names: Mapping[str, Any]) -> type[Entry]:
     fields: dict[str, Any] = {name: (schema | None, None) for name, schema in names.items()}
     entry = create_model(f"{kind} entry", __base__=Entry, **fields)
     entry.key_kind = kind
+    return entry
+
+
+def _entries(kind: str, names: Mapping[str, Any]) -> Any:
+    entry: Any = _entry(kind, names)
     return Annotated[tuple[entry, ...], AS_LIST, NOT_EMPTY]
+
+
+def _method_entries(names: Mapping[str, Any]) -> Any:
+    """Methods, and compositions of them."""
+    several: Any = Annotated[_entries("method", names), AfterValidator(_composable)]
+    return _entries("method", {**names, COMPOSE: several})
+
+
+def _composable(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    names = [entry.chosen[0] for entry in entries]
+    replacing = [name for name in names if registry.method(name).treats]
+    if len(set(names)) < 2 or len(set(names)) != len(names):
+        raise ValueError("must name two or more different methods")
+    if len(replacing) > 1:
+        raise ValueError(f"{' and '.join(replacing)} both replace layers: compose one of them")
+    return entries

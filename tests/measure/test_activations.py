@@ -12,11 +12,16 @@ class Subject:
     def __init__(self, model, x):
         self.model, self.x = model, x
 
-    def forward(self):
+    parts = 1
+
+    def forward(self, part=0):
         return self.model(self.x).sum()
 
     def backward(self, loss):
         loss.backward()
+
+    def held(self):
+        return iter(())
 
     def resident(self):
         yield from self.model.parameters()
@@ -114,3 +119,20 @@ def test_storage_bytes_counts_shared_storage_once():
     assert storage_bytes([x, x[:5], x.view(2, 5)]) == 40
     assert storage_bytes([x, torch.zeros(3, dtype=torch.int64)]) == 64
     assert storage_bytes([]) == 0
+
+
+def test_what_a_method_packs_out_of_sight_counts_and_the_largest_part_is_the_figure():
+    packed = torch.zeros(100)
+
+    class Parts(Subject):
+        parts = 3
+
+        def forward(self, part=0):
+            return (self.model(self.x[: part + 1]) ** 2).sum()
+
+        def held(self):
+            yield packed
+
+    model = nn.Sequential(nn.Linear(10, 20))
+    # the square saves its input, (part + 1) x 20
+    assert saved_bytes(Parts(model, torch.randn(4, 10))) == 3 * 20 * 4 + 100 * 4

@@ -15,7 +15,9 @@ class Phases:
         self.take = take
         self.calls = []
 
-    def forward(self):
+    parts = 1
+
+    def forward(self, part=0):
         self.calls.append("forward")
         self.take(0.1)
         return torch.zeros(())
@@ -58,6 +60,16 @@ def test_phases_are_told_apart_and_add_up(fake_clock):
         assert step.update_seconds == pytest.approx(0.05)
         assert step.step_seconds == pytest.approx(0.35)
     assert subject.calls == ["forward", "backward", "update"] * 9
+
+
+def test_parts_of_a_batch_add_up_within_their_phase(fake_clock):
+    subject = Phases(fake_clock)
+    subject.parts = 3
+    (step, *_) = clock.time_steps(subject, Sampling(warmup=1, min_samples=6)).samples
+    assert step.forward_seconds == pytest.approx(0.3)
+    assert step.backward_seconds == pytest.approx(0.6)
+    assert step.step_seconds == pytest.approx(0.95)
+    assert subject.calls[:7] == [*["forward", "backward"] * 3, "update"]
 
 
 def test_inference_is_timed_on_its_own(fake_clock):

@@ -16,13 +16,14 @@ def test_jobs_and_replies_survive_the_way_between_processes():
         pass_name="time",
         model_module="a.b",
         model_options={"depth": 2},
-        method_module="c",
-        method_options={},
+        methods=(("a.b:C", {"rank": "8x16"}), ("d:E", {})),
+        layout={"head": "x"},
         inputs={"size": 3},
         batch_path="/tmp/x",
         sampling=Sampling(warmup=3),
         cpus=(0, 2),
         asked_ns=17,
+        ranks={"fc": {"activation": [8, 16], "weight": None}},
     )
     assert Job.from_text(job.to_text()) == job
     reply = Reply(

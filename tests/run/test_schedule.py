@@ -10,7 +10,7 @@ PASSES = st.lists(st.sampled_from(["memory", "trace", "time"]), min_size=1, uniq
 
 @given(CELLS, PASSES, st.integers(1, 5), st.text(max_size=4))
 def test_every_process_comes_exactly_once_round_by_round(cells, passes, rounds, seed):
-    tasks = schedule(cells, passes, rounds, seed)
+    tasks = schedule(dict.fromkeys(cells, passes), rounds, seed)
     assert len(tasks) == len(set(tasks))
     assert set(tasks) == {
         TaskKey(cell, name, number)
@@ -24,20 +24,22 @@ def test_every_process_comes_exactly_once_round_by_round(cells, passes, rounds, 
 
 @given(CELLS, st.text(max_size=4))
 def test_the_order_comes_from_the_seed(cells, seed):
-    assert schedule(cells, ["time"], 3, seed) == schedule(cells, ["time"], 3, seed)
+    assert schedule({cell: ["time"] for cell in cells}, 3, seed) == schedule(
+        {cell: ["time"] for cell in cells}, 3, seed
+    )
 
 
 def test_rounds_have_orders_of_their_own():
     cells = [f"cell{n}" for n in range(20)]
-    tasks = schedule(cells, ["time"], 2, "seed")
+    tasks = schedule({cell: ["time"] for cell in cells}, 2, "seed")
     first, second = [[t.cell for t in tasks if t.round == n] for n in (1, 2)]
     assert first != cells
     assert first != second
-    assert first != [t.cell for t in schedule(cells, ["time"], 1, "other seed")]
+    assert first != [t.cell for t in schedule({cell: ["time"] for cell in cells}, 1, "other seed")]
 
 
 def test_what_has_a_record_is_done_unless_it_is_to_be_repeated():
-    one, two, three = tasks = schedule(["a", "b", "c"], ["time"], 1, "")
+    one, two, three = tasks = schedule({cell: ["time"] for cell in ["a", "b", "c"]}, 1, "")
     statuses = {one: "ok", two: "failed"}
     assert left_to_do(tasks, statuses) == (three,)
     assert left_to_do(tasks, statuses, {"failed"}) == (two, three)
@@ -63,3 +65,15 @@ def test_the_forecast_says_whether_every_workload_is_known():
     assert forecast.left([TaskKey("m/vanilla/all/b8/s7", "time", 2)]).known
     assert not forecast.left([TaskKey("m/vanilla/all/b32/s0", "time", 1)]).known
     assert not forecast.left([TaskKey("m/vanilla/all/b8/s0", "memory", 1)]).known
+
+
+def test_where_ranks_are_chosen_again_all_that_used_them_is_repeated():
+    tasks = schedule({"a": ["calibrate", "time"], "b": ["calibrate", "time"]}, 2, "")
+    assert [t.round for t in tasks if t.pass_name == "calibrate"] == [1, 1]
+    for cell in "ab":
+        mine = [t.pass_name for t in tasks if t.cell == cell]
+        assert mine == ["calibrate", "time", "time"]
+    statuses = {t: "failed" if t.pass_name == "calibrate" else "skipped" for t in tasks}
+    statuses |= {t: "ok" for t in tasks if t.cell == "b"}
+    assert left_to_do(tasks, statuses) == ()
+    assert left_to_do(tasks, statuses, {"failed"}) == tuple(t for t in tasks if t.cell == "a")

@@ -5,6 +5,8 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from bench.errors import BadInput
+from bench.methods.ranks import RULES
+from bench.methods.treatment import load
 from bench.specs import builtin, registry
 from bench.specs.method import MethodSpec
 from bench.specs.model import ModelSpec
@@ -35,9 +37,12 @@ def test_every_spec_names_an_implementation_that_takes_its_options():
         assert takes == {option.name for option in spec.options}
         assert callable(module.initialise)
     for spec in builtin.METHODS:
-        module = importlib.import_module(spec.implementation)
-        takes = set(inspect.signature(module.treat).parameters) - {"model"}
-        assert takes == {option.name for option in spec.options}
+        kind = load(spec.implementation)
+        takes = set(inspect.signature(kind).parameters)
+        # a method that calibrates leaves its rank rules to the engine
+        rules = {*RULES, "weight_rank", "weight_epsilon"} if spec.calibrates else set()
+        assert takes == {option.name for option in spec.options} - rules
+        assert bool(getattr(kind, "ranked", ())) == spec.calibrates
 
 
 def test_names_are_unique_and_fit_into_an_id():

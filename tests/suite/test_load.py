@@ -3,7 +3,14 @@ import pytest
 from bench.errors import BadInput
 from bench.suite.cell import Train
 from bench.suite.load import load_suite
+from bench.suite.suite import Axis
 
+METHODS = (
+    "vanilla, gradient_filter, svd, hosvd, asi, wsi, wasi, lora, checkpoint, microbatch, saved_bf16"
+)
+LAYERS = "all, mlp, attention, attention+mlp, conv, last: K, last_blocks: K or pattern: TEXT"
+RULES = "rank, epsilon, fraction, budget_mib, perplexity"
+ASI = "models: [mcunet]\nmethods:\n  - "
 HEAD = "schema: 1\ntitle: t\n"
 BODY = "models: [mcunet]\nmethods: [vanilla]\n"
 
@@ -79,7 +86,7 @@ def test_training_settings_reach_the_suite(load):
         (HEAD + "models: []\nmethods: [vanilla]\n", "3: models: must not be empty"),
         (
             HEAD + "models: [mcunet]\nmethods:\n  - vanila\n",
-            "5: methods[0]: unknown method 'vanila'; did you mean 'vanilla'? (allowed: vanilla)",
+            "5: methods[0]: unknown method 'vanila'; did you mean 'vanilla'? (allowed: " + METHODS + ", compose)",
         ),
         (
             HEAD + "models:\n  - mcunet: {}\n    vit_b_32: {}\nmethods: [vanilla]\n",
@@ -104,8 +111,19 @@ def test_training_settings_reach_the_suite(load):
         (HEAD + BODY + "schema: 2\n", '5: found duplicate key "schema"'),
         ("schema: 2\ntitle: t\n" + BODY, "1: schema: must be 1, got 2"),
         (HEAD + BODY + "hardware: pi6\n", "5: hardware: unknown hardware profile 'pi6'; did you mean 'pi5'? (known: generic, pi5, x86)"),
-        (HEAD + BODY + "baseline: asy\n", "5: baseline: unknown method 'asy' (known: vanilla)"),
-        (HEAD + BODY + "layers: mlp\n", "5: layers: must be 'all', got 'mlp'"),
+        (HEAD + BODY + "baseline: asy\n", "5: baseline: unknown method 'asy'; did you mean 'asi'? (known: " + ", ".join(sorted(METHODS.split(", "))) + ")"),
+        (HEAD + BODY + "layers: mpl\n", "5: layers: must be " + LAYERS + ", got 'mpl'; did you mean 'mlp'?"),
+        (HEAD + BODY + "layers: [all, last: 0]\n", "5: layers[1]: last must be an integer of at least 1, got 0"),
+        (HEAD + BODY + "layers: {lst: 2}\n", "5: layers: must be " + LAYERS + ", got 'lst'; did you mean 'last'?"),
+        (HEAD + ASI + "asi\n", "5: methods[0].asi: needs one of " + RULES),
+        (HEAD + ASI + "asi: {rank: 0}\n", "5: methods[0].rank: must be an integer of at least 1, or one for each mode such as 8x16x32, got 0"),
+        (HEAD + ASI + "asi: {rank: 8x0}\n", "5: methods[0].rank: must be an integer of at least 1, or one for each mode such as 8x16x32, got '8x0'"),
+        (HEAD + ASI + "asi: {epsilon: [0.8, 1.7]}\n", "5: methods[0].epsilon[1]: must be in (0, 1], got 1.7"),
+        (HEAD + ASI + "asi: {epsilon: 0.8, fraction: 0.5}\n", "5: methods[0]: takes one of " + RULES + ", got epsilon and fraction"),
+        (HEAD + ASI + "wasi: {epsilon: 0.8, weight_rank: 3, weight_epsilon: 0.5}\n", "5: methods[0]: takes one of weight_rank, weight_epsilon, got weight_rank and weight_epsilon"),
+        (HEAD + ASI + "compose: [vanilla]\n", "5: methods[0]: must name two or more different methods"),
+        (HEAD + ASI + "compose: [asi: {rank: 2}, svd: {rank: 2}]\n", "5: methods[0]: asi and svd both replace layers: compose one of them"),
+        (HEAD + ASI + "compose: [asi: {rnk: 2}, checkpoint]\n", "5: methods[0][0]: unknown option 'rnk'; did you mean 'rank'? (allowed: rank, epsilon, fraction, budget_mib, perplexity, sequential)"),
         (HEAD + BODY + "rounds: 0\n", "5: rounds: must be at least 1, got 0"),
         (HEAD + BODY + "seeds: [0, -1]\n", "5: seeds[1]: must be at least 0, got -1"),
         (HEAD + BODY + "time: {precision: 200%}\n", "5: time.precision: must be in (0, 1], got 2.0"),
@@ -132,3 +150,34 @@ def test_a_name_that_cannot_name_a_folder_or_a_run_is_refused(workplace):
     (workplace / "my suite@1.yaml").write_text(HEAD + BODY)
     with pytest.raises(BadInput, match="becomes part of folders and run ids"):
         load_suite("my suite@1.yaml")
+
+
+def test_the_words_of_layers_have_one_spelling_each(load):
+    text = (
+        "layers: [all, mlp+attention, 'last: 4', last: [2, 3], last_blocks: 1, pattern: '*.fc']\n"
+    )
+    assert load(HEAD + BODY + text).layers == (
+        "all",
+        "attention+mlp",
+        "last:4",
+        "last:2",
+        "last:3",
+        "last_blocks:1",
+        "pattern:*.fc",
+    )
+
+
+def test_a_composition_has_one_name_whatever_its_order(load):
+    first, second = (
+        load(HEAD + "models: [vit_b_32]\nmethods: [" + text + "]\n").methods[0]
+        for text in (
+            "compose: [checkpoint: {scope: mlp}, wasi: {epsilon: [0.8, 0.9]}]",
+            "compose: [wasi: {epsilon: [0.8, 0.9]}, checkpoint: {scope: mlp}]",
+        )
+    )
+    assert first == second
+    assert first.name == "wasi+checkpoint"
+    assert first.axes == (
+        Axis("wasi.epsilon", (0.8, 0.9)),
+        Axis("checkpoint.scope", ("mlp",)),
+    )

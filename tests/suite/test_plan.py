@@ -169,3 +169,37 @@ def test_filters_are_alternatives():
 )
 def test_patterns_are_globs_over_the_whole_id_or_words_in_it(pattern, fits):
     assert matches("vit_b_32(depth=2)/vanilla/all/b8/s0", pattern) is fits
+
+
+def test_a_composition_shows_the_options_of_its_parts():
+    axes = (Axis("wasi.epsilon", (0.8,)), Axis("checkpoint.scope", ("blocks", "mlp")))
+    vit = (ModelChoice("vit_b_32", (8,), ()),)
+    planned = plan(suite(models=vit, methods=(MethodChoice("wasi+checkpoint", axes),)), "x86")
+    assert ids(planned) == [
+        "vit_b_32/wasi(epsilon=0.8)+checkpoint/all/b8/s0",
+        "vit_b_32/wasi(epsilon=0.8)+checkpoint(scope=mlp)/all/b8/s0",
+    ]
+
+
+def test_vanilla_is_one_cell_across_layer_choices_that_freeze_nothing():
+    layers = ("all", "mlp", "last:2", "attention")
+    vit = (ModelChoice("vit_b_32", (8,), ()),)
+    assert ids(plan(suite(models=vit, layers=layers), "x86")) == [
+        "vit_b_32/vanilla/all/b8/s0",
+        "vit_b_32/vanilla/last:2/b8/s0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "layers", "reason"),
+    [
+        ("mcunet", "mlp", "mcunet declares no mlp"),
+        ("mcunet", "attention+mlp", "mcunet declares no attention and no mlp"),
+        ("vit_b_32", "conv", "vit_b_32 has no convolutions to treat"),
+    ],
+)
+def test_layers_that_a_model_has_not_are_skipped_with_the_reason(model, layers, reason):
+    method = MethodChoice("asi", (Axis("fraction", (0.5,)),))
+    choice = (ModelChoice(model, (8,), ()),)
+    (item,) = plan(suite(models=choice, methods=(method,), layers=(layers,)), "x86")
+    assert (item.state, item.reason) == ("skipped", reason)

@@ -27,19 +27,22 @@ def _measure(job: Job) -> Findings:
     runtime = _floor()
     batch = load_batch(job)
     loaded = _floor()
-    model = build_model(job)
+    treatment = build_model(job)
     setup_peak = memory.peak_bytes()
     weighted = _floor()
-    workload = Workload(job, batch, model)
+    workload = Workload(job, batch, treatment)
     workload.step()
     ready = _floor()
 
-    loss = workload.forward()
-    forward_peak = memory.peak_bytes()
-    memory.reset_peak()
-    workload.backward(loss)
-    backward_peak = memory.peak_bytes()
-    memory.reset_peak()
+    forward_peak = backward_peak = 0
+    for part in range(workload.parts):
+        loss = workload.forward(part)
+        forward_peak = max(forward_peak, memory.peak_bytes())
+        memory.reset_peak()
+        workload.backward(loss)
+        del loss
+        backward_peak = max(backward_peak, memory.peak_bytes())
+        memory.reset_peak()
     workload.update()
     update_peak = memory.peak_bytes()
 

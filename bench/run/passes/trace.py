@@ -8,22 +8,27 @@ from torch import Tensor
 from bench.data.tensorfile import memory_of
 from bench.measure.activations import saved_bytes, storage_bytes
 from bench.run.job import Findings, Job
-from bench.run.workload import build
+from bench.run.workload import Workload, initial_model, load_batch, treated_model
 
 
 def measure(job: Job) -> Findings:
     """Count the bytes of activations, parameters, buffers, gradients and optimizer state."""
-    workload = build(job)
-    model = workload.model
+    model = initial_model(job)
     weights = _sha256(tensor for _, tensor in sorted(model.state_dict().items()))
+    treatment = treated_model(job, model)
+    del model  # a method may have no use for the weights that it replaced
+    workload = Workload(job, load_batch(job), treatment)
     activations = saved_bytes(workload)
     gradients = storage_bytes(workload.gradients())
     workload.update()
+    model = workload.model
+    state = list(treatment.state())
     return Findings(
         metrics={
             "activation_bytes": activations,
             "parameter_bytes": storage_bytes(model.parameters()),
-            "buffer_bytes": storage_bytes(model.buffers()),
+            "buffer_bytes": storage_bytes(model.buffers()) - storage_bytes(state),
+            "method_state_bytes": storage_bytes(state),
             "gradient_bytes": gradients,
             "optimizer_state_bytes": storage_bytes(workload.optimizer_state()),
             "batch_bytes": storage_bytes([workload.images, workload.labels]),
@@ -31,6 +36,16 @@ def measure(job: Job) -> Findings:
         details={
             "weights_sha256": weights,
             "batch_sha256": _sha256([workload.images, workload.labels]),
+            "treated": {
+                report.name: {
+                    "shape": report.shape,
+                    "activation_ranks": report.ranks.activation,
+                    "weight_rank": report.ranks.weight,
+                    "stored_elements": report.elements,
+                }
+                for report in treatment.report()
+            },
+            "left_alone": dict(treatment.refused),
         },
     )
 

@@ -1,0 +1,82 @@
+"""The geometry of a 2-D convolution, and its exact gradients for any stored input."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.grad import conv2d_input, conv2d_weight
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Kernel, stride, padding (low and high side of rows and columns), dilation and groups."""
+
+    kernel: Pair
+    stride: Pair
+    low: Pair
+    high: Pair
+    dilation: Pair
+    groups: int
+
+    @staticmethod
+    def of(layer: nn.Conv2d) -> "Geometry":
+        """The geometry of a layer, its padding in numbers."""
+        kernel, stride, dilation = (
+            _pair(value) for value in (layer.kernel_size, layer.stride, layer.dilation)
+        )
+        if layer.padding == "valid":
+            low = high = (0, 0)
+        elif layer.padding == "same":
+            total = tuple(d * (k - 1) for d, k in zip(dilation, kernel, strict=True))
+            low = _pair([t // 2 for t in total])
+            high = _pair([t - t // 2 for t in total])
+        else:
+            assert not isinstance(layer.padding, str)
+            low = high = _pair(layer.padding)
+        return Geometry(kernel, stride, low, high, dilation, layer.groups)
+
+    @property
+    def is_pointwise(self) -> bool:
+        """A 1x1 kernel that reads every position it reads unpadded."""
+        return self.kernel == (1, 1) and self.low == self.high == (0, 0)
+
+    def output(self, size: Pair) -> Pair:
+        """Height and width of the output for an input of that size."""
+        spans = zip(size, self.low, self.high, self.dilation, self.kernel, self.stride, strict=True)
+        return _pair([(n + a + b - d * (k - 1) - 1) // s + 1 for n, a, b, d, k, s in spans])
+
+    def _padded(self, x: Tensor) -> Tensor:
+        if self.low == self.high:
+            return x
+        return F.pad(x, (self.low[1], self.high[1], self.low[0], self.high[0]))
+
+    def weight_gradient(self, x: Tensor, dy: Tensor, weight: tuple[int, ...]) -> Tensor:
+        """`dW` of the convolution with input `x`; `weight` is its shape."""
+        padding = self.low if self.low == self.high else (0, 0)
+        dw: Tensor = conv2d_weight(
+            self._padded(x), weight, dy, self.stride, padding, self.dilation, self.groups
+        )
+        return dw
+
+    def input_gradient(self, shape: tuple[int, ...], weight: Tensor, dy: Tensor) -> Tensor:
+        """`dX` for an input of that shape."""
+        (top, left), (bottom, right) = self.low, self.high
+        batch, channels, height, width = shape
+        if self.low == self.high:
+            padding, size = self.low, shape
+        else:
+            padding, size = (0, 0), (batch, channels, height + top + bottom, width + left + right)
+        dx: Tensor = conv2d_input(
+            size, weight, dy, self.stride, padding, self.dilation, self.groups
+        )
+        if size == shape:
+            return dx
+        return dx[:, :, top : top + height, left : left + width].contiguous()
+
+
+def _pair(values: Iterable[int]) -> Pair:
+    first, second = values
+    return first, second

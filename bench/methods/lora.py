@@ -1,0 +1,71 @@
+"""LoRA: the weight frozen, a trained product of two thin matrices beside it."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bench.methods.lowrank import not_factorable
+from bench.methods.ranks import Choice
+from bench.methods.stored import no_plain_layer
+
+
+class LoraLayer(nn.Module):
+    """`Y = base(X) + alpha / r · B (A X)`; B starts at zero, the bias stays outside the scaling."""
+
+    def __init__(self, base: nn.Module, rank: int, alpha: float, stream: torch.Generator) -> None:
+        super().__init__()
+        assert isinstance(base, (nn.Linear, nn.Conv2d))
+        self.base = base
+        weight = base.weight.requires_grad_(False)
+        outputs, *inputs = weight.shape
+        rank = min(rank, outputs, weight[0].numel())
+        self.scaling = alpha / rank
+        down = torch.empty(rank, *inputs, dtype=weight.dtype)
+        nn.init.kaiming_uniform_(down, a=5**0.5, generator=stream)
+        self.down = nn.Parameter(down)
+        self.up = nn.Parameter(torch.zeros(outputs, rank, dtype=weight.dtype))
+        self.train(base.training)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The base layer's output and the thin detour."""
+        y: Tensor = self.base(x)
+        if isinstance(self.base, nn.Conv2d):
+            thin = self.base._conv_forward(x, self.down, None)
+            return y + self.scaling * F.conv2d(thin, self.up[:, :, None, None])
+        return y + self.scaling * F.linear(F.linear(x, self.down), self.up)
+
+    def merge(self) -> nn.Module:
+        """The base layer with the product added to its weight."""
+        with torch.no_grad():
+            product = self.up @ self.down.flatten(1)
+            weight = self.base.weight
+            assert isinstance(weight, nn.Parameter)
+            weight.add_(self.scaling * product.view_as(weight))
+            weight.requires_grad_()
+        return self.base.train(self.training)
+
+
+class Lora:
+    """Low-rank adaptation."""
+
+    def __init__(self, *, rank: int = 8, alpha: float = 16.0) -> None:
+        if rank < 1:
+            raise ValueError(f"rank must be at least 1, got {rank}")
+        self.rank = rank
+        self.alpha = alpha
+
+    def applies(self, layer: nn.Module) -> str | None:
+        """Linear layers, and convolutions without groups."""
+        return no_plain_layer(layer, nn.Linear, nn.Conv2d) or not_factorable(layer)
+
+    def replace(self, layer: nn.Module, choice: Choice, name: str) -> nn.Module:
+        """The layer with a trained detour."""
+        return LoraLayer(layer, self.rank, self.alpha, choice.stream("lora"))
+
+    def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
+        """The input for `dA`, and `A X` for `dB`."""
+        elements = 1
+        for size in shape:
+            elements *= size
+        features = layer.in_features if isinstance(layer, nn.Linear) else 0
+        return elements + (elements // features * self.rank if features else 0)

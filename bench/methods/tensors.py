@@ -1,0 +1,146 @@
+"""Linear algebra of unfoldings: Gram matrices, leading vectors, mode products, a QR of fixed sign.
+
+A tensor is looked at as `(before, D, after)` around one mode, so that no unfolding is copied.
+Decompositions run in float32 at least; sums over blocks are taken in float64.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+_BLOCK = 1 << 22  # elements of a temporary
+_EXACT_EIGH = 512  # up to this size an eigenproblem is solved in float64
+
+
+class NotFinite(ValueError):
+    """A tensor to be decomposed holds NaN or infinity."""
+
+
+def around(x: Tensor, mode: int) -> Tensor:
+    """`x` as `(before, D, after)`."""
+    before = math.prod(x.shape[:mode])
+    return x.reshape(before, x.shape[mode], -1)
+
+
+def unfold(x: Tensor, mode: int) -> Tensor:
+    """The mode's unfolding: `D` rows, all other modes as columns, in their order."""
+    return x.movedim(mode, 0).reshape(x.shape[mode], -1)
+
+
+def largest_rank(shape: tuple[int, ...], mode: int) -> int:
+    """What the shape allows for the rank of a mode's unfolding."""
+    return min(shape[mode], max(1, math.prod(shape) // max(1, shape[mode])))
+
+
+def mode_product(x: Tensor, matrix: Tensor, mode: int) -> Tensor:
+    """`x x_m matrix`, with `matrix (r, D)`: mode m then has r entries."""
+    shape = (*x.shape[:mode], matrix.shape[0], *x.shape[mode + 1 :])
+    if mode == x.ndim - 1:
+        return (x.reshape(-1, x.shape[-1]) @ matrix.T).view(shape)
+    seen = around(x, mode)
+    if len(seen) == 1:
+        return (matrix @ seen[0]).view(shape)
+    return torch.bmm(matrix.expand(len(seen), -1, -1), seen).view(shape)
+
+
+def compose(core: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
+    """`core x_1 U_1 … x_n U_n`, the tensor that a Tucker pair stands for."""
+    for mode, factor in enumerate(factors):
+        core = mode_product(core, factor, mode)
+    return core
+
+
+def project(x: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
+    """The core `x x_1 U_1ᵀ … x_n U_nᵀ`, the modes that shrink most first."""
+    order = sorted(range(x.ndim), key=lambda m: factors[m].shape[1] / factors[m].shape[0])
+    for mode in order:
+        x = mode_product(x, factors[mode].T, mode)
+    return x
+
+
+def working(x: Tensor) -> Tensor:
+    """`x` in the precision that decompositions run in."""
+    return x if x.dtype in {torch.float32, torch.float64} else x.float()
+
+
+def gram(x: Tensor, mode: int) -> Tensor:
+    """`X_(m) X_(m)ᵀ` in float64: products of blocks in x's own precision, summed in float64."""
+    seen = around(x, mode)
+    before, size, after = seen.shape
+    total = torch.zeros(size, size, dtype=torch.float64)
+    if after == 1:
+        for rows in seen.view(before, size).split(max(1, _BLOCK // size)):
+            total += rows.T @ rows
+    elif before == 1:
+        for columns in seen[0].split(max(1, _BLOCK // size), dim=1):
+            total += columns @ columns.T
+    else:
+        for slabs in seen.split(max(1, _BLOCK // size**2)):
+            total += torch.bmm(slabs, slabs.transpose(1, 2)).sum(0)
+    return total
+
+
+def apply_gram(x: Tensor, mode: int, basis: Tensor) -> Tensor:
+    """`X_(m) (X_(m)ᵀ basis)`, by the cheaper of two ways."""
+    seen = around(x, mode)
+    before, size, after = seen.shape
+    if size <= 2 * basis.shape[1]:
+        return gram(x, mode).to(x.dtype) @ basis
+    if after == 1:
+        rows = seen.view(before, size)
+        return rows.T @ (rows @ basis)
+    if before == 1:
+        return seen[0] @ (seen[0].T @ basis)
+    total = torch.zeros_like(basis)
+    for slabs in seen.split(max(1, _BLOCK // (basis.shape[1] * after))):
+        thin = torch.bmm(basis.T.expand(len(slabs), -1, -1), slabs)  # (before, r, after)
+        total += torch.bmm(slabs, thin.transpose(1, 2)).sum(0)
+    return total
+
+
+def energies(x: Tensor, mode: int) -> Tensor:
+    """Squared singular values of a mode's unfolding, the largest first, float64."""
+    values, _ = _eigen(x, mode)
+    return values
+
+
+def leading(x: Tensor, mode: int, rank: int) -> Tensor:
+    """The first `rank` left singular vectors of a mode's unfolding, as columns in x's dtype."""
+    _, vectors = _eigen(x, mode)
+    if vectors.shape[0] == x.shape[mode]:
+        return vectors[:, :rank].to(x.dtype).contiguous()
+    # the unfolding is tall: what was found are right vectors, which it maps to the left ones
+    return orthonormal(unfold(x, mode) @ vectors[:, :rank].to(x.dtype))
+
+
+def _eigen(x: Tensor, mode: int) -> tuple[Tensor, Tensor]:
+    """Eigenvalues and vectors of the smaller Gram matrix of the unfolding, the largest first."""
+    size = x.shape[mode]
+    tall = size > max(1, x.numel() // size)
+    matrix = gram(unfold(x, mode), 1) if tall else gram(x, mode)
+    if not torch.isfinite(matrix.diagonal()).all():
+        raise NotFinite("holds NaN or infinity")
+    if len(matrix) > _EXACT_EIGH:
+        matrix = matrix.to(x.dtype)
+    values, vectors = torch.linalg.eigh(matrix)
+    return values.flip(0).double().clamp_min(0), vectors.flip(1)
+
+
+def orthonormal(matrix: Tensor) -> Tensor:
+    """The Q of a QR whose R has a positive diagonal: a subspace that stays keeps its basis."""
+    q, _ = qr(matrix)
+    return q
+
+
+def qr(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """A QR whose R has a diagonal that is not negative; a zero there counts as positive."""
+    q, r = torch.linalg.qr(working(matrix))
+    signs = torch.where(r.diagonal() < 0, -1.0, 1.0).to(r.dtype)
+    return (q * signs).to(matrix.dtype), (r * signs[:, None]).to(matrix.dtype)
+
+
+def truncated(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """`matrix ≈ L R` by its leading singular vectors: `L` orthonormal, `R = Lᵀ matrix`."""
+    left = leading(working(matrix), 0, rank)
+    return left.to(matrix.dtype), (left.T @ working(matrix)).to(matrix.dtype)

@@ -1,0 +1,17 @@
+"""Where a family of networks keeps its parts: what the words of `layers` mean there."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Patterns of module names; empty where the family has no such part.
+
+    `last:K` counts what `counts` says, "conv2d" or "linear", without the head.
+    """
+
+    head: str = ""
+    blocks: str = ""
+    mlp: str = ""
+    attention: str = ""
+    counts: str = ""
