@@ -118,7 +118,7 @@ def test_a_run_compared_with_itself_is_the_same(done, bench):
     folder, _ = done
     ended = bench("compare", "tiny", "tiny", cwd=folder)
     assert ended.code == 0
-    assert ended.out.splitlines()[-1].endswith(": 6 same, 0 better, 0 worse, 0 missing")
+    assert ended.out.splitlines()[-1].endswith(": 7 same, 0 better, 0 worse, 0 missing")
     assert bench("list", "runs", "--json", cwd=folder).json()[0]["finished"]
 
 
@@ -195,7 +195,9 @@ def test_a_terminal_sees_one_live_line_that_goes_away(suite_file, workplace):
 
 
 def test_listings_say_what_suites_can_name(bench):
-    assert [m["name"] for m in bench("list", "methods", "--json").json()] == ["vanilla"]
+    methods = {m["name"]: m for m in bench("list", "methods", "--json").json()}
+    assert {"vanilla", "gradient_filter", "svd", "hosvd", "asi", "wsi", "wasi"} <= set(methods)
+    assert "epsilon: in (0, 1]; unset" in methods["wasi"]["options"]
     assert "depth: an integer in [1, 48]; default 12" in bench("list", "models").out
     assert "quick" in bench("list", "suites").out
     marked = [h["name"] for h in bench("list", "hardware", "--json").json() if h["this machine"]]

@@ -1,0 +1,146 @@
+"""`treat`: which layers, what it reports, and how it refuses."""
+
+import pytest
+import torch
+from torch import nn
+
+from bench.methods import treat
+from bench.methods.treatment import DoesNotApply
+from bench.models import mcunet, vit
+from bench.models.layers import NoSuchLayers, choose, guessed_layout
+from bench.specs import registry
+
+VIT = vit.construct(classes=10, depth=3, image_size=64)
+MCUNET = mcunet.construct(classes=10)
+
+
+def chosen(model, name, layers):
+    return choose(model, layers, registry.model(name).layout)
+
+
+def test_parts_of_a_transformer():
+    block = "encoder.layers.encoder_layer_{}."
+    mlp = chosen(VIT, "vit_b_32", "mlp").treated
+    assert mlp == tuple(f"{block.format(i)}mlp.{n}" for i in range(3) for n in (0, 3))
+    attention = chosen(VIT, "vit_b_32", "attention").treated
+    assert attention[:4] == tuple(
+        block.format(0) + f"self_attention.{n}" for n in ("q", "k", "v", "out_proj")
+    )
+    both = chosen(VIT, "vit_b_32", "attention+mlp").treated
+    assert set(both) == {*mlp, *attention}
+    assert len(both) == 18
+    assert len(chosen(VIT, "vit_b_32", "all").treated) == 18 + 2  # patches and head
+
+
+def test_last_counts_linears_without_the_head_and_freezes_all_before():
+    found = chosen(VIT, "vit_b_32", "last:2")
+    block = "encoder.layers.encoder_layer_2."
+    assert found.treated == (f"{block}mlp.0", f"{block}mlp.3")
+    trained = [name for name, _ in VIT.named_parameters() if name not in found.frozen]
+    assert trained == [
+        f"{block}mlp.0.weight",
+        f"{block}mlp.0.bias",
+        f"{block}mlp.3.weight",
+        f"{block}mlp.3.bias",
+        "encoder.ln.weight",
+        "encoder.ln.bias",
+        "heads.head.weight",
+        "heads.head.bias",
+    ]
+
+
+def test_last_counts_convolutions_in_a_cnn():
+    found = chosen(MCUNET, "mcunet", "last:2")
+    assert [name.rpartition("mobile_inverted_conv.")[2] for name in found.treated] == [
+        "depth_conv.conv",
+        "point_linear.conv",
+    ]
+    assert "classifier.linear.weight" not in found.frozen
+    assert chosen(MCUNET, "mcunet", "last_blocks:1").treated == tuple(
+        f"blocks.13.mobile_inverted_conv.{n}.conv"
+        for n in ("inverted_bottleneck", "depth_conv", "point_linear")
+    )
+
+
+@pytest.mark.parametrize(
+    ("layers", "says"),
+    [
+        ("pattern:blocks.3.conv", "matches no layer; near it: blocks"),
+        ("last:99", "but this network counts 42 such layers"),
+        ("last_blocks:15", "but this network declares 14 blocks"),
+        ("mlp", "this network declares no such part"),
+    ],
+)
+def test_a_choice_that_means_nothing_is_one_line(layers, says):
+    with pytest.raises(NoSuchLayers, match=says) as caught:
+        chosen(MCUNET, "mcunet", layers)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_frozen_stores_nothing():
+    model = nn.Sequential(*(nn.Linear(8, 8) for _ in range(4)))
+    treat(model, "asi", "last:1", rank=2)
+    assert guessed_layout(model).head == "3"
+    assert [p.requires_grad for p in model.parameters()] == [False] * 4 + [True] * 4
+    y = model[1](model[0](torch.ones(2, 8)))
+    assert y.grad_fn is None
+
+
+def test_a_report_names_layers_ranks_and_elements():
+    model = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 2))
+    treatment = treat(model, "hosvd", rank=3)
+    assert [(r.name, r.elements) for r in treatment.report()] == [("0", None), ("1", None)]
+    model(torch.randn(4, 5, 8))
+    first, _ = treatment.report()
+    assert (first.ranks.activation, first.shape) == ((3, 3, 3), (4, 5, 8))
+    assert first.elements == 27 + 3 * (4 + 5 + 8)
+
+
+def test_layers_of_other_kinds_are_left_alone_and_named():
+    class Odd(nn.Linear):
+        pass
+
+    model = nn.Sequential(
+        nn.Linear(4, 4), Odd(4, 4), nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect")
+    )
+    treatment = treat(model, "svd", rank=1)
+    assert [r.name for r in treatment.report()] == ["0"]
+    assert treatment.refused == {
+        "1": "is a Odd, not a Linear or Conv2d",
+        "2": "pads with 'reflect'; only zeros are treated",
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "model", "says"),
+    [
+        ("gradient_filter", nn.Linear(4, 4), "GradientFilter applies to none .* 0 is a Linear"),
+        ("wasi", nn.Conv2d(4, 4, 3, groups=2), "Wasi applies to none .* 0 has 2 groups"),
+    ],
+)
+def test_a_method_without_a_suitable_layer_says_why(method, model, says):
+    options = {} if method == "gradient_filter" else {"rank": 2}
+    with pytest.raises(DoesNotApply, match=says):
+        treat(nn.Sequential(model), method, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({}, "^Asi needs one of rank, epsilon, fraction, budget_mib, perplexity$"),
+        ({"rank": 2, "epsilon": 0.5}, "^Asi takes one of rank, epsilon, not several$"),
+        ({"rnk": 2, "rank": 2}, "^Asi has no option 'rnk'"),
+        ({"rank": 2, "weight_rank": 2}, "^Asi leaves weights as they are"),
+        ({"rank": 0}, "^rank must be at least 1"),
+    ],
+)
+def test_bad_options_are_one_sentence(options, says):
+    with pytest.raises(ValueError, match=says):
+        treat(nn.Sequential(nn.Linear(4, 4)), "asi", **options)
+
+
+def test_a_single_layer_can_be_treated_as_it_stands():
+    treatment = treat(nn.Linear(6, 4), "wasi", rank=2)
+    treatment.module(torch.randn(3, 6)).sum().backward()
+    assert [r.name for r in treatment.report()] == [""]
+    assert type(treatment.merge()) is nn.Linear
