@@ -221,6 +221,40 @@ def compare(
     return comparison.exit_code
 
 
+@app.command("check-method")
+def check_method(
+    method: Annotated[
+        str, typer.Argument(help="A method's name, or a class in a file: ./mine.py:Mine.")
+    ],
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="NAME=VALUE", help="An option of the method."),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Check a method against what every method must hold; exit code 3 where one check fails."""
+    from bench.run.conformance import check
+
+    results = check(method, options or [])
+    failed = [result for result in results if result["passed"] is False]
+    if as_json:
+        _print_json(results)
+    else:
+        shown = {True: "ok", False: "FAILED", None: "not checked"}
+        rows = [
+            {
+                "check": r["check"],
+                "layer": r["case"],
+                "": shown[r["passed"]],
+                "what was found": r["said"],
+            }
+            for r in results
+        ]
+        _print_rows(rows, as_json=False)
+        print(f"{len(results)} checks, {len(failed)} failed")
+    return ExitCode.CELL_FAILED if failed else ExitCode.OK
+
+
 @list_app.command("suites")
 def list_suites(suites: SuitesFolder = None, as_json: AsJson = False) -> None:
     """The suites that can be run by name."""

@@ -20,7 +20,7 @@ BOTTOM = {"errors", "units", "stats", "declare", "specs", "suite", "hardware"}
 # a room imports from itself, from the bottom, and from these
 ABOVE = {
     "data": set(),
-    "methods": {"models"},
+    "methods": {"models", "measure"},
     "models": set(),
     "measure": set(),
     "record": set(),

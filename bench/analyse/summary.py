@@ -9,7 +9,7 @@ from bench.record import metrics
 from bench.record.model import Record, Run, RunCell
 from bench.record.store import Store
 from bench.stats import Estimate, estimate
-from bench.suite.passes import passes_of, rounds_of
+from bench.suite.passes import CALIBRATE, rounds_of
 
 STATUS_ORDER = ("oom", "timeout", "failed", "skipped", "ok")
 DISTURBED_SHARE = 0.1
@@ -113,12 +113,11 @@ def _measured(run: Run, item: RunCell, records: Sequence[Record]) -> CellSummary
             launches.setdefault(name, set()).add(record.launch)
     unlike = {name for name, kinds in launches.items() if len(kinds) > 1}
     alike = {name: tuple(found) for name, found in rounds.items() if name not in unlike}
-    to_come = _processes(run, item) - len(records)
+    measured = [record for record in records if record.key.pass_name != CALIBRATE]
+    to_come = _processes(run) - len(measured)
     found = {record.status for record in records}
     worst = next((status for status in STATUS_ORDER if status in found), "ok")
-    waiting = (
-        [f"{to_come} of {_processes(run, item)} measurements are still to come"] if to_come else []
-    )
+    waiting = [f"{to_come} of {_processes(run)} measurements are still to come"] if to_come else []
     return CellSummary(
         id=item.cell.id,
         planned=item,
@@ -133,10 +132,9 @@ def _measured(run: Run, item: RunCell, records: Sequence[Record]) -> CellSummary
     )
 
 
-def _processes(run: Run, item: RunCell) -> int:
-    """How many records a cell of the run has when it is done."""
-    passes = passes_of(item.cell.method, run.settings["measure"])
-    return sum(rounds_of(name, run.settings["rounds"]) for name in passes)
+def _processes(run: Run) -> int:
+    """How many processes measure a cell of the run, beside the one that chooses its ranks."""
+    return sum(rounds_of(name, run.settings["rounds"]) for name in run.settings["measure"])
 
 
 def _where(record: Record) -> str:
@@ -148,7 +146,9 @@ def _why(run: Run, name: str, records: Sequence[Record], unlike: set[str]) -> st
     if name in unlike:
         return "forked and spawned processes are never put together"
     pass_name = metrics.BY_NAME[name].pass_name
-    if pass_name not in run.settings["measure"]:
+    if pass_name == CALIBRATE and not any(r.key.pass_name == CALIBRATE for r in records):
+        return "the method has no ranks to choose"
+    if pass_name not in (CALIBRATE, *run.settings["measure"]):
         return f"the suite does not ask for the {pass_name} pass"
     mine = [record for record in records if record.key.pass_name == pass_name]
     reasons = [record.unavailable[name] for record in mine if name in record.unavailable]

@@ -116,6 +116,8 @@ def _covered(outputs: Pair, geometry: Geometry) -> Pair:
 class GradientFilter:
     """Gradient filtering over square patches."""
 
+    own_input_gradient = True
+
     def __init__(self, *, radius: int = 2, scale: str = "exact") -> None:
         if radius < 1:
             raise ValueError(f"radius must be at least 1, got {radius}")

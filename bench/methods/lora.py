@@ -1,9 +1,12 @@
 """LoRA: the weight frozen, a trained product of two thin matrices beside it."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bench.methods.convolution import Geometry
 from bench.methods.lowrank import not_factorable
 from bench.methods.ranks import Choice
 from bench.methods.stored import no_plain_layer
@@ -18,21 +21,25 @@ class LoraLayer(nn.Module):
         self.base = base
         weight = base.weight.requires_grad_(False)
         outputs, *inputs = weight.shape
-        rank = min(rank, outputs, weight[0].numel())
+        rank = min(rank, *_widths(base))
         self.scaling = alpha / rank
         down = torch.empty(rank, *inputs, dtype=weight.dtype)
         nn.init.kaiming_uniform_(down, a=5**0.5, generator=stream)
         self.down = nn.Parameter(down)
         self.up = nn.Parameter(torch.zeros(outputs, rank, dtype=weight.dtype))
+        self.seen: tuple[int, ...] | None = None
         self.train(base.training)
 
     def forward(self, x: Tensor) -> Tensor:
         """The base layer's output and the thin detour."""
+        self.seen = tuple(x.shape)
         y: Tensor = self.base(x)
         if isinstance(self.base, nn.Conv2d):
             thin = self.base._conv_forward(x, self.down, None)
-            return y + self.scaling * F.conv2d(thin, self.up[:, :, None, None])
-        return y + self.scaling * F.linear(F.linear(x, self.down), self.up)
+            detour = F.conv2d(thin, self.up[:, :, None, None])
+        else:
+            detour = F.linear(F.linear(x, self.down), self.up)
+        return torch.add(y, detour, alpha=self.scaling)  # a product would save its factor
 
     def merge(self) -> nn.Module:
         """The base layer with the product added to its weight."""
@@ -64,8 +71,13 @@ class Lora:
 
     def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
         """The input for `dA`, and `A X` for `dB`."""
-        elements = 1
-        for size in shape:
-            elements *= size
-        features = layer.in_features if isinstance(layer, nn.Linear) else 0
-        return elements + (elements // features * self.rank if features else 0)
+        assert isinstance(layer, (nn.Linear, nn.Conv2d))
+        rank = min(self.rank, *_widths(layer))
+        positions = math.prod(shape[:-1])
+        if isinstance(layer, nn.Conv2d):
+            positions = shape[0] * math.prod(Geometry.of(layer).output((shape[2], shape[3])))
+        return math.prod(shape) + positions * rank
+
+
+def _widths(layer: nn.Linear | nn.Conv2d) -> tuple[int, int]:
+    return layer.weight.shape[0], math.prod(layer.weight.shape[1:])

@@ -1,5 +1,7 @@
 """SVD: the input as a batch-by-rest matrix, cut to its leading singular vectors."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -64,7 +66,4 @@ class Svd:
 
     def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
         """`k (B + rest)` elements."""
-        rest = 1
-        for size in shape[1:]:
-            rest *= size
-        return ranks[0] * (shape[0] + rest)
+        return ranks[0] * (shape[0] + math.prod(shape[1:]))

@@ -84,6 +84,10 @@ class Treatment:
         """Every treated layer: its ranks, and the elements that the definition says it stores."""
         return tuple(self._report(name, done) for name, done in self._layers.items())
 
+    def methods(self) -> tuple[LayerMethod, ...]:
+        """The methods that replaced layers, one for each layer."""
+        return tuple(done.method for done in self._layers.values())
+
     def ranks(self) -> dict[str, Ranks]:
         """The ranks of every layer that has any: those decided, else those of the input it saw."""
         found = {name: self._ranks_of(name, done) for name, done in self._layers.items()}

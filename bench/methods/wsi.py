@@ -1,5 +1,7 @@
 """WSI: the weight in two factors, updated by one subspace iteration a step; the input exact."""
 
+import math
+
 from torch import nn
 
 from bench.methods.lowrank import low_rank, not_factorable, weight_matrix
@@ -26,7 +28,4 @@ class Wsi:
 
     def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
         """The whole input."""
-        elements = 1
-        for size in shape:
-            elements *= size
-        return elements
+        return math.prod(shape)

@@ -15,7 +15,19 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 # one colour per method and per part, everywhere, for ever (Okabe and Ito's palette)
-METHOD_COLOURS = {"vanilla": "#0072B2"}
+METHOD_COLOURS = {
+    "vanilla": "#0072B2",
+    "gradient_filter": "#F0E442",
+    "svd": "#56B4E9",
+    "hosvd": "#CC79A7",
+    "asi": "#009E73",
+    "wsi": "#E69F00",
+    "wasi": "#D55E00",
+    "lora": "#7F5AB6",
+    "checkpoint": "#8C6D31",
+    "microbatch": "#5B7083",
+    "saved_bf16": "#A0A0A0",
+}
 OTHER_COLOUR = "#888888"
 PART_COLOURS = {
     "rss_batch_bytes": "#56B4E9",

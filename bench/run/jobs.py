@@ -52,21 +52,15 @@ class JobMaker:
 
 
 def _calls(cell: Cell) -> tuple[MethodCall, ...]:
-    given, specs = dict(cell.method_options), registry.parts(cell.method)
-    if len(specs) > 1:
-        return tuple(
-            (
-                spec.implementation,
-                resolved(
-                    spec.options,
-                    {
-                        option.name: given[f"{spec.name}.{option.name}"]
-                        for option in spec.options
-                        if f"{spec.name}.{option.name}" in given
-                    },
-                ),
-            )
-            for spec in specs
-        )
-    (spec,) = specs
-    return ((spec.implementation, resolved(spec.options, given)),)
+    """Each part of the cell's method with its own options; a user's own method takes any."""
+    specs = registry.parts(cell.method)
+    calls = []
+    for spec in specs:
+        prefix = f"{spec.name}." if len(specs) > 1 else ""
+        given = {
+            name.removeprefix(prefix): value
+            for name, value in cell.method_options
+            if name.startswith(prefix)
+        }
+        calls.append((spec.implementation, {**resolved(spec.options, given), **given}))
+    return tuple(calls)

@@ -1,9 +1,11 @@
 """Every known method and model: ours, and those that other packages announce as entry points."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import TypeVar
 
 from bench.errors import BadInput, unknown
@@ -27,8 +29,42 @@ def models() -> dict[str, ModelSpec]:
     return _with_entry_points(builtin.MODELS, "bench.models", ModelSpec)
 
 
+_own: dict[str, MethodSpec] = {}
+
+
+def own_method(text: str, folder: Path) -> MethodSpec:
+    """A class in a user's own file, `./mine.py:Mine`, relative to `folder`; ValueError if none.
+
+    Its name carries a hash of the file: other code is another workload.
+    """
+    path, _, attribute = text.rpartition(":")
+    file = (folder / path).resolve()
+    try:
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()[:8]
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
+    if not attribute.isidentifier():
+        raise ValueError(f"must be FILE.py:CLASS, got {text!r}")
+    spec = MethodSpec(
+        name=f"{file.name}:{attribute}@{digest}",
+        title=f"{attribute} of {path}",
+        implementation=f"{file}:{attribute}",
+        treats=frozenset({"conv2d", "linear"}),
+        calibrates=True,
+    )
+    _own[spec.name] = spec
+    return spec
+
+
+def is_own(name: str) -> bool:
+    """Whether a name means a class in a file."""
+    return ".py:" in name
+
+
 def method(name: str) -> MethodSpec:
     """The method of that name; BadInput with the nearest one otherwise."""
+    if name in _own:
+        return _own[name]
     if name not in methods():
         raise BadInput(unknown("method", name, methods()))
     return methods()[name]
@@ -41,7 +77,7 @@ def parts(name: str) -> tuple[MethodSpec, ...]:
 
 def composed(names: Iterable[str]) -> str:
     """The one name of a composition: what replaces layers first, the rest as registered."""
-    order = list(methods())
+    order = [*_own, *methods()]
     return "+".join(sorted(names, key=lambda name: (not method(name).treats, order.index(name))))
 
 

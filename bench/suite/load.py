@@ -21,7 +21,7 @@ def load_suite(name: str, folder: Path | None = None) -> Suite:
             "letters, digits, '.', '_' and '-' only"
         )
     document = read(path)
-    file = check(suite_schema(), document)
+    file = check(suite_schema(document.path.parent), document)
     return Suite(
         name=document.path.stem,
         path=document.path,

@@ -112,7 +112,7 @@ def _choices(choice: ModelChoice | MethodChoice) -> Iterator[Options]:
     names = [axis.name for axis in choice.axes]
     for values in product(*(axis.values for axis in choice.axes)):
         pairs = zip(names, values, strict=True)
-        yield tuple((name, value) for name, value in pairs if value != defaults[name])
+        yield tuple((name, value) for name, value in pairs if value != defaults.get(name))
 
 
 def _cell(
@@ -169,7 +169,7 @@ def _method_label(method: str, options: Options) -> str:
 
 def _label(options: Options, known: tuple[Option, ...]) -> str:
     labels = {option.name: option.label for option in known}
-    said = ",".join(f"{labels[name]}={_text(value)}" for name, value in options)
+    said = ",".join(f"{labels.get(name, name)}={_text(value)}" for name, value in options)
     return f"({said})" if said else ""
 
 

@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, create_model, model_validator
@@ -23,7 +24,7 @@ def _as_list(value: object) -> object:
     return tuple(value) if isinstance(value, list) else (value,)
 
 
-COMPOSE = "compose"
+COMPOSE, OWN = "compose", "./FILE.py:CLASS"
 AS_LIST = BeforeValidator(_as_list)
 NOT_EMPTY = Field(min_length=1)
 
@@ -149,6 +150,8 @@ class Entry(Strict):
     def axes(self, spec: MethodSpec | ModelSpec, prefix: str = "") -> tuple[Axis, ...]:
         """The options that the user set, in the spec's order."""
         _, options = self.chosen
+        if isinstance(options, OwnMethod):
+            return tuple(Axis(f"{prefix}{name}", given) for name, given in options.options.items())
         return tuple(
             Axis(f"{prefix}{option.name}", getattr(options, option.name))
             for option in spec.options
@@ -166,11 +169,18 @@ class Entry(Strict):
         name, _ = self.chosen
         if name == COMPOSE:
             return self._composed()
+        name = self.method_name
         return MethodChoice(name, axes=self.axes(registry.method(name)))
+
+    @property
+    def method_name(self) -> str:
+        """The method's name in ids and in the registry."""
+        name, options = self.chosen
+        return options.name if isinstance(options, OwnMethod) else name
 
     def _composed(self) -> MethodChoice:
         entries: tuple[Entry, ...] = getattr(self, COMPOSE)
-        by_name = {entry.chosen[0]: entry for entry in entries}
+        by_name = {entry.method_name: entry for entry in entries}
         name = registry.composed(by_name)
         axes = (
             by_name[part].axes(registry.method(part), prefix=f"{part}.") for part in name.split("+")
@@ -193,8 +203,15 @@ class Options(Strict):
         return self
 
 
-def suite_schema() -> type[SuiteFile]:
-    """Make the schema for the methods and models that are known now."""
+class OwnMethod(Strict):
+    """A method in a user's own file: any option, each a value or a list of them."""
+
+    name: str
+    options: dict[str, tuple[bool | int | float | str, ...]]
+
+
+def suite_schema(folder: Path = Path()) -> type[SuiteFile]:
+    """Make the schema for the methods and models that are known now; files are under `folder`."""
     batches = Annotated[tuple[Annotated[int, Field(ge=1)], ...], AS_LIST, NOT_EMPTY]
     models = {
         spec.name: _options(spec, batch=(batches, (spec.batch,)))
@@ -205,7 +222,7 @@ def suite_schema() -> type[SuiteFile]:
         "Suite",
         __base__=SuiteFile,
         models=(_entries("model", models), ...),
-        methods=(_method_entries(methods), ...),
+        methods=(_method_entries(methods, folder), ...),
     )
 
 
@@ -222,9 +239,9 @@ def _options(spec: MethodSpec | ModelSpec, **more: Any) -> type[Options]:
     return schema
 
 
-def _entry(kind: str, names: Mapping[str, Any]) -> type[Entry]:
+def _entry(kind: str, names: Mapping[str, Any], **more: Any) -> type[Entry]:
     fields: dict[str, Any] = {name: (schema | None, None) for name, schema in names.items()}
-    entry = create_model(f"{kind} entry", __base__=Entry, **fields)
+    entry = create_model(f"{kind} entry", __base__=Entry, **fields, **more)
     entry.key_kind = kind
     return entry
 
@@ -234,14 +251,38 @@ def _entries(kind: str, names: Mapping[str, Any]) -> Any:
     return Annotated[tuple[entry, ...], AS_LIST, NOT_EMPTY]
 
 
-def _method_entries(names: Mapping[str, Any]) -> Any:
-    """Methods, and compositions of them."""
-    several: Any = Annotated[_entries("method", names), AfterValidator(_composable)]
-    return _entries("method", {**names, COMPOSE: several})
+def _method_entries(names: Mapping[str, Any], folder: Path) -> Any:
+    """Methods, users' own ones in files, and compositions of them."""
+    own: Any = (OwnMethod | None, Field(None, alias=OWN))
+    part: Any = Annotated[_entry("method", names, own=own), BeforeValidator(_own_in(folder))]
+    parts: Any = Annotated[tuple[part, ...], AS_LIST, NOT_EMPTY, AfterValidator(_composable)]
+    entry: Any = Annotated[
+        _entry("method", {**names, COMPOSE: parts}, own=own), BeforeValidator(_own_in(folder))
+    ]
+    return Annotated[tuple[entry, ...], AS_LIST, NOT_EMPTY]
+
+
+def _own_in(folder: Path) -> Callable[[object], object]:
+    """`./mine.py:Mine: {options}` as what the schema knows."""
+
+    def rewrite(value: object) -> object:
+        named = {value: {}} if isinstance(value, str) else value
+        if not isinstance(named, dict) or len(named) != 1:
+            return value
+        ((name, options),) = named.items()
+        if not isinstance(name, str) or not registry.is_own(name):
+            return value
+        given = {} if options is None else options
+        if not isinstance(given, dict):
+            raise ValueError(f"{name}: options must be a mapping, got {given!r}")
+        lists = {key: _as_list(said) for key, said in given.items()}
+        return {OWN: {"name": registry.own_method(name, folder).name, "options": lists}}
+
+    return rewrite
 
 
 def _composable(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
-    names = [entry.chosen[0] for entry in entries]
+    names = [entry.method_name for entry in entries]
     replacing = [name for name in names if registry.method(name).treats]
     if len(set(names)) < 2 or len(set(names)) != len(names):
         raise ValueError("must name two or more different methods")

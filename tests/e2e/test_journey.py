@@ -14,7 +14,6 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MODELS = "Models, layers and data at their real size"
-METHODS = "The methods: gradient filter, SVD, HOSVD, ASI, WSI, WASI, and the baselines"
 BOARDS = "Suites and hardware profiles: the declarations, and the road to a Raspberry Pi 5"
 REPORTS = "Reports that people can decide from"
 GATES = "`pytest --benchmark`, regression tracking, and CI that people believe"
@@ -45,7 +44,9 @@ class User:
         )
 
     def writes(self, name: str, text: str) -> None:
-        (self.home / "work" / name).write_text(text)
+        path = self.home / "work" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
 
 
 @pytest.fixture(scope="module")
@@ -102,11 +103,20 @@ def test_own_model(user):
     assert ended.returncode == 0
 
 
-@owed(METHODS)
 def test_own_method(user):
-    user.writes("mine.py", "class Mine:\n    name = 'mine'\n")
-    ended = user.does("bench", "check-method", "./mine.py:Mine")
+    user.writes("suites/mine.py", (ROOT / "tests/methods/samples/mine.py").read_text())
+    ended = user.does("bench", "check-method", "./suites/mine.py:Mine")
+    assert ended.returncode == 0, ended.stdout
     assert "stored bytes" in ended.stdout
+    user.writes(
+        "suites/mine.yaml",
+        "schema: 1\ntitle: Mine beside ASI\nmodels: [vit_b_32: {batch: 2, depth: 1}]\n"
+        "methods: [asi: {fraction: 0.25}, ./mine.py:Mine]\nlayers: mlp\nmeasure: trace\n",
+    )
+    ended = user.does("bench", "run", "mine", "--json")
+    assert ended.returncode == 0, ended.stderr
+    cells = json.loads(ended.stdout)["cells"]
+    assert [cell["status"] for cell in cells] == ["ok", "ok"]
 
 
 @owed(BOARDS)

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from bench.errors import BadInput
@@ -86,7 +88,7 @@ def test_training_settings_reach_the_suite(load):
         (HEAD + "models: []\nmethods: [vanilla]\n", "3: models: must not be empty"),
         (
             HEAD + "models: [mcunet]\nmethods:\n  - vanila\n",
-            "5: methods[0]: unknown method 'vanila'; did you mean 'vanilla'? (allowed: " + METHODS + ", compose)",
+            "5: methods[0]: unknown method 'vanila'; did you mean 'vanilla'? (allowed: " + METHODS + ", compose, ./FILE.py:CLASS)",
         ),
         (
             HEAD + "models:\n  - mcunet: {}\n    vit_b_32: {}\nmethods: [vanilla]\n",
@@ -121,6 +123,7 @@ def test_training_settings_reach_the_suite(load):
         (HEAD + ASI + "asi: {epsilon: [0.8, 1.7]}\n", "5: methods[0].epsilon[1]: must be in (0, 1], got 1.7"),
         (HEAD + ASI + "asi: {epsilon: 0.8, fraction: 0.5}\n", "5: methods[0]: takes one of " + RULES + ", got epsilon and fraction"),
         (HEAD + ASI + "wasi: {epsilon: 0.8, weight_rank: 3, weight_epsilon: 0.5}\n", "5: methods[0]: takes one of weight_rank, weight_epsilon, got weight_rank and weight_epsilon"),
+        (HEAD + ASI + "./none.py:Mine\n", "5: methods[0]: ./none.py: cannot be read: No such file or directory"),
         (HEAD + ASI + "compose: [vanilla]\n", "5: methods[0]: must name two or more different methods"),
         (HEAD + ASI + "compose: [asi: {rank: 2}, svd: {rank: 2}]\n", "5: methods[0]: asi and svd both replace layers: compose one of them"),
         (HEAD + ASI + "compose: [asi: {rnk: 2}, checkpoint]\n", "5: methods[0][0]: unknown option 'rnk'; did you mean 'rank'? (allowed: rank, epsilon, fraction, budget_mib, perplexity, sequential)"),
@@ -181,3 +184,14 @@ def test_a_composition_has_one_name_whatever_its_order(load):
         Axis("wasi.epsilon", (0.8, 0.9)),
         Axis("checkpoint.scope", ("mlp",)),
     )
+
+
+def test_a_method_in_a_file_is_named_with_a_hash_of_its_code(load, workplace):
+    (workplace / "mine.py").write_text("class Mine: ...\n")
+    text = HEAD + "models: [mcunet]\nmethods: [./mine.py:Mine: {keep: [2, 3], how: x}]\n"
+    (first,) = load(text).methods
+    assert re.fullmatch(r"mine\.py:Mine@[0-9a-f]{8}", first.name)
+    assert first.axes == (Axis("keep", (2, 3)), Axis("how", ("x",)))
+    (workplace / "mine.py").write_text("class Mine: pass\n")
+    (second,) = load(text).methods
+    assert first.name != second.name

@@ -1,0 +1,69 @@
+"""`bench check-method`: ours pass it, and it catches the mistakes it is made for."""
+
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from bench.methods.conformance import CHECKS, cases, check
+
+MINE = Path(__file__).parent / "samples" / "mine.py"
+BUILTIN = [
+    ("svd", {"fraction": 0.5}),
+    ("hosvd", {"rank": 3}),
+    ("asi", {"fraction": 0.5}),
+    ("asi", {"rank": 2, "sequential": True}),
+    ("wsi", {"rank": 3}),
+    ("wasi", {"fraction": 0.5}),
+    ("wasi", {"rank": 3, "update": "factors"}),
+    ("lora", {"rank": 3}),
+    ("lora", {"rank": 40}),
+    ("gradient_filter", {"radius": 2}),
+    ("gradient_filter", {"radius": 4, "scale": "published"}),
+]
+
+
+@pytest.mark.parametrize(("method", "options"), BUILTIN)
+def test_our_methods_conform(method, options):
+    results = check(method, options)
+    assert [r for r in results if r.passed is False] == []
+    assert sum(r.passed is True for r in results) >= 3 * len(CHECKS)
+
+
+def test_a_users_method_in_a_file_conforms():
+    results = check(f"{MINE}:Mine", {})
+    assert [r for r in results if r.passed is False] == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "caught"),
+    [
+        ("return (shape[0] + 1) // 2", "return shape[0]", {"stored bytes"}),
+        (
+            "ctx.save_for_backward(x[::2].clone(), weight)",
+            "ctx.kept = x.clone(); ctx.save_for_backward(x[::2].clone(), weight)",
+            {"stored bytes"},
+        ),
+        ("return dy @ weight,", "return 2 * dy @ weight,", {"input gradient"}),
+        (
+            "dy.sum(tuple(range(dy.ndim - 1)))",
+            "2 * dy.sum(tuple(range(dy.ndim - 1)))",
+            {"bias gradient"},
+        ),
+        ("linear(x, weight, bias)", "linear(x, weight, bias) + bias", {"output"}),
+        ("self.seen = tuple(x.shape)", "self.seen = tuple(x.shape); torch.rand(1)", {"randomness"}),
+    ],
+)
+def test_each_mistake_is_caught_by_its_check(tmp_path, old, new, caught):
+    text = MINE.read_text()
+    assert old in text
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text(text.replace(old, new, 1))
+    failed = {r.check for r in check(f"{wrong}:Mine", {}) if r.passed is False}
+    assert failed == caught
+
+
+def test_the_kit_covers_what_layers_come_in():
+    kinds = [case.layer for case in cases()]
+    assert {type(layer) for layer in kinds} == {nn.Linear, nn.Conv2d}
+    assert {case.x.ndim for case in cases()} == {2, 3, 4}
