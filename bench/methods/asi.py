@@ -14,10 +14,10 @@ from bench.methods.stored import Saved, no_plain_layer, treated
 from bench.methods.tensors import (
     NotFinite,
     apply_gram,
-    around,
     mode_product,
     orthonormal,
     project,
+    sketch,
     working,
 )
 from bench.methods.tucker import TuckerScheme, as_stored
@@ -73,14 +73,9 @@ class AsiScheme(TuckerScheme):
         basis = self._last_basis(mode, x.shape[mode], rank)
         if basis is not None:
             return orthonormal(apply_gram(x, mode, basis.to(x.dtype)))
-        seen = around(x, mode)
         assert self.choice is not None
         stream = self.choice.stream(f"mode {mode}")
-        total = x.new_zeros(x.shape[mode], rank)
-        for slab in seen.split(max(1, (1 << 20) // max(1, seen[0].numel()))):
-            start = torch.randn(len(slab), seen.shape[2], rank, generator=stream, dtype=x.dtype)
-            total += torch.bmm(slab, start).sum(0)
-        return orthonormal(total)
+        return orthonormal(sketch(x, mode, rank, stream))
 
     def _last_basis(self, mode: int, size: int, rank: int) -> Tensor | None:
         """The state's basis, its first rows for a smaller input; None where it cannot serve."""

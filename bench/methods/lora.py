@@ -55,6 +55,8 @@ class LoraLayer(nn.Module):
 class Lora:
     """Low-rank adaptation."""
 
+    replaces_weight = True
+
     def __init__(self, *, rank: int = 8, alpha: float = 16.0) -> None:
         if rank < 1:
             raise ValueError(f"rank must be at least 1, got {rank}")

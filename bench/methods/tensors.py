@@ -99,6 +99,28 @@ def apply_gram(x: Tensor, mode: int, basis: Tensor) -> Tensor:
     return total
 
 
+def sketch(x: Tensor, mode: int, rank: int, stream: torch.Generator) -> Tensor:
+    """`X_(m) V` for a Gaussian `V (rest, rank)`, a block of rows of V at a time."""
+    seen = around(x, mode)
+    before, size, after = seen.shape
+    total = x.new_zeros(size, rank)
+
+    def gaussian(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=stream, dtype=x.dtype)
+
+    step = max(1, _BLOCK // max(rank, size))
+    if after == 1:
+        for rows in seen.view(before, size).split(step):
+            total.addmm_(rows.T, gaussian(len(rows), rank))
+    elif before == 1:
+        for columns in seen[0].split(step, dim=1):
+            total.addmm_(columns, gaussian(columns.shape[1], rank))
+    else:
+        for slabs in seen.split(max(1, _BLOCK // (max(rank, size) * max(size, after)))):
+            total += torch.bmm(slabs, gaussian(len(slabs), after, rank)).sum(0)
+    return total
+
+
 def energies(x: Tensor, mode: int) -> Tensor:
     """Squared singular values of a mode's unfolding, the largest first, float64."""
     values, _ = _eigen(x, mode)

@@ -193,7 +193,11 @@ class Treatment:
     ) -> None:
         if self._layers:
             raise ValueError("two methods that replace layers cannot be composed")
-        reasons = {name: method.applies(self.module.get_submodule(name)) for name in names}
+        shared = _shared_weights(self.module) if getattr(method, "replaces_weight", False) else {}
+        reasons = {
+            name: shared.get(name) or method.applies(self.module.get_submodule(name))
+            for name in names
+        }
         self._refused = {name: why for name, why in reasons.items() if why is not None}
         fit = [name for name, why in reasons.items() if why is None]
         if not fit:
@@ -319,6 +323,21 @@ def _ranked(method: object) -> frozenset[str]:
 
 def _name(method: object) -> str:
     return method.__name__ if isinstance(method, type) else type(method).__name__
+
+
+def _shared_weights(module: nn.Module) -> dict[str, str]:
+    """Layers whose weight another module uses too: taking it away would untie the two."""
+    owners: dict[int, list[str]] = {}
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        owners.setdefault(id(parameter), []).append(name)
+    return {
+        name.removesuffix(
+            ".weight"
+        ): f"shares its weight with {next(o for o in names if o != name)}"
+        for names in owners.values()
+        for name in names
+        if len(names) > 1
+    }
 
 
 def _put(root: nn.Module, name: str, layer: nn.Module) -> nn.Module:

@@ -12,6 +12,7 @@ from bench.methods.stored import no_plain_layer
 class Wasi:
     """Weight and activation subspace iteration."""
 
+    replaces_weight = True
     ranked = frozenset({ACTIVATION, WEIGHT})
     reference = HosvdScheme
 

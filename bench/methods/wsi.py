@@ -12,6 +12,7 @@ from bench.methods.stored import no_plain_layer
 class Wsi:
     """Weight subspace iteration; `update: factors` trains L and R as ordinary parameters."""
 
+    replaces_weight = True
     ranked = frozenset({WEIGHT})
 
     def __init__(self, *, update: str = "subspace") -> None:

@@ -10,7 +10,6 @@ from bench.analyse.summary import RunSummary
 from bench.declare.folders import resource
 from bench.errors import BadInput
 from bench.record import metrics
-from bench.record.model import Run
 from bench.report import figures
 from bench.report.cells import HEADLINES, Figure, figure
 
@@ -61,15 +60,17 @@ def render(summary: RunSummary) -> str:
         ],
         problems=[(cell.id, text) for cell in summary.cells for text in cell.problems],
         notes=[(cell.id, text) for cell in summary.cells for text in cell.notes],
-        facts=_facts(summary.run),
+        facts=_facts(summary),
         theme=resource("theme/theme.css").read_text(encoding="utf-8"),
         plotly=get_plotlyjs(),
         plots=[(plot, _safe_in_script(figure)) for plot, figure in drawn.items() if figure],
     )
 
 
-def _facts(run: Run) -> dict[str, str]:
+def _facts(summary: RunSummary) -> dict[str, str]:
+    run = summary.run
     machine, software = run.machine, run.software
+    cells = [cell.planned.cell for cell in summary.cells]
     torch = f"torch {software['torch']} ({software['torch_blas']}, {software['torch_cpu']})"
     cores = f"{machine['physical_cores']} cores, {machine['threads']} threads used"
     return {
@@ -82,6 +83,8 @@ def _facts(run: Run) -> dict[str, str]:
         "Commit": run.commit,
         "Started": run.created,
         "Finished": run.finished or "not yet: some measurements are missing",
+        "Data": ", ".join(sorted({cell.data for cell in cells})),
+        "Weights": ", ".join(sorted({cell.weights for cell in cells})),
         "Rounds": f"{run.settings['rounds']} (each a fresh process)",
         "Command": run.command,
     }

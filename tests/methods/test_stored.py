@@ -309,3 +309,33 @@ def test_a_mean_ten_times_the_deviation_loses_nothing_in_float32():
     for epsilon in (0.9, 0.99):
         exact = by_epsilon(epsilon, spectrum, 48)
         assert by_epsilon(epsilon, energies(x, 2), 48) == exact
+
+
+@pytest.mark.parametrize("mode", [0, 1, 2])
+def test_the_start_is_a_gaussian_sketch_of_the_unfolding(mode):
+    from bench.methods.tensors import sketch
+
+    x = decaying(5, 6, 7)
+    found = sketch(x, mode, 3, torch.Generator().manual_seed(1))
+    unfolded = x.movedim(mode, 0).reshape(x.shape[mode], -1)
+    assert tuple(found.shape) == (x.shape[mode], 3)
+    # it lies in the unfolding's range, and scaling the unfolding scales it
+    residual = found - unfolded @ torch.linalg.lstsq(unfolded, found).solution
+    assert residual.abs().max() < 1e-9
+    again = sketch(2 * x, mode, 3, torch.Generator().manual_seed(1))
+    assert difference(again, 2 * found) < 1e-12
+
+
+def test_the_first_step_allocates_no_more_than_the_later_ones():
+    from bench.measure.allocations import recorded
+
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3072, 64))
+    treat(model, "asi", rank=100)
+    x = torch.randn(8, 50, 3072)
+    largest = []
+    for _ in range(2):
+        with recorded() as step:
+            model(x).sum().backward()
+        largest.append(step.peak_bytes)
+    assert largest[0] < largest[1] + (40 << 20)  # outer products would take 490 MiB

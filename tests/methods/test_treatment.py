@@ -144,3 +144,16 @@ def test_a_single_layer_can_be_treated_as_it_stands():
     treatment.module(torch.randn(3, 6)).sum().backward()
     assert [r.name for r in treatment.report()] == [""]
     assert type(treatment.merge()) is nn.Linear
+
+
+@pytest.mark.parametrize("method", ["wsi", "wasi", "lora"])
+def test_a_weight_that_two_layers_share_is_never_untied(method):
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 4))
+    model[2].weight = model[0].weight
+    treatment = treat(model, method, rank=2)
+    assert [r.name for r in treatment.report()] == ["1"]
+    assert treatment.refused == {
+        "0": "shares its weight with 2.weight",
+        "2": "shares its weight with 0.weight",
+    }
+    assert model[2].weight is model[0].weight
