@@ -82,7 +82,9 @@ class FilterScheme(Scheme):
 
     def _filtered(self, dy: Tensor) -> Tensor:
         """Average over each output patch, the last one over what is left of it."""
-        return F.avg_pool2d(dy, self.radius, ceil_mode=True)
+        if dy.shape[2] % self.radius or dy.shape[3] % self.radius:
+            return F.avg_pool2d(dy, self.radius, ceil_mode=True)
+        return _patch_sums(dy, self.radius, self.radius).div_(self.radius**2)
 
     def _scale(self, geometry: Geometry) -> int:
         return 1 if self.published else geometry.stride[0] * geometry.stride[1]
