@@ -18,6 +18,8 @@ from bench.errors import BadInput, BenchError, ExitCode
 if TYPE_CHECKING:
     from bench.analyse.summary import RunSummary
     from bench.run.session import Request
+    from bench.suite.suite import Suite
+    from bench.suite.words import Words
 
 app = typer.Typer(
     name="bench",
@@ -27,8 +29,40 @@ app = typer.Typer(
 )
 list_app = typer.Typer()
 app.add_typer(list_app, name="list", help="List the names that suites can use.")
+show_app = typer.Typer()
+app.add_typer(show_app, name="show", help="Show what a model consists of.")
 
-SuiteName = Annotated[str, typer.Argument(help="A suite's name, or the path of its YAML file.")]
+SuiteName = Annotated[
+    str | None, typer.Argument(help="A suite's name, or the path of its YAML file.")
+]
+ModelNames = Annotated[
+    list[str] | None,
+    typer.Option("--model", help="A model instead of a suite: a name, or ./mynet.py:net."),
+]
+MethodNames = Annotated[
+    list[str] | None, typer.Option("--method", help="With --model: a method (default: vanilla).")
+]
+OptionWords = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", metavar="NAME=VALUE", help="With --model: an option of a method or model."
+    ),
+]
+RankWords = Annotated[list[str] | None, typer.Option("--rank", help="With --model: the ranks.")]
+EpsilonWords = Annotated[
+    list[str] | None, typer.Option("--epsilon", help="With --model: share of energy for ranks.")
+]
+FractionWords = Annotated[
+    list[str] | None, typer.Option("--fraction", help="With --model: share of the largest ranks.")
+]
+LayerWords = Annotated[
+    list[str] | None, typer.Option("--layers", help="With --model: the layers to treat.")
+]
+BatchSizes = Annotated[list[int] | None, typer.Option("--batch", help="With --model: batch size.")]
+DataName = Annotated[str | None, typer.Option("--data", help="With --model: what batches hold.")]
+WeightsName = Annotated[
+    str | None, typer.Option("--weights", help="With --model: random, pretrained, or a file.")
+]
 SuitesFolder = Annotated[
     Path | None, typer.Option("--suites", help="A folder of suites to look in first.")
 ]
@@ -64,7 +98,17 @@ def _root(
 
 @app.command()
 def run(
-    suite: SuiteName,
+    suite: SuiteName = None,
+    models: ModelNames = None,
+    methods: MethodNames = None,
+    options: OptionWords = None,
+    rank: RankWords = None,
+    epsilon: EpsilonWords = None,
+    fraction: FractionWords = None,
+    layers: LayerWords = None,
+    batch: BatchSizes = None,
+    data: DataName = None,
+    weights: WeightsName = None,
     suites: SuitesFolder = None,
     hardware: Hardware = None,
     filters: Filters = None,
@@ -96,8 +140,9 @@ def run(
             "--fresh starts anew, --retry repeats part of the last run: give one of them"
         )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    words = _words(models, methods, options, rank, epsilon, fraction, layers, batch, data, weights)
     request = replace(
-        _request(suite, suites, hardware, filters),
+        _request(_suite(suite, suites, words), hardware, filters),
         fresh=fresh,
         retry=NOT_OK if retry else frozenset(),
     )
@@ -121,7 +166,17 @@ def run(
 
 @app.command()
 def plan(
-    suite: SuiteName,
+    suite: SuiteName = None,
+    models: ModelNames = None,
+    methods: MethodNames = None,
+    options: OptionWords = None,
+    rank: RankWords = None,
+    epsilon: EpsilonWords = None,
+    fraction: FractionWords = None,
+    layers: LayerWords = None,
+    batch: BatchSizes = None,
+    data: DataName = None,
+    weights: WeightsName = None,
     suites: SuitesFolder = None,
     hardware: Annotated[
         str | None, typer.Option("--hardware", help="Plan for this profile, even if elsewhere.")
@@ -137,10 +192,10 @@ def plan(
     from bench.record.store import Store
     from bench.report import text
     from bench.run.outline import outline
-    from bench.suite.load import load_suite
     from bench.suite.plan import plan as expand
 
-    loaded = load_suite(suite, suites)
+    words = _words(models, methods, options, rank, epsilon, fraction, layers, batch, data, weights)
+    loaded = _suite(suite, suites, words)
     machine = probe()
     profile = load_profile(hardware) if hardware else recognise(machine)
     cells = expand(loaded, profile.name, filters or ())
@@ -253,6 +308,89 @@ def check_method(
         _print_rows(rows, as_json=False)
         print(f"{len(results)} checks, {len(failed)} failed")
     return ExitCode.CELL_FAILED if failed else ExitCode.OK
+
+
+@show_app.command("model")
+def show_model(
+    model: Annotated[str, typer.Argument(help="A model's name, or ./mynet.py:net.")],
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="NAME=VALUE", help="An option of the model."),
+    ] = None,
+    batch: Annotated[int | None, typer.Option(help="Batch size (default: the model's).")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """A model's layers: shapes, parameters, FLOPs, activation bytes, and what chooses them."""
+    from bench.report import text
+    from bench.report.layers import layer_notes, layer_table
+    from bench.run.asking import layers
+
+    words = _one_model(model, options, batch)
+    suite = _suite(None, None, words)
+    found = layers(suite)
+    size = suite.models[0].batches[0]
+    if as_json:
+        _print_json({"model": suite.models[0].name, "batch": size, **found})
+    else:
+        text.console().print(layer_table(found))
+        print("\n".join(layer_notes(found, size)))
+
+
+@show_app.command("spectrum")
+def show_spectrum(
+    model: Annotated[str, typer.Argument(help="A model's name, or ./mynet.py:net.")],
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="NAME=VALUE", help="An option of the model."),
+    ] = None,
+    batch: Annotated[int | None, typer.Option(help="Batch size (default: the model's).")] = None,
+    data: Annotated[str, typer.Option(help="What the batch holds.")] = "synthetic",
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(help="Kinds to compare (default: random, spectrum:0.75, pretrained)."),
+    ] = None,
+    pattern: Annotated[
+        str | None, typer.Option("--layer", help="Print the ranks of the layers that match.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The ranks that hold each share of energy, for random, decaying and pretrained weights."""
+    from bench.report import text
+    from bench.report.layers import spectrum_rows, spectrum_table
+    from bench.run.asking import Refused, spectra
+
+    kinds = weights or ["random", "spectrum:0.75", "pretrained"]
+    found: dict[str, Any] = {}
+    reasons: list[str] = []
+    for kind in kinds:
+        words = _one_model(model, options, batch, data=data, weights=kind)
+        suite = _suite(None, None, words)
+        try:
+            answer = spectra(suite)
+        except Refused as error:
+            if weights:
+                raise
+            reasons.append(f"{kind}: {error}")
+            continue
+        found[suite.weights.name] = answer
+    if not found:
+        raise BadInput(*dict.fromkeys(reasons))
+    epsilons = next(iter(found.values()))["epsilons"]
+    by_weights = {kind: answer["layers"] for kind, answer in found.items()}
+    if as_json:
+        _print_json({"epsilons": epsilons, "weights": by_weights, "unavailable": reasons})
+        return
+    text.console().print(spectrum_table(epsilons, by_weights))
+    if pattern:
+        text.console().print(spectrum_rows(epsilons, by_weights, pattern))
+    size = suite.models[0].batches[0]
+    print(
+        f"on data {suite.data.name}, batch {size}; ranks in % of the largest possible: median over "
+        "layers (least … most);\ninputs: over the modes of every layer's input; stored: what HOSVD "
+        "would keep of all inputs at these ranks"
+    )
+    for reason in reasons:
+        print(f"not shown: {reason}")
 
 
 @list_app.command("suites")
@@ -397,22 +535,75 @@ def _saved_details() -> str:
     return f"; details are in {file.name}"
 
 
-def _request(
-    suite: str, suites: Path | None, hardware: str | None, filters: list[str] | None
-) -> "Request":
+def _words(
+    models: list[str] | None,
+    methods: list[str] | None,
+    options: list[str] | None,
+    rank: list[str] | None,
+    epsilon: list[str] | None,
+    fraction: list[str] | None,
+    layers: list[str] | None,
+    batch: list[int] | None,
+    data: str | None,
+    weights: str | None,
+) -> "Words | None":
+    """What was said in the place of a suite; None where a suite was named."""
+    others = (methods, options, rank, epsilon, fraction, layers, batch, data, weights)
+    if not models:
+        if any(other is not None for other in others):
+            raise BadInput("--method, --option, --rank and the like go with --model, not a suite")
+        return None
+    from bench.suite.words import Words
+
+    return Words(
+        models=models,
+        methods=methods or (),
+        options=options or (),
+        ranks={"rank": rank or (), "epsilon": epsilon or (), "fraction": fraction or ()},
+        layers=layers or (),
+        batches=batch or (),
+        data=data,
+        weights=weights,
+    )
+
+
+def _one_model(
+    model: str,
+    options: list[str] | None,
+    batch: int | None,
+    data: str | None = None,
+    weights: str | None = None,
+) -> "Words":
+    from bench.suite.words import Words
+
+    sizes = () if batch is None else (batch,)
+    return Words([model], options=options or (), batches=sizes, data=data, weights=weights)
+
+
+def _suite(name: str | None, folder: Path | None, words: "Words | None") -> "Suite":
+    """The suite that is named or said, and what its own models say of themselves."""
+    from bench.run.own import describe
+    from bench.suite.load import load_suite
+
+    if (name is None) == (words is None):
+        raise BadInput("name a suite, or say one with --model (see `bench run --help`)")
+    suite = words.suite() if words is not None else load_suite(str(name), folder)
+    describe(suite)
+    return suite
+
+
+def _request(suite: "Suite", hardware: str | None, filters: list[str] | None) -> "Request":
     from bench.hardware.probe import probe
     from bench.hardware.profile import recognise
     from bench.run.commit import current_commit
     from bench.run.session import Request
-    from bench.suite.load import load_suite
     from bench.suite.plan import plan as expand
 
-    loaded = load_suite(suite, suites)
     machine = probe()
     profile = recognise(machine, hardware)
     return Request(
-        suite=loaded,
-        plan=expand(loaded, profile.name, filters or ()),
+        suite=suite,
+        plan=expand(suite, profile.name, filters or ()),
         profile=profile,
         machine=machine,
         commit=current_commit(Path.cwd()),

@@ -104,11 +104,13 @@ class SuiteFile(pytest.File):
         from bench.errors import BenchError
         from bench.hardware.probe import probe
         from bench.hardware.profile import recognise
+        from bench.run.own import describe
         from bench.suite.load import load_suite
         from bench.suite.plan import plan
 
         try:
             self.suite = load_suite(str(self.path))
+            describe(self.suite)
             planned = plan(self.suite, recognise(probe()).name)
         except BenchError as error:
             raise self.CollectError(str(error)) from None

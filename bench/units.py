@@ -21,6 +21,14 @@ def seconds(value: float) -> str:
     return f"{_digits(value * 1e6)} µs"
 
 
+def flops(value: float) -> str:
+    """Floating-point operations, in the power of a thousand that reads best."""
+    for power, name in ((12, "TFLOP"), (9, "GFLOP"), (6, "MFLOP"), (3, "kFLOP")):
+        if value >= 10**power:
+            return f"{_digits(value / 10**power)} {name}"
+    return f"{value:.0f} FLOP"
+
+
 def ratio(value: float) -> str:
     """A ratio to a baseline: 0.78×."""
     return f"{_digits(value)}×"

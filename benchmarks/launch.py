@@ -20,6 +20,8 @@ from bench.hardware.state import allowed_cpus
 from bench.run.job import Findings
 from bench.run.jobs import JobMaker
 from bench.run.launch import Launcher, SpawnLauncher, ZygoteLauncher, worker_environment
+from bench.specs.data import DataSource
+from bench.specs.weights import WeightSource
 from bench.stats import estimate
 from bench.suite.cell import Cell
 from bench.suite.suite import Sampling
@@ -42,7 +44,9 @@ def main() -> int:
         if not zygote.can_fork:
             print("importing torch starts threads here: workers are never forked")
             return 1
-        jobs = JobMaker(BatchStore(Path(folder)), SAMPLING)
+        jobs = JobMaker(
+            BatchStore(Path(folder)), SAMPLING, DataSource(), {"random": WeightSource()}
+        )
         spawner = SpawnLauncher(environment)
         for _ in range(arguments.launches):
             taken["forked"].append(_launch_seconds(zygote, jobs))

@@ -21,7 +21,7 @@ BOTTOM = {"errors", "units", "stats", "declare", "specs", "suite", "hardware"}
 ABOVE = {
     "data": set(),
     "methods": {"models", "measure"},
-    "models": set(),
+    "models": {"data"},
     "measure": set(),
     "record": set(),
     "run": {"record", "measure", "methods", "models", "data"},
@@ -48,12 +48,19 @@ WORKER_MODULES = [
     name
     for name in MODULES
     if name.startswith(("bench.measure.", "bench.models.", "bench.methods.", "bench.run.passes."))
-    or name in {"bench.run.worker", "bench.run.zygote", "bench.run.workload", "bench.run.runtime"}
+    or name
+    in {
+        "bench.run.describe",
+        "bench.run.worker",
+        "bench.run.zygote",
+        "bench.run.workload",
+        "bench.run.runtime",
+    }
 ]
 TORCH_MODULES = (
     {name for name in WORKER_MODULES if not name.startswith("bench.run.")}
     | {name for name in MODULES if name.startswith("bench.run.passes.")}
-    | {"bench.run.workload"}
+    | {"bench.run.workload", "bench.run.describe"}
 )
 
 

@@ -1,11 +1,36 @@
 """The batch of a cell: seeded, so that every process of the cell trains on the same bytes."""
 
 import hashlib
+import json
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bench.data import tensorfile
 from bench.errors import BadInput
-from bench.specs.model import ImageInputs
+from bench.specs.data import DataSource
+from bench.specs.inputs import Inputs, to_json
+
+if TYPE_CHECKING:
+    import numpy
+
+    Arrays: TypeAlias = Mapping[str, numpy.ndarray[Any, Any]]
+
+# each has a function of its name in a module that is loaded when the data is asked for
+_MAKERS = {
+    "synthetic": "bench.data.synthetic",
+    "photos": "bench.data.photos",
+    "digits": "bench.data.digits",
+    "text": "bench.data.text",
+    "folder": "bench.data.readers",
+    "cifar10": "bench.data.readers",
+    "npz": "bench.data.readers",
+}
+
+
+class NoBatch(ValueError):
+    """The data cannot make this batch; the text says why."""
 
 
 class BatchStore:
@@ -14,30 +39,39 @@ class BatchStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def batch(self, inputs: ImageInputs, size: int, seed: int, use: str = "batch") -> Path:
-        """The file with `images` and `labels` of one synthetic batch for that use."""
-        name = f"synthetic-{use}-{inputs.channels}x{inputs.size}-{inputs.classes}-b{size}-s{seed}"
-        path = self.folder / f"{name}.safetensors"
+    def batch(
+        self, source: DataSource, inputs: Inputs, size: int, seed: int, use: str = "batch"
+    ) -> Path:
+        """The file with `inputs` and `targets` of one batch for that use."""
+        path = self.path(source.name, to_json(inputs), size, seed, use)
         if not path.exists():
-            self._write(path, inputs, size, f"{use} {seed}")
+            self._write(path, make(source, inputs, size, f"{use} {seed}"))
         return path
 
-    def _write(self, path: Path, inputs: ImageInputs, size: int, seed: str) -> None:
-        import numpy
+    def path(self, *what: object) -> Path:
+        """Where the batch that is described by these values lies."""
+        text = json.dumps(what, sort_keys=True)
+        return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.safetensors"
 
-        stream = hashlib.sha256(seed.encode()).digest()
-        generator = numpy.random.default_rng(numpy.frombuffer(stream, dtype=numpy.uint32))
-        shape = (size, inputs.channels, inputs.size, inputs.size)
+    def _write(self, path: Path, arrays: "Arrays") -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             unfinished = path.with_suffix(".part")
-            tensorfile.write(
-                unfinished,
-                {
-                    "images": generator.standard_normal(shape, dtype=numpy.float32),
-                    "labels": generator.integers(0, inputs.classes, size, dtype=numpy.int64),
-                },
-            )
+            tensorfile.write(unfinished, arrays)
             unfinished.rename(path)
         except OSError as error:
             raise BadInput(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def make(source: DataSource, inputs: Inputs, size: int, seed: str) -> "Arrays":
+    """`inputs` and `targets` of one batch."""
+    import numpy
+
+    refused = source.refuses(inputs)
+    if refused is not None:
+        raise NoBatch(refused)
+    stream = hashlib.sha256(seed.encode()).digest()
+    generator = numpy.random.default_rng(numpy.frombuffer(stream, dtype=numpy.uint32))
+    maker: Callable[..., Arrays] = getattr(import_module(_MAKERS[source.kind]), source.kind)
+    arrays = maker(source, inputs, size, generator)
+    return {name: numpy.ascontiguousarray(array) for name, array in arrays.items()}

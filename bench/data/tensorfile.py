@@ -6,26 +6,49 @@ the bytes. Standard library only at import, because parent and worker share this
 
 import ctypes
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     import numpy
     import torch
 
-_NUMPY_NAMES = {"float32": "F32", "int64": "I64"}
-_TORCH_NAMES = {"F32": "float32", "I64": "int64"}
+# type in the file: (numpy's and torch's name, bytes)
+_TYPES = {
+    "F64": ("float64", 8),
+    "F32": ("float32", 4),
+    "F16": ("float16", 2),
+    "BF16": ("bfloat16", 2),
+    "I64": ("int64", 8),
+    "I32": ("int32", 4),
+    "I16": ("int16", 2),
+    "I8": ("int8", 1),
+    "U8": ("uint8", 1),
+    "BOOL": ("bool", 1),
+}
+_NAMES = {name: code for code, (name, _) in _TYPES.items()}
+_METADATA = "__metadata__"
+_LONGEST_HEADER = 100_000_000
 
 
-def write(path: Path, tensors: "Mapping[str, numpy.ndarray[Any, Any]]") -> None:
-    """Write contiguous little-endian arrays."""
-    header: dict[str, Any] = {}
+class NoTensorFile(ValueError):
+    """The file is not what it should be; the text says how."""
+
+
+def write(
+    path: Path,
+    tensors: "Mapping[str, numpy.ndarray[Any, Any]]",
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write contiguous little-endian arrays, and text about them."""
+    header: dict[str, Any] = {_METADATA: dict(metadata)} if metadata else {}
     offset = 0
     for name, array in tensors.items():
         end = offset + array.nbytes
         header[name] = {
-            "dtype": _NUMPY_NAMES[array.dtype.name],
+            "dtype": _NAMES[array.dtype.name],
             "shape": list(array.shape),
             "data_offsets": [offset, end],
         }
@@ -39,20 +62,32 @@ def write(path: Path, tensors: "Mapping[str, numpy.ndarray[Any, Any]]") -> None:
             file.write(array.data)
 
 
+def metadata(path: Path) -> dict[str, str]:
+    """The text that was written about the tensors."""
+    with path.open("rb") as file:
+        found: dict[str, str] = _header(path, file)[0].get(_METADATA, {})
+    return found
+
+
+def shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor, without reading any."""
+    with path.open("rb") as file:
+        return {name: tuple(entry["shape"]) for name, entry in _tensors(_header(path, file)[0])}
+
+
 def read(path: Path) -> "dict[str, torch.Tensor]":
     """Read every tensor straight into its own storage, without a second copy."""
     import torch
 
     tensors: dict[str, torch.Tensor] = {}
     with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
-        for name, entry in header.items():
-            tensor = torch.empty(entry["shape"], dtype=getattr(torch, _TORCH_NAMES[entry["dtype"]]))
-            begin, end = entry["data_offsets"]
-            file.seek(8 + length + begin)
-            if file.readinto(memory_of(tensor)) != end - begin:
-                raise EOFError(f"{path}: tensor {name} is cut short")
+        header, start = _header(path, file)
+        for name, entry in _tensors(header):
+            dtype: torch.dtype = getattr(torch, _TYPES[entry["dtype"]][0])
+            tensor = torch.empty(entry["shape"], dtype=dtype)
+            file.seek(start + entry["data_offsets"][0])
+            if tensor.numel():
+                file.readinto(memory_of(tensor))
             tensors[name] = tensor
     return tensors
 
@@ -61,3 +96,36 @@ def memory_of(tensor: "torch.Tensor") -> memoryview:
     """The bytes of a contiguous CPU tensor, writable, not copied."""
     size = tensor.numel() * tensor.element_size()
     return memoryview((ctypes.c_char * size).from_address(tensor.data_ptr())).cast("B")
+
+
+def _tensors(header: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(name, entry) for name, entry in header.items() if name != _METADATA]
+
+
+def _header(path: Path, file: BinaryIO) -> tuple[dict[str, Any], int]:
+    """The checked header, and where the bytes begin."""
+    whole = path.stat().st_size
+    length = int.from_bytes(file.read(8), "little")
+    start = 8 + length
+    if whole < 8 or length > min(whole - 8, _LONGEST_HEADER):
+        raise NoTensorFile(f"{path}: is no safetensors file, or is cut short")
+    try:
+        header = json.loads(file.read(length))
+        for name, entry in _tensors(header):
+            _check(name, entry, whole - start)
+    except NoTensorFile as error:
+        raise NoTensorFile(f"{path}: {error}") from None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise NoTensorFile(f"{path}: is no safetensors file") from None
+    return header, start
+
+
+def _check(name: str, entry: Mapping[str, Any], available: int) -> None:
+    if entry["dtype"] not in _TYPES:
+        raise NoTensorFile(f"tensor {name} has the type {entry['dtype']}, which is not read here")
+    begin, end = entry["data_offsets"]
+    size = math.prod(entry["shape"]) * _TYPES[entry["dtype"]][1]
+    if begin < 0 or end - begin != size:
+        raise NoTensorFile(f"tensor {name} has another size than its shape says")
+    if end > available:
+        raise NoTensorFile(f"tensor {name} is cut short")

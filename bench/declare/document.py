@@ -52,7 +52,11 @@ class Document:
 
 def read(path: Path) -> Document:
     """Read one declaration; every way in which a file can be no declaration is a BadInput."""
-    text = _text(path)
+    return parse(path, _text(path))
+
+
+def parse(path: Path, text: str) -> Document:
+    """The declaration that `text` is; `path` is where messages say that it stands."""
     loader = YAML(typ="rt", pure=True)
     try:
         tree = loader.load(text)

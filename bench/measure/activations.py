@@ -1,10 +1,10 @@
 """Activation bytes: what autograd keeps alive at the turn from forward to backward."""
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.measure.subject import Subject
 
@@ -16,10 +16,11 @@ class _Kept:
     the graph would keep itself alive.
     """
 
-    __slots__ = ("__weakref__", "tensor")
+    __slots__ = ("__weakref__", "module", "tensor")
 
-    def __init__(self, tensor: Tensor) -> None:
+    def __init__(self, tensor: Tensor, module: str) -> None:
         self.tensor = tensor.detach()
+        self.module = module
 
 
 def saved_bytes(subject: Subject) -> int:
@@ -28,24 +29,59 @@ def saved_bytes(subject: Subject) -> int:
     A view counts its whole storage, once. Runs every part's forward and backward; the part that
     saves most counts, since no two are alive together.
     """
-    return max(_saved_by(subject, part) for part in range(subject.parts))
+    most = 0
+    for part in range(subject.parts):
+        loss, found = _forward(subject, part, lambda: "")
+        most = max(most, sum(found.values()))
+        subject.backward(loss)
+    return most
 
 
-def _saved_by(subject: Subject, part: int) -> int:
+def saved_bytes_by_module(subject: Subject, model: nn.Module) -> dict[str, int]:
+    """The same bytes by the module in whose forward they were saved first; no backward is run."""
+    inside = [""]
+    hooks = [
+        hook
+        for name, module in model.named_modules()
+        for hook in (
+            module.register_forward_pre_hook(lambda *_, name=name: inside.append(name)),
+            module.register_forward_hook(lambda *_: _left(inside)),
+        )
+    ]
+    try:
+        return _forward(subject, 0, lambda: inside[-1])[1]
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _left(inside: list[str]) -> None:
+    inside.pop()
+
+
+def _forward(
+    subject: Subject, part: int, module: Callable[[], str]
+) -> tuple[Tensor, dict[str, int]]:
+    """The part's loss, and the bytes that its forward saved, by what `module` said meanwhile."""
     alive: weakref.WeakSet[_Kept] = weakref.WeakSet()
+    order: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> _Kept:
-        kept = _Kept(tensor)
+        kept = _Kept(tensor, module())
         alive.add(kept)
+        order[id(kept)] = len(order)
         return kept
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda kept: kept.tensor):
         loss = subject.forward(part)
-        resident = {_key(tensor) for tensor in subject.resident()}
-        saved = (*(kept.tensor for kept in alive), *subject.held())
-        total = storage_bytes(tensor for tensor in saved if _key(tensor) not in resident)
-    subject.backward(loss)
-    return total
+        seen = {_key(tensor) for tensor in subject.resident()}
+        found: dict[str, int] = {}
+        saved = [(kept.module, kept.tensor) for kept in sorted(alive, key=lambda k: order[id(k)])]
+        for name, tensor in (*saved, *(("", tensor) for tensor in subject.held())):
+            if _key(tensor) not in seen:
+                seen.add(_key(tensor))
+                found[name] = found.get(name, 0) + tensor.untyped_storage().nbytes()
+    return loss, found
 
 
 def storage_bytes(tensors: Iterable[Tensor]) -> int:

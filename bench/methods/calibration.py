@@ -94,7 +94,7 @@ def calibrate(
     module: nn.Module,
     subjects: Mapping[str, Subject],
     batch: Any,
-    loss: Callable[[Tensor, Any], Tensor],
+    loss: Callable[[nn.Module, Any], Tensor],
 ) -> None:
     """Run the batch once, plainly, and decide every subject's ranks."""
     rules = {subject.choice.rule for subject in subjects.values()}
@@ -103,7 +103,7 @@ def calibrate(
     (rule,) = rules  # one method, one rule
     assert rule is not None
     if rule.kind in {"budget_mib", "perplexity"}:
-        if not isinstance(batch, (tuple, list)):
+        if isinstance(batch, Tensor):
             raise ValueError(f"{rule.kind} needs targets too: calibrate((inputs, targets))")
         _observe(module, subjects, batch, loss)
         seen = [subject for subject in subjects.values() if subject.dy is not None]
@@ -113,9 +113,11 @@ def calibrate(
         for subject, layer, index in zip(seen, offers, choose(offers, rule.value), strict=True):
             subject.choice.decide(layer[index].ranks)
         return
-    inputs = batch[0] if isinstance(batch, (tuple, list)) else batch
     with torch.no_grad(), _deciding(subjects):
-        module(inputs)
+        if isinstance(batch, Tensor):
+            module(batch)
+        else:
+            loss(module, batch)
 
 
 @contextlib.contextmanager
@@ -149,7 +151,7 @@ def _observe(
     module: nn.Module,
     subjects: Mapping[str, Subject],
     batch: Any,
-    loss: Callable[[Tensor, Any], Tensor],
+    loss: Callable[[nn.Module, Any], Tensor],
 ) -> None:
     """Each layer's input and output gradient of one plain step."""
 
@@ -165,11 +167,10 @@ def _observe(
 
     handles = [s.layer.register_forward_hook(hook(s)) for s in subjects.values()]
     layers = [subject.layer for subject in subjects.values()]
-    inputs, targets = batch
     try:
         for layer in layers:
             layer.bypass = True  # type: ignore[assignment]
-        value = loss(module(inputs), targets)
+        value = loss(module, batch)
         wanted = [p for p in module.parameters() if p.requires_grad]
         torch.autograd.grad(value, wanted, allow_unused=True)
     finally:

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from bench.measure.allocations import recorded
-from bench.methods.treatment import LayerMethod, Treatment, load, make, treat
+from bench.methods.treatment import LayerMethod, Treatment, make, treat
 from bench.specs import registry
+from bench.specs.implementation import load
 
 _EXACT = 1e-10
 _BATCH = 6

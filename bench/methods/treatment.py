@@ -1,18 +1,13 @@
 """Applying methods to a network: which layers, with which ranks, and what was done."""
 
-import importlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from bench.methods import calibration
 from bench.methods.checkpoint import Checkpoint, statistics_kept
@@ -21,7 +16,9 @@ from bench.methods.optimizer import TreatedSGD
 from bench.methods.ranks import ACTIVATION, RULES, WEIGHT, Choice, Ranks, Rule
 from bench.methods.stored import without_bytes
 from bench.methods.tensors import largest_rank
+from bench.models.family import cross_entropy
 from bench.models.layers import choose, guessed_layout
+from bench.specs.implementation import load
 from bench.specs.layout import Layout
 
 _WEIGHT_RULES = {"weight_rank": "rank", "weight_epsilon": "epsilon", "weight_fraction": "fraction"}
@@ -96,9 +93,12 @@ class Treatment:
     def calibrate(
         self,
         batch: Any,
-        loss: Callable[[Tensor, Any], Tensor] = F.cross_entropy,
+        loss: Callable[[nn.Module, Any], Tensor] = cross_entropy,
     ) -> dict[str, Ranks]:
-        """Choose ranks on `(inputs, targets)`, or on inputs alone where no gradient is needed."""
+        """Choose ranks on `(inputs, targets)`, or on inputs alone where no gradient is needed.
+
+        `loss(model, batch)` is asked where ranks depend on gradients.
+        """
         subjects = {
             name: calibration.Subject(done.treated, done.plain, done.method, done.choice)
             for name, done in self._layers.items()
@@ -289,24 +289,6 @@ def _rules(name: str, ranked: frozenset[str], said: Mapping[str, Any]) -> dict[s
         ACTIVATION: rule if ACTIVATION in ranked else None,
         WEIGHT: (weight[0] if weight else rule) if WEIGHT in ranked else None,
     }
-
-
-def load(path: str) -> Any:
-    """The object behind `module:name` or `file.py:name`."""
-    where, _, name = path.rpartition(":")
-    if where.endswith(".py"):
-        file = Path(where).resolve()
-        spec = importlib.util.spec_from_file_location(f"bench_user_{file.stem}", file)
-        if spec is None or spec.loader is None or not file.exists():
-            raise ValueError(f"{where}: no such file")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module
-        spec.loader.exec_module(module)
-    else:
-        module = importlib.import_module(where)
-    if not hasattr(module, name):
-        raise ValueError(f"{where}: has no {name!r}")
-    return getattr(module, name)
 
 
 def _implementation(name: str) -> str:

@@ -57,13 +57,20 @@ def choose(model: nn.Module, layers: str, layout: Layout) -> Chosen:
                 _some(kept, layers, f"near it: {', '.join(near)}" if near else "no layers")
             )
         case "last":
-            return _last(model, _counted(model, names, layout), int(value), layers)
+            return _last(model, counted_names(model, layout), int(value), layers)
         case "last_blocks":
             return _last_blocks(model, names, layout, int(value), layers)
     kept = [name for name in names for part in layers.split("+") if _is_part(name, part, layout)]
     if not kept:
         raise NoSuchPart(f"layers: {layers!r}: this network declares no such part")
     return Chosen(tuple(kept))
+
+
+def counted_names(model: nn.Module, layout: Layout) -> tuple[str, ...]:
+    """The layers that `last: K` counts, in order."""
+    kind = nn.Conv2d if layout.counts == "conv2d" else nn.Linear
+    found = (name for name, module in model.named_modules() if isinstance(module, kind))
+    return tuple(name for name in found if name != layout.head)
 
 
 def block_names(model: nn.Module, layout: Layout) -> tuple[str, ...]:
@@ -73,8 +80,9 @@ def block_names(model: nn.Module, layout: Layout) -> tuple[str, ...]:
 
 def mlp_names(model: nn.Module, layout: Layout) -> tuple[str, ...]:
     """The modules that are an MLP as a whole, from its normalised input on."""
-    whole = layout.mlp.removesuffix(".*")
-    return tuple(name for name, _ in model.named_modules() if _matches(name, whole))
+    whole = [p.removesuffix(".*") for p in layout.mlp.split("|") if p.endswith(".*")]
+    names = [name for name, _ in model.named_modules()]
+    return tuple(name for name in names if any(_matches(name, pattern) for pattern in whole))
 
 
 def _is_part(name: str, part: str, layout: Layout) -> bool:
@@ -84,7 +92,9 @@ def _is_part(name: str, part: str, layout: Layout) -> bool:
 
 
 def _matches(name: str, pattern: str) -> bool:
-    """Like a shell's pattern, but a star stays within one level of names."""
+    """Like a shell's pattern, but a star stays within one level of names; `a|b` is either."""
+    if "|" in pattern:
+        return any(_matches(name, either) for either in pattern.split("|"))
     parts, wanted = name.split("."), pattern.split(".")
     return (
         bool(pattern)
@@ -99,22 +109,13 @@ def _some(names: list[str], layers: str, otherwise: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _counted(model: nn.Module, names: list[str], layout: Layout) -> list[str]:
-    kind = nn.Conv2d if layout.counts == "conv2d" else nn.Linear
-    return [
-        name
-        for name in names
-        if name != layout.head and isinstance(model.get_submodule(name), kind)
-    ]
-
-
-def _last(model: nn.Module, counted: list[str], count: int, layers: str) -> Chosen:
+def _last(model: nn.Module, counted: tuple[str, ...], count: int, layers: str) -> Chosen:
     if count > len(counted):
         raise NoSuchLayers(
             f"layers: {layers!r}, but this network counts {len(counted)} such layers"
         )
     kept = counted[-count:]
-    return Chosen(tuple(kept), tuple(_before(model, kept[0])))
+    return Chosen(kept, tuple(_before(model, kept[0])))
 
 
 def _last_blocks(

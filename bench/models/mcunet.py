@@ -1,10 +1,9 @@
 """MCUNet-in1: a searched network of inverted residuals for 96x96 images."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.models.weights import generator_for
+from bench.models.weights import initialise_convolutional
 
 STEM = 16
 # (expanded width, output width, kernel, stride) of each block
@@ -104,21 +103,10 @@ class MCUNet(nn.Module):
         return logits
 
 
-def construct(classes: int) -> MCUNet:
-    """The network with its weights unset."""
+def construct(classes: int, image_size: int) -> MCUNet:
+    """The network with its weights unset; it takes images of any size."""
+    del image_size
     return MCUNet(classes)
 
 
-@torch.no_grad()
-def initialise(model: nn.Module, seed: int) -> None:
-    """He's normal fill for convolutions, N(0, 0.01) for the head, batch-norm at identity."""
-    for name, module in model.named_modules():
-        match module:
-            case nn.Conv2d():
-                stream = generator_for(seed, name)
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", generator=stream)
-            case nn.BatchNorm2d():
-                module.reset_parameters()
-            case nn.Linear():
-                nn.init.normal_(module.weight, 0.0, 0.01, generator=generator_for(seed, name))
-                nn.init.zeros_(module.bias)
+initialise = initialise_convolutional

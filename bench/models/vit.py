@@ -4,8 +4,8 @@ from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from bench.models.attention import attend, join_heads, read_fused, split_heads
 from bench.models.weights import generator_for
 
 PATCH = 32
@@ -18,33 +18,30 @@ EPS = 1e-6
 class SelfAttention(nn.Module):
     """Multi-head attention over tokens."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, *, explicit: bool = False) -> None:
         super().__init__()
         self.heads = heads
+        self.explicit = explicit
         self.q = nn.Linear(width, width)
         self.k = nn.Linear(width, width)
         self.v = nn.Linear(width, width)
         self.out_proj = nn.Linear(width, width)
+        read_fused(self, "in_proj_")
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(B, N, D)` to `(B, N, D)`."""
-        q, k, v = (self._split(linear(x)) for linear in (self.q, self.k, self.v))
-        mixed = F.scaled_dot_product_attention(q, k, v)  # (B, heads, N, D / heads)
-        y: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))
+        q, k, v = (split_heads(linear(x), self.heads) for linear in (self.q, self.k, self.v))
+        y: Tensor = self.out_proj(join_heads(attend(q, k, v, explicit=self.explicit)))
         return y
-
-    def _split(self, x: Tensor) -> Tensor:
-        batch, tokens, width = x.shape
-        return x.view(batch, tokens, self.heads, width // self.heads).transpose(1, 2)
 
 
 class EncoderBlock(nn.Module):
     """Attention and MLP, each behind a layer norm and beside a residual."""
 
-    def __init__(self, width: int, heads: int, mlp: int) -> None:
+    def __init__(self, width: int, heads: int, mlp: int, *, explicit: bool) -> None:
         super().__init__()
         self.ln_1 = nn.LayerNorm(width, eps=EPS)
-        self.self_attention = SelfAttention(width, heads)
+        self.self_attention = SelfAttention(width, heads, explicit=explicit)
         self.ln_2 = nn.LayerNorm(width, eps=EPS)
         # public checkpoints name the two linears mlp.0 and mlp.3: dropout lies between them
         self.mlp = nn.Sequential(
@@ -61,10 +58,13 @@ class EncoderBlock(nn.Module):
 class Encoder(nn.Module):
     """Position embedding, blocks, final layer norm."""
 
-    def __init__(self, depth: int, tokens: int) -> None:
+    def __init__(self, depth: int, tokens: int, *, explicit: bool) -> None:
         super().__init__()
         self.pos_embedding = nn.Parameter(torch.empty(1, tokens, WIDTH))
-        blocks = {f"encoder_layer_{i}": EncoderBlock(WIDTH, HEADS, MLP) for i in range(depth)}
+        blocks = {
+            f"encoder_layer_{i}": EncoderBlock(WIDTH, HEADS, MLP, explicit=explicit)
+            for i in range(depth)
+        }
         self.layers = nn.Sequential(OrderedDict(blocks))
         self.ln = nn.LayerNorm(WIDTH, eps=EPS)
 
@@ -77,11 +77,12 @@ class Encoder(nn.Module):
 class VisionTransformer(nn.Module):
     """Patches, class token, encoder, one linear head."""
 
-    def __init__(self, classes: int, depth: int, image_size: int) -> None:
+    def __init__(self, classes: int, depth: int, image_size: int, *, explicit: bool) -> None:
         super().__init__()
         self.class_token = nn.Parameter(torch.empty(1, 1, WIDTH))
         self.conv_proj = nn.Conv2d(3, WIDTH, PATCH, PATCH)
-        self.encoder = Encoder(depth, tokens=(image_size // PATCH) ** 2 + 1)
+        tokens = (image_size // PATCH) ** 2 + 1
+        self.encoder = Encoder(depth, tokens, explicit=explicit)
         self.heads = nn.Sequential(OrderedDict({"head": nn.Linear(WIDTH, classes)}))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -93,9 +94,11 @@ class VisionTransformer(nn.Module):
         return logits
 
 
-def construct(classes: int, depth: int, image_size: int) -> VisionTransformer:
+def construct(
+    classes: int, depth: int, image_size: int, attention: str = "fused"
+) -> VisionTransformer:
     """The network with its weights unset."""
-    return VisionTransformer(classes, depth, image_size)
+    return VisionTransformer(classes, depth, image_size, explicit=attention == "explicit")
 
 
 @torch.no_grad()

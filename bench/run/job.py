@@ -10,22 +10,25 @@ from bench.suite.suite import Sampling
 
 # where a method is implemented, and its options
 MethodCall: TypeAlias = tuple[str, Mapping[str, Value]]
+# kind of weights ("random", "spectrum", "file"), decay of their spectrum, path of their file
+WeightsCall: TypeAlias = Mapping[str, Any]
 # the ranks of one layer: {"activation": [8, 16, 32], "weight": 64 or null}
 RankNumbers: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One pass over one cell, complete: a worker reads nothing else but the batch."""
+    """One pass over one cell, complete: a worker reads nothing else but batch and weights."""
 
     cell: Cell
     pass_name: str
-    model_module: str
+    model: str  # where it is implemented
     model_options: Mapping[str, Value]
     methods: tuple[MethodCall, ...]
-    layout: Mapping[str, str]
-    inputs: Mapping[str, int]
+    layout: Mapping[str, str] | None  # None: as the user's file says, or guessed
+    inputs: Mapping[str, Any]
     batch_path: str
+    weights: WeightsCall
     sampling: Sampling
     cpus: tuple[int, ...]
     asked_ns: int

@@ -7,9 +7,14 @@ from pathlib import Path
 
 from bench.data.batch import BatchStore
 from bench.hardware.state import allowed_cpus
-from bench.run.job import Job, MethodCall, RankNumbers
+from bench.run import own
+from bench.run.job import Job, MethodCall, RankNumbers, WeightsCall
 from bench.specs import registry
+from bench.specs.data import DataSource
+from bench.specs.inputs import OwnBatch, to_json
+from bench.specs.model import ModelSpec
 from bench.specs.option import resolved
+from bench.specs.weights import WeightSource
 from bench.suite.cell import Cell
 from bench.suite.passes import CALIBRATE
 from bench.suite.suite import Sampling
@@ -18,37 +23,57 @@ from bench.suite.suite import Sampling
 class JobMaker:
     """Makes the jobs of one run; `batches` is None where no pass reads a batch."""
 
-    def __init__(self, batches: BatchStore | None, sampling: Sampling) -> None:
+    def __init__(
+        self,
+        batches: BatchStore | None,
+        sampling: Sampling,
+        data: DataSource,
+        weights: Mapping[str, WeightSource],
+    ) -> None:
         self._batches = batches
         self._sampling = sampling
+        self._data = data
+        self._weights = weights
         self._cpus = allowed_cpus()
 
     def job(
         self, cell: Cell, pass_name: str, ranks: Mapping[str, RankNumbers] | None = None
     ) -> Job:
-        """The job of one pass over one cell, asked for now."""
+        """The job of one pass over one cell, asked for now; NoBatch where its data has none."""
         model = registry.model(cell.model)
-        model_options = resolved(model.options, dict(cell.model_options))
-        inputs = model.inputs(model_options)
+        chosen = {**resolved(model.options, dict(cell.model_options)), **dict(cell.model_options)}
+        inputs = model.inputs(chosen)
+        options = {**(model.fixed or {}), **chosen}
         batch = Path()
         if self._batches is not None:
             # ranks are chosen on another batch than the one that is measured
             use = CALIBRATE if pass_name == CALIBRATE else "batch"
-            batch = self._batches.batch(inputs, cell.batch, cell.seed, use)
+            if isinstance(inputs, OwnBatch):
+                batch = own.batch(self._batches, model.implementation, cell, use)
+            else:
+                batch = self._batches.batch(self._data, inputs, cell.batch, cell.seed, use)
         return Job(
             cell=cell,
             pass_name=pass_name,
-            model_module=model.implementation,
-            model_options=model_options,
+            model=model.implementation,
+            model_options=options,
             methods=_calls(cell),
-            layout=asdict(model.layout),
-            inputs=asdict(inputs),
+            layout=None if model.is_own else asdict(model.layout),
+            inputs=to_json(inputs),
             batch_path=str(batch.resolve()),
+            weights=self._weights_call(cell, model),
             sampling=self._sampling,
             cpus=self._cpus,
             asked_ns=time.monotonic_ns(),
             ranks=ranks,
         )
+
+    def _weights_call(self, cell: Cell, model: ModelSpec) -> WeightsCall:
+        source = self._weights[cell.weights]
+        file = source.file(model.pretrained)
+        if file is not None:
+            return {"kind": "file", "path": str(file)}
+        return {"kind": source.kind, "decay": source.decay}
 
 
 def _calls(cell: Cell) -> tuple[MethodCall, ...]:

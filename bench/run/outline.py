@@ -45,7 +45,7 @@ def as_vanilla(cell: Cell) -> Cell:
 
 def _vanilla_bytes(cells: Sequence[Cell], suite: Suite, threads: int) -> dict[Cell, Bytes]:
     environment = worker_environment(threads)
-    jobs = JobMaker(None, suite.sampling)
+    jobs = JobMaker(None, suite.sampling, suite.data, suite.weight_sources)
     found: dict[Cell, Bytes] = {}
     with ZygoteLauncher(environment) as zygote:
         launcher = PassLauncher(SpawnLauncher(environment), zygote)

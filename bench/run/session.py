@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import bench
-from bench.data.batch import BatchStore
+from bench.data.batch import BatchStore, NoBatch
 from bench.errors import BadInput, BenchError, ExitCode, NothingRan
 from bench.hardware.probe import Machine
 from bench.hardware.profile import Profile
@@ -34,6 +34,7 @@ from bench.run.launch import (
 )
 from bench.run.progress import Progress
 from bench.run.schedule import Forecast, left_to_do, schedule
+from bench.suite.cell import Cell
 from bench.suite.passes import CALIBRATE, passes_of
 from bench.suite.plan import PlannedCell
 from bench.suite.suite import Suite
@@ -123,8 +124,7 @@ class Session:
         if why_not:
             outcome = Outcome(Reply("skipped", reason=why_not), "none", 0.0)
         else:
-            job = self._jobs.job(cell, task.pass_name, ranks)
-            outcome = self._launcher.launch(job, self._request.suite.timeout, tick)
+            outcome = self._measured(cell, task, ranks, tick)
         reply = outcome.reply
         printed = "\n".join(part for part in (outcome.output, reply.traceback) if part)
         record = Record(
@@ -145,6 +145,19 @@ class Session:
         )
         self.store.add_record(record)
         return record
+
+    def _measured(
+        self,
+        cell: Cell,
+        task: TaskKey,
+        ranks: Mapping[str, RankNumbers] | None,
+        tick: Callable[[], None],
+    ) -> Outcome:
+        try:
+            job = self._jobs.job(cell, task.pass_name, ranks)
+        except NoBatch as error:
+            return Outcome(Reply("failed", reason=str(error)), "none", 0.0)
+        return self._launcher.launch(job, self._request.suite.timeout, tick)
 
     def _ranks(self, cell: str) -> tuple[Mapping[str, RankNumbers] | None, str]:
         """What the cell's calibrate pass found, or why there are no ranks."""
@@ -202,7 +215,12 @@ def open_session(request: Request, out: Path, progress: Progress) -> Iterator[Se
                 store.remove()
             raise
         launcher = PassLauncher(SpawnLauncher(environment), zygote)
-        jobs = JobMaker(BatchStore(batches), request.suite.sampling)
+        jobs = JobMaker(
+            BatchStore(batches),
+            request.suite.sampling,
+            request.suite.data,
+            request.suite.weight_sources,
+        )
         session = Session(request, run, store, launcher, jobs)
         try:
             yield session

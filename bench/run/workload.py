@@ -1,42 +1,80 @@
 """A cell as a training step: batch, model, optimizer, and the phases of a step."""
 
 import contextlib
-import importlib
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from bench.data import tensorfile
+from bench.data import tree
 from bench.methods.ranks import Ranks
 from bench.methods.treatment import Treatment, treat
+from bench.models.family import Family, called, family, seeded
+from bench.models.layers import guessed_layout
 from bench.run.job import Job
+from bench.specs import inputs as kinds
 from bench.specs.layout import Layout
 from bench.suite.cell import Train
 
 
-def load_batch(job: Job) -> tuple[Tensor, Tensor]:
-    """Images in the cell's dtype, and labels."""
-    tensors = tensorfile.read(Path(job.batch_path))
-    return tensors["images"].to(_dtype(job)), tensors["labels"]
+def load_batch(job: Job) -> Any:
+    """The batch, usually `(inputs, targets)`, with its real numbers in the cell's type."""
+    return _typed(tree.read(Path(job.batch_path)), _dtype(job))
 
 
-def empty_batch(job: Job) -> tuple[Tensor, Tensor]:
+def empty_batch(job: Job) -> Any:
     """A batch of the right shapes and no content, for passes that compute nothing."""
-    size, count = job.inputs["size"], job.cell.batch
-    images = torch.empty(count, job.inputs["channels"], size, size, dtype=_dtype(job))
-    return images, torch.empty(count, dtype=torch.int64)
+    inputs, count = kinds.from_json(job.inputs), job.cell.batch
+    if isinstance(inputs, kinds.OwnBatch):
+        make = family(job.model).batch
+        assert make is not None
+        return _typed(make(count, job.cell.seed), _dtype(job))
+    return empty(inputs, count, _dtype(job))
+
+
+def empty(inputs: kinds.Images | kinds.Tokens, count: int, dtype: torch.dtype) -> Any:
+    """`(inputs, targets)` of those kinds."""
+    if isinstance(inputs, kinds.Tokens):
+        tokens = torch.zeros(count, inputs.length, dtype=torch.int64)
+        labels = torch.zeros(count, dtype=torch.int64)
+        return tokens, labels if inputs.classes else torch.zeros_like(tokens)
+    square = (inputs.size, inputs.size)
+    images = torch.zeros(count, inputs.channels, *square, dtype=dtype)
+    return images, torch.zeros(count, *(square if inputs.dense else ()), dtype=torch.int64)
 
 
 def initial_model(job: Job) -> nn.Module:
-    """The network with seeded weights, as yet untreated."""
-    family = importlib.import_module(job.model_module)
-    model: nn.Module = family.construct(**job.model_options)
-    family.initialise(model, job.cell.seed)
+    """The network with its initial weights, as yet untreated."""
+    made = family(job.model)
+    model = seeded(made.construct, job.model_options, job.cell.seed)
+    if job.weights["kind"] != "unset":  # as it is for passes that compute nothing
+        _fill(job, made, model)
     convert(model, _dtype(job))
     return model
+
+
+def _fill(job: Job, made: Family, model: nn.Module) -> None:
+    """Give the network the weights that its cell says."""
+    made.initialise(model, job.cell.seed)
+    match job.weights["kind"]:
+        case "spectrum":
+            from bench.models.spectrum import give_spectrum
+
+            give_spectrum(model, job.weights["decay"], job.cell.seed)
+        case "file":
+            from bench.models import loading
+
+            loading.load(model, Path(job.weights["path"]), layout_of(job, model, made).head)
+
+
+def layout_of(job: Job, model: nn.Module, made: Family) -> Layout:
+    """Where the network keeps its parts: as its spec or its file says, or guessed."""
+    if job.layout is not None:
+        return Layout(**job.layout)
+    return made.layout or guessed_layout(model)
 
 
 def treated_model(job: Job, model: nn.Module) -> Treatment:
@@ -50,7 +88,7 @@ def treated_model(job: Job, model: nn.Module) -> Treatment:
         model,
         job.methods,
         job.cell.layers,
-        layout=Layout(**job.layout),
+        layout=layout_of(job, model, family(job.model)),
         ranks=ranks,
         seed=job.cell.seed,
     )
@@ -59,7 +97,7 @@ def treated_model(job: Job, model: nn.Module) -> Treatment:
 
 
 def build_model(job: Job) -> Treatment:
-    """The network with seeded weights, treated, in training mode."""
+    """The network with its initial weights, treated, in training mode."""
     return treated_model(job, initial_model(job))
 
 
@@ -87,12 +125,14 @@ def train_mode(model: nn.Module, train: Train) -> None:
 class Workload:
     """The step that every pass measures."""
 
-    def __init__(self, job: Job, batch: tuple[Tensor, Tensor], treatment: Treatment) -> None:
+    def __init__(self, job: Job, batch: Any, treatment: Treatment) -> None:
         self.model = treatment.module
         self.treatment = treatment
         self.train = job.cell.train
-        self.images, self.labels = batch
-        self.parts = min(treatment.slices, len(self.labels))
+        self.batch = batch
+        self.loss = family(job.model).loss
+        self.size = len(next(tree.leaves(batch)))
+        self.parts = min(treatment.slices, self.size)
         self.trained = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = treatment.optimizer(
             lr=self.train.lr,
@@ -103,12 +143,13 @@ class Workload:
 
     def forward(self, part: int = 0) -> Tensor:
         """Compute the part's share of the batch's mean loss."""
-        images, labels = self.images, self.labels
+        batch, share = self.batch, 1.0
         if self.parts > 1:
-            images, labels = (whole.tensor_split(self.parts)[part] for whole in (images, labels))
+            batch = tree.mapped(batch, lambda whole: whole.tensor_split(self.parts)[part])
+            share = len(next(tree.leaves(batch))) / self.size
         with self.treatment.packing():
-            loss = nn.functional.cross_entropy(self.model(images), labels)
-            return loss if self.parts == 1 else loss * (len(labels) / len(self.labels))
+            loss = self.loss(self.model, batch)
+            return loss if self.parts == 1 else loss * share
 
     def backward(self, loss: Tensor) -> None:
         """Compute the gradients."""
@@ -145,15 +186,14 @@ class Workload:
 
     def infer(self) -> None:
         """One forward pass; meant to be called within `evaluating`."""
-        self.model(self.images)
+        called(self.model, inputs_of(self.batch))
 
     def resident(self) -> Iterator[Tensor]:
         """What is alive outside a step: parameters, buffers, optimizer state, batch."""
         yield from self.model.parameters()
         yield from self.model.buffers()
         yield from self.optimizer_state()
-        yield self.images
-        yield self.labels
+        yield from tree.leaves(self.batch)
 
     def optimizer_state(self) -> Iterator[Tensor]:
         """The tensors that the optimizer keeps between steps."""
@@ -170,9 +210,18 @@ class Workload:
         yield from self.treatment.held()
 
 
+def inputs_of(batch: Any) -> Any:
+    """What the network takes: the first of a pair, or the whole batch."""
+    return batch[0] if isinstance(batch, tuple) and len(batch) == 2 else batch
+
+
 def build(job: Job) -> Workload:
     """Batch, model and optimizer of a job."""
     return Workload(job, load_batch(job), build_model(job))
+
+
+def _typed(batch: Any, dtype: torch.dtype) -> Any:
+    return tree.mapped(batch, lambda t: t.to(dtype) if t.is_floating_point() else t)
 
 
 def _dtype(job: Job) -> torch.dtype:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 class Layout:
     """Patterns of module names; empty where the family has no such part.
 
-    `last:K` counts what `counts` says, "conv2d" or "linear", without the head.
+    A star stays within one level of names, and `a|b` is either. An MLP that is one module is said
+    as `that.module.*`. `last:K` counts what `counts` says, "conv2d" or "linear", without the head.
     """
 
     head: str = ""

@@ -43,7 +43,7 @@ class MethodSpec:
 
     def refuses(self, model: ModelSpec) -> str | None:
         """Why this method has nothing to do on that model; None where it has."""
-        if self.needs and not getattr(model.layout, self.needs):
+        if self.needs and not model.is_own and not getattr(model.layout, self.needs):
             return f"{self.name} needs {self.needs}; {model.name} declares none"
         if not self.treats or self.treats & model.layer_kinds:
             return None

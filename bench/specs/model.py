@@ -3,30 +3,31 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from bench.specs.inputs import Inputs
 from bench.specs.layout import Layout
 from bench.specs.option import Option, Value
+from bench.specs.weights import Pretrained
 
 NO_LAYOUT = Layout()
 
 
 @dataclass(frozen=True)
-class ImageInputs:
-    """A batch of `(batch, channels, size, size)` images with integer class labels."""
-
-    channels: int
-    size: int
-    classes: int
-
-
-@dataclass(frozen=True)
 class ModelSpec:
-    """A model by name; `implementation` is a module with `construct` and `initialise`."""
+    """A model by name; `implementation` is a module with `construct` and `initialise`.
+
+    `least_batch` is what it needs in training while batch-norm takes statistics of the batch:
+    a network that pools an image to one place has one value a channel and image there.
+    """
 
     name: str
     title: str
     implementation: str
-    inputs: Callable[[Mapping[str, Value]], ImageInputs]
+    inputs: Callable[[Mapping[str, Value]], Inputs]
     layer_kinds: frozenset[str]
     batch: int
     options: tuple[Option, ...] = ()
     layout: Layout = NO_LAYOUT
+    pretrained: Pretrained | None = None
+    least_batch: int = 1
+    fixed: Mapping[str, Value] | None = None  # options of its implementation that no suite sets
+    is_own: bool = False  # a user's factory: it takes any option

@@ -6,13 +6,16 @@ from dataclasses import replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bench.errors import BadInput, unknown
-from bench.specs import builtin
+from bench.specs import builtin_methods, builtin_models
+from bench.specs.inputs import OwnBatch
 from bench.specs.method import MethodSpec
 from bench.specs.model import ModelSpec
 from bench.specs.option import Option
+
+OWN_MODEL = "FILE.py[:NAME], module:NAME, torchvision:NAME or transformers:CONFIG.json"
 
 Spec = TypeVar("Spec", MethodSpec, ModelSpec)
 
@@ -20,16 +23,17 @@ Spec = TypeVar("Spec", MethodSpec, ModelSpec)
 @cache
 def methods() -> dict[str, MethodSpec]:
     """All methods by name (entry point group `bench.methods`)."""
-    return _with_entry_points(builtin.METHODS, "bench.methods", MethodSpec)
+    return _with_entry_points(builtin_methods.METHODS, "bench.methods", MethodSpec)
 
 
 @cache
 def models() -> dict[str, ModelSpec]:
     """All models by name (entry point group `bench.models`)."""
-    return _with_entry_points(builtin.MODELS, "bench.models", ModelSpec)
+    return _with_entry_points(builtin_models.MODELS, "bench.models", ModelSpec)
 
 
 _own: dict[str, MethodSpec] = {}
+_own_models: dict[str, ModelSpec] = {}
 
 
 def own_method(text: str, folder: Path) -> MethodSpec:
@@ -38,11 +42,7 @@ def own_method(text: str, folder: Path) -> MethodSpec:
     Its name carries a hash of the file: other code is another workload.
     """
     path, _, attribute = text.rpartition(":")
-    file = (folder / path).resolve()
-    try:
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()[:8]
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
+    file, digest = _file(path, folder)
     if not attribute.isidentifier():
         raise ValueError(f"must be FILE.py:CLASS, got {text!r}")
     spec = MethodSpec(
@@ -59,6 +59,54 @@ def own_method(text: str, folder: Path) -> MethodSpec:
 def is_own(name: str) -> bool:
     """Whether a name means a class in a file."""
     return ".py:" in name
+
+
+def own_model(text: str, folder: Path) -> ModelSpec:
+    """A network of the user's: `FILE.py[:NAME]`, `module:NAME`, `torchvision:NAME`, a config.
+
+    What only its code can tell (inputs, layers) is asked of a process that imports it, later:
+    `describe` puts it in. Its name carries a hash of the file, as a method's does.
+    """
+    where, _, last = text.rpartition(":") if not text.endswith(".py") else (text, "", "model")
+    if where.endswith(".py"):
+        file, digest = _file(where, folder)
+        name, implementation = f"{file.name}:{last}@{digest}", f"{file}:{last}"
+    elif where == "transformers":
+        file, digest = _file(last, folder)
+        name, implementation = f"transformers:{file.name}@{digest}", f"transformers:{file}"
+    else:
+        name = implementation = text
+    if where != "transformers" and not last.isidentifier():
+        raise ValueError(f"must be {OWN_MODEL}, got {text!r}")
+    spec = ModelSpec(
+        name=name,
+        title=f"{last} of {where}",
+        implementation=implementation,
+        inputs=lambda _: OwnBatch(),
+        layer_kinds=frozenset({"conv2d", "linear"}),
+        batch=8,
+        is_own=True,
+    )
+    return _own_models.setdefault(name, spec)
+
+
+def is_own_model(name: str) -> bool:
+    """Whether a name means a user's network."""
+    return ":" in name or name.endswith(".py")
+
+
+def describe(name: str, **known: Any) -> None:
+    """Put in what a user's network said of itself."""
+    _own_models[name] = replace(_own_models[name], **known)
+
+
+def _file(path: str, folder: Path) -> tuple[Path, str]:
+    """A user's file, and what stands for its content in names."""
+    file = (folder / path).resolve()
+    try:
+        return file, hashlib.sha256(file.read_bytes()).hexdigest()[:8]
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def method(name: str) -> MethodSpec:
@@ -95,6 +143,8 @@ def method_options(name: str) -> tuple[Option, ...]:
 
 def model(name: str) -> ModelSpec:
     """The model of that name; BadInput with the nearest one otherwise."""
+    if name in _own_models:
+        return _own_models[name]
     if name not in models():
         raise BadInput(unknown("model", name, models()))
     return models()[name]

@@ -31,6 +31,8 @@ def freezes(layers: str) -> bool:
 def refuses(layers: str, model: ModelSpec) -> str | None:
     """Why the model has no such layers, as far as its spec tells."""
     word = layers.partition(":")[0]
+    if model.is_own:
+        return None  # its process tells
     if word == "conv" and "conv2d" not in model.layer_kinds:
         return f"{model.name} has no convolutions to treat"
     if word == "last_blocks" and not model.layout.blocks:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from bench.declare.check import check
-from bench.declare.document import read
+from bench.declare.document import Document, read
 from bench.declare.folders import locate
 from bench.errors import BadInput
 from bench.suite.cell import Train
@@ -20,10 +20,14 @@ def load_suite(name: str, folder: Path | None = None) -> Suite:
             f"{path}: a suite's name becomes part of folders and run ids: "
             "letters, digits, '.', '_' and '-' only"
         )
-    document = read(path)
+    return suite_of(read(path), path.stem)
+
+
+def suite_of(document: Document, name: str) -> Suite:
+    """The suite that a document declares."""
     file = check(suite_schema(document.path.parent), document)
     return Suite(
-        name=document.path.stem,
+        name=name,
         path=document.path,
         text=document.text,
         title=file.title,

@@ -8,7 +8,10 @@ from typing import Literal
 
 from bench.errors import BadInput, NothingRan, suggestion
 from bench.specs import registry
-from bench.specs.option import Option
+from bench.specs.inputs import Inputs, OwnBatch
+from bench.specs.model import ModelSpec
+from bench.specs.option import Option, resolved
+from bench.specs.weights import WeightSource
 from bench.suite.cell import Cell, Options, Value
 from bench.suite.layers import freezes
 from bench.suite.layers import refuses as layers_refused
@@ -16,6 +19,7 @@ from bench.suite.patterns import matches, matches_any
 from bench.suite.suite import Axis, MethodChoice, ModelChoice, Suite
 
 MAX_CELLS = 100_000
+OWN_DATA = "the batch function of the model's file"
 
 State = Literal["planned", "skipped", "pending"]
 
@@ -39,7 +43,7 @@ def plan(suite: Suite, profile: str, filters: Sequence[str] = ()) -> tuple[Plann
         )
     cells = _selected(suite, tuple({cell.id: cell for cell in _expand(suite)}.values()))
     profiles = dict.fromkeys(suite.hardware or (profile,))
-    planned = [_judge(cell, name, profile) for name in profiles for cell in cells]
+    planned = [_judge(suite, cell, name, profile) for name in profiles for cell in cells]
     if not filters:
         return tuple(planned)
     kept = tuple(item for item in planned if matches_any(item.cell.id, filters))
@@ -48,8 +52,8 @@ def plan(suite: Suite, profile: str, filters: Sequence[str] = ()) -> tuple[Plann
     return kept
 
 
-def _judge(cell: Cell, name: str, here: str) -> PlannedCell:
-    reason = _refusal(cell)
+def _judge(suite: Suite, cell: Cell, name: str, here: str) -> PlannedCell:
+    reason = _refusal(suite, cell)
     if reason is not None:
         return PlannedCell(cell, name, "skipped", reason)
     if name != here:
@@ -57,15 +61,37 @@ def _judge(cell: Cell, name: str, here: str) -> PlannedCell:
     return PlannedCell(cell, name)
 
 
-def _refusal(cell: Cell) -> str | None:
-    """Why the cell's method or choice of layers means nothing on its model."""
+def _refusal(suite: Suite, cell: Cell) -> str | None:
+    """Why the cell's method, layers, data, weights or batch mean nothing for its model."""
     model = registry.model(cell.model)
-    reasons = (spec.refuses(model) for spec in registry.parts(cell.method))
-    return next((why for why in reasons if why is not None), layers_refused(cell.layers, model))
+    pretrained = tuple(spec.name for spec in registry.models().values() if spec.pretrained)
+    reasons = (
+        *(spec.refuses(model) for spec in registry.parts(cell.method)),
+        layers_refused(cell.layers, model),
+        suite.data.refuses(_inputs(model, cell.model_options)),
+        suite.weight_sources[cell.weights].refuses(model.name, model.pretrained, pretrained),
+        _too_small(cell, model),
+    )
+    return next((why for why in reasons if why), None)
+
+
+def _inputs(model: ModelSpec, options: Options) -> Inputs:
+    return model.inputs({**resolved(model.options, dict(options)), **dict(options)})
+
+
+def _too_small(cell: Cell, model: ModelSpec) -> str | None:
+    if cell.train.freeze_bn or cell.batch >= model.least_batch:
+        return None
+    return (
+        f"{model.name} pools an image to one place: where batch-norm trains (freeze_bn: false), "
+        f"a batch needs at least {model.least_batch} images, got {cell.batch}"
+    )
 
 
 def _size(suite: Suite) -> int:
-    models = sum(len(m.batches) * _combinations(m.axes) for m in suite.models)
+    models = sum(
+        len(m.batches) * max(1, len(m.weights)) * _combinations(m.axes) for m in suite.models
+    )
     methods = sum(_combinations(m.axes) for m in suite.methods)
     profiles = max(1, len(suite.hardware))
     rest = len(suite.layers) * len(suite.dtypes) * len(suite.seeds) * profiles
@@ -78,14 +104,15 @@ def _combinations(axes: tuple[Axis, ...]) -> int:
 
 def _expand(suite: Suite) -> Iterator[Cell]:
     for model, method in product(suite.models, suite.methods):
-        for model_options in _choices(model):
+        for model_options, weights in product(choices(model), model.weights or (None,)):
             for batch, dtype in product(model.batches, suite.dtypes):
-                for method_options in _choices(method):
+                for method_options in choices(method):
                     for layers, seed in product(suite.layers, suite.seeds):
                         yield _cell(
                             suite,
                             model=model.name,
                             model_options=model_options,
+                            weights=weights,
                             method=method.name,
                             method_options=method_options,
                             layers=_layers_that_matter(method.name, layers),
@@ -101,7 +128,7 @@ def _layers_that_matter(method: str, layers: str) -> str:
     return layers if replaces or freezes(layers) else "all"
 
 
-def _choices(choice: ModelChoice | MethodChoice) -> Iterator[Options]:
+def choices(choice: ModelChoice | MethodChoice) -> Iterator[Options]:
     """Every combination of the options, without those that equal their default."""
     options = (
         registry.model(choice.name).options
@@ -120,6 +147,7 @@ def _cell(
     *,
     model: str,
     model_options: Options,
+    weights: WeightSource | None,
     method: str,
     method_options: Options,
     layers: str,
@@ -127,8 +155,11 @@ def _cell(
     dtype: str,
     seed: int,
 ) -> Cell:
+    spec = registry.model(model)
+    has_own_batch = isinstance(_inputs(spec, model_options), OwnBatch)
+    said = (("weights", weights.name),) if weights is not None else ()
     parts = [
-        model + _label(model_options, registry.model(model).options),
+        model + _label((*model_options, *said), spec.options),
         _method_label(method, method_options),
         layers,
         f"b{batch}",
@@ -145,8 +176,8 @@ def _cell(
         method_options=method_options,
         layers=layers,
         dtype=dtype,
-        data=suite.data,
-        weights=suite.weights,
+        data=OWN_DATA if has_own_batch else suite.data.name,
+        weights=(weights or suite.weights).name,
         train=suite.train,
     )
 

@@ -11,10 +11,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, create_model, model
 from bench.declare.check import Strict
 from bench.declare.folders import declared
 from bench.errors import unknown
-from bench.specs import registry
+from bench.specs import data, registry, weights
+from bench.specs.data import DataSource
 from bench.specs.method import MethodSpec, OneOf
 from bench.specs.model import ModelSpec
 from bench.specs.option import Option
+from bench.specs.weights import WeightSource
 from bench.suite.layers import parse
 from bench.suite.suite import Axis, MethodChoice, ModelChoice
 
@@ -24,7 +26,7 @@ def _as_list(value: object) -> object:
     return tuple(value) if isinstance(value, list) else (value,)
 
 
-COMPOSE, OWN = "compose", "./FILE.py:CLASS"
+COMPOSE, OWN, OWN_MODEL = "compose", "./FILE.py:CLASS", "./FILE.py:NAME"
 AS_LIST = BeforeValidator(_as_list)
 NOT_EMPTY = Field(min_length=1)
 
@@ -106,8 +108,8 @@ class SuiteFile(Strict):
         tuple[Annotated[tuple[str, ...], BeforeValidator(parse)], ...], AS_LIST, NOT_EMPTY
     ] = (("all",),)
     hardware: Annotated[tuple[Annotated[str, PROFILE_NAME], ...], AS_LIST, NOT_EMPTY] = ()
-    data: Literal["synthetic"] = "synthetic"
-    weights: Literal["random"] = "random"
+    data: Any = DataSource()
+    weights: Any = WeightSource()
     dtype: Annotated[tuple[Literal["float32", "float64", "bfloat16"], ...], AS_LIST, NOT_EMPTY] = (
         "float32",
     )
@@ -150,7 +152,7 @@ class Entry(Strict):
     def axes(self, spec: MethodSpec | ModelSpec, prefix: str = "") -> tuple[Axis, ...]:
         """The options that the user set, in the spec's order."""
         _, options = self.chosen
-        if isinstance(options, OwnMethod):
+        if isinstance(options, OwnMethod | OwnModel):
             return tuple(Axis(f"{prefix}{name}", given) for name, given in options.options.items())
         return tuple(
             Axis(f"{prefix}{option.name}", getattr(options, option.name))
@@ -161,8 +163,11 @@ class Entry(Strict):
     def model(self) -> ModelChoice:
         """Give this entry of `models` to the engine."""
         name, options = self.chosen
+        if isinstance(options, OwnModel):
+            name = options.name
         batches: tuple[int, ...] = getattr(options, "batch")  # noqa: B009  # a dynamic field
-        return ModelChoice(name, batches=batches, axes=self.axes(registry.model(name)))
+        sources: tuple[WeightSource, ...] = getattr(options, "weights")  # noqa: B009
+        return ModelChoice(name, batches, self.axes(registry.model(name)), sources)
 
     def method(self) -> MethodChoice:
         """Give this entry of `methods` to the engine."""
@@ -210,19 +215,38 @@ class OwnMethod(Strict):
     options: dict[str, tuple[bool | int | float | str, ...]]
 
 
+class OwnModel(Strict):
+    """A user's network: `batch`, `weights`, and any option of its factory."""
+
+    usual_batch: ClassVar[int] = 8
+    name: str
+    options: dict[str, tuple[bool | int | float | str, ...]]
+
+
 def suite_schema(folder: Path = Path()) -> type[SuiteFile]:
     """Make the schema for the methods and models that are known now; files are under `folder`."""
-    batches = Annotated[tuple[Annotated[int, Field(ge=1)], ...], AS_LIST, NOT_EMPTY]
+    source = Annotated[Any, BeforeValidator(lambda value: data.parse(value, folder))]
+    weight = Annotated[Any, BeforeValidator(lambda value: weights.parse(value, folder))]
+    sources: Any = Annotated[tuple[weight, ...], AS_LIST, NOT_EMPTY]
+    batches: Any = Annotated[tuple[Annotated[int, Field(ge=1)], ...], AS_LIST, NOT_EMPTY]
     models = {
-        spec.name: _options(spec, batch=(batches, (spec.batch,)))
+        spec.name: _options(spec, batch=(batches, (spec.batch,)), weights=(sources, ()))
         for spec in registry.models().values()
     }
+    own = create_model(
+        "own model",
+        __base__=OwnModel,
+        batch=(batches, (OwnModel.usual_batch,)),
+        weights=(sources, ()),
+    )
     methods = {spec.name: _options(spec) for spec in registry.methods().values()}
     return create_model(
         "Suite",
         __base__=SuiteFile,
-        models=(_entries("model", models), ...),
+        models=(_model_entries(models, own, folder), ...),
         methods=(_method_entries(methods, folder), ...),
+        data=(source, DataSource()),
+        weights=(weight, WeightSource()),
     )
 
 
@@ -246,9 +270,27 @@ def _entry(kind: str, names: Mapping[str, Any], **more: Any) -> type[Entry]:
     return entry
 
 
-def _entries(kind: str, names: Mapping[str, Any]) -> Any:
-    entry: Any = _entry(kind, names)
+def _model_entries(names: Mapping[str, Any], own_model: type[OwnModel], folder: Path) -> Any:
+    """Models, and users' own ones in files, modules and other libraries."""
+    own: Any = (own_model | None, Field(None, alias=OWN_MODEL))
+    entry: Any = Annotated[_entry("model", names, own=own), BeforeValidator(_own_models_in(folder))]
     return Annotated[tuple[entry, ...], AS_LIST, NOT_EMPTY]
+
+
+def _own_models_in(folder: Path) -> Callable[[object], object]:
+    """`./mynet.py:net: {options}` as what the schema knows."""
+
+    def rewrite(value: object) -> object:
+        named = _named(value, registry.is_own_model)
+        if named is None:
+            return value
+        name, given = named
+        options = {key: _as_list(said) for key, said in given.items()}
+        known = {key: options.pop(key) for key in ("batch", "weights") if key in options}
+        spec = registry.own_model(name, folder)
+        return {OWN_MODEL: {"name": spec.name, "options": options, **known}}
+
+    return rewrite
 
 
 def _method_entries(names: Mapping[str, Any], folder: Path) -> Any:
@@ -266,19 +308,28 @@ def _own_in(folder: Path) -> Callable[[object], object]:
     """`./mine.py:Mine: {options}` as what the schema knows."""
 
     def rewrite(value: object) -> object:
-        named = {value: {}} if isinstance(value, str) else value
-        if not isinstance(named, dict) or len(named) != 1:
+        named = _named(value, registry.is_own)
+        if named is None:
             return value
-        ((name, options),) = named.items()
-        if not isinstance(name, str) or not registry.is_own(name):
-            return value
-        given = {} if options is None else options
-        if not isinstance(given, dict):
-            raise ValueError(f"{name}: options must be a mapping, got {given!r}")
+        name, given = named
         lists = {key: _as_list(said) for key, said in given.items()}
         return {OWN: {"name": registry.own_method(name, folder).name, "options": lists}}
 
     return rewrite
+
+
+def _named(value: object, is_own: Callable[[str], bool]) -> tuple[str, dict[Any, Any]] | None:
+    """The name and options of an entry that means the user's own code; None for all others."""
+    named = {value: {}} if isinstance(value, str) else value
+    if not isinstance(named, dict) or len(named) != 1:
+        return None
+    ((name, options),) = named.items()
+    if not isinstance(name, str) or not is_own(name):
+        return None
+    given = {} if options is None else options
+    if not isinstance(given, dict):
+        raise ValueError(f"{name}: options must be a mapping, got {given!r}")
+    return name, given
 
 
 def _composable(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:

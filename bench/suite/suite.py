@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.specs.data import DataSource
+from bench.specs.weights import WeightSource
 from bench.suite.cell import Train, Value
 
 
@@ -16,11 +18,12 @@ class Axis:
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """One entry of `models`."""
+    """One entry of `models`; without weights of its own it takes the suite's."""
 
     name: str
     batches: tuple[int, ...]
     axes: tuple[Axis, ...]
+    weights: tuple[WeightSource, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,8 @@ class Suite:
     methods: tuple[MethodChoice, ...]
     layers: tuple[str, ...]
     hardware: tuple[str, ...]
-    data: str
-    weights: str
+    data: DataSource
+    weights: WeightSource
     dtypes: tuple[str, ...]
     train: Train
     seeds: tuple[int, ...]
@@ -67,3 +70,9 @@ class Suite:
     baseline: str
     include: tuple[str, ...]
     exclude: tuple[str, ...]
+
+    @property
+    def weight_sources(self) -> dict[str, WeightSource]:
+        """Every source of weights that a cell of this suite can name."""
+        own = (source for model in self.models for source in model.weights)
+        return {source.name: source for source in (self.weights, *own)}

@@ -7,9 +7,10 @@ import torch
 from bench.data import tensorfile
 from bench.data.batch import BatchStore
 from bench.errors import BadInput
-from bench.specs.model import ImageInputs
+from bench.specs.data import DataSource
+from bench.specs.inputs import Images
 
-INPUTS = ImageInputs(channels=3, size=8, classes=5)
+INPUTS = Images(channels=3, size=8, classes=5)
 
 
 def test_tensors_survive_the_way_through_a_file(tmp_path):
@@ -41,32 +42,34 @@ def test_a_file_that_is_cut_short_is_noticed(tmp_path):
     path = tmp_path / "x.safetensors"
     tensorfile.write(path, {"a": numpy.zeros(100, dtype="float32")})
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(EOFError, match="tensor a is cut short"):
+    with pytest.raises(tensorfile.NoTensorFile, match="tensor a is cut short"):
         tensorfile.read(path)
 
 
 def test_a_batch_depends_on_its_seed_alone(tmp_path):
     batches = [BatchStore(tmp_path / name) for name in ("one", "two")]
-    first, again = (tensorfile.read(store.batch(INPUTS, 16, seed=0)) for store in batches)
-    other = tensorfile.read(batches[0].batch(INPUTS, 16, seed=1))
-    assert torch.equal(first["images"], again["images"])
-    assert torch.equal(first["labels"], again["labels"])
-    assert not torch.equal(first["images"], other["images"])
+    first, again = (
+        tensorfile.read(store.batch(DataSource(), INPUTS, 16, seed=0)) for store in batches
+    )
+    other = tensorfile.read(batches[0].batch(DataSource(), INPUTS, 16, seed=1))
+    assert torch.equal(first["inputs"], again["inputs"])
+    assert torch.equal(first["targets"], again["targets"])
+    assert not torch.equal(first["inputs"], other["inputs"])
 
 
 def test_a_batch_is_standard_normal_with_labels_of_every_class(tmp_path):
-    found = tensorfile.read(BatchStore(tmp_path).batch(INPUTS, 500, seed=0))
-    assert found["images"].shape == (500, 3, 8, 8)
-    assert abs(found["images"].mean()) < 0.02
-    assert abs(found["images"].std() - 1) < 0.02
-    assert set(found["labels"].tolist()) == set(range(5))
+    found = tensorfile.read(BatchStore(tmp_path).batch(DataSource(), INPUTS, 500, seed=0))
+    assert found["inputs"].shape == (500, 3, 8, 8)
+    assert abs(found["inputs"].mean()) < 0.02
+    assert abs(found["inputs"].std() - 1) < 0.02
+    assert set(found["targets"].tolist()) == set(range(5))
 
 
 def test_a_batch_is_written_once(tmp_path):
     store = BatchStore(tmp_path)
-    path = store.batch(INPUTS, 4, seed=0)
+    path = store.batch(DataSource(), INPUTS, 4, seed=0)
     written = path.stat().st_mtime_ns
-    assert store.batch(INPUTS, 4, seed=0) == path
+    assert store.batch(DataSource(), INPUTS, 4, seed=0) == path
     assert path.stat().st_mtime_ns == written
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
@@ -74,4 +77,4 @@ def test_a_batch_is_written_once(tmp_path):
 def test_a_folder_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(BadInput, match="cannot be written"):
-        BatchStore(tmp_path / "file").batch(INPUTS, 1, seed=0)
+        BatchStore(tmp_path / "file").batch(DataSource(), INPUTS, 1, seed=0)

@@ -56,7 +56,7 @@ def test_a_wrong_suite(bench, workplace, verb, text, says):
         (("run", "quick", "--suites", "none"), 2, "none: not a folder of suites"),
         (("run", "quick", "--filter", "nothing"), 6, "--filter: 'nothing' matches no cell"),
         (("run", "quick", "--retry", "all"), 2, "Invalid value for '--retry'"),
-        (("run",), 2, "Missing argument 'SUITE'"),
+        (("run",), 2, "name a suite, or say one with --model (see `bench run --help`)"),
         (("rnu",), 2, "No such command 'rnu'. Did you mean 'run'?"),
         (("run", "--rounds"), 2, "No such option"),
         (("compare",), 2, "Missing argument 'BASE'. (see `bench compare --help`)"),

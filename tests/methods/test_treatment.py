@@ -11,7 +11,7 @@ from bench.models.layers import NoSuchLayers, choose, guessed_layout
 from bench.specs import registry
 
 VIT = vit.construct(classes=10, depth=3, image_size=64)
-MCUNET = mcunet.construct(classes=10)
+MCUNET = mcunet.construct(classes=10, image_size=96)
 
 
 def chosen(model, name, layers):

@@ -13,6 +13,8 @@ from bench.hardware.state import allowed_cpus
 from bench.run.job import Job
 from bench.run.jobs import JobMaker
 from bench.run.launch import SpawnLauncher, ZygoteLauncher, worker_environment
+from bench.specs.data import DataSource
+from bench.specs.weights import WeightSource
 from bench.suite.cell import Cell
 from bench.suite.suite import Sampling
 
@@ -52,7 +54,9 @@ def initialise(model, seed):
 @pytest.fixture
 def make_job(tmp_path: Path) -> Callable[..., Job]:
     """A job over a built-in model."""
-    maker = JobMaker(BatchStore(tmp_path / "batches"), SAMPLING)
+    maker = JobMaker(
+        BatchStore(tmp_path / "batches"), SAMPLING, DataSource(), {"random": WeightSource()}
+    )
 
     def make(pass_name: str, model: str = "mcunet", **what: object) -> Job:
         cell = Cell(id="cell", model=model, method="vanilla", batch=2, **what)  # type: ignore[arg-type]
@@ -68,7 +72,7 @@ def odd_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "odd_model.py").write_text(ODD)
     images = numpy.zeros((2, 3, 8, 8), dtype="float32")
     labels = numpy.zeros(2, dtype="int64")
-    tensorfile.write(folder / "batch.safetensors", {"images": images, "labels": labels})
+    tensorfile.write(folder / "batch.safetensors", {"inputs": images, "targets": labels})
     return folder
 
 
@@ -80,11 +84,12 @@ def odd_job(odd_folder: Path) -> Callable[..., Job]:
         return Job(
             cell=Cell(id="odd", model="odd", method="vanilla", batch=2),
             pass_name=pass_name,
-            model_module="odd_model",
+            model="odd_model",
             model_options={"does": does},
             methods=(("bench.methods.vanilla:Vanilla", {}),),
             layout={},
-            inputs={"channels": 3, "size": 8, "classes": 5},
+            inputs={"kind": "images", "channels": 3, "size": 8, "classes": 5, "dense": False},
+            weights={"kind": "random"},
             batch_path=str(odd_folder / "batch.safetensors"),
             sampling=SAMPLING,
             cpus=allowed_cpus(),

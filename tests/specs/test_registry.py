@@ -6,8 +6,8 @@ import pytest
 
 from bench.errors import BadInput
 from bench.methods.ranks import RULES
-from bench.methods.treatment import load
-from bench.specs import builtin, registry
+from bench.specs import builtin_methods, builtin_models, registry
+from bench.specs.implementation import load
 from bench.specs.method import MethodSpec
 from bench.specs.model import ModelSpec
 
@@ -31,12 +31,12 @@ def entry_points(monkeypatch):
 
 
 def test_every_spec_names_an_implementation_that_takes_its_options():
-    for spec in builtin.MODELS:
+    for spec in builtin_models.MODELS:
         module = importlib.import_module(spec.implementation)
         takes = set(inspect.signature(module.construct).parameters)
-        assert takes == {option.name for option in spec.options}
+        assert takes == {option.name for option in spec.options} | set(spec.fixed or ())
         assert callable(module.initialise)
-    for spec in builtin.METHODS:
+    for spec in builtin_methods.METHODS:
         kind = load(spec.implementation)
         takes = set(inspect.signature(kind).parameters)
         # a method that calibrates leaves its rank rules to the engine
@@ -46,7 +46,7 @@ def test_every_spec_names_an_implementation_that_takes_its_options():
 
 
 def test_names_are_unique_and_fit_into_an_id():
-    names = [spec.name for spec in (*builtin.METHODS, *builtin.MODELS)]
+    names = [spec.name for spec in (*builtin_methods.METHODS, *builtin_models.MODELS)]
     assert len(names) == len(set(names))
     assert all(name.replace("_", "").isalnum() for name in names)
 
@@ -62,8 +62,8 @@ def test_another_package_adds_a_method_by_an_entry_point(entry_points):
     [
         ("tests.specs.test_registry:NOTHING", "cannot be loaded"),
         ("no_such_package:SPEC", "cannot be loaded"),
-        ("tests.specs.test_registry:builtin", "is no MethodSpec"),
-        ("bench.specs.builtin:METHODS", "is no MethodSpec"),
+        ("tests.specs.test_registry:builtin_methods", "is no MethodSpec"),
+        ("bench.specs.builtin_methods:METHODS", "is no MethodSpec"),
     ],
 )
 def test_a_broken_entry_point_is_named(entry_points, value, says):
@@ -74,7 +74,7 @@ def test_a_broken_entry_point_is_named(entry_points, value, says):
 
 
 def test_a_taken_name_is_refused(entry_points, monkeypatch):
-    monkeypatch.setattr(builtin, "METHODS", (*builtin.METHODS, EXTRA))
+    monkeypatch.setattr(builtin_methods, "METHODS", (*builtin_methods.METHODS, EXTRA))
     entry_points(EntryPoint("extra", "tests.specs.test_registry:EXTRA", "bench.methods"))
     with pytest.raises(BadInput, match="'extra' is taken"):
         registry.methods()

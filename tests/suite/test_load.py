@@ -108,7 +108,7 @@ def test_training_settings_reach_the_suite(load):
         ),
         (
             HEAD + "models:\n  - vit_b_32: {image_size: 100}\nmethods: [vanilla]\n",
-            "4: models[0].image_size: must be a multiple of 32 in [32, 1024], got 100",
+            "4: models[0].image_size: must be a multiple of 32 in [32, 2048], got 100",
         ),
         (HEAD + BODY + "schema: 2\n", '5: found duplicate key "schema"'),
         ("schema: 2\ntitle: t\n" + BODY, "1: schema: must be 1, got 2"),

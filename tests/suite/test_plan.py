@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import BadInput, NothingRan
-from bench.specs import builtin, registry
+from bench.specs import builtin_methods, registry
+from bench.specs.data import DataSource
 from bench.specs.method import MethodSpec
 from bench.specs.option import Option
+from bench.specs.weights import WeightSource
 from bench.suite.cell import Train
 from bench.suite.patterns import matches
 from bench.suite.plan import plan
@@ -26,8 +28,8 @@ def suite(**what):
         "methods": (MethodChoice("vanilla", ()),),
         "layers": ("all",),
         "hardware": (),
-        "data": "synthetic",
-        "weights": "random",
+        "data": DataSource(),
+        "weights": WeightSource(),
         "dtypes": ("float32",),
         "train": Train(),
         "seeds": (0,),
@@ -55,7 +57,7 @@ def low_rank(monkeypatch):
         MethodSpec("low_rank", "", "none", frozenset({"linear"}), (rank, exact)),
         MethodSpec("sound", "", "none", frozenset({"conv1d"})),
     )
-    monkeypatch.setattr(builtin, "METHODS", (*builtin.METHODS, *more))
+    monkeypatch.setattr(builtin_methods, "METHODS", (*builtin_methods.METHODS, *more))
     registry.methods.cache_clear()
     yield
     registry.methods.cache_clear()

@@ -1,7 +1,10 @@
 """The shapes pass: the exact activation bytes of a plan, from fake tensors, computing nothing."""
 
+from dataclasses import replace
+
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from bench.data import tree
 from bench.measure.activations import saved_bytes, storage_bytes
 from bench.run.job import Findings, Job
 from bench.run.workload import Workload, build_model, empty_batch
@@ -9,9 +12,12 @@ from bench.run.workload import Workload, build_model, empty_batch
 
 def measure(job: Job) -> Findings:
     """Run one step on tensors without bytes and count what it would save."""
+    plain = replace(job, weights={"kind": "unset"})  # what stands in them changes no size
     # on the CPU device: the meta device takes another attention path and saves other bytes
-    with FakeTensorMode():
-        workload = Workload(job, empty_batch(job), build_model(job))
+    mode = FakeTensorMode()
+    batch = tree.mapped(empty_batch(plain), mode.from_tensor)
+    with mode:
+        workload = Workload(plain, batch, build_model(plain))
         activations = saved_bytes(workload)
         parameters = storage_bytes(workload.model.parameters())
     return Findings(metrics={"activation_bytes": activations, "parameter_bytes": parameters})

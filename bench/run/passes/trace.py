@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
+from bench.data import tree
 from bench.data.tensorfile import memory_of
 from bench.measure.activations import saved_bytes, storage_bytes
 from bench.run.job import Findings, Job
@@ -31,11 +32,11 @@ def measure(job: Job) -> Findings:
             "method_state_bytes": storage_bytes(state),
             "gradient_bytes": gradients,
             "optimizer_state_bytes": storage_bytes(workload.optimizer_state()),
-            "batch_bytes": storage_bytes([workload.images, workload.labels]),
+            "batch_bytes": storage_bytes(tree.leaves(workload.batch)),
         },
         details={
             "weights_sha256": weights,
-            "batch_sha256": _sha256([workload.images, workload.labels]),
+            "batch_sha256": _sha256(tree.leaves(workload.batch)),
             "treated": {
                 report.name: {
                     "shape": report.shape,

@@ -1,11 +1,7 @@
-"""The methods and models that this distribution brings: one entry each is their registration."""
+"""The methods that this distribution brings: one entry each is their registration."""
 
-from collections.abc import Callable, Mapping
-
-from bench.specs.layout import Layout
 from bench.specs.method import MethodSpec, OneOf
-from bench.specs.model import ImageInputs, ModelSpec
-from bench.specs.option import Option, Value
+from bench.specs.option import Option
 
 
 def _share(name: str, help_text: str) -> Option:
@@ -168,58 +164,5 @@ METHODS = (
         name="saved_bf16",
         title="saved tensors packed to bfloat16 between forward and backward",
         implementation="bench.methods.saved_bf16:SavedBf16",
-    ),
-)
-
-
-def _classes() -> Option:
-    return Option("classes", "number of output classes", default=1000, minimum=1)
-
-
-def _rgb(default_size: int) -> Callable[[Mapping[str, Value]], ImageInputs]:
-    def inputs(options: Mapping[str, Value]) -> ImageInputs:
-        size = int(options.get("image_size", default_size))
-        return ImageInputs(channels=3, size=size, classes=int(options["classes"]))
-
-    return inputs
-
-
-MODELS = (
-    ModelSpec(
-        name="mcunet",
-        title="MCUNet-in1: inverted residuals, 96x96 images, 0.64 M parameters",
-        implementation="bench.models.mcunet",
-        inputs=_rgb(96),
-        layer_kinds=frozenset({"conv2d", "linear"}),
-        batch=8,
-        options=(_classes(),),
-        layout=Layout(head="classifier.linear", blocks="blocks.*", counts="conv2d"),
-    ),
-    ModelSpec(
-        name="vit_b_32",
-        title="Vision Transformer B/32: 12 blocks of width 768, 224x224 images, 88 M parameters",
-        implementation="bench.models.vit",
-        inputs=_rgb(224),
-        layer_kinds=frozenset({"linear"}),  # its one convolution only cuts the image into patches
-        batch=8,
-        layout=Layout(
-            head="heads.head",
-            blocks="encoder.layers.*",
-            mlp="encoder.layers.*.mlp.*",
-            attention="encoder.layers.*.self_attention.*",
-            counts="linear",
-        ),
-        options=(
-            _classes(),
-            Option("depth", "number of blocks", default=12, minimum=1, maximum=48),
-            Option(
-                "image_size",
-                "height and width of an image",
-                default=224,
-                minimum=32,
-                maximum=1024,
-                multiple_of=32,
-            ),
-        ),
     ),
 )

@@ -1,0 +1,42 @@
+"""From pictures to what networks take: resized, scaled, channels first."""
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    Array: TypeAlias = numpy.ndarray[Any, Any]
+
+# of ImageNet, with which public networks were trained
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+Box: TypeAlias = tuple[float, float, float, float]
+
+
+def picture(image: "Image", size: int, box: Box | None = None) -> "Array":
+    """A part of an image as `(size, size, 3)` in 0 … 1; smoothed where it shrinks."""
+    from PIL.Image import Resampling
+
+    resized = image.convert("RGB").resize((size, size), Resampling.BICUBIC, box=box)
+    return numpy.asarray(resized, dtype=numpy.float32) / 255
+
+
+def from_array(array: "Array", size: int) -> "Array":
+    """`(H, W, 3)` or `(H, W)` bytes as `(size, size, 3)` in 0 … 1."""
+    if array.shape[:2] == (size, size) and array.ndim == 3:
+        scaled: Array = array.astype(numpy.float32) / 255
+        return scaled
+    from PIL import Image
+
+    return picture(Image.fromarray(array), size)
+
+
+def normalised(pictures: "Array", channels: int) -> "Array":
+    """`(B, size, size, 3)` in 0 … 1 as `(B, channels, size, size)` around zero."""
+    scaled = (pictures - numpy.array(MEAN)) / numpy.array(DEVIATION)
+    if channels != scaled.shape[-1]:
+        scaled = numpy.repeat(scaled.mean(-1, keepdims=True), channels, axis=-1)
+    ready: Array = scaled.transpose(0, 3, 1, 2).astype(numpy.float32)
+    return ready

@@ -1,0 +1,47 @@
+"""What a batch of a network is made of. Standard library only: workers carry this module."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias
+
+
+@dataclass(frozen=True)
+class Images:
+    """`(batch, channels, size, size)` images; one label each, or one for each place (`dense`)."""
+
+    channels: int
+    size: int
+    classes: int
+    dense: bool = False
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """`(batch, length)` tokens; one label each, or with no classes the next token at each place."""
+
+    length: int
+    vocabulary: int
+    classes: int = 0
+
+
+@dataclass(frozen=True)
+class OwnBatch:
+    """Whatever the function `batch(size, seed)` of a user's file returns."""
+
+
+Inputs: TypeAlias = Images | Tokens | OwnBatch
+
+_KINDS = {"images": Images, "tokens": Tokens, "own": OwnBatch}
+
+
+def to_json(inputs: Inputs) -> dict[str, Any]:
+    """The inputs as plain values."""
+    (kind,) = (name for name, form in _KINDS.items() if isinstance(inputs, form))
+    return {"kind": kind, **asdict(inputs)}
+
+
+def from_json(values: Mapping[str, Any]) -> Inputs:
+    """The inverse of `to_json`."""
+    fields = dict(values)
+    made: Inputs = _KINDS[fields.pop("kind")](**fields)
+    return made

@@ -1,0 +1,273 @@
+"""What batches are made from: spectra by definition, readers of the user's data, refusals."""
+
+import pickle
+
+import numpy
+import pytest
+from PIL import Image
+
+from bench.data.batch import BatchStore, NoBatch, make
+from bench.specs.data import DataSource, parse
+from bench.specs.inputs import Images, OwnBatch, Tokens, from_json, to_json
+
+IMAGES = Images(channels=3, size=16, classes=10)
+PLACES = Images(channels=3, size=16, classes=4, dense=True)
+SENTENCES = Tokens(length=9, vocabulary=300, classes=3)
+NEXT = Tokens(length=9, vocabulary=300)
+KINDS = [IMAGES, PLACES, SENTENCES, NEXT]
+
+
+@pytest.mark.parametrize("inputs", [*KINDS, OwnBatch()])
+def test_inputs_survive_the_way_to_a_worker(inputs):
+    assert from_json(to_json(inputs)) == inputs
+
+
+@pytest.mark.parametrize("kind", ["synthetic", "photos", "digits", "text"])
+@pytest.mark.parametrize("inputs", KINDS)
+def test_every_source_feeds_the_networks_that_it_can(kind, inputs):
+    source = DataSource(kind)
+    if source.refuses(inputs):
+        with pytest.raises(NoBatch):
+            make(source, inputs, 4, "batch 0")
+        return
+    found, again, other = (make(source, inputs, 4, f"batch {seed}") for seed in (0, 0, 1))
+    x, y = found["inputs"], found["targets"]
+    assert numpy.array_equal(x, again["inputs"])
+    assert numpy.array_equal(y, again["targets"])
+    assert not numpy.array_equal(x, other["inputs"])
+    assert y.dtype == numpy.int64
+    if isinstance(inputs, Images):
+        assert x.dtype == numpy.float32
+        assert x.shape == (4, 3, 16, 16)
+        assert y.shape == ((4, 16, 16) if inputs.dense else (4,))
+        assert 0.1 < x.std() < 3
+    else:
+        assert x.shape == (4, 9)
+        assert x.max() < inputs.vocabulary
+        assert y.shape == ((4,) if inputs.classes else (4, 9))
+    if not isinstance(inputs, Tokens) or inputs.classes:
+        assert 0 <= y.min() <= y.max() < inputs.classes
+
+
+@pytest.mark.parametrize("kind", ["synthetic", "text"])
+def test_without_classes_the_target_is_the_next_token(kind):
+    found = make(DataSource(kind), NEXT, 4, "batch 0")
+    assert numpy.array_equal(found["inputs"][:, 1:], found["targets"][:, :-1])
+
+
+@pytest.mark.parametrize("decay", [0.5, 1.0])
+def test_a_decaying_spectrum_decays_along_every_mode(decay):
+    images = make(DataSource("synthetic", decay=decay), Images(8, 24, 10), 16, "batch 0")[
+        "inputs"
+    ].astype(numpy.float64)
+    assert abs(images.std() - 1) < 1e-6
+    for mode, length in enumerate(images.shape):
+        unfolded = numpy.moveaxis(images, mode, 0).reshape(length, -1)
+        values = numpy.linalg.svd(unfolded, compute_uv=False)
+        expected = numpy.arange(1, length + 1) ** -decay
+        # the core is random: its slices have equal norms only on average
+        assert numpy.abs(numpy.log(values / values[0] / expected)).max() < 0.7
+        slope = numpy.polyfit(numpy.log(numpy.arange(1, length + 1)), numpy.log(values), 1)[0]
+        assert abs(slope + decay) < 0.25
+
+
+def test_photographs_have_the_spectrum_that_noise_lacks():
+    def share(kind):
+        x = make(DataSource(kind), Images(3, 64, 10), 8, "batch 0")["inputs"]
+        values = numpy.linalg.svd(x.transpose(2, 0, 1, 3).reshape(64, -1), compute_uv=False) ** 2
+        return values[:16].sum() / values.sum()
+
+    assert share("photos") > 0.9
+    assert share("synthetic") < 0.5
+
+
+def test_digits_are_what_they_are_labelled():
+    from sklearn.datasets import load_digits
+
+    known = load_digits()
+    found = make(DataSource("digits"), Images(1, 8, 10), 1797, "batch 0")
+    pixels = ((found["inputs"][:, 0] + 1) * 8).round().reshape(1797, -1)
+    ours = sorted(map(tuple, numpy.c_[pixels, found["targets"]].tolist()))
+    theirs = sorted(map(tuple, numpy.c_[known.images.reshape(1797, -1), known.target].tolist()))
+    assert ours == theirs
+
+
+def test_a_batch_for_another_use_is_another_batch(tmp_path):
+    store = BatchStore(tmp_path)
+    paths = {store.batch(DataSource("photos"), IMAGES, 2, 0, use) for use in ("batch", "calibrate")}
+    paths.add(store.batch(DataSource("synthetic"), IMAGES, 2, 0))
+    assert len(paths) == 3
+
+
+class TestFolder:
+    @pytest.fixture
+    def root(self, tmp_path):
+        for label, colour in (("cat", 250), ("dog", 10)):
+            (tmp_path / label).mkdir()
+            for index in range(3):
+                picture = numpy.full((20 + index, 30, 3), colour, dtype=numpy.uint8)
+                Image.fromarray(picture).save(tmp_path / label / f"{index}.png")
+        return tmp_path
+
+    def test_labels_are_the_folders_in_their_order(self, root):
+        found = make(parse({"folder": str(root)}, root), IMAGES, 16, "batch 0")
+        bright = found["inputs"].mean((1, 2, 3)) > 0
+        assert numpy.array_equal(bright, found["targets"] == 0)
+        assert set(found["targets"]) == {0, 1}
+
+    def test_its_name_stands_for_its_content(self, root):
+        first = parse({"folder": str(root)}, root).name
+        assert first.startswith(f"folder:{root.name}@")
+        assert parse(f"folder: {root}", root).name == first
+        (root / "cat" / "more.png").write_bytes(b"x")
+        assert parse({"folder": str(root)}, root).name != first
+
+    def test_a_broken_image_is_named(self, root):
+        for file in root.glob("*/*.png"):
+            file.write_text("no image")
+        with pytest.raises(NoBatch, match=r"\.png: is no image that can be read"):
+            make(parse({"folder": str(root)}, root), IMAGES, 4, "batch 0")
+
+    def test_more_classes_than_the_model_has(self, root):
+        narrow = Images(channels=3, size=16, classes=1)
+        with pytest.raises(NoBatch, match="has 2 classes; the model has 1: set classes: 2"):
+            make(parse({"folder": str(root)}, root), narrow, 4, "batch 0")
+
+    def test_an_empty_folder(self, tmp_path):
+        with pytest.raises(NoBatch, match="holds no images in folders, one a class"):
+            make(parse({"folder": str(tmp_path)}, tmp_path), IMAGES, 4, "batch 0")
+
+
+class TestCifar10:
+    rows = numpy.random.default_rng(0).integers(0, 256, (5, 3072), dtype=numpy.uint8)
+    labels = numpy.array([3, 1, 4, 1, 5])
+
+    def expect(self, source, root):
+        found = make(source, Images(3, 32, 10), 12, "batch 0")
+        pictures = self.rows.reshape(5, 3, 32, 32).astype(numpy.float32) / 255
+        mean, deviation = numpy.array([0.485, 0.456, 0.406]), numpy.array([0.229, 0.224, 0.225])
+        scaled = (pictures - mean[:, None, None]) / deviation[:, None, None]
+        for image, label in zip(found["inputs"], found["targets"], strict=True):
+            near = numpy.abs(scaled - image).max((1, 2, 3)).argmin()
+            assert numpy.abs(scaled[near] - image).max() < 1e-5
+            assert self.labels[near] == label
+
+    def test_the_binary_files(self, tmp_path):
+        raw = numpy.c_[self.labels.astype(numpy.uint8), self.rows]
+        (tmp_path / "data_batch_1.bin").write_bytes(raw.tobytes())
+        self.expect(parse({"cifar10": str(tmp_path)}, tmp_path), tmp_path)
+
+    def test_the_python_files(self, tmp_path):
+        batch = {b"data": self.rows, b"labels": self.labels.tolist()}
+        (tmp_path / "data_batch_1").write_bytes(pickle.dumps(batch))
+        self.expect(parse({"cifar10": str(tmp_path)}, tmp_path), tmp_path)
+
+    def test_code_inside_is_refused_and_not_run(self, tmp_path, capsys):
+        class Evil:
+            def __reduce__(self):
+                return (print, ("code was run",))
+
+        (tmp_path / "data_batch_1").write_bytes(pickle.dumps({b"data": Evil()}))
+        source = parse({"cifar10": str(tmp_path)}, tmp_path)
+        with pytest.raises(NoBatch, match=r"holds code beside arrays \(builtins.print\): refused"):
+            make(source, Images(3, 32, 10), 2, "batch 0")
+        assert "code was run" not in capsys.readouterr().out
+
+    @pytest.mark.parametrize("name", ["data_batch_1", "data_batch_1.bin"])
+    def test_another_file_is_refused(self, tmp_path, name):
+        (tmp_path / name).write_bytes(b"something else")
+        with pytest.raises(NoBatch, match="is no batch of CIFAR-10"):
+            make(parse({"cifar10": str(tmp_path)}, tmp_path), Images(3, 32, 10), 2, "batch 0")
+
+
+class TestNpz:
+    def source(self, tmp_path, **arrays):
+        numpy.savez(tmp_path / "x.npz", **arrays)
+        return parse("npz: x.npz", tmp_path)
+
+    def test_images(self, tmp_path):
+        pictures = numpy.arange(3, dtype=numpy.uint8)[:, None, None, None] * 100
+        source = self.source(
+            tmp_path, images=numpy.broadcast_to(pictures, (3, 16, 16, 1)), labels=numpy.arange(3)
+        )
+        found = make(source, IMAGES, 9, "batch 0")
+        order = found["inputs"].mean((1, 2, 3)).argsort()
+        assert numpy.all(numpy.diff(found["targets"][order]) >= 0)
+
+    def test_tokens(self, tmp_path):
+        source = self.source(tmp_path, tokens=numpy.arange(40).reshape(4, 10))
+        found = make(source, NEXT, 3, "batch 0")
+        assert numpy.array_equal(found["targets"], found["inputs"] + 1)
+
+    @pytest.mark.parametrize(
+        ("arrays", "inputs", "says"),
+        [
+            ({"labels": [0]}, IMAGES, r"has no array 'images' \(it has: labels\)"),
+            (
+                {"images": numpy.zeros((2, 4, 4, 3)), "labels": [0, 1]},
+                IMAGES,
+                "images must be bytes",
+            ),
+            (
+                {"images": numpy.zeros((2, 4, 4, 3), "uint8"), "labels": [0]},
+                IMAGES,
+                r"labels must be integers of shape \(2,\)",
+            ),
+            (
+                {"images": numpy.zeros((1, 4, 4, 3), "uint8"), "labels": [12]},
+                IMAGES,
+                "has 13 classes; the model has 10",
+            ),
+            ({"tokens": [[1, 2]]}, NEXT, r"integers of shape \(N, 10 or more\)"),
+            ({"tokens": numpy.full((1, 10), 300)}, NEXT, r"tokens must be in 0 … 299"),
+        ],
+    )
+    def test_what_it_cannot_hold(self, tmp_path, arrays, inputs, says):
+        source = self.source(tmp_path, **{k: numpy.asarray(v) for k, v in arrays.items()})
+        with pytest.raises(NoBatch, match=says):
+            make(source, inputs, 2, "batch 0")
+
+    def test_objects_are_refused(self, tmp_path):
+        numpy.savez(tmp_path / "x.npz", images=numpy.array([{}], dtype=object))
+        with pytest.raises(NoBatch, match="is no file of plain arrays"):
+            make(parse("npz: x.npz", tmp_path), IMAGES, 2, "batch 0")
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("synthetic", "synthetic"),
+        ({"synthetic": "noise"}, "synthetic"),
+        ({"synthetic": {"decay": 1}}, "synthetic(decay=1)"),
+        ("photos", "photos"),
+    ],
+)
+def test_names_of_data(tmp_path, said, name):
+    assert parse(said, tmp_path).name == name
+
+
+@pytest.mark.parametrize(
+    ("said", "says"),
+    [
+        ("fotos", "must be synthetic, {synthetic: {decay: A}}, photos"),
+        ({"synthetic": {"decay": -1}}, "decay must be in (0, 10], got -1"),
+        ({"synthetic": {"dekay": 1}}, "must be synthetic"),
+        ({"folder": 3}, "folder must be a path, got 3"),
+        ("folder: nowhere", "nowhere: no such folder"),
+        ("npz: nothing.npz", "nothing.npz: no such file"),
+        (["photos"], "must be synthetic"),
+    ],
+)
+def test_what_data_cannot_be(tmp_path, said, says):
+    with pytest.raises(ValueError) as error:
+        parse(said, tmp_path)
+    assert str(error.value).startswith(says)
+
+
+def test_a_missing_package_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr("bench.specs.data.find_spec", lambda name: None)
+    with pytest.raises(ValueError) as error:
+        parse("photos", tmp_path)
+    assert str(error.value) == (
+        "photos needs scikit-learn and Pillow: pip install 'ondevice-bench[data]'"
+    )

@@ -1,0 +1,229 @@
+"""Weights from files and with a spectrum: what matches, what is refused, and what it says."""
+
+import pickle
+from dataclasses import replace
+
+import numpy
+import pytest
+import torch
+from torch import nn
+
+from bench.data import tensorfile
+from bench.models import loading
+from bench.models.family import family
+from bench.models.spectrum import decaying, give_spectrum
+from bench.run.workload import build_model, initial_model
+from bench.specs.weights import WeightSource, parse
+from tests.models.conftest import options_of
+
+HEAD = "fc"
+
+
+def small_resnet(classes=10):
+    module = family("bench.models.resnet")
+    model = module.construct(**options_of("resnet18", classes=classes))
+    module.initialise(model, 0)
+    return model
+
+
+@pytest.fixture(scope="module")
+def donor():
+    return small_resnet()
+
+
+@pytest.fixture
+def saved(tmp_path, donor):
+    """The donor's weights, changed by a function, in a file."""
+
+    def save(name="w.pt", change=lambda state: state):
+        path = tmp_path / name
+        state = change(dict(donor.state_dict()))
+        if name.endswith(".pt"):
+            torch.save(state, path)
+        else:
+            tensorfile.write(path, {key: value.numpy() for key, value in state.items()})
+        return path
+
+    return save
+
+
+@pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])
+def test_all_tensors_are_taken(saved, donor, name):
+    model = small_resnet()
+    nn.init.zeros_(model.conv1.weight)
+    loaded = loading.load(model, saved(name), HEAD)
+    assert str(loaded) == f"{len(donor.state_dict())} tensors taken"
+    for key, value in donor.state_dict().items():
+        assert torch.equal(model.state_dict()[key], value), key
+
+
+def test_a_new_head_is_fine_and_said(saved):
+    model = small_resnet(classes=3)
+    before = model.fc.weight.clone()
+    loaded = loading.load(model, saved(), HEAD)
+    assert loaded.new == ("fc.weight", "fc.bias")
+    assert torch.equal(model.fc.weight, before)
+    without = saved(change=lambda s: {k: v for k, v in s.items() if not k.startswith("fc.")})
+    assert loading.load(model, without, HEAD).new == ("fc.weight", "fc.bias")
+
+
+def test_what_the_network_lacks_is_left_over_and_said(saved):
+    more = saved(change=lambda s: {**s, "extra.weight": torch.zeros(1)})
+    assert loading.load(small_resnet(), more, HEAD).unused == ("extra.weight",)
+    assert "extra.weight of the file unused" in str(loading.load(small_resnet(), more, HEAD))
+
+
+@pytest.mark.parametrize("wrap", ["module.", "state_dict", "model"])
+def test_what_a_network_was_wrapped_in_is_seen_through(saved, donor, wrap):
+    def change(state):
+        if wrap.endswith("."):
+            return {wrap + key: value for key, value in state.items()}
+        return {wrap: state, "epoch": 7}
+
+    loaded = loading.load(small_resnet(), saved(change=change), HEAD)
+    assert loaded.taken == len(donor.state_dict())
+
+
+def test_a_missing_block_is_an_error(saved):
+    path = saved(change=lambda s: {k: v for k, v in s.items() if not k.startswith("layer4.1.")})
+    with pytest.raises(loading.BadWeights) as error:
+        loading.load(small_resnet(), path, HEAD)
+    said = str(error.value)
+    assert said.startswith(f"{path}: has no layer4.1.conv1.weight; layer4.1.bn1.weight")
+    assert said.endswith(" more")
+
+
+def test_another_shape_outside_the_head_is_an_error(saved):
+    path = saved(change=lambda s: {**s, "conv1.weight": torch.zeros(64, 3, 3, 3)})
+    with pytest.raises(loading.BadWeights) as error:
+        loading.load(small_resnet(), path, HEAD)
+    assert str(error.value) == (
+        f"{path}: has another shape of conv1.weight: (64, 3, 3, 3), the network's is (64, 3, 7, 7)"
+    )
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("code was run",))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("text.pt", b"these are no weights", "is no file of weights"),
+        ("empty.pt", b"", "is no file of weights"),
+        ("evil.pt", pickle.dumps({"w": Evil()}), "holds more than tensors, which is not loaded"),
+        ("text.safetensors", b"these are no weights", "is no safetensors file"),
+        ("short.safetensors", b"\x08\0\0\0\0\0\0\0{", "is no safetensors file, or is cut short"),
+        ("list.safetensors", b"\x02\0\0\0\0\0\0\0[]", "is no safetensors file"),
+        (
+            "outside.safetensors",
+            b'\x40\0\0\0\0\0\0\0{"a": {"dtype": "F32", "shape": [9], "data_offsets": [0, 36]}}   ',
+            "tensor a is cut short",
+        ),
+    ],
+)
+def test_what_is_no_file_of_weights_is_refused(tmp_path, capsys, name, content, says):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(loading.BadWeights) as error:
+        loading.read(path)
+    assert says in str(error.value)
+    assert str(path) in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+    assert "code was run" not in capsys.readouterr().out
+
+
+def test_a_pickled_object_is_refused_without_running_it(tmp_path, capsys):
+    path = tmp_path / "evil.pt"
+    torch.save({"w": Evil()}, path)
+    with pytest.raises(loading.BadWeights, match="holds more than tensors"):
+        loading.read(path)
+    assert "code was run" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [{}, {"epoch": 3}, [1, 2]])
+def test_a_file_without_named_tensors_is_refused(tmp_path, content):
+    path = tmp_path / "w.pt"
+    torch.save(content, path)
+    with pytest.raises(loading.BadWeights, match="holds no"):
+        loading.read(path)
+
+
+@pytest.mark.parametrize("shape", [(20, 50), (50, 20), (7, 7)])
+@pytest.mark.parametrize("decay", [0.5, 1.5])
+def test_singular_values_fall_as_they_should(shape, decay):
+    weight = torch.randn(shape, dtype=torch.float64)
+    found = decaying(weight, decay, torch.Generator().manual_seed(0))
+    values = torch.linalg.svdvals(found)
+    expected = torch.arange(1, min(shape) + 1, dtype=torch.float64) ** -decay
+    assert torch.allclose(values / values[0], expected, rtol=1e-10)
+    assert torch.isclose(torch.linalg.norm(found), torch.linalg.norm(weight))
+
+
+def test_every_layer_gets_its_spectrum_from_the_seed():
+    models = [small_resnet() for _ in range(3)]
+    for model, seed in zip(models, (0, 0, 1), strict=True):
+        give_spectrum(model, 0.75, seed)
+    one, same, other = (model.layer4[1].conv2.weight for model in models)
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    values = torch.linalg.svdvals(one.detach().double().flatten(1))
+    assert torch.isclose(values[9] / values[0], torch.tensor(10**-0.75).double(), rtol=1e-3)
+
+
+def test_a_cell_trains_from_the_weights_that_it_names(make_job, saved, donor):
+    source = parse(str(saved("mine.safetensors")), saved().parent)
+    assert source.name.startswith("mine.safetensors@")
+    job = make_job("time", "resnet18", weights={source.name: source}, named=source.name)
+    for key, value in initial_model(job).state_dict().items():
+        assert torch.equal(value, donor.state_dict()[key]), key
+    assert job.cell.fingerprint != replace(job.cell, weights="random").fingerprint
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("random", "random"),
+        ({"spectrum": 0.75}, "spectrum(0.75)"),
+        ("pretrained", "pretrained"),
+    ],
+)
+def test_names_of_weights(tmp_path, said, name):
+    assert parse(said, tmp_path).name == name
+
+
+@pytest.mark.parametrize(
+    ("said", "says"),
+    [
+        ("rondom", "must be random, pretrained, {spectrum: A}, or the path of a .pt or"),
+        ("missing.pt", "missing.pt: cannot be read: No such file or directory"),
+        ({"spectrum": 0}, "spectrum must be in (0, 10], got 0"),
+        ({"spektrum": 1}, "must be random"),
+        (3, "must be random"),
+    ],
+)
+def test_what_weights_cannot_be(tmp_path, said, says):
+    with pytest.raises(ValueError) as error:
+        parse(said, tmp_path)
+    assert str(error.value).startswith(says)
+
+
+def test_pretrained_weights_are_refused_where_none_are_known():
+    source = WeightSource("pretrained")
+    said = source.refuses("mcunet", None, ("minilm",))
+    assert said == "weights: none are known for mcunet (there are for: minilm)"
+
+
+def test_weights_of_every_kind_are_rounded_to_the_cells_type(make_job):
+    source = WeightSource("spectrum", decay=1.0)
+    job = make_job(
+        "time",
+        "mcunet",
+        dtype="bfloat16",
+        weights={source.name: source},
+        named=source.name,
+    )
+    model = build_model(job).module
+    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
+    assert numpy.isfinite(float(model.classifier.linear.weight.detach().float().sum()))
