@@ -361,7 +361,7 @@ def show_spectrum(
 
     kinds = weights or ["random", "spectrum:0.75", "pretrained"]
     found: dict[str, Any] = {}
-    reasons: list[str] = []
+    reasons: dict[str, str] = {}
     for kind in kinds:
         words = _one_model(model, options, batch, data=data, weights=kind)
         suite = _suite(None, None, words)
@@ -370,11 +370,11 @@ def show_spectrum(
         except Refused as error:
             if weights:
                 raise
-            reasons.append(f"{kind}: {error}")
+            reasons[kind] = str(error)
             continue
         found[suite.weights.name] = answer
     if not found:
-        raise BadInput(*dict.fromkeys(reasons))
+        raise BadInput(*dict.fromkeys(reasons.values()))
     epsilons = next(iter(found.values()))["epsilons"]
     by_weights = {kind: answer["layers"] for kind, answer in found.items()}
     if as_json:
@@ -389,8 +389,8 @@ def show_spectrum(
         "layers (least … most);\ninputs: over the modes of every layer's input; stored: what HOSVD "
         "would keep of all inputs at these ranks"
     )
-    for reason in reasons:
-        print(f"not shown: {reason}")
+    for kind, reason in reasons.items():
+        print(f"not shown: {kind}: {reason}")
 
 
 @list_app.command("suites")

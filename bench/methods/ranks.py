@@ -14,7 +14,7 @@ from bench.models.weights import generator_for
 
 GRID = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 ACTIVATION, WEIGHT = "activation", "weight"
-RULES = ("rank", "epsilon", "fraction", "budget_mib", "perplexity")
+RULES = ("rank", "epsilon", "fraction", "trained", "budget_mib", "perplexity")
 _MIB = 1 << 20
 
 RankValue: TypeAlias = int | float | str | tuple[int, ...]
@@ -46,7 +46,7 @@ class Rule:
             return Rule(kind, _rank_list(value))
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError(f"{kind} must be a number, got {value!r}")
-        if kind in {"epsilon", "fraction"} and not 0 < value <= 1:
+        if kind in {"epsilon", "fraction", "trained"} and not 0 < value <= 1:
             raise ValueError(f"{kind} must be in (0, 1], got {value!r}")
         if kind in {"budget_mib", "perplexity"} and not (value > 0 and math.isfinite(value)):
             raise ValueError(f"{kind} must be above 0, got {value!r}")

@@ -21,6 +21,7 @@ from bench.models.layers import choose, guessed_layout
 from bench.specs.implementation import load
 from bench.specs.layout import Layout
 
+TRAINED = "trained"
 _WEIGHT_RULES = {"weight_rank": "rank", "weight_epsilon": "epsilon", "weight_fraction": "fraction"}
 
 
@@ -102,7 +103,9 @@ class Treatment:
         subjects = {
             name: calibration.Subject(done.treated, done.plain, done.method, done.choice)
             for name, done in self._layers.items()
-            if done.choice.rule is not None and ACTIVATION in _ranked(done.method)
+            if done.choice.rule is not None
+            and done.choice.rule.kind != TRAINED
+            and ACTIVATION in _ranked(done.method)
         }
         with statistics_kept(self.module), torch.random.fork_rng(devices=[]):
             calibration.calibrate(self.module, subjects, batch, loss)
@@ -198,6 +201,10 @@ class Treatment:
             name: shared.get(name) or method.applies(self.module.get_submodule(name))
             for name in names
         }
+        if any(rule is not None and rule.kind == TRAINED for rule in rules.values()):
+            given = {name: _of_modes(method, ranks) for name, ranks in given.items()}
+            unknown = "has no trained rank in the table of its model"
+            reasons |= {name: unknown for name in names if name not in given}
         self._refused = {name: why for name, why in reasons.items() if why is not None}
         fit = [name for name, why in reasons.items() if why is None]
         if not fit:
@@ -301,6 +308,15 @@ def _implementation(name: str) -> str:
 
 def _ranked(method: object) -> frozenset[str]:
     return getattr(method, "ranked", frozenset())
+
+
+def _of_modes(method: LayerMethod, ranks: Ranks) -> Ranks:
+    """Of the ranks of all modes, those of the modes that the method compresses."""
+    reference = getattr(method, "reference", None)
+    if reference is None or not ranks.activation:
+        return ranks
+    modes = reference.modes(len(ranks.activation))
+    return Ranks(tuple(ranks.activation[mode] for mode in modes), ranks.weight)
 
 
 def _name(method: object) -> str:

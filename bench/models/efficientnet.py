@@ -24,9 +24,8 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int =
     return nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
 
 
-def _pad(x: Tensor, conv: nn.Conv2d) -> Tensor:
+def _pad(x: Tensor, kernel: int, stride: int) -> Tensor:
     """Pad as TensorFlow does for a stride: the odd row and column go to the far side."""
-    stride, kernel = conv.stride[0], conv.kernel_size[0]
     if stride == 1:
         return x
     over = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in x.shape[2:]]
@@ -41,6 +40,7 @@ class Block(nn.Module):
         super().__init__()
         width = inputs * expansion
         self.residual = stride == 1 and inputs == outputs
+        self.kernel, self.stride = kernel, stride  # a method may replace the layer that has them
         self._expand_conv = _conv(inputs, width, 1) if expansion != 1 else None
         self._bn0 = nn.BatchNorm2d(width, EPS) if expansion != 1 else None
         self._depthwise_conv = _conv(width, width, kernel, stride, groups=width)
@@ -53,7 +53,7 @@ class Block(nn.Module):
         y = x
         if self._expand_conv is not None and self._bn0 is not None:
             y = F.relu6(self._bn0(self._expand_conv(y)), inplace=True)
-        y = self._depthwise_conv(_pad(y, self._depthwise_conv))
+        y = self._depthwise_conv(_pad(y, self.kernel, self.stride))
         y = self._bn2(self._project_conv(F.relu6(self._bn1(y), inplace=True)))
         out: Tensor = x + y if self.residual else y
         return out
@@ -83,7 +83,7 @@ class EfficientNetLite0(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images `(B, 3, H, W)` to logits `(B, classes)`."""
-        y = F.relu6(self._bn0(self._conv_stem(_pad(x, self._conv_stem))), inplace=True)
+        y = F.relu6(self._bn0(self._conv_stem(_pad(x, 3, 2))), inplace=True)
         for block in self._blocks:
             y = block(y)
         y = F.relu6(self._bn1(self._conv_head(y)), inplace=True)

@@ -9,7 +9,9 @@ import json
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import fields
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -147,7 +149,7 @@ def _said(where: str, error: BaseException) -> str:
 
 
 def _torchvision(name: str) -> Family:
-    models = _torchvision_models()
+    models = torchvision_models()
     known = models.list_models()
     if name not in known:
         from difflib import get_close_matches
@@ -180,7 +182,7 @@ def _torchvision(name: str) -> Family:
     return Family(construct, _as_made, loss, expects=_images(None))
 
 
-def _torchvision_models() -> Any:
+def torchvision_models() -> Any:
     """Torchvision's networks; they need none of its compiled operators."""
     try:
         try:
@@ -206,6 +208,18 @@ def _torchvision_models() -> Any:
     return models
 
 
+def transformers_library() -> Any:
+    """transformers, which imports torchvision where that is installed."""
+    if find_spec("torchvision") is not None:
+        with suppress(OwnModelError):
+            torchvision_models()
+    try:
+        import transformers
+    except ImportError:
+        raise OwnModelError("transformers is not installed: pip install transformers") from None
+    return transformers
+
+
 def _transformers(path: Path) -> Family:
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
@@ -214,18 +228,21 @@ def _transformers(path: Path) -> Family:
         raise OwnModelError(
             f"{path}: is no config that names its architectures: {type(error).__name__}: {error}"
         ) from None
+    if not isinstance(kinds, list) or not kinds:
+        raise OwnModelError(f"{path}: architectures names no class")
+    transformers = transformers_library()
     try:
-        import transformers
-    except ImportError:
-        raise OwnModelError("transformers is not installed: pip install transformers") from None
-    if not kinds or not hasattr(transformers, kinds[0]):
-        raise OwnModelError(f"{path}: transformers has no class {kinds}")
+        network = getattr(transformers, kinds[0])
+    except AttributeError:
+        raise OwnModelError(f"{path}: transformers has no class {kinds[0]!r}") from None
+    except ImportError as error:
+        raise OwnModelError(f"{kinds[0]} of transformers cannot be imported: {error}") from None
 
     def construct(**options: Any) -> nn.Module:
         given = {name: value for name, value in options.items() if name != "length"}
         try:
             config = transformers.AutoConfig.from_pretrained(str(path), **given)
-            made: nn.Module = getattr(transformers, kinds[0])(config)
+            made: nn.Module = network(config)
         except (OSError, ValueError, KeyError, TypeError) as error:
             first = (str(error).splitlines() or [""])[0]
             raise OwnModelError(f"{path}: {first}") from None

@@ -5,8 +5,14 @@ from dataclasses import dataclass
 from bench import units
 from bench.analyse.summary import CellSummary
 from bench.record import metrics
+from bench.specs import trained
+from bench.suite.cell import Cell
 
 HEADLINES = ("step_seconds", "peak_rss_over_runtime_bytes", "activation_bytes")
+
+
+# rank rules that look at data or weights: their ranks mean nothing without saying which
+_BY_CONTENT = ("epsilon", "weight_epsilon", "budget_mib", "perplexity")
 
 
 @dataclass(frozen=True)
@@ -30,3 +36,14 @@ def figure(cell: CellSummary, name: str) -> Figure:
     if found.lower is None or found.upper is None or found.basis == "exact":
         return Figure(estimate, "", meaning)
     return Figure(estimate, units.interval(found.lower, found.upper, metric.unit), meaning)
+
+
+def rank_basis(cell: Cell) -> str:
+    """On which data and weights the cell's ranks were chosen; empty where they depend on none."""
+    said = [name.rpartition(".")[2] for name, _ in cell.method_options]
+    if trained.RULE in said and trained.refuses(cell.model) is None:
+        return f"ranks as measured on {trained.basis(cell.model)}"
+    rules = [rule for rule in _BY_CONTENT if rule in said]
+    if not rules:
+        return ""
+    return f"ranks by {' and '.join(rules)}, on data: {cell.data}; weights: {cell.weights}"

@@ -11,7 +11,7 @@ from bench.declare.folders import resource
 from bench.errors import BadInput
 from bench.record import metrics
 from bench.report import figures
-from bench.report.cells import HEADLINES, Figure, figure
+from bench.report.cells import HEADLINES, Figure, figure, rank_basis
 
 TABLE = (
     *HEADLINES,
@@ -29,6 +29,7 @@ class Row:
     """A line of the table."""
 
     cell: str
+    basis: str
     status: str
     figures: tuple[Figure, ...]
 
@@ -55,7 +56,12 @@ def render(summary: RunSummary) -> str:
         columns=[metrics.BY_NAME[name] for name in TABLE],
         headlines=HEADLINES,
         rows=[
-            Row(cell.id, cell.status, tuple(figure(cell, name) for name in TABLE))
+            Row(
+                cell.id,
+                rank_basis(cell.planned.cell),
+                cell.status,
+                tuple(figure(cell, name) for name in TABLE),
+            )
             for cell in summary.cells
         ],
         problems=[(cell.id, text) for cell in summary.cells for text in cell.problems],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bench.analyse.compare import Comparison
 from bench.analyse.summary import RunSummary
 from bench.record import metrics
-from bench.report.cells import HEADLINES, figure
+from bench.report.cells import HEADLINES, figure, rank_basis
 from bench.suite.outline import Outline
 from bench.units import clock, mib, quantity
 
@@ -54,6 +54,8 @@ def run_notes(summary: RunSummary) -> list[str]:
     """What the table's figures are of, and what a reader must know before trusting them."""
     shown = [metrics.BY_NAME[name] for name in HEADLINES]
     scopes = [f"{metric.label}: {metric.title} ({metric.scope})" for metric in shown]
+    bases = dict.fromkeys(rank_basis(cell.planned.cell) for cell in summary.cells)
+    scopes += [basis for basis in bases if basis]
     by_note: dict[str, list[str]] = {}
     for cell in summary.cells:
         for note in cell.notes:

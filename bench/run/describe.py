@@ -36,9 +36,10 @@ def describe(request: Mapping[str, Any]) -> dict[str, Any]:
         # without bytes: a network of any size is described at once
         with FakeTensorMode(allow_non_fake_inputs=True):
             return _described(made, options, request["head"], file, found)
-    except (OwnModelError, loading.BadWeights):
+    except loading.BadWeights:
         raise
     except Exception:
+        # what goes wrong without bytes may go right with them: only the second word counts
         return _described(made, options, request["head"], file, found)
 
 

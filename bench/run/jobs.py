@@ -9,7 +9,7 @@ from bench.data.batch import BatchStore
 from bench.hardware.state import allowed_cpus
 from bench.run import own
 from bench.run.job import Job, MethodCall, RankNumbers, WeightsCall
-from bench.specs import registry
+from bench.specs import registry, trained
 from bench.specs.data import DataSource
 from bench.specs.inputs import OwnBatch, to_json
 from bench.specs.model import ModelSpec
@@ -52,6 +52,8 @@ class JobMaker:
                 batch = own.batch(self._batches, model.implementation, cell, use)
             else:
                 batch = self._batches.batch(self._data, inputs, cell.batch, cell.seed, use)
+        if ranks is None:
+            ranks = _trained(cell)
         return Job(
             cell=cell,
             pass_name=pass_name,
@@ -74,6 +76,14 @@ class JobMaker:
         if file is not None:
             return {"kind": "file", "path": str(file)}
         return {"kind": source.kind, "decay": source.decay}
+
+
+def _trained(cell: Cell) -> Mapping[str, RankNumbers] | None:
+    """The ranks of the model's table, where the cell's method asks for them."""
+    for name, value in cell.method_options:
+        if name.rpartition(".")[2] == trained.RULE:
+            return trained.ranks(cell.model, float(value))
+    return None
 
 
 def _calls(cell: Cell) -> tuple[MethodCall, ...]:

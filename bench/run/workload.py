@@ -46,17 +46,17 @@ def empty(inputs: kinds.Images | kinds.Tokens, count: int, dtype: torch.dtype) -
     return images, torch.zeros(count, *(square if inputs.dense else ()), dtype=torch.int64)
 
 
-def initial_model(job: Job) -> nn.Module:
-    """The network with its initial weights, as yet untreated."""
+def initial_model(job: Job) -> tuple[nn.Module, str]:
+    """The network with its initial weights, as yet untreated, and where these came from."""
     made = family(job.model)
     model = seeded(made.construct, job.model_options, job.cell.seed)
-    if job.weights["kind"] != "unset":  # as it is for passes that compute nothing
-        _fill(job, made, model)
+    # unset: for passes that compute nothing
+    said = "unset" if job.weights["kind"] == "unset" else _fill(job, made, model)
     convert(model, _dtype(job))
-    return model
+    return model, said
 
 
-def _fill(job: Job, made: Family, model: nn.Module) -> None:
+def _fill(job: Job, made: Family, model: nn.Module) -> str:
     """Give the network the weights that its cell says."""
     made.initialise(model, job.cell.seed)
     match job.weights["kind"]:
@@ -67,7 +67,9 @@ def _fill(job: Job, made: Family, model: nn.Module) -> None:
         case "file":
             from bench.models import loading
 
-            loading.load(model, Path(job.weights["path"]), layout_of(job, model, made).head)
+            path, head = Path(job.weights["path"]), layout_of(job, model, made).head
+            return str(loading.load(model, path, head))
+    return job.cell.weights
 
 
 def layout_of(job: Job, model: nn.Module, made: Family) -> Layout:
@@ -98,7 +100,7 @@ def treated_model(job: Job, model: nn.Module) -> Treatment:
 
 def build_model(job: Job) -> Treatment:
     """The network with its initial weights, treated, in training mode."""
-    return treated_model(job, initial_model(job))
+    return treated_model(job, initial_model(job)[0])
 
 
 def convert(model: nn.Module, dtype: torch.dtype) -> None:

@@ -1,5 +1,6 @@
 """The methods that this distribution brings: one entry each is their registration."""
 
+from bench.specs import trained
 from bench.specs.method import MethodSpec, OneOf
 from bench.specs.option import Option
 
@@ -14,6 +15,13 @@ _RANK_RULES = (
     ),
     _share("epsilon", "share of the energy that the ranks must hold"),
     _share("fraction", "share of the largest rank that a mode allows"),
+    Option(
+        trained.RULE,
+        "ranks that hold this share of energy in trained weights, from a table of the model",
+        None,
+        kind="float",
+        steps=trained.EPSILONS,
+    ),
 )
 _BUDGET_RULES = (
     Option(

@@ -24,6 +24,7 @@ class Option:
     above: float | None = None
     multiple_of: int | None = None
     choices: tuple[str, ...] = ()
+    steps: tuple[float, ...] = ()
     label: str = ""
 
     def __post_init__(self) -> None:
@@ -41,6 +42,8 @@ class Option:
                 return f"one of {', '.join(self.choices)}"
             case "rank":
                 return "an integer of at least 1, or one for each mode such as 8x16x32"
+        if self.steps:
+            return f"one of {', '.join(f'{step:g}' for step in self.steps)}"
         noun = "an integer" if self.kind == "int" else "a number"
         if self.multiple_of is not None:
             noun = f"a multiple of {self.multiple_of}"
@@ -76,6 +79,7 @@ class Option:
             and (self.above is None or value > self.above)
             and (self.maximum is None or value <= self.maximum)
             and (self.multiple_of is None or value % self.multiple_of == 0)
+            and (not self.steps or value in self.steps)
         )
 
     def _interval(self) -> str:

@@ -7,7 +7,7 @@ from itertools import product
 from typing import Literal
 
 from bench.errors import BadInput, NothingRan, suggestion
-from bench.specs import registry
+from bench.specs import registry, trained
 from bench.specs.inputs import Inputs, OwnBatch
 from bench.specs.model import ModelSpec
 from bench.specs.option import Option, resolved
@@ -70,6 +70,7 @@ def _refusal(suite: Suite, cell: Cell) -> str | None:
         layers_refused(cell.layers, model),
         suite.data.refuses(_inputs(model, cell.model_options)),
         suite.weight_sources[cell.weights].refuses(model.name, model.pretrained, pretrained),
+        _untrained(cell),
         _too_small(cell, model),
     )
     return next((why for why in reasons if why), None)
@@ -77,6 +78,11 @@ def _refusal(suite: Suite, cell: Cell) -> str | None:
 
 def _inputs(model: ModelSpec, options: Options) -> Inputs:
     return model.inputs({**resolved(model.options, dict(options)), **dict(options)})
+
+
+def _untrained(cell: Cell) -> str | None:
+    rules = {name.rpartition(".")[2] for name, _ in cell.method_options}
+    return trained.refuses(cell.model) if trained.RULE in rules else None
 
 
 def _too_small(cell: Cell, model: ModelSpec) -> str | None:

@@ -285,8 +285,8 @@ def _own_models_in(folder: Path) -> Callable[[object], object]:
         if named is None:
             return value
         name, given = named
-        options = {key: _as_list(said) for key, said in given.items()}
-        known = {key: options.pop(key) for key in ("batch", "weights") if key in options}
+        known = {key: given[key] for key in ("batch", "weights") if key in given}
+        options = {key: _as_list(said) for key, said in given.items() if key not in known}
         spec = registry.own_model(name, folder)
         return {OWN_MODEL: {"name": spec.name, "options": options, **known}}
 

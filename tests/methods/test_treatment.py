@@ -127,7 +127,7 @@ def test_a_method_without_a_suitable_layer_says_why(method, model, says):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({}, "^Asi needs one of rank, epsilon, fraction, budget_mib, perplexity$"),
+        ({}, "^Asi needs one of rank, epsilon, fraction, trained, budget_mib, perplexity$"),
         ({"rank": 2, "epsilon": 0.5}, "^Asi takes one of rank, epsilon, not several$"),
         ({"rnk": 2, "rank": 2}, "^Asi has no option 'rnk'"),
         ({"rank": 2, "weight_rank": 2}, "^Asi leaves weights as they are"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.data.batch import BatchStore
-from bench.models import llama
+from bench.models import llama, segmentation, swin, vit
 from bench.run.jobs import JobMaker
 from bench.specs import registry
 from bench.specs.data import DataSource
@@ -31,16 +31,26 @@ SMALL = {
 }
 
 
+# widths are no options: a narrow network has the same structure, and a tenth of the weights
+NARROW = {
+    llama: {"WIDTH": 64, "MLP": 96, "HEADS": 8, "KEY_VALUE_HEADS": 2, "HEAD_WIDTH": 8},
+    vit: {"WIDTH": 96, "MLP": 192, "HEADS": 4},
+    swin: {"WIDTHS": (24, 48, 96, 192), "HEADS": (2, 4, 8, 16)},
+    segmentation: {
+        "WIDTHS": {"resnet18": 16, "mobilenet_v2": 16},
+        "UPERNET_WIDTH": 16,
+        "AUXILIARY_WIDTHS": {"resnet18": 16, "mobilenet_v2": 16},
+    },
+}
+
+
 @pytest.fixture(autouse=True)
-def narrow_llama(request, monkeypatch):
-    """TinyLlama's width is not an option: 131 million weights in embedding and head alone."""
-    if "full_size" in request.keywords:
-        return
-    monkeypatch.setattr(llama, "WIDTH", 64)
-    monkeypatch.setattr(llama, "MLP", 96)
-    monkeypatch.setattr(llama, "HEADS", 8)
-    monkeypatch.setattr(llama, "KEY_VALUE_HEADS", 2)
-    monkeypatch.setattr(llama, "HEAD_WIDTH", 8)
+def narrow(request, monkeypatch):
+    """Networks that a test can train in a moment, unless it is about their published size."""
+    if "full_size" not in request.keywords:
+        for module, values in NARROW.items():
+            for name, value in values.items():
+                monkeypatch.setattr(module, name, value)
 
 
 @pytest.fixture

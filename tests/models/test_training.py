@@ -57,6 +57,14 @@ def test_two_steps(make_job, model, method):
 
 
 @pytest.mark.parametrize("model", SMALL)
+def test_every_layer_can_be_replaced(make_job, model):
+    """A network must ask nothing of a layer that another layer in its place does not have."""
+    job = make_job("time", model, method="wasi", method_options=(("rank", 1),))
+    workload = Workload(job, load_batch(job), build_model(job))
+    assert math.isfinite(workload.step())
+
+
+@pytest.mark.parametrize("model", SMALL)
 @pytest.mark.parametrize("attention", ["fused", "explicit"])
 def test_fake_tensors_save_the_bytes_that_real_ones_save(make_job, model, attention):
     options = dict(SMALL[model])

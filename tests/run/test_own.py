@@ -14,6 +14,7 @@ from bench.run import own
 from bench.specs import registry
 from bench.specs.inputs import Images, OwnBatch
 from bench.suite.cell import Cell
+from bench.suite.load import load_suite
 from bench.suite.plan import plan
 from bench.suite.words import Words
 
@@ -118,6 +119,27 @@ def test_options_go_to_the_factory_and_change_its_inputs(said):
     assert sizes == [32, 16]
     (_, item) = plan(suite, "here")
     assert "(image_size=16,classes=3)/vanilla/all/b8/s0" in item.cell.id
+
+
+def test_batches_and_weights_of_an_own_model(said, workplace):
+    text = "models: [./mynet.py:Net: {batch: [2, 3], weights: [random, {spectrum: 1}]}]\n"
+    (workplace / "own.yaml").write_text(f"schema: 1\ntitle: t\nmethods: [vanilla]\n{text}")
+    suite = load_suite("own.yaml")
+    own.describe(suite)
+    ids = [item.cell.id.partition("(")[2] for item in plan(suite, "here")]
+    assert ids == [
+        f"weights={weights})/vanilla/all/b{batch}/s0"
+        for weights in ("random", "spectrum(1)")
+        for batch in (2, 3)
+    ]
+
+
+def test_a_factory_may_look_at_numbers(said, workplace):
+    text = "from torch import nn\ndef net():\n    layer = nn.Linear(3 * 224 * 224, 2)\n"
+    text += "    assert layer.weight.detach().numpy().std() > 0\n"
+    (workplace / "numbers.py").write_text(f"{text}    return nn.Sequential(nn.Flatten(), layer)\n")
+    _, spec = said("./numbers.py:net")
+    assert spec.inputs({}) == Images(3, 224, 2)
 
 
 def test_a_file_may_bring_batch_loss_and_layout(said):

@@ -11,7 +11,7 @@ METHODS = (
     "vanilla, gradient_filter, svd, hosvd, asi, wsi, wasi, lora, checkpoint, microbatch, saved_bf16"
 )
 LAYERS = "all, mlp, attention, attention+mlp, conv, last: K, last_blocks: K or pattern: TEXT"
-RULES = "rank, epsilon, fraction, budget_mib, perplexity"
+RULES = "rank, epsilon, fraction, trained, budget_mib, perplexity"
 ASI = "models: [mcunet]\nmethods:\n  - "
 HEAD = "schema: 1\ntitle: t\n"
 BODY = "models: [mcunet]\nmethods: [vanilla]\n"
@@ -126,7 +126,7 @@ def test_training_settings_reach_the_suite(load):
         (HEAD + ASI + "./none.py:Mine\n", "5: methods[0]: ./none.py: cannot be read: No such file or directory"),
         (HEAD + ASI + "compose: [vanilla]\n", "5: methods[0]: must name two or more different methods"),
         (HEAD + ASI + "compose: [asi: {rank: 2}, svd: {rank: 2}]\n", "5: methods[0]: asi and svd both replace layers: compose one of them"),
-        (HEAD + ASI + "compose: [asi: {rnk: 2}, checkpoint]\n", "5: methods[0][0]: unknown option 'rnk'; did you mean 'rank'? (allowed: rank, epsilon, fraction, budget_mib, perplexity, sequential)"),
+        (HEAD + ASI + "compose: [asi: {rnk: 2}, checkpoint]\n", "5: methods[0][0]: unknown option 'rnk'; did you mean 'rank'? (allowed: rank, epsilon, fraction, trained, budget_mib, perplexity, sequential)"),
         (HEAD + BODY + "rounds: 0\n", "5: rounds: must be at least 1, got 0"),
         (HEAD + BODY + "seeds: [0, -1]\n", "5: seeds[1]: must be at least 0, got -1"),
         (HEAD + BODY + "time: {precision: 200%}\n", "5: time.precision: must be in (0, 1], got 2.0"),

@@ -17,7 +17,7 @@ EPSILONS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 def measure(job: Job) -> Findings:
     """Ranks of every linear's and convolution's weight, and of each mode of its input."""
-    model = initial_model(job)
+    model, _ = initial_model(job)
     train_mode(model, job.cell.train)
     batch, loss = load_batch(job), family(job.model).loss
     layers: dict[str, dict[str, Any]] = {}

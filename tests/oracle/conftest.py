@@ -1,0 +1,23 @@
+"""References from other libraries; where one is not installed its tests are skipped."""
+
+import pytest
+
+from bench.models.own import OwnModelError, torchvision_models, transformers_library
+
+
+@pytest.fixture(scope="session")
+def torchvision():
+    """torchvision's networks."""
+    try:
+        return torchvision_models()
+    except OwnModelError as error:
+        pytest.skip(f"{error} (tox -e oracle)")
+
+
+@pytest.fixture(scope="session")
+def transformers():
+    """The library of that name."""
+    try:
+        return transformers_library()
+    except OwnModelError as error:
+        pytest.skip(f"{error} (tox -e oracle)")

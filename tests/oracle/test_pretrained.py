@@ -1,0 +1,98 @@
+"""Real weights from two packages; without them these tests are skipped, and nothing is fetched."""
+
+import numpy
+import pytest
+import torch
+
+from bench.models import loading
+from bench.models.family import family
+from bench.specs import registry
+from bench.suite.words import Words
+
+
+@pytest.fixture(params=["efficientnet_lite0", "minilm"])
+def trained(request):
+    """The name of a network, and the file of its weights."""
+    pretrained = registry.model(request.param).pretrained
+    path = pretrained.path()
+    if path is None:
+        pytest.skip(f"{pretrained.distribution} is not installed (tox -e oracle)")
+    return request.param, path
+
+
+def constructed(name, **options):
+    spec = registry.model(name)
+    module = family(spec.implementation)
+    given = {option.name: option.default for option in spec.options}
+    model = module.construct(**{**given, **options})
+    module.initialise(model, 0)
+    return model, spec
+
+
+def test_all_tensors_find_their_place(trained):
+    name, path = trained
+    model, spec = constructed(name)
+    loaded = loading.load(model, path, spec.layout.head)
+    if name == "efficientnet_lite0":
+        assert (loaded.taken, loaded.new, loaded.unused) == (296, (), ())
+    else:
+        assert loaded.new == ("classifier.weight", "classifier.bias")
+        assert loaded.unused in {(), ("embeddings.position_ids",)}
+        assert loaded.taken == 104 - len(loaded.unused)
+
+
+def test_efficientnet_knows_a_flower_from_a_temple():
+    pretrained = registry.model("efficientnet_lite0").pretrained
+    if pretrained.path() is None:
+        pytest.skip("its weights are not installed (tox -e oracle)")
+    from PIL import Image
+    from sklearn.datasets import load_sample_images
+
+    from bench.data import images
+
+    model, spec = constructed("efficientnet_lite0")
+    loading.load(model, pretrained.path(), spec.layout.head)
+    pictures = [Image.fromarray(array) for array in load_sample_images().images]
+    crops = [images.picture(p, 224, (106.0, 0.0, 106.0 + 427, 427.0)) for p in pictures]
+    batch = torch.from_numpy(images.normalised(numpy.stack(crops), 3))
+    with torch.no_grad():
+        scores = model.eval()(batch).softmax(-1)
+    temples = {442, 663, 698}  # ImageNet's bell cote, monastery and palace
+    daisy = 985
+    assert set(scores[0].topk(2).indices.tolist()) <= temples
+    assert scores[1].argmax() == daisy
+
+
+def test_trained_weights_have_the_spectrum_that_random_ones_lack(bench):
+    pretrained = registry.model("efficientnet_lite0").pretrained
+    if pretrained.path() is None:
+        pytest.skip("its weights are not installed (tox -e oracle)")
+    ended = bench(
+        "show", "spectrum", "efficientnet_lite0", "--batch", "2", "--option", "image_size=64",
+        "--weights", "pretrained", "--weights", "random", "--json",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    found = ended.json()
+    at = [found["epsilons"].index(epsilon) for epsilon in (0.4, 0.6, 0.8, 0.9)]
+
+    def ranks(kind):
+        row = found["weights"][kind]["_blocks.10._project_conv"]["weight"]["ranks"]
+        return [row[index] for index in at]
+
+    assert ranks("pretrained") == [22, 40, 65, 83]
+    assert all(r > t for r, t in zip(ranks("random"), ranks("pretrained"), strict=True))
+
+
+def test_a_cell_trains_from_pretrained_weights(bench, trained):
+    name, _ = trained
+    size = "image_size=64" if name == "efficientnet_lite0" else "length=16"
+    ended = bench(
+        "run", "--model", name, "--weights", "pretrained", "--option", size, "--method", "asi",
+        "--epsilon", "0.8", "--layers", "last: 4", "--batch", "2", "--json",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert [cell["status"] for cell in ended.json()["cells"]] == ["ok"]
+
+
+def test_suites_say_pretrained():
+    assert Words(["minilm"], weights="pretrained").suite().weights.name == "pretrained"
