@@ -30,6 +30,11 @@ class Loaded:
     new: tuple[str, ...]
     unused: tuple[str, ...]
 
+    @property
+    def whole(self) -> bool:
+        """Whether the file and the network have the same tensors."""
+        return not self.new and not self.unused
+
     def __str__(self) -> str:
         text = f"{self.taken} tensors taken"
         if self.new:

@@ -4,7 +4,7 @@ import contextlib
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,9 @@ from bench.run.job import Job
 from bench.specs import inputs as kinds
 from bench.specs.layout import Layout
 from bench.suite.cell import Train
+
+if TYPE_CHECKING:
+    from bench.models.loading import Loaded  # a worker needs it only where there is a file
 
 
 def load_batch(job: Job) -> Any:
@@ -46,18 +49,19 @@ def empty(inputs: kinds.Images | kinds.Tokens, count: int, dtype: torch.dtype) -
     return images, torch.zeros(count, *(square if inputs.dense else ()), dtype=torch.int64)
 
 
-def initial_model(job: Job) -> tuple[nn.Module, str]:
-    """The network with its initial weights, as yet untreated, and where these came from."""
+def initial_model(job: Job) -> tuple[nn.Module, "Loaded | None"]:
+    """The network with its initial weights, as yet untreated, and how a file of them fitted."""
     made = family(job.model)
     model = seeded(made.construct, job.model_options, job.cell.seed)
-    # unset: for passes that compute nothing
-    said = "unset" if job.weights["kind"] == "unset" else _fill(job, made, model)
+    loaded = _fill(job, made, model)
     convert(model, _dtype(job))
-    return model, said
+    return model, loaded
 
 
-def _fill(job: Job, made: Family, model: nn.Module) -> str:
+def _fill(job: Job, made: Family, model: nn.Module) -> "Loaded | None":
     """Give the network the weights that its cell says."""
+    if job.weights["kind"] == "unset":  # for passes that compute nothing
+        return None
     made.initialise(model, job.cell.seed)
     match job.weights["kind"]:
         case "spectrum":
@@ -68,8 +72,8 @@ def _fill(job: Job, made: Family, model: nn.Module) -> str:
             from bench.models import loading
 
             path, head = Path(job.weights["path"]), layout_of(job, model, made).head
-            return str(loading.load(model, path, head))
-    return job.cell.weights
+            return loading.load(model, path, head)
+    return None
 
 
 def layout_of(job: Job, model: nn.Module, made: Family) -> Layout:

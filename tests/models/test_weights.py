@@ -12,6 +12,7 @@ from bench.data import tensorfile
 from bench.models import loading
 from bench.models.family import family
 from bench.models.spectrum import decaying, give_spectrum
+from bench.run.passes import trace
 from bench.run.workload import build_model, initial_model
 from bench.specs.weights import WeightSource, parse
 from tests.models.conftest import options_of
@@ -45,6 +46,10 @@ def saved(tmp_path, donor):
         return path
 
     return save
+
+
+def with_more(state):
+    return {**state, "extra": torch.zeros(1)}
 
 
 @pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])
@@ -179,6 +184,21 @@ def test_a_cell_trains_from_the_weights_that_it_names(make_job, saved, donor):
     for key, value in initial_model(job)[0].state_dict().items():
         assert torch.equal(value, donor.state_dict()[key]), key
     assert job.cell.fingerprint != replace(job.cell, weights="random").fingerprint
+
+
+def test_a_record_says_what_a_file_of_weights_left_open(make_job, saved):
+    sources = {
+        path.name: parse(str(path), path.parent) for path in (saved(), saved("all.pt", with_more))
+    }
+    for name, notes in (
+        ("w.pt", []),
+        ("all.pt", ["weights: 122 tensors taken, extra of the file unused"]),
+    ):
+        source = sources[name]
+        job = make_job("trace", "resnet18", weights={source.name: source}, named=source.name)
+        details = trace.measure(job).details
+        assert details["notes"] == notes
+        assert details["weights"].startswith("122 tensors taken")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from bench.run.workload import Workload, initial_model, load_batch, treated_mode
 
 def measure(job: Job) -> Findings:
     """Count the bytes of activations, parameters, buffers, gradients and optimizer state."""
-    model, weights_from = initial_model(job)
+    model, loaded = initial_model(job)
     weights = _sha256(tensor for _, tensor in sorted(model.state_dict().items()))
     treatment = treated_model(job, model)
     del model  # a method may have no use for the weights that it replaced
@@ -35,7 +35,8 @@ def measure(job: Job) -> Findings:
             "batch_bytes": storage_bytes(tree.leaves(workload.batch)),
         },
         details={
-            "weights": weights_from,
+            "weights": str(loaded or job.cell.weights),
+            "notes": [f"weights: {loaded}"] if loaded and not loaded.whole else [],
             "weights_sha256": weights,
             "batch_sha256": _sha256(tree.leaves(workload.batch)),
             "treated": {
