@@ -310,6 +310,42 @@ def check_method(
     return ExitCode.CELL_FAILED if failed else ExitCode.OK
 
 
+@app.command()
+def account(
+    model: Annotated[str, typer.Option("--model", help="A model's name, or ./mynet.py:net.")],
+    method: Annotated[str, typer.Option("--method", help="A method that replaces layers.")],
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="KEY=VALUE", help="An option of the method or model."),
+    ] = None,
+    rank: Annotated[str | None, typer.Option(help="The ranks: 8, or 8x16x32.")] = None,
+    fraction: Annotated[float | None, typer.Option(help="Share of the largest ranks.")] = None,
+    weight_rank: Annotated[int | None, typer.Option(help="The rank of weights.")] = None,
+    layers: Annotated[str, typer.Option(help="The layers that are treated.")] = "all",
+    batch: Annotated[int | None, typer.Option(help="Batch size (default: the model's).")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Accounted memory and FLOPs of treated layers, by closed formulas; nothing is run."""
+    from bench.report.account import account_json, account_lines
+    from bench.run.asking import account as ask_account
+    from bench.suite.words import Words
+
+    said = {"rank": rank, "fraction": fraction, "weight_rank": weight_rank}
+    words = Words(
+        [model],
+        methods=[method],
+        options=options or (),
+        ranks={rule: [str(value)] for rule, value in said.items() if value is not None},
+        layers=[layers],
+        batches=() if batch is None else [batch],
+    )
+    what, found = ask_account(_suite(None, None, words))
+    if as_json:
+        _print_json(account_json(what, found))
+    else:
+        print("\n".join(account_lines(what, found)))
+
+
 @show_app.command("model")
 def show_model(
     model: Annotated[str, typer.Argument(help="A model's name, or ./mynet.py:net.")],

@@ -23,10 +23,19 @@ def seconds(value: float) -> str:
 
 def flops(value: float) -> str:
     """Floating-point operations, in the power of a thousand that reads best."""
-    for power, name in ((12, "TFLOP"), (9, "GFLOP"), (6, "MFLOP"), (3, "kFLOP")):
-        if value >= 10**power:
-            return f"{_digits(value / 10**power)} {name}"
-    return f"{value:.0f} FLOP"
+    return _in_thousands(value, "FLOP")
+
+
+def elements(value: float) -> str:
+    """Elements of tensors, in the power of a thousand that reads best."""
+    return _in_thousands(value, "elements", " ")
+
+
+def _in_thousands(value: float, unit: str, between: str = "") -> str:
+    for power, name in ((12, "T"), (9, "G"), (6, "M"), (3, "k")):
+        if abs(value) >= 10**power:
+            return f"{_digits(value / 10**power)} {name}{between}{unit}"
+    return f"{value:.0f} {unit}"
 
 
 def ratio(value: float) -> str:
@@ -49,6 +58,10 @@ def quantity(value: float, unit: str) -> str:
             return mib(value)
         case "seconds":
             return seconds(value)
+        case "flops":
+            return flops(value)
+        case "elements":
+            return elements(value)
         case _:
             return f"{_digits(value)} {unit}".rstrip()
 

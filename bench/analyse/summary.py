@@ -43,8 +43,8 @@ class CellSummary:
                     "lower": found.lower,
                     "upper": found.upper,
                     "basis": found.basis,
-                    "unit": metrics.BY_NAME[name].unit,
-                    "scope": metrics.BY_NAME[name].scope,
+                    "unit": metrics.described(name).unit,
+                    "scope": metrics.described(name).scope,
                 }
                 for name, found in self.estimates.items()
             },
@@ -153,12 +153,14 @@ def _why(run: Run, name: str, records: Sequence[Record], unlike: set[str]) -> st
     mine = [record for record in records if record.key.pass_name == pass_name]
     reasons = [record.unavailable[name] for record in mine if name in record.unavailable]
     failures = [f"{_where(r)}: {r.status}: {r.reason}" for r in mine if r.status != "ok"]
+    if any(record.status == "ok" for record in mine) and not reasons:
+        return "not among what was measured then: the record is of another version of bench"
     return "; ".join([*reasons, *failures]) or f"the {pass_name} pass has not run yet"
 
 
 def _estimate(name: str, rounds: Sequence[Sequence[float]]) -> Estimate:
     found = estimate(rounds)
-    exact = name in metrics.BY_NAME and metrics.BY_NAME[name].kind == "exact"
+    exact = metrics.described(name).kind == "exact"
     if exact and len({value for samples in rounds for value in samples}) == 1:
         return Estimate(found.estimate, found.estimate, found.estimate, "exact")
     return found
@@ -179,6 +181,6 @@ def _notes(record: Record) -> list[str]:
             f"the median is known to ±{precision['reached']:.1%}, not ±{precision['asked']:.1%}: "
             f"{precision['ended_by']} ended the samples"
         )
-    if details.get("swap_bytes"):
+    if details.get("swap_bytes"):  # records of before: now there is no figure then
         notes.append(f"{details['swap_bytes']} bytes lay in swap: the peak is too low")
     return notes

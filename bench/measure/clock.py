@@ -2,22 +2,20 @@
 
 import gc
 import math
-import os
 import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Generic, TypeVar
 
+from bench.measure import machine
 from bench.measure.subject import Subject
 from bench.stats import relative_precision
 from bench.suite.suite import Sampling
 
-_PROC_STAT = Path("/proc/stat")
-_TICKS = os.sysconf("SC_CLK_TCK")
-_CPU_FIELDS = 8  # user nice system idle iowait irq softirq steal; guest is within user
-_IDLE, _IOWAIT = 3, 4
+WINDOW = 0.5  # seconds over which the machine's counters can tell who was disturbed
+STILL_FASTER = 0.95  # of the step before: warming up goes on
+MOST_WARMUPS = 10  # beyond those that were asked for
 
 Sample = TypeVar("Sample")
 
@@ -32,18 +30,26 @@ class StepSample:
     step_seconds: float
     own_cpu_seconds: float
     foreign_cpu_seconds: float | None
+    stolen_cpu_seconds: float | None
+    throttled_seconds: float | None
     major_faults: float
     involuntary_switches: float
 
 
 @dataclass(frozen=True)
 class Sampled(Generic[Sample]):
-    """What was timed, and how the sampling came to its end."""
+    """What was timed, and how the sampling came to its end.
+
+    `disturbed` were measured again; where there was no time for that, they are among the samples
+    and `spoilt` says so.
+    """
 
     warmups: list[Sample]
     samples: list[Sample]
     ended_by: str
     reached: float
+    disturbed: list[Sample]
+    spoilt: bool
 
     def precision(self, sampling: Sampling) -> dict[str, float | str | None]:
         """What was asked for and what was reached; null while there is no interval."""
@@ -76,52 +82,88 @@ def columns(samples: list[StepSample]) -> dict[str, list[float]]:
 
 
 def foreign_share(samples: list[StepSample]) -> float | None:
-    """CPU seconds that other processes took, for each second of the samples."""
+    """CPU seconds that other processes and hypervisors took, for each second of the samples."""
     taken = [sample.foreign_cpu_seconds for sample in samples]
     wall = sum(sample.step_seconds for sample in samples)
     known = [seconds for seconds in taken if seconds is not None]
-    return max(0.0, sum(known)) / wall if known and wall > 0 else None
-
-
-def busy_cpu_seconds() -> float | None:
-    """CPU seconds of all processes on this machine since boot, in ticks of 10 ms mostly."""
-    try:
-        with _PROC_STAT.open() as file:
-            ticks = [int(word) for word in file.readline().split()[1 : 1 + _CPU_FIELDS]]
-    except (OSError, ValueError):
-        return None
-    return (sum(ticks) - ticks[_IDLE] - ticks[_IOWAIT]) / _TICKS
+    stolen = sum(sample.stolen_cpu_seconds or 0.0 for sample in samples)
+    return max(0.0, sum(known) + stolen) / wall if known and wall > 0 else None
 
 
 def _sample(
     measure: Callable[[], Sample], seconds: Callable[[Sample], float], sampling: Sampling
 ) -> Sampled[Sample]:
     """Collected garbage first, none collected meanwhile: a collection would land in one sample."""
-    warmups = [measure() for _ in range(sampling.warmup)]
-    samples: list[Sample] = []
-    reached = math.inf
+    warmups = _warm_up(measure, seconds, sampling)
+    kept: list[Sample] = []
+    disturbed: list[Sample] = []
+    spoilt = False
     gc.collect()
     gc.disable()
     try:
         began = time.perf_counter()
-        while True:
-            samples.append(measure())
+
+        def ended(samples: list[Sample]) -> str:
             if len(samples) < sampling.min_samples:
-                continue
-            reached = relative_precision([seconds(sample) for sample in samples])
-            if reached <= sampling.precision:
-                return Sampled(warmups, samples, "precision", reached)
+                return ""
+            if _precision(samples, seconds) <= sampling.precision:
+                return "precision"
             if len(samples) >= sampling.max_samples:
-                return Sampled(warmups, samples, "max_samples", reached)
-            if time.perf_counter() - began >= sampling.max_seconds:
-                return Sampled(warmups, samples, "max_seconds", reached)
+                return "max_samples"
+            late = time.perf_counter() - began >= sampling.max_seconds
+            return "max_seconds" if late else ""
+
+        while True:
+            window, meanwhile = _window(measure, ended, kept)
+            room = len(disturbed) + len(window) <= sampling.max_samples
+            late = time.perf_counter() - began >= sampling.max_seconds
+            if meanwhile.disturbed and room and not late:
+                disturbed += window
+                continue
+            spoilt = spoilt or meanwhile.disturbed
+            kept += window
+            if late and len(kept) < sampling.min_samples <= len(kept) + len(disturbed):
+                kept, disturbed, spoilt = [*disturbed, *kept], [], True
+            reason = ended(kept)
+            if reason:
+                reached = _precision(kept, seconds)
+                return Sampled(warmups, kept, reason, reached, disturbed, spoilt)
     finally:
         gc.enable()
 
 
+def _warm_up(
+    measure: Callable[[], Sample], seconds: Callable[[Sample], float], sampling: Sampling
+) -> list[Sample]:
+    """As many as were asked for, then until a sample is no longer faster than the one before."""
+    found = [measure() for _ in range(sampling.warmup)]
+    for _ in range(MOST_WARMUPS):
+        if len(found) > 1 and seconds(found[-1]) >= STILL_FASTER * seconds(found[-2]):
+            break
+        found.append(measure())
+    return found
+
+
+def _window(
+    measure: Callable[[], Sample], ended: Callable[[list[Sample]], str], kept: list[Sample]
+) -> tuple[list[Sample], machine.Meanwhile]:
+    """Samples long enough together for the machine's counters, or until `kept` has enough."""
+    before = machine.read()
+    samples: list[Sample] = []
+    while not samples or (
+        time.perf_counter() - before.wall < WINDOW and not ended([*kept, *samples])
+    ):
+        samples.append(measure())
+    return samples, machine.between(before, machine.read())
+
+
+def _precision(samples: list[Sample], seconds: Callable[[Sample], float]) -> float:
+    return relative_precision([seconds(sample) for sample in samples])
+
+
 def _step(subject: Subject) -> StepSample:
     before = resource.getrusage(resource.RUSAGE_SELF)
-    machine, own = busy_cpu_seconds(), time.process_time()
+    counters = machine.read()
     start = time.perf_counter_ns()
     forward, began = 0, start
     for part in range(subject.parts):
@@ -133,18 +175,18 @@ def _step(subject: Subject) -> StepSample:
         began = done
     subject.update()
     end = time.perf_counter_ns()
-    own = time.process_time() - own
-    busy = busy_cpu_seconds()
+    since = machine.read()
+    meanwhile = machine.between(counters, since)
     after = resource.getrusage(resource.RUSAGE_SELF)
     return StepSample(
         forward_seconds=forward / 1e9,
         backward_seconds=(done - start - forward) / 1e9,
         update_seconds=(end - done) / 1e9,
         step_seconds=(end - start) / 1e9,
-        own_cpu_seconds=own,
-        foreign_cpu_seconds=busy - machine - own
-        if busy is not None and machine is not None
-        else None,
+        own_cpu_seconds=since.own - counters.own,
+        foreign_cpu_seconds=meanwhile.foreign,
+        stolen_cpu_seconds=meanwhile.stolen,
+        throttled_seconds=meanwhile.throttled,
         major_faults=after.ru_majflt - before.ru_majflt,
         involuntary_switches=after.ru_nivcsw - before.ru_nivcsw,
     )

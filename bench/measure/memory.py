@@ -6,11 +6,26 @@ used: it misses bursts.
 
 import ctypes
 import gc
+from dataclasses import dataclass
 from pathlib import Path
 
 _STATUS = Path("/proc/self/status")
+_VMSTAT = Path("/proc/vmstat")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
+
+
+@dataclass(frozen=True)
+class Resident:
+    """Resident memory: all of it, and what of it are pages of files, mostly libraries' code."""
+
+    total: int
+    of_files: int
+
+    @property
+    def anonymous(self) -> int:
+        """What the process allocated itself."""
+        return self.total - self.of_files
 
 
 class PeakUnavailable(RuntimeError):
@@ -35,9 +50,24 @@ def peak_bytes() -> int:
     return _field("VmHWM")
 
 
+def resident() -> Resident:
+    """Resident memory now, by what it is."""
+    return Resident(rss_bytes(), _field("RssFile") + _field("RssShmem"))
+
+
 def swap_bytes() -> int:
     """What of this process lies in swap; resident memory does not count it."""
     return _field("VmSwap")
+
+
+def swapped_pages() -> int | None:
+    """Pages that the whole machine has swapped in or out since boot; None where it is not said."""
+    try:
+        lines = _VMSTAT.read_text().splitlines()
+    except OSError:
+        return None
+    counts = [int(line.split()[1]) for line in lines if line.startswith(("pswpin ", "pswpout "))]
+    return sum(counts) if counts else None
 
 
 def reset_peak() -> int:

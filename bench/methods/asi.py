@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bench.methods.convolution import Geometry
 from bench.methods.hosvd import HosvdScheme
-from bench.methods.ranks import ACTIVATION, Choice
+from bench.methods.ranks import ACTIVATION, Choice, Ranks
 from bench.methods.stored import Saved, no_plain_layer, treated
 from bench.methods.tensors import (
     NotFinite,
@@ -21,6 +21,7 @@ from bench.methods.tensors import (
     working,
 )
 from bench.methods.tucker import TuckerScheme, as_stored
+from bench.methods.work import Work, iteration_work, tucker_work
 
 _STATE = "basis_"
 
@@ -125,12 +126,34 @@ class Asi:
 
     def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
         """Core and factors."""
-        if self.sequential:
-            left = list(shape)
-            for mode in sequence(len(shape), 1 if isinstance(layer, nn.Conv2d) else -1):
-                left[mode] = min(ranks[mode], math.prod(left) // left[mode])
-            ranks = tuple(left)
-        return TuckerScheme.stored(shape, ranks)
+        return TuckerScheme.stored(shape, self.kept(layer, shape, ranks))
+
+    def kept(
+        self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]
+    ) -> tuple[int, ...]:
+        """The ranks of the core: sequential ones are clipped by what earlier modes left."""
+        return tuple(rank for _, _, rank in sorted(self._steps(layer, shape, ranks)))
+
+    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> Work:
+        """An iteration for every mode, the core, and `dW` in the low-rank space."""
+        steps = self._steps(layer, shape, ranks.activation)
+        found = sum((iteration_work(seen, mode, rank) for mode, seen, rank in steps), Work())
+        kept = self.kept(layer, shape, ranks.activation)
+        order = [(mode, rank) for mode, _, rank in steps] if self.sequential else None
+        return tucker_work(layer, shape, kept, found, order)
+
+    def _steps(
+        self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]
+    ) -> list[tuple[int, tuple[int, ...], int]]:
+        """Every mode with the shape that its iteration sees, and its rank, in their order."""
+        if not self.sequential:
+            return [(mode, shape, rank) for mode, rank in enumerate(ranks)]
+        left, steps = list(shape), []
+        for mode in sequence(len(shape), 1 if isinstance(layer, nn.Conv2d) else -1):
+            rank = min(ranks[mode], math.prod(left) // left[mode])
+            steps.append((mode, tuple(left), rank))
+            left[mode] = rank
+        return steps
 
 
 def sequence(dimensions: int, channels: int) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.measure.allocations import recorded
+from bench.measure.flops import STEP, FlopCounter
 from bench.methods.treatment import LayerMethod, Treatment, make, treat
 from bench.specs import registry
 from bench.specs.implementation import load
@@ -211,6 +212,40 @@ def _stored_bytes(case: _Case, treated: Callable[..., Treatment]) -> str:
     return said
 
 
+def _flops(case: _Case, treated: Callable[..., Treatment]) -> str:
+    treatment = treated()
+    optimizer = treatment.optimizer(lr=0.01, clip=1.0)
+    counter = FlopCounter()
+    for phase in ("warm up", ""):  # a first step may start from noise
+        x = case.x.clone().requires_grad_()
+        with counter.phase(f"{phase}forward"):
+            loss = treatment.module(x).sum()
+        with counter.phase(f"{phase}backward"):
+            loss.backward()
+        with counter.phase(f"{phase}update"):
+            optimizer.step()
+        optimizer.zero_grad()
+    treatment.module.eval()
+    with torch.no_grad(), counter.phase("inference"):
+        treatment.module(case.x)
+    (report,) = treatment.report()
+    work = report.work
+    if work is None:
+        raise _NotChecked("the method declares no flops()")
+    step = counter.of(*STEP)
+    forward, backward, update, inference = (counter.of(p).flops for p in (*STEP, "inference"))
+    for what, declared, counted in (
+        ("decomposition", work.decomposition, step.decomposing),
+        ("forward", work.forward + work.decomposition, forward),
+        ("backward", work.input_gradient + work.weight_gradient, backward),
+        ("update", work.update, update),
+        ("inference", work.inference, inference),
+        ("factorisations", work.factorisation, step.factorisation_flops),
+    ):
+        assert declared == counted, f"{what}: declared {declared}, counted {counted}"
+    return f"declared and counted {step.flops}, and {step.factorisation_flops} of factorisations"
+
+
 def _smaller_batch(case: _Case, treated: Callable[..., Treatment]) -> str:
     treatment = treated()
     optimizer = treatment.optimizer(lr=0.01)
@@ -263,6 +298,7 @@ CHECKS: dict[str, Callable[[_Case, Callable[..., Treatment]], str]] = {
     "bias gradient": _bias,
     "weight gradient": _weight_gradient,
     "stored bytes": _stored_bytes,
+    "FLOPs": _flops,
     "smaller last batch": _smaller_batch,
     "state_dict": _state_dict,
     "deepcopy": _deepcopy,

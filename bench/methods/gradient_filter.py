@@ -4,14 +4,18 @@ Output patch q covers the rows `[qR, (q+1)R)`, the last one cut at the edge; the
 under it are `[s qR + o, s (q+1)R + o)`, cut likewise, with `o = d(k-1)//2 - padding`.
 """
 
+import math
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_weight
 
 from bench.methods.convolution import Geometry, Pair
-from bench.methods.ranks import Choice
+from bench.methods.ranks import Choice, Ranks
 from bench.methods.stored import Saved, Scheme, no_plain_layer, treated
+from bench.methods.work import Sizes, Work, plain_work
 
 
 class FilterScheme(Scheme):
@@ -137,7 +141,17 @@ class GradientFilter:
     def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
         """One number a channel and patch."""
         assert isinstance(layer, nn.Conv2d)
-        rows, columns = (
-            -(-n // self.radius) for n in Geometry.of(layer).output((shape[2], shape[3]))
-        )
-        return shape[0] * shape[1] * rows * columns
+        return shape[0] * shape[1] * self._patches(Geometry.of(layer).output((shape[2], shape[3])))
+
+    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> Work:
+        """Both gradients on the grid of patches; sums and averages are element-wise work."""
+        sizes = Sizes.of(layer, shape)
+        assert sizes.geometry is not None
+        seen = zip(sizes.geometry.kernel, sizes.geometry.dilation, strict=True)
+        taps = math.prod(k if dilation >= self.radius else 1 for k, dilation in seen)
+        patches = shape[0] * self._patches(sizes.output)
+        once = 2 * patches * sizes.outputs * (sizes.inputs // sizes.groups)
+        return replace(plain_work(sizes), input_gradient=once * taps, weight_gradient=once)
+
+    def _patches(self, output: tuple[int, ...]) -> int:
+        return math.prod(-(-n // self.radius) for n in output)

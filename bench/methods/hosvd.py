@@ -3,10 +3,11 @@
 from torch import Tensor, nn
 
 from bench.methods.convolution import Geometry
-from bench.methods.ranks import ACTIVATION, Choice
+from bench.methods.ranks import ACTIVATION, Choice, Ranks
 from bench.methods.stored import Saved, no_plain_layer, treated
 from bench.methods.tensors import leading, project, working
 from bench.methods.tucker import TuckerScheme, as_stored
+from bench.methods.work import Work, leading_work, tucker_work
 
 
 class HosvdScheme(TuckerScheme):
@@ -37,3 +38,9 @@ class Hosvd:
     def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
         """Core and factors."""
         return TuckerScheme.stored(shape, ranks)
+
+    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> Work:
+        """An eigenproblem for every mode, the core, and `dW` in the low-rank space."""
+        modes = enumerate(ranks.activation)
+        found = sum((leading_work(shape, mode, rank) for mode, rank in modes), Work())
+        return tucker_work(layer, shape, ranks.activation, found)

@@ -8,8 +8,9 @@ from torch.nn import functional as F
 
 from bench.methods.convolution import Geometry
 from bench.methods.lowrank import not_factorable
-from bench.methods.ranks import Choice
+from bench.methods.ranks import Choice, Ranks
 from bench.methods.stored import no_plain_layer
+from bench.methods.work import Sizes, Work
 
 
 class LoraLayer(nn.Module):
@@ -79,6 +80,20 @@ class Lora:
         if isinstance(layer, nn.Conv2d):
             positions = shape[0] * math.prod(Geometry.of(layer).output((shape[2], shape[3])))
         return math.prod(shape) + positions * rank
+
+    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> Work:
+        """The frozen layer and the detour; no gradient of the frozen weight."""
+        assert isinstance(layer, (nn.Linear, nn.Conv2d))
+        sizes, rank = Sizes.of(layer, shape), min(self.rank, *_widths(layer))
+        down = 2 * sizes.positions * rank * sizes.columns
+        up = 2 * sizes.positions * rank * sizes.outputs
+        once = sizes.product + down + up
+        return Work(
+            forward=once,
+            input_gradient=sizes.product + down,
+            weight_gradient=down + 2 * up,  # dA, dB, and what comes back through B
+            inference=once,
+        )
 
 
 def _widths(layer: nn.Linear | nn.Conv2d) -> tuple[int, int]:

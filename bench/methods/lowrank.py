@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from bench.measure.regions import decomposition
 from bench.methods.convolution import Geometry
 from bench.methods.stored import Saved, Scheme, all_but_features, conv_arguments, give_parameters
 from bench.methods.subspace import Pair, PairGradient, ProductsGradient, ThinGradient
@@ -120,7 +121,10 @@ class LowRankLayer(nn.Module):
 
     def keep(self, x: Tensor) -> Saved:
         """What stays of the input until backward."""
-        return (x,) if self.scheme is None else self.scheme.store(x, self.geometry)
+        if self.scheme is None:
+            return (x,)
+        with decomposition():
+            return self.scheme.store(x, self.geometry)
 
     def weight_gradient(
         self, saved: Saved, dy: Tensor, shape: tuple[int, ...], left: Tensor, right: Tensor
@@ -149,6 +153,14 @@ class LowRankLayer(nn.Module):
         (products,) = self.pending
         assert isinstance(products, ProductsGradient)
         return products
+
+    def dense_gradient(self, saved: Saved, dy: Tensor) -> Tensor:
+        """`G (O, I)` from what was kept: for comparing, never in a step."""
+        if self.scheme is not None:
+            columns = torch.eye(self.right.shape[1], dtype=dy.dtype)
+            return self.pair(saved, dy).times(columns)
+        x_rows, dy_rows = self.as_rows(saved[0], dy)
+        return dy_rows.T @ x_rows
 
     def dense(self) -> Tensor:
         """`L R`: for merging and for tests, never in a step."""

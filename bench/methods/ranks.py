@@ -107,10 +107,11 @@ class Choice:
 
     def of_weight(self, matrix: Tensor) -> int:
         """The rank of a weight, given as a matrix."""
-        if self.ranks is None or self.ranks.weight is None:
-            self.ranks = Ranks(self.ranks.activation if self.ranks else (), self._for(matrix))
-        assert self.ranks.weight is not None
-        return min(self.ranks.weight, len(matrix), matrix.shape[1])
+        known = self.ranks or Ranks()
+        rank = self._for(matrix) if known.weight is None else known.weight
+        rank = min(rank, len(matrix), matrix.shape[1])
+        self.ranks = Ranks(known.activation, rank)
+        return rank
 
     def decide(self, activation: tuple[int, ...]) -> None:
         """Fix the ranks of activations."""

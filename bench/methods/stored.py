@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from bench.measure.regions import decomposition
 from bench.methods.convolution import Geometry
 from bench.methods.ranks import Choice
 from bench.methods.tensors import NotFinite, largest_rank
@@ -73,7 +74,8 @@ class _Treated(torch.autograd.Function):
     ) -> Tensor:
         y = layer.plain(x, weight, bias)
         try:
-            saved = layer.scheme.store(x, layer.geometry)
+            with decomposition():
+                saved = layer.scheme.store(x, layer.geometry)
         except NotFinite as error:
             raise NotFinite(f"{layer.name}: the input {error}") from None
         ctx.save_for_backward(weight, *saved)

@@ -1,14 +1,16 @@
 """SVD: the input as a batch-by-rest matrix, cut to its leading singular vectors."""
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from bench.methods.convolution import Geometry
-from bench.methods.ranks import ACTIVATION, Choice
+from bench.methods.ranks import ACTIVATION, Choice, Ranks
 from bench.methods.stored import Saved, Scheme, no_plain_layer, treated
 from bench.methods.tensors import leading, mode_product, working
+from bench.methods.work import Sizes, Work, leading_work, plain_work
 
 
 class SvdScheme(Scheme):
@@ -67,3 +69,16 @@ class Svd:
     def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
         """`k (B + rest)` elements."""
         return ranks[0] * (shape[0] + math.prod(shape[1:]))
+
+    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> Work:
+        """The batch unfolding's decomposition; `dW` on a batch of k."""
+        sizes, (rank,) = Sizes.of(layer, shape), ranks.activation
+        batch, rest = shape[0], math.prod(shape[1:])
+        thin = 2 * rank * math.prod(sizes.gradient_shape)
+        found = leading_work((batch, rest), 0, rank)
+        return replace(
+            plain_work(sizes),
+            decomposition=found.decomposition + 2 * rank * batch * rest,
+            weight_gradient=thin + sizes.product * rank // batch,
+            factorisation=found.factorisation,
+        )

@@ -16,12 +16,14 @@ from bench.methods.optimizer import TreatedSGD
 from bench.methods.ranks import ACTIVATION, RULES, WEIGHT, Choice, Ranks, Rule
 from bench.methods.stored import without_bytes
 from bench.methods.tensors import largest_rank
+from bench.methods.work import Work
 from bench.models.family import cross_entropy
 from bench.models.layers import choose, guessed_layout
 from bench.specs.implementation import load
 from bench.specs.layout import Layout
 
 TRAINED = "trained"
+NOT_IN_TABLE = "has no trained rank in the table of its model"
 _WEIGHT_RULES = {"weight_rank": "rank", "weight_epsilon": "epsilon", "weight_fraction": "fraction"}
 
 
@@ -39,6 +41,14 @@ class LayerMethod(Protocol):
         """Elements kept from forward to backward for an input of that shape."""
 
 
+def declared_work(
+    method: object, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks
+) -> Work | None:
+    """What the method says that the layer costs; None where it says nothing."""
+    declare = getattr(method, "flops", None)
+    return None if declare is None else declare(layer, shape, ranks)
+
+
 class DoesNotApply(ValueError):
     """The method has nothing to treat among the chosen layers."""
 
@@ -47,12 +57,13 @@ class DoesNotApply(ValueError):
 
 @dataclass(frozen=True)
 class LayerReport:
-    """What was done to one layer; `elements` is None before an input was seen."""
+    """What was done to one layer; `elements` and `work` are None before an input was seen."""
 
     name: str
     ranks: Ranks
     shape: tuple[int, ...] | None
     elements: int | None
+    work: Work | None  # None too where the method declares none
 
 
 @dataclass(frozen=True)
@@ -202,9 +213,8 @@ class Treatment:
             for name in names
         }
         if any(rule is not None and rule.kind == TRAINED for rule in rules.values()):
-            given = {name: _of_modes(method, ranks) for name, ranks in given.items()}
-            unknown = "has no trained rank in the table of its model"
-            reasons |= {name: unknown for name in names if name not in given}
+            given = {name: of_modes(method, ranks) for name, ranks in given.items()}
+            reasons |= {name: NOT_IN_TABLE for name in names if name not in given}
         self._refused = {name: why for name, why in reasons.items() if why is not None}
         fit = [name for name, why in reasons.items() if why is None]
         if not fit:
@@ -221,8 +231,12 @@ class Treatment:
 
     def _report(self, name: str, done: _Replaced) -> LayerReport:
         shape, ranks = self._shape(name), self._ranks_of(name, done)
-        elements = done.method.stored(done.plain, shape, ranks.activation) if shape else None
-        return LayerReport(name, ranks, shape, elements)
+        if shape is None:
+            return LayerReport(name, ranks, None, None, None)
+        elements = done.method.stored(done.plain, shape, ranks.activation)
+        return LayerReport(
+            name, ranks, shape, elements, declared_work(done.method, done.plain, shape, ranks)
+        )
 
     def _ranks_of(self, name: str, done: _Replaced) -> Ranks:
         decided, shape = done.choice.ranks or Ranks(), self._shape(name)
@@ -310,7 +324,7 @@ def _ranked(method: object) -> frozenset[str]:
     return getattr(method, "ranked", frozenset())
 
 
-def _of_modes(method: LayerMethod, ranks: Ranks) -> Ranks:
+def of_modes(method: LayerMethod, ranks: Ranks) -> Ranks:
     """Of the ranks of all modes, those of the modes that the method compresses."""
     reference = getattr(method, "reference", None)
     if reference is None or not ranks.activation:

@@ -5,8 +5,9 @@ from torch import nn
 from bench.methods.asi import Asi
 from bench.methods.hosvd import HosvdScheme
 from bench.methods.lowrank import low_rank, not_factorable, weight_matrix
-from bench.methods.ranks import ACTIVATION, WEIGHT, Choice
+from bench.methods.ranks import ACTIVATION, WEIGHT, Choice, Ranks
 from bench.methods.stored import no_plain_layer
+from bench.methods.work import Sizes, Work, factored_work, subspace_work, tucker_pair
 
 
 class Wasi:
@@ -33,3 +34,24 @@ class Wasi:
     def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
         """Core and bases."""
         return self._activations.stored(layer, shape, ranks)
+
+    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> Work:
+        """ASI's compressing; the gradient stays a pair, which the update multiplies."""
+        sizes, rank = Sizes.of(layer, shape), ranks.weight
+        assert rank is not None
+        stored = self._activations.flops(layer, shape, ranks)
+        kept = self._activations.kept(layer, shape, ranks.activation)
+        features = kept[-1] if sizes.geometry is None else kept[1]
+        # G times a thin matrix, or Gᵀ: through the features, then through P
+        times = 2 * features * sizes.taps * rank * (sizes.inputs + sizes.outputs)
+        pair = Work(
+            decomposition=stored.decomposition,
+            weight_gradient=tucker_pair(sizes, kept),
+            factorisation=stored.factorisation,
+        )
+        found = factored_work(sizes, rank) + pair
+        if self.factors:
+            return found + Work(weight_gradient=2 * times)
+        rows = sizes.outputs * sizes.taps if features > 1 else 0  # torch scales a single column
+        norm = 2 * features * features * (sizes.inputs + rows)
+        return found + subspace_work(sizes, rank) + Work(update=3 * times + norm)

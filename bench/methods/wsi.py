@@ -1,12 +1,15 @@
 """WSI: the weight in two factors, updated by one subspace iteration a step; the input exact."""
 
 import math
+from dataclasses import replace
 
 from torch import nn
 
+from bench.measure import estimates
 from bench.methods.lowrank import low_rank, not_factorable, weight_matrix
-from bench.methods.ranks import WEIGHT, Choice
+from bench.methods.ranks import WEIGHT, Choice, Ranks
 from bench.methods.stored import no_plain_layer
+from bench.methods.work import Sizes, Work, factored_work, subspace_work
 
 
 class Wsi:
@@ -30,3 +33,19 @@ class Wsi:
     def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
         """The whole input."""
         return math.prod(shape)
+
+    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> Work:
+        """Thin products of the exact gradient, and its norm in row blocks; or two gradients."""
+        sizes, rank = Sizes.of(layer, shape), ranks.weight
+        assert rank is not None
+        rows, columns = sizes.outputs, sizes.columns
+        found = factored_work(sizes, rank)
+        if self.factors:
+            return replace(found, weight_gradient=2 * found.forward)
+        norm = 2 * sizes.positions * rows * columns
+        thin = Work(
+            weight_gradient=5 * found.forward + norm,
+            update=2 * columns * rank * rank,  # (GᵀL)(R Q)
+            factorisation=estimates.triangular(rank, columns),
+        )
+        return found + thin + subspace_work(sizes, rank)

@@ -41,6 +41,44 @@ def _bytes(name: str, label: str, title: str) -> Metric:
     return Metric(name, label, title, "bytes", "exact", _NETWORK, "trace")
 
 
+def _saved(name: str, label: str, by: str) -> Metric:
+    return _bytes(
+        f"activation_{name}_bytes", label, f"part of the activations: saved first by {by}"
+    )
+
+
+def _live(name: str, label: str) -> Metric:
+    title = f"highest live bytes during {label}, beyond what lives between steps; torch's allocator"
+    return _bytes(f"{name}_live_peak_bytes", f"{label} live peak", title)
+
+
+def _flops(name: str, label: str, title: str, by: str = "trace") -> Metric:
+    return Metric(name, label, title, "flops", "exact", _NETWORK, by)
+
+
+def _energy(name: str, label: str, unit: str, title: str) -> Metric:
+    scope = "what the meter meters"  # a note of the record says what that is
+    return Metric(name, label, title, unit, "noisy", scope, "energy", threshold=0.05)
+
+
+def _gradient(kind: str, moment: str, when: str) -> Metric:
+    what = {
+        "cosine": "cosine between the method's weight gradients and vanilla's",
+        "error": "norm of their difference over that of vanilla's weight gradients",
+    }[kind]
+    return Metric(
+        f"gradient_{kind}{moment}",
+        f"gradient {kind}{' ' + moment[1:] if moment else ''}",
+        f"{what}, {when}",
+        "",
+        "noisy",
+        "treated layers",
+        "fidelity",
+        threshold=0.02,
+        lower_is_better=kind == "error",
+    )
+
+
 ALL = (
     _time("step_seconds", "step", "wall time of one training step"),
     _time("forward_seconds", "forward", "wall time of forward and loss"),
@@ -68,12 +106,20 @@ ALL = (
     _rss("forward_peak_rss_bytes", "forward peak", "peak RSS during forward, absolute"),
     _rss("backward_peak_rss_bytes", "backward peak", "peak RSS during backward, absolute"),
     _rss("update_peak_rss_bytes", "update peak", "peak RSS during the update, absolute"),
+    _rss("warmup_peak_rss_bytes", "warm-up peak", "peak RSS during the first step, absolute"),
+    _rss("inference_peak_rss_bytes", "inference peak", "peak RSS during inference, absolute"),
     _rss("rss_batch_bytes", "batch", "part of the peak: what came with the batch"),
     _rss("rss_weights_bytes", "weights", "part of the peak: what came with the model"),
+    _rss("rss_optimizer_bytes", "optimizer", "part of the peak: what the optimizer keeps"),
+    _rss(
+        "rss_libraries_bytes",
+        "libraries",
+        "part of the peak: pages of files touched since the runtime floor (code of LAPACK …)",
+    ),
     _rss(
         "rss_warmup_bytes",
         "after warm-up",
-        "part of the peak: what stays after the first step (optimizer state, libraries' caches)",
+        "part of the peak: what else stays after the first step (a method's state, caches)",
     ),
     _rss("rss_step_bytes", "step", "part of the peak: what the step itself adds"),
     _bytes(
@@ -81,18 +127,92 @@ ALL = (
         "activations",
         "kept for backward when forward ends, beyond what is resident anyway",
     ),
+    _bytes(
+        "activation_allocated_bytes",
+        "activations, allocator",
+        "the same by torch's record of allocations: a second source",
+    ),
+    _saved("treated_layers", "of treated layers", "the layers that the method treats"),
+    _saved("other_layers", "of other layers", "other linears, convolutions and embeddings"),
+    _saved("attention", "of attention", "attention itself, without its linears"),
+    _saved("normalisation", "of normalisation", "batch-norm, layer-norm and the like"),
+    _saved("activation_functions", "of activation functions", "ReLU, GELU and the like"),
+    _saved("loss", "of the loss", "what comes after the network"),
+    _saved("other", "of all else", "pooling, products, and what a method packs itself"),
+    _live("forward", "forward"),
+    _live("backward", "backward"),
+    _live("update", "the update"),
+    _flops(
+        "step_flops",
+        "step FLOPs",
+        "products, convolutions and attention of one step, two for each multiply-add",
+    ),
+    _flops("forward_flops", "forward FLOPs", "of the step: forward and loss"),
+    _flops("backward_flops", "backward FLOPs", "of the step: backward"),
+    _flops("update_flops", "update FLOPs", "of the step: clipping and update"),
+    _flops(
+        "decomposition_flops",
+        "decomposition FLOPs",
+        "of the step: compressing what is stored for backward",
+    ),
+    _flops(
+        "factorisation_flops",
+        "factorisations",
+        "QR, eigenproblems and the like of one step: an estimate, not part of the step's FLOPs",
+    ),
+    _flops("inference_flops", "inference FLOPs", "of a forward pass in evaluation mode"),
+    Metric(
+        "step_elements",
+        "element-wise work",
+        "elements that element-wise work, reductions and normalisations of one step go through",
+        "elements",
+        "exact",
+        _NETWORK,
+        "trace",
+    ),
     _bytes("parameter_bytes", "parameters", "all parameters"),
     _bytes("method_state_bytes", "method state", "what a method keeps from step to step"),
     Metric(
         "calibration_seconds",
         "calibration",
-        "choosing ranks, once per cell, never inside a step",
+        "choosing ranks, once per cell, never inside a step; operators are counted meanwhile",
         "seconds",
         "noisy",
         _NETWORK,
         "calibrate",
         threshold=0.2,
     ),
+    _flops(
+        "calibration_flops",
+        "calibration FLOPs",
+        "of choosing ranks, without factorisations",
+        "calibrate",
+    ),
+    _flops(
+        "calibration_factorisation_flops",
+        "calibration's factorisations",
+        "eigenproblems of choosing ranks: an estimate",
+        "calibrate",
+    ),
+    _gradient("cosine", "_first", "at the first step"),
+    _gradient("error", "_first", "at the first step"),
+    _gradient("cosine", "", "after ten steps"),
+    _gradient("error", "", "after ten steps"),
+    _gradient("cosine", "_original", "at the first step, vanilla's at the weights before cutting"),
+    _gradient("error", "_original", "at the first step, vanilla's at the weights before cutting"),
+    Metric(
+        "loss_after_steps",
+        "loss after 10 steps",
+        "loss of the batch after ten steps on it",
+        "",
+        "noisy",
+        _NETWORK,
+        "fidelity",
+        threshold=0.02,
+    ),
+    _energy("step_joules", "energy", "joules", "energy of one step, idle power included"),
+    _energy("idle_watts", "idle power", "watts", "mean power while the process sleeps"),
+    _energy("active_watts", "power", "watts", "mean power while it trains"),
     _bytes("buffer_bytes", "buffers", "running statistics and the like"),
     _bytes("gradient_bytes", "gradients", "gradients after backward"),
     _bytes("optimizer_state_bytes", "optimizer", "tensors that the optimizer keeps between steps"),
@@ -101,5 +221,19 @@ ALL = (
 
 BY_NAME = {metric.name: metric for metric in ALL}
 
+
+def described(name: str) -> Metric:
+    """The metric of that name, also of one that only a newer version of bench knows."""
+    unknown = Metric(name, name, "unknown to this version of bench", "", "noisy", "unknown", "")
+    return BY_NAME.get(name, unknown)
+
+
 # what of the peak over the runtime floor came when: in each process these add up to it exactly
-PEAK_PARTS = ("rss_batch_bytes", "rss_weights_bytes", "rss_warmup_bytes", "rss_step_bytes")
+PEAK_PARTS = (
+    "rss_batch_bytes",
+    "rss_weights_bytes",
+    "rss_optimizer_bytes",
+    "rss_libraries_bytes",
+    "rss_warmup_bytes",
+    "rss_step_bytes",
+)

@@ -6,13 +6,10 @@ from bench import units
 from bench.analyse.summary import CellSummary
 from bench.record import metrics
 from bench.specs import trained
+from bench.specs.builtin_methods import BY_CONTENT
 from bench.suite.cell import Cell
 
 HEADLINES = ("step_seconds", "peak_rss_over_runtime_bytes", "activation_bytes")
-
-
-# rank rules that look at data or weights: their ranks mean nothing without saying which
-_BY_CONTENT = ("epsilon", "weight_epsilon", "budget_mib", "perplexity")
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ def rank_basis(cell: Cell) -> str:
     said = [name.rpartition(".")[2] for name, _ in cell.method_options]
     if trained.RULE in said and trained.refuses(cell.model) is None:
         return f"ranks as measured on {trained.basis(cell.model)}"
-    rules = [rule for rule in _BY_CONTENT if rule in said]
+    rules = [rule for rule in BY_CONTENT if rule in said]
     if not rules:
         return ""
     return f"ranks by {' and '.join(rules)}, on data: {cell.data}; weights: {cell.weights}"

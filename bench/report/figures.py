@@ -32,6 +32,8 @@ OTHER_COLOUR = "#888888"
 PART_COLOURS = {
     "rss_batch_bytes": "#56B4E9",
     "rss_weights_bytes": "#0072B2",
+    "rss_optimizer_bytes": "#009E73",
+    "rss_libraries_bytes": "#999999",
     "rss_warmup_bytes": "#E69F00",
     "rss_step_bytes": "#D55E00",
 }
@@ -78,8 +80,8 @@ def peak_parts(summary: RunSummary) -> str | None:
     plot = go.Figure()
     for name in metrics.PEAK_PARTS:
         rows = frame[frame["metric"] == name]
-        if rows.empty:
-            return None
+        if rows.empty:  # a run of an older version, or no memory pass
+            continue
         plot.add_bar(
             x=rows["estimate"] / MIB,
             y=rows["cell"],
@@ -89,7 +91,8 @@ def peak_parts(summary: RunSummary) -> str | None:
             hovertemplate="%{y}<br>%{x:.1f} MiB<extra>%{fullData.name}</extra>",
         )
     plot.update_layout(barmode="relative")
-    return _finished(plot, "MiB", len(rows))
+    cells = frame[frame["metric"].isin(metrics.PEAK_PARTS)]["cell"].nunique()
+    return _finished(plot, "MiB", cells) if cells else None
 
 
 def _error_bars(rows: "pandas.DataFrame") -> dict[str, object]:
@@ -141,8 +144,8 @@ PLOTS = (
         name="peak-parts",
         title="Where the peak memory comes from",
         text="Resident memory of the process over one that has torch ready: what came with the "
-        "batch and the weights, what stays after the first step (optimizer state, libraries' "
-        "caches), and what the step adds at its highest moment.",
+        "batch, the weights and the optimizer's state, code of libraries that was touched since, "
+        "what else stays after the first step, and what the step adds at its highest moment.",
         draw=peak_parts,
     ),
 )

@@ -21,6 +21,7 @@ TABLE = (
     "inference_seconds",
     "peak_rss_bytes",
     "parameter_bytes",
+    "step_flops",
 )
 
 

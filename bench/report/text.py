@@ -10,7 +10,7 @@ from bench.analyse.summary import RunSummary
 from bench.record import metrics
 from bench.report.cells import HEADLINES, figure, rank_basis
 from bench.suite.outline import Outline
-from bench.units import clock, mib, quantity
+from bench.units import clock, flops, mib, quantity
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -97,13 +97,17 @@ def _shown(metric: str, value: float | None) -> str:
 
 def plan_table(outlined: Sequence[Outline]) -> "Table":
     """The plan's cells, with what is known before anything is measured."""
-    made = table("cell", "state", "vanilla's activations", "time")
+    made = table("cell", "state", "vanilla's activations", "vanilla's step", "time")
     for item in outlined:
-        counted = item.vanilla.activation_bytes
-        shown = f"unknown: {item.vanilla.reason}" if counted is None else mib(counted)
+        vanilla = item.vanilla
+        counted, computed = vanilla.activation_bytes, vanilla.step_flops
+        shown = f"unknown: {vanilla.reason}" if counted is None else mib(counted)
+        work = "" if computed is None else flops(computed)
         known = "unknown" if item.seconds is None else f"known: {clock(item.seconds)}"
         state = item.item.reason or item.item.state
-        made.add_row(item.item.cell.id, state, shown, known if item.item.state == "planned" else "")
+        made.add_row(
+            item.item.cell.id, state, shown, work, known if item.item.state == "planned" else ""
+        )
     return made
 
 

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from bench.hardware.state import allowed_cpus
 from bench.run.job import Findings
 from bench.run.jobs import JobMaker
 from bench.run.launch import SpawnLauncher, worker_environment
+from bench.specs import registry
+from bench.specs.builtin_methods import BY_CONTENT
+from bench.specs.method import MethodSpec
 from bench.suite.plan import plan
 from bench.suite.suite import Suite
 
@@ -21,22 +25,26 @@ class Refused(BadInput):
     """The network has no such thing; the text says why."""
 
 
-def ask(suite: Suite, pass_name: str, *, with_batch: bool) -> Findings:
-    """What the pass finds out about the suite's first cell; Refused where a plan would skip it."""
+def ask(suite: Suite, pass_name: str, *, with_batch: bool, layers: str = "") -> Findings:
+    """What the pass finds out about the suite's first cell; Refused where a plan would skip it.
+
+    `layers` are looked at instead of the cell's: vanilla treats none, and its cells name none.
+    """
     (item, *_) = plan(suite, "here")
     if item.state == "skipped":
         raise Refused(item.reason)
+    cell = replace(item.cell, layers=layers) if layers else item.cell
     launcher = SpawnLauncher(worker_environment(len(allowed_cpus())))
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         batches = BatchStore(Path(folder)) if with_batch else None
         jobs = JobMaker(batches, suite.sampling, suite.data, suite.weight_sources)
         try:
-            job = jobs.job(item.cell, pass_name)
+            job = jobs.job(cell, pass_name)
         except NoBatch as error:
             raise Refused(str(error)) from None
         reply = launcher.launch(job, TIMEOUT, lambda: None).reply
     if reply.status != "ok":
-        raise BadInput(f"{item.cell.model}: {reply.reason}")
+        raise BadInput(f"{cell.model}: {reply.reason}")
     return reply.findings
 
 
@@ -44,6 +52,36 @@ def layers(suite: Suite) -> Mapping[str, Any]:
     """Every layer of the network: shapes, parameters, FLOPs, bytes, and what chooses it."""
     found = ask(suite, "layers", with_batch=False)
     return {**found.metrics, **found.details}
+
+
+def account(suite: Suite) -> tuple[str, Mapping[str, Any]]:
+    """What is accounted for, and its figures; BadInput where ranks need data."""
+    cells = [item.cell for item in plan(suite, "here")]
+    if len(cells) > 1:
+        listed = ", ".join(cell.id for cell in cells[:3])
+        raise BadInput(f"an account is of one cell, these words say {len(cells)}: {listed} …")
+    (cell,) = cells
+    (spec, *others) = registry.parts(cell.method)
+    if others or (not spec.treats and spec.name != "vanilla" and not registry.is_own(spec.name)):
+        raise BadInput(
+            f"{cell.method}: accounts are of methods that replace layers; what this one saves is "
+            "no sum over layers: `bench run` measures it"
+        )
+    rules = [name for name, _ in cell.method_options if name in BY_CONTENT]
+    if rules:
+        raise BadInput(
+            f"{cell.method}: ranks by {' and '.join(rules)} depend on data that an account does "
+            f"not read: give --rank or --fraction{_weight_rank(spec)}"
+        )
+    layers = suite.layers[0]
+    found = ask(suite, "account", with_batch=False, layers=layers)
+    said = cell.id if cell.layers == layers else f"{cell.id} on {layers}"
+    return said, {**found.metrics, **found.details}
+
+
+def _weight_rank(spec: MethodSpec) -> str:
+    has_one = any(option.name == "weight_rank" for option in spec.options)
+    return " (and --weight-rank for the weights)" if has_one else ""
 
 
 def spectra(suite: Suite) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Finding what a plan can say before anything is measured: exact bytes, and known times."""
+"""Finding what a plan can say beforehand: exact bytes and FLOPs, and known times."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +9,7 @@ from bench.run.launch import PassLauncher, SpawnLauncher, ZygoteLauncher, worker
 from bench.run.schedule import schedule
 from bench.suite.cell import Cell
 from bench.suite.layers import freezes
-from bench.suite.outline import Bytes, Outline
+from bench.suite.outline import Outline, Vanilla
 from bench.suite.passes import passes_of
 from bench.suite.plan import PlannedCell
 from bench.suite.suite import Suite
@@ -23,10 +23,10 @@ def outline(
     threads: int,
     known: Mapping[tuple[str, str], float],
 ) -> tuple[Outline, ...]:
-    """Every cell with its vanilla bytes (asked of a worker) and its time (from earlier runs)."""
+    """Every cell with its vanilla step (asked of a worker) and its time (from earlier runs)."""
     cells = {item.cell.id: as_vanilla(item.cell) for item in plan if item.state != "skipped"}
-    found = _vanilla_bytes(list(dict.fromkeys(cells.values())), suite, threads)
-    skipped = Bytes(None, "skipped")
+    found = _vanilla_steps(list(dict.fromkeys(cells.values())), suite, threads)
+    skipped = Vanilla(None, None, "skipped")
     return tuple(
         Outline(
             item=item,
@@ -38,22 +38,26 @@ def outline(
 
 
 def as_vanilla(cell: Cell) -> Cell:
-    """The cell whose bytes a method is weighed against; the seed does not matter to them."""
+    """The cell that a method is weighed against; the seed does not matter to its shapes."""
     layers = cell.layers if freezes(cell.layers) else "all"
     return replace(cell, id="vanilla", method="vanilla", method_options=(), layers=layers, seed=0)
 
 
-def _vanilla_bytes(cells: Sequence[Cell], suite: Suite, threads: int) -> dict[Cell, Bytes]:
+def _vanilla_steps(cells: Sequence[Cell], suite: Suite, threads: int) -> dict[Cell, Vanilla]:
     environment = worker_environment(threads)
     jobs = JobMaker(None, suite.sampling, suite.data, suite.weight_sources)
-    found: dict[Cell, Bytes] = {}
+    found: dict[Cell, Vanilla] = {}
     with ZygoteLauncher(environment) as zygote:
         launcher = PassLauncher(SpawnLauncher(environment), zygote)
         for cell in cells:
             outcome = launcher.launch(jobs.job(cell, "shapes"), SHAPES_TIMEOUT, lambda: None)
             reply = outcome.reply
-            counted = reply.findings.metrics.get("activation_bytes")
-            found[cell] = Bytes(None if counted is None else int(counted), reply.reason)
+            counted = reply.findings.metrics
+            found[cell] = (
+                Vanilla(int(counted["activation_bytes"]), int(counted["step_flops"]))
+                if counted
+                else Vanilla(None, None, reply.reason)
+            )
     return found
 
 

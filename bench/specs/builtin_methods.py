@@ -65,6 +65,8 @@ def _names(options: tuple[Option, ...]) -> tuple[str, ...]:
     return tuple(option.name for option in options)
 
 
+# rules that look at data or weights: their ranks mean nothing without saying which
+BY_CONTENT = ("epsilon", "weight_epsilon", "budget_mib", "perplexity")
 _ACTIVATION_RULES = (*_RANK_RULES, *_BUDGET_RULES)
 _ONE_RULE = OneOf(_names(_ACTIVATION_RULES), required=True)
 

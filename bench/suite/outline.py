@@ -7,10 +7,11 @@ from bench.suite.plan import PlannedCell
 
 
 @dataclass(frozen=True)
-class Bytes:
-    """What vanilla training of a cell's model saves for backward; None with the reason."""
+class Vanilla:
+    """A vanilla step of a cell's model: bytes saved and FLOPs; None with the reason."""
 
     activation_bytes: int | None
+    step_flops: int | None
     reason: str = ""
 
 
@@ -19,7 +20,7 @@ class Outline:
     """A planned cell with what is known of it beforehand."""
 
     item: PlannedCell
-    vanilla: Bytes
+    vanilla: Vanilla
     seconds: float | None
 
     def to_json(self) -> dict[str, Any]:
@@ -31,6 +32,7 @@ class Outline:
             "state": self.item.state,
             "reason": self.item.reason,
             "vanilla_activation_bytes": self.vanilla.activation_bytes,
-            "vanilla_activation_reason": self.vanilla.reason,
+            "vanilla_step_flops": self.vanilla.step_flops,
+            "vanilla_reason": self.vanilla.reason,
             "known_seconds": self.seconds,
         }

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from bench.specs import registry
 
-PASSES = ("memory", "trace", "time")
+PASSES = ("memory", "trace", "time", "fidelity", "energy")
 CALIBRATE = "calibrate"
 
 # exact figures: one process tells all there is to know
-_ONCE = frozenset({CALIBRATE, "trace"})
+_ONCE = frozenset({CALIBRATE, "trace", "fidelity"})
 
 
 def rounds_of(pass_name: str, rounds: int) -> int:

@@ -129,6 +129,19 @@ def test_every_missing_metric_has_the_reason_of_its_own_pass(summary_of):
     )
 
 
+def test_a_record_of_an_older_version_lacks_what_it_did_not_know(summary_of):
+    missing = summary_of([make_record(**TRACE)]).cells[0].unavailable
+    assert missing["step_flops"].startswith("not among what was measured then")
+
+
+def test_a_record_of_a_newer_version_is_shown_as_far_as_it_is_known(summary_of):
+    metrics = {"activation_bytes": 100.0, "of_tomorrow": 1.0}
+    summary = summary_of([make_record(pass_name="trace", metrics=metrics)])
+    (cell,) = summary.to_json()["cells"]
+    assert cell["metrics"]["of_tomorrow"]["scope"] == "unknown"
+    assert list(estimates_frame(summary)["metric"]) == ["activation_bytes"]
+
+
 def test_a_frame_has_a_row_for_each_estimate(summary_of):
     frame = estimates_frame(summary_of([make_record(**TRACE), timed(1, 1.0, 2.0, 3.0)]))
     assert tuple(frame.columns) == COLUMNS

@@ -56,7 +56,7 @@ def test_twenty_kills_at_random_moments_lose_at_most_the_process_in_flight(workp
             [BENCH, "run", "killed.yaml", "-q"], cwd=workplace, stderr=subprocess.PIPE
         ) as run:
             # before the store exists, between its first writes, among the processes
-            time.sleep(moments.uniform(0.1, 4.0))
+            time.sleep(moments.uniform(0.1, 2.5))
             run.kill()
             assert b"Traceback" not in run.stderr.read()
         now = stored(path)

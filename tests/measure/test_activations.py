@@ -20,6 +20,10 @@ class Subject:
     def backward(self, loss):
         loss.backward()
 
+    def update(self):
+        for parameter in self.model.parameters():
+            parameter.grad = None
+
     def held(self):
         return iter(())
 

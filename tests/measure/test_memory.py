@@ -58,6 +58,30 @@ def test_the_kernels_other_figure_agrees():
     )
 
 
+def test_pages_of_files_are_told_from_what_the_process_allocated(tmp_path):
+    content = tmp_path / "content"
+    content.write_bytes(b"x" * 40 * MIB)
+    before = memory.resident()
+    with content.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as area:
+        for offset in range(0, len(area), 4096):
+            area[offset]
+        during = memory.resident()
+    assert during.of_files - before.of_files == pytest.approx(40 * MIB, rel=0.02)
+    assert abs(during.anonymous - before.anonymous) < 4 * MIB
+    assert during.total == during.anonymous + during.of_files
+
+
+def test_swapped_pages_are_counted_or_unknown(monkeypatch, tmp_path):
+    sample = tmp_path / "vmstat"
+    sample.write_text("nr_free_pages 12\npswpin 7\npswpout 5\n")
+    monkeypatch.setattr(memory, "_VMSTAT", sample)
+    assert memory.swapped_pages() == 12
+    sample.write_text("nr_free_pages 12\n")
+    assert memory.swapped_pages() is None
+    monkeypatch.setattr(memory, "_VMSTAT", tmp_path / "none")
+    assert memory.swapped_pages() is None
+
+
 def test_settling_gives_free_heap_back():
     blocks = [bytes(100_000) for _ in range(1000)]  # below malloc's threshold for mappings
     full = memory.rss_bytes()

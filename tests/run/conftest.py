@@ -59,7 +59,8 @@ def make_job(tmp_path: Path) -> Callable[..., Job]:
     )
 
     def make(pass_name: str, model: str = "mcunet", **what: object) -> Job:
-        cell = Cell(id="cell", model=model, method="vanilla", batch=2, **what)  # type: ignore[arg-type]
+        said = {"id": "cell", "method": "vanilla", "batch": 2, **what}
+        cell = Cell(model=model, **said)  # type: ignore[arg-type]
         return maker.job(cell, pass_name)
 
     return make

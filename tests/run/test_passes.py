@@ -2,6 +2,7 @@
 
 import pytest
 
+from bench.measure import curve
 from bench.record import metrics
 from bench.run.launch import PassLauncher
 from bench.suite.cell import Train
@@ -75,6 +76,50 @@ def test_the_parts_of_the_peak_add_up_to_it(run):
     )
 
 
+def test_the_optimizers_state_is_a_part_of_its_own(run):
+    with_momentum = {"train": Train(momentum=0.9), "model_options": (("depth", 2),)}
+    traced = run("trace", "vit_b_32", **with_momentum).metrics
+    found = run("memory", "vit_b_32", **with_momentum).metrics
+    state = traced["optimizer_state_bytes"]
+    assert state > 60 * MIB
+    assert found["rss_optimizer_bytes"] == pytest.approx(state, rel=0.02)
+    assert abs(found["rss_warmup_bytes"]) < 16 * MIB
+    assert sum(found[name] for name in metrics.PEAK_PARTS) == found["peak_rss_over_runtime_bytes"]
+    assert run("memory").metrics["rss_optimizer_bytes"] == 0
+
+
+def test_the_curve_of_a_step_is_seen_from_outside(run):
+    found = run("memory", "vit_b_32", model_options=(("depth", 2),))
+    drawn = found.details["curve"]
+    names = [name for name, _ in drawn["marks"]]
+    assert names == [
+        *("runtime", "batch", "model", "warm-up", "forward", "backward", "update", "inference"),
+        "end",
+    ]
+    moments = drawn["seconds"]
+    assert 10 < len(moments) == len(drawn["rss_bytes"]) <= curve.POINTS
+    assert moments == sorted(moments)
+    began = dict(drawn["marks"])
+    step = [
+        size
+        for moment, size in zip(moments, drawn["rss_bytes"], strict=True)
+        if began["forward"] <= moment < began["inference"]
+    ]
+    # a sampler sees no more than the mark, and most of it in a step of this length
+    peak, ready = found.metrics["peak_rss_bytes"], found.metrics["ready_floor_bytes"]
+    assert ready < max(step) <= peak * 1.01
+
+
+def test_a_pass_that_swapped_has_no_figures(monkeypatch, make_job):
+    from bench.measure import memory
+    from bench.run.passes.memory import measure
+
+    monkeypatch.setattr(memory, "swap_bytes", lambda: 4096)
+    found = measure(make_job("memory"))
+    assert found.metrics == {}
+    assert found.unavailable["peak_rss_bytes"].startswith("4096 bytes of the process lay in swap")
+
+
 def test_memory_sees_weights_gradients_and_activations_of_known_size(run):
     traced = run("trace", "vit_b_32", model_options=(("depth", 2),)).metrics
     found = run("memory", "vit_b_32", model_options=(("depth", 2),)).metrics
@@ -114,7 +159,7 @@ def test_every_metric_of_every_pass_is_described(run):
 def test_samples_and_warm_ups_are_kept_apart_and_raw(run):
     found = run("time")
     assert len(found.samples["step_seconds"]) == 6
-    assert len(found.details["warmup"]["step_seconds"]) == 1
+    assert len(found.details["warmup"]["step_seconds"]) >= 2  # one was asked for, one tells
     for forward, backward, update, step in zip(
         *(found.samples[f"{name}_seconds"] for name in ("forward", "backward", "update", "step")),
         strict=True,

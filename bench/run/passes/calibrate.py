@@ -3,6 +3,7 @@
 import time
 from dataclasses import asdict
 
+from bench.measure.flops import FlopCounter
 from bench.models.family import family
 from bench.run.job import Findings, Job
 from bench.run.workload import build_model, load_batch
@@ -12,10 +13,20 @@ def measure(job: Job) -> Findings:
     """Choose ranks on a batch of the cell's data that nothing else uses."""
     treatment = build_model(job)
     batch = load_batch(job)
+    counter = FlopCounter()
     start = time.perf_counter_ns()
-    ranks = treatment.calibrate(batch, family(job.model).loss)
+    with counter.phase("calibration"):
+        ranks = treatment.calibrate(batch, family(job.model).loss)
     seconds = (time.perf_counter_ns() - start) / 1e9
+    counted = counter.of("calibration")
     return Findings(
-        metrics={"calibration_seconds": seconds},
-        details={"ranks": {name: asdict(numbers) for name, numbers in ranks.items()}},
+        metrics={
+            "calibration_seconds": seconds,
+            "calibration_flops": counted.flops,
+            "calibration_factorisation_flops": counted.factorisation_flops,
+        },
+        details={
+            "ranks": {name: asdict(numbers) for name, numbers in ranks.items()},
+            "operators": {"calibration": counted.to_json()},
+        },
     )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from bench.data import tree
-from bench.measure.activations import saved_bytes_by_module, storage_bytes
+from bench.measure.activations import saved_in_forward, storage_bytes
 from bench.models.family import family
 from bench.models.layers import NoSuchLayers, block_names, choose, counted_names
 from bench.run.job import Findings, Job
@@ -29,13 +29,16 @@ def measure(job: Job) -> Findings:
         workload = Workload(plain, batch, build_model(plain))
         model = workload.model
         with _noting_shapes(model) as shapes:
-            saved = saved_bytes_by_module(workload, model)
+            _, storages = saved_in_forward(workload, model)
     layout = layout_of(job, model, family(job.model))
     layers = {
         name: module
         for name, module in model.named_modules()
         if isinstance(module, (nn.Linear, nn.Conv2d))
     }
+    saved: dict[str | None, int] = {}
+    for storage in storages:
+        saved[storage.place.module] = saved.get(storage.place.module, 0) + storage.size
     chosen_by = _choices(model, layout)
     rows = [
         {
@@ -53,7 +56,7 @@ def measure(job: Job) -> Findings:
     others: dict[str, int] = {}
     for name, found in saved.items():
         if name not in layers:
-            kind = type(model.get_submodule(name)).__name__ if name else "loss"
+            kind = "loss" if name is None else type(model.get_submodule(name)).__name__
             others[kind] = others.get(kind, 0) + found
     return Findings(
         metrics={

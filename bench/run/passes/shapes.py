@@ -1,4 +1,4 @@
-"""The shapes pass: the exact activation bytes of a plan, from fake tensors, computing nothing."""
+"""The shapes pass: exact bytes and FLOPs of a plan, from fake tensors, computing nothing."""
 
 from dataclasses import replace
 
@@ -6,12 +6,13 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from bench.data import tree
 from bench.measure.activations import saved_bytes, storage_bytes
+from bench.measure.flops import FlopCounter, count_step, step_flops
 from bench.run.job import Findings, Job
 from bench.run.workload import Workload, build_model, empty_batch
 
 
 def measure(job: Job) -> Findings:
-    """Run one step on tensors without bytes and count what it would save."""
+    """Run two steps on tensors without bytes: what one would save, what one would compute."""
     plain = replace(job, weights={"kind": "unset"})  # what stands in them changes no size
     # on the CPU device: the meta device takes another attention path and saves other bytes
     mode = FakeTensorMode()
@@ -19,5 +20,14 @@ def measure(job: Job) -> Findings:
     with mode:
         workload = Workload(plain, batch, build_model(plain))
         activations = saved_bytes(workload)
+        workload.update()
+        counter = FlopCounter()
+        count_step(workload, counter)
         parameters = storage_bytes(workload.model.parameters())
-    return Findings(metrics={"activation_bytes": activations, "parameter_bytes": parameters})
+    return Findings(
+        metrics={
+            "activation_bytes": activations,
+            "parameter_bytes": parameters,
+            **step_flops(counter),
+        }
+    )

@@ -18,6 +18,7 @@ def measure(job: Job) -> Findings:
         inference = clock.time_inference(workload, job.sampling)
     samples = {**clock.columns(steps.samples), "inference_seconds": inference.samples}
     timed = [name for name in samples if name in _TIMES]
+    spoilt = "disturbed by other processes, and there was no time to measure again"
     finite = math.isfinite(first_loss) and math.isfinite(last_loss)
     return Findings(
         metrics={name: median(samples[name]) for name in timed},
@@ -31,7 +32,15 @@ def measure(job: Job) -> Findings:
             "precision": steps.precision(job.sampling),
             "inference_precision": inference.precision(job.sampling),
             "losses": [first_loss, last_loss] if finite else None,
-            "notes": [] if finite else ["the loss was not finite"],
+            "disturbed": {
+                "step_seconds": [step.step_seconds for step in steps.disturbed],
+                "inference_seconds": inference.disturbed,
+            },
+            "notes": [
+                *([] if finite else ["the loss was not finite"]),
+                *([spoilt] if steps.spoilt else []),
+                *([f"inference: {spoilt}"] if inference.spoilt else []),
+            ],
             "garbage_collection": "collected before, off during samples",
         },
     )

@@ -1,0 +1,40 @@
+"""The energy pass: joules of a step, beside what the machine takes when it does nothing."""
+
+import time
+
+from bench.measure import energy
+from bench.run.job import Findings, Job
+from bench.run.workload import build
+
+IDLE_SECONDS, ACTIVE_SECONDS = 3.0, 5.0
+LEAST_STEPS = 3
+_METRICS = ("step_joules", "idle_watts", "active_watts")
+
+
+def measure(job: Job) -> Findings:
+    """Meter some seconds of nothing, then some of steps."""
+    try:
+        meter = energy.meter()
+    except energy.EnergyUnavailable as error:
+        return Findings(unavailable=dict.fromkeys(_METRICS, str(error)))
+    workload = build(job)
+    workload.step()
+    idle = meter.during(lambda: time.sleep(IDLE_SECONDS))
+    steps = 0
+
+    def train() -> None:
+        nonlocal steps
+        end = time.perf_counter() + ACTIVE_SECONDS
+        while steps < LEAST_STEPS or time.perf_counter() < end:
+            workload.step()
+            steps += 1
+
+    active = meter.during(train)
+    return Findings(
+        metrics={
+            "step_joules": active.joules / steps,
+            "idle_watts": idle.watts,
+            "active_watts": active.watts,
+        },
+        details={"steps": steps, "notes": [f"energy is of {meter.scope}"]},
+    )

@@ -1,0 +1,134 @@
+"""FLOPs of every network against a count of its function calls, taken above the dispatcher."""
+
+import math
+
+import pytest
+from torch.overrides import TorchFunctionMode
+
+from bench.run.passes import shapes, trace
+from bench.run.workload import Workload, build_model, load_batch
+from bench.specs import registry
+from tests.models.conftest import SMALL
+
+METHODS = {
+    "vanilla": (),
+    "gradient_filter": (),
+    "svd": (("rank", 2),),
+    "hosvd": (("rank", 2),),
+    "asi": (("rank", 2),),
+    "wsi": (("rank", 2),),
+    "wasi": (("rank", 2),),
+    "lora": (),
+    "checkpoint": (),
+    "microbatch": (),
+    "saved_bf16": (),
+}
+
+
+class Calls(TorchFunctionMode):
+    """Multiply-adds of the public functions that multiply, from the shapes of their arguments."""
+
+    def __init__(self):
+        super().__init__()
+        self.forward = self.backward = 0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        name = func.__name__
+        if name == "linear":
+            self._add(math.prod(out.shape) * args[0].shape[-1], *args[:2])
+        elif name == "conv2d":
+            self._add(math.prod(out.shape) * math.prod(args[1].shape[1:]), *args[:2])
+        elif name in {"matmul", "__matmul__", "bmm", "mm"}:
+            self._add(math.prod(out.shape) * args[0].shape[-1], *args[:2])
+        elif name == "scaled_dot_product_attention":
+            query, key = args[:2]
+            rows = math.prod(query.shape[:-1])
+            once = 2 * rows * key.shape[-2] * query.shape[-1]
+            self.forward += 2 * once
+            # a mask takes the unfused way: two products for each of the two
+            fused = (kwargs or {}).get("attn_mask") is None and len(args) < 4
+            self.backward += (5 if fused else 4) * once
+        else:
+            assert name not in {"einsum", "baddbmm", "addmm", "conv_transpose2d"}, name
+        return out
+
+    def _add(self, multiplied, *factors):
+        self.forward += 2 * multiplied
+        self.backward += 2 * multiplied * sum(factor.requires_grad for factor in factors)
+
+
+@pytest.mark.parametrize("attention", ["fused", "explicit"])
+@pytest.mark.parametrize("model", SMALL)
+def test_forward_and_backward_of_every_network(make_job, model, attention):
+    options = dict(SMALL[model])
+    if attention == "explicit":
+        if "attention" not in {option.name for option in registry.model(model).options}:
+            pytest.skip("has no attention")
+        options["attention"] = "explicit"
+    job = make_job("trace", model, model_options=options)
+    found = trace.measure(job).metrics
+    workload = Workload(job, load_batch(job), build_model(job))
+    with Calls() as calls:
+        workload.forward()
+    assert found["forward_flops"] == calls.forward > 0
+    assert found["backward_flops"] == calls.backward
+    assert found["step_flops"] == calls.forward + calls.backward
+    with Calls() as calls, workload.evaluating():
+        workload.infer()
+    assert found["inference_flops"] == calls.forward
+
+
+@pytest.mark.parametrize("model", SMALL)
+def test_fake_tensors_compute_what_real_ones_compute(make_job, model):
+    job = make_job("trace", model)
+    real, fake = trace.measure(job).metrics, shapes.measure(job).metrics
+    for name in ("forward_flops", "backward_flops", "update_flops", "step_elements"):
+        assert fake[name] == real[name], name
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("model", ["mcunet", "vit_b_32", "swin_t"])
+def test_every_method_is_counted_whole_and_both_sources_of_bytes_agree(make_job, model, method):
+    job = make_job("trace", model, method=method, method_options=METHODS[method], batch=4)
+    if method == "gradient_filter" and model != "mcunet":
+        pytest.skip("has one convolution")
+    findings = trace.measure(job)
+    for phase, operators in findings.details["operators"].items():
+        assert "no_formula" not in operators, phase
+    found = findings.metrics
+    parts = [value for name, value in found.items() if name.startswith("activation_")]
+    whole, allocated, *classes = parts
+    assert sum(classes) == whole
+    assert abs(allocated - whole) <= 16  # a scalar or two of a loss in parts
+    assert findings.details["notes"] == []
+    assert found["backward_live_peak_bytes"] >= found["gradient_bytes"]
+    assert found["forward_live_peak_bytes"] >= found["activation_bytes"]
+    ranked = method in {"svd", "hosvd", "asi", "wsi", "wasi"}
+    assert (found["factorisation_flops"] > 0) == ranked
+    assert (found["decomposition_flops"] > 0) == (ranked and method != "wsi")
+
+
+PUBLISHED = {  # 10^9 multiply-adds of one image of 224x224 in the models' own publications
+    "resnet18": 1.81,
+    "resnet34": 3.66,
+    "mobilenet_v2": 0.30,
+    "efficientnet_lite0": 0.39,
+    "vit_b_32": 4.41,
+    "swin_t": 4.49,
+}
+
+
+@pytest.mark.full_size
+@pytest.mark.parametrize("model", PUBLISHED)
+def test_networks_cost_what_is_published(make_job, model):
+    job = make_job("shapes", model, model_options={"classes": 1000}, batch=1)
+    found = shapes.measure(job).metrics
+    assert round(found["forward_flops"] / 2e9, 2) == pytest.approx(PUBLISHED[model], abs=0.02)
+
+
+def test_frozen_layers_have_no_backward(make_job):
+    whole = trace.measure(make_job("trace", "resnet18")).metrics
+    last = trace.measure(make_job("trace", "resnet18", layers="last:2")).metrics
+    assert last["forward_flops"] == whole["forward_flops"]
+    assert last["backward_flops"] < whole["backward_flops"] / 2
