@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"  # two tests at once must not share two processors' threads
+
 # the same examples every time, and no limit on a wall clock that others share
 settings.register_profile("bench", derandomize=True, deadline=None)
 settings.load_profile("bench")

@@ -79,16 +79,8 @@ def test_forward_and_backward_of_every_network(make_job, model, attention):
     assert found["inference_flops"] == calls.forward
 
 
-@pytest.mark.parametrize("model", SMALL)
-def test_fake_tensors_compute_what_real_ones_compute(make_job, model):
-    job = make_job("trace", model)
-    real, fake = trace.measure(job).metrics, shapes.measure(job).metrics
-    for name in ("forward_flops", "backward_flops", "update_flops", "step_elements"):
-        assert fake[name] == real[name], name
-
-
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("model", ["mcunet", "vit_b_32", "swin_t"])
+@pytest.mark.parametrize("model", ["mcunet", "vit_b_32"])
 def test_every_method_is_counted_whole_and_both_sources_of_bytes_agree(make_job, model, method):
     job = make_job("trace", model, method=method, method_options=METHODS[method], batch=4)
     if method == "gradient_filter" and model != "mcunet":

@@ -66,17 +66,22 @@ def test_every_layer_can_be_replaced(make_job, model):
 
 @pytest.mark.parametrize("model", SMALL)
 @pytest.mark.parametrize("attention", ["fused", "explicit"])
-def test_fake_tensors_save_the_bytes_that_real_ones_save(make_job, model, attention):
+def test_fake_tensors_save_and_compute_what_real_ones_do(make_job, model, attention):
     options = dict(SMALL[model])
     if attention == "explicit":
         if "attention" not in {option.name for option in registry.model(model).options}:
             pytest.skip("has no attention")
         options["attention"] = "explicit"
     real = trace.measure(make_job("trace", model, model_options=options)).metrics
-    for fake in (shapes, layers):
-        found = fake.measure(make_job("trace", model, model_options=options)).metrics
+    planned, shown = (
+        fake.measure(make_job("trace", model, model_options=options)).metrics
+        for fake in (shapes, layers)
+    )
+    for found in (planned, shown):
         assert found["activation_bytes"] == real["activation_bytes"] > 0
         assert found["parameter_bytes"] == real["parameter_bytes"]
+    for name in ("forward_flops", "backward_flops", "update_flops", "step_elements"):
+        assert planned[name] == real[name] >= 0, name
 
 
 @pytest.mark.parametrize("model", SMALL)

@@ -11,15 +11,14 @@ from bench.run.workload import build
 def measure(job: Job) -> Findings:
     """Time the cell's step and its inference."""
     workload = build(job)
-    first_loss = workload.step()
+    losses = [workload.step(), workload.step()]  # alike in every process; how many follow is not
     steps = clock.time_steps(workload, job.sampling)
-    last_loss = workload.step()
+    finite = all(math.isfinite(loss) for loss in (*losses, workload.step()))
     with workload.evaluating():
         inference = clock.time_inference(workload, job.sampling)
     samples = {**clock.columns(steps.samples), "inference_seconds": inference.samples}
     timed = [name for name in samples if name in _TIMES]
     spoilt = "disturbed by other processes, and there was no time to measure again"
-    finite = math.isfinite(first_loss) and math.isfinite(last_loss)
     return Findings(
         metrics={name: median(samples[name]) for name in timed},
         samples=samples,
@@ -31,7 +30,7 @@ def measure(job: Job) -> Findings:
             "foreign_cpu_share": clock.foreign_share(steps.samples),
             "precision": steps.precision(job.sampling),
             "inference_precision": inference.precision(job.sampling),
-            "losses": [first_loss, last_loss] if finite else None,
+            "losses": losses if finite else None,
             "disturbed": {
                 "step_seconds": [step.step_seconds for step in steps.disturbed],
                 "inference_seconds": inference.disturbed,
