@@ -1,5 +1,6 @@
 """Medians with intervals that assume no bell curve. Pure, standard library only."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -74,3 +75,64 @@ def estimate(rounds: Sequence[Sequence[float]]) -> Estimate:
     counted = sum(len(samples) for samples in filled)
     basis = f"median of {len(filled)} rounds' medians, envelope of their intervals"
     return Estimate(middle, min(lows), max(highs), f"{basis} ({counted} readings)")
+
+
+@dataclass(frozen=True)
+class Change:
+    """The ratio of new to base, its interval, and what follows from it at a threshold."""
+
+    ratio: float
+    lower: float
+    upper: float
+    verdict: str  # faster, slower, same, or unknown
+
+
+def change(
+    base: Sequence[float], new: Sequence[float], threshold: float, confidence: float = CONFIDENCE
+) -> Change:
+    """How pairs of rounds, taken in turn, differ; `unknown` while the interval says too little.
+
+    The interval is Wilcoxon's for the median of the log ratios: it assumes that they lie evenly
+    around it, not that they follow a bell curve. `slower` and `faster` need the whole interval
+    beyond the threshold, `same` the whole interval within it.
+    """
+    logs = [math.log(after / before) for before, after in zip(base, new, strict=True)]
+    averages = sorted(
+        (one + other) / 2 for place, one in enumerate(logs) for other in logs[: place + 1]
+    )
+    ratio = math.exp(median(averages))
+    cut = _signed_rank_cut(len(logs), confidence)
+    if cut is None:
+        return Change(ratio, 0.0, math.inf, "unknown")
+    lower, upper = math.exp(averages[cut]), math.exp(averages[-1 - cut])
+    return Change(ratio, lower, upper, _verdict(lower, upper, threshold))
+
+
+def _verdict(lower: float, upper: float, threshold: float) -> str:
+    if lower > 1 + threshold:
+        return "slower"
+    if upper < 1 / (1 + threshold):
+        return "faster"
+    return "same" if 1 / (1 + threshold) <= lower and upper <= 1 + threshold else "unknown"
+
+
+@cache
+def _signed_rank_cut(count: int, confidence: float) -> int | None:
+    """How many Walsh averages lie outside at each end; None where no interval is that sure.
+
+    P(W <= k) of the signed-rank sum W, counted over all 2^n signs.
+    """
+    ways = [1]
+    for rank in range(1, count + 1):
+        wider = [0] * (len(ways) + rank)
+        for total, found in enumerate(ways):
+            wider[total] += found
+            wider[total + rank] += found
+        ways = wider
+    tail, cut = 0, None
+    for total, found in enumerate(ways):
+        tail += found
+        if 1 - 2 * tail / 2**count < confidence:
+            break
+        cut = total
+    return cut

@@ -1,9 +1,12 @@
+import math
+import random
 from math import comb, inf
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench import stats
 from bench.stats import estimate, median_interval, order_ranks, relative_precision
 
 NUMBERS = st.floats(0.001, 1000, allow_nan=False)
@@ -58,3 +61,46 @@ def test_precision_is_the_wider_half_of_the_interval_over_the_median():
     assert relative_precision(samples) == max(10 - low, high - 10) / 10
     assert relative_precision([1.0, 1.0]) == inf
     assert relative_precision([]) == inf
+
+
+@pytest.mark.parametrize(
+    ("count", "confidence", "cut"),
+    [(5, 0.95, None), (6, 0.95, 0), (8, 0.95, 3), (10, 0.95, 8), (7, 0.99, None), (8, 0.99, 0)],
+)
+def test_the_cut_of_the_signed_ranks_is_that_of_the_tables(count, confidence, cut):
+    # the tables give the largest W with P(W <= w) <= 2.5 %: 0, 3, 8 for n = 6, 8, 10
+    assert stats._signed_rank_cut(count, confidence) == cut
+
+
+def test_the_interval_agrees_with_scipys_test():
+    """A ratio lies in the interval exactly when the test does not reject it."""
+    from scipy.stats import wilcoxon
+
+    draw = random.Random(1)
+    base = [draw.lognormvariate(0, 0.1) for _ in range(12)]
+    new = [draw.lognormvariate(0.02, 0.1) for _ in range(12)]
+    found = stats.change(base, new, 0.02)
+    logs = [math.log(b / a) for a, b in zip(base, new, strict=True)]
+    for ratio, inside in (
+        (found.lower * 1.0001, True),
+        (found.upper * 0.9999, True),
+        (found.lower * 0.9999, False),
+        (found.upper * 1.0001, False),
+    ):
+        shifted = [log - math.log(ratio) for log in logs]
+        assert (wilcoxon(shifted, method="exact").pvalue > 0.05) == inside
+
+
+def test_verdicts_need_the_whole_interval():
+    base = [1.0, 1.01, 0.99, 1.005, 0.995, 1.002, 0.998, 1.0]
+    for factor, verdict in ((1.1, "slower"), (1 / 1.1, "faster"), (1.0, "same"), (1.02, "unknown")):
+        new = [value * factor for value in base]
+        assert stats.change(base, list(reversed(new)), 0.02).verdict == verdict
+    assert stats.change(base[:4], base[:4], 0.02).verdict == "unknown"
+
+
+def test_a_change_is_the_same_from_either_side():
+    base, new = [1.0, 1.1, 0.9, 1.05, 0.95, 1.0], [1.2, 1.1, 1.0, 1.25, 1.15, 1.3]
+    there, back = stats.change(base, new, 0.02), stats.change(new, base, 0.02)
+    assert there.ratio == pytest.approx(1 / back.ratio)
+    assert there.lower == pytest.approx(1 / back.upper)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bench.data import tensorfile
 from bench.errors import BadInput
-from bench.specs.data import DataSource
+from bench.specs.data import ALL, DataSource
 from bench.specs.inputs import Inputs, to_json
 
 if TYPE_CHECKING:
@@ -48,6 +48,15 @@ class BatchStore:
             self._write(path, make(source, inputs, size, f"{use} {seed}"))
         return path
 
+    def examples(
+        self, source: DataSource, inputs: Inputs, size: int, seed: int, split: str
+    ) -> Path:
+        """The file with examples to learn from, or to be tested on."""
+        path = self.path(source.name, to_json(inputs), size, seed, split)
+        if not path.exists():
+            self._write(path, make(source, inputs, size, f"{split} {seed}", split))
+        return path
+
     def path(self, *what: object) -> Path:
         """Where the batch that is described by these values lies."""
         text = json.dumps(what, sort_keys=True)
@@ -63,8 +72,8 @@ class BatchStore:
             raise BadInput(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def make(source: DataSource, inputs: Inputs, size: int, seed: str) -> "Arrays":
-    """`inputs` and `targets` of one batch."""
+def make(source: DataSource, inputs: Inputs, size: int, seed: str, split: str = ALL) -> "Arrays":
+    """`inputs` and `targets` of one batch, of that part of the examples."""
     import numpy
 
     refused = source.refuses(inputs)
@@ -73,5 +82,6 @@ def make(source: DataSource, inputs: Inputs, size: int, seed: str) -> "Arrays":
     stream = hashlib.sha256(seed.encode()).digest()
     generator = numpy.random.default_rng(numpy.frombuffer(stream, dtype=numpy.uint32))
     maker: Callable[..., Arrays] = getattr(import_module(_MAKERS[source.kind]), source.kind)
-    arrays = maker(source, inputs, size, generator)
+    part = {} if split == ALL else {"split": split}
+    arrays = maker(source, inputs, size, generator, **part)
     return {name: numpy.ascontiguousarray(array) for name, array in arrays.items()}

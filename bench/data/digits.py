@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy
 
-from bench.specs.data import DataSource
+from bench.data.split import drawn, rows
+from bench.specs.data import ALL, DataSource
 from bench.specs.inputs import Images, Inputs
 
 if TYPE_CHECKING:
@@ -14,7 +15,11 @@ BRIGHTEST = 16
 
 
 def digits(
-    source: DataSource, inputs: Inputs, size: int, generator: numpy.random.Generator
+    source: DataSource,
+    inputs: Inputs,
+    size: int,
+    generator: numpy.random.Generator,
+    split: str = ALL,
 ) -> "dict[str, Array]":
     """Digits of 8x8 places, enlarged, in -1 … 1; none twice before each came once."""
     from PIL import Image
@@ -22,9 +27,7 @@ def digits(
 
     assert isinstance(inputs, Images)
     known = load_digits()
-    order = numpy.concatenate(
-        [generator.permutation(len(known.images)) for _ in range(-(-size // len(known.images)))]
-    )[:size]
+    order = drawn(rows(len(known.images), split), size, generator)
     square = (inputs.size, inputs.size)
     enlarged = [
         numpy.asarray(Image.fromarray(known.images[index].astype(numpy.float32)).resize(square))

@@ -12,7 +12,8 @@ import numpy
 
 from bench.data import images
 from bench.data.batch import NoBatch
-from bench.specs.data import DataSource
+from bench.data.split import chosen, drawn
+from bench.specs.data import ALL, HELD_OUT, DataSource
 from bench.specs.inputs import Images, Inputs, Tokens
 
 if TYPE_CHECKING:
@@ -24,7 +25,11 @@ CIFAR_BYTES = 3 * CIFAR_SIDE**2
 
 
 def folder(
-    source: DataSource, inputs: Inputs, size: int, generator: numpy.random.Generator
+    source: DataSource,
+    inputs: Inputs,
+    size: int,
+    generator: numpy.random.Generator,
+    split: str = ALL,
 ) -> "dict[str, Array]":
     """`class/image.jpg`: the middle square of random images, labelled by their folder's place."""
     from PIL import Image, UnidentifiedImageError
@@ -42,7 +47,7 @@ def folder(
         raise NoBatch(f"{root}: holds no images in folders, one a class: CLASS/IMAGE.jpg")
     _enough_classes(str(root), len(classes), inputs.classes)
     pictures, targets = [], []
-    for index in generator.integers(0, len(found), size):
+    for index in chosen(len(found), size, generator, split):
         file, label = found[index]
         try:
             with Image.open(file) as image:
@@ -60,27 +65,40 @@ def folder(
 
 
 def cifar10(
-    source: DataSource, inputs: Inputs, size: int, generator: numpy.random.Generator
+    source: DataSource,
+    inputs: Inputs,
+    size: int,
+    generator: numpy.random.Generator,
+    split: str = ALL,
 ) -> "dict[str, Array]":
-    """Random training images of CIFAR-10, from its binary or its Python files."""
+    """Random images of CIFAR-10, from its binary or its Python files; it holds out its own."""
     assert isinstance(inputs, Images)
     root = _path(source)
-    files = sorted(root.rglob("data_batch_*"))
+    wanted = "test_batch*" if split == HELD_OUT else "data_batch_*"
+    files = sorted(root.rglob(wanted))
     if not files:
-        raise NoBatch(f"{root}: holds no data_batch_1 to 5 of CIFAR-10")
+        raise NoBatch(f"{root}: holds no {wanted} of CIFAR-10")
     file = files[generator.integers(len(files))]
     rows, labels = _cifar_binary(file) if file.suffix == ".bin" else _cifar_pickle(file)
-    chosen = generator.integers(0, len(rows), size)
-    squares = rows[chosen].reshape(-1, 3, CIFAR_SIDE, CIFAR_SIDE).transpose(0, 2, 3, 1)
+    picked = (
+        generator.integers(0, len(rows), size)
+        if split == ALL
+        else drawn(numpy.arange(len(rows)), size, generator)
+    )
+    squares = rows[picked].reshape(-1, 3, CIFAR_SIDE, CIFAR_SIDE).transpose(0, 2, 3, 1)
     pictures = numpy.stack([images.from_array(square, inputs.size) for square in squares])
     return {
         "inputs": images.normalised(pictures, inputs.channels),
-        "targets": labels[chosen].astype(numpy.int64),
+        "targets": labels[picked].astype(numpy.int64),
     }
 
 
 def npz(
-    source: DataSource, inputs: Inputs, size: int, generator: numpy.random.Generator
+    source: DataSource,
+    inputs: Inputs,
+    size: int,
+    generator: numpy.random.Generator,
+    split: str = ALL,
 ) -> "dict[str, Array]":
     """Random rows of `images` and `labels`, or of `tokens` and (with classes) `labels`."""
     path = _path(source)
@@ -90,7 +108,7 @@ def npz(
     except (ValueError, OSError, zipfile.BadZipFile) as error:
         raise NoBatch(f"{path}: is no file of plain arrays: {error}") from None
     if isinstance(inputs, Tokens):
-        return _npz_tokens(path, arrays, inputs, size, generator)
+        return _npz_tokens(path, arrays, inputs, size, generator, split)
     assert isinstance(inputs, Images)
     pictures, labels = (_array(path, arrays, name) for name in ("images", "labels"))
     if pictures.ndim != 4 or pictures.shape[-1] not in {1, 3} or pictures.dtype != numpy.uint8:
@@ -103,12 +121,12 @@ def npz(
     if inputs.dense and shape[1:] != (inputs.size, inputs.size):
         raise NoBatch(f"{path}: with a label for each place, images must be {inputs.size} wide")
     _enough_classes(str(path), int(labels.max()) + 1, inputs.classes)
-    chosen = generator.integers(0, len(pictures), size)
-    three = [numpy.repeat(p, 3, axis=-1) if p.shape[-1] == 1 else p for p in pictures[chosen]]
+    picked = chosen(len(pictures), size, generator, split)
+    three = [numpy.repeat(p, 3, axis=-1) if p.shape[-1] == 1 else p for p in pictures[picked]]
     resized = numpy.stack([images.from_array(each, inputs.size) for each in three])
     return {
         "inputs": images.normalised(resized, inputs.channels),
-        "targets": labels[chosen].astype(numpy.int64),
+        "targets": labels[picked].astype(numpy.int64),
     }
 
 
@@ -118,6 +136,7 @@ def _npz_tokens(
     inputs: Tokens,
     size: int,
     generator: numpy.random.Generator,
+    split: str,
 ) -> "dict[str, Array]":
     rows = _array(path, arrays, "tokens")
     needed = inputs.length + (0 if inputs.classes else 1)
@@ -128,14 +147,14 @@ def _npz_tokens(
         )
     if int(rows.min()) < 0 or int(rows.max()) >= inputs.vocabulary:
         raise NoBatch(f"{path}: tokens must be in 0 … {inputs.vocabulary - 1}")
-    chosen = generator.integers(0, len(rows), size)
-    picked = rows[chosen, :needed].astype(numpy.int64)
+    places = chosen(len(rows), size, generator, split)
+    picked = rows[places, :needed].astype(numpy.int64)
     if not inputs.classes:
         return {"inputs": picked[:, :-1], "targets": picked[:, 1:]}
     labels = _array(path, arrays, "labels")
     _same_rows(path, labels, rows.shape[:1])
     _enough_classes(str(path), int(labels.max()) + 1, inputs.classes)
-    return {"inputs": picked, "targets": labels[chosen].astype(numpy.int64)}
+    return {"inputs": picked, "targets": labels[places].astype(numpy.int64)}
 
 
 def _array(path: Path, arrays: "dict[str, Array]", name: str) -> "Array":

@@ -97,10 +97,10 @@ class Pmic:
         self._command = command
         try:
             said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
-        except (OSError, subprocess.SubprocessError) as error:
-            raise EnergyUnavailable(
-                f"{command[0]} gives no figures: {type(error).__name__}"
-            ) from None
+        except OSError as error:
+            raise EnergyUnavailable(f"{command[0]} cannot be run: {error.strerror}") from None
+        except subprocess.SubprocessError as error:
+            raise EnergyUnavailable(f"{command[0]} gives no figures: {error}") from None
         if not rail_watts(said.stdout):
             raise EnergyUnavailable(f"{' '.join(command)} names no rail with volts and amperes")
 

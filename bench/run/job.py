@@ -33,6 +33,7 @@ class Job:
     cpus: tuple[int, ...]
     asked_ns: int
     ranks: Mapping[str, RankNumbers] | None = None
+    examples: Mapping[str, str] | None = None  # files of those to learn from and those held out
 
     def to_text(self) -> str:
         """The job as one line of JSON."""

@@ -10,14 +10,16 @@ from bench.hardware.state import allowed_cpus
 from bench.run import own
 from bench.run.job import Job, MethodCall, RankNumbers, WeightsCall
 from bench.specs import registry, trained
-from bench.specs.data import DataSource
-from bench.specs.inputs import OwnBatch, to_json
+from bench.specs.data import HELD_OUT, TRAIN, DataSource
+from bench.specs.inputs import Inputs, OwnBatch, to_json
 from bench.specs.model import ModelSpec
 from bench.specs.option import resolved
 from bench.specs.weights import WeightSource
 from bench.suite.cell import Cell
-from bench.suite.passes import CALIBRATE
+from bench.suite.passes import ACCURACY, CALIBRATE
 from bench.suite.suite import Sampling
+
+TRAINED_EXAMPLES, HELD_OUT_EXAMPLES = 512, 256
 
 
 class JobMaker:
@@ -68,7 +70,17 @@ class JobMaker:
             cpus=self._cpus,
             asked_ns=time.monotonic_ns(),
             ranks=ranks,
+            examples=self._examples(cell, inputs) if pass_name == ACCURACY else None,
         )
+
+    def _examples(self, cell: Cell, inputs: Inputs) -> Mapping[str, str] | None:
+        if self._batches is None or isinstance(inputs, OwnBatch) or not self._data.has_labels:
+            return None
+        sizes = {TRAIN: TRAINED_EXAMPLES, HELD_OUT: HELD_OUT_EXAMPLES}
+        return {
+            split: str(self._batches.examples(self._data, inputs, size, cell.seed, split).resolve())
+            for split, size in sizes.items()
+        }
 
     def _weights_call(self, cell: Cell, model: ModelSpec) -> WeightsCall:
         source = self._weights[cell.weights]

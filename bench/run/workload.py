@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
 def load_batch(job: Job) -> Any:
     """The batch, usually `(inputs, targets)`, with its real numbers in the cell's type."""
-    return _typed(tree.read(Path(job.batch_path)), _dtype(job))
+    return typed(job, tree.read(Path(job.batch_path)))
+
+
+def typed(job: Job, batch: Any) -> Any:
+    """The batch with its real numbers in the cell's type."""
+    return tree.mapped(batch, lambda t: t.to(_dtype(job)) if t.is_floating_point() else t)
 
 
 def empty_batch(job: Job) -> Any:
@@ -34,7 +39,7 @@ def empty_batch(job: Job) -> Any:
     if isinstance(inputs, kinds.OwnBatch):
         make = family(job.model).batch
         assert make is not None
-        return _typed(make(count, job.cell.seed), _dtype(job))
+        return typed(job, make(count, job.cell.seed))
     return empty(inputs, count, _dtype(job))
 
 
@@ -224,10 +229,6 @@ def inputs_of(batch: Any) -> Any:
 def build(job: Job) -> Workload:
     """Batch, model and optimizer of a job."""
     return Workload(job, load_batch(job), build_model(job))
-
-
-def _typed(batch: Any, dtype: torch.dtype) -> Any:
-    return tree.mapped(batch, lambda t: t.to(dtype) if t.is_floating_point() else t)
 
 
 def _dtype(job: Job) -> torch.dtype:

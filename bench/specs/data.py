@@ -15,6 +15,8 @@ ALLOWED = (
     "synthetic, {synthetic: {decay: A}}, photos, digits, text, folder: DIR, cifar10: DIR "
     "or npz: FILE"
 )
+# parts of the examples: those to learn from, and those to be tested on
+ALL, TRAIN, HELD_OUT = "all", "train", "held out"
 DIGITS = 10
 CIFAR10 = 10
 
@@ -38,6 +40,11 @@ class DataSource:
         if self.path is not None:
             return f"{self.kind}:{self.path.name}@{self.digest}"
         return self.kind if self.decay is None else f"{self.kind}(decay={self.decay:g})"
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether there is something to learn: labels that belong to what they stand at."""
+        return self.kind not in {"synthetic", "photos"}
 
     def refuses(self, inputs: Inputs) -> str | None:
         """Why this data cannot feed a network with those inputs; None where it can."""

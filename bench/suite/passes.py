@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from bench.specs import registry
 
-PASSES = ("memory", "trace", "time", "fidelity", "energy")
-CALIBRATE = "calibrate"
+PASSES = ("memory", "trace", "time", "fidelity", "accuracy", "energy")
+CALIBRATE, ACCURACY = "calibrate", "accuracy"
 
 # exact figures: one process tells all there is to know
-_ONCE = frozenset({CALIBRATE, "trace", "fidelity"})
+_ONCE = frozenset({CALIBRATE, "trace", "fidelity", ACCURACY})
 
 
 def rounds_of(pass_name: str, rounds: int) -> int:

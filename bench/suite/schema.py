@@ -117,7 +117,9 @@ class SuiteFile(Strict):
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], AS_LIST, NOT_EMPTY] = (0,)
     rounds: int = Field(1, ge=1, le=1000)
     measure: Annotated[
-        tuple[Literal["memory", "trace", "time", "fidelity", "energy"], ...], AS_LIST, NOT_EMPTY
+        tuple[Literal["memory", "trace", "time", "fidelity", "accuracy", "energy"], ...],
+        AS_LIST,
+        NOT_EMPTY,
     ] = ("memory", "trace", "time")
     time: SamplingSettings = SamplingSettings()
     timeout: Annotated[float, BeforeValidator(_duration)] = 600.0

@@ -135,7 +135,7 @@ def test_training_settings_reach_the_suite(load):
             HEAD + BODY + "time: {min_samples: 20, max_samples: 10}\n",
             "5: time: min_samples (20) exceeds max_samples (10)",
         ),
-        (HEAD + BODY + "measure: [time, heat]\n", "5: measure[1]: must be 'memory', 'trace', 'time', 'fidelity' or 'energy', got 'heat'"),
+        (HEAD + BODY + "measure: [time, heat]\n", "5: measure[1]: must be 'memory', 'trace', 'time', 'fidelity', 'accuracy' or 'energy', got 'heat'"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line_with_place_and_cure(complaints, text, says):

@@ -1,0 +1,83 @@
+"""Parts to learn from and to be tested on: apart, whole, the same everywhere."""
+
+import numpy
+import pytest
+
+from bench.data import split, text
+from bench.data.batch import BatchStore, NoBatch, make
+from bench.data.split import EVERY
+from bench.specs.data import ALL, HELD_OUT, TRAIN, DataSource, parse
+from bench.specs.inputs import Images, Tokens
+
+SMALL = Images(channels=1, size=8, classes=10)
+
+
+def test_the_parts_are_disjoint_and_together_everything():
+    train, held_out = (set(split.rows(103, part)) for part in (TRAIN, HELD_OUT))
+    assert not train & held_out
+    assert train | held_out == set(split.rows(103, ALL)) == set(range(103))
+    assert len(held_out) == 21
+
+
+def test_nothing_is_drawn_twice_before_everything_was():
+    places = split.rows(50, TRAIN)
+    found = split.drawn(places, 60, numpy.random.default_rng(0))
+    assert set(found[:40]) == set(places)
+    assert len(set(found[40:])) == 20
+    assert set(found) <= set(places)
+
+
+def unique(arrays):
+    return {row.tobytes() for row in arrays["inputs"]}
+
+
+def test_digits_that_are_held_out_are_never_learned():
+    pytest.importorskip("sklearn")
+    source = DataSource("digits")
+    learned = make(source, SMALL, 1400, "train 0", TRAIN)
+    held_out = make(source, SMALL, 300, "held out 0", HELD_OUT)
+    # a digit or two of the data set exist twice
+    assert len(unique(learned) & unique(held_out)) <= 2
+    assert len(unique(learned)) > 1390
+
+
+def test_rows_of_the_users_arrays(tmp_path):
+    images = numpy.arange(100, dtype=numpy.uint8)[:, None, None, None] * numpy.ones(
+        (1, 8, 8, 1), dtype=numpy.uint8
+    )
+    numpy.savez(tmp_path / "d.npz", images=images, labels=numpy.arange(100) % 10)
+    source = parse(f"npz: {tmp_path / 'd.npz'}", tmp_path)
+    learned, held_out = (make(source, SMALL, 200, part, part) for part in (TRAIN, HELD_OUT))
+    assert len(unique(learned)) == 100 - 100 // EVERY
+    assert len(unique(held_out)) == 100 // EVERY
+    assert not unique(learned) & unique(held_out)
+
+
+def test_windows_of_the_text_share_no_byte_between_the_parts():
+    inputs = Tokens(length=16, vocabulary=256, classes=0)
+    count = len(text.CORPUS.read_bytes())
+    seen = {}
+    for part in (TRAIN, HELD_OUT):
+        starts = text._starts(count, inputs.length, part)
+        seen[part] = {place for start in starts for place in range(start, start + 17)}
+    assert not seen[TRAIN] & seen[HELD_OUT]
+    assert make(DataSource("text"), inputs, 30, "s", HELD_OUT)["inputs"].shape == (30, 16)
+    with pytest.raises(NoBatch, match="do not fit"):
+        make(DataSource("text"), Tokens(2000, 256, 0), 1, "s", HELD_OUT)
+
+
+def test_the_files_of_a_seed_are_written_once(tmp_path):
+    pytest.importorskip("sklearn")
+    store = BatchStore(tmp_path)
+    one, again, other = (
+        store.examples(DataSource("digits"), SMALL, 20, seed, TRAIN) for seed in (0, 0, 1)
+    )
+    assert one == again != other
+    assert one.read_bytes() != other.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("kind", "has"), [("synthetic", False), ("photos", False), ("digits", True)]
+)
+def test_what_can_be_learned(kind, has):
+    assert DataSource(kind).has_labels == has
