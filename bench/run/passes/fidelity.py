@@ -22,8 +22,7 @@ from bench.run.job import Findings, Job
 from bench.run.workload import Workload, build_model, load_batch
 
 STEPS = 10
-_KINDS = ("gradient_cosine", "gradient_error")
-_MOMENTS = ("_first", "", "_original")
+_MOMENTS = {0: "_first", STEPS: ""}
 
 
 def measure(job: Job) -> Findings:
@@ -31,43 +30,35 @@ def measure(job: Job) -> Findings:
     batch = load_batch(job)
     plain = Workload(job, batch, build_model(_vanilla(job)))
     workload = Workload(job, batch, build_model(job))
-    names = _compared(job, workload, plain)
-    if not names:
-        reason = f"{job.cell.method} trains other parameters than the weights of these layers"
-        unavailable = {f"{kind}{moment}": reason for kind in _KINDS for moment in _MOMENTS}
-    else:
-        unavailable = {}
+    names = _compared(workload, plain)
+    original, _ = _gradients(plain, names)
     found: dict[str, tuple[Likeness, dict[str, Likeness]]] = {}
     losses = []
     for step in range(STEPS + 1):
-        moment = {0: "_first", STEPS: ""}.get(step)
-        compared = moment is not None and bool(names)
-        if compared and step == 0:
-            original = _gradients(plain, names)[0]
-        if compared:
+        moment = _MOMENTS.get(step)
+        if moment is not None:
             plain.model.load_state_dict(_merged(workload))
-        gradients, loss = _gradients(workload, names if compared else ())
+        gradients, loss = _gradients(workload, names if moment is not None else ())
         losses.append(loss)
-        if compared and moment is not None:
+        if moment is not None:
             found[moment] = likeness(gradients, _gradients(plain, names)[0])
-        if compared and step == 0:
+        if step == 0:
             found["_original"] = likeness(gradients, original)
         workload.update()
-    metrics = {
-        f"{kind}{moment}": value
+    values = {
+        f"gradient_{kind}{moment}": getattr(whole, kind)
         for moment, (whole, _) in found.items()
-        for kind, value in zip(_KINDS, (whole.cosine, whole.error), strict=True)
-        if value is not None
+        for kind in ("cosine", "error")
     }
-    undefined = "a gradient was zero, or not finite"
-    missing = {f"{kind}{moment}" for kind in _KINDS for moment in found} - set(metrics)
-    finite = math.isfinite(losses[-1])
+    values["loss_after_steps"] = losses[-1] if math.isfinite(losses[-1]) else None
+    undefined = f"{job.cell.method} trains other parameters than the weights of these layers"
+    if names:
+        undefined = "a gradient was zero, or not finite"
+    reasons = {"loss_after_steps": "the loss was not finite"}
     return Findings(
-        metrics={**metrics, **({"loss_after_steps": losses[-1]} if finite else {})},
+        metrics={name: value for name, value in values.items() if value is not None},
         unavailable={
-            **unavailable,
-            **dict.fromkeys(sorted(missing), undefined),
-            **({} if finite else {"loss_after_steps": "the loss was not finite"}),
+            name: reasons.get(name, undefined) for name, value in values.items() if value is None
         },
         details={
             "steps": STEPS,
@@ -85,7 +76,7 @@ def _vanilla(job: Job) -> Job:
     return replace(job, methods=(("bench.methods.vanilla:Vanilla", {}),), ranks=None)
 
 
-def _compared(job: Job, workload: Workload, plain: Workload) -> tuple[str, ...]:
+def _compared(workload: Workload, plain: Workload) -> tuple[str, ...]:
     """The layers whose weight gradients can be compared."""
     treated = [report.name for report in workload.treatment.report()]
     if treated:
