@@ -27,7 +27,7 @@ def digits(
 
     assert isinstance(inputs, Images)
     known = load_digits()
-    order = drawn(rows(len(known.images), split), size, generator)
+    order = drawn(rows(len(known.images), split), size, generator, split)
     square = (inputs.size, inputs.size)
     enlarged = [
         numpy.asarray(Image.fromarray(known.images[index].astype(numpy.float32)).resize(square))

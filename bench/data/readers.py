@@ -83,7 +83,7 @@ def cifar10(
     picked = (
         generator.integers(0, len(rows), size)
         if split == ALL
-        else drawn(numpy.arange(len(rows)), size, generator)
+        else drawn(numpy.arange(len(rows)), size, generator, split)
     )
     squares = rows[picked].reshape(-1, 3, CIFAR_SIDE, CIFAR_SIDE).transpose(0, 2, 3, 1)
     pictures = numpy.stack([images.from_array(square, inputs.size) for square in squares])

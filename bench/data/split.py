@@ -21,8 +21,14 @@ def rows(count: int, split: str) -> "Array":
     return part
 
 
-def drawn(places: "Array", size: int, generator: numpy.random.Generator) -> "Array":
-    """So many of the places in random order, none twice before each came once."""
+def drawn(places: "Array", size: int, generator: numpy.random.Generator, split: str) -> "Array":
+    """So many of the places in random order, none twice before each came once.
+
+    Of a part to learn or to test no more than there are: an example that stands there twice would
+    count twice.
+    """
+    if split != ALL:
+        return generator.permutation(places)[:size]
     rounds = -(-size // max(1, len(places)))
     return numpy.concatenate([generator.permutation(places) for _ in range(rounds)])[:size]
 
@@ -31,4 +37,4 @@ def chosen(count: int, size: int, generator: numpy.random.Generator, split: str)
     """Random places: of a batch with repetition, of a part to learn or to test without."""
     if split == ALL:
         return generator.integers(0, count, size)
-    return drawn(rows(count, split), size, generator)
+    return drawn(rows(count, split), size, generator, split)

@@ -30,7 +30,7 @@ def text(
     if split == ALL:
         starts = generator.integers(0, len(corpus) - inputs.length, size)
     else:
-        starts = drawn(_starts(len(corpus), inputs.length, split), size, generator)
+        starts = drawn(_starts(len(corpus), inputs.length, split), size, generator, split)
     windows = corpus[starts[:, None] + numpy.arange(inputs.length + 1)]
     if inputs.classes:
         targets = starts * inputs.classes // len(corpus)

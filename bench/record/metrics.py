@@ -213,7 +213,7 @@ ALL = (
     Metric(
         "accuracy",
         "accuracy",
-        "share of 256 held-out examples that are right after two passes over 512",
+        "share of held-out examples that are right after a short fine-tuning",
         "",
         "noisy",
         _NETWORK,

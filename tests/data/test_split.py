@@ -21,10 +21,12 @@ def test_the_parts_are_disjoint_and_together_everything():
 
 def test_nothing_is_drawn_twice_before_everything_was():
     places = split.rows(50, TRAIN)
-    found = split.drawn(places, 60, numpy.random.default_rng(0))
+    found = split.drawn(places, 60, numpy.random.default_rng(0), ALL)
     assert set(found[:40]) == set(places)
     assert len(set(found[40:])) == 20
     assert set(found) <= set(places)
+    part = split.drawn(places, 60, numpy.random.default_rng(0), TRAIN)
+    assert sorted(part) == sorted(places)  # of a part no more than there are
 
 
 def unique(arrays):

@@ -26,6 +26,8 @@ def measure(job: Job) -> Findings:
         reason = f"data {job.cell.data} has no labels to learn"
         return Findings(unavailable={"accuracy": reason})
     learned, held_out = (_read(job, part) for part in (TRAIN, HELD_OUT))
+    if not len(learned[0]) or not len(held_out[0]):
+        return Findings(unavailable={"accuracy": f"data {job.cell.data} has too few examples"})
     workload = Workload(job, _first(learned, job.cell.batch), build_model(job))
     before = _accuracy(workload, held_out, job.cell.batch)
     losses = []

@@ -8,28 +8,9 @@ import torch
 from torch import nn
 
 from bench.measure import curve, memory
+from bench.record.metrics import ALL
 from bench.run.job import Findings, Job
 from bench.run.workload import Workload, build_model, load_batch
-
-_METRICS = (
-    "peak_rss_over_runtime_bytes",
-    "peak_rss_bytes",
-    "peak_rss_over_ready_bytes",
-    "runtime_floor_bytes",
-    "ready_floor_bytes",
-    "setup_peak_rss_bytes",
-    "warmup_peak_rss_bytes",
-    "forward_peak_rss_bytes",
-    "backward_peak_rss_bytes",
-    "update_peak_rss_bytes",
-    "inference_peak_rss_bytes",
-    "rss_batch_bytes",
-    "rss_weights_bytes",
-    "rss_optimizer_bytes",
-    "rss_libraries_bytes",
-    "rss_warmup_bytes",
-    "rss_step_bytes",
-)
 
 
 def measure(job: Job) -> Findings:
@@ -37,16 +18,12 @@ def measure(job: Job) -> Findings:
     swapped = memory.swapped_pages()
     try:
         found = _measure(job)
-        in_swap = memory.swap_bytes()
     except memory.PeakUnavailable as error:
-        return Findings(unavailable=dict.fromkeys(_METRICS, str(error)))
-    if in_swap:
-        # pages in swap are missing in every reading: not a low figure, but none
-        reason = f"{in_swap} bytes of the process lay in swap, which resident memory leaves out"
-        return Findings(unavailable=dict.fromkeys(_METRICS, reason))
+        names = [metric.name for metric in ALL if metric.pass_name == job.pass_name]
+        return Findings(unavailable=dict.fromkeys(names, str(error)))
     after = memory.swapped_pages()
-    others = after - swapped if after is not None and swapped is not None else 0
-    notes = [f"the machine swapped {others} pages of other processes meanwhile"] if others else []
+    pages = after - swapped if after is not None and swapped is not None else 0
+    notes = [f"the machine swapped {pages} pages meanwhile"] if pages else []
     return Findings(metrics=found.metrics, details={**found.details, "notes": notes})
 
 
@@ -66,58 +43,67 @@ def _stages(job: Job, drawn: curve.Curve) -> dict[str, float]:
     loaded = _floor()
     drawn.mark("model")
     treatment = build_model(job)
-    setup_peak = memory.peak_bytes()
+    setup_peak = _peak()
     weighted = _floor()
     drawn.mark("warm-up")
     workload = Workload(job, batch, treatment)
     workload.step()
-    warmup_peak = memory.peak_bytes()
+    warmup_peak = _peak()
     ready = _floor()
 
     forward_peak = backward_peak = 0
     for part in range(workload.parts):
         drawn.mark("forward")
         loss = workload.forward(part)
-        forward_peak = max(forward_peak, memory.peak_bytes())
+        forward_peak = max(forward_peak, _peak())
         memory.reset_peak()
         drawn.mark("backward")
         workload.backward(loss)
         del loss
-        backward_peak = max(backward_peak, memory.peak_bytes())
+        backward_peak = max(backward_peak, _peak())
         memory.reset_peak()
     drawn.mark("update")
     workload.update()
-    update_peak = memory.peak_bytes()
+    update_peak = _peak()
 
     _floor()
     drawn.mark("inference")
     with workload.evaluating():
         workload.infer()
-    inference_peak = memory.peak_bytes()
+    inference_peak = _peak()
     drawn.mark("end")
     optimizer = _optimizer_bytes(workload)
 
     peak = max(forward_peak, backward_peak, update_peak)
-    values = (
-        peak - runtime.total,
-        peak,
-        peak - ready.total,
-        runtime.total,
-        ready.total,
-        setup_peak,
-        warmup_peak,
-        forward_peak,
-        backward_peak,
-        update_peak,
-        inference_peak,
-        loaded.anonymous - runtime.anonymous,
-        weighted.anonymous - loaded.anonymous,
-        optimizer,
-        ready.of_files - runtime.of_files,
-        ready.anonymous - weighted.anonymous - optimizer,
-        peak - ready.total,
-    )
-    return dict(zip(_METRICS, values, strict=True))
+    return {
+        "peak_rss_bytes": peak,
+        "peak_rss_over_runtime_bytes": peak - runtime.total,
+        "peak_rss_over_ready_bytes": peak - ready.total,
+        "runtime_floor_bytes": runtime.total,
+        "ready_floor_bytes": ready.total,
+        "setup_peak_rss_bytes": setup_peak,
+        "warmup_peak_rss_bytes": warmup_peak,
+        "forward_peak_rss_bytes": forward_peak,
+        "backward_peak_rss_bytes": backward_peak,
+        "update_peak_rss_bytes": update_peak,
+        "inference_peak_rss_bytes": inference_peak,
+        "rss_batch_bytes": loaded.anonymous - runtime.anonymous,
+        "rss_weights_bytes": weighted.anonymous - loaded.anonymous,
+        "rss_optimizer_bytes": optimizer,
+        "rss_libraries_bytes": ready.of_files - runtime.of_files,
+        "rss_warmup_bytes": ready.anonymous - weighted.anonymous - optimizer,
+        "rss_step_bytes": peak - ready.total,
+    }
+
+
+def _peak() -> int:
+    """The highest since the last reset; pages in swap are missing in it, so there is none then."""
+    in_swap = memory.swap_bytes()
+    if in_swap:
+        raise memory.PeakUnavailable(
+            f"{in_swap} bytes of the process lay in swap, which resident memory leaves out"
+        )
+    return memory.peak_bytes()
 
 
 def _floor() -> memory.Resident:
