@@ -19,10 +19,10 @@ from bench.methods.tensors import largest_rank
 from bench.methods.work import Work
 from bench.models.family import cross_entropy
 from bench.models.layers import choose, guessed_layout
+from bench.specs import trained
 from bench.specs.implementation import load
 from bench.specs.layout import Layout
 
-TRAINED = "trained"
 NOT_IN_TABLE = "has no trained rank in the table of its model"
 _WEIGHT_RULES = {"weight_rank": "rank", "weight_epsilon": "epsilon", "weight_fraction": "fraction"}
 
@@ -39,6 +39,16 @@ class LayerMethod(Protocol):
 
     def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
         """Elements kept from forward to backward for an input of that shape."""
+
+
+def activation_ranks(
+    method: LayerMethod, choice: Choice, shape: tuple[int, ...]
+) -> tuple[int, ...]:
+    """The rank of each mode that the method compresses, for an input of that shape."""
+    if ACTIVATION not in _ranked(method):
+        return ()
+    modes = method.reference.modes(len(shape))  # type: ignore[attr-defined]
+    return choice.of_activation(tuple(largest_rank(shape, mode) for mode in modes))
 
 
 def declared_work(
@@ -115,7 +125,7 @@ class Treatment:
             name: calibration.Subject(done.treated, done.plain, done.method, done.choice)
             for name, done in self._layers.items()
             if done.choice.rule is not None
-            and done.choice.rule.kind != TRAINED
+            and done.choice.rule.kind != trained.RULE
             and ACTIVATION in _ranked(done.method)
         }
         with statistics_kept(self.module), torch.random.fork_rng(devices=[]):
@@ -212,7 +222,7 @@ class Treatment:
             name: shared.get(name) or method.applies(self.module.get_submodule(name))
             for name in names
         }
-        if any(rule is not None and rule.kind == TRAINED for rule in rules.values()):
+        if any(rule is not None and rule.kind == trained.RULE for rule in rules.values()):
             given = {name: of_modes(method, ranks) for name, ranks in given.items()}
             reasons |= {name: NOT_IN_TABLE for name in names if name not in given}
         self._refused = {name: why for name, why in reasons.items() if why is not None}
@@ -242,9 +252,7 @@ class Treatment:
         decided, shape = done.choice.ranks or Ranks(), self._shape(name)
         if shape is None or ACTIVATION not in _ranked(done.method):
             return decided
-        modes = done.method.reference.modes(len(shape))  # type: ignore[attr-defined]
-        largest = tuple(largest_rank(shape, mode) for mode in modes)
-        return Ranks(done.choice.of_activation(largest), decided.weight)
+        return Ranks(activation_ranks(done.method, done.choice, shape), decided.weight)
 
     def _shape(self, name: str) -> tuple[int, ...] | None:
         shape: tuple[int, ...] | None = getattr(self.module.get_submodule(name), "seen", None)

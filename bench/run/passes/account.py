@@ -9,8 +9,14 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from bench.data import tree
 from bench.methods.accounting import Accounted, account, vanilla_account
 from bench.methods.ranks import ACTIVATION, WEIGHT, Choice, Ranks
-from bench.methods.tensors import largest_rank
-from bench.methods.treatment import NOT_IN_TABLE, DoesNotApply, LayerMethod, make, of_modes
+from bench.methods.treatment import (
+    NOT_IN_TABLE,
+    DoesNotApply,
+    LayerMethod,
+    activation_ranks,
+    make,
+    of_modes,
+)
 from bench.methods.work import Work
 from bench.models.family import family
 from bench.models.layers import choose
@@ -115,15 +121,11 @@ def _table(job: Job, method: LayerMethod, name: str) -> Ranks | None:
 
 def _ranks(method: LayerMethod, choice: Choice, layer: nn.Module, shape: tuple[int, ...]) -> Ranks:
     ranked: frozenset[str] = getattr(method, "ranked", frozenset())
-    activation: tuple[int, ...] = ()
-    if ACTIVATION in ranked:
-        modes = method.reference.modes(len(shape))  # type: ignore[attr-defined]
-        activation = choice.of_activation(tuple(largest_rank(shape, mode) for mode in modes))
     weight = None
     if WEIGHT in ranked:
         assert isinstance(layer, (nn.Linear, nn.Conv2d))
         weight = choice.of_weight(layer.weight.detach().flatten(1))
-    return Ranks(activation, weight)
+    return Ranks(activation_ranks(method, choice, shape), weight)
 
 
 def _total(works: list[Work]) -> dict[str, int]:

@@ -3,12 +3,12 @@
 import time
 
 from bench.measure import energy
+from bench.record.metrics import ALL
 from bench.run.job import Findings, Job
 from bench.run.workload import build
 
 IDLE_SECONDS, ACTIVE_SECONDS = 3.0, 5.0
 LEAST_STEPS = 3
-_METRICS = ("step_joules", "idle_watts", "active_watts")
 
 
 def measure(job: Job) -> Findings:
@@ -16,7 +16,8 @@ def measure(job: Job) -> Findings:
     try:
         meter = energy.meter()
     except energy.EnergyUnavailable as error:
-        return Findings(unavailable=dict.fromkeys(_METRICS, str(error)))
+        names = [metric.name for metric in ALL if metric.pass_name == job.pass_name]
+        return Findings(unavailable=dict.fromkeys(names, str(error)))
     workload = build(job)
     workload.step()
     idle = meter.during(lambda: time.sleep(IDLE_SECONDS))
