@@ -128,6 +128,7 @@ def run(
     """Measure a suite on this machine and draw its report."""
     from dataclasses import replace
 
+    from bench.analyse.learning import learning
     from bench.analyse.summary import summarise
     from bench.record.store import OUT
     from bench.report import text
@@ -157,9 +158,11 @@ def run(
     page = folder / "report.html"
     write_report(summary, page)
     if as_json:
-        _print_json({**summary.to_json(), "report": str(page)})
+        _print_json(_report_json(summary, page))
     else:
         text.console().print(text.run_table(summary))
+        if lines := learning(summary):
+            text.console().print(text.learning_table(lines))
         print("\n".join([*text.run_notes(summary), f"report: {page}"]))
     return _run_exit_code(summary)
 
@@ -242,7 +245,7 @@ def report(
     page = out or path.parent / name
     write_report(summary, page)
     if as_json:
-        _print_json({**summary.to_json(), "report": str(page)})
+        _print_json(_report_json(summary, page))
     else:
         print(f"report: {page}")
 
@@ -645,6 +648,13 @@ def _request(suite: "Suite", hardware: str | None, filters: list[str] | None) ->
         commit=current_commit(Path.cwd()),
         command=shlex.join(["bench", *sys.argv[1:]]),
     )
+
+
+def _report_json(summary: "RunSummary", page: Path) -> dict[str, Any]:
+    from bench.analyse.learning import learning
+
+    lines = [line.to_json() for line in learning(summary)]
+    return {**summary.to_json(), "learning": lines, "report": str(page)}
 
 
 def _run_exit_code(summary: "RunSummary") -> int:

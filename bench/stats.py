@@ -58,9 +58,12 @@ def estimate(rounds: Sequence[Sequence[float]]) -> Estimate:
     """The median over rounds of each round's median, from raw samples by round.
 
     One round: the order-statistic interval of its samples. Several: the envelope of the rounds'
-    own intervals, because processes differ more than the samples within one.
+    own intervals, because processes differ more than the samples within one; where each has but one
+    reading, what the readings themselves say.
     """
     filled = [samples for samples in rounds if samples]
+    if len(filled) > 1 and all(len(samples) == 1 for samples in filled):
+        return of_readings([value for (value,) in filled], f"{len(filled)} processes")
     middle = median(median(samples) for samples in filled)
     intervals = [median_interval(samples) for samples in filled]
     if len(filled) == 1:
@@ -75,6 +78,15 @@ def estimate(rounds: Sequence[Sequence[float]]) -> Estimate:
     counted = sum(len(samples) for samples in filled)
     basis = f"median of {len(filled)} rounds' medians, envelope of their intervals"
     return Estimate(middle, min(lows), max(highs), f"{basis} ({counted} readings)")
+
+
+def of_readings(values: Sequence[float], of: str) -> Estimate:
+    """The median with its 95 % interval; of fewer than six readings the lowest and the highest."""
+    bounds = median_interval(values)
+    if bounds is not None:
+        return Estimate(median(values), *bounds, f"95 % interval of {of}")
+    basis = f"median of {of}, lowest and highest"
+    return Estimate(median(values), min(values), max(values), basis)
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def interval(lower: float, upper: float, unit: str) -> str:
     """Two bounds with their unit: once where it is the same for both."""
     low, high = quantity(lower, unit), quantity(upper, unit)
     value, _, low_unit = low.rpartition(" ")
-    if low_unit == high.rpartition(" ")[2]:
+    if value and low_unit == high.rpartition(" ")[2]:
         low = value
     return f"{low} … {high}"
 

@@ -2,22 +2,24 @@
 
 A cell is compared with itself, and with itself made slower by a spin of 5 % of its step, calibrated
 on this machine. A comparison takes rounds in turn, each a fresh process of either side, and looks
-after each round beyond the eighth whether the interval of the ratio (99 %, Wilcoxon) says enough:
-it ends with a verdict, or without one when its time is over. Looking often is accounted for by the
-confidence and the threshold. All of it on a quiet machine, then beside a process that is busy.
+after each round beyond the seventh whether the interval of the ratio (99 %, Wilcoxon) says enough:
+it ends with a verdict, or without one when its budget is spent. Looking often is accounted for by
+the confidence and the threshold. Both comparisons share the rounds of the plain cell; the budget is
+what the two sides of one take.
 
-    python benchmarks/noise.py [--comparisons 200] [--budget 600] [--threshold 0.02]
+    python benchmarks/noise.py [--comparisons 200] [--budget 600] [--threshold 0.02] [--busy]
 """
 
 import argparse
 import contextlib
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
@@ -32,7 +34,7 @@ from bench.stats import change
 from bench.suite.cell import Cell
 from bench.suite.suite import Sampling
 
-SAMPLING = Sampling(warmup=2, min_samples=10, max_samples=10, max_seconds=10)
+SAMPLING = Sampling(warmup=2, min_samples=5, max_samples=5, max_seconds=10)
 CONFIDENCE = 0.99
 FEWEST = 8  # rounds: with fewer no interval is that sure
 SLOWER = 0.05
@@ -56,25 +58,34 @@ def construct(spin, **options):
 
 
 def main() -> None:
-    """Print the table."""
+    """Print a line for each comparison that is over, then the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--comparisons", type=int, default=200)
     parser.add_argument("--budget", type=float, default=600.0, help="seconds of one comparison")
     parser.add_argument("--threshold", type=float, default=0.02)
     parser.add_argument("--batch", type=int, default=1)
-    arguments = parser.parse_args()
+    parser.add_argument("--busy", action="store_true", help="beside a busy process")
+    said = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "spun_mcunet.py").write_text(SPUN)
-        environment = {**worker_environment(len(allowed_cpus())), "PYTHONPATH": name}
-        with ZygoteLauncher(environment) as zygote:
-            jobs = _Jobs(folder, arguments.batch)
-            step = median(_round(zygote, jobs.job(0.0)) for _ in range(5))
-            print(f"step {step * 1e3:.1f} ms, spin {SLOWER * step * 1e3:.2f} ms")
-            for beside, company in (("quiet", _alone), ("one busy process", _busy)):
-                for what, spin in (("itself", 0.0), ("5 % slower", SLOWER * step)):
-                    with company():
-                        _table(f"{beside:17} {what:11}", zygote, jobs, spin, arguments)
+        environment = worker_environment(len(allowed_cpus()))
+        sources = [name, environment.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, sources))
+        with ZygoteLauncher(environment) as zygote, _company(said.busy):
+            jobs = _Jobs(folder, said.batch)
+            step = median(_step(zygote, jobs.job(0.0)) for _ in range(9))
+            print(f"step {step * 1e3:.1f} ms, spin {SLOWER * step * 1e3:.2f} ms", flush=True)
+            sides = {"base": 0.0, "itself": 0.0, "5 % slower": SLOWER * step}
+            done: list[list[_Comparison]] = []
+            with contextlib.suppress(KeyboardInterrupt):
+                for _ in range(said.comparisons):
+                    timed = {side: jobs.job(spin) for side, spin in sides.items()}
+                    done.append(_compare(zygote, timed, said.budget, said.threshold))
+                    print("; ".join(str(one) for one in done[-1]), flush=True)
+    print(f"{'beside a busy process' if said.busy else 'quiet'}, {len(done)} comparisons each:")
+    for alike in zip(*done, strict=True):
+        print(_summary(alike))
 
 
 class _Jobs:
@@ -90,48 +101,73 @@ class _Jobs:
         return replace(made, model="spun_mcunet", model_options=options)
 
 
-def _round(zygote: ZygoteLauncher, job: Job) -> float:
+@dataclass
+class _Comparison:
+    """One side against the base: it is over with a verdict, or when its budget is spent."""
+
+    side: str
+    base: list[float] = field(default_factory=list)
+    new: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    verdict: str = "unknown"
+
+    def add(self, base: float, new: float, seconds: float, threshold: float) -> None:
+        """A round of both."""
+        self.base.append(base)
+        self.new.append(new)
+        self.seconds += seconds
+        if len(self.base) >= FEWEST:
+            self.verdict = change(self.base, self.new, threshold, CONFIDENCE).verdict
+
+    def is_over(self, budget: float) -> bool:
+        """True where no further round is worth while, or none can be paid for."""
+        return self.verdict != "unknown" or self.seconds > budget
+
+    def __str__(self) -> str:
+        return f"{self.side} {self.verdict} ({len(self.base)} rounds, {self.seconds:.0f} s)"
+
+
+def _compare(
+    zygote: ZygoteLauncher, jobs: dict[str, Job], budget: float, threshold: float
+) -> list[_Comparison]:
+    """The base against each other side, by rounds that take the sides in turn."""
+    found = [_Comparison(side) for side in jobs if side != "base"]
+    order = list(jobs)
+    while waiting := [one for one in found if not one.is_over(budget)]:
+        order.append(order.pop(0))  # whoever goes later may find a warmer machine
+        needed = {"base", *(one.side for one in waiting)}
+        steps, took = {}, {}
+        for side in order:
+            if side in needed:
+                began = time.perf_counter()
+                steps[side] = _step(zygote, jobs[side])
+                took[side] = time.perf_counter() - began
+        for one in waiting:
+            spent = took["base"] + took[one.side]
+            one.add(steps["base"], steps[one.side], spent, threshold)
+    return found
+
+
+def _step(zygote: ZygoteLauncher, job: Job) -> float:
     reply = zygote.launch(job, 120, lambda: None).reply
     assert reply.status == "ok", reply.reason
     return float(reply.findings.metrics["step_seconds"])
 
 
-def _compare(
-    zygote: ZygoteLauncher, jobs: _Jobs, spin: float, budget: float, threshold: float
-) -> tuple[str, int, float]:
-    """The verdict, the rounds that it took, and the seconds."""
-    base: list[float] = []
-    new: list[float] = []
-    began = time.perf_counter()
-    while True:
-        first_base = len(base) % 2 == 0  # whoever goes second may find a warmer machine
-        for is_base in (first_base, not first_base):
-            (base if is_base else new).append(_round(zygote, jobs.job(0.0 if is_base else spin)))
-        if len(base) >= FEWEST:
-            verdict = change(base, new, threshold, CONFIDENCE).verdict
-            if verdict != "unknown" or time.perf_counter() - began > budget:
-                return verdict, len(base), time.perf_counter() - began
-
-
-def _table(
-    title: str, zygote: ZygoteLauncher, jobs: _Jobs, spin: float, said: argparse.Namespace
-) -> None:
-    found = [
-        _compare(zygote, jobs, spin, said.budget, said.threshold) for _ in range(said.comparisons)
-    ]
-    verdicts = Counter(verdict for verdict, _, _ in found)
-    rounds, seconds = (median(row[place] for row in found) for place in (1, 2))
-    listed = ", ".join(f"{verdict} {count}" for verdict, count in verdicts.most_common())
-    print(f"{title} {listed}; median {rounds:g} rounds, {seconds:.0f} s", flush=True)
+def _summary(alike: tuple[_Comparison, ...]) -> str:
+    verdicts = Counter(one.verdict for one in alike).most_common()
+    listed = ", ".join(f"{verdict} {count}" for verdict, count in verdicts)
+    rounds = median(len(one.base) for one in alike)
+    seconds = median(one.seconds for one in alike)
+    return f"{alike[0].side:11} {listed}; median {rounds:g} rounds, {seconds:.0f} s"
 
 
 @contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    yield
-
-
-@contextlib.contextmanager
-def _busy() -> Iterator[None]:
+def _company(is_busy: bool) -> Iterator[None]:
+    """A process that takes all the time it can get, or none."""
+    if not is_busy:
+        yield
+        return
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
         try:
             yield

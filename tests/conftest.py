@@ -28,6 +28,7 @@ schema: 1
 title: Tiny
 models: [{mcunet: {batch: 2}}]
 methods: [vanilla]
+rounds: 1
 time: {warmup: 1, min_samples: 3, max_samples: 3, max_seconds: 1}
 """
 

@@ -48,6 +48,14 @@ def test_several_rounds_give_an_envelope_that_holds_every_rounds_median(rounds):
     assert str(len(rounds)) in found.basis
 
 
+def test_single_readings_of_processes_show_their_range_and_from_six_on_an_interval():
+    few = estimate([[3.0], [1.0], [2.0]])
+    assert (few.lower, few.estimate, few.upper) == (1.0, 2.0, 3.0)
+    assert few.basis == "median of 3 processes, lowest and highest"
+    many = estimate([[float(n)] for n in range(9)])
+    assert (many.lower, many.upper, many.basis) == (1.0, 7.0, "95 % interval of 9 processes")
+
+
 def test_one_process_with_one_reading_has_no_interval_and_says_why():
     found = estimate([[7.0]])
     assert (found.estimate, found.lower, found.upper) == (7.0, None, None)

@@ -51,3 +51,4 @@ def test_an_interval_says_its_unit_once_if_it_can():
     assert units.interval(0.01, 0.016, "seconds") == "10.0 … 16.0 ms"
     assert units.interval(0.5, 1.5, "seconds") == "500 ms … 1.50 s"
     assert units.interval(2**20, 2**21, "bytes") == "1.00 … 2.00 MiB"
+    assert units.interval(0.5, 0.5, "") == "0.5 … 0.5"

@@ -1,15 +1,20 @@
 """Estimates as the text that tables show, the same in the terminal and on the page."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from bench import units
-from bench.analyse.summary import CellSummary
+from bench.analyse.learning import METRICS as LEARNING
+from bench.analyse.learning import Learning
 from bench.record import metrics
 from bench.specs import trained
 from bench.specs.builtin_methods import BY_CONTENT
+from bench.stats import Estimate
 from bench.suite.cell import Cell
 
 HEADLINES = ("step_seconds", "peak_rss_over_runtime_bytes", "activation_bytes")
+LESSONS = ("gradient_cosine", "gradient_error", "loss_after_steps", "accuracy")
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,17 @@ class Figure:
     meaning: str
 
 
-def figure(cell: CellSummary, name: str) -> Figure:
+class Measured(Protocol):
+    """What has estimates, and the reason of each that is missing."""
+
+    @property
+    def estimates(self) -> Mapping[str, Estimate]: ...  # noqa: D102
+
+    @property
+    def unavailable(self) -> Mapping[str, str]: ...  # noqa: D102
+
+
+def figure(cell: Measured, name: str) -> Figure:
     """A metric of a cell; a dash, with the reason as its meaning, where there is none."""
     metric = metrics.BY_NAME[name]
     what = f"{metric.title}; scope: {metric.scope}"
@@ -33,6 +48,11 @@ def figure(cell: CellSummary, name: str) -> Figure:
     if found.lower is None or found.upper is None or found.basis == "exact":
         return Figure(estimate, "", meaning)
     return Figure(estimate, units.interval(found.lower, found.upper, metric.unit), meaning)
+
+
+def learned(lines: Sequence[Learning]) -> list[metrics.Metric]:
+    """The metrics of learning that at least one of the lines has."""
+    return [metrics.BY_NAME[n] for n in LEARNING if any(n in line.estimates for line in lines)]
 
 
 def rank_basis(cell: Cell) -> str:

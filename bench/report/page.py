@@ -2,16 +2,20 @@
 
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import bench
+from bench.analyse.learning import learning
 from bench.analyse.summary import RunSummary
 from bench.declare.folders import resource
 from bench.errors import BadInput
 from bench.record import metrics
 from bench.report import figures
-from bench.report.cells import HEADLINES, Figure, figure, rank_basis
+from bench.report.cells import HEADLINES, Figure, figure, learned, rank_basis
+from bench.suite.passes import rounds_of
 
 TABLE = (
     *HEADLINES,
@@ -35,6 +39,15 @@ class Row:
     figures: tuple[Figure, ...]
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """A line of the table on learning."""
+
+    cells: str
+    seeds: int
+    figures: tuple[Figure, ...]
+
+
 def write_report(summary: RunSummary, out: Path) -> None:
     """Draw the report of a run into `out`, whole or not at all."""
     _write(out, render(summary))
@@ -50,6 +63,8 @@ def render(summary: RunSummary) -> str:
         loader=FileSystemLoader(template.parent), autoescape=True, undefined=StrictUndefined
     )
     drawn = {plot: plot.draw(summary) for plot in figures.PLOTS}
+    lines = learning(summary)
+    lessons = learned(lines)
     return environment.get_template(template.name).render(
         run=summary.run,
         version=bench.__version__,
@@ -64,6 +79,15 @@ def render(summary: RunSummary) -> str:
                 tuple(figure(cell, name) for name in TABLE),
             )
             for cell in summary.cells
+        ],
+        lesson_columns=lessons,
+        lessons=[
+            Lesson(
+                line.id,
+                len(line.seeds),
+                tuple(figure(line, metric.name) for metric in lessons),
+            )
+            for line in lines
         ],
         problems=[(cell.id, text) for cell in summary.cells for text in cell.problems],
         notes=[(cell.id, text) for cell in summary.cells for text in cell.notes],
@@ -92,9 +116,15 @@ def _facts(summary: RunSummary) -> dict[str, str]:
         "Finished": run.finished or "not yet: some measurements are missing",
         "Data": ", ".join(sorted({cell.data for cell in cells})),
         "Weights": ", ".join(sorted({cell.weights for cell in cells})),
-        "Rounds": f"{run.settings['rounds']} (each a fresh process)",
+        "Rounds": _rounds(run.settings),
         "Command": run.command,
     }
+
+
+def _rounds(settings: Mapping[str, Any]) -> str:
+    counts = {name: rounds_of(name, settings["rounds"]) for name in settings["measure"]}
+    said = ", ".join(f"{name} {count}" for name, count in counts.items())
+    return f"{said} (each a fresh process)"
 
 
 def _safe_in_script(json_text: str) -> str:

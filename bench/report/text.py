@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bench.analyse.compare import Comparison
+from bench.analyse.learning import Learning
 from bench.analyse.summary import RunSummary
 from bench.record import metrics
-from bench.report.cells import HEADLINES, figure, rank_basis
+from bench.report.cells import HEADLINES, LESSONS, Measured, figure, learned, rank_basis
 from bench.suite.outline import Outline
 from bench.units import clock, flops, mib, quantity
 
@@ -44,10 +45,23 @@ def run_table(summary: RunSummary) -> "Table":
     shown = [metrics.BY_NAME[name] for name in HEADLINES]
     made = table("cell", *(metric.label for metric in shown), "status")
     for cell in summary.cells:
-        figures = [figure(cell, metric.name) for metric in shown]
-        texts = [f"{found.estimate}\n{found.interval}".strip() for found in figures]
-        made.add_row(cell.id, *texts, ": ".join([cell.status, *cell.problems[:1]]))
+        status = ": ".join([cell.status, *cell.problems[:1]])
+        made.add_row(cell.id, *_texts(cell, shown), status)
     return made
+
+
+def learning_table(lines: Sequence[Learning]) -> "Table":
+    """What methods do to learning, a line for each workload whatever its seed."""
+    shown = [metric for metric in learned(lines) if metric.name in LESSONS]
+    made = table("cells", *(metric.label for metric in shown), "seeds")
+    for line in lines:
+        made.add_row(line.id, *_texts(line, shown), str(len(line.seeds)))
+    return made
+
+
+def _texts(measured: Measured, shown: Sequence[metrics.Metric]) -> list[str]:
+    figures = [figure(measured, metric.name) for metric in shown]
+    return [f"{found.estimate}\n{found.interval}".strip() for found in figures]
 
 
 def run_notes(summary: RunSummary) -> list[str]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import gc
 import os
 import signal
 from typing import Any
@@ -30,6 +31,8 @@ def import_torch() -> None:
     import torch
 
     torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    gc.collect()
+    gc.freeze()  # what was imported stays: a forked child copies no page of it, collecting is quick
 
 
 def thread_count() -> int:

@@ -9,14 +9,16 @@ from bench.record.model import TaskKey
 from bench.suite.passes import CALIBRATE, rounds_of
 
 
-def schedule(cells: Mapping[str, Sequence[str]], rounds: int, seed: str) -> tuple[TaskKey, ...]:
+def schedule(
+    cells: Mapping[str, Sequence[str]], rounds: Mapping[str, int], seed: str
+) -> tuple[TaskKey, ...]:
     """Every process of a run over cells with their passes: each round takes all of them, shuffled.
 
     Drift of the machine then hits all cells alike, instead of those that come last.
     """
     order = random.Random(seed)
     tasks: list[TaskKey] = []
-    for number in range(1, rounds + 1):
+    for number in range(1, max(rounds.values()) + 1):
         shuffled = list(cells)
         order.shuffle(shuffled)
         tasks += [

@@ -76,7 +76,7 @@ class Request:
         suite = self.suite
         return {
             "measure": list(suite.measure),
-            "rounds": suite.rounds,
+            "rounds": dict(suite.rounds),
             "time": asdict(suite.sampling),
             "timeout": suite.timeout,
             "baseline": suite.baseline,

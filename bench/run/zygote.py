@@ -5,7 +5,6 @@ pipe and of the worker's output, or `kill`. The zygote answers with the worker's
 Killing is done here, before the worker is reaped, so that no other process can have its number.
 """
 
-import gc
 import json
 import os
 import select
@@ -31,8 +30,6 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     runtime.import_torch()
     threads = runtime.thread_count()
-    gc.collect()
-    gc.freeze()
     _send(connection, {"software": runtime.software(), "threads": threads})
     _serve(connection, wake_read)
 

@@ -41,7 +41,7 @@ def suite_of(document: Document, name: str) -> Suite:
         dtypes=file.dtype,
         train=Train(**file.train.model_dump()),
         seeds=file.seeds,
-        rounds=file.rounds,
+        rounds=file.rounds.model_dump(),
         measure=file.measure,
         sampling=Sampling(**file.time.model_dump()),
         timeout=file.timeout,

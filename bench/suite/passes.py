@@ -1,6 +1,6 @@
 """The passes over a cell, and how often each is worth a process."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bench.specs import registry
 
@@ -11,9 +11,11 @@ CALIBRATE, ACCURACY = "calibrate", "accuracy"
 _ONCE = frozenset({CALIBRATE, "trace", "fidelity", ACCURACY})
 
 
-def rounds_of(pass_name: str, rounds: int) -> int:
-    """How many rounds of a run take that pass."""
-    return 1 if pass_name in _ONCE else rounds
+def rounds_of(pass_name: str, rounds: Mapping[str, int] | int) -> int:
+    """How many rounds of a run take that pass; runs of before have one number for all."""
+    if pass_name in _ONCE:
+        return 1
+    return rounds if isinstance(rounds, int) else rounds[pass_name]
 
 
 def passes_of(method: str, measure: Sequence[str]) -> tuple[str, ...]:

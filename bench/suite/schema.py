@@ -96,6 +96,26 @@ class SamplingSettings(Strict):
         return self
 
 
+Processes = Annotated[int, Field(ge=1, le=1000)]
+
+
+class Rounds(Strict):
+    """Fresh processes of each pass; a peak costs a second, and one alone says little."""
+
+    memory: Processes = 3
+    time: Processes = 1
+    energy: Processes = 1
+
+
+def _of_every_pass(value: object) -> object:
+    """`rounds: 5` means so many of each."""
+    if isinstance(value, dict | Rounds):
+        return value
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"must be at least 1, or a mapping of passes, got {value!r}")
+    return dict.fromkeys(Rounds.model_fields, value)
+
+
 class SuiteFile(Strict):
     """A suite file; `suite_schema` adds `models` and `methods`."""
 
@@ -115,7 +135,7 @@ class SuiteFile(Strict):
     )
     train: TrainSettings = TrainSettings()
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], AS_LIST, NOT_EMPTY] = (0,)
-    rounds: int = Field(1, ge=1, le=1000)
+    rounds: Annotated[Rounds, BeforeValidator(_of_every_pass)] = Rounds()
     measure: Annotated[
         tuple[Literal["memory", "trace", "time", "fidelity", "accuracy", "energy"], ...],
         AS_LIST,

@@ -1,5 +1,6 @@
 """A suite as the engine uses it: frozen, complete, free of YAML."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +64,7 @@ class Suite:
     dtypes: tuple[str, ...]
     train: Train
     seeds: tuple[int, ...]
-    rounds: int
+    rounds: Mapping[str, int]
     measure: tuple[str, ...]
     sampling: Sampling
     timeout: float

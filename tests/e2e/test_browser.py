@@ -110,7 +110,7 @@ def test_a_real_run_opens_as_well(browser, tmp_path):
     suite.parent.mkdir()
     suite.write_text(
         "schema: 1\ntitle: Real\nmodels: [{mcunet: {batch: 1}}]\nmethods: [vanilla]\n"
-        "time: {warmup: 1, min_samples: 6, max_samples: 6}\n"
+        "rounds: 1\ntime: {warmup: 1, min_samples: 6, max_samples: 6}\n"
     )
     command = [Path(sys.executable).parent / "bench", "run", "tiny", "-q"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)

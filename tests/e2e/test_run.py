@@ -157,6 +157,7 @@ def test_a_cell_that_fails_is_recorded_and_the_rest_goes_on(bench, suite_file, w
 
 
 def test_an_interrupt_ends_cleanly_and_the_run_goes_on(bench, suite_file, workplace):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored
     suite_file(TINY + "seeds: [0, 1, 2]\nmeasure: [trace, time]\n")
     for number in (signal.SIGINT, signal.SIGTERM):
         with subprocess.Popen(

@@ -50,6 +50,13 @@ def test_every_figure_is_there_with_its_meaning(summary):
     assert "not measured: time, round 1: failed: ValueError: no" in page
 
 
+def test_what_is_learned_has_a_table_of_its_own(summary, summary_of):
+    assert "What it does to learning" not in body(render(summary))
+    page = body(render(summary_of([make_record(pass_name="accuracy", metrics={"accuracy": 0.5})])))
+    assert "What it does to learning" in page
+    assert "after a short fine-tuning; scope: whole network; one seed: no interval" in page
+
+
 def test_a_figure_without_an_interval_shows_none(summary):
     shown = figure(summary.cells[0], "peak_rss_over_runtime_bytes")
     assert (shown.estimate, shown.interval) == ("10.00 MiB", "")

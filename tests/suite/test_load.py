@@ -44,7 +44,11 @@ def test_what_is_not_said_takes_its_default(load):
     assert suite.models[0].axes == ()
     assert suite.train == Train()
     assert suite.measure == ("memory", "trace", "time")
-    assert (suite.seeds, suite.rounds, suite.hardware) == ((0,), 1, ())
+    assert (suite.seeds, suite.rounds, suite.hardware) == (
+        (0,),
+        {"memory": 3, "time": 1, "energy": 1},
+        (),
+    )
     assert suite.text == HEAD + BODY
 
 
@@ -127,7 +131,9 @@ def test_training_settings_reach_the_suite(load):
         (HEAD + ASI + "compose: [vanilla]\n", "5: methods[0]: must name two or more different methods"),
         (HEAD + ASI + "compose: [asi: {rank: 2}, svd: {rank: 2}]\n", "5: methods[0]: asi and svd both replace layers: compose one of them"),
         (HEAD + ASI + "compose: [asi: {rnk: 2}, checkpoint]\n", "5: methods[0][0]: unknown option 'rnk'; did you mean 'rank'? (allowed: rank, epsilon, fraction, trained, budget_mib, perplexity, sequential)"),
-        (HEAD + BODY + "rounds: 0\n", "5: rounds: must be at least 1, got 0"),
+        (HEAD + BODY + "rounds: 0\n", "5: rounds: must be at least 1, or a mapping of passes, got 0"),
+        (HEAD + BODY + "rounds: {trace: 2}\n", "5: rounds: unknown key 'trace' (allowed: memory, time, energy)"),
+        (HEAD + BODY + "rounds: {time: 0}\n", "5: rounds.time: must be at least 1, got 0"),
         (HEAD + BODY + "seeds: [0, -1]\n", "5: seeds[1]: must be at least 0, got -1"),
         (HEAD + BODY + "time: {precision: 200%}\n", "5: time.precision: must be in (0, 1], got 2.0"),
         (HEAD + BODY + "timeout: soon\n", "5: timeout: must be a duration such as 90, 90s, 10m or 2h, got 'soon'"),

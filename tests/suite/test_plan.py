@@ -33,7 +33,7 @@ def suite(**what):
         "dtypes": ("float32",),
         "train": Train(),
         "seeds": (0,),
-        "rounds": 1,
+        "rounds": {"memory": 1, "time": 1, "energy": 1},
         "measure": ("trace",),
         "sampling": Sampling(),
         "timeout": 60.0,

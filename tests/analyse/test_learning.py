@@ -1,0 +1,60 @@
+from dataclasses import replace
+
+import pytest
+
+from bench.analyse.learning import learning
+from bench.record.model import RunCell
+from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
+
+SEEDS = [replace(CELL, id=CELL.id.replace("s0", f"s{seed}"), seed=seed) for seed in range(7)]
+
+
+def learned(cell, accuracy, **what):
+    metrics = {} if accuracy is None else {"accuracy": accuracy}
+    return make_record(cell=cell, pass_name="accuracy", metrics=metrics, **what)
+
+
+def summed(summary_of, accuracies):
+    cells = SEEDS[: len(accuracies)]
+    records = [learned(cell, found) for cell, found in zip(cells, accuracies, strict=True)]
+    run = make_run(settings={**make_run().settings, "measure": ["accuracy"]})
+    return learning(summary_of(records, planned(*cells), run))
+
+
+def test_cells_that_differ_in_their_seed_are_one_line_with_its_range(summary_of):
+    (line,) = summed(summary_of, [0.9, 0.7, 0.8])
+    found = line.estimates["accuracy"]
+    assert (line.id, line.seeds) == ("mcunet/vanilla/all/b8", (0, 1, 2))
+    assert (found.lower, found.estimate, found.upper) == (0.7, 0.8, 0.9)
+    assert found.basis == "median of 3 seeds, lowest and highest"
+
+
+def test_six_seeds_have_an_interval_and_one_has_none(summary_of):
+    (many,) = summed(summary_of, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    assert many.estimates["accuracy"].basis == "95 % interval of 6 seeds"
+    (one,) = summed(summary_of, [0.1])
+    assert one.id == CELL.id
+    assert one.estimates["accuracy"].lower is None
+
+
+def test_a_seed_that_failed_is_not_passed_over_in_silence(summary_of):
+    (line,) = summed(summary_of, [0.9, None, 0.8])
+    assert line.estimates["accuracy"].basis == "median of 2 of 3 seeds, lowest and highest"
+    (alone,) = summed(summary_of, [0.9, None])
+    assert alone.estimates["accuracy"].basis == "one of 2 seeds: no interval"
+
+
+def test_other_workloads_and_boards_are_lines_of_their_own(summary_of):
+    cells = [*planned(CELL, SECOND), RunCell(CELL, "pi5", "pending", "pending on pi5")]
+    lines = learning(summary_of([learned(CELL, 0.9), learned(SECOND, 0.8)], cells))
+    assert [line.id for line in lines] == [CELL.id, SECOND.id]
+
+
+def test_what_was_not_asked_for_has_its_reason(summary_of):
+    (line,) = summed(summary_of, [0.9])
+    assert line.unavailable["gradient_cosine"] == "the suite does not ask for the fidelity pass"
+    assert line.to_json()["metrics"]["accuracy"]["estimate"] == pytest.approx(0.9)
+
+
+def test_there_is_no_line_where_nothing_was_learned(summary_of):
+    assert learning(summary_of([make_record(metrics={"step_seconds": 1.0})])) == ()
