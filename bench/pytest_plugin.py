@@ -7,6 +7,7 @@ before it is asked for.
 import contextlib
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,9 @@ import pytest
 
 if TYPE_CHECKING:
     from bench.record.model import Record
+    from bench.run.request import Request
     from bench.run.session import Session
     from bench.suite.plan import PlannedCell
-    from bench.suite.suite import Suite
 
 DEFAULT_SUITE = "quick"
 _SUFFIXES = {".yaml", ".yml"}
@@ -97,24 +98,23 @@ def pytest_terminal_summary(
 class SuiteFile(pytest.File):
     """A suite; its items are its cells."""
 
-    suite: "Suite"
+    request: "Request"
 
     def collect(self) -> Iterator["CellItem"]:
         """Expand the suite for this machine."""
         from bench.errors import BenchError
-        from bench.hardware.probe import probe
-        from bench.hardware.profile import recognise
         from bench.run.own import describe
+        from bench.run.request import request
         from bench.suite.load import load_suite
-        from bench.suite.plan import plan
 
         try:
-            self.suite = load_suite(str(self.path))
-            describe(self.suite)
-            planned = plan(self.suite, recognise(probe()).name)
+            suite = load_suite(str(self.path))
+            for each in (suite, *suite.variants.values()):
+                describe(each)
+            self.request = request(suite, command="")
         except BenchError as error:
             raise self.CollectError(str(error)) from None
-        for item in planned:
+        for item in self.request.plan:
             here = item.state != "pending"
             name = item.cell.id if here else f"{item.cell.id} on {item.profile}"
             yield CellItem.from_parent(self, name=name, planned=item)
@@ -175,29 +175,19 @@ class OpenRuns:
         self._stack.close()
 
     def _start(self, item: CellItem) -> "Session":
-        from bench.hardware.probe import probe
-        from bench.hardware.profile import recognise
         from bench.record.store import OUT
-        from bench.run.commit import current_commit
         from bench.run.progress import Silent
-        from bench.run.session import Request, open_session
+        from bench.run.session import open_session
 
-        suite, machine = item.parent.suite, probe()
         selected = [
             other.planned
             for other in item.session.items
             if isinstance(other, CellItem) and other.path == item.path
         ]
-        request = Request(
-            suite=suite,
-            plan=tuple(selected),
-            profile=recognise(machine),
-            machine=machine,
-            commit=current_commit(Path.cwd()),
-            command=self._command,
-            origin="pytest",
+        asked = replace(
+            item.parent.request, plan=tuple(selected), command=self._command, origin="pytest"
         )
-        run = self._stack.enter_context(open_session(request, OUT / suite.name, Silent()))
+        run = self._stack.enter_context(open_session(asked, OUT / asked.suite.name, Silent()))
         self.where.append(f"ondevice-bench: run {run.run.id} in {run.store.path}")
         return run
 

@@ -1,14 +1,38 @@
-"""The only place that turns numbers with units into text."""
+"""The only place that turns numbers with units into text, and back."""
 
 import math
+import re
 
 MIB = 2**20
+GIB = 2**30
+_POWERS = {"K": 10, "M": 20, "G": 30}
 
 
 def mib(value: float) -> str:
     """Bytes as MiB, to two decimals (the papers' precision); smaller ones to three digits."""
     size = value / MIB
     return f"{size:.2f} MiB" if abs(size) >= 1 or size == 0 else f"{size:.3g} MiB"
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes of `512M`, `2G` or `1.5 GiB`, by powers of 1024; ValueError for anything else."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG])(?:iB)?\s*", text)
+    if match is None:
+        raise ValueError(f"must be a size such as 512M or 2G, got {text!r}")
+    return int(float(match[1]) * 2 ** _POWERS[match[2]])
+
+
+def size(value: float) -> str:
+    """Bytes as people say them of memory: 512 MiB, 2 GiB."""
+    return f"{value / GIB:g} GiB" if value >= GIB else f"{value / MIB:g} MiB"
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of `90s`, `10m` or `2h`; ValueError for anything else."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh])\s*", text)
+    if match is None:
+        raise ValueError(f"must be a duration such as 90, 90s, 10m or 2h, got {text!r}")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def seconds(value: float) -> str:

@@ -38,8 +38,8 @@ LOWER = {
     "stats": set(),
     "declare": {"errors"},
     "specs": {"errors"},
-    "suite": {"errors", "declare", "specs"},
-    "hardware": {"errors", "declare"},
+    "suite": {"errors", "units", "declare", "specs"},
+    "hardware": {"errors", "units", "declare"},
 }
 HEAVY = {"torch", "pandas", "scipy", "sklearn", "plotly", "jinja2"}
 PARENT_ONLY = {"pydantic", "pandas", "scipy", "sklearn", "plotly", "typer", "rich", "ruamel"}

@@ -9,7 +9,8 @@ from bench.record import metrics
 from bench.record.model import Record, Run, RunCell
 from bench.record.store import Store
 from bench.stats import Estimate, estimate
-from bench.suite.passes import CALIBRATE, rounds_of
+from bench.suite.passes import CALIBRATE, PREPARING, rounds_of
+from bench.units import clock
 
 STATUS_ORDER = ("oom", "timeout", "failed", "skipped", "ok")
 DISTURBED_SHARE = 0.1
@@ -60,6 +61,15 @@ class RunSummary:
     cells: tuple[CellSummary, ...]
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What the doctor found about the machine when the run began."""
+        return tuple(
+            f"{found['subject']}: {found['said']}: {found['effect']}"
+            for found in self.run.settings.get("doctor", [])
+            if found["level"] == "warning"
+        )
+
+    @property
     def statuses(self) -> dict[str, int]:
         """How many cells there are of each status that occurs."""
         return dict(Counter(cell.status for cell in self.cells))
@@ -71,6 +81,7 @@ class RunSummary:
             "suite": self.run.suite,
             "profile": self.run.profile,
             "finished": self.run.finished,
+            "notes": list(self.notes),
             "cells": [cell.to_json() for cell in self.cells],
         }
 
@@ -113,11 +124,11 @@ def _measured(run: Run, item: RunCell, records: Sequence[Record]) -> CellSummary
             launches.setdefault(name, set()).add(record.launch)
     unlike = {name for name, kinds in launches.items() if len(kinds) > 1}
     alike = {name: tuple(found) for name, found in rounds.items() if name not in unlike}
-    measured = [record for record in records if record.key.pass_name != CALIBRATE]
+    measured = [record for record in records if record.key.pass_name not in PREPARING]
     to_come = _processes(run) - len(measured)
     found = {record.status for record in records}
     worst = next((status for status in STATUS_ORDER if status in found), "ok")
-    waiting = [f"{to_come} of {_processes(run)} measurements are still to come"] if to_come else []
+    waiting = [_waiting(run, to_come)] if to_come else []
     return CellSummary(
         id=item.cell.id,
         planned=item,
@@ -130,6 +141,13 @@ def _measured(run: Run, item: RunCell, records: Sequence[Record]) -> CellSummary
             name: _why(run, name, records, unlike) for name in metrics.BY_NAME if name not in alike
         },
     )
+
+
+def _waiting(run: Run, count: int) -> str:
+    budget = run.settings.get("budget_seconds")
+    if budget is None:
+        return f"{count} of {_processes(run)} measurements are still to come"
+    return f"{count} of {_processes(run)} measurements were not reached within {clock(budget)}"
 
 
 def _processes(run: Run) -> int:

@@ -26,7 +26,7 @@ def check(schema: type[Schema], document: Document) -> Schema:
         return schema.model_validate(document.values)
     except ValidationError as error:
         problems = [_Problem(document, schema, details) for details in error.errors()]
-    problems.sort(key=lambda problem: problem.line)
+    problems.sort(key=lambda problem: problem.at)
     raise BadInput(*dict.fromkeys(problem.text for problem in problems)) from None
 
 
@@ -35,12 +35,12 @@ class _Problem:
 
     def __init__(self, document: Document, schema: type[BaseModel], details: ErrorDetails) -> None:
         written = _written(document, details["loc"])
-        self.line = document.line(written)
+        self.at = document.place(written)
         sentence = _sentence(schema, details)
         unknown_key = details["type"] == "extra_forbidden"
         place = _place(document, written[:-1] if unknown_key else written)
         where = f"{place}: " if place else ""
-        self.text = f"{document.path}:{self.line}: {where}{sentence}"
+        self.text = f"{self.at}: {where}{sentence}"
 
 
 def _written(document: Document, location: Location) -> Location:

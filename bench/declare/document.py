@@ -1,4 +1,4 @@
-"""A YAML file as plain values that still know their lines."""
+"""A YAML file as plain values that still know where they stand."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,17 @@ Plain: TypeAlias = "dict[str, Plain] | list[Plain] | str | int | float | bool | 
 Location: TypeAlias = tuple[str | int, ...]
 
 
+@dataclass(frozen=True, order=True)
+class Place:
+    """Where something is said; its text is `path:line`."""
+
+    path: Path
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}"
+
+
 @dataclass(frozen=True)
 class Document:
     """What a declaration says, and where it says it."""
@@ -27,14 +38,14 @@ class Document:
     path: Path
     text: str
     values: dict[str, Plain]
-    lines: dict[Location, int]
+    places: dict[Location, Place]
 
-    def line(self, location: Location) -> int:
-        """The line of the nearest thing on the way to `location` that the file really has."""
+    def place(self, location: Location) -> Place:
+        """The place of the nearest thing on the way to `location` that is really said."""
         for end in range(len(location), 0, -1):
-            if location[:end] in self.lines:
-                return self.lines[location[:end]]
-        return 1
+            if location[:end] in self.places:
+                return self.places[location[:end]]
+        return Place(self.path, 1)
 
     def at(self, location: Location) -> Plain:
         """The value at `location`; KeyError where the file has none."""
@@ -74,7 +85,8 @@ def parse(path: Path, text: str) -> Document:
         raise BadInput(f"{path}:1: must be a mapping of keys to values")
     lines: dict[Location, int] = {}
     values = _Reader(path, lines).mapping(tree, ())
-    return Document(path=path, text=text, values=values, lines=lines)
+    places = {location: Place(path, line) for location, line in lines.items()}
+    return Document(path, text, values, places)
 
 
 def _text(path: Path) -> str:

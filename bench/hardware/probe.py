@@ -5,12 +5,13 @@ Everything is read below `root`, so that a folder can stand for another machine.
 
 import os
 import platform
+import re
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-GIB = 2**30
+from bench.units import GIB
 
 
 @dataclass(frozen=True)
@@ -34,17 +35,17 @@ class Machine:
 
 def probe(root: Path = Path("/")) -> Machine:
     """Read the identity of the machine whose file system begins at `root`."""
-    info = _cpuinfo(root)
+    info, here = _cpuinfo(root), root == Path("/")
     return Machine(
-        arch=_arch(info) if root != Path("/") else platform.machine(),
+        arch=platform.machine() if here else _arch(info),
         board=board(root),
         cpu=_cpu(root, info),
         physical_cores=_physical_cores(root, info),
         logical_cores=len(info) or 1,
         memory_gib=_memory_gib(root),
-        page_bytes=os.sysconf("SC_PAGE_SIZE"),
+        page_bytes=os.sysconf("SC_PAGE_SIZE") if here else 0,  # no file says it
         kernel=_kernel(root),
-        libc=" ".join(part for part in platform.libc_ver() if part) or "unknown",
+        libc=" ".join(part for part in platform.libc_ver() if part and here) or "unknown",
     )
 
 
@@ -100,6 +101,17 @@ def _physical_cores(root: Path, info: list[dict[str, str]]) -> int:
         if (cpu / "topology/core_id").exists()
     }
     return len(cores) or len(info) or 1
+
+
+def caches_kib(root: Path = Path("/")) -> dict[int, int]:
+    """Data caches of the first processor by level; empty where the kernel does not tell."""
+    found: dict[int, int] = {}
+    for index in sorted((root / "sys/devices/system/cpu/cpu0/cache").glob("index[0-9]*")):
+        level, size = _read(index / "level").strip(), _read(index / "size").strip()
+        for_code = _read(index / "type").strip() == "Instruction"
+        if level in {"1", "2", "3"} and re.fullmatch(r"\d+K", size) and not for_code:
+            found[int(level)] = int(size[:-1])
+    return found
 
 
 def _memory_gib(root: Path) -> int:

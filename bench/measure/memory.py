@@ -55,6 +55,11 @@ def resident() -> Resident:
     return Resident(rss_bytes(), _field("RssFile") + _field("RssShmem"))
 
 
+def data_bytes() -> int:
+    """What the process has reserved for its data, touched or not."""
+    return _field("VmData")
+
+
 def swap_bytes() -> int:
     """What of this process lies in swap; resident memory does not count it."""
     return _field("VmSwap")

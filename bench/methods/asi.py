@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from bench.methods.convolution import Geometry
@@ -12,11 +11,11 @@ from bench.methods.hosvd import HosvdScheme
 from bench.methods.ranks import ACTIVATION, Choice, Ranks
 from bench.methods.stored import Saved, no_plain_layer, treated
 from bench.methods.tensors import (
-    NotFinite,
     apply_gram,
     mode_product,
     orthonormal,
     project,
+    require_finite,
     sketch,
     working,
 )
@@ -48,8 +47,7 @@ class AsiScheme(TuckerScheme):
     def store(self, x: Tensor, geometry: Geometry | None) -> Saved:
         """One iteration for every mode."""
         seen = working(x)
-        if not torch.isfinite(seen.sum()):
-            raise NotFinite("holds NaN or infinity")
+        require_finite(seen.sum())
         core, factors = self._sequential(seen) if self.sequential else self._parallel(seen)
         return as_stored(core, factors, x.dtype)
 

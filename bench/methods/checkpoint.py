@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bench.methods.tensors import has_content
 from bench.models.layers import NoSuchPart, block_names, mlp_names
 from bench.specs.layout import Layout
 
@@ -17,7 +18,7 @@ class _Recompute(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, run: "Recomputed", x: Tensor, *_: Tensor) -> Tensor:
         ctx.run = run
-        ctx.save_for_backward(x, torch.get_rng_state())
+        ctx.save_for_backward(x, _drawn())
         with torch.no_grad():
             return run.once(x)
 
@@ -26,11 +27,18 @@ class _Recompute(torch.autograd.Function):
         x, drawn = ctx.saved_tensors
         inner = x.detach().requires_grad_(ctx.needs_input_grad[1])
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
-            torch.set_rng_state(drawn)
+            if has_content():
+                torch.set_rng_state(drawn)
             with statistics_kept(ctx.run):
                 y = ctx.run.once(inner)
         torch.autograd.backward(y, dy)  # parameters accumulate here
         return None, inner.grad, *[None] * (len(ctx.needs_input_grad) - 2)
+
+
+def _drawn() -> Tensor:
+    """The state of the random numbers; where tensors have no content, as many bytes."""
+    state = torch.get_rng_state()
+    return state if has_content() else torch.empty(len(state), dtype=torch.uint8)
 
 
 class Recomputed(nn.Module):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.methods.lowrank import LowRankLayer
+from bench.methods.tensors import has_content
 
 _TINY = 1e-6  # as torch's own clipping has it
 
@@ -51,7 +52,7 @@ class TreatedSGD(torch.optim.SGD):
         for layer in self._low_rank:
             thin = layer.gradient
             if thin is not None:
-                clipped = rate if shrink is None else rate * float(shrink)
+                clipped = rate * (float(shrink) if shrink is not None and has_content() else 1.0)
                 left, right = thin.scaled_update(layer.left, layer.right, kept, clipped)
                 layer.left.data, layer.right.data = left.contiguous(), right.contiguous()
                 layer.pending = []

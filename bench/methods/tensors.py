@@ -4,7 +4,9 @@ A tensor is looked at as `(before, D, after)` around one mode, so that no unfold
 Decompositions run in float32 at least; sums over blocks are taken in float64.
 """
 
+import contextlib
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -15,6 +17,30 @@ _EXACT_EIGH = 512  # up to this size an eigenproblem is solved in float64
 
 class NotFinite(ValueError):
     """A tensor to be decomposed holds NaN or infinity."""
+
+
+_content = [True]
+
+
+@contextlib.contextmanager
+def without_content() -> Iterator[None]:
+    """Within it tensors are shapes only (fake ones): nobody asks for their numbers."""
+    _content[0] = False
+    try:
+        yield
+    finally:
+        _content[0] = True
+
+
+def has_content() -> bool:
+    """Whether tensors hold numbers that may be asked for."""
+    return _content[0]
+
+
+def require_finite(numbers: Tensor) -> None:
+    """Raise where one of them is NaN or infinite."""
+    if has_content() and not torch.isfinite(numbers).all():
+        raise NotFinite("holds NaN or infinity")
 
 
 def around(x: Tensor, mode: int) -> Tensor:
@@ -141,8 +167,7 @@ def _eigen(x: Tensor, mode: int) -> tuple[Tensor, Tensor]:
     size = x.shape[mode]
     tall = size > max(1, x.numel() // size)
     matrix = gram(unfold(x, mode), 1) if tall else gram(x, mode)
-    if not torch.isfinite(matrix.diagonal()).all():
-        raise NotFinite("holds NaN or infinity")
+    require_finite(matrix.diagonal())
     if len(matrix) > _EXACT_EIGH:
         matrix = matrix.to(x.dtype)
     values, vectors = torch.linalg.eigh(matrix)

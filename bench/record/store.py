@@ -3,7 +3,8 @@
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,6 +16,7 @@ from bench.suite.cell import Cell
 
 OUT = Path("bench-out")
 FILE_NAME = "results.sqlite"
+IMPORTED = "import"  # the origin of a run that came in a bundle: never gone on with
 
 _RUN_COLUMNS = (
     "id",
@@ -94,28 +96,35 @@ class Store:
     def add_run(self, run: Run, cells: Iterable[RunCell]) -> None:
         """Store a run and its plan, whole or not at all."""
         with self._writing() as db:
-            db.execute(
-                f"INSERT INTO runs ({', '.join(_RUN_COLUMNS)}) "
-                f"VALUES ({', '.join('?' * len(_RUN_COLUMNS))})",
-                [_run_value(run, column) for column in _RUN_COLUMNS],
-            )
-            db.executemany(
-                "INSERT INTO cells (run, position, cell, profile, state, reason, fingerprint, "
-                "definition) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        run.id,
-                        position,
-                        item.cell.id,
-                        item.profile,
-                        item.state,
-                        item.reason,
-                        item.cell.fingerprint,
-                        _json(item.cell.to_json()),
-                    )
-                    for position, item in enumerate(cells)
-                ],
-            )
+            _insert_run(db, run, cells)
+
+    def merge(self, run: Run, cells: Sequence[RunCell], records: Sequence[Record]) -> int:
+        """Store what of an imported run is not there yet, all of it or nothing.
+
+        Returns how many records are new; BadInput where the store has the run otherwise.
+        """
+        imported = replace(run, origin=IMPORTED)
+        known = {stored.id: stored for stored in self.runs()}.get(run.id)
+        if known is not None:
+            alike = replace(imported, origin=known.origin, finished=known.finished)
+            if known != alike or self.cells(run.id) != tuple(cells):
+                raise BadInput(f"{self.path}: has another run {run.id}: nothing was imported")
+        stored = {record.key: record for record in self.records(run.id)}
+        for record in records:
+            if stored.get(record.key, record) != record:
+                raise BadInput(
+                    f"{self.path}: has another record of {record.key.cell} "
+                    f"({record.key.pass_name}, round {record.key.round}): nothing was imported"
+                )
+        new = [record for record in records if record.key not in stored]
+        with self._writing() as db:
+            if known is None:
+                _insert_run(db, imported, cells)
+            elif run.finished is not None:
+                db.execute("UPDATE runs SET finished = ? WHERE id = ?", (run.finished, run.id))
+            for record in new:
+                _insert_record(db, record)
+        return len(new)
 
     def finish_run(self, run: str, finished: str) -> None:
         """Note that nothing of the run's plan is left to do."""
@@ -135,36 +144,13 @@ class Store:
             db.execute(
                 "DELETE FROM records WHERE run = ? AND cell = ? AND pass = ? AND round = ?", key
             )
-            cursor = db.execute(
-                "INSERT INTO records (run, cell, pass, round, status, reason, launch, started, "
-                "seconds, output, unavailable, details, state_before, state_after) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *key,
-                    record.status,
-                    record.reason,
-                    record.launch,
-                    record.started,
-                    record.seconds,
-                    record.output,
-                    *(_json(getattr(record, column)) for column in _RECORD_JSON),
-                ),
-            )
-            number = cursor.lastrowid
-            db.executemany(
-                "INSERT INTO metrics (record, name, value) VALUES (?, ?, ?)",
-                [(number, name, value) for name, value in record.metrics.items()],
-            )
-            db.executemany(
-                "INSERT INTO samples (record, name, samples) VALUES (?, ?, ?)",
-                [(number, name, _json(values)) for name, values in record.samples.items()],
-            )
+            _insert_record(db, record)
 
     def runs(self) -> tuple[Run, ...]:
-        """Every run, the oldest first."""
+        """Every run, the oldest first, wherever it was measured."""
         with _said(self.path):
             rows = self._db.execute(
-                f"SELECT {', '.join(_RUN_COLUMNS)} FROM runs ORDER BY rowid"
+                f"SELECT {', '.join(_RUN_COLUMNS)} FROM runs ORDER BY created, rowid"
             ).fetchall()
         return tuple(_run(row) for row in rows)
 
@@ -268,6 +254,61 @@ class Store:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+
+def _insert_run(db: sqlite3.Connection, run: Run, cells: Iterable[RunCell]) -> None:
+    db.execute(
+        f"INSERT INTO runs ({', '.join(_RUN_COLUMNS)}) "
+        f"VALUES ({', '.join('?' * len(_RUN_COLUMNS))})",
+        [_run_value(run, column) for column in _RUN_COLUMNS],
+    )
+    db.executemany(
+        "INSERT INTO cells (run, position, cell, profile, state, reason, fingerprint, "
+        "definition) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                run.id,
+                position,
+                item.cell.id,
+                item.profile,
+                item.state,
+                item.reason,
+                item.cell.fingerprint,
+                _json(item.cell.to_json()),
+            )
+            for position, item in enumerate(cells)
+        ],
+    )
+
+
+def _insert_record(db: sqlite3.Connection, record: Record) -> None:
+    cursor = db.execute(
+        "INSERT INTO records (run, cell, pass, round, status, reason, launch, started, "
+        "seconds, output, unavailable, details, state_before, state_after) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            record.run,
+            record.key.cell,
+            record.key.pass_name,
+            record.key.round,
+            record.status,
+            record.reason,
+            record.launch,
+            record.started,
+            record.seconds,
+            record.output,
+            *(_json(getattr(record, column)) for column in _RECORD_JSON),
+        ),
+    )
+    number = cursor.lastrowid
+    db.executemany(
+        "INSERT INTO metrics (record, name, value) VALUES (?, ?, ?)",
+        [(number, name, value) for name, value in record.metrics.items()],
+    )
+    db.executemany(
+        "INSERT INTO samples (record, name, samples) VALUES (?, ?, ?)",
+        [(number, name, _json(values)) for name, values in record.samples.items()],
+    )
 
 
 def _read_only(path: Path) -> sqlite3.Connection:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import bench
+from bench import units
 from bench.analyse.learning import learning
 from bench.analyse.summary import RunSummary
 from bench.declare.folders import resource
@@ -90,7 +91,10 @@ def render(summary: RunSummary) -> str:
             for line in lines
         ],
         problems=[(cell.id, text) for cell in summary.cells for text in cell.problems],
-        notes=[(cell.id, text) for cell in summary.cells for text in cell.notes],
+        notes=[
+            *(("this machine", text) for text in summary.notes),
+            *((cell.id, text) for cell in summary.cells for text in cell.notes),
+        ],
         facts=_facts(summary),
         theme=resource("theme/theme.css").read_text(encoding="utf-8"),
         plotly=get_plotlyjs(),
@@ -116,9 +120,19 @@ def _facts(summary: RunSummary) -> dict[str, str]:
         "Finished": run.finished or "not yet: some measurements are missing",
         "Data": ", ".join(sorted({cell.data for cell in cells})),
         "Weights": ", ".join(sorted({cell.weights for cell in cells})),
+        "Limits": _limits(run.settings),
         "Rounds": _rounds(run.settings),
         "Command": run.command,
     }
+
+
+def _limits(settings: Mapping[str, Any]) -> str:
+    cpus, cap = settings.get("cpus"), settings.get("memory_cap_bytes")
+    if cpus is None:
+        return "not recorded"
+    listed = ", ".join(map(str, cpus))
+    memory = "none on memory" if cap is None else f"{units.size(cap)} that a worker may allocate"
+    return f"processors {listed}; {memory}"
 
 
 def _rounds(settings: Mapping[str, Any]) -> str:

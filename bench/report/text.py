@@ -10,8 +10,9 @@ from bench.analyse.learning import Learning
 from bench.analyse.summary import RunSummary
 from bench.record import metrics
 from bench.report.cells import HEADLINES, LESSONS, Measured, figure, learned, rank_basis
+from bench.suite.board import Board
 from bench.suite.outline import Outline
-from bench.units import clock, flops, mib, quantity
+from bench.units import GIB, clock, flops, mib, quantity
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -74,7 +75,12 @@ def run_notes(summary: RunSummary) -> list[str]:
     for cell in summary.cells:
         for note in cell.notes:
             by_note.setdefault(note, []).append(cell.id)
-    return [*scopes, *(f"note: {_listed(cells)}: {note}" for note, cells in by_note.items())]
+    machine = [f"note: this machine: {note}; see `bench doctor`" for note in summary.notes]
+    return [
+        *scopes,
+        *machine,
+        *(f"note: {_listed(cells)}: {note}" for note, cells in by_note.items()),
+    ]
 
 
 def _listed(cells: Sequence[str]) -> str:
@@ -125,14 +131,33 @@ def plan_table(outlined: Sequence[Outline]) -> "Table":
     return made
 
 
-def plan_total(outlined: Sequence[Outline]) -> str:
-    """How many cells there are of each state, and how long they take if that is known."""
+def plan_misfits(outlined: Sequence[Outline], board: Board) -> list[str]:
+    """The vanilla cells that cannot fit the board, and what they need at the least."""
+    if board.memory_gib is None:
+        return []
+    return [
+        f"does not fit {board.name} ({board.memory_gib:g} GiB): {item.item.cell.id}: "
+        f"its tensors alone take {mib(item.vanilla.peak_bytes)}"
+        for item in outlined
+        if item.item.cell.method == "vanilla"
+        and item.item.profile == board.name
+        and item.vanilla.peak_bytes is not None
+        and item.vanilla.peak_bytes > board.memory_gib * GIB
+    ]
+
+
+def plan_total(outlined: Sequence[Outline], expected: float | None = None) -> str:
+    """How many cells there are of each state, and how long they take if that is known.
+
+    Before a first run, what the suite itself expects of such a board.
+    """
     states = Counter(item.item.state for item in outlined)
     counts = ", ".join(f"{count} {state}" for state, count in states.items())
     planned = [item.seconds for item in outlined if item.item.state == "planned"]
     known = [seconds for seconds in planned if seconds is not None]
     if not planned or not known:
-        return f"{counts}; time unknown until a first run"
+        said = "" if expected is None else f" (the suite expects {clock(expected)} on such a board)"
+        return f"{counts}; time unknown until a first run{said}"
     if len(known) < len(planned):
         some = f"{len(known)} of {len(planned)} cells"
         return f"{counts}; {clock(sum(known))} for {some} by earlier runs, the rest is unknown"

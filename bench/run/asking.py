@@ -15,10 +15,12 @@ from bench.run.launch import SpawnLauncher, worker_environment
 from bench.specs import registry
 from bench.specs.builtin_methods import BY_CONTENT
 from bench.specs.method import MethodSpec
+from bench.suite.board import Board
 from bench.suite.plan import plan
 from bench.suite.suite import Suite
 
 TIMEOUT = 3600.0
+HERE = Board("here")
 
 
 class Refused(BadInput):
@@ -30,7 +32,7 @@ def ask(suite: Suite, pass_name: str, *, with_batch: bool, layers: str = "") -> 
 
     `layers` are looked at instead of the cell's: vanilla treats none, and its cells name none.
     """
-    (item, *_) = plan(suite, "here")
+    (item, *_) = plan(suite, HERE)
     if item.state == "skipped":
         raise Refused(item.reason)
     cell = replace(item.cell, layers=layers) if layers else item.cell
@@ -56,7 +58,7 @@ def layers(suite: Suite) -> Mapping[str, Any]:
 
 def account(suite: Suite) -> tuple[str, Mapping[str, Any]]:
     """What is accounted for, and its figures; BadInput where ranks need data."""
-    cells = [item.cell for item in plan(suite, "here")]
+    cells = [item.cell for item in plan(suite, HERE)]
     if len(cells) > 1:
         listed = ", ".join(cell.id for cell in cells[:3])
         raise BadInput(f"an account is of one cell, these words say {len(cells)}: {listed} …")

@@ -34,6 +34,7 @@ class Job:
     asked_ns: int
     ranks: Mapping[str, RankNumbers] | None = None
     examples: Mapping[str, str] | None = None  # files of those to learn from and those held out
+    memory_cap: int | None = None  # bytes that the process may allocate
 
     def to_text(self) -> str:
         """The job as one line of JSON."""

@@ -16,14 +16,17 @@ from bench.specs.model import ModelSpec
 from bench.specs.option import resolved
 from bench.specs.weights import WeightSource
 from bench.suite.cell import Cell
-from bench.suite.passes import ACCURACY, CALIBRATE
+from bench.suite.passes import ACCURACY, CALIBRATE, CAPPED
 from bench.suite.suite import Sampling
 
 TRAINED_EXAMPLES, HELD_OUT_EXAMPLES = 512, 256
 
 
 class JobMaker:
-    """Makes the jobs of one run; `batches` is None where no pass reads a batch."""
+    """Makes the jobs of one run; `batches` is None where no pass reads a batch.
+
+    Without processors of its own a job takes all that are allowed.
+    """
 
     def __init__(
         self,
@@ -31,12 +34,15 @@ class JobMaker:
         sampling: Sampling,
         data: DataSource,
         weights: Mapping[str, WeightSource],
+        cpus: tuple[int, ...] | None = None,
+        memory_cap: int | None = None,
     ) -> None:
         self._batches = batches
         self._sampling = sampling
         self._data = data
         self._weights = weights
-        self._cpus = allowed_cpus()
+        self._cpus = allowed_cpus() if cpus is None else cpus
+        self._memory_cap = memory_cap
 
     def job(
         self, cell: Cell, pass_name: str, ranks: Mapping[str, RankNumbers] | None = None
@@ -71,6 +77,7 @@ class JobMaker:
             asked_ns=time.monotonic_ns(),
             ranks=ranks,
             examples=self._examples(cell, inputs) if pass_name == ACCURACY else None,
+            memory_cap=self._memory_cap if pass_name in CAPPED else None,
         )
 
     def _examples(self, cell: Cell, inputs: Inputs) -> Mapping[str, str] | None:

@@ -7,6 +7,7 @@ from bench.record.model import TaskKey
 from bench.run.jobs import JobMaker
 from bench.run.launch import PassLauncher, SpawnLauncher, ZygoteLauncher, worker_environment
 from bench.run.schedule import schedule
+from bench.suite.board import Board
 from bench.suite.cell import Cell
 from bench.suite.layers import freezes
 from bench.suite.outline import Outline, Vanilla
@@ -19,6 +20,7 @@ SHAPES_TIMEOUT = 300.0
 
 def outline(
     suite: Suite,
+    here: Board,
     plan: Sequence[PlannedCell],
     threads: int,
     known: Mapping[tuple[str, str], float],
@@ -31,7 +33,7 @@ def outline(
         Outline(
             item=item,
             vanilla=found[cells[item.cell.id]] if item.cell.id in cells else skipped,
-            seconds=_known_seconds(item, suite, known),
+            seconds=_known_seconds(item, suite.on(here.names), known),
         )
         for item in plan
     )
@@ -54,7 +56,11 @@ def _vanilla_steps(cells: Sequence[Cell], suite: Suite, threads: int) -> dict[Ce
             reply = outcome.reply
             counted = reply.findings.metrics
             found[cell] = (
-                Vanilla(int(counted["activation_bytes"]), int(counted["step_flops"]))
+                Vanilla(
+                    int(counted["activation_bytes"]),
+                    int(counted["step_flops"]),
+                    peak_bytes=int(counted["peak_bytes"]),
+                )
                 if counted
                 else Vanilla(None, None, reply.reason)
             )

@@ -2,13 +2,12 @@
 
 import contextlib
 import fcntl
-import hashlib
-import json
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,10 @@ from typing import Any
 import bench
 from bench.data.batch import BatchStore, NoBatch
 from bench.errors import BadInput, BenchError, ExitCode, NothingRan
-from bench.hardware.probe import Machine
-from bench.hardware.profile import Profile
-from bench.hardware.state import allowed_cpus, read_state
+from bench.hardware.state import read_state
 from bench.record.model import Record, Run, RunCell, TaskKey, status_of
 from bench.record.store import FILE_NAME, Store
+from bench.run.budget import Budget, pilots_first
 from bench.run.job import RankNumbers, Reply
 from bench.run.jobs import JobMaker
 from bench.run.launch import (
@@ -33,15 +31,13 @@ from bench.run.launch import (
     worker_environment,
 )
 from bench.run.progress import Progress
+from bench.run.request import Request
 from bench.run.schedule import Forecast, left_to_do, schedule
 from bench.suite.cell import Cell
-from bench.suite.passes import CALIBRATE, passes_of
+from bench.suite.passes import CALIBRATE, PILOT, passes_of
 from bench.suite.plan import PlannedCell
-from bench.suite.suite import Suite
 
 NOT_OK = frozenset({"failed", "timeout", "oom"})
-
-
 _UNLIKE = {"definition": "plan or settings"}
 
 
@@ -49,47 +45,6 @@ class Interrupted(BenchError):
     """The user stopped the run."""
 
     exit_code = ExitCode.INTERRUPTED
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a run is asked to do."""
-
-    suite: Suite
-    plan: tuple[PlannedCell, ...]
-    profile: Profile
-    machine: Machine
-    commit: str
-    command: str
-    origin: str = "run"
-    fresh: bool = False
-    retry: frozenset[str] = frozenset()
-
-    @property
-    def threads(self) -> int:
-        """The threads of each worker."""
-        return self.profile.threads_on(self.machine, len(allowed_cpus()))
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """How it is measured; no part of any fingerprint."""
-        suite = self.suite
-        return {
-            "measure": list(suite.measure),
-            "rounds": dict(suite.rounds),
-            "time": asdict(suite.sampling),
-            "timeout": suite.timeout,
-            "baseline": suite.baseline,
-        }
-
-    @property
-    def definition(self) -> str:
-        """A hash of what is to be measured and how: an unfinished run goes on only if equal."""
-        cells = [
-            (item.cell.id, item.cell.fingerprint, item.profile, item.state) for item in self.plan
-        ]
-        text = json.dumps([cells, self.settings], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class Session:
@@ -108,15 +63,21 @@ class Session:
     def tasks(self) -> tuple[TaskKey, ...]:
         """Every process of the run, in its order."""
         suite = self._request.suite
-        passes = {name: passes_of(cell.method, suite.measure) for name, cell in self._cells.items()}
+        measure = suite.measure if self._request.budget is None else (PILOT, *suite.measure)
+        passes = {name: passes_of(cell.method, measure) for name, cell in self._cells.items()}
         return schedule(passes, suite.rounds, seed=self.run.definition)
 
     def left(self) -> tuple[TaskKey, ...]:
         """What has no record yet, or one that is to be repeated."""
         return left_to_do(self.tasks(), self.store.statuses(self.run.id), self._request.retry)
 
-    def perform(self, task: TaskKey, tick: Callable[[], None] = lambda: None) -> Record:
-        """Measure one task and store its record."""
+    def perform(
+        self,
+        task: TaskKey,
+        tick: Callable[[], None] = lambda: None,
+        sampling_seconds: float | None = None,
+    ) -> Record:
+        """Measure one task and store its record; a time pass may sample no longer than said."""
         started, before = _now(), read_state().to_json()
         cell, ranks, why_not = self._cells[task.cell], None, ""
         if task.pass_name != CALIBRATE and CALIBRATE in passes_of(cell.method, ()):
@@ -124,7 +85,7 @@ class Session:
         if why_not:
             outcome = Outcome(Reply("skipped", reason=why_not), "none", 0.0)
         else:
-            outcome = self._measured(cell, task, ranks, tick)
+            outcome = self._measured(cell, task, ranks, tick, sampling_seconds)
         reply = outcome.reply
         printed = "\n".join(part for part in (outcome.output, reply.traceback) if part)
         record = Record(
@@ -152,11 +113,15 @@ class Session:
         task: TaskKey,
         ranks: Mapping[str, RankNumbers] | None,
         tick: Callable[[], None],
+        sampling_seconds: float | None,
     ) -> Outcome:
         try:
             job = self._jobs.job(cell, task.pass_name, ranks)
         except NoBatch as error:
             return Outcome(Reply("failed", reason=str(error)), "none", 0.0)
+        if sampling_seconds is not None:
+            longest = min(job.sampling.max_seconds, sampling_seconds)
+            job = replace(job, sampling=replace(job.sampling, max_seconds=longest))
         return self._launcher.launch(job, self._request.suite.timeout, tick)
 
     def _ranks(self, cell: str) -> tuple[Mapping[str, RankNumbers] | None, str]:
@@ -174,19 +139,40 @@ class Session:
         forecast = Forecast()
         for record in self.store.records(self.run.id):
             forecast.learn(record.key, record.seconds)
-        left = self.left()
+        left = list(self.left())
         cells, processes = len(self._cells), len(self.tasks())
+        budget = self._budget()
+        if budget is not None:
+            left = pilots_first(left)
         while left:
+            now = time.monotonic()
+            if budget is not None:
+                left = [task for task in left if budget.fits(task, now)]
+                if not left:
+                    break
             task = left[0]
             done = cells - len({waiting.cell for waiting in left})
             share = f"{done} of {cells} cells, {processes - len(left)} of {processes} measurements"
             progress.begin(task, share, forecast.left(left))
-            record = self.perform(task, progress.tick)
+            sampling = budget.sampling_seconds(left, now) if budget is not None else None
+            record = self.perform(task, progress.tick, sampling)
             if record.status != "ok":
                 progress.note(f"{record.status}: {task.cell} · {task.pass_name}: {record.reason}")
             forecast.learn(task, record.seconds)
+            if budget is not None:
+                budget.learn(task, record.seconds, _sampled(record))
             left = left[1:]
-        self.finish()
+        if not self.left():
+            self.finish()
+
+    def _budget(self) -> Budget | None:
+        """What the run may spend from now on, with what its records tell already."""
+        if self._request.budget is None:
+            return None
+        budget = Budget(time.monotonic() + self._request.budget)
+        for record in self.store.records(self.run.id):
+            budget.learn(record.key, record.seconds, _sampled(record))
+        return budget
 
     def finish(self) -> None:
         """Note that the whole plan has its records."""
@@ -220,6 +206,8 @@ def open_session(request: Request, out: Path, progress: Progress) -> Iterator[Se
             request.suite.sampling,
             request.suite.data,
             request.suite.weight_sources,
+            cpus=request.cpus,
+            memory_cap=request.cap,
         )
         session = Session(request, run, store, launcher, jobs)
         try:
@@ -231,6 +219,12 @@ def open_session(request: Request, out: Path, progress: Progress) -> Iterator[Se
                 f"interrupted: {whole - left} of {whole} measurements are stored in {store.path}; "
                 f"`{request.command}` goes on from there"
             ) from None
+
+
+def _sampled(record: Record) -> float:
+    """Seconds of a time pass that more than its fewest samples took."""
+    taken = [sum(record.samples.get(name, [])) for name in ("step_seconds", "inference_seconds")]
+    return sum(taken)
 
 
 def _planned(request: Request) -> list[PlannedCell]:
@@ -271,7 +265,11 @@ def _find_or_add_run(
         profile_text=request.profile.text,
         machine={**request.machine.to_json(), "threads": request.threads},
         software=software,
-        settings=request.settings,
+        settings={
+            **request.settings,
+            "budget_seconds": request.budget,
+            "doctor": [item.to_json() for item in request.findings],
+        },
         command=request.command,
     )
     earlier = None if request.fresh else _to_go_on_with(store, run, request.retry, progress)

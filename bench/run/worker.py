@@ -7,7 +7,7 @@ import time
 import traceback
 from dataclasses import replace
 
-from bench.run import runtime
+from bench.run import runtime, shortage
 from bench.run.job import Job, Reply
 
 
@@ -17,12 +17,12 @@ def perform(job: Job) -> Reply:
     try:
         measure = importlib.import_module(f"bench.run.passes.{job.pass_name}").measure
         findings = measure(job)
-    except MemoryError as error:
-        return _broken("oom", error)
     except Exception as error:
         if getattr(error, "is_refusal", False):
             return Reply("skipped", reason=str(error))
-        return _broken("oom" if _out_of_memory(error) else "failed", error)
+        if shortage.is_shortage(error):
+            return Reply("oom", shortage.said(error, job.memory_cap), traceback.format_exc())
+        return _failed(error)
     details = {
         **findings.details,
         "launch_seconds": (launched - job.asked_ns) / 1e9,
@@ -36,6 +36,8 @@ def perform(job: Job) -> Reply:
 def serve(job: Job, reply_fd: int) -> None:
     """Perform the job on its processors, reply, and leave without running exit handlers."""
     os.sched_setaffinity(0, job.cpus)
+    if job.memory_cap is not None:
+        shortage.limit(job.memory_cap, len(job.cpus))
     text = perform(job).to_text().encode()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -44,18 +46,10 @@ def serve(job: Job, reply_fd: int) -> None:
     os._exit(0)
 
 
-def _broken(status: str, error: BaseException) -> Reply:
+def _failed(error: BaseException) -> Reply:
     first_line = (str(error).strip().splitlines() or [""])[0]
     reason = f"{type(error).__name__}: {first_line}".rstrip(": ")
-    return Reply(status, reason=reason, traceback=traceback.format_exc())
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """Tell a failed allocation, for which torch raises a plain RuntimeError."""
-    text = str(error)
-    return isinstance(error, RuntimeError) and (
-        "can't allocate memory" in text or "not enough memory" in text
-    )
+    return Reply("failed", reason, traceback.format_exc())
 
 
 def _threads() -> int:

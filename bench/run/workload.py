@@ -14,6 +14,7 @@ from bench.methods.ranks import Ranks
 from bench.methods.treatment import Treatment, treat
 from bench.models.family import Family, called, family, seeded
 from bench.models.layers import guessed_layout
+from bench.run import stages
 from bench.run.job import Job
 from bench.specs import inputs as kinds
 from bench.specs.layout import Layout
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 def load_batch(job: Job) -> Any:
     """The batch, usually `(inputs, targets)`, with its real numbers in the cell's type."""
+    stages.enter("the batch")
     return typed(job, tree.read(Path(job.batch_path)))
 
 
@@ -109,6 +111,7 @@ def treated_model(job: Job, model: nn.Module) -> Treatment:
 
 def build_model(job: Job) -> Treatment:
     """The network with its initial weights, treated, in training mode."""
+    stages.enter("the model")
     return treated_model(job, initial_model(job)[0])
 
 
@@ -154,6 +157,7 @@ class Workload:
 
     def forward(self, part: int = 0) -> Tensor:
         """Compute the part's share of the batch's mean loss."""
+        stages.enter("forward")
         batch, share = self.batch, 1.0
         if self.parts > 1:
             batch = tree.mapped(batch, lambda whole: whole.tensor_split(self.parts)[part])
@@ -164,10 +168,12 @@ class Workload:
 
     def backward(self, loss: Tensor) -> None:
         """Compute the gradients."""
+        stages.enter("backward")
         torch.autograd.backward(loss)
 
     def update(self) -> None:
         """Clip, step, and clear the gradients as the suite says."""
+        stages.enter("the update")
         self.optimizer.step()
         self.clear_gradients()
 
@@ -185,6 +191,12 @@ class Workload:
         self.update()
         return total
 
+    def step_without_loss(self) -> None:
+        """One whole step on tensors without content, whose loss is no number."""
+        for part in range(self.parts):
+            self.backward(self.forward(part))
+        self.update()
+
     @contextlib.contextmanager
     def evaluating(self) -> Iterator[None]:
         """Evaluation mode and no gradients, then training mode again."""
@@ -197,6 +209,7 @@ class Workload:
 
     def infer(self) -> None:
         """One forward pass; meant to be called within `evaluating`."""
+        stages.enter("inference")
         called(self.model, inputs_of(self.batch))
 
     def resident(self) -> Iterator[Tensor]:

@@ -1,15 +1,18 @@
 """A suite's name or path to a Suite, or every error in the file at once."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from bench.declare.check import check
-from bench.declare.document import Document, read
+from bench.declare.document import Document
 from bench.declare.folders import locate
+from bench.declare.inherit import read_whole
 from bench.errors import BadInput
 from bench.suite.cell import Train
+from bench.suite.compose import variants, with_defaults
 from bench.suite.schema import suite_schema
-from bench.suite.suite import Sampling, Suite
+from bench.suite.suite import Condition, Sampling, Suite
 
 
 def load_suite(name: str, folder: Path | None = None) -> Suite:
@@ -20,11 +23,28 @@ def load_suite(name: str, folder: Path | None = None) -> Suite:
             f"{path}: a suite's name becomes part of folders and run ids: "
             "letters, digits, '.', '_' and '-' only"
         )
-    return suite_of(read(path), path.stem)
+    whole, *bases = read_whole("suites", path, folder)
+    return replace(suite_of(whole, path.stem), text=_with_bases(whole, bases))
 
 
 def suite_of(document: Document, name: str) -> Suite:
-    """The suite that a document declares."""
+    """The suite that a document declares, and what becomes of it on certain boards."""
+    suite = _suite(document, name)
+    others = {board: _suite(varied, name) for board, varied in variants(document).items()}
+    return replace(suite, variants=others)
+
+
+def _with_bases(document: Document, bases: list[Document]) -> str:
+    """The file, then as comments those that it extends: a report shows all that was declared."""
+    parts = [document.text]
+    for base in bases:
+        quoted = "".join(f"#   {line}".rstrip() + "\n" for line in base.text.splitlines())
+        parts.append(f"# extends {base.path}:\n{quoted}")
+    return "\n".join(parts)
+
+
+def _suite(document: Document, name: str) -> Suite:
+    document = with_defaults(document)
     file = check(suite_schema(document.path.parent), document)
     return Suite(
         name=name,
@@ -48,4 +68,6 @@ def suite_of(document: Document, name: str) -> Suite:
         baseline=file.baseline,
         include=file.include,
         exclude=file.exclude,
+        when=tuple(Condition(item.cells, item.memory_gib) for item in file.when),
+        expected=file.expected,
     )

@@ -8,11 +8,15 @@ from bench.suite.plan import PlannedCell
 
 @dataclass(frozen=True)
 class Vanilla:
-    """A vanilla step of a cell's model: bytes saved and FLOPs; None with the reason."""
+    """A vanilla step of a cell's model: bytes saved and FLOPs; None with the reason.
+
+    `peak_bytes` of tensors are alive at its highest moment: a process needs more than that.
+    """
 
     activation_bytes: int | None
     step_flops: int | None
     reason: str = ""
+    peak_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Outline:
             "reason": self.item.reason,
             "vanilla_activation_bytes": self.vanilla.activation_bytes,
             "vanilla_step_flops": self.vanilla.step_flops,
+            "vanilla_peak_bytes": self.vanilla.peak_bytes,
             "vanilla_reason": self.vanilla.reason,
             "known_seconds": self.seconds,
         }

@@ -5,17 +5,20 @@ from collections.abc import Mapping, Sequence
 from bench.specs import registry
 
 PASSES = ("memory", "trace", "time", "fidelity", "accuracy", "energy")
-CALIBRATE, ACCURACY = "calibrate", "accuracy"
+CALIBRATE, PILOT, ACCURACY = "calibrate", "pilot", "accuracy"
+PREPARING = frozenset({CALIBRATE, PILOT})  # they serve the others; a suite asks for none of them
+# what a board would run too: a probe's own memory is not held against a cell
+CAPPED = frozenset({"memory", "time", ACCURACY, "energy"})
 
 # exact figures: one process tells all there is to know
-_ONCE = frozenset({CALIBRATE, "trace", "fidelity", ACCURACY})
+_ONCE = frozenset({*PREPARING, "trace", "fidelity", ACCURACY})
 
 
 def rounds_of(pass_name: str, rounds: Mapping[str, int] | int) -> int:
     """How many rounds of a run take that pass; runs of before have one number for all."""
     if pass_name in _ONCE:
         return 1
-    return rounds if isinstance(rounds, int) else rounds[pass_name]
+    return rounds if isinstance(rounds, int) else rounds.get(pass_name, 1)
 
 
 def passes_of(method: str, measure: Sequence[str]) -> tuple[str, ...]:

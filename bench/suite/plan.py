@@ -1,7 +1,7 @@
 """A suite and a hardware profile to cells: what will run here, what is skipped or pending, why."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Literal
@@ -12,6 +12,7 @@ from bench.specs.inputs import Inputs, OwnBatch
 from bench.specs.model import ModelSpec
 from bench.specs.option import Option, resolved
 from bench.specs.weights import WeightSource
+from bench.suite.board import Board
 from bench.suite.cell import Cell, Options, Value
 from bench.suite.layers import freezes
 from bench.suite.layers import refuses as layers_refused
@@ -34,31 +35,61 @@ class PlannedCell:
     reason: str = ""
 
 
-def plan(suite: Suite, profile: str, filters: Sequence[str] = ()) -> tuple[PlannedCell, ...]:
-    """Every cell of the suite, for this machine's profile and for those it is meant for."""
-    size = _size(suite)
+def plan(
+    suite: Suite,
+    here: Board,
+    others: Mapping[str, Board] | None = None,
+    filters: Sequence[str] = (),
+) -> tuple[PlannedCell, ...]:
+    """Every cell of the suite, for this machine and for the boards that it is meant for.
+
+    A name that this machine's profile extends means this machine.
+    """
+    boards = _boards(suite, here, others or {})
+    size = sum(_size(suite.on(board.names)) for board in boards)
     if size > MAX_CELLS:
         raise BadInput(
             f"{suite.path}: the matrix has {size:,} cells, more than {MAX_CELLS:,}: split the suite"
         )
-    cells = _selected(suite, tuple({cell.id: cell for cell in _expand(suite)}.values()))
-    profiles = dict.fromkeys(suite.hardware or (profile,))
-    planned = [_judge(suite, cell, name, profile) for name in profiles for cell in cells]
+    planned: list[PlannedCell] = []
+    for board in boards:
+        mine = suite.on(board.names)
+        cells = _selected(mine, tuple({cell.id: cell for cell in _expand(mine)}.values()))
+        planned += [_judge(mine, cell, board, here) for cell in cells]
     if not filters:
         return tuple(planned)
     kept = tuple(item for item in planned if matches_any(item.cell.id, filters))
     if not kept:
-        raise NothingRan(_nothing_matches("--filter", " ".join(filters), cells))
+        ids = [item.cell.id for item in planned]
+        raise NothingRan(_nothing_matches("--filter", " ".join(filters), ids))
     return kept
 
 
-def _judge(suite: Suite, cell: Cell, name: str, here: str) -> PlannedCell:
-    reason = _refusal(suite, cell)
+def _boards(suite: Suite, here: Board, others: Mapping[str, Board]) -> tuple[Board, ...]:
+    """This machine in the place of its most specific name among them; the other boards."""
+    names = suite.hardware or (here.name,)
+    meant = next((name for name in here.names if name in names), here.name)
+    return tuple(here if name == meant else others.get(name, Board(name)) for name in names)
+
+
+def _judge(suite: Suite, cell: Cell, board: Board, here: Board) -> PlannedCell:
+    reason = _refusal(suite, cell) or _too_big(suite, cell, board)
     if reason is not None:
-        return PlannedCell(cell, name, "skipped", reason)
-    if name != here:
-        return PlannedCell(cell, name, "pending", f"pending on {name}")
-    return PlannedCell(cell, name)
+        return PlannedCell(cell, board.name, "skipped", reason)
+    if board.name != here.name:
+        return PlannedCell(cell, board.name, "pending", f"pending on {board.name}")
+    return PlannedCell(cell, board.name)
+
+
+def _too_big(suite: Suite, cell: Cell, board: Board) -> str | None:
+    """Why the suite's own conditions keep the cell from the board."""
+    needed = [item.memory_gib for item in suite.when if matches_any(cell.id, item.cells)]
+    if not needed or board.memory_gib is None or board.memory_gib >= max(needed):
+        return None
+    return (
+        f"the suite takes it only where there are {max(needed):g} GiB; "
+        f"{board.name} has {board.memory_gib:g}"
+    )
 
 
 def _refusal(suite: Suite, cell: Cell) -> str | None:
@@ -99,8 +130,7 @@ def _size(suite: Suite) -> int:
         len(m.batches) * max(1, len(m.weights)) * _combinations(m.axes) for m in suite.models
     )
     methods = sum(_combinations(m.axes) for m in suite.methods)
-    profiles = max(1, len(suite.hardware))
-    rest = len(suite.layers) * len(suite.dtypes) * len(suite.seeds) * profiles
+    rest = len(suite.layers) * len(suite.dtypes) * len(suite.seeds)
     return models * methods * rest
 
 
@@ -216,10 +246,17 @@ def _text(value: Value) -> str:
 
 def _selected(suite: Suite, cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
     """What `include` and `exclude` leave; a pattern that means no cell is an error."""
-    for key, patterns in (("include", suite.include), ("exclude", suite.exclude)):
-        for index, pattern in enumerate(patterns):
-            if not any(matches(cell.id, pattern) for cell in cells):
-                raise BadInput(_nothing_matches(f"{suite.path}: {key}[{index}]", pattern, cells))
+    ids = [cell.id for cell in cells]
+    said = [(f"include[{place}]", pattern) for place, pattern in enumerate(suite.include)]
+    said += [(f"exclude[{place}]", pattern) for place, pattern in enumerate(suite.exclude)]
+    said += [
+        (f"when[{place}]", pattern)
+        for place, condition in enumerate(suite.when)
+        for pattern in condition.cells
+    ]
+    for where, pattern in said:
+        if not any(matches(cell_id, pattern) for cell_id in ids):
+            raise BadInput(_nothing_matches(f"{suite.path}: {where}", pattern, ids))
     kept = tuple(
         cell
         for cell in cells
@@ -231,6 +268,6 @@ def _selected(suite: Suite, cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
     return kept
 
 
-def _nothing_matches(where: str, pattern: str, cells: tuple[Cell, ...]) -> str:
-    near = suggestion(pattern, [cell.id for cell in cells]) or f" (one is {cells[0].id!r})"
+def _nothing_matches(where: str, pattern: str, ids: Sequence[str]) -> str:
+    near = suggestion(pattern, ids) or f" (one is {ids[0]!r})"
     return f"{where}: {pattern!r} matches no cell{near}"

@@ -19,6 +19,7 @@ from bench.specs.option import Option
 from bench.specs.weights import WeightSource
 from bench.suite.layers import parse
 from bench.suite.suite import Axis, MethodChoice, ModelChoice
+from bench.units import parse_duration
 
 
 def _as_list(value: object) -> object:
@@ -55,15 +56,19 @@ def _percent(value: object) -> object:
 
 def _duration(value: object) -> object:
     if isinstance(value, str):
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", value.strip())
-        if match is None:
-            raise ValueError(f"must be a duration such as 90, 90s, 10m or 2h, got {value!r}")
-        value = float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+        value = parse_duration(value)
     return Option("duration", "", default=1.0, kind="float", above=0).check(value)
 
 
 PROFILE_NAME = _known("hardware profile", lambda: declared("hardware"))
 METHOD_NAME = _known("method", registry.methods)
+
+
+def _of_profiles(value: dict[str, float]) -> dict[str, float]:
+    for name in value:
+        if name not in declared("hardware"):
+            raise ValueError(unknown("hardware profile", name, declared("hardware")))
+    return value
 
 
 class TrainSettings(Strict):
@@ -116,12 +121,32 @@ def _of_every_pass(value: object) -> object:
     return dict.fromkeys(Rounds.model_fields, value)
 
 
+class When(Strict):
+    """`when`: these cells only where a board has so much memory."""
+
+    cells: Annotated[tuple[str, ...], AS_LIST, NOT_EMPTY]
+    memory_gib: float = Field(gt=0)
+
+
+class Defaults(Strict):
+    """`defaults`: options of every model or method that knows them."""
+
+    models: dict[str, Any] = Field(default_factory=dict)
+    methods: dict[str, Any] = Field(default_factory=dict)
+
+
 class SuiteFile(Strict):
     """A suite file; `suite_schema` adds `models` and `methods`."""
 
     schema_version: Literal[1] = Field(alias="schema")
     title: str = Field(min_length=1)
     purpose: str = ""
+    extends: str | None = None
+    defaults: Defaults = Defaults()
+    overrides: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    expected: Annotated[
+        dict[str, Annotated[float, BeforeValidator(_duration)]], AfterValidator(_of_profiles)
+    ] = Field(default_factory=dict)
     models: tuple["Entry", ...]
     methods: tuple["Entry", ...]
     layers: Annotated[
@@ -146,6 +171,7 @@ class SuiteFile(Strict):
     baseline: Annotated[str, METHOD_NAME] = "vanilla"
     include: Annotated[tuple[str, ...], AS_LIST, NOT_EMPTY] = ()
     exclude: Annotated[tuple[str, ...], AS_LIST, NOT_EMPTY] = ()
+    when: Annotated[tuple[When, ...], AS_LIST] = ()
 
 
 class Entry(Strict):

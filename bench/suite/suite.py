@@ -1,7 +1,7 @@
 """A suite as the engine uses it: frozen, complete, free of YAML."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.specs.data import DataSource
@@ -47,8 +47,16 @@ class Sampling:
 
 
 @dataclass(frozen=True)
+class Condition:
+    """Cells that only boards with so much memory take."""
+
+    cells: tuple[str, ...]
+    memory_gib: float
+
+
+@dataclass(frozen=True)
 class Suite:
-    """What to run and what to measure."""
+    """What to run and what to measure; `variants` are the suite as certain boards take it."""
 
     name: str
     path: Path
@@ -71,9 +79,17 @@ class Suite:
     baseline: str
     include: tuple[str, ...]
     exclude: tuple[str, ...]
+    when: tuple[Condition, ...] = ()
+    expected: Mapping[str, float] = field(default_factory=dict)  # seconds by board
+    variants: Mapping[str, "Suite"] = field(default_factory=dict)
+
+    def on(self, board: Sequence[str]) -> "Suite":
+        """The suite as the board of these names takes it, the most specific name first."""
+        return next((self.variants[name] for name in board if name in self.variants), self)
 
     @property
     def weight_sources(self) -> dict[str, WeightSource]:
-        """Every source of weights that a cell of this suite can name."""
-        own = (source for model in self.models for source in model.weights)
-        return {source.name: source for source in (self.weights, *own)}
+        """Every source of weights that a cell of this suite, on any board, can name."""
+        own = [source for model in self.models for source in model.weights]
+        varied = [s for suite in self.variants.values() for s in suite.weight_sources.values()]
+        return {source.name: source for source in (self.weights, *own, *varied)}

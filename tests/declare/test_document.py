@@ -29,10 +29,10 @@ def test_values_are_plain_and_know_their_lines(tmp_path):
         "share": 1e-4,
     }
     assert type(document.values["share"]) is float
-    assert document.line(("models", 1)) == 5
-    assert document.line(("models", 0, "mcunet", "batch", 1)) == 4
-    assert document.line(("share",)) == 6
-    assert document.line(("nowhere",)) == 1
+    assert document.place(("models", 1)).line == 5
+    assert document.place(("models", 0, "mcunet", "batch", 1)).line == 4
+    assert document.place(("share",)).line == 6
+    assert document.place(("nowhere",)).line == 1
 
 
 @pytest.mark.parametrize(

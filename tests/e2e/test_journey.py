@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-BOARDS = "Suites and hardware profiles: the declarations, and the road to a Raspberry Pi 5"
 REPORTS = "Reports that people can decide from"
 GATES = "`pytest --benchmark`, regression tracking, and CI that people believe"
 
@@ -121,12 +120,13 @@ def test_own_method(user):
     assert [cell["status"] for cell in cells] == ["ok", "ok"]
 
 
-@owed(BOARDS)
 def test_export_here_and_import_there(user):
-    exported = user.does("bench", "export", "quick", "-o", "board.bundle")
-    assert exported.returncode == 0
+    exported = user.does("bench", "export", "mine", "-o", "board.bundle")
+    assert exported.returncode == 0, exported.stderr
     imported = user.does("bench", "import", "board.bundle", "--out", "there")
-    assert imported.returncode == 0
+    assert imported.returncode == 0, imported.stderr
+    reported = user.does("bench", "report", "there/results.sqlite")
+    assert reported.stdout == "report: there/report.html\n"
 
 
 @owed(REPORTS)

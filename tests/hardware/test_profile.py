@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import pytest
 
@@ -19,7 +20,8 @@ def own(workplace):
 
 
 def test_our_profiles_recognise_their_machines(machine_tree, workplace):
-    assert recognise(probe(machine_tree(pi5()))).name == "pi5"
+    assert recognise(probe(machine_tree(pi5()))).name == "pi5-8gb"
+    assert recognise(probe(machine_tree(pi5(3072 * 1024)))).name == "pi5"  # no size of ours
     assert recognise(probe(machine_tree(laptop()))).name == "x86"
 
 
@@ -52,12 +54,12 @@ def test_a_named_profile_wins_a_tie_but_not_against_the_facts(machine_tree, own)
 
 def test_threads_stay_within_what_the_process_may_use(machine_tree, own):
     machine = probe(machine_tree(laptop()))
-    assert load_profile("x86").threads_on(machine, allowed=8) == 4
-    assert load_profile("x86").threads_on(machine, allowed=2) == 2
+    assert load_profile("x86").threads_on(machine, allowed=range(8)) == 4
+    assert load_profile("x86").threads_on(machine, allowed=range(2)) == 2
     own("all", "threads: logical\n")
     own("three", "threads: 3\n")
-    assert load_profile("all").threads_on(machine, allowed=8) == 8
-    assert load_profile("three").threads_on(machine, allowed=8) == 3
+    assert load_profile("all").threads_on(machine, allowed=range(8)) == 8
+    assert load_profile("three").threads_on(machine, allowed=range(8)) == 3
 
 
 @pytest.mark.parametrize(
@@ -66,14 +68,62 @@ def test_threads_stay_within_what_the_process_may_use(machine_tree, own):
         ("threads: 0\n", "threads"),
         ("threads: many\n", "threads"),
         ("recognise: {bord: x}\n", "recognise: unknown key 'bord'; did you mean 'board'?"),
+        ("clock_mhz: -1\n", "clock_mhz: must be greater than 0, got -1"),
+        ("cores: 0\n", "cores: must be at least 1, got 0"),
+        ("peak_gflops: {float16: 3}\n", "peak_gflops: unknown key 'float16'"),
+        ("memory_cap: 2T\n", "memory_cap: must be a size such as 512M or 2G, got '2T'"),
+        ("memory_cap: 10M\n", "memory_cap: must be at least 256M"),
+        ("memory: {gib: 2}\nmemory_cap: 3G\n", "memory_cap exceeds the board's 2 GiB"),
+        ("affinity: [1, 1]\n", "affinity names a processor twice: [1, 1]"),
+        ("affinity: [1]\nthreads: 2\n", "threads (2) exceeds affinity (1 processors)"),
+        ("power: watts\n", "power: must be 'pmic' or 'rapl', got 'watts'"),
+        ("extends: pi55\n", "extends: unknown hardware 'pi55'; did you mean 'pi5'?"),
+        ("extends: wrong\n", "extends: hardware/wrong.yaml extends this file again"),
     ],
 )
 def test_a_wrong_profile_is_refused_with_its_line(own, text, says):
     own("wrong", text)
     with pytest.raises(BadInput) as caught:
         load_profile("wrong")
-    assert all(line.startswith("hardware/wrong.yaml:3: ") for line in caught.value.lines)
+    assert all(re.match(r"hardware/wrong.yaml:[134]: ", line) for line in caught.value.lines)
     assert says in caught.value.lines[0]
+
+
+def test_a_profile_is_what_it_extends_and_what_it_says(own):
+    own("mine", "extends: pi5\nrecognise: {memory_gib: 2}\nmemory: {gib: 2}\nmemory_cap: 1.5G\n")
+    profile = load_profile("mine")
+    assert profile.lineage == ("mine", "pi5")
+    assert profile.recognise.rules == {
+        "arch": "aarch64",
+        "board": "Raspberry Pi 5*",
+        "memory_gib": "2",
+    }
+    assert (profile.said.memory.gib, profile.said.memory.bandwidth_gb_per_s) == (2, 17.1)
+    assert (profile.memory_cap_bytes, profile.memory_gib) == (3 * 2**29, 1.5)
+
+
+def test_a_mistake_in_what_is_extended_is_told_where_it_stands(own):
+    own("base", "clock_mhz: fast\n")
+    own("mine", "extends: base\n")
+    with pytest.raises(BadInput, match=r"hardware/base.yaml:3: clock_mhz: must be a number"):
+        load_profile("mine")
+
+
+def test_a_profile_by_name_only_is_never_recognised(machine_tree, workplace):
+    machine = probe(machine_tree(laptop()))
+    assert recognise(machine).name == "x86"
+    held = recognise(machine, "x86-1core-2g")
+    assert (held.lineage, held.memory_cap_bytes) == (("x86-1core-2g", "x86"), 2 << 30)
+    assert held.cpus_on([4, 5]) == (4,)
+    assert held.threads_on(machine, [4, 5]) == 1
+
+
+def test_processors_that_are_not_to_be_had_are_refused(machine_tree, own):
+    own("far", "affinity: [0, 9]\n")
+    own("many", "affinity: 4\n")
+    for name, shown in (("far", r"\[0, 9\]"), ("many", "4")):
+        with pytest.raises(BadInput, match=f"affinity: {shown}, but allowed here: 0, 1"):
+            load_profile(name).cpus_on([0, 1])
 
 
 def test_an_unknown_profile_comes_with_the_nearest(workplace):

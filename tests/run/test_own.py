@@ -13,6 +13,7 @@ from bench.run import describe as describe_module
 from bench.run import own
 from bench.specs import registry
 from bench.specs.inputs import Images, OwnBatch
+from bench.suite.board import Board
 from bench.suite.cell import Cell
 from bench.suite.load import load_suite
 from bench.suite.plan import plan
@@ -115,9 +116,9 @@ def test_inputs_and_layers_come_from_the_network(said):
 
 def test_options_go_to_the_factory_and_change_its_inputs(said):
     suite, spec = said("./mynet.py:Net", "image_size=32", "image_size=16", "classes=3")
-    sizes = [spec.inputs(dict(item.cell.model_options)).size for item in plan(suite, "here")]
+    sizes = [spec.inputs(dict(item.cell.model_options)).size for item in plan(suite, Board("here"))]
     assert sizes == [32, 16]
-    (_, item) = plan(suite, "here")
+    (_, item) = plan(suite, Board("here"))
     assert "(image_size=16,classes=3)/vanilla/all/b8/s0" in item.cell.id
 
 
@@ -126,7 +127,7 @@ def test_batches_and_weights_of_an_own_model(said, workplace):
     (workplace / "own.yaml").write_text(f"schema: 1\ntitle: t\nmethods: [vanilla]\n{text}")
     suite = load_suite("own.yaml")
     own.describe(suite)
-    ids = [item.cell.id.partition("(")[2] for item in plan(suite, "here")]
+    ids = [item.cell.id.partition("(")[2] for item in plan(suite, Board("here"))]
     assert ids == [
         f"weights={weights})/vanilla/all/b{batch}/s0"
         for weights in ("random", "spectrum(1)")
@@ -146,7 +147,7 @@ def test_a_file_may_bring_batch_loss_and_layout(said):
     suite, spec = said("./batched.py")
     assert spec.inputs({}) == OwnBatch()
     assert spec.layout.blocks == "trunk.*"
-    (item,) = plan(suite, "here")
+    (item,) = plan(suite, Board("here"))
     assert item.cell.data == "the batch function of the model's file"
 
 

@@ -176,3 +176,32 @@ def test_memory_that_cannot_be_measured_is_unavailable_with_the_reason(monkeypat
     found = measure(make_job("memory"))
     assert found.metrics == {}
     assert found.unavailable["peak_rss_over_runtime_bytes"] == "the mark cannot be reset here"
+
+
+RANKED = {"method_options": (("fraction", 0.25),)}
+
+
+@pytest.mark.parametrize(
+    ("method", "what"),
+    [
+        ("vanilla", {}),
+        ("hosvd", RANKED),
+        ("asi", RANKED),
+        ("wasi", RANKED),
+        ("wsi", RANKED),
+        ("checkpoint", {}),
+        ("lora", {}),
+    ],
+)
+def test_shapes_alone_tell_what_a_real_step_holds(run, method, what):
+    """Two sources: storages under fake tensors, and torch's own record of a real step.
+
+    On a network without convolutions: for these a library allocates scratch by torch's allocator.
+    """
+    bert = {"model_options": (("layers", 1),), "method": method, **what}
+    planned, found = (run(name, "minilm", **bert).metrics for name in ("shapes", "trace"))
+    assert planned["activation_bytes"] == found["activation_bytes"]
+    resident = ("parameter_bytes", "buffer_bytes", "method_state_bytes", "batch_bytes")
+    live = ("forward_live_peak_bytes", "backward_live_peak_bytes", "update_live_peak_bytes")
+    peak = sum(found[name] for name in resident) + max(found[name] for name in live)
+    assert planned["peak_bytes"] == pytest.approx(peak, rel=0.02)

@@ -6,6 +6,7 @@ import multiprocessing
 
 import pytest
 
+from bench.analyse.summary import summarise
 from bench.errors import BadInput, NothingRan
 from bench.hardware.probe import probe
 from bench.hardware.profile import recognise
@@ -14,8 +15,10 @@ from bench.run import session as session_module
 from bench.run.job import Findings, Reply
 from bench.run.launch import Outcome
 from bench.run.progress import Silent
+from bench.run.request import Request
 from bench.run.schedule import TimeLeft
-from bench.run.session import NOT_OK, Interrupted, Request, open_session
+from bench.run.session import NOT_OK, Interrupted, open_session
+from bench.suite.board import Board
 from bench.suite.load import load_suite
 from bench.suite.plan import plan
 
@@ -69,7 +72,7 @@ def world(workplace, monkeypatch):
         profile = recognise(machine)
         request = Request(
             suite=suite,
-            plan=plan(suite, profile.name, filters),
+            plan=plan(suite, Board(profile.name), filters=filters),
             profile=profile,
             machine=machine,
             commit="abc",
@@ -253,3 +256,29 @@ def test_progress_hears_of_every_task_and_of_time_once_it_is_known(world):
 
 def test_no_process_of_a_fake_run_was_real():
     assert not multiprocessing.active_children()
+
+
+def test_a_budget_takes_pilots_first_and_leaves_what_does_not_fit(world, stored, monkeypatch):
+    clock = {"now": 0.0}
+    monkeypatch.setattr(session_module.time, "monotonic", lambda: clock["now"])
+
+    def slow(job):
+        clock["now"] += 1.0
+        return well(job)
+
+    FakeZygote.answer = staticmethod(slow)
+    with world(budget=5.6) as session:
+        session.perform_all(Silent())
+        assert [name for _, name in FakeZygote.seen[:3]] == ["pilot"] * 3
+        assert len(FakeZygote.seen) == 6
+        assert session.run.settings["budget_seconds"] == 5.6
+        summary = summarise(session.store, session.store.run(session.run.id))
+    assert session.store.path.exists()
+    said = [problem for cell in summary.cells for problem in cell.problems]
+    assert any("measurements were not reached within 0:06" in text for text in said)
+    FakeZygote.seen.clear()
+    with world() as session:  # without a budget the same run goes on to its end
+        session.perform_all(Silent())
+        assert "pilot" not in {name for _, name in FakeZygote.seen}
+    ((_, statuses),) = stored().items()
+    assert len([key for key in statuses if key.pass_name != "pilot"]) == 9

@@ -11,10 +11,13 @@ from bench.specs.data import DataSource
 from bench.specs.method import MethodSpec
 from bench.specs.option import Option
 from bench.specs.weights import WeightSource
+from bench.suite.board import Board
 from bench.suite.cell import Train
 from bench.suite.patterns import matches
 from bench.suite.plan import plan
-from bench.suite.suite import Axis, MethodChoice, ModelChoice, Sampling, Suite
+from bench.suite.suite import Axis, Condition, MethodChoice, ModelChoice, Sampling, Suite
+
+X86 = Board("x86", memory_gib=8.0)
 
 
 def suite(**what):
@@ -65,18 +68,18 @@ def low_rank(monkeypatch):
 
 def test_ids_are_readable_and_leave_out_defaults():
     vit = ModelChoice("vit_b_32", (4,), (Axis("depth", (2, 12)), Axis("classes", (1000,))))
-    assert ids(plan(suite(models=(vit,), seeds=(0, 7)), "x86")) == [
+    assert ids(plan(suite(models=(vit,), seeds=(0, 7)), X86)) == [
         "vit_b_32(depth=2)/vanilla/all/b4/s0",
         "vit_b_32(depth=2)/vanilla/all/b4/s7",
         "vit_b_32/vanilla/all/b4/s0",
         "vit_b_32/vanilla/all/b4/s7",
     ]
-    assert ids(plan(suite(dtypes=("float64",)), "x86")) == ["mcunet/vanilla/all/b8/float64/s0"]
+    assert ids(plan(suite(dtypes=("float64",)), X86)) == ["mcunet/vanilla/all/b8/float64/s0"]
 
 
 def test_method_options_use_their_labels(low_rank):
     method = MethodChoice("low_rank", (Axis("epsilon", (0.4, 0.9)), Axis("exact", (True,))))
-    assert ids(plan(suite(methods=(method,)), "x86")) == [
+    assert ids(plan(suite(methods=(method,)), X86)) == [
         "mcunet/low_rank(eps=0.4,exact=true)/all/b8/s0",
         "mcunet/low_rank(exact=true)/all/b8/s0",
     ]
@@ -91,7 +94,7 @@ def test_the_matrix_is_the_product_of_its_axes_with_unique_ids_and_fingerprints(
     batches, depths, seeds
 ):
     vit = ModelChoice("vit_b_32", tuple(batches), (Axis("depth", tuple(depths)),))
-    planned = plan(suite(models=(vit,), seeds=tuple(seeds)), "x86")
+    planned = plan(suite(models=(vit,), seeds=tuple(seeds)), X86)
     found = {
         (i.cell.batch, dict(i.cell.model_options).get("depth", 12), i.cell.seed) for i in planned
     }
@@ -101,11 +104,11 @@ def test_the_matrix_is_the_product_of_its_axes_with_unique_ids_and_fingerprints(
 
 def test_a_workload_that_is_named_twice_is_planned_once():
     twice = (ModelChoice("mcunet", (8, 8), ()), ModelChoice("mcunet", (8,), ()))
-    assert len(plan(suite(models=twice), "x86")) == 1
+    assert len(plan(suite(models=twice), X86)) == 1
 
 
 def test_a_method_without_a_layer_to_treat_is_skipped_with_the_reason(low_rank):
-    planned = plan(suite(methods=(MethodChoice("vanilla", ()), MethodChoice("sound", ()))), "x86")
+    planned = plan(suite(methods=(MethodChoice("vanilla", ()), MethodChoice("sound", ()))), X86)
     assert [(i.state, i.reason) for i in planned] == [
         ("planned", ""),
         ("skipped", "sound treats conv1d; mcunet has conv2d, linear"),
@@ -113,12 +116,12 @@ def test_a_method_without_a_layer_to_treat_is_skipped_with_the_reason(low_rank):
 
 
 def test_cells_of_other_boards_are_pending_on_them():
-    planned = plan(suite(hardware=("x86", "pi5")), "x86")
+    planned = plan(suite(hardware=("x86", "pi5")), X86)
     assert [(i.profile, i.state, i.reason) for i in planned] == [
         ("x86", "planned", ""),
         ("pi5", "pending", "pending on pi5"),
     ]
-    elsewhere = plan(suite(hardware=("pi5",)), "x86")
+    elsewhere = plan(suite(hardware=("pi5",)), X86)
     assert [i.state for i in elsewhere] == ["pending"]
 
 
@@ -127,32 +130,30 @@ def test_a_matrix_beyond_the_limit_is_refused_before_it_is_made():
         seeds=tuple(range(1000)), models=(ModelChoice("mcunet", tuple(range(1, 102)), ()),)
     )
     with pytest.raises(BadInput, match=r"the matrix has 101,000 cells, more than 100,000"):
-        plan(huge, "x86")
+        plan(huge, X86)
 
 
 def test_include_and_exclude_choose_by_id():
     two = (ModelChoice("mcunet", (2, 8), ()), ModelChoice("vit_b_32", (2,), ()))
-    assert ids(plan(suite(models=two, include=("*/b2/*",)), "x86")) == [
+    assert ids(plan(suite(models=two, include=("*/b2/*",)), X86)) == [
         "mcunet/vanilla/all/b2/s0",
         "vit_b_32/vanilla/all/b2/s0",
     ]
-    assert ids(plan(suite(models=two, exclude=("mcunet",)), "x86")) == [
-        "vit_b_32/vanilla/all/b2/s0"
-    ]
+    assert ids(plan(suite(models=two, exclude=("mcunet",)), X86)) == ["vit_b_32/vanilla/all/b2/s0"]
 
 
 def test_a_pattern_that_means_nothing_is_an_error_with_the_nearest_id():
     with pytest.raises(BadInput, match=r"x.yaml: exclude\[0\]: 'mcunett' matches no cell"):
-        plan(suite(exclude=("mcunett",)), "x86")
+        plan(suite(exclude=("mcunett",)), X86)
     with pytest.raises(NothingRan, match=r"--filter: 'nothing' matches no cell"):
-        plan(suite(), "x86", ["nothing"])
+        plan(suite(), X86, filters=["nothing"])
     with pytest.raises(NothingRan, match="include and exclude leave no cell"):
-        plan(suite(exclude=("*",)), "x86")
+        plan(suite(exclude=("*",)), X86)
 
 
 def test_filters_are_alternatives():
     two = (ModelChoice("mcunet", (2, 8), ()), ModelChoice("vit_b_32", (2,), ()))
-    assert ids(plan(suite(models=two), "x86", ["vit", "*/b8/*"])) == [
+    assert ids(plan(suite(models=two), X86, filters=["vit", "*/b8/*"])) == [
         "mcunet/vanilla/all/b8/s0",
         "vit_b_32/vanilla/all/b2/s0",
     ]
@@ -176,7 +177,7 @@ def test_patterns_are_globs_over_the_whole_id_or_words_in_it(pattern, fits):
 def test_a_composition_shows_the_options_of_its_parts():
     axes = (Axis("wasi.epsilon", (0.8,)), Axis("checkpoint.scope", ("blocks", "mlp")))
     vit = (ModelChoice("vit_b_32", (8,), ()),)
-    planned = plan(suite(models=vit, methods=(MethodChoice("wasi+checkpoint", axes),)), "x86")
+    planned = plan(suite(models=vit, methods=(MethodChoice("wasi+checkpoint", axes),)), X86)
     assert ids(planned) == [
         "vit_b_32/wasi(epsilon=0.8)+checkpoint/all/b8/s0",
         "vit_b_32/wasi(epsilon=0.8)+checkpoint(scope=mlp)/all/b8/s0",
@@ -186,7 +187,7 @@ def test_a_composition_shows_the_options_of_its_parts():
 def test_vanilla_is_one_cell_across_layer_choices_that_freeze_nothing():
     layers = ("all", "mlp", "last:2", "attention")
     vit = (ModelChoice("vit_b_32", (8,), ()),)
-    assert ids(plan(suite(models=vit, layers=layers), "x86")) == [
+    assert ids(plan(suite(models=vit, layers=layers), X86)) == [
         "vit_b_32/vanilla/all/b8/s0",
         "vit_b_32/vanilla/last:2/b8/s0",
     ]
@@ -203,5 +204,34 @@ def test_vanilla_is_one_cell_across_layer_choices_that_freeze_nothing():
 def test_layers_that_a_model_has_not_are_skipped_with_the_reason(model, layers, reason):
     method = MethodChoice("asi", (Axis("fraction", (0.5,)),))
     choice = (ModelChoice(model, (8,), ()),)
-    (item,) = plan(suite(models=choice, methods=(method,), layers=(layers,)), "x86")
+    (item,) = plan(suite(models=choice, methods=(method,), layers=(layers,)), X86)
     assert (item.state, item.reason) == ("skipped", reason)
+
+
+def test_the_family_of_a_profile_means_this_machine():
+    four = Board("pi5-4gb", ("pi5-4gb", "pi5"), 4.0)
+    states = lambda *names: [  # noqa: E731
+        (item.profile, item.state) for item in plan(suite(hardware=names), four)
+    ]
+    assert states("pi5", "x86") == [("pi5-4gb", "planned"), ("x86", "pending")]
+    assert states("pi5", "pi5-4gb") == [("pi5", "pending"), ("pi5-4gb", "planned")]
+
+
+def test_a_condition_keeps_cells_from_small_boards_only():
+    two = (ModelChoice("mcunet", (8, 128), ()),)
+    big = suite(models=two, when=(Condition(("*/b128/*",), 4.0),), hardware=("x86", "pi5-2gb"))
+    planned = plan(big, X86, {"pi5-2gb": Board("pi5-2gb", memory_gib=2.0)})
+    assert [item.state for item in planned] == ["planned", "planned", "pending", "skipped"]
+    assert planned[-1].reason == ("the suite takes it only where there are 4 GiB; pi5-2gb has 2")
+    unknown = plan(big, Board("generic"))
+    assert [item.state for item in unknown[:2]] == ["pending", "pending"]
+    with pytest.raises(BadInput, match=r"when\[0\]: 'b64' matches no cell"):
+        plan(suite(when=(Condition(("b64",), 4.0),)), X86)
+
+
+def test_a_board_takes_its_own_variant_and_the_others_the_suite():
+    small = suite(models=(ModelChoice("mcunet", (2,), ()),))
+    both = suite(hardware=("x86", "pi5"), variants={"pi5": small})
+    assert [(i.profile, i.cell.batch) for i in plan(both, X86)] == [("x86", 8), ("pi5", 2)]
+    here = Board("pi5-4gb", ("pi5-4gb", "pi5"))
+    assert [(i.profile, i.cell.batch) for i in plan(both, here)] == [("x86", 8), ("pi5-4gb", 2)]

@@ -6,28 +6,40 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from bench.data import tree
 from bench.measure.activations import saved_bytes, storage_bytes
+from bench.measure.fake_live import LiveBytes
 from bench.measure.flops import FlopCounter, count_step, step_flops
+from bench.methods.tensors import without_content
 from bench.run.job import Findings, Job
 from bench.run.workload import Workload, build_model, empty_batch
 
 
 def measure(job: Job) -> Findings:
-    """Run two steps on tensors without bytes: what one would save, what one would compute."""
+    """Run steps on tensors without bytes: what one would save, compute, and hold at its highest."""
     plain = replace(job, weights={"kind": "unset"})  # what stands in them changes no size
     # on the CPU device: the meta device takes another attention path and saves other bytes
     mode = FakeTensorMode()
     batch = tree.mapped(empty_batch(plain), mode.from_tensor)
-    with mode:
+    with mode, without_content():
         workload = Workload(plain, batch, build_model(plain))
         activations = saved_bytes(workload)
         workload.update()
         counter = FlopCounter()
         count_step(workload, counter)
-        parameters = storage_bytes(workload.model.parameters())
-    return Findings(
-        metrics={
-            "activation_bytes": activations,
-            "parameter_bytes": parameters,
-            **step_flops(counter),
-        }
-    )
+        return Findings(
+            metrics={
+                "activation_bytes": activations,
+                "parameter_bytes": storage_bytes(workload.model.parameters()),
+                "peak_bytes": _peak(workload),
+                **step_flops(counter),
+            }
+        )
+
+
+def _peak(workload: Workload) -> int:
+    """The most bytes of tensors that are alive at one moment of a step, resident ones included."""
+    live = LiveBytes()
+    live.hold(workload.resident())
+    live.hold(workload.treatment.module.state_dict().values())
+    with live:
+        workload.step_without_loss()
+    return live.peak

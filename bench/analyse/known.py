@@ -1,0 +1,26 @@
+"""What earlier runs know of a board's speed."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from statistics import median
+
+from bench.analyse.locate import store_paths
+from bench.record.store import Store
+
+
+def seconds_of_an_example(boards: Collection[str]) -> Mapping[str, float]:
+    """By workload whatever its batch and seed: the median step on these boards, by its batch."""
+    found: dict[str, list[float]] = {}
+    for path in store_paths():
+        with Store.open(path) as store:
+            for run in store.runs():
+                if run.profile not in boards:
+                    continue
+                cells = {item.cell.id: item.cell for item in store.cells(run.id)}
+                for record in store.records(run.id):
+                    seconds = record.metrics.get("step_seconds")
+                    cell = cells.get(record.key.cell)
+                    if seconds is not None and cell is not None:
+                        workload = replace(cell, batch=0, seed=0).fingerprint
+                        found.setdefault(workload, []).append(seconds / cell.batch)
+    return {workload: median(values) for workload, values in found.items()}

@@ -1,0 +1,152 @@
+"""Verbs over stored runs."""
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench.cli.arguments import AsJson, RunName
+from bench.cli.printing import print_json, print_rows
+from bench.errors import BadInput
+
+if TYPE_CHECKING:
+    from bench.analyse.summary import RunSummary
+    from bench.record.bundle import Content
+
+
+def report(
+    run_name: RunName = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="The file (default: report.html beside the store)."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw a run's results as one HTML file."""
+    from bench.analyse.locate import find_run
+    from bench.analyse.summary import summarise
+    from bench.record.store import Store
+    from bench.report.page import write_report
+
+    path, run_id = find_run(run_name)
+    with Store.open(path) as store:
+        summary = summarise(store, store.run(run_id))
+        latest = store.runs()[-1].id
+    # an older run's report does not take the place of the latest one's
+    name = "report.html" if run_id == latest else f"report-{run_id}.html"
+    page = out or path.parent / name
+    write_report(summary, page)
+    if as_json:
+        print_json(report_json(summary, page))
+    else:
+        print(f"report: {page}")
+
+
+def compare(
+    base: Annotated[str, typer.Argument(help="A run: a suite (its latest), an id, or STORE@RUN.")],
+    new: Annotated[str, typer.Argument(help="The run that is judged against it.")],
+    as_json: AsJson = False,
+) -> int:
+    """Compare the exact metrics of two runs; exit code 4 where one got worse."""
+    from bench.analyse.compare import compare as compare_runs
+    from bench.analyse.locate import find_run
+    from bench.analyse.summary import summarise
+    from bench.record.store import Store
+    from bench.report.text import comparison_lines
+
+    summaries = []
+    for reference in (base, new):
+        path, run_id = find_run(reference)
+        with Store.open(path) as store:
+            summaries.append(summarise(store, store.run(run_id)))
+    comparison = compare_runs(*summaries)
+    if as_json:
+        print_json(comparison.to_json())
+    else:
+        print("\n".join(comparison_lines(comparison)))
+    for summary in summaries:
+        if summary.run.finished is None:
+            print(f"bench: {summary.run.id} is unfinished", file=sys.stderr)
+    return comparison.exit_code
+
+
+def export(
+    runs: Annotated[
+        list[str], typer.Argument(help="Runs: a suite (its latest), an id, or STORE@RUN.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The file (default: RUN.bundle).")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write runs into one file, to be carried to another machine."""
+    from bench.analyse.locate import find_run
+    from bench.record import bundle
+    from bench.record.store import Store
+
+    contents: dict[str, bundle.Content] = {}
+    for reference in runs:
+        path, run_id = find_run(reference)
+        with Store.open(path) as store:
+            contents[run_id] = bundle.Content(
+                store.run(run_id), store.cells(run_id), store.records(run_id)
+            )
+    target = out or Path(f"{next(iter(contents))}{bundle.SUFFIX}")
+    bundle.write(list(contents.values()), target)
+    _say_bundle(target, [_row(content) for content in contents.values()], as_json)
+
+
+def import_bundle(
+    path: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A file that `export` wrote.")],
+    out: Annotated[
+        Path | None, typer.Option(help="A folder for its results (default: bench-out/SUITE).")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add the runs of a bundle to the results here; what is here already is not doubled."""
+    from bench.record import bundle
+    from bench.record.store import FILE_NAME, OUT, Store
+
+    rows = []
+    for content in bundle.read(path):
+        folder = out or OUT / content.run.suite
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInput(f"{folder}: cannot be written: {error.strerror}") from None
+        with Store.create(folder / FILE_NAME) as store:
+            added = store.merge(content.run, content.cells, content.records)
+        rows.append({**_row(content), "new": added, "store": str(folder / FILE_NAME)})
+    _say_bundle(path, rows, as_json)
+
+
+def _row(content: "Content") -> dict[str, Any]:
+    """What a bundle's run is."""
+    run, states = content.run, Counter(item.state for item in content.cells)
+    machine, torch = run.machine, run.software["torch"]
+    return {
+        "run": run.id,
+        "profile": run.profile,
+        "machine": f"{machine['board'] or machine['arch']}, {machine['cpu']}, torch {torch}",
+        "cells": ", ".join(f"{count} {state}" for state, count in states.items()),
+        "records": len(content.records),
+        "finished": run.finished or "",
+    }
+
+
+def _say_bundle(path: Path, rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print_json({"bundle": str(path), "runs": rows})
+        return
+    print_rows(rows, as_json=False)
+    print(f"bundle: {path}")
+
+
+def report_json(summary: "RunSummary", page: Path) -> dict[str, Any]:
+    """A run's summary, what it says of learning, and where its page is."""
+    from bench.analyse.learning import learning
+
+    lines = [line.to_json() for line in learning(summary)]
+    return {**summary.to_json(), "learning": lines, "report": str(page)}

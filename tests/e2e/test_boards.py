@@ -1,0 +1,175 @@
+"""Suites on several boards: the same machine held back, other machines' folders, and bundles."""
+
+import json
+
+import pytest
+
+from bench.declare.document import read
+from tests.hardware.conftest import pi5
+
+FITS_NOT = """\
+schema: 1
+title: One that fits under the cap and one that does not
+models: [{mcunet: {batch: 2}}, {vit_b_32: {depth: 2, batch: 256, classes: 10}}]
+methods: [vanilla]
+measure: [memory, time]
+rounds: 1
+time: {warmup: 1, min_samples: 3, max_samples: 3, max_seconds: 1}
+"""
+
+
+def test_what_does_not_fit_under_a_cap_is_a_result(bench, suite_file):
+    suite_file(FITS_NOT)
+    ended = bench("run", "tiny", "--memory-cap", "512M", "--json")
+    assert ended.code == 0, ended.err
+    small, large = ended.json()["cells"]
+    assert small["status"] == "ok"
+    assert large["status"] == "oom"
+    reasons = "; ".join(large["problems"])
+    assert "MiB could not be had" in reasons
+    assert "under a cap of 512 MiB" in reasons
+    assert "highest resident memory before" in reasons
+
+
+def test_the_same_machine_held_back_is_another_profile(bench, suite_file, workplace):
+    suite_file(FITS_NOT.replace("256", "2") + "hardware: [x86, x86-1core-2g]\n")
+    ended = bench("run", "tiny", "--hardware", "x86-1core-2g", "--json")
+    assert ended.code == 0, ended.err
+    states = {cell["cell"]: cell["status"] for cell in ended.json()["cells"]}
+    assert ended.json()["profile"] == "x86-1core-2g"
+    assert sorted(states.values()) == ["ok", "ok", "pending", "pending"]
+    page = (workplace / "bench-out/tiny/report.html").read_text()
+    assert "2 GiB that a worker may allocate" in page
+
+
+def test_a_cap_that_is_none_is_refused(bench, suite_file):
+    suite_file(FITS_NOT)
+    ended = bench("run", "tiny", "--memory-cap", "lots")
+    assert (ended.code, ended.err) == (
+        2,
+        "bench: --memory-cap: must be a size such as 512M or 2G, got 'lots'\n",
+    )
+
+
+def test_a_plan_says_what_cannot_fit_a_board(bench, suite_file):
+    suite_file("schema: 1\ntitle: t\nmodels: [{vit_b_32: {batch: [1, 256]}}]\nmethods: [vanilla]\n")
+    ended = bench("plan", "tiny", "--hardware", "pi5-4gb")
+    assert ended.code == 0, ended.err
+    (line,) = [line for line in ended.out.splitlines() if line.startswith("does not fit")]
+    assert line.startswith("does not fit pi5-4gb (4 GiB): vit_b_32/vanilla/all/b256/s0: ")
+
+
+def test_the_doctor_looks_at_a_folder_as_at_a_machine(bench, workplace):
+    root = workplace / "root"
+    for name, text in pi5().items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    ended = bench("doctor", "--sysroot", root, "--json")
+    assert ended.code == 0, ended.err
+    found = {finding["subject"]: finding for finding in ended.json()}
+    assert found["profile"]["said"] == "pi5-8gb"
+    listed = bench("list", "hardware", "--sysroot", root, "--json").json()
+    assert [row["name"] for row in listed if row["this machine"]] == ["pi5-8gb"]
+    assert bench("doctor", "--sysroot", "nowhere").code == 2
+
+
+def test_the_doctor_says_what_a_suite_needs(bench):
+    ended = bench("doctor", "quick", "--quick", "--json")
+    assert ended.code in (0, 5), ended.err
+    found = {finding["subject"]: finding for finding in ended.json()}
+    assert "the suite's largest cell needs" in found["memory"]["said"]
+    assert "A/A trial" not in found
+
+
+def test_runs_travel_in_a_bundle_and_never_double(bench, suite_file, workplace):
+    suite_file(
+        "schema: 1\ntitle: t\nmodels: [mcunet]\nmethods: [vanilla]\nmeasure: trace\n"
+        "hardware: [x86, generic, pi5]\n"
+    )
+    ran = bench("run", "tiny", "--json")
+    assert ran.code == 0, ran.err
+    exported = bench("export", "tiny", "-o", "board.bundle", "--json").json()
+    assert exported["runs"][0]["records"] == 1
+    there = bench("import", "board.bundle", "--out", "there", "--json").json()
+    assert [row["new"] for row in there["runs"]] == [1]
+    again = bench("import", "board.bundle", "--out", "there")
+    assert again.code == 0
+    compared = bench("compare", "tiny", "there/results.sqlite")
+    assert compared.code == 0, compared.out
+    report = bench("report", "there/results.sqlite", "--json").json()
+    states = {cell["cell"]: cell["status"] for cell in report["cells"]}
+    assert set(states.values()) <= {"ok", "pending"}
+    assert report["cells"][0]["metrics"] == ran.json()["cells"][0]["metrics"]
+
+
+def test_fit_finds_the_edge_of_every_method(bench):
+    words = ["--model", "vit_b_32", "--option", "depth=1", "--option", "image_size=64"]
+    methods = [
+        w for m in ("vanilla", "wasi", "microbatch", "gradient_filter") for w in ("--method", m)
+    ]
+    ended = bench("fit", *words, *methods, "--board", "pi5-2gb", "--json")
+    assert ended.code == 0, ended.err
+    found = {item["method"].partition("(")[0]: item for item in ended.json()["fits"]}
+    room = ended.json()["memory_bytes"] - ended.json()["reserve_bytes"]
+    for name in ("vanilla", "wasi", "microbatch"):
+        assert found[name]["peak_bytes"] <= room < found[name]["next_bytes"]
+    assert found["wasi"]["batch"] > found["vanilla"]["batch"]
+    assert found["gradient_filter"]["reason"] == (
+        "gradient_filter treats conv2d; vit_b_32 has linear"
+    )
+    assert ended.json()["fits"][-1]["method"] == "gradient_filter"
+
+
+def test_fit_is_confirmed_under_the_cap(bench):
+    fast = ["--model", "mcunet", "--option", "image_size=176", "--method", "vanilla"]
+    ended = bench("fit", *fast, "--board", "pi5-2gb", "--reserve", "1.7G", "--confirm", "--json")
+    assert ended.code == 0, ended.err
+    (found,) = ended.json()["fits"]
+    edge = found["confirmed"]
+    assert list(edge) == [str(found["batch"]), str(found["batch"] + 1)]
+    assert all(said == "ok" or said.startswith("oom: ") for said in edge.values())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--board", "pi5"), "pi5 does not say how much memory it has"),
+        (("--board", "pi6"), "unknown hardware 'pi6'; did you mean 'pi5'?"),
+        (("--board", "pi5-2gb", "--reserve", "3G"), "--reserve 3G: pi5-2gb has 2 GiB in all"),
+        (("--option", "epsilon=0.8"), "ranks by epsilon depend on data: give --rank or --fraction"),
+    ],
+)
+def test_fit_refuses_what_it_cannot_say(bench, arguments, says):
+    ended = bench("fit", "--model", "mcunet", "--method", "asi", *arguments)
+    assert ended.code == 2
+    assert says in ended.err
+    assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("export", "nothing"), "no run, suite or store 'nothing'"),
+        (("import", "nothing.bundle"), "nothing.bundle: no such file"),
+        (("import", "x.yaml"), "x.yaml: damaged, or not a bundle"),
+    ],
+)
+def test_bad_bundles_and_runs_are_one_line(bench, workplace, arguments, says):
+    (workplace / "x.yaml").write_text("schema: 1\n")
+    ended = bench(*arguments)
+    assert ended.code == 2
+    assert says in ended.err
+    assert ended.err.count("\n") == 1
+    assert not (workplace / "bench-out").exists()
+
+
+def test_a_profile_can_be_measured_and_is_then_recognised(bench, workplace):
+    ended = bench("doctor", "--quick", "--write-profile", "desk")
+    assert ended.code in (0, 5), ended.err
+    assert ended.out.endswith("profile: hardware/desk.yaml\n")
+    said = read(workplace / "hardware/desk.yaml").values
+    assert said["peak_gflops"]["float32"] > 0
+    assert said["memory"]["bandwidth_gb_per_s"] > 0
+    listed = json.loads(bench("list", "hardware", "--json").out)
+    assert [row["name"] for row in listed if row["this machine"]] == ["desk"]
+    assert bench("doctor", "--quick", "--write-profile", "desk").code == 2

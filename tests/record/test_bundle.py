@@ -1,0 +1,270 @@
+import io
+import json
+import random
+import zipfile
+from dataclasses import replace
+
+import pytest
+
+from bench.errors import BadInput
+from bench.record import bundle
+from bench.record.model import RunCell
+from bench.record.store import IMPORTED, Store
+from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
+
+MUTATIONS = 2000
+
+
+def content(**what):
+    records = (
+        make_record(
+            metrics={"step_seconds": 0.1 + 0.2, "activation_bytes": 2**40 + 1},
+            samples={"step_seconds": [0.1, 1 / 3]},
+            details={"precision": {"asked": 0.02, "reached": None, "ended_by": "x"}, "more": [1]},
+            state_before={"load_1min": 0.5},
+        ),
+        make_record(pass_name="trace", status="oom", reason="<b>no</b> \u202e", output="x\ny"),
+    )
+    cells = (*planned(CELL), RunCell(SECOND, "pi5", "pending", "pending on pi5"))
+    return bundle.Content(make_run(**what), cells, records)
+
+
+@pytest.fixture
+def written(tmp_path):
+    path = tmp_path / "a.bundle"
+    bundle.write([content()], path)
+    return path
+
+
+def packed(path, change):
+    """The bundle again, its run changed, its sums right."""
+    with zipfile.ZipFile(path) as old:
+        run = json.loads(old.read("runs/1.json"))
+    changed = change(run)
+    data = json.dumps(run if changed is None else changed).encode()
+    return repacked(path, {"runs/1.json": data})
+
+
+def repacked(path, packed, **manifest):
+    import hashlib
+
+    said = {
+        "format": bundle.FORMAT,
+        "version": 1,
+        "bench": "0",
+        "members": {name: hashlib.sha256(data).hexdigest() for name, data in packed.items()},
+        **manifest,
+    }
+    with zipfile.ZipFile(path, "w") as new:
+        new.writestr("manifest.json", json.dumps(said))
+        for name, data in packed.items():
+            new.writestr(name, data)
+    return path
+
+
+def test_what_is_read_is_what_was_written_and_equal_runs_are_equal_bytes(written, tmp_path):
+    assert bundle.read(written) == (content(),)
+    again = tmp_path / "b.bundle"
+    bundle.write([content()], again)
+    assert again.read_bytes() == written.read_bytes()
+
+
+def test_an_import_adds_what_is_not_there_and_never_doubles(written, tmp_path):
+    (found,) = bundle.read(written)
+    with Store.create(tmp_path / "results.sqlite") as store:
+        assert store.merge(found.run, found.cells, found.records[:1]) == 1
+        assert store.merge(found.run, found.cells, found.records) == 1
+        assert store.merge(found.run, found.cells, found.records) == 0
+        (run,) = store.runs()
+        assert (run.id, run.origin) == ("r1", IMPORTED)
+        assert store.records("r1") == found.records
+        assert store.cells("r1") == found.cells
+
+
+def test_an_import_brings_the_end_of_a_run_that_was_unfinished(tmp_path):
+    with Store.create(tmp_path / "results.sqlite") as store:
+        store.merge(make_run(), planned(CELL), [])
+        store.merge(make_run(finished="2026-01-02"), planned(CELL), [])
+        assert store.run("r1").finished == "2026-01-02"
+        store.merge(make_run(), planned(CELL), [])  # an older bundle takes nothing back
+        assert store.run("r1").finished == "2026-01-02"
+
+
+def test_another_run_or_record_of_the_same_name_is_refused_whole(tmp_path):
+    with Store.create(tmp_path / "results.sqlite") as store:
+        store.merge(make_run(), planned(CELL), [make_record(metrics={"a": 1.0})])
+        with pytest.raises(BadInput, match="has another run r1: nothing was imported"):
+            store.merge(make_run(commit="def"), planned(CELL), [])
+        new = make_record(pass_name="trace", metrics={"b": 1.0})
+        with pytest.raises(BadInput, match="another record of mcunet"):
+            store.merge(make_run(), planned(CELL), [new, make_record(metrics={"a": 2.0})])
+        assert [record.key.pass_name for record in store.records("r1")] == ["time"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda run: run["run"].update(suite="../../etc"), "run.suite"),
+        (lambda run: run["run"].update(suite=".."), "run.suite"),
+        (lambda run: run["run"].update(id="a/b"), "run.id"),
+        (lambda run: run["run"].update(extra=1), "run.extra"),
+        (lambda run: run["run"]["machine"].pop("page_bytes") and None, "run.machine.page_bytes"),
+        (lambda run: run["run"]["settings"].update(rounds="x"), "run.settings.rounds"),
+        (lambda run: run["records"][0].update(round=0), "records.0.round"),
+        (lambda run: run["records"][0].update(status="great"), "records.0.status"),
+        (lambda run: run["records"][0].update(seconds=-1), "records.0.seconds"),
+        (lambda run: run["records"][0]["metrics"].update(a="1"), "records.0.metrics.a"),
+        (lambda run: run["records"][0]["metrics"].update(a=1e999), "is no number of a bundle"),
+        (lambda run: run["records"][0]["details"].update(a=1 << 70), "beyond 63 bits"),
+        (lambda run: run["records"][0]["details"].update(notes="x"), "records.0.details.notes"),
+        (lambda run: run["records"][1].update(metrics={"a": 1.0}), "is oom has no metrics"),
+        (lambda run: run["records"][0].update(cell="other"), "which the run did not plan"),
+        (lambda run: run["records"].append(run["records"][0]), "two records of the same"),
+        (lambda run: run["cells"].append(run["cells"][0]), "a cell is planned twice"),
+        (lambda run: run["cells"][0]["definition"].update(batch=0), "cells.0.definition.batch"),
+        (lambda run: run["run"].update(title="\ud800"), "not JSON of a bundle"),
+        (lambda run: [run], "should be an object"),
+    ],
+)
+def test_what_contradicts_itself_or_means_a_path_is_refused(written, change, says):
+    with pytest.raises(BadInput) as caught:
+        bundle.read(packed(written, change))
+    (line,) = caught.value.lines
+    assert line.startswith(f"{written}: runs/1.json: ")
+    assert says in line
+
+
+def test_nesting_without_bounds_is_refused(written):
+    deep = b"[" * 100_000 + b"]" * 100_000
+    with pytest.raises(BadInput, match="not JSON of a bundle"):
+        bundle.read(repacked(written, {"runs/1.json": deep}))
+    less = lambda run: run["records"][0]["details"].update(  # noqa: E731
+        a=json.loads("[" * 80 + "]" * 80)
+    )
+    bundle.write([content()], written)
+    with pytest.raises(BadInput, match="nested more than 64 deep"):
+        bundle.read(packed(written, less))
+
+
+def members(path):
+    with zipfile.ZipFile(path) as old:
+        return {name: old.read(name) for name in old.namelist() if name != "manifest.json"}
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda path: path.unlink(), "no such file"),
+        (lambda path: path.write_bytes(b""), "damaged, or not a bundle"),
+        (lambda path: path.write_text("schema: 1"), "damaged, or not a bundle"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-40]), "damaged, or not a bundle"),
+        (lambda path: repacked(path, members(path), version=2), "written by a newer bench"),
+        (lambda path: repacked(path, members(path), format="other"), "manifest.json: format"),
+        (lambda path: repacked(path, {"../evil.json": b"{}"}), "manifest.json: members"),
+        (lambda path: repacked(path, {"/etc/passwd": b"{}"}), "manifest.json: members"),
+        (lambda path: repacked(path, {"runs/1.py": b"{}"}), "manifest.json: members"),
+        (
+            lambda path: repacked(path, members(path), members={"runs/1.json": "0" * 64}),
+            "its sum is not that of the manifest",
+        ),
+        (
+            lambda path: repacked(
+                path, {**members(path), "runs/2.json": members(path)["runs/1.json"]}
+            ),
+            "holds the same run twice",
+        ),
+    ],
+)
+def test_what_is_no_bundle_is_one_line(written, damage, says):
+    damage(written)
+    with pytest.raises(BadInput) as caught:
+        bundle.read(written)
+    (line,) = caught.value.lines
+    assert line.startswith(str(written))
+    assert says in line
+
+
+def test_other_zips_doubled_members_and_bombs_are_refused(tmp_path, monkeypatch):
+    path = tmp_path / "x.bundle"
+    with zipfile.ZipFile(path, "w") as other:
+        other.writestr("hello.txt", "x")
+    with pytest.raises(BadInput, match="a zip of something else"):
+        bundle.read(path)
+    with zipfile.ZipFile(path, "w") as twice:
+        twice.writestr("manifest.json", "{}")
+        with pytest.warns(UserWarning, match="Duplicate"):
+            twice.writestr("manifest.json", "{}")
+    with pytest.raises(BadInput, match="or one twice"):
+        bundle.read(path)
+    monkeypatch.setattr(bundle, "MAX_UNPACKED", 1 << 20)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bomb:
+        bomb.writestr("manifest.json", b" " * (2 << 20))
+    with pytest.raises(BadInput, match="too large"):
+        bundle.read(path)
+    monkeypatch.setattr(bundle, "MAX_FILE", 100)
+    with pytest.raises(BadInput, match="not a bundle"):
+        bundle.read(path)
+
+
+def test_a_link_in_the_zip_is_no_way_out(written):
+    data = members(written)["runs/1.json"]
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as new:
+        info = zipfile.ZipInfo("runs/1.json")
+        info.external_attr = 0o120777 << 16
+        new.writestr(info, "/etc/passwd")
+    assert data != b"/etc/passwd"
+    written.write_bytes(stream.getvalue())
+    with pytest.raises(BadInput):
+        bundle.read(written)
+
+
+def test_two_thousand_mutations_are_refused_or_mean_the_same(written, tmp_path):
+    good, whole = written.read_bytes(), bundle.read(written)
+    dice = random.Random(0)
+    path = tmp_path / "m.bundle"
+    refused = 0
+    for _ in range(MUTATIONS):
+        data = bytearray(good)
+        for _ in range(dice.randint(1, 4)):
+            spot = dice.randrange(len(data))
+            match dice.randrange(4):
+                case 0:
+                    data[spot] = dice.randrange(256)
+                case 1:
+                    del data[spot : spot + dice.randint(1, 40)]
+                case 2:
+                    data[spot:spot] = dice.randbytes(dice.randint(1, 40))
+                case _:
+                    data = data[:spot] or bytearray(b"P")
+            if not data:
+                break
+        path.write_bytes(data)
+        try:
+            assert bundle.read(path) == whole
+        except BadInput:
+            refused += 1
+    assert refused > MUTATIONS * 0.8
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.bundle", "m.bundle"]
+
+
+def test_two_thousand_mutations_of_the_json_are_refused_or_whole(written):
+    """With sums that are right: what the schema must catch by itself."""
+    with zipfile.ZipFile(written) as old:
+        good = old.read("runs/1.json")
+    dice = random.Random(1)
+    odd = ["null", "[]", "{}", '"\\ud800"', "-1", "1e999", "NaN", '"../x"', "true", "9" * 5000]
+    refused = 0
+    for _ in range(MUTATIONS):
+        text = good.decode()
+        for _ in range(dice.randint(1, 3)):
+            spot = dice.randrange(len(text))
+            end = spot + dice.randint(0, 20)
+            text = text[:spot] + dice.choice([*odd, chr(dice.randrange(32, 127)), ""]) + text[end:]
+        try:
+            (found,) = bundle.read(repacked(written, {"runs/1.json": text.encode()}))
+        except BadInput:
+            refused += 1
+        else:
+            assert replace(found.run).id
+    assert refused > MUTATIONS * 0.8

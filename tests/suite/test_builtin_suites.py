@@ -1,0 +1,57 @@
+from dataclasses import replace
+
+import pytest
+
+from bench.declare.folders import builtin
+from bench.hardware.probe import Machine
+from bench.hardware.profile import load_profile, profiles
+from bench.run.boards import boards, this_board
+from bench.suite.load import load_suite
+from bench.suite.plan import plan
+
+SUITES = sorted(path.stem for path in builtin("suites").glob("*.yaml"))
+PROFILES = sorted(path.stem for path in builtin("hardware").glob("*.yaml"))
+MACHINE = Machine("x86_64", "", "CPU", 2, 2, 8, 4096, "6", "glibc 2")
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_every_suite_plans_on_every_profile(name, workplace):
+    suite = load_suite(name)
+    assert suite.title
+    assert suite.purpose
+    known = boards()
+    assert set(known) == set(PROFILES)
+    for profile, board in known.items():
+        planned = plan(suite, board, known)
+        assert {item.profile for item in planned} == {profile}
+        assert len({item.cell.fingerprint for item in planned}) == len(planned)
+
+
+def test_a_small_board_takes_smaller_batches_or_none(workplace):
+    known = boards()
+    batches = {
+        name: {item.cell.batch for item in plan(load_suite("transformers"), known[name])}
+        for name in ("pi5-2gb", "pi5-4gb", "pi5-8gb")
+    }
+    assert batches == {"pi5-2gb": {2}, "pi5-4gb": {4}, "pi5-8gb": {8}}
+    llm = {item.state for item in plan(load_suite("llm"), known["pi5-4gb"])}
+    assert llm == {"skipped"}
+    assert "planned" in {item.state for item in plan(load_suite("llm"), known["pi5-8gb"])}
+
+
+def test_this_machine_has_its_own_memory_or_what_it_is_held_to(workplace):
+    assert this_board(load_profile("x86"), MACHINE).memory_gib == 8
+    assert this_board(load_profile("x86"), MACHINE, cap=3 << 30).memory_gib == 3
+    held = this_board(load_profile("x86-1core-2g"), MACHINE)
+    assert (held.names, held.memory_gib) == (("x86-1core-2g", "x86"), 2)
+    tiny = replace(MACHINE, memory_gib=1)
+    assert this_board(load_profile("x86-1core-2g"), tiny).memory_gib == 1
+
+
+def test_profiles_say_what_their_boards_are(workplace):
+    known = profiles()
+    assert known["pi5-4gb"].said.peak_gflops.float32 == pytest.approx(4 * 2.4 * 16)
+    assert known["pi4"].said.peak_gflops.float32 == pytest.approx(4 * 1.8 * 8)
+    assert {name for name, profile in known.items() if profile.said.by_name_only} == {
+        "x86-1core-2g"
+    }
