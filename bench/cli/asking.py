@@ -61,21 +61,23 @@ def fit(
     memory = int(where.memory_gib * GIB)
     if kept >= memory:
         raise BadInput(f"--reserve {reserve}: {where.name} has {where.memory_gib:g} GiB in all")
+    names = [word.partition("=")[0].rpartition(".")[2] for word in options or ()]
+    by_content = [name for name in names if name in BY_CONTENT]
+    if by_content:
+        raise BadInput(f"ranks by {by_content[0]} depend on data: give --rank or --fraction")
+    chosen = methods or list(registry.methods())
     said = {"rank": rank or [], "fraction": fraction or []}
-    if not any(said.values()):
+    if not any(said.values()) and any(_takes_fraction(method) for method in chosen):
         said["fraction"] = [DEFAULT_FRACTION]
     words = Words(
         [model],
-        methods=methods or list(registry.methods()),
+        methods=chosen,
         options=options or (),
         ranks=said,
         layers=layers or (),
         batches=[1],
     )
     suite = suite_of(None, None, words)
-    by_content = [rule for rule in BY_CONTENT if any(rule in word for word in options or ())]
-    if by_content:
-        raise BadInput(f"ranks by {by_content[0]} depend on data: give --rank or --fraction")
     known = seconds_of_an_example(where.names)
     found = fits(suite, plan(suite, HERE), memory - kept, known, confirm=confirm)
     if as_json:
@@ -91,6 +93,13 @@ def fit(
         text.console().print(fit_table(found))
         print("\n".join(fit_notes(where.name, memory, kept)))
     return ExitCode.OK if any(item.batch for item in found) else ExitCode.NOTHING_RAN
+
+
+def _takes_fraction(method: str) -> bool:
+    from bench.specs import registry
+
+    known = () if registry.is_own(method) else registry.method(method).options
+    return any(option.name == "fraction" for option in known)
 
 
 def check_method(

@@ -6,25 +6,43 @@ What a kernel allocates for itself meanwhile is in no tensor, and so in no figur
 
 import weakref
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
+class Subject(Protocol):
+    """A training step on tensors without content."""
+
+    model: nn.Module
+
+    def resident(self) -> Iterable[Tensor]:
+        """What is alive outside a step."""
+
+    def step_without_loss(self) -> None:
+        """One whole step, whose loss is no number."""
+
+
+def peak_of_step(subject: Subject) -> int:
+    """The most bytes of tensors that are alive at one moment of a step, resident ones included."""
+    live = LiveBytes()
+    live.hold(subject.resident())
+    live.hold(subject.model.state_dict().values())
+    with live:
+        subject.step_without_loss()
+    return live.peak
+
+
 class LiveBytes(TorchDispatchMode):
-    """Bytes that are alive now, and the most that were since `begin`."""
+    """Bytes that are alive now, and the most that ever were."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.now = 0
         self.peak = 0
         self._known: set[int] = set()
-
-    def begin(self) -> None:
-        """Forget earlier peaks."""
-        self.peak = self.now
 
     def hold(self, tensors: Iterable[Tensor]) -> None:
         """Count what was there before."""

@@ -1,11 +1,13 @@
 """The largest batch whose step fits a board, by exact peaks of tensors without content."""
 
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from bench import units
 from bench.data.batch import BatchStore, NoBatch
 from bench.hardware.state import allowed_cpus
 from bench.run.job import Reply
@@ -17,13 +19,12 @@ from bench.suite.plan import PlannedCell
 from bench.suite.suite import Suite
 
 LARGEST = 1 << 16
+PATIENCE = 12  # guesses by lines, before intervals are halved
 TIMEOUT = 1800.0
 
 
-@dataclass(frozen=True)
-class _Step:
-    peak: int
-    flops: float
+# a pass that reads no batch, over a cell: its figures
+Ask = Callable[[str, Cell], Mapping[str, float]]
 
 
 class Unfit(Exception):
@@ -60,57 +61,57 @@ def _order(fit: Fit) -> tuple[bool, bool, float]:
     return fit.batch is None, known is None, known if known is not None else fit.example_flops or 0
 
 
-def _fit(
-    item: PlannedCell, limit: int, ask: Callable[[Cell], _Step], known: Mapping[str, float]
-) -> Fit:
+def _fit(item: PlannedCell, limit: int, ask: Ask, known: Mapping[str, float]) -> Fit:
     cell = item.cell
     name = cell.id.split("/")[1]
     if item.state == "skipped":
         return Fit(name, reason=item.reason)
     try:
-        batch, step, beyond = largest(lambda size: ask(replace(cell, batch=size)), limit)
+        one = ask("shapes", cell)
+        rest = one["resident_bytes"] - one["batch_bytes"]
+        rise = one["activation_bytes"] + one["batch_bytes"]
+        batch, found, beyond = largest(
+            lambda size: int(ask("peak", replace(cell, batch=size))["peak_bytes"]),
+            limit,
+            rise,
+            rest,
+        )
     except Unfit as error:
         return Fit(name, reason=str(error))
     return Fit(
         name,
         batch,
-        step.peak,
-        None if beyond is None else beyond.peak,
-        step.flops / batch,
+        found,
+        beyond,
+        ask("shapes", replace(cell, batch=batch))["step_flops"] / batch,
         known.get(seedless(cell)),
     )
 
 
-def largest(ask: Callable[[int], _Step], limit: int) -> tuple[int, _Step, _Step | None]:
-    """The largest batch within the limit, its step, and the step of one example more.
+def largest(
+    peak: Callable[[int], int], limit: int, rise: float, rest: float
+) -> tuple[int, int, int | None]:
+    """The largest batch within the limit, its peak, and the peak of one example more.
 
-    Peaks grow in straight pieces, so each guess follows the line through what is known.
+    A step holds at least `rest + rise * batch`. Peaks grow in straight pieces, so each guess
+    follows the line through the last two answers.
     """
-    low, fits_low = 1, ask(1)
-    if fits_low.peak > limit:
-        raise Unfit(f"one example needs {fits_low.peak / 2**20:.2f} MiB")
-    high, over = 2, ask(2)
-    while over.peak <= limit:
-        low, fits_low, before = high, over, (low, fits_low)
-        if low >= LARGEST:
-            return low, fits_low, None
-        rise = max(1.0, (fits_low.peak - before[1].peak) / (low - before[0]))
-        high = min(LARGEST, max(low + 1, int(low + (limit - fits_low.peak) / rise) + 1))
-        over = ask(high)
+    known = {1: peak(1)}
+    if known[1] > limit:
+        raise Unfit(f"one example needs {units.mib(known[1])}")
+    low, high = 1, LARGEST + 1
+    guess, before = int((limit - rest) / rise), None
     while high - low > 1:
-        share = (limit - fits_low.peak) / (over.peak - fits_low.peak)
-        guess = min(high - 1, max(low + 1, low + int(share * (high - low))))
-        step = ask(guess)
-        if step.peak <= limit:
-            low, fits_low = guess, step
-            if guess + 1 < high:  # most often the edge itself
-                edge = ask(guess + 1)
-                if edge.peak > limit:
-                    return low, fits_low, edge
-                low, fits_low = guess + 1, edge
-        else:
-            high, over = guess, step
-    return low, fits_low, over
+        if len(known) > PATIENCE:
+            guess = (low + high) // 2
+        guess = min(high - 1, max(low + 1, guess))
+        found = known[guess] = peak(guess)
+        low, high = (guess, high) if found <= limit else (low, guess)
+        slope = (
+            (found - rest) / guess if before is None else (found - known[before]) / (guess - before)
+        )
+        before, guess = guess, guess + math.floor((limit - found) / max(1.0, slope))
+    return low, known[low], known.get(high)
 
 
 def _confirmed(fit: Fit, cell: Cell, run: Callable[[Cell], Reply]) -> Fit:
@@ -124,9 +125,7 @@ def _confirmed(fit: Fit, cell: Cell, run: Callable[[Cell], Reply]) -> Fit:
 
 
 @contextmanager
-def _asked(
-    suite: Suite, limit: int
-) -> Iterator[tuple[Callable[[Cell], _Step], Callable[[Cell], Reply]]]:
+def _asked(suite: Suite, limit: int) -> Iterator[tuple[Ask, Callable[[Cell], Reply]]]:
     """Ways to ask for a cell's exact peak, and to run its step under the cap."""
     environment = worker_environment(len(allowed_cpus()))
     with (
@@ -138,12 +137,11 @@ def _asked(
         shapes = JobMaker(None, *sources)
         real = JobMaker(BatchStore(Path(folder)), *sources, memory_cap=limit)
 
-        def ask(cell: Cell) -> _Step:
-            reply = launcher.launch(shapes.job(cell, "shapes"), TIMEOUT, lambda: None).reply
+        def ask(pass_name: str, cell: Cell) -> Mapping[str, float]:
+            reply = launcher.launch(shapes.job(cell, pass_name), TIMEOUT, lambda: None).reply
             if reply.status != "ok":
                 raise Unfit(reply.reason)
-            counted = reply.findings.metrics
-            return _Step(int(counted["peak_bytes"]), float(counted["step_flops"]))
+            return reply.findings.metrics
 
         def run(cell: Cell) -> Reply:
             try:

@@ -11,6 +11,8 @@ from bench.measure import memory
 from bench.run import stages
 
 _FAILED = ("can't allocate memory", "not enough memory", "bad_alloc", "out of memory")
+# what oneDNN says where it has no memory; without a cap it may mean anything
+_FAILED_UNDER_A_CAP = ("could not create a primitive", "could not create a memory")
 _ASKED = re.compile(r"tried to allocate (\d+) bytes")
 
 
@@ -27,11 +29,12 @@ def limit(cap: int, threads: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (allowed, allowed))
 
 
-def is_shortage(error: BaseException) -> bool:
+def is_shortage(error: BaseException, cap: int | None) -> bool:
     """Tell a failed allocation, for which torch raises a plain RuntimeError."""
     if isinstance(error, MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in _FAILED)
+    words = _FAILED if cap is None else (*_FAILED, *_FAILED_UNDER_A_CAP)
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
 
 
 def said(error: BaseException, cap: int | None) -> str:

@@ -20,7 +20,7 @@ def perform(job: Job) -> Reply:
     except Exception as error:
         if getattr(error, "is_refusal", False):
             return Reply("skipped", reason=str(error))
-        if shortage.is_shortage(error):
+        if shortage.is_shortage(error, job.memory_cap):
             return Reply("oom", shortage.said(error, job.memory_cap), traceback.format_exc())
         return _failed(error)
     details = {

@@ -6,7 +6,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from bench.data import tree
 from bench.measure.activations import saved_bytes, storage_bytes
-from bench.measure.fake_live import LiveBytes
+from bench.measure.fake_live import peak_of_step
 from bench.measure.flops import FlopCounter, count_step, step_flops
 from bench.methods.tensors import without_content
 from bench.run.job import Findings, Job
@@ -29,17 +29,9 @@ def measure(job: Job) -> Findings:
             metrics={
                 "activation_bytes": activations,
                 "parameter_bytes": storage_bytes(workload.model.parameters()),
-                "peak_bytes": _peak(workload),
+                "resident_bytes": storage_bytes(workload.resident()),
+                "batch_bytes": storage_bytes(tree.leaves(workload.batch)),
+                "peak_bytes": peak_of_step(workload),
                 **step_flops(counter),
             }
         )
-
-
-def _peak(workload: Workload) -> int:
-    """The most bytes of tensors that are alive at one moment of a step, resident ones included."""
-    live = LiveBytes()
-    live.hold(workload.resident())
-    live.hold(workload.treatment.module.state_dict().values())
-    with live:
-        workload.step_without_loss()
-    return live.peak
