@@ -8,6 +8,7 @@ the confidence and the threshold. Both comparisons share the rounds of the plain
 what the two sides of one take.
 
     python benchmarks/noise.py [--comparisons 200] [--budget 600] [--threshold 0.02] [--busy]
+        [--only itself|slower]
 """
 
 import argparse
@@ -65,6 +66,7 @@ def main() -> None:
     parser.add_argument("--threshold", type=float, default=0.02)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--busy", action="store_true", help="beside a busy process")
+    parser.add_argument("--only", choices=("itself", "slower"), help="one of the two comparisons")
     said = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -76,7 +78,9 @@ def main() -> None:
             jobs = _Jobs(folder, said.batch)
             step = median(_step(zygote, jobs.job(0.0)) for _ in range(9))
             print(f"step {step * 1e3:.1f} ms, spin {SLOWER * step * 1e3:.2f} ms", flush=True)
-            sides = {"base": 0.0, "itself": 0.0, "5 % slower": SLOWER * step}
+            sides = {"base": 0.0, "itself": 0.0, "slower": SLOWER * step}
+            if said.only:
+                sides = {"base": 0.0, said.only: sides[said.only]}
             done: list[list[_Comparison]] = []
             with contextlib.suppress(KeyboardInterrupt):
                 for _ in range(said.comparisons):
@@ -159,7 +163,7 @@ def _summary(alike: tuple[_Comparison, ...]) -> str:
     listed = ", ".join(f"{verdict} {count}" for verdict, count in verdicts)
     rounds = median(len(one.base) for one in alike)
     seconds = median(one.seconds for one in alike)
-    return f"{alike[0].side:11} {listed}; median {rounds:g} rounds, {seconds:.0f} s"
+    return f"{alike[0].side:7} {listed}; median {rounds:g} rounds, {seconds:.0f} s"
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Two runs side by side: exact metrics, cell by cell, on equal fingerprints."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -53,6 +54,8 @@ class Comparison:
 def compare(base: RunSummary, new: RunSummary) -> Comparison:
     """Join on fingerprints: unlike workloads are named, never compared."""
     bases, news = _by_fingerprint(base), _by_fingerprint(new)
+    same_kernels = _kernels(base) == _kernels(new)
+    compared = [m for m in metrics.ALL if m.kind == "exact" and (same_kernels or not m.of_kernels)]
     return Comparison(
         base=base.run.id,
         new=new.run.id,
@@ -60,7 +63,7 @@ def compare(base: RunSummary, new: RunSummary) -> Comparison:
             difference
             for key, cell in bases.items()
             if key in news
-            for difference in _differences(cell, news[key])
+            for difference in _differences(cell, news[key], compared)
         ),
         only_in_base=tuple(cell.id for key, cell in bases.items() if key not in news),
         only_in_new=tuple(cell.id for key, cell in news.items() if key not in bases),
@@ -73,10 +76,19 @@ def _by_fingerprint(summary: RunSummary) -> dict[str, CellSummary]:
     return {cell.planned.cell.fingerprint: cell for cell in planned}
 
 
-def _differences(base: CellSummary, new: CellSummary) -> list[Difference]:
+def _kernels(summary: RunSummary) -> tuple[object, ...]:
+    """What decides which kernels compute."""
+    software = summary.run.software
+    names = ("torch", "torch_commit", "torch_blas", "torch_cpu")
+    return (summary.run.machine.get("arch"), *(software.get(name) for name in names))
+
+
+def _differences(
+    base: CellSummary, new: CellSummary, compared: Sequence[metrics.Metric]
+) -> list[Difference]:
     found: list[Difference] = []
-    for metric in metrics.ALL:
-        if metric.kind != "exact" or metric.name not in base.estimates:
+    for metric in compared:
+        if metric.name not in base.estimates:
             continue
         before = base.estimates[metric.name].estimate
         after = new.estimates.get(metric.name)

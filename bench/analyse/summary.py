@@ -14,6 +14,8 @@ from bench.units import clock
 
 STATUS_ORDER = ("oom", "timeout", "failed", "skipped", "ok")
 DISTURBED_SHARE = 0.1
+UNLIKE = "forked and spawned processes are never put together"
+EMULATED = "measured under emulation, which tells nothing of a board's time or memory"
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,11 @@ def _measured(run: Run, item: RunCell, records: Sequence[Record]) -> CellSummary
         for name, value in record.metrics.items():
             rounds.setdefault(name, []).append(tuple(record.samples.get(name, [value])))
             launches.setdefault(name, set()).add(record.launch)
-    unlike = {name for name, kinds in launches.items() if len(kinds) > 1}
-    alike = {name: tuple(found) for name, found in rounds.items() if name not in unlike}
+    withheld = {name: UNLIKE for name, kinds in launches.items() if len(kinds) > 1}
+    if run.settings.get("emulated"):
+        noisy = (name for name in rounds if metrics.described(name).kind == "noisy")
+        withheld |= dict.fromkeys(noisy, EMULATED)
+    alike = {name: tuple(found) for name, found in rounds.items() if name not in withheld}
     measured = [record for record in records if record.key.pass_name not in PREPARING]
     to_come = _processes(run) - len(measured)
     found = {record.status for record in records}
@@ -138,7 +143,9 @@ def _measured(run: Run, item: RunCell, records: Sequence[Record]) -> CellSummary
         estimates={name: _estimate(name, samples) for name, samples in alike.items()},
         samples=alike,
         unavailable={
-            name: _why(run, name, records, unlike) for name in metrics.BY_NAME if name not in alike
+            name: withheld.get(name) or _why(run, name, records)
+            for name in metrics.BY_NAME
+            if name not in alike
         },
     )
 
@@ -159,10 +166,8 @@ def _where(record: Record) -> str:
     return f"{record.key.pass_name}, round {record.key.round}"
 
 
-def _why(run: Run, name: str, records: Sequence[Record], unlike: set[str]) -> str:
+def _why(run: Run, name: str, records: Sequence[Record]) -> str:
     """Why a metric has no estimate."""
-    if name in unlike:
-        return "forked and spawned processes are never put together"
     pass_name = metrics.BY_NAME[name].pass_name
     if pass_name == CALIBRATE and not any(r.key.pass_name == CALIBRATE for r in records):
         return "the method has no ranks to choose"

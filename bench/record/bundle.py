@@ -283,6 +283,8 @@ class _Settings(_Open):
     cpus: list[int] = []
     memory_cap_bytes: int | None = None
     doctor: list[_Finding] = []
+    emulated: bool = False
+    budget_seconds: float | None = None
 
 
 class _Precision(_Open):

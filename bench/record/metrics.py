@@ -1,6 +1,6 @@
 """Every metric: its unit, its direction, whether it is exact, and what it is a figure of."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 Kind = Literal["exact", "noisy"]
@@ -19,6 +19,7 @@ class Metric:
     pass_name: str
     threshold: float = 0.0
     lower_is_better: bool = True
+    of_kernels: bool = False  # other kernels for the same work give another figure
 
     def to_json(self) -> dict[str, Any]:
         """The descriptor as plain values."""
@@ -49,7 +50,8 @@ def _saved(name: str, label: str, by: str) -> Metric:
 
 def _live(name: str, label: str) -> Metric:
     title = f"highest live bytes during {label}, beyond what lives between steps; torch's allocator"
-    return _bytes(f"{name}_live_peak_bytes", f"{label} live peak", title)
+    found = _bytes(f"{name}_live_peak_bytes", f"{label} live peak", title)
+    return replace(found, of_kernels=True)
 
 
 def _flops(name: str, label: str, title: str, by: str = "trace") -> Metric:

@@ -268,6 +268,7 @@ def _find_or_add_run(
         settings={
             **request.settings,
             "budget_seconds": request.budget,
+            "emulated": request.profile.said.emulated,
             "doctor": [item.to_json() for item in request.findings],
         },
         command=request.command,

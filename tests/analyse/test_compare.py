@@ -86,3 +86,16 @@ def test_what_differs_around_the_runs_is_named_as_a_possible_cause(run_with):
     found = compare(run_with("a", {CELL: 100}), run_with("b", {CELL: 101}, software=newer))
     assert found.unlike == ("software torch: 2 → 3",)
     assert found.to_json()["exit_code"] == 4
+
+
+def test_what_kernels_decide_is_compared_only_where_they_are_the_same(summary_of):
+    def live(name, value, **what):
+        metrics = {"forward_live_peak_bytes": value, "activation_bytes": 1.0}
+        record = make_record(name, pass_name="trace", metrics=metrics)
+        return summary_of([record], run=make_run(name, **what))
+
+    base = live("r1", 100.0)
+    assert compare(base, live("r2", 120.0)).of("worse")
+    other = {**make_run().software, "torch_blas": "open"}
+    elsewhere = compare(base, live("r3", 120.0, software=other))
+    assert [item.metric for item in elsewhere.differences] == ["activation_bytes"]

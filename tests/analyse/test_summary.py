@@ -65,6 +65,14 @@ def test_forked_and_spawned_figures_are_never_put_together(summary_of):
     assert "never put together" in cell.unavailable["step_seconds"]
 
 
+def test_under_emulation_exact_figures_count_and_no_others(summary_of):
+    run = make_run(settings={**make_run().settings, "emulated": True})
+    (cell,) = summary_of([make_record(**TRACE), timed(1, 1.0)], run=run).cells
+    assert set(cell.estimates) == {"activation_bytes"}
+    assert cell.unavailable["step_seconds"].startswith("measured under emulation")
+    assert cell.status == "ok"
+
+
 def test_skipped_and_pending_cells_are_there_with_their_reasons(summary_of):
     cells = [
         *planned(CELL),

@@ -141,7 +141,7 @@ def test_training_lowers_the_loss(run):
 
 def test_a_loss_that_is_not_finite_is_noted(run):
     found = run("time", "mcunet", train=Train(lr=1e30, clip=None, freeze_bn=False))
-    assert found.details["notes"] == ["the loss was not finite"]
+    assert "the loss was not finite" in found.details["notes"]
     assert found.details["losses"] is None
 
 

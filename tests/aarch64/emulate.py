@@ -1,0 +1,190 @@
+"""A run on aarch64 without a board: Debian's arm64 Python under qemu, beside this machine's own.
+
+Builds a root of Debian packages for arm64, puts the wheel and its requirements into it, runs a tiny
+suite there and here, carries the runs over in a bundle, and compares: exact figures that do not
+depend on kernels must be equal to the last byte. Times and memory of the emulation must be shown
+nowhere. Needs root, debootstrap, qemu-user-static and busybox-static (Debian's names).
+
+    tox -e aarch64 [-- --keep FOLDER]
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PROJECT = HERE.parents[1]
+RELEASE, PYTHON = "bookworm", "3.11"
+QEMU, BUSYBOX = Path("/usr/bin/qemu-aarch64-static"), Path("/bin/busybox")
+PROFILE = "cortex-a76-emulated"
+NEEDS = ("debootstrap", "qemu-aarch64-static", "busybox", "dpkg-deb")
+NOTHING_RAN = 6
+# a child of the emulated Python is started by the kernel of this machine: a shell for this machine
+WRAPPER = f"""#!/usr/bin/busybox-host sh
+exec /usr/bin/qemu-aarch64-static -cpu cortex-a76 -0 /usr/local/bin/python /usr/bin/python{PYTHON} "$@"
+"""
+WHEELS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_26", "manylinux_2_24", "manylinux2014")
+MOUNTED = ("proc", "dev", "sys")
+
+
+def main() -> int:
+    """Build, run, compare; 6 where the machine cannot."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--keep", type=Path, help="build the root here, and take what is there")
+    said = parser.parse_args()
+    missing = [name for name in NEEDS if shutil.which(name) is None]
+    if os.geteuid() != 0 or missing:
+        needed = f"needs {', '.join(missing)}" if missing else "needs root, to enter another root"
+        print(f"aarch64: not run: {needed}", file=sys.stderr)
+        return NOTHING_RAN
+    with tempfile.TemporaryDirectory(prefix="bench-aarch64-") as name:
+        folder = said.keep or Path(name)
+        root = _root(folder)
+        _install(root)
+        work = _workplace(root / "work")
+        here = _workplace(folder / "here")
+        with _mounted(root):
+            _emulated(root, "run", "tiny", "--hardware", PROFILE)
+            _emulated(root, "export", "tiny", "-o", "pi.bundle")
+        _bench(here, "run", "tiny", "-q")
+        _bench(here, "import", str(work / "pi.bundle"), "--out", "there")
+        return _judged(here)
+
+
+def _root(folder: Path) -> Path:
+    """Debian's packages for arm64, unpacked; nothing of them is run but Python."""
+    root = folder / "root"
+    if (root / "usr/bin" / f"python{PYTHON}").exists():
+        return root
+    folder.mkdir(parents=True, exist_ok=True)
+    packages = "python3"
+    command = ["debootstrap", "--foreign", "--arch=arm64", "--variant=minbase"]
+    _do([*command, f"--include={packages}", RELEASE, root])
+    for package in sorted((root / "var/cache/apt/archives").glob("*.deb")):
+        _do(["dpkg-deb", "-x", package, root])
+    shutil.copy(QEMU, root / "usr/bin/qemu-aarch64-static")
+    shutil.copy(BUSYBOX, root / "usr/bin/busybox-host")
+    wrapper = root / "usr/local/bin/python"
+    wrapper.parent.mkdir(parents=True, exist_ok=True)
+    wrapper.write_text(WRAPPER)
+    wrapper.chmod(0o755)
+    (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+    return root
+
+
+def _install(root: Path) -> None:
+    """The wheel of this checkout, and what it needs as wheels for aarch64."""
+    site = root / "opt/site"
+    with tempfile.TemporaryDirectory() as built:
+        _do([sys.executable, "-m", "build", "--wheel", "--outdir", built, PROJECT], quiet=True)
+        (wheel,) = Path(built).glob("*.whl")
+        pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", site]
+        if not (site / "torch").exists():
+            kinds = [f"--platform={kind}_aarch64" for kind in WHEELS]
+            tags = ["--implementation=cp", "--abi=cp311", "--abi=abi3", "--abi=none"]
+            only = [f"--python-version={PYTHON}", "--only-binary=:all:"]
+            _do([*pip, *kinds, *tags, *only, *_requirements()])
+        for old in (site / "bench", *site.glob("ondevice_bench-*")):
+            shutil.rmtree(old, ignore_errors=True)
+        _do([*pip, wheel])
+
+
+def _requirements() -> list[str]:
+    """The pins of `constraints.txt` for what the package needs at run time, torch as on a board."""
+    from importlib.metadata import requires
+
+    from packaging.requirements import Requirement
+
+    pins = {}
+    for line in (PROJECT / "constraints.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            pin = Requirement(line)
+            if pin.marker is None or pin.marker.evaluate({"platform_machine": "aarch64"}):
+                pins[_plain(pin.name)] = f"{pin.name}{pin.specifier}"
+    wanted, found = ["ondevice-bench"], set()
+    while wanted:
+        name = wanted.pop()
+        for text in requires(name) or []:
+            need = Requirement(text)
+            machine = {"platform_machine": "aarch64", "extra": ""}
+            applies = need.marker is None or need.marker.evaluate(machine)
+            if applies and _plain(need.name) in pins and _plain(need.name) not in found:
+                found.add(_plain(need.name))
+                wanted.append(need.name)
+    return [pins[name] for name in sorted(found)]
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")
+
+
+def _workplace(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(HERE / "suites", folder / "suites")
+    shutil.copytree(HERE / "hardware", folder / "hardware")
+    return folder
+
+
+@contextmanager
+def _mounted(root: Path) -> Iterator[None]:
+    """The kernel's file systems, seen from within the root."""
+    (root / "tmp").mkdir(exist_ok=True)
+    done = []
+    try:
+        for name in MOUNTED:
+            _do(["mount", "--bind", f"/{name}", root / name])
+            done.append(name)
+        yield
+    finally:
+        for name in reversed(done):
+            _do(["umount", root / name])
+
+
+def _emulated(root: Path, *words: str) -> None:
+    environment = {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "HOME": "/root",
+        "USER": "root",
+        "PYTHONPATH": "/opt/site",
+    }
+    within = f"cd /work && exec python -m bench {' '.join(words)}"
+    command = ["chroot", root, "/usr/bin/busybox-host", "sh", "-c", within]
+    _do([shutil.which("chroot") or "chroot", *command[1:]], environment)
+
+
+def _bench(folder: Path, *words: str) -> str:
+    command = [sys.executable, "-m", "bench", *words]
+    return subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def _judged(here: Path) -> int:
+    """Compare the two runs, and look that no figure of the emulator's own is shown."""
+    command = [sys.executable, "-m", "bench", "compare", "tiny", "there/results.sqlite"]
+    compared = subprocess.run(command, cwd=here, check=False)
+    report = json.loads(_bench(here, "report", "there/results.sqlite", "--json"))
+    cells = [cell for cell in report["cells"] if cell["status"] != "skipped"]
+    not_ok = [cell["cell"] for cell in cells if cell["status"] != "ok"]
+    timed = [cell["cell"] for cell in cells if "step_seconds" in cell["metrics"]]
+    why = {cell["unavailable"]["step_seconds"] for cell in cells}
+    print(f"{len(cells)} cells under emulation, {len(not_ok)} not ok; step times: {why}")
+    return 1 if compared.returncode or not_ok or timed or not cells else 0
+
+
+def _do(
+    command: list[object], environment: dict[str, str] | None = None, *, quiet: bool = False
+) -> None:
+    words = [str(word) for word in command]
+    print("+", *words, flush=True)
+    out = subprocess.DEVNULL if quiet else None
+    subprocess.run(words, check=True, env=environment, stdout=out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
