@@ -28,11 +28,11 @@ def size(value: float) -> str:
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of `90s`, `10m` or `2h`; ValueError for anything else."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh])\s*", text)
+    """Seconds of `90`, `90s`, `10m` or `2h`; ValueError for anything else."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", text)
     if match is None:
         raise ValueError(f"must be a duration such as 90, 90s, 10m or 2h, got {text!r}")
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def seconds(value: float) -> str:

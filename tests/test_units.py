@@ -52,3 +52,25 @@ def test_an_interval_says_its_unit_once_if_it_can():
     assert units.interval(0.5, 1.5, "seconds") == "500 ms … 1.50 s"
     assert units.interval(2**20, 2**21, "bytes") == "1.00 … 2.00 MiB"
     assert units.interval(0.5, 0.5, "") == "0.5 … 0.5"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("512M", 512 << 20), ("2G", 2 << 30), ("1.5 GiB", 3 << 29), ("64KiB", 65536)],
+)
+def test_sizes_are_read_by_powers_of_1024(text, value):
+    assert units.parse_bytes(text) == value
+    assert units.size(2 << 30) == "2 GiB"
+
+
+@pytest.mark.parametrize(("text", "value"), [("90", 90), ("90s", 90), ("1.5m", 90), ("2h", 7200)])
+def test_durations_are_read_in_their_unit(text, value):
+    assert units.parse_duration(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "2T", "-1G", "G", "1e3M"])
+def test_what_is_no_size_or_duration_is_refused(text):
+    with pytest.raises(ValueError, match="must be a size"):
+        units.parse_bytes(text)
+    with pytest.raises(ValueError, match="must be a duration"):
+        units.parse_duration(text)

@@ -141,7 +141,7 @@ class Session:
             forecast.learn(record.key, record.seconds)
         left = list(self.left())
         cells, processes = len(self._cells), len(self.tasks())
-        budget = self._budget()
+        budget, fewest = self._budget(), self._request.suite.sampling.min_samples
         if budget is not None:
             left = pilots_first(left)
         while left:
@@ -160,7 +160,7 @@ class Session:
                 progress.note(f"{record.status}: {task.cell} · {task.pass_name}: {record.reason}")
             forecast.learn(task, record.seconds)
             if budget is not None:
-                budget.learn(task, record.seconds, _sampled(record))
+                budget.learn(task, record.seconds, _sampled(record, fewest))
             left = left[1:]
         if not self.left():
             self.finish()
@@ -170,8 +170,9 @@ class Session:
         if self._request.budget is None:
             return None
         budget = Budget(time.monotonic() + self._request.budget)
+        fewest = self._request.suite.sampling.min_samples
         for record in self.store.records(self.run.id):
-            budget.learn(record.key, record.seconds, _sampled(record))
+            budget.learn(record.key, record.seconds, _sampled(record, fewest))
         return budget
 
     def finish(self) -> None:
@@ -221,10 +222,10 @@ def open_session(request: Request, out: Path, progress: Progress) -> Iterator[Se
             ) from None
 
 
-def _sampled(record: Record) -> float:
-    """Seconds of a time pass that more than its fewest samples took."""
-    taken = [sum(record.samples.get(name, [])) for name in ("step_seconds", "inference_seconds")]
-    return sum(taken)
+def _sampled(record: Record, fewest: int) -> float:
+    """Seconds of a time pass that samples beyond the fewest took."""
+    found = (record.samples.get(name, []) for name in ("step_seconds", "inference_seconds"))
+    return sum(sum(samples) * max(0.0, 1 - fewest / len(samples)) for samples in found if samples)
 
 
 def _planned(request: Request) -> list[PlannedCell]:

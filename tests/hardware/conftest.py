@@ -40,6 +40,29 @@ def pi5(memory_kb: int = 8255488) -> dict[str, str]:
     }
 
 
+def pi4() -> dict[str, str]:
+    """A Raspberry Pi 4 with 4 GB: other cores, smaller pages, no power chip."""
+    return {
+        name: text.replace("Raspberry Pi 5", "Raspberry Pi 4").replace("0xd0b", "0xd08")
+        for name, text in pi5(memory_kb=3885000).items()
+    }
+
+
+def server() -> dict[str, str]:
+    """Two sockets of a brand that /proc/cpuinfo names, sixteen cores each, no product name."""
+    cpus = "sys/devices/system/cpu/cpu"
+    return {
+        "proc/cpuinfo": "\n".join(
+            f"processor\t: {n}\nvendor_id\t: AuthenticAMD\nmodel name\t: AMD EPYC 7302\n"
+            for n in range(32)
+        ),
+        "proc/meminfo": "MemTotal:       131900000 kB\n",
+        "proc/sys/kernel/osrelease": "6.1.0-42-amd64\n",
+        **{f"{cpus}{n}/topology/core_id": f"{n % 16}\n" for n in range(32)},
+        **{f"{cpus}{n}/topology/physical_package_id": f"{n // 16}\n" for n in range(32)},
+    }
+
+
 def laptop(mhz: str = "1800.000") -> dict[str, str]:
     """A laptop: four cores, eight threads."""
     return {

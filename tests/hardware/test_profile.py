@@ -6,7 +6,7 @@ import pytest
 from bench.errors import BadInput
 from bench.hardware.probe import probe
 from bench.hardware.profile import load_profile, profiles, recognise
-from tests.hardware.conftest import laptop, pi5
+from tests.hardware.conftest import laptop, pi4, pi5, server
 
 
 @pytest.fixture
@@ -22,7 +22,14 @@ def own(workplace):
 def test_our_profiles_recognise_their_machines(machine_tree, workplace):
     assert recognise(probe(machine_tree(pi5()))).name == "pi5-8gb"
     assert recognise(probe(machine_tree(pi5(3072 * 1024)))).name == "pi5"  # no size of ours
+    assert recognise(probe(machine_tree(pi4()))).name == "pi4"
     assert recognise(probe(machine_tree(laptop()))).name == "x86"
+
+
+def test_a_server_counts_the_cores_of_both_sockets(machine_tree, workplace):
+    machine = probe(machine_tree(server()))
+    assert (machine.physical_cores, machine.memory_gib, machine.board) == (32, 126, "")
+    assert recognise(machine).name == "x86"
 
 
 def test_an_unknown_machine_is_generic(machine_tree, workplace):

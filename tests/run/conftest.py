@@ -18,7 +18,7 @@ from bench.specs.weights import WeightSource
 from bench.suite.cell import Cell
 from bench.suite.suite import Sampling
 
-SAMPLING = Sampling(warmup=1, min_samples=6, max_samples=6, max_seconds=3)
+SAMPLING = Sampling(warmup=1, min_samples=6, max_samples=6, max_seconds=1)
 THREADS = min(2, len(allowed_cpus()))
 
 # a model module whose behaviour is chosen by an option
