@@ -35,11 +35,12 @@ def stored(path):
 
 
 def workers():
-    """Processes of ours that are alive, whoever's child they are."""
+    """Processes of ours that are alive, whoever's child they are; another's `bench` is not ours."""
     found = []
     for process in psutil.process_iter(["cmdline", "status"]):
         line = process.info["cmdline"] or []
-        if any(word in {"bench.run.worker", "bench.run.zygote"} for word in line):
+        mine = bool(line) and Path(line[0]).parent == BENCH.parent
+        if mine and any(word in {"bench.run.worker", "bench.run.zygote"} for word in line):
             found.append(process)
     return found
 
