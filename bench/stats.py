@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from math import comb
 from statistics import median
@@ -18,6 +18,10 @@ class Estimate:
     lower: float | None
     upper: float | None
     basis: str
+
+    def to_json(self) -> dict[str, float | str | None]:
+        """The estimate as plain values."""
+        return asdict(self)
 
 
 @cache

@@ -16,7 +16,7 @@ MODULES = sorted(
     for path in PACKAGE.rglob("*.py")
 )
 
-BOTTOM = {"errors", "units", "stats", "declare", "specs", "suite", "hardware"}
+BOTTOM = {"errors", "files", "units", "stats", "declare", "specs", "suite", "hardware"}
 # a room imports from itself, from the bottom, and from these
 ABOVE = {
     "data": set(),
@@ -34,6 +34,7 @@ ABOVE = {
 # within the bottom: lower rooms first
 LOWER = {
     "errors": set(),
+    "files": {"errors"},
     "units": set(),
     "stats": set(),
     "declare": {"errors"},
@@ -51,6 +52,7 @@ WORKER_MODULES = [
     or name
     in {
         "bench.run.describe",
+        "bench.run.fake_workload",
         "bench.run.worker",
         "bench.run.zygote",
         "bench.run.workload",
@@ -60,7 +62,7 @@ WORKER_MODULES = [
 TORCH_MODULES = (
     {name for name in WORKER_MODULES if not name.startswith("bench.run.")}
     | {name for name in MODULES if name.startswith("bench.run.passes.")}
-    | {"bench.run.workload", "bench.run.describe"}
+    | {"bench.run.workload", "bench.run.fake_workload", "bench.run.describe"}
 )
 
 

@@ -1,7 +1,6 @@
 """What earlier runs know of a board's speed."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from statistics import median
 
 from bench.analyse.locate import store_paths
@@ -21,6 +20,5 @@ def seconds_of_an_example(boards: Collection[str]) -> Mapping[str, float]:
                     seconds = record.metrics.get("step_seconds")
                     cell = cells.get(record.key.cell)
                     if seconds is not None and cell is not None:
-                        workload = replace(cell, batch=0, seed=0).fingerprint
-                        found.setdefault(workload, []).append(seconds / cell.batch)
+                        found.setdefault(cell.of_any_size, []).append(seconds / cell.batch)
     return {workload: median(values) for workload, values in found.items()}

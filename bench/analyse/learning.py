@@ -5,7 +5,7 @@ together, because a single seed says little of what a network learns.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from bench.analyse.summary import CellSummary, RunSummary
@@ -30,15 +30,7 @@ class Learning:
         return {
             "cells": self.id,
             "seeds": list(self.seeds),
-            "metrics": {
-                name: {
-                    "estimate": found.estimate,
-                    "lower": found.lower,
-                    "upper": found.upper,
-                    "basis": found.basis,
-                }
-                for name, found in self.estimates.items()
-            },
+            "metrics": {name: found.to_json() for name, found in self.estimates.items()},
             "unavailable": dict(self.unavailable),
         }
 
@@ -47,8 +39,8 @@ def learning(summary: RunSummary) -> tuple[Learning, ...]:
     """A line for each workload that was measured for fidelity or accuracy."""
     groups: dict[tuple[str, str], list[CellSummary]] = {}
     for cell in summary.cells:
-        seedless = replace(cell.planned.cell, seed=0).fingerprint
-        groups.setdefault((seedless, cell.planned.profile), []).append(cell)
+        workload = cell.planned.cell.of_any_seed
+        groups.setdefault((workload, cell.planned.profile), []).append(cell)
     lines = (_line(cells) for cells in groups.values())
     return tuple(line for line in lines if line.estimates)
 

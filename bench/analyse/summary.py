@@ -42,10 +42,7 @@ class CellSummary:
             "notes": list(self.notes),
             "metrics": {
                 name: {
-                    "estimate": found.estimate,
-                    "lower": found.lower,
-                    "upper": found.upper,
-                    "basis": found.basis,
+                    **found.to_json(),
                     "unit": metrics.described(name).unit,
                     "scope": metrics.described(name).scope,
                 }

@@ -16,11 +16,10 @@ from bench.cli.arguments import (
 )
 from bench.cli.printing import print_json, print_rows
 from bench.errors import BadInput, ExitCode
-from bench.suite.board import Board
+from bench.suite.board import HERE
 from bench.units import GIB
 
 DEFAULT_FRACTION = "0.125"
-HERE = Board("here")
 
 
 def fit(

@@ -11,10 +11,7 @@ then all of it is checked before anything is stored, or bad input.
 
 import hashlib
 import json
-import lzma
-import os
 import struct
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -26,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import bench
 from bench.errors import BadInput
+from bench.files import written_whole
 from bench.record.model import Record, Run, RunCell, TaskKey
 from bench.suite.cell import Cell
 
@@ -39,7 +37,6 @@ _MANIFEST = "manifest.json"
 _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
-    lzma.LZMAError,
     struct.error,
     EOFError,
     NotImplementedError,
@@ -72,21 +69,11 @@ def write(contents: Sequence[Content], path: Path) -> None:
         "members": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
     }
     members = {_MANIFEST: json.dumps(manifest, sort_keys=True).encode(), **members}
-    try:
-        descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=".bundle-", suffix=".part")
-        try:
-            with os.fdopen(descriptor, "wb") as file, zipfile.ZipFile(file, "w") as bundle:
-                for name, data in members.items():
-                    info = zipfile.ZipInfo(name)  # without the time of day
-                    info.compress_type = zipfile.ZIP_DEFLATED
-                    bundle.writestr(info, data)
-            os.chmod(part, 0o644)
-            os.replace(part, path)
-        except BaseException:
-            os.unlink(part)
-            raise
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be written: {error.strerror}") from None
+    with written_whole(path) as file, zipfile.ZipFile(file, "w") as bundle:
+        for name, data in members.items():
+            info = zipfile.ZipInfo(name)  # without the time of day
+            info.compress_type = zipfile.ZIP_DEFLATED
+            bundle.writestr(info, data)
 
 
 def read(path: Path) -> tuple[Content, ...]:

@@ -30,10 +30,12 @@ class Measured(Protocol):
     """What has estimates, and the reason of each that is missing."""
 
     @property
-    def estimates(self) -> Mapping[str, Estimate]: ...  # noqa: D102
+    def estimates(self) -> Mapping[str, Estimate]:
+        """What was measured."""
 
     @property
-    def unavailable(self) -> Mapping[str, str]: ...  # noqa: D102
+    def unavailable(self) -> Mapping[str, str]:
+        """Why each other metric was not."""
 
 
 def figure(cell: Measured, name: str) -> Figure:

@@ -1,7 +1,5 @@
 """The HTML page: one file, nothing loaded from elsewhere."""
 
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,7 @@ from bench import units
 from bench.analyse.learning import learning
 from bench.analyse.summary import RunSummary
 from bench.declare.folders import resource
-from bench.errors import BadInput
+from bench.files import written_whole
 from bench.record import metrics
 from bench.report import figures
 from bench.report.cells import HEADLINES, Figure, figure, learned, rank_basis
@@ -51,7 +49,9 @@ class Lesson:
 
 def write_report(summary: RunSummary, out: Path) -> None:
     """Draw the report of a run into `out`, whole or not at all."""
-    _write(out, render(summary))
+    page = render(summary)
+    with written_whole(out) as file:
+        file.write(page.encode())
 
 
 def render(summary: RunSummary) -> str:
@@ -144,20 +144,3 @@ def _rounds(settings: Mapping[str, Any]) -> str:
 def _safe_in_script(json_text: str) -> str:
     """JSON that cannot end the script element it stands in."""
     return json_text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _write(out: Path, text: str) -> None:
-    """Write beside the target, then rename: a reader never sees half a page."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=out.parent, prefix=".report-", suffix=".part")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.chmod(name, 0o644)
-            os.replace(name, out)
-        except BaseException:
-            os.unlink(name)
-            raise
-    except OSError as error:
-        raise BadInput(f"{out}: cannot be written: {error.strerror}") from None

@@ -15,12 +15,11 @@ from bench.run.launch import SpawnLauncher, worker_environment
 from bench.specs import registry
 from bench.specs.builtin_methods import BY_CONTENT
 from bench.specs.method import MethodSpec
-from bench.suite.board import Board
+from bench.suite.board import HERE
 from bench.suite.plan import plan
 from bench.suite.suite import Suite
 
 TIMEOUT = 3600.0
-HERE = Board("here")
 
 
 class Refused(BadInput):

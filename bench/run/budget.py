@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from statistics import median
 
 from bench.record.model import TaskKey
@@ -14,16 +15,21 @@ _PARTS = 2
 
 @dataclass
 class Budget:
-    """Seconds to spend, and what processes have taken so far.
+    """The moment when no time is left, and what processes have taken so far.
 
     What a pass takes is told from the cell's own pilot by the ratio that the pass had on other
     cells; of the first of its kind nobody knows, so it is begun.
     """
 
-    end: float
+    end: float = inf
     _pilots: dict[str, float] = field(default_factory=dict)
     _ratios: dict[str, list[float]] = field(default_factory=dict)
     _taken: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def ordered(self, tasks: Sequence[TaskKey]) -> list[TaskKey]:
+        """Where time is short, every cell's pilot and the ranks that it needs come first."""
+        early = (CALIBRATE, PILOT) if self.end < inf else ()
+        return sorted(tasks, key=lambda task: task.pass_name not in early)
 
     def learn(self, task: TaskKey, seconds: float, sampled: float = 0.0) -> None:
         """Note what a process took, and how much of it was sampling beyond the fewest."""
@@ -42,9 +48,9 @@ class Budget:
         pilot, ratios = self._pilots.get(task.cell), self._ratios.get(task.pass_name)
         return pilot * median(ratios) if pilot is not None and ratios else None
 
-    def fits(self, task: TaskKey, now: float) -> bool:
-        """Whether there is time for the process."""
-        return now + (self.expected(task) or 0.0) < self.end
+    def affordable(self, tasks: Sequence[TaskKey], now: float) -> list[TaskKey]:
+        """The processes that there is time for."""
+        return [task for task in tasks if now + (self.expected(task) or 0.0) < self.end]
 
     def sampling_seconds(self, left: Sequence[TaskKey], now: float) -> float:
         """How long each part of the next time pass may sample: coverage goes before precision.
@@ -54,8 +60,3 @@ class Budget:
         least = sum(self.expected(task) or 0.0 for task in left)
         timed = sum(task.pass_name == TIME for task in left)
         return max(0.0, self.end - now - least) / max(1, timed) / _PARTS
-
-
-def pilots_first(tasks: Sequence[TaskKey]) -> list[TaskKey]:
-    """Every cell's pilot (and the ranks that it needs) first, all else in its order."""
-    return sorted(tasks, key=lambda task: task.pass_name not in (CALIBRATE, PILOT))

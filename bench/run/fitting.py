@@ -1,4 +1,4 @@
-"""The largest batch whose step fits a board, by exact peaks of tensors without content."""
+"""The largest batch whose step fits a board, by peaks of tensors without content."""
 
 import math
 import tempfile
@@ -51,11 +51,6 @@ def fits(
     return tuple(sorted(found, key=_order))
 
 
-def seedless(cell: Cell) -> str:
-    """The workload whatever its batch and seed: what a known time is known of."""
-    return replace(cell, batch=0, seed=0).fingerprint
-
-
 def _order(fit: Fit) -> tuple[bool, bool, float]:
     known = fit.example_seconds
     return fit.batch is None, known is None, known if known is not None else fit.example_flops or 0
@@ -84,7 +79,7 @@ def _fit(item: PlannedCell, limit: int, ask: Ask, known: Mapping[str, float]) ->
         found,
         beyond,
         ask("shapes", replace(cell, batch=batch))["step_flops"] / batch,
-        known.get(seedless(cell)),
+        known.get(cell.of_any_size),
     )
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from bench.errors import BadInput, BenchError, ExitCode, NothingRan
 from bench.hardware.state import read_state
 from bench.record.model import Record, Run, RunCell, TaskKey, status_of
 from bench.record.store import FILE_NAME, Store
-from bench.run.budget import Budget, pilots_first
+from bench.run.budget import Budget
 from bench.run.job import RankNumbers, Reply
 from bench.run.jobs import JobMaker
 from bench.run.launch import (
@@ -75,7 +76,7 @@ class Session:
         self,
         task: TaskKey,
         tick: Callable[[], None] = lambda: None,
-        sampling_seconds: float | None = None,
+        sampling_seconds: float = inf,
     ) -> Record:
         """Measure one task and store its record; a time pass may sample no longer than said."""
         started, before = _now(), read_state().to_json()
@@ -113,15 +114,14 @@ class Session:
         task: TaskKey,
         ranks: Mapping[str, RankNumbers] | None,
         tick: Callable[[], None],
-        sampling_seconds: float | None,
+        sampling_seconds: float,
     ) -> Outcome:
         try:
             job = self._jobs.job(cell, task.pass_name, ranks)
         except NoBatch as error:
             return Outcome(Reply("failed", reason=str(error)), "none", 0.0)
-        if sampling_seconds is not None:
-            longest = min(job.sampling.max_seconds, sampling_seconds)
-            job = replace(job, sampling=replace(job.sampling, max_seconds=longest))
+        longest = min(job.sampling.max_seconds, sampling_seconds)
+        job = replace(job, sampling=replace(job.sampling, max_seconds=longest))
         return self._launcher.launch(job, self._request.suite.timeout, tick)
 
     def _ranks(self, cell: str) -> tuple[Mapping[str, RankNumbers] | None, str]:
@@ -139,37 +139,27 @@ class Session:
         forecast = Forecast()
         for record in self.store.records(self.run.id):
             forecast.learn(record.key, record.seconds)
-        left = list(self.left())
-        cells, processes = len(self._cells), len(self.tasks())
         budget, fewest = self._budget(), self._request.suite.sampling.min_samples
-        if budget is not None:
-            left = pilots_first(left)
-        while left:
-            now = time.monotonic()
-            if budget is not None:
-                left = [task for task in left if budget.fits(task, now)]
-                if not left:
-                    break
+        left = budget.ordered(self.left())
+        cells, processes = len(self._cells), len(self.tasks())
+        while left := budget.affordable(left, now := time.monotonic()):
             task = left[0]
             done = cells - len({waiting.cell for waiting in left})
             share = f"{done} of {cells} cells, {processes - len(left)} of {processes} measurements"
             progress.begin(task, share, forecast.left(left))
-            sampling = budget.sampling_seconds(left, now) if budget is not None else None
-            record = self.perform(task, progress.tick, sampling)
+            record = self.perform(task, progress.tick, budget.sampling_seconds(left, now))
             if record.status != "ok":
                 progress.note(f"{record.status}: {task.cell} · {task.pass_name}: {record.reason}")
             forecast.learn(task, record.seconds)
-            if budget is not None:
-                budget.learn(task, record.seconds, _sampled(record, fewest))
+            budget.learn(task, record.seconds, _sampled(record, fewest))
             left = left[1:]
         if not self.left():
             self.finish()
 
-    def _budget(self) -> Budget | None:
+    def _budget(self) -> Budget:
         """What the run may spend from now on, with what its records tell already."""
-        if self._request.budget is None:
-            return None
-        budget = Budget(time.monotonic() + self._request.budget)
+        seconds = self._request.budget
+        budget = Budget() if seconds is None else Budget(time.monotonic() + seconds)
         fewest = self._request.suite.sampling.min_samples
         for record in self.store.records(self.run.id):
             budget.learn(record.key, record.seconds, _sampled(record, fewest))

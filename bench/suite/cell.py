@@ -6,7 +6,7 @@ Standard library only: workers carry this module.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, TypeAlias
 
 Value: TypeAlias = bool | int | float | str
@@ -57,6 +57,16 @@ class Cell:
         }
         text = json.dumps([WORKLOAD_VERSION, workload], sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def of_any_seed(self) -> str:
+        """The fingerprint that cells share which differ in their seed alone."""
+        return replace(self, seed=0).fingerprint
+
+    @property
+    def of_any_size(self) -> str:
+        """The fingerprint that cells share which differ in their batch and seed alone."""
+        return replace(self, batch=0, seed=0).fingerprint
 
     def to_json(self) -> dict[str, Any]:
         """The cell as plain values."""

@@ -105,7 +105,7 @@ Processes = Annotated[int, Field(ge=1, le=1000)]
 
 
 class Rounds(Strict):
-    """Fresh processes of each pass; a peak costs a second, and one alone says little."""
+    """Fresh processes of each pass; a peak takes few seconds to read, and one alone says little."""
 
     memory: Processes = 3
     time: Processes = 1

@@ -1,5 +1,5 @@
 from bench.record.model import TaskKey
-from bench.run.budget import Budget, pilots_first
+from bench.run.budget import Budget
 
 
 def task(cell, name, number=1):
@@ -11,12 +11,12 @@ def test_a_pass_is_expected_to_scale_with_the_cells_pilot():
     budget.learn(task("a", "pilot"), 1.0)
     budget.learn(task("b", "pilot"), 10.0)
     assert budget.expected(task("a", "memory")) is None  # the first of its kind
-    assert budget.fits(task("a", "memory"), now=99.0)
+    assert budget.affordable([task("a", "memory")], now=99.0)
     budget.learn(task("a", "memory"), 3.0)
     assert budget.expected(task("a", "memory", 2)) == 3.0
     assert budget.expected(task("b", "memory")) == 30.0
-    assert budget.fits(task("b", "memory"), now=60.0)
-    assert not budget.fits(task("b", "memory"), now=80.0)
+    assert budget.affordable([task("b", "memory")], now=60.0)
+    assert not budget.affordable([task("b", "memory")], now=80.0)
     assert budget.expected(task("unknown", "memory")) is None
 
 
@@ -41,7 +41,7 @@ def test_what_is_over_is_shared_by_the_time_passes():
 
 def test_pilots_and_the_ranks_they_need_come_first():
     order = [("a", "time"), ("a", "calibrate"), ("a", "pilot"), ("b", "memory"), ("b", "pilot")]
-    found = pilots_first([task(*each) for each in order])
+    found = Budget(end=10.0).ordered([task(*each) for each in order])
     assert [(each.cell, each.pass_name) for each in found] == [
         ("a", "calibrate"),
         ("a", "pilot"),

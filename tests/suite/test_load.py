@@ -17,25 +17,6 @@ HEAD = "schema: 1\ntitle: t\n"
 BODY = "models: [mcunet]\nmethods: [vanilla]\n"
 
 
-@pytest.fixture
-def load(workplace):
-    def read(text):
-        (workplace / "x.yaml").write_text(text)
-        return load_suite("x.yaml")
-
-    return read
-
-
-@pytest.fixture
-def complaints(load):
-    def of(text):
-        with pytest.raises(BadInput) as caught:
-            load(text)
-        return [line.removeprefix("x.yaml:") for line in caught.value.lines]
-
-    return of
-
-
 def test_what_is_not_said_takes_its_default(load):
     suite = load(HEAD + BODY)
     assert (suite.name, suite.title) == ("x", "t")
@@ -193,11 +174,13 @@ def test_a_composition_has_one_name_whatever_its_order(load):
 
 
 def test_a_method_in_a_file_is_named_with_a_hash_of_its_code(load, workplace):
-    (workplace / "mine.py").write_text("class Mine: ...\n")
+    mine = workplace / "suites/mine.py"
+    mine.parent.mkdir()
+    mine.write_text("class Mine: ...\n")
     text = HEAD + "models: [mcunet]\nmethods: [./mine.py:Mine: {keep: [2, 3], how: x}]\n"
     (first,) = load(text).methods
     assert re.fullmatch(r"mine\.py:Mine@[0-9a-f]{8}", first.name)
     assert first.axes == (Axis("keep", (2, 3)), Axis("how", ("x",)))
-    (workplace / "mine.py").write_text("class Mine: pass\n")
+    mine.write_text("class Mine: pass\n")
     (second,) = load(text).methods
     assert first.name != second.name

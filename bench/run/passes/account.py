@@ -4,9 +4,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 
-from bench.data import tree
 from bench.methods.accounting import Accounted, account, vanilla_account
 from bench.methods.ranks import ACTIVATION, WEIGHT, Choice, Ranks
 from bench.methods.treatment import (
@@ -20,19 +18,16 @@ from bench.methods.treatment import (
 from bench.methods.work import Work
 from bench.models.family import family
 from bench.models.layers import choose
+from bench.run.fake_workload import fake_workload
 from bench.run.job import Findings, Job
-from bench.run.workload import Workload, build_model, empty_batch, layout_of
+from bench.run.workload import Workload, layout_of
 
 ELEMENT_BYTES = 4  # accounts are in float32, whatever is trained
 
 
 def measure(job: Job) -> Findings:
     """Account for every layer that the method treats."""
-    plain = replace(job, weights={"kind": "unset"}, methods=(("vanilla", {}),), ranks=None)
-    mode = FakeTensorMode()
-    batch = tree.mapped(empty_batch(plain), mode.from_tensor)
-    with mode:
-        workload = Workload(plain, batch, build_model(plain))
+    with fake_workload(replace(job, methods=(("vanilla", {}),), ranks=None)) as workload:
         model = workload.model
         chosen = choose(model, job.cell.layers, layout_of(job, model, family(job.model)))
         seen = _inputs(workload, chosen.treated)

@@ -3,18 +3,16 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 
-from bench.data import tree
 from bench.measure.activations import saved_in_forward, storage_bytes
 from bench.models.family import family
 from bench.models.layers import NoSuchLayers, block_names, choose, counted_names
+from bench.run.fake_workload import fake_workload
 from bench.run.job import Findings, Job
-from bench.run.workload import Workload, build_model, empty_batch, layout_of
+from bench.run.workload import layout_of
 from bench.specs.layout import Layout
 
 WORDS = ("all", "conv", "mlp", "attention")
@@ -22,11 +20,7 @@ WORDS = ("all", "conv", "mlp", "attention")
 
 def measure(job: Job) -> Findings:
     """Every linear and convolution with its shapes and bytes, and the bytes of all else."""
-    plain = replace(job, weights={"kind": "unset"})
-    mode = FakeTensorMode()
-    batch = tree.mapped(empty_batch(plain), mode.from_tensor)
-    with mode:
-        workload = Workload(plain, batch, build_model(plain))
+    with fake_workload(job) as workload:
         model = workload.model
         with _noting_shapes(model) as shapes:
             _, storages = saved_in_forward(workload, model)
