@@ -1,5 +1,6 @@
-"""Summaries as a pandas DataFrame: one row a cell and metric."""
+"""Summaries as a pandas DataFrame: one row a run, cell and metric."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bench.analyse.summary import RunSummary
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "run",
+    "created",
+    "commit",
     "profile",
     "cell",
     "fingerprint",
@@ -17,6 +20,8 @@ COLUMNS = (
     "method",
     "batch",
     "seed",
+    "layers",
+    "options",
     "status",
     "metric",
     "unit",
@@ -29,13 +34,15 @@ COLUMNS = (
 )
 
 
-def estimates_frame(summary: RunSummary) -> "pandas.DataFrame":
-    """Every estimate of a run; `lower` and `upper` are empty where there is no interval."""
+def frame_of(summaries: Sequence[RunSummary]) -> "pandas.DataFrame":
+    """Every estimate of runs; `lower` and `upper` are empty where there is no interval."""
     import pandas
 
     rows = [
         (
             summary.run.id,
+            summary.run.created,
+            summary.run.commit,
             cell.planned.profile,
             cell.id,
             cell.planned.cell.fingerprint,
@@ -43,6 +50,8 @@ def estimates_frame(summary: RunSummary) -> "pandas.DataFrame":
             cell.planned.cell.method,
             cell.planned.cell.batch,
             cell.planned.cell.seed,
+            cell.planned.cell.layers,
+            ",".join(f"{name}={value}" for name, value in cell.planned.cell.method_options),
             cell.status,
             name,
             metrics.BY_NAME[name].unit,
@@ -53,6 +62,7 @@ def estimates_frame(summary: RunSummary) -> "pandas.DataFrame":
             found.upper,
             found.basis,
         )
+        for summary in summaries
         for cell in summary.cells
         for name, found in cell.estimates.items()
         if name in metrics.BY_NAME

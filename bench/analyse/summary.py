@@ -30,6 +30,7 @@ class CellSummary:
     estimates: Mapping[str, Estimate]
     samples: Mapping[str, tuple[tuple[float, ...], ...]]
     unavailable: Mapping[str, str]
+    details: Mapping[str, Mapping[str, Any]]  # by pass, of its first process that ended well
 
     def to_json(self) -> dict[str, Any]:
         """The summary as plain values, without raw samples."""
@@ -111,6 +112,7 @@ def _unmeasured(run: Run, item: RunCell) -> CellSummary:
         estimates={},
         samples={},
         unavailable=dict.fromkeys(metrics.BY_NAME, item.reason),
+        details={},
     )
 
 
@@ -144,6 +146,7 @@ def _measured(run: Run, item: RunCell, records: Sequence[Record]) -> CellSummary
             for name in metrics.BY_NAME
             if name not in alike
         },
+        details={r.key.pass_name: r.details for r in reversed(records) if r.status == "ok"},
     )
 
 

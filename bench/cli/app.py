@@ -41,7 +41,8 @@ app.command()(asking.account)
 app.command()(asking.check_method)
 
 show = typer.Typer()
-app.add_typer(show, name="show", help="Show what a model consists of.")
+app.add_typer(show, name="show", help="Show what a model consists of, or a cell's figures.")
+show.command("cell")(results.show_cell)
 show.command("model")(asking.show_model)
 show.command("spectrum")(asking.show_spectrum)
 

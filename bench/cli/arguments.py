@@ -53,12 +53,6 @@ Filters = Annotated[
     list[str] | None,
     typer.Option("--filter", help="Only cells whose id matches: a glob, or a word in the id."),
 ]
-RunName = Annotated[
-    str | None,
-    typer.Argument(
-        help="A suite (its latest run), a run's id, or STORE@RUN (default: the latest run)."
-    ),
-]
 Sysroot = Annotated[
     Path | None,
     typer.Option("--sysroot", help="Look at the files below this folder, as another machine's."),

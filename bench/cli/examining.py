@@ -1,5 +1,6 @@
 """`bench doctor`: what about this machine disturbs measurements."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,7 +49,7 @@ def doctor(
     needed = _needed(suite_of(suite, suites, None), hardware) if suite else None
     found = [
         findings.like_the_profile(profile, machine),
-        *findings.examine(profile, state, threads, root),
+        *findings.examine(profile, state, threads, root, environment={} if sysroot else os.environ),
         findings.free_memory(state, needed),
     ]
     cpus = profile.cpus_on(allowed)

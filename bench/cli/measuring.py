@@ -109,7 +109,7 @@ def run(
     finally:
         progress.close()
     page = folder / "report.html"
-    write_report(summary, page)
+    write_report([summary], page)
     if as_json:
         print_json(report_json(summary, page))
     else:

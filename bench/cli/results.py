@@ -1,15 +1,17 @@
 """Verbs over stored runs."""
 
 import sys
+import webbrowser
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bench.cli.arguments import AsJson, RunName
+from bench.cli.arguments import AsJson
 from bench.cli.printing import print_json, print_rows
-from bench.errors import BadInput
+from bench.errors import BadInput, unknown
+from bench.files import written_whole
 
 if TYPE_CHECKING:
     from bench.analyse.summary import RunSummary
@@ -17,31 +19,104 @@ if TYPE_CHECKING:
 
 
 def report(
-    run_name: RunName = None,
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN]...",
+            help="A suite (its latest run), a run's id, or STORE@RUN (default: the latest run); "
+            "runs of other boards beside it.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="The file (default: report.html beside the store)."),
     ] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="A layout's name, or the path of its YAML file.")
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="The method that others are weighed against.")
+    ] = None,
+    form: Annotated[
+        Literal["html", "text", "md", "csv", "json"],
+        typer.Option("--format", help="All but html are printed, or written where --out says."),
+    ] = "html",
+    show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Draw a run's results as one HTML file."""
+    """Draw a run's results as one HTML file, or print them."""
     from bench.analyse.locate import find_run
     from bench.analyse.summary import summarise
     from bench.record.store import Store
+    from bench.report.forms import written
     from bench.report.page import write_report
 
-    path, run_id = find_run(run_name)
-    with Store.open(path) as store:
-        summary = summarise(store, store.run(run_id))
-        latest = store.runs()[-1].id
+    found = [find_run(name) for name in runs] if runs else [find_run(None)]
+    summaries, latest = [], set()
+    for path, run_id in found:
+        with Store.open(path) as store:
+            summaries.append(summarise(store, store.run(run_id)))
+            latest.add(store.runs()[-1].id)
+    methods = {cell.planned.cell.method for cell in summaries[0].cells}
+    if baseline is not None and baseline not in methods:
+        raise BadInput(f"--baseline: {unknown('method of this run', baseline, methods)}")
+    if form != "html":
+        text = written(summaries, form, baseline)
+        if out is None:
+            print(text)
+            return
+        with written_whole(out) as file:
+            file.write(f"{text}\n".encode())
+        print(f"report: {out}")
+        return
+    path, run_id = found[0]
     # an older run's report does not take the place of the latest one's
-    name = "report.html" if run_id == latest else f"report-{run_id}.html"
+    name = "report.html" if run_id in latest else f"report-{run_id}.html"
     page = out or path.parent / name
-    write_report(summary, page)
+    chosen = layout or ("hardware" if len(summaries) > 1 else "run")
+    write_report(summaries, page, chosen, baseline)
     if as_json:
-        print_json(report_json(summary, page))
+        print_json(report_json(summaries[0], page))
     else:
         print(f"report: {page}")
+    if show:
+        webbrowser.open(page.resolve().as_uri())
+
+
+def show_cell(
+    cell: Annotated[str, typer.Argument(metavar="ID", help="A cell's id, or words in it.")],
+    run: Annotated[
+        str | None,
+        typer.Option(help="A suite (its latest run), a run's id, or STORE@RUN (default: latest)."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Every figure of one cell, with its interval, its scope and what it is of."""
+    from bench.analyse.locate import find_run
+    from bench.analyse.summary import summarise
+    from bench.record.store import Store
+    from bench.report.text import cell_lines, cell_table, console
+
+    path, run_id = find_run(run)
+    with Store.open(path) as store:
+        summary = summarise(store, store.run(run_id))
+    known = {each.id: each for each in summary.cells}
+    words = cell.lower().split()
+    alike = [name for name in known if all(word in name.lower() for word in words)]
+    chosen = [cell] if cell in known else alike
+    if len(chosen) != 1:
+        said = unknown("cell", cell, known) if not alike else _several(cell, alike)
+        raise BadInput(f"{run_id}: {said}")
+    found = known[chosen[0]]
+    if as_json:
+        print_json(found.to_json())
+    else:
+        console().print(cell_table(found))
+        print("\n".join(cell_lines(found)))
+
+
+def _several(cell: str, alike: list[str]) -> str:
+    return f"{len(alike)} cells match {cell!r}: {', '.join(alike[:5])}{' …' * (len(alike) > 5)}"
 
 
 def compare(

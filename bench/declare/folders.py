@@ -42,7 +42,7 @@ def locate(kind: str, name: str, extra: Path | None = None) -> Path:
     found = declared(kind, extra)
     if name in found:
         return found[name]
-    path, one = Path(name), kind.rstrip("s")
+    path, one = Path(name), Path(kind).name.rstrip("s")
     if path.is_file():
         return path
     if path.is_dir():

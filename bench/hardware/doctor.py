@@ -3,8 +3,9 @@
 Everything is read below `root`, so that a folder can stand for another machine.
 """
 
+import os
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -43,6 +44,7 @@ def examine(
     threads: int,
     root: Path = Path("/"),
     ask: Callable[[Sequence[str]], str] | None = None,
+    environment: Mapping[str, str] = os.environ,
 ) -> tuple[Finding, ...]:
     """The quick part: what can be read at once. `ask` runs a board's own command."""
     return (
@@ -51,6 +53,7 @@ def examine(
         _throttling(profile, root, ask or _ask),
         _swap(state),
         _load(state),
+        _threads(threads, environment),
         _quota(root, threads),
         _clock_source(root),
     )
@@ -198,11 +201,30 @@ def _load(state: HardwareState) -> Finding:
     )
 
 
+def _threads(threads: int, environment: Mapping[str, str]) -> Finding:
+    """What the user set for other programs, which workers do not take over."""
+    said = f"{threads} a worker"
+    unlike = [
+        f"{name}={environment[name]}"
+        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+        if environment.get(name, str(threads)) != str(threads)
+    ]
+    if not unlike:
+        return Finding("threads", "ok", said)
+    return Finding(
+        "threads",
+        "warning",
+        f"{said}, whatever {', '.join(unlike)} says",
+        "figures are of the profile's threads, not of those that training here would use",
+        "`threads: N` in a hardware profile of your own",
+    )
+
+
 def _quota(root: Path, threads: int) -> Finding:
     """What a container lets its processes use of the processors."""
     quota, _, period = _text(root / "sys/fs/cgroup/cpu.max").partition(" ")
     if not quota.isdigit() or not period.isdigit():
-        return Finding("quota", "ok", f"none on processor time; {threads} threads a worker")
+        return Finding("quota", "ok", "none on processor time")
     cpus = int(quota) / int(period)
     said = f"{cpus:g} processors; {threads} threads a worker"
     if cpus >= threads:

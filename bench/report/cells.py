@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bench import units
+from bench.analyse.groups import Member
 from bench.analyse.learning import METRICS as LEARNING
 from bench.analyse.learning import Learning
 from bench.record import metrics
@@ -24,6 +25,7 @@ class Figure:
     estimate: str
     interval: str
     meaning: str
+    value: float | None = None  # what a table sorts by
 
 
 class Measured(Protocol):
@@ -40,7 +42,7 @@ class Measured(Protocol):
 
 def figure(cell: Measured, name: str) -> Figure:
     """A metric of a cell; a dash, with the reason as its meaning, where there is none."""
-    metric = metrics.BY_NAME[name]
+    metric = metrics.described(name)
     what = f"{metric.title}; scope: {metric.scope}"
     found = cell.estimates.get(name)
     if found is None:
@@ -48,8 +50,22 @@ def figure(cell: Measured, name: str) -> Figure:
     estimate = units.quantity(found.estimate, metric.unit)
     meaning = f"{what}; {found.basis}"
     if found.lower is None or found.upper is None or found.basis == "exact":
-        return Figure(estimate, "", meaning)
-    return Figure(estimate, units.interval(found.lower, found.upper, metric.unit), meaning)
+        return Figure(estimate, "", meaning, found.estimate)
+    interval = units.interval(found.lower, found.upper, metric.unit)
+    return Figure(estimate, interval, meaning, found.estimate)
+
+
+def ratio_figure(member: Member, name: str) -> Figure:
+    """A metric as a multiple of the baseline's; a dash, with the reason, where there is none."""
+    metric, found = metrics.BY_NAME[name], member.ratio(name)
+    what = f"{metric.title}; scope: {metric.scope}; as a multiple of the baseline's"
+    if found is None:
+        why = member.cell.unavailable.get(name) or "the baseline has none"
+        return Figure("–", "", f"{what}; not measured: {why}")
+    interval = ""
+    if found.basis != "exact" and found.lower is not None and found.upper is not None:
+        interval = f"{units.ratio(found.lower)} … {units.ratio(found.upper)}"
+    return Figure(units.ratio(found.estimate), interval, f"{what}; {found.basis}", found.estimate)
 
 
 def learned(lines: Sequence[Learning]) -> list[metrics.Metric]:

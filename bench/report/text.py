@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench.analyse.compare import Comparison
 from bench.analyse.learning import Learning
-from bench.analyse.summary import RunSummary
+from bench.analyse.summary import CellSummary, RunSummary
 from bench.record import metrics
 from bench.report.cells import HEADLINES, LESSONS, Measured, figure, learned, rank_basis
 from bench.suite.board import Board
@@ -49,6 +49,35 @@ def run_table(summary: RunSummary) -> "Table":
         status = ": ".join([cell.status, *cell.problems[:1]])
         made.add_row(cell.id, *_texts(cell, shown), status)
     return made
+
+
+def cell_table(cell: CellSummary) -> "Table":
+    """Every figure of a cell."""
+    made = table("metric", "estimate", "interval", "scope", "basis")
+    for name, found in cell.estimates.items():
+        metric, shown = metrics.described(name), figure(cell, name)
+        made.add_row(metric.label, shown.estimate, shown.interval, metric.scope, found.basis)
+    return made
+
+
+def cell_lines(cell: CellSummary) -> list[str]:
+    """What a cell is, what went wrong, and what to know of it."""
+    basis = rank_basis(cell.planned.cell)
+    ranks = cell.details.get("trace", {}).get("treated", {})
+    return [
+        f"cell: {cell.id}",
+        f"fingerprint: {cell.planned.cell.fingerprint}",
+        f"status: {cell.status}",
+        *([basis] if basis else []),
+        *(f"problem: {text}" for text in cell.problems),
+        *(f"note: {text}" for text in cell.notes),
+        *(
+            f"treated: {name}: input {list(layer['shape'] or ())}, "
+            f"ranks {list(layer['activation_ranks'])}"
+            + (f", weight rank {layer['weight_rank']}" if layer["weight_rank"] else "")
+            for name, layer in ranks.items()
+        ),
+    ]
 
 
 def learning_table(lines: Sequence[Learning]) -> "Table":
@@ -123,7 +152,8 @@ def plan_table(outlined: Sequence[Outline]) -> "Table":
         counted, computed = vanilla.activation_bytes, vanilla.step_flops
         shown = f"unknown: {vanilla.reason}" if counted is None else mib(counted)
         work = "" if computed is None else flops(computed)
-        known = "unknown" if item.seconds is None else f"known: {clock(item.seconds)}"
+        basis = "estimated" if item.is_estimated else "known"
+        known = "unknown" if item.seconds is None else f"{basis}: {clock(item.seconds)}"
         state = item.item.reason or item.item.state
         made.add_row(
             item.item.cell.id, state, shown, work, known if item.item.state == "planned" else ""
@@ -153,12 +183,16 @@ def plan_total(outlined: Sequence[Outline], expected: float | None = None) -> st
     """
     states = Counter(item.item.state for item in outlined)
     counts = ", ".join(f"{count} {state}" for state, count in states.items())
-    planned = [item.seconds for item in outlined if item.item.state == "planned"]
-    known = [seconds for seconds in planned if seconds is not None]
-    if not planned or not known:
+    planned = [item for item in outlined if item.item.state == "planned"]
+    known = [item.seconds for item in planned if item.seconds is not None]
+    estimated = sum(item.is_estimated for item in planned)
+    if not known:
         said = "" if expected is None else f" (the suite expects {clock(expected)} on such a board)"
         return f"{counts}; time unknown until a first run{said}"
+    pilots = f", {estimated} of them estimated by their pilots" if estimated else ""
     if len(known) < len(planned):
         some = f"{len(known)} of {len(planned)} cells"
-        return f"{counts}; {clock(sum(known))} for {some} by earlier runs, the rest is unknown"
-    return f"{counts}; about {clock(sum(known))} by earlier runs"
+        return (
+            f"{counts}; {clock(sum(known))} for {some} by earlier runs{pilots}, the rest is unknown"
+        )
+    return f"{counts}; about {clock(sum(known))} by earlier runs{pilots}"

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bench.record.model import TaskKey
+from bench.run.budget import Budget
 from bench.run.jobs import JobMaker
 from bench.run.launch import PassLauncher, SpawnLauncher, ZygoteLauncher, worker_environment
 from bench.run.schedule import schedule
@@ -11,7 +12,7 @@ from bench.suite.board import Board
 from bench.suite.cell import Cell
 from bench.suite.layers import freezes
 from bench.suite.outline import Outline, Vanilla
-from bench.suite.passes import passes_of
+from bench.suite.passes import PILOT, passes_of
 from bench.suite.plan import PlannedCell
 from bench.suite.suite import Suite
 
@@ -29,14 +30,12 @@ def outline(
     cells = {item.cell.id: as_vanilla(item.cell) for item in plan if item.state != "skipped"}
     found = _vanilla_steps(list(dict.fromkeys(cells.values())), suite, threads)
     skipped = Vanilla(None, None, "skipped")
-    return tuple(
-        Outline(
-            item=item,
-            vanilla=found[cells[item.cell.id]] if item.cell.id in cells else skipped,
-            seconds=_known_seconds(item, suite.on(here.names), known),
-        )
-        for item in plan
-    )
+    outlined = []
+    for item in plan:
+        vanilla = found[cells[item.cell.id]] if item.cell.id in cells else skipped
+        seconds, is_estimated = foretold(_tasks(item, suite.on(here.names)), known)
+        outlined.append(Outline(item, vanilla, seconds, is_estimated))
+    return tuple(outlined)
 
 
 def as_vanilla(cell: Cell) -> Cell:
@@ -67,13 +66,23 @@ def _vanilla_steps(cells: Sequence[Cell], suite: Suite, threads: int) -> dict[Ce
     return found
 
 
-def _known_seconds(
-    item: PlannedCell, suite: Suite, known: Mapping[tuple[str, str], float]
-) -> float | None:
-    """The sum over the cell's processes, if an earlier run on this machine knows them all."""
+def _tasks(item: PlannedCell, suite: Suite) -> tuple[TaskKey, ...]:
+    """The processes that a planned cell takes, by its fingerprint."""
     if item.state != "planned":
-        return None
+        return ()
     passes = passes_of(item.cell.method, suite.measure)
-    tasks: tuple[TaskKey, ...] = schedule({item.cell.id: passes}, suite.rounds, seed="")
-    taken = [known.get((item.cell.fingerprint, task.pass_name)) for task in tasks]
-    return sum(s for s in taken if s is not None) if None not in taken else None
+    return schedule({item.cell.fingerprint: passes}, suite.rounds, seed="")
+
+
+def foretold(
+    tasks: Sequence[TaskKey], known: Mapping[tuple[str, str], float]
+) -> tuple[float | None, bool]:
+    """The seconds that processes will take, and whether that is an estimate; None if unknown."""
+    taken = Budget()
+    for cell, name in sorted(known, key=lambda key: key[1] != PILOT):  # ratios are against pilots
+        taken.learn(TaskKey(cell, name, 1), known[cell, name])
+    expected = [taken.expected(task) for task in tasks]
+    seconds = [one for one in expected if one is not None]
+    if not tasks or len(seconds) < len(tasks):
+        return None, False
+    return sum(seconds), any((task.cell, task.pass_name) not in known for task in tasks)

@@ -258,6 +258,7 @@ def _find_or_add_run(
         software=software,
         settings={
             **request.settings,
+            "goal": request.suite.goal.to_json(),
             "budget_seconds": request.budget,
             "emulated": request.profile.said.emulated,
             "doctor": [item.to_json() for item in request.findings],

@@ -75,6 +75,7 @@ METHODS = (
         name="vanilla",
         title="ordinary training: every activation is stored exactly",
         implementation="bench.methods.vanilla:Vanilla",
+        exact=True,
     ),
     MethodSpec(
         name="gradient_filter",
@@ -153,6 +154,7 @@ METHODS = (
         name="checkpoint",
         title="blocks keep their input alone and run forward again in backward",
         implementation="bench.methods.checkpoint:Checkpoint",
+        exact=True,
         options=(
             Option(
                 "scope",
@@ -168,6 +170,7 @@ METHODS = (
         name="microbatch",
         title="batch in slices, their gradients accumulated before one update",
         implementation="bench.methods.microbatch:Microbatch",
+        exact=True,
         options=(Option("slices", "number of slices", 2, minimum=1),),
     ),
     MethodSpec(

@@ -39,6 +39,7 @@ class MethodSpec:
     options: tuple[Option, ...] = ()
     one_of: tuple[OneOf, ...] = ()
     calibrates: bool = False
+    exact: bool = False  # computes vanilla's own gradient, but for rounding
     needs: str = ""  # a part of the model's layout that it cannot do without
 
     def refuses(self, model: ModelSpec) -> str | None:

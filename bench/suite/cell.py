@@ -64,6 +64,12 @@ class Cell:
         return replace(self, seed=0).fingerprint
 
     @property
+    def of_any_method(self) -> str:
+        """The fingerprint that cells share which differ in method, layers and seed alone."""
+        plain = replace(self, method="", method_options=(), layers="all", seed=0)
+        return plain.fingerprint
+
+    @property
     def of_any_size(self) -> str:
         """The fingerprint that cells share which differ in their batch and seed alone."""
         return replace(self, batch=0, seed=0).fingerprint

@@ -66,6 +66,7 @@ def _suite(document: Document, name: str) -> Suite:
         sampling=Sampling(**file.time.model_dump()),
         timeout=file.timeout,
         baseline=file.baseline,
+        goal=file.goal.goal(),
         include=file.include,
         exclude=file.exclude,
         when=tuple(Condition(item.cells, item.memory_gib) for item in file.when),

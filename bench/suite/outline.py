@@ -21,11 +21,16 @@ class Vanilla:
 
 @dataclass(frozen=True)
 class Outline:
-    """A planned cell with what is known of it beforehand."""
+    """A planned cell with what is known of it beforehand.
+
+    Its seconds are those of an earlier run, or estimated: by its own pilot there, and by what the
+    passes of other cells took against theirs.
+    """
 
     item: PlannedCell
     vanilla: Vanilla
     seconds: float | None
+    is_estimated: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The outline as plain values; null is unknown."""
@@ -39,5 +44,6 @@ class Outline:
             "vanilla_step_flops": self.vanilla.step_flops,
             "vanilla_peak_bytes": self.vanilla.peak_bytes,
             "vanilla_reason": self.vanilla.reason,
-            "known_seconds": self.seconds,
+            "known_seconds": None if self.is_estimated else self.seconds,
+            "estimated_seconds": self.seconds if self.is_estimated else None,
         }

@@ -17,9 +17,10 @@ from bench.specs.method import MethodSpec, OneOf
 from bench.specs.model import ModelSpec
 from bench.specs.option import Option
 from bench.specs.weights import WeightSource
+from bench.suite.goal import Goal, Minimised
 from bench.suite.layers import parse
 from bench.suite.suite import Axis, MethodChoice, ModelChoice
-from bench.units import parse_duration
+from bench.units import parse_bytes, parse_duration
 
 
 def _as_list(value: object) -> object:
@@ -121,6 +122,23 @@ def _of_every_pass(value: object) -> object:
     return dict.fromkeys(Rounds.model_fields, value)
 
 
+def _bytes(value: object) -> object:
+    return parse_bytes(value) if isinstance(value, str) else value
+
+
+class GoalSettings(Strict):
+    """`goal`: what the report's verdict looks for."""
+
+    minimise: Minimised = Goal.minimise
+    min_cosine: Annotated[float, Field(ge=-1, le=1)] = Goal.min_cosine
+    max_peak: Annotated[int | None, BeforeValidator(_bytes), Field(gt=0)] = None
+    max_slowdown: Annotated[float | None, Field(gt=0)] = None
+
+    def goal(self) -> Goal:
+        """Give it to the engine."""
+        return Goal(self.minimise, self.min_cosine, self.max_peak, self.max_slowdown)
+
+
 class When(Strict):
     """`when`: these cells only where a board has so much memory."""
 
@@ -169,6 +187,7 @@ class SuiteFile(Strict):
     time: SamplingSettings = SamplingSettings()
     timeout: Annotated[float, BeforeValidator(_duration)] = 600.0
     baseline: Annotated[str, METHOD_NAME] = "vanilla"
+    goal: GoalSettings = GoalSettings()
     include: Annotated[tuple[str, ...], AS_LIST, NOT_EMPTY] = ()
     exclude: Annotated[tuple[str, ...], AS_LIST, NOT_EMPTY] = ()
     when: Annotated[tuple[When, ...], AS_LIST] = ()

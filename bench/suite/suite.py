@@ -7,6 +7,7 @@ from pathlib import Path
 from bench.specs.data import DataSource
 from bench.specs.weights import WeightSource
 from bench.suite.cell import Train, Value
+from bench.suite.goal import Goal
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class Suite:
     include: tuple[str, ...]
     exclude: tuple[str, ...]
     when: tuple[Condition, ...] = ()
+    goal: Goal = Goal()  # noqa: RUF009  # frozen
     expected: Mapping[str, float] = field(default_factory=dict)  # seconds by board
     variants: Mapping[str, "Suite"] = field(default_factory=dict)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from bench.analyse.frame import COLUMNS, estimates_frame
+from bench.analyse.frame import COLUMNS, frame_of
 from bench.record.model import RunCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
@@ -147,11 +147,11 @@ def test_a_record_of_a_newer_version_is_shown_as_far_as_it_is_known(summary_of):
     summary = summary_of([make_record(pass_name="trace", metrics=metrics)])
     (cell,) = summary.to_json()["cells"]
     assert cell["metrics"]["of_tomorrow"]["scope"] == "unknown"
-    assert list(estimates_frame(summary)["metric"]) == ["activation_bytes"]
+    assert list(frame_of([summary])["metric"]) == ["activation_bytes"]
 
 
 def test_a_frame_has_a_row_for_each_estimate(summary_of):
-    frame = estimates_frame(summary_of([make_record(**TRACE), timed(1, 1.0, 2.0, 3.0)]))
+    frame = frame_of([summary_of([make_record(**TRACE), timed(1, 1.0, 2.0, 3.0)])])
     assert tuple(frame.columns) == COLUMNS
     assert list(frame["metric"]) == ["activation_bytes", "step_seconds"]
     assert list(frame["unit"]) == ["bytes", "seconds"]

@@ -10,6 +10,7 @@ from playwright.sync_api import sync_playwright
 from bench.report.page import write_report
 from tests.analyse.conftest import summary_of  # noqa: F401  # a fixture
 from tests.record.conftest import CELL
+from tests.report import synthetic
 from tests.report.test_page import EVIL, MEMORY, SECOND, make_record, make_run, planned
 
 FLAGS = (
@@ -40,7 +41,7 @@ def report(summary_of, tmp_path):  # noqa: F811  # the imported fixture
         make_record(cell=SECOND, status="failed", reason=f"Error: {EVIL}"),
     ]
     path = tmp_path / "report.html"
-    write_report(summary_of(records, planned(CELL, SECOND), make_run(title=EVIL)), path)
+    write_report([summary_of(records, planned(CELL, SECOND), make_run(title=EVIL))], path)
     return path
 
 
@@ -57,7 +58,7 @@ class Visit:
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(path.as_uri())
         self.page.wait_for_function(
-            "[...document.querySelectorAll('.plot')].every(p => p._fullData !== undefined)"
+            "[...document.querySelectorAll('.plot')].every(p => p.hidden || p._fullData)"
         )
 
     def __enter__(self):
@@ -67,15 +68,109 @@ class Visit:
         self.context.close()
 
 
-def test_it_draws_both_plots_and_asks_for_nothing(browser, report):
+def test_it_draws_its_plots_and_asks_for_nothing(browser, report):
     with Visit(browser, report) as visit:
         types = visit.page.evaluate(
-            "[...document.querySelectorAll('.plot')].map(p => p._fullData.map(t => t.type))"
+            "Object.fromEntries([...document.querySelectorAll('.plot')]"
+            ".map(p => [p.id, p._fullData.map(t => t.type)]))"
         )
-        assert types == [["scatter", "scatter"], ["bar"] * 4]
+        assert types == {"by-kernel": ["bar"] * 4, "step-samples": ["scatter", "scatter"]}
         assert visit.page.locator(".plot .point").count() > 0
         assert visit.requests == [report.as_uri()]
         assert visit.complaints == []
+
+
+@pytest.fixture
+def whole(summary_of, tmp_path):  # noqa: F811  # the imported fixture
+    cells = [*synthetic.cells(8), *synthetic.cells(16)]
+    path = tmp_path / "whole.html"
+    run = synthetic.run_of()
+    write_report([summary_of(synthetic.records(cells), synthetic.planned(cells), run)], path)
+    return path
+
+
+def test_every_figure_is_drawn_as_what_it_is(browser, whole):
+    with Visit(browser, whole) as visit:
+        types = visit.page.evaluate(
+            "Object.fromEntries([...document.querySelectorAll('.plot')]"
+            ".map(p => [p.id, [...new Set(p._fullData.map(t => t.type))]]))"
+        )
+        assert {name: kinds for name, kinds in types.items() if kinds != ["scatter"]} == {
+            "by-kernel": ["bar"],
+            "by-tensors": ["bar"],
+            "step-phases": ["bar"],
+            "stored-shares": ["heatmap"],
+            "layer-cosines": ["heatmap"],
+        }
+        assert visit.complaints == []
+
+
+def test_the_chooser_shows_another_workload(browser, whole):
+    with Visit(browser, whole) as visit:
+        read = "document.getElementById('growth-step') && document.getElementById('by-kernel').data[0].x[0]"
+        rows = "[...document.querySelectorAll('#scopes tbody tr')].filter(r => !r.hidden).length"
+        longest = "Math.max(...document.getElementById('step-samples').data[0].x)"
+        before = visit.page.evaluate(longest)
+        assert visit.page.evaluate(rows) == 5
+        visit.page.select_option("#group", label="mcunet, batch 16")
+        visit.page.wait_for_function(f"{longest} > {before} * 1.5")
+        assert visit.page.evaluate(rows) == 5
+        assert visit.page.evaluate(read) is not None
+        assert visit.complaints == []
+
+
+def test_the_table_sorts_filters_and_is_copied(browser, whole):
+    with Visit(browser, whole, permissions=["clipboard-read", "clipboard-write"]) as visit:
+        page = visit.page
+        first = "document.querySelector('#table tbody tr:not([hidden]) th').textContent"
+        page.get_by_role("button", name="step", exact=True).click()
+        assert page.evaluate(first).startswith("mcunet/wasi(fraction=0.25)/all/b8/s0")
+        page.get_by_role("button", name="step", exact=True).click()
+        assert "/b16/" in page.evaluate(first)
+        page.get_by_role("searchbox").fill("svd b16")
+        assert page.evaluate(first).startswith("mcunet/svd(fraction=0.25)/all/b16/s0")
+        assert page.get_by_role("status").inner_text() == "1 of 12 cells"
+        page.get_by_role("button", name="Copy as CSV").click()
+        page.wait_for_function("document.querySelector('[role=status]').textContent === 'copied'")
+        head, line = page.evaluate("navigator.clipboard.readText()").splitlines()
+        assert head.startswith("cell,status,step,")
+        assert line.startswith("mcunet/svd(fraction=0.25)/all/b16/s0,ok,140 ms")
+
+
+def test_the_keyboard_reaches_every_control(browser, whole):
+    with Visit(browser, whole) as visit:
+        reached = set()
+        for _ in range(80):
+            visit.page.keyboard.press("Tab")
+            reached.add(visit.page.evaluate("document.activeElement.outerHTML.slice(0, 60)"))
+        for control in ("<select", '<input type="search"', "data-copy", "<summary", "<button"):
+            assert any(control in element for element in reached), control
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_enough_contrast(browser, whole, scheme):
+    script = """() => {
+      const parts = (text) => text.match(/[0-9.]+/g).map(Number);
+      const light = ([r, g, b]) => [r, g, b].map((c) => c / 255)
+        .map((c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+        .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+      const ground = (e) => {
+        for (; e; e = e.parentElement) {
+          const found = parts(getComputedStyle(e).backgroundColor);
+          if (found.length < 4 || found[3] > 0) return found;
+        }
+        return [255, 255, 255];
+      };
+      return [...document.querySelectorAll("h1, h2, p, td, th, small, dt, dd, code, label, button, summary")]
+        .filter((e) => e.textContent.trim())
+        .map((e) => {
+          const [a, b] = [light(parts(getComputedStyle(e).color)), light(ground(e))];
+          return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), e.outerHTML.slice(0, 80)];
+        })
+        .filter(([ratio]) => ratio < 4.5);
+    }"""
+    with Visit(browser, whole, color_scheme=scheme) as visit:
+        assert visit.page.evaluate(script) == []
 
 
 def test_names_are_text_not_code(browser, report):
@@ -86,8 +181,8 @@ def test_names_are_text_not_code(browser, report):
 
 
 @pytest.mark.parametrize("width", [360, 800, 1400])
-def test_it_fits_the_screen(browser, report, width):
-    with Visit(browser, report, viewport={"width": width, "height": 800}) as visit:
+def test_it_fits_the_screen(browser, whole, width):
+    with Visit(browser, whole, viewport={"width": width, "height": 800}) as visit:
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
 
 

@@ -16,7 +16,7 @@ CPUS = "sys/devices/system/cpu"
 def examined(machine_tree, workplace):
     """What the doctor says of a machine, by subject."""
 
-    def of(profile, files, threads=4, said="throttled=0x0\n"):
+    def of(profile, files, threads=4, said="throttled=0x0\n", **environment):
         def ask(command):
             assert command == ("vcgencmd", "get_throttled")
             if isinstance(said, Exception):
@@ -24,7 +24,9 @@ def examined(machine_tree, workplace):
             return said
 
         root = machine_tree(files)
-        found = doctor.examine(load_profile(profile), read_state(root), threads, root, ask)
+        found = doctor.examine(
+            load_profile(profile), read_state(root), threads, root, ask, environment
+        )
         return {finding.subject: finding for finding in found}
 
     return of
@@ -52,13 +54,14 @@ def test_every_warning_has_an_effect_and_a_cure(examined):
         "sys/fs/cgroup/cpu.max": "150000 100000\n",
         "sys/devices/system/clocksource/clocksource0/current_clocksource": "hpet\n",
     }
-    found = examined("x86", files)
+    found = examined("x86", files, OMP_NUM_THREADS="8")
     warned = {name for name, finding in found.items() if finding.level == "warning"}
-    assert warned == {"governor", "turbo", "swap", "load", "quota", "clock source"}
+    assert warned == {"governor", "turbo", "swap", "load", "threads", "quota", "clock source"}
     assert all(found[name].effect and found[name].cure for name in warned)
     assert found["governor"].said == "powersave, not performance"
     assert found["swap"].said == "1.00 MiB in it"
     assert found["quota"].said == "1.5 processors; 4 threads a worker"
+    assert found["threads"].said == "4 a worker, whatever OMP_NUM_THREADS=8 says"
 
 
 def test_the_bits_of_throttling_are_read_as_the_firmware_means_them(examined):

@@ -6,10 +6,13 @@ import pytest
 
 from bench.errors import BadInput
 from bench.record.model import RunCell
-from bench.report import figures
+from bench.report import page as pages
 from bench.report.cells import figure
-from bench.report.page import render, write_report
+from bench.report.layout import load_layout
+from bench.report.page import write_report
+from bench.report.sections import SECTIONS
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
+from tests.report import synthetic
 
 MIB = 2**20
 EVIL = "</script><script>alert(1)</script>\"'&\u202e{{ 7*7 }}"
@@ -34,6 +37,10 @@ def summary(summary_of):
         make_record(cell=SECOND, status="failed", reason="ValueError: no"),
     ]
     return summary_of(records, planned(CELL, SECOND))
+
+
+def render(summary, **what):
+    return pages.render([summary], **what)
 
 
 def body(page):
@@ -90,29 +97,107 @@ def test_names_and_messages_are_shown_as_text(summary_of):
     assert "49" not in re.findall(r"<h1>(.*?)</h1>", page)[0]
 
 
+def drawn(page):
+    """The page's figures, each for every group, as a browser unpacks them."""
+    (text,) = re.findall(r"^const page = (.*);$", page, flags=re.MULTILINE)
+    data = json.loads(text)
+
+    def unpacked(value):
+        if isinstance(value, list):
+            return [unpacked(item) for item in value]
+        if isinstance(value, dict):
+            if set(value) == {"$"}:
+                return data["arrays"][value["$"]]
+            return {key: unpacked(item) for key, item in value.items()}
+        return value
+
+    return unpacked(data["figures"])
+
+
 def test_plots_hold_the_figures_of_the_table(summary):
-    parts = json.loads(figures.peak_parts(summary))
-    assert [trace["name"] for trace in parts["data"]] == [
-        "batch",
-        "weights",
-        "after warm-up",
-        "step",
-    ]
-    shown = [_values(trace["x"]) for trace in parts["data"]]
-    assert shown == [[1.0], [2.0], [3.0], [4.0]]
-    times = json.loads(figures.step_times(summary))
-    assert sum(len(trace["y"]) for trace in times["data"]) == 7 + 1  # samples and the median
+    (parts,) = drawn(render(summary))["by-kernel"]
+    assert {trace["name"]: trace["x"] for trace in parts["data"]} == {
+        "batch": [1.0],
+        "weights": [2.0],
+        "after warm-up": [3.0],
+        "step": [4.0],
+    }
+    (times,) = drawn(render(summary))["step-samples"]
+    assert [len(trace["y"]) for trace in times["data"]] == [7, 1]  # samples and the median
+    assert times["data"][1]["x"] == [13.0]
 
 
-def _values(packed):
-    """plotly writes arrays as base64 where it can."""
-    if isinstance(packed, list):
-        return packed
-    import base64
+@pytest.fixture
+def whole(summary_of):
+    cells = [*synthetic.cells(8), *synthetic.cells(16)]
+    return summary_of(synthetic.records(cells), synthetic.planned(cells), synthetic.run_of())
 
-    import numpy
 
-    return numpy.frombuffer(base64.b64decode(packed["bdata"]), packed["dtype"]).tolist()
+def test_every_section_of_plots_draws_what_was_measured(whole):
+    figures = drawn(render(whole))
+    expected = {plot.name for section in SECTIONS.values() for plot in section.plots}
+    assert set(figures) == expected
+    assert all(len(groups) == 2 and all(groups) for groups in figures.values())
+    kinds = {trace["type"] for groups in figures.values() for f in groups for trace in f["data"]}
+    assert kinds == {"bar", "scatter", "heatmap"}  # all of them in the bundle that is vendored
+
+
+def test_tensors_add_up_to_the_highest_moment(whole):
+    figure, _ = drawn(render(whole))["by-tensors"]
+    place = {t["name"]: dict(zip(t["y"], t["x"], strict=True)) for t in figure["data"]}
+    # 3 of parameters, 1 of batch, and 1.2 times the 40 that are kept
+    assert sum(part["vanilla"] for part in place.values() if "vanilla" in part) == pytest.approx(
+        3 + 1 + 1.2 * 40, rel=1e-4
+    )
+
+
+def test_an_array_is_stored_once(whole):
+    page = render(whole)
+    (text,) = re.findall(r"^const page = (.*);$", page, flags=re.MULTILINE)
+    arrays = [json.dumps(array) for array in json.loads(text)["arrays"]]
+    assert len(arrays) == len(set(arrays))
+
+
+def test_a_ratio_says_of_what(whole):
+    page = body(render(whole))
+    assert "accounted: 1,536 of 4,096 elements of the inputs of 2 treated layers" in page
+    assert "The same compression, scope by scope" in page
+    assert "as a multiple of the baseline" in page
+
+
+def test_the_verdict_stands_first_and_says_what_was_looked_for(whole):
+    page = body(render(whole))
+    assert page.index("What follows") < page.index("Where the memory is")
+    assert "looking for the least step time, with a gradient cosine of at least 0.9" in page
+    assert "wasi(fraction=0.25) has the least step time" in page
+
+
+def test_boards_stand_side_by_side(whole, summary_of):
+    cells = synthetic.cells(8)
+    run = synthetic.run_of("r2", profile="pi5")
+    slow = dict.fromkeys(("vanilla", "asi", "wasi"), 4.0)
+    other = summary_of(synthetic.records(cells, "r2", slow), synthetic.planned(cells, "pi5"), run)
+    page = body(pages.render([whole, other], "hardware"))
+    assert "Board by board" in page
+    assert re.search("Boards disagree.*checkpoint/all/b8", page)
+    assert "has more on x86" in page
+    assert "has less on pi5" in page
+
+
+def test_a_layout_of_ones_own_and_what_it_may_not_say(workplace, whole):
+    folder = workplace / "reports/layouts"
+    folder.mkdir(parents=True)
+    (folder / "short.yaml").write_text("schema: 1\ntitle: Short\nsections: [verdict]\n")
+    page = render(whole, layout="short")
+    assert re.findall("<h2>(.*?)</h2>", page) == ["What follows"]
+    (folder / "long.yaml").write_text("schema: 1\nextends: short\nsections: [verdikt]\n")
+    with pytest.raises(BadInput) as caught:
+        load_layout("long")
+    assert str(caught.value).startswith(
+        "reports/layouts/long.yaml:3: sections: unknown section 'verdikt'; did you mean 'verdict'?"
+    )
+    with pytest.raises(BadInput, match="unknown layout 'shrt'; did you mean 'short'"):
+        load_layout("shrt")
 
 
 def test_a_run_without_figures_has_a_page_without_plots(summary_of):
@@ -128,14 +213,14 @@ def test_pending_cells_are_named_never_drawn(summary_of):
 
 def test_a_report_is_written_whole_or_not_at_all(summary, tmp_path):
     out = tmp_path / "deep" / "report.html"
-    write_report(summary, out)
+    write_report([summary], out)
     first = out.read_text()
-    write_report(summary, out)
+    write_report([summary], out)
     assert out.read_text() == first
     assert [p.name for p in out.parent.iterdir()] == ["report.html"]
     (tmp_path / "file").write_text("x")
     with pytest.raises(BadInput, match="cannot be written"):
-        write_report(summary, tmp_path / "file" / "report.html")
+        write_report([summary], tmp_path / "file" / "report.html")
     with pytest.raises(BadInput, match="cannot be written"):
-        write_report(summary, tmp_path / "deep")
+        write_report([summary], tmp_path / "deep")
     assert [p.name for p in tmp_path.glob("*.part")] == []

@@ -1,0 +1,89 @@
+"""The same cells on several boards: ratios within each board, and between them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.analyse.groups import groups, ratio
+from bench.analyse.summary import CellSummary, RunSummary
+from bench.analyse.verdict import Says, says
+from bench.stats import Estimate
+
+
+@dataclass(frozen=True)
+class OnBoard:
+    """A cell on one board; `cell` is None where it was not planned there."""
+
+    cell: CellSummary | None
+    against_baseline: Estimate | None  # the metric, within the board
+
+    @property
+    def why_not(self) -> str:
+        """The reason of what is missing."""
+        if self.cell is None:
+            return "not in that run"
+        return "; ".join(self.cell.problems) or self.cell.status
+
+
+@dataclass(frozen=True)
+class Line:
+    """A workload over the boards, in their order; `between` is the second over the first."""
+
+    label: str
+    boards: tuple[OnBoard, ...]
+    between: Estimate | None
+    verdicts: tuple[Says, ...]
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether a method wins on one board and loses on another: the finding."""
+        return {"less", "more"} <= set(self.verdicts)
+
+
+def boards(
+    summaries: Sequence[RunSummary], metric: str, baseline: str | None = None
+) -> tuple[Line, ...]:
+    """Every workload of the first run, and of the others what they have of it."""
+    measured = [_ratios(summary, metric, baseline) for summary in summaries]
+    every = [_by_fingerprint(summary) for summary in summaries]
+    names = dict.fromkeys(name for cells in every for name in cells)
+    lines = []
+    for name in names:
+        there = tuple(
+            OnBoard(cells.get(name), ratios.get(name))
+            for cells, ratios in zip(every, measured, strict=True)
+        )
+        known = [on.cell.estimates.get(metric) for on in there if on.cell is not None]
+        between = ratio(known[1], known[0]) if len(known) > 1 else None
+        label = next(on.cell.planned.cell.id for on in there if on.cell is not None)
+        lines.append(
+            Line(label, there, between, tuple(says(on.against_baseline, metric) for on in there))
+        )
+    return tuple(lines)
+
+
+def _by_fingerprint(summary: RunSummary) -> dict[str, CellSummary]:
+    """The cells of the run's own board: those of others are pending there."""
+    return {
+        cell.planned.cell.fingerprint: cell
+        for cell in summary.cells
+        if cell.planned.profile == summary.run.profile
+    }
+
+
+def _ratios(summary: RunSummary, metric: str, baseline: str | None) -> dict[str, Estimate]:
+    return {
+        member.cell.planned.cell.fingerprint: found
+        for group in groups(summary, baseline)
+        for member in group.members
+        if not member.is_baseline and (found := member.ratio(metric)) is not None
+    }
+
+
+def unlike(first: RunSummary, other: RunSummary) -> tuple[str, ...]:
+    """Software that differs: what a difference between boards may come from."""
+    names = ("bench", "torch", "torch_blas", "python")
+    return tuple(
+        f"{name}: {before} and {after}"
+        for name in names
+        if (before := first.run.software.get(name)) != (after := other.run.software.get(name))
+    )

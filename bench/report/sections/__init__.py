@@ -1,0 +1,40 @@
+"""The sections that layouts may name: one entry each is their registration."""
+
+from bench.report.sections import (
+    anatomy,
+    boards,
+    curve,
+    fronts,
+    growth,
+    layers,
+    learning,
+    ranks,
+    remarks,
+    scopes,
+    table,
+    times,
+    verdict,
+)
+from bench.report.sections.section import Section
+
+SECTIONS: dict[str, Section] = {
+    section.name: section
+    for section in (
+        verdict.SECTION,
+        boards.SECTION,
+        anatomy.SECTION,
+        scopes.SECTION,
+        table.SECTION,
+        fronts.SECTION,
+        ranks.SECTION,
+        times.SECTION,
+        layers.SECTION,
+        curve.SECTION,
+        growth.SECTION,
+        learning.SECTION,
+        remarks.PROBLEMS,
+        remarks.NOTES,
+        remarks.READING,
+        remarks.CONDITIONS,
+    )
+}

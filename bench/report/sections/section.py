@@ -1,0 +1,55 @@
+"""What a section of a page is."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bench.analyse.groups import Group, groups
+from bench.analyse.summary import RunSummary
+from bench.suite.goal import Goal
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a page is about: a run, what it is weighed against, and runs of other boards."""
+
+    summary: RunSummary
+    groups: tuple[Group, ...]
+    baseline: str
+    goal: Goal
+    others: tuple[RunSummary, ...] = ()
+
+    @staticmethod
+    def of(summaries: tuple[RunSummary, ...], baseline: str | None = None) -> "Shown":
+        """The first run's page, as its suite says or against another baseline."""
+        first, *others = summaries
+        against = baseline or str(first.run.settings.get("baseline", "vanilla"))
+        goal = Goal.from_json(first.run.settings.get("goal") or {})
+        return Shown(first, groups(first, against), against, goal, tuple(others))
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure for each group of cells that are weighed against each other; None where none is."""
+
+    name: str
+    caption: str
+    draw: Callable[[Group], "go.Figure | None"]
+    is_wide: bool = False  # as wide as the page
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page; `content` fills its template, None where there is nothing to show.
+
+    A section of plots alone needs neither.
+    """
+
+    name: str
+    title: str
+    text: str = ""
+    content: Callable[[Shown], Mapping[str, Any] | None] | None = None
+    plots: tuple[Plot, ...] = ()

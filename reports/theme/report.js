@@ -1,0 +1,133 @@
+// Draws the figures of the chosen group when the browser has time, and makes tables sort, filter and copy.
+
+// an array of a figure is its place among the page's arrays
+function unpacked(value) {
+  if (Array.isArray(value)) return value.map(unpacked);
+  if (value === null || typeof value !== "object") return value;
+  if (typeof value.$ === "number") return page.arrays[value.$];
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, unpacked(item)]));
+}
+
+const isNarrow = () => innerWidth < 640;
+const plots = [...document.querySelectorAll(".plot")];
+let waiting = [];
+
+// on a phone the names of rows stand above their bars, so that they leave room to draw
+function fitted(figure) {
+  const layout = figure.layout;
+  layout.font.color = getComputedStyle(document.body).color;
+  const rows = layout.yaxis && layout.yaxis.categoryarray;
+  if (isNarrow() && rows) {
+    const above = { x: 0, xref: "paper", xanchor: "left", yshift: 17, showarrow: false, font: { size: 10 } };
+    layout.annotations = rows.map((name) => ({ ...above, y: name, text: name }));
+    layout.yaxis = { ...layout.yaxis, showticklabels: false, range: [-0.6, rows.length - 0.3] };
+    layout.height += 14 * rows.length + 18 * figure.data.filter((trace) => trace.showlegend !== false).length;
+    for (const trace of figure.data) if (trace.type === "bar") trace.width = 0.45;
+  }
+  return figure;
+}
+
+function drawOne(plot) {
+  const chosen = document.getElementById("group");
+  const packed = page.figures[plot.id][chosen ? Number(chosen.value) : 0];
+  plot.hidden = packed === null;
+  plot.parentElement.querySelector(".none").hidden = packed !== null;
+  if (packed === null) return;
+  const figure = fitted(unpacked(packed));
+  Plotly.react(plot, figure.data, figure.layout, { displayModeBar: false, responsive: true });
+}
+
+function drawNext() {
+  const plot = waiting.shift();
+  if (!plot) return;
+  drawOne(plot);
+  later(drawNext);
+}
+
+const later = window.requestIdleCallback || ((work) => setTimeout(work, 1));
+
+function draw() {
+  waiting = [...plots];
+  drawNext();
+}
+
+function showGroup(select) {
+  const title = select.options[select.selectedIndex].text;
+  for (const row of document.querySelectorAll("tr[data-group]")) row.hidden = row.dataset.group !== title;
+  draw();
+}
+
+const value = (cell) => (cell.dataset.v === undefined ? cell.textContent.trim() : Number(cell.dataset.v));
+
+function compare(one, other) {
+  if (typeof one === "number" && typeof other === "number") return one - other;
+  if (typeof one === typeof other) return one.localeCompare(other, undefined, { numeric: true });
+  return typeof one === "number" ? -1 : 1; // what was not measured comes last
+}
+
+function sortable(table) {
+  const body = table.tBodies[0];
+  for (const [column, head] of [...table.tHead.rows[0].cells].entries()) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const rises = head.getAttribute("aria-sort") !== "ascending";
+      for (const each of table.tHead.rows[0].cells) each.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", rises ? "ascending" : "descending");
+      const rows = [...body.rows].map((row) => [value(row.cells[column]), row]);
+      rows.sort(([a], [b]) => {
+        const order = compare(a, b);
+        return rises || typeof a !== typeof b ? order : -order;
+      });
+      body.append(...rows.map(([, row]) => row));
+    });
+  }
+}
+
+const plain = (cell) => cell.innerText.trim().replace(/\s*\n\s*/g, " ");
+const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+
+function copied(table, form) {
+  const rows = [...table.rows].filter((row) => !row.hidden).map((row) => [...row.cells].map(plain));
+  if (form === "csv") return rows.map((row) => row.map(quoted).join(",")).join("\n");
+  const lines = rows.map((row) => `| ${row.map((text) => text.replaceAll("|", "\\|")).join(" | ")} |`);
+  lines.splice(1, 0, `|${" --- |".repeat(rows[0].length)}`);
+  return lines.join("\n");
+}
+
+function equipped(tools) {
+  const table = tools.parentElement.querySelector("table.filterable");
+  const said = tools.querySelector("[role=status]");
+  tools.hidden = false;
+  tools.querySelector("input").addEventListener("input", (event) => {
+    const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0;
+    for (const row of table.tBodies[0].rows) {
+      const text = row.textContent.toLowerCase();
+      row.hidden = !words.every((word) => text.includes(word));
+      shown += !row.hidden;
+    }
+    said.textContent = words.length ? `${shown} of ${table.tBodies[0].rows.length} cells` : "";
+  });
+  for (const button of tools.querySelectorAll("[data-copy]")) {
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(copied(table, button.dataset.copy));
+      said.textContent = "copied";
+    });
+  }
+}
+
+document.querySelectorAll("table.sortable").forEach(sortable);
+document.querySelectorAll(".tools").forEach(equipped);
+const chooser = document.getElementById("group");
+if (chooser) {
+  document.querySelector(".chooser").hidden = false;
+  chooser.addEventListener("change", () => showGroup(chooser));
+  showGroup(chooser);
+} else {
+  draw();
+}
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+addEventListener("beforeprint", () => { while (waiting.length) drawOne(waiting.shift()); });

@@ -1,0 +1,50 @@
+import pytest
+
+from bench.analyse.boards import boards, unlike
+from bench.record.model import RunCell
+from tests.report import synthetic
+
+
+@pytest.fixture
+def on(summary_of):
+    def board(profile, slower=None, cells=None, **what):
+        chosen = cells if cells is not None else synthetic.cells()
+        run = synthetic.run_of(f"r-{profile}", profile=profile, **what)
+        return summary_of(
+            synthetic.records(chosen, run.id, slower), synthetic.planned(chosen, profile), run
+        )
+
+    return board
+
+
+def test_ratios_within_a_board_and_between_boards(on):
+    lines = boards(
+        [on("x86"), on("pi5", dict.fromkeys(("vanilla", "asi", "wasi"), 4.0))], "step_seconds"
+    )
+    by_label = {line.label: line for line in lines}
+    wasi = by_label["mcunet/wasi(fraction=0.25)/all/b8/s0"]
+    assert wasi.between.estimate == pytest.approx(4.0)
+    assert [b.against_baseline.estimate for b in wasi.boards] == pytest.approx([0.52, 0.52])
+    assert not wasi.disagrees
+    checkpoint = by_label["mcunet/checkpoint/all/b8/s0"]
+    assert checkpoint.disagrees  # 1.3 of vanilla here, 0.325 there
+    assert checkpoint.verdicts == ("more", "less")
+
+
+def test_what_a_board_has_not_measured_is_missing_with_the_reason(on, summary_of):
+    cells = synthetic.cells()
+    waiting = summary_of(
+        [],
+        [RunCell(cell, "pi5", "pending", "pending on pi5") for cell in cells],
+        synthetic.run_of("r-pending", profile="pi5"),
+    )
+    line = boards([on("x86"), waiting], "step_seconds")[0]
+    assert line.between is None
+    assert line.boards[1].why_not == "pending on pi5"
+    short = boards([on("x86"), on("pi5", cells=cells[:1])], "step_seconds")[1]
+    assert short.boards[1].why_not == "not in that run"
+
+
+def test_unlike_software_is_named(on):
+    software = {**synthetic.run_of().software, "torch": "3"}
+    assert unlike(on("x86"), on("pi5", software=software)) == ("torch: 2 and 3",)

@@ -1,0 +1,84 @@
+import dataclasses
+
+import pytest
+
+from bench.analyse.groups import groups, ratio
+from bench.stats import Estimate
+from tests.report import synthetic
+
+
+@pytest.fixture
+def of(summary_of):
+    def make(cells, **what):
+        return summary_of(
+            synthetic.records(cells), synthetic.planned(cells), synthetic.run_of(**what)
+        )
+
+    return make
+
+
+def test_a_group_is_one_workload_under_its_methods(of):
+    small, large = synthetic.cells(batch=8), synthetic.cells(batch=16)
+    found = groups(of([*small, *large]))
+    assert [group.title for group in found] == ["mcunet, batch 8", "mcunet, batch 16"]
+    assert [member.label for member in found[0].members] == [
+        "vanilla", "asi(fraction=0.125)", "asi(fraction=0.25)", "wasi(fraction=0.25)",
+        "svd(fraction=0.25)", "checkpoint",
+    ]  # fmt: skip
+    assert {m.cell.planned.cell.batch for m in found[0].other_batches} == {16}
+    assert all(member.base is found[0].members[0].cell for member in found[0].members)
+
+
+def test_a_ratio_is_to_the_baseline_of_the_same_seed(of):
+    (group,) = groups(of(synthetic.cells(seeds=(0, 1))))
+    assert [m.label for m in group.members[:2]] == ["vanilla · seed 0", "vanilla · seed 1"]
+    for member in group.members:
+        assert member.base.planned.cell.seed == member.cell.planned.cell.seed
+
+
+def test_frozen_layers_have_a_baseline_of_their_own(of):
+    whole = synthetic.cells()
+    frozen = [
+        dataclasses.replace(cell, layers="last:2", id=cell.id.replace("/all/", "/last:2/"))
+        for cell in whole
+    ]
+    (group,) = groups(of([*whole, *frozen]))
+    layers = {m.label: m.base.planned.cell.layers for m in group.members}
+    assert layers["wasi(fraction=0.25)"] == "all"
+    assert layers["wasi(fraction=0.25) · last:2"] == "last:2"
+
+
+def test_layers_that_freeze_nothing_share_the_baseline(of):
+    cells = synthetic.cells()
+    chosen = dataclasses.replace(cells[1], layers="conv", id="mcunet/asi(x)/conv/b8/s0")
+    (group,) = groups(of([*cells, chosen]))
+    assert group.members[-1].base is group.members[0].cell
+
+
+def test_without_a_baseline_there_is_no_ratio(of):
+    (group,) = groups(of(synthetic.cells()[1:]))
+    assert {member.ratio("step_seconds") for member in group.members} == {None}
+
+
+def test_another_baseline_may_be_asked_for(of):
+    (group,) = groups(of(synthetic.cells()), baseline="checkpoint")
+    by_label = {member.label: member for member in group.members}
+    assert by_label["vanilla"].ratio("activation_bytes").estimate == pytest.approx(40 / 6)
+
+
+def test_the_bounds_of_a_ratio_are_between_the_farthest_ends():
+    found = ratio(Estimate(2.0, 1.0, 4.0, "x"), Estimate(1.0, 0.5, 2.0, "y"))
+    assert (found.estimate, found.lower, found.upper) == (2.0, 0.5, 8.0)
+
+
+@pytest.mark.parametrize("other", [Estimate(1.0, None, None, "one"), Estimate(1.0, 0.0, 2.0, "y")])
+def test_a_ratio_to_what_has_no_interval_has_none(other):
+    found = ratio(Estimate(2.0, 1.0, 4.0, "x"), other)
+    assert (found.estimate, found.lower, found.upper) == (2.0, None, None)
+
+
+def test_exact_figures_have_an_exact_ratio_and_nothing_has_none():
+    exact = Estimate(3.0, 3.0, 3.0, "exact")
+    assert ratio(exact, Estimate(2.0, 2.0, 2.0, "exact")) == Estimate(1.5, 1.5, 1.5, "exact")
+    assert ratio(exact, None) is None
+    assert ratio(exact, Estimate(0.0, 0.0, 0.0, "exact")) is None

@@ -1,0 +1,128 @@
+import dataclasses
+
+import pytest
+
+from bench.analyse.groups import groups
+from bench.analyse.verdict import SENTENCES, is_exact, says, verdict
+from bench.stats import Estimate
+from bench.suite.goal import Goal
+from tests.record.conftest import make_record
+from tests.report import synthetic
+
+
+@pytest.fixture
+def said(summary_of):
+    def of(goal=None, cells=None, records=None, **what):
+        chosen = cells if cells is not None else synthetic.cells()
+        found = synthetic.records(chosen, **what) if records is None else records
+        summary = summary_of(found, synthetic.planned(chosen), synthetic.run_of())
+        (group,) = groups(summary)
+        return verdict(group, goal or Goal(), "vanilla")
+
+    return of
+
+
+def test_the_fastest_that_is_good_enough_then_what_it_costs_then_who_needs_least_memory(said):
+    best, costs, other = said()
+    assert best.startswith("wasi(fraction=0.25) has the least step time: 0.52× (0.5")
+    assert best.endswith("of vanilla's.")
+    assert "0.775× (" in costs
+    assert costs.endswith("a gradient cosine of 0.95 after ten steps.")
+    assert other.startswith("checkpoint has the lowest peak memory: 0.375× (")
+    assert "at 1.30× (" in other
+
+
+def test_a_low_cosine_rules_a_method_out_and_the_goal_says_how_low(said):
+    # without that bound svd is no longer ruled out, but wasi is still faster
+    assert "wasi" in said(Goal(min_cosine=0.0))[0]
+    slow = {"wasi": 3.0}
+    assert "svd" in said(Goal(min_cosine=0.0), slower=slow)[0]
+    assert said(slower=slow)[0] == (
+        "No method has less step time than vanilla, beyond what is noise."
+    )
+
+
+def test_the_goal_may_be_another_metric(said):
+    first = said(Goal(minimise="activation_bytes"))[0]
+    assert first == "checkpoint has the least activation bytes: 0.15× of vanilla's."
+
+
+def test_bounds_that_nobody_keeps_are_said_with_each_reason(said):
+    (only,) = said(Goal(max_peak_bytes=2**20, max_slowdown=1.0))
+    assert only.startswith("No method meets the goal: asi(fraction=0.125): its peak is above 1 MiB")
+    slow = said(Goal(max_slowdown=1.2, minimise="activation_bytes"))
+    assert "checkpoint" not in slow[0]
+
+
+def test_what_has_no_interval_is_called_so(said):
+    cells = synthetic.cells()[:2]
+    records = [
+        make_record(cell=cell, metrics={"step_seconds": value}, samples={"step_seconds": [value]})
+        for cell, value in zip(cells, (1.0, 0.5), strict=True)
+    ]
+    first, *rest = said(cells=cells, records=records)
+    assert first == (
+        "asi(fraction=0.125) shows the least step time, 0.5× (single readings) of vanilla's, "
+        "but that is a ratio of single readings, which have no interval."
+    )
+    assert rest == ["What asi does to the gradient was not measured (`measure: [fidelity]`)."]
+
+
+def test_nothing_to_weigh_is_said(said):
+    cells = synthetic.cells()
+    assert said(cells=cells[:1]) == (
+        "Only vanilla was measured: there is nothing to weigh it against.",
+    )
+    assert said(cells=cells[1:]) == (
+        "vanilla was not measured beside these methods, so nothing is said of them.",
+    )
+    assert said(Goal(minimise="step_joules")) == (
+        "The energy of a step was not measured, so no method can be chosen by it.",
+    )
+
+
+def test_every_sentence_of_the_table_is_tested_here():
+    assert set(SENTENCES) == {
+        "alone", "no baseline", "unmeasured", "none allowed", "best", "best unsure",
+        "none better", "costs", "other", "learning unknown",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "expected"),
+    [
+        (0.5, 0.9, "less"),
+        (0.9, 0.96, "unsure"),  # it crosses the threshold of 5 %
+        (1.06, 1.2, "more"),
+        (0.97, 1.03, "same"),
+        (0.5, 2.0, "unsure"),
+        (None, None, "unsure"),
+    ],
+)
+def test_a_claim_needs_the_whole_interval_beyond_the_threshold(lower, upper, expected):
+    assert says(Estimate(1.0, lower, upper, ""), "step_seconds") == expected
+    assert says(None, "step_seconds") == "nothing"
+
+
+def test_exact_figures_differ_by_any_amount():
+    assert says(Estimate(0.999, 0.999, 0.999, "exact"), "activation_bytes") == "less"
+    assert says(Estimate(1.0, 1.0, 1.0, "exact"), "activation_bytes") == "same"
+
+
+def test_exact_methods_are_those_with_vanillas_own_gradient():
+    assert is_exact("checkpoint")
+    assert is_exact("checkpoint+microbatch")
+    assert not is_exact("checkpoint+wasi")
+    assert not is_exact("mine.py:Mine@00000000")
+
+
+def test_seeds_do_not_vote_twice(said):
+    assert said() == tuple(
+        sentence.replace(" · seed 0", "") for sentence in said(cells=synthetic.cells(seeds=(0, 1)))
+    )
+
+
+def test_a_goal_is_stored_and_read_whatever_is_added_later():
+    goal = Goal("activation_bytes", 0.5, 7, 2.0)
+    assert Goal.from_json({**goal.to_json(), "newer": 1}) == goal
+    assert dataclasses.asdict(Goal.from_json({})) == dataclasses.asdict(Goal())

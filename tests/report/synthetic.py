@@ -1,0 +1,158 @@
+"""A result set made by hand, with every kind of figure that a report can show."""
+
+from typing import Any
+
+from bench.record.model import Record, Run, RunCell
+from bench.suite.cell import Cell
+from tests.record.conftest import make_record, make_run
+
+MIB = 2**20
+SETTINGS = {
+    "measure": ["memory", "trace", "time", "fidelity"],
+    "rounds": {"memory": 3},
+    "baseline": "vanilla",
+}
+# method, options, step in ms, peak in MiB, activations in MiB, cosine
+METHODS: tuple[tuple[str, tuple[tuple[str, Any], ...], float, float, float, float | None], ...] = (
+    ("vanilla", (), 100.0, 80.0, 40.0, None),
+    ("asi", (("fraction", 0.125),), 110.0, 60.0, 25.0, 0.90),
+    ("asi", (("fraction", 0.25),), 130.0, 66.0, 30.0, 0.97),
+    ("wasi", (("fraction", 0.25),), 52.0, 62.0, 28.0, 0.95),
+    ("svd", (("fraction", 0.25),), 70.0, 64.0, 33.0, 0.50),
+    ("checkpoint", (), 130.0, 30.0, 6.0, None),
+)
+
+
+def cells(batch: int = 8, seeds: tuple[int, ...] = (0,)) -> list[Cell]:
+    """A cell for each method and seed."""
+    found = []
+    for method, options, *_ in METHODS:
+        said = ",".join(f"{name}={value}" for name, value in options)
+        named = f"{method}({said})" if said else method
+        found += [
+            Cell(
+                id=f"mcunet/{named}/all/b{batch}/s{seed}",
+                model="mcunet",
+                method=method,
+                batch=batch,
+                seed=seed,
+                method_options=options,
+            )
+            for seed in seeds
+        ]
+    return found
+
+
+def run_of(run_id: str = "r1", **what: Any) -> Run:
+    """A run over these cells."""
+    return make_run(run_id, **{"settings": SETTINGS, **what})
+
+
+def planned(chosen: list[Cell], profile: str = "x86") -> list[RunCell]:
+    """The cells, to be measured."""
+    return [RunCell(cell, profile, "planned") for cell in chosen]
+
+
+def records(
+    chosen: list[Cell], run_id: str = "r1", slower: dict[str, float] | None = None
+) -> list[Record]:
+    """What each cell's processes measured; `slower` multiplies the steps of a method."""
+    numbers = {(method, options): rest for method, options, *rest in METHODS}
+    found: list[Record] = []
+    for cell in chosen:
+        step, peak, kept, cosine = numbers[cell.method, cell.method_options]
+        size = cell.batch / 8
+        step *= size * (slower or {}).get(cell.method, 1.0) / 1e3
+        samples = [step * (1 + 0.002 * (place - 4)) for place in range(9)]
+        found.append(
+            make_record(
+                run_id,
+                cell,
+                metrics={
+                    "step_seconds": step,
+                    "forward_seconds": step * 0.4,
+                    "backward_seconds": step * 0.55,
+                    "update_seconds": step * 0.05,
+                },
+                samples={"step_seconds": samples},
+                details={"disturbed": {"step_seconds": [step * 3]}},
+            )
+        )
+        found += [
+            make_record(
+                run_id,
+                cell,
+                "memory",
+                number,
+                metrics=_memory(peak * size, number),
+                details=_curve(),
+            )
+            for number in (1, 2, 3)
+        ]
+        found.append(
+            make_record(run_id, cell, "trace", metrics=_trace(kept * size), details=_treated(cell))
+        )
+        if cosine is not None:
+            found.append(
+                make_record(
+                    run_id,
+                    cell,
+                    "fidelity",
+                    metrics={"gradient_cosine": cosine},
+                    details=_layers(cosine),
+                )
+            )
+    return found
+
+
+def _memory(peak: float, number: int) -> dict[str, float]:
+    total = peak * MIB * (1 + 0.004 * (number - 2))
+    return {
+        "peak_rss_over_runtime_bytes": total,
+        "peak_rss_bytes": total + 200 * MIB,
+        "rss_batch_bytes": 1.0 * MIB,
+        "rss_weights_bytes": 4.0 * MIB,
+        "rss_warmup_bytes": 5.0 * MIB,
+        "rss_step_bytes": total - 10 * MIB,
+    }
+
+
+def _trace(kept: float) -> dict[str, float]:
+    return {
+        "activation_bytes": kept * MIB,
+        "activation_other_layers_bytes": kept * MIB * 0.6,
+        "activation_normalisation_bytes": kept * MIB * 0.4,
+        "forward_live_peak_bytes": kept * MIB * 1.1,
+        "backward_live_peak_bytes": kept * MIB * 1.2,
+        "update_live_peak_bytes": MIB * 1.0,
+        "parameter_bytes": 3.0 * MIB,
+        "batch_bytes": 1.0 * MIB,
+        "step_flops": 2e9 + kept,
+    }
+
+
+def _treated(cell: Cell) -> dict[str, Any]:
+    if cell.method in ("vanilla", "checkpoint"):
+        return {}
+    layer = {"shape": [8, 16, 4, 4], "activation_ranks": [2, 2, 2, 2], "weight_rank": None}
+    return {
+        "treated": {
+            "blocks.0.conv": {**layer, "stored_elements": 512},
+            "blocks.1.conv": {**layer, "stored_elements": 1024},
+        }
+    }
+
+
+def _layers(cosine: float) -> dict[str, Any]:
+    return {"layers": {"_first": {"blocks.0.conv": {"cosine": cosine, "error": 0.1}}}}
+
+
+def _curve() -> dict[str, Any]:
+    return {
+        "curve": {
+            "interval_seconds": 0.1,
+            "seconds": [0.0, 0.1, 0.2, 0.3],
+            "rss_bytes": [200 * MIB, 230 * MIB, 280 * MIB, 240 * MIB],
+            "marks": [["runtime", 0.0], ["forward", 0.2]],
+        }
+    }
