@@ -124,6 +124,40 @@ def change(
     return Change(ratio, lower, upper, _verdict(lower, upper, threshold))
 
 
+def is_look(count: int, fewest: int) -> bool:
+    """Whether to judge after so many rounds: each time a quarter more than the last.
+
+    Whoever judges after every round claims more than the confidence allows.
+    """
+    look = fewest
+    while look < count:
+        look = max(look + 1, look * 5 // 4)
+    return look == count
+
+
+def shift(
+    base: Sequence[float], new: Sequence[float], threshold: float, confidence: float = CONFIDENCE
+) -> Change:
+    """How rounds differ that were not taken in turn; as `change`, without pairs.
+
+    The interval is Mann and Whitney's for the shift of the logarithms: it assumes that both sides
+    have the same shape, and cannot see a drift of the machine between the two.
+    """
+    ratios = sorted(math.log(after / before) for before in base for after in new)
+    ratio = math.exp(median(ratios))
+    cut = _rank_sum_cut(len(base), len(new), confidence)
+    if cut is None:
+        return Change(ratio, 0.0, math.inf, "unknown")
+    lower, upper = math.exp(ratios[cut]), math.exp(ratios[-1 - cut])
+    return Change(ratio, lower, upper, _verdict(lower, upper, threshold))
+
+
+@cache
+def fewest_rounds(confidence: float) -> int:
+    """Rounds of each side below which `shift` has no interval that sure."""
+    return next(n for n in range(1, 100) if _rank_sum_cut(n, n, confidence) is not None)
+
+
 def _verdict(lower: float, upper: float, threshold: float) -> str:
     if lower > 1 + threshold:
         return "slower"
@@ -145,10 +179,33 @@ def _signed_rank_cut(count: int, confidence: float) -> int | None:
             wider[total] += found
             wider[total + rank] += found
         ways = wider
-    tail, cut = 0, None
+    return _cut(ways, confidence)
+
+
+@cache
+def _rank_sum_cut(one: int, other: int, confidence: float) -> int | None:
+    """How many quotients lie outside at each end; None where no interval is that sure.
+
+    P(U <= k) of Mann and Whitney's U, counted over all orders of both sides: the coefficients of
+    the product over i of (1 - q^(other+i)) / (1 - q^i).
+    """
+    if not one or not other:
+        return None
+    ways = [1] + [0] * (one * other)
+    for place in range(1, one + 1):
+        for total in range(len(ways) - 1, other + place - 1, -1):
+            ways[total] -= ways[total - other - place]
+        for total in range(place, len(ways)):
+            ways[total] += ways[total - place]
+    return _cut(ways, confidence)
+
+
+def _cut(ways: Sequence[int], confidence: float) -> int | None:
+    """The largest k with 1 - 2 P(statistic <= k) still that high."""
+    whole, tail, cut = sum(ways), 0, None
     for total, found in enumerate(ways):
         tail += found
-        if 1 - 2 * tail / 2**count < confidence:
+        if 1 - 2 * tail / whole < confidence:
             break
         cut = total
     return cut

@@ -1,28 +1,32 @@
 """How often a difference is claimed where there is none, and how often a true one is found.
 
-A cell is compared with itself, and with itself made slower by a spin of 5 % of its step, calibrated
-on this machine. A comparison takes rounds in turn, each a fresh process of either side, and looks
-after each round beyond the seventh whether the interval of the ratio (99 %, Wilcoxon) says enough:
-it ends with a verdict, or without one when its budget is spent. Looking often is accounted for by
-the confidence and the threshold. Both comparisons share the rounds of the plain cell; the budget is
-what the two sides of one take.
+A cell, the same cell again, and the cell made slower by a spin of 5 % of its median step so far,
+are measured in turn, each a fresh process, for as many rounds as asked. Comparisons are then
+replayed from these rounds, as `bench ab` makes them: each begins at another round, takes rounds in
+turn, and looks now and then, each time after a quarter more rounds, whether the interval of the
+ratio (99.5 %, Wilcoxon) says enough. It ends with a verdict, or without one when the seconds of its
+two sides are spent. Of equal sides either may stand for the other, so each round of theirs is
+swapped or not by the toss of a coin; comparisons overlap, so they are fewer than they look.
 
-    python benchmarks/noise.py [--comparisons 200] [--budget 600] [--threshold 0.02] [--busy]
-        [--only itself|slower]
+    python benchmarks/noise.py [--rounds 600] [--busy] [--keep rounds.json]
+    python benchmarks/noise.py --replay rounds.json
 """
 
 import argparse
 import contextlib
+import json
+import math
 import os
+import random
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import median
+from statistics import median, stdev
 
 from bench.data.batch import BatchStore
 from bench.hardware.state import allowed_cpus
@@ -31,12 +35,12 @@ from bench.run.jobs import JobMaker
 from bench.run.launch import ZygoteLauncher, worker_environment
 from bench.specs.data import DataSource
 from bench.specs.weights import WeightSource
-from bench.stats import change
+from bench.stats import change, is_look
 from bench.suite.cell import Cell
 from bench.suite.suite import Sampling
 
 SAMPLING = Sampling(warmup=2, min_samples=5, max_samples=5, max_seconds=10)
-CONFIDENCE = 0.99
+CONFIDENCE = 0.995
 FEWEST = 8  # rounds: with fewer no interval is that sure
 SLOWER = 0.05
 SPUN = """
@@ -59,37 +63,64 @@ def construct(spin, **options):
 
 
 def main() -> None:
-    """Print a line for each comparison that is over, then the table."""
+    """Measure rounds, or read them, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=600)
     parser.add_argument("--comparisons", type=int, default=200)
-    parser.add_argument("--budget", type=float, default=600.0, help="seconds of one comparison")
+    parser.add_argument("--budgets", type=float, nargs="+", default=[20.0, 60.0, 120.0, 300.0])
     parser.add_argument("--threshold", type=float, default=0.02)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--busy", action="store_true", help="beside a busy process")
-    parser.add_argument("--only", choices=("itself", "slower"), help="one of the two comparisons")
+    parser.add_argument("--keep", type=Path, help="write the rounds to this file")
+    parser.add_argument("--replay", type=Path, help="read the rounds from this file")
     said = parser.parse_args()
+    if said.replay:
+        rounds = [_Round(**one) for one in json.loads(said.replay.read_text())]
+    else:
+        rounds = _measured(said.rounds, said.batch, is_busy=said.busy)
+    if said.keep:
+        said.keep.write_text(json.dumps([asdict(one) for one in rounds]))
+    print(f"{len(rounds)} rounds, {said.comparisons} comparisons; {_spread(rounds)}")
+    for budget in said.budgets:
+        for side in ("itself", "slower"):
+            found = _replayed(rounds, side, said.comparisons, budget, said.threshold)
+            print(f"{budget:4.0f} s  {side:7} {_summary(found)}", flush=True)
+
+
+@dataclass(frozen=True)
+class _Round:
+    """A step of each side, and the seconds that its process took."""
+
+    steps: dict[str, float]
+    seconds: dict[str, float]
+
+
+def _measured(count: int, batch: int, *, is_busy: bool) -> list[_Round]:
+    """Rounds of the cell, of itself and of the slower one; whoever goes first changes."""
+    rounds: list[_Round] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "spun_mcunet.py").write_text(SPUN)
         environment = worker_environment(len(allowed_cpus()))
         sources = [name, environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, sources))
-        with ZygoteLauncher(environment) as zygote, _company(said.busy):
-            jobs = _Jobs(folder, said.batch)
-            step = median(_step(zygote, jobs.job(0.0)) for _ in range(9))
-            print(f"step {step * 1e3:.1f} ms, spin {SLOWER * step * 1e3:.2f} ms", flush=True)
-            sides = {"base": 0.0, "itself": 0.0, "slower": SLOWER * step}
-            if said.only:
-                sides = {"base": 0.0, said.only: sides[said.only]}
-            done: list[list[_Comparison]] = []
+        with ZygoteLauncher(environment) as zygote, _company(is_busy):
+            jobs = _Jobs(folder, batch)
+            order, steps_of_base = ["base", "itself", "slower"], []
+            steps_of_base += [_step(zygote, jobs.job(0.0)) for _ in range(9)]
             with contextlib.suppress(KeyboardInterrupt):
-                for _ in range(said.comparisons):
-                    timed = {side: jobs.job(spin) for side, spin in sides.items()}
-                    done.append(_compare(zygote, timed, said.budget, said.threshold))
-                    print("; ".join(str(one) for one in done[-1]), flush=True)
-    print(f"{'beside a busy process' if said.busy else 'quiet'}, {len(done)} comparisons each:")
-    for alike in zip(*done, strict=True):
-        print(_summary(alike))
+                while len(rounds) < count:
+                    order.append(order.pop(0))
+                    spin = SLOWER * median(steps_of_base)  # the machine's pace may change
+                    steps, seconds = {}, {}
+                    for side in order:
+                        job = jobs.job(spin if side == "slower" else 0.0)
+                        began = time.perf_counter()
+                        steps[side] = _step(zygote, job)
+                        seconds[side] = time.perf_counter() - began
+                    steps_of_base.append(steps["base"])
+                    rounds.append(_Round(steps, seconds))
+    return rounds
 
 
 class _Jobs:
@@ -105,51 +136,60 @@ class _Jobs:
         return replace(made, model="spun_mcunet", model_options=options)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Comparison:
-    """One side against the base: it is over with a verdict, or when its budget is spent."""
+    """How one ended."""
 
-    side: str
-    base: list[float] = field(default_factory=list)
-    new: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-    verdict: str = "unknown"
-
-    def add(self, base: float, new: float, seconds: float, threshold: float) -> None:
-        """A round of both."""
-        self.base.append(base)
-        self.new.append(new)
-        self.seconds += seconds
-        if len(self.base) >= FEWEST:
-            self.verdict = change(self.base, self.new, threshold, CONFIDENCE).verdict
-
-    def is_over(self, budget: float) -> bool:
-        """True where no further round is worth while, or none can be paid for."""
-        return self.verdict != "unknown" or self.seconds > budget
-
-    def __str__(self) -> str:
-        return f"{self.side} {self.verdict} ({len(self.base)} rounds, {self.seconds:.0f} s)"
+    verdict: str
+    rounds: int
+    seconds: float
 
 
-def _compare(
-    zygote: ZygoteLauncher, jobs: dict[str, Job], budget: float, threshold: float
+def _spread(rounds: list[_Round]) -> str:
+    """How far equal processes are apart, and how slow the slower side really was."""
+    logs = [math.log(one.steps["itself"] / one.steps["base"]) for one in rounds]
+    slower = median(one.steps["slower"] / one.steps["base"] for one in rounds)
+    return (
+        f"equal steps differ by {stdev(logs):.0%} (sd), the slower side is {slower:.3f} of the base"
+    )
+
+
+def _replayed(
+    rounds: list[_Round], side: str, count: int, budget: float, threshold: float
 ) -> list[_Comparison]:
-    """The base against each other side, by rounds that take the sides in turn."""
-    found = [_Comparison(side) for side in jobs if side != "base"]
-    order = list(jobs)
-    while waiting := [one for one in found if not one.is_over(budget)]:
-        order.append(order.pop(0))  # whoever goes later may find a warmer machine
-        needed = {"base", *(one.side for one in waiting)}
-        steps, took = {}, {}
-        for side in order:
-            if side in needed:
-                began = time.perf_counter()
-                steps[side] = _step(zygote, jobs[side])
-                took[side] = time.perf_counter() - began
-        for one in waiting:
-            spent = took["base"] + took[one.side]
-            one.add(steps["base"], steps[one.side], spent, threshold)
-    return found
+    """Comparisons of a side with the base that begin at rounds evenly apart."""
+    toss = random.Random(f"{side} {budget}")
+    return [
+        _compared(rounds, place * len(rounds) // count, side, budget, threshold, toss)
+        for place in range(count)
+    ]
+
+
+def _compared(
+    rounds: list[_Round],
+    start: int,
+    side: str,
+    budget: float,
+    threshold: float,
+    toss: random.Random,
+) -> _Comparison:
+    base: list[float] = []
+    new: list[float] = []
+    spent, verdict = 0.0, "unknown"
+    for place in range(len(rounds)):
+        one = rounds[(start + place) % len(rounds)]
+        spent += one.seconds["base"] + one.seconds[side]
+        if spent > budget:
+            break
+        pair = one.steps["base"], one.steps[side]
+        before, after = pair[::-1] if side == "itself" and toss.random() < 0.5 else pair
+        base.append(before)
+        new.append(after)
+        if is_look(len(base), FEWEST):
+            verdict = change(base, new, threshold, CONFIDENCE).verdict
+        if verdict != "unknown":
+            break
+    return _Comparison(verdict, len(base), spent)
 
 
 def _step(zygote: ZygoteLauncher, job: Job) -> float:
@@ -158,12 +198,11 @@ def _step(zygote: ZygoteLauncher, job: Job) -> float:
     return float(reply.findings.metrics["step_seconds"])
 
 
-def _summary(alike: tuple[_Comparison, ...]) -> str:
-    verdicts = Counter(one.verdict for one in alike).most_common()
+def _summary(found: list[_Comparison]) -> str:
+    verdicts = Counter(one.verdict for one in found).most_common()
     listed = ", ".join(f"{verdict} {count}" for verdict, count in verdicts)
-    rounds = median(len(one.base) for one in alike)
-    seconds = median(one.seconds for one in alike)
-    return f"{alike[0].side:7} {listed}; median {rounds:g} rounds, {seconds:.0f} s"
+    seconds = median(one.seconds for one in found)
+    return f"{listed}; median {median(one.rounds for one in found):g} rounds, {seconds:.0f} s"
 
 
 @contextlib.contextmanager

@@ -112,3 +112,51 @@ def test_a_change_is_the_same_from_either_side():
     there, back = stats.change(base, new, 0.02), stats.change(new, base, 0.02)
     assert there.ratio == pytest.approx(1 / back.ratio)
     assert there.lower == pytest.approx(1 / back.upper)
+
+
+@pytest.mark.parametrize(
+    ("sides", "confidence", "cut"),
+    # the critical values of the usual tables: U is significant up to them
+    [
+        ((3, 3), 0.95, None),
+        ((4, 4), 0.95, 0),
+        ((5, 5), 0.95, 2),
+        ((8, 8), 0.95, 13),
+        ((5, 9), 0.95, 7),
+        ((8, 8), 0.99, 7),
+    ],
+)
+def test_the_cut_of_the_rank_sums_is_that_of_the_tables(sides, confidence, cut):
+    assert stats._rank_sum_cut(*sides, confidence) == cut
+
+
+@given(st.lists(NUMBERS, min_size=1, max_size=9), st.lists(NUMBERS, min_size=1, max_size=9))
+def test_a_shift_agrees_with_scipys_test(base, new):
+    from scipy.stats import mannwhitneyu
+
+    every = [*base, *new]
+    if len(set(every)) < len(every):
+        return  # scipy's exact test is of untied values
+    found = stats.shift(base, new, threshold=0.0)
+    exact = mannwhitneyu(base, new, method="exact").pvalue
+    claims = found.verdict in {"slower", "faster"}
+    # an interval that leaves 1 out is a test that rejects it
+    assert claims == (exact <= 0.05) or found.lower == 1.0 or found.upper == 1.0
+
+
+def test_a_shift_is_the_same_from_either_side():
+    base, new = [1.0, 1.1, 0.9, 1.05, 0.95, 1.02], [2.0, 2.2, 1.8, 2.1, 1.9, 2.02]
+    there, back = stats.shift(base, new, 0.02), stats.shift(new, base, 0.02)
+    assert (there.verdict, back.verdict) == ("slower", "faster")
+    assert there.ratio == pytest.approx(1 / back.ratio)
+    assert there.lower == pytest.approx(1 / back.upper)
+
+
+def test_the_fewest_rounds_are_those_with_an_interval():
+    assert stats.fewest_rounds(0.95) == 4
+    assert stats.fewest_rounds(0.999) == 7
+
+
+def test_looks_come_after_a_quarter_more_rounds_each():
+    assert [n for n in range(60) if stats.is_look(n, 8)] == [8, 10, 12, 15, 18, 22, 27, 33, 41, 51]
+    assert [n for n in range(6) if stats.is_look(n, 1)] == [1, 2, 3, 4, 5]

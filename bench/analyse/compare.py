@@ -1,30 +1,48 @@
-"""Two runs side by side: exact metrics, cell by cell, on equal fingerprints."""
+"""Two runs side by side, cell by cell, on equal fingerprints.
 
-from collections.abc import Sequence
+Exact metrics are compared by equality. Noisy ones by rounds, each a fresh process, because
+processes differ more than the samples of one: a difference is claimed where the whole interval of
+the ratio lies beyond the metric's threshold, at a confidence that the number of comparisons
+tightens (Bonferroni); on another machine they are not compared at all.
+"""
+
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any, Literal
 
 from bench.analyse.summary import CellSummary, RunSummary
 from bench.errors import ExitCode
 from bench.record import metrics
+from bench.stats import fewest_rounds, shift
 
-Verdict = Literal["same", "better", "worse", "missing"]
+Verdict = Literal["unchanged", "improved", "regressed", "inconclusive", "missing"]
+NOISY = ("step_seconds", "inference_seconds", "peak_rss_over_runtime_bytes", "step_joules")
+CONFIDENCE = 0.95  # that none of all the claims on noisy metrics is false
+SURE = frozenset({"regressed"})
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One exact metric of one cell in both runs; `new` is None where it was not measured."""
+    """One metric of one cell in both runs; `new` is None where it was not measured.
+
+    Noisy metrics have the interval of their ratio, where there are rounds enough for one, and
+    what is missing for a verdict.
+    """
 
     cell: str
     metric: str
     base: float
     new: float | None
     verdict: Verdict
+    lower: float | None = None
+    upper: float | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What became of every exact metric of the base run."""
+    """What became of every metric of the base run that can be compared."""
 
     base: str
     new: str
@@ -32,43 +50,96 @@ class Comparison:
     only_in_base: tuple[str, ...]
     only_in_new: tuple[str, ...]
     unlike: tuple[str, ...]
+    not_compared: str = ""  # why noisy metrics were left out
 
     def of(self, verdict: Verdict) -> tuple[Difference, ...]:
         """The differences with that verdict."""
         return tuple(item for item in self.differences if item.verdict == verdict)
 
-    @property
-    def exit_code(self) -> ExitCode:
-        """4 where something got worse, 5 where something could not be compared, else 0."""
-        if self.of("worse"):
+    def exit_code(self, fail_on: Collection[str] = SURE) -> ExitCode:
+        """4 where something regressed, 5 where something could not be compared, else 0."""
+        if "regressed" in fail_on and self.of("regressed"):
             return ExitCode.REGRESSION
         if self.of("missing") or self.only_in_base or not self.differences:
+            return ExitCode.INCONCLUSIVE
+        if "inconclusive" in fail_on and self.of("inconclusive"):
             return ExitCode.INCONCLUSIVE
         return ExitCode.OK
 
     def to_json(self) -> dict[str, Any]:
         """The comparison as plain values."""
-        return {**asdict(self), "exit_code": int(self.exit_code)}
+        return asdict(self)
 
 
 def compare(base: RunSummary, new: RunSummary) -> Comparison:
     """Join on fingerprints: unlike workloads are named, never compared."""
     bases, news = _by_fingerprint(base), _by_fingerprint(new)
+    both = [(cell, news[key]) for key, cell in bases.items() if key in news]
     same_kernels = _kernels(base) == _kernels(new)
-    compared = [m for m in metrics.ALL if m.kind == "exact" and (same_kernels or not m.of_kernels)]
+    exact = [m for m in metrics.ALL if m.kind == "exact" and (same_kernels or not m.of_kernels)]
+    reason = _why_not_noisy(base, new)
+    timed = [
+        (cell, other, name)
+        for cell, other in both
+        for name in NOISY
+        if not reason and name in cell.estimates
+    ]
+    confidence = 1 - (1 - CONFIDENCE) / max(1, len(timed))
     return Comparison(
         base=base.run.id,
         new=new.run.id,
-        differences=tuple(
-            difference
-            for key, cell in bases.items()
-            if key in news
-            for difference in _differences(cell, news[key], compared)
+        differences=(
+            *(found for cell, other in both for found in _differences(cell, other, exact)),
+            *(_noisy(cell, other, name, confidence) for cell, other, name in timed),
         ),
         only_in_base=tuple(cell.id for key, cell in bases.items() if key not in news),
         only_in_new=tuple(cell.id for key, cell in news.items() if key not in bases),
         unlike=_unlike(base, new),
+        not_compared=reason,
     )
+
+
+def _why_not_noisy(base: RunSummary, new: RunSummary) -> str:
+    """Times and memory of another machine are another machine's."""
+    unlike = [
+        name
+        for name in sorted({*base.run.machine, *new.run.machine})
+        if base.run.machine.get(name) != new.run.machine.get(name)
+    ]
+    if unlike:
+        return f"times and memory were measured on unlike machines ({', '.join(unlike)})"
+    return ""
+
+
+def _noisy(base: CellSummary, new: CellSummary, name: str, confidence: float) -> Difference:
+    metric = metrics.BY_NAME[name]
+    before, after = _rounds(base, name), _rounds(new, name)
+    middle = median(before)
+    if not after:
+        return Difference(base.id, name, middle, None, "missing", reason=new.unavailable[name])
+    found = shift(before, after, metric.threshold, confidence)
+    if found.upper == float("inf"):
+        fewest = fewest_rounds(confidence)
+        reason = (
+            f"{len(before)} and {len(after)} processes measured it; {fewest} of each can decide"
+        )
+        return Difference(base.id, name, middle, median(after), "inconclusive", reason=reason)
+    verdict: Verdict
+    match found.verdict:
+        case "slower":
+            verdict = "regressed" if metric.lower_is_better else "improved"
+        case "faster":
+            verdict = "improved" if metric.lower_is_better else "regressed"
+        case "same":
+            verdict = "unchanged"
+        case _:
+            verdict = "inconclusive"
+    return Difference(base.id, name, middle, median(after), verdict, found.lower, found.upper)
+
+
+def _rounds(cell: CellSummary, name: str) -> list[float]:
+    """One reading a process: the median of its samples."""
+    return [median(samples) for samples in cell.samples.get(name, ()) if samples]
 
 
 def _by_fingerprint(summary: RunSummary) -> dict[str, CellSummary]:
@@ -95,10 +166,10 @@ def _differences(
         if after is None:
             found.append(Difference(base.id, metric.name, before, None, "missing"))
             continue
-        verdict: Verdict = "same"
+        verdict: Verdict = "unchanged"
         if after.estimate != before:
             improved = (after.estimate < before) == metric.lower_is_better
-            verdict = "better" if improved else "worse"
+            verdict = "improved" if improved else "regressed"
         found.append(Difference(base.id, metric.name, before, after.estimate, verdict))
     return found
 

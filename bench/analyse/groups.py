@@ -1,7 +1,7 @@
 """Cells that may be weighed against each other, and ratios to their baseline."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bench.analyse.summary import CellSummary, RunSummary
 from bench.stats import Estimate
@@ -41,6 +41,8 @@ class Group:
     title: str
     members: tuple[Member, ...]
     other_batches: tuple[Member, ...] = ()  # the same workload at other sizes
+    # of the board by its profile: GFLOP/s by type, and GB/s as `bandwidth`
+    peaks: Mapping[str, float] = field(default_factory=dict)
 
 
 def groups(summary: RunSummary, baseline: str | None = None) -> tuple[Group, ...]:
@@ -63,6 +65,7 @@ def groups(summary: RunSummary, baseline: str | None = None) -> tuple[Group, ...
                 if other != place and workloads[other] == workloads[place]
                 for member in mine
             ),
+            summary.run.settings.get("peaks") or {},
         )
         for place, title in enumerate(_titles(firsts))
     )

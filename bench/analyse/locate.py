@@ -31,6 +31,18 @@ def find_run(reference: str | None) -> tuple[Path, str]:
     return _by_id(reference)
 
 
+def on_other_boards(path: Path, run_id: str) -> tuple[str, ...]:
+    """The latest run of the same suite on each other profile, in the same store."""
+    with Store.open(path) as store:
+        mine = store.run(run_id)
+        latest = {
+            run.profile: run.id
+            for run in store.runs()
+            if run.suite == mine.suite and run.profile != mine.profile
+        }
+    return tuple(latest.values())
+
+
 def _by_id(reference: str) -> tuple[Path, str]:
     known: dict[str, Path] = {}
     for path in store_paths():

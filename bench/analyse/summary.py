@@ -129,7 +129,7 @@ def _measured(run: Run, item: RunCell, records: Sequence[Record]) -> CellSummary
         withheld |= dict.fromkeys(noisy, EMULATED)
     alike = {name: tuple(found) for name, found in rounds.items() if name not in withheld}
     measured = [record for record in records if record.key.pass_name not in PREPARING]
-    to_come = _processes(run) - len(measured)
+    to_come = max(0, _processes(run) - len(measured))
     found = {record.status for record in records}
     worst = next((status for status in STATUS_ORDER if status in found), "ok")
     waiting = [_waiting(run, to_come)] if to_come else []

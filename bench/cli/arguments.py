@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.errors import BadInput
+from bench.errors import BadInput, unknown
 from bench.units import parse_bytes, parse_duration
 
 if TYPE_CHECKING:
     from bench.suite.suite import Suite
     from bench.suite.words import Words
+
+FAILING = ("regressed", "inconclusive")
 
 SuiteName = Annotated[
     str | None, typer.Argument(help="A suite's name, or the path of its YAML file.")
@@ -60,6 +62,10 @@ Sysroot = Annotated[
 MemoryCap = Annotated[
     str | None,
     typer.Option("--memory-cap", metavar="SIZE", help="What each worker may allocate: 2G, 512M."),
+]
+FailOn = Annotated[
+    str,
+    typer.Option(metavar="WHAT", help="What ends in exit code 4 or 5: regressed, inconclusive."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
@@ -137,3 +143,11 @@ def size_of(option: str, text: str) -> int:
         return parse_bytes(text)
     except ValueError as error:
         raise BadInput(f"{option}: {error}") from None
+
+
+def failing(text: str) -> frozenset[str]:
+    """What `--fail-on` says, of what it may say."""
+    words = frozenset(word.strip() for word in text.split(",") if word.strip())
+    for word in sorted(words - set(FAILING)):
+        raise BadInput(f"--fail-on: {unknown('verdict', word, FAILING)}")
+    return words

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bench.cli.arguments import AsJson
+from bench.cli.arguments import AsJson, FailOn, failing
 from bench.cli.printing import print_json, print_rows
 from bench.errors import BadInput, unknown
 from bench.files import written_whole
@@ -37,6 +37,13 @@ def report(
     baseline: Annotated[
         str | None, typer.Option(help="The method that others are weighed against.")
     ] = None,
+    compare_hardware: Annotated[
+        bool,
+        typer.Option(
+            "--compare-hardware",
+            help="Beside it the latest run of the same suite on each other board in its store.",
+        ),
+    ] = False,
     form: Annotated[
         Literal["html", "text", "md", "csv", "json"],
         typer.Option("--format", help="All but html are printed, or written where --out says."),
@@ -45,13 +52,17 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Draw a run's results as one HTML file, or print them."""
-    from bench.analyse.locate import find_run
+    from bench.analyse.locate import find_run, on_other_boards
     from bench.analyse.summary import summarise
     from bench.record.store import Store
     from bench.report.forms import written
     from bench.report.page import write_report
 
     found = [find_run(name) for name in runs] if runs else [find_run(None)]
+    if compare_hardware:
+        path, run_id = found[0]
+        beside = [(path, other) for other in on_other_boards(path, run_id)]
+        found += [each for each in beside if each not in found]
     summaries, latest = [], set()
     for path, run_id in found:
         with Store.open(path) as store:
@@ -73,7 +84,7 @@ def report(
     # an older run's report does not take the place of the latest one's
     name = "report.html" if run_id in latest else f"report-{run_id}.html"
     page = out or path.parent / name
-    chosen = layout or ("hardware" if len(summaries) > 1 else "run")
+    chosen = layout or ("hardware" if compare_hardware or len(summaries) > 1 else "run")
     write_report(summaries, page, chosen, baseline)
     if as_json:
         print_json(report_json(summaries[0], page))
@@ -122,9 +133,10 @@ def _several(cell: str, alike: list[str]) -> str:
 def compare(
     base: Annotated[str, typer.Argument(help="A run: a suite (its latest), an id, or STORE@RUN.")],
     new: Annotated[str, typer.Argument(help="The run that is judged against it.")],
+    fail_on: FailOn = "regressed",
     as_json: AsJson = False,
 ) -> int:
-    """Compare the exact metrics of two runs; exit code 4 where one got worse."""
+    """Compare two runs: exact metrics by equality, noisy ones over rounds; exit code 4 or 5."""
     from bench.analyse.compare import compare as compare_runs
     from bench.analyse.locate import find_run
     from bench.analyse.summary import summarise
@@ -137,14 +149,15 @@ def compare(
         with Store.open(path) as store:
             summaries.append(summarise(store, store.run(run_id)))
     comparison = compare_runs(*summaries)
+    code = comparison.exit_code(failing(fail_on))
     if as_json:
-        print_json(comparison.to_json())
+        print_json({**comparison.to_json(), "exit_code": int(code)})
     else:
         print("\n".join(comparison_lines(comparison)))
     for summary in summaries:
         if summary.run.finished is None:
             print(f"bench: {summary.run.id} is unfinished", file=sys.stderr)
-    return comparison.exit_code
+    return code
 
 
 def export(

@@ -160,6 +160,15 @@ class Profile:
         """What a worker may allocate; None where nothing but the machine limits it."""
         return self.said.memory_cap
 
+    @property
+    def peaks(self) -> dict[str, float]:
+        """What the board could do: GFLOP/s by type, and GB/s as `bandwidth`; what is said of it."""
+        found = {
+            **self.said.peak_gflops.model_dump(),
+            "bandwidth": self.said.memory.bandwidth_gb_per_s,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
     def cpus_on(self, allowed: Sequence[int]) -> tuple[int, ...]:
         """The processors of a worker: those of the profile, or all that are allowed."""
         held = self.said.affinity

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from bench.measure.operators import ESTIMATED, EXACT, kind_of, largest, named
 from bench.measure.regions import in_decomposition
@@ -30,6 +32,7 @@ class Operations:
     elements: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
     decomposing: int = 0  # of `exact`: spent on compressing what is stored
+    traffic: int = 0  # bytes of every tensor that an operator reads or writes, once an operator
 
     @property
     def flops(self) -> int:
@@ -79,6 +82,7 @@ class FlopCounter(TorchDispatchMode):
             for part in ("calls", "exact", "estimated", "elements", "unknown"):
                 getattr(total, part).update(getattr(found, part))
             total.decomposing += found.decomposing
+            total.traffic += found.traffic
         return total
 
     def __torch_dispatch__(
@@ -95,6 +99,7 @@ class FlopCounter(TorchDispatchMode):
             return
         found = self.phases.setdefault(self._now, Operations())
         found.calls[name] += 1
+        found.traffic += _bytes((args, kwargs)) + _bytes(result)
         match kind:
             case "exact":
                 flops = EXACT[name](named(func, args, kwargs), result)
@@ -106,6 +111,11 @@ class FlopCounter(TorchDispatchMode):
                 found.elements[name] += largest((*args, result))
             case "unknown":
                 found.unknown[name] += 1
+
+
+def _bytes(values: Any) -> int:
+    tensors = (leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor))
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def count_step(subject: Subject, counter: FlopCounter) -> None:
@@ -128,6 +138,7 @@ def step_flops(counter: FlopCounter) -> dict[str, float]:
         "decomposition_flops": step.decomposing,
         "factorisation_flops": step.factorisation_flops,
         "step_elements": sum(step.elements.values()),
+        "step_traffic_bytes": step.traffic,
     }
     if "inference" in counter.phases:
         found["inference_flops"] = counter.of("inference").flops

@@ -172,6 +172,15 @@ ALL = (
         _NETWORK,
         "trace",
     ),
+    replace(
+        _bytes(
+            "step_traffic_bytes",
+            "operator traffic",
+            "tensors that the operators of one step read and write, once an operator: no caches, "
+            "no scratch of kernels",
+        ),
+        of_kernels=True,
+    ),
     _bytes("parameter_bytes", "parameters", "all parameters"),
     _bytes("method_state_bytes", "method state", "what a method keeps from step to step"),
     Metric(

@@ -28,6 +28,21 @@ class _Part:
     plots: tuple[Plot, ...]
 
 
+class _Meanings:
+    """What numbers are, each text once: the page's script gives it to those that share it."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+
+    def place(self, text: str) -> int:
+        """Where the text is to be found."""
+        return self._places.setdefault(text, len(self._places))
+
+    def to_json(self) -> str:
+        """All that were asked for until now."""
+        return _safe_in_script(json.dumps(list(self._places)))
+
+
 def write_report(
     summaries: Sequence[RunSummary],
     out: Path,
@@ -74,6 +89,7 @@ def render(
         plotly=resource("vendor/plotly-cartesian.min.js").read_text(encoding="utf-8")
         if figures
         else "",
+        meanings=_Meanings(),
         data=_safe_in_script(
             f'{{"arrays": [{",".join(pool.arrays)}], "figures": {json.dumps(figures)}}}'
         ),

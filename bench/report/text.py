@@ -5,14 +5,14 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bench.analyse.compare import Comparison
+from bench.analyse.compare import Comparison, Difference, Verdict
 from bench.analyse.learning import Learning
 from bench.analyse.summary import CellSummary, RunSummary
 from bench.record import metrics
 from bench.report.cells import HEADLINES, LESSONS, Measured, figure, learned, rank_basis
 from bench.suite.board import Board
 from bench.suite.outline import Outline
-from bench.units import GIB, clock, flops, mib, quantity
+from bench.units import GIB, clock, flops, mib, quantity, ratio
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -117,29 +117,37 @@ def _listed(cells: Sequence[str]) -> str:
     return first if len(cells) <= NAMED else f"{first} and {len(cells) - NAMED} more"
 
 
+VERDICTS: tuple[Verdict, ...] = ("regressed", "improved", "missing", "inconclusive", "unchanged")
+
+
 def comparison_lines(comparison: Comparison) -> list[str]:
     """What changed, then what could not be compared, then the verdict."""
     lines = [
         f"{item.verdict}: {item.cell}: {item.metric}: {_shown(item.metric, item.base)} → "
-        f"{_shown(item.metric, item.new)}"
-        for verdict in ("worse", "better", "missing")
-        for item in comparison.differences
-        if item.verdict == verdict
+        f"{_shown(item.metric, item.new)}{_interval(item)}"
+        for verdict in VERDICTS[:-1]
+        for item in comparison.of(verdict)
     ]
     lines += [f"only in {comparison.base}: {cell}" for cell in comparison.only_in_base]
     lines += [f"only in {comparison.new}: {cell}" for cell in comparison.only_in_new]
     lines += [f"unlike: {text}" for text in comparison.unlike]
-    counts = ", ".join(
-        f"{len(comparison.of(verdict))} {verdict}"
-        for verdict in ("same", "better", "worse", "missing")
-    )
-    return [*lines, f"exact metrics, base {comparison.base}, new {comparison.new}: {counts}"]
+    lines += [f"not compared: {comparison.not_compared}"] if comparison.not_compared else []
+    counts = ", ".join(f"{len(comparison.of(verdict))} {verdict}" for verdict in VERDICTS)
+    return [*lines, f"base {comparison.base}, new {comparison.new}: {counts}"]
+
+
+def _interval(item: Difference) -> str:
+    if item.lower is not None and item.upper is not None and item.new is not None:
+        return f" ({ratio(item.new / item.base)}, {ratio(item.lower)} … {ratio(item.upper)})"
+    return f" ({item.reason})" if item.reason else ""
 
 
 def _shown(metric: str, value: float | None) -> str:
     if value is None:
         return "not measured"
-    unit = metrics.BY_NAME[metric].unit
+    unit, kind = metrics.BY_NAME[metric].unit, metrics.BY_NAME[metric].kind
+    if kind == "noisy":
+        return quantity(value, unit)
     exact = f"{value:,.0f} {unit}"
     return f"{quantity(value, unit)} ({exact})" if unit == "bytes" else exact
 

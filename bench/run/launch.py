@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol, Self
@@ -61,11 +61,16 @@ class Launcher(Protocol):
         """Run the job; never raises for what happens in the worker."""
 
 
-def worker_environment(threads: int) -> dict[str, str]:
-    """The environment of every worker: what is allowed, and the threads of the profile."""
+def worker_environment(threads: int, sources: Sequence[Path] = ()) -> dict[str, str]:
+    """The environment of every worker: what is allowed, and the threads of the profile.
+
+    `sources` are where it imports from before all else.
+    """
     inherited = {name: os.environ[name] for name in ALLOWED_ENVIRONMENT if name in os.environ}
+    path = [*map(str, sources), *filter(None, [inherited.get("PYTHONPATH")])]
     return {
         **inherited,
+        **({"PYTHONPATH": os.pathsep.join(path)} if path else {}),
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
         "PYTHONHASHSEED": "0",

@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from math import inf
@@ -60,6 +60,10 @@ class Session:
         self._launcher = launcher
         self._jobs = jobs
         self._cells = {item.cell.id: item.cell for item in _planned(request)}
+
+    def cell(self, name: str) -> Cell:
+        """A cell of the run by its id."""
+        return self._cells[name]
 
     def tasks(self) -> tuple[TaskKey, ...]:
         """Every process of the run, in its order."""
@@ -171,11 +175,16 @@ class Session:
 
 
 @contextlib.contextmanager
-def open_session(request: Request, out: Path, progress: Progress) -> Iterator[Session]:
-    """A run in `out`, new or gone on with; workers, batches and lock live as long as this."""
+def open_session(
+    request: Request, out: Path, progress: Progress, sources: Sequence[Path] = ()
+) -> Iterator[Session]:
+    """A run in `out`, new or gone on with; workers, batches and lock live as long as this.
+
+    Workers import from `sources` before anything that is installed.
+    """
     if not _planned(request):
         raise NothingRan(_why_nothing(request))
-    environment = worker_environment(request.threads)
+    environment = worker_environment(request.threads, sources)
     if (out / FILE_NAME).exists():
         Store.open(out / FILE_NAME).close()  # what is no store is refused before anything starts
     with contextlib.ExitStack() as stack:
@@ -259,6 +268,7 @@ def _find_or_add_run(
         settings={
             **request.settings,
             "goal": request.suite.goal.to_json(),
+            "peaks": request.profile.peaks,
             "budget_seconds": request.budget,
             "emulated": request.profile.said.emulated,
             "doctor": [item.to_json() for item in request.findings],

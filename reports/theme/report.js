@@ -119,6 +119,11 @@ function equipped(tools) {
   }
 }
 
+// what a number is, its scope and its basis: many share the words
+function explained() {
+  for (const cell of document.querySelectorAll("[data-m]")) cell.title = page.meanings[cell.dataset.m];
+}
+
 document.querySelectorAll("table.sortable").forEach(sortable);
 document.querySelectorAll(".tools").forEach(equipped);
 const chooser = document.getElementById("group");
@@ -131,3 +136,4 @@ if (chooser) {
 }
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 addEventListener("beforeprint", () => { while (waiting.length) drawOne(waiting.shift()); });
+later(explained);

@@ -26,23 +26,23 @@ def run_with(summary_of):
 @pytest.mark.parametrize(
     ("base", "new", "verdict", "code"),
     [
-        (100, 100, "same", ExitCode.OK),
-        (100, 101, "worse", ExitCode.REGRESSION),
-        (100, 99, "better", ExitCode.OK),
+        (100, 100, "unchanged", ExitCode.OK),
+        (100, 101, "regressed", ExitCode.REGRESSION),
+        (100, 99, "improved", ExitCode.OK),
         (100, None, "missing", ExitCode.INCONCLUSIVE),
     ],
 )
 def test_an_exact_metric_is_judged_by_equality(run_with, base, new, verdict, code):
     found = compare(run_with("a", {CELL: base}), run_with("b", {CELL: new}))
     assert [d.verdict for d in found.differences] == [verdict]
-    assert found.exit_code == code
+    assert found.exit_code() == code
 
 
 def test_a_regression_outweighs_what_is_missing(run_with):
     found = compare(
         run_with("a", {CELL: 100, SECOND: 100}), run_with("b", {CELL: 101, SECOND: None})
     )
-    assert found.exit_code == ExitCode.REGRESSION
+    assert found.exit_code() == ExitCode.REGRESSION
 
 
 def test_unlike_workloads_are_named_never_compared(run_with):
@@ -51,41 +51,97 @@ def test_unlike_workloads_are_named_never_compared(run_with):
     assert found.differences == ()
     assert found.only_in_base == (CELL.id,)
     assert found.only_in_new == (other.id,)
-    assert found.exit_code == ExitCode.INCONCLUSIVE
+    assert found.exit_code() == ExitCode.INCONCLUSIVE
 
 
 def test_equal_workloads_are_joined_even_if_an_id_was_renamed(run_with):
     renamed = dataclasses.replace(CELL, id="another name")
     found = compare(run_with("a", {CELL: 100}), run_with("b", {renamed: 100}))
-    assert [d.verdict for d in found.differences] == ["same"]
+    assert [d.verdict for d in found.differences] == ["unchanged"]
 
 
 def test_a_cell_that_is_new_is_no_regression(run_with):
     found = compare(run_with("a", {CELL: 100}), run_with("b", {CELL: 100, SECOND: 5}))
-    assert found.exit_code == ExitCode.OK
+    assert found.exit_code() == ExitCode.OK
     assert found.only_in_new == (SECOND.id,)
 
 
 def test_a_base_that_measured_nothing_never_looks_green(run_with):
     found = compare(run_with("a", {CELL: None}), run_with("b", {CELL: 100}))
-    assert found.exit_code == ExitCode.INCONCLUSIVE
+    assert found.exit_code() == ExitCode.INCONCLUSIVE
 
 
-def test_noisy_metrics_are_left_to_other_verbs(summary_of):
-    runs = [
-        summary_of(
-            [make_record(name, metrics={"step_seconds": value})], planned(CELL), make_run(name)
-        )
-        for name, value in (("a", 1.0), ("b", 9.0))
-    ]
-    assert compare(*runs).differences == ()
+@pytest.fixture
+def timed(summary_of):
+    """A run whose one cell has these step times, one a round."""
+
+    def make(name, steps, **what):
+        settings = {"measure": ["time"], "rounds": len(steps), "baseline": "vanilla"}
+        records = [
+            make_record(
+                name,
+                number=number,
+                metrics={"step_seconds": value},
+                samples={"step_seconds": [value]},
+            )
+            for number, value in enumerate(steps, start=1)
+        ]
+        return summary_of(records, planned(CELL), make_run(name, settings=settings, **what))
+
+    return make
+
+
+STEADY = [1.0, 1.01, 0.99, 1.005, 0.995, 1.002, 0.998, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict", "code"),
+    [
+        (1.0, "unchanged", ExitCode.OK),
+        (1.2, "regressed", ExitCode.REGRESSION),
+        (0.8, "improved", ExitCode.OK),
+        (1.05, "inconclusive", ExitCode.OK),
+    ],
+)
+def test_a_noisy_metric_is_judged_by_its_rounds(timed, factor, verdict, code):
+    found = compare(timed("a", STEADY), timed("b", [factor * value for value in STEADY]))
+    (difference,) = found.differences
+    assert difference.verdict == verdict
+    assert difference.lower < factor < difference.upper
+    assert found.exit_code() == code
+    strict = found.exit_code({"regressed", "inconclusive"})
+    assert strict == (ExitCode.INCONCLUSIVE if verdict == "inconclusive" else code)
+
+
+def test_too_few_rounds_decide_nothing_and_say_how_many_would(timed):
+    found = compare(timed("a", [1.0]), timed("b", [9.0]))
+    (difference,) = found.differences
+    assert difference.verdict == "inconclusive"
+    assert difference.reason == "1 and 1 processes measured it; 4 of each can decide"
+
+
+def test_another_machines_times_are_not_compared(timed):
+    elsewhere = {**make_run().machine, "cpu": "another"}
+    found = compare(timed("a", STEADY), timed("b", STEADY, machine=elsewhere))
+    assert found.differences == ()
+    assert found.not_compared == "times and memory were measured on unlike machines (cpu)"
+    assert found.exit_code() == ExitCode.INCONCLUSIVE
+
+
+def test_a_time_that_is_missing_is_said(timed, summary_of):
+    broken = summary_of(
+        [make_record("b", status="failed", reason="x")], planned(CELL), make_run("b")
+    )
+    found = compare(timed("a", STEADY), broken)
+    assert [item.verdict for item in found.differences] == ["missing"]
+    assert found.exit_code() == ExitCode.INCONCLUSIVE
 
 
 def test_what_differs_around_the_runs_is_named_as_a_possible_cause(run_with):
     newer = {**make_run().software, "torch": "3"}
     found = compare(run_with("a", {CELL: 100}), run_with("b", {CELL: 101}, software=newer))
     assert found.unlike == ("software torch: 2 → 3",)
-    assert found.to_json()["exit_code"] == 4
+    assert found.exit_code() == 4
 
 
 def test_what_kernels_decide_is_compared_only_where_they_are_the_same(summary_of):
@@ -95,7 +151,7 @@ def test_what_kernels_decide_is_compared_only_where_they_are_the_same(summary_of
         return summary_of([record], run=make_run(name, **what))
 
     base = live("r1", 100.0)
-    assert compare(base, live("r2", 120.0)).of("worse")
+    assert compare(base, live("r2", 120.0)).of("regressed")
     other = {**make_run().software, "torch_blas": "open"}
     elsewhere = compare(base, live("r3", 120.0, software=other))
     assert [item.metric for item in elsewhere.differences] == ["activation_bytes"]

@@ -137,6 +137,18 @@ def test_the_table_sorts_filters_and_is_copied(browser, whole):
         assert line.startswith("mcunet/svd(fraction=0.25)/all/b16/s0,ok,140 ms")
 
 
+def test_every_number_says_what_it_is(browser, whole):
+    with Visit(browser, whole) as visit:
+        visit.page.wait_for_function(
+            "[...document.querySelectorAll('td.number')].every((cell) => cell.title)"
+        )
+        title = visit.page.locator("#table td.number").first.get_attribute("title")
+        assert title == (
+            "wall time of one training step; scope: whole network; "
+            "95 % interval of 9 samples, one process"
+        )
+
+
 def test_the_keyboard_reaches_every_control(browser, whole):
     with Visit(browser, whole) as visit:
         reached = set()

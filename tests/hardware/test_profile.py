@@ -137,3 +137,10 @@ def test_an_unknown_profile_comes_with_the_nearest(workplace):
     with pytest.raises(BadInput, match="unknown hardware 'pi6'; did you mean 'pi5'"):
         load_profile("pi6")
     assert {"generic", "pi5", "x86"} <= set(profiles())
+
+
+def test_peaks_are_what_the_profile_says_of_its_board(own):
+    own("mine", "recognise: {arch: x86_64}\npeak_gflops: {float32: 9}\n")
+    assert load_profile("mine").peaks == {"float32": 9}
+    assert load_profile("pi5").peaks == {"float32": 153.6, "bandwidth": 17.1}
+    assert load_profile("x86").peaks == {}

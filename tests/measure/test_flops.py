@@ -162,3 +162,18 @@ def test_fake_tensors_are_counted_alike():
         fake = counted(both, *shapes)
     assert fake == real
     assert real.flops > 0
+
+
+@pytest.mark.parametrize(
+    ("function", "shapes", "numbers"),
+    [
+        (torch.mm, [(3, 4), (4, 5)], 12 + 20 + 15),
+        (F.linear, [(6, 4), (5, 4)], 24 + 20 + 30),  # the transposed weight is a view
+        (torch.add, [(7,), (7,)], 3 * 7),
+        (lambda x: x.add_(1.0), [(7,)], 2 * 7),  # read and written in place
+        (lambda x: torch.relu(x) + x, [(7,)], (7 + 7) + (7 + 7 + 7)),
+        (lambda x: x.reshape(7, 1).T[0], [(7,)], 0),
+    ],
+)
+def test_traffic_is_each_tensor_of_each_operator_once(function, shapes, numbers):
+    assert counted(function, *shapes).traffic == 4 * numbers

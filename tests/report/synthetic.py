@@ -11,15 +11,16 @@ SETTINGS = {
     "measure": ["memory", "trace", "time", "fidelity"],
     "rounds": {"memory": 3},
     "baseline": "vanilla",
+    "peaks": {"float32": 100.0, "bandwidth": 10.0},
 }
 # method, options, step in ms, peak in MiB, activations in MiB, cosine
-METHODS: tuple[tuple[str, tuple[tuple[str, Any], ...], float, float, float, float | None], ...] = (
-    ("vanilla", (), 100.0, 80.0, 40.0, None),
+METHODS: tuple[tuple[str, tuple[tuple[str, Any], ...], float, float, float, float], ...] = (
+    ("vanilla", (), 100.0, 80.0, 40.0, 1.0),
     ("asi", (("fraction", 0.125),), 110.0, 60.0, 25.0, 0.90),
     ("asi", (("fraction", 0.25),), 130.0, 66.0, 30.0, 0.97),
     ("wasi", (("fraction", 0.25),), 52.0, 62.0, 28.0, 0.95),
     ("svd", (("fraction", 0.25),), 70.0, 64.0, 33.0, 0.50),
-    ("checkpoint", (), 130.0, 30.0, 6.0, None),
+    ("checkpoint", (), 130.0, 30.0, 6.0, 1.0),
 )
 
 
@@ -92,16 +93,15 @@ def records(
         found.append(
             make_record(run_id, cell, "trace", metrics=_trace(kept * size), details=_treated(cell))
         )
-        if cosine is not None:
-            found.append(
-                make_record(
-                    run_id,
-                    cell,
-                    "fidelity",
-                    metrics={"gradient_cosine": cosine},
-                    details=_layers(cosine),
-                )
+        found.append(
+            make_record(
+                run_id,
+                cell,
+                "fidelity",
+                metrics={"gradient_cosine": cosine},
+                details=_layers(cosine),
             )
+        )
     return found
 
 
@@ -128,6 +128,7 @@ def _trace(kept: float) -> dict[str, float]:
         "parameter_bytes": 3.0 * MIB,
         "batch_bytes": 1.0 * MIB,
         "step_flops": 2e9 + kept,
+        "step_traffic_bytes": 4e8,
     }
 
 

@@ -1,5 +1,6 @@
 """Boards side by side: what a method costs on each, and where a method wins on one alone."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,10 +15,8 @@ from bench.stats import Estimate
 METRICS = ("step_seconds", "peak_rss_over_runtime_bytes", "activation_bytes")
 
 
-def content(shown: Shown) -> Mapping[str, Any] | None:
-    """A table for each metric; nothing for a single run."""
-    if not shown.others:
-        return None
+def content(shown: Shown) -> Mapping[str, Any]:
+    """A table for each metric, and what no board has measured yet."""
     summaries = (shown.summary, *shown.others)
     tables = []
     for name in METRICS:
@@ -38,6 +37,9 @@ def content(shown: Shown) -> Mapping[str, Any] | None:
             for name, other in zip(_names(summaries)[1:], shown.others, strict=True)
             for found in unlike(shown.summary, other)
         ],
+        "pending": Counter(
+            cell.planned.profile for cell in shown.summary.cells if cell.status == "pending"
+        ),
         "emulated": [
             name
             for name, one in zip(_names(summaries), summaries, strict=True)
@@ -59,7 +61,8 @@ def _figures(line: Line, name: str) -> list[Figure]:
     found = []
     for on in line.boards:
         found += [_value(on, name), _ratio(on.against_baseline, "of the baseline on that board")]
-    return [*found, _ratio(line.between, "of the second board over the first")]
+    between = [_ratio(line.between, "of the second board over the first")]
+    return [*found, *(between if len(line.boards) > 1 else [])]
 
 
 def _value(on: OnBoard, name: str) -> Figure:

@@ -1,0 +1,126 @@
+"""`bench ab`: two git refs against each other, interleaved on this machine."""
+
+import contextlib
+import shlex
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli.arguments import (
+    AsJson,
+    FailOn,
+    Filters,
+    Hardware,
+    failing,
+    seconds_of,
+)
+from bench.cli.printing import print_json
+from bench.errors import BadInput, ExitCode
+
+if TYPE_CHECKING:
+    from bench.record.pair import Pair
+    from bench.run.request import Request
+    from bench.run.worktree import Tree
+
+
+def ab(
+    base: Annotated[str, typer.Argument(help="A git ref, or . for the tree as it is.")],
+    new: Annotated[str, typer.Argument(help="The ref that is judged against it.")],
+    suite: Annotated[
+        str, typer.Option(help="A suite's name, or the path of its file within the repository.")
+    ] = "regression",
+    budget: Annotated[
+        str, typer.Option(metavar="TIME", help="Time for rounds: 90s, 10m, 2h.")
+    ] = "10m",
+    threshold: Annotated[
+        float, typer.Option(help="What a step may change without being called slower or faster.")
+    ] = 0.02,
+    hardware: Hardware = None,
+    filters: Filters = None,
+    fail_on: FailOn = "regressed",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Measure two git refs in turn, cell by cell; exit code 4 where the second is worse."""
+    from bench.record.store import OUT
+    from bench.report.duel import duel_json, duel_lines, duel_table
+    from bench.report.text import console
+    from bench.run.duel import Duel
+    from bench.run.progress import for_terminal
+    from bench.run.session import open_session
+    from bench.run.worktree import tree_of
+
+    seconds, judged = seconds_of("--budget", budget), failing(fail_on)
+    if not 0 < threshold < 1:
+        raise BadInput(f"--threshold: must be in (0, 1), got {threshold:g}")
+    progress = for_terminal(quiet=quiet)
+    with contextlib.ExitStack() as stack:
+        stack.callback(progress.close)
+        trees = [stack.enter_context(tree_of(ref)) for ref in (base, new)]
+        asked = [_request(tree, suite, hardware, filters or []) for tree in trees]
+        pairs, alone = _pairs(*asked)
+        sessions = [
+            stack.enter_context(open_session(request, OUT / folder, progress, tree.sources))
+            for request, folder, tree in zip(asked, ("ab-base", "ab-new"), trees, strict=True)
+        ]
+        duel = Duel(sessions[0], sessions[1], pairs, threshold, progress)
+        duel.fight(seconds)
+        for session in sessions:
+            session.finish()
+    names = [f"{tree.ref} ({tree.commit})" for tree in trees]
+    if as_json:
+        print_json(duel_json(names, duel.pairs, alone))
+    else:
+        console().print(duel_table(duel.pairs))
+        print("\n".join(duel_lines(names, duel.pairs, alone, threshold)))
+    return _exit_code(duel.pairs, alone, judged)
+
+
+def _request(tree: "Tree", name: str, hardware: str | None, filters: list[str]) -> "Request":
+    """The suite as that tree has it, or as we do; each process short, because rounds count."""
+    from dataclasses import replace
+
+    from bench.run.own import describe
+    from bench.run.request import request
+    from bench.suite.load import load_suite
+
+    within = tree.root / name
+    folder = tree.root / "suites"
+    loaded = load_suite(
+        str(within if within.is_file() else name), folder if folder.is_dir() else None
+    )
+    describe(loaded)
+    sampling = replace(loaded.sampling, min_samples=5, max_samples=5)
+    short = replace(
+        loaded, measure=("trace", "time"), rounds={"time": 1}, sampling=sampling, variants={}
+    )
+    asked = request(short, shlex.join(["bench", *sys.argv[1:]]), hardware, filters)
+    here = tuple(item for item in asked.plan if item.state == "planned")
+    return replace(asked, plan=here, commit=tree.commit, origin="ab")
+
+
+def _pairs(base: "Request", new: "Request") -> tuple[dict[str, tuple[str, str]], list[str]]:
+    """Cells of both sides by what they are called without hashes of code; then those of one."""
+    import re
+
+    def named(request: "Request") -> dict[str, str]:
+        return {re.sub(r"@[0-9a-f]{8}", "", i.cell.id): i.cell.id for i in request.plan}
+
+    one, other = named(base), named(new)
+    alone = [name for name in {**one, **other} if name not in one or name not in other]
+    return {name: (one[name], other[name]) for name in one if name in other}, alone
+
+
+def _exit_code(pairs: "list[Pair]", alone: list[str], judged: frozenset[str]) -> ExitCode:
+    """A gate that measured nothing must never look green."""
+    verdicts = set().union(*(pair.verdicts for pair in pairs))
+    if "regressed" in verdicts & judged:
+        return ExitCode.REGRESSION
+    if "failed" in verdicts:
+        return ExitCode.CELL_FAILED
+    if not pairs:
+        return ExitCode.NOTHING_RAN
+    if alone or "inconclusive" in verdicts & judged or not any(pair.base for pair in pairs):
+        return ExitCode.INCONCLUSIVE
+    return ExitCode.OK

@@ -1,0 +1,79 @@
+"""A cell on two sides that are measured in turn, and what is known of it so far."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from bench.record import metrics
+from bench.stats import Change
+
+MOST_ROUNDS = 400
+Verdict = Literal["regressed", "improved", "unchanged", "inconclusive", "failed"]
+
+
+@dataclass(frozen=True)
+class Exact:
+    """An exact metric that differs."""
+
+    metric: str
+    base: float
+    new: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """Any difference is a change; more is worse, but for what more of is better."""
+        less = self.new < self.base
+        return "improved" if less == metrics.BY_NAME[self.metric].lower_is_better else "regressed"
+
+
+@dataclass
+class Pair:
+    """A cell on both sides, and what is known of it so far."""
+
+    name: str
+    base_id: str
+    new_id: str
+    differences: list[Exact] = field(default_factory=list)
+    base: list[float] = field(default_factory=list)
+    new: list[float] = field(default_factory=list)
+    step: Change | None = None
+    problem: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether another round may tell more."""
+        undecided = self.step is None or self.step.verdict == "unknown"
+        return not self.problem and undecided and len(self.base) < MOST_ROUNDS
+
+    @property
+    def step_verdict(self) -> Verdict:
+        """What the rounds say of the step's time."""
+        if self.problem:
+            return "failed"
+        match self.step.verdict if self.step is not None else "unknown":
+            case "slower":
+                return "regressed"
+            case "faster":
+                return "improved"
+            case "same":
+                return "unchanged"
+            case _:
+                return "inconclusive"
+
+    @property
+    def verdicts(self) -> set[Verdict]:
+        """Of the step, and of every exact metric that differs."""
+        return {self.step_verdict, *(found.verdict for found in self.differences)}
+
+    def to_json(self) -> dict[str, Any]:
+        """The pair as plain values; an interval that does not exist yet is null."""
+        known = self.step is not None and self.step.upper != float("inf")
+        return {
+            "cell": self.name,
+            "verdict": self.step_verdict,
+            "step_ratio": self.step.ratio if self.step is not None else None,
+            "lower": self.step.lower if self.step is not None and known else None,
+            "upper": self.step.upper if self.step is not None and known else None,
+            "rounds": len(self.base),
+            "exact": [{**asdict(found), "verdict": found.verdict} for found in self.differences],
+            "problem": self.problem,
+        }

@@ -1,0 +1,74 @@
+"""What `bench ab` found, as a table and in words."""
+
+from collections import Counter
+from collections.abc import Sequence
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from bench import units
+from bench.record import metrics
+from bench.record.pair import Pair
+from bench.report.text import table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def duel_table(pairs: Sequence[Pair]) -> "Table":
+    """A line for each pair."""
+    made = table("cell", "step, new / base", "interval", "rounds", "step is", "exact metrics")
+    for pair in pairs:
+        ratio, interval = "–", ""
+        if pair.step is not None:
+            ratio = units.ratio(pair.step.ratio)
+            if pair.step.upper < inf:
+                interval = f"{units.ratio(pair.step.lower)} … {units.ratio(pair.step.upper)}"
+        exact = f"{len(pair.differences)} differ" if pair.differences else "equal"
+        said = f"{pair.step_verdict}: {pair.problem}" if pair.problem else pair.step_verdict
+        shown = "not compared" if pair.problem else exact
+        made.add_row(pair.name, ratio, interval, str(len(pair.base)), said, shown)
+    return made
+
+
+def duel_lines(
+    names: Sequence[str], pairs: Sequence[Pair], alone: Sequence[str], threshold: float
+) -> list[str]:
+    """What differs, what one side has alone, how sharp the eye was, and the count of verdicts."""
+    lines = [
+        f"{found.verdict}: {pair.name}: {found.metric}: {_exact(found.metric, found.base)} → "
+        f"{_exact(found.metric, found.new)}"
+        for pair in pairs
+        for found in pair.differences
+    ]
+    lines += [f"only on one side: {name}" for name in alone]
+    bounds = [p.step.upper - 1 for p in pairs if p.step is not None and p.step.upper < inf]
+    unseen = sum(p.step is None or p.step.upper == inf for p in pairs if not p.problem)
+    if bounds:
+        lines.append(
+            f"slow-downs of more than {max(bounds):.1%} are ruled out in every cell with an "
+            f"interval, or were found; half of them rule out {sorted(bounds)[len(bounds) // 2]:.1%}"
+        )
+    if unseen:
+        lines.append(f"{unseen} cells had too few rounds for an interval: give more --budget")
+    verdicts = Counter(pair.step_verdict for pair in pairs)
+    said = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) or "no cells"
+    changed = sum(bool(pair.differences) for pair in pairs)
+    steps = f"steps: {said} at a threshold of {threshold:.0%}"
+    exact = f"exact metrics: {changed} of {len(pairs)} cells differ"
+    return [*lines, f"base {names[0]}, new {names[1]}: {steps}; {exact}"]
+
+
+def duel_json(names: Sequence[str], pairs: Sequence[Pair], alone: Sequence[str]) -> dict[str, Any]:
+    """All of it as plain values."""
+    return {
+        "base": names[0],
+        "new": names[1],
+        "pairs": [pair.to_json() for pair in pairs],
+        "only_on_one_side": list(alone),
+    }
+
+
+def _exact(metric: str, value: float) -> str:
+    unit = metrics.BY_NAME[metric].unit
+    exact = f"{value:,.0f} {unit}".rstrip()
+    return f"{units.quantity(value, unit)} ({exact})" if unit == "bytes" else exact

@@ -1,0 +1,103 @@
+"""Two source trees, cell by cell in turn, so that a drift of the machine hits both.
+
+Exact metrics need one process of each side. Step times are taken in rounds, a fresh process of each
+side after the other, until the interval of their ratio says enough or the time is spent. It is
+looked at now and then, each time after a quarter more rounds: `benchmarks/noise.py` shows how often
+that claims what is not so.
+"""
+
+import random
+import time
+from collections.abc import Mapping, Sequence
+
+from bench.record import metrics
+from bench.record.model import Record, TaskKey
+from bench.record.pair import Exact, Pair
+from bench.run.progress import Progress
+from bench.run.session import Session
+from bench.stats import change, is_look
+from bench.suite.passes import passes_of
+
+STEP, TRACE, TIME = "step_seconds", "trace", "time"
+CONFIDENCE = 0.995  # of one look, over all cells together
+FEWEST = 8
+
+
+class Duel:
+    """Two open runs over the same cells."""
+
+    def __init__(
+        self,
+        base: Session,
+        new: Session,
+        pairs: Mapping[str, tuple[str, str]],
+        threshold: float,
+        progress: Progress,
+    ) -> None:
+        self.pairs = [Pair(name, *ids) for name, ids in pairs.items()]
+        self._base, self._new = base, new
+        self._threshold = threshold
+        self._progress = progress
+        self._confidence = 1 - (1 - CONFIDENCE) / max(1, len(self.pairs))
+
+    def fight(self, seconds: float) -> None:
+        """Exact metrics of every pair first, whatever that takes; then rounds in the time left."""
+        end = time.monotonic() + seconds
+        for place, pair in enumerate(self.pairs):
+            self._count(pair, f"pair {place + 1} of {len(self.pairs)}")
+        number, order = 0, random.Random(0)
+        while (waiting := [p for p in self.pairs if p.is_open]) and time.monotonic() < end:
+            number += 1
+            order.shuffle(waiting)
+            for pair in waiting:
+                if time.monotonic() > end:
+                    break
+                share = f"{len(waiting)} of {len(self.pairs)} pairs open, round {number}"
+                self._time(pair, number, share)
+
+    def _count(self, pair: Pair, share: str) -> None:
+        """What needs one process: ranks, then everything exact."""
+        found = []
+        for session, cell in ((self._base, pair.base_id), (self._new, pair.new_id)):
+            names = passes_of(session.cell(cell).method, (TRACE,))
+            records = [self._perform(session, TaskKey(cell, name, 1), share) for name in names]
+            found.append(records[-1])
+            pair.problem = pair.problem or _problem(records)
+        if not pair.problem:
+            pair.differences = _differences(*found)
+
+    def _time(self, pair: Pair, number: int, share: str) -> None:
+        """A round of both sides; whoever goes first changes."""
+        sides = {"base": (self._base, pair.base_id), "new": (self._new, pair.new_id)}
+        records = {}
+        for side in sides if number % 2 else reversed(sides):
+            session, cell = sides[side]
+            records[side] = self._perform(session, TaskKey(cell, TIME, number), share)
+        pair.problem = _problem(list(records.values()))
+        if pair.problem:
+            return
+        base, new = (records[side].metrics[STEP] for side in ("base", "new"))
+        pair.base.append(base)
+        pair.new.append(new)
+        if is_look(len(pair.base), FEWEST):
+            pair.step = change(pair.base, pair.new, self._threshold, self._confidence)
+
+    def _perform(self, session: Session, task: TaskKey, share: str) -> Record:
+        self._progress.begin(task, share, None)
+        return session.perform(task, self._progress.tick)
+
+
+def _problem(records: Sequence[Record]) -> str:
+    bad = (record for record in records if record.status != "ok")
+    return next((f"{r.key.pass_name}: {r.status}: {r.reason}" for r in bad), "")
+
+
+def _differences(base: Record, new: Record) -> list[Exact]:
+    return [
+        Exact(metric.name, base.metrics[metric.name], new.metrics[metric.name])
+        for metric in metrics.ALL
+        if metric.kind == "exact"
+        and metric.name in base.metrics
+        and metric.name in new.metrics
+        and base.metrics[metric.name] != new.metrics[metric.name]
+    ]

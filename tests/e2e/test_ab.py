@@ -1,0 +1,103 @@
+"""`bench ab` on a user's own repository: two commits of a network, measured in turn."""
+
+import subprocess
+
+import pytest
+
+NET = """\
+import time
+
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one = nn.Linear(3 * 224 * 224, 64)
+        self.two = nn.Linear(64, 10)
+
+    def forward(self, x):
+        {wait}
+        return self.two(self.one(x.flatten(1)){extra})
+
+
+def net():
+    return Net()
+"""
+WAIT = "end = time.perf_counter() + 0.05\n        while time.perf_counter() < end: pass"
+SUITE = "schema: 1\ntitle: Mine\nmodels: [./net.py:net: {batch: 4}]\nmethods: [vanilla]\n"
+
+
+def git(*words):
+    name = ("-c", "user.name=a", "-c", "user.email=a@b")
+    subprocess.run(["git", *name, *words], check=True, capture_output=True)
+
+
+@pytest.fixture
+def repository(workplace):
+    """Three commits: as it was, with a larger network's activations, and slow."""
+    (workplace / "suites").mkdir()
+    (workplace / "suites/mine.yaml").write_text(SUITE)
+    (workplace / ".gitignore").write_text("bench-out\n")
+    git("init", "-q")
+    for tag, parts in {
+        "plain": {"wait": "pass", "extra": ""},
+        "fat": {"wait": "pass", "extra": ".sin()"},
+        "slow": {"wait": WAIT, "extra": ""},
+    }.items():
+        (workplace / "suites/net.py").write_text(NET.format(**parts))
+        git("add", "-A")
+        git("commit", "-qm", tag)
+        git("tag", tag)
+    return workplace
+
+
+def test_a_slow_commit_is_found(bench, repository):
+    ended = bench("ab", "plain", "slow", "--suite", "mine", "--budget", "60s", "--json")
+    assert ended.code == 4, ended.err
+    (pair,) = ended.json()["pairs"]
+    assert (pair["cell"], pair["verdict"]) == ("net.py:net/vanilla/all/b4/s0", "regressed")
+    assert pair["lower"] > 1.02
+    assert pair["exact"] == []
+    # nothing is left of the trees, and both sides are runs like any other
+    listed = subprocess.run(["git", "worktree", "list"], capture_output=True, text=True, check=True)
+    assert len(listed.stdout.splitlines()) == 1
+    assert bench("report", "ab-new", "--format", "csv").out.count("step_seconds") == 1
+
+
+def test_a_fat_commit_is_found_whatever_the_budget(bench, repository):
+    ended = bench("ab", "plain", "fat", "--suite", "mine", "--budget", "1s")
+    assert ended.code == 4, ended.err
+    assert "regressed: net.py:net/vanilla/all/b4/s0: activation_bytes:" in ended.out
+
+
+def test_a_tree_against_itself_is_green_even_where_time_is_short(bench, repository):
+    ended = bench("ab", ".", ".", "--suite", "mine", "--budget", "8s")
+    assert ended.code == 0, ended.out + ended.err
+    assert "exact metrics: 0 of 1 cells differ" in ended.out
+    strict = bench(
+        "ab", ".", ".", "--suite", "mine", "--budget", "2s", "--fail-on", "regressed,inconclusive"
+    )
+    assert strict.code == 5, strict.out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("ab", "plain", "nowhere"), "no commit 'nowhere' in"),
+        (("ab", ".", ".", "--threshold", "7"), "--threshold: must be in (0, 1), got 7"),
+        (("ab", ".", ".", "--fail-on", "slow"), "--fail-on: unknown verdict 'slow'"),
+        (("ab", ".", ".", "--suite", "nine"), "unknown suite 'nine'; did you mean 'mine'?"),
+    ],
+)
+def test_bad_input_is_one_line(bench, repository, words, says):
+    ended = bench(*words)
+    assert ended.code == 2
+    assert says in ended.err
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_outside_a_repository_there_is_nothing_to_compare(bench, workplace):
+    ended = bench("ab", ".", ".")
+    assert ended.code == 2
+    assert "not a git repository" in ended.err
