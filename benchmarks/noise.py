@@ -39,7 +39,7 @@ from bench.stats import change, is_look
 from bench.suite.cell import Cell
 from bench.suite.suite import Sampling
 
-SAMPLING = Sampling(warmup=2, min_samples=5, max_samples=5, max_seconds=10)
+SAMPLING = Sampling(warmup=2, min_samples=5, max_samples=5, max_seconds=2)  # as `bench ab`
 CONFIDENCE = 0.995
 FEWEST = 8  # rounds: with fewer no interval is that sure
 SLOWER = 0.05

@@ -117,6 +117,9 @@ def _noisy(base: CellSummary, new: CellSummary, name: str, confidence: float) ->
     middle = median(before)
     if not after:
         return Difference(base.id, name, middle, None, "missing", reason=new.unavailable[name])
+    if min(*before, *after) <= 0:
+        reason = "a reading is not positive, so there is no ratio"
+        return Difference(base.id, name, middle, median(after), "inconclusive", reason=reason)
     found = shift(before, after, metric.threshold, confidence)
     if found.upper == float("inf"):
         fewest = fewest_rounds(confidence)

@@ -47,6 +47,10 @@ show.command("cell")(results.show_cell)
 show.command("model")(asking.show_model)
 show.command("spectrum")(asking.show_spectrum)
 
+baseline = typer.Typer()
+app.add_typer(baseline, name="baseline", help="Keep a run's figures beside the code.")
+baseline.command("save")(results.save_baseline)
+
 listed = typer.Typer()
 app.add_typer(listed, name="list", help="List the names that suites can use.")
 listed.command("suites")(listing.list_suites)

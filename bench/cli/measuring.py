@@ -78,6 +78,7 @@ def run(
     from bench.analyse.summary import summarise
     from bench.record.store import OUT
     from bench.report import text
+    from bench.report.forms import verdict_lines
     from bench.report.page import write_report
     from bench.run.progress import for_terminal
     from bench.run.request import request
@@ -116,7 +117,8 @@ def run(
         text.console().print(text.run_table(summary))
         if lines := learning(summary):
             text.console().print(text.learning_table(lines))
-        print("\n".join([*text.run_notes(summary), f"report: {page}"]))
+        said = [*verdict_lines(summary), *text.run_notes(summary), f"report: {page}"]
+        print("\n".join(said))
     return _run_exit_code(summary)
 
 

@@ -1,5 +1,6 @@
 """Verbs over stored runs."""
 
+import re
 import sys
 import webbrowser
 from collections import Counter
@@ -131,23 +132,19 @@ def _several(cell: str, alike: list[str]) -> str:
 
 
 def compare(
-    base: Annotated[str, typer.Argument(help="A run: a suite (its latest), an id, or STORE@RUN.")],
+    base: Annotated[
+        str,
+        typer.Argument(help="A run: a suite (its latest), an id, STORE@RUN, or a baseline's file."),
+    ],
     new: Annotated[str, typer.Argument(help="The run that is judged against it.")],
     fail_on: FailOn = "regressed",
     as_json: AsJson = False,
 ) -> int:
     """Compare two runs: exact metrics by equality, noisy ones over rounds; exit code 4 or 5."""
     from bench.analyse.compare import compare as compare_runs
-    from bench.analyse.locate import find_run
-    from bench.analyse.summary import summarise
-    from bench.record.store import Store
     from bench.report.text import comparison_lines
 
-    summaries = []
-    for reference in (base, new):
-        path, run_id = find_run(reference)
-        with Store.open(path) as store:
-            summaries.append(summarise(store, store.run(run_id)))
+    summaries = [_summary(reference) for reference in (base, new)]
     comparison = compare_runs(*summaries)
     code = comparison.exit_code(failing(fail_on))
     if as_json:
@@ -158,6 +155,56 @@ def compare(
         if summary.run.finished is None:
             print(f"bench: {summary.run.id} is unfinished", file=sys.stderr)
     return code
+
+
+def _summary(reference: str) -> "RunSummary":
+    """A stored run, or the one that a baseline's file keeps."""
+    import tempfile
+
+    from bench.analyse.locate import find_run
+    from bench.analyse.summary import summarise
+    from bench.record import baseline
+    from bench.record.store import FILE_NAME, Store
+
+    if not reference.endswith(baseline.SUFFIX):
+        path, run_id = find_run(reference)
+        with Store.open(path) as store:
+            return summarise(store, store.run(run_id))
+    content = baseline.read(Path(reference))
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        Store.create(Path(folder) / FILE_NAME) as store,
+    ):
+        store.merge(content.run, content.cells, content.records)
+        return summarise(store, store.run(content.run.id))
+
+
+def save_baseline(
+    name: Annotated[str, typer.Argument(help="The name: baselines/NAME.json is written.")],
+    run: Annotated[
+        str | None, typer.Argument(help="A suite (its latest run), a run's id, or STORE@RUN.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Keep a run's figures as a small file beside the code; `compare` takes it as its base."""
+    from bench.analyse.locate import find_run
+    from bench.record import baseline, bundle
+    from bench.record.store import Store
+
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise BadInput(f"baseline {name!r}: letters, digits, '.', '_' and '-' only")
+    path, run_id = find_run(run)
+    with Store.open(path) as store:
+        found = store.run(run_id)
+        content = bundle.Content(found, store.cells(run_id), store.records(run_id))
+    if found.finished is None:
+        raise BadInput(f"{run_id} is unfinished: a baseline is of a whole run")
+    target = baseline.FOLDER / f"{name}{baseline.SUFFIX}"
+    baseline.write(content, target)
+    if as_json:
+        print_json({"run": run_id, "baseline": str(target)})
+    else:
+        print(f"baseline: {target}")
 
 
 def export(

@@ -26,6 +26,7 @@ from bench.errors import BadInput
 from bench.files import written_whole
 from bench.record.model import Record, Run, RunCell, TaskKey
 from bench.suite.cell import Cell
+from bench.suite.goal import Minimised
 
 FORMAT, VERSION = "ondevice-bench bundle", 1
 SUFFIX = ".bundle"
@@ -59,7 +60,7 @@ class Content:
 def write(contents: Sequence[Content], path: Path) -> None:
     """Write a bundle, whole or not at all; equal runs give equal bytes."""
     members = {
-        f"runs/{number}.json": json.dumps(_plain(content), sort_keys=True).encode()
+        f"runs/{number}.json": json.dumps(plain(content), sort_keys=True).encode()
         for number, content in enumerate(contents, start=1)
     }
     manifest = {
@@ -89,7 +90,7 @@ def read(path: Path) -> tuple[Content, ...]:
         raise BadInput(f"{path}: is a folder, not a bundle") from None
     except _DAMAGED as error:
         raise BadInput(f"{path}: damaged, or not a bundle: {_first_line(error)}") from None
-    found = tuple(_content(f"{path}: {name}", data) for name, data in members.items())
+    found = tuple(content_of(f"{path}: {name}", data) for name, data in members.items())
     ids = [content.run.id for content in found]
     if len(set(ids)) < len(ids):
         raise BadInput(f"{path}: holds the same run twice")
@@ -129,7 +130,8 @@ def _number(name: str) -> int:
     return int("0" + "".join(c for c in name if c.isascii() and c.isdigit())[:9])
 
 
-def _content(where: str, data: bytes) -> Content:
+def content_of(where: str, data: bytes) -> Content:
+    """The run in a text from elsewhere, checked; BadInput where anything is wrong with it."""
     file = _checked(where, _RunFile, data)
     plan = [item.cell() for item in file.cells]
     planned = {item.cell.id for item in plan if item.state == "planned"}
@@ -148,7 +150,8 @@ def _content(where: str, data: bytes) -> Content:
     return Content(Run(**file.run.model_dump(exclude_unset=True)), tuple(plan), records)
 
 
-def _plain(content: Content) -> dict[str, Any]:
+def plain(content: Content) -> dict[str, Any]:
+    """The run as plain values; `content_of` is the inverse."""
     return {
         "run": asdict(content.run),
         "cells": [
@@ -264,6 +267,13 @@ class _Finding(_Open):
     effect: _Text
 
 
+class _Goal(_Open):
+    minimise: Minimised
+    min_cosine: float
+    max_peak_bytes: float | None = None
+    max_slowdown: float | None = None
+
+
 class _Settings(_Open):
     measure: list[_Name]
     rounds: int | dict[_Name, int]
@@ -272,6 +282,9 @@ class _Settings(_Open):
     doctor: list[_Finding] = []
     emulated: bool = False
     budget_seconds: float | None = None
+    baseline: _Text = "vanilla"
+    goal: _Goal | None = None
+    peaks: dict[_Name, float] = {}
 
 
 class _Precision(_Open):
@@ -280,11 +293,32 @@ class _Precision(_Open):
     ended_by: _Text
 
 
+class _Treated(_Open):
+    shape: list[int] | None
+    activation_ranks: list[int] | None
+    weight_rank: int | None
+    stored_elements: int | None
+
+
+class _Curve(_Open):
+    seconds: list[float] = []
+    rss_bytes: list[float] = []
+    marks: list[tuple[_Text, float]] = []
+
+
+class _LayerGradient(_Open):
+    cosine: float | None
+
+
 class _Details(_Open):
     notes: list[_Text] = []
     foreign_cpu_share: float | None = None
     precision: _Precision | None = None
     swap_bytes: float | None = None
+    treated: dict[_Text, _Treated] = {}
+    curve: _Curve = _Curve()
+    disturbed: dict[_Name, list[float]] = {}
+    layers: dict[_Text, dict[_Text, _LayerGradient]] = {}
 
 
 class _RunHead(_Strict):

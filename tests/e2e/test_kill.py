@@ -12,6 +12,8 @@ import pytest
 
 from bench.record.store import Store
 
+pytestmark = pytest.mark.alone
+
 BENCH = Path(sys.executable).parent / "bench"
 PROCESSES = 60
 SUITE = f"""\

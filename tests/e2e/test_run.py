@@ -13,6 +13,8 @@ from bench.record import metrics
 from bench.record.store import Store
 from tests.conftest import TINY
 
+pytestmark = pytest.mark.alone
+
 BENCH = Path(sys.executable).parent / "bench"
 CELL = "mcunet/vanilla/all/b2/s0"
 EXACT = sum(m.kind == "exact" and m.pass_name == "trace" for m in metrics.ALL)
@@ -123,8 +125,32 @@ def test_a_run_compared_with_itself_is_the_same(done, bench):
     folder, _ = done
     ended = bench("compare", "tiny", "tiny", cwd=folder)
     assert ended.code == 0
-    assert ended.out.splitlines()[-1].endswith(f": {EXACT} same, 0 better, 0 worse, 0 missing")
+    noisy = 3  # step, inference and peak: one process each decides nothing
+    assert ended.out.splitlines()[-1].endswith(
+        f": 0 regressed, 0 improved, 0 missing, {noisy} inconclusive, {EXACT} unchanged"
+    )
+    assert "1 and 1 processes measured it;" in ended.out
     assert bench("list", "runs", "--json", cwd=folder).json()[0]["finished"]
+
+
+def test_a_baseline_is_a_small_file_that_runs_are_compared_with(done, bench):
+    folder, _ = done
+    saved = bench("baseline", "save", "main", "tiny", cwd=folder)
+    assert saved.out == "baseline: baselines/main.json\n"
+    first = (folder / "baselines/main.json").read_bytes()
+    assert bench("baseline", "save", "main", "tiny", cwd=folder).code == 0
+    assert (folder / "baselines/main.json").read_bytes() == first
+    ended = bench("compare", "baselines/main.json", "tiny", cwd=folder)
+    assert ended.code == 0, ended.err
+    assert ended.out.splitlines()[-1].endswith(f", {EXACT} unchanged")
+    (folder / "baselines/main.json").write_text("{}")
+    for words, says in (
+        (("compare", "baselines/main.json", "tiny"), "JSON of something else, not a baseline"),
+        (("compare", "baselines/no.json", "tiny"), "cannot be read: No such file"),
+        (("baseline", "save", "../x", "tiny"), "letters, digits"),
+    ):
+        wrong = bench(*words, cwd=folder)
+        assert (wrong.code, says in wrong.err) == (2, True), wrong.err
 
 
 def test_an_exact_metric_that_grew_is_exit_code_4(bench, suite_file, workplace):
@@ -137,10 +163,10 @@ def test_an_exact_metric_that_grew_is_exit_code_4(bench, suite_file, workplace):
     assert bench("run", "tiny", "-q").code == 0
     ended = bench("compare", f"tiny@{run.id}", "tiny")
     assert ended.code == 4
-    assert f"worse: {CELL}: activation_bytes: " in ended.out
+    assert f"regressed: {CELL}: activation_bytes: " in ended.out
     reverse = bench("compare", "tiny", f"tiny@{run.id}", "--json")
     assert reverse.code == 0
-    assert [d["metric"] for d in reverse.json()["differences"] if d["verdict"] == "better"] == [
+    assert [d["metric"] for d in reverse.json()["differences"] if d["verdict"] == "improved"] == [
         "activation_bytes"
     ]
 

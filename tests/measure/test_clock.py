@@ -7,6 +7,8 @@ import torch
 from bench.measure import clock, machine
 from bench.suite.suite import Sampling
 
+pytestmark = pytest.mark.alone
+
 
 class Phases:
     """A subject whose phases are told apart by what they do to a fake clock."""

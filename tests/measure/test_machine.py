@@ -6,6 +6,8 @@ import pytest
 
 from bench.measure import machine
 
+pytestmark = pytest.mark.alone
+
 STAT = "cpu  100 0 50 1000 20 0 5 40 0 0\ncpu0 1 2 3\n"
 
 

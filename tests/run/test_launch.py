@@ -15,6 +15,8 @@ from bench.run import launch
 from bench.run.launch import PassLauncher, ZygoteLauncher
 from tests.run.conftest import THREADS
 
+pytestmark = pytest.mark.alone
+
 
 def workers_below(pid):
     with contextlib.suppress(psutil.NoSuchProcess):

@@ -7,6 +7,8 @@ from bench.record import metrics
 from bench.run.launch import PassLauncher
 from bench.suite.cell import Train
 
+pytestmark = pytest.mark.alone
+
 SMALL_VIT = {"model_options": (("depth", 1), ("image_size", 64), ("classes", 10))}
 MIB = 2**20
 

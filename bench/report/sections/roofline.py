@@ -15,7 +15,7 @@ NEEDED = ("step_flops", "step_traffic_bytes", "step_seconds")
 
 def roofline(group: Group) -> "go.Figure | None":
     """FLOP/s over FLOPs a byte, below the roof that arithmetic and bandwidth make."""
-    members = [m for m in group.members if set(NEEDED) <= set(m.cell.estimates)]
+    members = [m for m in group.members if all(_value(m, name) > 0 for name in NEEDED)]
     if not members:
         return None
     plot = drawing.new_plot()
@@ -51,8 +51,13 @@ def roofline(group: Group) -> "go.Figure | None":
 
 
 def _place(member: Member) -> tuple[float, float]:
-    flops, traffic, seconds = (member.cell.estimates[name].estimate for name in NEEDED)
+    flops, traffic, seconds = (_value(member, name) for name in NEEDED)
     return flops / traffic, flops / seconds / 1e9
+
+
+def _value(member: Member, name: str) -> float:
+    found = member.cell.estimates.get(name)
+    return 0.0 if found is None else found.estimate
 
 
 SECTION = Section(

@@ -1,0 +1,59 @@
+"""A bundle from elsewhere may say anything its schema allows: a page of it is drawn all the same."""
+
+import json
+import random
+
+from bench.errors import BadInput
+from bench.record import bundle
+from bench.report import page
+from bench.report.forms import written
+from tests.report import synthetic
+
+MUTATIONS = 400
+ODD = [None, [], {}, "", "x", -1, 0, 1e300, -1e300, 2**62, True, [None], {"a": "b"}, "</script>"]
+
+
+def leaves(value, path=()):
+    """The path of every value within."""
+    yield path
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from leaves(item, (*path, key))
+
+
+def changed(value, path, odd):
+    *way, last = path
+    for step in way:
+        value = value[step]
+    value[last] = odd
+
+
+def test_whatever_a_bundle_says_is_refused_or_drawn(summary_of):
+    cells = synthetic.cells()[:3]
+    run = synthetic.run_of(
+        settings={**synthetic.SETTINGS, "goal": {"minimise": "step_flops", "min_cosine": 0.5}}
+    )
+    whole = bundle.Content(run, tuple(synthetic.planned(cells)), tuple(synthetic.records(cells)))
+    good = json.dumps(bundle.plain(whole))
+    spots = [path for path in leaves(json.loads(good)) if path]
+    # what reports read first: figures, settings and details
+    telling = [path for path in spots if {"details", "settings", "metrics", "samples"} & set(path)]
+    dice, drawn = random.Random(0), 0
+    for number in range(MUTATIONS):
+        values = json.loads(good)
+        for _ in range(dice.randint(1, 2)):
+            try:
+                changed(values, dice.choice(telling if number % 4 else spots), dice.choice(ODD))
+            except (KeyError, IndexError, TypeError):
+                continue  # an earlier change took it away
+        try:
+            found = bundle.content_of("x", json.dumps(values).encode())
+        except BadInput:
+            continue
+        summary = summary_of(found.records, list(found.cells), found.run)
+        text = page.render([summary, summary], "hardware")
+        assert text.count("</script>") == 2
+        for form in ("md", "csv", "text", "json"):
+            written([summary], form)
+        drawn += 1
+    assert drawn > MUTATIONS / 10  # most are refused by the schema
