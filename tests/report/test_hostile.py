@@ -9,8 +9,28 @@ from bench.report import page
 from bench.report.forms import written
 from tests.report import synthetic
 
-MUTATIONS = 400
-ODD = [None, [], {}, "", "x", -1, 0, 1e300, -1e300, 2**62, True, [None], {"a": "b"}, "</script>"]
+MUTATIONS = 150
+ODD = [
+    None,
+    [],
+    {},
+    "",
+    "x",
+    -1,
+    0,
+    0.0,
+    -0.5,
+    1e300,
+    -1e300,
+    2**62,
+    True,
+    "word",
+    [1],
+    [0.5, -1.0],
+    [None],
+    {"a": "b"},
+    "</script>",
+]
 
 
 def leaves(value, path=()):
@@ -21,11 +41,13 @@ def leaves(value, path=()):
             yield from leaves(item, (*path, key))
 
 
-def changed(value, path, odd):
+def changed(values, path, dice):
+    """Another value at that place, as often as not one of the same type."""
     *way, last = path
     for step in way:
-        value = value[step]
-    value[last] = odd
+        values = values[step]
+    alike = [odd for odd in ODD if type(odd) is type(values[last])]
+    values[last] = dice.choice(alike if alike and dice.random() < 0.7 else ODD)
 
 
 def test_whatever_a_bundle_says_is_refused_or_drawn(summary_of):
@@ -43,7 +65,7 @@ def test_whatever_a_bundle_says_is_refused_or_drawn(summary_of):
         values = json.loads(good)
         for _ in range(dice.randint(1, 2)):
             try:
-                changed(values, dice.choice(telling if number % 4 else spots), dice.choice(ODD))
+                changed(values, dice.choice(telling if number % 4 else spots), dice)
             except (KeyError, IndexError, TypeError):
                 continue  # an earlier change took it away
         try:
