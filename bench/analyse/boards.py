@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.analyse.groups import groups, ratio
+from bench.analyse.groups import Member, groups, ratio
 from bench.analyse.summary import CellSummary, RunSummary
 from bench.analyse.verdict import Says, says
 from bench.stats import Estimate
@@ -14,7 +14,19 @@ class OnBoard:
     """A cell on one board; `cell` is None where it was not planned there."""
 
     cell: CellSummary | None
-    against_baseline: Estimate | None  # the metric, within the board
+    member: Member | None  # the same beside its baseline there; None for the baseline itself
+    metric: str
+
+    @property
+    def against_baseline(self) -> Estimate | None:
+        """The metric as a multiple of the baseline's on the same board."""
+        return None if self.member is None else self.member.ratio(self.metric)
+
+    @property
+    def says(self) -> Says:
+        """What that ratio bears."""
+        rounds = 0 if self.member is None else self.member.rounds(self.metric)
+        return says(self.against_baseline, self.metric, rounds)
 
     @property
     def why_not(self) -> str:
@@ -43,21 +55,19 @@ def boards(
     summaries: Sequence[RunSummary], metric: str, baseline: str | None = None
 ) -> tuple[Line, ...]:
     """Every workload of the first run, and of the others what they have of it."""
-    measured = [_ratios(summary, metric, baseline) for summary in summaries]
+    measured = [_members(summary, baseline) for summary in summaries]
     every = [_by_fingerprint(summary) for summary in summaries]
     names = dict.fromkeys(name for cells in every for name in cells)
     lines = []
     for name in names:
         there = tuple(
-            OnBoard(cells.get(name), ratios.get(name))
-            for cells, ratios in zip(every, measured, strict=True)
+            OnBoard(cells.get(name), members.get(name), metric)
+            for cells, members in zip(every, measured, strict=True)
         )
         known = [on.cell.estimates.get(metric) for on in there if on.cell is not None]
         between = ratio(known[1], known[0]) if len(known) > 1 else None
         label = next(on.cell.planned.cell.id for on in there if on.cell is not None)
-        lines.append(
-            Line(label, there, between, tuple(says(on.against_baseline, metric) for on in there))
-        )
+        lines.append(Line(label, there, between, tuple(on.says for on in there)))
     return tuple(lines)
 
 
@@ -70,12 +80,12 @@ def _by_fingerprint(summary: RunSummary) -> dict[str, CellSummary]:
     }
 
 
-def _ratios(summary: RunSummary, metric: str, baseline: str | None) -> dict[str, Estimate]:
+def _members(summary: RunSummary, baseline: str | None) -> dict[str, Member]:
     return {
-        member.cell.planned.cell.fingerprint: found
+        member.cell.planned.cell.fingerprint: member
         for group in groups(summary, baseline)
         for member in group.members
-        if not member.is_baseline and (found := member.ratio(metric)) is not None
+        if not member.is_baseline
     }
 
 

@@ -27,6 +27,11 @@ class Member:
         """Whether this is what others are weighed against."""
         return self.cell is self.base
 
+    def rounds(self, metric: str) -> int:
+        """Processes that measured it, on the side that has fewer."""
+        sides = (self.cell, self.base or self.cell)
+        return min(len(side.samples.get(metric, ())) for side in sides)
+
     def ratio(self, metric: str) -> Estimate | None:
         """The metric as a multiple of the baseline's; None where either is missing."""
         if self.base is None:
@@ -80,10 +85,10 @@ def ratio(over: Estimate | None, under: Estimate | None) -> Estimate | None:
         return Estimate(middle, middle, middle, "exact")
     bounds = (over.lower, over.upper, under.lower, under.upper)
     if None in bounds or not under.lower or not under.upper:
-        return Estimate(middle, None, None, "a ratio of figures without intervals")
+        return Estimate(middle, None, None, f"{over.basis}, over: {under.basis}")
     assert over.lower is not None
     assert over.upper is not None
-    said = "ratio; between the farthest ends of both intervals"
+    said = f"between the farthest ends of both intervals: {over.basis}, over: {under.basis}"
     return Estimate(middle, over.lower / under.upper, over.upper / under.lower, said)
 
 

@@ -12,6 +12,7 @@ from bench.suite.goal import Goal
 
 STEP, PEAK, COSINE = "step_seconds", "peak_rss_over_runtime_bytes", "gradient_cosine"
 Says = Literal["less", "more", "same", "unsure", "nothing"]
+FEWEST, FEWEST_OF_MEMORY = 5, 3
 NAMES = {
     STEP: "step time",
     PEAK: "peak RSS over runtime",
@@ -27,8 +28,9 @@ SENTENCES: Mapping[str, str] = {
     "unmeasured": "The {metric} was not measured, so no method can be chosen by it.",
     "none allowed": "No method meets the goal: {reasons}.",
     "best": "{method} has the least {metric}: {ratio} of {baseline}'s.",
-    "best unsure": "{method} shows the least {metric}, {ratio} of {baseline}'s, but that is {why}.",
-    "none better": "No method has less {metric} than {baseline}, beyond what is noise.",
+    "best unsure": "{method} shows the least {metric}, {ratio} of {baseline}'s, but nothing "
+    "follows from that: {why}.",
+    "none better": "No method shows less {metric} than {baseline}, beyond what is noise.",
     "costs": "It comes with {facts}.",
     "other": "{method} has the lowest peak memory: {ratio} of {baseline}'s, at {step}.",
     "learning unknown": "What {methods} to the gradient was not measured (`measure: [fidelity]`).",
@@ -40,11 +42,19 @@ def is_exact(method: str) -> bool:
     return not registry.is_own(method) and all(spec.exact for spec in registry.parts(method))
 
 
-def says(found: Estimate | None, metric: str) -> Says:
+def fewest(metric: str) -> int:
+    """Processes of each side that a claim needs: processes differ more than samples of one."""
+    described = metrics.BY_NAME[metric]
+    if described.kind == "exact":
+        return 1
+    return FEWEST_OF_MEMORY if described.pass_name == "memory" else FEWEST
+
+
+def says(found: Estimate | None, metric: str, rounds: int) -> Says:
     """What a ratio to the baseline bears: its whole interval must lie beyond the threshold."""
     if found is None:
         return "nothing"
-    if found.lower is None or found.upper is None:
+    if found.lower is None or found.upper is None or rounds < fewest(metric):
         return "unsure"
     threshold = metrics.BY_NAME[metric].threshold
     if found.upper < 1 / (1 + threshold):
@@ -53,6 +63,10 @@ def says(found: Estimate | None, metric: str) -> Says:
         return "more"
     within = found.lower >= 1 / (1 + threshold) and found.upper <= 1 + threshold
     return "same" if within else "unsure"
+
+
+def _says(member: Member, metric: str) -> Says:
+    return says(member.ratio(metric), metric, member.rounds(metric))
 
 
 def verdict(group: Group, goal: Goal, baseline: str) -> tuple[str, ...]:
@@ -82,30 +96,35 @@ def _choice(
 ) -> tuple[list[str], Member | None]:
     """The sentences on the least of a metric, and the method that has it."""
     name = NAMES[metric]
-    better = [m for m in allowed if says(m.ratio(metric), metric) == "less"]
+    better = [m for m in allowed if _says(m, metric) == "less"]
     if better:
         best = min(better, key=_by(metric))
         values = {"method": best.label, "metric": name, "baseline": baseline}
         facts = _facts(best, metric)
         said = [SENTENCES["best"].format(ratio=_ratio(best.ratio(metric)), **values)]
         return [*said, *([SENTENCES["costs"].format(facts=facts)] if facts else [])], best
-    single = [m for m in allowed if (found := m.ratio(metric)) is not None and found.lower is None]
-    shown = min(single, key=_by(metric), default=None)
+    few = [m for m in allowed if m.ratio(metric) is not None and m.rounds(metric) < fewest(metric)]
+    shown = min(few, key=_by(metric), default=None)
     if shown is not None and _by(metric)(shown) < 1:
         unsure = SENTENCES["best unsure"].format(
             method=shown.label,
             metric=name,
             baseline=baseline,
             ratio=_ratio(shown.ratio(metric)),
-            why="a ratio of single readings, which have no interval",
+            why=f"each was measured in {_processes(shown.rounds(metric))}, and processes differ; "
+            f"`rounds` of {fewest(metric)} can tell",
         )
         return [unsure], None
     return [SENTENCES["none better"].format(metric=name, baseline=baseline)], None
 
 
+def _processes(count: int) -> str:
+    return "one process" if count == 1 else f"{count} processes"
+
+
 def _lowest_peak(allowed: Sequence[Member], best: Member | None, baseline: str) -> tuple[str, ...]:
     """Who needs the least memory, if that is another one, exact rivals included."""
-    lower = [m for m in allowed if says(m.ratio(PEAK), PEAK) == "less"]
+    lower = [m for m in allowed if _says(m, PEAK) == "less"]
     lowest = min(lower, key=_by(PEAK), default=None)
     if lowest is None or lowest is best:
         return ()
@@ -180,5 +199,5 @@ def _ratio(found: Estimate | None) -> str:
     if found.basis == "exact":
         return said
     if found.lower is None or found.upper is None:
-        return f"{said} (single readings)"
+        return f"{said} (no interval)"
     return f"{said} ({units.ratio(found.lower)} … {units.ratio(found.upper)})"

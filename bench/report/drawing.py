@@ -27,6 +27,7 @@ METHOD_COLOURS = {
     "saved_bf16": "#A0A0A0",
 }
 OTHER_COLOUR = "#888888"
+SHARED = 24  # characters from which on a part is stored apart
 ROW_PIXELS, FRAME_PIXELS = 30, 110
 SCALES = {"bytes": (1 / MIB, "MiB"), "seconds": (1e3, "ms"), "flops": (1e-9, "GFLOP")}
 
@@ -94,7 +95,7 @@ def new_plot() -> "go.Figure":
 
 
 class Pool:
-    """Every array of the page's figures, each once."""
+    """Every array of the page's figures, and every part of their looks, each once."""
 
     def __init__(self) -> None:
         self.arrays: list[str] = []
@@ -115,13 +116,13 @@ class Pool:
         plain = plot.to_plotly_json()
         for trace in plain["data"]:
             trace.pop("uid", None)
-        packed = self._packed(plain)
-        assert isinstance(packed, dict)
-        return packed
+        return {name: self._packed(part) for name, part in plain.items()}
 
     def _packed(self, value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: self._packed(item) for key, item in value.items()}
+            packed = {key: self._packed(item) for key, item in value.items()}
+            text = json.dumps(packed)
+            return {"$": self._place(text)} if len(text) > SHARED else packed
         if isinstance(value, (list, tuple)) or hasattr(value, "tolist"):
             items = value.tolist() if hasattr(value, "tolist") else list(value)
             if any(isinstance(item, (dict, list, tuple)) for item in items):

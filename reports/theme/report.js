@@ -1,10 +1,10 @@
 // Draws the figures of the chosen group when the browser has time, and makes tables sort, filter and copy.
 
-// an array of a figure is its place among the page's arrays
+// what figures share, arrays and parts of their looks, is a place among the page's arrays
 function unpacked(value) {
   if (Array.isArray(value)) return value.map(unpacked);
   if (value === null || typeof value !== "object") return value;
-  if (typeof value.$ === "number") return page.arrays[value.$];
+  if (typeof value.$ === "number") return unpacked(page.arrays[value.$]);
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, unpacked(item)]));
 }
 

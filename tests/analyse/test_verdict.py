@@ -38,7 +38,7 @@ def test_a_low_cosine_rules_a_method_out_and_the_goal_says_how_low(said):
     slow = {"wasi": 3.0}
     assert "svd" in said(Goal(min_cosine=0.0), slower=slow)[0]
     assert said(slower=slow)[0] == (
-        "No method has less step time than vanilla, beyond what is noise."
+        "No method shows less step time than vanilla, beyond what is noise."
     )
 
 
@@ -54,7 +54,7 @@ def test_bounds_that_nobody_keeps_are_said_with_each_reason(said):
     assert "checkpoint" not in slow[0]
 
 
-def test_what_has_no_interval_is_called_so(said):
+def test_what_one_process_shows_is_no_verdict(said):
     cells = synthetic.cells()[:2]
     records = [
         make_record(cell=cell, metrics={"step_seconds": value}, samples={"step_seconds": [value]})
@@ -62,8 +62,9 @@ def test_what_has_no_interval_is_called_so(said):
     ]
     first, *rest = said(cells=cells, records=records)
     assert first == (
-        "asi(fraction=0.125) shows the least step time, 0.5× (single readings) of vanilla's, "
-        "but that is a ratio of single readings, which have no interval."
+        "asi(fraction=0.125) shows the least step time, 0.5× (no interval) of vanilla's, but "
+        "nothing follows from that: each was measured in one process, and processes differ; "
+        "`rounds` of 5 can tell."
     )
     assert rest == ["What asi does to the gradient was not measured (`measure: [fidelity]`)."]
 
@@ -100,13 +101,20 @@ def test_every_sentence_of_the_table_is_tested_here():
     ],
 )
 def test_a_claim_needs_the_whole_interval_beyond_the_threshold(lower, upper, expected):
-    assert says(Estimate(1.0, lower, upper, ""), "step_seconds") == expected
-    assert says(None, "step_seconds") == "nothing"
+    assert says(Estimate(1.0, lower, upper, ""), "step_seconds", rounds=5) == expected
+    assert says(None, "step_seconds", rounds=5) == "nothing"
+
+
+@pytest.mark.parametrize(("metric", "needed"), [("step_seconds", 5), ("peak_rss_bytes", 3)])
+def test_a_claim_needs_several_processes_however_narrow_the_samples_of_one(metric, needed):
+    clear = Estimate(0.5, 0.49, 0.51, "")
+    assert says(clear, metric, needed - 1) == "unsure"
+    assert says(clear, metric, needed) == "less"
 
 
 def test_exact_figures_differ_by_any_amount():
-    assert says(Estimate(0.999, 0.999, 0.999, "exact"), "activation_bytes") == "less"
-    assert says(Estimate(1.0, 1.0, 1.0, "exact"), "activation_bytes") == "same"
+    assert says(Estimate(0.999, 0.999, 0.999, "exact"), "activation_bytes", 1) == "less"
+    assert says(Estimate(1.0, 1.0, 1.0, "exact"), "activation_bytes", 1) == "same"
 
 
 def test_exact_methods_are_those_with_vanillas_own_gradient():

@@ -145,7 +145,7 @@ def test_every_number_says_what_it_is(browser, whole):
         title = visit.page.locator("#table td.number").first.get_attribute("title")
         assert title == (
             "wall time of one training step; scope: whole network; "
-            "95 % interval of 9 samples, one process"
+            "median of 5 rounds' medians, envelope of their intervals (45 readings)"
         )
 
 

@@ -9,7 +9,7 @@ from tests.record.conftest import make_record, make_run
 MIB = 2**20
 SETTINGS = {
     "measure": ["memory", "trace", "time", "fidelity"],
-    "rounds": {"memory": 3},
+    "rounds": {"memory": 3, "time": 5},
     "baseline": "vanilla",
     "peaks": {"float32": 100.0, "bandwidth": 10.0},
 }
@@ -64,21 +64,23 @@ def records(
         step, peak, kept, cosine = numbers[cell.method, cell.method_options]
         size = cell.batch / 8
         step *= size * (slower or {}).get(cell.method, 1.0) / 1e3
-        samples = [step * (1 + 0.002 * (place - 4)) for place in range(9)]
-        found.append(
-            make_record(
-                run_id,
-                cell,
-                metrics={
-                    "step_seconds": step,
-                    "forward_seconds": step * 0.4,
-                    "backward_seconds": step * 0.55,
-                    "update_seconds": step * 0.05,
-                },
-                samples={"step_seconds": samples},
-                details={"disturbed": {"step_seconds": [step * 3]}},
+        for number in range(1, 6):
+            pace = step * (1 + 0.002 * (number - 3))
+            found.append(
+                make_record(
+                    run_id,
+                    cell,
+                    number=number,
+                    metrics={
+                        "step_seconds": pace,
+                        "forward_seconds": pace * 0.4,
+                        "backward_seconds": pace * 0.55,
+                        "update_seconds": pace * 0.05,
+                    },
+                    samples={"step_seconds": [pace * (1 + 0.002 * (n - 4)) for n in range(9)]},
+                    details={"disturbed": {"step_seconds": [pace * 3]}},
+                )
             )
-        )
         found += [
             make_record(
                 run_id,

@@ -15,13 +15,14 @@ MARKDOWN = """\
 
 Run `r1` on profile x86.
 
-- mcunet, batch 8: wasi(fraction=0.25) has the least step time: 0.52× (0.514× … 0.526×) of vanilla's.
+- mcunet, batch 8: wasi(fraction=0.25) has the least step time: 0.52× (0.51× … 0.531×) of vanilla's.
 - mcunet, batch 8: It comes with 0.775× (0.769× … 0.781×) of its peak RSS over runtime, a gradient cosine of 0.95 after ten steps.
-- mcunet, batch 8: checkpoint has the lowest peak memory: 0.375× (0.372× … 0.378×) of vanilla's, at 1.30× (1.28× … 1.32×) of its step time.
+- mcunet, batch 8: checkpoint has the lowest peak memory: 0.375× (0.372× … 0.378×) of vanilla's, at 1.30× (1.27× … 1.33×) of its step time.
 
 | cell | step | peak RSS over runtime | activations | status |
 | --- | --- | --- | --- | --- |
-| mcunet/vanilla/all/b8/s0 | 100 ms (99.4 … 101 ms) | 80.00 MiB (79.68 … 80.32 MiB) | 40.00 MiB | ok |
+| mcunet/vanilla/all/b8/s0 | 100 ms (99.0 … 101 ms) | 80.00 MiB (79.68 … 80.32 MiB) | 40.00 MiB | ok |
+| mcunet/asi(fraction=0.125)/all/b8/s0 | 110 ms (109 … 111 ms) | 60.00 MiB (59.76 … 60.24 MiB) | 25.00 MiB | ok |
 """
 
 

@@ -107,7 +107,7 @@ def drawn(page):
             return [unpacked(item) for item in value]
         if isinstance(value, dict):
             if set(value) == {"$"}:
-                return data["arrays"][value["$"]]
+                return unpacked(data["arrays"][value["$"]])
             return {key: unpacked(item) for key, item in value.items()}
         return value
 
@@ -151,7 +151,7 @@ def test_tensors_add_up_to_the_highest_moment(whole):
     )
 
 
-def test_an_array_is_stored_once(whole):
+def test_what_figures_share_is_stored_once(whole):
     page = render(whole)
     (text,) = re.findall(r"^const page = (.*);$", page, flags=re.MULTILINE)
     arrays = [json.dumps(array) for array in json.loads(text)["arrays"]]

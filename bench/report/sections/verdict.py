@@ -35,7 +35,7 @@ def goal_text(goal: Goal) -> str:
 SECTION = Section(
     name="verdict",
     title="What follows",
-    text="A ratio counts where its whole interval lies beyond the metric's noise threshold; bounds "
-    "are between the farthest ends of both intervals.",
+    text="A ratio counts where several processes measured both sides and its whole interval lies "
+    "beyond the metric's noise threshold; bounds are between the farthest ends of both intervals.",
     content=content,
 )
