@@ -197,7 +197,7 @@ _ELEMENTS = frozenset(  # element-wise work that torch does not tag as such
     _safe_softmax _softmax _softmax_backward_data adaptive_max_pool2d
     adaptive_max_pool2d_backward all amax amin any argmax argmin avg_pool2d avg_pool2d_backward
     batch_norm_backward bincount bucketize cross cumprod cumsum cumulative_trapz
-    embedding_dense_backward hardtanh_backward histc index_add index_put kthvalue
+    embedding_dense_backward hardtanh hardtanh_backward histc index_add index_put kthvalue
     linalg_vector_norm logsumexp max max_pool2d_with_indices max_pool2d_with_indices_backward
     mean median min native_batch_norm native_batch_norm_backward native_dropout
     native_dropout_backward native_group_norm native_group_norm_backward native_layer_norm

@@ -1,11 +1,14 @@
 """FLOPs of single operators against sums on paper, and what is counted apart."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 
+from bench.measure import operators
 from bench.measure.flops import FlopCounter, count_step, step_flops
 from bench.measure.regions import decomposition
 from tests.measure.test_activations import Subject
@@ -177,3 +180,15 @@ def test_fake_tensors_are_counted_alike():
 )
 def test_traffic_is_each_tensor_of_each_operator_once(function, shapes, numbers):
     assert counted(function, *shapes).traffic == 4 * numbers
+
+
+@pytest.mark.parametrize("name", ["hardtanh", "hardtanh_"])
+def test_work_that_an_older_torch_does_not_mark_as_pointwise_is_counted(name):
+    # torch 2.10, the newest for aarch64 without CUDA, has no such tag on it: ReLU6 of every MobileNet
+    unmarked = SimpleNamespace(
+        namespace="aten",
+        overloadpacket=SimpleNamespace(__name__=name),
+        tags=(),
+        _schema=SimpleNamespace(returns=()),
+    )
+    assert operators.kind_of.__wrapped__(unmarked) == "elements"
