@@ -78,6 +78,8 @@ def main() -> None:
         rounds = [_Round(**one) for one in json.loads(said.replay.read_text())]
     else:
         rounds = _measured(said.rounds, said.batch, is_busy=said.busy)
+    if len(rounds) < FEWEST:
+        sys.exit(f"{len(rounds)} rounds: too few for a single comparison")
     if said.keep:
         said.keep.write_text(json.dumps([asdict(one) for one in rounds]))
     print(f"{len(rounds)} rounds, {said.comparisons} comparisons; {_spread(rounds)}")
