@@ -31,7 +31,7 @@ def ab(
         str, typer.Option(help="A suite's name, or the path of its file within the repository.")
     ] = "regression",
     budget: Annotated[
-        str, typer.Option(metavar="TIME", help="Time for rounds: 90s, 10m, 2h.")
+        str, typer.Option(metavar="TIME", help="Time for rounds, after exact metrics: 90s, 10m.")
     ] = "10m",
     threshold: Annotated[
         float, typer.Option(help="What a step may change without being called slower or faster.")

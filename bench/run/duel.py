@@ -41,10 +41,10 @@ class Duel:
         self._confidence = 1 - (1 - CONFIDENCE) / max(1, len(self.pairs))
 
     def fight(self, seconds: float) -> None:
-        """Exact metrics of every pair first, whatever that takes; then rounds in the time left."""
-        end = time.monotonic() + seconds
+        """Exact metrics of every pair first, whatever that takes; then rounds for so long."""
         for place, pair in enumerate(self.pairs):
             self._count(pair, f"pair {place + 1} of {len(self.pairs)}")
+        end = time.monotonic() + seconds
         number, order = 0, random.Random(0)
         while (waiting := [p for p in self.pairs if p.is_open]) and time.monotonic() < end:
             number += 1
