@@ -1,7 +1,7 @@
 """How plots look: colours, axes, and plotly's JSON with every array stored once."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.analyse.groups import Member
@@ -60,6 +60,14 @@ def bars(
         marker={"color": shade},
         hovertemplate="%{y}<br>%{x:.4g}<extra>%{fullData.name}</extra>",
     )
+
+
+def stacked(members: Sequence[Member], colours: Mapping[str, str], title: str) -> "go.Figure":
+    """The metrics of each member end to end, in their order."""
+    plot = new_plot()
+    for name, shade in colours.items():
+        bars(plot, members, name, shade)
+    return rows(plot, members, title)
 
 
 def error_bars(estimates: Sequence[Estimate], scale: float) -> dict[str, Any]:

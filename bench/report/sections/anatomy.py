@@ -42,12 +42,8 @@ LIVE = tuple(f"{phase}_live_peak_bytes" for phase in ("forward", "backward", "up
 def by_kernel(group: Group) -> "go.Figure | None":
     """Peak RSS over the runtime floor, split into what came when."""
     members = _having(group, *metrics.PEAK_PARTS)
-    if not members:
-        return None
-    plot = drawing.new_plot()
-    for name, shade in PROCESS_COLOURS.items():
-        drawing.bars(plot, members, name, shade)
-    return drawing.rows(plot, members, "MiB of resident memory over the runtime floor")
+    title = "MiB of resident memory over the runtime floor"
+    return drawing.stacked(members, PROCESS_COLOURS, title) if members else None
 
 
 def by_tensors(group: Group) -> "go.Figure | None":

@@ -66,12 +66,7 @@ def _disturbed(member: Member) -> list[float]:
 def phases(group: Group) -> "go.Figure | None":
     """Forward, backward and update, end to end."""
     members = [m for m in group.members if any(name in m.cell.estimates for name in PHASE_COLOURS)]
-    if not members:
-        return None
-    plot = drawing.new_plot()
-    for name, shade in PHASE_COLOURS.items():
-        drawing.bars(plot, members, name, shade)
-    return drawing.rows(plot, members, "milliseconds of a step")
+    return drawing.stacked(members, PHASE_COLOURS, "milliseconds of a step") if members else None
 
 
 SECTION = Section(
