@@ -16,7 +16,7 @@ from bench.files import written_whole
 
 if TYPE_CHECKING:
     from bench.analyse.summary import RunSummary
-    from bench.record.bundle import Content
+    from bench.record.runfile import Content
 
 
 def report(
@@ -188,7 +188,8 @@ def save_baseline(
 ) -> None:
     """Keep a run's figures as a small file beside the code; `compare` takes it as its base."""
     from bench.analyse.locate import find_run
-    from bench.record import baseline, bundle
+    from bench.record import baseline
+    from bench.record.runfile import Content
     from bench.record.store import Store
 
     if not re.fullmatch(r"[\w.-]+", name):
@@ -196,7 +197,7 @@ def save_baseline(
     path, run_id = find_run(run)
     with Store.open(path) as store:
         found = store.run(run_id)
-        content = bundle.Content(found, store.cells(run_id), store.records(run_id))
+        content = Content(found, store.cells(run_id), store.records(run_id))
     if found.finished is None:
         raise BadInput(f"{run_id} is unfinished: a baseline is of a whole run")
     target = baseline.FOLDER / f"{name}{baseline.SUFFIX}"
@@ -219,13 +220,14 @@ def export(
     """Write runs into one file, to be carried to another machine."""
     from bench.analyse.locate import find_run
     from bench.record import bundle
+    from bench.record.runfile import Content
     from bench.record.store import Store
 
-    contents: dict[str, bundle.Content] = {}
+    contents: dict[str, Content] = {}
     for reference in runs:
         path, run_id = find_run(reference)
         with Store.open(path) as store:
-            contents[run_id] = bundle.Content(
+            contents[run_id] = Content(
                 store.run(run_id), store.cells(run_id), store.records(run_id)
             )
     target = out or Path(f"{next(iter(contents))}{bundle.SUFFIX}")
