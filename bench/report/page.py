@@ -11,7 +11,7 @@ from bench.analyse.groups import Group
 from bench.analyse.summary import RunSummary
 from bench.declare.folders import resource
 from bench.files import written_whole
-from bench.report.drawing import Pool
+from bench.report.canvas import Pool, require_drawable
 from bench.report.layout import load_layout
 from bench.report.sections import SECTIONS
 from bench.report.sections.section import Plot, Section, Shown
@@ -98,6 +98,9 @@ def render(
 
 def _drawn(plot: Plot, groups: Sequence[Group], pool: Pool) -> list[Any]:
     figures = [plot.draw(group) for group in groups]
+    first = next((figure for figure in figures if figure is not None), None)
+    if first is not None:
+        require_drawable(first)
     return [None if figure is None else pool.packed(figure) for figure in figures]
 
 

@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.analyse.groups import Group, groups
 from bench.analyse.summary import RunSummary
+from bench.report.canvas import Canvas
 from bench.suite.goal import Goal
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Plot:
 
     name: str
     caption: str
-    draw: Callable[[Group], "go.Figure | None"]
+    draw: Callable[[Group], Canvas | None]
     is_wide: bool = False  # as wide as the page
 
 
