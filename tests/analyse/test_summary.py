@@ -132,9 +132,10 @@ def test_imprecise_rounds_share_a_line(summary_of):
     records = [timed(n, 1.0, details={"precision": each}) for n, each in enumerate(found, start=1)]
     run = make_run(settings={**make_run().settings, "rounds": 3})
     (cell,) = summary_of(records, run=run).cells
-    assert cell.notes == (
+    (note,) = cell.notes
+    assert note == (
         "time, 2 rounds: the median is known to ±5.0% to ±30.0%, not ±2.0%: "
-        "max_seconds and max_samples ended the samples",
+        "max_seconds and max_samples ended the samples"
     )
 
 
