@@ -1,9 +1,7 @@
 """Two source trees, cell by cell in turn, so that a drift of the machine hits both.
 
 Exact metrics need one process of each side. Step times are taken in rounds, a fresh process of each
-side after the other, until the interval of their ratio says enough or the time is spent. It is
-looked at now and then, each time after a quarter more rounds: `benchmarks/noise.py` shows how often
-that claims what is not so.
+side after the other, until the interval of their ratio says enough or the time is spent.
 """
 
 import random
@@ -15,12 +13,9 @@ from bench.record.model import Record, TaskKey
 from bench.record.pair import Exact, Pair
 from bench.run.progress import Progress
 from bench.run.session import Session
-from bench.stats import change, is_look
 from bench.suite.passes import passes_of
 
 STEP, TRACE, TIME = "step_seconds", "trace", "time"
-CONFIDENCE = 0.995  # of one look, over all cells together
-FEWEST = 8
 
 
 class Duel:
@@ -38,7 +33,6 @@ class Duel:
         self._base, self._new = base, new
         self._threshold = threshold
         self._progress = progress
-        self._confidence = 1 - (1 - CONFIDENCE) / max(1, len(self.pairs))
 
     def fight(self, seconds: float) -> None:
         """Exact metrics of every pair first, whatever that takes; then rounds for so long."""
@@ -77,10 +71,7 @@ class Duel:
         if pair.problem:
             return
         base, new = (records[side].metrics[STEP] for side in ("base", "new"))
-        pair.base.append(base)
-        pair.new.append(new)
-        if is_look(len(pair.base), FEWEST):
-            pair.step = change(pair.base, pair.new, self._threshold, self._confidence)
+        pair.add_round(base, new, self._threshold, len(self.pairs))
 
     def _perform(self, session: Session, task: TaskKey, share: str) -> Record:
         self._progress.begin(task, share, None)
