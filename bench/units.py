@@ -67,6 +67,16 @@ def ratio(value: float) -> str:
     return f"{_digits(value)}×"
 
 
+def change(value: float, lower: float | None = None, upper: float | None = None) -> str:
+    """A ratio as what it adds, with its bounds: +6.1 % (+4.9 … +7.3)."""
+    bounds = "" if lower is None or upper is None else f" ({_added(lower)} … {_added(upper)})"
+    return f"{_added(value)} %{bounds}"
+
+
+def _added(value: float) -> str:
+    return f"{(value - 1) * 100:+.1f}"
+
+
 def clock(value: float) -> str:
     """A duration as people read it on a watch: 0:42, 12:05, 1:02:05."""
     whole = max(0, round(value))

@@ -31,6 +31,7 @@ class CellSummary:
     samples: Mapping[str, tuple[tuple[float, ...], ...]]
     unavailable: Mapping[str, str]
     details: Mapping[str, Mapping[str, Any]]  # by pass, of its first process that ended well
+    launches: Mapping[str, str]  # by metric: how its processes were started
 
     def to_json(self) -> dict[str, Any]:
         """The summary as plain values, without raw samples."""
@@ -113,6 +114,7 @@ def _unmeasured(run: Run, item: RunCell) -> CellSummary:
         samples={},
         unavailable=dict.fromkeys(metrics.BY_NAME, item.reason),
         details={},
+        launches={},
     )
 
 
@@ -150,6 +152,7 @@ def _measured(run: Run, item: RunCell, records: Sequence[Record]) -> CellSummary
             if name not in alike
         },
         details={r.key.pass_name: r.details for r in reversed(records) if r.status == "ok"},
+        launches={name: next(iter(launches[name])) for name in alike},
     )
 
 

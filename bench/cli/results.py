@@ -53,11 +53,13 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Draw a run's results as one HTML file, or print them."""
+    from bench.analyse.history import Asked
     from bench.analyse.locate import find_run, on_other_boards
     from bench.analyse.summary import summarise
     from bench.record.store import Store
     from bench.report.forms import written
     from bench.report.page import write_report
+    from bench.run.commit import places
 
     found = [find_run(name) for name in runs] if runs else [find_run(None)]
     if compare_hardware:
@@ -86,7 +88,8 @@ def report(
     name = "report.html" if run_id in latest else f"report-{run_id}.html"
     page = out or path.parent / name
     chosen = layout or ("hardware" if compare_hardware or len(summaries) > 1 else "run")
-    write_report(summaries, page, chosen, baseline)
+    asked = Asked(places(Path.cwd(), [one.run.commit for one in summaries]))
+    write_report(summaries, page, chosen, baseline, asked)
     if as_json:
         print_json(report_json(summaries[0], page))
     else:

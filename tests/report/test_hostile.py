@@ -2,7 +2,9 @@
 
 import json
 import random
+from dataclasses import replace
 
+from bench.analyse.history import Asked
 from bench.errors import BadInput
 from bench.record import runfile
 from bench.report import page
@@ -10,6 +12,7 @@ from bench.report.forms import written
 from tests.report import synthetic
 
 MUTATIONS = 150
+EXACT = ("activation_bytes", "step_flops", "forward_live_peak_bytes")
 ODD = [
     None,
     [],
@@ -75,6 +78,8 @@ def test_whatever_a_bundle_says_is_refused_or_drawn(summary_of):
         summary = summary_of(found.records, list(found.cells), found.run)
         text = page.render([summary, summary], "hardware")
         assert text.count("</script>") == 2
+        older = replace(summary, run=replace(summary.run, id="older"))
+        page.render([summary, older], "regression", asked=Asked(metrics=EXACT))
         for form in ("md", "csv", "text", "json"):
             written([summary], form)
         drawn += 1

@@ -3,6 +3,7 @@
 from bench.report.sections import (
     anatomy,
     boards,
+    changes,
     curve,
     fronts,
     growth,
@@ -14,6 +15,7 @@ from bench.report.sections import (
     scopes,
     table,
     times,
+    trends,
     verdict,
 )
 from bench.report.sections.section import Section
@@ -23,6 +25,8 @@ SECTIONS: dict[str, Section] = {
     for section in (
         verdict.SECTION,
         boards.SECTION,
+        changes.SECTION,
+        trends.SECTION,
         anatomy.SECTION,
         scopes.SECTION,
         table.SECTION,
