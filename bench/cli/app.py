@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import bench
-from bench.cli import asking, comparing, examining, listing, measuring, results
+from bench.cli import asking, claiming, comparing, examining, listing, measuring, results
 
 app = typer.Typer(
     name="bench",
@@ -39,6 +39,7 @@ app.command()(comparing.ab)
 app.command()(results.export)
 app.command("import")(results.import_bundle)
 app.command()(asking.account)
+app.command()(claiming.claims)
 app.command()(asking.check_method)
 
 show = typer.Typer()

@@ -55,6 +55,7 @@ def report(
     """Draw a run's results as one HTML file, or print them."""
     from bench.analyse.locate import find_run, on_other_boards
     from bench.analyse.summary import summarise
+    from bench.cli.claiming import claims_on
     from bench.record.store import Store
     from bench.report.forms import written
     from bench.report.page import write_report
@@ -86,7 +87,7 @@ def report(
     name = "report.html" if run_id in latest else f"report-{run_id}.html"
     page = out or path.parent / name
     chosen = layout or ("hardware" if compare_hardware or len(summaries) > 1 else "run")
-    write_report(summaries, page, chosen, baseline)
+    write_report(summaries, page, chosen, baseline, claims_on(chosen, summaries))
     if as_json:
         print_json(report_json(summaries[0], page))
     else:

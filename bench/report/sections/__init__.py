@@ -3,6 +3,7 @@
 from bench.report.sections import (
     anatomy,
     boards,
+    claims,
     curve,
     fronts,
     growth,
@@ -21,6 +22,7 @@ from bench.report.sections.section import Section
 SECTIONS: dict[str, Section] = {
     section.name: section
     for section in (
+        claims.SECTION,
         verdict.SECTION,
         boards.SECTION,
         anatomy.SECTION,

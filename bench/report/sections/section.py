@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bench.analyse.claims import Judged
 from bench.analyse.groups import Group, groups
 from bench.analyse.summary import RunSummary
 from bench.suite.goal import Goal
@@ -14,21 +15,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shown:
-    """What a page is about: a run, what it is weighed against, and runs of other boards."""
+    """What a page is about: a run, what it is weighed against, runs of other boards, claims."""
 
     summary: RunSummary
     groups: tuple[Group, ...]
     baseline: str
     goal: Goal
     others: tuple[RunSummary, ...] = ()
+    claims: tuple[Judged, ...] = ()
 
     @staticmethod
-    def of(summaries: tuple[RunSummary, ...], baseline: str | None = None) -> "Shown":
+    def of(
+        summaries: tuple[RunSummary, ...],
+        baseline: str | None = None,
+        claims: tuple[Judged, ...] = (),
+    ) -> "Shown":
         """The first run's page, as its suite says or against another baseline."""
         first, *others = summaries
         against = baseline or str(first.run.settings.get("baseline", "vanilla"))
         goal = Goal.from_json(first.run.settings.get("goal") or {})
-        return Shown(first, groups(first, against), against, goal, tuple(others))
+        return Shown(first, groups(first, against), against, goal, tuple(others), claims)
 
 
 @dataclass(frozen=True)
