@@ -12,8 +12,11 @@ from bench.analyse.claims import Verdict, agrees, judge, reaches
 from bench.analyse.claims_file import load_published
 from bench.analyse.evidence import Measured, anatomy, measured
 from bench.analyse.published import Claim, Query
+from bench.run.boards import boards
 from bench.stats import Estimate
 from bench.suite.cell import Cell
+from bench.suite.load import load_suite
+from bench.suite.plan import plan
 from tests.record.conftest import make_record, make_run, planned
 
 MIB = 2**20
@@ -253,6 +256,15 @@ def test_figures_of_accounts():
     assert both(quantity="training_flops", dialect="wasi") == (4, 3)
     assert both(quantity="inference_flops", dialect="wasi") == (None, 2)
     assert both(quantity="training_flops") == (3, 3)
+
+
+def test_what_can_be_measured_on_a_board_is_in_a_suite(workplace):
+    board = boards()["pi5-8gb"]
+    suites = [load_suite(name) for name in ("paper_gf", "paper_hosvd", "paper_asi", "paper_wasi")]
+    cells = [item.cell for suite in suites for item in plan(suite, board)]
+    for claim in load_published().claims:
+        if claim.measured and not claim.untestable and not claim.needs:
+            assert any(not claim.query.differs(cell) for cell in cells), claim.id
 
 
 def test_of_ours_alone_only_what_can_be_computed_has_a_verdict(workplace):
