@@ -76,7 +76,7 @@ def dialect_table(dialect: str, found: Mapping[str, Any]) -> "Table":
             "–" if published is None else shown(published),
             flops(line["exact"]),
             "–" if share is None else ratio(share),
-            "; ".join(line["departs"]),
+            "; ".join(line["departs"]) + _mended(line["mended"]),
         )
     return made
 
@@ -90,6 +90,10 @@ def dialect_notes(dialect: str, found: Mapping[str, Any]) -> list[str]:
         more = f" and {len(others)} more" if others else ""
         lines.append(f"on neither side: {first}{more}: it {reason}")
     return lines
+
+
+def _mended(count: int | None) -> str:
+    return "" if count is None else f"; with that mended: {flops(count)}"
 
 
 def _stored(found: Mapping[str, Any]) -> str:

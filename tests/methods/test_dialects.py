@@ -291,6 +291,19 @@ def test_a_comparison_is_of_the_layers_that_the_dialect_counts():
     assert compare([((), work)]) == []
 
 
+def test_a_slip_of_a_formula_is_mended_beside_it():
+    conv, shape, ranks = nn.Conv2d(4, 6, 3, 2, 1), (2, 4, 4, 4), Ranks((1, 2, 3, 2))
+    work = exact(conv, "hosvd", ranks, shape, rank=1)
+    rows = published("hosvd", "hosvd", Sizes.of(conv, shape), ranks, 0)
+    lines = {line.quantity: line for line in compare([(rows, work)])}
+    assert (lines["decomposition"].published, lines["decomposition"].mended) == (20480, 1792)
+    assert (lines["training"].published, lines["training"].mended) == (
+        6912 + 20480 + 1024,
+        6912 + 1792 + 1024,
+    )
+    assert lines["forward"].mended is None
+
+
 def test_a_sum_of_unlike_units_says_so():
     made, shape = of_linear(THREE)
     ranks = Ranks((1, 2, 3), 2)

@@ -23,13 +23,17 @@ MIXED = "FLOP and MAC as published"
 
 @dataclass(frozen=True)
 class Line:
-    """One quantity both ways; `published` is None where the dialect does not count it."""
+    """One quantity both ways; `published` is None where the dialect does not count it.
+
+    `mended` is the published count without a slip that stands in its formula.
+    """
 
     quantity: str
     unit: str
     published: int | None
     exact: int
     departs: tuple[str, ...]
+    mended: int | None = None
 
 
 def compare(layers: Iterable[tuple[Sequence[Published], Work]]) -> list[Line]:
@@ -55,7 +59,15 @@ def _line(quantity: str, counted: Sequence[tuple[Sequence[Published], Work]]) ->
     exact = sum(getattr(work, part) for _, work in rows for part in COUNTERPARTS[quantity])
     departs = tuple(dict.fromkeys(row.departs for row, _ in rows))
     total = sum(row.count for row, _ in rows)
-    return Line(quantity, rows[0][0].unit, total, exact, departs)
+    mended = _mended([(row.count, row.mended) for row, _ in rows])
+    return Line(quantity, rows[0][0].unit, total, exact, departs, mended)
+
+
+def _mended(counts: Sequence[tuple[int, int | None]]) -> int | None:
+    """The sum with what is mended in its place; None where nothing is."""
+    if all(mended is None for _, mended in counts):
+        return None
+    return sum(count if mended is None else mended for count, mended in counts)
 
 
 def _training(lines: Sequence[Line], whole: Work) -> Line:
@@ -72,7 +84,8 @@ def _training(lines: Sequence[Line], whole: Work) -> Line:
     if whole.factorisation:
         departs.append("the exact count has its factorisations beside it, as an estimate")
     unit = units.pop() if len(units) == 1 else MIXED
-    return Line("training", unit, total, whole.training, ("; ".join(departs),))
+    mended = _mended([(line.published or 0, line.mended) for line in parts])
+    return Line("training", unit, total, whole.training, ("; ".join(departs),), mended)
 
 
 def plain(lines: Iterable[Line]) -> list[dict[str, Any]]:
@@ -85,6 +98,7 @@ def plain(lines: Iterable[Line]) -> list[dict[str, Any]]:
             "exact": line.exact,
             "ratio": line.published / line.exact if line.published and line.exact else None,
             "departs": list(line.departs),
+            "mended": line.mended,
         }
         for line in lines
     ]

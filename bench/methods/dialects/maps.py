@@ -128,6 +128,7 @@ def _hosvd(conv: Map, ranks: Ranks) -> list[Published]:
             decompositions(conv.shape),
             "the longer and the shorter side of each unfolding are exchanged: the longer one "
             "should not be squared",
+            mended=decompositions(conv.shape, exchanged=False),
         ),
         Published("weight_gradient", tucker_gradient(conv, ranks.activation), _GRADIENT, "MAC"),
     ]

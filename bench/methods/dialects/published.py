@@ -25,6 +25,7 @@ class Published:
     count: int
     departs: str = RIGHT
     unit: Unit = "FLOP"
+    mended: int | None = None  # the same formula without its slip, where that is one
 
 
 class NoFormula(Exception):  # no error: papers count some layers only
