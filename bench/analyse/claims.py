@@ -188,10 +188,19 @@ def figure(claim: Claim, value: float) -> str:
     return f"{value:.2f} %"
 
 
+def against(claim: Claim) -> str:
+    """What a ratio or a saving is of."""
+    if claim.ratio_of is None:
+        return ""
+    return (
+        f", {claim.ratio_of}'s over its own:" if claim.unit == "x" else f", of {claim.ratio_of}'s:"
+    )
+
+
 def shown(claim: Claim, each: Measured) -> str:
     """A measured figure with its interval, and what it is of."""
     found, label = each.found, metrics.described(each.metric).label
-    said = f"{label} {figure(claim, found.estimate)}"
+    said = f"{label}{against(claim)} {figure(claim, found.estimate)}"
     if found.basis == "exact" or found.lower is None or found.upper is None:
         return said
     return f"{said} ({figure(claim, found.lower)} … {figure(claim, found.upper)})"

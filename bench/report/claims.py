@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.analyse.claims import Judged, figure, shown
+from bench.analyse.claims import Judged, against, figure, shown
 from bench.analyse.published import Claim, Published
 from bench.report.text import table
 from bench.specs.dialects import EXACT
@@ -50,12 +50,13 @@ def statement(claim: Claim) -> str:
 def accounted(each: Judged) -> Iterator[str]:
     """The figure by the paper's formulas and by the exact count, and of what."""
     claim = each.claim
+    of = against(claim) or ":"
     for found in each.accounts:
         parts = []
         if found.published is not None and claim.dialect != EXACT:
-            parts.append(f"as {claim.dialect} counts: {figure(claim, found.published)}")
+            parts.append(f"as {claim.dialect} counts{of} {figure(claim, found.published)}")
         if found.exact is not None:
-            parts.append(f"exact, same layers: {figure(claim, found.exact)}")
+            parts.append(f"exact, same layers{of} {figure(claim, found.exact)}")
         if parts:
             yield f"{'; '.join(parts)}; of {found.cell}{_but(found.differs)}"
 
@@ -63,10 +64,8 @@ def accounted(each: Judged) -> Iterator[str]:
 def measured(each: Judged) -> Iterator[str]:
     """What boards measured, what meets the conditions first."""
     claim = each.claim
-    against = f" against {claim.ratio_of}" if claim.ratio_of else ""
     for found in each.measured[:NAMED]:
-        what = f"{shown(claim, found)}{against}"
-        yield f"{what}; on {found.board}, {found.cell}{_but(found.differs)}"
+        yield f"{shown(claim, found)}; on {found.board}, {found.cell}{_but(found.differs)}"
     more = len(each.measured) - NAMED
     if more > 0:
         yield f"and {more} more (--json)"
