@@ -192,15 +192,16 @@ def against(claim: Claim) -> str:
     """What a ratio or a saving is of."""
     if claim.ratio_of is None:
         return ""
-    return (
-        f", {claim.ratio_of}'s over its own:" if claim.unit == "x" else f", of {claim.ratio_of}'s:"
-    )
+    how = "over its own" if claim.unit == "x" else "saved"
+    return f", {claim.ratio_of}'s {how}:"
 
 
 def shown(claim: Claim, each: Measured) -> str:
     """A measured figure with its interval, and what it is of."""
     found, label = each.found, metrics.described(each.metric).label
     said = f"{label}{against(claim)} {figure(claim, found.estimate)}"
-    if found.basis == "exact" or found.lower is None or found.upper is None:
+    if found.basis == "exact":
         return said
+    if found.lower is None or found.upper is None:
+        return f"{said} (no interval)"
     return f"{said} ({figure(claim, found.lower)} … {figure(claim, found.upper)})"

@@ -54,7 +54,7 @@ def accounted(value, *differs):
 
 
 def found(low, middle, high, *differs, metric="step_seconds", processes=5, anatomy=""):
-    estimate = Estimate(middle, low, high, "exact" if low == high else "said")
+    estimate = Estimate(middle, low, high, "exact" if low is not None and low == high else "said")
     return Measured("r", "x86", "cell", metric, estimate, processes, differs, anatomy)
 
 
@@ -119,7 +119,7 @@ def kept(value, **what):
             "not testable here",
             "from 1 processes a side, and 5 can tell",
         ),
-        (MEASURED, [], [found(None, 2.1, None)], "not testable here", "2.10×"),
+        (MEASURED, [], [found(None, 2.1, None)], "not testable here", "2.10× (no interval)"),
         (MEASURED, [], [found(1.9, 2.1, 2.3, "board x86 instead of pi5")], "not testable here", ""),
         # one board that shows it is enough
         (MEASURED, [], [found(1, 1.1, 1.2), found(1.9, 2.0, 2.1)], "reproduced", "2.00×"),
