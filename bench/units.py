@@ -50,6 +50,11 @@ def flops(value: float) -> str:
     return _in_thousands(value, "FLOP")
 
 
+def macs(value: float) -> str:
+    """Multiply-adds, in the power of a thousand that reads best."""
+    return _in_thousands(value, "MAC")
+
+
 def elements(value: float) -> str:
     """Elements of tensors, in the power of a thousand that reads best."""
     return _in_thousands(value, "elements", " ")

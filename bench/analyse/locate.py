@@ -46,6 +46,15 @@ def find_stores(references: Sequence[str]) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(known.get(name, Path(name)) for name in references))
 
 
+def latest_runs() -> tuple[tuple[Path, str], ...]:
+    """The latest run of each suite on each profile, of all stores."""
+    found: dict[tuple[Path, str, str], str] = {}
+    for path in store_paths():
+        with Store.open(path) as store:
+            found.update({(path, run.suite, run.profile): run.id for run in store.runs()})
+    return tuple((path, run) for (path, _, _), run in found.items())
+
+
 def on_other_boards(path: Path, run_id: str) -> tuple[str, ...]:
     """The latest run of the same suite on each other profile, in the same store."""
     with Store.open(path) as store:

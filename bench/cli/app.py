@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import bench
-from bench.cli import asking, comparing, examining, history, listing, measuring, results
+from bench.cli import asking, claiming, comparing, examining, history, listing, measuring, results
 
 app = typer.Typer(
     name="bench",
@@ -40,6 +40,7 @@ app.command()(history.history)
 app.command()(results.export)
 app.command("import")(results.import_bundle)
 app.command()(asking.account)
+app.command()(claiming.claims)
 app.command()(asking.check_method)
 
 show = typer.Typer()

@@ -56,6 +56,7 @@ def report(
     from bench.analyse.history import Asked
     from bench.analyse.locate import find_run, on_other_boards
     from bench.analyse.summary import summarise
+    from bench.cli.claiming import claims_on
     from bench.record.store import Store
     from bench.report.forms import written
     from bench.report.page import write_report
@@ -89,7 +90,8 @@ def report(
     page = out or path.parent / name
     chosen = layout or ("hardware" if compare_hardware or len(summaries) > 1 else "run")
     asked = Asked(places(Path.cwd(), [one.run.commit for one in summaries]))
-    write_report(summaries, page, chosen, baseline, asked)
+    claims = claims_on(chosen, summaries)
+    write_report(summaries, page, chosen, baseline, asked=asked, claims=claims)
     if as_json:
         print_json(report_json(summaries[0], page))
     else:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import bench
+from bench.analyse.claims import Judged
 from bench.analyse.groups import Group
 from bench.analyse.history import Asked
 from bench.analyse.summary import RunSummary
@@ -49,10 +50,12 @@ def write_report(
     out: Path,
     layout: str = LAYOUT,
     baseline: str | None = None,
+    *,
     asked: Asked | None = None,
+    claims: Sequence[Judged] = (),
 ) -> None:
     """Draw the report of runs into `out`, whole or not at all; the first is what it is about."""
-    page = render(summaries, layout, baseline, asked)
+    page = render(summaries, layout, baseline, asked=asked, claims=claims)
     with written_whole(out) as file:
         file.write(page.encode())
 
@@ -61,12 +64,14 @@ def render(
     summaries: Sequence[RunSummary],
     layout: str = LAYOUT,
     baseline: str | None = None,
+    *,
     asked: Asked | None = None,
+    claims: Sequence[Judged] = (),
 ) -> str:
     """The page's text."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    shown = Shown.of(tuple(summaries), baseline, asked)
+    shown = Shown.of(tuple(summaries), baseline, asked, tuple(claims))
     pool = Pool()
     figures: dict[str, list[Any]] = {}
     parts = []

@@ -4,6 +4,7 @@ from bench.report.sections import (
     anatomy,
     boards,
     changes,
+    claims,
     curve,
     fronts,
     growth,
@@ -23,6 +24,7 @@ from bench.report.sections.section import Section
 SECTIONS: dict[str, Section] = {
     section.name: section
     for section in (
+        claims.SECTION,
         verdict.SECTION,
         boards.SECTION,
         changes.SECTION,

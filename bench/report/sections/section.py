@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from bench.analyse.claims import Judged
 from bench.analyse.groups import Group, groups
 from bench.analyse.history import Asked, History, history
 from bench.analyse.summary import RunSummary
@@ -14,7 +15,7 @@ from bench.suite.goal import Goal
 
 @dataclass(frozen=True)
 class Shown:
-    """What a page is about: a run, what it is weighed against, and other runs beside it."""
+    """What a page is about: a run, what it is weighed against, other runs beside it, claims."""
 
     summary: RunSummary
     groups: tuple[Group, ...]
@@ -22,6 +23,7 @@ class Shown:
     goal: Goal
     others: tuple[RunSummary, ...] = ()
     asked: Asked | None = None
+    claims: tuple[Judged, ...] = ()
 
     @cached_property
     def history(self) -> History:
@@ -33,12 +35,13 @@ class Shown:
         summaries: tuple[RunSummary, ...],
         baseline: str | None = None,
         asked: Asked | None = None,
+        claims: tuple[Judged, ...] = (),
     ) -> "Shown":
         """The first run's page, as its suite says or against another baseline."""
         first, *others = summaries
         against = baseline or str(first.run.settings.get("baseline", "vanilla"))
         goal = Goal.from_json(first.run.settings.get("goal") or {})
-        return Shown(first, groups(first, against), against, goal, tuple(others), asked)
+        return Shown(first, groups(first, against), against, goal, tuple(others), asked, claims)
 
 
 @dataclass(frozen=True)
