@@ -1,12 +1,13 @@
 """How often a difference is claimed where there is none, and how often a true one is found.
 
-A cell, the same cell again, and the cell made slower by a spin of 5 % of its median step so far,
-are measured in turn, each a fresh process, for as many rounds as asked. Comparisons are then
-replayed from these rounds, as `bench ab` makes them: each begins at another round, takes rounds in
-turn, and looks now and then, each time after a quarter more rounds, whether the interval of the
-ratio (99.5 %, Wilcoxon) says enough. It ends with a verdict, or without one when the seconds of its
-two sides are spent. Of equal sides either may stand for the other, so each round of theirs is
-swapped or not by the toss of a coin; comparisons overlap, so they are fewer than they look.
+A cell is measured against itself, and against itself made slower by a spin of 5 % of its median
+step so far, for as many rounds as asked: two fresh processes each time, whose steps are taken in
+turn. Comparisons are then replayed from these rounds, as `bench ab` makes them: each begins at
+another round, takes rounds in their order, and looks now and then, each time after a quarter more
+rounds, whether the interval of the ratio (99.5 %, Wilcoxon) says enough. It ends with a verdict, or
+without one when its seconds are spent. Of equal sides either may stand for the other, so each round
+of theirs is swapped or not by the toss of a coin; comparisons overlap, so they are fewer than they
+look.
 
     python benchmarks/noise.py [--rounds 600] [--busy] [--keep rounds.json]
     python benchmarks/noise.py --replay rounds.json
@@ -31,6 +32,7 @@ from statistics import median, stdev
 from bench.data.batch import BatchStore
 from bench.hardware.state import allowed_cpus
 from bench.record.pair import FEWEST, Pair
+from bench.run.alternate import STEPS, WARMUPS, together, turns
 from bench.run.job import Job
 from bench.run.jobs import JobMaker
 from bench.run.launch import ZygoteLauncher, worker_environment
@@ -39,7 +41,7 @@ from bench.specs.weights import WeightSource
 from bench.suite.cell import Cell
 from bench.suite.suite import Sampling
 
-SAMPLING = Sampling(warmup=2, min_samples=5, max_samples=5, max_seconds=2)  # as `bench ab`
+SAMPLING = Sampling(warmup=WARMUPS, min_samples=STEPS, max_samples=STEPS)  # as `bench ab`
 SLOWER = 0.05
 SPUN = """
 import time
@@ -89,14 +91,14 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class _Round:
-    """A step of each side, and the seconds that its process took."""
+    """How many times a side's step takes the base's, and the seconds that both took."""
 
-    steps: dict[str, float]
+    ratios: dict[str, float]
     seconds: dict[str, float]
 
 
 def _measured(count: int, batch: int, *, is_busy: bool) -> list[_Round]:
-    """Rounds of the cell, of itself and of the slower one; whoever goes first changes."""
+    """Rounds of the cell beside itself and beside the slower one; whoever goes first changes."""
     rounds: list[_Round] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -104,23 +106,41 @@ def _measured(count: int, batch: int, *, is_busy: bool) -> list[_Round]:
         environment = worker_environment(len(allowed_cpus()))
         sources = [name, environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, sources))
-        with ZygoteLauncher(environment) as zygote, _company(is_busy):
-            jobs = _Jobs(folder, batch)
-            order, steps_of_base = ["base", "itself", "slower"], []
-            steps_of_base += [_step(zygote, jobs.job(0.0)) for _ in range(9)]
-            with contextlib.suppress(KeyboardInterrupt):
-                while len(rounds) < count:
-                    order.append(order.pop(0))
-                    spin = SLOWER * median(steps_of_base)  # the machine's pace may change
-                    steps, seconds = {}, {}
-                    for side in order:
-                        job = jobs.job(spin if side == "slower" else 0.0)
-                        began = time.perf_counter()
-                        steps[side] = _step(zygote, job)
-                        seconds[side] = time.perf_counter() - began
-                    steps_of_base.append(steps["base"])
-                    rounds.append(_Round(steps, seconds))
+        with (
+            ZygoteLauncher(environment) as one,
+            ZygoteLauncher(environment) as other,
+            _company(is_busy),
+            contextlib.suppress(KeyboardInterrupt),
+        ):
+            jobs, steps = _Jobs(folder, batch), []
+            for number in range(count):
+                ratios, seconds = {}, {}
+                for side in ("itself", "slower") if number % 4 < 2 else ("slower", "itself"):
+                    # the machine's pace may change
+                    spin = SLOWER * median(steps) if steps and side == "slower" else 0.0
+                    began = time.perf_counter()
+                    base, ratios[side] = _in_turns(
+                        (one, jobs.job(0.0)), (other, jobs.job(spin)), base_first=number % 2 == 0
+                    )
+                    seconds[side] = time.perf_counter() - began
+                    steps.append(base)
+                if number:  # the first had no step to spin by
+                    rounds.append(_Round(ratios, seconds))
     return rounds
+
+
+def _in_turns(
+    base: tuple[ZygoteLauncher, Job], new: tuple[ZygoteLauncher, Job], *, base_first: bool
+) -> tuple[float, float]:
+    """The base's step, and the median of the ratios of neighbours."""
+    with turns() as parts:
+        of_base, of_new = parts if base_first else parts[::-1]
+        found = together(
+            parts,
+            lambda: _steps(base[0], replace(base[1], turns=of_base)),
+            lambda: _steps(new[0], replace(new[1], turns=of_new)),
+        )
+    return median(found[0]), median(n / b for b, n in zip(*found, strict=True))
 
 
 class _Jobs:
@@ -147,8 +167,8 @@ class _Comparison:
 
 def _spread(rounds: list[_Round]) -> str:
     """How far equal processes are apart, and how slow the slower side really was."""
-    logs = [math.log(one.steps["itself"] / one.steps["base"]) for one in rounds]
-    slower = median(one.steps["slower"] / one.steps["base"] for one in rounds)
+    logs = [math.log(one.ratios["itself"]) for one in rounds]
+    slower = median(one.ratios["slower"] for one in rounds)
     return (
         f"equal steps differ by {stdev(logs):.0%} (sd), the slower side is {slower:.3f} of the base"
     )
@@ -177,10 +197,10 @@ def _compared(
     spent = 0.0
     for place in range(len(rounds)):
         one = rounds[(start + place) % len(rounds)]
-        spent += one.seconds["base"] + one.seconds[side]
+        spent += one.seconds[side]
         if spent > budget:
             break
-        steps = one.steps["base"], one.steps[side]
+        steps = 1.0, one.ratios[side]
         before, after = steps[::-1] if side == "itself" and toss.random() < 0.5 else steps
         pair.add_round(before, after, threshold)
         if pair.step is not None and pair.step.verdict != "unknown":
@@ -189,10 +209,10 @@ def _compared(
     return _Comparison(verdict, len(pair.base), spent)
 
 
-def _step(zygote: ZygoteLauncher, job: Job) -> float:
+def _steps(zygote: ZygoteLauncher, job: Job) -> list[float]:
     reply = zygote.launch(job, 120, lambda: None).reply
     assert reply.status == "ok", reply.reason
-    return float(reply.findings.metrics["step_seconds"])
+    return reply.findings.samples["step_seconds"]
 
 
 def _summary(found: list[_Comparison]) -> str:

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from bench.run.request import Request
     from bench.run.worktree import Tree
 
-TURNS = 7  # steps of each side in a round
-
 
 def ab(
     base: Annotated[str, typer.Argument(help="A git ref, or . for the tree as it is.")],
@@ -83,6 +81,7 @@ def _request(tree: "Tree", name: str, hardware: str | None, filters: list[str]) 
     """The suite as that tree has it, or as we do; each process short, because rounds count."""
     from dataclasses import replace
 
+    from bench.run.alternate import STEPS, WARMUPS
     from bench.run.own import describe
     from bench.run.request import request
     from bench.suite.load import load_suite
@@ -93,7 +92,7 @@ def _request(tree: "Tree", name: str, hardware: str | None, filters: list[str]) 
         str(within if within.is_file() else name), folder if folder.is_dir() else None
     )
     describe(loaded)
-    sampling = replace(loaded.sampling, warmup=1, min_samples=TURNS, max_samples=TURNS)
+    sampling = replace(loaded.sampling, warmup=WARMUPS, min_samples=STEPS, max_samples=STEPS)
     short = replace(
         loaded, measure=("trace", "time"), rounds={"time": 1}, sampling=sampling, variants={}
     )

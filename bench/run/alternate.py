@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
 
+WARMUPS, STEPS = 1, 7  # of each side in a round
 SETTLED = 0.002  # seconds after which the threads of the other side no longer spin
 LOOK_AGAIN = 0.005
 EARLY = "the other side ended before its turns were over"
