@@ -40,6 +40,10 @@ def test_durations_read_like_a_watch(value, text):
     assert units.clock(value) == text
 
 
+def test_multiply_adds_are_no_flops():
+    assert (units.macs(1.5e9), units.flops(1.5e9)) == ("1.50 GMAC", "1.50 GFLOP")
+
+
 def test_a_quantity_takes_the_form_of_its_unit():
     assert units.quantity(2**20, "bytes") == "1.00 MiB"
     assert units.quantity(0.5, "seconds") == "500 ms"

@@ -1,7 +1,7 @@
 """Which cells a claim is accounted for, and the claim's figure from their accounts."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.analyse.evidence import times
@@ -39,7 +39,7 @@ class Account:
     cell: str
     published: float | None  # None where the claim's dialect has no formula
     exact: float | None
-    differs: tuple[str, ...] = field(default=())  # from the claim's conditions
+    differs: tuple[str, ...] = ()  # what of the claim's conditions is not met
 
 
 def wanted(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[Wanted, ...]:
@@ -47,6 +47,8 @@ def wanted(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[Wanted, ...]:
     if claim.computed != "accounted" or claim.untestable or claim.ratio_of not in (None, "vanilla"):
         return ()
     query = claim.query
+    if query.method is None or "+" in query.method:  # accounts are of methods that replace layers
+        return ()
     rules = [name for name, _ in query.method_options]
     if query.method == "vanilla" or any(name in NUMBERS for name in rules):
         complete = None not in (query.model, query.layers, query.batch)

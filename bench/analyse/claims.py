@@ -21,6 +21,8 @@ Verdict = Literal[
     "not part of the method",
 ]
 ABOUT = 0.05  # what a paper's "about" may be off
+WIDEST = 0.2  # of the figure: a wider interval that holds it says nothing
+NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -121,16 +123,21 @@ def _as_measured(claim: Claim, found: Sequence[Measured]) -> tuple[Verdict, str]
     """What the deciding metric says, over every board that met the conditions."""
     if not found:
         return "not testable here", _missing(claim)
-    sure = [each for each in found if _is_sure(each)]
-    if not sure:
-        each = found[0]
-        of = f"{each.processes} processes a side, and {fewest(each.metric)} can tell"
-        return "not testable here", f"{shown(claim, each)} on {each.board}, from {of}"
-    for each in sure:
-        if reaches(claim, each):
-            return "reproduced", f"{shown(claim, each)} on {each.board}"
-    listed = ", ".join(f"{shown(claim, each)} on {each.board}" for each in sure[:3])
-    return "not reproduced", listed
+    told = [(each, tells(claim, each)) for each in found]
+    for each, says in told:
+        if says == "yes":
+            return "reproduced", _on_board(claim, each)
+    for each, says in told:
+        if says == "unsure":
+            why = "too wide an interval to tell"
+            if not _is_sure(each):
+                why = f"from {each.processes} processes a side, and {fewest(each.metric)} can tell"
+            return "not testable here", f"{_on_board(claim, each)}, {why}"
+    return "not reproduced", ", ".join(_on_board(claim, each) for each in found[:NAMED])
+
+
+def _on_board(claim: Claim, each: Measured) -> str:
+    return f"{shown(claim, each)} on {each.board}"
 
 
 def _missing(claim: Claim) -> str:
@@ -155,21 +162,36 @@ def agrees(claim: Claim, value: float) -> bool:
             return value >= claim.value - claim.half_digit
 
 
-def reaches(claim: Claim, each: Measured) -> bool:
-    """Whether the interval, widened by the metric's noise, holds the figure.
+def tells(claim: Claim, each: Measured) -> Literal["yes", "no", "unsure"]:
+    """Whether a measured figure is the published one; both bounds are widened by what is noise.
 
-    Of a ratio or a saving more than was claimed is as good.
+    Of a ratio or a saving more than was claimed is as good. An interval that holds the figure says
+    so only if it is narrow.
     """
     assert claim.value is not None
+    if not _is_sure(each):
+        return "unsure"
+    low, high = _widened(claim, each)
+    slack = max(claim.half_digit, ABOUT * claim.value if claim.reach == "about" else 0.0)
+    is_gain = claim.ratio_of is not None
+    if high < claim.value - slack or (low > claim.value + slack and not is_gain):
+        return "no"
+    if is_gain and low >= claim.value - slack:
+        return "yes"
+    assert each.found.lower is not None
+    assert each.found.upper is not None
+    narrow = each.found.upper - each.found.lower <= WIDEST * claim.value
+    return "yes" if narrow else "unsure"
+
+
+def _widened(claim: Claim, each: Measured) -> tuple[float, float]:
     low, high = each.found.lower, each.found.upper
     assert low is not None
     assert high is not None
     noise = 1 + metrics.described(each.metric).threshold
-    about = ABOUT * claim.value if claim.reach == "about" else 0.0
-    slack = max(claim.half_digit, about)
-    enough = high * noise >= claim.value - slack
-    is_gain = claim.unit == "x" or claim.ratio_of is not None
-    return enough and (is_gain or low / noise <= claim.value + slack)
+    if claim.unit == "%" and claim.ratio_of is not None:  # noise is of what is left
+        return 100 - (100 - low) * noise, 100 - (100 - high) / noise
+    return low / noise, high * noise
 
 
 def _nearest(claim: Claim, values: Sequence[float]) -> float:

@@ -171,13 +171,18 @@ class _Claim(Strict):
             )
         if self.computed != "accounted" and self.quantity is not None:
             raise ValueError(f"quantity is of accounted claims; a {self.computed} one has none")
-        if self.unit == "x" and self.published is not None and not self._compares:
-            raise ValueError("a figure in x needs ratio_of: the method that it is a multiple of")
+        if self.computed == "secondary" or self.untestable or self.published is None:
+            return self
+        if self.computed == "measured" and not self.measured:
+            raise ValueError("a measured claim needs a metric in measured")
+        is_share = self.unit == "%" and self.computed == "accounted"
+        if self.ratio_of is None and (self.unit == "x" or is_share):
+            raise ValueError(
+                f"a figure in {self.unit} needs ratio_of: the method that it is weighed against"
+            )
+        if self.unit == "MiB" and (self.ratio_of or "flops" in str(self.quantity)):
+            raise ValueError("a figure in MiB is of bytes, and of one method")
         return self
-
-    @property
-    def _compares(self) -> bool:
-        return self.computed == "secondary" or self.ratio_of is not None or bool(self.untestable)
 
     def claim(self) -> Claim:
         return Claim(

@@ -125,4 +125,4 @@ class Published:
 
 
 def _shown(value: object) -> str:
-    return "unsaid" if value is None else str(value)
+    return "none" if value is None else str(value)

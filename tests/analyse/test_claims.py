@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analyse.accounts import Account, Wanted, account, wanted
-from bench.analyse.claims import Verdict, agrees, judge, reaches
+from bench.analyse.claims import Verdict, agrees, judge, tells
 from bench.analyse.claims_file import load_published
 from bench.analyse.evidence import Measured, anatomy, measured
 from bench.analyse.published import Claim, Query
@@ -171,9 +171,28 @@ def test_an_accounted_figure_agrees_to_its_last_digit():
 
 def test_an_absolute_figure_may_not_be_exceeded_and_a_gain_may():
     size = of(MEASURED, unit="MiB", ratio_of=None, published="100")
-    assert reaches(size, found(99, 101, 104, metric="peak_rss_over_runtime_bytes"))
-    assert not reaches(size, found(180, 190, 200, metric="peak_rss_over_runtime_bytes"))
-    assert reaches(MEASURED, found(3.9, 4, 4.1))
+    peak = {"metric": "peak_rss_over_runtime_bytes"}
+    assert tells(size, found(99, 101, 104, **peak)) == "yes"
+    assert tells(size, found(106, 107, 108, **peak)) == "yes"  # what peaks differ by anyway
+    assert tells(size, found(109, 110, 111, **peak)) == "no"
+    assert tells(size, found(60, 80, 90, **peak)) == "no"
+    assert tells(MEASURED, found(3.9, 4, 4.1)) == "yes"
+
+
+def test_an_interval_that_holds_a_figure_says_so_only_if_it_is_narrow():
+    assert tells(MEASURED, found(1.9, 2.0, 2.1)) == "yes"
+    assert tells(MEASURED, found(1.0, 2.0, 3.0)) == "unsure"
+    assert tells(MEASURED, found(2.2, 3.0, 9.0)) == "yes"  # all of it is more
+    assert tells(MEASURED, found(0.5, 0.6, 1.7)) == "no"  # all of it is less
+    judged = judge(MEASURED, [], [found(1.0, 2.0, 3.0)])
+    assert judged.verdict == "not testable here"
+    assert "too wide an interval to tell" in judged.because
+
+
+def test_noise_of_a_saving_is_of_what_is_left():
+    saving = of(MEASURED, unit="%", published="90")
+    assert tells(saving, found(89.6, 89.7, 89.8)) == "yes"  # 10 % left, and 10.3
+    assert tells(saving, found(88.5, 88.7, 88.9)) == "no"
 
 
 CELLS = [

@@ -102,6 +102,16 @@ def test_a_users_file_goes_before_ours_and_a_named_one_before_both(workplace):
         (("quantity: activation", "quantity: activations"), 6, "did you mean 'activation'?"),
         (("    quantity: activation\n", ""), 6, "an accounted claim needs a quantity"),
         (("    ratio_of: vanilla\n", ""), 6, "needs ratio_of"),
+        (
+            ("    ratio_of: vanilla", "    unit: MiB\n    ratio_of: vanilla"),
+            6,
+            "is of bytes, and of one",
+        ),
+        (
+            ("computed: accounted\n    quantity: activation\n", "computed: measured\n"),
+            6,
+            "a measured claim needs a metric in measured",
+        ),
         (("scope:", "dialect: wassi\n    scope:"), 13, "unknown dialect 'wassi'; did you mean"),
         (("scope:", "measured: [speed]\n    scope:"), 13, "unknown metric 'speed'"),
         (("{last: 2}", "{last: 0}"), 14, "last must be an integer of at least 1"),

@@ -2,13 +2,14 @@
 
 import json
 
+from bench.record.store import Store
 from tests.analyse.test_claims_file import OWN
 
 SUITE = """\
 schema: 1
 title: Claims
 models: [{mcunet: {batch: 8}}]
-methods: [vanilla, asi: {rank: 4}]
+methods: [vanilla, asi: {rank: 4}, asi: {epsilon: 0.5}]
 layers: [last: 2]
 rounds: 1
 measure: [trace]
@@ -44,10 +45,17 @@ def test_a_users_claim_beside_a_run_and_on_a_page(bench, workplace, suite_file):
     )
     (workplace / "own.yaml").write_text(with_run)
     (claim,) = bench(*said, "--json").json()["claims"]
-    assert [each["metric"] for each in claim["measured"]] == ["activation_bytes"]
-    assert claim["measured"][0]["differs"] == []
+    assert {each["metric"] for each in claim["measured"]} == {"activation_bytes"}
+    assert [each["differs"] for each in claim["measured"]] == [[], ["rank none instead of 4"]]
     assert claim["verdict"] == "reproduced as accounted, not as measured"
     assert "the step keeps" in claim["because"]
+    # ranks by content are those that the run had
+    (workplace / "own.yaml").write_text(OWN.replace("{rank: 4}", "{epsilon: 0.5}"))
+    (claim,) = bench(*said, "--json").json()["claims"]
+    (account,) = claim["accounted"]
+    assert account["cell"] == "mcunet/asi(epsilon=0.5)/last:2/b8/s0"
+    assert account["published"] == 2 * whole / _stored_by(workplace, account["cell"])
+    (workplace / "own.yaml").write_text(with_run)
     ended = bench(*said, "-o", "page.html")
     assert ended.code == 0, ended.err
     assert "report: page.html" in ended.out
@@ -58,6 +66,16 @@ def test_a_users_claim_beside_a_run_and_on_a_page(bench, workplace, suite_file):
     assert ended.code == 0, ended.err
     page = (workplace / json.loads(ended.out)["report"]).read_text()
     assert "wasi-vit-vanilla-training" in page
+
+
+def _stored_by(workplace, cell):
+    """Elements that the run itself says its treated layers stored."""
+    with Store.open(workplace / "bench-out" / "mine" / "results.sqlite") as store:
+        (run,) = store.runs()
+        (trace,) = (
+            r for r in store.records(run.id) if r.key.cell == cell and r.key.pass_name == "trace"
+        )
+    return sum(layer["stored_elements"] for layer in trace.details["treated"].values())
 
 
 def test_bad_input_is_one_line(bench, workplace):
