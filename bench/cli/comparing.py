@@ -18,8 +18,11 @@ from bench.cli.arguments import (
 from bench.cli.printing import print_json
 from bench.errors import BadInput, ExitCode
 
+INSTALL = "pip install -e ."
+
 if TYPE_CHECKING:
     from bench.record.pair import Pair
+    from bench.run.launch import Interpreter
     from bench.run.request import Request
     from bench.run.worktree import Tree
 
@@ -36,6 +39,16 @@ def ab(
     threshold: Annotated[
         float, typer.Option(help="What a step may change without being called slower or faster.")
     ] = 0.02,
+    isolated: Annotated[
+        bool,
+        typer.Option("--isolated", help="Each ref in an environment of its own, installed there."),
+    ] = False,
+    install: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND", help=f"With --isolated: how (default: {INSTALL}); run in its tree."
+        ),
+    ] = None,
     hardware: Hardware = None,
     filters: Filters = None,
     fail_on: FailOn = "regressed",
@@ -47,6 +60,8 @@ def ab(
     from bench.report.duel import duel_json, duel_lines, duel_table
     from bench.report.text import console
     from bench.run.duel import Duel
+    from bench.run.environment import environment_of
+    from bench.run.launch import Interpreter
     from bench.run.progress import for_terminal
     from bench.run.session import open_session
     from bench.run.worktree import tree_of
@@ -54,15 +69,27 @@ def ab(
     seconds, judged = seconds_of("--budget", budget), failing(fail_on)
     if not 0 < threshold < 1:
         raise BadInput(f"--threshold: must be in (0, 1), got {threshold:g}")
+    if install is not None and not isolated:
+        raise BadInput("--install goes with --isolated: both refs share one environment without it")
+    command = INSTALL if install is None else install
     progress = for_terminal(quiet=quiet)
     with contextlib.ExitStack() as stack:
         stack.callback(progress.close)
         trees = [stack.enter_context(tree_of(ref)) for ref in (base, new)]
-        asked = [_request(tree, suite, hardware, filters or []) for tree in trees]
+        within = [
+            stack.enter_context(environment_of(tree, command, progress.note))
+            if isolated
+            else Interpreter(sources=tree.sources)
+            for tree in trees
+        ]
+        asked = [
+            _request(tree, place, suite, hardware, filters or [])
+            for tree, place in zip(trees, within, strict=True)
+        ]
         pairs, alone = _pairs(*asked)
         sessions = [
-            stack.enter_context(open_session(request, OUT / folder, progress, tree.sources))
-            for request, folder, tree in zip(asked, ("ab-base", "ab-new"), trees, strict=True)
+            stack.enter_context(open_session(request, OUT / folder, progress, place))
+            for request, folder, place in zip(asked, ("ab-base", "ab-new"), within, strict=True)
         ]
         duel = Duel(sessions[0], sessions[1], pairs, threshold, progress)
         duel.fight(seconds)
@@ -77,7 +104,9 @@ def ab(
     return _exit_code(duel.pairs, alone, judged)
 
 
-def _request(tree: "Tree", name: str, hardware: str | None, filters: list[str]) -> "Request":
+def _request(
+    tree: "Tree", within: "Interpreter", name: str, hardware: str | None, filters: list[str]
+) -> "Request":
     """The suite as that tree has it, or as we do; each process short, because rounds count."""
     from dataclasses import replace
 
@@ -86,12 +115,10 @@ def _request(tree: "Tree", name: str, hardware: str | None, filters: list[str]) 
     from bench.run.request import request
     from bench.suite.load import load_suite
 
-    within = tree.root / name
+    file = tree.root / name
     folder = tree.root / "suites"
-    loaded = load_suite(
-        str(within if within.is_file() else name), folder if folder.is_dir() else None
-    )
-    describe(loaded)
+    loaded = load_suite(str(file if file.is_file() else name), folder if folder.is_dir() else None)
+    describe(loaded, within)
     sampling = replace(loaded.sampling, warmup=WARMUPS, min_samples=STEPS, max_samples=STEPS)
     short = replace(
         loaded, measure=("trace", "time"), rounds={"time": 1}, sampling=sampling, variants={}

@@ -23,9 +23,9 @@ def duel_table(pairs: Sequence[Pair]) -> "Table":
             ratio = units.ratio(pair.step.ratio)
             if pair.step.upper < inf:
                 interval = f"{units.ratio(pair.step.lower)} … {units.ratio(pair.step.upper)}"
-        exact = f"{len(pair.differences)} differ" if pair.differences else "equal"
+        counted = f"{len(pair.differences)} differ" if pair.differences else "equal"
         said = f"{pair.step_verdict}: {pair.problem}" if pair.problem else pair.step_verdict
-        shown = "not compared" if pair.problem else exact
+        shown = "not compared" if pair.problem else counted
         made.add_row(pair.name, ratio, interval, str(len(pair.base)), said, shown)
     return made
 
@@ -54,8 +54,8 @@ def duel_lines(
     said = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) or "no cells"
     changed = sum(bool(pair.differences) for pair in pairs)
     steps = f"steps: {said} at a threshold of {threshold:.0%}"
-    exact = f"exact metrics: {changed} of {len(pairs)} cells differ"
-    return [*lines, f"base {names[0]}, new {names[1]}: {steps}; {exact}"]
+    traced = f"exact metrics: {changed} of {len(pairs)} cells differ"
+    return [*lines, f"base {names[0]}, new {names[1]}: {steps}; {traced}"]
 
 
 def duel_json(names: Sequence[str], pairs: Sequence[Pair], alone: Sequence[str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from bench.data.batch import BatchStore
 from bench.hardware.state import allowed_cpus
 from bench.run import own
 from bench.run.job import Job, MethodCall, RankNumbers, WeightsCall
+from bench.run.launch import OURS, Interpreter
 from bench.specs import registry, trained
 from bench.specs.data import HELD_OUT, TRAIN, DataSource
 from bench.specs.inputs import Inputs, OwnBatch, to_json
@@ -36,6 +37,7 @@ class JobMaker:
         weights: Mapping[str, WeightSource],
         cpus: tuple[int, ...] | None = None,
         memory_cap: int | None = None,
+        within: Interpreter = OURS,
     ) -> None:
         self._batches = batches
         self._sampling = sampling
@@ -43,6 +45,7 @@ class JobMaker:
         self._weights = weights
         self._cpus = allowed_cpus() if cpus is None else cpus
         self._memory_cap = memory_cap
+        self._within = within
 
     def job(
         self, cell: Cell, pass_name: str, ranks: Mapping[str, RankNumbers] | None = None
@@ -57,7 +60,7 @@ class JobMaker:
             # ranks are chosen on another batch than the one that is measured
             use = CALIBRATE if pass_name == CALIBRATE else "batch"
             if isinstance(inputs, OwnBatch):
-                batch = own.batch(self._batches, model.implementation, cell, use)
+                batch = own.batch(self._batches, model.implementation, cell, use, self._within)
             else:
                 batch = self._batches.batch(self._data, inputs, cell.batch, cell.seed, use)
         if ranks is None:

@@ -45,6 +45,17 @@ ALLOWED_ENVIRONMENT = (
 
 
 @dataclass(frozen=True)
+class Interpreter:
+    """What workers run in: a Python, and where it imports from before all else."""
+
+    program: str = sys.executable
+    sources: tuple[Path, ...] = ()
+
+
+OURS = Interpreter()
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How a worker ended; `output` is the end of what it printed."""
 
@@ -80,15 +91,16 @@ def worker_environment(threads: int, sources: Sequence[Path] = ()) -> dict[str, 
 class SpawnLauncher:
     """A fresh interpreter for each job: what memory passes need."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], program: str = sys.executable) -> None:
         self.environment = environment
+        self._program = program
 
     def launch(self, job: Job, timeout: float, tick: Callable[[], None]) -> Outcome:
         """Start a worker, hand it the job, wait for its reply."""
         began, oom_kills = time.monotonic(), _oom_kills()
         with tempfile.TemporaryFile() as output, _pipe() as (read_end, write_end):
             process = subprocess.Popen(
-                _command("bench.run.worker", write_end),
+                _command(self._program, "bench.run.worker", write_end),
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -119,8 +131,9 @@ class ZygoteEnded(Exception):
 class ZygoteLauncher:
     """Forks each job's worker from one process that has imported torch already."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], program: str = sys.executable) -> None:
         self._environment = environment
+        self._program = program
         self._hello: Mapping[str, Any] | None = None
         self._start()
 
@@ -169,7 +182,7 @@ class ZygoteLauncher:
         self._hello = None
         with theirs:
             self._process = subprocess.Popen(
-                _command("bench.run.zygote", theirs.fileno()),
+                _command(self._program, "bench.run.zygote", theirs.fileno()),
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=self._output,
@@ -236,9 +249,9 @@ class PassLauncher:
         return launcher.launch(job, timeout, tick)
 
 
-def _command(module: str, descriptor: int) -> list[str]:
+def _command(program: str, module: str, descriptor: int) -> list[str]:
     # -P: many repositories have a folder `bench/` of their own in the working directory
-    return [sys.executable, "-P", "-m", module, str(os.getpid()), str(descriptor)]
+    return [program, "-P", "-m", module, str(os.getpid()), str(descriptor)]
 
 
 @contextlib.contextmanager

@@ -3,13 +3,12 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.data.batch import BatchStore, NoBatch
 from bench.errors import BadInput
-from bench.run.launch import worker_environment
+from bench.run.launch import OURS, Interpreter, worker_environment
 from bench.specs import inputs as kinds
 from bench.specs import registry
 from bench.specs.layout import Layout
@@ -21,7 +20,7 @@ from bench.suite.suite import Suite
 TIMEOUT = 600.0
 
 
-def describe(suite: Suite) -> None:
+def describe(suite: Suite, within: Interpreter = OURS) -> None:
     """Let the suite's own networks say what they take, and check its files of weights.
 
     Own networks are known to the registry with their inputs and layers afterwards; BadInput with a
@@ -50,6 +49,7 @@ def describe(suite: Suite) -> None:
             }
             for name, options, weights in asked
         ],
+        within,
     )
     wrong = [
         f"{suite.path}: {name.partition('@')[0]}: {answer['error']}"
@@ -81,7 +81,9 @@ def _put_in(name: str, said: Mapping[str, Mapping[str, Any]]) -> None:
     )
 
 
-def batch(store: BatchStore, implementation: str, cell: Cell, use: str) -> Any:
+def batch(
+    store: BatchStore, implementation: str, cell: Cell, use: str, within: Interpreter = OURS
+) -> Any:
     """The file with a batch that the user's function made; NoBatch where it made none."""
     path = store.path(implementation, cell.model, cell.batch, cell.seed, use)
     if not path.exists():
@@ -89,7 +91,7 @@ def batch(store: BatchStore, implementation: str, cell: Cell, use: str) -> Any:
         seed = cell.seed if use == "batch" else cell.seed + 2**31
         store.folder.mkdir(parents=True, exist_ok=True)
         request = {"model": implementation, "size": cell.batch, "seed": seed, "path": str(path)}
-        (answer,) = _ask("batch", [request])
+        (answer,) = _ask("batch", [request], within)
         if "error" in answer:
             raise NoBatch(str(answer["error"]))
     return path
@@ -99,16 +101,18 @@ def _key(options: Mapping[str, Value]) -> str:
     return json.dumps(dict(options), sort_keys=True)
 
 
-def _ask(what: str, requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _ask(
+    what: str, requests: Sequence[Mapping[str, Any]], within: Interpreter
+) -> list[dict[str, Any]]:
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "bench.run.describe", what],
+            [within.program, "-P", "-m", "bench.run.describe", what],
             input=json.dumps(requests),
             capture_output=True,
             text=True,
             timeout=TIMEOUT,
             check=False,
-            env=worker_environment(len(os.sched_getaffinity(0))),
+            env=worker_environment(len(os.sched_getaffinity(0)), within.sources),
         )
     except subprocess.TimeoutExpired:
         raise BadInput(f"the model's code did not answer within {TIMEOUT:g} s") from None

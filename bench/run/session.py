@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import inf
@@ -24,6 +24,8 @@ from bench.run.budget import Budget
 from bench.run.job import RankNumbers, Reply
 from bench.run.jobs import JobMaker
 from bench.run.launch import (
+    OURS,
+    Interpreter,
     Launcher,
     Outcome,
     PassLauncher,
@@ -189,19 +191,16 @@ class Session:
 
 @contextlib.contextmanager
 def open_session(
-    request: Request, out: Path, progress: Progress, sources: Sequence[Path] = ()
+    request: Request, out: Path, progress: Progress, within: Interpreter = OURS
 ) -> Iterator[Session]:
-    """A run in `out`, new or gone on with; workers, batches and lock live as long as this.
-
-    Workers import from `sources` before anything that is installed.
-    """
+    """A run in `out`, new or gone on with; workers, batches and lock live as long as this."""
     if not _planned(request):
         raise NothingRan(_why_nothing(request))
-    environment = worker_environment(request.threads, sources)
+    environment = worker_environment(request.threads, within.sources)
     if (out / FILE_NAME).exists():
         Store.open(out / FILE_NAME).close()  # what is no store is refused before anything starts
     with contextlib.ExitStack() as stack:
-        zygote = stack.enter_context(ZygoteLauncher(environment))
+        zygote = stack.enter_context(ZygoteLauncher(environment, within.program))
         software = _software(zygote)
         stack.enter_context(_locked(out))
         is_new = not (out / FILE_NAME).exists()
@@ -213,7 +212,7 @@ def open_session(
             if is_new:
                 store.remove()
             raise
-        launcher = PassLauncher(SpawnLauncher(environment), zygote)
+        launcher = PassLauncher(SpawnLauncher(environment, within.program), zygote)
         jobs = JobMaker(
             BatchStore(batches),
             request.suite.sampling,
@@ -221,6 +220,7 @@ def open_session(
             request.suite.weight_sources,
             cpus=request.cpus,
             memory_cap=request.cap,
+            within=within,
         )
         session = Session(request, run, store, launcher, jobs)
         try:

@@ -84,9 +84,53 @@ def test_a_tree_against_itself_is_green_unless_asked_for_more_than_the_time_allo
     assert bench(*words, "--fail-on", "regressed,inconclusive").code == 5
 
 
+INSTALL = """\
+import sysconfig
+from pathlib import Path
+
+text = Path("kept.py").read_text()
+Path(sysconfig.get_paths()["purelib"], "kept_here.py").write_text(text)
+"""
+
+
+@pytest.fixture
+def installing(repository):
+    """Two more commits of a network that needs what only its own environment has."""
+    (repository / "install.py").write_text(INSTALL)
+    text = NET.format(wait="pass", extra="").replace("import time", "import kept_here")
+    text = text.replace("self.one(x.flatten(1))", "kept_here.kept(self.one(x.flatten(1)))")
+    (repository / "suites/net.py").write_text(text)
+    for tag, body in {"thin": "x", "more": "x.sin()"}.items():
+        (repository / "kept.py").write_text(f"def kept(x):\n    return {body}\n")
+        git("add", "-A")
+        git("commit", "-qm", tag)
+        git("tag", tag)
+    return repository
+
+
+def test_each_ref_is_measured_in_an_environment_of_its_own(bench, installing):
+    """What differs is not in the network's file, and not on the path without an installation."""
+    words = ("ab", "thin", "more", "--suite", "mine", "--budget", "1s")
+    ended = bench(*words, "--isolated", "--install", "python install.py", "--json")
+    assert ended.code == 4, ended.err
+    ((found),) = [
+        each for each in ended.json()["pairs"][0]["exact"] if each["metric"] == "activation_bytes"
+    ]
+    assert found["new"] - found["base"] == 4 * 64 * 4  # what `sin` keeps of four examples
+    shared = bench(*words)
+    assert shared.code == 2
+    assert "No module named 'kept_here'" in shared.err
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
+        (("ab", ".", ".", "--install", "pip install ."), "--install goes with --isolated"),
+        (
+            ("ab", ".", ".", "-q", "--isolated", "--install", "python none.py"),
+            ".: --install 'python none.py' ended with 2: ",
+        ),
+        (("ab", ".", ".", "--isolated", "--install", " "), "--install: must be a command"),
         (("ab", "plain", "nowhere"), "no commit 'nowhere' in"),
         (("ab", ".", ".", "--threshold", "7"), "--threshold: must be in (0, 1), got 7"),
         (("ab", ".", ".", "--fail-on", "slow"), "--fail-on: unknown verdict 'slow'"),

@@ -36,7 +36,7 @@ SOFTWARE = {"python": "3", "torch": "2", "torch_blas": "x", "torch_cpu": "y", "t
 class FakeZygote:
     """Stands for the zygote and the launcher at once; `answer` decides each outcome."""
 
-    def __init__(self, environment):
+    def __init__(self, environment, program):
         self.environment = environment
         self.hello = {"software": SOFTWARE, "threads": 1}
         self.can_fork = True
