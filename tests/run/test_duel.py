@@ -146,6 +146,6 @@ def test_equal_sides_are_hardly_ever_called_changed(clock):
     claims = 0
     for seed in range(100):
         base, new = (Side(f"{seed}{side}", noise=0.07) for side in "ab")
-        duel = fought(base, new, seconds=400)
+        duel = fought(base, new, seconds=150)
         claims += any(p.step_verdict in {"regressed", "improved"} for p in duel.pairs)
     assert claims <= 1
