@@ -28,7 +28,8 @@ ABOVE = {
     "analyse": {"record"},
     "report": {"analyse", "record"},
     "cli": {"report", "analyse", "record", "run"},
-    "pytest_plugin": {"report", "analyse", "record", "run"},
+    "testing": {"report", "analyse", "record", "run"},
+    "pytest_plugin": {"testing"},
     "__main__": {"cli"},
 }
 # within the bottom: lower rooms first
