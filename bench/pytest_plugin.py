@@ -1,10 +1,15 @@
-"""`pytest --benchmark`: each cell of a suite is a test item that measures itself.
+"""`pytest --benchmark`: each cell of a suite is a test item; `bench_step`: a step of one's own.
 
 Loaded in every pytest session where the package is installed, so nothing of ours is imported
 before it is asked for.
 """
 
+from typing import TYPE_CHECKING
+
 import pytest
+
+if TYPE_CHECKING:
+    from bench.testing.steps import StepMeter
 
 DEFAULT_SUITE = "quick"
 _WITH_BENCHMARK = ("--suite", "--baseline", "--bench-store", "--bench-report", "--interleave")
@@ -28,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--hardware",
         metavar="NAME",
-        help="the hardware profile, instead of recognising it",
+        help="the hardware profile, instead of recognising it; also for bench_step",
     )
     group.addoption(
         "--baseline",
@@ -68,3 +73,11 @@ def pytest_configure(config: pytest.Config) -> None:
     from bench.testing.session import CellSession
 
     config.pluginmanager.register(CellSession(config, DEFAULT_SUITE), "ondevice-bench-cells")
+
+
+@pytest.fixture
+def bench_step(request: pytest.FixtureRequest) -> "StepMeter":
+    """Measure a training step of your own in fresh processes: `bench_step(step, setup=setup)`."""
+    from bench.testing.steps import StepMeter
+
+    return StepMeter(request)

@@ -54,6 +54,7 @@ WORKER_MODULES = [
     in {
         "bench.run.describe",
         "bench.run.fake_workload",
+        "bench.run.step_call",
         "bench.run.worker",
         "bench.run.zygote",
         "bench.run.workload",
@@ -63,7 +64,8 @@ WORKER_MODULES = [
 TORCH_MODULES = (
     {name for name in WORKER_MODULES if not name.startswith("bench.run.")}
     | {name for name in MODULES if name.startswith("bench.run.passes.")}
-    | {"bench.run.workload", "bench.run.fake_workload", "bench.run.describe"}
+    | {"bench.run.workload", "bench.run.fake_workload", "bench.run.step_call"}
+    | {"bench.run.describe"}
 )
 
 

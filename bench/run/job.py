@@ -35,6 +35,7 @@ class Job:
     ranks: Mapping[str, RankNumbers] | None = None
     examples: Mapping[str, str] | None = None  # files of those to learn from and those held out
     memory_cap: int | None = None  # bytes that the process may allocate
+    step: Mapping[str, Any] | None = None  # a step of the user's own, as `own_step.OwnStep` has it
 
     def to_text(self) -> str:
         """The job as one line of JSON."""
