@@ -68,7 +68,7 @@ def pytest_configure(config: pytest.Config) -> None:
             if config.getoption(flag):
                 raise pytest.UsageError(f"{flag} goes with --benchmark: give both")
         return
-    if config.getoption("numprocesses", None):
+    if config.getoption("numprocesses", None) or config.getoption("dist", "no") != "no":
         raise pytest.UsageError("--benchmark with pytest-xdist would measure cells beside cells")
     from bench.testing.session import CellSession
 

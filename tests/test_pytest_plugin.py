@@ -141,6 +141,7 @@ def test_a_wrong_suite_is_one_clear_error(tests):
         (("--benchmark", "--bench-store", "other.yaml"), "*other.yaml is a file, not a folder*"),
         (("--benchmark", "--bench-report", "suites"), "*suites is a folder, not a file*"),
         (("--benchmark", "-n", "2"), "*cells beside cells*"),
+        (("--benchmark", "--dist", "load", "--tx", "2*popen"), "*cells beside cells*"),
     ],
 )
 def test_wrong_flags_are_usage_errors(tests, arguments, says):

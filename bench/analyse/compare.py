@@ -92,7 +92,8 @@ def compare(base: RunSummary, new: RunSummary, *, claims: int | None = None) -> 
     ]
     confidence = 1 - (1 - CONFIDENCE) / max(1, len(timed) if claims is None else claims)
     sides = (base, new) if timed else ()
-    not_interleaved = tuple(side.run.id for side in sides if not side.is_interleaved)
+    one_by_one = (side.run.id for side in sides if not side.is_interleaved)
+    not_interleaved = tuple(dict.fromkeys(one_by_one))
     drift = DRIFT if not_interleaved else 1
     return Comparison(
         base=base.run.id,

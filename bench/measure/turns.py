@@ -7,7 +7,7 @@ outside of any other; a step that accumulates gradients has several, and the ful
 import contextlib
 import gc
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -27,7 +27,8 @@ def saved_at_turns(step: Step) -> list[int]:
     counted.
     """
     alive: weakref.WeakSet[Kept] = weakref.WeakSet()
-    resident = _resident()
+    held = _held()
+    resident = {storage_key(tensor) for tensor in held}
     found: list[int] = []
 
     def pack(tensor: Tensor) -> Kept:
@@ -53,6 +54,7 @@ def allocated_at_turns(step: Step) -> list[int]:
     The losses are left out. What the step holds for itself, such as the network's output, is in it.
     """
     losses: list[int] = []
+    held: list[Tensor] = []
     forwards = contextlib.ExitStack()
 
     def turn(roots: object) -> None:
@@ -64,6 +66,7 @@ def allocated_at_turns(step: Step) -> list[int]:
 
     with recorded() as allocations:
         step()  # what is released below must have been seen when it was allocated
+        held += _held()
         with forwards, _turning(turn, back):
             back()
             step()
@@ -101,15 +104,24 @@ def _turning(turn: Callable[[object], None], back: Callable[[], None]) -> Iterat
         autograd.backward, autograd.grad = backward, grad
 
 
-def _resident() -> frozenset[int]:
-    """The storages of every tensor that Python holds."""
+def _held() -> list[Tensor]:
+    """Every tensor that Python holds.
+
+    Who keeps them keeps their storages: gradients that a step clears first would otherwise leave
+    their addresses to its activations, and their bytes to the allocator's level.
+    """
     gc.collect()
-    tensors: Iterable[Tensor] = (found for found in gc.get_objects() if _is_tensor(found))
-    keys = set()
-    for tensor in tensors:
-        with contextlib.suppress(NotImplementedError, RuntimeError):  # sparse: has no storage
-            keys.add(storage_key(tensor))
-    return frozenset(keys)
+    found = [tensor for tensor in gc.get_objects() if _is_tensor(tensor)]
+    gradients = [t.grad for t in found if t.is_leaf and t.grad is not None]
+    return [tensor for tensor in (*found, *gradients) if _has_storage(tensor)]
+
+
+def _has_storage(tensor: Tensor) -> bool:
+    try:
+        storage_key(tensor)
+    except (NotImplementedError, RuntimeError):  # sparse, or lazy
+        return False
+    return True
 
 
 def _is_tensor(found: object) -> bool:

@@ -9,7 +9,7 @@ from bench.hardware.profile import recognise
 from bench.hardware.state import allowed_cpus
 from bench.record import metrics
 from bench.run.job import Job, Reply
-from bench.run.launch import SpawnLauncher, ZygoteLauncher, worker_environment
+from bench.run.launch import SpawnLauncher, ZygoteEnded, ZygoteLauncher, worker_environment
 from bench.stats import Estimate, estimate
 from bench.suite.cell import Cell
 from bench.suite.suite import Sampling
@@ -111,11 +111,11 @@ class StepRunner:
 
     def measure(self, step: OwnStep, rounds: int) -> StepResult:
         """The exact figures by one process, the others by so many; StepFailed where one fails."""
-        replies = [
-            self._reply(step, name)
-            for name in (TRACE, *(each for _ in range(rounds) for each in (TIME, MEMORY)))
-        ]
-        return _result(replies)
+        passes = (TRACE, *(TIME, MEMORY) * rounds)
+        try:
+            return _result([self._reply(step, name) for name in passes])
+        except ZygoteEnded as error:
+            raise StepFailed(f"a worker cannot start: {error}") from None
 
     def _reply(self, step: OwnStep, name: str) -> Reply:
         launcher = self._fork if name != MEMORY and self._fork.can_fork else self._spawn

@@ -55,10 +55,10 @@ class OpenRuns:
         self.measured += 1
         may = {"oom"} if run.run.settings["memory_cap_bytes"] else set[str]()
         failed = [_said(record) for record in records if record.status in NOT_OK - may]
-        found = summarise_cell(run.run, _planned(item), records)
-        _feed(item, run, found)
         if failed:
             raise CellFailure("\n".join(failed))
+        found = summarise_cell(run.run, _planned(item), records)
+        _feed(item, run, found)
         if self._gate is not None:
             worse = self._gate.judge(run.run, found)
             if worse:

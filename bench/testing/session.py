@@ -113,6 +113,7 @@ class CellSession:
         if not self._runs.measured and not session.config.option.collectonly:
             self._nothing(session)
 
+    @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say where the results are, and what follows from them."""
         for line in self._lines:

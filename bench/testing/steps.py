@@ -97,6 +97,7 @@ class _LastLines:
     def __init__(self, lines: list[str]) -> None:
         self._lines = lines
 
+    @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print."""
         for line in self._lines:

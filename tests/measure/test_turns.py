@@ -36,6 +36,20 @@ def test_what_backward_needs_is_counted_once_without_what_is_resident():
     assert allocated_at_turns(step) == [HIDDEN]
 
 
+def test_gradients_that_a_step_clears_first_hide_nothing():
+    step = Step()
+
+    def clears_first():
+        step.optimizer.zero_grad()
+        step.second(step.first(step.batch)).sum().backward()
+        step.optimizer.step()
+
+    for _ in range(3):  # what takes the place of what is decided by the allocator
+        clears_first()
+        assert saved_at_turns(clears_first) == [HIDDEN]
+        assert allocated_at_turns(clears_first) == [HIDDEN]
+
+
 def test_each_part_of_a_step_that_accumulates_has_a_turn():
     step = Step(parts=3)
     assert saved_at_turns(step) == [HIDDEN] * 3
