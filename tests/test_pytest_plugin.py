@@ -26,6 +26,7 @@ measure: [trace]
 @pytest.fixture
 def tests(pytester, monkeypatch):
     """A project with a suite, an ordinary test, and a YAML file of somebody else."""
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # these sessions are no workers
     monkeypatch.setattr(session_module, "ZygoteLauncher", FakeZygote)
     FakeZygote.seen, FakeZygote.answer = [], staticmethod(well)
     pytester.makefile(".yaml", **{"suites/small": SUITE, "other": "a: 1\n"})
