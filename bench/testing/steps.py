@@ -48,7 +48,8 @@ class StepMeter:
             own = _own_step(step, setup, rounds)
             found = _runner(self._config).measure(own, rounds)
         except (BenchError, StepFailed) as error:
-            pytest.fail(f"bench_step: {error}", pytrace=False)
+            # as `pytest.fail`, which would tell the same twice: once as its own cause
+            raise pytest.fail.Exception(f"bench_step: {error}", pytrace=False) from None
         self._calls += 1
         self._report(found)
         return found

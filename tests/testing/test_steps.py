@@ -164,6 +164,7 @@ def test_it(bench_step):
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([f"bench_step: {why}*"])
     result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*During handling*")
     assert FakeLauncher.seen == []
 
 
