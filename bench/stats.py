@@ -1,5 +1,6 @@
 """Medians with intervals that assume no bell curve. Pure, standard library only."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -156,6 +157,14 @@ def shift(
 def fewest_rounds(confidence: float) -> int:
     """Rounds of each side below which `shift` has no interval that sure."""
     return next(n for n in range(1, 100) if _rank_sum_cut(n, n, confidence) is not None)
+
+
+def more_rounds(base: int, new: int, confidence: float) -> int:
+    """Rounds that the new side lacks until `shift` has an interval that sure.
+
+    The surest interval lies between the extremes; all orders of both sides but two are within it.
+    """
+    return next(n for n in itertools.count() if 1 - 2 / comb(base + new + n, base) >= confidence)
 
 
 def _verdict(lower: float, upper: float, threshold: float) -> str:

@@ -50,6 +50,11 @@ def flops(value: float) -> str:
     return _in_thousands(value, "FLOP")
 
 
+def macs(value: float) -> str:
+    """Multiply-adds, in the power of a thousand that reads best."""
+    return _in_thousands(value, "MAC")
+
+
 def elements(value: float) -> str:
     """Elements of tensors, in the power of a thousand that reads best."""
     return _in_thousands(value, "elements", " ")
@@ -65,6 +70,16 @@ def _in_thousands(value: float, unit: str, between: str = "") -> str:
 def ratio(value: float) -> str:
     """A ratio to a baseline: 0.78×."""
     return f"{_digits(value)}×"
+
+
+def change(value: float, lower: float | None = None, upper: float | None = None) -> str:
+    """A ratio as what it adds, with its bounds: +6.1 % (+4.9 … +7.3)."""
+    bounds = "" if lower is None or upper is None else f" ({_added(lower)} … {_added(upper)})"
+    return f"{_added(value)} %{bounds}"
+
+
+def _added(value: float) -> str:
+    return f"{(value - 1) * 100:+.1f}"
 
 
 def clock(value: float) -> str:

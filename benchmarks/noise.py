@@ -30,18 +30,16 @@ from statistics import median, stdev
 
 from bench.data.batch import BatchStore
 from bench.hardware.state import allowed_cpus
+from bench.record.pair import FEWEST, Pair
 from bench.run.job import Job
 from bench.run.jobs import JobMaker
 from bench.run.launch import ZygoteLauncher, worker_environment
 from bench.specs.data import DataSource
 from bench.specs.weights import WeightSource
-from bench.stats import change, is_look
 from bench.suite.cell import Cell
 from bench.suite.suite import Sampling
 
 SAMPLING = Sampling(warmup=2, min_samples=5, max_samples=5, max_seconds=2)  # as `bench ab`
-CONFIDENCE = 0.995
-FEWEST = 8  # rounds: with fewer no interval is that sure
 SLOWER = 0.05
 SPUN = """
 import time
@@ -175,23 +173,20 @@ def _compared(
     threshold: float,
     toss: random.Random,
 ) -> _Comparison:
-    base: list[float] = []
-    new: list[float] = []
-    spent, verdict = 0.0, "unknown"
+    pair = Pair("noise", "base", side)
+    spent = 0.0
     for place in range(len(rounds)):
         one = rounds[(start + place) % len(rounds)]
         spent += one.seconds["base"] + one.seconds[side]
         if spent > budget:
             break
-        pair = one.steps["base"], one.steps[side]
-        before, after = pair[::-1] if side == "itself" and toss.random() < 0.5 else pair
-        base.append(before)
-        new.append(after)
-        if is_look(len(base), FEWEST):
-            verdict = change(base, new, threshold, CONFIDENCE).verdict
-        if verdict != "unknown":
+        steps = one.steps["base"], one.steps[side]
+        before, after = steps[::-1] if side == "itself" and toss.random() < 0.5 else steps
+        pair.add_round(before, after, threshold)
+        if pair.step is not None and pair.step.verdict != "unknown":
             break
-    return _Comparison(verdict, len(base), spent)
+    verdict = "unknown" if pair.step is None else pair.step.verdict
+    return _Comparison(verdict, len(pair.base), spent)
 
 
 def _step(zygote: ZygoteLauncher, job: Job) -> float:

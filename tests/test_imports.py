@@ -43,8 +43,18 @@ LOWER = {
     "suite": {"errors", "units", "declare", "specs"},
     "hardware": {"errors", "units", "declare"},
 }
-HEAVY = {"torch", "pandas", "scipy", "sklearn", "plotly", "jinja2"}
-PARENT_ONLY = {"pydantic", "pandas", "scipy", "sklearn", "plotly", "typer", "rich", "ruamel"}
+HEAVY = {"torch", "pandas", "scipy", "ruptures", "sklearn", "plotly", "jinja2"}
+PARENT_ONLY = {
+    "pydantic",
+    "pandas",
+    "scipy",
+    "ruptures",
+    "sklearn",
+    "plotly",
+    "typer",
+    "rich",
+    "ruamel",
+}
 # these modules are loaded inside a worker, and in none of the parent's own
 WORKER_MODULES = [
     name

@@ -160,3 +160,14 @@ def test_the_fewest_rounds_are_those_with_an_interval():
 def test_looks_come_after_a_quarter_more_rounds_each():
     assert [n for n in range(60) if stats.is_look(n, 8)] == [8, 10, 12, 15, 18, 22, 27, 33, 41, 51]
     assert [n for n in range(6) if stats.is_look(n, 1)] == [1, 2, 3, 4, 5]
+
+
+@given(st.integers(1, 12), st.integers(0, 8), st.sampled_from([0.8, 0.95, 0.99]))
+def test_more_rounds_are_the_fewest_that_give_an_interval(base, new, confidence):
+    def has_interval(count):
+        found = stats.shift([1.0] * base, [1.0] * count, 0.02, confidence) if count else None
+        return found is not None and found.upper < inf
+
+    more = stats.more_rounds(base, new, confidence)
+    assert has_interval(new + more)
+    assert more == 0 or not has_interval(new + more - 1)

@@ -1,8 +1,9 @@
 """From what a user types to a run in a store."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from bench.errors import BadInput, suggestion
+from bench.errors import BadInput, suggestion, unknown
 from bench.record.model import Run
 from bench.record.store import FILE_NAME, OUT, Store
 
@@ -29,6 +30,29 @@ def find_run(reference: str | None) -> tuple[Path, str]:
         with Store.open(named) as store:
             return named, _pick(store, run or None).id
     return _by_id(reference)
+
+
+def find_stores(references: Sequence[str]) -> tuple[Path, ...]:
+    """The stores that these stand for, suites' names or paths; all below `bench-out` for none."""
+    if not references:
+        found = store_paths()
+        if not found:
+            raise BadInput(f"no runs in {OUT}: start with `bench run quick`")
+        return found
+    known = {path.parent.name: path for path in store_paths()}
+    for name in references:
+        if "/" not in name and not name.endswith(".sqlite") and name not in known:
+            raise BadInput(f"{unknown('suite or store', name, known)} in {OUT}")
+    return tuple(dict.fromkeys(known.get(name, Path(name)) for name in references))
+
+
+def latest_runs() -> tuple[tuple[Path, str], ...]:
+    """The latest run of each suite on each profile, of all stores."""
+    found: dict[tuple[Path, str, str], str] = {}
+    for path in store_paths():
+        with Store.open(path) as store:
+            found.update({(path, run.suite, run.profile): run.id for run in store.runs()})
+    return tuple((path, run) for (path, _, _), run in found.items())
 
 
 def on_other_boards(path: Path, run_id: str) -> tuple[str, ...]:

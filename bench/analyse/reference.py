@@ -7,6 +7,7 @@ from bench.analyse.locate import find_run
 from bench.analyse.summary import RunSummary, summarise
 from bench.errors import BadInput, unknown
 from bench.record import baseline, bundle
+from bench.record.runfile import Content
 from bench.record.store import FILE_NAME, Store
 
 
@@ -25,7 +26,7 @@ def summary_of(reference: str) -> RunSummary:
         return summarise(store, store.run(run_id))
 
 
-def _of_bundle(path: Path, run: str) -> bundle.Content:
+def _of_bundle(path: Path, run: str) -> Content:
     runs = {content.run.id: content for content in bundle.read(path)}
     if run in runs:
         return runs[run]
@@ -35,7 +36,7 @@ def _of_bundle(path: Path, run: str) -> bundle.Content:
     return next(iter(runs.values()))
 
 
-def _unpacked(content: bundle.Content) -> RunSummary:
+def _unpacked(content: Content) -> RunSummary:
     """The summary of a run that lies in no store."""
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,

@@ -35,6 +35,7 @@ class CellSummary:
     samples: Mapping[str, tuple[tuple[float, ...], ...]]
     unavailable: Mapping[str, str]
     details: Mapping[str, Mapping[str, Any]]  # by pass, of its first process that ended well
+    launches: Mapping[str, str]  # by metric: how its processes were started
 
     def to_json(self) -> dict[str, Any]:
         """The summary as plain values, without raw samples."""
@@ -123,6 +124,7 @@ def _unmeasured(run: Run, item: RunCell) -> CellSummary:
         samples={},
         unavailable=dict.fromkeys(metrics.BY_NAME, item.reason),
         details={},
+        launches={},
     )
 
 
@@ -149,7 +151,10 @@ def summarise_cell(run: Run, item: RunCell, records: Sequence[Record]) -> CellSu
         planned=item,
         status="unfinished" if worst == "ok" and to_come else worst,
         problems=(*(f"{_where(r)}: {r.reason}" for r in records if r.status != "ok"), *waiting),
-        notes=tuple(f"{_where(record)}: {note}" for record in records for note in _notes(record)),
+        notes=(
+            *(f"{_where(record)}: {note}" for record in records for note in _notes(record)),
+            *_imprecision(records),
+        ),
         estimates={name: _estimate(name, samples) for name, samples in alike.items()},
         samples=alike,
         unavailable={
@@ -158,6 +163,7 @@ def summarise_cell(run: Run, item: RunCell, records: Sequence[Record]) -> CellSu
             if name not in alike
         },
         details={r.key.pass_name: r.details for r in reversed(records) if r.status == "ok"},
+        launches={name: next(iter(launches[name])) for name in alike},
     )
 
 
@@ -207,14 +213,37 @@ def _notes(record: Record) -> list[str]:
     share = details.get("foreign_cpu_share")
     if share is not None and share > DISTURBED_SHARE:
         notes.append(f"disturbed: other processes took {share:.0%} of a core during the samples")
-    precision = details.get("precision")
-    if precision and precision["reached"] is None:
-        notes.append(f"too few samples for an interval: {precision['ended_by']} ended them")
-    elif precision and precision["reached"] > precision["asked"]:
-        notes.append(
-            f"the median is known to ±{precision['reached']:.1%}, not ±{precision['asked']:.1%}: "
-            f"{precision['ended_by']} ended the samples"
-        )
     if details.get("swap_bytes"):  # records of before: now there is no figure then
         notes.append(f"{details['swap_bytes']} bytes lay in swap: the peak is too low")
     return notes
+
+
+def _imprecision(records: Sequence[Record]) -> list[str]:
+    """Rounds whose medians are known less well than the suite asks: one line for all of them."""
+    asked = [(r, r.details["precision"]) for r in records if r.details.get("precision")]
+    notes = []
+    without = [(record, found) for record, found in asked if found["reached"] is None]
+    if without:
+        ended = " and ".join(dict.fromkeys(found["ended_by"] for _, found in without))
+        where = _together([record for record, _ in without])
+        notes.append(f"{where}: too few samples for an interval: {ended} ended them")
+    wide = [
+        (record, found)
+        for record, found in asked
+        if found["reached"] is not None and found["reached"] > found["asked"]
+    ]
+    if wide:
+        reached = sorted(found["reached"] for _, found in wide)
+        worst = f" to ±{reached[-1]:.1%}" if len(reached) > 1 else ""
+        ended = " and ".join(dict.fromkeys(found["ended_by"] for _, found in wide))
+        notes.append(
+            f"{_together([record for record, _ in wide])}: the median is known to "
+            f"±{reached[0]:.1%}{worst}, not ±{wide[0][1]['asked']:.1%}: {ended} ended the samples"
+        )
+    return notes
+
+
+def _together(records: Sequence[Record]) -> str:
+    if len(records) == 1:
+        return _where(records[0])
+    return f"{records[0].key.pass_name}, {len(records)} rounds"

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import bench
-from bench.cli import asking, comparing, examining, listing, measuring, results
+from bench.cli import asking, claiming, comparing, examining, history, listing, measuring, results
 
 app = typer.Typer(
     name="bench",
@@ -36,9 +36,11 @@ app.command()(examining.doctor)
 app.command()(results.report)
 app.command()(results.compare)
 app.command()(comparing.ab)
+app.command()(history.history)
 app.command()(results.export)
 app.command("import")(results.import_bundle)
 app.command()(asking.account)
+app.command()(claiming.claims)
 app.command()(asking.check_method)
 
 show = typer.Typer()

@@ -146,13 +146,20 @@ def account(
     weight_rank: Annotated[int | None, typer.Option(help="The rank of weights.")] = None,
     layers: Annotated[str, typer.Option(help="The layers that are treated.")] = "all",
     batch: Annotated[int | None, typer.Option(help="Batch size (default: the model's).")] = None,
+    dialect: Annotated[
+        str,
+        typer.Option(help="Beside the exact count, as a paper counts: gf, hosvd, asi, wasi."),
+    ] = "exact",
     as_json: AsJson = False,
 ) -> None:
     """Accounted memory and FLOPs of treated layers, by closed formulas; nothing is run."""
-    from bench.report.account import account_json, account_lines
+    from bench.report.account import account_json, account_lines, dialect_notes, dialect_table
+    from bench.report.text import console
     from bench.run.asking import account as ask_account
+    from bench.specs.dialects import EXACT, check_dialect
     from bench.suite.words import Words
 
+    check_dialect(dialect, method)
     said = {"rank": rank, "fraction": fraction, "weight_rank": weight_rank}
     words = Words(
         [model],
@@ -164,9 +171,13 @@ def account(
     )
     what, found = ask_account(suite_of(None, None, words))
     if as_json:
-        print_json(account_json(what, found))
-    else:
-        print("\n".join(account_lines(what, found)))
+        print_json(account_json(what, found, dialect))
+        return
+    print("\n".join(account_lines(what, found, with_flops=dialect == EXACT)))
+    if dialect != EXACT:
+        if found["dialects"][dialect]["lines"]:
+            console().print(dialect_table(dialect, found))
+        print("\n".join(dialect_notes(dialect, found)))
 
 
 def show_model(

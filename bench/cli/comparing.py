@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from bench.run.request import Request
     from bench.run.worktree import Tree
 
+TURNS = 7  # steps of each side in a round
+
 
 def ab(
     base: Annotated[str, typer.Argument(help="A git ref, or . for the tree as it is.")],
@@ -91,7 +93,7 @@ def _request(tree: "Tree", name: str, hardware: str | None, filters: list[str]) 
         str(within if within.is_file() else name), folder if folder.is_dir() else None
     )
     describe(loaded)
-    sampling = replace(loaded.sampling, min_samples=5, max_samples=5)
+    sampling = replace(loaded.sampling, warmup=1, min_samples=TURNS, max_samples=TURNS)
     short = replace(
         loaded, measure=("trace", "time"), rounds={"time": 1}, sampling=sampling, variants={}
     )

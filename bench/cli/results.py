@@ -16,7 +16,7 @@ from bench.files import written_whole
 
 if TYPE_CHECKING:
     from bench.analyse.summary import RunSummary
-    from bench.record.bundle import Content
+    from bench.record.runfile import Content
 
 
 def report(
@@ -53,11 +53,14 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Draw a run's results as one HTML file, or print them."""
+    from bench.analyse.history import Asked
     from bench.analyse.locate import find_run, on_other_boards
     from bench.analyse.summary import summarise
+    from bench.cli.claiming import claims_on
     from bench.record.store import Store
     from bench.report.forms import written
     from bench.report.page import write_report
+    from bench.run.commit import places
 
     found = [find_run(name) for name in runs] if runs else [find_run(None)]
     if compare_hardware:
@@ -86,7 +89,9 @@ def report(
     name = "report.html" if run_id in latest else f"report-{run_id}.html"
     page = out or path.parent / name
     chosen = layout or ("hardware" if compare_hardware or len(summaries) > 1 else "run")
-    write_report(summaries, page, chosen, baseline)
+    asked = Asked(places(Path.cwd(), [one.run.commit for one in summaries]))
+    claims = claims_on(chosen, summaries)
+    write_report(summaries, page, chosen, baseline, asked=asked, claims=claims)
     if as_json:
         print_json(report_json(summaries[0], page))
     else:
@@ -169,7 +174,8 @@ def save_baseline(
 ) -> None:
     """Keep a run's figures as a small file beside the code; `compare` takes it as its base."""
     from bench.analyse.locate import find_run
-    from bench.record import baseline, bundle
+    from bench.record import baseline
+    from bench.record.runfile import Content
     from bench.record.store import Store
 
     if not re.fullmatch(r"[\w.-]+", name):
@@ -177,7 +183,7 @@ def save_baseline(
     path, run_id = find_run(run)
     with Store.open(path) as store:
         found = store.run(run_id)
-        content = bundle.Content(found, store.cells(run_id), store.records(run_id))
+        content = Content(found, store.cells(run_id), store.records(run_id))
     if found.finished is None:
         raise BadInput(f"{run_id} is unfinished: a baseline is of a whole run")
     target = baseline.FOLDER / f"{name}{baseline.SUFFIX}"
@@ -200,13 +206,14 @@ def export(
     """Write runs into one file, to be carried to another machine."""
     from bench.analyse.locate import find_run
     from bench.record import bundle
+    from bench.record.runfile import Content
     from bench.record.store import Store
 
-    contents: dict[str, bundle.Content] = {}
+    contents: dict[str, Content] = {}
     for reference in runs:
         path, run_id = find_run(reference)
         with Store.open(path) as store:
-            contents[run_id] = bundle.Content(
+            contents[run_id] = Content(
                 store.run(run_id), store.cells(run_id), store.records(run_id)
             )
     target = out or Path(f"{next(iter(contents))}{bundle.SUFFIX}")

@@ -62,6 +62,23 @@ def time_steps(subject: Subject, sampling: Sampling) -> Sampled[StepSample]:
     return _sample(lambda: _step(subject), lambda step: step.step_seconds, sampling)
 
 
+def time_steps_in_turns(
+    subject: Subject, sampling: Sampling, take: Callable[[Callable[[], StepSample]], StepSample]
+) -> Sampled[StepSample]:
+    """Time the fewest steps, each when it is our turn: none is measured again, both sides count."""
+    gc.collect()
+    gc.disable()
+    try:
+        taken = [
+            take(lambda: _step(subject)) for _ in range(sampling.warmup + sampling.min_samples)
+        ]
+    finally:
+        gc.enable()
+    kept = taken[sampling.warmup :]
+    reached = _precision(kept, lambda step: step.step_seconds)
+    return Sampled(taken[: sampling.warmup], kept, "turns", reached, [], spoilt=False)
+
+
 def time_inference(subject: Subject, sampling: Sampling) -> Sampled[float]:
     """Time one forward pass in evaluation mode, in seconds."""
     return time_calls(subject.infer, sampling)

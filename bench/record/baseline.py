@@ -11,8 +11,9 @@ from typing import Any
 
 from bench.errors import BadInput
 from bench.files import written_whole
-from bench.record.bundle import MAX_FILE, Content, content_of, plain
+from bench.record.bundle import MAX_FILE
 from bench.record.model import Record
+from bench.record.runfile import Content, content_of, plain
 
 FORMAT, VERSION = "ondevice-bench baseline", 1
 FOLDER, SUFFIX = Path("baselines"), ".json"

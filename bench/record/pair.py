@@ -1,12 +1,18 @@
-"""A cell on two sides that are measured in turn, and what is known of it so far."""
+"""A cell on two sides that are measured in turn, and what is known of it so far.
+
+The interval of the ratio is looked at now and then, each time after a quarter more rounds:
+`benchmarks/gate.py` and `benchmarks/noise.py` show how often that claims what is not so.
+"""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from bench.record import metrics
-from bench.stats import Change
+from bench.stats import Change, change, is_look
 
 MOST_ROUNDS = 400
+FEWEST = 8  # rounds before the first look
+CONFIDENCE = 0.995  # of one look, over all cells together
 Verdict = Literal["regressed", "improved", "unchanged", "inconclusive", "failed"]
 
 
@@ -37,6 +43,14 @@ class Pair:
     new: list[float] = field(default_factory=list)
     step: Change | None = None
     problem: str = ""
+
+    def add_round(self, base: float, new: float, threshold: float, pairs: int = 1) -> None:
+        """A step of each side, one of so many pairs; judged where it is time for a look."""
+        self.base.append(base)
+        self.new.append(new)
+        if is_look(len(self.base), FEWEST):
+            confidence = 1 - (1 - CONFIDENCE) / pairs
+            self.step = change(self.base, self.new, threshold, confidence)
 
     @property
     def is_open(self) -> bool:

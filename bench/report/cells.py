@@ -42,11 +42,18 @@ class Measured(Protocol):
 
 def figure(cell: Measured, name: str) -> Figure:
     """A metric of a cell; a dash, with the reason as its meaning, where there is none."""
-    metric = metrics.described(name)
-    what = f"{metric.title}; scope: {metric.scope}"
     found = cell.estimates.get(name)
     if found is None:
+        metric = metrics.described(name)
+        what = f"{metric.title}; scope: {metric.scope}"
         return Figure("–", "", f"{what}; not measured: {cell.unavailable[name]}")
+    return figure_of(name, found)
+
+
+def figure_of(name: str, found: Estimate) -> Figure:
+    """A metric's estimate; its interval where that says more."""
+    metric = metrics.described(name)
+    what = f"{metric.title}; scope: {metric.scope}"
     estimate = units.quantity(found.estimate, metric.unit)
     meaning = f"{what}; {found.basis}"
     if found.lower is None or found.upper is None or found.basis == "exact":
@@ -66,6 +73,13 @@ def ratio_figure(member: Member, name: str) -> Figure:
     if found.basis != "exact" and found.lower is not None and found.upper is not None:
         interval = f"{units.ratio(found.lower)} … {units.ratio(found.upper)}"
     return Figure(units.ratio(found.estimate), interval, f"{what}; {found.basis}", found.estimate)
+
+
+def exact(metric: str, value: float) -> str:
+    """A value of an exact metric, to its last digit."""
+    unit = metrics.BY_NAME[metric].unit
+    whole = f"{value:,.0f} {unit}".rstrip()
+    return f"{units.quantity(value, unit)} ({whole})" if unit == "bytes" else whole
 
 
 def learned(lines: Sequence[Learning]) -> list[metrics.Metric]:

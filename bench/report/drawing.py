@@ -1,16 +1,13 @@
-"""How plots look: colours, axes, and plotly's JSON with every array stored once."""
+"""How plots look: a colour for each method, for ever, and the axes of each metric."""
 
-import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.analyse.groups import Member
 from bench.record import metrics
+from bench.report.canvas import Canvas
 from bench.stats import Estimate
 from bench.units import MIB
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 # one colour per method and per part, everywhere, for ever (Okabe and Ito's palette, and three more)
 METHOD_COLOURS = {
@@ -27,7 +24,6 @@ METHOD_COLOURS = {
     "saved_bf16": "#A0A0A0",
 }
 OTHER_COLOUR = "#888888"
-SHARED = 24  # characters from which on a part is stored apart
 ROW_PIXELS, FRAME_PIXELS = 30, 110
 SCALES = {"bytes": (1 / MIB, "MiB"), "seconds": (1e3, "ms"), "flops": (1e-9, "GFLOP")}
 
@@ -44,15 +40,14 @@ def axis_of(metric: str) -> tuple[float, str]:
     return scale, f"{described.label}, {unit}" if unit else described.label
 
 
-def bars(
-    plot: "go.Figure", members: Sequence[Member], metric: str, shade: str, name: str = ""
-) -> None:
+def bars(plot: Canvas, members: Sequence[Member], metric: str, shade: str, name: str = "") -> None:
     """One part of a stack over the members that have it; none where it is nothing everywhere."""
     having = [member for member in members if metric in member.cell.estimates]
     if not any(member.cell.estimates[metric].estimate for member in having):
         return
     scale, _ = axis_of(metric)
-    plot.add_bar(
+    plot.add(
+        "bar",
         x=[member.cell.estimates[metric].estimate * scale for member in having],
         y=[member.label for member in having],
         orientation="h",
@@ -62,9 +57,9 @@ def bars(
     )
 
 
-def stacked(members: Sequence[Member], colours: Mapping[str, str], title: str) -> "go.Figure":
+def stacked(members: Sequence[Member], colours: Mapping[str, str], title: str) -> Canvas:
     """The metrics of each member end to end, in their order."""
-    plot = new_plot()
+    plot = Canvas()
     for name, shade in colours.items():
         bars(plot, members, name, shade)
     return rows(plot, members, title)
@@ -84,67 +79,10 @@ def error_bars(estimates: Sequence[Estimate], scale: float) -> dict[str, Any]:
     }
 
 
-def rows(plot: "go.Figure", members: Sequence[Member], title: str) -> "go.Figure":
+def rows(plot: Canvas, members: Sequence[Member], title: str) -> Canvas:
     """One row for each member, the first at the top."""
     labels = [member.label for member in members]
-    plot.update_layout(height=FRAME_PIXELS + ROW_PIXELS * len(labels), barmode="relative")
-    plot.update_xaxes(title=title, rangemode="tozero")
-    plot.update_yaxes(
-        type="category", categoryorder="array", categoryarray=labels[::-1], automargin=True
-    )
+    plot.lay_out(height=FRAME_PIXELS + ROW_PIXELS * len(labels), barmode="relative")
+    plot.x_axis(title, rangemode="tozero")
+    plot.y_axis(type="category", categoryorder="array", categoryarray=labels[::-1], automargin=True)
     return plot
-
-
-def new_plot() -> "go.Figure":
-    """An empty figure."""
-    import plotly.graph_objects as go
-
-    return go.Figure()
-
-
-class Pool:
-    """Every array of the page's figures, and every part of their looks, each once."""
-
-    def __init__(self) -> None:
-        self.arrays: list[str] = []
-        self._places: dict[str, int] = {}
-
-    def packed(self, plot: "go.Figure") -> dict[str, Any]:
-        """The figure as plain values, its arrays by their place in the pool."""
-        plot.update_layout(
-            margin={"l": 8, "r": 16, "t": 8, "b": 44},
-            legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left"},
-            font={"family": "inherit", "size": 12},
-            paper_bgcolor="rgba(0,0,0,0)",
-            plot_bgcolor="rgba(0,0,0,0)",
-            template=None,
-        )
-        for update in (plot.update_xaxes, plot.update_yaxes):
-            update(gridcolor="rgba(128,128,128,0.22)", zerolinecolor="rgba(128,128,128,0.4)")
-        plain = plot.to_plotly_json()
-        for trace in plain["data"]:
-            trace.pop("uid", None)
-        return {name: self._packed(part) for name, part in plain.items()}
-
-    def _packed(self, value: Any) -> Any:
-        if isinstance(value, dict):
-            packed = {key: self._packed(item) for key, item in value.items()}
-            text = json.dumps(packed)
-            return {"$": self._place(text)} if len(text) > SHARED else packed
-        if isinstance(value, (list, tuple)) or hasattr(value, "tolist"):
-            items = value.tolist() if hasattr(value, "tolist") else list(value)
-            if any(isinstance(item, (dict, list, tuple)) for item in items):
-                return [self._packed(item) for item in items]
-            return {"$": self._place(json.dumps([_short(item) for item in items]))}
-        return value
-
-    def _place(self, text: str) -> int:
-        if text not in self._places:
-            self._places[text] = len(self.arrays)
-            self.arrays.append(text)
-        return self._places[text]
-
-
-def _short(value: Any) -> Any:
-    """Five digits are more than a screen shows."""
-    return float(f"{value:.5g}") if isinstance(value, float) else value

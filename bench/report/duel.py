@@ -6,8 +6,8 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from bench import units
-from bench.record import metrics
 from bench.record.pair import Pair
+from bench.report.cells import exact
 from bench.report.text import table
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ def duel_lines(
 ) -> list[str]:
     """What differs, what one side has alone, how sharp the eye was, and the count of verdicts."""
     lines = [
-        f"{found.verdict}: {pair.name}: {found.metric}: {_exact(found.metric, found.base)} → "
-        f"{_exact(found.metric, found.new)}"
+        f"{found.verdict}: {pair.name}: {found.metric}: {exact(found.metric, found.base)} → "
+        f"{exact(found.metric, found.new)}"
         for pair in pairs
         for found in pair.differences
     ]
@@ -66,9 +66,3 @@ def duel_json(names: Sequence[str], pairs: Sequence[Pair], alone: Sequence[str])
         "pairs": [pair.to_json() for pair in pairs],
         "only_on_one_side": list(alone),
     }
-
-
-def _exact(metric: str, value: float) -> str:
-    unit = metrics.BY_NAME[metric].unit
-    exact = f"{value:,.0f} {unit}".rstrip()
-    return f"{units.quantity(value, unit)} ({exact})" if unit == "bytes" else exact

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import bench
+from bench.analyse.claims import Judged
 from bench.analyse.groups import Group
+from bench.analyse.history import Asked
 from bench.analyse.summary import RunSummary
 from bench.declare.folders import resource
 from bench.files import written_whole
-from bench.report.drawing import Pool
+from bench.report.canvas import Pool, require_drawable
 from bench.report.layout import load_layout
 from bench.report.sections import SECTIONS
 from bench.report.sections.section import Plot, Section, Shown
@@ -48,27 +50,36 @@ def write_report(
     out: Path,
     layout: str = LAYOUT,
     baseline: str | None = None,
+    *,
+    asked: Asked | None = None,
+    claims: Sequence[Judged] = (),
 ) -> None:
     """Draw the report of runs into `out`, whole or not at all; the first is what it is about."""
-    page = render(summaries, layout, baseline)
+    page = render(summaries, layout, baseline, asked=asked, claims=claims)
     with written_whole(out) as file:
         file.write(page.encode())
 
 
 def render(
-    summaries: Sequence[RunSummary], layout: str = LAYOUT, baseline: str | None = None
+    summaries: Sequence[RunSummary],
+    layout: str = LAYOUT,
+    baseline: str | None = None,
+    *,
+    asked: Asked | None = None,
+    claims: Sequence[Judged] = (),
 ) -> str:
     """The page's text."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    shown = Shown.of(tuple(summaries), baseline)
+    shown = Shown.of(tuple(summaries), baseline, asked, tuple(claims))
     pool = Pool()
     figures: dict[str, list[Any]] = {}
     parts = []
     for name in load_layout(layout).sections:
         section = SECTIONS[name]
         content = section.content(shown) if section.content else None
-        drawn = {plot: _drawn(plot, shown.groups, pool) for plot in section.plots}
+        every = (*section.plots, *(section.plots_of(shown) if section.plots_of else ()))
+        drawn = {plot: _drawn(plot, shown.groups, pool) for plot in every}
         plots = tuple(plot for plot, found in drawn.items() if any(found))
         figures |= {plot.name: drawn[plot] for plot in plots}
         if content is not None or plots:
@@ -98,6 +109,9 @@ def render(
 
 def _drawn(plot: Plot, groups: Sequence[Group], pool: Pool) -> list[Any]:
     figures = [plot.draw(group) for group in groups]
+    first = next((figure for figure in figures if figure is not None), None)
+    if first is not None:
+        require_drawable(first)
     return [None if figure is None else pool.packed(figure) for figure in figures]
 
 

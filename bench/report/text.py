@@ -9,7 +9,15 @@ from bench.analyse.compare import DRIFT, Comparison, Difference, Verdict
 from bench.analyse.learning import Learning
 from bench.analyse.summary import NOT_INTERLEAVED, CellSummary, RunSummary
 from bench.record import metrics
-from bench.report.cells import HEADLINES, LESSONS, Measured, figure, learned, rank_basis
+from bench.report.cells import (
+    HEADLINES,
+    LESSONS,
+    Measured,
+    exact,
+    figure,
+    learned,
+    rank_basis,
+)
 from bench.suite.board import Board
 from bench.suite.outline import Outline
 from bench.units import GIB, clock, flops, mib, quantity, ratio
@@ -153,11 +161,8 @@ def _interval(item: Difference) -> str:
 def _shown(metric: str, value: float | None) -> str:
     if value is None:
         return "not measured"
-    unit, kind = metrics.BY_NAME[metric].unit, metrics.BY_NAME[metric].kind
-    if kind == "noisy":
-        return quantity(value, unit)
-    exact = f"{value:,.0f} {unit}"
-    return f"{quantity(value, unit)} ({exact})" if unit == "bytes" else exact
+    described = metrics.BY_NAME[metric]
+    return quantity(value, described.unit) if described.kind == "noisy" else exact(metric, value)
 
 
 def plan_table(outlined: Sequence[Outline]) -> "Table":

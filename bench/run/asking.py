@@ -9,7 +9,7 @@ from typing import Any
 from bench.data.batch import BatchStore, NoBatch
 from bench.errors import BadInput
 from bench.hardware.state import allowed_cpus
-from bench.run.job import Findings
+from bench.run.job import Findings, RankNumbers
 from bench.run.jobs import JobMaker
 from bench.run.launch import SpawnLauncher, worker_environment
 from bench.specs import registry
@@ -26,10 +26,18 @@ class Refused(BadInput):
     """The network has no such thing; the text says why."""
 
 
-def ask(suite: Suite, pass_name: str, *, with_batch: bool, layers: str = "") -> Findings:
+def ask(
+    suite: Suite,
+    pass_name: str,
+    *,
+    with_batch: bool,
+    layers: str = "",
+    ranks: Mapping[str, RankNumbers] | None = None,
+) -> Findings:
     """What the pass finds out about the suite's first cell; Refused where a plan would skip it.
 
     `layers` are looked at instead of the cell's: vanilla treats none, and its cells name none.
+    `ranks` by layer go before the cell's own rule.
     """
     (item, *_) = plan(suite, HERE)
     if item.state == "skipped":
@@ -40,7 +48,7 @@ def ask(suite: Suite, pass_name: str, *, with_batch: bool, layers: str = "") -> 
         batches = BatchStore(Path(folder)) if with_batch else None
         jobs = JobMaker(batches, suite.sampling, suite.data, suite.weight_sources)
         try:
-            job = jobs.job(cell, pass_name)
+            job = jobs.job(cell, pass_name, ranks)
         except NoBatch as error:
             raise Refused(str(error)) from None
         reply = launcher.launch(job, TIMEOUT, lambda: None).reply
@@ -75,9 +83,14 @@ def account(suite: Suite) -> tuple[str, Mapping[str, Any]]:
             f"not read: give --rank or --fraction{_weight_rank(spec)}"
         )
     layers = suite.layers[0]
-    found = ask(suite, "account", with_batch=False, layers=layers)
     said = cell.id if cell.layers == layers else f"{cell.id} on {layers}"
-    return said, {**found.metrics, **found.details}
+    return said, account_at(suite)
+
+
+def account_at(suite: Suite, ranks: Mapping[str, RankNumbers] | None = None) -> Mapping[str, Any]:
+    """The account of the suite's one cell, at its own ranks or at these."""
+    found = ask(suite, "account", with_batch=False, layers=suite.layers[0], ranks=ranks)
+    return {**found.metrics, **found.details}
 
 
 def _weight_rank(spec: MethodSpec) -> str:

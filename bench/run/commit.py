@@ -1,7 +1,9 @@
 """The commit of the repository that a run is started in: what its results belong to."""
 
 import hashlib
+import re
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 NONE = "nocommit"
@@ -16,6 +18,30 @@ def current_commit(folder: Path) -> str:
     if not changes:
         return head
     return f"{head}+{hashlib.sha256(changes.encode()).hexdigest()[:6]}"
+
+
+def places(folder: Path, commits: Iterable[str]) -> dict[str, int]:
+    """Each commit's place in the repository, ancestors first; nothing where it lacks one of them.
+
+    Changes beyond a commit have its place.
+    """
+    heads = {commit: commit.partition("+")[0] for commit in commits}
+    if not all(re.fullmatch(r"[0-9a-f]{7,40}", head) for head in heads.values()):
+        return {}
+    listed = _git(folder, "rev-list", "--topo-order", "--reverse", *set(heads.values()), "--")
+    every = listed.split()
+    found = {
+        head: place
+        for length in {len(head) for head in heads.values()}
+        for place, head in enumerate(commit[:length] for commit in every)
+    }
+    return {c: found[head] for c, head in heads.items()} if every else {}
+
+
+def resolved(folder: Path, ref: str) -> str:
+    """The whole name of the commit that a ref stands for; empty where there is none."""
+    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+    return _git(folder, *words).strip()
 
 
 def _git(folder: Path, *arguments: str) -> str:

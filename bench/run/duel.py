@@ -1,26 +1,27 @@
 """Two source trees, cell by cell in turn, so that a drift of the machine hits both.
 
-Exact metrics need one process of each side. Step times are taken in rounds, a fresh process of each
-side after the other, until the interval of their ratio says enough or the time is spent. It is
-looked at now and then, each time after a quarter more rounds: `benchmarks/noise.py` shows how often
-that claims what is not so.
+Exact metrics need one process of each side. Step times are taken in rounds: a fresh process of each
+side, and their steps in turn. So nearly everything that disturbs a shared machine meets two steps
+that are weighed against each other. Rounds go on until the interval of the ratio says enough or the
+time is spent.
 """
 
 import random
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from statistics import median
 
 from bench.record import metrics
 from bench.record.model import Record, TaskKey
 from bench.record.pair import Exact, Pair
+from bench.run.alternate import OtherSideEnded, together, turns
 from bench.run.progress import Progress
 from bench.run.session import Session
-from bench.stats import change, is_look
 from bench.suite.passes import passes_of
 
 STEP, TRACE, TIME = "step_seconds", "trace", "time"
-CONFIDENCE = 0.995  # of one look, over all cells together
-FEWEST = 8
+ALONE = OtherSideEnded.__name__  # the reason of a record whose other side has a better one
 
 
 class Duel:
@@ -38,7 +39,6 @@ class Duel:
         self._base, self._new = base, new
         self._threshold = threshold
         self._progress = progress
-        self._confidence = 1 - (1 - CONFIDENCE) / max(1, len(self.pairs))
 
     def fight(self, seconds: float) -> None:
         """Exact metrics of every pair first, whatever that takes; then rounds for so long."""
@@ -67,24 +67,32 @@ class Duel:
             pair.differences = _differences(*found)
 
     def _time(self, pair: Pair, number: int, share: str) -> None:
-        """A round of both sides; whoever goes first changes."""
-        sides = {"base": (self._base, pair.base_id), "new": (self._new, pair.new_id)}
-        records = {}
-        for side in sides if number % 2 else reversed(sides):
-            session, cell = sides[side]
-            records[side] = self._perform(session, TaskKey(cell, TIME, number), share)
-        pair.problem = _problem(list(records.values()))
-        if pair.problem:
-            return
-        base, new = (records[side].metrics[STEP] for side in ("base", "new"))
-        pair.base.append(base)
-        pair.new.append(new)
-        if is_look(len(pair.base), FEWEST):
-            pair.step = change(pair.base, pair.new, self._threshold, self._confidence)
+        """A round of both sides, step by step in turn; whoever goes first changes."""
+        key = TaskKey(pair.base_id, TIME, number)
+        self._progress.begin(key, share, None)
+        with turns() as parts:
+            # every other round the new side begins
+            of_base, of_new = parts if number % 2 else parts[::-1]
+            base = self._base.ask(key, turns=of_base)
+            new = self._new.ask(replace(key, cell=pair.new_id), turns=of_new)
+            there, here = together(
+                parts, lambda: base.launch(self._progress.tick), lambda: new.launch(_nothing)
+            )
+        records = [self._base.keep(base, there), self._new.keep(new, here)]
+        pair.problem = _problem(sorted(records, key=lambda r: r.reason.startswith(ALONE)))
+        if not pair.problem:
+            ours, theirs = (record.samples[STEP] for record in records)
+            # neighbours in time: what disturbs one disturbs the other, and the ratio stays
+            ratio = median(after / before for before, after in zip(ours, theirs, strict=True))
+            pair.add_round(median(ours), median(ours) * ratio, self._threshold, len(self.pairs))
 
     def _perform(self, session: Session, task: TaskKey, share: str) -> Record:
         self._progress.begin(task, share, None)
         return session.perform(task, self._progress.tick)
+
+
+def _nothing() -> None:
+    """One side moves the progress line for both."""
 
 
 def _problem(records: Sequence[Record]) -> str:

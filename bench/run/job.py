@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
+from bench.run.alternate import Turns
 from bench.suite.cell import Cell, Value
 from bench.suite.suite import Sampling
 
@@ -35,6 +36,7 @@ class Job:
     ranks: Mapping[str, RankNumbers] | None = None
     examples: Mapping[str, str] | None = None  # files of those to learn from and those held out
     memory_cap: int | None = None  # bytes that the process may allocate
+    turns: Turns | None = None  # a time pass that steps in turn with another
     step: Mapping[str, Any] | None = None  # a step of the user's own, as `own_step.OwnStep` has it
 
     def to_text(self) -> str:
@@ -48,6 +50,7 @@ class Job:
         values["cell"] = Cell.from_json(values["cell"])
         values["sampling"] = Sampling(**values["sampling"])
         values["cpus"] = tuple(values["cpus"])
+        values["turns"] = Turns(**values["turns"]) if values["turns"] else None
         values["methods"] = tuple((path, options) for path, options in values["methods"])
         return Job(**values)
 

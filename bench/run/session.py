@@ -7,7 +7,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
@@ -19,6 +19,7 @@ from bench.errors import BadInput, BenchError, ExitCode, NothingRan
 from bench.hardware.state import read_state
 from bench.record.model import Record, Run, RunCell, TaskKey, status_of
 from bench.record.store import FILE_NAME, Store
+from bench.run.alternate import Turns
 from bench.run.budget import Budget
 from bench.run.job import RankNumbers, Reply
 from bench.run.jobs import JobMaker
@@ -46,6 +47,16 @@ class Interrupted(BenchError):
     """The user stopped the run."""
 
     exit_code = ExitCode.INTERRUPTED
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A task with all that it needs; `launch` touches no store, so any thread may call it."""
+
+    task: TaskKey
+    started: str
+    before: Mapping[str, Any]
+    launch: Callable[[Callable[[], None]], Outcome]
 
 
 class Session:
@@ -83,50 +94,52 @@ class Session:
         sampling_seconds: float = inf,
     ) -> Record:
         """Measure one task and store its record; a time pass may sample no longer than said."""
+        asked = self.ask(task, sampling_seconds)
+        return self.keep(asked, asked.launch(tick))
+
+    def ask(
+        self, task: TaskKey, sampling_seconds: float = inf, turns: Turns | None = None
+    ) -> Asked:
+        """All that a task needs; with `turns` it steps in turn with another."""
         started, before = _now(), read_state().to_json()
         cell, ranks, why_not = self._cells[task.cell], None, ""
         if task.pass_name != CALIBRATE and CALIBRATE in passes_of(cell.method, ()):
             ranks, why_not = self._ranks(task.cell)
         if why_not:
-            outcome = Outcome(Reply("skipped", reason=why_not), "none", 0.0)
-        else:
-            outcome = self._measured(cell, task, ranks, tick, sampling_seconds)
+            skipped = Outcome(Reply("skipped", reason=why_not), "none", 0.0)
+            return Asked(task, started, before, lambda _: skipped)
+        try:
+            job = self._jobs.job(cell, task.pass_name, ranks)
+        except NoBatch as error:
+            failed = Outcome(Reply("failed", reason=str(error)), "none", 0.0)
+            return Asked(task, started, before, lambda _: failed)
+        longest = min(job.sampling.max_seconds, sampling_seconds)
+        job = replace(job, sampling=replace(job.sampling, max_seconds=longest), turns=turns)
+        timeout = self._request.suite.timeout
+        return Asked(task, started, before, lambda tick: self._launcher.launch(job, timeout, tick))
+
+    def keep(self, asked: Asked, outcome: Outcome) -> Record:
+        """Store what became of it."""
         reply = outcome.reply
         printed = "\n".join(part for part in (outcome.output, reply.traceback) if part)
         record = Record(
             run=self.run.id,
-            key=task,
+            key=asked.task,
             status=status_of(reply.status),
             reason=reply.reason,
             launch=outcome.launch,
-            started=started,
+            started=asked.started,
             seconds=outcome.seconds,
             metrics=reply.findings.metrics,
             samples=reply.findings.samples,
             unavailable=reply.findings.unavailable,
             details=reply.findings.details,
-            state_before=before,
+            state_before=asked.before,
             state_after=read_state().to_json(),
             output="" if reply.status == "ok" else printed,
         )
         self.store.add_record(record)
         return record
-
-    def _measured(
-        self,
-        cell: Cell,
-        task: TaskKey,
-        ranks: Mapping[str, RankNumbers] | None,
-        tick: Callable[[], None],
-        sampling_seconds: float,
-    ) -> Outcome:
-        try:
-            job = self._jobs.job(cell, task.pass_name, ranks)
-        except NoBatch as error:
-            return Outcome(Reply("failed", reason=str(error)), "none", 0.0)
-        longest = min(job.sampling.max_seconds, sampling_seconds)
-        job = replace(job, sampling=replace(job.sampling, max_seconds=longest))
-        return self._launcher.launch(job, self._request.suite.timeout, tick)
 
     def _ranks(self, cell: str) -> tuple[Mapping[str, RankNumbers] | None, str]:
         """What the cell's calibrate pass found, or why there are no ranks."""

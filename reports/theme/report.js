@@ -27,13 +27,59 @@ function fitted(figure) {
   return figure;
 }
 
+// two selects above a figure, made when it is drawn first
+function axesOf(plot, titles) {
+  if (!plot.axes) {
+    const tools = document.createElement("p");
+    tools.className = "tools";
+    plot.before(tools);
+    plot.axes = ["across", "up"].map((name, place) => {
+      const label = document.createElement("label");
+      const select = document.createElement("select");
+      select.ariaLabel = name;
+      select.addEventListener("change", () => drawOne(plot));
+      label.append(`${name} `, select);
+      tools.append(label);
+      select.wanted = Object.keys(titles)[place];
+      return select;
+    });
+  }
+  return plot.axes.map((select) => {
+    const before = select.value || select.wanted;
+    select.replaceChildren(...Object.entries(titles).map(([name, title]) => new Option(title, name)));
+    select.value = before in titles ? before : Object.keys(titles)[0];
+    return select.value;
+  });
+}
+
+// the figure on the axes that a reader chose; faded where another point is at least as good in both and better in one
+function onAxes(plot, figure) {
+  const { axes, more, faded } = figure.layout.meta;
+  const [across, up] = axesOf(plot, axes);
+  const cost = (trace, name) => trace.meta[name].map((x) => (more.includes(name) && x !== null ? -x : x));
+  const costs = figure.data.map((trace) => {
+    const ups = cost(trace, up);
+    return cost(trace, across).map((x, place) => [x, ups[place]]);
+  });
+  const all = costs.flat().filter(([x, y]) => x !== null && y !== null);
+  const beaten = ([x, y]) => all.some(([a, b]) => a <= x && b <= y && (a < x || b < y));
+  for (const [place, trace] of figure.data.entries()) {
+    [trace.x, trace.y] = [trace.meta[across], trace.meta[up]];
+    trace.marker.opacity = costs[place].map((point) => (beaten(point) ? faded : 1));
+  }
+  figure.layout.xaxis.title = { text: axes[across] };
+  figure.layout.yaxis.title = { text: axes[up] };
+}
+
 function drawOne(plot) {
   const chosen = document.getElementById("group");
   const packed = page.figures[plot.id][chosen ? Number(chosen.value) : 0];
   plot.hidden = packed === null;
   plot.parentElement.querySelector(".none").hidden = packed !== null;
+  if (plot.axes) plot.axes[0].closest("p").hidden = packed === null;
   if (packed === null) return;
   const figure = fitted(unpacked(packed));
+  if (figure.layout.meta) onAxes(plot, figure);
   Plotly.react(plot, figure.data, figure.layout, { displayModeBar: false, responsive: true });
 }
 
@@ -135,5 +181,15 @@ if (chooser) {
   draw();
 }
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-addEventListener("beforeprint", () => { while (waiting.length) drawOne(waiting.shift()); });
+// paper has its own width, and no moment at which it could be asked for
+const PAPER = 700;
+function drawnOn(width) {
+  while (waiting.length) drawOne(waiting.shift());
+  for (const plot of plots.filter((each) => each._fullLayout)) {
+    const share = plot.parentElement.classList.contains("full") ? 1 : 0.485;
+    Plotly.relayout(plot, width === null ? { width: null, autosize: true } : { width: width * share });
+  }
+}
+addEventListener("beforeprint", () => drawnOn(PAPER));
+addEventListener("afterprint", () => drawnOn(null));
 later(explained);

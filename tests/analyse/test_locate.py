@@ -1,6 +1,8 @@
+from pathlib import Path
+
 import pytest
 
-from bench.analyse.locate import find_run
+from bench.analyse.locate import find_run, find_stores
 from bench.errors import BadInput
 from bench.record.store import Store
 from tests.record.conftest import CELL, make_run, planned
@@ -57,3 +59,13 @@ def test_an_empty_store_is_said(workplace):
     Store.create(workplace / "x.sqlite").close()
     with pytest.raises(BadInput, match="holds no run yet"):
         find_run("x.sqlite")
+
+
+def test_stores_are_found_by_suite_or_path(stores, workplace):
+    big, quick = (workplace / "bench-out" / name / "results.sqlite" for name in ("big", "quick"))
+    as_typed = [path.relative_to(workplace) for path in (big, quick)]
+    assert find_stores(()) == tuple(as_typed)
+    assert find_stores(["quick", "quick"]) == (as_typed[1],)
+    assert find_stores(["elsewhere.sqlite", "big"]) == (Path("elsewhere.sqlite"), as_typed[0])
+    with pytest.raises(BadInput, match="unknown suite or store 'bigg'; did you mean 'big'"):
+        find_stores(["bigg"])

@@ -5,7 +5,7 @@ import pytest
 from bench.analyse.reference import summary_of
 from bench.errors import BadInput
 from bench.record import baseline, bundle
-from bench.record.bundle import Content
+from bench.record.runfile import Content
 from bench.record.store import Store
 from tests.record.conftest import CELL, make_record, make_run, planned
 

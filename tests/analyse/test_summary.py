@@ -124,6 +124,21 @@ def test_what_disturbed_a_measurement_is_said(summary_of, details, says):
     assert [says in note for note in cell.notes] == ([True] if says else [])
 
 
+def test_imprecise_rounds_share_a_line(summary_of):
+    found = [
+        {"asked": 0.02, "reached": reached, "ended_by": by}
+        for reached, by in ((0.05, "max_seconds"), (0.3, "max_samples"), (0.01, "precision"))
+    ]
+    records = [timed(n, 1.0, details={"precision": each}) for n, each in enumerate(found, start=1)]
+    run = make_run(settings={**make_run().settings, "rounds": 3})
+    (cell,) = summary_of(records, run=run).cells
+    (note,) = cell.notes
+    assert note == (
+        "time, 2 rounds: the median is known to ±5.0% to ±30.0%, not ±2.0%: "
+        "max_seconds and max_samples ended the samples"
+    )
+
+
 def test_every_missing_metric_has_the_reason_of_its_own_pass(summary_of):
     records = [make_record(pass_name="trace", status="timeout", reason="slow")]
     missing = summary_of(records).cells[0].unavailable

@@ -42,6 +42,41 @@ def test_vanilla_flops_are_those_that_a_plan_counts(bench):
     assert work["training"] == planned["vanilla_step_flops"] > 0
 
 
+def test_a_dialect_stands_beside_the_exact_count_with_the_reasons(bench):
+    said = (*VIT, "--method", "wasi", "--rank", "16x16x64", "--weight-rank", "100")
+    ended = bench("account", *said, "--dialect", "wasi")
+    assert ended.code == 0, ended.err
+    text = " ".join(ended.out.split())
+    assert "multiply-adds, where all else is FLOPs" in text
+    assert "ranks paired with the wrong modes" in text
+    found = bench("account", *said, "--dialect", "wasi", "--json").json()
+    assert found["dialect"]["name"] == "wasi"
+    lines = {line["quantity"]: line for line in found["dialect"]["lines"]}
+    rows, rank, wide = 128 * 50, 100, 3072
+    once = 4 * rows * (rank * (2 * 768 - 1) + 768 * (2 * rank - 1))
+    up = rows * (rank * (2 * 768 - 1) + wide * (2 * rank - 1))
+    down = rows * (rank * (2 * wide - 1) + 768 * (2 * rank - 1))
+    assert lines["forward"]["published"] == 12 * (once + up + down)
+    assert lines["forward"]["exact"] == found["flops"]["forward"]
+    assert lines["training"]["exact"] == found["flops"]["training"]
+    assert lines["weight_gradient"]["unit"] == "MAC"
+
+
+def test_inputs_that_layers_share_are_stored_once(bench):
+    found = bench("account", *VIT, "--method", "vanilla", "--json").json()
+    # of nine widths a block, two are q's input again
+    assert (found["activation_mib"], found["stored_activation_mib"]) == (2025, 2025 * 7 / 9)
+
+
+def test_the_last_convolutions_of_a_network(bench):
+    """The papers' rule: input elements of the last k convolutions, batch 64, float32."""
+    said = ("--model", "mcunet", "--method", "vanilla", "--batch", "64", "--dialect", "asi")
+    found = bench("account", *said, "--layers", "last: 2", "--json").json()
+    # the last block's depthwise and pointwise convolutions: 576 channels of 3 x 3
+    assert found["activation_mib"] == 2 * 64 * 576 * 9 * 4 / 2**20
+    assert found["dialect"]["not_counted"] == {}
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -63,6 +98,11 @@ def test_vanilla_flops_are_those_that_a_plan_counts(bench):
         (
             ("--model", "vit_b_32", "--method", "gradient_filter", "--layers", "mlp"),
             "gradient_filter treats conv2d; vit_b_32 has linear",
+        ),
+        ((*VIT, "--method", "vanilla", "--dialect", "wassi"), "did you mean 'wasi'?"),
+        (
+            (*VIT, "--method", "lora", "--dialect", "hosvd"),
+            "has no rows for lora, only for vanilla, svd, hosvd; lora is counted by wasi",
         ),
         (("--model", "resnet81", "--method", "vanilla"), "did you mean 'resnet18'?"),
         (

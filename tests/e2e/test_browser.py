@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
+from bench.analyse.groups import groups
+from bench.analyse.pareto import front
 from bench.report.page import write_report
 from tests.analyse.conftest import summary_of  # noqa: F401  # a fixture
 from tests.record.conftest import CELL
@@ -224,3 +226,48 @@ def test_a_real_run_opens_as_well(browser, tmp_path):
     with Visit(browser, tmp_path / "bench-out" / "tiny" / "report.html") as visit:
         assert visit.complaints == []
         assert "mcunet/vanilla/all/b1/s0" in visit.page.locator("tbody").first.inner_text()
+
+
+def test_a_reader_chooses_the_axes_and_the_front_follows(browser, whole, summary_of):  # noqa: F811
+    cells = synthetic.cells(8)
+    run = synthetic.run_of()
+    members = groups(summary_of(synthetic.records(cells), synthetic.planned(cells), run), "vanilla")
+    across, up = "activation_bytes", "gradient_cosine"
+    having = [m for m in members[0].members if {across, up} <= set(m.cell.estimates)]
+    costs = [
+        [m.cell.estimates[across].estimate, -m.cell.estimates[up].estimate] for m in having
+    ]  # more of a cosine is better
+    expected = {m.label for m, best in zip(having, front(costs), strict=True) if best}
+    with Visit(browser, whole) as visit:
+        for name, metric in (("across", across), ("up", up)):
+            visit.page.get_by_label(name, exact=True).select_option(metric)
+        shown = visit.page.evaluate(
+            "document.getElementById('own-axes').data.flatMap(t => t.text.map("
+            "(name, i) => [name, t.x[i], t.y[i], t.marker.opacity[i]]))"
+        )
+        title = visit.page.evaluate(
+            "document.getElementById('own-axes')._fullLayout.xaxis.title.text"
+        )
+        assert visit.complaints == []
+    measured = [point for point in shown if None not in point[1:3]]
+    assert {name for name, _, _, opacity in measured if opacity == 1} == expected
+    assert 0 < len(expected) < len(measured) == len(having)
+    assert title == "activations, MiB"
+
+
+def test_figures_fit_a_sheet_of_paper_and_go_back_to_the_screen(browser, whole):
+    widths = (
+        "[...document.querySelectorAll('.plot')].filter(p => !p.hidden)"
+        ".map(p => p._fullLayout.width)"
+    )
+    with Visit(browser, whole, viewport={"width": 1240, "height": 900}) as visit:
+        before = visit.page.evaluate(widths)
+        visit.page.emulate_media(media="print")
+        visit.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        on_paper = visit.page.evaluate(widths)
+        visit.page.emulate_media(media="screen")
+        visit.page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert max(before) > 1000
+        assert max(on_paper) <= 703  # an A4 sheet less its margins, in CSS pixels
+        assert visit.page.evaluate(widths) == before
+        assert visit.complaints == []

@@ -2,14 +2,17 @@
 
 import json
 import random
+from dataclasses import replace
 
+from bench.analyse.history import Asked
 from bench.errors import BadInput
-from bench.record import bundle
+from bench.record import runfile
 from bench.report import page
 from bench.report.forms import written
 from tests.report import synthetic
 
 MUTATIONS = 150
+EXACT = ("activation_bytes", "step_flops", "forward_live_peak_bytes")
 ODD = [
     None,
     [],
@@ -55,8 +58,8 @@ def test_whatever_a_bundle_says_is_refused_or_drawn(summary_of):
     run = synthetic.run_of(
         settings={**synthetic.SETTINGS, "goal": {"minimise": "step_flops", "min_cosine": 0.5}}
     )
-    whole = bundle.Content(run, tuple(synthetic.planned(cells)), tuple(synthetic.records(cells)))
-    good = json.dumps(bundle.plain(whole))
+    whole = runfile.Content(run, tuple(synthetic.planned(cells)), tuple(synthetic.records(cells)))
+    good = json.dumps(runfile.plain(whole))
     spots = [path for path in leaves(json.loads(good)) if path]
     # what reports read first: figures, settings and details
     telling = [path for path in spots if {"details", "settings", "metrics", "samples"} & set(path)]
@@ -69,12 +72,14 @@ def test_whatever_a_bundle_says_is_refused_or_drawn(summary_of):
             except (KeyError, IndexError, TypeError):
                 continue  # an earlier change took it away
         try:
-            found = bundle.content_of("x", json.dumps(values).encode())
+            found = runfile.content_of("x", json.dumps(values).encode())
         except BadInput:
             continue
         summary = summary_of(found.records, list(found.cells), found.run)
         text = page.render([summary, summary], "hardware")
         assert text.count("</script>") == 2
+        older = replace(summary, run=replace(summary.run, id="older"))
+        page.render([summary, older], "regression", asked=Asked(metrics=EXACT))
         for form in ("md", "csv", "text", "json"):
             written([summary], form)
         drawn += 1

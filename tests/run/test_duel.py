@@ -9,6 +9,7 @@ import pytest
 from bench.record.model import TaskKey
 from bench.run.duel import Duel
 from bench.run.progress import Silent
+from bench.run.session import Asked
 from tests.record.conftest import CELL, SECOND, make_record
 
 NAMES = {CELL.id: (CELL.id, CELL.id), SECOND.id: (SECOND.id, SECOND.id)}
@@ -34,11 +35,23 @@ class Side:
             return make_record(
                 cell=cell, pass_name=task.pass_name, number=task.round, status=status, reason="no"
             )
-        metrics = {
-            "trace": {"activation_bytes": self.activations, "step_flops": 5.0},
-            "time": {"step_seconds": self.times * self.draw.lognormvariate(0, self.noise)},
-        }[task.pass_name]
+        metrics = {"activation_bytes": self.activations, "step_flops": 5.0}
         return make_record(cell=cell, pass_name=task.pass_name, number=task.round, metrics=metrics)
+
+    def ask(self, task: TaskKey, turns):
+        return Asked(task, "", {"first": turns.is_first}, lambda tick: self)
+
+    def keep(self, asked, outcome):
+        assert outcome is self
+        task, status = asked.task, self.statuses.get((asked.task.cell, "time"), "ok")
+        step = self.times * self.draw.lognormvariate(0, self.noise)
+        return make_record(
+            cell=self.cell(task.cell),
+            number=task.round,
+            status=status,
+            reason="" if status == "ok" else "no",
+            samples={"step_seconds": [step, step, step]} if status == "ok" else {},
+        )
 
 
 @pytest.fixture
@@ -99,20 +112,33 @@ def test_ranks_are_chosen_before_anything_that_needs_them(clock, monkeypatch):
 
 
 def test_sides_take_turns_in_going_first(clock):
-    order = []
+    firsts = []
 
     class Noted(Side):
-        def perform(self, task, tick):
-            if task.pass_name == "time":
-                order.append((task.round, self is new))
-            return super().perform(task, tick)
+        def keep(self, asked, outcome):
+            firsts.append((asked.task.round, asked.before["first"]))
+            return super().keep(asked, outcome)
 
-    base, new = Noted(1), Noted(2)
-    fought(base, new, names={CELL.id: (CELL.id, CELL.id)})
-    firsts = [
-        is_new for (number, is_new), (other, _) in itertools.pairwise(order) if number == other
-    ]
-    assert firsts[:4] == [False, True, False, True]
+    fought(Noted(1), Noted(2), names={CELL.id: (CELL.id, CELL.id)})
+    assert firsts[:8] == [
+        (1, True), (1, False), (2, False), (2, True), (3, True), (3, False), (4, False), (4, True),
+    ]  # fmt: skip
+
+
+def test_what_slows_both_for_a_while_does_not_count(clock):
+    """Whole seconds of a busy neighbour: both sides' steps of that time are as slow."""
+    busy = random.Random(3)
+
+    class Shared(Side):
+        def keep(self, asked, outcome):
+            record = super().keep(asked, outcome)
+            draw = random.Random(asked.task.round)
+            slow = [draw.choice([1.0, 1.0, 4.0]) for _ in range(7)]
+            own = [self.times * busy.lognormvariate(0, 0.01) * each for each in slow]
+            return replace(record, samples={"step_seconds": own})
+
+    assert {p.step_verdict for p in fought(Shared(1), Shared(2)).pairs} == {"unchanged"}
+    assert {p.step_verdict for p in fought(Shared(1), Shared(2, 1.05)).pairs} == {"regressed"}
 
 
 def test_equal_sides_are_hardly_ever_called_changed(clock):

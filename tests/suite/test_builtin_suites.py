@@ -6,6 +6,7 @@ from bench.declare.folders import builtin
 from bench.hardware.probe import Machine
 from bench.hardware.profile import load_profile, profiles
 from bench.run.boards import boards, this_board
+from bench.suite.cell import Train
 from bench.suite.load import load_suite
 from bench.suite.plan import plan
 
@@ -37,6 +38,16 @@ def test_a_small_board_takes_smaller_batches_or_none(workplace):
     llm = {item.state for item in plan(load_suite("llm"), known["pi5-4gb"])}
     assert llm == {"skipped"}
     assert "planned" in {item.state for item in plan(load_suite("llm"), known["pi5-8gb"])}
+
+
+@pytest.mark.parametrize("name", [name for name in SUITES if name.endswith("_small")])
+def test_a_papers_small_suite_trains_as_the_paper_does_on_fewer_examples(name, workplace):
+    small, full = load_suite(name), load_suite(name.removesuffix("_small"))
+    assert small.train == full.train == Train()  # the defaults are WASI's
+    assert (small.data, small.weights) == (full.data, full.weights)
+    assert {choice.name for choice in small.models} <= {choice.name for choice in full.models}
+    assert {choice.name for choice in small.methods} <= {choice.name for choice in full.methods}
+    assert small.rounds["time"] >= 5  # what a verdict needs
 
 
 def test_this_machine_has_its_own_memory_or_what_it_is_held_to(workplace):

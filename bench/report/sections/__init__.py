@@ -3,6 +3,8 @@
 from bench.report.sections import (
     anatomy,
     boards,
+    changes,
+    claims,
     curve,
     fronts,
     growth,
@@ -14,6 +16,7 @@ from bench.report.sections import (
     scopes,
     table,
     times,
+    trends,
     verdict,
 )
 from bench.report.sections.section import Section
@@ -21,8 +24,11 @@ from bench.report.sections.section import Section
 SECTIONS: dict[str, Section] = {
     section.name: section
     for section in (
+        claims.SECTION,
         verdict.SECTION,
         boards.SECTION,
+        changes.SECTION,
+        trends.SECTION,
         anatomy.SECTION,
         scopes.SECTION,
         table.SECTION,

@@ -1,15 +1,11 @@
 """Memory anatomy, the emblem: where each MiB is, by the kernel and by tensors."""
 
-from typing import TYPE_CHECKING
-
 from bench.analyse.groups import Group, Member
 from bench.record import metrics
 from bench.report import drawing
+from bench.report.canvas import Canvas
 from bench.report.sections.section import Plot, Section
 from bench.units import MIB
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 PROCESS_COLOURS = {
     "rss_batch_bytes": "#56B4E9",
@@ -39,25 +35,26 @@ BEYOND_COLOUR = "#4D4D4D"
 LIVE = tuple(f"{phase}_live_peak_bytes" for phase in ("forward", "backward", "update"))
 
 
-def by_kernel(group: Group) -> "go.Figure | None":
+def by_kernel(group: Group) -> Canvas | None:
     """Peak RSS over the runtime floor, split into what came when."""
     members = _having(group, *metrics.PEAK_PARTS)
     title = "MiB of resident memory over the runtime floor"
     return drawing.stacked(members, PROCESS_COLOURS, title) if members else None
 
 
-def by_tensors(group: Group) -> "go.Figure | None":
+def by_tensors(group: Group) -> Canvas | None:
     """Bytes of tensors at the step's highest moment, as far as the turn to backward tells them."""
     members = [m for m in _having(group, "activation_bytes") if _live_peak(m) is not None]
     if not members:
         return None
-    plot = drawing.new_plot()
+    plot = Canvas()
     for name, shade in RESIDENT_COLOURS.items():
         drawing.bars(plot, members, name, shade)
     for name, shade in SAVED_COLOURS.items():
         kept = metrics.BY_NAME[name].label.removeprefix("of ")
         drawing.bars(plot, members, name, shade, name=f"kept: {kept}")
-    plot.add_bar(
+    plot.add(
+        "bar",
         x=[_beyond(member) / MIB for member in members],
         y=[member.label for member in members],
         orientation="h",

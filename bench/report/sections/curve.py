@@ -1,19 +1,15 @@
 """Memory over the pass: memory_profiler's samples, a curve to look at, never a figure."""
 
-from typing import TYPE_CHECKING
-
 from bench.analyse.groups import Group
 from bench.report import drawing
+from bench.report.canvas import Canvas
 from bench.report.sections.section import Plot, Section
 from bench.units import MIB
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 HEIGHT = 380
 
 
-def over_time(group: Group) -> "go.Figure | None":
+def over_time(group: Group) -> Canvas | None:
     """Resident memory of each cell's memory pass, from the runtime floor to inference."""
     drawn = [
         (member, curve)
@@ -22,9 +18,10 @@ def over_time(group: Group) -> "go.Figure | None":
     ]
     if not drawn:
         return None
-    plot = drawing.new_plot()
+    plot = Canvas()
     for member, curve in drawn:
-        plot.add_scatter(
+        plot.add(
+            "scatter",
             x=list(curve["seconds"]),
             y=[size / MIB for size in curve["rss_bytes"]],
             mode="lines",
@@ -36,14 +33,10 @@ def over_time(group: Group) -> "go.Figure | None":
         )
         if member.is_baseline:
             for stage, moment in curve["marks"]:
-                plot.add_vline(
-                    x=moment,
-                    line={"width": 1, "color": "rgba(128,128,128,0.5)", "dash": "dot"},
-                    annotation={"text": stage, "textangle": -90, "font": {"size": 10}},
-                )
-    plot.update_layout(height=HEIGHT)
-    plot.update_xaxes(title="seconds; the lines mark the baseline's stages")
-    plot.update_yaxes(title="MiB resident", automargin=True)
+                plot.upright(moment, stage)
+    plot.lay_out(height=HEIGHT)
+    plot.x_axis("seconds; the lines mark the baseline's stages")
+    plot.y_axis("MiB resident", automargin=True)
     return plot
 
 

@@ -1,57 +1,106 @@
 """Two costs against each other: what no other method beats in both stands out."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
 
 from bench.analyse.groups import Group, Member
 from bench.analyse.pareto import front
 from bench.record import metrics
 from bench.report import drawing
+from bench.report.canvas import Canvas
 from bench.report.sections.section import Plot, Section
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 FADED = 0.28
 HEIGHT = 380
+HOVER = "%{text}<br>%{x:.4g} × %{y:.4g}<extra></extra>"
+TO_CHOOSE = (
+    "peak_rss_over_runtime_bytes",
+    "step_seconds",
+    "gradient_cosine",
+    "accuracy",
+    "activation_bytes",
+    "step_flops",
+    "inference_seconds",
+    "step_joules",
+)
 
 
-def _against(across: str, up: str) -> Callable[[Group], "go.Figure | None"]:
+def _against(across: str, up: str) -> Callable[[Group], Canvas | None]:
     """A scatter plot of two metrics; a front needs two methods that have both."""
 
-    def draw(group: Group) -> "go.Figure | None":
+    def draw(group: Group) -> Canvas | None:
         both = [m for m in group.members if {across, up} <= set(m.cell.estimates)]
         if len(both) < 2:
             return None
         best = dict(
             zip((m.label for m in both), front([_costs(m, across, up) for m in both]), strict=True)
         )
-        plot = drawing.new_plot()
-        (x_scale, x_title), (y_scale, y_title) = drawing.axis_of(across), drawing.axis_of(up)
-        for method in dict.fromkeys(member.method for member in both):
-            members = [member for member in both if member.method == method]
-            xs = [member.cell.estimates[across] for member in members]
-            ys = [member.cell.estimates[up] for member in members]
-            plot.add_scatter(
-                x=[found.estimate * x_scale for found in xs],
-                y=[found.estimate * y_scale for found in ys],
+        plot = Canvas()
+        for method, members in _by_method(both):
+            plot.add(
+                "scatter",
+                x=_scaled(members, across),
+                y=_scaled(members, up),
                 mode="markers",
                 name=method,
                 text=[m.label for m in members],
                 marker={
-                    "size": 11,
-                    "color": drawing.colour(method),
+                    **_marker(method),
                     "opacity": [1.0 if best[m.label] else FADED for m in members],
-                    "line": {"width": 1, "color": "rgba(128,128,128,0.6)"},
                 },
-                hovertemplate="%{text}<br>%{x:.4g} × %{y:.4g}<extra></extra>",
+                hovertemplate=HOVER,
             )
-        plot.update_layout(height=HEIGHT)
-        plot.update_xaxes(title=x_title)
-        plot.update_yaxes(title=y_title, automargin=True)
+        plot.lay_out(height=HEIGHT)
+        plot.x_axis(drawing.axis_of(across)[1])
+        plot.y_axis(drawing.axis_of(up)[1], automargin=True)
         return plot
 
     return draw
+
+
+def chosen(group: Group) -> Canvas | None:
+    """Every metric that two methods have, for the page's script to draw what a reader chooses.
+
+    What was not measured is null; the script finds the front anew for each choice.
+    """
+    held = [set(member.cell.estimates) for member in group.members]
+    axes = [name for name in TO_CHOOSE if sum(name in each for each in held) > 1]
+    if len(axes) < 3:
+        return None
+    plot = Canvas()
+    for method, members in _by_method(group.members):
+        plot.add(
+            "scatter",
+            mode="markers",
+            name=method,
+            text=[m.label for m in members],
+            marker=_marker(method),
+            hovertemplate=HOVER,
+            meta={name: _scaled(members, name) for name in axes},
+        )
+    titles = {name: drawing.axis_of(name)[1] for name in axes}
+    more = [name for name in axes if not metrics.BY_NAME[name].lower_is_better]
+    plot.lay_out(height=HEIGHT, meta={"axes": titles, "more": more, "faded": FADED})
+    plot.y_axis(automargin=True)
+    return plot
+
+
+def _by_method(members: Sequence[Member]) -> Iterator[tuple[str, list[Member]]]:
+    for method in dict.fromkeys(member.method for member in members):
+        yield method, [member for member in members if member.method == method]
+
+
+def _scaled(members: Sequence[Member], name: str) -> list[float | None]:
+    scale, _ = drawing.axis_of(name)
+    found = [member.cell.estimates.get(name) for member in members]
+    return [None if each is None else each.estimate * scale for each in found]
+
+
+def _marker(method: str) -> dict[str, object]:
+    return {
+        "size": 11,
+        "color": drawing.colour(method),
+        "line": {"width": 1, "color": "rgba(128,128,128,0.6)"},
+    }
 
 
 def _costs(member: Member, *names: str) -> list[float]:
@@ -87,5 +136,6 @@ SECTION = Section(
             "What it does to the gradient, and peak memory",
             _against("gradient_cosine", "peak_rss_over_runtime_bytes"),
         ),
+        Plot("own-axes", "Any two figures against each other", chosen, is_wide=True),
     ),
 )

@@ -1,22 +1,19 @@
 """How costs grow with the batch: one line a method, over groups that differ in nothing else."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from bench.analyse.groups import Group
 from bench.report import drawing
+from bench.report.canvas import Canvas
 from bench.report.sections.section import Plot, Section
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 HEIGHT = 320
 
 
-def _over_batches(metric: str) -> Callable[[Group], "go.Figure | None"]:
+def _over_batches(metric: str) -> Callable[[Group], Canvas | None]:
     """The metric over the batch, for each method with several batches."""
 
-    def draw(group: Group) -> "go.Figure | None":
+    def draw(group: Group) -> Canvas | None:
         lines: dict[tuple[str, str], list[tuple[int, float]]] = {}
         for member in (*group.members, *group.other_batches):
             found = member.cell.estimates.get(metric)
@@ -26,10 +23,11 @@ def _over_batches(metric: str) -> Callable[[Group], "go.Figure | None"]:
         several = {key: sorted(points) for key, points in lines.items() if len(points) > 1}
         if not several:
             return None
-        plot = drawing.new_plot()
+        plot = Canvas()
         scale, title = drawing.axis_of(metric)
         for (method, label), points in several.items():
-            plot.add_scatter(
+            plot.add(
+                "scatter",
                 x=[x for x, _ in points],
                 y=[y * scale for _, y in points],
                 mode="lines+markers",
@@ -37,9 +35,9 @@ def _over_batches(metric: str) -> Callable[[Group], "go.Figure | None"]:
                 line={"color": drawing.colour(method), "width": 2},
                 hovertemplate="batch %{x}: %{y:.4g}<extra>%{fullData.name}</extra>",
             )
-        plot.update_layout(height=HEIGHT)
-        plot.update_xaxes(title="batch", type="log", dtick=0.30103)
-        plot.update_yaxes(title=title, rangemode="tozero", automargin=True)
+        plot.lay_out(height=HEIGHT)
+        plot.x_axis("batch", type="log", dtick=0.30103)
+        plot.y_axis(title, rangemode="tozero", automargin=True)
         return plot
 
     return draw

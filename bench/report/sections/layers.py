@@ -2,26 +2,23 @@
 
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.analyse.groups import Group, Member
-from bench.report import drawing
+from bench.report.canvas import Canvas
 from bench.report.sections.section import Plot, Section
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 LAYER_PIXELS, FRAME_PIXELS = 14, 190
 MOST_LAYERS = 160
 
 
-def stored_shares(group: Group) -> "go.Figure | None":
+def stored_shares(group: Group) -> Canvas | None:
     """Elements stored of each layer's input, over all of them."""
     found = {member.label: _shares(member) for member in group.members}
     return _heat(found, "stored share", [[0, "#0b3d2e"], [0.5, "#4aa27f"], [1, "#e8f3ee"]])
 
 
-def gradient_cosines(group: Group) -> "go.Figure | None":
+def gradient_cosines(group: Group) -> Canvas | None:
     """Cosine of each layer's weight gradient with vanilla's at the first step."""
     found = {member.label: _cosines(member) for member in group.members}
     return _heat(found, "cosine", [[0, "#7a1f12"], [0.5, "#e0916f"], [1, "#f3efe8"]])
@@ -45,14 +42,15 @@ def _cosines(member: Member) -> dict[str, float]:
     }
 
 
-def _heat(found: dict[str, dict[str, float]], title: str, scale: list[Any]) -> "go.Figure | None":
+def _heat(found: dict[str, dict[str, float]], title: str, scale: list[Any]) -> Canvas | None:
     labels = [label for label, values in found.items() if values]
     every = {name for label in labels for name in found[label]}
     names = sorted(every, key=_natural)[:MOST_LAYERS]
     if not names:
         return None
-    plot = drawing.new_plot()
-    plot.add_heatmap(
+    plot = Canvas()
+    plot.add(
+        "heatmap",
         z=[[found[label].get(name) for label in labels] for name in names],
         x=labels,
         y=names,
@@ -62,9 +60,9 @@ def _heat(found: dict[str, dict[str, float]], title: str, scale: list[Any]) -> "
         colorbar={"title": {"text": title, "side": "right"}, "thickness": 12},
         hovertemplate="%{y}<br>%{x}: %{z:.3f}<extra></extra>",
     )
-    plot.update_layout(height=FRAME_PIXELS + LAYER_PIXELS * len(names))
-    plot.update_xaxes(type="category", automargin=True, tickangle=-35)
-    plot.update_yaxes(type="category", autorange="reversed", automargin=True)
+    plot.lay_out(height=FRAME_PIXELS + LAYER_PIXELS * len(names))
+    plot.x_axis(type="category", automargin=True, tickangle=-35)
+    plot.y_axis(type="category", autorange="reversed", automargin=True)
     return plot
 
 

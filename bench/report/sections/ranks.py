@@ -1,24 +1,21 @@
 """What a rank costs: a curve for each method, as multiples of the baseline."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from bench.analyse.groups import Group, Member
 from bench.record import metrics
 from bench.report import drawing
+from bench.report.canvas import Canvas
 from bench.report.sections.section import Plot, Section
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 RULES = ("epsilon", "fraction", "rank", "trained", "weight_rank", "weight_epsilon", "radius")
 HEIGHT = 320
 
 
-def _curve(metric: str, *, is_ratio: bool = True) -> Callable[[Group], "go.Figure | None"]:
+def _curve(metric: str, *, is_ratio: bool = True) -> Callable[[Group], Canvas | None]:
     """The metric over the rule for ranks, for methods that have several values of it."""
 
-    def draw(group: Group) -> "go.Figure | None":
+    def draw(group: Group) -> Canvas | None:
         lines: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
         for member in group.members:
             rank, value = _rank(member), _value(member, metric, is_ratio=is_ratio)
@@ -28,9 +25,10 @@ def _curve(metric: str, *, is_ratio: bool = True) -> Callable[[Group], "go.Figur
         several = {key: sorted(points) for key, points in lines.items() if len(points) > 1}
         if not several:
             return None
-        plot = drawing.new_plot()
+        plot = Canvas()
         for (method, rule, rest), points in several.items():
-            plot.add_scatter(
+            plot.add(
+                "scatter",
                 x=[x for x, _ in points],
                 y=[y for _, y in points],
                 mode="lines+markers",
@@ -40,10 +38,10 @@ def _curve(metric: str, *, is_ratio: bool = True) -> Callable[[Group], "go.Figur
             )
         label = metrics.BY_NAME[metric].label
         rules = " or ".join(dict.fromkeys(rule for _, rule, _ in several))
-        plot.update_layout(height=HEIGHT)
-        plot.update_xaxes(title=rules)
+        plot.lay_out(height=HEIGHT)
+        plot.x_axis(rules)
         title = f"{label}, × baseline" if is_ratio else label
-        plot.update_yaxes(title=title, rangemode="tozero", automargin=True)
+        plot.y_axis(title, rangemode="tozero", automargin=True)
         return plot
 
     return draw

@@ -1,24 +1,20 @@
 """How near a step comes to what the board could do, by its profile's peaks."""
 
-from typing import TYPE_CHECKING
-
 from bench.analyse.groups import Group, Member
 from bench.report import drawing
+from bench.report.canvas import Canvas
 from bench.report.sections.section import Plot, Section
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 HEIGHT = 420
 NEEDED = ("step_flops", "step_traffic_bytes", "step_seconds")
 
 
-def roofline(group: Group) -> "go.Figure | None":
+def roofline(group: Group) -> Canvas | None:
     """FLOP/s over FLOPs a byte, below the roof that arithmetic and bandwidth make."""
     members = [m for m in group.members if all(_value(m, name) > 0 for name in NEEDED)]
     if not members:
         return None
-    plot = drawing.new_plot()
+    plot = Canvas()
     found = {member.label: _place(member) for member in members}
     for dtype in dict.fromkeys(member.cell.planned.cell.dtype for member in members):
         peak, bandwidth = group.peaks.get(dtype), group.peaks.get("bandwidth")
@@ -26,7 +22,8 @@ def roofline(group: Group) -> "go.Figure | None":
             ridge = peak / bandwidth
             ends = [min([ridge, *(x for x, _ in found.values())]) / 4]
             ends += [ridge, max([ridge, *(x for x, _ in found.values())]) * 4]
-            plot.add_scatter(
+            plot.add(
+                "scatter",
                 x=ends,
                 y=[min(peak, bandwidth * x) for x in ends],
                 mode="lines",
@@ -35,7 +32,8 @@ def roofline(group: Group) -> "go.Figure | None":
             )
     for method in dict.fromkeys(member.method for member in members):
         mine = [member for member in members if member.method == method]
-        plot.add_scatter(
+        plot.add(
+            "scatter",
             x=[found[member.label][0] for member in mine],
             y=[found[member.label][1] for member in mine],
             mode="markers",
@@ -44,9 +42,9 @@ def roofline(group: Group) -> "go.Figure | None":
             marker={"size": 10, "color": drawing.colour(method)},
             hovertemplate="%{text}<br>%{x:.3g} FLOP a byte, %{y:.3g} GFLOP/s<extra></extra>",
         )
-    plot.update_layout(height=HEIGHT)
-    plot.update_xaxes(title="FLOPs a byte of operator traffic", type="log")
-    plot.update_yaxes(title="GFLOP/s", type="log", automargin=True)
+    plot.lay_out(height=HEIGHT)
+    plot.x_axis("FLOPs a byte of operator traffic", type="log")
+    plot.y_axis("GFLOP/s", type="log", automargin=True)
     return plot
 
 

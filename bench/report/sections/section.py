@@ -2,33 +2,46 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
 
+from bench.analyse.claims import Judged
 from bench.analyse.groups import Group, groups
+from bench.analyse.history import Asked, History, history
 from bench.analyse.summary import RunSummary
+from bench.report.canvas import Canvas
 from bench.suite.goal import Goal
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What a page is about: a run, what it is weighed against, and runs of other boards."""
+    """What a page is about: a run, what it is weighed against, other runs beside it, claims."""
 
     summary: RunSummary
     groups: tuple[Group, ...]
     baseline: str
     goal: Goal
     others: tuple[RunSummary, ...] = ()
+    asked: Asked | None = None
+    claims: tuple[Judged, ...] = ()
+
+    @cached_property
+    def history(self) -> History:
+        """All of these runs, in their order."""
+        return history((self.summary, *self.others), self.asked)
 
     @staticmethod
-    def of(summaries: tuple[RunSummary, ...], baseline: str | None = None) -> "Shown":
+    def of(
+        summaries: tuple[RunSummary, ...],
+        baseline: str | None = None,
+        asked: Asked | None = None,
+        claims: tuple[Judged, ...] = (),
+    ) -> "Shown":
         """The first run's page, as its suite says or against another baseline."""
         first, *others = summaries
         against = baseline or str(first.run.settings.get("baseline", "vanilla"))
         goal = Goal.from_json(first.run.settings.get("goal") or {})
-        return Shown(first, groups(first, against), against, goal, tuple(others))
+        return Shown(first, groups(first, against), against, goal, tuple(others), asked, claims)
 
 
 @dataclass(frozen=True)
@@ -37,7 +50,7 @@ class Plot:
 
     name: str
     caption: str
-    draw: Callable[[Group], "go.Figure | None"]
+    draw: Callable[[Group], Canvas | None]
     is_wide: bool = False  # as wide as the page
 
 
@@ -45,7 +58,7 @@ class Plot:
 class Section:
     """A part of the page; `content` fills its template, None where there is nothing to show.
 
-    A section of plots alone needs neither.
+    A section of plots alone needs neither; `plots_of` makes those that depend on the runs.
     """
 
     name: str
@@ -53,3 +66,4 @@ class Section:
     text: str = ""
     content: Callable[[Shown], Mapping[str, Any] | None] | None = None
     plots: tuple[Plot, ...] = ()
+    plots_of: Callable[[Shown], tuple[Plot, ...]] | None = None

@@ -1,13 +1,9 @@
 """Step time: the samples, the median with its interval, and the parts of a step."""
 
-from typing import TYPE_CHECKING
-
 from bench.analyse.groups import Group, Member
 from bench.report import drawing
+from bench.report.canvas import Canvas
 from bench.report.sections.section import Plot, Section
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 PHASE_COLOURS = {
     "forward_seconds": "#56B4E9",
@@ -17,19 +13,20 @@ PHASE_COLOURS = {
 MOST_SAMPLES = 400  # of a cell: more are only ink
 
 
-def samples(group: Group) -> "go.Figure | None":
+def samples(group: Group) -> Canvas | None:
     """Each sample, and over them the median with its interval."""
     members = [member for member in group.members if "step_seconds" in member.cell.estimates]
     if not members:
         return None
-    plot = drawing.new_plot()
+    plot = Canvas()
     for label, shade, taken in (
         ("sample", "rgba(128,128,128,0.45)", _kept),
         ("sample, disturbed and measured again", "rgba(179,38,30,0.6)", _disturbed),
     ):
         found = [(value * 1e3, member.label) for member in members for value in taken(member)]
         if found:
-            plot.add_scatter(
+            plot.add(
+                "scatter",
                 x=[value for value, _ in found],
                 y=[name for _, name in found],
                 mode="markers",
@@ -40,7 +37,8 @@ def samples(group: Group) -> "go.Figure | None":
     for method in dict.fromkeys(member.method for member in members):
         mine = [member for member in members if member.method == method]
         estimates = [member.cell.estimates["step_seconds"] for member in mine]
-        plot.add_scatter(
+        plot.add(
+            "scatter",
             x=[found.estimate * 1e3 for found in estimates],
             y=[member.label for member in mine],
             mode="markers",
@@ -63,7 +61,7 @@ def _disturbed(member: Member) -> list[float]:
     return list(found.get("step_seconds", ()))[:MOST_SAMPLES]
 
 
-def phases(group: Group) -> "go.Figure | None":
+def phases(group: Group) -> Canvas | None:
     """Forward, backward and update, end to end."""
     members = [m for m in group.members if any(name in m.cell.estimates for name in PHASE_COLOURS)]
     return drawing.stacked(members, PHASE_COLOURS, "milliseconds of a step") if members else None

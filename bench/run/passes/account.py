@@ -1,11 +1,14 @@
 """The account pass: what `bench account` prints, from shapes and ranks, computing nothing."""
 
-from dataclasses import asdict, replace
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
 
-from bench.methods.accounting import Accounted, account, vanilla_account
+from bench.methods.accounting import STORE_THE_INPUT, Accounted, account, vanilla_account
+from bench.methods.dialects.comparison import compare, plain
 from bench.methods.ranks import ACTIVATION, WEIGHT, Choice, Ranks
 from bench.methods.treatment import (
     NOT_IN_TABLE,
@@ -21,8 +24,18 @@ from bench.models.layers import choose
 from bench.run.fake_workload import fake_workload
 from bench.run.job import Findings, Job
 from bench.run.workload import Workload, layout_of
+from bench.specs.dialects import DIALECTS
 
 ELEMENT_BYTES = 4  # accounts are in float32, whatever is trained
+
+
+@dataclass(frozen=True)
+class _Input:
+    """What reaches a layer; layers with the same `storage` share it."""
+
+    shape: tuple[int, ...]
+    flows_back: bool  # whether a gradient does
+    storage: int
 
 
 def measure(job: Job) -> Findings:
@@ -42,22 +55,39 @@ def measure(job: Job) -> Findings:
             "weight_bytes": weights,
             "training_bytes": activations + weights,
             "inference_bytes": weights,
+            "stored_bytes": _stored(job.cell.method, found, seen) * ELEMENT_BYTES,
         },
         details={
             "flops": None if None in works else _total([w for w in works if w is not None]),
-            "layers": {name: asdict(each) for name, each in found.items()},
+            "layers": {
+                name: {
+                    "activation_elements": each.activation_elements,
+                    "weight_elements": each.weight_elements,
+                    "work": None if each.work is None else asdict(each.work),
+                }
+                for name, each in found.items()
+            },
             "left_alone": refused,
+            "dialects": {
+                dialect: _by_dialect(dialect, found)
+                for dialect, spec in DIALECTS.items()
+                if job.cell.method in spec.methods
+            },
         },
     )
 
 
-def _inputs(workload: Workload, names: tuple[str, ...]) -> dict[str, tuple[tuple[int, ...], bool]]:
-    """The shape of each layer's input, and whether a gradient flows back through it."""
-    seen: dict[str, tuple[tuple[int, ...], bool]] = {}
+def _inputs(workload: Workload, names: tuple[str, ...]) -> dict[str, _Input]:
+    """What reaches each layer."""
+    seen: dict[str, _Input] = {}
+    kept: list[Tensor] = []  # what is released may leave its address to another
 
     def noting(name: str) -> Any:
         def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            seen[name] = (tuple(inputs[0].shape), inputs[0].requires_grad)
+            x = inputs[0]
+            kept.append(x)
+            storage = int(x.untyped_storage()._cdata)
+            seen[name] = _Input(tuple(x.shape), x.requires_grad, storage)
 
         return hook
 
@@ -70,8 +100,33 @@ def _inputs(workload: Workload, names: tuple[str, ...]) -> dict[str, tuple[tuple
     return seen
 
 
+def _stored(method: str, found: Mapping[str, Accounted], seen: Mapping[str, _Input]) -> int:
+    """Elements that really stay: an input that several layers store as it is lies there once."""
+    total, there = 0, set[int]()
+    for name, each in found.items():
+        total += each.stored_elements
+        if method in STORE_THE_INPUT and seen[name].storage in there:
+            total -= math.prod(seen[name].shape)
+        there.add(seen[name].storage)
+    return total
+
+
+def _by_dialect(dialect: str, found: Mapping[str, Accounted]) -> dict[str, Any]:
+    """What the dialect counts of the layers' FLOPs, and the reasons of those that it does not."""
+    books = {name: each.published[dialect] for name, each in found.items()}
+    counted = [
+        (rows, each.work)
+        for name, each in found.items()
+        if not isinstance(rows := books[name], str) and each.work is not None
+    ]
+    return {
+        "lines": plain(compare(counted)),
+        "not_counted": {name: why for name, why in books.items() if isinstance(why, str)},
+    }
+
+
 def _accounts(
-    job: Job, layers: dict[str, nn.Module], seen: dict[str, tuple[tuple[int, ...], bool]]
+    job: Job, layers: dict[str, nn.Module], seen: Mapping[str, _Input]
 ) -> tuple[dict[str, Accounted], dict[str, str]]:
     """The account of each layer, and the reasons of those that are left alone."""
     name = job.cell.method
@@ -79,7 +134,7 @@ def _accounts(
     found: dict[str, Accounted] = {}
     refused: dict[str, str] = {}
     for layer_name, layer in layers.items():
-        shape, flows_back = seen[layer_name]
+        shape = seen[layer_name].shape
         if not isinstance(method, LayerMethod):
             each = vanilla_account(layer, shape)
         elif (reason := _refusal(job, method, layer_name, layer)) is not None:
@@ -90,9 +145,7 @@ def _accounts(
                 layer_name, rules[ACTIVATION], rules[WEIGHT], _table(job, method, layer_name)
             )
             each = account(name, method, layer, shape, _ranks(method, choice, layer, shape))
-        if each.work is not None and not flows_back:
-            each = replace(each, work=replace(each.work, input_gradient=0))
-        found[layer_name] = each
+        found[layer_name] = each if seen[layer_name].flows_back else each.without_input_gradient
     if not found:
         said = "; ".join(f"{name} {why}" for name, why in list(refused.items())[:3])
         raise DoesNotApply(f"{name} applies to none of the chosen layers: {said}")

@@ -4,14 +4,19 @@ import math
 from statistics import median
 
 from bench.measure import clock
+from bench.run.alternate import Alternation
 from bench.run.job import Findings, Job
-from bench.run.workload import build
+from bench.run.workload import Workload, build
+from bench.suite.suite import Sampling
 
 
 def measure(job: Job) -> Findings:
-    """Time the cell's step and its inference."""
+    """Time the cell's step and its inference; in turn with another, its step alone."""
     workload = build(job)
     losses = [workload.step(), workload.step()]  # alike in every process; how many follow is not
+    if job.turns is not None:
+        with Alternation(job.turns) as alternation:
+            return _in_turns(workload, job.sampling, alternation)
     steps = clock.time_steps(workload, job.sampling)
     finite = all(math.isfinite(loss) for loss in (*losses, workload.step()))
     with workload.evaluating():
@@ -41,6 +46,21 @@ def measure(job: Job) -> Findings:
                 *([f"inference: {spoilt}"] if inference.spoilt else []),
             ],
             "garbage_collection": "collected before, off during samples",
+        },
+    )
+
+
+def _in_turns(workload: Workload, sampling: Sampling, alternation: Alternation) -> Findings:
+    steps = clock.time_steps_in_turns(workload, sampling, alternation.take)
+    samples = clock.columns(steps.samples)
+    return Findings(
+        metrics={name: median(samples[name]) for name in samples if name in _TIMES},
+        samples=samples,
+        unavailable={"inference_seconds": "steps alone are timed in turn with another process"},
+        details={
+            "warmup": {"step_seconds": [step.step_seconds for step in steps.warmups]},
+            "foreign_cpu_share": clock.foreign_share(steps.samples),
+            "in_turns": True,
         },
     )
 

@@ -1,0 +1,99 @@
+"""Figures as plotly's plain values, and many of them with every array stored once."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+SHARED = 24  # characters from which on a part is stored apart
+FRAME: dict[str, Any] = {
+    "margin": {"l": 8, "r": 16, "t": 8, "b": 44},
+    "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left"},
+    "font": {"family": "inherit", "size": 12},
+    "paper_bgcolor": "rgba(0,0,0,0)",
+    "plot_bgcolor": "rgba(0,0,0,0)",
+}
+GRID = {"gridcolor": "rgba(128,128,128,0.22)", "zerolinecolor": "rgba(128,128,128,0.4)"}
+
+
+class Canvas:
+    """A figure; a page has thousands, and for plotly to check one takes longer than all else."""
+
+    def __init__(self) -> None:
+        self._data: list[dict[str, Any]] = []
+        self._layout: dict[str, Any] = {"xaxis": {}, "yaxis": {}}
+
+    def add(self, kind: str, **trace: Any) -> None:
+        """Draw a trace of plotly's kind: bar, scatter, heatmap."""
+        self._data.append({"type": kind, **trace})
+
+    def lay_out(self, **settings: Any) -> None:
+        """Settings of the whole."""
+        self._layout |= settings
+
+    def x_axis(self, title: str = "", **settings: Any) -> None:
+        """Settings of the axis across."""
+        self._layout["xaxis"] |= _axis(title, settings)
+
+    def y_axis(self, title: str = "", **settings: Any) -> None:
+        """Settings of the axis up."""
+        self._layout["yaxis"] |= _axis(title, settings)
+
+    def upright(self, x: float, text: str) -> None:
+        """A dotted line across the whole height, with words along it."""
+        span = {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper"}
+        line = {"width": 1, "color": "rgba(128,128,128,0.5)", "dash": "dot"}
+        self._layout.setdefault("shapes", []).append({**span, "line": line})
+        place = {"x": x, "y": 1, "yref": "paper", "xanchor": "left", "yanchor": "top"}
+        words = {"text": text, "textangle": -90, "showarrow": False, "font": {"size": 10}}
+        self._layout.setdefault("annotations", []).append({**place, **words})
+
+    def plain(self) -> dict[str, Any]:
+        """The figure as plotly's JSON has it."""
+        axes = {axis: {**GRID, **self._layout[axis]} for axis in ("xaxis", "yaxis")}
+        return {"data": self._data, "layout": {**FRAME, **self._layout, **axes}}
+
+
+def _axis(title: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {**({"title": {"text": title}} if title else {}), **settings}
+
+
+def require_drawable(canvas: Canvas) -> None:
+    """Have plotly check every name and value; ValueError with what it does not know."""
+    import plotly.graph_objects as go
+
+    go.Figure(canvas.plain())
+
+
+class Pool:
+    """Every array of the page's figures, and every part of their looks, each once."""
+
+    def __init__(self) -> None:
+        self.arrays: list[str] = []
+        self._places: dict[str, int] = {}
+
+    def packed(self, canvas: Canvas) -> dict[str, Any]:
+        """The figure as plain values, its arrays by their place in the pool."""
+        return {name: self._packed(part) for name, part in canvas.plain().items()}
+
+    def _packed(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            packed = {key: self._packed(item) for key, item in value.items()}
+            text = json.dumps(packed)
+            return {"$": self._place(text)} if len(text) > SHARED else packed
+        if isinstance(value, (list, tuple)) or hasattr(value, "tolist"):
+            items = value.tolist() if hasattr(value, "tolist") else list(value)
+            if any(isinstance(item, (dict, list, tuple)) for item in items):
+                return [self._packed(item) for item in items]
+            return {"$": self._place(json.dumps([_short(item) for item in items]))}
+        return value
+
+    def _place(self, text: str) -> int:
+        if text not in self._places:
+            self._places[text] = len(self.arrays)
+            self.arrays.append(text)
+        return self._places[text]
+
+
+def _short(value: Any) -> Any:
+    """Five digits are more than a screen shows."""
+    return float(f"{value:.5g}") if isinstance(value, float) else value

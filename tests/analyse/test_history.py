@@ -1,0 +1,215 @@
+"""Runs made by hand, one after the other: what is said of their figures."""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from bench.analyse.history import Asked, history, in_order
+from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
+
+EXACT = Asked(metrics=("activation_bytes", "step_flops"))
+TIMED = Asked(metrics=("step_seconds",))
+
+
+def numbered(number, **what):
+    """A run of the nth day, at the nth commit."""
+    said = {"commit": f"{number:07x}", "created": f"2026-01-{number + 1:02}T00:00:00+00:00"}
+    return make_run(f"r{number:02}", **{**said, **what})
+
+
+@pytest.fixture
+def traced(summary_of):
+    """A run whose cells have these activation bytes."""
+
+    def make(number, values, details=None, **what):
+        run = numbered(number, **what)
+        records = [
+            make_record(
+                run.id,
+                cell,
+                "trace",
+                metrics={"activation_bytes": float(value), "step_flops": 5.0},
+                details=details or {},
+            )
+            for cell, value in values.items()
+            if value is not None
+        ]
+        return summary_of(records, planned(*values), run)
+
+    return make
+
+
+@pytest.fixture
+def timed(summary_of):
+    """A run whose one cell has these step times, one a round."""
+
+    def make(number, steps, launch="forked", **what):
+        settings = {"measure": ["time"], "rounds": len(steps), "baseline": "vanilla"}
+        run = numbered(number, **{"settings": settings, **what})
+        records = [
+            make_record(
+                run.id,
+                number=place,
+                launch=launch,
+                metrics={"step_seconds": value},
+                samples={"step_seconds": [value]},
+            )
+            for place, value in enumerate(steps, start=1)
+        ]
+        return summary_of(records, planned(CELL), run)
+
+    return make
+
+
+def findings(found):
+    return [
+        (series.metric, finding.kind, finding.before.run.id, finding.after.run.id)
+        for series, finding in found.findings
+    ]
+
+
+def test_equal_runs_have_no_finding(traced):
+    found = history([traced(n, {CELL: 100, SECOND: 7}) for n in range(5)], EXACT)
+    assert found.findings == ()
+    assert found.is_judged
+    assert [len(series.points) for series in found.series] == [5] * 4
+
+
+@pytest.mark.parametrize("values", [[100, 101], [100, 100, 99, 99], [1, 2, 1, 2], [5, 5, 5, 0, 0]])
+def test_any_exact_change_is_found_between_its_two_runs(traced, values):
+    found = history([traced(n, {CELL: value}) for n, value in enumerate(values)], EXACT)
+    expected = [
+        ("activation_bytes", "changed", f"r{n - 1:02}", f"r{n:02}")
+        for n in range(1, len(values))
+        if values[n] != values[n - 1]
+    ]
+    assert sorted(findings(found)) == expected
+    for _, finding in found.findings:
+        before, after = finding.before.estimate.estimate, finding.after.estimate.estimate
+        assert finding.is_better == (after < before)
+        assert finding.ratio == (after / before if before else None)
+
+
+def test_a_run_that_could_not_measure_lies_between(traced):
+    runs = [traced(n, {CELL: value}) for n, value in enumerate([100, None, 101])]
+    assert findings(history(runs, EXACT)) == [("activation_bytes", "changed", "r00", "r02")]
+
+
+def test_the_causes_that_records_know_are_named(traced):
+    software = {**make_run().software, "torch": "3"}
+    old = traced(0, {CELL: 100}, {"treated": {"a": [1]}, "batch_sha256": "x"})
+    new = traced(1, {CELL: 90}, {"treated": {"a": [2]}, "batch_sha256": "x"}, software=software)
+    ((_, finding),) = history([old, new], EXACT).findings
+    assert finding.causes == (
+        "torch 2 → 3",
+        "treated layers or their ranks are others",
+        "code 0000000 → 0000001",
+    )
+    same = traced(2, {CELL: 80}, {"treated": {"a": [2]}, "batch_sha256": "x"}, software=software)
+    same = replace(same, run=replace(same.run, commit=new.run.commit))
+    ((_, finding),) = history([new, same], EXACT).findings
+    assert finding.causes == ("none that the records tell: the commit is the same",)
+
+
+def test_processes_that_disagree_are_no_certain_cause(summary_of, traced):
+    run = numbered(1)
+    settings = {"measure": ["trace"], "rounds": 2, "baseline": "vanilla"}
+    records = [
+        make_record(run.id, CELL, "trace", number, metrics={"activation_bytes": 100.0 + number})
+        for number in (1, 2)
+    ]
+    odd = summary_of(records, planned(CELL), replace(run, settings=settings))
+    ((_, finding),) = history([traced(0, {CELL: 100}), odd], EXACT).findings
+    assert finding.causes[0].startswith("processes of r01 disagree")
+
+
+def test_the_order_of_cells_and_of_runs_does_not_matter(traced):
+    runs = [traced(n, {CELL: 100 + (n > 2), SECOND: 7 - (n > 1)}) for n in range(5)]
+    turned = [replace(run, cells=run.cells[::-1]) for run in runs]
+    dice = random.Random(0)
+    dice.shuffle(turned)
+    mine, theirs = history(runs, EXACT), history(turned, EXACT)
+    assert sorted(findings(mine)) == sorted(findings(theirs))
+    assert mine.runs == theirs.runs
+    assert {s.fingerprint: s.points for s in mine.series} == {
+        s.fingerprint: s.points for s in theirs.series
+    }
+
+
+def test_a_run_that_is_given_twice_counts_once(traced):
+    one, other = (traced(n, {CELL: 100}) for n in range(2))
+    found = history([one, other, one], EXACT)
+    assert [len(series.points) for series in found.series] == [2, 2]
+
+
+@pytest.mark.parametrize("name", ["cpu", "threads", "kernel", "memory_gib"])
+def test_unlike_machines_are_never_joined(traced, name):
+    other = {**make_run().machine, name: "9"}
+    runs = [
+        traced(n, {CELL: 200 if n % 2 else 100}, machine=other if n % 2 else make_run().machine)
+        for n in range(6)
+    ]
+    found = history(runs, EXACT)
+    assert found.findings == ()
+    for series in found.series:
+        assert len(series.points) == 3
+        assert len({str(point.run.machine) for point in series.points}) == 1
+        assert name in series.machine
+
+
+def test_unlike_workloads_are_never_joined(traced):
+    other = replace(CELL, seed=3)  # under the same id
+    found = history([traced(0, {CELL: 100}), traced(1, {other: 200})], EXACT)
+    assert found.findings == ()
+    assert not found.is_judged
+    assert {series.why_not for series in found.series} == {"one run: a history needs two"}
+
+
+def test_processes_started_otherwise_are_series_of_their_own(timed):
+    found = history([timed(n, [1.0], "spawned" if n % 2 else "forked") for n in range(4)], TIMED)
+    assert [(s.machine, len(s.points)) for s in found.series] == [
+        ("x86, forked", 2),
+        ("x86, spawned", 2),
+    ]
+
+
+def test_a_noisy_run_is_one_reading_however_many_processes(timed):
+    """Their processes share an hour: six apart from six would be sure, one from one is nothing."""
+    runs = [timed(0, [1.0, 1.001, 0.999] * 8), timed(1, [1.3, 1.301, 1.299] * 8)]
+    (series,) = history(runs, TIMED).series
+    assert series.findings == ()
+    assert series.why_not == "2 runs: 5 before a step and as many after it can decide"
+
+
+def test_a_noisy_step_is_found_with_its_interval(timed):
+    pytest.importorskip("ruptures", reason="ruptures has no release for this Python")
+    dice = random.Random(0)
+    pace = [(1 + 0.08 * (n >= 14)) * dice.lognormvariate(0, 0.01) for n in range(28)]
+    found = history([timed(n, [value] * 3) for n, value in enumerate(pace)], TIMED)
+    ((_, finding),) = found.findings
+    assert (finding.kind, finding.before.run.id, finding.after.run.id) == ("stepped", "r13", "r14")
+    assert finding.lower < 1.08 < finding.upper
+    assert not finding.is_better
+    shown = finding.to_json()
+    assert (shown["certain"], shown["until_commit"]) == (False, "000000e")
+
+
+def test_more_series_ask_for_more(timed):
+    few = history([timed(n, [1.0]) for n in range(6)], TIMED).series[0].why_not
+    assert few == "6 runs: 7 before a step and as many after it can decide"
+
+
+def test_a_reading_of_nothing_has_no_ratio(timed):
+    (series,) = history([timed(n, [0.0]) for n in range(3)], TIMED).series
+    assert series.why_not == "a reading is not positive, so there is no ratio"
+
+
+def test_runs_are_ordered_by_their_commits_where_all_have_a_place(traced):
+    runs = [traced(n, {CELL: 100}) for n in range(3)]
+    names = [run.run.commit for run in runs]
+    backwards = {name: -place for place, name in enumerate(names)}
+    assert [one.run.commit for one in in_order(runs, backwards)] == names[::-1]
+    del backwards[names[0]]
+    assert [one.run.commit for one in in_order(runs, backwards)] == names
+    assert not history(runs, Asked(backwards)).by_commits

@@ -1,0 +1,76 @@
+"""`bench claims`: published figures recomputed, beside runs, on a page; its errors."""
+
+import json
+
+from tests.analyse.test_claims_file import OWN
+
+SUITE = """\
+schema: 1
+title: Claims
+models: [{mcunet: {batch: 8}}]
+methods: [vanilla, asi: {rank: 4}]
+layers: [last: 2]
+rounds: 1
+measure: [trace]
+"""
+
+
+def test_vanilla_rows_are_the_papers_and_the_rest_says_what_it_needs(bench):
+    ended = bench("claims", "--paper", "wasi", "--json")
+    assert ended.code == 0, ended.err
+    found = {each["id"]: each for each in ended.json()["claims"]}
+    row = found["wasi-vit-vanilla-training"]
+    assert row["accounted"][0]["published"] == row["published"] == 2349.0
+    assert row["verdict"] == "reproduced as accounted, not measured yet"
+    assert found["wasi-vit-vanilla-inference"]["verdict"] == "reproduced"
+    assert found["wasi-swin-memory"]["verdict"] == "not testable here"
+    assert "ImageNet weights" in found["wasi-swin-memory"]["because"]
+    assert found["secondary-100x"]["verdict"] == "not part of the method"
+    assert all(each["scope"] for each in found.values())
+
+
+def test_a_users_claim_beside_a_run_and_on_a_page(bench, workplace, suite_file):
+    suite_file(SUITE, "mine")
+    assert bench("run", "mine").code == 0
+    (workplace / "own.yaml").write_text(OWN)
+    said = ("claims", "mine", "--claims", "own.yaml", "--paper", "mine")
+    (claim,) = bench(*said, "--json").json()["claims"]
+    # two inputs of 8 x 576 x 3 x 3 against a core of 4 x 4 x 3 x 3 and its bases
+    whole, stored = 8 * 576 * 9, 4 * 4 * 3 * 3 + 8 * 4 + 576 * 4 + 3 * 3 + 3 * 3
+    assert claim["accounted"][0]["published"] == whole / stored
+    assert claim["verdict"] == "not reproduced"
+    with_run = OWN.replace("ratio_of:", "measured: [activation_bytes]\n    ratio_of:").replace(
+        'published: "3"', f'published: "{whole / stored:.4f}"'
+    )
+    (workplace / "own.yaml").write_text(with_run)
+    (claim,) = bench(*said, "--json").json()["claims"]
+    assert [each["metric"] for each in claim["measured"]] == ["activation_bytes"]
+    assert claim["measured"][0]["differs"] == []
+    assert claim["verdict"] == "reproduced as accounted, not as measured"
+    assert "the step keeps" in claim["because"]
+    ended = bench(*said, "-o", "page.html")
+    assert ended.code == 0, ended.err
+    assert "report: page.html" in ended.out
+    page = (workplace / "page.html").read_text()
+    assert "What papers claim" in page
+    assert "not as measured" in page
+    ended = bench("report", "mine", "--layout", "paper", "--json")
+    assert ended.code == 0, ended.err
+    page = (workplace / json.loads(ended.out)["report"]).read_text()
+    assert "wasi-vit-vanilla-training" in page
+
+
+def test_bad_input_is_one_line(bench, workplace):
+    (workplace / "own.yaml").write_text(OWN.replace("mcunet", "mcunett"))
+    for arguments, says in (
+        (("--paper", "wassi"), "did you mean 'wasi'?"),
+        (("--claims", "none.yaml"), "none.yaml: no such file"),
+        (("--claims", "own.yaml"), "own.yaml:14: claims[0].of.model: unknown model 'mcunett'"),
+        (("nothing",), "no run, suite or store 'nothing'"),
+        (("-o", "page.html"), "there is none: `bench run paper_wasi_small`"),
+    ):
+        ended = bench("claims", *arguments)
+        assert (ended.code, ended.out) == (2, "")
+        (line,) = ended.err.splitlines()
+        assert says in line
+    assert not (workplace / "page.html").exists()

@@ -1,0 +1,151 @@
+"""`bench history` over stored runs, in a repository that has their commits."""
+
+import random
+import subprocess
+
+import pytest
+
+from bench.record.store import Store
+from tests.report import synthetic
+
+
+def git(*words):
+    name = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+    done = subprocess.run(["git", *name, *words], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def commits(workplace):
+    """Thirty commits, of which the eighteenth is tagged."""
+    (workplace / ".gitignore").write_text("bench-out\n*.html\n")
+    git("init", "-q")
+    names = []
+    for number in range(30):
+        (workplace / "code").write_text(str(number))
+        git("add", "-A")
+        git("commit", "-qm", str(number))
+        names.append(git("rev-parse", "--short=10", "HEAD"))
+        if number == 18:
+            git("tag", "v1")
+    return names
+
+
+def store(workplace, commits, days=None, suite="quick"):
+    """A run at each commit: WASI is 12 % slower from the sixteenth on, and SVD fatter."""
+    path = workplace / "bench-out" / suite / "results.sqlite"
+    path.parent.mkdir(parents=True)
+    dice, cells = random.Random(1), synthetic.cells()
+    with Store.create(path) as made:
+        for number, commit in enumerate(commits):
+            day = (days or range(len(commits)))[number]
+            run = synthetic.run_of(
+                f"{suite}-{number:02}",
+                commit=commit,
+                created=f"2026-03-{day + 1:02}T00:00:00+00:00",
+            )
+            made.add_run(run, synthetic.planned(cells))
+            pace = {method: dice.lognormvariate(0, 0.01) for method, *_ in synthetic.METHODS}
+            pace["wasi"] *= 1.12 if number >= 16 else 1
+            for record in synthetic.records(cells, run.id, pace):
+                is_fat = "svd" in record.key.cell and number >= 16
+                if record.key.pass_name == "trace" and is_fat:
+                    record.metrics["activation_bytes"] += 4
+                made.add_record(record)
+
+
+def test_a_history_names_the_commits_and_draws_the_page(bench, workplace, commits):
+    pytest.importorskip("ruptures", reason="ruptures has no release for this Python")
+    store(workplace, commits, days=[*range(15), *range(29, 14, -1)])  # the later ones backwards
+    ended = bench("history", "quick", "-o", "trend.html", "--json")
+    assert ended.code == 0, ended.err
+    said = ended.json()
+    assert said["ordered_by"] == "commits"
+    assert [run["commit"] for run in said["runs"]] == commits
+    found = [(one, each) for one in said["series"] for each in one["findings"]]
+    assert sorted((one["metric"], each["kind"]) for one, each in found) == [
+        ("activation_bytes", "changed"),
+        ("step_seconds", "stepped"),
+    ]
+    for _, finding in found:
+        assert (finding["after_commit"], finding["until_commit"]) == (commits[15], commits[16])
+    page = (workplace / "trend.html").read_text()
+    assert f"somewhere between {commits[15][:7]} and {commits[16][:7]}" in page
+    again = bench("report", "-o", "again.html", "--layout", "regression", *runs_of(said))
+    assert again.code == 0, again.err
+    assert (workplace / "again.html").read_text() == page
+    text = bench("history", "--cell", "wasi", "--metric", "step_seconds").out
+    assert "step on x86 became worse, somewhere between" in text
+    assert "30 runs, ordered by their commits in this repository" in text
+
+
+def runs_of(said):
+    """As `report` takes them: the one that the page is about first."""
+    names = [run["run"] for run in said["runs"]]
+    return [names[-1], *names[:-1]]
+
+
+@pytest.mark.parametrize(
+    ("since", "count"), [("v1", 12), ("2026-03-11", 20), ("2026-03-11T00:00:01", 19)]
+)
+def test_since_a_day_or_a_commit(bench, workplace, commits, since, count):
+    store(workplace, commits)
+    exact = ("--metric", "activation_bytes")
+    assert len(bench("history", *exact, "--since", since, "--json").json()["runs"]) == count
+    lonely = bench("history", *exact, "--since", commits[29])
+    assert (lonely.code, lonely.out) == (6, "")
+    assert lonely.err.endswith("one run to look at: a history needs two\n")
+
+
+def test_exact_metrics_need_nothing_installed(bench, workplace, commits):
+    store(workplace, commits[:3])
+    ended = bench("history", "--metric", "activation_bytes")
+    assert ended.code == 0, ended.err
+    assert "no change seen" in ended.out
+
+
+def test_too_few_runs_of_a_noisy_metric_decide_nothing(bench, workplace, commits):
+    store(workplace, commits[:2])
+    ended = bench("history", "--metric", "step_seconds", "--json")
+    assert ended.code == 5, ended.err
+    assert {one["not_judged"] for one in ended.json()["series"]} == {
+        "2 runs: 7 before a step and as many after it can decide"
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            ["quik"],
+            "unknown suite or store 'quik'; did you mean 'quick'? (known: quick) in bench-out",
+        ),
+        (["no.sqlite"], "no.sqlite: no such store"),
+        (["--metric", "stp_seconds"], "--metric: unknown metric 'stp_seconds'; did you mean"),
+        (["--cell", "wassi"], "--cell: no cell matches 'wassi'"),
+        (["--since", "2026-02-30"], "--since: '2026-02-30' is no day: 2026-03-01, or a commit"),
+        (["--since", "v9"], "--since: 'v9' is no date, and no commit of these runs"),
+        (["--threshold", "2"], "--threshold: must be in (0, 1), got 2"),
+    ],
+)
+def test_bad_input_is_one_line(bench, workplace, commits, words, line):
+    store(workplace, commits[:3])
+    ended = bench("history", "-o", "trend.html", *words)
+    assert ended.code == 2
+    assert ended.err.startswith(f"bench: {line}")
+    assert ended.err.count("\n") == 1
+    assert not (workplace / "trend.html").exists()
+
+
+def test_nothing_to_look_at(bench, workplace, commits):
+    ended = bench("history")
+    assert (ended.code, ended.err) == (
+        2,
+        "bench: no runs in bench-out: start with `bench run quick`\n",
+    )
+    store(workplace, commits[:1])
+    ended = bench("history")
+    assert ended.code == 6
+    assert ended.err == (
+        "bench: bench-out/quick/results.sqlite: one run to look at: a history needs two\n"
+    )

@@ -1,0 +1,152 @@
+"""A history as text, JSON and a page."""
+
+import random
+import re
+
+import pytest
+
+from bench.analyse.history import Asked, history
+from bench.report import page as pages
+from bench.report.history import history_json, history_lines, history_table
+from tests.report import synthetic
+from tests.report.test_page import body, drawn
+
+pytest.importorskip("ruptures", reason="ruptures has no release for this Python")
+
+RUNS, SLOW_FROM, FAT_FROM, TORCH_FROM = 28, 14, 5, 20
+
+
+@pytest.fixture
+def runs(summary_of):
+    """WASI became slower at one commit, SVD keeps more from another, and torch is new later."""
+    dice, cells, made = random.Random(0), synthetic.cells()[:5], []
+    for number in range(RUNS):
+        software = synthetic.run_of().software
+        run = synthetic.run_of(
+            f"r{number:02}",
+            commit=f"{number:02}abcdef00+abc" if number == 2 else f"{number:02}abcdef00",
+            created=f"2026-01-{number + 1:02}T00:00:00+00:00",
+            software={**software, "torch": "2.13"} if number >= TORCH_FROM else software,
+        )
+        pace = {method: dice.lognormvariate(0, 0.01) for method, *_ in synthetic.METHODS}
+        pace["wasi"] *= 1.1 if number >= SLOW_FROM else 1
+        records = synthetic.records(cells, run.id, pace)
+        for record in records:
+            if record.key.pass_name == "trace" and "svd" in record.key.cell and number >= FAT_FROM:
+                record.metrics["activation_bytes"] += 512
+        made.append(summary_of(records, synthetic.planned(cells), run))
+    return made
+
+
+def test_sentences_name_commits_sizes_and_causes(runs):
+    changed, stepped, basis = history_lines(history(runs))
+    assert changed == (
+        "mcunet/svd(fraction=0.25)/all/b8/s0: activations on x86 changed for the worse, somewhere "
+        "between 04abcde and 05abcde: 33.00 MiB (34,603,008 bytes) → 33.00 MiB (34,603,520 bytes); "
+        "code 04abcdef00 → 05abcdef00"
+    )
+    assert re.fullmatch(
+        r"mcunet/wasi\(fraction=0.25\)/all/b8/s0: step on x86 became worse, somewhere between "
+        r"13abcde and 14abcde, \+\d+\.\d % \(\+\d+\.\d … \+\d+\.\d\); "
+        r"perhaps code 13abcdef00 → 14abcdef00",
+        stepped,
+    )
+    assert basis == (
+        "28 runs, ordered by time alone: this repository does not have all of their commits"
+    )
+
+
+def test_too_few_runs_are_said_to_be_too_few(runs):
+    found = history(runs[:3], Asked(metrics=("step_seconds",)))
+    assert history_lines(found)[:-1] == []
+    (column,) = [c for c in history_table(found).columns if c.header == "what is known"]
+    assert list(column.cells) == ["3 runs: 7 before a step and as many after it can decide"] * 5
+
+
+def test_json_has_every_point_and_finding(runs):
+    found = history_json(history(runs))
+    assert [run["run"] for run in found["runs"]] == [f"r{number:02}" for number in range(RUNS)]
+    (step,) = [
+        one for one in found["series"] if one["metric"] == "step_seconds" and "wasi" in one["cell"]
+    ]
+    assert len(step["points"]) == RUNS
+    ((finding),) = step["findings"]
+    assert (finding["kind"], finding["after_run"], finding["until_run"]) == (
+        "stepped",
+        "r13",
+        "r14",
+    )
+    assert finding["lower"] < 1.1 < finding["upper"]
+
+
+def traces(figure, mode):
+    return [trace for trace in figure["data"] if trace["mode"] == mode]
+
+
+def test_the_page_draws_each_cell_over_its_runs(runs):
+    page = pages.render([runs[-1], *runs[:-1]], "regression")
+    figures = drawn(page)
+    assert list(figures) == [
+        "trend-step_seconds",
+        "trend-peak_rss_over_runtime_bytes",
+        "trend-activation_bytes",
+    ]
+    (steps,), (_,), (kept,) = figures.values()
+    lines = traces(steps, "lines+markers")
+    assert len(lines) == 5
+    assert all(line["x"] == list(range(RUNS)) for line in lines)
+    values = {line["name"]: line["y"] for line in lines}
+    assert values["vanilla"][0] == pytest.approx(
+        runs[0].cells[0].estimates["step_seconds"].estimate * 1e3, rel=1e-4
+    )
+    (worse,) = traces(steps, "markers")
+    assert (worse["name"], worse["x"]) == ("worse", [SLOW_FROM])
+    assert worse["y"] == [values["wasi(fraction=0.25)"][SLOW_FROM]]
+    (fatter,) = traces(kept, "markers")
+    assert (fatter["x"], fatter["marker"]["symbol"]) == ([FAT_FROM], ["triangle-up"])
+    assert steps["layout"]["xaxis"]["ticktext"][:2] == ["00abcde", "02abcde+"]
+    ((line),) = steps["layout"]["shapes"]
+    assert line["x0"] == TORCH_FROM - 0.5
+    ((said),) = steps["layout"]["annotations"]
+    assert said["text"] == "torch 2 → 2.13"
+    text = body(page)
+    assert text.index("What changed") < text.index("Run after run") < text.index("Every cell")
+    assert "somewhere between" in text
+    assert "r27" in re.findall(r"<title>(.*?)</title>", text, re.DOTALL)[0]
+
+
+def test_the_page_shows_what_was_asked_for(runs):
+    asked = Asked(metrics=("inference_seconds", "step_flops"))
+    assert list(drawn(pages.render(runs, "regression", asked=asked))) == ["trend-step_flops"]
+
+
+def test_machines_are_lines_of_their_own(runs):
+    other = {**runs[0].run.machine, "cpu": "Other"}
+    for one in runs[::2]:
+        object.__setattr__(one.run, "machine", other)
+    (figure,) = drawn(pages.render(runs, "regression"))["trend-step_seconds"]
+    names = [trace["name"] for trace in traces(figure, "lines+markers")]
+    assert "vanilla · x86, cpu Other" in names
+    assert "vanilla · x86, cpu CPU" in names
+    assert len(names) == 10
+
+
+def test_one_run_has_a_page_that_says_so(runs):
+    page = body(pages.render(runs[:1], "regression"))
+    assert "one run: a history needs two" in page
+    assert 'class="plot"' not in page
+
+
+def test_other_layouts_do_not_ask_for_a_history(runs, monkeypatch):
+    monkeypatch.setattr("bench.report.sections.section.history", None)
+    assert "<h1>" in pages.render(runs[:1], "run")
+
+
+def test_changes_at_one_commit_are_told_apart_by_their_runs(runs):
+    found = history(
+        [runs[0], *(runs[n] for n in (FAT_FROM,))], Asked(metrics=("activation_bytes",))
+    )
+    for one in found.runs:
+        object.__setattr__(one, "commit", f"abcdef0123+{one.id}")
+    said, _ = history_lines(found)
+    assert "at abcdef0+, between r00 and r05" in said

@@ -1,0 +1,212 @@
+"""docs/findings.md: every figure in it is recomputed from the command or the run that it names.
+
+Behind each figure stands `<!-- TERM [- TERM]… [/ TERM [- TERM]…] as FORMAT -->`, a term being
+`NAME :: KEY :: KEY…`: of the answer of a command of that name (the list at the page's end), of a
+baseline `docs/findings/NAME.json` (cell, metric), or of a published claim (`claims :: ID`). A key
+with a `*` is the sum over all that match; entries of lists go by their name.
+"""
+
+import json
+import re
+import shlex
+import subprocess
+from fnmatch import fnmatchcase
+from functools import cache
+
+import pytest
+import torch
+from torch import nn
+
+from bench import units
+from bench.analyse.claims_file import load_published
+from bench.analyse.groups import ratio
+from bench.analyse.summary import summarise
+from bench.measure.activations import saved_bytes, saved_storages, total
+from bench.methods.treatment import treat
+from bench.models import vit
+from bench.record import baseline, bundle
+from bench.record.store import Store
+from bench.specs import registry
+from bench.stats import Estimate
+from tests.conftest import BENCH, ROOT
+from tests.measure.test_activations import Subject
+from tests.record.conftest import CELL, make_record, make_run, planned
+
+PAGE = ROOT / "docs" / "findings.md"
+STORED = ROOT / "docs" / "findings"
+REFERENCE = re.compile(r"<!-- (.+?) as (\S+) -->")
+COMMAND = re.compile(r"^(bench [^\n#]+?) +# ([\w-]+)$", re.MULTILINE)
+CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
+# what has a unit or decimals is a figure; conditions (batch 32, rank 8) are none
+FIGURE = re.compile(
+    r"(?<![\w./-])\d[\d,]*(?:\.\d+)?\s?(?:×|%|[KMG]i?B\b|[kMGT]?FLOP|[kMGT]?MAC|[mµ]?s\b|times\b)"
+)
+FORMS = {
+    "bytes": units.mib,
+    "flops": units.flops,
+    "seconds": units.seconds,
+    "x": units.ratio,
+    "%": lambda value: f"{value:.0%}",
+}
+
+
+def exact(value):
+    return Estimate(float(value), float(value), float(value), "exact")
+
+
+def answer(command):
+    """What a command says with `--json`."""
+    words = [BENCH, *shlex.split(command)[1:], "--json"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+class Sources:
+    """What references may name; commands run once each, when they are first asked."""
+
+    def __init__(self, page, tmp_path, folder=STORED, answer=answer):
+        self.commands = {name: command for command, name in COMMAND.findall(page)}
+        self.claims = {claim.id: claim for claim in load_published().claims}
+        self.folder = folder
+        self.tmp_path = tmp_path
+        self.answer = cache(answer)
+        self.summary = cache(self._summary)
+
+    def text(self, reference, form):
+        """The figure as the page must print it, with its interval where it is measured."""
+        if form == "printed":
+            return self.claims[reference.split(" :: ")[1]].published
+        found, shown = self._quotient(reference), FORMS[form]
+        if found.basis == "exact":
+            return shown(found.estimate)
+        if found.lower is None:
+            return f"{shown(found.estimate)} (no interval)"
+        return f"{shown(found.estimate)} ({shown(found.lower)} … {shown(found.upper)})"
+
+    def _quotient(self, reference):
+        over, *under = (self._difference(side) for side in reference.split(" / "))
+        return ratio(over, *under) if under else over
+
+    def _difference(self, reference):
+        first, *others = (self._term(part) for part in reference.split(" - "))
+        if not others:
+            return first
+        assert {each.basis for each in (first, *others)} == {"exact"}, "only exact ones subtract"
+        return exact(first.estimate - sum(each.estimate for each in others))
+
+    def _term(self, reference):
+        name, *keys = (part.strip() for part in reference.split(" :: "))
+        if name == "claims":
+            claim = self.claims[keys[0]]
+            return exact(claim.value * (units.MIB if claim.unit == "MiB" else 1))
+        if name in self.commands:
+            factor = units.MIB if keys[-1].endswith("_mib") else 1
+            return exact(at(self.answer(self.commands[name]), keys) * factor)
+        cell, metric = keys
+        return self.summary(name)[cell].estimates[metric]
+
+    def _summary(self, name):
+        """The cells of a baseline, by id."""
+        content = baseline.read(self.folder / f"{name}.json")
+        with Store.create(self.tmp_path / f"{name}.sqlite") as store:
+            store.merge(content.run, content.cells, content.records)
+            return {cell.id: cell for cell in summarise(store, store.run(content.run.id)).cells}
+
+
+def at(value, keys):
+    """What stands there in an answer."""
+    if not keys:
+        return value
+    key, *rest = keys
+    if isinstance(value, list):
+        value = {entry.get("name") or entry["quantity"]: entry for entry in value}
+    if "*" not in key:
+        return at(value[key], rest)
+    found = [at(each, rest) for name, each in value.items() if fnmatchcase(name, key)]
+    assert found, f"nothing matches {key}"
+    return sum(found)
+
+
+def problems(page, sources):
+    """Each figure that is not what its reference gives, and each that has none."""
+    prose = CODE.sub("", page)
+    covered, found = set(), []
+    for match in REFERENCE.finditer(prose):
+        text = sources.text(match[1], match[2])
+        start = match.start() - len(text)
+        if prose[start : match.start()] != text or prose[start - 1] in "0123456789.,":
+            found.append(f"{match[1]}: is {text}, not {prose[start - 5 : match.start()]!r}")
+        covered |= set(range(start, match.end()))
+    return found + [
+        f"{match[0]!r} has no reference"
+        for match in FIGURE.finditer(prose)
+        if covered.isdisjoint(range(*match.span()))
+    ]
+
+
+def test_every_figure_is_what_its_source_says(tmp_path):
+    page = PAGE.read_text(encoding="utf-8")
+    sources = Sources(page, tmp_path)
+    assert len(REFERENCE.findall(page)) > 20
+    assert problems(page, sources) == []
+    used = {part.split(" :: ")[0] for match in REFERENCE.finditer(page)
+            for part in re.split(" [-/] ", match[1])}  # fmt: skip
+    assert set(sources.commands) <= used
+    assert {path.stem for path in STORED.glob("*.json")} <= used
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """A page's sources: one command, and one baseline with three rounds of one cell."""
+    metrics = [{"step_seconds": seconds, "activation_bytes": 3.0 * 2**20} for seconds in (1, 2, 3)]
+    records = [make_record(number=n, metrics=m) for n, m in enumerate(metrics, 1)]
+    content = bundle.Content(make_run(finished="2026"), tuple(planned(CELL)), tuple(records))
+    baseline.write(content, tmp_path / "mine.json")
+    page = "```sh\nbench account --model x   # one\n```\n"
+
+    def said(_):
+        return {"kept_mib": 4, "lines": [{"name": "a.b", "n": 1}, {"name": "a.c", "n": 3}]}
+
+    return Sources(page, tmp_path, tmp_path, said)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("kept 4.00 MiB<!-- one :: kept_mib as bytes -->.", ""),
+        ("kept 4.01 MiB<!-- one :: kept_mib as bytes -->.", "is 4.00 MiB"),
+        ("kept 14.00 MiB<!-- one :: kept_mib as bytes -->.", "is 4.00 MiB"),
+        ("kept 4.00 MiB.", "'4.00 MiB' has no reference"),
+        ("kept 4.00 MiB at batch 32, `5 MiB`", "'4.00 MiB' has no reference"),
+        ("at batch 32 and epsilon 0.9", ""),
+        ("2.00×<!-- one :: lines :: a.* :: n / one :: lines :: a.b :: n - one :: kept_mib as x -->", "is -"),
+        ("4.00×<!-- one :: lines :: a.* :: n / one :: lines :: a.b :: n as x -->", ""),
+        ("25%<!-- one :: lines :: a.b :: n / one :: lines :: a.* :: n as % -->", ""),
+        ("2349.00<!-- claims :: wasi-vit-vanilla-training as printed --> MB", ""),
+        ("2349<!-- claims :: wasi-vit-vanilla-training as printed --> MB", "is 2349.00"),
+        ("2.00 s (1.00 s … 3.00 s)<!-- mine :: {} :: step_seconds as seconds -->", ""),
+        ("2.00 s<!-- mine :: {} :: step_seconds as seconds -->", "is 2.00 s (1.00 s … 3.00 s)"),
+        ("62 times less", "'62 times' has no reference"),
+    ],
+)  # fmt: skip
+def test_a_figure_that_is_wrong_or_bare_is_found(stored, text, wrong):
+    found = problems(text.format(CELL.id), stored)
+    assert [wrong in each for each in found] == [True] * bool(wrong), found
+
+
+@pytest.mark.parametrize(("layers", "names"), [("mlp", "*.mlp.*"), ("attention+mlp", "encoder.*")])
+def test_what_layers_saved_first_is_what_compressing_their_inputs_frees(layers, names):
+    """The bound of the page: the rest of a step stays, whatever method and rank."""
+    spec = registry.model("vit_b_32")
+    network = vit.construct(classes=10, depth=1, image_size=224)
+    vit.initialise(network, 0)
+    linears = {name for name, module in network.named_modules() if isinstance(module, nn.Linear)}
+    images = torch.randn(2, 3, 224, 224)
+    saved = saved_storages(Subject(network, images), network)
+    first = [each for each in saved if each.place.module in linears]
+    freed = sum(each.size for each in first if fnmatchcase(each.place.module, names))
+    treatment = treat(network, "asi", layers, layout=spec.layout, rank=1)
+    compressed = saved_bytes(Subject(treatment.module, images))
+    stored = 4 * sum(report.elements for report in treatment.report())
+    assert freed > 0
+    assert compressed - stored == total(saved) - freed
