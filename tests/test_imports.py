@@ -28,7 +28,8 @@ ABOVE = {
     "analyse": {"record"},
     "report": {"analyse", "record"},
     "cli": {"report", "analyse", "record", "run"},
-    "pytest_plugin": {"report", "analyse", "record", "run"},
+    "testing": {"report", "analyse", "record", "run"},
+    "pytest_plugin": {"testing"},
     "__main__": {"cli"},
 }
 # within the bottom: lower rooms first
@@ -63,6 +64,7 @@ WORKER_MODULES = [
     in {
         "bench.run.describe",
         "bench.run.fake_workload",
+        "bench.run.step_call",
         "bench.run.worker",
         "bench.run.zygote",
         "bench.run.workload",
@@ -72,7 +74,8 @@ WORKER_MODULES = [
 TORCH_MODULES = (
     {name for name in WORKER_MODULES if not name.startswith("bench.run.")}
     | {name for name in MODULES if name.startswith("bench.run.passes.")}
-    | {"bench.run.workload", "bench.run.fake_workload", "bench.run.describe"}
+    | {"bench.run.workload", "bench.run.fake_workload", "bench.run.step_call"}
+    | {"bench.run.describe"}
 )
 
 

@@ -1,11 +1,15 @@
 """`pytest --benchmark`, in sessions of their own; workers answer by themselves."""
 
+import json
+import subprocess
+import sys
+
 import numpy  # noqa: F401  # pytester forgets what its sessions import; numpy loads only once
 import pytest
 
 from bench.record.store import Store
 from bench.run import session as session_module
-from bench.run.job import Reply
+from bench.run.job import Findings, Reply
 from tests.run.test_session import FakeZygote, well
 
 pytest_plugins = ["pytester"]
@@ -22,6 +26,7 @@ measure: [trace]
 @pytest.fixture
 def tests(pytester, monkeypatch):
     """A project with a suite, an ordinary test, and a YAML file of somebody else."""
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # these sessions are no workers
     monkeypatch.setattr(session_module, "ZygoteLauncher", FakeZygote)
     FakeZygote.seen, FakeZygote.answer = [], staticmethod(well)
     pytester.makefile(".yaml", **{"suites/small": SUITE, "other": "a: 1\n"})
@@ -34,9 +39,23 @@ def suites_folder(pytester):
     (pytester.path / "suites").mkdir()
 
 
-def statuses(pytester, suite="small"):
-    with Store.open(pytester.path / "bench-out" / suite / "results.sqlite") as store:
+def statuses(pytester, suite="small", folder="bench-out"):
+    with Store.open(pytester.path / folder / suite / "results.sqlite") as store:
         return {run.id: store.statuses(run.id) for run in store.runs()}
+
+
+def answering(activations=100.0, step=1.0):
+    """Workers that say so of every cell; steps vary a little from process to process."""
+    rounds = iter(range(10**6))
+
+    def answer(job):
+        if job.pass_name == "trace":
+            return Reply("ok", findings=Findings(metrics={"activation_bytes": activations}))
+        seconds = step * (1 + next(rounds) % 7 / 1000)
+        found = {"step_seconds": seconds}
+        return Reply("ok", findings=Findings(found, {"step_seconds": [seconds] * 3}))
+
+    FakeZygote.answer = staticmethod(answer)
 
 
 def test_without_the_flag_nothing_of_it_runs(tests):
@@ -111,7 +130,19 @@ def test_a_wrong_suite_is_one_clear_error(tests):
     ("arguments", "says"),
     [
         (("--benchmark", "--suite", "smal"), "*unknown suite 'smal'; did you mean 'small'*"),
-        (("--suite", "small"), "*give both*"),
+        (("--suite", "small"), "*--suite goes with --benchmark*"),
+        (("--interleave",), "*--interleave goes with --benchmark*"),
+        (("--baseline", "x"), "*--baseline goes with --benchmark*"),
+        (("--bench-store", "x"), "*--bench-store goes with --benchmark*"),
+        (("--bench-report", "x"), "*--bench-report goes with --benchmark*"),
+        (("--benchmark", "--hardware", "pi55"), "*unknown hardware 'pi55'; did you mean*"),
+        (("--benchmark", "--hardware", "pi5"), "*this machine is no pi5: *"),
+        (("--benchmark", "--baseline", "x.json"), "*x.json: cannot be read*"),
+        (("--benchmark", "--baseline", "smal"), "*no run, suite or store 'smal' in bench-out*"),
+        (("--benchmark", "--bench-store", "other.yaml"), "*other.yaml is a file, not a folder*"),
+        (("--benchmark", "--bench-report", "suites"), "*suites is a folder, not a file*"),
+        (("--benchmark", "-n", "2"), "*cells beside cells*"),
+        (("--benchmark", "--dist", "load", "--tx", "2*popen"), "*cells beside cells*"),
     ],
 )
 def test_wrong_flags_are_usage_errors(tests, arguments, says):
@@ -120,6 +151,281 @@ def test_wrong_flags_are_usage_errors(tests, arguments, says):
     result.stderr.fnmatch_lines([says])
 
 
-def test_a_selection_without_cells_is_not_green(tests):
-    result = tests.runpytest("--benchmark", "--suite", "small", "-k", "nothing")
+def test_without_the_flag_nothing_of_it_is_imported(tests):
+    code = (
+        "import sys, pytest\n"
+        "code = pytest.main(['-q', '-p', 'no:benchmark'])\n"
+        "print('LOADED', *sorted(name for name in sys.modules if name.startswith('bench')))\n"
+        "sys.exit(code)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tests.path, capture_output=True, text=True, check=True
+    )
+    loaded = done.stdout.partition("LOADED")[2].split()
+    assert loaded == ["bench", "bench.pytest_plugin"]
+
+
+# what it does when nothing was measured
+
+
+@pytest.mark.parametrize(
+    ("chosen", "says"),
+    [
+        (("-k", "nothing"), "nothing was measured: 2 × deselected (-k 'nothing')"),
+        (("-m", "not bench"), "nothing was measured: 2 × deselected (-m 'not bench')"),
+        (("--deselect", "suites/small.yaml"), "nothing was measured: 2 × deselected"),
+    ],
+)
+def test_a_selection_without_cells_is_not_green(tests, chosen, says):
+    result = tests.runpytest("--benchmark", "--suite", "small", *chosen)
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert f"ondevice-bench: {says}" in result.outlines
+    assert FakeZygote.seen == []
+
+
+def test_where_all_cells_wait_for_another_board_it_is_not_green(tests):
+    (tests.path / "suites" / "small.yaml").write_text(SUITE + "hardware: [pi5]\n")
+    result = tests.runpytest("--benchmark", "suites/small.yaml", "test_ordinary.py")
+    result.assert_outcomes(passed=1, skipped=2)
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert "ondevice-bench: nothing was measured: 2 × pending on pi5" in result.outlines
+
+
+def test_a_cell_that_its_worker_refuses_is_skipped_and_nothing_is_green(tests):
+    FakeZygote.answer = staticmethod(lambda job: Reply("skipped", reason="too thin"))
+    result = tests.runpytest("--benchmark", "--suite", "small", "-rs")
+    result.assert_outcomes(skipped=2)
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert "ondevice-bench: nothing was measured: 2 × too thin" in result.outlines
+
+
+def test_looking_at_the_cells_is_no_failure(tests):
+    result = tests.runpytest("--benchmark", "--suite", "small", "--collect-only", "-q")
+    assert result.ret == pytest.ExitCode.OK
+    assert "suites/small.yaml::mcunet/vanilla/all/b1/s0" in result.outlines
+
+
+# pytest's own ways to choose
+
+
+def test_cells_have_a_mark(tests):
+    both = ("--benchmark", "suites/small.yaml", "test_ordinary.py", "--strict-markers")
+    tests.runpytest(*both, "-m", "bench").assert_outcomes(passed=2, deselected=1)
+    tests.runpytest(*both, "-m", "not bench").assert_outcomes(passed=1, deselected=2)
+
+
+def test_the_first_failure_can_stop_it_and_what_failed_can_be_repeated(tests):
+    bad = Reply("failed", reason="ValueError: no")
+    FakeZygote.answer = staticmethod(lambda job: bad if job.cell.batch == 1 else well(job))
+    asked = ("--benchmark", "--suite", "small")
+    tests.runpytest(*asked, "-x").assert_outcomes(failed=1)
+    assert len(FakeZygote.seen) == 1
+    FakeZygote.seen = []
+    tests.runpytest(*asked).assert_outcomes(failed=1, passed=1)
+    FakeZygote.seen, FakeZygote.answer = [], staticmethod(well)
+    tests.runpytest(*asked, "--lf").assert_outcomes(passed=1)
+    assert [cell for cell, _ in FakeZygote.seen] == ["mcunet/vanilla/all/b1/s0"]
+
+
+def test_durations_are_those_of_cells(tests):
+    result = tests.runpytest("--benchmark", "--suite", "small", "--durations", "0", "-vv")
+    result.stdout.fnmatch_lines(["*s call * suites/small.yaml::mcunet/vanilla/all/b1/s0"])
+
+
+# where it measures and what it leaves
+
+
+def test_a_profile_can_be_named(tests):
+    tests.makefile(".yaml", **{"hardware/mine": "schema: 1\ntitle: mine\nthreads: 1\n"})
+    tests.runpytest("--benchmark", "--suite", "small", "--hardware", "mine").assert_outcomes(
+        passed=2
+    )
+    with Store.open(tests.path / "bench-out/small/results.sqlite") as store:
+        (run,) = store.runs()
+    assert (run.profile, run.machine["threads"]) == ("mine", 1)
+
+
+def test_running_out_of_memory_under_a_cap_is_a_result(tests):
+    mine = "schema: 1\ntitle: mine\nby_name_only: true\nmemory_cap: 512M\n"
+    tests.makefile(".yaml", **{"hardware/mine": mine})
+    FakeZygote.answer = staticmethod(lambda job: Reply("oom", reason="no room"))
+    asked = ("--benchmark", "--suite", "small")
+    tests.runpytest(*asked, "--hardware", "mine").assert_outcomes(passed=2)
+    tests.runpytest(*asked).assert_outcomes(failed=2)
+
+
+def test_results_can_lie_elsewhere(tests):
+    result = tests.runpytest("--benchmark", "--suite", "small", "--bench-store", "kept/here")
+    result.stdout.fnmatch_lines(["ondevice-bench: run small-* in kept/here/small/results.sqlite"])
+    assert len(statuses(tests, folder="kept/here")) == 1
+    assert not (tests.path / "bench-out").exists()
+
+
+def test_a_report_is_written_at_the_end(tests):
+    answering()
+    result = tests.runpytest("--benchmark", "--suite", "small", "--bench-report", "out/page.html")
+    assert "ondevice-bench: report: out/page.html" in result.outlines
+    page = (tests.path / "out/page.html").read_text()
+    assert "mcunet/vanilla/all/b2/s0" in page
+    assert "not interleaved" in page
+
+
+def test_of_several_suites_each_has_its_report(tests):
+    tests.makefile(".yaml", **{"suites/other": SUITE})
+    names = ("--suite", "small", "--suite", "other")
+    tests.runpytest("--benchmark", *names, "--bench-report", "page.html").assert_outcomes(passed=4)
+    assert (tests.path / "page-small.html").exists()
+    assert (tests.path / "page-other.html").exists()
+
+
+def test_there_is_no_report_of_nothing(tests):
+    asked = ("--benchmark", "--suite", "small", "-k", "nothing", "--bench-report", "page.html")
+    result = tests.runpytest(*asked)
+    result.stdout.fnmatch_lines(["*no report: nothing was measured, page.html was not written"])
+    assert not (tests.path / "page.html").exists()
+
+
+def test_a_report_that_cannot_be_written_is_said_and_is_not_green(tests):
+    (tests.path / "closed").mkdir()
+    asked = ("--benchmark", "--suite", "small", "--bench-report", "closed/" + "x" * 300)
+    result = tests.runpytest(*asked)
+    result.assert_outcomes(passed=2)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.fnmatch_lines(["ondevice-bench: closed/xxx*: cannot be written: *"])
+
+
+# the order of measuring
+
+IN_ROUNDS = SUITE.replace("[trace]", "[trace, time]") + "rounds: 8\n"
+
+
+@pytest.fixture
+def in_rounds(tests):
+    """The suite with rounds enough for a verdict."""
+    (tests.path / "suites" / "small.yaml").write_text(IN_ROUNDS)
+    answering()
+    return tests
+
+
+def settings_of(tests):
+    with Store.open(tests.path / "bench-out/small/results.sqlite") as store:
+        return [run.settings["interleaved"] for run in store.runs()]
+
+
+def test_items_run_one_by_one_and_their_run_says_so(in_rounds):
+    in_rounds.runpytest("--benchmark", "--suite", "small").assert_outcomes(passed=2)
+    order = [cell for cell, _ in FakeZygote.seen]
+    assert order == sorted(order)
+    assert settings_of(in_rounds) == [False]
+
+
+def test_interleaved_the_plan_is_measured_first_in_turn(in_rounds):
+    asked = ("--benchmark", "--suite", "small", "--interleave")
+    in_rounds.runpytest(*asked).assert_outcomes(passed=2)
+    order = [cell for cell, _ in FakeZygote.seen]
+    assert order != sorted(order)
+    assert len(order) == 2 * 9
+    assert settings_of(in_rounds) == [True]
+    ((_, found),) = statuses(in_rounds).items()
+    assert len(found) == 2 * 9
+
+
+def test_interleaved_an_item_reports_its_own_failure(in_rounds):
+    bad = Reply("failed", reason="ValueError: no")
+    FakeZygote.answer = staticmethod(lambda job: bad if job.cell.batch == 1 else well(job))
+    result = in_rounds.runpytest("--benchmark", "--suite", "small", "--interleave")
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines(["trace, round 1: failed: ValueError: no"])
+
+
+def test_looking_at_the_cells_measures_nothing_even_interleaved(in_rounds):
+    in_rounds.runpytest("--benchmark", "--suite", "small", "--interleave", "--collect-only")
+    assert FakeZygote.seen == []
+
+
+# against a baseline
+
+
+def gated(tests, *more, first=(), **what):
+    """Measure a base, then again with these answers against it."""
+    answering()
+    tests.runpytest("--benchmark", "--suite", "small", *first).assert_outcomes(passed=2)
+    answering(**what)
+    return tests.runpytest("--benchmark", "--suite", "small", "--baseline", "small", *more)
+
+
+def test_nothing_changed_is_green_and_says_so(in_rounds):
+    result = gated(in_rounds)
+    result.assert_outcomes(passed=2)
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["*base small-*, new small-*: 0 regressed, * 4 unchanged"])
+
+
+def test_an_exact_metric_that_rose_fails_its_cells(in_rounds):
+    result = gated(in_rounds, activations=101.0)
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        ["regressed: mcunet/vanilla/all/b1/s0: activation_bytes: * (100 bytes) → * (101 bytes)"]
+    )
+
+
+def test_a_step_that_got_slower_fails_with_the_ratio_and_its_interval(in_rounds):
+    result = gated(in_rounds, step=1.5)
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        ["regressed: mcunet/vanilla/all/b1/s0: step_seconds: 1.00 s → 1.50 s (1.50×, * … *)"]
+    )
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_a_small_difference_needs_runs_that_were_interleaved(in_rounds):
+    alone = gated(in_rounds, step=1.08)
+    alone.assert_outcomes(passed=2)
+    alone.stdout.fnmatch_lines(["*not interleaved: small-*: * thresholds * 2 times as high"])
+    turns = gated(in_rounds, "--interleave", first=("--interleave",), step=1.08)
+    turns.assert_outcomes(failed=2)
+    turns.stdout.no_fnmatch_line("*not interleaved*")
+
+
+def test_what_is_inconclusive_is_said_and_is_no_failure(in_rounds):
+    result = gated(in_rounds, step=1.1)
+    result.assert_outcomes(passed=2)
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["*inconclusive: mcunet/vanilla/all/b1/s0: step_seconds: *"])
+
+
+def test_a_chosen_cell_is_judged_alone(in_rounds):
+    result = gated(in_rounds, "-k", "b2", activations=101.0)
+    result.assert_outcomes(failed=1, deselected=1)
+    result.stdout.no_fnmatch_line("*only in*")
+
+
+def test_a_baseline_without_these_cells_is_not_green(in_rounds):
+    tests = in_rounds
+    tests.runpytest("--benchmark", "--suite", "small").assert_outcomes(passed=2)
+    (tests.path / "suites/small.yaml").write_text(IN_ROUNDS.replace("[1, 2]", "[3]"))
+    result = tests.runpytest("--benchmark", "--suite", "small", "--baseline", "small")
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines(
+        ["*only in small-*: mcunet/vanilla/all/b1/s0", "*not everything of the baseline*"]
+    )
+
+
+def test_another_machines_times_are_not_judged(in_rounds):
+    tests = in_rounds
+    tests.runpytest("--benchmark", "--suite", "small").assert_outcomes(passed=2)
+    tests.run(sys.executable, "-m", "bench", "baseline", "save", "main", "small")
+    kept = tests.path / "baselines/main.json"
+    values = json.loads(kept.read_text())
+    values["run"]["machine"]["cpu"] = "another"
+    kept.write_text(json.dumps(values))
+    answering(step=9.0)
+    asked = ("--benchmark", "--suite", "small", "--baseline", "baselines/main.json")
+    result = tests.runpytest(*asked)
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(
+        ["*unlike: machine cpu: another → *", "*not compared: times and memory * (cpu)"]
+    )
+    answering(step=9.0, activations=200.0)
+    tests.runpytest(*asked).assert_outcomes(failed=2)

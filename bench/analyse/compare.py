@@ -3,11 +3,12 @@
 Exact metrics are compared by equality. Noisy ones by rounds, each a fresh process, because
 processes differ more than the samples of one: a difference is claimed where the whole interval of
 the ratio lies beyond the metric's threshold, at a confidence that the number of comparisons
-tightens (Bonferroni); on another machine they are not compared at all.
+tightens (Bonferroni); on another machine they are not compared at all. Where a run was not
+interleaved, its rounds do not show the machine's drift: the threshold is twice as high then.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ Verdict = Literal["unchanged", "improved", "regressed", "inconclusive", "missing
 NOISY = ("step_seconds", "inference_seconds", "peak_rss_over_runtime_bytes", "step_joules")
 CONFIDENCE = 0.95  # that none of all the claims on noisy metrics is false
 SURE = frozenset({"regressed"})
+DRIFT = 2  # times a metric's threshold, where rounds of a cell ran in one go
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Comparison:
     only_in_new: tuple[str, ...]
     unlike: tuple[str, ...]
     not_compared: str = ""  # why noisy metrics were left out
+    not_interleaved: tuple[str, ...] = ()  # the runs that were not
 
     def of(self, verdict: Verdict) -> tuple[Difference, ...]:
         """The differences with that verdict."""
@@ -71,8 +74,11 @@ class Comparison:
         return asdict(self)
 
 
-def compare(base: RunSummary, new: RunSummary) -> Comparison:
-    """Join on fingerprints: unlike workloads are named, never compared."""
+def compare(base: RunSummary, new: RunSummary, *, claims: int | None = None) -> Comparison:
+    """Join on fingerprints: unlike workloads are named, never compared.
+
+    `claims` is how many noisy ones are made in all, where these runs are but a part of it.
+    """
     bases, news = _by_fingerprint(base), _by_fingerprint(new)
     both = [(cell, news[key]) for key, cell in bases.items() if key in news]
     same_kernels = _kernels(base) == _kernels(new)
@@ -84,18 +90,39 @@ def compare(base: RunSummary, new: RunSummary) -> Comparison:
         for name in NOISY
         if not reason and name in cell.estimates
     ]
-    confidence = 1 - (1 - CONFIDENCE) / max(1, len(timed))
+    confidence = 1 - (1 - CONFIDENCE) / max(1, len(timed) if claims is None else claims)
+    sides = (base, new) if timed else ()
+    one_by_one = (side.run.id for side in sides if not side.is_interleaved)
+    not_interleaved = tuple(dict.fromkeys(one_by_one))
+    drift = DRIFT if not_interleaved else 1
     return Comparison(
         base=base.run.id,
         new=new.run.id,
         differences=(
             *(found for cell, other in both for found in _differences(cell, other, exact)),
-            *(_noisy(cell, other, name, confidence) for cell, other, name in timed),
+            *(_noisy(cell, other, name, confidence, drift) for cell, other, name in timed),
         ),
         only_in_base=tuple(cell.id for key, cell in bases.items() if key not in news),
         only_in_new=tuple(cell.id for key, cell in news.items() if key not in bases),
         unlike=_unlike(base, new),
         not_compared=reason,
+        not_interleaved=not_interleaved,
+    )
+
+
+def claims_on(cells: Iterable[CellSummary]) -> int:
+    """How many noisy claims it takes to judge others by these cells."""
+    return sum(name in cell.estimates for cell in cells for name in NOISY)
+
+
+def together(parts: Sequence[Comparison]) -> Comparison:
+    """One comparison of what was compared cell by cell; the runs are the same in all."""
+    return replace(
+        parts[0],
+        differences=tuple(found for part in parts for found in part.differences),
+        only_in_base=tuple(cell for part in parts for cell in part.only_in_base),
+        only_in_new=tuple(cell for part in parts for cell in part.only_in_new),
+        not_interleaved=tuple(dict.fromkeys(run for part in parts for run in part.not_interleaved)),
     )
 
 
@@ -111,7 +138,9 @@ def _why_not_noisy(base: RunSummary, new: RunSummary) -> str:
     return ""
 
 
-def _noisy(base: CellSummary, new: CellSummary, name: str, confidence: float) -> Difference:
+def _noisy(
+    base: CellSummary, new: CellSummary, name: str, confidence: float, drift: int
+) -> Difference:
     metric = metrics.BY_NAME[name]
     before, after = _rounds(base, name), _rounds(new, name)
     middle = median(before)
@@ -120,7 +149,7 @@ def _noisy(base: CellSummary, new: CellSummary, name: str, confidence: float) ->
     if min(*before, *after) <= 0:
         reason = "a reading is not positive, so there is no ratio"
         return Difference(base.id, name, middle, median(after), "inconclusive", reason=reason)
-    found = shift(before, after, metric.threshold, confidence)
+    found = shift(before, after, drift * metric.threshold, confidence)
     if found.upper == float("inf"):
         fewest = fewest_rounds(confidence)
         reason = (

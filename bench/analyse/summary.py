@@ -16,6 +16,10 @@ STATUS_ORDER = ("oom", "timeout", "failed", "skipped", "ok")
 DISTURBED_SHARE = 0.1
 UNLIKE = "forked and spawned processes are never put together"
 EMULATED = "measured under emulation, which tells nothing of a board's time or memory"
+NOT_INTERLEAVED = (
+    "not interleaved: each cell's processes ran in one go, so a drift of the machine is read as a "
+    "difference between cells"
+)
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,11 @@ class RunSummary:
         )
 
     @property
+    def is_interleaved(self) -> bool:
+        """Whether rounds took turns between the cells; those of pytest did not, before it said."""
+        return bool(self.run.settings.get("interleaved", self.run.origin != "pytest"))
+
+    @property
     def statuses(self) -> dict[str, int]:
         """How many cells there are of each status that occurs."""
         return dict(Counter(cell.status for cell in self.cells))
@@ -82,6 +91,7 @@ class RunSummary:
             "suite": self.run.suite,
             "profile": self.run.profile,
             "finished": self.run.finished,
+            "interleaved": self.is_interleaved,
             "notes": list(self.notes),
             "cells": [cell.to_json() for cell in self.cells],
         }
@@ -93,7 +103,7 @@ def summarise(store: Store, run: Run) -> RunSummary:
     for record in store.records(run.id):
         by_cell.setdefault(record.key.cell, []).append(record)
     cells = (
-        _measured(run, item, by_cell.get(item.cell.id, []))
+        summarise_cell(run, item, by_cell.get(item.cell.id, []))
         if item.state == "planned"
         else _unmeasured(run, item)
         for item in store.cells(run.id)
@@ -118,7 +128,8 @@ def _unmeasured(run: Run, item: RunCell) -> CellSummary:
     )
 
 
-def _measured(run: Run, item: RunCell, records: Sequence[Record]) -> CellSummary:
+def summarise_cell(run: Run, item: RunCell, records: Sequence[Record]) -> CellSummary:
+    """A cell that was planned, by its own records."""
     rounds: dict[str, list[tuple[float, ...]]] = {}
     launches: dict[str, set[str]] = {}
     for record in records:

@@ -139,7 +139,9 @@ def _several(cell: str, alike: list[str]) -> str:
 def compare(
     base: Annotated[
         str,
-        typer.Argument(help="A run: a suite (its latest), an id, STORE@RUN, or a baseline's file."),
+        typer.Argument(
+            help="A run: a suite (its latest), an id, STORE@RUN, a bundle, or a baseline's file."
+        ),
     ],
     new: Annotated[str, typer.Argument(help="The run that is judged against it.")],
     fail_on: FailOn = "regressed",
@@ -147,9 +149,10 @@ def compare(
 ) -> int:
     """Compare two runs: exact metrics by equality, noisy ones over rounds; exit code 4 or 5."""
     from bench.analyse.compare import compare as compare_runs
+    from bench.analyse.reference import summary_of
     from bench.report.text import comparison_lines
 
-    summaries = [_summary(reference) for reference in (base, new)]
+    summaries = [summary_of(reference) for reference in (base, new)]
     comparison = compare_runs(*summaries)
     code = comparison.exit_code(failing(fail_on))
     if as_json:
@@ -160,28 +163,6 @@ def compare(
         if summary.run.finished is None:
             print(f"bench: {summary.run.id} is unfinished", file=sys.stderr)
     return code
-
-
-def _summary(reference: str) -> "RunSummary":
-    """A stored run, or the one that a baseline's file keeps."""
-    import tempfile
-
-    from bench.analyse.locate import find_run
-    from bench.analyse.summary import summarise
-    from bench.record import baseline
-    from bench.record.store import FILE_NAME, Store
-
-    if not reference.endswith(baseline.SUFFIX):
-        path, run_id = find_run(reference)
-        with Store.open(path) as store:
-            return summarise(store, store.run(run_id))
-    content = baseline.read(Path(reference))
-    with (
-        tempfile.TemporaryDirectory(prefix="bench-") as folder,
-        Store.create(Path(folder) / FILE_NAME) as store,
-    ):
-        store.merge(content.run, content.cells, content.records)
-        return summarise(store, store.run(content.run.id))
 
 
 def save_baseline(

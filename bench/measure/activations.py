@@ -29,7 +29,7 @@ class Saved:
     size: int
 
 
-class _Kept:
+class Kept:
     """A saved tensor; the graph alone holds it, so it dies when the graph lets it go.
 
     Detached: an operator that saves its own output hands over a tensor that holds the graph, and
@@ -38,7 +38,7 @@ class _Kept:
 
     __slots__ = ("__weakref__", "place", "tensor")
 
-    def __init__(self, tensor: Tensor, place: Place) -> None:
+    def __init__(self, tensor: Tensor, place: Place = Place()) -> None:  # frozen
         self.tensor = tensor.detach()
         self.place = place
 
@@ -119,23 +119,23 @@ def _forward(
     subject: Subject, part: int, place: Callable[[], Place]
 ) -> tuple[Tensor, tuple[Saved, ...]]:
     """The part's loss, and what its forward saved."""
-    alive: weakref.WeakSet[_Kept] = weakref.WeakSet()
+    alive: weakref.WeakSet[Kept] = weakref.WeakSet()
     order: dict[int, int] = {}
 
-    def pack(tensor: Tensor) -> _Kept:
-        kept = _Kept(tensor, place())
+    def pack(tensor: Tensor) -> Kept:
+        kept = Kept(tensor, place())
         alive.add(kept)
         order[id(kept)] = len(order)
         return kept
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda kept: kept.tensor):
         loss = subject.forward(part)
-        seen = {_key(tensor) for tensor in subject.resident()}
+        seen = {storage_key(tensor) for tensor in subject.resident()}
         found: list[Saved] = []
         saved = [(kept.place, kept.tensor) for kept in sorted(alive, key=lambda k: order[id(k)])]
         for where, tensor in (*saved, *((HIDDEN, tensor) for tensor in subject.held())):
-            if _key(tensor) not in seen:
-                seen.add(_key(tensor))
+            if storage_key(tensor) not in seen:
+                seen.add(storage_key(tensor))
                 found.append(Saved(where, tensor.untyped_storage().nbytes()))
     return loss, tuple(found)
 
@@ -146,9 +146,12 @@ HIDDEN = Place(None, "packed")
 
 def storage_bytes(tensors: Iterable[Tensor]) -> int:
     """Bytes of the distinct storages behind `tensors`."""
-    return sum({_key(tensor): tensor.untyped_storage().nbytes() for tensor in tensors}.values())
+    return sum(
+        {storage_key(tensor): tensor.untyped_storage().nbytes() for tensor in tensors}.values()
+    )
 
 
-def _key(tensor: Tensor) -> int:
+def storage_key(tensor: Tensor) -> int:
+    """What two tensors of one storage share."""
     # the address of the storage object, not of its bytes: fake tensors have no bytes
     return int(tensor.untyped_storage()._cdata)

@@ -81,10 +81,15 @@ def time_steps_in_turns(
 
 def time_inference(subject: Subject, sampling: Sampling) -> Sampled[float]:
     """Time one forward pass in evaluation mode, in seconds."""
+    return time_calls(subject.infer, sampling)
+
+
+def time_calls(call: Callable[[], object], sampling: Sampling) -> Sampled[float]:
+    """Time a call as a whole, in seconds."""
 
     def once() -> float:
         start = time.perf_counter_ns()
-        subject.infer()
+        call()
         return (time.perf_counter_ns() - start) / 1e9
 
     return _sample(once, lambda seconds: seconds, sampling)

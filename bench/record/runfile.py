@@ -168,6 +168,7 @@ class _Settings(_Open):
     memory_cap_bytes: int | None = None
     doctor: list[_Finding] = []
     emulated: bool = False
+    interleaved: bool = True
     budget_seconds: float | None = None
     baseline: Text = "vanilla"
     goal: _Goal | None = None

@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bench.analyse.compare import Comparison, Difference, Verdict
+from bench.analyse.compare import DRIFT, Comparison, Difference, Verdict
 from bench.analyse.learning import Learning
-from bench.analyse.summary import CellSummary, RunSummary
+from bench.analyse.summary import NOT_INTERLEAVED, CellSummary, RunSummary
 from bench.record import metrics
 from bench.report.cells import (
     HEADLINES,
@@ -113,9 +113,11 @@ def run_notes(summary: RunSummary) -> list[str]:
         for note in cell.notes:
             by_note.setdefault(note, []).append(cell.id)
     machine = [f"note: this machine: {note}; see `bench doctor`" for note in summary.notes]
+    order = [] if summary.is_interleaved else [f"note: this run: {NOT_INTERLEAVED}"]
     return [
         *scopes,
         *machine,
+        *order,
         *(f"note: {_listed(cells)}: {note}" for note, cells in by_note.items()),
     ]
 
@@ -130,18 +132,24 @@ VERDICTS: tuple[Verdict, ...] = ("regressed", "improved", "missing", "inconclusi
 
 def comparison_lines(comparison: Comparison) -> list[str]:
     """What changed, then what could not be compared, then the verdict."""
-    lines = [
-        f"{item.verdict}: {item.cell}: {item.metric}: {_shown(item.metric, item.base)} → "
-        f"{_shown(item.metric, item.new)}{_interval(item)}"
-        for verdict in VERDICTS[:-1]
-        for item in comparison.of(verdict)
-    ]
+    lines = [difference_line(item) for verdict in VERDICTS[:-1] for item in comparison.of(verdict)]
     lines += [f"only in {comparison.base}: {cell}" for cell in comparison.only_in_base]
     lines += [f"only in {comparison.new}: {cell}" for cell in comparison.only_in_new]
     lines += [f"unlike: {text}" for text in comparison.unlike]
     lines += [f"not compared: {comparison.not_compared}"] if comparison.not_compared else []
+    lines += [
+        f"not interleaved: {run}: its rounds do not show the machine's drift, so thresholds of "
+        f"noisy metrics are {DRIFT} times as high"
+        for run in comparison.not_interleaved
+    ]
     counts = ", ".join(f"{len(comparison.of(verdict))} {verdict}" for verdict in VERDICTS)
     return [*lines, f"base {comparison.base}, new {comparison.new}: {counts}"]
+
+
+def difference_line(item: Difference) -> str:
+    """What became of a metric: before, after, and by how much."""
+    before, after = (_shown(item.metric, value) for value in (item.base, item.new))
+    return f"{item.verdict}: {item.cell}: {item.metric}: {before} → {after}{_interval(item)}"
 
 
 def _interval(item: Difference) -> str:

@@ -37,6 +37,7 @@ class Job:
     examples: Mapping[str, str] | None = None  # files of those to learn from and those held out
     memory_cap: int | None = None  # bytes that the process may allocate
     turns: Turns | None = None  # a time pass that steps in turn with another
+    step: Mapping[str, Any] | None = None  # a step of the user's own, as `own_step.OwnStep` has it
 
     def to_text(self) -> str:
         """The job as one line of JSON."""

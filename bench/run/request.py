@@ -33,6 +33,7 @@ class Request:
     retry: frozenset[str] = frozenset()
     memory_cap: int | None = None  # bytes, where the user asks for less than the profile
     budget: float | None = None  # seconds
+    interleaved: bool = True  # rounds take turns between the cells
     findings: tuple[Finding, ...] = ()  # what the doctor says of the machine before the run
 
     @property

@@ -284,6 +284,7 @@ def _find_or_add_run(
             "peaks": request.profile.peaks,
             "budget_seconds": request.budget,
             "emulated": request.profile.said.emulated,
+            "interleaved": request.interleaved,
             "doctor": [item.to_json() for item in request.findings],
         },
         command=request.command,

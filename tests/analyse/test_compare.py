@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from bench.analyse.compare import compare
+from bench.analyse.compare import claims_on, compare, together
 from bench.errors import ExitCode
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
@@ -155,3 +155,54 @@ def test_what_kernels_decide_is_compared_only_where_they_are_the_same(summary_of
     other = {**make_run().software, "torch_blas": "open"}
     elsewhere = compare(base, live("r3", 120.0, software=other))
     assert [item.metric for item in elsewhere.differences] == ["activation_bytes"]
+
+
+@pytest.mark.parametrize(
+    ("factor", "in_turn", "in_one_go"),
+    [
+        (1.0, "unchanged", "unchanged"),
+        (1.08, "regressed", "unchanged"),
+        (1.2,) + ("regressed",) * 2,
+    ],
+)
+def test_where_a_run_was_not_interleaved_more_counts_as_noise(timed, factor, in_turn, in_one_go):
+    base, steps = timed("a", STEADY), [factor * value for value in STEADY]
+    for origin, verdict in (("run", in_turn), ("pytest", in_one_go)):
+        found = compare(base, timed("b", steps, origin=origin))
+        assert [item.verdict for item in found.differences] == [verdict]
+        assert found.not_interleaved == (("b",) if origin == "pytest" else ())
+
+
+def test_exact_metrics_do_not_care_for_the_order_of_a_run(run_with):
+    found = compare(run_with("a", {CELL: 100}), run_with("b", {CELL: 101}, origin="pytest"))
+    assert [item.verdict for item in found.differences] == ["regressed"]
+    assert found.not_interleaved == ()
+
+
+def test_what_is_compared_cell_by_cell_is_what_is_compared_at_once(summary_of):
+    def both(name, factor):
+        records = [
+            make_record(
+                name,
+                cell=cell,
+                number=number,
+                metrics={"step_seconds": value, "inference_seconds": value},
+                samples={n: [value] for n in ("step_seconds", "inference_seconds")},
+            )
+            for cell in (CELL, SECOND)
+            for number, value in enumerate((factor * one for one in STEADY), start=1)
+        ]
+        return summary_of(records, planned(CELL, SECOND), make_run(name))
+
+    base, new = both("a", 1.0), both("b", 1.07)
+    claims = claims_on(base.cells)
+    assert claims == 4
+    parts = [
+        compare(
+            dataclasses.replace(base, cells=(before,)),
+            dataclasses.replace(new, cells=(after,)),
+            claims=claims,
+        )
+        for before, after in zip(base.cells, new.cells, strict=True)
+    ]
+    assert together(parts) == compare(base, new)

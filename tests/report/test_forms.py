@@ -48,6 +48,23 @@ def test_text_has_the_table_the_verdict_and_the_scopes(whole):
     assert "step: wall time of one training step (whole network)" in text
 
 
+@pytest.mark.parametrize(
+    ("origin", "settings", "told"),
+    [
+        ("run", {}, False),
+        ("pytest", {}, True),  # before runs said so
+        ("pytest", {"interleaved": True}, False),
+        ("import", {"interleaved": False}, True),
+    ],
+)
+def test_a_run_that_was_not_interleaved_says_so(summary_of, origin, settings, told):
+    run = make_run(origin=origin, settings={**make_run().settings, **settings})
+    summary = summary_of([make_record(metrics={})], planned(CELL), run)
+    for form in ("text", "md"):
+        assert ("note: this run: not interleaved: " in written([summary], form)) == told
+    assert json.loads(written([summary], "json"))["interleaved"] is not told
+
+
 def test_csv_has_a_row_for_each_run_cell_and_metric(whole, summary_of):
     other = summary_of(
         synthetic.records(synthetic.cells(16), "r2"),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench import units
+from bench.analyse.summary import NOT_INTERLEAVED
 from bench.report.sections.section import Section, Shown
 from bench.suite.passes import rounds_of
 
@@ -21,6 +22,7 @@ def notes(shown: Shown) -> Mapping[str, Any] | None:
         for note in cell.notes:
             by_note.setdefault(note, []).append(cell.id)
     items = [("this machine", text) for text in shown.summary.notes]
+    items += [] if shown.summary.is_interleaved else [("this run", NOT_INTERLEAVED)]
     items += [(_listed(cells), note) for note, cells in by_note.items()]
     return {"items": items} if items else None
 

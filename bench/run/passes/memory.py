@@ -4,10 +4,9 @@ The floors and peaks are readings of one kernel figure at settled moments, so th
 weights, optimizer, libraries, warm-up, step) add up to the headline exactly.
 """
 
-import torch
-from torch import nn
+from collections.abc import Callable, Iterable
 
-from bench.measure import curve, memory
+from bench.measure import curve, floors, memory
 from bench.record.metrics import ALL
 from bench.run.job import Findings, Job
 from bench.run.workload import Workload, build_model, load_batch
@@ -15,11 +14,16 @@ from bench.run.workload import Workload, build_model, load_batch
 
 def measure(job: Job) -> Findings:
     """Peak memory of one step over two floors: `runtime` (torch is up) and `ready` (built)."""
+    names = (metric.name for metric in ALL if metric.pass_name == job.pass_name)
+    return unless_swapped(lambda: _measure(job), names)
+
+
+def unless_swapped(measured: Callable[[], Findings], names: Iterable[str]) -> Findings:
+    """What was measured, or why none of these names could be; a note where the machine swapped."""
     swapped = memory.swapped_pages()
     try:
-        found = _measure(job)
+        found = measured()
     except memory.PeakUnavailable as error:
-        names = [metric.name for metric in ALL if metric.pass_name == job.pass_name]
         return Findings(unavailable=dict.fromkeys(names, str(error)))
     after = memory.swapped_pages()
     pages = after - swapped if after is not None and swapped is not None else 0
@@ -36,41 +40,41 @@ def _measure(job: Job) -> Findings:
 
 def _stages(job: Job, drawn: curve.Curve) -> dict[str, float]:
     drawn.mark("runtime")
-    _warm_runtime()
-    runtime = _floor()
+    floors.warm_runtime()
+    runtime = floors.floor()
     drawn.mark("batch")
     batch = load_batch(job)
-    loaded = _floor()
+    loaded = floors.floor()
     drawn.mark("model")
     treatment = build_model(job)
-    setup_peak = _peak()
-    weighted = _floor()
+    setup_peak = floors.peak()
+    weighted = floors.floor()
     drawn.mark("warm-up")
     workload = Workload(job, batch, treatment)
     workload.step()
-    warmup_peak = _peak()
-    ready = _floor()
+    warmup_peak = floors.peak()
+    ready = floors.floor()
 
     forward_peak = backward_peak = 0
     for part in range(workload.parts):
         drawn.mark("forward")
         loss = workload.forward(part)
-        forward_peak = max(forward_peak, _peak())
+        forward_peak = max(forward_peak, floors.peak())
         memory.reset_peak()
         drawn.mark("backward")
         workload.backward(loss)
         del loss
-        backward_peak = max(backward_peak, _peak())
+        backward_peak = max(backward_peak, floors.peak())
         memory.reset_peak()
     drawn.mark("update")
     workload.update()
-    update_peak = _peak()
+    update_peak = floors.peak()
 
-    _floor()
+    floors.floor()
     drawn.mark("inference")
     with workload.evaluating():
         workload.infer()
-    inference_peak = _peak()
+    inference_peak = floors.peak()
     drawn.mark("end")
     optimizer = _optimizer_bytes(workload)
 
@@ -96,37 +100,10 @@ def _stages(job: Job, drawn: curve.Curve) -> dict[str, float]:
     }
 
 
-def _peak() -> int:
-    """The highest since the last reset; pages in swap are missing in it, so there is none then."""
-    in_swap = memory.swap_bytes()
-    if in_swap:
-        raise memory.PeakUnavailable(
-            f"{in_swap} bytes of the process lay in swap, which resident memory leaves out"
-        )
-    return memory.peak_bytes()
-
-
-def _floor() -> memory.Resident:
-    """Settle, forget earlier peaks, and say what is resident."""
-    memory.settle()
-    memory.reset_peak()
-    return memory.resident()
-
-
 def _optimizer_bytes(workload: Workload) -> int:
     """What becomes free when the optimizer forgets its state; ends the workload's training."""
     if next(workload.optimizer_state(), None) is None:
         return 0
-    before = _floor()
+    before = floors.floor()
     workload.optimizer.state.clear()
-    return before.anonymous - _floor().anonymous
-
-
-def _warm_runtime() -> None:
-    """A throwaway step: threads start, and lazily loaded parts of torch are loaded."""
-    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8 * 30 * 30, 8))
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    loss = nn.functional.cross_entropy(model(torch.zeros(4, 3, 32, 32)), torch.zeros(4).long())
-    torch.autograd.backward(loss)
-    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimizer.step()
+    return before.anonymous - floors.floor().anonymous

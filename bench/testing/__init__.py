@@ -1,0 +1,1 @@
+"""What the pytest plugin loads once it is asked for something."""

@@ -1,0 +1,66 @@
+"""`pytest` itself on a small suite and on a step, with real workers."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.alone
+
+CELL = "mcunet/vanilla/all/b2/s0"
+SUITE = """\
+schema: 1
+title: Tiny
+models: [{mcunet: {batch: 2}}]
+methods: [vanilla]
+measure: [trace, time]
+rounds: 1
+time: {warmup: 1, min_samples: 3, max_samples: 3, max_seconds: 1}
+"""
+
+
+def run_pytest(folder, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def test_a_suite_is_measured_reported_saved_and_held_against_a_baseline(
+    workplace, suite_file, bench
+):
+    suite_file(SUITE)
+    first = run_pytest(workplace, "--benchmark", "--suite", "tiny", "--bench-report", "page.html")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "ondevice-bench: report: page.html" in first.stdout
+    assert CELL in (workplace / "page.html").read_text()
+
+    bench("baseline", "save", "main", "tiny")
+    kept = workplace / "baselines/main.json"
+    values = json.loads(kept.read_text())
+    for record in values["records"]:
+        if "activation_bytes" in record["metrics"]:
+            record["metrics"]["activation_bytes"] -= 4
+    kept.write_text(json.dumps(values))
+    again = run_pytest(
+        workplace,
+        *("--benchmark", "--suite", "tiny", "--interleave", "--benchmark-json", "out.json"),
+        *("--baseline", "baselines/main.json"),
+    )
+    assert again.returncode == 1
+    assert f"regressed: {CELL}: activation_bytes: " in again.stdout
+    assert "1 regressed, 0 improved, 0 missing" in again.stdout
+    assert "Traceback" not in again.stdout + again.stderr
+
+    (entry,) = json.loads((workplace / "out.json").read_text())["benchmarks"]
+    summary = json.loads(bench("report", "tiny", "--format", "json").out)
+    (cell,) = summary["cells"]
+    assert summary["interleaved"] is True
+    assert entry["stats"]["median"] == cell["metrics"]["step_seconds"]["estimate"]
+    activations = cell["metrics"]["activation_bytes"]["estimate"]
+    assert entry["extra_info"]["activation_bytes"] == activations

@@ -1,0 +1,250 @@
+"""`bench_step`: steps of the user's own, in sessions of their own."""
+
+import json
+
+import numpy  # noqa: F401  # pytester forgets what its sessions import; numpy loads only once
+import pytest
+
+from bench.run import own_step
+from bench.run.job import Findings, Reply
+from bench.run.launch import Outcome
+
+pytest_plugins = ["pytester"]
+
+STEPS = """\
+import torch
+from torch import nn
+
+BATCH, IN, WIDE, OUT = 32, 48, 256, 16
+
+
+def setup():
+    model = nn.Sequential(nn.Linear(IN, WIDE), nn.ReLU(), nn.Linear(WIDE, OUT))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    return model, optimizer, torch.randn(BATCH, IN)
+
+
+def step(model, optimizer, batch):
+    model(batch).sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+"""
+# first: forward and weight gradient; second: those and the gradient of its input
+FLOPS = 2 * 2 * 32 * 48 * 256 + 3 * 2 * 32 * 256 * 16
+ACTIVATIONS = 32 * 256 * 4  # the ReLU's result
+
+
+class FakeLauncher:
+    """Answers for every process of a step; `answer` decides what."""
+
+    can_fork = True
+
+    def __init__(self, environment):
+        FakeLauncher.started += 1
+
+    def close(self):
+        FakeLauncher.started -= 1
+
+    def launch(self, job, timeout, tick):
+        FakeLauncher.seen.append(job)
+        return Outcome(FakeLauncher.answer(job), "forked", 0.5, "")
+
+
+def well(job):
+    found = {
+        "step_trace": Findings({"activation_bytes": 4096.0, "step_flops": 2e9}),
+        "step_time": Findings({"step_seconds": 0.02}, {"step_seconds": [0.01, 0.02, 0.03]}),
+        "step_memory": Findings(
+            {"peak_rss_bytes": 3e8, "peak_rss_over_runtime_bytes": 1e8 + len(FakeLauncher.seen)}
+        ),
+    }
+    return Reply("ok", findings=found[job.pass_name])
+
+
+@pytest.fixture
+def steps(pytester, monkeypatch):
+    """A project with a step; no process is started."""
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    monkeypatch.setattr(own_step, "ZygoteLauncher", FakeLauncher)
+    monkeypatch.setattr(own_step, "SpawnLauncher", FakeLauncher)
+    FakeLauncher.seen, FakeLauncher.answer, FakeLauncher.started = [], staticmethod(well), 0
+    head = "def step(a):\n    pass\n\ndef setup():\n    return 1\n\n"
+
+    def run(test, *arguments):
+        pytester.makepyfile(test_mine=head + test)
+        return pytester.runpytest("test_mine.py", *arguments)
+
+    run.path = pytester.path
+    return run
+
+
+def test_it_needs_neither_the_flag_nor_pytest_benchmark(steps):
+    test = "def test_it(bench_step):\n    assert bench_step(step).activation_bytes == 4096\n"
+    result = steps(test, "-p", "no:benchmark")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "bench_step: test_mine.py::test_it: step 20.0 ms, peak RSS over runtime * MiB, *2.00 GFLOP"
+        ]
+    )
+    assert [job.pass_name for job in FakeLauncher.seen] == [
+        "step_trace",
+        "step_time",
+        "step_memory",
+    ]
+    (job, *_) = FakeLauncher.seen
+    assert job.step["step"] == {
+        "module": "test_mine",
+        "file": str(steps.path / "test_mine.py"),
+        "name": "step",
+    }
+    assert job.step["setup"] is None
+    assert str(steps.path) in job.step["path"]
+    assert FakeLauncher.started == 1  # the spawning one, which has nothing to close
+
+
+def test_rounds_are_fresh_processes_and_give_intervals(steps):
+    test = """\
+def test_it(bench_step):
+    found = bench_step(step, setup=setup, rounds=3)
+    assert found.samples == ((0.01, 0.02, 0.03),) * 3
+    assert found.step_seconds.estimate == 0.02
+    peak = found.peak_rss_over_runtime_bytes
+    assert peak.lower < peak.estimate < peak.upper
+    assert found.step_flops == 2_000_000_000
+"""
+    steps(test).assert_outcomes(passed=1)
+    assert len(FakeLauncher.seen) == 1 + 3 * 2
+
+
+def test_a_figure_that_is_missing_says_why(steps):
+    def without(job):
+        if job.pass_name == "step_trace":
+            why = {"activation_bytes": "no backward"}
+            return Reply("ok", findings=Findings({"step_flops": 0.0}, unavailable=why))
+        return well(job)
+
+    FakeLauncher.answer = staticmethod(without)
+    test = "def test_it(bench_step):\n    bench_step(step).activation_bytes\n"
+    result = steps(test)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*NotMeasured: activation_bytes was not measured: no backward"])
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("bench_step(lambda a: None)", "step is a lambda: "),
+        ("bench_step(step, lambda: 1)", "setup is a lambda: "),
+        ("bench_step(inner)", "step (inner) is defined inside another function: "),
+        ("bench_step(A.method)", "step (method) is defined inside a class: "),
+        ("bench_step(print)", "step is a builtin_function_or_method, not a function: "),
+        ("bench_step(A())", "step is a A, not a function: "),
+        ("bench_step(hidden)", "step (step) is not what test_mine has under that name: "),
+        ("bench_step(step, rounds=0)", "rounds must be an integer of at least 1, got 0"),
+    ],
+)
+def test_what_a_fresh_process_cannot_import_is_refused_in_a_line(steps, said, why):
+    test = f"""\
+class A:
+    def method(a):
+        pass
+
+hidden = step
+
+def step(b):
+    pass
+
+def test_it(bench_step):
+    def inner():
+        pass
+    {said}
+"""
+    result = steps(test)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f"bench_step: {why}*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*During handling*")
+    assert FakeLauncher.seen == []
+
+
+def test_a_step_that_raises_fails_the_test_with_its_own_traceback(steps):
+    bad = Reply("failed", "ValueError: no", "Traceback …\n  line 7, in step\nValueError: no")
+    FakeLauncher.answer = staticmethod(lambda job: bad)
+    result = steps("def test_it(bench_step):\n    bench_step(step)\n")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["bench_step: trace: failed: ValueError: no", "*line 7, in step"])
+
+
+def test_each_call_is_a_row_of_pytest_benchmark(steps):
+    test = """\
+import pytest
+
+@pytest.mark.parametrize("width", [3])
+def test_it(bench_step, width):
+    bench_step(step)
+    bench_step(step)
+"""
+    result = steps(test, "--benchmark-json", "out.json")
+    result.assert_outcomes(passed=1)
+    one, other = json.loads((steps.path / "out.json").read_text())["benchmarks"]
+    assert one["stats"]["data"] == [0.01, 0.02, 0.03]
+    assert one["extra_info"]["peak_rss_bytes"] == 3e8
+    assert one["extra_info"]["activation_bytes"] == 4096
+    assert (one["param"], one["params"]) == ("3", {"width": 3})
+    assert one["fullname"] == "test_mine.py::test_it[3]"
+    assert other["fullname"] == "test_mine.py::test_it[3] (2)"
+
+
+def test_benchmarks_can_be_skipped(steps):
+    steps("def test_it(bench_step):\n    bench_step(step)\n", "--benchmark-skip").assert_outcomes(
+        skipped=1
+    )
+
+
+def test_processes_are_started_once_a_session(steps):
+    test = "def test_one(bench_step):\n    bench_step(step)\n"
+    steps(test + test.replace("one", "two")).assert_outcomes(passed=2)
+    assert FakeLauncher.started == 1
+
+
+def test_an_unknown_profile_is_said_in_a_line(steps):
+    test = "def test_it(bench_step):\n    bench_step(step)\n"
+    result = steps(test, "--hardware", "pi55")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["bench_step: unknown hardware 'pi55'; did you mean 'pi5'? *"])
+
+
+@pytest.mark.alone
+def test_under_xdist_it_is_refused(pytester, monkeypatch):
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    pytester.makepyfile(test_mine="def test_it(bench_step):\n    pass\n")
+    result = pytester.runpytest_subprocess("-n", "1", "-p", "no:benchmark")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["bench_step under pytest-xdist would measure beside others"])
+
+
+@pytest.mark.alone
+def test_a_real_step_has_the_figures_that_its_definition_gives(pytester):
+    pytester.makepyfile(
+        steps=STEPS,
+        test_mine=f"""\
+from steps import setup, step
+
+def test_it(bench_step):
+    found = bench_step(step, setup=setup)
+    assert found.activation_bytes == {ACTIVATIONS}
+    assert found.step_flops == {FLOPS}
+    assert found.step_seconds.lower <= found.step_seconds.estimate <= found.step_seconds.upper
+    assert len(found.samples[0]) >= 10
+    over_runtime = found.peak_rss_over_runtime_bytes.estimate
+    assert found.peak_rss_over_ready_bytes.estimate <= over_runtime
+    assert over_runtime < found.peak_rss_bytes.estimate
+
+def test_its_own_error(bench_step):
+    bench_step(step)
+""",
+    )
+    result = pytester.runpytest_subprocess("-p", "no:benchmark")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["bench_step: trace: failed: TypeError: step() missing 3 *"])
