@@ -1,7 +1,7 @@
 """Where a sequence of noisy readings steps to another level. Pure; one reading a run.
 
 A segmentation with a penalty (ruptures) proposes places. A place holds where Mann and Whitney's
-interval for the ratio of the readings on both sides, up to the places next to it, lies beyond the
+interval for the ratio of the readings near it, up to the places next to it, lies beyond the
 threshold. Readings that a straight line fits better than a step drift: they have no place.
 """
 
@@ -13,10 +13,11 @@ from statistics import median
 from typing import Literal
 
 from bench.errors import BadInput
-from bench.stats import Change, more_rounds, shift
+from bench.stats import more_rounds, shift
 
 Kind = Literal["step", "pending", "drift"]
 PENALTY = 3.0  # times the logarithm of the count: generous, because what is proposed is judged
+NEAR = 40  # readings on each side that a place is judged by
 MOST = 12  # segments: with more, what is judged grows too fast
 NORMAL = 0.6745 * math.sqrt(2)  # the median distance of two readings, in their deviations
 NO_RUPTURES = (
@@ -49,15 +50,15 @@ def steps(readings: Sequence[float], threshold: float, confidence: float) -> tup
     sure = _confirmed(readings, proposed, threshold, confidence)
     bounds = [0, *sure, len(readings)]
     found = [
-        _step(readings, *around, threshold, confidence)
-        for around in zip(bounds, bounds[1:], bounds[2:], strict=False)
+        _step(place, *_sides(readings, start, place, end), threshold, confidence)
+        for start, place, end in zip(bounds, bounds[1:], bounds[2:], strict=False)
     ]
     for start, end in pairwise(bounds):
         within = [place for place in proposed if start < place < end]
-        segment = readings[start:end]
-        if any(_is_drift(segment, place - start, threshold, confidence) for place in within):
-            slope, _ = _line(_logs(segment))
-            ratio = math.exp(slope * (len(segment) - 1))
+        sides = [_sides(readings, start, place, end) for place in within]
+        if any(_is_drift(*side, threshold, confidence) for side in sides):
+            slope, _ = _line(_logs(readings[start:end]))
+            ratio = math.exp(slope * (end - start - 1))
             found.append(Step("drift", start, ratio, end=end - 1))
     start = sure[-1] if sure else 0
     found += _pending(readings, start, proposed, threshold, confidence)
@@ -75,11 +76,10 @@ def _proposed(readings: Sequence[float], threshold: float) -> list[int]:
     apart = median(abs(after - before) for before, after in pairwise(logs)) / NORMAL
     noise = max(apart, threshold / 10)  # readings that agree to the last digit have no noise
     scaled = numpy.array(logs).reshape(-1, 1) / noise
-    ends = (
-        KernelCPD(kernel="linear", min_size=1)
-        .fit(scaled)
-        .predict(pen=PENALTY * math.log(len(logs)))
-    )
+    segmentation = KernelCPD("linear", min_size=1).fit(scaled)
+    penalty = PENALTY * math.log(len(logs))
+    while len(ends := segmentation.predict(pen=penalty)) > MOST:
+        penalty *= 2
     return [int(end) for end in ends[:-1]]
 
 
@@ -100,39 +100,46 @@ def _confirmed(
                 continue
             apart, places = best[start, place]
             for end in bounds[number + 1 :]:
-                before, after = readings[start:place], readings[place:end]
-                if _is_step(before, after, threshold, confidence):
-                    choice = (apart + _from_level(after), [*places, place])
+                if _is_step(*_sides(readings, start, place, end), threshold, confidence):
+                    choice = (apart + _from_level(readings[place:end]), [*places, place])
                     best[place, end] = min(best.get((place, end), choice), choice)
     return min(choice for (_, end), choice in best.items() if end == len(readings))[1]
 
 
+def _sides(
+    readings: Sequence[float], start: int, place: int, end: int
+) -> tuple[Sequence[float], Sequence[float]]:
+    """The readings before and after a place, between two others, no farther than is near."""
+    near = slice(max(start, place - NEAR), place), slice(place, min(end, place + NEAR))
+    return readings[near[0]], readings[near[1]]
+
+
 def _step(
-    readings: Sequence[float], start: int, place: int, end: int, threshold: float, confidence: float
+    place: int, before: Sequence[float], after: Sequence[float], threshold: float, confidence: float
 ) -> Step:
-    found = shift(readings[start:place], readings[place:end], threshold, confidence)
+    found = shift(before, after, threshold, confidence)
     return Step("step", place, found.ratio, found.lower, found.upper)
 
 
 def _is_step(
     before: Sequence[float], after: Sequence[float], threshold: float, confidence: float
 ) -> bool:
-    return _differ(before, after, threshold, confidence) and not _fits_a_line(before, after)
+    is_short = more_rounds(len(before), len(after), confidence) > 0  # told at once
+    if is_short or not _differ(before, after, threshold, confidence):
+        return False
+    return not _fits_a_line(before, after)
 
 
-def _is_drift(readings: Sequence[float], place: int, threshold: float, confidence: float) -> bool:
-    before, after = readings[:place], readings[place:]
+def _is_drift(
+    before: Sequence[float], after: Sequence[float], threshold: float, confidence: float
+) -> bool:
     return _differ(before, after, threshold, confidence) and _fits_a_line(before, after)
 
 
 def _differ(
     before: Sequence[float], after: Sequence[float], threshold: float, confidence: float
 ) -> bool:
-    return _claims(shift(before, after, threshold, confidence))
-
-
-def _claims(found: Change) -> bool:
-    return found.verdict in {"slower", "faster"}
+    return shift(before, after, threshold, confidence).verdict in {"slower", "faster"}
 
 
 def _pending(
@@ -144,7 +151,7 @@ def _pending(
 ) -> list[Step]:
     """The latest readings, where all of them lie apart and are only too few."""
     for place in (place for place in proposed if place > start):
-        before, after = readings[start:place], readings[place:]
+        before, after = _sides(readings, start, place, len(readings))
         needs = more_rounds(len(before), len(after), confidence)
         apart = min(after) > max(before) or max(after) < min(before)
         ratio = math.exp(median(_logs(after)) - median(_logs(before)))
@@ -169,12 +176,10 @@ def _from_level(readings: Sequence[float]) -> float:
 
 
 def _line(values: Sequence[float]) -> tuple[float, float]:
-    """Slope and level of the line by Theil and Sen: the median of all slopes between two."""
-    slope = median(
-        (later - value) / (other - place)
-        for place, value in enumerate(values)
-        for other, later in enumerate(values[place + 1 :], start=place + 1)
-    )
+    """Slope and level of a line by Theil: the median slope between values half of all apart."""
+    apart = (len(values) + 1) // 2
+    slopes = [(later - value) / apart for value, later in zip(values, values[apart:], strict=False)]
+    slope = median(slopes)
     return slope, median(value - slope * place for place, value in enumerate(values))
 
 

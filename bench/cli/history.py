@@ -13,6 +13,8 @@ from bench.cli.arguments import AsJson
 from bench.cli.printing import print_json
 from bench.errors import BadInput, ExitCode, NothingRan, suggestion, unknown
 
+SHORTEST = 4  # digits that git takes for a commit
+
 if TYPE_CHECKING:
     from bench.analyse.summary import RunSummary
 
@@ -125,7 +127,7 @@ def _since(
     full = resolved(Path.cwd(), since) or since
     heads = [one.run.commit.partition("+")[0] for one in ordered]
     for place, head in enumerate(heads):
-        if full.startswith(head) or head.startswith(full):
+        if full.startswith(head) or (len(full) >= SHORTEST and head.startswith(full)):
             return ordered[place:]
     if commits and (there := places(Path.cwd(), [*commits, full])):
         return [one for one in ordered if there[one.run.commit] >= there[full]]

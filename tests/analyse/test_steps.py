@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bench.analyse.steps import steps
+from bench.analyse.steps import MOST, steps
 from bench.errors import BadInput
 
 pytest.importorskip("ruptures", reason="ruptures has no release for this Python")
@@ -101,6 +101,15 @@ def test_any_readings_have_an_answer(readings):
     assume(all(value > 0 for value in readings))
     for step in steps(readings, 0.02, SURE):
         assert 0 <= step.place < len(readings)
+
+
+def test_readings_that_jump_all_the_time_are_looked_at_in_pieces_that_can_be_judged():
+    dice = random.Random(6)
+    levels = [dice.lognormvariate(0, 1) for _ in range(25)]
+    readings = [levels[place // 12] * (1 + place % 3 / 1000) for place in range(300)]
+    found = steps(readings, 0.02, SURE)
+    assert 0 < len(found) <= MOST
+    assert {step.place % 12 for step in found if step.kind == "step"} == {0}
 
 
 def test_without_ruptures_a_line_says_what_to_install(monkeypatch):

@@ -44,14 +44,14 @@ def store(workplace, commits, days=None, suite="quick"):
                 commit=commit,
                 created=f"2026-03-{day + 1:02}T00:00:00+00:00",
             )
-            made.add_run(run, synthetic.planned(cells))
             pace = {method: dice.lognormvariate(0, 0.01) for method, *_ in synthetic.METHODS}
             pace["wasi"] *= 1.12 if number >= 16 else 1
-            for record in synthetic.records(cells, run.id, pace):
+            records = synthetic.records(cells, run.id, pace)
+            for record in records:
                 is_fat = "svd" in record.key.cell and number >= 16
                 if record.key.pass_name == "trace" and is_fat:
                     record.metrics["activation_bytes"] += 4
-                made.add_record(record)
+            made.merge(run, synthetic.planned(cells), records)
 
 
 def test_a_history_names_the_commits_and_draws_the_page(bench, workplace, commits):

@@ -2,10 +2,13 @@
 
 import random
 import re
+from dataclasses import replace
 
 import pytest
 
 from bench.analyse.history import Asked, history
+from bench.analyse.summary import summarise
+from bench.record.store import Store
 from bench.report import page as pages
 from bench.report.history import history_json, history_lines, history_table
 from tests.report import synthetic
@@ -16,26 +19,34 @@ pytest.importorskip("ruptures", reason="ruptures has no release for this Python"
 RUNS, SLOW_FROM, FAT_FROM, TORCH_FROM = 28, 14, 5, 20
 
 
-@pytest.fixture
-def runs(summary_of):
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
     """WASI became slower at one commit, SVD keeps more from another, and torch is new later."""
     dice, cells, made = random.Random(0), synthetic.cells()[:5], []
-    for number in range(RUNS):
-        software = synthetic.run_of().software
-        run = synthetic.run_of(
-            f"r{number:02}",
-            commit=f"{number:02}abcdef00+abc" if number == 2 else f"{number:02}abcdef00",
-            created=f"2026-01-{number + 1:02}T00:00:00+00:00",
-            software={**software, "torch": "2.13"} if number >= TORCH_FROM else software,
-        )
-        pace = {method: dice.lognormvariate(0, 0.01) for method, *_ in synthetic.METHODS}
-        pace["wasi"] *= 1.1 if number >= SLOW_FROM else 1
-        records = synthetic.records(cells, run.id, pace)
-        for record in records:
-            if record.key.pass_name == "trace" and "svd" in record.key.cell and number >= FAT_FROM:
-                record.metrics["activation_bytes"] += 512
-        made.append(summary_of(records, synthetic.planned(cells), run))
+    with Store.create(tmp_path_factory.mktemp("runs") / "results.sqlite") as store:
+        for number in range(RUNS):
+            software = synthetic.run_of().software
+            run = synthetic.run_of(
+                f"r{number:02}",
+                commit=f"{number:02}abcdef00+abc" if number == 2 else f"{number:02}abcdef00",
+                created=f"2026-01-{number + 1:02}T00:00:00+00:00",
+                software={**software, "torch": "2.13"} if number >= TORCH_FROM else software,
+            )
+            pace = {method: dice.lognormvariate(0, 0.01) for method, *_ in synthetic.METHODS}
+            pace["wasi"] *= 1.1 if number >= SLOW_FROM else 1
+            records = synthetic.records(cells, run.id, pace)
+            for record in records:
+                is_fat = "svd" in record.key.cell and number >= FAT_FROM
+                if record.key.pass_name == "trace" and is_fat:
+                    record.metrics["activation_bytes"] += 512
+            store.merge(run, synthetic.planned(cells), records)
+            made.append(summarise(store, run))
     return made
+
+
+def with_run(one, **what):
+    """The same figures, of a run that is otherwise."""
+    return replace(one, run=replace(one.run, **what))
 
 
 def test_sentences_name_commits_sizes_and_causes(runs):
@@ -122,9 +133,8 @@ def test_the_page_shows_what_was_asked_for(runs):
 
 def test_machines_are_lines_of_their_own(runs):
     other = {**runs[0].run.machine, "cpu": "Other"}
-    for one in runs[::2]:
-        object.__setattr__(one.run, "machine", other)
-    (figure,) = drawn(pages.render(runs, "regression"))["trend-step_seconds"]
+    mixed = [with_run(one, machine=other) if n % 2 else one for n, one in enumerate(runs)]
+    (figure,) = drawn(pages.render(mixed, "regression"))["trend-step_seconds"]
     names = [trace["name"] for trace in traces(figure, "lines+markers")]
     assert "vanilla · x86, cpu Other" in names
     assert "vanilla · x86, cpu CPU" in names
@@ -143,10 +153,6 @@ def test_other_layouts_do_not_ask_for_a_history(runs, monkeypatch):
 
 
 def test_changes_at_one_commit_are_told_apart_by_their_runs(runs):
-    found = history(
-        [runs[0], *(runs[n] for n in (FAT_FROM,))], Asked(metrics=("activation_bytes",))
-    )
-    for one in found.runs:
-        object.__setattr__(one, "commit", f"abcdef0123+{one.id}")
-    said, _ = history_lines(found)
+    pair = [with_run(one, commit=f"abcdef0123+{one.run.id}") for one in (runs[0], runs[FAT_FROM])]
+    said, _ = history_lines(history(pair, Asked(metrics=("activation_bytes",))))
     assert "at abcdef0+, between r00 and r05" in said
