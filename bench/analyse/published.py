@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from bench.errors import BadInput, unknown
-from bench.suite.cell import Cell, Value
+from bench.suite.cell import Cell, Options
 from bench.suite.layers import freezes
 
 Computed = Literal["accounted", "measured", "secondary"]
@@ -15,6 +15,7 @@ AccountedQuantity = Literal[
     "activation", "weight", "training", "inference", "training_flops", "inference_flops"
 ]
 ACCOUNTED: tuple[str, ...] = get_args(AccountedQuantity)
+_HEAD = "classes"
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class Query:
     batch: int | None = None
     weights: str | None = None
     data: str | None = None
-    model_options: tuple[tuple[str, Value], ...] = ()
-    method_options: tuple[tuple[str, Value], ...] = ()
+    model_options: Options = ()
+    method_options: Options = ()
 
     def is_near(self, cell: Cell) -> bool:
         """Whether the cell is of that model and method."""
@@ -48,14 +49,16 @@ class Query:
             said, there = getattr(self, name), getattr(cell, name)
             kind = re.split(r"[:@(]", there)[0] if said and ":" not in said else there
             asked[name] = (said, kind)
-        for kind in ("model_options", "method_options"):
-            there = dict(getattr(cell, kind))
-            asked |= {name: (said, there.get(name)) for name, said in getattr(self, kind)}
-        return tuple(
-            f"{name} {_shown(there)} instead of {_shown(said)}"
+        differing = [
+            f"{name} {there} instead of {said}"
             for name, (said, there) in asked.items()
-            if said is not None and said != there
-        )
+            if said not in (None, there)
+        ]
+        if self.model is not None:  # of a network, its own size is meant; any head will do
+            differing += _apart(self.model_options, cell.model_options, but=_HEAD)
+        if self.method_options:
+            differing += _apart(self.method_options, cell.method_options)
+        return tuple(differing)
 
 
 @dataclass(frozen=True)
@@ -124,5 +127,11 @@ class Published:
         return Published((known[name],), mine)
 
 
-def _shown(value: object) -> str:
-    return "none" if value is None else str(value)
+def _apart(said: Options, there: Options, but: str = "") -> list[str]:
+    """The options that are not alike on both sides."""
+    asked, found = dict(said), dict(there)
+    return [
+        f"{name} {found.get(name, 'unset')} instead of {asked.get(name, 'unset')}"
+        for name in dict.fromkeys((*asked, *found))
+        if asked.get(name) != found.get(name) and not (name == but and name not in asked)
+    ]

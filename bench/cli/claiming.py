@@ -58,7 +58,7 @@ def claims(
         print_json(claims_json(published, judged))
         return
     for each in published.papers:
-        print(f"{each.name}: {each.title} ({each.reference})")
+        print(f"{each.name}: {each.title}{f' ({each.reference})' if each.reference else ''}")
     console().print(claims_table(judged))
     if out is not None:
         print(f"report: {out}")
@@ -107,10 +107,7 @@ def _asked(wanted: "Wanted", known: dict[str, Mapping[str, Any]]) -> Mapping[str
         words = Words(
             [str(query.model)],
             methods=[str(query.method)],
-            options=[
-                f"{name}={str(value).lower() if isinstance(value, bool) else value}"
-                for name, value in options
-            ],
+            options=[f"{name}={_word(value)}" for name, value in options],
             layers=[str(query.layers)],
             batches=[] if query.batch is None else [query.batch],
         )

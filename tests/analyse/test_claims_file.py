@@ -163,6 +163,29 @@ def test_conditions_are_met_or_what_differs_is_named():
     )
 
 
+def test_options_that_are_said_are_all_that_there_are():
+    cell = Cell(
+        id="x",
+        model="vit_b_32",
+        method="wasi",
+        batch=8,
+        model_options=(("classes", 10), ("depth", 1)),
+        method_options=(("epsilon", 0.9), ("sequential", True)),
+    )
+    assert Query(method="wasi").differs(cell) == ()
+    assert Query("vit_b_32", "wasi").differs(cell) == ("depth 1 instead of unset",)
+    said = Query(
+        "vit_b_32",
+        "wasi",
+        model_options=(("classes", 100), ("depth", 1)),
+        method_options=(("epsilon", 0.9),),
+    )
+    assert said.differs(cell) == (
+        "classes 10 instead of 100",
+        "sequential True instead of unset",
+    )
+
+
 def test_vanilla_is_one_cell_across_choices_that_freeze_nothing():
     plain = Cell(id="x", model="mcunet", method="vanilla", batch=8)
     assert Query("mcunet", "vanilla", "mlp").differs(plain) == ()

@@ -46,7 +46,10 @@ def test_a_users_claim_beside_a_run_and_on_a_page(bench, workplace, suite_file):
     (workplace / "own.yaml").write_text(with_run)
     (claim,) = bench(*said, "--json").json()["claims"]
     assert {each["metric"] for each in claim["measured"]} == {"activation_bytes"}
-    assert [each["differs"] for each in claim["measured"]] == [[], ["rank none instead of 4"]]
+    assert [each["differs"] for each in claim["measured"]] == [
+        [],
+        ["rank unset instead of 4", "epsilon 0.5 instead of unset"],
+    ]
     assert claim["verdict"] == "reproduced as accounted, not as measured"
     assert "the step keeps" in claim["because"]
     # ranks by content are those that the run had
