@@ -32,7 +32,7 @@ from statistics import median, stdev
 from bench.data.batch import BatchStore
 from bench.hardware.state import allowed_cpus
 from bench.record.pair import FEWEST, Pair
-from bench.run.alternate import STEPS, WARMUPS, together, turns
+from bench.run.alternate import Turns, steps_for, together, turns
 from bench.run.job import Job
 from bench.run.jobs import JobMaker
 from bench.run.launch import ZygoteLauncher, worker_environment
@@ -41,7 +41,6 @@ from bench.specs.weights import WeightSource
 from bench.suite.cell import Cell
 from bench.suite.suite import Sampling
 
-SAMPLING = Sampling(warmup=WARMUPS, min_samples=STEPS, max_samples=STEPS)  # as `bench ab`
 SLOWER = 0.05
 SPUN = """
 import time
@@ -119,9 +118,13 @@ def _measured(count: int, batch: int, *, is_busy: bool) -> list[_Round]:
                     # the machine's pace may change
                     spin = SLOWER * median(steps) if steps and side == "slower" else 0.0
                     began = time.perf_counter()
-                    base, ratios[side] = _in_turns(
-                        (one, jobs.job(0.0)), (other, jobs.job(spin)), base_first=number % 2 == 0
-                    )
+                    with turns(steps_for(median(steps) if steps else None)) as parts:
+                        of_base, of_new = parts if number % 2 else parts[::-1]
+                        base, ratios[side] = _in_turns(
+                            parts,
+                            (one, replace(jobs.job(0.0), turns=of_base)),
+                            (other, replace(jobs.job(spin), turns=of_new)),
+                        )
                     seconds[side] = time.perf_counter() - began
                     steps.append(base)
                 if number:  # the first had no step to spin by
@@ -130,23 +133,19 @@ def _measured(count: int, batch: int, *, is_busy: bool) -> list[_Round]:
 
 
 def _in_turns(
-    base: tuple[ZygoteLauncher, Job], new: tuple[ZygoteLauncher, Job], *, base_first: bool
+    parts: tuple[Turns, Turns],
+    base: tuple[ZygoteLauncher, Job],
+    new: tuple[ZygoteLauncher, Job],
 ) -> tuple[float, float]:
     """The base's step, and the median of the ratios of neighbours."""
-    with turns() as parts:
-        of_base, of_new = parts if base_first else parts[::-1]
-        found = together(
-            parts,
-            lambda: _steps(base[0], replace(base[1], turns=of_base)),
-            lambda: _steps(new[0], replace(new[1], turns=of_new)),
-        )
+    found = together(parts, lambda: _steps(*base), lambda: _steps(*new))
     return median(found[0]), median(n / b for b, n in zip(*found, strict=True))
 
 
 class _Jobs:
     def __init__(self, folder: Path, batch: int) -> None:
         store = BatchStore(folder / "batches")
-        self._maker = JobMaker(store, SAMPLING, DataSource(), {"random": WeightSource()})
+        self._maker = JobMaker(store, Sampling(), DataSource(), {"random": WeightSource()})
         self._cell = Cell(id="noise", model="mcunet", method="vanilla", batch=batch)
 
     def job(self, spin: float) -> Job:

@@ -110,7 +110,6 @@ def _request(
     """The suite as that tree has it, or as we do; each process short, because rounds count."""
     from dataclasses import replace
 
-    from bench.run.alternate import STEPS, WARMUPS
     from bench.run.own import describe
     from bench.run.request import request
     from bench.suite.load import load_suite
@@ -119,10 +118,7 @@ def _request(
     folder = tree.root / "suites"
     loaded = load_suite(str(file if file.is_file() else name), folder if folder.is_dir() else None)
     describe(loaded, within)
-    sampling = replace(loaded.sampling, warmup=WARMUPS, min_samples=STEPS, max_samples=STEPS)
-    short = replace(
-        loaded, measure=("trace", "time"), rounds={"time": 1}, sampling=sampling, variants={}
-    )
+    short = replace(loaded, measure=("trace", "time"), rounds={"time": 1}, variants={})
     asked = request(short, shlex.join(["bench", *sys.argv[1:]]), hardware, filters)
     here = tuple(item for item in asked.plan if item.state == "planned")
     return replace(asked, plan=here, commit=tree.commit, origin="ab")

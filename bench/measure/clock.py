@@ -63,20 +63,19 @@ def time_steps(subject: Subject, sampling: Sampling) -> Sampled[StepSample]:
 
 
 def time_steps_in_turns(
-    subject: Subject, sampling: Sampling, take: Callable[[Callable[[], StepSample]], StepSample]
-) -> Sampled[StepSample]:
-    """Time the fewest steps, each when it is our turn: none is measured again, both sides count."""
+    subject: Subject,
+    warmups: int,
+    steps: int,
+    take: Callable[[Callable[[], StepSample]], StepSample],
+) -> tuple[list[StepSample], list[StepSample]]:
+    """Warm-ups and steps, each when it is our turn: none is measured again, for both sides count."""
     gc.collect()
     gc.disable()
     try:
-        taken = [
-            take(lambda: _step(subject)) for _ in range(sampling.warmup + sampling.min_samples)
-        ]
+        taken = [take(lambda: _step(subject)) for _ in range(warmups + steps)]
     finally:
         gc.enable()
-    kept = taken[sampling.warmup :]
-    reached = _precision(kept, lambda step: step.step_seconds)
-    return Sampled(taken[: sampling.warmup], kept, "turns", reached, [], spoilt=False)
+    return taken[:warmups], taken[warmups:]
 
 
 def time_inference(subject: Subject, sampling: Sampling) -> Sampled[float]:

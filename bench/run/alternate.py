@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
 
-WARMUPS, STEPS = 1, 7  # of each side in a round
-SETTLED = 0.002  # seconds after which the threads of the other side no longer spin
+WARMUPS = 2  # of each side in a round
+FEWEST, MOST, SECONDS = 7, 20, 1.0  # steps of each side in a round: as many as take so long
+LOOK, LOOKS = 0.003, 100  # seconds between two looks whether threads still spin, and how many
+SPINS = 0.1  # of a processor: more than that is no idle process
 LOOK_AGAIN = 0.005
 EARLY = "the other side ended before its turns were over"
 Done = TypeVar("Done")
@@ -29,11 +31,12 @@ class OtherSideEnded(Exception):
 
 @dataclass(frozen=True)
 class Turns:
-    """A worker's part: where it hears, where it speaks, and whether it begins."""
+    """A worker's part: where it hears and speaks, whether it begins, how many steps it takes."""
 
     hears: str
     speaks: str
     is_first: bool
+    steps: int = FEWEST
 
 
 class Alternation:
@@ -58,8 +61,8 @@ class Alternation:
         """Act once while the other waits; returns when both have acted."""
         if not self._is_first:
             self._hear()
-        time.sleep(SETTLED)
         done = act()
+        _settle()
         try:
             os.write(self._speaks, b".")
         except BrokenPipeError:
@@ -76,6 +79,15 @@ class Alternation:
             raise OtherSideEnded(EARLY)
 
 
+def _settle() -> None:
+    """Wait until our threads sleep: OpenMP's spin for some 10 ms after their last work."""
+    for _ in range(LOOKS):
+        before = time.process_time()
+        time.sleep(LOOK)
+        if time.process_time() - before < SPINS * LOOK:
+            return
+
+
 def _opened(path: str, way: int) -> int:
     """To write, wait until the other side listens, or is no more."""
     while True:
@@ -89,14 +101,19 @@ def _opened(path: str, way: int) -> int:
             time.sleep(LOOK_AGAIN)
 
 
+def steps_for(seconds: float | None) -> int:
+    """How many steps of such length make a round; the fewest while nothing is known."""
+    return FEWEST if seconds is None else max(FEWEST, min(MOST, int(SECONDS / seconds)))
+
+
 @contextlib.contextmanager
-def turns() -> Iterator[tuple[Turns, Turns]]:
+def turns(steps: int = FEWEST) -> Iterator[tuple[Turns, Turns]]:
     """The parts of two workers, first and second."""
     with tempfile.TemporaryDirectory(prefix="bench-turns-") as folder:
         one, other = (str(Path(folder) / name) for name in ("one", "other"))
         os.mkfifo(one)
         os.mkfifo(other)
-        yield Turns(one, other, is_first=True), Turns(other, one, is_first=False)
+        yield Turns(one, other, True, steps), Turns(other, one, False, steps)
 
 
 def together(

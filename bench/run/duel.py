@@ -15,7 +15,7 @@ from statistics import median
 from bench.record import metrics
 from bench.record.model import Record, TaskKey
 from bench.record.pair import Exact, Pair
-from bench.run.alternate import OtherSideEnded, together, turns
+from bench.run.alternate import OtherSideEnded, steps_for, together, turns
 from bench.run.progress import Progress
 from bench.run.session import Session
 from bench.suite.passes import passes_of
@@ -70,7 +70,7 @@ class Duel:
         """A round of both sides, step by step in turn; whoever goes first changes."""
         key = TaskKey(pair.base_id, TIME, number)
         self._progress.begin(key, share, None)
-        with turns() as parts:
+        with turns(steps_for(median(pair.base) if pair.base else None)) as parts:
             # every other round the new side begins
             of_base, of_new = parts if number % 2 else parts[::-1]
             base = self._base.ask(key, turns=of_base)

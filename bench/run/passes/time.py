@@ -4,19 +4,18 @@ import math
 from statistics import median
 
 from bench.measure import clock
-from bench.run.alternate import Alternation
+from bench.run.alternate import WARMUPS, Alternation
 from bench.run.job import Findings, Job
-from bench.run.workload import Workload, build
-from bench.suite.suite import Sampling
+from bench.run.workload import build
 
 
 def measure(job: Job) -> Findings:
     """Time the cell's step and its inference; in turn with another, its step alone."""
-    workload = build(job)
-    losses = [workload.step(), workload.step()]  # alike in every process; how many follow is not
     if job.turns is not None:
         with Alternation(job.turns) as alternation:
-            return _in_turns(workload, job.sampling, alternation)
+            return _in_turns(job, job.turns.steps, alternation)
+    workload = build(job)
+    losses = [workload.step(), workload.step()]  # alike in every process; how many follow is not
     steps = clock.time_steps(workload, job.sampling)
     finite = all(math.isfinite(loss) for loss in (*losses, workload.step()))
     with workload.evaluating():
@@ -50,16 +49,18 @@ def measure(job: Job) -> Findings:
     )
 
 
-def _in_turns(workload: Workload, sampling: Sampling, alternation: Alternation) -> Findings:
-    steps = clock.time_steps_in_turns(workload, sampling, alternation.take)
-    samples = clock.columns(steps.samples)
+def _in_turns(job: Job, count: int, alternation: Alternation) -> Findings:
+    # also what comes before: threads of two processes on the same cores wait for each other
+    workload = alternation.take(lambda: build(job))
+    warmups, steps = clock.time_steps_in_turns(workload, WARMUPS, count, alternation.take)
+    samples = clock.columns(steps)
     return Findings(
         metrics={name: median(samples[name]) for name in samples if name in _TIMES},
         samples=samples,
         unavailable={"inference_seconds": "steps alone are timed in turn with another process"},
         details={
-            "warmup": {"step_seconds": [step.step_seconds for step in steps.warmups]},
-            "foreign_cpu_share": clock.foreign_share(steps.samples),
+            "warmup": {"step_seconds": [step.step_seconds for step in warmups]},
+            "foreign_cpu_share": clock.foreign_share(steps),
             "in_turns": True,
         },
     )
