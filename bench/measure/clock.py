@@ -68,7 +68,7 @@ def time_steps_in_turns(
     steps: int,
     take: Callable[[Callable[[], StepSample]], StepSample],
 ) -> tuple[list[StepSample], list[StepSample]]:
-    """Warm-ups and steps, each when it is our turn: none is measured again, for both sides count."""
+    """Warm-ups and steps, each when it is our turn: none is measured again, both sides count."""
     gc.collect()
     gc.disable()
     try:
