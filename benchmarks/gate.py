@@ -49,7 +49,7 @@ def _even(spread: float) -> Callable[[random.Random], float]:
 
 
 def _quiet(dice: random.Random) -> float:
-    """As short steps vary on the quiet machine of docs/performance.md: equal ones by 15 % (sd)."""
+    """As short steps of processes one after the other vary: equal ones by 15 % (sd)."""
     return dice.lognormvariate(0, 0.07 if dice.random() < 0.93 else 0.3)
 
 
