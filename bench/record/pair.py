@@ -4,13 +4,16 @@ The interval of the ratio is looked at now and then, each time after a quarter m
 `benchmarks/gate.py` and `benchmarks/noise.py` show how often that claims what is not so.
 """
 
+import math
 from dataclasses import asdict, dataclass, field
+from statistics import median
 from typing import Any, Literal
 
 from bench.record import metrics
 from bench.stats import Change, change, is_look
 
 MOST_ROUNDS = 400
+MOST_SUSPECT = 60  # rounds after which a pair that looks changed goes first no longer
 FEWEST = 8  # rounds before the first look
 CONFIDENCE = 0.995  # of one look, over all cells together
 Verdict = Literal["regressed", "improved", "unchanged", "inconclusive", "failed"]
@@ -51,6 +54,12 @@ class Pair:
         if is_look(len(self.base), FEWEST):
             confidence = 1 - (1 - CONFIDENCE) / pairs
             self.step = change(self.base, self.new, threshold, confidence)
+
+    def looks_changed(self, threshold: float) -> bool:
+        """Whether its rounds so far are beyond the threshold, sure or not, and may soon tell."""
+        ratios = [new / base for base, new in zip(self.base, self.new, strict=True)]
+        apart = abs(math.log(median(ratios))) if ratios else 0.0
+        return apart > math.log1p(threshold) and len(ratios) < MOST_SUSPECT
 
     @property
     def is_open(self) -> bool:

@@ -21,6 +21,7 @@ from bench.run.session import Session
 from bench.suite.passes import passes_of
 
 STEP, TRACE, TIME = "step_seconds", "trace", "time"
+SUSPECTED = 5  # rounds of everybody, before those that look changed go first
 ALONE = OtherSideEnded.__name__  # the reason of a record whose other side has a better one
 
 
@@ -44,16 +45,19 @@ class Duel:
         """Exact metrics of every pair first, whatever that takes; then rounds for so long."""
         for place, pair in enumerate(self.pairs):
             self._count(pair, f"pair {place + 1} of {len(self.pairs)}")
-        end = time.monotonic() + seconds
-        number, order = 0, random.Random(0)
+        end, order = time.monotonic() + seconds, random.Random(0)
         while (waiting := [p for p in self.pairs if p.is_open]) and time.monotonic() < end:
-            number += 1
-            order.shuffle(waiting)
-            for pair in waiting:
+            # first who looks changed: a share of the rounds for everybody decides nobody
+            suspects = [pair for pair in waiting if pair.looks_changed(self._threshold)]
+            taken = suspects if all(len(p.base) >= SUSPECTED for p in waiting) else []
+            taken = taken or waiting
+            order.shuffle(taken)
+            for pair in taken:
                 if time.monotonic() > end:
                     break
-                share = f"{len(waiting)} of {len(self.pairs)} pairs open, round {number}"
-                self._time(pair, number, share)
+                share = f"{len(waiting)} of {len(self.pairs)} pairs open"
+                number = len(pair.base) + 1
+                self._time(pair, number, f"{share}, round {number} of this")
 
     def _count(self, pair: Pair, share: str) -> None:
         """What needs one process: ranks, then everything exact."""

@@ -125,6 +125,28 @@ def test_sides_take_turns_in_going_first(clock):
     ]  # fmt: skip
 
 
+def test_who_looks_changed_goes_first_so_that_many_cells_hide_nothing(clock):
+    cells = {f"cell{n}": replace(CELL, id=f"cell{n}") for n in range(20)}
+
+    class Many(Side):
+        def cell(self, name):
+            return cells[name]
+
+        def keep(self, asked, outcome):
+            self.times = self.slow if asked.task.cell == "cell7" else 1.0
+            return super().keep(asked, outcome)
+
+    base, new = Many(1, noise=0.02), Many(2, noise=0.02)
+    base.slow, new.slow = 1.0, 1.1
+    pairs = {pair.name: pair for pair in fought(base, new, 250, {n: (n, n) for n in cells}).pairs}
+    verdicts = {name: pair.step_verdict for name, pair in pairs.items()}
+    assert verdicts.pop("cell7") == "regressed"
+    assert set(verdicts.values()) <= {"unchanged", "inconclusive"}
+    others = [len(pair.base) for name, pair in pairs.items() if name != "cell7"]
+    assert min(others) < len(pairs["cell7"].base)
+    assert min(others) >= 5
+
+
 def test_what_slows_both_for_a_while_does_not_count(clock):
     """Whole seconds of a busy neighbour: both sides' steps of that time are as slow."""
     busy = random.Random(3)
