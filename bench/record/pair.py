@@ -55,11 +55,15 @@ class Pair:
             confidence = 1 - (1 - CONFIDENCE) / pairs
             self.step = change(self.base, self.new, threshold, confidence)
 
-    def looks_changed(self, threshold: float) -> bool:
-        """Whether its rounds so far are beyond the threshold, sure or not, and may soon tell."""
+    @property
+    def apart(self) -> float:
+        """How far the rounds so far are from equal, as a logarithm; sure or not."""
         ratios = [new / base for base, new in zip(self.base, self.new, strict=True)]
-        apart = abs(math.log(median(ratios))) if ratios else 0.0
-        return apart > math.log1p(threshold) and len(ratios) < MOST_SUSPECT
+        return abs(math.log(median(ratios))) if ratios else 0.0
+
+    def looks_changed(self, threshold: float) -> bool:
+        """Whether that is beyond the threshold, and more rounds may soon tell."""
+        return self.apart > math.log1p(threshold) and len(self.base) < MOST_SUSPECT
 
     @property
     def is_open(self) -> bool:

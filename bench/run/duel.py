@@ -21,7 +21,7 @@ from bench.run.session import Session
 from bench.suite.passes import passes_of
 
 STEP, TRACE, TIME = "step_seconds", "trace", "time"
-SUSPECTED = 5  # rounds of everybody, before those that look changed go first
+SUSPECTED, SUSPECTS = 3, 4  # rounds of everybody, before so many that look changed go first
 ALONE = OtherSideEnded.__name__  # the reason of a record whose other side has a better one
 
 
@@ -47,10 +47,7 @@ class Duel:
             self._count(pair, f"pair {place + 1} of {len(self.pairs)}")
         end, order = time.monotonic() + seconds, random.Random(0)
         while (waiting := [p for p in self.pairs if p.is_open]) and time.monotonic() < end:
-            # first who looks changed: a share of the rounds for everybody decides nobody
-            suspects = [pair for pair in waiting if pair.looks_changed(self._threshold)]
-            taken = suspects if all(len(p.base) >= SUSPECTED for p in waiting) else []
-            taken = taken or waiting
+            taken = self._suspects(waiting) or waiting
             order.shuffle(taken)
             for pair in taken:
                 if time.monotonic() > end:
@@ -58,6 +55,13 @@ class Duel:
                 share = f"{len(waiting)} of {len(self.pairs)} pairs open"
                 number = len(pair.base) + 1
                 self._time(pair, number, f"{share}, round {number} of this")
+
+    def _suspects(self, waiting: Sequence[Pair]) -> list[Pair]:
+        """Who looks most changed: a share of the rounds for everybody would decide nobody."""
+        if any(len(pair.base) < SUSPECTED for pair in waiting):
+            return []
+        found = [pair for pair in waiting if pair.looks_changed(self._threshold)]
+        return sorted(found, key=lambda pair: -pair.apart)[:SUSPECTS]
 
     def _count(self, pair: Pair, share: str) -> None:
         """What needs one process: ranks, then everything exact."""
