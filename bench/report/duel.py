@@ -41,12 +41,18 @@ def duel_lines(
         for found in pair.differences
     ]
     lines += [f"only on one side: {name}" for name in alone]
-    bounds = [p.step.upper - 1 for p in pairs if p.step is not None and p.step.upper < inf]
+    bounds = sorted(
+        pair.step.upper - 1
+        for pair in pairs
+        if pair.step is not None
+        and pair.step.upper < inf
+        and pair.step_verdict not in ("regressed", "failed")
+    )
     unseen = sum(p.step is None or p.step.upper == inf for p in pairs if not p.problem)
     if bounds:
         lines.append(
-            f"slow-downs of more than {max(bounds):.1%} are ruled out in every cell with an "
-            f"interval, or were found; half of them rule out {sorted(bounds)[len(bounds) // 2]:.1%}"
+            f"slow-downs of more than {bounds[-1]:.1%} are ruled out in {len(bounds)} cells that "
+            f"did not regress, of more than {bounds[len(bounds) // 2]:.1%} in half of these"
         )
     if unseen:
         lines.append(f"{unseen} cells had too few rounds for an interval: give more --budget")

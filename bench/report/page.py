@@ -71,7 +71,7 @@ def render(
     """The page's text."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    shown = Shown.of(tuple(summaries), baseline, asked, tuple(claims))
+    shown = Shown.of(tuple(summaries), baseline, asked, tuple(claims), layout)
     pool = Pool()
     figures: dict[str, list[Any]] = {}
     parts = []

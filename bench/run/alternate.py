@@ -80,7 +80,7 @@ class Alternation:
 
 
 def _settle() -> None:
-    """Wait until our threads sleep: OpenMP's spin for some 10 ms after their last work."""
+    """Wait until our threads sleep: OpenMP's go on spinning after their last work."""
     for _ in range(LOOKS):
         before = time.process_time()
         time.sleep(LOOK)

@@ -184,6 +184,16 @@ def test_boards_stand_side_by_side(whole, summary_of):
     assert "has less on pi5" in page
 
 
+def test_a_page_says_what_draws_it(whole, summary_of):
+    run = synthetic.run_of("r2", profile="pi5")
+    other = summary_of([], synthetic.planned(synthetic.cells(8), "pi5"), run)
+    said = "<td>bench report {} r2 --layout hardware{}</td>"
+    page = pages.render([whole, other], "hardware")
+    assert said.format(whole.run.id, "") in page
+    page = pages.render([whole, other], "hardware", "checkpoint")
+    assert said.format(whole.run.id, " --baseline checkpoint") in page
+
+
 def test_a_layout_of_ones_own_and_what_it_may_not_say(workplace, whole):
     folder = workplace / "reports/layouts"
     folder.mkdir(parents=True)

@@ -1,11 +1,12 @@
 """What was not measured and why, what to know before trusting, how to read, where it ran."""
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from bench import units
 from bench.analyse.summary import NOT_INTERLEAVED
-from bench.report.sections.section import Section, Shown
+from bench.report.sections.section import Section, Shown, usual_baseline
 from bench.suite.passes import rounds_of
 
 
@@ -57,8 +58,17 @@ def _facts(shown: Shown) -> dict[str, str]:
         "Limits": _limits(run.settings),
         "Rounds": _rounds(run.settings),
         "Command": run.command,
-        "This page": f"bench report {run.id}",
+        "This page": _drawing(shown),
     }
+
+
+def _drawing(shown: Shown) -> str:
+    """The command that draws this page."""
+    run = shown.summary.run
+    runs = [run.id, *(other.run.id for other in shown.others)]
+    is_usual = shown.baseline == usual_baseline(shown.summary)
+    against = [] if is_usual else ["--baseline", shown.baseline]
+    return shlex.join(["bench", "report", *runs, "--layout", shown.layout, *against])
 
 
 def _limits(settings: Mapping[str, Any]) -> str:

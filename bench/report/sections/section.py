@@ -24,6 +24,7 @@ class Shown:
     others: tuple[RunSummary, ...] = ()
     asked: Asked | None = None
     claims: tuple[Judged, ...] = ()
+    layout: str = ""
 
     @cached_property
     def history(self) -> History:
@@ -36,12 +37,19 @@ class Shown:
         baseline: str | None = None,
         asked: Asked | None = None,
         claims: tuple[Judged, ...] = (),
+        layout: str = "",
     ) -> "Shown":
         """The first run's page, as its suite says or against another baseline."""
         first, *others = summaries
-        against = baseline or str(first.run.settings.get("baseline", "vanilla"))
+        against = baseline or usual_baseline(first)
         goal = Goal.from_json(first.run.settings.get("goal") or {})
-        return Shown(first, groups(first, against), against, goal, tuple(others), asked, claims)
+        rest = tuple(others)
+        return Shown(first, groups(first, against), against, goal, rest, asked, claims, layout)
+
+
+def usual_baseline(summary: RunSummary) -> str:
+    """What its suite weighs methods against."""
+    return str(summary.run.settings.get("baseline", "vanilla"))
 
 
 @dataclass(frozen=True)
