@@ -1,13 +1,13 @@
 """How often a difference is claimed where there is none, and how often a true one is found.
 
 A cell is measured against itself, and against itself made slower by a spin of 5 % of its median
-step so far, for as many rounds as asked: two fresh processes each time, whose steps are taken in
-turn. Comparisons are then replayed from these rounds, as `bench ab` makes them: each begins at
-another round, takes rounds in their order, and looks now and then, each time after a quarter more
-rounds, whether the interval of the ratio (99.5 %, Wilcoxon) says enough. It ends with a verdict, or
-without one when its seconds are spent. Of equal sides either may stand for the other, so each round
-of theirs is swapped or not by the toss of a coin; comparisons overlap, so they are fewer than they
-look.
+step so far, for as many rounds as asked: two fresh processes each time, forked from processes that
+are new in each round, whose steps are taken in turn. Comparisons are then replayed from these
+rounds, as `bench ab` makes them: each begins at another round, takes rounds in their order, and
+looks now and then, each time after a quarter more rounds, whether the interval of the ratio
+(99.5 %, Wilcoxon) says enough. It ends with a verdict, or without one when its seconds are spent.
+Of equal sides either may stand for the other, so each round of theirs is swapped or not by the toss
+of a coin; comparisons overlap, so they are fewer than they look.
 
     python benchmarks/noise.py [--rounds 600] [--busy] [--keep rounds.json]
     python benchmarks/noise.py --replay rounds.json
@@ -114,6 +114,12 @@ def _measured(count: int, batch: int, *, is_busy: bool) -> list[_Round]:
             jobs, steps = _Jobs(folder, batch), []
             for number in range(count):
                 ratios, seconds = {}, {}
+                began = time.perf_counter()
+                one.renew()
+                other.renew()
+                assert one.can_fork
+                assert other.can_fork
+                renewing = time.perf_counter() - began
                 for side in ("itself", "slower") if number % 4 < 2 else ("slower", "itself"):
                     # the machine's pace may change
                     spin = SLOWER * median(steps) if steps and side == "slower" else 0.0
@@ -125,7 +131,7 @@ def _measured(count: int, batch: int, *, is_busy: bool) -> list[_Round]:
                             (one, replace(jobs.job(0.0), turns=of_base)),
                             (other, replace(jobs.job(spin), turns=of_new)),
                         )
-                    seconds[side] = time.perf_counter() - began
+                    seconds[side] = renewing + time.perf_counter() - began
                     steps.append(base)
                 if number:  # the first had no step to spin by
                     rounds.append(_Round(ratios, seconds))

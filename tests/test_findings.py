@@ -47,6 +47,7 @@ FORMS = {
     "seconds": units.seconds,
     "x": units.ratio,
     "%": lambda value: f"{value:.0%}",
+    "cosine": lambda value: f"{value:.2f}",
 }
 
 

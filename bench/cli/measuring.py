@@ -105,6 +105,8 @@ def run(
     progress = for_terminal(quiet=quiet)
     try:
         with open_session(asked, folder, progress) as session:
+            for line in text.plan_misfits(session.outlined(), asked.board):
+                progress.note(line)
             session.perform_all(progress)
             summary = summarise(session.store, session.store.run(session.run.id))
     finally:

@@ -49,12 +49,19 @@ class Duel:
         while (waiting := [p for p in self.pairs if p.is_open]) and time.monotonic() < end:
             taken = self._suspects(waiting) or waiting
             order.shuffle(taken)
+            if any(pair.base for pair in taken):
+                self._renew()
             for pair in taken:
                 if time.monotonic() > end:
                     break
                 share = f"{len(waiting)} of {len(self.pairs)} pairs open"
                 number = len(pair.base) + 1
                 self._time(pair, number, f"{share}, round {number} of this")
+
+    def _renew(self) -> None:
+        """No two rounds of a pair from the same process: what it gives its workers is no change."""
+        for session in (self._base, self._new):
+            session.renew()
 
     def _suspects(self, waiting: Sequence[Pair]) -> list[Pair]:
         """Who looks most changed: a share of the rounds for everybody would decide nobody."""

@@ -163,9 +163,16 @@ class ZygoteLauncher:
                 reply = self._launch(job, timeout, tick, output)
             except (ZygoteEnded, OSError) as error:
                 reply = Reply("failed", reason=f"the process that forks workers ended: {error}")
-                self.close()
-                self._start()
+                self.renew()
             return Outcome(reply, "forked", time.monotonic() - began, _tail(output))
+
+    def renew(self) -> None:
+        """Begin to start another in its place; whoever forks first waits for it.
+
+        All workers of one share where things lie in its memory, and by that a pace.
+        """
+        self.close()
+        self._start()
 
     def close(self) -> None:
         """End the zygote, and with it any worker."""
@@ -241,6 +248,10 @@ class PassLauncher:
     def __init__(self, spawn: Launcher, fork: ZygoteLauncher) -> None:
         self.spawn = spawn
         self.fork = fork
+
+    def renew(self) -> None:
+        """Fork from another zygote from now on."""
+        self.fork.renew()
 
     def launch(self, job: Job, timeout: float, tick: Callable[[], None]) -> Outcome:
         """Run the job the way its pass needs."""

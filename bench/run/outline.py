@@ -6,7 +6,13 @@ from dataclasses import replace
 from bench.record.model import TaskKey
 from bench.run.budget import Budget
 from bench.run.jobs import JobMaker
-from bench.run.launch import PassLauncher, SpawnLauncher, ZygoteLauncher, worker_environment
+from bench.run.launch import (
+    Launcher,
+    PassLauncher,
+    SpawnLauncher,
+    ZygoteLauncher,
+    worker_environment,
+)
 from bench.run.schedule import schedule
 from bench.suite.board import Board
 from bench.suite.cell import Cell
@@ -27,14 +33,14 @@ def outline(
     known: Mapping[tuple[str, str], float],
 ) -> tuple[Outline, ...]:
     """Every cell with its vanilla step (asked of a worker) and its time (from earlier runs)."""
-    cells = {item.cell.id: as_vanilla(item.cell) for item in plan if item.state != "skipped"}
-    found = _vanilla_steps(list(dict.fromkeys(cells.values())), suite, threads)
+    environment = worker_environment(threads)
+    with ZygoteLauncher(environment) as zygote:
+        found = vanilla_steps(plan, suite, PassLauncher(SpawnLauncher(environment), zygote))
     skipped = Vanilla(None, None, "skipped")
     outlined = []
     for item in plan:
-        vanilla = found[cells[item.cell.id]] if item.cell.id in cells else skipped
         seconds, is_estimated = foretold(_tasks(item, suite.on(here.names)), known)
-        outlined.append(Outline(item, vanilla, seconds, is_estimated))
+        outlined.append(Outline(item, found.get(item.cell.id, skipped), seconds, is_estimated))
     return tuple(outlined)
 
 
@@ -44,26 +50,26 @@ def as_vanilla(cell: Cell) -> Cell:
     return replace(cell, id="vanilla", method="vanilla", method_options=(), layers=layers, seed=0)
 
 
-def _vanilla_steps(cells: Sequence[Cell], suite: Suite, threads: int) -> dict[Cell, Vanilla]:
-    environment = worker_environment(threads)
+def vanilla_steps(
+    plan: Sequence[PlannedCell], suite: Suite, launcher: Launcher
+) -> dict[str, Vanilla]:
+    """The vanilla step that each cell is weighed against, by the cell's id; from shapes alone."""
     jobs = JobMaker(None, suite.sampling, suite.data, suite.weight_sources)
+    cells = {item.cell.id: as_vanilla(item.cell) for item in plan if item.state != "skipped"}
     found: dict[Cell, Vanilla] = {}
-    with ZygoteLauncher(environment) as zygote:
-        launcher = PassLauncher(SpawnLauncher(environment), zygote)
-        for cell in cells:
-            outcome = launcher.launch(jobs.job(cell, "shapes"), SHAPES_TIMEOUT, lambda: None)
-            reply = outcome.reply
-            counted = reply.findings.metrics
-            found[cell] = (
-                Vanilla(
-                    int(counted["activation_bytes"]),
-                    int(counted["step_flops"]),
-                    peak_bytes=int(counted["peak_bytes"]),
-                )
-                if counted
-                else Vanilla(None, None, reply.reason)
+    for cell in dict.fromkeys(cells.values()):
+        reply = launcher.launch(jobs.job(cell, "shapes"), SHAPES_TIMEOUT, lambda: None).reply
+        counted = reply.findings.metrics
+        found[cell] = (
+            Vanilla(
+                int(counted["activation_bytes"]),
+                int(counted["step_flops"]),
+                peak_bytes=int(counted["peak_bytes"]),
             )
-    return found
+            if counted
+            else Vanilla(None, None, reply.reason)
+        )
+    return {name: found[cell] for name, cell in cells.items()}
 
 
 def _tasks(item: PlannedCell, suite: Suite) -> tuple[TaskKey, ...]:

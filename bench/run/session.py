@@ -26,7 +26,6 @@ from bench.run.jobs import JobMaker
 from bench.run.launch import (
     OURS,
     Interpreter,
-    Launcher,
     Outcome,
     PassLauncher,
     SpawnLauncher,
@@ -34,10 +33,12 @@ from bench.run.launch import (
     ZygoteLauncher,
     worker_environment,
 )
+from bench.run.outline import vanilla_steps
 from bench.run.progress import Progress
 from bench.run.request import Request
 from bench.run.schedule import Forecast, left_to_do, schedule
 from bench.suite.cell import Cell
+from bench.suite.outline import Outline
 from bench.suite.passes import CALIBRATE, PILOT, passes_of
 from bench.suite.plan import PlannedCell
 
@@ -65,7 +66,7 @@ class Session:
     """An open run that measures one task at a time."""
 
     def __init__(
-        self, request: Request, run: Run, store: Store, launcher: Launcher, jobs: JobMaker
+        self, request: Request, run: Run, store: Store, launcher: PassLauncher, jobs: JobMaker
     ) -> None:
         self.run = run
         self.store = store
@@ -88,6 +89,16 @@ class Session:
     def left(self) -> tuple[TaskKey, ...]:
         """What has no record yet, or one that is to be repeated."""
         return left_to_do(self.tasks(), self.store.statuses(self.run.id), self._request.retry)
+
+    def renew(self) -> None:
+        """Fork the next workers from a fresh process."""
+        self._launcher.renew()
+
+    def outlined(self) -> tuple[Outline, ...]:
+        """Its vanilla cells with what their steps need at the least, from shapes alone."""
+        plan = [item for item in _planned(self._request) if item.cell.method == "vanilla"]
+        steps = vanilla_steps(plan, self._request.suite, self._launcher)
+        return tuple(Outline(item, steps[item.cell.id], None) for item in plan)
 
     def perform(
         self,
@@ -161,11 +172,15 @@ class Session:
         budget, fewest = self._budget(), self._request.suite.sampling.min_samples
         left = budget.ordered(self.left())
         cells, processes = len(self._cells), len(self.tasks())
+        number = left[0].round if left else 1
         while left := budget.affordable(left, now := time.monotonic()):
             task = left[0]
             done = cells - len({waiting.cell for waiting in left})
             share = f"{done} of {cells} cells, {processes - len(left)} of {processes} measurements"
             progress.begin(task, share, forecast.left(left))
+            if task.round != number:  # workers of one zygote share a pace; rounds shall not
+                number = task.round
+                self.renew()
             record = self.perform(task, progress.tick, budget.sampling_seconds(left, now))
             if record.status != "ok":
                 progress.note(f"{record.status}: {task.cell} · {task.pass_name}: {record.reason}")

@@ -22,6 +22,8 @@ def test_what_does_not_fit_under_a_cap_is_a_result(bench, suite_file):
     suite_file(FITS_NOT)
     ended = bench("run", "tiny", "--memory-cap", "512M", "--json")
     assert ended.code == 0, ended.err
+    (said,) = [line for line in ended.err.splitlines() if line.startswith("does not fit")]
+    assert "(0.5 GiB): vit_b_32(depth=2,classes=10)/vanilla/all/b256/s0: its tensors" in said
     small, large = ended.json()["cells"]
     assert small["status"] == "ok"
     assert large["status"] == "oom"

@@ -1,7 +1,4 @@
-"""The user's whole way, one test a step, from the wheel in an empty environment.
-
-Steps that are still owed are strict expected failures that name what owes them.
-"""
+"""The user's whole way, one test a step, from the wheel in an empty environment."""
 
 import json
 import os
@@ -13,11 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-GATES = "`pytest --benchmark`, regression tracking, and CI that people believe"
-
-
-def owed(title):
-    return pytest.mark.xfail(reason=title, strict=True, raises=AssertionError)
+pytestmark = pytest.mark.xdist_group("journey")  # one way, one environment
 
 
 class User:
@@ -141,7 +134,32 @@ def test_hardware_comparison(user):
     assert "x86 / x86-1core-2g" in page
 
 
-@owed(GATES)
 def test_gate_in_ci(user):
-    ended = user.does("bench", "ab", ".", ".", "--suite", "quick")
-    assert ended.returncode == 0
+    """Two commits of a network of one's own: green against itself, red where it keeps more."""
+
+    def git(*words):
+        name = ("-c", "user.name=a", "-c", "user.email=a@b")
+        command = ["git", *name, *words]
+        subprocess.run(command, cwd=user.home / "work", check=True, capture_output=True)
+
+    user.writes(".gitignore", "bench-out\nthere\n")
+    user.writes(
+        "suites/gate.yaml",
+        "schema: 1\ntitle: Gate\nmodels: [./net.py:net: {batch: 4}]\nmethods: [vanilla]\n",
+    )
+    git("init", "-q")
+    for tag, more in {"before": "", "after": ", nn.Sigmoid()"}.items():
+        layers = f"nn.Flatten(), nn.Linear(3 * 224 * 224, 10){more}"
+        user.writes(
+            "suites/net.py",
+            f"from torch import nn\n\ndef net():\n    return nn.Sequential({layers})\n",
+        )
+        git("add", "-A")
+        git("commit", "-qm", tag)
+        git("tag", tag)
+    asked = ("--suite", "gate", "--budget", "1s")
+    same = user.does("bench", "ab", ".", ".", *asked)
+    assert same.returncode == 0, same.stderr
+    fat = user.does("bench", "ab", "before", "after", *asked)
+    assert fat.returncode == 4, fat.stderr
+    assert "regressed: net.py:net/vanilla/all/b4/s0: activation_bytes:" in fat.stdout

@@ -23,6 +23,10 @@ class Side:
         self.times, self.activations, self.noise = times, activations, noise
         self.statuses = statuses or {}
         self.asked = []
+        self.renewed = 0
+
+    def renew(self):
+        self.renewed += 1
 
     def cell(self, name):
         return {CELL.id: CELL, SECOND.id: SECOND}[name]
@@ -123,6 +127,22 @@ def test_sides_take_turns_in_going_first(clock):
     assert firsts[:8] == [
         (1, True), (1, False), (2, False), (2, True), (3, True), (3, False), (4, False), (4, True),
     ]  # fmt: skip
+
+
+def test_no_two_rounds_of_a_pair_come_from_the_same_process(clock):
+    """Workers of one zygote share a pace; a side that was lucky once would stay so."""
+
+    class Noted(Side):
+        def keep(self, asked, outcome):
+            self.asked.append((asked.task.cell, self.renewed))
+            return super().keep(asked, outcome)
+
+    sides = Noted(1), Noted(2)
+    duel = fought(*sides)
+    for side in sides:
+        rounds = [each for each in side.asked if isinstance(each, tuple)]
+        assert len(rounds) == sum(len(pair.base) for pair in duel.pairs) > 10
+        assert len(rounds) == len(set(rounds))
 
 
 def test_who_looks_changed_goes_first_so_that_many_cells_hide_nothing(clock):

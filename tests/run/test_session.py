@@ -36,6 +36,8 @@ SOFTWARE = {"python": "3", "torch": "2", "torch_blas": "x", "torch_cpu": "y", "t
 class FakeZygote:
     """Stands for the zygote and the launcher at once; `answer` decides each outcome."""
 
+    renewed = 0
+
     def __init__(self, environment, program):
         self.environment = environment
         self.hello = {"software": SOFTWARE, "threads": 1}
@@ -46,6 +48,9 @@ class FakeZygote:
 
     def __exit__(self, *_):
         pass
+
+    def renew(self):
+        FakeZygote.renewed += 1
 
     def launch(self, job, timeout, tick):
         tick()
@@ -95,9 +100,11 @@ def stored(workplace):
 
 
 def test_a_run_stores_every_process_and_then_is_finished(world, stored, workplace):
+    FakeZygote.renewed = 0
     with world() as session:
         session.perform_all(Silent())
         run_id = session.run.id
+    assert FakeZygote.renewed == 1  # between the rounds
     ((only, statuses),) = stored().items()
     assert only == run_id
     assert len(statuses) == 3 * (1 + 2)  # trace once, time in both rounds
