@@ -23,7 +23,7 @@ def test_what_does_not_fit_under_a_cap_is_a_result(bench, suite_file):
     ended = bench("run", "tiny", "--memory-cap", "512M", "--json")
     assert ended.code == 0, ended.err
     (said,) = [line for line in ended.err.splitlines() if line.startswith("does not fit")]
-    assert "(0.5 GiB): vit_b_32(depth=2,classes=10)/vanilla/all/b256/s0: its tensors" in said
+    assert "(0.5 GiB): vit_b_32(classes=10,depth=2)/vanilla/all/b256/s0: its tensors" in said
     small, large = ended.json()["cells"]
     assert small["status"] == "ok"
     assert large["status"] == "oom"
