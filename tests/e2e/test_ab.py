@@ -55,7 +55,7 @@ def repository(workplace):
 
 
 def test_a_slow_commit_is_found(bench, repository):
-    ended = bench("ab", "plain", "slow", "--suite", "mine", "--budget", "60s", "--json")
+    ended = bench("ab", "plain", "slow", "--suite", "mine", "--budget", "180s", "--json")
     assert ended.code == 4, ended.err
     (pair,) = ended.json()["pairs"]
     assert (pair["cell"], pair["verdict"]) == ("net.py:net/vanilla/all/b4/s0", "regressed")
