@@ -59,7 +59,7 @@ def test_kills_at_random_moments_lose_at_most_the_process_in_flight(workplace, k
             [BENCH, "run", "killed.yaml", "-q"], cwd=workplace, stderr=subprocess.PIPE
         ) as run:
             # before the store exists, between its first writes, among the processes
-            time.sleep(moments.uniform(0.1, 4.0))
+            time.sleep(moments.uniform(0.1, 8.0))
             run.kill()
             assert b"Traceback" not in run.stderr.read()
         now = stored(path)
