@@ -26,6 +26,7 @@ from bench.run.zygote import PACKET
 TICK_SECONDS = 1.0
 EXIT_GRACE_SECONDS = 5.0
 KEPT_OUTPUT = 1 << 16
+SPAWNED = {"memory", "step_memory"}
 _VMSTAT = Path("/proc/vmstat")
 
 # what a worker may inherit; threads come from the profile, everything else is left behind
@@ -169,7 +170,7 @@ class ZygoteLauncher:
     def renew(self) -> None:
         """Begin to start another in its place; whoever forks first waits for it.
 
-        All workers of one share where things lie in its memory, and by that a pace.
+        All workers of one share a pace (docs/performance.md): rounds shall not.
         """
         self.close()
         self._start()
@@ -239,7 +240,7 @@ class ZygoteLauncher:
 
 
 class PassLauncher:
-    """Spawns the memory pass, forks the others where the zygote allows it.
+    """Spawns memory passes, forks the others where the zygote allows it.
 
     A forked child's floor is lower than a spawned one's, because file pages of the libraries are
     not mapped in it yet: its resident memory would look too small.
@@ -248,16 +249,20 @@ class PassLauncher:
     def __init__(self, spawn: Launcher, fork: ZygoteLauncher) -> None:
         self.spawn = spawn
         self.fork = fork
+        self._is_stale = False
 
     def renew(self) -> None:
-        """Fork from another zygote from now on."""
-        self.fork.renew()
+        """Fork from another zygote from now on; it starts when it is needed."""
+        self._is_stale = True
 
     def launch(self, job: Job, timeout: float, tick: Callable[[], None]) -> Outcome:
         """Run the job the way its pass needs."""
-        forked = job.pass_name != "memory" and self.fork.can_fork
-        launcher: Launcher = self.fork if forked else self.spawn
-        return launcher.launch(job, timeout, tick)
+        if job.pass_name in SPAWNED or not self.fork.can_fork:
+            return self.spawn.launch(job, timeout, tick)
+        if self._is_stale:
+            self.fork.renew()
+            self._is_stale = False
+        return self.fork.launch(job, timeout, tick)
 
 
 def _command(program: str, module: str, descriptor: int) -> list[str]:

@@ -9,7 +9,13 @@ from bench.hardware.profile import recognise
 from bench.hardware.state import allowed_cpus
 from bench.record import metrics
 from bench.run.job import Job, Reply
-from bench.run.launch import SpawnLauncher, ZygoteEnded, ZygoteLauncher, worker_environment
+from bench.run.launch import (
+    PassLauncher,
+    SpawnLauncher,
+    ZygoteEnded,
+    ZygoteLauncher,
+    worker_environment,
+)
 from bench.stats import Estimate, estimate
 from bench.suite.cell import Cell
 from bench.suite.suite import Sampling
@@ -102,24 +108,27 @@ class StepRunner:
         environment = worker_environment(profile.threads_on(machine, allowed))
         self._cpus = profile.cpus_on(allowed)
         self._memory_cap = profile.memory_cap_bytes
-        self._spawn = SpawnLauncher(environment)
-        self._fork = ZygoteLauncher(environment)
+        self._zygote = ZygoteLauncher(environment)
+        self._launcher = PassLauncher(SpawnLauncher(environment), self._zygote)
 
     def close(self) -> None:
         """End the processes."""
-        self._fork.close()
+        self._zygote.close()
 
     def measure(self, step: OwnStep, rounds: int) -> StepResult:
         """The exact figures by one process, the others by so many; StepFailed where one fails."""
-        passes = (TRACE, *(TIME, MEMORY) * rounds)
         try:
-            return _result([self._reply(step, name) for name in passes])
+            replies = [self._reply(step, TRACE)]
+            for number in range(rounds):
+                if number > 0:
+                    self._launcher.renew()  # no two rounds from the same process
+                replies += [self._reply(step, TIME), self._reply(step, MEMORY)]
+            return _result(replies)
         except ZygoteEnded as error:
             raise StepFailed(f"a worker cannot start: {error}") from None
 
     def _reply(self, step: OwnStep, name: str) -> Reply:
-        launcher = self._fork if name != MEMORY and self._fork.can_fork else self._spawn
-        outcome = launcher.launch(self._job(step, name), TIMEOUT, lambda: None)
+        outcome = self._launcher.launch(self._job(step, name), TIMEOUT, lambda: None)
         reply = outcome.reply
         if reply.status != "ok":
             said = f"{name.removeprefix('step_')}: {reply.status}: {reply.reason}"

@@ -74,6 +74,7 @@ class Session:
         self._launcher = launcher
         self._jobs = jobs
         self._cells = {item.cell.id: item.cell for item in _planned(request)}
+        self._round: int | None = None
 
     def cell(self, name: str) -> Cell:
         """A cell of the run by its id."""
@@ -95,8 +96,13 @@ class Session:
         self._launcher.renew()
 
     def outlined(self) -> tuple[Outline, ...]:
-        """Its vanilla cells with what their steps need at the least, from shapes alone."""
-        plan = [item for item in _planned(self._request) if item.cell.method == "vanilla"]
+        """The vanilla cells not yet begun, with what their steps need; from shapes alone."""
+        begun = {task.cell for task in self.store.statuses(self.run.id)}
+        plan = [
+            item
+            for item in _planned(self._request)
+            if item.cell.method == "vanilla" and item.cell.id not in begun
+        ]
         steps = vanilla_steps(plan, self._request.suite, self._launcher)
         return tuple(Outline(item, steps[item.cell.id], None) for item in plan)
 
@@ -107,6 +113,9 @@ class Session:
         sampling_seconds: float = inf,
     ) -> Record:
         """Measure one task and store its record; a time pass may sample no longer than said."""
+        if self._round not in (None, task.round):
+            self.renew()  # no two rounds of a cell from one process
+        self._round = task.round
         asked = self.ask(task, sampling_seconds)
         return self.keep(asked, asked.launch(tick))
 
@@ -172,15 +181,11 @@ class Session:
         budget, fewest = self._budget(), self._request.suite.sampling.min_samples
         left = budget.ordered(self.left())
         cells, processes = len(self._cells), len(self.tasks())
-        number = left[0].round if left else 1
         while left := budget.affordable(left, now := time.monotonic()):
             task = left[0]
             done = cells - len({waiting.cell for waiting in left})
             share = f"{done} of {cells} cells, {processes - len(left)} of {processes} measurements"
             progress.begin(task, share, forecast.left(left))
-            if task.round != number:  # workers of one zygote share a pace; rounds shall not
-                number = task.round
-                self.renew()
             record = self.perform(task, progress.tick, budget.sampling_seconds(left, now))
             if record.status != "ok":
                 progress.note(f"{record.status}: {task.cell} · {task.pass_name}: {record.reason}")

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -156,50 +157,43 @@ def model_entries(folder: Path, weight: Any) -> Any:
         weights=(sources, ()),
     )
     own: Any = (own_model | None, Field(None, alias=OWN_MODEL))
-    entry: Any = Annotated[_entry("model", names, own=own), BeforeValidator(_own_models_in(folder))]
+    own_code = _own_code(registry.is_own_model, partial(_own_model, folder=folder))
+    entry: Any = Annotated[_entry("model", names, own=own), own_code]
     return Annotated[tuple[entry, ...], AS_LIST, NOT_EMPTY]
 
 
-def _own_models_in(folder: Path) -> Callable[[object], object]:
-    """`./mynet.py:net: {options}` as what the schema knows."""
-
-    def rewrite(value: object) -> object:
-        named = _named(value, registry.is_own_model)
-        if named is None:
-            return value
-        name, given = named
-        known = {key: given[key] for key in ("batch", "weights") if key in given}
-        options = {key: _as_list(said) for key, said in given.items() if key not in known}
-        spec = registry.own_model(name, folder)
-        return {OWN_MODEL: {"name": spec.name, "options": options, **known}}
-
-    return rewrite
+def _own_model(name: str, given: dict[Any, Any], folder: Path) -> dict[str, Any]:
+    known = {key: given[key] for key in ("batch", "weights") if key in given}
+    options = {key: _as_list(said) for key, said in given.items() if key not in known}
+    return {OWN_MODEL: {"name": registry.own_model(name, folder).name, "options": options, **known}}
 
 
 def method_entries(folder: Path) -> Any:
     """Methods, users' own ones in files under `folder`, and compositions of them."""
     names = {spec.name: _options(spec) for spec in registry.methods().values()}
     own: Any = (OwnMethod | None, Field(None, alias=OWN))
-    part: Any = Annotated[_entry("method", names, own=own), BeforeValidator(_own_in(folder))]
+    own_code = _own_code(registry.is_own, partial(_own_method, folder=folder))
+    part: Any = Annotated[_entry("method", names, own=own), own_code]
     parts: Any = Annotated[tuple[part, ...], AS_LIST, NOT_EMPTY, AfterValidator(_composable)]
-    entry: Any = Annotated[
-        _entry("method", {**names, COMPOSE: parts}, own=own), BeforeValidator(_own_in(folder))
-    ]
+    entry: Any = Annotated[_entry("method", {**names, COMPOSE: parts}, own=own), own_code]
     return Annotated[tuple[entry, ...], AS_LIST, NOT_EMPTY]
 
 
-def _own_in(folder: Path) -> Callable[[object], object]:
-    """`./mine.py:Mine: {options}` as what the schema knows."""
+def _own_method(name: str, given: dict[Any, Any], folder: Path) -> dict[str, Any]:
+    options = {key: _as_list(said) for key, said in given.items()}
+    return {OWN: {"name": registry.own_method(name, folder).name, "options": options}}
+
+
+def _own_code(
+    is_own: Callable[[str], bool], known: Callable[[str, dict[Any, Any]], dict[str, Any]]
+) -> BeforeValidator:
+    """`./mynet.py:net: {options}` becomes what the schema knows; all else stays."""
 
     def rewrite(value: object) -> object:
-        named = _named(value, registry.is_own)
-        if named is None:
-            return value
-        name, given = named
-        lists = {key: _as_list(said) for key, said in given.items()}
-        return {OWN: {"name": registry.own_method(name, folder).name, "options": lists}}
+        named = _named(value, is_own)
+        return value if named is None else known(*named)
 
-    return rewrite
+    return BeforeValidator(rewrite)
 
 
 def _named(value: object, is_own: Callable[[str], bool]) -> tuple[str, dict[Any, Any]] | None:

@@ -49,6 +49,21 @@ def test_a_forked_floor_is_lower_than_a_spawned_one_so_memory_is_spawned(zygote,
     assert chosen.launch(make_job("trace"), 120, lambda: None).launch == "forked"
 
 
+def test_a_renewed_zygote_starts_when_something_is_forked(environment, spawner, make_job):
+    with ZygoteLauncher(environment) as own:
+        chosen = PassLauncher(spawner, own)
+        first = own._process.pid
+        chosen.renew()
+        chosen.launch(make_job("memory"), 120, lambda: None)
+        assert own._process.pid == first  # nothing starts beside what is measured
+        chosen.launch(make_job("trace"), 120, lambda: None)
+        second = own._process.pid
+        assert second != first
+        assert not psutil.pid_exists(first)
+        chosen.launch(make_job("trace"), 120, lambda: None)
+        assert own._process.pid == second
+
+
 def test_the_zygote_has_imported_torch_and_started_no_thread(zygote):
     assert zygote.hello["threads"] == 1
     assert zygote.can_fork

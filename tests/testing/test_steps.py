@@ -42,6 +42,9 @@ class FakeLauncher:
     def __init__(self, environment):
         FakeLauncher.started += 1
 
+    def renew(self):
+        FakeLauncher.seen.append("renewed")
+
     def close(self):
         FakeLauncher.started -= 1
 
@@ -114,7 +117,9 @@ def test_it(bench_step):
     assert found.step_flops == 2_000_000_000
 """
     steps(test).assert_outcomes(passed=1)
-    assert len(FakeLauncher.seen) == 1 + 3 * 2
+    seen = [getattr(job, "pass_name", job) for job in FakeLauncher.seen]
+    each = ["step_time", "step_memory"]
+    assert seen == ["step_trace", *each, "renewed", *each, "renewed", *each]
 
 
 def test_a_figure_that_is_missing_says_why(steps):
