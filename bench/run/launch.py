@@ -26,7 +26,7 @@ from bench.run.zygote import PACKET
 TICK_SECONDS = 1.0
 EXIT_GRACE_SECONDS = 5.0
 KEPT_OUTPUT = 1 << 16
-SPAWNED = {"memory", "step_memory"}
+SPAWNED = {"memory", "step_memory"}  # passes
 _VMSTAT = Path("/proc/vmstat")
 
 # what a worker may inherit; threads come from the profile, everything else is left behind
@@ -101,7 +101,7 @@ class SpawnLauncher:
         began, oom_kills = time.monotonic(), _oom_kills()
         with tempfile.TemporaryFile() as output, _pipe() as (read_end, write_end):
             process = subprocess.Popen(
-                _command(self._program, "bench.run.worker", write_end),
+                _command(self._program, "bench.run.worker", os.getpid(), write_end),
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -249,25 +249,21 @@ class PassLauncher:
     def __init__(self, spawn: Launcher, fork: ZygoteLauncher) -> None:
         self.spawn = spawn
         self.fork = fork
-        self._is_stale = False
 
     def renew(self) -> None:
-        """Fork from another zygote from now on; it starts when it is needed."""
-        self._is_stale = True
+        """Fork from another zygote from now on."""
+        self.fork.renew()
 
     def launch(self, job: Job, timeout: float, tick: Callable[[], None]) -> Outcome:
         """Run the job the way its pass needs."""
-        if job.pass_name in SPAWNED or not self.fork.can_fork:
-            return self.spawn.launch(job, timeout, tick)
-        if self._is_stale:
-            self.fork.renew()
-            self._is_stale = False
-        return self.fork.launch(job, timeout, tick)
+        forked = job.pass_name not in SPAWNED and self.fork.can_fork
+        launcher: Launcher = self.fork if forked else self.spawn
+        return launcher.launch(job, timeout, tick)
 
 
-def _command(program: str, module: str, descriptor: int) -> list[str]:
+def _command(program: str, module: str, *words: int) -> list[str]:
     # -P: many repositories have a folder `bench/` of their own in the working directory
-    return [program, "-P", "-m", module, str(os.getpid()), str(descriptor)]
+    return [program, "-P", "-m", module, *map(str, words)]
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from bench.run.job import RankNumbers, Reply
 from bench.run.jobs import JobMaker
 from bench.run.launch import (
     OURS,
+    SPAWNED,
     Interpreter,
     Outcome,
     PassLauncher,
@@ -113,9 +114,10 @@ class Session:
         sampling_seconds: float = inf,
     ) -> Record:
         """Measure one task and store its record; a time pass may sample no longer than said."""
-        if self._round not in (None, task.round):
-            self.renew()  # no two rounds of a cell from one process
-        self._round = task.round
+        if task.pass_name not in SPAWNED:
+            if self._round not in (None, task.round):
+                self.renew()  # no two rounds of a cell from one process
+            self._round = task.round
         asked = self.ask(task, sampling_seconds)
         return self.keep(asked, asked.launch(tick))
 

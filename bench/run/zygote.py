@@ -20,10 +20,9 @@ PACKET = 1 << 16
 
 
 def main() -> None:
-    """Serve until the parent closes the socket: `zygote PARENT_PID SOCKET_FD`."""
-    parent, socket_fd = int(sys.argv[1]), int(sys.argv[2])
-    runtime.die_with_parent(parent)
-    connection = socket.socket(fileno=socket_fd)
+    """Serve until the socket closes, at the latest when the parent ends: `zygote SOCKET_FD`."""
+    # the kernel's signal at a parent's end would come when the thread ends that started this
+    connection = socket.socket(fileno=int(sys.argv[1]))
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)

@@ -99,6 +99,15 @@ def stored(workplace):
     return read
 
 
+def test_no_two_rounds_of_a_cell_that_is_measured_alone_come_from_one_process(world):
+    FakeZygote.renewed = 0
+    with world() as session:
+        tasks = session.tasks()
+        for task in (task for task in tasks if task.cell == tasks[0].cell):
+            session.perform(task)
+    assert FakeZygote.renewed == 1
+
+
 def test_a_run_stores_every_process_and_then_is_finished(world, stored, workplace):
     FakeZygote.renewed = 0
     with world() as session:
