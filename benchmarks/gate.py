@@ -1,8 +1,9 @@
 """How often each gate claims a change that is not there, and how often it finds a true one.
 
 Step times are drawn, seeded, with a change that is known, under several kinds of noise, and given
-to the code that decides in `bench ab` (rounds in turn, looked at now and then), in `bench compare`
-(two runs, one after the other) and in `bench history` (forty runs, changed after the twentieth).
+to the code that decides: in `bench ab` (rounds in turn, looked at now and then; one cell, or a
+suite of which one cell changed), in `bench compare` (two runs, one after the other) and in
+`bench history` (forty runs, changed after the twentieth).
 
     python benchmarks/gate.py [--quick] [--comparisons 300] [--noise quiet ...]
 """
@@ -20,12 +21,15 @@ from bench.analyse import compare, history
 from bench.analyse.steps import steps
 from bench.record import metrics
 from bench.record.pair import MOST_ROUNDS, Pair
+from bench.run.duel import whose_turn
 from bench.stats import shift
 
 CHANGES = (0.0, 0.02, 0.05, 0.10)
 THRESHOLD = 0.02  # of `bench ab` and `bench history`, unless told otherwise
 MOST_FALSE, LEAST_FOUND = 0.01, 0.95  # the goals: of equal code, and of 5 % where time suffices
 AB = "bench ab, one cell, at most {} rounds"
+CELLS = 21  # of `regression`
+ROUNDS_OF_A_SUITE = (150, 450, 900)  # in 10, 30 and 60 minutes, as measured on two cores
 ROUNDS_OF_COMPARE = 20
 RUNS, ROUNDS_OF_A_RUN, CHANGED_FROM = 40, 5, 20
 
@@ -63,6 +67,7 @@ def _two_modes(dice: random.Random) -> float:
 
 
 NOISES = {
+    "turns": Noise("short steps in turn: equal rounds differ by 5 %", _even(0.035)),
     "long": Noise("long steps: processes differ by 2 %", _even(0.02)),
     "quiet": Noise("short steps on a quiet machine: equal ones differ by 15 %", _quiet),
     "outliers": Noise("2 %, and one process in ten is up to three times as slow", _outliers),
@@ -90,12 +95,17 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer comparisons, fewer rounds")
     said = parser.parse_args()
     count = 40 if said.quick else said.comparisons
-    gates = {
-        AB.format(rounds): _ab(rounds) for rounds in ([100] if said.quick else said.rounds)
-    } | {
-        f"bench compare, {ROUNDS_OF_COMPARE} rounds in each run": _compare,
-        f"bench history, {RUNS} runs of {ROUNDS_OF_A_RUN} rounds": _history,
-    }
+    gates = (
+        {AB.format(rounds): _ab(rounds) for rounds in ([100] if said.quick else said.rounds)}
+        | {
+            f"bench ab, one of {CELLS} cells, {rounds} rounds in all": _ab_of_a_suite(rounds)
+            for rounds in ROUNDS_OF_A_SUITE[: 1 if said.quick else None]
+        }
+        | {
+            f"bench compare, {ROUNDS_OF_COMPARE} rounds in each run": _compare,
+            f"bench history, {RUNS} runs of {ROUNDS_OF_A_RUN} rounds": _history,
+        }
+    )
     began, missed = time.monotonic(), []
     for title, gate in gates.items():
         print(f"\n{title}; {count} comparisons each")
@@ -143,13 +153,40 @@ def _ab(rounds: int) -> Gate:
         pair = Pair("drawn", "base", "new")
         paces = _paces(noise, dice, 2 * rounds)
         while pair.is_open and len(pair.base) < rounds:
-            first, second = islice(paces, 2)
-            base, new = (first, second) if len(pair.base) % 2 else (second, first)
-            pair.add_round(base, (1 + change) * new, THRESHOLD)
+            _add_round(pair, change, paces)
         verdict = pair.step_verdict
         return Outcome(verdict == "regressed", verdict == "improved", len(pair.base))
 
     return gate
+
+
+def _ab_of_a_suite(rounds: int) -> Gate:
+    """The same, shared by the cells of a suite; a claim on another than the first is wrong."""
+
+    def gate(noise: Noise, change: float, dice: random.Random) -> Outcome:
+        changed, *equal = pairs = [Pair(f"{n}", "base", "new") for n in range(CELLS)]
+        paces, done = _paces(noise, dice, 2 * rounds), 0
+        while waiting := [pair for pair in pairs if pair.is_open]:
+            taken = whose_turn(waiting, THRESHOLD)
+            dice.shuffle(taken)
+            for pair in taken[: rounds - done]:
+                _add_round(pair, change if pair is changed else 0.0, paces, CELLS)
+                done += 1
+            if done == rounds or (change and changed.step_verdict == "regressed"):
+                break
+        claimed = {pair.step_verdict for pair in equal} & {"regressed", "improved"}
+        verdict = changed.step_verdict
+        is_wrong = bool(claimed) or verdict == "improved"
+        return Outcome(verdict == "regressed", is_wrong, len(changed.base))
+
+    return gate
+
+
+def _add_round(pair: Pair, change: float, paces: Iterator[float], pairs: int = 1) -> None:
+    """A round in turn: whoever goes first changes."""
+    first, second = islice(paces, 2)
+    base, new = (first, second) if len(pair.base) % 2 else (second, first)
+    pair.add_round(base, (1 + change) * new, THRESHOLD, pairs)
 
 
 def _compare(noise: Noise, change: float, dice: random.Random) -> Outcome:

@@ -13,7 +13,6 @@ from bench.record import metrics
 from bench.stats import Change, change, is_look
 
 MOST_ROUNDS = 400
-MOST_SUSPECT = 60  # rounds after which a pair that looks changed goes first no longer
 FEWEST = 8  # rounds before the first look
 CONFIDENCE = 0.995  # of one look, over all cells together
 Verdict = Literal["regressed", "improved", "unchanged", "inconclusive", "failed"]
@@ -56,14 +55,10 @@ class Pair:
             self.step = change(self.base, self.new, threshold, confidence)
 
     @property
-    def apart(self) -> float:
-        """How far the rounds so far are from equal, as a logarithm; sure or not."""
+    def shift(self) -> float:
+        """How much slower the rounds so far show the new side, as a logarithm; sure or not."""
         ratios = [new / base for base, new in zip(self.base, self.new, strict=True)]
-        return abs(math.log(median(ratios))) if ratios else 0.0
-
-    def looks_changed(self, threshold: float) -> bool:
-        """Whether that is beyond the threshold, and more rounds may soon tell."""
-        return self.apart > math.log1p(threshold) and len(self.base) < MOST_SUSPECT
+        return math.log(median(ratios)) if ratios else 0.0
 
     @property
     def is_open(self) -> bool:

@@ -6,6 +6,7 @@ that are weighed against each other. Rounds go on until the interval of the rati
 time is spent.
 """
 
+import math
 import random
 import time
 from collections.abc import Mapping, Sequence
@@ -21,8 +22,29 @@ from bench.run.session import Session
 from bench.suite.passes import passes_of
 
 STEP, TRACE, TIME = "step_seconds", "trace", "time"
-SUSPECTED, SUSPECTS = 3, 4  # rounds of everybody, before so many that look changed go first
+FIRST, AT_ONCE = 3, 2  # rounds of everybody, before so many go on that may soon be decided
+MOST_ALONE = 60  # rounds after which one that looks slower keeps nobody waiting
+SPEED_UP = math.log(1.05)  # smaller ones are found last
 ALONE = OtherSideEnded.__name__  # the reason of a record whose other side has a better one
+
+
+def whose_turn(waiting: Sequence[Pair], threshold: float) -> list[Pair]:
+    """Everybody; then who looks slowest, or may yet turn out so: even shares would decide nobody.
+
+    `benchmarks/gate.py` shows how many true changes that finds in a suite.
+    """
+    if any(len(pair.base) < FIRST for pair in waiting):
+        return list(waiting)
+    beyond = math.log1p(threshold)
+
+    def promise(pair: Pair) -> float:
+        apart = max(pair.shift - beyond, -pair.shift - SPEED_UP)
+        return apart * math.sqrt(len(pair.base))  # far from it, and known well, comes last
+
+    slower = [p for p in waiting if p.shift > beyond and len(p.base) < MOST_ALONE]
+    if slower:
+        return sorted(slower, key=lambda pair: pair.shift, reverse=True)[:AT_ONCE]
+    return sorted(waiting, key=promise, reverse=True)[:AT_ONCE]
 
 
 class Duel:
@@ -47,7 +69,7 @@ class Duel:
             self._count(pair, f"pair {place + 1} of {len(self.pairs)}")
         end, order = time.monotonic() + seconds, random.Random(0)
         while (waiting := [p for p in self.pairs if p.is_open]) and time.monotonic() < end:
-            taken = self._suspects(waiting) or waiting
+            taken = whose_turn(waiting, self._threshold)
             order.shuffle(taken)
             if any(pair.base for pair in taken):
                 self._renew()
@@ -62,13 +84,6 @@ class Duel:
         """No two rounds of a pair from the same process: what it gives its workers is no change."""
         for session in (self._base, self._new):
             session.renew()
-
-    def _suspects(self, waiting: Sequence[Pair]) -> list[Pair]:
-        """Who looks most changed: a share of the rounds for everybody would decide nobody."""
-        if any(len(pair.base) < SUSPECTED for pair in waiting):
-            return []
-        found = [pair for pair in waiting if pair.looks_changed(self._threshold)]
-        return sorted(found, key=lambda pair: -pair.apart)[:SUSPECTS]
 
     def _count(self, pair: Pair, share: str) -> None:
         """What needs one process: ranks, then everything exact."""
