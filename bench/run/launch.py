@@ -10,6 +10,7 @@ import os
 import re
 import select
 import signal
+import site
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol, Self
 
+import bench
 from bench.run.job import Job, Reply
 from bench.run.zygote import PACKET
 
@@ -28,6 +30,7 @@ EXIT_GRACE_SECONDS = 5.0
 KEPT_OUTPUT = 1 << 16
 SPAWNED = {"memory", "step_memory"}  # passes
 _VMSTAT = Path("/proc/vmstat")
+_ROOT = Path(bench.__file__).resolve().parent.parent
 
 # what a worker may inherit; threads come from the profile, everything else is left behind
 ALLOWED_ENVIRONMENT = (
@@ -76,10 +79,13 @@ class Launcher(Protocol):
 def worker_environment(threads: int, sources: Sequence[Path] = ()) -> dict[str, str]:
     """The environment of every worker: what is allowed, and the threads of the profile.
 
-    `sources` are where it imports from before all else.
+    `sources` are where it imports from before all else; then comes this very `bench`, which may be
+    another than the one that is installed.
     """
     inherited = {name: os.environ[name] for name in ALLOWED_ENVIRONMENT if name in os.environ}
-    path = [*map(str, sources), *filter(None, [inherited.get("PYTHONPATH")])]
+    installed = {*site.getsitepackages(), site.getusersitepackages()}
+    ours = [] if str(_ROOT) in installed else [_ROOT]
+    path = [*map(str, [*sources, *ours]), *filter(None, [inherited.get("PYTHONPATH")])]
     return {
         **inherited,
         **({"PYTHONPATH": os.pathsep.join(path)} if path else {}),
@@ -101,7 +107,7 @@ class SpawnLauncher:
         began, oom_kills = time.monotonic(), _oom_kills()
         with tempfile.TemporaryFile() as output, _pipe() as (read_end, write_end):
             process = subprocess.Popen(
-                _command(self._program, "bench.run.worker", os.getpid(), write_end),
+                _command(self._program, "bench.run.worker", write_end),
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -261,9 +267,9 @@ class PassLauncher:
         return launcher.launch(job, timeout, tick)
 
 
-def _command(program: str, module: str, *words: int) -> list[str]:
+def _command(program: str, module: str, descriptor: int) -> list[str]:
     # -P: many repositories have a folder `bench/` of their own in the working directory
-    return [program, "-P", "-m", module, *map(str, words)]
+    return [program, "-P", "-m", module, str(os.getpid()), str(descriptor)]
 
 
 @contextlib.contextmanager

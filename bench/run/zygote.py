@@ -20,9 +20,9 @@ PACKET = 1 << 16
 
 
 def main() -> None:
-    """Serve until the socket closes, at the latest when the parent ends: `zygote SOCKET_FD`."""
+    """Serve until the socket closes, at the latest as the parent ends: `zygote PARENT_PID FD`."""
     # the kernel's signal at a parent's end would come when the thread ends that started this
-    connection = socket.socket(fileno=int(sys.argv[1]))
+    connection = socket.socket(fileno=int(sys.argv[2]))
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -214,6 +215,21 @@ def test_a_worker_imports_this_bench_even_where_the_working_directory_has_anothe
     (workplace / "bench" / "__init__.py").write_text("raise RuntimeError('the wrong bench')")
     with ZygoteLauncher(launch.worker_environment(1)) as zygote:
         assert zygote.launch(make_job("trace"), 120, lambda: None).reply.status == "ok"
+
+
+def test_workers_run_the_code_of_the_parent_that_starts_them(tmp_path):
+    """A checkout that is run where another one is installed."""
+    shutil.copytree(Path(launch.__file__).parents[1], tmp_path / "bench")
+    zygote = tmp_path / "bench/run/zygote.py"
+    zygote.write_text(f"{zygote.read_text()}\nraise RuntimeError('the copy')\n")
+    script = (
+        "from bench.run.launch import ZygoteLauncher, worker_environment\n"
+        "with ZygoteLauncher(worker_environment(1)) as zygote: zygote.hello\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "RuntimeError: the copy" in done.stderr
 
 
 def test_a_zygote_that_cannot_start_says_why():
