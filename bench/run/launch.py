@@ -28,7 +28,7 @@ from bench.run.zygote import PACKET
 TICK_SECONDS = 1.0
 EXIT_GRACE_SECONDS = 5.0
 KEPT_OUTPUT = 1 << 16
-SPAWNED = {"memory", "step_memory"}  # passes
+SPAWNED_PASSES = {"memory", "step_memory"}
 _VMSTAT = Path("/proc/vmstat")
 _ROOT = Path(bench.__file__).resolve().parent.parent
 
@@ -262,7 +262,7 @@ class PassLauncher:
 
     def launch(self, job: Job, timeout: float, tick: Callable[[], None]) -> Outcome:
         """Run the job the way its pass needs."""
-        forked = job.pass_name not in SPAWNED and self.fork.can_fork
+        forked = job.pass_name not in SPAWNED_PASSES and self.fork.can_fork
         launcher: Launcher = self.fork if forked else self.spawn
         return launcher.launch(job, timeout, tick)
 

@@ -25,7 +25,7 @@ from bench.run.job import RankNumbers, Reply
 from bench.run.jobs import JobMaker
 from bench.run.launch import (
     OURS,
-    SPAWNED,
+    SPAWNED_PASSES,
     Interpreter,
     Outcome,
     PassLauncher,
@@ -114,7 +114,7 @@ class Session:
         sampling_seconds: float = inf,
     ) -> Record:
         """Measure one task and store its record; a time pass may sample no longer than said."""
-        if task.pass_name not in SPAWNED:
+        if task.pass_name not in SPAWNED_PASSES:
             if self._round not in (None, task.round):
                 self.renew()  # no two rounds of a cell from one process
             self._round = task.round

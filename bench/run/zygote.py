@@ -21,7 +21,8 @@ PACKET = 1 << 16
 
 def main() -> None:
     """Serve until the socket closes, at the latest as the parent ends: `zygote PARENT_PID FD`."""
-    # the kernel's signal at a parent's end would come when the thread ends that started this
+    # the parent's number is for zygotes of older commits: the kernel's signal at a parent's end
+    # comes when the thread ends that started them
     connection = socket.socket(fileno=int(sys.argv[2]))
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
