@@ -29,7 +29,7 @@ THRESHOLD = 0.02  # of `bench ab` and `bench history`, unless told otherwise
 MOST_FALSE, LEAST_FOUND = 0.01, 0.95  # the goals: of equal code, and of 5 % where time suffices
 AB = "bench ab, one cell, at most {} rounds"
 CELLS = 21  # of `regression`
-ROUNDS_OF_A_SUITE = (150, 450, 900)  # in 10, 30 and 60 minutes, as measured on two cores
+ROUNDS_OF_A_SUITE = (120, 450, 900)  # 10, 38 and 76 minutes where a round takes 5 s
 ROUNDS_OF_COMPARE = 20
 RUNS, ROUNDS_OF_A_RUN, CHANGED_FROM = 40, 5, 20
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from bench.record.model import TaskKey
-from bench.run.duel import Duel
+from bench.record.pair import Pair
+from bench.run.duel import Duel, whose_turn
 from bench.run.progress import Silent
 from bench.run.session import Asked
 from tests.record.conftest import CELL, SECOND, make_record
@@ -143,6 +144,30 @@ def test_no_two_rounds_of_a_pair_come_from_the_same_process(clock):
         rounds = [each for each in side.asked if isinstance(each, tuple)]
         assert len(rounds) == sum(len(pair.base) for pair in duel.pairs) > 10
         assert len(rounds) == len(set(rounds))
+
+
+def drawn(name, ratio, rounds):
+    pair = Pair(name, name, name)
+    pair.base, pair.new = [1.0] * rounds, [ratio] * rounds
+    return pair
+
+
+@pytest.mark.parametrize(
+    ("pairs", "next_two"),
+    [
+        ({"a": (1.0, 3), "b": (1.5, 2)}, {"a", "b"}),  # everybody has three rounds first
+        ({"a": (1.1, 3), "b": (1.2, 9), "c": (0.5, 3), "d": (1.05, 3)}, {"a", "b"}),
+        # one that looks slower is alone until it has had its share
+        ({"a": (1.03, 59), "b": (1.0, 3), "c": (1.0, 9)}, {"a"}),
+        ({"a": (1.03, 60), "b": (1.0, 3), "c": (1.0, 9)}, {"a", "b"}),
+        # nobody looks slower: nearest to it and known least, and whoever is much faster
+        ({"a": (1.0, 9), "b": (1.01, 9), "c": (0.98, 9), "d": (0.8, 9)}, {"b", "d"}),
+        ({"a": (1.0, 3), "b": (1.0, 30), "c": (1.0, 4)}, {"a", "c"}),
+    ],
+)
+def test_rounds_go_to_who_looks_slowest_or_may_yet_turn_out_so(pairs, next_two):
+    taken = whose_turn([drawn(name, *what) for name, what in pairs.items()], 0.02)
+    assert {pair.name for pair in taken} == next_two
 
 
 def test_who_looks_changed_goes_first_so_that_many_cells_hide_nothing(clock):
