@@ -105,6 +105,7 @@ def run(
     progress = for_terminal(quiet=quiet)
     try:
         with open_session(asked, folder, progress) as session:
+            progress.prepare("looking for cells that cannot fit …")
             for line in text.plan_misfits(session.outlined(), asked.board):
                 progress.note(line)
             session.perform_all(progress)

@@ -3,13 +3,14 @@
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bench.models.weights import unset
 from bench.specs.inputs import Images, Tokens
 from bench.specs.layout import Layout
 
@@ -34,7 +35,8 @@ def family(implementation: str) -> Family:
 
         return own.family(implementation)
     module = importlib.import_module(implementation)
-    return Family(module.construct, module.initialise, getattr(module, "loss", cross_entropy))
+    construct = partial(unset, module.construct)
+    return Family(construct, module.initialise, getattr(module, "loss", cross_entropy))
 
 
 def cross_entropy(model: nn.Module, batch: Any) -> Tensor:

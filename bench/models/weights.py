@@ -1,9 +1,41 @@
 """Weights from a seed: each parameter draws from a random stream of its own."""
 
 import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+_DRAWS = {
+    *(Tensor.normal_, Tensor.uniform_),
+    *(nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_),
+}
+
+
+class _NoDraws(TorchFunctionMode):
+    """Within it what layers draw is not a number, so that a weight that nothing fills shows."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Fill where the function would draw."""
+        named = kwargs or {}
+        if func in _DRAWS:
+            with torch.no_grad():
+                return (args[0] if args else named["tensor"]).fill_(torch.nan)
+        return func(*args, **named)
+
+
+def unset(construct: Callable[..., nn.Module], **options: Any) -> nn.Module:
+    """A network whose weights are for `initialise` to fill; to draw a billion takes seconds."""
+    with _NoDraws():
+        return construct(**options)
 
 
 def generator_for(seed: int, name: str) -> torch.Generator:

@@ -14,6 +14,9 @@ from bench.run.schedule import TimeLeft
 class Progress(Protocol):
     """Told of every step of a run."""
 
+    def prepare(self, text: str) -> None:
+        """Something is done before the first process measures."""
+
     def begin(self, task: TaskKey, share: str, left: TimeLeft | None) -> None:
         """A process is about to start."""
 
@@ -30,6 +33,9 @@ class Progress(Protocol):
 class Silent:
     """No progress at all."""
 
+    def prepare(self, text: str) -> None:
+        """Say nothing."""
+
     def begin(self, task: TaskKey, share: str, left: TimeLeft | None) -> None:
         """Say nothing."""
 
@@ -45,6 +51,10 @@ class Silent:
 
 class PlainLines(Silent):
     """A line for each process, for logs and pipes."""
+
+    def prepare(self, text: str) -> None:
+        """Print the text."""
+        self.note(text)
 
     def begin(self, task: TaskKey, share: str, left: TimeLeft | None) -> None:
         """Print the line."""
@@ -65,6 +75,11 @@ class LiveLine:
         self._text = ""
         self._left: TimeLeft | None = None
         self._began = 0.0
+
+    def prepare(self, text: str) -> None:
+        """Redraw with the text."""
+        self._text, self._left = text, None
+        self.tick()
 
     def begin(self, task: TaskKey, share: str, left: TimeLeft | None) -> None:
         """Redraw for a new process."""

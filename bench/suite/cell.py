@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 Value: TypeAlias = bool | int | float | str
 Options: TypeAlias = tuple[tuple[str, Value], ...]
 
-WORKLOAD_VERSION = 1  # raise it when equal words come to mean another workload
+WORKLOAD_VERSION = 2  # raise it when equal words come to mean another workload
 
 
 @dataclass(frozen=True)

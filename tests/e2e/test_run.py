@@ -57,7 +57,8 @@ def test_a_run_ends_with_a_table_and_the_path_of_its_report(done):
 
 def test_a_log_gets_plain_lines_with_cells_done_and_time_left(done):
     _, ended = done
-    first, *_, last = ended.stderr.splitlines()
+    before, first, *_, last = ended.stderr.splitlines()
+    assert before == "looking for cells that cannot fit …"
     assert first == f"0 of 1 cells, 0 of 3 measurements · {CELL} · memory, round 1"
     begins = f"0 of 1 cells, 2 of 3 measurements · {CELL} · time, round 1 · roughly 0:"
     assert last.startswith(begins)

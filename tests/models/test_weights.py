@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from bench.data import tensorfile
-from bench.models import loading
-from bench.models.family import family
-from bench.models.spectrum import decaying, give_spectrum
+from bench.models import llama, loading
+from bench.models.family import family, seeded
+from bench.models.spectrum import decaying, give_spectrum, rotation, turn
 from bench.run.passes import trace
 from bench.run.workload import build_model, initial_model
 from bench.specs.weights import WeightSource, parse
@@ -164,6 +164,49 @@ def test_singular_values_fall_as_they_should(shape, decay):
     expected = torch.arange(1, min(shape) + 1, dtype=torch.float64) ** -decay
     assert torch.allclose(values / values[0], expected, rtol=1e-10)
     assert torch.isclose(torch.linalg.norm(found), torch.linalg.norm(weight))
+
+
+@pytest.mark.parametrize("shape", [(300, 1000), (1000, 130)])
+def test_directions_are_as_random_as_dense_ones(shape):
+    """Fourth moments: of a direction 3, of a matrix what its singular values say."""
+    stream = torch.Generator().manual_seed(0)
+    found = decaying(torch.randn(shape, generator=stream, dtype=torch.float64), 0.75, stream)
+    squares = torch.arange(1, min(shape) + 1, dtype=torch.float64) ** -1.5
+    expected = 3 + 6 * squares.square().sum() / squares.sum() ** 2
+    assert fourth_moment(found.flatten()) == pytest.approx(float(expected), rel=0.1)
+    left, _, right = torch.linalg.svd(found, full_matrices=False)
+    for vectors in (left, right.T):
+        moments = torch.tensor([fourth_moment(vector) for vector in vectors.T])
+        assert moments.mean() == pytest.approx(3, rel=0.1)
+        assert moments.max() < 6
+
+
+def fourth_moment(x):
+    return float((x / x.square().mean().sqrt()).pow(4).mean())
+
+
+def test_rotations_are_orthogonal_and_have_no_side_of_their_own():
+    stream = torch.Generator().manual_seed(0)
+    drawn = [rotation(7, torch.float64, stream) for _ in range(2000)]
+    assert torch.allclose(drawn[0] @ drawn[0].T, torch.eye(7, dtype=torch.float64))
+    assert torch.stack(drawn).mean(0).abs().max() < 0.05
+    whole = torch.eye(300, dtype=torch.float64)
+    turn(whole, stream)
+    assert torch.allclose(whole @ whole.T, torch.eye(300, dtype=torch.float64))
+    assert whole.count_nonzero() == 300 * 300
+
+
+def test_a_network_of_ours_draws_no_weights_but_those_of_its_initialisation():
+    options = {"layers": 1, "length": 4, "attention": "fused"}
+    ours = family("bench.models.llama")
+    model, plain = seeded(ours.construct, options, 0), llama.construct(**options)
+    for module in model.modules():
+        if isinstance(module, (nn.Linear, nn.Embedding)):
+            assert module.weight.isnan().all()
+    for one in (model, plain):
+        ours.initialise(one, 0)
+    for key, value in plain.state_dict().items():
+        assert torch.equal(model.state_dict()[key], value), key
 
 
 def test_every_layer_gets_its_spectrum_from_the_seed():
