@@ -3,6 +3,7 @@
 import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from statistics import mean
 
 from bench.record.model import TaskKey
@@ -66,8 +67,11 @@ class Forecast:
         for kind in self._kinds(task):
             self.taken.setdefault(kind, []).append(seconds)
 
-    def left(self, tasks: Sequence[TaskKey]) -> TimeLeft | None:
-        """The sum over the tasks of the mean of their nearest kin; None without any kin."""
+    def left(self, tasks: Sequence[TaskKey], budget: float = inf) -> TimeLeft | None:
+        """The sum over the tasks of the mean of their nearest kin, or what is left of the budget.
+
+        None without any kin.
+        """
         total = 0.0
         known = True
         for task in tasks:
@@ -77,7 +81,7 @@ class Forecast:
                 return None
             known = known and kin == near
             total += mean(self.taken[kin])
-        return TimeLeft(total, known)
+        return TimeLeft(min(total, budget), known)
 
     @staticmethod
     def _kinds(task: TaskKey) -> tuple[str, ...]:

@@ -187,7 +187,7 @@ class Session:
             task = left[0]
             done = cells - len({waiting.cell for waiting in left})
             share = f"{done} of {cells} cells, {processes - len(left)} of {processes} measurements"
-            progress.begin(task, share, forecast.left(left))
+            progress.begin(task, share, forecast.left(left, budget.end - now))
             record = self.perform(task, progress.tick, budget.sampling_seconds(left, now))
             if record.status != "ok":
                 progress.note(f"{record.status}: {task.cell} · {task.pass_name}: {record.reason}")

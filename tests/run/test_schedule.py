@@ -59,6 +59,7 @@ def test_the_forecast_is_unknown_at_first_and_then_takes_the_nearest_kin():
     other_seed = [TaskKey("big/a/s1", "time", 1), TaskKey("small/b", "time", 2)]
     assert forecast.left(other_seed).seconds == 12.0
     assert forecast.left([TaskKey("big/x", "memory", 1)]).seconds == 6.0
+    assert forecast.left(other_seed, budget=5.0).seconds == 5.0
 
 
 def test_the_forecast_says_whether_every_workload_is_known():
