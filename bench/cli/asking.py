@@ -38,7 +38,11 @@ def fit(
         str, typer.Option(metavar="SIZE", help="What is left to the system and torch itself.")
     ] = "512M",
     confirm: Annotated[
-        bool, typer.Option("--confirm", help="Run the edge under that cap, on this machine.")
+        bool,
+        typer.Option(
+            "--confirm",
+            help="Run the edge under that cap, on this machine; where it fails, look below.",
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> int:

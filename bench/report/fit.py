@@ -41,8 +41,8 @@ def fit_notes(board: str, memory: int, reserve: int) -> list[str]:
     left = f"{size(reserve)} are left to the system and to torch itself (--reserve)"
     return [
         f"{board}: {size(memory)}, of which {left}",
-        "peaks are of tensors; what kernels and libc take for themselves comes on top:",
-        "--confirm runs the edge under that cap, on this machine",
+        "peaks are of tensors; what kernels, libc and torch itself take comes on top:",
+        "--confirm runs the edge under that cap on this machine, or looks for it below",
         "FLOPs and times are of one example; times are those measured on such a board, if any",
     ]
 

@@ -110,13 +110,28 @@ def largest(
 
 
 def _confirmed(fit: Fit, cell: Cell, run: Callable[[Cell], Reply]) -> Fit:
-    """The memory pass at the edge and beyond it, under the cap."""
+    """What the memory pass says at the edge, under the cap."""
     assert fit.batch is not None
-    said = {}
-    for size in (fit.batch, fit.batch + 1):
-        reply = run(replace(cell, batch=size))
-        said[str(size)] = ": ".join(filter(None, (reply.status, reply.reason)))
+    found = edge(lambda size: run(replace(cell, batch=size)), fit.batch)
+    said = {str(size): ": ".join(filter(None, (r.status, r.reason))) for size, r in found.items()}
     return replace(fit, confirmed=said)
+
+
+def edge(run: Callable[[int], Reply], batch: int) -> dict[int, Reply]:
+    """What happened at `batch` and at one example more.
+
+    Where `batch` is too large: at the largest that was not and the smallest that was, a twentieth
+    of it or one example apart.
+    """
+    said = {batch: run(batch)}
+    if said[batch].status == "ok":
+        return said | {batch + 1: run(batch + 1)}
+    low, high = 0, batch
+    while said[high].status == "oom" and high - low > max(1, batch // 20):
+        middle = (low + high) // 2
+        said[middle] = run(middle)
+        low, high = (middle, high) if said[middle].status == "ok" else (low, middle)
+    return {size: said[size] for size in (low, high) if size in said}
 
 
 @contextmanager

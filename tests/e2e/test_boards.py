@@ -127,9 +127,11 @@ def test_fit_is_confirmed_under_the_cap(bench):
     ended = bench("fit", *fast, "--board", "pi5-2gb", "--reserve", "1.7G", "--confirm", "--json")
     assert ended.code == 0, ended.err
     (found,) = ended.json()["fits"]
-    edge = found["confirmed"]
-    assert list(edge) == [str(found["batch"]), str(found["batch"] + 1)]
-    assert all(said == "ok" or said.startswith("oom: ") for said in edge.values())
+    fits, more = found["confirmed"].items()
+    assert fits[1] == "ok"
+    assert int(fits[0]) <= found["batch"]
+    assert int(fits[0]) < int(more[0])
+    assert more[1] == "ok" or more[1].startswith("oom: ")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.run.fitting import LARGEST, Unfit, largest
+from bench.run.fitting import LARGEST, Unfit, edge, largest
+from bench.run.job import Reply
 
 PIECES = st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 10**4)), min_size=1, max_size=4)
 
@@ -41,3 +42,27 @@ def test_a_few_questions_are_enough_where_peaks_grow_straight():
 
     assert largest(ask, 4096, 20.0, 700.0)[0] == (4096 - 700) // 29
     assert len(asked) <= 5
+
+
+@given(st.integers(1, 2000), st.integers(0, 2000))
+def test_what_really_fits_is_looked_for_below_an_edge_that_fails(batch, limit):
+    asked = []
+
+    def run(size):
+        asked.append(size)
+        return Reply("ok" if size <= limit else "oom")
+
+    found = {size: reply.status for size, reply in edge(run, batch).items()}
+    if limit >= batch:
+        assert list(found) == [batch, batch + 1]
+    else:
+        assert found[max(found)] == "oom"
+        fits = min(found) if len(found) == 2 else 0
+        assert fits <= limit < max(found)
+        assert max(found) - fits <= max(1, batch // 20)
+        assert len(asked) <= 7
+
+
+def test_a_failure_that_is_no_lack_of_memory_ends_the_search():
+    replies = {8: Reply("failed", "a reason")}
+    assert edge(replies.__getitem__, 8) == replies
