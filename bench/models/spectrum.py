@@ -37,8 +37,8 @@ def decaying(like: Tensor, decay: float, stream: torch.Generator) -> Tensor:
 def turn(matrix: Tensor, stream: torch.Generator) -> None:
     """Multiply `matrix`, in place, by a random orthogonal one from the left.
 
-    It is a product of shuffles of rows and rotations of blocks of them: to draw a dense one for
-    every weight takes minutes for a language model.
+    It is a product of shuffles of rows and rotations of blocks of them: dense ones for every
+    weight of a language model take two minutes to draw.
     """
     shuffled = torch.empty_like(matrix)
     for _ in range(ROUNDS):
