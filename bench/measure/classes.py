@@ -19,7 +19,7 @@ _FUNCTIONS = frozenset(
     """
     celu elu gelu glu hardsigmoid hardswish hardtanh leaky_relu logsigmoid mish prelu relu relu6
     rrelu selu sigmoid silu softplus softsign tanh threshold
-    """.split()  # noqa: SIM905
+    """.split()  # noqa: SIM905  # a list of words reads best as words
 )
 
 

@@ -39,7 +39,7 @@ class LiveBytes(TorchDispatchMode):
     """Bytes that are alive now, and the most that ever were."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's stub has no types
         self.now = 0
         self.peak = 0
         self._known: set[int] = set()

@@ -60,7 +60,7 @@ class FlopCounter(TorchDispatchMode):
     """Counts every operator that runs within, real or on fake tensors, by phase."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's stub has no types
         self.phases: dict[str, Operations] = {}
         self._now = ""
 

@@ -205,7 +205,7 @@ _ELEMENTS = frozenset(  # element-wise work that torch does not tag as such
     nll_loss_forward norm prod scatter_add searchsorted sort std sum topk trace
     upsample_bicubic2d upsample_bicubic2d_backward upsample_bilinear2d
     upsample_bilinear2d_backward upsample_nearest2d upsample_nearest2d_backward var var_mean
-    """.split()  # noqa: SIM905
+    """.split()  # noqa: SIM905  # a list of words reads best as words
 )
 _MOVES = frozenset(  # computes nothing
     """
@@ -221,5 +221,5 @@ _MOVES = frozenset(  # computes nothing
     select_scatter set slice_backward slice_scatter split_with_sizes_copy stack sym_numel
     sym_size sym_stride tril tril_indices triu triu_indices unfold unfold_backward uniform zero
     zeros zeros_like
-    """.split()  # noqa: SIM905
+    """.split()  # noqa: SIM905  # a list of words reads best as words
 )

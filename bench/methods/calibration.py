@@ -169,12 +169,12 @@ def _observe(
     layers = [subject.layer for subject in subjects.values()]
     try:
         for layer in layers:
-            layer.bypass = True  # type: ignore[assignment]
+            layer.bypass = True  # type: ignore[assignment]  # an attribute of treated layers
         value = loss(module, batch)
         wanted = [p for p in module.parameters() if p.requires_grad]
         torch.autograd.grad(value, wanted, allow_unused=True)
     finally:
         for layer in layers:
-            layer.bypass = False  # type: ignore[assignment]
+            layer.bypass = False  # type: ignore[assignment]  # an attribute of treated layers
         for handle in handles:
             handle.remove()

@@ -51,7 +51,7 @@ class Recomputed(nn.Module):
         trained = [p for p in self.parameters() if p.requires_grad]
         if not (torch.is_grad_enabled() and (x.requires_grad or trained)):
             return self.once(x)
-        y: Tensor = _Recompute.apply(self, x, *trained)  # type: ignore[no-untyped-call]
+        y: Tensor = _Recompute.apply(self, x, *trained)  # type: ignore[no-untyped-call]  # torch's stub has no types
         return y
 
 

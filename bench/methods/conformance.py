@@ -64,7 +64,7 @@ def check(path: str, options: dict[str, Any]) -> list[Result]:
     results: list[Result] = []
     applied = False
     for case in cases():
-        case = _Case(case.name, case.layer.double(), case.x.double())  # noqa: PLW2901
+        case = _Case(case.name, case.layer.double(), case.x.double())  # noqa: PLW2901  # the same case in float64
         reason = _instance(path, options).applies(case.layer)
         if reason is not None:
             results.append(Result("applies", case.name, None, reason))

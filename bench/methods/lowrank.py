@@ -116,7 +116,7 @@ class LowRankLayer(nn.Module):
                 "that Treatment.optimizer returns, and call its step() or zero_grad()"
             )
         self.seen = tuple(x.shape)
-        y: Tensor = _LowRankStep.apply(x, self.left, self.right, self.bias, self)  # type: ignore[no-untyped-call]
+        y: Tensor = _LowRankStep.apply(x, self.left, self.right, self.bias, self)  # type: ignore[no-untyped-call]  # torch's stub has no types
         return y
 
     def keep(self, x: Tensor) -> Saved:
@@ -275,7 +275,7 @@ def low_rank(
 ) -> LowRankLayer:
     """The layer in factors."""
     kind = LowRankConv2d if isinstance(layer, nn.Conv2d) else LowRankLinear
-    return kind(layer, rank, scheme, name, factors=factors)  # type: ignore[arg-type]
+    return kind(layer, rank, scheme, name, factors=factors)  # type: ignore[arg-type]  # each kind takes its own layer
 
 
 def weight_matrix(layer: nn.Module) -> Tensor:

@@ -140,7 +140,7 @@ class TreatedLayer(nn.Module):
         if self.bypass or not treated:
             return self.plain(x, self.weight, self.bias)
         self.seen = tuple(x.shape)
-        y: Tensor = _Treated.apply(x, self.weight, self.bias, self)  # type: ignore[no-untyped-call]
+        y: Tensor = _Treated.apply(x, self.weight, self.bias, self)  # type: ignore[no-untyped-call]  # torch's stub has no types
         return y
 
 

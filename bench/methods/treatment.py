@@ -47,7 +47,7 @@ def activation_ranks(
     """The rank of each mode that the method compresses, for an input of that shape."""
     if ACTIVATION not in _ranked(method):
         return ()
-    modes = method.reference.modes(len(shape))  # type: ignore[attr-defined]
+    modes = method.reference.modes(len(shape))  # type: ignore[attr-defined]  # those that calibrate have one
     return choice.of_activation(tuple(largest_rank(shape, mode) for mode in modes))
 
 

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from bench.models.weights import generator_for
 
-BLOCK, ROUNDS = 128, 3  # so that each row can reach every other of some hundred thousand
+BLOCK, ROUNDS = 128, 3  # each row can reach every other of 128^3
 
 
 @torch.no_grad()

@@ -65,7 +65,7 @@ class Entry(Strict):
         if isinstance(options, OwnModel):
             name = options.name
         batches: tuple[int, ...] = getattr(options, "batch")  # noqa: B009  # a dynamic field
-        sources: tuple[WeightSource, ...] = getattr(options, "weights")  # noqa: B009
+        sources: tuple[WeightSource, ...] = getattr(options, "weights")  # noqa: B009  # a dynamic field
         return ModelChoice(name, batches, self.axes(registry.model(name)), sources)
 
     def method(self) -> MethodChoice:

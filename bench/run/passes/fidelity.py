@@ -136,7 +136,7 @@ def _watched(model: nn.Module, names: tuple[str, ...]) -> Iterator[dict[str, Ten
     layers = [(name, model.get_submodule(name)) for name in names]
     factored = [(name, layer) for name, layer in layers if isinstance(layer, LowRankLayer)]
     for name, layer in factored:
-        layer.weight_gradient = watching(name, layer, layer.weight_gradient)  # type: ignore[method-assign]
+        layer.weight_gradient = watching(name, layer, layer.weight_gradient)  # type: ignore[method-assign]  # to watch it is the purpose
     try:
         yield dense
     finally:
