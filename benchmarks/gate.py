@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from itertools import islice
 from statistics import median
 
-from bench.analyse import compare, history
-from bench.analyse.steps import steps
-from bench.record import metrics
-from bench.record.pair import MOST_ROUNDS, Pair
-from bench.run.duel import whose_turn
-from bench.stats import shift
+from ondevice_bench.ab.comparison import whose_turn
+from ondevice_bench.analyse import compare, history
+from ondevice_bench.analyse.cell_pair import MOST_ROUNDS, Pair
+from ondevice_bench.analyse.change_points import steps
+from ondevice_bench.record import metrics
+from ondevice_bench.stats import shift
 
 CHANGES = (0.0, 0.02, 0.05, 0.10)
 THRESHOLD = 0.02  # of `bench ab` and `bench history`, unless told otherwise

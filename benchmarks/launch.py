@@ -15,16 +15,21 @@ import time
 from pathlib import Path
 from statistics import median
 
-from bench.data.batch import BatchStore
-from bench.hardware.state import allowed_cpus
-from bench.run.job import Findings
-from bench.run.jobs import JobMaker
-from bench.run.launch import Launcher, SpawnLauncher, ZygoteLauncher, worker_environment
-from bench.specs.data import DataSource
-from bench.specs.weights import WeightSource
-from bench.stats import estimate
-from bench.suite.cell import Cell
-from bench.suite.suite import Sampling
+from ondevice_bench.data.batch import BatchStore
+from ondevice_bench.hardware.state import allowed_cpus
+from ondevice_bench.protocol.job import Findings
+from ondevice_bench.run.hosts.launch import (
+    Launcher,
+    SpawnLauncher,
+    ZygoteLauncher,
+    worker_environment,
+)
+from ondevice_bench.run.queries.jobs import JobMaker
+from ondevice_bench.specs.data import DataSource
+from ondevice_bench.specs.weights import WeightSource
+from ondevice_bench.stats import estimate
+from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.suite import Sampling
 
 CELL = Cell(id="launch", model="mcunet", method="vanilla", batch=8)
 SAMPLING = Sampling(warmup=3, min_samples=20, max_samples=40, max_seconds=3)

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bench.methods import treat
-from bench.methods.ranks import by_epsilon
-from bench.methods.tensors import compose, largest_rank, unfold
+from ondevice_bench.methods import treat
+from ondevice_bench.methods.ranks import by_epsilon
+from ondevice_bench.methods.tensors import compose, largest_rank, unfold
 
 LINEAR = {
     "fc1": ((128, 50, 768), 3072),

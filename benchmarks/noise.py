@@ -29,23 +29,23 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median, stdev
 
-from bench.data.batch import BatchStore
-from bench.hardware.state import allowed_cpus
-from bench.record.pair import FEWEST, Pair
-from bench.run.alternate import Turns, steps_for, together, turns
-from bench.run.job import Job
-from bench.run.jobs import JobMaker
-from bench.run.launch import ZygoteLauncher, worker_environment
-from bench.specs.data import DataSource
-from bench.specs.weights import WeightSource
-from bench.suite.cell import Cell
-from bench.suite.suite import Sampling
+from ondevice_bench.analyse.cell_pair import FEWEST, Pair
+from ondevice_bench.data.batch import BatchStore
+from ondevice_bench.hardware.state import allowed_cpus
+from ondevice_bench.protocol.job import Job
+from ondevice_bench.protocol.lockstep import Turns, steps_for, together, turns
+from ondevice_bench.run.hosts.launch import ZygoteLauncher, worker_environment
+from ondevice_bench.run.queries.jobs import JobMaker
+from ondevice_bench.specs.data import DataSource
+from ondevice_bench.specs.weights import WeightSource
+from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.suite import Sampling
 
 SLOWER = 0.05
 SPUN = """
 import time
-from bench.models import mcunet
-from bench.models.mcunet import initialise
+from ondevice_bench.models import mcunet
+from ondevice_bench.models.mcunet import initialise
 
 
 def construct(spin, **options):

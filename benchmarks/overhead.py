@@ -17,18 +17,18 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from statistics import median
 
-from bench.data.batch import BatchStore
-from bench.hardware.state import allowed_cpus
-from bench.measure import clock
-from bench.measure.activations import saved_in_forward
-from bench.measure.allocations import modules_named, recorded
-from bench.measure.flops import FlopCounter
-from bench.run.jobs import JobMaker
-from bench.run.workload import Workload, build
-from bench.specs.data import DataSource
-from bench.specs.weights import WeightSource
-from bench.suite.cell import Cell
-from bench.suite.suite import Sampling
+from ondevice_bench.data.batch import BatchStore
+from ondevice_bench.hardware.state import allowed_cpus
+from ondevice_bench.measure import clock
+from ondevice_bench.measure.activations import saved_in_forward
+from ondevice_bench.measure.allocations import modules_named, recorded
+from ondevice_bench.measure.flops import FlopCounter
+from ondevice_bench.run.queries.jobs import JobMaker
+from ondevice_bench.specs.data import DataSource
+from ondevice_bench.specs.weights import WeightSource
+from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.suite import Sampling
+from ondevice_bench.worker.workload import Workload, build
 
 
 def main() -> None:
@@ -87,7 +87,7 @@ def _recorded_by_module(workload: Workload) -> None:
 
 
 def _suite(name: str) -> None:
-    from bench.record.store import Store
+    from ondevice_bench.record.store import Store
 
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()

@@ -15,15 +15,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.record.store import Store
+from ondevice_bench.record.store import Store
 from tests.report import synthetic
 
 DRAW = """
 import resource, sys, time
 from pathlib import Path
-from bench.analyse.summary import summarise
-from bench.record.store import Store
-from bench.report.page import write_report
+from ondevice_bench.analyse.summary import summarise
+from ondevice_bench.record.store import Store
+from ondevice_bench.report.page import write_report
 began = time.perf_counter()
 with Store.open(Path(sys.argv[1])) as store:
     summary = summarise(store, store.runs()[0])

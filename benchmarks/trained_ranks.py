@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy
 
-from bench.specs import registry
+from ondevice_bench.specs import registry
 
 ROOT = Path(__file__).parents[1]
 TABLES = ROOT / "bench" / "specs" / "ranks"

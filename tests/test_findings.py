@@ -17,17 +17,17 @@ import pytest
 import torch
 from torch import nn
 
-from bench import units
-from bench.analyse.claims_file import load_published
-from bench.analyse.groups import ratio
-from bench.analyse.summary import summarise
-from bench.measure.activations import saved_bytes, saved_storages, total
-from bench.methods.treatment import treat
-from bench.models import vit
-from bench.record import baseline, bundle
-from bench.record.store import Store
-from bench.specs import registry
-from bench.stats import Estimate
+from ondevice_bench import units
+from ondevice_bench.analyse.groups import ratio
+from ondevice_bench.analyse.summary import summarise
+from ondevice_bench.measure.activations import saved_bytes, saved_storages, total
+from ondevice_bench.methods.treatment import treat
+from ondevice_bench.models import vit
+from ondevice_bench.papers.claims_file import load_published
+from ondevice_bench.record import baseline, bundle
+from ondevice_bench.record.store import Store
+from ondevice_bench.specs import registry
+from ondevice_bench.stats import Estimate
 from tests.conftest import BENCH, ROOT
 from tests.measure.test_activations import Subject
 from tests.record.conftest import CELL, make_record, make_run, planned

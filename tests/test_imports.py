@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-import bench
+import ondevice_bench
 
-PACKAGE = Path(bench.__file__).parent
+PACKAGE = Path(ondevice_bench.__file__).parent
 MODULES = sorted(
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
     for path in PACKAGE.rglob("*.py")
@@ -59,23 +59,34 @@ PARENT_ONLY = {
 WORKER_MODULES = [
     name
     for name in MODULES
-    if name.startswith(("bench.measure.", "bench.models.", "bench.methods.", "bench.run.passes."))
+    if name.startswith(
+        (
+            "ondevice_bench.measure.",
+            "ondevice_bench.models.",
+            "ondevice_bench.methods.",
+            "ondevice_bench.worker.passes.",
+        )
+    )
     or name
     in {
-        "bench.run.describe",
-        "bench.run.fake_workload",
-        "bench.run.step_call",
-        "bench.run.worker",
-        "bench.run.zygote",
-        "bench.run.workload",
-        "bench.run.runtime",
+        "ondevice_bench.worker.describe",
+        "ondevice_bench.worker.fake_workload",
+        "ondevice_bench.worker.user_step",
+        "ondevice_bench.worker.worker",
+        "ondevice_bench.worker.zygote",
+        "ondevice_bench.worker.workload",
+        "ondevice_bench.worker.runtime",
     }
 ]
 TORCH_MODULES = (
-    {name for name in WORKER_MODULES if not name.startswith("bench.run.")}
-    | {name for name in MODULES if name.startswith("bench.run.passes.")}
-    | {"bench.run.workload", "bench.run.fake_workload", "bench.run.step_call"}
-    | {"bench.run.describe"}
+    {name for name in WORKER_MODULES if not name.startswith("ondevice_bench.run.")}
+    | {name for name in MODULES if name.startswith("ondevice_bench.worker.passes.")}
+    | {
+        "ondevice_bench.worker.workload",
+        "ondevice_bench.worker.fake_workload",
+        "ondevice_bench.worker.user_step",
+    }
+    | {"ondevice_bench.worker.describe"}
 )
 
 
@@ -135,7 +146,9 @@ def _loaded_by(modules: list[str]) -> dict[str, list[str]]:
 
 def test_no_module_of_the_parent_brings_torch_or_what_only_reports_need():
     # each import runs in a child forked from an interpreter that has imported nothing
-    parents = [name for name in MODULES if name not in TORCH_MODULES and name != "bench.__main__"]
+    parents = [
+        name for name in MODULES if name not in TORCH_MODULES and name != "ondevice_bench.__main__"
+    ]
     for name, tops in _loaded_by(parents).items():
         assert not HEAVY & set(tops), f"{name} brings {sorted(HEAVY & set(tops))}"
 
@@ -155,7 +168,7 @@ def test_no_module_of_a_worker_brings_what_the_parent_works_with():
 def test_help_brings_neither_torch_nor_pandas_nor_plotly_nor_pydantic():
     script = (
         "import sys\n"
-        "from bench.cli import main\n"
+        "from ondevice_bench.cli import main\n"
         "sys.argv = ['bench', '--help']\n"
         "try:\n    main()\n"
         "except SystemExit:\n    pass\n"

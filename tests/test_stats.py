@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import stats
-from bench.stats import estimate, median_interval, order_ranks, relative_precision
+from ondevice_bench import stats
+from ondevice_bench.stats import estimate, median_interval, order_ranks, relative_precision
 
 NUMBERS = st.floats(0.001, 1000, allow_nan=False)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from bench import units
+from ondevice_bench import units
 
 
 @pytest.mark.parametrize(

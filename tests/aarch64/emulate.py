@@ -91,7 +91,7 @@ def _install(root: Path) -> None:
             tags = ["--implementation=cp", "--abi=cp311", "--abi=abi3", "--abi=none"]
             only = [f"--python-version={PYTHON}", "--only-binary=:all:"]
             _do([*pip, *kinds, *tags, *only, *_requirements()])
-        for old in (site / "bench", *site.glob("ondevice_bench-*")):
+        for old in (site / "ondevice_bench", *site.glob("ondevice_bench-*")):
             shutil.rmtree(old, ignore_errors=True)
         _do([*pip, wheel])
 
@@ -154,19 +154,19 @@ def _emulated(root: Path, *words: str) -> None:
         "USER": "root",
         "PYTHONPATH": "/opt/site",
     }
-    within = f"cd /work && exec python -m bench {' '.join(words)}"
+    within = f"cd /work && exec python -m ondevice_bench {' '.join(words)}"
     command = ["chroot", root, "/usr/bin/busybox-host", "sh", "-c", within]
     _do([shutil.which("chroot") or "chroot", *command[1:]], environment)
 
 
 def _bench(folder: Path, *words: str) -> str:
-    command = [sys.executable, "-m", "bench", *words]
+    command = [sys.executable, "-m", "ondevice_bench", *words]
     return subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def _judged(here: Path) -> int:
     """Compare the two runs, and look that no figure of the emulator's own is shown."""
-    command = [sys.executable, "-m", "bench", "compare", "tiny", "there/results.sqlite"]
+    command = [sys.executable, "-m", "ondevice_bench", "compare", "tiny", "there/results.sqlite"]
     compared = subprocess.run(command, cwd=here, check=False)
     report = json.loads(_bench(here, "report", "there/results.sqlite", "--json"))
     cells = [cell for cell in report["cells"] if cell["status"] != "skipped"]

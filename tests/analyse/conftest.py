@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.analyse.summary import RunSummary, summarise
-from bench.record.model import Record, Run, RunCell
-from bench.record.store import Store
+from ondevice_bench.analyse.summary import RunSummary, summarise
+from ondevice_bench.record.model import Record, Run, RunCell
+from ondevice_bench.record.store import Store
 from tests.record.conftest import CELL, make_run, planned
 
 

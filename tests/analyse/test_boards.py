@@ -1,7 +1,7 @@
 import pytest
 
-from bench.analyse.boards import boards, unlike
-from bench.record.model import RunCell
+from ondevice_bench.analyse.boards import boards, unlike
+from ondevice_bench.record.model import RunCell
 from tests.report import synthetic
 
 

@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from bench.analyse.compare import claims_on, compare, together
-from bench.errors import ExitCode
+from ondevice_bench.analyse.compare import claims_on, compare, together
+from ondevice_bench.errors import ExitCode
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
 

@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from bench.analyse.groups import groups, ratio
-from bench.stats import Estimate
+from ondevice_bench.analyse.groups import groups, ratio
+from ondevice_bench.stats import Estimate
 from tests.report import synthetic
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.analyse.history import Asked, history, in_order
+from ondevice_bench.analyse.history import Asked, history, in_order
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
 EXACT = Asked(metrics=("activation_bytes", "step_flops"))

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from bench.analyse.learning import learning
-from bench.record.model import RunCell
+from ondevice_bench.analyse.learning import learning
+from ondevice_bench.record.model import RunCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
 SEEDS = [replace(CELL, id=CELL.id.replace("s0", f"s{seed}"), seed=seed) for seed in range(7)]

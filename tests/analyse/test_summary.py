@@ -1,7 +1,7 @@
 import pytest
 
-from bench.analyse.frame import COLUMNS, frame_of
-from bench.record.model import RunCell
+from ondevice_bench.analyse.frame import COLUMNS, frame_of
+from ondevice_bench.record.model import RunCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
 TRACE = {"pass_name": "trace", "metrics": {"activation_bytes": 100.0}}

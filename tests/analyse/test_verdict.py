@@ -2,10 +2,10 @@ import dataclasses
 
 import pytest
 
-from bench.analyse.groups import groups
-from bench.analyse.verdict import SENTENCES, is_exact, says, verdict
-from bench.stats import Estimate
-from bench.suite.goal import Goal
+from ondevice_bench.analyse.groups import groups
+from ondevice_bench.analyse.verdict import SENTENCES, is_exact, says, verdict
+from ondevice_bench.stats import Estimate
+from ondevice_bench.suite.goal import Goal
 from tests.record.conftest import make_record
 from tests.report import synthetic
 

@@ -6,9 +6,9 @@ import numpy
 import pytest
 from PIL import Image
 
-from bench.data.batch import BatchStore, NoBatch, make
-from bench.specs.data import DataSource, parse
-from bench.specs.inputs import Images, OwnBatch, Tokens, from_json, to_json
+from ondevice_bench.data.batch import BatchStore, NoBatch, make
+from ondevice_bench.specs.data import DataSource, parse
+from ondevice_bench.specs.inputs import Images, OwnBatch, Tokens, from_json, to_json
 
 IMAGES = Images(channels=3, size=16, classes=10)
 PLACES = Images(channels=3, size=16, classes=4, dense=True)
@@ -265,7 +265,7 @@ def test_what_data_cannot_be(tmp_path, said, says):
 
 
 def test_a_missing_package_is_named(monkeypatch, tmp_path):
-    monkeypatch.setattr("bench.specs.data.find_spec", lambda name: None)
+    monkeypatch.setattr("ondevice_bench.specs.data.find_spec", lambda name: None)
     with pytest.raises(ValueError) as error:
         parse("photos", tmp_path)
     assert str(error.value) == (

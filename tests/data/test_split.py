@@ -3,11 +3,11 @@
 import numpy
 import pytest
 
-from bench.data import split, text
-from bench.data.batch import BatchStore, NoBatch, make
-from bench.data.split import EVERY
-from bench.specs.data import ALL, HELD_OUT, TRAIN, DataSource, parse
-from bench.specs.inputs import Images, Tokens
+from ondevice_bench.data import split, text
+from ondevice_bench.data.batch import BatchStore, NoBatch, make
+from ondevice_bench.data.split import EVERY
+from ondevice_bench.specs.data import ALL, HELD_OUT, TRAIN, DataSource, parse
+from ondevice_bench.specs.inputs import Images, Tokens
 
 SMALL = Images(channels=1, size=8, classes=10)
 

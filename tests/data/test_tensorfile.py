@@ -4,11 +4,11 @@ import numpy
 import pytest
 import torch
 
-from bench.data import tensorfile
-from bench.data.batch import BatchStore
-from bench.errors import BadInput
-from bench.specs.data import DataSource
-from bench.specs.inputs import Images
+from ondevice_bench.data import tensorfile
+from ondevice_bench.data.batch import BatchStore
+from ondevice_bench.errors import BadInput
+from ondevice_bench.specs.data import DataSource
+from ondevice_bench.specs.inputs import Images
 
 INPUTS = Images(channels=3, size=8, classes=5)
 

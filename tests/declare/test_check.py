@@ -3,9 +3,9 @@ from typing import ClassVar, Literal
 import pytest
 from pydantic import Field
 
-from bench.declare.check import Strict, check
-from bench.declare.document import read
-from bench.errors import BadInput
+from ondevice_bench.declare.check import Strict, check
+from ondevice_bench.declare.document import read
+from ondevice_bench.errors import BadInput
 
 
 class Inner(Strict):

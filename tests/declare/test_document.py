@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.declare.document import read
-from bench.errors import BadInput
+from ondevice_bench.declare.document import read
+from ondevice_bench.errors import BadInput
 
 GOOD = """\
 # a comment

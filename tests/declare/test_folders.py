@@ -2,8 +2,8 @@ import re
 
 import pytest
 
-from bench.declare.folders import declared, locate, resource
-from bench.errors import BadInput
+from ondevice_bench.declare.folders import declared, locate, resource
+from ondevice_bench.errors import BadInput
 
 
 def put(folder, name, text="x"):

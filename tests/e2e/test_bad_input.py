@@ -138,11 +138,11 @@ def test_a_disk_that_is_full_or_read_only(suite_file, workplace, options, says):
 
 def test_an_internal_error_is_one_line_that_says_where_the_details_are(workplace):
     script = (
-        "import sys, bench.suite.load\n"
+        "import sys, ondevice_bench.suite.load\n"
         "def broken(*a): raise RuntimeError('a bug\\nof ours')\n"
-        "bench.suite.load.load_suite = broken\n"
+        "ondevice_bench.suite.load.load_suite = broken\n"
         "sys.argv = ['bench', 'run', 'quick', *sys.argv[1:]]\n"
-        "from bench.cli import main\nmain()\n"
+        "from ondevice_bench.cli import main\nmain()\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bench.declare.document import read
+from ondevice_bench.declare.document import read
 from tests.hardware.conftest import pi5
 
 FITS_NOT = """\

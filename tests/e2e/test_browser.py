@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
-from bench.analyse.groups import groups
-from bench.analyse.pareto import front
-from bench.report.page import write_report
+from ondevice_bench.analyse.groups import groups
+from ondevice_bench.analyse.pareto import front
+from ondevice_bench.report.page import write_report
 from tests.analyse.conftest import summary_of  # noqa: F401  # a fixture
 from tests.record.conftest import CELL
 from tests.report import synthetic

@@ -2,8 +2,8 @@
 
 import json
 
-from bench.record.store import Store
-from tests.analyse.test_claims_file import OWN
+from ondevice_bench.record.store import Store
+from tests.papers.test_claims_file import OWN
 
 SUITE = """\
 schema: 1

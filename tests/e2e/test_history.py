@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from bench.record.store import Store
+from ondevice_bench.record.store import Store
 from tests.report import synthetic
 
 

@@ -59,7 +59,9 @@ def user(tmp_path_factory):
 
 
 def test_install(user):
-    where = user.does("python", "-c", "import bench; print(bench.__file__)").stdout.strip()
+    where = user.does(
+        "python", "-c", "import ondevice_bench; print(ondevice_bench.__file__)"
+    ).stdout.strip()
     assert where.startswith(str(user.home))
     assert user.does("bench", "--version").returncode == 0
     suites = json.loads(user.does("bench", "list", "suites", "--json").stdout)

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.record.store import Store
+from ondevice_bench.record.store import Store
 
 pytestmark = pytest.mark.alone
 
@@ -42,7 +42,10 @@ def workers():
     for process in psutil.process_iter(["cmdline", "status"]):
         line = process.info["cmdline"] or []
         mine = bool(line) and Path(line[0]).parent == BENCH.parent
-        if mine and any(word in {"bench.run.worker", "bench.run.zygote"} for word in line):
+        if mine and any(
+            word in {"ondevice_bench.worker.worker", "ondevice_bench.worker.zygote"}
+            for word in line
+        ):
             found.append(process)
     return found
 

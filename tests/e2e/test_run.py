@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.record import metrics
-from bench.record.store import Store
+from ondevice_bench.record import metrics
+from ondevice_bench.record.store import Store
 from tests.conftest import TINY
 
 pytestmark = pytest.mark.alone

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.specs import registry
+from ondevice_bench.specs import registry
 
 GIGABYTE = 10**9
 SMALLER = {"tinyllama": "batch: 1, layers: 2"}  # 22 layers alone take 4.4 GB

@@ -3,10 +3,10 @@ from dataclasses import replace
 
 import pytest
 
-from bench.hardware import doctor
-from bench.hardware.probe import caches_kib, probe
-from bench.hardware.profile import load_profile
-from bench.hardware.state import read_state
+from ondevice_bench.hardware import doctor
+from ondevice_bench.hardware.probe import caches_kib, probe
+from ondevice_bench.hardware.profile import load_profile
+from ondevice_bench.hardware.state import read_state
 from tests.hardware.conftest import laptop, pi5
 
 CPUS = "sys/devices/system/cpu"

@@ -2,8 +2,8 @@ import platform
 
 import psutil
 
-from bench.hardware.probe import probe
-from bench.hardware.state import read_state
+from ondevice_bench.hardware.probe import probe
+from ondevice_bench.hardware.state import read_state
 from tests.hardware.conftest import laptop, pi5
 
 

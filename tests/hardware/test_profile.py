@@ -3,9 +3,9 @@ import re
 
 import pytest
 
-from bench.errors import BadInput
-from bench.hardware.probe import probe
-from bench.hardware.profile import load_profile, profiles, recognise
+from ondevice_bench.errors import BadInput
+from ondevice_bench.hardware.probe import probe
+from ondevice_bench.hardware.profile import load_profile, profiles, recognise
 from tests.hardware.conftest import laptop, pi4, pi5, server
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from bench.measure.activations import saved_bytes, storage_bytes
+from ondevice_bench.measure.activations import saved_bytes, storage_bytes
 
 
 class Subject:

@@ -4,8 +4,8 @@ import time
 import pytest
 import torch
 
-from bench.measure import clock, machine
-from bench.suite.suite import Sampling
+from ondevice_bench.measure import clock, interference
+from ondevice_bench.suite.suite import Sampling
 
 pytestmark = pytest.mark.alone
 
@@ -120,7 +120,7 @@ def test_garbage_is_not_collected_during_samples_and_is_afterwards(fake_clock):
 
 
 def test_a_machine_without_proc_stat_leaves_the_column_out(monkeypatch, tmp_path, fake_clock):
-    monkeypatch.setattr(machine, "_STAT", tmp_path / "none")
+    monkeypatch.setattr(interference, "_STAT", tmp_path / "none")
     steps = clock.time_steps(Phases(fake_clock), Sampling(warmup=1, min_samples=6)).samples
     assert "foreign_cpu_seconds" not in clock.columns(steps)
     assert len(clock.columns(steps)["step_seconds"]) == 6
@@ -128,7 +128,7 @@ def test_a_machine_without_proc_stat_leaves_the_column_out(monkeypatch, tmp_path
 
 
 def test_the_foreign_share_is_of_wall_time(monkeypatch, fake_clock):
-    monkeypatch.setattr(machine, "read", others_take(fake_clock, lambda _: 0.02))
+    monkeypatch.setattr(interference, "read", others_take(fake_clock, lambda _: 0.02))
     steps = clock.time_steps(Phases(fake_clock), Sampling(warmup=1, min_samples=6)).samples
     assert clock.foreign_share(steps) == pytest.approx(0.02 / 0.35)
 
@@ -142,14 +142,16 @@ def others_take(take, share):
         now = time.perf_counter()
         taken[0] += share(now - start) * (now - taken[1]) / 0.35
         taken[1] = now
-        return machine.Counters(now, 0.0, taken[0], 0.0, None)
+        return interference.Counters(now, 0.0, taken[0], 0.0, None)
 
     return read
 
 
 def test_disturbed_samples_are_measured_again(monkeypatch, fake_clock):
     # for the first ten seconds somebody takes half a core
-    monkeypatch.setattr(machine, "read", others_take(fake_clock, lambda s: 0.35 * (s < 10) / 2))
+    monkeypatch.setattr(
+        interference, "read", others_take(fake_clock, lambda s: 0.35 * (s < 10) / 2)
+    )
     sampling = Sampling(warmup=1, min_samples=6, max_samples=50)
     timed = clock.time_steps(Phases(fake_clock), sampling)
     assert len(timed.samples) == 6
@@ -162,7 +164,7 @@ def test_disturbed_samples_are_measured_again(monkeypatch, fake_clock):
     ("bound", "count"), [({"max_samples": 20}, 6), ({"max_samples": 50, "max_seconds": 3}, 10)]
 )
 def test_what_stays_disturbed_is_said(monkeypatch, fake_clock, bound, count):
-    monkeypatch.setattr(machine, "read", others_take(fake_clock, lambda _: 0.35 / 2))
+    monkeypatch.setattr(interference, "read", others_take(fake_clock, lambda _: 0.35 / 2))
     sampling = Sampling(warmup=1, min_samples=6, **bound)
     timed = clock.time_steps(Phases(fake_clock), sampling)
     assert timed.spoilt

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from bench.measure import energy
+from ondevice_bench.measure import energy
 
 # as a Raspberry Pi 5 prints it: leading spaces, currents first, two rails without a current
 PMIC = """\

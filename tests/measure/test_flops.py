@@ -8,9 +8,9 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 
-from bench.measure import operators
-from bench.measure.flops import FlopCounter, count_step, step_flops
-from bench.measure.regions import decomposition
+from ondevice_bench.measure import operators
+from ondevice_bench.measure.decomposition_marker import decomposition
+from ondevice_bench.measure.flops import FlopCounter, count_step, step_flops
 from tests.measure.test_activations import Subject
 
 

@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
-from bench.measure.activations import Place, Saved, saved_storages, total
-from bench.measure.allocations import recorded, span
-from bench.measure.live import Live, disagreement, live_step
+from ondevice_bench.measure.activations import Place, Saved, saved_storages, total
+from ondevice_bench.measure.allocations import recorded, span
+from ondevice_bench.measure.live import Live, disagreement, live_step
 from tests.measure.test_activations import Subject
 
 

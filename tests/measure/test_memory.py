@@ -8,7 +8,7 @@ import sys
 import psutil
 import pytest
 
-from bench.measure import memory
+from ondevice_bench.measure import memory
 
 MIB = 2**20
 
@@ -44,7 +44,11 @@ def test_a_child_is_not_charged_with_its_parents_peak():
         for offset in range(0, len(area), 4096):
             area[offset] = 1
         done = subprocess.run(
-            [sys.executable, "-c", "from bench.measure import memory; print(memory.peak_bytes())"],
+            [
+                sys.executable,
+                "-c",
+                "from ondevice_bench.measure import memory; print(memory.peak_bytes())",
+            ],
             capture_output=True,
             text=True,
             check=True,

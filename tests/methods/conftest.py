@@ -6,7 +6,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from bench.methods.treatment import treat
+from ondevice_bench.methods.treatment import treat
 
 
 def difference(a: Tensor, b: Tensor) -> float:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from bench.methods.conformance import CHECKS, cases, check
+from ondevice_bench.methods.conformance import CHECKS, cases, check
 
 MINE = Path(__file__).parent / "samples" / "mine.py"
 BUILTIN = [

@@ -108,7 +108,7 @@ def test_the_published_scale_is_stride_squared_too_large_and_has_its_own_name():
 
 
 def test_stored_elements_are_declared():
-    from bench.methods.treatment import treat
+    from ondevice_bench.methods.treatment import treat
 
     layer = nn.Conv2d(3, 4, 3, 2, 1)
     treatment = treat(nn.Sequential(copy.deepcopy(layer)), "gradient_filter", radius=4)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.methods.treatment import treat
+from ondevice_bench.methods.treatment import treat
 
 datasets = pytest.importorskip("sklearn.datasets")
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from bench.measure.allocations import recorded
-from bench.methods.lowrank import UnconsumedUpdate
-from bench.methods.optimizer import MomentumRefused
-from bench.methods.treatment import treat
+from ondevice_bench.measure.allocations import recorded
+from ondevice_bench.methods.lowrank import UnconsumedUpdate
+from ondevice_bench.methods.optimizer import MomentumRefused
+from ondevice_bench.methods.treatment import treat
 from tests.methods.conftest import conv_cases, difference, linear_cases, randn
-from tests.methods.test_stored import decaying, rebuilt
+from tests.methods.test_compressed_input import decaying, rebuilt
 
 # even kernels with odd dilation, as torch pads them
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding=.same")

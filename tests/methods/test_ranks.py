@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from bench.methods.ranks import (
+from ondevice_bench.methods.ranks import (
     GRID,
     Choice,
     NotCalibrated,
@@ -20,8 +20,8 @@ from bench.methods.ranks import (
     within_budget,
     within_perplexity,
 )
-from bench.methods.treatment import treat
-from tests.methods.test_stored import decaying
+from ondevice_bench.methods.treatment import treat
+from tests.methods.test_compressed_input import decaying
 
 MIB = 1 << 20
 
@@ -191,7 +191,7 @@ def test_calibration_leaves_the_network_and_the_global_generator_alone():
 
 
 def test_given_ranks_are_used_as_they_are():
-    from bench.methods.ranks import Ranks
+    from ondevice_bench.methods.ranks import Ranks
 
     model = network()
     given = {"0": Ranks((2, 3, 4, 5)), "2": Ranks((1, 1, 1, 1)), "4": Ranks((3, 3))}

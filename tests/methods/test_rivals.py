@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from bench.measure.activations import saved_bytes
-from bench.methods.treatment import treat
-from bench.models import vit
-from bench.models.layers import NoSuchPart
-from bench.specs import registry
+from ondevice_bench.measure.activations import saved_bytes
+from ondevice_bench.methods.treatment import treat
+from ondevice_bench.models import vit
+from ondevice_bench.models.layers import NoSuchPart
+from ondevice_bench.specs import registry
 from tests.methods.conftest import difference, randn
 
 LAYOUT = registry.model("vit_b_32").layout
@@ -71,7 +71,7 @@ def test_checkpointing_changes_no_gradient_and_keeps_only_inputs(scope):
 
 def test_checkpointed_blocks_store_their_input_and_the_state_of_the_generator():
     model = nn.Sequential(nn.Sequential(nn.Linear(8, 32), nn.GELU(), nn.Linear(32, 8)))
-    from bench.specs.layout import Layout
+    from ondevice_bench.specs.layout import Layout
 
     x = randn(4, 8)
     treatment = treat(model.double(), "checkpoint", layout=Layout(blocks="0"))
@@ -80,7 +80,7 @@ def test_checkpointed_blocks_store_their_input_and_the_state_of_the_generator():
 
 
 def test_dropout_draws_the_same_again_and_statistics_move_once():
-    from bench.specs.layout import Layout
+    from ondevice_bench.specs.layout import Layout
 
     torch.manual_seed(0)
     block = nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6), nn.Dropout(0.5))

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from bench.methods import treat
-from bench.methods.treatment import DoesNotApply
-from bench.models import mcunet, vit
-from bench.models.layers import NoSuchLayers, choose, guessed_layout
-from bench.specs import registry
+from ondevice_bench.methods import treat
+from ondevice_bench.methods.treatment import DoesNotApply
+from ondevice_bench.models import mcunet, vit
+from ondevice_bench.models.layers import NoSuchLayers, choose, guessed_layout
+from ondevice_bench.specs import registry
 
 VIT = vit.construct(classes=10, depth=3, image_size=64)
 MCUNET = mcunet.construct(classes=10, image_size=96)

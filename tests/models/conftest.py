@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.batch import BatchStore
-from bench.models import llama, segmentation, swin, vit
-from bench.run.jobs import JobMaker
-from bench.specs import registry
-from bench.specs.data import DataSource
-from bench.specs.weights import WeightSource
-from bench.suite.cell import Cell
-from bench.suite.suite import Sampling
+from ondevice_bench.data.batch import BatchStore
+from ondevice_bench.models import llama, segmentation, swin, vit
+from ondevice_bench.run.queries.jobs import JobMaker
+from ondevice_bench.specs import registry
+from ondevice_bench.specs.data import DataSource
+from ondevice_bench.specs.weights import WeightSource
+from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.suite import Sampling
 
 IMAGES = {"classes": 10, "image_size": 64}
 SMALL = {

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from bench.models import bert, llama, segmentation, swin, vit
-from bench.models.attention import attend
-from bench.models.family import cross_entropy
-from bench.run.workload import empty
-from bench.specs import registry
+from ondevice_bench.models import bert, llama, segmentation, swin, vit
+from ondevice_bench.models.attention import attend
+from ondevice_bench.models.family import cross_entropy
+from ondevice_bench.specs import registry
+from ondevice_bench.worker.workload import empty
 from tests.models.conftest import SMALL, options_of
 
 PARAMETERS = {

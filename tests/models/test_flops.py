@@ -5,9 +5,9 @@ import math
 import pytest
 from torch.overrides import TorchFunctionMode
 
-from bench.run.passes import shapes, trace
-from bench.run.workload import Workload, build_model, load_batch
-from bench.specs import registry
+from ondevice_bench.specs import registry
+from ondevice_bench.worker.passes import shapes, trace
+from ondevice_bench.worker.workload import Workload, build_model, load_batch
 from tests.models.conftest import SMALL
 
 METHODS = {

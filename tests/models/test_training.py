@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
-from bench.data import tree
-from bench.models.family import family
-from bench.run.passes import layers, shapes, trace
-from bench.run.workload import Workload, build_model, load_batch
-from bench.specs import registry
-from bench.suite.cell import Train
+from ondevice_bench.data import nested
+from ondevice_bench.models.family import family
+from ondevice_bench.specs import registry
+from ondevice_bench.suite.cell import Train
+from ondevice_bench.worker.passes import layers, shapes, trace
+from ondevice_bench.worker.workload import Workload, build_model, load_batch
 from tests.models.conftest import SMALL
 
 OPTIONS = {
@@ -111,7 +111,7 @@ def test_frozen_batch_norms_stay_in_evaluation_after_train(make_job):
 def test_a_batch_is_cut_into_slices_whatever_it_holds(make_job):
     job = make_job("time", "minilm", method="microbatch", batch=3)
     workload = Workload(job, load_batch(job), build_model(job))
-    assert [leaf.shape[0] for leaf in tree.leaves(workload.batch)] == [3, 3]
+    assert [leaf.shape[0] for leaf in nested.leaves(workload.batch)] == [3, 3]
     whole = make_job("time", "minilm", batch=3)
     exact = Workload(whole, load_batch(whole), build_model(whole))
     loss = exact.forward().item()

@@ -8,20 +8,20 @@ import pytest
 import torch
 from torch import nn
 
-from bench.data import tensorfile
-from bench.models import llama, loading
-from bench.models.family import family, seeded
-from bench.models.spectrum import decaying, give_spectrum, rotation, turn
-from bench.run.passes import trace
-from bench.run.workload import build_model, initial_model
-from bench.specs.weights import WeightSource, parse
+from ondevice_bench.data import tensorfile
+from ondevice_bench.models import llama, loading
+from ondevice_bench.models.family import family, seeded
+from ondevice_bench.models.spectrum import decaying, give_spectrum, rotation, turn
+from ondevice_bench.specs.weights import WeightSource, parse
+from ondevice_bench.worker.passes import trace
+from ondevice_bench.worker.workload import build_model, initial_model
 from tests.models.conftest import options_of
 
 HEAD = "fc"
 
 
 def small_resnet(classes=10):
-    module = family("bench.models.resnet")
+    module = family("ondevice_bench.models.resnet")
     model = module.construct(**options_of("resnet18", classes=classes))
     module.initialise(model, 0)
     return model
@@ -198,7 +198,7 @@ def test_rotations_are_orthogonal_and_have_no_side_of_their_own():
 
 def test_a_network_of_ours_draws_no_weights_but_those_of_its_initialisation():
     options = {"layers": 1, "length": 4, "attention": "fused"}
-    ours = family("bench.models.llama")
+    ours = family("ondevice_bench.models.llama")
     model, plain = seeded(ours.construct, options, 0), llama.construct(**options)
     for module in model.modules():
         if isinstance(module, (nn.Linear, nn.Embedding)):

@@ -2,7 +2,11 @@
 
 import pytest
 
-from bench.models.own import OwnModelError, torchvision_models, transformers_library
+from ondevice_bench.models.user_models import (
+    OwnModelError,
+    torchvision_models,
+    transformers_library,
+)
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from bench.models import bert, llama
-from bench.models.own import family
-from bench.specs import registry
+from ondevice_bench.models import bert, llama
+from ondevice_bench.models.user_models import family
+from ondevice_bench.specs import registry
 
 BOUND = 1e-9
 

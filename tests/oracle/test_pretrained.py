@@ -4,10 +4,10 @@ import numpy
 import pytest
 import torch
 
-from bench.models import loading
-from bench.models.family import family
-from bench.specs import registry
-from bench.suite.words import Words
+from ondevice_bench.models import loading
+from ondevice_bench.models.family import family
+from ondevice_bench.specs import registry
+from ondevice_bench.suite.from_flags import Words
 
 
 @pytest.fixture(params=["efficientnet_lite0", "minilm"])
@@ -48,7 +48,7 @@ def test_efficientnet_knows_a_flower_from_a_temple():
     from PIL import Image
     from sklearn.datasets import load_sample_images
 
-    from bench.data import images
+    from ondevice_bench.data import images
 
     model, spec = constructed("efficientnet_lite0")
     loading.load(model, pretrained.path(), spec.layout.head)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from bench.record.model import Record, Run, RunCell, TaskKey
-from bench.suite.cell import Cell
+from ondevice_bench.record.model import Record, Run, RunCell, TaskKey
+from ondevice_bench.suite.cell import Cell
 
 CELL = Cell(id="mcunet/vanilla/all/b8/s0", model="mcunet", method="vanilla", batch=8)
 SECOND = Cell(id="mcunet/vanilla/all/b2/s0", model="mcunet", method="vanilla", batch=2)

@@ -3,8 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from bench.errors import BadInput
-from bench.record import baseline
+from ondevice_bench.errors import BadInput
+from ondevice_bench.record import baseline
 from tests.record.test_bundle import content
 
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from bench.errors import BadInput
-from bench.record import bundle, runfile
-from bench.record.model import RunCell
-from bench.record.store import IMPORTED, Store
+from ondevice_bench.errors import BadInput
+from ondevice_bench.record import bundle, run_json
+from ondevice_bench.record.model import RunCell
+from ondevice_bench.record.store import IMPORTED, Store
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
 MUTATIONS = 2000
@@ -26,7 +26,7 @@ def content(**what):
         make_record(pass_name="trace", status="oom", reason="<b>no</b> \u202e", output="x\ny"),
     )
     cells = (*planned(CELL), RunCell(SECOND, "pi5", "pending", "pending on pi5"))
-    return runfile.Content(make_run(**what), cells, records)
+    return run_json.Content(make_run(**what), cells, records)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import signal
 import sqlite3
 import time
 
-from bench.record.store import Store
+from ondevice_bench.record.store import Store
 from tests.record.conftest import CELL, make_record, make_run, planned
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from bench.record.model import status_of
+from ondevice_bench.record.model import status_of
 from tests.record.conftest import make_record
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import BadInput
-from bench.record import migrate
-from bench.record.model import RunCell
-from bench.record.store import Store
+from ondevice_bench.errors import BadInput
+from ondevice_bench.record import migrate
+from ondevice_bench.record.model import RunCell
+from ondevice_bench.record.store import Store
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
 

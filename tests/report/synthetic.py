@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from bench.record.model import Record, Run, RunCell
-from bench.suite.cell import Cell
+from ondevice_bench.record.model import Record, Run, RunCell
+from ondevice_bench.suite.cell import Cell
 from tests.record.conftest import make_record, make_run
 
 MIB = 2**20

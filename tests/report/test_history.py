@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from bench.analyse.history import Asked, history
-from bench.analyse.summary import summarise
-from bench.record.store import Store
-from bench.report import page as pages
-from bench.report.history import history_json, history_lines, history_table
+from ondevice_bench.analyse.history import Asked, history
+from ondevice_bench.analyse.summary import summarise
+from ondevice_bench.record.store import Store
+from ondevice_bench.report import page as pages
+from ondevice_bench.report.history import history_json, history_lines, history_table
 from tests.report import synthetic
 from tests.report.test_page import body, drawn
 
@@ -148,7 +148,7 @@ def test_one_run_has_a_page_that_says_so(runs):
 
 
 def test_other_layouts_do_not_ask_for_a_history(runs, monkeypatch):
-    monkeypatch.setattr("bench.report.sections.section.history", None)
+    monkeypatch.setattr("ondevice_bench.report.sections.section.history", None)
     assert "<h1>" in pages.render(runs[:1], "run")
 
 

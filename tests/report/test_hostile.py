@@ -4,11 +4,11 @@ import json
 import random
 from dataclasses import replace
 
-from bench.analyse.history import Asked
-from bench.errors import BadInput
-from bench.record import runfile
-from bench.report import page
-from bench.report.forms import written
+from ondevice_bench.analyse.history import Asked
+from ondevice_bench.errors import BadInput
+from ondevice_bench.record import run_json
+from ondevice_bench.report import page
+from ondevice_bench.report.export import written
 from tests.report import synthetic
 
 MUTATIONS = 150
@@ -58,8 +58,8 @@ def test_whatever_a_bundle_says_is_refused_or_drawn(summary_of):
     run = synthetic.run_of(
         settings={**synthetic.SETTINGS, "goal": {"minimise": "step_flops", "min_cosine": 0.5}}
     )
-    whole = runfile.Content(run, tuple(synthetic.planned(cells)), tuple(synthetic.records(cells)))
-    good = json.dumps(runfile.plain(whole))
+    whole = run_json.Content(run, tuple(synthetic.planned(cells)), tuple(synthetic.records(cells)))
+    good = json.dumps(run_json.plain(whole))
     spots = [path for path in leaves(json.loads(good)) if path]
     # what reports read first: figures, settings and details
     telling = [path for path in spots if {"details", "settings", "metrics", "samples"} & set(path)]
@@ -72,7 +72,7 @@ def test_whatever_a_bundle_says_is_refused_or_drawn(summary_of):
             except (KeyError, IndexError, TypeError):
                 continue  # an earlier change took it away
         try:
-            found = runfile.content_of("x", json.dumps(values).encode())
+            found = run_json.content_of("x", json.dumps(values).encode())
         except BadInput:
             continue
         summary = summary_of(found.records, list(found.cells), found.run)

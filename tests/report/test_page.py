@@ -4,13 +4,13 @@ import re
 
 import pytest
 
-from bench.errors import BadInput
-from bench.record.model import RunCell
-from bench.report import page as pages
-from bench.report.cells import figure
-from bench.report.layout import load_layout
-from bench.report.page import write_report
-from bench.report.sections import SECTIONS
+from ondevice_bench.errors import BadInput
+from ondevice_bench.record.model import RunCell
+from ondevice_bench.report import page as pages
+from ondevice_bench.report.layout import load_layout
+from ondevice_bench.report.page import write_report
+from ondevice_bench.report.quantities import figure
+from ondevice_bench.report.sections import SECTIONS
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 from tests.report import synthetic
 

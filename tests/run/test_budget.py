@@ -1,5 +1,5 @@
-from bench.record.model import TaskKey
-from bench.run.budget import Budget
+from ondevice_bench.record.model import TaskKey
+from ondevice_bench.run.budget import Budget
 
 
 def task(cell, name, number=1):

@@ -2,7 +2,7 @@ import subprocess
 
 import pytest
 
-from bench.run.commit import NONE, current_commit, places, resolved
+from ondevice_bench.run.commit import NONE, current_commit, places, resolved
 
 
 @pytest.fixture

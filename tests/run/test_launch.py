@@ -13,9 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.run import launch
-from bench.run.launch import PassLauncher, ZygoteLauncher
-from tests.run.conftest import THREADS
+import ondevice_bench
+from ondevice_bench.run.hosts import launch
+from ondevice_bench.run.hosts.launch import PassLauncher, ZygoteLauncher
+from tests.workers import THREADS
 
 pytestmark = pytest.mark.alone
 
@@ -76,7 +77,7 @@ def test_a_worker_carries_torch_and_the_standard_library_and_nothing_of_the_pare
     for name in ("time", "trace"):
         outcome = zygote.launch(make_job(name), 120, lambda: None)
         packages = set(outcome.reply.findings.details["packages"])
-        assert packages - {"bench"} <= set(alone.stdout.split())
+        assert packages - {"ondevice_bench"} <= set(alone.stdout.split())
 
 
 _TORCH_ALONE = """
@@ -174,8 +175,8 @@ def test_workers_die_with_a_parent_that_is_killed(odd_folder, odd_job):
     job = odd_job("sleep")
     script = (
         "import sys\n"
-        "from bench.run.job import Job\n"
-        "from bench.run.launch import ZygoteLauncher, worker_environment\n"
+        "from ondevice_bench.protocol.job import Job\n"
+        "from ondevice_bench.run.hosts.launch import ZygoteLauncher, worker_environment\n"
         "zygote = ZygoteLauncher({**worker_environment(1), 'PYTHONPATH': sys.argv[1]})\n"
         "assert zygote.can_fork\n"
         "zygote.launch(Job.from_text(sys.argv[2]), 600, lambda: print('waiting', flush=True))\n"
@@ -211,19 +212,20 @@ def test_a_workers_environment_is_an_allow_list_plus_the_profiles_threads(monkey
 def test_a_worker_imports_this_bench_even_where_the_working_directory_has_another(
     workplace, make_job
 ):
-    (workplace / "bench").mkdir()
-    (workplace / "bench" / "__init__.py").write_text("raise RuntimeError('the wrong bench')")
+    (workplace / "ondevice_bench").mkdir()
+    wrong = workplace / "ondevice_bench" / "__init__.py"
+    wrong.write_text("raise RuntimeError('the wrong package')")
     with ZygoteLauncher(launch.worker_environment(1)) as zygote:
         assert zygote.launch(make_job("trace"), 120, lambda: None).reply.status == "ok"
 
 
 def test_workers_run_the_code_of_the_parent_that_starts_them(tmp_path):
     """A checkout that is run where another one is installed."""
-    shutil.copytree(Path(launch.__file__).parents[1], tmp_path / "bench")
-    zygote = tmp_path / "bench/run/zygote.py"
+    shutil.copytree(Path(ondevice_bench.__file__).parent, tmp_path / "ondevice_bench")
+    zygote = tmp_path / "ondevice_bench/worker/zygote.py"
     zygote.write_text(f"{zygote.read_text()}\nraise RuntimeError('the copy')\n")
     script = (
-        "from bench.run.launch import ZygoteLauncher, worker_environment\n"
+        "from ondevice_bench.run.hosts.launch import ZygoteLauncher, worker_environment\n"
         "with ZygoteLauncher(worker_environment(1)) as zygote: zygote.hello\n"
     )
     done = subprocess.run(

@@ -1,6 +1,6 @@
-from bench.record.model import TaskKey
-from bench.run.progress import LiveLine, PlainLines, for_terminal
-from bench.run.schedule import TimeLeft
+from ondevice_bench.record.model import TaskKey
+from ondevice_bench.run.progress import LiveLine, PlainLines, for_terminal
+from ondevice_bench.run.schedule import TimeLeft
 
 TASK = TaskKey("mcunet/vanilla/all/b8/s0", "time", 2)
 LINE = "0 of 1 cells · mcunet/vanilla/all/b8/s0 · time, round 2"

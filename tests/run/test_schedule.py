@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.record.model import TaskKey
-from bench.run.schedule import Forecast, TimeLeft, left_to_do, schedule
+from ondevice_bench.record.model import TaskKey
+from ondevice_bench.run.schedule import Forecast, TimeLeft, left_to_do, schedule
 
 CELLS = st.lists(st.text("abc/", min_size=1, max_size=5), min_size=1, max_size=8, unique=True)
 PASSES = st.lists(st.sampled_from(["memory", "trace", "time"]), min_size=1, unique=True)

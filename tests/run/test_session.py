@@ -6,21 +6,21 @@ import multiprocessing
 
 import pytest
 
-from bench.analyse.summary import summarise
-from bench.errors import BadInput, NothingRan
-from bench.hardware.probe import probe
-from bench.hardware.profile import recognise
-from bench.record.store import FILE_NAME, Store
-from bench.run import session as session_module
-from bench.run.job import Findings, Reply
-from bench.run.launch import Outcome
-from bench.run.progress import Silent
-from bench.run.request import Request
-from bench.run.schedule import TimeLeft
-from bench.run.session import NOT_OK, Interrupted, open_session
-from bench.suite.board import Board
-from bench.suite.load import load_suite
-from bench.suite.plan import plan
+from ondevice_bench.analyse.summary import summarise
+from ondevice_bench.errors import BadInput, NothingRan
+from ondevice_bench.hardware.probe import probe
+from ondevice_bench.hardware.profile import recognise
+from ondevice_bench.protocol.job import Findings, Reply
+from ondevice_bench.record.store import FILE_NAME, Store
+from ondevice_bench.run import session as session_module
+from ondevice_bench.run.hosts.launch import Outcome
+from ondevice_bench.run.progress import Silent
+from ondevice_bench.run.request import Request
+from ondevice_bench.run.schedule import TimeLeft
+from ondevice_bench.run.session import NOT_OK, Interrupted, open_session
+from ondevice_bench.suite.board import Board
+from ondevice_bench.suite.load import load_suite
+from ondevice_bench.suite.plan import plan
 
 SUITE = """\
 schema: 1

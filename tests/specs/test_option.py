@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.specs.option import Option, resolved
+from ondevice_bench.specs.option import Option, resolved
 
 EPSILON = Option("epsilon", "", default=0.8, kind="float", above=0, maximum=1)
 SIZE = Option("size", "", default=64, minimum=32, maximum=1024, multiple_of=32)

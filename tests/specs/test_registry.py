@@ -4,12 +4,12 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from bench.errors import BadInput
-from bench.methods.ranks import RULES
-from bench.specs import builtin_methods, builtin_models, registry
-from bench.specs.implementation import load
-from bench.specs.method import MethodSpec
-from bench.specs.model import ModelSpec
+from ondevice_bench.errors import BadInput
+from ondevice_bench.methods.ranks import RULES
+from ondevice_bench.specs import builtin_methods, builtin_models, registry
+from ondevice_bench.specs.implementation import load
+from ondevice_bench.specs.method import MethodSpec
+from ondevice_bench.specs.model import ModelSpec
 
 EXTRA = MethodSpec("extra", "from another package", "extra.method", frozenset({"conv1d"}))
 
@@ -52,7 +52,7 @@ def test_names_are_unique_and_fit_into_an_id():
 
 
 def test_another_package_adds_a_method_by_an_entry_point(entry_points):
-    entry_points(EntryPoint("extra", "tests.specs.test_registry:EXTRA", "bench.methods"))
+    entry_points(EntryPoint("extra", "tests.specs.test_registry:EXTRA", "ondevice_bench.methods"))
     assert registry.method("extra").title == "from another package"
     assert "extra" not in registry.models()
 
@@ -63,11 +63,11 @@ def test_another_package_adds_a_method_by_an_entry_point(entry_points):
         ("tests.specs.test_registry:NOTHING", "cannot be loaded"),
         ("no_such_package:SPEC", "cannot be loaded"),
         ("tests.specs.test_registry:builtin_methods", "is no MethodSpec"),
-        ("bench.specs.builtin_methods:METHODS", "is no MethodSpec"),
+        ("ondevice_bench.specs.builtin_methods:METHODS", "is no MethodSpec"),
     ],
 )
 def test_a_broken_entry_point_is_named(entry_points, value, says):
-    entry_points(EntryPoint("mine", value, "bench.methods"))
+    entry_points(EntryPoint("mine", value, "ondevice_bench.methods"))
     with pytest.raises(BadInput, match=says) as caught:
         registry.methods()
     assert "entry point mine" in str(caught.value)
@@ -75,7 +75,7 @@ def test_a_broken_entry_point_is_named(entry_points, value, says):
 
 def test_a_taken_name_is_refused(entry_points, monkeypatch):
     monkeypatch.setattr(builtin_methods, "METHODS", (*builtin_methods.METHODS, EXTRA))
-    entry_points(EntryPoint("extra", "tests.specs.test_registry:EXTRA", "bench.methods"))
+    entry_points(EntryPoint("extra", "tests.specs.test_registry:EXTRA", "ondevice_bench.methods"))
     with pytest.raises(BadInput, match="'extra' is taken"):
         registry.methods()
 

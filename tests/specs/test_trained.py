@@ -5,11 +5,11 @@ import importlib
 import pytest
 import torch
 
-from bench.methods.tensors import largest_rank
-from bench.report.cells import rank_basis
-from bench.run.workload import empty
-from bench.specs import registry, trained
-from bench.suite.cell import Cell
+from ondevice_bench.methods.tensors import largest_rank
+from ondevice_bench.report.quantities import rank_basis
+from ondevice_bench.specs import registry, trained
+from ondevice_bench.suite.cell import Cell
+from ondevice_bench.worker.workload import empty
 
 
 def test_the_models_with_pretrained_weights_have_a_table():
@@ -95,8 +95,8 @@ def test_a_rank_is_never_shown_without_what_it_was_chosen_on(method, options, sa
 
 
 def test_svd_takes_the_batchs_rank_alone_and_unknown_layers_are_left_alone():
-    from bench.methods import treat
-    from bench.methods.ranks import Ranks
+    from ondevice_bench.methods import treat
+    from ondevice_bench.methods.ranks import Ranks
 
     given = {"0": Ranks((3, 4), 2)}
     for method, expected in (("svd", (3,)), ("asi", (3, 4)), ("wsi", (3, 4))):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bench.errors import BadInput
-from bench.suite.load import load_suite
+from ondevice_bench.errors import BadInput
+from ondevice_bench.suite.load import load_suite
 
 
 @pytest.fixture

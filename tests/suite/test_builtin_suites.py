@@ -2,13 +2,13 @@ from dataclasses import replace
 
 import pytest
 
-from bench.declare.folders import builtin
-from bench.hardware.probe import Machine
-from bench.hardware.profile import load_profile, profiles
-from bench.run.boards import boards, this_board
-from bench.suite.cell import Train
-from bench.suite.load import load_suite
-from bench.suite.plan import plan
+from ondevice_bench.declare.folders import builtin
+from ondevice_bench.hardware.probe import Machine
+from ondevice_bench.hardware.profile import load_profile, profiles
+from ondevice_bench.run.boards import boards, this_board
+from ondevice_bench.suite.cell import Train
+from ondevice_bench.suite.load import load_suite
+from ondevice_bench.suite.plan import plan
 
 SUITES = sorted(path.stem for path in builtin("suites").glob("*.yaml"))
 PROFILES = sorted(path.stem for path in builtin("hardware").glob("*.yaml"))

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from bench.suite.cell import Cell, Train
+from ondevice_bench.suite.cell import Cell, Train
 
 BASE = Cell(id="a", model="mcunet", method="vanilla", batch=8)
 

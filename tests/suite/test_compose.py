@@ -1,7 +1,7 @@
 import pytest
 
-from bench.errors import BadInput
-from bench.suite.suite import Axis
+from ondevice_bench.errors import BadInput
+from ondevice_bench.suite.suite import Axis
 
 HEAD = "schema: 1\ntitle: t\n"
 BODY = "models: [mcunet, vit_b_32: {batch: 4}]\nmethods: [vanilla, asi, svd: {rank: 8}]\n"

@@ -2,10 +2,10 @@ import re
 
 import pytest
 
-from bench.errors import BadInput
-from bench.suite.cell import Train
-from bench.suite.load import load_suite
-from bench.suite.suite import Axis
+from ondevice_bench.errors import BadInput
+from ondevice_bench.suite.cell import Train
+from ondevice_bench.suite.load import load_suite
+from ondevice_bench.suite.suite import Axis
 
 METHODS = (
     "vanilla, gradient_filter, svd, hosvd, asi, wsi, wasi, lora, checkpoint, microbatch, saved_bf16"

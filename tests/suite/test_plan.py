@@ -5,17 +5,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.errors import BadInput, NothingRan
-from bench.specs import builtin_methods, registry
-from bench.specs.data import DataSource
-from bench.specs.method import MethodSpec
-from bench.specs.option import Option
-from bench.specs.weights import WeightSource
-from bench.suite.board import Board
-from bench.suite.cell import Train
-from bench.suite.patterns import matches
-from bench.suite.plan import plan
-from bench.suite.suite import Axis, Condition, MethodChoice, ModelChoice, Sampling, Suite
+from ondevice_bench.errors import BadInput, NothingRan
+from ondevice_bench.specs import builtin_methods, registry
+from ondevice_bench.specs.data import DataSource
+from ondevice_bench.specs.method import MethodSpec
+from ondevice_bench.specs.option import Option
+from ondevice_bench.specs.weights import WeightSource
+from ondevice_bench.suite.board import Board
+from ondevice_bench.suite.cell import Train
+from ondevice_bench.suite.patterns import matches
+from ondevice_bench.suite.plan import plan
+from ondevice_bench.suite.suite import (
+    Axis,
+    Condition,
+    MethodChoice,
+    ModelChoice,
+    Sampling,
+    Suite,
+)
 
 X86 = Board("x86", memory_gib=8.0)
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from bench.record.store import Store
-from bench.run import session as session_module
-from bench.run.job import Findings, Reply
+from ondevice_bench.protocol.job import Findings, Reply
+from ondevice_bench.record.store import Store
+from ondevice_bench.run import session as session_module
 from tests.run.test_session import FakeZygote, well
 
 SUITE = """\

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy  # noqa: F401  # pytester forgets what its sessions import; numpy loads only once
 import pytest
 
-import bench
-from bench.run import session as session_module
-from bench.run.job import Findings, Reply
+import ondevice_bench
+from ondevice_bench.protocol.job import Findings, Reply
+from ondevice_bench.run import session as session_module
 from tests.run.test_session import FakeZygote
 
 pytest_plugins = ["pytester"]
@@ -126,7 +126,7 @@ def test_a_histogram_is_drawn(pytester, monkeypatch):
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     pytester.makepyfile(
         """
-        from bench.testing.pytest_benchmark_adapter import Entry, feed
+        from ondevice_bench.testing.pytest_benchmark_adapter import Entry, feed
 
         def test_it(request):
             feed(request.config, Entry("a", "x::a", [0.1, 0.2, 0.4], extra_info={}))
@@ -141,7 +141,7 @@ def test_a_histogram_is_drawn(pytester, monkeypatch):
 def test_a_histogram_without_what_draws_it_is_refused_before_anything_is_measured(
     cells, monkeypatch
 ):
-    from bench.testing import pytest_benchmark_adapter
+    from ondevice_bench.testing import pytest_benchmark_adapter
 
     monkeypatch.setattr(pytest_benchmark_adapter, "find_spec", lambda name: None)
     result = cells("--benchmark-histogram", "drawn")
@@ -179,6 +179,6 @@ def test_without_it_cells_are_measured_all_the_same(cells):
 
 
 def test_one_module_alone_knows_its_inside():
-    modules = Path(bench.__file__).parent.rglob("*.py")
+    modules = Path(ondevice_bench.__file__).parent.rglob("*.py")
     knowing = [path.name for path in modules if "pytest_benchmark." in path.read_text()]
     assert knowing == ["pytest_benchmark_adapter.py"]

@@ -6,8 +6,8 @@ import sys
 import numpy  # noqa: F401  # pytester forgets what its sessions import; numpy loads only once
 import pytest
 
-from bench.record.store import Store
-from bench.run.job import Reply
+from ondevice_bench.protocol.job import Reply
+from ondevice_bench.record.store import Store
 from tests.run.test_session import FakeZygote, well
 from tests.testing.conftest import SUITE, answering, statuses
 
@@ -111,14 +111,14 @@ def test_without_the_flag_nothing_of_it_is_imported(tests):
     code = (
         "import sys, pytest\n"
         "code = pytest.main(['-q', '-p', 'no:benchmark'])\n"
-        "print('LOADED', *sorted(name for name in sys.modules if name.startswith('bench')))\n"
+        "print('LOADED', *sorted(name for name in sys.modules if name.startswith('ondevice_bench')))\n"
         "sys.exit(code)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tests.path, capture_output=True, text=True, check=True
     )
     loaded = done.stdout.partition("LOADED")[2].split()
-    assert loaded == ["bench", "bench.pytest_plugin"]
+    assert loaded == ["ondevice_bench", "ondevice_bench.pytest_plugin"]
 
 
 # what it does when nothing was measured

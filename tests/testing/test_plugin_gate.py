@@ -6,8 +6,8 @@ import sys
 import numpy  # noqa: F401  # pytester forgets what its sessions import; numpy loads only once
 import pytest
 
-from bench.record.store import Store
-from bench.run.job import Reply
+from ondevice_bench.protocol.job import Reply
+from ondevice_bench.record.store import Store
 from tests.run.test_session import FakeZygote, well
 from tests.testing.conftest import SUITE, answering, statuses
 
@@ -135,7 +135,7 @@ def test_a_baseline_without_these_cells_is_not_green(in_rounds):
 def test_another_machines_times_are_not_judged(in_rounds):
     tests = in_rounds
     tests.runpytest("--benchmark", "--suite", "small").assert_outcomes(passed=2)
-    tests.run(sys.executable, "-m", "bench", "baseline", "save", "main", "small")
+    tests.run(sys.executable, "-m", "ondevice_bench", "baseline", "save", "main", "small")
     kept = tests.path / "baselines/main.json"
     values = json.loads(kept.read_text())
     values["run"]["machine"]["cpu"] = "another"

@@ -5,9 +5,9 @@ import json
 import numpy  # noqa: F401  # pytester forgets what its sessions import; numpy loads only once
 import pytest
 
-from bench.run import own_step
-from bench.run.job import Findings, Reply
-from bench.run.launch import Outcome
+from ondevice_bench.protocol.job import Findings, Reply
+from ondevice_bench.run.hosts.launch import Outcome
+from ondevice_bench.run.queries import user_step
 
 pytest_plugins = ["pytester"]
 
@@ -68,8 +68,8 @@ def well(job):
 def steps(pytester, monkeypatch):
     """A project with a step; no process is started."""
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
-    monkeypatch.setattr(own_step, "ZygoteLauncher", FakeLauncher)
-    monkeypatch.setattr(own_step, "SpawnLauncher", FakeLauncher)
+    monkeypatch.setattr(user_step, "ZygoteLauncher", FakeLauncher)
+    monkeypatch.setattr(user_step, "SpawnLauncher", FakeLauncher)
     FakeLauncher.seen, FakeLauncher.answer, FakeLauncher.started = [], staticmethod(well), 0
     head = "def step(a):\n    pass\n\ndef setup():\n    return 1\n\n"
 

@@ -1,5 +1,0 @@
-"""The command `bench`: each verb parses, calls, prints."""
-
-from bench.cli.entry import main
-
-__all__ = ["main"]

@@ -1,0 +1,1 @@
+"""Two git refs against each other."""

@@ -1,0 +1,65 @@
+"""The source tree of a git ref, beside the one that is worked in."""
+
+import contextlib
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ondevice_bench.errors import BadInput
+from ondevice_bench.run.commit import current_commit
+
+HERE = "."
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A ref's files; `commit` says which they are."""
+
+    ref: str
+    root: Path
+    commit: str
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """What goes on a worker's path: the tree, its `src`, and in this repository its `bench`."""
+        folders = [path for path in (self.root / "src", self.root) if path.is_dir()]
+        ours = self.root / "bench"
+        return (*folders, ours) if (ours / "ondevice_bench").is_dir() else tuple(folders)
+
+
+@contextlib.contextmanager
+def tree_of(ref: str) -> Iterator[Tree]:
+    """The ref's files in a folder of their own; `.` is the tree as it is, changes included."""
+    top = Path(_git("rev-parse", "--show-toplevel"))
+    if ref == HERE:
+        yield Tree(ref, top, current_commit(top))
+        return
+    found = subprocess.run(
+        ("git", "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if found.returncode:
+        raise BadInput(f"no commit {ref!r} in {top}: a git ref, or . for the tree as it is")
+    commit = found.stdout.strip()
+    with tempfile.TemporaryDirectory(prefix="bench-ab-") as folder:
+        root = Path(folder) / "tree"
+        _git("worktree", "add", "--detach", "--quiet", str(root), commit)
+        try:
+            yield Tree(ref, root, commit[:10])
+        finally:
+            _git("worktree", "remove", "--force", str(root))
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(("git", *arguments), capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise BadInput(f"git cannot be run: {error.strerror}") from None
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["it failed"])[-1]
+        raise BadInput(f"git {arguments[0]}: {said}")
+    return done.stdout.strip()

@@ -1,0 +1,70 @@
+"""Summaries as a pandas DataFrame: one row a run, cell and metric."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ondevice_bench.analyse.summary import RunSummary
+from ondevice_bench.record import metrics
+
+if TYPE_CHECKING:
+    import pandas
+
+COLUMNS = (
+    "run",
+    "created",
+    "commit",
+    "profile",
+    "cell",
+    "fingerprint",
+    "model",
+    "method",
+    "batch",
+    "seed",
+    "layers",
+    "options",
+    "status",
+    "metric",
+    "unit",
+    "scope",
+    "kind",
+    "lower",
+    "estimate",
+    "upper",
+    "basis",
+)
+
+
+def frame_of(summaries: Sequence[RunSummary]) -> "pandas.DataFrame":
+    """Every estimate of runs; `lower` and `upper` are empty where there is no interval."""
+    import pandas
+
+    rows = [
+        (
+            summary.run.id,
+            summary.run.created,
+            summary.run.commit,
+            cell.planned.profile,
+            cell.id,
+            cell.planned.cell.fingerprint,
+            cell.planned.cell.model,
+            cell.planned.cell.method,
+            cell.planned.cell.batch,
+            cell.planned.cell.seed,
+            cell.planned.cell.layers,
+            ",".join(f"{name}={value}" for name, value in cell.planned.cell.method_options),
+            cell.status,
+            name,
+            metrics.BY_NAME[name].unit,
+            metrics.BY_NAME[name].scope,
+            metrics.BY_NAME[name].kind,
+            found.lower,
+            found.estimate,
+            found.upper,
+            found.basis,
+        )
+        for summary in summaries
+        for cell in summary.cells
+        for name, found in cell.estimates.items()
+        if name in metrics.BY_NAME
+    ]
+    return pandas.DataFrame.from_records(rows, columns=list(COLUMNS))

@@ -1,0 +1,24 @@
+"""What earlier runs know of a board's speed."""
+
+from collections.abc import Collection, Mapping
+from statistics import median
+
+from ondevice_bench.analyse.find_runs import store_paths
+from ondevice_bench.record.store import Store
+
+
+def seconds_of_an_example(boards: Collection[str]) -> Mapping[str, float]:
+    """By workload whatever its batch and seed: the median step on these boards, by its batch."""
+    found: dict[str, list[float]] = {}
+    for path in store_paths():
+        with Store.open(path) as store:
+            for run in store.runs():
+                if run.profile not in boards:
+                    continue
+                cells = {item.cell.id: item.cell for item in store.cells(run.id)}
+                for record in store.records(run.id):
+                    seconds = record.metrics.get("step_seconds")
+                    cell = cells.get(record.key.cell)
+                    if seconds is not None and cell is not None:
+                        found.setdefault(cell.of_any_size, []).append(seconds / cell.batch)
+    return {workload: median(values) for workload, values in found.items()}

@@ -1,0 +1,46 @@
+"""From what a user types to a run's summary: a stored run, one in a bundle, or a saved baseline."""
+
+import tempfile
+from pathlib import Path
+
+from ondevice_bench.analyse.find_runs import find_run
+from ondevice_bench.analyse.summary import RunSummary, summarise
+from ondevice_bench.errors import BadInput, unknown
+from ondevice_bench.record import baseline, bundle
+from ondevice_bench.record.run_json import Content
+from ondevice_bench.record.store import FILE_NAME, Store
+
+
+def summary_of(reference: str) -> RunSummary:
+    """The run that `reference` means, as `bench compare` takes it.
+
+    What `find_run` takes, `FILE.bundle` (its only run), `FILE.bundle@RUN`, or a baseline's file.
+    """
+    path, _, run = reference.partition("@")
+    if reference.endswith(baseline.SUFFIX):
+        return _unpacked(baseline.read(Path(reference)))
+    if path.endswith(bundle.SUFFIX):
+        return _unpacked(_of_bundle(Path(path), run))
+    found, run_id = find_run(reference)
+    with Store.open(found) as store:
+        return summarise(store, store.run(run_id))
+
+
+def _of_bundle(path: Path, run: str) -> Content:
+    runs = {content.run.id: content for content in bundle.read(path)}
+    if run in runs:
+        return runs[run]
+    if run or len(runs) != 1:
+        said = unknown("run", run, runs) if run else f"holds {len(runs)} runs: {', '.join(runs)}"
+        raise BadInput(f"{path}: {said}" + ("" if run else f": say {path}@RUN"))
+    return next(iter(runs.values()))
+
+
+def _unpacked(content: Content) -> RunSummary:
+    """The summary of a run that lies in no store."""
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        Store.create(Path(folder) / FILE_NAME) as store,
+    ):
+        store.merge(content.run, content.cells, content.records)
+        return summarise(store, store.run(content.run.id))

@@ -1,0 +1,249 @@
+"""A run's records, cell by cell, as estimates with intervals."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ondevice_bench.record import metrics
+from ondevice_bench.record.model import Record, Run, RunCell
+from ondevice_bench.record.store import Store
+from ondevice_bench.stats import Estimate, estimate
+from ondevice_bench.suite.passes import CALIBRATE, PREPARING, rounds_of
+from ondevice_bench.units import clock
+
+STATUS_ORDER = ("oom", "timeout", "failed", "skipped", "ok")
+DISTURBED_SHARE = 0.1
+UNLIKE = "forked and spawned processes are never put together"
+EMULATED = "measured under emulation, which tells nothing of a board's time or memory"
+NOT_INTERLEAVED = (
+    "not interleaved: each cell's processes ran in one go, so a drift of the machine is read as a "
+    "difference between cells"
+)
+
+
+@dataclass(frozen=True)
+class CellSummary:
+    """What a run knows of one cell; `unavailable` has the reason of every missing metric."""
+
+    id: str
+    planned: RunCell
+    status: str
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+    estimates: Mapping[str, Estimate]
+    samples: Mapping[str, tuple[tuple[float, ...], ...]]
+    unavailable: Mapping[str, str]
+    details: Mapping[str, Mapping[str, Any]]  # by pass, of its first process that ended well
+    launches: Mapping[str, str]  # by metric: how its processes were started
+
+    def to_json(self) -> dict[str, Any]:
+        """The summary as plain values, without raw samples."""
+        return {
+            "cell": self.planned.cell.id,
+            "fingerprint": self.planned.cell.fingerprint,
+            "profile": self.planned.profile,
+            "status": self.status,
+            "problems": list(self.problems),
+            "notes": list(self.notes),
+            "metrics": {
+                name: {
+                    **found.to_json(),
+                    "unit": metrics.described(name).unit,
+                    "scope": metrics.described(name).scope,
+                }
+                for name, found in self.estimates.items()
+            },
+            "unavailable": dict(self.unavailable),
+        }
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run and all its cells."""
+
+    run: Run
+    cells: tuple[CellSummary, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the doctor found about the machine when the run began."""
+        return tuple(
+            f"{found['subject']}: {found['said']}: {found['effect']}"
+            for found in self.run.settings.get("doctor", [])
+            if found["level"] == "warning"
+        )
+
+    @property
+    def is_interleaved(self) -> bool:
+        """Whether rounds took turns between the cells; those of pytest did not, before it said."""
+        return bool(self.run.settings.get("interleaved", self.run.origin != "pytest"))
+
+    @property
+    def statuses(self) -> dict[str, int]:
+        """How many cells there are of each status that occurs."""
+        return dict(Counter(cell.status for cell in self.cells))
+
+    def to_json(self) -> dict[str, Any]:
+        """The run as plain values, without raw samples."""
+        return {
+            "run": self.run.id,
+            "suite": self.run.suite,
+            "profile": self.run.profile,
+            "finished": self.run.finished,
+            "interleaved": self.is_interleaved,
+            "notes": list(self.notes),
+            "cells": [cell.to_json() for cell in self.cells],
+        }
+
+
+def summarise(store: Store, run: Run) -> RunSummary:
+    """Every planned, skipped and pending cell of the run."""
+    by_cell: dict[str, list[Record]] = {}
+    for record in store.records(run.id):
+        by_cell.setdefault(record.key.cell, []).append(record)
+    cells = (
+        summarise_cell(run, item, by_cell.get(item.cell.id, []))
+        if item.state == "planned"
+        else _unmeasured(run, item)
+        for item in store.cells(run.id)
+    )
+    return RunSummary(run, tuple(cells))
+
+
+def _unmeasured(run: Run, item: RunCell) -> CellSummary:
+    """A cell that was skipped, or waits for another board."""
+    elsewhere = "" if item.profile == run.profile else f" on {item.profile}"
+    return CellSummary(
+        id=f"{item.cell.id}{elsewhere}",
+        planned=item,
+        status=item.state,
+        problems=(item.reason,),
+        notes=(),
+        estimates={},
+        samples={},
+        unavailable=dict.fromkeys(metrics.BY_NAME, item.reason),
+        details={},
+        launches={},
+    )
+
+
+def summarise_cell(run: Run, item: RunCell, records: Sequence[Record]) -> CellSummary:
+    """A cell that was planned, by its own records."""
+    rounds: dict[str, list[tuple[float, ...]]] = {}
+    launches: dict[str, set[str]] = {}
+    for record in records:
+        for name, value in record.metrics.items():
+            rounds.setdefault(name, []).append(tuple(record.samples.get(name, [value])))
+            launches.setdefault(name, set()).add(record.launch)
+    withheld = {name: UNLIKE for name, kinds in launches.items() if len(kinds) > 1}
+    if run.settings.get("emulated"):
+        noisy = (name for name in rounds if metrics.described(name).kind == "noisy")
+        withheld |= dict.fromkeys(noisy, EMULATED)
+    alike = {name: tuple(found) for name, found in rounds.items() if name not in withheld}
+    measured = [record for record in records if record.key.pass_name not in PREPARING]
+    to_come = max(0, _processes(run) - len(measured))
+    found = {record.status for record in records}
+    worst = next((status for status in STATUS_ORDER if status in found), "ok")
+    waiting = [_waiting(run, to_come)] if to_come else []
+    return CellSummary(
+        id=item.cell.id,
+        planned=item,
+        status="unfinished" if worst == "ok" and to_come else worst,
+        problems=(*(f"{_where(r)}: {r.reason}" for r in records if r.status != "ok"), *waiting),
+        notes=(
+            *(f"{_where(record)}: {note}" for record in records for note in _notes(record)),
+            *_imprecision(records),
+        ),
+        estimates={name: _estimate(name, samples) for name, samples in alike.items()},
+        samples=alike,
+        unavailable={
+            name: withheld.get(name) or _why(run, name, records)
+            for name in metrics.BY_NAME
+            if name not in alike
+        },
+        details={r.key.pass_name: r.details for r in reversed(records) if r.status == "ok"},
+        launches={name: next(iter(launches[name])) for name in alike},
+    )
+
+
+def _waiting(run: Run, count: int) -> str:
+    budget = run.settings.get("budget_seconds")
+    if budget is None:
+        return f"{count} of {_processes(run)} measurements are still to come"
+    return f"{count} of {_processes(run)} measurements were not reached within {clock(budget)}"
+
+
+def _processes(run: Run) -> int:
+    """How many processes measure a cell of the run, beside the one that chooses its ranks."""
+    return sum(rounds_of(name, run.settings["rounds"]) for name in run.settings["measure"])
+
+
+def _where(record: Record) -> str:
+    return f"{record.key.pass_name}, round {record.key.round}"
+
+
+def _why(run: Run, name: str, records: Sequence[Record]) -> str:
+    """Why a metric has no estimate."""
+    pass_name = metrics.BY_NAME[name].pass_name
+    if pass_name == CALIBRATE and not any(r.key.pass_name == CALIBRATE for r in records):
+        return "the method has no ranks to choose"
+    if pass_name not in (CALIBRATE, *run.settings["measure"]):
+        return f"the suite does not ask for the {pass_name} pass"
+    mine = [record for record in records if record.key.pass_name == pass_name]
+    reasons = [record.unavailable[name] for record in mine if name in record.unavailable]
+    failures = [f"{_where(r)}: {r.status}: {r.reason}" for r in mine if r.status != "ok"]
+    if any(record.status == "ok" for record in mine) and not reasons:
+        return "not among what was measured then: the record is of another version of bench"
+    return "; ".join([*reasons, *failures]) or f"the {pass_name} pass has not run yet"
+
+
+def _estimate(name: str, rounds: Sequence[Sequence[float]]) -> Estimate:
+    found = estimate(rounds)
+    exact = metrics.described(name).kind == "exact"
+    if exact and len({value for samples in rounds for value in samples}) == 1:
+        return Estimate(found.estimate, found.estimate, found.estimate, "exact")
+    return found
+
+
+def _notes(record: Record) -> list[str]:
+    """What a reader must know before trusting the record's figures."""
+    details = record.details
+    notes = list(details.get("notes", []))
+    share = details.get("foreign_cpu_share")
+    if share is not None and share > DISTURBED_SHARE:
+        notes.append(f"disturbed: other processes took {share:.0%} of a core during the samples")
+    if details.get("swap_bytes"):  # records of before: now there is no figure then
+        notes.append(f"{details['swap_bytes']} bytes lay in swap: the peak is too low")
+    return notes
+
+
+def _imprecision(records: Sequence[Record]) -> list[str]:
+    """Rounds whose medians are known less well than the suite asks: one line for all of them."""
+    asked = [(r, r.details["precision"]) for r in records if r.details.get("precision")]
+    notes = []
+    without = [(record, found) for record, found in asked if found["reached"] is None]
+    if without:
+        ended = " and ".join(dict.fromkeys(found["ended_by"] for _, found in without))
+        where = _together([record for record, _ in without])
+        notes.append(f"{where}: too few samples for an interval: {ended} ended them")
+    wide = [
+        (record, found)
+        for record, found in asked
+        if found["reached"] is not None and found["reached"] > found["asked"]
+    ]
+    if wide:
+        reached = sorted(found["reached"] for _, found in wide)
+        worst = f" to ±{reached[-1]:.1%}" if len(reached) > 1 else ""
+        ended = " and ".join(dict.fromkeys(found["ended_by"] for _, found in wide))
+        notes.append(
+            f"{_together([record for record, _ in wide])}: the median is known to "
+            f"±{reached[0]:.1%}{worst}, not ±{wide[0][1]['asked']:.1%}: {ended} ended the samples"
+        )
+    return notes
+
+
+def _together(records: Sequence[Record]) -> str:
+    if len(records) == 1:
+        return _where(records[0])
+    return f"{records[0].key.pass_name}, {len(records)} rounds"

@@ -1,0 +1,44 @@
+"""Random crops of the two photographs that scikit-learn carries: natural statistics."""
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy
+
+from ondevice_bench.data import images
+from ondevice_bench.data.synthetic import labels
+from ondevice_bench.specs.data import DataSource
+from ondevice_bench.specs.inputs import Images, Inputs
+
+if TYPE_CHECKING:
+    Array: TypeAlias = numpy.ndarray[Any, Any]
+
+LEAST_SIDE = 0.25  # of the photograph's shorter side
+
+
+def photos(
+    source: DataSource, inputs: Inputs, size: int, generator: numpy.random.Generator
+) -> "dict[str, Array]":
+    """Square crops of random size and place, half of them mirrored.
+
+    Labels are uniform, because nobody labelled the photographs; a label for each place is its
+    brightness, cut into as many levels as there are classes.
+    """
+    from PIL import Image
+    from sklearn.datasets import load_sample_images
+
+    assert isinstance(inputs, Images)
+    originals = [Image.fromarray(array) for array in load_sample_images().images]
+    crops = []
+    for _ in range(size):
+        original = originals[generator.integers(len(originals))]
+        side = min(original.size) * generator.uniform(LEAST_SIDE, 1)
+        left, top = (generator.uniform(0, length - side) for length in original.size)
+        crop = images.picture(original, inputs.size, (left, top, left + side, top + side))
+        crops.append(crop[:, ::-1] if generator.random() < 0.5 else crop)
+    pictures = numpy.stack(crops)
+    if inputs.dense:
+        levels = (pictures.mean(-1) * inputs.classes).astype(numpy.int64)
+        targets = levels.clip(0, inputs.classes - 1)
+    else:
+        targets = labels(inputs, size, generator)
+    return {"inputs": images.normalised(pictures, inputs.channels), "targets": targets}

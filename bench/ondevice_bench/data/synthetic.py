@@ -1,0 +1,69 @@
+"""Batches from a random generator: noise, or images with a decaying spectrum."""
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy
+
+from ondevice_bench.specs.data import DataSource
+from ondevice_bench.specs.inputs import Images, Inputs, OwnBatch, Tokens
+
+if TYPE_CHECKING:
+    Array: TypeAlias = numpy.ndarray[Any, Any]
+
+
+def synthetic(
+    source: DataSource, inputs: Inputs, size: int, generator: numpy.random.Generator
+) -> "dict[str, Array]":
+    """Standard-normal images or uniform tokens, with uniform labels."""
+    assert not isinstance(inputs, OwnBatch)
+    if isinstance(inputs, Tokens):
+        return tokens(inputs, size, generator)
+    shape = (size, inputs.channels, inputs.size, inputs.size)
+    images = generator.standard_normal(shape, dtype=numpy.float32)
+    if source.decay is not None:
+        images = decayed(images, source.decay, generator)
+    return {"inputs": images, "targets": labels(inputs, size, generator)}
+
+
+def labels(inputs: Images, size: int, generator: numpy.random.Generator) -> "Array":
+    """Uniform: one for each image, or for each place."""
+    shape = (size, inputs.size, inputs.size) if inputs.dense else (size,)
+    return generator.integers(0, inputs.classes, shape, dtype=numpy.int64)
+
+
+def tokens(inputs: Tokens, size: int, generator: numpy.random.Generator) -> "dict[str, Array]":
+    """Uniform tokens; without classes each place's target is the next one."""
+    shape = (size, inputs.length + (0 if inputs.classes else 1))
+    drawn = generator.integers(0, inputs.vocabulary, shape, dtype=numpy.int64)
+    if inputs.classes:
+        targets = generator.integers(0, inputs.classes, size, dtype=numpy.int64)
+        return {"inputs": drawn, "targets": targets}
+    return {"inputs": drawn[:, :-1], "targets": drawn[:, 1:]}
+
+
+def decayed(noise: "Array", decay: float, generator: numpy.random.Generator) -> "Array":
+    """Noise whose unfolding along every mode has singular values that fall like k^-decay.
+
+    The k-th slice of each mode is scaled by k^-decay, then each mode is turned: height and width by
+    a cosine basis, so that images are smooth, the others by a random one. The whole has unit
+    variance.
+    """
+    found = noise.astype(numpy.float64)
+    for mode, length in enumerate(noise.shape):
+        scale = numpy.arange(1, length + 1, dtype=numpy.float64) ** -decay
+        basis = _cosines(length) if mode >= noise.ndim - 2 else _rotation(length, generator)
+        found = numpy.moveaxis(numpy.tensordot(basis * scale, found, axes=(1, mode)), 0, mode)
+    scaled: Array = (found / found.std()).astype(numpy.float32)
+    return scaled
+
+
+def _cosines(length: int) -> "Array":
+    """The orthonormal cosine basis, slowest first, as columns."""
+    places, waves = numpy.arange(length)[:, None], numpy.arange(length)[None]
+    basis: Array = numpy.cos(numpy.pi * (places + 0.5) * waves / length) * numpy.sqrt(2 / length)
+    basis[:, 0] /= numpy.sqrt(2)
+    return basis
+
+
+def _rotation(length: int, generator: numpy.random.Generator) -> "Array":
+    return numpy.linalg.qr(generator.standard_normal((length, length)))[0]

@@ -1,0 +1,48 @@
+"""Bytes of a small English text that this project wrote: one token a byte."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy
+
+from ondevice_bench.data.batch import NoBatch
+from ondevice_bench.data.split import drawn, rows
+from ondevice_bench.specs.data import ALL, DataSource
+from ondevice_bench.specs.inputs import Inputs, Tokens
+
+if TYPE_CHECKING:
+    Array: TypeAlias = numpy.ndarray[Any, Any]
+
+STRETCHES = 50  # parts of the text that train or are held out as a whole
+CORPUS = Path(__file__).with_name("corpus.txt")
+
+
+def text(
+    source: DataSource,
+    inputs: Inputs,
+    size: int,
+    generator: numpy.random.Generator,
+    split: str = ALL,
+) -> "dict[str, Array]":
+    """Windows of the text; a class is the part of the text in which a window begins."""
+    assert isinstance(inputs, Tokens)
+    corpus = numpy.frombuffer(CORPUS.read_bytes(), dtype=numpy.uint8).astype(numpy.int64)
+    if split == ALL:
+        starts = generator.integers(0, len(corpus) - inputs.length, size)
+    else:
+        starts = drawn(_starts(len(corpus), inputs.length, split), size, generator, split)
+    windows = corpus[starts[:, None] + numpy.arange(inputs.length + 1)]
+    if inputs.classes:
+        targets = starts * inputs.classes // len(corpus)
+        return {"inputs": windows[:, :-1], "targets": targets}
+    return {"inputs": windows[:, :-1], "targets": windows[:, 1:]}
+
+
+def _starts(count: int, length: int, split: str) -> "Array":
+    """Where windows can begin that lie in one stretch of that part whole."""
+    begins = numpy.arange(count - length)
+    first, last = (places * STRETCHES // count for places in (begins, begins + length))
+    found: Array = begins[(first == last) & numpy.isin(first, rows(STRETCHES, split))]
+    if not len(found):
+        raise NoBatch(f"text: windows of {length} bytes do not fit into its stretches")
+    return found

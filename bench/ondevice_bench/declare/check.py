@@ -1,0 +1,141 @@
+"""Declarations against their schema: every error at once, each with file, line, place and cure."""
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from ondevice_bench.declare.document import Document, Location
+from ondevice_bench.errors import BadInput, suggestion
+
+
+class Strict(BaseModel):
+    """What every declaration's schema is: frozen, nothing coerced, nothing unknown."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, populate_by_name=True, allow_inf_nan=False
+    )
+
+
+Schema = TypeVar("Schema", bound=BaseModel)
+
+
+def check(schema: type[Schema], document: Document) -> Schema:
+    """The document as an instance of its schema, or a BadInput with a line for each error."""
+    try:
+        return schema.model_validate(document.values)
+    except ValidationError as error:
+        problems = [_Problem(document, schema, details) for details in error.errors()]
+    problems.sort(key=lambda problem: problem.at)
+    raise BadInput(*dict.fromkeys(problem.text for problem in problems)) from None
+
+
+class _Problem:
+    """One of pydantic's errors, said in the words of the file."""
+
+    def __init__(self, document: Document, schema: type[BaseModel], details: ErrorDetails) -> None:
+        written = _written(document, details["loc"])
+        self.at = document.place(written)
+        sentence = _sentence(schema, details)
+        unknown_key = details["type"] == "extra_forbidden"
+        place = _place(document, written[:-1] if unknown_key else written)
+        where = f"{place}: " if place else ""
+        self.text = f"{self.at}: {where}{sentence}"
+
+
+def _written(document: Document, location: Location) -> Location:
+    """`location` without the steps that the schema added to what the user wrote."""
+    kept: Location = ()
+    for position, step in enumerate(location):
+        try:
+            document.at((*kept, step))
+        except KeyError:
+            if position == len(location) - 1 and isinstance(step, str):
+                return (*kept, step)  # a key that is missing
+            continue
+        kept = (*kept, step)
+    return kept
+
+
+def _place(document: Document, location: Location) -> str:
+    """`methods[2].epsilon`: the name of a listed entry is its value, not a step."""
+    text = ""
+    for position, step in enumerate(location):
+        if isinstance(step, int):
+            text += f"[{step}]"
+            continue
+        inside_list = position > 0 and isinstance(location[position - 1], int)
+        if inside_list and _single_key(document, location[:position]):
+            continue
+        text += f".{step}" if text else step
+    return text
+
+
+def _single_key(document: Document, location: Location) -> bool:
+    try:
+        value = document.at(location)
+    except KeyError:
+        return False
+    return isinstance(value, dict) and len(value) == 1
+
+
+def _sentence(schema: type[BaseModel], details: ErrorDetails) -> str:
+    if details["type"] == "extra_forbidden":
+        return _unknown_key(schema, details)
+    got = _shown(details["input"])
+    if details["type"] in _SENTENCES:
+        return _SENTENCES[details["type"]].format(**details.get("ctx", {}), got=got)
+    return f"{details['msg'][:1].lower()}{details['msg'][1:]}, got {got}"
+
+
+def _unknown_key(schema: type[BaseModel], details: ErrorDetails) -> str:
+    key = str(details["loc"][-1])
+    owner = _schema_at(schema, details["loc"][:-1])
+    known = [field.alias or name for name, field in owner.model_fields.items()] if owner else []
+    listed = f" (allowed: {', '.join(known)})" if known else ""
+    kind = getattr(owner, "key_kind", "key")
+    return f"unknown {kind} {key!r}{suggestion(key, known)}{listed}"
+
+
+def _schema_at(schema: type[BaseModel], location: Location) -> type[BaseModel] | None:
+    """The schema that reads the mapping at `location`."""
+    current: type[BaseModel] | None = schema
+    for step in location:
+        if isinstance(step, int) or current is None:
+            continue
+        fields = {field.alias or name: field for name, field in current.model_fields.items()}
+        current = _model_in(fields[step].annotation) if step in fields else None
+    return current
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The first schema inside `tuple[X, ...]`, `X | None` and the like."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inner = (_model_in(argument) for argument in getattr(annotation, "__args__", ()))
+    return next((found for found in inner if found is not None), None)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+_SENTENCES = {
+    "missing": "is required",
+    "value_error": "{error}",
+    "string_type": "must be text, got {got}",
+    "bool_type": "must be true or false, got {got}",
+    "int_type": "must be an integer, got {got}",
+    "float_type": "must be a number, got {got}",
+    "tuple_type": "must be a list, got {got}",
+    "model_type": "must be a mapping, got {got}",
+    "literal_error": "must be {expected}, got {got}",
+    "greater_than": "must be greater than {gt:g}, got {got}",
+    "greater_than_equal": "must be at least {ge:g}, got {got}",
+    "less_than": "must be less than {lt:g}, got {got}",
+    "less_than_equal": "must be at most {le:g}, got {got}",
+    "finite_number": "must be a finite number, got {got}",
+    "too_short": "must not be empty",
+    "string_too_short": "must not be empty",
+}

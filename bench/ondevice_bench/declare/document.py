@@ -1,0 +1,165 @@
+"""A YAML file as plain values that still know where they stand."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.scalarbool import ScalarBoolean
+
+from ondevice_bench.errors import BadInput
+
+MAX_BYTES = 1 << 20
+MAX_VALUES = 200_000
+MAX_DEPTH = 40
+
+Plain: TypeAlias = "dict[str, Plain] | list[Plain] | str | int | float | bool | None"
+Location: TypeAlias = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """Where something is said; its text is `path:line`."""
+
+    path: Path
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Document:
+    """What a declaration says, and where it says it."""
+
+    path: Path
+    text: str
+    values: dict[str, Plain]
+    places: dict[Location, Place]
+
+    def place(self, location: Location) -> Place:
+        """The place of the nearest thing on the way to `location` that is really said."""
+        for end in range(len(location), 0, -1):
+            if location[:end] in self.places:
+                return self.places[location[:end]]
+        return Place(self.path, 1)
+
+    def at(self, location: Location) -> Plain:
+        """The value at `location`; KeyError where the file has none."""
+        value: Plain = self.values
+        for step in location:
+            match value:
+                case dict() if isinstance(step, str) and step in value:
+                    value = value[step]
+                case list() if isinstance(step, int) and step < len(value):
+                    value = value[step]
+                case _:
+                    raise KeyError(location)
+        return value
+
+
+def read(path: Path) -> Document:
+    """Read one declaration; every way in which a file can be no declaration is a BadInput."""
+    return parse(path, _text(path))
+
+
+def parse(path: Path, text: str) -> Document:
+    """The declaration that `text` is; `path` is where messages say that it stands."""
+    loader = YAML(typ="rt", pure=True)
+    try:
+        tree = loader.load(text)
+    except DuplicateKeyError as error:
+        what = str(error.problem).partition(" with value")[0]
+        raise BadInput(f"{path}:{_line(error)}: {what}") from None
+    except MarkedYAMLError as error:
+        raise BadInput(f"{path}:{_line(error)}: not YAML: {error.problem}") from None
+    except (YAMLError, ValueError, RecursionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadInput(f"{path}: not YAML: {reason}") from None
+    if tree is None:
+        raise BadInput(f"{path}: the file is empty")
+    if not isinstance(tree, CommentedMap):
+        raise BadInput(f"{path}:1: must be a mapping of keys to values")
+    lines: dict[Location, int] = {}
+    values = _Reader(path, lines).mapping(tree, ())
+    places = {location: Place(path, line) for location, line in lines.items()}
+    return Document(path, text, values, places)
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except IsADirectoryError:
+        raise BadInput(f"{path}: is a folder, not a file") from None
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file") from None
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
+    if len(raw) > MAX_BYTES:
+        raise BadInput(f"{path}: larger than {MAX_BYTES >> 20} MiB, not a declaration")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: not UTF-8 text (byte {error.start})") from None
+
+
+def _line(error: MarkedYAMLError) -> int:
+    mark = error.problem_mark or error.context_mark
+    return mark.line + 1 if mark is not None else 1
+
+
+class _Reader:
+    """Turns ruamel's tree into plain values and notes the line of each."""
+
+    def __init__(self, path: Path, lines: dict[Location, int]) -> None:
+        self.path = path
+        self.lines = lines
+        self.count = 0
+
+    def mapping(self, node: CommentedMap, at: Location) -> dict[str, Plain]:
+        plain: dict[str, Plain] = {}
+        for key, value in node.items():
+            line = node.lc.data[key][0] + 1 if key in (node.lc.data or {}) else self._near(at)
+            if not isinstance(key, str):
+                raise BadInput(f"{self.path}:{line}: key {key!r} must be text")
+            self.lines[*at, key] = line
+            plain[str(key)] = self._value(value, (*at, str(key)), line)
+        return plain
+
+    def _sequence(self, node: CommentedSeq, at: Location) -> list[Plain]:
+        plain: list[Plain] = []
+        for index, value in enumerate(node):
+            position = (node.lc.data or {}).get(index)
+            line = position[0] + 1 if position else self._near(at)
+            self.lines[*at, index] = line
+            plain.append(self._value(value, (*at, index), line))
+        return plain
+
+    def _value(self, value: object, at: Location, line: int) -> Plain:
+        self.count += 1
+        if self.count > MAX_VALUES or len(at) > MAX_DEPTH:
+            raise BadInput(f"{self.path}:{line}: aliases or nesting without bounds")
+        match value:
+            case CommentedMap():
+                return self.mapping(value, at)
+            case CommentedSeq():
+                return self._sequence(value, at)
+            case ScalarBoolean() | bool():
+                return bool(value)
+            case None:
+                return None
+            case int():
+                return int(value)
+            case float():
+                return float(value)
+            case str():
+                return str(value)
+        what = f"a {type(value).__name__} or tag"
+        raise BadInput(f"{self.path}:{line}: {what} has no meaning here; quote it if it is text")
+
+    def _near(self, at: Location) -> int:
+        return next((self.lines[at[:n]] for n in range(len(at), 0, -1) if at[:n] in self.lines), 1)

@@ -1,0 +1,64 @@
+"""Declarations that extend others: what a file does not say, the one that it extends says."""
+
+from pathlib import Path
+
+from ondevice_bench.declare.document import Document, Location, Place, Plain, read
+from ondevice_bench.declare.folders import locate
+from ondevice_bench.errors import BadInput
+
+EXTENDS = "extends"
+LONGEST_CHAIN = 8
+
+
+def read_whole(kind: str, path: Path, folder: Path | None = None) -> tuple[Document, ...]:
+    """The declaration with all that it inherits, then each that it extends, the nearest first."""
+    found = [read(path)]
+    while (base := _base(kind, found[-1], folder)) is not None:
+        place = found[-1].place((EXTENDS,))
+        if base.resolve() in {document.path.resolve() for document in found}:
+            raise BadInput(f"{place}: {EXTENDS}: {base} extends this file again")
+        if len(found) == LONGEST_CHAIN:
+            raise BadInput(f"{place}: {EXTENDS}: more than {LONGEST_CHAIN} files in a row")
+        found.append(read(base))
+    whole = found[-1]
+    for document in reversed(found[:-1]):
+        whole = merged(whole, document)
+    return (whole, *found[1:])
+
+
+def merged(base: Document, over: Document) -> Document:
+    """`over` on top of `base`: a mapping joins the base's, anything else takes its place."""
+    places = dict(base.places)
+    values = _joined(base.values, over.values, (), places)
+    return Document(over.path, over.text, values, places | over.places)
+
+
+def _base(kind: str, document: Document, folder: Path | None) -> Path | None:
+    name = document.values.get(EXTENDS)
+    if name is None:
+        return None
+    place = document.place((EXTENDS,))
+    if not isinstance(name, str):
+        raise BadInput(f"{place}: {EXTENDS}: must be a name or a path, got {name!r}")
+    beside = document.path.parent / name
+    if name.startswith((".", "/")) and beside.is_file():
+        return beside
+    try:
+        return locate(kind, name, folder)
+    except BadInput as error:
+        raise BadInput(f"{place}: {EXTENDS}: {error.lines[0]}") from None
+
+
+def _joined(
+    base: dict[str, Plain], over: dict[str, Plain], at: Location, places: dict[Location, Place]
+) -> dict[str, Plain]:
+    found = dict(base)
+    for key, value in over.items():
+        below = found.get(key)
+        if isinstance(value, dict) and isinstance(below, dict):
+            found[key] = _joined(below, value, (*at, key), places)
+            continue
+        found[key] = value
+        for location in [place for place in places if place[: len(at) + 1] == (*at, key)]:
+            del places[location]
+    return found

@@ -1,0 +1,30 @@
+"""Files that are written whole or not at all."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from ondevice_bench.errors import BadInput
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[BinaryIO]:
+    """Write beside the target, then rename: nobody ever reads half a file."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, part = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.name}-", suffix=".part"
+        )
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                yield file
+            os.chmod(part, 0o644)
+            os.replace(part, path)
+        except BaseException:
+            os.unlink(part)
+            raise
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be written: {error.strerror}") from None

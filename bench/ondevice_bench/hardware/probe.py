@@ -1,0 +1,128 @@
+"""What this machine is: the stable part, never its clocks or load.
+
+Everything is read below `root`, so that a folder can stand for another machine.
+"""
+
+import os
+import platform
+import re
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ondevice_bench.units import GIB
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The identity of a machine: equal on every boot, unlike between unlike machines."""
+
+    arch: str
+    board: str
+    cpu: str
+    physical_cores: int
+    logical_cores: int
+    memory_gib: int
+    page_bytes: int
+    kernel: str
+    libc: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The identity as plain values."""
+        return asdict(self)
+
+
+def probe(root: Path = Path("/")) -> Machine:
+    """Read the identity of the machine whose file system begins at `root`."""
+    info, here = _cpuinfo(root), root == Path("/")
+    return Machine(
+        arch=platform.machine() if here else _arch(info),
+        board=board(root),
+        cpu=_cpu(root, info),
+        physical_cores=_physical_cores(root, info),
+        logical_cores=len(info) or 1,
+        memory_gib=_memory_gib(root),
+        page_bytes=os.sysconf("SC_PAGE_SIZE") if here else 0,  # no file says it
+        kernel=_kernel(root),
+        libc=" ".join(part for part in platform.libc_ver() if part and here) or "unknown",
+    )
+
+
+def board(root: Path = Path("/")) -> str:
+    """`Raspberry Pi 5 Model B Rev 1.0`; empty where the firmware names none."""
+    raw = _read(root / "proc/device-tree/model") or _read(root / "sys/class/dmi/id/product_name")
+    return raw.replace("\0", "").strip()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _cpuinfo(root: Path) -> list[dict[str, str]]:
+    """One mapping for each processor block of /proc/cpuinfo."""
+    blocks: list[dict[str, str]] = []
+    for block in _read(root / "proc/cpuinfo").split("\n\n"):
+        pairs = (line.partition(":") for line in block.splitlines() if ":" in line)
+        values = {key.strip(): value.strip() for key, _, value in pairs}
+        if "processor" in values:
+            blocks.append(values)
+    return blocks
+
+
+def _arch(info: list[dict[str, str]]) -> str:
+    return "aarch64" if info and "CPU part" in info[0] else "x86_64"
+
+
+def _cpu(root: Path, info: list[dict[str, str]]) -> str:
+    """The brand on x86; implementer and part on ARM, where /proc/cpuinfo has no brand."""
+    first = info[0] if info else {}
+    if "CPU part" in first:
+        return f"{first.get('CPU implementer', '?')}/{first['CPU part']}"
+    if "model name" in first:
+        return first["model name"]
+    return _brand() if root == Path("/") else "unknown"
+
+
+@cache
+def _brand() -> str:
+    import cpuinfo
+
+    return str(cpuinfo.get_cpu_info().get("brand_raw", "unknown"))
+
+
+def _physical_cores(root: Path, info: list[dict[str, str]]) -> int:
+    cores = {
+        (_read(cpu / "topology/physical_package_id"), _read(cpu / "topology/core_id"))
+        for cpu in (root / "sys/devices/system/cpu").glob("cpu[0-9]*")
+        if (cpu / "topology/core_id").exists()
+    }
+    return len(cores) or len(info) or 1
+
+
+def caches_kib(root: Path = Path("/")) -> dict[int, int]:
+    """Data caches of the first processor by level; empty where the kernel does not tell."""
+    found: dict[int, int] = {}
+    for index in sorted((root / "sys/devices/system/cpu/cpu0/cache").glob("index[0-9]*")):
+        level, size = _read(index / "level").strip(), _read(index / "size").strip()
+        for_code = _read(index / "type").strip() == "Instruction"
+        if level in {"1", "2", "3"} and re.fullmatch(r"\d+K", size) and not for_code:
+            found[int(level)] = int(size[:-1])
+    return found
+
+
+def _memory_gib(root: Path) -> int:
+    """Rounded up to whole GiB: the kernel keeps a part that changes with its version."""
+    total = next(
+        (line for line in _read(root / "proc/meminfo").splitlines() if line.startswith("MemTotal")),
+        "MemTotal: 0 kB",
+    )
+    return -(-int(total.split()[1]) * 1024 // GIB)
+
+
+def _kernel(root: Path) -> str:
+    release = _read(root / "proc/sys/kernel/osrelease").strip() or platform.release()
+    return release.split(".")[0]

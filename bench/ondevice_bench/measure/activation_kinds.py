@@ -1,0 +1,53 @@
+"""What kind of work saved a tensor: the classes that activation bytes are split into."""
+
+from collections.abc import Collection, Iterable, Mapping
+
+from torch import nn
+
+from ondevice_bench.measure.activations import HIDDEN, Place, Saved
+
+TREATED, OTHER_LAYERS = "treated_layers", "other_layers"
+ATTENTION, NORMALISATION, FUNCTIONS = "attention", "normalisation", "activation_functions"
+LOSS, OTHER = "loss", "other"
+CLASSES = (TREATED, OTHER_LAYERS, ATTENTION, NORMALISATION, FUNCTIONS, LOSS, OTHER)
+
+_ATTENTION = frozenset({"scaled_dot_product_attention", "multi_head_attention_forward"})
+_NORMALISATION = frozenset(
+    {"batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm", "rms_norm"}
+)
+_FUNCTIONS = frozenset(
+    """
+    celu elu gelu glu hardsigmoid hardswish hardtanh leaky_relu logsigmoid mish prelu relu relu6
+    rrelu selu sigmoid silu softplus softsign tanh threshold
+    """.split()  # noqa: SIM905  # a list of words reads best as words
+)
+
+
+def by_class(
+    saved: Iterable[Saved], model: nn.Module, treated: Collection[str]
+) -> Mapping[str, int]:
+    """Bytes of every class."""
+    found = dict.fromkeys(CLASSES, 0)
+    for storage in saved:
+        found[_class(storage.place, model, treated)] += storage.size
+    return found
+
+
+def _class(place: Place, model: nn.Module, treated: Collection[str]) -> str:
+    if place == HIDDEN:
+        return OTHER
+    if place.module is None:
+        return LOSS
+    if any(place.module == name or place.module.startswith(f"{name}.") for name in treated):
+        return TREATED
+    module = model.get_submodule(place.module)
+    kind, function = type(module).__name__, place.function.rstrip("_")
+    if isinstance(module, (nn.Linear, nn.Embedding, nn.modules.conv._ConvNd)):
+        return OTHER_LAYERS
+    if function in _ATTENTION or "Attention" in kind:
+        return ATTENTION
+    if function in _NORMALISATION or "Norm" in kind:
+        return NORMALISATION
+    if function in _FUNCTIONS or type(module).__module__ == "torch.nn.modules.activation":
+        return FUNCTIONS
+    return OTHER

@@ -1,0 +1,225 @@
+"""How each of torch's operators is counted: by a formula, as an estimate, by its elements, not.
+
+Formulas take the operator's arguments by the names of its schema, and its result.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ondevice_bench.measure import factorisation_flops
+
+Arguments = Mapping[str, Any]
+Formula = Callable[[Arguments, Any], int]
+Kind = Literal["exact", "estimated", "elements", "free", "unknown"]
+
+
+@cache
+def kind_of(func: Any) -> Kind:
+    """How an operator is counted; `free` computes nothing (views, allocation, copies, draws)."""
+    name = func.overloadpacket.__name__
+    if func.namespace in {"prim", "profiler"}:
+        return "free"
+    if func.namespace != "aten":
+        return "unknown"
+    if name in EXACT:
+        return "exact"
+    if name in ESTIMATED:
+        return "estimated"
+    plain = name.rstrip("_")
+    if plain in _MOVES or _is_view(func):
+        return "free"
+    return "elements" if torch.Tag.pointwise in func.tags or plain in _ELEMENTS else "unknown"
+
+
+def _is_view(func: Any) -> bool:
+    returns = func._schema.returns
+    return bool(returns) and all(
+        value.alias_info is not None and not value.alias_info.is_write for value in returns
+    )
+
+
+def named(func: Any, args: tuple[Any, ...], kwargs: Arguments) -> dict[str, Any]:
+    """The operator's arguments by the names of its schema."""
+    names = (argument.name for argument in func._schema.arguments)
+    return {**dict(zip(names, args, strict=False)), **kwargs}
+
+
+def largest(values: Any) -> int:
+    """Elements of the largest tensor among them."""
+    if isinstance(values, Tensor):
+        return values.numel()
+    if isinstance(values, (tuple, list)):
+        return max(map(largest, values), default=0)
+    return 0
+
+
+# --- products, convolutions, attention
+
+
+def _product(left: str, right: str) -> Formula:
+    """`left (…, n, m) @ right (…, m, k)`."""
+
+    def flops(given: Arguments, _: Any) -> int:
+        columns = given[right].shape[-1] if given[right].ndim > 1 else 1
+        return 2 * int(given[left].numel()) * int(columns)
+
+    return flops
+
+
+def _linear(given: Arguments, result: Any) -> int:
+    return 2 * int(result.numel()) * int(given["weight"].shape[-1])
+
+
+def _taps(given: Arguments) -> int:
+    """Multiply-adds for each position that a kernel visits."""
+    weight: Tensor = given["weight"]
+    return math.prod(weight.shape[1:])
+
+
+def _convolution(given: Arguments, result: Any) -> int:
+    """Every position that the kernel visits, those in the padding too."""
+    visited = given["input"] if given["transposed"] else result
+    return 2 * int(visited.numel()) * _taps(given)
+
+
+def _convolution_backward(given: Arguments, _: Any) -> int:
+    visited = given["input"] if given["transposed"] else given["grad_output"]
+    wants_input, wants_weight, _bias = given["output_mask"]
+    return 2 * int(visited.numel()) * _taps(given) * (int(wants_input) + int(wants_weight))
+
+
+def _attention_product(given: Arguments) -> int:
+    """`Q Kᵀ`, or the weights with V: every pair of positions, also those that a mask hides."""
+    query: Tensor = given["query"]
+    key: Tensor = given["key"]
+    return 2 * query.numel() * key.shape[-2]
+
+
+def _attention(given: Arguments, _: Any) -> int:
+    return 2 * _attention_product(given)
+
+
+def _attention_backward(given: Arguments, _: Any) -> int:
+    """Q Kᵀ once more, then the gradients of the weights, of V, of Q and of K."""
+    return 5 * _attention_product(given)
+
+
+EXACT: dict[str, Formula] = {
+    "mm": _product("self", "mat2"),
+    "bmm": _product("self", "mat2"),
+    "addmm": _product("mat1", "mat2"),
+    "addmm_": _product("mat1", "mat2"),
+    "baddbmm": _product("batch1", "batch2"),
+    "baddbmm_": _product("batch1", "batch2"),
+    "addbmm": _product("batch1", "batch2"),
+    "mv": _product("self", "vec"),
+    "addmv": _product("mat", "vec"),
+    "addmv_": _product("mat", "vec"),
+    "dot": lambda given, _: 2 * int(given["self"].numel()),
+    "vdot": lambda given, _: 2 * int(given["self"].numel()),
+    "linear": _linear,
+    "convolution": _convolution,
+    "convolution_backward": _convolution_backward,
+    "_scaled_dot_product_flash_attention_for_cpu": _attention,
+    "_scaled_dot_product_flash_attention_for_cpu_backward": _attention_backward,
+}
+
+
+# --- factorisations: estimates
+
+
+def _count(matrix: Tensor) -> int:
+    """How many matrices there are."""
+    return math.prod(matrix.shape[:-2])
+
+
+def _qr(given: Arguments, _: Any) -> int:
+    matrix: Tensor = given["A"]
+    forms_q = given.get("mode") != "r"
+    return _count(matrix) * factorisation_flops.qr(*matrix.shape[-2:], forms_q=forms_q)
+
+
+def _eigh(given: Arguments, _: Any) -> int:
+    matrix: Tensor = given["A"]
+    vectors = given.get("compute_v", True)
+    return _count(matrix) * factorisation_flops.eigh(matrix.shape[-1], vectors=vectors)
+
+
+def _svd(given: Arguments, _: Any) -> int:
+    matrix: Tensor = given["A"]
+    vectors = given.get("compute_uv", True)
+    return _count(matrix) * factorisation_flops.svd(*matrix.shape[-2:], vectors=vectors)
+
+
+def _cubes(numerator: int, denominator: int, name: str = "A") -> Formula:
+    def flops(given: Arguments, _: Any) -> int:
+        matrix: Tensor = given[name]
+        return _count(matrix) * factorisation_flops.cubes(matrix.shape[-1], numerator, denominator)
+
+    return flops
+
+
+def _triangular(given: Arguments, result: Any) -> int:
+    size = given["self"].shape[-1]
+    return factorisation_flops.triangular(size, int(result.numel()) // size)
+
+
+def _solve(given: Arguments, _: Any) -> int:
+    """`(2/3)n³`, and `2n²` for each right-hand side."""
+    matrix: Tensor = given["A"]
+    size = matrix.shape[-1]
+    sides = int(given["B"].numel()) // size
+    factored = _count(matrix) * factorisation_flops.cubes(size, 2, 3)
+    return factored + 2 * factorisation_flops.triangular(size, sides)
+
+
+ESTIMATED: dict[str, Formula] = {
+    "linalg_qr": _qr,
+    "_linalg_eigh": _eigh,
+    "_linalg_svd": _svd,
+    "linalg_cholesky_ex": _cubes(1, 3, "self"),
+    "linalg_lu_factor_ex": _cubes(2, 3),
+    "linalg_inv_ex": _cubes(2, 1),
+    "linalg_solve_triangular": _triangular,
+    "_linalg_solve_ex": _solve,
+}
+
+
+_ELEMENTS = frozenset(  # element-wise work that torch does not tag as such
+    """
+    _adaptive_avg_pool2d _adaptive_avg_pool2d_backward _fused_rms_norm _fused_rms_norm_backward
+    _index_put_impl _log_softmax _log_softmax_backward_data _native_batch_norm_legit
+    _safe_softmax _softmax _softmax_backward_data adaptive_max_pool2d
+    adaptive_max_pool2d_backward all amax amin any argmax argmin avg_pool2d avg_pool2d_backward
+    batch_norm_backward bincount bucketize cross cumprod cumsum cumulative_trapz
+    embedding_dense_backward hardtanh hardtanh_backward histc index_add index_put kthvalue
+    linalg_vector_norm logsumexp max max_pool2d_with_indices max_pool2d_with_indices_backward
+    mean median min native_batch_norm native_batch_norm_backward native_dropout
+    native_dropout_backward native_group_norm native_group_norm_backward native_layer_norm
+    native_layer_norm_backward nll_loss2d_backward nll_loss2d_forward nll_loss_backward
+    nll_loss_forward norm prod scatter_add searchsorted sort std sum topk trace
+    upsample_bicubic2d upsample_bicubic2d_backward upsample_bilinear2d
+    upsample_bilinear2d_backward upsample_nearest2d upsample_nearest2d_backward var var_mean
+    """.split()  # noqa: SIM905  # a list of words reads best as words
+)
+_MOVES = frozenset(  # computes nothing
+    """
+    _assert_async _index_put _linalg_check_errors _local_scalar_dense _reshape_alias _to_copy
+    _unsafe_index _unsafe_view arange as_strided_scatter bernoulli cat clone col2im
+    constant_pad_nd copy detach diag_embed embedding empty empty_like empty_permuted
+    empty_strided equal exponential eye fill flip full full_like gather im2col index index_copy
+    index_select is_pinned is_same_size isnan item lift_fresh lift_fresh_copy linspace
+    masked_fill masked_scatter masked_select multinomial new_empty new_empty_strided new_full
+    new_ones new_zeros nonzero normal one_hot ones ones_like pad pixel_shuffle rand rand_like
+    randint randn randn_like random randperm record_stream reflection_pad2d repeat
+    repeat_interleave replication_pad2d resize roll scalar_tensor scatter select_backward
+    select_scatter set slice_backward slice_scatter split_with_sizes_copy stack sym_numel
+    sym_size sym_stride tril tril_indices triu triu_indices unfold unfold_backward uniform zero
+    zeros zeros_like
+    """.split()  # noqa: SIM905  # a list of words reads best as words
+)

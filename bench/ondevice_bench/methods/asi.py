@@ -1,0 +1,160 @@
+"""ASI: HOSVD's form with one warm-started subspace iteration a step instead of decompositions."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from ondevice_bench.methods.compressed_input import Saved, no_plain_layer, treated
+from ondevice_bench.methods.convolution import Geometry
+from ondevice_bench.methods.hosvd import HosvdScheme
+from ondevice_bench.methods.layer_flops import Work, iteration_work, tucker_work
+from ondevice_bench.methods.ranks import ACTIVATION, Choice, Ranks
+from ondevice_bench.methods.tensors import (
+    apply_gram,
+    mode_product,
+    orthonormal,
+    project,
+    require_finite,
+    sketch,
+    working,
+)
+from ondevice_bench.methods.tucker import TuckerScheme, as_stored
+
+_STATE = "basis_"
+
+
+class AsiScheme(TuckerScheme):
+    """The bases of the last step are the layer's state, one buffer a mode."""
+
+    def __init__(self, *, sequential: bool = False, channels: int = -1) -> None:
+        super().__init__()
+        self.sequential = sequential
+        self.channels = channels
+
+    @property
+    def state(self) -> tuple[Tensor, ...]:
+        """The bases of the last step; empty before the first."""
+        return tuple(self.get_buffer(f"{_STATE}{mode}") for mode in range(len(self._buffers)))
+
+    @state.setter
+    def state(self, bases: tuple[Tensor, ...]) -> None:
+        for mode, basis in enumerate(bases):
+            # a new tensor each step: the old one may still be saved for a backward
+            self._buffers[f"{_STATE}{mode}"] = basis
+
+    def store(self, x: Tensor, geometry: Geometry | None) -> Saved:
+        """One iteration for every mode."""
+        seen = working(x)
+        require_finite(seen.sum())
+        core, factors = self._sequential(seen) if self.sequential else self._parallel(seen)
+        return as_stored(core, factors, x.dtype)
+
+    def _parallel(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Every mode's unfolding of the input itself."""
+        ranks = self.ranks(x.shape)
+        factors = tuple(self._iterate(x, mode, rank) for mode, rank in enumerate(ranks))
+        return project(x, factors), factors
+
+    def _sequential(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Tokens, batch, features: each later mode works on what the earlier ones left."""
+        ranks = self.ranks(x.shape)
+        factors: dict[int, Tensor] = {}
+        for mode in sequence(x.ndim, self.channels):
+            others = x.numel() // x.shape[mode]
+            factors[mode] = self._iterate(x, mode, min(ranks[mode], others))
+            x = mode_product(x, factors[mode].T, mode)
+        return x, tuple(factors[mode] for mode in range(len(ranks)))
+
+    def _iterate(self, x: Tensor, mode: int, rank: int) -> Tensor:
+        """`orth(X_(m) X_(m)ᵀ U)` from the last basis, or from Gaussian columns at the start."""
+        basis = self._last_basis(mode, x.shape[mode], rank)
+        if basis is not None:
+            return orthonormal(apply_gram(x, mode, basis.to(x.dtype)))
+        assert self.choice is not None
+        stream = self.choice.stream(f"mode {mode}")
+        return orthonormal(sketch(x, mode, rank, stream))
+
+    def _last_basis(self, mode: int, size: int, rank: int) -> Tensor | None:
+        """The state's basis, its first rows for a smaller input; None where it cannot serve."""
+        basis = self._buffers.get(f"{_STATE}{mode}")
+        if basis is None or basis.shape[0] < size or basis.shape[1] < rank:
+            return None
+        return basis[:size, :rank]
+
+    def advance(self, saved: Saved) -> None:
+        """Keep the bases; those of a smaller input leave the state as it was."""
+        factors, last = saved[1:], self.state
+        if len(last) != len(factors) or all(
+            len(new) >= len(old) for new, old in zip(factors, last, strict=True)
+        ):
+            self.state = factors
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
+        # lazily made: take what is there, and miss nothing where a plain layer's weights are loaded
+        names = [name for name in state_dict if name.startswith(f"{prefix}{_STATE}")]
+        for name in names:
+            self._buffers[name.removeprefix(prefix)] = state_dict[name].detach().clone()
+
+
+class Asi:
+    """Activation subspace iteration."""
+
+    ranked = frozenset({ACTIVATION})
+    reference = HosvdScheme
+
+    def __init__(self, *, sequential: bool = False) -> None:
+        self.sequential = sequential
+
+    def applies(self, layer: nn.Module) -> str | None:
+        """Linear layers and convolutions."""
+        return no_plain_layer(layer, nn.Linear, nn.Conv2d)
+
+    def replace(self, layer: nn.Module, choice: Choice, name: str) -> nn.Module:
+        """The layer with an iterated basis for each mode of its input."""
+        return treated(layer, self.make_scheme(layer, choice), choice, name)
+
+    def make_scheme(self, layer: nn.Module, choice: Choice) -> AsiScheme:
+        """The scheme for the inputs of that layer."""
+        channels = 1 if isinstance(layer, nn.Conv2d) else -1
+        scheme = AsiScheme(sequential=self.sequential, channels=channels)
+        scheme.choice = choice
+        return scheme
+
+    def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
+        """Core and factors."""
+        return TuckerScheme.stored(shape, self.kept(layer, shape, ranks))
+
+    def kept(
+        self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]
+    ) -> tuple[int, ...]:
+        """The ranks of the core: sequential ones are clipped by what earlier modes left."""
+        return tuple(rank for _, _, rank in sorted(self._steps(layer, shape, ranks)))
+
+    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> Work:
+        """An iteration for every mode, the core, and `dW` in the low-rank space."""
+        steps = self._steps(layer, shape, ranks.activation)
+        found = sum((iteration_work(seen, mode, rank) for mode, seen, rank in steps), Work())
+        kept = self.kept(layer, shape, ranks.activation)
+        order = [(mode, rank) for mode, _, rank in steps] if self.sequential else None
+        return tucker_work(layer, shape, kept, found, order)
+
+    def _steps(
+        self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]
+    ) -> list[tuple[int, tuple[int, ...], int]]:
+        """Every mode with the shape that its iteration sees, and its rank, in their order."""
+        if not self.sequential:
+            return [(mode, shape, rank) for mode, rank in enumerate(ranks)]
+        left, steps = list(shape), []
+        for mode in sequence(len(shape), 1 if isinstance(layer, nn.Conv2d) else -1):
+            rank = min(ranks[mode], math.prod(left) // left[mode])
+            steps.append((mode, tuple(left), rank))
+            left[mode] = rank
+        return steps
+
+
+def sequence(dimensions: int, channels: int) -> tuple[int, ...]:
+    """The order of the sequential variant: tokens (or rows and columns), batch, features."""
+    features = channels % dimensions
+    return (*(mode for mode in range(1, dimensions) if mode != features), 0, features)

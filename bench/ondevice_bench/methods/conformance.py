@@ -1,0 +1,325 @@
+"""What every method that replaces layers must hold, as checks of its own file.
+
+`bench check-method` runs this in a process of its own: `conformance PATH OPTIONS_AS_JSON` prints a
+list of results as JSON.
+"""
+
+import copy
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ondevice_bench.measure.allocations import recorded
+from ondevice_bench.measure.flops import STEP, FlopCounter
+from ondevice_bench.methods.treatment import LayerMethod, Treatment, make, treat
+from ondevice_bench.specs import registry
+from ondevice_bench.specs.implementation import load
+
+_EXACT = 1e-10
+_BATCH = 6
+
+
+@dataclass(frozen=True)
+class Result:
+    """One check: whether it held, and the figures or the reason."""
+
+    check: str
+    case: str
+    passed: bool | None  # None: could not be checked
+    said: str
+
+
+@dataclass(frozen=True)
+class _Case:
+    name: str
+    layer: nn.Module
+    x: Tensor
+
+
+class _NotChecked(Exception):
+    """The text says why."""
+
+
+def cases() -> Iterator[_Case]:
+    """Linear layers with two to four dimensions, convolutions of several geometries."""
+    torch.manual_seed(0)
+    for shape in ((_BATCH, 10), (_BATCH, 5, 10), (_BATCH, 3, 4, 10)):
+        yield _Case(f"linear {len(shape)}-D", nn.Linear(10, 8), torch.randn(shape))
+    for name, layer in (
+        ("1x1 convolution", nn.Conv2d(6, 8, 1)),
+        ("3x3 convolution, stride 2", nn.Conv2d(6, 8, 3, 2, 1)),
+        ("3x3 convolution, `same`, dilation 2", nn.Conv2d(6, 8, 3, padding="same", dilation=2)),
+        ("depthwise convolution", nn.Conv2d(6, 6, 3, 1, 1, groups=6)),
+    ):
+        yield _Case(name, layer, torch.randn(_BATCH, 6, 7, 9))
+
+
+def check(path: str, options: dict[str, Any]) -> list[Result]:
+    """Every check on every case that the method applies to."""
+    results: list[Result] = []
+    applied = False
+    for case in cases():
+        case = _Case(case.name, case.layer.double(), case.x.double())  # noqa: PLW2901  # the same case in float64
+        reason = _instance(path, options).applies(case.layer)
+        if reason is not None:
+            results.append(Result("applies", case.name, None, reason))
+            continue
+        applied = True
+        for name, perform in CHECKS.items():
+            results.append(_result(name, case, path, options, perform))
+    if not applied:
+        results.append(Result("applies", "every case", False, "applies to none of the layers"))
+    return results
+
+
+def _result(
+    name: str,
+    case: _Case,
+    path: str,
+    options: dict[str, Any],
+    perform: "Callable[[_Case, Callable[..., Treatment]], str]",
+) -> Result:
+    def treated(**more: Any) -> Treatment:
+        return treat(nn.Sequential(copy.deepcopy(case.layer)), path, **{**options, **more})
+
+    try:
+        return Result(name, case.name, True, perform(case, treated))
+    except _NotChecked as error:
+        return Result(name, case.name, None, str(error))
+    except Exception as error:
+        return Result(name, case.name, False, f"{type(error).__name__}: {error}".splitlines()[0])
+
+
+def _instance(path: str, options: dict[str, Any]) -> LayerMethod:
+    where = path if ":" in path else registry.method(path).implementation
+    method, _ = make(where, options)
+    if not isinstance(method, LayerMethod):
+        raise TypeError(f"{path}: a method has applies(), replace() and stored()")
+    return method
+
+
+def _difference(a: Tensor, b: Tensor) -> float:
+    return float((a - b).abs().max() / b.abs().max().clamp_min(1e-300))
+
+
+def _step(module: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Output and dX for a seeded dY."""
+    seen = x.clone().requires_grad_()
+    y = module(seen)
+    stream = torch.Generator().manual_seed(1)
+    y.backward(torch.randn(y.shape, generator=stream, dtype=y.dtype))
+    assert seen.grad is not None
+    return y.detach(), seen.grad
+
+
+def _merged(treatment: Treatment) -> nn.Module:
+    return copy.deepcopy(treatment).merge()
+
+
+def _output(case: _Case, treated: Callable[..., Treatment]) -> str:
+    treatment = treated()
+    y, _ = _step(treatment.module, case.x)
+    wrong = _difference(y, _merged(treatment)(case.x).detach())
+    assert wrong <= _EXACT, f"training output departs from the merged layer's by {wrong:.1e}"
+    return f"{wrong:.1e} from the merged layer"
+
+
+def _input_gradient(case: _Case, treated: Callable[..., Treatment]) -> str:
+    treatment = treated()
+    plain = _merged(treatment)
+    _, dx = _step(treatment.module, case.x)
+    wrong = _difference(dx, _step(plain, case.x)[1])
+    if wrong > _EXACT and getattr(treatment.methods()[0], "own_input_gradient", False):
+        raise _NotChecked("the method has a formula of its own")
+    assert wrong <= _EXACT, f"dX departs from the merged layer's by {wrong:.1e}"
+    return f"{wrong:.1e} from the merged layer"
+
+
+def _bias(case: _Case, treated: Callable[..., Treatment]) -> str:
+    treatment = treated()
+    plain = _merged(treatment)
+    _step(treatment.module, case.x)
+    _step(plain, case.x)
+    found = {n.rpartition(".")[2]: p for n, p in treatment.module.named_parameters()}
+    assert found["bias"].grad is not None, "the bias has no gradient"
+    reference = dict(plain.named_parameters())["0.bias"].grad
+    assert reference is not None
+    wrong = _difference(found["bias"].grad, reference)
+    assert wrong <= _EXACT, f"db is wrong by {wrong:.1e}"
+    return f"{wrong:.1e} from the plain layer"
+
+
+def _weight_gradient(case: _Case, treated: Callable[..., Treatment]) -> str:
+    treatment = treated()
+    (layer,) = treatment.module.children()
+    scheme = getattr(layer, "scheme", None)
+    weight = getattr(layer, "weight", None)
+    if scheme is None or not isinstance(weight, nn.Parameter):
+        raise _NotChecked("the layer keeps no scheme with `restore` beside its own weight")
+    y = layer(case.x)
+    _, *saved = y.grad_fn.saved_tensors
+    stream = torch.Generator().manual_seed(1)
+    dy = torch.randn(y.shape, generator=stream, dtype=y.dtype)
+    y.backward(dy)
+    plain = copy.deepcopy(case.layer)
+    try:
+        restored = scheme.restore(tuple(saved), tuple(case.x.shape))
+    except NotImplementedError:
+        raise _NotChecked("what is stored stands for no input: the formula is its own") from None
+    plain(restored).backward(dy)
+    reference = plain.get_parameter("weight").grad
+    assert reference is not None
+    assert weight.grad is not None, "the weight has no gradient"
+    wrong = _difference(weight.grad, reference)
+    assert wrong <= _EXACT, f"dW departs from the plain formula on what was stored by {wrong:.1e}"
+    return f"{wrong:.1e} from the plain formula on what was stored"
+
+
+def _stored_bytes(case: _Case, treated: Callable[..., Treatment]) -> str:
+    treatment = treated()
+    model = treatment.module
+    _step(model, case.x)
+    treatment.optimizer(lr=0.0).zero_grad()
+    parameters = {p.untyped_storage()._cdata for p in model.parameters()}
+    saved: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in parameters:
+            saved[storage._cdata] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        y = model(case.x)
+    hooked = sum(saved.values())
+    del y
+    own = case.x.untyped_storage()._cdata in saved
+    with recorded() as allocations:
+        y = model(case.x)
+    # the input itself was there before: it counts as stored, and is not allocated
+    live = allocations.kept_bytes - y.untyped_storage().nbytes() + own * case.x.nbytes
+    (report,) = treatment.report()
+    if report.elements is None:
+        raise _NotChecked("the layer keeps no `seen`: its input's shape")
+    declared = report.elements * case.x.element_size()
+    said = f"declared {declared}, by hooks {hooked}, by the allocator {live}"
+    assert declared == hooked == live, said
+    return said
+
+
+def _flops(case: _Case, treated: Callable[..., Treatment]) -> str:
+    treatment = treated()
+    optimizer = treatment.optimizer(lr=0.01, clip=1.0)
+    counter = FlopCounter()
+    for phase in ("warm up", ""):  # a first step may start from noise
+        x = case.x.clone().requires_grad_()
+        with counter.phase(f"{phase}forward"):
+            loss = treatment.module(x).sum()
+        with counter.phase(f"{phase}backward"):
+            loss.backward()
+        with counter.phase(f"{phase}update"):
+            optimizer.step()
+        optimizer.zero_grad()
+    treatment.module.eval()
+    with torch.no_grad(), counter.phase("inference"):
+        treatment.module(case.x)
+    (report,) = treatment.report()
+    work = report.work
+    if work is None:
+        raise _NotChecked("the method declares no flops()")
+    step = counter.of(*STEP)
+    forward, backward, update, inference = (counter.of(p).flops for p in (*STEP, "inference"))
+    for what, declared, counted in (
+        ("decomposition", work.decomposition, step.decomposing),
+        ("forward", work.forward + work.decomposition, forward),
+        ("backward", work.input_gradient + work.weight_gradient, backward),
+        ("update", work.update, update),
+        ("inference", work.inference, inference),
+        ("factorisations", work.factorisation, step.factorisation_flops),
+    ):
+        assert declared == counted, f"{what}: declared {declared}, counted {counted}"
+    return f"declared and counted {step.flops}, and {step.factorisation_flops} of factorisations"
+
+
+def _smaller_batch(case: _Case, treated: Callable[..., Treatment]) -> str:
+    treatment = treated()
+    optimizer = treatment.optimizer(lr=0.01)
+    for x in (case.x, case.x[: _BATCH // 2], case.x):
+        _step(treatment.module, x)
+        optimizer.step()
+        optimizer.zero_grad()
+    return f"batches of {_BATCH}, {_BATCH // 2}, {_BATCH}"
+
+
+def _state_dict(case: _Case, treated: Callable[..., Treatment]) -> str:
+    first, second = treated(), treated()
+    optimizer = first.optimizer(lr=0.01)
+    _step(first.module, case.x)
+    optimizer.step()
+    optimizer.zero_grad()
+    second.module.load_state_dict(first.module.state_dict())
+    ours, theirs = (_step(t.module, case.x)[0] for t in (first, second))
+    assert torch.equal(ours, theirs), "the loaded layer computes another output"
+    return f"{len(first.module.state_dict())} entries"
+
+
+def _deepcopy(case: _Case, treated: Callable[..., Treatment]) -> str:
+    treatment = treated()
+    twin = copy.deepcopy(treatment.module)
+    ours, theirs = (_step(module, case.x) for module in (treatment.module, twin))
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True)), "the copy differs"
+    return "the copy computes the same"
+
+
+def _evaluation(case: _Case, treated: Callable[..., Treatment]) -> str:
+    module = treated().module.eval()
+    with torch.no_grad():
+        y = module(case.x)
+    assert y.grad_fn is None
+    assert not getattr(next(module.children()), "pending", []), "evaluation left a gradient"
+    return "works before the first training step"
+
+
+def _randomness(case: _Case, treated: Callable[..., Treatment]) -> str:
+    before = torch.get_rng_state()
+    _step(treated().module, case.x)
+    assert torch.equal(before, torch.get_rng_state()), "the global generator was used"
+    return "the global generator is left alone"
+
+
+CHECKS: dict[str, Callable[[_Case, Callable[..., Treatment]], str]] = {
+    "output": _output,
+    "input gradient": _input_gradient,
+    "bias gradient": _bias,
+    "weight gradient": _weight_gradient,
+    "stored bytes": _stored_bytes,
+    "FLOPs": _flops,
+    "smaller last batch": _smaller_batch,
+    "state_dict": _state_dict,
+    "deepcopy": _deepcopy,
+    "evaluation": _evaluation,
+    "randomness": _randomness,
+}
+
+
+def main() -> None:
+    """Print the results, or the one line that says why there are none."""
+    path, options = sys.argv[1], json.loads(sys.argv[2])
+    try:
+        if ":" in path:
+            load(path)
+        answer: dict[str, Any] = {"results": [asdict(r) for r in check(path, options)]}
+    except Exception as error:
+        first = (str(error).splitlines() or [""])[0]
+        ours = isinstance(error, (ValueError, TypeError))
+        answer = {"error": first if ours else f"{type(error).__name__}: {first}"}
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()

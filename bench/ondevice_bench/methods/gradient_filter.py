@@ -1,0 +1,157 @@
+"""Gradient filter: patches of the output gradient and of the input stand for their pixels.
+
+Output patch q covers the rows `[qR, (q+1)R)`, the last one cut at the edge; the rows of the input
+under it are `[s qR + o, s (q+1)R + o)`, cut likewise, with `o = d(k-1)//2 - padding`.
+"""
+
+import math
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.grad import conv2d_weight
+
+from ondevice_bench.methods.compressed_input import Saved, Scheme, no_plain_layer, treated
+from ondevice_bench.methods.convolution import Geometry, Pair
+from ondevice_bench.methods.layer_flops import Sizes, Work, plain_work
+from ondevice_bench.methods.ranks import Choice, Ranks
+
+
+class FilterScheme(Scheme):
+    """Stored: the sum of the input over each patch, `(B, C, p_h, p_w)`."""
+
+    def __init__(self, radius: int, *, published: bool) -> None:
+        super().__init__()
+        self.radius = radius
+        self.published = published
+
+    def store(self, x: Tensor, geometry: Geometry | None) -> Saved:
+        """Sum over the input's patches; what lies outside counts as zero."""
+        assert geometry is not None
+        size = (x.shape[2], x.shape[3])
+        (top, left), (rows, columns) = _offset(geometry), _covered(geometry.output(size), geometry)
+        pads = (-left, left + columns - size[1], -top, top + rows - size[0])
+        seen = F.pad(x, pads) if any(pads) else x
+        patch = [s * self.radius for s in geometry.stride]
+        return (_patch_sums(seen, *patch),)
+
+    def restore(self, saved: Saved, shape: tuple[int, ...]) -> Tensor:
+        """A sum has no single input; the gradient follows a formula of its own."""
+        raise NotImplementedError
+
+    def linear_gradient(self, saved: Saved, dy: Tensor) -> Tensor:
+        """Not for linear layers: `applies` refuses them."""
+        raise NotImplementedError
+
+    def conv_gradient(
+        self, saved: Saved, dy: Tensor, shape: tuple[int, ...], weight: Tensor, geometry: Geometry
+    ) -> Tensor:
+        """`dW[o, c] = sum g[b, o, q] x[b, c, q] / (s_h s_w)`, the same at every kernel position."""
+        flat = (*weight.shape[:2], 1, 1)
+        dw: Tensor = conv2d_weight(saved[0], flat, self._filtered(dy), groups=geometry.groups)
+        return (dw / self._scale(geometry)).expand(weight.shape).contiguous()
+
+    def input_gradient(
+        self, dy: Tensor, shape: tuple[int, ...], weight: Tensor, geometry: Geometry | None
+    ) -> Tensor:
+        """Constant on each input patch: `sum_o w[o, c] g[b, o, q] / (s_h s_w)`."""
+        assert geometry is not None
+        dilation = []
+        for axis, d in enumerate(geometry.dilation):
+            if d < self.radius:  # the kernel falls into one patch
+                weight = weight.sum(2 + axis, keepdim=True)
+            dilation.append(max(1, d // self.radius))
+        filtered = self._filtered(dy)
+        patches = F.conv_transpose2d(
+            filtered, weight, dilation=dilation, groups=geometry.groups
+        ) / self._scale(geometry)
+        for axis in (2, 3):  # the padding that keeps the grid's size
+            low = dilation[axis - 2] * (weight.shape[axis] - 1) // 2
+            patches = patches.narrow(axis, low, filtered.shape[axis])
+        return self._spread(patches, (shape[2], shape[3]), (dy.shape[2], dy.shape[3]), geometry)
+
+    def _spread(self, patches: Tensor, size: Pair, outputs: Pair, geometry: Geometry) -> Tensor:
+        """Give every pixel of the input its patch's value; pixels under no patch get zero."""
+        rows, columns = (s * self.radius for s in geometry.stride)
+        grid = patches.shape[2:]
+        wide = patches.new_empty(*patches.shape[:2], grid[0] * rows, grid[1] * columns)
+        for down in range(rows):  # strided copies take half the time of any torch upsampling
+            for along in range(columns):
+                wide[:, :, down::rows, along::columns] = patches
+        (top, left), (height, width) = _offset(geometry), _covered(outputs, geometry)
+        pads = (left, size[1] - left - width, top, size[0] - top - height)
+        wide = wide[:, :, :height, :width]
+        return F.pad(wide, pads) if any(pads) else wide.contiguous()
+
+    def _filtered(self, dy: Tensor) -> Tensor:
+        """Average over each output patch, the last one over what is left of it."""
+        if dy.shape[2] % self.radius or dy.shape[3] % self.radius:
+            return F.avg_pool2d(dy, self.radius, ceil_mode=True)
+        return _patch_sums(dy, self.radius, self.radius).div_(self.radius**2)
+
+    def _scale(self, geometry: Geometry) -> int:
+        return 1 if self.published else geometry.stride[0] * geometry.stride[1]
+
+
+def _offset(geometry: Geometry) -> Pair:
+    spans = zip(geometry.dilation, geometry.kernel, geometry.low, strict=True)
+    first, second = (d * (k - 1) // 2 - pad for d, k, pad in spans)
+    return first, second
+
+
+def _patch_sums(x: Tensor, rows: int, columns: int) -> Tensor:
+    """The sum over each patch; those at the far edges over what is left of them."""
+    if x.shape[2] % rows or x.shape[3] % columns:
+        patch = (rows, columns)
+        summed: Tensor = F.avg_pool2d(x, patch, ceil_mode=True, divisor_override=1)
+        return summed
+    # strided additions take a third of the time of torch's pooling
+    total = torch.zeros_like(x[:, :, ::rows, ::columns])
+    for down in range(rows):
+        for along in range(columns):
+            total += x[:, :, down::rows, along::columns]
+    return total
+
+
+def _covered(outputs: Pair, geometry: Geometry) -> Pair:
+    """The pixels under all patches of an output of that size."""
+    return outputs[0] * geometry.stride[0], outputs[1] * geometry.stride[1]
+
+
+class GradientFilter:
+    """Gradient filtering over square patches."""
+
+    own_input_gradient = True
+
+    def __init__(self, *, radius: int = 2, scale: str = "exact") -> None:
+        if radius < 1:
+            raise ValueError(f"radius must be at least 1, got {radius}")
+        self.radius = radius
+        self.published = scale == "published"
+
+    def applies(self, layer: nn.Module) -> str | None:
+        """Convolutions only."""
+        return no_plain_layer(layer, nn.Conv2d)
+
+    def replace(self, layer: nn.Module, choice: Choice | None, name: str) -> nn.Module:
+        """The convolution with filtered gradients."""
+        return treated(layer, FilterScheme(self.radius, published=self.published), choice, name)
+
+    def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
+        """One number a channel and patch."""
+        assert isinstance(layer, nn.Conv2d)
+        return shape[0] * shape[1] * self._patches(Geometry.of(layer).output((shape[2], shape[3])))
+
+    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> Work:
+        """Both gradients on the grid of patches; sums and averages are element-wise work."""
+        sizes = Sizes.of(layer, shape)
+        assert sizes.geometry is not None
+        seen = zip(sizes.geometry.kernel, sizes.geometry.dilation, strict=True)
+        taps = math.prod(k if dilation >= self.radius else 1 for k, dilation in seen)
+        patches = shape[0] * self._patches(sizes.output)
+        once = 2 * patches * sizes.outputs * (sizes.inputs // sizes.groups)
+        return replace(plain_work(sizes), input_gradient=once * taps, weight_gradient=once)
+
+    def _patches(self, output: tuple[int, ...]) -> int:
+        return math.prod(-(-n // self.radius) for n in output)

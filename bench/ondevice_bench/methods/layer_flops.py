@@ -1,0 +1,203 @@
+"""What a layer costs by closed formulas of its shapes and ranks: FLOPs, two a multiply-add.
+
+Products and convolutions are what this implementation executes, in its order of contraction;
+factorisations are estimates and stay apart.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+from torch import nn
+
+from ondevice_bench.measure import factorisation_flops
+from ondevice_bench.methods.convolution import Geometry
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Work:
+    """FLOPs of one layer in one training step, by what they are for, and in one inference."""
+
+    forward: int = 0
+    decomposition: int = 0  # compressing what is stored; runs in forward, counted here alone
+    input_gradient: int = 0
+    weight_gradient: int = 0
+    update: int = 0
+    factorisation: int = 0  # QR and eigenproblems: estimated, in none of the others
+    inference: int = 0
+
+    @property
+    def training(self) -> int:
+        """All of a step but its factorisations."""
+        backward = self.input_gradient + self.weight_gradient
+        return self.forward + self.decomposition + backward + self.update
+
+    def __add__(self, other: "Work") -> "Work":
+        return Work(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """A layer with an input: output positions (the batch among them), features, kernel."""
+
+    shape: Shape
+    positions: int
+    inputs: int  # features, or channels
+    outputs: int
+    taps: int = 1  # positions of the kernel
+    groups: int = 1
+    geometry: Geometry | None = None
+    output: tuple[int, int] = (1, 1)  # rows and columns
+
+    @staticmethod
+    def of(layer: nn.Module, shape: Shape) -> "Sizes":
+        """The sizes of a plain layer for an input of that shape."""
+        if isinstance(layer, nn.Conv2d):
+            geometry = Geometry.of(layer)
+            output = geometry.output((shape[2], shape[3]))
+            return Sizes(
+                shape=shape,
+                positions=shape[0] * math.prod(output),
+                inputs=layer.in_channels,
+                outputs=layer.out_channels,
+                taps=math.prod(geometry.kernel),
+                groups=layer.groups,
+                geometry=geometry,
+                output=output,
+            )
+        assert isinstance(layer, nn.Linear)
+        return Sizes(shape, math.prod(shape[:-1]), layer.in_features, layer.out_features)
+
+    @property
+    def columns(self) -> int:
+        """Columns of the weight as a matrix."""
+        return self.inputs // self.groups * self.taps
+
+    @property
+    def product(self) -> int:
+        """The layer's own product; each of its two gradients costs the same."""
+        return 2 * self.positions * self.outputs * self.columns
+
+    @property
+    def gradient_shape(self) -> Shape:
+        """Of the output, and of its gradient."""
+        if self.geometry is None:
+            return (*self.shape[:-1], self.outputs)
+        return (self.shape[0], self.outputs, *self.output)
+
+
+def plain_work(sizes: Sizes) -> Work:
+    """Vanilla training."""
+    once = sizes.product
+    return Work(forward=once, input_gradient=once, weight_gradient=once, inference=once)
+
+
+def gram(shape: Shape, mode: int) -> int:
+    """`X_(m) X_(m)ᵀ`."""
+    return 2 * shape[mode] * math.prod(shape)
+
+
+def mode_products(shape: Shape, steps: Sequence[tuple[int, int]]) -> int:
+    """One mode after the other is brought to its rank."""
+    left, total = list(shape), 0
+    for mode, rank in steps:
+        total += 2 * rank * math.prod(left)
+        left[mode] = rank
+    return total
+
+
+def leading_work(shape: Shape, mode: int, rank: int) -> Work:
+    """The leading left singular vectors of an unfolding, by the smaller Gram matrix."""
+    size = shape[mode]
+    rest = math.prod(shape) // size
+    if size <= rest:
+        return Work(decomposition=gram(shape, mode), factorisation=factorisation_flops.eigh(size))
+    return Work(
+        decomposition=2 * rest * rest * size + 2 * size * rest * rank,
+        factorisation=factorisation_flops.eigh(rest) + factorisation_flops.qr(size, rank),
+    )
+
+
+def iteration_work(shape: Shape, mode: int, rank: int) -> Work:
+    """One subspace iteration, by the cheaper of two ways."""
+    size = shape[mode]
+    if size <= 2 * rank:
+        flops = gram(shape, mode) + 2 * size * size * rank
+    else:
+        flops = 4 * rank * math.prod(shape)
+    return Work(decomposition=flops, factorisation=factorisation_flops.qr(size, rank))
+
+
+def tucker_work(
+    layer: nn.Module,
+    shape: Shape,
+    ranks: Shape,
+    found: Work,
+    order: Sequence[tuple[int, int]] | None = None,
+) -> Work:
+    """A Tucker pair whose factors took `found`; the modes that shrink most are projected first."""
+    sizes = Sizes.of(layer, shape)
+    if order is None:
+        shrinking = sorted(range(len(shape)), key=lambda mode: ranks[mode] / shape[mode])
+        order = [(mode, ranks[mode]) for mode in shrinking]
+    return replace(
+        plain_work(sizes),
+        decomposition=found.decomposition + mode_products(shape, order),
+        weight_gradient=tucker_gradient(sizes, ranks),
+        factorisation=found.factorisation,
+    )
+
+
+def tucker_pair(sizes: Sizes, ranks: Shape) -> int:
+    """`P` of `dW = P Uᵀ`: `dY` projected on all factors but that of the features."""
+    dy, out = sizes.gradient_shape, sizes.outputs
+    if sizes.geometry is None:
+        kept = math.prod(ranks[:-1])
+        return _projection(dy, ranks[:-1]) + 2 * out * kept * ranks[-1]
+    batch, channels, height, width = ranks
+    if sizes.geometry.is_pointwise:
+        turned = (dy[0], *sizes.output, out)
+        kept = batch * height * width
+        return _projection(turned, (batch, height, width)) + 2 * out * kept * channels
+    restored = mode_products(ranks, [(2, sizes.shape[2]), (3, sizes.shape[3])])
+    thin = batch * math.prod(sizes.output)
+    return restored + mode_products(dy, [(0, batch)]) + 2 * thin * out * channels * sizes.taps
+
+
+def tucker_gradient(sizes: Sizes, ranks: Shape) -> int:
+    """`dW` from a Tucker pair, never restoring the input (but for the channels of groups)."""
+    if sizes.groups > 1:
+        rows, columns = sizes.shape[2:]
+        restored = mode_products(ranks, [(2, rows), (3, columns), (1, sizes.inputs)])
+        thin = mode_products(sizes.gradient_shape, [(0, ranks[0])])
+        return restored + thin + sizes.product * ranks[0] // sizes.shape[0]
+    features = ranks[-1] if sizes.geometry is None else ranks[1]
+    last = 2 * sizes.outputs * features * sizes.inputs * sizes.taps
+    return tucker_pair(sizes, ranks) + last
+
+
+def _projection(dy: Shape, ranks: Shape) -> int:
+    """`dY` on the batch and token factors, in the cheaper order."""
+    (batch, *tokens), out = dy[:-1], dy[-1]
+    small, whole = math.prod(ranks[1:]), math.prod(tokens)
+    steps = [(mode, rank) for mode, rank in enumerate(ranks) if mode > 0]
+    batch_first = ranks[0] * (batch * whole + small * whole)
+    if not tokens or batch_first < batch * small * (whole + ranks[0]):
+        return mode_products(dy, [(0, ranks[0]), *steps])
+    return mode_products(dy, steps) + 2 * batch * ranks[0] * small * out
+
+
+def factored_work(sizes: Sizes, rank: int) -> Work:
+    """A weight in two factors of that rank: output, input gradient, inference."""
+    once = 2 * sizes.positions * rank * (sizes.columns + sizes.outputs)
+    return Work(forward=once, input_gradient=once, inference=once)
+
+
+def subspace_work(sizes: Sizes, rank: int) -> Work:
+    """What both subspace updates compute of L and R alone, and their QR."""
+    rows, columns = sizes.outputs, sizes.columns
+    inner = 2 * rank * rank * columns + 2 * rows * rank * rank  # R Q, L (R Q)
+    turned = 2 * rank * rank * rows + 2 * rank * rank * columns  # (L'ᵀ L) R
+    return Work(update=inner + turned, factorisation=factorisation_flops.qr(rows, rank))

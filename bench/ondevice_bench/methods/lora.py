@@ -1,0 +1,100 @@
+"""LoRA: the weight frozen, a trained product of two thin matrices beside it."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ondevice_bench.methods.compressed_input import no_plain_layer
+from ondevice_bench.methods.convolution import Geometry
+from ondevice_bench.methods.layer_flops import Sizes, Work
+from ondevice_bench.methods.lowrank import not_factorable
+from ondevice_bench.methods.ranks import Choice, Ranks
+
+
+class LoraLayer(nn.Module):
+    """`Y = base(X) + alpha / r · B (A X)`; B starts at zero, the bias stays outside the scaling."""
+
+    def __init__(self, base: nn.Module, rank: int, alpha: float, stream: torch.Generator) -> None:
+        super().__init__()
+        assert isinstance(base, (nn.Linear, nn.Conv2d))
+        self.base = base
+        weight = base.weight.requires_grad_(False)
+        outputs, *inputs = weight.shape
+        rank = min(rank, *_widths(base))
+        self.scaling = alpha / rank
+        down = torch.empty(rank, *inputs, dtype=weight.dtype)
+        nn.init.kaiming_uniform_(down, a=5**0.5, generator=stream)
+        self.down = nn.Parameter(down)
+        self.up = nn.Parameter(torch.zeros(outputs, rank, dtype=weight.dtype))
+        self.seen: tuple[int, ...] | None = None
+        self.train(base.training)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The base layer's output and the thin detour."""
+        self.seen = tuple(x.shape)
+        y: Tensor = self.base(x)
+        if isinstance(self.base, nn.Conv2d):
+            thin = self.base._conv_forward(x, self.down, None)
+            detour = F.conv2d(thin, self.up[:, :, None, None])
+        else:
+            detour = F.linear(F.linear(x, self.down), self.up)
+        return torch.add(y, detour, alpha=self.scaling)  # a product would save its factor
+
+    def merge(self) -> nn.Module:
+        """The base layer with the product added to its weight."""
+        with torch.no_grad():
+            product = self.up @ self.down.flatten(1)
+            weight = self.base.weight
+            assert isinstance(weight, nn.Parameter)
+            weight.add_(self.scaling * product.view_as(weight))
+            weight.requires_grad_()
+        return self.base.train(self.training)
+
+
+class Lora:
+    """Low-rank adaptation."""
+
+    replaces_weight = True
+
+    def __init__(self, *, rank: int = 8, alpha: float = 16.0) -> None:
+        if rank < 1:
+            raise ValueError(f"rank must be at least 1, got {rank}")
+        self.rank = rank
+        self.alpha = alpha
+
+    def applies(self, layer: nn.Module) -> str | None:
+        """Linear layers, and convolutions without groups."""
+        return no_plain_layer(layer, nn.Linear, nn.Conv2d) or not_factorable(layer)
+
+    def replace(self, layer: nn.Module, choice: Choice, name: str) -> nn.Module:
+        """The layer with a trained detour."""
+        return LoraLayer(layer, self.rank, self.alpha, choice.stream("lora"))
+
+    def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
+        """The input for `dA`, and `A X` for `dB`."""
+        assert isinstance(layer, (nn.Linear, nn.Conv2d))
+        rank = min(self.rank, *_widths(layer))
+        positions = math.prod(shape[:-1])
+        if isinstance(layer, nn.Conv2d):
+            positions = shape[0] * math.prod(Geometry.of(layer).output((shape[2], shape[3])))
+        return math.prod(shape) + positions * rank
+
+    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> Work:
+        """The frozen layer and the detour; no gradient of the frozen weight."""
+        assert isinstance(layer, (nn.Linear, nn.Conv2d))
+        sizes, rank = Sizes.of(layer, shape), min(self.rank, *_widths(layer))
+        down = 2 * sizes.positions * rank * sizes.columns
+        up = 2 * sizes.positions * rank * sizes.outputs
+        once = sizes.product + down + up
+        return Work(
+            forward=once,
+            input_gradient=sizes.product + down,
+            weight_gradient=down + 2 * up,  # dA, dB, and what comes back through B
+            inference=once,
+        )
+
+
+def _widths(layer: nn.Linear | nn.Conv2d) -> tuple[int, int]:
+    return layer.weight.shape[0], math.prod(layer.weight.shape[1:])

@@ -1,0 +1,297 @@
+"""Layers whose weight is `L R` and nothing else: no dense `O x I` tensor ever exists."""
+
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from ondevice_bench.measure.decomposition_marker import decomposition
+from ondevice_bench.methods.compressed_input import (
+    Saved,
+    Scheme,
+    all_but_features,
+    conv_arguments,
+    give_parameters,
+)
+from ondevice_bench.methods.convolution import Geometry
+from ondevice_bench.methods.subspace import Pair, PairGradient, ProductsGradient, ThinGradient
+from ondevice_bench.methods.tensors import NotFinite, mode_product, truncated, working
+from ondevice_bench.methods.tucker import conv_pair, linear_pair
+
+_ROWS = 64  # rows of G that exist at a time while its norm is summed
+
+
+class UnconsumedUpdate(RuntimeError):
+    """A training step began although the last one's gradient was never applied."""
+
+
+class _LowRankStep(torch.autograd.Function):
+    """Forward and `dX` through the factors; the weight's gradient stays with the layer, thin."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, left: Tensor, right: Tensor, bias: Tensor | None, layer: "LowRankLayer"
+    ) -> Tensor:
+        y = layer.product(x, left, right, bias)
+        try:
+            saved = layer.keep(x)
+        except NotFinite as error:
+            raise NotFinite(f"{layer.name}: the input {error}") from None
+        ctx.save_for_backward(left, right, *saved)
+        ctx.layer, ctx.shape = layer, tuple(x.shape)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        left, right, *kept = ctx.saved_tensors
+        layer, saved = ctx.layer, tuple(kept)
+        needs_x, needs_left, needs_right, needs_bias, _ = ctx.needs_input_grad
+        dx = layer.input_gradient(dy, ctx.shape, left, right) if needs_x else None
+        dl = dr = db = None
+        if needs_left or needs_right:
+            dl, dr = layer.weight_gradient(saved, dy, ctx.shape, left, right)
+        if needs_bias:
+            db = dy.sum(all_but_features(dy, layer.geometry))
+        if layer.scheme is not None:
+            layer.scheme.advance(saved)
+        return dx, dl, dr, db, None
+
+
+class LowRankLayer(nn.Module):
+    """`Y = (X Rᵀ) Lᵀ + b`; what stands for X is exact, or what a scheme stores."""
+
+    def __init__(
+        self, plain: nn.Module, rank: int, scheme: Scheme | None, name: str, *, factors: bool
+    ) -> None:
+        super().__init__()
+        assert isinstance(plain, (nn.Linear, nn.Conv2d))
+        matrix = plain.weight.detach().flatten(1)
+        left, right = truncated(matrix, rank)
+        trains = plain.weight.requires_grad
+        self.left = nn.Parameter(left.contiguous(), requires_grad=trains)  # (O, K)
+        self.right = nn.Parameter(right.contiguous(), requires_grad=trains)  # (K, I)
+        bias = plain.bias
+        assert bias is None or isinstance(bias, nn.Parameter)
+        self.register_parameter("bias", bias)
+        self.scheme = scheme
+        self.name = name
+        self.factors = factors
+        self.geometry = Geometry.of(plain) if isinstance(plain, nn.Conv2d) else None
+        self.seen: tuple[int, ...] | None = None
+        self.accumulates = 1
+        self.bypass = False
+        self.pending: list[Pair | ProductsGradient] = []
+        self.train(plain.training)
+
+    bias: Tensor | None
+
+    @abstractmethod
+    def product(self, x: Tensor, left: Tensor, right: Tensor, bias: Tensor | None) -> Tensor:
+        """The output, through K features."""
+
+    @abstractmethod
+    def input_gradient(
+        self, dy: Tensor, shape: tuple[int, ...], left: Tensor, right: Tensor
+    ) -> Tensor:
+        """`dX = (dY L) R`."""
+
+    @abstractmethod
+    def pair(self, saved: Saved, dy: Tensor) -> Pair:
+        """`G` as a pair, from what the scheme stored."""
+
+    @abstractmethod
+    def as_rows(self, x: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs and output gradients as matrices with `G = dYᵀ X`."""
+
+    @abstractmethod
+    def merge(self) -> nn.Module:
+        """A plain layer with the weight `L R`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Train in factors; the product is the same in evaluation."""
+        trains = self.training and torch.is_grad_enabled() and self.left.requires_grad
+        if self.bypass or not trains:
+            return self.product(x, self.left, self.right, self.bias)
+        if len(self.pending) >= self.accumulates:
+            raise UnconsumedUpdate(
+                f"{self.name}: the last step's gradient was not applied: train with the optimizer "
+                "that Treatment.optimizer returns, and call its step() or zero_grad()"
+            )
+        self.seen = tuple(x.shape)
+        y: Tensor = _LowRankStep.apply(x, self.left, self.right, self.bias, self)  # type: ignore[no-untyped-call]  # torch's stub has no types
+        return y
+
+    def keep(self, x: Tensor) -> Saved:
+        """What stays of the input until backward."""
+        if self.scheme is None:
+            return (x,)
+        with decomposition():
+            return self.scheme.store(x, self.geometry)
+
+    def weight_gradient(
+        self, saved: Saved, dy: Tensor, shape: tuple[int, ...], left: Tensor, right: Tensor
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Gradients of the factors, or none: then the layer keeps what its update needs."""
+        if self.scheme is not None:
+            pair = self.pair(saved, dy)
+            if self.factors:
+                return pair.times(right.T), pair.transposed_times(left).T
+            self.pending = [*self.pending, pair]
+            return None, None
+        x_rows, dy_rows = self.as_rows(saved[0], dy)
+        if self.factors:
+            return dy_rows.T @ (x_rows @ right.T), (dy_rows @ left).T @ x_rows
+        self.pending = [_products(x_rows, dy_rows, left, right)]
+        return None, None
+
+    @property
+    def gradient(self) -> ThinGradient | None:
+        """What the next update will apply."""
+        if not self.pending:
+            return None
+        pairs = tuple(waiting for waiting in self.pending if isinstance(waiting, Pair))
+        if pairs:
+            return PairGradient(pairs)
+        (products,) = self.pending
+        assert isinstance(products, ProductsGradient)
+        return products
+
+    def dense_gradient(self, saved: Saved, dy: Tensor) -> Tensor:
+        """`G (O, I)` from what was kept: for comparing, never in a step."""
+        if self.scheme is not None:
+            columns = torch.eye(self.right.shape[1], dtype=dy.dtype)
+            return self.pair(saved, dy).times(columns)
+        x_rows, dy_rows = self.as_rows(saved[0], dy)
+        return dy_rows.T @ x_rows
+
+    def dense(self) -> Tensor:
+        """`L R`: for merging and for tests, never in a step."""
+        return self.left @ self.right
+
+
+def _products(x: Tensor, dy: Tensor, left: Tensor, right: Tensor) -> ProductsGradient:
+    """The five products of `G = dYᵀ X`, by contracting both sides with thin matrices."""
+    gt_l = x.T @ (dy @ left)
+    g_rt = dy.T @ (x @ right.T)
+    g_gtl = dy.T @ (x @ gt_l)
+    squares = [torch.linalg.vector_norm(rows.T @ x) ** 2 for rows in dy.split(_ROWS, dim=1)]
+    return ProductsGradient(
+        gt_l=gt_l,
+        g_rt=g_rt,
+        g_gtl=g_gtl,
+        gt_grt=x.T @ (dy @ g_rt),
+        gt_ggtl=x.T @ (dy @ g_gtl),
+        norm=torch.stack(squares).sum(),
+    )
+
+
+class LowRankLinear(LowRankLayer):
+    """A linear layer in two factors."""
+
+    def product(self, x: Tensor, left: Tensor, right: Tensor, bias: Tensor | None) -> Tensor:
+        """`(X Rᵀ) Lᵀ + b`."""
+        return F.linear(F.linear(x, right), left, bias)
+
+    def input_gradient(
+        self, dy: Tensor, shape: tuple[int, ...], left: Tensor, right: Tensor
+    ) -> Tensor:
+        """`(dY L) R`."""
+        return (dy @ left) @ right
+
+    def pair(self, saved: Saved, dy: Tensor) -> Pair:
+        """`(P, U_I)`."""
+        return Pair(*linear_pair(saved, dy))
+
+    def as_rows(self, x: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
+        """Batch and tokens as rows."""
+        return x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
+
+    def merge(self) -> nn.Linear:
+        """A plain linear layer."""
+        outputs, inputs = len(self.left), self.right.shape[1]
+        plain = nn.Linear(inputs, outputs, bias=self.bias is not None, device="meta")
+        give_parameters(plain, nn.Parameter(self.dense().detach()), self.bias)
+        return plain.train(self.training)
+
+
+class LowRankConv2d(LowRankLayer):
+    """A convolution to K channels and a pointwise one from them."""
+
+    def __init__(
+        self, plain: nn.Conv2d, rank: int, scheme: Scheme | None, name: str, *, factors: bool
+    ) -> None:
+        super().__init__(plain, rank, scheme, name, factors=factors)
+        self.channels = plain.in_channels
+        self.arguments = conv_arguments(plain)
+
+    def _kernel(self, right: Tensor) -> Tensor:
+        assert self.geometry is not None
+        return right.view(len(right), self.channels, *self.geometry.kernel)
+
+    def product(self, x: Tensor, left: Tensor, right: Tensor, bias: Tensor | None) -> Tensor:
+        """`R` as a convolution, `L` as a pointwise one."""
+        kernel = self._kernel(right)
+        geometry = {name: self.arguments[name] for name in ("stride", "padding", "dilation")}
+        thin = F.conv2d(x, kernel, **geometry)
+        return F.conv2d(thin, left[:, :, None, None], bias)
+
+    def input_gradient(
+        self, dy: Tensor, shape: tuple[int, ...], left: Tensor, right: Tensor
+    ) -> Tensor:
+        """Back through `L`, then through `R`."""
+        assert self.geometry is not None
+        thin = mode_product(dy, left.T, 1)
+        return self.geometry.input_gradient(shape, self._kernel(right), thin)
+
+    def pair(self, saved: Saved, dy: Tensor) -> Pair:
+        """`P` for every kernel position, and the channel factor."""
+        assert self.geometry is not None
+        rows, columns = self.geometry.kernel
+        weight = (dy.shape[1], self.channels, rows, columns)
+        thin, channels = conv_pair(saved, dy, weight, self.geometry)
+        return Pair(thin.reshape(len(thin), -1), channels, rows * columns)
+
+    def as_rows(self, x: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
+        """Output positions as rows; each has the patch of the input that it sees."""
+        assert self.geometry is not None
+        seen = self.geometry
+        (top, left), (bottom, right) = seen.low, seen.high
+        padded = F.pad(x, (left, right, top, bottom))
+        patches = F.unfold(padded, seen.kernel, seen.dilation, 0, seen.stride)  # (B, C kh kw, N)
+        return (
+            patches.transpose(1, 2).reshape(-1, patches.shape[1]),
+            dy.flatten(2).transpose(1, 2).reshape(-1, dy.shape[1]),
+        )
+
+    def merge(self) -> nn.Conv2d:
+        """A plain convolution."""
+        plain = nn.Conv2d(**self.arguments, device="meta")
+        kernel = self._kernel(self.right)
+        weight = self.dense().detach().view(len(self.left), *kernel.shape[1:])
+        give_parameters(plain, nn.Parameter(weight), self.bias)
+        return plain.train(self.training)
+
+
+def low_rank(
+    layer: nn.Module, rank: int, scheme: Scheme | None, name: str, *, factors: bool
+) -> LowRankLayer:
+    """The layer in factors."""
+    kind = LowRankConv2d if isinstance(layer, nn.Conv2d) else LowRankLinear
+    return kind(layer, rank, scheme, name, factors=factors)  # type: ignore[arg-type]  # each kind takes its own layer
+
+
+def weight_matrix(layer: nn.Module) -> Tensor:
+    """The weight as `(O, I)`, in the precision of decompositions."""
+    assert isinstance(layer, (nn.Linear, nn.Conv2d))
+    return working(layer.weight.detach().flatten(1))
+
+
+def not_factorable(layer: nn.Module) -> str | None:
+    """Why a layer's weight cannot be kept in two factors."""
+    if isinstance(layer, nn.Conv2d) and layer.groups != 1:
+        return f"has {layer.groups} groups; only convolutions without groups are treated"
+    return None

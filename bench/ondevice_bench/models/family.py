@@ -1,0 +1,69 @@
+"""Where a worker finds a network: a family of ours, or a user's own factory."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ondevice_bench.models.weights import unset
+from ondevice_bench.specs.inputs import Images, Tokens
+from ondevice_bench.specs.layout import Layout
+
+
+@dataclass(frozen=True)
+class Family:
+    """How to make a network, fill it, and what its loss is."""
+
+    construct: Callable[..., nn.Module]
+    initialise: Callable[[nn.Module, int], None]
+    loss: Callable[[nn.Module, Any], Tensor]
+    batch: Callable[[int, int], Any] | None = None  # a user's own
+    expects: Callable[[Mapping[str, Any]], Images | Tokens] | None = None  # but for the classes
+    layout: Layout | None = None  # None: as the spec says, or guessed
+
+
+@cache
+def family(implementation: str) -> Family:
+    """One of ours by its module; with a colon, one of the user's (see `own`)."""
+    if ":" in implementation:
+        from ondevice_bench.models import user_models
+
+        return user_models.family(implementation)
+    module = importlib.import_module(implementation)
+    construct = partial(unset, module.construct)
+    return Family(construct, module.initialise, getattr(module, "loss", cross_entropy))
+
+
+def cross_entropy(model: nn.Module, batch: Any) -> Tensor:
+    """The mean over images, places or tokens; `batch` is `(inputs, targets)`."""
+    inputs, targets = batch
+    logits = logits_of(model, inputs)
+    if logits.ndim == 3:  # (B, N, classes): a score for each token
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+    return F.cross_entropy(logits, targets)
+
+
+def logits_of(model: nn.Module, inputs: Any) -> Tensor:
+    """The scores of a forward pass, also of networks that return them in a record."""
+    output = called(model, inputs)
+    logits: Tensor = getattr(output, "logits", output)
+    return logits
+
+
+def called(model: nn.Module, inputs: Any) -> Any:
+    """The network's output for its inputs: a tensor, several, or several by name."""
+    if isinstance(inputs, Mapping):
+        return model(**inputs)
+    return model(*inputs) if isinstance(inputs, (tuple, list)) else model(inputs)
+
+
+def seeded(construct: Callable[..., nn.Module], options: Mapping[str, Any], seed: int) -> nn.Module:
+    """A new network; what it draws as it is made comes from the seed, and nothing else shifts."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return construct(**options)

@@ -1,0 +1,137 @@
+"""Which layers a method treats: the words of `layers`, resolved on a network.
+
+`last:K` and `last_blocks:K` also freeze what comes before, and leave the head to train untreated.
+"""
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from torch import nn
+
+from ondevice_bench.specs.layout import Layout
+
+_COUNTED = (nn.Linear, nn.Conv2d)
+
+
+class NoSuchLayers(ValueError):
+    """A choice of layers that means none on this network."""
+
+
+class NoSuchPart(NoSuchLayers):
+    """The network declares no such part: it is not meant for this."""
+
+    is_refusal = True  # a cell of a suite is then skipped, not failed
+
+
+def guessed_layout(model: nn.Module) -> Layout:
+    """For a network that declares none: the last linear is the head, convolutions count."""
+    linears = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    has_conv = any(isinstance(module, nn.Conv2d) for module in model.modules())
+    return Layout(head=linears[-1] if linears else "", counts="conv2d" if has_conv else "linear")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The names of the layers to treat, and of the parameters to freeze."""
+
+    treated: tuple[str, ...]
+    frozen: tuple[str, ...] = ()
+
+
+def choose(model: nn.Module, layers: str, layout: Layout) -> Chosen:
+    """The layers that the words mean."""
+    names = [name for name, module in model.named_modules() if isinstance(module, _COUNTED)]
+    word, _, value = layers.partition(":")
+    match word:
+        case "all":
+            return Chosen(tuple(names))
+        case "conv":
+            kept = [name for name in names if isinstance(model.get_submodule(name), nn.Conv2d)]
+            return Chosen(_some(kept, layers, "no convolutions"))
+        case "pattern":
+            kept = [name for name in names if fnmatchcase(name, value)]
+            near = difflib.get_close_matches(value, names, n=3, cutoff=0.0)
+            return Chosen(
+                _some(kept, layers, f"near it: {', '.join(near)}" if near else "no layers")
+            )
+        case "last":
+            return _last(model, counted_names(model, layout), int(value), layers)
+        case "last_blocks":
+            return _last_blocks(model, names, layout, int(value), layers)
+    kept = [name for name in names for part in layers.split("+") if _is_part(name, part, layout)]
+    if not kept:
+        raise NoSuchPart(f"layers: {layers!r}: this network declares no such part")
+    return Chosen(tuple(kept))
+
+
+def counted_names(model: nn.Module, layout: Layout) -> tuple[str, ...]:
+    """The layers that `last: K` counts, in order."""
+    kind = nn.Conv2d if layout.counts == "conv2d" else nn.Linear
+    found = (name for name, module in model.named_modules() if isinstance(module, kind))
+    return tuple(name for name in found if name != layout.head)
+
+
+def block_names(model: nn.Module, layout: Layout) -> tuple[str, ...]:
+    """The network's blocks, in order."""
+    return tuple(name for name, _ in model.named_modules() if _matches(name, layout.blocks))
+
+
+def mlp_names(model: nn.Module, layout: Layout) -> tuple[str, ...]:
+    """The modules that are an MLP as a whole, from its normalised input on."""
+    whole = [p.removesuffix(".*") for p in layout.mlp.split("|") if p.endswith(".*")]
+    names = [name for name, _ in model.named_modules()]
+    return tuple(name for name in names if any(_matches(name, pattern) for pattern in whole))
+
+
+def _is_part(name: str, part: str, layout: Layout) -> bool:
+    if part not in {"mlp", "attention"}:
+        raise NoSuchLayers(f"layers: unknown part {part!r}")
+    return _matches(name, layout.mlp if part == "mlp" else layout.attention)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Like a shell's pattern, but a star stays within one level of names; `a|b` is either."""
+    if "|" in pattern:
+        return any(_matches(name, either) for either in pattern.split("|"))
+    parts, wanted = name.split("."), pattern.split(".")
+    return (
+        bool(pattern)
+        and len(parts) == len(wanted)
+        and all(fnmatchcase(part, want) for part, want in zip(parts, wanted, strict=True))
+    )
+
+
+def _some(names: list[str], layers: str, otherwise: str) -> tuple[str, ...]:
+    if not names:
+        raise NoSuchLayers(f"layers: {layers!r} matches no layer; {otherwise}")
+    return tuple(names)
+
+
+def _last(model: nn.Module, counted: tuple[str, ...], count: int, layers: str) -> Chosen:
+    if count > len(counted):
+        raise NoSuchLayers(
+            f"layers: {layers!r}, but this network counts {len(counted)} such layers"
+        )
+    kept = counted[-count:]
+    return Chosen(kept, tuple(_before(model, kept[0])))
+
+
+def _last_blocks(
+    model: nn.Module, names: list[str], layout: Layout, count: int, layers: str
+) -> Chosen:
+    blocks = block_names(model, layout)
+    if count > len(blocks):
+        raise NoSuchLayers(f"layers: {layers!r}, but this network declares {len(blocks)} blocks")
+    kept = blocks[-count:]
+    inside = [name for name in names if name.startswith(tuple(f"{block}." for block in kept))]
+    return Chosen(_some(inside, layers, "its blocks have none"), tuple(_before(model, kept[0])))
+
+
+def _before(model: nn.Module, boundary: str) -> Iterator[str]:
+    """Every parameter that is registered before those of the module `boundary`."""
+    for name, _ in model.named_parameters():
+        if name.startswith(f"{boundary}."):
+            return
+        yield name

@@ -1,0 +1,1 @@
+"""What papers publish: claims, their accounts, and the verdict on each."""

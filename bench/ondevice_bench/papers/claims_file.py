@@ -1,0 +1,207 @@
+"""Files of published claims: their schema, and where they are looked for."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from ondevice_bench.declare.check import Strict, check
+from ondevice_bench.declare.document import Document, read
+from ondevice_bench.declare.folders import search_path
+from ondevice_bench.errors import BadInput, unknown
+from ondevice_bench.papers.dialects import DIALECTS, EXACT
+from ondevice_bench.papers.published import (
+    ACCOUNTED,
+    Claim,
+    Computed,
+    Paper,
+    Published,
+    Query,
+    Reach,
+    Unit,
+)
+from ondevice_bench.record import metrics
+from ondevice_bench.specs import registry
+from ondevice_bench.suite.layers import parse
+
+KIND, NAME = "reports", "claims.yaml"
+
+
+def load_published(extra: Path | None = None) -> Published:
+    """The claims of a file that is named, of the working directory's, and ours; the first wins."""
+    paths = [extra] if extra is not None else []
+    paths += [folder / NAME for folder in search_path(KIND) if (folder / NAME).is_file()]
+    papers: dict[str, Paper] = {}
+    claims: dict[str, Claim] = {}
+    for path in paths:
+        found = _read(read(path))
+        for paper in found.papers:
+            papers.setdefault(paper.name, paper)
+        for claim in found.claims:
+            claims.setdefault(claim.id, claim)
+    return Published(tuple(papers.values()), tuple(claims.values()))
+
+
+def _read(document: Document) -> Published:
+    file = check(_File, document)
+    problems = [
+        f"{document.place(('claims', place, 'paper'))}: claims[{place}].paper: "
+        f"{unknown('paper', claim.paper, file.papers)}"
+        for place, claim in enumerate(file.claims)
+        if claim.paper not in file.papers
+    ]
+    ids = [claim.id for claim in file.claims]
+    problems += [
+        f"{document.place(('claims', place, 'id'))}: claims[{place}].id: {name!r} stands twice"
+        for place, name in enumerate(ids)
+        if name in ids[:place]
+    ]
+    if problems:
+        raise BadInput(*problems)
+    papers = tuple(Paper(name, said.title, said.reference) for name, said in file.papers.items())
+    return Published(papers, tuple(claim.claim() for claim in file.claims))
+
+
+def _listed(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _digits(value: object) -> object:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not re.fullmatch(r"\d+(\.\d+)?", value):
+        raise ValueError(
+            f'must be the figure as printed, in quotes: "62" or "2349.00", got {value!r}'
+        )
+    return value
+
+
+_Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+
+
+class _Paper(Strict):
+    title: str = Field(min_length=1)
+    reference: str = ""
+
+
+class _Query(Strict):
+    model: str | None = None
+    method: str | None = None
+    layers: Any = None
+    batch: Annotated[int | None, Field(ge=1)] = None
+    weights: str | None = None
+    data: str | None = None
+    model_options: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    method_options: dict[str, bool | int | float | str] = Field(default_factory=dict)
+
+    @field_validator("model")
+    @classmethod
+    def _known_model(cls, name: str | None) -> str | None:
+        if name is not None and not registry.is_own_model(name) and name not in registry.models():
+            raise ValueError(unknown("model", name, registry.models()))
+        return name
+
+    @field_validator("method")
+    @classmethod
+    def _known_method(cls, name: str | None) -> str | None:
+        for part in () if name is None or registry.is_own(name) else name.split("+"):
+            if part not in registry.methods():
+                raise ValueError(unknown("method", part, registry.methods()))
+        return name
+
+    @field_validator("layers")
+    @classmethod
+    def _one_choice(cls, value: Any) -> str | None:
+        if value is None:
+            return None
+        (*chosen,) = parse(value)
+        if len(chosen) != 1:
+            raise ValueError(f"must be one choice of layers, got {value!r}")
+        return chosen[0]
+
+    def query(self) -> Query:
+        return Query(
+            **self.model_dump(exclude={"model_options", "method_options"}),
+            model_options=tuple(sorted(self.model_options.items())),
+            method_options=tuple(sorted(self.method_options.items())),
+        )
+
+
+class _Claim(Strict):
+    id: str = Field(pattern=r"^[\w.-]+$")
+    paper: str
+    says: str = Field(min_length=1)
+    source: str = ""
+    scope: str = Field(min_length=1)
+    computed: Computed
+    published: Annotated[str | None, BeforeValidator(_digits)] = None
+    unit: Unit = "x"
+    reach: Reach = "exactly"
+    quantity: str | None = None
+    dialect: str = EXACT
+    ratio_of: str | None = None
+    measured: _Names = ()
+    boards: _Names = ()
+    of: _Query = _Query()
+    needs: str = ""
+    untestable: str = ""
+    remark: str = ""
+
+    @field_validator("dialect")
+    @classmethod
+    def _known_dialect(cls, name: str) -> str:
+        if name not in DIALECTS:
+            raise ValueError(unknown("dialect", name, DIALECTS))
+        return name
+
+    @field_validator("measured")
+    @classmethod
+    def _known_metrics(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in metrics.BY_NAME:
+                raise ValueError(unknown("metric", name, metrics.BY_NAME))
+        return names
+
+    @field_validator("ratio_of")
+    @classmethod
+    def _known_rival(cls, name: str | None) -> str | None:
+        if name is not None and name not in registry.methods():
+            raise ValueError(unknown("method", name, registry.methods()))
+        return name
+
+    @model_validator(mode="after")
+    def _can_be_looked_at(self) -> "_Claim":
+        if self.computed == "accounted" and self.quantity not in ACCOUNTED:
+            raise ValueError(
+                unknown("accounted quantity", str(self.quantity), ACCOUNTED)
+                if self.quantity
+                else f"an accounted claim needs a quantity: {', '.join(ACCOUNTED)}"
+            )
+        if self.computed != "accounted" and self.quantity is not None:
+            raise ValueError(f"quantity is of accounted claims; a {self.computed} one has none")
+        if self.computed == "secondary" or self.untestable or self.published is None:
+            return self
+        if self.computed == "measured" and not self.measured:
+            raise ValueError("a measured claim needs a metric in measured")
+        is_share = self.unit == "%" and self.computed == "accounted"
+        if self.ratio_of is None and (self.unit == "x" or is_share):
+            raise ValueError(
+                f"a figure in {self.unit} needs ratio_of: the method that it is weighed against"
+            )
+        if self.unit == "MiB" and (self.ratio_of or "flops" in str(self.quantity)):
+            raise ValueError("a figure in MiB is of bytes, and of one method")
+        return self
+
+    def claim(self) -> Claim:
+        return Claim(
+            **self.model_dump(exclude={"of"}),
+            query=self.of.query(),
+        )
+
+
+class _File(Strict):
+    schema_version: Literal[1] = Field(alias="schema")
+    title: str = Field(min_length=1)
+    papers: dict[str, _Paper] = Field(min_length=1)
+    claims: Annotated[tuple[_Claim, ...], BeforeValidator(_listed)]

@@ -1,0 +1,30 @@
+"""The papers' own ways of counting, beside the exact count: `specs.dialects` names them."""
+
+from ondevice_bench.methods.layer_flops import Sizes
+from ondevice_bench.methods.ranks import Ranks
+from ondevice_bench.papers.counting import linear, maps
+from ondevice_bench.papers.counting.published import NoFormula, Published
+
+__all__ = ["NoFormula", "Published", "published"]
+
+
+def published(
+    dialect: str, method: str, sizes: Sizes, ranks: Ranks, option: int
+) -> tuple[Published, ...]:
+    """The FLOPs of a layer under a method as the dialect counts them; NoFormula where it does not.
+
+    `option` is the method's one number that is no rank of `ranks`: LoRA's rank, a filter's radius.
+    """
+    if dialect == "wasi":
+        layer = linear.Linear.of(sizes)
+        if method == "lora":
+            return tuple(linear.lora(layer, option))
+        return tuple(linear.METHODS[method](layer, ranks))
+    if method == "hosvd" and sizes.geometry is None:
+        return tuple(maps.linear_hosvd(sizes))
+    if method == "svd":
+        raise NoFormula("counts elements of SVD, but no FLOPs")
+    conv = maps.Map.of(sizes)
+    if method == "gradient_filter":
+        return tuple(maps.gradient_filter(conv, option))
+    return tuple(maps.METHODS[method](conv, ranks))

@@ -1,0 +1,237 @@
+"""FLOPs of linear layers as WASI's paper counts them, right or wrong, to the digit.
+
+Inputs are `(B, N, I)` or `(B, H, W, I)`; `ranks` are the Tucker ranks in the order of these modes,
+`rank` is the weight's. n multiplications and n - 1 additions make an inner product.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from ondevice_bench.methods.layer_flops import Shape, Sizes
+from ondevice_bench.methods.ranks import Ranks
+from ondevice_bench.papers.counting.published import NoFormula, Published
+
+WRONG_INDEX = "contracts the wrong index"
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A layer in the papers' letters: batch, tokens (or rows and columns), features."""
+
+    batch: int
+    tokens: tuple[int, ...]
+    inputs: int
+    outputs: int
+
+    @staticmethod
+    def of(sizes: Sizes) -> "Linear":
+        """NoFormula for inputs of any other number of dimensions."""
+        batch, *tokens, _ = sizes.shape
+        if sizes.geometry is not None:
+            raise NoFormula("counts linear layers only")
+        if len(tokens) not in (1, 2):
+            raise NoFormula("counts inputs of three or four dimensions only")
+        return Linear(batch, tuple(tokens), sizes.inputs, sizes.outputs)
+
+    @property
+    def rows(self) -> int:
+        """`BN`, or `BHW`."""
+        return self.batch * math.prod(self.tokens)
+
+
+def subspace(n: int, m: int, rank: int) -> int:
+    """One subspace iteration on an n by m matrix, orthogonalisation included."""
+    orthogonal = 2 * max(n, rank) * min(n, rank) ** 2
+    return n * rank * (2 * m - 1) + m * rank * (2 * n - 1) + orthogonal
+
+
+def svd(n: int, m: int) -> int:
+    """A decomposition of an n by m matrix."""
+    more, less = max(n, m), min(n, m)
+    return 4 * more * less**2 + 8 * less**3
+
+
+def dense(rows: int, inputs: int, outputs: int) -> int:
+    """`rows` times a matrix."""
+    return rows * outputs * (2 * inputs - 1)
+
+
+def frozen_forward(layer: Linear) -> int:
+    """Forward of a layer that does not train."""
+    if len(layer.tokens) == 1:
+        return layer.batch * layer.inputs * layer.outputs * (2 * layer.tokens[0] - 1)
+    return 2 * layer.rows * layer.inputs * layer.outputs
+
+
+def vanilla_input_gradient(layer: Linear) -> int:
+    """`dX`; in four dimensions as if columns were summed over."""
+    if len(layer.tokens) == 1:
+        return dense(layer.rows, layer.outputs, layer.inputs)
+    height, width = layer.tokens
+    return layer.batch * height * layer.outputs * layer.inputs * (2 * width - 1)
+
+
+def iterations(layer: Linear, ranks: Shape) -> int:
+    """ASI's overhead: features come second, but the ranks stay in the order of the modes."""
+    modes = (layer.batch, layer.inputs, *layer.tokens)
+    whole = math.prod(modes)
+    return sum(subspace(size, whole // size, rank) for size, rank in zip(modes, ranks, strict=True))
+
+
+def tucker_gradient(layer: Linear, ranks: Shape) -> int:
+    """`dW` from core and bases, in multiply-adds."""
+    inputs, outputs = layer.inputs, layer.outputs
+    if len(layer.tokens) == 1:
+        (tokens,), (first, second, third) = layer.tokens, ranks
+        return (
+            layer.rows * outputs * first
+            + first * second * third * tokens
+            + first * third * inputs * tokens
+            + inputs * outputs * tokens * first
+        )
+    (height, width), (first, second, third, fourth) = layer.tokens, ranks
+    return (
+        layer.rows * first * outputs
+        + height * math.prod(ranks)
+        + width * third * first * height * outputs
+        + inputs * fourth * first * height * third
+        + first * third * height * inputs * outputs
+    )
+
+
+def factored(layer: Linear, rank: int) -> int:
+    """A weight in two factors: in one product, then the other."""
+    return dense(layer.rows, layer.inputs, rank) + dense(layer.rows, rank, layer.outputs)
+
+
+def factored_input_gradient(layer: Linear, rank: int) -> int:
+    """`dX` through the factors: in three dimensions what forward takes."""
+    if len(layer.tokens) == 1:
+        return factored(layer, rank)
+    return 2 * layer.rows * rank * (layer.inputs + layer.outputs)
+
+
+def weight_gradient(layer: Linear) -> int:
+    """The dense `dW`."""
+    return dense(layer.outputs, layer.rows, layer.inputs)
+
+
+def lora_forward(layer: Linear, rank: int) -> int:
+    """The layer, the detour, and their sum."""
+    detour = dense(layer.rows, layer.inputs, rank) + dense(layer.rows, rank, layer.outputs)
+    return dense(layer.rows, layer.inputs, layer.outputs) + detour + 2 * layer.rows * layer.outputs
+
+
+def lora_backward(layer: Linear, rank: int) -> int:
+    """Gradients of the detour alone."""
+    return (
+        dense(rank, layer.rows, layer.outputs)
+        + dense(layer.rows, layer.outputs, rank)
+        + dense(rank, layer.rows, layer.inputs)
+        + dense(layer.rows, rank, layer.inputs)
+    )
+
+
+def svd_each_step(layer: Linear, rank: int) -> tuple[int, int]:
+    """Forward and backward of WSI's rival, which decomposes its weight at every step."""
+    products = 2 * layer.rows * rank * (layer.inputs + layer.outputs)
+    forward = svd(layer.outputs, layer.inputs) + products
+    return forward, factored(layer, rank) + weight_gradient(layer)
+
+
+def _plain(layer: Linear) -> list[Published]:
+    once = dense(layer.rows, layer.inputs, layer.outputs)
+    return [Published("forward", once), Published("inference", once)]
+
+
+def _vanilla(layer: Linear, _: Ranks) -> list[Published]:
+    gradient = Published("input_gradient", vanilla_input_gradient(layer))
+    if len(layer.tokens) > 1:
+        gradient = Published("input_gradient", gradient.count, WRONG_INDEX)
+    return [
+        *_plain(layer),
+        gradient,
+        Published("weight_gradient", weight_gradient(layer)),
+    ]
+
+
+def _compressing(layer: Linear, ranks: Ranks) -> list[Published]:
+    return [
+        Published(
+            "decomposition",
+            iterations(layer, ranks.activation),
+            "ranks paired with the wrong modes; the contraction to the core is missing; "
+            "orthogonalisation is included",
+        ),
+        Published(
+            "weight_gradient",
+            tucker_gradient(layer, ranks.activation),
+            "multiply-adds, where all else is FLOPs; not the cheapest order of contraction",
+            "MAC",
+        ),
+    ]
+
+
+def _asi(layer: Linear, ranks: Ranks) -> list[Published]:
+    gradient = dense(layer.rows, layer.outputs, layer.inputs)
+    return [
+        *_plain(layer),
+        *_compressing(layer, ranks),
+        Published("input_gradient", gradient),
+    ]
+
+
+def _factors(layer: Linear, rank: int) -> list[Published]:
+    once = factored(layer, rank)
+    return [
+        Published("forward", once),
+        Published("inference", once),
+        Published(
+            "input_gradient",
+            factored_input_gradient(layer, rank),
+            "forward's count taken again: differs by the difference of outputs and inputs"
+            if len(layer.tokens) == 1
+            else "right",
+        ),
+        Published(
+            "update",
+            subspace(layer.outputs, layer.inputs, rank),
+            "a step's iteration alone: the first SVD and the update of outputs x inputs are not "
+            "counted; orthogonalisation is included",
+        ),
+    ]
+
+
+def _wsi(layer: Linear, ranks: Ranks) -> list[Published]:
+    assert ranks.weight is not None
+    departs = "right for the dense gradient; the exact count is of the thin products instead"
+    gradient = Published("weight_gradient", weight_gradient(layer), departs)
+    return [*_factors(layer, ranks.weight), gradient]
+
+
+def _wasi(layer: Linear, ranks: Ranks) -> list[Published]:
+    assert ranks.weight is not None
+    rows, gradient = _compressing(layer, ranks)
+    departs = f"{gradient.departs}; what is executed keeps it in two factors"
+    return [*_factors(layer, ranks.weight), rows, replace(gradient, departs=departs)]
+
+
+def lora(layer: Linear, rank: int) -> list[Published]:
+    """LoRA's rows; its rank is an option, none of `Ranks`."""
+    return [
+        Published("forward", lora_forward(layer, rank)),
+        Published(
+            "backward",
+            lora_backward(layer, rank),
+            "the frozen layer's own input gradient is missing",
+        ),
+    ]
+
+
+METHODS: Mapping[str, Callable[[Linear, Ranks], list[Published]]] = {
+    "vanilla": _vanilla,
+    "asi": _asi,
+    "wsi": _wsi,
+    "wasi": _wasi,
+}

@@ -1,0 +1,72 @@
+"""A run as a small text that a repository can keep: its figures, without samples and states.
+
+Equal runs give equal bytes, and a line a figure, so that a change reads well as a diff.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from ondevice_bench.errors import BadInput
+from ondevice_bench.files import written_whole
+from ondevice_bench.record.bundle import MAX_FILE
+from ondevice_bench.record.model import Record
+from ondevice_bench.record.run_json import Content, content_of, plain
+
+FORMAT, VERSION = "ondevice-bench baseline", 1
+FOLDER, SUFFIX = Path("baselines"), ".json"
+
+
+def write(content: Content, path: Path) -> None:
+    """Write the run's baseline, whole or not at all."""
+    records = tuple(_small(record) for record in content.records)
+    run = replace(content.run, settings={**content.run.settings, "doctor": []})
+    values = {
+        "format": FORMAT,
+        "version": VERSION,
+        **plain(Content(run, content.cells, records)),
+    }
+    with written_whole(path) as file:
+        file.write(f"{json.dumps(values, sort_keys=True, indent=1)}\n".encode())
+
+
+def read(path: Path) -> Content:
+    """The run of a baseline, checked; BadInput where the file is none."""
+    try:
+        if path.stat().st_size > MAX_FILE:
+            raise BadInput(f"{path}: larger than {MAX_FILE >> 20} MiB, not a baseline")
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
+    return content_of(str(path), _body(path, data))
+
+
+def _body(path: Path, data: bytes) -> bytes:
+    """What follows the head, if that is one of ours and not newer."""
+    try:
+        values: Any = json.loads(data)
+    except (ValueError, RecursionError):
+        raise BadInput(f"{path}: not JSON, so no baseline") from None
+    if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
+        raise BadInput(f"{path}: JSON of something else, not a baseline")
+    version = values.pop("version", None)
+    if not isinstance(version, int) or version > VERSION:
+        raise BadInput(
+            f"{path}: written by a newer bench (baseline version {version!r}, this one knows up to "
+            f"{VERSION}): upgrade ondevice-bench"
+        )
+    return json.dumps(values).encode()
+
+
+def _small(record: Record) -> Record:
+    """One reading a process for every metric; of the details what notes are made of."""
+    return replace(
+        record,
+        samples={name: [median(found)] for name, found in record.samples.items() if found},
+        details={k: v for k, v in record.details.items() if k in ("notes", "foreign_cpu_share")},
+        state_before={},
+        state_after={},
+        output="",
+    )

@@ -1,0 +1,134 @@
+"""Runs as one file, to be carried from a board to a desk.
+
+A zip of JSON: `manifest.json` names every other member with its SHA-256; each of these is a run
+with its plan and its records. Whatever a file from elsewhere may hold, it is either a bundle, and
+then all of it is checked before anything is stored, or bad input.
+
+| version | since | what changed |
+| --- | --- | --- |
+| 1 | 0.1.0 | runs with plan and records |
+"""
+
+import hashlib
+import json
+import struct
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+import ondevice_bench
+from ondevice_bench.errors import BadInput
+from ondevice_bench.files import written_whole
+from ondevice_bench.record.run_json import (
+    Content,
+    Strict,
+    Text,
+    checked,
+    content_of,
+    first_line,
+    plain,
+)
+
+FORMAT, VERSION = "ondevice-bench bundle", 1
+SUFFIX = ".bundle"
+MAX_FILE = 256 << 20
+MAX_MEMBERS = 1000
+MAX_UNPACKED = 1 << 30
+_MANIFEST = "manifest.json"
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+    OSError,
+)
+_Sum = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_Member = Annotated[str, Field(pattern=r"^runs/[1-9]\d{0,3}\.json$")]
+
+
+class _Manifest(Strict):
+    format: Literal["ondevice-bench bundle"]
+    version: Annotated[int, Field(ge=1)]
+    bench: Text
+    members: dict[_Member, _Sum] = Field(min_length=1)
+
+
+def write(contents: Sequence[Content], path: Path) -> None:
+    """Write a bundle, whole or not at all; equal runs give equal bytes."""
+    members = {
+        f"runs/{number}.json": json.dumps(plain(content), sort_keys=True).encode()
+        for number, content in enumerate(contents, start=1)
+    }
+    manifest = {
+        "format": FORMAT,
+        "version": VERSION,
+        "bench": ondevice_bench.__version__,
+        "members": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
+    }
+    members = {_MANIFEST: json.dumps(manifest, sort_keys=True).encode(), **members}
+    with written_whole(path) as file, zipfile.ZipFile(file, "w") as bundle:
+        for name, data in members.items():
+            info = zipfile.ZipInfo(name)  # without the time of day
+            info.compress_type = zipfile.ZIP_DEFLATED
+            bundle.writestr(info, data)
+
+
+def read(path: Path) -> tuple[Content, ...]:
+    """The runs of a bundle, checked; BadInput where it is none, or a damaged or newer one."""
+    try:
+        if path.stat().st_size > MAX_FILE:
+            raise BadInput(f"{path}: larger than {MAX_FILE >> 20} MiB, not a bundle")
+        with zipfile.ZipFile(path) as bundle:
+            members = _members(path, bundle)
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise BadInput(f"{path}: is a folder, not a bundle") from None
+    except _DAMAGED as error:
+        raise BadInput(f"{path}: damaged, or not a bundle: {first_line(error)}") from None
+    found = tuple(content_of(f"{path}: {name}", data) for name, data in members.items())
+    ids = [content.run.id for content in found]
+    if len(set(ids)) < len(ids):
+        raise BadInput(f"{path}: holds the same run twice")
+    return found
+
+
+def _members(path: Path, bundle: zipfile.ZipFile) -> dict[str, bytes]:
+    """The members that the manifest names, as their sums say; nothing else may be there."""
+    infos = bundle.infolist()
+    names = [info.filename for info in infos]
+    if _MANIFEST not in names:
+        raise BadInput(f"{path}: a zip of something else, not a bundle")
+    if len(names) > MAX_MEMBERS or len(set(names)) < len(names):
+        raise BadInput(f"{path}: too many members, or one twice: not a bundle")
+    unpacked = 0
+    for info in infos:
+        unpacked += info.file_size
+        known = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+        if unpacked > MAX_UNPACKED or not known or info.flag_bits & 1:
+            raise BadInput(f"{path}: {info.filename!r}: too large, or packed as no bundle is")
+    manifest = checked(f"{path}: {_MANIFEST}", _Manifest, bundle.read(_MANIFEST))
+    if manifest.version > VERSION:
+        raise BadInput(
+            f"{path}: written by a newer bench (bundle version {manifest.version}, this one knows "
+            f"up to {VERSION}): upgrade ondevice-bench"
+        )
+    if set(manifest.members) | {_MANIFEST} != set(names):
+        raise BadInput(f"{path}: its members are not those that its manifest names")
+    members = {name: bundle.read(name) for name in sorted(manifest.members, key=_number)}
+    for name, data in members.items():
+        if hashlib.sha256(data).hexdigest() != manifest.members[name]:
+            raise BadInput(f"{path}: {name}: its sum is not that of the manifest")
+    return members
+
+
+def _number(name: str) -> int:
+    return int("0" + "".join(c for c in name if c.isascii() and c.isdigit())[:9])

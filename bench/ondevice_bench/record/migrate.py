@@ -1,0 +1,142 @@
+"""The store's format through time.
+
+| version | since | what changed |
+| --- | --- | --- |
+| 1 | 0.1.0 | runs, cells, records, metrics, samples, earlier attempts |
+"""
+
+import sqlite3
+from pathlib import Path
+
+from ondevice_bench.errors import BadInput
+
+APPLICATION_ID = 0x0BE7C401
+VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE runs (
+    id TEXT PRIMARY KEY,
+    suite TEXT NOT NULL,
+    suite_text TEXT NOT NULL,
+    title TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    created TEXT NOT NULL,
+    commit_id TEXT NOT NULL,
+    profile TEXT NOT NULL,
+    profile_text TEXT NOT NULL,
+    machine TEXT NOT NULL,
+    software TEXT NOT NULL,
+    settings TEXT NOT NULL,
+    command TEXT NOT NULL,
+    finished TEXT
+);
+CREATE TABLE cells (
+    run TEXT NOT NULL REFERENCES runs (id),
+    position INTEGER NOT NULL,
+    cell TEXT NOT NULL,
+    profile TEXT NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    PRIMARY KEY (run, profile, cell)
+);
+CREATE INDEX cells_by_fingerprint ON cells (fingerprint);
+CREATE TABLE records (
+    number INTEGER PRIMARY KEY,
+    run TEXT NOT NULL REFERENCES runs (id),
+    cell TEXT NOT NULL,
+    pass TEXT NOT NULL,
+    round INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    launch TEXT NOT NULL,
+    started TEXT NOT NULL,
+    seconds REAL NOT NULL,
+    output TEXT NOT NULL,
+    unavailable TEXT NOT NULL,
+    details TEXT NOT NULL,
+    state_before TEXT NOT NULL,
+    state_after TEXT NOT NULL,
+    UNIQUE (run, cell, pass, round)
+);
+CREATE TABLE metrics (
+    record INTEGER NOT NULL REFERENCES records (number) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    value REAL NOT NULL,
+    PRIMARY KEY (record, name)
+);
+CREATE TABLE samples (
+    record INTEGER NOT NULL REFERENCES records (number) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    samples TEXT NOT NULL,
+    PRIMARY KEY (record, name)
+);
+CREATE TABLE earlier_attempts (
+    run TEXT NOT NULL REFERENCES runs (id),
+    cell TEXT NOT NULL,
+    pass TEXT NOT NULL,
+    round INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    started TEXT NOT NULL,
+    output TEXT NOT NULL
+);
+"""
+
+# MIGRATIONS[n] brings a store of version n + 1 to version n + 2
+MIGRATIONS: tuple[str, ...] = ()
+
+
+def prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Make a new store's tables, or bring an older store up to this version."""
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = FULL")  # a board may lose power at any moment
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = _version(connection, path)
+        if version < VERSION:
+            steps = (_SCHEMA,) if version == 0 else MIGRATIONS[version - 1 :]
+            for statement in ";".join(steps).split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        connection.close()
+        raise
+    connection.execute("PRAGMA journal_mode = WAL")
+
+
+def require_current(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse to read a store that is not of this version."""
+    version = _version(connection, path)
+    if version == 0:
+        raise BadInput(f"{path}: an empty file, not a store of bench")
+    if version < VERSION:
+        raise BadInput(
+            f"{path}: written by an older bench (format {version}): "
+            "`bench run` brings it up to date"
+        )
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    """The store's format; 0 for an empty file."""
+    application = _pragma(connection, "application_id")
+    version = _pragma(connection, "user_version")
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if application != APPLICATION_ID and (tables or application or version):
+        raise BadInput(f"{path}: a SQLite file of another program, not a store of bench")
+    if version > VERSION:
+        raise BadInput(
+            f"{path}: written by a newer bench (format {version}, this one knows up to {VERSION}): "
+            "upgrade ondevice-bench"
+        )
+    return version
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])

@@ -1,0 +1,87 @@
+"""The records: frozen, checked in their constructors, free of SQL."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast, get_args
+
+from ondevice_bench.suite.cell import Cell
+
+Status = Literal["ok", "failed", "timeout", "oom", "skipped"]
+CellState = Literal["planned", "skipped", "pending"]
+
+
+def status_of(text: str) -> Status:
+    """`text` as a status; ValueError where it is none."""
+    for status in get_args(Status):
+        if status == text:
+            return cast(Status, status)
+    raise ValueError(f"no status: {text!r}")
+
+
+@dataclass(frozen=True)
+class TaskKey:
+    """One process of a run: the key of its record. Rounds count from 1."""
+
+    cell: str
+    pass_name: str
+    round: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one process measured, or why it did not."""
+
+    run: str
+    key: TaskKey
+    status: Status
+    reason: str
+    launch: str
+    started: str
+    seconds: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    samples: Mapping[str, list[float]] = field(default_factory=dict)
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    state_before: Mapping[str, Any] = field(default_factory=dict)
+    state_after: Mapping[str, Any] = field(default_factory=dict)
+    output: str = ""
+
+    def __post_init__(self) -> None:
+        status_of(self.status)
+        if self.key.round < 1:
+            raise ValueError(f"rounds count from 1, got {self.key.round}")
+        if self.status != "ok" and not self.reason:
+            raise ValueError(f"a record that is {self.status} needs a reason")
+        if self.status != "ok" and self.metrics:
+            raise ValueError(f"a record that is {self.status} has no metrics")
+
+
+@dataclass(frozen=True)
+class RunCell:
+    """A cell as a run planned it."""
+
+    cell: Cell
+    profile: str
+    state: CellState
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: what was asked, where, with what; `definition` decides whether it can go on."""
+
+    id: str
+    suite: str
+    suite_text: str
+    title: str
+    definition: str
+    origin: str
+    created: str
+    commit: str
+    profile: str
+    profile_text: str
+    machine: Mapping[str, Any]
+    software: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    command: str
+    finished: str | None = None

@@ -1,0 +1,104 @@
+"""What `bench history` found, as a table and in words."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ondevice_bench import units
+from ondevice_bench.analyse.history import Finding, History, Series
+from ondevice_bench.record import metrics
+from ondevice_bench.report.quantities import HEADLINES, exact
+from ondevice_bench.report.terminal.tables import table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+SHORT = 7  # digits of a commit that people say
+
+
+def history_table(found: History, names: Sequence[str] = ()) -> "Table":
+    """A line for each series of these metrics, or of the headline's and what changed."""
+    made = table("cell", "metric", "machine", "runs", "first", "latest", "what is known")
+    for series in found.series:
+        if series.metric not in (names or HEADLINES) and not series.findings:
+            continue
+        metric = metrics.BY_NAME[series.metric]
+        ends = (series.points[0], series.points[-1])
+        made.add_row(
+            series.cell,
+            metric.label,
+            series.machine,
+            str(len(series.points)),
+            *(units.quantity(point.estimate.estimate, metric.unit) for point in ends),
+            known(series),
+        )
+    return made
+
+
+def history_lines(found: History) -> list[str]:
+    """What changed, the certain first; then by what the runs are ordered."""
+    lines = [f"{series.cell}: {said(series, finding)}" for series, finding in found.findings]
+    return [*lines, basis(found)]
+
+
+def basis(found: History) -> str:
+    """How many runs there are, and by what they are ordered."""
+    by = "by their commits in this repository, then by time"
+    if not found.by_commits:
+        by = "by time alone: this repository does not have all of their commits"
+    return f"{len(found.runs)} runs, ordered {by}"
+
+
+def known(series: Series) -> str:
+    """A series in a few words."""
+    if series.why_not:
+        return series.why_not
+    kinds = [finding.kind for finding in series.findings]
+    words = {"changed": "changed", "stepped": "stepped", "drifts": "drifts"}
+    counted = [(word, kinds.count(kind)) for kind, word in words.items() if kind in kinds]
+    told = [word if count == 1 else f"{word} {count} times" for word, count in counted]
+    told += ["perhaps stepped"] if "pending" in kinds else []
+    return ", ".join(told) or "no change seen"
+
+
+def said(series: Series, finding: Finding) -> str:
+    """A finding as a sentence, without the cell."""
+    metric = metrics.BY_NAME[series.metric]
+    where = f"{metric.label} on {series.machine}"
+    before, after = (short(point.run.commit) for point in (finding.before, finding.after))
+    between = f"somewhere between {before} and {after}"
+    if before == after:  # both are of one commit, perhaps with unlike changes beyond it
+        between = f"at {before}, between {finding.before.run.id} and {finding.after.run.id}"
+    worse = "better" if finding.is_better else "worse"
+    causes = "; ".join(finding.causes)
+    if finding.kind == "changed":
+        ends = (finding.before, finding.after)
+        old, new = (exact(metric.name, point.estimate.estimate) for point in ends)
+        return f"{where} changed for the {worse}, {between}: {old} → {new}; {causes}"
+    assert finding.ratio is not None
+    size = units.change(finding.ratio, finding.lower, finding.upper)
+    if finding.kind == "drifts":
+        return f"{where} drifts by {size} from {before} to {after}: no single place"
+    if finding.kind == "pending":
+        return (
+            f"{where}: {size} since {after}, not yet confirmed: needs at least "
+            f"{finding.needs} more run{'s' * (finding.needs > 1)} like the latest"
+        )
+    return f"{where} became {worse}, {between}, {size}; perhaps {causes}"
+
+
+def history_json(found: History) -> dict[str, Any]:
+    """All of it as plain values."""
+    return {
+        "runs": [
+            {"run": run.id, "commit": run.commit, "created": run.created, "profile": run.profile}
+            for run in found.runs
+        ],
+        "ordered_by": "commits" if found.by_commits else "time",
+        "series": [series.to_json() for series in found.series],
+    }
+
+
+def short(commit: str) -> str:
+    """A commit's first digits, and a plus where there were changes."""
+    head, plus, _ = commit.partition("+")
+    return f"{head[:SHORT]}{plus}"

@@ -1,0 +1,44 @@
+"""Which sections a page has, in which order: `reports/layouts/NAME.yaml`."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from ondevice_bench.declare.check import Strict, check
+from ondevice_bench.declare.folders import locate
+from ondevice_bench.declare.inherit import read_whole
+from ondevice_bench.errors import unknown
+from ondevice_bench.report.sections import SECTIONS
+
+KIND = "reports/layouts"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A page's sections, in their order."""
+
+    title: str
+    sections: tuple[str, ...]
+
+
+class _LayoutFile(Strict):
+    schema_version: Literal[1] = Field(alias="schema")
+    title: Annotated[str, Field(min_length=1)]
+    sections: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
+    extends: str | None = None
+
+    @field_validator("sections")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in SECTIONS:
+                raise ValueError(unknown("section", name, SECTIONS))
+        return names
+
+
+def load_layout(name: str) -> Layout:
+    """The layout that `name` (a file's stem, or a path) stands for."""
+    whole, *_ = read_whole(KIND, locate(KIND, name))
+    file = check(_LayoutFile, whole)
+    return Layout(file.title, file.sections)

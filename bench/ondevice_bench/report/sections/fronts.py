@@ -1,0 +1,141 @@
+"""Two costs against each other: what no other method beats in both stands out."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from ondevice_bench.analyse.groups import Group, Member
+from ondevice_bench.analyse.pareto import front
+from ondevice_bench.record import metrics
+from ondevice_bench.report import drawing
+from ondevice_bench.report.plotly_builder import Canvas
+from ondevice_bench.report.sections.section import Plot, Section
+
+FADED = 0.28
+HEIGHT = 380
+HOVER = "%{text}<br>%{x:.4g} × %{y:.4g}<extra></extra>"
+TO_CHOOSE = (
+    "peak_rss_over_runtime_bytes",
+    "step_seconds",
+    "gradient_cosine",
+    "accuracy",
+    "activation_bytes",
+    "step_flops",
+    "inference_seconds",
+    "step_joules",
+)
+
+
+def _against(across: str, up: str) -> Callable[[Group], Canvas | None]:
+    """A scatter plot of two metrics; a front needs two methods that have both."""
+
+    def draw(group: Group) -> Canvas | None:
+        both = [m for m in group.members if {across, up} <= set(m.cell.estimates)]
+        if len(both) < 2:
+            return None
+        best = dict(
+            zip((m.label for m in both), front([_costs(m, across, up) for m in both]), strict=True)
+        )
+        plot = Canvas()
+        for method, members in _by_method(both):
+            plot.add(
+                "scatter",
+                x=_scaled(members, across),
+                y=_scaled(members, up),
+                mode="markers",
+                name=method,
+                text=[m.label for m in members],
+                marker={
+                    **_marker(method),
+                    "opacity": [1.0 if best[m.label] else FADED for m in members],
+                },
+                hovertemplate=HOVER,
+            )
+        plot.lay_out(height=HEIGHT)
+        plot.x_axis(drawing.axis_of(across)[1])
+        plot.y_axis(drawing.axis_of(up)[1], automargin=True)
+        return plot
+
+    return draw
+
+
+def chosen(group: Group) -> Canvas | None:
+    """Every metric that two methods have, for the page's script to draw what a reader chooses.
+
+    What was not measured is null; the script finds the front anew for each choice.
+    """
+    held = [set(member.cell.estimates) for member in group.members]
+    axes = [name for name in TO_CHOOSE if sum(name in each for each in held) > 1]
+    if len(axes) < 3:
+        return None
+    plot = Canvas()
+    for method, members in _by_method(group.members):
+        plot.add(
+            "scatter",
+            mode="markers",
+            name=method,
+            text=[m.label for m in members],
+            marker=_marker(method),
+            hovertemplate=HOVER,
+            meta={name: _scaled(members, name) for name in axes},
+        )
+    titles = {name: drawing.axis_of(name)[1] for name in axes}
+    more = [name for name in axes if not metrics.BY_NAME[name].lower_is_better]
+    plot.lay_out(height=HEIGHT, meta={"axes": titles, "more": more, "faded": FADED})
+    plot.y_axis(automargin=True)
+    return plot
+
+
+def _by_method(members: Sequence[Member]) -> Iterator[tuple[str, list[Member]]]:
+    for method in dict.fromkeys(member.method for member in members):
+        yield method, [member for member in members if member.method == method]
+
+
+def _scaled(members: Sequence[Member], name: str) -> list[float | None]:
+    scale, _ = drawing.axis_of(name)
+    found = [member.cell.estimates.get(name) for member in members]
+    return [None if each is None else each.estimate * scale for each in found]
+
+
+def _marker(method: str) -> dict[str, object]:
+    return {
+        "size": 11,
+        "color": drawing.colour(method),
+        "line": {"width": 1, "color": "rgba(128,128,128,0.6)"},
+    }
+
+
+def _costs(member: Member, *names: str) -> list[float]:
+    """Less is better: a metric of which more is better counts backwards."""
+    signs = [1 if metrics.BY_NAME[name].lower_is_better else -1 for name in names]
+    values = (member.cell.estimates[name].estimate for name in names)
+    return [sign * value for sign, value in zip(signs, values, strict=True)]
+
+
+SECTION = Section(
+    name="fronts",
+    title="What costs what",
+    text="One point a cell; faded where another is at least as good in both figures and better in "
+    "one. Estimates alone: intervals are in the table.",
+    plots=(
+        Plot(
+            "memory-time",
+            "Peak memory and step time",
+            _against("peak_rss_over_runtime_bytes", "step_seconds"),
+        ),
+        Plot(
+            "activations-flops",
+            "Activations and work: exact",
+            _against("activation_bytes", "step_flops"),
+        ),
+        Plot(
+            "cosine-time",
+            "What it does to the gradient, and step time",
+            _against("gradient_cosine", "step_seconds"),
+        ),
+        Plot(
+            "cosine-memory",
+            "What it does to the gradient, and peak memory",
+            _against("gradient_cosine", "peak_rss_over_runtime_bytes"),
+        ),
+        Plot("own-axes", "Any two figures against each other", chosen, is_wide=True),
+    ),
+)

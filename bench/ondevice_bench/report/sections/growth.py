@@ -1,0 +1,54 @@
+"""How costs grow with the batch: one line a method, over groups that differ in nothing else."""
+
+from collections.abc import Callable
+
+from ondevice_bench.analyse.groups import Group
+from ondevice_bench.report import drawing
+from ondevice_bench.report.plotly_builder import Canvas
+from ondevice_bench.report.sections.section import Plot, Section
+
+HEIGHT = 320
+
+
+def _over_batches(metric: str) -> Callable[[Group], Canvas | None]:
+    """The metric over the batch, for each method with several batches."""
+
+    def draw(group: Group) -> Canvas | None:
+        lines: dict[tuple[str, str], list[tuple[int, float]]] = {}
+        for member in (*group.members, *group.other_batches):
+            found = member.cell.estimates.get(metric)
+            if found is not None:
+                point = (member.cell.planned.cell.batch, found.estimate)
+                lines.setdefault((member.method, member.label), []).append(point)
+        several = {key: sorted(points) for key, points in lines.items() if len(points) > 1}
+        if not several:
+            return None
+        plot = Canvas()
+        scale, title = drawing.axis_of(metric)
+        for (method, label), points in several.items():
+            plot.add(
+                "scatter",
+                x=[x for x, _ in points],
+                y=[y * scale for _, y in points],
+                mode="lines+markers",
+                name=label,
+                line={"color": drawing.colour(method), "width": 2},
+                hovertemplate="batch %{x}: %{y:.4g}<extra>%{fullData.name}</extra>",
+            )
+        plot.lay_out(height=HEIGHT)
+        plot.x_axis("batch", type="log", dtick=0.30103)
+        plot.y_axis(title, rangemode="tozero", automargin=True)
+        return plot
+
+    return draw
+
+
+SECTION = Section(
+    name="growth",
+    title="How costs grow with the batch",
+    plots=(
+        Plot("growth-peak", "Peak memory", _over_batches("peak_rss_over_runtime_bytes")),
+        Plot("growth-activations", "Activations", _over_batches("activation_bytes")),
+        Plot("growth-step", "Step time", _over_batches("step_seconds")),
+    ),
+)

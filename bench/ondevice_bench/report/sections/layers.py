@@ -1,0 +1,93 @@
+"""Layer by layer: how much of its input each method stores, and what that does to its gradient."""
+
+import math
+import re
+from typing import Any
+
+from ondevice_bench.analyse.groups import Group, Member
+from ondevice_bench.report.plotly_builder import Canvas
+from ondevice_bench.report.sections.section import Plot, Section
+
+LAYER_PIXELS, FRAME_PIXELS = 14, 190
+MOST_LAYERS = 160
+
+
+def stored_shares(group: Group) -> Canvas | None:
+    """Elements stored of each layer's input, over all of them."""
+    found = {member.label: _shares(member) for member in group.members}
+    return _heat(found, "stored share", [[0, "#0b3d2e"], [0.5, "#4aa27f"], [1, "#e8f3ee"]])
+
+
+def gradient_cosines(group: Group) -> Canvas | None:
+    """Cosine of each layer's weight gradient with vanilla's at the first step."""
+    found = {member.label: _cosines(member) for member in group.members}
+    return _heat(found, "cosine", [[0, "#7a1f12"], [0.5, "#e0916f"], [1, "#f3efe8"]])
+
+
+def _shares(member: Member) -> dict[str, float]:
+    treated = member.cell.details.get("trace", {}).get("treated", {})
+    return {
+        name: layer["stored_elements"] / math.prod(layer["shape"])
+        for name, layer in treated.items()
+        if layer["stored_elements"] is not None and layer["shape"] and math.prod(layer["shape"])
+    }
+
+
+def _cosines(member: Member) -> dict[str, float]:
+    moments = member.cell.details.get("fidelity", {}).get("layers", {})
+    return {
+        name: each["cosine"]
+        for name, each in moments.get("_first", {}).items()
+        if each.get("cosine") is not None
+    }
+
+
+def _heat(found: dict[str, dict[str, float]], title: str, scale: list[Any]) -> Canvas | None:
+    labels = [label for label, values in found.items() if values]
+    every = {name for label in labels for name in found[label]}
+    names = sorted(every, key=_natural)[:MOST_LAYERS]
+    if not names:
+        return None
+    plot = Canvas()
+    plot.add(
+        "heatmap",
+        z=[[found[label].get(name) for label in labels] for name in names],
+        x=labels,
+        y=names,
+        zmin=0,
+        zmax=1,
+        colorscale=scale,
+        colorbar={"title": {"text": title, "side": "right"}, "thickness": 12},
+        hovertemplate="%{y}<br>%{x}: %{z:.3f}<extra></extra>",
+    )
+    plot.lay_out(height=FRAME_PIXELS + LAYER_PIXELS * len(names))
+    plot.x_axis(type="category", automargin=True, tickangle=-35)
+    plot.y_axis(type="category", autorange="reversed", automargin=True)
+    return plot
+
+
+def _natural(name: str) -> list[tuple[bool, int, str]]:
+    """`blocks.2` before `blocks.10`."""
+    parts = re.split(r"(\d+)", name)
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
+
+
+SECTION = Section(
+    name="layers",
+    title="Layer by layer",
+    plots=(
+        Plot(
+            "stored-shares",
+            "Elements that a method stores of each treated layer's input, over all of them: "
+            "1 is the whole input.",
+            stored_shares,
+            is_wide=True,
+        ),
+        Plot(
+            "layer-cosines",
+            "Cosine of each layer's weight gradient with vanilla's, at the first step.",
+            gradient_cosines,
+            is_wide=True,
+        ),
+    ),
+)

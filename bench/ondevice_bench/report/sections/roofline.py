@@ -1,0 +1,75 @@
+"""How near a step comes to what the board could do, by its profile's peaks."""
+
+from ondevice_bench.analyse.groups import Group, Member
+from ondevice_bench.report import drawing
+from ondevice_bench.report.plotly_builder import Canvas
+from ondevice_bench.report.sections.section import Plot, Section
+
+HEIGHT = 420
+NEEDED = ("step_flops", "step_traffic_bytes", "step_seconds")
+
+
+def roofline(group: Group) -> Canvas | None:
+    """FLOP/s over FLOPs a byte, below the roof that arithmetic and bandwidth make."""
+    members = [m for m in group.members if all(_value(m, name) > 0 for name in NEEDED)]
+    if not members:
+        return None
+    plot = Canvas()
+    found = {member.label: _place(member) for member in members}
+    for dtype in dict.fromkeys(member.cell.planned.cell.dtype for member in members):
+        peak, bandwidth = group.peaks.get(dtype), group.peaks.get("bandwidth")
+        if peak and bandwidth:
+            ridge = peak / bandwidth
+            ends = [min([ridge, *(x for x, _ in found.values())]) / 4]
+            ends += [ridge, max([ridge, *(x for x, _ in found.values())]) * 4]
+            plot.add(
+                "scatter",
+                x=ends,
+                y=[min(peak, bandwidth * x) for x in ends],
+                mode="lines",
+                name=f"roof, {dtype}: {peak:g} GFLOP/s, {bandwidth:g} GB/s",
+                line={"color": "rgba(128,128,128,0.9)", "width": 2},
+            )
+    for method in dict.fromkeys(member.method for member in members):
+        mine = [member for member in members if member.method == method]
+        plot.add(
+            "scatter",
+            x=[found[member.label][0] for member in mine],
+            y=[found[member.label][1] for member in mine],
+            mode="markers",
+            name=method,
+            text=[member.label for member in mine],
+            marker={"size": 10, "color": drawing.colour(method)},
+            hovertemplate="%{text}<br>%{x:.3g} FLOP a byte, %{y:.3g} GFLOP/s<extra></extra>",
+        )
+    plot.lay_out(height=HEIGHT)
+    plot.x_axis("FLOPs a byte of operator traffic", type="log")
+    plot.y_axis("GFLOP/s", type="log", automargin=True)
+    return plot
+
+
+def _place(member: Member) -> tuple[float, float]:
+    flops, traffic, seconds = (_value(member, name) for name in NEEDED)
+    return flops / traffic, flops / seconds / 1e9
+
+
+def _value(member: Member, name: str) -> float:
+    found = member.cell.estimates.get(name)
+    return 0.0 if found is None else found.estimate
+
+
+SECTION = Section(
+    name="roofline",
+    title="How near to what the board could do",
+    plots=(
+        Plot(
+            "roofline",
+            "Work of a step per second, over work per byte that its operators read and write. The "
+            "roof is the peak and the memory bandwidth of the hardware profile; without them "
+            "(`bench doctor --write-profile` measures both) there is none. Traffic counts each "
+            "tensor once an operator, so what stays in a cache may come out above the roof.",
+            roofline,
+            is_wide=True,
+        ),
+    ),
+)

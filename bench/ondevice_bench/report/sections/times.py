@@ -1,0 +1,86 @@
+"""Step time: the samples, the median with its interval, and the parts of a step."""
+
+from ondevice_bench.analyse.groups import Group, Member
+from ondevice_bench.report import drawing
+from ondevice_bench.report.plotly_builder import Canvas
+from ondevice_bench.report.sections.section import Plot, Section
+
+PHASE_COLOURS = {
+    "forward_seconds": "#56B4E9",
+    "backward_seconds": "#0072B2",
+    "update_seconds": "#E69F00",
+}
+MOST_SAMPLES = 400  # of a cell: more are only ink
+
+
+def samples(group: Group) -> Canvas | None:
+    """Each sample, and over them the median with its interval."""
+    members = [member for member in group.members if "step_seconds" in member.cell.estimates]
+    if not members:
+        return None
+    plot = Canvas()
+    for label, shade, taken in (
+        ("sample", "rgba(128,128,128,0.45)", _kept),
+        ("sample, disturbed and measured again", "rgba(179,38,30,0.6)", _disturbed),
+    ):
+        found = [(value * 1e3, member.label) for member in members for value in taken(member)]
+        if found:
+            plot.add(
+                "scatter",
+                x=[value for value, _ in found],
+                y=[name for _, name in found],
+                mode="markers",
+                name=label,
+                marker={"size": 5, "color": shade},
+                hovertemplate="%{x:.4g} ms<extra>one sample</extra>",
+            )
+    for method in dict.fromkeys(member.method for member in members):
+        mine = [member for member in members if member.method == method]
+        estimates = [member.cell.estimates["step_seconds"] for member in mine]
+        plot.add(
+            "scatter",
+            x=[found.estimate * 1e3 for found in estimates],
+            y=[member.label for member in mine],
+            mode="markers",
+            name=method,
+            showlegend=False,
+            marker={"size": 11, "color": drawing.colour(method)},
+            error_x=drawing.error_bars(estimates, 1e3),
+            hovertemplate="%{y}<br>%{x:.4g} ms<extra>median</extra>",
+        )
+    return drawing.rows(plot, members, "milliseconds of a step")
+
+
+def _kept(member: Member) -> list[float]:
+    rounds = member.cell.samples.get("step_seconds", ())
+    return [value for samples in rounds for value in samples][:MOST_SAMPLES]
+
+
+def _disturbed(member: Member) -> list[float]:
+    found = member.cell.details.get("time", {}).get("disturbed", {})
+    return list(found.get("step_seconds", ()))[:MOST_SAMPLES]
+
+
+def phases(group: Group) -> Canvas | None:
+    """Forward, backward and update, end to end."""
+    members = [m for m in group.members if any(name in m.cell.estimates for name in PHASE_COLOURS)]
+    return drawing.stacked(members, PHASE_COLOURS, "milliseconds of a step") if members else None
+
+
+SECTION = Section(
+    name="times",
+    title="Where the time goes",
+    plots=(
+        Plot(
+            "step-samples",
+            "Wall time of one training step: each sample, the median and its interval.",
+            samples,
+        ),
+        Plot(
+            "step-phases",
+            "The medians of a step's phases: compressing counts to forward, decompressing to "
+            "backward. Medians of parts need not add up to the whole's.",
+            phases,
+        ),
+    ),
+)

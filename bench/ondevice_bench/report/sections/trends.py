@@ -1,0 +1,150 @@
+"""Figures over commits: a line for each cell, its intervals, and where it changed."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from ondevice_bench.analyse.groups import Group, Member
+from ondevice_bench.analyse.history import Finding, History, Series, unlike_software
+from ondevice_bench.record import metrics
+from ondevice_bench.report import drawing
+from ondevice_bench.report.history import short
+from ondevice_bench.report.plotly_builder import Canvas
+from ondevice_bench.report.quantities import HEADLINES
+from ondevice_bench.report.sections.section import Plot, Section, Shown
+
+if TYPE_CHECKING:
+    from ondevice_bench.record.model import Run
+
+HEIGHT = 380
+MOST_TICKS = 24
+MARKS = {"worse": "#D55E00", "better": "#009E73", "not yet confirmed": "#888888"}
+
+
+def plots(shown: Shown) -> tuple[Plot, ...]:
+    """One for each metric that was asked for, or for the headlines and what stepped."""
+    found = shown.history
+    stepped = [one.metric for one, finding in found.findings if finding.kind != "changed"]
+    asked = shown.asked.metrics if shown.asked else ()
+    return tuple(
+        Plot(
+            f"trend-{name}",
+            f"{metrics.BY_NAME[name].label}: {metrics.BY_NAME[name].title}",
+            _over_runs(found, name),
+            is_wide=True,
+        )
+        for name in asked or dict.fromkeys((*HEADLINES, *stepped))
+    )
+
+
+def _over_runs(found: History, name: str) -> Callable[[Group], Canvas | None]:
+    def draw(group: Group) -> Canvas | None:
+        lines = list(_lines(found, group, name))
+        if not lines:
+            return None
+        plot = Canvas()
+        scale, title = drawing.axis_of(name)
+        several = len({series.machine for _, series in lines}) > 1
+        for member, series in lines:
+            label = f"{member.label} · {series.machine}" if several else member.label
+            _line(plot, series, scale, label, drawing.colour(member.method))
+        for mark, shade in MARKS.items():
+            _marks(plot, lines, scale, mark, shade)
+        _software(plot, found.runs)
+        every = -(-len(found.runs) // MOST_TICKS)
+        places = list(range(0, len(found.runs), every))
+        plot.lay_out(height=HEIGHT)
+        plot.x_axis(
+            "commit of each run",
+            tickvals=places,
+            ticktext=[short(found.runs[place].commit) for place in places],
+            tickangle=-45,
+            automargin=True,
+        )
+        plot.y_axis(title, automargin=True)
+        return plot
+
+    return draw
+
+
+def _lines(found: History, group: Group, name: str) -> Iterator[tuple[Member, Series]]:
+    """The series of the group's cells that have more than one run."""
+    for member in group.members:
+        for series in found.by_workload.get((member.cell.planned.cell.fingerprint, name), ()):
+            if len(series.points) > 1:
+                yield member, series
+
+
+def _line(plot: Canvas, series: Series, scale: float, label: str, shade: str) -> None:
+    estimates = [point.estimate for point in series.points]
+    plot.add(
+        "scatter",
+        x=[point.place for point in series.points],
+        y=[estimate.estimate * scale for estimate in estimates],
+        error_y=drawing.error_bars(estimates, scale),
+        mode="lines+markers",
+        name=label,
+        line={"color": shade, "width": 1.5},
+        marker={"size": 5},
+        text=[f"{point.run.commit}, {point.run.created}" for point in series.points],
+        hovertemplate="%{text}<br>%{y:.4g}<extra>%{fullData.name}</extra>",
+    )
+
+
+def _marks(
+    plot: Canvas,
+    lines: Sequence[tuple[Member, Series]],
+    scale: float,
+    mark: str,
+    shade: str,
+) -> None:
+    """The first point after each change of that kind, upwards or downwards."""
+    marked = [
+        finding
+        for _, series in lines
+        for finding in series.findings
+        if finding.kind != "drifts" and _mark(finding) == mark
+    ]
+    if marked:
+        plot.add(
+            "scatter",
+            x=[finding.after.place for finding in marked],
+            y=[finding.after.estimate.estimate * scale for finding in marked],
+            mode="markers",
+            name=mark,
+            marker={
+                "color": shade,
+                "size": 12,
+                "symbol": [_direction(finding) for finding in marked],
+            },
+            hovertemplate="%{y:.4g}<extra>%{fullData.name}</extra>",
+        )
+
+
+def _mark(finding: Finding) -> str:
+    if finding.kind == "pending":
+        return "not yet confirmed"
+    return "better" if finding.is_better else "worse"
+
+
+def _direction(finding: Finding) -> str:
+    is_up = finding.after.estimate.estimate > finding.before.estimate.estimate
+    return "triangle-up" if is_up else "triangle-down"
+
+
+def _software(plot: Canvas, runs: "Sequence[Run]") -> None:
+    """A line before each run whose software is not that of the run before it."""
+    for place, (before, after) in enumerate(pairwise(runs), start=1):
+        unlike = unlike_software(before, after)
+        if unlike:
+            more = f" and {len(unlike) - 1} more" if len(unlike) > 1 else ""
+            plot.upright(place - 0.5, f"{unlike[0]}{more}")
+
+
+SECTION = Section(
+    name="trends",
+    title="Run after run",
+    text="Each point is a run with its own interval. Triangles mark the first run after a change, "
+    "upwards or downwards; dotted lines stand where the software is no longer the same.",
+    plots_of=plots,
+)

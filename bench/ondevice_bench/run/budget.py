@@ -1,0 +1,62 @@
+"""A run in bounded time: what a process will take, by pilots, and how long one may sample. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import inf
+from statistics import median
+
+from ondevice_bench.record.model import TaskKey
+from ondevice_bench.suite.passes import CALIBRATE, PILOT
+
+TIME = "time"
+# sampling beyond the fewest samples has two parts: training steps and inference
+_PARTS = 2
+
+
+@dataclass
+class Budget:
+    """The moment when no time is left, and what processes have taken so far.
+
+    What a pass takes is told from the cell's own pilot by the ratio that the pass had on other
+    cells; of the first of its kind nobody knows, so it is begun.
+    """
+
+    end: float = inf
+    _pilots: dict[str, float] = field(default_factory=dict)
+    _ratios: dict[str, list[float]] = field(default_factory=dict)
+    _taken: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def ordered(self, tasks: Sequence[TaskKey]) -> list[TaskKey]:
+        """Where time is short, every cell's pilot and the ranks that it needs come first."""
+        early = (CALIBRATE, PILOT) if self.end < inf else ()
+        return sorted(tasks, key=lambda task: task.pass_name not in early)
+
+    def learn(self, task: TaskKey, seconds: float, sampled: float = 0.0) -> None:
+        """Note what a process took, and how much of it was sampling beyond the fewest."""
+        fixed = max(0.0, seconds - sampled)
+        self._taken[task.cell, task.pass_name] = fixed
+        if task.pass_name == PILOT:
+            self._pilots[task.cell] = seconds
+        elif (pilot := self._pilots.get(task.cell)) is not None and pilot > 0:
+            self._ratios.setdefault(task.pass_name, []).append(fixed / pilot)
+
+    def expected(self, task: TaskKey) -> float | None:
+        """What the process will take at the least; None where nothing is known."""
+        own = self._taken.get((task.cell, task.pass_name))
+        if own is not None:
+            return own
+        pilot, ratios = self._pilots.get(task.cell), self._ratios.get(task.pass_name)
+        return pilot * median(ratios) if pilot is not None and ratios else None
+
+    def affordable(self, tasks: Sequence[TaskKey], now: float) -> list[TaskKey]:
+        """The processes that there is time for."""
+        return [task for task in tasks if now + (self.expected(task) or 0.0) < self.end]
+
+    def sampling_seconds(self, left: Sequence[TaskKey], now: float) -> float:
+        """How long each part of the next time pass may sample: coverage goes before precision.
+
+        What is over when everything that is left takes its least, shared by the time passes.
+        """
+        least = sum(self.expected(task) or 0.0 for task in left)
+        timed = sum(task.pass_name == TIME for task in left)
+        return max(0.0, self.end - now - least) / max(1, timed) / _PARTS

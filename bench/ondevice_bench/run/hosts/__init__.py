@@ -1,0 +1,1 @@
+"""Where workers run, and how they are started."""

@@ -1,0 +1,127 @@
+"""What a person sees while a run measures: one live line, or plain lines in a log."""
+
+import shutil
+import sys
+import time
+from dataclasses import replace
+from typing import Protocol
+
+from ondevice_bench import units
+from ondevice_bench.record.model import TaskKey
+from ondevice_bench.run.schedule import TimeLeft
+
+
+class Progress(Protocol):
+    """Told of every step of a run."""
+
+    def prepare(self, text: str) -> None:
+        """Something is done before the first process measures."""
+
+    def begin(self, task: TaskKey, share: str, left: TimeLeft | None) -> None:
+        """A process is about to start."""
+
+    def tick(self) -> None:
+        """A process is still measuring."""
+
+    def note(self, text: str) -> None:
+        """Something worth a line of its own."""
+
+    def close(self) -> None:
+        """The run is over."""
+
+
+class Silent:
+    """No progress at all."""
+
+    def prepare(self, text: str) -> None:
+        """Say nothing."""
+
+    def begin(self, task: TaskKey, share: str, left: TimeLeft | None) -> None:
+        """Say nothing."""
+
+    def tick(self) -> None:
+        """Say nothing."""
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
+
+    def close(self) -> None:
+        """Say nothing."""
+
+
+class PlainLines(Silent):
+    """A line for each process, for logs and pipes."""
+
+    def prepare(self, text: str) -> None:
+        """Print the text."""
+        self.note(text)
+
+    def begin(self, task: TaskKey, share: str, left: TimeLeft | None) -> None:
+        """Print the line."""
+        self.note(_line(task, share) + _left(left))
+
+    def note(self, text: str) -> None:
+        """Print the text."""
+        print(text, file=sys.stderr, flush=True)
+
+
+class LiveLine:
+    """One line, redrawn when something happens, at most once a second.
+
+    Written by hand: rich's live displays redraw from a thread, beside what is being measured.
+    """
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._left: TimeLeft | None = None
+        self._began = 0.0
+
+    def prepare(self, text: str) -> None:
+        """Redraw with the text."""
+        self._text, self._left = text, None
+        self.tick()
+
+    def begin(self, task: TaskKey, share: str, left: TimeLeft | None) -> None:
+        """Redraw for a new process."""
+        self._text, self._left, self._began = _line(task, share), left, time.monotonic()
+        self.tick()
+
+    def tick(self) -> None:
+        """Redraw the time left."""
+        left = self._left
+        if left is not None:
+            gone = time.monotonic() - self._began
+            left = replace(left, seconds=max(0.0, left.seconds - gone))
+        width = shutil.get_terminal_size().columns - 1
+        self._write((self._text + _left(left))[:width])
+
+    def note(self, text: str) -> None:
+        """Print the text above the line."""
+        self._write(f"{text}\n")
+        self.tick()
+
+    def close(self) -> None:
+        """Remove the line."""
+        self._write("")
+
+    def _write(self, text: str) -> None:
+        sys.stderr.write(f"\r\x1b[2K{text}")
+        sys.stderr.flush()
+
+
+def for_terminal(*, quiet: bool = False) -> Progress:
+    """The progress that suits standard error."""
+    if quiet:
+        return Silent()
+    return LiveLine() if sys.stderr.isatty() else PlainLines()
+
+
+def _line(task: TaskKey, share: str) -> str:
+    return f"{share} · {task.cell} · {task.pass_name}, round {task.round}"
+
+
+def _left(left: TimeLeft | None) -> str:
+    """`about` where every workload is known, `roughly` where others had to stand for some."""
+    if left is None:
+        return ""
+    return f" · {'about' if left.known else 'roughly'} {units.clock(left.seconds)} left"

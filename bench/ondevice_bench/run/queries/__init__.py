@@ -1,0 +1,1 @@
+"""Questions to a process of its own: about models, methods, and this machine."""

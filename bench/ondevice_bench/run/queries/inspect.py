@@ -1,0 +1,103 @@
+"""Asking a process about one network: its layers, its spectra; nothing of it is stored."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ondevice_bench.data.batch import BatchStore, NoBatch
+from ondevice_bench.errors import BadInput
+from ondevice_bench.hardware.state import allowed_cpus
+from ondevice_bench.protocol.job import Findings, RankNumbers
+from ondevice_bench.run.hosts.launch import SpawnLauncher, worker_environment
+from ondevice_bench.run.queries.jobs import JobMaker
+from ondevice_bench.specs import registry
+from ondevice_bench.specs.builtin_methods import BY_CONTENT
+from ondevice_bench.specs.method import MethodSpec
+from ondevice_bench.suite.board import HERE
+from ondevice_bench.suite.plan import plan
+from ondevice_bench.suite.suite import Suite
+
+TIMEOUT = 3600.0
+
+
+class Refused(BadInput):
+    """The network has no such thing; the text says why."""
+
+
+def ask(
+    suite: Suite,
+    pass_name: str,
+    *,
+    with_batch: bool,
+    layers: str = "",
+    ranks: Mapping[str, RankNumbers] | None = None,
+) -> Findings:
+    """What the pass finds out about the suite's first cell; Refused where a plan would skip it.
+
+    `layers` are looked at instead of the cell's: vanilla treats none, and its cells name none.
+    `ranks` by layer go before the cell's own rule.
+    """
+    (item, *_) = plan(suite, HERE)
+    if item.state == "skipped":
+        raise Refused(item.reason)
+    cell = replace(item.cell, layers=layers) if layers else item.cell
+    launcher = SpawnLauncher(worker_environment(len(allowed_cpus())))
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        batches = BatchStore(Path(folder)) if with_batch else None
+        jobs = JobMaker(batches, suite.sampling, suite.data, suite.weight_sources)
+        try:
+            job = jobs.job(cell, pass_name, ranks)
+        except NoBatch as error:
+            raise Refused(str(error)) from None
+        reply = launcher.launch(job, TIMEOUT, lambda: None).reply
+    if reply.status != "ok":
+        raise BadInput(f"{cell.model}: {reply.reason}")
+    return reply.findings
+
+
+def layers(suite: Suite) -> Mapping[str, Any]:
+    """Every layer of the network: shapes, parameters, FLOPs, bytes, and what chooses it."""
+    found = ask(suite, "layers", with_batch=False)
+    return {**found.metrics, **found.details}
+
+
+def account(suite: Suite) -> tuple[str, Mapping[str, Any]]:
+    """What is accounted for, and its figures; BadInput where ranks need data."""
+    cells = [item.cell for item in plan(suite, HERE)]
+    if len(cells) > 1:
+        listed = ", ".join(cell.id for cell in cells[:3])
+        raise BadInput(f"an account is of one cell, these words say {len(cells)}: {listed} …")
+    (cell,) = cells
+    (spec, *others) = registry.parts(cell.method)
+    if others or (not spec.treats and spec.name != "vanilla" and not registry.is_own(spec.name)):
+        raise BadInput(
+            f"{cell.method}: accounts are of methods that replace layers; what this one saves is "
+            "no sum over layers: `bench run` measures it"
+        )
+    rules = [name for name, _ in cell.method_options if name in BY_CONTENT]
+    if rules:
+        raise BadInput(
+            f"{cell.method}: ranks by {' and '.join(rules)} depend on data that an account does "
+            f"not read: give --rank or --fraction{_weight_rank(spec)}"
+        )
+    layers = suite.layers[0]
+    said = cell.id if cell.layers == layers else f"{cell.id} on {layers}"
+    return said, account_at(suite)
+
+
+def account_at(suite: Suite, ranks: Mapping[str, RankNumbers] | None = None) -> Mapping[str, Any]:
+    """The account of the suite's one cell, at its own ranks or at these."""
+    found = ask(suite, "account", with_batch=False, layers=suite.layers[0], ranks=ranks)
+    return {**found.metrics, **found.details}
+
+
+def _weight_rank(spec: MethodSpec) -> str:
+    has_one = any(option.name == "weight_rank" for option in spec.options)
+    return " (and --weight-rank for the weights)" if has_one else ""
+
+
+def spectra(suite: Suite) -> Mapping[str, Any]:
+    """The ranks of weights and inputs at each share of energy."""
+    return ask(suite, "spectrum", with_batch=True).details

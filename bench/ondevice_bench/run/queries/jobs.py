@@ -1,0 +1,125 @@
+"""Cells to jobs: specs are resolved here, in the parent, so that workers need none."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from ondevice_bench.data.batch import BatchStore
+from ondevice_bench.hardware.state import allowed_cpus
+from ondevice_bench.protocol.job import Job, MethodCall, RankNumbers, WeightsCall
+from ondevice_bench.run.hosts.launch import OURS, Interpreter
+from ondevice_bench.run.queries import user_models
+from ondevice_bench.specs import registry, trained
+from ondevice_bench.specs.data import HELD_OUT, TRAIN, DataSource
+from ondevice_bench.specs.inputs import Inputs, OwnBatch, to_json
+from ondevice_bench.specs.model import ModelSpec
+from ondevice_bench.specs.option import resolved
+from ondevice_bench.specs.weights import WeightSource
+from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.passes import ACCURACY, CALIBRATE, CAPPED
+from ondevice_bench.suite.suite import Sampling
+
+TRAINED_EXAMPLES, HELD_OUT_EXAMPLES = 512, 256
+
+
+class JobMaker:
+    """Makes the jobs of one run; `batches` is None where no pass reads a batch.
+
+    Without processors of its own a job takes all that are allowed.
+    """
+
+    def __init__(
+        self,
+        batches: BatchStore | None,
+        sampling: Sampling,
+        data: DataSource,
+        weights: Mapping[str, WeightSource],
+        cpus: tuple[int, ...] | None = None,
+        memory_cap: int | None = None,
+        within: Interpreter = OURS,
+    ) -> None:
+        self._batches = batches
+        self._sampling = sampling
+        self._data = data
+        self._weights = weights
+        self._cpus = allowed_cpus() if cpus is None else cpus
+        self._memory_cap = memory_cap
+        self._within = within
+
+    def job(
+        self, cell: Cell, pass_name: str, ranks: Mapping[str, RankNumbers] | None = None
+    ) -> Job:
+        """The job of one pass over one cell, asked for now; NoBatch where its data has none."""
+        model = registry.model(cell.model)
+        chosen = {**resolved(model.options, dict(cell.model_options)), **dict(cell.model_options)}
+        inputs = model.inputs(chosen)
+        options = {**(model.fixed or {}), **chosen}
+        batch = Path()
+        if self._batches is not None:
+            # ranks are chosen on another batch than the one that is measured
+            use = CALIBRATE if pass_name == CALIBRATE else "batch"
+            if isinstance(inputs, OwnBatch):
+                batch = user_models.batch(
+                    self._batches, model.implementation, cell, use, self._within
+                )
+            else:
+                batch = self._batches.batch(self._data, inputs, cell.batch, cell.seed, use)
+        if ranks is None:
+            ranks = _trained(cell)
+        return Job(
+            cell=cell,
+            pass_name=pass_name,
+            model=model.implementation,
+            model_options=options,
+            methods=_calls(cell),
+            layout=None if model.is_own else asdict(model.layout),
+            inputs=to_json(inputs),
+            batch_path=str(batch.resolve()),
+            weights=self._weights_call(cell, model),
+            sampling=self._sampling,
+            cpus=self._cpus,
+            asked_ns=time.monotonic_ns(),
+            ranks=ranks,
+            examples=self._examples(cell, inputs) if pass_name == ACCURACY else None,
+            memory_cap=self._memory_cap if pass_name in CAPPED else None,
+        )
+
+    def _examples(self, cell: Cell, inputs: Inputs) -> Mapping[str, str] | None:
+        if self._batches is None or isinstance(inputs, OwnBatch) or not self._data.has_labels:
+            return None
+        sizes = {TRAIN: TRAINED_EXAMPLES, HELD_OUT: HELD_OUT_EXAMPLES}
+        return {
+            split: str(self._batches.examples(self._data, inputs, size, cell.seed, split).resolve())
+            for split, size in sizes.items()
+        }
+
+    def _weights_call(self, cell: Cell, model: ModelSpec) -> WeightsCall:
+        source = self._weights[cell.weights]
+        file = source.file(model.pretrained)
+        if file is not None:
+            return {"kind": "file", "path": str(file)}
+        return {"kind": source.kind, "decay": source.decay}
+
+
+def _trained(cell: Cell) -> Mapping[str, RankNumbers] | None:
+    """The ranks of the model's table, where the cell's method asks for them."""
+    for name, value in cell.method_options:
+        if name.rpartition(".")[2] == trained.RULE:
+            return trained.ranks(cell.model, float(value))
+    return None
+
+
+def _calls(cell: Cell) -> tuple[MethodCall, ...]:
+    """Each part of the cell's method with its own options; a user's own method takes any."""
+    specs = registry.parts(cell.method)
+    calls = []
+    for spec in specs:
+        prefix = f"{spec.name}." if len(specs) > 1 else ""
+        given = {
+            name.removeprefix(prefix): value
+            for name, value in cell.method_options
+            if name.startswith(prefix)
+        }
+        calls.append((spec.implementation, {**resolved(spec.options, given), **given}))
+    return tuple(calls)

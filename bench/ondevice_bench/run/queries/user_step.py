@@ -1,0 +1,181 @@
+"""Measuring a training step of the user's own: functions of a file, called in fresh processes."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from ondevice_bench.hardware.probe import probe
+from ondevice_bench.hardware.profile import recognise
+from ondevice_bench.hardware.state import allowed_cpus
+from ondevice_bench.protocol.job import Job, Reply
+from ondevice_bench.record import metrics
+from ondevice_bench.run.hosts.launch import (
+    PassLauncher,
+    SpawnLauncher,
+    ZygoteEnded,
+    ZygoteLauncher,
+    worker_environment,
+)
+from ondevice_bench.stats import Estimate, estimate
+from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.suite import Sampling
+
+TIMEOUT = 600.0
+SAMPLING = Sampling(max_seconds=10.0)
+MEMORY, TRACE, TIME = "step_memory", "step_trace", "step_time"
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function at the top level of a file."""
+
+    module: str
+    file: str
+    name: str
+
+
+@dataclass(frozen=True)
+class OwnStep:
+    """A step, what prepares its arguments, and where a process imports from, in order."""
+
+    step: Function
+    setup: Function | None
+    path: tuple[str, ...]
+
+
+class NotMeasured(LookupError):
+    """The step has no such figure; the text says why."""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step costs, by metric: names mean what `bench list metrics` says of them.
+
+    `samples` are seconds, by process; what could not be had is in `unavailable`, with the reason.
+    """
+
+    estimates: Mapping[str, Estimate]
+    samples: tuple[tuple[float, ...], ...]
+    unavailable: Mapping[str, str]
+    notes: tuple[str, ...]
+
+    @property
+    def step_seconds(self) -> Estimate:
+        """Wall time of the whole step."""
+        return self._of("step_seconds")
+
+    @property
+    def peak_rss_bytes(self) -> Estimate:
+        """Highest resident memory during a step, absolute."""
+        return self._of("peak_rss_bytes")
+
+    @property
+    def peak_rss_over_runtime_bytes(self) -> Estimate:
+        """The same over that of a process with torch ready."""
+        return self._of("peak_rss_over_runtime_bytes")
+
+    @property
+    def peak_rss_over_ready_bytes(self) -> Estimate:
+        """The same over that of the process when all is set up and one step is done."""
+        return self._of("peak_rss_over_ready_bytes")
+
+    @property
+    def activation_bytes(self) -> int:
+        """Kept for backward when forward ends, by saved-tensor hooks."""
+        return int(self._of("activation_bytes").estimate)
+
+    @property
+    def step_flops(self) -> int:
+        """Products, convolutions and attention, two for each multiply-add."""
+        return int(self._of("step_flops").estimate)
+
+    def _of(self, name: str) -> Estimate:
+        if name not in self.estimates:
+            raise NotMeasured(f"{name} was not measured: {self.unavailable.get(name, 'no pass')}")
+        return self.estimates[name]
+
+
+class StepFailed(Exception):
+    """The step, its set-up or its process came to grief; the text says where and how."""
+
+
+class StepRunner:
+    """Processes for steps, on the processors of this machine's profile."""
+
+    def __init__(self, hardware: str | None = None) -> None:
+        machine = probe()
+        profile, allowed = recognise(machine, hardware), allowed_cpus()
+        environment = worker_environment(profile.threads_on(machine, allowed))
+        self._cpus = profile.cpus_on(allowed)
+        self._memory_cap = profile.memory_cap_bytes
+        self._zygote = ZygoteLauncher(environment)
+        self._launcher = PassLauncher(SpawnLauncher(environment), self._zygote)
+
+    def close(self) -> None:
+        """End the processes."""
+        self._zygote.close()
+
+    def measure(self, step: OwnStep, rounds: int) -> StepResult:
+        """The exact figures by one process, the others by so many; StepFailed where one fails."""
+        try:
+            replies = [self._reply(step, TRACE)]
+            for number in range(rounds):
+                if number > 0:
+                    self._launcher.renew()  # no two rounds from the same process
+                replies += [self._reply(step, TIME), self._reply(step, MEMORY)]
+            return _result(replies)
+        except ZygoteEnded as error:
+            raise StepFailed(f"a worker cannot start: {error}") from None
+
+    def _reply(self, step: OwnStep, name: str) -> Reply:
+        outcome = self._launcher.launch(self._job(step, name), TIMEOUT, lambda: None)
+        reply = outcome.reply
+        if reply.status != "ok":
+            said = f"{name.removeprefix('step_')}: {reply.status}: {reply.reason}"
+            printed = "\n".join(part for part in (outcome.output, reply.traceback) if part)
+            raise StepFailed("\n".join(filter(None, (said, printed.rstrip()))))
+        return reply
+
+    def _job(self, step: OwnStep, name: str) -> Job:
+        function = step.step.name
+        return Job(
+            cell=Cell(id=function, model=function, method="vanilla", batch=1),
+            pass_name=name,
+            model=function,
+            model_options={},
+            methods=(),
+            layout=None,
+            inputs={},
+            batch_path="",
+            weights={"kind": "unset"},
+            sampling=SAMPLING,
+            cpus=self._cpus,
+            asked_ns=time.monotonic_ns(),
+            memory_cap=None if name == TRACE else self._memory_cap,
+            step=asdict(step),
+        )
+
+
+def _result(replies: list[Reply]) -> StepResult:
+    rounds: dict[str, list[tuple[float, ...]]] = {}
+    unavailable: dict[str, str] = {}
+    notes: dict[str, None] = {}
+    for reply in replies:
+        findings = reply.findings
+        unavailable |= findings.unavailable
+        notes |= dict.fromkeys(findings.details.get("notes", ()))
+        for name, value in findings.metrics.items():
+            rounds.setdefault(name, []).append(tuple(findings.samples.get(name, [value])))
+    return StepResult(
+        estimates={name: _estimate(name, found) for name, found in rounds.items()},
+        samples=tuple(rounds.get("step_seconds", ())),
+        unavailable=unavailable,
+        notes=tuple(notes),
+    )
+
+
+def _estimate(name: str, rounds: list[tuple[float, ...]]) -> Estimate:
+    if metrics.described(name).kind == "exact":
+        ((value,),) = rounds
+        return Estimate(value, value, value, "exact")
+    return estimate(rounds)

@@ -1,0 +1,78 @@
+"""A profile of this machine, measured: its peaks with their intervals, its caches, its identity."""
+
+import glob
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ondevice_bench.errors import BadInput
+from ondevice_bench.hardware.probe import Machine, caches_kib
+from ondevice_bench.hardware.profile import load_profile
+from ondevice_bench.run.hosts.launch import SpawnLauncher, worker_environment
+from ondevice_bench.run.queries.aa_trial import CELL
+from ondevice_bench.run.queries.jobs import JobMaker
+from ondevice_bench.specs.data import DataSource
+from ondevice_bench.specs.weights import WeightSource
+from ondevice_bench.stats import Estimate, estimate
+from ondevice_bench.suite.suite import Sampling
+
+FOLDER = Path("hardware")
+TIMEOUT = 300.0
+
+
+def write_profile(name: str, machine: Machine, threads: int, cpus: tuple[int, ...]) -> Path:
+    """Measure this machine and write `hardware/NAME.yaml`; what is there already is not touched."""
+    path = FOLDER / f"{name}.yaml"
+    if re.fullmatch(r"\w[\w.-]*", name) is None:
+        raise BadInput(f"{name!r} is no name of a file: letters, digits, '.', '_' and '-' only")
+    if path.exists():
+        raise BadInput(f"{path}: is there already")
+    text = _text(name, machine, threads, _peaks(threads, cpus))
+    try:
+        FOLDER.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be written: {error.strerror}") from None
+    assert load_profile(name).recognise.matches(machine)
+    return path
+
+
+def _peaks(threads: int, cpus: tuple[int, ...]) -> dict[str, Estimate]:
+    jobs = JobMaker(None, Sampling(), DataSource(), {"random": WeightSource()}, cpus=cpus)
+    launcher = SpawnLauncher(worker_environment(threads))
+    reply = launcher.launch(jobs.job(CELL, "peaks"), TIMEOUT, lambda: None).reply
+    if reply.status != "ok":
+        raise BadInput(f"this machine could not be measured: {reply.reason}")
+    return {name: estimate([samples]) for name, samples in reply.findings.samples.items()}
+
+
+def _text(name: str, machine: Machine, threads: int, peaks: Mapping[str, Estimate]) -> str:
+    rules = {"arch": machine.arch, "board": machine.board, "cpu": machine.cpu}
+    lines = [
+        "schema: 1",
+        f"title: {json.dumps(f'{name}, as measured on {datetime.now(UTC):%Y-%m-%d}')}",
+        "recognise:",
+        *(f"  {key}: {json.dumps(glob.escape(rule))}" for key, rule in rules.items() if rule),
+        f"  memory_gib: {machine.memory_gib}",
+        f"cores: {machine.physical_cores}",
+        "peak_gflops:                      # products of 1024 x 1024 matrices, median [95 %]",
+        *(_line(f"  {kind}", peaks[kind]) for kind in peaks if kind != "copy"),
+        "memory:",
+        f"  gib: {machine.memory_gib}",
+        _line("  bandwidth_gb_per_s", peaks["copy"]) + ", a copy read and written",
+        *_caches(caches_kib()),
+        f"page_kib: {machine.page_bytes // 1024}",
+        f"threads: {threads}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _line(key: str, found: Estimate) -> str:
+    return f"{key}: {found.estimate:.1f}".ljust(34) + f"# [{found.lower:.1f} … {found.upper:.1f}]"
+
+
+def _caches(sizes: Mapping[int, int]) -> Sequence[str]:
+    said = ", ".join(f"l{level}_kib: {size}" for level, size in sizes.items())
+    return [f"caches: {{{said}}}"] if said else []

@@ -1,0 +1,92 @@
+"""Which process comes when: seeded, interleaved round by round. Pure."""
+
+import random
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from statistics import mean
+
+from ondevice_bench.record.model import TaskKey
+from ondevice_bench.suite.passes import CALIBRATE, rounds_of
+
+
+def schedule(
+    cells: Mapping[str, Sequence[str]], rounds: Mapping[str, int], seed: str
+) -> tuple[TaskKey, ...]:
+    """Every process of a run over cells with their passes: each round takes all of them, shuffled.
+
+    Drift of the machine then hits all cells alike, instead of those that come last.
+    """
+    order = random.Random(seed)
+    tasks: list[TaskKey] = []
+    for number in range(1, max(rounds.values()) + 1):
+        shuffled = list(cells)
+        order.shuffle(shuffled)
+        tasks += [
+            TaskKey(cell, name, number)
+            for cell in shuffled
+            for name in cells[cell]
+            if number <= rounds_of(name, rounds)
+        ]
+    return tuple(tasks)
+
+
+def left_to_do(
+    tasks: Sequence[TaskKey], statuses: Mapping[TaskKey, str], repeat: Collection[str] = ()
+) -> tuple[TaskKey, ...]:
+    """The tasks without a record, and those whose record has a status to repeat.
+
+    Where ranks are chosen again, so is all that would use them.
+    """
+    anew = {
+        task.cell for task in tasks if task.pass_name == CALIBRATE and statuses.get(task) in repeat
+    }
+    return tuple(
+        task
+        for task in tasks
+        if task not in statuses or statuses[task] in repeat or task.cell in anew
+    )
+
+
+@dataclass(frozen=True)
+class TimeLeft:
+    """Seconds to go; `known` where every workload that is left was measured before."""
+
+    seconds: float
+    known: bool
+
+
+@dataclass
+class Forecast:
+    """Time left, from what the processes of this run have taken so far."""
+
+    taken: dict[str, list[float]] = field(default_factory=dict)
+
+    def learn(self, task: TaskKey, seconds: float) -> None:
+        """Note how long a process took."""
+        for kind in self._kinds(task):
+            self.taken.setdefault(kind, []).append(seconds)
+
+    def left(self, tasks: Sequence[TaskKey], budget: float = inf) -> TimeLeft | None:
+        """The sum over the tasks of the mean of their nearest kin, or what is left of the budget.
+
+        None without any kin.
+        """
+        total = 0.0
+        known = True
+        for task in tasks:
+            near, *far = self._kinds(task)
+            kin = next((kind for kind in (near, *far) if kind in self.taken), None)
+            if kin is None:
+                return None
+            known = known and kin == near
+            total += mean(self.taken[kin])
+        return TimeLeft(min(total, budget), known)
+
+    @staticmethod
+    def _kinds(task: TaskKey) -> tuple[str, ...]:
+        """The nearest first: the same workload whatever its seed, the same model, any."""
+        workload, _, _ = task.cell.rpartition("/")
+        model = task.cell.partition("/")[0]
+        name = task.pass_name
+        return f"{workload} {name}", f"{model} {name}", name, "any"

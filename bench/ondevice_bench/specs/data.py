@@ -1,0 +1,123 @@
+"""What batches can be made from, as a suite names it."""
+
+import hashlib
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from ondevice_bench.errors import suggestion
+from ondevice_bench.specs.inputs import Images, Inputs, OwnBatch, Tokens
+from ondevice_bench.specs.option import Option
+
+WORDS = ("synthetic", "photos", "digits", "text")
+READERS = ("folder", "cifar10", "npz")
+ALLOWED = (
+    "synthetic, {synthetic: {decay: A}}, photos, digits, text, folder: DIR, cifar10: DIR "
+    "or npz: FILE"
+)
+# parts of the examples: those to learn from, and those to be tested on
+ALL, TRAIN, HELD_OUT = "all", "train", "held out"
+DIGITS = 10
+CIFAR10 = 10
+
+_DECAY = Option("decay", "", 1.0, kind="float", above=0, maximum=10)
+_NEEDS = {"photos": ("sklearn", "PIL"), "digits": ("sklearn", "PIL"), "folder": ("PIL",)}
+_PACKAGES = {"sklearn": "scikit-learn", "PIL": "Pillow"}
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Where batches come from; `digest` stands for the content of the user's files."""
+
+    kind: str = "synthetic"
+    decay: float | None = None
+    path: Path | None = None
+    digest: str = ""
+
+    @property
+    def name(self) -> str:
+        """What fingerprints and reports say: the same on every machine that has the same data."""
+        if self.path is not None:
+            return f"{self.kind}:{self.path.name}@{self.digest}"
+        return self.kind if self.decay is None else f"{self.kind}(decay={self.decay:g})"
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether there is something to learn: labels that belong to what they stand at."""
+        return self.kind not in {"synthetic", "photos"}
+
+    def refuses(self, inputs: Inputs) -> str | None:
+        """Why this data cannot feed a network with those inputs; None where it can."""
+        if isinstance(inputs, OwnBatch):
+            return None
+        if isinstance(inputs, Tokens):
+            if self.kind in {"text", "npz"} or (self.kind == "synthetic" and self.decay is None):
+                return None
+            return f"data: {self.name} gives images; the model takes tokens"
+        return self._refuses_images(inputs)
+
+    def _refuses_images(self, inputs: Images) -> str | None:
+        if self.kind == "text":
+            return "data: text gives tokens; the model takes images"
+        if inputs.dense and self.kind not in {"synthetic", "photos", "npz"}:
+            return f"data: {self.name} has no label for each place, which the model needs"
+        least = {"digits": DIGITS, "cifar10": CIFAR10}.get(self.kind, 0)
+        if inputs.classes < least:
+            return f"data: {self.kind} has {least} classes; the model has {inputs.classes}"
+        return None
+
+
+def parse(value: object, folder: Path) -> DataSource:
+    """What `data:` says, with paths relative to `folder`; ValueError with the whole sentence."""
+    word, rest = _split(value)
+    if word in READERS:
+        if not isinstance(rest, str) or not rest:
+            raise ValueError(f"{word} must be a path, got {rest!r}")
+        _require(word)
+        return _from_path(word, rest, folder)
+    if word not in WORDS:
+        near = suggestion(word, (*WORDS, *READERS))
+        raise ValueError(f"must be {ALLOWED}, got {word!r}{near}")
+    _require(word)
+    if rest is None or (word, rest) == ("synthetic", "noise"):
+        return DataSource(word)
+    if word == "synthetic" and isinstance(rest, dict) and set(rest) == {"decay"}:
+        try:
+            return DataSource(word, decay=float(_DECAY.check(rest["decay"])))
+        except ValueError as error:
+            raise ValueError(f"decay {error}") from None
+    raise ValueError(f"must be {ALLOWED}, got {value!r}")
+
+
+def _split(value: object) -> tuple[str, object]:
+    if isinstance(value, str):
+        word, colon, rest = (part.strip() for part in value.partition(":"))
+        return word, rest if colon else None
+    if isinstance(value, dict) and len(value) == 1:
+        ((word, rest),) = value.items()
+        return str(word), rest
+    raise ValueError(f"must be {ALLOWED}, got {value!r}")
+
+
+def _require(word: str) -> None:
+    missing = [_PACKAGES[name] for name in _NEEDS.get(word, ()) if find_spec(name) is None]
+    if missing:
+        raise ValueError(
+            f"{word} needs {' and '.join(missing)}: pip install 'ondevice-bench[data]'"
+        )
+
+
+def _from_path(kind: str, text: str, folder: Path) -> DataSource:
+    path = (folder / Path(text).expanduser()).resolve()
+    wants_folder = kind != "npz"
+    if not (path.is_dir() if wants_folder else path.is_file()):
+        raise ValueError(f"{text}: no such {'folder' if wants_folder else 'file'}")
+    digest = hashlib.sha256()
+    if wants_folder:
+        # names and sizes: a folder may hold more than anybody wants to read before each run
+        for file in sorted(found for found in path.rglob("*") if found.is_file()):
+            digest.update(f"{file.relative_to(path)} {file.stat().st_size}\n".encode())
+    else:
+        with path.open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256")
+    return DataSource(kind, path=path, digest=digest.hexdigest()[:8])

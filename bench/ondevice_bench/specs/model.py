@@ -1,0 +1,33 @@
+"""What the suite knows of a model without importing torch."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ondevice_bench.specs.inputs import Inputs
+from ondevice_bench.specs.layout import Layout
+from ondevice_bench.specs.option import Option, Value
+from ondevice_bench.specs.weights import Pretrained
+
+NO_LAYOUT = Layout()
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model by name; `implementation` is a module with `construct` and `initialise`.
+
+    `least_batch` is what it needs in training while batch-norm takes statistics of the batch:
+    a network that pools an image to one place has one value a channel and image there.
+    """
+
+    name: str
+    title: str
+    implementation: str
+    inputs: Callable[[Mapping[str, Value]], Inputs]
+    layer_kinds: frozenset[str]
+    batch: int
+    options: tuple[Option, ...] = ()
+    layout: Layout = NO_LAYOUT
+    pretrained: Pretrained | None = None
+    least_batch: int = 1
+    fixed: Mapping[str, Value] | None = None  # options of its implementation that no suite sets
+    is_own: bool = False  # a user's factory: it takes any option

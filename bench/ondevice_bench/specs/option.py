@@ -1,0 +1,103 @@
+"""One option of a method or model: its type, its range, and the sentence that refuses a value."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from ondevice_bench.errors import suggestion
+
+Value: TypeAlias = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Option:
+    """A named setting; `label` is its short form in cell ids."""
+
+    name: str
+    help: str
+    default: Value | None  # None: unset unless given
+    kind: Literal["int", "float", "bool", "choice", "rank"] = "int"
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    multiple_of: int | None = None
+    choices: tuple[str, ...] = ()
+    steps: tuple[float, ...] = ()
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "label", self.label or self.name)
+        if self.default is not None:
+            self.check(self.default)
+
+    @property
+    def allowed(self) -> str:
+        """What a value must be, as the end of `must be …`."""
+        match self.kind:
+            case "bool":
+                return "true or false"
+            case "choice":
+                return f"one of {', '.join(self.choices)}"
+            case "rank":
+                return "an integer of at least 1, or one for each mode such as 8x16x32"
+        if self.steps:
+            return f"one of {', '.join(f'{step:g}' for step in self.steps)}"
+        noun = "an integer" if self.kind == "int" else "a number"
+        if self.multiple_of is not None:
+            noun = f"a multiple of {self.multiple_of}"
+        if self.kind == "float" and self._interval():
+            return self._interval()
+        return f"{noun} {self._interval()}" if self._interval() else noun + self._bound()
+
+    def check(self, value: object) -> Value:
+        """`value` in the option's own type; ValueError with the whole sentence otherwise."""
+        match self.kind:
+            case "bool":
+                fits = isinstance(value, bool)
+            case "choice":
+                fits = isinstance(value, str) and value in self.choices
+            case "rank" if isinstance(value, str):
+                fits = re.fullmatch(r"[1-9]\d*(x[1-9]\d*)+", value) is not None
+            case "int" | "rank":
+                fits = isinstance(value, int) and not isinstance(value, bool)
+            case "float":
+                fits = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if fits and isinstance(value, (int, float)) and not isinstance(value, bool):
+            fits = self._inside(value)
+        if not fits:
+            near = suggestion(value, self.choices) if isinstance(value, str) else ""
+            raise ValueError(f"must be {self.allowed}, got {value!r}{near}")
+        assert isinstance(value, (bool, int, float, str))
+        return float(value) if self.kind == "float" else value
+
+    def _inside(self, value: float) -> bool:
+        return (
+            math.isfinite(value)
+            and (self.minimum is None or value >= self.minimum)
+            and (self.above is None or value > self.above)
+            and (self.maximum is None or value <= self.maximum)
+            and (self.multiple_of is None or value % self.multiple_of == 0)
+            and (not self.steps or value in self.steps)
+        )
+
+    def _interval(self) -> str:
+        low = self.minimum if self.minimum is not None else self.above
+        if low is None or self.maximum is None:
+            return ""
+        opening = "[" if self.minimum is not None else "("
+        return f"in {opening}{low:g}, {self.maximum:g}]"
+
+    def _bound(self) -> str:
+        if self.minimum is not None:
+            return f" of at least {self.minimum:g}"
+        if self.above is not None:
+            return f" above {self.above:g}"
+        return f" of at most {self.maximum:g}" if self.maximum is not None else ""
+
+
+def resolved(options: tuple[Option, ...], given: Mapping[str, Value]) -> dict[str, Value]:
+    """Every option's value: the given one, or its default; what is unset is left out."""
+    values = {option.name: given.get(option.name, option.default) for option in options}
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,175 @@
+"""Every known method and model: ours, and those that other packages announce as entry points."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ondevice_bench.errors import BadInput, unknown
+from ondevice_bench.specs import builtin_methods, builtin_models
+from ondevice_bench.specs.inputs import OwnBatch
+from ondevice_bench.specs.method import MethodSpec
+from ondevice_bench.specs.model import ModelSpec
+from ondevice_bench.specs.option import Option
+
+OWN_MODEL = "FILE.py[:NAME], module:NAME, torchvision:NAME or transformers:CONFIG.json"
+
+Spec = TypeVar("Spec", MethodSpec, ModelSpec)
+
+
+@cache
+def methods() -> dict[str, MethodSpec]:
+    """All methods by name (entry point group `ondevice_bench.methods`)."""
+    return _with_entry_points(builtin_methods.METHODS, "ondevice_bench.methods", MethodSpec)
+
+
+@cache
+def models() -> dict[str, ModelSpec]:
+    """All models by name (entry point group `ondevice_bench.models`)."""
+    return _with_entry_points(builtin_models.MODELS, "ondevice_bench.models", ModelSpec)
+
+
+_own: dict[str, MethodSpec] = {}
+_own_models: dict[str, ModelSpec] = {}
+
+
+def own_method(text: str, folder: Path) -> MethodSpec:
+    """A class in a user's own file, `./mine.py:Mine`, relative to `folder`; ValueError if none.
+
+    Its name carries a hash of the file: other code is another workload.
+    """
+    path, _, attribute = text.rpartition(":")
+    file, digest = _file(path, folder)
+    if not attribute.isidentifier():
+        raise ValueError(f"must be FILE.py:CLASS, got {text!r}")
+    spec = MethodSpec(
+        name=f"{file.name}:{attribute}@{digest}",
+        title=f"{attribute} of {path}",
+        implementation=f"{file}:{attribute}",
+        treats=frozenset({"conv2d", "linear"}),
+        calibrates=True,
+    )
+    _own[spec.name] = spec
+    return spec
+
+
+def is_own(name: str) -> bool:
+    """Whether a name means a class in a file."""
+    return ".py:" in name
+
+
+def own_model(text: str, folder: Path) -> ModelSpec:
+    """A network of the user's: `FILE.py[:NAME]`, `module:NAME`, `torchvision:NAME`, a config.
+
+    What only its code can tell (inputs, layers) is asked of a process that imports it, later:
+    `describe` puts it in. Its name carries a hash of the file, as a method's does.
+    """
+    where, _, last = text.rpartition(":") if not text.endswith(".py") else (text, "", "model")
+    if where.endswith(".py"):
+        file, digest = _file(where, folder)
+        name, implementation = f"{file.name}:{last}@{digest}", f"{file}:{last}"
+    elif where == "transformers":
+        file, digest = _file(last, folder)
+        name, implementation = f"transformers:{file.name}@{digest}", f"transformers:{file}"
+    else:
+        name = implementation = text
+    if where != "transformers" and not last.isidentifier():
+        raise ValueError(f"must be {OWN_MODEL}, got {text!r}")
+    spec = ModelSpec(
+        name=name,
+        title=f"{last} of {where}",
+        implementation=implementation,
+        inputs=lambda _: OwnBatch(),
+        layer_kinds=frozenset({"conv2d", "linear"}),
+        batch=8,
+        is_own=True,
+    )
+    return _own_models.setdefault(name, spec)
+
+
+def is_own_model(name: str) -> bool:
+    """Whether a name means a user's network."""
+    return ":" in name or name.endswith(".py")
+
+
+def describe(name: str, **known: Any) -> None:
+    """Put in what a user's network said of itself."""
+    _own_models[name] = replace(_own_models[name], **known)
+
+
+def _file(path: str, folder: Path) -> tuple[Path, str]:
+    """A user's file, and what stands for its content in names."""
+    file = (folder / path).resolve()
+    try:
+        return file, hashlib.sha256(file.read_bytes()).hexdigest()[:8]
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def method(name: str) -> MethodSpec:
+    """The method of that name; BadInput with the nearest one otherwise."""
+    if name in _own:
+        return _own[name]
+    if name not in methods():
+        raise BadInput(unknown("method", name, methods()))
+    return methods()[name]
+
+
+def parts(name: str) -> tuple[MethodSpec, ...]:
+    """The methods that a name such as `wasi+checkpoint` composes."""
+    return tuple(method(part) for part in name.split("+"))
+
+
+def composed(names: Iterable[str]) -> str:
+    """The one name of a composition: what replaces layers first, the rest as registered."""
+    order = [*_own, *methods()]
+    return "+".join(sorted(names, key=lambda name: (not method(name).treats, order.index(name))))
+
+
+def method_options(name: str) -> tuple[Option, ...]:
+    """The options of a method; those of a composition carry their part's name."""
+    specs = parts(name)
+    if len(specs) == 1:
+        return specs[0].options
+    return tuple(
+        replace(option, name=f"{spec.name}.{option.name}")
+        for spec in specs
+        for option in spec.options
+    )
+
+
+def model(name: str) -> ModelSpec:
+    """The model of that name; BadInput with the nearest one otherwise."""
+    if name in _own_models:
+        return _own_models[name]
+    if name not in models():
+        raise BadInput(unknown("model", name, models()))
+    return models()[name]
+
+
+def _with_entry_points(ours: tuple[Spec, ...], group: str, kind: type[Spec]) -> dict[str, Spec]:
+    known = {spec.name: spec for spec in ours}
+    for point in entry_points(group=group):
+        spec = _load(point, kind)
+        if spec.name in known:
+            raise BadInput(f"{_origin(point)}: the name {spec.name!r} is taken")
+        known[spec.name] = spec
+    return known
+
+
+def _load(point: EntryPoint, kind: type[Spec]) -> Spec:
+    try:
+        spec = point.load()
+    except Exception as error:
+        raise BadInput(f"{_origin(point)}: cannot be loaded: {error}") from error
+    if not isinstance(spec, kind):
+        raise BadInput(f"{_origin(point)}: is no {kind.__name__}")
+    return spec
+
+
+def _origin(point: EntryPoint) -> str:
+    package = point.dist.name if point.dist is not None else "a package"
+    return f"entry point {point.name} of {package} ({point.value})"

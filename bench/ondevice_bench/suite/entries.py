@@ -1,0 +1,220 @@
+"""Entries of a suite's `models` and `methods`: known names, users' own code, and compositions."""
+
+import itertools
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, create_model, model_validator
+
+from ondevice_bench.declare.check import Strict
+from ondevice_bench.specs import registry
+from ondevice_bench.specs.method import MethodSpec, OneOf
+from ondevice_bench.specs.model import ModelSpec
+from ondevice_bench.specs.weights import WeightSource
+from ondevice_bench.suite.suite import Axis, MethodChoice, ModelChoice
+
+COMPOSE, OWN, OWN_MODEL = "compose", "./FILE.py:CLASS", "./FILE.py:NAME"
+NOT_EMPTY = Field(min_length=1)
+
+
+def _as_list(value: object) -> object:
+    """A scalar is a list of one: every axis of the matrix may be written either way."""
+    return tuple(value) if isinstance(value, list) else (value,)
+
+
+AS_LIST = BeforeValidator(_as_list)
+
+
+class Entry(Strict):
+    """One entry of `models` or `methods`: a name, or `name: {options}`."""
+
+    key_kind: ClassVar[str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_name(cls, value: object) -> object:
+        if isinstance(value, str):
+            return {value: {}}
+        if not isinstance(value, dict) or len(value) != 1:
+            raise ValueError(f"must be one {cls.key_kind} name, or `name: {{options}}`")
+        return {name: {} if options is None else options for name, options in value.items()}
+
+    @property
+    def chosen(self) -> tuple[str, Strict]:
+        """The name and its options."""
+        (name,) = self.model_fields_set
+        options: Strict = getattr(self, name)
+        return name, options
+
+    def axes(self, spec: MethodSpec | ModelSpec, prefix: str = "") -> tuple[Axis, ...]:
+        """The options that the user set, in the spec's order."""
+        _, options = self.chosen
+        if isinstance(options, OwnMethod | OwnModel):
+            return tuple(Axis(f"{prefix}{name}", given) for name, given in options.options.items())
+        return tuple(
+            Axis(f"{prefix}{option.name}", getattr(options, option.name))
+            for option in spec.options
+            if option.name in options.model_fields_set
+        )
+
+    def model(self) -> ModelChoice:
+        """Give this entry of `models` to the engine."""
+        name, options = self.chosen
+        if isinstance(options, OwnModel):
+            name = options.name
+        batches: tuple[int, ...] = getattr(options, "batch")  # noqa: B009  # a dynamic field
+        sources: tuple[WeightSource, ...] = getattr(options, "weights")  # noqa: B009  # a dynamic field
+        return ModelChoice(name, batches, self.axes(registry.model(name)), sources)
+
+    def method(self) -> MethodChoice:
+        """Give this entry of `methods` to the engine."""
+        name, _ = self.chosen
+        if name == COMPOSE:
+            return self._composed()
+        name = self.method_name
+        return MethodChoice(name, axes=self.axes(registry.method(name)))
+
+    @property
+    def method_name(self) -> str:
+        """The method's name in ids and in the registry."""
+        name, options = self.chosen
+        return options.name if isinstance(options, OwnMethod) else name
+
+    def _composed(self) -> MethodChoice:
+        entries: tuple[Entry, ...] = getattr(self, COMPOSE)
+        by_name = {entry.method_name: entry for entry in entries}
+        name = registry.composed(by_name)
+        axes = (
+            by_name[part].axes(registry.method(part), prefix=f"{part}.") for part in name.split("+")
+        )
+        return MethodChoice(name, axes=tuple(itertools.chain(*axes)))
+
+
+class Options(Strict):
+    """The options of one method or model; fields come from its spec."""
+
+    key_kind: ClassVar[str] = "option"
+    one_of: ClassVar[tuple[OneOf, ...]] = ()
+
+    @model_validator(mode="after")
+    def _one_of_each_group(self) -> "Options":
+        for group in self.one_of:
+            problem = group.problem(self.model_fields_set)
+            if problem is not None:
+                raise ValueError(problem)
+        return self
+
+
+class OwnMethod(Strict):
+    """A method in a user's own file: any option, each a value or a list of them."""
+
+    name: str
+    options: dict[str, tuple[bool | int | float | str, ...]]
+
+
+class OwnModel(Strict):
+    """A user's network: `batch`, `weights`, and any option of its factory."""
+
+    usual_batch: ClassVar[int] = 8
+    name: str
+    options: dict[str, tuple[bool | int | float | str, ...]]
+
+
+def _options(spec: MethodSpec | ModelSpec, **more: Any) -> type[Options]:
+    fields: dict[str, Any] = {}
+    for option in spec.options:
+        value = Annotated[Any, BeforeValidator(option.check)]
+        fields[option.name] = (
+            Annotated[tuple[value, ...], AS_LIST, NOT_EMPTY],
+            (option.default,),
+        )
+    schema = create_model(spec.name, __base__=Options, **more, **fields)
+    schema.one_of = spec.one_of if isinstance(spec, MethodSpec) else ()
+    return schema
+
+
+def _entry(kind: str, names: Mapping[str, Any], **more: Any) -> type[Entry]:
+    fields: dict[str, Any] = {name: (schema | None, None) for name, schema in names.items()}
+    entry = create_model(f"{kind} entry", __base__=Entry, **fields, **more)
+    entry.key_kind = kind
+    return entry
+
+
+def model_entries(folder: Path, weight: Any) -> Any:
+    """Models, and users' own ones in files (under `folder`), modules and other libraries."""
+    sources: Any = Annotated[tuple[weight, ...], AS_LIST, NOT_EMPTY]
+    batches: Any = Annotated[tuple[Annotated[int, Field(ge=1)], ...], AS_LIST, NOT_EMPTY]
+    names = {
+        spec.name: _options(spec, batch=(batches, (spec.batch,)), weights=(sources, ()))
+        for spec in registry.models().values()
+    }
+    own_model = create_model(
+        "own model",
+        __base__=OwnModel,
+        batch=(batches, (OwnModel.usual_batch,)),
+        weights=(sources, ()),
+    )
+    own: Any = (own_model | None, Field(None, alias=OWN_MODEL))
+    own_code = _own_code(registry.is_own_model, partial(_own_model, folder=folder))
+    entry: Any = Annotated[_entry("model", names, own=own), own_code]
+    return Annotated[tuple[entry, ...], AS_LIST, NOT_EMPTY]
+
+
+def _own_model(name: str, given: dict[Any, Any], folder: Path) -> dict[str, Any]:
+    known = {key: given[key] for key in ("batch", "weights") if key in given}
+    options = {key: _as_list(said) for key, said in given.items() if key not in known}
+    return {OWN_MODEL: {"name": registry.own_model(name, folder).name, "options": options, **known}}
+
+
+def method_entries(folder: Path) -> Any:
+    """Methods, users' own ones in files under `folder`, and compositions of them."""
+    names = {spec.name: _options(spec) for spec in registry.methods().values()}
+    own: Any = (OwnMethod | None, Field(None, alias=OWN))
+    own_code = _own_code(registry.is_own, partial(_own_method, folder=folder))
+    part: Any = Annotated[_entry("method", names, own=own), own_code]
+    parts: Any = Annotated[tuple[part, ...], AS_LIST, NOT_EMPTY, AfterValidator(_composable)]
+    entry: Any = Annotated[_entry("method", {**names, COMPOSE: parts}, own=own), own_code]
+    return Annotated[tuple[entry, ...], AS_LIST, NOT_EMPTY]
+
+
+def _own_method(name: str, given: dict[Any, Any], folder: Path) -> dict[str, Any]:
+    options = {key: _as_list(said) for key, said in given.items()}
+    return {OWN: {"name": registry.own_method(name, folder).name, "options": options}}
+
+
+def _own_code(
+    is_own: Callable[[str], bool], known: Callable[[str, dict[Any, Any]], dict[str, Any]]
+) -> BeforeValidator:
+    """`./mynet.py:net: {options}` becomes what the schema knows; all else stays."""
+
+    def rewrite(value: object) -> object:
+        named = _named(value, is_own)
+        return value if named is None else known(*named)
+
+    return BeforeValidator(rewrite)
+
+
+def _named(value: object, is_own: Callable[[str], bool]) -> tuple[str, dict[Any, Any]] | None:
+    """The name and options of an entry that means the user's own code; None for all others."""
+    named = {value: {}} if isinstance(value, str) else value
+    if not isinstance(named, dict) or len(named) != 1:
+        return None
+    ((name, options),) = named.items()
+    if not isinstance(name, str) or not is_own(name):
+        return None
+    given = {} if options is None else options
+    if not isinstance(given, dict):
+        raise ValueError(f"{name}: options must be a mapping, got {given!r}")
+    return name, given
+
+
+def _composable(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    names = [entry.method_name for entry in entries]
+    replacing = [name for name in names if registry.method(name).treats]
+    if len(set(names)) < 2 or len(set(names)) != len(names):
+        raise ValueError("must name two or more different methods")
+    if len(replacing) > 1:
+        raise ValueError(f"{' and '.join(replacing)} both replace layers: compose one of them")
+    return entries

@@ -1,0 +1,74 @@
+"""A suite's name or path to a Suite, or every error in the file at once."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from ondevice_bench.declare.check import check
+from ondevice_bench.declare.document import Document
+from ondevice_bench.declare.folders import locate
+from ondevice_bench.declare.inherit import read_whole
+from ondevice_bench.errors import BadInput
+from ondevice_bench.suite.cell import Train
+from ondevice_bench.suite.compose import variants, with_defaults
+from ondevice_bench.suite.schema import suite_schema
+from ondevice_bench.suite.suite import Condition, Sampling, Suite
+
+
+def load_suite(name: str, folder: Path | None = None) -> Suite:
+    """The suite that `name` (a file's stem, or a path) stands for."""
+    path = locate("suites", name, folder)
+    if not re.fullmatch(r"[\w.-]+", path.stem):
+        raise BadInput(
+            f"{path}: a suite's name becomes part of folders and run ids: "
+            "letters, digits, '.', '_' and '-' only"
+        )
+    whole, *bases = read_whole("suites", path, folder)
+    return replace(suite_of(whole, path.stem), text=_with_bases(whole, bases))
+
+
+def suite_of(document: Document, name: str) -> Suite:
+    """The suite that a document declares, and what becomes of it on certain boards."""
+    suite = _suite(document, name)
+    others = {board: _suite(varied, name) for board, varied in variants(document).items()}
+    return replace(suite, variants=others)
+
+
+def _with_bases(document: Document, bases: list[Document]) -> str:
+    """The file, then as comments those that it extends: a report shows all that was declared."""
+    parts = [document.text]
+    for base in bases:
+        quoted = "".join(f"#   {line}".rstrip() + "\n" for line in base.text.splitlines())
+        parts.append(f"# extends {base.path}:\n{quoted}")
+    return "\n".join(parts)
+
+
+def _suite(document: Document, name: str) -> Suite:
+    document = with_defaults(document)
+    file = check(suite_schema(document.path.parent), document)
+    return Suite(
+        name=name,
+        path=document.path,
+        text=document.text,
+        title=file.title,
+        purpose=file.purpose,
+        models=tuple(entry.model() for entry in file.models),
+        methods=tuple(entry.method() for entry in file.methods),
+        layers=tuple(word for entry in file.layers for word in entry),
+        hardware=file.hardware,
+        data=file.data,
+        weights=file.weights,
+        dtypes=file.dtype,
+        train=Train(**file.train.model_dump()),
+        seeds=file.seeds,
+        rounds=file.rounds.model_dump(),
+        measure=file.measure,
+        sampling=Sampling(**file.time.model_dump()),
+        timeout=file.timeout,
+        baseline=file.baseline,
+        goal=file.goal.goal(),
+        include=file.include,
+        exclude=file.exclude,
+        when=tuple(Condition(item.cells, item.memory_gib) for item in file.when),
+        expected=file.expected,
+    )

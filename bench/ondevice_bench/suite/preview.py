@@ -1,0 +1,49 @@
+"""A plan with what is known of it before anything is measured."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ondevice_bench.suite.plan import PlannedCell
+
+
+@dataclass(frozen=True)
+class Vanilla:
+    """A vanilla step of a cell's model: bytes saved and FLOPs; None with the reason.
+
+    `peak_bytes` of tensors are alive at its highest moment: a process needs more than that.
+    """
+
+    activation_bytes: int | None
+    step_flops: int | None
+    reason: str = ""
+    peak_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A planned cell with what is known of it beforehand.
+
+    Its seconds are those of an earlier run, or estimated: by its own pilot there, and by what the
+    passes of other cells took against theirs.
+    """
+
+    item: PlannedCell
+    vanilla: Vanilla
+    seconds: float | None
+    is_estimated: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The outline as plain values; null is unknown."""
+        return {
+            "cell": self.item.cell.id,
+            "fingerprint": self.item.cell.fingerprint,
+            "profile": self.item.profile,
+            "state": self.item.state,
+            "reason": self.item.reason,
+            "vanilla_activation_bytes": self.vanilla.activation_bytes,
+            "vanilla_step_flops": self.vanilla.step_flops,
+            "vanilla_peak_bytes": self.vanilla.peak_bytes,
+            "vanilla_reason": self.vanilla.reason,
+            "known_seconds": None if self.is_estimated else self.seconds,
+            "estimated_seconds": self.seconds if self.is_estimated else None,
+        }

@@ -1,0 +1,97 @@
+"""A suite as the engine uses it: frozen, complete, free of YAML."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ondevice_bench.specs.data import DataSource
+from ondevice_bench.specs.weights import WeightSource
+from ondevice_bench.suite.cell import Train, Value
+from ondevice_bench.suite.goal import Goal
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An option and the values that the matrix takes for it."""
+
+    name: str
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """One entry of `models`; without weights of its own it takes the suite's."""
+
+    name: str
+    batches: tuple[int, ...]
+    axes: tuple[Axis, ...]
+    weights: tuple[WeightSource, ...] = ()
+
+
+@dataclass(frozen=True)
+class MethodChoice:
+    """One entry of `methods`."""
+
+    name: str
+    axes: tuple[Axis, ...]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """When a time pass has seen enough."""
+
+    warmup: int = 2
+    min_samples: int = 10
+    max_samples: int = 100
+    max_seconds: float = 60.0
+    precision: float = 0.02
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Cells that only boards with so much memory take."""
+
+    cells: tuple[str, ...]
+    memory_gib: float
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What to run and what to measure; `variants` are the suite as certain boards take it."""
+
+    name: str
+    path: Path
+    text: str
+    title: str
+    purpose: str
+    models: tuple[ModelChoice, ...]
+    methods: tuple[MethodChoice, ...]
+    layers: tuple[str, ...]
+    hardware: tuple[str, ...]
+    data: DataSource
+    weights: WeightSource
+    dtypes: tuple[str, ...]
+    train: Train
+    seeds: tuple[int, ...]
+    rounds: Mapping[str, int]
+    measure: tuple[str, ...]
+    sampling: Sampling
+    timeout: float
+    baseline: str
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    when: tuple[Condition, ...] = ()
+    goal: Goal = Goal()  # noqa: RUF009  # frozen
+    expected: Mapping[str, float] = field(default_factory=dict)  # seconds by board
+    variants: Mapping[str, "Suite"] = field(default_factory=dict)
+
+    def on(self, board: Sequence[str]) -> "Suite":
+        """The suite as the board of these names takes it, the most specific name first."""
+        return next((self.variants[name] for name in board if name in self.variants), self)
+
+    @property
+    def weight_sources(self) -> dict[str, WeightSource]:
+        """Every source of weights that a cell of this suite, on any board, can name."""
+        own = [source for model in self.models for source in model.weights]
+        varied = [s for suite in self.variants.values() for s in suite.weight_sources.values()]
+        return {source.name: source for source in (self.weights, *own, *varied)}

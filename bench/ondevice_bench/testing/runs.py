@@ -1,0 +1,152 @@
+"""The runs of a pytest session: one for each suite, opened when its first item runs."""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ondevice_bench.analyse.summary import CellSummary, RunSummary, summarise, summarise_cell
+from ondevice_bench.record.model import Record, RunCell
+from ondevice_bench.report.terminal.tables import difference_line
+from ondevice_bench.run.progress import Progress, Silent
+from ondevice_bench.run.session import NOT_OK, Session, open_session
+from ondevice_bench.testing import pytest_benchmark_adapter as benchmark
+from ondevice_bench.testing.cells import CellFailure, CellItem
+from ondevice_bench.testing.gate import Gate
+
+# what an entry of pytest-benchmark carries beside its samples
+_CARRIED = (
+    "peak_rss_over_runtime_bytes",
+    "peak_rss_bytes",
+    "activation_bytes",
+    "step_flops",
+    "gradient_cosine",
+    "gradient_error",
+    "loss_after_steps",
+    "accuracy",
+    "step_joules",
+)
+
+
+class OpenRuns:
+    """Measures items; without `interleaved` each cell alone, when its item runs."""
+
+    def __init__(self, command: str, folder: Path, gate: Gate | None, *, interleaved: bool) -> None:
+        self._command = command
+        self._folder = folder
+        self._gate = gate
+        self._interleaved = interleaved
+        self._stack = contextlib.ExitStack()
+        self._open: dict[Path, Session] = {}
+        self._whole: dict[Path, tuple[Record, ...]] = {}
+        self.measured = 0  # cells of which at least one process ran
+
+    @property
+    def where(self) -> list[str]:
+        """A line for each run: where its results are."""
+        return [f"run {run.run.id} in {run.store.path}" for run in self._open.values()]
+
+    def measure(self, item: CellItem) -> str:
+        """Measure the item's cell, or say why nothing was; CellFailure where that went wrong."""
+        run = self._of(item)
+        records = self._records(run, item)
+        if records and all(record.status == "skipped" for record in records):
+            return records[-1].reason
+        self.measured += 1
+        may = {"oom"} if run.run.settings["memory_cap_bytes"] else set[str]()
+        failed = [_said(record) for record in records if record.status in NOT_OK - may]
+        if failed:
+            raise CellFailure("\n".join(failed))
+        found = summarise_cell(run.run, _planned(item), records)
+        _feed(item, run, found)
+        if self._gate is not None:
+            worse = self._gate.judge(run.run, found)
+            if worse:
+                raise CellFailure("\n".join(map(difference_line, worse)))
+        return ""
+
+    def measure_whole(self, items: Sequence[CellItem], progress: Progress) -> None:
+        """Measure the whole plan of every item's suite, in the run's order."""
+        for item in items:
+            if item.skipped or item.path in self._open:
+                continue
+            run = self._of(item)
+            run.perform_all(progress)
+            self._whole[item.path] = run.store.records(run.run.id)
+
+    def summaries(self) -> list[RunSummary]:
+        """What every run knows by now."""
+        return [summarise(run.store, run.store.run(run.run.id)) for run in self._open.values()]
+
+    def finish(self) -> None:
+        """Mark the runs whose plan is complete as finished."""
+        for run in self._open.values():
+            if not run.left():
+                run.finish()
+
+    def close(self) -> None:
+        """End every run: workers end, batches go."""
+        self._stack.close()
+
+    def _of(self, item: CellItem) -> Session:
+        """The run that measures this item's suite."""
+        if item.path not in self._open:
+            self._open[item.path] = self._start(item)
+        return self._open[item.path]
+
+    def _start(self, item: CellItem) -> Session:
+        asked = replace(
+            item.parent.request,
+            plan=tuple(
+                other.planned
+                for other in item.session.items
+                if isinstance(other, CellItem) and other.path == item.path
+            ),
+            command=self._command,
+            origin="pytest",
+            interleaved=self._interleaved,
+        )
+        return self._stack.enter_context(
+            open_session(asked, self._folder / asked.suite.name, Silent())
+        )
+
+    def _records(self, run: Session, item: CellItem) -> list[Record]:
+        name = item.planned.cell.id
+        if item.path in self._whole:
+            return [record for record in self._whole[item.path] if record.key.cell == name]
+        return [run.perform(task) for task in run.tasks() if task.cell == name]
+
+
+def _planned(item: CellItem) -> RunCell:
+    planned = item.planned
+    return RunCell(planned.cell, planned.profile, planned.state, planned.reason)
+
+
+def _said(record: Record) -> str:
+    key = record.key
+    return f"{key.pass_name}, round {key.round}: {record.status}: {record.reason}"
+
+
+def _feed(item: CellItem, run: Session, found: CellSummary) -> None:
+    """Give the cell's step times to pytest-benchmark, with its other headline figures."""
+    cell = item.planned.cell
+    benchmark.feed(
+        item.config,
+        benchmark.Entry(
+            name=item.name,
+            fullname=item.nodeid,
+            group=f"{cell.id.partition('/')[0]}, batch {cell.batch}",
+            samples=[seconds for one in found.samples.get("step_seconds", ()) for seconds in one],
+            extra_info={
+                **{
+                    name: found.estimates[name].estimate
+                    for name in _CARRIED
+                    if name in found.estimates
+                },
+                "fingerprint": cell.fingerprint,
+                "run": run.run.id,
+                "interleaved": run.run.settings["interleaved"],
+            },
+            sampling=run.run.settings["time"],
+        ),
+    )

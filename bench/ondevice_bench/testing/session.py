@@ -1,0 +1,186 @@
+"""What `--benchmark` adds to a pytest session: its suites, its runs, and its last lines."""
+
+import os
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from ondevice_bench.analyse.resolve_run import summary_of
+from ondevice_bench.declare.folders import locate
+from ondevice_bench.errors import BadInput, BenchError, ExitCode
+from ondevice_bench.hardware.probe import probe
+from ondevice_bench.hardware.profile import recognise
+from ondevice_bench.record.store import OUT
+from ondevice_bench.report.terminal.tables import comparison_lines
+from ondevice_bench.run.progress import for_terminal
+from ondevice_bench.testing import pytest_benchmark_adapter as benchmark
+from ondevice_bench.testing.cells import CellItem, SuiteFile
+from ondevice_bench.testing.gate import Gate
+from ondevice_bench.testing.runs import OpenRuns
+
+_SUFFIXES = {".yaml", ".yml"}
+_GREEN = {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}
+
+
+class CellSession:
+    """A plugin of the session: collects suites, measures them, is never green for nothing."""
+
+    def __init__(self, config: pytest.Config, default_suite: str) -> None:
+        given = config.args if config.args_source is pytest.Config.ArgsSource.ARGS else []
+        files = [word for word in given if Path(word.partition("::")[0]).suffix in _SUFFIXES]
+        names = config.getoption("--suite") or ([] if files else [default_suite])
+        self._hardware: str | None = config.getoption("--hardware")
+        self._report = _path(config, "--bench-report")
+        self._gate: Gate | None = None
+        folder = _path(config, "--bench-store") or OUT
+        try:
+            benchmark.require(config)
+            named = [locate("suites", name) for name in names]
+            if self._hardware is not None:
+                recognise(probe(), self._hardware)
+            if config.getoption("--baseline"):
+                self._gate = Gate(summary_of(config.getoption("--baseline")))
+            _require_folder("--bench-store", folder)
+            if self._report is not None:
+                _require_folder("--bench-report", self._report.parent)
+                if os.path.isdir(self._report):
+                    raise BadInput(f"--bench-report: {self._report} is a folder, not a file")
+        except BenchError as error:
+            raise pytest.UsageError(str(error)) from None
+        config.args = [*given, *(str(path) for path in named)]
+        paths = [*named, *(Path(word.partition("::")[0]) for word in files)]
+        self._suites = {path.resolve() for path in paths}
+        self._interleave = bool(config.getoption("--interleave"))
+        command = shlex.join(["pytest", *config.invocation_params.args])
+        self._runs = OpenRuns(command, folder, self._gate, interleaved=self._interleave)
+        self._quiet = config.get_verbosity() < 0
+        self._deselected = 0
+        self._lines: list[str] = []
+
+    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> SuiteFile | None:
+        """Collect a suite's file, never another YAML file."""
+        if file_path.resolve() not in self._suites:
+            return None
+        inside = file_path.is_relative_to(parent.config.rootpath)
+        # pytest has no name for a file outside its root, such as a suite that the package brings
+        nodeid = None if inside else file_path.name
+        return SuiteFile.from_parent(
+            parent, path=file_path, nodeid=nodeid, runs=self._runs, hardware=self._hardware
+        )
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Count the cells that were not selected."""
+        self._deselected += sum(isinstance(item, CellItem) for item in items)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Tell the gate how much it will judge."""
+        if self._gate is not None:
+            planned = [item.planned for item in _cells(session) if not item.skipped]
+            self._gate.expect({item.cell.fingerprint for item in planned})
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """With `--interleave` measure everything before the first item reports."""
+        option = session.config.option
+        stopped = session.testsfailed and not option.continue_on_collection_errors
+        if not self._interleave or option.collectonly or stopped:
+            return
+        progress = for_terminal(quiet=self._quiet)
+        try:
+            self._runs.measure_whole(_cells(session), progress)
+        except BenchError as error:
+            raise pytest.UsageError(str(error)) from None
+        finally:
+            progress.close()
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Close the runs, write the report, and see that the exit status tells the truth."""
+        try:
+            self._runs.finish()
+            self._lines += self._runs.where
+            if self._gate is not None:
+                self._compare(session, self._gate)
+            if self._report is not None:
+                self._write(self._report)
+        except BenchError as error:
+            self._lines += str(error).splitlines()
+            _spoil(session, pytest.ExitCode.USAGE_ERROR)
+        finally:
+            self._runs.close()
+        if not self._runs.measured and not session.config.option.collectonly:
+            self._nothing(session)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say where the results are, and what follows from them."""
+        for line in self._lines:
+            terminalreporter.write_line(f"ondevice-bench: {line}")
+
+    def _compare(self, session: pytest.Session, gate: Gate) -> None:
+        """Cells of the base that a selection left out are not missing; those of no suite are."""
+        suites = {item.parent for item in _cells(session)}
+        plan = {item.cell.fingerprint for suite in suites for item in suite.request.plan}
+        found = gate.comparison(plan)
+        if found is None:
+            return
+        self._lines += comparison_lines(found)
+        if found.exit_code() == ExitCode.INCONCLUSIVE:
+            self._lines.append("not everything of the baseline could be compared")
+            _spoil(session, pytest.ExitCode.NO_TESTS_COLLECTED)
+
+    def _write(self, path: Path) -> None:
+        from ondevice_bench.report.page import (
+            write_report,  # only who wants a page waits for its engine
+        )
+
+        summaries = self._runs.summaries()
+        for summary in summaries:
+            several = len(summaries) > 1
+            name = f"{path.stem}-{summary.run.suite}{path.suffix}" if several else path.name
+            write_report([summary], path.with_name(name))
+            self._lines.append(f"report: {path.with_name(name)}")
+        if not summaries:
+            self._lines.append(f"no report: nothing was measured, {path} was not written")
+
+    def _nothing(self, session: pytest.Session) -> None:
+        if session.exitstatus in _GREEN:
+            self._lines.append(f"nothing was measured: {self._why_nothing(session)}")
+            session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+
+    def _why_nothing(self, session: pytest.Session) -> str:
+        cells = _cells(session)
+        reasons = Counter(item.skipped or "skipped before it was measured" for item in cells)
+        said = [f"{count} × {reason}" for reason, count in reasons.items()]
+        if self._deselected:
+            option = session.config.option
+            by = [f"-k {option.keyword!r}"] if option.keyword else []
+            by += [f"-m {option.markexpr!r}"] if option.markexpr else []
+            chosen = f" ({', '.join(by)})" if by else ""
+            said.append(f"{self._deselected} × deselected{chosen}")
+        return "; ".join(said) or "no suite has a cell here"
+
+
+def _cells(session: pytest.Session) -> list[CellItem]:
+    return [item for item in getattr(session, "items", ()) if isinstance(item, CellItem)]
+
+
+def _spoil(session: pytest.Session, status: pytest.ExitCode) -> None:
+    """Let a session that would end green end with that status."""
+    if session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = status
+
+
+def _path(config: pytest.Config, flag: str) -> Path | None:
+    found = config.getoption(flag)
+    return None if found is None else Path(found)
+
+
+def _require_folder(flag: str, folder: Path) -> None:
+    """Whatever exists on the way to the folder must be one: known before hours of measuring."""
+    there = (each for each in (folder, *folder.parents) if os.path.exists(each))
+    blocked = next(there, folder)
+    if not os.path.isdir(blocked):
+        raise BadInput(f"{flag}: {blocked} is a file, not a folder")

@@ -1,0 +1,145 @@
+"""What a network takes and has, told by a process that may run the user's code.
+
+`describe` and `batch` read a list of requests as JSON and print a list of answers as JSON.
+"""
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from ondevice_bench.data import nested
+from ondevice_bench.models import loading
+from ondevice_bench.models.family import Family, called, family, seeded
+from ondevice_bench.models.layers import guessed_layout
+from ondevice_bench.models.user_models import OwnModelError
+from ondevice_bench.specs import inputs as kinds
+from ondevice_bench.worker.workload import empty, inputs_of
+
+_COUNT = 2
+
+
+def describe(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs, kinds of layer and layout of a network; ValueError where something is wrong."""
+    made = family(request["model"])
+    options = request["options"]
+    file = Path(request["weights"]) if request["weights"] else None
+    found = loading.read(file) if file else {}
+    try:
+        # without bytes: a network of any size is described at once
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            return _described(made, options, request["head"], file, found)
+    except loading.BadWeights:
+        raise
+    except Exception:
+        # what goes wrong without bytes may go right with them: only the second word counts
+        return _described(made, options, request["head"], file, found)
+
+
+def _described(
+    made: Family,
+    options: Mapping[str, Any],
+    head: str | None,
+    file: Path | None,
+    found: Mapping[str, Tensor],
+) -> dict[str, Any]:
+    model = seeded(made.construct, options, 0)
+    layout = made.layout or guessed_layout(model)
+    if file:
+        loading.match(model, file, found, layout.head if head is None else head)
+    layers = {nn.Linear: "linear", nn.Conv2d: "conv2d"}
+    present = {layers[type(module)] for module in model.modules() if type(module) in layers}
+    return {
+        "inputs": kinds.to_json(_inputs(made, model, options)) if made.expects else None,
+        "kinds": sorted(present),
+        "layout": asdict(layout),
+    }
+
+
+def _inputs(made: Family, model: nn.Module, options: Mapping[str, Any]) -> kinds.Inputs:
+    """What a batch is made of; the number of classes is what the network gives for one."""
+    assert made.expects is not None
+    model.eval()
+    if made.batch is not None:
+        batch = made.batch(_COUNT, 0)
+        _checked(batch)
+        _tried("its own batch", lambda: made.loss(model, batch))
+        return kinds.OwnBatch()
+    expected = made.expects(options)
+    inputs = inputs_of(empty(expected, _COUNT, torch.float32))
+    said = f"a batch of shape {tuple(inputs.shape)}"
+    output = _tried(said, lambda: called(model, inputs))
+    output = output["out"] if isinstance(output, Mapping) and "out" in output else output
+    scores = getattr(output, "logits", output)
+    if isinstance(expected, kinds.Tokens):
+        classes = scores.shape[-1] if scores.ndim == 2 else 0
+        return kinds.Tokens(expected.length, expected.vocabulary, classes)
+    if not isinstance(scores, Tensor) or scores.ndim not in {2, 4} or len(scores) != _COUNT:
+        shape = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        raise OwnModelError(
+            f"gives {shape} for {said}, not (images, classes) or (images, classes, height, width): "
+            "put functions batch(size, seed) and loss(model, batch) into its file"
+        )
+    dense = scores.ndim == 4
+    return kinds.Images(expected.channels, expected.size, scores.shape[1], dense)
+
+
+def _tried(what: str, forward: Callable[[], Any]) -> Any:
+    try:
+        with torch.no_grad():
+            return forward()
+    except OwnModelError:
+        raise
+    except Exception as error:
+        first = (str(error).strip().splitlines() or [""])[0]
+        raise OwnModelError(
+            f"cannot take {what}: {type(error).__name__}: {first}; an option image_size, or a "
+            "function batch(size, seed) in its file, says what it takes"
+        ) from error
+
+
+def _checked(batch: Any) -> None:
+    leaves = list(nested.leaves(batch))
+    if not leaves or not all(isinstance(leaf, Tensor) for leaf in leaves):
+        raise OwnModelError("batch must return tensors, in tuples, lists or dicts")
+    if any(leaf.ndim == 0 for leaf in leaves) or {len(leaf) for leaf in leaves} != {_COUNT}:
+        shapes = ", ".join(str(tuple(leaf.shape)) for leaf in leaves)
+        raise OwnModelError(
+            f"batch({_COUNT}, seed) must return tensors of length {_COUNT}, got {shapes}"
+        )
+
+
+def batch(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a batch that the user's function makes."""
+    make = family(request["model"]).batch
+    assert make is not None
+    torch.manual_seed(request["seed"])
+    path = Path(request["path"])
+    unfinished = path.with_suffix(".part")
+    nested.write(unfinished, make(request["size"], request["seed"]))
+    unfinished.rename(path)
+    return {}
+
+
+def main() -> None:
+    """Answer the requests on standard input; what the user's code prints goes to standard error."""
+    answer = {"describe": describe, "batch": batch}[sys.argv[1]]
+    answers = []
+    with contextlib.redirect_stdout(sys.stderr):
+        for request in json.load(sys.stdin):
+            try:
+                answers.append(answer(request))
+            except (ValueError, OSError) as error:
+                answers.append({"error": str(error)})
+    print(json.dumps(answers))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""A workload on tensors without bytes, for passes that compute nothing."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from ondevice_bench.data import nested
+from ondevice_bench.methods.tensors import without_content
+from ondevice_bench.protocol.job import Job
+from ondevice_bench.worker.workload import Workload, build_model, empty_batch
+
+
+@contextlib.contextmanager
+def fake_workload(job: Job) -> Iterator[Workload]:
+    """The job's workload, whose weights are unset: what stands in them changes no size.
+
+    On the CPU device: the meta device takes another attention path and saves other bytes.
+    """
+    plain = replace(job, weights={"kind": "unset"})
+    mode = FakeTensorMode()
+    batch = nested.mapped(empty_batch(plain), mode.from_tensor)
+    with mode, without_content():
+        yield Workload(plain, batch, build_model(plain))

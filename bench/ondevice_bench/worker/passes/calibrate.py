@@ -1,0 +1,32 @@
+"""The calibrate pass: the ranks of a cell as numbers, for every other pass of the cell."""
+
+import time
+from dataclasses import asdict
+
+from ondevice_bench.measure.flops import FlopCounter
+from ondevice_bench.models.family import family
+from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.worker.workload import build_model, load_batch
+
+
+def measure(job: Job) -> Findings:
+    """Choose ranks on a batch of the cell's data that nothing else uses."""
+    treatment = build_model(job)
+    batch = load_batch(job)
+    counter = FlopCounter()
+    start = time.perf_counter_ns()
+    with counter.phase("calibration"):
+        ranks = treatment.calibrate(batch, family(job.model).loss)
+    seconds = (time.perf_counter_ns() - start) / 1e9
+    counted = counter.of("calibration")
+    return Findings(
+        metrics={
+            "calibration_seconds": seconds,
+            "calibration_flops": counted.flops,
+            "calibration_factorisation_flops": counted.factorisation_flops,
+        },
+        details={
+            "ranks": {name: asdict(numbers) for name, numbers in ranks.items()},
+            "operators": {"calibration": counted.to_json()},
+        },
+    )

@@ -1,0 +1,41 @@
+"""The energy pass: joules of a step, beside what the machine takes when it does nothing."""
+
+import time
+
+from ondevice_bench.measure import energy
+from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.record.metrics import ALL
+from ondevice_bench.worker.workload import build
+
+IDLE_SECONDS, ACTIVE_SECONDS = 3.0, 5.0
+LEAST_STEPS = 3
+
+
+def measure(job: Job) -> Findings:
+    """Meter some seconds of nothing, then some of steps."""
+    try:
+        meter = energy.meter()
+    except energy.EnergyUnavailable as error:
+        names = [metric.name for metric in ALL if metric.pass_name == job.pass_name]
+        return Findings(unavailable=dict.fromkeys(names, str(error)))
+    workload = build(job)
+    workload.step()
+    idle = meter.during(lambda: time.sleep(IDLE_SECONDS))
+    steps = 0
+
+    def train() -> None:
+        nonlocal steps
+        end = time.perf_counter() + ACTIVE_SECONDS
+        while steps < LEAST_STEPS or time.perf_counter() < end:
+            workload.step()
+            steps += 1
+
+    active = meter.during(train)
+    return Findings(
+        metrics={
+            "step_joules": active.joules / steps,
+            "idle_watts": idle.watts,
+            "active_watts": active.watts,
+        },
+        details={"steps": steps, "notes": [f"energy is of {meter.scope}"]},
+    )

@@ -1,0 +1,113 @@
+"""The layers pass: what `bench show model` prints, from fake tensors, computing nothing."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+from ondevice_bench.measure.activations import saved_in_forward, storage_bytes
+from ondevice_bench.models.family import family
+from ondevice_bench.models.layers import NoSuchLayers, block_names, choose, counted_names
+from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.specs.layout import Layout
+from ondevice_bench.worker.fake_workload import fake_workload
+from ondevice_bench.worker.workload import layout_of
+
+WORDS = ("all", "conv", "mlp", "attention")
+
+
+def measure(job: Job) -> Findings:
+    """Every linear and convolution with its shapes and bytes, and the bytes of all else."""
+    with fake_workload(job) as workload:
+        model = workload.model
+        with _noting_shapes(model) as shapes:
+            _, storages = saved_in_forward(workload, model)
+    layout = layout_of(job, model, family(job.model))
+    layers = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, (nn.Linear, nn.Conv2d))
+    }
+    saved: dict[str | None, int] = {}
+    for storage in storages:
+        saved[storage.place.module] = saved.get(storage.place.module, 0) + storage.size
+    chosen_by = _choices(model, layout)
+    rows = [
+        {
+            "name": name,
+            "kind": "conv2d" if isinstance(layer, nn.Conv2d) else "linear",
+            "weight": list(layer.weight.shape),
+            "input": shapes[name][0] if name in shapes else None,
+            "parameters": sum(p.numel() for p in layer.parameters()),
+            "forward_flops": _flops(layer, shapes[name][1]) if name in shapes else 0,
+            "activation_bytes": saved.get(name, 0),
+            "chosen_by": chosen_by.get(name, []),
+        }
+        for name, layer in layers.items()
+    ]
+    others: dict[str, int] = {}
+    for name, found in saved.items():
+        if name not in layers:
+            kind = "loss" if name is None else type(model.get_submodule(name)).__name__
+            others[kind] = others.get(kind, 0) + found
+    return Findings(
+        metrics={
+            "activation_bytes": sum(saved.values()),
+            "parameter_bytes": storage_bytes(model.parameters()),
+            "parameters": sum(p.numel() for p in model.parameters()),
+        },
+        details={"layers": rows, "others": others, "head": layout.head},
+    )
+
+
+@contextmanager
+def _noting_shapes(model: nn.Module) -> Iterator[dict[str, tuple[list[int], list[int]]]]:
+    """The shapes of what goes in and out of each layer."""
+    shapes: dict[str, tuple[list[int], list[int]]] = {}
+
+    def note(name: str) -> Any:
+        def hook(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            shapes[name] = (list(inputs[0].shape), list(output.shape))
+
+        return hook
+
+    hooks = [
+        module.register_forward_hook(note(name))
+        for name, module in model.named_modules()
+        if isinstance(module, (nn.Linear, nn.Conv2d))
+    ]
+    try:
+        yield shapes
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _flops(layer: nn.Linear | nn.Conv2d, output: list[int]) -> int:
+    """Two for each multiply-add, without the bias."""
+    return 2 * math.prod(output) * layer.weight[0].numel()
+
+
+def _choices(model: nn.Module, layout: Layout) -> dict[str, list[str]]:
+    """The words of `layers` that contain each layer; a count from which on they do."""
+    found: dict[str, list[str]] = {}
+    for word in WORDS:
+        for name in _chosen(model, word, layout):
+            found.setdefault(name, []).append(word)
+    for place, name in enumerate(reversed(counted_names(model, layout)), 1):
+        found.setdefault(name, []).append(f"last:{place}")
+    blocks = list(reversed(block_names(model, layout)))
+    for name, words in found.items():
+        for place, block in enumerate(blocks, 1):
+            if name.startswith(f"{block}."):
+                words.append(f"last_blocks:{place}")
+    return found
+
+
+def _chosen(model: nn.Module, words: str, layout: Layout) -> tuple[str, ...]:
+    try:
+        return choose(model, words, layout).treated
+    except NoSuchLayers:
+        return ()

@@ -1,0 +1,109 @@
+"""The memory pass: resident memory of a spawned process, stage by stage, without hooks.
+
+The floors and peaks are readings of one kernel figure at settled moments, so the parts (batch,
+weights, optimizer, libraries, warm-up, step) add up to the headline exactly.
+"""
+
+from collections.abc import Callable, Iterable
+
+from ondevice_bench.measure import curve, memory, rss_floors
+from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.record.metrics import ALL
+from ondevice_bench.worker.workload import Workload, build_model, load_batch
+
+
+def measure(job: Job) -> Findings:
+    """Peak memory of one step over two floors: `runtime` (torch is up) and `ready` (built)."""
+    names = (metric.name for metric in ALL if metric.pass_name == job.pass_name)
+    return unless_swapped(lambda: _measure(job), names)
+
+
+def unless_swapped(measured: Callable[[], Findings], names: Iterable[str]) -> Findings:
+    """What was measured, or why none of these names could be; a note where the machine swapped."""
+    swapped = memory.swapped_pages()
+    try:
+        found = measured()
+    except memory.PeakUnavailable as error:
+        return Findings(unavailable=dict.fromkeys(names, str(error)))
+    after = memory.swapped_pages()
+    pages = after - swapped if after is not None and swapped is not None else 0
+    notes = [f"the machine swapped {pages} pages meanwhile"] if pages else []
+    return Findings(metrics=found.metrics, details={**found.details, "notes": notes})
+
+
+def _measure(job: Job) -> Findings:
+    with curve.sampled() as drawn:
+        metrics = _stages(job, drawn)
+    allocator = "libc's default, malloc_trim at each floor"
+    return Findings(metrics=metrics, details={"allocator": allocator, "curve": drawn.to_json()})
+
+
+def _stages(job: Job, drawn: curve.Curve) -> dict[str, float]:
+    drawn.mark("runtime")
+    rss_floors.warm_runtime()
+    runtime = rss_floors.floor()
+    drawn.mark("batch")
+    batch = load_batch(job)
+    loaded = rss_floors.floor()
+    drawn.mark("model")
+    treatment = build_model(job)
+    setup_peak = rss_floors.peak()
+    weighted = rss_floors.floor()
+    drawn.mark("warm-up")
+    workload = Workload(job, batch, treatment)
+    workload.step()
+    warmup_peak = rss_floors.peak()
+    ready = rss_floors.floor()
+
+    forward_peak = backward_peak = 0
+    for part in range(workload.parts):
+        drawn.mark("forward")
+        loss = workload.forward(part)
+        forward_peak = max(forward_peak, rss_floors.peak())
+        memory.reset_peak()
+        drawn.mark("backward")
+        workload.backward(loss)
+        del loss
+        backward_peak = max(backward_peak, rss_floors.peak())
+        memory.reset_peak()
+    drawn.mark("update")
+    workload.update()
+    update_peak = rss_floors.peak()
+
+    rss_floors.floor()
+    drawn.mark("inference")
+    with workload.evaluating():
+        workload.infer()
+    inference_peak = rss_floors.peak()
+    drawn.mark("end")
+    optimizer = _optimizer_bytes(workload)
+
+    peak = max(forward_peak, backward_peak, update_peak)
+    return {
+        "peak_rss_bytes": peak,
+        "peak_rss_over_runtime_bytes": peak - runtime.total,
+        "peak_rss_over_ready_bytes": peak - ready.total,
+        "runtime_floor_bytes": runtime.total,
+        "ready_floor_bytes": ready.total,
+        "setup_peak_rss_bytes": setup_peak,
+        "warmup_peak_rss_bytes": warmup_peak,
+        "forward_peak_rss_bytes": forward_peak,
+        "backward_peak_rss_bytes": backward_peak,
+        "update_peak_rss_bytes": update_peak,
+        "inference_peak_rss_bytes": inference_peak,
+        "rss_batch_bytes": loaded.anonymous - runtime.anonymous,
+        "rss_weights_bytes": weighted.anonymous - loaded.anonymous,
+        "rss_optimizer_bytes": optimizer,
+        "rss_libraries_bytes": ready.of_files - runtime.of_files,
+        "rss_warmup_bytes": ready.anonymous - weighted.anonymous - optimizer,
+        "rss_step_bytes": peak - ready.total,
+    }
+
+
+def _optimizer_bytes(workload: Workload) -> int:
+    """What becomes free when the optimizer forgets its state; ends the workload's training."""
+    if next(workload.optimizer_state(), None) is None:
+        return 0
+    before = rss_floors.floor()
+    workload.optimizer.state.clear()
+    return before.anonymous - rss_floors.floor().anonymous

@@ -1,0 +1,24 @@
+"""The pilot pass: two steps of a cell, so that a run with a budget knows what the rest takes."""
+
+import time
+
+from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.worker.workload import build
+
+
+def measure(job: Job) -> Findings:
+    """Seconds of building the cell, of its first step and of its second."""
+    began = time.perf_counter()
+    workload = build(job)
+    built = time.perf_counter()
+    workload.step()
+    warm = time.perf_counter()
+    workload.step()
+    ended = time.perf_counter()
+    return Findings(
+        details={
+            "build_seconds": built - began,
+            "first_seconds": warm - built,
+            "step_seconds": ended - warm,
+        }
+    )

@@ -1,0 +1,65 @@
+"""The spectrum pass: how many singular values hold each share of energy, layer by layer."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ondevice_bench.methods.ranks import by_epsilon
+from ondevice_bench.methods.tensors import energies, largest_rank, working
+from ondevice_bench.methods.tucker import TuckerScheme
+from ondevice_bench.models.family import family
+from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.worker.workload import initial_model, load_batch, train_mode
+
+EPSILONS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+
+
+def measure(job: Job) -> Findings:
+    """Ranks of every linear's and convolution's weight, and of each mode of its input."""
+    model, _ = initial_model(job)
+    train_mode(model, job.cell.train)
+    batch, loss = load_batch(job), family(job.model).loss
+    layers: dict[str, dict[str, Any]] = {}
+    hooks = []
+    for name, module in model.named_modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            layers[name] = {"weight": _weight(module.weight.detach()), "activation": None}
+            hooks.append(module.register_forward_pre_hook(_noting(layers[name])))
+    with torch.no_grad():
+        loss(model, batch)
+    for hook in hooks:
+        hook.remove()
+    return Findings(details={"epsilons": EPSILONS, "layers": layers})
+
+
+def _weight(weight: Tensor) -> dict[str, Any]:
+    """A convolution's weight is the matrix `(O, C kh kw)`."""
+    matrix = weight.flatten(1)
+    largest = min(matrix.shape)
+    spectrum = energies(working(matrix), 0)
+    return {
+        "shape": list(matrix.shape),
+        "largest": largest,
+        "ranks": [by_epsilon(epsilon, spectrum, largest) for epsilon in EPSILONS],
+    }
+
+
+def _noting(layer: dict[str, Any]) -> Any:
+    def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        x = inputs[0].detach()
+        shape = tuple(x.shape)
+        largest = [largest_rank(shape, mode) for mode in range(x.ndim)]
+        spectra = [energies(working(x), mode) for mode in range(x.ndim)]
+        ranks = [
+            [by_epsilon(e, spectrum, top) for spectrum, top in zip(spectra, largest, strict=True)]
+            for e in EPSILONS
+        ]
+        layer["activation"] = {
+            "shape": list(shape),
+            "largest": largest,
+            "ranks": ranks,  # for each epsilon, of each mode
+            "stored": [TuckerScheme.stored(shape, tuple(row)) for row in ranks],
+        }
+
+    return hook

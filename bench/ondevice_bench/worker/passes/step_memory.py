@@ -1,0 +1,36 @@
+"""Resident memory of a step of the user's own, without hooks; the process is a spawned one."""
+
+from ondevice_bench.measure import memory, rss_floors
+from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.worker.passes.memory import unless_swapped
+from ondevice_bench.worker.user_step import prepared
+
+NAMES = (
+    "peak_rss_bytes",
+    "peak_rss_over_runtime_bytes",
+    "peak_rss_over_ready_bytes",
+    "runtime_floor_bytes",
+    "ready_floor_bytes",
+    "setup_peak_rss_bytes",
+    "warmup_peak_rss_bytes",
+)
+
+
+def measure(job: Job) -> Findings:
+    """The peak of one step over two floors: torch is up, and all is built and warmed up."""
+    return unless_swapped(lambda: _stages(job), NAMES)
+
+
+def _stages(job: Job) -> Findings:
+    rss_floors.warm_runtime()
+    runtime = rss_floors.floor().total
+    step = prepared(job)
+    setup_peak = rss_floors.peak()
+    memory.reset_peak()
+    step()
+    warmup_peak = rss_floors.peak()
+    ready = rss_floors.floor().total
+    step()
+    peak = rss_floors.peak()
+    found = (peak, peak - runtime, peak - ready, runtime, ready, setup_peak, warmup_peak)
+    return Findings(metrics=dict(zip(NAMES, map(float, found), strict=True)))

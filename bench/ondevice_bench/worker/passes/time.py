@@ -1,0 +1,77 @@
+"""The time pass: no hooks; forward, backward, update, whole step, and inference."""
+
+import math
+from statistics import median
+
+from ondevice_bench.measure import clock
+from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.protocol.lockstep import WARMUPS, Alternation
+from ondevice_bench.worker.workload import build
+
+
+def measure(job: Job) -> Findings:
+    """Time the cell's step and its inference; in turn with another, its step alone."""
+    if job.turns is not None:
+        with Alternation(job.turns) as alternation:
+            return _in_turns(job, job.turns.steps, alternation)
+    workload = build(job)
+    losses = [workload.step(), workload.step()]  # alike in every process; how many follow is not
+    steps = clock.time_steps(workload, job.sampling)
+    finite = all(math.isfinite(loss) for loss in (*losses, workload.step()))
+    with workload.evaluating():
+        inference = clock.time_inference(workload, job.sampling)
+    samples = {**clock.columns(steps.samples), "inference_seconds": inference.samples}
+    timed = [name for name in samples if name in _TIMES]
+    spoilt = "disturbed by other processes, and there was no time to measure again"
+    return Findings(
+        metrics={name: median(samples[name]) for name in timed},
+        samples=samples,
+        details={
+            "warmup": {
+                "step_seconds": [step.step_seconds for step in steps.warmups],
+                "inference_seconds": inference.warmups,
+            },
+            "foreign_cpu_share": clock.foreign_share(steps.samples),
+            "precision": steps.precision(job.sampling),
+            "inference_precision": inference.precision(job.sampling),
+            "losses": losses if finite else None,
+            "disturbed": {
+                "step_seconds": [step.step_seconds for step in steps.disturbed],
+                "inference_seconds": inference.disturbed,
+            },
+            "notes": [
+                *([] if finite else ["the loss was not finite"]),
+                *([spoilt] if steps.spoilt else []),
+                *([f"inference: {spoilt}"] if inference.spoilt else []),
+            ],
+            "garbage_collection": "collected before, off during samples",
+        },
+    )
+
+
+def _in_turns(job: Job, count: int, alternation: Alternation) -> Findings:
+    # also what comes before: threads of two processes on the same cores wait for each other
+    workload = alternation.take(lambda: build(job))
+    warmups, steps = clock.time_steps_in_turns(workload, WARMUPS, count, alternation.take)
+    samples = clock.columns(steps)
+    return Findings(
+        metrics={name: median(samples[name]) for name in samples if name in _TIMES},
+        samples=samples,
+        unavailable={"inference_seconds": "steps alone are timed in turn with another process"},
+        details={
+            "warmup": {"step_seconds": [step.step_seconds for step in warmups]},
+            "foreign_cpu_share": clock.foreign_share(steps),
+            "in_turns": True,
+        },
+    )
+
+
+_TIMES = frozenset(
+    {
+        "forward_seconds",
+        "backward_seconds",
+        "update_seconds",
+        "step_seconds",
+        "inference_seconds",
+    }
+)

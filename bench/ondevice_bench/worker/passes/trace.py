@@ -1,0 +1,80 @@
+"""The trace pass: exact bytes by tensor, and hashes of what went in."""
+
+import hashlib
+from collections.abc import Iterable
+
+from torch import Tensor
+
+from ondevice_bench.data import nested
+from ondevice_bench.data.tensorfile import memory_of
+from ondevice_bench.measure.activation_kinds import by_class
+from ondevice_bench.measure.activations import saved_storages, storage_bytes, total
+from ondevice_bench.measure.flops import FlopCounter, count_step, step_flops
+from ondevice_bench.measure.live import disagreement, live_step
+from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.worker.workload import Workload, initial_model, load_batch, treated_model
+
+
+def measure(job: Job) -> Findings:
+    """Count bytes and FLOPs; each probe has a step of its own."""
+    model, loaded = initial_model(job)
+    weights = _sha256(tensor for _, tensor in sorted(model.state_dict().items()))
+    treatment = treated_model(job, model)
+    del model  # a method may have no use for the weights that it replaced
+    workload = Workload(job, load_batch(job), treatment)
+    model = workload.model
+    saved = saved_storages(workload, model)
+    gradients = storage_bytes(workload.gradients())
+    workload.update()
+    live = live_step(workload, model)
+    counter = FlopCounter()
+    count_step(workload, counter)
+    with workload.evaluating(), counter.phase("inference"):
+        workload.infer()
+    state = list(treatment.state())
+    treated = treatment.report()
+    classes = by_class(saved, model, {report.name for report in treated})
+    gap = disagreement(saved, live)
+    notes = [f"weights: {loaded}"] if loaded and not loaded.whole else []
+    return Findings(
+        metrics={
+            "activation_bytes": total(saved),
+            "activation_allocated_bytes": live.activation_bytes,
+            **{f"activation_{name}_bytes": size for name, size in classes.items()},
+            "forward_live_peak_bytes": live.forward_peak_bytes,
+            "backward_live_peak_bytes": live.backward_peak_bytes,
+            "update_live_peak_bytes": live.update_peak_bytes,
+            "parameter_bytes": storage_bytes(model.parameters()),
+            "buffer_bytes": storage_bytes(model.buffers()) - storage_bytes(state),
+            "method_state_bytes": storage_bytes(state),
+            "gradient_bytes": gradients,
+            "optimizer_state_bytes": storage_bytes(workload.optimizer_state()),
+            "batch_bytes": storage_bytes(nested.leaves(workload.batch)),
+            **step_flops(counter),
+        },
+        details={
+            "weights": str(loaded or job.cell.weights),
+            "notes": [*notes, gap] if gap else notes,
+            "weights_sha256": weights,
+            "batch_sha256": _sha256(nested.leaves(workload.batch)),
+            "operators": {name: found.to_json() for name, found in counter.phases.items()},
+            "treated": {
+                report.name: {
+                    "shape": report.shape,
+                    "activation_ranks": report.ranks.activation,
+                    "weight_rank": report.ranks.weight,
+                    "stored_elements": report.elements,
+                }
+                for report in treated
+            },
+            "left_alone": dict(treatment.refused),
+        },
+    )
+
+
+def _sha256(tensors: Iterable[Tensor]) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        if tensor.numel():
+            digest.update(memory_of(tensor.detach().contiguous()))
+    return digest.hexdigest()

@@ -1,0 +1,84 @@
+"""The measured process: reads one job, runs one pass, writes one reply."""
+
+import importlib
+import os
+import sys
+import time
+import traceback
+from dataclasses import replace
+
+from ondevice_bench.protocol.job import Job, Reply
+from ondevice_bench.worker import out_of_memory, runtime
+
+
+def perform(job: Job) -> Reply:
+    """Run the job's pass; whatever goes wrong in it becomes a reply."""
+    launched = time.monotonic_ns()
+    try:
+        measure = importlib.import_module(_module_of(job.pass_name)).measure
+        findings = measure(job)
+    except Exception as error:
+        if getattr(error, "is_refusal", False):
+            return Reply("skipped", reason=str(error))
+        if out_of_memory.is_shortage(error, job.memory_cap):
+            return Reply("oom", out_of_memory.said(error, job.memory_cap), traceback.format_exc())
+        return _failed(error)
+    details = {
+        **findings.details,
+        "launch_seconds": (launched - job.asked_ns) / 1e9,
+        "cpus": list(job.cpus),
+        "threads": _threads(),
+        "packages": _packages(),
+    }
+    return Reply("ok", findings=replace(findings, details=details))
+
+
+def serve(job: Job, reply_fd: int) -> None:
+    """Perform the job on its processors, reply, and leave without running exit handlers."""
+    os.sched_setaffinity(0, job.cpus)
+    if job.memory_cap is not None:
+        out_of_memory.limit(job.memory_cap, len(job.cpus))
+    text = perform(job).to_text().encode()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with open(reply_fd, "wb") as pipe:
+        pipe.write(text)
+    os._exit(0)
+
+
+def _module_of(pass_name: str) -> str:
+    room = "papers.counting" if pass_name == "account" else "worker.passes"
+    leaf = "account_pass" if pass_name == "account" else pass_name
+    return f"ondevice_bench.{room}.{leaf}"
+
+
+def _failed(error: BaseException) -> Reply:
+    first_line = (str(error).strip().splitlines() or [""])[0]
+    reason = f"{type(error).__name__}: {first_line}".rstrip(": ")
+    return Reply("failed", reason, traceback.format_exc())
+
+
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def _packages() -> list[str]:
+    """The packages from outside the standard library that this process carries."""
+    top = {name.partition(".")[0] for name in sys.modules}
+    return sorted(name for name in top - sys.stdlib_module_names if not name.startswith("_"))
+
+
+def main() -> None:
+    """Serve the job on standard input: `worker PARENT_PID REPLY_FD`."""
+    parent, reply_fd = int(sys.argv[1]), int(sys.argv[2])
+    runtime.die_with_parent(parent)
+    job = Job.from_text(sys.stdin.readline())
+    os.sched_setaffinity(0, job.cpus)
+    runtime.import_torch()
+    serve(job, reply_fd)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,249 @@
+"""A cell as a training step: batch, model, optimizer, and the phases of a step."""
+
+import contextlib
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from ondevice_bench.data import nested
+from ondevice_bench.methods.ranks import Ranks
+from ondevice_bench.methods.treatment import Treatment, treat
+from ondevice_bench.models.family import Family, called, family, seeded
+from ondevice_bench.models.layers import guessed_layout
+from ondevice_bench.protocol.job import Job
+from ondevice_bench.specs import inputs as kinds
+from ondevice_bench.specs.layout import Layout
+from ondevice_bench.suite.cell import Train
+from ondevice_bench.worker import current_stage
+
+if TYPE_CHECKING:
+    from ondevice_bench.models.loading import Loaded  # a worker needs it only where there is a file
+
+
+def load_batch(job: Job) -> Any:
+    """The batch, usually `(inputs, targets)`, with its real numbers in the cell's type."""
+    current_stage.enter("the batch")
+    return typed(job, nested.read(Path(job.batch_path)))
+
+
+def typed(job: Job, batch: Any) -> Any:
+    """The batch with its real numbers in the cell's type."""
+    return nested.mapped(batch, lambda t: t.to(_dtype(job)) if t.is_floating_point() else t)
+
+
+def empty_batch(job: Job) -> Any:
+    """A batch of the right shapes and no content, for passes that compute nothing."""
+    inputs, count = kinds.from_json(job.inputs), job.cell.batch
+    if isinstance(inputs, kinds.OwnBatch):
+        make = family(job.model).batch
+        assert make is not None
+        return typed(job, make(count, job.cell.seed))
+    return empty(inputs, count, _dtype(job))
+
+
+def empty(inputs: kinds.Images | kinds.Tokens, count: int, dtype: torch.dtype) -> Any:
+    """`(inputs, targets)` of those kinds."""
+    if isinstance(inputs, kinds.Tokens):
+        tokens = torch.zeros(count, inputs.length, dtype=torch.int64)
+        labels = torch.zeros(count, dtype=torch.int64)
+        return tokens, labels if inputs.classes else torch.zeros_like(tokens)
+    square = (inputs.size, inputs.size)
+    images = torch.zeros(count, inputs.channels, *square, dtype=dtype)
+    return images, torch.zeros(count, *(square if inputs.dense else ()), dtype=torch.int64)
+
+
+def initial_model(job: Job) -> tuple[nn.Module, "Loaded | None"]:
+    """The network with its initial weights, as yet untreated, and how a file of them fitted."""
+    made = family(job.model)
+    model = seeded(made.construct, job.model_options, job.cell.seed)
+    loaded = _fill(job, made, model)
+    convert(model, _dtype(job))
+    return model, loaded
+
+
+def _fill(job: Job, made: Family, model: nn.Module) -> "Loaded | None":
+    """Give the network the weights that its cell says."""
+    if job.weights["kind"] == "unset":  # for passes that compute nothing
+        return None
+    made.initialise(model, job.cell.seed)
+    match job.weights["kind"]:
+        case "spectrum":
+            from ondevice_bench.models.spectrum import give_spectrum
+
+            give_spectrum(model, job.weights["decay"], job.cell.seed)
+        case "file":
+            from ondevice_bench.models import loading
+
+            path, head = Path(job.weights["path"]), layout_of(job, model, made).head
+            return loading.load(model, path, head)
+    return None
+
+
+def layout_of(job: Job, model: nn.Module, made: Family) -> Layout:
+    """Where the network keeps its parts: as its spec or its file says, or guessed."""
+    if job.layout is not None:
+        return Layout(**job.layout)
+    return made.layout or guessed_layout(model)
+
+
+def treated_model(job: Job, model: nn.Module) -> Treatment:
+    """The network treated by the cell's methods, in training mode."""
+    train_mode(model, job.cell.train)
+    ranks = {
+        name: Ranks(tuple(numbers["activation"]), numbers["weight"])
+        for name, numbers in (job.ranks or {}).items()
+    }
+    treatment = treat(
+        model,
+        job.methods,
+        job.cell.layers,
+        layout=layout_of(job, model, family(job.model)),
+        ranks=ranks,
+        seed=job.cell.seed,
+    )
+    train_mode(treatment.module, job.cell.train)
+    return treatment
+
+
+def build_model(job: Job) -> Treatment:
+    """The network with its initial weights, treated, in training mode."""
+    current_stage.enter("the model")
+    return treated_model(job, initial_model(job)[0])
+
+
+def convert(model: nn.Module, dtype: torch.dtype) -> None:
+    """Weights are drawn in float32 and rounded, so that equal seeds mean equal weights.
+
+    `Module.to` would refuse fake tensors that an initialisation has touched.
+    """
+    for tensor in itertools.chain(model.parameters(), model.buffers()):
+        if tensor.is_floating_point():
+            tensor.data = tensor.data.to(dtype)
+
+
+def train_mode(model: nn.Module, train: Train) -> None:
+    """Training mode; a batch-norm that is frozen, or lies in a frozen part, stays in evaluation."""
+    model.train()
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            if train.freeze_bn:
+                module.requires_grad_(False)
+            if not any(parameter.requires_grad for parameter in module.parameters()):
+                module.eval()
+
+
+class Workload:
+    """The step that every pass measures."""
+
+    def __init__(self, job: Job, batch: Any, treatment: Treatment) -> None:
+        self.model = treatment.module
+        self.treatment = treatment
+        self.train = job.cell.train
+        self.batch = batch
+        self.loss = family(job.model).loss
+        self.size = len(next(nested.leaves(batch)))
+        self.parts = min(treatment.slices, self.size)
+        self.trained = [p for p in self.model.parameters() if p.requires_grad]
+        self.optimizer = treatment.optimizer(
+            lr=self.train.lr,
+            weight_decay=self.train.weight_decay,
+            clip=self.train.clip,
+            momentum=self.train.momentum,
+        )
+
+    def forward(self, part: int = 0) -> Tensor:
+        """Compute the part's share of the batch's mean loss."""
+        current_stage.enter("forward")
+        batch, share = self.batch, 1.0
+        if self.parts > 1:
+            batch = nested.mapped(batch, lambda whole: whole.tensor_split(self.parts)[part])
+            share = len(next(nested.leaves(batch))) / self.size
+        with self.treatment.packing():
+            loss = self.loss(self.model, batch)
+            return loss if self.parts == 1 else loss * share
+
+    def backward(self, loss: Tensor) -> None:
+        """Compute the gradients."""
+        current_stage.enter("backward")
+        torch.autograd.backward(loss)
+
+    def update(self) -> None:
+        """Clip, step, and clear the gradients as the suite says."""
+        current_stage.enter("the update")
+        self.optimizer.step()
+        self.clear_gradients()
+
+    def clear_gradients(self) -> None:
+        """Free the gradients, or fill them with zeros, as the suite says."""
+        self.optimizer.zero_grad(set_to_none=self.train.zero_grad == "none")
+
+    def step(self) -> float:
+        """One whole step; returns its loss."""
+        total = 0.0
+        for part in range(self.parts):
+            loss = self.forward(part)
+            self.backward(loss)
+            total += loss.item()
+        self.update()
+        return total
+
+    def step_without_loss(self) -> None:
+        """One whole step on tensors without content, whose loss is no number."""
+        for part in range(self.parts):
+            self.backward(self.forward(part))
+        self.update()
+
+    @contextlib.contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Evaluation mode and no gradients, then training mode again."""
+        self.model.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            train_mode(self.model, self.train)
+
+    def infer(self) -> None:
+        """One forward pass; meant to be called within `evaluating`."""
+        current_stage.enter("inference")
+        called(self.model, inputs_of(self.batch))
+
+    def resident(self) -> Iterator[Tensor]:
+        """What is alive outside a step: parameters, buffers, optimizer state, batch."""
+        yield from self.model.parameters()
+        yield from self.model.buffers()
+        yield from self.optimizer_state()
+        yield from nested.leaves(self.batch)
+
+    def optimizer_state(self) -> Iterator[Tensor]:
+        """The tensors that the optimizer keeps between steps."""
+        for state in self.optimizer.state.values():
+            yield from (value for value in state.values() if isinstance(value, Tensor))
+
+    def gradients(self) -> Iterator[Tensor]:
+        """The gradients that are alive now."""
+        yield from (p.grad for p in self.trained if p.grad is not None)
+        yield from self.treatment.gradients()
+
+    def held(self) -> Iterator[Tensor]:
+        """Saved tensors that a method packs by hooks of its own."""
+        yield from self.treatment.held()
+
+
+def inputs_of(batch: Any) -> Any:
+    """What the network takes: the first of a pair, or the whole batch."""
+    return batch[0] if isinstance(batch, tuple) and len(batch) == 2 else batch
+
+
+def build(job: Job) -> Workload:
+    """Batch, model and optimizer of a job."""
+    return Workload(job, load_batch(job), build_model(job))
+
+
+def _dtype(job: Job) -> torch.dtype:
+    dtype: torch.dtype = getattr(torch, job.cell.dtype)
+    return dtype

@@ -1,0 +1,96 @@
+"""A child of the parent that has imported torch and forks a worker for each job it is sent.
+
+Messages are JSON packets on one socket. The parent sends a job with the descriptors of the reply
+pipe and of the worker's output, or `kill`. The zygote answers with the worker's exit status.
+Killing is done here, before the worker is reaped, so that no other process can have its number.
+"""
+
+import json
+import os
+import select
+import signal
+import socket
+import sys
+
+from ondevice_bench.protocol.job import Job
+from ondevice_bench.worker import runtime
+from ondevice_bench.worker.worker import serve
+
+PACKET = 1 << 16
+
+
+def main() -> None:
+    """Serve until the socket closes, at the latest as the parent ends: `zygote PARENT_PID FD`."""
+    # the parent's number is for zygotes of older commits: the kernel's signal at a parent's end
+    # comes when the thread ends that started them
+    connection = socket.socket(fileno=int(sys.argv[2]))
+    wake_read, wake_write = os.pipe()
+    os.set_blocking(wake_write, False)
+    signal.set_wakeup_fd(wake_write)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    runtime.import_torch()
+    threads = runtime.thread_count()
+    _send(connection, {"software": runtime.software(), "threads": threads})
+    _serve(connection, wake_read)
+
+
+def _serve(connection: socket.socket, wake: int) -> None:
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    poll.register(wake, select.POLLIN)
+    child = 0
+    while True:
+        ready = {descriptor for descriptor, _ in poll.poll()}
+        if wake in ready:
+            os.read(wake, PACKET)
+            child = _reap(connection, child)
+        if connection.fileno() in ready:
+            packet, fds, _, _ = socket.recv_fds(connection, PACKET, 2)
+            if not packet:
+                if child:
+                    os.kill(child, signal.SIGKILL)
+                return
+            message = json.loads(packet)
+            if "job" in message:
+                child = _fork(connection, wake, Job.from_text(message["job"]), fds)
+            elif child:
+                os.kill(child, signal.SIGKILL)
+
+
+def _reap(connection: socket.socket, child: int) -> int:
+    if not child:
+        return 0
+    pid, status = os.waitpid(child, os.WNOHANG)
+    if pid == 0:
+        return child
+    _send(connection, {"exit": os.waitstatus_to_exitcode(status)})
+    return 0
+
+
+def _fork(connection: socket.socket, wake: int, job: Job, fds: list[int]) -> int:
+    reply_fd, output_fd = fds
+    zygote = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            runtime.die_with_parent(zygote)
+            connection.close()
+            os.close(wake)
+            os.dup2(output_fd, 1)
+            os.dup2(output_fd, 2)
+            serve(job, reply_fd)
+        finally:
+            os._exit(1)
+    os.close(reply_fd)
+    os.close(output_fd)
+    return pid
+
+
+def _send(connection: socket.socket, message: dict[str, object]) -> None:
+    connection.send(json.dumps(message).encode())
+
+
+if __name__ == "__main__":
+    main()

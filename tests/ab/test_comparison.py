@@ -1,0 +1,218 @@
+"""Two sides that answer by hand: what is called a change, and when a duel is over."""
+
+import itertools
+import random
+from dataclasses import replace
+
+import pytest
+
+from ondevice_bench.ab.comparison import Duel, whose_turn
+from ondevice_bench.analyse.cell_pair import Pair
+from ondevice_bench.record.model import TaskKey
+from ondevice_bench.run.progress import Silent
+from ondevice_bench.run.session import Asked
+from tests.record.conftest import CELL, SECOND, make_record
+
+NAMES = {CELL.id: (CELL.id, CELL.id), SECOND.id: (SECOND.id, SECOND.id)}
+
+
+class Side:
+    """A session whose steps are drawn: `times` what they would be, or a status of their own."""
+
+    def __init__(self, seed=0, times=1.0, activations=100.0, statuses=None, noise=0.01):
+        self.draw = random.Random(seed)
+        self.times, self.activations, self.noise = times, activations, noise
+        self.statuses = statuses or {}
+        self.asked = []
+        self.renewed = 0
+
+    def renew(self):
+        self.renewed += 1
+
+    def cell(self, name):
+        return {CELL.id: CELL, SECOND.id: SECOND}[name]
+
+    def perform(self, task: TaskKey, tick):
+        self.asked.append(task)
+        status = self.statuses.get((task.cell, task.pass_name), "ok")
+        cell = self.cell(task.cell)
+        if status != "ok":
+            return make_record(
+                cell=cell, pass_name=task.pass_name, number=task.round, status=status, reason="no"
+            )
+        metrics = {"activation_bytes": self.activations, "step_flops": 5.0}
+        return make_record(cell=cell, pass_name=task.pass_name, number=task.round, metrics=metrics)
+
+    def ask(self, task: TaskKey, turns):
+        return Asked(task, "", {"first": turns.is_first}, lambda tick: self)
+
+    def keep(self, asked, outcome):
+        assert outcome is self
+        task, status = asked.task, self.statuses.get((asked.task.cell, "time"), "ok")
+        step = self.times * self.draw.lognormvariate(0, self.noise)
+        return make_record(
+            cell=self.cell(task.cell),
+            number=task.round,
+            status=status,
+            reason="" if status == "ok" else "no",
+            samples={"step_seconds": [step, step, step]} if status == "ok" else {},
+        )
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Time passes by a second with every look at it."""
+    seconds = itertools.count()
+    monkeypatch.setattr("ondevice_bench.ab.comparison.time.monotonic", lambda: float(next(seconds)))
+
+
+def fought(base, new, seconds=1000, names=NAMES):
+    duel = Duel(base, new, names, 0.02, Silent())
+    duel.fight(seconds)
+    return duel
+
+
+def test_equal_sides_are_unchanged_and_end_before_the_budget(clock):
+    duel = fought(Side(1), Side(2))
+    assert [pair.verdicts for pair in duel.pairs] == [{"unchanged"}] * 2
+    assert all(pair.differences == [] for pair in duel.pairs)
+
+
+@pytest.mark.parametrize(("times", "verdict"), [(1.05, "regressed"), (0.95, "improved")])
+def test_a_true_change_is_found(clock, times, verdict):
+    assert [p.step_verdict for p in fought(Side(1), Side(2, times)).pairs] == [verdict] * 2
+
+
+def test_an_exact_metric_differs_by_any_amount(clock):
+    duel = fought(Side(1), Side(2, activations=101.0))
+    for pair in duel.pairs:
+        ((metric, verdict),) = [(found.metric, found.verdict) for found in pair.differences]
+        assert (metric, verdict) == ("activation_bytes", "regressed")
+        assert pair.verdicts == {"unchanged", "regressed"}
+
+
+def test_a_budget_that_is_spent_leaves_it_open(clock):
+    duel = fought(Side(1, noise=0.2), Side(2, noise=0.2), seconds=30)
+    assert {pair.step_verdict for pair in duel.pairs} == {"inconclusive"}
+    assert all(pair.to_json()["lower"] is None or pair.step.lower < 1 for pair in duel.pairs)
+
+
+def test_a_cell_that_fails_is_out_and_the_others_go_on(clock):
+    broken = Side(2, statuses={(CELL.id, "trace"): "failed"})
+    first, second = fought(Side(1), broken).pairs
+    assert (first.step_verdict, first.problem) == ("failed", "trace: failed: no")
+    assert second.step_verdict == "unchanged"
+    late = Side(2, statuses={(SECOND.id, "time"): "timeout"})
+    assert fought(Side(1), late).pairs[1].problem == "time: timeout: no"
+
+
+def test_ranks_are_chosen_before_anything_that_needs_them(clock, monkeypatch):
+    asi = replace(CELL, method="asi", method_options=(("epsilon", 0.8),))
+    side = Side(1)
+    monkeypatch.setattr(side, "cell", lambda name: asi)
+    side.statuses = {(CELL.id, "calibrate"): "failed"}
+    (pair,) = fought(side, side, names={CELL.id: (CELL.id, CELL.id)}).pairs
+    assert side.asked[0].pass_name == "calibrate"
+    assert pair.problem == "calibrate: failed: no"
+
+
+def test_sides_take_turns_in_going_first(clock):
+    firsts = []
+
+    class Noted(Side):
+        def keep(self, asked, outcome):
+            firsts.append((asked.task.round, asked.before["first"]))
+            return super().keep(asked, outcome)
+
+    fought(Noted(1), Noted(2), names={CELL.id: (CELL.id, CELL.id)})
+    assert firsts[:8] == [
+        (1, True), (1, False), (2, False), (2, True), (3, True), (3, False), (4, False), (4, True),
+    ]  # fmt: skip
+
+
+def test_no_two_rounds_of_a_pair_come_from_the_same_process(clock):
+    """Workers of one zygote share a pace; a side that was lucky once would stay so."""
+
+    class Noted(Side):
+        def keep(self, asked, outcome):
+            self.asked.append((asked.task.cell, self.renewed))
+            return super().keep(asked, outcome)
+
+    sides = Noted(1), Noted(2)
+    duel = fought(*sides)
+    for side in sides:
+        rounds = [each for each in side.asked if isinstance(each, tuple)]
+        assert len(rounds) == sum(len(pair.base) for pair in duel.pairs) > 10
+        assert len(rounds) == len(set(rounds))
+
+
+def drawn(name, ratio, rounds):
+    pair = Pair(name, name, name)
+    pair.base, pair.new = [1.0] * rounds, [ratio] * rounds
+    return pair
+
+
+@pytest.mark.parametrize(
+    ("pairs", "next_two"),
+    [
+        ({"a": (1.0, 3), "b": (1.5, 2)}, {"a", "b"}),  # everybody has three rounds first
+        ({"a": (1.1, 3), "b": (1.2, 9), "c": (0.5, 3), "d": (1.05, 3)}, {"a", "b"}),
+        # one that looks slower is alone until it has had its share
+        ({"a": (1.03, 59), "b": (1.0, 3), "c": (1.0, 9)}, {"a"}),
+        ({"a": (1.03, 60), "b": (1.0, 3), "c": (1.0, 9)}, {"a", "b"}),
+        # nobody looks slower: nearest to it and known least, and whoever is much faster
+        ({"a": (1.0, 9), "b": (1.01, 9), "c": (0.98, 9), "d": (0.8, 9)}, {"b", "d"}),
+        ({"a": (1.0, 3), "b": (1.0, 30), "c": (1.0, 4)}, {"a", "c"}),
+    ],
+)
+def test_rounds_go_to_who_looks_slowest_or_may_yet_turn_out_so(pairs, next_two):
+    taken = whose_turn([drawn(name, *what) for name, what in pairs.items()], 0.02)
+    assert {pair.name for pair in taken} == next_two
+
+
+def test_who_looks_changed_goes_first_so_that_many_cells_hide_nothing(clock):
+    cells = {f"cell{n}": replace(CELL, id=f"cell{n}") for n in range(20)}
+
+    class Many(Side):
+        def cell(self, name):
+            return cells[name]
+
+        def keep(self, asked, outcome):
+            self.times = self.slow if asked.task.cell == "cell7" else 1.0
+            return super().keep(asked, outcome)
+
+    base, new = Many(1, noise=0.02), Many(2, noise=0.02)
+    base.slow, new.slow = 1.0, 1.1
+    pairs = {pair.name: pair for pair in fought(base, new, 250, {n: (n, n) for n in cells}).pairs}
+    verdicts = {name: pair.step_verdict for name, pair in pairs.items()}
+    assert verdicts.pop("cell7") == "regressed"
+    assert set(verdicts.values()) <= {"unchanged", "inconclusive"}
+    others = [len(pair.base) for name, pair in pairs.items() if name != "cell7"]
+    assert min(others) < len(pairs["cell7"].base)
+    assert min(others) >= 3
+
+
+def test_what_slows_both_for_a_while_does_not_count(clock):
+    """Whole seconds of a busy neighbour: both sides' steps of that time are as slow."""
+    busy = random.Random(3)
+
+    class Shared(Side):
+        def keep(self, asked, outcome):
+            record = super().keep(asked, outcome)
+            draw = random.Random(asked.task.round)
+            slow = [draw.choice([1.0, 1.0, 4.0]) for _ in range(7)]
+            own = [self.times * busy.lognormvariate(0, 0.01) * each for each in slow]
+            return replace(record, samples={"step_seconds": own})
+
+    assert {p.step_verdict for p in fought(Shared(1), Shared(2)).pairs} == {"unchanged"}
+    assert {p.step_verdict for p in fought(Shared(1), Shared(2, 1.05)).pairs} == {"regressed"}
+
+
+def test_equal_sides_are_hardly_ever_called_changed(clock):
+    """Looking after every round included: at most one duel in a hundred may be wrong."""
+    claims = 0
+    for seed in range(100):
+        base, new = (Side(f"{seed}{side}", noise=0.07) for side in "ab")
+        duel = fought(base, new, seconds=150)
+        claims += any(p.step_verdict in {"regressed", "improved"} for p in duel.pairs)
+    assert claims <= 1

@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import pytest
+
+from ondevice_bench.analyse.find_runs import find_run, find_stores
+from ondevice_bench.errors import BadInput
+from ondevice_bench.record.store import Store
+from tests.record.conftest import CELL, make_run, planned
+
+
+@pytest.fixture
+def stores(workplace):
+    for suite, ids in (("quick", ["q1", "q2"]), ("big", ["b1"])):
+        path = workplace / "bench-out" / suite / "results.sqlite"
+        path.parent.mkdir(parents=True)
+        with Store.create(path) as store:
+            for run_id in ids:
+                created = f"2026-01-0{1 + ['q1', 'b1', 'q2'].index(run_id)}"
+                store.add_run(make_run(run_id, suite=suite, created=created), planned(CELL))
+    return workplace / "bench-out"
+
+
+@pytest.mark.parametrize(
+    ("reference", "suite", "run_id"),
+    [
+        (None, "quick", "q2"),
+        ("quick", "quick", "q2"),
+        ("big", "big", "b1"),
+        ("q1", "quick", "q1"),
+        ("quick@q1", "quick", "q1"),
+        ("bench-out/quick/results.sqlite", "quick", "q2"),
+        ("bench-out/quick/results.sqlite@q1", "quick", "q1"),
+    ],
+)
+def test_a_run_is_found_by_suite_id_or_store(stores, reference, suite, run_id):
+    path, found = find_run(reference)
+    assert (path.parent.name, found) == (suite, run_id)
+
+
+@pytest.mark.parametrize(
+    ("reference", "says"),
+    [
+        ("quikc", "no run, suite or store 'quikc' .*did you mean 'quick'"),
+        ("quick@q9", "no run 'q9'"),
+        ("none.sqlite", "no such store"),
+    ],
+)
+def test_what_cannot_be_found_is_said(stores, reference, says):
+    with pytest.raises(BadInput, match=says):
+        find_run(reference)
+
+
+def test_a_workplace_without_runs_says_how_to_start(workplace):
+    with pytest.raises(BadInput, match="start with `bench run quick`"):
+        find_run(None)
+
+
+def test_an_empty_store_is_said(workplace):
+    Store.create(workplace / "x.sqlite").close()
+    with pytest.raises(BadInput, match="holds no run yet"):
+        find_run("x.sqlite")
+
+
+def test_stores_are_found_by_suite_or_path(stores, workplace):
+    big, quick = (workplace / "bench-out" / name / "results.sqlite" for name in ("big", "quick"))
+    as_typed = [path.relative_to(workplace) for path in (big, quick)]
+    assert find_stores(()) == tuple(as_typed)
+    assert find_stores(["quick", "quick"]) == (as_typed[1],)
+    assert find_stores(["elsewhere.sqlite", "big"]) == (Path("elsewhere.sqlite"), as_typed[0])
+    with pytest.raises(BadInput, match="unknown suite or store 'bigg'; did you mean 'big'"):
+        find_stores(["bigg"])

@@ -1,0 +1,78 @@
+"""Counters of the machine, against what this process does and against captured files."""
+
+import time
+
+import pytest
+
+from ondevice_bench.measure import interference
+
+pytestmark = pytest.mark.alone
+
+STAT = "cpu  100 0 50 1000 20 0 5 40 0 0\ncpu0 1 2 3\n"
+
+
+@pytest.fixture
+def files(monkeypatch, tmp_path):
+    monkeypatch.setattr(interference, "_STAT", tmp_path / "stat")
+    monkeypatch.setattr(interference, "_CGROUP", tmp_path / "cgroup")
+    monkeypatch.setattr(interference, "_CGROUPS", tmp_path / "fs")
+    monkeypatch.setattr(interference, "_TICKS", 100)
+    return tmp_path
+
+
+def test_own_work_is_not_charged_to_others():
+    before = interference.read()
+    own = time.process_time()
+    while time.process_time() - own < 0.3:
+        pass
+    after = interference.read()
+    assert after.busy - before.busy >= 0.25
+    meanwhile = interference.between(before, after)
+    assert meanwhile.foreign == pytest.approx(after.busy - before.busy - 0.3, abs=0.05)
+
+
+def test_steal_is_apart_from_what_processes_took(files):
+    (files / "stat").write_text(STAT)
+    found = interference.read()
+    assert (found.busy, found.stolen) == (1.55, 0.4)
+
+
+@pytest.mark.parametrize("text", ["", "cpu 1 2\n", "cpu a b\n"])
+def test_what_cannot_be_read_is_unknown(files, text):
+    (files / "stat").write_text(text)
+    found = interference.read()
+    assert (found.busy, found.stolen, found.throttled) == (None, None, None)
+    meanwhile = interference.between(found, interference.read())
+    assert meanwhile.foreign is None
+    assert not meanwhile.disturbed
+
+
+@pytest.mark.parametrize(
+    ("groups", "folder", "content"),
+    [
+        (
+            "0::/user/bench\n",
+            "user/bench",
+            "usage_usec 9\nnr_throttled 3\nthrottled_usec 1500000\n",
+        ),
+        (
+            "4:memory:/x\n3:cpu,cpuacct:/box\n0::/\n",
+            "cpu/box",
+            "nr_periods 4\nthrottled_time 1500000000\n",
+        ),
+    ],
+)
+def test_a_quota_of_either_version(files, groups, folder, content):
+    (files / "stat").write_text(STAT)
+    (files / "cgroup").write_text(groups)
+    (files / "fs" / folder).mkdir(parents=True)
+    (files / "fs" / folder / "cpu.stat").write_text(content)
+    assert interference.read().throttled == 1.5
+
+
+@pytest.mark.parametrize(
+    ("taken", "disturbed"), [((0.0, 0.0), False), ((0.11, 0), False), ((0.13, 0), True), ((0.0, 0.2), True)]
+)  # fmt: skip
+def test_a_tenth_of_a_core_disturbs(taken, disturbed):
+    foreign, stolen = taken
+    assert interference.Meanwhile(1.0, foreign, stolen, None).disturbed == disturbed

@@ -1,0 +1,304 @@
+"""Verdicts on claims: each by the rule that it states, and never without figures."""
+
+import dataclasses
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ondevice_bench.papers.accounts import Account, Wanted, account, wanted
+from ondevice_bench.papers.claims import Verdict, agrees, judge, tells
+from ondevice_bench.papers.claims_file import load_published
+from ondevice_bench.papers.evidence import Measured, anatomy, measured
+from ondevice_bench.papers.published import Claim, Query
+from ondevice_bench.run.boards import boards
+from ondevice_bench.stats import Estimate
+from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.load import load_suite
+from ondevice_bench.suite.plan import plan
+from tests.record.conftest import make_record, make_run, planned
+
+MIB = 2**20
+CLAIM = Claim(
+    id="c",
+    paper="p",
+    says="twice as little",
+    source="",
+    scope="accounted",
+    computed="accounted",
+    published="2.0",
+    unit="x",
+    reach="exactly",
+    quantity="activation",
+    dialect="exact",
+    ratio_of="vanilla",
+    measured=("activation_bytes", "step_seconds"),
+    boards=(),
+    query=Query("mcunet", "asi", "all", 8),
+    needs="",
+    untestable="",
+    remark="",
+)
+MEASURED = dataclasses.replace(
+    CLAIM, computed="measured", quantity=None, measured=("step_seconds",)
+)
+
+
+def of(claim, **what):
+    return dataclasses.replace(claim, **what)
+
+
+def accounted(value, *differs):
+    return Account("cell", value, value, differs)
+
+
+def found(low, middle, high, *differs, metric="step_seconds", processes=5, anatomy=""):
+    estimate = Estimate(middle, low, high, "exact" if low is not None and low == high else "said")
+    return Measured("r", "x86", "cell", metric, estimate, processes, differs, anatomy)
+
+
+def kept(value, **what):
+    return found(value, value, value, metric="activation_bytes", processes=1, **what)
+
+
+@pytest.mark.parametrize(
+    ("claim", "accounts", "measurements", "verdict", "says"),
+    [
+        (CLAIM, [], [], "not testable here", "no account of it"),
+        (of(CLAIM, needs="weights"), [], [], "not testable here", "it needs weights"),
+        (of(CLAIM, untestable="no layers"), [accounted(2.0)], [], "not testable here", "no layers"),
+        (of(CLAIM, published=None), [accounted(2.0)], [], "not testable here", "no figure"),
+        (CLAIM, [accounted(2.0, "batch 4 instead of 8")], [], "not testable here", "no account"),
+        (CLAIM, [accounted(1.5)], [], "not reproduced", "accounted: 1.50×"),
+        (of(CLAIM, measured=()), [accounted(2.04)], [], "reproduced", "accounted: 2.04×"),
+        (of(CLAIM, measured=()), [accounted(2.06)], [], "not reproduced", "2.06×"),
+        (CLAIM, [accounted(2.0)], [], "reproduced as accounted, not measured yet", "2.00×"),
+        (
+            CLAIM,
+            [accounted(2.0)],
+            [kept(2.5)],
+            "reproduced",
+            "activations, vanilla's over its own: 2.50×",
+        ),
+        (
+            CLAIM,
+            [accounted(2.0)],
+            [kept(1.25, anatomy="the step keeps 9 MiB: 80% of attention")],
+            "reproduced as accounted, not as measured",
+            "80% of attention",
+        ),
+        # the second metric decides nothing
+        (
+            CLAIM,
+            [accounted(2.0)],
+            [found(3, 3.1, 3.2)],
+            "reproduced as accounted, not measured yet",
+            "",
+        ),
+        (MEASURED, [], [], "not testable here", "it needs a run of such a cell"),
+        (
+            of(MEASURED, boards=("pi5", "pi4"), needs="a fan"),
+            [],
+            [],
+            "not testable here",
+            "it needs a run on pi5 or pi4, and a fan",
+        ),
+        (
+            MEASURED,
+            [],
+            [found(1.9, 2.1, 2.3)],
+            "reproduced",
+            "step, vanilla's over its own: 2.10× (1.90× … 2.30×) on x86",
+        ),
+        (MEASURED, [], [found(1.4, 1.5, 1.6)], "not reproduced", "1.50×"),
+        (
+            MEASURED,
+            [],
+            [found(1.9, 2.1, 2.3, processes=1)],
+            "not testable here",
+            "from 1 processes a side, and 5 can tell",
+        ),
+        (MEASURED, [], [found(None, 2.1, None)], "not testable here", "2.10× (no interval)"),
+        (MEASURED, [], [found(1.9, 2.1, 2.3, "board x86 instead of pi5")], "not testable here", ""),
+        # one board that shows it is enough
+        (MEASURED, [], [found(1, 1.1, 1.2), found(1.9, 2.0, 2.1)], "reproduced", "2.00×"),
+        (of(MEASURED, computed="secondary"), [], [], "not part of the method", "accounted"),
+    ],
+)
+def test_a_verdict_and_what_bears_it(claim, accounts, measurements, verdict, says):
+    judged = judge(claim, accounts, measurements)
+    assert judged.verdict == verdict
+    assert says in judged.because
+    assert judged.because
+    assert judged.to_json()["scope"] == claim.scope
+
+
+@given(
+    st.sampled_from(["exactly", "about", "up to", "over"]),
+    st.lists(st.floats(0.1, 10), max_size=3),
+    st.lists(st.tuples(st.floats(0.1, 10), st.integers(1, 9), st.booleans()), max_size=3),
+    st.booleans(),
+)
+def test_no_verdict_rests_on_anything_but_figures_that_meet_the_conditions(
+    reach, accounts, measurements, is_accounted
+):
+    claim = of(CLAIM if is_accounted else MEASURED, reach=reach)
+    known = [found(v * 0.9, v, v * 1.1, *(["x"] if off else []), metric=claim.measured[0],
+                   processes=n) for v, n, off in measurements]  # fmt: skip
+    verdict = judge(claim, [accounted(v) for v in accounts], known).verdict
+    assert verdict in get_args(Verdict)
+    meeting = [each for each in known if not each.differs]
+    if is_accounted and not accounts:
+        assert verdict == "not testable here"
+    if not is_accounted and not meeting:
+        assert verdict == "not testable here"
+    if verdict == "reproduced as accounted, not as measured":
+        assert meeting
+
+
+def test_an_accounted_figure_agrees_to_its_last_digit():
+    assert agrees(of(CLAIM, published="2349.00"), 2349.004)
+    assert not agrees(of(CLAIM, published="2349.00"), 2349.006)
+    about = of(CLAIM, published="1.4", reach="about")
+    assert agrees(about, 1.34)
+    assert not agrees(about, 1.3)
+    most = of(CLAIM, published="62", reach="up to")
+    assert agrees(most, 70)
+    assert agrees(most, 61.6)
+    assert not agrees(most, 60)
+
+
+def test_an_absolute_figure_may_not_be_exceeded_and_a_gain_may():
+    size = of(MEASURED, unit="MiB", ratio_of=None, published="100")
+    peak = {"metric": "peak_rss_over_runtime_bytes"}
+    assert tells(size, found(99, 101, 104, **peak)) == "yes"
+    assert tells(size, found(106, 107, 108, **peak)) == "yes"  # what peaks differ by anyway
+    assert tells(size, found(109, 110, 111, **peak)) == "no"
+    assert tells(size, found(60, 80, 90, **peak)) == "no"
+    assert tells(MEASURED, found(3.9, 4, 4.1)) == "yes"
+
+
+def test_an_interval_that_holds_a_figure_says_so_only_if_it_is_narrow():
+    assert tells(MEASURED, found(1.9, 2.0, 2.1)) == "yes"
+    assert tells(MEASURED, found(1.0, 2.0, 3.0)) == "unsure"
+    assert tells(MEASURED, found(2.2, 3.0, 9.0)) == "yes"  # all of it is more
+    assert tells(MEASURED, found(0.5, 0.6, 1.7)) == "no"  # all of it is less
+    judged = judge(MEASURED, [], [found(1.0, 2.0, 3.0)])
+    assert judged.verdict == "not testable here"
+    assert "too wide an interval to tell" in judged.because
+
+
+def test_noise_of_a_saving_is_of_what_is_left():
+    saving = of(MEASURED, unit="%", published="90")
+    assert tells(saving, found(89.6, 89.7, 89.8)) == "yes"  # 10 % left, and 10.3
+    assert tells(saving, found(88.5, 88.7, 88.9)) == "no"
+
+
+CELLS = [
+    Cell(id="mcunet/vanilla/all/b8/s0", model="mcunet", method="vanilla", batch=8),
+    Cell(id="mcunet/asi/all/b8/s0", model="mcunet", method="asi", batch=8),
+    Cell(id="mcunet/asi/all/b4/s0", model="mcunet", method="asi", batch=4),
+    Cell(id="mcunet/vanilla/all/b4/s0", model="mcunet", method="vanilla", batch=4),
+]
+TREATED = {"conv": {"activation_ranks": [1, 2, 3, 4], "weight_rank": None}}
+
+
+def records():
+    kept = {"mcunet/vanilla/all/b8/s0": 40.0, "mcunet/asi/all/b8/s0": 16.0,
+            "mcunet/vanilla/all/b4/s0": 20.0, "mcunet/asi/all/b4/s0": 16.0}  # fmt: skip
+    for cell in CELLS:
+        details = {"treated": TREATED if cell.method == "asi" else {}}
+        parts = {"activation_attention_bytes": 4 * MIB, "activation_other_bytes": 12 * MIB}
+        whole = {"activation_bytes": kept[cell.id] * MIB}
+        yield make_record(cell=cell, pass_name="trace", metrics={**whole, **parts}, details=details)
+
+
+def test_what_stored_runs_know_is_put_in_the_claims_unit_with_what_differs(summary_of):
+    summary = summary_of(records(), planned(*CELLS), make_run())
+    first, second = measured(CLAIM, [summary])
+    assert (first.cell, first.differs, first.found.estimate) == (
+        "mcunet/asi/all/b8/s0", (), 40 / 16)  # fmt: skip
+    assert (second.differs, second.found.estimate) == (("batch 4 instead of 8",), 20 / 16)
+    saved = of(CLAIM, unit="%")
+    assert measured(saved, [summary])[0].found.estimate == pytest.approx(60)
+    vanilla = of(CLAIM, unit="MiB", ratio_of=None, query=Query("mcunet", "vanilla", "conv", 8))
+    assert measured(vanilla, [summary])[0].found.estimate == 40
+    elsewhere = of(CLAIM, boards=("pi5",))
+    assert measured(elsewhere, [summary])[0].differs == ("board x86 instead of pi5",)
+    assert measured(of(CLAIM, query=Query("resnet18", "asi")), [summary]) == ()
+
+
+def test_a_unit_that_the_metric_does_not_have_gives_no_figure(summary_of):
+    summary = summary_of(records(), planned(*CELLS), make_run())
+    share = of(CLAIM, unit="%", ratio_of=None)
+    assert measured(share, [summary]) == ()
+
+
+def test_the_anatomy_names_whose_bytes_they_are(summary_of):
+    summary = summary_of(records(), planned(*CELLS), make_run())
+    asi = next(cell for cell in summary.cells if cell.id == "mcunet/asi/all/b8/s0")
+    assert anatomy(asi) == "the step keeps 16.00 MiB: 75% of all else, 25% of attention"
+
+
+def test_accounts_are_asked_for_at_given_ranks_or_at_those_of_runs(summary_of):
+    summary = summary_of(records(), planned(*CELLS), make_run())
+    (mine,) = wanted(CLAIM, [summary])
+    assert (mine.cell, mine.ranks) == (
+        "mcunet/asi/all/b8/s0",
+        {"conv": {"activation": [1, 2, 3, 4], "weight": None}},
+    )
+    assert mine.plain == Wanted("vanilla", Query("mcunet", "vanilla", "all", 8))
+    other = of(CLAIM, query=Query("mcunet", "asi", "all", 16))
+    assert [each.differs for each in wanted(other, [summary])] == [
+        ("batch 8 instead of 16",),
+        ("batch 4 instead of 16",),
+    ]
+    given = of(CLAIM, query=Query("mcunet", "asi", "all", 8, method_options=(("rank", 4),)))
+    assert [each.cell for each in wanted(given, [])] == ["its own conditions"]
+    assert wanted(CLAIM, []) == ()
+    assert wanted(of(given, untestable="no"), []) == ()
+
+
+def test_figures_of_accounts():
+    mine = {
+        "activation_bytes": 10 * MIB,
+        "weight_bytes": 5 * MIB,
+        "training_bytes": 15 * MIB,
+        "inference_bytes": 5 * MIB,
+        "stored_bytes": 8 * MIB,
+        "flops": {"training": 30, "inference": 10},
+        "dialects": {"wasi": {"lines": [{"quantity": "training", "published": 20}]}},
+    }
+    base = {**mine, "activation_bytes": 40 * MIB, "stored_bytes": 24 * MIB,
+            "flops": {"training": 90, "inference": 20},
+            "dialects": {"wasi": {"lines": [{"quantity": "training", "published": 80}]}}}  # fmt: skip
+    here = Wanted("cell", CLAIM.query)
+
+    def both(**what):
+        claim = of(CLAIM, **what)
+        made = account(claim, here, mine, base if claim.ratio_of else None)
+        return made.published, made.exact
+
+    assert both() == (4, 3)
+    assert both(unit="%") == (75, pytest.approx(100 * 2 / 3))
+    assert both(quantity="training", unit="MiB", ratio_of=None) == (15, 13)
+    assert both(quantity="inference", unit="MiB", ratio_of=None) == (5, 5)
+    assert both(quantity="training_flops", dialect="wasi") == (4, 3)
+    assert both(quantity="inference_flops", dialect="wasi") == (None, 2)
+    assert both(quantity="training_flops") == (3, 3)
+
+
+def test_what_can_be_measured_on_a_board_is_in_a_suite(workplace):
+    board = boards()["pi5-8gb"]
+    suites = [load_suite(name) for name in ("paper_gf", "paper_hosvd", "paper_asi", "paper_wasi")]
+    cells = [item.cell for suite in suites for item in plan(suite, board)]
+    for claim in load_published().claims:
+        if claim.measured and not claim.untestable and not claim.needs:
+            assert any(not claim.query.differs(cell) for cell in cells), claim.id
+
+
+def test_of_ours_alone_only_what_can_be_computed_has_a_verdict(workplace):
+    """Without runs and without accounts nothing is reproduced, and nothing refuted."""
+    verdicts = {judge(claim, (), ()).verdict for claim in load_published().claims}
+    assert verdicts == {"not testable here", "not part of the method"}

@@ -1,0 +1,10 @@
+"""What tests of workers share."""
+
+from tests.workers import (  # noqa: F401  # fixtures
+    environment,
+    make_job,
+    odd_folder,
+    odd_job,
+    spawner,
+    zygote,
+)

@@ -1,0 +1,61 @@
+"""The accuracy pass: a network learns digits, methods see the same examples, no labels are said."""
+
+import pytest
+
+from ondevice_bench.data.batch import BatchStore
+from ondevice_bench.run.queries import jobs
+from ondevice_bench.specs.data import DataSource
+from ondevice_bench.specs.weights import WeightSource
+from ondevice_bench.suite.cell import Cell, Train
+from ondevice_bench.suite.suite import Sampling
+from ondevice_bench.worker.passes import accuracy
+
+SMALL = (("image_size", 32), ("classes", 10))
+LEARNING = Train(freeze_bn=False, momentum=0.9, lr=0.02)
+
+
+@pytest.fixture
+def learn(tmp_path, monkeypatch):
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr(jobs, "HELD_OUT_EXAMPLES", 128)
+
+    def perform(data="digits", *, train=LEARNING, **what):
+        maker = jobs.JobMaker(
+            BatchStore(tmp_path / "batches"),
+            Sampling(),
+            DataSource(data),
+            {"random": WeightSource()},
+        )
+        said = {"method": "vanilla", "batch": 16, "data": data, "train": train, **what}
+        return accuracy.measure(
+            maker.job(Cell(id="c", model="resnet18", model_options=SMALL, **said), "accuracy")
+        )
+
+    return perform
+
+
+def test_a_network_learns_digits(learn):
+    found = learn()
+    assert found.details["accuracy_before"] < 0.4
+    assert found.metrics["accuracy"] > 0.7
+    assert (found.details["steps"], found.details["held_out"]) == (64, 128)
+    first, last = found.details["losses"]
+    assert last < first
+
+
+def test_the_same_seed_learns_the_same(learn):
+    one, two = learn(), learn(method="microbatch", method_options=(("slices", 1),))
+    assert one.metrics == two.metrics
+    assert one.details["losses"] == two.details["losses"]
+
+
+def test_data_without_labels_says_so(learn):
+    found = learn("synthetic")
+    assert found.metrics == {}
+    assert found.unavailable == {"accuracy": "data synthetic has no labels to learn"}
+
+
+def test_training_that_goes_wrong_is_said(learn):
+    found = learn(train=Train(lr=1e30, clip=None, freeze_bn=False))
+    assert found.details["losses"] is None
+    assert found.details["notes"] == ["the loss was not finite"]

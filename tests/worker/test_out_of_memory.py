@@ -1,0 +1,68 @@
+"""What is said where memory runs out, and the limit itself in a process of its own."""
+
+import subprocess
+import sys
+
+import pytest
+from torch import nn
+
+from ondevice_bench.worker import current_stage, out_of_memory
+
+GIB = 2**30
+LIMITED = """
+import torch
+from ondevice_bench.run import shortage
+torch.ones(8 << 20).sum()
+shortage.limit({cap}, threads=1)
+try:
+    kept = [torch.ones({size}, dtype=torch.uint8) for _ in range({count})]
+except RuntimeError as error:
+    print("oom" if shortage.is_shortage(error, {cap}) else error)
+else:
+    print("ok")
+"""
+
+
+class Greedy(nn.Module):
+    """Asks for what nobody has."""
+
+    def forward(self, x):
+        raise RuntimeError(
+            "[enforce fail] DefaultCPUAllocator: you tried to allocate 1048576 bytes."
+        )
+
+
+def test_the_reason_names_stage_bytes_layer_cap_and_what_was_used():
+    network = nn.Sequential(nn.Identity(), nn.Sequential(nn.Identity(), Greedy()))
+    current_stage.enter("forward")
+    with pytest.raises(RuntimeError) as caught:
+        network(1)
+    said = out_of_memory.said(caught.value, 2 * GIB)
+    assert said.startswith("forward: 1.00 MiB could not be had in 1.1 under a cap of 2 GiB")
+    assert "highest resident memory before: " in said
+
+
+@pytest.mark.parametrize(
+    ("error", "cap", "is_one"),
+    [
+        (MemoryError(), None, True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), None, True),
+        (RuntimeError("std::bad_alloc"), None, True),
+        (RuntimeError("could not create a primitive"), GIB, True),
+        (RuntimeError("could not create a primitive"), None, False),
+        (RuntimeError("shapes cannot be multiplied"), GIB, False),
+        (ValueError("can't allocate memory"), None, False),
+    ],
+)
+def test_a_shortage_is_told_from_other_errors(error, cap, is_one):
+    assert out_of_memory.is_shortage(error, cap) is is_one
+
+
+@pytest.mark.parametrize(("count", "ends"), [(6, "ok"), (10, "oom")])
+def test_a_cap_is_what_a_process_may_allocate(count, ends):
+    """Eighths of the cap: six fit, ten do not."""
+    script = LIMITED.format(cap=GIB, size=GIB // 8, count=count)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{ends}\n"

@@ -1,0 +1,87 @@
+"""How a worker finds and calls a step of the user's own."""
+
+import sys
+import time
+
+import pytest
+
+from ondevice_bench.protocol.job import Job
+from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.suite import Sampling
+from ondevice_bench.worker.user_step import prepared
+
+SOURCE = """\
+from . import beside
+
+def setup():
+    return {given}
+
+def step(*arguments):
+    return beside.NAME, arguments
+"""
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch):
+    """Call the step of a module in a package, with what its set-up returns."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    number = iter(range(100))
+
+    def make(given="None", *, setup=True, package=True):
+        name = f"package_{tmp_path.name}_{next(number)}".replace("-", "_")
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "__init__.py").touch()
+        (folder / "beside.py").write_text("NAME = 'beside'\n")
+        source = SOURCE.format(given=given)
+        file = folder / "mine.py"
+        file.write_text(
+            source
+            if package
+            else source.replace("from . import beside", "class beside: NAME = 'alone'")
+        )
+        function = {"module": f"{name}.mine" if package else "mine", "file": str(file)}
+        step = {
+            "step": {**function, "name": "step"},
+            "setup": {**function, "name": "setup"} if setup else None,
+            "path": [str(tmp_path), *sys.path],
+        }
+        job = Job(
+            cell=Cell(id="x", model="x", method="vanilla", batch=1),
+            pass_name="step_time",
+            model="x",
+            model_options={},
+            methods=(),
+            layout=None,
+            inputs={},
+            batch_path="",
+            weights={"kind": "unset"},
+            sampling=Sampling(),
+            cpus=(0,),
+            asked_ns=time.monotonic_ns(),
+            step=step,
+        )
+        return prepared(Job.from_text(job.to_text()))()
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("given", "arguments"),
+    [("(1, 'b')", (1, "b")), ("[1, 2]", ([1, 2],)), ("5", (5,)), ("None", ()), ("()", ())],
+)
+def test_a_tuple_is_the_arguments_nothing_is_none_and_all_else_the_only_one(call, given, arguments):
+    assert call(given) == ("beside", arguments)
+
+
+def test_without_a_setup_there_are_no_arguments(call):
+    assert call(setup=False) == ("beside", ())
+
+
+def test_a_file_that_its_name_does_not_lead_to_is_loaded_by_its_path(call):
+    assert call("7", package=False) == ("alone", (7,))
+
+
+def test_the_set_up_starts_from_the_same_seed_each_time(call):
+    given = "__import__('torch').rand(4).tolist()"
+    assert call(given) == call(given)
