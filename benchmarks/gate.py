@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import islice
 from statistics import median
 
-from ondevice_bench.ab.comparison import whose_turn
+from ondevice_bench.ab.comparison import next_pairs
 from ondevice_bench.analyse import compare, history
 from ondevice_bench.analyse.cell_pair import MOST_ROUNDS, Pair
 from ondevice_bench.analyse.change_points import steps
@@ -167,7 +167,7 @@ def _ab_of_a_suite(rounds: int) -> Gate:
         changed, *equal = pairs = [Pair(f"{n}", "base", "new") for n in range(CELLS)]
         paces, done = _paces(noise, dice, 2 * rounds), 0
         while waiting := [pair for pair in pairs if pair.is_open]:
-            taken = whose_turn(waiting, THRESHOLD)
+            taken = next_pairs(waiting, THRESHOLD)
             dice.shuffle(taken)
             for pair in taken[: rounds - done]:
                 _add_round(pair, change if pair is changed else 0.0, paces, CELLS)

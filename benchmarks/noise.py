@@ -17,7 +17,6 @@ import argparse
 import contextlib
 import json
 import math
-import os
 import random
 import subprocess
 import sys
@@ -29,17 +28,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median, stdev
 
+from ondevice_bench.ab.comparison import steps_per_round
 from ondevice_bench.analyse.cell_pair import FEWEST, Pair
 from ondevice_bench.data.batch import BatchStore
-from ondevice_bench.hardware.state import allowed_cpus
 from ondevice_bench.protocol.job import Job
-from ondevice_bench.protocol.lockstep import Turns, steps_for, together, turns
-from ondevice_bench.run.hosts.launch import ZygoteLauncher, worker_environment
+from ondevice_bench.run.hosts.host import Host, Outcome, TurnTaking
+from ondevice_bench.run.hosts.launch import Interpreter
+from ondevice_bench.run.hosts.local import local_host
 from ondevice_bench.run.queries.jobs import JobMaker
-from ondevice_bench.specs.data import DataSource
-from ondevice_bench.specs.weights import WeightSource
 from ondevice_bench.suite.cell import Cell
-from ondevice_bench.suite.suite import Sampling
 
 SLOWER = 0.05
 SPUN = """
@@ -102,32 +99,31 @@ def _measured(count: int, batch: int, *, is_busy: bool) -> list[_Round]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "spun_mcunet.py").write_text(SPUN)
-        environment = worker_environment(len(allowed_cpus()))
-        sources = [name, environment.get("PYTHONPATH", "")]
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, sources))
+        interpreter = Interpreter(sources=(folder,))
         with (
-            ZygoteLauncher(environment) as one,
-            ZygoteLauncher(environment) as other,
+            local_host(interpreter=interpreter) as one,
+            local_host(interpreter=interpreter) as other,
             _company(is_busy),
             contextlib.suppress(KeyboardInterrupt),
         ):
-            jobs, steps = _Jobs(folder, batch), []
+            jobs, steps = _Jobs(one, folder, batch), []
             for number in range(count):
                 ratios, seconds = {}, {}
                 began = time.perf_counter()
                 one.renew()
                 other.renew()
-                assert one.can_fork
-                assert other.can_fork
+                one.software()
+                other.software()
                 renewing = time.perf_counter() - began
                 for side in ("itself", "slower") if number % 4 < 2 else ("slower", "itself"):
                     # the machine's pace may change
                     spin = SLOWER * median(steps) if steps and side == "slower" else 0.0
                     began = time.perf_counter()
-                    with turns(steps_for(median(steps) if steps else None)) as parts:
-                        of_base, of_new = parts if number % 2 else parts[::-1]
+                    count_of_steps = steps_per_round(median(steps) if steps else None)
+                    with one.take_turns(count_of_steps) as turns:
+                        of_base, of_new = turns.parts if number % 2 else turns.parts[::-1]
                         base, ratios[side] = _in_turns(
-                            parts,
+                            turns,
                             (one, replace(jobs.job(0.0), turns=of_base)),
                             (other, replace(jobs.job(spin), turns=of_new)),
                         )
@@ -139,19 +135,19 @@ def _measured(count: int, batch: int, *, is_busy: bool) -> list[_Round]:
 
 
 def _in_turns(
-    parts: tuple[Turns, Turns],
-    base: tuple[ZygoteLauncher, Job],
-    new: tuple[ZygoteLauncher, Job],
+    turns: TurnTaking,
+    base: tuple[Host, Job],
+    new: tuple[Host, Job],
 ) -> tuple[float, float]:
     """The base's step, and the median of the ratios of neighbours."""
-    found = together(parts, lambda: _steps(*base), lambda: _steps(*new))
-    return median(found[0]), median(n / b for b, n in zip(*found, strict=True))
+    outcomes = turns.run(lambda: base[0].run(base[1], 120), lambda: new[0].run(new[1], 120))
+    steps = [_steps(outcome) for outcome in outcomes]
+    return median(steps[0]), median(n / b for b, n in zip(*steps, strict=True))
 
 
 class _Jobs:
-    def __init__(self, folder: Path, batch: int) -> None:
-        store = BatchStore(folder / "batches")
-        self._maker = JobMaker(store, Sampling(), DataSource(), {"random": WeightSource()})
+    def __init__(self, host: Host, folder: Path, batch: int) -> None:
+        self._maker = JobMaker(host, BatchStore(folder / "batches"))
         self._cell = Cell(id="noise", model="mcunet", method="vanilla", batch=batch)
 
     def job(self, spin: float) -> Job:
@@ -214,8 +210,8 @@ def _compared(
     return _Comparison(verdict, len(pair.base), spent)
 
 
-def _steps(zygote: ZygoteLauncher, job: Job) -> list[float]:
-    reply = zygote.launch(job, 120, lambda: None).reply
+def _steps(outcome: Outcome) -> list[float]:
+    reply = outcome.reply
     assert reply.status == "ok", reply.reason
     return reply.findings.samples["step_seconds"]
 

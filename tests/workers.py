@@ -12,9 +12,8 @@ from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.hardware.state import allowed_cpus
 from ondevice_bench.protocol.job import Job
 from ondevice_bench.run.hosts.launch import SpawnLauncher, ZygoteLauncher, worker_environment
+from ondevice_bench.run.hosts.local import local_host
 from ondevice_bench.run.queries.jobs import JobMaker
-from ondevice_bench.specs.data import DataSource
-from ondevice_bench.specs.weights import WeightSource
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.suite import Sampling
 
@@ -54,9 +53,7 @@ def initialise(model, seed):
 @pytest.fixture
 def make_job(tmp_path: Path) -> Callable[..., Job]:
     """A job over a built-in model."""
-    maker = JobMaker(
-        BatchStore(tmp_path / "batches"), SAMPLING, DataSource(), {"random": WeightSource()}
-    )
+    maker = JobMaker(local_host(), BatchStore(tmp_path / "batches"), SAMPLING)
 
     def make(pass_name: str, model: str = "mcunet", **what: object) -> Job:
         said = {"id": "cell", "method": "vanilla", "batch": 2, **what}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from ondevice_bench.run.hosts.host import Host
     from ondevice_bench.testing.steps import StepMeter
 
 DEFAULT_SUITE = "quick"
@@ -58,6 +59,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="with --benchmark: measure the whole plan first, its rounds in turn between cells; "
         "then the items report",
     )
+
+
+class HostHook:
+    """The hook by which a `conftest.py` chooses the host that measures."""
+
+    @pytest.hookspec(firstresult=True)
+    def pytest_bench_host(self, config: pytest.Config, hardware: str | None) -> "Host | None":
+        """The machine that measures, such as a `FakeHost`; by default this machine."""
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add the hook."""
+    pluginmanager.add_hookspecs(HostHook)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_bench_host(config: pytest.Config, hardware: str | None) -> "Host":
+    """Measure on this machine."""
+    from ondevice_bench.run.hosts.local import local_host
+
+    return local_host(hardware)
 
 
 def pytest_configure(config: pytest.Config) -> None:

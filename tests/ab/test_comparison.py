@@ -1,4 +1,4 @@
-"""Two sides that answer by hand: what is called a change, and when a duel is over."""
+"""Two sides that answer by hand: what counts as a change, and when a comparison ends."""
 
 import itertools
 import random
@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from ondevice_bench.ab.comparison import Duel, whose_turn
+from ondevice_bench.ab.comparison import RefComparison, next_pairs
 from ondevice_bench.analyse.cell_pair import Pair
 from ondevice_bench.record.model import TaskKey
+from ondevice_bench.run.hosts.fake import FakeHost
 from ondevice_bench.run.progress import Silent
-from ondevice_bench.run.session import Asked
+from ondevice_bench.run.session import PreparedTask
 from tests.record.conftest import CELL, SECOND, make_record
 
 NAMES = {CELL.id: (CELL.id, CELL.id), SECOND.id: (SECOND.id, SECOND.id)}
@@ -23,17 +24,14 @@ class Side:
         self.draw = random.Random(seed)
         self.times, self.activations, self.noise = times, activations, noise
         self.statuses = statuses or {}
-        self.asked = []
-        self.renewed = 0
-
-    def renew(self):
-        self.renewed += 1
+        self.tasks = []
+        self.host = FakeHost()
 
     def cell(self, name):
         return {CELL.id: CELL, SECOND.id: SECOND}[name]
 
     def perform(self, task: TaskKey, tick):
-        self.asked.append(task)
+        self.tasks.append(task)
         status = self.statuses.get((task.cell, task.pass_name), "ok")
         cell = self.cell(task.cell)
         if status != "ok":
@@ -43,12 +41,12 @@ class Side:
         metrics = {"activation_bytes": self.activations, "step_flops": 5.0}
         return make_record(cell=cell, pass_name=task.pass_name, number=task.round, metrics=metrics)
 
-    def ask(self, task: TaskKey, turns):
-        return Asked(task, "", {"first": turns.is_first}, lambda tick: self)
+    def prepare(self, task: TaskKey, turns):
+        return PreparedTask(task, "", {"first": turns.is_first}, lambda tick: self)
 
-    def keep(self, asked, outcome):
+    def store_result(self, prepared, outcome):
         assert outcome is self
-        task, status = asked.task, self.statuses.get((asked.task.cell, "time"), "ok")
+        task, status = prepared.task, self.statuses.get((prepared.task.cell, "time"), "ok")
         step = self.times * self.draw.lognormvariate(0, self.noise)
         return make_record(
             cell=self.cell(task.cell),
@@ -66,44 +64,44 @@ def clock(monkeypatch):
     monkeypatch.setattr("ondevice_bench.ab.comparison.time.monotonic", lambda: float(next(seconds)))
 
 
-def fought(base, new, seconds=1000, names=NAMES):
-    duel = Duel(base, new, names, 0.02, Silent())
-    duel.fight(seconds)
-    return duel
+def compared(base, new, seconds=1000, names=NAMES):
+    comparison = RefComparison(base, new, names, 0.02, Silent())
+    comparison.run(seconds)
+    return comparison
 
 
 def test_equal_sides_are_unchanged_and_end_before_the_budget(clock):
-    duel = fought(Side(1), Side(2))
-    assert [pair.verdicts for pair in duel.pairs] == [{"unchanged"}] * 2
-    assert all(pair.differences == [] for pair in duel.pairs)
+    comparison = compared(Side(1), Side(2))
+    assert [pair.verdicts for pair in comparison.pairs] == [{"unchanged"}] * 2
+    assert all(pair.differences == [] for pair in comparison.pairs)
 
 
 @pytest.mark.parametrize(("times", "verdict"), [(1.05, "regressed"), (0.95, "improved")])
 def test_a_true_change_is_found(clock, times, verdict):
-    assert [p.step_verdict for p in fought(Side(1), Side(2, times)).pairs] == [verdict] * 2
+    assert [p.step_verdict for p in compared(Side(1), Side(2, times)).pairs] == [verdict] * 2
 
 
 def test_an_exact_metric_differs_by_any_amount(clock):
-    duel = fought(Side(1), Side(2, activations=101.0))
-    for pair in duel.pairs:
+    comparison = compared(Side(1), Side(2, activations=101.0))
+    for pair in comparison.pairs:
         ((metric, verdict),) = [(found.metric, found.verdict) for found in pair.differences]
         assert (metric, verdict) == ("activation_bytes", "regressed")
         assert pair.verdicts == {"unchanged", "regressed"}
 
 
 def test_a_budget_that_is_spent_leaves_it_open(clock):
-    duel = fought(Side(1, noise=0.2), Side(2, noise=0.2), seconds=30)
-    assert {pair.step_verdict for pair in duel.pairs} == {"inconclusive"}
-    assert all(pair.to_json()["lower"] is None or pair.step.lower < 1 for pair in duel.pairs)
+    comparison = compared(Side(1, noise=0.2), Side(2, noise=0.2), seconds=30)
+    assert {pair.step_verdict for pair in comparison.pairs} == {"inconclusive"}
+    assert all(pair.to_json()["lower"] is None or pair.step.lower < 1 for pair in comparison.pairs)
 
 
 def test_a_cell_that_fails_is_out_and_the_others_go_on(clock):
     broken = Side(2, statuses={(CELL.id, "trace"): "failed"})
-    first, second = fought(Side(1), broken).pairs
+    first, second = compared(Side(1), broken).pairs
     assert (first.step_verdict, first.problem) == ("failed", "trace: failed: no")
     assert second.step_verdict == "unchanged"
     late = Side(2, statuses={(SECOND.id, "time"): "timeout"})
-    assert fought(Side(1), late).pairs[1].problem == "time: timeout: no"
+    assert compared(Side(1), late).pairs[1].problem == "time: timeout: no"
 
 
 def test_ranks_are_chosen_before_anything_that_needs_them(clock, monkeypatch):
@@ -111,8 +109,8 @@ def test_ranks_are_chosen_before_anything_that_needs_them(clock, monkeypatch):
     side = Side(1)
     monkeypatch.setattr(side, "cell", lambda name: asi)
     side.statuses = {(CELL.id, "calibrate"): "failed"}
-    (pair,) = fought(side, side, names={CELL.id: (CELL.id, CELL.id)}).pairs
-    assert side.asked[0].pass_name == "calibrate"
+    (pair,) = compared(side, side, names={CELL.id: (CELL.id, CELL.id)}).pairs
+    assert side.tasks[0].pass_name == "calibrate"
     assert pair.problem == "calibrate: failed: no"
 
 
@@ -120,11 +118,11 @@ def test_sides_take_turns_in_going_first(clock):
     firsts = []
 
     class Noted(Side):
-        def keep(self, asked, outcome):
-            firsts.append((asked.task.round, asked.before["first"]))
-            return super().keep(asked, outcome)
+        def store_result(self, prepared, outcome):
+            firsts.append((prepared.task.round, prepared.before["first"]))
+            return super().store_result(prepared, outcome)
 
-    fought(Noted(1), Noted(2), names={CELL.id: (CELL.id, CELL.id)})
+    compared(Noted(1), Noted(2), names={CELL.id: (CELL.id, CELL.id)})
     assert firsts[:8] == [
         (1, True), (1, False), (2, False), (2, True), (3, True), (3, False), (4, False), (4, True),
     ]  # fmt: skip
@@ -134,15 +132,15 @@ def test_no_two_rounds_of_a_pair_come_from_the_same_process(clock):
     """Workers of one zygote share a pace; a side that was lucky once would stay so."""
 
     class Noted(Side):
-        def keep(self, asked, outcome):
-            self.asked.append((asked.task.cell, self.renewed))
-            return super().keep(asked, outcome)
+        def store_result(self, prepared, outcome):
+            self.tasks.append((prepared.task.cell, self.host.renewals))
+            return super().store_result(prepared, outcome)
 
     sides = Noted(1), Noted(2)
-    duel = fought(*sides)
+    comparison = compared(*sides)
     for side in sides:
-        rounds = [each for each in side.asked if isinstance(each, tuple)]
-        assert len(rounds) == sum(len(pair.base) for pair in duel.pairs) > 10
+        rounds = [each for each in side.tasks if isinstance(each, tuple)]
+        assert len(rounds) == sum(len(pair.base) for pair in comparison.pairs) > 10
         assert len(rounds) == len(set(rounds))
 
 
@@ -166,7 +164,7 @@ def drawn(name, ratio, rounds):
     ],
 )
 def test_rounds_go_to_who_looks_slowest_or_may_yet_turn_out_so(pairs, next_two):
-    taken = whose_turn([drawn(name, *what) for name, what in pairs.items()], 0.02)
+    taken = next_pairs([drawn(name, *what) for name, what in pairs.items()], 0.02)
     assert {pair.name for pair in taken} == next_two
 
 
@@ -177,13 +175,13 @@ def test_who_looks_changed_goes_first_so_that_many_cells_hide_nothing(clock):
         def cell(self, name):
             return cells[name]
 
-        def keep(self, asked, outcome):
-            self.times = self.slow if asked.task.cell == "cell7" else 1.0
-            return super().keep(asked, outcome)
+        def store_result(self, prepared, outcome):
+            self.times = self.slow if prepared.task.cell == "cell7" else 1.0
+            return super().store_result(prepared, outcome)
 
     base, new = Many(1, noise=0.02), Many(2, noise=0.02)
     base.slow, new.slow = 1.0, 1.1
-    pairs = {pair.name: pair for pair in fought(base, new, 250, {n: (n, n) for n in cells}).pairs}
+    pairs = {pair.name: pair for pair in compared(base, new, 250, {n: (n, n) for n in cells}).pairs}
     verdicts = {name: pair.step_verdict for name, pair in pairs.items()}
     assert verdicts.pop("cell7") == "regressed"
     assert set(verdicts.values()) <= {"unchanged", "inconclusive"}
@@ -197,22 +195,22 @@ def test_what_slows_both_for_a_while_does_not_count(clock):
     busy = random.Random(3)
 
     class Shared(Side):
-        def keep(self, asked, outcome):
-            record = super().keep(asked, outcome)
-            draw = random.Random(asked.task.round)
+        def store_result(self, prepared, outcome):
+            record = super().store_result(prepared, outcome)
+            draw = random.Random(prepared.task.round)
             slow = [draw.choice([1.0, 1.0, 4.0]) for _ in range(7)]
             own = [self.times * busy.lognormvariate(0, 0.01) * each for each in slow]
             return replace(record, samples={"step_seconds": own})
 
-    assert {p.step_verdict for p in fought(Shared(1), Shared(2)).pairs} == {"unchanged"}
-    assert {p.step_verdict for p in fought(Shared(1), Shared(2, 1.05)).pairs} == {"regressed"}
+    assert {p.step_verdict for p in compared(Shared(1), Shared(2)).pairs} == {"unchanged"}
+    assert {p.step_verdict for p in compared(Shared(1), Shared(2, 1.05)).pairs} == {"regressed"}
 
 
 def test_equal_sides_are_hardly_ever_called_changed(clock):
-    """Looking after every round included: at most one duel in a hundred may be wrong."""
+    """Looking after every round included: at most one comparison in a hundred may be wrong."""
     claims = 0
     for seed in range(100):
         base, new = (Side(f"{seed}{side}", noise=0.07) for side in "ab")
-        duel = fought(base, new, seconds=150)
-        claims += any(p.step_verdict in {"regressed", "improved"} for p in duel.pairs)
+        comparison = compared(base, new, seconds=150)
+        claims += any(p.step_verdict in {"regressed", "improved"} for p in comparison.pairs)
     assert claims <= 1

@@ -13,7 +13,7 @@ from ondevice_bench.hardware.profile import recognise
 from ondevice_bench.protocol.job import Findings, Reply
 from ondevice_bench.record.store import FILE_NAME, Store
 from ondevice_bench.run import session as session_module
-from ondevice_bench.run.hosts.launch import Outcome
+from ondevice_bench.run.hosts.fake import FakeHost
 from ondevice_bench.run.progress import Silent
 from ondevice_bench.run.request import Request
 from ondevice_bench.run.schedule import TimeLeft
@@ -30,32 +30,6 @@ methods: [vanilla]
 measure: [trace, time]
 rounds: 2
 """
-SOFTWARE = {"python": "3", "torch": "2", "torch_blas": "x", "torch_cpu": "y", "torch_commit": "z"}
-
-
-class FakeZygote:
-    """Stands for the zygote and the launcher at once; `answer` decides each outcome."""
-
-    renewed = 0
-
-    def __init__(self, environment, program):
-        self.environment = environment
-        self.hello = {"software": SOFTWARE, "threads": 1}
-        self.can_fork = True
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def renew(self):
-        FakeZygote.renewed += 1
-
-    def launch(self, job, timeout, tick):
-        tick()
-        FakeZygote.seen.append((job.cell.id, job.pass_name))
-        return Outcome(FakeZygote.answer(job), "forked", 0.5, "printed")
 
 
 def well(job):
@@ -64,22 +38,24 @@ def well(job):
 
 
 @pytest.fixture
-def world(workplace, monkeypatch):
-    """A workplace in which `start(...)` opens a session without any process."""
-    FakeZygote.seen, FakeZygote.answer = [], staticmethod(well)
-    monkeypatch.setattr(session_module, "ZygoteLauncher", FakeZygote)
-    (workplace / "x.yaml").write_text(SUITE)
+def host():
+    """A host that answers every job well."""
     machine = probe()
+    return FakeHost(well, profile=recognise(machine), machine=machine)
+
+
+@pytest.fixture
+def world(workplace, host):
+    """A workplace in which `start(...)` opens a session without any process."""
+    (workplace / "x.yaml").write_text(SUITE)
 
     @contextlib.contextmanager
     def start(progress=None, filters=(), **what):
         suite = load_suite("x.yaml")
-        profile = recognise(machine)
         request = Request(
             suite=suite,
-            plan=plan(suite, Board(profile.name), filters=filters),
-            profile=profile,
-            machine=machine,
+            plan=plan(suite, Board(host.profile.name), filters=filters),
+            host=host,
             commit="abc",
             command="bench run x",
         )
@@ -99,21 +75,19 @@ def stored(workplace):
     return read
 
 
-def test_no_two_rounds_of_a_cell_that_is_measured_alone_come_from_one_process(world):
-    FakeZygote.renewed = 0
+def test_no_two_rounds_of_a_cell_that_is_measured_alone_come_from_one_process(world, host):
     with world() as session:
         tasks = session.tasks()
         for task in (task for task in tasks if task.cell == tasks[0].cell):
             session.perform(task)
-    assert FakeZygote.renewed == 1
+    assert host.renewals == 1
 
 
-def test_a_run_stores_every_process_and_then_is_finished(world, stored, workplace):
-    FakeZygote.renewed = 0
+def test_a_run_stores_every_process_and_then_is_finished(world, stored, workplace, host):
     with world() as session:
         session.perform_all(Silent())
         run_id = session.run.id
-    assert FakeZygote.renewed == 1  # between the rounds
+    assert host.renewals == 1  # between the rounds
     ((only, statuses),) = stored().items()
     assert only == run_id
     assert len(statuses) == 3 * (1 + 2)  # trace once, time in both rounds
@@ -124,16 +98,16 @@ def test_a_run_stores_every_process_and_then_is_finished(world, stored, workplac
     assert not (workplace / "out" / "batches").exists()
 
 
-def test_an_unfinished_run_goes_on_where_it_stopped(world, stored):
+def test_an_unfinished_run_goes_on_where_it_stopped(world, stored, host):
     with world() as session:
-        for task in session.left()[:4]:
+        for task in session.pending()[:4]:
             session.perform(task)
-    seen = list(FakeZygote.seen)
+    before = len(host.jobs)
     with world() as session:
-        assert len(session.left()) == 5
+        assert len(session.pending()) == 5
         session.perform_all(Silent())
     assert len(stored()) == 1
-    assert len(FakeZygote.seen) == len(seen) + 5
+    assert len(host.jobs) == before + 5
 
 
 def test_a_finished_run_is_followed_by_a_new_one(world, stored):
@@ -148,7 +122,7 @@ def test_a_finished_run_is_followed_by_a_new_one(world, stored):
     [
         {"commit": "def"},
         {"fresh": True},
-        {"machine": dataclasses.replace(probe(), memory_gib=1)},
+        {"host": FakeHost(well, profile=recognise(probe()))},
         {"filters": ("mcunet",)},
         {"origin": "pytest"},
     ],
@@ -156,32 +130,32 @@ def test_a_finished_run_is_followed_by_a_new_one(world, stored):
 )
 def test_an_unfinished_run_is_left_alone_if_anything_that_matters_changed(world, stored, change):
     with world() as session:
-        session.perform(session.left()[0])
+        session.perform(session.pending()[0])
     with world(**change) as session:
-        assert len(session.left()) == len(session.tasks())
+        assert len(session.pending()) == len(session.tasks())
     assert len(stored()) == 2
 
 
-def test_other_software_starts_a_new_run_and_says_so(world, stored, monkeypatch):
+def test_other_software_starts_a_new_run_and_says_so(world, stored, monkeypatch, host):
     with world() as session:
-        session.perform(session.left()[0])
+        session.perform(session.pending()[0])
     notes = []
     progress = Silent()
     progress.note = notes.append
-    monkeypatch.setitem(SOFTWARE, "torch", "3")
+    monkeypatch.setattr(host, "software", lambda: {"torch": "3"})
     with world(progress):
         pass
     assert len(stored()) == 2
     assert "stays unfinished: this run has another software" in notes[0]
 
 
-def test_a_failed_cell_keeps_its_reason_and_the_rest_goes_on(world, stored, workplace):
+def test_a_failed_cell_keeps_its_reason_and_the_rest_goes_on(world, stored, workplace, host):
     def answer(job):
         if job.cell.model == "vit_b_32":
             return Reply("failed", reason="ValueError: no", traceback="Traceback ...")
         return well(job)
 
-    FakeZygote.answer = staticmethod(answer)
+    host.answer = answer
     notes = []
     progress = Silent()
     progress.note = notes.append
@@ -196,32 +170,32 @@ def test_a_failed_cell_keeps_its_reason_and_the_rest_goes_on(world, stored, work
     assert failed[0].output == "printed\nTraceback ..."
 
 
-def test_failures_are_repeated_only_when_asked(world, stored):
-    FakeZygote.answer = staticmethod(
-        lambda job: Reply("timeout", reason="slow") if job.pass_name == "trace" else well(job)
+def test_failures_are_repeated_only_when_asked(world, stored, host):
+    host.answer = lambda job: (
+        Reply("timeout", reason="slow") if job.pass_name == "trace" else well(job)
     )
     with world() as session:
         session.perform_all(Silent())
         first = session.run.id
-    FakeZygote.answer = staticmethod(well)
-    FakeZygote.seen.clear()
+    host.answer = well
+    host.jobs.clear()
     with world(retry=NOT_OK) as session:
         assert session.run.id == first
         session.perform_all(Silent())
-    assert [name for _, name in FakeZygote.seen] == ["trace"] * 3
+    assert [job.pass_name for job in host.jobs] == ["trace"] * 3
     assert set(stored()[first].values()) == {"ok"}
     nothing = pytest.raises(NothingRan, match="nothing failed, timed out or ran out of memory")
     with nothing, world(retry=NOT_OK):
         pass
 
 
-def test_an_interrupt_says_what_is_kept_and_how_to_go_on(world, stored):
+def test_an_interrupt_says_what_is_kept_and_how_to_go_on(world, stored, host):
     def answer(job):
-        if len(FakeZygote.seen) == 3:
+        if len(host.jobs) == 3:
             raise KeyboardInterrupt
         return well(job)
 
-    FakeZygote.answer = staticmethod(answer)
+    host.answer = answer
     with (
         pytest.raises(Interrupted, match=r"2 of 9 measurements are stored .*`bench run x` goes on"),
         world() as session,
@@ -241,7 +215,7 @@ def test_nothing_to_measure_is_said_before_anything_is_written(world, workplace)
 
 def test_two_runs_in_one_folder_would_disturb_each_other(world, workplace):
     with world() as session:
-        session.perform(session.left()[0])
+        session.perform(session.pending()[0])
         second = pytest.raises(BadInput, match=r"process .* is measuring into this folder")
         with second, world():
             pass
@@ -274,7 +248,7 @@ def test_no_process_of_a_fake_run_was_real():
     assert not multiprocessing.active_children()
 
 
-def test_a_budget_takes_pilots_first_and_leaves_what_does_not_fit(world, stored, monkeypatch):
+def test_a_budget_takes_pilots_first_and_leaves_what_does_not_fit(world, stored, monkeypatch, host):
     clock = {"now": 0.0}
     monkeypatch.setattr(session_module.time, "monotonic", lambda: clock["now"])
 
@@ -282,19 +256,19 @@ def test_a_budget_takes_pilots_first_and_leaves_what_does_not_fit(world, stored,
         clock["now"] += 1.0
         return well(job)
 
-    FakeZygote.answer = staticmethod(slow)
+    host.answer = slow
     with world(budget=5.6) as session:
         session.perform_all(Silent())
-        assert [name for _, name in FakeZygote.seen[:3]] == ["pilot"] * 3
-        assert len(FakeZygote.seen) == 6
+        assert [job.pass_name for job in host.jobs[:3]] == ["pilot"] * 3
+        assert len(host.jobs) == 6
         assert session.run.settings["budget_seconds"] == 5.6
         summary = summarise(session.store, session.store.run(session.run.id))
     assert session.store.path.exists()
     said = [problem for cell in summary.cells for problem in cell.problems]
     assert any("measurements were not reached within 0:06" in text for text in said)
-    FakeZygote.seen.clear()
+    host.jobs.clear()
     with world() as session:  # without a budget the same run goes on to its end
         session.perform_all(Silent())
-        assert "pilot" not in {name for _, name in FakeZygote.seen}
+        assert "pilot" not in {job.pass_name for job in host.jobs}
     ((_, statuses),) = stored().items()
     assert len([key for key in statuses if key.pass_name != "pilot"]) == 9

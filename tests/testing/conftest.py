@@ -4,8 +4,8 @@ import pytest
 
 from ondevice_bench.protocol.job import Findings, Reply
 from ondevice_bench.record.store import Store
-from ondevice_bench.run import session as session_module
-from tests.run.test_session import FakeZygote, well
+from tests.run.test_session import well
+from tests.testing.hosts import FakeHosts, now
 
 SUITE = """\
 schema: 1
@@ -16,12 +16,29 @@ measure: [trace]
 """
 
 
+CONFTEST = """\
+from tests.testing import hosts
+
+
+def pytest_bench_host(config, hardware):
+    return hosts.now[-1].host(hardware)
+"""
+
+
 @pytest.fixture
-def tests(pytester, monkeypatch):
+def hosts(pytester):
+    """The hosts of the project's sessions, which its conftest chooses; no process is started."""
+    pytester.makeconftest(CONFTEST)
+    given = FakeHosts(well)
+    now.append(given)
+    yield given
+    now.remove(given)
+
+
+@pytest.fixture
+def tests(pytester, monkeypatch, hosts):
     """A project with a suite, an ordinary test, and a YAML file of somebody else."""
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # these sessions are no workers
-    monkeypatch.setattr(session_module, "ZygoteLauncher", FakeZygote)
-    FakeZygote.seen, FakeZygote.answer = [], staticmethod(well)
     (pytester.path / "suites").mkdir()
     pytester.makefile(".yaml", **{"suites/small": SUITE, "other": "a: 1\n"})
     pytester.makepyfile(test_ordinary="def test_ordinary():\n    pass\n")
@@ -44,4 +61,4 @@ def answering(activations=100.0, step=1.0):
         found = {"step_seconds": seconds}
         return Reply("ok", findings=Findings(found, {"step_seconds": [seconds] * 3}))
 
-    FakeZygote.answer = staticmethod(answer)
+    return answer

@@ -10,8 +10,6 @@ import pytest
 
 import ondevice_bench
 from ondevice_bench.protocol.job import Findings, Reply
-from ondevice_bench.run import session as session_module
-from tests.run.test_session import FakeZygote
 
 pytest_plugins = ["pytester"]
 
@@ -32,11 +30,9 @@ OTHERS = {
 
 
 @pytest.fixture
-def cells(pytester, monkeypatch):
+def cells(pytester, monkeypatch, hosts):
     """Sessions over two cells whose figures are known."""
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
-    monkeypatch.setattr(session_module, "ZygoteLauncher", FakeZygote)
-    monkeypatch.setattr(session_module, "SpawnLauncher", FakeZygote)
     told = {}
 
     def answer(job):
@@ -47,7 +43,7 @@ def cells(pytester, monkeypatch):
         found = {"step_seconds": statistics.median(samples)}
         return Reply("ok", findings=Findings(found, {"step_seconds": samples}))
 
-    FakeZygote.seen, FakeZygote.answer = [], staticmethod(answer)
+    hosts.answer = answer
     (pytester.path / "suites").mkdir()
     (pytester.path / "suites" / "small.yaml").write_text(SUITE)
 
@@ -112,10 +108,10 @@ def test_a_saved_session_can_be_compared_with(cells, flags):
     )
 
 
-def test_a_comparison_can_fail(cells):
+def test_a_comparison_can_fail(cells, hosts):
     cells("--benchmark-save", "mine")
     slow = Findings({"step_seconds": 1.0}, {"step_seconds": [1.0]})
-    FakeZygote.answer = staticmethod(lambda job: Reply("ok", findings=slow))
+    hosts.answer = lambda job: Reply("ok", findings=slow)
     result = cells("--benchmark-compare", "--benchmark-compare-fail", "min:50%")
     assert result.ret != pytest.ExitCode.OK
 
@@ -139,7 +135,7 @@ def test_a_histogram_is_drawn(pytester, monkeypatch):
 
 
 def test_a_histogram_without_what_draws_it_is_refused_before_anything_is_measured(
-    cells, monkeypatch
+    cells, monkeypatch, hosts
 ):
     from ondevice_bench.testing import pytest_benchmark_adapter
 
@@ -147,7 +143,7 @@ def test_a_histogram_without_what_draws_it_is_refused_before_anything_is_measure
     result = cells("--benchmark-histogram", "drawn")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*--benchmark-histogram needs pygal: pip install *"])
-    assert FakeZygote.seen == []
+    assert hosts.jobs == []
 
 
 def test_cells_are_benchmarks_to_its_flags(cells):
@@ -173,9 +169,9 @@ def test_a_cell_without_times_has_no_row(cells):
     assert not (cells.path / "out.json").exists()
 
 
-def test_without_it_cells_are_measured_all_the_same(cells):
+def test_without_it_cells_are_measured_all_the_same(cells, hosts):
     cells("-p", "no:benchmark").assert_outcomes(passed=2)
-    assert len(FakeZygote.seen) == 2 * (3 + 1 + 2 + 1)
+    assert len(hosts.jobs) == 2 * (3 + 1 + 2 + 1)
 
 
 def test_one_module_alone_knows_its_inside():

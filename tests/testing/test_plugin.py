@@ -8,16 +8,16 @@ import pytest
 
 from ondevice_bench.protocol.job import Reply
 from ondevice_bench.record.store import Store
-from tests.run.test_session import FakeZygote, well
+from tests.run.test_session import well
 from tests.testing.conftest import SUITE, answering, statuses
 
 pytest_plugins = ["pytester"]
 
 
-def test_without_the_flag_nothing_of_it_runs(tests):
+def test_without_the_flag_nothing_of_it_runs(tests, hosts):
     result = tests.runpytest()
     result.assert_outcomes(passed=1)
-    assert FakeZygote.seen == []
+    assert hosts.jobs == []
     assert not (tests.path / "bench-out").exists()
 
 
@@ -35,10 +35,10 @@ def test_each_cell_is_an_item_and_ordinary_tests_are_not_collected(tests):
     assert sorted(found.values()) == ["ok", "ok"]
 
 
-def test_the_default_suite_is_quick(tests):
+def test_the_default_suite_is_quick(tests, hosts):
     result = tests.runpytest("--benchmark", "--collect-only", "-q")
     result.stdout.fnmatch_lines(["quick.yaml::mcunet/vanilla/*"])
-    assert FakeZygote.seen == []
+    assert hosts.jobs == []
 
 
 def test_suites_can_be_given_as_files_beside_ordinary_tests(tests):
@@ -46,16 +46,16 @@ def test_suites_can_be_given_as_files_beside_ordinary_tests(tests):
     result.assert_outcomes(passed=3)
 
 
-def test_a_single_cell_can_be_named(tests):
+def test_a_single_cell_can_be_named(tests, hosts):
     result = tests.runpytest("--benchmark", "suites/small.yaml", "-k", "b2")
     result.assert_outcomes(passed=1, deselected=1)
-    assert [cell for cell, _ in FakeZygote.seen] == ["mcunet/vanilla/all/b2/s0"]
+    assert hosts.cells == ["mcunet/vanilla/all/b2/s0"]
     ((_, found),) = statuses(tests).items()
     assert len(found) == 1
 
 
-def test_a_cell_that_fails_is_a_failed_test_with_the_reason(tests):
-    FakeZygote.answer = staticmethod(lambda job: Reply("failed", reason="ValueError: no"))
+def test_a_cell_that_fails_is_a_failed_test_with_the_reason(tests, hosts):
+    hosts.answer = lambda job: Reply("failed", reason="ValueError: no")
     result = tests.runpytest("--benchmark", "--suite", "small", "-x")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["trace, round 1: failed: ValueError: no"])
@@ -132,11 +132,11 @@ def test_without_the_flag_nothing_of_it_is_imported(tests):
         (("--deselect", "suites/small.yaml"), "nothing was measured: 2 × deselected"),
     ],
 )
-def test_a_selection_without_cells_is_not_green(tests, chosen, says):
+def test_a_selection_without_cells_is_not_green(tests, chosen, says, hosts):
     result = tests.runpytest("--benchmark", "--suite", "small", *chosen)
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
     assert f"ondevice-bench: {says}" in result.outlines
-    assert FakeZygote.seen == []
+    assert hosts.jobs == []
 
 
 def test_where_all_cells_wait_for_another_board_it_is_not_green(tests):
@@ -147,8 +147,8 @@ def test_where_all_cells_wait_for_another_board_it_is_not_green(tests):
     assert "ondevice-bench: nothing was measured: 2 × pending on pi5" in result.outlines
 
 
-def test_a_cell_that_its_worker_refuses_is_skipped_and_nothing_is_green(tests):
-    FakeZygote.answer = staticmethod(lambda job: Reply("skipped", reason="too thin"))
+def test_a_cell_that_its_worker_refuses_is_skipped_and_nothing_is_green(tests, hosts):
+    hosts.answer = lambda job: Reply("skipped", reason="too thin")
     result = tests.runpytest("--benchmark", "--suite", "small", "-rs")
     result.assert_outcomes(skipped=2)
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
@@ -170,17 +170,18 @@ def test_cells_have_a_mark(tests):
     tests.runpytest(*both, "-m", "not bench").assert_outcomes(passed=1, deselected=2)
 
 
-def test_the_first_failure_can_stop_it_and_what_failed_can_be_repeated(tests):
+def test_the_first_failure_can_stop_it_and_what_failed_can_be_repeated(tests, hosts):
     bad = Reply("failed", reason="ValueError: no")
-    FakeZygote.answer = staticmethod(lambda job: bad if job.cell.batch == 1 else well(job))
+    hosts.answer = lambda job: bad if job.cell.batch == 1 else well(job)
     asked = ("--benchmark", "--suite", "small")
     tests.runpytest(*asked, "-x").assert_outcomes(failed=1)
-    assert len(FakeZygote.seen) == 1
-    FakeZygote.seen = []
+    assert len(hosts.jobs) == 1
+    hosts.opened.clear()
     tests.runpytest(*asked).assert_outcomes(failed=1, passed=1)
-    FakeZygote.seen, FakeZygote.answer = [], staticmethod(well)
+    hosts.opened.clear()
+    hosts.answer = well
     tests.runpytest(*asked, "--lf").assert_outcomes(passed=1)
-    assert [cell for cell, _ in FakeZygote.seen] == ["mcunet/vanilla/all/b1/s0"]
+    assert hosts.cells == ["mcunet/vanilla/all/b1/s0"]
 
 
 def test_durations_are_those_of_cells(tests):
@@ -201,10 +202,10 @@ def test_a_profile_can_be_named(tests):
     assert (run.profile, run.machine["threads"]) == ("mine", 1)
 
 
-def test_running_out_of_memory_under_a_cap_is_a_result(tests):
+def test_running_out_of_memory_under_a_cap_is_a_result(tests, hosts):
     mine = "schema: 1\ntitle: mine\nby_name_only: true\nmemory_cap: 512M\n"
     tests.makefile(".yaml", **{"hardware/mine": mine})
-    FakeZygote.answer = staticmethod(lambda job: Reply("oom", reason="no room"))
+    hosts.answer = lambda job: Reply("oom", reason="no room")
     asked = ("--benchmark", "--suite", "small")
     tests.runpytest(*asked, "--hardware", "mine").assert_outcomes(passed=2)
     tests.runpytest(*asked).assert_outcomes(failed=2)

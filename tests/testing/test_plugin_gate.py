@@ -8,7 +8,7 @@ import pytest
 
 from ondevice_bench.protocol.job import Reply
 from ondevice_bench.record.store import Store
-from tests.run.test_session import FakeZygote, well
+from tests.run.test_session import well
 from tests.testing.conftest import SUITE, answering, statuses
 
 pytest_plugins = ["pytester"]
@@ -20,10 +20,10 @@ IN_ROUNDS = SUITE.replace("[trace]", "[trace, time]") + "rounds: 8\n"
 
 
 @pytest.fixture
-def in_rounds(tests):
+def in_rounds(tests, hosts):
     """The suite with rounds enough for a verdict."""
     (tests.path / "suites" / "small.yaml").write_text(IN_ROUNDS)
-    answering()
+    hosts.answer = answering()
     return tests
 
 
@@ -32,17 +32,17 @@ def settings_of(tests):
         return [run.settings["interleaved"] for run in store.runs()]
 
 
-def test_items_run_one_by_one_and_their_run_says_so(in_rounds):
+def test_items_run_one_by_one_and_their_run_says_so(in_rounds, hosts):
     in_rounds.runpytest("--benchmark", "--suite", "small").assert_outcomes(passed=2)
-    order = [cell for cell, _ in FakeZygote.seen]
+    order = hosts.cells
     assert order == sorted(order)
     assert settings_of(in_rounds) == [False]
 
 
-def test_interleaved_the_plan_is_measured_first_in_turn(in_rounds):
+def test_interleaved_the_plan_is_measured_first_in_turn(in_rounds, hosts):
     asked = ("--benchmark", "--suite", "small", "--interleave")
     in_rounds.runpytest(*asked).assert_outcomes(passed=2)
-    order = [cell for cell, _ in FakeZygote.seen]
+    order = hosts.cells
     assert order != sorted(order)
     assert len(order) == 2 * 9
     assert settings_of(in_rounds) == [True]
@@ -50,47 +50,47 @@ def test_interleaved_the_plan_is_measured_first_in_turn(in_rounds):
     assert len(found) == 2 * 9
 
 
-def test_interleaved_an_item_reports_its_own_failure(in_rounds):
+def test_interleaved_an_item_reports_its_own_failure(in_rounds, hosts):
     bad = Reply("failed", reason="ValueError: no")
-    FakeZygote.answer = staticmethod(lambda job: bad if job.cell.batch == 1 else well(job))
+    hosts.answer = lambda job: bad if job.cell.batch == 1 else well(job)
     result = in_rounds.runpytest("--benchmark", "--suite", "small", "--interleave")
     result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines(["trace, round 1: failed: ValueError: no"])
 
 
-def test_looking_at_the_cells_measures_nothing_even_interleaved(in_rounds):
+def test_looking_at_the_cells_measures_nothing_even_interleaved(in_rounds, hosts):
     in_rounds.runpytest("--benchmark", "--suite", "small", "--interleave", "--collect-only")
-    assert FakeZygote.seen == []
+    assert hosts.jobs == []
 
 
 # against a baseline
 
 
-def gated(tests, *more, first=(), **what):
+def gated(tests, hosts, *more, first=(), **what):
     """Measure a base, then again with these answers against it."""
-    answering()
+    hosts.answer = answering()
     tests.runpytest("--benchmark", "--suite", "small", *first).assert_outcomes(passed=2)
-    answering(**what)
+    hosts.answer = answering(**what)
     return tests.runpytest("--benchmark", "--suite", "small", "--baseline", "small", *more)
 
 
-def test_nothing_changed_is_green_and_says_so(in_rounds):
-    result = gated(in_rounds)
+def test_nothing_changed_is_green_and_says_so(in_rounds, hosts):
+    result = gated(in_rounds, hosts)
     result.assert_outcomes(passed=2)
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(["*base small-*, new small-*: 0 regressed, * 4 unchanged"])
 
 
-def test_an_exact_metric_that_rose_fails_its_cells(in_rounds):
-    result = gated(in_rounds, activations=101.0)
+def test_an_exact_metric_that_rose_fails_its_cells(in_rounds, hosts):
+    result = gated(in_rounds, hosts, activations=101.0)
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(
         ["regressed: mcunet/vanilla/all/b1/s0: activation_bytes: * (100 bytes) → * (101 bytes)"]
     )
 
 
-def test_a_step_that_got_slower_fails_with_the_ratio_and_its_interval(in_rounds):
-    result = gated(in_rounds, step=1.5)
+def test_a_step_that_got_slower_fails_with_the_ratio_and_its_interval(in_rounds, hosts):
+    result = gated(in_rounds, hosts, step=1.5)
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(
         ["regressed: mcunet/vanilla/all/b1/s0: step_seconds: 1.00 s → 1.50 s (1.50×, * … *)"]
@@ -98,24 +98,24 @@ def test_a_step_that_got_slower_fails_with_the_ratio_and_its_interval(in_rounds)
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_a_small_difference_needs_runs_that_were_interleaved(in_rounds):
-    alone = gated(in_rounds, step=1.08)
+def test_a_small_difference_needs_runs_that_were_interleaved(in_rounds, hosts):
+    alone = gated(in_rounds, hosts, step=1.08)
     alone.assert_outcomes(passed=2)
     alone.stdout.fnmatch_lines(["*not interleaved: small-*: * thresholds * 2 times as high"])
-    turns = gated(in_rounds, "--interleave", first=("--interleave",), step=1.08)
+    turns = gated(in_rounds, hosts, "--interleave", first=("--interleave",), step=1.08)
     turns.assert_outcomes(failed=2)
     turns.stdout.no_fnmatch_line("*not interleaved*")
 
 
-def test_what_is_inconclusive_is_said_and_is_no_failure(in_rounds):
-    result = gated(in_rounds, step=1.1)
+def test_what_is_inconclusive_is_said_and_is_no_failure(in_rounds, hosts):
+    result = gated(in_rounds, hosts, step=1.1)
     result.assert_outcomes(passed=2)
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(["*inconclusive: mcunet/vanilla/all/b1/s0: step_seconds: *"])
 
 
-def test_a_chosen_cell_is_judged_alone(in_rounds):
-    result = gated(in_rounds, "-k", "b2", activations=101.0)
+def test_a_chosen_cell_is_judged_alone(in_rounds, hosts):
+    result = gated(in_rounds, hosts, "-k", "b2", activations=101.0)
     result.assert_outcomes(failed=1, deselected=1)
     result.stdout.no_fnmatch_line("*only in*")
 
@@ -132,7 +132,7 @@ def test_a_baseline_without_these_cells_is_not_green(in_rounds):
     )
 
 
-def test_another_machines_times_are_not_judged(in_rounds):
+def test_another_machines_times_are_not_judged(in_rounds, hosts):
     tests = in_rounds
     tests.runpytest("--benchmark", "--suite", "small").assert_outcomes(passed=2)
     tests.run(sys.executable, "-m", "ondevice_bench", "baseline", "save", "main", "small")
@@ -140,12 +140,12 @@ def test_another_machines_times_are_not_judged(in_rounds):
     values = json.loads(kept.read_text())
     values["run"]["machine"]["cpu"] = "another"
     kept.write_text(json.dumps(values))
-    answering(step=9.0)
+    hosts.answer = answering(step=9.0)
     asked = ("--benchmark", "--suite", "small", "--baseline", "baselines/main.json")
     result = tests.runpytest(*asked)
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(
         ["*unlike: machine cpu: another → *", "*not compared: times and memory * (cpu)"]
     )
-    answering(step=9.0, activations=200.0)
+    hosts.answer = answering(step=9.0, activations=200.0)
     tests.runpytest(*asked).assert_outcomes(failed=2)

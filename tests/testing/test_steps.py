@@ -1,13 +1,12 @@
 """`bench_step`: steps of the user's own, in sessions of their own."""
 
+import itertools
 import json
 
 import numpy  # noqa: F401  # pytester forgets what its sessions import; numpy loads only once
 import pytest
 
 from ondevice_bench.protocol.job import Findings, Reply
-from ondevice_bench.run.hosts.launch import Outcome
-from ondevice_bench.run.queries import user_step
 
 pytest_plugins = ["pytester"]
 
@@ -32,45 +31,25 @@ def step(model, optimizer, batch):
 # first: forward and weight gradient; second: those and the gradient of its input
 FLOPS = 2 * 2 * 32 * 48 * 256 + 3 * 2 * 32 * 256 * 16
 ACTIVATIONS = 32 * 256 * 4  # the ReLU's result
-
-
-class FakeLauncher:
-    """Answers for every process of a step; `answer` decides what."""
-
-    can_fork = True
-
-    def __init__(self, environment):
-        FakeLauncher.started += 1
-
-    def renew(self):
-        FakeLauncher.seen.append("renewed")
-
-    def close(self):
-        FakeLauncher.started -= 1
-
-    def launch(self, job, timeout, tick):
-        FakeLauncher.seen.append(job)
-        return Outcome(FakeLauncher.answer(job), "forked", 0.5, "")
+PEAKS = itertools.count()
 
 
 def well(job):
-    found = {
+    passes = {
         "step_trace": Findings({"activation_bytes": 4096.0, "step_flops": 2e9}),
         "step_time": Findings({"step_seconds": 0.02}, {"step_seconds": [0.01, 0.02, 0.03]}),
         "step_memory": Findings(
-            {"peak_rss_bytes": 3e8, "peak_rss_over_runtime_bytes": 1e8 + len(FakeLauncher.seen)}
+            {"peak_rss_bytes": 3e8, "peak_rss_over_runtime_bytes": 1e8 + next(PEAKS)}
         ),
     }
-    return Reply("ok", findings=found[job.pass_name])
+    return Reply("ok", findings=passes[job.pass_name])
 
 
 @pytest.fixture
-def steps(pytester, monkeypatch):
+def steps(pytester, monkeypatch, hosts):
     """A project with a step; no process is started."""
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
-    monkeypatch.setattr(user_step, "ZygoteLauncher", FakeLauncher)
-    monkeypatch.setattr(user_step, "SpawnLauncher", FakeLauncher)
-    FakeLauncher.seen, FakeLauncher.answer, FakeLauncher.started = [], staticmethod(well), 0
+    hosts.answer = well
     head = "def step(a):\n    pass\n\ndef setup():\n    return 1\n\n"
 
     def run(test, *arguments):
@@ -81,7 +60,7 @@ def steps(pytester, monkeypatch):
     return run
 
 
-def test_it_needs_neither_the_flag_nor_pytest_benchmark(steps):
+def test_it_needs_neither_the_flag_nor_pytest_benchmark(steps, hosts):
     test = "def test_it(bench_step):\n    assert bench_step(step).activation_bytes == 4096\n"
     result = steps(test, "-p", "no:benchmark")
     result.assert_outcomes(passed=1)
@@ -90,12 +69,12 @@ def test_it_needs_neither_the_flag_nor_pytest_benchmark(steps):
             "bench_step: test_mine.py::test_it: step 20.0 ms, peak RSS over runtime * MiB, *2.00 GFLOP"
         ]
     )
-    assert [job.pass_name for job in FakeLauncher.seen] == [
+    assert [job.pass_name for job in hosts.jobs] == [
         "step_trace",
         "step_time",
         "step_memory",
     ]
-    (job, *_) = FakeLauncher.seen
+    (job, *_) = hosts.jobs
     assert job.step["step"] == {
         "module": "test_mine",
         "file": str(steps.path / "test_mine.py"),
@@ -103,12 +82,13 @@ def test_it_needs_neither_the_flag_nor_pytest_benchmark(steps):
     }
     assert job.step["setup"] is None
     assert str(steps.path) in job.step["path"]
-    assert FakeLauncher.started == 1  # the spawning one, which has nothing to close
+    (host,) = hosts.opened
+    assert not host.is_open
 
 
-def test_rounds_are_fresh_processes_and_give_intervals(steps):
+def test_rounds_are_fresh_processes_and_give_intervals(steps, hosts):
     test = """\
-def test_it(bench_step):
+def test_it(bench_step, hosts):
     found = bench_step(step, setup=setup, rounds=3)
     assert found.samples == ((0.01, 0.02, 0.03),) * 3
     assert found.step_seconds.estimate == 0.02
@@ -117,19 +97,20 @@ def test_it(bench_step):
     assert found.step_flops == 2_000_000_000
 """
     steps(test).assert_outcomes(passed=1)
-    seen = [getattr(job, "pass_name", job) for job in FakeLauncher.seen]
+    (host,) = hosts.opened
     each = ["step_time", "step_memory"]
-    assert seen == ["step_trace", *each, "renewed", *each, "renewed", *each]
+    assert [job.pass_name for job in host.jobs] == ["step_trace", *each, *each, *each]
+    assert host.renewals == 2  # between the rounds
 
 
-def test_a_figure_that_is_missing_says_why(steps):
+def test_a_figure_that_is_missing_says_why(steps, hosts):
     def without(job):
         if job.pass_name == "step_trace":
             why = {"activation_bytes": "no backward"}
             return Reply("ok", findings=Findings({"step_flops": 0.0}, unavailable=why))
         return well(job)
 
-    FakeLauncher.answer = staticmethod(without)
+    hosts.answer = without
     test = "def test_it(bench_step):\n    bench_step(step).activation_bytes\n"
     result = steps(test)
     result.assert_outcomes(failed=1)
@@ -149,7 +130,7 @@ def test_a_figure_that_is_missing_says_why(steps):
         ("bench_step(step, rounds=0)", "rounds must be an integer of at least 1, got 0"),
     ],
 )
-def test_what_a_fresh_process_cannot_import_is_refused_in_a_line(steps, said, why):
+def test_what_a_fresh_process_cannot_import_is_refused_in_a_line(steps, hosts, said, why):
     test = f"""\
 class A:
     def method(a):
@@ -160,7 +141,7 @@ hidden = step
 def step(b):
     pass
 
-def test_it(bench_step):
+def test_it(bench_step, hosts):
     def inner():
         pass
     {said}
@@ -170,12 +151,12 @@ def test_it(bench_step):
     result.stdout.fnmatch_lines([f"bench_step: {why}*"])
     result.stdout.no_fnmatch_line("*Traceback*")
     result.stdout.no_fnmatch_line("*During handling*")
-    assert FakeLauncher.seen == []
+    assert hosts.jobs == []
 
 
-def test_a_step_that_raises_fails_the_test_with_its_own_traceback(steps):
+def test_a_step_that_raises_fails_the_test_with_its_own_traceback(steps, hosts):
     bad = Reply("failed", "ValueError: no", "Traceback …\n  line 7, in step\nValueError: no")
-    FakeLauncher.answer = staticmethod(lambda job: bad)
+    hosts.answer = lambda job: bad
     result = steps("def test_it(bench_step):\n    bench_step(step)\n")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["bench_step: trace: failed: ValueError: no", "*line 7, in step"])
@@ -207,10 +188,10 @@ def test_benchmarks_can_be_skipped(steps):
     )
 
 
-def test_processes_are_started_once_a_session(steps):
+def test_processes_are_started_once_a_session(steps, hosts):
     test = "def test_one(bench_step):\n    bench_step(step)\n"
     steps(test + test.replace("one", "two")).assert_outcomes(passed=2)
-    assert FakeLauncher.started == 1
+    assert len(hosts.opened) == 1
 
 
 def test_an_unknown_profile_is_said_in_a_line(steps):

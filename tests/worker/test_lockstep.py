@@ -4,38 +4,41 @@ import os
 
 import pytest
 
-from ondevice_bench.protocol.lockstep import Alternation, OtherSideEnded, together, turns
+from ondevice_bench.run.hosts.turns import piped_turns
+from ondevice_bench.worker.lockstep import Lockstep, OtherSideEnded
+
+STEPS = 7
 
 
-def played(parts, counts):
+def played(turns, counts):
     """Who acted, in order, and how each ended."""
-    acted = []
+    acted, parts = [], turns.parts
 
     def side(part, count, name):
         def play():
             try:
-                with Alternation(part) as alternation:
+                with Lockstep(part) as lockstep:
                     for _ in range(count):
-                        alternation.take(lambda: acted.append(name))
+                        lockstep.take(lambda: acted.append(name))
             except OtherSideEnded as error:
                 return str(error)
             return "done"
 
         return play
 
-    ends = together(parts, side(parts[0], counts[0], "a"), side(parts[1], counts[1], "b"))
+    ends = turns.run(side(parts[0], counts[0], "a"), side(parts[1], counts[1], "b"))
     return "".join(acted), ends
 
 
 def test_each_acts_when_the_other_has():
-    with turns() as parts:
-        assert played(parts, (4, 4)) == ("abababab", ("done", "done"))
+    with piped_turns(STEPS) as turns:
+        assert played(turns, (4, 4)) == ("abababab", ("done", "done"))
 
 
 @pytest.mark.parametrize(("counts", "acted"), [((2, 4), "abab"), ((4, 2), "ababa")])
 def test_who_ends_early_wakes_the_other(counts, acted):
-    with turns() as parts:
-        order, ends = played(parts, counts)
+    with piped_turns(STEPS) as turns:
+        order, ends = played(turns, counts)
     assert order == acted
     assert sorted(ends, key=len) == ["done", "the other side ended before its turns were over"]
 
@@ -45,16 +48,16 @@ def test_who_never_comes_keeps_nobody_waiting(gone):
     def nobody():
         return "nobody"
 
-    with turns() as parts:
-        sides = [lambda: played_alone(parts[0]), lambda: played_alone(parts[1])]
+    with piped_turns(STEPS) as turns:
+        sides = [lambda: played_alone(turns.parts[0]), lambda: played_alone(turns.parts[1])]
         sides[gone] = nobody
-        ends = together(parts, *sides)
+        ends = turns.run(*sides)
     assert sorted(ends) == ["nobody", "the other side ended before its turns began"]
 
 
 def played_alone(part):
     try:
-        with Alternation(part):
+        with Lockstep(part):
             return "began"
     except OtherSideEnded as error:
         return str(error)
@@ -62,7 +65,7 @@ def played_alone(part):
 
 def test_nothing_stays_open():
     before = len(os.listdir("/proc/self/fd"))
-    with turns() as parts:
-        played(parts, (3, 3))
-        played(parts, (1, 1))  # the names are gone: neither side begins
+    with piped_turns(STEPS) as turns:
+        played(turns, (3, 3))
+        played(turns, (1, 1))  # the names are gone: neither side begins
     assert len(os.listdir("/proc/self/fd")) == before

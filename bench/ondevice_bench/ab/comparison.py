@@ -1,9 +1,8 @@
-"""Two source trees, cell by cell in turn, so that a drift of the machine hits both.
+"""Two source trees, cell by cell in turn, so that a drift of the machine meets both.
 
-Exact metrics need one process of each side. Step times are taken in rounds: a fresh process of each
-side, and their steps in turn. So nearly everything that disturbs a shared machine meets two steps
-that are weighed against each other. Rounds go on until the interval of the ratio says enough or the
-time is spent.
+Exact metrics need one process of each side. Step times come in rounds: a new process of each side,
+and their steps in turn. So a disturbance of a shared machine meets two steps that are compared with
+each other. Rounds go on until the interval of the ratio decides, or until the time is over.
 """
 
 import math
@@ -14,41 +13,52 @@ from dataclasses import replace
 from statistics import median
 
 from ondevice_bench.analyse.cell_pair import Exact, Pair
-from ondevice_bench.protocol.lockstep import OtherSideEnded, steps_for, together, turns
 from ondevice_bench.record import metrics
 from ondevice_bench.record.model import Record, TaskKey
+from ondevice_bench.run.hosts.host import no_tick
 from ondevice_bench.run.progress import Progress
 from ondevice_bench.run.session import Session
 from ondevice_bench.suite.passes import passes_of
 
 STEP, TRACE, TIME = "step_seconds", "trace", "time"
-FIRST, AT_ONCE = 3, 2  # rounds of everybody, before so many go on that may soon be decided
-MOST_ALONE = 60  # rounds after which one that looks slower keeps nobody waiting
-SPEED_UP = math.log(1.05)  # smaller ones are found last
-ALONE = OtherSideEnded.__name__  # the reason of a record whose other side has a better one
+FEWEST_STEPS, MOST_STEPS, ROUND_SECONDS = 7, 20, 1.0  # of each side in a round
+FIRST_ROUNDS = 3  # rounds of every pair, before some pairs get more
+PAIRS_AT_ONCE = 2  # pairs that get more
+MOST_SLOW_ROUNDS = 60  # a pair that looks slower no longer goes first after so many rounds
+SPEED_UP = math.log(1.05)  # smaller speed-ups come last
+OTHER_SIDE_ENDED = "OtherSideEnded"  # the other side's record has the better reason
 
 
-def whose_turn(waiting: Sequence[Pair], threshold: float) -> list[Pair]:
-    """Everybody; then who looks slowest, or may yet turn out so: even shares would decide nobody.
+def steps_per_round(step_seconds: float | None) -> int:
+    """How many steps a round has; the fewest while their length is unknown."""
+    if step_seconds is None:
+        return FEWEST_STEPS
+    return max(FEWEST_STEPS, min(MOST_STEPS, int(ROUND_SECONDS / step_seconds)))
 
-    `benchmarks/gate.py` shows how many true changes that finds in a suite.
+
+def next_pairs(waiting: Sequence[Pair], threshold: float) -> list[Pair]:
+    """The pairs that get the next round.
+
+    First every pair gets a few rounds. Then the rounds go to the pairs that look slowest. Then they
+    go to the pairs that may still turn out slower. Equal shares would decide no pair in time:
+    `benchmarks/gate.py` shows how many true changes each order finds in a suite.
     """
-    if any(len(pair.base) < FIRST for pair in waiting):
+    if any(len(pair.base) < FIRST_ROUNDS for pair in waiting):
         return list(waiting)
     beyond = math.log1p(threshold)
 
-    def promise(pair: Pair) -> float:
-        apart = max(pair.shift - beyond, -pair.shift - SPEED_UP)
-        return apart * math.sqrt(len(pair.base))  # far from it, and known well, comes last
+    def suspicion(pair: Pair) -> float:
+        distance = max(pair.shift - beyond, -pair.shift - SPEED_UP)
+        return distance * math.sqrt(len(pair.base))  # a sure and distant pair comes last
 
-    slower = [p for p in waiting if p.shift > beyond and len(p.base) < MOST_ALONE]
+    slower = [p for p in waiting if p.shift > beyond and len(p.base) < MOST_SLOW_ROUNDS]
     if slower:
-        return sorted(slower, key=lambda pair: pair.shift, reverse=True)[:AT_ONCE]
-    return sorted(waiting, key=promise, reverse=True)[:AT_ONCE]
+        return sorted(slower, key=lambda pair: pair.shift, reverse=True)[:PAIRS_AT_ONCE]
+    return sorted(waiting, key=suspicion, reverse=True)[:PAIRS_AT_ONCE]
 
 
-class Duel:
-    """Two open runs over the same cells."""
+class RefComparison:
+    """Two open runs over the same cells, one for each source tree."""
 
     def __init__(
         self,
@@ -63,66 +73,70 @@ class Duel:
         self._threshold = threshold
         self._progress = progress
 
-    def fight(self, seconds: float) -> None:
-        """Exact metrics of every pair first, whatever that takes; then rounds for so long."""
+    def run(self, seconds: float) -> None:
+        """Measure the exact metrics of every pair, then take rounds for so many seconds."""
         for place, pair in enumerate(self.pairs):
-            self._count(pair, f"pair {place + 1} of {len(self.pairs)}")
+            self._measure_exact(pair, f"pair {place + 1} of {len(self.pairs)}")
         end, order = time.monotonic() + seconds, random.Random(0)
         while (waiting := [p for p in self.pairs if p.is_open]) and time.monotonic() < end:
-            taken = whose_turn(waiting, self._threshold)
-            order.shuffle(taken)
-            if any(pair.base for pair in taken):
+            chosen = next_pairs(waiting, self._threshold)
+            order.shuffle(chosen)
+            if any(pair.base for pair in chosen):
                 self._renew()
-            for pair in taken:
+            for pair in chosen:
                 if time.monotonic() > end:
                     break
                 share = f"{len(waiting)} of {len(self.pairs)} pairs open"
                 number = len(pair.base) + 1
-                self._time(pair, number, f"{share}, round {number} of this")
+                self._take_round(pair, number, f"{share}, round {number} of this")
 
     def _renew(self) -> None:
-        """No two rounds of a pair from the same process: what it gives its workers is no change."""
+        """Take no two rounds of a pair from the same process: its luck is no change."""
         for session in (self._base, self._new):
-            session.renew()
+            session.host.renew()
 
-    def _count(self, pair: Pair, share: str) -> None:
-        """What needs one process: ranks, then everything exact."""
-        found = []
+    def _measure_exact(self, pair: Pair, share: str) -> None:
+        """Measure what needs one process: ranks, then every exact metric."""
+        traces = []
         for session, cell in ((self._base, pair.base_id), (self._new, pair.new_id)):
             names = passes_of(session.cell(cell).method, (TRACE,))
             records = [self._perform(session, TaskKey(cell, name, 1), share) for name in names]
-            found.append(records[-1])
+            traces.append(records[-1])
             pair.problem = pair.problem or _problem(records)
         if not pair.problem:
-            pair.differences = _differences(*found)
+            pair.differences = _differences(*traces)
 
-    def _time(self, pair: Pair, number: int, share: str) -> None:
-        """A round of both sides, step by step in turn; whoever goes first changes."""
+    def _take_round(self, pair: Pair, number: int, share: str) -> None:
+        """Time both sides step by step in turn; the side that begins changes every round."""
         key = TaskKey(pair.base_id, TIME, number)
         self._progress.begin(key, share, None)
-        with turns(steps_for(median(pair.base) if pair.base else None)) as parts:
-            # every other round the new side begins
-            of_base, of_new = parts if number % 2 else parts[::-1]
-            base = self._base.ask(key, turns=of_base)
-            new = self._new.ask(replace(key, cell=pair.new_id), turns=of_new)
-            there, here = together(
-                parts, lambda: base.launch(self._progress.tick), lambda: new.launch(_nothing)
+        steps = steps_per_round(median(pair.base) if pair.base else None)
+        with self._base.host.take_turns(steps) as turns:
+            of_base, of_new = turns.parts if number % 2 else turns.parts[::-1]
+            base = self._base.prepare(key, turns=of_base)
+            new = self._new.prepare(replace(key, cell=pair.new_id), turns=of_new)
+            base_outcome, new_outcome = turns.run(
+                lambda: base.launch(self._progress.tick), lambda: new.launch(no_tick)
             )
-        records = [self._base.keep(base, there), self._new.keep(new, here)]
-        pair.problem = _problem(sorted(records, key=lambda r: r.reason.startswith(ALONE)))
+        records = [
+            self._base.store_result(base, base_outcome),
+            self._new.store_result(new, new_outcome),
+        ]
+        pair.problem = _problem(
+            sorted(records, key=lambda record: record.reason.startswith(OTHER_SIDE_ENDED))
+        )
         if not pair.problem:
-            ours, theirs = (record.samples[STEP] for record in records)
-            # neighbours in time: what disturbs one disturbs the other, and the ratio stays
-            ratio = median(after / before for before, after in zip(ours, theirs, strict=True))
-            pair.add_round(median(ours), median(ours) * ratio, self._threshold, len(self.pairs))
+            base_steps, new_steps = (record.samples[STEP] for record in records)
+            # neighbours in time: a disturbance meets both steps, so their ratio stays
+            ratio = median(
+                after / before for before, after in zip(base_steps, new_steps, strict=True)
+            )
+            middle = median(base_steps)
+            pair.add_round(middle, middle * ratio, self._threshold, len(self.pairs))
 
     def _perform(self, session: Session, task: TaskKey, share: str) -> Record:
         self._progress.begin(task, share, None)
         return session.perform(task, self._progress.tick)
-
-
-def _nothing() -> None:
-    """One side moves the progress line for both."""
 
 
 def _problem(records: Sequence[Record]) -> str:

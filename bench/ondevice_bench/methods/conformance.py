@@ -1,13 +1,7 @@
-"""What every method that replaces layers must hold, as checks of its own file.
-
-`bench check-method` runs this in a process of its own: `conformance PATH OPTIONS_AS_JSON` prints a
-list of results as JSON.
-"""
+"""What every method that replaces layers must hold, as checks that run on its file."""
 
 import copy
-import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -307,19 +301,14 @@ CHECKS: dict[str, Callable[[_Case, Callable[..., Treatment]], str]] = {
 }
 
 
-def main() -> None:
-    """Print the results, or the one line that says why there are none."""
-    path, options = sys.argv[1], json.loads(sys.argv[2])
+def check_request(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Check the method that the request names; `error` says why it cannot be checked."""
+    path, options = request["method"], request["options"]
     try:
         if ":" in path:
             load(path)
-        answer: dict[str, Any] = {"results": [asdict(r) for r in check(path, options)]}
+        return {"results": [asdict(result) for result in check(path, options)]}
     except Exception as error:
         first = (str(error).splitlines() or [""])[0]
-        ours = isinstance(error, (ValueError, TypeError))
-        answer = {"error": first if ours else f"{type(error).__name__}: {first}"}
-    print(json.dumps(answer))
-
-
-if __name__ == "__main__":
-    main()
+        is_ours = isinstance(error, (ValueError, TypeError))
+        return {"error": first if is_ours else f"{type(error).__name__}: {first}"}

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
-from ondevice_bench.protocol.lockstep import Turns
+from ondevice_bench.protocol.turns import Turns
 from ondevice_bench.suite.cell import Cell, Value
 from ondevice_bench.suite.suite import Sampling
 

@@ -1,29 +1,28 @@
-"""Profiles as the boards that a plan is made for."""
+"""The boards that a plan may be made for: every profile, and the host itself."""
 
-from ondevice_bench.hardware.probe import Machine, probe
-from ondevice_bench.hardware.profile import Profile, load_profile, profiles, recognise
+from ondevice_bench.hardware.profile import Profile, load_profile, profiles
+from ondevice_bench.run.hosts.host import Host, board_of
 from ondevice_bench.suite.board import Board
-from ondevice_bench.units import GIB
 
 
-def this_board(profile: Profile, machine: Machine, cap: int | None = None) -> Board:
-    """This machine; a process may hope for its memory, or for what it is held to."""
-    caps = [held / GIB for held in (cap, profile.memory_cap_bytes) if held is not None]
-    return Board(profile.name, profile.lineage, min([machine.memory_gib, *caps]))
-
-
-def board_of(name: str | None) -> Board:
-    """The board of that profile; this machine where none is named."""
-    machine = probe()
-    profile = recognise(machine) if name is None else load_profile(name)
-    if profile.recognise.matches(machine):
-        return this_board(profile, machine)
+def board_of_profile(profile: Profile) -> Board:
+    """The board that a profile describes."""
     return Board(profile.name, profile.lineage, profile.memory_gib)
+
+
+def board_named(name: str | None, host: Host) -> Board:
+    """The board of that profile's name or file; the host where none is named.
+
+    A profile that recognises the host's machine means the host, with the memory that it has.
+    """
+    if name is None:
+        return host.board
+    profile = load_profile(name)
+    if not profile.recognise.matches(host.machine):
+        return board_of_profile(profile)
+    return board_of(host.machine, profile, profile.memory_cap_bytes)
 
 
 def boards() -> dict[str, Board]:
     """Every profile's board, by name."""
-    return {
-        name: Board(name, profile.lineage, profile.memory_gib)
-        for name, profile in profiles().items()
-    }
+    return {name: board_of_profile(profile) for name, profile in profiles().items()}

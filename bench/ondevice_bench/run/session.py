@@ -1,9 +1,7 @@
 """A run: its plan goes into the store first, then each process's record the moment it exists."""
 
 import contextlib
-import fcntl
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,35 +14,25 @@ from typing import Any
 import ondevice_bench
 from ondevice_bench.data.batch import BatchStore, NoBatch
 from ondevice_bench.errors import BadInput, BenchError, ExitCode, NothingRan
-from ondevice_bench.hardware.state import read_state
 from ondevice_bench.protocol.job import RankNumbers, Reply
-from ondevice_bench.protocol.lockstep import Turns
-from ondevice_bench.record.model import Record, Run, RunCell, TaskKey, status_of
+from ondevice_bench.protocol.turns import Turns
+from ondevice_bench.record.model import Record, Run, TaskKey, status_of
 from ondevice_bench.record.store import FILE_NAME, Store
 from ondevice_bench.run.budget import Budget
-from ondevice_bench.run.hosts.launch import (
-    OURS,
-    SPAWNED_PASSES,
-    Interpreter,
-    Outcome,
-    PassLauncher,
-    SpawnLauncher,
-    ZygoteEnded,
-    ZygoteLauncher,
-    worker_environment,
-)
+from ondevice_bench.run.hosts.host import Host, HostError, Outcome
+from ondevice_bench.run.hosts.launch import SPAWNED_PASSES
 from ondevice_bench.run.progress import Progress
 from ondevice_bench.run.queries.jobs import JobMaker
 from ondevice_bench.run.queries.preview import vanilla_steps
 from ondevice_bench.run.request import Request
+from ondevice_bench.run.resume import find_or_add_run
 from ondevice_bench.run.schedule import Forecast, left_to_do, schedule
+from ondevice_bench.run.workspace import batch_folder, locked
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.passes import CALIBRATE, PILOT, passes_of
-from ondevice_bench.suite.plan import PlannedCell
 from ondevice_bench.suite.preview import Outline
 
 NOT_OK = frozenset({"failed", "timeout", "oom"})
-_UNLIKE = {"definition": "plan or settings"}
 
 
 class Interrupted(BenchError):
@@ -54,7 +42,7 @@ class Interrupted(BenchError):
 
 
 @dataclass(frozen=True)
-class Asked:
+class PreparedTask:
     """A task with all that it needs; `launch` touches no store, so any thread may call it."""
 
     task: TaskKey
@@ -66,15 +54,12 @@ class Asked:
 class Session:
     """An open run that measures one task at a time."""
 
-    def __init__(
-        self, request: Request, run: Run, store: Store, launcher: PassLauncher, jobs: JobMaker
-    ) -> None:
+    def __init__(self, request: Request, run: Run, store: Store, jobs: JobMaker) -> None:
         self.run = run
         self.store = store
         self._request = request
-        self._launcher = launcher
         self._jobs = jobs
-        self._cells = {item.cell.id: item.cell for item in _planned(request)}
+        self._cells = {item.cell.id: item.cell for item in request.planned}
         self._round: int | None = None
 
     def cell(self, name: str) -> Cell:
@@ -88,23 +73,24 @@ class Session:
         passes = {name: passes_of(cell.method, measure) for name, cell in self._cells.items()}
         return schedule(passes, suite.rounds, seed=self.run.definition)
 
-    def left(self) -> tuple[TaskKey, ...]:
-        """What has no record yet, or one that is to be repeated."""
+    @property
+    def host(self) -> Host:
+        """The machine that measures."""
+        return self._request.host
+
+    def pending(self) -> tuple[TaskKey, ...]:
+        """The tasks that have no record yet, or one that is to be repeated."""
         return left_to_do(self.tasks(), self.store.statuses(self.run.id), self._request.retry)
 
-    def renew(self) -> None:
-        """Fork the next workers from a fresh process."""
-        self._launcher.renew()
-
-    def outlined(self) -> tuple[Outline, ...]:
-        """The vanilla cells not yet begun, with what their steps need; from shapes alone."""
+    def preview(self) -> tuple[Outline, ...]:
+        """The vanilla cells that have not begun, with the needs of their steps by shapes alone."""
         begun = {task.cell for task in self.store.statuses(self.run.id)}
         plan = [
             item
-            for item in _planned(self._request)
+            for item in self._request.planned
             if item.cell.method == "vanilla" and item.cell.id not in begun
         ]
-        steps = vanilla_steps(plan, self._request.suite, self._launcher)
+        steps = vanilla_steps(self.host, self._request.suite, plan)
         return tuple(Outline(item, steps[item.cell.id], None) for item in plan)
 
     def perform(
@@ -116,50 +102,50 @@ class Session:
         """Measure one task and store its record; a time pass may sample no longer than said."""
         if task.pass_name not in SPAWNED_PASSES:
             if self._round not in (None, task.round):
-                self.renew()  # no two rounds of a cell from one process
+                self.host.renew()  # no two rounds of a cell from one process
             self._round = task.round
-        asked = self.ask(task, sampling_seconds)
-        return self.keep(asked, asked.launch(tick))
+        prepared = self.prepare(task, sampling_seconds)
+        return self.store_result(prepared, prepared.launch(tick))
 
-    def ask(
+    def prepare(
         self, task: TaskKey, sampling_seconds: float = inf, turns: Turns | None = None
-    ) -> Asked:
-        """All that a task needs; with `turns` it steps in turn with another."""
-        started, before = _now(), read_state().to_json()
+    ) -> PreparedTask:
+        """Collect all that a task needs; with `turns` it steps in turn with another."""
+        started, before = _now(), self.host.state().to_json()
         cell, ranks, why_not = self._cells[task.cell], None, ""
         if task.pass_name != CALIBRATE and CALIBRATE in passes_of(cell.method, ()):
             ranks, why_not = self._ranks(task.cell)
         if why_not:
             skipped = Outcome(Reply("skipped", reason=why_not), "none", 0.0)
-            return Asked(task, started, before, lambda _: skipped)
+            return PreparedTask(task, started, before, lambda _: skipped)
         try:
             job = self._jobs.job(cell, task.pass_name, ranks)
         except NoBatch as error:
             failed = Outcome(Reply("failed", reason=str(error)), "none", 0.0)
-            return Asked(task, started, before, lambda _: failed)
+            return PreparedTask(task, started, before, lambda _: failed)
         longest = min(job.sampling.max_seconds, sampling_seconds)
         job = replace(job, sampling=replace(job.sampling, max_seconds=longest), turns=turns)
         timeout = self._request.suite.timeout
-        return Asked(task, started, before, lambda tick: self._launcher.launch(job, timeout, tick))
+        return PreparedTask(task, started, before, lambda tick: self.host.run(job, timeout, tick))
 
-    def keep(self, asked: Asked, outcome: Outcome) -> Record:
-        """Store what became of it."""
+    def store_result(self, prepared: PreparedTask, outcome: Outcome) -> Record:
+        """Store how the task ended."""
         reply = outcome.reply
         printed = "\n".join(part for part in (outcome.output, reply.traceback) if part)
         record = Record(
             run=self.run.id,
-            key=asked.task,
+            key=prepared.task,
             status=status_of(reply.status),
             reason=reply.reason,
             launch=outcome.launch,
-            started=asked.started,
+            started=prepared.started,
             seconds=outcome.seconds,
             metrics=reply.findings.metrics,
             samples=reply.findings.samples,
             unavailable=reply.findings.unavailable,
             details=reply.findings.details,
-            state_before=asked.before,
-            state_after=read_state().to_json(),
+            state_before=prepared.before,
+            state_after=self.host.state().to_json(),
             output="" if reply.status == "ok" else printed,
         )
         self.store.add_record(record)
@@ -181,7 +167,7 @@ class Session:
         for record in self.store.records(self.run.id):
             forecast.learn(record.key, record.seconds)
         budget, fewest = self._budget(), self._request.suite.sampling.min_samples
-        left = budget.ordered(self.left())
+        left = budget.ordered(self.pending())
         cells, processes = len(self._cells), len(self.tasks())
         while left := budget.affordable(left, now := time.monotonic()):
             task = left[0]
@@ -194,7 +180,7 @@ class Session:
             forecast.learn(task, record.seconds)
             budget.learn(task, record.seconds, _sampled(record, fewest))
             left = left[1:]
-        if not self.left():
+        if not self.pending():
             self.finish()
 
     def _budget(self) -> Budget:
@@ -212,44 +198,34 @@ class Session:
 
 
 @contextlib.contextmanager
-def open_session(
-    request: Request, out: Path, progress: Progress, within: Interpreter = OURS
-) -> Iterator[Session]:
-    """A run in `out`, new or gone on with; workers, batches and lock live as long as this."""
-    if not _planned(request):
+def open_session(request: Request, out: Path, progress: Progress) -> Iterator[Session]:
+    """Open a run in `out`, a new one or an unfinished one; batches and lock end with it."""
+    if not request.planned:
         raise NothingRan(_why_nothing(request))
-    environment = worker_environment(request.threads, within.sources)
     if (out / FILE_NAME).exists():
         Store.open(out / FILE_NAME).close()  # what is no store is refused before anything starts
     with contextlib.ExitStack() as stack:
-        zygote = stack.enter_context(ZygoteLauncher(environment, within.program))
-        software = _software(zygote)
-        stack.enter_context(_locked(out))
+        software = _software(request.host)
+        stack.enter_context(locked(out))
         is_new = not (out / FILE_NAME).exists()
         store = stack.enter_context(Store.create(out / FILE_NAME))
-        batches = stack.enter_context(_batch_folder(out))
+        batches = stack.enter_context(batch_folder(out))
         try:
-            run = _find_or_add_run(store, request, software, progress)
+            run = find_or_add_run(store, request, software, progress)
         except BenchError:
             if is_new:
                 store.remove()
             raise
-        launcher = PassLauncher(SpawnLauncher(environment, within.program), zygote)
+        suite = request.suite
         jobs = JobMaker(
-            BatchStore(batches),
-            request.suite.sampling,
-            request.suite.data,
-            request.suite.weight_sources,
-            cpus=request.cpus,
-            memory_cap=request.cap,
-            within=within,
+            request.host, BatchStore(batches), suite.sampling, suite.data, suite.weight_sources
         )
-        session = Session(request, run, store, launcher, jobs)
+        session = Session(request, run, store, jobs)
         try:
             yield session
         except KeyboardInterrupt:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # what follows only cleans up
-            left, whole = len(session.left()), len(session.tasks())
+            left, whole = len(session.pending()), len(session.tasks())
             raise Interrupted(
                 f"interrupted: {whole - left} of {whole} measurements are stored in {store.path}; "
                 f"`{request.command}` goes on from there"
@@ -262,125 +238,22 @@ def _sampled(record: Record, fewest: int) -> float:
     return sum(sum(samples) * max(0.0, 1 - fewest / len(samples)) for samples in found if samples)
 
 
-def _planned(request: Request) -> list[PlannedCell]:
-    return [item for item in request.plan if item.state == "planned"]
-
-
 def _why_nothing(request: Request) -> str:
     reasons: dict[str, int] = {}
     for item in request.plan:
         reasons[item.reason] = reasons.get(item.reason, 0) + 1
     said = "; ".join(f"{count} × {reason}" for reason, count in reasons.items())
-    return f"{request.suite.path}: nothing to measure on {request.profile.name}: {said}"
+    return f"{request.suite.path}: nothing to measure on {request.host.profile.name}: {said}"
 
 
-def _software(zygote: ZygoteLauncher) -> dict[str, Any]:
+def _software(host: Host) -> dict[str, Any]:
     try:
-        software = dict(zygote.hello["software"])
-    except ZygoteEnded as error:
+        software = host.software()
+    except HostError as error:
         raise BadInput(f"a worker cannot start: {error}") from None
     preload = os.environ.get("LD_PRELOAD")
     preloaded = {"preload": preload} if preload else {}
     return {"bench": ondevice_bench.__version__, **software, **preloaded}
-
-
-def _find_or_add_run(
-    store: Store, request: Request, software: Mapping[str, Any], progress: Progress
-) -> Run:
-    now = datetime.now(UTC)
-    run = Run(
-        id=_free_id(store, f"{request.suite.name}-{now:%Y%m%dT%H%M%SZ}-{request.commit}"),
-        suite=request.suite.name,
-        suite_text=request.suite.text,
-        title=request.suite.title,
-        definition=request.definition,
-        origin=request.origin,
-        created=now.isoformat(timespec="seconds"),
-        commit=request.commit,
-        profile=request.profile.name,
-        profile_text=request.profile.text,
-        machine={**request.machine.to_json(), "threads": request.threads},
-        software=software,
-        settings={
-            **request.settings,
-            "goal": request.suite.goal.to_json(),
-            "peaks": request.profile.peaks,
-            "budget_seconds": request.budget,
-            "emulated": request.profile.said.emulated,
-            "interleaved": request.interleaved,
-            "doctor": [item.to_json() for item in request.findings],
-        },
-        command=request.command,
-    )
-    earlier = None if request.fresh else _to_go_on_with(store, run, request.retry, progress)
-    if earlier is not None:
-        progress.note(f"going on with {earlier.id}")
-        return earlier
-    if request.retry:
-        raise NothingRan(
-            f"{store.path}: nothing failed, timed out or ran out of memory in the latest run"
-        )
-    store.add_run(
-        run, [RunCell(item.cell, item.profile, item.state, item.reason) for item in request.plan]
-    )
-    return run
-
-
-def _to_go_on_with(store: Store, new: Run, retry: frozenset[str], progress: Progress) -> Run | None:
-    """The latest run of the kind, if it is like the new one in everything that matters."""
-    runs = [run for run in store.runs() if (run.suite, run.origin) == (new.suite, new.origin)]
-    if not runs or new.origin != "run":
-        return None
-    latest = runs[-1]
-    unlike = [
-        name
-        for name in ("definition", "profile", "machine", "software", "commit")
-        if getattr(latest, name) != getattr(new, name)
-    ]
-    if not unlike:
-        wanted = retry & set(store.statuses(latest.id).values())
-        return latest if latest.finished is None or wanted else None
-    if latest.finished is None:
-        said = ", ".join(_UNLIKE.get(name, name) for name in unlike)
-        progress.note(f"{latest.id} stays unfinished: this run has another {said}")
-    return None
-
-
-def _free_id(store: Store, name: str) -> str:
-    taken = {run.id for run in store.runs()}
-    candidates = (name if n == 1 else f"{name}-{n}" for n in range(1, len(taken) + 2))
-    return next(candidate for candidate in candidates if candidate not in taken)
-
-
-@contextlib.contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    """One run at a time in a folder: two would disturb each other's measurements."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = (out / ".lock").open("a")
-    except OSError as error:
-        raise BadInput(f"{out}: cannot be written: {error.strerror}") from None
-    with lock as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = (out / ".lock").read_text().strip() or "another process"
-            raise BadInput(f"{out}: {holder} is measuring into this folder") from None
-        file.truncate(0)
-        file.write(f"bench (process {os.getpid()})")
-        file.flush()
-        yield
-
-
-@contextlib.contextmanager
-def _batch_folder(out: Path) -> Iterator[Path]:
-    """A folder for batches; what a killed run left behind goes first."""
-    folder = out / "batches"
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _now() -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ondevice_bench.errors import BenchError
+from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries.user_models import describe
 from ondevice_bench.run.request import Request, request
 from ondevice_bench.suite.load import load_suite
@@ -26,18 +27,18 @@ class SuiteFile(pytest.File):
 
     request: Request
 
-    def __init__(self, *, runs: "OpenRuns", hardware: str | None, **kwargs: Any) -> None:
+    def __init__(self, *, runs: "OpenRuns", host: Host, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.runs = runs
-        self._hardware = hardware
+        self._host = host
 
     def collect(self) -> Iterator["CellItem"]:
         """Expand the suite for this machine."""
         try:
             suite = load_suite(str(self.path))
             for each in (suite, *suite.variants.values()):
-                describe(each)
-            self.request = request(suite, command="", hardware=self._hardware)
+                describe(self._host, each)
+            self.request = request(self._host, suite, command="")
         except BenchError as error:
             raise self.CollectError(str(error)) from None
         for item in self.request.plan:

@@ -81,7 +81,7 @@ class OpenRuns:
     def finish(self) -> None:
         """Mark the runs whose plan is complete as finished."""
         for run in self._open.values():
-            if not run.left():
+            if not run.pending():
                 run.finish()
 
     def close(self) -> None:

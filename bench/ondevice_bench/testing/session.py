@@ -11,10 +11,9 @@ import pytest
 from ondevice_bench.analyse.resolve_run import summary_of
 from ondevice_bench.declare.folders import locate
 from ondevice_bench.errors import BadInput, BenchError, ExitCode
-from ondevice_bench.hardware.probe import probe
-from ondevice_bench.hardware.profile import recognise
 from ondevice_bench.record.store import OUT
 from ondevice_bench.report.terminal.tables import comparison_lines
+from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.progress import for_terminal
 from ondevice_bench.testing import pytest_benchmark_adapter as benchmark
 from ondevice_bench.testing.cells import CellItem, SuiteFile
@@ -32,15 +31,16 @@ class CellSession:
         given = config.args if config.args_source is pytest.Config.ArgsSource.ARGS else []
         files = [word for word in given if Path(word.partition("::")[0]).suffix in _SUFFIXES]
         names = config.getoption("--suite") or ([] if files else [default_suite])
-        self._hardware: str | None = config.getoption("--hardware")
         self._report = _path(config, "--bench-report")
         self._gate: Gate | None = None
         folder = _path(config, "--bench-store") or OUT
         try:
             benchmark.require(config)
             named = [locate("suites", name) for name in names]
-            if self._hardware is not None:
-                recognise(probe(), self._hardware)
+            self._host: Host = config.hook.pytest_bench_host(
+                config=config, hardware=config.getoption("--hardware")
+            )
+            config.add_cleanup(self._host.close)
             if config.getoption("--baseline"):
                 self._gate = Gate(summary_of(config.getoption("--baseline")))
             _require_folder("--bench-store", folder)
@@ -68,7 +68,7 @@ class CellSession:
         # pytest has no name for a file outside its root, such as a suite that the package brings
         nodeid = None if inside else file_path.name
         return SuiteFile.from_parent(
-            parent, path=file_path, nodeid=nodeid, runs=self._runs, hardware=self._hardware
+            parent, path=file_path, nodeid=nodeid, runs=self._runs, host=self._host
         )
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:

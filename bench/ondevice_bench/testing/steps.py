@@ -86,7 +86,8 @@ class StepMeter:
 def _runner(config: pytest.Config) -> StepRunner:
     """The session's processes, started when the first step is measured."""
     if _RUNNER not in config.stash:
-        runner = config.stash[_RUNNER] = StepRunner(config.getoption("--hardware"))
+        host = config.hook.pytest_bench_host(config=config, hardware=config.getoption("--hardware"))
+        runner = config.stash[_RUNNER] = StepRunner(host)
         config.add_cleanup(runner.close)
     return config.stash[_RUNNER]
 

@@ -1,11 +1,5 @@
-"""What a network takes and has, told by a process that may run the user's code.
+"""What a network takes and has; this runs the user's code."""
 
-`describe` and `batch` read a list of requests as JSON and print a list of answers as JSON.
-"""
-
-import contextlib
-import json
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -126,20 +120,3 @@ def batch(request: Mapping[str, Any]) -> dict[str, Any]:
     nested.write(unfinished, make(request["size"], request["seed"]))
     unfinished.rename(path)
     return {}
-
-
-def main() -> None:
-    """Answer the requests on standard input; what the user's code prints goes to standard error."""
-    answer = {"describe": describe, "batch": batch}[sys.argv[1]]
-    answers = []
-    with contextlib.redirect_stdout(sys.stderr):
-        for request in json.load(sys.stdin):
-            try:
-                answers.append(answer(request))
-            except (ValueError, OSError) as error:
-                answers.append({"error": str(error)})
-    print(json.dumps(answers))
-
-
-if __name__ == "__main__":
-    main()

@@ -12,25 +12,27 @@ import signal
 import socket
 import sys
 
+from ondevice_bench.protocol import VERSION
 from ondevice_bench.protocol.job import Job
+from ondevice_bench.protocol.packets import PACKET_BYTES
 from ondevice_bench.worker import runtime
 from ondevice_bench.worker.worker import serve
 
-PACKET = 1 << 16
-
 
 def main() -> None:
-    """Serve until the socket closes, at the latest as the parent ends: `zygote PARENT_PID FD`."""
-    # the parent's number is for zygotes of older commits: the kernel's signal at a parent's end
-    # comes when the thread ends that started them
-    connection = socket.socket(fileno=int(sys.argv[2]))
+    """Serve until the socket closes, at the latest when the parent ends: `zygote FD`."""
+    # no signal at the parent's end: the kernel sends it when the thread ends that started us
+    connection = socket.socket(fileno=int(sys.argv[1]))
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     runtime.import_torch()
     threads = runtime.thread_count()
-    _send(connection, {"software": runtime.software(), "threads": threads})
+    _send(
+        connection,
+        {"protocol": VERSION, "software": runtime.software(), "threads": threads},
+    )
     _serve(connection, wake_read)
 
 
@@ -42,10 +44,10 @@ def _serve(connection: socket.socket, wake: int) -> None:
     while True:
         ready = {descriptor for descriptor, _ in poll.poll()}
         if wake in ready:
-            os.read(wake, PACKET)
+            os.read(wake, PACKET_BYTES)
             child = _reap(connection, child)
         if connection.fileno() in ready:
-            packet, fds, _, _ = socket.recv_fds(connection, PACKET, 2)
+            packet, fds, _, _ = socket.recv_fds(connection, PACKET_BYTES, 2)
             if not packet:
                 if child:
                     os.kill(child, signal.SIGKILL)

@@ -16,15 +16,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol, Self
 
 import ondevice_bench
+from ondevice_bench.protocol import VERSION
 from ondevice_bench.protocol.job import Job, Reply
-from ondevice_bench.worker.zygote import PACKET
+from ondevice_bench.protocol.packets import PACKET_BYTES
+from ondevice_bench.run.hosts.host import HostError, Outcome, Tick
 
+WORKER = "ondevice_bench.worker.worker"
+ZYGOTE = "ondevice_bench.worker.zygote"
+QUESTIONS = "ondevice_bench.worker.questions"
 TICK_SECONDS = 1.0
 EXIT_GRACE_SECONDS = 5.0
 KEPT_OUTPUT = 1 << 16
@@ -59,20 +64,10 @@ class Interpreter:
 OURS = Interpreter()
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a worker ended; `output` is the end of what it printed."""
-
-    reply: Reply
-    launch: str
-    seconds: float
-    output: str = ""
-
-
 class Launcher(Protocol):
     """Runs a job in a process of its own."""
 
-    def launch(self, job: Job, timeout: float, tick: Callable[[], None]) -> Outcome:
+    def launch(self, job: Job, timeout: float, tick: Tick) -> Outcome:
         """Run the job; never raises for what happens in the worker."""
 
 
@@ -102,12 +97,12 @@ class SpawnLauncher:
         self.environment = environment
         self._program = program
 
-    def launch(self, job: Job, timeout: float, tick: Callable[[], None]) -> Outcome:
+    def launch(self, job: Job, timeout: float, tick: Tick) -> Outcome:
         """Start a worker, hand it the job, wait for its reply."""
         began, oom_kills = time.monotonic(), _oom_kills()
         with tempfile.TemporaryFile() as output, _pipe() as (read_end, write_end):
             process = subprocess.Popen(
-                _command(self._program, "ondevice_bench.worker.worker", write_end),
+                python_command(self._program, WORKER, os.getpid(), write_end),
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -131,8 +126,8 @@ class SpawnLauncher:
             return Outcome(reply, "spawned", time.monotonic() - began, _tail(output))
 
 
-class ZygoteEnded(Exception):
-    """The zygote is gone; what it printed last is the text."""
+class ZygoteEnded(HostError):
+    """The zygote is gone; the text is the last line that it printed."""
 
 
 class ZygoteLauncher:
@@ -155,6 +150,10 @@ class ZygoteLauncher:
         """What the zygote said when it was ready: its software and its count of threads."""
         if self._hello is None:
             self._hello = self._next_message()
+            if self._hello.get("protocol") != VERSION:
+                raise HostError(
+                    f"its worker protocol is {self._hello.get('protocol')}, ours is {VERSION}"
+                )
         return self._hello
 
     @property
@@ -162,7 +161,7 @@ class ZygoteLauncher:
         """Only a process without other threads may be forked safely."""
         return bool(self.hello["threads"] == 1)
 
-    def launch(self, job: Job, timeout: float, tick: Callable[[], None]) -> Outcome:
+    def launch(self, job: Job, timeout: float, tick: Tick) -> Outcome:
         """Have a worker forked, wait for its reply; a zygote that ends is replaced."""
         began = time.monotonic()
         with tempfile.TemporaryFile() as output:
@@ -196,7 +195,7 @@ class ZygoteLauncher:
         self._hello = None
         with theirs:
             self._process = subprocess.Popen(
-                _command(self._program, "ondevice_bench.worker.zygote", theirs.fileno()),
+                python_command(self._program, ZYGOTE, theirs.fileno()),
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=self._output,
@@ -205,9 +204,7 @@ class ZygoteLauncher:
                 start_new_session=True,
             )
 
-    def _launch(
-        self, job: Job, timeout: float, tick: Callable[[], None], output: IO[bytes]
-    ) -> Reply:
+    def _launch(self, job: Job, timeout: float, tick: Tick, output: IO[bytes]) -> Reply:
         assert self.can_fork
         deadline, oom_kills = time.monotonic() + timeout, _oom_kills()
         with _pipe() as (read_end, write_end):
@@ -237,7 +234,7 @@ class ZygoteLauncher:
         return int(self._next_message()["exit"])
 
     def _next_message(self) -> Mapping[str, Any]:
-        packet = self._socket.recv(PACKET)
+        packet = self._socket.recv(PACKET_BYTES)
         if not packet:
             self._process.wait()
             raise ZygoteEnded(_last_words(_tail(self._output)))
@@ -260,16 +257,17 @@ class PassLauncher:
         """Fork from another zygote from now on."""
         self.fork.renew()
 
-    def launch(self, job: Job, timeout: float, tick: Callable[[], None]) -> Outcome:
+    def launch(self, job: Job, timeout: float, tick: Tick) -> Outcome:
         """Run the job the way its pass needs."""
         forked = job.pass_name not in SPAWNED_PASSES and self.fork.can_fork
         launcher: Launcher = self.fork if forked else self.spawn
         return launcher.launch(job, timeout, tick)
 
 
-def _command(program: str, module: str, descriptor: int) -> list[str]:
-    # -P: many repositories have a folder `bench/` of their own in the working directory
-    return [program, "-P", "-m", module, str(os.getpid()), str(descriptor)]
+def python_command(program: str, module: str, *arguments: object) -> list[str]:
+    """The command that runs one of our modules in that Python."""
+    # -P: nothing in the working directory may take the place of a module that a worker imports
+    return [program, "-P", "-m", module, *map(str, arguments)]
 
 
 @contextlib.contextmanager
@@ -282,7 +280,7 @@ def _pipe() -> Iterator[tuple[int, int]]:
         os.close(read_end)
 
 
-def _receive(read_end: int, deadline: float, tick: Callable[[], None]) -> tuple[str, bool]:
+def _receive(read_end: int, deadline: float, tick: Tick) -> tuple[str, bool]:
     """Read one line, or what came until the pipe ended; True where the deadline passed first."""
     poll = select.poll()
     poll.register(read_end, select.POLLIN)

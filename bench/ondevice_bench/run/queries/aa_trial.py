@@ -2,17 +2,14 @@
 
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.errors import BadInput
 from ondevice_bench.hardware.doctor import Finding
-from ondevice_bench.run.hosts.launch import ZygoteLauncher, worker_environment
+from ondevice_bench.run.hosts.host import Host, Tick, no_tick
 from ondevice_bench.run.queries.jobs import JobMaker
-from ondevice_bench.specs.data import DataSource
-from ondevice_bench.specs.weights import WeightSource
 from ondevice_bench.stats import Change, change
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.suite import Sampling
@@ -57,21 +54,16 @@ class Trial:
         return Finding("A/A trial", "ok", said)
 
 
-def trial(threads: int, cpus: tuple[int, ...], tick: Callable[[], None]) -> Trial:
+def trial(host: Host, tick: Tick = no_tick) -> Trial:
     """Take rounds for 20 seconds, each a fresh process of either side."""
     sides: tuple[list[float], list[float]] = ([], [])
-    with (
-        tempfile.TemporaryDirectory(prefix="bench-") as folder,
-        ZygoteLauncher(worker_environment(threads)) as zygote,
-    ):
-        store = BatchStore(Path(folder))
-        weights = {"random": WeightSource()}
-        jobs = JobMaker(store, _SAMPLING, DataSource(), weights, cpus=cpus)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        jobs = JobMaker(host, BatchStore(Path(folder)), _SAMPLING)
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
             first = len(sides[0]) % 2  # whoever goes second may find a warmer machine
             for side in (first, 1 - first):
-                reply = zygote.launch(jobs.job(CELL, "time"), SECONDS, tick).reply
+                reply = host.run(jobs.job(CELL, "time"), SECONDS, tick).reply
                 if reply.status != "ok":
                     raise BadInput(f"the trial's cell could not be measured: {reply.reason}")
                 sides[side].append(float(reply.findings.metrics["step_seconds"]))

@@ -9,14 +9,8 @@ from pathlib import Path
 
 from ondevice_bench import units
 from ondevice_bench.data.batch import BatchStore, NoBatch
-from ondevice_bench.hardware.state import allowed_cpus
 from ondevice_bench.protocol.job import Reply
-from ondevice_bench.run.hosts.launch import (
-    PassLauncher,
-    SpawnLauncher,
-    ZygoteLauncher,
-    worker_environment,
-)
+from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries.jobs import JobMaker
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.fit import Fit
@@ -37,6 +31,7 @@ class Unfit(Exception):
 
 
 def fits(
+    host: Host,
     suite: Suite,
     plan: Sequence[PlannedCell],
     limit: int,
@@ -45,7 +40,7 @@ def fits(
     confirm: bool = False,
 ) -> tuple[Fit, ...]:
     """Every cell of the plan: those known to be fastest first, then by FLOPs of an example."""
-    with _asked(suite, limit) as (ask, run):
+    with _asked(host, suite, limit) as (ask, run):
         found = [_fit(item, limit, ask, known) for item in plan]
         if confirm:
             cells = {item.cell.id: item.cell for item in plan}
@@ -140,20 +135,15 @@ def edge(run: Callable[[int], Reply], batch: int) -> dict[int, Reply]:
 
 
 @contextmanager
-def _asked(suite: Suite, limit: int) -> Iterator[tuple[Ask, Callable[[Cell], Reply]]]:
+def _asked(host: Host, suite: Suite, limit: int) -> Iterator[tuple[Ask, Callable[[Cell], Reply]]]:
     """Ways to ask for a cell's exact peak, and to run its step under the cap."""
-    environment = worker_environment(len(allowed_cpus()))
-    with (
-        tempfile.TemporaryDirectory(prefix="bench-") as folder,
-        ZygoteLauncher(environment) as zygote,
-    ):
-        launcher = PassLauncher(SpawnLauncher(environment), zygote)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         sources = (suite.sampling, suite.data, suite.weight_sources)
-        shapes = JobMaker(None, *sources)
-        real = JobMaker(BatchStore(Path(folder)), *sources, memory_cap=limit)
+        shapes = JobMaker(host, None, *sources)
+        real = JobMaker(host, BatchStore(Path(folder)), *sources, memory_cap=limit)
 
         def ask(pass_name: str, cell: Cell) -> Mapping[str, float]:
-            reply = launcher.launch(shapes.job(cell, pass_name), TIMEOUT, lambda: None).reply
+            reply = host.run(shapes.job(cell, pass_name), TIMEOUT).reply
             if reply.status != "ok":
                 raise Unfit(reply.reason)
             return reply.findings.metrics
@@ -163,6 +153,6 @@ def _asked(suite: Suite, limit: int) -> Iterator[tuple[Ask, Callable[[Cell], Rep
                 job = real.job(cell, "memory")
             except NoBatch as error:
                 return Reply("failed", reason=str(error))
-            return launcher.launch(job, TIMEOUT, lambda: None).reply
+            return host.run(job, TIMEOUT).reply
 
         yield ask, run

@@ -8,9 +8,8 @@ from typing import Any
 
 from ondevice_bench.data.batch import BatchStore, NoBatch
 from ondevice_bench.errors import BadInput
-from ondevice_bench.hardware.state import allowed_cpus
 from ondevice_bench.protocol.job import Findings, RankNumbers
-from ondevice_bench.run.hosts.launch import SpawnLauncher, worker_environment
+from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries.jobs import JobMaker
 from ondevice_bench.specs import registry
 from ondevice_bench.specs.builtin_methods import BY_CONTENT
@@ -27,6 +26,7 @@ class Refused(BadInput):
 
 
 def ask(
+    host: Host,
     suite: Suite,
     pass_name: str,
     *,
@@ -43,27 +43,26 @@ def ask(
     if item.state == "skipped":
         raise Refused(item.reason)
     cell = replace(item.cell, layers=layers) if layers else item.cell
-    launcher = SpawnLauncher(worker_environment(len(allowed_cpus())))
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         batches = BatchStore(Path(folder)) if with_batch else None
-        jobs = JobMaker(batches, suite.sampling, suite.data, suite.weight_sources)
+        jobs = JobMaker(host, batches, suite.sampling, suite.data, suite.weight_sources)
         try:
             job = jobs.job(cell, pass_name, ranks)
         except NoBatch as error:
             raise Refused(str(error)) from None
-        reply = launcher.launch(job, TIMEOUT, lambda: None).reply
+        reply = host.run(job, TIMEOUT).reply
     if reply.status != "ok":
         raise BadInput(f"{cell.model}: {reply.reason}")
     return reply.findings
 
 
-def layers(suite: Suite) -> Mapping[str, Any]:
+def layers(host: Host, suite: Suite) -> Mapping[str, Any]:
     """Every layer of the network: shapes, parameters, FLOPs, bytes, and what chooses it."""
-    found = ask(suite, "layers", with_batch=False)
+    found = ask(host, suite, "layers", with_batch=False)
     return {**found.metrics, **found.details}
 
 
-def account(suite: Suite) -> tuple[str, Mapping[str, Any]]:
+def account(host: Host, suite: Suite) -> tuple[str, Mapping[str, Any]]:
     """What is accounted for, and its figures; BadInput where ranks need data."""
     cells = [item.cell for item in plan(suite, HERE)]
     if len(cells) > 1:
@@ -84,12 +83,14 @@ def account(suite: Suite) -> tuple[str, Mapping[str, Any]]:
         )
     layers = suite.layers[0]
     said = cell.id if cell.layers == layers else f"{cell.id} on {layers}"
-    return said, account_at(suite)
+    return said, account_at(host, suite)
 
 
-def account_at(suite: Suite, ranks: Mapping[str, RankNumbers] | None = None) -> Mapping[str, Any]:
+def account_at(
+    host: Host, suite: Suite, ranks: Mapping[str, RankNumbers] | None = None
+) -> Mapping[str, Any]:
     """The account of the suite's one cell, at its own ranks or at these."""
-    found = ask(suite, "account", with_batch=False, layers=suite.layers[0], ranks=ranks)
+    found = ask(host, suite, "account", with_batch=False, layers=suite.layers[0], ranks=ranks)
     return {**found.metrics, **found.details}
 
 
@@ -98,6 +99,6 @@ def _weight_rank(spec: MethodSpec) -> str:
     return " (and --weight-rank for the weights)" if has_one else ""
 
 
-def spectra(suite: Suite) -> Mapping[str, Any]:
+def spectra(host: Host, suite: Suite) -> Mapping[str, Any]:
     """The ranks of weights and inputs at each share of energy."""
-    return ask(suite, "spectrum", with_batch=True).details
+    return ask(host, suite, "spectrum", with_batch=True).details

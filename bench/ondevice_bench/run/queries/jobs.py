@@ -6,9 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ondevice_bench.data.batch import BatchStore
-from ondevice_bench.hardware.state import allowed_cpus
 from ondevice_bench.protocol.job import Job, MethodCall, RankNumbers, WeightsCall
-from ondevice_bench.run.hosts.launch import OURS, Interpreter
+from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries import user_models
 from ondevice_bench.specs import registry, trained
 from ondevice_bench.specs.data import HELD_OUT, TRAIN, DataSource
@@ -21,31 +20,31 @@ from ondevice_bench.suite.passes import ACCURACY, CALIBRATE, CAPPED
 from ondevice_bench.suite.suite import Sampling
 
 TRAINED_EXAMPLES, HELD_OUT_EXAMPLES = 512, 256
+SAMPLING, SYNTHETIC = Sampling(), DataSource()
+RANDOM_WEIGHTS = {"random": WeightSource()}
 
 
 class JobMaker:
-    """Makes the jobs of one run; `batches` is None where no pass reads a batch.
+    """Makes the jobs for a host; `batches` is None where no pass reads a batch.
 
-    Without processors of its own a job takes all that are allowed.
+    A job takes the host's processors, and the host's memory cap where none is given.
     """
 
     def __init__(
         self,
+        host: Host,
         batches: BatchStore | None,
-        sampling: Sampling,
-        data: DataSource,
-        weights: Mapping[str, WeightSource],
-        cpus: tuple[int, ...] | None = None,
+        sampling: Sampling = SAMPLING,
+        data: DataSource = SYNTHETIC,
+        weights: Mapping[str, WeightSource] = RANDOM_WEIGHTS,
         memory_cap: int | None = None,
-        within: Interpreter = OURS,
     ) -> None:
+        self._host = host
         self._batches = batches
         self._sampling = sampling
         self._data = data
         self._weights = weights
-        self._cpus = allowed_cpus() if cpus is None else cpus
-        self._memory_cap = memory_cap
-        self._within = within
+        self._memory_cap = host.memory_cap if memory_cap is None else memory_cap
 
     def job(
         self, cell: Cell, pass_name: str, ranks: Mapping[str, RankNumbers] | None = None
@@ -55,13 +54,13 @@ class JobMaker:
         chosen = {**resolved(model.options, dict(cell.model_options)), **dict(cell.model_options)}
         inputs = model.inputs(chosen)
         options = {**(model.fixed or {}), **chosen}
-        batch = Path()
+        batch: Path | None = None
         if self._batches is not None:
             # ranks are chosen on another batch than the one that is measured
             use = CALIBRATE if pass_name == CALIBRATE else "batch"
             if isinstance(inputs, OwnBatch):
                 batch = user_models.batch(
-                    self._batches, model.implementation, cell, use, self._within
+                    self._host, self._batches, model.implementation, cell, use
                 )
             else:
                 batch = self._batches.batch(self._data, inputs, cell.batch, cell.seed, use)
@@ -75,10 +74,10 @@ class JobMaker:
             methods=_calls(cell),
             layout=None if model.is_own else asdict(model.layout),
             inputs=to_json(inputs),
-            batch_path=str(batch.resolve()),
+            batch_path=self._host.put(batch) if batch else "",
             weights=self._weights_call(cell, model),
             sampling=self._sampling,
-            cpus=self._cpus,
+            cpus=self._host.cpus,
             asked_ns=time.monotonic_ns(),
             ranks=ranks,
             examples=self._examples(cell, inputs) if pass_name == ACCURACY else None,
@@ -90,7 +89,9 @@ class JobMaker:
             return None
         sizes = {TRAIN: TRAINED_EXAMPLES, HELD_OUT: HELD_OUT_EXAMPLES}
         return {
-            split: str(self._batches.examples(self._data, inputs, size, cell.seed, split).resolve())
+            split: self._host.put(
+                self._batches.examples(self._data, inputs, size, cell.seed, split)
+            )
             for split, size in sizes.items()
         }
 
@@ -98,7 +99,7 @@ class JobMaker:
         source = self._weights[cell.weights]
         file = source.file(model.pretrained)
         if file is not None:
-            return {"kind": "file", "path": str(file)}
+            return {"kind": "file", "path": self._host.put(file)}
         return {"kind": source.kind, "decay": source.decay}
 
 

@@ -1,14 +1,13 @@
 """Asking other processes about the user's networks and batches: the parent runs no such code."""
 
 import json
-import os
-import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ondevice_bench.data.batch import BatchStore, NoBatch
 from ondevice_bench.errors import BadInput
-from ondevice_bench.run.hosts.launch import OURS, Interpreter, worker_environment
+from ondevice_bench.run.hosts.host import Host, NoAnswer, Question
 from ondevice_bench.specs import inputs as kinds
 from ondevice_bench.specs import registry
 from ondevice_bench.specs.layout import Layout
@@ -20,7 +19,7 @@ from ondevice_bench.suite.suite import Suite
 TIMEOUT = 600.0
 
 
-def describe(suite: Suite, within: Interpreter = OURS) -> None:
+def describe(host: Host, suite: Suite) -> None:
     """Let the suite's own networks say what they take, and check its files of weights.
 
     Own networks are known to the registry with their inputs and layers afterwards; BadInput with a
@@ -39,6 +38,7 @@ def describe(suite: Suite, within: Interpreter = OURS) -> None:
     if not asked:
         return
     answers = _ask(
+        host,
         "describe",
         [
             {
@@ -49,7 +49,6 @@ def describe(suite: Suite, within: Interpreter = OURS) -> None:
             }
             for name, options, weights in asked
         ],
-        within,
     )
     wrong = [
         f"{suite.path}: {name.partition('@')[0]}: {answer['error']}"
@@ -81,9 +80,7 @@ def _put_in(name: str, said: Mapping[str, Mapping[str, Any]]) -> None:
     )
 
 
-def batch(
-    store: BatchStore, implementation: str, cell: Cell, use: str, within: Interpreter = OURS
-) -> Any:
+def batch(host: Host, store: BatchStore, implementation: str, cell: Cell, use: str) -> Path:
     """The file with a batch that the user's function made; NoBatch where it made none."""
     path = store.path(implementation, cell.model, cell.batch, cell.seed, use)
     if not path.exists():
@@ -91,7 +88,7 @@ def batch(
         seed = cell.seed if use == "batch" else cell.seed + 2**31
         store.folder.mkdir(parents=True, exist_ok=True)
         request = {"model": implementation, "size": cell.batch, "seed": seed, "path": str(path)}
-        (answer,) = _ask("batch", [request], within)
+        (answer,) = _ask(host, "batch", [request])
         if "error" in answer:
             raise NoBatch(str(answer["error"]))
     return path
@@ -102,23 +99,9 @@ def _key(options: Mapping[str, Value]) -> str:
 
 
 def _ask(
-    what: str, requests: Sequence[Mapping[str, Any]], within: Interpreter
+    host: Host, question: Question, requests: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     try:
-        done = subprocess.run(
-            [within.program, "-P", "-m", "ondevice_bench.worker.describe", what],
-            input=json.dumps(requests),
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-            check=False,
-            env=worker_environment(len(os.sched_getaffinity(0)), within.sources),
-        )
-    except subprocess.TimeoutExpired:
-        raise BadInput(f"the model's code did not answer within {TIMEOUT:g} s") from None
-    lines = done.stdout.splitlines()
-    if done.returncode != 0 or not lines:
-        said = (done.stderr.strip().splitlines() or ["no reason was printed"])[-1]
-        raise BadInput(f"the model's code ended its process with {done.returncode}: {said}")
-    answers: list[dict[str, Any]] = json.loads(lines[-1])
-    return answers
+        return host.ask(question, requests, TIMEOUT)
+    except NoAnswer as error:
+        raise BadInput(f"the model's code {error}") from None

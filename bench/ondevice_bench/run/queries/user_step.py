@@ -4,18 +4,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from ondevice_bench.hardware.probe import probe
-from ondevice_bench.hardware.profile import recognise
-from ondevice_bench.hardware.state import allowed_cpus
 from ondevice_bench.protocol.job import Job, Reply
 from ondevice_bench.record import metrics
-from ondevice_bench.run.hosts.launch import (
-    PassLauncher,
-    SpawnLauncher,
-    ZygoteEnded,
-    ZygoteLauncher,
-    worker_environment,
-)
+from ondevice_bench.run.hosts.host import Host, HostError
 from ondevice_bench.stats import Estimate, estimate
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.suite import Sampling
@@ -100,20 +91,14 @@ class StepFailed(Exception):
 
 
 class StepRunner:
-    """Processes for steps, on the processors of this machine's profile."""
+    """Measures steps on a host."""
 
-    def __init__(self, hardware: str | None = None) -> None:
-        machine = probe()
-        profile, allowed = recognise(machine, hardware), allowed_cpus()
-        environment = worker_environment(profile.threads_on(machine, allowed))
-        self._cpus = profile.cpus_on(allowed)
-        self._memory_cap = profile.memory_cap_bytes
-        self._zygote = ZygoteLauncher(environment)
-        self._launcher = PassLauncher(SpawnLauncher(environment), self._zygote)
+    def __init__(self, host: Host) -> None:
+        self._host = host
 
     def close(self) -> None:
         """End the processes."""
-        self._zygote.close()
+        self._host.close()
 
     def measure(self, step: OwnStep, rounds: int) -> StepResult:
         """The exact figures by one process, the others by so many; StepFailed where one fails."""
@@ -121,14 +106,14 @@ class StepRunner:
             replies = [self._reply(step, TRACE)]
             for number in range(rounds):
                 if number > 0:
-                    self._launcher.renew()  # no two rounds from the same process
+                    self._host.renew()  # no two rounds from the same process
                 replies += [self._reply(step, TIME), self._reply(step, MEMORY)]
             return _result(replies)
-        except ZygoteEnded as error:
+        except HostError as error:
             raise StepFailed(f"a worker cannot start: {error}") from None
 
     def _reply(self, step: OwnStep, name: str) -> Reply:
-        outcome = self._launcher.launch(self._job(step, name), TIMEOUT, lambda: None)
+        outcome = self._host.run(self._job(step, name), TIMEOUT)
         reply = outcome.reply
         if reply.status != "ok":
             said = f"{name.removeprefix('step_')}: {reply.status}: {reply.reason}"
@@ -149,9 +134,9 @@ class StepRunner:
             batch_path="",
             weights={"kind": "unset"},
             sampling=SAMPLING,
-            cpus=self._cpus,
+            cpus=self._host.cpus,
             asked_ns=time.monotonic_ns(),
-            memory_cap=None if name == TRACE else self._memory_cap,
+            memory_cap=None if name == TRACE else self._host.memory_cap,
             step=asdict(step),
         )
 

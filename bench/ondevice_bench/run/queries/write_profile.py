@@ -10,39 +10,34 @@ from pathlib import Path
 from ondevice_bench.errors import BadInput
 from ondevice_bench.hardware.probe import Machine, caches_kib
 from ondevice_bench.hardware.profile import load_profile
-from ondevice_bench.run.hosts.launch import SpawnLauncher, worker_environment
+from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries.aa_trial import CELL
 from ondevice_bench.run.queries.jobs import JobMaker
-from ondevice_bench.specs.data import DataSource
-from ondevice_bench.specs.weights import WeightSource
 from ondevice_bench.stats import Estimate, estimate
-from ondevice_bench.suite.suite import Sampling
 
 FOLDER = Path("hardware")
 TIMEOUT = 300.0
 
 
-def write_profile(name: str, machine: Machine, threads: int, cpus: tuple[int, ...]) -> Path:
+def write_profile(host: Host, name: str) -> Path:
     """Measure this machine and write `hardware/NAME.yaml`; what is there already is not touched."""
     path = FOLDER / f"{name}.yaml"
     if re.fullmatch(r"\w[\w.-]*", name) is None:
         raise BadInput(f"{name!r} is no name of a file: letters, digits, '.', '_' and '-' only")
     if path.exists():
         raise BadInput(f"{path}: is there already")
-    text = _text(name, machine, threads, _peaks(threads, cpus))
+    text = _text(name, host.machine, host.threads, _peaks(host))
     try:
         FOLDER.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise BadInput(f"{path}: cannot be written: {error.strerror}") from None
-    assert load_profile(name).recognise.matches(machine)
+    assert load_profile(name).recognise.matches(host.machine)
     return path
 
 
-def _peaks(threads: int, cpus: tuple[int, ...]) -> dict[str, Estimate]:
-    jobs = JobMaker(None, Sampling(), DataSource(), {"random": WeightSource()}, cpus=cpus)
-    launcher = SpawnLauncher(worker_environment(threads))
-    reply = launcher.launch(jobs.job(CELL, "peaks"), TIMEOUT, lambda: None).reply
+def _peaks(host: Host) -> dict[str, Estimate]:
+    reply = host.run(JobMaker(host, None).job(CELL, "peaks"), TIMEOUT).reply
     if reply.status != "ok":
         raise BadInput(f"this machine could not be measured: {reply.reason}")
     return {name: estimate([samples]) for name, samples in reply.findings.samples.items()}

@@ -5,15 +5,15 @@ from statistics import median
 
 from ondevice_bench.measure import clock
 from ondevice_bench.protocol.job import Findings, Job
-from ondevice_bench.protocol.lockstep import WARMUPS, Alternation
+from ondevice_bench.worker.lockstep import WARMUPS, Lockstep
 from ondevice_bench.worker.workload import build
 
 
 def measure(job: Job) -> Findings:
     """Time the cell's step and its inference; in turn with another, its step alone."""
     if job.turns is not None:
-        with Alternation(job.turns) as alternation:
-            return _in_turns(job, job.turns.steps, alternation)
+        with Lockstep(job.turns) as lockstep:
+            return _in_turns(job, job.turns.steps, lockstep)
     workload = build(job)
     losses = [workload.step(), workload.step()]  # alike in every process; how many follow is not
     steps = clock.time_steps(workload, job.sampling)
@@ -49,10 +49,10 @@ def measure(job: Job) -> Findings:
     )
 
 
-def _in_turns(job: Job, count: int, alternation: Alternation) -> Findings:
+def _in_turns(job: Job, count: int, lockstep: Lockstep) -> Findings:
     # also what comes before: threads of two processes on the same cores wait for each other
-    workload = alternation.take(lambda: build(job))
-    warmups, steps = clock.time_steps_in_turns(workload, WARMUPS, count, alternation.take)
+    workload = lockstep.take(lambda: build(job))
+    warmups, steps = clock.time_steps_in_turns(workload, WARMUPS, count, lockstep.take)
     samples = clock.columns(steps)
     return Findings(
         metrics={name: median(samples[name]) for name in samples if name in _TIMES},

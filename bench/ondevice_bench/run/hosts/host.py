@@ -1,0 +1,129 @@
+"""The machine on which workers run, and what they may use of it.
+
+Everything that starts a worker gets a host. A host takes a job and gives a reply. It keeps to
+itself how a process is started and where a file lies, so that a board over the network can be one.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from ondevice_bench.hardware.doctor import Finding
+from ondevice_bench.hardware.probe import Machine
+from ondevice_bench.hardware.profile import Profile
+from ondevice_bench.hardware.state import HardwareState
+from ondevice_bench.protocol.job import Job, Reply
+from ondevice_bench.protocol.turns import Turns
+from ondevice_bench.suite.board import Board
+from ondevice_bench.units import GIB
+
+# a question that a process of its own answers, because it runs the user's code
+Question = Literal["describe", "batch", "conformance"]
+Tick = Callable[[], None]
+
+
+def no_tick() -> None:
+    """Do nothing while a worker measures."""
+
+
+class HostError(Exception):
+    """The host cannot start a worker; the text says why."""
+
+
+class NoAnswer(Exception):
+    """A process ended without an answer to a question; the text says how."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a worker ended; `output` is the end of what it printed."""
+
+    reply: Reply
+    launch: str
+    seconds: float
+    output: str = ""
+
+
+def board_of(machine: Machine, profile: Profile, cap: int | None) -> Board:
+    """The machine as a plan sees it; a process may use all its memory, or as much as the cap."""
+    gib: float = machine.memory_gib if cap is None else min(machine.memory_gib, cap / GIB)
+    return Board(profile.name, profile.lineage, gib)
+
+
+class TurnTaking(ABC):
+    """Two workers of one machine that step in turn."""
+
+    parts: tuple[Turns, Turns]
+
+    @abstractmethod
+    def run(
+        self, one: Callable[[], Outcome], other: Callable[[], Outcome]
+    ) -> tuple[Outcome, Outcome]:
+        """Run both at once; a side that ends early wakes the other."""
+
+
+class Host(ABC):
+    """A machine, its profile, and what a worker may use of it."""
+
+    machine: Machine
+    profile: Profile
+    cpus: tuple[int, ...]  # the processors of a worker
+    threads: int  # the threads of a worker
+    memory_cap: int | None  # the bytes that a worker may allocate
+
+    @property
+    def board(self) -> Board:
+        """This host as a plan sees it."""
+        return board_of(self.machine, self.profile, self.memory_cap)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The machine with the worker's threads: what a record says of where it was measured."""
+        return {**self.machine.to_json(), "threads": self.threads}
+
+    @abstractmethod
+    def findings(self) -> tuple[Finding, ...]:
+        """What disturbs measurements here, as far as it shows at once."""
+
+    @abstractmethod
+    def state(self) -> HardwareState:
+        """The load, memory, clock and temperature now."""
+
+    @abstractmethod
+    def software(self) -> Mapping[str, Any]:
+        """What workers compute with; HostError where none can start."""
+
+    @abstractmethod
+    def put(self, path: Path) -> str:
+        """Bring a file of this side to the host; the answer is where a worker finds it."""
+
+    @abstractmethod
+    def run(self, job: Job, timeout: float, tick: Tick = no_tick) -> Outcome:
+        """Run the job in a process of its own; never raise for what happens in the worker."""
+
+    @abstractmethod
+    def ask(
+        self, question: Question, requests: Sequence[Mapping[str, Any]], timeout: float
+    ) -> list[dict[str, Any]]:
+        """Have a new process answer each request; NoAnswer where it does not."""
+
+    @abstractmethod
+    def renew(self) -> None:
+        """Start later workers from a new process, because workers of one share a pace."""
+
+    @abstractmethod
+    def take_turns(self, steps: int) -> AbstractContextManager[TurnTaking]:
+        """Let two workers of this machine take so many steps each, in turn."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End every process."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

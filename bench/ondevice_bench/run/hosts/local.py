@@ -1,0 +1,128 @@
+"""This machine as a host."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ondevice_bench.hardware.doctor import Finding, examine
+from ondevice_bench.hardware.probe import Machine, probe
+from ondevice_bench.hardware.profile import Profile, recognise
+from ondevice_bench.hardware.state import HardwareState, allowed_cpus, read_state
+from ondevice_bench.protocol.job import Job
+from ondevice_bench.run.hosts.host import Host, NoAnswer, Outcome, Question, Tick, no_tick
+from ondevice_bench.run.hosts.launch import (
+    OURS,
+    QUESTIONS,
+    Interpreter,
+    PassLauncher,
+    SpawnLauncher,
+    ZygoteLauncher,
+    python_command,
+    worker_environment,
+)
+from ondevice_bench.run.hosts.turns import PipedTurns, piped_turns
+
+
+class LocalHost(Host):
+    """This machine; its zygote starts with the first job that is forked."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        profile: Profile,
+        memory_cap: int | None = None,
+        interpreter: Interpreter = OURS,
+    ) -> None:
+        allowed = allowed_cpus()
+        self.machine = machine
+        self.profile = profile
+        self.cpus = profile.cpus_on(allowed)
+        self.threads = profile.threads_on(machine, allowed)
+        caps = [cap for cap in (memory_cap, profile.memory_cap_bytes) if cap is not None]
+        self.memory_cap = min(caps, default=None)
+        self._interpreter = interpreter
+        self._environment = worker_environment(self.threads, interpreter.sources)
+        self._launcher: PassLauncher | None = None
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What disturbs measurements here, as far as it shows at once."""
+        return examine(self.profile, self.state(), self.threads)
+
+    def state(self) -> HardwareState:
+        """The load, memory, clock and temperature now."""
+        return read_state()
+
+    def software(self) -> Mapping[str, Any]:
+        """What workers compute with; HostError where none can start."""
+        return dict(self._launchers.fork.hello["software"])
+
+    def put(self, path: Path) -> str:
+        """A worker finds the file where it lies."""
+        return os.path.abspath(path)
+
+    def run(self, job: Job, timeout: float, tick: Tick = no_tick) -> Outcome:
+        """Run the job in a process of its own."""
+        return self._launchers.launch(job, timeout, tick)
+
+    def ask(
+        self, question: Question, requests: Sequence[Mapping[str, Any]], timeout: float
+    ) -> list[dict[str, Any]]:
+        """Have a new process answer each request; NoAnswer where it does not."""
+        try:
+            process = subprocess.run(
+                python_command(self._interpreter.program, QUESTIONS, question),
+                input=json.dumps(requests),
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=False,
+                env=self._environment,
+            )
+        except subprocess.TimeoutExpired:
+            raise NoAnswer(f"did not answer within {timeout:g} s") from None
+        lines = process.stdout.splitlines()
+        if process.returncode != 0 or not lines:
+            last = (process.stderr.strip().splitlines() or ["no reason was printed"])[-1]
+            raise NoAnswer(f"ended its process with {process.returncode}: {last}")
+        answers: list[dict[str, Any]] = json.loads(lines[-1])
+        return answers
+
+    def renew(self) -> None:
+        """Fork later workers from a new zygote."""
+        self._launchers.renew()
+
+    @contextmanager
+    def take_turns(self, steps: int) -> Iterator[PipedTurns]:
+        """Let two workers of this machine take so many steps each, in turn."""
+        with piped_turns(steps) as turns:
+            yield turns
+
+    def close(self) -> None:
+        """End the zygote, and with it any worker."""
+        if self._launcher is not None:
+            self._launcher.fork.close()
+            self._launcher = None
+
+    @property
+    def _launchers(self) -> PassLauncher:
+        if self._launcher is None:
+            program = self._interpreter.program
+            self._launcher = PassLauncher(
+                SpawnLauncher(self._environment, program),
+                ZygoteLauncher(self._environment, program),
+            )
+        return self._launcher
+
+
+def local_host(
+    hardware: str | None = None,
+    memory_cap: int | None = None,
+    interpreter: Interpreter = OURS,
+) -> LocalHost:
+    """This machine under the profile of that name, or under the one that recognises it."""
+    machine = probe()
+    return LocalHost(machine, recognise(machine, hardware), memory_cap, interpreter)

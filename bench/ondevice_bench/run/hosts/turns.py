@@ -1,0 +1,45 @@
+"""Two workers of this machine in turn: the pipes between them, and a thread for the second."""
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from os import mkfifo
+from pathlib import Path
+
+from ondevice_bench.protocol.turns import Turns
+from ondevice_bench.run.hosts.host import Outcome, TurnTaking
+
+
+class PipedTurns(TurnTaking):
+    """Two workers that hear each other through named pipes."""
+
+    def __init__(self, parts: tuple[Turns, Turns]) -> None:
+        self.parts = parts
+
+    def run(
+        self, one: Callable[[], Outcome], other: Callable[[], Outcome]
+    ) -> tuple[Outcome, Outcome]:
+        """Run both, the other in a thread of its own; remove the pipes when either ends."""
+        with ThreadPoolExecutor(1) as pool:
+            beside = pool.submit(other)
+            beside.add_done_callback(self._remove_pipes)
+            try:
+                first = one()
+            finally:
+                self._remove_pipes()
+            return first, beside.result()
+
+    def _remove_pipes(self, _: Future[Outcome] | None = None) -> None:
+        for path in (self.parts[0].hears, self.parts[0].speaks):
+            Path(path).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def piped_turns(steps: int) -> Iterator[PipedTurns]:
+    """Make the pipes in a folder of their own."""
+    with tempfile.TemporaryDirectory(prefix="bench-turns-") as folder:
+        one, other = (str(Path(folder) / name) for name in ("one", "other"))
+        mkfifo(one)
+        mkfifo(other)
+        yield PipedTurns((Turns(one, other, True, steps), Turns(other, one, False, steps)))

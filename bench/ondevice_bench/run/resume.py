@@ -1,0 +1,82 @@
+"""Whether a run is new or goes on with an unfinished one."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from ondevice_bench.errors import NothingRan
+from ondevice_bench.record.model import Run, RunCell
+from ondevice_bench.record.store import Store
+from ondevice_bench.run.progress import Progress
+from ondevice_bench.run.request import Request
+
+_UNLIKE = {"definition": "plan or settings"}
+
+
+def find_or_add_run(
+    store: Store, request: Request, software: Mapping[str, Any], progress: Progress
+) -> Run:
+    """The unfinished run that equals the request, or a new one in the store."""
+    now = datetime.now(UTC)
+    run = Run(
+        id=_free_id(store, f"{request.suite.name}-{now:%Y%m%dT%H%M%SZ}-{request.commit}"),
+        suite=request.suite.name,
+        suite_text=request.suite.text,
+        title=request.suite.title,
+        definition=request.definition,
+        origin=request.origin,
+        created=now.isoformat(timespec="seconds"),
+        commit=request.commit,
+        profile=request.host.profile.name,
+        profile_text=request.host.profile.text,
+        machine=request.host.identity,
+        software=software,
+        settings={
+            **request.settings,
+            "goal": request.suite.goal.to_json(),
+            "peaks": request.host.profile.peaks,
+            "budget_seconds": request.budget,
+            "emulated": request.host.profile.said.emulated,
+            "interleaved": request.interleaved,
+            "doctor": [item.to_json() for item in request.findings],
+        },
+        command=request.command,
+    )
+    earlier = None if request.fresh else _to_go_on_with(store, run, request.retry, progress)
+    if earlier is not None:
+        progress.note(f"going on with {earlier.id}")
+        return earlier
+    if request.retry:
+        raise NothingRan(
+            f"{store.path}: nothing failed, timed out or ran out of memory in the latest run"
+        )
+    store.add_run(
+        run, [RunCell(item.cell, item.profile, item.state, item.reason) for item in request.plan]
+    )
+    return run
+
+
+def _to_go_on_with(store: Store, new: Run, retry: frozenset[str], progress: Progress) -> Run | None:
+    """The latest run of the kind, if it is like the new one in everything that matters."""
+    runs = [run for run in store.runs() if (run.suite, run.origin) == (new.suite, new.origin)]
+    if not runs or new.origin != "run":
+        return None
+    latest = runs[-1]
+    unlike = [
+        name
+        for name in ("definition", "profile", "machine", "software", "commit")
+        if getattr(latest, name) != getattr(new, name)
+    ]
+    if not unlike:
+        wanted = retry & set(store.statuses(latest.id).values())
+        return latest if latest.finished is None or wanted else None
+    if latest.finished is None:
+        said = ", ".join(_UNLIKE.get(name, name) for name in unlike)
+        progress.note(f"{latest.id} stays unfinished: this run has another {said}")
+    return None
+
+
+def _free_id(store: Store, name: str) -> str:
+    taken = {run.id for run in store.runs()}
+    candidates = (name if n == 1 else f"{name}-{n}" for n in range(1, len(taken) + 2))
+    return next(candidate for candidate in candidates if candidate not in taken)

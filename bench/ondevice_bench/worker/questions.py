@@ -1,0 +1,35 @@
+"""A process that answers questions, because the answers need the user's code: `questions NAME`.
+
+It reads a list of requests as JSON and prints a list of answers as JSON.
+"""
+
+import contextlib
+import importlib
+import json
+import sys
+from typing import Any
+
+# the function that answers each question, and the module that has it
+ANSWERS = {
+    "describe": ("ondevice_bench.worker.describe", "describe"),
+    "batch": ("ondevice_bench.worker.describe", "batch"),
+    "conformance": ("ondevice_bench.methods.conformance", "check_request"),
+}
+
+
+def main() -> None:
+    """Answer the requests; what the user's code prints goes to standard error."""
+    module, function = ANSWERS[sys.argv[1]]
+    answers: list[dict[str, Any]] = []
+    with contextlib.redirect_stdout(sys.stderr):
+        answer = getattr(importlib.import_module(module), function)
+        for request in json.load(sys.stdin):
+            try:
+                answers.append(answer(request))
+            except (ValueError, OSError) as error:
+                answers.append({"error": str(error)})
+    print(json.dumps(answers))
+
+
+if __name__ == "__main__":
+    main()
