@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ondevice_bench.cli.arguments import AsJson, FailOn, Filters, Hardware, failing, seconds_of
-from ondevice_bench.cli.printing import print_json
 from ondevice_bench.errors import BadInput, ExitCode
+from ondevice_bench.terminal import print_json, print_table
 
 INSTALL = "pip install -e ."
 
@@ -54,7 +54,6 @@ def ab(
     from ondevice_bench.ab.worktree import tree_of
     from ondevice_bench.record.store import OUT
     from ondevice_bench.report.terminal.ab import duel_json, duel_lines, duel_table
-    from ondevice_bench.report.terminal.tables import console
     from ondevice_bench.run.hosts.launch import Interpreter
     from ondevice_bench.run.progress import for_terminal
     from ondevice_bench.run.session import open_session
@@ -92,7 +91,7 @@ def ab(
     if as_json:
         print_json(duel_json(names, duel.pairs, alone))
     else:
-        console().print(duel_table(duel.pairs))
+        print_table(duel_table(duel.pairs))
         print("\n".join(duel_lines(names, duel.pairs, alone, threshold)))
     return _exit_code(duel.pairs, alone, judged)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ondevice_bench.cli.arguments import AsJson, suite_of
-from ondevice_bench.cli.printing import print_json
+from ondevice_bench.terminal import print_json, print_table
 
 
 def account(
@@ -34,7 +34,6 @@ def account(
         dialect_table,
     )
     from ondevice_bench.papers.dialects import EXACT, check_dialect
-    from ondevice_bench.report.terminal.tables import console
     from ondevice_bench.run.queries.inspect import account as ask_account
     from ondevice_bench.suite.from_flags import Words
 
@@ -55,5 +54,5 @@ def account(
     print("\n".join(account_lines(what, found, with_flops=dialect == EXACT)))
     if dialect != EXACT:
         if found["dialects"][dialect]["lines"]:
-            console().print(dialect_table(dialect, found))
+            print_table(dialect_table(dialect, found))
         print("\n".join(dialect_notes(dialect, found)))

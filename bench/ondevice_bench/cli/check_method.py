@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from ondevice_bench.cli.arguments import AsJson
-from ondevice_bench.cli.printing import print_json, print_rows
 from ondevice_bench.errors import ExitCode
+from ondevice_bench.terminal import print_json, print_rows
 
 
 def check_method(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ondevice_bench.cli.arguments import AsJson, suite_of
-from ondevice_bench.cli.printing import print_json
 from ondevice_bench.errors import BadInput
+from ondevice_bench.terminal import print_json, print_table
 
 if TYPE_CHECKING:
     from ondevice_bench.analyse.summary import RunSummary
@@ -42,7 +42,6 @@ def claims(
     from ondevice_bench.papers.claims_table import claims_json, claims_table
     from ondevice_bench.record.store import Store
     from ondevice_bench.report.page import write_report
-    from ondevice_bench.report.terminal.tables import console
 
     published = load_published(file).of(paper)
     summaries = []
@@ -59,7 +58,7 @@ def claims(
         return
     for each in published.papers:
         print(f"{each.name}: {each.title}{f' ({each.reference})' if each.reference else ''}")
-    console().print(claims_table(judged))
+    print_table(claims_table(judged))
     if out is not None:
         print(f"report: {out}")
 

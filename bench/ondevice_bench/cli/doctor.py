@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ondevice_bench.cli.arguments import AsJson, Hardware, SuitesFolder, Sysroot, suite_of
-from ondevice_bench.cli.printing import print_json, print_rows
 from ondevice_bench.errors import BadInput, ExitCode
+from ondevice_bench.terminal import print_json, print_rows
 
 if TYPE_CHECKING:
     from ondevice_bench.hardware.doctor import Finding

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ondevice_bench.cli.arguments import AsJson
-from ondevice_bench.cli.printing import print_json, print_rows
+from ondevice_bench.terminal import print_json, print_rows
 
 if TYPE_CHECKING:
     from ondevice_bench.record.run_json import Content

@@ -13,9 +13,9 @@ from ondevice_bench.cli.arguments import (
     size_of,
     suite_of,
 )
-from ondevice_bench.cli.printing import print_json
 from ondevice_bench.errors import BadInput, ExitCode
 from ondevice_bench.suite.board import HERE
+from ondevice_bench.terminal import print_json, print_table
 from ondevice_bench.units import GIB
 
 DEFAULT_FRACTION = "0.125"
@@ -47,7 +47,6 @@ def fit(
 ) -> int:
     """The largest batch that fits a board, method by method; exit code 6 where none does."""
     from ondevice_bench.analyse.past_speeds import seconds_of_an_example
-    from ondevice_bench.report.terminal import tables
     from ondevice_bench.report.terminal.fit import fit_notes, fit_table
     from ondevice_bench.run.boards import board_of
     from ondevice_bench.run.queries.fit import fits
@@ -92,7 +91,7 @@ def fit(
             }
         )
     else:
-        tables.console().print(fit_table(found))
+        print_table(fit_table(found))
         print("\n".join(fit_notes(where.name, memory, kept)))
     return ExitCode.OK if any(item.batch for item in found) else ExitCode.NOTHING_RAN
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ondevice_bench.cli.arguments import AsJson
-from ondevice_bench.cli.printing import print_json
 from ondevice_bench.errors import BadInput, ExitCode, NothingRan, suggestion, unknown
+from ondevice_bench.terminal import print_json, print_table
 
 SHORTEST = 4  # digits that git takes for a commit
 
@@ -53,7 +53,6 @@ def history(
     from ondevice_bench.record import metrics
     from ondevice_bench.report.history import history_json, history_lines, history_table
     from ondevice_bench.report.page import write_report
-    from ondevice_bench.report.terminal.tables import console
     from ondevice_bench.run.commit import places
 
     for name in metric or ():
@@ -82,7 +81,7 @@ def history(
         page = None if out is None else str(out)
         print_json({**history_json(found), "report": page, "exit_code": int(code)})
     else:
-        console().print(history_table(found, metric or ()))
+        print_table(history_table(found, metric or ()))
         print("\n".join(history_lines(found)))
         if out is not None:
             print(f"report: {out}")

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from ondevice_bench.cli.arguments import AsJson, SuitesFolder, Sysroot
-from ondevice_bench.cli.printing import print_rows
 from ondevice_bench.errors import BenchError
+from ondevice_bench.terminal import print_rows
 from ondevice_bench.units import clock
 
 
@@ -25,21 +25,21 @@ def list_suites(suites: SuitesFolder = None, as_json: AsJson = False) -> None:
             times = (f"{clock(taken)} on {board}" for board, taken in suite.expected.items())
             row |= {"title": suite.title, "purpose": suite.purpose, "takes": ", ".join(times)}
         rows.append(row)
-    print_rows(rows, as_json)
+    print_rows(rows, as_json=as_json)
 
 
 def list_methods(as_json: AsJson = False) -> None:
     """The training methods and their options."""
     from ondevice_bench.specs import registry
 
-    print_rows([_spec_row(spec) for spec in registry.methods().values()], as_json)
+    print_rows([_spec_row(spec) for spec in registry.methods().values()], as_json=as_json)
 
 
 def list_models(as_json: AsJson = False) -> None:
     """The models and their options."""
     from ondevice_bench.specs import registry
 
-    print_rows([_spec_row(spec) for spec in registry.models().values()], as_json)
+    print_rows([_spec_row(spec) for spec in registry.models().values()], as_json=as_json)
 
 
 def list_hardware(sysroot: Sysroot = None, as_json: AsJson = False) -> None:
@@ -53,7 +53,7 @@ def list_hardware(sysroot: Sysroot = None, as_json: AsJson = False) -> None:
         {"name": p.name, "this machine": p.name == here, "title": p.title, "path": str(p.path)}
         for p in profiles().values()
     ]
-    print_rows(rows, as_json)
+    print_rows(rows, as_json=as_json)
     if not as_json:
         facts = ", ".join(f"{key} {getattr(machine, key)!r}" for key in Recognise.model_fields)
         print(f"profiles recognise this machine by: {facts}")
@@ -77,7 +77,7 @@ def list_runs(as_json: AsJson = False) -> None:
                 }
                 for run in store.runs()
             ]
-    print_rows(sorted(rows, key=lambda row: row["started"]), as_json)
+    print_rows(sorted(rows, key=lambda row: row["started"]), as_json=as_json)
 
 
 def list_metrics(as_json: AsJson = False) -> None:
@@ -88,7 +88,7 @@ def list_metrics(as_json: AsJson = False) -> None:
     if not as_json:
         shown = ("name", "kind", "scope", "title")
         rows = [{name: row[name] for name in shown} for row in rows]
-    print_rows(rows, as_json)
+    print_rows(rows, as_json=as_json)
 
 
 def _spec_row(spec: Any) -> dict[str, Any]:

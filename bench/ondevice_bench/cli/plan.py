@@ -22,7 +22,7 @@ from ondevice_bench.cli.arguments import (
     suite_of,
     words_of,
 )
-from ondevice_bench.cli.printing import print_json
+from ondevice_bench.terminal import print_json, print_table
 
 if TYPE_CHECKING:
     pass
@@ -83,7 +83,7 @@ def plan(
             }
         )
     else:
-        tables.console().print(tables.plan_table(outlined))
+        print_table(tables.plan_table(outlined))
         for line in tables.plan_misfits(outlined, here):
             print(line)
         print(tables.plan_total(outlined, loaded.expected.get(here.name)))

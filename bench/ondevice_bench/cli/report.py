@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ondevice_bench.cli.arguments import AsJson
-from ondevice_bench.cli.printing import print_json
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.files import written_whole
+from ondevice_bench.terminal import print_json
 
 if TYPE_CHECKING:
     from ondevice_bench.analyse.summary import RunSummary

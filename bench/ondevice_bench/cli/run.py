@@ -30,9 +30,9 @@ from ondevice_bench.cli.arguments import (
     suite_of,
     words_of,
 )
-from ondevice_bench.cli.printing import print_json
 from ondevice_bench.cli.report import report_json
 from ondevice_bench.errors import BadInput, ExitCode
+from ondevice_bench.terminal import print_json, print_table
 
 if TYPE_CHECKING:
     from ondevice_bench.analyse.summary import RunSummary
@@ -117,9 +117,9 @@ def run(
     if as_json:
         print_json(report_json(summary, page))
     else:
-        tables.console().print(tables.run_table(summary))
+        print_table(tables.run_table(summary))
         if lines := learning(summary):
-            tables.console().print(tables.learning_table(lines))
+            print_table(tables.learning_table(lines))
         said = [*verdict_lines(summary), *tables.run_notes(summary), f"report: {page}"]
         print("\n".join(said))
     return _run_exit_code(summary)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ondevice_bench.cli.arguments import AsJson
-from ondevice_bench.cli.printing import print_json
 from ondevice_bench.errors import BadInput
+from ondevice_bench.terminal import print_json
 
 if TYPE_CHECKING:
     pass

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ondevice_bench.cli.arguments import AsJson
-from ondevice_bench.cli.printing import print_json
 from ondevice_bench.errors import BadInput, unknown
+from ondevice_bench.terminal import print_json, print_table
 
 if TYPE_CHECKING:
     pass
@@ -24,7 +24,7 @@ def show_cell(
     from ondevice_bench.analyse.find_runs import find_run
     from ondevice_bench.analyse.summary import summarise
     from ondevice_bench.record.store import Store
-    from ondevice_bench.report.terminal.tables import cell_lines, cell_table, console
+    from ondevice_bench.report.terminal.tables import cell_lines, cell_table
 
     path, run_id = find_run(run)
     with Store.open(path) as store:
@@ -40,7 +40,7 @@ def show_cell(
     if as_json:
         print_json(found.to_json())
     else:
-        console().print(cell_table(found))
+        print_table(cell_table(found))
         print("\n".join(cell_lines(found)))
 
 

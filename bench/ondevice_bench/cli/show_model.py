@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ondevice_bench.cli.arguments import AsJson, one_model, suite_of
-from ondevice_bench.cli.printing import print_json
+from ondevice_bench.terminal import print_json, print_table
 
 
 def show_model(
@@ -18,7 +18,6 @@ def show_model(
     as_json: AsJson = False,
 ) -> None:
     """A model's layers: shapes, parameters, FLOPs, activation bytes, and what chooses them."""
-    from ondevice_bench.report.terminal import tables
     from ondevice_bench.report.terminal.layers import layer_notes, layer_table
     from ondevice_bench.run.queries.inspect import layers
 
@@ -29,5 +28,5 @@ def show_model(
     if as_json:
         print_json({"model": suite.models[0].name, "batch": size, **found})
     else:
-        tables.console().print(layer_table(found))
+        print_table(layer_table(found))
         print("\n".join(layer_notes(found, size)))

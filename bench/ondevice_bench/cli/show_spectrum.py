@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from ondevice_bench.cli.arguments import AsJson, one_model, suite_of
-from ondevice_bench.cli.printing import print_json
 from ondevice_bench.errors import BadInput
+from ondevice_bench.terminal import print_json, print_table
 
 
 def show_spectrum(
@@ -27,7 +27,6 @@ def show_spectrum(
     as_json: AsJson = False,
 ) -> None:
     """The ranks that hold each share of energy, for random, decaying and pretrained weights."""
-    from ondevice_bench.report.terminal import tables
     from ondevice_bench.report.terminal.layers import spectrum_rows, spectrum_table
     from ondevice_bench.run.queries.inspect import Refused, spectra
 
@@ -52,9 +51,9 @@ def show_spectrum(
     if as_json:
         print_json({"epsilons": epsilons, "weights": by_weights, "unavailable": reasons})
         return
-    tables.console().print(spectrum_table(epsilons, by_weights))
+    print_table(spectrum_table(epsilons, by_weights))
     if pattern:
-        tables.console().print(spectrum_rows(epsilons, by_weights, pattern))
+        print_table(spectrum_rows(epsilons, by_weights, pattern))
     size = suite.models[0].batches[0]
     print(
         f"on data {suite.data.name}, batch {size}; ranks in % of the largest possible: median over "

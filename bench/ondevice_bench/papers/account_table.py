@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ondevice_bench.papers.dialects import DIALECTS, EXACT
-from ondevice_bench.report.terminal.tables import table
+from ondevice_bench.terminal import table
 from ondevice_bench.units import MIB, flops, macs, mib, ratio
 
 if TYPE_CHECKING:

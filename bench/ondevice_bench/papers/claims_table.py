@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ondevice_bench.papers.claims import Judged, against, figure, shown
 from ondevice_bench.papers.dialects import EXACT
 from ondevice_bench.papers.published import Claim, Published
-from ondevice_bench.report.terminal.tables import table
+from ondevice_bench.terminal import table
 
 if TYPE_CHECKING:
     from rich.table import Table

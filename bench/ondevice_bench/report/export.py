@@ -1,6 +1,5 @@
 """Runs as text, Markdown, CSV or JSON."""
 
-import io
 import json
 from collections.abc import Sequence
 
@@ -12,6 +11,7 @@ from ondevice_bench.record import metrics
 from ondevice_bench.report.quantities import HEADLINES, figure
 from ondevice_bench.report.sections.section import Shown
 from ondevice_bench.report.terminal import tables
+from ondevice_bench.terminal import table_text
 
 
 def written(summaries: Sequence[RunSummary], form: str, baseline: str | None = None) -> str:
@@ -46,15 +46,11 @@ def _csv(summaries: Sequence[RunSummary]) -> str:
 
 
 def _text(summary: RunSummary, baseline: str | None) -> str:
-    from rich.console import Console
-
-    out = io.StringIO()
-    console = Console(file=out, width=tables.PIPE_WIDTH, highlight=False, markup=False)
-    console.print(tables.run_table(summary))
+    shown = [tables.run_table(summary)]
     if lines := learning(summary):
-        console.print(tables.learning_table(lines))
-    rows = (line.rstrip() for line in out.getvalue().splitlines())
-    return "\n".join([*rows, *verdict_lines(summary, baseline), *tables.run_notes(summary)])
+        shown.append(tables.learning_table(lines))
+    said = [*verdict_lines(summary, baseline), *tables.run_notes(summary)]
+    return "\n".join([*map(table_text, shown), *said])
 
 
 def _markdown(summary: RunSummary, baseline: str | None) -> str:

@@ -7,7 +7,7 @@ from ondevice_bench import units
 from ondevice_bench.analyse.history import Finding, History, Series
 from ondevice_bench.record import metrics
 from ondevice_bench.report.quantities import HEADLINES, exact
-from ondevice_bench.report.terminal.tables import table
+from ondevice_bench.terminal import table
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ondevice_bench import units
 from ondevice_bench.analyse.cell_pair import Pair
 from ondevice_bench.report.quantities import exact
-from ondevice_bench.report.terminal.tables import table
+from ondevice_bench.terminal import table
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ondevice_bench.report.terminal import tables
+from ondevice_bench.terminal import table
 from ondevice_bench.units import flops, mib, seconds, size
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ def fit_table(fits: "Sequence[Fit]") -> "Table":
     """A line for each method: what fits first, the rest with its reason."""
     confirmed = any(fit.confirmed for fit in fits)
     titles = ["method", "largest batch", "peak there", "one more", "FLOPs", "time of an example"]
-    made = tables.table(*titles, *(["under the cap"] if confirmed else []))
+    made = table(*titles, *(["under the cap"] if confirmed else []))
     for fit in fits:
         if fit.batch is None:
             made.add_row(fit.method, "–", fit.reason)

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from ondevice_bench.report.terminal.tables import table
+from ondevice_bench.terminal import table
 from ondevice_bench.units import flops, mib
 
 if TYPE_CHECKING:

@@ -1,6 +1,5 @@
 """Results in the terminal."""
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -20,33 +19,13 @@ from ondevice_bench.report.quantities import (
 )
 from ondevice_bench.suite.board import Board
 from ondevice_bench.suite.preview import Outline
+from ondevice_bench.terminal import table
 from ondevice_bench.units import GIB, clock, flops, mib, quantity, ratio
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
-PIPE_WIDTH = 160
 NAMED = 2  # cells that a note names before it only counts them
-
-
-def console() -> "Console":
-    """Standard output, wide enough for whole ids where it is no terminal."""
-    from rich.console import Console
-
-    width = None if sys.stdout.isatty() else PIPE_WIDTH
-    return Console(width=width, highlight=False, markup=False)
-
-
-def table(*titles: str) -> "Table":
-    """A plain table; long words are cut only where there is no room."""
-    from rich import box
-    from rich.table import Table
-
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in titles:
-        made.add_column(title, overflow="fold")
-    return made
 
 
 def run_table(summary: RunSummary) -> "Table":
