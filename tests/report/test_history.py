@@ -10,7 +10,7 @@ from ondevice_bench.analyse.history import Asked, history
 from ondevice_bench.analyse.summary import summarise
 from ondevice_bench.record.store import Store
 from ondevice_bench.report import page as pages
-from ondevice_bench.report.history import history_json, history_lines, history_table
+from ondevice_bench.report.terminal.history import history_json, history_lines, history_table
 from tests.report import synthetic
 from tests.report.test_page import body, drawn
 

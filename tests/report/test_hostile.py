@@ -8,7 +8,7 @@ from ondevice_bench.analyse.history import Asked
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record import run_json
 from ondevice_bench.report import page
-from ondevice_bench.report.export import written
+from ondevice_bench.report.terminal.formats import written
 from tests.report import synthetic
 
 MUTATIONS = 150

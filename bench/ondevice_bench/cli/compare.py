@@ -26,7 +26,7 @@ def compare(
     """Compare two runs: exact metrics by equality, noisy ones over rounds; exit code 4 or 5."""
     from ondevice_bench.analyse.compare import compare as compare_runs
     from ondevice_bench.analyse.resolve_run import summary_of
-    from ondevice_bench.report.terminal.tables import comparison_lines
+    from ondevice_bench.report.terminal.comparison import comparison_lines
 
     summaries = [summary_of(reference) for reference in (base, new)]
     comparison = compare_runs(*summaries)

@@ -51,8 +51,8 @@ def history(
     from ondevice_bench.analyse.history import Asked, in_order
     from ondevice_bench.analyse.history import history as history_of
     from ondevice_bench.record import metrics
-    from ondevice_bench.report.history import history_json, history_lines, history_table
     from ondevice_bench.report.page import write_report
+    from ondevice_bench.report.terminal.history import history_json, history_lines, history_table
     from ondevice_bench.run.commit import places
 
     for name in metric or ():

@@ -53,7 +53,7 @@ def plan(
     from ondevice_bench.hardware.profile import load_profile, recognise
     from ondevice_bench.hardware.state import allowed_cpus
     from ondevice_bench.record.store import Store
-    from ondevice_bench.report.terminal import tables
+    from ondevice_bench.report.terminal.plan import plan_misfits, plan_table, plan_total
     from ondevice_bench.run.boards import boards, this_board
     from ondevice_bench.run.queries.preview import outline
     from ondevice_bench.suite.plan import plan as expand
@@ -83,7 +83,7 @@ def plan(
             }
         )
     else:
-        print_table(tables.plan_table(outlined))
-        for line in tables.plan_misfits(outlined, here):
+        print_table(plan_table(outlined))
+        for line in plan_misfits(outlined, here):
             print(line)
-        print(tables.plan_total(outlined, loaded.expected.get(here.name)))
+        print(plan_total(outlined, loaded.expected.get(here.name)))

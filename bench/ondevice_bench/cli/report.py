@@ -54,8 +54,8 @@ def report(
     from ondevice_bench.analyse.summary import summarise
     from ondevice_bench.cli.claims import claims_on
     from ondevice_bench.record.store import Store
-    from ondevice_bench.report.export import written
     from ondevice_bench.report.page import write_report
+    from ondevice_bench.report.terminal.formats import written
     from ondevice_bench.run.commit import places
 
     found = [find_run(name) for name in runs] if runs else [find_run(None)]

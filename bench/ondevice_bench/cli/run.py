@@ -77,9 +77,10 @@ def run(
     from ondevice_bench.analyse.learning import learning
     from ondevice_bench.analyse.summary import summarise
     from ondevice_bench.record.store import OUT
-    from ondevice_bench.report.export import verdict_lines
     from ondevice_bench.report.page import write_report
-    from ondevice_bench.report.terminal import tables
+    from ondevice_bench.report.terminal.plan import plan_misfits
+    from ondevice_bench.report.terminal.run import learning_table, run_notes, run_table
+    from ondevice_bench.report.terminal.verdict import verdict_lines
     from ondevice_bench.run.progress import for_terminal
     from ondevice_bench.run.request import request
     from ondevice_bench.run.session import NOT_OK, open_session
@@ -106,7 +107,7 @@ def run(
     try:
         with open_session(asked, folder, progress) as session:
             progress.prepare("looking for cells that cannot fit …")
-            for line in tables.plan_misfits(session.outlined(), asked.board):
+            for line in plan_misfits(session.outlined(), asked.board):
                 progress.note(line)
             session.perform_all(progress)
             summary = summarise(session.store, session.store.run(session.run.id))
@@ -117,10 +118,10 @@ def run(
     if as_json:
         print_json(report_json(summary, page))
     else:
-        print_table(tables.run_table(summary))
+        print_table(run_table(summary))
         if lines := learning(summary):
-            print_table(tables.learning_table(lines))
-        said = [*verdict_lines(summary), *tables.run_notes(summary), f"report: {page}"]
+            print_table(learning_table(lines))
+        said = [*verdict_lines(summary), *run_notes(summary), f"report: {page}"]
         print("\n".join(said))
     return _run_exit_code(summary)
 

@@ -24,7 +24,7 @@ def show_cell(
     from ondevice_bench.analyse.find_runs import find_run
     from ondevice_bench.analyse.summary import summarise
     from ondevice_bench.record.store import Store
-    from ondevice_bench.report.terminal.tables import cell_lines, cell_table
+    from ondevice_bench.report.terminal.cell import cell_lines, cell_table
 
     path, run_id = find_run(run)
     with Store.open(path) as store:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ondevice_bench.analyse.summary import CellSummary, RunSummary, summarise, summarise_cell
 from ondevice_bench.record.model import Record, RunCell
-from ondevice_bench.report.terminal.tables import difference_line
+from ondevice_bench.report.terminal.comparison import difference_line
 from ondevice_bench.run.progress import Progress, Silent
 from ondevice_bench.run.session import NOT_OK, Session, open_session
 from ondevice_bench.testing import pytest_benchmark_adapter as benchmark

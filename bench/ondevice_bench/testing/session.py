@@ -14,7 +14,7 @@ from ondevice_bench.errors import BadInput, BenchError, ExitCode
 from ondevice_bench.hardware.probe import probe
 from ondevice_bench.hardware.profile import recognise
 from ondevice_bench.record.store import OUT
-from ondevice_bench.report.terminal.tables import comparison_lines
+from ondevice_bench.report.terminal.comparison import comparison_lines
 from ondevice_bench.run.progress import for_terminal
 from ondevice_bench.testing import pytest_benchmark_adapter as benchmark
 from ondevice_bench.testing.cells import CellItem, SuiteFile

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ondevice_bench.record import metrics
-from ondevice_bench.report.history import basis, known, said
+from ondevice_bench.report.history_text import basis, known, said
 from ondevice_bench.report.quantities import HEADLINES, figure_of
 from ondevice_bench.report.sections.section import Section, Shown
 

@@ -8,7 +8,7 @@ from ondevice_bench.analyse.groups import Group, Member
 from ondevice_bench.analyse.history import Finding, History, Series, unlike_software
 from ondevice_bench.record import metrics
 from ondevice_bench.report import drawing
-from ondevice_bench.report.history import short
+from ondevice_bench.report.history_text import short
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.quantities import HEADLINES
 from ondevice_bench.report.sections.section import Plot, Section, Shown

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from ondevice_bench.analyse.frame import frame_of
 from ondevice_bench.analyse.learning import learning
 from ondevice_bench.analyse.summary import RunSummary
-from ondevice_bench.analyse.verdict import verdict
 from ondevice_bench.record import metrics
 from ondevice_bench.report.quantities import HEADLINES, figure
-from ondevice_bench.report.sections.section import Shown
-from ondevice_bench.report.terminal import tables
+from ondevice_bench.report.terminal.run import learning_table, run_notes, run_table
+from ondevice_bench.report.terminal.verdict import verdict_lines
 from ondevice_bench.terminal import table_text
 
 
@@ -31,25 +30,15 @@ def written(summaries: Sequence[RunSummary], form: str, baseline: str | None = N
             return "\n\n".join(_text(one, baseline) for one in summaries)
 
 
-def verdict_lines(summary: RunSummary, baseline: str | None = None) -> list[str]:
-    """The sentences of each group, with its name before them."""
-    shown = Shown.of((summary,), baseline)
-    return [
-        f"{group.title}: {sentence}"
-        for group in shown.groups
-        for sentence in verdict(group, shown.goal, shown.baseline)
-    ]
-
-
 def _csv(summaries: Sequence[RunSummary]) -> str:
     return str(frame_of(summaries).to_csv(index=False)).rstrip("\n")
 
 
 def _text(summary: RunSummary, baseline: str | None) -> str:
-    shown = [tables.run_table(summary)]
+    shown = [run_table(summary)]
     if lines := learning(summary):
-        shown.append(tables.learning_table(lines))
-    said = [*verdict_lines(summary, baseline), *tables.run_notes(summary)]
+        shown.append(learning_table(lines))
+    said = [*verdict_lines(summary, baseline), *run_notes(summary)]
     return "\n".join([*map(table_text, shown), *said])
 
 
@@ -71,7 +60,7 @@ def _markdown(summary: RunSummary, baseline: str | None) -> str:
         figures = [f"{f.estimate} ({f.interval})" if f.interval else f.estimate for f in found]
         status = ": ".join([cell.status, *cell.problems[:1]])
         lines.append(f"| {' | '.join(map(_cell, [cell.id, *figures, status]))} |")
-    return "\n".join([*lines, "", *(f"- {_cell(note)}" for note in tables.run_notes(summary))])
+    return "\n".join([*lines, "", *(f"- {_cell(note)}" for note in run_notes(summary))])
 
 
 def _cell(said: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 import ondevice_bench
 from ondevice_bench.record.store import Store
-from ondevice_bench.report.export import written
+from ondevice_bench.report.terminal.formats import written
 from tests.record.conftest import CELL, make_record, make_run, planned
 from tests.report import synthetic
 
