@@ -88,7 +88,7 @@ def test_bad_input_is_one_line(bench, workplace):
         (("--claims", "none.yaml"), "none.yaml: no such file"),
         (("--claims", "own.yaml"), "own.yaml:14: claims[0].of.model: unknown model 'mcunett'"),
         (("nothing",), "no run, suite or store 'nothing'"),
-        (("-o", "page.html"), "there is none: `bench run paper_wasi_small`"),
+        (("-o", "page.html"), "start with `bench run paper_wasi_small`"),
     ):
         ended = bench("claims", *arguments)
         assert (ended.code, ended.out) == (2, "")

@@ -8,7 +8,7 @@ from ondevice_bench.analyse.history import Asked
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record import run_json
 from ondevice_bench.report import page
-from ondevice_bench.report.terminal.formats import written
+from ondevice_bench.report.terminal.formats import formatted
 from tests.report import synthetic
 
 MUTATIONS = 150
@@ -81,6 +81,6 @@ def test_whatever_a_bundle_says_is_refused_or_drawn(summary_of):
         older = replace(summary, run=replace(summary.run, id="older"))
         page.render([summary, older], "regression", asked=Asked(metrics=EXACT))
         for form in ("md", "csv", "text", "json"):
-            written([summary], form)
+            formatted([summary], form)
         drawn += 1
     assert drawn > MUTATIONS / 10  # most are refused by the schema

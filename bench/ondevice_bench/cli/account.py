@@ -4,29 +4,33 @@ from typing import Annotated
 
 import typer
 
-from ondevice_bench.cli.arguments import AsJson, suite_of
+from ondevice_bench.cli.arguments import AsJson, BatchSize, ModelOption
 from ondevice_bench.terminal import print_json, print_table
 
 
 def account(
-    model: Annotated[str, typer.Option("--model", help="A model's name, or ./mynet.py:net.")],
+    model: ModelOption,
     method: Annotated[str, typer.Option("--method", help="A method that replaces layers.")],
     options: Annotated[
         list[str] | None,
-        typer.Option("--option", metavar="KEY=VALUE", help="An option of the method or model."),
+        typer.Option("--option", metavar="NAME=VALUE", help="An option of the method or model."),
     ] = None,
-    rank: Annotated[str | None, typer.Option(help="The ranks: 8, or 8x16x32.")] = None,
-    fraction: Annotated[float | None, typer.Option(help="Share of the largest ranks.")] = None,
-    weight_rank: Annotated[int | None, typer.Option(help="The rank of weights.")] = None,
-    layers: Annotated[str, typer.Option(help="The layers that are treated.")] = "all",
-    batch: Annotated[int | None, typer.Option(help="Batch size (default: the model's).")] = None,
+    rank: Annotated[str | None, typer.Option(help="The ranks, as numbers: 8, or 8x16x32.")] = None,
+    fraction: Annotated[
+        float | None, typer.Option(help="The ranks, as a share of the largest.")
+    ] = None,
+    weight_rank: Annotated[int | None, typer.Option(help="The rank of the weights.")] = None,
+    layers: Annotated[str, typer.Option(help="The layers that the method changes.")] = "all",
+    batch: BatchSize = None,
     dialect: Annotated[
         str,
-        typer.Option(help="Beside the exact count, as a paper counts: gf, hosvd, asi, wasi."),
+        typer.Option(
+            help="Also count FLOPs as a paper does, beside the exact count: gf, hosvd, asi, wasi."
+        ),
     ] = "exact",
     as_json: AsJson = False,
 ) -> None:
-    """Accounted memory and FLOPs of treated layers, by closed formulas; nothing is run."""
+    """Compute the memory and FLOPs of the changed layers from formulas; nothing is run."""
     from ondevice_bench.papers.account_table import (
         account_json,
         account_lines,
@@ -34,25 +38,26 @@ def account(
         dialect_table,
     )
     from ondevice_bench.papers.dialects import EXACT, check_dialect
-    from ondevice_bench.run.queries.inspect import account as ask_account
+    from ondevice_bench.run.queries.described_suite import described
+    from ondevice_bench.run.queries.inspect import account as account_of
     from ondevice_bench.suite.from_flags import Words
 
     check_dialect(dialect, method)
-    said = {"rank": rank, "fraction": fraction, "weight_rank": weight_rank}
+    ranks = {"rank": rank, "fraction": fraction, "weight_rank": weight_rank}
     words = Words(
         [model],
         methods=[method],
         options=options or (),
-        ranks={rule: [str(value)] for rule, value in said.items() if value is not None},
+        ranks={rule: [str(value)] for rule, value in ranks.items() if value is not None},
         layers=[layers],
         batches=() if batch is None else [batch],
     )
-    what, found = ask_account(suite_of(None, None, words))
+    cell, results = account_of(described(words.suite()))
     if as_json:
-        print_json(account_json(what, found, dialect))
+        print_json(account_json(cell, results, dialect))
         return
-    print("\n".join(account_lines(what, found, with_flops=dialect == EXACT)))
+    print("\n".join(account_lines(cell, results, with_flops=dialect == EXACT)))
     if dialect != EXACT:
-        if found["dialects"][dialect]["lines"]:
-            print_table(dialect_table(dialect, found))
-        print("\n".join(dialect_notes(dialect, found)))
+        if results["dialects"][dialect]["lines"]:
+            print_table(dialect_table(dialect, results))
+        print("\n".join(dialect_notes(dialect, results)))

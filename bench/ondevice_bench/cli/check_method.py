@@ -1,4 +1,4 @@
-"""`bench check-method`: a method against what every method must hold."""
+"""`bench check-method`: the checks that every method must pass."""
 
 from typing import Annotated
 
@@ -7,6 +7,8 @@ import typer
 from ondevice_bench.cli.arguments import AsJson
 from ondevice_bench.errors import ExitCode
 from ondevice_bench.terminal import print_json, print_rows
+
+RESULTS = {True: "ok", False: "FAILED", None: "not checked"}
 
 
 def check_method(
@@ -19,24 +21,23 @@ def check_method(
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Check a method against what every method must hold; exit code 3 where one check fails."""
+    """Run the checks that every training method must pass; exit code 3 if one fails."""
     from ondevice_bench.run.queries.conformance import check
 
-    results = check(method, options or [])
-    failed = [result for result in results if result["passed"] is False]
+    checks = check(method, options or [])
+    failed = [each for each in checks if each["passed"] is False]
     if as_json:
-        print_json(results)
+        print_json(checks)
     else:
-        shown = {True: "ok", False: "FAILED", None: "not checked"}
         rows = [
             {
-                "check": r["check"],
-                "layer": r["case"],
-                "": shown[r["passed"]],
-                "what was found": r["said"],
+                "check": each["check"],
+                "layer": each["case"],
+                "": RESULTS[each["passed"]],
+                "result": each["said"],
             }
-            for r in results
+            for each in checks
         ]
         print_rows(rows, as_json=False)
-        print(f"{len(results)} checks, {len(failed)} failed")
+        print(f"{len(checks)} checks, {len(failed)} failed")
     return ExitCode.CELL_FAILED if failed else ExitCode.OK

@@ -1,4 +1,4 @@
-"""`bench list`: the names that suites can use, and what has been run."""
+"""`bench list`: the names that suites can use, and past runs."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from ondevice_bench.units import clock
 
 
 def list_suites(suites: SuitesFolder = None, as_json: AsJson = False) -> None:
-    """The suites that can be run by name."""
+    """List the suites that can be run by name."""
     from ondevice_bench.declare.folders import declared
     from ondevice_bench.suite.load import load_suite
 
@@ -29,21 +29,21 @@ def list_suites(suites: SuitesFolder = None, as_json: AsJson = False) -> None:
 
 
 def list_methods(as_json: AsJson = False) -> None:
-    """The training methods and their options."""
+    """List the training methods and their options."""
     from ondevice_bench.specs import registry
 
     print_rows([_spec_row(spec) for spec in registry.methods().values()], as_json=as_json)
 
 
 def list_models(as_json: AsJson = False) -> None:
-    """The models and their options."""
+    """List the models and their options."""
     from ondevice_bench.specs import registry
 
     print_rows([_spec_row(spec) for spec in registry.models().values()], as_json=as_json)
 
 
 def list_hardware(sysroot: Sysroot = None, as_json: AsJson = False) -> None:
-    """The hardware profiles; the one that this machine is has a mark."""
+    """List the hardware profiles. The profile of this machine has a mark."""
     from ondevice_bench.hardware.probe import probe
     from ondevice_bench.hardware.profile import Recognise, profiles, recognise
 
@@ -60,7 +60,7 @@ def list_hardware(sysroot: Sysroot = None, as_json: AsJson = False) -> None:
 
 
 def list_runs(as_json: AsJson = False) -> None:
-    """The runs below `bench-out`, the oldest first."""
+    """List the runs in bench-out, oldest first."""
     from ondevice_bench.analyse.find_runs import store_paths
     from ondevice_bench.record.store import Store
 
@@ -81,7 +81,7 @@ def list_runs(as_json: AsJson = False) -> None:
 
 
 def list_metrics(as_json: AsJson = False) -> None:
-    """What is measured: units, direction, exact or noisy, scope."""
+    """List the metrics: what each measures, exact or noisy, and its scope."""
     from ondevice_bench.record import metrics
 
     rows = [metric.to_json() for metric in metrics.ALL]

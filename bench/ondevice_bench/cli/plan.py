@@ -1,89 +1,53 @@
 """`bench plan`: what a run would measure."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ondevice_bench.cli.arguments import (
-    AsJson,
-    BatchSizes,
-    DataName,
-    EpsilonWords,
-    Filters,
-    FractionWords,
-    LayerWords,
-    MethodNames,
-    ModelNames,
-    OptionWords,
-    RankWords,
-    SuiteName,
-    SuitesFolder,
-    WeightsName,
-    suite_of,
-    words_of,
-)
+from ondevice_bench.cli.arguments import AsJson
+from ondevice_bench.cli.suite_flags import SuiteFlags, with_suite_flags
 from ondevice_bench.terminal import print_json, print_table
 
-if TYPE_CHECKING:
-    pass
 
-
+@with_suite_flags
 def plan(
-    suite: SuiteName = None,
-    models: ModelNames = None,
-    methods: MethodNames = None,
-    options: OptionWords = None,
-    rank: RankWords = None,
-    epsilon: EpsilonWords = None,
-    fraction: FractionWords = None,
-    layers: LayerWords = None,
-    batch: BatchSizes = None,
-    data: DataName = None,
-    weights: WeightsName = None,
-    suites: SuitesFolder = None,
+    flags: SuiteFlags,
     hardware: Annotated[
-        str | None, typer.Option("--hardware", help="Plan for this profile, even if elsewhere.")
+        str | None,
+        typer.Option("--hardware", help="Plan for this profile, also for another machine."),
     ] = None,
-    filters: Filters = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a suite's cells, what is skipped or pending, and what is known beforehand."""
-    from ondevice_bench.analyse.find_runs import store_paths
+    """Show a suite's cells and what is known before they run: memory, FLOPs and time."""
+    from ondevice_bench.analyse.past_speeds import seconds_of_passes
     from ondevice_bench.hardware.probe import probe
     from ondevice_bench.hardware.profile import load_profile, recognise
     from ondevice_bench.hardware.state import allowed_cpus
-    from ondevice_bench.record.store import Store
     from ondevice_bench.report.terminal.plan import plan_misfits, plan_table, plan_total
-    from ondevice_bench.run.boards import boards, this_board
+    from ondevice_bench.run.boards import board_on, boards
     from ondevice_bench.run.queries.preview import outline
-    from ondevice_bench.suite.plan import plan as expand
+    from ondevice_bench.suite.plan import plan as plan_cells
 
-    words = words_of(
-        models, methods, options, rank, epsilon, fraction, layers, batch, data, weights
-    )
-    loaded = suite_of(suite, suites, words)
-    machine = probe()
+    machine, allowed = probe(), allowed_cpus()
     profile = load_profile(hardware) if hardware else recognise(machine)
-    known_boards = boards()
+    board = board_on(profile, machine)
     is_here = profile.recognise.matches(machine)
-    here = this_board(profile, machine) if is_here else known_boards[profile.name]
-    cells = expand(loaded, here, known_boards, filters or ())
-    threads = profile.threads_on(machine, allowed_cpus()) if is_here else len(allowed_cpus())
-    known: dict[tuple[str, str], float] = {}
-    for path in store_paths():
-        with Store.open(path) as store:
-            known |= store.seconds_by_fingerprint({**machine.to_json(), "threads": threads})
-    outlined = outline(loaded, here, cells, threads, known)
+    threads = profile.threads_on(machine, allowed) if is_here else len(allowed)
+
+    suite = flags.load()
+    cells = plan_cells(suite, board, boards(), flags.filters or ())
+    past = seconds_of_passes({**machine.to_json(), "threads": threads})
+    outlines = outline(suite, board, cells, threads, past)
     if as_json:
         print_json(
             {
-                "suite": loaded.name,
+                "suite": suite.name,
                 "profile": profile.name,
-                "cells": [item.to_json() for item in outlined],
+                "cells": [item.to_json() for item in outlines],
             }
         )
     else:
-        print_table(plan_table(outlined))
-        for line in plan_misfits(outlined, here):
+        print_table(plan_table(outlines))
+        for line in plan_misfits(outlines, board):
             print(line)
-        print(plan_total(outlined, loaded.expected.get(here.name)))
+        print(plan_total(outlines, suite.expected.get(board.name)))

@@ -2,7 +2,7 @@
 
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,68 +11,59 @@ from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.files import written_whole
 from ondevice_bench.terminal import print_json
 
-if TYPE_CHECKING:
-    from ondevice_bench.analyse.summary import RunSummary
-
 
 def report(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="[RUN]...",
-            help="A suite (its latest run), a run's id, or STORE@RUN (default: the latest run); "
-            "runs of other boards beside it.",
+            help="A suite (its latest run), a run's id, or STORE@RUN (default: the latest run). "
+            "More runs, for example of other boards, are shown beside the first.",
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="The file (default: report.html beside the store)."),
+        typer.Option("--out", "-o", help="The file to write (default: report.html at the store)."),
     ] = None,
     layout: Annotated[
-        str | None, typer.Option(help="A layout's name, or the path of its YAML file.")
+        str | None, typer.Option(help="A page layout's name, or the path of its YAML file.")
     ] = None,
     baseline: Annotated[
-        str | None, typer.Option(help="The method that others are weighed against.")
+        str | None, typer.Option(help="The method that the others are compared with.")
     ] = None,
     compare_hardware: Annotated[
         bool,
         typer.Option(
             "--compare-hardware",
-            help="Beside it the latest run of the same suite on each other board in its store.",
+            help="Also show the suite's latest run on each other board in the same store.",
         ),
     ] = False,
     form: Annotated[
         Literal["html", "text", "md", "csv", "json"],
-        typer.Option("--format", help="All but html are printed, or written where --out says."),
+        typer.Option("--format", help="html writes a file. The others print, or write to --out."),
     ] = "html",
     show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Draw a run's results as one HTML file, or print them."""
-    from ondevice_bench.analyse.find_runs import find_run, on_other_boards
     from ondevice_bench.analyse.history import Asked
-    from ondevice_bench.analyse.summary import summarise
-    from ondevice_bench.cli.claims import claims_on
-    from ondevice_bench.record.store import Store
+    from ondevice_bench.analyse.report_runs import report_runs
+    from ondevice_bench.papers.claims_file import load_published
+    from ondevice_bench.papers.judge_claims import judge_claims
+    from ondevice_bench.report.layout import load_layout
     from ondevice_bench.report.page import write_report
-    from ondevice_bench.report.terminal.formats import written
+    from ondevice_bench.report.terminal.formats import formatted
+    from ondevice_bench.report.terminal.run import run_json
     from ondevice_bench.run.commit import places
+    from ondevice_bench.run.queries.inspect import account_of
 
-    found = [find_run(name) for name in runs] if runs else [find_run(None)]
-    if compare_hardware:
-        path, run_id = found[0]
-        beside = [(path, other) for other in on_other_boards(path, run_id)]
-        found += [each for each in beside if each not in found]
-    summaries, latest = [], set()
-    for path, run_id in found:
-        with Store.open(path) as store:
-            summaries.append(summarise(store, store.run(run_id)))
-            latest.add(store.runs()[-1].id)
+    selected = report_runs(runs or (), other_boards=compare_hardware)
+    summaries, page = selected.summaries, out or selected.page
     methods = {cell.planned.cell.method for cell in summaries[0].cells}
     if baseline is not None and baseline not in methods:
         raise BadInput(f"--baseline: {unknown('method of this run', baseline, methods)}")
     if form != "html":
-        text = written(summaries, form, baseline)
+        text = formatted(summaries, form, baseline)
         if out is None:
             print(text)
             return
@@ -80,25 +71,17 @@ def report(
             file.write(f"{text}\n".encode())
         print(f"report: {out}")
         return
-    path, run_id = found[0]
-    # an older run's report does not take the place of the latest one's
-    name = "report.html" if run_id in latest else f"report-{run_id}.html"
-    page = out or path.parent / name
-    chosen = layout or ("hardware" if compare_hardware or len(summaries) > 1 else "run")
-    asked = Asked(places(Path.cwd(), [one.run.commit for one in summaries]))
-    claims = claims_on(chosen, summaries)
-    write_report(summaries, page, chosen, baseline, asked=asked, claims=claims)
+    layout = layout or ("hardware" if compare_hardware or len(summaries) > 1 else "run")
+    claims = (
+        judge_claims(load_published(), summaries, account_of)
+        if "claims" in load_layout(layout).sections
+        else ()
+    )
+    query = Asked(places(Path.cwd(), [one.run.commit for one in summaries]))
+    write_report(summaries, page, layout, baseline, asked=query, claims=claims)
     if as_json:
-        print_json(report_json(summaries[0], page))
+        print_json(run_json(summaries[0], page))
     else:
         print(f"report: {page}")
     if show:
         webbrowser.open(page.resolve().as_uri())
-
-
-def report_json(summary: "RunSummary", page: Path) -> dict[str, Any]:
-    """A run's summary, what it says of learning, and where its page is."""
-    from ondevice_bench.analyse.learning import learning
-
-    lines = [line.to_json() for line in learning(summary)]
-    return {**summary.to_json(), "learning": lines, "report": str(page)}

@@ -1,7 +1,7 @@
-"""`bench baseline save`: a run's figures as a small file."""
+"""`bench baseline save`: a run as a small file to commit."""
 
 import re
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -9,34 +9,29 @@ from ondevice_bench.cli.arguments import AsJson
 from ondevice_bench.errors import BadInput
 from ondevice_bench.terminal import print_json
 
-if TYPE_CHECKING:
-    pass
-
 
 def save_baseline(
     name: Annotated[str, typer.Argument(help="The name: baselines/NAME.json is written.")],
     run: Annotated[
-        str | None, typer.Argument(help="A suite (its latest run), a run's id, or STORE@RUN.")
+        str | None,
+        typer.Argument(
+            help="A suite (its latest run), a run's id, or STORE@RUN (default: the latest run)."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Keep a run's figures as a small file beside the code; `compare` takes it as its base."""
-    from ondevice_bench.analyse.find_runs import find_run
+    """Save a run as a small JSON file to commit; later runs can be compared with it."""
+    from ondevice_bench.analyse.resolve_run import stored_content
     from ondevice_bench.record import baseline
-    from ondevice_bench.record.run_json import Content
-    from ondevice_bench.record.store import Store
 
     if not re.fullmatch(r"[\w.-]+", name):
         raise BadInput(f"baseline {name!r}: letters, digits, '.', '_' and '-' only")
-    path, run_id = find_run(run)
-    with Store.open(path) as store:
-        found = store.run(run_id)
-        content = Content(found, store.cells(run_id), store.records(run_id))
-    if found.finished is None:
-        raise BadInput(f"{run_id} is unfinished: a baseline is of a whole run")
+    content = stored_content(run)
+    if content.run.finished is None:
+        raise BadInput(f"{content.run.id} is unfinished: a baseline needs a finished run")
     target = baseline.FOLDER / f"{name}{baseline.SUFFIX}"
     baseline.write(content, target)
     if as_json:
-        print_json({"run": run_id, "baseline": str(target)})
+        print_json({"run": content.run.id, "baseline": str(target)})
     else:
         print(f"baseline: {target}")

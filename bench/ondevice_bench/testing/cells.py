@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ondevice_bench.errors import BenchError
-from ondevice_bench.run.queries.user_models import describe
+from ondevice_bench.run.queries.described_suite import described
 from ondevice_bench.run.request import Request, request
 from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.plan import PlannedCell
@@ -34,9 +34,7 @@ class SuiteFile(pytest.File):
     def collect(self) -> Iterator["CellItem"]:
         """Expand the suite for this machine."""
         try:
-            suite = load_suite(str(self.path))
-            for each in (suite, *suite.variants.values()):
-                describe(each)
+            suite = described(load_suite(str(self.path)))
             self.request = request(suite, command="", hardware=self._hardware)
         except BenchError as error:
             raise self.CollectError(str(error)) from None

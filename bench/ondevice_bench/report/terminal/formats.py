@@ -13,7 +13,7 @@ from ondevice_bench.report.terminal.verdict import verdict_lines
 from ondevice_bench.terminal import table_text
 
 
-def written(summaries: Sequence[RunSummary], form: str, baseline: str | None = None) -> str:
+def formatted(summaries: Sequence[RunSummary], form: str, baseline: str | None = None) -> str:
     """The runs in that form, one after the other; CSV has one table of all."""
     match form:
         case "csv":

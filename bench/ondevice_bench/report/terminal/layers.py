@@ -77,6 +77,17 @@ def spectrum_rows(
     return made
 
 
+def spectrum_notes(data: str, batch: int, unavailable: Mapping[str, str]) -> list[str]:
+    """What the numbers mean, and why some weights are missing."""
+    return [
+        f"on data {data}, batch {batch}",
+        "ranks: in % of the largest possible, median over layers (least … most)",
+        "inputs: over the modes of every layer's input",
+        "stored: what HOSVD would store of all inputs at these ranks",
+        *(f"not shown: {kind}: {reason}" for kind, reason in unavailable.items()),
+    ]
+
+
 def _shares(layers: Mapping[str, Any], place: int) -> list[str]:
     all_weights = [layer["weight"] for layer in layers.values()]
     weights = [weight["ranks"][place] / weight["largest"] for weight in all_weights]

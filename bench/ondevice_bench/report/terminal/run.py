@@ -1,9 +1,10 @@
 """A run in the terminal: its cells, what they do to learning, and what to know of them."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ondevice_bench.analyse.learning import Learning
+from ondevice_bench.analyse.learning import Learning, learning
 from ondevice_bench.analyse.summary import NOT_INTERLEAVED, RunSummary
 from ondevice_bench.record import metrics
 from ondevice_bench.report.quantities import (
@@ -39,6 +40,12 @@ def learning_table(lines: Sequence[Learning]) -> "Table":
     for line in lines:
         made.add_row(line.id, *_texts(line, shown), str(len(line.seeds)))
     return made
+
+
+def run_json(summary: RunSummary, page: Path) -> dict[str, Any]:
+    """A run's summary, its effect on training, and where its page is."""
+    lines = [line.to_json() for line in learning(summary)]
+    return {**summary.to_json(), "learning": lines, "report": str(page)}
 
 
 def _texts(measured: Measured, shown: Sequence[metrics.Metric]) -> list[str]:
