@@ -79,7 +79,7 @@ def test_whatever_a_bundle_says_is_refused_or_drawn(summary_of):
         text = page.render([summary, summary], "hardware")
         assert text.count("</script>") == 2
         older = replace(summary, run=replace(summary.run, id="older"))
-        page.render([summary, older], "regression", asked=Asked(metrics=EXACT))
+        page.render([summary, older], "regression", query=Asked(metrics=EXACT))
         for form in ("md", "csv", "text", "json"):
             formatted([summary], form)
         drawn += 1

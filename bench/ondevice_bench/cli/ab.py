@@ -66,7 +66,7 @@ def ab(
     from ondevice_bench.ab.short_request import short_request
     from ondevice_bench.ab.worktree import tree_of
     from ondevice_bench.record.store import OUT
-    from ondevice_bench.report.terminal.ab import duel_json, duel_lines, duel_table
+    from ondevice_bench.report.terminal.ab import ab_json, ab_lines, ab_table
     from ondevice_bench.run.hosts.launch import Interpreter
     from ondevice_bench.run.progress import for_terminal
     from ondevice_bench.run.session import open_session
@@ -103,8 +103,8 @@ def ab(
             session.finish()
     names = [f"{tree.ref} ({tree.commit})" for tree in trees]
     if as_json:
-        print_json(duel_json(names, duel.pairs, cells.unpaired))
+        print_json(ab_json(names, duel.pairs, cells.unpaired))
     else:
-        print_table(duel_table(duel.pairs))
-        print("\n".join(duel_lines(names, duel.pairs, cells.unpaired, threshold)))
+        print_table(ab_table(duel.pairs))
+        print("\n".join(ab_lines(names, duel.pairs, cells.unpaired, threshold)))
     return exit_code(duel.pairs, cells.unpaired, verdicts)

@@ -71,7 +71,7 @@ def history(
     if not any(len(one.points) > 1 for one in results.series):
         raise NothingRan("no cell was measured twice on the same machine: there is no history")
     if out is not None:
-        write_report([runs[-1], *runs[:-1]], out, "regression", asked=query)
+        write_report([runs[-1], *runs[:-1]], out, "regression", query=query)
     code = ExitCode.OK if results.is_judged else ExitCode.INCONCLUSIVE
     if as_json:
         page = None if out is None else str(out)

@@ -78,7 +78,7 @@ def report(
         else ()
     )
     query = Asked(places(Path.cwd(), [one.run.commit for one in summaries]))
-    write_report(summaries, page, layout, baseline, asked=query, claims=claims)
+    write_report(summaries, page, layout, baseline, query=query, claims=claims)
     if as_json:
         print_json(run_json(summaries[0], page))
     else:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from ondevice_bench.analyse.summary import CellSummary
 from ondevice_bench.record import metrics
-from ondevice_bench.report.quantities import figure, rank_basis
+from ondevice_bench.report.quantities import quantity_of, rank_basis
 from ondevice_bench.terminal import table
 
 if TYPE_CHECKING:
@@ -12,18 +12,20 @@ if TYPE_CHECKING:
 
 
 def cell_table(cell: CellSummary) -> "Table":
-    """Every figure of a cell."""
-    made = table("metric", "estimate", "interval", "scope", "basis")
-    for name, found in cell.estimates.items():
-        metric, shown = metrics.described(name), figure(cell, name)
-        made.add_row(metric.label, shown.estimate, shown.interval, metric.scope, found.basis)
-    return made
+    """All numbers of a cell."""
+    rows = table("metric", "estimate", "interval", "scope", "basis")
+    for name, estimate in cell.estimates.items():
+        metric, quantity = metrics.described(name), quantity_of(cell, name)
+        rows.add_row(
+            metric.label, quantity.estimate, quantity.interval, metric.scope, estimate.basis
+        )
+    return rows
 
 
 def cell_lines(cell: CellSummary) -> list[str]:
-    """What a cell is, what went wrong, and what to know of it."""
+    """The cell, its problems, its notes, and the ranks of its layers."""
     basis = rank_basis(cell.planned.cell)
-    ranks = cell.details.get("trace", {}).get("treated", {})
+    layers = cell.details.get("trace", {}).get("treated", {})
     return [
         f"cell: {cell.id}",
         f"fingerprint: {cell.planned.cell.fingerprint}",
@@ -32,9 +34,9 @@ def cell_lines(cell: CellSummary) -> list[str]:
         *(f"problem: {text}" for text in cell.problems),
         *(f"note: {text}" for text in cell.notes),
         *(
-            f"treated: {name}: input {list(layer['shape'] or ())}, "
+            f"changed: {name}: input {list(layer['shape'] or ())}, "
             f"ranks {list(layer['activation_ranks'])}"
             + (f", weight rank {layer['weight_rank']}" if layer["weight_rank"] else "")
-            for name, layer in ranks.items()
+            for name, layer in layers.items()
         ),
     ]

@@ -7,23 +7,23 @@ from ondevice_bench.analyse.frame import frame_of
 from ondevice_bench.analyse.learning import learning
 from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.record import metrics
-from ondevice_bench.report.quantities import HEADLINES, figure
+from ondevice_bench.report.quantities import HEADLINES, quantity_of
 from ondevice_bench.report.terminal.run import learning_table, run_notes, run_table
 from ondevice_bench.report.terminal.verdict import verdict_lines
 from ondevice_bench.terminal import table_text
 
 
 def formatted(summaries: Sequence[RunSummary], form: str, baseline: str | None = None) -> str:
-    """The runs in that form, one after the other; CSV has one table of all."""
+    """The runs in that form, one after the other. CSV has one table for all runs."""
     match form:
         case "csv":
             return _csv(summaries)
         case "json":
-            found = [
+            runs = [
                 {**one.to_json(), "learning": [line.to_json() for line in learning(one)]}
                 for one in summaries
             ]
-            return json.dumps(found[0] if len(found) == 1 else found, indent=2)
+            return json.dumps(runs[0] if len(runs) == 1 else runs, indent=2)
         case "md":
             return "\n\n".join(_markdown(one, baseline) for one in summaries)
         case _:
@@ -35,36 +35,36 @@ def _csv(summaries: Sequence[RunSummary]) -> str:
 
 
 def _text(summary: RunSummary, baseline: str | None) -> str:
-    shown = [run_table(summary)]
+    tables = [run_table(summary)]
     if lines := learning(summary):
-        shown.append(learning_table(lines))
-    said = [*verdict_lines(summary, baseline), *run_notes(summary)]
-    return "\n".join([*map(table_text, shown), *said])
+        tables.append(learning_table(lines))
+    notes = [*verdict_lines(summary, baseline), *run_notes(summary)]
+    return "\n".join([*map(table_text, tables), *notes])
 
 
 def _markdown(summary: RunSummary, baseline: str | None) -> str:
-    shown = [metrics.BY_NAME[name] for name in HEADLINES]
-    head = ["cell", *(metric.label for metric in shown), "status"]
+    columns = [metrics.BY_NAME[name] for name in HEADLINES]
+    head = ["cell", *(metric.label for metric in columns), "status"]
     lines = [
-        f"# {_cell(summary.run.title)}",
+        f"# {_escape(summary.run.title)}",
         "",
         f"Run `{summary.run.id}` on profile {summary.run.profile}.",
         "",
-        *(f"- {_cell(line)}" for line in verdict_lines(summary, baseline)),
+        *(f"- {_escape(line)}" for line in verdict_lines(summary, baseline)),
         "",
         f"| {' | '.join(head)} |",
         f"|{' --- |' * len(head)}",
     ]
     for cell in summary.cells:
-        found = [figure(cell, metric.name) for metric in shown]
-        figures = [f"{f.estimate} ({f.interval})" if f.interval else f.estimate for f in found]
+        quantities = [quantity_of(cell, metric.name) for metric in columns]
+        texts = [f"{q.estimate} ({q.interval})" if q.interval else q.estimate for q in quantities]
         status = ": ".join([cell.status, *cell.problems[:1]])
-        lines.append(f"| {' | '.join(map(_cell, [cell.id, *figures, status]))} |")
-    return "\n".join([*lines, "", *(f"- {_cell(note)}" for note in run_notes(summary))])
+        lines.append(f"| {' | '.join(map(_escape, [cell.id, *texts, status]))} |")
+    return "\n".join([*lines, "", *(f"- {_escape(note)}" for note in run_notes(summary))])
 
 
-def _cell(said: str) -> str:
-    """Text that ends no cell of a table, and starts no markup."""
+def _escape(text: str) -> str:
+    """Text that cannot end a table cell or start markup."""
     for mark in "\\|*_`<>[]":
-        said = said.replace(mark, f"\\{mark}")
-    return " ".join(said.split())
+        text = text.replace(mark, f"\\{mark}")
+    return " ".join(text.split())

@@ -13,55 +13,62 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-def plan_table(outlined: Sequence[Outline]) -> "Table":
-    """The plan's cells, with what is known before anything is measured."""
-    made = table("cell", "state", "vanilla's activations", "vanilla's step", "time")
-    for item in outlined:
-        vanilla = item.vanilla
-        counted, computed = vanilla.activation_bytes, vanilla.step_flops
-        shown = f"unknown: {vanilla.reason}" if counted is None else mib(counted)
-        work = "" if computed is None else flops(computed)
-        basis = "estimated" if item.is_estimated else "known"
-        known = "unknown" if item.seconds is None else f"{basis}: {clock(item.seconds)}"
-        state = item.item.reason or item.item.state
-        made.add_row(
-            item.item.cell.id, state, shown, work, known if item.item.state == "planned" else ""
+def plan_table(outlines: Sequence[Outline]) -> "Table":
+    """The plan's cells, and what is known before they run."""
+    rows = table("cell", "state", "vanilla's activations", "vanilla's step", "time")
+    for outline in outlines:
+        planned, vanilla = outline.item, outline.vanilla
+        activations = f"unknown: {vanilla.reason}"
+        if vanilla.activation_bytes is not None:
+            activations = mib(vanilla.activation_bytes)
+        rows.add_row(
+            planned.cell.id,
+            planned.reason or planned.state,
+            activations,
+            "" if vanilla.step_flops is None else flops(vanilla.step_flops),
+            _time(outline) if planned.state == "planned" else "",
         )
-    return made
+    return rows
 
 
-def plan_misfits(outlined: Sequence[Outline], board: Board) -> list[str]:
-    """The vanilla cells that cannot fit the board, and what they need at the least."""
+def plan_misfits(outlines: Sequence[Outline], board: Board) -> list[str]:
+    """The cells of plain training that cannot fit the board, and what they need at least."""
     if board.memory_gib is None:
         return []
     return [
-        f"does not fit {board.name} ({board.memory_gib:g} GiB): {item.item.cell.id}: "
-        f"its tensors alone take {mib(item.vanilla.peak_bytes)}"
-        for item in outlined
-        if item.item.cell.method == "vanilla"
-        and item.item.profile == board.name
-        and item.vanilla.peak_bytes is not None
-        and item.vanilla.peak_bytes > board.memory_gib * GIB
+        f"does not fit {board.name} ({board.memory_gib:g} GiB): {outline.item.cell.id}: "
+        f"its tensors alone take {mib(outline.vanilla.peak_bytes)}"
+        for outline in outlines
+        if outline.item.cell.method == "vanilla"
+        and outline.item.profile == board.name
+        and outline.vanilla.peak_bytes is not None
+        and outline.vanilla.peak_bytes > board.memory_gib * GIB
     ]
 
 
-def plan_total(outlined: Sequence[Outline], expected: float | None = None) -> str:
-    """How many cells there are of each state, and how long they take if that is known.
+def plan_total(outlines: Sequence[Outline], expected: float | None = None) -> str:
+    """How many cells there are in each state, and how long they take if that is known.
 
-    Before a first run, what the suite itself expects of such a board.
+    Before the first run, `expected` is the time that the suite itself gives for such a board.
     """
-    states = Counter(item.item.state for item in outlined)
+    states = Counter(outline.item.state for outline in outlines)
     counts = ", ".join(f"{count} {state}" for state, count in states.items())
-    planned = [item for item in outlined if item.item.state == "planned"]
-    known = [item.seconds for item in planned if item.seconds is not None]
-    estimated = sum(item.is_estimated for item in planned)
-    if not known:
-        said = "" if expected is None else f" (the suite expects {clock(expected)} on such a board)"
-        return f"{counts}; time unknown until a first run{said}"
-    pilots = f", {estimated} of them estimated by their pilots" if estimated else ""
-    if len(known) < len(planned):
-        some = f"{len(known)} of {len(planned)} cells"
+    planned = [outline for outline in outlines if outline.item.state == "planned"]
+    seconds = [outline.seconds for outline in planned if outline.seconds is not None]
+    if not seconds:
+        by_suite = f" (the suite expects {clock(expected)} on such a board)" if expected else ""
+        return f"{counts}; time unknown until a first run{by_suite}"
+    estimates = sum(outline.is_estimated for outline in planned)
+    pilots = f", {estimates} of them estimated from their pilots" if estimates else ""
+    if len(seconds) < len(planned):
         return (
-            f"{counts}; {clock(sum(known))} for {some} by earlier runs{pilots}, the rest is unknown"
+            f"{counts}; {clock(sum(seconds))} for {len(seconds)} of {len(planned)} cells, from "
+            f"earlier runs{pilots}; the rest is unknown"
         )
-    return f"{counts}; about {clock(sum(known))} by earlier runs{pilots}"
+    return f"{counts}; about {clock(sum(seconds))}, from earlier runs{pilots}"
+
+
+def _time(outline: Outline) -> str:
+    if outline.seconds is None:
+        return "unknown"
+    return f"{'estimated' if outline.is_estimated else 'known'}: {clock(outline.seconds)}"

@@ -1,4 +1,4 @@
-"""A run in the terminal: its cells, what they do to learning, and what to know of them."""
+"""A run in the terminal: its cells, their effect on training, and notes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +11,8 @@ from ondevice_bench.report.quantities import (
     HEADLINES,
     LESSONS,
     Measured,
-    figure,
-    learned,
+    learning_metrics,
+    quantity_of,
     rank_basis,
 )
 from ondevice_bench.terminal import table
@@ -20,26 +20,26 @@ from ondevice_bench.terminal import table
 if TYPE_CHECKING:
     from rich.table import Table
 
-NAMED = 2  # cells that a note names before it only counts them
+LISTED = 2  # cells that a note names; it only counts the rest
 
 
 def run_table(summary: RunSummary) -> "Table":
-    """The headline figures of each cell, and why some have none."""
-    shown = [metrics.BY_NAME[name] for name in HEADLINES]
-    made = table("cell", *(metric.label for metric in shown), "status")
+    """The headline numbers of each cell, and its first problem."""
+    columns = [metrics.BY_NAME[name] for name in HEADLINES]
+    cells = table("cell", *(metric.label for metric in columns), "status")
     for cell in summary.cells:
         status = ": ".join([cell.status, *cell.problems[:1]])
-        made.add_row(cell.id, *_texts(cell, shown), status)
-    return made
+        cells.add_row(cell.id, *_texts(cell, columns), status)
+    return cells
 
 
 def learning_table(lines: Sequence[Learning]) -> "Table":
-    """What methods do to learning, a line for each workload whatever its seed."""
-    shown = [metric for metric in learned(lines) if metric.name in LESSONS]
-    made = table("cells", *(metric.label for metric in shown), "seeds")
+    """The effect of methods on training. All seeds of a workload share a line."""
+    columns = [metric for metric in learning_metrics(lines) if metric.name in LESSONS]
+    workloads = table("cells", *(metric.label for metric in columns), "seeds")
     for line in lines:
-        made.add_row(line.id, *_texts(line, shown), str(len(line.seeds)))
-    return made
+        workloads.add_row(line.id, *_texts(line, columns), str(len(line.seeds)))
+    return workloads
 
 
 def run_json(summary: RunSummary, page: Path) -> dict[str, Any]:
@@ -48,15 +48,10 @@ def run_json(summary: RunSummary, page: Path) -> dict[str, Any]:
     return {**summary.to_json(), "learning": lines, "report": str(page)}
 
 
-def _texts(measured: Measured, shown: Sequence[metrics.Metric]) -> list[str]:
-    figures = [figure(measured, metric.name) for metric in shown]
-    return [f"{found.estimate}\n{found.interval}".strip() for found in figures]
-
-
 def run_notes(summary: RunSummary) -> list[str]:
-    """What the table's figures are of, and what a reader must know before trusting them."""
-    shown = [metrics.BY_NAME[name] for name in HEADLINES]
-    scopes = [f"{metric.label}: {metric.title} ({metric.scope})" for metric in shown]
+    """What the columns mean, and what to know before trusting them."""
+    columns = [metrics.BY_NAME[name] for name in HEADLINES]
+    scopes = [f"{metric.label}: {metric.title} ({metric.scope})" for metric in columns]
     bases = dict.fromkeys(rank_basis(cell.planned.cell) for cell in summary.cells)
     scopes += [basis for basis in bases if basis]
     by_note: dict[str, list[str]] = {}
@@ -69,10 +64,15 @@ def run_notes(summary: RunSummary) -> list[str]:
         *scopes,
         *machine,
         *order,
-        *(f"note: {_listed(cells)}: {note}" for note, cells in by_note.items()),
+        *(f"note: {_list(cells)}: {note}" for note, cells in by_note.items()),
     ]
 
 
-def _listed(cells: Sequence[str]) -> str:
-    first = ", ".join(cells[:NAMED])
-    return first if len(cells) <= NAMED else f"{first} and {len(cells) - NAMED} more"
+def _texts(measured: Measured, columns: Sequence[metrics.Metric]) -> list[str]:
+    quantities = [quantity_of(measured, metric.name) for metric in columns]
+    return [f"{each.estimate}\n{each.interval}".strip() for each in quantities]
+
+
+def _list(cells: Sequence[str]) -> str:
+    first = ", ".join(cells[:LISTED])
+    return first if len(cells) <= LISTED else f"{first} and {len(cells) - LISTED} more"
