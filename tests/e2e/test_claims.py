@@ -51,7 +51,7 @@ def test_a_users_claim_beside_a_run_and_on_a_page(bench, workplace, suite_file):
         ["rank unset instead of 4", "epsilon 0.5 instead of unset"],
     ]
     assert claim["verdict"] == "reproduced as accounted, not as measured"
-    assert "the step keeps" in claim["because"]
+    assert "the step stores" in claim["because"]
     # ranks by content are those that the run had
     (workplace / "own.yaml").write_text(OWN.replace("{rank: 4}", "{epsilon: 0.5}"))
     (claim,) = bench(*said, "--json").json()["claims"]

@@ -5,8 +5,8 @@ from typing import Any, TypeAlias
 
 from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.errors import BadInput
-from ondevice_bench.papers.accounts import Wanted, account, wanted
-from ondevice_bench.papers.claims import Judged, judge
+from ondevice_bench.papers.accounts import AccountQuery, account, account_queries
+from ondevice_bench.papers.claims import JudgedClaim, judge
 from ondevice_bench.papers.evidence import measured
 from ondevice_bench.papers.published import Published, Query
 from ondevice_bench.suite.from_flags import Words
@@ -18,11 +18,11 @@ AccountOf: TypeAlias = Callable[[Words, Mapping[str, Any] | None], AccountValues
 
 def judge_claims(
     published: Published, summaries: Sequence[RunSummary], account_of: AccountOf
-) -> tuple[Judged, ...]:
+) -> tuple[JudgedClaim, ...]:
     """Every claim with its accounts and what the runs measured. Each account is made once."""
     accounts: dict[str, AccountValues] = {}
 
-    def cached(cell: Wanted) -> AccountValues:
+    def cached(cell: AccountQuery) -> AccountValues:
         key = f"{cell.query} {cell.ranks}"
         if key not in accounts:
             accounts[key] = account_of(words_of(cell.query), cell.ranks)
@@ -31,7 +31,7 @@ def judge_claims(
     verdicts = []
     for claim in published.claims:
         values = []
-        for cell in wanted(claim, summaries):
+        for cell in account_queries(claim, summaries):
             try:
                 own = cached(cell)
                 base = cached(cell.plain) if claim.ratio_of else None

@@ -12,7 +12,7 @@ from ondevice_bench.analyse.history import Asked
 from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.declare.folders import resource
 from ondevice_bench.files import written_whole
-from ondevice_bench.papers.claims import Judged
+from ondevice_bench.papers.claims import JudgedClaim
 from ondevice_bench.report.layout import load_layout
 from ondevice_bench.report.plotly_builder import Pool, require_drawable
 from ondevice_bench.report.sections import SECTIONS
@@ -52,7 +52,7 @@ def write_report(
     baseline: str | None = None,
     *,
     query: Asked | None = None,
-    claims: Sequence[Judged] = (),
+    claims: Sequence[JudgedClaim] = (),
 ) -> None:
     """Draw the report into `out`, whole or not at all. It is about the first run."""
     page = render(summaries, layout, baseline, query=query, claims=claims)
@@ -66,7 +66,7 @@ def render(
     baseline: str | None = None,
     *,
     query: Asked | None = None,
-    claims: Sequence[Judged] = (),
+    claims: Sequence[JudgedClaim] = (),
 ) -> str:
     """The page's text."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined

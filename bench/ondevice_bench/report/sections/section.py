@@ -8,7 +8,7 @@ from typing import Any
 from ondevice_bench.analyse.groups import Group, groups
 from ondevice_bench.analyse.history import Asked, History, history
 from ondevice_bench.analyse.summary import RunSummary
-from ondevice_bench.papers.claims import Judged
+from ondevice_bench.papers.claims import JudgedClaim
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.suite.goal import Goal
 
@@ -23,7 +23,7 @@ class ReportData:
     goal: Goal
     others: tuple[RunSummary, ...] = ()
     query: Asked | None = None
-    claims: tuple[Judged, ...] = ()
+    claims: tuple[JudgedClaim, ...] = ()
     layout: str = ""
 
     @cached_property
@@ -36,7 +36,7 @@ class ReportData:
         summaries: tuple[RunSummary, ...],
         baseline: str | None = None,
         query: Asked | None = None,
-        claims: tuple[Judged, ...] = (),
+        claims: tuple[JudgedClaim, ...] = (),
         layout: str = "",
     ) -> "ReportData":
         """The data for the first run's page, with its suite's baseline or another one."""
