@@ -15,7 +15,7 @@ def test_vanilla_vit_is_what_the_paper_prints(bench):
         "training": "2349.00",
         "inference": "324.00",
     }
-    assert ended.out.splitlines()[-1].startswith("accounted: float32 elements")
+    assert ended.out.splitlines()[-1].startswith("computed by formula: float32 elements")
 
 
 def test_json_has_every_layer_and_its_flops(bench):

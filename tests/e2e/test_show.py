@@ -53,7 +53,7 @@ def test_spectra_of_random_and_decaying_weights(bench):
             ("run", "--model", "mcunet", "--option", "rdius=2"),
             "--option rdius: none of vanilla, mcu",
         ),
-        (("run", "quick", "--model", "mcunet"), "name a suite, or say one with --model"),
+        (("run", "quick", "--model", "mcunet"), "name a suite, or describe one with --model"),
         (
             ("run", "quick", "--rank", "8"),
             "--method, --option, --rank and the like go with --model",

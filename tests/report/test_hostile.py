@@ -8,7 +8,7 @@ from ondevice_bench.analyse.history import Asked
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record import run_json
 from ondevice_bench.report import page
-from ondevice_bench.report.export import written
+from ondevice_bench.report.terminal.formats import formatted
 from tests.report import synthetic
 
 MUTATIONS = 150
@@ -79,8 +79,8 @@ def test_whatever_a_bundle_says_is_refused_or_drawn(summary_of):
         text = page.render([summary, summary], "hardware")
         assert text.count("</script>") == 2
         older = replace(summary, run=replace(summary.run, id="older"))
-        page.render([summary, older], "regression", asked=Asked(metrics=EXACT))
+        page.render([summary, older], "regression", query=Asked(metrics=EXACT))
         for form in ("md", "csv", "text", "json"):
-            written([summary], form)
+            formatted([summary], form)
         drawn += 1
     assert drawn > MUTATIONS / 10  # most are refused by the schema

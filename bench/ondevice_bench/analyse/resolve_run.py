@@ -21,9 +21,25 @@ def summary_of(reference: str) -> RunSummary:
         return _unpacked(baseline.read(Path(reference)))
     if path.endswith(bundle.SUFFIX):
         return _unpacked(_of_bundle(Path(path), run))
-    found, run_id = find_run(reference)
-    with Store.open(found) as store:
+    return stored_summary(reference)
+
+
+def stored_summary(reference: str | None) -> RunSummary:
+    """The summary of a run in a store, as `find_run` finds it."""
+    return summary_at(*find_run(reference))
+
+
+def summary_at(path: Path, run_id: str) -> RunSummary:
+    """The summary of a run in this store."""
+    with Store.open(path) as store:
         return summarise(store, store.run(run_id))
+
+
+def stored_content(reference: str | None) -> Content:
+    """All that a store holds of a run, as `find_run` finds it."""
+    path, run_id = find_run(reference)
+    with Store.open(path) as store:
+        return Content(store.run(run_id), store.cells(run_id), store.records(run_id))
 
 
 def _of_bundle(path: Path, run: str) -> Content:

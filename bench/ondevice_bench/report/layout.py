@@ -1,4 +1,4 @@
-"""Which sections a page has, in which order: `reports/layouts/NAME.yaml`."""
+"""The sections of a page and their order: `reports/layouts/NAME.yaml`."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -15,8 +15,8 @@ KIND = "reports/layouts"
 
 
 @dataclass(frozen=True)
-class Layout:
-    """A page's sections, in their order."""
+class PageLayout:
+    """A page's title, and its sections in their order."""
 
     title: str
     sections: tuple[str, ...]
@@ -37,8 +37,8 @@ class _LayoutFile(Strict):
         return names
 
 
-def load_layout(name: str) -> Layout:
-    """The layout that `name` (a file's stem, or a path) stands for."""
+def load_layout(name: str) -> PageLayout:
+    """The layout of this name, or of the YAML file at this path."""
     whole, *_ = read_whole(KIND, locate(KIND, name))
     file = check(_LayoutFile, whole)
-    return Layout(file.title, file.sections)
+    return PageLayout(file.title, file.sections)

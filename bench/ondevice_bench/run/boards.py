@@ -15,7 +15,11 @@ def this_board(profile: Profile, machine: Machine, cap: int | None = None) -> Bo
 def board_of(name: str | None) -> Board:
     """The board of that profile; this machine where none is named."""
     machine = probe()
-    profile = recognise(machine) if name is None else load_profile(name)
+    return board_on(recognise(machine) if name is None else load_profile(name), machine)
+
+
+def board_on(profile: Profile, machine: Machine) -> Board:
+    """The profile's board; with this machine's own memory where the profile matches it."""
     if profile.recognise.matches(machine):
         return this_board(profile, machine)
     return Board(profile.name, profile.lineage, profile.memory_gib)

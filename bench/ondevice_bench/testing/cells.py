@@ -2,41 +2,43 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import pytest
 
 from ondevice_bench.errors import BenchError
-from ondevice_bench.run.queries.user_models import describe
+from ondevice_bench.run.queries.described_suite import described
 from ondevice_bench.run.request import Request, request
 from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.plan import PlannedCell
 from ondevice_bench.testing.pytest_benchmark_adapter import FIXTURENAMES
-
-if TYPE_CHECKING:
-    from ondevice_bench.testing.runs import OpenRuns
 
 
 class CellFailure(Exception):
     """A cell did not yield its figures, or worse ones; the text says which and why."""
 
 
-class SuiteFile(pytest.File):
+class CellRunner(Protocol):
+    """What measures the items."""
+
+    def measure(self, item: "CellItem") -> str:
+        """Measure the item's cell, or say why nothing was measured; CellFailure if it failed."""
+
+
+class SuiteCells(pytest.File):
     """A suite; its items are its cells."""
 
     request: Request
 
-    def __init__(self, *, runs: "OpenRuns", hardware: str | None, **kwargs: Any) -> None:
+    def __init__(self, *, runner: CellRunner, hardware: str | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.runs = runs
+        self.runner = runner
         self._hardware = hardware
 
     def collect(self) -> Iterator["CellItem"]:
         """Expand the suite for this machine."""
         try:
-            suite = load_suite(str(self.path))
-            for each in (suite, *suite.variants.values()):
-                describe(each)
+            suite = described(load_suite(str(self.path)))
             self.request = request(suite, command="", hardware=self._hardware)
         except BenchError as error:
             raise self.CollectError(str(error)) from None
@@ -49,7 +51,7 @@ class SuiteFile(pytest.File):
 class CellItem(pytest.Item):
     """A cell; running it measures all its passes, each in a fresh process."""
 
-    parent: SuiteFile
+    parent: SuiteCells
     fixturenames = FIXTURENAMES
 
     def __init__(self, *, planned: PlannedCell, **kwargs: Any) -> None:
@@ -61,7 +63,7 @@ class CellItem(pytest.Item):
     def runtest(self) -> None:
         """Measure the cell, or skip with the reason."""
         if not self.skipped:
-            self.skipped = self.parent.runs.measure(self)
+            self.skipped = self.parent.runner.measure(self)
         if self.skipped:
             pytest.skip(self.skipped)
 

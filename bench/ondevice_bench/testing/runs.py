@@ -7,9 +7,10 @@ from pathlib import Path
 
 from ondevice_bench.analyse.summary import CellSummary, RunSummary, summarise, summarise_cell
 from ondevice_bench.record.model import Record, RunCell
-from ondevice_bench.report.terminal.tables import difference_line
+from ondevice_bench.report.terminal.comparison import difference_line
+from ondevice_bench.run.outcome import failures
 from ondevice_bench.run.progress import Progress, Silent
-from ondevice_bench.run.session import NOT_OK, Session, open_session
+from ondevice_bench.run.session import Session, open_session
 from ondevice_bench.testing import pytest_benchmark_adapter as benchmark
 from ondevice_bench.testing.cells import CellFailure, CellItem
 from ondevice_bench.testing.gate import Gate
@@ -53,8 +54,8 @@ class OpenRuns:
         if records and all(record.status == "skipped" for record in records):
             return records[-1].reason
         self.measured += 1
-        may = {"oom"} if run.run.settings["memory_cap_bytes"] else set[str]()
-        failed = [_said(record) for record in records if record.status in NOT_OK - may]
+        failing = failures(run.run.settings)
+        failed = [_said(record) for record in records if record.status in failing]
         if failed:
             raise CellFailure("\n".join(failed))
         found = summarise_cell(run.run, _planned(item), records)

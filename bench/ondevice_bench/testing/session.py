@@ -14,10 +14,10 @@ from ondevice_bench.errors import BadInput, BenchError, ExitCode
 from ondevice_bench.hardware.probe import probe
 from ondevice_bench.hardware.profile import recognise
 from ondevice_bench.record.store import OUT
-from ondevice_bench.report.terminal.tables import comparison_lines
+from ondevice_bench.report.terminal.comparison import comparison_lines
 from ondevice_bench.run.progress import for_terminal
 from ondevice_bench.testing import pytest_benchmark_adapter as benchmark
-from ondevice_bench.testing.cells import CellItem, SuiteFile
+from ondevice_bench.testing.cells import CellItem, SuiteCells
 from ondevice_bench.testing.gate import Gate
 from ondevice_bench.testing.runs import OpenRuns
 
@@ -60,15 +60,15 @@ class CellSession:
         self._deselected = 0
         self._lines: list[str] = []
 
-    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> SuiteFile | None:
+    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> SuiteCells | None:
         """Collect a suite's file, never another YAML file."""
         if file_path.resolve() not in self._suites:
             return None
         inside = file_path.is_relative_to(parent.config.rootpath)
         # pytest has no name for a file outside its root, such as a suite that the package brings
         nodeid = None if inside else file_path.name
-        return SuiteFile.from_parent(
-            parent, path=file_path, nodeid=nodeid, runs=self._runs, hardware=self._hardware
+        return SuiteCells.from_parent(
+            parent, path=file_path, nodeid=nodeid, runner=self._runs, hardware=self._hardware
         )
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:

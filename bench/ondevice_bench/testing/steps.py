@@ -9,7 +9,7 @@ from types import FunctionType
 import pytest
 
 from ondevice_bench.errors import BadInput, BenchError
-from ondevice_bench.report.quantities import figure
+from ondevice_bench.report.quantities import quantity_of
 from ondevice_bench.run.queries.user_step import (
     SAMPLING,
     Function,
@@ -115,7 +115,7 @@ class _LastLines:
 def _line(name: str, found: StepResult) -> str:
     parts = []
     for metric, said in _SAID.items():
-        shown = figure(found, metric)
+        shown = quantity_of(found, metric)
         between = f" ({shown.interval})" if shown.interval else ""
         parts.append(f"{said} {shown.estimate}{between}".strip())
     return "; ".join([f"{name}: {', '.join(parts)}", *found.notes])

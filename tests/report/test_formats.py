@@ -6,7 +6,7 @@ import pytest
 
 import ondevice_bench
 from ondevice_bench.record.store import Store
-from ondevice_bench.report.export import written
+from ondevice_bench.report.terminal.formats import formatted
 from tests.record.conftest import CELL, make_record, make_run, planned
 from tests.report import synthetic
 
@@ -33,17 +33,17 @@ def whole(summary_of):
 
 
 def test_markdown_is_as_it_was(whole):
-    assert written([whole], "md").startswith(MARKDOWN)
+    assert formatted([whole], "md").startswith(MARKDOWN)
 
 
 def test_markdown_shows_names_as_text(summary_of):
     evil = make_run(title="a|b <script> [x](y) `z`")
-    text = written([summary_of([make_record(metrics={})], planned(CELL), evil)], "md")
+    text = formatted([summary_of([make_record(metrics={})], planned(CELL), evil)], "md")
     assert text.startswith("# a\\|b \\<script\\> \\[x\\](y) \\`z\\`\n")
 
 
 def test_text_has_the_table_the_verdict_and_the_scopes(whole):
-    text = written([whole], "text")
+    text = formatted([whole], "text")
     assert "wasi(fraction=0.25) has the least step time" in text
     assert "step: wall time of one training step (whole network)" in text
 
@@ -61,8 +61,8 @@ def test_a_run_that_was_not_interleaved_says_so(summary_of, origin, settings, to
     run = make_run(origin=origin, settings={**make_run().settings, **settings})
     summary = summary_of([make_record(metrics={})], planned(CELL), run)
     for form in ("text", "md"):
-        assert ("note: this run: not interleaved: " in written([summary], form)) == told
-    assert json.loads(written([summary], "json"))["interleaved"] is not told
+        assert ("note: this run: not interleaved: " in formatted([summary], form)) == told
+    assert json.loads(formatted([summary], "json"))["interleaved"] is not told
 
 
 def test_csv_has_a_row_for_each_run_cell_and_metric(whole, summary_of):
@@ -71,7 +71,7 @@ def test_csv_has_a_row_for_each_run_cell_and_metric(whole, summary_of):
         synthetic.planned(synthetic.cells(16)),
         synthetic.run_of("r2"),
     )
-    rows = list(csv.DictReader(io.StringIO(written([whole, other], "csv"))))
+    rows = list(csv.DictReader(io.StringIO(formatted([whole, other], "csv"))))
     assert {row["run"] for row in rows} == {"r1", "r2"}
     (step,) = (
         row
@@ -82,8 +82,8 @@ def test_csv_has_a_row_for_each_run_cell_and_metric(whole, summary_of):
 
 
 def test_json_is_the_summary_of_one_run_or_a_list(whole):
-    assert json.loads(written([whole], "json"))["run"] == "r1"
-    assert [one["run"] for one in json.loads(written([whole, whole], "json"))] == ["r1", "r1"]
+    assert json.loads(formatted([whole], "json"))["run"] == "r1"
+    assert [one["run"] for one in json.loads(formatted([whole, whole], "json"))] == ["r1", "r1"]
 
 
 def test_a_store_is_a_frame(tmp_path):

@@ -1,0 +1,11 @@
+"""Suites whose user-made models have told what they take."""
+
+from ondevice_bench.run.queries.user_models import describe
+from ondevice_bench.suite.suite import Suite
+
+
+def described(suite: Suite) -> Suite:
+    """The suite, after its models and those of its variants were described."""
+    for each in (suite, *suite.variants.values()):
+        describe(each)
+    return suite
