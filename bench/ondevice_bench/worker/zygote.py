@@ -13,10 +13,9 @@ import socket
 import sys
 
 from ondevice_bench.protocol.job import Job
+from ondevice_bench.protocol.packets import PACKET_BYTES
 from ondevice_bench.worker import runtime
 from ondevice_bench.worker.worker import serve
-
-PACKET = 1 << 16
 
 
 def main() -> None:
@@ -42,10 +41,10 @@ def _serve(connection: socket.socket, wake: int) -> None:
     while True:
         ready = {descriptor for descriptor, _ in poll.poll()}
         if wake in ready:
-            os.read(wake, PACKET)
+            os.read(wake, PACKET_BYTES)
             child = _reap(connection, child)
         if connection.fileno() in ready:
-            packet, fds, _, _ = socket.recv_fds(connection, PACKET, 2)
+            packet, fds, _, _ = socket.recv_fds(connection, PACKET_BYTES, 2)
             if not packet:
                 if child:
                     os.kill(child, signal.SIGKILL)

@@ -23,7 +23,7 @@ from typing import IO, Any, Protocol, Self
 
 import ondevice_bench
 from ondevice_bench.protocol.job import Job, Reply
-from ondevice_bench.worker.zygote import PACKET
+from ondevice_bench.protocol.packets import PACKET_BYTES
 
 TICK_SECONDS = 1.0
 EXIT_GRACE_SECONDS = 5.0
@@ -237,7 +237,7 @@ class ZygoteLauncher:
         return int(self._next_message()["exit"])
 
     def _next_message(self) -> Mapping[str, Any]:
-        packet = self._socket.recv(PACKET)
+        packet = self._socket.recv(PACKET_BYTES)
         if not packet:
             self._process.wait()
             raise ZygoteEnded(_last_words(_tail(self._output)))
