@@ -102,7 +102,7 @@ def test_the_last_convolutions_of_a_network(bench):
         ((*VIT, "--method", "vanilla", "--dialect", "wassi"), "did you mean 'wasi'?"),
         (
             (*VIT, "--method", "lora", "--dialect", "hosvd"),
-            "has no rows for lora, only for vanilla, svd, hosvd; lora is counted by wasi",
+            "has no rows for lora, only for vanilla, svd, hosvd; for lora use wasi",
         ),
         (("--model", "resnet81", "--method", "vanilla"), "did you mean 'resnet18'?"),
         (

@@ -6,13 +6,15 @@ import pytest
 
 from ondevice_bench.errors import BadInput
 from ondevice_bench.papers.judge_claims import judge_claims, words_of
-from ondevice_bench.papers.published import Paper, Published, Query
+from ondevice_bench.papers.published import Paper, PublishedClaims, Query
 from tests.papers.test_claims import CLAIM
 
 RATIO = dataclasses.replace(
     CLAIM, measured=(), query=Query("mcunet", "asi", "all", 8, method_options=(("rank", 2),))
 )
-PUBLISHED = Published((Paper("p", "A paper", ""),), (RATIO, dataclasses.replace(RATIO, id="d")))
+PUBLISHED = PublishedClaims(
+    (Paper("p", "A paper", ""),), (RATIO, dataclasses.replace(RATIO, id="d"))
+)
 
 
 def values(stored):

@@ -1,4 +1,4 @@
-"""The command's tree: every verb, in the order of the help."""
+"""The tree of verbs, in the order of the help."""
 
 from typing import Annotated
 
@@ -41,7 +41,7 @@ def _root(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Benchmark and profile the training of neural networks on small devices."""
-    del debug  # `main` takes it from anywhere in the line
+    del debug  # `main` reads it, wherever it stands in the line
     if version:
         print(f"bench {ondevice_bench.__version__}")
     elif context.invoked_subcommand is None:

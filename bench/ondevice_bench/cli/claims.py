@@ -14,7 +14,7 @@ def claims(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RUN]...",
+            metavar="RUN",
             help="Suites, run ids or STORE@RUN (default: the latest run of each suite).",
         ),
     ] = None,
@@ -22,7 +22,8 @@ def claims(
         str | None, typer.Option("--paper", help="One paper: gradient_filter, hosvd, asi, wasi.")
     ] = None,
     file: Annotated[
-        Path | None, typer.Option("--claims", help="A file of claims to use before the built-in.")
+        Path | None,
+        typer.Option("--claims", help="Use the claims in this file before the built-in ones."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Also draw an HTML page with these claims.")

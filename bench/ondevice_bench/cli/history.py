@@ -15,7 +15,7 @@ def history(
     stores: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[STORE]...", help="Suites or stores (default: every store in bench-out)."
+            metavar="STORE", help="Suites or stores (default: every store in bench-out)."
         ),
     ] = None,
     metric: Annotated[

@@ -86,8 +86,8 @@ def list_metrics(as_json: AsJson = False) -> None:
 
     rows = [metric.to_json() for metric in metrics.ALL]
     if not as_json:
-        shown = ("name", "kind", "scope", "title")
-        rows = [{name: row[name] for name in shown} for row in rows]
+        columns = ("name", "kind", "scope", "title")
+        rows = [{name: row[name] for name in columns} for row in rows]
     print_rows(rows, as_json=as_json)
 
 
@@ -99,5 +99,5 @@ def _spec_row(spec: Any) -> dict[str, Any]:
 def _default(option: Any) -> str:
     if option.default is None:
         return "unset"
-    shown = str(option.default)
-    return f"default {shown.lower() if isinstance(option.default, bool) else shown}"
+    text = str(option.default)
+    return f"default {text.lower() if isinstance(option.default, bool) else text}"

@@ -16,14 +16,16 @@ def report(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RUN]...",
+            metavar="RUN",
             help="A suite (its latest run), a run's id, or STORE@RUN (default: the latest run). "
             "More runs, for example of other boards, are shown beside the first.",
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="The file to write (default: report.html at the store)."),
+        typer.Option(
+            "--out", "-o", help="The file to write (default: report.html beside the store)."
+        ),
     ] = None,
     layout: Annotated[
         str | None, typer.Option(help="A page layout's name, or the path of its YAML file.")

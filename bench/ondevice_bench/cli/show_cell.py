@@ -13,7 +13,7 @@ def show_cell(
     run: RunName = None,
     as_json: AsJson = False,
 ) -> None:
-    """All numbers of one cell, with their intervals."""
+    """Show all numbers of one cell, with their intervals."""
     from ondevice_bench.analyse.find_cell import find_cell
     from ondevice_bench.analyse.resolve_run import stored_summary
     from ondevice_bench.report.terminal.cell import cell_lines, cell_table

@@ -71,7 +71,7 @@ class SuiteFlags:
     filters: Filters = None
 
     def load(self) -> "Suite":
-        """The suite. Its user-made models are asked what they take."""
+        """The suite. The user's own models in it tell what they take."""
         from ondevice_bench.run.queries.described_suite import described
         from ondevice_bench.suite.load import load_suite
 

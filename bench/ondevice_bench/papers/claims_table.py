@@ -1,11 +1,11 @@
-"""Published claims beside the numbers here, as text. Each number has its scope."""
+"""PublishedClaims claims beside the numbers here, as text. Each number has its scope."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ondevice_bench.papers.claims import JudgedClaim, comparison, in_unit, measured_text
 from ondevice_bench.papers.dialects import EXACT
-from ondevice_bench.papers.published import Claim, Published
+from ondevice_bench.papers.published import Claim, PublishedClaims
 from ondevice_bench.terminal import table
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 LISTED = 3  # measurements that a table lists
 
 
-def claims_json(published: Published, judged: Sequence[JudgedClaim]) -> dict[str, Any]:
+def claims_json(published: PublishedClaims, judged: Sequence[JudgedClaim]) -> dict[str, Any]:
     """Papers, and claims with all their numbers."""
     return {
         "papers": {

@@ -8,7 +8,7 @@ from ondevice_bench.errors import BadInput
 from ondevice_bench.papers.accounts import AccountQuery, account, account_queries
 from ondevice_bench.papers.claims import JudgedClaim, judge
 from ondevice_bench.papers.evidence import measured
-from ondevice_bench.papers.published import Published, Query
+from ondevice_bench.papers.published import PublishedClaims, Query
 from ondevice_bench.suite.from_flags import Words
 
 AccountValues: TypeAlias = Mapping[str, Any]
@@ -17,7 +17,7 @@ AccountOf: TypeAlias = Callable[[Words, Mapping[str, Any] | None], AccountValues
 
 
 def judge_claims(
-    published: Published, summaries: Sequence[RunSummary], account_of: AccountOf
+    published: PublishedClaims, summaries: Sequence[RunSummary], account_of: AccountOf
 ) -> tuple[JudgedClaim, ...]:
     """Every claim with its accounts and what the runs measured. Each account is made once."""
     accounts: dict[str, AccountValues] = {}

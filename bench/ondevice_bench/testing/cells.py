@@ -1,4 +1,4 @@
-"""Suites as files of test items, one for each cell."""
+"""Suites as pytest files: each cell is a test item."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,18 +15,18 @@ from ondevice_bench.testing.pytest_benchmark_adapter import FIXTURENAMES
 
 
 class CellFailure(Exception):
-    """A cell did not yield its figures, or worse ones; the text says which and why."""
+    """A cell gave no numbers, or worse ones than the baseline. The text says which and why."""
 
 
 class CellRunner(Protocol):
-    """What measures the items."""
+    """What measures the items of a session."""
 
     def measure(self, item: "CellItem") -> str:
-        """Measure the item's cell, or say why nothing was measured; CellFailure if it failed."""
+        """Measure the item's cell; the reason if nothing was measured. CellFailure if it failed."""
 
 
 class SuiteCells(pytest.File):
-    """A suite; its items are its cells."""
+    """The file of a suite. Its items are the cells."""
 
     request: Request
 
@@ -43,13 +43,13 @@ class SuiteCells(pytest.File):
         except BenchError as error:
             raise self.CollectError(str(error)) from None
         for item in self.request.plan:
-            here = item.state != "pending"
-            name = item.cell.id if here else f"{item.cell.id} on {item.profile}"
+            is_here = item.state != "pending"
+            name = item.cell.id if is_here else f"{item.cell.id} on {item.profile}"
             yield CellItem.from_parent(self, name=name, planned=item)
 
 
 class CellItem(pytest.Item):
-    """A cell; running it measures all its passes, each in a fresh process."""
+    """One cell. Running it measures all its passes, each in a new process."""
 
     parent: SuiteCells
     fixturenames = FIXTURENAMES
@@ -68,11 +68,11 @@ class CellItem(pytest.Item):
             pytest.skip(self.skipped)
 
     def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
-        """Show a cell's failure as its reason; a bug of ours as a traceback."""
+        """Show a failed cell by its reason, and a bug of ours by its traceback."""
         if isinstance(excinfo.value, (CellFailure, BenchError)):
             return str(excinfo.value)
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        """Name the item by its cell; pytest wants a line for what a mark skips."""
+        """Name the item by its cell. pytest needs a line number for what a mark skips."""
         return self.path, 0, self.name

@@ -1,4 +1,4 @@
-"""Suites whose user-made models have told what they take."""
+"""Suites in which the user's own models have told what they take."""
 
 from ondevice_bench.run.queries.user_models import describe
 from ondevice_bench.suite.suite import Suite
