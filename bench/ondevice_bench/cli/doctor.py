@@ -83,7 +83,8 @@ def _print(findings: "Sequence[Finding]", *, as_json: bool) -> None:
         print_json([finding.to_json() for finding in findings])
         return
     rows = [
-        {"": finding.level, "about": finding.subject, "found": finding.said} for finding in findings
+        {"": finding.level, "about": finding.subject, "result": finding.said}
+        for finding in findings
     ]
     print_rows(rows, as_json=False)
     for finding in findings:
