@@ -1,7 +1,7 @@
 import pytest
 
 from ondevice_bench.analyse.boards import boards, unlike
-from ondevice_bench.record.model import RunCell
+from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.report import synthetic
 
 
@@ -35,7 +35,7 @@ def test_what_a_board_has_not_measured_is_missing_with_the_reason(on, summary_of
     cells = synthetic.cells()
     waiting = summary_of(
         [],
-        [RunCell(cell, "pi5", "pending", "pending on pi5") for cell in cells],
+        [PlannedCell(cell, "pi5", "pending", "pending on pi5") for cell in cells],
         synthetic.run_of("r-pending", profile="pi5"),
     )
     line = boards([on("x86"), waiting], "step_seconds")[0]

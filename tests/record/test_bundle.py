@@ -8,8 +8,8 @@ import pytest
 
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record import bundle, run_json
-from ondevice_bench.record.model import RunCell
 from ondevice_bench.record.store import IMPORTED, Store
+from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
 MUTATIONS = 2000
@@ -25,7 +25,7 @@ def content(**what):
         ),
         make_record(pass_name="trace", status="oom", reason="<b>no</b> \u202e", output="x\ny"),
     )
-    cells = (*planned(CELL), RunCell(SECOND, "pi5", "pending", "pending on pi5"))
+    cells = (*planned(CELL), PlannedCell(SECOND, "pi5", "pending", "pending on pi5"))
     return run_json.Content(make_run(**what), cells, records)
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record import migrate
-from ondevice_bench.record.model import RunCell
 from ondevice_bench.record.store import Store
+from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
 
@@ -19,7 +19,7 @@ def store(tmp_path):
 
 def test_a_run_comes_back_as_it_was_stored(store):
     run = make_run()
-    cells = [*planned(CELL), RunCell(SECOND, "pi5", "pending", "pending on pi5")]
+    cells = [*planned(CELL), PlannedCell(SECOND, "pi5", "pending", "pending on pi5")]
     store.add_run(run, cells)
     assert store.runs() == (run,)
     assert store.cells("r1") == tuple(cells)

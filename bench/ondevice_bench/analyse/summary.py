@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ondevice_bench.record import metrics
-from ondevice_bench.record.model import Record, Run, RunCell
+from ondevice_bench.record.model import Record, Run
 from ondevice_bench.record.store import Store
 from ondevice_bench.stats import Estimate, estimate
 from ondevice_bench.suite.passes import CALIBRATE, PREPARING, rounds_of
+from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.units import clock
 
 STATUS_ORDER = ("oom", "timeout", "failed", "skipped", "ok")
@@ -27,7 +28,7 @@ class CellSummary:
     """What a run knows of one cell; `unavailable` has the reason of every missing metric."""
 
     id: str
-    planned: RunCell
+    planned: PlannedCell
     status: str
     problems: tuple[str, ...]
     notes: tuple[str, ...]
@@ -111,7 +112,7 @@ def summarise(store: Store, run: Run) -> RunSummary:
     return RunSummary(run, tuple(cells))
 
 
-def _unmeasured(run: Run, item: RunCell) -> CellSummary:
+def _unmeasured(run: Run, item: PlannedCell) -> CellSummary:
     """A cell that was skipped, or waits for another board."""
     elsewhere = "" if item.profile == run.profile else f" on {item.profile}"
     return CellSummary(
@@ -128,7 +129,7 @@ def _unmeasured(run: Run, item: RunCell) -> CellSummary:
     )
 
 
-def summarise_cell(run: Run, item: RunCell, records: Sequence[Record]) -> CellSummary:
+def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Record]) -> CellSummary:
     """A cell that was planned, by its own records."""
     rounds: dict[str, list[tuple[float, ...]]] = {}
     launches: dict[str, set[str]] = {}

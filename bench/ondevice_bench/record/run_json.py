@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ondevice_bench.errors import BadInput
-from ondevice_bench.record.model import Record, Run, RunCell, TaskKey
+from ondevice_bench.record.model import Record, Run, TaskKey
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.goal import Minimised
+from ondevice_bench.suite.planned_cell import PlannedCell
 
 MAX_DEPTH = 64
 
@@ -20,7 +21,7 @@ class Content:
     """A run, whole."""
 
     run: Run
-    cells: tuple[RunCell, ...]
+    cells: tuple[PlannedCell, ...]
     records: tuple[Record, ...]
 
 
@@ -113,10 +114,10 @@ class _CellFile(Strict):
     state: Literal["planned", "skipped", "pending"]
     reason: Text
 
-    def cell(self) -> RunCell:
+    def cell(self) -> PlannedCell:
         """As the engine knows it."""
         known = Cell.from_json(self.definition.model_dump())
-        return RunCell(known, self.profile, self.state, self.reason)
+        return PlannedCell(known, self.profile, self.state, self.reason)
 
 
 class _Open(BaseModel):

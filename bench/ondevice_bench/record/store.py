@@ -11,8 +11,9 @@ from typing import Any, Self
 
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record import migrate
-from ondevice_bench.record.model import Record, Run, RunCell, TaskKey
+from ondevice_bench.record.model import Record, Run, TaskKey
 from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.planned_cell import PlannedCell
 
 OUT = Path("bench-out")
 FILE_NAME = "results.sqlite"
@@ -93,12 +94,12 @@ class Store:
         for suffix in ("", "-wal", "-shm"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
-    def add_run(self, run: Run, cells: Iterable[RunCell]) -> None:
+    def add_run(self, run: Run, cells: Iterable[PlannedCell]) -> None:
         """Store a run and its plan, whole or not at all."""
         with self._writing() as db:
             _insert_run(db, run, cells)
 
-    def merge(self, run: Run, cells: Sequence[RunCell], records: Sequence[Record]) -> int:
+    def merge(self, run: Run, cells: Sequence[PlannedCell], records: Sequence[Record]) -> int:
         """Store what of an imported run is not there yet, all of it or nothing.
 
         Returns how many records are new; BadInput where the store has the run otherwise.
@@ -158,7 +159,7 @@ class Store:
         """The run of that id; KeyError where the store has none."""
         return {run.id: run for run in self.runs()}[run_id]
 
-    def cells(self, run: str) -> tuple[RunCell, ...]:
+    def cells(self, run: str) -> tuple[PlannedCell, ...]:
         """The run's plan, in its order."""
         with _said(self.path):
             rows = self._db.execute(
@@ -167,7 +168,7 @@ class Store:
                 (run,),
             ).fetchall()
         return tuple(
-            RunCell(Cell.from_json(json.loads(definition)), profile, state, reason)
+            PlannedCell(Cell.from_json(json.loads(definition)), profile, state, reason)
             for definition, profile, state, reason in rows
         )
 
@@ -256,7 +257,7 @@ class Store:
                 raise
 
 
-def _insert_run(db: sqlite3.Connection, run: Run, cells: Iterable[RunCell]) -> None:
+def _insert_run(db: sqlite3.Connection, run: Run, cells: Iterable[PlannedCell]) -> None:
     db.execute(
         f"INSERT INTO runs ({', '.join(_RUN_COLUMNS)}) "
         f"VALUES ({', '.join('?' * len(_RUN_COLUMNS))})",

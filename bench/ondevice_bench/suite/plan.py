@@ -2,9 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
-from typing import Literal
 
 from ondevice_bench.errors import BadInput, NothingRan, suggestion
 from ondevice_bench.specs import registry, trained
@@ -17,22 +15,11 @@ from ondevice_bench.suite.cell import Cell, Options, Value
 from ondevice_bench.suite.layers import freezes
 from ondevice_bench.suite.layers import refuses as layers_refused
 from ondevice_bench.suite.patterns import matches, matches_any
+from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.suite.suite import Axis, MethodChoice, ModelChoice, Suite
 
 MAX_CELLS = 100_000
 OWN_DATA = "the batch function of the model's file"
-
-State = Literal["planned", "skipped", "pending"]
-
-
-@dataclass(frozen=True)
-class PlannedCell:
-    """A cell on a hardware profile, and whether it will be measured."""
-
-    cell: Cell
-    profile: str
-    state: State = "planned"
-    reason: str = ""
 
 
 def plan(

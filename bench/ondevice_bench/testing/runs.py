@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ondevice_bench.analyse.summary import CellSummary, RunSummary, summarise, summarise_cell
-from ondevice_bench.record.model import Record, RunCell
+from ondevice_bench.record.model import Record
 from ondevice_bench.report.terminal.tables import difference_line
 from ondevice_bench.run.progress import Progress, Silent
 from ondevice_bench.run.session import NOT_OK, Session, open_session
@@ -57,7 +57,7 @@ class OpenRuns:
         failed = [_said(record) for record in records if record.status in NOT_OK - may]
         if failed:
             raise CellFailure("\n".join(failed))
-        found = summarise_cell(run.run, _planned(item), records)
+        found = summarise_cell(run.run, item.planned, records)
         _feed(item, run, found)
         if self._gate is not None:
             worse = self._gate.judge(run.run, found)
@@ -115,11 +115,6 @@ class OpenRuns:
         if item.path in self._whole:
             return [record for record in self._whole[item.path] if record.key.cell == name]
         return [run.perform(task) for task in run.tasks() if task.cell == name]
-
-
-def _planned(item: CellItem) -> RunCell:
-    planned = item.planned
-    return RunCell(planned.cell, planned.profile, planned.state, planned.reason)
 
 
 def _said(record: Record) -> str:
