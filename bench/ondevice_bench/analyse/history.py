@@ -176,8 +176,8 @@ def _gathered(ordered: Sequence[RunSummary], names: Sequence[str]) -> list[Serie
     found: dict[tuple[str, ...], list[tuple[CellSummary, Point]]] = {}
     for place, summary in enumerate(ordered):
         for cell in summary.cells:
-            trace = cell.details.get("trace", {})
-            traits = {name: trace.get(name) for name in TRAITS}
+            trace = cell.details_of("trace")
+            traits = {name: getattr(trace, name) for name in TRAITS}
             for name in names:
                 if name not in cell.estimates:
                     continue

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record import migrate
+from ondevice_bench.record.details import Details
 from ondevice_bench.record.model import Record, Run, TaskKey
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.planned_cell import PlannedCell
@@ -180,7 +181,7 @@ class Store:
             ).fetchall()
         return {TaskKey(cell, name, number): status for cell, name, number, status in rows}
 
-    def outcome(self, run: str, key: TaskKey) -> tuple[str, str, dict[str, Any]] | None:
+    def outcome(self, run: str, key: TaskKey) -> tuple[str, str, Details] | None:
         """Status, reason and details of one record; None where there is none yet."""
         with _said(self.path):
             row = self._db.execute(
@@ -188,7 +189,7 @@ class Store:
                 "WHERE run = ? AND cell = ? AND pass = ? AND round = ?",
                 (run, key.cell, key.pass_name, key.round),
             ).fetchone()
-        return None if row is None else (row[0], row[1], json.loads(row[2]))
+        return None if row is None else (row[0], row[1], Details.from_dict(json.loads(row[2])))
 
     def records(self, run: str) -> tuple[Record, ...]:
         """Every record of the run, in the order in which they were stored."""

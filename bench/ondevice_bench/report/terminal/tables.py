@@ -71,7 +71,7 @@ def cell_table(cell: CellSummary) -> "Table":
 def cell_lines(cell: CellSummary) -> list[str]:
     """What a cell is, what went wrong, and what to know of it."""
     basis = rank_basis(cell.planned.cell)
-    ranks = cell.details.get("trace", {}).get("treated", {})
+    treated = cell.details_of("trace").treated
     return [
         f"cell: {cell.id}",
         f"fingerprint: {cell.planned.cell.fingerprint}",
@@ -80,10 +80,10 @@ def cell_lines(cell: CellSummary) -> list[str]:
         *(f"problem: {text}" for text in cell.problems),
         *(f"note: {text}" for text in cell.notes),
         *(
-            f"treated: {name}: input {list(layer['shape'] or ())}, "
-            f"ranks {list(layer['activation_ranks'])}"
-            + (f", weight rank {layer['weight_rank']}" if layer["weight_rank"] else "")
-            for name, layer in ranks.items()
+            f"treated: {name}: input {list(layer.shape or ())}, "
+            f"ranks {list(layer.activation_ranks or ())}"
+            + (f", weight rank {layer.weight_rank}" if layer.weight_rank else "")
+            for name, layer in treated.items()
         ),
     ]
 
