@@ -1,4 +1,10 @@
-from ondevice_bench.record.details import Details, LayerGradient, MemoryCurve, Precision, TreatedLayer
+from ondevice_bench.record.details import (
+    Details,
+    LayerGradient,
+    MemoryCurve,
+    Precision,
+    TreatedLayer,
+)
 
 
 def test_what_an_earlier_version_did_not_write_has_its_default():

@@ -7,7 +7,7 @@ from ondevice_bench.analyse.find_runs import find_run
 from ondevice_bench.analyse.summary import RunSummary, summarise
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.record import baseline, bundle
-from ondevice_bench.record.run_json import Content
+from ondevice_bench.record.run_json import RunContent
 from ondevice_bench.record.store import FILE_NAME, Store
 
 
@@ -26,7 +26,7 @@ def summary_of(reference: str) -> RunSummary:
         return summarise(store, store.run(run_id))
 
 
-def _of_bundle(path: Path, run: str) -> Content:
+def _of_bundle(path: Path, run: str) -> RunContent:
     runs = {content.run.id: content for content in bundle.read(path)}
     if run in runs:
         return runs[run]
@@ -36,7 +36,7 @@ def _of_bundle(path: Path, run: str) -> Content:
     return next(iter(runs.values()))
 
 
-def _unpacked(content: Content) -> RunSummary:
+def _unpacked(content: RunContent) -> RunSummary:
     """The summary of a run that lies in no store."""
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,

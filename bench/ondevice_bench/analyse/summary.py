@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ondevice_bench.hardware.doctor import Finding
 from ondevice_bench.record import metrics
 from ondevice_bench.record.details import Details, Precision
 from ondevice_bench.record.model import Record, Run
@@ -74,10 +75,11 @@ class RunSummary:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the doctor found about the machine when the run began."""
+        findings = map(Finding.from_dict, self.run.settings.get("doctor", []))
         return tuple(
-            f"{found['subject']}: {found['said']}: {found['effect']}"
-            for found in self.run.settings.get("doctor", [])
-            if found["level"] == "warning"
+            f"{finding.subject}: {finding.said}: {finding.effect}"
+            for finding in findings
+            if finding.level == "warning"
         )
 
     @property

@@ -16,7 +16,7 @@ from ondevice_bench.files import written_whole
 
 if TYPE_CHECKING:
     from ondevice_bench.analyse.summary import RunSummary
-    from ondevice_bench.record.run_json import Content
+    from ondevice_bench.record.run_json import RunContent
 
 
 def report(
@@ -175,7 +175,7 @@ def save_baseline(
     """Keep a run's figures as a small file beside the code; `compare` takes it as its base."""
     from ondevice_bench.analyse.find_runs import find_run
     from ondevice_bench.record import baseline
-    from ondevice_bench.record.run_json import Content
+    from ondevice_bench.record.run_json import RunContent
     from ondevice_bench.record.store import Store
 
     if not re.fullmatch(r"[\w.-]+", name):
@@ -183,7 +183,7 @@ def save_baseline(
     path, run_id = find_run(run)
     with Store.open(path) as store:
         found = store.run(run_id)
-        content = Content(found, store.cells(run_id), store.records(run_id))
+        content = RunContent(found, store.cells(run_id), store.records(run_id))
     if found.finished is None:
         raise BadInput(f"{run_id} is unfinished: a baseline is of a whole run")
     target = baseline.FOLDER / f"{name}{baseline.SUFFIX}"
@@ -206,14 +206,14 @@ def export(
     """Write runs into one file, to be carried to another machine."""
     from ondevice_bench.analyse.find_runs import find_run
     from ondevice_bench.record import bundle
-    from ondevice_bench.record.run_json import Content
+    from ondevice_bench.record.run_json import RunContent
     from ondevice_bench.record.store import Store
 
-    contents: dict[str, Content] = {}
+    contents: dict[str, RunContent] = {}
     for reference in runs:
         path, run_id = find_run(reference)
         with Store.open(path) as store:
-            contents[run_id] = Content(
+            contents[run_id] = RunContent(
                 store.run(run_id), store.cells(run_id), store.records(run_id)
             )
     target = out or Path(f"{next(iter(contents))}{bundle.SUFFIX}")
@@ -245,7 +245,7 @@ def import_bundle(
     _say_bundle(path, rows, as_json)
 
 
-def _row(content: "Content") -> dict[str, Any]:
+def _row(content: "RunContent") -> dict[str, Any]:
     """What a bundle's run is."""
     run, states = content.run, Counter(item.state for item in content.cells)
     machine, torch = run.machine, run.software["torch"]

@@ -1,5 +1,6 @@
 """Schemas for values from outside: they coerce nothing and reject unknown fields."""
 
+from collections.abc import Collection
 from dataclasses import MISSING, Field, fields
 from typing import Annotated, Any, get_type_hints
 
@@ -14,15 +15,21 @@ class StrictSchema(BaseModel):
 
 
 def schema_of(
-    record: type[Any], base: type[BaseModel] = StrictSchema, **annotations: Any
+    record: type[Any],
+    base: type[BaseModel] = StrictSchema,
+    *,
+    without: Collection[str] = (),
+    **annotations: Any,
 ) -> type[BaseModel]:
-    """A schema with the fields and the defaults of a frozen record.
+    """A schema with the fields and the defaults of a frozen record, `without` some of them.
 
     `annotations` replace the types of some fields, by name, to narrow what is accepted.
     """
     types = {**get_type_hints(record), **annotations}
     members: dict[str, Any] = {
-        member.name: (types[member.name], _default(member)) for member in fields(record)
+        member.name: (types[member.name], _default(member))
+        for member in fields(record)
+        if member.name not in without
     }
     return create_model(record.__name__, __base__=base, **members)
 
