@@ -27,6 +27,15 @@ def test_a_run_comes_back_as_it_was_stored(store):
     assert store.run("r1").finished == "2026-01-02"
 
 
+def test_one_run_is_found_without_reading_the_others(store):
+    for name in ("r1", "r2", "r3"):
+        store.add_run(make_run(name), planned(CELL))
+    store._db.execute("UPDATE runs SET machine = 'no JSON' WHERE id <> 'r2'")
+    assert store.run("r2") == make_run("r2")
+    with pytest.raises(KeyError, match="r4"):
+        store.run("r4")
+
+
 def test_a_record_comes_back_as_it_was_stored_to_the_last_bit(store):
     store.add_run(make_run(), planned(CELL))
     record = make_record(

@@ -106,7 +106,7 @@ class Store:
         Returns how many records are new; BadInput where the store has the run otherwise.
         """
         imported = replace(run, origin=IMPORTED)
-        known = {stored.id: stored for stored in self.runs()}.get(run.id)
+        known = next(iter(self._runs("WHERE id = ?", run.id)), None)
         if known is not None:
             alike = replace(imported, origin=known.origin, finished=known.finished)
             if known != alike or self.cells(run.id) != tuple(cells):
@@ -150,15 +150,14 @@ class Store:
 
     def runs(self) -> tuple[Run, ...]:
         """Every run, the oldest first, wherever it was measured."""
-        with _said(self.path):
-            rows = self._db.execute(
-                f"SELECT {', '.join(_RUN_COLUMNS)} FROM runs ORDER BY created, rowid"
-            ).fetchall()
-        return tuple(_run(row) for row in rows)
+        return self._runs("ORDER BY created, rowid")
 
     def run(self, run_id: str) -> Run:
         """The run of that id; KeyError where the store has none."""
-        return {run.id: run for run in self.runs()}[run_id]
+        runs = self._runs("WHERE id = ?", run_id)
+        if not runs:
+            raise KeyError(run_id)
+        return runs[0]
 
     def cells(self, run: str) -> tuple[PlannedCell, ...]:
         """The run's plan, in its order."""
@@ -233,6 +232,13 @@ class Store:
                 (_json(machine),),
             ).fetchall()
         return {(fingerprint, name): seconds for fingerprint, name, seconds in rows}
+
+    def _runs(self, clause: str, *values: str) -> tuple[Run, ...]:
+        with _said(self.path):
+            rows = self._db.execute(
+                f"SELECT {', '.join(_RUN_COLUMNS)} FROM runs {clause}", values
+            ).fetchall()
+        return tuple(_run(row) for row in rows)
 
     def _grouped(self, run: str, table: str, column: str) -> dict[int, dict[str, Any]]:
         groups: dict[int, dict[str, Any]] = {}
