@@ -28,7 +28,7 @@ def test_ratios_within_a_board_and_between_boards(on):
     assert not wasi.disagrees
     checkpoint = by_label["mcunet/checkpoint/all/b8/s0"]
     assert checkpoint.disagrees  # 1.3 of vanilla here, 0.325 there
-    assert checkpoint.verdicts == ("more", "less")
+    assert checkpoint.directions == ("more", "less")
 
 
 def test_what_a_board_has_not_measured_is_missing_with_the_reason(on, summary_of):

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ondevice_bench.analyse.compare import DRIFT, Comparison, Difference, Verdict
+from ondevice_bench.analyse.compare import DRIFT, Comparison, Difference
+from ondevice_bench.analyse.judgement import Verdict
 from ondevice_bench.analyse.learning import Learning
 from ondevice_bench.analyse.summary import NOT_INTERLEAVED, CellSummary, RunSummary
 from ondevice_bench.record import metrics
