@@ -5,7 +5,7 @@ from ondevice_bench.analyse.cell_pair import Exact, Pair
 from ondevice_bench.errors import ExitCode
 from ondevice_bench.stats import Change
 
-SLOW = Pair("slow", "a", "b", [], [1.0], [1.1], Change(1.1, 1.05, 1.15, "slower"))
+SLOW = Pair("slow", "a", "b", [], [1.0], [1.1], Change(1.1, 1.05, 1.15, "more"))
 SAME = Pair("same", "a", "b", [], [1.0], [1.0], Change(1.0, 0.99, 1.01, "same"))
 LARGER = Pair("larger", "a", "b", [Exact("activation_bytes", 1, 2)], *[[1.0]] * 2, SAME.step)
 UNSURE = Pair("unsure", "a", "b", [], [1.0], [1.0])

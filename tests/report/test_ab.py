@@ -7,7 +7,7 @@ from ondevice_bench.stats import Change
 
 def test_each_pair_has_a_row_and_each_exact_difference_a_line():
     slow = Pair("one", "a", "b", [Exact("activation_bytes", 1024.0, 2048.0)], [1.0] * 9, [1.1] * 9)
-    slow.step = Change(1.1, 1.05, 1.15, "slower")
+    slow.step = Change(1.1, 1.05, 1.15, "more")
     same = Pair("same", "a", "b", [], [1.0] * 9, [1.0] * 9, step=Change(1.0, 0.99, 1.01, "same"))
     few = Pair("two", "c", "d")
     pairs = [slow, same, few, Pair("three", "e", "f", problem="time: failed: no")]

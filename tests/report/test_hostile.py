@@ -58,8 +58,10 @@ def test_whatever_a_bundle_says_is_refused_or_drawn(summary_of):
     run = synthetic.run_of(
         settings={**synthetic.SETTINGS, "goal": {"minimise": "step_flops", "min_cosine": 0.5}}
     )
-    whole = run_json.Content(run, tuple(synthetic.planned(cells)), tuple(synthetic.records(cells)))
-    good = json.dumps(run_json.plain(whole))
+    whole = run_json.RunContent(
+        run, tuple(synthetic.planned(cells)), tuple(synthetic.records(cells))
+    )
+    good = json.dumps(whole.to_dict())
     spots = [path for path in leaves(json.loads(good)) if path]
     # what reports read first: figures, settings and details
     telling = [path for path in spots if {"details", "settings", "metrics", "samples"} & set(path)]
@@ -72,7 +74,7 @@ def test_whatever_a_bundle_says_is_refused_or_drawn(summary_of):
             except (KeyError, IndexError, TypeError):
                 continue  # an earlier change took it away
         try:
-            found = run_json.content_of("x", json.dumps(values).encode())
+            found = run_json.read_run("x", json.dumps(values).encode())
         except BadInput:
             continue
         summary = summary_of(found.records, list(found.cells), found.run)

@@ -5,12 +5,12 @@ import re
 import pytest
 
 from ondevice_bench.errors import BadInput
-from ondevice_bench.record.model import RunCell
 from ondevice_bench.report import page as pages
 from ondevice_bench.report.layout import load_layout
 from ondevice_bench.report.page import write_report
 from ondevice_bench.report.quantities import quantity_of
 from ondevice_bench.report.sections import SECTIONS
+from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 from tests.report import synthetic
 
@@ -217,7 +217,7 @@ def test_a_run_without_figures_has_a_page_without_plots(summary_of):
 
 
 def test_pending_cells_are_named_never_drawn(summary_of):
-    page = body(render(summary_of([], [RunCell(CELL, "pi5", "pending", "pending on pi5")])))
+    page = body(render(summary_of([], [PlannedCell(CELL, "pi5", "pending", "pending on pi5")])))
     assert "pending on pi5" in page
 
 

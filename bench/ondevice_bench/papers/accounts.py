@@ -68,10 +68,9 @@ def _at_ranks(claim: Claim, summaries: Sequence[RunSummary]) -> Iterator[Account
 
 
 def _ranks(cell: CellSummary) -> dict[str, Any]:
-    treated = cell.details.get("trace", {}).get("treated", {})
     return {
-        name: {"activation": list(layer["activation_ranks"]), "weight": layer["weight_rank"]}
-        for name, layer in treated.items()
+        name: {"activation": list(layer.activation_ranks or ()), "weight": layer.weight_rank}
+        for name, layer in cell.details_of("trace").treated.items()
     }
 
 

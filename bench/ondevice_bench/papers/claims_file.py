@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from ondevice_bench.declare.check import Strict, check
+from ondevice_bench.declare.check import check
 from ondevice_bench.declare.document import Document, read
 from ondevice_bench.declare.folders import search_path
+from ondevice_bench.declare.schema import StrictSchema
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.papers.dialects import DIALECTS, EXACT
 from ondevice_bench.papers.published import (
@@ -83,12 +84,12 @@ def _digits(value: object) -> object:
 _Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
 
-class _Paper(Strict):
+class _Paper(StrictSchema):
     title: str = Field(min_length=1)
     reference: str = ""
 
 
-class _Query(Strict):
+class _Query(StrictSchema):
     model: str | None = None
     method: str | None = None
     layers: Any = None
@@ -131,7 +132,7 @@ class _Query(Strict):
         )
 
 
-class _Claim(Strict):
+class _Claim(StrictSchema):
     id: str = Field(pattern=r"^[\w.-]+$")
     paper: str
     says: str = Field(min_length=1)
@@ -203,7 +204,7 @@ class _Claim(Strict):
         )
 
 
-class _File(Strict):
+class _File(StrictSchema):
     schema_version: Literal[1] = Field(alias="schema")
     title: str = Field(min_length=1)
     papers: dict[str, _Paper] = Field(min_length=1)

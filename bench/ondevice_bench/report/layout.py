@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from ondevice_bench.declare.check import Strict, check
+from ondevice_bench.declare.check import check
 from ondevice_bench.declare.folders import locate
 from ondevice_bench.declare.inherit import read_whole
+from ondevice_bench.declare.schema import StrictSchema
 from ondevice_bench.errors import unknown
 from ondevice_bench.report.sections import SECTIONS
 
@@ -22,7 +23,7 @@ class PageLayout:
     sections: tuple[str, ...]
 
 
-class _LayoutFile(Strict):
+class _LayoutFile(StrictSchema):
     schema_version: Literal[1] = Field(alias="schema")
     title: Annotated[str, Field(min_length=1)]
     sections: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]

@@ -14,7 +14,8 @@ from ondevice_bench.hardware.state import allowed_cpus, read_state
 from ondevice_bench.run.boards import boards, this_board
 from ondevice_bench.run.commit import current_commit
 from ondevice_bench.suite.board import Board
-from ondevice_bench.suite.plan import PlannedCell, plan
+from ondevice_bench.suite.plan import plan
+from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.suite.suite import Suite
 
 

@@ -19,7 +19,7 @@ from ondevice_bench.errors import BadInput, BenchError, ExitCode, NothingRan
 from ondevice_bench.hardware.state import read_state
 from ondevice_bench.protocol.job import RankNumbers, Reply
 from ondevice_bench.protocol.lockstep import Turns
-from ondevice_bench.record.model import Record, Run, RunCell, TaskKey, status_of
+from ondevice_bench.record.model import Record, Run, TaskKey, status_of
 from ondevice_bench.record.store import FILE_NAME, Store
 from ondevice_bench.run.budget import Budget
 from ondevice_bench.run.hosts.launch import (
@@ -40,7 +40,7 @@ from ondevice_bench.run.request import Request
 from ondevice_bench.run.schedule import Forecast, left_to_do, schedule
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.passes import CALIBRATE, PILOT, passes_of
-from ondevice_bench.suite.plan import PlannedCell
+from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.suite.preview import Outline
 
 NOT_OK = frozenset({"failed", "timeout", "oom"})
@@ -173,7 +173,7 @@ class Session:
         status, reason, details = found
         if status == "skipped":
             return None, reason
-        return (details["ranks"], "") if status == "ok" else (None, f"no ranks: {reason}")
+        return (details.ranks, "") if status == "ok" else (None, f"no ranks: {reason}")
 
     def perform_all(self, progress: Progress) -> None:
         """Measure everything that is left."""
@@ -320,9 +320,7 @@ def _find_or_add_run(
         raise NothingRan(
             f"{store.path}: nothing failed, timed out or ran out of memory in the latest run"
         )
-    store.add_run(
-        run, [RunCell(item.cell, item.profile, item.state, item.reason) for item in request.plan]
-    )
+    store.add_run(run, request.plan)
     return run
 
 

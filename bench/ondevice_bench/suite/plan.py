@@ -1,30 +1,17 @@
 """A suite and a hardware profile to cells: what will run here, what is skipped or pending, why."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from ondevice_bench.errors import BadInput, NothingRan
 from ondevice_bench.suite.board import Board
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.matrix import cells_of, nothing_matches, size_of
 from ondevice_bench.suite.patterns import matches_any
+from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.suite.refusals import board_refusal, refusal
 from ondevice_bench.suite.suite import Suite
 
 MAX_CELLS = 100_000
-
-State = Literal["planned", "skipped", "pending"]
-
-
-@dataclass(frozen=True)
-class PlannedCell:
-    """A cell on a hardware profile, and whether it will be measured."""
-
-    cell: Cell
-    profile: str
-    state: State = "planned"
-    reason: str = ""
 
 
 def plan(

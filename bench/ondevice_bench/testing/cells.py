@@ -10,7 +10,7 @@ from ondevice_bench.errors import BenchError
 from ondevice_bench.run.queries.described_suite import described
 from ondevice_bench.run.request import Request, request
 from ondevice_bench.suite.load import load_suite
-from ondevice_bench.suite.plan import PlannedCell
+from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.testing.pytest_benchmark_adapter import FIXTURENAMES
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ondevice_bench.analyse.summary import CellSummary, RunSummary, summarise, summarise_cell
-from ondevice_bench.record.model import Record, RunCell
+from ondevice_bench.record.model import Record
 from ondevice_bench.report.terminal.comparison import difference_line
 from ondevice_bench.run.outcome import failures
 from ondevice_bench.run.progress import Progress, Silent
@@ -58,7 +58,7 @@ class OpenRuns:
         failed = [_failure(record) for record in records if record.status in failing]
         if failed:
             raise CellFailure("\n".join(failed))
-        summary = summarise_cell(run.run, _planned(item), records)
+        summary = summarise_cell(run.run, item.planned, records)
         _add_row(item, run, summary)
         if self._gate is not None:
             regressions = self._gate.judge(run.run, summary)
@@ -116,11 +116,6 @@ class OpenRuns:
         if item.path in self._whole:
             return [record for record in self._whole[item.path] if record.key.cell == name]
         return [run.perform(task) for task in run.tasks() if task.cell == name]
-
-
-def _planned(item: CellItem) -> RunCell:
-    planned = item.planned
-    return RunCell(planned.cell, planned.profile, planned.state, planned.reason)
 
 
 def _failure(record: Record) -> str:

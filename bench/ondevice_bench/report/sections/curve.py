@@ -14,7 +14,7 @@ def over_time(group: Group) -> Canvas | None:
     curves = [
         (member, curve)
         for member in group.members
-        if (curve := member.cell.details.get("memory", {}).get("curve", {})).get("seconds")
+        if (curve := member.cell.details_of("memory").curve).seconds
     ]
     if not curves:
         return None
@@ -22,8 +22,8 @@ def over_time(group: Group) -> Canvas | None:
     for member, curve in curves:
         plot.add(
             "scatter",
-            x=list(curve["seconds"]),
-            y=[size / MIB for size in curve["rss_bytes"]],
+            x=list(curve.seconds),
+            y=[size / MIB for size in curve.rss_bytes],
             mode="lines",
             name=member.label,
             line={"color": drawing.colour(member.method), "width": 1.5},
@@ -32,7 +32,7 @@ def over_time(group: Group) -> Canvas | None:
             hovertemplate="%{x:.2f} s: %{y:.1f} MiB<extra>%{fullData.name}</extra>",
         )
         if member.is_baseline:
-            for stage, moment in curve["marks"]:
+            for stage, moment in curve.marks:
                 plot.upright(moment, stage)
     plot.lay_out(height=HEIGHT)
     plot.x_axis("seconds; the lines mark the baseline's stages")

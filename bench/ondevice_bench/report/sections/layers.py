@@ -25,20 +25,17 @@ def gradient_cosines(group: Group) -> Canvas | None:
 
 
 def _shares(member: Member) -> dict[str, float]:
-    treated = member.cell.details.get("trace", {}).get("treated", {})
     return {
-        name: layer["stored_elements"] / math.prod(layer["shape"])
-        for name, layer in treated.items()
-        if layer["stored_elements"] is not None and layer["shape"] and math.prod(layer["shape"])
+        name: layer.stored_elements / math.prod(layer.shape)
+        for name, layer in member.cell.details_of("trace").treated.items()
+        if layer.stored_elements is not None and layer.shape and math.prod(layer.shape)
     }
 
 
 def _cosines(member: Member) -> dict[str, float]:
-    moments = member.cell.details.get("fidelity", {}).get("layers", {})
+    gradients = member.cell.details_of("fidelity").layers.get("_first", {})
     return {
-        name: each["cosine"]
-        for name, each in moments.get("_first", {}).items()
-        if each.get("cosine") is not None
+        name: gradient.cosine for name, gradient in gradients.items() if gradient.cosine is not None
     }
 
 

@@ -38,10 +38,11 @@ def _ratios(member: Member) -> list[Quantity]:
 
 def _stored(member: Member) -> Quantity:
     """The share of the layers' inputs that the method stores, by its own formula."""
-    treated = member.cell.details.get("trace", {}).get("treated", {})
-    stored = [layer["stored_elements"] for layer in treated.values()]
-    whole = [math.prod(layer["shape"]) for layer in treated.values() if layer["shape"]]
-    if not treated or None in stored or len(whole) < len(treated) or not sum(whole):
+    treated = member.cell.details_of("trace").treated
+    stored = [e for e in (layer.stored_elements for layer in treated.values()) if e is not None]
+    whole = [math.prod(layer.shape) for layer in treated.values() if layer.shape]
+    is_complete = len(stored) == len(whole) == len(treated)
+    if not is_complete or not sum(whole):
         return dash("the method does not say how many elements it stores")
     share = sum(stored) / sum(whole)
     fold = f"{1 / share:.1f} to 1" if 0 < share < 1 else ""

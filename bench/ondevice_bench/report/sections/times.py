@@ -57,8 +57,8 @@ def _samples(member: Member) -> list[float]:
 
 
 def _disturbed(member: Member) -> list[float]:
-    by_metric = member.cell.details.get("time", {}).get("disturbed", {})
-    return list(by_metric.get("step_seconds", ()))[:MOST_SAMPLES]
+    samples = member.cell.details_of("time").disturbed.get("step_seconds", ())
+    return list(samples[:MOST_SAMPLES])
 
 
 def phases(group: Group) -> Canvas | None:

@@ -3,10 +3,10 @@
 from collections import Counter
 from typing import Any
 
-from ondevice_bench.record.run_json import Content
+from ondevice_bench.record.run_json import RunContent
 
 
-def bundle_row(content: Content) -> dict[str, Any]:
+def bundle_row(content: RunContent) -> dict[str, Any]:
     """A run of a bundle: where it ran, and how much of it is there."""
     run, states = content.run, Counter(item.state for item in content.cells)
     machine, torch = run.machine, run.software["torch"]

@@ -25,7 +25,7 @@ def cell_table(cell: CellSummary) -> "Table":
 def cell_lines(cell: CellSummary) -> list[str]:
     """The cell, its problems, its notes, and the ranks of its layers."""
     basis = rank_basis(cell.planned.cell)
-    layers = cell.details.get("trace", {}).get("treated", {})
+    layers = cell.details_of("trace").treated
     return [
         f"cell: {cell.id}",
         f"fingerprint: {cell.planned.cell.fingerprint}",
@@ -34,9 +34,9 @@ def cell_lines(cell: CellSummary) -> list[str]:
         *(f"problem: {text}" for text in cell.problems),
         *(f"note: {text}" for text in cell.notes),
         *(
-            f"changed: {name}: input {list(layer['shape'] or ())}, "
-            f"ranks {list(layer['activation_ranks'])}"
-            + (f", weight rank {layer['weight_rank']}" if layer["weight_rank"] else "")
+            f"changed: {name}: input {list(layer.shape or ())}, "
+            f"ranks {list(layer.activation_ranks or ())}"
+            + (f", weight rank {layer.weight_rank}" if layer.weight_rank else "")
             for name, layer in layers.items()
         ),
     ]
