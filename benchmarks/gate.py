@@ -196,8 +196,8 @@ def _compare(noise: Noise, change: float, dice: random.Random) -> Outcome:
     base = [level[0] * pace for pace in paces[:ROUNDS_OF_COMPARE]]
     new = [(1 + change) * level[1] * pace for pace in paces[ROUNDS_OF_COMPARE:]]
     threshold = metrics.BY_NAME["step_seconds"].threshold
-    verdict = shift(base, new, threshold, compare.CONFIDENCE).verdict
-    return Outcome(verdict == "slower", verdict == "faster", ROUNDS_OF_COMPARE)
+    direction = shift(base, new, threshold, compare.CONFIDENCE).direction
+    return Outcome(direction == "more", direction == "less", ROUNDS_OF_COMPARE)
 
 
 def _history(noise: Noise, change: float, dice: random.Random) -> Outcome:
@@ -208,7 +208,7 @@ def _history(noise: Noise, change: float, dice: random.Random) -> Outcome:
         level = dice.lognormvariate(0, noise.run) * (1 + change * (number >= CHANGED_FROM))
         readings.append(level * median(islice(paces, ROUNDS_OF_A_RUN)))
     confidence = 1 - (1 - history.CONFIDENCE) / (RUNS - 1)
-    found = [s for s in steps(readings, THRESHOLD, confidence) if s.kind == "step"]
+    found = [s for s in steps(readings, THRESHOLD, confidence) if s.kind == "stepped"]
     if change:
         found = [step for step in found if abs(step.place - CHANGED_FROM) <= 1]
     slower, faster = (any((s.ratio > 1) == up for s in found) for up in (True, False))

@@ -39,6 +39,7 @@ from ondevice_bench.run.queries.jobs import JobMaker
 from ondevice_bench.suite.cell import Cell
 
 SLOWER = 0.05
+WORDS = {"more": "slower", "less": "faster"}
 SPUN = """
 import time
 from ondevice_bench.models import mcunet
@@ -204,10 +205,10 @@ def _compared(
         steps = 1.0, one.ratios[side]
         before, after = steps[::-1] if side == "itself" and toss.random() < 0.5 else steps
         pair.add_round(before, after, threshold)
-        if pair.step is not None and pair.step.verdict != "unknown":
+        if pair.step is not None and pair.step.direction != "unknown":
             break
-    verdict = "unknown" if pair.step is None else pair.step.verdict
-    return _Comparison(verdict, len(pair.base), spent)
+    direction = "unknown" if pair.step is None else pair.step.direction
+    return _Comparison(WORDS.get(direction, direction), len(pair.base), spent)
 
 
 def _steps(outcome: Outcome) -> list[float]:

@@ -161,7 +161,7 @@ def stored(tmp_path):
     """A page's sources: one command, and one baseline with three rounds of one cell."""
     metrics = [{"step_seconds": seconds, "activation_bytes": 3.0 * 2**20} for seconds in (1, 2, 3)]
     records = [make_record(number=n, metrics=m) for n, m in enumerate(metrics, 1)]
-    content = bundle.Content(make_run(finished="2026"), tuple(planned(CELL)), tuple(records))
+    content = bundle.RunContent(make_run(finished="2026"), tuple(planned(CELL)), tuple(records))
     baseline.write(content, tmp_path / "mine.json")
     page = "```sh\nbench account --model x   # one\n```\n"
 

@@ -2,8 +2,11 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -16,32 +19,21 @@ MODULES = sorted(
     for path in PACKAGE.rglob("*.py")
 )
 
-BOTTOM = {"errors", "files", "units", "stats", "declare", "specs", "suite", "hardware"}
-# a room imports from itself, from the bottom, and from these
-ABOVE = {
-    "data": set(),
-    "methods": {"models", "measure"},
-    "models": {"data"},
-    "measure": set(),
-    "record": set(),
-    "run": {"record", "measure", "methods", "models", "data"},
-    "analyse": {"record"},
-    "report": {"analyse", "record"},
-    "cli": {"report", "analyse", "record", "run"},
-    "testing": {"report", "analyse", "record", "run"},
-    "pytest_plugin": {"testing"},
-    "__main__": {"cli"},
-}
-# within the bottom: lower rooms first
-LOWER = {
-    "errors": set(),
-    "files": {"errors"},
-    "units": set(),
-    "stats": set(),
-    "declare": {"errors"},
-    "specs": {"errors"},
-    "suite": {"errors", "units", "declare", "specs"},
-    "hardware": {"errors", "units", "declare"},
+ROW = re.compile(r"^\| `([\w/]+)` \| (both|parent|worker) \|([^|]*)\|", re.MULTILINE)
+ARCHITECTURE = Path(__file__).parents[1] / "docs" / "architecture.md"
+
+
+@dataclass(frozen=True)
+class Room:
+    """A row of the table in docs/architecture.md."""
+
+    process: str
+    may_import: frozenset[str]
+
+
+ROOMS = {
+    name.replace("/", "."): Room(process, frozenset(re.findall(r"`(\w+)`", allowed)))
+    for name, process, allowed in ROW.findall(ARCHITECTURE.read_text())
 }
 HEAVY = {"torch", "pandas", "scipy", "ruptures", "sklearn", "plotly", "jinja2"}
 PARENT_ONLY = {
@@ -55,44 +47,22 @@ PARENT_ONLY = {
     "rich",
     "ruamel",
 }
-# these modules are loaded inside a worker, and in none of the parent's own
-WORKER_MODULES = [
+
+
+def room_of(module: str) -> str:
+    """The room of a module; the package itself is the public face and belongs to none."""
+    name = module.removeprefix("ondevice_bench").removeprefix(".")
+    rooms = [room for room in ROOMS if name == room or name.startswith(f"{room}.")]
+    return max(rooms, key=len, default=name)
+
+
+IN_ROOMS = [name for name in MODULES if name != "ondevice_bench"]
+WORKER_MODULES = [name for name in IN_ROOMS if ROOMS[room_of(name)].process == "worker"]
+PARENT_MODULES = [
     name
-    for name in MODULES
-    if name.startswith(
-        (
-            "ondevice_bench.measure.",
-            "ondevice_bench.models.",
-            "ondevice_bench.methods.",
-            "ondevice_bench.worker.passes.",
-        )
-    )
-    or name
-    in {
-        "ondevice_bench.worker.describe",
-        "ondevice_bench.worker.fake_workload",
-        "ondevice_bench.worker.user_step",
-        "ondevice_bench.worker.worker",
-        "ondevice_bench.worker.zygote",
-        "ondevice_bench.worker.workload",
-        "ondevice_bench.worker.runtime",
-    }
+    for name in IN_ROOMS
+    if ROOMS[room_of(name)].process != "worker" and name != "ondevice_bench.__main__"
 ]
-TORCH_MODULES = (
-    {name for name in WORKER_MODULES if not name.startswith("ondevice_bench.run.")}
-    | {name for name in MODULES if name.startswith("ondevice_bench.worker.passes.")}
-    | {
-        "ondevice_bench.worker.workload",
-        "ondevice_bench.worker.fake_workload",
-        "ondevice_bench.worker.user_step",
-    }
-    | {"ondevice_bench.worker.describe"}
-)
-
-
-def _room(module: str) -> str:
-    parts = module.split(".")
-    return parts[1] if len(parts) > 1 else "bench"
 
 
 def _imports(module: str) -> set[str]:
@@ -109,12 +79,23 @@ def _imports(module: str) -> set[str]:
     return {name for name in found if name in MODULES}
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name != "bench"])
-def test_imports_point_one_way(module):
-    room = _room(module)
-    allowed = {room, "bench"} | (LOWER[room] if room in LOWER else BOTTOM | ABOVE[room])
-    rooms = {_room(name) for name in _imports(module)}
+def test_the_table_and_the_folders_tell_the_same_story():
+    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    files = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
+    assert {name.partition(".")[0] for name in ROOMS} == folders | files
+
+
+@pytest.mark.parametrize("module", IN_ROOMS)
+def test_a_module_imports_only_what_its_room_may(module):
+    room = room_of(module)
+    allowed = {room, "", *ROOMS[room].may_import}
+    rooms = {room_of(name) for name in _imports(module)}
     assert rooms <= allowed, f"{module} imports from {sorted(rooms - allowed)}"
+
+
+def test_no_two_rooms_import_each_other():
+    order = TopologicalSorter({name: room.may_import for name, room in ROOMS.items()})
+    order.prepare()
 
 
 def _loaded_by(modules: list[str]) -> dict[str, list[str]]:
@@ -146,10 +127,7 @@ def _loaded_by(modules: list[str]) -> dict[str, list[str]]:
 
 def test_no_module_of_the_parent_brings_torch_or_what_only_reports_need():
     # each import runs in a child forked from an interpreter that has imported nothing
-    parents = [
-        name for name in MODULES if name not in TORCH_MODULES and name != "ondevice_bench.__main__"
-    ]
-    for name, tops in _loaded_by(parents).items():
+    for name, tops in _loaded_by(PARENT_MODULES).items():
         assert not HEAVY & set(tops), f"{name} brings {sorted(HEAVY & set(tops))}"
 
 

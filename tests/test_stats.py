@@ -99,12 +99,12 @@ def test_the_interval_agrees_with_scipys_test():
         assert (wilcoxon(shifted, method="exact").pvalue > 0.05) == inside
 
 
-def test_verdicts_need_the_whole_interval():
+def test_a_direction_needs_the_whole_interval():
     base = [1.0, 1.01, 0.99, 1.005, 0.995, 1.002, 0.998, 1.0]
-    for factor, verdict in ((1.1, "slower"), (1 / 1.1, "faster"), (1.0, "same"), (1.02, "unknown")):
+    for factor, direction in ((1.1, "more"), (1 / 1.1, "less"), (1.0, "same"), (1.02, "unknown")):
         new = [value * factor for value in base]
-        assert stats.change(base, list(reversed(new)), 0.02).verdict == verdict
-    assert stats.change(base[:4], base[:4], 0.02).verdict == "unknown"
+        assert stats.change(base, list(reversed(new)), 0.02).direction == direction
+    assert stats.change(base[:4], base[:4], 0.02).direction == "unknown"
 
 
 def test_a_change_is_the_same_from_either_side():
@@ -139,7 +139,7 @@ def test_a_shift_agrees_with_scipys_test(base, new):
         return  # scipy's exact test is of untied values
     found = stats.shift(base, new, threshold=0.0)
     exact = mannwhitneyu(base, new, method="exact").pvalue
-    claims = found.verdict in {"slower", "faster"}
+    claims = found.direction in {"less", "more"}
     # an interval that leaves 1 out is a test that rejects it
     assert claims == (exact <= 0.05) or found.lower == 1.0 or found.upper == 1.0
 
@@ -147,7 +147,7 @@ def test_a_shift_agrees_with_scipys_test(base, new):
 def test_a_shift_is_the_same_from_either_side():
     base, new = [1.0, 1.1, 0.9, 1.05, 0.95, 1.02], [2.0, 2.2, 1.8, 2.1, 1.9, 2.02]
     there, back = stats.shift(base, new, 0.02), stats.shift(new, base, 0.02)
-    assert (there.verdict, back.verdict) == ("slower", "faster")
+    assert (there.direction, back.direction) == ("more", "less")
     assert there.ratio == pytest.approx(1 / back.ratio)
     assert there.lower == pytest.approx(1 / back.upper)
 

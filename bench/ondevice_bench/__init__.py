@@ -1,22 +1,24 @@
 """Benchmark and profile the training of neural networks on small devices."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import pandas
+    from ondevice_bench.analyse.frame import load
+    from ondevice_bench.methods.treatment import Treatment, treat
 
 __version__ = "0.1.0"
+__all__ = ["Treatment", "load", "treat"]
+
+# imported on first use: `treat` brings torch, `load` brings pandas
+_HOMES = {
+    "Treatment": "ondevice_bench.methods.treatment",
+    "load": "ondevice_bench.analyse.frame",
+    "treat": "ondevice_bench.methods.treatment",
+}
 
 
-def load(path: "str | Path") -> "pandas.DataFrame":
-    """Every estimate of every run in a store, one row a run, cell and metric.
-
-    `ondevice_bench.analyse.frame.COLUMNS` names the columns; each row names its unit.
-    """
-    from ondevice_bench.analyse.frame import frame_of
-    from ondevice_bench.analyse.summary import summarise
-    from ondevice_bench.record.store import Store
-
-    with Store.open(Path(path)) as store:
-        return frame_of([summarise(store, run) for run in store.runs()])
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,7 +1,7 @@
-"""`pytest --benchmark`: each cell of a suite is a test item; `bench_step`: a step of one's own.
+"""`pytest --benchmark` runs the cells of suites as tests; `bench_step` measures a step in a test.
 
-Loaded in every pytest session where the package is installed, so nothing of ours is imported
-before it is asked for.
+pytest loads this module in every session where the package is installed. So it imports nothing of
+ours until a session uses it.
 """
 
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ _WITH_BENCHMARK = ("--suite", "--baseline", "--bench-store", "--bench-report", "
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--benchmark` and what goes with it."""
+    """Add `--benchmark` and its options."""
     group = parser.getgroup("ondevice-bench", "on-device training benchmarks")
     group.addoption(
         "--benchmark",
@@ -29,35 +29,35 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="with --benchmark: a suite's name or YAML file; may be repeated",
+        help="with --benchmark: a suite's name or YAML file; can be repeated",
     )
     group.addoption(
         "--hardware",
         metavar="NAME",
-        help="the hardware profile, instead of recognising it; also for bench_step",
+        help="use this hardware profile instead of the recognised one; also for bench_step",
     )
     group.addoption(
         "--baseline",
         metavar="REF",
         help="with --benchmark: fail the cells that regressed since this run: a suite (its "
-        "latest), a run's id, STORE@RUN, a bundle, or a baseline's file",
+        "latest run), a run's id, STORE@RUN, a bundle, or the file of a baseline",
     )
     group.addoption(
         "--bench-store",
         metavar="PATH",
-        help="with --benchmark: the folder of results [default: bench-out], one below it a suite",
+        help="with --benchmark: the folder for results, one per suite in it [default: bench-out]",
     )
     group.addoption(
         "--bench-report",
         metavar="PATH",
-        help="with --benchmark: write the HTML report there at the end; of several suites, "
-        "PATH-SUITE each",
+        help="with --benchmark: write the HTML report to this file at the end; several suites "
+        "write one PATH-SUITE each",
     )
     group.addoption(
         "--interleave",
         action="store_true",
-        help="with --benchmark: measure the whole plan first, its rounds in turn between cells; "
-        "then the items report",
+        help="with --benchmark: measure all cells first, with rounds in turn between them; then "
+        "the items report",
     )
 
 
@@ -83,7 +83,7 @@ def pytest_bench_host(config: pytest.Config, hardware: str | None) -> "Host":
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let the session measure cells, if it is asked to."""
+    """Let the session measure cells, with `--benchmark`."""
     config.addinivalue_line("markers", "bench: a cell of a suite (pytest --benchmark)")
     if not config.getoption("--benchmark"):
         for flag in _WITH_BENCHMARK:
@@ -91,7 +91,9 @@ def pytest_configure(config: pytest.Config) -> None:
                 raise pytest.UsageError(f"{flag} goes with --benchmark: give both")
         return
     if config.getoption("numprocesses", None) or config.getoption("dist", "no") != "no":
-        raise pytest.UsageError("--benchmark with pytest-xdist would measure cells beside cells")
+        raise pytest.UsageError(
+            "--benchmark cannot run with pytest-xdist: cells would disturb each other"
+        )
     from ondevice_bench.testing.session import CellSession
 
     config.pluginmanager.register(CellSession(config, DEFAULT_SUITE), "ondevice-bench-cells")
@@ -99,7 +101,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def bench_step(request: pytest.FixtureRequest) -> "StepMeter":
-    """Measure a training step of your own in fresh processes: `bench_step(step, setup=setup)`."""
+    """Measure your own training step in new processes: `bench_step(step, setup=setup)`."""
     from ondevice_bench.testing.steps import StepMeter
 
     return StepMeter(request)

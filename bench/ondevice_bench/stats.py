@@ -7,8 +7,11 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from math import comb
 from statistics import median
+from typing import Literal
 
 CONFIDENCE = 0.95
+# where the interval of a ratio lies, at a threshold on both sides of 1
+Direction = Literal["less", "more", "same", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -96,12 +99,12 @@ def of_readings(values: Sequence[float], of: str) -> Estimate:
 
 @dataclass(frozen=True)
 class Change:
-    """The ratio of new to base, its interval, and what follows from it at a threshold."""
+    """The ratio of new to base, its interval, and the direction of the change."""
 
     ratio: float
     lower: float
     upper: float
-    verdict: str  # faster, slower, same, or unknown
+    direction: Direction
 
 
 def change(
@@ -110,8 +113,7 @@ def change(
     """How pairs of rounds, taken in turn, differ; `unknown` while the interval says too little.
 
     The interval is Wilcoxon's for the median of the log ratios: it assumes that they lie evenly
-    around it, not that they follow a bell curve. `slower` and `faster` need the whole interval
-    beyond the threshold, `same` the whole interval within it.
+    around it, not that they follow a bell curve.
     """
     logs = [math.log(after / before) for before, after in zip(base, new, strict=True)]
     averages = sorted(
@@ -122,7 +124,7 @@ def change(
     if cut is None:
         return Change(ratio, 0.0, math.inf, "unknown")
     lower, upper = math.exp(averages[cut]), math.exp(averages[-1 - cut])
-    return Change(ratio, lower, upper, _verdict(lower, upper, threshold))
+    return Change(ratio, lower, upper, direction_of(lower, upper, threshold))
 
 
 def is_look(count: int, fewest: int) -> bool:
@@ -150,7 +152,7 @@ def shift(
     if cut is None:
         return Change(ratio, 0.0, math.inf, "unknown")
     lower, upper = math.exp(ratios[cut]), math.exp(ratios[-1 - cut])
-    return Change(ratio, lower, upper, _verdict(lower, upper, threshold))
+    return Change(ratio, lower, upper, direction_of(lower, upper, threshold))
 
 
 @cache
@@ -167,11 +169,16 @@ def more_rounds(base: int, new: int, confidence: float) -> int:
     return next(n for n in itertools.count() if 1 - 2 / comb(base + new + n, base) >= confidence)
 
 
-def _verdict(lower: float, upper: float, threshold: float) -> str:
+def direction_of(lower: float, upper: float, threshold: float) -> Direction:
+    """Where the interval of a ratio lies.
+
+    `less` and `more` need the whole interval beyond the threshold, `same` the whole interval
+    within it.
+    """
     if lower > 1 + threshold:
-        return "slower"
+        return "more"
     if upper < 1 / (1 + threshold):
-        return "faster"
+        return "less"
     return "same" if 1 / (1 + threshold) <= lower and upper <= 1 + threshold else "unknown"
 
 

@@ -1,19 +1,19 @@
-// Draws the figures of the chosen group when the browser has time, and makes tables sort, filter and copy.
+// Draws the figures of the chosen group when the browser has time. Makes tables sort, filter and copy.
 
-// what figures share, arrays and parts of their looks, is a place among the page's arrays
-function unpacked(value) {
-  if (Array.isArray(value)) return value.map(unpacked);
+// arrays, and parts of the look that figures share, are stored once: a figure has their index
+function unpack(value) {
+  if (Array.isArray(value)) return value.map(unpack);
   if (value === null || typeof value !== "object") return value;
-  if (typeof value.$ === "number") return unpacked(page.arrays[value.$]);
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, unpacked(item)]));
+  if (typeof value.$ === "number") return unpack(page.arrays[value.$]);
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, unpack(item)]));
 }
 
 const isNarrow = () => innerWidth < 640;
 const plots = [...document.querySelectorAll(".plot")];
 let waiting = [];
 
-// on a phone the names of rows stand above their bars, so that they leave room to draw
-function fitted(figure) {
+// on a phone the names of rows stand above their bars, which leaves room to draw
+function fitToScreen(figure) {
   const layout = figure.layout;
   layout.font.color = getComputedStyle(document.body).color;
   const rows = layout.yaxis && layout.yaxis.categoryarray;
@@ -27,7 +27,7 @@ function fitted(figure) {
   return figure;
 }
 
-// two selects above a figure, made when it is drawn first
+// two selects above a figure, added when it is first drawn
 function axesOf(plot, titles) {
   if (!plot.axes) {
     const tools = document.createElement("p");
@@ -52,7 +52,7 @@ function axesOf(plot, titles) {
   });
 }
 
-// the figure on the axes that a reader chose; faded where another point is at least as good in both and better in one
+// put the figure on the chosen axes; a point is pale where another is at least as good in both and better in one
 function onAxes(plot, figure) {
   const { axes, more, faded } = figure.layout.meta;
   const [across, up] = axesOf(plot, axes);
@@ -78,7 +78,7 @@ function drawOne(plot) {
   plot.parentElement.querySelector(".none").hidden = packed !== null;
   if (plot.axes) plot.axes[0].closest("p").hidden = packed === null;
   if (packed === null) return;
-  const figure = fitted(unpacked(packed));
+  const figure = fitToScreen(unpack(packed));
   if (figure.layout.meta) onAxes(plot, figure);
   Plotly.react(plot, figure.data, figure.layout, { displayModeBar: false, responsive: true });
 }
@@ -111,7 +111,7 @@ function compare(one, other) {
   return typeof one === "number" ? -1 : 1; // what was not measured comes last
 }
 
-function sortable(table) {
+function makeSortable(table) {
   const body = table.tBodies[0];
   for (const [column, head] of [...table.tHead.rows[0].cells].entries()) {
     const button = document.createElement("button");
@@ -132,20 +132,20 @@ function sortable(table) {
   }
 }
 
-const plain = (cell) => cell.innerText.trim().replace(/\s*\n\s*/g, " ");
-const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+const cellText = (cell) => cell.innerText.trim().replace(/\s*\n\s*/g, " ");
+const csvField = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
-function copied(table, form) {
-  const rows = [...table.rows].filter((row) => !row.hidden).map((row) => [...row.cells].map(plain));
-  if (form === "csv") return rows.map((row) => row.map(quoted).join(",")).join("\n");
+function tableText(table, form) {
+  const rows = [...table.rows].filter((row) => !row.hidden).map((row) => [...row.cells].map(cellText));
+  if (form === "csv") return rows.map((row) => row.map(csvField).join(",")).join("\n");
   const lines = rows.map((row) => `| ${row.map((text) => text.replaceAll("|", "\\|")).join(" | ")} |`);
   lines.splice(1, 0, `|${" --- |".repeat(rows[0].length)}`);
   return lines.join("\n");
 }
 
-function equipped(tools) {
+function addTableTools(tools) {
   const table = tools.parentElement.querySelector("table.filterable");
-  const said = tools.querySelector("[role=status]");
+  const status = tools.querySelector("[role=status]");
   tools.hidden = false;
   tools.querySelector("input").addEventListener("input", (event) => {
     const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -155,23 +155,23 @@ function equipped(tools) {
       row.hidden = !words.every((word) => text.includes(word));
       shown += !row.hidden;
     }
-    said.textContent = words.length ? `${shown} of ${table.tBodies[0].rows.length} cells` : "";
+    status.textContent = words.length ? `${shown} of ${table.tBodies[0].rows.length} cells` : "";
   });
   for (const button of tools.querySelectorAll("[data-copy]")) {
     button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(copied(table, button.dataset.copy));
-      said.textContent = "copied";
+      await navigator.clipboard.writeText(tableText(table, button.dataset.copy));
+      status.textContent = "copied";
     });
   }
 }
 
-// what a number is, its scope and its basis: many share the words
-function explained() {
-  for (const cell of document.querySelectorAll("[data-m]")) cell.title = page.meanings[cell.dataset.m];
+// the tooltip of each number: its meaning, scope and basis
+function addTooltips() {
+  for (const cell of document.querySelectorAll("[data-m]")) cell.title = page.tooltips[cell.dataset.m];
 }
 
-document.querySelectorAll("table.sortable").forEach(sortable);
-document.querySelectorAll(".tools").forEach(equipped);
+document.querySelectorAll("table.sortable").forEach(makeSortable);
+document.querySelectorAll(".tools").forEach(addTableTools);
 const chooser = document.getElementById("group");
 if (chooser) {
   document.querySelector(".chooser").hidden = false;
@@ -181,15 +181,15 @@ if (chooser) {
   draw();
 }
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-// paper has its own width, and no moment at which it could be asked for
+// the width of paper in pixels: nothing tells it at the time of printing
 const PAPER = 700;
-function drawnOn(width) {
+function drawAtWidth(width) {
   while (waiting.length) drawOne(waiting.shift());
   for (const plot of plots.filter((each) => each._fullLayout)) {
     const share = plot.parentElement.classList.contains("full") ? 1 : 0.485;
     Plotly.relayout(plot, width === null ? { width: null, autosize: true } : { width: width * share });
   }
 }
-addEventListener("beforeprint", () => drawnOn(PAPER));
-addEventListener("afterprint", () => drawnOn(null));
-later(explained);
+addEventListener("beforeprint", () => drawAtWidth(PAPER));
+addEventListener("afterprint", () => drawAtWidth(null));
+later(addTooltips);

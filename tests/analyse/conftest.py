@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from ondevice_bench.analyse.summary import RunSummary, summarise
-from ondevice_bench.record.model import Record, Run, RunCell
+from ondevice_bench.record.model import Record, Run
 from ondevice_bench.record.store import Store
+from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, make_run, planned
 
 
@@ -17,7 +18,7 @@ def summary_of(tmp_path: Path) -> Callable[..., RunSummary]:
 
     def make(
         records: Iterable[Record],
-        cells: list[RunCell] | None = None,
+        cells: list[PlannedCell] | None = None,
         run: Run | None = None,
     ) -> RunSummary:
         stored = run or make_run()

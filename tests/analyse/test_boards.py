@@ -1,7 +1,7 @@
 import pytest
 
 from ondevice_bench.analyse.boards import boards, unlike
-from ondevice_bench.record.model import RunCell
+from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.report import synthetic
 
 
@@ -28,14 +28,14 @@ def test_ratios_within_a_board_and_between_boards(on):
     assert not wasi.disagrees
     checkpoint = by_label["mcunet/checkpoint/all/b8/s0"]
     assert checkpoint.disagrees  # 1.3 of vanilla here, 0.325 there
-    assert checkpoint.verdicts == ("more", "less")
+    assert checkpoint.directions == ("more", "less")
 
 
 def test_what_a_board_has_not_measured_is_missing_with_the_reason(on, summary_of):
     cells = synthetic.cells()
     waiting = summary_of(
         [],
-        [RunCell(cell, "pi5", "pending", "pending on pi5") for cell in cells],
+        [PlannedCell(cell, "pi5", "pending", "pending on pi5") for cell in cells],
         synthetic.run_of("r-pending", profile="pi5"),
     )
     line = boards([on("x86"), waiting], "step_seconds")[0]

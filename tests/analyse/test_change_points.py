@@ -39,7 +39,7 @@ def test_noise_alone_is_hardly_ever_a_step():
 @given(st.integers(0, 10**6), st.integers(10, 30), st.sampled_from([0.7, 0.9, 1.1, 1.5]))
 def test_a_large_step_is_found_at_its_place(seed, at, ratio):
     found = steps(drawn(seed, sd=0.005, at=at, by=ratio - 1), 0.02, SURE)
-    (step,) = (each for each in found if each.kind == "step")
+    (step,) = (each for each in found if each.kind == "stepped")
     assert step.place == at
     assert step.lower <= step.ratio <= step.upper
     assert abs(math.log(step.ratio / ratio)) < 0.01
@@ -64,10 +64,10 @@ def test_up_and_down_again_are_two_steps():
 def test_one_outlier_is_no_step_and_hides_none(place):
     readings = drawn(2)
     readings[place] *= 3
-    assert [s.kind for s in steps(readings, 0.02, SURE) if s.kind == "step"] == []
+    assert [s.kind for s in steps(readings, 0.02, SURE) if s.kind == "stepped"] == []
     later = drawn(2, 60, at=40, by=0.1)
     later[place] *= 3
-    assert [s.place for s in steps(later, 0.02, SURE) if s.kind == "step"] == [40]
+    assert [s.place for s in steps(later, 0.02, SURE) if s.kind == "stepped"] == [40]
 
 
 def test_a_change_of_the_latest_readings_waits_for_more():
@@ -78,7 +78,7 @@ def test_a_change_of_the_latest_readings_waits_for_more():
     orders = [2 / math.comb(32 + n, 30) for n in range(10)]
     assert step.needs == next(n for n, share in enumerate(orders) if share <= 1 - SURE)
     (later,) = steps(drawn(3, 32 + step.needs, at=30, by=0.3), 0.02, SURE)
-    assert (later.kind, later.place) == ("step", 30)
+    assert (later.kind, later.place) == ("stepped", 30)
 
 
 @pytest.mark.parametrize("whole", [0.1, 0.3, -0.2])
@@ -86,14 +86,14 @@ def test_a_drift_is_said_to_have_no_place(whole):
     dice = random.Random(4)
     readings = [math.exp(whole * i / 39) * dice.lognormvariate(0, 0.005) for i in range(40)]
     found = [step for step in steps(readings, 0.02, SURE) if step.kind != "pending"]
-    assert [step.kind for step in found] == ["drift"]
+    assert [step.kind for step in found] == ["drifts"]
     assert abs(math.log(found[0].ratio) - whole) < 0.03
 
 
 def test_less_than_the_threshold_is_nothing():
     readings = drawn(5, 60, sd=0.001, at=30, by=0.015)
     assert steps(readings, 0.02, SURE) == ()
-    assert [step.kind for step in steps(readings, 0.01, SURE)] == ["step"]
+    assert [step.kind for step in steps(readings, 0.01, SURE)] == ["stepped"]
 
 
 @given(st.lists(st.floats(1e-100, 1e100), max_size=25))
@@ -109,7 +109,7 @@ def test_readings_that_jump_all_the_time_are_looked_at_in_pieces_that_can_be_jud
     readings = [levels[place // 12] * (1 + place % 3 / 1000) for place in range(300)]
     found = steps(readings, 0.02, SURE)
     assert 0 < len(found) <= MOST
-    assert {step.place % 12 for step in found if step.kind == "step"} == {0}
+    assert {step.place % 12 for step in found if step.kind == "stepped"} == {0}
 
 
 def test_without_ruptures_a_line_says_what_to_install(monkeypatch):

@@ -98,15 +98,25 @@ def test_a_run_that_could_not_measure_lies_between(traced):
 
 def test_the_causes_that_records_know_are_named(traced):
     software = {**make_run().software, "torch": "3"}
-    old = traced(0, {CELL: 100}, {"treated": {"a": [1]}, "batch_sha256": "x"})
-    new = traced(1, {CELL: 90}, {"treated": {"a": [2]}, "batch_sha256": "x"}, software=software)
+    old = traced(0, {CELL: 100}, {"treated": {"a": {"weight_rank": 1}}, "batch_sha256": "x"})
+    new = traced(
+        1,
+        {CELL: 90},
+        {"treated": {"a": {"weight_rank": 2}}, "batch_sha256": "x"},
+        software=software,
+    )
     ((_, finding),) = history([old, new], EXACT).findings
     assert finding.causes == (
         "torch 2 → 3",
         "treated layers or their ranks are others",
         "code 0000000 → 0000001",
     )
-    same = traced(2, {CELL: 80}, {"treated": {"a": [2]}, "batch_sha256": "x"}, software=software)
+    same = traced(
+        2,
+        {CELL: 80},
+        {"treated": {"a": {"weight_rank": 2}}, "batch_sha256": "x"},
+        software=software,
+    )
     same = replace(same, run=replace(same.run, commit=new.run.commit))
     ((_, finding),) = history([new, same], EXACT).findings
     assert finding.causes == ("none that the records tell: the commit is the same",)

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from ondevice_bench.analyse.learning import learning
-from ondevice_bench.record.model import RunCell
+from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
 SEEDS = [replace(CELL, id=CELL.id.replace("s0", f"s{seed}"), seed=seed) for seed in range(7)]
@@ -45,7 +45,7 @@ def test_a_seed_that_failed_is_not_passed_over_in_silence(summary_of):
 
 
 def test_other_workloads_and_boards_are_lines_of_their_own(summary_of):
-    cells = [*planned(CELL, SECOND), RunCell(CELL, "pi5", "pending", "pending on pi5")]
+    cells = [*planned(CELL, SECOND), PlannedCell(CELL, "pi5", "pending", "pending on pi5")]
     lines = learning(summary_of([learned(CELL, 0.9), learned(SECOND, 0.8)], cells))
     assert [line.id for line in lines] == [CELL.id, SECOND.id]
 

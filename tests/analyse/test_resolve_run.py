@@ -5,7 +5,7 @@ import pytest
 from ondevice_bench.analyse.resolve_run import summary_of
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record import baseline, bundle
-from ondevice_bench.record.run_json import Content
+from ondevice_bench.record.run_json import RunContent
 from ondevice_bench.record.store import Store
 from tests.record.conftest import CELL, make_record, make_run, planned
 
@@ -15,7 +15,7 @@ def content(workplace):
     """A run in a store, in a bundle, and as a baseline."""
     run = make_run("r1", finished="2026-01-01T00:01:00+00:00")
     record = make_record("r1", pass_name="trace", metrics={"activation_bytes": 5.0})
-    found = Content(run, tuple(planned(CELL)), (record,))
+    found = RunContent(run, tuple(planned(CELL)), (record,))
     with Store.create(workplace / "x.sqlite") as store:
         store.merge(found.run, found.cells, found.records)
     bundle.write([found], workplace / "one.bundle")
@@ -35,7 +35,7 @@ def test_a_run_is_the_same_wherever_it_is_kept(content, reference):
 
 
 def test_a_bundle_of_several_runs_needs_the_one_named(content, workplace):
-    other = Content(make_run("r2"), content.cells, ())
+    other = RunContent(make_run("r2"), content.cells, ())
     bundle.write([content, other], workplace / "two.bundle")
     assert summary_of("two.bundle@r2").run.id == "r2"
     with pytest.raises(BadInput, match=r"two.bundle: holds 2 runs: r1, r2: say two.bundle@RUN"):

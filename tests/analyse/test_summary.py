@@ -1,7 +1,7 @@
 import pytest
 
 from ondevice_bench.analyse.frame import COLUMNS, frame_of
-from ondevice_bench.record.model import RunCell
+from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
 TRACE = {"pass_name": "trace", "metrics": {"activation_bytes": 100.0}}
@@ -76,8 +76,8 @@ def test_under_emulation_exact_figures_count_and_no_others(summary_of):
 def test_skipped_and_pending_cells_are_there_with_their_reasons(summary_of):
     cells = [
         *planned(CELL),
-        RunCell(SECOND, "x86", "skipped", "does not apply"),
-        RunCell(CELL, "pi5", "pending", "pending on pi5"),
+        PlannedCell(SECOND, "x86", "skipped", "does not apply"),
+        PlannedCell(CELL, "pi5", "pending", "pending on pi5"),
     ]
     summary = summary_of([make_record(**TRACE), timed(1, 1.0)], cells)
     assert summary.statuses == {"ok": 1, "skipped": 1, "pending": 1}

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from ondevice_bench.analyse.groups import groups
-from ondevice_bench.analyse.verdict import SENTENCES, is_exact, says, verdict
+from ondevice_bench.analyse.verdict import SENTENCES, is_exact, proven_direction, verdict
 from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.goal import Goal
 from tests.record.conftest import make_record
@@ -93,28 +93,30 @@ def test_every_sentence_of_the_table_is_tested_here():
     ("lower", "upper", "expected"),
     [
         (0.5, 0.9, "less"),
-        (0.9, 0.96, "unsure"),  # it crosses the threshold of 5 %
+        (0.9, 0.96, "unknown"),  # it crosses the threshold of 5 %
         (1.06, 1.2, "more"),
         (0.97, 1.03, "same"),
-        (0.5, 2.0, "unsure"),
-        (None, None, "unsure"),
+        (0.5, 2.0, "unknown"),
+        (None, None, "unknown"),
     ],
 )
 def test_a_claim_needs_the_whole_interval_beyond_the_threshold(lower, upper, expected):
-    assert says(Estimate(1.0, lower, upper, ""), "step_seconds", rounds=5) == expected
-    assert says(None, "step_seconds", rounds=5) == "nothing"
+    assert (
+        proven_direction(Estimate(1.0, lower, upper, ""), "step_seconds", processes=5) == expected
+    )
+    assert proven_direction(None, "step_seconds", processes=5) == "unknown"
 
 
 @pytest.mark.parametrize(("metric", "needed"), [("step_seconds", 5), ("peak_rss_bytes", 3)])
 def test_a_claim_needs_several_processes_however_narrow_the_samples_of_one(metric, needed):
     clear = Estimate(0.5, 0.49, 0.51, "")
-    assert says(clear, metric, needed - 1) == "unsure"
-    assert says(clear, metric, needed) == "less"
+    assert proven_direction(clear, metric, needed - 1) == "unknown"
+    assert proven_direction(clear, metric, needed) == "less"
 
 
 def test_exact_figures_differ_by_any_amount():
-    assert says(Estimate(0.999, 0.999, 0.999, "exact"), "activation_bytes", 1) == "less"
-    assert says(Estimate(1.0, 1.0, 1.0, "exact"), "activation_bytes", 1) == "same"
+    assert proven_direction(Estimate(0.999, 0.999, 0.999, "exact"), "activation_bytes", 1) == "less"
+    assert proven_direction(Estimate(1.0, 1.0, 1.0, "exact"), "activation_bytes", 1) == "same"
 
 
 def test_exact_methods_are_those_with_vanillas_own_gradient():

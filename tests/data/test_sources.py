@@ -1,5 +1,6 @@
 """What batches are made from: spectra by definition, readers of the user's data, refusals."""
 
+import hashlib
 import pickle
 
 import numpy
@@ -7,7 +8,8 @@ import pytest
 from PIL import Image
 
 from ondevice_bench.data.batch import BatchStore, NoBatch, make
-from ondevice_bench.specs.data import DataSource, parse
+from ondevice_bench.data.text import CORPUS
+from ondevice_bench.specs.data import TEXT_DIGEST, DataSource, parse
 from ondevice_bench.specs.inputs import Images, OwnBatch, Tokens, from_json, to_json
 
 IMAGES = Images(channels=3, size=16, classes=10)
@@ -240,10 +242,16 @@ class TestNpz:
         ({"synthetic": "noise"}, "synthetic"),
         ({"synthetic": {"decay": 1}}, "synthetic(decay=1)"),
         ("photos", "photos"),
+        ("text", f"text@{TEXT_DIGEST}"),
     ],
 )
 def test_names_of_data(tmp_path, said, name):
     assert parse(said, tmp_path).name == name
+
+
+def test_the_name_of_the_text_stands_for_its_bytes():
+    assert hashlib.sha256(CORPUS.read_bytes()).hexdigest().startswith(TEXT_DIGEST)
+    assert CORPUS.read_bytes().isascii()
 
 
 @pytest.mark.parametrize(

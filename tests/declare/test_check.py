@@ -3,17 +3,18 @@ from typing import ClassVar, Literal
 import pytest
 from pydantic import Field
 
-from ondevice_bench.declare.check import Strict, check
+from ondevice_bench.declare.check import check
 from ondevice_bench.declare.document import read
+from ondevice_bench.declare.schema import StrictSchema
 from ondevice_bench.errors import BadInput
 
 
-class Inner(Strict):
+class Inner(StrictSchema):
     key_kind: ClassVar[str] = "option"
     size: int = Field(1, ge=1)
 
 
-class Outer(Strict):
+class Outer(StrictSchema):
     title: str
     inner: Inner = Inner()
     kind: Literal["a", "b"] = "a"

@@ -15,7 +15,7 @@ def test_vanilla_vit_is_what_the_paper_prints(bench):
         "training": "2349.00",
         "inference": "324.00",
     }
-    assert ended.out.splitlines()[-1].startswith("accounted: float32 elements")
+    assert ended.out.splitlines()[-1].startswith("computed by formula: float32 elements")
 
 
 def test_json_has_every_layer_and_its_flops(bench):
@@ -102,7 +102,7 @@ def test_the_last_convolutions_of_a_network(bench):
         ((*VIT, "--method", "vanilla", "--dialect", "wassi"), "did you mean 'wasi'?"),
         (
             (*VIT, "--method", "lora", "--dialect", "hosvd"),
-            "has no rows for lora, only for vanilla, svd, hosvd; lora is counted by wasi",
+            "has no rows for lora, only for vanilla, svd, hosvd; for lora use wasi",
         ),
         (("--model", "resnet81", "--method", "vanilla"), "did you mean 'resnet18'?"),
         (

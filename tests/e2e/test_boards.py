@@ -61,6 +61,16 @@ def test_a_plan_says_what_cannot_fit_a_board(bench, suite_file):
     assert line.startswith("does not fit pi5-4gb (4 GiB): vit_b_32/vanilla/all/b256/s0: ")
 
 
+def test_a_plan_for_a_board_outside_the_hardware_folder(bench, suite_file, workplace):
+    suite_file("schema: 1\ntitle: t\nmodels: [mcunet]\nmethods: [vanilla]\n")
+    (workplace / "mine.yaml").write_text(
+        "schema: 1\ntitle: mine\nrecognise: {cpu: no such processor}\nmemory: {gib: 3}\n"
+    )
+    ended = bench("plan", "tiny", "--hardware", "./mine.yaml", "--json")
+    assert ended.code == 0, ended.err
+    assert [cell["profile"] for cell in ended.json()["cells"]] == ["mine"]
+
+
 def test_the_doctor_looks_at_a_folder_as_at_a_machine(bench, workplace):
     root = workplace / "root"
     for name, text in pi5().items():
@@ -137,9 +147,12 @@ def test_fit_is_confirmed_under_the_cap(bench):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--board", "pi5"), "pi5 does not say how much memory it has"),
+        (("--board", "pi5"), "the profile pi5 has no memory size"),
         (("--board", "pi6"), "unknown hardware 'pi6'; did you mean 'pi5'?"),
-        (("--board", "pi5-2gb", "--reserve", "3G"), "--reserve 3G: pi5-2gb has 2 GiB in all"),
+        (
+            ("--board", "pi5-2gb", "--reserve", "3G"),
+            "--reserve: 3 GiB is not less than the memory of pi5-2gb, 2 GiB",
+        ),
         (("--option", "epsilon=0.8"), "ranks by epsilon depend on data: give --rank or --fraction"),
     ],
 )

@@ -51,7 +51,7 @@ def test_a_users_claim_beside_a_run_and_on_a_page(bench, workplace, suite_file):
         ["rank unset instead of 4", "epsilon 0.5 instead of unset"],
     ]
     assert claim["verdict"] == "reproduced as accounted, not as measured"
-    assert "the step keeps" in claim["because"]
+    assert "the step stores" in claim["because"]
     # ranks by content are those that the run had
     (workplace / "own.yaml").write_text(OWN.replace("{rank: 4}", "{epsilon: 0.5}"))
     (claim,) = bench(*said, "--json").json()["claims"]
@@ -88,7 +88,7 @@ def test_bad_input_is_one_line(bench, workplace):
         (("--claims", "none.yaml"), "none.yaml: no such file"),
         (("--claims", "own.yaml"), "own.yaml:14: claims[0].of.model: unknown model 'mcunett'"),
         (("nothing",), "no run, suite or store 'nothing'"),
-        (("-o", "page.html"), "there is none: `bench run paper_wasi_small`"),
+        (("-o", "page.html"), "start with `bench run paper_wasi_small`"),
     ):
         ended = bench("claims", *arguments)
         assert (ended.code, ended.out) == (2, "")

@@ -147,5 +147,5 @@ def test_nothing_to_look_at(bench, workplace, commits):
     ended = bench("history")
     assert ended.code == 6
     assert ended.err == (
-        "bench: bench-out/quick/results.sqlite: one run to look at: a history needs two\n"
+        "bench: bench-out/quick/results.sqlite: only one run to look at: a history needs two\n"
     )

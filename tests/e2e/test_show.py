@@ -21,7 +21,7 @@ def test_layers_add_up_to_the_network(bench):
     assert last["chosen_by"] == ["all", "conv", "last:1", "last_blocks:1"]
     assert layers["classifier.linear"]["chosen_by"] == ["all"]
     shown = bench("show", "model", "mcunet")
-    assert "chosen by: last: 3+ is in last: 3, last: 4 and so on" in shown.out
+    assert "chosen by: last: 3+ means last: 3, last: 4 and so on" in shown.out
 
 
 def test_spectra_of_random_and_decaying_weights(bench):
@@ -53,7 +53,7 @@ def test_spectra_of_random_and_decaying_weights(bench):
             ("run", "--model", "mcunet", "--option", "rdius=2"),
             "--option rdius: none of vanilla, mcu",
         ),
-        (("run", "quick", "--model", "mcunet"), "name a suite, or say one with --model"),
+        (("run", "quick", "--model", "mcunet"), "name a suite, or describe one with --model"),
         (
             ("run", "quick", "--rank", "8"),
             "--method, --option, --rank and the like go with --model",

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ondevice_bench.papers.accounts import Account, Wanted, account, wanted
-from ondevice_bench.papers.claims import Verdict, agrees, judge, tells
+from ondevice_bench.papers.accounts import Account, AccountQuery, account, account_queries
+from ondevice_bench.papers.claims import Verdict, agrees, judge, shows
 from ondevice_bench.papers.claims_file import load_published
-from ondevice_bench.papers.evidence import Measured, anatomy, measured
+from ondevice_bench.papers.evidence import Measurement, anatomy, measured
 from ondevice_bench.papers.published import Claim, Query
 from ondevice_bench.run.boards import boards
 from ondevice_bench.stats import Estimate
@@ -55,7 +55,7 @@ def accounted(value, *differs):
 
 def found(low, middle, high, *differs, metric="step_seconds", processes=5, anatomy=""):
     estimate = Estimate(middle, low, high, "exact" if low is not None and low == high else "said")
-    return Measured("r", "x86", "cell", metric, estimate, processes, differs, anatomy)
+    return Measurement("r", "x86", "cell", metric, estimate, processes, differs, anatomy)
 
 
 def kept(value, **what):
@@ -68,10 +68,10 @@ def kept(value, **what):
         (CLAIM, [], [], "not testable here", "no account of it"),
         (of(CLAIM, needs="weights"), [], [], "not testable here", "it needs weights"),
         (of(CLAIM, untestable="no layers"), [accounted(2.0)], [], "not testable here", "no layers"),
-        (of(CLAIM, published=None), [accounted(2.0)], [], "not testable here", "no figure"),
+        (of(CLAIM, published=None), [accounted(2.0)], [], "not testable here", "no number"),
         (CLAIM, [accounted(2.0, "batch 4 instead of 8")], [], "not testable here", "no account"),
-        (CLAIM, [accounted(1.5)], [], "not reproduced", "accounted: 1.50×"),
-        (of(CLAIM, measured=()), [accounted(2.04)], [], "reproduced", "accounted: 2.04×"),
+        (CLAIM, [accounted(1.5)], [], "not reproduced", "computed: 1.50×"),
+        (of(CLAIM, measured=()), [accounted(2.04)], [], "reproduced", "computed: 2.04×"),
         (of(CLAIM, measured=()), [accounted(2.06)], [], "not reproduced", "2.06×"),
         (CLAIM, [accounted(2.0)], [], "reproduced as accounted, not measured yet", "2.00×"),
         (
@@ -84,7 +84,7 @@ def kept(value, **what):
         (
             CLAIM,
             [accounted(2.0)],
-            [kept(1.25, anatomy="the step keeps 9 MiB: 80% of attention")],
+            [kept(1.25, anatomy="the step stores 9 MiB: 80% of attention")],
             "reproduced as accounted, not as measured",
             "80% of attention",
         ),
@@ -117,7 +117,7 @@ def kept(value, **what):
             [],
             [found(1.9, 2.1, 2.3, processes=1)],
             "not testable here",
-            "from 1 processes a side, and 5 can tell",
+            "but 5 processes on each side are needed, not 1",
         ),
         (MEASURED, [], [found(None, 2.1, None)], "not testable here", "2.10× (no interval)"),
         (MEASURED, [], [found(1.9, 2.1, 2.3, "board x86 instead of pi5")], "not testable here", ""),
@@ -172,27 +172,27 @@ def test_an_accounted_figure_agrees_to_its_last_digit():
 def test_an_absolute_figure_may_not_be_exceeded_and_a_gain_may():
     size = of(MEASURED, unit="MiB", ratio_of=None, published="100")
     peak = {"metric": "peak_rss_over_runtime_bytes"}
-    assert tells(size, found(99, 101, 104, **peak)) == "yes"
-    assert tells(size, found(106, 107, 108, **peak)) == "yes"  # what peaks differ by anyway
-    assert tells(size, found(109, 110, 111, **peak)) == "no"
-    assert tells(size, found(60, 80, 90, **peak)) == "no"
-    assert tells(MEASURED, found(3.9, 4, 4.1)) == "yes"
+    assert shows(size, found(99, 101, 104, **peak)) == "yes"
+    assert shows(size, found(106, 107, 108, **peak)) == "yes"  # what peaks differ by anyway
+    assert shows(size, found(109, 110, 111, **peak)) == "no"
+    assert shows(size, found(60, 80, 90, **peak)) == "no"
+    assert shows(MEASURED, found(3.9, 4, 4.1)) == "yes"
 
 
 def test_an_interval_that_holds_a_figure_says_so_only_if_it_is_narrow():
-    assert tells(MEASURED, found(1.9, 2.0, 2.1)) == "yes"
-    assert tells(MEASURED, found(1.0, 2.0, 3.0)) == "unsure"
-    assert tells(MEASURED, found(2.2, 3.0, 9.0)) == "yes"  # all of it is more
-    assert tells(MEASURED, found(0.5, 0.6, 1.7)) == "no"  # all of it is less
+    assert shows(MEASURED, found(1.9, 2.0, 2.1)) == "yes"
+    assert shows(MEASURED, found(1.0, 2.0, 3.0)) == "unsure"
+    assert shows(MEASURED, found(2.2, 3.0, 9.0)) == "yes"  # all of it is more
+    assert shows(MEASURED, found(0.5, 0.6, 1.7)) == "no"  # all of it is less
     judged = judge(MEASURED, [], [found(1.0, 2.0, 3.0)])
     assert judged.verdict == "not testable here"
-    assert "too wide an interval to tell" in judged.because
+    assert "the interval is too wide to decide" in judged.because
 
 
 def test_noise_of_a_saving_is_of_what_is_left():
     saving = of(MEASURED, unit="%", published="90")
-    assert tells(saving, found(89.6, 89.7, 89.8)) == "yes"  # 10 % left, and 10.3
-    assert tells(saving, found(88.5, 88.7, 88.9)) == "no"
+    assert shows(saving, found(89.6, 89.7, 89.8)) == "yes"  # 10 % left, and 10.3
+    assert shows(saving, found(88.5, 88.7, 88.9)) == "no"
 
 
 CELLS = [
@@ -217,13 +217,13 @@ def records():
 def test_what_stored_runs_know_is_put_in_the_claims_unit_with_what_differs(summary_of):
     summary = summary_of(records(), planned(*CELLS), make_run())
     first, second = measured(CLAIM, [summary])
-    assert (first.cell, first.differs, first.found.estimate) == (
+    assert (first.cell, first.differs, first.estimate.estimate) == (
         "mcunet/asi/all/b8/s0", (), 40 / 16)  # fmt: skip
-    assert (second.differs, second.found.estimate) == (("batch 4 instead of 8",), 20 / 16)
+    assert (second.differs, second.estimate.estimate) == (("batch 4 instead of 8",), 20 / 16)
     saved = of(CLAIM, unit="%")
-    assert measured(saved, [summary])[0].found.estimate == pytest.approx(60)
+    assert measured(saved, [summary])[0].estimate.estimate == pytest.approx(60)
     vanilla = of(CLAIM, unit="MiB", ratio_of=None, query=Query("mcunet", "vanilla", "conv", 8))
-    assert measured(vanilla, [summary])[0].found.estimate == 40
+    assert measured(vanilla, [summary])[0].estimate.estimate == 40
     elsewhere = of(CLAIM, boards=("pi5",))
     assert measured(elsewhere, [summary])[0].differs == ("board x86 instead of pi5",)
     assert measured(of(CLAIM, query=Query("resnet18", "asi")), [summary]) == ()
@@ -238,26 +238,26 @@ def test_a_unit_that_the_metric_does_not_have_gives_no_figure(summary_of):
 def test_the_anatomy_names_whose_bytes_they_are(summary_of):
     summary = summary_of(records(), planned(*CELLS), make_run())
     asi = next(cell for cell in summary.cells if cell.id == "mcunet/asi/all/b8/s0")
-    assert anatomy(asi) == "the step keeps 16.00 MiB: 75% of all else, 25% of attention"
+    assert anatomy(asi) == "the step stores 16.00 MiB: 75% of all else, 25% of attention"
 
 
 def test_accounts_are_asked_for_at_given_ranks_or_at_those_of_runs(summary_of):
     summary = summary_of(records(), planned(*CELLS), make_run())
-    (mine,) = wanted(CLAIM, [summary])
+    (mine,) = account_queries(CLAIM, [summary])
     assert (mine.cell, mine.ranks) == (
         "mcunet/asi/all/b8/s0",
         {"conv": {"activation": [1, 2, 3, 4], "weight": None}},
     )
-    assert mine.plain == Wanted("vanilla", Query("mcunet", "vanilla", "all", 8))
+    assert mine.plain == AccountQuery("vanilla", Query("mcunet", "vanilla", "all", 8))
     other = of(CLAIM, query=Query("mcunet", "asi", "all", 16))
-    assert [each.differs for each in wanted(other, [summary])] == [
+    assert [each.differs for each in account_queries(other, [summary])] == [
         ("batch 8 instead of 16",),
         ("batch 4 instead of 16",),
     ]
     given = of(CLAIM, query=Query("mcunet", "asi", "all", 8, method_options=(("rank", 4),)))
-    assert [each.cell for each in wanted(given, [])] == ["its own conditions"]
-    assert wanted(CLAIM, []) == ()
-    assert wanted(of(given, untestable="no"), []) == ()
+    assert [each.cell for each in account_queries(given, [])] == ["its own conditions"]
+    assert account_queries(CLAIM, []) == ()
+    assert account_queries(of(given, untestable="no"), []) == ()
 
 
 def test_figures_of_accounts():
@@ -273,7 +273,7 @@ def test_figures_of_accounts():
     base = {**mine, "activation_bytes": 40 * MIB, "stored_bytes": 24 * MIB,
             "flops": {"training": 90, "inference": 20},
             "dialects": {"wasi": {"lines": [{"quantity": "training", "published": 80}]}}}  # fmt: skip
-    here = Wanted("cell", CLAIM.query)
+    here = AccountQuery("cell", CLAIM.query)
 
     def both(**what):
         claim = of(CLAIM, **what)

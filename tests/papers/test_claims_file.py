@@ -96,7 +96,7 @@ def test_a_users_file_goes_before_ours_and_a_named_one_before_both(workplace):
     ("wrong", "line", "says"),
     [
         (("paper: mine", "paper: mime"), 7, "unknown paper 'mime'; did you mean 'mine'?"),
-        (('published: "3"', "published: 3.10"), 9, "must be the figure as printed, in quotes"),
+        (('published: "3"', "published: 3.10"), 9, "must be the number as printed, in quotes"),
         (("method: asi", "method: azi"), 14, "unknown method 'azi'; did you mean 'asi'?"),
         (("model: mcunet", "model: mcunett"), 14, "unknown model 'mcunett'; did you mean"),
         (("quantity: activation", "quantity: activations"), 6, "did you mean 'activation'?"),
@@ -105,7 +105,7 @@ def test_a_users_file_goes_before_ours_and_a_named_one_before_both(workplace):
         (
             ("    ratio_of: vanilla", "    unit: MiB\n    ratio_of: vanilla"),
             6,
-            "is of bytes, and of one",
+            "means bytes of one method",
         ),
         (
             ("computed: accounted\n    quantity: activation\n", "computed: measured\n"),
@@ -135,7 +135,7 @@ def test_what_is_wrong_in_a_file_is_said_with_its_line(workplace, wrong, line, s
 def test_a_claim_stands_once(workplace):
     path = workplace / "mine.yaml"
     path.write_text(OWN + OWN[OWN.index("  - id") :])
-    with pytest.raises(BadInput, match="'mine-memory' stands twice"):
+    with pytest.raises(BadInput, match="'mine-memory' is there twice"):
         load_published(path)
 
 

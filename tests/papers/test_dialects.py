@@ -274,9 +274,7 @@ def test_every_row_of_a_dialect_can_be_counted():
 def test_a_dialect_that_nobody_knows_or_that_has_no_such_method():
     with pytest.raises(BadInput, match="did you mean 'wasi'"):
         check_dialect("wassi", "vanilla")
-    with pytest.raises(
-        BadInput, match="only for vanilla, gradient_filter; wasi is counted by wasi"
-    ):
+    with pytest.raises(BadInput, match="only for vanilla, gradient_filter; for wasi use wasi"):
         check_dialect("gf", "wasi")
 
 

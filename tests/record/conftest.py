@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from ondevice_bench.record.model import Record, Run, RunCell, TaskKey
+from ondevice_bench.record.model import Record, Run, TaskKey
 from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.planned_cell import PlannedCell
 
 CELL = Cell(id="mcunet/vanilla/all/b8/s0", model="mcunet", method="vanilla", batch=8)
 SECOND = Cell(id="mcunet/vanilla/all/b2/s0", model="mcunet", method="vanilla", batch=2)
@@ -64,6 +65,6 @@ def make_record(
     return Record(**{**values, **what})
 
 
-def planned(*cells: Cell) -> list[RunCell]:
+def planned(*cells: Cell) -> list[PlannedCell]:
     """Cells that are to be measured on x86."""
-    return [RunCell(cell, "x86", "planned") for cell in cells]
+    return [PlannedCell(cell, "x86", "planned") for cell in cells]

@@ -8,8 +8,8 @@ import pytest
 
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record import bundle, run_json
-from ondevice_bench.record.model import RunCell
 from ondevice_bench.record.store import IMPORTED, Store
+from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
 MUTATIONS = 2000
@@ -25,8 +25,8 @@ def content(**what):
         ),
         make_record(pass_name="trace", status="oom", reason="<b>no</b> \u202e", output="x\ny"),
     )
-    cells = (*planned(CELL), RunCell(SECOND, "pi5", "pending", "pending on pi5"))
-    return run_json.Content(make_run(**what), cells, records)
+    cells = (*planned(CELL), PlannedCell(SECOND, "pi5", "pending", "pending on pi5"))
+    return run_json.RunContent(make_run(**what), cells, records)
 
 
 @pytest.fixture
@@ -110,6 +110,11 @@ def test_another_run_or_record_of_the_same_name_is_refused_whole(tmp_path):
         (lambda run: run["run"].update(extra=1), "run.extra"),
         (lambda run: run["run"]["machine"].pop("page_bytes") and None, "run.machine.page_bytes"),
         (lambda run: run["run"]["settings"].update(rounds="x"), "run.settings.rounds"),
+        (lambda run: run["records"][0].update(extra=1), "records.0.extra"),
+        (lambda run: run["cells"][0]["definition"].update(extra=1), "cells.0.definition.extra"),
+        (lambda run: run["cells"][0].update(profile="a/b"), "cells.0.profile"),
+        (lambda run: run["cells"][0]["definition"]["train"].update(lr="x"), "definition.train.lr"),
+        (lambda run: run["records"][0].update(output="x" * (1 << 20) + "y"), "records.0.output"),
         (lambda run: run["records"][0].update(round=0), "records.0.round"),
         (lambda run: run["records"][0].update(status="great"), "records.0.status"),
         (lambda run: run["records"][0].update(seconds=-1), "records.0.seconds"),
@@ -132,6 +137,26 @@ def test_what_contradicts_itself_or_means_a_path_is_refused(written, change, say
     (line,) = caught.value.lines
     assert line.startswith(f"{written}: runs/1.json: ")
     assert says in line
+
+
+def test_fields_of_earlier_and_later_versions_are_no_fault(written):
+    def change(run):
+        del run["cells"][0]["definition"]["train"]["freeze_bn"]
+        del run["records"][0]["unavailable"]
+        run["run"]["settings"]["later"] = run["records"][0]["details"]["later"] = {"a": 1}
+
+    (found,) = bundle.read(packed(written, change))
+    assert found.cells == content().cells
+    assert found.records[0].unavailable == {}
+    assert found.records[0].details["later"] == found.run.settings["later"] == {"a": 1}
+
+
+def test_a_text_that_says_a_field_twice_is_checked_as_it_is_read(written):
+    run = json.dumps(json.loads(members(written)["runs/1.json"]))
+    twice = run.replace('"suite": "quick"', '"suite": "quick", "suite": "../../etc"')
+    assert twice != run
+    with pytest.raises(BadInput, match=r"run\.suite"):
+        bundle.read(repacked(written, {"runs/1.json": twice.encode()}))
 
 
 def test_nesting_without_bounds_is_refused(written):

@@ -6,8 +6,8 @@ import pytest
 
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record import migrate
-from ondevice_bench.record.model import RunCell
 from ondevice_bench.record.store import Store
+from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
 
@@ -19,12 +19,21 @@ def store(tmp_path):
 
 def test_a_run_comes_back_as_it_was_stored(store):
     run = make_run()
-    cells = [*planned(CELL), RunCell(SECOND, "pi5", "pending", "pending on pi5")]
+    cells = [*planned(CELL), PlannedCell(SECOND, "pi5", "pending", "pending on pi5")]
     store.add_run(run, cells)
     assert store.runs() == (run,)
     assert store.cells("r1") == tuple(cells)
     store.finish_run("r1", "2026-01-02")
     assert store.run("r1").finished == "2026-01-02"
+
+
+def test_one_run_is_found_without_reading_the_others(store):
+    for name in ("r1", "r2", "r3"):
+        store.add_run(make_run(name), planned(CELL))
+    store._db.execute("UPDATE runs SET machine = 'no JSON' WHERE id <> 'r2'")
+    assert store.run("r2") == make_run("r2")
+    with pytest.raises(KeyError, match="r4"):
+        store.run("r4")
 
 
 def test_a_record_comes_back_as_it_was_stored_to_the_last_bit(store):

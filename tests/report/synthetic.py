@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from ondevice_bench.record.model import Record, Run, RunCell
+from ondevice_bench.record.model import Record, Run
 from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import make_record, make_run
 
 MIB = 2**20
@@ -49,9 +50,9 @@ def run_of(run_id: str = "r1", **what: Any) -> Run:
     return make_run(run_id, **{"settings": SETTINGS, **what})
 
 
-def planned(chosen: list[Cell], profile: str = "x86") -> list[RunCell]:
+def planned(chosen: list[Cell], profile: str = "x86") -> list[PlannedCell]:
     """The cells, to be measured."""
-    return [RunCell(cell, profile, "planned") for cell in chosen]
+    return [PlannedCell(cell, profile, "planned") for cell in chosen]
 
 
 def records(

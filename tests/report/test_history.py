@@ -10,7 +10,7 @@ from ondevice_bench.analyse.history import Asked, history
 from ondevice_bench.analyse.summary import summarise
 from ondevice_bench.record.store import Store
 from ondevice_bench.report import page as pages
-from ondevice_bench.report.history import history_json, history_lines, history_table
+from ondevice_bench.report.terminal.history import history_json, history_lines, history_table
 from tests.report import synthetic
 from tests.report.test_page import body, drawn
 
@@ -70,7 +70,7 @@ def test_sentences_name_commits_sizes_and_causes(runs):
 def test_too_few_runs_are_said_to_be_too_few(runs):
     found = history(runs[:3], Asked(metrics=("step_seconds",)))
     assert history_lines(found)[:-1] == []
-    (column,) = [c for c in history_table(found).columns if c.header == "what is known"]
+    (column,) = [c for c in history_table(found).columns if c.header == "changes"]
     assert list(column.cells) == ["3 runs: 7 before a step and as many after it can decide"] * 5
 
 
@@ -128,7 +128,7 @@ def test_the_page_draws_each_cell_over_its_runs(runs):
 
 def test_the_page_shows_what_was_asked_for(runs):
     asked = Asked(metrics=("inference_seconds", "step_flops"))
-    assert list(drawn(pages.render(runs, "regression", asked=asked))) == ["trend-step_flops"]
+    assert list(drawn(pages.render(runs, "regression", query=asked))) == ["trend-step_flops"]
 
 
 def test_machines_are_lines_of_their_own(runs):

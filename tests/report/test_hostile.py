@@ -8,7 +8,7 @@ from ondevice_bench.analyse.history import Asked
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record import run_json
 from ondevice_bench.report import page
-from ondevice_bench.report.export import written
+from ondevice_bench.report.terminal.formats import formatted
 from tests.report import synthetic
 
 MUTATIONS = 150
@@ -58,8 +58,10 @@ def test_whatever_a_bundle_says_is_refused_or_drawn(summary_of):
     run = synthetic.run_of(
         settings={**synthetic.SETTINGS, "goal": {"minimise": "step_flops", "min_cosine": 0.5}}
     )
-    whole = run_json.Content(run, tuple(synthetic.planned(cells)), tuple(synthetic.records(cells)))
-    good = json.dumps(run_json.plain(whole))
+    whole = run_json.RunContent(
+        run, tuple(synthetic.planned(cells)), tuple(synthetic.records(cells))
+    )
+    good = json.dumps(whole.to_dict())
     spots = [path for path in leaves(json.loads(good)) if path]
     # what reports read first: figures, settings and details
     telling = [path for path in spots if {"details", "settings", "metrics", "samples"} & set(path)]
@@ -72,15 +74,15 @@ def test_whatever_a_bundle_says_is_refused_or_drawn(summary_of):
             except (KeyError, IndexError, TypeError):
                 continue  # an earlier change took it away
         try:
-            found = run_json.content_of("x", json.dumps(values).encode())
+            found = run_json.read_run("x", json.dumps(values).encode())
         except BadInput:
             continue
         summary = summary_of(found.records, list(found.cells), found.run)
         text = page.render([summary, summary], "hardware")
         assert text.count("</script>") == 2
         older = replace(summary, run=replace(summary.run, id="older"))
-        page.render([summary, older], "regression", asked=Asked(metrics=EXACT))
+        page.render([summary, older], "regression", query=Asked(metrics=EXACT))
         for form in ("md", "csv", "text", "json"):
-            written([summary], form)
+            formatted([summary], form)
         drawn += 1
     assert drawn > MUTATIONS / 10  # most are refused by the schema

@@ -5,12 +5,12 @@ import re
 import pytest
 
 from ondevice_bench.errors import BadInput
-from ondevice_bench.record.model import RunCell
 from ondevice_bench.report import page as pages
 from ondevice_bench.report.layout import load_layout
 from ondevice_bench.report.page import write_report
-from ondevice_bench.report.quantities import figure
+from ondevice_bench.report.quantities import quantity_of
 from ondevice_bench.report.sections import SECTIONS
+from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 from tests.report import synthetic
 
@@ -58,17 +58,17 @@ def test_every_figure_is_there_with_its_meaning(summary):
 
 
 def test_what_is_learned_has_a_table_of_its_own(summary, summary_of):
-    assert "What it does to learning" not in body(render(summary))
+    assert "Effect on training" not in body(render(summary))
     page = body(render(summary_of([make_record(pass_name="accuracy", metrics={"accuracy": 0.5})])))
-    assert "What it does to learning" in page
+    assert "Effect on training" in page
     assert "after a short fine-tuning; scope: whole network; one seed: no interval" in page
 
 
 def test_a_figure_without_an_interval_shows_none(summary):
-    shown = figure(summary.cells[0], "peak_rss_over_runtime_bytes")
+    shown = quantity_of(summary.cells[0], "peak_rss_over_runtime_bytes")
     assert (shown.estimate, shown.interval) == ("10.00 MiB", "")
     assert "one process: too few for an interval" in shown.meaning
-    timed = figure(summary.cells[0], "step_seconds")
+    timed = quantity_of(summary.cells[0], "step_seconds")
     assert timed.interval == "10.0 … 16.0 ms"
 
 
@@ -160,15 +160,15 @@ def test_what_figures_share_is_stored_once(whole):
 
 def test_a_ratio_says_of_what(whole):
     page = body(render(whole))
-    assert "accounted: 1,536 of 4,096 elements of the inputs of 2 treated layers" in page
-    assert "The same compression, scope by scope" in page
+    assert "computed by formula: 1,536 of 4,096 elements of the inputs of 2 changed layers" in page
+    assert "How much is saved, and where" in page
     assert "as a multiple of the baseline" in page
 
 
 def test_the_verdict_stands_first_and_says_what_was_looked_for(whole):
     page = body(render(whole))
-    assert page.index("What follows") < page.index("Where the memory is")
-    assert "looking for the least step time, with a gradient cosine of at least 0.9" in page
+    assert page.index("Conclusions") < page.index("Where the memory is")
+    assert "The goal: the least step time, with a gradient cosine of at least 0.9" in page
     assert "wasi(fraction=0.25) has the least step time" in page
 
 
@@ -199,7 +199,7 @@ def test_a_layout_of_ones_own_and_what_it_may_not_say(workplace, whole):
     folder.mkdir(parents=True)
     (folder / "short.yaml").write_text("schema: 1\ntitle: Short\nsections: [verdict]\n")
     page = render(whole, layout="short")
-    assert re.findall("<h2>(.*?)</h2>", page) == ["What follows"]
+    assert re.findall("<h2>(.*?)</h2>", page) == ["Conclusions"]
     (folder / "long.yaml").write_text("schema: 1\nextends: short\nsections: [verdikt]\n")
     with pytest.raises(BadInput) as caught:
         load_layout("long")
@@ -217,7 +217,7 @@ def test_a_run_without_figures_has_a_page_without_plots(summary_of):
 
 
 def test_pending_cells_are_named_never_drawn(summary_of):
-    page = body(render(summary_of([], [RunCell(CELL, "pi5", "pending", "pending on pi5")])))
+    page = body(render(summary_of([], [PlannedCell(CELL, "pi5", "pending", "pending on pi5")])))
     assert "pending on pi5" in page
 
 

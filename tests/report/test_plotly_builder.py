@@ -32,7 +32,7 @@ def test_plotly_knows_every_name_and_value_of_every_figure(summary_of):  # noqa:
         for plot in section.plots:
             for group in groups(summary, "vanilla"):
                 if (canvas := plot.draw(group)) is not None:
-                    go.Figure(unpacked(pool.packed(canvas), pool))
+                    go.Figure(unpacked(pool.pack(canvas), pool))
                     drawn += 1
     assert drawn > 20
 
@@ -50,6 +50,6 @@ def test_equal_arrays_and_parts_are_stored_once():
     for name in ("one", "another"):
         canvas = Canvas()
         canvas.add("bar", x=[1.0, 2.0, 3.0], y=["a", "b", "c"], name=name)
-        pool.packed(canvas)
+        pool.pack(canvas)
     assert len(pool.arrays) == len(set(pool.arrays))
     assert sum("2.0" in text for text in pool.arrays) == 1

@@ -122,10 +122,11 @@ def test_a_histogram_is_drawn(pytester, monkeypatch):
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     pytester.makepyfile(
         """
-        from ondevice_bench.testing.pytest_benchmark_adapter import Entry, feed
+        from ondevice_bench.testing.pytest_benchmark_adapter import BenchmarkRow, add_row
 
         def test_it(request):
-            feed(request.config, Entry("a", "x::a", [0.1, 0.2, 0.4], extra_info={}))
+            row = BenchmarkRow("a", "x::a", [0.1, 0.2, 0.4], extra_info={})
+            add_row(request.config, row)
         """
     )
     # a process of its own: what pygal imports takes over how installed packages are found

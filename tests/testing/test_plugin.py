@@ -97,8 +97,8 @@ def test_a_wrong_suite_is_one_clear_error(tests):
         (("--benchmark", "--baseline", "smal"), "*no run, suite or store 'smal' in bench-out*"),
         (("--benchmark", "--bench-store", "other.yaml"), "*other.yaml is a file, not a folder*"),
         (("--benchmark", "--bench-report", "suites"), "*suites is a folder, not a file*"),
-        (("--benchmark", "-n", "2"), "*cells beside cells*"),
-        (("--benchmark", "--dist", "load", "--tx", "2*popen"), "*cells beside cells*"),
+        (("--benchmark", "-n", "2"), "*cells would disturb each other*"),
+        (("--benchmark", "--dist", "load", "--tx", "2*popen"), "*cells would disturb each other*"),
     ],
 )
 def test_wrong_flags_are_usage_errors(tests, arguments, says):
@@ -238,7 +238,7 @@ def test_of_several_suites_each_has_its_report(tests):
 def test_there_is_no_report_of_nothing(tests):
     asked = ("--benchmark", "--suite", "small", "-k", "nothing", "--bench-report", "page.html")
     result = tests.runpytest(*asked)
-    result.stdout.fnmatch_lines(["*no report: nothing was measured, page.html was not written"])
+    result.stdout.fnmatch_lines(["*no report: nothing was measured, so page.html was not written"])
     assert not (tests.path / "page.html").exists()
 
 

@@ -145,7 +145,7 @@ def test_another_machines_times_are_not_judged(in_rounds, hosts):
     result = tests.runpytest(*asked)
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(
-        ["*unlike: machine cpu: another → *", "*not compared: times and memory * (cpu)"]
+        ["*different: machine cpu: another → *", "*not compared: times and memory * (cpu)"]
     )
     hosts.answer = answering(step=9.0, activations=200.0)
     tests.runpytest(*asked).assert_outcomes(failed=2)

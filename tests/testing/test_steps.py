@@ -126,7 +126,7 @@ def test_a_figure_that_is_missing_says_why(steps, hosts):
         ("bench_step(A.method)", "step (method) is defined inside a class: "),
         ("bench_step(print)", "step is a builtin_function_or_method, not a function: "),
         ("bench_step(A())", "step is a A, not a function: "),
-        ("bench_step(hidden)", "step (step) is not what test_mine has under that name: "),
+        ("bench_step(hidden)", "step (step) is not the function of that name in test_mine: "),
         ("bench_step(step, rounds=0)", "rounds must be an integer of at least 1, got 0"),
     ],
 )
@@ -207,7 +207,9 @@ def test_under_xdist_it_is_refused(pytester, monkeypatch):
     pytester.makepyfile(test_mine="def test_it(bench_step):\n    pass\n")
     result = pytester.runpytest_subprocess("-n", "1", "-p", "no:benchmark")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["bench_step under pytest-xdist would measure beside others"])
+    result.stdout.fnmatch_lines(
+        ["bench_step cannot run with pytest-xdist: other tests would disturb it"]
+    )
 
 
 @pytest.mark.alone

@@ -1,6 +1,7 @@
 """The source tree of a git ref, beside the one that is worked in."""
 
 import contextlib
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ondevice_bench.errors import BadInput
+from ondevice_bench.protocol import VERSION
 from ondevice_bench.run.commit import current_commit
 
 HERE = "."
@@ -34,7 +36,7 @@ def tree_of(ref: str) -> Iterator[Tree]:
     """The ref's files in a folder of their own; `.` is the tree as it is, changes included."""
     top = Path(_git("rev-parse", "--show-toplevel"))
     if ref == HERE:
-        yield Tree(ref, top, current_commit(top))
+        yield _require_protocol(Tree(ref, top, current_commit(top)))
         return
     found = subprocess.run(
         ("git", "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}"),
@@ -49,9 +51,26 @@ def tree_of(ref: str) -> Iterator[Tree]:
         root = Path(folder) / "tree"
         _git("worktree", "add", "--detach", "--quiet", str(root), commit)
         try:
-            yield Tree(ref, root, commit[:10])
+            yield _require_protocol(Tree(ref, root, commit[:10]))
         finally:
             _git("worktree", "remove", "--force", str(root))
+
+
+def _require_protocol(tree: Tree) -> Tree:
+    """Refuse a tree of this project whose workers speak another protocol than this parent."""
+    package, before = tree.root / "bench" / "ondevice_bench", tree.root / "bench" / "run"
+    if not package.is_dir() and not (before / "worker.py").is_file():
+        return tree  # another project: its workers are ours
+    protocol = package / "protocol" / "__init__.py"
+    text = protocol.read_text(encoding="utf-8") if protocol.is_file() else ""
+    version = re.search(r"^VERSION = (\d+)$", text, re.MULTILINE)
+    if version is None or int(version[1]) != VERSION:
+        theirs = f"protocol {version[1]}" if version else "a protocol without a version"
+        raise BadInput(
+            f"{tree.ref}: its workers speak {theirs}, this bench speaks protocol {VERSION}: "
+            "compare refs of the same protocol, with the bench of one of them"
+        )
+    return tree
 
 
 def _git(*arguments: str) -> str:

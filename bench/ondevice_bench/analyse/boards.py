@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from ondevice_bench.analyse.groups import Member, groups, ratio
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
-from ondevice_bench.analyse.verdict import Says, says
-from ondevice_bench.stats import Estimate
+from ondevice_bench.analyse.verdict import proven_direction
+from ondevice_bench.stats import Direction, Estimate
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class OnBoard:
         return None if self.member is None else self.member.ratio(self.metric)
 
     @property
-    def says(self) -> Says:
-        """What that ratio bears."""
-        rounds = 0 if self.member is None else self.member.rounds(self.metric)
-        return says(self.against_baseline, self.metric, rounds)
+    def direction(self) -> Direction:
+        """The direction that this ratio proves."""
+        processes = 0 if self.member is None else self.member.rounds(self.metric)
+        return proven_direction(self.against_baseline, self.metric, processes)
 
     @property
     def why_not(self) -> str:
@@ -43,12 +43,12 @@ class Line:
     label: str
     boards: tuple[OnBoard, ...]
     between: Estimate | None
-    verdicts: tuple[Says, ...]
+    directions: tuple[Direction, ...]
 
     @property
     def disagrees(self) -> bool:
         """Whether a method wins on one board and loses on another: the finding."""
-        return {"less", "more"} <= set(self.verdicts)
+        return {"less", "more"} <= set(self.directions)
 
 
 def boards(
@@ -67,7 +67,7 @@ def boards(
         known = [on.cell.estimates.get(metric) for on in there if on.cell is not None]
         between = ratio(known[1], known[0]) if len(known) > 1 else None
         label = next(on.cell.planned.cell.id for on in there if on.cell is not None)
-        lines.append(Line(label, there, between, tuple(on.says for on in there)))
+        lines.append(Line(label, there, between, tuple(on.direction for on in there)))
     return tuple(lines)
 
 

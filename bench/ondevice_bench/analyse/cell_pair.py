@@ -7,15 +7,15 @@ The interval of the ratio is looked at now and then, each time after a quarter m
 import math
 from dataclasses import asdict, dataclass, field
 from statistics import median
-from typing import Any, Literal
+from typing import Any
 
+from ondevice_bench.analyse.judgement import Verdict, exact_verdict, noisy_verdict
 from ondevice_bench.record import metrics
 from ondevice_bench.stats import Change, change, is_look
 
 MOST_ROUNDS = 400
 FEWEST = 8  # rounds before the first look
 CONFIDENCE = 0.995  # of one look, over all cells together
-Verdict = Literal["regressed", "improved", "unchanged", "inconclusive", "failed"]
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,8 @@ class Exact:
 
     @property
     def verdict(self) -> Verdict:
-        """Any difference is a change; more is worse, but for what more of is better."""
-        less = self.new < self.base
-        return "improved" if less == metrics.BY_NAME[self.metric].lower_is_better else "regressed"
+        """Any difference counts."""
+        return exact_verdict(metrics.BY_NAME[self.metric], self.base, self.new)
 
 
 @dataclass
@@ -63,7 +62,7 @@ class Pair:
     @property
     def is_open(self) -> bool:
         """Whether another round may tell more."""
-        undecided = self.step is None or self.step.verdict == "unknown"
+        undecided = self.step is None or self.step.direction == "unknown"
         return not self.problem and undecided and len(self.base) < MOST_ROUNDS
 
     @property
@@ -71,15 +70,9 @@ class Pair:
         """What the rounds say of the step's time."""
         if self.problem:
             return "failed"
-        match self.step.verdict if self.step is not None else "unknown":
-            case "slower":
-                return "regressed"
-            case "faster":
-                return "improved"
-            case "same":
-                return "unchanged"
-            case _:
-                return "inconclusive"
+        if self.step is None:
+            return "inconclusive"
+        return noisy_verdict(metrics.BY_NAME["step_seconds"], self.step)
 
     @property
     def verdicts(self) -> set[Verdict]:

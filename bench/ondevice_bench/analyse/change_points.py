@@ -15,7 +15,7 @@ from typing import Literal
 from ondevice_bench.errors import BadInput
 from ondevice_bench.stats import more_rounds, shift
 
-Kind = Literal["step", "pending", "drift"]
+Kind = Literal["stepped", "pending", "drifts"]
 PENALTY = 3.0  # times the logarithm of the count: generous, because what is proposed is judged
 NEAR = 40  # readings on each side that a place is judged by
 MOST = 12  # segments: with more, what is judged grows too fast
@@ -59,7 +59,7 @@ def steps(readings: Sequence[float], threshold: float, confidence: float) -> tup
         if any(_is_drift(*side, threshold, confidence) for side in sides):
             slope, _ = _line(_logs(readings[start:end]))
             ratio = math.exp(slope * (end - start - 1))
-            found.append(Step("drift", start, ratio, end=end - 1))
+            found.append(Step("drifts", start, ratio, end=end - 1))
     start = sure[-1] if sure else 0
     found += _pending(readings, start, proposed, threshold, confidence)
     return tuple(sorted(found, key=lambda step: step.place))
@@ -118,7 +118,7 @@ def _step(
     place: int, before: Sequence[float], after: Sequence[float], threshold: float, confidence: float
 ) -> Step:
     found = shift(before, after, threshold, confidence)
-    return Step("step", place, found.ratio, found.lower, found.upper)
+    return Step("stepped", place, found.ratio, found.lower, found.upper)
 
 
 def _is_step(
@@ -139,7 +139,7 @@ def _is_drift(
 def _differ(
     before: Sequence[float], after: Sequence[float], threshold: float, confidence: float
 ) -> bool:
-    return shift(before, after, threshold, confidence).verdict in {"slower", "faster"}
+    return shift(before, after, threshold, confidence).direction in {"less", "more"}
 
 
 def _pending(

@@ -10,14 +10,14 @@ interleaved, its rounds do not show the machine's drift: the threshold is twice 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import median
-from typing import Any, Literal
+from typing import Any
 
+from ondevice_bench.analyse.judgement import Verdict, exact_verdict, noisy_verdict
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.errors import ExitCode
 from ondevice_bench.record import metrics
 from ondevice_bench.stats import fewest_rounds, shift
 
-Verdict = Literal["unchanged", "improved", "regressed", "inconclusive", "missing"]
 NOISY = ("step_seconds", "inference_seconds", "peak_rss_over_runtime_bytes", "step_joules")
 CONFIDENCE = 0.95  # that none of all the claims on noisy metrics is false
 SURE = frozenset({"regressed"})
@@ -156,16 +156,7 @@ def _noisy(
             f"{len(before)} and {len(after)} processes measured it; {fewest} of each can decide"
         )
         return Difference(base.id, name, middle, median(after), "inconclusive", reason=reason)
-    verdict: Verdict
-    match found.verdict:
-        case "slower":
-            verdict = "regressed" if metric.lower_is_better else "improved"
-        case "faster":
-            verdict = "improved" if metric.lower_is_better else "regressed"
-        case "same":
-            verdict = "unchanged"
-        case _:
-            verdict = "inconclusive"
+    verdict = noisy_verdict(metric, found)
     return Difference(base.id, name, middle, median(after), verdict, found.lower, found.upper)
 
 
@@ -198,10 +189,7 @@ def _differences(
         if after is None:
             found.append(Difference(base.id, metric.name, before, None, "missing"))
             continue
-        verdict: Verdict = "unchanged"
-        if after.estimate != before:
-            improved = (after.estimate < before) == metric.lower_is_better
-            verdict = "improved" if improved else "regressed"
+        verdict = exact_verdict(metric, before, after.estimate)
         found.append(Difference(base.id, metric.name, before, after.estimate, verdict))
     return found
 

@@ -1,10 +1,12 @@
 """Summaries as a pandas DataFrame: one row a run, cell and metric."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ondevice_bench.analyse.summary import RunSummary
+from ondevice_bench.analyse.summary import RunSummary, summarise
 from ondevice_bench.record import metrics
+from ondevice_bench.record.store import Store
 
 if TYPE_CHECKING:
     import pandas
@@ -32,6 +34,15 @@ COLUMNS = (
     "upper",
     "basis",
 )
+
+
+def load(path: str | Path) -> "pandas.DataFrame":
+    """Every estimate of every run in a store, one row for each run, cell and metric.
+
+    `COLUMNS` names the columns. Each row names its unit.
+    """
+    with Store.open(Path(path)) as store:
+        return frame_of([summarise(store, run) for run in store.runs()])
 
 
 def frame_of(summaries: Sequence[RunSummary]) -> "pandas.DataFrame":

@@ -14,18 +14,20 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal
 
+from ondevice_bench.analyse import change_points
 from ondevice_bench.analyse.change_points import Step, steps
 from ondevice_bench.analyse.compare import NOISY
+from ondevice_bench.analyse.judgement import is_better
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.record import metrics
 from ondevice_bench.record.model import Run
 from ondevice_bench.stats import Estimate, fewest_rounds, more_rounds
 
-Kind = Literal["changed", "stepped", "pending", "drifts"]
+Kind = Literal["changed"] | change_points.Kind  # of an exact metric, or of a noisy one
 CONFIDENCE = 0.99  # that none of all the steps that are claimed is false
 THRESHOLD = 0.02
 METRICS = tuple(m.name for m in metrics.ALL if m.kind == "exact" or m.name in NOISY)
-KINDS: Mapping[str, Kind] = {"step": "stepped", "pending": "pending", "drift": "drifts"}
+KINDS: tuple[Kind, ...] = ("changed", "stepped", "pending", "drifts")  # the certain first
 # what a run knows of how its figures came to be, beside the workload
 TRAITS = {
     "batch_sha256": "the batch holds other values",
@@ -140,9 +142,8 @@ class History:
     @cached_property
     def findings(self) -> tuple[tuple[Series, Finding], ...]:
         """Every finding with its series: what is certain first, and of that what is worse."""
-        order = ("changed", *KINDS.values())
         found = [(one, finding) for one in self.series for finding in one.findings]
-        return tuple(sorted(found, key=lambda each: (order.index(each[1].kind), each[1].is_better)))
+        return tuple(sorted(found, key=lambda each: (KINDS.index(each[1].kind), each[1].is_better)))
 
 
 def in_order(summaries: Iterable[RunSummary], commits: Mapping[str, int]) -> list[RunSummary]:
@@ -176,8 +177,8 @@ def _gathered(ordered: Sequence[RunSummary], names: Sequence[str]) -> list[Serie
     found: dict[tuple[str, ...], list[tuple[CellSummary, Point]]] = {}
     for place, summary in enumerate(ordered):
         for cell in summary.cells:
-            trace = cell.details.get("trace", {})
-            traits = {name: trace.get(name) for name in TRAITS}
+            trace = cell.details_of("trace")
+            traits = {name: getattr(trace, name) for name in TRAITS}
             for name in names:
                 if name not in cell.estimates:
                     continue
@@ -246,24 +247,24 @@ def _changed(metric: str, before: Point, after: Point) -> Finding:
         before,
         after,
         other / one if one else None,
-        is_better=(other < one) == metrics.BY_NAME[metric].lower_is_better,
+        is_better=is_better(metrics.BY_NAME[metric], one, other),
         causes=(*unsure, *_causes(before, after)),
     )
 
 
 def _stepped(series: Series, step: Step) -> Finding:
-    is_drift = step.kind == "drift"
+    is_drift = step.kind == "drifts"
     before = series.points[step.place if is_drift else step.place - 1]
     after = series.points[step.end if is_drift else step.place]
     return Finding(
-        KINDS[step.kind],
+        step.kind,
         before,
         after,
         step.ratio,
         step.lower,
         step.upper,
         step.needs,
-        is_better=(step.ratio < 1) == metrics.BY_NAME[series.metric].lower_is_better,
+        is_better=is_better(metrics.BY_NAME[series.metric], 1.0, step.ratio),
         causes=_causes(before, after),
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from statistics import median
+from typing import Any
 
 from ondevice_bench.analyse.find_runs import store_paths
 from ondevice_bench.record.store import Store
@@ -22,3 +23,12 @@ def seconds_of_an_example(boards: Collection[str]) -> Mapping[str, float]:
                     if seconds is not None and cell is not None:
                         found.setdefault(cell.of_any_size, []).append(seconds / cell.batch)
     return {workload: median(values) for workload, values in found.items()}
+
+
+def seconds_of_passes(machine: Mapping[str, Any]) -> Mapping[tuple[str, str], float]:
+    """How long each pass over each workload took on this machine, by fingerprint and pass."""
+    seconds: dict[tuple[str, str], float] = {}
+    for path in store_paths():
+        with Store.open(path) as store:
+            seconds |= store.seconds_by_fingerprint(machine)
+    return seconds

@@ -7,7 +7,7 @@ from ondevice_bench.analyse.find_runs import find_run
 from ondevice_bench.analyse.summary import RunSummary, summarise
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.record import baseline, bundle
-from ondevice_bench.record.run_json import Content
+from ondevice_bench.record.run_json import RunContent
 from ondevice_bench.record.store import FILE_NAME, Store
 
 
@@ -21,12 +21,28 @@ def summary_of(reference: str) -> RunSummary:
         return _unpacked(baseline.read(Path(reference)))
     if path.endswith(bundle.SUFFIX):
         return _unpacked(_of_bundle(Path(path), run))
-    found, run_id = find_run(reference)
-    with Store.open(found) as store:
+    return stored_summary(reference)
+
+
+def stored_summary(reference: str | None) -> RunSummary:
+    """The summary of a run in a store, as `find_run` finds it."""
+    return summary_at(*find_run(reference))
+
+
+def summary_at(path: Path, run_id: str) -> RunSummary:
+    """The summary of a run in this store."""
+    with Store.open(path) as store:
         return summarise(store, store.run(run_id))
 
 
-def _of_bundle(path: Path, run: str) -> Content:
+def stored_content(reference: str | None) -> RunContent:
+    """All that a store holds of a run, as `find_run` finds it."""
+    path, run_id = find_run(reference)
+    with Store.open(path) as store:
+        return RunContent(store.run(run_id), store.cells(run_id), store.records(run_id))
+
+
+def _of_bundle(path: Path, run: str) -> RunContent:
     runs = {content.run.id: content for content in bundle.read(path)}
     if run in runs:
         return runs[run]
@@ -36,7 +52,7 @@ def _of_bundle(path: Path, run: str) -> Content:
     return next(iter(runs.values()))
 
 
-def _unpacked(content: Content) -> RunSummary:
+def _unpacked(content: RunContent) -> RunSummary:
     """The summary of a run that lies in no store."""
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,

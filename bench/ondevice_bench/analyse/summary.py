@@ -5,11 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ondevice_bench.hardware.doctor import Finding
 from ondevice_bench.record import metrics
-from ondevice_bench.record.model import Record, Run, RunCell
+from ondevice_bench.record.details import Details, Precision
+from ondevice_bench.record.model import Record, Run
 from ondevice_bench.record.store import Store
 from ondevice_bench.stats import Estimate, estimate
 from ondevice_bench.suite.passes import CALIBRATE, PREPARING, rounds_of
+from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.units import clock
 
 STATUS_ORDER = ("oom", "timeout", "failed", "skipped", "ok")
@@ -27,15 +30,19 @@ class CellSummary:
     """What a run knows of one cell; `unavailable` has the reason of every missing metric."""
 
     id: str
-    planned: RunCell
+    planned: PlannedCell
     status: str
     problems: tuple[str, ...]
     notes: tuple[str, ...]
     estimates: Mapping[str, Estimate]
     samples: Mapping[str, tuple[tuple[float, ...], ...]]
     unavailable: Mapping[str, str]
-    details: Mapping[str, Mapping[str, Any]]  # by pass, of its first process that ended well
+    details: Mapping[str, Details]  # by pass, of its first process that ended well
     launches: Mapping[str, str]  # by metric: how its processes were started
+
+    def details_of(self, pass_name: str) -> Details:
+        """The details of a pass; without any where the pass has no record."""
+        return self.details.get(pass_name, Details())
 
     def to_json(self) -> dict[str, Any]:
         """The summary as plain values, without raw samples."""
@@ -68,10 +75,11 @@ class RunSummary:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the doctor found about the machine when the run began."""
+        findings = map(Finding.from_dict, self.run.settings.get("doctor", []))
         return tuple(
-            f"{found['subject']}: {found['said']}: {found['effect']}"
-            for found in self.run.settings.get("doctor", [])
-            if found["level"] == "warning"
+            f"{finding.subject}: {finding.said}: {finding.effect}"
+            for finding in findings
+            if finding.level == "warning"
         )
 
     @property
@@ -111,7 +119,7 @@ def summarise(store: Store, run: Run) -> RunSummary:
     return RunSummary(run, tuple(cells))
 
 
-def _unmeasured(run: Run, item: RunCell) -> CellSummary:
+def _unmeasured(run: Run, item: PlannedCell) -> CellSummary:
     """A cell that was skipped, or waits for another board."""
     elsewhere = "" if item.profile == run.profile else f" on {item.profile}"
     return CellSummary(
@@ -128,8 +136,9 @@ def _unmeasured(run: Run, item: RunCell) -> CellSummary:
     )
 
 
-def summarise_cell(run: Run, item: RunCell, records: Sequence[Record]) -> CellSummary:
+def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Record]) -> CellSummary:
     """A cell that was planned, by its own records."""
+    details = {record.key: Details.from_dict(record.details) for record in records}
     rounds: dict[str, list[tuple[float, ...]]] = {}
     launches: dict[str, set[str]] = {}
     for record in records:
@@ -152,8 +161,12 @@ def summarise_cell(run: Run, item: RunCell, records: Sequence[Record]) -> CellSu
         status="unfinished" if worst == "ok" and to_come else worst,
         problems=(*(f"{_where(r)}: {r.reason}" for r in records if r.status != "ok"), *waiting),
         notes=(
-            *(f"{_where(record)}: {note}" for record in records for note in _notes(record)),
-            *_imprecision(records),
+            *(
+                f"{_where(record)}: {note}"
+                for record in records
+                for note in _notes(details[record.key])
+            ),
+            *_imprecision([(record, details[record.key].precision) for record in records]),
         ),
         estimates={name: _estimate(name, samples) for name, samples in alike.items()},
         samples=alike,
@@ -162,7 +175,7 @@ def summarise_cell(run: Run, item: RunCell, records: Sequence[Record]) -> CellSu
             for name in metrics.BY_NAME
             if name not in alike
         },
-        details={r.key.pass_name: r.details for r in reversed(records) if r.status == "ok"},
+        details={r.key.pass_name: details[r.key] for r in reversed(records) if r.status == "ok"},
         launches={name: next(iter(launches[name])) for name in alike},
     )
 
@@ -206,39 +219,38 @@ def _estimate(name: str, rounds: Sequence[Sequence[float]]) -> Estimate:
     return found
 
 
-def _notes(record: Record) -> list[str]:
+def _notes(details: Details) -> list[str]:
     """What a reader must know before trusting the record's figures."""
-    details = record.details
-    notes = list(details.get("notes", []))
-    share = details.get("foreign_cpu_share")
+    notes = list(details.notes)
+    share = details.foreign_cpu_share
     if share is not None and share > DISTURBED_SHARE:
         notes.append(f"disturbed: other processes took {share:.0%} of a core during the samples")
-    if details.get("swap_bytes"):  # records of before: now there is no figure then
-        notes.append(f"{details['swap_bytes']} bytes lay in swap: the peak is too low")
+    if details.swap_bytes:  # records of before: now there is no figure then
+        notes.append(f"{details.swap_bytes:.0f} bytes lay in swap: the peak is too low")
     return notes
 
 
-def _imprecision(records: Sequence[Record]) -> list[str]:
+def _imprecision(precisions: Sequence[tuple[Record, Precision | None]]) -> list[str]:
     """Rounds whose medians are known less well than the suite asks: one line for all of them."""
-    asked = [(r, r.details["precision"]) for r in records if r.details.get("precision")]
+    timed = [(record, found) for record, found in precisions if found is not None]
     notes = []
-    without = [(record, found) for record, found in asked if found["reached"] is None]
+    without = [(record, found) for record, found in timed if found.reached is None]
     if without:
-        ended = " and ".join(dict.fromkeys(found["ended_by"] for _, found in without))
+        ended = " and ".join(dict.fromkeys(found.ended_by for _, found in without))
         where = _together([record for record, _ in without])
         notes.append(f"{where}: too few samples for an interval: {ended} ended them")
     wide = [
-        (record, found)
-        for record, found in asked
-        if found["reached"] is not None and found["reached"] > found["asked"]
+        (record, found, found.reached)
+        for record, found in timed
+        if found.reached is not None and found.reached > found.asked
     ]
     if wide:
-        reached = sorted(found["reached"] for _, found in wide)
+        reached = sorted(share for _, _, share in wide)
         worst = f" to ±{reached[-1]:.1%}" if len(reached) > 1 else ""
-        ended = " and ".join(dict.fromkeys(found["ended_by"] for _, found in wide))
+        ended = " and ".join(dict.fromkeys(found.ended_by for _, found, _ in wide))
         notes.append(
-            f"{_together([record for record, _ in wide])}: the median is known to "
-            f"±{reached[0]:.1%}{worst}, not ±{wide[0][1]['asked']:.1%}: {ended} ended the samples"
+            f"{_together([record for record, _, _ in wide])}: the median is known to "
+            f"±{reached[0]:.1%}{worst}, not ±{wide[0][1].asked:.1%}: {ended} ended the samples"
         )
     return notes
 

@@ -1,17 +1,15 @@
 """What follows from a group's figures, in words: nothing is said that an interval does not bear."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
 
 from ondevice_bench import units
 from ondevice_bench.analyse.groups import Group, Member
 from ondevice_bench.record import metrics
 from ondevice_bench.specs import registry
-from ondevice_bench.stats import Estimate
+from ondevice_bench.stats import Direction, Estimate, direction_of
 from ondevice_bench.suite.goal import Goal
 
 STEP, PEAK, COSINE = "step_seconds", "peak_rss_over_runtime_bytes", "gradient_cosine"
-Says = Literal["less", "more", "same", "unsure", "nothing"]
 FEWEST, FEWEST_OF_MEMORY = 5, 3
 NAMES = {
     STEP: "step time",
@@ -50,23 +48,17 @@ def fewest(metric: str) -> int:
     return FEWEST_OF_MEMORY if described.pass_name == "memory" else FEWEST
 
 
-def says(found: Estimate | None, metric: str, rounds: int) -> Says:
-    """What a ratio to the baseline bears: its whole interval must lie beyond the threshold."""
-    if found is None:
-        return "nothing"
-    if found.lower is None or found.upper is None or rounds < fewest(metric):
-        return "unsure"
-    threshold = metrics.BY_NAME[metric].threshold
-    if found.upper < 1 / (1 + threshold):
-        return "less"
-    if found.lower > 1 + threshold:
-        return "more"
-    within = found.lower >= 1 / (1 + threshold) and found.upper <= 1 + threshold
-    return "same" if within else "unsure"
+def proven_direction(ratio: Estimate | None, metric: str, processes: int) -> Direction:
+    """The direction that a ratio to the baseline proves; too few processes prove none."""
+    if ratio is None or ratio.lower is None or ratio.upper is None:
+        return "unknown"
+    if processes < fewest(metric):
+        return "unknown"
+    return direction_of(ratio.lower, ratio.upper, metrics.BY_NAME[metric].threshold)
 
 
-def _says(member: Member, metric: str) -> Says:
-    return says(member.ratio(metric), metric, member.rounds(metric))
+def _direction(member: Member, metric: str) -> Direction:
+    return proven_direction(member.ratio(metric), metric, member.rounds(metric))
 
 
 def verdict(group: Group, goal: Goal, baseline: str) -> tuple[str, ...]:
@@ -96,7 +88,7 @@ def _choice(
 ) -> tuple[list[str], Member | None]:
     """The sentences on the least of a metric, and the method that has it."""
     name = NAMES[metric]
-    better = [m for m in allowed if _says(m, metric) == "less"]
+    better = [m for m in allowed if _direction(m, metric) == "less"]
     if better:
         best = min(better, key=_by(metric))
         values = {"method": best.label, "metric": name, "baseline": baseline}
@@ -124,7 +116,7 @@ def _processes(count: int) -> str:
 
 def _lowest_peak(allowed: Sequence[Member], best: Member | None, baseline: str) -> tuple[str, ...]:
     """Who needs the least memory, if that is another one, exact rivals included."""
-    lower = [m for m in allowed if _says(m, PEAK) == "less"]
+    lower = [m for m in allowed if _direction(m, PEAK) == "less"]
     lowest = min(lower, key=_by(PEAK), default=None)
     if lowest is None or lowest is best:
         return ()

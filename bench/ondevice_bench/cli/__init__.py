@@ -1,4 +1,4 @@
-"""The command `bench`: each verb parses, calls, prints."""
+"""The command `bench`. Each verb parses its arguments, calls, and prints."""
 
 from ondevice_bench.cli.entry import main
 

@@ -1,4 +1,4 @@
-"""The command's tree: every verb, in the order of the help."""
+"""The tree of verbs, in the order of the help."""
 
 from typing import Annotated
 
@@ -6,14 +6,24 @@ import typer
 
 import ondevice_bench
 from ondevice_bench.cli import (
-    asking,
-    claiming,
-    comparing,
-    examining,
+    ab,
+    account,
+    check_method,
+    claims,
+    compare,
+    doctor,
+    export,
+    fit,
     history,
-    listing,
-    measuring,
-    results,
+    import_,
+    list_,
+    plan,
+    report,
+    run,
+    save_baseline,
+    show_cell,
+    show_model,
+    show_spectrum,
 )
 
 app = typer.Typer(
@@ -31,42 +41,42 @@ def _root(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Benchmark and profile the training of neural networks on small devices."""
-    del debug  # `main` takes it from anywhere in the line
+    del debug  # `main` reads it, wherever it stands in the line
     if version:
         print(f"bench {ondevice_bench.__version__}")
     elif context.invoked_subcommand is None:
         print(context.get_help())
 
 
-app.command()(measuring.run)
-app.command()(measuring.plan)
-app.command()(asking.fit)
-app.command()(examining.doctor)
-app.command()(results.report)
-app.command()(results.compare)
-app.command()(comparing.ab)
+app.command()(run.run)
+app.command()(plan.plan)
+app.command()(fit.fit)
+app.command()(doctor.doctor)
+app.command()(report.report)
+app.command()(compare.compare)
+app.command()(ab.ab)
 app.command()(history.history)
-app.command()(results.export)
-app.command("import")(results.import_bundle)
-app.command()(asking.account)
-app.command()(claiming.claims)
-app.command()(asking.check_method)
+app.command()(export.export)
+app.command("import")(import_.import_)
+app.command()(account.account)
+app.command()(claims.claims)
+app.command()(check_method.check_method)
 
 show = typer.Typer()
-app.add_typer(show, name="show", help="Show what a model consists of, or a cell's figures.")
-show.command("cell")(results.show_cell)
-show.command("model")(asking.show_model)
-show.command("spectrum")(asking.show_spectrum)
+app.add_typer(show, name="show", help="Show the layers of a model, or the numbers of a cell.")
+show.command("cell")(show_cell.show_cell)
+show.command("model")(show_model.show_model)
+show.command("spectrum")(show_spectrum.show_spectrum)
 
 baseline = typer.Typer()
-app.add_typer(baseline, name="baseline", help="Keep a run's figures beside the code.")
-baseline.command("save")(results.save_baseline)
+app.add_typer(baseline, name="baseline", help="Save runs as small files to commit.")
+baseline.command("save")(save_baseline.save_baseline)
 
-listed = typer.Typer()
-app.add_typer(listed, name="list", help="List the names that suites can use.")
-listed.command("suites")(listing.list_suites)
-listed.command("methods")(listing.list_methods)
-listed.command("models")(listing.list_models)
-listed.command("hardware")(listing.list_hardware)
-listed.command("runs")(listing.list_runs)
-listed.command("metrics")(listing.list_metrics)
+lists = typer.Typer()
+app.add_typer(lists, name="list", help="List the names that suites can use, and past runs.")
+lists.command("suites")(list_.list_suites)
+lists.command("methods")(list_.list_methods)
+lists.command("models")(list_.list_models)
+lists.command("hardware")(list_.list_hardware)
+lists.command("runs")(list_.list_runs)
+lists.command("metrics")(list_.list_metrics)

@@ -1,4 +1,4 @@
-"""The way in: every way to end is an exit code, and none shows a traceback unasked."""
+"""The entry point of the command: runs it and turns every ending into an exit code."""
 
 import os
 import shlex
@@ -15,14 +15,14 @@ from ondevice_bench.errors import BenchError, ExitCode
 
 
 def main() -> NoReturn:
-    """Run the command; every way to end is an exit code, and none shows a traceback unasked."""
+    """Run the command and exit. Tracebacks are shown only with `--debug`."""
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     try:
         code = _invoke(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        # the reader of our output is gone: leave without Python's complaint at exit
+        # nobody reads our output any more: exit without Python's own complaint
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.OK
     except KeyboardInterrupt:
@@ -46,8 +46,8 @@ def _invoke(arguments: list[str]) -> int:
     try:
         return int(app(arguments, standalone_mode=False) or 0)
     except typer.TyperException as error:
-        say = getattr(error, "format_message", None)
-        message = " ".join((say() if say is not None else str(error)).split())
+        formatter = getattr(error, "format_message", None)
+        message = " ".join((formatter() if formatter is not None else str(error)).split())
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "bench"
         print(f"bench: {message} (see `{command} --help`)", file=sys.stderr)
@@ -60,7 +60,7 @@ def _summary(error: Exception) -> str:
 
 
 def _saved_details() -> str:
-    """Save the traceback and say where; empty where nothing can be saved."""
+    """Save the traceback to a file; the end of the message that names it."""
     text = f"{shlex.join(sys.argv)}\nbench {ondevice_bench.__version__}, Python {sys.version}\n\n"
     try:
         with tempfile.NamedTemporaryFile(

@@ -2,20 +2,11 @@
 
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ondevice_bench.declare.document import Document, Location
 from ondevice_bench.errors import BadInput, suggestion
-
-
-class Strict(BaseModel):
-    """What every declaration's schema is: frozen, nothing coerced, nothing unknown."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, populate_by_name=True, allow_inf_nan=False
-    )
-
 
 Schema = TypeVar("Schema", bound=BaseModel)
 

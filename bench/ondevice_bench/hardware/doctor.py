@@ -6,7 +6,7 @@ Everything is read below `root`, so that a folder can stand for another machine.
 import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +36,11 @@ class Finding:
     def to_json(self) -> dict[str, Any]:
         """The finding as plain values."""
         return asdict(self)
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> "Finding":
+        """The inverse of `to_json`, whatever a newer version may have added."""
+        return Finding(**{f.name: values[f.name] for f in fields(Finding) if f.name in values})
 
 
 def examine(

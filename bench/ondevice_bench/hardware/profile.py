@@ -8,9 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from ondevice_bench.declare.check import Strict, check
+from ondevice_bench.declare.check import check
 from ondevice_bench.declare.folders import builtin, declared, locate
 from ondevice_bench.declare.inherit import read_whole
+from ondevice_bench.declare.schema import StrictSchema
 from ondevice_bench.errors import BadInput
 from ondevice_bench.hardware.probe import Machine
 from ondevice_bench.units import GIB, parse_bytes
@@ -20,7 +21,7 @@ Positive = Annotated[float, Field(gt=0)]
 SMALLEST_CAP = 256 << 20  # below that torch itself does not start
 
 
-class Recognise(Strict):
+class Recognise(StrictSchema):
     """What a machine must show to be this board; each rule is a glob or a number."""
 
     arch: str | None = None
@@ -46,7 +47,7 @@ class Recognise(Strict):
         return {key: str(rule) for key, rule in self.model_dump().items() if rule is not None}
 
 
-class Peaks(Strict):
+class Peaks(StrictSchema):
     """`peak_gflops`: what all cores could do by the data sheet, or as measured."""
 
     float32: Positive | None = None
@@ -54,14 +55,14 @@ class Peaks(Strict):
     bfloat16: Positive | None = None
 
 
-class Memory(Strict):
+class Memory(StrictSchema):
     """`memory`: what the board has."""
 
     gib: Positive | None = None
     bandwidth_gb_per_s: Positive | None = None
 
 
-class Caches(Strict):
+class Caches(StrictSchema):
     """`caches`: data caches, of a core or shared as the processor has them."""
 
     l1_kib: Positive | None = None
@@ -89,7 +90,7 @@ Cap = Annotated[int, BeforeValidator(_bytes), AfterValidator(_large_enough)]
 Positions = Annotated[tuple[Annotated[int, Field(ge=0, le=4095)], ...], Field(min_length=1)]
 
 
-class ProfileFile(Strict):
+class ProfileFile(StrictSchema):
     """A hardware profile as its YAML file says it."""
 
     schema_version: Literal[1] = Field(alias="schema")

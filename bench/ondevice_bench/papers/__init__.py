@@ -1,1 +1,1 @@
-"""What papers publish: claims, their accounts, and the verdict on each."""
+"""What papers publish: claims, the numbers behind them, and the verdict on each."""

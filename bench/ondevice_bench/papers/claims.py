@@ -1,4 +1,4 @@
-"""The verdict on a published claim: pure, from what is accounted and measured here."""
+"""The verdict on a published claim, from numbers computed and measured here. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, Literal
 from ondevice_bench import units
 from ondevice_bench.analyse.verdict import fewest
 from ondevice_bench.papers.accounts import Account
-from ondevice_bench.papers.evidence import Measured
+from ondevice_bench.papers.evidence import Measurement
 from ondevice_bench.papers.published import Claim
 from ondevice_bench.record import metrics
 from ondevice_bench.units import MIB
@@ -20,18 +20,18 @@ Verdict = Literal[
     "not testable here",
     "not part of the method",
 ]
-ABOUT = 0.05  # what a paper's "about" may be off
-WIDEST = 0.2  # of the figure: a wider interval that holds it says nothing
-NAMED = 3
+ABOUT = 0.05  # how far off a paper's "about" may be
+WIDEST = 0.2  # of the number: a wider interval around it decides nothing
+LISTED = 3
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A claim, all that was found of it, and what follows."""
+class JudgedClaim:
+    """A claim, its numbers here, and the verdict."""
 
     claim: Claim
     accounts: tuple[Account, ...]
-    measured: tuple[Measured, ...]
+    measured: tuple[Measurement, ...]
     verdict: Verdict
     because: str
 
@@ -52,92 +52,95 @@ class Judged:
             "because": self.because,
             "accounted": [
                 {
-                    "cell": found.cell,
+                    "cell": one.cell,
                     "dialect": claim.dialect,
-                    "published": found.published,
-                    "exact": found.exact,
-                    "differs": list(found.differs),
+                    "published": one.published,
+                    "exact": one.exact,
+                    "differs": list(one.differs),
                 }
-                for found in self.accounts
+                for one in self.accounts
             ],
             "measured": [
                 {
-                    "run": found.run,
-                    "board": found.board,
-                    "cell": found.cell,
-                    "metric": found.metric,
-                    "scope": metrics.described(found.metric).scope,
-                    **found.found.to_json(),
-                    "processes": found.processes,
-                    "differs": list(found.differs),
-                    "anatomy": found.anatomy,
+                    "run": one.run,
+                    "board": one.board,
+                    "cell": one.cell,
+                    "metric": one.metric,
+                    "scope": metrics.described(one.metric).scope,
+                    **one.estimate.to_json(),
+                    "processes": one.processes,
+                    "differs": list(one.differs),
+                    "anatomy": one.anatomy,
                 }
-                for found in self.measured
+                for one in self.measured
             ],
         }
 
 
-def judge(claim: Claim, accounts: Sequence[Account], measured: Sequence[Measured]) -> Judged:
-    """The verdict on one claim; only what meets its conditions bears one."""
+def judge(
+    claim: Claim, accounts: Sequence[Account], measured: Sequence[Measurement]
+) -> JudgedClaim:
+    """The verdict on one claim. Only numbers that meet its conditions decide it."""
     verdict, because = _verdict(
         claim,
-        [found for found in accounts if not found.differs],
-        [found for found in measured if not found.differs],
+        [one for one in accounts if not one.differs],
+        [one for one in measured if not one.differs],
     )
-    return Judged(claim, tuple(accounts), tuple(measured), verdict, because)
+    return JudgedClaim(claim, tuple(accounts), tuple(measured), verdict, because)
 
 
 def _verdict(
-    claim: Claim, accounts: Sequence[Account], measured: Sequence[Measured]
+    claim: Claim, accounts: Sequence[Account], measured: Sequence[Measurement]
 ) -> tuple[Verdict, str]:
     if claim.computed == "secondary":
         return "not part of the method", claim.scope
     if claim.untestable or claim.value is None:
-        return "not testable here", claim.untestable or "it has no figure"
-    deciding = [found for found in measured if found.metric == claim.measured[0]]
+        return "not testable here", claim.untestable or "it has no number"
+    deciding = [one for one in measured if one.metric == claim.measured[0]]
     if claim.computed == "measured":
         return _as_measured(claim, deciding)
-    values = [found.published for found in accounts if found.published is not None]
+    values = [one.published for one in accounts if one.published is not None]
     if not values:
         return "not testable here", f"it needs {claim.needs}" if claim.needs else "no account of it"
     best = max(values) if claim.reach in ("up to", "over") else _nearest(claim, values)
-    said = f"accounted: {figure(claim, best)}"
+    computed = f"computed: {in_unit(claim, best)}"
     if not agrees(claim, best):
-        return "not reproduced", said
+        return "not reproduced", computed
     if not claim.measured:
-        return "reproduced", said
+        return "reproduced", computed
     if not deciding:
-        return "reproduced as accounted, not measured yet", said
+        return "reproduced as accounted, not measured yet", computed
     verdict, because = _as_measured(claim, deciding)
     match verdict:
         case "reproduced":
-            return "reproduced", f"{said}; measured: {because}"
+            return "reproduced", f"{computed}; measured: {because}"
         case "not reproduced":
-            worst = next((found.anatomy for found in deciding if found.anatomy), "")
-            why = f"{said}; measured: {because}{'; ' if worst else ''}{worst}"
+            worst = next((one.anatomy for one in deciding if one.anatomy), "")
+            why = f"{computed}; measured: {because}{'; ' if worst else ''}{worst}"
             return "reproduced as accounted, not as measured", why
-    return "reproduced as accounted, not measured yet", f"{said}; {because}"
+    return "reproduced as accounted, not measured yet", f"{computed}; {because}"
 
 
-def _as_measured(claim: Claim, found: Sequence[Measured]) -> tuple[Verdict, str]:
-    """What the deciding metric says, over every board that met the conditions."""
-    if not found:
+def _as_measured(claim: Claim, measurements: Sequence[Measurement]) -> tuple[Verdict, str]:
+    """What the deciding metric says, on every board that met the conditions."""
+    if not measurements:
         return "not testable here", _missing(claim)
-    told = [(each, tells(claim, each)) for each in found]
-    for each, says in told:
-        if says == "yes":
+    answers = [(each, shows(claim, each)) for each in measurements]
+    for each, answer in answers:
+        if answer == "yes":
             return "reproduced", _on_board(claim, each)
-    for each, says in told:
-        if says == "unsure":
-            why = "too wide an interval to tell"
+    for each, answer in answers:
+        if answer == "unsure":
+            why = "and the interval is too wide to decide"
             if not _is_sure(each):
-                why = f"from {each.processes} processes a side, and {fewest(each.metric)} can tell"
+                needed = fewest(each.metric)
+                why = f"but {needed} processes on each side are needed, not {each.processes}"
             return "not testable here", f"{_on_board(claim, each)}, {why}"
-    return "not reproduced", ", ".join(_on_board(claim, each) for each in found[:NAMED])
+    return "not reproduced", ", ".join(_on_board(claim, each) for each in measurements[:LISTED])
 
 
-def _on_board(claim: Claim, each: Measured) -> str:
-    return f"{shown(claim, each)} on {each.board}"
+def _on_board(claim: Claim, each: Measurement) -> str:
+    return f"{measured_text(claim, each)} on {each.board}"
 
 
 def _missing(claim: Claim) -> str:
@@ -145,13 +148,13 @@ def _missing(claim: Claim) -> str:
     return f"it needs {boards}{f', and {claim.needs}' if claim.needs else ''}"
 
 
-def _is_sure(each: Measured) -> bool:
-    bounded = each.found.lower is not None and each.found.upper is not None
+def _is_sure(each: Measurement) -> bool:
+    bounded = each.estimate.lower is not None and each.estimate.upper is not None
     return bounded and each.processes >= fewest(each.metric)
 
 
 def agrees(claim: Claim, value: float) -> bool:
-    """Whether an accounted figure is the published one: to its last digit, or as far as it goes."""
+    """Whether a computed number is the published one, as exactly as the claim says."""
     assert claim.value is not None
     match claim.reach:
         case "exactly":
@@ -162,11 +165,11 @@ def agrees(claim: Claim, value: float) -> bool:
             return value >= claim.value - claim.half_digit
 
 
-def tells(claim: Claim, each: Measured) -> Literal["yes", "no", "unsure"]:
-    """Whether a measured figure is the published one; both bounds are widened by what is noise.
+def shows(claim: Claim, each: Measurement) -> Literal["yes", "no", "unsure"]:
+    """Whether a measured number is the published one. Both bounds are widened by the noise.
 
-    Of a ratio or a saving more than was claimed is as good. An interval that holds the figure says
-    so only if it is narrow.
+    A ratio or a saving may also be larger than claimed. An interval around the published number
+    counts only if it is narrow.
     """
     assert claim.value is not None
     if not _is_sure(each):
@@ -178,14 +181,14 @@ def tells(claim: Claim, each: Measured) -> Literal["yes", "no", "unsure"]:
         return "no"
     if is_gain and low >= claim.value - slack:
         return "yes"
-    assert each.found.lower is not None
-    assert each.found.upper is not None
-    narrow = each.found.upper - each.found.lower <= WIDEST * claim.value
+    assert each.estimate.lower is not None
+    assert each.estimate.upper is not None
+    narrow = each.estimate.upper - each.estimate.lower <= WIDEST * claim.value
     return "yes" if narrow else "unsure"
 
 
-def _widened(claim: Claim, each: Measured) -> tuple[float, float]:
-    low, high = each.found.lower, each.found.upper
+def _widened(claim: Claim, each: Measurement) -> tuple[float, float]:
+    low, high = each.estimate.lower, each.estimate.upper
     assert low is not None
     assert high is not None
     noise = 1 + metrics.described(each.metric).threshold
@@ -200,7 +203,7 @@ def _nearest(claim: Claim, values: Sequence[float]) -> float:
     return min(values, key=lambda value: abs(value - published))
 
 
-def figure(claim: Claim, value: float) -> str:
+def in_unit(claim: Claim, value: float) -> str:
     """A number in the claim's unit."""
     match claim.unit:
         case "MiB":
@@ -210,20 +213,20 @@ def figure(claim: Claim, value: float) -> str:
     return f"{value:.2f} %"
 
 
-def against(claim: Claim) -> str:
-    """What a ratio or a saving is of."""
+def comparison(claim: Claim) -> str:
+    """What a ratio or a saving compares."""
     if claim.ratio_of is None:
         return ""
     how = "over its own" if claim.unit == "x" else "saved"
     return f", {claim.ratio_of}'s {how}:"
 
 
-def shown(claim: Claim, each: Measured) -> str:
-    """A measured figure with its interval, and what it is of."""
-    found, label = each.found, metrics.described(each.metric).label
-    said = f"{label}{against(claim)} {figure(claim, found.estimate)}"
-    if found.basis == "exact":
-        return said
-    if found.lower is None or found.upper is None:
-        return f"{said} (no interval)"
-    return f"{said} ({figure(claim, found.lower)} … {figure(claim, found.upper)})"
+def measured_text(claim: Claim, each: Measurement) -> str:
+    """A measured number with its interval, and its metric."""
+    estimate, label = each.estimate, metrics.described(each.metric).label
+    text = f"{label}{comparison(claim)} {in_unit(claim, estimate.estimate)}"
+    if estimate.basis == "exact":
+        return text
+    if estimate.lower is None or estimate.upper is None:
+        return f"{text} (no interval)"
+    return f"{text} ({in_unit(claim, estimate.lower)} … {in_unit(claim, estimate.upper)})"

@@ -1,4 +1,4 @@
-"""Files of published claims: their schema, and where they are looked for."""
+"""Files of published claims: their schema, and the folders that are searched for them."""
 
 import re
 from pathlib import Path
@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from ondevice_bench.declare.check import Strict, check
+from ondevice_bench.declare.check import check
 from ondevice_bench.declare.document import Document, read
 from ondevice_bench.declare.folders import search_path
+from ondevice_bench.declare.schema import StrictSchema
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.papers.dialects import DIALECTS, EXACT
 from ondevice_bench.papers.published import (
@@ -16,7 +17,7 @@ from ondevice_bench.papers.published import (
     Claim,
     Computed,
     Paper,
-    Published,
+    PublishedClaims,
     Query,
     Reach,
     Unit,
@@ -28,22 +29,25 @@ from ondevice_bench.suite.layers import parse
 KIND, NAME = "reports", "claims.yaml"
 
 
-def load_published(extra: Path | None = None) -> Published:
-    """The claims of a file that is named, of the working directory's, and ours; the first wins."""
+def load_published(extra: Path | None = None) -> PublishedClaims:
+    """The claims of the named file, of the working directory, and the built-in ones.
+
+    If two claims or papers have the same name, the first one counts.
+    """
     paths = [extra] if extra is not None else []
     paths += [folder / NAME for folder in search_path(KIND) if (folder / NAME).is_file()]
     papers: dict[str, Paper] = {}
     claims: dict[str, Claim] = {}
     for path in paths:
-        found = _read(read(path))
-        for paper in found.papers:
+        file = _read(read(path))
+        for paper in file.papers:
             papers.setdefault(paper.name, paper)
-        for claim in found.claims:
+        for claim in file.claims:
             claims.setdefault(claim.id, claim)
-    return Published(tuple(papers.values()), tuple(claims.values()))
+    return PublishedClaims(tuple(papers.values()), tuple(claims.values()))
 
 
-def _read(document: Document) -> Published:
+def _read(document: Document) -> PublishedClaims:
     file = check(_File, document)
     problems = [
         f"{document.place(('claims', place, 'paper'))}: claims[{place}].paper: "
@@ -53,14 +57,14 @@ def _read(document: Document) -> Published:
     ]
     ids = [claim.id for claim in file.claims]
     problems += [
-        f"{document.place(('claims', place, 'id'))}: claims[{place}].id: {name!r} stands twice"
+        f"{document.place(('claims', place, 'id'))}: claims[{place}].id: {name!r} is there twice"
         for place, name in enumerate(ids)
         if name in ids[:place]
     ]
     if problems:
         raise BadInput(*problems)
-    papers = tuple(Paper(name, said.title, said.reference) for name, said in file.papers.items())
-    return Published(papers, tuple(claim.claim() for claim in file.claims))
+    papers = tuple(Paper(name, each.title, each.reference) for name, each in file.papers.items())
+    return PublishedClaims(papers, tuple(claim.claim() for claim in file.claims))
 
 
 def _listed(value: object) -> object:
@@ -72,7 +76,7 @@ def _digits(value: object) -> object:
         return None
     if not isinstance(value, str) or not re.fullmatch(r"\d+(\.\d+)?", value):
         raise ValueError(
-            f'must be the figure as printed, in quotes: "62" or "2349.00", got {value!r}'
+            f'must be the number as printed, in quotes: "62" or "2349.00", got {value!r}'
         )
     return value
 
@@ -80,12 +84,12 @@ def _digits(value: object) -> object:
 _Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
 
-class _Paper(Strict):
+class _Paper(StrictSchema):
     title: str = Field(min_length=1)
     reference: str = ""
 
 
-class _Query(Strict):
+class _Query(StrictSchema):
     model: str | None = None
     method: str | None = None
     layers: Any = None
@@ -128,7 +132,7 @@ class _Query(Strict):
         )
 
 
-class _Claim(Strict):
+class _Claim(StrictSchema):
     id: str = Field(pattern=r"^[\w.-]+$")
     paper: str
     says: str = Field(min_length=1)
@@ -179,7 +183,7 @@ class _Claim(Strict):
                 else f"an accounted claim needs a quantity: {', '.join(ACCOUNTED)}"
             )
         if self.computed != "accounted" and self.quantity is not None:
-            raise ValueError(f"quantity is of accounted claims; a {self.computed} one has none")
+            raise ValueError(f"only an accounted claim has a quantity; this one is {self.computed}")
         if self.computed == "secondary" or self.untestable or self.published is None:
             return self
         if self.computed == "measured" and not self.measured:
@@ -187,10 +191,10 @@ class _Claim(Strict):
         is_share = self.unit == "%" and self.computed == "accounted"
         if self.ratio_of is None and (self.unit == "x" or is_share):
             raise ValueError(
-                f"a figure in {self.unit} needs ratio_of: the method that it is weighed against"
+                f"a number in {self.unit} needs ratio_of: the method that it is compared with"
             )
         if self.unit == "MiB" and (self.ratio_of or "flops" in str(self.quantity)):
-            raise ValueError("a figure in MiB is of bytes, and of one method")
+            raise ValueError("a number in MiB means bytes of one method: no ratio_of, no FLOPs")
         return self
 
     def claim(self) -> Claim:
@@ -200,7 +204,7 @@ class _Claim(Strict):
         )
 
 
-class _File(Strict):
+class _File(StrictSchema):
     schema_version: Literal[1] = Field(alias="schema")
     title: str = Field(min_length=1)
     papers: dict[str, _Paper] = Field(min_length=1)

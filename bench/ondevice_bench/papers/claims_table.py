@@ -1,21 +1,21 @@
-"""Published claims beside what was found here, as text; each number with its scope."""
+"""PublishedClaims claims beside the numbers here, as text. Each number has its scope."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ondevice_bench.papers.claims import Judged, against, figure, shown
+from ondevice_bench.papers.claims import JudgedClaim, comparison, in_unit, measured_text
 from ondevice_bench.papers.dialects import EXACT
-from ondevice_bench.papers.published import Claim, Published
-from ondevice_bench.report.terminal.tables import table
+from ondevice_bench.papers.published import Claim, PublishedClaims
+from ondevice_bench.terminal import table
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-NAMED = 3  # what a table names of what was measured
+LISTED = 3  # measurements that a table lists
 
 
-def claims_json(published: Published, judged: Sequence[Judged]) -> dict[str, Any]:
-    """Papers, and claims with all that was found of them."""
+def claims_json(published: PublishedClaims, judged: Sequence[JudgedClaim]) -> dict[str, Any]:
+    """Papers, and claims with all their numbers."""
     return {
         "papers": {
             paper.name: {"title": paper.title, "reference": paper.reference}
@@ -25,11 +25,11 @@ def claims_json(published: Published, judged: Sequence[Judged]) -> dict[str, Any
     }
 
 
-def claims_table(judged: Sequence[Judged]) -> "Table":
+def claims_table(judged: Sequence[JudgedClaim]) -> "Table":
     """A row for each claim."""
-    made = table("claim", "published, and of what", "accounted here", "measured here", "verdict")
+    rows = table("claim", "published", "computed here", "measured here", "verdict")
     for each in judged:
-        made.add_row(
+        rows.add_row(
             each.claim.id,
             statement(each.claim),
             "\n".join(accounted(each)) or "–",
@@ -37,39 +37,39 @@ def claims_table(judged: Sequence[Judged]) -> "Table":
             f"{each.verdict}: {each.because}",
             end_section=True,
         )
-    return made
+    return rows
 
 
 def statement(claim: Claim) -> str:
-    """What is claimed, where, and its scope."""
+    """The claim, its source and its scope."""
     source = f" ({claim.source})" if claim.source else ""
     remark = f"; {claim.remark}" if claim.remark else ""
     return f"{claim.says}{source}; {claim.computed}; scope: {claim.scope}{remark}"
 
 
-def accounted(each: Judged) -> Iterator[str]:
-    """The figure by the paper's formulas and by the exact count, and of what."""
+def accounted(each: JudgedClaim) -> Iterator[str]:
+    """The number by the paper's formulas and by the exact count, and the cell."""
     claim = each.claim
-    of = against(claim) or ":"
-    for found in each.accounts:
+    of = comparison(claim) or ":"
+    for account in each.accounts:
         parts = []
-        if found.published is not None and claim.dialect != EXACT:
-            parts.append(f"as {claim.dialect} counts{of} {figure(claim, found.published)}")
-        if found.exact is not None:
-            parts.append(f"exact, same layers{of} {figure(claim, found.exact)}")
+        if account.published is not None and claim.dialect != EXACT:
+            parts.append(f"as {claim.dialect} counts{of} {in_unit(claim, account.published)}")
+        if account.exact is not None:
+            parts.append(f"exact, same layers{of} {in_unit(claim, account.exact)}")
         if parts:
-            yield f"{'; '.join(parts)}; of {found.cell}{_but(found.differs)}"
+            yield f"{'; '.join(parts)}; of {account.cell}{_conditions(account.differs)}"
 
 
-def measured(each: Judged) -> Iterator[str]:
-    """What boards measured, what meets the conditions first."""
-    claim = each.claim
-    for found in each.measured[:NAMED]:
-        yield f"{shown(claim, found)}; on {found.board}, {found.cell}{_but(found.differs)}"
-    more = len(each.measured) - NAMED
+def measured(each: JudgedClaim) -> Iterator[str]:
+    """What boards measured. Measurements that meet the conditions come first."""
+    for one in each.measured[:LISTED]:
+        text = measured_text(each.claim, one)
+        yield f"{text}; on {one.board}, {one.cell}{_conditions(one.differs)}"
+    more = len(each.measured) - LISTED
     if more > 0:
         yield f"and {more} more (--json)"
 
 
-def _but(differs: Sequence[str]) -> str:
+def _conditions(differs: Sequence[str]) -> str:
     return f"; other conditions: {', '.join(differs)}" if differs else ""

@@ -1,4 +1,4 @@
-"""The ways of counting that papers have, by name; `methods.dialects` holds their formulas."""
+"""The ways in which papers count, by name. Their formulas are in `papers.counting`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from ondevice_bench.errors import BadInput, unknown
 
 @dataclass(frozen=True)
 class Dialect:
-    """What a way of counting is, and the methods that it has rows for."""
+    """A way of counting, and the methods that it has rows for."""
 
     title: str
-    methods: tuple[str, ...]  # none: every method that replaces layers
+    methods: tuple[str, ...]  # empty: every method that replaces layers
 
 
 EXACT = "exact"
@@ -37,13 +37,13 @@ DIALECTS: Mapping[str, Dialect] = {
 
 
 def check_dialect(name: str, method: str) -> None:
-    """BadInput where nobody counts that way, or not that method."""
+    """BadInput if there is no such dialect, or it has no rows for the method."""
     if name not in DIALECTS:
         raise BadInput(f"--dialect: {unknown('dialect', name, DIALECTS)}")
-    known = DIALECTS[name].methods
-    if known and method not in known:
-        others = [other for other, spec in DIALECTS.items() if method in spec.methods]
-        counted = f"; {method} is counted by {', '.join(others)}" if others else ""
+    methods = DIALECTS[name].methods
+    if methods and method not in methods:
+        others = [other for other, dialect in DIALECTS.items() if method in dialect.methods]
+        hint = f"; for {method} use {', '.join(others)}" if others else ""
         raise BadInput(
-            f"--dialect {name}: has no rows for {method}, only for {', '.join(known)}{counted}"
+            f"--dialect {name}: has no rows for {method}, only for {', '.join(methods)}{hint}"
         )

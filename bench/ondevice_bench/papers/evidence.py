@@ -1,4 +1,4 @@
-"""What stored runs know of a published claim: its cells, in the claim's unit."""
+"""What stored runs measured of a published claim, in the claim's unit."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,22 +23,22 @@ CLASSES = {
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A claim's figure as one board measured it, in the claim's own unit."""
+class Measurement:
+    """A claim's number as one board measured it, in the claim's unit."""
 
     run: str
     board: str
     cell: str
     metric: str
-    found: Estimate
+    estimate: Estimate
     processes: int
     differs: tuple[str, ...]
     anatomy: str
 
 
-def measured(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[Measured, ...]:
-    """What stored runs know of the claim: cells of its model and method, and how they differ."""
-    found: list[Measured] = []
+def measured(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[Measurement, ...]:
+    """What stored runs measured: cells of the claim's model and method, and how they differ."""
+    measurements: list[Measurement] = []
     for summary in summaries:
         for cell, base in _cells(claim, summary):
             differs = list(claim.query.differs(cell.planned.cell))
@@ -50,23 +50,23 @@ def measured(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[Measured, .
                 if estimate is not None:
                     sides = [side for side in (cell, base) if side is not None]
                     count = min(len(side.samples.get(name, ())) for side in sides)
-                    found.append(
-                        Measured(
+                    measurements.append(
+                        Measurement(
                             run=summary.run.id,
                             board=board,
                             cell=cell.id,
                             metric=name,
-                            found=estimate,
+                            estimate=estimate,
                             processes=count,
                             differs=tuple(differs),
                             anatomy=anatomy(cell),
                         )
                     )
-    return tuple(sorted(found, key=lambda each: (len(each.differs), each.run, each.cell)))
+    return tuple(sorted(measurements, key=lambda each: (len(each.differs), each.run, each.cell)))
 
 
 def _cells(claim: Claim, summary: RunSummary) -> Iterator[tuple[CellSummary, CellSummary | None]]:
-    """The run's cells of the claim's model and method, each with what it is weighed against."""
+    """The run's cells of the claim's model and method, each with its baseline."""
     for group in groups(summary, claim.ratio_of):
         for member in group.members:
             if claim.query.method is None or not claim.query.is_near(member.cell.planned.cell):
@@ -84,14 +84,13 @@ def _of(base: CellSummary | None, name: str) -> Estimate | None:
 def _in_unit(
     claim: Claim, name: str, mine: Estimate | None, base: Estimate | None
 ) -> Estimate | None:
-    """The figure as the claim puts it: MiB, so many times less than the base, or % of it saved."""
+    """The number in the claim's unit: MiB, times less than the base, or % of it saved."""
     if mine is None:
         return None
     if claim.ratio_of is None:
-        wanted = {"MiB": ("bytes", 1 / MIB), "%": ("", 100.0)}.get(claim.unit)
-        if wanted is None or wanted[0] != metrics.described(name).unit:
+        unit, factor = {"MiB": ("bytes", 1 / MIB), "%": ("", 100.0)}.get(claim.unit, (None, 1.0))
+        if unit != metrics.described(name).unit:
             return None
-        factor = wanted[1]
         lower, upper = (None if v is None else v * factor for v in (mine.lower, mine.upper))
         return Estimate(mine.estimate * factor, lower, upper, mine.basis)
     if base is None:
@@ -117,7 +116,7 @@ def times(claim: Claim, mine: float, base: float) -> float | None:
 
 
 def anatomy(cell: CellSummary) -> str:
-    """Whose bytes a step of the cell keeps for backward; empty where that was not traced."""
+    """Which modules store the bytes for backward; empty where that was not traced."""
     whole = cell.estimates.get("activation_bytes")
     if whole is None or not whole.estimate:
         return ""
@@ -128,4 +127,4 @@ def anatomy(cell: CellSummary) -> str:
     }
     largest = sorted(parts.items(), key=lambda item: -item[1])
     listed = ", ".join(f"{share:.0%} of {label}" for label, share in largest if share >= 0.005)
-    return f"the step keeps {units.mib(whole.estimate)}: {listed}" if listed else ""
+    return f"the step stores {units.mib(whole.estimate)}: {listed}" if listed else ""

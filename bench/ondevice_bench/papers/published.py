@@ -1,4 +1,4 @@
-"""Published figures as declarations: what a paper says, of what, and how it can be looked at."""
+"""Published numbers as declarations: what a paper claims, for which cells, and how to check it."""
 
 import re
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _HEAD = "classes"
 
 @dataclass(frozen=True)
 class Query:
-    """The cells that a claim speaks of; what is None was not said, so any will do."""
+    """The cells of a claim. None stands for any value."""
 
     model: str | None = None
     method: str | None = None
@@ -36,34 +36,34 @@ class Query:
         return self.model in (None, cell.model) and self.method in (None, cell.method)
 
     def differs(self, cell: Cell) -> tuple[str, ...]:
-        """What of the claim's conditions the cell does not meet."""
-        asked: dict[str, tuple[object, object]] = {
+        """The conditions of the claim that the cell does not meet."""
+        conditions: dict[str, tuple[object, object]] = {
             name: (getattr(self, name), getattr(cell, name))
             for name in ("model", "method", "batch", "layers")
         }
-        # vanilla treats no layers: its cells are the same under all choices that freeze nothing
+        # vanilla changes no layers: its cells are the same for all choices that freeze nothing
         if cell.method == "vanilla" and not freezes(cell.layers) and not freezes(self.layers or ""):
-            del asked["layers"]
-        # sources carry a hash or a number behind their kind
+            del conditions["layers"]
+        # sources have a hash or a number behind their kind
         for name in ("weights", "data"):
-            said, there = getattr(self, name), getattr(cell, name)
-            kind = re.split(r"[:@(]", there)[0] if said and ":" not in said else there
-            asked[name] = (said, kind)
+            expected, actual = getattr(self, name), getattr(cell, name)
+            is_kind = expected and ":" not in expected
+            conditions[name] = (expected, re.split(r"[:@(]", actual)[0] if is_kind else actual)
         differing = [
-            f"{name} {there} instead of {said}"
-            for name, (said, there) in asked.items()
-            if said not in (None, there)
+            f"{name} {actual} instead of {expected}"
+            for name, (expected, actual) in conditions.items()
+            if expected not in (None, actual)
         ]
-        if self.model is not None:  # of a network, its own size is meant; any head will do
-            differing += _apart(self.model_options, cell.model_options, but=_HEAD)
+        if self.model is not None:  # a network means its own size, with any head
+            differing += _differences(self.model_options, cell.model_options, optional=_HEAD)
         if self.method_options:
-            differing += _apart(self.method_options, cell.method_options)
+            differing += _differences(self.method_options, cell.method_options)
         return tuple(differing)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One published statement; `published` is its text, so that its digits are known."""
+    """One published statement. `published` is the number as printed, with all its digits."""
 
     id: str
     paper: str
@@ -86,7 +86,7 @@ class Claim:
 
     @property
     def value(self) -> float | None:
-        """The figure; None where the statement has none."""
+        """The number; None if the statement has none."""
         return None if self.published is None else float(self.published)
 
     @property
@@ -106,8 +106,8 @@ class Paper:
 
 
 @dataclass(frozen=True)
-class Published:
-    """Papers, and what they claim."""
+class PublishedClaims:
+    """Papers and their claims."""
 
     papers: tuple[Paper, ...]
     claims: tuple[Claim, ...]
@@ -116,22 +116,22 @@ class Published:
         """The paper of that name."""
         return next(paper for paper in self.papers if paper.name == name)
 
-    def of(self, name: str | None) -> "Published":
+    def of(self, name: str | None) -> "PublishedClaims":
         """The claims of one paper, or all."""
         if name is None:
             return self
-        known = {paper.name: paper for paper in self.papers}
-        if name not in known:
-            raise BadInput(f"--paper: {unknown('paper', name, known)}")
-        mine = tuple(claim for claim in self.claims if claim.paper == name)
-        return Published((known[name],), mine)
+        papers = {paper.name: paper for paper in self.papers}
+        if name not in papers:
+            raise BadInput(f"--paper: {unknown('paper', name, papers)}")
+        claims = tuple(claim for claim in self.claims if claim.paper == name)
+        return PublishedClaims((papers[name],), claims)
 
 
-def _apart(said: Options, there: Options, but: str = "") -> list[str]:
-    """The options that are not alike on both sides."""
-    asked, found = dict(said), dict(there)
+def _differences(expected: Options, actual: Options, optional: str = "") -> list[str]:
+    """The options that differ. The `optional` one counts only if it is expected."""
+    ours, theirs = dict(expected), dict(actual)
     return [
-        f"{name} {found.get(name, 'unset')} instead of {asked.get(name, 'unset')}"
-        for name in dict.fromkeys((*asked, *found))
-        if asked.get(name) != found.get(name) and not (name == but and name not in asked)
+        f"{name} {theirs.get(name, 'unset')} instead of {ours.get(name, 'unset')}"
+        for name in dict.fromkeys((*ours, *theirs))
+        if ours.get(name) != theirs.get(name) and not (name == optional and name not in ours)
     ]

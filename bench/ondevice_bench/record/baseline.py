@@ -13,26 +13,26 @@ from ondevice_bench.errors import BadInput
 from ondevice_bench.files import written_whole
 from ondevice_bench.record.bundle import MAX_FILE
 from ondevice_bench.record.model import Record
-from ondevice_bench.record.run_json import Content, content_of, plain
+from ondevice_bench.record.run_json import RunContent, read_run
 
 FORMAT, VERSION = "ondevice-bench baseline", 1
 FOLDER, SUFFIX = Path("baselines"), ".json"
 
 
-def write(content: Content, path: Path) -> None:
+def write(content: RunContent, path: Path) -> None:
     """Write the run's baseline, whole or not at all."""
     records = tuple(_small(record) for record in content.records)
     run = replace(content.run, settings={**content.run.settings, "doctor": []})
     values = {
         "format": FORMAT,
         "version": VERSION,
-        **plain(Content(run, content.cells, records)),
+        **RunContent(run, content.cells, records).to_dict(),
     }
     with written_whole(path) as file:
         file.write(f"{json.dumps(values, sort_keys=True, indent=1)}\n".encode())
 
 
-def read(path: Path) -> Content:
+def read(path: Path) -> RunContent:
     """The run of a baseline, checked; BadInput where the file is none."""
     try:
         if path.stat().st_size > MAX_FILE:
@@ -40,7 +40,7 @@ def read(path: Path) -> Content:
         data = path.read_bytes()
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
-    return content_of(str(path), _body(path, data))
+    return read_run(str(path), _body(path, data))
 
 
 def _body(path: Path, data: bytes) -> bytes:

@@ -24,13 +24,11 @@ import ondevice_bench
 from ondevice_bench.errors import BadInput
 from ondevice_bench.files import written_whole
 from ondevice_bench.record.run_json import (
-    Content,
-    Strict,
-    Text,
+    ClosedSchema,
+    RunContent,
     checked,
-    content_of,
     first_line,
-    plain,
+    read_run,
 )
 
 FORMAT, VERSION = "ondevice-bench bundle", 1
@@ -54,17 +52,17 @@ _Sum = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Member = Annotated[str, Field(pattern=r"^runs/[1-9]\d{0,3}\.json$")]
 
 
-class _Manifest(Strict):
+class _Manifest(ClosedSchema):
     format: Literal["ondevice-bench bundle"]
     version: Annotated[int, Field(ge=1)]
-    bench: Text
+    bench: str
     members: dict[_Member, _Sum] = Field(min_length=1)
 
 
-def write(contents: Sequence[Content], path: Path) -> None:
+def write(contents: Sequence[RunContent], path: Path) -> None:
     """Write a bundle, whole or not at all; equal runs give equal bytes."""
     members = {
-        f"runs/{number}.json": json.dumps(plain(content), sort_keys=True).encode()
+        f"runs/{number}.json": json.dumps(content.to_dict(), sort_keys=True).encode()
         for number, content in enumerate(contents, start=1)
     }
     manifest = {
@@ -81,7 +79,7 @@ def write(contents: Sequence[Content], path: Path) -> None:
             bundle.writestr(info, data)
 
 
-def read(path: Path) -> tuple[Content, ...]:
+def read(path: Path) -> tuple[RunContent, ...]:
     """The runs of a bundle, checked; BadInput where it is none, or a damaged or newer one."""
     try:
         if path.stat().st_size > MAX_FILE:
@@ -94,7 +92,7 @@ def read(path: Path) -> tuple[Content, ...]:
         raise BadInput(f"{path}: is a folder, not a bundle") from None
     except _DAMAGED as error:
         raise BadInput(f"{path}: damaged, or not a bundle: {first_line(error)}") from None
-    found = tuple(content_of(f"{path}: {name}", data) for name, data in members.items())
+    found = tuple(read_run(f"{path}: {name}", data) for name, data in members.items())
     ids = [content.run.id for content in found]
     if len(set(ids)) < len(ids):
         raise BadInput(f"{path}: holds the same run twice")
@@ -116,16 +114,17 @@ def _members(path: Path, bundle: zipfile.ZipFile) -> dict[str, bytes]:
         if unpacked > MAX_UNPACKED or not known or info.flag_bits & 1:
             raise BadInput(f"{path}: {info.filename!r}: too large, or packed as no bundle is")
     manifest = checked(f"{path}: {_MANIFEST}", _Manifest, bundle.read(_MANIFEST))
-    if manifest.version > VERSION:
+    if manifest["version"] > VERSION:
         raise BadInput(
-            f"{path}: written by a newer bench (bundle version {manifest.version}, this one knows "
-            f"up to {VERSION}): upgrade ondevice-bench"
+            f"{path}: written by a newer bench (bundle version {manifest['version']}, this one "
+            f"knows up to {VERSION}): upgrade ondevice-bench"
         )
-    if set(manifest.members) | {_MANIFEST} != set(names):
+    sums: dict[str, str] = manifest["members"]
+    if set(sums) | {_MANIFEST} != set(names):
         raise BadInput(f"{path}: its members are not those that its manifest names")
-    members = {name: bundle.read(name) for name in sorted(manifest.members, key=_number)}
+    members = {name: bundle.read(name) for name in sorted(sums, key=_number)}
     for name, data in members.items():
-        if hashlib.sha256(data).hexdigest() != manifest.members[name]:
+        if hashlib.sha256(data).hexdigest() != sums[name]:
             raise BadInput(f"{path}: {name}: its sum is not that of the manifest")
     return members
 

@@ -4,10 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
-from ondevice_bench.suite.cell import Cell
-
 Status = Literal["ok", "failed", "timeout", "oom", "skipped"]
-CellState = Literal["planned", "skipped", "pending"]
 
 
 def status_of(text: str) -> Status:
@@ -54,16 +51,6 @@ class Record:
             raise ValueError(f"a record that is {self.status} needs a reason")
         if self.status != "ok" and self.metrics:
             raise ValueError(f"a record that is {self.status} has no metrics")
-
-
-@dataclass(frozen=True)
-class RunCell:
-    """A cell as a run planned it."""
-
-    cell: Cell
-    profile: str
-    state: CellState
-    reason: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,281 +1,207 @@
-"""A run as JSON from elsewhere: its schema, and all that must hold before it is believed."""
+"""A run as JSON from elsewhere, checked by schemas that derive from the records."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from functools import cache
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
+from ondevice_bench.declare.schema import StrictSchema, schema_of
 from ondevice_bench.errors import BadInput
-from ondevice_bench.record.model import Record, Run, RunCell, TaskKey
+from ondevice_bench.hardware.doctor import Finding
+from ondevice_bench.hardware.probe import Machine
+from ondevice_bench.record.details import Details
+from ondevice_bench.record.model import Record, Run, TaskKey
 from ondevice_bench.suite.cell import Cell
-from ondevice_bench.suite.goal import Minimised
+from ondevice_bench.suite.goal import Goal
+from ondevice_bench.suite.planned_cell import PlannedCell
 
 MAX_DEPTH = 64
+MAX_TEXT = 1 << 20
+
+# what becomes part of a path
+Name = Annotated[str, Field(pattern=r"^\w[\w.+-]{0,199}$")]
+_Moment = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT[\d:.]{8,20}[+\d:]{1,8}$")]
+_Count = Annotated[int, Field(ge=1, lt=1 << 31)]
+_Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
+
+
+class ClosedSchema(StrictSchema):
+    """A schema that rejects unknown fields and long texts."""
+
+    model_config = ConfigDict(str_max_length=MAX_TEXT)
+
+
+class _OpenSchema(ClosedSchema):
+    """A schema that ignores unknown fields: later versions may add some."""
+
+    model_config = ConfigDict(extra="ignore")
 
 
 @dataclass(frozen=True)
-class Content:
-    """A run, whole."""
+class RunContent:
+    """A run with its plan and its records."""
 
     run: Run
-    cells: tuple[RunCell, ...]
+    cells: tuple[PlannedCell, ...]
     records: tuple[Record, ...]
 
+    def to_dict(self) -> dict[str, Any]:
+        """The run as plain values; `read_run` is the inverse."""
+        return {
+            "run": asdict(self.run),
+            "cells": [_cell_to_dict(cell) for cell in self.cells],
+            "records": [_record_to_dict(record) for record in self.records],
+        }
 
-def content_of(where: str, data: bytes) -> Content:
-    """The run in a text from elsewhere, checked; BadInput where anything is wrong with it."""
-    file = checked(where, _RunFile, data)
-    plan = [item.cell() for item in file.cells]
-    planned = {item.cell.id for item in plan if item.state == "planned"}
+
+def read_run(where: str, data: bytes) -> RunContent:
+    """Read and check a run; BadInput where anything is wrong with it."""
+    values = checked(where, _run_schema(), data)
+    run = Run(**values["run"])
+    cells = tuple(_cell_from_dict(each) for each in values["cells"])
     try:
-        records = tuple(record.record(file.run.id) for record in file.records)
+        records = tuple(_record_from_dict(run.id, each) for each in values["records"])
     except ValueError as error:
         raise BadInput(f"{where}: {error}") from None
     keys = [record.key for record in records]
     if len(set(keys)) < len(keys):
         raise BadInput(f"{where}: two records of the same measurement")
-    strange = next((key.cell for key in keys if key.cell not in planned), None)
-    if strange is not None:
-        raise BadInput(f"{where}: a record of {strange!r}, which the run did not plan")
-    if len({(item.profile, item.cell.id) for item in plan}) < len(plan):
+    planned = {each.cell.id for each in cells if each.state == "planned"}
+    stray = next((key.cell for key in keys if key.cell not in planned), None)
+    if stray is not None:
+        raise BadInput(f"{where}: a record of {stray!r}, which the run did not plan")
+    if len({(each.profile, each.cell.id) for each in cells}) < len(cells):
         raise BadInput(f"{where}: a cell is planned twice")
-    return Content(Run(**file.run.model_dump(exclude_unset=True)), tuple(plan), records)
+    return RunContent(run, cells, records)
 
 
-def plain(content: Content) -> dict[str, Any]:
-    """The run as plain values; `content_of` is the inverse."""
+def _cell_to_dict(planned: PlannedCell) -> dict[str, Any]:
     return {
-        "run": asdict(content.run),
-        "cells": [
-            {
-                "definition": item.cell.to_json(),
-                "profile": item.profile,
-                "state": item.state,
-                "reason": item.reason,
-            }
-            for item in content.cells
-        ],
-        "records": [
-            {**{k: v for k, v in asdict(record).items() if k not in ("run", "key")}, **_key(record)}
-            for record in content.records
-        ],
+        "definition": planned.cell.to_json(),
+        "profile": planned.profile,
+        "state": planned.state,
+        "reason": planned.reason,
     }
 
 
-def _key(record: Record) -> dict[str, Any]:
-    return {"cell": record.key.cell, "pass": record.key.pass_name, "round": record.key.round}
+def _cell_from_dict(values: Mapping[str, Any]) -> PlannedCell:
+    rest = {name: value for name, value in values.items() if name != "definition"}
+    return PlannedCell(_cell_adapter().validate_python(values["definition"]), **rest)
 
 
-class Strict(BaseModel):
-    """What is known to the last field."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, populate_by_name=True
-    )
+def _record_to_dict(record: Record) -> dict[str, Any]:
+    rest = {name: value for name, value in asdict(record).items() if name not in ("run", "key")}
+    key = record.key
+    return {**rest, "cell": key.cell, "pass": key.pass_name, "round": key.round}
 
 
-# what becomes part of a path, and what is only ever shown
-Name = Annotated[str, Field(pattern=r"^\w[\w.+-]{0,199}$")]
-Text = Annotated[str, Field(max_length=1 << 20)]
-_Scalar = bool | int | float | str | None
+def _record_from_dict(run: str, values: Mapping[str, Any]) -> Record:
+    rest = dict(values)
+    key = TaskKey(rest.pop("cell"), rest.pop("pass"), rest.pop("round"))
+    return Record(run=run, key=key, **rest)
 
 
-class _TrainFile(Strict):
-    optimizer: Text
-    lr: float
-    momentum: float
-    weight_decay: float
-    clip: float | None
-    zero_grad: Text
-    freeze_bn: bool
-
-
-class _Definition(Strict):
-    id: Text
-    model: Text
-    method: Text
-    batch: Annotated[int, Field(ge=1, lt=1 << 31)]
-    seed: Annotated[int, Field(ge=0, lt=1 << 32)]
-    model_options: list[tuple[Text, _Scalar]]
-    method_options: list[tuple[Text, _Scalar]]
-    layers: Text
-    dtype: Text
-    data: Text
-    weights: Text
-    train: _TrainFile
-
-
-class _CellFile(Strict):
-    definition: _Definition
-    profile: Name
-    state: Literal["planned", "skipped", "pending"]
-    reason: Text
-
-    def cell(self) -> RunCell:
-        """As the engine knows it."""
-        known = Cell.from_json(self.definition.model_dump())
-        return RunCell(known, self.profile, self.state, self.reason)
-
-
-class _Open(BaseModel):
-    """What later versions may say more of."""
-
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class _Machine(_Open):
-    arch: Text
-    board: Text
-    cpu: Text
-    physical_cores: int
-    logical_cores: int
-    memory_gib: int
-    page_bytes: int
-    kernel: Text
-    libc: Text
+class _Threads(_OpenSchema):
     threads: int
 
 
-class _Software(_Open):
-    bench: Text
-    python: Text
-    torch: Text
-    torch_commit: Text | None
-    torch_blas: Text
-    torch_cpu: Text
+class _Software(_OpenSchema):
+    bench: str
+    python: str
+    torch: str
+    torch_commit: str | None
+    torch_blas: str
+    torch_cpu: str
 
 
-class _Finding(_Open):
-    subject: Text
-    level: Text
-    said: Text
-    effect: Text
-
-
-class _Goal(_Open):
-    minimise: Minimised
-    min_cosine: float
-    max_peak_bytes: float | None = None
-    max_slowdown: float | None = None
-
-
-class _Settings(_Open):
+class _Settings(_OpenSchema):
     measure: list[Name]
     rounds: int | dict[Name, int]
-    cpus: list[int] = []
+    cpus: list[int] = Field(default_factory=list)
     memory_cap_bytes: int | None = None
-    doctor: list[_Finding] = []
     emulated: bool = False
     interleaved: bool = True
     budget_seconds: float | None = None
-    baseline: Text = "vanilla"
-    goal: _Goal | None = None
-    peaks: dict[Name, float] = {}
+    baseline: str = "vanilla"
+    goal: Goal | None = None
+    peaks: dict[Name, float] = Field(default_factory=dict)
 
 
-class _Precision(_Open):
-    asked: float
-    reached: float | None
-    ended_by: Text
-
-
-class _Treated(_Open):
-    shape: list[int] | None
-    activation_ranks: list[int] | None
-    weight_rank: int | None
-    stored_elements: int | None
-
-
-class _Curve(_Open):
-    seconds: list[float] = []
-    rss_bytes: list[float] = []
-    marks: list[tuple[Text, float]] = []
-
-
-class _LayerGradient(_Open):
-    cosine: float | None
-
-
-class _Details(_Open):
-    notes: list[Text] = []
-    foreign_cpu_share: float | None = None
-    precision: _Precision | None = None
-    swap_bytes: float | None = None
-    treated: dict[Text, _Treated] = {}
-    curve: _Curve = _Curve()
-    disturbed: dict[Name, list[float]] = {}
-    layers: dict[Text, dict[Text, _LayerGradient]] = {}
-
-
-class _RunHead(Strict):
-    id: Name
-    suite: Name
-    suite_text: Text
-    title: Text
-    definition: Text
-    origin: Name
-    created: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT[\d:.]{8,20}[+\d:]{1,8}$")]
-    commit: Name
-    profile: Name
-    profile_text: Text
-    machine: _Machine
-    software: _Software
-    settings: _Settings
-    command: Text
-    finished: Text | None
-
-
-class _RecordFile(Strict):
-    cell: Text
+class _Key(ClosedSchema):
+    cell: str
     pass_name: Name = Field(alias="pass")
-    round: Annotated[int, Field(ge=1, lt=1 << 31)]
-    status: Literal["ok", "failed", "timeout", "oom", "skipped"]
-    reason: Text
-    launch: Text
-    started: Text
-    seconds: Annotated[float, Field(ge=0)]
-    metrics: dict[Name, float]
-    samples: dict[Name, list[float]]
-    unavailable: dict[Name, Text]
-    details: _Details
-    state_before: dict[Text, Any]
-    state_after: dict[Text, Any]
-    output: Text
-
-    def record(self, run: str) -> Record:
-        """As the engine knows it; ValueError where it contradicts itself."""
-        values = self.model_dump(exclude={"cell", "pass_name", "round"}, exclude_unset=True)
-        return Record(run=run, key=TaskKey(self.cell, self.pass_name, self.round), **values)
+    round: _Count
 
 
-class _RunFile(Strict):
-    run: _RunHead
-    cells: list[_CellFile]
-    records: list[_RecordFile]
+@cache
+def _cell_adapter() -> TypeAdapter[Cell]:
+    return TypeAdapter(Cell)
 
 
-Schema = TypeVar("Schema", bound=BaseModel)
+@cache
+def _run_schema() -> type[BaseModel]:
+    """The schema of a run's JSON: the records, narrowed by name."""
+    definition: Any = schema_of(Cell, ClosedSchema, batch=_Count, seed=_Seed)
+    cell: Any = schema_of(
+        PlannedCell,
+        ClosedSchema,
+        cell=Annotated[definition, Field(alias="definition")],
+        profile=Name,
+    )
+    finding: Any = schema_of(Finding, _OpenSchema, level=str)
+    run: Any = schema_of(
+        Run,
+        ClosedSchema,
+        id=Name,
+        suite=Name,
+        origin=Name,
+        created=_Moment,
+        commit=Name,
+        profile=Name,
+        machine=schema_of(Machine, _Threads),
+        software=_Software,
+        settings=create_model("Settings", __base__=_Settings, doctor=(list[finding], [])),
+    )
+    record: Any = schema_of(
+        Record,
+        _Key,
+        without=("run", "key"),
+        seconds=Annotated[float, Field(ge=0)],
+        metrics=dict[Name, float],
+        samples=dict[Name, list[float]],
+        unavailable=dict[Name, str],
+        details=schema_of(Details, _OpenSchema),
+    )
+    return create_model(
+        "RunFile",
+        __base__=ClosedSchema,
+        run=(run, ...),
+        cells=(list[cell], ...),
+        records=(list[record], ...),
+    )
 
 
-def checked(where: str, schema: type[Schema], data: bytes) -> Schema:
-    """The JSON as an instance of its schema, or BadInput with the first thing that is wrong."""
+def checked(where: str, schema: type[BaseModel], data: bytes) -> Any:
+    """The values of a JSON text that its schema accepts; BadInput with the first fault."""
     try:
         values = json.loads(data, parse_constant=_refuse_constant)
-        json.dumps(values, ensure_ascii=False).encode()  # half a surrogate pair is no text
+        text = json.dumps(values, ensure_ascii=False).encode()  # half a surrogate pair is no text
         _require_flat(values)
-        return schema.model_validate_json(data)
+        schema.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         spot = ".".join(str(step) for step in first["loc"])[:200]
         raise BadInput(f"{where}: {spot}: {first['msg']}") from None
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{where}: not JSON of a bundle: {first_line(error)}") from None
+    return values
 
 
 def _require_flat(values: Any) -> None:
-    """Refuse what is nested deeply, and numbers beyond what the store can hold."""
+    """Refuse deep nesting, and numbers beyond what the store can hold."""
     level: list[Any] = [values]
     for _ in range(MAX_DEPTH):
         below: list[Any] = []
@@ -297,5 +223,5 @@ def _refuse_constant(name: str) -> float:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, on one short line."""
+    """The message of an error, on one short line."""
     return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -11,8 +11,10 @@ from typing import Any, Self
 
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record import migrate
-from ondevice_bench.record.model import Record, Run, RunCell, TaskKey
+from ondevice_bench.record.details import Details
+from ondevice_bench.record.model import Record, Run, TaskKey
 from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.planned_cell import PlannedCell
 
 OUT = Path("bench-out")
 FILE_NAME = "results.sqlite"
@@ -93,18 +95,18 @@ class Store:
         for suffix in ("", "-wal", "-shm"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
-    def add_run(self, run: Run, cells: Iterable[RunCell]) -> None:
+    def add_run(self, run: Run, cells: Iterable[PlannedCell]) -> None:
         """Store a run and its plan, whole or not at all."""
         with self._writing() as db:
             _insert_run(db, run, cells)
 
-    def merge(self, run: Run, cells: Sequence[RunCell], records: Sequence[Record]) -> int:
+    def merge(self, run: Run, cells: Sequence[PlannedCell], records: Sequence[Record]) -> int:
         """Store what of an imported run is not there yet, all of it or nothing.
 
         Returns how many records are new; BadInput where the store has the run otherwise.
         """
         imported = replace(run, origin=IMPORTED)
-        known = {stored.id: stored for stored in self.runs()}.get(run.id)
+        known = next(iter(self._runs("WHERE id = ?", run.id)), None)
         if known is not None:
             alike = replace(imported, origin=known.origin, finished=known.finished)
             if known != alike or self.cells(run.id) != tuple(cells):
@@ -148,17 +150,16 @@ class Store:
 
     def runs(self) -> tuple[Run, ...]:
         """Every run, the oldest first, wherever it was measured."""
-        with _said(self.path):
-            rows = self._db.execute(
-                f"SELECT {', '.join(_RUN_COLUMNS)} FROM runs ORDER BY created, rowid"
-            ).fetchall()
-        return tuple(_run(row) for row in rows)
+        return self._runs("ORDER BY created, rowid")
 
     def run(self, run_id: str) -> Run:
         """The run of that id; KeyError where the store has none."""
-        return {run.id: run for run in self.runs()}[run_id]
+        runs = self._runs("WHERE id = ?", run_id)
+        if not runs:
+            raise KeyError(run_id)
+        return runs[0]
 
-    def cells(self, run: str) -> tuple[RunCell, ...]:
+    def cells(self, run: str) -> tuple[PlannedCell, ...]:
         """The run's plan, in its order."""
         with _said(self.path):
             rows = self._db.execute(
@@ -167,7 +168,7 @@ class Store:
                 (run,),
             ).fetchall()
         return tuple(
-            RunCell(Cell.from_json(json.loads(definition)), profile, state, reason)
+            PlannedCell(Cell.from_json(json.loads(definition)), profile, state, reason)
             for definition, profile, state, reason in rows
         )
 
@@ -179,7 +180,7 @@ class Store:
             ).fetchall()
         return {TaskKey(cell, name, number): status for cell, name, number, status in rows}
 
-    def outcome(self, run: str, key: TaskKey) -> tuple[str, str, dict[str, Any]] | None:
+    def outcome(self, run: str, key: TaskKey) -> tuple[str, str, Details] | None:
         """Status, reason and details of one record; None where there is none yet."""
         with _said(self.path):
             row = self._db.execute(
@@ -187,7 +188,7 @@ class Store:
                 "WHERE run = ? AND cell = ? AND pass = ? AND round = ?",
                 (run, key.cell, key.pass_name, key.round),
             ).fetchone()
-        return None if row is None else (row[0], row[1], json.loads(row[2]))
+        return None if row is None else (row[0], row[1], Details.from_dict(json.loads(row[2])))
 
     def records(self, run: str) -> tuple[Record, ...]:
         """Every record of the run, in the order in which they were stored."""
@@ -232,6 +233,13 @@ class Store:
             ).fetchall()
         return {(fingerprint, name): seconds for fingerprint, name, seconds in rows}
 
+    def _runs(self, clause: str, *values: str) -> tuple[Run, ...]:
+        with _said(self.path):
+            rows = self._db.execute(
+                f"SELECT {', '.join(_RUN_COLUMNS)} FROM runs {clause}", values
+            ).fetchall()
+        return tuple(_run(row) for row in rows)
+
     def _grouped(self, run: str, table: str, column: str) -> dict[int, dict[str, Any]]:
         groups: dict[int, dict[str, Any]] = {}
         query = (
@@ -256,7 +264,7 @@ class Store:
                 raise
 
 
-def _insert_run(db: sqlite3.Connection, run: Run, cells: Iterable[RunCell]) -> None:
+def _insert_run(db: sqlite3.Connection, run: Run, cells: Iterable[PlannedCell]) -> None:
     db.execute(
         f"INSERT INTO runs ({', '.join(_RUN_COLUMNS)}) "
         f"VALUES ({', '.join('?' * len(_RUN_COLUMNS))})",

@@ -1,1 +1,1 @@
-"""What people read: terminal tables and the HTML page."""
+"""What people read: tables in the terminal, and the HTML page."""

@@ -1,4 +1,4 @@
-"""How plots look: a colour for each method, for ever, and the axes of each metric."""
+"""How plots look: one colour for each method, and the axes of each metric."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.stats import Estimate
 from ondevice_bench.units import MIB
 
-# one colour per method and per part, everywhere, for ever (Okabe and Ito's palette, and three more)
+# one colour for each method in every figure: Okabe and Ito's palette, and three more
 METHOD_COLOURS = {
     "vanilla": "#0072B2",
     "gradient_filter": "#F0E442",
@@ -29,19 +29,19 @@ SCALES = {"bytes": (1 / MIB, "MiB"), "seconds": (1e3, "ms"), "flops": (1e-9, "GF
 
 
 def colour(method: str) -> str:
-    """The method's own colour; one grey for what nobody has named."""
+    """The method's own colour, or grey."""
     return METHOD_COLOURS.get(method, OTHER_COLOUR)
 
 
 def axis_of(metric: str) -> tuple[float, str]:
-    """What a metric is multiplied with for an axis, and the axis's title."""
+    """The factor for a metric on an axis, and the title of the axis."""
     described = metrics.BY_NAME[metric]
     scale, unit = SCALES.get(described.unit, (1.0, described.unit))
     return scale, f"{described.label}, {unit}" if unit else described.label
 
 
 def bars(plot: Canvas, members: Sequence[Member], metric: str, shade: str, name: str = "") -> None:
-    """One part of a stack over the members that have it; none where it is nothing everywhere."""
+    """Add one part of the stacks. A part that is zero everywhere is left out."""
     having = [member for member in members if metric in member.cell.estimates]
     if not any(member.cell.estimates[metric].estimate for member in having):
         return
@@ -58,7 +58,7 @@ def bars(plot: Canvas, members: Sequence[Member], metric: str, shade: str, name:
 
 
 def stacked(members: Sequence[Member], colours: Mapping[str, str], title: str) -> Canvas:
-    """The metrics of each member end to end, in their order."""
+    """The metrics of each cell, stacked in their order."""
     plot = Canvas()
     for name, shade in colours.items():
         bars(plot, members, name, shade)
@@ -66,7 +66,7 @@ def stacked(members: Sequence[Member], colours: Mapping[str, str], title: str) -
 
 
 def error_bars(estimates: Sequence[Estimate], scale: float) -> dict[str, Any]:
-    """Intervals; none is drawn where there is none."""
+    """The intervals of estimates. An estimate without one gets no bar."""
     return {
         "type": "data",
         "symmetric": False,
@@ -80,7 +80,7 @@ def error_bars(estimates: Sequence[Estimate], scale: float) -> dict[str, Any]:
 
 
 def rows(plot: Canvas, members: Sequence[Member], title: str) -> Canvas:
-    """One row for each member, the first at the top."""
+    """Lay out one row for each cell, with the first at the top."""
     labels = [member.label for member in members]
     plot.lay_out(height=FRAME_PIXELS + ROW_PIXELS * len(labels), barmode="relative")
     plot.x_axis(title, rangemode="tozero")

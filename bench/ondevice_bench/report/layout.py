@@ -1,13 +1,14 @@
-"""Which sections a page has, in which order: `reports/layouts/NAME.yaml`."""
+"""The sections of a page and their order: `reports/layouts/NAME.yaml`."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from ondevice_bench.declare.check import Strict, check
+from ondevice_bench.declare.check import check
 from ondevice_bench.declare.folders import locate
 from ondevice_bench.declare.inherit import read_whole
+from ondevice_bench.declare.schema import StrictSchema
 from ondevice_bench.errors import unknown
 from ondevice_bench.report.sections import SECTIONS
 
@@ -15,14 +16,14 @@ KIND = "reports/layouts"
 
 
 @dataclass(frozen=True)
-class Layout:
-    """A page's sections, in their order."""
+class PageLayout:
+    """A page's title, and its sections in their order."""
 
     title: str
     sections: tuple[str, ...]
 
 
-class _LayoutFile(Strict):
+class _LayoutFile(StrictSchema):
     schema_version: Literal[1] = Field(alias="schema")
     title: Annotated[str, Field(min_length=1)]
     sections: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
@@ -37,8 +38,8 @@ class _LayoutFile(Strict):
         return names
 
 
-def load_layout(name: str) -> Layout:
-    """The layout that `name` (a file's stem, or a path) stands for."""
+def load_layout(name: str) -> PageLayout:
+    """The layout of this name, or of the YAML file at this path."""
     whole, *_ = read_whole(KIND, locate(KIND, name))
     file = check(_LayoutFile, whole)
-    return Layout(file.title, file.sections)
+    return PageLayout(file.title, file.sections)

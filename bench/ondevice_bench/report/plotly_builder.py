@@ -1,10 +1,10 @@
-"""Figures as plotly's plain values, and many of them with every array stored once."""
+"""Figures as plotly's plain values, and a pool that stores every array of many figures once."""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
-SHARED = 24  # characters from which on a part is stored apart
+SHARED = 24  # a part with at least so many characters is stored once
 FRAME: dict[str, Any] = {
     "margin": {"l": 8, "r": 16, "t": 8, "b": 44},
     "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left"},
@@ -16,30 +16,30 @@ GRID = {"gridcolor": "rgba(128,128,128,0.22)", "zerolinecolor": "rgba(128,128,12
 
 
 class Canvas:
-    """A figure; a page has thousands, and for plotly to check one takes longer than all else."""
+    """One figure. Pages have thousands; plotly's own check of one takes longer than all else."""
 
     def __init__(self) -> None:
         self._data: list[dict[str, Any]] = []
         self._layout: dict[str, Any] = {"xaxis": {}, "yaxis": {}}
 
     def add(self, kind: str, **trace: Any) -> None:
-        """Draw a trace of plotly's kind: bar, scatter, heatmap."""
+        """Add a trace of one of plotly's kinds: bar, scatter, heatmap."""
         self._data.append({"type": kind, **trace})
 
     def lay_out(self, **settings: Any) -> None:
-        """Settings of the whole."""
+        """Set up the whole figure."""
         self._layout |= settings
 
     def x_axis(self, title: str = "", **settings: Any) -> None:
-        """Settings of the axis across."""
+        """Set up the horizontal axis."""
         self._layout["xaxis"] |= _axis(title, settings)
 
     def y_axis(self, title: str = "", **settings: Any) -> None:
-        """Settings of the axis up."""
+        """Set up the vertical axis."""
         self._layout["yaxis"] |= _axis(title, settings)
 
     def upright(self, x: float, text: str) -> None:
-        """A dotted line across the whole height, with words along it."""
+        """Add a dotted line from bottom to top, with words along it."""
         span = {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper"}
         line = {"width": 1, "color": "rgba(128,128,128,0.5)", "dash": "dot"}
         self._layout.setdefault("shapes", []).append({**span, "line": line})
@@ -48,7 +48,7 @@ class Canvas:
         self._layout.setdefault("annotations", []).append({**place, **words})
 
     def plain(self) -> dict[str, Any]:
-        """The figure as plotly's JSON has it."""
+        """The figure as plotly's JSON."""
         axes = {axis: {**GRID, **self._layout[axis]} for axis in ("xaxis", "yaxis")}
         return {"data": self._data, "layout": {**FRAME, **self._layout, **axes}}
 
@@ -58,42 +58,42 @@ def _axis(title: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def require_drawable(canvas: Canvas) -> None:
-    """Have plotly check every name and value; ValueError with what it does not know."""
+    """Let plotly check every name and value; ValueError for what it does not know."""
     import plotly.graph_objects as go
 
     go.Figure(canvas.plain())
 
 
 class Pool:
-    """Every array of the page's figures, and every part of their looks, each once."""
+    """Every array and every part of the look of the page's figures, each stored once."""
 
     def __init__(self) -> None:
         self.arrays: list[str] = []
-        self._places: dict[str, int] = {}
+        self._indices: dict[str, int] = {}
 
-    def packed(self, canvas: Canvas) -> dict[str, Any]:
-        """The figure as plain values, its arrays by their place in the pool."""
-        return {name: self._packed(part) for name, part in canvas.plain().items()}
+    def pack(self, canvas: Canvas) -> dict[str, Any]:
+        """The figure as plain values. Its arrays are indices into the pool."""
+        return {name: self._pack(part) for name, part in canvas.plain().items()}
 
-    def _packed(self, value: Any) -> Any:
+    def _pack(self, value: Any) -> Any:
         if isinstance(value, dict):
-            packed = {key: self._packed(item) for key, item in value.items()}
+            packed = {key: self._pack(item) for key, item in value.items()}
             text = json.dumps(packed)
-            return {"$": self._place(text)} if len(text) > SHARED else packed
+            return {"$": self._index(text)} if len(text) > SHARED else packed
         if isinstance(value, (list, tuple)) or hasattr(value, "tolist"):
             items = value.tolist() if hasattr(value, "tolist") else list(value)
             if any(isinstance(item, (dict, list, tuple)) for item in items):
-                return [self._packed(item) for item in items]
-            return {"$": self._place(json.dumps([_short(item) for item in items]))}
+                return [self._pack(item) for item in items]
+            return {"$": self._index(json.dumps([_short(item) for item in items]))}
         return value
 
-    def _place(self, text: str) -> int:
-        if text not in self._places:
-            self._places[text] = len(self.arrays)
+    def _index(self, text: str) -> int:
+        if text not in self._indices:
+            self._indices[text] = len(self.arrays)
             self.arrays.append(text)
-        return self._places[text]
+        return self._indices[text]
 
 
 def _short(value: Any) -> Any:
-    """Five digits are more than a screen shows."""
+    """Five digits: a screen shows no more."""
     return float(f"{value:.5g}") if isinstance(value, float) else value

@@ -19,8 +19,8 @@ LESSONS = ("gradient_cosine", "gradient_error", "loss_after_steps", "accuracy")
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One number of a table, its interval where there is one, and what it is."""
+class Quantity:
+    """One number of a table, its interval if it has one, and what it means."""
 
     estimate: str
     interval: str
@@ -29,70 +29,91 @@ class Figure:
 
 
 class Measured(Protocol):
-    """What has estimates, and the reason of each that is missing."""
+    """Anything with estimates, and the reason for each missing one."""
 
     @property
     def estimates(self) -> Mapping[str, Estimate]:
-        """What was measured."""
+        """The estimates, by metric."""
 
     @property
     def unavailable(self) -> Mapping[str, str]:
-        """Why each other metric was not."""
+        """Why each other metric is missing."""
 
 
-def figure(cell: Measured, name: str) -> Figure:
-    """A metric of a cell; a dash, with the reason as its meaning, where there is none."""
-    found = cell.estimates.get(name)
-    if found is None:
-        metric = metrics.described(name)
-        what = f"{metric.title}; scope: {metric.scope}"
-        return Figure("–", "", f"{what}; not measured: {cell.unavailable[name]}")
-    return figure_of(name, found)
+def quantity_of(measured: Measured, name: str) -> Quantity:
+    """A metric of a cell. A missing one is a dash, with the reason as its meaning."""
+    estimate = measured.estimates.get(name)
+    if estimate is None:
+        return dash(f"{_meaning(name)}; not measured: {measured.unavailable[name]}")
+    return quantity_of_estimate(name, estimate)
 
 
-def figure_of(name: str, found: Estimate) -> Figure:
-    """A metric's estimate; its interval where that says more."""
-    metric = metrics.described(name)
-    what = f"{metric.title}; scope: {metric.scope}"
-    estimate = units.quantity(found.estimate, metric.unit)
-    meaning = f"{what}; {found.basis}"
-    if found.lower is None or found.upper is None or found.basis == "exact":
-        return Figure(estimate, "", meaning, found.estimate)
-    interval = units.interval(found.lower, found.upper, metric.unit)
-    return Figure(estimate, interval, meaning, found.estimate)
+def quantity_of_estimate(name: str, estimate: Estimate) -> Quantity:
+    """An estimate of a metric. An exact one shows no interval."""
+    unit, bounds = metrics.described(name).unit, _bounds(estimate)
+    return Quantity(
+        units.quantity(estimate.estimate, unit),
+        units.interval(*bounds, unit) if bounds else "",
+        f"{_meaning(name)}; {estimate.basis}",
+        estimate.estimate,
+    )
 
 
-def ratio_figure(member: Member, name: str) -> Figure:
-    """A metric as a multiple of the baseline's; a dash, with the reason, where there is none."""
-    metric, found = metrics.BY_NAME[name], member.ratio(name)
-    what = f"{metric.title}; scope: {metric.scope}; as a multiple of the baseline's"
-    if found is None:
-        why = member.cell.unavailable.get(name) or "the baseline has none"
-        return Figure("–", "", f"{what}; not measured: {why}")
-    interval = ""
-    if found.basis != "exact" and found.lower is not None and found.upper is not None:
-        interval = f"{units.ratio(found.lower)} … {units.ratio(found.upper)}"
-    return Figure(units.ratio(found.estimate), interval, f"{what}; {found.basis}", found.estimate)
+def ratio_to_baseline(member: Member, name: str) -> Quantity:
+    """A metric as a multiple of the baseline's. A missing one is a dash, with the reason."""
+    ratio, meaning = member.ratio(name), f"{_meaning(name)}; as a multiple of the baseline's"
+    if ratio is None:
+        reason = member.cell.unavailable.get(name) or "the baseline has none"
+        return dash(f"{meaning}; not measured: {reason}")
+    return ratio_quantity(ratio, meaning)
 
 
-def exact(metric: str, value: float) -> str:
+def ratio_quantity(ratio: Estimate, meaning: str) -> Quantity:
+    """A ratio of two numbers, with its interval if it has one."""
+    bounds = _bounds(ratio)
+    return Quantity(
+        units.ratio(ratio.estimate),
+        " … ".join(map(units.ratio, bounds)) if bounds else "",
+        f"{meaning}; {ratio.basis}",
+        ratio.estimate,
+    )
+
+
+def dash(meaning: str) -> Quantity:
+    """A dash. Its meaning says why there is no number."""
+    return Quantity("–", "", meaning)
+
+
+def exact_text(metric: str, value: float) -> str:
     """A value of an exact metric, to its last digit."""
     unit = metrics.BY_NAME[metric].unit
     whole = f"{value:,.0f} {unit}".rstrip()
     return f"{units.quantity(value, unit)} ({whole})" if unit == "bytes" else whole
 
 
-def learned(lines: Sequence[Learning]) -> list[metrics.Metric]:
+def learning_metrics(lines: Sequence[Learning]) -> list[metrics.Metric]:
     """The metrics of learning that at least one of the lines has."""
     return [metrics.BY_NAME[n] for n in LEARNING if any(n in line.estimates for line in lines)]
 
 
 def rank_basis(cell: Cell) -> str:
-    """On which data and weights the cell's ranks were chosen; empty where they depend on none."""
-    said = [name.rpartition(".")[2] for name, _ in cell.method_options]
-    if trained.RULE in said and trained.refuses(cell.model) is None:
+    """The data and weights that the cell's ranks depend on; empty where they depend on none."""
+    rules = [name.rpartition(".")[2] for name, _ in cell.method_options]
+    if trained.RULE in rules and trained.refuses(cell.model) is None:
         return f"ranks as measured on {trained.basis(cell.model)}"
-    rules = [rule for rule in BY_CONTENT if rule in said]
-    if not rules:
+    by_content = [rule for rule in BY_CONTENT if rule in rules]
+    if not by_content:
         return ""
-    return f"ranks by {' and '.join(rules)}, on data: {cell.data}; weights: {cell.weights}"
+    return f"ranks by {' and '.join(by_content)}, on data: {cell.data}; weights: {cell.weights}"
+
+
+def _meaning(name: str) -> str:
+    metric = metrics.described(name)
+    return f"{metric.title}; scope: {metric.scope}"
+
+
+def _bounds(estimate: Estimate) -> tuple[float, float] | None:
+    """The ends of the interval; None where there is none, or an exact number needs none."""
+    if estimate.lower is None or estimate.upper is None or estimate.basis == "exact":
+        return None
+    return estimate.lower, estimate.upper

@@ -9,7 +9,7 @@ from ondevice_bench.run.queries.preview import vanilla_steps
 from ondevice_bench.run.schedule import schedule
 from ondevice_bench.suite.board import Board
 from ondevice_bench.suite.passes import PILOT, passes_of
-from ondevice_bench.suite.plan import PlannedCell
+from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.suite.preview import Outline, Vanilla
 from ondevice_bench.suite.suite import Suite
 

@@ -11,7 +11,8 @@ from ondevice_bench.hardware.doctor import Finding
 from ondevice_bench.run.boards import boards
 from ondevice_bench.run.commit import current_commit
 from ondevice_bench.run.hosts.host import Host
-from ondevice_bench.suite.plan import PlannedCell, plan
+from ondevice_bench.suite.plan import plan
+from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.suite.suite import Suite
 
 

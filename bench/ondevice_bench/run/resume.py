@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ondevice_bench.errors import NothingRan
-from ondevice_bench.record.model import Run, RunCell
+from ondevice_bench.record.model import Run
 from ondevice_bench.record.store import Store
 from ondevice_bench.run.progress import Progress
 from ondevice_bench.run.request import Request
@@ -50,9 +50,7 @@ def find_or_add_run(
         raise NothingRan(
             f"{store.path}: nothing failed, timed out or ran out of memory in the latest run"
         )
-    store.add_run(
-        run, [RunCell(item.cell, item.profile, item.state, item.reason) for item in request.plan]
-    )
+    store.add_run(run, request.plan)
     return run
 
 

@@ -159,7 +159,7 @@ class Session:
         status, reason, details = found
         if status == "skipped":
             return None, reason
-        return (details["ranks"], "") if status == "ok" else (None, f"no ranks: {reason}")
+        return (details.ranks, "") if status == "ok" else (None, f"no ranks: {reason}")
 
     def perform_all(self, progress: Progress) -> None:
         """Measure everything that is left."""

@@ -19,6 +19,7 @@ ALLOWED = (
 ALL, TRAIN, HELD_OUT = "all", "train", "held out"
 DIGITS = 10
 CIFAR10 = 10
+TEXT_DIGEST = "154c4d95"  # of data/corpus.txt: another text is another workload
 
 _DECAY = Option("decay", "", 1.0, kind="float", above=0, maximum=10)
 _NEEDS = {"photos": ("sklearn", "PIL"), "digits": ("sklearn", "PIL"), "folder": ("PIL",)}
@@ -39,6 +40,8 @@ class DataSource:
         """What fingerprints and reports say: the same on every machine that has the same data."""
         if self.path is not None:
             return f"{self.kind}:{self.path.name}@{self.digest}"
+        if self.kind == "text":
+            return f"text@{TEXT_DIGEST}"
         return self.kind if self.decay is None else f"{self.kind}(decay={self.decay:g})"
 
     @property

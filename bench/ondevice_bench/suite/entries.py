@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, create_model, model_validator
 
-from ondevice_bench.declare.check import Strict
+from ondevice_bench.declare.schema import StrictSchema
 from ondevice_bench.specs import registry
 from ondevice_bench.specs.method import MethodSpec, OneOf
 from ondevice_bench.specs.model import ModelSpec
@@ -27,7 +27,7 @@ def _as_list(value: object) -> object:
 AS_LIST = BeforeValidator(_as_list)
 
 
-class Entry(Strict):
+class Entry(StrictSchema):
     """One entry of `models` or `methods`: a name, or `name: {options}`."""
 
     key_kind: ClassVar[str]
@@ -42,10 +42,10 @@ class Entry(Strict):
         return {name: {} if options is None else options for name, options in value.items()}
 
     @property
-    def chosen(self) -> tuple[str, Strict]:
+    def chosen(self) -> tuple[str, StrictSchema]:
         """The name and its options."""
         (name,) = self.model_fields_set
-        options: Strict = getattr(self, name)
+        options: StrictSchema = getattr(self, name)
         return name, options
 
     def axes(self, spec: MethodSpec | ModelSpec, prefix: str = "") -> tuple[Axis, ...]:
@@ -92,7 +92,7 @@ class Entry(Strict):
         return MethodChoice(name, axes=tuple(itertools.chain(*axes)))
 
 
-class Options(Strict):
+class Options(StrictSchema):
     """The options of one method or model; fields come from its spec."""
 
     key_kind: ClassVar[str] = "option"
@@ -107,14 +107,14 @@ class Options(Strict):
         return self
 
 
-class OwnMethod(Strict):
+class OwnMethod(StrictSchema):
     """A method in a user's own file: any option, each a value or a list of them."""
 
     name: str
     options: dict[str, tuple[bool | int | float | str, ...]]
 
 
-class OwnModel(Strict):
+class OwnModel(StrictSchema):
     """A user's network: `batch`, `weights`, and any option of its factory."""
 
     usual_batch: ClassVar[int] = 8

@@ -9,10 +9,9 @@ from ondevice_bench.declare.document import Document
 from ondevice_bench.declare.folders import locate
 from ondevice_bench.declare.inherit import read_whole
 from ondevice_bench.errors import BadInput
-from ondevice_bench.suite.cell import Train
 from ondevice_bench.suite.compose import variants, with_defaults
 from ondevice_bench.suite.schema import suite_schema
-from ondevice_bench.suite.suite import Condition, Sampling, Suite
+from ondevice_bench.suite.suite import Suite
 
 
 def load_suite(name: str, folder: Path | None = None) -> Suite:
@@ -59,16 +58,16 @@ def _suite(document: Document, name: str) -> Suite:
         data=file.data,
         weights=file.weights,
         dtypes=file.dtype,
-        train=Train(**file.train.model_dump()),
+        train=file.train,
         seeds=file.seeds,
         rounds=file.rounds.model_dump(),
         measure=file.measure,
-        sampling=Sampling(**file.time.model_dump()),
+        sampling=file.time,
         timeout=file.timeout,
         baseline=file.baseline,
-        goal=file.goal.goal(),
+        goal=file.goal,
         include=file.include,
         exclude=file.exclude,
-        when=tuple(Condition(item.cells, item.memory_gib) for item in file.when),
+        when=file.when,
         expected=file.expected,
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ondevice_bench.suite.plan import PlannedCell
+from ondevice_bench.suite.planned_cell import PlannedCell
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, create_model, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, create_model
 
-from ondevice_bench.declare.check import Strict
 from ondevice_bench.declare.folders import declared
+from ondevice_bench.declare.schema import StrictSchema, read_as
 from ondevice_bench.errors import unknown
 from ondevice_bench.specs import data, registry, weights
 from ondevice_bench.specs.data import DataSource
 from ondevice_bench.specs.option import Option
 from ondevice_bench.specs.weights import WeightSource
+from ondevice_bench.suite.cell import Train
 from ondevice_bench.suite.entries import (
     AS_LIST,
     NOT_EMPTY,
@@ -21,8 +22,9 @@ from ondevice_bench.suite.entries import (
     method_entries,
     model_entries,
 )
-from ondevice_bench.suite.goal import Goal, Minimised
+from ondevice_bench.suite.goal import Goal
 from ondevice_bench.suite.layers import parse
+from ondevice_bench.suite.suite import Condition, Sampling
 from ondevice_bench.units import parse_bytes, parse_duration
 
 
@@ -65,40 +67,42 @@ def _of_profiles(value: dict[str, float]) -> dict[str, float]:
     return value
 
 
-class TrainSettings(Strict):
-    """`train`: how a step trains."""
+TRAIN = read_as(
+    Train,
+    optimizer=Literal["sgd"],
+    lr=Annotated[float, Field(gt=0)],
+    momentum=Annotated[float, Field(ge=0, le=1)],
+    weight_decay=Annotated[float, Field(ge=0)],
+    clip=Annotated[float, Field(gt=0)] | None,
+    zero_grad=Literal["none", "zero"],
+)
 
-    optimizer: Literal["sgd"] = "sgd"
-    lr: float = Field(0.05, gt=0)
-    momentum: float = Field(0.0, ge=0, le=1)
-    weight_decay: float = Field(1e-4, ge=0)
-    clip: Annotated[float, Field(gt=0)] | None = 2.0
-    zero_grad: Literal["none", "zero"] = "none"
-    freeze_bn: bool = True
+
+def _in_order(value: Sampling) -> Sampling:
+    if value.min_samples > value.max_samples:
+        raise ValueError(
+            f"min_samples ({value.min_samples}) exceeds max_samples ({value.max_samples})"
+        )
+    return value
 
 
-class SamplingSettings(Strict):
-    """`time`: when a time pass has seen enough."""
-
-    warmup: int = Field(2, ge=1, le=1000)
-    min_samples: int = Field(10, ge=1, le=100_000)
-    max_samples: int = Field(100, ge=1, le=100_000)
-    max_seconds: Annotated[float, BeforeValidator(_duration)] = 60.0
-    precision: Annotated[float, BeforeValidator(_percent)] = 0.02
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "SamplingSettings":
-        if self.min_samples > self.max_samples:
-            raise ValueError(
-                f"min_samples ({self.min_samples}) exceeds max_samples ({self.max_samples})"
-            )
-        return self
+SAMPLING: Any = Annotated[
+    read_as(
+        Sampling,
+        warmup=Annotated[int, Field(ge=1, le=1000)],
+        min_samples=Annotated[int, Field(ge=1, le=100_000)],
+        max_samples=Annotated[int, Field(ge=1, le=100_000)],
+        max_seconds=Annotated[float, BeforeValidator(_duration)],
+        precision=Annotated[float, BeforeValidator(_percent)],
+    ),
+    AfterValidator(_in_order),
+]
 
 
 Processes = Annotated[int, Field(ge=1, le=1000)]
 
 
-class Rounds(Strict):
+class Rounds(StrictSchema):
     """Fresh processes of each pass; a peak takes few seconds to read, and one alone says little."""
 
     memory: Processes = 3
@@ -119,35 +123,28 @@ def _bytes(value: object) -> object:
     return parse_bytes(value) if isinstance(value, str) else value
 
 
-class GoalSettings(Strict):
-    """`goal`: what the report's verdict looks for."""
-
-    minimise: Minimised = Goal.minimise
-    min_cosine: Annotated[float, Field(ge=-1, le=1)] = Goal.min_cosine
-    max_peak: Annotated[int | None, BeforeValidator(_bytes), Field(gt=0)] = None
-    max_slowdown: Annotated[float | None, Field(gt=0)] = None
-
-    def goal(self) -> Goal:
-        """Give it to the engine."""
-        return Goal(self.minimise, self.min_cosine, self.max_peak, self.max_slowdown)
-
-
-class When(Strict):
-    """`when`: these cells only where a board has so much memory."""
-
-    cells: Annotated[tuple[str, ...], AS_LIST, NOT_EMPTY]
-    memory_gib: float = Field(gt=0)
+GOAL = read_as(
+    Goal,
+    min_cosine=Annotated[float, Field(ge=-1, le=1)],
+    max_peak_bytes=Annotated[int | None, BeforeValidator(_bytes), Field(gt=0, alias="max_peak")],
+    max_slowdown=Annotated[float | None, Field(gt=0)],
+)
+CONDITION = read_as(
+    Condition,
+    cells=Annotated[tuple[str, ...], AS_LIST, NOT_EMPTY],
+    memory_gib=Annotated[float, Field(gt=0)],
+)
 
 
-class Defaults(Strict):
+class Defaults(StrictSchema):
     """`defaults`: options of every model or method that knows them."""
 
     models: dict[str, Any] = Field(default_factory=dict)
     methods: dict[str, Any] = Field(default_factory=dict)
 
 
-class SuiteFile(Strict):
-    """A suite file; `suite_schema` adds `models` and `methods`."""
+class SuiteFile(StrictSchema):
+    """A suite file; `suite_schema` gives the fields whose checks it makes their schemas."""
 
     schema_version: Literal[1] = Field(alias="schema")
     title: str = Field(min_length=1)
@@ -169,7 +166,7 @@ class SuiteFile(Strict):
     dtype: Annotated[tuple[Literal["float32", "float64", "bfloat16"], ...], AS_LIST, NOT_EMPTY] = (
         "float32",
     )
-    train: TrainSettings = TrainSettings()
+    train: Train = Train()
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], AS_LIST, NOT_EMPTY] = (0,)
     rounds: Annotated[Rounds, BeforeValidator(_of_every_pass)] = Rounds()
     measure: Annotated[
@@ -177,17 +174,18 @@ class SuiteFile(Strict):
         AS_LIST,
         NOT_EMPTY,
     ] = ("memory", "trace", "time")
-    time: SamplingSettings = SamplingSettings()
+    time: Sampling = Sampling()
     timeout: Annotated[float, BeforeValidator(_duration)] = 600.0
     baseline: Annotated[str, METHOD_NAME] = "vanilla"
-    goal: GoalSettings = GoalSettings()
+    goal: Goal = Goal()
     include: Annotated[tuple[str, ...], AS_LIST, NOT_EMPTY] = ()
     exclude: Annotated[tuple[str, ...], AS_LIST, NOT_EMPTY] = ()
-    when: Annotated[tuple[When, ...], AS_LIST] = ()
+    when: tuple[Condition, ...] = ()
 
 
 def suite_schema(folder: Path = Path()) -> type[SuiteFile]:
     """Make the schema for the methods and models that are known now; files are under `folder`."""
+    condition: Any = CONDITION
     source = Annotated[Any, BeforeValidator(lambda value: data.parse(value, folder))]
     weight = Annotated[Any, BeforeValidator(lambda value: weights.parse(value, folder))]
     return create_model(
@@ -197,4 +195,8 @@ def suite_schema(folder: Path = Path()) -> type[SuiteFile]:
         methods=(method_entries(folder), ...),
         data=(source, DataSource()),
         weights=(weight, WeightSource()),
+        train=(TRAIN, Train()),
+        time=(SAMPLING, Sampling()),
+        goal=(GOAL, Goal()),
+        when=(Annotated[tuple[condition, ...], AS_LIST], ()),
     )

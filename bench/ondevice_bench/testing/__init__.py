@@ -1,1 +1,1 @@
-"""What the pytest plugin loads once it is asked for something."""
+"""What the pytest plugin loads when a session uses it."""

@@ -1,7 +1,7 @@
-"""All that is known here of pytest-benchmark's inside, from 5.3 on and below 6.
+"""The only module that uses internals of pytest-benchmark (from 5.3, below 6).
 
-Its session collects `Metadata` objects, which read a fixture; from them come its table, its files
-of JSON, its comparisons and its histograms. `tests/testing/test_adapter.py` holds the contract.
+Its session collects `Metadata` objects, which read a fixture. Its table, JSON files, comparisons
+and histograms are made from them. `tests/testing/test_adapter.py` tests this contract.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,14 @@ import pytest
 
 from ondevice_bench.errors import BadInput
 
-# how it tells items that are benchmarks: --benchmark-only keeps them, --benchmark-skip skips them
+# marks an item as a benchmark: --benchmark-only selects it, --benchmark-skip skips it
 FIXTURENAMES = ("benchmark",)
 _SESSION = "pytest-benchmark"
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A row of its table: step times in seconds, and what else is known."""
+class BenchmarkRow:
+    """A row of its table: step times in seconds, and other numbers."""
 
     name: str
     fullname: str
@@ -29,12 +29,12 @@ class Entry:
     param: str | None = None
     params: Mapping[str, Any] | None = None
     extra_info: Mapping[str, Any] = field(default_factory=dict)
-    sampling: Mapping[str, Any] = field(default_factory=dict)  # when it was enough
+    sampling: Mapping[str, Any] = field(default_factory=dict)  # when sampling stops
 
 
 @dataclass(frozen=True)
 class _Fixture:
-    """What `Metadata` reads of the fixture that it usually comes from."""
+    """The fixture that `Metadata` reads."""
 
     name: str
     fullname: str
@@ -47,28 +47,28 @@ class _Fixture:
 
 
 def require(config: pytest.Config) -> None:
-    """Refuse what it would trip over after everything is measured."""
+    """Refuse options that would fail after everything is measured."""
     if config.getoption("benchmark_histogram", None) and find_spec("pygal") is None:
         raise BadInput(
             "--benchmark-histogram needs pygal: pip install 'pytest-benchmark[histogram]'"
         )
 
 
-def feed(config: pytest.Config, entry: Entry) -> None:
-    """Add a row, where it is loaded and not disabled; without samples there is none."""
+def add_row(config: pytest.Config, row: BenchmarkRow) -> None:
+    """Add a row to its table, if it is loaded and not disabled, and the row has samples."""
     session = _session(config)
-    if session is None or session.disabled or not entry.samples:
+    if session is None or session.disabled or not row.samples:
         return
     from pytest_benchmark.stats import Metadata
 
     fixture = _Fixture(
-        entry.name, entry.fullname, entry.group, entry.param, entry.params, dict(entry.extra_info)
+        row.name, row.fullname, row.group, row.param, row.params, dict(row.extra_info)
     )
-    options = {"disable_gc": True, "timer": "time.perf_counter_ns", **entry.sampling}
-    row = Metadata(fixture, iterations=1, options=options)
-    for seconds in entry.samples:
-        row.update(seconds)
-    session.benchmarks.append(row)
+    options = {"disable_gc": True, "timer": "time.perf_counter_ns", **row.sampling}
+    metadata = Metadata(fixture, iterations=1, options=options)
+    for seconds in row.samples:
+        metadata.update(seconds)
+    session.benchmarks.append(metadata)
 
 
 def skips(config: pytest.Config) -> bool:

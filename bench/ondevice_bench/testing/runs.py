@@ -1,4 +1,4 @@
-"""The runs of a pytest session: one for each suite, opened when its first item runs."""
+"""The runs of a pytest session: one for each suite, opened by its first item."""
 
 import contextlib
 from collections.abc import Sequence
@@ -6,15 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from ondevice_bench.analyse.summary import CellSummary, RunSummary, summarise, summarise_cell
-from ondevice_bench.record.model import Record, RunCell
-from ondevice_bench.report.terminal.tables import difference_line
+from ondevice_bench.record.model import Record
+from ondevice_bench.report.terminal.comparison import difference_line
+from ondevice_bench.run.outcome import failures
 from ondevice_bench.run.progress import Progress, Silent
-from ondevice_bench.run.session import NOT_OK, Session, open_session
+from ondevice_bench.run.session import Session, open_session
 from ondevice_bench.testing import pytest_benchmark_adapter as benchmark
 from ondevice_bench.testing.cells import CellFailure, CellItem
 from ondevice_bench.testing.gate import Gate
 
-# what an entry of pytest-benchmark carries beside its samples
+# metrics that a row of pytest-benchmark has beside its samples
 _CARRIED = (
     "peak_rss_over_runtime_bytes",
     "peak_rss_bytes",
@@ -29,7 +30,7 @@ _CARRIED = (
 
 
 class OpenRuns:
-    """Measures items; without `interleaved` each cell alone, when its item runs."""
+    """Measures items. Without `interleaved` each cell is measured when its item runs."""
 
     def __init__(self, command: str, folder: Path, gate: Gate | None, *, interleaved: bool) -> None:
         self._command = command
@@ -43,30 +44,30 @@ class OpenRuns:
 
     @property
     def where(self) -> list[str]:
-        """A line for each run: where its results are."""
+        """For each run, where its results are."""
         return [f"run {run.run.id} in {run.store.path}" for run in self._open.values()]
 
     def measure(self, item: CellItem) -> str:
-        """Measure the item's cell, or say why nothing was; CellFailure where that went wrong."""
+        """Measure the item's cell; the reason if nothing was measured. CellFailure if it failed."""
         run = self._of(item)
         records = self._records(run, item)
         if records and all(record.status == "skipped" for record in records):
             return records[-1].reason
         self.measured += 1
-        may = {"oom"} if run.run.settings["memory_cap_bytes"] else set[str]()
-        failed = [_said(record) for record in records if record.status in NOT_OK - may]
+        failing = failures(run.run.settings)
+        failed = [_failure(record) for record in records if record.status in failing]
         if failed:
             raise CellFailure("\n".join(failed))
-        found = summarise_cell(run.run, _planned(item), records)
-        _feed(item, run, found)
+        summary = summarise_cell(run.run, item.planned, records)
+        _add_row(item, run, summary)
         if self._gate is not None:
-            worse = self._gate.judge(run.run, found)
-            if worse:
-                raise CellFailure("\n".join(map(difference_line, worse)))
+            regressions = self._gate.judge(run.run, summary)
+            if regressions:
+                raise CellFailure("\n".join(map(difference_line, regressions)))
         return ""
 
     def measure_whole(self, items: Sequence[CellItem], progress: Progress) -> None:
-        """Measure the whole plan of every item's suite, in the run's order."""
+        """Measure the whole plan of every item's suite, with rounds in turn between cells."""
         for item in items:
             if item.skipped or item.path in self._open:
                 continue
@@ -75,17 +76,17 @@ class OpenRuns:
             self._whole[item.path] = run.store.records(run.run.id)
 
     def summaries(self) -> list[RunSummary]:
-        """What every run knows by now."""
+        """A summary of every run so far."""
         return [summarise(run.store, run.store.run(run.run.id)) for run in self._open.values()]
 
     def finish(self) -> None:
-        """Mark the runs whose plan is complete as finished."""
+        """Mark the runs with a complete plan as finished."""
         for run in self._open.values():
             if not run.pending():
                 run.finish()
 
     def close(self) -> None:
-        """End every run: workers end, batches go."""
+        """Close every run: end its workers and delete its batches."""
         self._stack.close()
 
     def _of(self, item: CellItem) -> Session:
@@ -95,7 +96,7 @@ class OpenRuns:
         return self._open[item.path]
 
     def _start(self, item: CellItem) -> Session:
-        asked = replace(
+        request = replace(
             item.parent.request,
             plan=tuple(
                 other.planned
@@ -107,7 +108,7 @@ class OpenRuns:
             interleaved=self._interleaved,
         )
         return self._stack.enter_context(
-            open_session(asked, self._folder / asked.suite.name, Silent())
+            open_session(request, self._folder / request.suite.name, Silent())
         )
 
     def _records(self, run: Session, item: CellItem) -> list[Record]:
@@ -117,31 +118,26 @@ class OpenRuns:
         return [run.perform(task) for task in run.tasks() if task.cell == name]
 
 
-def _planned(item: CellItem) -> RunCell:
-    planned = item.planned
-    return RunCell(planned.cell, planned.profile, planned.state, planned.reason)
-
-
-def _said(record: Record) -> str:
+def _failure(record: Record) -> str:
     key = record.key
     return f"{key.pass_name}, round {key.round}: {record.status}: {record.reason}"
 
 
-def _feed(item: CellItem, run: Session, found: CellSummary) -> None:
-    """Give the cell's step times to pytest-benchmark, with its other headline figures."""
+def _add_row(item: CellItem, run: Session, summary: CellSummary) -> None:
+    """Give the cell's step times and its main numbers to pytest-benchmark."""
     cell = item.planned.cell
-    benchmark.feed(
+    benchmark.add_row(
         item.config,
-        benchmark.Entry(
+        benchmark.BenchmarkRow(
             name=item.name,
             fullname=item.nodeid,
             group=f"{cell.id.partition('/')[0]}, batch {cell.batch}",
-            samples=[seconds for one in found.samples.get("step_seconds", ()) for seconds in one],
+            samples=[seconds for one in summary.samples.get("step_seconds", ()) for seconds in one],
             extra_info={
                 **{
-                    name: found.estimates[name].estimate
+                    name: summary.estimates[name].estimate
                     for name in _CARRIED
-                    if name in found.estimates
+                    if name in summary.estimates
                 },
                 "fingerprint": cell.fingerprint,
                 "run": run.run.id,

@@ -1,4 +1,4 @@
-"""What `--benchmark` adds to a pytest session: its suites, its runs, and its last lines."""
+"""What `--benchmark` adds to a pytest session: suites, runs, and the last lines."""
 
 import os
 import shlex
@@ -12,11 +12,11 @@ from ondevice_bench.analyse.resolve_run import summary_of
 from ondevice_bench.declare.folders import locate
 from ondevice_bench.errors import BadInput, BenchError, ExitCode
 from ondevice_bench.record.store import OUT
-from ondevice_bench.report.terminal.tables import comparison_lines
+from ondevice_bench.report.terminal.comparison import comparison_lines
 from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.progress import for_terminal
 from ondevice_bench.testing import pytest_benchmark_adapter as benchmark
-from ondevice_bench.testing.cells import CellItem, SuiteFile
+from ondevice_bench.testing.cells import CellItem, SuiteCells
 from ondevice_bench.testing.gate import Gate
 from ondevice_bench.testing.runs import OpenRuns
 
@@ -25,7 +25,7 @@ _GREEN = {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}
 
 
 class CellSession:
-    """A plugin of the session: collects suites, measures them, is never green for nothing."""
+    """The session's plugin: collects and measures suites. It fails if nothing was measured."""
 
     def __init__(self, config: pytest.Config, default_suite: str) -> None:
         given = config.args if config.args_source is pytest.Config.ArgsSource.ARGS else []
@@ -60,15 +60,15 @@ class CellSession:
         self._deselected = 0
         self._lines: list[str] = []
 
-    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> SuiteFile | None:
-        """Collect a suite's file, never another YAML file."""
+    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> SuiteCells | None:
+        """Collect the files of suites, and no other YAML files."""
         if file_path.resolve() not in self._suites:
             return None
         inside = file_path.is_relative_to(parent.config.rootpath)
-        # pytest has no name for a file outside its root, such as a suite that the package brings
+        # pytest has no name for a file outside its root, such as a built-in suite
         nodeid = None if inside else file_path.name
-        return SuiteFile.from_parent(
-            parent, path=file_path, nodeid=nodeid, runs=self._runs, host=self._host
+        return SuiteCells.from_parent(
+            parent, path=file_path, nodeid=nodeid, runner=self._runs, host=self._host
         )
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
@@ -76,14 +76,14 @@ class CellSession:
         self._deselected += sum(isinstance(item, CellItem) for item in items)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Tell the gate how much it will judge."""
+        """Tell the gate which cells it will judge."""
         if self._gate is not None:
             planned = [item.planned for item in _cells(session) if not item.skipped]
             self._gate.expect({item.cell.fingerprint for item in planned})
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
-        """With `--interleave` measure everything before the first item reports."""
+        """With `--interleave`, measure everything before the first item reports."""
         option = session.config.option
         stopped = session.testsfailed and not option.continue_on_collection_errors
         if not self._interleave or option.collectonly or stopped:
@@ -97,7 +97,7 @@ class CellSession:
             progress.close()
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Close the runs, write the report, and see that the exit status tells the truth."""
+        """Close the runs, write the report, and correct the exit status."""
         try:
             self._runs.finish()
             self._lines += self._runs.where
@@ -107,7 +107,7 @@ class CellSession:
                 self._write(self._report)
         except BenchError as error:
             self._lines += str(error).splitlines()
-            _spoil(session, pytest.ExitCode.USAGE_ERROR)
+            _fail(session, pytest.ExitCode.USAGE_ERROR)
         finally:
             self._runs.close()
         if not self._runs.measured and not session.config.option.collectonly:
@@ -115,26 +115,24 @@ class CellSession:
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Say where the results are, and what follows from them."""
+        """Print where the results are, and the comparison."""
         for line in self._lines:
             terminalreporter.write_line(f"ondevice-bench: {line}")
 
     def _compare(self, session: pytest.Session, gate: Gate) -> None:
-        """Cells of the base that a selection left out are not missing; those of no suite are."""
+        """Compare with the baseline. Cells that a selection left out are not missing."""
         suites = {item.parent for item in _cells(session)}
         plan = {item.cell.fingerprint for suite in suites for item in suite.request.plan}
-        found = gate.comparison(plan)
-        if found is None:
+        comparison = gate.comparison(plan)
+        if comparison is None:
             return
-        self._lines += comparison_lines(found)
-        if found.exit_code() == ExitCode.INCONCLUSIVE:
+        self._lines += comparison_lines(comparison)
+        if comparison.exit_code() == ExitCode.INCONCLUSIVE:
             self._lines.append("not everything of the baseline could be compared")
-            _spoil(session, pytest.ExitCode.NO_TESTS_COLLECTED)
+            _fail(session, pytest.ExitCode.NO_TESTS_COLLECTED)
 
     def _write(self, path: Path) -> None:
-        from ondevice_bench.report.page import (
-            write_report,  # only who wants a page waits for its engine
-        )
+        from ondevice_bench.report.page import write_report  # slow to import
 
         summaries = self._runs.summaries()
         for summary in summaries:
@@ -143,7 +141,7 @@ class CellSession:
             write_report([summary], path.with_name(name))
             self._lines.append(f"report: {path.with_name(name)}")
         if not summaries:
-            self._lines.append(f"no report: nothing was measured, {path} was not written")
+            self._lines.append(f"no report: nothing was measured, so {path} was not written")
 
     def _nothing(self, session: pytest.Session) -> None:
         if session.exitstatus in _GREEN:
@@ -153,34 +151,33 @@ class CellSession:
     def _why_nothing(self, session: pytest.Session) -> str:
         cells = _cells(session)
         reasons = Counter(item.skipped or "skipped before it was measured" for item in cells)
-        said = [f"{count} × {reason}" for reason, count in reasons.items()]
+        parts = [f"{count} × {reason}" for reason, count in reasons.items()]
         if self._deselected:
             option = session.config.option
             by = [f"-k {option.keyword!r}"] if option.keyword else []
             by += [f"-m {option.markexpr!r}"] if option.markexpr else []
             chosen = f" ({', '.join(by)})" if by else ""
-            said.append(f"{self._deselected} × deselected{chosen}")
-        return "; ".join(said) or "no suite has a cell here"
+            parts.append(f"{self._deselected} × deselected{chosen}")
+        return "; ".join(parts) or "no suite has a cell here"
 
 
 def _cells(session: pytest.Session) -> list[CellItem]:
     return [item for item in getattr(session, "items", ()) if isinstance(item, CellItem)]
 
 
-def _spoil(session: pytest.Session, status: pytest.ExitCode) -> None:
-    """Let a session that would end green end with that status."""
+def _fail(session: pytest.Session, status: pytest.ExitCode) -> None:
+    """Let a session that would end green end with this status."""
     if session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = status
 
 
 def _path(config: pytest.Config, flag: str) -> Path | None:
-    found = config.getoption(flag)
-    return None if found is None else Path(found)
+    value = config.getoption(flag)
+    return None if value is None else Path(value)
 
 
 def _require_folder(flag: str, folder: Path) -> None:
-    """Whatever exists on the way to the folder must be one: known before hours of measuring."""
-    there = (each for each in (folder, *folder.parents) if os.path.exists(each))
-    blocked = next(there, folder)
-    if not os.path.isdir(blocked):
-        raise BadInput(f"{flag}: {blocked} is a file, not a folder")
+    """Refuse a path that cannot become a folder, before hours of measuring."""
+    existing = next((each for each in (folder, *folder.parents) if os.path.exists(each)), folder)
+    if not os.path.isdir(existing):
+        raise BadInput(f"{flag}: {existing} is a file, not a folder")

@@ -1,4 +1,4 @@
-"""The fixture `bench_step`: a training step of the user's own, measured as cells are."""
+"""The fixture `bench_step`: measures the user's own training step like a cell."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from types import FunctionType
 import pytest
 
 from ondevice_bench.errors import BadInput, BenchError
-from ondevice_bench.report.quantities import figure
+from ondevice_bench.report.quantities import quantity_of
 from ondevice_bench.run.queries.user_step import (
     SAMPLING,
     Function,
@@ -22,7 +22,7 @@ from ondevice_bench.testing import pytest_benchmark_adapter as benchmark
 
 _RUNNER = pytest.StashKey[StepRunner]()
 _LINES = pytest.StashKey[list[str]]()
-_SAID = {
+_LABELS = {
     "step_seconds": "step",
     "peak_rss_over_runtime_bytes": "peak RSS over runtime",
     "activation_bytes": "activations",
@@ -36,7 +36,10 @@ class StepMeter:
     def __init__(self, request: pytest.FixtureRequest) -> None:
         config = request.config
         if hasattr(config, "workerinput"):
-            pytest.fail("bench_step under pytest-xdist would measure beside others", pytrace=False)
+            pytest.fail(
+                "bench_step cannot run with pytest-xdist: other tests would disturb it",
+                pytrace=False,
+            )
         if benchmark.skips(config):
             pytest.skip("benchmarks are skipped (--benchmark-skip)")
         self._config = config
@@ -49,38 +52,38 @@ class StepMeter:
         setup: Callable[[], object] | None = None,
         rounds: int = 1,
     ) -> StepResult:
-        """Measure the step, called with what `setup()` returned; each round is a fresh process."""
+        """Measure `step`, called with what `setup()` returns. Each round is a new process."""
         __tracebackhide__ = True
         try:
-            own = _own_step(step, setup, rounds)
-            found = _runner(self._config).measure(own, rounds)
+            user_step = _own_step(step, setup, rounds)
+            result = _runner(self._config).measure(user_step, rounds)
         except (BenchError, StepFailed) as error:
-            # as `pytest.fail`, which would tell the same twice: once as its own cause
+            # not `pytest.fail(…)`, which would print the same text twice
             raise pytest.fail.Exception(f"bench_step: {error}", pytrace=False) from None
         self._calls += 1
-        self._report(found)
-        return found
+        self._report(result)
+        return result
 
-    def _report(self, found: StepResult) -> None:
+    def _report(self, result: StepResult) -> None:
         count = f" ({self._calls})" if self._calls > 1 else ""
         callspec = getattr(self._item, "callspec", None)
-        benchmark.feed(
+        benchmark.add_row(
             self._config,
-            benchmark.Entry(
+            benchmark.BenchmarkRow(
                 name=f"{self._item.name}{count}",
                 fullname=f"{self._item.nodeid}{count}",
-                samples=[seconds for one in found.samples for seconds in one],
+                samples=[seconds for one in result.samples for seconds in one],
                 param=callspec.id if callspec else None,
                 params=callspec.params if callspec else None,
                 extra_info={
                     name: estimate.estimate
-                    for name, estimate in found.estimates.items()
+                    for name, estimate in result.estimates.items()
                     if name != "step_seconds"
                 },
                 sampling=asdict(SAMPLING),
             ),
         )
-        _lines(self._config).append(_line(f"{self._item.nodeid}{count}", found))
+        _lines(self._config).append(_line(f"{self._item.nodeid}{count}", result))
 
 
 def _runner(config: pytest.Config) -> StepRunner:
@@ -93,7 +96,7 @@ def _runner(config: pytest.Config) -> StepRunner:
 
 
 def _lines(config: pytest.Config) -> list[str]:
-    """What the session's last lines will say of steps."""
+    """The lines about steps at the end of the session."""
     if _LINES not in config.stash:
         config.stash[_LINES] = []
         config.pluginmanager.register(_LastLines(config.stash[_LINES]))
@@ -101,31 +104,31 @@ def _lines(config: pytest.Config) -> list[str]:
 
 
 class _LastLines:
-    """A plugin that prints them."""
+    """A plugin that prints these lines."""
 
     def __init__(self, lines: list[str]) -> None:
         self._lines = lines
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print."""
+        """Print the lines."""
         for line in self._lines:
             terminalreporter.write_line(f"bench_step: {line}")
 
 
-def _line(name: str, found: StepResult) -> str:
+def _line(name: str, result: StepResult) -> str:
     parts = []
-    for metric, said in _SAID.items():
-        shown = figure(found, metric)
-        between = f" ({shown.interval})" if shown.interval else ""
-        parts.append(f"{said} {shown.estimate}{between}".strip())
-    return "; ".join([f"{name}: {', '.join(parts)}", *found.notes])
+    for metric, label in _LABELS.items():
+        quantity = quantity_of(result, metric)
+        interval = f" ({quantity.interval})" if quantity.interval else ""
+        parts.append(f"{label} {quantity.estimate}{interval}".strip())
+    return "; ".join([f"{name}: {', '.join(parts)}", *result.notes])
 
 
 def _own_step(
     step: Callable[..., object], setup: Callable[[], object] | None, rounds: int
 ) -> OwnStep:
-    """What a fresh process needs to call them; BadInput where it could not import them."""
+    """What a new process needs to call them; BadInput if it could not import them."""
     if not isinstance(rounds, int) or rounds < 1:
         raise BadInput(f"rounds must be an integer of at least 1, got {rounds!r}")
     return OwnStep(
@@ -149,11 +152,11 @@ def _function(role: str, given: object) -> Function:
         module = sys.modules.get(given.__module__)
         file = getattr(module, "__file__", None)
         if getattr(module, name, None) is not given:
-            why = f"({name}) is not what {given.__module__} has under that name"
+            why = f"({name}) is not the function of that name in {given.__module__}"
         elif file is None or not file.endswith(".py"):
-            why = f"({name}) is of no file"
+            why = f"({name}) is not in a file"
         else:
             return Function(given.__module__, os.path.abspath(file), name)
     raise BadInput(
-        f"{role} {why}: a fresh process imports it, so it must be a `def` at the top of a file"
+        f"{role} {why}: a new process imports it, so it must be a `def` at the top of a file"
     )

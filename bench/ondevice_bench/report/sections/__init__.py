@@ -1,4 +1,4 @@
-"""The sections that layouts may name: one entry each is their registration."""
+"""The sections that layouts can name. An entry here registers one."""
 
 from ondevice_bench.report.sections import (
     anatomy,

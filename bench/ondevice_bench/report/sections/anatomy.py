@@ -1,4 +1,4 @@
-"""Memory anatomy, the emblem: where each MiB is, by the kernel and by tensors."""
+"""Memory anatomy: where each MiB is, as the kernel and as torch see it."""
 
 from ondevice_bench.analyse.groups import Group, Member
 from ondevice_bench.record import metrics
@@ -36,14 +36,14 @@ LIVE = tuple(f"{phase}_live_peak_bytes" for phase in ("forward", "backward", "up
 
 
 def by_kernel(group: Group) -> Canvas | None:
-    """Peak RSS over the runtime floor, split into what came when."""
+    """Peak memory above that of an empty torch process, split by when it came."""
     members = _having(group, *metrics.PEAK_PARTS)
-    title = "MiB of resident memory over the runtime floor"
+    title = "MiB above the memory of an empty torch process"
     return drawing.stacked(members, PROCESS_COLOURS, title) if members else None
 
 
 def by_tensors(group: Group) -> Canvas | None:
-    """Bytes of tensors at the step's highest moment, as far as the turn to backward tells them."""
+    """Bytes of tensors at the peak of a step, by kind where the end of forward tells the kind."""
     members = [m for m in _having(group, "activation_bytes") if _live_peak(m) is not None]
     if not members:
         return None
@@ -51,14 +51,14 @@ def by_tensors(group: Group) -> Canvas | None:
     for name, shade in RESIDENT_COLOURS.items():
         drawing.bars(plot, members, name, shade)
     for name, shade in SAVED_COLOURS.items():
-        kept = metrics.BY_NAME[name].label.removeprefix("of ")
-        drawing.bars(plot, members, name, shade, name=f"kept: {kept}")
+        kind = metrics.BY_NAME[name].label.removeprefix("of ")
+        drawing.bars(plot, members, name, shade, name=f"stored: {kind}")
     plot.add(
         "bar",
         x=[_beyond(member) / MIB for member in members],
         y=[member.label for member in members],
         orientation="h",
-        name="more at the highest moment",
+        name="more at the peak",
         marker={"color": BEYOND_COLOUR},
         hovertemplate="%{y}<br>%{x:.4g} MiB<extra>%{fullData.name}</extra>",
     )
@@ -70,12 +70,12 @@ def _having(group: Group, *names: str) -> list[Member]:
 
 
 def _live_peak(member: Member) -> float | None:
-    found = [member.cell.estimates[n].estimate for n in LIVE if n in member.cell.estimates]
-    return max(found, default=None)
+    peaks = [member.cell.estimates[n].estimate for n in LIVE if n in member.cell.estimates]
+    return max(peaks, default=None)
 
 
 def _beyond(member: Member) -> float:
-    """What lives at the highest moment beyond what is kept at the turn to backward."""
+    """The bytes alive at the peak beyond those stored for backward."""
     peak = _live_peak(member)
     assert peak is not None
     return max(0.0, peak - member.cell.estimates["activation_bytes"].estimate)
@@ -84,22 +84,23 @@ def _beyond(member: Member) -> float:
 SECTION = Section(
     name="anatomy",
     title="Where the memory is",
-    text="The same step twice: as the kernel saw the process, and as torch's allocator and "
-    "autograd saw its tensors. What a method compresses is one colour of many.",
+    text="Above: memory of the whole process, as the kernel sees it. Below: the tensors in it, as "
+    "torch's allocator and autograd see them. A compression method shrinks only the red part.",
     plots=(
         Plot(
             "by-kernel",
-            "Resident memory at the highest moment of a step, over a process that has torch ready: "
-            "what came with the batch, the weights and the optimizer's state, code of libraries "
-            "touched since, what else stays after the first step, and what the step adds.",
+            "Peak resident memory of a step, above that of a process that has only loaded torch. "
+            "The parts: the batch, the weights, the optimizer's state, code of libraries used "
+            "since then, what else stays after the first step, and what the step adds.",
             by_kernel,
             is_wide=True,
         ),
         Plot(
             "by-tensors",
-            "Tensors: what is resident between steps, what autograd keeps for backward by the kind "
-            "of module that saved it first, and what more was alive at the highest moment "
-            "(gradients, and what kernels and methods need for a while).",
+            "Tensors at the peak of a step: those that stay between steps; those that autograd "
+            "stores for backward, by the kind of module that saved them first; and what else was "
+            "alive at the peak (gradients, and memory that kernels and methods use for a short "
+            "time).",
             by_tensors,
             is_wide=True,
         ),

@@ -1,31 +1,34 @@
-"""What changed over the runs, in words, and every headline figure from the first to the latest."""
+"""What changed over the runs in words, and each metric in the first and the latest run."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from ondevice_bench.record import metrics
-from ondevice_bench.report.history import basis, known, said
-from ondevice_bench.report.quantities import HEADLINES, figure_of
-from ondevice_bench.report.sections.section import Section, Shown
+from ondevice_bench.report.history_text import finding_text, order_text, series_text
+from ondevice_bench.report.quantities import HEADLINES, quantity_of_estimate
+from ondevice_bench.report.sections.section import ReportData, Section
 
 
-def content(shown: Shown) -> Mapping[str, Any]:
-    """The findings, the certain first, and a line for each series that is shown."""
-    found = shown.history
-    names = (shown.asked.metrics if shown.asked else ()) or HEADLINES
+def content(data: ReportData) -> Mapping[str, Any]:
+    """The findings, certain ones first, and a line for each series of these metrics."""
+    names = (data.query.metrics if data.query else ()) or HEADLINES
     return {
-        "basis": basis(found),
+        "order": order_text(data.history),
         "findings": [
-            (series.cell, said(series, finding), finding) for series, finding in found.findings
+            (series.cell, finding_text(series, finding), finding)
+            for series, finding in data.history.findings
         ],
         "rows": [
             (
                 series,
                 metrics.BY_NAME[series.metric].label,
-                [figure_of(series.metric, series.points[end].estimate) for end in (0, -1)],
-                known(series),
+                [
+                    quantity_of_estimate(series.metric, series.points[end].estimate)
+                    for end in (0, -1)
+                ],
+                series_text(series),
             )
-            for series in found.series
+            for series in data.history.series
             if series.metric in names or series.findings
         ],
     }
@@ -34,9 +37,10 @@ def content(shown: Shown) -> Mapping[str, Any]:
 SECTION = Section(
     name="changes",
     title="What changed",
-    text="Equal workloads on the same machine, run after run. Exact figures are certain: any "
-    "difference is a change. Noisy ones are advisory: each run is one reading, a step is claimed "
-    "where the interval of the ratio between the runs on both sides lies beyond the threshold, at "
-    "99 % over all series and places together; the machine may have changed with the code.",
+    text="The same workloads on the same machine, run after run. Exact metrics are certain: any "
+    "difference is a change. Changes of noisy metrics are hints: the machine may have changed "
+    "together with the code. Each run gives one reading. A step is reported if the ratio between "
+    "the runs before and after it, with its whole interval, is beyond the threshold. The "
+    "confidence is 99 % for all series and all places together.",
     content=content,
 )

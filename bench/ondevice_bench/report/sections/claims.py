@@ -1,13 +1,13 @@
-"""What papers publish, beside what was accounted and measured here."""
+"""What papers publish, beside what was computed and measured here."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from ondevice_bench.papers.claims_table import accounted, measured, statement
-from ondevice_bench.report.sections.section import Section, Shown
+from ondevice_bench.report.sections.section import ReportData, Section
 
 
-def content(shown: Shown) -> Mapping[str, Any] | None:
+def content(data: ReportData) -> Mapping[str, Any] | None:
     """A line for each claim."""
     lines = [
         {
@@ -19,7 +19,7 @@ def content(shown: Shown) -> Mapping[str, Any] | None:
             "verdict": each.verdict,
             "because": each.because,
         }
-        for each in shown.claims
+        for each in data.claims
     ]
     return {"lines": lines} if lines else None
 
@@ -27,7 +27,7 @@ def content(shown: Shown) -> Mapping[str, Any] | None:
 SECTION = Section(
     name="claims",
     title="What papers claim",
-    text="A verdict is given only on figures that meet a claim's conditions; what was found under "
-    "other conditions stands beside it, with what differs.",
+    text="Only numbers that meet a claim's conditions decide its verdict. Numbers from other "
+    "conditions are listed too, with what differs.",
     content=content,
 )

@@ -1,4 +1,4 @@
-"""Memory over the pass: memory_profiler's samples, a curve to look at, never a figure."""
+"""Memory over time: memory_profiler's samples, a curve to look at, never a number."""
 
 from ondevice_bench.analyse.groups import Group
 from ondevice_bench.report import drawing
@@ -10,29 +10,29 @@ HEIGHT = 380
 
 
 def over_time(group: Group) -> Canvas | None:
-    """Resident memory of each cell's memory pass, from the runtime floor to inference."""
-    drawn = [
+    """Resident memory during each cell's memory pass, from an empty torch process to inference."""
+    curves = [
         (member, curve)
         for member in group.members
-        if (curve := member.cell.details.get("memory", {}).get("curve", {})).get("seconds")
+        if (curve := member.cell.details_of("memory").curve).seconds
     ]
-    if not drawn:
+    if not curves:
         return None
     plot = Canvas()
-    for member, curve in drawn:
+    for member, curve in curves:
         plot.add(
             "scatter",
-            x=list(curve["seconds"]),
-            y=[size / MIB for size in curve["rss_bytes"]],
+            x=list(curve.seconds),
+            y=[size / MIB for size in curve.rss_bytes],
             mode="lines",
             name=member.label,
             line={"color": drawing.colour(member.method), "width": 1.5},
-            # the first and what it is weighed against; a click on the legend shows another
-            visible=True if member.is_baseline or member is drawn[0][0] else "legendonly",
+            # the first cell and its baseline; a click on the legend shows another
+            visible=True if member.is_baseline or member is curves[0][0] else "legendonly",
             hovertemplate="%{x:.2f} s: %{y:.1f} MiB<extra>%{fullData.name}</extra>",
         )
         if member.is_baseline:
-            for stage, moment in curve["marks"]:
+            for stage, moment in curve.marks:
                 plot.upright(moment, stage)
     plot.lay_out(height=HEIGHT)
     plot.x_axis("seconds; the lines mark the baseline's stages")
@@ -46,9 +46,9 @@ SECTION = Section(
     plots=(
         Plot(
             "memory-curve",
-            "Sampled from a process outside while the memory pass ran: batch, model, warm-up, one "
-            "step, inference. Bursts between two samples are missed; the peaks above are the "
-            "kernel's. The legend shows and hides methods.",
+            "Read by another process while the memory pass ran: batch, model, warm-up, one step, "
+            "inference. Short peaks can be missed; the bars above do not miss them, because the "
+            "kernel records them. Click on the legend to show and hide methods.",
             over_time,
             is_wide=True,
         ),

@@ -1,4 +1,4 @@
-"""Two costs against each other: what no other method beats in both stands out."""
+"""Two costs against each other. Points that no other point beats stand out."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -25,7 +25,7 @@ TO_CHOOSE = (
 
 
 def _against(across: str, up: str) -> Callable[[Group], Canvas | None]:
-    """A scatter plot of two metrics; a front needs two methods that have both."""
+    """A scatter plot of two metrics. It needs two methods that have both."""
 
     def draw(group: Group) -> Canvas | None:
         both = [m for m in group.members if {across, up} <= set(m.cell.estimates)]
@@ -57,13 +57,13 @@ def _against(across: str, up: str) -> Callable[[Group], Canvas | None]:
     return draw
 
 
-def chosen(group: Group) -> Canvas | None:
-    """Every metric that two methods have, for the page's script to draw what a reader chooses.
+def own_axes(group: Group) -> Canvas | None:
+    """Every metric that at least two methods have. The page's script draws the chosen two.
 
-    What was not measured is null; the script finds the front anew for each choice.
+    What was not measured is null. The script finds the front for each choice.
     """
-    held = [set(member.cell.estimates) for member in group.members]
-    axes = [name for name in TO_CHOOSE if sum(name in each for each in held) > 1]
+    measured = [set(member.cell.estimates) for member in group.members]
+    axes = [name for name in TO_CHOOSE if sum(name in each for each in measured) > 1]
     if len(axes) < 3:
         return None
     plot = Canvas()
@@ -91,8 +91,8 @@ def _by_method(members: Sequence[Member]) -> Iterator[tuple[str, list[Member]]]:
 
 def _scaled(members: Sequence[Member], name: str) -> list[float | None]:
     scale, _ = drawing.axis_of(name)
-    found = [member.cell.estimates.get(name) for member in members]
-    return [None if each is None else each.estimate * scale for each in found]
+    estimates = [member.cell.estimates.get(name) for member in members]
+    return [None if each is None else each.estimate * scale for each in estimates]
 
 
 def _marker(method: str) -> dict[str, object]:
@@ -104,7 +104,7 @@ def _marker(method: str) -> dict[str, object]:
 
 
 def _costs(member: Member, *names: str) -> list[float]:
-    """Less is better: a metric of which more is better counts backwards."""
+    """Costs, of which less is better. Where more is better, the sign is turned."""
     signs = [1 if metrics.BY_NAME[name].lower_is_better else -1 for name in names]
     values = (member.cell.estimates[name].estimate for name in names)
     return [sign * value for sign, value in zip(signs, values, strict=True)]
@@ -112,9 +112,9 @@ def _costs(member: Member, *names: str) -> list[float]:
 
 SECTION = Section(
     name="fronts",
-    title="What costs what",
-    text="One point a cell; faded where another is at least as good in both figures and better in "
-    "one. Estimates alone: intervals are in the table.",
+    title="Trade-offs",
+    text="Each point is one cell. A pale point is beaten by another point, which is at least as "
+    "good in both numbers and better in one. Intervals are not shown here; the table has them.",
     plots=(
         Plot(
             "memory-time",
@@ -123,19 +123,19 @@ SECTION = Section(
         ),
         Plot(
             "activations-flops",
-            "Activations and work: exact",
+            "Activations and FLOPs, both exact",
             _against("activation_bytes", "step_flops"),
         ),
         Plot(
             "cosine-time",
-            "What it does to the gradient, and step time",
+            "Gradient cosine and step time",
             _against("gradient_cosine", "step_seconds"),
         ),
         Plot(
             "cosine-memory",
-            "What it does to the gradient, and peak memory",
+            "Gradient cosine and peak memory",
             _against("gradient_cosine", "peak_rss_over_runtime_bytes"),
         ),
-        Plot("own-axes", "Any two figures against each other", chosen, is_wide=True),
+        Plot("own-axes", "Any two numbers against each other", own_axes, is_wide=True),
     ),
 )

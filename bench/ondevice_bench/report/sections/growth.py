@@ -1,4 +1,4 @@
-"""How costs grow with the batch: one line a method, over groups that differ in nothing else."""
+"""How costs grow with the batch: a line for each method, over groups that differ only in it."""
 
 from collections.abc import Callable
 
@@ -11,14 +11,14 @@ HEIGHT = 320
 
 
 def _over_batches(metric: str) -> Callable[[Group], Canvas | None]:
-    """The metric over the batch, for each method with several batches."""
+    """The metric over the batch, for each method that ran with several."""
 
     def draw(group: Group) -> Canvas | None:
         lines: dict[tuple[str, str], list[tuple[int, float]]] = {}
         for member in (*group.members, *group.other_batches):
-            found = member.cell.estimates.get(metric)
-            if found is not None:
-                point = (member.cell.planned.cell.batch, found.estimate)
+            estimate = member.cell.estimates.get(metric)
+            if estimate is not None:
+                point = (member.cell.planned.cell.batch, estimate.estimate)
                 lines.setdefault((member.method, member.label), []).append(point)
         several = {key: sorted(points) for key, points in lines.items() if len(points) > 1}
         if not several:

@@ -1,4 +1,4 @@
-"""Layer by layer: how much of its input each method stores, and what that does to its gradient."""
+"""Layer by layer: the share of its input that a method stores, and the effect on its gradient."""
 
 import math
 import re
@@ -13,45 +13,42 @@ MOST_LAYERS = 160
 
 
 def stored_shares(group: Group) -> Canvas | None:
-    """Elements stored of each layer's input, over all of them."""
-    found = {member.label: _shares(member) for member in group.members}
-    return _heat(found, "stored share", [[0, "#0b3d2e"], [0.5, "#4aa27f"], [1, "#e8f3ee"]])
+    """The share of each layer's input that is stored."""
+    shares = {member.label: _shares(member) for member in group.members}
+    return _heat_map(shares, "stored share", [[0, "#0b3d2e"], [0.5, "#4aa27f"], [1, "#e8f3ee"]])
 
 
 def gradient_cosines(group: Group) -> Canvas | None:
-    """Cosine of each layer's weight gradient with vanilla's at the first step."""
-    found = {member.label: _cosines(member) for member in group.members}
-    return _heat(found, "cosine", [[0, "#7a1f12"], [0.5, "#e0916f"], [1, "#f3efe8"]])
+    """The cosine of each layer's weight gradient with vanilla's, at the first step."""
+    cosines = {member.label: _cosines(member) for member in group.members}
+    return _heat_map(cosines, "cosine", [[0, "#7a1f12"], [0.5, "#e0916f"], [1, "#f3efe8"]])
 
 
 def _shares(member: Member) -> dict[str, float]:
-    treated = member.cell.details.get("trace", {}).get("treated", {})
     return {
-        name: layer["stored_elements"] / math.prod(layer["shape"])
-        for name, layer in treated.items()
-        if layer["stored_elements"] is not None and layer["shape"] and math.prod(layer["shape"])
+        name: layer.stored_elements / math.prod(layer.shape)
+        for name, layer in member.cell.details_of("trace").treated.items()
+        if layer.stored_elements is not None and layer.shape and math.prod(layer.shape)
     }
 
 
 def _cosines(member: Member) -> dict[str, float]:
-    moments = member.cell.details.get("fidelity", {}).get("layers", {})
+    gradients = member.cell.details_of("fidelity").layers.get("_first", {})
     return {
-        name: each["cosine"]
-        for name, each in moments.get("_first", {}).items()
-        if each.get("cosine") is not None
+        name: gradient.cosine for name, gradient in gradients.items() if gradient.cosine is not None
     }
 
 
-def _heat(found: dict[str, dict[str, float]], title: str, scale: list[Any]) -> Canvas | None:
-    labels = [label for label, values in found.items() if values]
-    every = {name for label in labels for name in found[label]}
-    names = sorted(every, key=_natural)[:MOST_LAYERS]
+def _heat_map(by_cell: dict[str, dict[str, float]], title: str, scale: list[Any]) -> Canvas | None:
+    labels = [label for label, values in by_cell.items() if values]
+    layers = {name for label in labels for name in by_cell[label]}
+    names = sorted(layers, key=_natural)[:MOST_LAYERS]
     if not names:
         return None
     plot = Canvas()
     plot.add(
         "heatmap",
-        z=[[found[label].get(name) for label in labels] for name in names],
+        z=[[by_cell[label].get(name) for label in labels] for name in names],
         x=labels,
         y=names,
         zmin=0,
@@ -78,8 +75,7 @@ SECTION = Section(
     plots=(
         Plot(
             "stored-shares",
-            "Elements that a method stores of each treated layer's input, over all of them: "
-            "1 is the whole input.",
+            "Share of each changed layer's input that is stored. 1 is all of it.",
             stored_shares,
             is_wide=True,
         ),

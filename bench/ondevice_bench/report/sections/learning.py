@@ -1,36 +1,36 @@
-"""What methods do to learning, over seeds."""
+"""The effect of methods on training, over seeds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ondevice_bench.analyse.learning import learning
-from ondevice_bench.report.quantities import Figure, figure, learned
-from ondevice_bench.report.sections.section import Section, Shown
+from ondevice_bench.report.quantities import Quantity, learning_metrics, quantity_of
+from ondevice_bench.report.sections.section import ReportData, Section
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """A line of the table on learning."""
+class LearningRow:
+    """A line of the table."""
 
     cells: str
     seeds: int
-    figures: tuple[Figure, ...]
+    quantities: tuple[Quantity, ...]
 
 
-def content(shown: Shown) -> Mapping[str, Any] | None:
-    """A line for each workload, its seeds together."""
-    lines = learning(shown.summary)
-    columns = learned(lines)
+def content(data: ReportData) -> Mapping[str, Any] | None:
+    """A line for each workload. Its seeds are taken together."""
+    lines = learning(data.summary)
+    columns = learning_metrics(lines)
     if not columns:
         return None
     return {
         "columns": columns,
-        "lessons": [
-            Lesson(
+        "rows": [
+            LearningRow(
                 line.id,
                 len(line.seeds),
-                tuple(figure(line, metric.name) for metric in columns),
+                tuple(quantity_of(line, metric.name) for metric in columns),
             )
             for line in lines
         ],
@@ -39,9 +39,9 @@ def content(shown: Shown) -> Mapping[str, Any] | None:
 
 SECTION = Section(
     name="learning",
-    title="What it does to learning",
-    text="Over the seeds of the suite: the median, below it the lowest and the highest of fewer "
-    "than six seeds, or a 95 % interval. Gradients are those of the treated layers' weights, "
-    "against vanilla's on the same batch.",
+    title="Effect on training",
+    text="Median over seeds. In small print: lowest and highest (up to five seeds) or the 95 % "
+    "interval. Gradients are those of the weights of the changed layers, compared with vanilla's "
+    "on the same batch.",
     content=content,
 )

@@ -1,4 +1,4 @@
-"""What a rank costs: a curve for each method, as multiples of the baseline."""
+"""What ranks cost: a curve for each method, as multiples of the baseline."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,14 +13,14 @@ HEIGHT = 320
 
 
 def _curve(metric: str, *, is_ratio: bool = True) -> Callable[[Group], Canvas | None]:
-    """The metric over the rule for ranks, for methods that have several values of it."""
+    """The metric over the value of a rank rule, for methods that ran with several values."""
 
     def draw(group: Group) -> Canvas | None:
         lines: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
         for member in group.members:
             rank, value = _rank(member), _value(member, metric, is_ratio=is_ratio)
             if rank is not None and value is not None:
-                key = (member.method, rank[0], _else(member, rank[0]))
+                key = (member.method, rank[0], _other_settings(member, rank[0]))
                 lines.setdefault(key, []).append((rank[1], value))
         several = {key: sorted(points) for key, points in lines.items() if len(points) > 1}
         if not several:
@@ -48,8 +48,8 @@ def _curve(metric: str, *, is_ratio: bool = True) -> Callable[[Group], Canvas | 
 
 
 def _value(member: Member, metric: str, *, is_ratio: bool) -> float | None:
-    found = member.ratio(metric) if is_ratio else member.cell.estimates.get(metric)
-    return None if found is None else found.estimate
+    estimate = member.ratio(metric) if is_ratio else member.cell.estimates.get(metric)
+    return None if estimate is None else estimate.estimate
 
 
 def _rank(member: Member) -> tuple[str, float] | None:
@@ -60,22 +60,22 @@ def _rank(member: Member) -> tuple[str, float] | None:
     return None
 
 
-def _else(member: Member, but: str) -> str:
-    """What tells one curve of a method from another: its other options, layers, seed."""
+def _other_settings(member: Member, rule: str) -> str:
+    """What distinguishes the curves of one method: its other options, layers and seed."""
     _, _, rest = member.label.partition(" · ")
     options: Sequence[str] = [
         f"{name}={value}"
         for name, value in member.cell.planned.cell.method_options
-        if name.rpartition(".")[2] != but
+        if name.rpartition(".")[2] != rule
     ]
-    said = ", ".join([*options, *([rest] if rest else [])])
-    return f" ({said})" if said else ""
+    settings = ", ".join([*options, *([rest] if rest else [])])
+    return f" ({settings})" if settings else ""
 
 
 SECTION = Section(
     name="ranks",
-    title="What a rank costs",
-    text="Each method that was run with several ranks, as a multiple of the baseline.",
+    title="What ranks cost",
+    text="Each method that ran with several ranks, as a multiple of the baseline.",
     plots=(
         Plot("rank-step", "Step time", _curve("step_seconds")),
         Plot("rank-peak", "Peak RSS over runtime", _curve("peak_rss_over_runtime_bytes")),

@@ -1,4 +1,4 @@
-"""What was not measured and why, what to know before trusting, how to read, where it ran."""
+"""Missing numbers, caveats, how to read the page, and the environment of the run."""
 
 import shlex
 from collections.abc import Mapping
@@ -6,41 +6,41 @@ from typing import Any
 
 from ondevice_bench import units
 from ondevice_bench.analyse.summary import NOT_INTERLEAVED
-from ondevice_bench.report.sections.section import Section, Shown, usual_baseline
+from ondevice_bench.report.sections.section import ReportData, Section, usual_baseline
 from ondevice_bench.suite.passes import rounds_of
 
 
-def problems(shown: Shown) -> Mapping[str, Any] | None:
+def problems(data: ReportData) -> Mapping[str, Any] | None:
     """Every cell's problems."""
-    found = [(cell.id, text) for cell in shown.summary.cells for text in cell.problems]
-    return {"items": found} if found else None
-
-
-def notes(shown: Shown) -> Mapping[str, Any] | None:
-    """The doctor's findings of the machine, and the notes of cells: alike ones together."""
-    by_note: dict[str, list[str]] = {}
-    for cell in shown.summary.cells:
-        for note in cell.notes:
-            by_note.setdefault(note, []).append(cell.id)
-    items = [("this machine", text) for text in shown.summary.notes]
-    items += [] if shown.summary.is_interleaved else [("this run", NOT_INTERLEAVED)]
-    items += [(_listed(cells), note) for note, cells in by_note.items()]
+    items = [(cell.id, text) for cell in data.summary.cells for text in cell.problems]
     return {"items": items} if items else None
 
 
-def _listed(cells: list[str]) -> str:
+def notes(data: ReportData) -> Mapping[str, Any] | None:
+    """What disturbs the machine, and the notes of cells. Cells with the same note share a line."""
+    by_note: dict[str, list[str]] = {}
+    for cell in data.summary.cells:
+        for note in cell.notes:
+            by_note.setdefault(note, []).append(cell.id)
+    items = [("this machine", text) for text in data.summary.notes]
+    items += [] if data.summary.is_interleaved else [("this run", NOT_INTERLEAVED)]
+    items += [(_list(cells), note) for note, cells in by_note.items()]
+    return {"items": items} if items else None
+
+
+def _list(cells: list[str]) -> str:
     return cells[0] if len(cells) == 1 else f"{cells[0]} and {len(cells) - 1} more"
 
 
-def conditions(shown: Shown) -> Mapping[str, Any]:
-    """The run, its suite and its profile, whole."""
-    return {"facts": _facts(shown), "run": shown.summary.run}
+def conditions(data: ReportData) -> Mapping[str, Any]:
+    """The machine and software of the run, its suite, and its profile."""
+    return {"facts": _facts(data), "run": data.summary.run}
 
 
-def _facts(shown: Shown) -> dict[str, str]:
-    run = shown.summary.run
+def _facts(data: ReportData) -> dict[str, str]:
+    run = data.summary.run
     machine, software = run.machine, run.software
-    cells = [cell.planned.cell for cell in shown.summary.cells]
+    cells = [cell.planned.cell for cell in data.summary.cells]
     torch = f"torch {software['torch']} ({software['torch_blas']}, {software['torch_cpu']})"
     cores = f"{machine['physical_cores']} cores, {machine['threads']} threads used"
     return {
@@ -52,23 +52,22 @@ def _facts(shown: Shown) -> dict[str, str]:
         "Software": f"bench {software['bench']}, Python {software['python']}, {torch}",
         "Commit": run.commit,
         "Started": run.created,
-        "Finished": run.finished or "not yet: some measurements are missing",
+        "Finished": run.finished or "not yet: measurements are missing",
         "Data": ", ".join(sorted({cell.data for cell in cells})),
         "Weights": ", ".join(sorted({cell.weights for cell in cells})),
         "Limits": _limits(run.settings),
         "Rounds": _rounds(run.settings),
         "Command": run.command,
-        "This page": _drawing(shown),
+        "This page": _page_command(data),
     }
 
 
-def _drawing(shown: Shown) -> str:
+def _page_command(data: ReportData) -> str:
     """The command that draws this page."""
-    run = shown.summary.run
-    runs = [run.id, *(other.run.id for other in shown.others)]
-    is_usual = shown.baseline == usual_baseline(shown.summary)
-    against = [] if is_usual else ["--baseline", shown.baseline]
-    return shlex.join(["bench", "report", *runs, "--layout", shown.layout, *against])
+    runs = [data.summary.run.id, *(other.run.id for other in data.others)]
+    is_usual = data.baseline == usual_baseline(data.summary)
+    baseline = [] if is_usual else ["--baseline", data.baseline]
+    return shlex.join(["bench", "report", *runs, "--layout", data.layout, *baseline])
 
 
 def _limits(settings: Mapping[str, Any]) -> str:
@@ -76,17 +75,17 @@ def _limits(settings: Mapping[str, Any]) -> str:
     if cpus is None:
         return "not recorded"
     listed = ", ".join(map(str, cpus))
-    memory = "none on memory" if cap is None else f"{units.size(cap)} that a worker may allocate"
+    memory = "no memory cap" if cap is None else f"{units.size(cap)} that a worker may allocate"
     return f"processors {listed}; {memory}"
 
 
 def _rounds(settings: Mapping[str, Any]) -> str:
     counts = {name: rounds_of(name, settings["rounds"]) for name in settings["measure"]}
-    said = ", ".join(f"{name} {count}" for name, count in counts.items())
-    return f"{said} (each a fresh process)"
+    listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+    return f"{listed} (each a new process)"
 
 
-PROBLEMS = Section("problems", "What was not measured, and why", content=problems)
-NOTES = Section("notes", "Know before you trust", content=notes)
+PROBLEMS = Section("problems", "Missing numbers, and why", content=problems)
+NOTES = Section("notes", "Caveats", content=notes)
 READING = Section("reading", "How to read this report", content=lambda _: {})
-CONDITIONS = Section("conditions", "Where and with what", content=conditions)
+CONDITIONS = Section("conditions", "Environment", content=conditions)

@@ -1,4 +1,4 @@
-"""How near a step comes to what the board could do, by its profile's peaks."""
+"""How close a step comes to the limits of the board, by the peaks in its profile."""
 
 from ondevice_bench.analyse.groups import Group, Member
 from ondevice_bench.report import drawing
@@ -10,18 +10,18 @@ NEEDED = ("step_flops", "step_traffic_bytes", "step_seconds")
 
 
 def roofline(group: Group) -> Canvas | None:
-    """FLOP/s over FLOPs a byte, below the roof that arithmetic and bandwidth make."""
+    """FLOP/s over FLOPs per byte, below the roof of arithmetic and bandwidth."""
     members = [m for m in group.members if all(_value(m, name) > 0 for name in NEEDED)]
     if not members:
         return None
     plot = Canvas()
-    found = {member.label: _place(member) for member in members}
+    points = {member.label: _point(member) for member in members}
     for dtype in dict.fromkeys(member.cell.planned.cell.dtype for member in members):
         peak, bandwidth = group.peaks.get(dtype), group.peaks.get("bandwidth")
         if peak and bandwidth:
             ridge = peak / bandwidth
-            ends = [min([ridge, *(x for x, _ in found.values())]) / 4]
-            ends += [ridge, max([ridge, *(x for x, _ in found.values())]) * 4]
+            ends = [min([ridge, *(x for x, _ in points.values())]) / 4]
+            ends += [ridge, max([ridge, *(x for x, _ in points.values())]) * 4]
             plot.add(
                 "scatter",
                 x=ends,
@@ -34,40 +34,41 @@ def roofline(group: Group) -> Canvas | None:
         mine = [member for member in members if member.method == method]
         plot.add(
             "scatter",
-            x=[found[member.label][0] for member in mine],
-            y=[found[member.label][1] for member in mine],
+            x=[points[member.label][0] for member in mine],
+            y=[points[member.label][1] for member in mine],
             mode="markers",
             name=method,
             text=[member.label for member in mine],
             marker={"size": 10, "color": drawing.colour(method)},
-            hovertemplate="%{text}<br>%{x:.3g} FLOP a byte, %{y:.3g} GFLOP/s<extra></extra>",
+            hovertemplate="%{text}<br>%{x:.3g} FLOP per byte, %{y:.3g} GFLOP/s<extra></extra>",
         )
     plot.lay_out(height=HEIGHT)
-    plot.x_axis("FLOPs a byte of operator traffic", type="log")
+    plot.x_axis("FLOPs per byte of operator traffic", type="log")
     plot.y_axis("GFLOP/s", type="log", automargin=True)
     return plot
 
 
-def _place(member: Member) -> tuple[float, float]:
+def _point(member: Member) -> tuple[float, float]:
     flops, traffic, seconds = (_value(member, name) for name in NEEDED)
     return flops / traffic, flops / seconds / 1e9
 
 
 def _value(member: Member, name: str) -> float:
-    found = member.cell.estimates.get(name)
-    return 0.0 if found is None else found.estimate
+    estimate = member.cell.estimates.get(name)
+    return 0.0 if estimate is None else estimate.estimate
 
 
 SECTION = Section(
     name="roofline",
-    title="How near to what the board could do",
+    title="How close to the limits of the board",
     plots=(
         Plot(
             "roofline",
-            "Work of a step per second, over work per byte that its operators read and write. The "
-            "roof is the peak and the memory bandwidth of the hardware profile; without them "
-            "(`bench doctor --write-profile` measures both) there is none. Traffic counts each "
-            "tensor once an operator, so what stays in a cache may come out above the roof.",
+            "Vertical: FLOPs per second. Horizontal: FLOPs per byte of memory traffic. The roof "
+            "is the peak and the memory bandwidth in the hardware profile. A profile without them "
+            "has no roof; `bench doctor --write-profile` measures both. Traffic counts every "
+            "tensor that an operator reads or writes, so a step that finds tensors in a cache can "
+            "be above the roof.",
             roofline,
             is_wide=True,
         ),

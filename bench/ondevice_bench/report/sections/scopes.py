@@ -1,4 +1,4 @@
-"""One compression, several scopes: a ratio is of treated layers, of the network, or of memory."""
+"""How much a compression saves: in the changed layers, in the network, in the process."""
 
 import math
 from collections.abc import Mapping
@@ -6,8 +6,8 @@ from typing import Any
 
 from ondevice_bench import units
 from ondevice_bench.analyse.groups import Member
-from ondevice_bench.report.quantities import Figure, ratio_figure
-from ondevice_bench.report.sections.section import Section, Shown
+from ondevice_bench.report.quantities import Quantity, dash, ratio_to_baseline
+from ondevice_bench.report.sections.section import ReportData, Section
 
 SCOPES = (
     ("activation_bytes", "activations, whole network"),
@@ -18,44 +18,45 @@ SCOPES = (
 )
 
 
-def content(shown: Shown) -> Mapping[str, Any] | None:
-    """A line for each cell beside its baseline."""
+def content(data: ReportData) -> Mapping[str, Any] | None:
+    """A line for each cell that has a baseline."""
     lines = [
         (group.title, member.label, [_stored(member), *_ratios(member)])
-        for group in shown.groups
+        for group in data.groups
         for member in group.members
         if member.base is not None and not member.is_baseline
     ]
     if not lines:
         return None
-    columns = ["inputs of treated layers, as stored", *(title for _, title in SCOPES)]
-    return {"columns": columns, "lines": lines, "baseline": shown.baseline}
+    columns = ["inputs of changed layers, as stored", *(title for _, title in SCOPES)]
+    return {"columns": columns, "lines": lines, "baseline": data.baseline}
 
 
-def _ratios(member: Member) -> list[Figure]:
-    return [ratio_figure(member, metric) for metric, _ in SCOPES]
+def _ratios(member: Member) -> list[Quantity]:
+    return [ratio_to_baseline(member, metric) for metric, _ in SCOPES]
 
 
-def _stored(member: Member) -> Figure:
-    """Elements that the method says it stores of its layers' inputs, over all of them."""
-    treated = member.cell.details.get("trace", {}).get("treated", {})
-    stored = [layer["stored_elements"] for layer in treated.values()]
-    whole = [math.prod(layer["shape"]) for layer in treated.values() if layer["shape"]]
-    if not treated or None in stored or len(whole) < len(treated) or not sum(whole):
-        return Figure("–", "", "the method tells of no stored elements")
+def _stored(member: Member) -> Quantity:
+    """The share of the layers' inputs that the method stores, by its own formula."""
+    treated = member.cell.details_of("trace").treated
+    stored = [e for e in (layer.stored_elements for layer in treated.values()) if e is not None]
+    whole = [math.prod(layer.shape) for layer in treated.values() if layer.shape]
+    is_complete = len(stored) == len(whole) == len(treated)
+    if not is_complete or not sum(whole):
+        return dash("the method does not say how many elements it stores")
     share = sum(stored) / sum(whole)
     fold = f"{1 / share:.1f} to 1" if 0 < share < 1 else ""
     meaning = (
-        f"accounted: {sum(stored):,} of {sum(whole):,} elements of the inputs of "
-        f"{len(treated)} treated layers, by the method's own formula"
+        f"computed by formula: {sum(stored):,} of {sum(whole):,} elements of the inputs of "
+        f"{len(treated)} changed layers, by the method's own formula"
     )
-    return Figure(units.ratio(share), fold, meaning, share)
+    return Quantity(units.ratio(share), fold, meaning, share)
 
 
 SECTION = Section(
     name="scopes",
-    title="The same compression, scope by scope",
-    text="Each figure as a multiple of the baseline's in the same run; below 1 is less. The first "
-    "column is what papers account for, the others are what a board has to carry.",
+    title="How much is saved, and where",
+    text="Each number is a multiple of the baseline's in the same run; below 1 is less. The first "
+    "column is what papers count. The others are what a board has to carry.",
     content=content,
 )

@@ -1,4 +1,4 @@
-"""What a section of a page is."""
+"""What a section of the page is, and what it gets."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,53 +8,60 @@ from typing import Any
 from ondevice_bench.analyse.groups import Group, groups
 from ondevice_bench.analyse.history import Asked, History, history
 from ondevice_bench.analyse.summary import RunSummary
-from ondevice_bench.papers.claims import Judged
+from ondevice_bench.papers.claims import JudgedClaim
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.suite.goal import Goal
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What a page is about: a run, what it is weighed against, other runs beside it, claims."""
+class ReportData:
+    """What a page shows: a run and its baseline, other runs beside it, and claims."""
 
     summary: RunSummary
     groups: tuple[Group, ...]
     baseline: str
     goal: Goal
     others: tuple[RunSummary, ...] = ()
-    asked: Asked | None = None
-    claims: tuple[Judged, ...] = ()
+    query: Asked | None = None
+    claims: tuple[JudgedClaim, ...] = ()
     layout: str = ""
 
     @cached_property
     def history(self) -> History:
-        """All of these runs, in their order."""
-        return history((self.summary, *self.others), self.asked)
+        """The history of all these runs."""
+        return history((self.summary, *self.others), self.query)
 
     @staticmethod
     def of(
         summaries: tuple[RunSummary, ...],
         baseline: str | None = None,
-        asked: Asked | None = None,
-        claims: tuple[Judged, ...] = (),
+        query: Asked | None = None,
+        claims: tuple[JudgedClaim, ...] = (),
         layout: str = "",
-    ) -> "Shown":
-        """The first run's page, as its suite says or against another baseline."""
+    ) -> "ReportData":
+        """The data for the first run's page, with its suite's baseline or another one."""
         first, *others = summaries
-        against = baseline or usual_baseline(first)
-        goal = Goal.from_json(first.run.settings.get("goal") or {})
-        rest = tuple(others)
-        return Shown(first, groups(first, against), against, goal, rest, asked, claims, layout)
+        baseline = baseline or usual_baseline(first)
+        return ReportData(
+            summary=first,
+            groups=groups(first, baseline),
+            baseline=baseline,
+            goal=Goal.from_json(first.run.settings.get("goal") or {}),
+            others=tuple(others),
+            query=query,
+            claims=claims,
+            layout=layout,
+        )
 
 
 def usual_baseline(summary: RunSummary) -> str:
-    """What its suite weighs methods against."""
+    """The baseline that the suite names."""
     return str(summary.run.settings.get("baseline", "vanilla"))
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure for each group of cells that are weighed against each other; None where none is."""
+    """A figure for each group of cells that are compared. `draw` gives None if there is none."""
 
     name: str
     caption: str
@@ -64,14 +71,15 @@ class Plot:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page; `content` fills its template, None where there is nothing to show.
+    """A part of the page. A section may have a template, plots, or both.
 
-    A section of plots alone needs neither; `plots_of` makes those that depend on the runs.
+    `content` fills the template; it gives None if there is nothing to show. `plots_of` makes the
+    plots that depend on the runs.
     """
 
     name: str
     title: str
     text: str = ""
-    content: Callable[[Shown], Mapping[str, Any] | None] | None = None
+    content: Callable[[ReportData], Mapping[str, Any] | None] | None = None
     plots: tuple[Plot, ...] = ()
-    plots_of: Callable[[Shown], tuple[Plot, ...]] | None = None
+    plots_of: Callable[[ReportData], tuple[Plot, ...]] | None = None

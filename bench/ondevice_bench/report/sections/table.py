@@ -1,12 +1,12 @@
-"""Every cell with its headline figures: sortable, filterable, to be copied."""
+"""Every cell with its main numbers. The table can be sorted, filtered and copied."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ondevice_bench.record import metrics
-from ondevice_bench.report.quantities import HEADLINES, Figure, figure, rank_basis
-from ondevice_bench.report.sections.section import Section, Shown
+from ondevice_bench.report.quantities import HEADLINES, Quantity, quantity_of, rank_basis
+from ondevice_bench.report.sections.section import ReportData, Section
 
 TABLE = (
     *HEADLINES,
@@ -27,10 +27,10 @@ class Row:
     cell: str
     basis: str
     status: str
-    figures: tuple[Figure, ...]
+    quantities: tuple[Quantity, ...]
 
 
-def content(shown: Shown) -> Mapping[str, Any]:
+def content(data: ReportData) -> Mapping[str, Any]:
     """A line for each cell of the run, measured or not."""
     return {
         "columns": [metrics.BY_NAME[name] for name in TABLE],
@@ -40,9 +40,9 @@ def content(shown: Shown) -> Mapping[str, Any]:
                 cell.id,
                 rank_basis(cell.planned.cell),
                 cell.status,
-                tuple(figure(cell, name) for name in TABLE),
+                tuple(quantity_of(cell, name) for name in TABLE),
             )
-            for cell in shown.summary.cells
+            for cell in data.summary.cells
         ],
     }
 

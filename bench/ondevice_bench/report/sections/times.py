@@ -1,4 +1,4 @@
-"""Step time: the samples, the median with its interval, and the parts of a step."""
+"""Step time: the samples, the median with its interval, and the phases of a step."""
 
 from ondevice_bench.analyse.groups import Group, Member
 from ondevice_bench.report import drawing
@@ -10,25 +10,25 @@ PHASE_COLOURS = {
     "backward_seconds": "#0072B2",
     "update_seconds": "#E69F00",
 }
-MOST_SAMPLES = 400  # of a cell: more are only ink
+MOST_SAMPLES = 400  # of a cell: more would only be ink
 
 
 def samples(group: Group) -> Canvas | None:
-    """Each sample, and over them the median with its interval."""
+    """Each sample, and the median with its interval."""
     members = [member for member in group.members if "step_seconds" in member.cell.estimates]
     if not members:
         return None
     plot = Canvas()
     for label, shade, taken in (
-        ("sample", "rgba(128,128,128,0.45)", _kept),
+        ("sample", "rgba(128,128,128,0.45)", _samples),
         ("sample, disturbed and measured again", "rgba(179,38,30,0.6)", _disturbed),
     ):
-        found = [(value * 1e3, member.label) for member in members for value in taken(member)]
-        if found:
+        points = [(value * 1e3, member.label) for member in members for value in taken(member)]
+        if points:
             plot.add(
                 "scatter",
-                x=[value for value, _ in found],
-                y=[name for _, name in found],
+                x=[value for value, _ in points],
+                y=[name for _, name in points],
                 mode="markers",
                 name=label,
                 marker={"size": 5, "color": shade},
@@ -39,7 +39,7 @@ def samples(group: Group) -> Canvas | None:
         estimates = [member.cell.estimates["step_seconds"] for member in mine]
         plot.add(
             "scatter",
-            x=[found.estimate * 1e3 for found in estimates],
+            x=[each.estimate * 1e3 for each in estimates],
             y=[member.label for member in mine],
             mode="markers",
             name=method,
@@ -51,18 +51,18 @@ def samples(group: Group) -> Canvas | None:
     return drawing.rows(plot, members, "milliseconds of a step")
 
 
-def _kept(member: Member) -> list[float]:
+def _samples(member: Member) -> list[float]:
     rounds = member.cell.samples.get("step_seconds", ())
     return [value for samples in rounds for value in samples][:MOST_SAMPLES]
 
 
 def _disturbed(member: Member) -> list[float]:
-    found = member.cell.details.get("time", {}).get("disturbed", {})
-    return list(found.get("step_seconds", ()))[:MOST_SAMPLES]
+    samples = member.cell.details_of("time").disturbed.get("step_seconds", ())
+    return list(samples[:MOST_SAMPLES])
 
 
 def phases(group: Group) -> Canvas | None:
-    """Forward, backward and update, end to end."""
+    """Forward, backward and update, stacked."""
     members = [m for m in group.members if any(name in m.cell.estimates for name in PHASE_COLOURS)]
     return drawing.stacked(members, PHASE_COLOURS, "milliseconds of a step") if members else None
 
@@ -73,13 +73,14 @@ SECTION = Section(
     plots=(
         Plot(
             "step-samples",
-            "Wall time of one training step: each sample, the median and its interval.",
+            "Wall time of one training step: each sample, and the median with its interval.",
             samples,
         ),
         Plot(
             "step-phases",
-            "The medians of a step's phases: compressing counts to forward, decompressing to "
-            "backward. Medians of parts need not add up to the whole's.",
+            "The median of each phase of a step. Compression is part of forward, decompression "
+            "part of backward. The medians of the phases need not add up to the median of the "
+            "step.",
             phases,
         ),
     ),

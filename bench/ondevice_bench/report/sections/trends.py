@@ -1,4 +1,4 @@
-"""Figures over commits: a line for each cell, its intervals, and where it changed."""
+"""Metrics over commits: a line for each cell, its intervals, and where it changed."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
@@ -8,10 +8,10 @@ from ondevice_bench.analyse.groups import Group, Member
 from ondevice_bench.analyse.history import Finding, History, Series, unlike_software
 from ondevice_bench.record import metrics
 from ondevice_bench.report import drawing
-from ondevice_bench.report.history import short
+from ondevice_bench.report.history_text import short_commit
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.quantities import HEADLINES
-from ondevice_bench.report.sections.section import Plot, Section, Shown
+from ondevice_bench.report.sections.section import Plot, ReportData, Section
 
 if TYPE_CHECKING:
     from ondevice_bench.record.model import Run
@@ -21,25 +21,25 @@ MOST_TICKS = 24
 MARKS = {"worse": "#D55E00", "better": "#009E73", "not yet confirmed": "#888888"}
 
 
-def plots(shown: Shown) -> tuple[Plot, ...]:
-    """One for each metric that was asked for, or for the headlines and what stepped."""
-    found = shown.history
-    stepped = [one.metric for one, finding in found.findings if finding.kind != "changed"]
-    asked = shown.asked.metrics if shown.asked else ()
+def plots(data: ReportData) -> tuple[Plot, ...]:
+    """A plot for each metric of the query, or else for the headlines and for what stepped."""
+    history = data.history
+    steps = [one.metric for one, finding in history.findings if finding.kind != "changed"]
+    names = data.query.metrics if data.query else ()
     return tuple(
         Plot(
             f"trend-{name}",
             f"{metrics.BY_NAME[name].label}: {metrics.BY_NAME[name].title}",
-            _over_runs(found, name),
+            _over_runs(history, name),
             is_wide=True,
         )
-        for name in asked or dict.fromkeys((*HEADLINES, *stepped))
+        for name in names or dict.fromkeys((*HEADLINES, *steps))
     )
 
 
-def _over_runs(found: History, name: str) -> Callable[[Group], Canvas | None]:
+def _over_runs(history: History, name: str) -> Callable[[Group], Canvas | None]:
     def draw(group: Group) -> Canvas | None:
-        lines = list(_lines(found, group, name))
+        lines = list(_lines(history, group, name))
         if not lines:
             return None
         plot = Canvas()
@@ -50,14 +50,14 @@ def _over_runs(found: History, name: str) -> Callable[[Group], Canvas | None]:
             _line(plot, series, scale, label, drawing.colour(member.method))
         for mark, shade in MARKS.items():
             _marks(plot, lines, scale, mark, shade)
-        _software(plot, found.runs)
-        every = -(-len(found.runs) // MOST_TICKS)
-        places = list(range(0, len(found.runs), every))
+        _software(plot, history.runs)
+        every = -(-len(history.runs) // MOST_TICKS)
+        places = list(range(0, len(history.runs), every))
         plot.lay_out(height=HEIGHT)
         plot.x_axis(
             "commit of each run",
             tickvals=places,
-            ticktext=[short(found.runs[place].commit) for place in places],
+            ticktext=[short_commit(history.runs[place].commit) for place in places],
             tickangle=-45,
             automargin=True,
         )
@@ -67,10 +67,10 @@ def _over_runs(found: History, name: str) -> Callable[[Group], Canvas | None]:
     return draw
 
 
-def _lines(found: History, group: Group, name: str) -> Iterator[tuple[Member, Series]]:
+def _lines(history: History, group: Group, name: str) -> Iterator[tuple[Member, Series]]:
     """The series of the group's cells that have more than one run."""
     for member in group.members:
-        for series in found.by_workload.get((member.cell.planned.cell.fingerprint, name), ()):
+        for series in history.by_workload.get((member.cell.planned.cell.fingerprint, name), ()):
             if len(series.points) > 1:
                 yield member, series
 
@@ -98,24 +98,24 @@ def _marks(
     mark: str,
     shade: str,
 ) -> None:
-    """The first point after each change of that kind, upwards or downwards."""
-    marked = [
+    """Mark the first point after each change of this kind, upwards or downwards."""
+    changes = [
         finding
         for _, series in lines
         for finding in series.findings
         if finding.kind != "drifts" and _mark(finding) == mark
     ]
-    if marked:
+    if changes:
         plot.add(
             "scatter",
-            x=[finding.after.place for finding in marked],
-            y=[finding.after.estimate.estimate * scale for finding in marked],
+            x=[finding.after.place for finding in changes],
+            y=[finding.after.estimate.estimate * scale for finding in changes],
             mode="markers",
             name=mark,
             marker={
                 "color": shade,
                 "size": 12,
-                "symbol": [_direction(finding) for finding in marked],
+                "symbol": [_direction(finding) for finding in changes],
             },
             hovertemplate="%{y:.4g}<extra>%{fullData.name}</extra>",
         )
@@ -133,18 +133,18 @@ def _direction(finding: Finding) -> str:
 
 
 def _software(plot: Canvas, runs: "Sequence[Run]") -> None:
-    """A line before each run whose software is not that of the run before it."""
+    """Add a line before each run whose software differs from that of the run before."""
     for place, (before, after) in enumerate(pairwise(runs), start=1):
-        unlike = unlike_software(before, after)
-        if unlike:
-            more = f" and {len(unlike) - 1} more" if len(unlike) > 1 else ""
-            plot.upright(place - 0.5, f"{unlike[0]}{more}")
+        differences = unlike_software(before, after)
+        if differences:
+            more = f" and {len(differences) - 1} more" if len(differences) > 1 else ""
+            plot.upright(place - 0.5, f"{differences[0]}{more}")
 
 
 SECTION = Section(
     name="trends",
     title="Run after run",
-    text="Each point is a run with its own interval. Triangles mark the first run after a change, "
-    "upwards or downwards; dotted lines stand where the software is no longer the same.",
+    text="Each point is a run with its own interval. A triangle marks the first run after a change "
+    "and points up or down. A dotted line marks where the software changed.",
     plots_of=plots,
 )

@@ -1,24 +1,24 @@
-"""The verdict: what the figures bear, in words, group by group."""
+"""The conclusions in words, for each group of cells."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from ondevice_bench import units
 from ondevice_bench.analyse.verdict import NAMES, verdict
-from ondevice_bench.report.sections.section import Section, Shown
+from ondevice_bench.report.sections.section import ReportData, Section
 from ondevice_bench.suite.goal import Goal
 
 
-def content(shown: Shown) -> Mapping[str, Any] | None:
-    """The sentences of each group, and what was looked for."""
-    if not shown.groups:
+def content(data: ReportData) -> Mapping[str, Any] | None:
+    """The sentences of each group, and the goal."""
+    if not data.groups:
         return None
-    machine = shown.summary.run.machine
+    machine = data.summary.run.machine
     board = machine["board"] or machine["cpu"] or machine["arch"]
     return {
-        "where": f"On {shown.summary.run.profile} ({board})",
-        "goal": goal_text(shown.goal),
-        "said": [(g.title, verdict(g, shown.goal, shown.baseline)) for g in shown.groups],
+        "where": f"On {data.summary.run.profile} ({board})",
+        "goal": goal_text(data.goal),
+        "groups": [(g.title, verdict(g, data.goal, data.baseline)) for g in data.groups],
     }
 
 
@@ -34,8 +34,9 @@ def goal_text(goal: Goal) -> str:
 
 SECTION = Section(
     name="verdict",
-    title="What follows",
-    text="A ratio counts where several processes measured both sides and its whole interval lies "
-    "beyond the metric's noise threshold; bounds are between the farthest ends of both intervals.",
+    title="Conclusions",
+    text="A difference counts only if several processes measured both sides and the whole interval "
+    "of the ratio is beyond the noise threshold of the metric. That interval runs between the "
+    "farthest ends of both intervals.",
     content=content,
 )

@@ -1,1 +1,1 @@
-"""Results in the terminal."""
+"""Results in the terminal, one module for each verb."""

@@ -1,4 +1,4 @@
-"""What `bench ab` found, as a table and in words."""
+"""Two git refs against each other, in the terminal."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,40 +7,66 @@ from typing import TYPE_CHECKING, Any
 
 from ondevice_bench import units
 from ondevice_bench.analyse.cell_pair import Pair
-from ondevice_bench.report.quantities import exact
-from ondevice_bench.report.terminal.tables import table
+from ondevice_bench.report.quantities import exact_text
+from ondevice_bench.terminal import table
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 
-def duel_table(pairs: Sequence[Pair]) -> "Table":
-    """A line for each pair."""
-    made = table("cell", "step, new / base", "interval", "rounds", "step is", "exact metrics")
+def ab_table(pairs: Sequence[Pair]) -> "Table":
+    """A line for each pair of cells."""
+    rows = table("cell", "step, new / base", "interval", "rounds", "step is", "exact metrics")
     for pair in pairs:
         ratio, interval = "–", ""
         if pair.step is not None:
             ratio = units.ratio(pair.step.ratio)
             if pair.step.upper < inf:
                 interval = f"{units.ratio(pair.step.lower)} … {units.ratio(pair.step.upper)}"
-        counted = f"{len(pair.differences)} differ" if pair.differences else "equal"
-        said = f"{pair.step_verdict}: {pair.problem}" if pair.problem else pair.step_verdict
-        shown = "not compared" if pair.problem else counted
-        made.add_row(pair.name, ratio, interval, str(len(pair.base)), said, shown)
-    return made
+        verdict = f"{pair.step_verdict}: {pair.problem}" if pair.problem else pair.step_verdict
+        exact = f"{len(pair.differences)} differ" if pair.differences else "equal"
+        if pair.problem:
+            exact = "not compared"
+        rows.add_row(pair.name, ratio, interval, str(len(pair.base)), verdict, exact)
+    return rows
 
 
-def duel_lines(
-    names: Sequence[str], pairs: Sequence[Pair], alone: Sequence[str], threshold: float
+def ab_lines(
+    names: Sequence[str], pairs: Sequence[Pair], unpaired: Sequence[str], threshold: float
 ) -> list[str]:
-    """What differs, what one side has alone, how sharp the eye was, and the count of verdicts."""
+    """What differs, what one side lacks, which slow-downs could be hidden, and all verdicts."""
     lines = [
-        f"{found.verdict}: {pair.name}: {found.metric}: {exact(found.metric, found.base)} → "
-        f"{exact(found.metric, found.new)}"
+        f"{difference.verdict}: {pair.name}: {difference.metric}: "
+        f"{exact_text(difference.metric, difference.base)} → "
+        f"{exact_text(difference.metric, difference.new)}"
         for pair in pairs
-        for found in pair.differences
+        for difference in pair.differences
     ]
-    lines += [f"only on one side: {name}" for name in alone]
+    lines += [f"only on one side: {name}" for name in unpaired]
+    lines += _hidden(pairs)
+    too_few = sum(p.step is None or p.step.upper == inf for p in pairs if not p.problem)
+    if too_few:
+        lines.append(f"{_cells(too_few)} had too few rounds for an interval: give more --budget")
+    verdicts = Counter(pair.step_verdict for pair in pairs)
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) or "no cells"
+    changed = sum(bool(pair.differences) for pair in pairs)
+    steps = f"steps: {counts} at a threshold of {threshold:.0%}"
+    exact = f"exact metrics: {changed} of {_cells(len(pairs))} differ"
+    return [*lines, f"base {names[0]}, new {names[1]}: {steps}; {exact}"]
+
+
+def ab_json(names: Sequence[str], pairs: Sequence[Pair], unpaired: Sequence[str]) -> dict[str, Any]:
+    """All of it as plain values."""
+    return {
+        "base": names[0],
+        "new": names[1],
+        "pairs": [pair.to_json() for pair in pairs],
+        "only_on_one_side": list(unpaired),
+    }
+
+
+def _hidden(pairs: Sequence[Pair]) -> list[str]:
+    """How large a slow-down may be hidden by noise, in cells that were not called slower."""
     bounds = sorted(
         pair.step.upper - 1
         for pair in pairs
@@ -48,27 +74,14 @@ def duel_lines(
         and pair.step.upper < inf
         and pair.step_verdict not in ("regressed", "failed")
     )
-    unseen = sum(p.step is None or p.step.upper == inf for p in pairs if not p.problem)
-    if bounds:
-        lines.append(
-            f"slow-downs of more than {bounds[-1]:.1%} are ruled out in {len(bounds)} cells that "
-            f"did not regress, of more than {bounds[len(bounds) // 2]:.1%} in half of these"
-        )
-    if unseen:
-        lines.append(f"{unseen} cells had too few rounds for an interval: give more --budget")
-    verdicts = Counter(pair.step_verdict for pair in pairs)
-    said = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) or "no cells"
-    changed = sum(bool(pair.differences) for pair in pairs)
-    steps = f"steps: {said} at a threshold of {threshold:.0%}"
-    traced = f"exact metrics: {changed} of {len(pairs)} cells differ"
-    return [*lines, f"base {names[0]}, new {names[1]}: {steps}; {traced}"]
+    if not bounds:
+        return []
+    line = f"a slow-down of up to {bounds[-1]:.1%} could be hidden in the noise of "
+    line += f"{_cells(len(bounds))} that did not regress"
+    if len(bounds) > 1:
+        line += f", of up to {bounds[len(bounds) // 2]:.1%} in half of them"
+    return [line]
 
 
-def duel_json(names: Sequence[str], pairs: Sequence[Pair], alone: Sequence[str]) -> dict[str, Any]:
-    """All of it as plain values."""
-    return {
-        "base": names[0],
-        "new": names[1],
-        "pairs": [pair.to_json() for pair in pairs],
-        "only_on_one_side": list(alone),
-    }
+def _cells(count: int) -> str:
+    return "1 cell" if count == 1 else f"{count} cells"

@@ -1,9 +1,9 @@
-"""What fits a board, as a table and in words."""
+"""What fits a board, in the terminal."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ondevice_bench.report.terminal import tables
+from ondevice_bench.terminal import table
 from ondevice_bench.units import flops, mib, seconds, size
 
 if TYPE_CHECKING:
@@ -13,37 +13,35 @@ if TYPE_CHECKING:
 
 
 def fit_table(fits: "Sequence[Fit]") -> "Table":
-    """A line for each method: what fits first, the rest with its reason."""
-    confirmed = any(fit.confirmed for fit in fits)
-    titles = ["method", "largest batch", "peak there", "one more", "FLOPs", "time of an example"]
-    made = tables.table(*titles, *(["under the cap"] if confirmed else []))
+    """A line for each method: first what fits, then the rest with the reason."""
+    is_confirmed = any(fit.confirmed for fit in fits)
+    titles = ["method", "largest batch", "peak", "peak at batch + 1", "FLOPs", "time of an example"]
+    rows = table(*titles, *(["under the limit"] if is_confirmed else []))
     for fit in fits:
         if fit.batch is None:
-            made.add_row(fit.method, "–", fit.reason)
+            rows.add_row(fit.method, "–", fit.reason)
             continue
-        known = "unknown" if fit.example_seconds is None else seconds(fit.example_seconds)
         row = [
             fit.method,
             str(fit.batch),
             _bytes(fit.peak_bytes),
             _bytes(fit.next_bytes),
             flops(fit.example_flops or 0),
-            known,
+            "unknown" if fit.example_seconds is None else seconds(fit.example_seconds),
         ]
-        if confirmed:
+        if is_confirmed:
             row.append("\n".join(f"{k}: {v}" for k, v in (fit.confirmed or {}).items()))
-        made.add_row(*row)
-    return made
+        rows.add_row(*row)
+    return rows
 
 
 def fit_notes(board: str, memory: int, reserve: int) -> list[str]:
-    """What the figures are of."""
-    left = f"{size(reserve)} are left to the system and to torch itself (--reserve)"
+    """What the numbers mean."""
     return [
-        f"{board}: {size(memory)}, of which {left}",
-        "peaks are of tensors; what kernels, libc and torch itself take comes on top:",
-        "--confirm runs the edge under that cap on this machine, or looks for it below",
-        "FLOPs and times are of one example; times are those measured on such a board, if any",
+        f"{board} has {size(memory)}. The system and torch itself get {size(reserve)} (--reserve).",
+        "These peaks count tensors only; real memory use is higher.",
+        "--confirm runs the largest batch here under the same limit, and looks for one that works.",
+        "FLOPs and time are of one example. The time is from earlier runs on such a board.",
     ]
 
 

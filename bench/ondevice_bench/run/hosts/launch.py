@@ -33,7 +33,7 @@ QUESTIONS = "ondevice_bench.worker.questions"
 TICK_SECONDS = 1.0
 EXIT_GRACE_SECONDS = 5.0
 KEPT_OUTPUT = 1 << 16
-SPAWNED_PASSES = {"memory", "step_memory"}
+SPAWNED_PASSES = {"memory", "step_memory", "peaks"}
 _VMSTAT = Path("/proc/vmstat")
 _ROOT = Path(ondevice_bench.__file__).resolve().parent.parent
 

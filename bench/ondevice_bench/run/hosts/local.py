@@ -10,7 +10,7 @@ from typing import Any
 
 from ondevice_bench.hardware.doctor import Finding, examine
 from ondevice_bench.hardware.probe import Machine, probe
-from ondevice_bench.hardware.profile import Profile, recognise
+from ondevice_bench.hardware.profile import Profile, load_profile, recognise
 from ondevice_bench.hardware.state import HardwareState, allowed_cpus, read_state
 from ondevice_bench.protocol.job import Job
 from ondevice_bench.run.hosts.host import Host, NoAnswer, Outcome, Question, Tick, no_tick
@@ -116,6 +116,12 @@ class LocalHost(Host):
                 ZygoteLauncher(self._environment, program),
             )
         return self._launcher
+
+
+def planning_host(hardware: str | None) -> LocalHost:
+    """This machine, under that profile where it matches, to plan for that board."""
+    is_here = hardware is None or load_profile(hardware).recognise.matches(probe())
+    return local_host(hardware if is_here else None)
 
 
 def local_host(

@@ -14,7 +14,7 @@ from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries.jobs import JobMaker
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.fit import Fit
-from ondevice_bench.suite.plan import PlannedCell
+from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.suite.suite import Suite
 
 LARGEST = 1 << 16

@@ -10,11 +10,13 @@ from ondevice_bench.data.batch import BatchStore, NoBatch
 from ondevice_bench.errors import BadInput
 from ondevice_bench.protocol.job import Findings, RankNumbers
 from ondevice_bench.run.hosts.host import Host
+from ondevice_bench.run.queries.described_suite import described
 from ondevice_bench.run.queries.jobs import JobMaker
 from ondevice_bench.specs import registry
 from ondevice_bench.specs.builtin_methods import BY_CONTENT
 from ondevice_bench.specs.method import MethodSpec
 from ondevice_bench.suite.board import HERE
+from ondevice_bench.suite.from_flags import Words
 from ondevice_bench.suite.plan import plan
 from ondevice_bench.suite.suite import Suite
 
@@ -92,6 +94,13 @@ def account_at(
     """The account of the suite's one cell, at its own ranks or at these."""
     found = ask(host, suite, "account", with_batch=False, layers=suite.layers[0], ranks=ranks)
     return {**found.metrics, **found.details}
+
+
+def account_of(
+    host: Host, words: Words, ranks: Mapping[str, RankNumbers] | None = None
+) -> Mapping[str, Any]:
+    """The account of the one cell that these words describe."""
+    return account_at(host, described(host, words.suite()), ranks)
 
 
 def _weight_rank(spec: MethodSpec) -> str:

@@ -7,7 +7,7 @@ from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries.jobs import JobMaker
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.layers import freezes
-from ondevice_bench.suite.plan import PlannedCell
+from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.suite.preview import Vanilla
 from ondevice_bench.suite.suite import Suite
 

@@ -13,7 +13,7 @@ from ondevice_bench.specs import registry
 from ondevice_bench.specs.layout import Layout
 from ondevice_bench.specs.option import Value, resolved
 from ondevice_bench.suite.cell import Cell
-from ondevice_bench.suite.plan import choices
+from ondevice_bench.suite.matrix import choices
 from ondevice_bench.suite.suite import Suite
 
 TIMEOUT = 600.0

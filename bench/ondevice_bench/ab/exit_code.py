@@ -1,0 +1,23 @@
+"""The exit code of `bench ab`."""
+
+from collections.abc import Collection, Sequence
+
+from ondevice_bench.analyse.cell_pair import Pair
+from ondevice_bench.errors import ExitCode
+
+
+def exit_code(
+    pairs: Sequence[Pair], unpaired: Collection[str], fail_on: Collection[str]
+) -> ExitCode:
+    """What the pairs come to. A comparison that measured nothing never ends with 0."""
+    verdicts: set[str] = set().union(*(pair.verdicts for pair in pairs))
+    if "regressed" in verdicts and "regressed" in fail_on:
+        return ExitCode.REGRESSION
+    if "failed" in verdicts:
+        return ExitCode.CELL_FAILED
+    if not pairs:
+        return ExitCode.NOTHING_RAN
+    is_unclear = "inconclusive" in verdicts and "inconclusive" in fail_on
+    if unpaired or is_unclear or not any(pair.base for pair in pairs):
+        return ExitCode.INCONCLUSIVE
+    return ExitCode.OK

@@ -1,0 +1,32 @@
+"""Whether a change of a metric is an improvement or a regression: decided only here."""
+
+from typing import Literal
+
+from ondevice_bench.record.metrics import Metric
+from ondevice_bench.stats import Change
+
+# `missing`: the metric was not measured again. `failed`: there is nothing to compare.
+Verdict = Literal["improved", "regressed", "unchanged", "inconclusive", "missing", "failed"]
+
+
+def is_better(metric: Metric, before: float, after: float) -> bool:
+    """Whether the metric became better."""
+    return after < before if metric.lower_is_better else after > before
+
+
+def exact_verdict(metric: Metric, before: float, after: float) -> Verdict:
+    """The verdict on an exact metric: any difference counts."""
+    if before == after:
+        return "unchanged"
+    return "improved" if is_better(metric, before, after) else "regressed"
+
+
+def noisy_verdict(metric: Metric, change: Change) -> Verdict:
+    """The verdict on a noisy metric, by the interval of its ratio."""
+    match change.direction:
+        case "unknown":
+            return "inconclusive"
+        case "same":
+            return "unchanged"
+        case "less" | "more":
+            return "improved" if is_better(metric, 1.0, change.ratio) else "regressed"

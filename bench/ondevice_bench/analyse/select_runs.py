@@ -1,0 +1,70 @@
+"""Which stored runs a history looks at."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ondevice_bench.analyse.summary import RunSummary, summarise
+from ondevice_bench.errors import BadInput, suggestion
+from ondevice_bench.record.store import Store
+from ondevice_bench.suite.patterns import matches_any
+
+SHORTEST = 4  # digits that git takes for a commit
+
+Places = Callable[[Iterable[str]], Mapping[str, int]]
+
+
+def stored_runs(paths: Sequence[Path], patterns: Sequence[str] = ()) -> list[RunSummary]:
+    """Every run of these stores, with the cells that match one of the patterns.
+
+    Runs of `bench ab` are left out: their rounds are short, and taken beside those of another side.
+    """
+    runs: list[RunSummary] = []
+    for path in paths:
+        with Store.open(path) as store:
+            runs += [summarise(store, run) for run in store.runs() if run.origin != "ab"]
+    if not patterns:
+        return runs
+    filtered = [
+        replace(one, cells=tuple(cell for cell in one.cells if matches_any(cell.id, patterns)))
+        for one in runs
+    ]
+    selected = [one for one in filtered if one.cells]
+    if runs and not selected:
+        ids = {cell.id for one in runs for cell in one.cells}
+        raise BadInput(f"--cell: no cell matches {patterns[0]!r}{suggestion(patterns[0], ids)}")
+    return selected
+
+
+def runs_since(
+    ordered: Sequence[RunSummary], since: str, places: Places, resolve: Callable[[str], str]
+) -> list[RunSummary]:
+    """The runs from a day on, or from a commit on.
+
+    `places` gives the place of each commit in the repository, `resolve` the full name of a ref.
+    Both give nothing for what the repository lacks.
+    """
+    if re.match(r"\d{4}-\d\d", since):
+        moment = _moment(since).isoformat()
+        return [one for one in ordered if one.run.created >= moment]
+    full = resolve(since) or since
+    heads = [one.run.commit.partition("+")[0] for one in ordered]
+    for place, head in enumerate(heads):
+        if full.startswith(head) or (len(full) >= SHORTEST and head.startswith(full)):
+            return list(ordered[place:])
+    by_commit = places([one.run.commit for one in ordered])
+    if by_commit and (with_ref := places([*by_commit, full])):
+        return [one for one in ordered if with_ref[one.run.commit] >= with_ref[full]]
+    near = suggestion(since, heads)
+    raise BadInput(f"--since: {since!r} is no date, and no commit of these runs{near}")
+
+
+def _moment(text: str) -> datetime:
+    """A day or a moment, in UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadInput(f"--since: {text!r} is no day: 2026-03-01, or a commit") from None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

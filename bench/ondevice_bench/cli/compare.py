@@ -1,0 +1,39 @@
+"""`bench compare`: two runs against each other."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from ondevice_bench.cli.arguments import AsJson, FailOn, parsed_verdicts
+from ondevice_bench.terminal import print_json
+
+
+def compare(
+    base: Annotated[
+        str,
+        typer.Argument(
+            help="The run to compare with: a suite (its latest run), a run's id, STORE@RUN, "
+            "a bundle, or the file of a baseline."
+        ),
+    ],
+    new: Annotated[str, typer.Argument(help="The run that may have become worse.")],
+    fail_on: FailOn = "regressed",
+    as_json: AsJson = False,
+) -> int:
+    """Compare two runs, metric by metric; exit code 4 if the second is worse, 5 if unclear."""
+    from ondevice_bench.analyse.compare import compare as compare_runs
+    from ondevice_bench.analyse.resolve_run import summary_of
+    from ondevice_bench.report.terminal.comparison import comparison_lines
+
+    summaries = [summary_of(reference) for reference in (base, new)]
+    comparison = compare_runs(*summaries)
+    code = comparison.exit_code(parsed_verdicts(fail_on))
+    if as_json:
+        print_json({**comparison.to_json(), "exit_code": int(code)})
+    else:
+        print("\n".join(comparison_lines(comparison)))
+    for summary in summaries:
+        if summary.run.finished is None:
+            print(f"bench: {summary.run.id} is unfinished", file=sys.stderr)
+    return code

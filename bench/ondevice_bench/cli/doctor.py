@@ -1,0 +1,108 @@
+"""`bench doctor`: what on this machine disturbs measurements."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ondevice_bench.cli.arguments import AsJson, Hardware, SuitesFolder, Sysroot
+from ondevice_bench.errors import BadInput, ExitCode
+from ondevice_bench.terminal import print_json, print_rows
+
+if TYPE_CHECKING:
+    from ondevice_bench.hardware.doctor import Finding
+    from ondevice_bench.run.hosts.host import Host
+
+
+def doctor(
+    suite: Annotated[
+        str | None, typer.Argument(help="A suite: also check that its largest step fits.")
+    ] = None,
+    suites: SuitesFolder = None,
+    hardware: Hardware = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Skip the 20 s test with two identical runs.")
+    ] = False,
+    sysroot: Sysroot = None,
+    write_profile: Annotated[
+        str | None,
+        typer.Option(
+            "--write-profile",
+            metavar="NAME",
+            help="Measure this machine and write hardware/NAME.yaml.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Look for what disturbs measurements on this machine; exit code 5 if something does."""
+    if sysroot is not None:
+        if suite or write_profile:
+            raise BadInput("--sysroot is another machine: nothing can be measured on it")
+        return _report(_folder_findings(sysroot, hardware), as_json=as_json)
+
+    from ondevice_bench.hardware.doctor import free_memory, like_the_profile
+    from ondevice_bench.run.hosts.local import local_host
+    from ondevice_bench.run.queries.aa_trial import trial
+    from ondevice_bench.run.queries.write_profile import write_profile as write
+
+    with local_host(hardware) as host:
+        needed = _memory_needed(host, suite, suites) if suite else None
+        findings = [
+            like_the_profile(host.profile, host.machine),
+            *host.findings(),
+            free_memory(host.state(), needed),
+        ]
+        if not quick:
+            findings.append(trial(host).finding())
+        code = _report(findings, as_json=as_json)
+        if write_profile:
+            print(f"profile: {write(host, write_profile)}")
+    return code
+
+
+def _folder_findings(root: Path, hardware: str | None) -> "list[Finding]":
+    """What the files of another machine say of it."""
+    from ondevice_bench.hardware.doctor import examine, free_memory, like_the_profile
+    from ondevice_bench.hardware.probe import probe
+    from ondevice_bench.hardware.profile import recognise
+    from ondevice_bench.hardware.state import read_state
+
+    if not root.is_dir():
+        raise BadInput(f"{root}: no such folder")
+    machine, state = probe(root), read_state(root)
+    profile = recognise(machine, hardware)
+    threads = profile.threads_on(machine, tuple(range(machine.logical_cores)))
+    return [
+        like_the_profile(profile, machine),
+        *examine(profile, state, threads, root, environment={}),
+        free_memory(state, None),
+    ]
+
+
+def _memory_needed(host: "Host", suite: str, suites: Path | None) -> int | None:
+    from ondevice_bench.run.memory_needed import memory_needed
+    from ondevice_bench.run.queries.described_suite import described
+    from ondevice_bench.suite.load import load_suite
+
+    return memory_needed(host, described(host, load_suite(suite, suites)))
+
+
+def _report(findings: "Sequence[Finding]", *, as_json: bool) -> ExitCode:
+    _print(findings, as_json=as_json)
+    disturbed = any(finding.level == "warning" for finding in findings)
+    return ExitCode.INCONCLUSIVE if disturbed else ExitCode.OK
+
+
+def _print(findings: "Sequence[Finding]", *, as_json: bool) -> None:
+    if as_json:
+        print_json([finding.to_json() for finding in findings])
+        return
+    rows = [
+        {"": finding.level, "about": finding.subject, "result": finding.said}
+        for finding in findings
+    ]
+    print_rows(rows, as_json=False)
+    for finding in findings:
+        if finding.level == "warning":
+            print(f"{finding.subject}: {finding.effect}\n  {finding.cure}")

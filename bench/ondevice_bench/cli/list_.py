@@ -1,0 +1,103 @@
+"""`bench list`: the names that suites can use, and past runs."""
+
+from pathlib import Path
+from typing import Any
+
+from ondevice_bench.cli.arguments import AsJson, SuitesFolder, Sysroot
+from ondevice_bench.errors import BenchError
+from ondevice_bench.terminal import print_rows
+from ondevice_bench.units import clock
+
+
+def list_suites(suites: SuitesFolder = None, as_json: AsJson = False) -> None:
+    """List the suites that can be run by name."""
+    from ondevice_bench.declare.folders import declared
+    from ondevice_bench.suite.load import load_suite
+
+    rows = []
+    for name, path in declared("suites", suites).items():
+        row = {"name": name, "title": "", "purpose": "", "takes": "", "path": str(path)}
+        try:
+            suite = load_suite(str(path), suites)
+        except BenchError as error:
+            row["title"] = f"cannot be read: {error.lines[0]}"
+        else:
+            times = (f"{clock(taken)} on {board}" for board, taken in suite.expected.items())
+            row |= {"title": suite.title, "purpose": suite.purpose, "takes": ", ".join(times)}
+        rows.append(row)
+    print_rows(rows, as_json=as_json)
+
+
+def list_methods(as_json: AsJson = False) -> None:
+    """List the training methods and their options."""
+    from ondevice_bench.specs import registry
+
+    print_rows([_spec_row(spec) for spec in registry.methods().values()], as_json=as_json)
+
+
+def list_models(as_json: AsJson = False) -> None:
+    """List the models and their options."""
+    from ondevice_bench.specs import registry
+
+    print_rows([_spec_row(spec) for spec in registry.models().values()], as_json=as_json)
+
+
+def list_hardware(sysroot: Sysroot = None, as_json: AsJson = False) -> None:
+    """List the hardware profiles. The profile of this machine has a mark."""
+    from ondevice_bench.hardware.probe import probe
+    from ondevice_bench.hardware.profile import Recognise, profiles, recognise
+
+    machine = probe(sysroot or Path("/"))
+    here = recognise(machine).name
+    rows = [
+        {"name": p.name, "this machine": p.name == here, "title": p.title, "path": str(p.path)}
+        for p in profiles().values()
+    ]
+    print_rows(rows, as_json=as_json)
+    if not as_json:
+        facts = ", ".join(f"{key} {getattr(machine, key)!r}" for key in Recognise.model_fields)
+        print(f"profiles recognise this machine by: {facts}")
+
+
+def list_runs(as_json: AsJson = False) -> None:
+    """List the runs in bench-out, oldest first."""
+    from ondevice_bench.analyse.find_runs import store_paths
+    from ondevice_bench.record.store import Store
+
+    rows = []
+    for path in store_paths():
+        with Store.open(path) as store:
+            rows += [
+                {
+                    "run": run.id,
+                    "profile": run.profile,
+                    "started": run.created,
+                    "finished": run.finished or "",
+                    "store": str(path),
+                }
+                for run in store.runs()
+            ]
+    print_rows(sorted(rows, key=lambda row: row["started"]), as_json=as_json)
+
+
+def list_metrics(as_json: AsJson = False) -> None:
+    """List the metrics: what each measures, exact or noisy, and its scope."""
+    from ondevice_bench.record import metrics
+
+    rows = [metric.to_json() for metric in metrics.ALL]
+    if not as_json:
+        columns = ("name", "kind", "scope", "title")
+        rows = [{name: row[name] for name in columns} for row in rows]
+    print_rows(rows, as_json=as_json)
+
+
+def _spec_row(spec: Any) -> dict[str, Any]:
+    options = "\n".join(f"{o.name}: {o.allowed}; {_default(o)}" for o in spec.options)
+    return {"name": spec.name, "title": spec.title, "options": options}
+
+
+def _default(option: Any) -> str:
+    if option.default is None:
+        return "unset"
+    text = str(option.default)
+    return f"default {text.lower() if isinstance(option.default, bool) else text}"

@@ -1,0 +1,46 @@
+"""`bench plan`: what a run would measure."""
+
+from typing import Annotated
+
+import typer
+
+from ondevice_bench.cli.arguments import AsJson
+from ondevice_bench.cli.suite_flags import SuiteFlags, with_suite_flags
+from ondevice_bench.terminal import print_json, print_table
+
+
+@with_suite_flags
+def plan(
+    flags: SuiteFlags,
+    hardware: Annotated[
+        str | None,
+        typer.Option("--hardware", help="Plan for this profile, also for another machine."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a suite's cells and what is known before they run: memory, FLOPs and time."""
+    from ondevice_bench.analyse.past_speeds import seconds_of_passes
+    from ondevice_bench.report.terminal.plan import plan_misfits, plan_table, plan_total
+    from ondevice_bench.run.boards import board_named, boards
+    from ondevice_bench.run.hosts.local import planning_host
+    from ondevice_bench.run.preview import preview
+    from ondevice_bench.suite.plan import plan as plan_cells
+
+    with planning_host(hardware) as host:
+        board = board_named(hardware, host)
+        suite = flags.load(host)
+        cells = plan_cells(suite, board, boards(), flags.filters or ())
+        outlines = preview(host, suite, board, cells, seconds_of_passes(host.identity))
+    if as_json:
+        print_json(
+            {
+                "suite": suite.name,
+                "profile": board.name,
+                "cells": [item.to_json() for item in outlines],
+            }
+        )
+    else:
+        print_table(plan_table(outlines))
+        for line in plan_misfits(outlines, board):
+            print(line)
+        print(plan_total(outlines, suite.expected.get(board.name)))

@@ -1,0 +1,93 @@
+"""`bench report`: a run's results as one HTML file, or as text."""
+
+import webbrowser
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ondevice_bench.cli.arguments import AsJson
+from ondevice_bench.errors import BadInput, unknown
+from ondevice_bench.files import written_whole
+from ondevice_bench.terminal import print_json
+
+if TYPE_CHECKING:
+    from ondevice_bench.papers.claims import JudgedClaim
+
+
+def report(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN",
+            help="A suite (its latest run), a run's id, or STORE@RUN (default: the latest run). "
+            "More runs, for example of other boards, are shown beside the first.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="The file to write (default: report.html beside the store)."
+        ),
+    ] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="A page layout's name, or the path of its YAML file.")
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="The method that the others are compared with.")
+    ] = None,
+    compare_hardware: Annotated[
+        bool,
+        typer.Option(
+            "--compare-hardware",
+            help="Also show the suite's latest run on each other board in the same store.",
+        ),
+    ] = False,
+    form: Annotated[
+        Literal["html", "text", "md", "csv", "json"],
+        typer.Option("--format", help="html writes a file. The others print, or write to --out."),
+    ] = "html",
+    show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Draw a run's results as one HTML file, or print them."""
+    from ondevice_bench.analyse.history import Asked
+    from ondevice_bench.analyse.report_runs import report_runs
+    from ondevice_bench.papers.claims_file import load_published
+    from ondevice_bench.papers.judge_claims import judge_claims
+    from ondevice_bench.report.layout import load_layout
+    from ondevice_bench.report.page import write_report
+    from ondevice_bench.report.terminal.formats import formatted
+    from ondevice_bench.report.terminal.run import run_json
+    from ondevice_bench.run.commit import places
+    from ondevice_bench.run.hosts.local import local_host
+    from ondevice_bench.run.queries.inspect import account_of
+
+    selected = report_runs(runs or (), other_boards=compare_hardware)
+    summaries, page = selected.summaries, out or selected.page
+    methods = {cell.planned.cell.method for cell in summaries[0].cells}
+    if baseline is not None and baseline not in methods:
+        raise BadInput(f"--baseline: {unknown('method of this run', baseline, methods)}")
+    if form != "html":
+        text = formatted(summaries, form, baseline)
+        if out is None:
+            print(text)
+            return
+        with written_whole(out) as file:
+            file.write(f"{text}\n".encode())
+        print(f"report: {out}")
+        return
+    layout = layout or ("hardware" if compare_hardware or len(summaries) > 1 else "run")
+    claims: tuple[JudgedClaim, ...] = ()
+    if "claims" in load_layout(layout).sections:
+        with local_host() as host:
+            claims = judge_claims(load_published(), summaries, partial(account_of, host))
+    query = Asked(places(Path.cwd(), [one.run.commit for one in summaries]))
+    write_report(summaries, page, layout, baseline, query=query, claims=claims)
+    if as_json:
+        print_json(run_json(summaries[0], page))
+    else:
+        print(f"report: {page}")
+    if show:
+        webbrowser.open(page.resolve().as_uri())

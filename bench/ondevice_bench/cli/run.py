@@ -1,0 +1,99 @@
+"""`bench run`: measure a suite and draw its report."""
+
+import signal
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ondevice_bench.cli.arguments import (
+    AsJson,
+    Hardware,
+    MemoryCap,
+    Quiet,
+    command_line,
+    parsed_bytes,
+    parsed_seconds,
+)
+from ondevice_bench.cli.suite_flags import SuiteFlags, with_suite_flags
+from ondevice_bench.errors import BadInput
+from ondevice_bench.terminal import print_json, print_table
+
+
+@with_suite_flags
+def run(
+    flags: SuiteFlags,
+    hardware: Hardware = None,
+    memory_cap: MemoryCap = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Stop after this time: 90s, 10m, 2h. Every cell is measured before any gets more "
+            "samples.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder for the results (default: bench-out/SUITE).")
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start a new run even if one is unfinished.")
+    ] = False,
+    retry: Annotated[
+        Literal["failed"] | None,
+        typer.Option(help="Repeat what failed, timed out or ran out of memory in the last run."),
+    ] = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> int:
+    """Measure a suite on this machine and draw its report."""
+    from dataclasses import replace
+
+    from ondevice_bench.analyse.learning import learning
+    from ondevice_bench.analyse.summary import summarise
+    from ondevice_bench.record.store import OUT
+    from ondevice_bench.report.page import write_report
+    from ondevice_bench.report.terminal.plan import plan_misfits
+    from ondevice_bench.report.terminal.run import learning_table, run_json, run_notes, run_table
+    from ondevice_bench.report.terminal.verdict import verdict_lines
+    from ondevice_bench.run.hosts.local import local_host
+    from ondevice_bench.run.outcome import exit_code
+    from ondevice_bench.run.progress import for_terminal
+    from ondevice_bench.run.request import request
+    from ondevice_bench.run.session import NOT_OK, open_session
+
+    if fresh and retry:
+        raise BadInput(
+            "--fresh starts a new run, --retry repeats part of the last one: give one of them"
+        )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    cap = None if memory_cap is None else parsed_bytes("--memory-cap", memory_cap)
+    seconds = None if budget is None else parsed_seconds("--budget", budget)
+    with local_host(hardware, cap) as host:
+        task = replace(
+            request(host, flags.load(host), command_line(), flags.filters or ()),
+            budget=seconds,
+            fresh=fresh,
+            retry=NOT_OK if retry else frozenset(),
+        )
+        folder = out or OUT / task.suite.name
+        progress = for_terminal(quiet=quiet)
+        try:
+            with open_session(task, folder, progress) as session:
+                progress.prepare("looking for cells that cannot fit …")
+                for line in plan_misfits(session.preview(), host.board):
+                    progress.note(line)
+                session.perform_all(progress)
+                summary = summarise(session.store, session.store.run(session.run.id))
+        finally:
+            progress.close()
+    page = folder / "report.html"
+    write_report([summary], page)
+    if as_json:
+        print_json(run_json(summary, page))
+    else:
+        print_table(run_table(summary))
+        if lines := learning(summary):
+            print_table(learning_table(lines))
+        print("\n".join([*verdict_lines(summary), *run_notes(summary), f"report: {page}"]))
+    return exit_code(summary.statuses, summary.run.settings)

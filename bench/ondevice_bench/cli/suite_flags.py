@@ -1,0 +1,129 @@
+"""The arguments that name a suite, or describe one without a file. `run` and `plan` share them."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, TypeVar
+
+import typer
+
+from ondevice_bench.cli.arguments import Filters, SuitesFolder
+from ondevice_bench.errors import BadInput
+
+if TYPE_CHECKING:
+    from ondevice_bench.run.hosts.host import Host
+    from ondevice_bench.suite.from_flags import Words
+    from ondevice_bench.suite.suite import Suite
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SuiteFlags:
+    """A suite by name or file, or a model, methods and options in its place."""
+
+    suite: Annotated[
+        str | None, typer.Argument(help="A suite's name, or the path of its YAML file.")
+    ] = None
+    models: Annotated[
+        list[str] | None,
+        typer.Option("--model", help="A model instead of a suite: a name, or ./mynet.py:net."),
+    ] = None
+    methods: Annotated[
+        list[str] | None,
+        typer.Option("--method", help="With --model: a method (default: vanilla, plain training)."),
+    ] = None
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option", metavar="NAME=VALUE", help="With --model: an option of a method or model."
+        ),
+    ] = None
+    rank: Annotated[
+        list[str] | None, typer.Option("--rank", help="With --model: the ranks, as numbers.")
+    ] = None
+    epsilon: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--epsilon", help="With --model: the ranks, by the share of energy they hold."
+        ),
+    ] = None
+    fraction: Annotated[
+        list[str] | None,
+        typer.Option("--fraction", help="With --model: the ranks, as a share of the largest."),
+    ] = None
+    layers: Annotated[
+        list[str] | None,
+        typer.Option("--layers", help="With --model: the layers that the method changes."),
+    ] = None
+    batch: Annotated[
+        list[int] | None, typer.Option("--batch", help="With --model: the batch size.")
+    ] = None
+    data: Annotated[
+        str | None, typer.Option("--data", help="With --model: the source of the batches.")
+    ] = None
+    weights: Annotated[
+        str | None,
+        typer.Option("--weights", help="With --model: random, pretrained, or a file of weights."),
+    ] = None
+    suites: SuitesFolder = None
+    filters: Filters = None
+
+    def load(self, host: "Host") -> "Suite":
+        """The suite. The user's own models in it tell what they take."""
+        from ondevice_bench.run.queries.described_suite import described
+        from ondevice_bench.suite.load import load_suite
+
+        words = self._words()
+        if (self.suite is None) == (words is None):
+            raise BadInput("name a suite, or describe one with --model (see `bench run --help`)")
+        return described(host, words.suite() if words else load_suite(str(self.suite), self.suites))
+
+    def _words(self) -> "Words | None":
+        """What takes a suite's place; None where a suite is named."""
+        ranks = {"rank": self.rank, "epsilon": self.epsilon, "fraction": self.fraction}
+        if not self.models:
+            by_name = SuiteFlags(suite=self.suite, suites=self.suites, filters=self.filters)
+            if replace(self, models=None) != by_name:
+                raise BadInput(
+                    "--method, --option, --rank and the like go with --model, not with a suite"
+                )
+            return None
+        from ondevice_bench.suite.from_flags import Words
+
+        return Words(
+            models=self.models,
+            methods=self.methods or (),
+            options=self.options or (),
+            ranks={rule: values or () for rule, values in ranks.items()},
+            layers=self.layers or (),
+            batches=self.batch or (),
+            data=self.data,
+            weights=self.weights,
+        )
+
+
+def with_suite_flags(verb: Callable[Concatenate[SuiteFlags, P], T]) -> Callable[..., T]:
+    """Give the verb an argument for each field of `SuiteFlags`. The verb gets the record first."""
+    shared = fields(SuiteFlags)
+    _, *own = inspect.signature(verb).parameters.values()
+
+    @functools.wraps(verb)
+    def call(**arguments: Any) -> T:
+        flags = SuiteFlags(**{field.name: arguments.pop(field.name) for field in shared})
+        return verb(flags, **arguments)  # type: ignore[call-arg]
+
+    parameters = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=field.type,
+        )
+        for field in shared
+    ]
+    parameters += [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return call

@@ -1,0 +1,50 @@
+"""Schemas for values from outside: they coerce nothing and reject unknown fields."""
+
+from collections.abc import Collection
+from dataclasses import MISSING, Field, fields
+from typing import Annotated, Any, get_type_hints
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, create_model
+from pydantic import Field as SchemaField
+
+
+class StrictSchema(BaseModel):
+    """A schema that rejects unknown fields and coerces nothing."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+def schema_of(
+    record: type[Any],
+    base: type[BaseModel] = StrictSchema,
+    *,
+    without: Collection[str] = (),
+    **annotations: Any,
+) -> type[BaseModel]:
+    """A schema with the fields and the defaults of a frozen record, `without` some of them.
+
+    `annotations` replace the types of some fields, by name, to narrow what is accepted.
+    """
+    types = {**get_type_hints(record), **annotations}
+    members: dict[str, Any] = {
+        member.name: (types[member.name], _default(member))
+        for member in fields(record)
+        if member.name not in without
+    }
+    return create_model(record.__name__, __base__=base, **members)
+
+
+def read_as(record: type[Any], **annotations: Any) -> Any:
+    """The type of a schema's field that reads a mapping into a frozen record."""
+    schema = schema_of(record, **annotations)
+
+    def build(values: BaseModel) -> Any:
+        return record(**{member.name: getattr(values, member.name) for member in fields(record)})
+
+    return Annotated[schema, AfterValidator(build)]
+
+
+def _default(member: "Field[Any]") -> Any:
+    if member.default_factory is not MISSING:
+        return SchemaField(default_factory=member.default_factory)
+    return ... if member.default is MISSING else member.default

@@ -1,0 +1,82 @@
+"""The details of a record, as typed values.
+
+A record holds its details as JSON. A field that an earlier version did not write has its default
+here. A field that only a later version writes is ignored.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The precision that a time pass aimed at, the one it reached, and what ended it."""
+
+    asked: float
+    reached: float | None  # None where there were too few samples for an interval
+    ended_by: str
+
+
+@dataclass(frozen=True)
+class TreatedLayer:
+    """What a method does to one layer; None where the method does not tell."""
+
+    shape: tuple[int, ...] | None = None  # of the layer's input
+    activation_ranks: tuple[int, ...] | None = None
+    weight_rank: int | None = None
+    stored_elements: int | None = None
+
+
+@dataclass(frozen=True)
+class MemoryCurve:
+    """Resident memory over a memory pass; empty where no curve was sampled."""
+
+    seconds: tuple[float, ...] = ()
+    rss_bytes: tuple[float, ...] = ()
+    marks: tuple[tuple[str, float], ...] = ()  # stages and when they began
+
+
+@dataclass(frozen=True)
+class LayerGradient:
+    """A layer's weight gradient beside vanilla's."""
+
+    cosine: float | None = None
+
+
+@dataclass(frozen=True)
+class Details:
+    """What a record says beside its metrics; each pass fills the fields that it knows."""
+
+    notes: tuple[str, ...] = ()
+    # calibrate
+    ranks: Mapping[str, Any] = field(default_factory=dict)  # by layer
+    # memory
+    curve: MemoryCurve = MemoryCurve()
+    swap_bytes: float | None = None
+    # trace
+    batch_sha256: str = ""
+    weights_sha256: str = ""
+    treated: Mapping[str, TreatedLayer] = field(default_factory=dict)
+    # time
+    disturbed: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # by metric
+    foreign_cpu_share: float | None = None
+    precision: Precision | None = None
+    # fidelity
+    layers: Mapping[str, Mapping[str, LayerGradient]] = field(default_factory=dict)  # by moment
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> "Details":
+        """Read the JSON of a record."""
+        return _adapter().validate_python(values)
+
+
+@cache
+def _adapter() -> "TypeAdapter[Details]":
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Details)

@@ -1,0 +1,20 @@
+"""The runs of a bundle in the terminal."""
+
+from collections import Counter
+from typing import Any
+
+from ondevice_bench.record.run_json import RunContent
+
+
+def bundle_row(content: RunContent) -> dict[str, Any]:
+    """A run of a bundle: where it ran, and how much of it is there."""
+    run, states = content.run, Counter(item.state for item in content.cells)
+    machine, torch = run.machine, run.software["torch"]
+    return {
+        "run": run.id,
+        "profile": run.profile,
+        "machine": f"{machine['board'] or machine['arch']}, {machine['cpu']}, torch {torch}",
+        "cells": ", ".join(f"{count} {state}" for state, count in states.items()),
+        "records": len(content.records),
+        "finished": run.finished or "",
+    }

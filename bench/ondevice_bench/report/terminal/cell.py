@@ -1,0 +1,42 @@
+"""One cell in the terminal."""
+
+from typing import TYPE_CHECKING
+
+from ondevice_bench.analyse.summary import CellSummary
+from ondevice_bench.record import metrics
+from ondevice_bench.report.quantities import quantity_of, rank_basis
+from ondevice_bench.terminal import table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def cell_table(cell: CellSummary) -> "Table":
+    """All numbers of a cell."""
+    rows = table("metric", "estimate", "interval", "scope", "basis")
+    for name, estimate in cell.estimates.items():
+        metric, quantity = metrics.described(name), quantity_of(cell, name)
+        rows.add_row(
+            metric.label, quantity.estimate, quantity.interval, metric.scope, estimate.basis
+        )
+    return rows
+
+
+def cell_lines(cell: CellSummary) -> list[str]:
+    """The cell, its problems, its notes, and the ranks of its layers."""
+    basis = rank_basis(cell.planned.cell)
+    layers = cell.details_of("trace").treated
+    return [
+        f"cell: {cell.id}",
+        f"fingerprint: {cell.planned.cell.fingerprint}",
+        f"status: {cell.status}",
+        *([basis] if basis else []),
+        *(f"problem: {text}" for text in cell.problems),
+        *(f"note: {text}" for text in cell.notes),
+        *(
+            f"changed: {name}: input {list(layer.shape or ())}, "
+            f"ranks {list(layer.activation_ranks or ())}"
+            + (f", weight rank {layer.weight_rank}" if layer.weight_rank else "")
+            for name, layer in layers.items()
+        ),
+    ]

@@ -1,0 +1,70 @@
+"""Runs as text, Markdown, CSV or JSON."""
+
+import json
+from collections.abc import Sequence
+
+from ondevice_bench.analyse.frame import frame_of
+from ondevice_bench.analyse.learning import learning
+from ondevice_bench.analyse.summary import RunSummary
+from ondevice_bench.record import metrics
+from ondevice_bench.report.quantities import HEADLINES, quantity_of
+from ondevice_bench.report.terminal.run import learning_table, run_notes, run_table
+from ondevice_bench.report.terminal.verdict import verdict_lines
+from ondevice_bench.terminal import table_text
+
+
+def formatted(summaries: Sequence[RunSummary], form: str, baseline: str | None = None) -> str:
+    """The runs in that form, one after the other. CSV has one table for all runs."""
+    match form:
+        case "csv":
+            return _csv(summaries)
+        case "json":
+            runs = [
+                {**one.to_json(), "learning": [line.to_json() for line in learning(one)]}
+                for one in summaries
+            ]
+            return json.dumps(runs[0] if len(runs) == 1 else runs, indent=2)
+        case "md":
+            return "\n\n".join(_markdown(one, baseline) for one in summaries)
+        case _:
+            return "\n\n".join(_text(one, baseline) for one in summaries)
+
+
+def _csv(summaries: Sequence[RunSummary]) -> str:
+    return str(frame_of(summaries).to_csv(index=False)).rstrip("\n")
+
+
+def _text(summary: RunSummary, baseline: str | None) -> str:
+    tables = [run_table(summary)]
+    if lines := learning(summary):
+        tables.append(learning_table(lines))
+    notes = [*verdict_lines(summary, baseline), *run_notes(summary)]
+    return "\n".join([*map(table_text, tables), *notes])
+
+
+def _markdown(summary: RunSummary, baseline: str | None) -> str:
+    columns = [metrics.BY_NAME[name] for name in HEADLINES]
+    head = ["cell", *(metric.label for metric in columns), "status"]
+    lines = [
+        f"# {_escape(summary.run.title)}",
+        "",
+        f"Run `{summary.run.id}` on profile {summary.run.profile}.",
+        "",
+        *(f"- {_escape(line)}" for line in verdict_lines(summary, baseline)),
+        "",
+        f"| {' | '.join(head)} |",
+        f"|{' --- |' * len(head)}",
+    ]
+    for cell in summary.cells:
+        quantities = [quantity_of(cell, metric.name) for metric in columns]
+        texts = [f"{q.estimate} ({q.interval})" if q.interval else q.estimate for q in quantities]
+        status = ": ".join([cell.status, *cell.problems[:1]])
+        lines.append(f"| {' | '.join(map(_escape, [cell.id, *texts, status]))} |")
+    return "\n".join([*lines, "", *(f"- {_escape(note)}" for note in run_notes(summary))])
+
+
+def _escape(text: str) -> str:
+    """Text that cannot end a table cell or start markup."""
+    for mark in "\\|*_`<>[]":
+        text = text.replace(mark, f"\\{mark}")
+    return " ".join(text.split())

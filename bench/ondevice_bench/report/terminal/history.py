@@ -1,0 +1,53 @@
+"""A history in the terminal."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ondevice_bench import units
+from ondevice_bench.analyse.history import History
+from ondevice_bench.record import metrics
+from ondevice_bench.report.history_text import finding_text, order_text, series_text
+from ondevice_bench.report.quantities import HEADLINES
+from ondevice_bench.terminal import table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def history_table(history: History, names: Sequence[str] = ()) -> "Table":
+    """A line for each series of these metrics, or of the headlines, and for what changed."""
+    rows = table("cell", "metric", "machine", "runs", "first", "latest", "changes")
+    for series in history.series:
+        if series.metric not in (names or HEADLINES) and not series.findings:
+            continue
+        metric = metrics.BY_NAME[series.metric]
+        ends = (series.points[0], series.points[-1])
+        rows.add_row(
+            series.cell,
+            metric.label,
+            series.machine,
+            str(len(series.points)),
+            *(units.quantity(point.estimate.estimate, metric.unit) for point in ends),
+            series_text(series),
+        )
+    return rows
+
+
+def history_lines(history: History) -> list[str]:
+    """What changed, with certain changes first; then how the runs are ordered."""
+    lines = [
+        f"{series.cell}: {finding_text(series, finding)}" for series, finding in history.findings
+    ]
+    return [*lines, order_text(history)]
+
+
+def history_json(history: History) -> dict[str, Any]:
+    """All of it as plain values."""
+    return {
+        "runs": [
+            {"run": run.id, "commit": run.commit, "created": run.created, "profile": run.profile}
+            for run in history.runs
+        ],
+        "ordered_by": "commits" if history.by_commits else "time",
+        "series": [series.to_json() for series in history.series],
+    }

@@ -1,0 +1,74 @@
+"""A plan in the terminal: its cells, what does not fit the board, and how long it takes."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ondevice_bench.suite.board import Board
+from ondevice_bench.suite.preview import Outline
+from ondevice_bench.terminal import table
+from ondevice_bench.units import GIB, clock, flops, mib
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def plan_table(outlines: Sequence[Outline]) -> "Table":
+    """The plan's cells, and what is known before they run."""
+    rows = table("cell", "state", "vanilla's activations", "vanilla's step", "time")
+    for outline in outlines:
+        planned, vanilla = outline.item, outline.vanilla
+        activations = f"unknown: {vanilla.reason}"
+        if vanilla.activation_bytes is not None:
+            activations = mib(vanilla.activation_bytes)
+        rows.add_row(
+            planned.cell.id,
+            planned.reason or planned.state,
+            activations,
+            "" if vanilla.step_flops is None else flops(vanilla.step_flops),
+            _time(outline) if planned.state == "planned" else "",
+        )
+    return rows
+
+
+def plan_misfits(outlines: Sequence[Outline], board: Board) -> list[str]:
+    """The cells of plain training that cannot fit the board, and what they need at least."""
+    if board.memory_gib is None:
+        return []
+    return [
+        f"does not fit {board.name} ({board.memory_gib:g} GiB): {outline.item.cell.id}: "
+        f"its tensors alone take {mib(outline.vanilla.peak_bytes)}"
+        for outline in outlines
+        if outline.item.cell.method == "vanilla"
+        and outline.item.profile == board.name
+        and outline.vanilla.peak_bytes is not None
+        and outline.vanilla.peak_bytes > board.memory_gib * GIB
+    ]
+
+
+def plan_total(outlines: Sequence[Outline], expected: float | None = None) -> str:
+    """How many cells there are in each state, and how long they take if that is known.
+
+    Before the first run, `expected` is the time that the suite itself gives for such a board.
+    """
+    states = Counter(outline.item.state for outline in outlines)
+    counts = ", ".join(f"{count} {state}" for state, count in states.items())
+    planned = [outline for outline in outlines if outline.item.state == "planned"]
+    seconds = [outline.seconds for outline in planned if outline.seconds is not None]
+    if not seconds:
+        by_suite = f" (the suite expects {clock(expected)} on such a board)" if expected else ""
+        return f"{counts}; time unknown until a first run{by_suite}"
+    estimates = sum(outline.is_estimated for outline in planned)
+    pilots = f", {estimates} of them estimated from their pilots" if estimates else ""
+    if len(seconds) < len(planned):
+        return (
+            f"{counts}; {clock(sum(seconds))} for {len(seconds)} of {len(planned)} cells, from "
+            f"earlier runs{pilots}; the rest is unknown"
+        )
+    return f"{counts}; about {clock(sum(seconds))}, from earlier runs{pilots}"
+
+
+def _time(outline: Outline) -> str:
+    if outline.seconds is None:
+        return "unknown"
+    return f"{'estimated' if outline.is_estimated else 'known'}: {clock(outline.seconds)}"

@@ -1,0 +1,57 @@
+"""Cell ids: `mcunet/wasi(epsilon=0.8)+checkpoint/last:4/b128/s0`."""
+
+from ondevice_bench.specs import registry
+from ondevice_bench.specs.option import Option
+from ondevice_bench.suite.cell import Options, Value
+
+
+def cell_id(
+    *,
+    model: str,
+    model_options: Options,
+    method: str,
+    method_options: Options,
+    layers: str,
+    batch: int,
+    dtype: str,
+    seed: int,
+) -> str:
+    """The id of a cell. Options and the type of numbers are named only where they are not default.
+
+    `model_options` may include the weights, where a model has several.
+    """
+    parts = [
+        model + _label(model_options, registry.model(model).options),
+        _method_label(method, method_options),
+        layers,
+        f"b{batch}",
+        *([dtype] if dtype != "float32" else []),
+        f"s{seed}",
+    ]
+    return "/".join(parts)
+
+
+def _method_label(method: str, options: Options) -> str:
+    """Each part of a method with its own options."""
+    specs = registry.parts(method)
+    if len(specs) == 1:
+        return method + _label(options, specs[0].options)
+    own = {
+        spec.name: tuple(
+            (name.removeprefix(f"{spec.name}."), value)
+            for name, value in options
+            if name.startswith(f"{spec.name}.")
+        )
+        for spec in specs
+    }
+    return "+".join(spec.name + _label(own[spec.name], spec.options) for spec in specs)
+
+
+def _label(options: Options, specs: tuple[Option, ...]) -> str:
+    labels = {spec.name: spec.label for spec in specs}
+    pairs = ",".join(f"{labels.get(name, name)}={_text(value)}" for name, value in options)
+    return f"({pairs})" if pairs else ""
+
+
+def _text(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,150 @@
+"""A suite's matrix: every combination of its lists, less what `include` and `exclude` leave out."""
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import product
+
+from ondevice_bench.errors import BadInput, NothingRan, suggestion
+from ondevice_bench.specs import registry
+from ondevice_bench.specs.inputs import Inputs, OwnBatch
+from ondevice_bench.specs.model import ModelSpec
+from ondevice_bench.specs.option import resolved
+from ondevice_bench.specs.weights import WeightSource
+from ondevice_bench.suite.cell import Cell, Options
+from ondevice_bench.suite.cell_ids import cell_id
+from ondevice_bench.suite.layers import freezes
+from ondevice_bench.suite.patterns import matches, matches_any
+from ondevice_bench.suite.suite import Axis, MethodChoice, ModelChoice, Suite
+
+OWN_DATA = "the batch function of the model's file"
+
+
+def size_of(suite: Suite) -> int:
+    """How many cells the matrix has, before any is built."""
+    models = sum(
+        len(m.batches) * max(1, len(m.weights)) * _combinations(m.axes) for m in suite.models
+    )
+    methods = sum(_combinations(m.axes) for m in suite.methods)
+    rest = len(suite.layers) * len(suite.dtypes) * len(suite.seeds)
+    return models * methods * rest
+
+
+def cells_of(suite: Suite) -> tuple[Cell, ...]:
+    """The cells that `include` and `exclude` leave. A pattern that matches no cell is an error."""
+    cells = tuple({cell.id: cell for cell in _expand(suite)}.values())
+    ids = [cell.id for cell in cells]
+    for place, pattern in _patterns(suite):
+        if not any(matches(cell_id, pattern) for cell_id in ids):
+            raise BadInput(nothing_matches(f"{suite.path}: {place}", pattern, ids))
+    selected = tuple(
+        cell
+        for cell in cells
+        if (not suite.include or matches_any(cell.id, suite.include))
+        and not matches_any(cell.id, suite.exclude)
+    )
+    if not selected:
+        raise NothingRan(f"{suite.path}: include and exclude leave no cell")
+    return selected
+
+
+def choices(choice: ModelChoice | MethodChoice) -> Iterator[Options]:
+    """Every combination of the options, without those that equal their default."""
+    options = (
+        registry.model(choice.name).options
+        if isinstance(choice, ModelChoice)
+        else registry.method_options(choice.name)
+    )
+    defaults = {option.name: option.default for option in options}
+    names = [axis.name for axis in choice.axes]
+    for values in product(*(axis.values for axis in choice.axes)):
+        pairs = zip(names, values, strict=True)
+        yield tuple((name, value) for name, value in pairs if value != defaults.get(name))
+
+
+def inputs_of(model: ModelSpec, options: Options) -> Inputs:
+    """What a batch of the model is made of, with these options."""
+    return model.inputs({**resolved(model.options, dict(options)), **dict(options)})
+
+
+def nothing_matches(where: str, pattern: str, ids: Sequence[str]) -> str:
+    """The message for a pattern that matches none of these ids, with the nearest id."""
+    near = suggestion(pattern, ids) or f" (one is {ids[0]!r})"
+    return f"{where}: {pattern!r} matches no cell{near}"
+
+
+def _combinations(axes: tuple[Axis, ...]) -> int:
+    return math.prod(len(axis.values) for axis in axes)
+
+
+def _expand(suite: Suite) -> Iterator[Cell]:
+    for model, method in product(suite.models, suite.methods):
+        for model_options, weights in product(choices(model), model.weights or (None,)):
+            for batch, dtype in product(model.batches, suite.dtypes):
+                for method_options in choices(method):
+                    for layers, seed in product(suite.layers, suite.seeds):
+                        yield _cell(
+                            suite,
+                            model=model.name,
+                            model_options=model_options,
+                            weights=weights,
+                            method=method.name,
+                            method_options=method_options,
+                            layers=_layers_that_matter(method.name, layers),
+                            batch=batch,
+                            dtype=dtype,
+                            seed=seed,
+                        )
+
+
+def _layers_that_matter(method: str, layers: str) -> str:
+    """`all` for a method that replaces no layer, unless the choice of layers freezes some."""
+    replaces = any(spec.treats for spec in registry.parts(method))
+    return layers if replaces or freezes(layers) else "all"
+
+
+def _cell(
+    suite: Suite,
+    *,
+    model: str,
+    model_options: Options,
+    weights: WeightSource | None,
+    method: str,
+    method_options: Options,
+    layers: str,
+    batch: int,
+    dtype: str,
+    seed: int,
+) -> Cell:
+    has_own_batch = isinstance(inputs_of(registry.model(model), model_options), OwnBatch)
+    own_weights: Options = () if weights is None else (("weights", weights.name),)
+    return Cell(
+        id=cell_id(
+            model=model,
+            model_options=(*model_options, *own_weights),
+            method=method,
+            method_options=method_options,
+            layers=layers,
+            batch=batch,
+            dtype=dtype,
+            seed=seed,
+        ),
+        model=model,
+        method=method,
+        batch=batch,
+        seed=seed,
+        model_options=model_options,
+        method_options=method_options,
+        layers=layers,
+        dtype=dtype,
+        data=OWN_DATA if has_own_batch else suite.data.name,
+        weights=(weights or suite.weights).name,
+        train=suite.train,
+    )
+
+
+def _patterns(suite: Suite) -> Iterator[tuple[str, str]]:
+    """Every pattern of the suite, with its place in the file."""
+    for name, patterns in (("include", suite.include), ("exclude", suite.exclude)):
+        yield from ((f"{name}[{place}]", pattern) for place, pattern in enumerate(patterns))
+    for place, condition in enumerate(suite.when):
+        yield from ((f"when[{place}]", pattern) for pattern in condition.cells)

@@ -1,0 +1,18 @@
+"""A cell on a hardware profile: what a plan lists and what a run stores."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ondevice_bench.suite.cell import Cell
+
+CellState = Literal["planned", "skipped", "pending"]
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell on a hardware profile, and whether it will be measured there."""
+
+    cell: Cell
+    profile: str
+    state: CellState = "planned"
+    reason: str = ""

@@ -1,0 +1,66 @@
+"""How results are printed: tables, and JSON. rich is loaded only when a table is needed."""
+
+import io
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+PIPE_WIDTH = 160
+
+
+def table(*titles: str) -> "Table":
+    """A plain table with these column titles. Long words are folded only where space is short."""
+    from rich import box
+    from rich.table import Table
+
+    plain = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in titles:
+        plain.add_column(title, overflow="fold")
+    return plain
+
+
+def print_table(printed: "Table") -> None:
+    """A table on standard output. Outside a terminal it is wide enough for whole cell ids."""
+    _console(None if sys.stdout.isatty() else PIPE_WIDTH).print(printed)
+
+
+def table_text(printed: "Table") -> str:
+    """A table as plain text, without spaces at the ends of its lines."""
+    text = io.StringIO()
+    _console(PIPE_WIDTH, text).print(printed)
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Rows with the same keys, as a table or as JSON."""
+    if as_json:
+        print_json(list(rows))
+        return
+    if not rows:
+        return
+    printed = table(*rows[0])
+    for row in rows:
+        printed.add_row(*map(_cell, row.values()))
+    print_table(printed)
+
+
+def print_json(value: Any) -> None:
+    """Plain values as JSON."""
+    print(json.dumps(value, indent=2, allow_nan=False))
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "✓" if value else ""
+    return str(value)
+
+
+def _console(width: int | None, file: IO[str] | None = None) -> "Console":
+    from rich.console import Console
+
+    return Console(file=file, width=width, highlight=False, markup=False)

@@ -1,0 +1,62 @@
+"""A method of your own: the weight gradient sees every second sample only.
+
+Check it with `bench check-method examples/your_method/every_other.py:EveryOther`.
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+class HalfInput(torch.autograd.Function):
+    """A linear layer that stores half of its batch between forward and backward."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """The exact output. What is kept goes through `save_for_backward`."""
+        ctx.save_for_backward(x[::2].clone(), weight)
+        return nn.functional.linear(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx, dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Exact gradients of input and bias; that of the weight from the stored half."""
+        half, weight = ctx.saved_tensors
+        rows = dy[::2].reshape(-1, dy.shape[-1])
+        dw = 2 * rows.T @ half.reshape(-1, half.shape[-1])
+        return dy @ weight, dw, dy.sum(tuple(range(dy.ndim - 1)))
+
+
+class EveryOtherLinear(nn.Linear):
+    """The layer that takes the place of a plain one, with the same parameters."""
+
+    seen: tuple[int, ...] | None = None  # the shape of the last training input
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As the plain layer; in training only half of the input is stored."""
+        if not (self.training and torch.is_grad_enabled()):
+            return super().forward(x)
+        self.seen = tuple(x.shape)
+        return HalfInput.apply(x, self.weight, self.bias)
+
+    def merge(self) -> nn.Linear:
+        """A plain layer again."""
+        plain = nn.Linear(self.in_features, self.out_features, device="meta")
+        plain.weight, plain.bias = self.weight, self.bias
+        return plain
+
+
+class EveryOther:
+    """What suites name: which layers are treated, by what, and how much each stores."""
+
+    def applies(self, layer: nn.Module) -> str | None:
+        """Why a layer is left alone; None where it is treated."""
+        return None if type(layer) is nn.Linear else f"is a {type(layer).__name__}"
+
+    def replace(self, layer: nn.Linear, choice: object, name: str) -> nn.Module:
+        """The layer that takes its place."""
+        treated = EveryOtherLinear(layer.in_features, layer.out_features, device="meta")
+        treated.weight, treated.bias = layer.weight, layer.bias
+        return treated
+
+    def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
+        """Elements kept from forward to backward, by definition."""
+        return (shape[0] + 1) // 2 * torch.Size(shape[1:]).numel()

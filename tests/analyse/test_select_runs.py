@@ -1,0 +1,76 @@
+"""Which runs a history takes: by their cells, their day, or their commit."""
+
+import pytest
+
+from ondevice_bench.analyse.select_runs import runs_since, stored_runs
+from ondevice_bench.errors import BadInput
+from ondevice_bench.record.store import Store
+from tests.record.conftest import CELL, SECOND, make_run, planned
+
+COMMITS = ["aaaa000000", "bbbb000000+1f1f1f", "cccc000000"]
+FULL = {"v1": "bbbb" + "0" * 36, "side": "dddd" + "0" * 36}
+
+
+@pytest.fixture
+def store(workplace):
+    with Store.create(workplace / "results.sqlite") as store:
+        for number, commit in enumerate(COMMITS):
+            run = make_run(f"r{number}", commit=commit, created=f"2026-01-0{number + 1}T12:00:00")
+            store.add_run(run, planned(CELL, SECOND))
+        store.add_run(make_run("ab", origin="ab"), planned(CELL))
+    return workplace / "results.sqlite"
+
+
+def places(commits):
+    """A repository in which the side branch left after the first commit."""
+    order = {COMMITS[0]: 0, FULL["side"]: 1, COMMITS[1]: 2, COMMITS[2]: 3}
+    commits = list(commits)
+    return {c: order[c] for c in commits} if all(c in order for c in commits) else {}
+
+
+def resolve(ref):
+    return FULL.get(ref, "")
+
+
+def since(runs, text):
+    return [one.run.id for one in runs_since(runs, text, places, resolve)]
+
+
+def test_runs_of_ab_are_no_part_of_a_history(store):
+    assert [one.run.id for one in stored_runs([store])] == ["r0", "r1", "r2"]
+
+
+def test_a_pattern_selects_cells(store):
+    for one in stored_runs([store], ["b2"]):
+        assert [cell.id for cell in one.cells] == [SECOND.id]
+    with pytest.raises(BadInput, match=r"--cell: no cell matches 'b3'"):
+        stored_runs([store], ["b3"])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-01-02", ["r1", "r2"]),
+        ("2026-01-02T13:00", ["r2"]),
+        ("2026-01-02T11:00+00:00", ["r1", "r2"]),
+        ("2027-01-01", []),
+        ("bbbb", ["r1", "r2"]),
+        ("v1", ["r1", "r2"]),
+        ("side", ["r1", "r2"]),  # no run of its own: the runs that come after it
+    ],
+)
+def test_runs_since_a_day_or_a_commit(store, text, expected):
+    assert since(stored_runs([store]), text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("2026-13-01", "is no day: 2026-03-01, or a commit"),
+        ("bbbc000000", "is no date, and no commit of these runs; did you mean 'bbbb000000'"),
+        ("b", "is no date, and no commit"),  # too short for a commit
+    ],
+)
+def test_what_is_no_day_and_no_commit_is_refused(store, text, says):
+    with pytest.raises(BadInput, match=f"--since: '{text}' {says}"):
+        since(stored_runs([store]), text)

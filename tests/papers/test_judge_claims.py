@@ -1,0 +1,60 @@
+"""Claims with their accounts: each account is made once, and a refusal names its claim."""
+
+import dataclasses
+
+import pytest
+
+from ondevice_bench.errors import BadInput
+from ondevice_bench.papers.judge_claims import judge_claims, words_of
+from ondevice_bench.papers.published import Paper, PublishedClaims, Query
+from tests.papers.test_claims import CLAIM
+
+RATIO = dataclasses.replace(
+    CLAIM, measured=(), query=Query("mcunet", "asi", "all", 8, method_options=(("rank", 2),))
+)
+PUBLISHED = PublishedClaims(
+    (Paper("p", "A paper", ""),), (RATIO, dataclasses.replace(RATIO, id="d"))
+)
+
+
+def values(stored):
+    return {"activation_bytes": stored, "stored_bytes": stored, "weight_bytes": 1.0, "flops": None}
+
+
+def test_a_ratio_needs_the_account_of_plain_training_and_each_is_made_once():
+    calls = []
+
+    def account_of(words, ranks):
+        calls.append((list(words.methods), list(words.options), ranks))
+        return values(100.0 if words.methods == ["vanilla"] else 50.0)
+
+    verdicts = judge_claims(PUBLISHED, (), account_of)
+    assert [(one.claim.id, one.verdict) for one in verdicts] == [
+        ("c", "reproduced"),
+        ("d", "reproduced"),
+    ]
+    assert calls == [(["asi"], ["rank=2"], None), (["vanilla"], [], None)]
+
+
+def test_a_refused_account_names_the_claim():
+    def account_of(words, ranks):
+        raise BadInput("mcunet: no such layer")
+
+    with pytest.raises(BadInput, match="claim c: mcunet: no such layer"):
+        judge_claims(PUBLISHED, (), account_of)
+
+
+def test_a_query_becomes_the_words_of_the_command_line():
+    query = Query(
+        "vit_b_32",
+        "wasi",
+        "last:2",
+        4,
+        model_options=(("depth", 2),),
+        method_options=(("warm", True),),
+    )
+    words = words_of(query)
+    assert (words.models, words.methods) == (["vit_b_32"], ["wasi"])
+    assert words.options == ["depth=2", "warm=true"]
+    assert (words.layers, words.batches) == (["last:2"], [4])
+    assert words_of(Query("vit_b_32", "wasi", "all", None)).batches == []

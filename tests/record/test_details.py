@@ -1,0 +1,35 @@
+from ondevice_bench.record.details import (
+    Details,
+    LayerGradient,
+    MemoryCurve,
+    Precision,
+    TreatedLayer,
+)
+
+
+def test_what_an_earlier_version_did_not_write_has_its_default():
+    assert Details.from_dict({}) == Details()
+    layer = Details.from_dict({"treated": {"a": {"shape": [8, 4]}}}).treated["a"]
+    assert layer == TreatedLayer(shape=(8, 4))
+
+
+def test_what_only_a_later_version_writes_is_ignored():
+    values = {"notes": ["x"], "curve": {"unavailable": "no sampler"}, "colour": {"red": 1}}
+    assert Details.from_dict(values) == Details(notes=("x",))
+
+
+def test_every_pass_is_read_into_types():
+    values = {
+        "curve": {"seconds": [0, 0.5], "rss_bytes": [1, 2], "marks": [["runtime", 0.0]]},
+        "disturbed": {"step_seconds": [0.25]},
+        "precision": {"asked": 0.02, "reached": None, "ended_by": "max_seconds"},
+        "layers": {"_first": {"fc": {"cosine": 0.5, "error": 1.0}}},
+        "ranks": {"fc": {"activation": [8], "weight": None}},
+    }
+    assert Details.from_dict(values) == Details(
+        curve=MemoryCurve((0.0, 0.5), (1.0, 2.0), (("runtime", 0.0),)),
+        disturbed={"step_seconds": (0.25,)},
+        precision=Precision(0.02, None, "max_seconds"),
+        layers={"_first": {"fc": LayerGradient(0.5)}},
+        ranks={"fc": {"activation": [8], "weight": None}},
+    )

@@ -1,0 +1,31 @@
+"""What `from ondevice_bench import …` offers."""
+
+import importlib
+
+import pytest
+
+import ondevice_bench
+from ondevice_bench.record.store import Store
+from tests.record.conftest import CELL, make_record, make_run, planned
+
+
+def test_every_public_name_is_there():
+    for name in ondevice_bench.__all__:
+        value = getattr(ondevice_bench, name)
+        assert value is getattr(importlib.import_module(value.__module__), name)
+
+
+def test_another_name_is_an_error():
+    with pytest.raises(AttributeError, match="module 'ondevice_bench' has no attribute 'tread'"):
+        ondevice_bench.tread  # noqa: B018
+    with pytest.raises(ImportError):
+        from ondevice_bench import tread  # noqa: F401
+
+
+def test_a_store_loads_as_a_frame(tmp_path):
+    path = tmp_path / "results.sqlite"
+    with Store.create(path) as store:
+        store.add_run(make_run(), planned(CELL))
+        store.add_record(make_record(pass_name="trace", metrics={"activation_bytes": 8.0}))
+    frame = ondevice_bench.load(str(path))
+    assert frame[["run", "metric", "estimate"]].values.tolist() == [["r1", "activation_bytes", 8.0]]

@@ -1,0 +1,39 @@
+"""Tables and JSON as they are printed."""
+
+import json
+
+import pytest
+
+from ondevice_bench.terminal import print_json, print_rows, table, table_text
+
+ROWS = [{"name": "x" * 90, "here": True}, {"name": "y", "here": False}]
+
+
+def test_outside_a_terminal_a_table_cuts_no_name(capsys):
+    print_rows(ROWS, as_json=False)
+    out = capsys.readouterr().out
+    assert "x" * 90 in out
+    assert out.count("✓") == 1
+
+
+def test_rows_as_json_are_the_rows(capsys):
+    print_rows(ROWS, as_json=True)
+    assert json.loads(capsys.readouterr().out) == ROWS
+    print_rows([], as_json=True)
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_no_rows_print_no_table(capsys):
+    print_rows([], as_json=False)
+    assert capsys.readouterr().out == ""
+
+
+def test_markup_in_a_name_is_text():
+    names = table("name")
+    names.add_row("[red]hosvd[/red]")
+    assert "[red]hosvd[/red]" in table_text(names)
+
+
+def test_what_json_does_not_know_is_refused():
+    with pytest.raises(ValueError, match="Out of range"):
+        print_json({"x": float("nan")})
