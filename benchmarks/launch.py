@@ -24,9 +24,8 @@ from ondevice_bench.run.hosts.launch import (
     ZygoteLauncher,
     worker_environment,
 )
+from ondevice_bench.run.hosts.local import local_host
 from ondevice_bench.run.queries.jobs import JobMaker
-from ondevice_bench.specs.data import DataSource
-from ondevice_bench.specs.weights import WeightSource
 from ondevice_bench.stats import estimate
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.suite import Sampling
@@ -49,9 +48,7 @@ def main() -> int:
         if not zygote.can_fork:
             print("importing torch starts threads here: workers are never forked")
             return 1
-        jobs = JobMaker(
-            BatchStore(Path(folder)), SAMPLING, DataSource(), {"random": WeightSource()}
-        )
+        jobs = JobMaker(local_host(), BatchStore(Path(folder)), SAMPLING)
         spawner = SpawnLauncher(environment)
         for _ in range(arguments.launches):
             taken["forked"].append(_launch_seconds(zygote, jobs))

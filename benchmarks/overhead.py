@@ -23,11 +23,9 @@ from ondevice_bench.measure import clock
 from ondevice_bench.measure.activations import saved_in_forward
 from ondevice_bench.measure.allocations import modules_named, recorded
 from ondevice_bench.measure.flops import FlopCounter
+from ondevice_bench.run.hosts.local import local_host
 from ondevice_bench.run.queries.jobs import JobMaker
-from ondevice_bench.specs.data import DataSource
-from ondevice_bench.specs.weights import WeightSource
 from ondevice_bench.suite.cell import Cell
-from ondevice_bench.suite.suite import Sampling
 from ondevice_bench.worker.workload import Workload, build
 
 
@@ -47,7 +45,7 @@ def main() -> None:
 def _probes(model: str, batch: int, rounds: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = BatchStore(Path(folder))
-        jobs = JobMaker(store, Sampling(), DataSource(), {"random": WeightSource()})
+        jobs = JobMaker(local_host(), store)
         cell = Cell(id="overhead", model=model, method="vanilla", batch=batch)
         workload = build(jobs.job(cell, "time"))
         probes: dict[str, Callable[[], object]] = {

@@ -6,6 +6,7 @@ import pytest
 
 from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.models import llama, segmentation, swin, vit
+from ondevice_bench.run.hosts.local import local_host
 from ondevice_bench.run.queries.jobs import JobMaker
 from ondevice_bench.specs import registry
 from ondevice_bench.specs.data import DataSource
@@ -59,6 +60,7 @@ def make_job(tmp_path: Path):
 
     def make(pass_name, model, *, data="synthetic", weights=None, named="random", **what):
         maker = JobMaker(
+            local_host(),
             BatchStore(tmp_path / "batches"),
             Sampling(),
             DataSource(data),

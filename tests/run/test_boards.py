@@ -1,8 +1,8 @@
 from dataclasses import replace
 
-from ondevice_bench.hardware.probe import probe
 from ondevice_bench.hardware.profile import load_profile
-from ondevice_bench.run.boards import board_on
+from ondevice_bench.run.boards import board_named
+from ondevice_bench.run.hosts.fake import MACHINE, FakeHost
 
 ELSEWHERE = """\
 schema: 1
@@ -14,13 +14,18 @@ memory: {gib: 3}
 
 def test_a_profile_in_a_file_is_a_board_of_its_own(workplace):
     (workplace / "mine.yaml").write_text(ELSEWHERE)
-    board = board_on(load_profile("./mine.yaml"), probe())
+    board = board_named("./mine.yaml", FakeHost())
     assert (board.name, board.memory_gib) == ("mine", 3)
 
 
-def test_a_profile_of_this_machine_has_this_machines_memory(workplace):
-    machine = replace(probe(), memory_gib=5)
+def test_a_profile_of_the_hosts_machine_has_that_machines_memory(workplace):
+    machine = replace(MACHINE, memory_gib=5)
     (workplace / "mine.yaml").write_text(
         ELSEWHERE.replace("{cpu: no such processor}", f"{{arch: {machine.arch}}}")
     )
-    assert board_on(load_profile("./mine.yaml"), machine).memory_gib == 5
+    assert board_named("./mine.yaml", FakeHost(machine=machine)).memory_gib == 5
+
+
+def test_without_a_name_the_board_is_the_host(workplace):
+    host = FakeHost(profile=load_profile("x86"), memory_cap=3 << 30)
+    assert board_named(None, host) == host.board

@@ -9,6 +9,8 @@ import torch
 from ondevice_bench.data import nested
 from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.errors import BadInput
+from ondevice_bench.run.hosts.fake import FakeHost
+from ondevice_bench.run.hosts.local import local_host
 from ondevice_bench.run.queries import user_models
 from ondevice_bench.specs import registry
 from ondevice_bench.specs.inputs import Images, OwnBatch
@@ -79,28 +81,27 @@ def loss(model, batch):
 """
 
 
-def ask_here(what, requests, within):
+def answer_here(question, request):
     """As a process of its own would, without importing torch once more."""
-    assert what == "describe"
-    answers = []
-    for request in requests:
-        try:
-            answers.append(describe_module.describe(request))
-        except (ValueError, OSError) as error:
-            answers.append({"error": str(error)})
-    return json.loads(json.dumps(answers))
+    assert question == "describe"
+    try:
+        return json.loads(json.dumps(describe_module.describe(request)))
+    except (ValueError, OSError) as error:
+        return {"error": str(error)}
+
+
+HERE = FakeHost(reply_to=answer_here)
 
 
 @pytest.fixture
-def said(workplace, monkeypatch):
+def said(workplace):
     """What `describe` makes of a model of a file, or its complaint."""
-    monkeypatch.setattr(user_models, "_ask", ask_here)
     (workplace / "mynet.py").write_text(NET)
     (workplace / "batched.py").write_text(BATCHED)
 
     def describe(model, *options, **more):
         suite = Words([model], options=options, **more).suite()
-        user_models.describe(suite)
+        user_models.describe(HERE, suite)
         return suite, registry.model(suite.models[0].name)
 
     return describe
@@ -126,7 +127,7 @@ def test_batches_and_weights_of_an_own_model(said, workplace):
     text = "models: [./mynet.py:Net: {batch: [2, 3], weights: [random, {spectrum: 1}]}]\n"
     (workplace / "own.yaml").write_text(f"schema: 1\ntitle: t\nmethods: [vanilla]\n{text}")
     suite = load_suite("own.yaml")
-    user_models.describe(suite)
+    user_models.describe(HERE, suite)
     ids = [item.cell.id.partition("(")[2] for item in plan(suite, Board("here"))]
     assert ids == [
         f"weights={weights})/vanilla/all/b{batch}/s0"
@@ -218,20 +219,21 @@ def test_weights_that_do_not_fit_are_said_before_anything_runs(said, workplace):
 
 def test_a_process_of_its_own_answers(workplace):
     (workplace / "mynet.py").write_text(f"print('loud')\n{NET}")
-    suite = Words(["./mynet.py:Net"]).suite()
-    user_models.describe(suite)
+    suite, host = Words(["./mynet.py:Net"]).suite(), local_host()
+    user_models.describe(host, suite)
     assert registry.model(suite.models[0].name).inputs({}) == Images(3, 24, 7)
     (workplace / "deadly.py").write_text("import os\nos._exit(3)\n")
     with pytest.raises(BadInput, match="the model's code ended its process with 3"):
-        user_models.describe(Words(["./deadly.py:net"]).suite())
+        user_models.describe(host, Words(["./deadly.py:net"]).suite())
 
 
 def test_a_batch_of_the_users_is_made_once_for_each_use(workplace, tmp_path):
     (workplace / "batched.py").write_text(BATCHED)
     store = BatchStore(tmp_path / "batches")
     file = str(workplace / "batched.py:model")
-    cell = Cell("x", "own", "vanilla", 4, seed=3)
-    paths = [user_models.batch(store, file, cell, use) for use in ("batch", "batch", "calibrate")]
+    cell, host = Cell("x", "own", "vanilla", 4, seed=3), local_host()
+    uses = ("batch", "batch", "calibrate")
+    paths = [user_models.batch(host, store, file, cell, use) for use in uses]
     assert paths[0] == paths[1] != paths[2]
     found, other = nested.read(paths[0]), nested.read(paths[2])
     assert found["x"].shape == (4, 5)

@@ -5,7 +5,8 @@ import pytest
 from ondevice_bench.declare.folders import builtin
 from ondevice_bench.hardware.probe import Machine
 from ondevice_bench.hardware.profile import load_profile, profiles
-from ondevice_bench.run.boards import boards, this_board
+from ondevice_bench.run.boards import boards
+from ondevice_bench.run.hosts.fake import FakeHost
 from ondevice_bench.suite.cell import Train
 from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.plan import plan
@@ -50,13 +51,14 @@ def test_a_papers_small_suite_trains_as_the_paper_does_on_fewer_examples(name, w
     assert small.rounds["time"] >= 5  # what a verdict needs
 
 
-def test_this_machine_has_its_own_memory_or_what_it_is_held_to(workplace):
-    assert this_board(load_profile("x86"), MACHINE).memory_gib == 8
-    assert this_board(load_profile("x86"), MACHINE, cap=3 << 30).memory_gib == 3
-    held = this_board(load_profile("x86-1core-2g"), MACHINE)
-    assert (held.names, held.memory_gib) == (("x86-1core-2g", "x86"), 2)
+def test_a_host_has_its_machines_memory_or_its_cap(workplace):
+    x86, held = load_profile("x86"), load_profile("x86-1core-2g")
+    assert FakeHost(profile=x86, machine=MACHINE).board.memory_gib == 8
+    assert FakeHost(profile=x86, machine=MACHINE, memory_cap=3 << 30).board.memory_gib == 3
+    board = FakeHost(profile=held, machine=MACHINE).board
+    assert (board.names, board.memory_gib) == (("x86-1core-2g", "x86"), 2)
     tiny = replace(MACHINE, memory_gib=1)
-    assert this_board(load_profile("x86-1core-2g"), tiny).memory_gib == 1
+    assert FakeHost(profile=held, machine=tiny).board.memory_gib == 1
 
 
 def test_profiles_say_what_their_boards_are(workplace):

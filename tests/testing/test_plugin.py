@@ -108,6 +108,7 @@ def test_wrong_flags_are_usage_errors(tests, arguments, says):
 
 
 def test_without_the_flag_nothing_of_it_is_imported(tests):
+    (tests.path / "conftest.py").unlink()
     code = (
         "import sys, pytest\n"
         "code = pytest.main(['-q', '-p', 'no:benchmark'])\n"

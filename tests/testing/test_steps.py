@@ -88,7 +88,7 @@ def test_it_needs_neither_the_flag_nor_pytest_benchmark(steps, hosts):
 
 def test_rounds_are_fresh_processes_and_give_intervals(steps, hosts):
     test = """\
-def test_it(bench_step, hosts):
+def test_it(bench_step):
     found = bench_step(step, setup=setup, rounds=3)
     assert found.samples == ((0.01, 0.02, 0.03),) * 3
     assert found.step_seconds.estimate == 0.02
@@ -141,7 +141,7 @@ hidden = step
 def step(b):
     pass
 
-def test_it(bench_step, hosts):
+def test_it(bench_step):
     def inner():
         pass
     {said}

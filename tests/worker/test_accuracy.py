@@ -3,6 +3,7 @@
 import pytest
 
 from ondevice_bench.data.batch import BatchStore
+from ondevice_bench.run.hosts.local import local_host
 from ondevice_bench.run.queries import jobs
 from ondevice_bench.specs.data import DataSource
 from ondevice_bench.specs.weights import WeightSource
@@ -21,6 +22,7 @@ def learn(tmp_path, monkeypatch):
 
     def perform(data="digits", *, train=LEARNING, **what):
         maker = jobs.JobMaker(
+            local_host(),
             BatchStore(tmp_path / "batches"),
             Sampling(),
             DataSource(data),

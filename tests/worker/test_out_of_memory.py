@@ -11,13 +11,13 @@ from ondevice_bench.worker import current_stage, out_of_memory
 GIB = 2**30
 LIMITED = """
 import torch
-from ondevice_bench.run import shortage
+from ondevice_bench.worker import out_of_memory
 torch.ones(8 << 20).sum()
-shortage.limit({cap}, threads=1)
+out_of_memory.limit({cap}, threads=1)
 try:
     kept = [torch.ones({size}, dtype=torch.uint8) for _ in range({count})]
 except RuntimeError as error:
-    print("oom" if shortage.is_shortage(error, {cap}) else error)
+    print("oom" if out_of_memory.is_shortage(error, {cap}) else error)
 else:
     print("ok")
 """

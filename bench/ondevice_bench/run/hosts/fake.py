@@ -11,7 +11,15 @@ from ondevice_bench.hardware.profile import Profile, load_profile
 from ondevice_bench.hardware.state import HardwareState
 from ondevice_bench.protocol.job import Findings, Job, Reply
 from ondevice_bench.protocol.turns import Turns
-from ondevice_bench.run.hosts.host import Host, Outcome, Question, Tick, TurnTaking, no_tick
+from ondevice_bench.run.hosts.host import (
+    Host,
+    Outcome,
+    Question,
+    Tick,
+    TurnTaking,
+    lowest_cap,
+    no_tick,
+)
 
 MACHINE = Machine(
     arch="x86_64",
@@ -54,7 +62,7 @@ class FakeHost(Host):
         allowed = tuple(range(machine.logical_cores))
         self.cpus = self.profile.cpus_on(allowed)
         self.threads = self.profile.threads_on(machine, allowed)
-        self.memory_cap = memory_cap
+        self.memory_cap = lowest_cap(self.profile, memory_cap)
         self.answer = answer
         self.reply_to = reply_to
         self.jobs: list[Job] = []

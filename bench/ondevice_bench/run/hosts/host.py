@@ -53,6 +53,12 @@ def board_of(machine: Machine, profile: Profile, cap: int | None) -> Board:
     return Board(profile.name, profile.lineage, gib)
 
 
+def lowest_cap(profile: Profile, cap: int | None) -> int | None:
+    """The bytes that a worker may allocate: the profile's cap, or this one where it is lower."""
+    caps = [each for each in (cap, profile.memory_cap_bytes) if each is not None]
+    return min(caps, default=None)
+
+
 class TurnTaking(ABC):
     """Two workers of one machine that step in turn."""
 

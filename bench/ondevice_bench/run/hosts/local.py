@@ -13,7 +13,15 @@ from ondevice_bench.hardware.probe import Machine, probe
 from ondevice_bench.hardware.profile import Profile, load_profile, recognise
 from ondevice_bench.hardware.state import HardwareState, allowed_cpus, read_state
 from ondevice_bench.protocol.job import Job
-from ondevice_bench.run.hosts.host import Host, NoAnswer, Outcome, Question, Tick, no_tick
+from ondevice_bench.run.hosts.host import (
+    Host,
+    NoAnswer,
+    Outcome,
+    Question,
+    Tick,
+    lowest_cap,
+    no_tick,
+)
 from ondevice_bench.run.hosts.launch import (
     OURS,
     QUESTIONS,
@@ -42,8 +50,7 @@ class LocalHost(Host):
         self.profile = profile
         self.cpus = profile.cpus_on(allowed)
         self.threads = profile.threads_on(machine, allowed)
-        caps = [cap for cap in (memory_cap, profile.memory_cap_bytes) if cap is not None]
-        self.memory_cap = min(caps, default=None)
+        self.memory_cap = lowest_cap(profile, memory_cap)
         self._interpreter = interpreter
         self._environment = worker_environment(self.threads, interpreter.sources)
         self._launcher: PassLauncher | None = None
