@@ -11,10 +11,10 @@ from torch import nn
 
 from ondevice_bench.methods.ranks import (
     GRID,
-    Choice,
     NotCalibrated,
-    Offer,
-    Rule,
+    RankCandidate,
+    RankChoice,
+    RankRule,
     by_epsilon,
     by_fraction,
     within_budget,
@@ -50,7 +50,10 @@ def test_a_fraction_is_of_what_the_mode_allows(fraction, largest, rank):
 OFFERS = st.lists(
     st.lists(
         st.builds(
-            Offer, st.just((1,)), st.integers(0, 40).map(lambda n: n * 1000), st.floats(0, 10)
+            RankCandidate,
+            st.just((1,)),
+            st.integers(0, 40).map(lambda n: n * 1000),
+            st.floats(0, 10),
         ),
         min_size=1,
         max_size=4,
@@ -99,7 +102,7 @@ def test_the_budget_is_solved_exactly(offers, share):
 )
 def test_a_rule_that_makes_no_sense_is_one_sentence(kind, value, says):
     with pytest.raises(ValueError, match=f"^{says}$"):
-        Rule.of(kind, value)
+        RankRule.from_option(kind, value)
 
 
 def test_a_rank_list_of_the_wrong_length_names_the_layer_and_its_modes():
@@ -202,4 +205,4 @@ def test_given_ranks_are_used_as_they_are():
 
 def test_the_grid_is_the_definitions():
     assert GRID == (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-    assert Choice("x", Rule.of("rank", 9)).of_activation((4, 20)) == (4, 9)
+    assert RankChoice("x", RankRule.from_option("rank", 9)).of_activation((4, 20)) == (4, 9)

@@ -7,7 +7,7 @@ from torch import nn
 from ondevice_bench.methods import treat
 from ondevice_bench.methods.treatment import DoesNotApply
 from ondevice_bench.models import mcunet, vit
-from ondevice_bench.models.layers import NoSuchLayers, choose, guessed_layout
+from ondevice_bench.models.layers import NoSuchLayers, guessed_layout, select_layers
 from ondevice_bench.specs import registry
 
 VIT = vit.construct(classes=10, depth=3, image_size=64)
@@ -15,7 +15,7 @@ MCUNET = mcunet.construct(classes=10, image_size=96)
 
 
 def chosen(model, name, layers):
-    return choose(model, layers, registry.model(name).layout)
+    return select_layers(model, layers, registry.model(name).layout)
 
 
 def test_parts_of_a_transformer():

@@ -10,7 +10,8 @@ from torch import nn
 
 from ondevice_bench.data import tensorfile
 from ondevice_bench.models import llama, loading
-from ondevice_bench.models.family import family, seeded
+from ondevice_bench.models.families import family
+from ondevice_bench.models.family import seeded
 from ondevice_bench.models.spectrum import decaying, give_spectrum, rotation, turn
 from ondevice_bench.specs.weights import WeightSource, parse
 from ondevice_bench.worker.passes import trace

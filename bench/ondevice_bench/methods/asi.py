@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from ondevice_bench.methods.compressed_input import Saved, no_plain_layer, treated
 from ondevice_bench.methods.convolution import Geometry
 from ondevice_bench.methods.hosvd import HosvdScheme
-from ondevice_bench.methods.layer_flops import Work, iteration_work, tucker_work
-from ondevice_bench.methods.ranks import ACTIVATION, Choice, Ranks
+from ondevice_bench.methods.layer_flops import LayerFlops, iteration_flops, tucker_flops
+from ondevice_bench.methods.ranks import ACTIVATION, RankChoice, Ranks
 from ondevice_bench.methods.tensors import (
     apply_gram,
     mode_product,
@@ -111,11 +111,11 @@ class Asi:
         """Linear layers and convolutions."""
         return no_plain_layer(layer, nn.Linear, nn.Conv2d)
 
-    def replace(self, layer: nn.Module, choice: Choice, name: str) -> nn.Module:
+    def replace(self, layer: nn.Module, choice: RankChoice, name: str) -> nn.Module:
         """The layer with an iterated basis for each mode of its input."""
         return treated(layer, self.make_scheme(layer, choice), choice, name)
 
-    def make_scheme(self, layer: nn.Module, choice: Choice) -> AsiScheme:
+    def make_scheme(self, layer: nn.Module, choice: RankChoice) -> AsiScheme:
         """The scheme for the inputs of that layer."""
         channels = 1 if isinstance(layer, nn.Conv2d) else -1
         scheme = AsiScheme(sequential=self.sequential, channels=channels)
@@ -132,13 +132,13 @@ class Asi:
         """The ranks of the core: sequential ones are clipped by what earlier modes left."""
         return tuple(rank for _, _, rank in sorted(self._steps(layer, shape, ranks)))
 
-    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> Work:
+    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> LayerFlops:
         """An iteration for every mode, the core, and `dW` in the low-rank space."""
         steps = self._steps(layer, shape, ranks.activation)
-        found = sum((iteration_work(seen, mode, rank) for mode, seen, rank in steps), Work())
+        found = sum((iteration_flops(seen, mode, rank) for mode, seen, rank in steps), LayerFlops())
         kept = self.kept(layer, shape, ranks.activation)
         order = [(mode, rank) for mode, _, rank in steps] if self.sequential else None
-        return tucker_work(layer, shape, kept, found, order)
+        return tucker_flops(layer, shape, kept, found, order)
 
     def _steps(
         self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]

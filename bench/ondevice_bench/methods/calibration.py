@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from ondevice_bench.methods.convolution import Geometry
 from ondevice_bench.methods.ranks import (
     GRID,
-    Choice,
-    Offer,
+    RankCandidate,
+    RankChoice,
     Ranks,
     by_epsilon,
     within_budget,
@@ -28,7 +28,7 @@ class Subject:
     layer: nn.Module
     plain: nn.Module  # the layer that was, without its bytes
     method: Any
-    choice: Choice
+    choice: RankChoice
     x: Tensor | None = None
     dy: Tensor | None = None
     spectra: tuple[Tensor, ...] = field(default=())
@@ -54,7 +54,7 @@ class Subject:
             for spectrum, top in zip(self.spectra, largest, strict=True)
         )
 
-    def offers(self) -> list[Offer]:
+    def offers(self) -> list[RankCandidate]:
         """Every grid entry: what it stores, and how far its weight gradient is from the exact."""
         assert self.x is not None
         assert self.dy is not None
@@ -64,7 +64,7 @@ class Subject:
             ranks = self.by_epsilon(epsilon)
             wrong = torch.linalg.vector_norm(self._gradient(ranks) - exact).item()
             stored = self.method.stored(self.plain, tuple(self.x.shape), ranks)
-            found.append(Offer(ranks, stored * self.x.element_size(), wrong))
+            found.append(RankCandidate(ranks, stored * self.x.element_size(), wrong))
         return found
 
     def _gradient(self, ranks: tuple[int, ...] | None) -> Tensor:
@@ -73,14 +73,14 @@ class Subject:
         assert x is not None
         assert dy is not None
         assert isinstance(self.plain, (nn.Linear, nn.Conv2d))
-        geometry = Geometry.of(self.plain) if isinstance(self.plain, nn.Conv2d) else None
+        geometry = Geometry.from_layer(self.plain) if isinstance(self.plain, nn.Conv2d) else None
         shape = tuple(self.plain.weight.shape)
         if ranks is None:
             if geometry is None:
                 return dy.reshape(-1, dy.shape[-1]).T @ x.reshape(-1, x.shape[-1])
             return geometry.weight_gradient(x, dy, shape)
         scheme = self.method.reference()
-        scheme.choice = Choice(self.choice.layer, given=Ranks(ranks))
+        scheme.choice = RankChoice(self.choice.layer, given=Ranks(ranks))
         saved = scheme.store(x, geometry)
         if geometry is None:
             gradient: Tensor = scheme.linear_gradient(saved, dy)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ondevice_bench.methods.tensors import has_content
 from ondevice_bench.models.layers import NoSuchPart, block_names, mlp_names
-from ondevice_bench.specs.layout import Layout
+from ondevice_bench.specs.layout import ModelLayout
 
 
 class _Recompute(torch.autograd.Function):
@@ -85,7 +85,7 @@ class Checkpoint:
     def __init__(self, *, scope: str = "blocks") -> None:
         self.scope = scope
 
-    def wrap(self, model: nn.Module, layout: Layout) -> tuple[str, ...]:
+    def wrap(self, model: nn.Module, layout: ModelLayout) -> tuple[str, ...]:
         """Make the modules of the scope recompute; their names."""
         find = block_names if self.scope == "blocks" else mlp_names
         names = find(model, layout)

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from ondevice_bench.measure.decomposition_marker import decomposition
 from ondevice_bench.methods.convolution import Geometry
-from ondevice_bench.methods.ranks import Choice
+from ondevice_bench.methods.ranks import RankChoice
 from ondevice_bench.methods.tensors import NotFinite, largest_rank
 
 Saved = tuple[Tensor, ...]
@@ -24,7 +24,7 @@ Saved = tuple[Tensor, ...]
 class Scheme(nn.Module):
     """What stands for a layer's input between forward and backward."""
 
-    choice: Choice | None = None
+    choice: RankChoice | None = None
 
     @staticmethod
     def modes(dimensions: int) -> tuple[int, ...]:
@@ -168,7 +168,7 @@ class TreatedConv2d(TreatedLayer, nn.Conv2d):
 
     def __init__(self, plain: nn.Conv2d, scheme: Scheme, name: str) -> None:
         nn.Conv2d.__init__(self, **conv_arguments(plain), device="meta")
-        self.geometry = Geometry.of(plain)
+        self.geometry = Geometry.from_layer(plain)
         self.adopt(plain, scheme, name)
 
     def plain(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -209,7 +209,7 @@ def give_parameters(layer: nn.Module, weight: Tensor, bias: Tensor | None) -> No
         layer.register_parameter(name, tensor)
 
 
-def treated(layer: nn.Module, scheme: Scheme, choice: Choice | None, name: str) -> TreatedLayer:
+def treated(layer: nn.Module, scheme: Scheme, choice: RankChoice | None, name: str) -> TreatedLayer:
     """The layer with the scheme in it."""
     scheme.choice = choice
     if isinstance(layer, nn.Conv2d):

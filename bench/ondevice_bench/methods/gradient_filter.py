@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from torch.nn.grad import conv2d_weight
 
 from ondevice_bench.methods.compressed_input import Saved, Scheme, no_plain_layer, treated
-from ondevice_bench.methods.convolution import Geometry, Pair
-from ondevice_bench.methods.layer_flops import Sizes, Work, plain_work
-from ondevice_bench.methods.ranks import Choice, Ranks
+from ondevice_bench.methods.convolution import Geometry, Size2d
+from ondevice_bench.methods.layer_flops import LayerFlops, Sizes, plain_flops
+from ondevice_bench.methods.ranks import RankChoice, Ranks
 
 
 class FilterScheme(Scheme):
@@ -71,7 +71,7 @@ class FilterScheme(Scheme):
             patches = patches.narrow(axis, low, filtered.shape[axis])
         return self._spread(patches, (shape[2], shape[3]), (dy.shape[2], dy.shape[3]), geometry)
 
-    def _spread(self, patches: Tensor, size: Pair, outputs: Pair, geometry: Geometry) -> Tensor:
+    def _spread(self, patches: Tensor, size: Size2d, outputs: Size2d, geometry: Geometry) -> Tensor:
         """Give every pixel of the input its patch's value; pixels under no patch get zero."""
         rows, columns = (s * self.radius for s in geometry.stride)
         grid = patches.shape[2:]
@@ -94,7 +94,7 @@ class FilterScheme(Scheme):
         return 1 if self.published else geometry.stride[0] * geometry.stride[1]
 
 
-def _offset(geometry: Geometry) -> Pair:
+def _offset(geometry: Geometry) -> Size2d:
     spans = zip(geometry.dilation, geometry.kernel, geometry.low, strict=True)
     first, second = (d * (k - 1) // 2 - pad for d, k, pad in spans)
     return first, second
@@ -114,7 +114,7 @@ def _patch_sums(x: Tensor, rows: int, columns: int) -> Tensor:
     return total
 
 
-def _covered(outputs: Pair, geometry: Geometry) -> Pair:
+def _covered(outputs: Size2d, geometry: Geometry) -> Size2d:
     """The pixels under all patches of an output of that size."""
     return outputs[0] * geometry.stride[0], outputs[1] * geometry.stride[1]
 
@@ -134,24 +134,28 @@ class GradientFilter:
         """Convolutions only."""
         return no_plain_layer(layer, nn.Conv2d)
 
-    def replace(self, layer: nn.Module, choice: Choice | None, name: str) -> nn.Module:
+    def replace(self, layer: nn.Module, choice: RankChoice | None, name: str) -> nn.Module:
         """The convolution with filtered gradients."""
         return treated(layer, FilterScheme(self.radius, published=self.published), choice, name)
 
     def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
         """One number a channel and patch."""
         assert isinstance(layer, nn.Conv2d)
-        return shape[0] * shape[1] * self._patches(Geometry.of(layer).output((shape[2], shape[3])))
+        return (
+            shape[0]
+            * shape[1]
+            * self._patches(Geometry.from_layer(layer).output((shape[2], shape[3])))
+        )
 
-    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> Work:
+    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> LayerFlops:
         """Both gradients on the grid of patches; sums and averages are element-wise work."""
-        sizes = Sizes.of(layer, shape)
+        sizes = Sizes.from_layer(layer, shape)
         assert sizes.geometry is not None
         seen = zip(sizes.geometry.kernel, sizes.geometry.dilation, strict=True)
         taps = math.prod(k if dilation >= self.radius else 1 for k, dilation in seen)
         patches = shape[0] * self._patches(sizes.output)
         once = 2 * patches * sizes.outputs * (sizes.inputs // sizes.groups)
-        return replace(plain_work(sizes), input_gradient=once * taps, weight_gradient=once)
+        return replace(plain_flops(sizes), input_gradient=once * taps, weight_gradient=once)
 
     def _patches(self, output: tuple[int, ...]) -> int:
         return math.prod(-(-n // self.radius) for n in output)

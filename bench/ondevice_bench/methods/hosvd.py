@@ -4,8 +4,8 @@ from torch import Tensor, nn
 
 from ondevice_bench.methods.compressed_input import Saved, no_plain_layer, treated
 from ondevice_bench.methods.convolution import Geometry
-from ondevice_bench.methods.layer_flops import Work, leading_work, tucker_work
-from ondevice_bench.methods.ranks import ACTIVATION, Choice, Ranks
+from ondevice_bench.methods.layer_flops import LayerFlops, leading_flops, tucker_flops
+from ondevice_bench.methods.ranks import ACTIVATION, RankChoice, Ranks
 from ondevice_bench.methods.tensors import leading, project, working
 from ondevice_bench.methods.tucker import TuckerScheme, as_stored
 
@@ -31,7 +31,7 @@ class Hosvd:
         """Linear layers and convolutions."""
         return no_plain_layer(layer, nn.Linear, nn.Conv2d)
 
-    def replace(self, layer: nn.Module, choice: Choice, name: str) -> nn.Module:
+    def replace(self, layer: nn.Module, choice: RankChoice, name: str) -> nn.Module:
         """The layer with its input decomposed."""
         return treated(layer, HosvdScheme(), choice, name)
 
@@ -39,8 +39,8 @@ class Hosvd:
         """Core and factors."""
         return TuckerScheme.stored(shape, ranks)
 
-    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> Work:
+    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> LayerFlops:
         """An eigenproblem for every mode, the core, and `dW` in the low-rank space."""
         modes = enumerate(ranks.activation)
-        found = sum((leading_work(shape, mode, rank) for mode, rank in modes), Work())
-        return tucker_work(layer, shape, ranks.activation, found)
+        found = sum((leading_flops(shape, mode, rank) for mode, rank in modes), LayerFlops())
+        return tucker_flops(layer, shape, ranks.activation, found)

@@ -17,7 +17,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Work:
+class LayerFlops:
     """FLOPs of one layer in one training step, by what they are for, and in one inference."""
 
     forward: int = 0
@@ -34,8 +34,8 @@ class Work:
         backward = self.input_gradient + self.weight_gradient
         return self.forward + self.decomposition + backward + self.update
 
-    def __add__(self, other: "Work") -> "Work":
-        return Work(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+    def __add__(self, other: "LayerFlops") -> "LayerFlops":
+        return LayerFlops(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ class Sizes:
     output: tuple[int, int] = (1, 1)  # rows and columns
 
     @staticmethod
-    def of(layer: nn.Module, shape: Shape) -> "Sizes":
+    def from_layer(layer: nn.Module, shape: Shape) -> "Sizes":
         """The sizes of a plain layer for an input of that shape."""
         if isinstance(layer, nn.Conv2d):
-            geometry = Geometry.of(layer)
+            geometry = Geometry.from_layer(layer)
             output = geometry.output((shape[2], shape[3]))
             return Sizes(
                 shape=shape,
@@ -88,10 +88,10 @@ class Sizes:
         return (self.shape[0], self.outputs, *self.output)
 
 
-def plain_work(sizes: Sizes) -> Work:
+def plain_flops(sizes: Sizes) -> LayerFlops:
     """Vanilla training."""
     once = sizes.product
-    return Work(forward=once, input_gradient=once, weight_gradient=once, inference=once)
+    return LayerFlops(forward=once, input_gradient=once, weight_gradient=once, inference=once)
 
 
 def gram(shape: Shape, mode: int) -> int:
@@ -108,42 +108,44 @@ def mode_products(shape: Shape, steps: Sequence[tuple[int, int]]) -> int:
     return total
 
 
-def leading_work(shape: Shape, mode: int, rank: int) -> Work:
+def leading_flops(shape: Shape, mode: int, rank: int) -> LayerFlops:
     """The leading left singular vectors of an unfolding, by the smaller Gram matrix."""
     size = shape[mode]
     rest = math.prod(shape) // size
     if size <= rest:
-        return Work(decomposition=gram(shape, mode), factorisation=factorisation_flops.eigh(size))
-    return Work(
+        return LayerFlops(
+            decomposition=gram(shape, mode), factorisation=factorisation_flops.eigh(size)
+        )
+    return LayerFlops(
         decomposition=2 * rest * rest * size + 2 * size * rest * rank,
         factorisation=factorisation_flops.eigh(rest) + factorisation_flops.qr(size, rank),
     )
 
 
-def iteration_work(shape: Shape, mode: int, rank: int) -> Work:
+def iteration_flops(shape: Shape, mode: int, rank: int) -> LayerFlops:
     """One subspace iteration, by the cheaper of two ways."""
     size = shape[mode]
     if size <= 2 * rank:
         flops = gram(shape, mode) + 2 * size * size * rank
     else:
         flops = 4 * rank * math.prod(shape)
-    return Work(decomposition=flops, factorisation=factorisation_flops.qr(size, rank))
+    return LayerFlops(decomposition=flops, factorisation=factorisation_flops.qr(size, rank))
 
 
-def tucker_work(
+def tucker_flops(
     layer: nn.Module,
     shape: Shape,
     ranks: Shape,
-    found: Work,
+    found: LayerFlops,
     order: Sequence[tuple[int, int]] | None = None,
-) -> Work:
+) -> LayerFlops:
     """A Tucker pair whose factors took `found`; the modes that shrink most are projected first."""
-    sizes = Sizes.of(layer, shape)
+    sizes = Sizes.from_layer(layer, shape)
     if order is None:
         shrinking = sorted(range(len(shape)), key=lambda mode: ranks[mode] / shape[mode])
         order = [(mode, ranks[mode]) for mode in shrinking]
     return replace(
-        plain_work(sizes),
+        plain_flops(sizes),
         decomposition=found.decomposition + mode_products(shape, order),
         weight_gradient=tucker_gradient(sizes, ranks),
         factorisation=found.factorisation,
@@ -189,15 +191,15 @@ def _projection(dy: Shape, ranks: Shape) -> int:
     return mode_products(dy, steps) + 2 * batch * ranks[0] * small * out
 
 
-def factored_work(sizes: Sizes, rank: int) -> Work:
+def factored_flops(sizes: Sizes, rank: int) -> LayerFlops:
     """A weight in two factors of that rank: output, input gradient, inference."""
     once = 2 * sizes.positions * rank * (sizes.columns + sizes.outputs)
-    return Work(forward=once, input_gradient=once, inference=once)
+    return LayerFlops(forward=once, input_gradient=once, inference=once)
 
 
-def subspace_work(sizes: Sizes, rank: int) -> Work:
+def subspace_flops(sizes: Sizes, rank: int) -> LayerFlops:
     """What both subspace updates compute of L and R alone, and their QR."""
     rows, columns = sizes.outputs, sizes.columns
     inner = 2 * rank * rank * columns + 2 * rows * rank * rank  # R Q, L (R Q)
     turned = 2 * rank * rank * rows + 2 * rank * rank * columns  # (L'ᵀ L) R
-    return Work(update=inner + turned, factorisation=factorisation_flops.qr(rows, rank))
+    return LayerFlops(update=inner + turned, factorisation=factorisation_flops.qr(rows, rank))

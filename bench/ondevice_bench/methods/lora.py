@@ -8,9 +8,9 @@ from torch.nn import functional as F
 
 from ondevice_bench.methods.compressed_input import no_plain_layer
 from ondevice_bench.methods.convolution import Geometry
-from ondevice_bench.methods.layer_flops import Sizes, Work
+from ondevice_bench.methods.layer_flops import LayerFlops, Sizes
 from ondevice_bench.methods.lowrank import not_factorable
-from ondevice_bench.methods.ranks import Choice, Ranks
+from ondevice_bench.methods.ranks import RankChoice, Ranks
 
 
 class LoraLayer(nn.Module):
@@ -68,7 +68,7 @@ class Lora:
         """Linear layers, and convolutions without groups."""
         return no_plain_layer(layer, nn.Linear, nn.Conv2d) or not_factorable(layer)
 
-    def replace(self, layer: nn.Module, choice: Choice, name: str) -> nn.Module:
+    def replace(self, layer: nn.Module, choice: RankChoice, name: str) -> nn.Module:
         """The layer with a trained detour."""
         return LoraLayer(layer, self.rank, self.alpha, choice.stream("lora"))
 
@@ -78,17 +78,19 @@ class Lora:
         rank = min(self.rank, *_widths(layer))
         positions = math.prod(shape[:-1])
         if isinstance(layer, nn.Conv2d):
-            positions = shape[0] * math.prod(Geometry.of(layer).output((shape[2], shape[3])))
+            positions = shape[0] * math.prod(
+                Geometry.from_layer(layer).output((shape[2], shape[3]))
+            )
         return math.prod(shape) + positions * rank
 
-    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> Work:
+    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> LayerFlops:
         """The frozen layer and the detour; no gradient of the frozen weight."""
         assert isinstance(layer, (nn.Linear, nn.Conv2d))
-        sizes, rank = Sizes.of(layer, shape), min(self.rank, *_widths(layer))
+        sizes, rank = Sizes.from_layer(layer, shape), min(self.rank, *_widths(layer))
         down = 2 * sizes.positions * rank * sizes.columns
         up = 2 * sizes.positions * rank * sizes.outputs
         once = sizes.product + down + up
-        return Work(
+        return LayerFlops(
             forward=once,
             input_gradient=sizes.product + down,
             weight_gradient=down + 2 * up,  # dA, dB, and what comes back through B

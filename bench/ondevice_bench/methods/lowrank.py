@@ -17,7 +17,12 @@ from ondevice_bench.methods.compressed_input import (
     give_parameters,
 )
 from ondevice_bench.methods.convolution import Geometry
-from ondevice_bench.methods.subspace import Pair, PairGradient, ProductsGradient, ThinGradient
+from ondevice_bench.methods.subspace import (
+    FactoredGradient,
+    FactoredGradientSum,
+    ProductsGradient,
+    ThinGradient,
+)
 from ondevice_bench.methods.tensors import NotFinite, mode_product, truncated, working
 from ondevice_bench.methods.tucker import conv_pair, linear_pair
 
@@ -80,11 +85,11 @@ class LowRankLayer(nn.Module):
         self.scheme = scheme
         self.name = name
         self.factors = factors
-        self.geometry = Geometry.of(plain) if isinstance(plain, nn.Conv2d) else None
+        self.geometry = Geometry.from_layer(plain) if isinstance(plain, nn.Conv2d) else None
         self.seen: tuple[int, ...] | None = None
         self.accumulates = 1
         self.bypass = False
-        self.pending: list[Pair | ProductsGradient] = []
+        self.pending: list[FactoredGradient | ProductsGradient] = []
         self.train(plain.training)
 
     bias: Tensor | None
@@ -100,7 +105,7 @@ class LowRankLayer(nn.Module):
         """`dX = (dY L) R`."""
 
     @abstractmethod
-    def pair(self, saved: Saved, dy: Tensor) -> Pair:
+    def pair(self, saved: Saved, dy: Tensor) -> FactoredGradient:
         """`G` as a pair, from what the scheme stored."""
 
     @abstractmethod
@@ -153,9 +158,9 @@ class LowRankLayer(nn.Module):
         """What the next update will apply."""
         if not self.pending:
             return None
-        pairs = tuple(waiting for waiting in self.pending if isinstance(waiting, Pair))
+        pairs = tuple(waiting for waiting in self.pending if isinstance(waiting, FactoredGradient))
         if pairs:
-            return PairGradient(pairs)
+            return FactoredGradientSum(pairs)
         (products,) = self.pending
         assert isinstance(products, ProductsGradient)
         return products
@@ -202,9 +207,9 @@ class LowRankLinear(LowRankLayer):
         """`(dY L) R`."""
         return (dy @ left) @ right
 
-    def pair(self, saved: Saved, dy: Tensor) -> Pair:
+    def pair(self, saved: Saved, dy: Tensor) -> FactoredGradient:
         """`(P, U_I)`."""
-        return Pair(*linear_pair(saved, dy))
+        return FactoredGradient(*linear_pair(saved, dy))
 
     def as_rows(self, x: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
         """Batch and tokens as rows."""
@@ -247,13 +252,13 @@ class LowRankConv2d(LowRankLayer):
         thin = mode_product(dy, left.T, 1)
         return self.geometry.input_gradient(shape, self._kernel(right), thin)
 
-    def pair(self, saved: Saved, dy: Tensor) -> Pair:
+    def pair(self, saved: Saved, dy: Tensor) -> FactoredGradient:
         """`P` for every kernel position, and the channel factor."""
         assert self.geometry is not None
         rows, columns = self.geometry.kernel
         weight = (dy.shape[1], self.channels, rows, columns)
         thin, channels = conv_pair(saved, dy, weight, self.geometry)
-        return Pair(thin.reshape(len(thin), -1), channels, rows * columns)
+        return FactoredGradient(thin.reshape(len(thin), -1), channels, rows * columns)
 
     def as_rows(self, x: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
         """Output positions as rows; each has the patch of the input that it sees."""

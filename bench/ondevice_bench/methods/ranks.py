@@ -33,24 +33,24 @@ class Ranks:
 
 
 @dataclass(frozen=True)
-class Rule:
+class RankRule:
     """One way of saying ranks, with its value."""
 
     kind: str
     value: float | tuple[int, ...]
 
     @staticmethod
-    def of(kind: str, value: RankValue) -> "Rule":
+    def from_option(kind: str, value: RankValue) -> "RankRule":
         """The checked rule; ValueError with the whole sentence otherwise."""
         if kind == "rank":
-            return Rule(kind, _rank_list(value))
+            return RankRule(kind, _rank_list(value))
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError(f"{kind} must be a number, got {value!r}")
         if kind in {"epsilon", "fraction", "trained"} and not 0 < value <= 1:
             raise ValueError(f"{kind} must be in (0, 1], got {value!r}")
         if kind in {"budget_mib", "perplexity"} and not (value > 0 and math.isfinite(value)):
             raise ValueError(f"{kind} must be above 0, got {value!r}")
-        return Rule(kind, float(value))
+        return RankRule(kind, float(value))
 
     @property
     def needs_data(self) -> bool:
@@ -72,14 +72,14 @@ def _rank_list(value: RankValue) -> tuple[int, ...]:
     return tuple(int(n) for n in numbers)
 
 
-class Choice:
+class RankChoice:
     """The rule for one layer's ranks, and the numbers once they are known."""
 
     def __init__(
         self,
         layer: str,
-        activation: Rule | None = None,
-        weight: Rule | None = None,
+        activation: RankRule | None = None,
+        weight: RankRule | None = None,
         given: Ranks | None = None,
         seed: int = 0,
     ) -> None:
@@ -90,7 +90,7 @@ class Choice:
         self.ranks = given
 
     @property
-    def rule(self) -> Rule | None:
+    def rule(self) -> RankRule | None:
         """The rule for the ranks of activations."""
         return self._activation
 
@@ -172,7 +172,7 @@ def by_fraction(fraction: float, largest: int) -> int:
 
 
 @dataclass(frozen=True)
-class Offer:
+class RankCandidate:
     """One grid entry of one layer: what it stores, and how wrong its weight gradient is."""
 
     ranks: tuple[int, ...]
@@ -180,7 +180,7 @@ class Offer:
     perplexity: float
 
 
-def within_budget(offers: Sequence[Sequence[Offer]], budget_mib: float) -> tuple[int, ...]:
+def within_budget(offers: Sequence[Sequence[RankCandidate]], budget_mib: float) -> tuple[int, ...]:
     """One offer a layer: the least sum of perplexities whose bytes fit."""
     least = sum(min(offer.bytes for offer in layer) for layer in offers)
     budget = math.floor(budget_mib * _MIB)
@@ -192,7 +192,7 @@ def within_budget(offers: Sequence[Sequence[Offer]], budget_mib: float) -> tuple
     return _Front(offers).cheapest(lambda stored, _: stored <= budget, by=1)
 
 
-def within_perplexity(offers: Sequence[Sequence[Offer]], bound: float) -> tuple[int, ...]:
+def within_perplexity(offers: Sequence[Sequence[RankCandidate]], bound: float) -> tuple[int, ...]:
     """One offer a layer: the fewest bytes whose perplexities sum to no more than the bound."""
     least = sum(min(offer.perplexity for offer in layer) for layer in offers)
     if least > bound:
@@ -205,7 +205,7 @@ def within_perplexity(offers: Sequence[Sequence[Offer]], bound: float) -> tuple[
 class _Front:
     """Every sum of (bytes, perplexity) that no other one beats in both: exact, layer by layer."""
 
-    def __init__(self, offers: Sequence[Sequence[Offer]]) -> None:
+    def __init__(self, offers: Sequence[Sequence[RankCandidate]]) -> None:
         self._steps: list[tuple[list[int], list[int]]] = []  # parents and offers of each layer
         self.points: list[tuple[int, float]] = [(0, 0.0)]
         for layer in offers:

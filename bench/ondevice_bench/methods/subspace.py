@@ -29,7 +29,7 @@ class ThinGradient(Protocol):
 
 
 @dataclass(frozen=True)
-class Pair:
+class FactoredGradient:
     """`G = P (U x I_taps)ᵀ` with `P (O, r taps)` and `U (C, r)`; taps are kernel positions."""
 
     thin: Tensor
@@ -57,10 +57,10 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class PairGradient:
+class FactoredGradientSum:
     """The sum of the pairs that accumulated since the last update."""
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[FactoredGradient, ...]
 
     def squared_norm(self) -> Tensor:
         """The sum over pairs of pairs of `tr(P_jᵀ P_i U_iᵀ U_j)`."""

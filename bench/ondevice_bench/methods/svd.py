@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from ondevice_bench.methods.compressed_input import Saved, Scheme, no_plain_layer, treated
 from ondevice_bench.methods.convolution import Geometry
-from ondevice_bench.methods.layer_flops import Sizes, Work, leading_work, plain_work
-from ondevice_bench.methods.ranks import ACTIVATION, Choice, Ranks
+from ondevice_bench.methods.layer_flops import LayerFlops, Sizes, leading_flops, plain_flops
+from ondevice_bench.methods.ranks import ACTIVATION, RankChoice, Ranks
 from ondevice_bench.methods.tensors import leading, mode_product, working
 
 
@@ -62,7 +62,7 @@ class Svd:
         """Linear layers and convolutions."""
         return no_plain_layer(layer, nn.Linear, nn.Conv2d)
 
-    def replace(self, layer: nn.Module, choice: Choice, name: str) -> nn.Module:
+    def replace(self, layer: nn.Module, choice: RankChoice, name: str) -> nn.Module:
         """The layer with its input cut."""
         return treated(layer, SvdScheme(), choice, name)
 
@@ -70,14 +70,14 @@ class Svd:
         """`k (B + rest)` elements."""
         return ranks[0] * (shape[0] + math.prod(shape[1:]))
 
-    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> Work:
+    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> LayerFlops:
         """The batch unfolding's decomposition; `dW` on a batch of k."""
-        sizes, (rank,) = Sizes.of(layer, shape), ranks.activation
+        sizes, (rank,) = Sizes.from_layer(layer, shape), ranks.activation
         batch, rest = shape[0], math.prod(shape[1:])
         thin = 2 * rank * math.prod(sizes.gradient_shape)
-        found = leading_work((batch, rest), 0, rank)
+        found = leading_flops((batch, rest), 0, rank)
         return replace(
-            plain_work(sizes),
+            plain_flops(sizes),
             decomposition=found.decomposition + 2 * rank * batch * rest,
             weight_gradient=thin + sizes.product * rank // batch,
             factorisation=found.factorisation,

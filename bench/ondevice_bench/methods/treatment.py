@@ -12,16 +12,16 @@ from torch import Tensor, nn
 from ondevice_bench.methods import calibration
 from ondevice_bench.methods.checkpoint import Checkpoint, statistics_kept
 from ondevice_bench.methods.compressed_input import without_bytes
-from ondevice_bench.methods.layer_flops import Work
+from ondevice_bench.methods.layer_flops import LayerFlops
 from ondevice_bench.methods.lowrank import LowRankLayer
 from ondevice_bench.methods.optimizer import TreatedSGD
-from ondevice_bench.methods.ranks import ACTIVATION, RULES, WEIGHT, Choice, Ranks, Rule
+from ondevice_bench.methods.ranks import ACTIVATION, RULES, WEIGHT, RankChoice, RankRule, Ranks
 from ondevice_bench.methods.tensors import largest_rank
 from ondevice_bench.models.family import cross_entropy
-from ondevice_bench.models.layers import choose, guessed_layout
+from ondevice_bench.models.layers import guessed_layout, select_layers
 from ondevice_bench.specs import trained
 from ondevice_bench.specs.implementation import load
-from ondevice_bench.specs.layout import Layout
+from ondevice_bench.specs.layout import ModelLayout
 
 NOT_IN_TABLE = "has no trained rank in the table of its model"
 _WEIGHT_RULES = {"weight_rank": "rank", "weight_epsilon": "epsilon", "weight_fraction": "fraction"}
@@ -34,7 +34,7 @@ class LayerMethod(Protocol):
     def applies(self, layer: nn.Module) -> str | None:
         """Why the method leaves this layer alone; None where it treats it."""
 
-    def replace(self, layer: nn.Module, choice: Choice, name: str) -> nn.Module:
+    def replace(self, layer: nn.Module, choice: RankChoice, name: str) -> nn.Module:
         """The layer that takes its place, with the same parameters where it has them."""
 
     def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
@@ -42,7 +42,7 @@ class LayerMethod(Protocol):
 
 
 def activation_ranks(
-    method: LayerMethod, choice: Choice, shape: tuple[int, ...]
+    method: LayerMethod, choice: RankChoice, shape: tuple[int, ...]
 ) -> tuple[int, ...]:
     """The rank of each mode that the method compresses, for an input of that shape."""
     if ACTIVATION not in _ranked(method):
@@ -53,7 +53,7 @@ def activation_ranks(
 
 def declared_work(
     method: object, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks
-) -> Work | None:
+) -> LayerFlops | None:
     """What the method says that the layer costs; None where it says nothing."""
     declare = getattr(method, "flops", None)
     return None if declare is None else declare(layer, shape, ranks)
@@ -73,7 +73,7 @@ class LayerReport:
     ranks: Ranks
     shape: tuple[int, ...] | None
     elements: int | None
-    work: Work | None  # None too where the method declares none
+    work: LayerFlops | None  # None too where the method declares none
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class _Replaced:
     method: LayerMethod
     plain: nn.Module  # without its bytes: a dense weight must not live on here
     treated: nn.Module
-    choice: Choice
+    choice: RankChoice
 
 
 class Treatment:
@@ -193,8 +193,8 @@ class Treatment:
         self,
         implementation: object,
         names: Sequence[str],
-        layout: Layout,
-        rules: Mapping[str, Rule | None],
+        layout: ModelLayout,
+        rules: Mapping[str, RankRule | None],
         given: Mapping[str, Ranks],
         seed: int,
     ) -> None:
@@ -211,7 +211,7 @@ class Treatment:
         self,
         method: LayerMethod,
         names: Sequence[str],
-        rules: Mapping[str, Rule | None],
+        rules: Mapping[str, RankRule | None],
         given: Mapping[str, Ranks],
         seed: int,
     ) -> None:
@@ -232,7 +232,7 @@ class Treatment:
             raise DoesNotApply(f"{_name(method)} applies to none of the chosen layers: {said}")
         for name in fit:
             plain = self.module.get_submodule(name)
-            choice = Choice(
+            choice = RankChoice(
                 name or "the layer", rules[ACTIVATION], rules[WEIGHT], given.get(name), seed
             )
             layer = method.replace(plain, choice, name or "the layer")
@@ -264,7 +264,7 @@ def treat(
     method: "str | Sequence[tuple[str, Mapping[str, Any]]]",
     layers: str = "all",
     *,
-    layout: Layout | None = None,
+    layout: ModelLayout | None = None,
     ranks: Mapping[str, Ranks] | None = None,
     seed: int = 0,
     **options: Any,
@@ -276,7 +276,7 @@ def treat(
     parts = [(method, options)] if isinstance(method, str) else list(method)
     made = [make(_implementation(name), values) for name, values in parts]
     layout = layout or guessed_layout(module)
-    chosen = choose(module, layers, layout)
+    chosen = select_layers(module, layers, layout)
     parameters = dict(module.named_parameters())
     for name in chosen.frozen:
         parameters[name].requires_grad_(False)
@@ -286,7 +286,7 @@ def treat(
     return treatment
 
 
-def make(path: str, options: Mapping[str, Any]) -> tuple[object, dict[str, Rule | None]]:
+def make(path: str, options: Mapping[str, Any]) -> tuple[object, dict[str, RankRule | None]]:
     """The method that `module:Class` or `file.py:Class` names, with its options and rank rules."""
     kind = load(path)
     ranked = _ranked(kind)
@@ -298,15 +298,21 @@ def make(path: str, options: Mapping[str, Any]) -> tuple[object, dict[str, Rule 
         if name not in allowed:
             known = ", ".join((*allowed, *words)) or "none"
             raise ValueError(f"{_name(kind)} has no option {name!r} (it has: {known})")
-    rules: dict[str, Rule | None] = {ACTIVATION: None, WEIGHT: None}
+    rules: dict[str, RankRule | None] = {ACTIVATION: None, WEIGHT: None}
     if ranked:
         rules = _rules(_name(kind), ranked, said)
     return kind(**rest), rules
 
 
-def _rules(name: str, ranked: frozenset[str], said: Mapping[str, Any]) -> dict[str, Rule | None]:
-    both = {kind: Rule.of(kind, value) for kind, value in said.items() if kind in RULES}
-    weight = [Rule.of(_WEIGHT_RULES[k], v) for k, v in said.items() if k in _WEIGHT_RULES]
+def _rules(
+    name: str, ranked: frozenset[str], said: Mapping[str, Any]
+) -> dict[str, RankRule | None]:
+    both = {
+        kind: RankRule.from_option(kind, value) for kind, value in said.items() if kind in RULES
+    }
+    weight = [
+        RankRule.from_option(_WEIGHT_RULES[k], v) for k, v in said.items() if k in _WEIGHT_RULES
+    ]
     if len(both) > 1 or len(weight) > 1:
         raise ValueError(f"{name} takes one of {', '.join(said)}, not several")
     if not both and (ACTIVATION in ranked or not weight):

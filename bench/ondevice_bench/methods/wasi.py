@@ -6,14 +6,14 @@ from ondevice_bench.methods.asi import Asi
 from ondevice_bench.methods.compressed_input import no_plain_layer
 from ondevice_bench.methods.hosvd import HosvdScheme
 from ondevice_bench.methods.layer_flops import (
+    LayerFlops,
     Sizes,
-    Work,
-    factored_work,
-    subspace_work,
+    factored_flops,
+    subspace_flops,
     tucker_pair,
 )
 from ondevice_bench.methods.lowrank import low_rank, not_factorable, weight_matrix
-from ondevice_bench.methods.ranks import ACTIVATION, WEIGHT, Choice, Ranks
+from ondevice_bench.methods.ranks import ACTIVATION, WEIGHT, RankChoice, Ranks
 
 
 class Wasi:
@@ -31,7 +31,7 @@ class Wasi:
         """Linear layers, and convolutions without groups."""
         return no_plain_layer(layer, nn.Linear, nn.Conv2d) or not_factorable(layer)
 
-    def replace(self, layer: nn.Module, choice: Choice, name: str) -> nn.Module:
+    def replace(self, layer: nn.Module, choice: RankChoice, name: str) -> nn.Module:
         """The layer in factors, with iterated bases for its input."""
         rank = choice.of_weight(weight_matrix(layer))
         scheme = self._activations.make_scheme(layer, choice)
@@ -41,23 +41,23 @@ class Wasi:
         """Core and bases."""
         return self._activations.stored(layer, shape, ranks)
 
-    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> Work:
+    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> LayerFlops:
         """ASI's compressing; the gradient stays a pair, which the update multiplies."""
-        sizes, rank = Sizes.of(layer, shape), ranks.weight
+        sizes, rank = Sizes.from_layer(layer, shape), ranks.weight
         assert rank is not None
         stored = self._activations.flops(layer, shape, ranks)
         kept = self._activations.kept(layer, shape, ranks.activation)
         features = kept[-1] if sizes.geometry is None else kept[1]
         # G times a thin matrix, or Gᵀ: through the features, then through P
         times = 2 * features * sizes.taps * rank * (sizes.inputs + sizes.outputs)
-        pair = Work(
+        pair = LayerFlops(
             decomposition=stored.decomposition,
             weight_gradient=tucker_pair(sizes, kept),
             factorisation=stored.factorisation,
         )
-        found = factored_work(sizes, rank) + pair
+        found = factored_flops(sizes, rank) + pair
         if self.factors:
-            return found + Work(weight_gradient=2 * times)
+            return found + LayerFlops(weight_gradient=2 * times)
         rows = sizes.outputs * sizes.taps if features > 1 else 0  # torch scales a single column
         norm = 2 * features * features * (sizes.inputs + rows)
-        return found + subspace_work(sizes, rank) + Work(update=3 * times + norm)
+        return found + subspace_flops(sizes, rank) + LayerFlops(update=3 * times + norm)

@@ -7,9 +7,9 @@ from torch import nn
 
 from ondevice_bench.measure import factorisation_flops
 from ondevice_bench.methods.compressed_input import no_plain_layer
-from ondevice_bench.methods.layer_flops import Sizes, Work, factored_work, subspace_work
+from ondevice_bench.methods.layer_flops import LayerFlops, Sizes, factored_flops, subspace_flops
 from ondevice_bench.methods.lowrank import low_rank, not_factorable, weight_matrix
-from ondevice_bench.methods.ranks import WEIGHT, Choice, Ranks
+from ondevice_bench.methods.ranks import WEIGHT, RankChoice, Ranks
 
 
 class Wsi:
@@ -25,7 +25,7 @@ class Wsi:
         """Linear layers, and convolutions without groups."""
         return no_plain_layer(layer, nn.Linear, nn.Conv2d) or not_factorable(layer)
 
-    def replace(self, layer: nn.Module, choice: Choice, name: str) -> nn.Module:
+    def replace(self, layer: nn.Module, choice: RankChoice, name: str) -> nn.Module:
         """The layer in factors."""
         rank = choice.of_weight(weight_matrix(layer))
         return low_rank(layer, rank, None, name, factors=self.factors)
@@ -34,18 +34,18 @@ class Wsi:
         """The whole input."""
         return math.prod(shape)
 
-    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> Work:
+    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> LayerFlops:
         """Thin products of the exact gradient, and its norm in row blocks; or two gradients."""
-        sizes, rank = Sizes.of(layer, shape), ranks.weight
+        sizes, rank = Sizes.from_layer(layer, shape), ranks.weight
         assert rank is not None
         rows, columns = sizes.outputs, sizes.columns
-        found = factored_work(sizes, rank)
+        found = factored_flops(sizes, rank)
         if self.factors:
             return replace(found, weight_gradient=2 * found.forward)
         norm = 2 * sizes.positions * rows * columns
-        thin = Work(
+        thin = LayerFlops(
             weight_gradient=5 * found.forward + norm,
             update=2 * columns * rank * rank,  # (GᵀL)(R Q)
             factorisation=factorisation_flops.triangular(rank, columns),
         )
-        return found + thin + subspace_work(sizes, rank)
+        return found + thin + subspace_flops(sizes, rank)

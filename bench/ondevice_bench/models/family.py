@@ -1,18 +1,15 @@
-"""Where a worker finds a network: a family of ours, or a user's own factory."""
+"""What a family of networks is: how to make one, fill it, and compute its loss."""
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ondevice_bench.models.weights import unset
 from ondevice_bench.specs.inputs import Images, Tokens
-from ondevice_bench.specs.layout import Layout
+from ondevice_bench.specs.layout import ModelLayout
 
 
 @dataclass(frozen=True)
@@ -24,19 +21,7 @@ class Family:
     loss: Callable[[nn.Module, Any], Tensor]
     batch: Callable[[int, int], Any] | None = None  # a user's own
     expects: Callable[[Mapping[str, Any]], Images | Tokens] | None = None  # but for the classes
-    layout: Layout | None = None  # None: as the spec says, or guessed
-
-
-@cache
-def family(implementation: str) -> Family:
-    """One of ours by its module; with a colon, one of the user's (see `own`)."""
-    if ":" in implementation:
-        from ondevice_bench.models import user_models
-
-        return user_models.family(implementation)
-    module = importlib.import_module(implementation)
-    construct = partial(unset, module.construct)
-    return Family(construct, module.initialise, getattr(module, "loss", cross_entropy))
+    layout: ModelLayout | None = None  # None: as the spec says, or guessed
 
 
 def cross_entropy(model: nn.Module, batch: Any) -> Tensor:
@@ -50,12 +35,12 @@ def cross_entropy(model: nn.Module, batch: Any) -> Tensor:
 
 def logits_of(model: nn.Module, inputs: Any) -> Tensor:
     """The scores of a forward pass, also of networks that return them in a record."""
-    output = called(model, inputs)
+    output = model_output(model, inputs)
     logits: Tensor = getattr(output, "logits", output)
     return logits
 
 
-def called(model: nn.Module, inputs: Any) -> Any:
+def model_output(model: nn.Module, inputs: Any) -> Any:
     """The network's output for its inputs: a tensor, several, or several by name."""
     if isinstance(inputs, Mapping):
         return model(**inputs)

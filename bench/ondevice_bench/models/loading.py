@@ -23,7 +23,7 @@ class BadWeights(ValueError):
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadReport:
     """What was taken from the file, what the head keeps as it was made, what was left over."""
 
     taken: int
@@ -42,7 +42,7 @@ class Loaded:
         return text + (f", {_some(self.unused)} of the file unused" if self.unused else "")
 
 
-def load(model: nn.Module, path: Path, head: str) -> Loaded:
+def load(model: nn.Module, path: Path, head: str) -> LoadReport:
     """Fill `model` from a file; only its head may be missing there or have another shape."""
     found = read(path)
     loaded, taken = match(model, path, found, head)
@@ -52,7 +52,7 @@ def load(model: nn.Module, path: Path, head: str) -> Loaded:
 
 def match(
     model: nn.Module, path: Path, found: Mapping[str, Tensor], head: str
-) -> tuple[Loaded, dict[str, Tensor]]:
+) -> tuple[LoadReport, dict[str, Tensor]]:
     """What of the file's tensors the model would take; BadWeights where a part is missing."""
     known = {name: tensor.shape for name, tensor in model.state_dict().items()}
     found = _unwrapped(found, known)
@@ -67,7 +67,7 @@ def match(
             raise BadWeights(f"{path}: {what} {_some([_said(n, found, known) for n in wrong])}")
     taken = {name: t for name, t in found.items() if name in known and name not in new}
     unused = tuple(name for name in found if name not in known)
-    return Loaded(len(taken), tuple(new), unused), taken
+    return LoadReport(len(taken), tuple(new), unused), taken
 
 
 def read(path: Path) -> dict[str, Tensor]:

@@ -22,12 +22,12 @@ from torch import Tensor, nn
 from ondevice_bench.models.family import Family, cross_entropy
 from ondevice_bench.specs.implementation import load_module
 from ondevice_bench.specs.inputs import Images, Tokens
-from ondevice_bench.specs.layout import Layout
+from ondevice_bench.specs.layout import ModelLayout
 
 DEFAULT_SIZE, DEFAULT_LENGTH = 224, 128
 
 
-class OwnModelError(ValueError):
+class UserModelError(ValueError):
     """The user's code did not give what it must; the text is for them."""
 
 
@@ -66,10 +66,10 @@ def _factory(where: str, name: str) -> Family:
     factory = getattr(module, name, None)
     if factory is None:
         named = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
-        raise OwnModelError(f"{where} has no {name!r} (it has: {', '.join(named) or 'nothing'})")
+        raise UserModelError(f"{where} has no {name!r} (it has: {', '.join(named) or 'nothing'})")
     if isinstance(factory, nn.Module) or not callable(factory):
         kind = type(factory).__name__
-        raise OwnModelError(
+        raise UserModelError(
             f"{name} is a {kind}: name a function that makes the network, "
             "so that a seed can fill it"
         )
@@ -87,7 +87,7 @@ def _loaded(where: str) -> ModuleType:
     try:
         return load_module(where)
     except Exception as error:
-        raise OwnModelError(f"{where}: cannot be loaded: {_said(where, error)}") from error
+        raise UserModelError(f"{where}: cannot be loaded: {_said(where, error)}") from error
 
 
 def _made(
@@ -96,15 +96,15 @@ def _made(
     try:
         inspect.signature(factory).bind(**options)
     except TypeError as error:
-        raise OwnModelError(f"{name}: {error}") from None
+        raise UserModelError(f"{name}: {error}") from None
     except ValueError:
         pass  # a callable without a signature
     try:
         model = factory(**options)
     except Exception as error:
-        raise OwnModelError(f"{name} raised {_said(where, error)}") from error
+        raise UserModelError(f"{name} raised {_said(where, error)}") from error
     if not isinstance(model, nn.Module):
-        raise OwnModelError(f"{name} returned a {type(model).__name__}, not a torch.nn.Module")
+        raise UserModelError(f"{name} returned a {type(model).__name__}, not a torch.nn.Module")
     return model
 
 
@@ -113,13 +113,13 @@ def _told(where: str, name: str, function: Any) -> Any:
     if function is None:
         return None
     if not callable(function):
-        raise OwnModelError(f"{where}: {name} must be a function")
+        raise UserModelError(f"{where}: {name} must be a function")
 
     def told(*arguments: Any) -> Any:
         try:
             return function(*arguments)
         except Exception as error:
-            raise OwnModelError(f"{name} raised {_said(where, error)}") from error
+            raise UserModelError(f"{name} raised {_said(where, error)}") from error
 
     return told
 
@@ -128,13 +128,13 @@ def _as_made(model: nn.Module, seed: int) -> None:
     """The factory has filled it, from the seed that was set before."""
 
 
-def _layout(where: str, said: Any) -> Layout | None:
+def _layout(where: str, said: Any) -> ModelLayout | None:
     if said is None:
         return None
-    known = [field.name for field in fields(Layout)]
+    known = [field.name for field in fields(ModelLayout)]
     if not isinstance(said, Mapping) or not set(said) <= set(known):
-        raise OwnModelError(f"{where}: layout must be a dict with some of {', '.join(known)}")
-    return Layout(**said)
+        raise UserModelError(f"{where}: layout must be a dict with some of {', '.join(known)}")
+    return ModelLayout(**said)
 
 
 def _said(where: str, error: BaseException) -> str:
@@ -155,7 +155,7 @@ def _torchvision(name: str) -> Family:
         from difflib import get_close_matches
 
         near = get_close_matches(name, known, n=3, cutoff=0.0)
-        raise OwnModelError(f"torchvision has no {name!r}; near it: {', '.join(near)}")
+        raise UserModelError(f"torchvision has no {name!r}; near it: {', '.join(near)}")
 
     def construct(**options: Any) -> nn.Module:
         given = dict(options)
@@ -167,7 +167,7 @@ def _torchvision(name: str) -> Family:
         try:
             made: nn.Module = models.get_model(name, weights=None, **given)
         except (TypeError, ValueError) as error:
-            raise OwnModelError(f"torchvision's {name}: {error}") from None
+            raise UserModelError(f"torchvision's {name}: {error}") from None
         return made
 
     def loss(model: nn.Module, batch: Any) -> Tensor:
@@ -198,11 +198,11 @@ def torchvision_models() -> Any:
             from torchvision import models
     except ImportError as error:
         if error.name == "torchvision":
-            raise OwnModelError("torchvision is not installed: pip install torchvision") from None
-        raise OwnModelError(f"torchvision cannot be imported: {error}") from None
+            raise UserModelError("torchvision is not installed: pip install torchvision") from None
+        raise UserModelError(f"torchvision cannot be imported: {error}") from None
     except Exception as error:
         first = (str(error).splitlines() or [""])[0]
-        raise OwnModelError(
+        raise UserModelError(
             f"the installed torchvision does not match torch {torch.__version__}: {first}"
         ) from None
     return models
@@ -211,12 +211,12 @@ def torchvision_models() -> Any:
 def transformers_library() -> Any:
     """transformers, which imports torchvision where that is installed."""
     if find_spec("torchvision") is not None:
-        with suppress(OwnModelError):
+        with suppress(UserModelError):
             torchvision_models()
     try:
         import transformers
     except ImportError:
-        raise OwnModelError("transformers is not installed: pip install transformers") from None
+        raise UserModelError("transformers is not installed: pip install transformers") from None
     return transformers
 
 
@@ -225,18 +225,18 @@ def _transformers(path: Path) -> Family:
         said = json.loads(path.read_text(encoding="utf-8"))
         kinds = said["architectures"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OwnModelError(
+        raise UserModelError(
             f"{path}: is no config that names its architectures: {type(error).__name__}: {error}"
         ) from None
     if not isinstance(kinds, list) or not kinds:
-        raise OwnModelError(f"{path}: architectures names no class")
+        raise UserModelError(f"{path}: architectures names no class")
     transformers = transformers_library()
     try:
         network = getattr(transformers, kinds[0])
     except AttributeError:
-        raise OwnModelError(f"{path}: transformers has no class {kinds[0]!r}") from None
+        raise UserModelError(f"{path}: transformers has no class {kinds[0]!r}") from None
     except ImportError as error:
-        raise OwnModelError(f"{kinds[0]} of transformers cannot be imported: {error}") from None
+        raise UserModelError(f"{kinds[0]} of transformers cannot be imported: {error}") from None
 
     def construct(**options: Any) -> nn.Module:
         given = {name: value for name, value in options.items() if name != "length"}
@@ -245,7 +245,7 @@ def _transformers(path: Path) -> Family:
             made: nn.Module = network(config)
         except (OSError, ValueError, KeyError, TypeError) as error:
             first = (str(error).splitlines() or [""])[0]
-            raise OwnModelError(f"{path}: {first}") from None
+            raise UserModelError(f"{path}: {first}") from None
         return made
 
     def expected(options: Mapping[str, Any]) -> Tokens:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Layout:
+class ModelLayout:
     """Patterns of module names; empty where the family has no such part.
 
     A star stays within one level of names, and `a|b` is either. An MLP that is one module is said

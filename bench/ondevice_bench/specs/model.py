@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ondevice_bench.specs.inputs import Inputs
-from ondevice_bench.specs.layout import Layout
+from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.specs.option import Option, Value
 from ondevice_bench.specs.weights import Pretrained
 
-NO_LAYOUT = Layout()
+NO_LAYOUT = ModelLayout()
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class ModelSpec:
     layer_kinds: frozenset[str]
     batch: int
     options: tuple[Option, ...] = ()
-    layout: Layout = NO_LAYOUT
+    layout: ModelLayout = NO_LAYOUT
     pretrained: Pretrained | None = None
     least_batch: int = 1
     fixed: Mapping[str, Value] | None = None  # options of its implementation that no suite sets

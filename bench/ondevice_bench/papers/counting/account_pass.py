@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ondevice_bench.methods.layer_flops import Work
-from ondevice_bench.methods.ranks import ACTIVATION, WEIGHT, Choice, Ranks
+from ondevice_bench.methods.layer_flops import LayerFlops
+from ondevice_bench.methods.ranks import ACTIVATION, WEIGHT, RankChoice, Ranks
 from ondevice_bench.methods.treatment import (
     NOT_IN_TABLE,
     DoesNotApply,
@@ -17,8 +17,8 @@ from ondevice_bench.methods.treatment import (
     make,
     of_modes,
 )
-from ondevice_bench.models.family import family
-from ondevice_bench.models.layers import choose
+from ondevice_bench.models.families import family
+from ondevice_bench.models.layers import select_layers
 from ondevice_bench.papers.counting.accounting import (
     STORE_THE_INPUT,
     Accounted,
@@ -47,7 +47,7 @@ def measure(job: Job) -> Findings:
     """Account for every layer that the method treats."""
     with fake_workload(replace(job, methods=(("vanilla", {}),), ranks=None)) as workload:
         model = workload.model
-        chosen = choose(model, job.cell.layers, layout_of(job, model, family(job.model)))
+        chosen = select_layers(model, job.cell.layers, layout_of(job, model, family(job.model)))
         seen = _inputs(workload, chosen.treated)
     layers = {name: model.get_submodule(name) for name in chosen.treated if name in seen}
     found, refused = _accounts(job, layers, seen)
@@ -146,7 +146,7 @@ def _accounts(
             refused[layer_name] = reason
             continue
         else:
-            choice = Choice(
+            choice = RankChoice(
                 layer_name, rules[ACTIVATION], rules[WEIGHT], _table(job, method, layer_name)
             )
             each = account(name, method, layer, shape, _ranks(method, choice, layer, shape))
@@ -172,7 +172,9 @@ def _table(job: Job, method: LayerMethod, name: str) -> Ranks | None:
     return of_modes(method, Ranks(tuple(numbers["activation"]), numbers["weight"]))
 
 
-def _ranks(method: LayerMethod, choice: Choice, layer: nn.Module, shape: tuple[int, ...]) -> Ranks:
+def _ranks(
+    method: LayerMethod, choice: RankChoice, layer: nn.Module, shape: tuple[int, ...]
+) -> Ranks:
     ranked: frozenset[str] = getattr(method, "ranked", frozenset())
     weight = None
     if WEIGHT in ranked:
@@ -181,6 +183,6 @@ def _ranks(method: LayerMethod, choice: Choice, layer: nn.Module, shape: tuple[i
     return Ranks(activation_ranks(method, choice, shape), weight)
 
 
-def _total(works: list[Work]) -> dict[str, int]:
-    total = sum(works, Work())
+def _total(works: list[LayerFlops]) -> dict[str, int]:
+    total = sum(works, LayerFlops())
     return {**asdict(total), "training": total.training}
