@@ -77,7 +77,7 @@ def test_what_is_declared_is_what_is_called(method, options, seed):
         pytest.skip(str(error))
     counter = counted_step(treatment, x)
     (report,) = treatment.report()
-    work, step = report.work, counter.of(*STEP)
+    work, step = report.flops, counter.of(*STEP)
     assert counter.of("forward").flops == work.forward + work.decomposition
     assert counter.of("backward").flops == work.input_gradient + work.weight_gradient
     assert counter.of("update").flops == work.update
@@ -96,7 +96,7 @@ def test_asi_at_full_rank_costs_more_than_vanilla_and_at_low_rank_less():
         )
     for treatment, cheaper in ((wide, False), (narrow, True)):
         treatment.module[0].seen = shape
-        work = treatment.report()[0].work
+        work = treatment.report()[0].flops
         assert (work.training < vanilla.training) == cheaper
 
 

@@ -32,7 +32,7 @@ class Step:
         loss.backward()
 
     def held(self):
-        return self.treatment.held()
+        return self.treatment.packed_tensors()
 
     def resident(self):
         yield from self.treatment.module.parameters()
@@ -157,7 +157,7 @@ def test_saved_bf16_halves_float32_and_counts_what_it_packs():
     step.backward(step.forward())
     for name, parameter in model.named_parameters():
         assert 0 < difference(parameter.grad, exact[name]) < 0.02
-    assert list(treatment.held()) == []
+    assert list(treatment.packed_tensors()) == []
 
 
 def test_saved_bf16_packs_what_three_layers_share_once():
@@ -174,7 +174,7 @@ def test_saved_bf16_packs_what_three_layers_share_once():
     x = torch.randn(4, 16, requires_grad=True)
     with treatment.packing():
         loss = treatment.module(x).sum()
-    packed = [t for t in treatment.held() if t.dtype == torch.bfloat16]
+    packed = [t for t in treatment.packed_tensors() if t.dtype == torch.bfloat16]
     assert [tuple(t.shape) for t in packed] == [(4, 16)]
     loss.backward()
 

@@ -11,8 +11,8 @@ from torch import nn
 from ondevice_bench.errors import BadInput
 from ondevice_bench.measure.flops import FlopCounter
 from ondevice_bench.methods.layer_flops import LayerFlops, Sizes
+from ondevice_bench.methods.make_method import make_method
 from ondevice_bench.methods.ranks import Ranks
-from ondevice_bench.methods.treatment import make
 from ondevice_bench.papers.counting import linear, maps, published
 from ondevice_bench.papers.counting.accounting import account, vanilla_account
 from ondevice_bench.papers.counting.comparison import compare
@@ -20,7 +20,6 @@ from ondevice_bench.papers.counting.linear import Linear
 from ondevice_bench.papers.counting.maps import Map
 from ondevice_bench.papers.counting.published import NoFormula
 from ondevice_bench.papers.dialects import DIALECTS, check_dialect
-from ondevice_bench.specs import registry
 
 THREE = Linear(batch=2, tokens=(3,), inputs=4, outputs=5)
 FOUR = Linear(batch=2, tokens=(2, 3), inputs=4, outputs=5)
@@ -37,7 +36,7 @@ def exact(layer, method="vanilla", ranks=None, shape=None, **options):
     """The suite's own count of a layer."""
     if method == "vanilla":
         return vanilla_account(layer, shape).work
-    made, _ = make(registry.method(method).implementation, options)
+    made, _ = make_method(method, options)
     return account(method, made, layer, shape, ranks or Ranks()).work
 
 

@@ -104,4 +104,4 @@ def test_svd_takes_the_batchs_rank_alone_and_unknown_layers_are_left_alone():
         treatment = treat(twin, method, ranks=given, trained=0.8)
         assert treatment.calibrate(torch.randn(8, 6))["0"].activation == expected
         treatment.module(torch.randn(8, 6)).sum().backward()
-        assert treatment.refused == {"1": "has no trained rank in the table of its model"}
+        assert treatment.refusals == {"1": "has no trained rank in the table of its model"}

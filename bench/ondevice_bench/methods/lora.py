@@ -10,10 +10,11 @@ from ondevice_bench.methods.compressed_input import no_plain_layer
 from ondevice_bench.methods.convolution import Geometry
 from ondevice_bench.methods.layer_flops import LayerFlops, Sizes
 from ondevice_bench.methods.lowrank import not_factorable
+from ondevice_bench.methods.method import LayerMethod, ReplacementLayer
 from ondevice_bench.methods.ranks import RankChoice, Ranks
 
 
-class LoraLayer(nn.Module):
+class LoraLayer(ReplacementLayer):
     """`Y = base(X) + alpha / r · B (A X)`; B starts at zero, the bias stays outside the scaling."""
 
     def __init__(self, base: nn.Module, rank: int, alpha: float, stream: torch.Generator) -> None:
@@ -28,7 +29,6 @@ class LoraLayer(nn.Module):
         nn.init.kaiming_uniform_(down, a=5**0.5, generator=stream)
         self.down = nn.Parameter(down)
         self.up = nn.Parameter(torch.zeros(outputs, rank, dtype=weight.dtype))
-        self.seen: tuple[int, ...] | None = None
         self.train(base.training)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -53,14 +53,10 @@ class LoraLayer(nn.Module):
         return self.base.train(self.training)
 
 
-class Lora:
+class Lora(LayerMethod):
     """Low-rank adaptation."""
 
-    replaces_weight = True
-
-    def __init__(self, *, rank: int = 8, alpha: float = 16.0) -> None:
-        if rank < 1:
-            raise ValueError(f"rank must be at least 1, got {rank}")
+    def __init__(self, *, rank: int, alpha: float) -> None:
         self.rank = rank
         self.alpha = alpha
 
@@ -68,7 +64,7 @@ class Lora:
         """Linear layers, and convolutions without groups."""
         return no_plain_layer(layer, nn.Linear, nn.Conv2d) or not_factorable(layer)
 
-    def replace(self, layer: nn.Module, choice: RankChoice, name: str) -> nn.Module:
+    def replace(self, layer: nn.Module, choice: RankChoice, name: str) -> ReplacementLayer:
         """The layer with a trained detour."""
         return LoraLayer(layer, self.rank, self.alpha, choice.stream("lora"))
 

@@ -1,6 +1,6 @@
 """The factored update `W' = a L R - eta G` and one subspace iteration, without a dense matrix.
 
-What a backward leaves behind for it is a `ThinGradient`: it can be multiplied, never looked at.
+A backward leaves a `ThinGradient` for it: `G` in a form that can multiply thin matrices.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ class ThinGradient(Protocol):
         """`(L', R')` of one step of `W' = shrink L R - rate G`."""
 
     def tensors(self) -> Iterator[Tensor]:
-        """What is kept alive for it."""
+        """The tensors that it keeps alive."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class FactoredGradient:
 
 @dataclass(frozen=True)
 class FactoredGradientSum:
-    """The sum of the pairs that accumulated since the last update."""
+    """The sum of the gradients that accumulated since the last update."""
 
     pairs: tuple[FactoredGradient, ...]
 

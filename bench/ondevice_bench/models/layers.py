@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
+from ondevice_bench.errors import Refusal
 from ondevice_bench.specs.layout import ModelLayout
 
 _COUNTED = (nn.Linear, nn.Conv2d)
@@ -19,10 +20,8 @@ class NoSuchLayers(ValueError):
     """A choice of layers that means none on this network."""
 
 
-class NoSuchPart(NoSuchLayers):
-    """The network declares no such part: it is not meant for this."""
-
-    is_refusal = True  # a cell of a suite is then skipped, not failed
+class NoSuchPart(NoSuchLayers, Refusal):
+    """The network declares no such part: a suite skips the cell."""
 
 
 def guessed_layout(model: nn.Module) -> ModelLayout:
@@ -36,9 +35,9 @@ def guessed_layout(model: nn.Module) -> ModelLayout:
 
 @dataclass(frozen=True)
 class LayerSelection:
-    """The names of the layers to treat, and of the parameters to freeze."""
+    """The names of the layers that a method may replace, and of the parameters to freeze."""
 
-    treated: tuple[str, ...]
+    layers: tuple[str, ...]
     frozen: tuple[str, ...] = ()
 
 

@@ -234,7 +234,7 @@ class Workload:
 
     def held(self) -> Iterator[Tensor]:
         """Saved tensors that a method packs by hooks of its own."""
-        yield from self.treatment.held()
+        yield from self.treatment.packed_tensors()
 
 
 def inputs_of(batch: Any) -> Any:

@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 
 from ondevice_bench.methods.convolution import Geometry
+from ondevice_bench.methods.gradient_filter import GradientFilter
 from ondevice_bench.methods.layer_flops import LayerFlops, Shape, Sizes, plain_flops
+from ondevice_bench.methods.lora import Lora
+from ondevice_bench.methods.method import LayerMethod
 from ondevice_bench.methods.ranks import Ranks
-from ondevice_bench.methods.treatment import LayerMethod, declared_work
 from ondevice_bench.papers.counting import NoFormula, Published, published
 from ondevice_bench.papers.dialects import DIALECTS
 
@@ -60,17 +62,17 @@ def account(name: str, method: LayerMethod, layer: nn.Module, shape: Shape, r: R
     weights = _weight(layer).numel()
     stored = activations = method.stored(layer, shape, r.activation)
     option = 0
-    match name:
-        case "gradient_filter":
-            option = getattr(method, "radius", 1)
+    match name, method:
+        case "gradient_filter", GradientFilter():
+            option = method.radius
             activations = _published_patches(layer, shape, option)
-        case "lora":  # leaves out A X, which dB needs
-            option = min(getattr(method, "rank", 1), outputs, inputs)
+        case "lora", Lora():  # leaves out A X, which dB needs
+            option = min(method.rank, outputs, inputs)
             activations = math.prod(shape)
             weights += option * (outputs + inputs)
     if r.weight is not None:
         weights = r.weight * (outputs + inputs)
-    work = declared_work(method, layer, shape, r)
+    work = method.flops(layer, shape, r)
     books = _published(name, Sizes.from_layer(layer, shape), r, option)
     return Accounted(activations, weights, work, stored, books)
 

@@ -10,18 +10,30 @@ from typing import Any
 from ondevice_bench.errors import BadInput
 from ondevice_bench.run.hosts.launch import worker_environment
 from ondevice_bench.specs import registry
+from ondevice_bench.specs.option import validate
 
 TIMEOUT = 300.0
 
 
 def check(method: str, options: Sequence[str]) -> list[dict[str, Any]]:
     """Each check with its verdict; BadInput where the method cannot be tried at all."""
+    given = dict(_pair(text) for text in options)
     if ":" not in method:
-        registry.method(method)
-    given = json.dumps(dict(_pair(text) for text in options))
+        spec = registry.method(method)
+        try:
+            validate(spec.options, spec.one_of, given)
+        except ValueError as error:
+            raise BadInput(f"{method}: {error}") from None
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "ondevice_bench.methods.conformance", method, given],
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "ondevice_bench.methods.conformance",
+                method,
+                json.dumps(given),
+            ],
             capture_output=True,
             text=True,
             timeout=TIMEOUT,

@@ -108,6 +108,6 @@ def _choices(model: nn.Module, layout: ModelLayout) -> dict[str, list[str]]:
 
 def _chosen(model: nn.Module, words: str, layout: ModelLayout) -> tuple[str, ...]:
     try:
-        return select_layers(model, words, layout).treated
+        return select_layers(model, words, layout).layers
     except NoSuchLayers:
         return ()

@@ -59,7 +59,7 @@ def _noting(layer: dict[str, Any]) -> Any:
             "shape": list(shape),
             "largest": largest,
             "ranks": ranks,  # for each epsilon, of each mode
-            "stored": [TuckerScheme.stored(shape, tuple(row)) for row in ranks],
+            "stored": [TuckerScheme.stored_elements(shape, tuple(row)) for row in ranks],
         }
 
     return hook
