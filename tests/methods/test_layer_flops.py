@@ -95,7 +95,7 @@ def test_asi_at_full_rank_costs_more_than_vanilla_and_at_low_rank_less():
             treat(nn.Sequential(nn.Linear(768, 3072)), "asi", rank=rank) for rank in (768, 4)
         )
     for treatment, cheaper in ((wide, False), (narrow, True)):
-        treatment.module[0].seen = shape
+        treatment.module[0].input_shape = shape
         work = treatment.report()[0].flops
         assert (work.training < vanilla.training) == cheaper
 

@@ -87,7 +87,7 @@ def test_what_a_network_was_wrapped_in_is_seen_through(saved, donor, wrap):
         return {wrap: state, "epoch": 7}
 
     loaded = loading.load(small_resnet(), saved(change=change), HEAD)
-    assert loaded.taken == len(donor.state_dict())
+    assert loaded.loaded == len(donor.state_dict())
 
 
 def test_a_missing_block_is_an_error(saved):

@@ -14,10 +14,10 @@ from ondevice_bench.worker.workload import empty
 
 def test_the_models_with_pretrained_weights_have_a_table():
     pretrained = {spec.name for spec in registry.models().values() if spec.pretrained}
-    assert set(trained.known()) == pretrained
+    assert set(trained.models()) == pretrained
 
 
-@pytest.mark.parametrize("name", trained.known())
+@pytest.mark.parametrize("name", trained.models())
 def test_a_table_is_of_the_networks_own_layers(name):
     spec = registry.model(name)
     options = {option.name: option.default for option in spec.options}

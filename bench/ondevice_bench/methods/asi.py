@@ -49,9 +49,9 @@ class AsiScheme(TuckerScheme):
 
     def store(self, x: Tensor, geometry: Geometry | None) -> StoredTensors:
         """One iteration for every mode."""
-        seen = working(x)
-        require_finite(seen.sum())
-        core, factors = self._sequential(seen) if self.sequential else self._parallel(seen)
+        tensor = working(x)
+        require_finite(tensor.sum())
+        core, factors = self._sequential(tensor) if self.sequential else self._parallel(tensor)
         return compact(core, factors, x.dtype)
 
     def _parallel(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -139,7 +139,7 @@ class Asi(LayerMethod):
     def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> LayerFlops:
         """An iteration for every mode, the core, and `dW` in the low-rank space."""
         steps = self._steps(layer, shape, ranks.activation)
-        iterations = (iteration_flops(seen, mode, rank) for mode, seen, rank in steps)
+        iterations = (iteration_flops(reduced, mode, rank) for mode, reduced, rank in steps)
         core = self.core_ranks(layer, shape, ranks.activation)
         order = [(mode, rank) for mode, _, rank in steps] if self.sequential else None
         return tucker_flops(layer, shape, core, sum(iterations, LayerFlops()), order)

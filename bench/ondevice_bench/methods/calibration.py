@@ -24,7 +24,7 @@ from ondevice_bench.methods.tensors import NotFinite, energies, largest_rank, wo
 
 @dataclass
 class LayerCalibration:
-    """A layer whose ranks are to be chosen, and the tensors of one step that passed through it."""
+    """A layer whose ranks are to be chosen, and what passes through it in one step."""
 
     layer: ReplacementLayer
     plain: nn.Module  # the plain layer, without its bytes
@@ -105,12 +105,12 @@ def calibrate(
         if isinstance(batch, Tensor):
             raise ValueError(f"{rule.kind} needs targets too: calibrate((inputs, targets))")
         _observe(module, layers, batch, loss)
-        seen = [layer for layer in layers.values() if layer.dy is not None]
-        candidates = [layer.candidates() for layer in seen]
+        reached = [layer for layer in layers.values() if layer.dy is not None]
+        candidates = [layer.candidates() for layer in reached]
         assert isinstance(rule.value, float)
         within = within_budget if rule.kind == "budget_mib" else within_perplexity
         best = within(candidates, rule.value)
-        for layer, ranks, index in zip(seen, candidates, best, strict=True):
+        for layer, ranks, index in zip(reached, candidates, best, strict=True):
             layer.choice.decide(ranks[index].ranks)
         return
     with torch.no_grad(), _deciding(layers):
@@ -159,9 +159,9 @@ def _observe(
         def observe(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
             layer.x = inputs[0].detach()
             # while they bypass, layers are plain and may have no gradient
-            seen = output.detach().requires_grad_() if not output.requires_grad else output
-            seen.register_hook(lambda grad: setattr(layer, "dy", grad.detach()))
-            return seen
+            leaf = output if output.requires_grad else output.detach().requires_grad_()
+            leaf.register_hook(lambda grad: setattr(layer, "dy", grad.detach()))
+            return leaf
 
         return observe
 

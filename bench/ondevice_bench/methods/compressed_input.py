@@ -86,7 +86,7 @@ class CompressedInputLayer(ReplacementLayer):
         trains = self.training and torch.is_grad_enabled() and self.weight.requires_grad
         if self.bypass or not trains:
             return self.plain(x, self.weight, self.bias)
-        self.seen = tuple(x.shape)
+        self.input_shape = tuple(x.shape)
         y: Tensor = _CompressedInputStep.apply(x, self.weight, self.bias, self)  # type: ignore[no-untyped-call]  # torch's stub has no types
         return y
 

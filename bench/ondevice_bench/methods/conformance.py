@@ -209,7 +209,7 @@ def _stored_bytes(case: _Case, apply: Apply) -> str:
     live = allocations.kept_bytes - y.untyped_storage().nbytes() + own * case.x.nbytes
     (report,) = treatment.report()
     if report.elements is None:
-        raise _NotChecked("the layer does not set `seen`, the shape of its input")
+        raise _NotChecked("the layer does not set `input_shape`")
     declared = report.elements * case.x.element_size()
     text = f"declared {declared}, by hooks {hooked}, by the allocator {live}"
     assert declared == hooked == live, text

@@ -23,7 +23,7 @@ class Geometry:
 
     @staticmethod
     def from_layer(layer: nn.Conv2d) -> "Geometry":
-        """The geometry of a layer, its padding in numbers."""
+        """The geometry of a layer, with its padding as numbers."""
         kernel, stride, dilation = (
             _size2d(value) for value in (layer.kernel_size, layer.stride, layer.dilation)
         )
@@ -40,7 +40,7 @@ class Geometry:
 
     @property
     def is_pointwise(self) -> bool:
-        """A 1x1 kernel that reads every position it reads unpadded."""
+        """Whether the kernel is 1x1 and there is no padding."""
         return self.kernel == (1, 1) and self.low == self.high == (0, 0)
 
     def output(self, size: Size2d) -> Size2d:

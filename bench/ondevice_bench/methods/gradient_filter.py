@@ -34,9 +34,9 @@ class FilterScheme(Scheme):
         size = (x.shape[2], x.shape[3])
         (top, left), (rows, columns) = _offset(geometry), _covered(geometry.output(size), geometry)
         pads = (-left, left + columns - size[1], -top, top + rows - size[0])
-        seen = F.pad(x, pads) if any(pads) else x
+        padded = F.pad(x, pads) if any(pads) else x
         patch = [s * self.radius for s in geometry.stride]
-        return (_patch_sums(seen, *patch),)
+        return (_patch_sums(padded, *patch),)
 
     def restore(self, stored: StoredTensors, shape: tuple[int, ...]) -> Tensor:
         """Not possible: many inputs have the same sums. The gradient has a formula of its own."""
@@ -158,8 +158,8 @@ class GradientFilter(LayerMethod):
         """Both gradients on the grid of patches; sums and averages are element-wise work."""
         sizes = Sizes.from_layer(layer, shape)
         assert sizes.geometry is not None
-        seen = zip(sizes.geometry.kernel, sizes.geometry.dilation, strict=True)
-        taps = math.prod(k if dilation >= self.radius else 1 for k, dilation in seen)
+        axes = zip(sizes.geometry.kernel, sizes.geometry.dilation, strict=True)
+        taps = math.prod(k if dilation >= self.radius else 1 for k, dilation in axes)
         patches = shape[0] * self._patches(sizes.output)
         once = 2 * patches * sizes.outputs * (sizes.inputs // sizes.groups)
         return replace(plain_flops(sizes), input_gradient=once * taps, weight_gradient=once)

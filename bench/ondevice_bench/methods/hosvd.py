@@ -18,10 +18,10 @@ class HosvdScheme(TuckerScheme):
 
     def store(self, x: Tensor, geometry: Geometry | None) -> StoredTensors:
         """Decompose the input."""
-        seen = working(x)
+        tensor = working(x)
         ranks = self.ranks(x.shape)
-        factors = tuple(leading(seen, mode, rank) for mode, rank in enumerate(ranks))
-        return compact(project(seen, factors), factors, x.dtype)
+        factors = tuple(leading(tensor, mode, rank) for mode, rank in enumerate(ranks))
+        return compact(project(tensor, factors), factors, x.dtype)
 
 
 class Hosvd(LayerMethod):

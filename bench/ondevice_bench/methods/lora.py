@@ -32,8 +32,8 @@ class LoraLayer(ReplacementLayer):
         self.train(base.training)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The base layer's output and the thin detour."""
-        self.seen = tuple(x.shape)
+        """The output of the base layer, and of the product beside it."""
+        self.input_shape = tuple(x.shape)
         y: Tensor = self.base(x)
         if isinstance(self.base, nn.Conv2d):
             thin = self.base._conv_forward(x, self.down, None)
@@ -65,7 +65,7 @@ class Lora(LayerMethod):
         return no_plain_layer(layer, nn.Linear, nn.Conv2d) or not_factorable(layer)
 
     def replace(self, layer: nn.Module, choice: RankChoice, name: str) -> ReplacementLayer:
-        """The layer with a trained detour."""
+        """The layer with a trained product beside it."""
         return LoraLayer(layer, self.rank, self.alpha, choice.stream("lora"))
 
     def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
@@ -80,7 +80,7 @@ class Lora(LayerMethod):
         return math.prod(shape) + positions * rank
 
     def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> LayerFlops:
-        """The frozen layer and the detour; no gradient of the frozen weight."""
+        """The frozen layer and the product beside it; the frozen weight has no gradient."""
         assert isinstance(layer, (nn.Linear, nn.Conv2d))
         sizes, rank = Sizes.from_layer(layer, shape), min(self.rank, *_widths(layer))
         down = 2 * sizes.positions * rank * sizes.columns

@@ -121,7 +121,7 @@ class LowRankLayer(ReplacementLayer):
                 f"{self.name}: the last step's gradient was not applied: train with the optimizer "
                 "that Treatment.optimizer returns, and call its step() or zero_grad()"
             )
-        self.seen = tuple(x.shape)
+        self.input_shape = tuple(x.shape)
         y: Tensor = _LowRankStep.apply(x, self.left, self.right, self.bias, self)  # type: ignore[no-untyped-call]  # torch's stub has no types
         return y
 

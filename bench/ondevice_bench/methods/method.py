@@ -46,7 +46,7 @@ class ReplacementLayer(nn.Module):
     `ctx.save_for_backward`, or the activation bytes would miss it.
     """
 
-    seen: tuple[int, ...] | None = None
+    input_shape: tuple[int, ...] | None = None
     """The shape of the last training input: `forward` sets it."""
 
     bypass: bool = False

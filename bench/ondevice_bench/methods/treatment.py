@@ -42,7 +42,7 @@ def applies_to_none(method: str, refusals: Mapping[str, str]) -> Refusal:
 
 @dataclass(frozen=True)
 class LayerReport:
-    """What was done to one layer; `elements` and `flops` are None before it has seen an input."""
+    """What was done to one layer; `elements` and `flops` are None until an input has passed."""
 
     name: str
     ranks: Ranks
@@ -83,7 +83,7 @@ class Treatment:
         return tuple(one.method for one in self._replacements.values())
 
     def ranks(self) -> dict[str, Ranks]:
-        """The ranks of every layer that has any; those that depend on its input once it saw one."""
+        """The ranks of every layer that has any; those of activations once an input has passed."""
         ranks = {name: _ranks(one) for name, one in self._replacements.items()}
         return {name: each for name, each in ranks.items() if each != Ranks()}
 
@@ -203,7 +203,7 @@ class Treatment:
             self.module = _put(self.module, name, layer)
 
     def _report(self, name: str, one: _Replacement) -> LayerReport:
-        shape, ranks = one.layer.seen, _ranks(one)
+        shape, ranks = one.layer.input_shape, _ranks(one)
         if shape is None:
             return LayerReport(name, ranks, None, None, None)
         elements = one.method.stored(one.plain, shape, ranks.activation)
@@ -238,7 +238,7 @@ def treat(
 
 
 def _ranks(one: _Replacement) -> Ranks:
-    ranks, shape = one.choice.ranks or Ranks(), one.layer.seen
+    ranks, shape = one.choice.ranks or Ranks(), one.layer.input_shape
     if shape is None or ACTIVATION not in one.method.ranked:
         return ranks
     return Ranks(activation_ranks(one.method, one.choice, shape), ranks.weight)

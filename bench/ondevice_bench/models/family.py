@@ -14,18 +14,18 @@ from ondevice_bench.specs.layout import ModelLayout
 
 @dataclass(frozen=True)
 class Family:
-    """How to make a network, fill it, and what its loss is."""
+    """How to make a network, fill it, and compute its loss."""
 
     construct: Callable[..., nn.Module]
     initialise: Callable[[nn.Module, int], None]
     loss: Callable[[nn.Module, Any], Tensor]
-    batch: Callable[[int, int], Any] | None = None  # a user's own
+    batch: Callable[[int, int], Any] | None = None  # only a user's network has one
     expects: Callable[[Mapping[str, Any]], Images | Tokens] | None = None  # but for the classes
-    layout: ModelLayout | None = None  # None: as the spec says, or guessed
+    layout: ModelLayout | None = None  # None: the spec's, or a guess
 
 
 def cross_entropy(model: nn.Module, batch: Any) -> Tensor:
-    """The mean over images, places or tokens; `batch` is `(inputs, targets)`."""
+    """The mean over images, positions or tokens; `batch` is `(inputs, targets)`."""
     inputs, targets = batch
     logits = logits_of(model, inputs)
     if logits.ndim == 3:  # (B, N, classes): a score for each token
@@ -34,7 +34,7 @@ def cross_entropy(model: nn.Module, batch: Any) -> Tensor:
 
 
 def logits_of(model: nn.Module, inputs: Any) -> Tensor:
-    """The scores of a forward pass, also of networks that return them in a record."""
+    """The scores of a forward pass, which some networks return in a record."""
     output = model_output(model, inputs)
     logits: Tensor = getattr(output, "logits", output)
     return logits
@@ -48,7 +48,7 @@ def model_output(model: nn.Module, inputs: Any) -> Any:
 
 
 def seeded(construct: Callable[..., nn.Module], options: Mapping[str, Any], seed: int) -> nn.Module:
-    """A new network; what it draws as it is made comes from the seed, and nothing else shifts."""
+    """A new network that draws its weights from the seed; other random numbers do not shift."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return construct(**options)

@@ -1,6 +1,6 @@
-"""Which layers a method treats: the words of `layers`, resolved on a network.
+"""Which layers a method replaces: the words of `layers`, resolved on a network.
 
-`last:K` and `last_blocks:K` also freeze what comes before, and leave the head to train untreated.
+`last:K` and `last_blocks:K` also freeze all that comes before. The head trains, but stays plain.
 """
 
 import difflib
@@ -17,7 +17,7 @@ _COUNTED = (nn.Linear, nn.Conv2d)
 
 
 class NoSuchLayers(ValueError):
-    """A choice of layers that means none on this network."""
+    """A choice of layers matches none on this network."""
 
 
 class NoSuchPart(NoSuchLayers, Refusal):
@@ -25,7 +25,7 @@ class NoSuchPart(NoSuchLayers, Refusal):
 
 
 def guessed_layout(model: nn.Module) -> ModelLayout:
-    """For a network that declares none: the last linear is the head, convolutions count."""
+    """A layout for a network without one: the last linear is the head, convolutions count."""
     linears = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     has_conv = any(isinstance(module, nn.Conv2d) for module in model.modules())
     return ModelLayout(
@@ -42,36 +42,36 @@ class LayerSelection:
 
 
 def select_layers(model: nn.Module, layers: str, layout: ModelLayout) -> LayerSelection:
-    """The layers that the words mean."""
+    """The layers that the words of `layers` mean."""
     names = [name for name, module in model.named_modules() if isinstance(module, _COUNTED)]
     word, _, value = layers.partition(":")
     match word:
         case "all":
             return LayerSelection(tuple(names))
         case "conv":
-            kept = [name for name in names if isinstance(model.get_submodule(name), nn.Conv2d)]
-            return LayerSelection(_some(kept, layers, "no convolutions"))
+            convs = [name for name in names if isinstance(model.get_submodule(name), nn.Conv2d)]
+            return LayerSelection(_some(convs, layers, "no convolutions"))
         case "pattern":
-            kept = [name for name in names if fnmatchcase(name, value)]
+            matches = [name for name in names if fnmatchcase(name, value)]
             near = difflib.get_close_matches(value, names, n=3, cutoff=0.0)
             return LayerSelection(
-                _some(kept, layers, f"near it: {', '.join(near)}" if near else "no layers")
+                _some(matches, layers, f"near it: {', '.join(near)}" if near else "no layers")
             )
         case "last":
             return _last(model, counted_names(model, layout), int(value), layers)
         case "last_blocks":
             return _last_blocks(model, names, layout, int(value), layers)
-    kept = [name for name in names for part in layers.split("+") if _is_part(name, part, layout)]
-    if not kept:
+    parts = [name for name in names for part in layers.split("+") if _is_part(name, part, layout)]
+    if not parts:
         raise NoSuchPart(f"layers: {layers!r}: this network declares no such part")
-    return LayerSelection(tuple(kept))
+    return LayerSelection(tuple(parts))
 
 
 def counted_names(model: nn.Module, layout: ModelLayout) -> tuple[str, ...]:
     """The layers that `last: K` counts, in order."""
     kind = nn.Conv2d if layout.counts == "conv2d" else nn.Linear
-    found = (name for name, module in model.named_modules() if isinstance(module, kind))
-    return tuple(name for name in found if name != layout.head)
+    names = (name for name, module in model.named_modules() if isinstance(module, kind))
+    return tuple(name for name in names if name != layout.head)
 
 
 def block_names(model: nn.Module, layout: ModelLayout) -> tuple[str, ...]:
@@ -80,7 +80,7 @@ def block_names(model: nn.Module, layout: ModelLayout) -> tuple[str, ...]:
 
 
 def mlp_names(model: nn.Module, layout: ModelLayout) -> tuple[str, ...]:
-    """The modules that are an MLP as a whole, from its normalised input on."""
+    """The modules that are a whole MLP."""
     whole = [p.removesuffix(".*") for p in layout.mlp.split("|") if p.endswith(".*")]
     names = [name for name, _ in model.named_modules()]
     return tuple(name for name in names if any(_matches(name, pattern) for pattern in whole))
@@ -93,7 +93,7 @@ def _is_part(name: str, part: str, layout: ModelLayout) -> bool:
 
 
 def _matches(name: str, pattern: str) -> bool:
-    """Like a shell's pattern, but a star stays within one level of names; `a|b` is either."""
+    """Match as a shell does, but a star stays within one level of names; `a|b` is either."""
     if "|" in pattern:
         return any(_matches(name, either) for either in pattern.split("|"))
     parts, wanted = name.split("."), pattern.split(".")
@@ -115,8 +115,8 @@ def _last(model: nn.Module, counted: tuple[str, ...], count: int, layers: str) -
         raise NoSuchLayers(
             f"layers: {layers!r}, but this network counts {len(counted)} such layers"
         )
-    kept = counted[-count:]
-    return LayerSelection(kept, tuple(_before(model, kept[0])))
+    last = counted[-count:]
+    return LayerSelection(last, tuple(_before(model, last[0])))
 
 
 def _last_blocks(
@@ -125,10 +125,10 @@ def _last_blocks(
     blocks = block_names(model, layout)
     if count > len(blocks):
         raise NoSuchLayers(f"layers: {layers!r}, but this network declares {len(blocks)} blocks")
-    kept = blocks[-count:]
-    inside = [name for name in names if name.startswith(tuple(f"{block}." for block in kept))]
+    last = blocks[-count:]
+    inside = [name for name in names if name.startswith(tuple(f"{block}." for block in last))]
     return LayerSelection(
-        _some(inside, layers, "its blocks have none"), tuple(_before(model, kept[0]))
+        _some(inside, layers, "its blocks have none"), tuple(_before(model, last[0]))
     )
 
 

@@ -15,8 +15,8 @@ NO_LAYOUT = ModelLayout()
 class ModelSpec:
     """A model by name; `implementation` is a module with `construct` and `initialise`.
 
-    `least_batch` is what it needs in training while batch-norm takes statistics of the batch:
-    a network that pools an image to one place has one value a channel and image there.
+    `least_batch` is the smallest batch it can train on while batch-norm uses batch statistics: a
+    network that pools an image to one position has one value there for each channel and image.
     """
 
     name: str

@@ -22,9 +22,8 @@ from ondevice_bench.suite.cell import Train
 from ondevice_bench.worker import current_stage
 
 if TYPE_CHECKING:
-    from ondevice_bench.models.loading import (
-        LoadReport,  # a worker needs it only where there is a file
-    )
+    # a worker imports this only where there is a file
+    from ondevice_bench.models.loading import LoadReport
 
 
 def load_batch(job: Job) -> Any:

@@ -24,7 +24,7 @@ class Layer(ReplacementLayer, nn.Linear):
     def forward(self, x):
         if not (self.training and torch.is_grad_enabled()):
             return super().forward(x)
-        self.seen = tuple(x.shape)
+        self.input_shape = tuple(x.shape)
         return Half.apply(x, self.weight, self.bias)
 
     def merge(self):
