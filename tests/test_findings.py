@@ -204,8 +204,8 @@ def test_what_layers_saved_first_is_what_compressing_their_inputs_frees(layers, 
     linears = {name for name, module in network.named_modules() if isinstance(module, nn.Linear)}
     images = torch.randn(2, 3, 224, 224)
     saved = saved_storages(Subject(network, images), network)
-    first = [each for each in saved if each.place.module in linears]
-    freed = sum(each.size for each in first if fnmatchcase(each.place.module, names))
+    first = [each for each in saved if each.site.module in linears]
+    freed = sum(each.size for each in first if fnmatchcase(each.site.module, names))
     treatment = treat(network, "asi", layers, layout=spec.layout, rank=1)
     compressed = saved_bytes(Subject(treatment.module, images))
     stored = 4 * sum(report.elements for report in treatment.report())

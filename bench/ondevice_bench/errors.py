@@ -34,6 +34,10 @@ class BadInput(BenchError):
     exit_code = ExitCode.BAD_INPUT
 
 
+class Refusal(ValueError):
+    """A method or a part of it has nothing to do on this network: a suite skips the cell."""
+
+
 class NothingRan(BenchError):
     """The request is valid, but there is nothing to measure in it."""
 
@@ -44,6 +48,13 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'vanilla'?`, or nothing where no known name is near."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def not_allowed(kind: str, word: str, allowed: Iterable[str]) -> str:
+    """The sentence for a key that has no place here, with the nearest and all that have one."""
+    names = list(allowed)
+    listed = f" (allowed: {', '.join(names)})" if names else ""
+    return f"unknown {kind} {word!r}{suggestion(word, names)}{listed}"
 
 
 def unknown(kind: str, word: str, known: Iterable[str]) -> str:

@@ -6,6 +6,8 @@ Check it with `bench check-method examples/your_method/every_other.py:EveryOther
 import torch
 from torch import Tensor, nn
 
+from ondevice_bench.methods import LayerMethod, ReplacementLayer
+
 
 class HalfInput(torch.autograd.Function):
     """A linear layer that stores half of its batch between forward and backward."""
@@ -25,16 +27,14 @@ class HalfInput(torch.autograd.Function):
         return dy @ weight, dw, dy.sum(tuple(range(dy.ndim - 1)))
 
 
-class EveryOtherLinear(nn.Linear):
+class EveryOtherLinear(ReplacementLayer, nn.Linear):
     """The layer that takes the place of a plain one, with the same parameters."""
-
-    seen: tuple[int, ...] | None = None  # the shape of the last training input
 
     def forward(self, x: Tensor) -> Tensor:
         """As the plain layer; in training only half of the input is stored."""
         if not (self.training and torch.is_grad_enabled()):
             return super().forward(x)
-        self.seen = tuple(x.shape)
+        self.input_shape = tuple(x.shape)
         return HalfInput.apply(x, self.weight, self.bias)
 
     def merge(self) -> nn.Linear:
@@ -44,18 +44,20 @@ class EveryOtherLinear(nn.Linear):
         return plain
 
 
-class EveryOther:
-    """What suites name: which layers are treated, by what, and how much each stores."""
+class EveryOther(LayerMethod):
+    """The method: which layers it changes, into which, and how much each stores."""
+
+    keeps_weight = True  # the new layer trains the weight of the old one
 
     def applies(self, layer: nn.Module) -> str | None:
-        """Why a layer is left alone; None where it is treated."""
+        """Why a layer is left alone; None where it is replaced."""
         return None if type(layer) is nn.Linear else f"is a {type(layer).__name__}"
 
-    def replace(self, layer: nn.Linear, choice: object, name: str) -> nn.Module:
+    def replace(self, layer: nn.Linear, choice: object, name: str) -> EveryOtherLinear:
         """The layer that takes its place."""
-        treated = EveryOtherLinear(layer.in_features, layer.out_features, device="meta")
-        treated.weight, treated.bias = layer.weight, layer.bias
-        return treated
+        new = EveryOtherLinear(layer.in_features, layer.out_features, device="meta")
+        new.weight, new.bias = layer.weight, layer.bias
+        return new
 
     def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
         """Elements kept from forward to backward, by definition."""

@@ -228,7 +228,7 @@ def test_a_treated_layer_is_plain_in_evaluation_and_without_gradients(method):
     with torch.no_grad():
         assert torch.equal(compressed(x), layer(x))
     compressed.eval()
-    assert "Treated" not in type(compressed(x).grad_fn).__name__
+    assert "CompressedInput" not in type(compressed(x).grad_fn).__name__
 
 
 @pytest.mark.parametrize("method", [*METHODS, "wsi", "wasi"])

@@ -51,7 +51,11 @@ def test_a_users_method_in_a_file_conforms():
             {"bias gradient"},
         ),
         ("linear(x, weight, bias)", "linear(x, weight, bias) + bias", {"output"}),
-        ("self.seen = tuple(x.shape)", "self.seen = tuple(x.shape); torch.rand(1)", {"randomness"}),
+        (
+            "self.input_shape = tuple(x.shape)",
+            "self.input_shape = tuple(x.shape); torch.rand(1)",
+            {"randomness"},
+        ),
     ],
 )
 def test_each_mistake_is_caught_by_its_check(tmp_path, old, new, caught):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ondevice_bench.measure.flops import STEP, FlopCounter
-from ondevice_bench.methods.layer_flops import Sizes, Work, plain_work
+from ondevice_bench.methods.layer_flops import LayerFlops, Sizes, plain_flops
 from ondevice_bench.methods.treatment import treat
 
 METHODS = [
@@ -77,7 +77,7 @@ def test_what_is_declared_is_what_is_called(method, options, seed):
         pytest.skip(str(error))
     counter = counted_step(treatment, x)
     (report,) = treatment.report()
-    work, step = report.work, counter.of(*STEP)
+    work, step = report.flops, counter.of(*STEP)
     assert counter.of("forward").flops == work.forward + work.decomposition
     assert counter.of("backward").flops == work.input_gradient + work.weight_gradient
     assert counter.of("update").flops == work.update
@@ -89,19 +89,19 @@ def test_what_is_declared_is_what_is_called(method, options, seed):
 
 def test_asi_at_full_rank_costs_more_than_vanilla_and_at_low_rank_less():
     layer, shape = nn.Linear(768, 3072), (128, 50, 768)
-    vanilla = plain_work(Sizes.of(layer, shape))
+    vanilla = plain_flops(Sizes.from_layer(layer, shape))
     with torch.device("meta"):
         wide, narrow = (
             treat(nn.Sequential(nn.Linear(768, 3072)), "asi", rank=rank) for rank in (768, 4)
         )
     for treatment, cheaper in ((wide, False), (narrow, True)):
-        treatment.module[0].seen = shape
-        work = treatment.report()[0].work
+        treatment.module[0].input_shape = shape
+        work = treatment.report()[0].flops
         assert (work.training < vanilla.training) == cheaper
 
 
 def test_work_adds_up_field_by_field():
-    one = Work(forward=1, decomposition=2, input_gradient=3, weight_gradient=4, update=5)
+    one = LayerFlops(forward=1, decomposition=2, input_gradient=3, weight_gradient=4, update=5)
     assert one.training == 15
     assert (one + one).training == 30
-    assert (one + Work(factorisation=7)).training == 15
+    assert (one + LayerFlops(factorisation=7)).training == 15

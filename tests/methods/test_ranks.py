@@ -11,10 +11,11 @@ from torch import nn
 
 from ondevice_bench.methods.ranks import (
     GRID,
-    Choice,
     NotCalibrated,
-    Offer,
-    Rule,
+    RankCandidate,
+    RankChoice,
+    RankRule,
+    RankRules,
     by_epsilon,
     by_fraction,
     within_budget,
@@ -24,6 +25,7 @@ from ondevice_bench.methods.treatment import treat
 from tests.methods.test_compressed_input import decaying
 
 MIB = 1 << 20
+ONE_EACH = "or one for each mode such as 8x16x32"
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=8), st.floats(0.01, 0.99))
@@ -50,7 +52,10 @@ def test_a_fraction_is_of_what_the_mode_allows(fraction, largest, rank):
 OFFERS = st.lists(
     st.lists(
         st.builds(
-            Offer, st.just((1,)), st.integers(0, 40).map(lambda n: n * 1000), st.floats(0, 10)
+            RankCandidate,
+            st.just((1,)),
+            st.integers(0, 40).map(lambda n: n * 1000),
+            st.floats(0, 10),
         ),
         min_size=1,
         max_size=4,
@@ -89,17 +94,18 @@ def test_the_budget_is_solved_exactly(offers, share):
 @pytest.mark.parametrize(
     ("kind", "value", "says"),
     [
-        ("rank", 0, "rank must be at least 1, got 0"),
-        ("rank", "8xq", "rank must be an integer or one per mode such as 8x16x32, got '8xq'"),
-        ("epsilon", 0, r"epsilon must be in \(0, 1\], got 0"),
-        ("epsilon", 1.5, r"epsilon must be in \(0, 1\], got 1.5"),
-        ("epsilon", "high", "epsilon must be a number, got 'high'"),
-        ("budget_mib", 0, "budget_mib must be above 0, got 0"),
+        ("rank", 0, f"an integer of at least 1, {ONE_EACH}, got 0"),
+        ("rank", "8xq", f"an integer of at least 1, {ONE_EACH}, got '8xq'"),
+        ("epsilon", 0, r"in \(0, 1\], got 0"),
+        ("epsilon", 1.5, r"in \(0, 1\], got 1.5"),
+        ("epsilon", "high", r"in \(0, 1\], got 'high'"),
+        ("trained", 0.3, "one of 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, got 0.3"),
+        ("budget_mib", 0, "a number above 0, got 0"),
     ],
 )
 def test_a_rule_that_makes_no_sense_is_one_sentence(kind, value, says):
-    with pytest.raises(ValueError, match=f"^{says}$"):
-        Rule.of(kind, value)
+    with pytest.raises(ValueError, match=f"^asi: {kind} must be {says}$"):
+        treat(nn.Sequential(nn.Linear(4, 4)), "asi", **{kind: value})
 
 
 def test_a_rank_list_of_the_wrong_length_names_the_layer_and_its_modes():
@@ -202,4 +208,4 @@ def test_given_ranks_are_used_as_they_are():
 
 def test_the_grid_is_the_definitions():
     assert GRID == (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-    assert Choice("x", Rule.of("rank", 9)).of_activation((4, 20)) == (4, 9)
+    assert RankChoice("x", RankRules(RankRule("rank", (9,)))).of_activation((4, 20)) == (4, 9)

@@ -32,7 +32,7 @@ class Step:
         loss.backward()
 
     def held(self):
-        return self.treatment.held()
+        return self.treatment.packed_tensors()
 
     def resident(self):
         yield from self.treatment.module.parameters()
@@ -71,22 +71,22 @@ def test_checkpointing_changes_no_gradient_and_keeps_only_inputs(scope):
 
 def test_checkpointed_blocks_store_their_input_and_the_state_of_the_generator():
     model = nn.Sequential(nn.Sequential(nn.Linear(8, 32), nn.GELU(), nn.Linear(32, 8)))
-    from ondevice_bench.specs.layout import Layout
+    from ondevice_bench.specs.layout import ModelLayout
 
     x = randn(4, 8)
-    treatment = treat(model.double(), "checkpoint", layout=Layout(blocks="0"))
+    treatment = treat(model.double(), "checkpoint", layout=ModelLayout(blocks="0"))
     # the input is the batch, which is resident; the output is squared, which saves it
     assert saved_bytes(Step(treatment, x)) == torch.get_rng_state().numel() + 4 * 8 * 8
 
 
 def test_dropout_draws_the_same_again_and_statistics_move_once():
-    from ondevice_bench.specs.layout import Layout
+    from ondevice_bench.specs.layout import ModelLayout
 
     torch.manual_seed(0)
     block = nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6), nn.Dropout(0.5))
     plain = nn.Sequential(copy.deepcopy(block)).double()
     ours = nn.Sequential(block).double()
-    treat(ours, "checkpoint", layout=Layout(blocks="0"))
+    treat(ours, "checkpoint", layout=ModelLayout(blocks="0"))
     x = randn(16, 6)
     for model in (plain, ours):
         torch.manual_seed(7)
@@ -157,7 +157,7 @@ def test_saved_bf16_halves_float32_and_counts_what_it_packs():
     step.backward(step.forward())
     for name, parameter in model.named_parameters():
         assert 0 < difference(parameter.grad, exact[name]) < 0.02
-    assert list(treatment.held()) == []
+    assert list(treatment.packed_tensors()) == []
 
 
 def test_saved_bf16_packs_what_three_layers_share_once():
@@ -174,7 +174,7 @@ def test_saved_bf16_packs_what_three_layers_share_once():
     x = torch.randn(4, 16, requires_grad=True)
     with treatment.packing():
         loss = treatment.module(x).sum()
-    packed = [t for t in treatment.held() if t.dtype == torch.bfloat16]
+    packed = [t for t in treatment.packed_tensors() if t.dtype == torch.bfloat16]
     assert [tuple(t.shape) for t in packed] == [(4, 16)]
     loss.backward()
 

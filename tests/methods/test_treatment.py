@@ -1,41 +1,45 @@
 """`treat`: which layers, what it reports, and how it refuses."""
 
+import json
+
 import pytest
 import torch
 from torch import nn
 
+from ondevice_bench.errors import BadInput, Refusal
 from ondevice_bench.methods import treat
-from ondevice_bench.methods.treatment import DoesNotApply
 from ondevice_bench.models import mcunet, vit
-from ondevice_bench.models.layers import NoSuchLayers, choose, guessed_layout
+from ondevice_bench.models.layers import NoSuchLayers, guessed_layout, select_layers
 from ondevice_bench.specs import registry
+from ondevice_bench.suite.load import load_suite
 
 VIT = vit.construct(classes=10, depth=3, image_size=64)
 MCUNET = mcunet.construct(classes=10, image_size=96)
+RULES = "rank, epsilon, fraction, trained, budget_mib, perplexity"
 
 
 def chosen(model, name, layers):
-    return choose(model, layers, registry.model(name).layout)
+    return select_layers(model, layers, registry.model(name).layout)
 
 
 def test_parts_of_a_transformer():
     block = "encoder.layers.encoder_layer_{}."
-    mlp = chosen(VIT, "vit_b_32", "mlp").treated
+    mlp = chosen(VIT, "vit_b_32", "mlp").layers
     assert mlp == tuple(f"{block.format(i)}mlp.{n}" for i in range(3) for n in (0, 3))
-    attention = chosen(VIT, "vit_b_32", "attention").treated
+    attention = chosen(VIT, "vit_b_32", "attention").layers
     assert attention[:4] == tuple(
         block.format(0) + f"self_attention.{n}" for n in ("q", "k", "v", "out_proj")
     )
-    both = chosen(VIT, "vit_b_32", "attention+mlp").treated
+    both = chosen(VIT, "vit_b_32", "attention+mlp").layers
     assert set(both) == {*mlp, *attention}
     assert len(both) == 18
-    assert len(chosen(VIT, "vit_b_32", "all").treated) == 18 + 2  # patches and head
+    assert len(chosen(VIT, "vit_b_32", "all").layers) == 18 + 2  # patches and head
 
 
 def test_last_counts_linears_without_the_head_and_freezes_all_before():
     found = chosen(VIT, "vit_b_32", "last:2")
     block = "encoder.layers.encoder_layer_2."
-    assert found.treated == (f"{block}mlp.0", f"{block}mlp.3")
+    assert found.layers == (f"{block}mlp.0", f"{block}mlp.3")
     trained = [name for name, _ in VIT.named_parameters() if name not in found.frozen]
     assert trained == [
         f"{block}mlp.0.weight",
@@ -51,12 +55,12 @@ def test_last_counts_linears_without_the_head_and_freezes_all_before():
 
 def test_last_counts_convolutions_in_a_cnn():
     found = chosen(MCUNET, "mcunet", "last:2")
-    assert [name.rpartition("mobile_inverted_conv.")[2] for name in found.treated] == [
+    assert [name.rpartition("mobile_inverted_conv.")[2] for name in found.layers] == [
         "depth_conv.conv",
         "point_linear.conv",
     ]
     assert "classifier.linear.weight" not in found.frozen
-    assert chosen(MCUNET, "mcunet", "last_blocks:1").treated == tuple(
+    assert chosen(MCUNET, "mcunet", "last_blocks:1").layers == tuple(
         f"blocks.13.mobile_inverted_conv.{n}.conv"
         for n in ("inverted_bottleneck", "depth_conv", "point_linear")
     )
@@ -105,7 +109,7 @@ def test_layers_of_other_kinds_are_left_alone_and_named():
     )
     treatment = treat(model, "svd", rank=1)
     assert [r.name for r in treatment.report()] == ["0"]
-    assert treatment.refused == {
+    assert treatment.refusals == {
         "1": "is a Odd, not a Linear or Conv2d",
         "2": "pads with 'reflect'; only zeros are treated",
     }
@@ -120,23 +124,41 @@ def test_layers_of_other_kinds_are_left_alone_and_named():
 )
 def test_a_method_without_a_suitable_layer_says_why(method, model, says):
     options = {} if method == "gradient_filter" else {"rank": 2}
-    with pytest.raises(DoesNotApply, match=says):
+    with pytest.raises(Refusal, match=says):
         treat(nn.Sequential(model), method, **options)
 
 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({}, "^Asi needs one of rank, epsilon, fraction, trained, budget_mib, perplexity$"),
-        ({"rank": 2, "epsilon": 0.5}, "^Asi takes one of rank, epsilon, not several$"),
-        ({"rnk": 2, "rank": 2}, "^Asi has no option 'rnk'"),
-        ({"rank": 2, "weight_rank": 2}, "^Asi leaves weights as they are"),
-        ({"rank": 0}, "^rank must be at least 1"),
+        ({}, f"needs one of {RULES}"),
+        ({"rank": 2, "epsilon": 0.5}, f"takes one of {RULES}, got rank and epsilon"),
+        (
+            {"rnk": 2, "rank": 2},
+            f"unknown option 'rnk'; did you mean 'rank'? (allowed: {RULES}, sequential)",
+        ),
+        (
+            {"rank": 2, "weight_rank": 2},
+            f"unknown option 'weight_rank'; did you mean 'rank'? (allowed: {RULES}, sequential)",
+        ),
+        (
+            {"rank": 0},
+            "must be an integer of at least 1, or one for each mode such as 8x16x32, got 0",
+        ),
+        ({"rank": 2, "sequential": "yes"}, "must be true or false, got 'yes'"),
     ],
 )
-def test_bad_options_are_one_sentence(options, says):
-    with pytest.raises(ValueError, match=says):
+def test_a_script_and_a_suite_refuse_bad_options_in_the_same_words(options, says, tmp_path):
+    with pytest.raises(ValueError) as in_script:
         treat(nn.Sequential(nn.Linear(4, 4)), "asi", **options)
+    assert str(in_script.value).startswith("asi: ")
+    assert str(in_script.value).endswith(says)
+    suite = {"schema": 1, "title": "x", "models": ["mcunet"], "methods": [{"asi": options}]}
+    path = tmp_path / "suite.yaml"
+    path.write_text(json.dumps(suite))  # JSON is YAML
+    with pytest.raises(BadInput) as in_suite:
+        load_suite(str(path))
+    assert says in str(in_suite.value)
 
 
 def test_a_single_layer_can_be_treated_as_it_stands():
@@ -152,7 +174,7 @@ def test_a_weight_that_two_layers_share_is_never_untied(method):
     model[2].weight = model[0].weight
     treatment = treat(model, method, rank=2)
     assert [r.name for r in treatment.report()] == ["1"]
-    assert treatment.refused == {
+    assert treatment.refusals == {
         "0": "shares its weight with 2.weight",
         "2": "shares its weight with 0.weight",
     }

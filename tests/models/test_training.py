@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ondevice_bench.data import nested
-from ondevice_bench.models.family import family
+from ondevice_bench.models.families import family
 from ondevice_bench.specs import registry
 from ondevice_bench.suite.cell import Train
 from ondevice_bench.worker.passes import layers, shapes, trace

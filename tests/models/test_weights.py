@@ -10,7 +10,8 @@ from torch import nn
 
 from ondevice_bench.data import tensorfile
 from ondevice_bench.models import llama, loading
-from ondevice_bench.models.family import family, seeded
+from ondevice_bench.models.families import family
+from ondevice_bench.models.family import seeded
 from ondevice_bench.models.spectrum import decaying, give_spectrum, rotation, turn
 from ondevice_bench.specs.weights import WeightSource, parse
 from ondevice_bench.worker.passes import trace
@@ -86,7 +87,7 @@ def test_what_a_network_was_wrapped_in_is_seen_through(saved, donor, wrap):
         return {wrap: state, "epoch": 7}
 
     loaded = loading.load(small_resnet(), saved(change=change), HEAD)
-    assert loaded.taken == len(donor.state_dict())
+    assert loaded.loaded == len(donor.state_dict())
 
 
 def test_a_missing_block_is_an_error(saved):

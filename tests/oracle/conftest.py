@@ -3,7 +3,7 @@
 import pytest
 
 from ondevice_bench.models.user_models import (
-    OwnModelError,
+    UserModelError,
     torchvision_models,
     transformers_library,
 )
@@ -14,7 +14,7 @@ def torchvision():
     """torchvision's networks."""
     try:
         return torchvision_models()
-    except OwnModelError as error:
+    except UserModelError as error:
         pytest.skip(f"{error} (tox -e oracle)")
 
 
@@ -23,5 +23,5 @@ def transformers():
     """The library of that name."""
     try:
         return transformers_library()
-    except OwnModelError as error:
+    except UserModelError as error:
         pytest.skip(f"{error} (tox -e oracle)")

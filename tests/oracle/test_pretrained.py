@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ondevice_bench.models import loading
-from ondevice_bench.models.family import family
+from ondevice_bench.models.families import family
 from ondevice_bench.specs import registry
 from ondevice_bench.suite.from_flags import Words
 

@@ -5,17 +5,17 @@ import torch
 from torch import nn
 
 from ondevice_bench.measure.activations import saved_bytes
+from ondevice_bench.methods.make_method import make_method
 from ondevice_bench.methods.ranks import Ranks
-from ondevice_bench.methods.treatment import make, treat
+from ondevice_bench.methods.treatment import treat
 from ondevice_bench.papers.counting.accounting import account, vanilla_account
-from ondevice_bench.specs import registry
 from tests.measure.test_activations import Subject
 
 MIB = 2**20
 
 
 def accounted(name, layer, shape, ranks=None, **options):
-    method, _ = make(registry.method(name).implementation, options)
+    method, _ = make_method(name, options)
     return account(name, method, layer, shape, ranks or Ranks())
 
 
@@ -60,7 +60,7 @@ def test_lora_leaves_out_what_the_papers_leave_out():
     ],
 )
 def test_the_published_patches_are_ours_where_networks_use_them(layer, size, radius):
-    method, _ = make(registry.method("gradient_filter").implementation, {"radius": radius})
+    method, _ = make_method("gradient_filter", {"radius": radius})
     shape = (3, 4, size, size)
     found = accounted("gradient_filter", layer, shape, radius=radius)
     assert found.activation_elements == method.stored(layer, shape, ())

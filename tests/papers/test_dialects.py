@@ -10,9 +10,9 @@ from torch import nn
 
 from ondevice_bench.errors import BadInput
 from ondevice_bench.measure.flops import FlopCounter
-from ondevice_bench.methods.layer_flops import Sizes, Work
+from ondevice_bench.methods.layer_flops import LayerFlops, Sizes
+from ondevice_bench.methods.make_method import make_method
 from ondevice_bench.methods.ranks import Ranks
-from ondevice_bench.methods.treatment import make
 from ondevice_bench.papers.counting import linear, maps, published
 from ondevice_bench.papers.counting.accounting import account, vanilla_account
 from ondevice_bench.papers.counting.comparison import compare
@@ -20,7 +20,6 @@ from ondevice_bench.papers.counting.linear import Linear
 from ondevice_bench.papers.counting.maps import Map
 from ondevice_bench.papers.counting.published import NoFormula
 from ondevice_bench.papers.dialects import DIALECTS, check_dialect
-from ondevice_bench.specs import registry
 
 THREE = Linear(batch=2, tokens=(3,), inputs=4, outputs=5)
 FOUR = Linear(batch=2, tokens=(2, 3), inputs=4, outputs=5)
@@ -37,7 +36,7 @@ def exact(layer, method="vanilla", ranks=None, shape=None, **options):
     """The suite's own count of a layer."""
     if method == "vanilla":
         return vanilla_account(layer, shape).work
-    made, _ = make(registry.method(method).implementation, options)
+    made, _ = make_method(method, options)
     return account(method, made, layer, shape, ranks or Ranks()).work
 
 
@@ -215,7 +214,7 @@ def test_convolutions_are_counted_at_the_inputs_resolution_and_without_groups(st
     with torch.device("meta"):
         conv = nn.Conv2d(4, 8, 3, stride, 1, groups=groups)
     shape = (3, 4, 8, 8)
-    work, sizes = exact(conv, shape=shape), Sizes.of(conv, shape)
+    work, sizes = exact(conv, shape=shape), Sizes.from_layer(conv, shape)
     multiply_adds = work.forward / 2
     assert maps.forward(Map.of(sizes)) == multiply_adds * stride**2 * groups
     assert 2 * maps.backward(Map.of(sizes)) == work.weight_gradient * groups
@@ -238,7 +237,7 @@ def test_gradient_filters_product_is_high_by_half_a_patch_times_the_kernel(radiu
     shape = (2, 16, 56, 56)
     work = exact(conv, "gradient_filter", shape=shape, radius=radius)
     once = (work.input_gradient + work.weight_gradient) / 2
-    product = maps.forward(Map.of(Sizes.of(conv, shape)))
+    product = maps.forward(Map.of(Sizes.from_layer(conv, shape)))
     # both gradients on the grid are one multiply-add a position each
     assert product / once == pytest.approx(9 * radius**2 / 2)
 
@@ -255,7 +254,7 @@ def test_gradient_filters_product_is_high_by_half_a_patch_times_the_kernel(radiu
 )
 def test_what_a_dialect_has_no_formula_for(dialect, method, layer, shape, says):
     with pytest.raises(NoFormula, match=says):
-        published(dialect, method, Sizes.of(layer, shape), Ranks(tuple(shape), 1), 0)
+        published(dialect, method, Sizes.from_layer(layer, shape), Ranks(tuple(shape), 1), 0)
 
 
 def test_every_row_of_a_dialect_can_be_counted():
@@ -265,7 +264,7 @@ def test_every_row_of_a_dialect_can_be_counted():
         for method in set(spec.methods) - {"svd"}:
             for layer, shape in seen.get(dialect, [(conv, (2, 4, 4, 4))]):
                 ranks = Ranks((1,) * len(shape), 2)
-                rows = published(dialect, method, Sizes.of(layer, shape), ranks, 2)
+                rows = published(dialect, method, Sizes.from_layer(layer, shape), ranks, 2)
                 assert rows
                 assert all(row.count > 0 and row.departs for row in rows)
                 assert len({row.quantity for row in rows}) == len(rows)
@@ -281,8 +280,10 @@ def test_a_dialect_that_nobody_knows_or_that_has_no_such_method():
 def test_a_comparison_is_of_the_layers_that_the_dialect_counts():
     made, shape = of_linear(THREE)
     work = exact(made, shape=shape)
-    rows = published("wasi", "vanilla", Sizes.of(made, shape), Ranks(), 0)
-    lines = {line.quantity: line for line in compare([(rows, work), ((), Work(forward=10**9))])}
+    rows = published("wasi", "vanilla", Sizes.from_layer(made, shape), Ranks(), 0)
+    lines = {
+        line.quantity: line for line in compare([(rows, work), ((), LayerFlops(forward=10**9))])
+    }
     assert (lines["forward"].published, lines["forward"].exact) == (210, 240)
     assert lines["training"].published == 210 + 216 + 220
     assert lines["training"].exact == 3 * 240
@@ -292,7 +293,7 @@ def test_a_comparison_is_of_the_layers_that_the_dialect_counts():
 def test_a_slip_of_a_formula_is_mended_beside_it():
     conv, shape, ranks = nn.Conv2d(4, 6, 3, 2, 1), (2, 4, 4, 4), Ranks((1, 2, 3, 2))
     work = exact(conv, "hosvd", ranks, shape, rank=1)
-    rows = published("hosvd", "hosvd", Sizes.of(conv, shape), ranks, 0)
+    rows = published("hosvd", "hosvd", Sizes.from_layer(conv, shape), ranks, 0)
     lines = {line.quantity: line for line in compare([(rows, work)])}
     assert (lines["decomposition"].published, lines["decomposition"].mended) == (20480, 1792)
     assert (lines["training"].published, lines["training"].mended) == (
@@ -306,7 +307,7 @@ def test_a_sum_of_unlike_units_says_so():
     made, shape = of_linear(THREE)
     ranks = Ranks((1, 2, 3), 2)
     work = exact(made, "wasi", ranks, shape, rank=2)
-    rows = published("wasi", "wasi", Sizes.of(made, shape), ranks, 0)
+    rows = published("wasi", "wasi", Sizes.from_layer(made, shape), ranks, 0)
     lines = {line.quantity: line for line in compare([(rows, work)])}
     assert lines["weight_gradient"].unit == "MAC"
     assert lines["training"].published == 174 + 599 + 174 + 144 + 182

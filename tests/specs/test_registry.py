@@ -5,11 +5,12 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from ondevice_bench.errors import BadInput
-from ondevice_bench.methods.ranks import RULES
+from ondevice_bench.methods.make_method import load_method_class
+from ondevice_bench.methods.method import LayerMethod
 from ondevice_bench.specs import builtin_methods, builtin_models, registry
-from ondevice_bench.specs.implementation import load
 from ondevice_bench.specs.method import MethodSpec
 from ondevice_bench.specs.model import ModelSpec
+from ondevice_bench.specs.rank_rules import rank_groups, rank_options
 
 EXTRA = MethodSpec("extra", "from another package", "extra.method", frozenset({"conv1d"}))
 
@@ -37,12 +38,22 @@ def test_every_spec_names_an_implementation_that_takes_its_options():
         assert takes == {option.name for option in spec.options} | set(spec.fixed or ())
         assert callable(module.initialise)
     for spec in builtin_methods.METHODS:
-        kind = load(spec.implementation)
-        takes = set(inspect.signature(kind).parameters)
-        # a method that calibrates leaves its rank rules to the engine
-        rules = {*RULES, "weight_rank", "weight_epsilon"} if spec.calibrates else set()
-        assert takes == {option.name for option in spec.options} - rules
-        assert bool(getattr(kind, "ranked", ())) == spec.calibrates
+        kind = load_method_class(spec.implementation)
+        takes = inspect.signature(kind).parameters
+        replaces = issubclass(kind, LayerMethod)
+        ranked = kind.ranked if replaces else frozenset()
+        # a method with ranks leaves its rank rules to the engine
+        rules = {option.name for option in rank_options(ranked)}
+        assert set(takes) == {option.name for option in spec.options} - rules
+        assert bool(ranked) == spec.calibrates
+        assert spec.one_of == rank_groups(ranked)
+        assert bool(spec.treats) == replaces
+
+
+def test_defaults_stand_in_the_specs_alone():
+    for spec in builtin_methods.METHODS:
+        parameters = inspect.signature(load_method_class(spec.implementation)).parameters
+        assert all(parameter.default is parameter.empty for parameter in parameters.values())
 
 
 def test_names_are_unique_and_fit_into_an_id():

@@ -14,10 +14,10 @@ from ondevice_bench.worker.workload import empty
 
 def test_the_models_with_pretrained_weights_have_a_table():
     pretrained = {spec.name for spec in registry.models().values() if spec.pretrained}
-    assert set(trained.known()) == pretrained
+    assert set(trained.models()) == pretrained
 
 
-@pytest.mark.parametrize("name", trained.known())
+@pytest.mark.parametrize("name", trained.models())
 def test_a_table_is_of_the_networks_own_layers(name):
     spec = registry.model(name)
     options = {option.name: option.default for option in spec.options}
@@ -104,4 +104,4 @@ def test_svd_takes_the_batchs_rank_alone_and_unknown_layers_are_left_alone():
         treatment = treat(twin, method, ranks=given, trained=0.8)
         assert treatment.calibrate(torch.randn(8, 6))["0"].activation == expected
         treatment.module(torch.randn(8, 6)).sum().backward()
-        assert treatment.refused == {"1": "has no trained rank in the table of its model"}
+        assert treatment.refusals == {"1": "has no trained rank in the table of its model"}

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ondevice_bench.declare.document import Document, Location
-from ondevice_bench.errors import BadInput, suggestion
+from ondevice_bench.errors import BadInput, not_allowed
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -83,9 +83,7 @@ def _unknown_key(schema: type[BaseModel], details: ErrorDetails) -> str:
     key = str(details["loc"][-1])
     owner = _schema_at(schema, details["loc"][:-1])
     known = [field.alias or name for name, field in owner.model_fields.items()] if owner else []
-    listed = f" (allowed: {', '.join(known)})" if known else ""
-    kind = getattr(owner, "key_kind", "key")
-    return f"unknown {kind} {key!r}{suggestion(key, known)}{listed}"
+    return not_allowed(getattr(owner, "key_kind", "key"), key, known)
 
 
 def _schema_at(schema: type[BaseModel], location: Location) -> type[BaseModel] | None:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from torch import nn
 
-from ondevice_bench.measure.activations import HIDDEN, Place, Saved
+from ondevice_bench.measure.activations import HIDDEN, Saved, SaveSite
 
 TREATED, OTHER_LAYERS = "treated_layers", "other_layers"
 ATTENTION, NORMALISATION, FUNCTIONS = "attention", "normalisation", "activation_functions"
@@ -29,19 +29,19 @@ def by_class(
     """Bytes of every class."""
     found = dict.fromkeys(CLASSES, 0)
     for storage in saved:
-        found[_class(storage.place, model, treated)] += storage.size
+        found[_class(storage.site, model, treated)] += storage.size
     return found
 
 
-def _class(place: Place, model: nn.Module, treated: Collection[str]) -> str:
-    if place == HIDDEN:
+def _class(site: SaveSite, model: nn.Module, treated: Collection[str]) -> str:
+    if site == HIDDEN:
         return OTHER
-    if place.module is None:
+    if site.module is None:
         return LOSS
-    if any(place.module == name or place.module.startswith(f"{name}.") for name in treated):
+    if any(site.module == name or site.module.startswith(f"{name}.") for name in treated):
         return TREATED
-    module = model.get_submodule(place.module)
-    kind, function = type(module).__name__, place.function.rstrip("_")
+    module = model.get_submodule(site.module)
+    kind, function = type(module).__name__, site.function.rstrip("_")
     if isinstance(module, (nn.Linear, nn.Embedding, nn.modules.conv._ConvNd)):
         return OTHER_LAYERS
     if function in _ATTENTION or "Attention" in kind:

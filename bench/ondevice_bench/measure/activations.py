@@ -14,7 +14,7 @@ from ondevice_bench.measure.subject import Subject
 
 
 @dataclass(frozen=True)
-class Place:
+class SaveSite:
     """Where a tensor was saved: the module (None: outside of the network) and the function."""
 
     module: str | None = None
@@ -23,9 +23,9 @@ class Place:
 
 @dataclass(frozen=True)
 class Saved:
-    """One storage that backward keeps alive, by the place that saved it first."""
+    """One storage that backward keeps alive, by the site that saved it first."""
 
-    place: Place
+    site: SaveSite
     size: int
 
 
@@ -36,11 +36,11 @@ class Kept:
     the graph would keep itself alive.
     """
 
-    __slots__ = ("__weakref__", "place", "tensor")
+    __slots__ = ("__weakref__", "site", "tensor")
 
-    def __init__(self, tensor: Tensor, place: Place = Place()) -> None:  # frozen
+    def __init__(self, tensor: Tensor, site: SaveSite = SaveSite()) -> None:  # frozen
         self.tensor = tensor.detach()
-        self.place = place
+        self.site = site
 
 
 def saved_storages(subject: Subject, model: nn.Module) -> tuple[Saved, ...]:
@@ -61,8 +61,8 @@ def saved_in_forward(
     subject: Subject, model: nn.Module, part: int = 0
 ) -> tuple[Tensor, tuple[Saved, ...]]:
     """The part's loss and what its forward saved; no backward is run."""
-    with _noting_place(model) as place:
-        return _forward(subject, part, place)
+    with _noting_site(model) as site:
+        return _forward(subject, part, site)
 
 
 def total(storages: Iterable[Saved]) -> int:
@@ -92,7 +92,7 @@ class _NotingFunctions(TorchFunctionMode):
 
 
 @contextmanager
-def _noting_place(model: nn.Module) -> Iterator[Callable[[], Place]]:
+def _noting_site(model: nn.Module) -> Iterator[Callable[[], SaveSite]]:
     """A function that says where the program is."""
     inside: list[str] = []
 
@@ -109,21 +109,21 @@ def _noting_place(model: nn.Module) -> Iterator[Callable[[], Place]]:
     ]
     try:
         with _NotingFunctions() as function:
-            yield lambda: Place(inside[-1] if inside else None, function.name)
+            yield lambda: SaveSite(inside[-1] if inside else None, function.name)
     finally:
         for hook in hooks:
             hook.remove()
 
 
 def _forward(
-    subject: Subject, part: int, place: Callable[[], Place]
+    subject: Subject, part: int, site: Callable[[], SaveSite]
 ) -> tuple[Tensor, tuple[Saved, ...]]:
     """The part's loss, and what its forward saved."""
     alive: weakref.WeakSet[Kept] = weakref.WeakSet()
     order: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Kept:
-        kept = Kept(tensor, place())
+        kept = Kept(tensor, site())
         alive.add(kept)
         order[id(kept)] = len(order)
         return kept
@@ -132,7 +132,7 @@ def _forward(
         loss = subject.forward(part)
         seen = {storage_key(tensor) for tensor in subject.resident()}
         found: list[Saved] = []
-        saved = [(kept.place, kept.tensor) for kept in sorted(alive, key=lambda k: order[id(k)])]
+        saved = [(kept.site, kept.tensor) for kept in sorted(alive, key=lambda k: order[id(k)])]
         for where, tensor in (*saved, *((HIDDEN, tensor) for tensor in subject.held())):
             if storage_key(tensor) not in seen:
                 seen.add(storage_key(tensor))
@@ -141,7 +141,7 @@ def _forward(
 
 
 # saved by a method's own hooks: what they were packed from is not known
-HIDDEN = Place(None, "packed")
+HIDDEN = SaveSite(None, "packed")
 
 
 def storage_bytes(tensors: Iterable[Tensor]) -> int:

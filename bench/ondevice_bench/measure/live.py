@@ -69,7 +69,7 @@ def disagreement(saved: Iterable[Saved], live: Live) -> str:
         return ""
     by_module = dict(live.kept)
     for storage in saved:
-        name = storage.place.module or ""
+        name = storage.site.module or ""
         by_module[name] = by_module.get(name, 0) - storage.size
     ranked = sorted(by_module.items(), key=lambda item: -abs(item[1]))[:_NAMED]
     where = ", ".join(f"{name or 'outside modules'} {size:+}" for name, size in ranked if size)

@@ -6,11 +6,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ondevice_bench.methods.compressed_input import Saved, no_plain_layer, treated
+from ondevice_bench.methods.compressed_input import compress_input, no_plain_layer
 from ondevice_bench.methods.convolution import Geometry
 from ondevice_bench.methods.hosvd import HosvdScheme
-from ondevice_bench.methods.layer_flops import Work, iteration_work, tucker_work
-from ondevice_bench.methods.ranks import ACTIVATION, Choice, Ranks
+from ondevice_bench.methods.layer_flops import LayerFlops, iteration_flops, tucker_flops
+from ondevice_bench.methods.method import LayerMethod, ReplacementLayer
+from ondevice_bench.methods.ranks import RankChoice, Ranks
+from ondevice_bench.methods.scheme import StoredTensors
 from ondevice_bench.methods.tensors import (
     apply_gram,
     mode_product,
@@ -20,13 +22,14 @@ from ondevice_bench.methods.tensors import (
     sketch,
     working,
 )
-from ondevice_bench.methods.tucker import TuckerScheme, as_stored
+from ondevice_bench.methods.tucker import TuckerScheme, compact
+from ondevice_bench.specs.rank_rules import ACTIVATION
 
 _STATE = "basis_"
 
 
 class AsiScheme(TuckerScheme):
-    """The bases of the last step are the layer's state, one buffer a mode."""
+    """Starts each step from the bases of the last one: they are its state, one buffer a mode."""
 
     def __init__(self, *, sequential: bool = False, channels: int = -1) -> None:
         super().__init__()
@@ -44,12 +47,12 @@ class AsiScheme(TuckerScheme):
             # a new tensor each step: the old one may still be saved for a backward
             self._buffers[f"{_STATE}{mode}"] = basis
 
-    def store(self, x: Tensor, geometry: Geometry | None) -> Saved:
+    def store(self, x: Tensor, geometry: Geometry | None) -> StoredTensors:
         """One iteration for every mode."""
-        seen = working(x)
-        require_finite(seen.sum())
-        core, factors = self._sequential(seen) if self.sequential else self._parallel(seen)
-        return as_stored(core, factors, x.dtype)
+        tensor = working(x)
+        require_finite(tensor.sum())
+        core, factors = self._sequential(tensor) if self.sequential else self._parallel(tensor)
+        return compact(core, factors, x.dtype)
 
     def _parallel(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Every mode's unfolding of the input itself."""
@@ -58,7 +61,7 @@ class AsiScheme(TuckerScheme):
         return project(x, factors), factors
 
     def _sequential(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Tokens, batch, features: each later mode works on what the earlier ones left."""
+        """Tokens, batch, features: each mode works on what the modes before it have reduced."""
         ranks = self.ranks(x.shape)
         factors: dict[int, Tensor] = {}
         for mode in sequence(x.ndim, self.channels):
@@ -77,45 +80,46 @@ class AsiScheme(TuckerScheme):
         return orthonormal(sketch(x, mode, rank, stream))
 
     def _last_basis(self, mode: int, size: int, rank: int) -> Tensor | None:
-        """The state's basis, its first rows for a smaller input; None where it cannot serve."""
+        """The basis of the state, or its first rows; None where it is too small."""
         basis = self._buffers.get(f"{_STATE}{mode}")
         if basis is None or basis.shape[0] < size or basis.shape[1] < rank:
             return None
         return basis[:size, :rank]
 
-    def advance(self, saved: Saved) -> None:
-        """Keep the bases; those of a smaller input leave the state as it was."""
-        factors, last = saved[1:], self.state
+    def advance(self, stored: StoredTensors) -> None:
+        """Make these bases the state; those of a smaller input leave it as it was."""
+        factors, last = stored[1:], self.state
         if len(last) != len(factors) or all(
             len(new) >= len(old) for new, old in zip(factors, last, strict=True)
         ):
             self.state = factors
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
-        # lazily made: take what is there, and miss nothing where a plain layer's weights are loaded
+        # the first step makes the buffers: load those there are, and require none of them
         names = [name for name in state_dict if name.startswith(f"{prefix}{_STATE}")]
         for name in names:
             self._buffers[name.removeprefix(prefix)] = state_dict[name].detach().clone()
 
 
-class Asi:
+class Asi(LayerMethod):
     """Activation subspace iteration."""
 
     ranked = frozenset({ACTIVATION})
     reference = HosvdScheme
+    keeps_weight = True
 
-    def __init__(self, *, sequential: bool = False) -> None:
+    def __init__(self, *, sequential: bool) -> None:
         self.sequential = sequential
 
     def applies(self, layer: nn.Module) -> str | None:
         """Linear layers and convolutions."""
         return no_plain_layer(layer, nn.Linear, nn.Conv2d)
 
-    def replace(self, layer: nn.Module, choice: Choice, name: str) -> nn.Module:
+    def replace(self, layer: nn.Module, choice: RankChoice, name: str) -> ReplacementLayer:
         """The layer with an iterated basis for each mode of its input."""
-        return treated(layer, self.make_scheme(layer, choice), choice, name)
+        return compress_input(layer, self.make_scheme(layer, choice), choice, name)
 
-    def make_scheme(self, layer: nn.Module, choice: Choice) -> AsiScheme:
+    def make_scheme(self, layer: nn.Module, choice: RankChoice) -> AsiScheme:
         """The scheme for the inputs of that layer."""
         channels = 1 if isinstance(layer, nn.Conv2d) else -1
         scheme = AsiScheme(sequential=self.sequential, channels=channels)
@@ -124,26 +128,26 @@ class Asi:
 
     def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
         """Core and factors."""
-        return TuckerScheme.stored(shape, self.kept(layer, shape, ranks))
+        return TuckerScheme.stored_elements(shape, self.core_ranks(layer, shape, ranks))
 
-    def kept(
+    def core_ranks(
         self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]
     ) -> tuple[int, ...]:
-        """The ranks of the core: sequential ones are clipped by what earlier modes left."""
+        """The ranks of the core; in the sequential variant earlier modes bound the later ones."""
         return tuple(rank for _, _, rank in sorted(self._steps(layer, shape, ranks)))
 
-    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> Work:
+    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> LayerFlops:
         """An iteration for every mode, the core, and `dW` in the low-rank space."""
         steps = self._steps(layer, shape, ranks.activation)
-        found = sum((iteration_work(seen, mode, rank) for mode, seen, rank in steps), Work())
-        kept = self.kept(layer, shape, ranks.activation)
+        iterations = (iteration_flops(reduced, mode, rank) for mode, reduced, rank in steps)
+        core = self.core_ranks(layer, shape, ranks.activation)
         order = [(mode, rank) for mode, _, rank in steps] if self.sequential else None
-        return tucker_work(layer, shape, kept, found, order)
+        return tucker_flops(layer, shape, core, sum(iterations, LayerFlops()), order)
 
     def _steps(
         self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]
     ) -> list[tuple[int, tuple[int, ...], int]]:
-        """Every mode with the shape that its iteration sees, and its rank, in their order."""
+        """Each mode, the shape that its iteration sees, and its rank, in the order of the steps."""
         if not self.sequential:
             return [(mode, shape, rank) for mode, rank in enumerate(ranks)]
         left, steps = list(shape), []

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from ondevice_bench.methods.convolution import Geometry
+from ondevice_bench.methods.method import LayerMethod, ReplacementLayer, ranked_modes
 from ondevice_bench.methods.ranks import (
     GRID,
-    Choice,
-    Offer,
+    RankCandidate,
+    RankChoice,
     Ranks,
     by_epsilon,
     within_budget,
@@ -22,13 +23,13 @@ from ondevice_bench.methods.tensors import NotFinite, energies, largest_rank, wo
 
 
 @dataclass
-class Subject:
-    """A treated layer whose ranks are to be chosen, and what passed through it."""
+class LayerCalibration:
+    """A layer whose ranks are to be chosen, and what passes through it in one step."""
 
-    layer: nn.Module
-    plain: nn.Module  # the layer that was, without its bytes
-    method: Any
-    choice: Choice
+    layer: ReplacementLayer
+    plain: nn.Module  # the plain layer, without its bytes
+    method: LayerMethod
+    choice: RankChoice
     x: Tensor | None = None
     dy: Tensor | None = None
     spectra: tuple[Tensor, ...] = field(default=())
@@ -37,8 +38,7 @@ class Subject:
     def modes(self) -> tuple[int, ...]:
         """The modes of the input that have a rank."""
         assert self.x is not None
-        modes: tuple[int, ...] = self.method.reference.modes(self.x.ndim)
-        return modes
+        return ranked_modes(self.method, self.x.ndim)
 
     def by_epsilon(self, epsilon: float) -> tuple[int, ...]:
         """The rank of each mode at that share of energy."""
@@ -54,18 +54,18 @@ class Subject:
             for spectrum, top in zip(self.spectra, largest, strict=True)
         )
 
-    def offers(self) -> list[Offer]:
-        """Every grid entry: what it stores, and how far its weight gradient is from the exact."""
+    def candidates(self) -> list[RankCandidate]:
+        """The ranks at every share of the grid, with their bytes and their gradient error."""
         assert self.x is not None
         assert self.dy is not None
         exact = self._gradient(None)
-        found = []
+        candidates = []
         for epsilon in GRID:
             ranks = self.by_epsilon(epsilon)
             wrong = torch.linalg.vector_norm(self._gradient(ranks) - exact).item()
-            stored = self.method.stored(self.plain, tuple(self.x.shape), ranks)
-            found.append(Offer(ranks, stored * self.x.element_size(), wrong))
-        return found
+            elements = self.method.stored(self.plain, tuple(self.x.shape), ranks)
+            candidates.append(RankCandidate(ranks, elements * self.x.element_size(), wrong))
+        return candidates
 
     def _gradient(self, ranks: tuple[int, ...] | None) -> Tensor:
         """`dW` from what the method's reference decomposition stores, or from the input itself."""
@@ -73,47 +73,47 @@ class Subject:
         assert x is not None
         assert dy is not None
         assert isinstance(self.plain, (nn.Linear, nn.Conv2d))
-        geometry = Geometry.of(self.plain) if isinstance(self.plain, nn.Conv2d) else None
+        geometry = Geometry.from_layer(self.plain) if isinstance(self.plain, nn.Conv2d) else None
         shape = tuple(self.plain.weight.shape)
         if ranks is None:
             if geometry is None:
                 return dy.reshape(-1, dy.shape[-1]).T @ x.reshape(-1, x.shape[-1])
             return geometry.weight_gradient(x, dy, shape)
+        assert self.method.reference is not None
         scheme = self.method.reference()
-        scheme.choice = Choice(self.choice.layer, given=Ranks(ranks))
-        saved = scheme.store(x, geometry)
+        scheme.choice = RankChoice(self.choice.layer, ranks=Ranks(ranks))
+        stored = scheme.store(x, geometry)
         if geometry is None:
-            gradient: Tensor = scheme.linear_gradient(saved, dy)
-        else:
-            weight = x.new_empty(1).expand(shape)
-            gradient = scheme.conv_gradient(saved, dy, tuple(x.shape), weight, geometry)
-        return gradient
+            return scheme.linear_gradient(stored, dy)
+        weight = x.new_empty(1).expand(shape)
+        return scheme.conv_gradient(stored, dy, tuple(x.shape), weight, geometry)
 
 
 def calibrate(
     module: nn.Module,
-    subjects: Mapping[str, Subject],
+    layers: Mapping[str, LayerCalibration],
     batch: Any,
     loss: Callable[[nn.Module, Any], Tensor],
 ) -> None:
-    """Run the batch once, plainly, and decide every subject's ranks."""
-    rules = {subject.choice.rule for subject in subjects.values()}
-    if not subjects:
+    """Run the batch once through the plain network, and choose the ranks of every layer."""
+    rules = {layer.choice.rule for layer in layers.values()}
+    if not layers:
         return
     (rule,) = rules  # one method, one rule
     assert rule is not None
     if rule.kind in {"budget_mib", "perplexity"}:
         if isinstance(batch, Tensor):
             raise ValueError(f"{rule.kind} needs targets too: calibrate((inputs, targets))")
-        _observe(module, subjects, batch, loss)
-        seen = [subject for subject in subjects.values() if subject.dy is not None]
-        offers = [subject.offers() for subject in seen]
+        _observe(module, layers, batch, loss)
+        reached = [layer for layer in layers.values() if layer.dy is not None]
+        candidates = [layer.candidates() for layer in reached]
         assert isinstance(rule.value, float)
-        choose = within_budget if rule.kind == "budget_mib" else within_perplexity
-        for subject, layer, index in zip(seen, offers, choose(offers, rule.value), strict=True):
-            subject.choice.decide(layer[index].ranks)
+        within = within_budget if rule.kind == "budget_mib" else within_perplexity
+        best = within(candidates, rule.value)
+        for layer, ranks, index in zip(reached, candidates, best, strict=True):
+            layer.choice.decide(ranks[index].ranks)
         return
-    with torch.no_grad(), _deciding(subjects):
+    with torch.no_grad(), _deciding(layers):
         if isinstance(batch, Tensor):
             module(batch)
         else:
@@ -121,25 +121,25 @@ def calibrate(
 
 
 @contextlib.contextmanager
-def _deciding(subjects: Mapping[str, Subject]) -> Iterator[None]:
-    """Decide each layer's ranks as its input passes; no input is kept."""
+def _deciding(layers: Mapping[str, LayerCalibration]) -> Iterator[None]:
+    """Choose the ranks of each layer while its input passes, and let the input go."""
 
-    def hook(subject: Subject) -> Any:
+    def hook(layer: LayerCalibration) -> Any:
         def decide(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            subject.x, subject.spectra = inputs[0].detach(), ()
-            rule = subject.choice.rule
+            layer.x, layer.spectra = inputs[0].detach(), ()
+            rule = layer.choice.rule
             assert rule is not None
             if rule.kind == "epsilon":
                 assert isinstance(rule.value, float)
-                subject.choice.decide(subject.by_epsilon(rule.value))
+                layer.choice.decide(layer.by_epsilon(rule.value))
             else:
-                shape = tuple(subject.x.shape)
-                subject.choice.of_activation(tuple(largest_rank(shape, m) for m in subject.modes))
-            subject.x = None
+                shape = tuple(layer.x.shape)
+                layer.choice.of_activation(tuple(largest_rank(shape, m) for m in layer.modes))
+            layer.x = None
 
         return decide
 
-    handles = [s.layer.register_forward_pre_hook(hook(s)) for s in subjects.values()]
+    handles = [one.layer.register_forward_pre_hook(hook(one)) for one in layers.values()]
     try:
         yield
     finally:
@@ -149,32 +149,31 @@ def _deciding(subjects: Mapping[str, Subject]) -> Iterator[None]:
 
 def _observe(
     module: nn.Module,
-    subjects: Mapping[str, Subject],
+    layers: Mapping[str, LayerCalibration],
     batch: Any,
     loss: Callable[[nn.Module, Any], Tensor],
 ) -> None:
     """Each layer's input and output gradient of one plain step."""
 
-    def hook(subject: Subject) -> Any:
+    def hook(layer: LayerCalibration) -> Any:
         def observe(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            subject.x = inputs[0].detach()
-            # a step that treats nothing: layers are plain without gradients of their own
-            seen = output.detach().requires_grad_() if not output.requires_grad else output
-            seen.register_hook(lambda grad: setattr(subject, "dy", grad.detach()))
-            return seen
+            layer.x = inputs[0].detach()
+            # while they bypass, layers are plain and may have no gradient
+            leaf = output if output.requires_grad else output.detach().requires_grad_()
+            leaf.register_hook(lambda grad: setattr(layer, "dy", grad.detach()))
+            return leaf
 
         return observe
 
-    handles = [s.layer.register_forward_hook(hook(s)) for s in subjects.values()]
-    layers = [subject.layer for subject in subjects.values()]
+    handles = [one.layer.register_forward_hook(hook(one)) for one in layers.values()]
     try:
-        for layer in layers:
-            layer.bypass = True  # type: ignore[assignment]  # an attribute of treated layers
+        for one in layers.values():
+            one.layer.bypass = True
         value = loss(module, batch)
-        wanted = [p for p in module.parameters() if p.requires_grad]
-        torch.autograd.grad(value, wanted, allow_unused=True)
+        parameters = [p for p in module.parameters() if p.requires_grad]
+        torch.autograd.grad(value, parameters, allow_unused=True)
     finally:
-        for layer in layers:
-            layer.bypass = False  # type: ignore[assignment]  # an attribute of treated layers
+        for one in layers.values():
+            one.layer.bypass = False
         for handle in handles:
             handle.remove()

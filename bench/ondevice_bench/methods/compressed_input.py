@@ -1,11 +1,11 @@
 """Layers that compute exactly and store an approximation of their input for the weight gradient.
 
-Forward, `dX` and `db` are those of the plain layer; only what `dW` is computed from is replaced.
-A scheme says what is stored and how `dW` follows from it.
+Forward, `dX` and `db` are those of the plain layer. Only `dW` is computed from what a scheme
+stored of the input.
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -15,89 +15,43 @@ from torch.nn import functional as F
 
 from ondevice_bench.measure.decomposition_marker import decomposition
 from ondevice_bench.methods.convolution import Geometry
-from ondevice_bench.methods.ranks import Choice
-from ondevice_bench.methods.tensors import NotFinite, largest_rank
-
-Saved = tuple[Tensor, ...]
-
-
-class Scheme(nn.Module):
-    """What stands for a layer's input between forward and backward."""
-
-    choice: Choice | None = None
-
-    @staticmethod
-    def modes(dimensions: int) -> tuple[int, ...]:
-        """The modes of an input with so many dimensions that have a rank."""
-        return tuple(range(dimensions))
-
-    def ranks(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """The rank of each mode for an input of that shape."""
-        assert self.choice is not None
-        largest = tuple(largest_rank(tuple(shape), mode) for mode in self.modes(len(shape)))
-        return self.choice.of_activation(largest)
-
-    @abstractmethod
-    def store(self, x: Tensor, geometry: Geometry | None) -> Saved:
-        """The tensors that are kept; called without gradients."""
-
-    @abstractmethod
-    def restore(self, saved: Saved, shape: tuple[int, ...]) -> Tensor:
-        """The input that the stored tensors stand for."""
-
-    @abstractmethod
-    def linear_gradient(self, saved: Saved, dy: Tensor) -> Tensor:
-        """`dW (O, I)` of a linear layer."""
-
-    @abstractmethod
-    def conv_gradient(
-        self, saved: Saved, dy: Tensor, shape: tuple[int, ...], weight: Tensor, geometry: Geometry
-    ) -> Tensor:
-        """`dW` of a convolution whose input had that shape."""
-
-    def input_gradient(
-        self, dy: Tensor, shape: tuple[int, ...], weight: Tensor, geometry: Geometry | None
-    ) -> Tensor:
-        """`dX`, exact unless a scheme has a formula of its own."""
-        if geometry is None:
-            return dy @ weight
-        return geometry.input_gradient(shape, weight, dy)
-
-    def advance(self, saved: Saved) -> None:
-        """Called once a backward: state that a scheme carries from step to step moves on here."""
+from ondevice_bench.methods.method import ReplacementLayer
+from ondevice_bench.methods.ranks import RankChoice
+from ondevice_bench.methods.scheme import Scheme
+from ondevice_bench.methods.tensors import NotFinite
 
 
-class _Treated(torch.autograd.Function):
+class _CompressedInputStep(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, layer: "TreatedLayer"
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, layer: "CompressedInputLayer"
     ) -> Tensor:
         y = layer.plain(x, weight, bias)
         try:
             with decomposition():
-                saved = layer.scheme.store(x, layer.geometry)
+                stored = layer.scheme.store(x, layer.geometry)
         except NotFinite as error:
             raise NotFinite(f"{layer.name}: the input {error}") from None
-        ctx.save_for_backward(weight, *saved)
+        ctx.save_for_backward(weight, *stored)
         ctx.layer, ctx.shape = layer, tuple(x.shape)
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        weight, *kept = ctx.saved_tensors
-        layer, saved, shape = ctx.layer, tuple(kept), ctx.shape
+        weight, *rest = ctx.saved_tensors
+        layer, stored, shape = ctx.layer, tuple(rest), ctx.shape
         scheme, geometry = layer.scheme, layer.geometry
         needs_x, needs_weight, needs_bias, _ = ctx.needs_input_grad
         dx = scheme.input_gradient(dy, shape, weight, geometry) if needs_x else None
         dw = db = None
         if needs_weight and geometry is None:
-            dw = scheme.linear_gradient(saved, dy)
+            dw = scheme.linear_gradient(stored, dy)
         elif needs_weight:
-            dw = scheme.conv_gradient(saved, dy, shape, weight, geometry)
+            dw = scheme.conv_gradient(stored, dy, shape, weight, geometry)
         if needs_bias:
             db = dy.sum(all_but_features(dy, geometry))
-        scheme.advance(saved)
+        scheme.advance(stored)
         return dx, dw, db, None
 
 
@@ -107,44 +61,41 @@ def all_but_features(dy: Tensor, geometry: Geometry | None) -> list[int]:
     return [mode for mode in range(dy.ndim) if mode != feature]
 
 
-class TreatedLayer(nn.Module):
-    """What a treated linear and a treated convolution have in common."""
+class CompressedInputLayer(ReplacementLayer):
+    """What a linear layer and a convolution with a compressed input have in common."""
 
     scheme: Scheme
     geometry: Geometry | None
     name: str
-    seen: tuple[int, ...] | None
-    bypass: bool
     weight: Tensor
     bias: Tensor | None
 
     def adopt(self, plain: nn.Module, scheme: Scheme, name: str) -> None:
-        """Take over the plain layer's own parameters and mode."""
+        """Take over the parameters and the mode of the plain layer."""
         assert isinstance(plain, (nn.Linear, nn.Conv2d))
         give_parameters(self, plain.weight, plain.bias)
         self.train(plain.training)
-        self.scheme, self.name, self.seen = scheme, name, None
-        self.bypass = False
+        self.scheme, self.name = scheme, name
 
     @abstractmethod
     def plain(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """The layer as it would be untreated."""
-
-    @abstractmethod
-    def merge(self) -> nn.Module:
-        """A plain layer with these parameters."""
+        """The output of the plain layer."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Train approximately; without gradients, in evaluation and where frozen, be plain."""
-        treated = self.training and torch.is_grad_enabled() and self.weight.requires_grad
-        if self.bypass or not treated:
+        """Compress while the weight trains; in evaluation and where frozen, be the plain layer."""
+        trains = self.training and torch.is_grad_enabled() and self.weight.requires_grad
+        if self.bypass or not trains:
             return self.plain(x, self.weight, self.bias)
-        self.seen = tuple(x.shape)
-        y: Tensor = _Treated.apply(x, self.weight, self.bias, self)  # type: ignore[no-untyped-call]  # torch's stub has no types
+        self.input_shape = tuple(x.shape)
+        y: Tensor = _CompressedInputStep.apply(x, self.weight, self.bias, self)  # type: ignore[no-untyped-call]  # torch's stub has no types
         return y
 
+    def state(self) -> Iterator[Tensor]:
+        """The buffers of the scheme."""
+        return self.scheme.buffers()
 
-class TreatedLinear(TreatedLayer, nn.Linear):  # type: ignore[misc]  # a missing bias is None
+
+class CompressedInputLinear(CompressedInputLayer, nn.Linear):  # type: ignore[misc]  # a missing bias is None
     """A linear layer with 2-D, 3-D or 4-D inputs."""
 
     def __init__(self, plain: nn.Linear, scheme: Scheme, name: str) -> None:
@@ -163,12 +114,12 @@ class TreatedLinear(TreatedLayer, nn.Linear):  # type: ignore[misc]  # a missing
         return plain.train(self.training)
 
 
-class TreatedConv2d(TreatedLayer, nn.Conv2d):
+class CompressedInputConv2d(CompressedInputLayer, nn.Conv2d):
     """A convolution of any stride, padding, dilation and groups."""
 
     def __init__(self, plain: nn.Conv2d, scheme: Scheme, name: str) -> None:
         nn.Conv2d.__init__(self, **conv_arguments(plain), device="meta")
-        self.geometry = Geometry.of(plain)
+        self.geometry = Geometry.from_layer(plain)
         self.adopt(plain, scheme, name)
 
     def plain(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -193,10 +144,14 @@ def without_bytes(layer: nn.Module) -> nn.Module:
 
 
 def conv_arguments(layer: nn.Conv2d) -> dict[str, Any]:
-    """What a convolution like this one is constructed with."""
-    names = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation")
+    """The arguments that construct a convolution like this one."""
     return {
-        **{name: getattr(layer, name) for name in names},
+        "in_channels": layer.in_channels,
+        "out_channels": layer.out_channels,
+        "kernel_size": layer.kernel_size,
+        "stride": layer.stride,
+        "padding": layer.padding,
+        "dilation": layer.dilation,
         "groups": layer.groups,
         "bias": layer.bias is not None,
     }
@@ -209,17 +164,19 @@ def give_parameters(layer: nn.Module, weight: Tensor, bias: Tensor | None) -> No
         layer.register_parameter(name, tensor)
 
 
-def treated(layer: nn.Module, scheme: Scheme, choice: Choice | None, name: str) -> TreatedLayer:
-    """The layer with the scheme in it."""
+def compress_input(
+    layer: nn.Module, scheme: Scheme, choice: RankChoice | None, name: str
+) -> CompressedInputLayer:
+    """The layer that stores its input by the scheme."""
     scheme.choice = choice
     if isinstance(layer, nn.Conv2d):
-        return TreatedConv2d(layer, scheme, name)
+        return CompressedInputConv2d(layer, scheme, name)
     assert isinstance(layer, nn.Linear)
-    return TreatedLinear(layer, scheme, name)
+    return CompressedInputLinear(layer, scheme, name)
 
 
 def no_plain_layer(layer: nn.Module, *kinds: type[nn.Module]) -> str | None:
-    """Why a layer cannot be treated; subclasses of the plain kinds have a life of their own."""
+    """Why a layer is none of these plain ones: a subclass of theirs may compute something else."""
     if type(layer) not in kinds:
         allowed = " or ".join(kind.__name__ for kind in kinds)
         return f"is a {type(layer).__name__}, not a {allowed}"

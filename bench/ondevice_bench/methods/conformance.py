@@ -1,18 +1,19 @@
-"""What every method that replaces layers must hold, as checks that run on its file."""
+"""The checks that every method that replaces layers must pass."""
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from ondevice_bench.measure.allocations import recorded
 from ondevice_bench.measure.flops import STEP, FlopCounter
-from ondevice_bench.methods.treatment import LayerMethod, Treatment, make, treat
-from ondevice_bench.specs import registry
-from ondevice_bench.specs.implementation import load
+from ondevice_bench.methods.compressed_input import CompressedInputLayer
+from ondevice_bench.methods.make_method import make_method
+from ondevice_bench.methods.method import LayerMethod
+from ondevice_bench.methods.treatment import Treatment, treat
 
 _EXACT = 1e-10
 _BATCH = 6
@@ -20,7 +21,7 @@ _BATCH = 6
 
 @dataclass(frozen=True)
 class Result:
-    """One check: whether it held, and the figures or the reason."""
+    """One check of one case: whether it passed, and the numbers or the reason."""
 
     check: str
     case: str
@@ -35,8 +36,12 @@ class _Case:
     x: Tensor
 
 
+Apply: TypeAlias = Callable[[], Treatment]
+Check: TypeAlias = Callable[[_Case, Apply], str]
+
+
 class _NotChecked(Exception):
-    """The text says why."""
+    """A check has nothing to compare; the text says why."""
 
 
 def cases() -> Iterator[_Case]:
@@ -76,13 +81,13 @@ def _result(
     case: _Case,
     path: str,
     options: dict[str, Any],
-    perform: "Callable[[_Case, Callable[..., Treatment]], str]",
+    perform: Check,
 ) -> Result:
-    def treated(**more: Any) -> Treatment:
-        return treat(nn.Sequential(copy.deepcopy(case.layer)), path, **{**options, **more})
+    def apply() -> Treatment:
+        return treat(nn.Sequential(copy.deepcopy(case.layer)), path, **options)
 
     try:
-        return Result(name, case.name, True, perform(case, treated))
+        return Result(name, case.name, True, perform(case, apply))
     except _NotChecked as error:
         return Result(name, case.name, None, str(error))
     except Exception as error:
@@ -90,10 +95,9 @@ def _result(
 
 
 def _instance(path: str, options: dict[str, Any]) -> LayerMethod:
-    where = path if ":" in path else registry.method(path).implementation
-    method, _ = make(where, options)
+    method, _ = make_method(path, options)
     if not isinstance(method, LayerMethod):
-        raise TypeError(f"{path}: a method has applies(), replace() and stored()")
+        raise TypeError("it replaces no layers (it is no LayerMethod): there is nothing to check")
     return method
 
 
@@ -115,54 +119,54 @@ def _merged(treatment: Treatment) -> nn.Module:
     return copy.deepcopy(treatment).merge()
 
 
-def _output(case: _Case, treated: Callable[..., Treatment]) -> str:
-    treatment = treated()
+def _output(case: _Case, apply: Apply) -> str:
+    treatment = apply()
     y, _ = _step(treatment.module, case.x)
     wrong = _difference(y, _merged(treatment)(case.x).detach())
     assert wrong <= _EXACT, f"training output departs from the merged layer's by {wrong:.1e}"
     return f"{wrong:.1e} from the merged layer"
 
 
-def _input_gradient(case: _Case, treated: Callable[..., Treatment]) -> str:
-    treatment = treated()
+def _input_gradient(case: _Case, apply: Apply) -> str:
+    treatment = apply()
     plain = _merged(treatment)
     _, dx = _step(treatment.module, case.x)
     wrong = _difference(dx, _step(plain, case.x)[1])
-    if wrong > _EXACT and getattr(treatment.methods()[0], "own_input_gradient", False):
+    if wrong > _EXACT and not treatment.layer_methods()[0].exact_input_gradient:
         raise _NotChecked("the method has a formula of its own")
     assert wrong <= _EXACT, f"dX departs from the merged layer's by {wrong:.1e}"
     return f"{wrong:.1e} from the merged layer"
 
 
-def _bias(case: _Case, treated: Callable[..., Treatment]) -> str:
-    treatment = treated()
+def _bias(case: _Case, apply: Apply) -> str:
+    treatment = apply()
     plain = _merged(treatment)
     _step(treatment.module, case.x)
     _step(plain, case.x)
-    found = {n.rpartition(".")[2]: p for n, p in treatment.module.named_parameters()}
-    assert found["bias"].grad is not None, "the bias has no gradient"
+    parameters = {n.rpartition(".")[2]: p for n, p in treatment.module.named_parameters()}
+    gradient = parameters["bias"].grad
+    assert gradient is not None, "the bias has no gradient"
     reference = dict(plain.named_parameters())["0.bias"].grad
     assert reference is not None
-    wrong = _difference(found["bias"].grad, reference)
+    wrong = _difference(gradient, reference)
     assert wrong <= _EXACT, f"db is wrong by {wrong:.1e}"
     return f"{wrong:.1e} from the plain layer"
 
 
-def _weight_gradient(case: _Case, treated: Callable[..., Treatment]) -> str:
-    treatment = treated()
+def _weight_gradient(case: _Case, apply: Apply) -> str:
+    treatment = apply()
     (layer,) = treatment.module.children()
-    scheme = getattr(layer, "scheme", None)
-    weight = getattr(layer, "weight", None)
-    if scheme is None or not isinstance(weight, nn.Parameter):
-        raise _NotChecked("the layer keeps no scheme with `restore` beside its own weight")
+    if not isinstance(layer, CompressedInputLayer):
+        raise _NotChecked("the layer has no scheme with `restore` beside its own weight")
+    weight, scheme = layer.weight, layer.scheme
     y = layer(case.x)
-    _, *saved = y.grad_fn.saved_tensors
+    _, *stored = y.grad_fn.saved_tensors
     stream = torch.Generator().manual_seed(1)
     dy = torch.randn(y.shape, generator=stream, dtype=y.dtype)
     y.backward(dy)
     plain = copy.deepcopy(case.layer)
     try:
-        restored = scheme.restore(tuple(saved), tuple(case.x.shape))
+        restored = scheme.restore(tuple(stored), tuple(case.x.shape))
     except NotImplementedError:
         raise _NotChecked("what is stored stands for no input: the formula is its own") from None
     plain(restored).backward(dy)
@@ -174,8 +178,8 @@ def _weight_gradient(case: _Case, treated: Callable[..., Treatment]) -> str:
     return f"{wrong:.1e} from the plain formula on what was stored"
 
 
-def _stored_bytes(case: _Case, treated: Callable[..., Treatment]) -> str:
-    treatment = treated()
+def _stored_bytes(case: _Case, apply: Apply) -> str:
+    treatment = apply()
     model = treatment.module
     _step(model, case.x)
     treatment.optimizer(lr=0.0).zero_grad()
@@ -199,15 +203,15 @@ def _stored_bytes(case: _Case, treated: Callable[..., Treatment]) -> str:
     live = allocations.kept_bytes - y.untyped_storage().nbytes() + own * case.x.nbytes
     (report,) = treatment.report()
     if report.elements is None:
-        raise _NotChecked("the layer keeps no `seen`: its input's shape")
+        raise _NotChecked("the layer does not set `input_shape`")
     declared = report.elements * case.x.element_size()
-    said = f"declared {declared}, by hooks {hooked}, by the allocator {live}"
-    assert declared == hooked == live, said
-    return said
+    text = f"declared {declared}, by hooks {hooked}, by the allocator {live}"
+    assert declared == hooked == live, text
+    return text
 
 
-def _flops(case: _Case, treated: Callable[..., Treatment]) -> str:
-    treatment = treated()
+def _flops(case: _Case, apply: Apply) -> str:
+    treatment = apply()
     optimizer = treatment.optimizer(lr=0.01, clip=1.0)
     counter = FlopCounter()
     for phase in ("warm up", ""):  # a first step may start from noise
@@ -223,25 +227,25 @@ def _flops(case: _Case, treated: Callable[..., Treatment]) -> str:
     with torch.no_grad(), counter.phase("inference"):
         treatment.module(case.x)
     (report,) = treatment.report()
-    work = report.work
-    if work is None:
+    formulas = report.flops
+    if formulas is None:
         raise _NotChecked("the method declares no flops()")
     step = counter.of(*STEP)
     forward, backward, update, inference = (counter.of(p).flops for p in (*STEP, "inference"))
     for what, declared, counted in (
-        ("decomposition", work.decomposition, step.decomposing),
-        ("forward", work.forward + work.decomposition, forward),
-        ("backward", work.input_gradient + work.weight_gradient, backward),
-        ("update", work.update, update),
-        ("inference", work.inference, inference),
-        ("factorisations", work.factorisation, step.factorisation_flops),
+        ("decomposition", formulas.decomposition, step.decomposing),
+        ("forward", formulas.forward + formulas.decomposition, forward),
+        ("backward", formulas.input_gradient + formulas.weight_gradient, backward),
+        ("update", formulas.update, update),
+        ("inference", formulas.inference, inference),
+        ("factorisations", formulas.factorisation, step.factorisation_flops),
     ):
         assert declared == counted, f"{what}: declared {declared}, counted {counted}"
     return f"declared and counted {step.flops}, and {step.factorisation_flops} of factorisations"
 
 
-def _smaller_batch(case: _Case, treated: Callable[..., Treatment]) -> str:
-    treatment = treated()
+def _smaller_batch(case: _Case, apply: Apply) -> str:
+    treatment = apply()
     optimizer = treatment.optimizer(lr=0.01)
     for x in (case.x, case.x[: _BATCH // 2], case.x):
         _step(treatment.module, x)
@@ -250,8 +254,8 @@ def _smaller_batch(case: _Case, treated: Callable[..., Treatment]) -> str:
     return f"batches of {_BATCH}, {_BATCH // 2}, {_BATCH}"
 
 
-def _state_dict(case: _Case, treated: Callable[..., Treatment]) -> str:
-    first, second = treated(), treated()
+def _state_dict(case: _Case, apply: Apply) -> str:
+    first, second = apply(), apply()
     optimizer = first.optimizer(lr=0.01)
     _step(first.module, case.x)
     optimizer.step()
@@ -262,31 +266,32 @@ def _state_dict(case: _Case, treated: Callable[..., Treatment]) -> str:
     return f"{len(first.module.state_dict())} entries"
 
 
-def _deepcopy(case: _Case, treated: Callable[..., Treatment]) -> str:
-    treatment = treated()
+def _deepcopy(case: _Case, apply: Apply) -> str:
+    treatment = apply()
     twin = copy.deepcopy(treatment.module)
     ours, theirs = (_step(module, case.x) for module in (treatment.module, twin))
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True)), "the copy differs"
     return "the copy computes the same"
 
 
-def _evaluation(case: _Case, treated: Callable[..., Treatment]) -> str:
-    module = treated().module.eval()
+def _evaluation(case: _Case, apply: Apply) -> str:
+    treatment = apply()
+    module = treatment.module.eval()
     with torch.no_grad():
         y = module(case.x)
     assert y.grad_fn is None
-    assert not getattr(next(module.children()), "pending", []), "evaluation left a gradient"
+    assert not list(treatment.gradients()), "evaluation left a gradient"
     return "works before the first training step"
 
 
-def _randomness(case: _Case, treated: Callable[..., Treatment]) -> str:
+def _randomness(case: _Case, apply: Apply) -> str:
     before = torch.get_rng_state()
-    _step(treated().module, case.x)
+    _step(apply().module, case.x)
     assert torch.equal(before, torch.get_rng_state()), "the global generator was used"
     return "the global generator is left alone"
 
 
-CHECKS: dict[str, Callable[[_Case, Callable[..., Treatment]], str]] = {
+CHECKS: dict[str, Check] = {
     "output": _output,
     "input gradient": _input_gradient,
     "bias gradient": _bias,
@@ -305,8 +310,6 @@ def check_request(request: Mapping[str, Any]) -> dict[str, Any]:
     """Check the method that the request names; `error` says why it cannot be checked."""
     path, options = request["method"], request["options"]
     try:
-        if ":" in path:
-            load(path)
         return {"results": [asdict(result) for result in check(path, options)]}
     except Exception as error:
         first = (str(error).splitlines() or [""])[0]

@@ -7,46 +7,46 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-Pair = tuple[int, int]
+Size2d = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Geometry:
     """Kernel, stride, padding (low and high side of rows and columns), dilation and groups."""
 
-    kernel: Pair
-    stride: Pair
-    low: Pair
-    high: Pair
-    dilation: Pair
+    kernel: Size2d
+    stride: Size2d
+    low: Size2d
+    high: Size2d
+    dilation: Size2d
     groups: int
 
     @staticmethod
-    def of(layer: nn.Conv2d) -> "Geometry":
-        """The geometry of a layer, its padding in numbers."""
+    def from_layer(layer: nn.Conv2d) -> "Geometry":
+        """The geometry of a layer, with its padding as numbers."""
         kernel, stride, dilation = (
-            _pair(value) for value in (layer.kernel_size, layer.stride, layer.dilation)
+            _size2d(value) for value in (layer.kernel_size, layer.stride, layer.dilation)
         )
         if layer.padding == "valid":
             low = high = (0, 0)
         elif layer.padding == "same":
             total = tuple(d * (k - 1) for d, k in zip(dilation, kernel, strict=True))
-            low = _pair([t // 2 for t in total])
-            high = _pair([t - t // 2 for t in total])
+            low = _size2d([t // 2 for t in total])
+            high = _size2d([t - t // 2 for t in total])
         else:
             assert not isinstance(layer.padding, str)
-            low = high = _pair(layer.padding)
+            low = high = _size2d(layer.padding)
         return Geometry(kernel, stride, low, high, dilation, layer.groups)
 
     @property
     def is_pointwise(self) -> bool:
-        """A 1x1 kernel that reads every position it reads unpadded."""
+        """Whether the kernel is 1x1 and there is no padding."""
         return self.kernel == (1, 1) and self.low == self.high == (0, 0)
 
-    def output(self, size: Pair) -> Pair:
+    def output(self, size: Size2d) -> Size2d:
         """Height and width of the output for an input of that size."""
         spans = zip(size, self.low, self.high, self.dilation, self.kernel, self.stride, strict=True)
-        return _pair([(n + a + b - d * (k - 1) - 1) // s + 1 for n, a, b, d, k, s in spans])
+        return _size2d([(n + a + b - d * (k - 1) - 1) // s + 1 for n, a, b, d, k, s in spans])
 
     def _padded(self, x: Tensor) -> Tensor:
         if self.low == self.high:
@@ -77,6 +77,6 @@ class Geometry:
         return dx[:, :, top : top + height, left : left + width].contiguous()
 
 
-def _pair(values: Iterable[int]) -> Pair:
+def _size2d(values: Iterable[int]) -> Size2d:
     first, second = values
     return first, second

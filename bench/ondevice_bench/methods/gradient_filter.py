@@ -1,4 +1,4 @@
-"""Gradient filter: patches of the output gradient and of the input stand for their pixels.
+"""Gradient filter: a patch of the output gradient or of the input stands for its pixels.
 
 Output patch q covers the rows `[qR, (q+1)R)`, the last one cut at the edge; the rows of the input
 under it are `[s qR + o, s (q+1)R + o)`, cut likewise, with `o = d(k-1)//2 - padding`.
@@ -12,44 +12,51 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_weight
 
-from ondevice_bench.methods.compressed_input import Saved, Scheme, no_plain_layer, treated
-from ondevice_bench.methods.convolution import Geometry, Pair
-from ondevice_bench.methods.layer_flops import Sizes, Work, plain_work
-from ondevice_bench.methods.ranks import Choice, Ranks
+from ondevice_bench.methods.compressed_input import compress_input, no_plain_layer
+from ondevice_bench.methods.convolution import Geometry, Size2d
+from ondevice_bench.methods.layer_flops import LayerFlops, Sizes, plain_flops
+from ondevice_bench.methods.method import LayerMethod, ReplacementLayer
+from ondevice_bench.methods.ranks import RankChoice, Ranks
+from ondevice_bench.methods.scheme import Scheme, StoredTensors
 
 
 class FilterScheme(Scheme):
-    """Stored: the sum of the input over each patch, `(B, C, p_h, p_w)`."""
+    """Stores the sum of the input over each patch, `(B, C, p_h, p_w)`."""
 
     def __init__(self, radius: int, *, published: bool) -> None:
         super().__init__()
         self.radius = radius
         self.published = published
 
-    def store(self, x: Tensor, geometry: Geometry | None) -> Saved:
-        """Sum over the input's patches; what lies outside counts as zero."""
+    def store(self, x: Tensor, geometry: Geometry | None) -> StoredTensors:
+        """Sum over the patches of the input; positions outside of it count as zero."""
         assert geometry is not None
         size = (x.shape[2], x.shape[3])
         (top, left), (rows, columns) = _offset(geometry), _covered(geometry.output(size), geometry)
         pads = (-left, left + columns - size[1], -top, top + rows - size[0])
-        seen = F.pad(x, pads) if any(pads) else x
+        padded = F.pad(x, pads) if any(pads) else x
         patch = [s * self.radius for s in geometry.stride]
-        return (_patch_sums(seen, *patch),)
+        return (_patch_sums(padded, *patch),)
 
-    def restore(self, saved: Saved, shape: tuple[int, ...]) -> Tensor:
-        """A sum has no single input; the gradient follows a formula of its own."""
+    def restore(self, stored: StoredTensors, shape: tuple[int, ...]) -> Tensor:
+        """Not possible: many inputs have the same sums. The gradient has a formula of its own."""
         raise NotImplementedError
 
-    def linear_gradient(self, saved: Saved, dy: Tensor) -> Tensor:
+    def linear_gradient(self, stored: StoredTensors, dy: Tensor) -> Tensor:
         """Not for linear layers: `applies` refuses them."""
         raise NotImplementedError
 
     def conv_gradient(
-        self, saved: Saved, dy: Tensor, shape: tuple[int, ...], weight: Tensor, geometry: Geometry
+        self,
+        stored: StoredTensors,
+        dy: Tensor,
+        shape: tuple[int, ...],
+        weight: Tensor,
+        geometry: Geometry,
     ) -> Tensor:
         """`dW[o, c] = sum g[b, o, q] x[b, c, q] / (s_h s_w)`, the same at every kernel position."""
         flat = (*weight.shape[:2], 1, 1)
-        dw: Tensor = conv2d_weight(saved[0], flat, self._filtered(dy), groups=geometry.groups)
+        dw: Tensor = conv2d_weight(stored[0], flat, self._filtered(dy), groups=geometry.groups)
         return (dw / self._scale(geometry)).expand(weight.shape).contiguous()
 
     def input_gradient(
@@ -71,7 +78,7 @@ class FilterScheme(Scheme):
             patches = patches.narrow(axis, low, filtered.shape[axis])
         return self._spread(patches, (shape[2], shape[3]), (dy.shape[2], dy.shape[3]), geometry)
 
-    def _spread(self, patches: Tensor, size: Pair, outputs: Pair, geometry: Geometry) -> Tensor:
+    def _spread(self, patches: Tensor, size: Size2d, outputs: Size2d, geometry: Geometry) -> Tensor:
         """Give every pixel of the input its patch's value; pixels under no patch get zero."""
         rows, columns = (s * self.radius for s in geometry.stride)
         grid = patches.shape[2:]
@@ -85,7 +92,7 @@ class FilterScheme(Scheme):
         return F.pad(wide, pads) if any(pads) else wide.contiguous()
 
     def _filtered(self, dy: Tensor) -> Tensor:
-        """Average over each output patch, the last one over what is left of it."""
+        """Average over each output patch; patches at the far edges are smaller."""
         if dy.shape[2] % self.radius or dy.shape[3] % self.radius:
             return F.avg_pool2d(dy, self.radius, ceil_mode=True)
         return _patch_sums(dy, self.radius, self.radius).div_(self.radius**2)
@@ -94,14 +101,14 @@ class FilterScheme(Scheme):
         return 1 if self.published else geometry.stride[0] * geometry.stride[1]
 
 
-def _offset(geometry: Geometry) -> Pair:
+def _offset(geometry: Geometry) -> Size2d:
     spans = zip(geometry.dilation, geometry.kernel, geometry.low, strict=True)
     first, second = (d * (k - 1) // 2 - pad for d, k, pad in spans)
     return first, second
 
 
 def _patch_sums(x: Tensor, rows: int, columns: int) -> Tensor:
-    """The sum over each patch; those at the far edges over what is left of them."""
+    """The sum over each patch; patches at the far edges are smaller."""
     if x.shape[2] % rows or x.shape[3] % columns:
         patch = (rows, columns)
         summed: Tensor = F.avg_pool2d(x, patch, ceil_mode=True, divisor_override=1)
@@ -114,19 +121,18 @@ def _patch_sums(x: Tensor, rows: int, columns: int) -> Tensor:
     return total
 
 
-def _covered(outputs: Pair, geometry: Geometry) -> Pair:
+def _covered(outputs: Size2d, geometry: Geometry) -> Size2d:
     """The pixels under all patches of an output of that size."""
     return outputs[0] * geometry.stride[0], outputs[1] * geometry.stride[1]
 
 
-class GradientFilter:
+class GradientFilter(LayerMethod):
     """Gradient filtering over square patches."""
 
-    own_input_gradient = True
+    keeps_weight = True
+    exact_input_gradient = False
 
-    def __init__(self, *, radius: int = 2, scale: str = "exact") -> None:
-        if radius < 1:
-            raise ValueError(f"radius must be at least 1, got {radius}")
+    def __init__(self, *, radius: int, scale: str) -> None:
         self.radius = radius
         self.published = scale == "published"
 
@@ -134,24 +140,29 @@ class GradientFilter:
         """Convolutions only."""
         return no_plain_layer(layer, nn.Conv2d)
 
-    def replace(self, layer: nn.Module, choice: Choice | None, name: str) -> nn.Module:
+    def replace(self, layer: nn.Module, choice: RankChoice, name: str) -> ReplacementLayer:
         """The convolution with filtered gradients."""
-        return treated(layer, FilterScheme(self.radius, published=self.published), choice, name)
+        scheme = FilterScheme(self.radius, published=self.published)
+        return compress_input(layer, scheme, choice, name)
 
     def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
-        """One number a channel and patch."""
+        """One number for each channel and patch."""
         assert isinstance(layer, nn.Conv2d)
-        return shape[0] * shape[1] * self._patches(Geometry.of(layer).output((shape[2], shape[3])))
+        return (
+            shape[0]
+            * shape[1]
+            * self._patches(Geometry.from_layer(layer).output((shape[2], shape[3])))
+        )
 
-    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> Work:
+    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> LayerFlops:
         """Both gradients on the grid of patches; sums and averages are element-wise work."""
-        sizes = Sizes.of(layer, shape)
+        sizes = Sizes.from_layer(layer, shape)
         assert sizes.geometry is not None
-        seen = zip(sizes.geometry.kernel, sizes.geometry.dilation, strict=True)
-        taps = math.prod(k if dilation >= self.radius else 1 for k, dilation in seen)
+        axes = zip(sizes.geometry.kernel, sizes.geometry.dilation, strict=True)
+        taps = math.prod(k if dilation >= self.radius else 1 for k, dilation in axes)
         patches = shape[0] * self._patches(sizes.output)
         once = 2 * patches * sizes.outputs * (sizes.inputs // sizes.groups)
-        return replace(plain_work(sizes), input_gradient=once * taps, weight_gradient=once)
+        return replace(plain_flops(sizes), input_gradient=once * taps, weight_gradient=once)
 
     def _patches(self, output: tuple[int, ...]) -> int:
         return math.prod(-(-n // self.radius) for n in output)

@@ -2,45 +2,49 @@
 
 from torch import Tensor, nn
 
-from ondevice_bench.methods.compressed_input import Saved, no_plain_layer, treated
+from ondevice_bench.methods.compressed_input import compress_input, no_plain_layer
 from ondevice_bench.methods.convolution import Geometry
-from ondevice_bench.methods.layer_flops import Work, leading_work, tucker_work
-from ondevice_bench.methods.ranks import ACTIVATION, Choice, Ranks
+from ondevice_bench.methods.layer_flops import LayerFlops, leading_flops, tucker_flops
+from ondevice_bench.methods.method import LayerMethod, ReplacementLayer
+from ondevice_bench.methods.ranks import RankChoice, Ranks
+from ondevice_bench.methods.scheme import StoredTensors
 from ondevice_bench.methods.tensors import leading, project, working
-from ondevice_bench.methods.tucker import TuckerScheme, as_stored
+from ondevice_bench.methods.tucker import TuckerScheme, compact
+from ondevice_bench.specs.rank_rules import ACTIVATION
 
 
 class HosvdScheme(TuckerScheme):
-    """Every factor anew at every step, from the input itself."""
+    """Computes every factor anew at every step, from the input itself."""
 
-    def store(self, x: Tensor, geometry: Geometry | None) -> Saved:
+    def store(self, x: Tensor, geometry: Geometry | None) -> StoredTensors:
         """Decompose the input."""
-        seen = working(x)
+        tensor = working(x)
         ranks = self.ranks(x.shape)
-        factors = tuple(leading(seen, mode, rank) for mode, rank in enumerate(ranks))
-        return as_stored(project(seen, factors), factors, x.dtype)
+        factors = tuple(leading(tensor, mode, rank) for mode, rank in enumerate(ranks))
+        return compact(project(tensor, factors), factors, x.dtype)
 
 
-class Hosvd:
+class Hosvd(LayerMethod):
     """Truncated higher-order SVD of the stored input."""
 
     ranked = frozenset({ACTIVATION})
     reference = HosvdScheme
+    keeps_weight = True
 
     def applies(self, layer: nn.Module) -> str | None:
         """Linear layers and convolutions."""
         return no_plain_layer(layer, nn.Linear, nn.Conv2d)
 
-    def replace(self, layer: nn.Module, choice: Choice, name: str) -> nn.Module:
-        """The layer with its input decomposed."""
-        return treated(layer, HosvdScheme(), choice, name)
+    def replace(self, layer: nn.Module, choice: RankChoice, name: str) -> ReplacementLayer:
+        """The layer that stores a decomposition of its input."""
+        return compress_input(layer, HosvdScheme(), choice, name)
 
     def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
         """Core and factors."""
-        return TuckerScheme.stored(shape, ranks)
+        return TuckerScheme.stored_elements(shape, ranks)
 
-    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> Work:
+    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> LayerFlops:
         """An eigenproblem for every mode, the core, and `dW` in the low-rank space."""
         modes = enumerate(ranks.activation)
-        found = sum((leading_work(shape, mode, rank) for mode, rank in modes), Work())
-        return tucker_work(layer, shape, ranks.activation, found)
+        factors = sum((leading_flops(shape, mode, rank) for mode, rank in modes), LayerFlops())
+        return tucker_flops(layer, shape, ranks.activation, factors)

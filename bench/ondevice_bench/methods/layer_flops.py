@@ -1,7 +1,7 @@
-"""What a layer costs by closed formulas of its shapes and ranks: FLOPs, two a multiply-add.
+"""The FLOPs of a layer by closed formulas of its shapes and ranks; a multiply-add counts two.
 
-Products and convolutions are what this implementation executes, in its order of contraction;
-factorisations are estimates and stay apart.
+The formulas are of the products and convolutions that this package really runs, in its order of
+contraction. Factorisations are estimates and stay apart.
 """
 
 import math
@@ -17,30 +17,30 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Work:
-    """FLOPs of one layer in one training step, by what they are for, and in one inference."""
+class LayerFlops:
+    """FLOPs of one layer: of a training step, by purpose, and of an inference."""
 
     forward: int = 0
-    decomposition: int = 0  # compressing what is stored; runs in forward, counted here alone
+    decomposition: int = 0  # compression of the input; it runs in forward, but is counted only here
     input_gradient: int = 0
     weight_gradient: int = 0
     update: int = 0
-    factorisation: int = 0  # QR and eigenproblems: estimated, in none of the others
+    factorisation: int = 0  # QR and eigenproblems: an estimate, in none of the others
     inference: int = 0
 
     @property
     def training(self) -> int:
-        """All of a step but its factorisations."""
+        """All FLOPs of a step, without factorisations."""
         backward = self.input_gradient + self.weight_gradient
         return self.forward + self.decomposition + backward + self.update
 
-    def __add__(self, other: "Work") -> "Work":
-        return Work(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+    def __add__(self, other: "LayerFlops") -> "LayerFlops":
+        return LayerFlops(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """A layer with an input: output positions (the batch among them), features, kernel."""
+    """The sizes of a layer and its input: output positions (over the batch), features, kernel."""
 
     shape: Shape
     positions: int
@@ -52,10 +52,10 @@ class Sizes:
     output: tuple[int, int] = (1, 1)  # rows and columns
 
     @staticmethod
-    def of(layer: nn.Module, shape: Shape) -> "Sizes":
+    def from_layer(layer: nn.Module, shape: Shape) -> "Sizes":
         """The sizes of a plain layer for an input of that shape."""
         if isinstance(layer, nn.Conv2d):
-            geometry = Geometry.of(layer)
+            geometry = Geometry.from_layer(layer)
             output = geometry.output((shape[2], shape[3]))
             return Sizes(
                 shape=shape,
@@ -88,10 +88,10 @@ class Sizes:
         return (self.shape[0], self.outputs, *self.output)
 
 
-def plain_work(sizes: Sizes) -> Work:
+def plain_flops(sizes: Sizes) -> LayerFlops:
     """Vanilla training."""
     once = sizes.product
-    return Work(forward=once, input_gradient=once, weight_gradient=once, inference=once)
+    return LayerFlops(forward=once, input_gradient=once, weight_gradient=once, inference=once)
 
 
 def gram(shape: Shape, mode: int) -> int:
@@ -100,7 +100,7 @@ def gram(shape: Shape, mode: int) -> int:
 
 
 def mode_products(shape: Shape, steps: Sequence[tuple[int, int]]) -> int:
-    """One mode after the other is brought to its rank."""
+    """Products that bring one mode after the other to its rank."""
     left, total = list(shape), 0
     for mode, rank in steps:
         total += 2 * rank * math.prod(left)
@@ -108,66 +108,69 @@ def mode_products(shape: Shape, steps: Sequence[tuple[int, int]]) -> int:
     return total
 
 
-def leading_work(shape: Shape, mode: int, rank: int) -> Work:
+def leading_flops(shape: Shape, mode: int, rank: int) -> LayerFlops:
     """The leading left singular vectors of an unfolding, by the smaller Gram matrix."""
     size = shape[mode]
     rest = math.prod(shape) // size
     if size <= rest:
-        return Work(decomposition=gram(shape, mode), factorisation=factorisation_flops.eigh(size))
-    return Work(
+        return LayerFlops(
+            decomposition=gram(shape, mode), factorisation=factorisation_flops.eigh(size)
+        )
+    return LayerFlops(
         decomposition=2 * rest * rest * size + 2 * size * rest * rank,
         factorisation=factorisation_flops.eigh(rest) + factorisation_flops.qr(size, rank),
     )
 
 
-def iteration_work(shape: Shape, mode: int, rank: int) -> Work:
+def iteration_flops(shape: Shape, mode: int, rank: int) -> LayerFlops:
     """One subspace iteration, by the cheaper of two ways."""
     size = shape[mode]
     if size <= 2 * rank:
         flops = gram(shape, mode) + 2 * size * size * rank
     else:
         flops = 4 * rank * math.prod(shape)
-    return Work(decomposition=flops, factorisation=factorisation_flops.qr(size, rank))
+    return LayerFlops(decomposition=flops, factorisation=factorisation_flops.qr(size, rank))
 
 
-def tucker_work(
+def tucker_flops(
     layer: nn.Module,
     shape: Shape,
     ranks: Shape,
-    found: Work,
+    factors: LayerFlops,
     order: Sequence[tuple[int, int]] | None = None,
-) -> Work:
-    """A Tucker pair whose factors took `found`; the modes that shrink most are projected first."""
-    sizes = Sizes.of(layer, shape)
+) -> LayerFlops:
+    """A layer that stores a core and factors; computing the factors takes `factors`."""
+    sizes = Sizes.from_layer(layer, shape)
     if order is None:
+        # the modes that shrink most are projected first
         shrinking = sorted(range(len(shape)), key=lambda mode: ranks[mode] / shape[mode])
         order = [(mode, ranks[mode]) for mode in shrinking]
     return replace(
-        plain_work(sizes),
-        decomposition=found.decomposition + mode_products(shape, order),
+        plain_flops(sizes),
+        decomposition=factors.decomposition + mode_products(shape, order),
         weight_gradient=tucker_gradient(sizes, ranks),
-        factorisation=found.factorisation,
+        factorisation=factors.factorisation,
     )
 
 
 def tucker_pair(sizes: Sizes, ranks: Shape) -> int:
-    """`P` of `dW = P Uᵀ`: `dY` projected on all factors but that of the features."""
+    """`P` of `dW = P Uᵀ`: `dY`, projected on all factors except the features' one."""
     dy, out = sizes.gradient_shape, sizes.outputs
     if sizes.geometry is None:
-        kept = math.prod(ranks[:-1])
-        return _projection(dy, ranks[:-1]) + 2 * out * kept * ranks[-1]
+        rows = math.prod(ranks[:-1])
+        return _projection(dy, ranks[:-1]) + 2 * out * rows * ranks[-1]
     batch, channels, height, width = ranks
     if sizes.geometry.is_pointwise:
-        turned = (dy[0], *sizes.output, out)
-        kept = batch * height * width
-        return _projection(turned, (batch, height, width)) + 2 * out * kept * channels
+        permuted = (dy[0], *sizes.output, out)
+        rows = batch * height * width
+        return _projection(permuted, (batch, height, width)) + 2 * out * rows * channels
     restored = mode_products(ranks, [(2, sizes.shape[2]), (3, sizes.shape[3])])
     thin = batch * math.prod(sizes.output)
     return restored + mode_products(dy, [(0, batch)]) + 2 * thin * out * channels * sizes.taps
 
 
 def tucker_gradient(sizes: Sizes, ranks: Shape) -> int:
-    """`dW` from a Tucker pair, never restoring the input (but for the channels of groups)."""
+    """`dW` from a core and factors; only with groups are the channels restored."""
     if sizes.groups > 1:
         rows, columns = sizes.shape[2:]
         restored = mode_products(ranks, [(2, rows), (3, columns), (1, sizes.inputs)])
@@ -189,15 +192,15 @@ def _projection(dy: Shape, ranks: Shape) -> int:
     return mode_products(dy, steps) + 2 * batch * ranks[0] * small * out
 
 
-def factored_work(sizes: Sizes, rank: int) -> Work:
+def factored_flops(sizes: Sizes, rank: int) -> LayerFlops:
     """A weight in two factors of that rank: output, input gradient, inference."""
     once = 2 * sizes.positions * rank * (sizes.columns + sizes.outputs)
-    return Work(forward=once, input_gradient=once, inference=once)
+    return LayerFlops(forward=once, input_gradient=once, inference=once)
 
 
-def subspace_work(sizes: Sizes, rank: int) -> Work:
+def subspace_flops(sizes: Sizes, rank: int) -> LayerFlops:
     """What both subspace updates compute of L and R alone, and their QR."""
     rows, columns = sizes.outputs, sizes.columns
     inner = 2 * rank * rank * columns + 2 * rows * rank * rank  # R Q, L (R Q)
     turned = 2 * rank * rank * rows + 2 * rank * rank * columns  # (L'ᵀ L) R
-    return Work(update=inner + turned, factorisation=factorisation_flops.qr(rows, rank))
+    return LayerFlops(update=inner + turned, factorisation=factorisation_flops.qr(rows, rank))

@@ -8,12 +8,13 @@ from torch.nn import functional as F
 
 from ondevice_bench.methods.compressed_input import no_plain_layer
 from ondevice_bench.methods.convolution import Geometry
-from ondevice_bench.methods.layer_flops import Sizes, Work
+from ondevice_bench.methods.layer_flops import LayerFlops, Sizes
 from ondevice_bench.methods.lowrank import not_factorable
-from ondevice_bench.methods.ranks import Choice, Ranks
+from ondevice_bench.methods.method import LayerMethod, ReplacementLayer
+from ondevice_bench.methods.ranks import RankChoice, Ranks
 
 
-class LoraLayer(nn.Module):
+class LoraLayer(ReplacementLayer):
     """`Y = base(X) + alpha / r · B (A X)`; B starts at zero, the bias stays outside the scaling."""
 
     def __init__(self, base: nn.Module, rank: int, alpha: float, stream: torch.Generator) -> None:
@@ -28,12 +29,11 @@ class LoraLayer(nn.Module):
         nn.init.kaiming_uniform_(down, a=5**0.5, generator=stream)
         self.down = nn.Parameter(down)
         self.up = nn.Parameter(torch.zeros(outputs, rank, dtype=weight.dtype))
-        self.seen: tuple[int, ...] | None = None
         self.train(base.training)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The base layer's output and the thin detour."""
-        self.seen = tuple(x.shape)
+        """The output of the base layer, and of the product beside it."""
+        self.input_shape = tuple(x.shape)
         y: Tensor = self.base(x)
         if isinstance(self.base, nn.Conv2d):
             thin = self.base._conv_forward(x, self.down, None)
@@ -53,14 +53,10 @@ class LoraLayer(nn.Module):
         return self.base.train(self.training)
 
 
-class Lora:
+class Lora(LayerMethod):
     """Low-rank adaptation."""
 
-    replaces_weight = True
-
-    def __init__(self, *, rank: int = 8, alpha: float = 16.0) -> None:
-        if rank < 1:
-            raise ValueError(f"rank must be at least 1, got {rank}")
+    def __init__(self, *, rank: int, alpha: float) -> None:
         self.rank = rank
         self.alpha = alpha
 
@@ -68,8 +64,8 @@ class Lora:
         """Linear layers, and convolutions without groups."""
         return no_plain_layer(layer, nn.Linear, nn.Conv2d) or not_factorable(layer)
 
-    def replace(self, layer: nn.Module, choice: Choice, name: str) -> nn.Module:
-        """The layer with a trained detour."""
+    def replace(self, layer: nn.Module, choice: RankChoice, name: str) -> ReplacementLayer:
+        """The layer with a trained product beside it."""
         return LoraLayer(layer, self.rank, self.alpha, choice.stream("lora"))
 
     def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
@@ -78,17 +74,19 @@ class Lora:
         rank = min(self.rank, *_widths(layer))
         positions = math.prod(shape[:-1])
         if isinstance(layer, nn.Conv2d):
-            positions = shape[0] * math.prod(Geometry.of(layer).output((shape[2], shape[3])))
+            positions = shape[0] * math.prod(
+                Geometry.from_layer(layer).output((shape[2], shape[3]))
+            )
         return math.prod(shape) + positions * rank
 
-    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> Work:
-        """The frozen layer and the detour; no gradient of the frozen weight."""
+    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> LayerFlops:
+        """The frozen layer and the product beside it; the frozen weight has no gradient."""
         assert isinstance(layer, (nn.Linear, nn.Conv2d))
-        sizes, rank = Sizes.of(layer, shape), min(self.rank, *_widths(layer))
+        sizes, rank = Sizes.from_layer(layer, shape), min(self.rank, *_widths(layer))
         down = 2 * sizes.positions * rank * sizes.columns
         up = 2 * sizes.positions * rank * sizes.outputs
         once = sizes.product + down + up
-        return Work(
+        return LayerFlops(
             forward=once,
             input_gradient=sizes.product + down,
             weight_gradient=down + 2 * up,  # dA, dB, and what comes back through B

@@ -1,6 +1,7 @@
 """Layers whose weight is `L R` and nothing else: no dense `O x I` tensor ever exists."""
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -10,14 +11,19 @@ from torch.nn import functional as F
 
 from ondevice_bench.measure.decomposition_marker import decomposition
 from ondevice_bench.methods.compressed_input import (
-    Saved,
-    Scheme,
     all_but_features,
     conv_arguments,
     give_parameters,
 )
 from ondevice_bench.methods.convolution import Geometry
-from ondevice_bench.methods.subspace import Pair, PairGradient, ProductsGradient, ThinGradient
+from ondevice_bench.methods.method import ReplacementLayer
+from ondevice_bench.methods.scheme import Scheme, StoredTensors
+from ondevice_bench.methods.subspace import (
+    FactoredGradient,
+    FactoredGradientSum,
+    ProductsGradient,
+    ThinGradient,
+)
 from ondevice_bench.methods.tensors import NotFinite, mode_product, truncated, working
 from ondevice_bench.methods.tucker import conv_pair, linear_pair
 
@@ -25,11 +31,11 @@ _ROWS = 64  # rows of G that exist at a time while its norm is summed
 
 
 class UnconsumedUpdate(RuntimeError):
-    """A training step began although the last one's gradient was never applied."""
+    """A training step begins, but no optimizer has applied the last one's gradient."""
 
 
 class _LowRankStep(torch.autograd.Function):
-    """Forward and `dX` through the factors; the weight's gradient stays with the layer, thin."""
+    """Forward and `dX` through the factors; the weight gradient stays with the layer, thin."""
 
     @staticmethod
     def forward(
@@ -37,32 +43,32 @@ class _LowRankStep(torch.autograd.Function):
     ) -> Tensor:
         y = layer.product(x, left, right, bias)
         try:
-            saved = layer.keep(x)
+            stored = layer.store(x)
         except NotFinite as error:
             raise NotFinite(f"{layer.name}: the input {error}") from None
-        ctx.save_for_backward(left, right, *saved)
+        ctx.save_for_backward(left, right, *stored)
         ctx.layer, ctx.shape = layer, tuple(x.shape)
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        left, right, *kept = ctx.saved_tensors
-        layer, saved = ctx.layer, tuple(kept)
+        left, right, *rest = ctx.saved_tensors
+        layer, stored = ctx.layer, tuple(rest)
         needs_x, needs_left, needs_right, needs_bias, _ = ctx.needs_input_grad
         dx = layer.input_gradient(dy, ctx.shape, left, right) if needs_x else None
         dl = dr = db = None
         if needs_left or needs_right:
-            dl, dr = layer.weight_gradient(saved, dy, ctx.shape, left, right)
+            dl, dr = layer.weight_gradient(stored, dy, ctx.shape, left, right)
         if needs_bias:
             db = dy.sum(all_but_features(dy, layer.geometry))
         if layer.scheme is not None:
-            layer.scheme.advance(saved)
+            layer.scheme.advance(stored)
         return dx, dl, dr, db, None
 
 
-class LowRankLayer(nn.Module):
-    """`Y = (X Rᵀ) Lᵀ + b`; what stands for X is exact, or what a scheme stores."""
+class LowRankLayer(ReplacementLayer):
+    """`Y = (X Rᵀ) Lᵀ + b`; it stores X itself, or what a scheme stores of it."""
 
     def __init__(
         self, plain: nn.Module, rank: int, scheme: Scheme | None, name: str, *, factors: bool
@@ -80,11 +86,9 @@ class LowRankLayer(nn.Module):
         self.scheme = scheme
         self.name = name
         self.factors = factors
-        self.geometry = Geometry.of(plain) if isinstance(plain, nn.Conv2d) else None
-        self.seen: tuple[int, ...] | None = None
+        self.geometry = Geometry.from_layer(plain) if isinstance(plain, nn.Conv2d) else None
         self.accumulates = 1
-        self.bypass = False
-        self.pending: list[Pair | ProductsGradient] = []
+        self.pending: list[FactoredGradient | ProductsGradient] = []
         self.train(plain.training)
 
     bias: Tensor | None
@@ -100,19 +104,15 @@ class LowRankLayer(nn.Module):
         """`dX = (dY L) R`."""
 
     @abstractmethod
-    def pair(self, saved: Saved, dy: Tensor) -> Pair:
-        """`G` as a pair, from what the scheme stored."""
+    def pair(self, stored: StoredTensors, dy: Tensor) -> FactoredGradient:
+        """`G` in two factors, from what the scheme stored."""
 
     @abstractmethod
     def as_rows(self, x: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs and output gradients as matrices with `G = dYᵀ X`."""
 
-    @abstractmethod
-    def merge(self) -> nn.Module:
-        """A plain layer with the weight `L R`."""
-
     def forward(self, x: Tensor) -> Tensor:
-        """Train in factors; the product is the same in evaluation."""
+        """Leave a gradient for the factors in training; evaluation computes the same product."""
         trains = self.training and torch.is_grad_enabled() and self.left.requires_grad
         if self.bypass or not trains:
             return self.product(x, self.left, self.right, self.bias)
@@ -121,28 +121,32 @@ class LowRankLayer(nn.Module):
                 f"{self.name}: the last step's gradient was not applied: train with the optimizer "
                 "that Treatment.optimizer returns, and call its step() or zero_grad()"
             )
-        self.seen = tuple(x.shape)
+        self.input_shape = tuple(x.shape)
         y: Tensor = _LowRankStep.apply(x, self.left, self.right, self.bias, self)  # type: ignore[no-untyped-call]  # torch's stub has no types
         return y
 
-    def keep(self, x: Tensor) -> Saved:
-        """What stays of the input until backward."""
+    def state(self) -> Iterator[Tensor]:
+        """The buffers of the scheme."""
+        return iter(()) if self.scheme is None else self.scheme.buffers()
+
+    def store(self, x: Tensor) -> StoredTensors:
+        """The tensors to store for this input until backward."""
         if self.scheme is None:
             return (x,)
         with decomposition():
             return self.scheme.store(x, self.geometry)
 
     def weight_gradient(
-        self, saved: Saved, dy: Tensor, shape: tuple[int, ...], left: Tensor, right: Tensor
+        self, stored: StoredTensors, dy: Tensor, shape: tuple[int, ...], left: Tensor, right: Tensor
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Gradients of the factors, or none: then the layer keeps what its update needs."""
+        """The gradients of the factors; none where the layer keeps a thin gradient instead."""
         if self.scheme is not None:
-            pair = self.pair(saved, dy)
+            pair = self.pair(stored, dy)
             if self.factors:
                 return pair.times(right.T), pair.transposed_times(left).T
             self.pending = [*self.pending, pair]
             return None, None
-        x_rows, dy_rows = self.as_rows(saved[0], dy)
+        x_rows, dy_rows = self.as_rows(stored[0], dy)
         if self.factors:
             return dy_rows.T @ (x_rows @ right.T), (dy_rows @ left).T @ x_rows
         self.pending = [_products(x_rows, dy_rows, left, right)]
@@ -150,22 +154,22 @@ class LowRankLayer(nn.Module):
 
     @property
     def gradient(self) -> ThinGradient | None:
-        """What the next update will apply."""
+        """The gradient that the next update applies; None where there is none."""
         if not self.pending:
             return None
-        pairs = tuple(waiting for waiting in self.pending if isinstance(waiting, Pair))
+        pairs = tuple(each for each in self.pending if isinstance(each, FactoredGradient))
         if pairs:
-            return PairGradient(pairs)
+            return FactoredGradientSum(pairs)
         (products,) = self.pending
         assert isinstance(products, ProductsGradient)
         return products
 
-    def dense_gradient(self, saved: Saved, dy: Tensor) -> Tensor:
-        """`G (O, I)` from what was kept: for comparing, never in a step."""
+    def dense_gradient(self, stored: StoredTensors, dy: Tensor) -> Tensor:
+        """`G (O, I)` from what was stored: for comparison, never in a step."""
         if self.scheme is not None:
             columns = torch.eye(self.right.shape[1], dtype=dy.dtype)
-            return self.pair(saved, dy).times(columns)
-        x_rows, dy_rows = self.as_rows(saved[0], dy)
+            return self.pair(stored, dy).times(columns)
+        x_rows, dy_rows = self.as_rows(stored[0], dy)
         return dy_rows.T @ x_rows
 
     def dense(self) -> Tensor:
@@ -202,9 +206,9 @@ class LowRankLinear(LowRankLayer):
         """`(dY L) R`."""
         return (dy @ left) @ right
 
-    def pair(self, saved: Saved, dy: Tensor) -> Pair:
+    def pair(self, stored: StoredTensors, dy: Tensor) -> FactoredGradient:
         """`(P, U_I)`."""
-        return Pair(*linear_pair(saved, dy))
+        return FactoredGradient(*linear_pair(stored, dy))
 
     def as_rows(self, x: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
         """Batch and tokens as rows."""
@@ -235,8 +239,8 @@ class LowRankConv2d(LowRankLayer):
     def product(self, x: Tensor, left: Tensor, right: Tensor, bias: Tensor | None) -> Tensor:
         """`R` as a convolution, `L` as a pointwise one."""
         kernel = self._kernel(right)
-        geometry = {name: self.arguments[name] for name in ("stride", "padding", "dilation")}
-        thin = F.conv2d(x, kernel, **geometry)
+        positions = {name: self.arguments[name] for name in ("stride", "padding", "dilation")}
+        thin = F.conv2d(x, kernel, **positions)
         return F.conv2d(thin, left[:, :, None, None], bias)
 
     def input_gradient(
@@ -247,21 +251,22 @@ class LowRankConv2d(LowRankLayer):
         thin = mode_product(dy, left.T, 1)
         return self.geometry.input_gradient(shape, self._kernel(right), thin)
 
-    def pair(self, saved: Saved, dy: Tensor) -> Pair:
+    def pair(self, stored: StoredTensors, dy: Tensor) -> FactoredGradient:
         """`P` for every kernel position, and the channel factor."""
         assert self.geometry is not None
         rows, columns = self.geometry.kernel
         weight = (dy.shape[1], self.channels, rows, columns)
-        thin, channels = conv_pair(saved, dy, weight, self.geometry)
-        return Pair(thin.reshape(len(thin), -1), channels, rows * columns)
+        thin, channels = conv_pair(stored, dy, weight, self.geometry)
+        return FactoredGradient(thin.reshape(len(thin), -1), channels, rows * columns)
 
     def as_rows(self, x: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
         """Output positions as rows; each has the patch of the input that it sees."""
         assert self.geometry is not None
-        seen = self.geometry
-        (top, left), (bottom, right) = seen.low, seen.high
+        geometry = self.geometry
+        (top, left), (bottom, right) = geometry.low, geometry.high
         padded = F.pad(x, (left, right, top, bottom))
-        patches = F.unfold(padded, seen.kernel, seen.dilation, 0, seen.stride)  # (B, C kh kw, N)
+        # (B, C kh kw, N)
+        patches = F.unfold(padded, geometry.kernel, geometry.dilation, 0, geometry.stride)
         return (
             patches.transpose(1, 2).reshape(-1, patches.shape[1]),
             dy.flatten(2).transpose(1, 2).reshape(-1, dy.shape[1]),
@@ -291,7 +296,7 @@ def weight_matrix(layer: nn.Module) -> Tensor:
 
 
 def not_factorable(layer: nn.Module) -> str | None:
-    """Why a layer's weight cannot be kept in two factors."""
+    """Why the weight of a layer cannot stand in two factors."""
     if isinstance(layer, nn.Conv2d) and layer.groups != 1:
         return f"has {layer.groups} groups; only convolutions without groups are treated"
     return None

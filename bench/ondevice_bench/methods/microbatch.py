@@ -1,10 +1,10 @@
-"""Microbatches: the batch in k slices, their gradients accumulated before one update."""
+"""Microbatches: the batch in slices, their gradients accumulated before one update."""
+
+from ondevice_bench.methods.method import Method
 
 
-class Microbatch:
-    """Exact, except where a batch-norm trains: each slice has statistics of its own."""
+class Microbatch(Method):
+    """Exact, unless a batch-norm trains: each slice has statistics of its own."""
 
-    def __init__(self, *, slices: int = 2) -> None:
-        if slices < 1:
-            raise ValueError(f"slices must be at least 1, got {slices}")
+    def __init__(self, *, slices: int) -> None:
         self.slices = slices

@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from ondevice_bench.methods.lowrank import LowRankLayer
 from ondevice_bench.methods.tensors import has_content
 
-_TINY = 1e-6  # as torch's own clipping has it
+_TINY = 1e-6  # as in torch's own clipping
 
 
 class MomentumRefused(ValueError):
-    """The subspace update has no momentum yet."""
+    """The subspace update has no momentum."""
 
 
-class TreatedSGD(torch.optim.SGD):
-    """SGD; layers in factors get their subspace update, from what backward left with them."""
+class LowRankSGD(torch.optim.SGD):
+    """SGD that also gives layers in factors their subspace update, from their thin gradients."""
 
     def __init__(
         self,
@@ -48,12 +48,12 @@ class TreatedSGD(torch.optim.SGD):
                 gradient.mul_(shrink)
         super().step()
         group = self.param_groups[0]
-        rate, kept = group["lr"], 1 - group["lr"] * group["weight_decay"]
+        rate, decay = group["lr"], 1 - group["lr"] * group["weight_decay"]
         for layer in self._low_rank:
             thin = layer.gradient
             if thin is not None:
                 clipped = rate * (float(shrink) if shrink is not None and has_content() else 1.0)
-                left, right = thin.scaled_update(layer.left, layer.right, kept, clipped)
+                left, right = thin.scaled_update(layer.left, layer.right, decay, clipped)
                 layer.left.data, layer.right.data = left.contiguous(), right.contiguous()
                 layer.pending = []
 

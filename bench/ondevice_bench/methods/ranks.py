@@ -1,105 +1,102 @@
-"""How ranks are said and chosen: numbers, energy, a fraction, or a budget over all layers."""
+"""How ranks are chosen: as numbers, by energy, by a fraction, or by a budget over all layers."""
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ondevice_bench.methods.tensors import energies, working
 from ondevice_bench.models.weights import generator_for
+from ondevice_bench.specs.option import Value
+from ondevice_bench.specs.rank_rules import ACTIVATION, WEIGHT
 
 GRID = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-ACTIVATION, WEIGHT = "activation", "weight"
-RULES = ("rank", "epsilon", "fraction", "trained", "budget_mib", "perplexity")
 _MIB = 1 << 20
-
-RankValue: TypeAlias = int | float | str | tuple[int, ...]
+_OF_WEIGHT = "weight_"
 
 
 class NotCalibrated(RuntimeError):
-    """A rank that depends on data was asked for before any data were seen."""
+    """A rank depends on data, and no data have been seen."""
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """The numbers for one layer: of each mode that the method compresses, and of its weight."""
+    """The ranks of one layer: of each mode that the method compresses, and of its weight."""
 
     activation: tuple[int, ...] = ()
     weight: int | None = None
 
 
 @dataclass(frozen=True)
-class Rule:
-    """One way of saying ranks, with its value."""
+class RankRule:
+    """One way to set ranks, with its value: `rank` has integers, all others have a number."""
 
     kind: str
     value: float | tuple[int, ...]
 
     @staticmethod
-    def of(kind: str, value: RankValue) -> "Rule":
-        """The checked rule; ValueError with the whole sentence otherwise."""
+    def from_option(name: str, value: Value) -> "RankRule":
+        """The rule behind an option whose value has been checked."""
+        kind = name.removeprefix(_OF_WEIGHT)
         if kind == "rank":
-            return Rule(kind, _rank_list(value))
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"{kind} must be a number, got {value!r}")
-        if kind in {"epsilon", "fraction", "trained"} and not 0 < value <= 1:
-            raise ValueError(f"{kind} must be in (0, 1], got {value!r}")
-        if kind in {"budget_mib", "perplexity"} and not (value > 0 and math.isfinite(value)):
-            raise ValueError(f"{kind} must be above 0, got {value!r}")
-        return Rule(kind, float(value))
+            return RankRule(kind, tuple(int(rank) for rank in str(value).split("x")))
+        return RankRule(kind, float(value))
 
     @property
     def needs_data(self) -> bool:
-        """Whether only a batch can tell the ranks of activations."""
+        """Whether the ranks of activations depend on a batch."""
         return self.kind not in {"rank", "fraction"}
 
 
-def _rank_list(value: RankValue) -> tuple[int, ...]:
-    if isinstance(value, str):
-        parts = value.split("x")
-        if not all(part.isdigit() for part in parts):
-            raise ValueError(
-                f"rank must be an integer or one per mode such as 8x16x32, got {value!r}"
-            )
-        value = tuple(int(part) for part in parts)
-    numbers = value if isinstance(value, tuple) else (value,)
-    if not all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in numbers):
-        raise ValueError(f"rank must be at least 1, got {value!r}")
-    return tuple(int(n) for n in numbers)
+@dataclass(frozen=True)
+class RankRules:
+    """A method's rules for the ranks of activations and of weights; None where it has none."""
+
+    activation: RankRule | None = None
+    weight: RankRule | None = None
+
+    @staticmethod
+    def from_options(ranked: frozenset[str], options: Mapping[str, Value]) -> "RankRules":
+        """The rules behind checked options. Without a rule of its own a weight takes the other."""
+        rules = {name: RankRule.from_option(name, value) for name, value in options.items()}
+        shared = next((r for n, r in rules.items() if not n.startswith(_OF_WEIGHT)), None)
+        weight = next((r for n, r in rules.items() if n.startswith(_OF_WEIGHT)), shared)
+        return RankRules(
+            activation=shared if ACTIVATION in ranked else None,
+            weight=weight if WEIGHT in ranked else None,
+        )
 
 
-class Choice:
-    """The rule for one layer's ranks, and the numbers once they are known."""
+class RankChoice:
+    """The rules for one layer's ranks, and the ranks as soon as they are chosen."""
 
     def __init__(
         self,
         layer: str,
-        activation: Rule | None = None,
-        weight: Rule | None = None,
-        given: Ranks | None = None,
+        rules: RankRules = RankRules(),  # frozen
+        ranks: Ranks | None = None,
         seed: int = 0,
     ) -> None:
         self.layer = layer
+        self.ranks = ranks
+        self._rules = rules
         self._seed = seed
-        self._activation = activation
-        self._weight = weight
-        self.ranks = given
 
     @property
-    def rule(self) -> Rule | None:
+    def rule(self) -> RankRule | None:
         """The rule for the ranks of activations."""
-        return self._activation
+        return self._rules.activation
 
     def stream(self, purpose: str) -> torch.Generator:
-        """Randomness of this layer's own: the global generator is left alone."""
+        """A random generator of this layer's own, so that the global one stays as it is."""
         return generator_for(self._seed, f"{self.layer} {purpose}")
 
     def of_activation(self, largest: tuple[int, ...]) -> tuple[int, ...]:
-        """The rank of each mode, within what the shape allows."""
+        """The rank of each mode, no larger than the shape allows."""
         if self.ranks is None or not self.ranks.activation:
             self.decide(self._without_data(largest))
         assert self.ranks is not None
@@ -107,10 +104,10 @@ class Choice:
 
     def of_weight(self, matrix: Tensor) -> int:
         """The rank of a weight, given as a matrix."""
-        known = self.ranks or Ranks()
-        rank = self._for(matrix) if known.weight is None else known.weight
+        ranks = self.ranks or Ranks()
+        rank = self._by_rule(matrix) if ranks.weight is None else ranks.weight
         rank = min(rank, len(matrix), matrix.shape[1])
-        self.ranks = Ranks(known.activation, rank)
+        self.ranks = Ranks(ranks.activation, rank)
         return rank
 
     def decide(self, activation: tuple[int, ...]) -> None:
@@ -118,7 +115,7 @@ class Choice:
         self.ranks = Ranks(activation, self.ranks.weight if self.ranks else None)
 
     def _without_data(self, largest: tuple[int, ...]) -> tuple[int, ...]:
-        rule = self._activation
+        rule = self._rules.activation
         assert rule is not None
         if rule.needs_data:
             raise NotCalibrated(
@@ -130,8 +127,8 @@ class Choice:
         assert isinstance(rule.value, tuple)
         return one_per_mode(self.layer, rule.value, len(largest))
 
-    def _for(self, matrix: Tensor) -> int:
-        rule = self._weight
+    def _by_rule(self, matrix: Tensor) -> int:
+        rule = self._rules.weight
         assert rule is not None
         if rule.kind == "rank" and isinstance(rule.value, tuple) and len(rule.value) == 1:
             return rule.value[0]
@@ -146,17 +143,17 @@ class Choice:
 
 
 def one_per_mode(layer: str, ranks: tuple[int, ...], modes: int) -> tuple[int, ...]:
-    """The same rank for all modes, or the list if it has one for each."""
+    """One rank for each mode: the same for all, or the list as it is."""
     if len(ranks) == 1:
         return ranks * modes
     if len(ranks) != modes:
-        said = "x".join(map(str, ranks))
-        raise ValueError(f"{layer}: rank {said} names {len(ranks)} modes; this layer has {modes}")
+        listed = "x".join(map(str, ranks))
+        raise ValueError(f"{layer}: rank {listed} names {len(ranks)} modes; this layer has {modes}")
     return ranks
 
 
 def by_epsilon(epsilon: float, energy: Tensor, largest: int) -> int:
-    """The fewest leading values that hold the share `epsilon` of all energy."""
+    """How many leading values are needed to hold the share `epsilon` of the energy."""
     total = energy.sum()
     if epsilon == 1:
         return largest
@@ -172,69 +169,69 @@ def by_fraction(fraction: float, largest: int) -> int:
 
 
 @dataclass(frozen=True)
-class Offer:
-    """One grid entry of one layer: what it stores, and how wrong its weight gradient is."""
+class RankCandidate:
+    """Ranks that one layer could take: the bytes it stores, the error of its weight gradient."""
 
     ranks: tuple[int, ...]
     bytes: int
     perplexity: float
 
 
-def within_budget(offers: Sequence[Sequence[Offer]], budget_mib: float) -> tuple[int, ...]:
-    """One offer a layer: the least sum of perplexities whose bytes fit."""
-    least = sum(min(offer.bytes for offer in layer) for layer in offers)
+def within_budget(layers: Sequence[Sequence[RankCandidate]], budget_mib: float) -> tuple[int, ...]:
+    """One candidate for each layer: those that fit, with the least sum of perplexities."""
+    least = sum(min(candidate.bytes for candidate in layer) for layer in layers)
     budget = math.floor(budget_mib * _MIB)
     if least > budget:
         raise ValueError(
             f"budget_mib {budget_mib:g} is below the least possible for these layers, "
             f"{math.ceil(least / _MIB * 100) / 100:.2f}"
         )
-    return _Front(offers).cheapest(lambda stored, _: stored <= budget, by=1)
+    return _Front(layers).cheapest(lambda stored, _: stored <= budget, by=1)
 
 
-def within_perplexity(offers: Sequence[Sequence[Offer]], bound: float) -> tuple[int, ...]:
-    """One offer a layer: the fewest bytes whose perplexities sum to no more than the bound."""
-    least = sum(min(offer.perplexity for offer in layer) for layer in offers)
+def within_perplexity(layers: Sequence[Sequence[RankCandidate]], bound: float) -> tuple[int, ...]:
+    """One candidate for each layer: those within the bound, with the fewest bytes."""
+    least = sum(min(candidate.perplexity for candidate in layer) for layer in layers)
     if least > bound:
         raise ValueError(
             f"perplexity {bound:g} is below the least possible for these layers, {least:.4g}"
         )
-    return _Front(offers).cheapest(lambda _, wrong: wrong <= bound, by=0)
+    return _Front(layers).cheapest(lambda _, wrong: wrong <= bound, by=0)
 
 
 class _Front:
-    """Every sum of (bytes, perplexity) that no other one beats in both: exact, layer by layer."""
+    """All sums of (bytes, perplexity) that no other sum beats in both; exact, layer by layer."""
 
-    def __init__(self, offers: Sequence[Sequence[Offer]]) -> None:
-        self._steps: list[tuple[list[int], list[int]]] = []  # parents and offers of each layer
+    def __init__(self, layers: Sequence[Sequence[RankCandidate]]) -> None:
+        self._steps: list[tuple[list[int], list[int]]] = []  # parents and candidates of each layer
         self.points: list[tuple[int, float]] = [(0, 0.0)]
-        for layer in offers:
+        for layer in layers:
             sums = sorted(
-                (stored + offer.bytes, wrong + offer.perplexity, parent, index)
-                for (parent, (stored, wrong)), (index, offer) in itertools.product(
+                (stored + candidate.bytes, wrong + candidate.perplexity, parent, index)
+                for (parent, (stored, wrong)), (index, candidate) in itertools.product(
                     enumerate(self.points), enumerate(layer)
                 )
             )
-            kept = []
+            front = []
             best = math.inf
-            for candidate in sums:
-                if candidate[1] < best:
-                    best = candidate[1]
-                    kept.append(candidate)
-            self.points = [(stored, wrong) for stored, wrong, _, _ in kept]
-            self._steps.append(([c[2] for c in kept], [c[3] for c in kept]))
+            for point in sums:
+                if point[1] < best:
+                    best = point[1]
+                    front.append(point)
+            self.points = [(stored, wrong) for stored, wrong, _, _ in front]
+            self._steps.append(([p[2] for p in front], [p[3] for p in front]))
 
     def cheapest(self, fits: "_Fits", *, by: int) -> tuple[int, ...]:
-        """The fitting sum with the least bytes (0) or perplexity (1), as one offer a layer."""
+        """The sum that fits and has the least bytes (0) or perplexity (1): a candidate a layer."""
         at = min(
             (index for index, point in enumerate(self.points) if fits(*point)),
             key=lambda index: self.points[index][by],
         )
-        chosen = []
-        for parents, offers in reversed(self._steps):
-            chosen.append(offers[at])
+        path = []
+        for parents, candidates in reversed(self._steps):
+            path.append(candidates[at])
             at = parents[at]
-        return tuple(reversed(chosen))
+        return tuple(reversed(path))
 
 
 class _Fits(Protocol):

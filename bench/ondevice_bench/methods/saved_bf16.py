@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
+from ondevice_bench.methods.method import Method
+
 
 @dataclass(eq=False)
 class _Packed:
@@ -17,8 +19,8 @@ class _Packed:
     source: StorageWeakRef  # while it lives, no other storage gets the same identity
 
 
-class SavedBf16:
-    """Hooks around forward; parameters and what is no wide float are kept as they are."""
+class SavedBf16(Method):
+    """Hooks around forward. Parameters, and tensors that are no wide floats, stay as they are."""
 
     def __init__(self) -> None:
         self._packed: weakref.WeakValueDictionary[tuple[object, ...], _Packed]
@@ -26,22 +28,22 @@ class SavedBf16:
 
     @contextlib.contextmanager
     def packing(self, model: nn.Module) -> Iterator[None]:
-        """Pack what is saved within."""
+        """Pack the tensors that are saved within."""
         resident = {_storage(tensor) for tensor in (*model.parameters(), *model.buffers())}
 
         def pack(tensor: Tensor) -> _Packed:
             wide = tensor.dtype in {torch.float32, torch.float64}
-            keep = not wide or _storage(tensor) in resident
+            as_it_is = not wide or _storage(tensor) in resident
             # one tensor saved by several layers is packed once
-            place = (_storage(tensor), tensor.storage_offset(), tensor.shape, tensor.stride())
-            key = (*place, tensor._version, keep)
-            held = self._packed.get(key)
-            if held is None:
-                kept = tensor.detach() if keep else tensor.detach().to(torch.bfloat16)
-                held = self._packed[key] = _Packed(
-                    kept, tensor.dtype, StorageWeakRef(tensor.untyped_storage())
+            view = (_storage(tensor), tensor.storage_offset(), tensor.shape, tensor.stride())
+            key = (*view, tensor._version, as_it_is)
+            packed = self._packed.get(key)
+            if packed is None:
+                content = tensor.detach() if as_it_is else tensor.detach().to(torch.bfloat16)
+                packed = self._packed[key] = _Packed(
+                    content, tensor.dtype, StorageWeakRef(tensor.untyped_storage())
                 )
-            return held
+            return packed
 
         def unpack(packed: _Packed) -> Tensor:
             return packed.tensor.to(packed.dtype)
@@ -50,8 +52,8 @@ class SavedBf16:
         with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
             yield
 
-    def held(self) -> Iterator[Tensor]:
-        """What is packed and alive now: other hooks do not see it."""
+    def packed_tensors(self) -> Iterator[Tensor]:
+        """The packed tensors that are alive now."""
         yield from (packed.tensor for packed in list(self._packed.values()))
 
 

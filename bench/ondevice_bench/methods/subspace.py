@@ -1,6 +1,6 @@
 """The factored update `W' = a L R - eta G` and one subspace iteration, without a dense matrix.
 
-What a backward leaves behind for it is a `ThinGradient`: it can be multiplied, never looked at.
+A backward leaves a `ThinGradient` for it: `G` in a form that can multiply thin matrices.
 """
 
 from collections.abc import Iterator
@@ -25,11 +25,11 @@ class ThinGradient(Protocol):
         """`(L', R')` of one step of `W' = shrink L R - rate G`."""
 
     def tensors(self) -> Iterator[Tensor]:
-        """What is kept alive for it."""
+        """The tensors that it keeps alive."""
 
 
 @dataclass(frozen=True)
-class Pair:
+class FactoredGradient:
     """`G = P (U x I_taps)ᵀ` with `P (O, r taps)` and `U (C, r)`; taps are kernel positions."""
 
     thin: Tensor
@@ -57,10 +57,10 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class PairGradient:
-    """The sum of the pairs that accumulated since the last update."""
+class FactoredGradientSum:
+    """The sum of the gradients that accumulated since the last update."""
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[FactoredGradient, ...]
 
     def squared_norm(self) -> Tensor:
         """The sum over pairs of pairs of `tr(P_jᵀ P_i U_iᵀ U_j)`."""

@@ -6,22 +6,25 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from ondevice_bench.methods.compressed_input import Saved, Scheme, no_plain_layer, treated
+from ondevice_bench.methods.compressed_input import compress_input, no_plain_layer
 from ondevice_bench.methods.convolution import Geometry
-from ondevice_bench.methods.layer_flops import Sizes, Work, leading_work, plain_work
-from ondevice_bench.methods.ranks import ACTIVATION, Choice, Ranks
+from ondevice_bench.methods.layer_flops import LayerFlops, Sizes, leading_flops, plain_flops
+from ondevice_bench.methods.method import LayerMethod, ReplacementLayer
+from ondevice_bench.methods.ranks import RankChoice, Ranks
+from ondevice_bench.methods.scheme import Scheme, StoredTensors
 from ondevice_bench.methods.tensors import leading, mode_product, working
+from ondevice_bench.specs.rank_rules import ACTIVATION
 
 
 class SvdScheme(Scheme):
-    """Stored: `U_k S_k (B, k)` and `V_kᵀ (k, rest)`."""
+    """Stores `U_k S_k (B, k)` and `V_kᵀ (k, rest)`."""
 
     @staticmethod
     def modes(dimensions: int) -> tuple[int, ...]:
-        """The batch alone has a rank."""
+        """Only the batch has a rank."""
         return (0,)
 
-    def store(self, x: Tensor, geometry: Geometry | None) -> Saved:
+    def store(self, x: Tensor, geometry: Geometry | None) -> StoredTensors:
         """Truncate the first unfolding."""
         (rank,) = self.ranks(x.shape)
         matrix = working(x).reshape(len(x), -1)
@@ -31,54 +34,60 @@ class SvdScheme(Scheme):
         right = right / torch.where(sizes > 0, sizes, 1.0)[:, None]
         return (left * sizes).to(x.dtype), right.to(x.dtype)
 
-    def restore(self, saved: Saved, shape: tuple[int, ...]) -> Tensor:
+    def restore(self, stored: StoredTensors, shape: tuple[int, ...]) -> Tensor:
         """`U_k S_k V_kᵀ`."""
-        return (saved[0] @ saved[1]).view(shape)
+        return (stored[0] @ stored[1]).view(shape)
 
-    def linear_gradient(self, saved: Saved, dy: Tensor) -> Tensor:
+    def linear_gradient(self, stored: StoredTensors, dy: Tensor) -> Tensor:
         """The layer's own formula on a batch of k."""
-        left, right = saved
+        left, right = stored
         inputs = right.numel() // right.shape[0] * dy.shape[-1] // (dy.numel() // len(dy))
         thin = mode_product(dy, left.T, 0)
         return thin.reshape(-1, dy.shape[-1]).T @ right.view(-1, inputs)
 
     def conv_gradient(
-        self, saved: Saved, dy: Tensor, shape: tuple[int, ...], weight: Tensor, geometry: Geometry
+        self,
+        stored: StoredTensors,
+        dy: Tensor,
+        shape: tuple[int, ...],
+        weight: Tensor,
+        geometry: Geometry,
     ) -> Tensor:
         """The layer's own formula on a batch of k."""
-        left, right = saved
+        left, right = stored
         return geometry.weight_gradient(
             right.view(-1, *shape[1:]), mode_product(dy, left.T, 0), tuple(weight.shape)
         )
 
 
-class Svd:
+class Svd(LayerMethod):
     """Truncated SVD of the stored input."""
 
     ranked = frozenset({ACTIVATION})
     reference = SvdScheme
+    keeps_weight = True
 
     def applies(self, layer: nn.Module) -> str | None:
         """Linear layers and convolutions."""
         return no_plain_layer(layer, nn.Linear, nn.Conv2d)
 
-    def replace(self, layer: nn.Module, choice: Choice, name: str) -> nn.Module:
-        """The layer with its input cut."""
-        return treated(layer, SvdScheme(), choice, name)
+    def replace(self, layer: nn.Module, choice: RankChoice, name: str) -> ReplacementLayer:
+        """The layer that stores a truncated input."""
+        return compress_input(layer, SvdScheme(), choice, name)
 
     def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
         """`k (B + rest)` elements."""
         return ranks[0] * (shape[0] + math.prod(shape[1:]))
 
-    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> Work:
+    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> LayerFlops:
         """The batch unfolding's decomposition; `dW` on a batch of k."""
-        sizes, (rank,) = Sizes.of(layer, shape), ranks.activation
+        sizes, (rank,) = Sizes.from_layer(layer, shape), ranks.activation
         batch, rest = shape[0], math.prod(shape[1:])
         thin = 2 * rank * math.prod(sizes.gradient_shape)
-        found = leading_work((batch, rest), 0, rank)
+        vectors = leading_flops((batch, rest), 0, rank)
         return replace(
-            plain_work(sizes),
-            decomposition=found.decomposition + 2 * rank * batch * rest,
+            plain_flops(sizes),
+            decomposition=vectors.decomposition + 2 * rank * batch * rest,
             weight_gradient=thin + sizes.product * rank // batch,
-            factorisation=found.factorisation,
+            factorisation=vectors.factorisation,
         )

@@ -1,7 +1,7 @@
 """Linear algebra of unfoldings: Gram matrices, leading vectors, mode products, a QR of fixed sign.
 
-A tensor is looked at as `(before, D, after)` around one mode, so that no unfolding is copied.
-Decompositions run in float32 at least; sums over blocks are taken in float64.
+A tensor is viewed as `(before, D, after)` around one mode, so that no unfolding is copied.
+Decompositions run in float32 or float64; sums over blocks are in float64.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ _EXACT_EIGH = 512  # up to this size an eigenproblem is solved in float64
 
 
 class NotFinite(ValueError):
-    """A tensor to be decomposed holds NaN or infinity."""
+    """A tensor holds NaN or infinity and cannot be decomposed."""
 
 
 _content = [True]
@@ -24,7 +24,7 @@ _content = [True]
 
 @contextlib.contextmanager
 def without_content() -> Iterator[None]:
-    """Within it tensors are shapes only (fake ones): nobody asks for their numbers."""
+    """A context in which tensors are fake: they have shapes, but no code may read their numbers."""
     _content[0] = False
     try:
         yield
@@ -33,7 +33,7 @@ def without_content() -> Iterator[None]:
 
 
 def has_content() -> bool:
-    """Whether tensors hold numbers that may be asked for."""
+    """Whether tensors hold numbers that code may read."""
     return _content[0]
 
 
@@ -44,18 +44,18 @@ def require_finite(numbers: Tensor) -> None:
 
 
 def around(x: Tensor, mode: int) -> Tensor:
-    """`x` as `(before, D, after)`."""
+    """`x` as `(before, D, after)`, a cube around the mode."""
     before = math.prod(x.shape[:mode])
     return x.reshape(before, x.shape[mode], -1)
 
 
 def unfold(x: Tensor, mode: int) -> Tensor:
-    """The mode's unfolding: `D` rows, all other modes as columns, in their order."""
+    """The unfolding of a mode: `D` rows; all other modes, in their order, are the columns."""
     return x.movedim(mode, 0).reshape(x.shape[mode], -1)
 
 
 def largest_rank(shape: tuple[int, ...], mode: int) -> int:
-    """What the shape allows for the rank of a mode's unfolding."""
+    """The largest rank that the unfolding of a mode can have."""
     return min(shape[mode], max(1, math.prod(shape) // max(1, shape[mode])))
 
 
@@ -64,14 +64,14 @@ def mode_product(x: Tensor, matrix: Tensor, mode: int) -> Tensor:
     shape = (*x.shape[:mode], matrix.shape[0], *x.shape[mode + 1 :])
     if mode == x.ndim - 1:
         return (x.reshape(-1, x.shape[-1]) @ matrix.T).view(shape)
-    seen = around(x, mode)
-    if len(seen) == 1:
-        return (matrix @ seen[0]).view(shape)
-    return torch.bmm(matrix.expand(len(seen), -1, -1), seen).view(shape)
+    cube = around(x, mode)
+    if len(cube) == 1:
+        return (matrix @ cube[0]).view(shape)
+    return torch.bmm(matrix.expand(len(cube), -1, -1), cube).view(shape)
 
 
 def compose(core: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
-    """`core x_1 U_1 … x_n U_n`, the tensor that a Tucker pair stands for."""
+    """`core x_1 U_1 … x_n U_n`, the tensor that a core and its factors stand for."""
     for mode, factor in enumerate(factors):
         core = mode_product(core, factor, mode)
     return core
@@ -86,40 +86,40 @@ def project(x: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
 
 
 def working(x: Tensor) -> Tensor:
-    """`x` in the precision that decompositions run in."""
+    """`x` in a precision that decompositions can run in."""
     return x if x.dtype in {torch.float32, torch.float64} else x.float()
 
 
 def gram(x: Tensor, mode: int) -> Tensor:
     """`X_(m) X_(m)ᵀ` in float64: products of blocks in x's own precision, summed in float64."""
-    seen = around(x, mode)
-    before, size, after = seen.shape
+    cube = around(x, mode)
+    before, size, after = cube.shape
     total = torch.zeros(size, size, dtype=torch.float64)
     if after == 1:
-        for rows in seen.view(before, size).split(max(1, _BLOCK // size)):
+        for rows in cube.view(before, size).split(max(1, _BLOCK // size)):
             total += rows.T @ rows
     elif before == 1:
-        for columns in seen[0].split(max(1, _BLOCK // size), dim=1):
+        for columns in cube[0].split(max(1, _BLOCK // size), dim=1):
             total += columns @ columns.T
     else:
-        for slabs in seen.split(max(1, _BLOCK // size**2)):
+        for slabs in cube.split(max(1, _BLOCK // size**2)):
             total += torch.bmm(slabs, slabs.transpose(1, 2)).sum(0)
     return total
 
 
 def apply_gram(x: Tensor, mode: int, basis: Tensor) -> Tensor:
     """`X_(m) (X_(m)ᵀ basis)`, by the cheaper of two ways."""
-    seen = around(x, mode)
-    before, size, after = seen.shape
+    cube = around(x, mode)
+    before, size, after = cube.shape
     if size <= 2 * basis.shape[1]:
         return gram(x, mode).to(x.dtype) @ basis
     if after == 1:
-        rows = seen.view(before, size)
+        rows = cube.view(before, size)
         return rows.T @ (rows @ basis)
     if before == 1:
-        return seen[0] @ (seen[0].T @ basis)
+        return cube[0] @ (cube[0].T @ basis)
     total = torch.zeros_like(basis)
-    for slabs in seen.split(max(1, _BLOCK // (basis.shape[1] * after))):
+    for slabs in cube.split(max(1, _BLOCK // (basis.shape[1] * after))):
         thin = torch.bmm(basis.T.expand(len(slabs), -1, -1), slabs)  # (before, r, after)
         total += torch.bmm(slabs, thin.transpose(1, 2)).sum(0)
     return total
@@ -127,8 +127,8 @@ def apply_gram(x: Tensor, mode: int, basis: Tensor) -> Tensor:
 
 def sketch(x: Tensor, mode: int, rank: int, stream: torch.Generator) -> Tensor:
     """`X_(m) V` for a Gaussian `V (rest, rank)`, a block of rows of V at a time."""
-    seen = around(x, mode)
-    before, size, after = seen.shape
+    cube = around(x, mode)
+    before, size, after = cube.shape
     total = x.new_zeros(size, rank)
 
     def gaussian(*shape: int) -> Tensor:
@@ -136,13 +136,13 @@ def sketch(x: Tensor, mode: int, rank: int, stream: torch.Generator) -> Tensor:
 
     step = max(1, _BLOCK // max(rank, size))
     if after == 1:
-        for rows in seen.view(before, size).split(step):
+        for rows in cube.view(before, size).split(step):
             total.addmm_(rows.T, gaussian(len(rows), rank))
     elif before == 1:
-        for columns in seen[0].split(step, dim=1):
+        for columns in cube[0].split(step, dim=1):
             total.addmm_(columns, gaussian(columns.shape[1], rank))
     else:
-        for slabs in seen.split(max(1, _BLOCK // (max(rank, size) * max(size, after)))):
+        for slabs in cube.split(max(1, _BLOCK // (max(rank, size) * max(size, after)))):
             total += torch.bmm(slabs, gaussian(len(slabs), after, rank)).sum(0)
     return total
 
@@ -158,7 +158,7 @@ def leading(x: Tensor, mode: int, rank: int) -> Tensor:
     _, vectors = _eigen(x, mode)
     if vectors.shape[0] == x.shape[mode]:
         return vectors[:, :rank].to(x.dtype).contiguous()
-    # the unfolding is tall: what was found are right vectors, which it maps to the left ones
+    # the unfolding is tall: these are its right vectors, which it maps to the left ones
     return orthonormal(unfold(x, mode) @ vectors[:, :rank].to(x.dtype))
 
 

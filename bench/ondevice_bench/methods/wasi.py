@@ -6,24 +6,25 @@ from ondevice_bench.methods.asi import Asi
 from ondevice_bench.methods.compressed_input import no_plain_layer
 from ondevice_bench.methods.hosvd import HosvdScheme
 from ondevice_bench.methods.layer_flops import (
+    LayerFlops,
     Sizes,
-    Work,
-    factored_work,
-    subspace_work,
+    factored_flops,
+    subspace_flops,
     tucker_pair,
 )
 from ondevice_bench.methods.lowrank import low_rank, not_factorable, weight_matrix
-from ondevice_bench.methods.ranks import ACTIVATION, WEIGHT, Choice, Ranks
+from ondevice_bench.methods.method import LayerMethod, ReplacementLayer
+from ondevice_bench.methods.ranks import RankChoice, Ranks
+from ondevice_bench.specs.rank_rules import ACTIVATION, WEIGHT
 
 
-class Wasi:
+class Wasi(LayerMethod):
     """Weight and activation subspace iteration."""
 
-    replaces_weight = True
     ranked = frozenset({ACTIVATION, WEIGHT})
     reference = HosvdScheme
 
-    def __init__(self, *, update: str = "subspace", sequential: bool = False) -> None:
+    def __init__(self, *, update: str, sequential: bool) -> None:
         self.factors = update == "factors"
         self._activations = Asi(sequential=sequential)
 
@@ -31,7 +32,7 @@ class Wasi:
         """Linear layers, and convolutions without groups."""
         return no_plain_layer(layer, nn.Linear, nn.Conv2d) or not_factorable(layer)
 
-    def replace(self, layer: nn.Module, choice: Choice, name: str) -> nn.Module:
+    def replace(self, layer: nn.Module, choice: RankChoice, name: str) -> ReplacementLayer:
         """The layer in factors, with iterated bases for its input."""
         rank = choice.of_weight(weight_matrix(layer))
         scheme = self._activations.make_scheme(layer, choice)
@@ -41,23 +42,23 @@ class Wasi:
         """Core and bases."""
         return self._activations.stored(layer, shape, ranks)
 
-    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> Work:
-        """ASI's compressing; the gradient stays a pair, which the update multiplies."""
-        sizes, rank = Sizes.of(layer, shape), ranks.weight
+    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> LayerFlops:
+        """ASI's compression; the gradient stays in two factors, which the update multiplies."""
+        sizes, rank = Sizes.from_layer(layer, shape), ranks.weight
         assert rank is not None
         stored = self._activations.flops(layer, shape, ranks)
-        kept = self._activations.kept(layer, shape, ranks.activation)
-        features = kept[-1] if sizes.geometry is None else kept[1]
+        core = self._activations.core_ranks(layer, shape, ranks.activation)
+        features = core[-1] if sizes.geometry is None else core[1]
         # G times a thin matrix, or Gᵀ: through the features, then through P
         times = 2 * features * sizes.taps * rank * (sizes.inputs + sizes.outputs)
-        pair = Work(
+        pair = LayerFlops(
             decomposition=stored.decomposition,
-            weight_gradient=tucker_pair(sizes, kept),
+            weight_gradient=tucker_pair(sizes, core),
             factorisation=stored.factorisation,
         )
-        found = factored_work(sizes, rank) + pair
+        flops = factored_flops(sizes, rank) + pair
         if self.factors:
-            return found + Work(weight_gradient=2 * times)
+            return flops + LayerFlops(weight_gradient=2 * times)
         rows = sizes.outputs * sizes.taps if features > 1 else 0  # torch scales a single column
         norm = 2 * features * features * (sizes.inputs + rows)
-        return found + subspace_work(sizes, rank) + Work(update=3 * times + norm)
+        return flops + subspace_flops(sizes, rank) + LayerFlops(update=3 * times + norm)

@@ -7,25 +7,26 @@ from torch import nn
 
 from ondevice_bench.measure import factorisation_flops
 from ondevice_bench.methods.compressed_input import no_plain_layer
-from ondevice_bench.methods.layer_flops import Sizes, Work, factored_work, subspace_work
+from ondevice_bench.methods.layer_flops import LayerFlops, Sizes, factored_flops, subspace_flops
 from ondevice_bench.methods.lowrank import low_rank, not_factorable, weight_matrix
-from ondevice_bench.methods.ranks import WEIGHT, Choice, Ranks
+from ondevice_bench.methods.method import LayerMethod, ReplacementLayer
+from ondevice_bench.methods.ranks import RankChoice, Ranks
+from ondevice_bench.specs.rank_rules import WEIGHT
 
 
-class Wsi:
+class Wsi(LayerMethod):
     """Weight subspace iteration; `update: factors` trains L and R as ordinary parameters."""
 
-    replaces_weight = True
     ranked = frozenset({WEIGHT})
 
-    def __init__(self, *, update: str = "subspace") -> None:
+    def __init__(self, *, update: str) -> None:
         self.factors = update == "factors"
 
     def applies(self, layer: nn.Module) -> str | None:
         """Linear layers, and convolutions without groups."""
         return no_plain_layer(layer, nn.Linear, nn.Conv2d) or not_factorable(layer)
 
-    def replace(self, layer: nn.Module, choice: Choice, name: str) -> nn.Module:
+    def replace(self, layer: nn.Module, choice: RankChoice, name: str) -> ReplacementLayer:
         """The layer in factors."""
         rank = choice.of_weight(weight_matrix(layer))
         return low_rank(layer, rank, None, name, factors=self.factors)
@@ -34,18 +35,18 @@ class Wsi:
         """The whole input."""
         return math.prod(shape)
 
-    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> Work:
+    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> LayerFlops:
         """Thin products of the exact gradient, and its norm in row blocks; or two gradients."""
-        sizes, rank = Sizes.of(layer, shape), ranks.weight
+        sizes, rank = Sizes.from_layer(layer, shape), ranks.weight
         assert rank is not None
         rows, columns = sizes.outputs, sizes.columns
-        found = factored_work(sizes, rank)
+        flops = factored_flops(sizes, rank)
         if self.factors:
-            return replace(found, weight_gradient=2 * found.forward)
+            return replace(flops, weight_gradient=2 * flops.forward)
         norm = 2 * sizes.positions * rows * columns
-        thin = Work(
-            weight_gradient=5 * found.forward + norm,
+        thin = LayerFlops(
+            weight_gradient=5 * flops.forward + norm,
             update=2 * columns * rank * rank,  # (GᵀL)(R Q)
             factorisation=factorisation_flops.triangular(rank, columns),
         )
-        return found + thin + subspace_work(sizes, rank)
+        return flops + thin + subspace_flops(sizes, rank)

@@ -1,46 +1,31 @@
-"""Where a worker finds a network: a family of ours, or a user's own factory."""
+"""What a family of networks is: how to make one, fill it, and compute its loss."""
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ondevice_bench.models.weights import unset
 from ondevice_bench.specs.inputs import Images, Tokens
-from ondevice_bench.specs.layout import Layout
+from ondevice_bench.specs.layout import ModelLayout
 
 
 @dataclass(frozen=True)
 class Family:
-    """How to make a network, fill it, and what its loss is."""
+    """How to make a network, fill it, and compute its loss."""
 
     construct: Callable[..., nn.Module]
     initialise: Callable[[nn.Module, int], None]
     loss: Callable[[nn.Module, Any], Tensor]
-    batch: Callable[[int, int], Any] | None = None  # a user's own
+    batch: Callable[[int, int], Any] | None = None  # only a user's network has one
     expects: Callable[[Mapping[str, Any]], Images | Tokens] | None = None  # but for the classes
-    layout: Layout | None = None  # None: as the spec says, or guessed
-
-
-@cache
-def family(implementation: str) -> Family:
-    """One of ours by its module; with a colon, one of the user's (see `own`)."""
-    if ":" in implementation:
-        from ondevice_bench.models import user_models
-
-        return user_models.family(implementation)
-    module = importlib.import_module(implementation)
-    construct = partial(unset, module.construct)
-    return Family(construct, module.initialise, getattr(module, "loss", cross_entropy))
+    layout: ModelLayout | None = None  # None: the spec's, or a guess
 
 
 def cross_entropy(model: nn.Module, batch: Any) -> Tensor:
-    """The mean over images, places or tokens; `batch` is `(inputs, targets)`."""
+    """The mean over images, positions or tokens; `batch` is `(inputs, targets)`."""
     inputs, targets = batch
     logits = logits_of(model, inputs)
     if logits.ndim == 3:  # (B, N, classes): a score for each token
@@ -49,13 +34,13 @@ def cross_entropy(model: nn.Module, batch: Any) -> Tensor:
 
 
 def logits_of(model: nn.Module, inputs: Any) -> Tensor:
-    """The scores of a forward pass, also of networks that return them in a record."""
-    output = called(model, inputs)
+    """The scores of a forward pass, which some networks return in a record."""
+    output = model_output(model, inputs)
     logits: Tensor = getattr(output, "logits", output)
     return logits
 
 
-def called(model: nn.Module, inputs: Any) -> Any:
+def model_output(model: nn.Module, inputs: Any) -> Any:
     """The network's output for its inputs: a tensor, several, or several by name."""
     if isinstance(inputs, Mapping):
         return model(**inputs)
@@ -63,7 +48,7 @@ def called(model: nn.Module, inputs: Any) -> Any:
 
 
 def seeded(construct: Callable[..., nn.Module], options: Mapping[str, Any], seed: int) -> nn.Module:
-    """A new network; what it draws as it is made comes from the seed, and nothing else shifts."""
+    """A new network that draws its weights from the seed; other random numbers do not shift."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return construct(**options)

@@ -1,6 +1,6 @@
-"""Which layers a method treats: the words of `layers`, resolved on a network.
+"""Which layers a method replaces: the words of `layers`, resolved on a network.
 
-`last:K` and `last_blocks:K` also freeze what comes before, and leave the head to train untreated.
+`last:K` and `last_blocks:K` also freeze all that comes before. The head trains, but stays plain.
 """
 
 import difflib
@@ -10,89 +10,90 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from ondevice_bench.specs.layout import Layout
+from ondevice_bench.errors import Refusal
+from ondevice_bench.specs.layout import ModelLayout
 
 _COUNTED = (nn.Linear, nn.Conv2d)
 
 
 class NoSuchLayers(ValueError):
-    """A choice of layers that means none on this network."""
+    """A choice of layers matches none on this network."""
 
 
-class NoSuchPart(NoSuchLayers):
-    """The network declares no such part: it is not meant for this."""
-
-    is_refusal = True  # a cell of a suite is then skipped, not failed
+class NoSuchPart(NoSuchLayers, Refusal):
+    """The network declares no such part: a suite skips the cell."""
 
 
-def guessed_layout(model: nn.Module) -> Layout:
-    """For a network that declares none: the last linear is the head, convolutions count."""
+def guessed_layout(model: nn.Module) -> ModelLayout:
+    """A layout for a network without one: the last linear is the head, convolutions count."""
     linears = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     has_conv = any(isinstance(module, nn.Conv2d) for module in model.modules())
-    return Layout(head=linears[-1] if linears else "", counts="conv2d" if has_conv else "linear")
+    return ModelLayout(
+        head=linears[-1] if linears else "", counts="conv2d" if has_conv else "linear"
+    )
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """The names of the layers to treat, and of the parameters to freeze."""
+class LayerSelection:
+    """The names of the layers that a method may replace, and of the parameters to freeze."""
 
-    treated: tuple[str, ...]
+    layers: tuple[str, ...]
     frozen: tuple[str, ...] = ()
 
 
-def choose(model: nn.Module, layers: str, layout: Layout) -> Chosen:
-    """The layers that the words mean."""
+def select_layers(model: nn.Module, layers: str, layout: ModelLayout) -> LayerSelection:
+    """The layers that the words of `layers` mean."""
     names = [name for name, module in model.named_modules() if isinstance(module, _COUNTED)]
     word, _, value = layers.partition(":")
     match word:
         case "all":
-            return Chosen(tuple(names))
+            return LayerSelection(tuple(names))
         case "conv":
-            kept = [name for name in names if isinstance(model.get_submodule(name), nn.Conv2d)]
-            return Chosen(_some(kept, layers, "no convolutions"))
+            convs = [name for name in names if isinstance(model.get_submodule(name), nn.Conv2d)]
+            return LayerSelection(_some(convs, layers, "no convolutions"))
         case "pattern":
-            kept = [name for name in names if fnmatchcase(name, value)]
+            matches = [name for name in names if fnmatchcase(name, value)]
             near = difflib.get_close_matches(value, names, n=3, cutoff=0.0)
-            return Chosen(
-                _some(kept, layers, f"near it: {', '.join(near)}" if near else "no layers")
+            return LayerSelection(
+                _some(matches, layers, f"near it: {', '.join(near)}" if near else "no layers")
             )
         case "last":
             return _last(model, counted_names(model, layout), int(value), layers)
         case "last_blocks":
             return _last_blocks(model, names, layout, int(value), layers)
-    kept = [name for name in names for part in layers.split("+") if _is_part(name, part, layout)]
-    if not kept:
+    parts = [name for name in names for part in layers.split("+") if _is_part(name, part, layout)]
+    if not parts:
         raise NoSuchPart(f"layers: {layers!r}: this network declares no such part")
-    return Chosen(tuple(kept))
+    return LayerSelection(tuple(parts))
 
 
-def counted_names(model: nn.Module, layout: Layout) -> tuple[str, ...]:
+def counted_names(model: nn.Module, layout: ModelLayout) -> tuple[str, ...]:
     """The layers that `last: K` counts, in order."""
     kind = nn.Conv2d if layout.counts == "conv2d" else nn.Linear
-    found = (name for name, module in model.named_modules() if isinstance(module, kind))
-    return tuple(name for name in found if name != layout.head)
+    names = (name for name, module in model.named_modules() if isinstance(module, kind))
+    return tuple(name for name in names if name != layout.head)
 
 
-def block_names(model: nn.Module, layout: Layout) -> tuple[str, ...]:
+def block_names(model: nn.Module, layout: ModelLayout) -> tuple[str, ...]:
     """The network's blocks, in order."""
     return tuple(name for name, _ in model.named_modules() if _matches(name, layout.blocks))
 
 
-def mlp_names(model: nn.Module, layout: Layout) -> tuple[str, ...]:
-    """The modules that are an MLP as a whole, from its normalised input on."""
+def mlp_names(model: nn.Module, layout: ModelLayout) -> tuple[str, ...]:
+    """The modules that are a whole MLP."""
     whole = [p.removesuffix(".*") for p in layout.mlp.split("|") if p.endswith(".*")]
     names = [name for name, _ in model.named_modules()]
     return tuple(name for name in names if any(_matches(name, pattern) for pattern in whole))
 
 
-def _is_part(name: str, part: str, layout: Layout) -> bool:
+def _is_part(name: str, part: str, layout: ModelLayout) -> bool:
     if part not in {"mlp", "attention"}:
         raise NoSuchLayers(f"layers: unknown part {part!r}")
     return _matches(name, layout.mlp if part == "mlp" else layout.attention)
 
 
 def _matches(name: str, pattern: str) -> bool:
-    """Like a shell's pattern, but a star stays within one level of names; `a|b` is either."""
+    """Match as a shell does, but a star stays within one level of names; `a|b` is either."""
     if "|" in pattern:
         return any(_matches(name, either) for either in pattern.split("|"))
     parts, wanted = name.split("."), pattern.split(".")
@@ -109,24 +110,26 @@ def _some(names: list[str], layers: str, otherwise: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _last(model: nn.Module, counted: tuple[str, ...], count: int, layers: str) -> Chosen:
+def _last(model: nn.Module, counted: tuple[str, ...], count: int, layers: str) -> LayerSelection:
     if count > len(counted):
         raise NoSuchLayers(
             f"layers: {layers!r}, but this network counts {len(counted)} such layers"
         )
-    kept = counted[-count:]
-    return Chosen(kept, tuple(_before(model, kept[0])))
+    last = counted[-count:]
+    return LayerSelection(last, tuple(_before(model, last[0])))
 
 
 def _last_blocks(
-    model: nn.Module, names: list[str], layout: Layout, count: int, layers: str
-) -> Chosen:
+    model: nn.Module, names: list[str], layout: ModelLayout, count: int, layers: str
+) -> LayerSelection:
     blocks = block_names(model, layout)
     if count > len(blocks):
         raise NoSuchLayers(f"layers: {layers!r}, but this network declares {len(blocks)} blocks")
-    kept = blocks[-count:]
-    inside = [name for name in names if name.startswith(tuple(f"{block}." for block in kept))]
-    return Chosen(_some(inside, layers, "its blocks have none"), tuple(_before(model, kept[0])))
+    last = blocks[-count:]
+    inside = [name for name in names if name.startswith(tuple(f"{block}." for block in last))]
+    return LayerSelection(
+        _some(inside, layers, "its blocks have none"), tuple(_before(model, last[0]))
+    )
 
 
 def _before(model: nn.Module, boundary: str) -> Iterator[str]:

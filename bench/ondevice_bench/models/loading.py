@@ -1,4 +1,4 @@
-"""Filling a network from a file of weights: by name, safely, with an account of what matched."""
+"""Filling a network from a file of weights: by name, safely, with a report of what matched."""
 
 import os
 import pickle
@@ -19,15 +19,15 @@ _SHOWN = 3
 
 
 class BadWeights(ValueError):
-    """The file is not one of weights, or not of this network's."""
+    """The file holds no weights, or those of another network."""
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """What was taken from the file, what the head keeps as it was made, what was left over."""
+class LoadReport:
+    """Tensors that came from the file, that the file lacks, and that the network has no use for."""
 
-    taken: int
-    new: tuple[str, ...]
+    loaded: int
+    new: tuple[str, ...]  # of the head: they keep their initial values
     unused: tuple[str, ...]
 
     @property
@@ -36,42 +36,41 @@ class Loaded:
         return not self.new and not self.unused
 
     def __str__(self) -> str:
-        text = f"{self.taken} tensors taken"
+        text = f"{self.loaded} tensors taken"
         if self.new:
             text += f", {_some(self.new)} new"
         return text + (f", {_some(self.unused)} of the file unused" if self.unused else "")
 
 
-def load(model: nn.Module, path: Path, head: str) -> Loaded:
+def load(model: nn.Module, path: Path, head: str) -> LoadReport:
     """Fill `model` from a file; only its head may be missing there or have another shape."""
-    found = read(path)
-    loaded, taken = match(model, path, found, head)
-    model.load_state_dict(taken, strict=False)
-    return loaded
+    report, tensors = match(model, path, read(path), head)
+    model.load_state_dict(tensors, strict=False)
+    return report
 
 
 def match(
-    model: nn.Module, path: Path, found: Mapping[str, Tensor], head: str
-) -> tuple[Loaded, dict[str, Tensor]]:
-    """What of the file's tensors the model would take; BadWeights where a part is missing."""
-    known = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    found = _unwrapped(found, known)
-    missing = [name for name in known if name not in found and not _is_counter(name)]
+    model: nn.Module, path: Path, tensors: Mapping[str, Tensor], head: str
+) -> tuple[LoadReport, dict[str, Tensor]]:
+    """The tensors of the file that the model can take; BadWeights where a part is missing."""
+    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    tensors = _unwrapped(tensors, shapes)
+    missing = [name for name in shapes if name not in tensors and not _is_counter(name)]
     misfits = [
-        name for name, tensor in found.items() if name in known and known[name] != tensor.shape
+        name for name, tensor in tensors.items() if name in shapes and shapes[name] != tensor.shape
     ]
     new = [name for name in (*missing, *misfits) if _is_in(name, head)]
     for names, what in ((missing, "has no"), (misfits, "has another shape of")):
         wrong = [name for name in names if name not in new]
         if wrong:
-            raise BadWeights(f"{path}: {what} {_some([_said(n, found, known) for n in wrong])}")
-    taken = {name: t for name, t in found.items() if name in known and name not in new}
-    unused = tuple(name for name in found if name not in known)
-    return Loaded(len(taken), tuple(new), unused), taken
+            raise BadWeights(f"{path}: {what} {_some([_line(n, tensors, shapes) for n in wrong])}")
+    matches = {name: t for name, t in tensors.items() if name in shapes and name not in new}
+    unused = tuple(name for name in tensors if name not in shapes)
+    return LoadReport(len(matches), tuple(new), unused), matches
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors or .pt file; nothing in it is run."""
+    """The tensors of a .safetensors or .pt file; no code in it runs."""
     try:
         if path.suffix == ".safetensors":
             return tensorfile.read(path)
@@ -104,12 +103,12 @@ def read(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _unwrapped(found: Mapping[str, Tensor], known: Mapping[str, object]) -> Mapping[str, Tensor]:
-    """The names without the prefix of what the network was wrapped in when it was saved."""
+def _unwrapped(tensors: Mapping[str, Tensor], names: Mapping[str, object]) -> Mapping[str, Tensor]:
+    """The tensors without the prefix of a module that the network was saved within."""
     for prefix in _WRAPPERS:
-        if not known.keys() & found.keys() and all(name.startswith(prefix) for name in found):
-            return {name.removeprefix(prefix): tensor for name, tensor in found.items()}
-    return found
+        if not names.keys() & tensors.keys() and all(name.startswith(prefix) for name in tensors):
+            return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    return tensors
 
 
 def _is_counter(name: str) -> bool:
@@ -121,10 +120,10 @@ def _is_in(name: str, head: str) -> bool:
     return bool(head) and name.startswith(f"{head}.")
 
 
-def _said(name: str, found: Mapping[str, Tensor], known: Mapping[str, torch.Size]) -> str:
-    if name not in found:
+def _line(name: str, tensors: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> str:
+    if name not in tensors:
         return name
-    return f"{name}: {tuple(found[name].shape)}, the network's is {tuple(known[name])}"
+    return f"{name}: {tuple(tensors[name].shape)}, the network's is {tuple(shapes[name])}"
 
 
 def _some(names: Sequence[str]) -> str:

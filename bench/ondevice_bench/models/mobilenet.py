@@ -56,16 +56,16 @@ def blocks(
     strides: Sequence[int] | None = None, dilations: Sequence[int] | None = None
 ) -> list[nn.Module]:
     """Every inverted residual in order; each group with its stride and dilation."""
-    made: list[nn.Module] = []
+    stack: list[nn.Module] = []
     inputs = STEM
     for group, (expansion, outputs, repeats, stride) in enumerate(GROUPS):
         first = stride if strides is None else strides[group]
         dilation = 1 if dilations is None else dilations[group]
         for repeat in range(repeats):
             step = first if repeat == 0 else 1
-            made.append(InvertedResidual(inputs, outputs, step, expansion, dilation))
+            stack.append(InvertedResidual(inputs, outputs, step, expansion, dilation))
             inputs = outputs
-    return made
+    return stack
 
 
 class MobileNetV2(nn.Module):

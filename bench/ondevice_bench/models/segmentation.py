@@ -55,10 +55,10 @@ class ResNetBackbone(Backbone):
         strides, dilations = ((1, 2, 1, 1), (1, 1, 2, 4)) if dense else (resnet.STRIDES, (1,) * 4)
         inputs = resnet.WIDTHS[0]
         for index, width in enumerate(resnet.WIDTHS):
-            made = resnet.stage(
+            stage = resnet.stage(
                 inputs, width, resnet.BLOCKS[18][index], strides[index], dilations[index]
             )
-            self.add_module(f"layer{index + 1}", made)
+            self.add_module(f"layer{index + 1}", stage)
             inputs = width
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -226,9 +226,8 @@ class Segmenter(nn.Module):
 
     def __init__(self, head: str, backbone: str, classes: int, *, auxiliary: bool) -> None:
         super().__init__()
-        made = BACKBONES[backbone](dense=head != "upernet")
-        widths = made.widths
-        self.backbone = made
+        self.backbone = BACKBONES[backbone](dense=head != "upernet")
+        widths = self.backbone.widths
         self.auxiliary_head = (
             FCNHead(
                 widths[AUXILIARY_STAGE],

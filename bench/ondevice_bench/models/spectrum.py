@@ -1,4 +1,4 @@
-"""Random weights with the decaying spectrum that trained ones have and random ones lack."""
+"""Random weights with a decaying spectrum, as trained weights have one."""
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +52,7 @@ def turn(matrix: Tensor, stream: torch.Generator) -> None:
 
 
 def rotation(size: int, dtype: torch.dtype, stream: torch.Generator) -> Tensor:
-    """An orthogonal matrix, none more likely than another."""
-    found = torch.linalg.qr(torch.randn(size, size, generator=stream, dtype=dtype))
-    turns: Tensor = found.Q * found.R.diagonal().sign()
+    """A random orthogonal matrix, uniformly distributed."""
+    q, r = torch.linalg.qr(torch.randn(size, size, generator=stream, dtype=dtype))
+    turns: Tensor = q * r.diagonal().sign()
     return turns

@@ -1,5 +1,6 @@
 """How plots look: one colour for each method, and the axes of each metric."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,14 +24,27 @@ METHOD_COLOURS = {
     "microbatch": "#5B7083",
     "saved_bf16": "#A0A0A0",
 }
-OTHER_COLOUR = "#888888"
+# for all other methods: far enough from these, and from each other, to be told apart
+FURTHER_COLOURS = (
+    "#880038", "#085800", "#20E098", "#3830A8", "#D8B0F8", "#C03070", "#88B000", "#005068",
+    "#781088", "#A080F8", "#684008", "#F8A098", "#C0C898", "#008000", "#A83818", "#3088F8",
+    "#804868", "#F880E0", "#0098B8", "#68D8D8", "#A89040", "#F86068", "#A06878", "#C050B8",
+    "#B0D038", "#007058", "#00C0A8", "#8880B8", "#505090", "#709000", "#D08870", "#A03098",
+    "#4858D0", "#606000", "#F87800", "#88B078", "#B098D8",
+)  # fmt: skip
 ROW_PIXELS, FRAME_PIXELS = 30, 110
 SCALES = {"bytes": (1 / MIB, "MiB"), "seconds": (1e3, "ms"), "flops": (1e-9, "GFLOP")}
 
 
 def colour(method: str) -> str:
-    """The method's own colour, or grey."""
-    return METHOD_COLOURS.get(method, OTHER_COLOUR)
+    """The colour of a method, the same in every report.
+
+    For a user's own method and for a composition it follows from the name.
+    """
+    if method in METHOD_COLOURS:
+        return METHOD_COLOURS[method]
+    digest = hashlib.sha256(method.encode(errors="surrogatepass")).digest()
+    return FURTHER_COLOURS[int.from_bytes(digest[:4]) % len(FURTHER_COLOURS)]
 
 
 def axis_of(metric: str) -> tuple[float, str]:

@@ -1,50 +1,9 @@
 """The methods that this distribution brings: one entry each is their registration."""
 
-from ondevice_bench.specs import trained
-from ondevice_bench.specs.method import MethodSpec, OneOf
+from ondevice_bench.specs.method import MethodSpec
 from ondevice_bench.specs.option import Option
+from ondevice_bench.specs.rank_rules import ACTIVATION, WEIGHT, rank_groups, rank_options
 
-
-def _share(name: str, help_text: str) -> Option:
-    return Option(name, help_text, None, kind="float", above=0, maximum=1)
-
-
-_RANK_RULES = (
-    Option(
-        "rank", "one rank for every mode, or one for each: 8x16x32", None, kind="rank", minimum=1
-    ),
-    _share("epsilon", "share of the energy that the ranks must hold"),
-    _share("fraction", "share of the largest rank that a mode allows"),
-    Option(
-        trained.RULE,
-        "ranks that hold this share of energy in trained weights, from a table of the model",
-        None,
-        kind="float",
-        steps=trained.EPSILONS,
-    ),
-)
-_BUDGET_RULES = (
-    Option(
-        "budget_mib",
-        "memory for the stored activations of all treated layers together",
-        None,
-        kind="float",
-        above=0,
-    ),
-    Option(
-        "perplexity",
-        "bound on the sum of weight-gradient errors",
-        None,
-        kind="float",
-        above=0,
-    ),
-)
-_WEIGHT_RULES = (
-    Option(
-        "weight_rank", "rank of the weights, instead of the rule for activations", None, minimum=1
-    ),
-    _share("weight_epsilon", "share of the weights' energy, instead of the rule for activations"),
-)
 _UPDATE = Option(
     "update",
     "how the factors are trained: one subspace iteration a step, or as ordinary parameters",
@@ -59,16 +18,11 @@ _SEQUENTIAL = Option(
     kind="bool",
 )
 _LAYERS = frozenset({"conv2d", "linear"})
-
-
-def _names(options: tuple[Option, ...]) -> tuple[str, ...]:
-    return tuple(option.name for option in options)
-
-
 # rules that look at data or weights: their ranks mean nothing without saying which
 BY_CONTENT = ("epsilon", "weight_epsilon", "budget_mib", "perplexity")
-_ACTIVATION_RULES = (*_RANK_RULES, *_BUDGET_RULES)
-_ONE_RULE = OneOf(_names(_ACTIVATION_RULES), required=True)
+_ACTIVATIONS = frozenset({ACTIVATION})
+_WEIGHTS = frozenset({WEIGHT})
+_BOTH = _ACTIVATIONS | _WEIGHTS
 
 METHODS = (
     MethodSpec(
@@ -98,8 +52,8 @@ METHODS = (
         title="stored input cut to the leading singular vectors of its batch unfolding",
         implementation="ondevice_bench.methods.svd:Svd",
         treats=_LAYERS,
-        options=_ACTIVATION_RULES,
-        one_of=(_ONE_RULE,),
+        options=rank_options(_ACTIVATIONS),
+        one_of=rank_groups(_ACTIVATIONS),
         calibrates=True,
     ),
     MethodSpec(
@@ -107,8 +61,8 @@ METHODS = (
         title="stored input as a Tucker core and the leading singular vectors of every mode",
         implementation="ondevice_bench.methods.hosvd:Hosvd",
         treats=_LAYERS,
-        options=_ACTIVATION_RULES,
-        one_of=(_ONE_RULE,),
+        options=rank_options(_ACTIVATIONS),
+        one_of=rank_groups(_ACTIVATIONS),
         calibrates=True,
     ),
     MethodSpec(
@@ -116,8 +70,8 @@ METHODS = (
         title="as hosvd, each basis from one warm-started subspace iteration a step",
         implementation="ondevice_bench.methods.asi:Asi",
         treats=_LAYERS,
-        options=(*_ACTIVATION_RULES, _SEQUENTIAL),
-        one_of=(_ONE_RULE,),
+        options=(*rank_options(_ACTIVATIONS), _SEQUENTIAL),
+        one_of=rank_groups(_ACTIVATIONS),
         calibrates=True,
     ),
     MethodSpec(
@@ -125,8 +79,8 @@ METHODS = (
         title="weight in two factors, updated by one subspace iteration a step",
         implementation="ondevice_bench.methods.wsi:Wsi",
         treats=_LAYERS,
-        options=(*_RANK_RULES, _UPDATE),
-        one_of=(OneOf(_names(_RANK_RULES), required=True),),
+        options=(*rank_options(_WEIGHTS), _UPDATE),
+        one_of=rank_groups(_WEIGHTS),
         calibrates=True,
     ),
     MethodSpec(
@@ -134,8 +88,8 @@ METHODS = (
         title="weight as in wsi and stored input as in asi",
         implementation="ondevice_bench.methods.wasi:Wasi",
         treats=_LAYERS,
-        options=(*_ACTIVATION_RULES, *_WEIGHT_RULES, _UPDATE, _SEQUENTIAL),
-        one_of=(_ONE_RULE, OneOf(_names(_WEIGHT_RULES), required=False)),
+        options=(*rank_options(_BOTH), _UPDATE, _SEQUENTIAL),
+        one_of=rank_groups(_BOTH),
         calibrates=True,
     ),
     MethodSpec(

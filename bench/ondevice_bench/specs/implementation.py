@@ -1,4 +1,4 @@
-"""Finding the object behind `module:name` or `file.py:name`. Standard library only."""
+"""Import the object that `module:name` or `file.py:name` means. Standard library only."""
 
 import importlib
 import importlib.util

@@ -1,4 +1,4 @@
-"""What a batch of a network is made of. Standard library only: workers carry this module."""
+"""What a batch of a network contains. Standard library only: workers import this module."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -43,5 +43,5 @@ def to_json(inputs: Inputs) -> dict[str, Any]:
 def from_json(values: Mapping[str, Any]) -> Inputs:
     """The inverse of `to_json`."""
     fields = dict(values)
-    made: Inputs = _KINDS[fields.pop("kind")](**fields)
-    return made
+    inputs: Inputs = _KINDS[fields.pop("kind")](**fields)
+    return inputs

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Layout:
+class ModelLayout:
     """Patterns of module names; empty where the family has no such part.
 
-    A star stays within one level of names, and `a|b` is either. An MLP that is one module is said
-    as `that.module.*`. `last:K` counts what `counts` says, "conv2d" or "linear", without the head.
+    A star stays within one level of names, and `a|b` is either. An MLP that is one module is
+    written `that.module.*`. `last:K` counts layers of the kind `counts`, "conv2d" or "linear",
+    without the head.
     """
 
     head: str = ""

@@ -4,19 +4,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ondevice_bench.specs.inputs import Inputs
-from ondevice_bench.specs.layout import Layout
+from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.specs.option import Option, Value
 from ondevice_bench.specs.weights import Pretrained
 
-NO_LAYOUT = Layout()
+NO_LAYOUT = ModelLayout()
 
 
 @dataclass(frozen=True)
 class ModelSpec:
     """A model by name; `implementation` is a module with `construct` and `initialise`.
 
-    `least_batch` is what it needs in training while batch-norm takes statistics of the batch:
-    a network that pools an image to one place has one value a channel and image there.
+    `least_batch` is the smallest batch it can train on while batch-norm uses batch statistics: a
+    network that pools an image to one position has one value there for each channel and image.
     """
 
     name: str
@@ -26,7 +26,7 @@ class ModelSpec:
     layer_kinds: frozenset[str]
     batch: int
     options: tuple[Option, ...] = ()
-    layout: Layout = NO_LAYOUT
+    layout: ModelLayout = NO_LAYOUT
     pretrained: Pretrained | None = None
     least_batch: int = 1
     fixed: Mapping[str, Value] | None = None  # options of its implementation that no suite sets

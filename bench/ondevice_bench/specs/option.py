@@ -1,12 +1,12 @@
-"""One option of a method or model: its type, its range, and the sentence that refuses a value."""
+"""The options of a method or model: types, ranges, and the sentences that refuse a value."""
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from ondevice_bench.errors import suggestion
+from ondevice_bench.errors import not_allowed, suggestion
 
 Value: TypeAlias = bool | int | float | str
 
@@ -97,7 +97,48 @@ class Option:
         return f" of at most {self.maximum:g}" if self.maximum is not None else ""
 
 
+@dataclass(frozen=True)
+class OneOf:
+    """Options that exclude each other."""
+
+    names: tuple[str, ...]
+    required: bool
+
+    def problem(self, given: Collection[str]) -> str | None:
+        """What is wrong with these options together; None where nothing is."""
+        present = [name for name in self.names if name in given]
+        listed = ", ".join(self.names)
+        if len(present) > 1:
+            return f"takes one of {listed}, got {' and '.join(present)}"
+        if not present and self.required:
+            return f"needs one of {listed}"
+        return None
+
+
 def resolved(options: tuple[Option, ...], given: Mapping[str, Value]) -> dict[str, Value]:
     """Every option's value: the given one, or its default; what is unset is left out."""
     values = {option.name: given.get(option.name, option.default) for option in options}
     return {name: value for name, value in values.items() if value is not None}
+
+
+def validate(
+    options: tuple[Option, ...], one_of: Iterable[OneOf], given: Mapping[str, Any]
+) -> dict[str, Value]:
+    """Check the given options and fill in the defaults; ValueError in one line.
+
+    It refuses what a suite would refuse, in the same words.
+    """
+    by_name = {option.name: option for option in options}
+    values: dict[str, Value] = {}
+    for name, value in given.items():
+        if name not in by_name:
+            raise ValueError(not_allowed("option", name, by_name))
+        try:
+            values[name] = by_name[name].check(value)
+        except ValueError as error:
+            raise ValueError(f"{name} {error}") from None
+    for group in one_of:
+        problem = group.problem(values)
+        if problem is not None:
+            raise ValueError(problem)
+    return resolved(options, values)

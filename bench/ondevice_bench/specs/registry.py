@@ -1,4 +1,4 @@
-"""Every known method and model: ours, and those that other packages announce as entry points."""
+"""All methods and models: those of this package, and those of other packages' entry points."""
 
 import hashlib
 from collections.abc import Iterable
@@ -39,7 +39,7 @@ _own_models: dict[str, ModelSpec] = {}
 def own_method(text: str, folder: Path) -> MethodSpec:
     """A class in a user's own file, `./mine.py:Mine`, relative to `folder`; ValueError if none.
 
-    Its name carries a hash of the file: other code is another workload.
+    The name carries a hash of the file, because other code is another workload.
     """
     path, _, attribute = text.rpartition(":")
     file, digest = _file(path, folder)
@@ -62,10 +62,10 @@ def is_own(name: str) -> bool:
 
 
 def own_model(text: str, folder: Path) -> ModelSpec:
-    """A network of the user's: `FILE.py[:NAME]`, `module:NAME`, `torchvision:NAME`, a config.
+    """A network of the user: `FILE.py[:NAME]`, `module:NAME`, `torchvision:NAME`, or a config.
 
-    What only its code can tell (inputs, layers) is asked of a process that imports it, later:
-    `describe` puts it in. Its name carries a hash of the file, as a method's does.
+    Its inputs and layers are not in the spec yet: a process that may import the user's code finds
+    them, and `describe` adds them. The name carries a hash of the file, as for a method.
     """
     where, _, last = text.rpartition(":") if not text.endswith(".py") else (text, "", "model")
     if where.endswith(".py"):
@@ -95,13 +95,13 @@ def is_own_model(name: str) -> bool:
     return ":" in name or name.endswith(".py")
 
 
-def describe(name: str, **known: Any) -> None:
-    """Put in what a user's network said of itself."""
-    _own_models[name] = replace(_own_models[name], **known)
+def describe(name: str, **fields: Any) -> None:
+    """Complete the spec of a user's network."""
+    _own_models[name] = replace(_own_models[name], **fields)
 
 
 def _file(path: str, folder: Path) -> tuple[Path, str]:
-    """A user's file, and what stands for its content in names."""
+    """A user's file, and the hash of its content that names carry."""
     file = (folder / path).resolve()
     try:
         return file, hashlib.sha256(file.read_bytes()).hexdigest()[:8]
@@ -124,13 +124,13 @@ def parts(name: str) -> tuple[MethodSpec, ...]:
 
 
 def composed(names: Iterable[str]) -> str:
-    """The one name of a composition: what replaces layers first, the rest as registered."""
+    """The name of a composition: first the part that replaces layers, then the others in order."""
     order = [*_own, *methods()]
     return "+".join(sorted(names, key=lambda name: (not method(name).treats, order.index(name))))
 
 
 def method_options(name: str) -> tuple[Option, ...]:
-    """The options of a method; those of a composition carry their part's name."""
+    """The options of a method; in a composition each has the name of its part before it."""
     specs = parts(name)
     if len(specs) == 1:
         return specs[0].options
@@ -151,13 +151,13 @@ def model(name: str) -> ModelSpec:
 
 
 def _with_entry_points(ours: tuple[Spec, ...], group: str, kind: type[Spec]) -> dict[str, Spec]:
-    known = {spec.name: spec for spec in ours}
+    by_name = {spec.name: spec for spec in ours}
     for point in entry_points(group=group):
         spec = _load(point, kind)
-        if spec.name in known:
+        if spec.name in by_name:
             raise BadInput(f"{_origin(point)}: the name {spec.name!r} is taken")
-        known[spec.name] = spec
-    return known
+        by_name[spec.name] = spec
+    return by_name
 
 
 def _load(point: EntryPoint, kind: type[Spec]) -> Spec:

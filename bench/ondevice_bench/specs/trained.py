@@ -11,16 +11,16 @@ RULE = "trained"
 EPSILONS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 
-def known() -> tuple[str, ...]:
+def models() -> tuple[str, ...]:
     """The models that have a table."""
     return tuple(sorted(path.stem for path in TABLES.glob("*.json")))
 
 
 def refuses(model: str) -> str | None:
     """Why a model has no trained ranks; None where it has."""
-    if model in known():
+    if model in models():
         return None
-    return f"no trained ranks are known for {model} (there are for: {', '.join(known())})"
+    return f"no trained ranks are known for {model} (there are for: {', '.join(models())})"
 
 
 def ranks(model: str, epsilon: float) -> dict[str, Mapping[str, Any]]:

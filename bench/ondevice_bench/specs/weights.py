@@ -25,15 +25,15 @@ class Pretrained:
 
     def path(self) -> Path | None:
         """Where the file lies; None where the package is not installed."""
-        found = find_spec(self.package)
-        if found is None or not found.submodule_search_locations:
+        package = find_spec(self.package)
+        if package is None or not package.submodule_search_locations:
             return None
-        return Path(found.submodule_search_locations[0]) / self.file
+        return Path(package.submodule_search_locations[0]) / self.file
 
 
 @dataclass(frozen=True)
 class WeightSource:
-    """Where weights come from; `digest` stands for the content of the user's file."""
+    """Where weights come from; `digest` is a hash of the user's file."""
 
     kind: str = "random"
     decay: float | None = None
@@ -42,23 +42,23 @@ class WeightSource:
 
     @property
     def name(self) -> str:
-        """What fingerprints and reports say."""
+        """The name in fingerprints and reports."""
         if self.path is not None:
             return f"{self.path.name}@{self.digest}"
         return self.kind if self.decay is None else f"spectrum({self.decay:g})"
 
     def file(self, pretrained: Pretrained | None) -> Path | None:
-        """The file to read for a model; None where the weights are made."""
+        """The file to read for a model; None where weights come from no file."""
         if self.kind == "pretrained":
             return pretrained.path() if pretrained is not None else None
         return self.path
 
-    def refuses(self, model: str, pretrained: Pretrained | None, known: tuple[str, ...]) -> str:
+    def refuses(self, model: str, pretrained: Pretrained | None, others: tuple[str, ...]) -> str:
         """Why a model has no such weights; empty where it has."""
         if self.kind != "pretrained":
             return ""
         if pretrained is None:
-            return f"weights: none are known for {model} (there are for: {', '.join(known)})"
+            return f"weights: none are known for {model} (there are for: {', '.join(others)})"
         if pretrained.path() is None:
             return (
                 f"weights: {pretrained.distribution} is not installed: "
@@ -68,7 +68,7 @@ class WeightSource:
 
 
 def parse(value: object, folder: Path) -> WeightSource:
-    """What `weights:` says, with paths relative to `folder`; ValueError with the whole sentence."""
+    """Read `weights:`, with paths relative to `folder`; ValueError where it is wrong."""
     if isinstance(value, dict) and set(value) == {"spectrum"}:
         try:
             return WeightSource("spectrum", decay=float(_SPECTRUM.check(value["spectrum"])))

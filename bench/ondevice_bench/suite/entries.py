@@ -10,8 +10,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, create_model, model
 
 from ondevice_bench.declare.schema import StrictSchema
 from ondevice_bench.specs import registry
-from ondevice_bench.specs.method import MethodSpec, OneOf
+from ondevice_bench.specs.method import MethodSpec
 from ondevice_bench.specs.model import ModelSpec
+from ondevice_bench.specs.option import OneOf
 from ondevice_bench.specs.weights import WeightSource
 from ondevice_bench.suite.suite import Axis, MethodChoice, ModelChoice
 

@@ -11,9 +11,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ondevice_bench.data import nested
 from ondevice_bench.models import loading
-from ondevice_bench.models.family import Family, called, family, seeded
+from ondevice_bench.models.families import family
+from ondevice_bench.models.family import Family, model_output, seeded
 from ondevice_bench.models.layers import guessed_layout
-from ondevice_bench.models.user_models import OwnModelError
+from ondevice_bench.models.user_models import UserModelError
 from ondevice_bench.specs import inputs as kinds
 from ondevice_bench.worker.workload import empty, inputs_of
 
@@ -69,7 +70,7 @@ def _inputs(made: Family, model: nn.Module, options: Mapping[str, Any]) -> kinds
     expected = made.expects(options)
     inputs = inputs_of(empty(expected, _COUNT, torch.float32))
     said = f"a batch of shape {tuple(inputs.shape)}"
-    output = _tried(said, lambda: called(model, inputs))
+    output = _tried(said, lambda: model_output(model, inputs))
     output = output["out"] if isinstance(output, Mapping) and "out" in output else output
     scores = getattr(output, "logits", output)
     if isinstance(expected, kinds.Tokens):
@@ -77,7 +78,7 @@ def _inputs(made: Family, model: nn.Module, options: Mapping[str, Any]) -> kinds
         return kinds.Tokens(expected.length, expected.vocabulary, classes)
     if not isinstance(scores, Tensor) or scores.ndim not in {2, 4} or len(scores) != _COUNT:
         shape = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-        raise OwnModelError(
+        raise UserModelError(
             f"gives {shape} for {said}, not (images, classes) or (images, classes, height, width): "
             "put functions batch(size, seed) and loss(model, batch) into its file"
         )
@@ -89,11 +90,11 @@ def _tried(what: str, forward: Callable[[], Any]) -> Any:
     try:
         with torch.no_grad():
             return forward()
-    except OwnModelError:
+    except UserModelError:
         raise
     except Exception as error:
         first = (str(error).strip().splitlines() or [""])[0]
-        raise OwnModelError(
+        raise UserModelError(
             f"cannot take {what}: {type(error).__name__}: {first}; an option image_size, or a "
             "function batch(size, seed) in its file, says what it takes"
         ) from error
@@ -102,10 +103,10 @@ def _tried(what: str, forward: Callable[[], Any]) -> Any:
 def _checked(batch: Any) -> None:
     leaves = list(nested.leaves(batch))
     if not leaves or not all(isinstance(leaf, Tensor) for leaf in leaves):
-        raise OwnModelError("batch must return tensors, in tuples, lists or dicts")
+        raise UserModelError("batch must return tensors, in tuples, lists or dicts")
     if any(leaf.ndim == 0 for leaf in leaves) or {len(leaf) for leaf in leaves} != {_COUNT}:
         shapes = ", ".join(str(tuple(leaf.shape)) for leaf in leaves)
-        raise OwnModelError(
+        raise UserModelError(
             f"batch({_COUNT}, seed) must return tensors of length {_COUNT}, got {shapes}"
         )
 

@@ -7,6 +7,7 @@ import time
 import traceback
 from dataclasses import replace
 
+from ondevice_bench.errors import Refusal
 from ondevice_bench.protocol.job import Job, Reply
 from ondevice_bench.worker import out_of_memory, runtime
 
@@ -17,9 +18,9 @@ def perform(job: Job) -> Reply:
     try:
         measure = importlib.import_module(_module_of(job.pass_name)).measure
         findings = measure(job)
+    except Refusal as refusal:
+        return Reply("skipped", reason=str(refusal))
     except Exception as error:
-        if getattr(error, "is_refusal", False):
-            return Reply("skipped", reason=str(error))
         if out_of_memory.is_shortage(error, job.memory_cap):
             return Reply("oom", out_of_memory.said(error, job.memory_cap), traceback.format_exc())
         return _failed(error)

@@ -12,16 +12,18 @@ from torch import Tensor, nn
 from ondevice_bench.data import nested
 from ondevice_bench.methods.ranks import Ranks
 from ondevice_bench.methods.treatment import Treatment, treat
-from ondevice_bench.models.family import Family, called, family, seeded
+from ondevice_bench.models.families import family
+from ondevice_bench.models.family import Family, model_output, seeded
 from ondevice_bench.models.layers import guessed_layout
 from ondevice_bench.protocol.job import Job
 from ondevice_bench.specs import inputs as kinds
-from ondevice_bench.specs.layout import Layout
+from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.suite.cell import Train
 from ondevice_bench.worker import current_stage
 
 if TYPE_CHECKING:
-    from ondevice_bench.models.loading import Loaded  # a worker needs it only where there is a file
+    # a worker imports this only where there is a file
+    from ondevice_bench.models.loading import LoadReport
 
 
 def load_batch(job: Job) -> Any:
@@ -56,7 +58,7 @@ def empty(inputs: kinds.Images | kinds.Tokens, count: int, dtype: torch.dtype) -
     return images, torch.zeros(count, *(square if inputs.dense else ()), dtype=torch.int64)
 
 
-def initial_model(job: Job) -> tuple[nn.Module, "Loaded | None"]:
+def initial_model(job: Job) -> tuple[nn.Module, "LoadReport | None"]:
     """The network with its initial weights, as yet untreated, and how a file of them fitted."""
     made = family(job.model)
     model = seeded(made.construct, job.model_options, job.cell.seed)
@@ -65,7 +67,7 @@ def initial_model(job: Job) -> tuple[nn.Module, "Loaded | None"]:
     return model, loaded
 
 
-def _fill(job: Job, made: Family, model: nn.Module) -> "Loaded | None":
+def _fill(job: Job, made: Family, model: nn.Module) -> "LoadReport | None":
     """Give the network the weights that its cell says."""
     if job.weights["kind"] == "unset":  # for passes that compute nothing
         return None
@@ -83,10 +85,10 @@ def _fill(job: Job, made: Family, model: nn.Module) -> "Loaded | None":
     return None
 
 
-def layout_of(job: Job, model: nn.Module, made: Family) -> Layout:
+def layout_of(job: Job, model: nn.Module, made: Family) -> ModelLayout:
     """Where the network keeps its parts: as its spec or its file says, or guessed."""
     if job.layout is not None:
-        return Layout(**job.layout)
+        return ModelLayout(**job.layout)
     return made.layout or guessed_layout(model)
 
 
@@ -210,7 +212,7 @@ class Workload:
     def infer(self) -> None:
         """One forward pass; meant to be called within `evaluating`."""
         current_stage.enter("inference")
-        called(self.model, inputs_of(self.batch))
+        model_output(self.model, inputs_of(self.batch))
 
     def resident(self) -> Iterator[Tensor]:
         """What is alive outside a step: parameters, buffers, optimizer state, batch."""
@@ -231,7 +233,7 @@ class Workload:
 
     def held(self) -> Iterator[Tensor]:
         """Saved tensors that a method packs by hooks of its own."""
-        yield from self.treatment.held()
+        yield from self.treatment.packed_tensors()
 
 
 def inputs_of(batch: Any) -> Any:

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from ondevice_bench.methods import LayerMethod, ReplacementLayer
+
 
 class Half(torch.autograd.Function):
     @staticmethod
@@ -18,13 +20,11 @@ class Half(torch.autograd.Function):
         return dy @ weight, dw, dy.sum(tuple(range(dy.ndim - 1)))
 
 
-class Layer(nn.Linear):
-    seen = None
-
+class Layer(ReplacementLayer, nn.Linear):
     def forward(self, x):
         if not (self.training and torch.is_grad_enabled()):
             return super().forward(x)
-        self.seen = tuple(x.shape)
+        self.input_shape = tuple(x.shape)
         return Half.apply(x, self.weight, self.bias)
 
     def merge(self):
@@ -33,7 +33,9 @@ class Layer(nn.Linear):
         return plain
 
 
-class Mine:
+class Mine(LayerMethod):
+    keeps_weight = True  # Layer trains the weight of the layer that it replaces
+
     def __init__(self, *, keep=2):
         self.keep = keep
 

@@ -7,18 +7,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ondevice_bench.methods.layer_flops import Work
-from ondevice_bench.methods.ranks import ACTIVATION, WEIGHT, Choice, Ranks
-from ondevice_bench.methods.treatment import (
-    NOT_IN_TABLE,
-    DoesNotApply,
-    LayerMethod,
-    activation_ranks,
-    make,
-    of_modes,
-)
-from ondevice_bench.models.family import family
-from ondevice_bench.models.layers import choose
+from ondevice_bench.methods.layer_flops import LayerFlops
+from ondevice_bench.methods.make_method import make_method
+from ondevice_bench.methods.method import LayerMethod, activation_ranks, select_modes
+from ondevice_bench.methods.ranks import RankChoice, Ranks
+from ondevice_bench.methods.treatment import NOT_IN_TABLE, applies_to_none
+from ondevice_bench.models.families import family
+from ondevice_bench.models.layers import select_layers
 from ondevice_bench.papers.counting.accounting import (
     STORE_THE_INPUT,
     Accounted,
@@ -28,6 +23,7 @@ from ondevice_bench.papers.counting.accounting import (
 from ondevice_bench.papers.counting.comparison import compare, plain
 from ondevice_bench.papers.dialects import DIALECTS
 from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.specs.rank_rules import WEIGHT
 from ondevice_bench.worker.fake_workload import fake_workload
 from ondevice_bench.worker.workload import Workload, layout_of
 
@@ -47,9 +43,9 @@ def measure(job: Job) -> Findings:
     """Account for every layer that the method treats."""
     with fake_workload(replace(job, methods=(("vanilla", {}),), ranks=None)) as workload:
         model = workload.model
-        chosen = choose(model, job.cell.layers, layout_of(job, model, family(job.model)))
-        seen = _inputs(workload, chosen.treated)
-    layers = {name: model.get_submodule(name) for name in chosen.treated if name in seen}
+        chosen = select_layers(model, job.cell.layers, layout_of(job, model, family(job.model)))
+        seen = _inputs(workload, chosen.layers)
+    layers = {name: model.get_submodule(name) for name in chosen.layers if name in seen}
     found, refused = _accounts(job, layers, seen)
     works = [each.work for each in found.values()]
     activations = sum(each.activation_elements for each in found.values()) * ELEMENT_BYTES
@@ -135,7 +131,7 @@ def _accounts(
 ) -> tuple[dict[str, Accounted], dict[str, str]]:
     """The account of each layer, and the reasons of those that are left alone."""
     name = job.cell.method
-    method, rules = make(*job.methods[0])
+    method, rules = make_method(*job.methods[0])
     found: dict[str, Accounted] = {}
     refused: dict[str, str] = {}
     for layer_name, layer in layers.items():
@@ -146,14 +142,11 @@ def _accounts(
             refused[layer_name] = reason
             continue
         else:
-            choice = Choice(
-                layer_name, rules[ACTIVATION], rules[WEIGHT], _table(job, method, layer_name)
-            )
+            choice = RankChoice(layer_name, rules, _table(job, method, layer_name))
             each = account(name, method, layer, shape, _ranks(method, choice, layer, shape))
         found[layer_name] = each if seen[layer_name].flows_back else each.without_input_gradient
     if not found:
-        said = "; ".join(f"{name} {why}" for name, why in list(refused.items())[:3])
-        raise DoesNotApply(f"{name} applies to none of the chosen layers: {said}")
+        raise applies_to_none(name, refused)
     return found, refused
 
 
@@ -169,18 +162,19 @@ def _table(job: Job, method: LayerMethod, name: str) -> Ranks | None:
     if job.ranks is None:
         return None
     numbers = job.ranks[name]
-    return of_modes(method, Ranks(tuple(numbers["activation"]), numbers["weight"]))
+    return select_modes(method, Ranks(tuple(numbers["activation"]), numbers["weight"]))
 
 
-def _ranks(method: LayerMethod, choice: Choice, layer: nn.Module, shape: tuple[int, ...]) -> Ranks:
-    ranked: frozenset[str] = getattr(method, "ranked", frozenset())
+def _ranks(
+    method: LayerMethod, choice: RankChoice, layer: nn.Module, shape: tuple[int, ...]
+) -> Ranks:
     weight = None
-    if WEIGHT in ranked:
+    if WEIGHT in method.ranked:
         assert isinstance(layer, (nn.Linear, nn.Conv2d))
         weight = choice.of_weight(layer.weight.detach().flatten(1))
     return Ranks(activation_ranks(method, choice, shape), weight)
 
 
-def _total(works: list[Work]) -> dict[str, int]:
-    total = sum(works, Work())
+def _total(works: list[LayerFlops]) -> dict[str, int]:
+    total = sum(works, LayerFlops())
     return {**asdict(total), "training": total.training}

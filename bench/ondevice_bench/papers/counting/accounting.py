@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 
 from ondevice_bench.methods.convolution import Geometry
-from ondevice_bench.methods.layer_flops import Shape, Sizes, Work, plain_work
+from ondevice_bench.methods.gradient_filter import GradientFilter
+from ondevice_bench.methods.layer_flops import LayerFlops, Shape, Sizes, plain_flops
+from ondevice_bench.methods.lora import Lora
+from ondevice_bench.methods.method import LayerMethod
 from ondevice_bench.methods.ranks import Ranks
-from ondevice_bench.methods.treatment import LayerMethod, declared_work
 from ondevice_bench.papers.counting import NoFormula, Published, published
 from ondevice_bench.papers.dialects import DIALECTS
 
@@ -28,7 +30,7 @@ class Accounted:
 
     activation_elements: int
     weight_elements: int
-    work: Work | None  # None where the method declares no formulas
+    work: LayerFlops | None  # None where the method declares no formulas
     stored_elements: int  # what it really stores of the input, where no other layer stores it too
     published: Mapping[str, tuple[Published, ...] | str]  # FLOPs by dialect, or why there are none
 
@@ -48,10 +50,10 @@ class Accounted:
 
 def vanilla_account(layer: nn.Module, shape: Shape) -> Accounted:
     """Ordinary training of the layer."""
-    sizes = Sizes.of(layer, shape)
+    sizes = Sizes.from_layer(layer, shape)
     whole = math.prod(shape)
     books = _published("vanilla", sizes, Ranks(), 0)
-    return Accounted(whole, _weight(layer).numel(), plain_work(sizes), whole, books)
+    return Accounted(whole, _weight(layer).numel(), plain_flops(sizes), whole, books)
 
 
 def account(name: str, method: LayerMethod, layer: nn.Module, shape: Shape, r: Ranks) -> Accounted:
@@ -60,18 +62,18 @@ def account(name: str, method: LayerMethod, layer: nn.Module, shape: Shape, r: R
     weights = _weight(layer).numel()
     stored = activations = method.stored(layer, shape, r.activation)
     option = 0
-    match name:
-        case "gradient_filter":
-            option = getattr(method, "radius", 1)
+    match name, method:
+        case "gradient_filter", GradientFilter():
+            option = method.radius
             activations = _published_patches(layer, shape, option)
-        case "lora":  # leaves out A X, which dB needs
-            option = min(getattr(method, "rank", 1), outputs, inputs)
+        case "lora", Lora():  # leaves out A X, which dB needs
+            option = min(method.rank, outputs, inputs)
             activations = math.prod(shape)
             weights += option * (outputs + inputs)
     if r.weight is not None:
         weights = r.weight * (outputs + inputs)
-    work = declared_work(method, layer, shape, r)
-    books = _published(name, Sizes.of(layer, shape), r, option)
+    work = method.flops(layer, shape, r)
+    books = _published(name, Sizes.from_layer(layer, shape), r, option)
     return Accounted(activations, weights, work, stored, books)
 
 
@@ -96,7 +98,7 @@ def _weight(layer: nn.Module) -> Tensor:
 def _published_patches(layer: nn.Module, shape: Shape, radius: int) -> int:
     """`B C p_h p_w` with the padding that published code gives the input."""
     assert isinstance(layer, nn.Conv2d)
-    geometry = Geometry.of(layer)
+    geometry = Geometry.from_layer(layer)
     patches = 1
     for size, out, stride in zip(
         shape[2:], geometry.output((shape[2], shape[3])), geometry.stride, strict=True

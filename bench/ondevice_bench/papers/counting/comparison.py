@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ondevice_bench.methods.layer_flops import Work
+from ondevice_bench.methods.layer_flops import LayerFlops
 from ondevice_bench.papers.counting.published import Published
 
 # what of the exact count a published quantity stands for
@@ -36,14 +36,14 @@ class Line:
     mended: int | None = None
 
 
-def compare(layers: Iterable[tuple[Sequence[Published], Work]]) -> list[Line]:
+def compare(layers: Iterable[tuple[Sequence[Published], LayerFlops]]) -> list[Line]:
     """The sums over layers; exact sums are of the layers that the dialect counts, and no others."""
     counted = [(rows, work) for rows, work in layers if rows]
     lines = [line for quantity in COUNTERPARTS if (line := _line(quantity, counted)) is not None]
     if not lines:
         return []
     covered = {part for line in lines for part in COUNTERPARTS[line.quantity]}
-    whole = sum((work for _, work in counted), Work())
+    whole = sum((work for _, work in counted), LayerFlops())
     lines += [
         Line(part, "FLOP", None, getattr(whole, part), (NO_FORMULA,))
         for part in ("decomposition", "input_gradient", "weight_gradient", "update", "inference")
@@ -52,7 +52,7 @@ def compare(layers: Iterable[tuple[Sequence[Published], Work]]) -> list[Line]:
     return [*lines, _training(lines, whole)]
 
 
-def _line(quantity: str, counted: Sequence[tuple[Sequence[Published], Work]]) -> Line | None:
+def _line(quantity: str, counted: Sequence[tuple[Sequence[Published], LayerFlops]]) -> Line | None:
     rows = [(row, work) for rows, work in counted for row in rows if row.quantity == quantity]
     if not rows:
         return None
@@ -70,7 +70,7 @@ def _mended(counts: Sequence[tuple[int, int | None]]) -> int | None:
     return sum(count if mended is None else mended for count, mended in counts)
 
 
-def _training(lines: Sequence[Line], whole: Work) -> Line:
+def _training(lines: Sequence[Line], whole: LayerFlops) -> Line:
     """All that the dialect counts of a step, against all that is executed."""
     parts = [line for line in lines if line.quantity != "inference"]
     units = {line.unit for line in parts if line.published is not None}

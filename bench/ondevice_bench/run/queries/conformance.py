@@ -7,17 +7,22 @@ from typing import Any
 from ondevice_bench.errors import BadInput
 from ondevice_bench.run.hosts.host import Host, NoAnswer
 from ondevice_bench.specs import registry
+from ondevice_bench.specs.option import validate
 
 TIMEOUT = 300.0
 
 
 def check(host: Host, method: str, options: Sequence[str]) -> list[dict[str, Any]]:
     """Each check with its verdict; BadInput where the method cannot be tried at all."""
+    given = dict(_pair(text) for text in options)
     if ":" not in method:
-        registry.method(method)
-    request = {"method": method, "options": dict(_pair(text) for text in options)}
+        spec = registry.method(method)
+        try:
+            validate(spec.options, spec.one_of, given)
+        except ValueError as error:
+            raise BadInput(f"{method}: {error}") from None
     try:
-        (answer,) = host.ask("conformance", [request], TIMEOUT)
+        (answer,) = host.ask("conformance", [{"method": method, "options": given}], TIMEOUT)
     except NoAnswer as error:
         raise BadInput(f"{method}: the checks {error}") from None
     if "error" in answer:

@@ -10,7 +10,7 @@ from ondevice_bench.errors import BadInput
 from ondevice_bench.run.hosts.host import Host, NoAnswer, Question
 from ondevice_bench.specs import inputs as kinds
 from ondevice_bench.specs import registry
-from ondevice_bench.specs.layout import Layout
+from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.specs.option import Value, resolved
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.matrix import choices
@@ -76,7 +76,7 @@ def _put_in(name: str, said: Mapping[str, Mapping[str, Any]]) -> None:
         name,
         inputs=inputs,
         layer_kinds=frozenset(kind for answer in said.values() for kind in answer["kinds"]),
-        layout=Layout(**first["layout"]),
+        layout=ModelLayout(**first["layout"]),
     )
 
 

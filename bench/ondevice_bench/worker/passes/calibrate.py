@@ -4,7 +4,7 @@ import time
 from dataclasses import asdict
 
 from ondevice_bench.measure.flops import FlopCounter
-from ondevice_bench.models.family import family
+from ondevice_bench.models.families import family
 from ondevice_bench.protocol.job import Findings, Job
 from ondevice_bench.worker.workload import build_model, load_batch
 

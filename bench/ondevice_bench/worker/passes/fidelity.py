@@ -90,8 +90,8 @@ def _compared(workload: Workload, plain: Workload) -> tuple[str, ...]:
 
 
 def _trains_its_weight(layer: nn.Module) -> bool:
-    weight = getattr(layer, "weight", None)
-    return isinstance(layer, LowRankLayer) or (isinstance(weight, Tensor) and weight.requires_grad)
+    weight = dict(layer.named_parameters(recurse=False)).get("weight")
+    return isinstance(layer, LowRankLayer) or (weight is not None and weight.requires_grad)
 
 
 def _merged(workload: Workload) -> dict[str, Tensor]:

@@ -8,10 +8,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from ondevice_bench.measure.activations import saved_in_forward, storage_bytes
-from ondevice_bench.models.family import family
-from ondevice_bench.models.layers import NoSuchLayers, block_names, choose, counted_names
+from ondevice_bench.models.families import family
+from ondevice_bench.models.layers import NoSuchLayers, block_names, counted_names, select_layers
 from ondevice_bench.protocol.job import Findings, Job
-from ondevice_bench.specs.layout import Layout
+from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.worker.fake_workload import fake_workload
 from ondevice_bench.worker.workload import layout_of
 
@@ -32,7 +32,7 @@ def measure(job: Job) -> Findings:
     }
     saved: dict[str | None, int] = {}
     for storage in storages:
-        saved[storage.place.module] = saved.get(storage.place.module, 0) + storage.size
+        saved[storage.site.module] = saved.get(storage.site.module, 0) + storage.size
     chosen_by = _choices(model, layout)
     rows = [
         {
@@ -90,7 +90,7 @@ def _flops(layer: nn.Linear | nn.Conv2d, output: list[int]) -> int:
     return 2 * math.prod(output) * layer.weight[0].numel()
 
 
-def _choices(model: nn.Module, layout: Layout) -> dict[str, list[str]]:
+def _choices(model: nn.Module, layout: ModelLayout) -> dict[str, list[str]]:
     """The words of `layers` that contain each layer; a count from which on they do."""
     found: dict[str, list[str]] = {}
     for word in WORDS:
@@ -106,8 +106,8 @@ def _choices(model: nn.Module, layout: Layout) -> dict[str, list[str]]:
     return found
 
 
-def _chosen(model: nn.Module, words: str, layout: Layout) -> tuple[str, ...]:
+def _chosen(model: nn.Module, words: str, layout: ModelLayout) -> tuple[str, ...]:
     try:
-        return choose(model, words, layout).treated
+        return select_layers(model, words, layout).layers
     except NoSuchLayers:
         return ()

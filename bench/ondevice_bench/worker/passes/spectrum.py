@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ondevice_bench.methods.ranks import by_epsilon
 from ondevice_bench.methods.tensors import energies, largest_rank, working
 from ondevice_bench.methods.tucker import TuckerScheme
-from ondevice_bench.models.family import family
+from ondevice_bench.models.families import family
 from ondevice_bench.protocol.job import Findings, Job
 from ondevice_bench.worker.workload import initial_model, load_batch, train_mode
 
@@ -59,7 +59,7 @@ def _noting(layer: dict[str, Any]) -> Any:
             "shape": list(shape),
             "largest": largest,
             "ranks": ranks,  # for each epsilon, of each mode
-            "stored": [TuckerScheme.stored(shape, tuple(row)) for row in ranks],
+            "stored": [TuckerScheme.stored_elements(shape, tuple(row)) for row in ranks],
         }
 
     return hook

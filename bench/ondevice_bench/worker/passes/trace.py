@@ -67,7 +67,7 @@ def measure(job: Job) -> Findings:
                 }
                 for report in treated
             },
-            "left_alone": dict(treatment.refused),
+            "left_alone": dict(treatment.refusals),
         },
     )
 

@@ -1,0 +1,79 @@
+"""A method from its name or its class, with its options and its rules for ranks."""
+
+import inspect
+from abc import ABCMeta
+from collections.abc import Mapping
+from typing import Any
+
+from ondevice_bench.errors import not_allowed
+from ondevice_bench.methods.method import LayerMethod, Method
+from ondevice_bench.methods.ranks import RankRules
+from ondevice_bench.specs.implementation import load
+from ondevice_bench.specs.option import validate
+from ondevice_bench.specs.rank_rules import ACTIVATION, WEIGHT, rank_groups, rank_options
+
+
+def make_method(method: str, options: Mapping[str, Any]) -> tuple[Method, RankRules]:
+    """Make the method that a name such as `asi`, `module:Class` or `./mine.py:Mine` means.
+
+    A name's options are checked, and completed, by its spec; a class has its defaults itself.
+    None means that an option is not given. ValueError says in one line what is wrong.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if ":" in method:
+        return _from_class(method, given)
+    from ondevice_bench.specs import registry
+
+    spec = registry.method(method)
+    try:
+        values = validate(spec.options, spec.one_of, given)
+    except ValueError as error:
+        raise ValueError(f"{method}: {error}") from None
+    return _from_class(spec.implementation, values)
+
+
+def _from_class(path: str, options: Mapping[str, Any]) -> tuple[Method, RankRules]:
+    kind = load_method_class(path)
+    ranked = kind.ranked if issubclass(kind, LayerMethod) else frozenset[str]()
+    declared = rank_options(ranked)
+    rules = [option.name for option in declared]
+    signature = inspect.signature(kind)
+    rest = {name: value for name, value in options.items() if name not in rules}
+    unknown = [name for name in rest if name not in signature.parameters]
+    if unknown:
+        allowed = (*signature.parameters, *rules)
+        raise ValueError(f"{kind.__name__}: {not_allowed('option', unknown[0], allowed)}")
+    try:
+        given = {name: value for name, value in options.items() if name in rules}
+        ranks = validate(declared, rank_groups(ranked), given)
+        signature.bind(**rest)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{kind.__name__}: {error}") from None
+    return kind(**rest), RankRules.from_options(ranked, ranks)
+
+
+def load_method_class(path: str) -> type[Method]:
+    """The class of a method; ValueError in one line where the object is none."""
+    kind, name = load(path), path.rpartition(":")[2]
+    if not (isinstance(kind, type) and issubclass(kind, Method)):
+        raise ValueError(
+            f"{name} is no training method: derive it from Method, or from LayerMethod if it "
+            "replaces layers; both are in ondevice_bench.methods"
+        )
+    if isinstance(kind, ABCMeta) and kind.__abstractmethods__:
+        missing = ", ".join(f"{method}()" for method in sorted(kind.__abstractmethods__))
+        raise ValueError(f"{name} must define {missing}")
+    if issubclass(kind, LayerMethod):
+        _check_ranks(kind)
+    return kind
+
+
+def _check_ranks(kind: type[LayerMethod]) -> None:
+    allowed = {ACTIVATION, WEIGHT}
+    if not kind.ranked <= allowed:
+        raise ValueError(f"{kind.__name__}: `ranked` may hold {' and '.join(sorted(allowed))}")
+    if (ACTIVATION in kind.ranked) != (kind.reference is not None):
+        raise ValueError(
+            f"{kind.__name__}: ranks for activations need both, {ACTIVATION!r} in `ranked` and a "
+            "scheme as `reference`"
+        )

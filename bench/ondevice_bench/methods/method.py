@@ -1,0 +1,121 @@
+"""What a training method is: the classes that every method is derived from.
+
+A method of a user's own is derived from `LayerMethod` if it replaces layers, else from `Method`.
+Its options are the keyword arguments of its `__init__`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from ondevice_bench.methods.layer_flops import LayerFlops
+from ondevice_bench.methods.ranks import RankChoice, Ranks
+from ondevice_bench.methods.scheme import Scheme
+from ondevice_bench.methods.tensors import largest_rank
+from ondevice_bench.specs.layout import ModelLayout
+
+
+class Method:
+    """A training method. Whatever a method does not override leaves training as it is."""
+
+    slices: int = 1
+    """How many slices of the batch a step runs, one after the other."""
+
+    def wrap(self, model: nn.Module, layout: ModelLayout) -> None:
+        """Change the network in place, once, before it trains."""
+
+    def unwrap(self, model: nn.Module) -> None:
+        """Undo `wrap`."""
+
+    def packing(self, model: nn.Module) -> AbstractContextManager[None]:
+        """A context around each forward, in which the method changes how tensors are saved."""
+        return nullcontext()
+
+    def packed_tensors(self) -> Iterator[Tensor]:
+        """Tensors that are alive for backward, but that no hook from outside can see."""
+        return iter(())
+
+
+class ReplacementLayer(nn.Module):
+    """The layer that a method puts in the place of a plain one.
+
+    What must train is a Parameter. What forward stores for backward goes through
+    `ctx.save_for_backward`, or the activation bytes would miss it.
+    """
+
+    input_shape: tuple[int, ...] | None = None
+    """The shape of the last training input: `forward` sets it."""
+
+    bypass: bool = False
+    """While this is true, `forward` computes as the plain layer would: calibration sets it."""
+
+    def merge(self) -> nn.Module:
+        """A plain layer that computes the same."""
+        raise NotImplementedError(f"{type(self).__name__} defines no merge()")
+
+    def state(self) -> Iterator[Tensor]:
+        """Tensors that the layer keeps from step to step, beside its parameters."""
+        return iter(())
+
+
+class LayerMethod(Method, ABC):
+    """A method that replaces layers; docs/adding-a-method.md shows one whole."""
+
+    ranked: ClassVar[frozenset[str]] = frozenset()
+    """What has ranks: "activation", "weight", or both. The method then takes every rank rule."""
+
+    reference: ClassVar[type[Scheme] | None] = None
+    """The scheme whose error a memory budget weighs; required for ranks of activations."""
+
+    keeps_weight: ClassVar[bool] = False
+    """Whether the new layer trains the very weight Parameter of the old one.
+
+    Only then may the method replace a layer that shares its weight with another: all others would
+    untie the two. Such layers are left alone, and `Treatment.refusals` says why.
+    """
+
+    exact_input_gradient: ClassVar[bool] = True
+    """Whether `dX` is that of the plain layer."""
+
+    @abstractmethod
+    def applies(self, layer: nn.Module) -> str | None:
+        """Why the method leaves this layer alone; None where it replaces it."""
+
+    @abstractmethod
+    def replace(self, layer: nn.Module, choice: RankChoice, name: str) -> ReplacementLayer:
+        """The layer that takes its place. `name` is for error messages."""
+
+    @abstractmethod
+    def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
+        """How many elements the layer stores from forward to backward for an input of that shape.
+
+        `layer` is the plain layer; its parameters may have no storage.
+        """
+
+    def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> LayerFlops | None:
+        """The FLOPs of the layer by closed formulas; None where the method has none."""
+        return None
+
+
+def activation_ranks(
+    method: LayerMethod, choice: RankChoice, shape: tuple[int, ...]
+) -> tuple[int, ...]:
+    """The rank of each mode that the method compresses, for an input of that shape."""
+    modes = ranked_modes(method, len(shape))
+    return choice.of_activation(tuple(largest_rank(shape, mode) for mode in modes)) if modes else ()
+
+
+def ranked_modes(method: LayerMethod, dimensions: int) -> tuple[int, ...]:
+    """The modes that the method compresses, of an input with this number of dimensions."""
+    return () if method.reference is None else method.reference.modes(dimensions)
+
+
+def select_modes(method: LayerMethod, ranks: Ranks) -> Ranks:
+    """Of the ranks of all modes, those of the modes that the method compresses."""
+    if method.reference is None or not ranks.activation:
+        return ranks
+    modes = ranked_modes(method, len(ranks.activation))
+    return Ranks(tuple(ranks.activation[mode] for mode in modes), ranks.weight)

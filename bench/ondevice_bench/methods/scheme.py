@@ -1,0 +1,67 @@
+"""A scheme: what a layer stores of its input, and how the weight gradient follows from it."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from torch import Tensor, nn
+
+from ondevice_bench.methods.convolution import Geometry
+from ondevice_bench.methods.ranks import RankChoice
+from ondevice_bench.methods.tensors import largest_rank
+
+StoredTensors: TypeAlias = tuple[Tensor, ...]
+
+
+class Scheme(nn.Module):
+    """Stands for a layer's input between forward and backward.
+
+    What a scheme needs from step to step lies in its buffers.
+    """
+
+    choice: RankChoice | None = None
+
+    @staticmethod
+    def modes(dimensions: int) -> tuple[int, ...]:
+        """The modes that have a rank, for an input with this number of dimensions."""
+        return tuple(range(dimensions))
+
+    def ranks(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """The rank of each mode for an input of that shape."""
+        assert self.choice is not None
+        largest = tuple(largest_rank(tuple(shape), mode) for mode in self.modes(len(shape)))
+        return self.choice.of_activation(largest)
+
+    @abstractmethod
+    def store(self, x: Tensor, geometry: Geometry | None) -> StoredTensors:
+        """The tensors to store for this input; called without gradients."""
+
+    @abstractmethod
+    def restore(self, stored: StoredTensors, shape: tuple[int, ...]) -> Tensor:
+        """The input that the stored tensors stand for."""
+
+    @abstractmethod
+    def linear_gradient(self, stored: StoredTensors, dy: Tensor) -> Tensor:
+        """`dW (O, I)` of a linear layer."""
+
+    @abstractmethod
+    def conv_gradient(
+        self,
+        stored: StoredTensors,
+        dy: Tensor,
+        shape: tuple[int, ...],
+        weight: Tensor,
+        geometry: Geometry,
+    ) -> Tensor:
+        """`dW` of a convolution whose input had that shape."""
+
+    def input_gradient(
+        self, dy: Tensor, shape: tuple[int, ...], weight: Tensor, geometry: Geometry | None
+    ) -> Tensor:
+        """`dX`, exact unless a scheme has a formula of its own."""
+        if geometry is None:
+            return dy @ weight
+        return geometry.input_gradient(shape, weight, dy)
+
+    def advance(self, stored: StoredTensors) -> None:
+        """Move the state from this step to the next; called once in every backward."""
