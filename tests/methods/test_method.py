@@ -11,6 +11,8 @@ from ondevice_bench.errors import BadInput
 from ondevice_bench.methods import LayerMethod, Method, ReplacementLayer, treat
 from ondevice_bench.methods.make_method import make_method
 from ondevice_bench.methods.scheme import Scheme
+from ondevice_bench.run.hosts.fake import FakeHost
+from ondevice_bench.run.hosts.local import local_host
 from ondevice_bench.run.queries import conformance
 from ondevice_bench.specs.rank_rules import ACTIVATION
 
@@ -184,7 +186,7 @@ def test_check_method_refuses_a_class_without_a_base_in_one_line(tmp_path):
     file = tmp_path / "old.py"
     file.write_text("class Old:\n    def applies(self, layer): ...\n")
     with pytest.raises(BadInput, match=r"Old is no training method: derive it from") as caught:
-        conformance.check(f"{file}:Old", [])
+        conformance.check(local_host(), f"{file}:Old", [])
     assert "\n" not in str(caught.value)
 
 
@@ -195,10 +197,11 @@ def test_check_method_refuses_a_class_without_a_base_in_one_line(tmp_path):
         (["sequential=true"], "asi: needs one of rank, epsilon"),
     ],
 )
-def test_check_method_checks_options_before_it_starts_a_process(monkeypatch, options, says):
-    monkeypatch.delattr(conformance.subprocess, "run")
+def test_check_method_checks_options_before_it_starts_a_process(options, says):
+    host = FakeHost()
     with pytest.raises(BadInput, match=f"^{says}"):
-        conformance.check("asi", options)
+        conformance.check(host, "asi", options)
+    assert host.questions == []
 
 
 def test_a_refusal_can_be_named_without_torch():
