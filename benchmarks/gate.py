@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from itertools import islice
 from statistics import median
 
+from ondevice_bench import metrics
 from ondevice_bench.ab.comparison import next_pairs
 from ondevice_bench.analyse import compare, history
 from ondevice_bench.analyse.cell_pair import MOST_ROUNDS, Pair
 from ondevice_bench.analyse.change_points import steps
-from ondevice_bench.record import metrics
 from ondevice_bench.stats import shift
 
 CHANGES = (0.0, 0.02, 0.05, 0.10)

@@ -1,7 +1,7 @@
 import pytest
 
 from ondevice_bench.analyse.judgement import exact_verdict, is_better, noisy_verdict
-from ondevice_bench.record.metrics import ALL
+from ondevice_bench.metrics import ALL
 from ondevice_bench.stats import Change
 
 SIDES = [metric for metric in ALL if metric.name in ("step_seconds", "accuracy")]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ondevice_bench.record import metrics
+from ondevice_bench import metrics
 from ondevice_bench.record.store import Store
 from tests.conftest import TINY
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from ondevice_bench import metrics
 from ondevice_bench.measure.fidelity import likeness
-from ondevice_bench.record import metrics
 from ondevice_bench.suite.cell import Train
 from ondevice_bench.worker.passes import fidelity
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from ondevice_bench import metrics
 from ondevice_bench.measure import curve
-from ondevice_bench.record import metrics
 from ondevice_bench.run.hosts.launch import PassLauncher
 from ondevice_bench.suite.cell import Train
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import median
 
+from ondevice_bench import metrics
 from ondevice_bench.analyse.cell_pair import Exact, Pair
-from ondevice_bench.record import metrics
 from ondevice_bench.record.model import Record, TaskKey
 from ondevice_bench.run.hosts.host import no_tick
 from ondevice_bench.run.progress import Progress

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
+from ondevice_bench import metrics
 from ondevice_bench.analyse.judgement import Verdict, exact_verdict, noisy_verdict
-from ondevice_bench.record import metrics
 from ondevice_bench.stats import Change, change, is_look
 
 MOST_ROUNDS = 400

@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
+from ondevice_bench import metrics
 from ondevice_bench.analyse.judgement import Verdict, exact_verdict, noisy_verdict
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.errors import ExitCode
-from ondevice_bench.record import metrics
 from ondevice_bench.stats import fewest_rounds, shift
 
 NOISY = ("step_seconds", "inference_seconds", "peak_rss_over_runtime_bytes", "step_joules")

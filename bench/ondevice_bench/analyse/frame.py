@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ondevice_bench import metrics
 from ondevice_bench.analyse.summary import RunSummary, summarise
-from ondevice_bench.record import metrics
 from ondevice_bench.record.store import Store
 
 if TYPE_CHECKING:

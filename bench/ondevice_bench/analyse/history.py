@@ -14,12 +14,12 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal
 
+from ondevice_bench import metrics
 from ondevice_bench.analyse import change_points
 from ondevice_bench.analyse.change_points import Step, steps
 from ondevice_bench.analyse.compare import NOISY
 from ondevice_bench.analyse.judgement import is_better
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
-from ondevice_bench.record import metrics
 from ondevice_bench.record.model import Run
 from ondevice_bench.stats import Estimate, fewest_rounds, more_rounds
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from ondevice_bench.record.metrics import Metric
+from ondevice_bench.metrics import Metric
 from ondevice_bench.stats import Change
 
 # `missing`: the metric was not measured again. `failed`: there is nothing to compare.

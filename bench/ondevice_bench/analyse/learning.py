@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ondevice_bench import metrics
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
-from ondevice_bench.record import metrics
 from ondevice_bench.stats import Estimate, of_readings
 
 PASSES = ("fidelity", "accuracy")

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ondevice_bench import metrics
 from ondevice_bench.hardware.doctor import Finding
-from ondevice_bench.record import metrics
 from ondevice_bench.record.details import Details, Precision
 from ondevice_bench.record.model import Record, Run
 from ondevice_bench.record.store import Store

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from ondevice_bench import units
+from ondevice_bench import metrics, units
 from ondevice_bench.analyse.groups import Group, Member
-from ondevice_bench.record import metrics
 from ondevice_bench.specs import registry
 from ondevice_bench.stats import Direction, Estimate, direction_of
 from ondevice_bench.suite.goal import Goal

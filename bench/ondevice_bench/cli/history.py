@@ -40,11 +40,11 @@ def history(
     as_json: AsJson = False,
 ) -> int:
     """Show where metrics changed over the stored runs: between which commits, and how much."""
+    from ondevice_bench import metrics
     from ondevice_bench.analyse.find_runs import find_stores
     from ondevice_bench.analyse.history import Asked, in_order
     from ondevice_bench.analyse.history import history as history_of
     from ondevice_bench.analyse.select_runs import runs_since, stored_runs
-    from ondevice_bench.record import metrics
     from ondevice_bench.report.page import write_report
     from ondevice_bench.report.terminal.history import history_json, history_lines, history_table
     from ondevice_bench.run.commit import places, resolved

@@ -82,7 +82,7 @@ def list_runs(as_json: AsJson = False) -> None:
 
 def list_metrics(as_json: AsJson = False) -> None:
     """List the metrics: what each measures, exact or noisy, and its scope."""
-    from ondevice_bench.record import metrics
+    from ondevice_bench import metrics
 
     rows = [metric.to_json() for metric in metrics.ALL]
     if not as_json:

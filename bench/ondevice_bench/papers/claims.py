@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ondevice_bench import units
+from ondevice_bench import metrics, units
 from ondevice_bench.analyse.verdict import fewest
 from ondevice_bench.papers.accounts import Account
 from ondevice_bench.papers.evidence import Measurement
 from ondevice_bench.papers.published import Claim
-from ondevice_bench.record import metrics
 from ondevice_bench.units import MIB
 
 Verdict = Literal[

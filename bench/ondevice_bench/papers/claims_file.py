@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from ondevice_bench import metrics
 from ondevice_bench.declare.check import check
 from ondevice_bench.declare.document import Document, read
 from ondevice_bench.declare.folders import search_path
@@ -22,7 +23,6 @@ from ondevice_bench.papers.published import (
     Reach,
     Unit,
 )
-from ondevice_bench.record import metrics
 from ondevice_bench.specs import registry
 from ondevice_bench.suite.layers import parse
 

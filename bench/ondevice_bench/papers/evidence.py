@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ondevice_bench import units
+from ondevice_bench import metrics, units
 from ondevice_bench.analyse.groups import groups
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.papers.published import Claim
-from ondevice_bench.record import metrics
 from ondevice_bench.stats import Estimate
 from ondevice_bench.units import MIB
 

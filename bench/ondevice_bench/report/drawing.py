@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ondevice_bench import metrics
 from ondevice_bench.analyse.groups import Member
-from ondevice_bench.record import metrics
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.stats import Estimate
 from ondevice_bench.units import MIB

@@ -1,8 +1,7 @@
 """A history in words, the same in the terminal and on the page."""
 
-from ondevice_bench import units
+from ondevice_bench import metrics, units
 from ondevice_bench.analyse.history import Finding, History, Series
-from ondevice_bench.record import metrics
 from ondevice_bench.report.quantities import exact_text
 
 SHORT = 7  # digits of a commit that people say

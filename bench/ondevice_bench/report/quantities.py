@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ondevice_bench import units
+from ondevice_bench import metrics, units
 from ondevice_bench.analyse.groups import Member
 from ondevice_bench.analyse.learning import METRICS as LEARNING
 from ondevice_bench.analyse.learning import Learning
-from ondevice_bench.record import metrics
 from ondevice_bench.specs import trained
 from ondevice_bench.specs.builtin_methods import BY_CONTENT
 from ondevice_bench.stats import Estimate

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from ondevice_bench import metrics
 from ondevice_bench.analyse.boards import Line, OnBoard, boards, unlike
 from ondevice_bench.analyse.summary import EMULATED, RunSummary
-from ondevice_bench.record import metrics
 from ondevice_bench.report.quantities import Quantity, dash, quantity_of, ratio_quantity
 from ondevice_bench.report.sections.section import ReportData, Section
 from ondevice_bench.stats import Estimate

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ondevice_bench.record import metrics
+from ondevice_bench import metrics
 from ondevice_bench.report.history_text import finding_text, order_text, series_text
 from ondevice_bench.report.quantities import HEADLINES, quantity_of_estimate
 from ondevice_bench.report.sections.section import ReportData, Section

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+from ondevice_bench import metrics
 from ondevice_bench.analyse.groups import Group, Member
-from ondevice_bench.record import metrics
 from ondevice_bench.report import drawing
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ondevice_bench.record import metrics
+from ondevice_bench import metrics
 from ondevice_bench.report.quantities import HEADLINES, Quantity, quantity_of, rank_basis
 from ondevice_bench.report.sections.section import ReportData, Section
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from ondevice_bench import metrics
 from ondevice_bench.analyse.groups import Group, Member
 from ondevice_bench.analyse.history import Finding, History, Series, unlike_software
-from ondevice_bench.record import metrics
 from ondevice_bench.report import drawing
 from ondevice_bench.report.history_text import short_commit
 from ondevice_bench.report.plotly_builder import Canvas

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from ondevice_bench import metrics
 from ondevice_bench.analyse.summary import CellSummary
-from ondevice_bench.record import metrics
 from ondevice_bench.report.quantities import quantity_of, rank_basis
 from ondevice_bench.terminal import table
 

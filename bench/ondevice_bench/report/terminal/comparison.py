@@ -1,8 +1,8 @@
 """Two runs against each other, in the terminal."""
 
+from ondevice_bench import metrics
 from ondevice_bench.analyse.compare import DRIFT, Comparison, Difference
 from ondevice_bench.analyse.judgement import Verdict
-from ondevice_bench.record import metrics
 from ondevice_bench.report.quantities import exact_text
 from ondevice_bench.units import quantity, ratio
 

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Sequence
 
+from ondevice_bench import metrics
 from ondevice_bench.analyse.frame import frame_of
 from ondevice_bench.analyse.learning import learning
 from ondevice_bench.analyse.summary import RunSummary
-from ondevice_bench.record import metrics
 from ondevice_bench.report.quantities import HEADLINES, quantity_of
 from ondevice_bench.report.terminal.run import learning_table, run_notes, run_table
 from ondevice_bench.report.terminal.verdict import verdict_lines

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ondevice_bench import units
+from ondevice_bench import metrics, units
 from ondevice_bench.analyse.history import History
-from ondevice_bench.record import metrics
 from ondevice_bench.report.history_text import finding_text, order_text, series_text
 from ondevice_bench.report.quantities import HEADLINES
 from ondevice_bench.terminal import table

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ondevice_bench import metrics
 from ondevice_bench.analyse.learning import Learning, learning
 from ondevice_bench.analyse.summary import NOT_INTERLEAVED, RunSummary
-from ondevice_bench.record import metrics
 from ondevice_bench.report.quantities import (
     HEADLINES,
     LESSONS,

@@ -4,8 +4,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from ondevice_bench import metrics
 from ondevice_bench.protocol.job import Job, Reply
-from ondevice_bench.record import metrics
 from ondevice_bench.run.hosts.host import Host, HostError
 from ondevice_bench.stats import Estimate, estimate
 from ondevice_bench.suite.cell import Cell

@@ -3,8 +3,8 @@
 import time
 
 from ondevice_bench.measure import energy
+from ondevice_bench.metrics import ALL
 from ondevice_bench.protocol.job import Findings, Job
-from ondevice_bench.record.metrics import ALL
 from ondevice_bench.worker.workload import build
 
 IDLE_SECONDS, ACTIVE_SECONDS = 3.0, 5.0

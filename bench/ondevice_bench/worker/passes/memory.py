@@ -7,8 +7,8 @@ weights, optimizer, libraries, warm-up, step) add up to the headline exactly.
 from collections.abc import Callable, Iterable
 
 from ondevice_bench.measure import curve, memory, rss_floors
+from ondevice_bench.metrics import ALL
 from ondevice_bench.protocol.job import Findings, Job
-from ondevice_bench.record.metrics import ALL
 from ondevice_bench.worker.workload import Workload, build_model, load_batch
 
 

@@ -1,4 +1,4 @@
-from ondevice_bench.record import metrics
+from ondevice_bench import metrics
 
 
 def test_names_are_unique_and_carry_their_units():
