@@ -79,8 +79,8 @@ def test_a_tree_against_itself_is_green_unless_asked_for_more_than_the_time_allo
     words = ("ab", ".", ".", "--suite", "mine", "--budget", "2s")
     ended = bench(*words)
     assert ended.code == 0, ended.out + ended.err
-    assert "exact metrics: 0 of 1 cells differ" in ended.out
-    assert "1 cells had too few rounds for an interval: give more --budget" in ended.out
+    assert "exact metrics: 0 of 1 cell differ" in ended.out
+    assert "1 cell had too few rounds for an interval: give more --budget" in ended.out
     assert bench(*words, "--fail-on", "regressed,inconclusive").code == 5
 
 

@@ -114,6 +114,7 @@ def test_training_settings_reach_the_suite(load):
         (HEAD + ASI + "compose: [asi: {rnk: 2}, checkpoint]\n", "5: methods[0][0]: unknown option 'rnk'; did you mean 'rank'? (allowed: rank, epsilon, fraction, trained, budget_mib, perplexity, sequential)"),
         (HEAD + BODY + "rounds: 0\n", "5: rounds: must be at least 1, or a mapping of passes, got 0"),
         (HEAD + BODY + "rounds: {trace: 2}\n", "5: rounds: unknown key 'trace' (allowed: memory, time, energy)"),
+        (HEAD + BODY + "rounds: {tiem: 2}\n", "5: rounds: unknown key 'tiem'; did you mean 'time'? (allowed: memory, time, energy)"),
         (HEAD + BODY + "rounds: {time: 0}\n", "5: rounds.time: must be at least 1, got 0"),
         (HEAD + BODY + "seeds: [0, -1]\n", "5: seeds[1]: must be at least 0, got -1"),
         (HEAD + BODY + "time: {precision: 200%}\n", "5: time.precision: must be in (0, 1], got 2.0"),
@@ -130,7 +131,8 @@ def test_training_settings_reach_the_suite(load):
         (HEAD + BODY + "goal: {max_peak_bytes: 1}\n", "5: goal: unknown key 'max_peak_bytes'; did you mean 'max_peak'? (allowed: minimise, min_cosine, max_peak, max_slowdown)"),
         (HEAD + BODY + "when: {cells: mcunet}\n", "5: when.memory_gib: is required"),
         (HEAD + BODY + "when: [{cells: mcunet, memory_gib: 0}]\n", "5: when[0].memory_gib: must be greater than 0, got 0"),
-        (HEAD + BODY + "measure: [time, heat]\n", "5: measure[1]: must be 'memory', 'trace', 'time', 'fidelity', 'accuracy' or 'energy', got 'heat'"),
+        (HEAD + BODY + "measure: [time, tarce]\n", "5: measure[1]: unknown pass 'tarce'; did you mean 'trace'? (known: accuracy, energy, fidelity, memory, time, trace)"),
+        (HEAD + BODY + "measure: [calibrate]\n", "5: measure[0]: unknown pass 'calibrate' (known: accuracy, energy, fidelity, memory, time, trace)"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line_with_place_and_cure(complaints, text, says):

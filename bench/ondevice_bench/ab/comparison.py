@@ -14,13 +14,14 @@ from statistics import median
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.cell_pair import Exact, Pair
+from ondevice_bench.passes import TIME, TRACE
 from ondevice_bench.record.model import Record, TaskKey
 from ondevice_bench.run.hosts.host import no_tick
 from ondevice_bench.run.progress import Progress
 from ondevice_bench.run.session import Session
 from ondevice_bench.suite.passes import passes_of
 
-STEP, TRACE, TIME = "step_seconds", "trace", "time"
+STEP = "step_seconds"
 FEWEST_STEPS, MOST_STEPS, ROUND_SECONDS = 7, 20, 1.0  # of each side in a round
 FIRST_ROUNDS = 3  # rounds of every pair, before some pairs get more
 PAIRS_AT_ONCE = 2  # pairs that get more

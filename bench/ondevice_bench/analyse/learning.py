@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ondevice_bench import metrics
+from ondevice_bench import metrics, passes
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.stats import Estimate, of_readings
 
-PASSES = ("fidelity", "accuracy")
-METRICS = tuple(metric.name for metric in metrics.ALL if metric.pass_name in PASSES)
+METRICS = tuple(m.name for m in metrics.ALL if passes.BY_NAME[m.pass_name].over_seeds)
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from typing import Any
 
 from ondevice_bench import metrics
 from ondevice_bench.hardware.doctor import Finding
+from ondevice_bench.passes import CALIBRATE, PREPARING, rounds_of
 from ondevice_bench.record.details import Details, Precision
 from ondevice_bench.record.model import Record, Run
 from ondevice_bench.record.store import Store
 from ondevice_bench.stats import Estimate, estimate
-from ondevice_bench.suite.passes import CALIBRATE, PREPARING, rounds_of
 from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.units import clock
 

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from ondevice_bench import metrics, units
+from ondevice_bench import metrics, passes, units
 from ondevice_bench.analyse.groups import Group, Member
 from ondevice_bench.specs import registry
 from ondevice_bench.stats import Direction, Estimate, direction_of
 from ondevice_bench.suite.goal import Goal
 
 STEP, PEAK, COSINE = "step_seconds", "peak_rss_over_runtime_bytes", "gradient_cosine"
-FEWEST, FEWEST_OF_MEMORY = 5, 3
 NAMES = {
     STEP: "step time",
     PEAK: "peak RSS over runtime",
@@ -40,11 +39,9 @@ def is_exact(method: str) -> bool:
 
 
 def fewest(metric: str) -> int:
-    """Processes of each side that a claim needs: processes differ more than samples of one."""
+    """Processes of each side that a claim needs."""
     described = metrics.BY_NAME[metric]
-    if described.kind == "exact":
-        return 1
-    return FEWEST_OF_MEMORY if described.pass_name == "memory" else FEWEST
+    return 1 if described.kind == "exact" else passes.BY_NAME[described.pass_name].fewest_processes
 
 
 def proven_direction(ratio: Estimate | None, metric: str, processes: int) -> Direction:

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from math import inf
 from statistics import median
 
+from ondevice_bench.passes import CALIBRATE, PILOT, TIME
 from ondevice_bench.record.model import TaskKey
-from ondevice_bench.suite.passes import CALIBRATE, PILOT
 
-TIME = "time"
 # sampling beyond the fewest samples has two parts: training steps and inference
 _PARTS = 2
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
+from ondevice_bench.passes import PILOT
 from ondevice_bench.record.model import TaskKey
 from ondevice_bench.run.budget import Budget
 from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries.preview import vanilla_steps
 from ondevice_bench.run.schedule import schedule
 from ondevice_bench.suite.board import Board
-from ondevice_bench.suite.passes import PILOT, passes_of
+from ondevice_bench.suite.passes import passes_of
 from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.suite.preview import Outline, Vanilla
 from ondevice_bench.suite.suite import Suite

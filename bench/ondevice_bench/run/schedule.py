@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from math import inf
 from statistics import mean
 
+from ondevice_bench.passes import CALIBRATE, rounds_of
 from ondevice_bench.record.model import TaskKey
-from ondevice_bench.suite.passes import CALIBRATE, rounds_of
 
 
 def schedule(

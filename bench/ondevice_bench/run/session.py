@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import ondevice_bench
+from ondevice_bench import passes
 from ondevice_bench.data.batch import BatchStore, NoBatch
 from ondevice_bench.errors import BadInput, BenchError, ExitCode, NothingRan
+from ondevice_bench.passes import CALIBRATE, PILOT
 from ondevice_bench.protocol.job import RankNumbers, Reply
 from ondevice_bench.protocol.turns import Turns
 from ondevice_bench.record.model import Record, Run, TaskKey, status_of
 from ondevice_bench.record.store import FILE_NAME, Store
 from ondevice_bench.run.budget import Budget
 from ondevice_bench.run.hosts.host import Host, HostError, Outcome
-from ondevice_bench.run.hosts.launch import SPAWNED_PASSES
 from ondevice_bench.run.progress import Progress
 from ondevice_bench.run.queries.jobs import JobMaker
 from ondevice_bench.run.queries.preview import vanilla_steps
@@ -29,7 +30,7 @@ from ondevice_bench.run.resume import find_or_add_run
 from ondevice_bench.run.schedule import Forecast, left_to_do, schedule
 from ondevice_bench.run.workspace import batch_folder, locked
 from ondevice_bench.suite.cell import Cell
-from ondevice_bench.suite.passes import CALIBRATE, PILOT, passes_of
+from ondevice_bench.suite.passes import passes_of
 from ondevice_bench.suite.preview import Outline
 
 NOT_OK = frozenset({"failed", "timeout", "oom"})
@@ -70,8 +71,8 @@ class Session:
         """Every process of the run, in its order."""
         suite = self._request.suite
         measure = suite.measure if self._request.budget is None else (PILOT, *suite.measure)
-        passes = {name: passes_of(cell.method, measure) for name, cell in self._cells.items()}
-        return schedule(passes, suite.rounds, seed=self.run.definition)
+        by_cell = {name: passes_of(cell.method, measure) for name, cell in self._cells.items()}
+        return schedule(by_cell, suite.rounds, seed=self.run.definition)
 
     @property
     def host(self) -> Host:
@@ -100,7 +101,7 @@ class Session:
         sampling_seconds: float = inf,
     ) -> Record:
         """Measure one task and store its record; a time pass may sample no longer than said."""
-        if task.pass_name not in SPAWNED_PASSES:
+        if not passes.BY_NAME[task.pass_name].is_spawned:
             if self._round not in (None, task.round):
                 self.host.renew()  # no two rounds of a cell from one process
             self._round = task.round

@@ -1,12 +1,13 @@
 """The suite file's schema; the options of models and methods come from their specs."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, create_model
 
+from ondevice_bench import passes
 from ondevice_bench.declare.folders import declared
 from ondevice_bench.declare.schema import StrictSchema, read_as
 from ondevice_bench.errors import unknown
@@ -28,7 +29,7 @@ from ondevice_bench.suite.suite import Condition, Sampling
 from ondevice_bench.units import parse_bytes, parse_duration
 
 
-def _known(kind: str, names: Callable[[], Mapping[str, object]]) -> BeforeValidator:
+def _known(kind: str, names: Callable[[], Collection[str]]) -> BeforeValidator:
     """A name that must be one of `names()`."""
 
     def check(value: object) -> str:
@@ -58,6 +59,7 @@ def _duration(value: object) -> object:
 
 PROFILE_NAME = _known("hardware profile", lambda: declared("hardware"))
 METHOD_NAME = _known("method", registry.methods)
+PASS_NAME = _known("pass", lambda: passes.IN_SUITES)
 
 
 def _of_profiles(value: dict[str, float]) -> dict[str, float]:
@@ -102,21 +104,17 @@ SAMPLING: Any = Annotated[
 Processes = Annotated[int, Field(ge=1, le=1000)]
 
 
-class Rounds(StrictSchema):
-    """Fresh processes of each pass; a peak takes few seconds to read, and one alone says little."""
-
-    memory: Processes = 3
-    time: Processes = 1
-    energy: Processes = 1
+_ROUNDS: dict[str, Any] = {name: (Processes, usual) for name, usual in passes.ROUNDS.items()}
+Rounds = create_model("Rounds", __base__=StrictSchema, **_ROUNDS)
 
 
 def _of_every_pass(value: object) -> object:
-    """`rounds: 5` means so many of each."""
+    """`rounds: 5` means so many new processes of each pass."""
     if isinstance(value, dict | Rounds):
         return value
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError(f"must be at least 1, or a mapping of passes, got {value!r}")
-    return dict.fromkeys(Rounds.model_fields, value)
+    return dict.fromkeys(passes.ROUNDS, value)
 
 
 def _bytes(value: object) -> object:
@@ -168,12 +166,10 @@ class SuiteFile(StrictSchema):
     )
     train: Train = Train()
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], AS_LIST, NOT_EMPTY] = (0,)
-    rounds: Annotated[Rounds, BeforeValidator(_of_every_pass)] = Rounds()
-    measure: Annotated[
-        tuple[Literal["memory", "trace", "time", "fidelity", "accuracy", "energy"], ...],
-        AS_LIST,
-        NOT_EMPTY,
-    ] = ("memory", "trace", "time")
+    rounds: Any = Rounds()
+    measure: Annotated[tuple[Annotated[str, PASS_NAME], ...], AS_LIST, NOT_EMPTY] = (
+        passes.BY_DEFAULT
+    )
     time: Sampling = Sampling()
     timeout: Annotated[float, BeforeValidator(_duration)] = 600.0
     baseline: Annotated[str, METHOD_NAME] = "vanilla"
@@ -199,4 +195,5 @@ def suite_schema(folder: Path = Path()) -> type[SuiteFile]:
         time=(SAMPLING, Sampling()),
         goal=(GOAL, Goal()),
         when=(Annotated[tuple[condition, ...], AS_LIST], ()),
+        rounds=(Annotated[Rounds, BeforeValidator(_of_every_pass)], Rounds()),
     )

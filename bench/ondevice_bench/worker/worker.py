@@ -6,7 +6,9 @@ import sys
 import time
 import traceback
 from dataclasses import replace
+from typing import Any
 
+from ondevice_bench import passes
 from ondevice_bench.errors import Refusal
 from ondevice_bench.protocol.job import Job, Reply
 from ondevice_bench.worker import out_of_memory, runtime
@@ -16,7 +18,7 @@ def perform(job: Job) -> Reply:
     """Run the job's pass; whatever goes wrong in it becomes a reply."""
     launched = time.monotonic_ns()
     try:
-        measure = importlib.import_module(_module_of(job.pass_name)).measure
+        measure = _implementation(job.pass_name).measure
         findings = measure(job)
     except Refusal as refusal:
         return Reply("skipped", reason=str(refusal))
@@ -47,10 +49,8 @@ def serve(job: Job, reply_fd: int) -> None:
     os._exit(0)
 
 
-def _module_of(pass_name: str) -> str:
-    room = "papers.counting" if pass_name == "account" else "worker.passes"
-    leaf = "account_pass" if pass_name == "account" else pass_name
-    return f"ondevice_bench.{room}.{leaf}"
+def _implementation(pass_name: str) -> Any:
+    return importlib.import_module(f"ondevice_bench.{passes.BY_NAME[pass_name].module}")
 
 
 def _failed(error: BaseException) -> Reply:

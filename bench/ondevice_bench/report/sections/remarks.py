@@ -6,8 +6,8 @@ from typing import Any
 
 from ondevice_bench import units
 from ondevice_bench.analyse.summary import NOT_INTERLEAVED
+from ondevice_bench.passes import rounds_of
 from ondevice_bench.report.sections.section import ReportData, Section, usual_baseline
-from ondevice_bench.suite.passes import rounds_of
 
 
 def problems(data: ReportData) -> Mapping[str, Any] | None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol, Self
 
 import ondevice_bench
+from ondevice_bench import passes
 from ondevice_bench.protocol import VERSION
 from ondevice_bench.protocol.job import Job, Reply
 from ondevice_bench.protocol.packets import PACKET_BYTES
@@ -33,7 +34,6 @@ QUESTIONS = "ondevice_bench.worker.questions"
 TICK_SECONDS = 1.0
 EXIT_GRACE_SECONDS = 5.0
 KEPT_OUTPUT = 1 << 16
-SPAWNED_PASSES = {"memory", "step_memory", "peaks"}
 _VMSTAT = Path("/proc/vmstat")
 _ROOT = Path(ondevice_bench.__file__).resolve().parent.parent
 
@@ -259,7 +259,7 @@ class PassLauncher:
 
     def launch(self, job: Job, timeout: float, tick: Tick) -> Outcome:
         """Run the job the way its pass needs."""
-        forked = job.pass_name not in SPAWNED_PASSES and self.fork.can_fork
+        forked = not passes.BY_NAME[job.pass_name].is_spawned and self.fork.can_fork
         launcher: Launcher = self.fork if forked else self.spawn
         return launcher.launch(job, timeout, tick)
 

@@ -66,7 +66,7 @@ def _fit(item: PlannedCell, limit: int, ask: Ask, known: Mapping[str, float]) ->
         rest = one["resident_bytes"] - one["batch_bytes"]
         rise = one["activation_bytes"] + one["batch_bytes"]
         batch, found, beyond = largest(
-            lambda size: int(ask("peak", replace(cell, batch=size))["peak_bytes"]),
+            lambda size: int(ask("live_peak", replace(cell, batch=size))["peak_bytes"]),
             limit,
             rise,
             rest,

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from ondevice_bench import passes
 from ondevice_bench.data.batch import BatchStore
+from ondevice_bench.passes import CALIBRATE
 from ondevice_bench.protocol.job import Job, MethodCall, RankNumbers, WeightsCall
 from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries import user_models
@@ -16,7 +18,6 @@ from ondevice_bench.specs.model import ModelSpec
 from ondevice_bench.specs.option import resolved
 from ondevice_bench.specs.weights import WeightSource
 from ondevice_bench.suite.cell import Cell
-from ondevice_bench.suite.passes import ACCURACY, CALIBRATE, CAPPED
 from ondevice_bench.suite.suite import Sampling
 
 TRAINED_EXAMPLES, HELD_OUT_EXAMPLES = 512, 256
@@ -54,10 +55,11 @@ class JobMaker:
         chosen = {**resolved(model.options, dict(cell.model_options)), **dict(cell.model_options)}
         inputs = model.inputs(chosen)
         options = {**(model.fixed or {}), **chosen}
+        described = passes.BY_NAME[pass_name]
         batch: Path | None = None
-        if self._batches is not None:
+        if self._batches is not None and described.batch != "none":
             # ranks are chosen on another batch than the one that is measured
-            use = CALIBRATE if pass_name == CALIBRATE else "batch"
+            use = CALIBRATE if described.batch == "calibration" else "batch"
             if isinstance(inputs, OwnBatch):
                 batch = user_models.batch(
                     self._host, self._batches, model.implementation, cell, use
@@ -80,8 +82,8 @@ class JobMaker:
             cpus=self._host.cpus,
             asked_ns=time.monotonic_ns(),
             ranks=ranks,
-            examples=self._examples(cell, inputs) if pass_name == ACCURACY else None,
-            memory_cap=self._memory_cap if pass_name in CAPPED else None,
+            examples=self._examples(cell, inputs) if described.batch == "examples" else None,
+            memory_cap=self._memory_cap if described.is_capped else None,
         )
 
     def _examples(self, cell: Cell, inputs: Inputs) -> Mapping[str, str] | None:

@@ -4,7 +4,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from ondevice_bench import metrics
+from ondevice_bench import metrics, passes
+from ondevice_bench.passes import STEP_MEMORY, STEP_TIME, STEP_TRACE
 from ondevice_bench.protocol.job import Job, Reply
 from ondevice_bench.run.hosts.host import Host, HostError
 from ondevice_bench.stats import Estimate, estimate
@@ -13,7 +14,6 @@ from ondevice_bench.suite.suite import Sampling
 
 TIMEOUT = 600.0
 SAMPLING = Sampling(max_seconds=10.0)
-MEMORY, TRACE, TIME = "step_memory", "step_trace", "step_time"
 
 
 @dataclass(frozen=True)
@@ -103,11 +103,11 @@ class StepRunner:
     def measure(self, step: OwnStep, rounds: int) -> StepResult:
         """The exact figures by one process, the others by so many; StepFailed where one fails."""
         try:
-            replies = [self._reply(step, TRACE)]
+            replies = [self._reply(step, STEP_TRACE)]
             for number in range(rounds):
                 if number > 0:
                     self._host.renew()  # no two rounds from the same process
-                replies += [self._reply(step, TIME), self._reply(step, MEMORY)]
+                replies += [self._reply(step, STEP_TIME), self._reply(step, STEP_MEMORY)]
             return _result(replies)
         except HostError as error:
             raise StepFailed(f"a worker cannot start: {error}") from None
@@ -136,7 +136,7 @@ class StepRunner:
             sampling=SAMPLING,
             cpus=self._host.cpus,
             asked_ns=time.monotonic_ns(),
-            memory_cap=None if name == TRACE else self._host.memory_cap,
+            memory_cap=self._host.memory_cap if passes.BY_NAME[name].is_capped else None,
             step=asdict(step),
         )
 

@@ -37,7 +37,7 @@ def write_profile(host: Host, name: str) -> Path:
 
 
 def _peaks(host: Host) -> dict[str, Estimate]:
-    reply = host.run(JobMaker(host, None).job(CELL, "peaks"), TIMEOUT).reply
+    reply = host.run(JobMaker(host, None).job(CELL, "machine_peaks"), TIMEOUT).reply
     if reply.status != "ok":
         raise BadInput(f"this machine could not be measured: {reply.reason}")
     return {name: estimate([samples]) for name, samples in reply.findings.samples.items()}

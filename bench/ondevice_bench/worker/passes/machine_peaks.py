@@ -1,4 +1,4 @@
-"""The peaks pass: what the processors really do, for a profile that is measured.
+"""The machine_peaks pass: what the processors can do at most, for a measured profile.
 
 Products of square matrices, and copies of more than any cache holds, on all of the job's threads.
 """

@@ -1,4 +1,4 @@
-"""The peak pass: the highest level of live tensors in a step, from shapes alone."""
+"""The live_peak pass: the highest level of live tensors in a step, from shapes alone."""
 
 from ondevice_bench.measure.fake_live import peak_of_step
 from ondevice_bench.protocol.job import Findings, Job

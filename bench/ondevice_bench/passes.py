@@ -1,0 +1,180 @@
+"""Every pass: what one process does over a cell. Standard library only, because workers import it.
+
+A new pass is one row of `ALL` and one module with `measure(job)`. A metric names the pass that
+gives it in its own row, in `ondevice_bench.metrics`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+# the passes that code knows by name; names of passes are stored
+CALIBRATE, PILOT, MEMORY, TRACE, TIME = "calibrate", "pilot", "memory", "trace", "time"
+STEP_MEMORY, STEP_TRACE, STEP_TIME = "step_memory", "step_trace", "step_time"
+
+Batch = Literal["cell", "calibration", "examples", "none"]
+Choice = Literal["default", "optional", "never"]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One way to look at a cell, in a process of its own."""
+
+    name: str
+    purpose: str
+    module: str  # inside `ondevice_bench`
+    batch: Batch = "cell"  # what the process reads
+    in_suites: Choice = "never"  # whether `measure` may name it
+    rounds: int | None = None  # processes of each cell unless the suite says more; None: always one
+    is_spawned: bool = False  # a new interpreter; the others are forked, where that is possible
+    is_capped: bool = False  # under a memory cap; a probe's own memory is not held against a cell
+    prepares: bool = False  # serves the other passes of the cell
+    over_seeds: bool = False  # its metrics are reported over all seeds of a workload
+    # processes of each side before a noisy metric counts as different from the baseline's:
+    # processes differ more than the samples of one
+    fewest_processes: int = 5
+
+
+def _worker(name: str) -> str:
+    return f"worker.passes.{name}"
+
+
+ALL = (
+    Pass(
+        CALIBRATE,
+        "chooses the ranks of a cell, on a batch that nothing else uses",
+        _worker("calibrate"),
+        batch="calibration",
+        prepares=True,
+    ),
+    Pass(
+        PILOT,
+        "runs two steps, so that a run with a time budget can predict the other passes",
+        _worker("pilot"),
+        prepares=True,
+    ),
+    Pass(
+        MEMORY,
+        "reads resident memory, stage by stage",
+        _worker("memory"),
+        in_suites="default",
+        rounds=3,  # a peak takes a few seconds to read, and one alone says little
+        is_spawned=True,
+        is_capped=True,
+        fewest_processes=3,
+    ),
+    Pass(
+        TRACE,
+        "counts bytes of tensors and FLOPs exactly",
+        _worker("trace"),
+        in_suites="default",
+    ),
+    Pass(
+        TIME,
+        "times training steps and inference, without hooks",
+        _worker("time"),
+        in_suites="default",
+        rounds=1,
+        is_capped=True,
+    ),
+    Pass(
+        "fidelity",
+        "compares a method's weight gradients with those of plain training",
+        _worker("fidelity"),
+        in_suites="optional",
+        over_seeds=True,
+    ),
+    Pass(
+        "accuracy",
+        "trains for a short time on real data and tests on held-out examples",
+        _worker("accuracy"),
+        batch="examples",
+        in_suites="optional",
+        is_capped=True,
+        over_seeds=True,
+    ),
+    Pass(
+        "energy",
+        "measures the energy of steps",
+        _worker("energy"),
+        in_suites="optional",
+        rounds=1,
+        is_capped=True,
+    ),
+    Pass(
+        "shapes",
+        "computes bytes and FLOPs from shapes alone, for a plan",
+        _worker("shapes"),
+        batch="none",
+    ),
+    Pass(
+        "live_peak",
+        "computes the highest level of live tensors from shapes alone",
+        _worker("live_peak"),
+        batch="none",
+    ),
+    Pass(
+        "layers",
+        "lists the layers of a network from shapes alone",
+        _worker("layers"),
+        batch="none",
+        is_spawned=True,
+    ),
+    Pass(
+        "spectrum",
+        "finds the ranks of weights and inputs at each share of energy",
+        _worker("spectrum"),
+        is_spawned=True,
+    ),
+    Pass(
+        "account",
+        "computes a cell's costs by the formulas of the papers",
+        "papers.counting.account_pass",
+        batch="none",
+        is_spawned=True,
+    ),
+    Pass(
+        "machine_peaks",
+        "measures what the processors and the memory can do at most",
+        _worker("machine_peaks"),
+        batch="none",
+        is_spawned=True,
+    ),
+    Pass(
+        STEP_MEMORY,
+        "reads resident memory of a user's own step",
+        _worker("step_memory"),
+        batch="none",
+        rounds=1,
+        is_spawned=True,
+        is_capped=True,
+    ),
+    Pass(
+        STEP_TRACE,
+        "counts activation bytes and FLOPs of a user's own step",
+        _worker("step_trace"),
+        batch="none",
+    ),
+    Pass(
+        STEP_TIME,
+        "times a user's own step",
+        _worker("step_time"),
+        batch="none",
+        rounds=1,
+        is_capped=True,
+    ),
+)
+
+BY_NAME = {each.name: each for each in ALL}
+IN_SUITES = tuple(each.name for each in ALL if each.in_suites != "never")
+BY_DEFAULT = tuple(each.name for each in ALL if each.in_suites == "default")
+PREPARING = frozenset(each.name for each in ALL if each.prepares)
+# the passes whose rounds a suite may choose, with their usual number
+ROUNDS = {name: rounds for name in IN_SUITES if (rounds := BY_NAME[name].rounds) is not None}
+
+
+def rounds_of(name: str, rounds: Mapping[str, int] | int) -> int:
+    """How many rounds of a run take that pass; older runs have one number for all passes."""
+    if name in BY_NAME and BY_NAME[name].rounds is None:
+        return 1
+    return rounds if isinstance(rounds, int) else rounds.get(name, 1)
