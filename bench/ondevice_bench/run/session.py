@@ -100,7 +100,7 @@ class Session:
         tick: Callable[[], None] = lambda: None,
         sampling_seconds: float = inf,
     ) -> Record:
-        """Measure one task and store its record; a time pass may sample no longer than said."""
+        """Measure one task and store its record; a time pass may sample so long at most."""
         if not passes.BY_NAME[task.pass_name].is_spawned:
             if self._round not in (None, task.round):
                 self.host.renew()  # no two rounds of a cell from one process
@@ -153,11 +153,11 @@ class Session:
         return record
 
     def _ranks(self, cell: str) -> tuple[Mapping[str, RankNumbers] | None, str]:
-        """What the cell's calibrate pass found, or why there are no ranks."""
-        found = self.store.outcome(self.run.id, TaskKey(cell, CALIBRATE, 1))
-        if found is None:
+        """The ranks by the cell's calibrate pass, or the reason why there are none."""
+        outcome = self.store.outcome(self.run.id, TaskKey(cell, CALIBRATE, 1))
+        if outcome is None:
             return None, "its ranks were not calibrated"
-        status, reason, details = found
+        status, reason, details = outcome
         if status == "skipped":
             return None, reason
         return (details.ranks, "") if status == "ok" else (None, f"no ranks: {reason}")
@@ -234,17 +234,17 @@ def open_session(request: Request, out: Path, progress: Progress) -> Iterator[Se
 
 
 def _sampled(record: Record, fewest: int) -> float:
-    """Seconds of a time pass that samples beyond the fewest took."""
-    found = (record.samples.get(name, []) for name in ("step_seconds", "inference_seconds"))
-    return sum(sum(samples) * max(0.0, 1 - fewest / len(samples)) for samples in found if samples)
+    """The seconds that a time pass spent on samples beyond the fewest."""
+    columns = (record.samples.get(name, []) for name in ("step_seconds", "inference_seconds"))
+    return sum(sum(samples) * max(0.0, 1 - fewest / len(samples)) for samples in columns if samples)
 
 
 def _why_nothing(request: Request) -> str:
     reasons: dict[str, int] = {}
     for item in request.plan:
         reasons[item.reason] = reasons.get(item.reason, 0) + 1
-    said = "; ".join(f"{count} × {reason}" for reason, count in reasons.items())
-    return f"{request.suite.path}: nothing to measure on {request.host.profile.name}: {said}"
+    listed = "; ".join(f"{count} × {reason}" for reason, count in reasons.items())
+    return f"{request.suite.path}: nothing to measure on {request.host.profile.name}: {listed}"
 
 
 def _software(host: Host) -> dict[str, Any]:

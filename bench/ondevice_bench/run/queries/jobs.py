@@ -50,7 +50,7 @@ class JobMaker:
     def job(
         self, cell: Cell, pass_name: str, ranks: Mapping[str, RankNumbers] | None = None
     ) -> Job:
-        """The job of one pass over one cell, asked for now; NoBatch where its data has none."""
+        """The job of one pass over one cell, NoBatch where the data has none."""
         model = registry.model(cell.model)
         chosen = {**resolved(model.options, dict(cell.model_options)), **dict(cell.model_options)}
         inputs = model.inputs(chosen)
