@@ -23,7 +23,7 @@ class Estimate:
     upper: float | None
     basis: str
 
-    def to_json(self) -> dict[str, float | str | None]:
+    def to_dict(self) -> dict[str, float | str | None]:
         """The estimate as plain values."""
         return asdict(self)
 

@@ -92,7 +92,7 @@ def test_an_exact_metric_differs_by_any_amount(clock):
 def test_a_budget_that_is_spent_leaves_it_open(clock):
     comparison = compared(Side(1, noise=0.2), Side(2, noise=0.2), seconds=30)
     assert {pair.step_verdict for pair in comparison.pairs} == {"inconclusive"}
-    assert all(pair.to_json()["lower"] is None or pair.step.lower < 1 for pair in comparison.pairs)
+    assert all(pair.to_dict()["lower"] is None or pair.step.lower < 1 for pair in comparison.pairs)
 
 
 def test_a_cell_that_fails_is_out_and_the_others_go_on(clock):

@@ -201,7 +201,7 @@ def test_a_noisy_step_is_found_with_its_interval(timed):
     assert (finding.kind, finding.before.run.id, finding.after.run.id) == ("stepped", "r13", "r14")
     assert finding.lower < 1.08 < finding.upper
     assert not finding.is_better
-    shown = finding.to_json()
+    shown = finding.to_dict()
     assert (shown["certain"], shown["until_commit"]) == (False, "000000e")
 
 

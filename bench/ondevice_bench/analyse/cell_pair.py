@@ -79,7 +79,7 @@ class Pair:
         """Of the step, and of every exact metric that differs."""
         return {self.step_verdict, *(found.verdict for found in self.differences)}
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The pair as plain values; an interval that does not exist yet is null."""
         known = self.step is not None and self.step.upper != float("inf")
         return {

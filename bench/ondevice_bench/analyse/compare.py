@@ -69,7 +69,7 @@ class Comparison:
             return ExitCode.INCONCLUSIVE
         return ExitCode.OK
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The comparison as plain values."""
         return asdict(self)
 

@@ -72,7 +72,7 @@ class Finding:
     is_better: bool = False
     causes: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The finding as plain values."""
         return {
             "kind": self.kind,
@@ -102,7 +102,7 @@ class Series:
     findings: tuple[Finding, ...] = ()
     why_not: str = ""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The series as plain values."""
         return {
             "cell": self.cell,
@@ -110,10 +110,10 @@ class Series:
             "metric": self.metric,
             "machine": self.machine,
             "points": [
-                {"run": p.run.id, "commit": p.run.commit, **p.estimate.to_json()}
+                {"run": p.run.id, "commit": p.run.commit, **p.estimate.to_dict()}
                 for p in self.points
             ],
-            "findings": [found.to_json() for found in self.findings],
+            "findings": [found.to_dict() for found in self.findings],
             "not_judged": self.why_not,
         }
 

@@ -24,12 +24,12 @@ class Learning:
     estimates: Mapping[str, Estimate]
     unavailable: Mapping[str, str]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The line as plain values."""
         return {
             "cells": self.id,
             "seeds": list(self.seeds),
-            "metrics": {name: found.to_json() for name, found in self.estimates.items()},
+            "metrics": {name: found.to_dict() for name, found in self.estimates.items()},
             "unavailable": dict(self.unavailable),
         }
 

@@ -96,7 +96,7 @@ def _report(findings: "Sequence[Finding]", *, as_json: bool) -> ExitCode:
 
 def _print(findings: "Sequence[Finding]", *, as_json: bool) -> None:
     if as_json:
-        print_json([finding.to_json() for finding in findings])
+        print_json([finding.to_dict() for finding in findings])
         return
     rows = [
         {"": finding.level, "about": finding.subject, "result": finding.said}

@@ -36,7 +36,7 @@ def plan(
             {
                 "suite": suite.name,
                 "profile": board.name,
-                "cells": [item.to_json() for item in outlines],
+                "cells": [item.to_dict() for item in outlines],
             }
         )
     else:

@@ -33,13 +33,13 @@ class Finding:
     effect: str = ""
     cure: str = ""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The finding as plain values."""
         return asdict(self)
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "Finding":
-        """The inverse of `to_json`, whatever a newer version may have added."""
+        """The inverse of `to_dict`, whatever a newer version may have added."""
         return Finding(**{f.name: values[f.name] for f in fields(Finding) if f.name in values})
 
 

@@ -80,7 +80,7 @@ def read_run(where: str, data: bytes) -> RunContent:
 
 def _cell_to_dict(planned: PlannedCell) -> dict[str, Any]:
     return {
-        "definition": planned.cell.to_json(),
+        "definition": planned.cell.to_dict(),
         "profile": planned.profile,
         "state": planned.state,
         "reason": planned.reason,

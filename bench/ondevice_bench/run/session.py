@@ -112,7 +112,7 @@ class Session:
         self, task: TaskKey, sampling_seconds: float = inf, turns: Turns | None = None
     ) -> PreparedTask:
         """Collect all that a task needs; with `turns` it steps in turn with another."""
-        started, before = _now(), self.host.state().to_json()
+        started, before = _now(), self.host.state().to_dict()
         cell, ranks, why_not = self._cells[task.cell], None, ""
         if task.pass_name != CALIBRATE and CALIBRATE in passes_of(cell.method, ()):
             ranks, why_not = self._ranks(task.cell)
@@ -146,7 +146,7 @@ class Session:
             unavailable=reply.findings.unavailable,
             details=reply.findings.details,
             state_before=prepared.before,
-            state_after=self.host.state().to_json(),
+            state_after=self.host.state().to_dict(),
             output="" if reply.status == "ok" else printed,
         )
         self.store.add_record(record)

@@ -32,7 +32,7 @@ class Outline:
     seconds: float | None
     is_estimated: bool = False
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The outline as plain values; null is unknown."""
         return {
             "cell": self.item.cell.id,

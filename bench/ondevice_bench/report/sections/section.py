@@ -46,7 +46,7 @@ class ReportData:
             summary=first,
             groups=groups(first, baseline),
             baseline=baseline,
-            goal=Goal.from_json(first.run.settings.get("goal") or {}),
+            goal=Goal.from_dict(first.run.settings.get("goal") or {}),
             others=tuple(others),
             query=query,
             claims=claims,

@@ -60,7 +60,7 @@ def ab_json(names: Sequence[str], pairs: Sequence[Pair], unpaired: Sequence[str]
     return {
         "base": names[0],
         "new": names[1],
-        "pairs": [pair.to_json() for pair in pairs],
+        "pairs": [pair.to_dict() for pair in pairs],
         "only_on_one_side": list(unpaired),
     }
 

@@ -48,5 +48,5 @@ def history_json(history: History) -> dict[str, Any]:
             for run in history.runs
         ],
         "ordered_by": "commits" if history.by_commits else "time",
-        "series": [series.to_json() for series in history.series],
+        "series": [series.to_dict() for series in history.series],
     }

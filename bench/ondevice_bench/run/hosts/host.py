@@ -88,7 +88,7 @@ class Host(ABC):
     @property
     def identity(self) -> dict[str, Any]:
         """The machine with the worker's threads: what a record says of where it was measured."""
-        return {**self.machine.to_json(), "threads": self.threads}
+        return {**self.machine.to_dict(), "threads": self.threads}
 
     @abstractmethod
     def findings(self) -> tuple[Finding, ...]:

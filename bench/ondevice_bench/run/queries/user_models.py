@@ -70,7 +70,7 @@ def _put_in(name: str, said: Mapping[str, Mapping[str, Any]]) -> None:
     first = next(iter(said.values()))
 
     def inputs(options: Mapping[str, Value]) -> kinds.Inputs:
-        return kinds.from_json(said[_key(options)]["inputs"])
+        return kinds.from_dict(said[_key(options)]["inputs"])
 
     registry.describe(
         name,
