@@ -11,7 +11,7 @@ from ondevice_bench.errors import BadInput
 
 
 @contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Write beside the target, then rename: nobody ever reads half a file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

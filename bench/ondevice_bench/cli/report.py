@@ -9,7 +9,7 @@ import typer
 
 from ondevice_bench.cli.arguments import AsJson
 from ondevice_bench.errors import BadInput, unknown
-from ondevice_bench.files import written_whole
+from ondevice_bench.files import atomic_write
 from ondevice_bench.terminal import print_json
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def report(
         if out is None:
             print(text)
             return
-        with written_whole(out) as file:
+        with atomic_write(out) as file:
             file.write(f"{text}\n".encode())
         print(f"report: {out}")
         return

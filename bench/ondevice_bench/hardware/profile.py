@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ondevice_bench.declare.check import check
 from ondevice_bench.declare.folders import builtin, declared, locate
-from ondevice_bench.declare.inherit import read_whole
+from ondevice_bench.declare.inherit import read_resolved
 from ondevice_bench.declare.schema import StrictSchema
 from ondevice_bench.errors import BadInput
 from ondevice_bench.hardware.probe import Machine
@@ -240,7 +240,7 @@ def _mismatch(profile: Profile, machine: Machine) -> str:
 
 
 def _read(path: Path) -> Profile:
-    whole, *bases = read_whole("hardware", path)
+    whole, *bases = read_resolved("hardware", path)
     return Profile(
         name=path.stem,
         path=path,

@@ -11,7 +11,7 @@ from ondevice_bench.analyse.groups import Group
 from ondevice_bench.analyse.history import Asked
 from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.declare.folders import resource
-from ondevice_bench.files import written_whole
+from ondevice_bench.files import atomic_write
 from ondevice_bench.papers.claims import JudgedClaim
 from ondevice_bench.report.layout import load_layout
 from ondevice_bench.report.plotly_builder import Pool, require_drawable
@@ -56,7 +56,7 @@ def write_report(
 ) -> None:
     """Draw the report into `out`, whole or not at all. It is about the first run."""
     page = render(summaries, layout, baseline, query=query, claims=claims)
-    with written_whole(out) as file:
+    with atomic_write(out) as file:
         file.write(page.encode())
 
 
