@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from ondevice_bench.analyse.history import Asked, history, in_order
+from ondevice_bench.analyse.history import HistoryQuery, history, in_order
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
-EXACT = Asked(metrics=("activation_bytes", "step_flops"))
-TIMED = Asked(metrics=("step_seconds",))
+EXACT = HistoryQuery(metrics=("activation_bytes", "step_flops"))
+TIMED = HistoryQuery(metrics=("step_seconds",))
 
 
 def numbered(number, **what):
@@ -222,4 +222,4 @@ def test_runs_are_ordered_by_their_commits_where_all_have_a_place(traced):
     assert [one.run.commit for one in in_order(runs, backwards)] == names[::-1]
     del backwards[names[0]]
     assert [one.run.commit for one in in_order(runs, backwards)] == names
-    assert not history(runs, Asked(backwards)).by_commits
+    assert not history(runs, HistoryQuery(backwards)).by_commits

@@ -37,7 +37,7 @@ TRAITS = {
 
 
 @dataclass(frozen=True)
-class Asked:
+class HistoryQuery:
     """What a history is to say; `commits` are places in the repository, where they are known."""
 
     commits: Mapping[str, int] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Finding:
+class HistoryChange:
     """A metric that is not what it was, from one run to another; bounds are of the ratio.
 
     `pending` needs more runs like the last ones; `drifts` has no place between the two.
@@ -99,7 +99,7 @@ class Series:
     metric: str
     machine: str
     points: tuple[Point, ...]
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[HistoryChange, ...] = ()
     why_not: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class History:
         return found
 
     @cached_property
-    def findings(self) -> tuple[tuple[Series, Finding], ...]:
+    def findings(self) -> tuple[tuple[Series, HistoryChange], ...]:
         """Every finding with its series: what is certain first, and of that what is worse."""
         found = [(one, finding) for one in self.series for finding in one.findings]
         return tuple(sorted(found, key=lambda each: (KINDS.index(each[1].kind), each[1].is_better)))
@@ -156,9 +156,9 @@ def in_order(summaries: Iterable[RunSummary], commits: Mapping[str, int]) -> lis
     )
 
 
-def history(summaries: Iterable[RunSummary], asked: Asked | None = None) -> History:
+def history(summaries: Iterable[RunSummary], asked: HistoryQuery | None = None) -> History:
     """The series of these runs, and what they bear."""
-    asked = asked or Asked()
+    asked = asked or HistoryQuery()
     ordered = in_order(summaries, asked.commits)
     gathered = _gathered(ordered, asked.metrics or METRICS)
     noisy = [one for one in gathered if metrics.BY_NAME[one.metric].kind == "noisy"]
@@ -235,14 +235,14 @@ def _judged(series: Series, threshold: float, confidence: float) -> Series:
     )
 
 
-def _changed(metric: str, before: Point, after: Point) -> Finding:
+def _changed(metric: str, before: Point, after: Point) -> HistoryChange:
     one, other = before.estimate.estimate, after.estimate.estimate
     unsure = tuple(
         f"processes of {point.run.id} disagree: {point.estimate.basis}"
         for point in (before, after)
         if point.estimate.lower != point.estimate.upper
     )
-    return Finding(
+    return HistoryChange(
         "changed",
         before,
         after,
@@ -252,11 +252,11 @@ def _changed(metric: str, before: Point, after: Point) -> Finding:
     )
 
 
-def _stepped(series: Series, step: Step) -> Finding:
+def _stepped(series: Series, step: Step) -> HistoryChange:
     is_drift = step.kind == "drifts"
     before = series.points[step.place if is_drift else step.place - 1]
     after = series.points[step.end if is_drift else step.place]
-    return Finding(
+    return HistoryChange(
         step.kind,
         before,
         after,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ondevice_bench import metrics
-from ondevice_bench.hardware.doctor import Finding
+from ondevice_bench.hardware.doctor import DoctorFinding
 from ondevice_bench.passes import CALIBRATE, PREPARING, rounds_of
 from ondevice_bench.record.details import Details, Precision
 from ondevice_bench.record.model import Record, Run
@@ -75,7 +75,7 @@ class RunSummary:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the doctor found about the machine when the run began."""
-        findings = map(Finding.from_dict, self.run.settings.get("doctor", []))
+        findings = map(DoctorFinding.from_dict, self.run.settings.get("doctor", []))
         return tuple(
             f"{finding.subject}: {finding.said}: {finding.effect}"
             for finding in findings

@@ -1,7 +1,7 @@
 """A history in words, the same in the terminal and on the page."""
 
 from ondevice_bench import metrics, units
-from ondevice_bench.analyse.history import Finding, History, Series
+from ondevice_bench.analyse.history import History, HistoryChange, Series
 from ondevice_bench.report.quantities import exact_text
 
 SHORT = 7  # digits of a commit that people say
@@ -28,7 +28,7 @@ def series_text(series: Series) -> str:
     return ", ".join(words) or "no change seen"
 
 
-def finding_text(series: Series, finding: Finding) -> str:
+def finding_text(series: Series, finding: HistoryChange) -> str:
     """A finding as a sentence, without the cell."""
     metric = metrics.BY_NAME[series.metric]
     where = f"{metric.label} on {series.machine}"

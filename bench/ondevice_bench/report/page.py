@@ -8,7 +8,7 @@ from typing import Any
 
 import ondevice_bench
 from ondevice_bench.analyse.groups import Group
-from ondevice_bench.analyse.history import Asked
+from ondevice_bench.analyse.history import HistoryQuery
 from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.declare.folders import resource
 from ondevice_bench.files import atomic_write
@@ -51,7 +51,7 @@ def write_report(
     layout: str = LAYOUT,
     baseline: str | None = None,
     *,
-    query: Asked | None = None,
+    query: HistoryQuery | None = None,
     claims: Sequence[JudgedClaim] = (),
 ) -> None:
     """Draw the report into `out`, whole or not at all. It is about the first run."""
@@ -65,7 +65,7 @@ def render(
     layout: str = LAYOUT,
     baseline: str | None = None,
     *,
-    query: Asked | None = None,
+    query: HistoryQuery | None = None,
     claims: Sequence[JudgedClaim] = (),
 ) -> str:
     """The page's text."""

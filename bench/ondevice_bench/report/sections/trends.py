@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.groups import Group, Member
-from ondevice_bench.analyse.history import Finding, History, Series, unlike_software
+from ondevice_bench.analyse.history import History, HistoryChange, Series, unlike_software
 from ondevice_bench.report import drawing
 from ondevice_bench.report.history_text import short_commit
 from ondevice_bench.report.plotly_builder import Canvas
@@ -121,13 +121,13 @@ def _marks(
         )
 
 
-def _mark(finding: Finding) -> str:
+def _mark(finding: HistoryChange) -> str:
     if finding.kind == "pending":
         return "not yet confirmed"
     return "better" if finding.is_better else "worse"
 
 
-def _direction(finding: Finding) -> str:
+def _direction(finding: HistoryChange) -> str:
     is_up = finding.after.estimate.estimate > finding.before.estimate.estimate
     return "triangle-up" if is_up else "triangle-down"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.errors import BadInput
-from ondevice_bench.hardware.doctor import Finding
+from ondevice_bench.hardware.doctor import DoctorFinding
 from ondevice_bench.run.hosts.host import Host, Tick, no_tick
 from ondevice_bench.run.queries.jobs import JobMaker
 from ondevice_bench.stats import Change, change
@@ -28,7 +28,7 @@ class Trial:
     rounds: int
     found: Change
 
-    def finding(self) -> Finding:
+    def finding(self) -> DoctorFinding:
         """What the ratio's interval says of this machine."""
         low, high = self.found.lower, self.found.upper
         said = (
@@ -36,7 +36,7 @@ class Trial:
             f"[{low:.3f} … {high:.3f}]"
         )
         if not low <= 1 <= high:
-            return Finding(
+            return DoctorFinding(
                 "A/A trial",
                 "warning",
                 said,
@@ -44,14 +44,14 @@ class Trial:
                 "run it again; stop what else runs on this machine",
             )
         if high > 1 + WIDE or low < 1 / (1 + WIDE):
-            return Finding(
+            return DoctorFinding(
                 "A/A trial",
                 "warning",
                 said,
                 f"a difference of {WIDE:.0%} is not seen in so many rounds",
                 "more `rounds`, or a quieter machine",
             )
-        return Finding("A/A trial", "ok", said)
+        return DoctorFinding("A/A trial", "ok", said)
 
 
 def trial(host: Host, tick: Tick = no_tick) -> Trial:
