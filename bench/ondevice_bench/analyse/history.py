@@ -73,7 +73,7 @@ class HistoryChange:
     causes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The finding as plain values."""
+        """The change as plain values."""
         return {
             "kind": self.kind,
             "certain": self.kind == "changed",
@@ -99,7 +99,7 @@ class Series:
     metric: str
     machine: str
     points: tuple[Point, ...]
-    findings: tuple[HistoryChange, ...] = ()
+    changes: tuple[HistoryChange, ...] = ()
     why_not: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class Series:
                 {"run": p.run.id, "commit": p.run.commit, **p.estimate.to_dict()}
                 for p in self.points
             ],
-            "findings": [found.to_dict() for found in self.findings],
+            "findings": [found.to_dict() for found in self.changes],
             "not_judged": self.why_not,
         }
 
@@ -140,9 +140,9 @@ class History:
         return found
 
     @cached_property
-    def findings(self) -> tuple[tuple[Series, HistoryChange], ...]:
-        """Every finding with its series: what is certain first, and of that what is worse."""
-        found = [(one, finding) for one in self.series for finding in one.findings]
+    def changes(self) -> tuple[tuple[Series, HistoryChange], ...]:
+        """Every change with its series: what is certain first, and of that what is worse."""
+        found = [(one, change) for one in self.series for change in one.changes]
         return tuple(sorted(found, key=lambda each: (KINDS.index(each[1].kind), each[1].is_better)))
 
 
@@ -220,7 +220,7 @@ def _judged(series: Series, threshold: float, confidence: float) -> Series:
         return replace(series, why_not="one run: a history needs two")
     if metrics.BY_NAME[series.metric].kind == "exact":
         pairs = [(a, b) for a, b in pairwise(points) if a.estimate.estimate != b.estimate.estimate]
-        return replace(series, findings=tuple(_changed(series.metric, *pair) for pair in pairs))
+        return replace(series, changes=tuple(_changed(series.metric, *pair) for pair in pairs))
     readings = [point.estimate.estimate for point in points]
     if min(readings) <= 0:
         return replace(series, why_not="a reading is not positive, so there is no ratio")
@@ -228,7 +228,7 @@ def _judged(series: Series, threshold: float, confidence: float) -> Series:
     fewest = fewest_rounds(confidence)
     return replace(
         series,
-        findings=tuple(_stepped(series, step) for step in steps(readings, threshold, confidence)),
+        changes=tuple(_stepped(series, step) for step in steps(readings, threshold, confidence)),
         why_not=f"{len(points)} runs: {fewest} before a step and as many after it can decide"
         if more_rounds(half, len(points) - half, confidence)
         else "",
