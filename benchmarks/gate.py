@@ -20,7 +20,7 @@ from statistics import median
 from ondevice_bench import metrics
 from ondevice_bench.ab.comparison import next_pairs
 from ondevice_bench.analyse import compare, history
-from ondevice_bench.analyse.cell_pair import MOST_ROUNDS, Pair
+from ondevice_bench.analyse.cell_pair import MOST_ROUNDS, CellPair
 from ondevice_bench.analyse.change_points import steps
 from ondevice_bench.stats import shift
 
@@ -150,7 +150,7 @@ def _ab(rounds: int) -> Gate:
     """Rounds in turn until there is a verdict, or no time."""
 
     def gate(noise: Noise, change: float, dice: random.Random) -> Outcome:
-        pair = Pair("drawn", "base", "new")
+        pair = CellPair("drawn", "base", "new")
         paces = _paces(noise, dice, 2 * rounds)
         while pair.is_open and len(pair.base) < rounds:
             _add_round(pair, change, paces)
@@ -164,7 +164,7 @@ def _ab_of_a_suite(rounds: int) -> Gate:
     """The same, shared by the cells of a suite; a claim on another than the first is wrong."""
 
     def gate(noise: Noise, change: float, dice: random.Random) -> Outcome:
-        changed, *equal = pairs = [Pair(f"{n}", "base", "new") for n in range(CELLS)]
+        changed, *equal = pairs = [CellPair(f"{n}", "base", "new") for n in range(CELLS)]
         paces, done = _paces(noise, dice, 2 * rounds), 0
         while waiting := [pair for pair in pairs if pair.is_open]:
             taken = next_pairs(waiting, THRESHOLD)
@@ -182,7 +182,7 @@ def _ab_of_a_suite(rounds: int) -> Gate:
     return gate
 
 
-def _add_round(pair: Pair, change: float, paces: Iterator[float], pairs: int = 1) -> None:
+def _add_round(pair: CellPair, change: float, paces: Iterator[float], pairs: int = 1) -> None:
     """A round in turn: whoever goes first changes."""
     first, second = islice(paces, 2)
     base, new = (first, second) if len(pair.base) % 2 else (second, first)

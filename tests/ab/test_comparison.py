@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ondevice_bench.ab.comparison import RefComparison, next_pairs
-from ondevice_bench.analyse.cell_pair import Pair
+from ondevice_bench.analyse.cell_pair import CellPair
 from ondevice_bench.record.model import TaskKey
 from ondevice_bench.run.hosts.fake import FakeHost
 from ondevice_bench.run.progress import Silent
@@ -145,7 +145,7 @@ def test_no_two_rounds_of_a_pair_come_from_the_same_process(clock):
 
 
 def drawn(name, ratio, rounds):
-    pair = Pair(name, name, name)
+    pair = CellPair(name, name, name)
     pair.base, pair.new = [1.0] * rounds, [ratio] * rounds
     return pair
 

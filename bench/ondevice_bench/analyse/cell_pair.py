@@ -19,7 +19,7 @@ CONFIDENCE = 0.995  # of one look, over all cells together
 
 
 @dataclass(frozen=True)
-class Exact:
+class ExactDifference:
     """An exact metric that differs."""
 
     metric: str
@@ -33,13 +33,13 @@ class Exact:
 
 
 @dataclass
-class Pair:
+class CellPair:
     """A cell on both sides, and what is known of it so far."""
 
     name: str
     base_id: str
     new_id: str
-    differences: list[Exact] = field(default_factory=list)
+    differences: list[ExactDifference] = field(default_factory=list)
     base: list[float] = field(default_factory=list)
     new: list[float] = field(default_factory=list)
     step: Change | None = None
