@@ -21,7 +21,7 @@ from ondevice_bench import metrics
 from ondevice_bench.ab.comparison import next_pairs
 from ondevice_bench.analyse import compare, history
 from ondevice_bench.analyse.cell_pair import MOST_ROUNDS, CellPair
-from ondevice_bench.analyse.change_points import steps
+from ondevice_bench.analyse.change_points import find_change_points
 from ondevice_bench.stats import shift
 
 CHANGES = (0.0, 0.02, 0.05, 0.10)
@@ -208,7 +208,7 @@ def _history(noise: Noise, change: float, dice: random.Random) -> Outcome:
         level = dice.lognormvariate(0, noise.run) * (1 + change * (number >= CHANGED_FROM))
         readings.append(level * median(islice(paces, ROUNDS_OF_A_RUN)))
     confidence = 1 - (1 - history.CONFIDENCE) / (RUNS - 1)
-    found = [s for s in steps(readings, THRESHOLD, confidence) if s.kind == "stepped"]
+    found = [s for s in find_change_points(readings, THRESHOLD, confidence) if s.kind == "stepped"]
     if change:
         found = [step for step in found if abs(step.place - CHANGED_FROM) <= 1]
     slower, faster = (any((s.ratio > 1) == up for s in found) for up in (True, False))

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse import change_points
-from ondevice_bench.analyse.change_points import Step, steps
+from ondevice_bench.analyse.change_points import ChangePoint, find_change_points
 from ondevice_bench.analyse.compare import NOISY
 from ondevice_bench.analyse.judgement import is_better
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
@@ -228,7 +228,9 @@ def _judged(series: Series, threshold: float, confidence: float) -> Series:
     fewest = fewest_rounds(confidence)
     return replace(
         series,
-        changes=tuple(_stepped(series, step) for step in steps(readings, threshold, confidence)),
+        changes=tuple(
+            _stepped(series, step) for step in find_change_points(readings, threshold, confidence)
+        ),
         why_not=f"{len(points)} runs: {fewest} before a step and as many after it can decide"
         if more_rounds(half, len(points) - half, confidence)
         else "",
@@ -252,7 +254,7 @@ def _changed(metric: str, before: Point, after: Point) -> HistoryChange:
     )
 
 
-def _stepped(series: Series, step: Step) -> HistoryChange:
+def _stepped(series: Series, step: ChangePoint) -> HistoryChange:
     is_drift = step.kind == "drifts"
     before = series.points[step.place if is_drift else step.place - 1]
     after = series.points[step.end if is_drift else step.place]
