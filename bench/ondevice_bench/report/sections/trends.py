@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.groups import Group, Member
+from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.history import History, HistoryChange, Series, unlike_software
 from ondevice_bench.report import drawing
 from ondevice_bench.report.history_text import short_commit
@@ -67,7 +67,7 @@ def _over_runs(history: History, name: str) -> Callable[[Group], Canvas | None]:
     return draw
 
 
-def _lines(history: History, group: Group, name: str) -> Iterator[tuple[Member, Series]]:
+def _lines(history: History, group: Group, name: str) -> Iterator[tuple[CellWithBaseline, Series]]:
     """The series of the group's cells that have more than one run."""
     for member in group.members:
         for series in history.by_workload.get((member.cell.planned.cell.fingerprint, name), ()):
@@ -93,7 +93,7 @@ def _line(plot: Canvas, series: Series, scale: float, label: str, shade: str) ->
 
 def _marks(
     plot: Canvas,
-    lines: Sequence[tuple[Member, Series]],
+    lines: Sequence[tuple[CellWithBaseline, Series]],
     scale: float,
     mark: str,
     shade: str,
