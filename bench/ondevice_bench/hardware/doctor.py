@@ -88,7 +88,7 @@ def free_memory(state: HardwareState, needed: int | None) -> DoctorFinding:
 
 def like_the_profile(profile: Profile, machine: Machine) -> DoctorFinding:
     """Whether the machine is what its profile says of it."""
-    said = profile.said
+    said = profile.declared
     facts = (
         ("cores", said.cores, machine.physical_cores),
         ("page_kib", said.page_kib, machine.page_bytes // 1024 or None),
@@ -122,7 +122,7 @@ def throttle_bits(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _governor(profile: Profile, root: Path) -> DoctorFinding:
-    wanted = profile.said.governor or "performance"
+    wanted = profile.declared.governor or "performance"
     found = sorted({_text(path) for path in root.glob(f"{_CPUS}/cpu*/cpufreq/scaling_governor")})
     if not found:
         return DoctorFinding("governor", "unknown", "none here: a virtual machine or container")
@@ -154,7 +154,7 @@ def _turbo(root: Path) -> DoctorFinding:
 
 
 def _throttling(profile: Profile, root: Path, ask: Callable[[Sequence[str]], str]) -> DoctorFinding:
-    if profile.said.throttling != "vcgencmd":
+    if profile.declared.throttling != "vcgencmd":
         counts = root.glob(f"{_CPUS}/cpu*/thermal_throttle/core_throttle_count")
         found = [int(text) for text in map(_text, counts) if text.isdigit()]
         if not found:

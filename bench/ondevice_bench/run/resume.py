@@ -36,7 +36,7 @@ def find_or_add_run(
             "goal": request.suite.goal.to_dict(),
             "peaks": request.host.profile.peaks,
             "budget_seconds": request.budget,
-            "emulated": request.host.profile.said.emulated,
+            "emulated": request.host.profile.declared.emulated,
             "interleaved": request.interleaved,
             "doctor": [item.to_dict() for item in request.findings],
         },

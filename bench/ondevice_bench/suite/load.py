@@ -10,7 +10,7 @@ from ondevice_bench.declare.folders import locate
 from ondevice_bench.declare.inherit import read_resolved
 from ondevice_bench.errors import BadInput
 from ondevice_bench.suite.compose import variants, with_defaults
-from ondevice_bench.suite.schema import suite_schema
+from ondevice_bench.suite.schema import make_suite_schema
 from ondevice_bench.suite.suite import Suite
 
 
@@ -44,7 +44,7 @@ def _with_bases(document: Document, bases: list[Document]) -> str:
 
 def _suite(document: Document, name: str) -> Suite:
     document = with_defaults(document)
-    file = check(suite_schema(document.path.parent), document)
+    file = check(make_suite_schema(document.path.parent), document)
     return Suite(
         name=name,
         path=document.path,

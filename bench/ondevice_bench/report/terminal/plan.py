@@ -25,7 +25,7 @@ def plan_table(previews: Sequence[CellPreview]) -> "Table":
             planned.cell.id,
             planned.reason or planned.state,
             activations,
-            "" if step.step_flops is None else flops(vanilla.step_flops),
+            "" if step.step_flops is None else flops(step.step_flops),
             _time(preview) if planned.state == "planned" else "",
         )
     return rows
