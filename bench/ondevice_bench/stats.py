@@ -71,7 +71,7 @@ def estimate(rounds: Sequence[Sequence[float]]) -> Estimate:
     """
     filled = [samples for samples in rounds if samples]
     if len(filled) > 1 and all(len(samples) == 1 for samples in filled):
-        return of_readings([value for (value,) in filled], f"{len(filled)} processes")
+        return estimate_readings([value for (value,) in filled], f"{len(filled)} processes")
     middle = median(median(samples) for samples in filled)
     intervals = [median_interval(samples) for samples in filled]
     if len(filled) == 1:
@@ -88,7 +88,7 @@ def estimate(rounds: Sequence[Sequence[float]]) -> Estimate:
     return Estimate(middle, min(lows), max(highs), f"{basis} ({counted} readings)")
 
 
-def of_readings(values: Sequence[float], of: str) -> Estimate:
+def estimate_readings(values: Sequence[float], of: str) -> Estimate:
     """The median with its 95 % interval; of fewer than six readings the lowest and the highest."""
     bounds = median_interval(values)
     if bounds is not None:

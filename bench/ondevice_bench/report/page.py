@@ -71,7 +71,7 @@ def render(
     """The page's text."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    data = ReportData.of(tuple(summaries), baseline, query, tuple(claims), layout)
+    data = ReportData.from_summaries(tuple(summaries), baseline, query, tuple(claims), layout)
     pool = Pool()
     figures: dict[str, list[Any]] = {}
     parts = []

@@ -32,7 +32,7 @@ class ReportData:
         return history((self.summary, *self.others), self.query)
 
     @staticmethod
-    def of(
+    def from_summaries(
         summaries: tuple[RunSummary, ...],
         baseline: str | None = None,
         query: HistoryQuery | None = None,
