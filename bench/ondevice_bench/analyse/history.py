@@ -18,7 +18,6 @@ from ondevice_bench import metrics
 from ondevice_bench.analyse import change_points
 from ondevice_bench.analyse.change_points import ChangePoint, find_change_points
 from ondevice_bench.analyse.compare import NOISY
-from ondevice_bench.analyse.judgement import is_better
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.record.model import Run
 from ondevice_bench.stats import Estimate, fewest_rounds, more_rounds
@@ -249,7 +248,7 @@ def _changed(metric: str, before: Point, after: Point) -> HistoryChange:
         before,
         after,
         other / one if one else None,
-        is_better=is_better(metrics.BY_NAME[metric], one, other),
+        is_better=metrics.BY_NAME[metric].is_better(one, other),
         causes=(*unsure, *_causes(before, after)),
     )
 
@@ -266,7 +265,7 @@ def _stepped(series: Series, step: ChangePoint) -> HistoryChange:
         step.lower,
         step.upper,
         step.needs,
-        is_better=is_better(metrics.BY_NAME[series.metric], 1.0, step.ratio),
+        is_better=metrics.BY_NAME[series.metric].is_better(1.0, step.ratio),
         causes=_causes(before, after),
     )
 

@@ -9,14 +9,6 @@ from ondevice_bench.stats import Direction, Estimate, direction_of
 from ondevice_bench.suite.goal import Goal
 
 STEP, PEAK, COSINE = "step_seconds", "peak_rss_over_runtime_bytes", "gradient_cosine"
-NAMES = {
-    STEP: "step time",
-    PEAK: "peak RSS over runtime",
-    "activation_bytes": "activation bytes",
-    "step_flops": "FLOPs of a step",
-    "inference_seconds": "inference time",
-    "step_joules": "energy of a step",
-}
 # every sentence that a report may say; tests name them all
 SENTENCES: Mapping[str, str] = {
     "alone": "Only {baseline} was measured: there is nothing to weigh it against.",
@@ -66,7 +58,7 @@ def verdict(group: Group, goal: Goal, baseline: str) -> tuple[str, ...]:
         return (SENTENCES["alone"].format(baseline=baseline),)
     if all(member.base is None for member in rivals):
         return (SENTENCES["no baseline"].format(baseline=baseline),)
-    name = NAMES[goal.minimise]
+    name = metrics.BY_NAME[goal.minimise].noun
     weighed = [member for member in rivals if member.ratio(goal.minimise) is not None]
     if not weighed:
         return (SENTENCES["unmeasured"].format(metric=name),)
@@ -83,7 +75,7 @@ def _choice(
     allowed: Sequence[CellWithBaseline], metric: str, baseline: str
 ) -> tuple[list[str], CellWithBaseline | None]:
     """The sentences on the least of a metric, and the method that has it."""
-    name = NAMES[metric]
+    name = metrics.BY_NAME[metric].noun
     better = [m for m in allowed if _direction(m, metric) == "less"]
     if better:
         best = min(better, key=_by(metric))
@@ -142,7 +134,7 @@ def _unknown_learning(allowed: Sequence[CellWithBaseline]) -> tuple[str, ...]:
 def _facts(member: CellWithBaseline, but: str) -> str:
     """What else is known of a choice: its step, its peak, what it does to the gradient."""
     found = [
-        f"{_ratio(ratio)} of its {NAMES[name]}"
+        f"{_ratio(ratio)} of its {metrics.BY_NAME[name].noun}"
         for name in (STEP, PEAK)
         if name != but and (ratio := member.ratio(name)) is not None
     ]
