@@ -13,10 +13,10 @@ from ondevice_bench.record.model import Record, Run
 from ondevice_bench.record.store import Store
 from ondevice_bench.stats import Estimate, estimate
 from ondevice_bench.suite.planned_cell import PlannedCell
+from ondevice_bench.suite.suite import DISTURBED_SHARE
 from ondevice_bench.units import clock
 
 STATUS_ORDER = ("oom", "timeout", "failed", "skipped", "ok")
-DISTURBED_SHARE = 0.1
 UNLIKE = "forked and spawned processes are never put together"
 EMULATED = "measured under emulation, which tells nothing of a board's time or memory"
 NOT_INTERLEAVED = (
