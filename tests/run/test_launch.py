@@ -47,9 +47,19 @@ def test_a_forked_floor_is_lower_than_a_spawned_one_so_memory_is_spawned(zygote,
         outcome = launcher.launch(make_job("memory"), 120, lambda: None)
         floors[outcome.launch] = outcome.reply.findings.metrics["runtime_floor_bytes"]
     assert floors["forked"] < 0.9 * floors["spawned"]
-    chosen = PassLauncher(spawner, zygote)
+    chosen = PassLauncher(spawner, lambda: zygote)
     assert chosen.launch(make_job("memory"), 120, lambda: None).launch == "spawned"
     assert chosen.launch(make_job("trace"), 120, lambda: None).launch == "forked"
+
+
+def test_a_job_that_is_spawned_starts_no_zygote(spawner, make_job):
+    def start_zygote():
+        raise AssertionError("nothing needs a zygote here")
+
+    chosen = PassLauncher(spawner, start_zygote)
+    assert chosen.launch(make_job("memory"), 120, lambda: None).reply.status == "ok"
+    chosen.renew()
+    chosen.close()
 
 
 def test_the_zygote_has_imported_torch_and_started_no_thread(zygote):
@@ -64,7 +74,7 @@ def test_the_zygote_has_imported_torch_and_started_no_thread(zygote):
 
 def test_a_zygote_with_threads_is_never_forked(zygote, spawner, make_job, monkeypatch):
     monkeypatch.setattr(zygote, "_hello", {**zygote.hello, "threads": 2})
-    outcome = PassLauncher(spawner, zygote).launch(make_job("trace"), 120, lambda: None)
+    outcome = PassLauncher(spawner, lambda: zygote).launch(make_job("trace"), 120, lambda: None)
     assert (outcome.launch, outcome.reply.status) == ("spawned", "ok")
 
 
@@ -222,8 +232,7 @@ def test_a_worker_imports_this_bench_even_where_the_working_directory_has_anothe
 def test_workers_run_the_code_of_the_parent_that_starts_them(tmp_path):
     """A checkout that is run where another one is installed."""
     shutil.copytree(Path(ondevice_bench.__file__).parent, tmp_path / "ondevice_bench")
-    zygote = tmp_path / "ondevice_bench/worker/zygote.py"
-    zygote.write_text(f"{zygote.read_text()}\nraise RuntimeError('the copy')\n")
+    (tmp_path / "ondevice_bench/worker/zygote.py").write_text("raise RuntimeError('the copy')\n")
     script = (
         "from ondevice_bench.run.hosts.launch import ZygoteLauncher, worker_environment\n"
         "with ZygoteLauncher(worker_environment(1)) as zygote: zygote.hello\n"

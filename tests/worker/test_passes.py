@@ -17,7 +17,7 @@ MIB = 2**20
 def run(zygote, spawner, make_job):
     def perform(pass_name, model="mcunet", **what):
         job = make_job(pass_name, model, **what)
-        outcome = PassLauncher(spawner, zygote).launch(job, 120, lambda: None)
+        outcome = PassLauncher(spawner, lambda: zygote).launch(job, 120, lambda: None)
         assert outcome.reply.status == "ok", outcome.reply.traceback
         return outcome.reply.findings
 

@@ -18,8 +18,11 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def import_torch() -> None:
-    """Import torch and what its first optimizer step would import, without starting a thread.
+def import_torch(trains: bool = True) -> None:
+    """Import torch without starting a thread.
+
+    A process that trains also imports what its first optimizer step would import: about as much
+    again as torch itself.
 
     numpy comes first, with one BLAS thread: its OpenBLAS starts a pool as it loads, and a process
     with threads cannot be forked safely. The variable is gone before torch's own BLAS loads.
@@ -30,7 +33,8 @@ def import_torch() -> None:
     del os.environ["OPENBLAS_NUM_THREADS"]
     import torch
 
-    torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    if trains:
+        torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     gc.collect()
     gc.freeze()  # what was imported stays: a forked child copies no page of it, collecting is quick
 

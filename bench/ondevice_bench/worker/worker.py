@@ -77,7 +77,9 @@ def main() -> None:
     runtime.die_with_parent(parent)
     job = Job.from_text(sys.stdin.readline())
     os.sched_setaffinity(0, job.cpus)
-    runtime.import_torch()
+    described = passes.BY_NAME[job.pass_name]
+    # a probe that is always spawned takes no training step
+    runtime.import_torch(trains=described.is_capped or not described.is_spawned)
     serve(job, reply_fd)
 
 

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol, Self
@@ -247,20 +247,37 @@ class PassLauncher:
 
     A forked child's floor is lower than a spawned one's, because file pages of the libraries are
     not mapped in it yet: its resident memory would look too small.
+
+    The zygote starts when it is first needed: many commands only spawn.
     """
 
-    def __init__(self, spawn: Launcher, fork: ZygoteLauncher) -> None:
-        self.spawn = spawn
-        self.fork = fork
+    def __init__(self, spawn: Launcher, start_zygote: Callable[[], ZygoteLauncher]) -> None:
+        self._spawn = spawn
+        self._start_zygote = start_zygote
+        self._zygote: ZygoteLauncher | None = None
+
+    @property
+    def zygote(self) -> ZygoteLauncher:
+        """The zygote, which is started where none runs yet."""
+        if self._zygote is None:
+            self._zygote = self._start_zygote()
+        return self._zygote
 
     def renew(self) -> None:
         """Fork from another zygote from now on."""
-        self.fork.renew()
+        if self._zygote is not None:
+            self._zygote.renew()
+
+    def close(self) -> None:
+        """End the zygote, and with it any worker."""
+        if self._zygote is not None:
+            self._zygote.close()
+            self._zygote = None
 
     def launch(self, job: Job, timeout: float, tick: Tick) -> Outcome:
         """Run the job the way its pass needs."""
-        forked = not passes.BY_NAME[job.pass_name].is_spawned and self.fork.can_fork
-        launcher: Launcher = self.fork if forked else self.spawn
+        forked = not passes.BY_NAME[job.pass_name].is_spawned and self.zygote.can_fork
+        launcher: Launcher = self.zygote if forked else self._spawn
         return launcher.launch(job, timeout, tick)
 
 

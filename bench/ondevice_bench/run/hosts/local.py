@@ -53,7 +53,10 @@ class LocalHost(Host):
         self.memory_cap = lowest_cap(profile, memory_cap)
         self._interpreter = interpreter
         self._environment = worker_environment(self.threads, interpreter.sources)
-        self._launcher: PassLauncher | None = None
+        self._launcher = PassLauncher(
+            SpawnLauncher(self._environment, interpreter.program),
+            lambda: ZygoteLauncher(self._environment, interpreter.program),
+        )
 
     def findings(self) -> tuple[DoctorFinding, ...]:
         """What disturbs measurements here, as far as it shows at once."""
@@ -65,7 +68,7 @@ class LocalHost(Host):
 
     def software(self) -> Mapping[str, Any]:
         """What workers compute with; HostError where none can start."""
-        return dict(self._launchers.fork.hello["software"])
+        return dict(self._launcher.zygote.hello["software"])
 
     def put(self, path: Path) -> str:
         """A worker finds the file where it lies."""
@@ -73,7 +76,7 @@ class LocalHost(Host):
 
     def run(self, job: Job, timeout: float, tick: Tick = no_tick) -> Outcome:
         """Run the job in a process of its own."""
-        return self._launchers.launch(job, timeout, tick)
+        return self._launcher.launch(job, timeout, tick)
 
     def ask(
         self, question: Question, requests: Sequence[Mapping[str, Any]], timeout: float
@@ -100,7 +103,7 @@ class LocalHost(Host):
 
     def renew(self) -> None:
         """Fork later workers from a new zygote."""
-        self._launchers.renew()
+        self._launcher.renew()
 
     @contextmanager
     def take_turns(self, steps: int) -> Iterator[PipedTurns]:
@@ -110,19 +113,7 @@ class LocalHost(Host):
 
     def close(self) -> None:
         """End the zygote, and with it any worker."""
-        if self._launcher is not None:
-            self._launcher.fork.close()
-            self._launcher = None
-
-    @property
-    def _launchers(self) -> PassLauncher:
-        if self._launcher is None:
-            program = self._interpreter.program
-            self._launcher = PassLauncher(
-                SpawnLauncher(self._environment, program),
-                ZygoteLauncher(self._environment, program),
-            )
-        return self._launcher
+        self._launcher.close()
 
 
 def planning_host(hardware: str | None) -> LocalHost:
