@@ -48,14 +48,16 @@ def test_confirming_a_fit_keeps_to_the_processors_of_the_profile(workplace):
         "batch_bytes": 1.0,
         "activation_bytes": 10.0,
         "step_flops": 1.0,
-        "peak_bytes": 100.0,
     }
     host = FakeHost(
-        lambda job: Reply("ok", findings=Findings(metrics=numbers)),
+        lambda job: Reply(
+            "ok", findings=Findings(metrics={**numbers, "peak_bytes": 10.0 + 20 * job.cell.batch})
+        ),
         profile=load_profile("./held.yaml"),
     )
     suite = Words(["mcunet"]).suite()
-    fits(host, suite, plan(suite, HERE), 1 << 30, {}, confirm=True)
+    (fit,) = fits(host, suite, plan(suite, HERE), 80, {}, confirm=True)
+    assert fit.batch == 3
     assert {job.cpus for job in host.jobs} == {host.cpus}
     assert len(host.cpus) == 1
     assert "memory" in {job.pass_name for job in host.jobs}
