@@ -1,20 +1,22 @@
 """What many tests need: the real command, small suites, a browser."""
 
-import json
 import os
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from tests.command import Command, Ended
+
 if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ["OMP_NUM_THREADS"] = "1"  # two tests at once must not share two processors' threads
+    # a processor for each: threads of two tests that wait for each other would burn both
+    allowed = sorted(os.sched_getaffinity(0))
+    number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+    os.sched_setaffinity(0, {allowed[number % len(allowed)]})
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 # the same examples every time, and no limit on a wall clock that others share
 settings.register_profile("bench", derandomize=True, deadline=None)
@@ -33,18 +35,6 @@ time: {warmup: 1, min_samples: 3, max_samples: 3, max_seconds: 1}
 """
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory outside any checkout."""
@@ -52,22 +42,21 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def bench(workplace: Path) -> Callable[..., Ended]:
-    """The real command, run in the workplace."""
+@pytest.fixture(scope="session")
+def command() -> Iterator[Command]:
+    """The command `bench`, with its imports done."""
+    with Command() as command:
+        yield command
 
-    def run(*arguments: str, timeout: float = 300, **options: Any) -> Ended:
-        done = subprocess.run(
-            [BENCH, *arguments],
-            cwd=options.pop("cwd", workplace),
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            **options,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        return Ended(done.returncode, done.stdout, done.stderr)
+
+@pytest.fixture
+def bench(workplace: Path, command: Command) -> Callable[..., Ended]:
+    """Run the command in the workplace, in a process of its own."""
+
+    def run(*arguments: str | Path, cwd: Path = workplace, timeout: float = 300) -> Ended:
+        ended = command.run([str(word) for word in arguments], cwd, timeout=timeout)
+        assert "Traceback" not in ended.err, ended.err
+        return ended
 
     return run
 

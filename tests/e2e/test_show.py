@@ -26,13 +26,13 @@ def test_layers_add_up_to_the_network(bench):
 
 def test_spectra_of_random_and_decaying_weights(bench):
     ended = bench(
-        "show", "spectrum", "vit_b_32", "--option", "depth=1", "--option", "image_size=32",
-        "--batch", "2", "--layer", "*mlp.0", "--weights", "random", "--weights", "spectrum:1",
+        "show", "spectrum", "mcunet", "--option", "image_size=32", "--batch", "2",
+        "--layer", "classifier*", "--weights", "random", "--weights", "spectrum:1",
     )  # fmt: skip
     assert ended.code == 0, ended.err
     assert "random: weights" in ended.out
     assert "spectrum(1): weights" in ended.out
-    assert "weight 3072×768" in ended.out
+    assert "weight 1000×160" in ended.out
     assert "on data synthetic, batch 2" in ended.out
 
 

@@ -20,7 +20,8 @@ def learn(tmp_path, monkeypatch):
     pytest.importorskip("sklearn")
     monkeypatch.setattr(jobs, "HELD_OUT_EXAMPLES", 128)
 
-    def perform(data="digits", *, train=LEARNING, **what):
+    def perform(data="digits", *, train=LEARNING, examples=64, **what):
+        monkeypatch.setattr(jobs, "TRAINED_EXAMPLES", examples)
         maker = jobs.JobMaker(
             local_host(),
             BatchStore(tmp_path / "batches"),
@@ -37,7 +38,7 @@ def learn(tmp_path, monkeypatch):
 
 
 def test_a_network_learns_digits(learn):
-    found = learn()
+    found = learn(examples=512)
     assert found.details["accuracy_before"] < 0.4
     assert found.metrics["accuracy"] > 0.7
     assert (found.details["steps"], found.details["held_out"]) == (64, 128)
