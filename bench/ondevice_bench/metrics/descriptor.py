@@ -50,6 +50,6 @@ class Metric:
         """Whether a change from `before` to `after` is an improvement."""
         return after < before if self.lower_is_better else after > before
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The descriptor as plain values."""
         return asdict(self)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ondevice_bench import metrics, units
-from ondevice_bench.analyse.groups import Member
+from ondevice_bench.analyse.groups import CellWithBaseline
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.stats import Estimate
 
@@ -52,7 +52,7 @@ def axis_of(metric: str) -> tuple[float, str]:
     return scale, f"{described.label}, {unit}" if unit else described.label
 
 
-def bars(plot: Canvas, members: Sequence[Member], metric: str, name: str = "") -> None:
+def bars(plot: Canvas, members: Sequence[CellWithBaseline], metric: str, name: str = "") -> None:
     """Add one part of the stacks. A part that is zero everywhere is left out."""
     having = [member for member in members if metric in member.cell.estimates]
     if not any(member.cell.estimates[metric].estimate for member in having):
@@ -69,7 +69,7 @@ def bars(plot: Canvas, members: Sequence[Member], metric: str, name: str = "") -
     )
 
 
-def stacked(members: Sequence[Member], parts: Sequence[str], title: str) -> Canvas:
+def stacked(members: Sequence[CellWithBaseline], parts: Sequence[str], title: str) -> Canvas:
     """The parts of each cell, stacked in their order."""
     plot = Canvas()
     for name in parts:
@@ -91,7 +91,7 @@ def error_bars(estimates: Sequence[Estimate], scale: float) -> dict[str, Any]:
     }
 
 
-def rows(plot: Canvas, members: Sequence[Member], title: str) -> Canvas:
+def rows(plot: Canvas, members: Sequence[CellWithBaseline], title: str) -> Canvas:
     """Lay out one row for each cell, with the first at the top."""
     labels = [member.label for member in members]
     plot.lay_out(height=FRAME_PIXELS + ROW_PIXELS * len(labels), barmode="relative")
