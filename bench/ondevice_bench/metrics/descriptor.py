@@ -52,8 +52,14 @@ class Metric:
         return after < before if self.lower_is_better else after > before
 
     def for_ratio(self, value: float) -> float:
-        """The value as ratios take it."""
+        """The value as ratios take it: a count of 0 has none."""
         return max(value, self.negligible) if self.negligible else value
+
+    def ratio_note(self, *values: float) -> str:
+        """What a reader must know of a ratio of these values; often nothing."""
+        least = f"{self.negligible:g}"
+        is_as_measured = all(self.for_ratio(value) == value for value in values)
+        return "" if is_as_measured else f"values below {least} count as {least}"
 
     def to_dict(self) -> dict[str, Any]:
         """The descriptor as plain values."""

@@ -155,7 +155,7 @@ ALL = (
         "time",
         0.1,
         roles=("table", "compared", "goal", "axis"),
-        phrase="number of minor page faults",
+        phrase="minor page faults",
         negligible=100,
     ),
     _rss(
