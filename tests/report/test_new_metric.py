@@ -1,7 +1,7 @@
 """A metric is one row and its measurement: `step_minor_faults`, in every place that a row reaches."""
 
+import re
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -11,14 +11,15 @@ from ondevice_bench.analyse.summary import summarise
 from ondevice_bench.record.store import Store
 from ondevice_bench.report.page import render
 from ondevice_bench.report.terminal.comparison import comparison_lines
+from ondevice_bench.suite.goal import GOALS
 from ondevice_bench.suite.load import load_suite
 from tests.analyse.test_count_of_zero import FAULTS, counted
-from tests.conftest import TINY
+from tests.conftest import ROOT, TINY
 from tests.record.conftest import make_run, planned
 from tests.report import synthetic
 from tests.report.test_page import drawn
 
-STORE = Path(__file__).parents[1] / "record" / "samples" / "store-v1.sqlite"
+STORE = ROOT / "tests" / "record" / "samples" / "store-v1.sqlite"
 
 
 @pytest.fixture
@@ -47,6 +48,18 @@ def test_the_page_has_it_in_its_table_and_among_the_axes(run_of):
     (figure,) = drawn(page)["own-axes"]
     assert figure["layout"]["meta"]["axes"][FAULTS] == "minor faults, faults"
     assert figure["data"][1]["meta"][FAULTS] == [0.0]
+
+
+def test_the_page_says_from_which_change_on_it_counts(run_of):
+    page = render([run_of("r1", 0)])
+    assert "step time 5 %, inference time 5 %, minor page faults 10 %" in page
+    assert "(5 in the time pass, 3 in the memory pass, 5 in the energy pass)" in page
+
+
+def test_the_documentation_names_every_goal():
+    text = (ROOT / "docs" / "suite-files.md").read_text()
+    (listed,) = re.findall(r"^- `minimise` may also be (.*?)\.$", text, re.MULTILINE | re.DOTALL)
+    assert {"step_seconds", *re.findall("`(.*?)`", listed)} == set(GOALS)
 
 
 def test_a_suite_may_look_for_the_least(suite_file):
