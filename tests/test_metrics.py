@@ -23,6 +23,24 @@ def test_exact_metrics_have_no_threshold_and_noisy_ones_do():
         assert (metric.threshold == 0) == (metric.kind == "exact")
 
 
+def test_noisy_counts_that_are_compared_have_ratios_where_they_are_zero():
+    measures = {"", "bytes", "seconds", "joules", "watts"}
+    compared = {*metrics.with_role("compared"), *metrics.with_role("goal")}
+    for metric in metrics.ALL:
+        is_noisy_count = metric.kind == "noisy" and metric.unit not in measures
+        assert metric.kind == "noisy" or not metric.negligible
+        assert metric.negligible or not (is_noisy_count and metric.name in compared)
+
+
+def test_a_ratio_says_where_it_is_not_of_what_was_measured():
+    faults, step = (metrics.BY_NAME[name] for name in ("step_minor_faults", "step_seconds"))
+    assert [faults.for_ratio(count) for count in (0, 99, 100, 101)] == [100, 100, 100, 101]
+    assert faults.ratio_note(0, 5000) == "values below 100 count as 100"
+    assert faults.ratio_note(100, 5000) == ""
+    assert step.for_ratio(-1.0) == -1.0
+    assert step.ratio_note(0.0) == ""
+
+
 @pytest.mark.parametrize("role", get_args(Role))
 def test_every_role_is_had_by_a_metric(role):
     assert metrics.with_role(role)

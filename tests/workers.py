@@ -100,7 +100,7 @@ def odd_job(odd_folder: Path) -> Callable[..., Job]:
 @pytest.fixture(scope="session")
 def environment(odd_folder: Path) -> dict[str, str]:
     """A worker's environment in which `odd_model` can be imported."""
-    return {**worker_environment(THREADS), "PYTHONPATH": str(odd_folder)}
+    return worker_environment(THREADS, [odd_folder])
 
 
 @pytest.fixture(scope="module")

@@ -55,9 +55,9 @@ def macs(value: float) -> str:
     return _in_thousands(value, "MAC")
 
 
-def elements(value: float) -> str:
-    """Elements of tensors, in the power of a thousand that reads best."""
-    return _in_thousands(value, "elements", " ")
+def count(value: float, unit: str) -> str:
+    """A count of things, in the power of a thousand that reads best."""
+    return _in_thousands(value, unit, " ")
 
 
 def _in_thousands(value: float, unit: str, between: str = "") -> str:
@@ -98,10 +98,10 @@ def quantity(value: float, unit: str) -> str:
             return seconds(value)
         case "flops":
             return flops(value)
-        case "elements":
-            return elements(value)
-        case _:
+        case "" | "joules" | "watts":
             return f"{_digits(value)} {unit}".rstrip()
+        case _:
+            return count(value, unit)
 
 
 def axis(unit: str) -> tuple[float, str]:

@@ -67,18 +67,20 @@ def test_another_baseline_may_be_asked_for(of):
 
 
 def test_the_bounds_of_a_ratio_are_between_the_farthest_ends():
-    found = ratio(Estimate(2.0, 1.0, 4.0, "x"), Estimate(1.0, 0.5, 2.0, "y"))
+    found = ratio("step_seconds", Estimate(2.0, 1.0, 4.0, "x"), Estimate(1.0, 0.5, 2.0, "y"))
     assert (found.estimate, found.lower, found.upper) == (2.0, 0.5, 8.0)
 
 
 @pytest.mark.parametrize("other", [Estimate(1.0, None, None, "one"), Estimate(1.0, 0.0, 2.0, "y")])
 def test_a_ratio_to_what_has_no_interval_has_none(other):
-    found = ratio(Estimate(2.0, 1.0, 4.0, "x"), other)
+    found = ratio("step_seconds", Estimate(2.0, 1.0, 4.0, "x"), other)
     assert (found.estimate, found.lower, found.upper) == (2.0, None, None)
 
 
 def test_exact_figures_have_an_exact_ratio_and_nothing_has_none():
     exact = Estimate(3.0, 3.0, 3.0, "exact")
-    assert ratio(exact, Estimate(2.0, 2.0, 2.0, "exact")) == Estimate(1.5, 1.5, 1.5, "exact")
-    assert ratio(exact, None) is None
-    assert ratio(exact, Estimate(0.0, 0.0, 0.0, "exact")) is None
+    assert ratio("activation_bytes", exact, Estimate(2.0, 2.0, 2.0, "exact")) == Estimate(
+        1.5, 1.5, 1.5, "exact"
+    )
+    assert ratio("activation_bytes", exact, None) is None
+    assert ratio("activation_bytes", exact, Estimate(0.0, 0.0, 0.0, "exact")) is None

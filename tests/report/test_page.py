@@ -9,7 +9,7 @@ from ondevice_bench.report import page as pages
 from ondevice_bench.report.layout import load_layout
 from ondevice_bench.report.page import write_report
 from ondevice_bench.report.quantities import quantity_of
-from ondevice_bench.report.sections import SECTIONS
+from ondevice_bench.report.sections import sections
 from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 from tests.report import synthetic
@@ -135,7 +135,7 @@ def whole(summary_of):
 
 def test_every_section_of_plots_draws_what_was_measured(whole):
     figures = drawn(render(whole))
-    expected = {plot.name for section in SECTIONS.values() for plot in section.plots}
+    expected = {plot.name for section in sections().values() for plot in section.plots}
     assert set(figures) == expected
     assert all(len(groups) == 2 and all(groups) for groups in figures.values())
     kinds = {trace["type"] for groups in figures.values() for f in groups for trace in f["data"]}

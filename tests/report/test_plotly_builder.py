@@ -5,7 +5,7 @@ import pytest
 
 from ondevice_bench.analyse.groups import groups
 from ondevice_bench.report.plotly_builder import Canvas, Pool, require_drawable
-from ondevice_bench.report.sections import SECTIONS
+from ondevice_bench.report.sections import sections
 from tests.analyse.conftest import summary_of  # noqa: F401  # a fixture
 from tests.report import synthetic
 
@@ -28,7 +28,7 @@ def test_plotly_knows_every_name_and_value_of_every_figure(summary_of):  # noqa:
     summary = summary_of(synthetic.records(cells), synthetic.planned(cells), run)
     pool = Pool()
     drawn = 0
-    for section in SECTIONS.values():
+    for section in sections().values():
         for plot in section.plots:
             for group in groups(summary, "vanilla"):
                 if (canvas := plot.draw(group)) is not None:

@@ -187,7 +187,7 @@ def test_workers_die_with_a_parent_that_is_killed(odd_folder, odd_job):
         "import sys\n"
         "from ondevice_bench.protocol.job import Job\n"
         "from ondevice_bench.run.hosts.launch import ZygoteLauncher, worker_environment\n"
-        "zygote = ZygoteLauncher({**worker_environment(1), 'PYTHONPATH': sys.argv[1]})\n"
+        "zygote = ZygoteLauncher(worker_environment(1, [sys.argv[1]]))\n"
         "assert zygote.can_fork\n"
         "zygote.launch(Job.from_text(sys.argv[2]), 600, lambda: print('waiting', flush=True))\n"
     )

@@ -1,5 +1,7 @@
 """The passes on real networks: parts that add up, bytes that agree, seeds that hold."""
 
+from statistics import median
+
 import pytest
 
 from ondevice_bench import metrics
@@ -168,6 +170,7 @@ def test_samples_and_warm_ups_are_kept_apart_and_raw(run):
     ):
         assert forward + backward + update == pytest.approx(step, rel=1e-6)
     assert {"own_cpu_seconds", "foreign_cpu_seconds"} <= set(found.samples)
+    assert found.metrics["step_minor_faults"] == median(found.samples["step_minor_faults"])
 
 
 def test_memory_that_cannot_be_measured_is_unavailable_with_the_reason(monkeypatch, make_job):

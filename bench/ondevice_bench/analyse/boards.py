@@ -67,7 +67,7 @@ def boards(
             for cells, members in zip(every, measured, strict=True)
         )
         known = [on.cell.estimates.get(metric) for on in there if on.cell is not None]
-        between = ratio(known[1], known[0]) if len(known) > 1 else None
+        between = ratio(metric, known[1], known[0]) if len(known) > 1 else None
         label = next(on.cell.planned.cell.id for on in there if on.cell is not None)
         lines.append(BoardRow(label, there, between, tuple(on.direction for on in there)))
     return tuple(lines)

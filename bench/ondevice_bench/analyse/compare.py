@@ -146,10 +146,11 @@ def _noisy(
     middle = median(before)
     if not after:
         return Difference(base.id, name, middle, None, "missing", reason=new.unavailable[name])
-    if min(*before, *after) <= 0:
+    bases, news = ([metric.for_ratio(value) for value in side] for side in (before, after))
+    if min(*bases, *news) <= 0:
         reason = "a reading is not positive, so there is no ratio"
         return Difference(base.id, name, middle, median(after), "inconclusive", reason=reason)
-    found = shift(before, after, drift * metric.threshold, confidence)
+    found = shift(bases, news, drift * metric.threshold, confidence)
     if found.upper == float("inf"):
         fewest = fewest_rounds(confidence)
         reason = (

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ondevice_bench import metrics
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.cell import Cell
@@ -36,7 +37,7 @@ class CellWithBaseline:
         """The metric as a multiple of the baseline's; None where either is missing."""
         if self.base is None:
             return None
-        return ratio(self.cell.estimates.get(metric), self.base.estimates.get(metric))
+        return ratio(metric, self.cell.estimates.get(metric), self.base.estimates.get(metric))
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,12 @@ def groups(summary: RunSummary, baseline: str | None = None) -> tuple[Group, ...
     )
 
 
-def ratio(over: Estimate | None, under: Estimate | None) -> Estimate | None:
+def ratio(metric: str, over: Estimate | None, under: Estimate | None) -> Estimate | None:
     """A quotient of two estimates, as wide as the farthest ends of their intervals allow."""
-    if over is None or under is None or not under.estimate:
+    if over is None or under is None:
+        return None
+    over, under = _for_ratio(metric, over), _for_ratio(metric, under)
+    if not under.estimate:
         return None
     middle = over.estimate / under.estimate
     if over.basis == under.basis == "exact":
@@ -90,6 +94,21 @@ def ratio(over: Estimate | None, under: Estimate | None) -> Estimate | None:
     assert over.upper is not None
     said = f"between the farthest ends of both intervals: {over.basis}, over: {under.basis}"
     return Estimate(middle, over.lower / under.upper, over.upper / under.lower, said)
+
+
+def _for_ratio(metric: str, found: Estimate) -> Estimate:
+    """The estimate as ratios take it; the basis says where that is not what was measured."""
+    described = metrics.described(metric)
+    bounds = [value for value in (found.lower, found.upper) if value is not None]
+    note = described.ratio_note(found.estimate, *bounds)
+    if not note:
+        return found
+    return Estimate(
+        described.for_ratio(found.estimate),
+        None if found.lower is None else described.for_ratio(found.lower),
+        None if found.upper is None else described.for_ratio(found.upper),
+        f"{found.basis} ({note})",
+    )
 
 
 def _members(cells: Sequence[CellSummary], baseline: str) -> tuple[CellWithBaseline, ...]:

@@ -217,10 +217,11 @@ def _judged(series: Series, threshold: float, confidence: float) -> Series:
     points = series.points
     if len(points) < 2:
         return replace(series, why_not="one run: a history needs two")
-    if metrics.BY_NAME[series.metric].kind == "exact":
+    metric = metrics.BY_NAME[series.metric]
+    if metric.kind == "exact":
         pairs = [(a, b) for a, b in pairwise(points) if a.estimate.estimate != b.estimate.estimate]
         return replace(series, changes=tuple(_changed(series.metric, *pair) for pair in pairs))
-    readings = [point.estimate.estimate for point in points]
+    readings = [metric.for_ratio(point.estimate.estimate) for point in points]
     if min(readings) <= 0:
         return replace(series, why_not="a reading is not positive, so there is no ratio")
     half = len(points) // 2

@@ -32,6 +32,7 @@ class StepSample:
     foreign_cpu_seconds: float | None
     stolen_cpu_seconds: float | None
     throttled_seconds: float | None
+    step_minor_faults: float
     major_faults: float
     involuntary_switches: float
 
@@ -183,8 +184,8 @@ def _precision(samples: list[Sample], seconds: Callable[[Sample], float]) -> flo
 
 
 def _step(subject: Subject) -> StepSample:
-    before = resource.getrusage(resource.RUSAGE_SELF)
     counters = interference.read()
+    before = resource.getrusage(resource.RUSAGE_SELF)
     start = time.perf_counter_ns()
     forward, began = 0, start
     for part in range(subject.parts):
@@ -196,9 +197,9 @@ def _step(subject: Subject) -> StepSample:
         began = done
     subject.update()
     end = time.perf_counter_ns()
+    after = resource.getrusage(resource.RUSAGE_SELF)
     since = interference.read()
     meanwhile = interference.between(counters, since)
-    after = resource.getrusage(resource.RUSAGE_SELF)
     return StepSample(
         forward_seconds=forward / 1e9,
         backward_seconds=(done - start - forward) / 1e9,
@@ -208,6 +209,7 @@ def _step(subject: Subject) -> StepSample:
         foreign_cpu_seconds=meanwhile.foreign,
         stolen_cpu_seconds=meanwhile.stolen,
         throttled_seconds=meanwhile.throttled,
+        step_minor_faults=after.ru_minflt - before.ru_minflt,
         major_faults=after.ru_majflt - before.ru_majflt,
         involuntary_switches=after.ru_nivcsw - before.ru_nivcsw,
     )

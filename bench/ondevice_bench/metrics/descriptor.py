@@ -34,6 +34,7 @@ class Metric:
     scope: str
     pass_name: str
     threshold: float = 0.0  # a smaller change is noise; a share of the value
+    negligible: float = 0.0  # ratios take a smaller value as this one: a count may be 0
     lower_is_better: bool = True
     of_kernels: bool = False  # other kernels give another value for the same work
     roles: tuple[Role, ...] = ()
@@ -49,6 +50,16 @@ class Metric:
     def is_better(self, before: float, after: float) -> bool:
         """Whether a change from `before` to `after` is an improvement."""
         return after < before if self.lower_is_better else after > before
+
+    def for_ratio(self, value: float) -> float:
+        """The value as ratios take it: a count of 0 has none."""
+        return max(value, self.negligible) if self.negligible else value
+
+    def ratio_note(self, *values: float) -> str:
+        """What a reader must know of a ratio of these values; often nothing."""
+        least = f"{self.negligible:g}"
+        is_as_measured = all(self.for_ratio(value) == value for value in values)
+        return "" if is_as_measured else f"values below {least} count as {least}"
 
     def to_dict(self) -> dict[str, Any]:
         """The descriptor as plain values."""

@@ -144,6 +144,20 @@ ALL = (
         "axis",
         phrase="inference time",
     ),
+    Metric(
+        "step_minor_faults",
+        "minor faults",
+        "minor page faults of one training step: pages of memory that the kernel gave to the "
+        "process, often because the allocator had just given them back",
+        "faults",
+        "noisy",
+        _PROCESS,
+        "time",
+        0.1,
+        roles=("table", "compared", "goal", "axis"),
+        phrase="minor page faults",
+        negligible=100,
+    ),
     _rss(
         "peak_rss_over_runtime_bytes",
         "peak RSS over runtime",

@@ -10,7 +10,7 @@ from ondevice_bench.declare.folders import locate
 from ondevice_bench.declare.inherit import read_resolved
 from ondevice_bench.declare.schema import StrictSchema
 from ondevice_bench.errors import unknown
-from ondevice_bench.report.sections import SECTIONS
+from ondevice_bench.report.sections import sections
 
 KIND = "reports/layouts"
 
@@ -32,9 +32,10 @@ class _LayoutFile(StrictSchema):
     @field_validator("sections")
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        known = sections()
         for name in names:
-            if name not in SECTIONS:
-                raise ValueError(unknown("section", name, SECTIONS))
+            if name not in known:
+                raise ValueError(unknown("section", name, known))
         return names
 
 

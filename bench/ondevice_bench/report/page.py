@@ -15,7 +15,7 @@ from ondevice_bench.files import atomic_write
 from ondevice_bench.papers.claims import JudgedClaim
 from ondevice_bench.report.layout import load_layout
 from ondevice_bench.report.plotly_builder import Pool, require_drawable
-from ondevice_bench.report.sections import SECTIONS
+from ondevice_bench.report.sections import sections
 from ondevice_bench.report.sections.section import Plot, ReportData, Section
 
 LAYOUT = "run"
@@ -75,8 +75,9 @@ def render(
     pool = Pool()
     figures: dict[str, list[Any]] = {}
     parts = []
+    known = sections()
     for name in load_layout(layout).sections:
-        section = SECTIONS[name]
+        section = known[name]
         content = section.content(data) if section.content else None
         candidates = (*section.plots, *(section.plots_of(data) if section.plots_of else ()))
         drawn = {plot: _draw(plot, data.groups, pool) for plot in candidates}

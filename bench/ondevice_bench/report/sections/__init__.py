@@ -1,48 +1,13 @@
-"""The sections that layouts can name. An entry here registers one."""
+"""The sections that layouts can name: every `Section` in the files of this folder."""
 
-from ondevice_bench.report.sections import (
-    anatomy,
-    boards,
-    changes,
-    claims,
-    curve,
-    fronts,
-    growth,
-    layers,
-    learning,
-    ranks,
-    remarks,
-    roofline,
-    scopes,
-    table,
-    times,
-    trends,
-    verdict,
-)
+import pkgutil
+from importlib import import_module
+
 from ondevice_bench.report.sections.section import Section
 
-SECTIONS: dict[str, Section] = {
-    section.name: section
-    for section in (
-        claims.SECTION,
-        verdict.SECTION,
-        boards.SECTION,
-        changes.SECTION,
-        trends.SECTION,
-        anatomy.SECTION,
-        scopes.SECTION,
-        table.SECTION,
-        fronts.SECTION,
-        ranks.SECTION,
-        times.SECTION,
-        roofline.SECTION,
-        layers.SECTION,
-        curve.SECTION,
-        growth.SECTION,
-        learning.SECTION,
-        remarks.PROBLEMS,
-        remarks.NOTES,
-        remarks.READING,
-        remarks.CONDITIONS,
-    )
-}
+
+def sections() -> dict[str, Section]:
+    """Every section by its name."""
+    modules = [import_module(f"{__name__}.{each.name}") for each in pkgutil.iter_modules(__path__)]
+    members = [member for module in modules for member in vars(module).values()]
+    return {member.name: member for member in members if isinstance(member, Section)}

@@ -4,9 +4,9 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from ondevice_bench import units
+from ondevice_bench import metrics, units
 from ondevice_bench.analyse.summary import NOT_INTERLEAVED
-from ondevice_bench.passes import rounds_of
+from ondevice_bench.passes import BY_NAME, rounds_of
 from ondevice_bench.report.sections.section import ReportData, Section, usual_baseline
 
 
@@ -30,6 +30,18 @@ def notes(data: ReportData) -> Mapping[str, Any] | None:
 
 def _list(cells: list[str]) -> str:
     return cells[0] if len(cells) == 1 else f"{cells[0]} and {len(cells) - 1} more"
+
+
+def reading(_: ReportData) -> Mapping[str, Any]:
+    """The noise thresholds of the metrics that are judged, and the processes that a claim needs."""
+    judged = [metrics.BY_NAME[name] for name in metrics.with_role("compared")]
+    pass_names = dict.fromkeys(metric.pass_name for metric in judged)
+    return {
+        "thresholds": ", ".join(f"{each.noun} {each.threshold * 100:g} %" for each in judged),
+        "processes": ", ".join(
+            f"{BY_NAME[name].fewest_processes} in the {name} pass" for name in pass_names
+        ),
+    }
 
 
 def conditions(data: ReportData) -> Mapping[str, Any]:
@@ -87,5 +99,5 @@ def _rounds(settings: Mapping[str, Any]) -> str:
 
 PROBLEMS = Section("problems", "Missing numbers, and why", content=problems)
 NOTES = Section("notes", "Caveats", content=notes)
-READING = Section("reading", "How to read this report", content=lambda _: {})
+READING = Section("reading", "How to read this report", content=reading)
 CONDITIONS = Section("conditions", "Environment", content=conditions)

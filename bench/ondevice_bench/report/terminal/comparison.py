@@ -37,7 +37,11 @@ def difference_line(item: Difference) -> str:
 
 def _interval(item: Difference) -> str:
     if item.lower is not None and item.upper is not None and item.new is not None:
-        return f" ({ratio(item.new / item.base)}, {ratio(item.lower)} … {ratio(item.upper)})"
+        metric = metrics.BY_NAME[item.metric]
+        size = ratio(metric.for_ratio(item.new) / metric.for_ratio(item.base))
+        note = metric.ratio_note(item.base, item.new)
+        bounds = f"{ratio(item.lower)} … {ratio(item.upper)}"
+        return f" ({size}, {bounds}{f'; {note}' if note else ''})"
     return f" ({item.reason})" if item.reason else ""
 
 
