@@ -16,7 +16,7 @@ Direction = Literal["less", "more", "same", "unknown"]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A median with its interval. Bounds are None if there is none; `basis` says how it was made."""
+    """A median with its interval. Bounds are None if there is none; `basis` is its origin."""
 
     estimate: float
     lower: float | None

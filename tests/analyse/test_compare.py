@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from ondevice_bench.analyse.compare import claims_on, compare, together
+from ondevice_bench.analyse.compare import claims_on, compare, join_comparisons
 from ondevice_bench.errors import ExitCode
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
@@ -205,4 +205,4 @@ def test_what_is_compared_cell_by_cell_is_what_is_compared_at_once(summary_of):
         )
         for before, after in zip(base.cells, new.cells, strict=True)
     ]
-    assert together(parts) == compare(base, new)
+    assert join_comparisons(parts) == compare(base, new)

@@ -59,7 +59,7 @@ def _names(summaries: tuple[RunSummary, ...]) -> list[str]:
 def _quantities(line: BoardRow, name: str) -> list[Quantity]:
     quantities = []
     for on in line.boards:
-        of_baseline = _ratio(on.against_baseline, "of the baseline on that board")
+        of_baseline = _ratio(on.ratio, "of the baseline on that board")
         quantities += [_value(on, name), of_baseline]
     if len(line.boards) > 1:
         quantities.append(_ratio(line.between, "of the second board over the first"))
