@@ -21,7 +21,7 @@ class Metric:
     lower_is_better: bool = True
     of_kernels: bool = False  # other kernels for the same work give another figure
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The descriptor as plain values."""
         return asdict(self)
 

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from ondevice_bench.analyse.compare import claims_on, compare, together
+from ondevice_bench.analyse.compare import claims_on, compare, join_comparisons
 from ondevice_bench.errors import ExitCode
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
@@ -151,7 +151,7 @@ def test_what_kernels_decide_is_compared_only_where_they_are_the_same(summary_of
         return summary_of([record], run=make_run(name, **what))
 
     base = live("r1", 100.0)
-    assert compare(base, live("r2", 120.0)).of("regressed")
+    assert compare(base, live("r2", 120.0)).with_verdict("regressed")
     other = {**make_run().software, "torch_blas": "open"}
     elsewhere = compare(base, live("r3", 120.0, software=other))
     assert [item.metric for item in elsewhere.differences] == ["activation_bytes"]
@@ -205,4 +205,4 @@ def test_what_is_compared_cell_by_cell_is_what_is_compared_at_once(summary_of):
         )
         for before, after in zip(base.cells, new.cells, strict=True)
     ]
-    assert together(parts) == compare(base, new)
+    assert join_comparisons(parts) == compare(base, new)

@@ -160,7 +160,7 @@ def test_a_record_of_an_older_version_lacks_what_it_did_not_know(summary_of):
 def test_a_record_of_a_newer_version_is_shown_as_far_as_it_is_known(summary_of):
     metrics = {"activation_bytes": 100.0, "of_tomorrow": 1.0}
     summary = summary_of([make_record(pass_name="trace", metrics=metrics)])
-    (cell,) = summary.to_json()["cells"]
+    (cell,) = summary.to_dict()["cells"]
     assert cell["metrics"]["of_tomorrow"]["scope"] == "unknown"
     assert list(frame_of([summary])["metric"]) == ["activation_bytes"]
 
@@ -174,7 +174,7 @@ def test_a_frame_has_a_row_for_each_estimate(summary_of):
 
 
 def test_json_has_no_raw_samples_but_everything_else(summary_of):
-    values = summary_of([make_record(**TRACE)]).to_json()
+    values = summary_of([make_record(**TRACE)]).to_dict()
     (cell,) = values["cells"]
     assert cell["metrics"]["activation_bytes"]["estimate"] == 100.0
     assert cell["fingerprint"] == CELL.fingerprint

@@ -1,4 +1,4 @@
-"""Whether a change of a metric is an improvement or a regression: decided only here."""
+"""Decides whether a change of a metric is an improvement or a regression. Nothing else does."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ Verdict = Literal["improved", "regressed", "unchanged", "inconclusive", "missing
 
 
 def is_better(metric: Metric, before: float, after: float) -> bool:
-    """Whether the metric became better."""
+    """Whether the metric improved."""
     return after < before if metric.lower_is_better else after > before
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from ondevice_bench.declare.schema import StrictSchema, schema_of
 from ondevice_bench.errors import BadInput
-from ondevice_bench.hardware.doctor import Finding
+from ondevice_bench.hardware.doctor import DoctorFinding
 from ondevice_bench.hardware.probe import Machine
 from ondevice_bench.record.details import Details
 from ondevice_bench.record.model import Record, Run, TaskKey
@@ -80,7 +80,7 @@ def read_run(where: str, data: bytes) -> RunContent:
 
 def _cell_to_dict(planned: PlannedCell) -> dict[str, Any]:
     return {
-        "definition": planned.cell.to_json(),
+        "definition": planned.cell.to_dict(),
         "profile": planned.profile,
         "state": planned.state,
         "reason": planned.reason,
@@ -151,7 +151,7 @@ def _run_schema() -> type[BaseModel]:
         cell=Annotated[definition, Field(alias="definition")],
         profile=Name,
     )
-    finding: Any = schema_of(Finding, _OpenSchema, level=str)
+    finding: Any = schema_of(DoctorFinding, _OpenSchema, level=str)
     run: Any = schema_of(
         Run,
         ClosedSchema,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.groups import Member
+from ondevice_bench.analyse.groups import CellWithBaseline
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.stats import Estimate
 from ondevice_bench.units import MIB
@@ -54,7 +54,9 @@ def axis_of(metric: str) -> tuple[float, str]:
     return scale, f"{described.label}, {unit}" if unit else described.label
 
 
-def bars(plot: Canvas, members: Sequence[Member], metric: str, shade: str, name: str = "") -> None:
+def bars(
+    plot: Canvas, members: Sequence[CellWithBaseline], metric: str, shade: str, name: str = ""
+) -> None:
     """Add one part of the stacks. A part that is zero everywhere is left out."""
     having = [member for member in members if metric in member.cell.estimates]
     if not any(member.cell.estimates[metric].estimate for member in having):
@@ -71,7 +73,7 @@ def bars(plot: Canvas, members: Sequence[Member], metric: str, shade: str, name:
     )
 
 
-def stacked(members: Sequence[Member], colours: Mapping[str, str], title: str) -> Canvas:
+def stacked(members: Sequence[CellWithBaseline], colours: Mapping[str, str], title: str) -> Canvas:
     """The metrics of each cell, stacked in their order."""
     plot = Canvas()
     for name, shade in colours.items():
@@ -93,7 +95,7 @@ def error_bars(estimates: Sequence[Estimate], scale: float) -> dict[str, Any]:
     }
 
 
-def rows(plot: Canvas, members: Sequence[Member], title: str) -> Canvas:
+def rows(plot: Canvas, members: Sequence[CellWithBaseline], title: str) -> Canvas:
     """Lay out one row for each cell, with the first at the top."""
     labels = [member.label for member in members]
     plot.lay_out(height=FRAME_PIXELS + ROW_PIXELS * len(labels), barmode="relative")

@@ -33,12 +33,12 @@ def find_or_add_run(
         software=software,
         settings={
             **request.settings,
-            "goal": request.suite.goal.to_json(),
+            "goal": request.suite.goal.to_dict(),
             "peaks": request.host.profile.peaks,
             "budget_seconds": request.budget,
-            "emulated": request.host.profile.said.emulated,
+            "emulated": request.host.profile.declared.emulated,
             "interleaved": request.interleaved,
-            "doctor": [item.to_json() for item in request.findings],
+            "doctor": [item.to_dict() for item in request.findings],
         },
         command=request.command,
     )

@@ -24,14 +24,14 @@ from ondevice_bench.run.budget import Budget
 from ondevice_bench.run.hosts.host import Host, HostError, Outcome
 from ondevice_bench.run.progress import Progress
 from ondevice_bench.run.queries.jobs import JobMaker
-from ondevice_bench.run.queries.preview import vanilla_steps
+from ondevice_bench.run.queries.preview import plain_steps
 from ondevice_bench.run.request import Request
 from ondevice_bench.run.resume import find_or_add_run
 from ondevice_bench.run.schedule import Forecast, left_to_do, schedule
 from ondevice_bench.run.workspace import batch_folder, locked
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.passes import passes_of
-from ondevice_bench.suite.preview import Outline
+from ondevice_bench.suite.preview import CellPreview
 
 NOT_OK = frozenset({"failed", "timeout", "oom"})
 
@@ -83,7 +83,7 @@ class Session:
         """The tasks that have no record yet, or one that is to be repeated."""
         return left_to_do(self.tasks(), self.store.statuses(self.run.id), self._request.retry)
 
-    def preview(self) -> tuple[Outline, ...]:
+    def preview(self) -> tuple[CellPreview, ...]:
         """The vanilla cells that have not begun, with the needs of their steps by shapes alone."""
         begun = {task.cell for task in self.store.statuses(self.run.id)}
         plan = [
@@ -91,8 +91,8 @@ class Session:
             for item in self._request.planned
             if item.cell.method == "vanilla" and item.cell.id not in begun
         ]
-        steps = vanilla_steps(self.host, self._request.suite, plan)
-        return tuple(Outline(item, steps[item.cell.id], None) for item in plan)
+        steps = plain_steps(self.host, self._request.suite, plan)
+        return tuple(CellPreview(item, steps[item.cell.id], None) for item in plan)
 
     def perform(
         self,
@@ -112,7 +112,7 @@ class Session:
         self, task: TaskKey, sampling_seconds: float = inf, turns: Turns | None = None
     ) -> PreparedTask:
         """Collect all that a task needs; with `turns` it steps in turn with another."""
-        started, before = _now(), self.host.state().to_json()
+        started, before = _now(), self.host.state().to_dict()
         cell, ranks, why_not = self._cells[task.cell], None, ""
         if task.pass_name != CALIBRATE and CALIBRATE in passes_of(cell.method, ()):
             ranks, why_not = self._ranks(task.cell)
@@ -146,7 +146,7 @@ class Session:
             unavailable=reply.findings.unavailable,
             details=reply.findings.details,
             state_before=prepared.before,
-            state_after=self.host.state().to_json(),
+            state_after=self.host.state().to_dict(),
             output="" if reply.status == "ok" else printed,
         )
         self.store.add_record(record)

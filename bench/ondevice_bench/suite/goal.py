@@ -23,12 +23,12 @@ class Goal:
     max_peak_bytes: int | None = None  # over the runtime floor
     max_slowdown: float | None = None  # of a step, against the baseline
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The goal as plain values."""
         return asdict(self)
 
     @staticmethod
-    def from_json(values: Mapping[str, Any]) -> "Goal":
-        """The inverse of `to_json`, whatever a newer version may have added."""
+    def from_dict(values: Mapping[str, Any]) -> "Goal":
+        """The inverse of `to_dict`, whatever a newer version may have added."""
         known = {name: values[name] for name in Goal.__dataclass_fields__ if name in values}
         return Goal(**known)

@@ -1,7 +1,7 @@
 """Memory anatomy: where each MiB is, as the kernel and as torch see it."""
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.groups import Group, Member
+from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.report import drawing
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
@@ -65,16 +65,16 @@ def by_tensors(group: Group) -> Canvas | None:
     return drawing.rows(plot, members, "MiB of tensors")
 
 
-def _having(group: Group, *names: str) -> list[Member]:
+def _having(group: Group, *names: str) -> list[CellWithBaseline]:
     return [m for m in group.members if any(name in m.cell.estimates for name in names)]
 
 
-def _live_peak(member: Member) -> float | None:
+def _live_peak(member: CellWithBaseline) -> float | None:
     peaks = [member.cell.estimates[n].estimate for n in LIVE if n in member.cell.estimates]
     return max(peaks, default=None)
 
 
-def _beyond(member: Member) -> float:
+def _beyond(member: CellWithBaseline) -> float:
     """The bytes alive at the peak beyond those stored for backward."""
     peak = _live_peak(member)
     assert peak is not None

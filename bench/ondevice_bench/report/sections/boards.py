@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.boards import Line, OnBoard, boards, unlike
+from ondevice_bench.analyse.boards import BoardRow, CellOnBoard, boards, unlike
 from ondevice_bench.analyse.summary import EMULATED, RunSummary
 from ondevice_bench.report.quantities import Quantity, dash, quantity_of, ratio_quantity
 from ondevice_bench.report.sections.section import ReportData, Section
@@ -56,17 +56,17 @@ def _names(summaries: tuple[RunSummary, ...]) -> list[str]:
     ]
 
 
-def _quantities(line: Line, name: str) -> list[Quantity]:
+def _quantities(line: BoardRow, name: str) -> list[Quantity]:
     quantities = []
     for on in line.boards:
-        of_baseline = _ratio(on.against_baseline, "of the baseline on that board")
+        of_baseline = _ratio(on.ratio, "of the baseline on that board")
         quantities += [_value(on, name), of_baseline]
     if len(line.boards) > 1:
         quantities.append(_ratio(line.between, "of the second board over the first"))
     return quantities
 
 
-def _value(on: OnBoard, name: str) -> Quantity:
+def _value(on: CellOnBoard, name: str) -> Quantity:
     if on.cell is None:
         return dash(on.why_not)
     if not on.cell.estimates:

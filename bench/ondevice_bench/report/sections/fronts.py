@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.groups import Group, Member
+from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.pareto import front
 from ondevice_bench.report import drawing
 from ondevice_bench.report.plotly_builder import Canvas
@@ -84,12 +84,12 @@ def own_axes(group: Group) -> Canvas | None:
     return plot
 
 
-def _by_method(members: Sequence[Member]) -> Iterator[tuple[str, list[Member]]]:
+def _by_method(members: Sequence[CellWithBaseline]) -> Iterator[tuple[str, list[CellWithBaseline]]]:
     for method in dict.fromkeys(member.method for member in members):
         yield method, [member for member in members if member.method == method]
 
 
-def _scaled(members: Sequence[Member], name: str) -> list[float | None]:
+def _scaled(members: Sequence[CellWithBaseline], name: str) -> list[float | None]:
     scale, _ = drawing.axis_of(name)
     estimates = [member.cell.estimates.get(name) for member in members]
     return [None if each is None else each.estimate * scale for each in estimates]
@@ -103,7 +103,7 @@ def _marker(method: str) -> dict[str, object]:
     }
 
 
-def _costs(member: Member, *names: str) -> list[float]:
+def _costs(member: CellWithBaseline, *names: str) -> list[float]:
     """Costs, of which less is better. Where more is better, the sign is turned."""
     signs = [1 if metrics.BY_NAME[name].lower_is_better else -1 for name in names]
     values = (member.cell.estimates[name].estimate for name in names)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ondevice_bench import units
-from ondevice_bench.analyse.groups import Member
+from ondevice_bench.analyse.groups import CellWithBaseline
 from ondevice_bench.report.quantities import Quantity, dash, ratio_to_baseline
 from ondevice_bench.report.sections.section import ReportData, Section
 
@@ -32,11 +32,11 @@ def content(data: ReportData) -> Mapping[str, Any] | None:
     return {"columns": columns, "lines": lines, "baseline": data.baseline}
 
 
-def _ratios(member: Member) -> list[Quantity]:
+def _ratios(member: CellWithBaseline) -> list[Quantity]:
     return [ratio_to_baseline(member, metric) for metric, _ in SCOPES]
 
 
-def _stored(member: Member) -> Quantity:
+def _stored(member: CellWithBaseline) -> Quantity:
     """The share of the layers' inputs that the method stores, by its own formula."""
     treated = member.cell.details_of("trace").treated
     stored = [e for e in (layer.stored_elements for layer in treated.values()) if e is not None]

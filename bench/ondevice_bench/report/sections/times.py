@@ -1,6 +1,6 @@
 """Step time: the samples, the median with its interval, and the phases of a step."""
 
-from ondevice_bench.analyse.groups import Group, Member
+from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.report import drawing
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
@@ -51,12 +51,12 @@ def samples(group: Group) -> Canvas | None:
     return drawing.rows(plot, members, "milliseconds of a step")
 
 
-def _samples(member: Member) -> list[float]:
+def _samples(member: CellWithBaseline) -> list[float]:
     rounds = member.cell.samples.get("step_seconds", ())
     return [value for samples in rounds for value in samples][:MOST_SAMPLES]
 
 
-def _disturbed(member: Member) -> list[float]:
+def _disturbed(member: CellWithBaseline) -> list[float]:
     samples = member.cell.details_of("time").disturbed.get("step_seconds", ())
     return list(samples[:MOST_SAMPLES])
 

@@ -20,7 +20,7 @@ def formatted(summaries: Sequence[RunSummary], form: str, baseline: str | None =
             return _csv(summaries)
         case "json":
             runs = [
-                {**one.to_json(), "learning": [line.to_json() for line in learning(one)]}
+                {**one.to_dict(), "learning": [line.to_dict() for line in learning(one)]}
                 for one in summaries
             ]
             return json.dumps(runs[0] if len(runs) == 1 else runs, indent=2)

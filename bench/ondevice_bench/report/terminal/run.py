@@ -44,8 +44,8 @@ def learning_table(lines: Sequence[Learning]) -> "Table":
 
 def run_json(summary: RunSummary, page: Path) -> dict[str, Any]:
     """A run's summary, its effect on training, and where its page is."""
-    lines = [line.to_json() for line in learning(summary)]
-    return {**summary.to_json(), "learning": lines, "report": str(page)}
+    lines = [line.to_dict() for line in learning(summary)]
+    return {**summary.to_dict(), "learning": lines, "report": str(page)}
 
 
 def run_notes(summary: RunSummary) -> list[str]:

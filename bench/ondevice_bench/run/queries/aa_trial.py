@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.errors import BadInput
-from ondevice_bench.hardware.doctor import Finding
+from ondevice_bench.hardware.doctor import DoctorFinding
 from ondevice_bench.run.hosts.host import Host, Tick, no_tick
 from ondevice_bench.run.queries.jobs import JobMaker
 from ondevice_bench.stats import Change, change
@@ -28,7 +28,7 @@ class Trial:
     rounds: int
     change: Change
 
-    def finding(self) -> Finding:
+    def finding(self) -> DoctorFinding:
         """What the interval of the ratio tells about this machine."""
         low, high = self.change.lower, self.change.upper
         statement = (
@@ -36,7 +36,7 @@ class Trial:
             f"[{low:.3f} … {high:.3f}]"
         )
         if not low <= 1 <= high:
-            return Finding(
+            return DoctorFinding(
                 "A/A trial",
                 "warning",
                 statement,
@@ -44,14 +44,14 @@ class Trial:
                 "stop the other programs and run it again",
             )
         if high > 1 + WIDE or low < 1 / (1 + WIDE):
-            return Finding(
+            return DoctorFinding(
                 "A/A trial",
                 "warning",
                 statement,
                 f"this machine is too noisy to detect a {WIDE:.0%} difference in so many rounds",
                 "use more `rounds`, or a quieter machine",
             )
-        return Finding("A/A trial", "ok", statement)
+        return DoctorFinding("A/A trial", "ok", statement)
 
 
 def trial(host: Host, tick: Tick = no_tick) -> Trial:

@@ -70,7 +70,7 @@ def _put_in(name: str, descriptions: Mapping[str, Mapping[str, Any]]) -> None:
     first = next(iter(descriptions.values()))
 
     def inputs(options: Mapping[str, Value]) -> kinds.Inputs:
-        return kinds.from_json(descriptions[_key(options)]["inputs"])
+        return kinds.from_dict(descriptions[_key(options)]["inputs"])
 
     registry.describe(
         name,

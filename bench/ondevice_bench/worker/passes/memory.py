@@ -35,7 +35,7 @@ def _measure(job: Job) -> Findings:
     with curve.sampled() as drawn:
         metrics = _stages(job, drawn)
     allocator = "libc's default, malloc_trim at each floor"
-    return Findings(metrics=metrics, details={"allocator": allocator, "curve": drawn.to_json()})
+    return Findings(metrics=metrics, details={"allocator": allocator, "curve": drawn.to_dict()})
 
 
 def _stages(job: Job, drawn: curve.Curve) -> dict[str, float]:

@@ -27,7 +27,7 @@ def measure(job: Job) -> Findings:
         return Findings(metrics, unavailable=dict.fromkeys(names, _NO_TURN))
     return Findings(
         metrics={**metrics, "activation_bytes": saved, "activation_allocated_bytes": allocated},
-        details={"notes": _notes(saved, allocated), "operators": {"step": counted.to_json()}},
+        details={"notes": _notes(saved, allocated), "operators": {"step": counted.to_dict()}},
     )
 
 
