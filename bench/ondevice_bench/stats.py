@@ -16,7 +16,7 @@ Direction = Literal["less", "more", "same", "unknown"]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A median with its interval. Bounds are None if there is none; `basis` is its origin."""
+    """A median with its interval. A missing bound is None; `basis` says how it was made."""
 
     estimate: float
     lower: float | None

@@ -104,6 +104,19 @@ def quantity(value: float, unit: str) -> str:
             return f"{_digits(value)} {unit}".rstrip()
 
 
+def axis(unit: str) -> tuple[float, str]:
+    """The factor for a value on an axis, and the unit of the axis."""
+    match unit:
+        case "bytes":
+            return 1 / MIB, "MiB"
+        case "seconds":
+            return 1e3, "ms"
+        case "flops":
+            return 1e-9, "GFLOP"
+        case _:
+            return 1.0, unit
+
+
 def interval(lower: float, upper: float, unit: str) -> str:
     """Two bounds with their unit. A unit that both share is shown once."""
     low, high = quantity(lower, unit), quantity(upper, unit)

@@ -18,7 +18,7 @@ from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.errors import ExitCode
 from ondevice_bench.stats import fewest_rounds, shift
 
-NOISY = ("step_seconds", "inference_seconds", "peak_rss_over_runtime_bytes", "step_joules")
+NOISY = metrics.with_role("compared")
 CONFIDENCE = 0.95  # that no claim on a noisy metric is false
 SURE = frozenset({"regressed"})
 DRIFT = 2  # times a metric's threshold, if all rounds of a cell ran one after another

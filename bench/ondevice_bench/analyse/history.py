@@ -18,7 +18,6 @@ from ondevice_bench import metrics
 from ondevice_bench.analyse import change_points
 from ondevice_bench.analyse.change_points import ChangePoint, find_change_points
 from ondevice_bench.analyse.compare import NOISY
-from ondevice_bench.analyse.judgement import is_better
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.record.model import Run
 from ondevice_bench.stats import Estimate, fewest_rounds, more_rounds
@@ -257,7 +256,7 @@ def _exact_change(metric: str, before: Point, after: Point) -> HistoryChange:
         before,
         after,
         other / one if one else None,
-        is_better=is_better(metrics.BY_NAME[metric], one, other),
+        is_better=metrics.BY_NAME[metric].is_better(one, other),
         causes=(*disagreements, *_causes(before, after)),
     )
 
@@ -274,7 +273,7 @@ def _noisy_change(series: Series, change_point: ChangePoint) -> HistoryChange:
         change_point.lower,
         change_point.upper,
         change_point.needs,
-        is_better=is_better(metrics.BY_NAME[series.metric], 1.0, change_point.ratio),
+        is_better=metrics.BY_NAME[series.metric].is_better(1.0, change_point.ratio),
         causes=_causes(before, after),
     )
 

@@ -13,10 +13,10 @@ from ondevice_bench.record.model import Record, Run
 from ondevice_bench.record.store import Store
 from ondevice_bench.stats import Estimate, estimate
 from ondevice_bench.suite.planned_cell import PlannedCell
+from ondevice_bench.suite.suite import DISTURBED_SHARE
 from ondevice_bench.units import clock
 
 STATUS_ORDER = ("oom", "timeout", "failed", "skipped", "ok")
-DISTURBED_SHARE = 0.1
 UNLIKE = "some processes were forked and others spawned, so their values are not combined"
 EMULATED = "measured under emulation, which does not show a board's time or memory"
 NOT_INTERLEAVED = (
@@ -142,8 +142,8 @@ def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Record]) -> Ce
     rounds: dict[str, list[tuple[float, ...]]] = {}
     launches: dict[str, set[str]] = {}
     for record in records:
-        for name, value in record.metrics.items():
-            rounds.setdefault(name, []).append(tuple(record.samples.get(name, [value])))
+        for name, samples in _readings(record).items():
+            rounds.setdefault(name, []).append(samples)
             launches.setdefault(name, set()).add(record.launch)
     withheld = {name: UNLIKE for name, kinds in launches.items() if len(kinds) > 1}
     if run.settings.get("emulated"):
@@ -180,6 +180,22 @@ def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Record]) -> Ce
     )
 
 
+def _readings(record: Record) -> dict[str, tuple[float, ...]]:
+    """What a record says of each metric: its samples, or else its value.
+
+    Samples count also without a value: a record may be older than the metric that they are of.
+    """
+    sampled = {
+        name: tuple(record.samples[name])
+        for name in metrics.of_pass(record.key.pass_name)
+        if record.samples.get(name)
+    }
+    values = {
+        name: tuple(record.samples.get(name, [value])) for name, value in record.metrics.items()
+    }
+    return {**values, **sampled}
+
+
 def _waiting(run: Run, count: int) -> str:
     budget = run.settings.get("budget_seconds")
     if budget is None:
@@ -207,7 +223,8 @@ def _why(run: Run, name: str, records: Sequence[Record]) -> str:
     reasons = [record.unavailable[name] for record in of_pass if name in record.unavailable]
     failures = [f"{_where(r)}: {r.status}: {r.reason}" for r in of_pass if r.status != "ok"]
     if any(record.status == "ok" for record in of_pass) and not reasons:
-        return "the version of bench that wrote this record did not measure it"
+        version = run.software.get("bench", "of an unknown version")
+        return f"the {pass_name} pass of bench {version}, which made this run, did not measure it"
     return "; ".join([*reasons, *failures]) or f"the {pass_name} pass has not run yet"
 
 

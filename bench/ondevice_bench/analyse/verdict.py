@@ -9,14 +9,6 @@ from ondevice_bench.stats import Direction, Estimate, direction_of
 from ondevice_bench.suite.goal import Goal
 
 STEP, PEAK, COSINE = "step_seconds", "peak_rss_over_runtime_bytes", "gradient_cosine"
-NAMES = {
-    STEP: "step time",
-    PEAK: "peak RSS over runtime",
-    "activation_bytes": "activation bytes",
-    "step_flops": "FLOPs of a step",
-    "inference_seconds": "inference time",
-    "step_joules": "energy of a step",
-}
 # every sentence of a verdict; tests cover them all
 SENTENCES: Mapping[str, str] = {
     "alone": "Only {baseline} was measured, so there is nothing to compare it with.",
@@ -67,7 +59,7 @@ def verdict(group: Group, goal: Goal, baseline: str) -> tuple[str, ...]:
         return (SENTENCES["alone"].format(baseline=baseline),)
     if all(member.base is None for member in rivals):
         return (SENTENCES["no baseline"].format(baseline=baseline),)
-    name = NAMES[goal.minimise]
+    name = metrics.BY_NAME[goal.minimise].noun
     comparable = [member for member in rivals if member.ratio(goal.minimise) is not None]
     if not comparable:
         return (SENTENCES["unmeasured"].format(metric=name),)
@@ -84,7 +76,7 @@ def _choice(
     allowed: Sequence[CellWithBaseline], metric: str, baseline: str
 ) -> tuple[list[str], CellWithBaseline | None]:
     """The sentences about the lowest value of a metric, and the method that has it."""
-    name = NAMES[metric]
+    name = metrics.BY_NAME[metric].noun
     better = [m for m in allowed if _direction(m, metric) == "less"]
     if better:
         best = min(better, key=_by(metric))
@@ -145,7 +137,7 @@ def _unknown_learning(allowed: Sequence[CellWithBaseline]) -> tuple[str, ...]:
 def _facts(member: CellWithBaseline, metric: str, baseline: str) -> str:
     """Other results of a choice: its step, its peak and its gradient, without `metric`."""
     facts = [
-        f"{_ratio(ratio)} of {baseline}'s {NAMES[name]}"
+        f"{_ratio(ratio)} of {baseline}'s {metrics.BY_NAME[name].noun}"
         for name in (STEP, PEAK)
         if name != metric and (ratio := member.ratio(name)) is not None
     ]

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
@@ -15,7 +15,7 @@ from ondevice_bench.hardware.probe import Machine
 from ondevice_bench.record.details import Details
 from ondevice_bench.record.model import Record, Run, TaskKey
 from ondevice_bench.suite.cell import Cell
-from ondevice_bench.suite.goal import Goal
+from ondevice_bench.suite.goal import GOALS, Goal
 from ondevice_bench.suite.planned_cell import PlannedCell
 
 MAX_DEPTH = 64
@@ -126,7 +126,6 @@ class _Settings(_OpenSchema):
     interleaved: bool = True
     budget_seconds: float | None = None
     baseline: str = "vanilla"
-    goal: Goal | None = None
     peaks: dict[Name, float] = Field(default_factory=dict)
 
 
@@ -152,6 +151,7 @@ def _run_schema() -> type[BaseModel]:
         profile=Name,
     )
     finding: Any = schema_of(DoctorFinding, _OpenSchema, level=str)
+    goal: Any = schema_of(Goal, _OpenSchema, minimise=Literal[GOALS])
     run: Any = schema_of(
         Run,
         ClosedSchema,
@@ -163,7 +163,9 @@ def _run_schema() -> type[BaseModel]:
         profile=Name,
         machine=schema_of(Machine, _Threads),
         software=_Software,
-        settings=create_model("Settings", __base__=_Settings, doctor=(list[finding], [])),
+        settings=create_model(
+            "Settings", __base__=_Settings, doctor=(list[finding], []), goal=(goal | None, None)
+        ),
     )
     record: Any = schema_of(
         Record,

@@ -13,9 +13,6 @@ from ondevice_bench.specs.builtin_methods import BY_CONTENT
 from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.cell import Cell
 
-HEADLINES = ("step_seconds", "peak_rss_over_runtime_bytes", "activation_bytes")
-LESSONS = ("gradient_cosine", "gradient_error", "loss_after_steps", "accuracy")
-
 
 @dataclass(frozen=True)
 class Quantity:

@@ -23,7 +23,7 @@ from ondevice_bench.suite.entries import (
     method_entries,
     model_entries,
 )
-from ondevice_bench.suite.goal import Goal
+from ondevice_bench.suite.goal import GOALS, Goal
 from ondevice_bench.suite.layers import parse
 from ondevice_bench.suite.suite import Condition, Sampling
 from ondevice_bench.units import parse_bytes, parse_duration
@@ -59,6 +59,7 @@ def _duration(value: object) -> object:
 
 PROFILE_NAME = _known("hardware profile", lambda: declared("hardware"))
 METHOD_NAME = _known("method", registry.methods)
+GOAL_NAME = _known("goal", lambda: GOALS)
 PASS_NAME = _known("pass", lambda: passes.IN_SUITES)
 
 
@@ -123,6 +124,7 @@ def _bytes(value: object) -> object:
 
 GOAL = read_as(
     Goal,
+    minimise=Annotated[str, GOAL_NAME],
     min_cosine=Annotated[float, Field(ge=-1, le=1)],
     max_peak_bytes=Annotated[int | None, BeforeValidator(_bytes), Field(gt=0, alias="max_peak")],
     max_slowdown=Annotated[float | None, Field(gt=0)],

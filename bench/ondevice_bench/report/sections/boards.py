@@ -11,14 +11,12 @@ from ondevice_bench.report.quantities import Quantity, dash, quantity_of, ratio_
 from ondevice_bench.report.sections.section import ReportData, Section
 from ondevice_bench.stats import Estimate
 
-METRICS = ("step_seconds", "peak_rss_over_runtime_bytes", "activation_bytes")
-
 
 def content(data: ReportData) -> Mapping[str, Any]:
     """A table for each metric, and the cells that no board has measured yet."""
     summaries = (data.summary, *data.others)
     tables = []
-    for name in METRICS:
+    for name in metrics.HEADLINES:
         lines = boards(summaries, name, data.baseline)
         tables.append(
             {

@@ -5,13 +5,13 @@ from typing import Any
 
 from ondevice_bench import metrics
 from ondevice_bench.report.history_text import change_text, order_text, series_text
-from ondevice_bench.report.quantities import HEADLINES, quantity_of_estimate
+from ondevice_bench.report.quantities import quantity_of_estimate
 from ondevice_bench.report.sections.section import ReportData, Section
 
 
 def content(data: ReportData) -> Mapping[str, Any]:
     """The changes, certain ones first, and a line for each series of these metrics."""
-    names = (data.query.metrics if data.query else ()) or HEADLINES
+    names = (data.query.metrics if data.query else ()) or metrics.HEADLINES
     return {
         "order": order_text(data.history),
         "changes": [

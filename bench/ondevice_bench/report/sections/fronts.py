@@ -12,16 +12,9 @@ from ondevice_bench.report.sections.section import Plot, Section
 FADED = 0.28
 HEIGHT = 380
 HOVER = "%{text}<br>%{x:.4g} × %{y:.4g}<extra></extra>"
-TO_CHOOSE = (
-    "peak_rss_over_runtime_bytes",
-    "step_seconds",
-    "gradient_cosine",
-    "accuracy",
-    "activation_bytes",
-    "step_flops",
-    "inference_seconds",
-    "step_joules",
-)
+PEAK, STEP = "peak_rss_over_runtime_bytes", "step_seconds"
+# the plot begins with the first one across and the second one up
+AXES = tuple(dict.fromkeys((PEAK, STEP, *metrics.with_role("axis"))))
 
 
 def _against(across: str, up: str) -> Callable[[Group], Canvas | None]:
@@ -63,7 +56,7 @@ def own_axes(group: Group) -> Canvas | None:
     What was not measured is null. The script finds the front for each choice.
     """
     measured = [set(member.cell.estimates) for member in group.members]
-    axes = [name for name in TO_CHOOSE if sum(name in each for each in measured) > 1]
+    axes = [name for name in AXES if sum(name in each for each in measured) > 1]
     if len(axes) < 3:
         return None
     plot = Canvas()
@@ -119,7 +112,7 @@ SECTION = Section(
         Plot(
             "memory-time",
             "Peak memory and step time",
-            _against("peak_rss_over_runtime_bytes", "step_seconds"),
+            _against(PEAK, STEP),
         ),
         Plot(
             "activations-flops",
@@ -129,12 +122,12 @@ SECTION = Section(
         Plot(
             "cosine-time",
             "Gradient cosine and step time",
-            _against("gradient_cosine", "step_seconds"),
+            _against("gradient_cosine", STEP),
         ),
         Plot(
             "cosine-memory",
             "Gradient cosine and peak memory",
-            _against("gradient_cosine", "peak_rss_over_runtime_bytes"),
+            _against("gradient_cosine", PEAK),
         ),
         Plot("own-axes", "Any two numbers against each other", own_axes, is_wide=True),
     ),

@@ -10,7 +10,6 @@ from ondevice_bench.analyse.history import History, HistoryChange, Series, unlik
 from ondevice_bench.report import drawing
 from ondevice_bench.report.history_text import short_commit
 from ondevice_bench.report.plotly_builder import Canvas
-from ondevice_bench.report.quantities import HEADLINES
 from ondevice_bench.report.sections.section import Plot, ReportData, Section
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def plots(data: ReportData) -> tuple[Plot, ...]:
             _over_runs(history, name),
             is_wide=True,
         )
-        for name in names or dict.fromkeys((*HEADLINES, *steps))
+        for name in names or dict.fromkeys((*metrics.HEADLINES, *steps))
     )
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.history import History
 from ondevice_bench.report.history_text import change_text, order_text, series_text
-from ondevice_bench.report.quantities import HEADLINES
 from ondevice_bench.terminal import table
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ def history_table(history: History, names: Sequence[str] = ()) -> "Table":
     """A line for each series of these metrics, or of the headlines, and for what changed."""
     rows = table("cell", "metric", "machine", "runs", "first", "latest", "changes")
     for series in history.series:
-        if series.metric not in (names or HEADLINES) and not series.changes:
+        if series.metric not in (names or metrics.HEADLINES) and not series.changes:
             continue
         metric = metrics.BY_NAME[series.metric]
         ends = (series.points[0], series.points[-1])
