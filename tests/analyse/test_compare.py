@@ -117,14 +117,14 @@ def test_too_few_rounds_decide_nothing_and_say_how_many_would(timed):
     found = compare(timed("a", [1.0]), timed("b", [9.0]))
     (difference,) = found.differences
     assert difference.verdict == "inconclusive"
-    assert difference.reason == "1 and 1 processes measured it; 4 of each can decide"
+    assert difference.reason == "1 and 1 processes measured it; 4 each are needed"
 
 
 def test_another_machines_times_are_not_compared(timed):
     elsewhere = {**make_run().machine, "cpu": "another"}
     found = compare(timed("a", STEADY), timed("b", STEADY, machine=elsewhere))
     assert found.differences == ()
-    assert found.not_compared == "times and memory were measured on unlike machines (cpu)"
+    assert found.not_compared == "times and memory were measured on different machines (cpu)"
     assert found.exit_code() == ExitCode.INCONCLUSIVE
 
 
