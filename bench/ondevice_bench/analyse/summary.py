@@ -77,7 +77,7 @@ class RunSummary:
         """The doctor's warnings about the machine when the run began."""
         findings = map(DoctorFinding.from_dict, self.run.settings.get("doctor", []))
         return tuple(
-            f"{finding.subject}: {finding.said}: {finding.effect}"
+            f"{finding.subject}: {finding.observation}: {finding.effect}"
             for finding in findings
             if finding.level == "warning"
         )
