@@ -28,8 +28,8 @@ DRIFT = 2  # times a metric's threshold, if all rounds of a cell ran one after a
 class Difference:
     """One metric of one cell in both runs; `new` is None if it was not measured.
 
-    A noisy metric with enough rounds has the interval of its ratio. `reason` says what a verdict
-    lacks.
+    A noisy metric with enough rounds has the interval of its ratio. `reason` says why a verdict is
+    inconclusive.
     """
 
     cell: str

@@ -110,7 +110,7 @@ def _members(cells: Sequence[CellSummary], baseline: str) -> tuple[CellWithBasel
 
 
 def _baseline_key(cell: Cell, baseline: str) -> tuple[int, str]:
-    """What a cell shares with its baseline: the seed, and the layers if they decide what trains.
+    """The part of a cell that its baseline shares: the seed, and the layers if they freeze others.
 
     Vanilla changes no layers, so one cell of it is the baseline of every choice that freezes none.
     """

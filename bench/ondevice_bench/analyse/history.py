@@ -37,7 +37,7 @@ TRAITS = {
 
 @dataclass(frozen=True)
 class HistoryQuery:
-    """What a history shows; `commits` has each commit's place, if the repository has the commit."""
+    """The settings of a history; `commits` has the place of each commit in the repository."""
 
     commits: Mapping[str, int] = field(default_factory=dict)
     metrics: tuple[str, ...] = ()

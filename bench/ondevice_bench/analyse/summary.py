@@ -181,7 +181,7 @@ def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Record]) -> Ce
 
 
 def _readings(record: Record) -> dict[str, tuple[float, ...]]:
-    """What a record says of each metric: its samples, or else its value.
+    """The readings of each metric in a record: its samples, or else its value.
 
     Samples count also without a value: a record may be older than the metric that they are of.
     """

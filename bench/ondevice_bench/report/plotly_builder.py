@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-SHARED = 24  # a part with at least so many characters is stored once
+SHARED = 24  # the fewest characters of a part that is shared
 FRAME: dict[str, Any] = {
     "margin": {"l": 8, "r": 16, "t": 8, "b": 44},
     "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left"},
@@ -16,7 +16,7 @@ GRID = {"gridcolor": "rgba(128,128,128,0.22)", "zerolinecolor": "rgba(128,128,12
 
 
 class Canvas:
-    """One figure. Pages have thousands; plotly's own check of one takes longer than all else."""
+    """One figure. A page has thousands, and plotly's own check of one is slow."""
 
     def __init__(self) -> None:
         self._data: list[dict[str, Any]] = []
@@ -58,7 +58,7 @@ def _axis(title: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def require_drawable(canvas: Canvas) -> None:
-    """Let plotly check every name and value; ValueError for what it does not know."""
+    """Let plotly check every name and value; ValueError for unknown ones."""
     import plotly.graph_objects as go
 
     go.Figure(canvas.plain())

@@ -21,7 +21,7 @@ class Quantity:
     estimate: str
     interval: str
     meaning: str
-    value: float | None = None  # what a table sorts by
+    value: float | None = None  # the value by which a table sorts
 
 
 class Measured(Protocol):

@@ -1,4 +1,4 @@
-"""Boards side by side: what a method costs on each, and where boards disagree."""
+"""Boards side by side: the cost of a method on each, and the cells on which boards disagree."""
 
 from collections import Counter
 from collections.abc import Mapping

@@ -21,7 +21,7 @@ MARKS = {"worse": "#D55E00", "better": "#009E73", "not yet confirmed": "#888888"
 
 
 def plots(data: ReportData) -> tuple[Plot, ...]:
-    """A plot for each metric of the query, or else for the headlines and for what stepped."""
+    """A plot for each metric of the query, or else for headlines and metrics that stepped."""
     history = data.history
     steps = [one.metric for one, change in history.changes if change.kind != "changed"]
     names = data.query.metrics if data.query else ()

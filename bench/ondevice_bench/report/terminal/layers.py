@@ -50,7 +50,9 @@ def layer_notes(network: Mapping[str, Any], batch: int) -> list[str]:
 
 def spectrum_table(epsilons: Sequence[float], by_weights: Mapping[str, Any]) -> "Table":
     """The ranks at each share of energy: the median over layers, and their range."""
-    titles = [f"{kind}: {what}" for kind in by_weights for what in ("weights", "inputs", "stored")]
+    titles = [
+        f"{kind}: {tensor}" for kind in by_weights for tensor in ("weights", "inputs", "stored")
+    ]
     rows = table("epsilon", *titles)
     for place, epsilon in enumerate(epsilons):
         texts: list[str] = []
