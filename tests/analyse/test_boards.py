@@ -1,6 +1,6 @@
 import pytest
 
-from ondevice_bench.analyse.boards import boards, unlike
+from ondevice_bench.analyse.boards import boards, software_differences
 from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.report import synthetic
 
@@ -45,6 +45,6 @@ def test_what_a_board_has_not_measured_is_missing_with_the_reason(on, summary_of
     assert short.boards[1].why_not == "not in that run"
 
 
-def test_unlike_software_is_named(on):
+def test_differences_of_software_are_named(on):
     software = {**synthetic.run_of().software, "torch": "3"}
-    assert unlike(on("x86"), on("pi5", software=software)) == ("torch: 2 and 3",)
+    assert software_differences(on("x86"), on("pi5", software=software)) == ("torch: 2 and 3",)

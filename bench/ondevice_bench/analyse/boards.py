@@ -14,9 +14,7 @@ class CellOnBoard:
     """A cell on one board; `cell` is None if it was not planned there."""
 
     cell: CellSummary | None
-    member: (
-        CellWithBaseline | None
-    )  # the same beside its baseline there; None for the baseline itself
+    member: CellWithBaseline | None  # the cell with its baseline; None if it is the baseline
     metric: str
 
     @property
@@ -91,7 +89,7 @@ def _members(summary: RunSummary, baseline: str | None) -> dict[str, CellWithBas
     }
 
 
-def unlike(first: RunSummary, other: RunSummary) -> tuple[str, ...]:
+def software_differences(first: RunSummary, other: RunSummary) -> tuple[str, ...]:
     """Software that differs. It may be the reason for a difference between boards."""
     names = ("bench", "torch", "torch_blas", "python")
     return tuple(

@@ -29,7 +29,7 @@ class Difference:
     """One metric of one cell in both runs; `new` is None if it was not measured.
 
     A noisy metric with enough rounds has the interval of its ratio. `reason` says why a verdict is
-    inconclusive.
+    `missing` or `inconclusive`.
     """
 
     cell: str
@@ -51,7 +51,7 @@ class Comparison:
     differences: tuple[Difference, ...]
     only_in_base: tuple[str, ...]
     only_in_new: tuple[str, ...]
-    unlike: tuple[str, ...]
+    unlike: tuple[str, ...]  # differences in software and machine
     not_compared: str = ""  # why noisy metrics were left out
     not_interleaved: tuple[str, ...] = ()  # the ids of such runs
 
@@ -108,7 +108,7 @@ def compare(base: RunSummary, new: RunSummary, *, claims: int | None = None) -> 
         ),
         only_in_base=tuple(cell.id for key, cell in bases.items() if key not in news),
         only_in_new=tuple(cell.id for key, cell in news.items() if key not in bases),
-        unlike=_unlike(base, new),
+        unlike=_environment_differences(base, new),
         not_compared=reason,
         not_interleaved=not_interleaved,
     )
@@ -132,13 +132,13 @@ def join_comparisons(parts: Sequence[Comparison]) -> Comparison:
 
 def _why_not_noisy(base: RunSummary, new: RunSummary) -> str:
     """Why noisy metrics are not compared: the machines differ. Empty if they do not."""
-    unlike = [
+    differing = [
         name
         for name in sorted({*base.run.machine, *new.run.machine})
         if base.run.machine.get(name) != new.run.machine.get(name)
     ]
-    if unlike:
-        return f"times and memory were measured on different machines ({', '.join(unlike)})"
+    if differing:
+        return f"times and memory were measured on different machines ({', '.join(differing)})"
     return ""
 
 
@@ -196,7 +196,7 @@ def _differences(
     return differences
 
 
-def _unlike(base: RunSummary, new: RunSummary) -> tuple[str, ...]:
+def _environment_differences(base: RunSummary, new: RunSummary) -> tuple[str, ...]:
     """Differences in software and machine. They are the first causes to check."""
     return tuple(
         f"{kind} {name}: {before.get(name)} → {after.get(name)}"

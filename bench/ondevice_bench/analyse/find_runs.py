@@ -58,11 +58,11 @@ def latest_runs() -> tuple[tuple[Path, str], ...]:
 def on_other_boards(path: Path, run_id: str) -> tuple[str, ...]:
     """The latest run of the same suite on each other profile, in the same store."""
     with Store.open(path) as store:
-        mine = store.run(run_id)
+        main = store.run(run_id)
         latest = {
             run.profile: run.id
             for run in store.runs()
-            if run.suite == mine.suite and run.profile != mine.profile
+            if run.suite == main.suite and run.profile != main.profile
         }
     return tuple(latest.values())
 

@@ -66,9 +66,9 @@ def groups(summary: RunSummary, baseline: str | None = None) -> tuple[Group, ...
             members[place],
             tuple(
                 member
-                for other, mine in enumerate(members)
+                for other, rivals in enumerate(members)
                 if other != place and workloads[other] == workloads[place]
-                for member in mine
+                for member in rivals
             ),
             summary.run.settings.get("peaks") or {},
         )

@@ -27,7 +27,7 @@ CONFIDENCE = 0.99  # that no change of a noisy metric is a false alarm
 THRESHOLD = 0.02
 METRICS = tuple(m.name for m in metrics.ALL if m.kind == "exact" or m.name in NOISY)
 KINDS: tuple[Kind, ...] = ("changed", "stepped", "pending", "drifts")  # the certain kind first
-# fields of a trace that may explain a change, beside the workload
+# fields of a trace that may explain a change
 TRAITS = {
     "batch_sha256": "the batch has other values",
     "weights_sha256": "the initial weights differ",
@@ -147,11 +147,11 @@ class History:
 
 
 def in_order(summaries: Iterable[RunSummary], commits: Mapping[str, int]) -> list[RunSummary]:
-    """Each run once, by its commit's place, then by time. By time alone if one has no place."""
-    each = {one.run.id: one for one in summaries}.values()
-    has_places = all(one.run.commit in commits for one in each)
+    """Each run once, by its commit's place, then by time. Only by time if one has no place."""
+    runs = {one.run.id: one for one in summaries}.values()
+    has_places = all(one.run.commit in commits for one in runs)
     return sorted(
-        each,
+        runs,
         key=lambda one: (commits[one.run.commit] if has_places else 0, one.run.created, one.run.id),
     )
 
@@ -278,7 +278,7 @@ def _noisy_change(series: Series, change_point: ChangePoint) -> HistoryChange:
     )
 
 
-def unlike_software(before: Run, after: Run) -> list[str]:
+def software_changes(before: Run, after: Run) -> list[str]:
     """Software that differs between two runs."""
     return [
         f"{name} {before.software.get(name)} → {after.software.get(name)}"
@@ -290,7 +290,7 @@ def unlike_software(before: Run, after: Run) -> list[str]:
 def _causes(before: Point, after: Point) -> tuple[str, ...]:
     """Differences between the records of both runs. They are the first causes to check."""
     old, new = before.run, after.run
-    causes = unlike_software(old, new)
+    causes = software_changes(old, new)
     causes += [cause for name, cause in TRAITS.items() if before.traits[name] != after.traits[name]]
     if old.commit != new.commit:
         causes.append(f"code {old.commit} → {new.commit}")

@@ -217,8 +217,8 @@ def recognise(machine: Machine, name: str | None = None) -> Profile:
         for profile in profiles().values()
         if profile.recognise.matches(machine) and not profile.declared.by_name_only
     ]
-    ours = builtin("hardware").resolve()
-    own = [profile for profile in matching if profile.path.resolve().parent != ours]
+    builtin_folder = builtin("hardware").resolve()
+    own = [profile for profile in matching if profile.path.resolve().parent != builtin_folder]
     return _most_specific(own or matching, machine)
 
 

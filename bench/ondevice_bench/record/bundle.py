@@ -26,8 +26,8 @@ from ondevice_bench.files import atomic_write
 from ondevice_bench.record.run_json import (
     ClosedSchema,
     RunContent,
-    checked,
     first_line,
+    read_checked,
     read_run,
 )
 
@@ -113,7 +113,7 @@ def _members(path: Path, bundle: zipfile.ZipFile) -> dict[str, bytes]:
         is_supported = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
         if unpacked > MAX_UNPACKED or not is_supported or info.flag_bits & 1:
             raise BadInput(f"{path}: {info.filename!r}: too large, or not packed like a bundle")
-    manifest = checked(f"{path}: {_MANIFEST}", _Manifest, bundle.read(_MANIFEST))
+    manifest = read_checked(f"{path}: {_MANIFEST}", _Manifest, bundle.read(_MANIFEST))
     if manifest["version"] > VERSION:
         raise BadInput(
             f"{path}: written by a newer bench (bundle version {manifest['version']}, this one "

@@ -59,7 +59,7 @@ class RunContent:
 
 def read_run(where: str, data: bytes) -> RunContent:
     """Read and check a run; BadInput if anything in it is wrong."""
-    values = checked(where, _run_schema(), data)
+    values = read_checked(where, _run_schema(), data)
     run = Run(**values["run"])
     cells = tuple(_cell_from_dict(each) for each in values["cells"])
     try:
@@ -192,7 +192,7 @@ def _run_schema() -> type[BaseModel]:
     )
 
 
-def checked(where: str, schema: type[BaseModel], data: bytes) -> Any:
+def read_checked(where: str, schema: type[BaseModel], data: bytes) -> Any:
     """The values of a JSON text that fits its schema; BadInput with the first error if not."""
     try:
         values = json.loads(data, parse_constant=_refuse_constant)

@@ -1,4 +1,4 @@
-"""Figures as plotly's plain values, and a pool that stores every array of many figures once."""
+"""Figures as plain values of plotly, and a pool that stores equal arrays of figures only once."""
 
 import json
 from collections.abc import Mapping
@@ -65,7 +65,7 @@ def require_drawable(canvas: Canvas) -> None:
 
 
 class Pool:
-    """Every array and every part of the look of the page's figures, each stored once."""
+    """The arrays and the layout parts of the page's figures, each stored only once."""
 
     def __init__(self) -> None:
         self.arrays: list[str] = []
@@ -95,5 +95,5 @@ class Pool:
 
 
 def _short(value: Any) -> Any:
-    """Five digits: a screen shows no more."""
+    """The number with five digits, because a screen shows no more."""
     return float(f"{value:.5g}") if isinstance(value, float) else value

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.boards import BoardRow, CellOnBoard, boards, unlike
+from ondevice_bench.analyse.boards import BoardRow, CellOnBoard, boards, software_differences
 from ondevice_bench.analyse.summary import EMULATED, RunSummary
 from ondevice_bench.report.quantities import Quantity, dash, quantity_of, ratio_quantity
 from ondevice_bench.report.sections.section import ReportData, Section
@@ -32,7 +32,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
         "software": [
             (name, difference)
             for name, other in zip(_names(summaries)[1:], data.others, strict=True)
-            for difference in unlike(data.summary, other)
+            for difference in software_differences(data.summary, other)
         ],
         "pending": Counter(
             cell.planned.profile for cell in data.summary.cells if cell.status == "pending"
@@ -47,7 +47,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
 
 
 def _names(summaries: tuple[RunSummary, ...]) -> list[str]:
-    """Each run's profile, or its id where two runs have the same profile."""
+    """Each run's profile, or its id if two runs have the same profile."""
     profiles = [one.run.profile for one in summaries]
     return [
         one.run.profile if profiles.count(one.run.profile) == 1 else one.run.id for one in summaries

@@ -55,7 +55,7 @@ class ReportData:
 
 
 def usual_baseline(summary: RunSummary) -> str:
-    """The baseline that the suite names."""
+    """The baseline of the suite."""
     return str(summary.run.settings.get("baseline", "vanilla"))
 
 

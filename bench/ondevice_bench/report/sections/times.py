@@ -32,12 +32,12 @@ def samples(group: Group) -> Canvas | None:
                 hovertemplate="%{x:.4g} ms<extra>one sample</extra>",
             )
     for method in dict.fromkeys(member.method for member in members):
-        mine = [member for member in members if member.method == method]
-        estimates = [member.cell.estimates["step_seconds"] for member in mine]
+        of_method = [member for member in members if member.method == method]
+        estimates = [member.cell.estimates["step_seconds"] for member in of_method]
         plot.add(
             "scatter",
             x=[each.estimate * 1e3 for each in estimates],
-            y=[member.label for member in mine],
+            y=[member.label for member in of_method],
             mode="markers",
             name=method,
             showlegend=False,

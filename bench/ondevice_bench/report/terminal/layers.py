@@ -30,7 +30,7 @@ def layer_table(network: Mapping[str, Any]) -> "Table":
 
 
 def layer_notes(network: Mapping[str, Any], batch: int) -> list[str]:
-    """What the columns mean, and the activation bytes outside these layers."""
+    """The meaning of the columns, and the activation bytes outside these layers."""
     layers = network["layers"]
     inside = sum(layer["activation_bytes"] for layer in layers)
     others = sorted(network["others"].items(), key=lambda item: -item[1])
@@ -80,7 +80,7 @@ def spectrum_rows(
 
 
 def spectrum_notes(data: str, batch: int, unavailable: Mapping[str, str]) -> list[str]:
-    """What the numbers mean, and why some weights are missing."""
+    """The meaning of the numbers, and why some weights are missing."""
     return [
         f"on data {data}, batch {batch}",
         "ranks: in % of the largest possible, median over layers (least … most)",
