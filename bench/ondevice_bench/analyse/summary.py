@@ -17,7 +17,7 @@ from ondevice_bench.suite.suite import DISTURBED_SHARE
 from ondevice_bench.units import clock
 
 STATUS_ORDER = ("oom", "timeout", "failed", "skipped", "ok")
-UNLIKE = "some processes were forked and others spawned, so their values are not combined"
+MIXED_LAUNCHES = "some processes were forked and others spawned, so their values are not combined"
 EMULATED = "measured under emulation, which does not show a board's time or memory"
 NOT_INTERLEAVED = (
     "not interleaved: all processes of a cell ran one after another, so a drift of the machine "
@@ -145,11 +145,11 @@ def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Record]) -> Ce
         for name, samples in _readings(record).items():
             rounds.setdefault(name, []).append(samples)
             launches.setdefault(name, set()).add(record.launch)
-    withheld = {name: UNLIKE for name, kinds in launches.items() if len(kinds) > 1}
+    exclusions = {name: MIXED_LAUNCHES for name, kinds in launches.items() if len(kinds) > 1}
     if run.settings.get("emulated"):
         noisy = (name for name in rounds if metrics.described(name).kind == "noisy")
-        withheld |= dict.fromkeys(noisy, EMULATED)
-    comparable = {name: tuple(each) for name, each in rounds.items() if name not in withheld}
+        exclusions |= dict.fromkeys(noisy, EMULATED)
+    comparable = {name: tuple(each) for name, each in rounds.items() if name not in exclusions}
     measured = [record for record in records if record.key.pass_name not in PREPARING]
     remaining = max(0, _processes(run) - len(measured))
     statuses = {record.status for record in records}
@@ -171,7 +171,7 @@ def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Record]) -> Ce
         estimates={name: _estimate(name, samples) for name, samples in comparable.items()},
         samples=comparable,
         unavailable={
-            name: withheld.get(name) or _why(run, name, records)
+            name: exclusions.get(name) or _why(run, name, records)
             for name in metrics.BY_NAME
             if name not in comparable
         },

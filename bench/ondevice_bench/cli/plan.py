@@ -18,7 +18,7 @@ def plan(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a suite's cells, and their memory, FLOPs and time as far as known before a run."""
+    """Show a suite's cells before a run, with their memory, FLOPs and expected time."""
     from ondevice_bench.analyse.past_speeds import seconds_of_passes
     from ondevice_bench.report.terminal.plan import plan_misfits, plan_table, plan_total
     from ondevice_bench.run.boards import board_named, boards

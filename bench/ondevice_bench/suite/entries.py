@@ -43,7 +43,7 @@ class ChoiceSchema(StrictSchema):
         return {name: {} if options is None else options for name, options in value.items()}
 
     @property
-    def chosen(self) -> tuple[str, StrictSchema]:
+    def name_and_options(self) -> tuple[str, StrictSchema]:
         """The name and its options."""
         (name,) = self.model_fields_set
         options: StrictSchema = getattr(self, name)
@@ -51,7 +51,7 @@ class ChoiceSchema(StrictSchema):
 
     def axes(self, spec: MethodSpec | ModelSpec, prefix: str = "") -> tuple[Axis, ...]:
         """The options that the user set, in the spec's order."""
-        _, options = self.chosen
+        _, options = self.name_and_options
         if isinstance(options, OwnMethodSchema | OwnModelSchema):
             return tuple(
                 Axis(f"{prefix}{name}", values) for name, values in options.options.items()
@@ -64,7 +64,7 @@ class ChoiceSchema(StrictSchema):
 
     def model(self) -> ModelChoice:
         """This entry of `models`, as a suite holds it."""
-        name, options = self.chosen
+        name, options = self.name_and_options
         if isinstance(options, OwnModelSchema):
             name = options.name
         batches: tuple[int, ...] = getattr(options, "batch")  # noqa: B009  # a dynamic field
@@ -73,7 +73,7 @@ class ChoiceSchema(StrictSchema):
 
     def method(self) -> MethodChoice:
         """This entry of `methods`, as a suite holds it."""
-        name, _ = self.chosen
+        name, _ = self.name_and_options
         if name == COMPOSE:
             return self._composed()
         name = self.method_name
@@ -82,7 +82,7 @@ class ChoiceSchema(StrictSchema):
     @property
     def method_name(self) -> str:
         """The method's name in ids and in the registry."""
-        name, options = self.chosen
+        name, options = self.name_and_options
         return options.name if isinstance(options, OwnMethodSchema) else name
 
     def _composed(self) -> MethodChoice:
