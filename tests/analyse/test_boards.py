@@ -1,6 +1,6 @@
 import pytest
 
-from ondevice_bench.analyse.boards import boards, unlike
+from ondevice_bench.analyse.boards import boards, software_differences
 from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.report import synthetic
 
@@ -24,7 +24,7 @@ def test_ratios_within_a_board_and_between_boards(on):
     by_label = {line.label: line for line in lines}
     wasi = by_label["mcunet/wasi(fraction=0.25)/all/b8/s0"]
     assert wasi.between.estimate == pytest.approx(4.0)
-    assert [b.against_baseline.estimate for b in wasi.boards] == pytest.approx([0.52, 0.52])
+    assert [b.ratio.estimate for b in wasi.boards] == pytest.approx([0.52, 0.52])
     assert not wasi.disagrees
     checkpoint = by_label["mcunet/checkpoint/all/b8/s0"]
     assert checkpoint.disagrees  # 1.3 of vanilla here, 0.325 there
@@ -45,6 +45,6 @@ def test_what_a_board_has_not_measured_is_missing_with_the_reason(on, summary_of
     assert short.boards[1].why_not == "not in that run"
 
 
-def test_unlike_software_is_named(on):
+def test_differences_of_software_are_named(on):
     software = {**synthetic.run_of().software, "torch": "3"}
-    assert unlike(on("x86"), on("pi5", software=software)) == ("torch: 2 and 3",)
+    assert software_differences(on("x86"), on("pi5", software=software)) == ("torch: 2 and 3",)

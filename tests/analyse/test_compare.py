@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from ondevice_bench.analyse.compare import claims_on, compare, together
+from ondevice_bench.analyse.compare import claims_on, compare, join_comparisons
 from ondevice_bench.errors import ExitCode
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
@@ -117,14 +117,14 @@ def test_too_few_rounds_decide_nothing_and_say_how_many_would(timed):
     found = compare(timed("a", [1.0]), timed("b", [9.0]))
     (difference,) = found.differences
     assert difference.verdict == "inconclusive"
-    assert difference.reason == "1 and 1 processes measured it; 4 of each can decide"
+    assert difference.reason == "1 and 1 processes measured it; 4 each are needed"
 
 
 def test_another_machines_times_are_not_compared(timed):
     elsewhere = {**make_run().machine, "cpu": "another"}
     found = compare(timed("a", STEADY), timed("b", STEADY, machine=elsewhere))
     assert found.differences == ()
-    assert found.not_compared == "times and memory were measured on unlike machines (cpu)"
+    assert found.not_compared == "times and memory were measured on different machines (cpu)"
     assert found.exit_code() == ExitCode.INCONCLUSIVE
 
 
@@ -205,4 +205,4 @@ def test_what_is_compared_cell_by_cell_is_what_is_compared_at_once(summary_of):
         )
         for before, after in zip(base.cells, new.cells, strict=True)
     ]
-    assert together(parts) == compare(base, new)
+    assert join_comparisons(parts) == compare(base, new)

@@ -57,7 +57,7 @@ def test_a_workplace_without_runs_says_how_to_start(workplace):
 
 def test_an_empty_store_is_said(workplace):
     Store.create(workplace / "x.sqlite").close()
-    with pytest.raises(BadInput, match="holds no run yet"):
+    with pytest.raises(BadInput, match=r": no run in it yet$"):
         find_run("x.sqlite")
 
 

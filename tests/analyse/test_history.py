@@ -108,7 +108,7 @@ def test_the_causes_that_records_know_are_named(traced):
     ((_, change),) = history([old, new], EXACT).changes
     assert change.causes == (
         "torch 2 → 3",
-        "treated layers or their ranks are others",
+        "the changed layers or their ranks differ",
         "code 0000000 → 0000001",
     )
     same = traced(
@@ -119,7 +119,7 @@ def test_the_causes_that_records_know_are_named(traced):
     )
     same = replace(same, run=replace(same.run, commit=new.run.commit))
     ((_, change),) = history([new, same], EXACT).changes
-    assert change.causes == ("none that the records tell: the commit is the same",)
+    assert change.causes == ("no cause in the records: they have the same commit and software",)
 
 
 def test_processes_that_disagree_are_no_certain_cause(summary_of, traced):
@@ -189,7 +189,7 @@ def test_a_noisy_run_is_one_reading_however_many_processes(timed):
     runs = [timed(0, [1.0, 1.001, 0.999] * 8), timed(1, [1.3, 1.301, 1.299] * 8)]
     (series,) = history(runs, TIMED).series
     assert series.changes == ()
-    assert series.why_not == "2 runs: 5 before a step and as many after it can decide"
+    assert series.why_not == "2 runs: a change needs 5 runs before it and 5 after it"
 
 
 def test_a_noisy_step_is_found_with_its_interval(timed):
@@ -207,7 +207,7 @@ def test_a_noisy_step_is_found_with_its_interval(timed):
 
 def test_more_series_ask_for_more(timed):
     few = history([timed(n, [1.0]) for n in range(6)], TIMED).series[0].why_not
-    assert few == "6 runs: 7 before a step and as many after it can decide"
+    assert few == "6 runs: a change needs 7 runs before it and 7 after it"
 
 
 def test_a_reading_of_nothing_has_no_ratio(timed):

@@ -38,7 +38,9 @@ def test_a_bundle_of_several_runs_needs_the_one_named(content, workplace):
     other = RunContent(make_run("r2"), content.cells, ())
     bundle.write([content, other], workplace / "two.bundle")
     assert summary_of("two.bundle@r2").run.id == "r2"
-    with pytest.raises(BadInput, match=r"two.bundle: holds 2 runs: r1, r2: say two.bundle@RUN"):
+    with pytest.raises(
+        BadInput, match=r"two.bundle: holds 2 runs: r1, r2: choose one with two.bundle@RUN"
+    ):
         summary_of("two.bundle")
     with pytest.raises(BadInput, match=r"two.bundle: unknown run 'r3'; did you mean 'r\d'"):
         summary_of("two.bundle@r3")

@@ -66,9 +66,9 @@ def test_runs_since_a_day_or_a_commit(store, text, expected):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("2026-13-01", "is no day: 2026-03-01, or a commit"),
-        ("bbbc000000", "is no date, and no commit of these runs; did you mean 'bbbb000000'"),
-        ("b", "is no date, and no commit"),  # too short for a commit
+        ("2026-13-01", "is no date: give one such as 2026-03-01, or a commit"),
+        ("bbbc000000", "is neither a date nor a commit of these runs; did you mean 'bbbb000000'"),
+        ("b", "is neither a date nor a commit of these runs$"),  # too short for a commit
     ],
 )
 def test_what_is_no_day_and_no_commit_is_refused(store, text, says):

@@ -59,10 +59,12 @@ def test_an_exact_metric_that_differs_between_rounds_is_not_called_exact(summary
     assert (found.lower, found.upper) == (100.0, 101.0)
 
 
-def test_forked_and_spawned_figures_are_never_put_together(summary_of):
+def test_values_of_forked_and_spawned_processes_are_never_combined(summary_of):
     (cell,) = summary_of([timed(1, 1.0), timed(2, 1.0, launch="spawned")]).cells
     assert "step_seconds" not in cell.estimates
-    assert "never put together" in cell.unavailable["step_seconds"]
+    assert cell.unavailable["step_seconds"] == (
+        "some processes were forked and others spawned, so their values are not combined"
+    )
 
 
 def test_under_emulation_exact_figures_count_and_no_others(summary_of):
@@ -110,7 +112,7 @@ def test_a_cell_is_unfinished_while_rounds_are_to_come(summary_of):
         ({"foreign_cpu_share": None}, None),
         (
             {"precision": {"asked": 0.02, "reached": 0.05, "ended_by": "max_samples"}},
-            "known to ±5.0%, not ±2.0%: max_samples ended the samples",
+            "only precise to ±5.0% (goal: ±2.0%), because of max_samples",
         ),
         ({"precision": {"asked": 0.02, "reached": 0.02, "ended_by": "precision"}}, None),
         (
@@ -134,8 +136,8 @@ def test_imprecise_rounds_share_a_line(summary_of):
     (cell,) = summary_of(records, run=run).cells
     (note,) = cell.notes
     assert note == (
-        "time, 2 rounds: the median is known to ±5.0% to ±30.0%, not ±2.0%: "
-        "max_seconds and max_samples ended the samples"
+        "time, 2 rounds: the median is only precise to ±5.0% to ±30.0% (goal: ±2.0%), "
+        "because of max_seconds and max_samples"
     )
 
 

@@ -24,7 +24,7 @@ def said(summary_of):
 
 def test_the_fastest_that_is_good_enough_then_what_it_costs_then_who_needs_least_memory(said):
     best, costs, other = said()
-    assert best.startswith("wasi(fraction=0.25) has the least step time: 0.52× (0.5")
+    assert best.startswith("wasi(fraction=0.25) has the lowest step time: 0.52× (0.5")
     assert best.endswith("of vanilla's.")
     assert "0.775× (" in costs
     assert costs.endswith("a gradient cosine of 0.95 after ten steps.")
@@ -38,13 +38,13 @@ def test_a_low_cosine_rules_a_method_out_and_the_goal_says_how_low(said):
     slow = {"wasi": 3.0}
     assert "svd" in said(Goal(min_cosine=0.0), slower=slow)[0]
     assert said(slower=slow)[0] == (
-        "No method shows less step time than vanilla, beyond what is noise."
+        "No method has a lower step time than vanilla by more than the noise."
     )
 
 
 def test_the_goal_may_be_another_metric(said):
     first = said(Goal(minimise="activation_bytes"))[0]
-    assert first == "checkpoint has the least activation bytes: 0.15× of vanilla's."
+    assert first == "checkpoint has the lowest activation bytes: 0.15× of vanilla's."
 
 
 def test_bounds_that_nobody_keeps_are_said_with_each_reason(said):
@@ -54,7 +54,7 @@ def test_bounds_that_nobody_keeps_are_said_with_each_reason(said):
     assert "checkpoint" not in slow[0]
 
 
-def test_what_one_process_shows_is_no_verdict(said):
+def test_one_process_proves_nothing(said):
     cells = synthetic.cells()[:2]
     records = [
         make_record(cell=cell, metrics={"step_seconds": value}, samples={"step_seconds": [value]})
@@ -62,20 +62,19 @@ def test_what_one_process_shows_is_no_verdict(said):
     ]
     first, *rest = said(cells=cells, records=records)
     assert first == (
-        "asi(fraction=0.125) shows the least step time, 0.5× (no interval) of vanilla's, but "
-        "nothing follows from that: each was measured in one process, and processes differ; "
-        "`rounds` of 5 can tell."
+        "asi(fraction=0.125) had the lowest step time here, 0.5× (no interval) of vanilla's, but "
+        "this is not proven: one process each. Set `rounds: {time: 5}` and run again."
     )
-    assert rest == ["What asi does to the gradient was not measured (`measure: [fidelity]`)."]
+    assert rest == ["The effect of asi on the gradient was not measured (`measure: [fidelity]`)."]
 
 
-def test_nothing_to_weigh_is_said(said):
+def test_a_verdict_without_a_comparison_says_why(said):
     cells = synthetic.cells()
     assert said(cells=cells[:1]) == (
-        "Only vanilla was measured: there is nothing to weigh it against.",
+        "Only vanilla was measured, so there is nothing to compare it with.",
     )
     assert said(cells=cells[1:]) == (
-        "vanilla was not measured beside these methods, so nothing is said of them.",
+        "vanilla was not measured with these methods, so they cannot be judged.",
     )
     assert said(Goal(minimise="step_joules")) == (
         "The energy of a step was not measured, so no method can be chosen by it.",

@@ -47,7 +47,7 @@ def test_a_dialect_stands_beside_the_exact_count_with_the_reasons(bench):
     ended = bench("account", *said, "--dialect", "wasi")
     assert ended.code == 0, ended.err
     text = " ".join(ended.out.split())
-    assert "multiply-adds, where all else is FLOPs" in text
+    assert "multiply-adds, all other quantities are FLOPs" in text
     assert "ranks paired with the wrong modes" in text
     found = bench("account", *said, "--dialect", "wasi", "--json").json()
     assert found["dialect"]["name"] == "wasi"

@@ -109,7 +109,7 @@ def test_too_few_runs_of_a_noisy_metric_decide_nothing(bench, workplace, commits
     ended = bench("history", "--metric", "step_seconds", "--json")
     assert ended.code == 5, ended.err
     assert {one["not_judged"] for one in ended.json()["series"]} == {
-        "2 runs: 7 before a step and as many after it can decide"
+        "2 runs: a change needs 7 runs before it and 7 after it"
     }
 
 
@@ -123,8 +123,11 @@ def test_too_few_runs_of_a_noisy_metric_decide_nothing(bench, workplace, commits
         (["no.sqlite"], "no.sqlite: no such store"),
         (["--metric", "stp_seconds"], "--metric: unknown metric 'stp_seconds'; did you mean"),
         (["--cell", "wassi"], "--cell: no cell matches 'wassi'"),
-        (["--since", "2026-02-30"], "--since: '2026-02-30' is no day: 2026-03-01, or a commit"),
-        (["--since", "v9"], "--since: 'v9' is no date, and no commit of these runs"),
+        (
+            ["--since", "2026-02-30"],
+            "--since: '2026-02-30' is no date: give one such as 2026-03-01, or a commit",
+        ),
+        (["--since", "v9"], "--since: 'v9' is neither a date nor a commit of these runs"),
         (["--threshold", "2"], "--threshold: must be in (0, 1), got 2"),
     ],
 )

@@ -83,7 +83,7 @@ def test_a_network_that_pools_to_one_place_needs_two_images(bench, suite_file):
     ended = bench("run", "tiny")
     assert ended.code == 6
     assert (
-        "deeplabv3 pools an image to one place: where batch-norm trains (freeze_bn: false), "
+        "deeplabv3 pools an image to one place. If batch-norm trains (freeze_bn: false), "
         "a batch needs at least 2 images, got 1"
     ) in ended.err
 

@@ -39,10 +39,10 @@ def governed(files, name):
 def test_a_board_at_rest_has_nothing_to_mend(examined):
     found = examined("pi5", governed(pi5(), "performance"))
     assert {finding.level for finding in found.values()} <= {"ok", "unknown"}
-    assert found["governor"].said == "performance"
-    assert found["throttling"].said == "never since boot"
-    assert found["swap"].said == "nothing in it"
-    assert found["load"].said == "0.15"
+    assert found["governor"].observation == "performance"
+    assert found["throttling"].observation == "never since boot"
+    assert found["swap"].observation == "empty"
+    assert found["load"].observation == "0.15"
 
 
 def test_every_warning_has_an_effect_and_a_cure(examined):
@@ -58,10 +58,10 @@ def test_every_warning_has_an_effect_and_a_cure(examined):
     warned = {name for name, finding in found.items() if finding.level == "warning"}
     assert warned == {"governor", "turbo", "swap", "load", "threads", "quota", "clock source"}
     assert all(found[name].effect and found[name].cure for name in warned)
-    assert found["governor"].said == "powersave, not performance"
-    assert found["swap"].said == "1.00 MiB in it"
-    assert found["quota"].said == "1.5 processors; 4 threads a worker"
-    assert found["threads"].said == "4 a worker, whatever OMP_NUM_THREADS=8 says"
+    assert found["governor"].observation == "powersave, not performance"
+    assert found["swap"].observation == "1.00 MiB used"
+    assert found["quota"].observation == "1.5 processors; 4 threads for each worker"
+    assert found["threads"].observation == "4 for each worker; workers ignore OMP_NUM_THREADS=8"
 
 
 def test_the_bits_of_throttling_are_read_as_the_firmware_means_them(examined):
@@ -71,7 +71,7 @@ def test_the_bits_of_throttling_are_read_as_the_firmware_means_them(examined):
     )
     assert doctor.throttle_bits("throttled=0x80000") == ((), ("soft temperature limit",))
     found = examined("pi5", pi5(), said="throttled=0x50000\n")["throttling"]
-    assert (found.level, found.said) == ("warning", "since boot: under-voltage, throttled")
+    assert (found.level, found.observation) == ("warning", "since boot: under-voltage, throttled")
 
 
 @pytest.mark.parametrize(
@@ -79,19 +79,21 @@ def test_the_bits_of_throttling_are_read_as_the_firmware_means_them(examined):
     [
         (FileNotFoundError(2, "No such file or directory", "vcgencmd"), "No such file"),
         (subprocess.TimeoutExpired("vcgencmd", 10), "timed out"),
-        ('error=1 error_msg="Command not registered"', "no figure in"),
+        ('error=1 error_msg="Command not registered"', "no number in"),
         ("throttled=zz", "invalid literal"),
     ],
 )
 def test_what_the_firmware_does_not_say_is_unknown(examined, said, reason):
     found = examined("pi5", pi5(), said=said)["throttling"]
     assert found.level == "unknown"
-    assert reason in found.said
+    assert reason in found.observation
 
 
 def test_turbo_has_two_switches(examined):
     assert examined("x86", {**laptop(), f"{CPUS}/cpufreq/boost": "1\n"})["turbo"].level == "warning"
-    assert examined("x86", {**laptop(), f"{CPUS}/cpufreq/boost": "0\n"})["turbo"].said == "off"
+    assert (
+        examined("x86", {**laptop(), f"{CPUS}/cpufreq/boost": "0\n"})["turbo"].observation == "off"
+    )
     assert examined("x86", {f"{CPUS}/intel_pstate/no_turbo": "1\n"})["turbo"].level == "ok"
 
 
@@ -101,17 +103,17 @@ def test_memory_is_weighed_against_what_a_suite_needs(machine_tree):
     assert doctor.free_memory(state, 2**30).level == "ok"
     short = doctor.free_memory(state, 2**40)
     assert short.level == "warning"
-    assert "needs 1048576.00 MiB at the least" in short.said
+    assert "needs at least 1048576.00 MiB" in short.observation
 
 
 def test_a_machine_that_is_not_quite_its_profile_is_told(machine_tree, workplace):
     machine = probe(machine_tree(pi5()))  # a folder does not say the size of pages
     profile = load_profile("pi5-8gb")
-    assert doctor.like_the_profile(profile, machine).level == "ok"
+    assert doctor.profile_match(profile, machine).level == "ok"
     other = replace(machine, physical_cores=3, page_bytes=4096)
-    said = doctor.like_the_profile(profile, other)
-    assert said.level == "warning"
-    assert said.said == "pi5-8gb: cores is 3, not 4; page_kib is 4, not 16"
+    finding = doctor.profile_match(profile, other)
+    assert finding.level == "warning"
+    assert finding.observation == "pi5-8gb: cores is 3, not 4; page_kib is 4, not 16"
 
 
 def test_caches_are_those_for_data(machine_tree):

@@ -65,7 +65,7 @@ def kept(value, **what):
 @pytest.mark.parametrize(
     ("claim", "accounts", "measurements", "verdict", "says"),
     [
-        (CLAIM, [], [], "not testable here", "no account of it"),
+        (CLAIM, [], [], "not testable here", "there is no account of it"),
         (of(CLAIM, needs="weights"), [], [], "not testable here", "it needs weights"),
         (of(CLAIM, untestable="no layers"), [accounted(2.0)], [], "not testable here", "no layers"),
         (of(CLAIM, published=None), [accounted(2.0)], [], "not testable here", "no number"),

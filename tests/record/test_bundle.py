@@ -190,7 +190,7 @@ def members(path):
         (lambda path: repacked(path, {"runs/1.py": b"{}"}), "manifest.json: members"),
         (
             lambda path: repacked(path, members(path), members={"runs/1.json": "0" * 64}),
-            "its sum is not that of the manifest",
+            "its SHA-256 is not the one in the manifest",
         ),
         (
             lambda path: repacked(

@@ -71,7 +71,7 @@ def test_too_few_runs_are_said_to_be_too_few(runs):
     found = history(runs[:3], HistoryQuery(metrics=("step_seconds",)))
     assert history_lines(found)[:-1] == []
     (column,) = [c for c in history_table(found).columns if c.header == "changes"]
-    assert list(column.cells) == ["3 runs: 7 before a step and as many after it can decide"] * 5
+    assert list(column.cells) == ["3 runs: a change needs 7 runs before it and 7 after it"] * 5
 
 
 def test_json_has_every_point_and_finding(runs):

@@ -229,7 +229,7 @@ def test_a_condition_keeps_cells_from_small_boards_only():
     big = suite(models=two, when=(Condition(("*/b128/*",), 4.0),), hardware=("x86", "pi5-2gb"))
     planned = plan(big, X86, {"pi5-2gb": Board("pi5-2gb", memory_gib=2.0)})
     assert [item.state for item in planned] == ["planned", "planned", "pending", "skipped"]
-    assert planned[-1].reason == ("the suite takes it only where there are 4 GiB; pi5-2gb has 2")
+    assert planned[-1].reason == ("the suite runs it only on boards with 4 GiB; pi5-2gb has 2")
     unknown = plan(big, Board("generic"))
     assert [item.state for item in unknown[:2]] == ["pending", "pending"]
     with pytest.raises(BadInput, match=r"when\[0\]: 'b64' matches no cell"):

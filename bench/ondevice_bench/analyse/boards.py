@@ -11,28 +11,26 @@ from ondevice_bench.stats import Direction, Estimate
 
 @dataclass(frozen=True)
 class CellOnBoard:
-    """A cell on one board; `cell` is None where it was not planned there."""
+    """A cell on one board; `cell` is None if it was not planned there."""
 
     cell: CellSummary | None
-    member: (
-        CellWithBaseline | None
-    )  # the same beside its baseline there; None for the baseline itself
+    member: CellWithBaseline | None  # the cell with its baseline; None if it is the baseline
     metric: str
 
     @property
-    def against_baseline(self) -> Estimate | None:
+    def ratio(self) -> Estimate | None:
         """The metric as a multiple of the baseline's on the same board."""
         return None if self.member is None else self.member.ratio(self.metric)
 
     @property
     def direction(self) -> Direction:
-        """The direction that this ratio proves."""
+        """The direction that the ratio proves."""
         processes = 0 if self.member is None else self.member.rounds(self.metric)
-        return proven_direction(self.against_baseline, self.metric, processes)
+        return proven_direction(self.ratio, self.metric, processes)
 
     @property
     def why_not(self) -> str:
-        """The reason of what is missing."""
+        """Why the board has no ratio for this cell."""
         if self.cell is None:
             return "not in that run"
         return "; ".join(self.cell.problems) or self.cell.status
@@ -40,7 +38,7 @@ class CellOnBoard:
 
 @dataclass(frozen=True)
 class BoardRow:
-    """A workload over the boards, in their order; `between` is the second over the first."""
+    """A workload on the boards, in their order; `between` is the second over the first."""
 
     label: str
     boards: tuple[CellOnBoard, ...]
@@ -49,32 +47,32 @@ class BoardRow:
 
     @property
     def disagrees(self) -> bool:
-        """Whether a method wins on one board and loses on another: the finding."""
+        """Whether a method is better on one board and worse on another."""
         return {"less", "more"} <= set(self.directions)
 
 
 def boards(
     summaries: Sequence[RunSummary], metric: str, baseline: str | None = None
 ) -> tuple[BoardRow, ...]:
-    """Every workload of the first run, and of the others what they have of it."""
-    measured = [_members(summary, baseline) for summary in summaries]
-    every = [_by_fingerprint(summary) for summary in summaries]
-    names = dict.fromkeys(name for cells in every for name in cells)
+    """One row for each workload of these runs. Each run is of another board."""
+    members_by_fingerprint = [_members(summary, baseline) for summary in summaries]
+    by_fingerprint = [_by_fingerprint(summary) for summary in summaries]
+    fingerprints = dict.fromkeys(fingerprint for cells in by_fingerprint for fingerprint in cells)
     lines = []
-    for name in names:
-        there = tuple(
-            CellOnBoard(cells.get(name), members.get(name), metric)
-            for cells, members in zip(every, measured, strict=True)
+    for fingerprint in fingerprints:
+        row = tuple(
+            CellOnBoard(cells.get(fingerprint), members.get(fingerprint), metric)
+            for cells, members in zip(by_fingerprint, members_by_fingerprint, strict=True)
         )
-        known = [on.cell.estimates.get(metric) for on in there if on.cell is not None]
-        between = ratio(metric, known[1], known[0]) if len(known) > 1 else None
-        label = next(on.cell.planned.cell.id for on in there if on.cell is not None)
-        lines.append(BoardRow(label, there, between, tuple(on.direction for on in there)))
+        estimates = [entry.cell.estimates.get(metric) for entry in row if entry.cell is not None]
+        between = ratio(metric, estimates[1], estimates[0]) if len(estimates) > 1 else None
+        label = next(entry.cell.planned.cell.id for entry in row if entry.cell is not None)
+        lines.append(BoardRow(label, row, between, tuple(entry.direction for entry in row)))
     return tuple(lines)
 
 
 def _by_fingerprint(summary: RunSummary) -> dict[str, CellSummary]:
-    """The cells of the run's own board: those of others are pending there."""
+    """The cells of the run's own board. Cells of other boards are pending in that run."""
     return {
         cell.planned.cell.fingerprint: cell
         for cell in summary.cells
@@ -91,8 +89,8 @@ def _members(summary: RunSummary, baseline: str | None) -> dict[str, CellWithBas
     }
 
 
-def unlike(first: RunSummary, other: RunSummary) -> tuple[str, ...]:
-    """Software that differs: what a difference between boards may come from."""
+def software_differences(first: RunSummary, other: RunSummary) -> tuple[str, ...]:
+    """Software that differs. It may be the reason for a difference between boards."""
     names = ("bench", "torch", "torch_blas", "python")
     return tuple(
         f"{name}: {before} and {after}"

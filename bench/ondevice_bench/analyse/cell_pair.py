@@ -1,7 +1,7 @@
-"""A cell on two sides that are measured in turn, and what is known of it so far.
+"""A cell on two sides that are measured in turn, with its results so far.
 
-The interval of the ratio is looked at now and then, each time after a quarter more rounds:
-`benchmarks/gate.py` and `benchmarks/noise.py` show how often that claims what is not so.
+The interval of the ratio is judged after a quarter more rounds each time. `benchmarks/gate.py` and
+`benchmarks/noise.py` show how often that raises a false alarm.
 """
 
 import math
@@ -14,8 +14,8 @@ from ondevice_bench.analyse.judgement import Verdict, exact_verdict, noisy_verdi
 from ondevice_bench.stats import Change, change, is_look
 
 MOST_ROUNDS = 400
-FEWEST = 8  # rounds before the first look
-CONFIDENCE = 0.995  # of one look, over all cells together
+FEWEST = 8  # rounds before the first judgement
+CONFIDENCE = 0.995  # of one judgement, over all cells together
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class ExactDifference:
 
 @dataclass
 class CellPair:
-    """A cell on both sides, and what is known of it so far."""
+    """A cell on both sides, with its results so far."""
 
     name: str
     base_id: str
@@ -46,7 +46,10 @@ class CellPair:
     problem: str = ""
 
     def add_round(self, base: float, new: float, threshold: float, pairs: int = 1) -> None:
-        """A step of each side, one of so many pairs; judged where it is time for a look."""
+        """Add one step of each side, and judge the ratio if it is time.
+
+        `pairs` is the number of pairs that share the confidence.
+        """
         self.base.append(base)
         self.new.append(new)
         if is_look(len(self.base), FEWEST):
@@ -55,19 +58,19 @@ class CellPair:
 
     @property
     def shift(self) -> float:
-        """How much slower the rounds so far show the new side, as a logarithm; sure or not."""
+        """How much slower the new side was so far, as a logarithm. It may be noise."""
         ratios = [new / base for base, new in zip(self.base, self.new, strict=True)]
         return math.log(median(ratios)) if ratios else 0.0
 
     @property
     def is_open(self) -> bool:
-        """Whether another round may tell more."""
+        """Whether another round can help."""
         undecided = self.step is None or self.step.direction == "unknown"
         return not self.problem and undecided and len(self.base) < MOST_ROUNDS
 
     @property
     def step_verdict(self) -> Verdict:
-        """What the rounds say of the step's time."""
+        """The verdict on the step time."""
         if self.problem:
             return "failed"
         if self.step is None:
@@ -76,19 +79,22 @@ class CellPair:
 
     @property
     def verdicts(self) -> set[Verdict]:
-        """Of the step, and of every exact metric that differs."""
-        return {self.step_verdict, *(found.verdict for found in self.differences)}
+        """The verdicts on the step time and on every exact metric that differs."""
+        return {self.step_verdict, *(difference.verdict for difference in self.differences)}
 
     def to_dict(self) -> dict[str, Any]:
-        """The pair as plain values; an interval that does not exist yet is null."""
-        known = self.step is not None and self.step.upper != float("inf")
+        """The pair as plain values. The interval is null if there is none yet."""
+        has_interval = self.step is not None and self.step.upper != float("inf")
         return {
             "cell": self.name,
             "verdict": self.step_verdict,
             "step_ratio": self.step.ratio if self.step is not None else None,
-            "lower": self.step.lower if self.step is not None and known else None,
-            "upper": self.step.upper if self.step is not None and known else None,
+            "lower": self.step.lower if self.step is not None and has_interval else None,
+            "upper": self.step.upper if self.step is not None and has_interval else None,
             "rounds": len(self.base),
-            "exact": [{**asdict(found), "verdict": found.verdict} for found in self.differences],
+            "exact": [
+                {**asdict(difference), "verdict": difference.verdict}
+                for difference in self.differences
+            ],
             "problem": self.problem,
         }

@@ -1,10 +1,10 @@
 """Two runs side by side, cell by cell, on equal fingerprints.
 
-Exact metrics are compared by equality. Noisy ones by rounds, each a fresh process, because
-processes differ more than the samples of one: a difference is claimed where the whole interval of
-the ratio lies beyond the metric's threshold, at a confidence that the number of comparisons
-tightens (Bonferroni); on another machine they are not compared at all. Where a run was not
-interleaved, its rounds do not show the machine's drift: the threshold is twice as high then.
+Exact metrics are compared by equality. Noisy metrics are compared by rounds, because processes
+differ more than the samples of one process. A difference is claimed if the whole interval of the
+ratio lies beyond the metric's threshold. The confidence grows with the number of comparisons
+(Bonferroni). Noisy metrics of different machines are not compared. The rounds of a run that was not
+interleaved do not show a drift of the machine, so its threshold is twice as high.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -19,17 +19,17 @@ from ondevice_bench.errors import ExitCode
 from ondevice_bench.stats import fewest_rounds, shift
 
 NOISY = metrics.with_role("compared")
-CONFIDENCE = 0.95  # that none of all the claims on noisy metrics is false
+CONFIDENCE = 0.95  # that no claim on a noisy metric is false
 SURE = frozenset({"regressed"})
-DRIFT = 2  # times a metric's threshold, where rounds of a cell ran in one go
+DRIFT = 2  # times a metric's threshold, if all rounds of a cell ran one after another
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One metric of one cell in both runs; `new` is None where it was not measured.
+    """One metric of one cell in both runs; `new` is None if it was not measured.
 
-    Noisy metrics have the interval of their ratio, where there are rounds enough for one, and
-    what is missing for a verdict.
+    A noisy metric with enough rounds has the interval of its ratio. `reason` says why a verdict is
+    `missing` or `inconclusive`.
     """
 
     cell: str
@@ -44,23 +44,23 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What became of every metric of the base run that can be compared."""
+    """Every metric of the base run that can be compared, with its verdict."""
 
     base: str
     new: str
     differences: tuple[Difference, ...]
     only_in_base: tuple[str, ...]
     only_in_new: tuple[str, ...]
-    unlike: tuple[str, ...]
+    unlike: tuple[str, ...]  # differences in software and machine
     not_compared: str = ""  # why noisy metrics were left out
-    not_interleaved: tuple[str, ...] = ()  # the runs that were not
+    not_interleaved: tuple[str, ...] = ()  # the ids of such runs
 
     def with_verdict(self, verdict: Verdict) -> tuple[Difference, ...]:
         """The differences with that verdict."""
         return tuple(item for item in self.differences if item.verdict == verdict)
 
     def exit_code(self, fail_on: Collection[str] = SURE) -> ExitCode:
-        """4 where something regressed, 5 where something could not be compared, else 0."""
+        """4 if something regressed, 5 if something could not be compared, else 0."""
         if "regressed" in fail_on and self.with_verdict("regressed"):
             return ExitCode.REGRESSION
         if self.with_verdict("missing") or self.only_in_base or not self.differences:
@@ -75,9 +75,9 @@ class Comparison:
 
 
 def compare(base: RunSummary, new: RunSummary, *, claims: int | None = None) -> Comparison:
-    """Join on fingerprints: unlike workloads are named, never compared.
+    """Compare cells with equal fingerprints. Other cells are listed, never compared.
 
-    `claims` is how many noisy ones are made in all, where these runs are but a part of it.
+    `claims` is the number of all noisy comparisons, if these runs are only a part of them.
     """
     bases, news = _by_fingerprint(base), _by_fingerprint(new)
     both = [(cell, news[key]) for key, cell in bases.items() if key in news]
@@ -99,27 +99,31 @@ def compare(base: RunSummary, new: RunSummary, *, claims: int | None = None) -> 
         base=base.run.id,
         new=new.run.id,
         differences=(
-            *(found for cell, other in both for found in _differences(cell, other, exact)),
+            *(
+                difference
+                for cell, other in both
+                for difference in _differences(cell, other, exact)
+            ),
             *(_noisy(cell, other, name, confidence, drift) for cell, other, name in timed),
         ),
         only_in_base=tuple(cell.id for key, cell in bases.items() if key not in news),
         only_in_new=tuple(cell.id for key, cell in news.items() if key not in bases),
-        unlike=_unlike(base, new),
+        unlike=_environment_differences(base, new),
         not_compared=reason,
         not_interleaved=not_interleaved,
     )
 
 
 def claims_on(cells: Iterable[CellSummary]) -> int:
-    """How many noisy claims it takes to judge others by these cells."""
+    """The number of noisy comparisons that these cells lead to."""
     return sum(name in cell.estimates for cell in cells for name in NOISY)
 
 
-def together(parts: Sequence[Comparison]) -> Comparison:
-    """One comparison of what was compared cell by cell; the runs are the same in all."""
+def join_comparisons(parts: Sequence[Comparison]) -> Comparison:
+    """One comparison from comparisons of single cells. All are of the same two runs."""
     return replace(
         parts[0],
-        differences=tuple(found for part in parts for found in part.differences),
+        differences=tuple(difference for part in parts for difference in part.differences),
         only_in_base=tuple(cell for part in parts for cell in part.only_in_base),
         only_in_new=tuple(cell for part in parts for cell in part.only_in_new),
         not_interleaved=tuple(dict.fromkeys(run for part in parts for run in part.not_interleaved)),
@@ -127,14 +131,14 @@ def together(parts: Sequence[Comparison]) -> Comparison:
 
 
 def _why_not_noisy(base: RunSummary, new: RunSummary) -> str:
-    """Times and memory of another machine are another machine's."""
-    unlike = [
+    """Why noisy metrics are not compared: the machines differ. Empty if they do not."""
+    differing = [
         name
         for name in sorted({*base.run.machine, *new.run.machine})
         if base.run.machine.get(name) != new.run.machine.get(name)
     ]
-    if unlike:
-        return f"times and memory were measured on unlike machines ({', '.join(unlike)})"
+    if differing:
+        return f"times and memory were measured on different machines ({', '.join(differing)})"
     return ""
 
 
@@ -150,19 +154,17 @@ def _noisy(
     if min(*bases, *news) <= 0:
         reason = "a reading is not positive, so there is no ratio"
         return Difference(base.id, name, middle, median(after), "inconclusive", reason=reason)
-    found = shift(bases, news, drift * metric.threshold, confidence)
-    if found.upper == float("inf"):
+    change = shift(bases, news, drift * metric.threshold, confidence)
+    if change.upper == float("inf"):
         fewest = fewest_rounds(confidence)
-        reason = (
-            f"{len(before)} and {len(after)} processes measured it; {fewest} of each can decide"
-        )
+        reason = f"{len(before)} and {len(after)} processes measured it; {fewest} each are needed"
         return Difference(base.id, name, middle, median(after), "inconclusive", reason=reason)
-    verdict = noisy_verdict(metric, found)
-    return Difference(base.id, name, middle, median(after), verdict, found.lower, found.upper)
+    verdict = noisy_verdict(metric, change)
+    return Difference(base.id, name, middle, median(after), verdict, change.lower, change.upper)
 
 
 def _rounds(cell: CellSummary, name: str) -> list[float]:
-    """One reading a process: the median of its samples."""
+    """One reading for each process: the median of its samples."""
     return [median(samples) for samples in cell.samples.get(name, ()) if samples]
 
 
@@ -172,7 +174,7 @@ def _by_fingerprint(summary: RunSummary) -> dict[str, CellSummary]:
 
 
 def _kernels(summary: RunSummary) -> tuple[object, ...]:
-    """What decides which kernels compute."""
+    """The machine and software that decide which kernels are used."""
     software = summary.run.software
     names = ("torch", "torch_commit", "torch_blas", "torch_cpu")
     return (summary.run.machine.get("arch"), *(software.get(name) for name in names))
@@ -181,22 +183,22 @@ def _kernels(summary: RunSummary) -> tuple[object, ...]:
 def _differences(
     base: CellSummary, new: CellSummary, compared: Sequence[metrics.Metric]
 ) -> list[Difference]:
-    found: list[Difference] = []
+    differences: list[Difference] = []
     for metric in compared:
         if metric.name not in base.estimates:
             continue
         before = base.estimates[metric.name].estimate
         after = new.estimates.get(metric.name)
         if after is None:
-            found.append(Difference(base.id, metric.name, before, None, "missing"))
+            differences.append(Difference(base.id, metric.name, before, None, "missing"))
             continue
         verdict = exact_verdict(metric, before, after.estimate)
-        found.append(Difference(base.id, metric.name, before, after.estimate, verdict))
-    return found
+        differences.append(Difference(base.id, metric.name, before, after.estimate, verdict))
+    return differences
 
 
-def _unlike(base: RunSummary, new: RunSummary) -> tuple[str, ...]:
-    """What differs around the two runs: the first places to look for a cause."""
+def _environment_differences(base: RunSummary, new: RunSummary) -> tuple[str, ...]:
+    """Differences in software and machine. They are the first causes to check."""
     return tuple(
         f"{kind} {name}: {before.get(name)} → {after.get(name)}"
         for kind, before, after in (

@@ -1,4 +1,4 @@
-"""From words that a user types to one cell of a run."""
+"""Finds the cell of a run that a user's words mean."""
 
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.errors import BadInput, unknown
@@ -16,6 +16,6 @@ def find_cell(summary: RunSummary, text: str) -> CellSummary:
     if not matches:
         raise BadInput(f"{summary.run.id}: {unknown('cell', text, cells)}")
     if len(matches) > 1:
-        listed = ", ".join(matches[:LISTED]) + " …" * (len(matches) > LISTED)
-        raise BadInput(f"{summary.run.id}: {len(matches)} cells match {text!r}: {listed}")
+        listing = ", ".join(matches[:LISTED]) + " …" * (len(matches) > LISTED)
+        raise BadInput(f"{summary.run.id}: {len(matches)} cells match {text!r}: {listing}")
     return cells[matches[0]]

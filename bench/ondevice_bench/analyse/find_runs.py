@@ -1,4 +1,4 @@
-"""From what a user types to a run in a store."""
+"""Finds the run in a store that a user's text means."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,49 +33,49 @@ def find_run(reference: str | None) -> tuple[Path, str]:
 
 
 def find_stores(references: Sequence[str]) -> tuple[Path, ...]:
-    """The stores that these stand for, suites' names or paths; all below `bench-out` for none."""
+    """The stores that these names of suites or paths mean; without any, all below `bench-out`."""
     if not references:
-        found = store_paths()
-        if not found:
+        paths = store_paths()
+        if not paths:
             raise BadInput(f"no runs in {OUT}: start with `bench run quick`")
-        return found
-    known = {path.parent.name: path for path in store_paths()}
+        return paths
+    paths_by_name = {path.parent.name: path for path in store_paths()}
     for name in references:
-        if "/" not in name and not name.endswith(".sqlite") and name not in known:
-            raise BadInput(f"{unknown('suite or store', name, known)} in {OUT}")
-    return tuple(dict.fromkeys(known.get(name, Path(name)) for name in references))
+        if "/" not in name and not name.endswith(".sqlite") and name not in paths_by_name:
+            raise BadInput(f"{unknown('suite or store', name, paths_by_name)} in {OUT}")
+    return tuple(dict.fromkeys(paths_by_name.get(name, Path(name)) for name in references))
 
 
 def latest_runs() -> tuple[tuple[Path, str], ...]:
-    """The latest run of each suite on each profile, of all stores."""
-    found: dict[tuple[Path, str, str], str] = {}
+    """The latest run of each suite on each profile, in all stores."""
+    latest: dict[tuple[Path, str, str], str] = {}
     for path in store_paths():
         with Store.open(path) as store:
-            found.update({(path, run.suite, run.profile): run.id for run in store.runs()})
-    return tuple((path, run) for (path, _, _), run in found.items())
+            latest.update({(path, run.suite, run.profile): run.id for run in store.runs()})
+    return tuple((path, run) for (path, _, _), run in latest.items())
 
 
 def on_other_boards(path: Path, run_id: str) -> tuple[str, ...]:
     """The latest run of the same suite on each other profile, in the same store."""
     with Store.open(path) as store:
-        mine = store.run(run_id)
+        main = store.run(run_id)
         latest = {
             run.profile: run.id
             for run in store.runs()
-            if run.suite == mine.suite and run.profile != mine.profile
+            if run.suite == main.suite and run.profile != main.profile
         }
     return tuple(latest.values())
 
 
 def _by_id(reference: str) -> tuple[Path, str]:
-    known: dict[str, Path] = {}
+    paths_by_id: dict[str, Path] = {}
     for path in store_paths():
         with Store.open(path) as store:
-            known.update({run.id: path for run in store.runs()})
-    if reference in known:
-        return known[reference], reference
-    near = suggestion(reference, [*known, *(path.parent.name for path in store_paths())])
-    raise BadInput(f"no run, suite or store {reference!r} in {OUT}{near}")
+            paths_by_id.update({run.id: path for run in store.runs()})
+    if reference in paths_by_id:
+        return paths_by_id[reference], reference
+    hint = suggestion(reference, [*paths_by_id, *(path.parent.name for path in store_paths())])
+    raise BadInput(f"no run, suite or store {reference!r} in {OUT}{hint}")
 
 
 def _latest_of_all() -> tuple[Path, str]:
@@ -93,7 +93,7 @@ def _latest_of_all() -> tuple[Path, str]:
 def _pick(store: Store, run_id: str | None) -> Run:
     runs = {run.id: run for run in store.runs()}
     if not runs:
-        raise BadInput(f"{store.path}: holds no run yet")
+        raise BadInput(f"{store.path}: no run in it yet")
     if run_id is None:
         return list(runs.values())[-1]
     if run_id not in runs:

@@ -1,4 +1,4 @@
-"""Summaries as a pandas DataFrame: one row a run, cell and metric."""
+"""Summaries as a pandas DataFrame: one row for each run, cell and metric."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,7 +46,7 @@ def load(path: str | Path) -> "pandas.DataFrame":
 
 
 def frame_of(summaries: Sequence[RunSummary]) -> "pandas.DataFrame":
-    """Every estimate of runs; `lower` and `upper` are empty where there is no interval."""
+    """Every estimate of these runs; `lower` and `upper` are empty if there is no interval."""
     import pandas
 
     rows = [
@@ -68,14 +68,14 @@ def frame_of(summaries: Sequence[RunSummary]) -> "pandas.DataFrame":
             metrics.BY_NAME[name].unit,
             metrics.BY_NAME[name].scope,
             metrics.BY_NAME[name].kind,
-            found.lower,
-            found.estimate,
-            found.upper,
-            found.basis,
+            estimate.lower,
+            estimate.estimate,
+            estimate.upper,
+            estimate.basis,
         )
         for summary in summaries
         for cell in summary.cells
-        for name, found in cell.estimates.items()
+        for name, estimate in cell.estimates.items()
         if name in metrics.BY_NAME
     ]
     return pandas.DataFrame.from_records(rows, columns=list(COLUMNS))

@@ -1,4 +1,4 @@
-"""Cells that may be weighed against each other, and ratios to their baseline."""
+"""Groups of comparable cells, and their ratios to a baseline."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,11 +12,11 @@ from ondevice_bench.suite.layers import freezes
 
 @dataclass(frozen=True)
 class CellWithBaseline:
-    """A cell among its like: `label` is what of its id the others do not share."""
+    """A cell and its baseline; `label` is the part of its id that distinguishes it in the group."""
 
     cell: CellSummary
     label: str
-    base: CellSummary | None  # None where the baseline was not measured beside it
+    base: CellSummary | None  # None if the baseline was not measured with it
 
     @property
     def method(self) -> str:
@@ -25,16 +25,16 @@ class CellWithBaseline:
 
     @property
     def is_baseline(self) -> bool:
-        """Whether this is what others are weighed against."""
+        """Whether this cell is the baseline itself."""
         return self.cell is self.base
 
     def rounds(self, metric: str) -> int:
-        """Processes that measured it, on the side that has fewer."""
+        """The number of processes that measured the metric, on the side with fewer."""
         sides = (self.cell, self.base or self.cell)
         return min(len(side.samples.get(metric, ())) for side in sides)
 
     def ratio(self, metric: str) -> Estimate | None:
-        """The metric as a multiple of the baseline's; None where either is missing."""
+        """The metric as a multiple of the baseline's; None if either is missing."""
         if self.base is None:
             return None
         return ratio(metric, self.cell.estimates.get(metric), self.base.estimates.get(metric))
@@ -42,24 +42,24 @@ class CellWithBaseline:
 
 @dataclass(frozen=True)
 class Group:
-    """One workload under its methods: all but method, treated layers and seed are the same."""
+    """One workload with several methods. Only method, changed layers and seed differ."""
 
     title: str
     members: tuple[CellWithBaseline, ...]
     other_batches: tuple[CellWithBaseline, ...] = ()  # the same workload at other sizes
-    # of the board by its profile: GFLOP/s by type, and GB/s as `bandwidth`
+    # from the board's profile: GFLOP/s by type of number, and GB/s as `bandwidth`
     peaks: Mapping[str, float] = field(default_factory=dict)
 
 
 def groups(summary: RunSummary, baseline: str | None = None) -> tuple[Group, ...]:
-    """The measured cells of a run by workload, in the order of the plan."""
+    """The measured cells of a run by workload, in plan order."""
     against = baseline or str(summary.run.settings.get("baseline", "vanilla"))
-    found: dict[str, list[CellSummary]] = {}
+    cells_by_workload: dict[str, list[CellSummary]] = {}
     for cell in summary.cells:
         if cell.estimates:
-            found.setdefault(cell.planned.cell.of_any_method, []).append(cell)
-    firsts = [cells[0].planned.cell for cells in found.values()]
-    members = [_members(cells, against) for cells in found.values()]
+            cells_by_workload.setdefault(cell.planned.cell.of_any_method, []).append(cell)
+    firsts = [cells[0].planned.cell for cells in cells_by_workload.values()]
+    members = [_members(cells, against) for cells in cells_by_workload.values()]
     workloads = [replace(cell, batch=0).of_any_method for cell in firsts]
     return tuple(
         Group(
@@ -67,9 +67,9 @@ def groups(summary: RunSummary, baseline: str | None = None) -> tuple[Group, ...
             members[place],
             tuple(
                 member
-                for other, mine in enumerate(members)
+                for other, rivals in enumerate(members)
                 if other != place and workloads[other] == workloads[place]
-                for member in mine
+                for member in rivals
             ),
             summary.run.settings.get("peaks") or {},
         )
@@ -78,7 +78,7 @@ def groups(summary: RunSummary, baseline: str | None = None) -> tuple[Group, ...
 
 
 def ratio(metric: str, over: Estimate | None, under: Estimate | None) -> Estimate | None:
-    """A quotient of two estimates, as wide as the farthest ends of their intervals allow."""
+    """The ratio of two estimates. Its interval covers all ratios between the two intervals."""
     if over is None or under is None:
         return None
     over, under = _for_ratio(metric, over), _for_ratio(metric, under)
@@ -92,22 +92,22 @@ def ratio(metric: str, over: Estimate | None, under: Estimate | None) -> Estimat
         return Estimate(middle, None, None, f"{over.basis}, over: {under.basis}")
     assert over.lower is not None
     assert over.upper is not None
-    said = f"between the farthest ends of both intervals: {over.basis}, over: {under.basis}"
-    return Estimate(middle, over.lower / under.upper, over.upper / under.lower, said)
+    basis = f"between the farthest ends of both intervals: {over.basis}, over: {under.basis}"
+    return Estimate(middle, over.lower / under.upper, over.upper / under.lower, basis)
 
 
-def _for_ratio(metric: str, found: Estimate) -> Estimate:
-    """The estimate as ratios take it; the basis says where that is not what was measured."""
+def _for_ratio(metric: str, estimate: Estimate) -> Estimate:
+    """The estimate as ratios take it. The basis says so where that differs from the result."""
     described = metrics.described(metric)
-    bounds = [value for value in (found.lower, found.upper) if value is not None]
-    note = described.ratio_note(found.estimate, *bounds)
+    bounds = [value for value in (estimate.lower, estimate.upper) if value is not None]
+    note = described.ratio_note(estimate.estimate, *bounds)
     if not note:
-        return found
+        return estimate
     return Estimate(
-        described.for_ratio(found.estimate),
-        None if found.lower is None else described.for_ratio(found.lower),
-        None if found.upper is None else described.for_ratio(found.upper),
-        f"{found.basis} ({note})",
+        described.for_ratio(estimate.estimate),
+        None if estimate.lower is None else described.for_ratio(estimate.lower),
+        None if estimate.upper is None else described.for_ratio(estimate.upper),
+        f"{estimate.basis} ({note})",
     )
 
 
@@ -115,26 +115,26 @@ def _members(cells: Sequence[CellSummary], baseline: str) -> tuple[CellWithBasel
     bases: dict[tuple[int, str], CellSummary] = {}
     for cell in cells:
         if cell.planned.cell.method == baseline:
-            bases.setdefault(_trained(cell.planned.cell, baseline), cell)
+            bases.setdefault(_baseline_key(cell.planned.cell, baseline), cell)
     several = {
         "layers": len({c.planned.cell.layers for c in cells if c.planned.cell.method != baseline}),
         "seeds": len({c.planned.cell.seed for c in cells}),
     }
     return tuple(
         CellWithBaseline(
-            cell, _label(cell, several), bases.get(_trained(cell.planned.cell, baseline))
+            cell, _label(cell, several), bases.get(_baseline_key(cell.planned.cell, baseline))
         )
         for cell in cells
     )
 
 
-def _trained(cell: Cell, baseline: str) -> tuple[int, str]:
-    """What a cell and its baseline share: the seed, and the layers where they decide what trains.
+def _baseline_key(cell: Cell, baseline: str) -> tuple[int, str]:
+    """The part of a cell that its baseline shares: the seed, and the layers if they freeze others.
 
-    Vanilla treats no layers, so that one cell stands beside every choice that freezes nothing.
+    Vanilla changes no layers, so one cell of it is the baseline of every choice that freezes none.
     """
-    same = cell.layers if freezes(cell.layers) or baseline != "vanilla" else "all"
-    return cell.seed, same
+    layers = cell.layers if freezes(cell.layers) or baseline != "vanilla" else "all"
+    return cell.seed, layers
 
 
 def _label(cell: CellSummary, several: Mapping[str, int]) -> str:
@@ -147,14 +147,16 @@ def _label(cell: CellSummary, several: Mapping[str, int]) -> str:
 
 
 def _titles(cells: Sequence[Cell]) -> list[str]:
-    """Each workload by model and batch, and by whatever else tells it from the others."""
-    told: tuple[Callable[[Cell], str], ...] = (
+    """A title for each workload: model, batch, and what else differs between the workloads."""
+    labels: tuple[Callable[[Cell], str], ...] = (
         lambda cell: cell.data,
         lambda cell: f"weights {cell.weights}",
         lambda cell: cell.dtype,
     )
-    differ = [say for say in told if len(set(map(say, cells))) > 1]
+    distinct = [label for label in labels if len(set(map(label, cells))) > 1]
     return [
-        ", ".join([cell.id.split("/")[0], f"batch {cell.batch}", *(say(cell) for say in differ)])
+        ", ".join(
+            [cell.id.split("/")[0], f"batch {cell.batch}", *(label(cell) for label in distinct)]
+        )
         for cell in cells
     ]

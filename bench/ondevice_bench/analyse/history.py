@@ -1,9 +1,9 @@
-"""Figures of equal workloads on one machine, over runs: where they changed, and how sure that is.
+"""The history of a metric: equal workloads on one machine, over runs, with the changes in it.
 
-An exact metric changed wherever two runs after each other differ: that is certain. Of a noisy one
-each run gives one reading, the median of its processes: they share the machine's state of that
-hour, so that counting each of them would claim every such hour as a change. What is claimed of
-noisy metrics is advisory: between two runs the machine may have changed with the code.
+An exact metric changed where two consecutive runs differ. That is certain. A noisy metric has one
+reading for each run, the median of its processes. The processes of a run share the state of the
+machine in that hour, so one reading for each would turn every slow hour into a change. Changes of
+noisy metrics are only advice, because the machine may have changed between two runs, too.
 """
 
 import json
@@ -23,21 +23,21 @@ from ondevice_bench.record.model import Run
 from ondevice_bench.stats import Estimate, fewest_rounds, more_rounds
 
 Kind = Literal["changed"] | change_points.Kind  # of an exact metric, or of a noisy one
-CONFIDENCE = 0.99  # that none of all the steps that are claimed is false
+CONFIDENCE = 0.99  # that no change of a noisy metric is a false alarm
 THRESHOLD = 0.02
 METRICS = tuple(m.name for m in metrics.ALL if m.kind == "exact" or m.name in NOISY)
-KINDS: tuple[Kind, ...] = ("changed", "stepped", "pending", "drifts")  # the certain first
-# what a run knows of how its figures came to be, beside the workload
+KINDS: tuple[Kind, ...] = ("changed", "stepped", "pending", "drifts")  # the certain kind first
+# fields of a trace that may explain a change
 TRAITS = {
-    "batch_sha256": "the batch holds other values",
-    "weights_sha256": "the initial weights are others",
-    "treated": "treated layers or their ranks are others",
+    "batch_sha256": "the batch has other values",
+    "weights_sha256": "the initial weights differ",
+    "treated": "the changed layers or their ranks differ",
 }
 
 
 @dataclass(frozen=True)
 class HistoryQuery:
-    """What a history is to say; `commits` are places in the repository, where they are known."""
+    """The settings of a history; `commits` has the place of each commit in the repository."""
 
     commits: Mapping[str, int] = field(default_factory=dict)
     metrics: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ class HistoryQuery:
 
 @dataclass(frozen=True)
 class Point:
-    """A metric as one run has it; `place` is the run's among all runs of the history."""
+    """A metric in one run; `place` is the run's place among all runs of the history."""
 
     place: int
     run: Run
@@ -56,15 +56,16 @@ class Point:
 
 @dataclass(frozen=True)
 class HistoryChange:
-    """A metric that is not what it was, from one run to another; bounds are of the ratio.
+    """A change of a metric from one run to another. The bounds are of the ratio.
 
-    `pending` needs more runs like the last ones; `drifts` has no place between the two.
+    A `pending` change needs more runs to confirm it. A metric that `drifts` changed slowly between
+    the two runs.
     """
 
     kind: Kind
     before: Point
     after: Point
-    ratio: float | None  # None where there is none: from or to nothing
+    ratio: float | None  # None if the metric was 0 before
     lower: float | None = None
     upper: float | None = None
     needs: int = 0
@@ -91,7 +92,7 @@ class HistoryChange:
 
 @dataclass(frozen=True)
 class Series:
-    """A metric of a workload on one machine; `why_not` says why nothing can be said of it."""
+    """A metric of a workload on one machine; `why_not` says why it cannot be judged."""
 
     cell: str
     fingerprint: str
@@ -112,68 +113,68 @@ class Series:
                 {"run": p.run.id, "commit": p.run.commit, **p.estimate.to_dict()}
                 for p in self.points
             ],
-            "findings": [found.to_dict() for found in self.changes],
+            "findings": [change.to_dict() for change in self.changes],
             "not_judged": self.why_not,
         }
 
 
 @dataclass(frozen=True)
 class History:
-    """The runs in their order, and every series of at least one of them."""
+    """The runs in order, and every series with at least one point."""
 
     runs: tuple[Run, ...]
     series: tuple[Series, ...]
-    by_commits: bool  # else by time alone
+    by_commits: bool  # else ordered by time
 
     @property
     def is_judged(self) -> bool:
-        """Whether anything can be said at all."""
+        """Whether any series can be judged."""
         return any(not one.why_not for one in self.series)
 
     @cached_property
     def by_workload(self) -> Mapping[tuple[str, str], Sequence[Series]]:
-        """The series of a fingerprint and a metric, one a machine."""
-        found: dict[tuple[str, str], list[Series]] = {}
+        """The series of each fingerprint and metric, one for each machine."""
+        by_workload: dict[tuple[str, str], list[Series]] = {}
         for one in self.series:
-            found.setdefault((one.fingerprint, one.metric), []).append(one)
-        return found
+            by_workload.setdefault((one.fingerprint, one.metric), []).append(one)
+        return by_workload
 
     @cached_property
     def changes(self) -> tuple[tuple[Series, HistoryChange], ...]:
-        """Every change with its series: what is certain first, and of that what is worse."""
-        found = [(one, change) for one in self.series for change in one.changes]
-        return tuple(sorted(found, key=lambda each: (KINDS.index(each[1].kind), each[1].is_better)))
+        """Every change with its series: certain ones first, and regressions before improvements."""
+        pairs = [(one, change) for one in self.series for change in one.changes]
+        return tuple(sorted(pairs, key=lambda each: (KINDS.index(each[1].kind), each[1].is_better)))
 
 
 def in_order(summaries: Iterable[RunSummary], commits: Mapping[str, int]) -> list[RunSummary]:
-    """Each run once, by its commit's place, then by time; by time alone where one has no place."""
-    each = {one.run.id: one for one in summaries}.values()
-    known = all(one.run.commit in commits for one in each)
+    """Each run once, by its commit's place, then by time. Only by time if one has no place."""
+    runs = {one.run.id: one for one in summaries}.values()
+    has_places = all(one.run.commit in commits for one in runs)
     return sorted(
-        each,
-        key=lambda one: (commits[one.run.commit] if known else 0, one.run.created, one.run.id),
+        runs,
+        key=lambda one: (commits[one.run.commit] if has_places else 0, one.run.created, one.run.id),
     )
 
 
-def history(summaries: Iterable[RunSummary], asked: HistoryQuery | None = None) -> History:
-    """The series of these runs, and what they bear."""
-    asked = asked or HistoryQuery()
-    ordered = in_order(summaries, asked.commits)
-    gathered = _gathered(ordered, asked.metrics or METRICS)
-    noisy = [one for one in gathered if metrics.BY_NAME[one.metric].kind == "noisy"]
+def history(summaries: Iterable[RunSummary], query: HistoryQuery | None = None) -> History:
+    """The series of these runs, with the changes in each."""
+    query = query or HistoryQuery()
+    ordered = in_order(summaries, query.commits)
+    series = _collect_series(ordered, query.metrics or METRICS)
+    noisy = [one for one in series if metrics.BY_NAME[one.metric].kind == "noisy"]
     places = sum(len(one.points) - 1 for one in noisy)
     confidence = 1 - (1 - CONFIDENCE) / max(1, places)
     return History(
         runs=tuple(one.run for one in ordered),
-        series=tuple(_judged(one, asked.threshold, confidence) for one in gathered),
-        by_commits=bool(ordered) and all(one.run.commit in asked.commits for one in ordered),
+        series=tuple(_judge(one, query.threshold, confidence) for one in series),
+        by_commits=bool(ordered) and all(one.run.commit in query.commits for one in ordered),
     )
 
 
-def _gathered(ordered: Sequence[RunSummary], names: Sequence[str]) -> list[Series]:
-    """Points by workload, metric, machine and, of noisy metrics, how processes were started."""
+def _collect_series(ordered: Sequence[RunSummary], names: Sequence[str]) -> list[Series]:
+    """One series for each workload, metric and machine; for noisy metrics also for each launch."""
     machines = _machine_names([one.run for one in ordered])
-    found: dict[tuple[str, ...], list[tuple[CellSummary, Point]]] = {}
+    cells_and_points: dict[tuple[str, ...], list[tuple[CellSummary, Point]]] = {}
     for place, summary in enumerate(ordered):
         for cell in summary.cells:
             trace = cell.details_of("trace")
@@ -184,17 +185,19 @@ def _gathered(ordered: Sequence[RunSummary], names: Sequence[str]) -> list[Serie
                 launch = cell.launches[name] if metrics.BY_NAME[name].kind == "noisy" else ""
                 key = (cell.planned.cell.fingerprint, name, _identity(summary.run), launch)
                 point = Point(place, summary.run, cell.estimates[name], traits)
-                found.setdefault(key, []).append((cell, point))
-    started = Counter(key[:3] for key in found)
+                cells_and_points.setdefault(key, []).append((cell, point))
+    launch_counts = Counter(key[:3] for key in cells_and_points)
     return [
         Series(
-            cell=of[-1][0].planned.cell.id,
+            cell=entries[-1][0].planned.cell.id,
             fingerprint=key[0],
             metric=key[1],
-            machine=f"{machines[key[2]]}, {key[3]}" if started[key[:3]] > 1 else machines[key[2]],
-            points=tuple(point for _, point in of),
+            machine=f"{machines[key[2]]}, {key[3]}"
+            if launch_counts[key[:3]] > 1
+            else machines[key[2]],
+            points=tuple(point for _, point in entries),
         )
-        for key, of in found.items()
+        for key, entries in cells_and_points.items()
     ]
 
 
@@ -203,24 +206,28 @@ def _identity(run: Run) -> str:
 
 
 def _machine_names(runs: Sequence[Run]) -> dict[str, str]:
-    """Each machine by the profile of its latest run and by what it alone has."""
-    unlike = {_identity(run): run for run in runs}
-    names = sorted({name for run in unlike.values() for name in run.machine})
-    told = [n for n in names if len({str(run.machine.get(n)) for run in unlike.values()}) > 1]
+    """A name for each machine: the profile of its latest run, and what differs between machines."""
+    run_by_machine = {_identity(run): run for run in runs}
+    names = sorted({name for run in run_by_machine.values() for name in run.machine})
+    distinct = [
+        n for n in names if len({str(run.machine.get(n)) for run in run_by_machine.values()}) > 1
+    ]
     return {
-        identity: ", ".join([run.profile, *(f"{name} {run.machine.get(name)}" for name in told)])
-        for identity, run in unlike.items()
+        identity: ", ".join(
+            [run.profile, *(f"{name} {run.machine.get(name)}" for name in distinct)]
+        )
+        for identity, run in run_by_machine.items()
     }
 
 
-def _judged(series: Series, threshold: float, confidence: float) -> Series:
+def _judge(series: Series, threshold: float, confidence: float) -> Series:
     points = series.points
     if len(points) < 2:
         return replace(series, why_not="one run: a history needs two")
     metric = metrics.BY_NAME[series.metric]
     if metric.kind == "exact":
         pairs = [(a, b) for a, b in pairwise(points) if a.estimate.estimate != b.estimate.estimate]
-        return replace(series, changes=tuple(_changed(series.metric, *pair) for pair in pairs))
+        return replace(series, changes=tuple(_exact_change(series.metric, *pair) for pair in pairs))
     readings = [metric.for_ratio(point.estimate.estimate) for point in points]
     if min(readings) <= 0:
         return replace(series, why_not="a reading is not positive, so there is no ratio")
@@ -229,17 +236,18 @@ def _judged(series: Series, threshold: float, confidence: float) -> Series:
     return replace(
         series,
         changes=tuple(
-            _stepped(series, step) for step in find_change_points(readings, threshold, confidence)
+            _noisy_change(series, change_point)
+            for change_point in find_change_points(readings, threshold, confidence)
         ),
-        why_not=f"{len(points)} runs: {fewest} before a step and as many after it can decide"
+        why_not=f"{len(points)} runs: a change needs {fewest} runs before it and {fewest} after it"
         if more_rounds(half, len(points) - half, confidence)
         else "",
     )
 
 
-def _changed(metric: str, before: Point, after: Point) -> HistoryChange:
+def _exact_change(metric: str, before: Point, after: Point) -> HistoryChange:
     one, other = before.estimate.estimate, after.estimate.estimate
-    unsure = tuple(
+    disagreements = tuple(
         f"processes of {point.run.id} disagree: {point.estimate.basis}"
         for point in (before, after)
         if point.estimate.lower != point.estimate.upper
@@ -250,29 +258,29 @@ def _changed(metric: str, before: Point, after: Point) -> HistoryChange:
         after,
         other / one if one else None,
         is_better=metrics.BY_NAME[metric].is_better(one, other),
-        causes=(*unsure, *_causes(before, after)),
+        causes=(*disagreements, *_causes(before, after)),
     )
 
 
-def _stepped(series: Series, step: ChangePoint) -> HistoryChange:
-    is_drift = step.kind == "drifts"
-    before = series.points[step.place if is_drift else step.place - 1]
-    after = series.points[step.end if is_drift else step.place]
+def _noisy_change(series: Series, change_point: ChangePoint) -> HistoryChange:
+    is_drift = change_point.kind == "drifts"
+    before = series.points[change_point.place if is_drift else change_point.place - 1]
+    after = series.points[change_point.end if is_drift else change_point.place]
     return HistoryChange(
-        step.kind,
+        change_point.kind,
         before,
         after,
-        step.ratio,
-        step.lower,
-        step.upper,
-        step.needs,
-        is_better=metrics.BY_NAME[series.metric].is_better(1.0, step.ratio),
+        change_point.ratio,
+        change_point.lower,
+        change_point.upper,
+        change_point.needs,
+        is_better=metrics.BY_NAME[series.metric].is_better(1.0, change_point.ratio),
         causes=_causes(before, after),
     )
 
 
-def unlike_software(before: Run, after: Run) -> list[str]:
-    """What a run computed with that another did not."""
+def software_changes(before: Run, after: Run) -> list[str]:
+    """Software that differs between two runs."""
     return [
         f"{name} {before.software.get(name)} → {after.software.get(name)}"
         for name in sorted({*before.software, *after.software})
@@ -281,10 +289,10 @@ def unlike_software(before: Run, after: Run) -> list[str]:
 
 
 def _causes(before: Point, after: Point) -> tuple[str, ...]:
-    """What the records of both runs say that differs: where to look first."""
+    """Differences between the records of both runs. They are the first causes to check."""
     old, new = before.run, after.run
-    found = unlike_software(old, new)
-    found += [said for name, said in TRAITS.items() if before.traits[name] != after.traits[name]]
+    causes = software_changes(old, new)
+    causes += [cause for name, cause in TRAITS.items() if before.traits[name] != after.traits[name]]
     if old.commit != new.commit:
-        found.append(f"code {old.commit} → {new.commit}")
-    return tuple(found) or ("none that the records tell: the commit is the same",)
+        causes.append(f"code {old.commit} → {new.commit}")
+    return tuple(causes) or ("no cause in the records: they have the same commit and software",)

@@ -1,4 +1,4 @@
-"""Whether a change of a metric is an improvement or a regression: decided only here."""
+"""Decides whether a change of a metric is an improvement or a regression. Nothing else does."""
 
 from typing import Literal
 

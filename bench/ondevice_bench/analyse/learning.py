@@ -1,7 +1,7 @@
-"""What methods do to learning, over the seeds of a suite.
+"""The effect of methods on training, over the seeds of a suite.
 
-Cells that differ in nothing but their seed are one line: only here are unlike fingerprints put
-together, because a single seed says little of what a network learns.
+Cells that differ only in their seed become one line, because a single seed says little about
+training. No other module combines different fingerprints.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ METRICS = tuple(m.name for m in metrics.ALL if passes.BY_NAME[m.pass_name].over_
 
 @dataclass(frozen=True)
 class Learning:
-    """A workload whatever its seed; `unavailable` has the reason of what no seed could measure."""
+    """A workload over its seeds; `unavailable` says why no seed has a metric."""
 
     id: str
     seeds: tuple[int, ...]
@@ -29,7 +29,7 @@ class Learning:
         return {
             "cells": self.id,
             "seeds": list(self.seeds),
-            "metrics": {name: found.to_dict() for name, found in self.estimates.items()},
+            "metrics": {name: estimate.to_dict() for name, estimate in self.estimates.items()},
             "unavailable": dict(self.unavailable),
         }
 
@@ -45,7 +45,7 @@ def learning(summary: RunSummary) -> tuple[Learning, ...]:
 
 
 def _line(cells: Sequence[CellSummary]) -> Learning:
-    found = {
+    values_by_metric = {
         name: [cell.estimates[name].estimate for cell in cells if name in cell.estimates]
         for name in METRICS
     }
@@ -54,17 +54,21 @@ def _line(cells: Sequence[CellSummary]) -> Learning:
         id=name_and_seed.rpartition("/")[0] if len(cells) > 1 else name_and_seed,
         seeds=tuple(cell.planned.cell.seed for cell in cells),
         estimates={
-            name: _over_seeds(values, len(cells)) for name, values in found.items() if values
+            name: _over_seeds(values, len(cells))
+            for name, values in values_by_metric.items()
+            if values
         },
         unavailable={
-            name: cells[0].unavailable[name] for name, values in found.items() if not values
+            name: cells[0].unavailable[name]
+            for name, values in values_by_metric.items()
+            if not values
         },
     )
 
 
 def _over_seeds(values: Sequence[float], seeds: int) -> Estimate:
-    of = f"{len(values)} seeds" if len(values) == seeds else f"{len(values)} of {seeds} seeds"
+    origin = f"{len(values)} seeds" if len(values) == seeds else f"{len(values)} of {seeds} seeds"
     if len(values) == 1:
-        said = "one seed" if seeds == 1 else f"one of {seeds} seeds"
-        return Estimate(values[0], None, None, f"{said}: no interval")
-    return estimate_readings(values, of)
+        seed_count = "one seed" if seeds == 1 else f"one of {seeds} seeds"
+        return Estimate(values[0], None, None, f"{seed_count}: no interval")
+    return estimate_readings(values, origin)

@@ -1,10 +1,10 @@
-"""What no other choice beats in everything. Pure."""
+"""The Pareto front: the points that no other point beats. Pure."""
 
 from collections.abc import Sequence
 
 
 def front(points: Sequence[Sequence[float]]) -> tuple[bool, ...]:
-    """For each point whether none is as small in every coordinate and smaller in one."""
+    """Whether each point is on the front: no other is as small everywhere and smaller somewhere."""
     return tuple(not any(_beats(other, point) for other in points) for point in points)
 
 

@@ -1,4 +1,4 @@
-"""What earlier runs know of a board's speed."""
+"""The speed of a board, from earlier runs."""
 
 from collections.abc import Collection, Mapping
 from statistics import median
@@ -9,8 +9,8 @@ from ondevice_bench.record.store import Store
 
 
 def seconds_of_an_example(boards: Collection[str]) -> Mapping[str, float]:
-    """By workload whatever its batch and seed: the median step on these boards, by its batch."""
-    found: dict[str, list[float]] = {}
+    """The median step time of one example on these boards, by workload of any batch and seed."""
+    seconds_by_workload: dict[str, list[float]] = {}
     for path in store_paths():
         with Store.open(path) as store:
             for run in store.runs():
@@ -21,12 +21,14 @@ def seconds_of_an_example(boards: Collection[str]) -> Mapping[str, float]:
                     seconds = record.metrics.get("step_seconds")
                     cell = cells.get(record.key.cell)
                     if seconds is not None and cell is not None:
-                        found.setdefault(cell.of_any_size, []).append(seconds / cell.batch)
-    return {workload: median(values) for workload, values in found.items()}
+                        seconds_by_workload.setdefault(cell.of_any_size, []).append(
+                            seconds / cell.batch
+                        )
+    return {workload: median(values) for workload, values in seconds_by_workload.items()}
 
 
 def seconds_of_passes(machine: Mapping[str, Any]) -> Mapping[tuple[str, str], float]:
-    """How long each pass over each workload took on this machine, by fingerprint and pass."""
+    """The seconds of each pass over each workload on this machine, by fingerprint and pass."""
     seconds: dict[tuple[str, str], float] = {}
     for path in store_paths():
         with Store.open(path) as store:

@@ -1,4 +1,4 @@
-"""Which runs a report shows, and beside which store its page lies."""
+"""The runs that a report shows, and where its page is written."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from ondevice_bench.record.store import Store
 
 @dataclass(frozen=True)
 class ReportRuns:
-    """The runs of a report. It is about the first; the others stand beside it."""
+    """The runs of a report. It is about the first run; the others are for comparison."""
 
     summaries: tuple[RunSummary, ...]
-    page: Path  # where its page is written by default
+    page: Path  # the default path of the page
 
 
 def report_runs(references: Sequence[str], *, other_boards: bool = False) -> ReportRuns:
-    """The runs that these names stand for, or the latest run of all.
+    """The runs that these names mean, or the latest run of all.
 
     `other_boards` adds the latest run of the same suite on each other board in the first store.
     """
@@ -32,7 +32,7 @@ def report_runs(references: Sequence[str], *, other_boards: bool = False) -> Rep
 
 
 def _page(path: Path, run_id: str) -> Path:
-    """An older run's page does not take the place of the latest run's."""
+    """The path of a run's page. The page of an older run does not overwrite that of the latest."""
     with Store.open(path) as store:
         is_latest = store.runs()[-1].id == run_id
     return path.parent / ("report.html" if is_latest else f"report-{run_id}.html")

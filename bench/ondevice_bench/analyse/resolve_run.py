@@ -1,4 +1,4 @@
-"""From what a user types to a run's summary: a stored run, one in a bundle, or a saved baseline."""
+"""The summary of the run that a user's text means: in a store, a bundle or a baseline."""
 
 import tempfile
 from pathlib import Path
@@ -12,20 +12,20 @@ from ondevice_bench.record.store import FILE_NAME, Store
 
 
 def summary_of(reference: str) -> RunSummary:
-    """The run that `reference` means, as `bench compare` takes it.
+    """The run that `reference` means, as `bench compare` reads it.
 
-    What `find_run` takes, `FILE.bundle` (its only run), `FILE.bundle@RUN`, or a baseline's file.
+    This is what `find_run` reads, `FILE.bundle` (its only run), `FILE.bundle@RUN`, or a baseline.
     """
     path, _, run = reference.partition("@")
     if reference.endswith(baseline.SUFFIX):
-        return _unpacked(baseline.read(Path(reference)))
+        return _summary_of_content(baseline.read(Path(reference)))
     if path.endswith(bundle.SUFFIX):
-        return _unpacked(_of_bundle(Path(path), run))
+        return _summary_of_content(_content_of_bundle(Path(path), run))
     return stored_summary(reference)
 
 
 def stored_summary(reference: str | None) -> RunSummary:
-    """The summary of a run in a store, as `find_run` finds it."""
+    """The summary of a stored run, by the rules of `find_run`."""
     return summary_at(*find_run(reference))
 
 
@@ -36,24 +36,24 @@ def summary_at(path: Path, run_id: str) -> RunSummary:
 
 
 def stored_content(reference: str | None) -> RunContent:
-    """All that a store holds of a run, as `find_run` finds it."""
+    """The complete content of a stored run, by the rules of `find_run`."""
     path, run_id = find_run(reference)
     with Store.open(path) as store:
         return RunContent(store.run(run_id), store.cells(run_id), store.records(run_id))
 
 
-def _of_bundle(path: Path, run: str) -> RunContent:
+def _content_of_bundle(path: Path, run: str) -> RunContent:
     runs = {content.run.id: content for content in bundle.read(path)}
     if run in runs:
         return runs[run]
     if run or len(runs) != 1:
-        said = unknown("run", run, runs) if run else f"holds {len(runs)} runs: {', '.join(runs)}"
-        raise BadInput(f"{path}: {said}" + ("" if run else f": say {path}@RUN"))
+        problem = unknown("run", run, runs) if run else f"holds {len(runs)} runs: {', '.join(runs)}"
+        raise BadInput(f"{path}: {problem}" + ("" if run else f": choose one with {path}@RUN"))
     return next(iter(runs.values()))
 
 
-def _unpacked(content: RunContent) -> RunSummary:
-    """The summary of a run that lies in no store."""
+def _summary_of_content(content: RunContent) -> RunSummary:
+    """The summary of a run that is in no store."""
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
         Store.create(Path(folder) / FILE_NAME) as store,

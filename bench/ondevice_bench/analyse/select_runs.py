@@ -1,4 +1,4 @@
-"""Which stored runs a history looks at."""
+"""The stored runs that a history shows."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from ondevice_bench.errors import BadInput, suggestion
 from ondevice_bench.record.store import Store
 from ondevice_bench.suite.patterns import matches_any
 
-SHORTEST = 4  # digits that git takes for a commit
+SHORTEST = 4  # digits that git accepts as a commit
 
 Places = Callable[[Iterable[str]], Mapping[str, int]]
 
@@ -19,7 +19,7 @@ Places = Callable[[Iterable[str]], Mapping[str, int]]
 def stored_runs(paths: Sequence[Path], patterns: Sequence[str] = ()) -> list[RunSummary]:
     """Every run of these stores, with the cells that match one of the patterns.
 
-    Runs of `bench ab` are left out: their rounds are short, and taken beside those of another side.
+    Runs of `bench ab` are left out, because their rounds are short and alternate with another side.
     """
     runs: list[RunSummary] = []
     for path in paths:
@@ -41,10 +41,10 @@ def stored_runs(paths: Sequence[Path], patterns: Sequence[str] = ()) -> list[Run
 def runs_since(
     ordered: Sequence[RunSummary], since: str, places: Places, resolve: Callable[[str], str]
 ) -> list[RunSummary]:
-    """The runs from a day on, or from a commit on.
+    """The runs since a day or since a commit.
 
-    `places` gives the place of each commit in the repository, `resolve` the full name of a ref.
-    Both give nothing for what the repository lacks.
+    `places` gives the place of each commit in the repository, `resolve` the full hash of a ref.
+    Both give nothing for a commit that the repository does not have.
     """
     if re.match(r"\d{4}-\d\d", since):
         moment = _moment(since).isoformat()
@@ -57,8 +57,8 @@ def runs_since(
     by_commit = places([one.run.commit for one in ordered])
     if by_commit and (with_ref := places([*by_commit, full])):
         return [one for one in ordered if with_ref[one.run.commit] >= with_ref[full]]
-    near = suggestion(since, heads)
-    raise BadInput(f"--since: {since!r} is no date, and no commit of these runs{near}")
+    hint = suggestion(since, heads)
+    raise BadInput(f"--since: {since!r} is neither a date nor a commit of these runs{hint}")
 
 
 def _moment(text: str) -> datetime:
@@ -66,5 +66,7 @@ def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise BadInput(f"--since: {text!r} is no day: 2026-03-01, or a commit") from None
+        raise BadInput(
+            f"--since: {text!r} is no date: give one such as 2026-03-01, or a commit"
+        ) from None
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -17,17 +17,17 @@ from ondevice_bench.suite.suite import DISTURBED_SHARE
 from ondevice_bench.units import clock
 
 STATUS_ORDER = ("oom", "timeout", "failed", "skipped", "ok")
-UNLIKE = "forked and spawned processes are never put together"
-EMULATED = "measured under emulation, which tells nothing of a board's time or memory"
+MIXED_LAUNCHES = "some processes were forked and others spawned, so their values are not combined"
+EMULATED = "measured under emulation, which does not show a board's time or memory"
 NOT_INTERLEAVED = (
-    "not interleaved: each cell's processes ran in one go, so a drift of the machine is read as a "
-    "difference between cells"
+    "not interleaved: all processes of a cell ran one after another, so a drift of the machine "
+    "looks like a difference between cells"
 )
 
 
 @dataclass(frozen=True)
 class CellSummary:
-    """What a run knows of one cell; `unavailable` has the reason of every missing metric."""
+    """The results of one cell in a run; `unavailable` has the reason for each missing metric."""
 
     id: str
     planned: PlannedCell
@@ -37,11 +37,11 @@ class CellSummary:
     estimates: Mapping[str, Estimate]
     samples: Mapping[str, tuple[tuple[float, ...], ...]]
     unavailable: Mapping[str, str]
-    details: Mapping[str, Details]  # by pass, of its first process that ended well
-    launches: Mapping[str, str]  # by metric: how its processes were started
+    details: Mapping[str, Details]  # by pass, of its first process that succeeded
+    launches: Mapping[str, str]  # by metric: whether its processes were forked or spawned
 
     def details_of(self, pass_name: str) -> Details:
-        """The details of a pass; without any where the pass has no record."""
+        """The details of a pass. They are empty if the pass has no record."""
         return self.details.get(pass_name, Details())
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,11 +55,11 @@ class CellSummary:
             "notes": list(self.notes),
             "metrics": {
                 name: {
-                    **found.to_dict(),
+                    **estimate.to_dict(),
                     "unit": metrics.described(name).unit,
                     "scope": metrics.described(name).scope,
                 }
-                for name, found in self.estimates.items()
+                for name, estimate in self.estimates.items()
             },
             "unavailable": dict(self.unavailable),
         }
@@ -74,22 +74,22 @@ class RunSummary:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the doctor found about the machine when the run began."""
+        """The doctor's warnings about the machine when the run began."""
         findings = map(DoctorFinding.from_dict, self.run.settings.get("doctor", []))
         return tuple(
-            f"{finding.subject}: {finding.said}: {finding.effect}"
+            f"{finding.subject}: {finding.observation}: {finding.effect}"
             for finding in findings
             if finding.level == "warning"
         )
 
     @property
     def is_interleaved(self) -> bool:
-        """Whether rounds took turns between the cells; those of pytest did not, before it said."""
+        """Whether rounds alternated between the cells. Old runs of pytest did not."""
         return bool(self.run.settings.get("interleaved", self.run.origin != "pytest"))
 
     @property
     def statuses(self) -> dict[str, int]:
-        """How many cells there are of each status that occurs."""
+        """The number of cells of each status."""
         return dict(Counter(cell.status for cell in self.cells))
 
     def to_dict(self) -> dict[str, Any]:
@@ -120,10 +120,10 @@ def summarise(store: Store, run: Run) -> RunSummary:
 
 
 def _unmeasured(run: Run, item: PlannedCell) -> CellSummary:
-    """A cell that was skipped, or waits for another board."""
-    elsewhere = "" if item.profile == run.profile else f" on {item.profile}"
+    """A cell that was skipped, or that is pending on another board."""
+    board = "" if item.profile == run.profile else f" on {item.profile}"
     return CellSummary(
-        id=f"{item.cell.id}{elsewhere}",
+        id=f"{item.cell.id}{board}",
         planned=item,
         status=item.state,
         problems=(item.reason,),
@@ -137,7 +137,7 @@ def _unmeasured(run: Run, item: PlannedCell) -> CellSummary:
 
 
 def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Record]) -> CellSummary:
-    """A cell that was planned, by its own records."""
+    """A cell that was planned, from its records."""
     details = {record.key: Details.from_dict(record.details) for record in records}
     rounds: dict[str, list[tuple[float, ...]]] = {}
     launches: dict[str, set[str]] = {}
@@ -145,20 +145,20 @@ def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Record]) -> Ce
         for name, samples in _readings(record).items():
             rounds.setdefault(name, []).append(samples)
             launches.setdefault(name, set()).add(record.launch)
-    withheld = {name: UNLIKE for name, kinds in launches.items() if len(kinds) > 1}
+    exclusions = {name: MIXED_LAUNCHES for name, kinds in launches.items() if len(kinds) > 1}
     if run.settings.get("emulated"):
         noisy = (name for name in rounds if metrics.described(name).kind == "noisy")
-        withheld |= dict.fromkeys(noisy, EMULATED)
-    alike = {name: tuple(found) for name, found in rounds.items() if name not in withheld}
+        exclusions |= dict.fromkeys(noisy, EMULATED)
+    comparable = {name: tuple(each) for name, each in rounds.items() if name not in exclusions}
     measured = [record for record in records if record.key.pass_name not in PREPARING]
-    to_come = max(0, _processes(run) - len(measured))
-    found = {record.status for record in records}
-    worst = next((status for status in STATUS_ORDER if status in found), "ok")
-    waiting = [_waiting(run, to_come)] if to_come else []
+    remaining = max(0, _processes(run) - len(measured))
+    statuses = {record.status for record in records}
+    worst = next((status for status in STATUS_ORDER if status in statuses), "ok")
+    waiting = [_waiting(run, remaining)] if remaining else []
     return CellSummary(
         id=item.cell.id,
         planned=item,
-        status="unfinished" if worst == "ok" and to_come else worst,
+        status="unfinished" if worst == "ok" and remaining else worst,
         problems=(*(f"{_where(r)}: {r.reason}" for r in records if r.status != "ok"), *waiting),
         notes=(
             *(
@@ -168,20 +168,20 @@ def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Record]) -> Ce
             ),
             *_imprecision([(record, details[record.key].precision) for record in records]),
         ),
-        estimates={name: _estimate(name, samples) for name, samples in alike.items()},
-        samples=alike,
+        estimates={name: _estimate(name, samples) for name, samples in comparable.items()},
+        samples=comparable,
         unavailable={
-            name: withheld.get(name) or _why(run, name, records)
+            name: exclusions.get(name) or _why(run, name, records)
             for name in metrics.BY_NAME
-            if name not in alike
+            if name not in comparable
         },
         details={r.key.pass_name: details[r.key] for r in reversed(records) if r.status == "ok"},
-        launches={name: next(iter(launches[name])) for name in alike},
+        launches={name: next(iter(launches[name])) for name in comparable},
     )
 
 
 def _readings(record: Record) -> dict[str, tuple[float, ...]]:
-    """What a record says of each metric: its samples, or else its value.
+    """The readings of each metric in a record: its samples, or else its value.
 
     Samples count also without a value: a record may be older than the metric that they are of.
     """
@@ -204,7 +204,7 @@ def _waiting(run: Run, count: int) -> str:
 
 
 def _processes(run: Run) -> int:
-    """How many processes measure a cell of the run, beside the one that chooses its ranks."""
+    """How many processes measure a cell of the run, without the one that chooses its ranks."""
     return sum(rounds_of(name, run.settings["rounds"]) for name in run.settings["measure"])
 
 
@@ -219,55 +219,55 @@ def _why(run: Run, name: str, records: Sequence[Record]) -> str:
         return "the method has no ranks to choose"
     if pass_name not in (CALIBRATE, *run.settings["measure"]):
         return f"the suite does not ask for the {pass_name} pass"
-    mine = [record for record in records if record.key.pass_name == pass_name]
-    reasons = [record.unavailable[name] for record in mine if name in record.unavailable]
-    failures = [f"{_where(r)}: {r.status}: {r.reason}" for r in mine if r.status != "ok"]
-    if any(record.status == "ok" for record in mine) and not reasons:
+    of_pass = [record for record in records if record.key.pass_name == pass_name]
+    reasons = [record.unavailable[name] for record in of_pass if name in record.unavailable]
+    failures = [f"{_where(r)}: {r.status}: {r.reason}" for r in of_pass if r.status != "ok"]
+    if any(record.status == "ok" for record in of_pass) and not reasons:
         version = run.software.get("bench", "of an unknown version")
         return f"the {pass_name} pass of bench {version}, which made this run, did not measure it"
     return "; ".join([*reasons, *failures]) or f"the {pass_name} pass has not run yet"
 
 
 def _estimate(name: str, rounds: Sequence[Sequence[float]]) -> Estimate:
-    found = estimate(rounds)
+    result = estimate(rounds)
     exact = metrics.described(name).kind == "exact"
     if exact and len({value for samples in rounds for value in samples}) == 1:
-        return Estimate(found.estimate, found.estimate, found.estimate, "exact")
-    return found
+        return Estimate(result.estimate, result.estimate, result.estimate, "exact")
+    return result
 
 
 def _notes(details: Details) -> list[str]:
-    """What a reader must know before trusting the record's figures."""
+    """Warnings for a reader of the record's numbers."""
     notes = list(details.notes)
     share = details.foreign_cpu_share
     if share is not None and share > DISTURBED_SHARE:
         notes.append(f"disturbed: other processes took {share:.0%} of a core during the samples")
-    if details.swap_bytes:  # records of before: now there is no figure then
-        notes.append(f"{details.swap_bytes:.0f} bytes lay in swap: the peak is too low")
+    if details.swap_bytes:  # only in old records: new ones have no peak in this case
+        notes.append(f"{details.swap_bytes:.0f} bytes were in swap, so the peak is too low")
     return notes
 
 
 def _imprecision(precisions: Sequence[tuple[Record, Precision | None]]) -> list[str]:
-    """Rounds whose medians are known less well than the suite asks: one line for all of them."""
-    timed = [(record, found) for record, found in precisions if found is not None]
-    notes = []
-    without = [(record, found) for record, found in timed if found.reached is None]
-    if without:
-        ended = " and ".join(dict.fromkeys(found.ended_by for _, found in without))
-        where = _together([record for record, _ in without])
-        notes.append(f"{where}: too few samples for an interval: {ended} ended them")
-    wide = [
-        (record, found, found.reached)
-        for record, found in timed
-        if found.reached is not None and found.reached > found.asked
+    """Rounds that did not reach the precision of the suite, in one line for all of them."""
+    unbounded = [(record, each) for record, each in precisions if each and each.reached is None]
+    imprecise = [
+        (record, each, each.reached)
+        for record, each in precisions
+        if each and each.reached is not None and each.reached > each.asked
     ]
-    if wide:
-        reached = sorted(share for _, _, share in wide)
+    notes = []
+    if unbounded:
+        limits = " and ".join(dict.fromkeys(each.ended_by for _, each in unbounded))
+        rounds = _together([record for record, _ in unbounded])
+        notes.append(f"{rounds}: too few samples for an interval, because of {limits}")
+    if imprecise:
+        limits = " and ".join(dict.fromkeys(each.ended_by for _, each, _ in imprecise))
+        rounds = _together([record for record, *_ in imprecise])
+        reached = sorted(share for *_, share in imprecise)
         worst = f" to ±{reached[-1]:.1%}" if len(reached) > 1 else ""
-        ended = " and ".join(dict.fromkeys(found.ended_by for _, found, _ in wide))
         notes.append(
-            f"{_together([record for record, _, _ in wide])}: the median is known to "
-            f"±{reached[0]:.1%}{worst}, not ±{wide[0][1].asked:.1%}: {ended} ended the samples"
+            f"{rounds}: the median is only precise to ±{reached[0]:.1%}{worst} "
+            f"(goal: ±{imprecise[0][1].asked:.1%}), because of {limits}"
         )
     return notes
 

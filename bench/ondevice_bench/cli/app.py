@@ -41,7 +41,7 @@ def _root(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Benchmark and profile the training of neural networks on small devices."""
-    del debug  # `main` reads it, wherever it stands in the line
+    del debug  # `main` reads it from any place in the line
     if version:
         print(f"bench {ondevice_bench.__version__}")
     elif context.invoked_subcommand is None:

@@ -1,4 +1,4 @@
-"""`bench claims`: published numbers beside those that are computed and measured here."""
+"""`bench claims`: published numbers, and those that are computed and measured here."""
 
 from functools import partial
 from pathlib import Path

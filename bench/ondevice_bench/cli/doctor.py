@@ -1,4 +1,4 @@
-"""`bench doctor`: what on this machine disturbs measurements."""
+"""`bench doctor`: finds what disturbs measurements on this machine."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,7 +41,7 @@ def doctor(
             raise BadInput("--sysroot is another machine: nothing can be measured on it")
         return _report(_folder_findings(sysroot, hardware), as_json=as_json)
 
-    from ondevice_bench.hardware.doctor import free_memory, like_the_profile
+    from ondevice_bench.hardware.doctor import free_memory, profile_match
     from ondevice_bench.run.hosts.local import local_host
     from ondevice_bench.run.queries.aa_trial import trial
     from ondevice_bench.run.queries.write_profile import write_profile as write
@@ -49,7 +49,7 @@ def doctor(
     with local_host(hardware) as host:
         needed = _memory_needed(host, suite, suites) if suite else None
         findings = [
-            like_the_profile(host.profile, host.machine),
+            profile_match(host.profile, host.machine),
             *host.findings(),
             free_memory(host.state(), needed),
         ]
@@ -62,8 +62,8 @@ def doctor(
 
 
 def _folder_findings(root: Path, hardware: str | None) -> "list[DoctorFinding]":
-    """What the files of another machine say of it."""
-    from ondevice_bench.hardware.doctor import examine, free_memory, like_the_profile
+    """The findings about another machine, from its files."""
+    from ondevice_bench.hardware.doctor import examine, free_memory, profile_match
     from ondevice_bench.hardware.probe import probe
     from ondevice_bench.hardware.profile import recognise
     from ondevice_bench.hardware.state import read_state
@@ -74,7 +74,7 @@ def _folder_findings(root: Path, hardware: str | None) -> "list[DoctorFinding]":
     profile = recognise(machine, hardware)
     threads = profile.threads_on(machine, tuple(range(machine.logical_cores)))
     return [
-        like_the_profile(profile, machine),
+        profile_match(profile, machine),
         *examine(profile, state, threads, root, environment={}),
         free_memory(state, None),
     ]
@@ -99,7 +99,7 @@ def _print(findings: "Sequence[DoctorFinding]", *, as_json: bool) -> None:
         print_json([finding.to_dict() for finding in findings])
         return
     rows = [
-        {"": finding.level, "about": finding.subject, "result": finding.said}
+        {"": finding.level, "about": finding.subject, "result": finding.observation}
         for finding in findings
     ]
     print_rows(rows, as_json=False)

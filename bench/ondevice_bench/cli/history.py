@@ -1,4 +1,4 @@
-"""`bench history`: where the metrics of stored runs changed."""
+"""`bench history`: the changes of metrics over stored runs."""
 
 import functools
 from pathlib import Path
@@ -63,9 +63,9 @@ def history(
             runs, since, functools.partial(places, here), functools.partial(resolved, here)
         )
     if len(runs) < 2:
-        listed = ", ".join(map(str, paths))
+        listing = ", ".join(map(str, paths))
         count = "only one run" if runs else "no run"
-        raise NothingRan(f"{listed}: {count} to look at: a history needs two")
+        raise NothingRan(f"{listing}: {count} to look at: a history needs two")
     query = HistoryQuery(commits, tuple(metric or ()), threshold)
     results = history_of(runs, query)
     if not any(len(one.points) > 1 for one in results.series):

@@ -22,7 +22,7 @@ def list_suites(suites: SuitesFolder = None, as_json: AsJson = False) -> None:
         except BenchError as error:
             row["title"] = f"cannot be read: {error.lines[0]}"
         else:
-            times = (f"{clock(taken)} on {board}" for board, taken in suite.expected.items())
+            times = (f"{clock(seconds)} on {board}" for board, seconds in suite.expected.items())
             row |= {"title": suite.title, "purpose": suite.purpose, "takes": ", ".join(times)}
         rows.append(row)
     print_rows(rows, as_json=as_json)

@@ -1,4 +1,4 @@
-"""`bench plan`: what a run would measure."""
+"""`bench plan`: the cells that a run would measure."""
 
 from typing import Annotated
 
@@ -18,7 +18,7 @@ def plan(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a suite's cells and what is known before they run: memory, FLOPs and time."""
+    """Show a suite's cells before a run, with their memory, FLOPs and expected time."""
     from ondevice_bench.analyse.past_speeds import seconds_of_passes
     from ondevice_bench.report.terminal.plan import plan_misfits, plan_table, plan_total
     from ondevice_bench.run.boards import board_named, boards

@@ -72,7 +72,7 @@ class SuiteFlags:
     filters: Filters = None
 
     def load(self, host: "Host") -> "Suite":
-        """The suite. The user's own models in it tell what they take."""
+        """The suite. A process asks the user's own models for their inputs."""
         from ondevice_bench.run.queries.described_suite import described
         from ondevice_bench.suite.load import load_suite
 
@@ -82,7 +82,7 @@ class SuiteFlags:
         return described(host, words.suite() if words else load_suite(str(self.suite), self.suites))
 
     def _words(self) -> "Words | None":
-        """What takes a suite's place; None where a suite is named."""
+        """The words that describe a suite; None if a suite is named."""
         ranks = {"rank": self.rank, "epsilon": self.epsilon, "fraction": self.fraction}
         if not self.models:
             by_name = SuiteFlags(suite=self.suite, suites=self.suites, filters=self.filters)

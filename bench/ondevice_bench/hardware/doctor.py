@@ -1,12 +1,12 @@
-"""What about a machine disturbs measurements: each finding with its effect and what mends it.
+"""Finds what disturbs measurements on a machine: each finding with its effect and its cure.
 
-Everything is read below `root`, so that a folder can stand for another machine.
+All files are read below `root`, so that a folder can replace another machine.
 """
 
 import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,30 +18,40 @@ from ondevice_bench.hardware.state import HardwareState
 Level = Literal["ok", "warning", "unknown"]
 BUSY = 0.5  # of a core, by the load of the last minute
 THROTTLED = ("under-voltage", "frequency capped", "throttled", "soft temperature limit")
-SINCE_BOOT = 16  # the same bits, so many places higher
+SINCE_BOOT = 16  # the same bits are this many places higher
 _SLOW_CLOCKS = ("hpet", "acpi_pm", "jiffies", "refined-jiffies")
 _CPUS = "sys/devices/system/cpu"
 
 
 @dataclass(frozen=True)
 class DoctorFinding:
-    """One thing about the machine; `unknown` where it does not tell."""
+    """One fact about the machine. Its level is `unknown` if the machine does not show it."""
 
     subject: str
     level: Level
-    said: str
+    observation: str  # `said` in stored findings
     effect: str = ""
     cure: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The finding as plain values."""
-        return asdict(self)
+        return {
+            "subject": self.subject,
+            "level": self.level,
+            "said": self.observation,
+            "effect": self.effect,
+            "cure": self.cure,
+        }
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "DoctorFinding":
-        """The inverse of `to_dict`, whatever a newer version may have added."""
+        """The inverse of `to_dict`. It ignores keys of newer versions."""
         return DoctorFinding(
-            **{f.name: values[f.name] for f in fields(DoctorFinding) if f.name in values}
+            values["subject"],
+            values["level"],
+            values["said"],
+            values.get("effect", ""),
+            values.get("cure", ""),
         )
 
 
@@ -53,7 +63,7 @@ def examine(
     ask: Callable[[Sequence[str]], str] | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> tuple[DoctorFinding, ...]:
-    """The quick part: what can be read at once. `ask` runs a board's own command."""
+    """The findings that need no measurement. `ask` runs a command of the board."""
     return (
         _governor(profile, root),
         _turbo(root),
@@ -67,54 +77,57 @@ def examine(
 
 
 def free_memory(state: HardwareState, needed: int | None) -> DoctorFinding:
-    """What is free, against what the largest cell of a suite needs at the least."""
+    """The free memory, and whether the largest cell of a suite fits; `needed` is its least need."""
     free = state.memory_available_bytes
     if free is None:
-        return DoctorFinding("memory", "unknown", "the kernel does not say what is free")
-    said = f"{units.mib(free)} available"
+        return DoctorFinding("memory", "unknown", "the kernel does not report free memory")
+    observation = f"{units.mib(free)} available"
     if needed is None:
-        return DoctorFinding("memory", "ok", said)
-    said += f"; the suite's largest cell needs {units.mib(needed)} at the least"
+        return DoctorFinding("memory", "ok", observation)
+    observation += f"; the suite's largest cell needs at least {units.mib(needed)}"
     if needed <= free:
-        return DoctorFinding("memory", "ok", said)
+        return DoctorFinding("memory", "ok", observation)
     return DoctorFinding(
         "memory",
         "warning",
-        said,
-        "cells that do not fit end as oom, or swap and have no peak",
+        observation,
+        "cells that do not fit run out of memory (oom), or they swap and have no peak",
         "a smaller batch, `last: K` layers, or a board with more memory",
     )
 
 
-def like_the_profile(profile: Profile, machine: Machine) -> DoctorFinding:
-    """Whether the machine is what its profile says of it."""
-    said = profile.declared
+def profile_match(profile: Profile, machine: Machine) -> DoctorFinding:
+    """Whether the machine has the cores, page size and memory of its profile."""
+    declared = profile.declared
     facts = (
-        ("cores", said.cores, machine.physical_cores),
-        ("page_kib", said.page_kib, machine.page_bytes // 1024 or None),
-        ("memory.gib", said.memory.gib, machine.memory_gib),
+        ("cores", declared.cores, machine.physical_cores),
+        ("page_kib", declared.page_kib, machine.page_bytes // 1024 or None),
+        ("memory.gib", declared.memory.gib, machine.memory_gib),
     )
-    unlike = [
-        f"{name} is {found:g}, not {expected:g}"
-        for name, expected, found in facts
-        if expected is not None and found is not None and expected != found
+    differences = [
+        f"{name} is {actual:g}, not {expected:g}"
+        for name, expected, actual in facts
+        if expected is not None and actual is not None and expected != actual
     ]
-    if not unlike:
+    if not differences:
         return DoctorFinding("profile", "ok", profile.name)
     return DoctorFinding(
         "profile",
         "warning",
-        f"{profile.name}: {'; '.join(unlike)}",
-        "figures stand under the name of a board that this one is not quite",
-        "a profile of your own: `bench doctor --write-profile NAME`",
+        f"{profile.name}: {'; '.join(differences)}",
+        "results get the name of a board that is not exactly this one",
+        "make your own profile: `bench doctor --write-profile NAME`",
     )
 
 
 def throttle_bits(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What `vcgencmd get_throttled` says holds now, and held since boot; ValueError otherwise."""
+    """The causes of throttling now, and since boot, from the output of `vcgencmd get_throttled`.
+
+    ValueError if it is no such output.
+    """
     _, equals, number = text.strip().partition("throttled=")
     if not equals:
-        raise ValueError(f"no figure in {text.strip()[:80]!r}")
+        raise ValueError(f"no number in {text.strip()[:80]!r}")
     bits = int(number, 16)
     now = tuple(name for place, name in enumerate(THROTTLED) if bits >> place & 1)
     before = tuple(name for place, name in enumerate(THROTTLED) if bits >> (place + SINCE_BOOT) & 1)
@@ -123,43 +136,45 @@ def throttle_bits(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _governor(profile: Profile, root: Path) -> DoctorFinding:
     wanted = profile.declared.governor or "performance"
-    found = sorted({_text(path) for path in root.glob(f"{_CPUS}/cpu*/cpufreq/scaling_governor")})
-    if not found:
-        return DoctorFinding("governor", "unknown", "none here: a virtual machine or container")
-    if found == [wanted]:
+    governors = sorted(
+        {_text(path) for path in root.glob(f"{_CPUS}/cpu*/cpufreq/scaling_governor")}
+    )
+    if not governors:
+        return DoctorFinding("governor", "unknown", "none: a virtual machine or container")
+    if governors == [wanted]:
         return DoctorFinding("governor", "ok", wanted)
     return DoctorFinding(
         "governor",
         "warning",
-        f"{', '.join(found)}, not {wanted}",
-        "the clock follows the load, so the same step takes other times",
+        f"{', '.join(governors)}, not {wanted}",
+        "the clock rate follows the load, so times of the same step differ",
         f"echo {wanted} | sudo tee /{_CPUS}/cpu*/cpufreq/scaling_governor",
     )
 
 
 def _turbo(root: Path) -> DoctorFinding:
     for name, on, off in (("intel_pstate/no_turbo", "0", "1"), ("cpufreq/boost", "1", "0")):
-        found = _text(root / _CPUS / name)
-        if found == on:
+        switch = _text(root / _CPUS / name)
+        if switch == on:
             return DoctorFinding(
                 "turbo",
                 "warning",
                 "on",
-                "the clock is higher while the chip is cool: early samples are faster",
+                "the clock rate is higher on a cool chip, so early samples are faster",
                 f"echo {off} | sudo tee /{_CPUS}/{name}",
             )
-        if found == off:
+        if switch == off:
             return DoctorFinding("turbo", "ok", "off")
-    return DoctorFinding("turbo", "unknown", "no switch for it here")
+    return DoctorFinding("turbo", "unknown", "this machine has no switch for it")
 
 
 def _throttling(profile: Profile, root: Path, ask: Callable[[Sequence[str]], str]) -> DoctorFinding:
     if profile.declared.throttling != "vcgencmd":
         counts = root.glob(f"{_CPUS}/cpu*/thermal_throttle/core_throttle_count")
-        found = [int(text) for text in map(_text, counts) if text.isdigit()]
-        if not found:
-            return DoctorFinding("throttling", "unknown", "no counter of it here")
-        return DoctorFinding("throttling", "ok", f"{sum(found)} times since boot")
+        numbers = [int(text) for text in map(_text, counts) if text.isdigit()]
+        if not numbers:
+            return DoctorFinding("throttling", "unknown", "this machine has no counter for it")
+        return DoctorFinding("throttling", "ok", f"{sum(numbers)} times since boot")
     try:
         now, before = throttle_bits(ask(("vcgencmd", "get_throttled")))
     except (OSError, subprocess.SubprocessError, ValueError) as error:
@@ -173,22 +188,22 @@ def _throttling(profile: Profile, root: Path, ask: Callable[[Sequence[str]], str
         "throttling",
         "warning",
         "; ".join(parts),
-        "the clock was lowered, so times before and after do not compare",
-        "a 5 A power supply, a fan; `sudo reboot` clears what is since boot",
+        "the clock rate was lowered, so times before and after are not comparable",
+        "use a 5 A power supply and a fan; `sudo reboot` clears the part since boot",
     )
 
 
 def _swap(state: HardwareState) -> DoctorFinding:
     used = state.swap_used_bytes
     if used is None:
-        return DoctorFinding("swap", "unknown", "the kernel does not say")
+        return DoctorFinding("swap", "unknown", "the kernel does not report it")
     if not used:
-        return DoctorFinding("swap", "ok", "nothing in it")
+        return DoctorFinding("swap", "ok", "empty")
     return DoctorFinding(
         "swap",
         "warning",
-        f"{units.mib(used)} in it",
-        "resident memory leaves out what lies in swap: a pass that swaps has no peak",
+        f"{units.mib(used)} used",
+        "resident memory does not include swap, so a pass that swaps has no peak",
         "sudo swapoff -a",
     )
 
@@ -196,65 +211,65 @@ def _swap(state: HardwareState) -> DoctorFinding:
 def _load(state: HardwareState) -> DoctorFinding:
     load = state.load_1min
     if load is None:
-        return DoctorFinding("load", "unknown", "the kernel does not say")
+        return DoctorFinding("load", "unknown", "the kernel does not report it")
     if load < BUSY:
         return DoctorFinding("load", "ok", f"{load:g}")
     return DoctorFinding(
         "load",
         "warning",
         f"{load:g} in the last minute",
-        "others take processor time: samples are disturbed and measured again",
+        "other programs are using the CPU; disturbed samples are measured again",
         "ps -eo pcpu,comm --sort=-pcpu | head",
     )
 
 
 def _threads(threads: int, environment: Mapping[str, str]) -> DoctorFinding:
-    """What the user set for other programs, which workers do not take over."""
-    said = f"{threads} a worker"
-    unlike = [
+    """Thread counts in the environment. Workers ignore them."""
+    observation = f"{threads} for each worker"
+    ignored = [
         f"{name}={environment[name]}"
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         if environment.get(name, str(threads)) != str(threads)
     ]
-    if not unlike:
-        return DoctorFinding("threads", "ok", said)
+    if not ignored:
+        return DoctorFinding("threads", "ok", observation)
     return DoctorFinding(
         "threads",
         "warning",
-        f"{said}, whatever {', '.join(unlike)} says",
-        "figures are of the profile's threads, not of those that training here would use",
-        "`threads: N` in a hardware profile of your own",
+        f"{observation}; workers ignore {', '.join(ignored)}",
+        "results are for the threads of the profile, not for those of your own training",
+        "set `threads: N` in your own hardware profile",
     )
 
 
 def _quota(root: Path, threads: int) -> DoctorFinding:
-    """What a container lets its processes use of the processors."""
+    """The processor time that a container allows its processes."""
     quota, _, period = _text(root / "sys/fs/cgroup/cpu.max").partition(" ")
     if not quota.isdigit() or not period.isdigit():
-        return DoctorFinding("quota", "ok", "none on processor time")
+        return DoctorFinding("quota", "ok", "no limit on processor time")
     cpus = int(quota) / int(period)
-    said = f"{cpus:g} processors; {threads} threads a worker"
+    observation = f"{cpus:g} processors; {threads} threads for each worker"
     if cpus >= threads:
-        return DoctorFinding("quota", "ok", said)
+        return DoctorFinding("quota", "ok", observation)
     return DoctorFinding(
         "quota",
         "warning",
-        said,
-        "workers are halted when their share is used up",
+        observation,
+        "workers are stopped when their share is used up",
         "a larger share for the container, or a profile with fewer `threads`",
     )
 
 
 def _clock_source(root: Path) -> DoctorFinding:
-    found = _text(root / "sys/devices/system/clocksource/clocksource0/current_clocksource")
-    if not found:
-        return DoctorFinding("clock source", "unknown", "the kernel does not say")
-    if found not in _SLOW_CLOCKS:
-        return DoctorFinding("clock source", "ok", found)
+    source = _text(root / "sys/devices/system/clocksource/clocksource0/current_clocksource")
+    if not source:
+        return DoctorFinding("clock source", "unknown", "the kernel does not report it")
+    if source not in _SLOW_CLOCKS:
+        return DoctorFinding("clock source", "ok", source)
     return DoctorFinding(
         "clock source",
         "warning",
-        found,
+        source,
         "reading the time takes a microsecond or more",
         "boot with clocksource=tsc if the processor's counter is steady",
     )
@@ -268,5 +283,5 @@ def _text(path: Path) -> str:
 
 
 def _ask(command: Sequence[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
-    return done.stdout
+    process = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    return process.stdout

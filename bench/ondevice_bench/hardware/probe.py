@@ -1,6 +1,6 @@
-"""What this machine is: the stable part, never its clocks or load.
+"""The identity of a machine, without its clock rates and load.
 
-Everything is read below `root`, so that a folder can stand for another machine.
+All files are read below `root`, so that a folder can replace another machine.
 """
 
 import os
@@ -16,7 +16,7 @@ from ondevice_bench.units import GIB
 
 @dataclass(frozen=True)
 class Machine:
-    """The identity of a machine: equal on every boot, unlike between unlike machines."""
+    """The identity of a machine. It is equal on every boot, and different on different machines."""
 
     arch: str
     board: str
@@ -43,14 +43,14 @@ def probe(root: Path = Path("/")) -> Machine:
         physical_cores=_physical_cores(root, info),
         logical_cores=len(info) or 1,
         memory_gib=_memory_gib(root),
-        page_bytes=os.sysconf("SC_PAGE_SIZE") if here else 0,  # no file says it
+        page_bytes=os.sysconf("SC_PAGE_SIZE") if here else 0,  # no file has it
         kernel=_kernel(root),
         libc=" ".join(part for part in platform.libc_ver() if part and here) or "unknown",
     )
 
 
 def board(root: Path = Path("/")) -> str:
-    """`Raspberry Pi 5 Model B Rev 1.0`; empty where the firmware names none."""
+    """`Raspberry Pi 5 Model B Rev 1.0`; empty if the firmware has no name."""
     raw = _read(root / "proc/device-tree/model") or _read(root / "sys/class/dmi/id/product_name")
     return raw.replace("\0", "").strip()
 
@@ -78,7 +78,7 @@ def _arch(info: list[dict[str, str]]) -> str:
 
 
 def _cpu(root: Path, info: list[dict[str, str]]) -> str:
-    """The brand on x86; implementer and part on ARM, where /proc/cpuinfo has no brand."""
+    """The brand on x86. On ARM, /proc/cpuinfo has only the implementer and the part."""
     first = info[0] if info else {}
     if "CPU part" in first:
         return f"{first.get('CPU implementer', '?')}/{first['CPU part']}"
@@ -104,18 +104,18 @@ def _physical_cores(root: Path, info: list[dict[str, str]]) -> int:
 
 
 def caches_kib(root: Path = Path("/")) -> dict[int, int]:
-    """Data caches of the first processor by level; empty where the kernel does not tell."""
-    found: dict[int, int] = {}
+    """Data caches of the first processor by level; empty if the kernel does not report them."""
+    sizes: dict[int, int] = {}
     for index in sorted((root / "sys/devices/system/cpu/cpu0/cache").glob("index[0-9]*")):
         level, size = _read(index / "level").strip(), _read(index / "size").strip()
         for_code = _read(index / "type").strip() == "Instruction"
         if level in {"1", "2", "3"} and re.fullmatch(r"\d+K", size) and not for_code:
-            found[int(level)] = int(size[:-1])
-    return found
+            sizes[int(level)] = int(size[:-1])
+    return sizes
 
 
 def _memory_gib(root: Path) -> int:
-    """Rounded up to whole GiB: the kernel keeps a part that changes with its version."""
+    """The memory in GiB, rounded up. The kernel reserves a part that changes with its version."""
     total = next(
         (line for line in _read(root / "proc/meminfo").splitlines() if line.startswith("MemTotal")),
         "MemTotal: 0 kB",

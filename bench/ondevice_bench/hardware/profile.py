@@ -1,4 +1,4 @@
-"""Hardware profiles: how a board is recognised, what it is made of, and how it is to be used."""
+"""Hardware profiles: how a board is recognised, its parts, and the settings of workers on it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ SMALLEST_CAP = 256 << 20  # below that torch itself does not start
 
 
 class Recognise(StrictSchema):
-    """What a machine must show to be this board; each rule is a glob or a number."""
+    """The rules by which a machine is recognised as this board. Each is a glob or a number."""
 
     arch: str | None = None
     board: str | None = None
@@ -30,7 +30,7 @@ class Recognise(StrictSchema):
     memory_gib: Count | None = None
 
     def matches(self, machine: Machine) -> bool:
-        """True where the machine satisfies every rule."""
+        """Whether the machine satisfies every rule."""
         return not self.broken(machine)
 
     def broken(self, machine: Machine) -> dict[str, str]:
@@ -48,7 +48,7 @@ class Recognise(StrictSchema):
 
 
 class Peaks(StrictSchema):
-    """`peak_gflops`: what all cores could do by the data sheet, or as measured."""
+    """`peak_gflops`: the peak of all cores together, from the data sheet or measured."""
 
     float32: Positive | None = None
     float64: Positive | None = None
@@ -56,14 +56,14 @@ class Peaks(StrictSchema):
 
 
 class Memory(StrictSchema):
-    """`memory`: what the board has."""
+    """`memory`: the memory of the board."""
 
     gib: Positive | None = None
     bandwidth_gb_per_s: Positive | None = None
 
 
 class Caches(StrictSchema):
-    """`caches`: data caches, of a core or shared as the processor has them."""
+    """`caches`: sizes of data caches. A cache may belong to one core or be shared."""
 
     l1_kib: Positive | None = None
     l2_kib: Positive | None = None
@@ -82,7 +82,7 @@ def _as_tuple(value: object) -> object:
 
 def _large_enough(value: int) -> int:
     if value < SMALLEST_CAP:
-        raise ValueError(f"must be at least {SMALLEST_CAP >> 20}M: torch itself needs as much")
+        raise ValueError(f"must be at least {SMALLEST_CAP >> 20}M: torch alone needs this much")
     return value
 
 
@@ -91,7 +91,7 @@ Positions = Annotated[tuple[Annotated[int, Field(ge=0, le=4095)], ...], Field(mi
 
 
 class ProfileSchema(StrictSchema):
-    """A hardware profile as its YAML file says it."""
+    """A hardware profile as in its YAML file."""
 
     schema_version: Literal[1] = Field(alias="schema")
     title: str = Field(min_length=1)
@@ -109,16 +109,16 @@ class ProfileSchema(StrictSchema):
     throttling: Literal["vcgencmd"] | None = None
     power: Literal["pmic", "rapl"] | None = None
     threads: Literal["physical", "logical"] | Count = "physical"
-    # the first so many of those allowed, or these
+    # a count takes the first allowed processors; a list names them
     affinity: Annotated[Count | Positions | None, BeforeValidator(_as_tuple)] = None
     memory_cap: Cap | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> "ProfileSchema":
-        held = self.affinity
-        if isinstance(held, tuple) and len(set(held)) < len(held):
-            raise ValueError(f"affinity names a processor twice: {list(held)}")
-        count = len(held) if isinstance(held, tuple) else held
+        affinity = self.affinity
+        if isinstance(affinity, tuple) and len(set(affinity)) < len(affinity):
+            raise ValueError(f"affinity names a processor twice: {list(affinity)}")
+        count = len(affinity) if isinstance(affinity, tuple) else affinity
         if count is not None and isinstance(self.threads, int) and self.threads > count:
             raise ValueError(f"threads ({self.threads}) exceeds affinity ({count} processors)")
         cap, gib = self.memory_cap, self.memory.gib
@@ -129,9 +129,9 @@ class ProfileSchema(StrictSchema):
 
 @dataclass(frozen=True)
 class Profile:
-    """A board: how to know it, what it is made of, and what a worker may use of it.
+    """A board: how it is recognised, its parts, and the part of it that a worker may use.
 
-    `lineage` is its name, then those of the profiles that it extends.
+    `lineage` is its name, then the names of the profiles that it extends.
     """
 
     name: str
@@ -142,46 +142,47 @@ class Profile:
 
     @property
     def title(self) -> str:
-        """What the board is."""
+        """A description of the board."""
         return self.declared.title
 
     @property
     def recognise(self) -> Recognise:
-        """How the board is known."""
+        """The rules that recognise the board."""
         return self.declared.recognise
 
     @property
     def memory_gib(self) -> float | None:
-        """What a process may hope for on the board; None where the profile does not say."""
+        """The memory of one process on the board; None if the profile does not have it."""
         cap, gib = self.memory_cap_bytes, self.declared.memory.gib
         return gib if cap is None else cap / GIB
 
     @property
     def memory_cap_bytes(self) -> int | None:
-        """What a worker may allocate; None where nothing but the machine limits it."""
+        """The bytes that a worker may allocate; None if only the machine limits it."""
         return self.declared.memory_cap
 
     @property
     def peaks(self) -> dict[str, float]:
-        """What the board could do: GFLOP/s by type, and GB/s as `bandwidth`; what is said of it."""
-        found = {
+        """The peaks in the profile: GFLOP/s by type of number, and GB/s as `bandwidth`."""
+        peaks = {
             **self.declared.peak_gflops.model_dump(),
             "bandwidth": self.declared.memory.bandwidth_gb_per_s,
         }
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name, value in peaks.items() if value is not None}
 
     def cpus_on(self, allowed: Sequence[int]) -> tuple[int, ...]:
         """The processors of a worker: those of the profile, or all that are allowed."""
-        held = self.declared.affinity
-        wanted = held if isinstance(held, tuple) else tuple(allowed)[:held]
-        if (isinstance(held, int) and len(allowed) < held) or not set(wanted) <= set(allowed):
-            shown = list(held) if isinstance(held, tuple) else held
-            listed = ", ".join(map(str, allowed))
-            raise BadInput(f"{self.path}: affinity: {shown}, but allowed here: {listed}")
-        return wanted
+        affinity = self.declared.affinity
+        cpus = affinity if isinstance(affinity, tuple) else tuple(allowed)[:affinity]
+        too_few = isinstance(affinity, int) and len(allowed) < affinity
+        if too_few or not set(cpus) <= set(allowed):
+            text = list(affinity) if isinstance(affinity, tuple) else affinity
+            listing = ", ".join(map(str, allowed))
+            raise BadInput(f"{self.path}: affinity: {text}, but allowed here: {listing}")
+        return cpus
 
     def threads_on(self, machine: Machine, allowed: Sequence[int]) -> int:
-        """The worker's threads: what the profile asks for, within its processors."""
+        """The threads of a worker: the profile's setting, within the worker's processors."""
         cpus = len(self.cpus_on(allowed))
         match self.declared.threads:
             case "physical":
@@ -193,19 +194,19 @@ class Profile:
 
 
 def load_profile(name: str) -> Profile:
-    """The profile that `name` (a file's stem, or a path) stands for."""
+    """The profile with this name, or in the file of this path."""
     return _read(locate("hardware", name))
 
 
 def profiles() -> dict[str, Profile]:
-    """Every profile by name, the working directory's first."""
+    """Every profile by name. A profile in the working directory replaces ours of the same name."""
     return {name: _read(path) for name, path in declared("hardware").items()}
 
 
-def recognise(machine: Machine, named: str | None = None) -> Profile:
-    """The profile of this machine: the named one, a user's own, or the most specific of ours."""
-    if named is not None:
-        profile = load_profile(named)
+def recognise(machine: Machine, name: str | None = None) -> Profile:
+    """The profile of a machine: the one with `name`, else a user's own, else our most specific."""
+    if name is not None:
+        profile = load_profile(name)
         if not profile.recognise.matches(machine):
             raise BadInput(
                 f"{profile.path}: this machine is no {profile.name}: {_mismatch(profile, machine)}"
@@ -216,8 +217,8 @@ def recognise(machine: Machine, named: str | None = None) -> Profile:
         for profile in profiles().values()
         if profile.recognise.matches(machine) and not profile.declared.by_name_only
     ]
-    ours = builtin("hardware").resolve()
-    own = [profile for profile in matching if profile.path.resolve().parent != ours]
+    builtin_folder = builtin("hardware").resolve()
+    own = [profile for profile in matching if profile.path.resolve().parent != builtin_folder]
     return _most_specific(own or matching, machine)
 
 
@@ -240,11 +241,11 @@ def _mismatch(profile: Profile, machine: Machine) -> str:
 
 
 def _read(path: Path) -> Profile:
-    whole, *bases = read_resolved("hardware", path)
+    document, *bases = read_resolved("hardware", path)
     return Profile(
         name=path.stem,
         path=path,
-        text=whole.text,
-        declared=check(ProfileSchema, whole),
+        text=document.text,
+        declared=check(ProfileSchema, document),
         lineage=(path.stem, *(base.path.stem for base in bases)),
     )

@@ -1,4 +1,4 @@
-"""What changes on a machine from minute to minute; read beside every measurement."""
+"""The state of a machine, which changes from minute to minute. Every measurement reads it."""
 
 import os
 from dataclasses import asdict, dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class HardwareState:
-    """The volatile state; None where this machine does not tell."""
+    """Load, memory, clock and temperature; None if the machine does not report one."""
 
     load_1min: float | None
     memory_available_bytes: int | None
@@ -53,14 +53,14 @@ def _meminfo(root: Path) -> dict[str, int]:
     except OSError:
         return values
     for line in lines:
-        name, _, rest = line.partition(":")
-        words = rest.split()
+        name, _, value = line.partition(":")
+        words = value.split()
         if words:
             values[name] = int(words[0]) * (1024 if words[-1] == "kB" else 1)
     return values
 
 
 def _mean_of(root: Path, pattern: str, divisor: float) -> float | None:
-    found = [_first_number(path) for path in root.glob(pattern)]
-    numbers = [number for number in found if number is not None]
+    readings = map(_first_number, root.glob(pattern))
+    numbers = [number for number in readings if number is not None]
     return sum(numbers) / len(numbers) / divisor if numbers else None

@@ -1,1 +1,1 @@
-"""What papers publish: claims, the numbers behind them, and the verdict on each."""
+"""Published claims: the papers' numbers, the numbers here, and the verdict on each."""

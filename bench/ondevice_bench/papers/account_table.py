@@ -1,4 +1,4 @@
-"""Numbers computed by formula, as text and as plain values, with what they leave out."""
+"""Numbers computed by formula, as text and as plain values, with their scope."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -49,7 +49,7 @@ def account_json(cell: str, values: Mapping[str, Any], dialect: str = EXACT) -> 
 def account_lines(cell: str, values: Mapping[str, Any], *, with_flops: bool = True) -> list[str]:
     """The account of a cell as text."""
     bytes_of = {name: mib(values[f"{name}_bytes"]) for name in _TOTALS}
-    treated, alone = values["layers"], values["left_alone"]
+    treated, unchanged = values["layers"], values["left_alone"]
     lines = [
         f"{cell}: {len(treated)} layers",
         f"  activations  {bytes_of['activation']:>14}{_stored(values)}",
@@ -59,15 +59,15 @@ def account_lines(cell: str, values: Mapping[str, Any], *, with_flops: bool = Tr
         *(_work(values["flops"]) if with_flops else []),
         SCOPE,
     ]
-    if alone:
-        (first, reason), *others = alone.items()
+    if unchanged:
+        (first, reason), *others = unchanged.items()
         more = f" and {len(others)} more" if others else ""
         lines.append(f"not changed: {first}{more}: {reason}")
     return lines
 
 
 def dialect_table(dialect: str, values: Mapping[str, Any]) -> "Table":
-    """The FLOPs as a paper counts them beside the exact ones, and why they differ."""
+    """The FLOPs as a paper counts them, the exact FLOPs, and the reasons for the difference."""
     rows = table("", dialect, "exact", "ratio", "difference from the exact count")
     for line in values["dialects"][dialect]["lines"]:
         published, share = line["published"], line["ratio"]
@@ -83,7 +83,7 @@ def dialect_table(dialect: str, values: Mapping[str, Any]) -> "Table":
 
 
 def dialect_notes(dialect: str, values: Mapping[str, Any]) -> list[str]:
-    """What the dialect is, and which layers it does not count."""
+    """The title of the dialect, and the layers that it does not count."""
     lines = [f"{dialect}: {DIALECTS[dialect].title}"]
     missing = values["dialects"][dialect]["not_counted"]
     if missing:

@@ -1,4 +1,4 @@
-"""Which accounts a claim needs, and the claim's number from them."""
+"""The accounts that a claim needs, and the claim's number from them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -37,13 +37,13 @@ class Account:
     """A claim's number by the papers' formulas, and by the exact count of the same layers."""
 
     cell: str
-    published: float | None  # None where the claim's dialect has no formula
+    published: float | None  # None if the claim's dialect has no formula
     exact: float | None
     differs: tuple[str, ...] = ()  # the claim's conditions that are not met
 
 
 def account_queries(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[AccountQuery, ...]:
-    """The accounts for a claim: of its own conditions, or at the ranks that runs had."""
+    """The accounts for a claim: of its own conditions, or with the ranks of runs."""
     if claim.computed != "accounted" or claim.untestable or claim.ratio_of not in (None, "vanilla"):
         return ()
     query = claim.query
@@ -62,8 +62,8 @@ def _at_ranks(claim: Claim, summaries: Sequence[RunSummary]) -> Iterator[Account
     for summary in summaries:
         for each in summary.cells:
             cell, ranks = each.planned.cell, _ranks(each)
-            own = registry.is_own(cell.method) or registry.is_own_model(cell.model)
-            if ranks and not own and claim.query.is_near(cell):
+            is_own = registry.is_own(cell.method) or registry.is_own_model(cell.model)
+            if ranks and not is_own and claim.query.is_near(cell):
                 yield AccountQuery(each.id, _query(cell), ranks, claim.query.differs(cell))
 
 
@@ -86,26 +86,26 @@ def _query(cell: Cell) -> Query:
 
 
 def account(
-    claim: Claim, query: AccountQuery, mine: Mapping[str, Any], base: Mapping[str, Any] | None
+    claim: Claim, query: AccountQuery, own: Mapping[str, Any], base: Mapping[str, Any] | None
 ) -> Account:
     """The claim's number. A ratio also needs `base`, the account of plain training."""
     published, exact = (
-        _number(claim, of(claim, mine), None if base is None else of(claim, base))
+        _number(claim, of(claim, own), None if base is None else of(claim, base))
         for of in (_published, _exact)
     )
     return Account(query.cell, published, exact, query.differs)
 
 
-def _number(claim: Claim, mine: float | None, base: float | None) -> float | None:
-    if mine is None:
+def _number(claim: Claim, own: float | None, base: float | None) -> float | None:
+    if own is None:
         return None
     if claim.ratio_of is None:
-        return mine / MIB if claim.unit == "MiB" else mine
-    return None if base is None else times(claim, mine, base)
+        return own / MIB if claim.unit == "MiB" else own
+    return None if base is None else times(claim, own, base)
 
 
 def _published(claim: Claim, values: Mapping[str, Any]) -> float | None:
-    """By the claim's dialect."""
+    """The number by the claim's dialect."""
     quantity, _, of_flops = str(claim.quantity).partition("_")
     if not of_flops:
         return float(values[f"{quantity}_bytes"])
@@ -116,7 +116,7 @@ def _published(claim: Claim, values: Mapping[str, Any]) -> float | None:
 
 
 def _exact(claim: Claim, values: Mapping[str, Any]) -> float | None:
-    """What the same layers really store and execute."""
+    """The bytes that the same layers really store, or the FLOPs that they really execute."""
     quantity, _, of_flops = str(claim.quantity).partition("_")
     if of_flops:
         return None if values["flops"] is None else float(values["flops"][quantity])

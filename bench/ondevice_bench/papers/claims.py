@@ -1,4 +1,4 @@
-"""The verdict on a published claim, from numbers computed and measured here. Pure."""
+"""The verdict on a published claim, from numbers that were computed and measured here. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ Verdict = Literal[
     "not testable here",
     "not part of the method",
 ]
-ABOUT = 0.05  # how far off a paper's "about" may be
-WIDEST = 0.2  # of the number: a wider interval around it decides nothing
+ABOUT = 0.05  # the largest relative difference that "about" allows
+WIDEST = 0.2  # of the number; a wider interval around it decides nothing
 LISTED = 3
 
 
@@ -100,7 +100,10 @@ def _verdict(
         return _as_measured(claim, deciding)
     values = [one.published for one in accounts if one.published is not None]
     if not values:
-        return "not testable here", f"it needs {claim.needs}" if claim.needs else "no account of it"
+        return (
+            "not testable here",
+            f"it needs {claim.needs}" if claim.needs else "there is no account of it",
+        )
     best = max(values) if claim.reach in ("up to", "over") else _nearest(claim, values)
     computed = f"computed: {in_unit(claim, best)}"
     if not agrees(claim, best):
@@ -121,7 +124,7 @@ def _verdict(
 
 
 def _as_measured(claim: Claim, measurements: Sequence[Measurement]) -> tuple[Verdict, str]:
-    """What the deciding metric says, on every board that met the conditions."""
+    """The verdict by the deciding metric, on every board that meets the conditions."""
     if not measurements:
         return "not testable here", _missing(claim)
     answers = [(each, shows(claim, each)) for each in measurements]
@@ -153,7 +156,7 @@ def _is_sure(each: Measurement) -> bool:
 
 
 def agrees(claim: Claim, value: float) -> bool:
-    """Whether a computed number is the published one, as exactly as the claim says."""
+    """Whether a computed number agrees with the published one, within the claim's `reach`."""
     assert claim.value is not None
     match claim.reach:
         case "exactly":
@@ -165,7 +168,7 @@ def agrees(claim: Claim, value: float) -> bool:
 
 
 def shows(claim: Claim, each: Measurement) -> Literal["yes", "no", "unsure"]:
-    """Whether a measured number is the published one. Both bounds are widened by the noise.
+    """Whether a measured number agrees with the published one. The noise widens both bounds.
 
     A ratio or a saving may also be larger than claimed. An interval around the published number
     counts only if it is narrow.
@@ -191,7 +194,9 @@ def _widened(claim: Claim, each: Measurement) -> tuple[float, float]:
     assert low is not None
     assert high is not None
     noise = 1 + metrics.described(each.metric).threshold
-    if claim.unit == "%" and claim.ratio_of is not None:  # noise is of what is left
+    if (
+        claim.unit == "%" and claim.ratio_of is not None
+    ):  # the noise is of the bytes or time that remain
         return 100 - (100 - low) * noise, 100 - (100 - high) / noise
     return low / noise, high * noise
 
@@ -213,7 +218,7 @@ def in_unit(claim: Claim, value: float) -> str:
 
 
 def comparison(claim: Claim) -> str:
-    """What a ratio or a saving compares."""
+    """The two sides of a ratio or a saving, as text."""
     if claim.ratio_of is None:
         return ""
     how = "over its own" if claim.unit == "x" else "saved"

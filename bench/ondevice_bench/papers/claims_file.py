@@ -67,7 +67,7 @@ def _read(document: Document) -> PublishedClaims:
     return PublishedClaims(papers, tuple(claim.claim() for claim in file.claims))
 
 
-def _listed(value: object) -> object:
+def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -81,7 +81,7 @@ def _digits(value: object) -> object:
     return value
 
 
-_Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+_Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 
 
 class _Paper(StrictSchema):
@@ -101,14 +101,14 @@ class _Query(StrictSchema):
 
     @field_validator("model")
     @classmethod
-    def _known_model(cls, name: str | None) -> str | None:
+    def _check_model(cls, name: str | None) -> str | None:
         if name is not None and not registry.is_own_model(name) and name not in registry.models():
             raise ValueError(unknown("model", name, registry.models()))
         return name
 
     @field_validator("method")
     @classmethod
-    def _known_method(cls, name: str | None) -> str | None:
+    def _check_method(cls, name: str | None) -> str | None:
         for part in () if name is None or registry.is_own(name) else name.split("+"):
             if part not in registry.methods():
                 raise ValueError(unknown("method", part, registry.methods()))
@@ -116,13 +116,13 @@ class _Query(StrictSchema):
 
     @field_validator("layers")
     @classmethod
-    def _one_choice(cls, value: Any) -> str | None:
+    def _check_layers(cls, value: Any) -> str | None:
         if value is None:
             return None
-        (*chosen,) = parse(value)
-        if len(chosen) != 1:
+        choices = parse(value)
+        if len(choices) != 1:
             raise ValueError(f"must be one choice of layers, got {value!r}")
-        return chosen[0]
+        return choices[0]
 
     def query(self) -> Query:
         return Query(
@@ -154,14 +154,14 @@ class _Claim(StrictSchema):
 
     @field_validator("dialect")
     @classmethod
-    def _known_dialect(cls, name: str) -> str:
+    def _check_dialect(cls, name: str) -> str:
         if name not in DIALECTS:
             raise ValueError(unknown("dialect", name, DIALECTS))
         return name
 
     @field_validator("measured")
     @classmethod
-    def _known_metrics(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_metrics(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             if name not in metrics.BY_NAME:
                 raise ValueError(unknown("metric", name, metrics.BY_NAME))
@@ -169,13 +169,13 @@ class _Claim(StrictSchema):
 
     @field_validator("ratio_of")
     @classmethod
-    def _known_rival(cls, name: str | None) -> str | None:
+    def _check_ratio_of(cls, name: str | None) -> str | None:
         if name is not None and name not in registry.methods():
             raise ValueError(unknown("method", name, registry.methods()))
         return name
 
     @model_validator(mode="after")
-    def _can_be_looked_at(self) -> "_Claim":
+    def _check_consistency(self) -> "_Claim":
         if self.computed == "accounted" and self.quantity not in ACCOUNTED:
             raise ValueError(
                 unknown("accounted quantity", str(self.quantity), ACCOUNTED)
@@ -208,4 +208,4 @@ class _File(StrictSchema):
     schema_version: Literal[1] = Field(alias="schema")
     title: str = Field(min_length=1)
     papers: dict[str, _Paper] = Field(min_length=1)
-    claims: Annotated[tuple[_Claim, ...], BeforeValidator(_listed)]
+    claims: Annotated[tuple[_Claim, ...], BeforeValidator(_as_tuple)]

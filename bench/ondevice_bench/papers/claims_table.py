@@ -1,4 +1,4 @@
-"""PublishedClaims claims beside the numbers here, as text. Each number has its scope."""
+"""Published claims and the numbers here, as text. Each number has its scope."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -62,7 +62,7 @@ def accounted(each: JudgedClaim) -> Iterator[str]:
 
 
 def measured(each: JudgedClaim) -> Iterator[str]:
-    """What boards measured. Measurements that meet the conditions come first."""
+    """The measurements on boards. The ones that meet the conditions come first."""
     for one in each.measured[:LISTED]:
         text = measured_text(each.claim, one)
         yield f"{text}; on {one.board}, {one.cell}{_conditions(one.differs)}"

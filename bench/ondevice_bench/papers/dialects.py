@@ -8,7 +8,7 @@ from ondevice_bench.errors import BadInput, unknown
 
 @dataclass(frozen=True)
 class Dialect:
-    """A way of counting, and the methods that it has rows for."""
+    """A way of counting, and the methods that it counts."""
 
     title: str
     methods: tuple[str, ...]  # empty: every method that replaces layers

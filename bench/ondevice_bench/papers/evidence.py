@@ -1,4 +1,4 @@
-"""What stored runs measured of a published claim, in the claim's unit."""
+"""The measurements of stored runs for a published claim, in the claim's unit."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from ondevice_bench.units import MIB
 
 @dataclass(frozen=True)
 class Measurement:
-    """A claim's number as one board measured it, in the claim's unit."""
+    """A claim's number, measured on one board, in the claim's unit."""
 
     run: str
     board: str
@@ -26,7 +26,7 @@ class Measurement:
 
 
 def measured(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[Measurement, ...]:
-    """What stored runs measured: cells of the claim's model and method, and how they differ."""
+    """The measurements of cells with the claim's model and method, and how the cells differ."""
     measurements: list[Measurement] = []
     for summary in summaries:
         for cell, base in _cells(claim, summary):
@@ -71,41 +71,41 @@ def _of(base: CellSummary | None, name: str) -> Estimate | None:
 
 
 def _in_unit(
-    claim: Claim, name: str, mine: Estimate | None, base: Estimate | None
+    claim: Claim, name: str, own: Estimate | None, base: Estimate | None
 ) -> Estimate | None:
     """The number in the claim's unit: MiB, times less than the base, or % of it saved."""
-    if mine is None:
+    if own is None:
         return None
     if claim.ratio_of is None:
         unit, factor = {"MiB": ("bytes", 1 / MIB), "%": ("", 100.0)}.get(claim.unit, (None, 1.0))
         if unit != metrics.described(name).unit:
             return None
-        lower, upper = (None if v is None else v * factor for v in (mine.lower, mine.upper))
-        return Estimate(mine.estimate * factor, lower, upper, mine.basis)
+        lower, upper = (None if v is None else v * factor for v in (own.lower, own.upper))
+        return Estimate(own.estimate * factor, lower, upper, own.basis)
     if base is None:
         return None
-    pairs = ((mine.estimate, base.estimate), (mine.upper, base.lower), (mine.lower, base.upper))
+    pairs = ((own.estimate, base.estimate), (own.upper, base.lower), (own.lower, base.upper))
     middle, lower, upper = (_gain(claim, *pair) for pair in pairs)
-    exact = mine.basis == base.basis == "exact"
-    basis = "exact" if exact else f"{base.basis}, over: {mine.basis}"
+    exact = own.basis == base.basis == "exact"
+    basis = "exact" if exact else f"{base.basis}, over: {own.basis}"
     return None if middle is None else Estimate(middle, lower, upper, basis)
 
 
-def _gain(claim: Claim, mine: float | None, base: float | None) -> float | None:
-    if mine is None or base is None:
+def _gain(claim: Claim, own: float | None, base: float | None) -> float | None:
+    if own is None or base is None:
         return None
-    return times(claim, mine, base)
+    return times(claim, own, base)
 
 
-def times(claim: Claim, mine: float, base: float) -> float | None:
-    """How many times less `mine` is than `base`, or the share that it saves in %."""
+def times(claim: Claim, own: float, base: float) -> float | None:
+    """`base` divided by `own`, or the share that `own` saves in %."""
     if claim.unit == "%":
-        return 100 * (1 - mine / base) if base else None
-    return base / mine if mine else None
+        return 100 * (1 - own / base) if base else None
+    return base / own if own else None
 
 
 def anatomy(cell: CellSummary) -> str:
-    """Which modules store the bytes for backward; empty where that was not traced."""
+    """Which modules store the bytes for backward; empty without a trace."""
     whole = cell.estimates.get("activation_bytes")
     if whole is None or not whole.estimate:
         return ""
@@ -115,5 +115,5 @@ def anatomy(cell: CellSummary) -> str:
         if name in cell.estimates
     }
     largest = sorted(parts.items(), key=lambda item: -item[1])
-    listed = ", ".join(f"{share:.0%} {label}" for label, share in largest if share >= 0.005)
-    return f"the step stores {units.mib(whole.estimate)}: {listed}" if listed else ""
+    listing = ", ".join(f"{share:.0%} {label}" for label, share in largest if share >= 0.005)
+    return f"the step stores {units.mib(whole.estimate)}: {listing}" if listing else ""

@@ -12,14 +12,14 @@ from ondevice_bench.papers.published import PublishedClaims, Query
 from ondevice_bench.suite.from_flags import Words
 
 AccountValues: TypeAlias = Mapping[str, Any]
-# gives the account of one cell, at its own ranks or at those of the second argument
+# makes the account of one cell, with its own ranks or those of the second argument
 AccountOf: TypeAlias = Callable[[Words, Mapping[str, Any] | None], AccountValues]
 
 
 def judge_claims(
     published: PublishedClaims, summaries: Sequence[RunSummary], account_of: AccountOf
 ) -> tuple[JudgedClaim, ...]:
-    """Every claim with its accounts and what the runs measured. Each account is made once."""
+    """Every claim with its accounts and measurements. Equal accounts are made only once."""
     accounts: dict[str, AccountValues] = {}
 
     def cached(cell: AccountQuery) -> AccountValues:
@@ -43,7 +43,7 @@ def judge_claims(
 
 
 def words_of(query: Query) -> Words:
-    """The query as the command line would say it."""
+    """The query as words of the command line."""
     options = (*query.model_options, *query.method_options)
     return Words(
         [str(query.model)],

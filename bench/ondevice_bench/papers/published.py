@@ -1,4 +1,4 @@
-"""Published numbers as declarations: what a paper claims, for which cells, and how to check it."""
+"""Published claims as declarations: the number, its cells, and how it is checked."""
 
 import re
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Query:
         # vanilla changes no layers: its cells are the same for all choices that freeze nothing
         if cell.method == "vanilla" and not freezes(cell.layers) and not freezes(self.layers or ""):
             del conditions["layers"]
-        # sources have a hash or a number behind their kind
+        # a source has a hash or a number after its kind
         for name in ("weights", "data"):
             expected, actual = getattr(self, name), getattr(cell, name)
             is_kind = expected and ":" not in expected
@@ -98,7 +98,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Paper:
-    """Where claims come from."""
+    """The source of claims."""
 
     name: str
     title: str
@@ -113,7 +113,7 @@ class PublishedClaims:
     claims: tuple[Claim, ...]
 
     def paper(self, name: str) -> Paper:
-        """The paper of that name."""
+        """The paper with this name."""
         return next(paper for paper in self.papers if paper.name == name)
 
     def of_paper(self, name: str | None) -> "PublishedClaims":
@@ -129,9 +129,9 @@ class PublishedClaims:
 
 def _differences(expected: Options, actual: Options, optional: str = "") -> list[str]:
     """The options that differ. The `optional` one counts only if it is expected."""
-    ours, theirs = dict(expected), dict(actual)
+    wanted, present = dict(expected), dict(actual)
     return [
-        f"{name} {theirs.get(name, 'unset')} instead of {ours.get(name, 'unset')}"
-        for name in dict.fromkeys((*ours, *theirs))
-        if ours.get(name) != theirs.get(name) and not (name == optional and name not in ours)
+        f"{name} {present.get(name, 'unset')} instead of {wanted.get(name, 'unset')}"
+        for name in dict.fromkeys((*wanted, *present))
+        if wanted.get(name) != present.get(name) and not (name == optional and name not in wanted)
     ]

@@ -1,1 +1,1 @@
-"""What was measured: frozen records, and the store that keeps them."""
+"""Measurements: frozen records, and the store that holds them."""

@@ -1,6 +1,6 @@
-"""A run as a small text that a repository can keep: its figures, without samples and states.
+"""A run as a small JSON file for a repository: its metrics, without samples and states.
 
-Equal runs give equal bytes, and a line a figure, so that a change reads well as a diff.
+Equal runs give equal bytes. Each number has a line of its own, so a diff shows what changed.
 """
 
 import json
@@ -20,7 +20,7 @@ FOLDER, SUFFIX = Path("baselines"), ".json"
 
 
 def write(content: RunContent, path: Path) -> None:
-    """Write the run's baseline, whole or not at all."""
+    """Write the run's baseline, completely or not at all."""
     records = tuple(_small(record) for record in content.records)
     run = replace(content.run, settings={**content.run.settings, "doctor": []})
     values = {
@@ -33,7 +33,7 @@ def write(content: RunContent, path: Path) -> None:
 
 
 def read(path: Path) -> RunContent:
-    """The run of a baseline, checked; BadInput where the file is none."""
+    """The run of a baseline, checked; BadInput if the file is no baseline."""
     try:
         if path.stat().st_size > MAX_FILE:
             raise BadInput(f"{path}: larger than {MAX_FILE >> 20} MiB, not a baseline")
@@ -44,11 +44,11 @@ def read(path: Path) -> RunContent:
 
 
 def _body(path: Path, data: bytes) -> bytes:
-    """What follows the head, if that is one of ours and not newer."""
+    """The run in the file, without its format and version; BadInput if these are not ours."""
     try:
         values: Any = json.loads(data)
     except (ValueError, RecursionError):
-        raise BadInput(f"{path}: not JSON, so no baseline") from None
+        raise BadInput(f"{path}: not JSON, so not a baseline") from None
     if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
         raise BadInput(f"{path}: JSON of something else, not a baseline")
     version = values.pop("version", None)
@@ -61,10 +61,10 @@ def _body(path: Path, data: bytes) -> bytes:
 
 
 def _small(record: Record) -> Record:
-    """One reading a process for every metric; of the details what notes are made of."""
+    """The record with one reading for each metric, and only the details that notes need."""
     return replace(
         record,
-        samples={name: [median(found)] for name, found in record.samples.items() if found},
+        samples={name: [median(values)] for name, values in record.samples.items() if values},
         details={k: v for k, v in record.details.items() if k in ("notes", "foreign_cpu_share")},
         state_before={},
         state_after={},

@@ -1,8 +1,8 @@
-"""Runs as one file, to be carried from a board to a desk.
+"""Runs as one file, to move them from a board to another machine.
 
-A zip of JSON: `manifest.json` names every other member with its SHA-256; each of these is a run
-with its plan and its records. Whatever a file from elsewhere may hold, it is either a bundle, and
-then all of it is checked before anything is stored, or bad input.
+A bundle is a zip of JSON. `manifest.json` names every other member with its SHA-256. Each other
+member is a run with its plan and its records. A file is checked completely before any of it is
+stored. A file that is no bundle is bad input.
 
 | version | since | what changed |
 | --- | --- | --- |
@@ -26,8 +26,8 @@ from ondevice_bench.files import atomic_write
 from ondevice_bench.record.run_json import (
     ClosedSchema,
     RunContent,
-    checked,
     first_line,
+    read_checked,
     read_run,
 )
 
@@ -60,7 +60,7 @@ class _Manifest(ClosedSchema):
 
 
 def write(contents: Sequence[RunContent], path: Path) -> None:
-    """Write a bundle, whole or not at all; equal runs give equal bytes."""
+    """Write a bundle, completely or not at all. Equal runs give equal bytes."""
     members = {
         f"runs/{number}.json": json.dumps(content.to_dict(), sort_keys=True).encode()
         for number, content in enumerate(contents, start=1)
@@ -80,7 +80,7 @@ def write(contents: Sequence[RunContent], path: Path) -> None:
 
 
 def read(path: Path) -> tuple[RunContent, ...]:
-    """The runs of a bundle, checked; BadInput where it is none, or a damaged or newer one."""
+    """The runs of a bundle, checked; BadInput if it is not a bundle, or a damaged or newer one."""
     try:
         if path.stat().st_size > MAX_FILE:
             raise BadInput(f"{path}: larger than {MAX_FILE >> 20} MiB, not a bundle")
@@ -92,15 +92,15 @@ def read(path: Path) -> tuple[RunContent, ...]:
         raise BadInput(f"{path}: is a folder, not a bundle") from None
     except _DAMAGED as error:
         raise BadInput(f"{path}: damaged, or not a bundle: {first_line(error)}") from None
-    found = tuple(read_run(f"{path}: {name}", data) for name, data in members.items())
-    ids = [content.run.id for content in found]
+    contents = tuple(read_run(f"{path}: {name}", data) for name, data in members.items())
+    ids = [content.run.id for content in contents]
     if len(set(ids)) < len(ids):
         raise BadInput(f"{path}: holds the same run twice")
-    return found
+    return contents
 
 
 def _members(path: Path, bundle: zipfile.ZipFile) -> dict[str, bytes]:
-    """The members that the manifest names, as their sums say; nothing else may be there."""
+    """The members that the manifest names. Sums must match, and no other member may exist."""
     infos = bundle.infolist()
     names = [info.filename for info in infos]
     if _MANIFEST not in names:
@@ -110,10 +110,10 @@ def _members(path: Path, bundle: zipfile.ZipFile) -> dict[str, bytes]:
     unpacked = 0
     for info in infos:
         unpacked += info.file_size
-        known = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-        if unpacked > MAX_UNPACKED or not known or info.flag_bits & 1:
-            raise BadInput(f"{path}: {info.filename!r}: too large, or packed as no bundle is")
-    manifest = checked(f"{path}: {_MANIFEST}", _Manifest, bundle.read(_MANIFEST))
+        is_supported = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+        if unpacked > MAX_UNPACKED or not is_supported or info.flag_bits & 1:
+            raise BadInput(f"{path}: {info.filename!r}: too large, or not packed like a bundle")
+    manifest = read_checked(f"{path}: {_MANIFEST}", _Manifest, bundle.read(_MANIFEST))
     if manifest["version"] > VERSION:
         raise BadInput(
             f"{path}: written by a newer bench (bundle version {manifest['version']}, this one "
@@ -121,11 +121,11 @@ def _members(path: Path, bundle: zipfile.ZipFile) -> dict[str, bytes]:
         )
     sums: dict[str, str] = manifest["members"]
     if set(sums) | {_MANIFEST} != set(names):
-        raise BadInput(f"{path}: its members are not those that its manifest names")
+        raise BadInput(f"{path}: its members are not the ones in its manifest")
     members = {name: bundle.read(name) for name in sorted(sums, key=_number)}
     for name, data in members.items():
         if hashlib.sha256(data).hexdigest() != sums[name]:
-            raise BadInput(f"{path}: {name}: its sum is not that of the manifest")
+            raise BadInput(f"{path}: {name}: its SHA-256 is not the one in the manifest")
     return members
 
 

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Precision:
-    """The precision that a time pass aimed at, the one it reached, and what ended it."""
+    """The precision that a time pass aims at, the one it reached, and what ended it."""
 
     asked: float
-    reached: float | None  # None where there were too few samples for an interval
+    reached: float | None  # None if there were too few samples for an interval
     ended_by: str
 
 
 @dataclass(frozen=True)
 class TreatedLayer:
-    """What a method does to one layer; None where the method does not tell."""
+    """Ranks and sizes of one layer that a method changes; None if the method has none."""
 
     shape: tuple[int, ...] | None = None  # of the layer's input
     activation_ranks: tuple[int, ...] | None = None
@@ -34,23 +34,23 @@ class TreatedLayer:
 
 @dataclass(frozen=True)
 class MemoryCurve:
-    """Resident memory over a memory pass; empty where no curve was sampled."""
+    """Resident memory during a memory pass; empty if it was not sampled."""
 
     seconds: tuple[float, ...] = ()
     rss_bytes: tuple[float, ...] = ()
-    marks: tuple[tuple[str, float], ...] = ()  # stages and when they began
+    marks: tuple[tuple[str, float], ...] = ()  # stages, each with the second at which it began
 
 
 @dataclass(frozen=True)
 class LayerGradient:
-    """A layer's weight gradient beside vanilla's."""
+    """A layer's weight gradient, compared with vanilla's."""
 
     cosine: float | None = None
 
 
 @dataclass(frozen=True)
 class Details:
-    """What a record says beside its metrics; each pass fills the fields that it knows."""
+    """The data of a record that are not metrics. Each pass fills its own fields."""
 
     notes: tuple[str, ...] = ()
     # calibrate

@@ -1,4 +1,4 @@
-"""The store's format through time.
+"""The versions of the store's format.
 
 | version | since | what changed |
 | --- | --- | --- |
@@ -90,7 +90,7 @@ MIGRATIONS: tuple[str, ...] = ()
 
 
 def prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Make a new store's tables, or bring an older store up to this version."""
+    """Make a new store's tables, or convert an older store to this version."""
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")  # a board may lose power at any moment
     connection.execute("BEGIN IMMEDIATE")
@@ -118,8 +118,7 @@ def require_current(connection: sqlite3.Connection, path: Path) -> None:
         raise BadInput(f"{path}: an empty file, not a store of bench")
     if version < VERSION:
         raise BadInput(
-            f"{path}: written by an older bench (format {version}): "
-            "`bench run` brings it up to date"
+            f"{path}: written by an older bench (format {version}): `bench run` converts it"
         )
 
 

@@ -8,7 +8,7 @@ Status = Literal["ok", "failed", "timeout", "oom", "skipped"]
 
 
 def status_of(text: str) -> Status:
-    """`text` as a status; ValueError where it is none."""
+    """`text` as a status; ValueError if it is no status."""
     for status in get_args(Status):
         if status == text:
             return cast(Status, status)
@@ -26,7 +26,7 @@ class TaskKey:
 
 @dataclass(frozen=True)
 class Record:
-    """What one process measured, or why it did not."""
+    """The measurements of one process, or the reason why there are none."""
 
     run: str
     key: TaskKey
@@ -55,7 +55,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Run:
-    """One run: what was asked, where, with what; `definition` decides whether it can go on."""
+    """One run: its suite, machine and settings. It resumes only with an equal `definition`."""
 
     id: str
     suite: str

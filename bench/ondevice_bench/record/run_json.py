@@ -1,4 +1,4 @@
-"""A run as JSON from elsewhere, checked by schemas that derive from the records."""
+"""A run as JSON from another machine, checked by schemas that derive from the records."""
 
 import json
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from ondevice_bench.suite.planned_cell import PlannedCell
 MAX_DEPTH = 64
 MAX_TEXT = 1 << 20
 
-# what becomes part of a path
+# a text that becomes part of a path
 Name = Annotated[str, Field(pattern=r"^\w[\w.+-]{0,199}$")]
 _Moment = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT[\d:.]{8,20}[+\d:]{1,8}$")]
 _Count = Annotated[int, Field(ge=1, lt=1 << 31)]
@@ -58,8 +58,8 @@ class RunContent:
 
 
 def read_run(where: str, data: bytes) -> RunContent:
-    """Read and check a run; BadInput where anything is wrong with it."""
-    values = checked(where, _run_schema(), data)
+    """Read and check a run; BadInput if anything in it is wrong."""
+    values = read_checked(where, _run_schema(), data)
     run = Run(**values["run"])
     cells = tuple(_cell_from_dict(each) for each in values["cells"])
     try:
@@ -88,20 +88,21 @@ def _cell_to_dict(planned: PlannedCell) -> dict[str, Any]:
 
 
 def _cell_from_dict(values: Mapping[str, Any]) -> PlannedCell:
-    rest = {name: value for name, value in values.items() if name != "definition"}
-    return PlannedCell(_cell_adapter().validate_python(values["definition"]), **rest)
+    fields = dict(values)
+    cell = _cell_adapter().validate_python(fields.pop("definition"))
+    return PlannedCell(cell, **fields)
 
 
 def _record_to_dict(record: Record) -> dict[str, Any]:
-    rest = {name: value for name, value in asdict(record).items() if name not in ("run", "key")}
+    fields = {name: value for name, value in asdict(record).items() if name not in ("run", "key")}
     key = record.key
-    return {**rest, "cell": key.cell, "pass": key.pass_name, "round": key.round}
+    return {**fields, "cell": key.cell, "pass": key.pass_name, "round": key.round}
 
 
 def _record_from_dict(run: str, values: Mapping[str, Any]) -> Record:
-    rest = dict(values)
-    key = TaskKey(rest.pop("cell"), rest.pop("pass"), rest.pop("round"))
-    return Record(run=run, key=key, **rest)
+    fields = dict(values)
+    key = TaskKey(fields.pop("cell"), fields.pop("pass"), fields.pop("round"))
+    return Record(run=run, key=key, **fields)
 
 
 class _Threads(_OpenSchema):
@@ -142,7 +143,7 @@ def _cell_adapter() -> TypeAdapter[Cell]:
 
 @cache
 def _run_schema() -> type[BaseModel]:
-    """The schema of a run's JSON: the records, narrowed by name."""
+    """The schema of a run's JSON: the fields of the records, some with stricter types."""
     definition: Any = schema_of(Cell, ClosedSchema, batch=_Count, seed=_Seed)
     cell: Any = schema_of(
         PlannedCell,
@@ -150,7 +151,12 @@ def _run_schema() -> type[BaseModel]:
         cell=Annotated[definition, Field(alias="definition")],
         profile=Name,
     )
-    finding: Any = schema_of(DoctorFinding, _OpenSchema, level=str)
+    finding: Any = schema_of(
+        DoctorFinding,
+        _OpenSchema,
+        level=str,
+        observation=Annotated[str, Field(alias="said")],
+    )
     goal: Any = schema_of(Goal, _OpenSchema, minimise=Literal[GOALS])
     run: Any = schema_of(
         Run,
@@ -186,24 +192,24 @@ def _run_schema() -> type[BaseModel]:
     )
 
 
-def checked(where: str, schema: type[BaseModel], data: bytes) -> Any:
-    """The values of a JSON text that its schema accepts; BadInput with the first fault."""
+def read_checked(where: str, schema: type[BaseModel], data: bytes) -> Any:
+    """The values of a JSON text that fits its schema; BadInput with the first error if not."""
     try:
         values = json.loads(data, parse_constant=_refuse_constant)
-        text = json.dumps(values, ensure_ascii=False).encode()  # half a surrogate pair is no text
+        text = json.dumps(values, ensure_ascii=False).encode()  # fails on half a surrogate pair
         _require_flat(values)
         schema.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
-        spot = ".".join(str(step) for step in first["loc"])[:200]
-        raise BadInput(f"{where}: {spot}: {first['msg']}") from None
+        key_path = ".".join(str(step) for step in first["loc"])[:200]
+        raise BadInput(f"{where}: {key_path}: {first['msg']}") from None
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{where}: not JSON of a bundle: {first_line(error)}") from None
     return values
 
 
 def _require_flat(values: Any) -> None:
-    """Refuse deep nesting, and numbers beyond what the store can hold."""
+    """Refuse deep nesting, and numbers that the store cannot hold."""
     level: list[Any] = [values]
     for _ in range(MAX_DEPTH):
         below: list[Any] = []

@@ -1,4 +1,4 @@
-"""The store: one SQLite file, every record in it the moment it exists."""
+"""The store: one SQLite file. Every record is stored as soon as it exists."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ from ondevice_bench.suite.planned_cell import PlannedCell
 
 OUT = Path("bench-out")
 FILE_NAME = "results.sqlite"
-IMPORTED = "import"  # the origin of a run that came in a bundle: never gone on with
+IMPORTED = "import"  # the origin of a run from a bundle, which never resumes
 
 _RUN_COLUMNS = (
     "id",
@@ -50,11 +50,11 @@ class Store:
 
     @staticmethod
     def create(path: Path) -> "Store":
-        """Open the store for writing; make it where there is none."""
+        """Open the store for writing; make it if there is none."""
         _refuse_foreign(path)
         is_new = not path.exists()
         try:
-            with _said(path):
+            with _as_bad_input(path):
                 connection = sqlite3.connect(path, isolation_level=None, timeout=30)
                 migrate.prepare(connection, path)
         except BadInput:
@@ -69,7 +69,7 @@ class Store:
         if not path.exists():
             raise BadInput(f"{path}: no such store")
         _refuse_foreign(path)
-        with _said(path):
+        with _as_bad_input(path):
             connection = _read_only(path)
             migrate.require_current(connection, path)
         return Store(connection, path)
@@ -90,26 +90,26 @@ class Store:
         self._db.close()
 
     def remove(self) -> None:
-        """Close and delete a store that has come to hold nothing."""
+        """Close and delete an empty store."""
         self.close()
         for suffix in ("", "-wal", "-shm"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
     def add_run(self, run: Run, cells: Iterable[PlannedCell]) -> None:
-        """Store a run and its plan, whole or not at all."""
+        """Store a run and its plan, completely or not at all."""
         with self._writing() as db:
             _insert_run(db, run, cells)
 
     def merge(self, run: Run, cells: Sequence[PlannedCell], records: Sequence[Record]) -> int:
-        """Store what of an imported run is not there yet, all of it or nothing.
+        """Store the new part of an imported run, completely or not at all.
 
-        Returns how many records are new; BadInput where the store has the run otherwise.
+        Returns the number of new records; BadInput if the store has a different run of this id.
         """
         imported = replace(run, origin=IMPORTED)
-        known = next(iter(self._runs("WHERE id = ?", run.id)), None)
-        if known is not None:
-            alike = replace(imported, origin=known.origin, finished=known.finished)
-            if known != alike or self.cells(run.id) != tuple(cells):
+        present = next(iter(self._runs("WHERE id = ?", run.id)), None)
+        if present is not None:
+            expected = replace(imported, origin=present.origin, finished=present.finished)
+            if present != expected or self.cells(run.id) != tuple(cells):
                 raise BadInput(f"{self.path}: has another run {run.id}: nothing was imported")
         stored = {record.key: record for record in self.records(run.id)}
         for record in records:
@@ -120,7 +120,7 @@ class Store:
                 )
         new = [record for record in records if record.key not in stored]
         with self._writing() as db:
-            if known is None:
+            if present is None:
                 _insert_run(db, imported, cells)
             elif run.finished is not None:
                 db.execute("UPDATE runs SET finished = ? WHERE id = ?", (run.finished, run.id))
@@ -129,12 +129,12 @@ class Store:
         return len(new)
 
     def finish_run(self, run: str, finished: str) -> None:
-        """Note that nothing of the run's plan is left to do."""
+        """Note that the run's plan is complete."""
         with self._writing() as db:
             db.execute("UPDATE runs SET finished = ? WHERE id = ?", (finished, run))
 
     def add_record(self, record: Record) -> None:
-        """Store a record with its metrics and samples; an earlier attempt is kept aside."""
+        """Store a record with metrics and samples. An earlier attempt moves to its own table."""
         key = (record.run, record.key.cell, record.key.pass_name, record.key.round)
         with self._writing() as db:
             db.execute(
@@ -149,11 +149,11 @@ class Store:
             _insert_record(db, record)
 
     def runs(self) -> tuple[Run, ...]:
-        """Every run, the oldest first, wherever it was measured."""
+        """Every run, the oldest first, from all machines."""
         return self._runs("ORDER BY created, rowid")
 
     def run(self, run_id: str) -> Run:
-        """The run of that id; KeyError where the store has none."""
+        """The run with this id; KeyError if the store has none."""
         runs = self._runs("WHERE id = ?", run_id)
         if not runs:
             raise KeyError(run_id)
@@ -161,7 +161,7 @@ class Store:
 
     def cells(self, run: str) -> tuple[PlannedCell, ...]:
         """The run's plan, in its order."""
-        with _said(self.path):
+        with _as_bad_input(self.path):
             rows = self._db.execute(
                 "SELECT definition, profile, state, reason FROM cells WHERE run = ? "
                 "ORDER BY position",
@@ -173,16 +173,16 @@ class Store:
         )
 
     def statuses(self, run: str) -> dict[TaskKey, str]:
-        """The status of every record of the run, without what it measured."""
-        with _said(self.path):
+        """The status of every record of the run, without its measurements."""
+        with _as_bad_input(self.path):
             rows = self._db.execute(
                 "SELECT cell, pass, round, status FROM records WHERE run = ?", (run,)
             ).fetchall()
         return {TaskKey(cell, name, number): status for cell, name, number, status in rows}
 
     def outcome(self, run: str, key: TaskKey) -> tuple[str, str, Details] | None:
-        """Status, reason and details of one record; None where there is none yet."""
-        with _said(self.path):
+        """Status, reason and details of one record; None if it does not exist yet."""
+        with _as_bad_input(self.path):
             row = self._db.execute(
                 "SELECT status, reason, details FROM records "
                 "WHERE run = ? AND cell = ? AND pass = ? AND round = ?",
@@ -192,7 +192,7 @@ class Store:
 
     def records(self, run: str) -> tuple[Record, ...]:
         """Every record of the run, in the order in which they were stored."""
-        with _said(self.path):
+        with _as_bad_input(self.path):
             metrics = self._grouped(run, "metrics", "value")
             samples = self._grouped(run, "samples", "samples")
             rows = self._db.execute(
@@ -223,7 +223,7 @@ class Store:
 
     def seconds_by_fingerprint(self, machine: Mapping[str, Any]) -> dict[tuple[str, str], float]:
         """The latest duration of each (fingerprint, pass) that succeeded on that machine."""
-        with _said(self.path):
+        with _as_bad_input(self.path):
             rows = self._db.execute(
                 "SELECT cells.fingerprint, records.pass, records.seconds FROM records "
                 "JOIN cells ON cells.run = records.run AND cells.cell = records.cell "
@@ -234,7 +234,7 @@ class Store:
         return {(fingerprint, name): seconds for fingerprint, name, seconds in rows}
 
     def _runs(self, clause: str, *values: str) -> tuple[Run, ...]:
-        with _said(self.path):
+        with _as_bad_input(self.path):
             rows = self._db.execute(
                 f"SELECT {', '.join(_RUN_COLUMNS)} FROM runs {clause}", values
             ).fetchall()
@@ -252,8 +252,8 @@ class Store:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: all of it is on disk when this ends, or none of it."""
-        with _said(self.path):
+        """One transaction: at its end all of it is on disk, or none of it."""
+        with _as_bad_input(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -320,7 +320,7 @@ def _insert_record(db: sqlite3.Connection, record: Record) -> None:
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
-    """Read beside a writer where possible; without touching the folder where it is read-only."""
+    """Open for reading beside a writer. If the folder is read-only, open without touching it."""
     uri = path.resolve().as_uri()
     connection = sqlite3.connect(f"{uri}?mode=ro", uri=True, isolation_level=None)
     try:
@@ -334,7 +334,7 @@ def _read_only(path: Path) -> sqlite3.Connection:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """A clear word for what is no SQLite file at all, before SQLite touches it."""
+    """A clear error for a file that is not SQLite, before SQLite touches it."""
     if path.is_dir():
         raise BadInput(f"{path}: is a folder, not a store")
     if not path.exists():
@@ -345,12 +345,12 @@ def _refuse_foreign(path: Path) -> None:
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
     if head and head != b"SQLite format 3\0":
-        raise BadInput(f"{path}: not a store of bench (no SQLite file)")
+        raise BadInput(f"{path}: not a store of bench (not a SQLite file)")
 
 
 @contextlib.contextmanager
-def _said(path: Path) -> Iterator[None]:
-    """SQLite's complaints as bad input: a full or read-only disk, a damaged or locked file."""
+def _as_bad_input(path: Path) -> Iterator[None]:
+    """Errors of SQLite as bad input: a full or read-only disk, a damaged or locked file."""
     try:
         yield
     except sqlite3.DatabaseError as error:

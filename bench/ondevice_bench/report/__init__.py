@@ -1,1 +1,1 @@
-"""What people read: tables in the terminal, and the HTML page."""
+"""Reports for people: tables in the terminal, and the HTML page."""

@@ -23,7 +23,7 @@ METHOD_COLOURS = {
     "microbatch": "#5B7083",
     "saved_bf16": "#A0A0A0",
 }
-# for all other methods: far enough from these, and from each other, to be told apart
+# for all other methods; different enough from these, and from each other
 FURTHER_COLOURS = (
     "#880038", "#085800", "#20E098", "#3830A8", "#D8B0F8", "#C03070", "#88B000", "#005068",
     "#781088", "#A080F8", "#684008", "#F8A098", "#C0C898", "#008000", "#A83818", "#3088F8",

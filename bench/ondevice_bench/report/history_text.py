@@ -1,14 +1,14 @@
-"""A history in words, the same in the terminal and on the page."""
+"""A history in words, equal in the terminal and on the page."""
 
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.history import History, HistoryChange, Series
 from ondevice_bench.report.quantities import exact_text
 
-SHORT = 7  # digits of a commit that people say
+SHORT = 7  # digits of a short commit
 
 
 def order_text(history: History) -> str:
-    """How many runs there are, and how they are ordered."""
+    """The number of runs, and their order."""
     order = "by their commits in this repository, then by time"
     if not history.by_commits:
         order = "by time alone: this repository does not have all of their commits"
@@ -34,7 +34,7 @@ def change_text(series: Series, change: HistoryChange) -> str:
     where = f"{metric.label} on {series.machine}"
     before, after = (short_commit(point.run.commit) for point in (change.before, change.after))
     between = f"somewhere between {before} and {after}"
-    if before == after:  # both are of one commit, perhaps with different changes beyond it
+    if before == after:  # the same commit, perhaps with different uncommitted changes
         between = f"at {before}, between {change.before.run.id} and {change.after.run.id}"
     direction = "better" if change.is_better else "worse"
     causes = "; ".join(change.causes)
@@ -53,6 +53,6 @@ def change_text(series: Series, change: HistoryChange) -> str:
 
 
 def short_commit(commit: str) -> str:
-    """A commit's first digits, and a plus where there were changes."""
+    """The first digits of a commit, with a plus if there were uncommitted changes."""
     head, plus, _ = commit.partition("+")
     return f"{head[:SHORT]}{plus}"

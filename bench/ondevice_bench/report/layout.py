@@ -31,7 +31,7 @@ class _LayoutFile(StrictSchema):
 
     @field_validator("sections")
     @classmethod
-    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         known = sections()
         for name in names:
             if name not in known:
@@ -41,6 +41,6 @@ class _LayoutFile(StrictSchema):
 
 def load_layout(name: str) -> PageLayout:
     """The layout of this name, or of the YAML file at this path."""
-    whole, *_ = read_resolved(KIND, locate(KIND, name))
-    file = check(_LayoutFile, whole)
+    document, *_ = read_resolved(KIND, locate(KIND, name))
+    file = check(_LayoutFile, document)
     return PageLayout(file.title, file.sections)

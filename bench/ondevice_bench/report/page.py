@@ -1,4 +1,4 @@
-"""The HTML page: one file that loads nothing from elsewhere."""
+"""The HTML page: one file that loads no other file."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ LAYOUT = "run"
 
 @dataclass(frozen=True)
 class _Part:
-    """A section as its template takes it. `plots` are the ones that have a figure."""
+    """A section for its template. `plots` are the ones that have a figure."""
 
     section: Section
     content: Mapping[str, Any]
@@ -31,7 +31,7 @@ class _Part:
 
 
 class _Tooltips:
-    """The texts that explain numbers, each once. The page's script puts them where they belong."""
+    """The texts that explain numbers, each only once. The page's script shows them."""
 
     def __init__(self) -> None:
         self._indices: dict[str, int] = {}
@@ -41,7 +41,7 @@ class _Tooltips:
         return self._indices.setdefault(text, len(self._indices))
 
     def to_json(self) -> str:
-        """All texts that have an index by now."""
+        """All texts that have an index so far."""
         return _safe_in_script(json.dumps(list(self._indices)))
 
 
@@ -54,7 +54,7 @@ def write_report(
     query: HistoryQuery | None = None,
     claims: Sequence[JudgedClaim] = (),
 ) -> None:
-    """Draw the report into `out`, whole or not at all. It is about the first run."""
+    """Draw the report into `out`, completely or not at all. It is about the first run."""
     page = render(summaries, layout, baseline, query=query, claims=claims)
     with atomic_write(out) as file:
         file.write(page.encode())
@@ -80,9 +80,9 @@ def render(
         section = known[name]
         content = section.content(data) if section.content else None
         candidates = (*section.plots, *(section.plots_of(data) if section.plots_of else ()))
-        drawn = {plot: _draw(plot, data.groups, pool) for plot in candidates}
-        plots = tuple(plot for plot, by_group in drawn.items() if any(by_group))
-        figures |= {plot.name: drawn[plot] for plot in plots}
+        by_plot = {plot: _draw(plot, data.groups, pool) for plot in candidates}
+        plots = tuple(plot for plot, by_group in by_plot.items() if any(by_group))
+        figures |= {plot.name: by_plot[plot] for plot in plots}
         if content is not None or plots:
             parts.append(_Part(section, content or {}, plots))
     template = resource("templates/page.html.j2")

@@ -1,10 +1,10 @@
-"""Figures as plotly's plain values, and a pool that stores every array of many figures once."""
+"""Figures as plain values of plotly, and a pool that stores equal arrays of figures only once."""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
-SHARED = 24  # a part with at least so many characters is stored once
+SHARED = 24  # the fewest characters of a part that is shared
 FRAME: dict[str, Any] = {
     "margin": {"l": 8, "r": 16, "t": 8, "b": 44},
     "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left"},
@@ -16,7 +16,7 @@ GRID = {"gridcolor": "rgba(128,128,128,0.22)", "zerolinecolor": "rgba(128,128,12
 
 
 class Canvas:
-    """One figure. Pages have thousands; plotly's own check of one takes longer than all else."""
+    """One figure. A page has thousands, and plotly's own check of one is slow."""
 
     def __init__(self) -> None:
         self._data: list[dict[str, Any]] = []
@@ -58,14 +58,14 @@ def _axis(title: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def require_drawable(canvas: Canvas) -> None:
-    """Let plotly check every name and value; ValueError for what it does not know."""
+    """Let plotly check every name and value; ValueError for unknown ones."""
     import plotly.graph_objects as go
 
     go.Figure(canvas.plain())
 
 
 class Pool:
-    """Every array and every part of the look of the page's figures, each stored once."""
+    """The arrays and the layout parts of the page's figures, each stored only once."""
 
     def __init__(self) -> None:
         self.arrays: list[str] = []
@@ -95,5 +95,5 @@ class Pool:
 
 
 def _short(value: Any) -> Any:
-    """Five digits: a screen shows no more."""
+    """The number with five digits, because a screen shows no more."""
     return float(f"{value:.5g}") if isinstance(value, float) else value

@@ -21,7 +21,7 @@ class Quantity:
     estimate: str
     interval: str
     meaning: str
-    value: float | None = None  # what a table sorts by
+    value: float | None = None  # the value by which a table sorts
 
 
 class Measured(Protocol):
@@ -93,7 +93,7 @@ def learning_metrics(lines: Sequence[Learning]) -> list[metrics.Metric]:
 
 
 def rank_basis(cell: Cell) -> str:
-    """The data and weights that the cell's ranks depend on; empty where they depend on none."""
+    """The data and weights that the cell's ranks depend on; empty if there are none."""
     rules = [name.rpartition(".")[2] for name, _ in cell.method_options]
     if trained.RULE in rules and trained.refuses(cell.model) is None:
         return f"ranks as measured on {trained.basis(cell.model)}"
@@ -109,7 +109,7 @@ def _meaning(name: str) -> str:
 
 
 def _bounds(estimate: Estimate) -> tuple[float, float] | None:
-    """The ends of the interval; None where there is none, or an exact number needs none."""
+    """The ends of the interval; None if there is none, or if the number is exact."""
     if estimate.lower is None or estimate.upper is None or estimate.basis == "exact":
         return None
     return estimate.lower, estimate.upper

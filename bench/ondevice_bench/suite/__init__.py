@@ -1,1 +1,1 @@
-"""Suites: what the user declares, and the cells that come of it."""
+"""Suites: the declarations of the user, and the cells that they expand to."""

@@ -1,15 +1,15 @@
-"""What a plan must know of a board; its profile says the rest."""
+"""A board as a plan sees it: its names and its memory."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Board:
-    """A hardware profile by name; `lineage` is its own name, then those that it extends."""
+    """A hardware profile by name. `lineage` is its own name, then the names that it extends."""
 
     name: str
     lineage: tuple[str, ...] = ()
-    memory_gib: float | None = None  # what a process may hope for; None where nobody knows
+    memory_gib: float | None = None  # for one process; None if it is unknown
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -17,4 +17,4 @@ class Board:
         return self.lineage or (self.name,)
 
 
-HERE = Board("here")  # where a question is asked that no board changes
+HERE = Board("here")  # for questions that do not depend on a board

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 Value: TypeAlias = bool | int | float | str
 Options: TypeAlias = tuple[tuple[str, Value], ...]
 
-WORKLOAD_VERSION = 2  # raise it when equal words come to mean another workload
+WORKLOAD_VERSION = 2  # raise it if the same fields get another meaning
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Train:
 
 @dataclass(frozen=True)
 class Cell:
-    """A workload; options hold what departs from the defaults, sorted by name."""
+    """A workload. Its options are sorted by name, without those that have their default."""
 
     id: str = field(compare=False)
     model: str
@@ -47,31 +47,31 @@ class Cell:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the workload; what equals its default is left out, so new options keep it."""
+        """A hash of the workload. It leaves out defaults, so new options do not change it."""
         always = ("model", "method", "batch", "seed")
         workload = {
-            spot.name: _plain(getattr(self, spot.name))
-            for spot in fields(self)
-            if spot.name in always
-            or (spot.name != "id" and getattr(self, spot.name) != spot.default)
+            each.name: _plain(getattr(self, each.name))
+            for each in fields(self)
+            if each.name in always
+            or (each.name != "id" and getattr(self, each.name) != each.default)
         }
         text = json.dumps([WORKLOAD_VERSION, workload], sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def of_any_seed(self) -> str:
-        """The fingerprint that cells share which differ in their seed alone."""
+        """The common fingerprint of cells that differ only in their seed."""
         return replace(self, seed=0).fingerprint
 
     @property
     def of_any_method(self) -> str:
-        """The fingerprint that cells share which differ in method, layers and seed alone."""
+        """The common fingerprint of cells that differ only in method, layers and seed."""
         plain = replace(self, method="", method_options=(), layers="all", seed=0)
         return plain.fingerprint
 
     @property
     def of_any_size(self) -> str:
-        """The fingerprint that cells share which differ in their batch and seed alone."""
+        """The common fingerprint of cells that differ only in batch and seed."""
         return replace(self, batch=0, seed=0).fingerprint
 
     def to_dict(self) -> dict[str, Any]:
@@ -81,18 +81,18 @@ class Cell:
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "Cell":
         """The inverse of `to_dict`."""
-        known = dict(values)
+        arguments = dict(values)
         for name in ("model_options", "method_options"):
-            known[name] = tuple((key, value) for key, value in known[name])
-        known["train"] = Train(**known["train"])
-        return Cell(**known)
+            arguments[name] = tuple((key, value) for key, value in arguments[name])
+        arguments["train"] = Train(**arguments["train"])
+        return Cell(**arguments)
 
 
 def _plain(value: object) -> object:
     if isinstance(value, Train):
         return {
-            spot.name: getattr(value, spot.name)
-            for spot in fields(value)
-            if getattr(value, spot.name) != spot.default
+            each.name: getattr(value, each.name)
+            for each in fields(value)
+            if getattr(value, each.name) != each.default
         }
     return value

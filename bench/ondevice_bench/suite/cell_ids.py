@@ -16,9 +16,9 @@ def cell_id(
     dtype: str,
     seed: int,
 ) -> str:
-    """The id of a cell. Options and the type of numbers are named only where they are not default.
+    """The id of a cell. It names options and the type of numbers only if they are not default.
 
-    `model_options` may include the weights, where a model has several.
+    `model_options` may include the weights, if a model has several.
     """
     parts = [
         model + _label(model_options, registry.model(model).options),

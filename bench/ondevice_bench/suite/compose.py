@@ -1,4 +1,4 @@
-"""What a suite file says for many at once, spelled out: `defaults` and `overrides`."""
+"""`defaults` and `overrides` of a suite file, applied to each entry and each board."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,93 +15,94 @@ _OF_EVERY_BOARD = ("schema", "title", "purpose", "extends", "hardware", "expecte
 
 
 def variants(document: Document) -> dict[str, Document]:
-    """The suite as each board of `overrides` takes it; the whole document is valid already."""
+    """The suite of each board in `overrides`. The whole document is valid already."""
     overrides = document.values.get(OVERRIDES)
     if not isinstance(overrides, dict):
         return {}
-    boards = {board: said for board, said in overrides.items() if isinstance(said, dict)}
+    by_board = {board: values for board, values in overrides.items() if isinstance(values, dict)}
     profiles = declared("hardware")
     problems = [
         f"{document.place((OVERRIDES, board))}: {OVERRIDES}: "
         f"{unknown('hardware profile', board, profiles)}"
-        for board in boards
+        for board in by_board
         if board not in profiles
     ]
     problems += [
         f"{document.place((OVERRIDES, board, key))}: {OVERRIDES}.{board}: "
         f"{key} is the same on every board"
-        for board, said in boards.items()
-        for key in said
+        for board, values in by_board.items()
+        for key in values
         if key in _OF_EVERY_BOARD
     ]
     if problems:
         raise BadInput(*problems)
     return {
-        board: merged(document, _moved(document, board, said)) for board, said in boards.items()
+        board: merged(document, _override(document, board, values))
+        for board, values in by_board.items()
     }
 
 
-def _moved(document: Document, board: str, said: dict[str, Plain]) -> Document:
-    """What a board's override says, as if it stood at the top of a file."""
-    under = (OVERRIDES, board)
+def _override(document: Document, board: str, values: dict[str, Plain]) -> Document:
+    """The override of a board, as a document of its own."""
+    prefix = (OVERRIDES, board)
     places = {
-        location[len(under) :]: place
+        location[len(prefix) :]: place
         for location, place in document.places.items()
-        if location[: len(under)] == under and location != under
+        if location[: len(prefix)] == prefix and location != prefix
     }
-    return replace(document, values=said, places=places)
+    return replace(document, values=values, places=places)
 
 
 def with_defaults(document: Document) -> Document:
-    """Every entry of `models` and `methods` with the default options that it knows.
+    """Each entry of `models` and `methods` with the default options that it has.
 
-    An option that the entry gives itself stays; so does its own choice where options exclude each
-    other, as the rules for ranks do.
+    An option of the entry wins over a default. It also wins over defaults that it excludes, as one
+    rank rule excludes another.
     """
-    defaults = document.values.get(DEFAULTS)
-    if not isinstance(defaults, dict):
+    all_defaults = document.values.get(DEFAULTS)
+    if not isinstance(all_defaults, dict):
         return document
     values, places = dict(document.values), dict(document.places)
     problems: list[str] = []
     for kind in ("models", "methods"):
-        given = defaults.get(kind)
-        if isinstance(given, dict) and kind in values:
-            entries = values[kind]
-            listed = entries if isinstance(entries, list) else [entries]
-            values[kind], used = _spread(kind, listed, given, document, places)
-            problems += _unused(kind, given, used, document)
+        defaults = all_defaults.get(kind)
+        if isinstance(defaults, dict) and kind in values:
+            value = values[kind]
+            entries = value if isinstance(value, list) else [value]
+            values[kind], used = _apply(kind, entries, defaults, document, places)
+            problems += _unused(kind, defaults, used, document)
     if problems:
         raise BadInput(*problems)
     return replace(document, values=values, places=places)
 
 
-def _spread(
+def _apply(
     kind: str,
     entries: Sequence[Plain],
-    given: Mapping[str, Plain],
+    defaults: Mapping[str, Plain],
     document: Document,
     places: dict[KeyPath, SourceLocation],
 ) -> tuple[list[Plain], set[str]]:
-    """The entries with the defaults that they take, and the defaults that any of them knows."""
-    found: list[Plain] = []
+    """The entries with their defaults, and the defaults that some entry has as an option."""
+    complete: list[Plain] = []
     used: set[str] = set()
     for index, entry in enumerate(entries):
-        named = _named(entry)
-        if named is None:
-            found.append(entry)
+        pair = _name_and_options(entry)
+        if pair is None:
+            complete.append(entry)
             continue
-        name, own = named
-        known, excluded = _known(kind, name, own)
-        used |= known & set(given)
-        taken = [key for key in given if key in known - excluded and key not in own]
-        for key in taken:
+        name, own = pair
+        options, excluded = _options(kind, name, own)
+        used |= options & set(defaults)
+        added = [key for key in defaults if key in options - excluded and key not in own]
+        for key in added:
             places[kind, index, name, key] = document.place((DEFAULTS, kind, key))
-        found.append({name: {**own, **{key: given[key] for key in taken}}})
-    return found, used
+        complete.append({name: {**own, **{key: defaults[key] for key in added}}})
+    return complete, used
 
 
-def _named(entry: Plain) -> tuple[str, dict[str, Plain]] | None:
-    """The entry's name and its own options; None where it is no single entry."""
+def _name_and_options(entry: Plain) -> tuple[str, dict[str, Plain]] | None:
+    """The entry's name and its own options; None if it is not a single entry."""
     if isinstance(entry, str):
         return entry, {}
     if not isinstance(entry, dict) or len(entry) != 1:
@@ -110,8 +111,8 @@ def _named(entry: Plain) -> tuple[str, dict[str, Plain]] | None:
     return (name, options or {}) if options is None or isinstance(options, dict) else None
 
 
-def _known(kind: str, name: str, own: Mapping[str, Plain]) -> tuple[set[str], set[str]]:
-    """The options that an entry knows, and those that its own ones exclude."""
+def _options(kind: str, name: str, own: Mapping[str, Plain]) -> tuple[set[str], set[str]]:
+    """The options that an entry can have, and the options that its own ones exclude."""
     if kind == "models":
         if registry.is_own_model(name) or name not in registry.models():
             return set(_OF_EVERY_MODEL), set()
@@ -125,16 +126,18 @@ def _known(kind: str, name: str, own: Mapping[str, Plain]) -> tuple[set[str], se
     return {option.name for option in spec.options}, excluded
 
 
-def _unused(kind: str, given: Mapping[str, Plain], used: set[str], document: Document) -> list[str]:
-    known = set[str]()
+def _unused(
+    kind: str, defaults: Mapping[str, Plain], used: set[str], document: Document
+) -> list[str]:
+    options = set[str]()
     if kind == "models":
-        known.update(_OF_EVERY_MODEL)
+        options.update(_OF_EVERY_MODEL)
     specs = registry.models() if kind == "models" else registry.methods()
     for spec in specs.values():
-        known |= {option.name for option in spec.options}
+        options |= {option.name for option in spec.options}
     return [
         f"{document.place((DEFAULTS, kind, key))}: {DEFAULTS}.{kind}: none of the suite's {kind} "
-        f"has an option {key!r}{suggestion(key, sorted(known))}"
-        for key in given
+        f"has an option {key!r}{suggestion(key, sorted(options))}"
+        for key in defaults
         if key not in used
     ]

@@ -1,4 +1,4 @@
-"""Entries of a suite's `models` and `methods`: known names, users' own code, and compositions."""
+"""Entries of a suite's `models` and `methods`: names, users' own code, and compositions."""
 
 import itertools
 from collections.abc import Callable, Mapping
@@ -43,7 +43,7 @@ class ChoiceSchema(StrictSchema):
         return {name: {} if options is None else options for name, options in value.items()}
 
     @property
-    def chosen(self) -> tuple[str, StrictSchema]:
+    def name_and_options(self) -> tuple[str, StrictSchema]:
         """The name and its options."""
         (name,) = self.model_fields_set
         options: StrictSchema = getattr(self, name)
@@ -51,9 +51,11 @@ class ChoiceSchema(StrictSchema):
 
     def axes(self, spec: MethodSpec | ModelSpec, prefix: str = "") -> tuple[Axis, ...]:
         """The options that the user set, in the spec's order."""
-        _, options = self.chosen
+        _, options = self.name_and_options
         if isinstance(options, OwnMethodSchema | OwnModelSchema):
-            return tuple(Axis(f"{prefix}{name}", given) for name, given in options.options.items())
+            return tuple(
+                Axis(f"{prefix}{name}", values) for name, values in options.options.items()
+            )
         return tuple(
             Axis(f"{prefix}{option.name}", getattr(options, option.name))
             for option in spec.options
@@ -61,8 +63,8 @@ class ChoiceSchema(StrictSchema):
         )
 
     def model(self) -> ModelChoice:
-        """Give this entry of `models` to the engine."""
-        name, options = self.chosen
+        """This entry of `models`, as a suite holds it."""
+        name, options = self.name_and_options
         if isinstance(options, OwnModelSchema):
             name = options.name
         batches: tuple[int, ...] = getattr(options, "batch")  # noqa: B009  # a dynamic field
@@ -70,8 +72,8 @@ class ChoiceSchema(StrictSchema):
         return ModelChoice(name, batches, self.axes(registry.model(name)), sources)
 
     def method(self) -> MethodChoice:
-        """Give this entry of `methods` to the engine."""
-        name, _ = self.chosen
+        """This entry of `methods`, as a suite holds it."""
+        name, _ = self.name_and_options
         if name == COMPOSE:
             return self._composed()
         name = self.method_name
@@ -80,7 +82,7 @@ class ChoiceSchema(StrictSchema):
     @property
     def method_name(self) -> str:
         """The method's name in ids and in the registry."""
-        name, options = self.chosen
+        name, options = self.name_and_options
         return options.name if isinstance(options, OwnMethodSchema) else name
 
     def _composed(self) -> MethodChoice:
@@ -163,10 +165,11 @@ def model_entries(folder: Path, weight: Any) -> Any:
     return Annotated[tuple[entry, ...], AS_LIST, NOT_EMPTY]
 
 
-def _own_model(name: str, given: dict[Any, Any], folder: Path) -> dict[str, Any]:
-    known = {key: given[key] for key in ("batch", "weights") if key in given}
-    options = {key: _as_list(said) for key, said in given.items() if key not in known}
-    return {OWN_MODEL: {"name": registry.own_model(name, folder).name, "options": options, **known}}
+def _own_model(name: str, settings: dict[Any, Any], folder: Path) -> dict[str, Any]:
+    common = {key: settings[key] for key in ("batch", "weights") if key in settings}
+    options = {key: _as_list(value) for key, value in settings.items() if key not in common}
+    own_name = registry.own_model(name, folder).name
+    return {OWN_MODEL: {"name": own_name, "options": options, **common}}
 
 
 def method_entries(folder: Path) -> Any:
@@ -180,35 +183,37 @@ def method_entries(folder: Path) -> Any:
     return Annotated[tuple[entry, ...], AS_LIST, NOT_EMPTY]
 
 
-def _own_method(name: str, given: dict[Any, Any], folder: Path) -> dict[str, Any]:
-    options = {key: _as_list(said) for key, said in given.items()}
+def _own_method(name: str, settings: dict[Any, Any], folder: Path) -> dict[str, Any]:
+    options = {key: _as_list(value) for key, value in settings.items()}
     return {OWN: {"name": registry.own_method(name, folder).name, "options": options}}
 
 
 def _own_code(
-    is_own: Callable[[str], bool], known: Callable[[str, dict[Any, Any]], dict[str, Any]]
+    is_own: Callable[[str], bool], entry_of: Callable[[str, dict[Any, Any]], dict[str, Any]]
 ) -> BeforeValidator:
-    """`./mynet.py:net: {options}` becomes what the schema knows; all else stays."""
+    """Rewrite `./mynet.py:net: {options}` to a key of the schema; other entries stay."""
 
     def rewrite(value: object) -> object:
-        named = _named(value, is_own)
-        return value if named is None else known(*named)
+        pair = _name_and_options(value, is_own)
+        return value if pair is None else entry_of(*pair)
 
     return BeforeValidator(rewrite)
 
 
-def _named(value: object, is_own: Callable[[str], bool]) -> tuple[str, dict[Any, Any]] | None:
-    """The name and options of an entry that means the user's own code; None for all others."""
-    named = {value: {}} if isinstance(value, str) else value
-    if not isinstance(named, dict) or len(named) != 1:
+def _name_and_options(
+    value: object, is_own: Callable[[str], bool]
+) -> tuple[str, dict[Any, Any]] | None:
+    """The name and options of an entry for the user's own code; None for all other entries."""
+    entry = {value: {}} if isinstance(value, str) else value
+    if not isinstance(entry, dict) or len(entry) != 1:
         return None
-    ((name, options),) = named.items()
+    ((name, options),) = entry.items()
     if not isinstance(name, str) or not is_own(name):
         return None
-    given = {} if options is None else options
-    if not isinstance(given, dict):
-        raise ValueError(f"{name}: options must be a mapping, got {given!r}")
-    return name, given
+    settings = {} if options is None else options
+    if not isinstance(settings, dict):
+        raise ValueError(f"{name}: options must be a mapping, got {settings!r}")
+    return name, settings
 
 
 def _composable(entries: tuple[ChoiceSchema, ...]) -> tuple[ChoiceSchema, ...]:

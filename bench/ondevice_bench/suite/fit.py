@@ -1,4 +1,4 @@
-"""What fits a board, by method."""
+"""The largest batch that fits a board, for each method."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -7,16 +7,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Fit:
-    """What fits for one method; without a batch, the reason why nothing does."""
+    """The largest batch that fits with one method. Without a batch, `reason` says why none fits."""
 
     method: str  # with its options
     batch: int | None = None
     peak_bytes: int | None = None  # of the step at that batch
-    next_bytes: int | None = None  # one example more; None at the largest batch looked at
+    next_bytes: int | None = None  # with one more example; None at the largest batch that was tried
     example_flops: float | None = None
-    example_seconds: float | None = None  # as measured on such a board, where anybody has
+    example_seconds: float | None = None  # measured on such a board, if there is a run
     reason: str = ""
-    confirmed: Mapping[str, str] | None = None  # by batch, what really happened under the cap
+    confirmed: Mapping[str, str] | None = None  # by batch, the result of a real run under the cap
 
     def to_dict(self) -> dict[str, Any]:
         """The fit as plain values."""

@@ -1,4 +1,4 @@
-"""A suite said on the command line: the same words as in a file, checked by the same schema."""
+"""A suite from the command line: the same words as in a file, checked by the same schema."""
 
 import json
 import re
@@ -18,48 +18,48 @@ SOURCE = "command line"
 
 @dataclass(frozen=True)
 class Words:
-    """What was said of a suite; what was not takes the file's defaults."""
+    """The words of a suite on the command line. Other keys have the defaults of a file."""
 
     models: Sequence[str]
     methods: Sequence[str] = ()
     options: Sequence[str] = ()  # NAME=VALUE
-    ranks: Mapping[str, Sequence[str]] | None = None  # by their rule
+    ranks: Mapping[str, Sequence[str]] | None = None  # by rank rule
     layers: Sequence[str] = ()
     batches: Sequence[int] = ()
     data: str | None = None
     weights: str | None = None
 
     def suite(self) -> Suite:
-        """The suite that these words say; its text is a file that says the same."""
+        """The suite of these words. Its text is a suite file with the same content."""
         methods = list(self.methods) or ["vanilla"]
-        given = _options(self.options)
+        options_by_name = _options(self.options)
         for rule, values in (self.ranks or {}).items():
             if values:
-                given[rule] = [_value(value) for value in values]
-        per_method = {method: _method_options(method, given) for method in methods}
+                options_by_name[rule] = [_value(value) for value in values]
+        per_method = {method: _method_options(method, options_by_name) for method in methods}
         used = {name for options in per_method.values() for name in options}
-        rest = {name: values for name, values in given.items() if name not in used}
-        per_model = {model: _model_options(model, rest) for model in self.models}
+        unused = {name: values for name, values in options_by_name.items() if name not in used}
+        per_model = {model: _model_options(model, unused) for model in self.models}
         used |= {name for options in per_model.values() for name in options}
-        for name in given:
+        for name in options_by_name:
             if name not in used:
-                raise BadInput(f"--option {name}: {_nobody(name, self.models, methods)}")
+                raise BadInput(f"--option {name}: {_no_such_option(name, self.models, methods)}")
         if self.batches:
             for options in per_model.values():
                 options["batch"] = list(self.batches)
-        said: dict[str, Any] = {
+        keys: dict[str, Any] = {
             "schema": 1,
             "title": f"{', '.join(methods)} on {', '.join(self.models)}",
             "models": [{model: options} for model, options in per_model.items()],
             "methods": [{method: options} for method, options in per_method.items()],
         }
         if self.layers:
-            said["layers"] = list(self.layers)
+            keys["layers"] = list(self.layers)
         for key, value in (("data", self.data), ("weights", self.weights)):
             if value is not None:
-                said[key] = _braced(value)
+                keys[key] = _braced(value)
         # every line of JSON is YAML
-        text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in said.items())
+        text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in keys.items())
         try:
             return suite_of(parse(Path(SOURCE), text), _name(self.models))
         except BadInput as error:
@@ -74,13 +74,13 @@ def _name(models: Sequence[str]) -> str:
 
 
 def _options(texts: Sequence[str]) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = {}
+    values_by_name: dict[str, list[Any]] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise BadInput(f"--option {text}: must be NAME=VALUE")
-        found.setdefault(name, []).append(_value(value))
-    return found
+        values_by_name.setdefault(name, []).append(_value(value))
+    return values_by_name
 
 
 def _value(text: str) -> Any:
@@ -92,11 +92,11 @@ def _value(text: str) -> Any:
 
 
 def _braced(text: str) -> Any:
-    """`spectrum: 0.75` and `synthetic: {decay: 1}` as a file would say them."""
-    word, colon, rest = text.partition(":")
+    """`spectrum: 0.75` and `synthetic: {decay: 1}` as in a file."""
+    word, colon, value = text.partition(":")
     if not colon or word not in {"spectrum", "synthetic"}:
         return text
-    inner = rest.strip().strip("{}")
+    inner = value.strip().strip("{}")
     return {word: _braced_value(inner)}
 
 
@@ -105,28 +105,28 @@ def _braced_value(text: str) -> Any:
     return {name.strip(): _value(value.strip())} if separator else _value(name.strip())
 
 
-def _method_options(method: str, given: Mapping[str, list[Any]]) -> dict[str, Any]:
+def _method_options(method: str, options: Mapping[str, list[Any]]) -> dict[str, Any]:
     if registry.is_own(method):
-        return dict(given)
-    known = {option.name for option in registry.method(method).options}
-    return {name: values for name, values in given.items() if name in known}
+        return dict(options)
+    names = {option.name for option in registry.method(method).options}
+    return {name: values for name, values in options.items() if name in names}
 
 
-def _model_options(model: str, given: Mapping[str, list[Any]]) -> dict[str, Any]:
+def _model_options(model: str, options: Mapping[str, list[Any]]) -> dict[str, Any]:
     if registry.is_own_model(model):
-        return dict(given)
-    known = {option.name for option in registry.model(model).options}
-    return {name: values for name, values in given.items() if name in known}
+        return dict(options)
+    names = {option.name for option in registry.model(model).options}
+    return {name: values for name, values in options.items() if name in names}
 
 
-def _nobody(name: str, models: Sequence[str], methods: Sequence[str]) -> str:
-    known = {
+def _no_such_option(name: str, models: Sequence[str], methods: Sequence[str]) -> str:
+    options = {
         option.name
-        for options in (
+        for group in (
             *(registry.method(name).options for name in methods if not registry.is_own(name)),
             *(registry.model(name).options for name in models if not registry.is_own_model(name)),
         )
-        for option in options
+        for option in group
     }
-    what = ", ".join((*methods, *models))
-    return f"none of {what} has this option{suggestion(name, sorted(known))}"
+    parts = ", ".join((*methods, *models))
+    return f"none of {parts} has this option{suggestion(name, sorted(options))}"

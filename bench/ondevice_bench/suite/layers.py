@@ -1,4 +1,4 @@
-"""The words of `layers`, in one spelling each: `all`, `last:4`, `attention+mlp`, `pattern:…`."""
+"""Layer choices, each in one spelling: `all`, `last:4`, `attention+mlp`, `pattern:…`."""
 
 import re
 
@@ -11,28 +11,31 @@ ALLOWED = "all, mlp, attention, attention+mlp, conv, last: K, last_blocks: K or 
 
 
 def parse(value: object) -> tuple[str, ...]:
-    """One entry of `layers`; a list of counts is an entry each."""
+    """The layer choices of one entry of `layers`. A list of counts is one choice for each count."""
     if isinstance(value, str):
-        word, colon, rest = (part.strip() for part in value.partition(":"))
+        word, colon, argument = (part.strip() for part in value.partition(":"))
         if not colon:
             return (_word(word),)
-        return (_valued(word, int(rest) if re.fullmatch(r"-?\d+", rest) else rest),)
+        return (
+            _with_argument(word, int(argument) if re.fullmatch(r"-?\d+", argument) else argument),
+        )
     if not isinstance(value, dict) or len(value) != 1:
         raise ValueError(f"must be {ALLOWED}, got {value!r}")
-    ((word, rest),) = value.items()
-    return tuple(_valued(str(word), item) for item in (rest if isinstance(rest, list) else [rest]))
+    ((word, argument),) = value.items()
+    arguments = argument if isinstance(argument, list) else [argument]
+    return tuple(_with_argument(str(word), item) for item in arguments)
 
 
 def freezes(layers: str) -> bool:
-    """Whether what comes before the chosen layers does not train."""
+    """Whether the layers before the chosen ones do not train."""
     return layers.partition(":")[0] in COUNTED
 
 
-def refuses(layers: str, model: ModelSpec) -> str | None:
-    """Why the model has no such layers, as far as its spec tells."""
+def layers_refusal(layers: str, model: ModelSpec) -> str | None:
+    """Why the model has no such layers. None if it has them, or if only its code knows."""
     word = layers.partition(":")[0]
     if model.is_own:
-        return None  # its process tells
+        return None  # a process that loads its code decides
     if word == "conv" and "conv2d" not in model.layer_kinds:
         return f"{model.name} has no convolutions to treat"
     if word == "last_blocks" and not model.layout.blocks:
@@ -50,7 +53,7 @@ def _word(word: str) -> str:
     return canonical
 
 
-def _valued(word: str, value: object) -> str:
+def _with_argument(word: str, value: object) -> str:
     if word == "pattern" and isinstance(value, str) and value:
         return f"pattern:{value}"
     if word not in COUNTED:

@@ -1,4 +1,4 @@
-"""A suite's name or path to a Suite, or every error in the file at once."""
+"""Loads a suite by its name or path. A bad file gives all its errors together."""
 
 import re
 from dataclasses import replace
@@ -15,26 +15,26 @@ from ondevice_bench.suite.suite import Suite
 
 
 def load_suite(name: str, folder: Path | None = None) -> Suite:
-    """The suite that `name` (a file's stem, or a path) stands for."""
+    """The suite with this name, or in the file of this path."""
     path = locate("suites", name, folder)
     if not re.fullmatch(r"[\w.-]+", path.stem):
         raise BadInput(
             f"{path}: a suite's name becomes part of folders and run ids: "
             "letters, digits, '.', '_' and '-' only"
         )
-    whole, *bases = read_resolved("suites", path, folder)
-    return replace(suite_of(whole, path.stem), text=_with_bases(whole, bases))
+    document, *bases = read_resolved("suites", path, folder)
+    return replace(suite_of(document, path.stem), text=_with_bases(document, bases))
 
 
 def suite_of(document: Document, name: str) -> Suite:
-    """The suite that a document declares, and what becomes of it on certain boards."""
+    """The suite of a document, with its variants for certain boards."""
     suite = _suite(document, name)
-    others = {board: _suite(varied, name) for board, varied in variants(document).items()}
-    return replace(suite, variants=others)
+    suites = {board: _suite(variant, name) for board, variant in variants(document).items()}
+    return replace(suite, variants=suites)
 
 
 def _with_bases(document: Document, bases: list[Document]) -> str:
-    """The file, then as comments those that it extends: a report shows all that was declared."""
+    """The text of the file, then as comments the files that it extends. A report shows both."""
     parts = [document.text]
     for base in bases:
         quoted = "".join(f"#   {line}".rstrip() + "\n" for line in base.text.splitlines())

@@ -1,4 +1,4 @@
-"""A suite's matrix: every combination of its lists, less what `include` and `exclude` leave out."""
+"""A suite's matrix: every combination of its lists that `include` and `exclude` leave."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -25,8 +25,7 @@ def size_of(suite: Suite) -> int:
         len(m.batches) * max(1, len(m.weights)) * _combinations(m.axes) for m in suite.models
     )
     methods = sum(_combinations(m.axes) for m in suite.methods)
-    rest = len(suite.layers) * len(suite.dtypes) * len(suite.seeds)
-    return models * methods * rest
+    return models * methods * len(suite.layers) * len(suite.dtypes) * len(suite.seeds)
 
 
 def cells_of(suite: Suite) -> tuple[Cell, ...]:
@@ -62,7 +61,7 @@ def choices(choice: ModelChoice | MethodChoice) -> Iterator[Options]:
 
 
 def inputs_of(model: ModelSpec, options: Options) -> Inputs:
-    """What a batch of the model is made of, with these options."""
+    """The inputs in a batch of the model, with these options."""
     return model.inputs({**resolved(model.options, dict(options)), **dict(options)})
 
 

@@ -1,4 +1,4 @@
-"""Which passes a cell takes."""
+"""The passes over a cell."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,6 @@ from ondevice_bench.specs import registry
 
 
 def passes_of(method: str, measure: Sequence[str]) -> tuple[str, ...]:
-    """The passes over a cell with that method: its ranks come before everything that uses them."""
+    """The passes over a cell with this method. The ranks come first: all others use them."""
     calibrates = any(spec.calibrates for spec in registry.parts(method))
     return (CALIBRATE, *measure) if calibrates else tuple(measure)

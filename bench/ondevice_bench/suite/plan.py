@@ -1,4 +1,4 @@
-"""A suite and a hardware profile to cells: what will run here, what is skipped or pending, why."""
+"""Plans a suite: the cells that run on this machine, and why others are skipped or pending."""
 
 from collections.abc import Mapping, Sequence
 
@@ -44,7 +44,7 @@ def plan(
 
 
 def _boards(suite: Suite, here: Board, others: Mapping[str, Board]) -> tuple[Board, ...]:
-    """The suite's boards. This machine stands for the most specific of its names in the list."""
+    """The suite's boards. This machine replaces the most specific of its names in the list."""
     names = suite.hardware or (here.name,)
     own = next((name for name in here.names if name in names), here.name)
     return tuple(here if name == own else others.get(name, Board(name)) for name in names)

@@ -1,4 +1,4 @@
-"""A cell on a hardware profile: what a plan lists and what a run stores."""
+"""A cell on a hardware profile. A plan lists it, and a run stores it."""
 
 from dataclasses import dataclass
 from typing import Literal

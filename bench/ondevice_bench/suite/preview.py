@@ -1,4 +1,4 @@
-"""A plan with what is known of it before anything is measured."""
+"""A plan with the numbers that exist before anything is measured."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +8,9 @@ from ondevice_bench.suite.planned_cell import PlannedCell
 
 @dataclass(frozen=True)
 class PlainStep:
-    """A vanilla step of a cell's model: bytes saved and FLOPs; None with the reason.
+    """A vanilla step of a cell's model: bytes saved and FLOPs. If they are None, `reason` says why.
 
-    `peak_bytes` of tensors are alive at its highest moment: a process needs more than that.
+    `peak_bytes` is the size of all tensors alive at the peak. A process needs more than that.
     """
 
     activation_bytes: int | None
@@ -21,10 +21,10 @@ class PlainStep:
 
 @dataclass(frozen=True)
 class CellPreview:
-    """A planned cell with what is known of it beforehand.
+    """A planned cell with the numbers that exist before it is measured.
 
-    Its seconds are those of an earlier run, or estimated: by its own pilot there, and by what the
-    passes of other cells took against theirs.
+    Its seconds are those of an earlier run, or an estimate. The estimate uses the cell's own pilot
+    in an earlier run, and the ratio of the passes of other cells to their pilots.
     """
 
     item: PlannedCell
@@ -33,7 +33,7 @@ class CellPreview:
     is_estimated: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """The preview as plain values; null is unknown."""
+        """The preview as plain values; unknown numbers are null."""
         return {
             "cell": self.item.cell.id,
             "fingerprint": self.item.cell.fingerprint,

@@ -1,10 +1,10 @@
-"""Why a cell is not measured: its parts do not go together, or the board has too little memory."""
+"""Why a cell is not measured: its parts do not fit together, or the board has too little memory."""
 
 from ondevice_bench.specs import registry, trained
 from ondevice_bench.specs.model import ModelSpec
 from ondevice_bench.suite.board import Board
 from ondevice_bench.suite.cell import Cell
-from ondevice_bench.suite.layers import refuses as refuses_layers
+from ondevice_bench.suite.layers import layers_refusal
 from ondevice_bench.suite.matrix import inputs_of
 from ondevice_bench.suite.patterns import matches_any
 from ondevice_bench.suite.suite import Suite
@@ -16,7 +16,7 @@ def refusal(suite: Suite, cell: Cell) -> str | None:
     pretrained = tuple(spec.name for spec in registry.models().values() if spec.pretrained)
     reasons = (
         *(spec.refuses(model) for spec in registry.parts(cell.method)),
-        refuses_layers(cell.layers, model),
+        layers_refusal(cell.layers, model),
         suite.data.refuses(inputs_of(model, cell.model_options)),
         suite.weight_sources[cell.weights].refuses(model.name, model.pretrained, pretrained),
         _no_trained_ranks(cell),
@@ -26,12 +26,12 @@ def refusal(suite: Suite, cell: Cell) -> str | None:
 
 
 def board_refusal(suite: Suite, cell: Cell, board: Board) -> str | None:
-    """Why the suite's `when` does not take the cell on this board."""
+    """Why the suite's `when` leaves the cell out on this board."""
     needed = [item.memory_gib for item in suite.when if matches_any(cell.id, item.cells)]
     if not needed or board.memory_gib is None or board.memory_gib >= max(needed):
         return None
     return (
-        f"the suite takes it only where there are {max(needed):g} GiB; "
+        f"the suite runs it only on boards with {max(needed):g} GiB; "
         f"{board.name} has {board.memory_gib:g}"
     )
 
@@ -45,6 +45,6 @@ def _batch_too_small(cell: Cell, model: ModelSpec) -> str | None:
     if cell.train.freeze_bn or cell.batch >= model.least_batch:
         return None
     return (
-        f"{model.name} pools an image to one place: where batch-norm trains (freeze_bn: false), "
+        f"{model.name} pools an image to one place. If batch-norm trains (freeze_bn: false), "
         f"a batch needs at least {model.least_batch} images, got {cell.batch}"
     )

@@ -29,7 +29,7 @@ from ondevice_bench.suite.suite import Condition, Sampling
 from ondevice_bench.units import parse_bytes, parse_duration
 
 
-def _known(kind: str, names: Callable[[], Collection[str]]) -> BeforeValidator:
+def _name_of(kind: str, names: Callable[[], Collection[str]]) -> BeforeValidator:
     """A name that must be one of `names()`."""
 
     def check(value: object) -> str:
@@ -57,10 +57,10 @@ def _duration(value: object) -> object:
     return Option("duration", "", default=1.0, kind="float", above=0).check(value)
 
 
-PROFILE_NAME = _known("hardware profile", lambda: declared("hardware"))
-METHOD_NAME = _known("method", registry.methods)
-GOAL_NAME = _known("goal", lambda: GOALS)
-PASS_NAME = _known("pass", lambda: passes.IN_SUITES)
+PROFILE_NAME = _name_of("hardware profile", lambda: declared("hardware"))
+METHOD_NAME = _name_of("method", registry.methods)
+GOAL_NAME = _name_of("goal", lambda: GOALS)
+PASS_NAME = _name_of("pass", lambda: passes.IN_SUITES)
 
 
 def _of_profiles(value: dict[str, float]) -> dict[str, float]:
@@ -110,7 +110,7 @@ Rounds = create_model("Rounds", __base__=StrictSchema, **_ROUNDS)
 
 
 def _of_every_pass(value: object) -> object:
-    """`rounds: 5` means so many new processes of each pass."""
+    """Read `rounds: 5` as 5 new processes for each pass."""
     if isinstance(value, dict | Rounds):
         return value
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -137,14 +137,14 @@ CONDITION = read_as(
 
 
 class Defaults(StrictSchema):
-    """`defaults`: options of every model or method that knows them."""
+    """`defaults`: options of every model or method that has them."""
 
     models: dict[str, Any] = Field(default_factory=dict)
     methods: dict[str, Any] = Field(default_factory=dict)
 
 
 class SuiteSchema(StrictSchema):
-    """A suite file; `make_suite_schema` gives the fields whose checks it makes their schemas."""
+    """A suite file. `make_suite_schema` replaces the fields that depend on methods and models."""
 
     schema_version: Literal[1] = Field(alias="schema")
     title: str = Field(min_length=1)
@@ -182,7 +182,7 @@ class SuiteSchema(StrictSchema):
 
 
 def make_suite_schema(folder: Path = Path()) -> type[SuiteSchema]:
-    """Make the schema for the methods and models that are known now; files are under `folder`."""
+    """Make the schema for all methods and models that exist now; files are under `folder`."""
     condition: Any = CONDITION
     source = Annotated[Any, BeforeValidator(lambda value: data.parse(value, folder))]
     weight = Annotated[Any, BeforeValidator(lambda value: weights.parse(value, folder))]

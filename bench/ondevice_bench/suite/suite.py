@@ -12,7 +12,7 @@ from ondevice_bench.suite.goal import Goal
 
 @dataclass(frozen=True)
 class Axis:
-    """An option and the values that the matrix takes for it."""
+    """An option and its values in the matrix."""
 
     name: str
     values: tuple[Value, ...]
@@ -20,7 +20,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """One entry of `models`; without weights of its own it takes the suite's."""
+    """One entry of `models`; without weights of its own it has the suite's."""
 
     name: str
     batches: tuple[int, ...]
@@ -36,13 +36,13 @@ class MethodChoice:
     axes: tuple[Axis, ...]
 
 
-# of a core: where other processes take more, a sample is measured again
+# of a core; if other processes use more, a sample is measured again
 DISTURBED_SHARE = 0.1
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """When a time pass has seen enough."""
+    """When a time pass has enough samples."""
 
     warmup: int = 2
     min_samples: int = 10
@@ -53,7 +53,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Condition:
-    """Cells that only boards with so much memory take."""
+    """Cells that run only on boards with this much memory."""
 
     cells: tuple[str, ...]
     memory_gib: float
@@ -61,7 +61,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Suite:
-    """What to run and what to measure; `variants` are the suite as certain boards take it."""
+    """The cells to run and the passes to measure. `variants` are the suite on certain boards."""
 
     name: str
     path: Path
@@ -90,12 +90,12 @@ class Suite:
     variants: Mapping[str, "Suite"] = field(default_factory=dict)
 
     def on(self, board: Sequence[str]) -> "Suite":
-        """The suite as the board of these names takes it, the most specific name first."""
+        """The suite on the board with these names, the most specific name first."""
         return next((self.variants[name] for name in board if name in self.variants), self)
 
     @property
     def weight_sources(self) -> dict[str, WeightSource]:
         """Every source of weights that a cell of this suite, on any board, can name."""
-        own = [source for model in self.models for source in model.weights]
-        varied = [s for suite in self.variants.values() for s in suite.weight_sources.values()]
-        return {source.name: source for source in (self.weights, *own, *varied)}
+        of_models = [source for model in self.models for source in model.weights]
+        of_variants = [s for suite in self.variants.values() for s in suite.weight_sources.values()]
+        return {source.name: source for source in (self.weights, *of_models, *of_variants)}

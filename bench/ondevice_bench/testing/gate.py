@@ -3,7 +3,13 @@
 from collections.abc import Collection
 from dataclasses import replace
 
-from ondevice_bench.analyse.compare import Comparison, Difference, claims_on, compare, together
+from ondevice_bench.analyse.compare import (
+    Comparison,
+    Difference,
+    claims_on,
+    compare,
+    join_comparisons,
+)
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.record.model import Run
 
@@ -38,5 +44,5 @@ class Gate:
         if not self._comparisons:
             return None
         absent = tuple(cell.id for key, cell in self._cells.items() if key not in plan)
-        whole = together(self._comparisons)
+        whole = join_comparisons(self._comparisons)
         return replace(whole, only_in_base=(*whole.only_in_base, *absent))

@@ -1,4 +1,4 @@
-"""The papers' own ways of counting, beside the exact count: `specs.dialects` names them."""
+"""The papers' own ways of counting, next to the exact count. `papers.dialects` has their names."""
 
 from ondevice_bench.methods.layer_flops import Sizes
 from ondevice_bench.methods.ranks import Ranks
@@ -11,9 +11,10 @@ __all__ = ["FormulaCount", "NoFormula", "published"]
 def published(
     dialect: str, method: str, sizes: Sizes, ranks: Ranks, option: int
 ) -> tuple[FormulaCount, ...]:
-    """The FLOPs of a layer under a method as the dialect counts them; NoFormula where it does not.
+    """The FLOPs of a layer with a method, as the dialect counts them; NoFormula if it does not.
 
-    `option` is the method's one number that is no rank of `ranks`: LoRA's rank, a filter's radius.
+    `option` is the one number of the method that is not in `ranks`: the rank of LoRA, or the radius
+    of gradient filtering.
     """
     if dialect == "wasi":
         layer = linear.LinearSizes.from_sizes(sizes)

@@ -1,4 +1,4 @@
-"""The account pass: what `bench account` prints, from shapes and ranks, computing nothing."""
+"""The account pass, for `bench account`: it needs only shapes and ranks, no numbers."""
 
 import math
 from collections.abc import Mapping
@@ -27,36 +27,36 @@ from ondevice_bench.specs.rank_rules import WEIGHT
 from ondevice_bench.worker.fake_workload import fake_workload
 from ondevice_bench.worker.workload import Workload, layout_of
 
-ELEMENT_BYTES = 4  # accounts are in float32, whatever is trained
+ELEMENT_BYTES = 4  # accounts are in float32, for every type of training
 
 
 @dataclass(frozen=True)
 class _Input:
-    """What reaches a layer; layers with the same `storage` share it."""
+    """The input of a layer. Layers with the same `storage` share it."""
 
     shape: tuple[int, ...]
-    flows_back: bool  # whether a gradient does
+    needs_gradient: bool
     storage: int
 
 
 def measure(job: Job) -> Findings:
-    """Account for every layer that the method treats."""
+    """The account of every layer that the method changes."""
     with fake_workload(replace(job, methods=(("vanilla", {}),), ranks=None)) as workload:
         model = workload.model
-        chosen = select_layers(model, job.cell.layers, layout_of(job, model, family(job.model)))
-        seen = _inputs(workload, chosen.layers)
-    layers = {name: model.get_submodule(name) for name in chosen.layers if name in seen}
-    found, refused = _accounts(job, layers, seen)
-    works = [each.work for each in found.values()]
-    activations = sum(each.activation_elements for each in found.values()) * ELEMENT_BYTES
-    weights = sum(each.weight_elements for each in found.values()) * ELEMENT_BYTES
+        selection = select_layers(model, job.cell.layers, layout_of(job, model, family(job.model)))
+        inputs = _inputs(workload, selection.layers)
+    layers = {name: model.get_submodule(name) for name in selection.layers if name in inputs}
+    accounts, refusals = _accounts(job, layers, inputs)
+    works = [each.work for each in accounts.values()]
+    activations = sum(each.activation_elements for each in accounts.values()) * ELEMENT_BYTES
+    weights = sum(each.weight_elements for each in accounts.values()) * ELEMENT_BYTES
     return Findings(
         metrics={
             "activation_bytes": activations,
             "weight_bytes": weights,
             "training_bytes": activations + weights,
             "inference_bytes": weights,
-            "stored_bytes": _stored(job.cell.method, found, seen) * ELEMENT_BYTES,
+            "stored_bytes": _stored(job.cell.method, accounts, inputs) * ELEMENT_BYTES,
         },
         details={
             "flops": None if None in works else _total([w for w in works if w is not None]),
@@ -66,11 +66,11 @@ def measure(job: Job) -> Findings:
                     "weight_elements": each.weight_elements,
                     "work": None if each.work is None else asdict(each.work),
                 }
-                for name, each in found.items()
+                for name, each in accounts.items()
             },
-            "left_alone": refused,
+            "left_alone": refusals,
             "dialects": {
-                dialect: _by_dialect(dialect, found)
+                dialect: _by_dialect(dialect, accounts)
                 for dialect, spec in DIALECTS.items()
                 if job.cell.method in spec.methods
             },
@@ -79,86 +79,89 @@ def measure(job: Job) -> Findings:
 
 
 def _inputs(workload: Workload, names: tuple[str, ...]) -> dict[str, _Input]:
-    """What reaches each layer."""
-    seen: dict[str, _Input] = {}
-    kept: list[Tensor] = []  # what is released may leave its address to another
+    """The input of each layer."""
+    inputs: dict[str, _Input] = {}
+    alive: list[Tensor] = []  # a released tensor may give its address to another one
 
-    def noting(name: str) -> Any:
-        def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            x = inputs[0]
-            kept.append(x)
+    def hook_for(name: str) -> Any:
+        def hook(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+            x = arguments[0]
+            alive.append(x)
             storage = int(x.untyped_storage()._cdata)
-            seen[name] = _Input(tuple(x.shape), x.requires_grad, storage)
+            inputs[name] = _Input(tuple(x.shape), x.requires_grad, storage)
 
         return hook
 
     hooks = [
-        workload.model.get_submodule(name).register_forward_pre_hook(noting(name)) for name in names
+        workload.model.get_submodule(name).register_forward_pre_hook(hook_for(name))
+        for name in names
     ]
     workload.forward()
     for hook in hooks:
         hook.remove()
-    return seen
+    return inputs
 
 
-def _stored(method: str, found: Mapping[str, LayerAccount], seen: Mapping[str, _Input]) -> int:
-    """Elements that really stay: an input that several layers store as it is lies there once."""
-    total, there = 0, set[int]()
-    for name, each in found.items():
+def _stored(method: str, accounts: Mapping[str, LayerAccount], inputs: Mapping[str, _Input]) -> int:
+    """The elements that are really stored. An unchanged input of several layers counts once."""
+    total, storages = 0, set[int]()
+    for name, each in accounts.items():
         total += each.stored_elements
-        if method in STORE_THE_INPUT and seen[name].storage in there:
-            total -= math.prod(seen[name].shape)
-        there.add(seen[name].storage)
+        if method in STORE_THE_INPUT and inputs[name].storage in storages:
+            total -= math.prod(inputs[name].shape)
+        storages.add(inputs[name].storage)
     return total
 
 
-def _by_dialect(dialect: str, found: Mapping[str, LayerAccount]) -> dict[str, Any]:
-    """What the dialect counts of the layers' FLOPs, and the reasons of those that it does not."""
-    books = {name: each.published[dialect] for name, each in found.items()}
+def _by_dialect(dialect: str, accounts: Mapping[str, LayerAccount]) -> dict[str, Any]:
+    """The FLOPs that the dialect counts, and the reason for each layer that it does not count."""
+    rows_by_layer = {name: each.published[dialect] for name, each in accounts.items()}
     counted = [
         (rows, each.work)
-        for name, each in found.items()
-        if not isinstance(rows := books[name], str) and each.work is not None
+        for name, each in accounts.items()
+        if not isinstance(rows := rows_by_layer[name], str) and each.work is not None
     ]
     return {
         "lines": plain(compare(counted)),
-        "not_counted": {name: why for name, why in books.items() if isinstance(why, str)},
+        "not_counted": {name: why for name, why in rows_by_layer.items() if isinstance(why, str)},
     }
 
 
 def _accounts(
-    job: Job, layers: dict[str, nn.Module], seen: Mapping[str, _Input]
+    job: Job, layers: dict[str, nn.Module], inputs: Mapping[str, _Input]
 ) -> tuple[dict[str, LayerAccount], dict[str, str]]:
-    """The account of each layer, and the reasons of those that are left alone."""
+    """The account of each layer, and the reason for each layer that does not change."""
     name = job.cell.method
     method, rules = make_method(*job.methods[0])
-    found: dict[str, LayerAccount] = {}
-    refused: dict[str, str] = {}
+    accounts: dict[str, LayerAccount] = {}
+    refusals: dict[str, str] = {}
     for layer_name, layer in layers.items():
-        shape = seen[layer_name].shape
+        shape = inputs[layer_name].shape
         if not isinstance(method, LayerMethod):
             each = vanilla_account(layer, shape)
         elif (reason := _refusal(job, method, layer_name, layer)) is not None:
-            refused[layer_name] = reason
+            refusals[layer_name] = reason
             continue
         else:
             choice = RankChoice(layer_name, rules, _table(job, method, layer_name))
             each = account(name, method, layer, shape, _ranks(method, choice, layer, shape))
-        found[layer_name] = each if seen[layer_name].flows_back else each.without_input_gradient
-    if not found:
-        raise applies_to_none(name, refused)
-    return found, refused
+        accounts[layer_name] = (
+            each if inputs[layer_name].needs_gradient else each.without_input_gradient
+        )
+    if not accounts:
+        raise applies_to_none(name, refusals)
+    return accounts, refusals
 
 
 def _refusal(job: Job, method: LayerMethod, name: str, layer: nn.Module) -> str | None:
-    """Why the method leaves the layer alone."""
+    """Why the method does not change the layer."""
     if job.ranks is not None and name not in job.ranks:
         return NOT_IN_TABLE
     return method.applies(layer)
 
 
 def _table(job: Job, method: LayerMethod, name: str) -> Ranks | None:
-    """The layer's ranks from a table of trained ones, where the cell asks for that."""
+    """The layer's ranks from a table of trained ranks, if the cell uses one."""
     if job.ranks is None:
         return None
     numbers = job.ranks[name]

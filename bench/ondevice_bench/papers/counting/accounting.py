@@ -1,9 +1,9 @@
-"""Accounted figures, as papers give them: elements of treated layers alone, by closed formulas.
+"""Numbers computed by formula, as in papers: elements of the changed layers only.
 
-Activations are the stored elements of each treated layer's input, weights what stands for its
-weight. Biases, gradients, optimizer state, temporaries and all other layers are left out; layers
-that share an input (q, k and v) count it once each. What a run measures is more. `published` are
-the papers' own counts of FLOPs, beside the exact ones.
+Activations are the stored elements of each changed layer's input. Weights are the elements of its
+weight, or of the factors that replace it. Biases, gradients, optimizer state, temporary tensors and
+all other layers are not included. If q, k and v share an input, it counts three times. A run
+measures more than that. `published` are the papers' own counts of FLOPs.
 """
 
 import math
@@ -21,7 +21,7 @@ from ondevice_bench.methods.ranks import Ranks
 from ondevice_bench.papers.counting import FormulaCount, NoFormula, published
 from ondevice_bench.papers.dialects import DIALECTS
 
-STORE_THE_INPUT = frozenset({"vanilla", "wsi", "lora"})  # as it is: layers may share it
+STORE_THE_INPUT = frozenset({"vanilla", "wsi", "lora"})  # unchanged, so that layers may share it
 
 
 @dataclass(frozen=True)
@@ -30,38 +30,38 @@ class LayerAccount:
 
     activation_elements: int
     weight_elements: int
-    work: LayerFlops | None  # None where the method declares no formulas
-    stored_elements: int  # what it really stores of the input, where no other layer stores it too
-    published: Mapping[
-        str, tuple[FormulaCount, ...] | str
-    ]  # FLOPs by dialect, or why there are none
+    work: LayerFlops | None  # None if the method declares no formulas
+    stored_elements: int  # really stored of the input, if no other layer stores it
+    # FLOPs by dialect, or why there are none
+    published: Mapping[str, tuple[FormulaCount, ...] | str]
 
     @property
     def without_input_gradient(self) -> "LayerAccount":
-        """The same for a layer whose input asks for no gradient."""
+        """The account of a layer whose input needs no gradient."""
         if self.work is None:
             return self
-        books = {
+        counts = {
             dialect: rows
             if isinstance(rows, str)
             else tuple(row for row in rows if row.quantity != "input_gradient")
             for dialect, rows in self.published.items()
         }
-        return replace(self, work=replace(self.work, input_gradient=0), published=books)
+        return replace(self, work=replace(self.work, input_gradient=0), published=counts)
 
 
 def vanilla_account(layer: nn.Module, shape: Shape) -> LayerAccount:
-    """Ordinary training of the layer."""
+    """The account of the layer in plain training."""
     sizes = Sizes.from_layer(layer, shape)
-    whole = math.prod(shape)
-    books = _published("vanilla", sizes, Ranks(), 0)
-    return LayerAccount(whole, _weight(layer).numel(), plain_flops(sizes), whole, books)
+    elements = math.prod(shape)
+    counts = _published("vanilla", sizes, Ranks(), 0)
+    weights = _weight(layer).numel()
+    return LayerAccount(elements, weights, plain_flops(sizes), elements, counts)
 
 
 def account(
     name: str, method: LayerMethod, layer: nn.Module, shape: Shape, r: Ranks
 ) -> LayerAccount:
-    """The layer under a method; `name` decides where the published table departs from `stored`."""
+    """The account of the layer with a method. For some names, papers count other than `stored`."""
     outputs, inputs = _weight(layer).flatten(1).shape
     weights = _weight(layer).numel()
     stored = activations = method.stored(layer, shape, r.activation)
@@ -70,28 +70,28 @@ def account(
         case "gradient_filter", GradientFilter():
             option = method.radius
             activations = _published_patches(layer, shape, option)
-        case "lora", Lora():  # leaves out A X, which dB needs
+        case "lora", Lora():  # without A X, which dB needs
             option = min(method.rank, outputs, inputs)
             activations = math.prod(shape)
             weights += option * (outputs + inputs)
     if r.weight is not None:
         weights = r.weight * (outputs + inputs)
     work = method.flops(layer, shape, r)
-    books = _published(name, Sizes.from_layer(layer, shape), r, option)
-    return LayerAccount(activations, weights, work, stored, books)
+    counts = _published(name, Sizes.from_layer(layer, shape), r, option)
+    return LayerAccount(activations, weights, work, stored, counts)
 
 
 def _published(
     name: str, sizes: Sizes, r: Ranks, option: int
 ) -> dict[str, tuple[FormulaCount, ...] | str]:
-    found: dict[str, tuple[FormulaCount, ...] | str] = {}
+    counts: dict[str, tuple[FormulaCount, ...] | str] = {}
     for dialect, spec in DIALECTS.items():
         if name in spec.methods:
             try:
-                found[dialect] = published(dialect, name, sizes, r, option)
+                counts[dialect] = published(dialect, name, sizes, r, option)
             except NoFormula as reason:
-                found[dialect] = str(reason)
-    return found
+                counts[dialect] = str(reason)
+    return counts
 
 
 def _weight(layer: nn.Module) -> Tensor:
@@ -100,7 +100,7 @@ def _weight(layer: nn.Module) -> Tensor:
 
 
 def _published_patches(layer: nn.Module, shape: Shape, radius: int) -> int:
-    """`B C p_h p_w` with the padding that published code gives the input."""
+    """`B C p_h p_w` with the padding of the published code."""
     assert isinstance(layer, nn.Conv2d)
     geometry = Geometry.from_layer(layer)
     patches = 1

@@ -1,4 +1,4 @@
-"""A published account beside the exact one, quantity by quantity, over all treated layers."""
+"""Published and exact FLOPs of each quantity, over all changed layers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 from ondevice_bench.methods.layer_flops import LayerFlops
 from ondevice_bench.papers.counting.published import FormulaCount
 
-# what of the exact count a published quantity stands for
+# the parts of the exact count that each published quantity includes
 COUNTERPARTS: Mapping[str, tuple[str, ...]] = {
     "forward": ("forward",),
     "decomposition": ("decomposition",),
@@ -17,15 +17,15 @@ COUNTERPARTS: Mapping[str, tuple[str, ...]] = {
     "update": ("update",),
     "inference": ("inference",),
 }
-NO_FORMULA = "no formula is given"
+NO_FORMULA = "there is no formula for it"
 MIXED = "FLOP and MAC as published"
 
 
 @dataclass(frozen=True)
 class FlopComparison:
-    """One quantity both ways; `published` is None where the dialect does not count it.
+    """One quantity in both counts; `published` is None if the dialect does not count it.
 
-    `corrected` is the published count without a slip that stands in its formula.
+    `corrected` is the published count without the error in its formula.
     """
 
     quantity: str
@@ -37,7 +37,7 @@ class FlopComparison:
 
 
 def compare(layers: Iterable[tuple[Sequence[FormulaCount], LayerFlops]]) -> list[FlopComparison]:
-    """The sums over layers; exact sums are of the layers that the dialect counts, and no others."""
+    """The sums over the layers that the dialect counts, published and exact."""
     counted = [(rows, work) for rows, work in layers if rows]
     lines = [line for quantity in COUNTERPARTS if (line := _line(quantity, counted)) is not None]
     if not lines:
@@ -66,25 +66,25 @@ def _line(
 
 
 def _corrected(counts: Sequence[tuple[int, int | None]]) -> int | None:
-    """The sum with what is corrected in its place; None where nothing is."""
+    """The sum with corrected counts, if there are any; None if no count is corrected."""
     if all(corrected is None for _, corrected in counts):
         return None
     return sum(count if corrected is None else corrected for count, corrected in counts)
 
 
 def _training(lines: Sequence[FlopComparison], whole: LayerFlops) -> FlopComparison:
-    """All that the dialect counts of a step, against all that is executed."""
+    """The whole step as the dialect counts it, and as it is executed."""
     parts = [line for line in lines if line.quantity != "inference"]
     units = {line.unit for line in parts if line.published is not None}
     total = sum(line.published or 0 for line in parts)
     missing = [line.quantity for line in parts if line.published is None]
     differences = ["the sum of the above"]
     if len(units) > 1:
-        differences.append("which adds multiply-adds to FLOPs")
+        differences.append("it adds multiply-adds to FLOPs")
     if missing:
-        differences.append("what has no formula is in the exact count alone")
+        differences.append("only the exact count includes quantities without a formula")
     if whole.factorisation:
-        differences.append("the exact count has its factorisations beside it, as an estimate")
+        differences.append("the exact count does not include factorisations, which are estimated")
     unit = units.pop() if len(units) == 1 else MIXED
     corrected = _corrected([(line.published or 0, line.corrected) for line in parts])
     return FlopComparison(

@@ -1,7 +1,7 @@
-"""FLOPs of linear layers as WASI's paper counts them, right or wrong, to the digit.
+"""FLOPs of linear layers exactly as WASI's paper counts them, even if its formula is wrong.
 
-Inputs are `(B, N, I)` or `(B, H, W, I)`; `ranks` are the Tucker ranks in the order of these modes,
-`rank` is the weight's. n multiplications and n - 1 additions make an inner product.
+Inputs are `(B, N, I)` or `(B, H, W, I)`. `ranks` are the Tucker ranks in the order of these modes.
+`rank` is the rank of the weight. An inner product has n multiplications and n - 1 additions.
 """
 
 import math
@@ -17,7 +17,7 @@ WRONG_INDEX = "contracts the wrong index"
 
 @dataclass(frozen=True)
 class LinearSizes:
-    """A layer in the papers' letters: batch, tokens (or rows and columns), features."""
+    """The sizes of a layer, as papers name them: batch, tokens (or rows and columns), features."""
 
     batch: int
     tokens: tuple[int, ...]
@@ -26,7 +26,7 @@ class LinearSizes:
 
     @staticmethod
     def from_sizes(sizes: Sizes) -> "LinearSizes":
-        """NoFormula for inputs of any other number of dimensions."""
+        """The sizes of a linear layer; NoFormula if its input has not three or four dimensions."""
         batch, *tokens, _ = sizes.shape
         if sizes.geometry is not None:
             raise NoFormula("counts linear layers only")
@@ -41,7 +41,7 @@ class LinearSizes:
 
 
 def subspace(n: int, m: int, rank: int) -> int:
-    """One subspace iteration on an n by m matrix, orthogonalisation included."""
+    """One subspace iteration on an n by m matrix, with orthogonalisation."""
     orthogonal = 2 * max(n, rank) * min(n, rank) ** 2
     return n * rank * (2 * m - 1) + m * rank * (2 * n - 1) + orthogonal
 
@@ -65,7 +65,7 @@ def frozen_forward(layer: LinearSizes) -> int:
 
 
 def vanilla_input_gradient(layer: LinearSizes) -> int:
-    """`dX`; in four dimensions as if columns were summed over."""
+    """`dX`. In four dimensions the formula sums over columns."""
     if len(layer.tokens) == 1:
         return dense(layer.rows, layer.outputs, layer.inputs)
     height, width = layer.tokens
@@ -73,7 +73,7 @@ def vanilla_input_gradient(layer: LinearSizes) -> int:
 
 
 def iterations(layer: LinearSizes, ranks: Shape) -> int:
-    """ASI's overhead: features come second, but the ranks stay in the order of the modes."""
+    """ASI's overhead. Features come second, but ranks have the order of the modes."""
     modes = (layer.batch, layer.inputs, *layer.tokens)
     whole = math.prod(modes)
     return sum(subspace(size, whole // size, rank) for size, rank in zip(modes, ranks, strict=True))
@@ -101,12 +101,12 @@ def tucker_gradient(layer: LinearSizes, ranks: Shape) -> int:
 
 
 def factored(layer: LinearSizes, rank: int) -> int:
-    """A weight in two factors: in one product, then the other."""
+    """A weight in two factors, so two products."""
     return dense(layer.rows, layer.inputs, rank) + dense(layer.rows, rank, layer.outputs)
 
 
 def factored_input_gradient(layer: LinearSizes, rank: int) -> int:
-    """`dX` through the factors: in three dimensions what forward takes."""
+    """`dX` through the factors. In three dimensions it is the count of forward."""
     if len(layer.tokens) == 1:
         return factored(layer, rank)
     return 2 * layer.rows * rank * (layer.inputs + layer.outputs)
@@ -124,7 +124,7 @@ def lora_forward(layer: LinearSizes, rank: int) -> int:
 
 
 def lora_backward(layer: LinearSizes, rank: int) -> int:
-    """Gradients of the detour alone."""
+    """Only the gradients of the detour."""
     return (
         dense(rank, layer.rows, layer.outputs)
         + dense(layer.rows, layer.outputs, rank)
@@ -134,15 +134,15 @@ def lora_backward(layer: LinearSizes, rank: int) -> int:
 
 
 def svd_each_step(layer: LinearSizes, rank: int) -> tuple[int, int]:
-    """Forward and backward of WSI's rival, which decomposes its weight at every step."""
+    """Forward and backward of a method that decomposes its weight at every step, unlike WSI."""
     products = 2 * layer.rows * rank * (layer.inputs + layer.outputs)
     forward = svd(layer.outputs, layer.inputs) + products
     return forward, factored(layer, rank) + weight_gradient(layer)
 
 
 def _plain(layer: LinearSizes) -> list[FormulaCount]:
-    once = dense(layer.rows, layer.inputs, layer.outputs)
-    return [FormulaCount("forward", once), FormulaCount("inference", once)]
+    count = dense(layer.rows, layer.inputs, layer.outputs)
+    return [FormulaCount("forward", count), FormulaCount("inference", count)]
 
 
 def _vanilla(layer: LinearSizes, _: Ranks) -> list[FormulaCount]:
@@ -167,7 +167,7 @@ def _compressing(layer: LinearSizes, ranks: Ranks) -> list[FormulaCount]:
         FormulaCount(
             "weight_gradient",
             tucker_gradient(layer, ranks.activation),
-            "multiply-adds, where all else is FLOPs; not the cheapest order of contraction",
+            "multiply-adds, all other quantities are FLOPs; not the cheapest order of contraction",
             "MAC",
         ),
     ]
@@ -183,29 +183,29 @@ def _asi(layer: LinearSizes, ranks: Ranks) -> list[FormulaCount]:
 
 
 def _factors(layer: LinearSizes, rank: int) -> list[FormulaCount]:
-    once = factored(layer, rank)
+    count = factored(layer, rank)
     return [
-        FormulaCount("forward", once),
-        FormulaCount("inference", once),
+        FormulaCount("forward", count),
+        FormulaCount("inference", count),
         FormulaCount(
             "input_gradient",
             factored_input_gradient(layer, rank),
-            "forward's count taken again: differs by the difference of outputs and inputs"
+            "forward's count is used again; it is wrong by the difference of outputs and inputs"
             if len(layer.tokens) == 1
             else "right",
         ),
         FormulaCount(
             "update",
             subspace(layer.outputs, layer.inputs, rank),
-            "a step's iteration alone: the first SVD and the update of outputs x inputs are not "
-            "counted; orthogonalisation is included",
+            "only the iteration of a step, with orthogonalisation; without the first SVD and "
+            "without the update of outputs x inputs",
         ),
     ]
 
 
 def _wsi(layer: LinearSizes, ranks: Ranks) -> list[FormulaCount]:
     assert ranks.weight is not None
-    difference = "right for the dense gradient; the exact count is of the thin products instead"
+    difference = "right for the dense gradient; the exact count is for the thin products"
     gradient = FormulaCount("weight_gradient", weight_gradient(layer), difference)
     return [*_factors(layer, ranks.weight), gradient]
 
@@ -213,12 +213,12 @@ def _wsi(layer: LinearSizes, ranks: Ranks) -> list[FormulaCount]:
 def _wasi(layer: LinearSizes, ranks: Ranks) -> list[FormulaCount]:
     assert ranks.weight is not None
     rows, gradient = _compressing(layer, ranks)
-    difference = f"{gradient.difference}; what is executed keeps it in two factors"
+    difference = f"{gradient.difference}; the executed step has it in two factors"
     return [*_factors(layer, ranks.weight), rows, replace(gradient, difference=difference)]
 
 
 def lora(layer: LinearSizes, rank: int) -> list[FormulaCount]:
-    """LoRA's rows; its rank is an option, none of `Ranks`."""
+    """LoRA's rows. Its rank is an option, not one of `Ranks`."""
     return [
         FormulaCount("forward", lora_forward(layer, rank)),
         FormulaCount(

@@ -1,7 +1,7 @@
-"""FLOPs of convolutions (and HOSVD's of linear layers) as ASI's paper counts them, to the digit.
+"""FLOPs of convolutions, and of HOSVD on linear layers, exactly as ASI's paper counts them.
 
-Inputs are `(B, C, H, W)`, outputs `(B, C', H', W')`; ranks are in the order of the input's modes.
-Most of it is in multiply-adds.
+Inputs are `(B, C, H, W)`, outputs `(B, C', H', W')`. Ranks have the order of the input's modes.
+Most counts are in multiply-adds.
 """
 
 import math
@@ -21,7 +21,7 @@ _GRADIENT = "multiply-adds; groups are ignored"
 
 @dataclass(frozen=True)
 class ConvolutionSizes:
-    """A convolution in the papers' letters; its stride and groups are in no formula."""
+    """The sizes of a convolution, as papers name them. No formula has its stride or its groups."""
 
     batch: int
     channels: int
@@ -33,7 +33,7 @@ class ConvolutionSizes:
 
     @staticmethod
     def from_sizes(sizes: Sizes) -> "ConvolutionSizes":
-        """NoFormula for a linear layer."""
+        """The sizes of a convolution; NoFormula if the layer is linear."""
         if sizes.geometry is None:
             raise NoFormula("counts convolutions only")
         batch, channels, height, width = sizes.shape
@@ -42,7 +42,7 @@ class ConvolutionSizes:
 
     @property
     def shape(self) -> Shape:
-        """Of the input."""
+        """The shape of the input."""
         return self.batch, self.channels, self.height, self.width
 
 
@@ -62,7 +62,7 @@ def iterations(conv: ConvolutionSizes, ranks: Shape) -> int:
 
 
 def decompositions(shape: Shape, *, exchanged: bool = True) -> int:
-    """HOSVD's overhead over all modes: `max² min` as published, `max min²` as it should be."""
+    """HOSVD's overhead over all modes: `max² min` as published, `max min²` if corrected."""
     whole, total = math.prod(shape), 0
     for size in shape:
         more, less = max(size, whole // size), min(size, whole // size)
@@ -83,7 +83,7 @@ def tucker_gradient(conv: ConvolutionSizes, ranks: Shape) -> int:
 
 
 def filter_forward(conv: ConvolutionSizes, radius: int) -> int:
-    """Vanilla's, and the additions within each patch of the input."""
+    """The count of vanilla, and the additions in each patch of the input."""
     patches = Fraction(conv.height * conv.width, radius**2)
     additions = patches * (radius**2 - 1) * conv.channels * conv.batch
     return forward(conv) + round(additions)
@@ -126,8 +126,7 @@ def _hosvd(conv: ConvolutionSizes, ranks: Ranks) -> list[FormulaCount]:
         FormulaCount(
             "decomposition",
             decompositions(conv.shape),
-            "the longer and the shorter side of each unfolding are exchanged: the longer one "
-            "should not be squared",
+            "it squares the longer side of each unfolding, but the shorter side is right",
             corrected=decompositions(conv.shape, exchanged=False),
         ),
         FormulaCount("weight_gradient", tucker_gradient(conv, ranks.activation), _GRADIENT, "MAC"),
@@ -135,7 +134,7 @@ def _hosvd(conv: ConvolutionSizes, ranks: Ranks) -> list[FormulaCount]:
 
 
 def gradient_filter(conv: ConvolutionSizes, radius: int) -> list[FormulaCount]:
-    """Gradient filtering's rows; its radius is an option, none of `Ranks`."""
+    """Gradient filtering's rows. Its radius is an option, not one of `Ranks`."""
     return [
         FormulaCount("forward", filter_forward(conv, radius), _FORWARD, "MAC"),
         FormulaCount(
@@ -157,7 +156,7 @@ def linear_hosvd(sizes: Sizes) -> list[FormulaCount]:
         FormulaCount(
             "decomposition",
             decompositions(sizes.shape, exchanged=False),
-            "an order of magnitude, no count",
+            "only an order of magnitude, not a count",
         ),
     ]
 

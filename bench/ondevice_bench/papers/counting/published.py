@@ -1,4 +1,4 @@
-"""One figure of a layer as a paper counts it, and what it is against the exact count."""
+"""One number of a layer as a paper counts it, and its difference from the exact count."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +14,9 @@ Quantity = Literal[
     "inference",
 ]
 
-RIGHT = "right, but for one addition an output: exact is two for each multiply-add"
+RIGHT = (
+    "right, except for one addition for each output: the exact count has two for each multiply-add"
+)
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,8 @@ class FormulaCount:
     count: int
     difference: str = RIGHT
     unit: Unit = "FLOP"
-    corrected: int | None = None  # the same formula without its slip, where that is one
+    corrected: int | None = None  # by the same formula without its error, if it has one
 
 
 class NoFormula(Exception):  # no error: papers count some layers only
-    """The dialect has no formula for such a layer; the text says which it has."""
+    """The dialect has no formula for the layer. The message says which formulas it has."""

@@ -20,7 +20,7 @@ def by_kernel(group: Group) -> Canvas | None:
 
 
 def by_tensors(group: Group) -> Canvas | None:
-    """Bytes of tensors at the peak of a step, by kind where the end of forward tells the kind."""
+    """Bytes of tensors at the peak of a step, by kind if the end of forward shows the kind."""
     members = [m for m in _having(group, "activation_bytes") if _live_peak(m) is not None]
     if not members:
         return None

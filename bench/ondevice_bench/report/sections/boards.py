@@ -1,11 +1,11 @@
-"""Boards side by side: what a method costs on each, and where boards disagree."""
+"""Boards side by side: the cost of a method on each, and the cells on which boards disagree."""
 
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.boards import BoardRow, CellOnBoard, boards, unlike
+from ondevice_bench.analyse.boards import BoardRow, CellOnBoard, boards, software_differences
 from ondevice_bench.analyse.summary import EMULATED, RunSummary
 from ondevice_bench.report.quantities import Quantity, dash, quantity_of, ratio_quantity
 from ondevice_bench.report.sections.section import ReportData, Section
@@ -32,7 +32,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
         "software": [
             (name, difference)
             for name, other in zip(_names(summaries)[1:], data.others, strict=True)
-            for difference in unlike(data.summary, other)
+            for difference in software_differences(data.summary, other)
         ],
         "pending": Counter(
             cell.planned.profile for cell in data.summary.cells if cell.status == "pending"
@@ -47,7 +47,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
 
 
 def _names(summaries: tuple[RunSummary, ...]) -> list[str]:
-    """Each run's profile, or its id where two runs have the same profile."""
+    """Each run's profile, or its id if two runs have the same profile."""
     profiles = [one.run.profile for one in summaries]
     return [
         one.run.profile if profiles.count(one.run.profile) == 1 else one.run.id for one in summaries
@@ -57,7 +57,7 @@ def _names(summaries: tuple[RunSummary, ...]) -> list[str]:
 def _quantities(line: BoardRow, name: str) -> list[Quantity]:
     quantities = []
     for on in line.boards:
-        of_baseline = _ratio(on.against_baseline, "of the baseline on that board")
+        of_baseline = _ratio(on.ratio, "of the baseline on that board")
         quantities += [_value(on, name), of_baseline]
     if len(line.boards) > 1:
         quantities.append(_ratio(line.between, "of the second board over the first"))

@@ -1,4 +1,4 @@
-"""What changed over the runs in words, and each metric in the first and the latest run."""
+"""The changes over the runs in words, and each metric in the first and the latest run."""
 
 from collections.abc import Mapping
 from typing import Any

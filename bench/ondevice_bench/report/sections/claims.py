@@ -1,4 +1,4 @@
-"""What papers publish, beside what was computed and measured here."""
+"""Claims of papers, with the numbers that were computed and measured here."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -26,13 +26,13 @@ def _curve(metric: str, *, is_ratio: bool = True) -> Callable[[Group], Canvas | 
         if not several:
             return None
         plot = Canvas()
-        for (method, rule, rest), points in several.items():
+        for (method, rule, settings), points in several.items():
             plot.add(
                 "scatter",
                 x=[x for x, _ in points],
                 y=[y for _, y in points],
                 mode="lines+markers",
-                name=f"{method}, by {rule}{rest}",
+                name=f"{method}, by {rule}{settings}",
                 line={"color": drawing.colour(method), "width": 2},
                 hovertemplate="%{x:g}: %{y:.3g}<extra>%{fullData.name}</extra>",
             )
@@ -61,14 +61,14 @@ def _rank(member: CellWithBaseline) -> tuple[str, float] | None:
 
 
 def _other_settings(member: CellWithBaseline, rule: str) -> str:
-    """What distinguishes the curves of one method: its other options, layers and seed."""
-    _, _, rest = member.label.partition(" · ")
+    """The differences between the curves of one method: other options, layers and seed."""
+    _, _, layers_and_seed = member.label.partition(" · ")
     options: Sequence[str] = [
         f"{name}={value}"
         for name, value in member.cell.planned.cell.method_options
         if name.rpartition(".")[2] != rule
     ]
-    settings = ", ".join([*options, *([rest] if rest else [])])
+    settings = ", ".join([*options, *filter(None, [layers_and_seed])])
     return f" ({settings})" if settings else ""
 
 

@@ -86,15 +86,15 @@ def _limits(settings: Mapping[str, Any]) -> str:
     cpus, cap = settings.get("cpus"), settings.get("memory_cap_bytes")
     if cpus is None:
         return "not recorded"
-    listed = ", ".join(map(str, cpus))
+    processors = ", ".join(map(str, cpus))
     memory = "no memory cap" if cap is None else f"{units.size(cap)} that a worker may allocate"
-    return f"processors {listed}; {memory}"
+    return f"processors {processors}; {memory}"
 
 
 def _rounds(settings: Mapping[str, Any]) -> str:
     counts = {name: rounds_of(name, settings["rounds"]) for name in settings["measure"]}
-    listed = ", ".join(f"{name} {count}" for name, count in counts.items())
-    return f"{listed} (each a new process)"
+    listing = ", ".join(f"{name} {count}" for name, count in counts.items())
+    return f"{listing} (each a new process)"
 
 
 PROBLEMS = Section("problems", "Missing numbers, and why", content=problems)

@@ -31,14 +31,14 @@ def roofline(group: Group) -> Canvas | None:
                 line={"color": "rgba(128,128,128,0.9)", "width": 2},
             )
     for method in dict.fromkeys(member.method for member in members):
-        mine = [member for member in members if member.method == method]
+        of_method = [member for member in members if member.method == method]
         plot.add(
             "scatter",
-            x=[points[member.label][0] for member in mine],
-            y=[points[member.label][1] for member in mine],
+            x=[points[member.label][0] for member in of_method],
+            y=[points[member.label][1] for member in of_method],
             mode="markers",
             name=method,
-            text=[member.label for member in mine],
+            text=[member.label for member in of_method],
             marker={"size": 10, "color": drawing.colour(method)},
             hovertemplate="%{text}<br>%{x:.3g} FLOP per byte, %{y:.3g} GFLOP/s<extra></extra>",
         )

@@ -1,4 +1,4 @@
-"""What a section of the page is, and what it gets."""
+"""A section of the page, and the data that it gets."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from ondevice_bench.suite.goal import Goal
 
 @dataclass(frozen=True)
 class ReportData:
-    """What a page shows: a run and its baseline, other runs beside it, and claims."""
+    """The data of a page: a run and its baseline, other runs for comparison, and claims."""
 
     summary: RunSummary
     groups: tuple[Group, ...]
@@ -55,7 +55,7 @@ class ReportData:
 
 
 def usual_baseline(summary: RunSummary) -> str:
-    """The baseline that the suite names."""
+    """The baseline of the suite."""
     return str(summary.run.settings.get("baseline", "vanilla"))
 
 

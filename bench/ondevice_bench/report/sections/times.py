@@ -7,7 +7,7 @@ from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
 
 PHASES = metrics.parts_of("step")
-MOST_SAMPLES = 400  # of a cell: more would only be ink
+MOST_SAMPLES = 400  # of a cell; more would only hide each other
 
 
 def samples(group: Group) -> Canvas | None:
@@ -16,11 +16,11 @@ def samples(group: Group) -> Canvas | None:
     if not members:
         return None
     plot = Canvas()
-    for label, shade, taken in (
+    for label, shade, values_of in (
         ("sample", "rgba(128,128,128,0.45)", _samples),
         ("sample, disturbed and measured again", "rgba(179,38,30,0.6)", _disturbed),
     ):
-        points = [(value * 1e3, member.label) for member in members for value in taken(member)]
+        points = [(value * 1e3, member.label) for member in members for value in values_of(member)]
         if points:
             plot.add(
                 "scatter",
@@ -32,12 +32,12 @@ def samples(group: Group) -> Canvas | None:
                 hovertemplate="%{x:.4g} ms<extra>one sample</extra>",
             )
     for method in dict.fromkeys(member.method for member in members):
-        mine = [member for member in members if member.method == method]
-        estimates = [member.cell.estimates["step_seconds"] for member in mine]
+        of_method = [member for member in members if member.method == method]
+        estimates = [member.cell.estimates["step_seconds"] for member in of_method]
         plot.add(
             "scatter",
             x=[each.estimate * 1e3 for each in estimates],
-            y=[member.label for member in mine],
+            y=[member.label for member in of_method],
             mode="markers",
             name=method,
             showlegend=False,

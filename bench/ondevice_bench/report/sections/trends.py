@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
-from ondevice_bench.analyse.history import History, HistoryChange, Series, unlike_software
+from ondevice_bench.analyse.history import History, HistoryChange, Series, software_changes
 from ondevice_bench.report import drawing
 from ondevice_bench.report.history_text import short_commit
 from ondevice_bench.report.plotly_builder import Canvas
@@ -21,7 +21,7 @@ MARKS = {"worse": "#D55E00", "better": "#009E73", "not yet confirmed": "#888888"
 
 
 def plots(data: ReportData) -> tuple[Plot, ...]:
-    """A plot for each metric of the query, or else for the headlines and for what stepped."""
+    """A plot for each metric of the query, or else for headlines and metrics that stepped."""
     history = data.history
     steps = [one.metric for one, change in history.changes if change.kind != "changed"]
     names = data.query.metrics if data.query else ()
@@ -134,7 +134,7 @@ def _direction(change: HistoryChange) -> str:
 def _software(plot: Canvas, runs: "Sequence[Run]") -> None:
     """Add a line before each run whose software differs from that of the run before."""
     for place, (before, after) in enumerate(pairwise(runs), start=1):
-        differences = unlike_software(before, after)
+        differences = software_changes(before, after)
         if differences:
             more = f" and {len(differences) - 1} more" if len(differences) > 1 else ""
             plot.upright(place - 0.5, f"{differences[0]}{more}")

@@ -29,7 +29,7 @@ def goal_text(goal: Goal) -> str:
         bounds.append(f"peak RSS over runtime of at most {units.size(goal.max_peak_bytes)}")
     if goal.max_slowdown is not None:
         bounds.append(f"a step of at most {goal.max_slowdown:g} times the baseline's")
-    return f"the least {metrics.BY_NAME[goal.minimise].noun}, with a {', a '.join(bounds)}"
+    return f"the lowest {metrics.BY_NAME[goal.minimise].noun}, with a {', a '.join(bounds)}"
 
 
 SECTION = Section(

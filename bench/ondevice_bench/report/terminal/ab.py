@@ -34,7 +34,7 @@ def ab_table(pairs: Sequence[CellPair]) -> "Table":
 def ab_lines(
     names: Sequence[str], pairs: Sequence[CellPair], unpaired: Sequence[str], threshold: float
 ) -> list[str]:
-    """What differs, what one side lacks, which slow-downs could be hidden, and all verdicts."""
+    """Differences, cells of one side only, slow-downs that could be hidden, and all verdicts."""
     lines = [
         f"{difference.verdict}: {pair.name}: {difference.metric}: "
         f"{exact_text(difference.metric, difference.base)} → "

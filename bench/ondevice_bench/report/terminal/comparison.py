@@ -10,7 +10,7 @@ VERDICTS: tuple[Verdict, ...] = ("regressed", "improved", "missing", "inconclusi
 
 
 def comparison_lines(comparison: Comparison) -> list[str]:
-    """What changed, then what could not be compared, then how many have each verdict."""
+    """The changes, then the metrics that were not compared, then the number of each verdict."""
     lines = [
         difference_line(item)
         for verdict in VERDICTS[:-1]

@@ -1,4 +1,4 @@
-"""What fits a board, in the terminal."""
+"""The largest batches that fit a board, in the terminal."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def fit_table(fits: "Sequence[Fit]") -> "Table":
-    """A line for each method: first what fits, then the rest with the reason."""
+    """A line for each method: first the ones that fit, then the others with the reason."""
     is_confirmed = any(fit.confirmed for fit in fits)
     titles = ["method", "largest batch", "peak", "peak at batch + 1", "FLOPs", "time of an example"]
     rows = table(*titles, *(["under the limit"] if is_confirmed else []))
@@ -36,7 +36,7 @@ def fit_table(fits: "Sequence[Fit]") -> "Table":
 
 
 def fit_notes(board: str, memory: int, reserve: int) -> list[str]:
-    """What the numbers mean."""
+    """The meaning of the numbers."""
     return [
         f"{board} has {size(memory)}. The system and torch itself get {size(reserve)} (--reserve).",
         "These peaks count tensors only; real memory use is higher.",

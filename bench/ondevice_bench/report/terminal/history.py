@@ -32,7 +32,7 @@ def history_table(history: History, names: Sequence[str] = ()) -> "Table":
 
 
 def history_lines(history: History) -> list[str]:
-    """What changed, with certain changes first; then how the runs are ordered."""
+    """The changes, with certain ones first, and then the order of the runs."""
     lines = [f"{series.cell}: {change_text(series, change)}" for series, change in history.changes]
     return [*lines, order_text(history)]
 

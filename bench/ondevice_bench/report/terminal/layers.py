@@ -30,7 +30,7 @@ def layer_table(network: Mapping[str, Any]) -> "Table":
 
 
 def layer_notes(network: Mapping[str, Any], batch: int) -> list[str]:
-    """What the columns mean, and the activation bytes outside these layers."""
+    """The meaning of the columns, and the activation bytes outside these layers."""
     layers = network["layers"]
     inside = sum(layer["activation_bytes"] for layer in layers)
     others = sorted(network["others"].items(), key=lambda item: -item[1])
@@ -50,7 +50,9 @@ def layer_notes(network: Mapping[str, Any], batch: int) -> list[str]:
 
 def spectrum_table(epsilons: Sequence[float], by_weights: Mapping[str, Any]) -> "Table":
     """The ranks at each share of energy: the median over layers, and their range."""
-    titles = [f"{kind}: {what}" for kind in by_weights for what in ("weights", "inputs", "stored")]
+    titles = [
+        f"{kind}: {tensor}" for kind in by_weights for tensor in ("weights", "inputs", "stored")
+    ]
     rows = table("epsilon", *titles)
     for place, epsilon in enumerate(epsilons):
         texts: list[str] = []
@@ -78,7 +80,7 @@ def spectrum_rows(
 
 
 def spectrum_notes(data: str, batch: int, unavailable: Mapping[str, str]) -> list[str]:
-    """What the numbers mean, and why some weights are missing."""
+    """The meaning of the numbers, and why some weights are missing."""
     return [
         f"on data {data}, batch {batch}",
         "ranks: in % of the largest possible, median over layers (least … most)",

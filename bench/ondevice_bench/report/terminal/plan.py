@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def plan_table(previews: Sequence[CellPreview]) -> "Table":
-    """The plan's cells, and what is known before they run."""
+    """The plan's cells, and the numbers that exist before they run."""
     rows = table("cell", "state", "vanilla's activations", "vanilla's step", "time")
     for preview in previews:
         planned, step = preview.item, preview.plain_step
@@ -32,7 +32,7 @@ def plan_table(previews: Sequence[CellPreview]) -> "Table":
 
 
 def plan_misfits(previews: Sequence[CellPreview], board: Board) -> list[str]:
-    """The cells of plain training that cannot fit the board, and what they need at least."""
+    """The cells of plain training that cannot fit the board, with the size of their tensors."""
     if board.memory_gib is None:
         return []
     return [
@@ -47,7 +47,7 @@ def plan_misfits(previews: Sequence[CellPreview], board: Board) -> list[str]:
 
 
 def plan_total(previews: Sequence[CellPreview], expected: float | None = None) -> str:
-    """How many cells there are in each state, and how long they take if that is known.
+    """The number of cells in each state, and their time if there are earlier runs.
 
     Before the first run, `expected` is the time that the suite itself gives for such a board.
     """

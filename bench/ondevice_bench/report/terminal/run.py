@@ -18,7 +18,7 @@ from ondevice_bench.terminal import table
 if TYPE_CHECKING:
     from rich.table import Table
 
-LISTED = 2  # cells that a note names; it only counts the rest
+LISTED = 2  # cells that a note names; it only counts further ones
 
 
 def run_table(summary: RunSummary) -> "Table":
@@ -47,7 +47,7 @@ def run_json(summary: RunSummary, page: Path) -> dict[str, Any]:
 
 
 def run_notes(summary: RunSummary) -> list[str]:
-    """What the columns mean, and what to know before trusting them."""
+    """The meaning of the columns, and warnings about them."""
     columns = [metrics.BY_NAME[name] for name in metrics.HEADLINES]
     scopes = [f"{metric.label}: {metric.title} ({metric.scope})" for metric in columns]
     bases = dict.fromkeys(rank_basis(cell.planned.cell) for cell in summary.cells)
