@@ -155,7 +155,7 @@ ALL = (
         "time",
         0.1,
         roles=("table", "compared", "goal", "axis"),
-        phrase="minor page faults",
+        phrase="number of minor page faults",
         negligible=100,
     ),
     _rss(
