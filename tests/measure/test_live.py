@@ -6,7 +6,7 @@ from torch import nn
 from ondevice_bench.measure.activations import Saved, SaveSite, saved_storages, total
 from ondevice_bench.measure.allocations import recorded, span
 from ondevice_bench.measure.live import Live, disagreement, live_step
-from tests.measure.test_activations import Subject
+from tests.measure.test_activations import SumStep
 
 
 def test_levels_and_spans():
@@ -29,9 +29,9 @@ def test_levels_and_spans():
 
 def test_a_small_network_on_paper():
     model = nn.Sequential(nn.Linear(10, 20), nn.GELU(), nn.Linear(20, 5))
-    subject = Subject(model, torch.randn(4, 10))
-    live = live_step(subject, model)
-    saved = saved_storages(subject, model)
+    step = SumStep(model, torch.randn(4, 10))
+    live = live_step(step, model)
+    saved = saved_storages(step, model)
     assert live.activation_bytes == total(saved) == 2 * 4 * 20 * 4
     assert live.kept == {"0": 4 * 20 * 4, "1": 4 * 20 * 4, "": 4}  # the loss outside
     # with the output of the last layer and its sum
@@ -54,9 +54,9 @@ class Hoarder(nn.Module):
 
 def test_what_a_module_keeps_behind_autograds_back_is_a_difference_with_its_name():
     model = nn.Sequential(nn.Linear(10, 10), Hoarder(), nn.Linear(10, 5))
-    subject = Subject(model, torch.randn(4, 10))
-    saved = saved_storages(subject, model)
-    live = live_step(subject, model)
+    step = SumStep(model, torch.randn(4, 10))
+    saved = saved_storages(step, model)
+    live = live_step(step, model)
     # the first step's hoard is released in the second: in all, the same is kept
     assert live.activation_bytes == total(saved)
     model[1].hoard = None
@@ -74,7 +74,7 @@ def test_one_percent_is_tolerated():
 
 
 def test_a_step_begins_at_zero_although_weights_are_replaced():
-    class Replacing(Subject):
+    class Replacing(SumStep):
         def update(self):
             self.model.weight.data = self.model.weight.data.clone()
             super().update()

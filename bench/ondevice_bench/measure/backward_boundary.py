@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from ondevice_bench.measure.activations import Kept, storage_bytes, storage_key
+from ondevice_bench.measure.activations import SavedTensor, storage_bytes, storage_key
 from ondevice_bench.measure.allocations import recorded, span
 
 Step = Callable[[], object]
@@ -26,26 +26,26 @@ def saved_at_turns(step: Step) -> list[int]:
     What Python held before the step began (weights, optimizer state, batch) is resident, and not
     counted.
     """
-    alive: weakref.WeakSet[Kept] = weakref.WeakSet()
+    alive: weakref.WeakSet[SavedTensor] = weakref.WeakSet()
     held = _held()
     resident = {storage_key(tensor) for tensor in held}
-    found: list[int] = []
+    sizes: list[int] = []
 
-    def pack(tensor: Tensor) -> Kept:
-        kept = Kept(tensor)
-        alive.add(kept)
-        return kept
+    def pack(tensor: Tensor) -> SavedTensor:
+        saved = SavedTensor(tensor)
+        alive.add(saved)
+        return saved
 
     def turn(_: object) -> None:
-        saved = (kept.tensor for kept in alive)
-        found.append(storage_bytes(t for t in saved if storage_key(t) not in resident))
+        saved = (saved.tensor for saved in alive)
+        sizes.append(storage_bytes(t for t in saved if storage_key(t) not in resident))
 
     with (
-        torch.autograd.graph.saved_tensors_hooks(pack, lambda kept: kept.tensor),
+        torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved.tensor),
         _turning(turn, lambda: None),
     ):
         step()
-    return found
+    return sizes
 
 
 def allocated_at_turns(step: Step) -> list[int]:
@@ -71,7 +71,7 @@ def allocated_at_turns(step: Step) -> list[int]:
             back()
             step()
     return [
-        found.kept_bytes - size for found, size in zip(allocations.spans[:-1], losses, strict=True)
+        sizes.kept_bytes - size for sizes, size in zip(allocations.spans[:-1], losses, strict=True)
     ]
 
 
@@ -111,9 +111,9 @@ def _held() -> list[Tensor]:
     their addresses to its activations, and their bytes to the allocator's level.
     """
     gc.collect()
-    found = [tensor for tensor in gc.get_objects() if _is_tensor(tensor)]
-    gradients = [t.grad for t in found if t.is_leaf and t.grad is not None]
-    return [tensor for tensor in (*found, *gradients) if _has_storage(tensor)]
+    sizes = [tensor for tensor in gc.get_objects() if _is_tensor(tensor)]
+    gradients = [t.grad for t in sizes if t.is_leaf and t.grad is not None]
+    return [tensor for tensor in (*sizes, *gradients) if _has_storage(tensor)]
 
 
 def _has_storage(tensor: Tensor) -> bool:
@@ -124,6 +124,6 @@ def _has_storage(tensor: Tensor) -> bool:
     return True
 
 
-def _is_tensor(found: object) -> bool:
+def _is_tensor(sizes: object) -> bool:
     """By its type alone: some objects run code when asked for their class."""
-    return issubclass(type(found), Tensor)
+    return issubclass(type(sizes), Tensor)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Generic, TypeVar
 
 from ondevice_bench.measure import interference
-from ondevice_bench.measure.subject import Subject
+from ondevice_bench.measure.training_step import TrainingStep
 from ondevice_bench.stats import relative_precision
 from ondevice_bench.suite.suite import Sampling
 
@@ -57,13 +57,13 @@ class Sampled(Generic[Sample]):
         return {"asked": sampling.precision, "reached": reached, "ended_by": self.ended_by}
 
 
-def time_steps(subject: Subject, sampling: Sampling) -> Sampled[StepSample]:
+def time_steps(step: TrainingStep, sampling: Sampling) -> Sampled[StepSample]:
     """Time whole steps until the median is known well enough or a bound is met."""
-    return _sample(lambda: _step(subject), lambda step: step.step_seconds, sampling)
+    return _sample(lambda: _step(step), lambda step: step.step_seconds, sampling)
 
 
 def time_steps_in_turns(
-    subject: Subject,
+    step: TrainingStep,
     warmups: int,
     steps: int,
     take: Callable[[Callable[[], StepSample]], StepSample],
@@ -72,15 +72,15 @@ def time_steps_in_turns(
     gc.collect()
     gc.disable()
     try:
-        taken = [take(lambda: _step(subject)) for _ in range(warmups + steps)]
+        taken = [take(lambda: _step(step)) for _ in range(warmups + steps)]
     finally:
         gc.enable()
     return taken[:warmups], taken[warmups:]
 
 
-def time_inference(subject: Subject, sampling: Sampling) -> Sampled[float]:
+def time_inference(step: TrainingStep, sampling: Sampling) -> Sampled[float]:
     """Time one forward pass in evaluation mode, in seconds."""
-    return time_calls(subject.infer, sampling)
+    return time_calls(step.infer, sampling)
 
 
 def time_calls(call: Callable[[], object], sampling: Sampling) -> Sampled[float]:
@@ -182,19 +182,19 @@ def _precision(samples: list[Sample], seconds: Callable[[Sample], float]) -> flo
     return relative_precision([seconds(sample) for sample in samples])
 
 
-def _step(subject: Subject) -> StepSample:
+def _step(step: TrainingStep) -> StepSample:
     before = resource.getrusage(resource.RUSAGE_SELF)
     counters = interference.read()
     start = time.perf_counter_ns()
     forward, began = 0, start
-    for part in range(subject.parts):
-        loss = subject.forward(part)
+    for part in range(step.parts):
+        loss = step.forward(part)
         turned = time.perf_counter_ns()
-        subject.backward(loss)
+        step.backward(loss)
         done = time.perf_counter_ns()
         forward += turned - began
         began = done
-    subject.update()
+    step.update()
     end = time.perf_counter_ns()
     since = interference.read()
     meanwhile = interference.between(counters, since)

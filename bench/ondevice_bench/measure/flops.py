@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 from ondevice_bench.measure.decomposition_marker import in_decomposition
 from ondevice_bench.measure.operators import ESTIMATED, EXACT, kind_of, largest, named
-from ondevice_bench.measure.subject import Subject
+from ondevice_bench.measure.training_step import TrainingStep
 
 STEP = ("forward", "backward", "update")
 
@@ -118,15 +118,15 @@ def _bytes(values: Any) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def count_step(subject: Subject, counter: FlopCounter) -> None:
+def count_step(step: TrainingStep, counter: FlopCounter) -> None:
     """Count one step by its phases."""
-    for part in range(subject.parts):
+    for part in range(step.parts):
         with counter.phase("forward"):
-            loss = subject.forward(part)
+            loss = step.forward(part)
         with counter.phase("backward"):
-            subject.backward(loss)
+            step.backward(loss)
     with counter.phase("update"):
-        subject.update()
+        step.update()
 
 
 def step_flops(counter: FlopCounter) -> dict[str, float]:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from ondevice_bench.measure.activations import Saved, total
+from ondevice_bench.measure.activations import SavedStorage, total
 from ondevice_bench.measure.allocations import modules_named, recorded, span
-from ondevice_bench.measure.subject import Subject
+from ondevice_bench.measure.training_step import TrainingStep
 
 TOLERATED = 0.01  # of the larger figure
 _NAMED = 3
@@ -28,7 +28,7 @@ class Live:
     update_peak_bytes: int
 
 
-def live_step(subject: Subject, model: nn.Module) -> Live:
+def live_step(step: TrainingStep, model: nn.Module) -> Live:
     """Run two steps under the allocator's record and look at the second.
 
     What is released must have been seen when it was allocated: weights in factors and a method's
@@ -36,18 +36,18 @@ def live_step(subject: Subject, model: nn.Module) -> Live:
     """
     losses = []
     with recorded() as allocations, modules_named(model):
-        for part in range(subject.parts):
-            subject.backward(subject.forward(part))
-        subject.update()
-        for part in range(subject.parts):
+        for part in range(step.parts):
+            step.backward(step.forward(part))
+        step.update()
+        for part in range(step.parts):
             with span("forward"):
-                loss = subject.forward(part)
+                loss = step.forward(part)
             losses.append(loss.untyped_storage().nbytes())
             with span("backward"):
-                subject.backward(loss)
+                step.backward(loss)
             del loss
         with span("update"):
-            subject.update()
+            step.update()
     start = allocations.spans[0].start_bytes
     turns = [found for found in allocations.spans if found.name == "forward"]
     kept = [found.kept_bytes - size for found, size in zip(turns, losses, strict=True)]
@@ -61,7 +61,7 @@ def live_step(subject: Subject, model: nn.Module) -> Live:
     )
 
 
-def disagreement(saved: Iterable[Saved], live: Live) -> str:
+def disagreement(saved: Iterable[SavedStorage], live: Live) -> str:
     """What a reader must know where the two sources differ by more than 1 %; empty elsewhere."""
     hooks, allocator = total(saved), live.activation_bytes
     apart = abs(hooks - allocator)

@@ -16,16 +16,16 @@ _RESET_PEAK = "5"
 
 
 @dataclass(frozen=True)
-class Resident:
+class ResidentMemory:
     """Resident memory: all of it, and what of it are pages of files, mostly libraries' code."""
 
     total: int
-    of_files: int
+    file_backed: int
 
     @property
     def anonymous(self) -> int:
         """What the process allocated itself."""
-        return self.total - self.of_files
+        return self.total - self.file_backed
 
 
 class PeakUnavailable(RuntimeError):
@@ -50,9 +50,9 @@ def peak_bytes() -> int:
     return _field("VmHWM")
 
 
-def resident() -> Resident:
+def resident() -> ResidentMemory:
     """Resident memory now, by what it is."""
-    return Resident(rss_bytes(), _field("RssFile") + _field("RssShmem"))
+    return ResidentMemory(rss_bytes(), _field("RssFile") + _field("RssShmem"))
 
 
 def data_bytes() -> int:

@@ -16,7 +16,7 @@ def peak() -> int:
     return memory.peak_bytes()
 
 
-def floor() -> memory.Resident:
+def floor() -> memory.ResidentMemory:
     """Settle, forget earlier peaks, and say what is resident."""
     memory.settle()
     memory.reset_peak()

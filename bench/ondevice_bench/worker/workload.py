@@ -231,8 +231,8 @@ class Workload:
         yield from (p.grad for p in self.trained if p.grad is not None)
         yield from self.treatment.gradients()
 
-    def held(self) -> Iterator[Tensor]:
-        """Saved tensors that a method packs by hooks of its own."""
+    def packed_tensors(self) -> Iterator[Tensor]:
+        """Saved tensors that a method packs by its own hooks."""
         yield from self.treatment.packed_tensors()
 
 

@@ -94,7 +94,7 @@ def _stages(job: Job, drawn: curve.Curve) -> dict[str, float]:
         "rss_batch_bytes": loaded.anonymous - runtime.anonymous,
         "rss_weights_bytes": weighted.anonymous - loaded.anonymous,
         "rss_optimizer_bytes": optimizer,
-        "rss_libraries_bytes": ready.of_files - runtime.of_files,
+        "rss_libraries_bytes": ready.file_backed - runtime.file_backed,
         "rss_warmup_bytes": ready.anonymous - weighted.anonymous - optimizer,
         "rss_step_bytes": peak - ready.total,
     }
