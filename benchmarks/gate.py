@@ -20,8 +20,8 @@ from statistics import median
 from ondevice_bench import metrics
 from ondevice_bench.ab.comparison import next_pairs
 from ondevice_bench.analyse import compare, history
-from ondevice_bench.analyse.cell_pair import MOST_ROUNDS, Pair
-from ondevice_bench.analyse.change_points import steps
+from ondevice_bench.analyse.cell_pair import MOST_ROUNDS, CellPair
+from ondevice_bench.analyse.change_points import find_change_points
 from ondevice_bench.stats import shift
 
 CHANGES = (0.0, 0.02, 0.05, 0.10)
@@ -150,7 +150,7 @@ def _ab(rounds: int) -> Gate:
     """Rounds in turn until there is a verdict, or no time."""
 
     def gate(noise: Noise, change: float, dice: random.Random) -> Outcome:
-        pair = Pair("drawn", "base", "new")
+        pair = CellPair("drawn", "base", "new")
         paces = _paces(noise, dice, 2 * rounds)
         while pair.is_open and len(pair.base) < rounds:
             _add_round(pair, change, paces)
@@ -164,7 +164,7 @@ def _ab_of_a_suite(rounds: int) -> Gate:
     """The same, shared by the cells of a suite; a claim on another than the first is wrong."""
 
     def gate(noise: Noise, change: float, dice: random.Random) -> Outcome:
-        changed, *equal = pairs = [Pair(f"{n}", "base", "new") for n in range(CELLS)]
+        changed, *equal = pairs = [CellPair(f"{n}", "base", "new") for n in range(CELLS)]
         paces, done = _paces(noise, dice, 2 * rounds), 0
         while waiting := [pair for pair in pairs if pair.is_open]:
             taken = next_pairs(waiting, THRESHOLD)
@@ -182,7 +182,7 @@ def _ab_of_a_suite(rounds: int) -> Gate:
     return gate
 
 
-def _add_round(pair: Pair, change: float, paces: Iterator[float], pairs: int = 1) -> None:
+def _add_round(pair: CellPair, change: float, paces: Iterator[float], pairs: int = 1) -> None:
     """A round in turn: whoever goes first changes."""
     first, second = islice(paces, 2)
     base, new = (first, second) if len(pair.base) % 2 else (second, first)
@@ -208,7 +208,7 @@ def _history(noise: Noise, change: float, dice: random.Random) -> Outcome:
         level = dice.lognormvariate(0, noise.run) * (1 + change * (number >= CHANGED_FROM))
         readings.append(level * median(islice(paces, ROUNDS_OF_A_RUN)))
     confidence = 1 - (1 - history.CONFIDENCE) / (RUNS - 1)
-    found = [s for s in steps(readings, THRESHOLD, confidence) if s.kind == "stepped"]
+    found = [s for s in find_change_points(readings, THRESHOLD, confidence) if s.kind == "stepped"]
     if change:
         found = [step for step in found if abs(step.place - CHANGED_FROM) <= 1]
     slower, faster = (any((s.ratio > 1) == up for s in found) for up in (True, False))

@@ -29,7 +29,7 @@ from pathlib import Path
 from statistics import median, stdev
 
 from ondevice_bench.ab.comparison import steps_per_round
-from ondevice_bench.analyse.cell_pair import FEWEST, Pair
+from ondevice_bench.analyse.cell_pair import FEWEST, CellPair
 from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.protocol.job import Job
 from ondevice_bench.run.hosts.host import Host, Outcome, TurnTaking
@@ -195,7 +195,7 @@ def _compared(
     threshold: float,
     toss: random.Random,
 ) -> _Comparison:
-    pair = Pair("noise", "base", side)
+    pair = CellPair("noise", "base", side)
     spent = 0.0
     for place in range(len(rounds)):
         one = rounds[(start + place) % len(rounds)]

@@ -1,4 +1,9 @@
-from ondevice_bench import metrics
+from typing import get_args
+
+import pytest
+
+from ondevice_bench import metrics, passes, units
+from ondevice_bench.metrics import Metric, Role, Whole
 
 
 def test_names_are_unique_and_carry_their_units():
@@ -18,5 +23,49 @@ def test_exact_metrics_have_no_threshold_and_noisy_ones_do():
         assert (metric.threshold == 0) == (metric.kind == "exact")
 
 
-def test_the_parts_of_the_peak_are_metrics():
-    assert set(metrics.PEAK_PARTS) <= set(metrics.BY_NAME)
+@pytest.mark.parametrize("role", get_args(Role))
+def test_every_role_is_had_by_a_metric(role):
+    assert metrics.with_role(role)
+
+
+def test_only_noisy_metrics_need_a_role_to_be_compared():
+    for name in metrics.with_role("compared"):
+        assert metrics.BY_NAME[name].kind == "noisy"
+
+
+def test_a_goal_is_a_cost():
+    for name in metrics.with_role("goal"):
+        assert metrics.BY_NAME[name].lower_is_better
+
+
+@pytest.mark.parametrize("whole", get_args(Whole))
+def test_the_parts_of_a_whole_have_one_unit_one_pass_and_a_colour_each(whole):
+    parts = [metrics.BY_NAME[name] for name in metrics.parts_of(whole)]
+    assert len({(part.unit, part.pass_name) for part in parts}) == 1
+    assert len({part.colour for part in parts}) == len(parts)
+    assert all(part.colour for part in parts)
+
+
+def test_every_metric_names_the_pass_that_gives_it():
+    assert {metric.pass_name for metric in metrics.ALL} <= set(passes.BY_NAME)
+    listed = [name for each in passes.ALL for name in metrics.of_pass(each.name)]
+    assert sorted(listed) == sorted(metrics.BY_NAME)
+
+
+@pytest.mark.parametrize("metric", metrics.ALL, ids=lambda metric: metric.name)
+def test_of_two_values_exactly_one_is_better_and_equal_ones_are_not(metric):
+    assert metric.is_better(2.0, 1.0) == metric.lower_is_better
+    assert metric.is_better(1.0, 2.0) != metric.lower_is_better
+    assert not metric.is_better(1.0, 1.0)
+
+
+def test_every_unit_has_an_axis():
+    for metric in metrics.ALL:
+        factor, _ = units.axis(metric.unit)
+        assert factor > 0
+
+
+def test_a_metric_of_tomorrow_has_a_stand_in():
+    assert metrics.described("of_tomorrow") == Metric(
+        "of_tomorrow", "of_tomorrow", "unknown to this version of bench", "", "noisy", "unknown", ""
+    )

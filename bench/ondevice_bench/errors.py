@@ -1,4 +1,4 @@
-"""One family of errors, each with the exit code that the command ends with."""
+"""The family of errors. Each error has the exit code of the command."""
 
 import difflib
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What the command's exit status means (docs/architecture.md lists them for users)."""
+    """The exit codes of the command. docs/architecture.md lists them for users."""
 
     OK = 0
     BUG = 1
@@ -19,7 +19,7 @@ class ExitCode(IntEnum):
 
 
 class BenchError(Exception):
-    """An error whose text is meant for the user: one line each, no traceback."""
+    """An error for the user: one or more lines of text, no traceback."""
 
     exit_code = ExitCode.BUG
 
@@ -29,13 +29,13 @@ class BenchError(Exception):
 
 
 class BadInput(BenchError):
-    """What the user gave cannot be used; nothing was written."""
+    """The user's input cannot be used. Nothing was written."""
 
     exit_code = ExitCode.BAD_INPUT
 
 
 class Refusal(ValueError):
-    """A method or a part of it has nothing to do on this network: a suite skips the cell."""
+    """A method cannot be applied to this network. A suite skips the cell."""
 
 
 class NothingRan(BenchError):
@@ -44,21 +44,21 @@ class NothingRan(BenchError):
     exit_code = ExitCode.NOTHING_RAN
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'vanilla'?`, or nothing where no known name is near."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
+def suggestion(word: str, names: Iterable[str]) -> str:
+    """`; did you mean 'vanilla'?`, or an empty text if no name is similar."""
+    similar = difflib.get_close_matches(word, list(names), n=1, cutoff=0.5)
+    return f"; did you mean {similar[0]!r}?" if similar else ""
 
 
 def not_allowed(kind: str, word: str, allowed: Iterable[str]) -> str:
-    """The sentence for a key that has no place here, with the nearest and all that have one."""
+    """The message for a key that is not allowed, with the most similar one and all allowed ones."""
     names = list(allowed)
-    listed = f" (allowed: {', '.join(names)})" if names else ""
-    return f"unknown {kind} {word!r}{suggestion(word, names)}{listed}"
+    listing = f" (allowed: {', '.join(names)})" if names else ""
+    return f"unknown {kind} {word!r}{suggestion(word, names)}{listing}"
 
 
-def unknown(kind: str, word: str, known: Iterable[str]) -> str:
-    """The sentence for a name that nobody knows, with the nearest and all valid ones."""
-    names = sorted(known)
-    listed = ", ".join(names) if names else "none"
-    return f"unknown {kind} {word!r}{suggestion(word, names)} (known: {listed})"
+def unknown(kind: str, word: str, valid: Iterable[str]) -> str:
+    """The message for an unknown name, with the most similar one and all valid ones."""
+    names = sorted(valid)
+    listing = ", ".join(names) if names else "none"
+    return f"unknown {kind} {word!r}{suggestion(word, names)} (known: {listing})"

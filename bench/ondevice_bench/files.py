@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written completely or not at all."""
 
 import contextlib
 import os
@@ -11,8 +11,8 @@ from ondevice_bench.errors import BadInput
 
 
 @contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """Write beside the target, then rename: nobody ever reads half a file."""
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """Write a new file, then rename it to `path`: nobody reads half a file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, part = tempfile.mkstemp(

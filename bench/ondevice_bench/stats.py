@@ -16,14 +16,14 @@ Direction = Literal["less", "more", "same", "unknown"]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A median; bounds are None where the data cannot give any, and `basis` says on what."""
+    """A median with its interval. A missing bound is None; `basis` says how it was made."""
 
     estimate: float
     lower: float | None
     upper: float | None
     basis: str
 
-    def to_json(self) -> dict[str, float | str | None]:
+    def to_dict(self) -> dict[str, float | str | None]:
         """The estimate as plain values."""
         return asdict(self)
 
@@ -32,7 +32,7 @@ class Estimate:
 def order_ranks(count: int, confidence: float = CONFIDENCE) -> tuple[int, int] | None:
     """Ranks (from 0) of the order statistics that enclose the median with that confidence.
 
-    P(x_(k) <= median <= x_(n-1-k)) = 1 - 2 P(Binomial(n, 1/2) <= k); None where n is too small.
+    P(x_(k) <= median <= x_(n-1-k)) = 1 - 2 P(Binomial(n, 1/2) <= k). None if n is too small.
     """
     tail = 0.0
     best = None
@@ -54,7 +54,7 @@ def median_interval(samples: Sequence[float]) -> tuple[float, float] | None:
 
 
 def relative_precision(samples: Sequence[float]) -> float:
-    """The interval's larger half-width over the median; infinite while there is no interval."""
+    """The larger half-width of the interval over the median; infinite if there is no interval."""
     bounds = median_interval(samples)
     middle = median(samples) if samples else 0.0
     if bounds is None or middle == 0:
@@ -63,37 +63,37 @@ def relative_precision(samples: Sequence[float]) -> float:
 
 
 def estimate(rounds: Sequence[Sequence[float]]) -> Estimate:
-    """The median over rounds of each round's median, from raw samples by round.
+    """The median over rounds of each round's median, from the raw samples of each round.
 
-    One round: the order-statistic interval of its samples. Several: the envelope of the rounds'
-    own intervals, because processes differ more than the samples within one; where each has but one
-    reading, what the readings themselves say.
+    One round has the order-statistic interval of its samples. Several rounds have the envelope of
+    their intervals, because processes differ more than the samples of one process. If each round
+    has one reading, the interval is that of the readings.
     """
     filled = [samples for samples in rounds if samples]
     if len(filled) > 1 and all(len(samples) == 1 for samples in filled):
-        return of_readings([value for (value,) in filled], f"{len(filled)} processes")
+        return estimate_readings([value for (value,) in filled], f"{len(filled)} processes")
     middle = median(median(samples) for samples in filled)
     intervals = [median_interval(samples) for samples in filled]
     if len(filled) == 1:
         bounds = intervals[0]
         if bounds is None:
             count = len(filled[0])
-            said = "one process" if count == 1 else f"{count} samples of one process"
-            return Estimate(middle, None, None, f"{said}: too few for an interval")
+            sample_count = "one process" if count == 1 else f"{count} samples of one process"
+            return Estimate(middle, None, None, f"{sample_count}: too few for an interval")
         return Estimate(middle, *bounds, f"95 % interval of {len(filled[0])} samples, one process")
     lows = [b[0] if b else min(s) for b, s in zip(intervals, filled, strict=True)]
     highs = [b[1] if b else max(s) for b, s in zip(intervals, filled, strict=True)]
-    counted = sum(len(samples) for samples in filled)
+    reading_count = sum(len(samples) for samples in filled)
     basis = f"median of {len(filled)} rounds' medians, envelope of their intervals"
-    return Estimate(middle, min(lows), max(highs), f"{basis} ({counted} readings)")
+    return Estimate(middle, min(lows), max(highs), f"{basis} ({reading_count} readings)")
 
 
-def of_readings(values: Sequence[float], of: str) -> Estimate:
-    """The median with its 95 % interval; of fewer than six readings the lowest and the highest."""
+def estimate_readings(values: Sequence[float], origin: str) -> Estimate:
+    """The median with its 95 % interval. Below six readings: the lowest and the highest."""
     bounds = median_interval(values)
     if bounds is not None:
-        return Estimate(median(values), *bounds, f"95 % interval of {of}")
-    basis = f"median of {of}, lowest and highest"
+        return Estimate(median(values), *bounds, f"95 % interval of {origin}")
+    basis = f"median of {origin}, lowest and highest"
     return Estimate(median(values), min(values), max(values), basis)
 
 
@@ -110,10 +110,10 @@ class Change:
 def change(
     base: Sequence[float], new: Sequence[float], threshold: float, confidence: float = CONFIDENCE
 ) -> Change:
-    """How pairs of rounds, taken in turn, differ; `unknown` while the interval says too little.
+    """The change between rounds that ran in pairs. Its direction is `unknown` without an interval.
 
-    The interval is Wilcoxon's for the median of the log ratios: it assumes that they lie evenly
-    around it, not that they follow a bell curve.
+    The interval is Wilcoxon's, for the median of the log ratios. It assumes that the ratios are
+    symmetric around the median, but no bell curve.
     """
     logs = [math.log(after / before) for before, after in zip(base, new, strict=True)]
     averages = sorted(
@@ -128,9 +128,9 @@ def change(
 
 
 def is_look(count: int, fewest: int) -> bool:
-    """Whether to judge after so many rounds: each time a quarter more than the last.
+    """Whether to judge after so many rounds. Each look comes after a quarter more rounds.
 
-    Whoever judges after every round claims more than the confidence allows.
+    Judging after every round would raise more false alarms than the confidence allows.
     """
     look = fewest
     while look < count:
@@ -141,10 +141,10 @@ def is_look(count: int, fewest: int) -> bool:
 def shift(
     base: Sequence[float], new: Sequence[float], threshold: float, confidence: float = CONFIDENCE
 ) -> Change:
-    """How rounds differ that were not taken in turn; as `change`, without pairs.
+    """The change between rounds that did not run in pairs.
 
-    The interval is Mann and Whitney's for the shift of the logarithms: it assumes that both sides
-    have the same shape, and cannot see a drift of the machine between the two.
+    The interval is Mann and Whitney's, for the shift of the logarithms. It assumes that both sides
+    have distributions of the same shape. It cannot see a drift of the machine between the sides.
     """
     ratios = sorted(math.log(after / before) for before in base for after in new)
     ratio = math.exp(median(ratios))
@@ -157,22 +157,23 @@ def shift(
 
 @cache
 def fewest_rounds(confidence: float) -> int:
-    """Rounds of each side below which `shift` has no interval that sure."""
+    """The fewest rounds on each side for which `shift` has an interval of that confidence."""
     return next(n for n in range(1, 100) if _rank_sum_cut(n, n, confidence) is not None)
 
 
 def more_rounds(base: int, new: int, confidence: float) -> int:
-    """Rounds that the new side lacks until `shift` has an interval that sure.
+    """How many more rounds the new side needs for an interval of that confidence.
 
-    The surest interval lies between the extremes; all orders of both sides but two are within it.
+    The widest interval goes from the lowest to the highest ratio. Only two of all orders of the
+    readings are outside it.
     """
     return next(n for n in itertools.count() if 1 - 2 / comb(base + new + n, base) >= confidence)
 
 
 def direction_of(lower: float, upper: float, threshold: float) -> Direction:
-    """Where the interval of a ratio lies.
+    """The direction that the interval of a ratio proves.
 
-    `less` and `more` need the whole interval beyond the threshold, `same` the whole interval
+    `less` and `more` need the whole interval beyond the threshold. `same` needs the whole interval
     within it.
     """
     if lower > 1 + threshold:
@@ -184,26 +185,26 @@ def direction_of(lower: float, upper: float, threshold: float) -> Direction:
 
 @cache
 def _signed_rank_cut(count: int, confidence: float) -> int | None:
-    """How many Walsh averages lie outside at each end; None where no interval is that sure.
+    """How many Walsh averages to cut off at each end; None if no interval has that confidence.
 
     P(W <= k) of the signed-rank sum W, counted over all 2^n signs.
     """
     ways = [1]
     for rank in range(1, count + 1):
         wider = [0] * (len(ways) + rank)
-        for total, found in enumerate(ways):
-            wider[total] += found
-            wider[total + rank] += found
+        for total, count_of_ways in enumerate(ways):
+            wider[total] += count_of_ways
+            wider[total + rank] += count_of_ways
         ways = wider
     return _cut(ways, confidence)
 
 
 @cache
 def _rank_sum_cut(one: int, other: int, confidence: float) -> int | None:
-    """How many quotients lie outside at each end; None where no interval is that sure.
+    """How many ratios to cut off at each end; None if no interval has that confidence.
 
-    P(U <= k) of Mann and Whitney's U, counted over all orders of both sides: the coefficients of
-    the product over i of (1 - q^(other+i)) / (1 - q^i).
+    P(U <= k) of Mann and Whitney's U, counted over all orders of both sides. The counts are the
+    coefficients of the product over i of (1 - q^(other+i)) / (1 - q^i).
     """
     if not one or not other:
         return None
@@ -217,11 +218,11 @@ def _rank_sum_cut(one: int, other: int, confidence: float) -> int | None:
 
 
 def _cut(ways: Sequence[int], confidence: float) -> int | None:
-    """The largest k with 1 - 2 P(statistic <= k) still that high."""
-    whole, tail, cut = sum(ways), 0, None
-    for total, found in enumerate(ways):
-        tail += found
-        if 1 - 2 * tail / whole < confidence:
+    """The largest k for which 1 - 2 P(statistic <= k) reaches the confidence."""
+    all_ways, tail, cut = sum(ways), 0, None
+    for total, count_of_ways in enumerate(ways):
+        tail += count_of_ways
+        if 1 - 2 * tail / all_ways < confidence:
             break
         cut = total
     return cut

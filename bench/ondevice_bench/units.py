@@ -1,4 +1,4 @@
-"""The only place that turns numbers with units into text, and back."""
+"""Numbers with units as text, and back. No other module does this."""
 
 import math
 import re
@@ -9,13 +9,13 @@ _POWERS = {"K": 10, "M": 20, "G": 30}
 
 
 def mib(value: float) -> str:
-    """Bytes as MiB, to two decimals (the papers' precision); smaller ones to three digits."""
+    """Bytes as MiB with two decimals, the papers' precision; below 1 MiB with three digits."""
     size = value / MIB
     return f"{size:.2f} MiB" if abs(size) >= 1 or size == 0 else f"{size:.3g} MiB"
 
 
 def parse_bytes(text: str) -> int:
-    """Bytes of `512M`, `2G` or `1.5 GiB`, by powers of 1024; ValueError for anything else."""
+    """The bytes of `512M`, `2G` or `1.5 GiB`, by powers of 1024; ValueError for other text."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG])(?:iB)?\s*", text)
     if match is None:
         raise ValueError(f"must be a size such as 512M or 2G, got {text!r}")
@@ -23,12 +23,12 @@ def parse_bytes(text: str) -> int:
 
 
 def size(value: float) -> str:
-    """Bytes as people say them of memory: 512 MiB, 2 GiB."""
+    """Bytes as a size of memory: 512 MiB, 2 GiB."""
     return f"{value / GIB:g} GiB" if value >= GIB else f"{value / MIB:g} MiB"
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of `90`, `90s`, `10m` or `2h`; ValueError for anything else."""
+    """The seconds of `90`, `90s`, `10m` or `2h`; ValueError for other text."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", text)
     if match is None:
         raise ValueError(f"must be a duration such as 90, 90s, 10m or 2h, got {text!r}")
@@ -73,19 +73,18 @@ def ratio(value: float) -> str:
 
 
 def change(value: float, lower: float | None = None, upper: float | None = None) -> str:
-    """A ratio as what it adds, with its bounds: +6.1 % (+4.9 … +7.3)."""
-    bounds = "" if lower is None or upper is None else f" ({_added(lower)} … {_added(upper)})"
-    return f"{_added(value)} %{bounds}"
+    """A ratio as a change in percent, with its bounds: +6.1 % (+4.9 … +7.3)."""
+    bounds = "" if lower is None or upper is None else f" ({_percent(lower)} … {_percent(upper)})"
+    return f"{_percent(value)} %{bounds}"
 
 
-def _added(value: float) -> str:
+def _percent(value: float) -> str:
     return f"{(value - 1) * 100:+.1f}"
 
 
 def clock(value: float) -> str:
-    """A duration as people read it on a watch: 0:42, 12:05, 1:02:05."""
-    whole = max(0, round(value))
-    hours, rest = divmod(whole, 3600)
+    """A duration as a clock shows it: 0:42, 12:05, 1:02:05."""
+    hours, rest = divmod(max(0, round(value)), 3600)
     minutes, secs = divmod(rest, 60)
     return f"{hours}:{minutes:02}:{secs:02}" if hours else f"{minutes}:{secs:02}"
 
@@ -105,8 +104,21 @@ def quantity(value: float, unit: str) -> str:
             return f"{_digits(value)} {unit}".rstrip()
 
 
+def axis(unit: str) -> tuple[float, str]:
+    """The factor for a value on an axis, and the unit of the axis."""
+    match unit:
+        case "bytes":
+            return 1 / MIB, "MiB"
+        case "seconds":
+            return 1e3, "ms"
+        case "flops":
+            return 1e-9, "GFLOP"
+        case _:
+            return 1.0, unit
+
+
 def interval(lower: float, upper: float, unit: str) -> str:
-    """Two bounds with their unit: once where it is the same for both."""
+    """Two bounds with their unit. A unit that both share is shown once."""
     low, high = quantity(lower, unit), quantity(upper, unit)
     value, _, low_unit = low.rpartition(" ")
     if value and low_unit == high.rpartition(" ")[2]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ondevice_bench.ab.comparison import RefComparison, next_pairs
-from ondevice_bench.analyse.cell_pair import Pair
+from ondevice_bench.analyse.cell_pair import CellPair
 from ondevice_bench.record.model import TaskKey
 from ondevice_bench.run.hosts.fake import FakeHost
 from ondevice_bench.run.progress import Silent
@@ -92,7 +92,7 @@ def test_an_exact_metric_differs_by_any_amount(clock):
 def test_a_budget_that_is_spent_leaves_it_open(clock):
     comparison = compared(Side(1, noise=0.2), Side(2, noise=0.2), seconds=30)
     assert {pair.step_verdict for pair in comparison.pairs} == {"inconclusive"}
-    assert all(pair.to_json()["lower"] is None or pair.step.lower < 1 for pair in comparison.pairs)
+    assert all(pair.to_dict()["lower"] is None or pair.step.lower < 1 for pair in comparison.pairs)
 
 
 def test_a_cell_that_fails_is_out_and_the_others_go_on(clock):
@@ -145,7 +145,7 @@ def test_no_two_rounds_of_a_pair_come_from_the_same_process(clock):
 
 
 def drawn(name, ratio, rounds):
-    pair = Pair(name, name, name)
+    pair = CellPair(name, name, name)
     pair.base, pair.new = [1.0] * rounds, [ratio] * rounds
     return pair
 

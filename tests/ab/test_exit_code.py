@@ -1,16 +1,18 @@
 import pytest
 
 from ondevice_bench.ab.exit_code import exit_code
-from ondevice_bench.analyse.cell_pair import Exact, Pair
+from ondevice_bench.analyse.cell_pair import CellPair, ExactDifference
 from ondevice_bench.errors import ExitCode
 from ondevice_bench.stats import Change
 
-SLOW = Pair("slow", "a", "b", [], [1.0], [1.1], Change(1.1, 1.05, 1.15, "more"))
-SAME = Pair("same", "a", "b", [], [1.0], [1.0], Change(1.0, 0.99, 1.01, "same"))
-LARGER = Pair("larger", "a", "b", [Exact("activation_bytes", 1, 2)], *[[1.0]] * 2, SAME.step)
-UNSURE = Pair("unsure", "a", "b", [], [1.0], [1.0])
-NEVER_TIMED = Pair("never timed", "a", "b")
-FAILED = Pair("failed", "a", "b", problem="time: failed: no")
+SLOW = CellPair("slow", "a", "b", [], [1.0], [1.1], Change(1.1, 1.05, 1.15, "more"))
+SAME = CellPair("same", "a", "b", [], [1.0], [1.0], Change(1.0, 0.99, 1.01, "same"))
+LARGER = CellPair(
+    "larger", "a", "b", [ExactDifference("activation_bytes", 1, 2)], *[[1.0]] * 2, SAME.step
+)
+UNSURE = CellPair("unsure", "a", "b", [], [1.0], [1.0])
+NEVER_TIMED = CellPair("never timed", "a", "b")
+FAILED = CellPair("failed", "a", "b", problem="time: failed: no")
 BOTH = {"regressed", "inconclusive"}
 
 

@@ -151,7 +151,7 @@ def test_what_kernels_decide_is_compared_only_where_they_are_the_same(summary_of
         return summary_of([record], run=make_run(name, **what))
 
     base = live("r1", 100.0)
-    assert compare(base, live("r2", 120.0)).of("regressed")
+    assert compare(base, live("r2", 120.0)).with_verdict("regressed")
     other = {**make_run().software, "torch_blas": "open"}
     elsewhere = compare(base, live("r3", 120.0, software=other))
     assert [item.metric for item in elsewhere.differences] == ["activation_bytes"]

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from ondevice_bench.analyse.history import Asked, history, in_order
+from ondevice_bench.analyse.history import HistoryQuery, history, in_order
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
-EXACT = Asked(metrics=("activation_bytes", "step_flops"))
-TIMED = Asked(metrics=("step_seconds",))
+EXACT = HistoryQuery(metrics=("activation_bytes", "step_flops"))
+TIMED = HistoryQuery(metrics=("step_seconds",))
 
 
 def numbered(number, **what):
@@ -62,16 +62,16 @@ def timed(summary_of):
     return make
 
 
-def findings(found):
+def changes(found):
     return [
-        (series.metric, finding.kind, finding.before.run.id, finding.after.run.id)
-        for series, finding in found.findings
+        (series.metric, change.kind, change.before.run.id, change.after.run.id)
+        for series, change in found.changes
     ]
 
 
-def test_equal_runs_have_no_finding(traced):
+def test_equal_runs_have_no_change(traced):
     found = history([traced(n, {CELL: 100, SECOND: 7}) for n in range(5)], EXACT)
-    assert found.findings == ()
+    assert found.changes == ()
     assert found.is_judged
     assert [len(series.points) for series in found.series] == [5] * 4
 
@@ -84,16 +84,16 @@ def test_any_exact_change_is_found_between_its_two_runs(traced, values):
         for n in range(1, len(values))
         if values[n] != values[n - 1]
     ]
-    assert sorted(findings(found)) == expected
-    for _, finding in found.findings:
-        before, after = finding.before.estimate.estimate, finding.after.estimate.estimate
-        assert finding.is_better == (after < before)
-        assert finding.ratio == (after / before if before else None)
+    assert sorted(changes(found)) == expected
+    for _, change in found.changes:
+        before, after = change.before.estimate.estimate, change.after.estimate.estimate
+        assert change.is_better == (after < before)
+        assert change.ratio == (after / before if before else None)
 
 
 def test_a_run_that_could_not_measure_lies_between(traced):
     runs = [traced(n, {CELL: value}) for n, value in enumerate([100, None, 101])]
-    assert findings(history(runs, EXACT)) == [("activation_bytes", "changed", "r00", "r02")]
+    assert changes(history(runs, EXACT)) == [("activation_bytes", "changed", "r00", "r02")]
 
 
 def test_the_causes_that_records_know_are_named(traced):
@@ -105,8 +105,8 @@ def test_the_causes_that_records_know_are_named(traced):
         {"treated": {"a": {"weight_rank": 2}}, "batch_sha256": "x"},
         software=software,
     )
-    ((_, finding),) = history([old, new], EXACT).findings
-    assert finding.causes == (
+    ((_, change),) = history([old, new], EXACT).changes
+    assert change.causes == (
         "torch 2 → 3",
         "treated layers or their ranks are others",
         "code 0000000 → 0000001",
@@ -118,8 +118,8 @@ def test_the_causes_that_records_know_are_named(traced):
         software=software,
     )
     same = replace(same, run=replace(same.run, commit=new.run.commit))
-    ((_, finding),) = history([new, same], EXACT).findings
-    assert finding.causes == ("none that the records tell: the commit is the same",)
+    ((_, change),) = history([new, same], EXACT).changes
+    assert change.causes == ("none that the records tell: the commit is the same",)
 
 
 def test_processes_that_disagree_are_no_certain_cause(summary_of, traced):
@@ -130,8 +130,8 @@ def test_processes_that_disagree_are_no_certain_cause(summary_of, traced):
         for number in (1, 2)
     ]
     odd = summary_of(records, planned(CELL), replace(run, settings=settings))
-    ((_, finding),) = history([traced(0, {CELL: 100}), odd], EXACT).findings
-    assert finding.causes[0].startswith("processes of r01 disagree")
+    ((_, change),) = history([traced(0, {CELL: 100}), odd], EXACT).changes
+    assert change.causes[0].startswith("processes of r01 disagree")
 
 
 def test_the_order_of_cells_and_of_runs_does_not_matter(traced):
@@ -140,7 +140,7 @@ def test_the_order_of_cells_and_of_runs_does_not_matter(traced):
     dice = random.Random(0)
     dice.shuffle(turned)
     mine, theirs = history(runs, EXACT), history(turned, EXACT)
-    assert sorted(findings(mine)) == sorted(findings(theirs))
+    assert sorted(changes(mine)) == sorted(changes(theirs))
     assert mine.runs == theirs.runs
     assert {s.fingerprint: s.points for s in mine.series} == {
         s.fingerprint: s.points for s in theirs.series
@@ -161,7 +161,7 @@ def test_unlike_machines_are_never_joined(traced, name):
         for n in range(6)
     ]
     found = history(runs, EXACT)
-    assert found.findings == ()
+    assert found.changes == ()
     for series in found.series:
         assert len(series.points) == 3
         assert len({str(point.run.machine) for point in series.points}) == 1
@@ -171,7 +171,7 @@ def test_unlike_machines_are_never_joined(traced, name):
 def test_unlike_workloads_are_never_joined(traced):
     other = replace(CELL, seed=3)  # under the same id
     found = history([traced(0, {CELL: 100}), traced(1, {other: 200})], EXACT)
-    assert found.findings == ()
+    assert found.changes == ()
     assert not found.is_judged
     assert {series.why_not for series in found.series} == {"one run: a history needs two"}
 
@@ -188,7 +188,7 @@ def test_a_noisy_run_is_one_reading_however_many_processes(timed):
     """Their processes share an hour: six apart from six would be sure, one from one is nothing."""
     runs = [timed(0, [1.0, 1.001, 0.999] * 8), timed(1, [1.3, 1.301, 1.299] * 8)]
     (series,) = history(runs, TIMED).series
-    assert series.findings == ()
+    assert series.changes == ()
     assert series.why_not == "2 runs: 5 before a step and as many after it can decide"
 
 
@@ -197,11 +197,11 @@ def test_a_noisy_step_is_found_with_its_interval(timed):
     dice = random.Random(0)
     pace = [(1 + 0.08 * (n >= 14)) * dice.lognormvariate(0, 0.01) for n in range(28)]
     found = history([timed(n, [value] * 3) for n, value in enumerate(pace)], TIMED)
-    ((_, finding),) = found.findings
-    assert (finding.kind, finding.before.run.id, finding.after.run.id) == ("stepped", "r13", "r14")
-    assert finding.lower < 1.08 < finding.upper
-    assert not finding.is_better
-    shown = finding.to_json()
+    ((_, change),) = found.changes
+    assert (change.kind, change.before.run.id, change.after.run.id) == ("stepped", "r13", "r14")
+    assert change.lower < 1.08 < change.upper
+    assert not change.is_better
+    shown = change.to_dict()
     assert (shown["certain"], shown["until_commit"]) == (False, "000000e")
 
 
@@ -222,4 +222,4 @@ def test_runs_are_ordered_by_their_commits_where_all_have_a_place(traced):
     assert [one.run.commit for one in in_order(runs, backwards)] == names[::-1]
     del backwards[names[0]]
     assert [one.run.commit for one in in_order(runs, backwards)] == names
-    assert not history(runs, Asked(backwards)).by_commits
+    assert not history(runs, HistoryQuery(backwards)).by_commits

@@ -53,7 +53,7 @@ def test_other_workloads_and_boards_are_lines_of_their_own(summary_of):
 def test_what_was_not_asked_for_has_its_reason(summary_of):
     (line,) = summed(summary_of, [0.9])
     assert line.unavailable["gradient_cosine"] == "the suite does not ask for the fidelity pass"
-    assert line.to_json()["metrics"]["accuracy"]["estimate"] == pytest.approx(0.9)
+    assert line.to_dict()["metrics"]["accuracy"]["estimate"] == pytest.approx(0.9)
 
 
 def test_there_is_no_line_where_nothing_was_learned(summary_of):

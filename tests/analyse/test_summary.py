@@ -154,13 +154,27 @@ def test_every_missing_metric_has_the_reason_of_its_own_pass(summary_of):
 
 def test_a_record_of_an_older_version_lacks_what_it_did_not_know(summary_of):
     missing = summary_of([make_record(**TRACE)]).cells[0].unavailable
-    assert missing["step_flops"].startswith("not among what was measured then")
+    assert missing["step_flops"] == (
+        "the trace pass of bench 0, which made this run, did not measure it"
+    )
+
+
+def test_stored_samples_of_a_metric_need_no_value_beside_them(summary_of):
+    record = make_record(
+        metrics={"step_seconds": 2.0},
+        samples={"step_seconds": [2.0], "update_seconds": [1.0, 2.0, 4.0], "own_cpu_seconds": [1]},
+    )
+    (cell,) = summary_of([make_record(**TRACE), record]).cells
+    assert cell.estimates["update_seconds"].estimate == 2.0
+    assert cell.samples["update_seconds"] == ((1.0, 2.0, 4.0),)
+    assert "update_seconds" not in cell.unavailable
+    assert "own_cpu_seconds" not in cell.estimates  # a column beside the metrics
 
 
 def test_a_record_of_a_newer_version_is_shown_as_far_as_it_is_known(summary_of):
     metrics = {"activation_bytes": 100.0, "of_tomorrow": 1.0}
     summary = summary_of([make_record(pass_name="trace", metrics=metrics)])
-    (cell,) = summary.to_json()["cells"]
+    (cell,) = summary.to_dict()["cells"]
     assert cell["metrics"]["of_tomorrow"]["scope"] == "unknown"
     assert list(frame_of([summary])["metric"]) == ["activation_bytes"]
 
@@ -174,7 +188,7 @@ def test_a_frame_has_a_row_for_each_estimate(summary_of):
 
 
 def test_json_has_no_raw_samples_but_everything_else(summary_of):
-    values = summary_of([make_record(**TRACE)]).to_json()
+    values = summary_of([make_record(**TRACE)]).to_dict()
     (cell,) = values["cells"]
     assert cell["metrics"]["activation_bytes"]["estimate"] == 100.0
     assert cell["fingerprint"] == CELL.fingerprint

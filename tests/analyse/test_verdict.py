@@ -134,5 +134,5 @@ def test_seeds_do_not_vote_twice(said):
 
 def test_a_goal_is_stored_and_read_whatever_is_added_later():
     goal = Goal("activation_bytes", 0.5, 7, 2.0)
-    assert Goal.from_json({**goal.to_json(), "newer": 1}) == goal
-    assert dataclasses.asdict(Goal.from_json({})) == dataclasses.asdict(Goal())
+    assert Goal.from_dict({**goal.to_dict(), "newer": 1}) == goal
+    assert dataclasses.asdict(Goal.from_dict({})) == dataclasses.asdict(Goal())

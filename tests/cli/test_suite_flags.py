@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from ondevice_bench.cli.app import app
 from ondevice_bench.cli.suite_flags import SuiteFlags, with_suite_flags
 from ondevice_bench.errors import BadInput
+from ondevice_bench.run.hosts.fake import FakeHost
 
 SHARED = [field.name for field in dataclasses.fields(SuiteFlags)]
 
@@ -48,11 +49,13 @@ def test_a_verb_gets_the_record_and_its_own_arguments():
 )
 def test_flags_that_contradict_each_other_are_refused(flags, says):
     with pytest.raises(BadInput, match=says):
-        flags.load()
+        flags.load(FakeHost())
 
 
 def test_a_model_takes_the_place_of_a_suite():
-    suite = SuiteFlags(models=["mcunet"], methods=["asi"], rank=["2", "4"], batch=[8]).load()
+    suite = SuiteFlags(models=["mcunet"], methods=["asi"], rank=["2", "4"], batch=[8]).load(
+        FakeHost()
+    )
     (model,), (method,) = suite.models, suite.methods
     assert (model.name, model.batches) == ("mcunet", (8,))
     assert (method.name, method.axes[0].values) == ("asi", (2, 4))

@@ -10,7 +10,7 @@ from PIL import Image
 from ondevice_bench.data.batch import BatchStore, NoBatch, make
 from ondevice_bench.data.text import CORPUS
 from ondevice_bench.specs.data import TEXT_DIGEST, DataSource, parse
-from ondevice_bench.specs.inputs import Images, OwnBatch, Tokens, from_json, to_json
+from ondevice_bench.specs.inputs import Images, OwnBatch, Tokens, from_dict, to_dict
 
 IMAGES = Images(channels=3, size=16, classes=10)
 PLACES = Images(channels=3, size=16, classes=4, dense=True)
@@ -21,7 +21,7 @@ KINDS = [IMAGES, PLACES, SENTENCES, NEXT]
 
 @pytest.mark.parametrize("inputs", [*KINDS, OwnBatch()])
 def test_inputs_survive_the_way_to_a_worker(inputs):
-    assert from_json(to_json(inputs)) == inputs
+    assert from_dict(to_dict(inputs)) == inputs
 
 
 @pytest.mark.parametrize("kind", ["synthetic", "photos", "digits", "text"])

@@ -56,4 +56,4 @@ def test_state_is_read_where_the_machine_tells_it(machine_tree):
 
 def test_what_a_machine_does_not_tell_is_none_never_zero(machine_tree):
     state = read_state(machine_tree({"proc/version": "x"}))
-    assert set(state.to_json().values()) == {None}
+    assert set(state.to_dict().values()) == {None}

@@ -105,7 +105,7 @@ def test_a_profile_is_what_it_extends_and_what_it_says(own):
         "board": "Raspberry Pi 5*",
         "memory_gib": "2",
     }
-    assert (profile.said.memory.gib, profile.said.memory.bandwidth_gb_per_s) == (2, 17.1)
+    assert (profile.declared.memory.gib, profile.declared.memory.bandwidth_gb_per_s) == (2, 17.1)
     assert (profile.memory_cap_bytes, profile.memory_gib) == (3 * 2**29, 1.5)
 
 

@@ -131,7 +131,7 @@ def test_a_verdict_and_what_bears_it(claim, accounts, measurements, verdict, say
     assert judged.verdict == verdict
     assert says in judged.because
     assert judged.because
-    assert judged.to_json()["scope"] == claim.scope
+    assert judged.to_dict()["scope"] == claim.scope
 
 
 @given(

@@ -87,9 +87,9 @@ def test_a_users_file_goes_before_ours_and_a_named_one_before_both(workplace):
     assert "wasi-swin-memory" in found
     found = {claim.id: claim for claim in load_published(other).claims}
     assert found["mine-memory"].value == 4
-    assert [c.id for c in load_published(other).of("mine").claims] == ["mine-memory"]
+    assert [c.id for c in load_published(other).of_paper("mine").claims] == ["mine-memory"]
     with pytest.raises(BadInput, match="--paper: unknown paper 'wassi'; did you mean 'wasi'"):
-        load_published().of("wassi")
+        load_published().of_paper("wassi")
 
 
 @pytest.mark.parametrize(

@@ -16,19 +16,19 @@ from ondevice_bench.methods.ranks import Ranks
 from ondevice_bench.papers.counting import linear, maps, published
 from ondevice_bench.papers.counting.accounting import account, vanilla_account
 from ondevice_bench.papers.counting.comparison import compare
-from ondevice_bench.papers.counting.linear import Linear
-from ondevice_bench.papers.counting.maps import Map
+from ondevice_bench.papers.counting.linear import LinearSizes
+from ondevice_bench.papers.counting.maps import ConvolutionSizes
 from ondevice_bench.papers.counting.published import NoFormula
 from ondevice_bench.papers.dialects import DIALECTS, check_dialect
 
-THREE = Linear(batch=2, tokens=(3,), inputs=4, outputs=5)
-FOUR = Linear(batch=2, tokens=(2, 3), inputs=4, outputs=5)
+THREE = LinearSizes(batch=2, tokens=(3,), inputs=4, outputs=5)
+FOUR = LinearSizes(batch=2, tokens=(2, 3), inputs=4, outputs=5)
 # 3x3, stride 2, padding 1: (2, 4, 4, 4) to (2, 6, 2, 2)
-CONV = Map(batch=2, channels=4, height=4, width=4, outputs=6, output_places=4, taps=9)
+CONV = ConvolutionSizes(batch=2, channels=4, height=4, width=4, outputs=6, output_places=4, taps=9)
 
 sides = st.integers(1, 9)
 linears = st.builds(
-    Linear, sides, st.one_of(st.tuples(sides), st.tuples(sides, sides)), sides, sides
+    LinearSizes, sides, st.one_of(st.tuples(sides), st.tuples(sides, sides)), sides, sides
 )
 
 
@@ -124,7 +124,7 @@ def test_low_rank_gradients_are_half_of_what_their_own_order_executes():
         ("pnr,ir->pni", (p, n, r), (i, r)),
         ("pno,pni->oi", (p, n, o), (p, n, i)),
     )
-    assert 2 * linear.tucker_gradient(Linear(b, (n,), i, o), (p, q, r)) == executed
+    assert 2 * linear.tucker_gradient(LinearSizes(b, (n,), i, o), (p, q, r)) == executed
     h, w, (p, q, r, s) = 5, 7, (2, 3, 4, 5)
     executed = counted(
         ("bhwo,bp->phwo", (b, h, w, o), (b, p)),
@@ -133,13 +133,13 @@ def test_low_rank_gradients_are_half_of_what_their_own_order_executes():
         ("phrs,is->phri", (p, h, r, s), (i, s)),
         ("phro,phri->oi", (p, h, r, o), (p, h, r, i)),
     )
-    assert 2 * linear.tucker_gradient(Linear(b, (h, w), i, o), (p, q, r, s)) == executed
+    assert 2 * linear.tucker_gradient(LinearSizes(b, (h, w), i, o), (p, q, r, s)) == executed
 
 
 def test_gradients_of_convolutions_are_multiply_adds_too():
     # 1x1, so that the product with a kernel's positions is a plain one
     b, c, h, w, o, (p, q, r, s) = 6, 7, 4, 5, 9, (2, 3, 2, 4)
-    conv = Map(b, c, h, w, o, output_places=h * w, taps=1)
+    conv = ConvolutionSizes(b, c, h, w, o, output_places=h * w, taps=1)
     executed = counted(
         ("bohw,bp->pohw", (b, o, h, w), (b, p)),
         ("pqrs,hr->pqhs", (p, q, r, s), (h, r)),
@@ -160,9 +160,9 @@ def test_ranks_of_asi_meet_the_wrong_modes():
     assert linear.iterations(THREE, (1, 3, 2)) == sum(right)
 
 
-VIT = Linear(batch=128, tokens=(50,), inputs=768, outputs=3072)
-SWIN_FIRST = Linear(batch=128, tokens=(56, 56), inputs=96, outputs=384)
-SWIN_LAST = Linear(batch=128, tokens=(7, 7), inputs=768, outputs=3072)
+VIT = LinearSizes(batch=128, tokens=(50,), inputs=768, outputs=3072)
+SWIN_FIRST = LinearSizes(batch=128, tokens=(56, 56), inputs=96, outputs=384)
+SWIN_LAST = LinearSizes(batch=128, tokens=(7, 7), inputs=768, outputs=3072)
 
 
 def right_input_gradient(layer):
@@ -216,8 +216,8 @@ def test_convolutions_are_counted_at_the_inputs_resolution_and_without_groups(st
     shape = (3, 4, 8, 8)
     work, sizes = exact(conv, shape=shape), Sizes.from_layer(conv, shape)
     multiply_adds = work.forward / 2
-    assert maps.forward(Map.of(sizes)) == multiply_adds * stride**2 * groups
-    assert 2 * maps.backward(Map.of(sizes)) == work.weight_gradient * groups
+    assert maps.forward(ConvolutionSizes.from_sizes(sizes)) == multiply_adds * stride**2 * groups
+    assert 2 * maps.backward(ConvolutionSizes.from_sizes(sizes)) == work.weight_gradient * groups
 
 
 def test_hosvd_with_its_sides_exchanged_is_over_1000_times_high_on_some_layers():
@@ -237,7 +237,7 @@ def test_gradient_filters_product_is_high_by_half_a_patch_times_the_kernel(radiu
     shape = (2, 16, 56, 56)
     work = exact(conv, "gradient_filter", shape=shape, radius=radius)
     once = (work.input_gradient + work.weight_gradient) / 2
-    product = maps.forward(Map.of(Sizes.from_layer(conv, shape)))
+    product = maps.forward(ConvolutionSizes.from_sizes(Sizes.from_layer(conv, shape)))
     # both gradients on the grid are one multiply-add a position each
     assert product / once == pytest.approx(9 * radius**2 / 2)
 
@@ -266,7 +266,7 @@ def test_every_row_of_a_dialect_can_be_counted():
                 ranks = Ranks((1,) * len(shape), 2)
                 rows = published(dialect, method, Sizes.from_layer(layer, shape), ranks, 2)
                 assert rows
-                assert all(row.count > 0 and row.departs for row in rows)
+                assert all(row.count > 0 and row.difference for row in rows)
                 assert len({row.quantity for row in rows}) == len(rows)
 
 
@@ -295,12 +295,12 @@ def test_a_slip_of_a_formula_is_mended_beside_it():
     work = exact(conv, "hosvd", ranks, shape, rank=1)
     rows = published("hosvd", "hosvd", Sizes.from_layer(conv, shape), ranks, 0)
     lines = {line.quantity: line for line in compare([(rows, work)])}
-    assert (lines["decomposition"].published, lines["decomposition"].mended) == (20480, 1792)
-    assert (lines["training"].published, lines["training"].mended) == (
+    assert (lines["decomposition"].published, lines["decomposition"].corrected) == (20480, 1792)
+    assert (lines["training"].published, lines["training"].corrected) == (
         6912 + 20480 + 1024,
         6912 + 1792 + 1024,
     )
-    assert lines["forward"].mended is None
+    assert lines["forward"].corrected is None
 
 
 def test_a_sum_of_unlike_units_says_so():
@@ -311,4 +311,4 @@ def test_a_sum_of_unlike_units_says_so():
     lines = {line.quantity: line for line in compare([(rows, work)])}
     assert lines["weight_gradient"].unit == "MAC"
     assert lines["training"].published == 174 + 599 + 174 + 144 + 182
-    assert "adds multiply-adds to FLOPs" in lines["training"].departs[0]
+    assert "adds multiply-adds to FLOPs" in lines["training"].differences[0]

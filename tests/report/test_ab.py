@@ -1,16 +1,20 @@
 """What `bench ab` prints of pairs that are made by hand."""
 
-from ondevice_bench.analyse.cell_pair import Exact, Pair
+from ondevice_bench.analyse.cell_pair import CellPair, ExactDifference
 from ondevice_bench.report.terminal.ab import ab_lines, ab_table
 from ondevice_bench.stats import Change
 
 
 def test_each_pair_has_a_row_and_each_exact_difference_a_line():
-    slow = Pair("one", "a", "b", [Exact("activation_bytes", 1024.0, 2048.0)], [1.0] * 9, [1.1] * 9)
+    slow = CellPair(
+        "one", "a", "b", [ExactDifference("activation_bytes", 1024.0, 2048.0)], [1.0] * 9, [1.1] * 9
+    )
     slow.step = Change(1.1, 1.05, 1.15, "more")
-    same = Pair("same", "a", "b", [], [1.0] * 9, [1.0] * 9, step=Change(1.0, 0.99, 1.01, "same"))
-    few = Pair("two", "c", "d")
-    pairs = [slow, same, few, Pair("three", "e", "f", problem="time: failed: no")]
+    same = CellPair(
+        "same", "a", "b", [], [1.0] * 9, [1.0] * 9, step=Change(1.0, 0.99, 1.01, "same")
+    )
+    few = CellPair("two", "c", "d")
+    pairs = [slow, same, few, CellPair("three", "e", "f", problem="time: failed: no")]
     columns = {column.header: list(column.cells) for column in ab_table(pairs).columns}
     assert columns["interval"] == ["1.05× … 1.15×", "0.99× … 1.01×", "", ""]
     assert columns["step is"] == [

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ondevice_bench.analyse.history import Asked, history
+from ondevice_bench.analyse.history import HistoryQuery, history
 from ondevice_bench.analyse.summary import summarise
 from ondevice_bench.record.store import Store
 from ondevice_bench.report import page as pages
@@ -68,7 +68,7 @@ def test_sentences_name_commits_sizes_and_causes(runs):
 
 
 def test_too_few_runs_are_said_to_be_too_few(runs):
-    found = history(runs[:3], Asked(metrics=("step_seconds",)))
+    found = history(runs[:3], HistoryQuery(metrics=("step_seconds",)))
     assert history_lines(found)[:-1] == []
     (column,) = [c for c in history_table(found).columns if c.header == "changes"]
     assert list(column.cells) == ["3 runs: 7 before a step and as many after it can decide"] * 5
@@ -127,7 +127,7 @@ def test_the_page_draws_each_cell_over_its_runs(runs):
 
 
 def test_the_page_shows_what_was_asked_for(runs):
-    asked = Asked(metrics=("inference_seconds", "step_flops"))
+    asked = HistoryQuery(metrics=("inference_seconds", "step_flops"))
     assert list(drawn(pages.render(runs, "regression", query=asked))) == ["trend-step_flops"]
 
 
@@ -154,5 +154,5 @@ def test_other_layouts_do_not_ask_for_a_history(runs, monkeypatch):
 
 def test_changes_at_one_commit_are_told_apart_by_their_runs(runs):
     pair = [with_run(one, commit=f"abcdef0123+{one.run.id}") for one in (runs[0], runs[FAT_FROM])]
-    said, _ = history_lines(history(pair, Asked(metrics=("activation_bytes",))))
+    said, _ = history_lines(history(pair, HistoryQuery(metrics=("activation_bytes",))))
     assert "at abcdef0+, between r00 and r05" in said

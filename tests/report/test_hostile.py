@@ -4,7 +4,7 @@ import json
 import random
 from dataclasses import replace
 
-from ondevice_bench.analyse.history import Asked
+from ondevice_bench.analyse.history import HistoryQuery
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record import run_json
 from ondevice_bench.report import page
@@ -81,7 +81,7 @@ def test_whatever_a_bundle_says_is_refused_or_drawn(summary_of):
         text = page.render([summary, summary], "hardware")
         assert text.count("</script>") == 2
         older = replace(summary, run=replace(summary.run, id="older"))
-        page.render([summary, older], "regression", query=Asked(metrics=EXACT))
+        page.render([summary, older], "regression", query=HistoryQuery(metrics=EXACT))
         for form in ("md", "csv", "text", "json"):
             formatted([summary], form)
         drawn += 1

@@ -8,7 +8,7 @@ LINE = "0 of 1 cells · mcunet/vanilla/all/b8/s0 · time, round 2"
 
 def tell(progress):
     progress.prepare("looking")
-    progress.begin(TASK, "0 of 1 cells", TimeLeft(61, known=False))
+    progress.begin(TASK, "0 of 1 cells", TimeLeft(61, is_exact=False))
     progress.note("a note")
     progress.close()
 

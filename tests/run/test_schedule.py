@@ -52,9 +52,9 @@ def test_the_forecast_is_unknown_at_first_and_then_takes_the_nearest_kin():
     forecast = Forecast()
     small, big = TaskKey("small/a", "time", 1), TaskKey("big/a", "time", 1)
     assert forecast.left([small]) is None
-    assert forecast.left([]) == TimeLeft(0.0, known=True)
+    assert forecast.left([]) == TimeLeft(0.0, is_exact=True)
     forecast.learn(small, 2.0)
-    assert forecast.left([big]) == TimeLeft(2.0, known=False)  # the only kin there is
+    assert forecast.left([big]) == TimeLeft(2.0, is_exact=False)  # the only kin there is
     forecast.learn(big, 10.0)
     other_seed = [TaskKey("big/a/s1", "time", 1), TaskKey("small/b", "time", 2)]
     assert forecast.left(other_seed).seconds == 12.0
@@ -65,9 +65,9 @@ def test_the_forecast_is_unknown_at_first_and_then_takes_the_nearest_kin():
 def test_the_forecast_says_whether_every_workload_is_known():
     forecast = Forecast()
     forecast.learn(TaskKey("m/vanilla/all/b8/s0", "time", 1), 2.0)
-    assert forecast.left([TaskKey("m/vanilla/all/b8/s7", "time", 2)]).known
-    assert not forecast.left([TaskKey("m/vanilla/all/b32/s0", "time", 1)]).known
-    assert not forecast.left([TaskKey("m/vanilla/all/b8/s0", "memory", 1)]).known
+    assert forecast.left([TaskKey("m/vanilla/all/b8/s7", "time", 2)]).is_exact
+    assert not forecast.left([TaskKey("m/vanilla/all/b32/s0", "time", 1)]).is_exact
+    assert not forecast.left([TaskKey("m/vanilla/all/b8/s0", "memory", 1)]).is_exact
 
 
 def test_where_ranks_are_chosen_again_all_that_used_them_is_repeated():

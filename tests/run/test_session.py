@@ -240,8 +240,8 @@ def test_progress_hears_of_every_task_and_of_time_once_it_is_known(world):
     with world() as session:
         session.perform_all(Progress())
     assert heard[0] == ("0 of 3 cells, 0 of 9 measurements", None)
-    assert heard[1][1] == TimeLeft(4.0, known=False)  # eight processes of half a second
-    assert heard[-1] == ("2 of 3 cells, 8 of 9 measurements", TimeLeft(0.5, known=True))
+    assert heard[1][1] == TimeLeft(4.0, is_exact=False)  # eight processes of half a second
+    assert heard[-1] == ("2 of 3 cells, 8 of 9 measurements", TimeLeft(0.5, is_exact=True))
 
 
 def test_no_process_of_a_fake_run_was_real():

@@ -63,8 +63,8 @@ def test_a_host_has_its_machines_memory_or_its_cap(workplace):
 
 def test_profiles_say_what_their_boards_are(workplace):
     known = profiles()
-    assert known["pi5-4gb"].said.peak_gflops.float32 == pytest.approx(4 * 2.4 * 16)
-    assert known["pi4"].said.peak_gflops.float32 == pytest.approx(4 * 1.8 * 8)
-    assert {name for name, profile in known.items() if profile.said.by_name_only} == {
+    assert known["pi5-4gb"].declared.peak_gflops.float32 == pytest.approx(4 * 2.4 * 16)
+    assert known["pi4"].declared.peak_gflops.float32 == pytest.approx(4 * 1.8 * 8)
+    assert {name for name, profile in known.items() if profile.declared.by_name_only} == {
         "x86-1core-2g"
     }

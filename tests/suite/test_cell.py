@@ -49,9 +49,9 @@ def test_a_cell_survives_json():
         method_options=(("epsilon", 0.1), ("rank", "8x16")),
         train=Train(clip=None, momentum=0.9),
     )
-    assert Cell.from_json(cell.to_json()) == cell
-    assert Cell.from_json(cell.to_json()).fingerprint == cell.fingerprint
-    assert Cell.from_json(cell.to_json()).id == cell.id
+    assert Cell.from_dict(cell.to_dict()) == cell
+    assert Cell.from_dict(cell.to_dict()).fingerprint == cell.fingerprint
+    assert Cell.from_dict(cell.to_dict()).id == cell.id
 
 
 def test_a_new_option_at_its_default_would_keep_every_history():

@@ -13,7 +13,7 @@ from dataclasses import replace
 from statistics import median
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.cell_pair import Exact, Pair
+from ondevice_bench.analyse.cell_pair import CellPair, ExactDifference
 from ondevice_bench.passes import TIME, TRACE
 from ondevice_bench.record.model import Record, TaskKey
 from ondevice_bench.run.hosts.host import no_tick
@@ -37,7 +37,7 @@ def steps_per_round(step_seconds: float | None) -> int:
     return max(FEWEST_STEPS, min(MOST_STEPS, int(ROUND_SECONDS / step_seconds)))
 
 
-def next_pairs(waiting: Sequence[Pair], threshold: float) -> list[Pair]:
+def next_pairs(waiting: Sequence[CellPair], threshold: float) -> list[CellPair]:
     """The pairs that get the next round.
 
     First every pair gets a few rounds. Then the rounds go to the pairs that look slowest. Then they
@@ -48,7 +48,7 @@ def next_pairs(waiting: Sequence[Pair], threshold: float) -> list[Pair]:
         return list(waiting)
     beyond = math.log1p(threshold)
 
-    def suspicion(pair: Pair) -> float:
+    def suspicion(pair: CellPair) -> float:
         distance = max(pair.shift - beyond, -pair.shift - SPEED_UP)
         return distance * math.sqrt(len(pair.base))  # a sure and distant pair comes last
 
@@ -69,7 +69,7 @@ class RefComparison:
         threshold: float,
         progress: Progress,
     ) -> None:
-        self.pairs = [Pair(name, *ids) for name, ids in pairs.items()]
+        self.pairs = [CellPair(name, *ids) for name, ids in pairs.items()]
         self._base, self._new = base, new
         self._threshold = threshold
         self._progress = progress
@@ -96,7 +96,7 @@ class RefComparison:
         for session in (self._base, self._new):
             session.host.renew()
 
-    def _measure_exact(self, pair: Pair, share: str) -> None:
+    def _measure_exact(self, pair: CellPair, share: str) -> None:
         """Measure what needs one process: ranks, then every exact metric."""
         traces = []
         for session, cell in ((self._base, pair.base_id), (self._new, pair.new_id)):
@@ -107,7 +107,7 @@ class RefComparison:
         if not pair.problem:
             pair.differences = _differences(*traces)
 
-    def _take_round(self, pair: Pair, number: int, share: str) -> None:
+    def _take_round(self, pair: CellPair, number: int, share: str) -> None:
         """Time both sides step by step in turn; the side that begins changes every round."""
         key = TaskKey(pair.base_id, TIME, number)
         self._progress.begin(key, share, None)
@@ -145,9 +145,9 @@ def _problem(records: Sequence[Record]) -> str:
     return next((f"{r.key.pass_name}: {r.status}: {r.reason}" for r in bad), "")
 
 
-def _differences(base: Record, new: Record) -> list[Exact]:
+def _differences(base: Record, new: Record) -> list[ExactDifference]:
     return [
-        Exact(metric.name, base.metrics[metric.name], new.metrics[metric.name])
+        ExactDifference(metric.name, base.metrics[metric.name], new.metrics[metric.name])
         for metric in metrics.ALL
         if metric.kind == "exact"
         and metric.name in base.metrics

@@ -1,7 +1,7 @@
-"""An environment of a source tree's own: what it installs goes before what is installed here.
+"""The virtual environment of a source tree: its own installation goes before ours.
 
-What it does not install is taken from the environment that runs us, so that torch is not fetched
-twice; its workers find bench there too.
+Everything else comes from the environment that runs us, so that torch is not downloaded twice. The
+workers of the tree find this package there, too.
 """
 
 import contextlib
@@ -61,7 +61,7 @@ def _see_ours(root: Path) -> None:
 
 
 def _run(words: list[str], tree: Tree, environment: dict[str, str], what: str) -> None:
-    """Run a command in the tree; BadInput with the last line of what it said where it fails."""
+    """Run a command in the tree; BadInput with the last line that it printed where it fails."""
     try:
         done = subprocess.run(
             words,
@@ -76,5 +76,5 @@ def _run(words: list[str], tree: Tree, environment: dict[str, str], what: str) -
     except OSError as error:
         raise BadInput(f"{tree.ref}: {what}: {words[0]}: {error.strerror}") from None
     if done.returncode:
-        lines = (done.stderr.strip() or done.stdout.strip()).splitlines() or ["it said nothing"]
+        lines = (done.stderr.strip() or done.stdout.strip()).splitlines() or ["it printed nothing"]
         raise BadInput(f"{tree.ref}: {what} ended with {done.returncode}: {lines[-1]}")

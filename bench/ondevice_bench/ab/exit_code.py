@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Sequence
 
-from ondevice_bench.analyse.cell_pair import Pair
+from ondevice_bench.analyse.cell_pair import CellPair
 from ondevice_bench.errors import ExitCode
 
 
 def exit_code(
-    pairs: Sequence[Pair], unpaired: Collection[str], fail_on: Collection[str]
+    pairs: Sequence[CellPair], unpaired: Collection[str], fail_on: Collection[str]
 ) -> ExitCode:
     """What the pairs come to. A comparison that measured nothing never ends with 0."""
     verdicts: set[str] = set().union(*(pair.verdicts for pair in pairs))

@@ -38,15 +38,15 @@ def tree_of(ref: str) -> Iterator[Tree]:
     if ref == HERE:
         yield _require_protocol(Tree(ref, top, current_commit(top)))
         return
-    found = subprocess.run(
+    lookup = subprocess.run(
         ("git", "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}"),
         capture_output=True,
         text=True,
         check=False,
     )
-    if found.returncode:
+    if lookup.returncode:
         raise BadInput(f"no commit {ref!r} in {top}: a git ref, or . for the tree as it is")
-    commit = found.stdout.strip()
+    commit = lookup.stdout.strip()
     with tempfile.TemporaryDirectory(prefix="bench-ab-") as folder:
         root = Path(folder) / "tree"
         _git("worktree", "add", "--detach", "--quiet", str(root), commit)
@@ -75,10 +75,10 @@ def _require_protocol(tree: Tree) -> Tree:
 
 def _git(*arguments: str) -> str:
     try:
-        done = subprocess.run(("git", *arguments), capture_output=True, text=True, check=False)
+        process = subprocess.run(("git", *arguments), capture_output=True, text=True, check=False)
     except OSError as error:
         raise BadInput(f"git cannot be run: {error.strerror}") from None
-    if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["it failed"])[-1]
-        raise BadInput(f"git {arguments[0]}: {said}")
-    return done.stdout.strip()
+    if process.returncode:
+        reason = (process.stderr.strip().splitlines() or ["it failed"])[-1]
+        raise BadInput(f"git {arguments[0]}: {reason}")
+    return process.stdout.strip()

@@ -3,18 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ondevice_bench.analyse.groups import Member, groups, ratio
+from ondevice_bench.analyse.groups import CellWithBaseline, groups, ratio
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.analyse.verdict import proven_direction
 from ondevice_bench.stats import Direction, Estimate
 
 
 @dataclass(frozen=True)
-class OnBoard:
+class CellOnBoard:
     """A cell on one board; `cell` is None where it was not planned there."""
 
     cell: CellSummary | None
-    member: Member | None  # the same beside its baseline there; None for the baseline itself
+    member: (
+        CellWithBaseline | None
+    )  # the same beside its baseline there; None for the baseline itself
     metric: str
 
     @property
@@ -37,11 +39,11 @@ class OnBoard:
 
 
 @dataclass(frozen=True)
-class Line:
+class BoardRow:
     """A workload over the boards, in their order; `between` is the second over the first."""
 
     label: str
-    boards: tuple[OnBoard, ...]
+    boards: tuple[CellOnBoard, ...]
     between: Estimate | None
     directions: tuple[Direction, ...]
 
@@ -53,7 +55,7 @@ class Line:
 
 def boards(
     summaries: Sequence[RunSummary], metric: str, baseline: str | None = None
-) -> tuple[Line, ...]:
+) -> tuple[BoardRow, ...]:
     """Every workload of the first run, and of the others what they have of it."""
     measured = [_members(summary, baseline) for summary in summaries]
     every = [_by_fingerprint(summary) for summary in summaries]
@@ -61,13 +63,13 @@ def boards(
     lines = []
     for name in names:
         there = tuple(
-            OnBoard(cells.get(name), members.get(name), metric)
+            CellOnBoard(cells.get(name), members.get(name), metric)
             for cells, members in zip(every, measured, strict=True)
         )
         known = [on.cell.estimates.get(metric) for on in there if on.cell is not None]
         between = ratio(known[1], known[0]) if len(known) > 1 else None
         label = next(on.cell.planned.cell.id for on in there if on.cell is not None)
-        lines.append(Line(label, there, between, tuple(on.direction for on in there)))
+        lines.append(BoardRow(label, there, between, tuple(on.direction for on in there)))
     return tuple(lines)
 
 
@@ -80,7 +82,7 @@ def _by_fingerprint(summary: RunSummary) -> dict[str, CellSummary]:
     }
 
 
-def _members(summary: RunSummary, baseline: str | None) -> dict[str, Member]:
+def _members(summary: RunSummary, baseline: str | None) -> dict[str, CellWithBaseline]:
     return {
         member.cell.planned.cell.fingerprint: member
         for group in groups(summary, baseline)

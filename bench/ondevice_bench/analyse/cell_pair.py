@@ -19,7 +19,7 @@ CONFIDENCE = 0.995  # of one look, over all cells together
 
 
 @dataclass(frozen=True)
-class Exact:
+class ExactDifference:
     """An exact metric that differs."""
 
     metric: str
@@ -33,13 +33,13 @@ class Exact:
 
 
 @dataclass
-class Pair:
+class CellPair:
     """A cell on both sides, and what is known of it so far."""
 
     name: str
     base_id: str
     new_id: str
-    differences: list[Exact] = field(default_factory=list)
+    differences: list[ExactDifference] = field(default_factory=list)
     base: list[float] = field(default_factory=list)
     new: list[float] = field(default_factory=list)
     step: Change | None = None
@@ -79,7 +79,7 @@ class Pair:
         """Of the step, and of every exact metric that differs."""
         return {self.step_verdict, *(found.verdict for found in self.differences)}
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The pair as plain values; an interval that does not exist yet is null."""
         known = self.step is not None and self.step.upper != float("inf")
         return {

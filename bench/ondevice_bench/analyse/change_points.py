@@ -27,7 +27,7 @@ NO_RUPTURES = (
 
 
 @dataclass(frozen=True)
-class Step:
+class ChangePoint:
     """A change from one reading to the next, at `place`; `needs` more readings to be sure of it.
 
     A drift has the places of its first and last reading, and no interval.
@@ -42,7 +42,9 @@ class Step:
     end: int = 0
 
 
-def steps(readings: Sequence[float], threshold: float, confidence: float) -> tuple[Step, ...]:
+def find_change_points(
+    readings: Sequence[float], threshold: float, confidence: float
+) -> tuple[ChangePoint, ...]:
     """Every step beyond the threshold, in order, and what may become one."""
     if len(readings) < 3:
         return ()
@@ -59,7 +61,7 @@ def steps(readings: Sequence[float], threshold: float, confidence: float) -> tup
         if any(_is_drift(*side, threshold, confidence) for side in sides):
             slope, _ = _line(_logs(readings[start:end]))
             ratio = math.exp(slope * (end - start - 1))
-            found.append(Step("drifts", start, ratio, end=end - 1))
+            found.append(ChangePoint("drifts", start, ratio, end=end - 1))
     start = sure[-1] if sure else 0
     found += _pending(readings, start, proposed, threshold, confidence)
     return tuple(sorted(found, key=lambda step: step.place))
@@ -116,9 +118,9 @@ def _sides(
 
 def _step(
     place: int, before: Sequence[float], after: Sequence[float], threshold: float, confidence: float
-) -> Step:
+) -> ChangePoint:
     found = shift(before, after, threshold, confidence)
-    return Step("stepped", place, found.ratio, found.lower, found.upper)
+    return ChangePoint("stepped", place, found.ratio, found.lower, found.upper)
 
 
 def _is_step(
@@ -148,7 +150,7 @@ def _pending(
     proposed: Sequence[int],
     threshold: float,
     confidence: float,
-) -> list[Step]:
+) -> list[ChangePoint]:
     """The latest readings, where all of them lie apart and are only too few."""
     for place in (place for place in proposed if place > start):
         before, after = _sides(readings, start, place, len(readings))
@@ -156,7 +158,7 @@ def _pending(
         apart = min(after) > max(before) or max(after) < min(before)
         ratio = math.exp(median(_logs(after)) - median(_logs(before)))
         if needs and apart and abs(math.log(ratio)) > math.log1p(threshold):
-            return [Step("pending", place, ratio, needs=needs)]
+            return [ChangePoint("pending", place, ratio, needs=needs)]
     return []
 
 

@@ -18,7 +18,7 @@ from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.errors import ExitCode
 from ondevice_bench.stats import fewest_rounds, shift
 
-NOISY = ("step_seconds", "inference_seconds", "peak_rss_over_runtime_bytes", "step_joules")
+NOISY = metrics.with_role("compared")
 CONFIDENCE = 0.95  # that none of all the claims on noisy metrics is false
 SURE = frozenset({"regressed"})
 DRIFT = 2  # times a metric's threshold, where rounds of a cell ran in one go
@@ -55,21 +55,21 @@ class Comparison:
     not_compared: str = ""  # why noisy metrics were left out
     not_interleaved: tuple[str, ...] = ()  # the runs that were not
 
-    def of(self, verdict: Verdict) -> tuple[Difference, ...]:
+    def with_verdict(self, verdict: Verdict) -> tuple[Difference, ...]:
         """The differences with that verdict."""
         return tuple(item for item in self.differences if item.verdict == verdict)
 
     def exit_code(self, fail_on: Collection[str] = SURE) -> ExitCode:
         """4 where something regressed, 5 where something could not be compared, else 0."""
-        if "regressed" in fail_on and self.of("regressed"):
+        if "regressed" in fail_on and self.with_verdict("regressed"):
             return ExitCode.REGRESSION
-        if self.of("missing") or self.only_in_base or not self.differences:
+        if self.with_verdict("missing") or self.only_in_base or not self.differences:
             return ExitCode.INCONCLUSIVE
-        if "inconclusive" in fail_on and self.of("inconclusive"):
+        if "inconclusive" in fail_on and self.with_verdict("inconclusive"):
             return ExitCode.INCONCLUSIVE
         return ExitCode.OK
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The comparison as plain values."""
         return asdict(self)
 

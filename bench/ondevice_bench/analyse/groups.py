@@ -10,7 +10,7 @@ from ondevice_bench.suite.layers import freezes
 
 
 @dataclass(frozen=True)
-class Member:
+class CellWithBaseline:
     """A cell among its like: `label` is what of its id the others do not share."""
 
     cell: CellSummary
@@ -44,8 +44,8 @@ class Group:
     """One workload under its methods: all but method, treated layers and seed are the same."""
 
     title: str
-    members: tuple[Member, ...]
-    other_batches: tuple[Member, ...] = ()  # the same workload at other sizes
+    members: tuple[CellWithBaseline, ...]
+    other_batches: tuple[CellWithBaseline, ...] = ()  # the same workload at other sizes
     # of the board by its profile: GFLOP/s by type, and GB/s as `bandwidth`
     peaks: Mapping[str, float] = field(default_factory=dict)
 
@@ -92,7 +92,7 @@ def ratio(over: Estimate | None, under: Estimate | None) -> Estimate | None:
     return Estimate(middle, over.lower / under.upper, over.upper / under.lower, said)
 
 
-def _members(cells: Sequence[CellSummary], baseline: str) -> tuple[Member, ...]:
+def _members(cells: Sequence[CellSummary], baseline: str) -> tuple[CellWithBaseline, ...]:
     bases: dict[tuple[int, str], CellSummary] = {}
     for cell in cells:
         if cell.planned.cell.method == baseline:
@@ -102,7 +102,9 @@ def _members(cells: Sequence[CellSummary], baseline: str) -> tuple[Member, ...]:
         "seeds": len({c.planned.cell.seed for c in cells}),
     }
     return tuple(
-        Member(cell, _label(cell, several), bases.get(_trained(cell.planned.cell, baseline)))
+        CellWithBaseline(
+            cell, _label(cell, several), bases.get(_trained(cell.planned.cell, baseline))
+        )
         for cell in cells
     )
 

@@ -16,9 +16,8 @@ from typing import Any, Literal
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse import change_points
-from ondevice_bench.analyse.change_points import Step, steps
+from ondevice_bench.analyse.change_points import ChangePoint, find_change_points
 from ondevice_bench.analyse.compare import NOISY
-from ondevice_bench.analyse.judgement import is_better
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.record.model import Run
 from ondevice_bench.stats import Estimate, fewest_rounds, more_rounds
@@ -37,7 +36,7 @@ TRAITS = {
 
 
 @dataclass(frozen=True)
-class Asked:
+class HistoryQuery:
     """What a history is to say; `commits` are places in the repository, where they are known."""
 
     commits: Mapping[str, int] = field(default_factory=dict)
@@ -56,7 +55,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Finding:
+class HistoryChange:
     """A metric that is not what it was, from one run to another; bounds are of the ratio.
 
     `pending` needs more runs like the last ones; `drifts` has no place between the two.
@@ -72,8 +71,8 @@ class Finding:
     is_better: bool = False
     causes: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """The finding as plain values."""
+    def to_dict(self) -> dict[str, Any]:
+        """The change as plain values."""
         return {
             "kind": self.kind,
             "certain": self.kind == "changed",
@@ -99,10 +98,10 @@ class Series:
     metric: str
     machine: str
     points: tuple[Point, ...]
-    findings: tuple[Finding, ...] = ()
+    changes: tuple[HistoryChange, ...] = ()
     why_not: str = ""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The series as plain values."""
         return {
             "cell": self.cell,
@@ -110,10 +109,10 @@ class Series:
             "metric": self.metric,
             "machine": self.machine,
             "points": [
-                {"run": p.run.id, "commit": p.run.commit, **p.estimate.to_json()}
+                {"run": p.run.id, "commit": p.run.commit, **p.estimate.to_dict()}
                 for p in self.points
             ],
-            "findings": [found.to_json() for found in self.findings],
+            "findings": [found.to_dict() for found in self.changes],
             "not_judged": self.why_not,
         }
 
@@ -140,9 +139,9 @@ class History:
         return found
 
     @cached_property
-    def findings(self) -> tuple[tuple[Series, Finding], ...]:
-        """Every finding with its series: what is certain first, and of that what is worse."""
-        found = [(one, finding) for one in self.series for finding in one.findings]
+    def changes(self) -> tuple[tuple[Series, HistoryChange], ...]:
+        """Every change with its series: what is certain first, and of that what is worse."""
+        found = [(one, change) for one in self.series for change in one.changes]
         return tuple(sorted(found, key=lambda each: (KINDS.index(each[1].kind), each[1].is_better)))
 
 
@@ -156,9 +155,9 @@ def in_order(summaries: Iterable[RunSummary], commits: Mapping[str, int]) -> lis
     )
 
 
-def history(summaries: Iterable[RunSummary], asked: Asked | None = None) -> History:
+def history(summaries: Iterable[RunSummary], asked: HistoryQuery | None = None) -> History:
     """The series of these runs, and what they bear."""
-    asked = asked or Asked()
+    asked = asked or HistoryQuery()
     ordered = in_order(summaries, asked.commits)
     gathered = _gathered(ordered, asked.metrics or METRICS)
     noisy = [one for one in gathered if metrics.BY_NAME[one.metric].kind == "noisy"]
@@ -220,7 +219,7 @@ def _judged(series: Series, threshold: float, confidence: float) -> Series:
         return replace(series, why_not="one run: a history needs two")
     if metrics.BY_NAME[series.metric].kind == "exact":
         pairs = [(a, b) for a, b in pairwise(points) if a.estimate.estimate != b.estimate.estimate]
-        return replace(series, findings=tuple(_changed(series.metric, *pair) for pair in pairs))
+        return replace(series, changes=tuple(_changed(series.metric, *pair) for pair in pairs))
     readings = [point.estimate.estimate for point in points]
     if min(readings) <= 0:
         return replace(series, why_not="a reading is not positive, so there is no ratio")
@@ -228,35 +227,37 @@ def _judged(series: Series, threshold: float, confidence: float) -> Series:
     fewest = fewest_rounds(confidence)
     return replace(
         series,
-        findings=tuple(_stepped(series, step) for step in steps(readings, threshold, confidence)),
+        changes=tuple(
+            _stepped(series, step) for step in find_change_points(readings, threshold, confidence)
+        ),
         why_not=f"{len(points)} runs: {fewest} before a step and as many after it can decide"
         if more_rounds(half, len(points) - half, confidence)
         else "",
     )
 
 
-def _changed(metric: str, before: Point, after: Point) -> Finding:
+def _changed(metric: str, before: Point, after: Point) -> HistoryChange:
     one, other = before.estimate.estimate, after.estimate.estimate
     unsure = tuple(
         f"processes of {point.run.id} disagree: {point.estimate.basis}"
         for point in (before, after)
         if point.estimate.lower != point.estimate.upper
     )
-    return Finding(
+    return HistoryChange(
         "changed",
         before,
         after,
         other / one if one else None,
-        is_better=is_better(metrics.BY_NAME[metric], one, other),
+        is_better=metrics.BY_NAME[metric].is_better(one, other),
         causes=(*unsure, *_causes(before, after)),
     )
 
 
-def _stepped(series: Series, step: Step) -> Finding:
+def _stepped(series: Series, step: ChangePoint) -> HistoryChange:
     is_drift = step.kind == "drifts"
     before = series.points[step.place if is_drift else step.place - 1]
     after = series.points[step.end if is_drift else step.place]
-    return Finding(
+    return HistoryChange(
         step.kind,
         before,
         after,
@@ -264,7 +265,7 @@ def _stepped(series: Series, step: Step) -> Finding:
         step.lower,
         step.upper,
         step.needs,
-        is_better=is_better(metrics.BY_NAME[series.metric], 1.0, step.ratio),
+        is_better=metrics.BY_NAME[series.metric].is_better(1.0, step.ratio),
         causes=_causes(before, after),
     )
 

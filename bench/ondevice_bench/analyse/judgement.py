@@ -9,16 +9,11 @@ from ondevice_bench.stats import Change
 Verdict = Literal["improved", "regressed", "unchanged", "inconclusive", "missing", "failed"]
 
 
-def is_better(metric: Metric, before: float, after: float) -> bool:
-    """Whether the metric became better."""
-    return after < before if metric.lower_is_better else after > before
-
-
 def exact_verdict(metric: Metric, before: float, after: float) -> Verdict:
     """The verdict on an exact metric: any difference counts."""
     if before == after:
         return "unchanged"
-    return "improved" if is_better(metric, before, after) else "regressed"
+    return "improved" if metric.is_better(before, after) else "regressed"
 
 
 def noisy_verdict(metric: Metric, change: Change) -> Verdict:
@@ -29,4 +24,4 @@ def noisy_verdict(metric: Metric, change: Change) -> Verdict:
         case "same":
             return "unchanged"
         case "less" | "more":
-            return "improved" if is_better(metric, 1.0, change.ratio) else "regressed"
+            return "improved" if metric.is_better(1.0, change.ratio) else "regressed"

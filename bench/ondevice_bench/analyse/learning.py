@@ -10,7 +10,7 @@ from typing import Any
 
 from ondevice_bench import metrics, passes
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
-from ondevice_bench.stats import Estimate, of_readings
+from ondevice_bench.stats import Estimate, estimate_readings
 
 METRICS = tuple(m.name for m in metrics.ALL if passes.BY_NAME[m.pass_name].over_seeds)
 
@@ -24,12 +24,12 @@ class Learning:
     estimates: Mapping[str, Estimate]
     unavailable: Mapping[str, str]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The line as plain values."""
         return {
             "cells": self.id,
             "seeds": list(self.seeds),
-            "metrics": {name: found.to_json() for name, found in self.estimates.items()},
+            "metrics": {name: found.to_dict() for name, found in self.estimates.items()},
             "unavailable": dict(self.unavailable),
         }
 
@@ -67,4 +67,4 @@ def _over_seeds(values: Sequence[float], seeds: int) -> Estimate:
     if len(values) == 1:
         said = "one seed" if seeds == 1 else f"one of {seeds} seeds"
         return Estimate(values[0], None, None, f"{said}: no interval")
-    return of_readings(values, of)
+    return estimate_readings(values, of)

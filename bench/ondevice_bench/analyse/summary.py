@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from ondevice_bench import metrics
-from ondevice_bench.hardware.doctor import Finding
+from ondevice_bench.hardware.doctor import DoctorFinding
 from ondevice_bench.passes import CALIBRATE, PREPARING, rounds_of
 from ondevice_bench.record.details import Details, Precision
 from ondevice_bench.record.model import Record, Run
 from ondevice_bench.record.store import Store
 from ondevice_bench.stats import Estimate, estimate
 from ondevice_bench.suite.planned_cell import PlannedCell
+from ondevice_bench.suite.suite import DISTURBED_SHARE
 from ondevice_bench.units import clock
 
 STATUS_ORDER = ("oom", "timeout", "failed", "skipped", "ok")
-DISTURBED_SHARE = 0.1
 UNLIKE = "forked and spawned processes are never put together"
 EMULATED = "measured under emulation, which tells nothing of a board's time or memory"
 NOT_INTERLEAVED = (
@@ -44,7 +44,7 @@ class CellSummary:
         """The details of a pass; without any where the pass has no record."""
         return self.details.get(pass_name, Details())
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The summary as plain values, without raw samples."""
         return {
             "cell": self.planned.cell.id,
@@ -55,7 +55,7 @@ class CellSummary:
             "notes": list(self.notes),
             "metrics": {
                 name: {
-                    **found.to_json(),
+                    **found.to_dict(),
                     "unit": metrics.described(name).unit,
                     "scope": metrics.described(name).scope,
                 }
@@ -75,7 +75,7 @@ class RunSummary:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the doctor found about the machine when the run began."""
-        findings = map(Finding.from_dict, self.run.settings.get("doctor", []))
+        findings = map(DoctorFinding.from_dict, self.run.settings.get("doctor", []))
         return tuple(
             f"{finding.subject}: {finding.said}: {finding.effect}"
             for finding in findings
@@ -92,7 +92,7 @@ class RunSummary:
         """How many cells there are of each status that occurs."""
         return dict(Counter(cell.status for cell in self.cells))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The run as plain values, without raw samples."""
         return {
             "run": self.run.id,
@@ -101,7 +101,7 @@ class RunSummary:
             "finished": self.run.finished,
             "interleaved": self.is_interleaved,
             "notes": list(self.notes),
-            "cells": [cell.to_json() for cell in self.cells],
+            "cells": [cell.to_dict() for cell in self.cells],
         }
 
 
@@ -142,8 +142,8 @@ def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Record]) -> Ce
     rounds: dict[str, list[tuple[float, ...]]] = {}
     launches: dict[str, set[str]] = {}
     for record in records:
-        for name, value in record.metrics.items():
-            rounds.setdefault(name, []).append(tuple(record.samples.get(name, [value])))
+        for name, samples in _readings(record).items():
+            rounds.setdefault(name, []).append(samples)
             launches.setdefault(name, set()).add(record.launch)
     withheld = {name: UNLIKE for name, kinds in launches.items() if len(kinds) > 1}
     if run.settings.get("emulated"):
@@ -180,6 +180,22 @@ def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Record]) -> Ce
     )
 
 
+def _readings(record: Record) -> dict[str, tuple[float, ...]]:
+    """What a record says of each metric: its samples, or else its value.
+
+    Samples count also without a value: a record may be older than the metric that they are of.
+    """
+    sampled = {
+        name: tuple(record.samples[name])
+        for name in metrics.of_pass(record.key.pass_name)
+        if record.samples.get(name)
+    }
+    values = {
+        name: tuple(record.samples.get(name, [value])) for name, value in record.metrics.items()
+    }
+    return {**values, **sampled}
+
+
 def _waiting(run: Run, count: int) -> str:
     budget = run.settings.get("budget_seconds")
     if budget is None:
@@ -207,7 +223,8 @@ def _why(run: Run, name: str, records: Sequence[Record]) -> str:
     reasons = [record.unavailable[name] for record in mine if name in record.unavailable]
     failures = [f"{_where(r)}: {r.status}: {r.reason}" for r in mine if r.status != "ok"]
     if any(record.status == "ok" for record in mine) and not reasons:
-        return "not among what was measured then: the record is of another version of bench"
+        version = run.software.get("bench", "of an unknown version")
+        return f"the {pass_name} pass of bench {version}, which made this run, did not measure it"
     return "; ".join([*reasons, *failures]) or f"the {pass_name} pass has not run yet"
 
 

@@ -3,20 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from ondevice_bench import metrics, passes, units
-from ondevice_bench.analyse.groups import Group, Member
+from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.specs import registry
 from ondevice_bench.stats import Direction, Estimate, direction_of
 from ondevice_bench.suite.goal import Goal
 
 STEP, PEAK, COSINE = "step_seconds", "peak_rss_over_runtime_bytes", "gradient_cosine"
-NAMES = {
-    STEP: "step time",
-    PEAK: "peak RSS over runtime",
-    "activation_bytes": "activation bytes",
-    "step_flops": "FLOPs of a step",
-    "inference_seconds": "inference time",
-    "step_joules": "energy of a step",
-}
 # every sentence that a report may say; tests name them all
 SENTENCES: Mapping[str, str] = {
     "alone": "Only {baseline} was measured: there is nothing to weigh it against.",
@@ -53,7 +45,7 @@ def proven_direction(ratio: Estimate | None, metric: str, processes: int) -> Dir
     return direction_of(ratio.lower, ratio.upper, metrics.BY_NAME[metric].threshold)
 
 
-def _direction(member: Member, metric: str) -> Direction:
+def _direction(member: CellWithBaseline, metric: str) -> Direction:
     return proven_direction(member.ratio(metric), metric, member.rounds(metric))
 
 
@@ -66,7 +58,7 @@ def verdict(group: Group, goal: Goal, baseline: str) -> tuple[str, ...]:
         return (SENTENCES["alone"].format(baseline=baseline),)
     if all(member.base is None for member in rivals):
         return (SENTENCES["no baseline"].format(baseline=baseline),)
-    name = NAMES[goal.minimise]
+    name = metrics.BY_NAME[goal.minimise].noun
     weighed = [member for member in rivals if member.ratio(goal.minimise) is not None]
     if not weighed:
         return (SENTENCES["unmeasured"].format(metric=name),)
@@ -80,10 +72,10 @@ def verdict(group: Group, goal: Goal, baseline: str) -> tuple[str, ...]:
 
 
 def _choice(
-    allowed: Sequence[Member], metric: str, baseline: str
-) -> tuple[list[str], Member | None]:
+    allowed: Sequence[CellWithBaseline], metric: str, baseline: str
+) -> tuple[list[str], CellWithBaseline | None]:
     """The sentences on the least of a metric, and the method that has it."""
-    name = NAMES[metric]
+    name = metrics.BY_NAME[metric].noun
     better = [m for m in allowed if _direction(m, metric) == "less"]
     if better:
         best = min(better, key=_by(metric))
@@ -110,7 +102,9 @@ def _processes(count: int) -> str:
     return "one process" if count == 1 else f"{count} processes"
 
 
-def _lowest_peak(allowed: Sequence[Member], best: Member | None, baseline: str) -> tuple[str, ...]:
+def _lowest_peak(
+    allowed: Sequence[CellWithBaseline], best: CellWithBaseline | None, baseline: str
+) -> tuple[str, ...]:
     """Who needs the least memory, if that is another one, exact rivals included."""
     lower = [m for m in allowed if _direction(m, PEAK) == "less"]
     lowest = min(lower, key=_by(PEAK), default=None)
@@ -127,7 +121,7 @@ def _lowest_peak(allowed: Sequence[Member], best: Member | None, baseline: str) 
     )
 
 
-def _unknown_learning(allowed: Sequence[Member]) -> tuple[str, ...]:
+def _unknown_learning(allowed: Sequence[CellWithBaseline]) -> tuple[str, ...]:
     unknown = [m for m in allowed if not is_exact(m.method) and COSINE not in m.cell.estimates]
     names = list(dict.fromkeys(member.method for member in unknown))
     if not names:
@@ -137,10 +131,10 @@ def _unknown_learning(allowed: Sequence[Member]) -> tuple[str, ...]:
     return (SENTENCES["learning unknown"].format(methods=f"{listed} {verb}"),)
 
 
-def _facts(member: Member, but: str) -> str:
+def _facts(member: CellWithBaseline, but: str) -> str:
     """What else is known of a choice: its step, its peak, what it does to the gradient."""
     found = [
-        f"{_ratio(ratio)} of its {NAMES[name]}"
+        f"{_ratio(ratio)} of its {metrics.BY_NAME[name].noun}"
         for name in (STEP, PEAK)
         if name != but and (ratio := member.ratio(name)) is not None
     ]
@@ -151,7 +145,7 @@ def _facts(member: Member, but: str) -> str:
     return ", ".join(found)
 
 
-def _refused(member: Member, goal: Goal) -> str:
+def _refused(member: CellWithBaseline, goal: Goal) -> str:
     """Why the goal rules a method out; empty where it does not."""
     cosine = member.cell.estimates.get(COSINE)
     if not is_exact(member.method) and cosine is not None and cosine.estimate < goal.min_cosine:
@@ -171,8 +165,8 @@ def _refused(member: Member, goal: Goal) -> str:
     return ""
 
 
-def _by(metric: str) -> Callable[[Member], float]:
-    def key(member: Member) -> float:
+def _by(metric: str) -> Callable[[CellWithBaseline], float]:
+    def key(member: CellWithBaseline) -> float:
         found = member.ratio(metric)
         assert found is not None
         return found.estimate

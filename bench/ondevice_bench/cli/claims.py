@@ -41,7 +41,7 @@ def claims(
     from ondevice_bench.run.hosts.local import local_host
     from ondevice_bench.run.queries.inspect import account_of
 
-    published = load_published(file).of(paper)
+    published = load_published(file).of_paper(paper)
     places = [find_run(name) for name in runs] if runs else latest_runs()
     summaries = [summary_at(*place) for place in places]
     if out is not None and not summaries:

@@ -30,7 +30,7 @@ def compare(
     comparison = compare_runs(*summaries)
     code = comparison.exit_code(parsed_verdicts(fail_on))
     if as_json:
-        print_json({**comparison.to_json(), "exit_code": int(code)})
+        print_json({**comparison.to_dict(), "exit_code": int(code)})
     else:
         print("\n".join(comparison_lines(comparison)))
     for summary in summaries:

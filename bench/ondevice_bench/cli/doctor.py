@@ -11,7 +11,7 @@ from ondevice_bench.errors import BadInput, ExitCode
 from ondevice_bench.terminal import print_json, print_rows
 
 if TYPE_CHECKING:
-    from ondevice_bench.hardware.doctor import Finding
+    from ondevice_bench.hardware.doctor import DoctorFinding
     from ondevice_bench.run.hosts.host import Host
 
 
@@ -61,7 +61,7 @@ def doctor(
     return code
 
 
-def _folder_findings(root: Path, hardware: str | None) -> "list[Finding]":
+def _folder_findings(root: Path, hardware: str | None) -> "list[DoctorFinding]":
     """What the files of another machine say of it."""
     from ondevice_bench.hardware.doctor import examine, free_memory, like_the_profile
     from ondevice_bench.hardware.probe import probe
@@ -88,15 +88,15 @@ def _memory_needed(host: "Host", suite: str, suites: Path | None) -> int | None:
     return memory_needed(host, described(host, load_suite(suite, suites)))
 
 
-def _report(findings: "Sequence[Finding]", *, as_json: bool) -> ExitCode:
+def _report(findings: "Sequence[DoctorFinding]", *, as_json: bool) -> ExitCode:
     _print(findings, as_json=as_json)
     disturbed = any(finding.level == "warning" for finding in findings)
     return ExitCode.INCONCLUSIVE if disturbed else ExitCode.OK
 
 
-def _print(findings: "Sequence[Finding]", *, as_json: bool) -> None:
+def _print(findings: "Sequence[DoctorFinding]", *, as_json: bool) -> None:
     if as_json:
-        print_json([finding.to_json() for finding in findings])
+        print_json([finding.to_dict() for finding in findings])
         return
     rows = [
         {"": finding.level, "about": finding.subject, "result": finding.said}

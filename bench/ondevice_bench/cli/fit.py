@@ -75,7 +75,7 @@ def fit(
                 "board": target.name,
                 "memory_bytes": limit.total_bytes,
                 "reserve_bytes": limit.reserve_bytes,
-                "fits": [result.to_json() for result in results],
+                "fits": [result.to_dict() for result in results],
             }
         )
     else:

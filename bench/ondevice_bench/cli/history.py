@@ -42,7 +42,7 @@ def history(
     """Show where metrics changed over the stored runs: between which commits, and how much."""
     from ondevice_bench import metrics
     from ondevice_bench.analyse.find_runs import find_stores
-    from ondevice_bench.analyse.history import Asked, in_order
+    from ondevice_bench.analyse.history import HistoryQuery, in_order
     from ondevice_bench.analyse.history import history as history_of
     from ondevice_bench.analyse.select_runs import runs_since, stored_runs
     from ondevice_bench.report.page import write_report
@@ -66,7 +66,7 @@ def history(
         listed = ", ".join(map(str, paths))
         count = "only one run" if runs else "no run"
         raise NothingRan(f"{listed}: {count} to look at: a history needs two")
-    query = Asked(commits, tuple(metric or ()), threshold)
+    query = HistoryQuery(commits, tuple(metric or ()), threshold)
     results = history_of(runs, query)
     if not any(len(one.points) > 1 for one in results.series):
         raise NothingRan("no cell was measured twice on the same machine: there is no history")

@@ -84,7 +84,7 @@ def list_metrics(as_json: AsJson = False) -> None:
     """List the metrics: what each measures, exact or noisy, and its scope."""
     from ondevice_bench import metrics
 
-    rows = [metric.to_json() for metric in metrics.ALL]
+    rows = [metric.to_dict() for metric in metrics.ALL]
     if not as_json:
         columns = ("name", "kind", "scope", "title")
         rows = [{name: row[name] for name in columns} for row in rows]

@@ -30,17 +30,17 @@ def plan(
         board = board_named(hardware, host)
         suite = flags.load(host)
         cells = plan_cells(suite, board, boards(), flags.filters or ())
-        outlines = preview(host, suite, board, cells, seconds_of_passes(host.identity))
+        previews = preview(host, suite, board, cells, seconds_of_passes(host.identity))
     if as_json:
         print_json(
             {
                 "suite": suite.name,
                 "profile": board.name,
-                "cells": [item.to_json() for item in outlines],
+                "cells": [item.to_dict() for item in previews],
             }
         )
     else:
-        print_table(plan_table(outlines))
-        for line in plan_misfits(outlines, board):
+        print_table(plan_table(previews))
+        for line in plan_misfits(previews, board):
             print(line)
-        print(plan_total(outlines, suite.expected.get(board.name)))
+        print(plan_total(previews, suite.expected.get(board.name)))

@@ -9,7 +9,7 @@ import typer
 
 from ondevice_bench.cli.arguments import AsJson
 from ondevice_bench.errors import BadInput, unknown
-from ondevice_bench.files import written_whole
+from ondevice_bench.files import atomic_write
 from ondevice_bench.terminal import print_json
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Draw a run's results as one HTML file, or print them."""
-    from ondevice_bench.analyse.history import Asked
+    from ondevice_bench.analyse.history import HistoryQuery
     from ondevice_bench.analyse.report_runs import report_runs
     from ondevice_bench.papers.claims_file import load_published
     from ondevice_bench.papers.judge_claims import judge_claims
@@ -74,7 +74,7 @@ def report(
         if out is None:
             print(text)
             return
-        with written_whole(out) as file:
+        with atomic_write(out) as file:
             file.write(f"{text}\n".encode())
         print(f"report: {out}")
         return
@@ -83,7 +83,7 @@ def report(
     if "claims" in load_layout(layout).sections:
         with local_host() as host:
             claims = judge_claims(load_published(), summaries, partial(account_of, host))
-    query = Asked(places(Path.cwd(), [one.run.commit for one in summaries]))
+    query = HistoryQuery(places(Path.cwd(), [one.run.commit for one in summaries]))
     write_report(summaries, page, layout, baseline, query=query, claims=claims)
     if as_json:
         print_json(run_json(summaries[0], page))

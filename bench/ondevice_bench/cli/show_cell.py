@@ -20,7 +20,7 @@ def show_cell(
 
     summary = find_cell(stored_summary(run), cell)
     if as_json:
-        print_json(summary.to_json())
+        print_json(summary.to_dict())
     else:
         print_table(cell_table(summary))
         print("\n".join(cell_lines(summary)))

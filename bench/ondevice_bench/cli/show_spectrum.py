@@ -39,7 +39,7 @@ def show_spectrum(
     with local_host() as host:
         comparison = compare_spectra(host, words, weights or ())
     if as_json:
-        print_json(comparison.to_json())
+        print_json(comparison.to_dict())
         return
     print_table(spectrum_table(comparison.epsilons, comparison.layers))
     if pattern:

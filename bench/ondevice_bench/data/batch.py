@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ondevice_bench.data import tensorfile
 from ondevice_bench.errors import BadInput
 from ondevice_bench.specs.data import ALL, DataSource
-from ondevice_bench.specs.inputs import Inputs, to_json
+from ondevice_bench.specs.inputs import Inputs, to_dict
 
 if TYPE_CHECKING:
     import numpy
@@ -43,7 +43,7 @@ class BatchStore:
         self, source: DataSource, inputs: Inputs, size: int, seed: int, use: str = "batch"
     ) -> Path:
         """The file with `inputs` and `targets` of one batch for that use."""
-        path = self.path(source.name, to_json(inputs), size, seed, use)
+        path = self.path(source.name, to_dict(inputs), size, seed, use)
         if not path.exists():
             self._write(path, make(source, inputs, size, f"{use} {seed}"))
         return path
@@ -52,7 +52,7 @@ class BatchStore:
         self, source: DataSource, inputs: Inputs, size: int, seed: int, split: str
     ) -> Path:
         """The file with examples to learn from, or to be tested on."""
-        path = self.path(source.name, to_json(inputs), size, seed, split)
+        path = self.path(source.name, to_dict(inputs), size, seed, split)
         if not path.exists():
             self._write(path, make(source, inputs, size, f"{split} {seed}", split))
         return path

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from ondevice_bench.declare.document import Document, Location
+from ondevice_bench.declare.document import Document, KeyPath
 from ondevice_bench.errors import BadInput, not_allowed
 
 Schema = TypeVar("Schema", bound=BaseModel)
@@ -34,9 +34,9 @@ class _Problem:
         self.text = f"{self.at}: {where}{sentence}"
 
 
-def _written(document: Document, location: Location) -> Location:
+def _written(document: Document, location: KeyPath) -> KeyPath:
     """`location` without the steps that the schema added to what the user wrote."""
-    kept: Location = ()
+    kept: KeyPath = ()
     for position, step in enumerate(location):
         try:
             document.at((*kept, step))
@@ -48,7 +48,7 @@ def _written(document: Document, location: Location) -> Location:
     return kept
 
 
-def _place(document: Document, location: Location) -> str:
+def _place(document: Document, location: KeyPath) -> str:
     """`methods[2].epsilon`: the name of a listed entry is its value, not a step."""
     text = ""
     for position, step in enumerate(location):
@@ -62,7 +62,7 @@ def _place(document: Document, location: Location) -> str:
     return text
 
 
-def _single_key(document: Document, location: Location) -> bool:
+def _single_key(document: Document, location: KeyPath) -> bool:
     try:
         value = document.at(location)
     except KeyError:
@@ -86,7 +86,7 @@ def _unknown_key(schema: type[BaseModel], details: ErrorDetails) -> str:
     return not_allowed(getattr(owner, "key_kind", "key"), key, known)
 
 
-def _schema_at(schema: type[BaseModel], location: Location) -> type[BaseModel] | None:
+def _schema_at(schema: type[BaseModel], location: KeyPath) -> type[BaseModel] | None:
     """The schema that reads the mapping at `location`."""
     current: type[BaseModel] | None = schema
     for step in location:

@@ -17,11 +17,11 @@ MAX_VALUES = 200_000
 MAX_DEPTH = 40
 
 Plain: TypeAlias = "dict[str, Plain] | list[Plain] | str | int | float | bool | None"
-Location: TypeAlias = tuple[str | int, ...]
+KeyPath: TypeAlias = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, order=True)
-class Place:
+class SourceLocation:
     """Where something is said; its text is `path:line`."""
 
     path: Path
@@ -38,16 +38,16 @@ class Document:
     path: Path
     text: str
     values: dict[str, Plain]
-    places: dict[Location, Place]
+    places: dict[KeyPath, SourceLocation]
 
-    def place(self, location: Location) -> Place:
+    def place(self, location: KeyPath) -> SourceLocation:
         """The place of the nearest thing on the way to `location` that is really said."""
         for end in range(len(location), 0, -1):
             if location[:end] in self.places:
                 return self.places[location[:end]]
-        return Place(self.path, 1)
+        return SourceLocation(self.path, 1)
 
-    def at(self, location: Location) -> Plain:
+    def at(self, location: KeyPath) -> Plain:
         """The value at `location`; KeyError where the file has none."""
         value: Plain = self.values
         for step in location:
@@ -83,9 +83,9 @@ def parse(path: Path, text: str) -> Document:
         raise BadInput(f"{path}: the file is empty")
     if not isinstance(tree, CommentedMap):
         raise BadInput(f"{path}:1: must be a mapping of keys to values")
-    lines: dict[Location, int] = {}
+    lines: dict[KeyPath, int] = {}
     values = _Reader(path, lines).mapping(tree, ())
-    places = {location: Place(path, line) for location, line in lines.items()}
+    places = {location: SourceLocation(path, line) for location, line in lines.items()}
     return Document(path, text, values, places)
 
 
@@ -115,12 +115,12 @@ def _line(error: MarkedYAMLError) -> int:
 class _Reader:
     """Turns ruamel's tree into plain values and notes the line of each."""
 
-    def __init__(self, path: Path, lines: dict[Location, int]) -> None:
+    def __init__(self, path: Path, lines: dict[KeyPath, int]) -> None:
         self.path = path
         self.lines = lines
         self.count = 0
 
-    def mapping(self, node: CommentedMap, at: Location) -> dict[str, Plain]:
+    def mapping(self, node: CommentedMap, at: KeyPath) -> dict[str, Plain]:
         plain: dict[str, Plain] = {}
         for key, value in node.items():
             line = node.lc.data[key][0] + 1 if key in (node.lc.data or {}) else self._near(at)
@@ -130,7 +130,7 @@ class _Reader:
             plain[str(key)] = self._value(value, (*at, str(key)), line)
         return plain
 
-    def _sequence(self, node: CommentedSeq, at: Location) -> list[Plain]:
+    def _sequence(self, node: CommentedSeq, at: KeyPath) -> list[Plain]:
         plain: list[Plain] = []
         for index, value in enumerate(node):
             position = (node.lc.data or {}).get(index)
@@ -139,7 +139,7 @@ class _Reader:
             plain.append(self._value(value, (*at, index), line))
         return plain
 
-    def _value(self, value: object, at: Location, line: int) -> Plain:
+    def _value(self, value: object, at: KeyPath, line: int) -> Plain:
         self.count += 1
         if self.count > MAX_VALUES or len(at) > MAX_DEPTH:
             raise BadInput(f"{self.path}:{line}: aliases or nesting without bounds")
@@ -161,5 +161,5 @@ class _Reader:
         what = f"a {type(value).__name__} or tag"
         raise BadInput(f"{self.path}:{line}: {what} has no meaning here; quote it if it is text")
 
-    def _near(self, at: Location) -> int:
+    def _near(self, at: KeyPath) -> int:
         return next((self.lines[at[:n]] for n in range(len(at), 0, -1) if at[:n] in self.lines), 1)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ondevice_bench.declare.document import Document, Location, Place, Plain, read
+from ondevice_bench.declare.document import Document, KeyPath, Plain, SourceLocation, read
 from ondevice_bench.declare.folders import locate
 from ondevice_bench.errors import BadInput
 
@@ -10,7 +10,7 @@ EXTENDS = "extends"
 LONGEST_CHAIN = 8
 
 
-def read_whole(kind: str, path: Path, folder: Path | None = None) -> tuple[Document, ...]:
+def read_resolved(kind: str, path: Path, folder: Path | None = None) -> tuple[Document, ...]:
     """The declaration with all that it inherits, then each that it extends, the nearest first."""
     found = [read(path)]
     while (base := _base(kind, found[-1], folder)) is not None:
@@ -50,7 +50,10 @@ def _base(kind: str, document: Document, folder: Path | None) -> Path | None:
 
 
 def _joined(
-    base: dict[str, Plain], over: dict[str, Plain], at: Location, places: dict[Location, Place]
+    base: dict[str, Plain],
+    over: dict[str, Plain],
+    at: KeyPath,
+    places: dict[KeyPath, SourceLocation],
 ) -> dict[str, Plain]:
     found = dict(base)
     for key, value in over.items():

@@ -24,7 +24,7 @@ _CPUS = "sys/devices/system/cpu"
 
 
 @dataclass(frozen=True)
-class Finding:
+class DoctorFinding:
     """One thing about the machine; `unknown` where it does not tell."""
 
     subject: str
@@ -33,14 +33,16 @@ class Finding:
     effect: str = ""
     cure: str = ""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The finding as plain values."""
         return asdict(self)
 
     @staticmethod
-    def from_dict(values: Mapping[str, Any]) -> "Finding":
-        """The inverse of `to_json`, whatever a newer version may have added."""
-        return Finding(**{f.name: values[f.name] for f in fields(Finding) if f.name in values})
+    def from_dict(values: Mapping[str, Any]) -> "DoctorFinding":
+        """The inverse of `to_dict`, whatever a newer version may have added."""
+        return DoctorFinding(
+            **{f.name: values[f.name] for f in fields(DoctorFinding) if f.name in values}
+        )
 
 
 def examine(
@@ -50,7 +52,7 @@ def examine(
     root: Path = Path("/"),
     ask: Callable[[Sequence[str]], str] | None = None,
     environment: Mapping[str, str] = os.environ,
-) -> tuple[Finding, ...]:
+) -> tuple[DoctorFinding, ...]:
     """The quick part: what can be read at once. `ask` runs a board's own command."""
     return (
         _governor(profile, root),
@@ -64,18 +66,18 @@ def examine(
     )
 
 
-def free_memory(state: HardwareState, needed: int | None) -> Finding:
+def free_memory(state: HardwareState, needed: int | None) -> DoctorFinding:
     """What is free, against what the largest cell of a suite needs at the least."""
     free = state.memory_available_bytes
     if free is None:
-        return Finding("memory", "unknown", "the kernel does not say what is free")
+        return DoctorFinding("memory", "unknown", "the kernel does not say what is free")
     said = f"{units.mib(free)} available"
     if needed is None:
-        return Finding("memory", "ok", said)
+        return DoctorFinding("memory", "ok", said)
     said += f"; the suite's largest cell needs {units.mib(needed)} at the least"
     if needed <= free:
-        return Finding("memory", "ok", said)
-    return Finding(
+        return DoctorFinding("memory", "ok", said)
+    return DoctorFinding(
         "memory",
         "warning",
         said,
@@ -84,9 +86,9 @@ def free_memory(state: HardwareState, needed: int | None) -> Finding:
     )
 
 
-def like_the_profile(profile: Profile, machine: Machine) -> Finding:
+def like_the_profile(profile: Profile, machine: Machine) -> DoctorFinding:
     """Whether the machine is what its profile says of it."""
-    said = profile.said
+    said = profile.declared
     facts = (
         ("cores", said.cores, machine.physical_cores),
         ("page_kib", said.page_kib, machine.page_bytes // 1024 or None),
@@ -98,8 +100,8 @@ def like_the_profile(profile: Profile, machine: Machine) -> Finding:
         if expected is not None and found is not None and expected != found
     ]
     if not unlike:
-        return Finding("profile", "ok", profile.name)
-    return Finding(
+        return DoctorFinding("profile", "ok", profile.name)
+    return DoctorFinding(
         "profile",
         "warning",
         f"{profile.name}: {'; '.join(unlike)}",
@@ -119,14 +121,14 @@ def throttle_bits(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return now, before
 
 
-def _governor(profile: Profile, root: Path) -> Finding:
-    wanted = profile.said.governor or "performance"
+def _governor(profile: Profile, root: Path) -> DoctorFinding:
+    wanted = profile.declared.governor or "performance"
     found = sorted({_text(path) for path in root.glob(f"{_CPUS}/cpu*/cpufreq/scaling_governor")})
     if not found:
-        return Finding("governor", "unknown", "none here: a virtual machine or container")
+        return DoctorFinding("governor", "unknown", "none here: a virtual machine or container")
     if found == [wanted]:
-        return Finding("governor", "ok", wanted)
-    return Finding(
+        return DoctorFinding("governor", "ok", wanted)
+    return DoctorFinding(
         "governor",
         "warning",
         f"{', '.join(found)}, not {wanted}",
@@ -135,11 +137,11 @@ def _governor(profile: Profile, root: Path) -> Finding:
     )
 
 
-def _turbo(root: Path) -> Finding:
+def _turbo(root: Path) -> DoctorFinding:
     for name, on, off in (("intel_pstate/no_turbo", "0", "1"), ("cpufreq/boost", "1", "0")):
         found = _text(root / _CPUS / name)
         if found == on:
-            return Finding(
+            return DoctorFinding(
                 "turbo",
                 "warning",
                 "on",
@@ -147,27 +149,27 @@ def _turbo(root: Path) -> Finding:
                 f"echo {off} | sudo tee /{_CPUS}/{name}",
             )
         if found == off:
-            return Finding("turbo", "ok", "off")
-    return Finding("turbo", "unknown", "no switch for it here")
+            return DoctorFinding("turbo", "ok", "off")
+    return DoctorFinding("turbo", "unknown", "no switch for it here")
 
 
-def _throttling(profile: Profile, root: Path, ask: Callable[[Sequence[str]], str]) -> Finding:
-    if profile.said.throttling != "vcgencmd":
+def _throttling(profile: Profile, root: Path, ask: Callable[[Sequence[str]], str]) -> DoctorFinding:
+    if profile.declared.throttling != "vcgencmd":
         counts = root.glob(f"{_CPUS}/cpu*/thermal_throttle/core_throttle_count")
         found = [int(text) for text in map(_text, counts) if text.isdigit()]
         if not found:
-            return Finding("throttling", "unknown", "no counter of it here")
-        return Finding("throttling", "ok", f"{sum(found)} times since boot")
+            return DoctorFinding("throttling", "unknown", "no counter of it here")
+        return DoctorFinding("throttling", "ok", f"{sum(found)} times since boot")
     try:
         now, before = throttle_bits(ask(("vcgencmd", "get_throttled")))
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        return Finding("throttling", "unknown", f"vcgencmd: {reason}")
+        return DoctorFinding("throttling", "unknown", f"vcgencmd: {reason}")
     if not now and not before:
-        return Finding("throttling", "ok", "never since boot")
+        return DoctorFinding("throttling", "ok", "never since boot")
     parts = [f"now: {', '.join(now)}"] if now else []
     parts += [f"since boot: {', '.join(before)}"] if before else []
-    return Finding(
+    return DoctorFinding(
         "throttling",
         "warning",
         "; ".join(parts),
@@ -176,13 +178,13 @@ def _throttling(profile: Profile, root: Path, ask: Callable[[Sequence[str]], str
     )
 
 
-def _swap(state: HardwareState) -> Finding:
+def _swap(state: HardwareState) -> DoctorFinding:
     used = state.swap_used_bytes
     if used is None:
-        return Finding("swap", "unknown", "the kernel does not say")
+        return DoctorFinding("swap", "unknown", "the kernel does not say")
     if not used:
-        return Finding("swap", "ok", "nothing in it")
-    return Finding(
+        return DoctorFinding("swap", "ok", "nothing in it")
+    return DoctorFinding(
         "swap",
         "warning",
         f"{units.mib(used)} in it",
@@ -191,13 +193,13 @@ def _swap(state: HardwareState) -> Finding:
     )
 
 
-def _load(state: HardwareState) -> Finding:
+def _load(state: HardwareState) -> DoctorFinding:
     load = state.load_1min
     if load is None:
-        return Finding("load", "unknown", "the kernel does not say")
+        return DoctorFinding("load", "unknown", "the kernel does not say")
     if load < BUSY:
-        return Finding("load", "ok", f"{load:g}")
-    return Finding(
+        return DoctorFinding("load", "ok", f"{load:g}")
+    return DoctorFinding(
         "load",
         "warning",
         f"{load:g} in the last minute",
@@ -206,7 +208,7 @@ def _load(state: HardwareState) -> Finding:
     )
 
 
-def _threads(threads: int, environment: Mapping[str, str]) -> Finding:
+def _threads(threads: int, environment: Mapping[str, str]) -> DoctorFinding:
     """What the user set for other programs, which workers do not take over."""
     said = f"{threads} a worker"
     unlike = [
@@ -215,8 +217,8 @@ def _threads(threads: int, environment: Mapping[str, str]) -> Finding:
         if environment.get(name, str(threads)) != str(threads)
     ]
     if not unlike:
-        return Finding("threads", "ok", said)
-    return Finding(
+        return DoctorFinding("threads", "ok", said)
+    return DoctorFinding(
         "threads",
         "warning",
         f"{said}, whatever {', '.join(unlike)} says",
@@ -225,16 +227,16 @@ def _threads(threads: int, environment: Mapping[str, str]) -> Finding:
     )
 
 
-def _quota(root: Path, threads: int) -> Finding:
+def _quota(root: Path, threads: int) -> DoctorFinding:
     """What a container lets its processes use of the processors."""
     quota, _, period = _text(root / "sys/fs/cgroup/cpu.max").partition(" ")
     if not quota.isdigit() or not period.isdigit():
-        return Finding("quota", "ok", "none on processor time")
+        return DoctorFinding("quota", "ok", "none on processor time")
     cpus = int(quota) / int(period)
     said = f"{cpus:g} processors; {threads} threads a worker"
     if cpus >= threads:
-        return Finding("quota", "ok", said)
-    return Finding(
+        return DoctorFinding("quota", "ok", said)
+    return DoctorFinding(
         "quota",
         "warning",
         said,
@@ -243,13 +245,13 @@ def _quota(root: Path, threads: int) -> Finding:
     )
 
 
-def _clock_source(root: Path) -> Finding:
+def _clock_source(root: Path) -> DoctorFinding:
     found = _text(root / "sys/devices/system/clocksource/clocksource0/current_clocksource")
     if not found:
-        return Finding("clock source", "unknown", "the kernel does not say")
+        return DoctorFinding("clock source", "unknown", "the kernel does not say")
     if found not in _SLOW_CLOCKS:
-        return Finding("clock source", "ok", found)
-    return Finding(
+        return DoctorFinding("clock source", "ok", found)
+    return DoctorFinding(
         "clock source",
         "warning",
         found,

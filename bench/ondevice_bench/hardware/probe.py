@@ -28,7 +28,7 @@ class Machine:
     kernel: str
     libc: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The identity as plain values."""
         return asdict(self)
 

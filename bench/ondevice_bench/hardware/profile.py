@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ondevice_bench.declare.check import check
 from ondevice_bench.declare.folders import builtin, declared, locate
-from ondevice_bench.declare.inherit import read_whole
+from ondevice_bench.declare.inherit import read_resolved
 from ondevice_bench.declare.schema import StrictSchema
 from ondevice_bench.errors import BadInput
 from ondevice_bench.hardware.probe import Machine
@@ -90,7 +90,7 @@ Cap = Annotated[int, BeforeValidator(_bytes), AfterValidator(_large_enough)]
 Positions = Annotated[tuple[Annotated[int, Field(ge=0, le=4095)], ...], Field(min_length=1)]
 
 
-class ProfileFile(StrictSchema):
+class ProfileSchema(StrictSchema):
     """A hardware profile as its YAML file says it."""
 
     schema_version: Literal[1] = Field(alias="schema")
@@ -114,7 +114,7 @@ class ProfileFile(StrictSchema):
     memory_cap: Cap | None = None
 
     @model_validator(mode="after")
-    def _consistent(self) -> "ProfileFile":
+    def _consistent(self) -> "ProfileSchema":
         held = self.affinity
         if isinstance(held, tuple) and len(set(held)) < len(held):
             raise ValueError(f"affinity names a processor twice: {list(held)}")
@@ -137,42 +137,42 @@ class Profile:
     name: str
     path: Path
     text: str
-    said: ProfileFile
+    declared: ProfileSchema
     lineage: tuple[str, ...] = field(default=())
 
     @property
     def title(self) -> str:
         """What the board is."""
-        return self.said.title
+        return self.declared.title
 
     @property
     def recognise(self) -> Recognise:
         """How the board is known."""
-        return self.said.recognise
+        return self.declared.recognise
 
     @property
     def memory_gib(self) -> float | None:
         """What a process may hope for on the board; None where the profile does not say."""
-        cap, gib = self.memory_cap_bytes, self.said.memory.gib
+        cap, gib = self.memory_cap_bytes, self.declared.memory.gib
         return gib if cap is None else cap / GIB
 
     @property
     def memory_cap_bytes(self) -> int | None:
         """What a worker may allocate; None where nothing but the machine limits it."""
-        return self.said.memory_cap
+        return self.declared.memory_cap
 
     @property
     def peaks(self) -> dict[str, float]:
         """What the board could do: GFLOP/s by type, and GB/s as `bandwidth`; what is said of it."""
         found = {
-            **self.said.peak_gflops.model_dump(),
-            "bandwidth": self.said.memory.bandwidth_gb_per_s,
+            **self.declared.peak_gflops.model_dump(),
+            "bandwidth": self.declared.memory.bandwidth_gb_per_s,
         }
         return {name: value for name, value in found.items() if value is not None}
 
     def cpus_on(self, allowed: Sequence[int]) -> tuple[int, ...]:
         """The processors of a worker: those of the profile, or all that are allowed."""
-        held = self.said.affinity
+        held = self.declared.affinity
         wanted = held if isinstance(held, tuple) else tuple(allowed)[:held]
         if (isinstance(held, int) and len(allowed) < held) or not set(wanted) <= set(allowed):
             shown = list(held) if isinstance(held, tuple) else held
@@ -183,7 +183,7 @@ class Profile:
     def threads_on(self, machine: Machine, allowed: Sequence[int]) -> int:
         """The worker's threads: what the profile asks for, within its processors."""
         cpus = len(self.cpus_on(allowed))
-        match self.said.threads:
+        match self.declared.threads:
             case "physical":
                 return min(machine.physical_cores, cpus)
             case "logical":
@@ -214,7 +214,7 @@ def recognise(machine: Machine, named: str | None = None) -> Profile:
     matching = [
         profile
         for profile in profiles().values()
-        if profile.recognise.matches(machine) and not profile.said.by_name_only
+        if profile.recognise.matches(machine) and not profile.declared.by_name_only
     ]
     ours = builtin("hardware").resolve()
     own = [profile for profile in matching if profile.path.resolve().parent != ours]
@@ -240,11 +240,11 @@ def _mismatch(profile: Profile, machine: Machine) -> str:
 
 
 def _read(path: Path) -> Profile:
-    whole, *bases = read_whole("hardware", path)
+    whole, *bases = read_resolved("hardware", path)
     return Profile(
         name=path.stem,
         path=path,
         text=whole.text,
-        said=check(ProfileFile, whole),
+        declared=check(ProfileSchema, whole),
         lineage=(path.stem, *(base.path.stem for base in bases)),
     )

@@ -15,7 +15,7 @@ class HardwareState:
     cpu_mhz: float | None
     temperature_celsius: float | None
 
-    def to_json(self) -> dict[str, float | int | None]:
+    def to_dict(self) -> dict[str, float | int | None]:
         """The state as plain values."""
         return asdict(self)
 

@@ -30,7 +30,7 @@ class Curve:
         """From now on the process does that."""
         self.marks.append((name, time.time()))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Seconds since the first mark, or why there is no curve."""
         if not self.samples or not self.marks:
             return {"unavailable": self.reason or "the sampler saw nothing"}

@@ -26,7 +26,7 @@ class _Sums:
     difference: float = 0.0
 
     @staticmethod
-    def of(found: Tensor, reference: Tensor) -> "_Sums":
+    def from_gradients(found: Tensor, reference: Tensor) -> "_Sums":
         a, b = found.detach().double().flatten(), reference.detach().double().flatten()
         return _Sums(float(a @ b), float(a @ a), float(b @ b), float((a - b) @ (a - b)))
 
@@ -42,7 +42,7 @@ def likeness(
     found: Mapping[str, Tensor], reference: Mapping[str, Tensor]
 ) -> tuple[Likeness, dict[str, Likeness]]:
     """Over all layers as one vector, and of each layer."""
-    sums = {name: _Sums.of(found[name], reference[name]) for name in found}
+    sums = {name: _Sums.from_gradients(found[name], reference[name]) for name in found}
     return _whole(sums.values()).likeness(), {name: s.likeness() for name, s in sums.items()}
 
 

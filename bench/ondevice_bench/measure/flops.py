@@ -44,7 +44,7 @@ class Operations:
         """Of factorisations, estimated."""
         return sum(self.estimated.values())
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """By operator: calls and what they came to; empty parts are left out."""
         parts = {
             "calls": self.calls,

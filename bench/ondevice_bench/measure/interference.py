@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from ondevice_bench.suite.suite import DISTURBED_SHARE
+
 _STAT = Path("/proc/stat")
 _CGROUP = Path("/proc/self/cgroup")
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -16,7 +18,6 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _IDLE, _IOWAIT, _STEAL = 3, 4, 7  # fields of /proc/stat; user, nice, system, … lie around them
 _FIELDS = 8  # guest, after them, is within user
 
-DISTURBED_SHARE = 0.1  # of a core, taken by others
 SLACK = 0.02  # seconds that the ticks of two processors may be off
 
 

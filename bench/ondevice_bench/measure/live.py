@@ -12,8 +12,8 @@ from torch import nn
 from ondevice_bench.measure.activations import SavedStorage, total
 from ondevice_bench.measure.allocations import modules_named, recorded, span
 from ondevice_bench.measure.training_step import TrainingStep
+from ondevice_bench.metrics import SOURCE_TOLERANCE
 
-TOLERATED = 0.01  # of the larger figure
 _NAMED = 3
 
 
@@ -65,7 +65,7 @@ def disagreement(saved: Iterable[SavedStorage], live: Live) -> str:
     """What a reader must know where the two sources differ by more than 1 %; empty elsewhere."""
     hooks, allocator = total(saved), live.activation_bytes
     apart = abs(hooks - allocator)
-    if apart <= TOLERATED * max(hooks, allocator):
+    if apart <= SOURCE_TOLERANCE * max(hooks, allocator):
         return ""
     by_module = dict(live.kept)
     for storage in saved:

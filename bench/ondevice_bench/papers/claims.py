@@ -34,7 +34,7 @@ class JudgedClaim:
     verdict: Verdict
     because: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         claim = self.claim
         return {
@@ -66,7 +66,7 @@ class JudgedClaim:
                     "cell": one.cell,
                     "metric": one.metric,
                     "scope": metrics.described(one.metric).scope,
-                    **one.estimate.to_json(),
+                    **one.estimate.to_dict(),
                     "processes": one.processes,
                     "differs": list(one.differs),
                     "anatomy": one.anatomy,

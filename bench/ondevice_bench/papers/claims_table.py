@@ -21,7 +21,7 @@ def claims_json(published: PublishedClaims, judged: Sequence[JudgedClaim]) -> di
             paper.name: {"title": paper.title, "reference": paper.reference}
             for paper in published.papers
         },
-        "claims": [each.to_json() for each in judged],
+        "claims": [each.to_dict() for each in judged],
     }
 
 

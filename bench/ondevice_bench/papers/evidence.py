@@ -10,16 +10,6 @@ from ondevice_bench.papers.published import Claim
 from ondevice_bench.stats import Estimate
 from ondevice_bench.units import MIB
 
-CLASSES = {
-    "activation_treated_layers_bytes": "the treated layers",
-    "activation_other_layers_bytes": "other layers",
-    "activation_attention_bytes": "attention",
-    "activation_normalisation_bytes": "normalisation",
-    "activation_activation_functions_bytes": "activation functions",
-    "activation_loss_bytes": "the loss",
-    "activation_other_bytes": "all else",
-}
-
 
 @dataclass(frozen=True)
 class Measurement:
@@ -120,10 +110,10 @@ def anatomy(cell: CellSummary) -> str:
     if whole is None or not whole.estimate:
         return ""
     parts = {
-        label: cell.estimates[name].estimate / whole.estimate
-        for name, label in CLASSES.items()
+        metrics.BY_NAME[name].label: cell.estimates[name].estimate / whole.estimate
+        for name in metrics.parts_of("activations")
         if name in cell.estimates
     }
     largest = sorted(parts.items(), key=lambda item: -item[1])
-    listed = ", ".join(f"{share:.0%} of {label}" for label, share in largest if share >= 0.005)
+    listed = ", ".join(f"{share:.0%} {label}" for label, share in largest if share >= 0.005)
     return f"the step stores {units.mib(whole.estimate)}: {listed}" if listed else ""

@@ -116,7 +116,7 @@ class PublishedClaims:
         """The paper of that name."""
         return next(paper for paper in self.papers if paper.name == name)
 
-    def of(self, name: str | None) -> "PublishedClaims":
+    def of_paper(self, name: str | None) -> "PublishedClaims":
         """The claims of one paper, or all."""
         if name is None:
             return self

@@ -41,13 +41,13 @@ class Job:
 
     def to_text(self) -> str:
         """The job as one line of JSON."""
-        return json.dumps({**asdict(self), "cell": self.cell.to_json()})
+        return json.dumps({**asdict(self), "cell": self.cell.to_dict()})
 
     @staticmethod
     def from_text(text: str) -> "Job":
         """The inverse of `to_text`."""
         values = json.loads(text)
-        values["cell"] = Cell.from_json(values["cell"])
+        values["cell"] = Cell.from_dict(values["cell"])
         values["sampling"] = Sampling(**values["sampling"])
         values["cpus"] = tuple(values["cpus"])
         values["turns"] = Turns(**values["turns"]) if values["turns"] else None

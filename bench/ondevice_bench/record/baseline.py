@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from ondevice_bench.errors import BadInput
-from ondevice_bench.files import written_whole
+from ondevice_bench.files import atomic_write
 from ondevice_bench.record.bundle import MAX_FILE
 from ondevice_bench.record.model import Record
 from ondevice_bench.record.run_json import RunContent, read_run
@@ -28,7 +28,7 @@ def write(content: RunContent, path: Path) -> None:
         "version": VERSION,
         **RunContent(run, content.cells, records).to_dict(),
     }
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(f"{json.dumps(values, sort_keys=True, indent=1)}\n".encode())
 
 

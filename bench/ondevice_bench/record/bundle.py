@@ -22,7 +22,7 @@ from pydantic import Field
 
 import ondevice_bench
 from ondevice_bench.errors import BadInput
-from ondevice_bench.files import written_whole
+from ondevice_bench.files import atomic_write
 from ondevice_bench.record.run_json import (
     ClosedSchema,
     RunContent,
@@ -72,7 +72,7 @@ def write(contents: Sequence[RunContent], path: Path) -> None:
         "members": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
     }
     members = {_MANIFEST: json.dumps(manifest, sort_keys=True).encode(), **members}
-    with written_whole(path) as file, zipfile.ZipFile(file, "w") as bundle:
+    with atomic_write(path) as file, zipfile.ZipFile(file, "w") as bundle:
         for name, data in members.items():
             info = zipfile.ZipInfo(name)  # without the time of day
             info.compress_type = zipfile.ZIP_DEFLATED

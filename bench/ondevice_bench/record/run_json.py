@@ -4,18 +4,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
 from ondevice_bench.declare.schema import StrictSchema, schema_of
 from ondevice_bench.errors import BadInput
-from ondevice_bench.hardware.doctor import Finding
+from ondevice_bench.hardware.doctor import DoctorFinding
 from ondevice_bench.hardware.probe import Machine
 from ondevice_bench.record.details import Details
 from ondevice_bench.record.model import Record, Run, TaskKey
 from ondevice_bench.suite.cell import Cell
-from ondevice_bench.suite.goal import Goal
+from ondevice_bench.suite.goal import GOALS, Goal
 from ondevice_bench.suite.planned_cell import PlannedCell
 
 MAX_DEPTH = 64
@@ -80,7 +80,7 @@ def read_run(where: str, data: bytes) -> RunContent:
 
 def _cell_to_dict(planned: PlannedCell) -> dict[str, Any]:
     return {
-        "definition": planned.cell.to_json(),
+        "definition": planned.cell.to_dict(),
         "profile": planned.profile,
         "state": planned.state,
         "reason": planned.reason,
@@ -126,7 +126,6 @@ class _Settings(_OpenSchema):
     interleaved: bool = True
     budget_seconds: float | None = None
     baseline: str = "vanilla"
-    goal: Goal | None = None
     peaks: dict[Name, float] = Field(default_factory=dict)
 
 
@@ -151,7 +150,8 @@ def _run_schema() -> type[BaseModel]:
         cell=Annotated[definition, Field(alias="definition")],
         profile=Name,
     )
-    finding: Any = schema_of(Finding, _OpenSchema, level=str)
+    finding: Any = schema_of(DoctorFinding, _OpenSchema, level=str)
+    goal: Any = schema_of(Goal, _OpenSchema, minimise=Literal[GOALS])
     run: Any = schema_of(
         Run,
         ClosedSchema,
@@ -163,7 +163,9 @@ def _run_schema() -> type[BaseModel]:
         profile=Name,
         machine=schema_of(Machine, _Threads),
         software=_Software,
-        settings=create_model("Settings", __base__=_Settings, doctor=(list[finding], [])),
+        settings=create_model(
+            "Settings", __base__=_Settings, doctor=(list[finding], []), goal=(goal | None, None)
+        ),
     )
     record: Any = schema_of(
         Record,

@@ -168,7 +168,7 @@ class Store:
                 (run,),
             ).fetchall()
         return tuple(
-            PlannedCell(Cell.from_json(json.loads(definition)), profile, state, reason)
+            PlannedCell(Cell.from_dict(json.loads(definition)), profile, state, reason)
             for definition, profile, state, reason in rows
         )
 
@@ -282,7 +282,7 @@ def _insert_run(db: sqlite3.Connection, run: Run, cells: Iterable[PlannedCell]) 
                 item.state,
                 item.reason,
                 item.cell.fingerprint,
-                _json(item.cell.to_json()),
+                _json(item.cell.to_dict()),
             )
             for position, item in enumerate(cells)
         ],

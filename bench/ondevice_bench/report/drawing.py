@@ -1,14 +1,13 @@
 """How plots look: one colour for each method, and the axes of each metric."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from ondevice_bench import metrics
-from ondevice_bench.analyse.groups import Member
+from ondevice_bench import metrics, units
+from ondevice_bench.analyse.groups import CellWithBaseline
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.stats import Estimate
-from ondevice_bench.units import MIB
 
 # one colour for each method in every figure: Okabe and Ito's palette, and three more
 METHOD_COLOURS = {
@@ -33,7 +32,6 @@ FURTHER_COLOURS = (
     "#4858D0", "#606000", "#F87800", "#88B078", "#B098D8",
 )  # fmt: skip
 ROW_PIXELS, FRAME_PIXELS = 30, 110
-SCALES = {"bytes": (1 / MIB, "MiB"), "seconds": (1e3, "ms"), "flops": (1e-9, "GFLOP")}
 
 
 def colour(method: str) -> str:
@@ -50,11 +48,11 @@ def colour(method: str) -> str:
 def axis_of(metric: str) -> tuple[float, str]:
     """The factor for a metric on an axis, and the title of the axis."""
     described = metrics.BY_NAME[metric]
-    scale, unit = SCALES.get(described.unit, (1.0, described.unit))
+    scale, unit = units.axis(described.unit)
     return scale, f"{described.label}, {unit}" if unit else described.label
 
 
-def bars(plot: Canvas, members: Sequence[Member], metric: str, shade: str, name: str = "") -> None:
+def bars(plot: Canvas, members: Sequence[CellWithBaseline], metric: str, name: str = "") -> None:
     """Add one part of the stacks. A part that is zero everywhere is left out."""
     having = [member for member in members if metric in member.cell.estimates]
     if not any(member.cell.estimates[metric].estimate for member in having):
@@ -66,16 +64,16 @@ def bars(plot: Canvas, members: Sequence[Member], metric: str, shade: str, name:
         y=[member.label for member in having],
         orientation="h",
         name=name or metrics.BY_NAME[metric].label,
-        marker={"color": shade},
+        marker={"color": metrics.BY_NAME[metric].colour},
         hovertemplate="%{y}<br>%{x:.4g}<extra>%{fullData.name}</extra>",
     )
 
 
-def stacked(members: Sequence[Member], colours: Mapping[str, str], title: str) -> Canvas:
-    """The metrics of each cell, stacked in their order."""
+def stacked(members: Sequence[CellWithBaseline], parts: Sequence[str], title: str) -> Canvas:
+    """The parts of each cell, stacked in their order."""
     plot = Canvas()
-    for name, shade in colours.items():
-        bars(plot, members, name, shade)
+    for name in parts:
+        bars(plot, members, name)
     return rows(plot, members, title)
 
 
@@ -93,7 +91,7 @@ def error_bars(estimates: Sequence[Estimate], scale: float) -> dict[str, Any]:
     }
 
 
-def rows(plot: Canvas, members: Sequence[Member], title: str) -> Canvas:
+def rows(plot: Canvas, members: Sequence[CellWithBaseline], title: str) -> Canvas:
     """Lay out one row for each cell, with the first at the top."""
     labels = [member.label for member in members]
     plot.lay_out(height=FRAME_PIXELS + ROW_PIXELS * len(labels), barmode="relative")

@@ -1,7 +1,7 @@
 """A history in words, the same in the terminal and on the page."""
 
 from ondevice_bench import metrics, units
-from ondevice_bench.analyse.history import Finding, History, Series
+from ondevice_bench.analyse.history import History, HistoryChange, Series
 from ondevice_bench.report.quantities import exact_text
 
 SHORT = 7  # digits of a commit that people say
@@ -19,7 +19,7 @@ def series_text(series: Series) -> str:
     """A series in a few words."""
     if series.why_not:
         return series.why_not
-    kinds = [finding.kind for finding in series.findings]
+    kinds = [change.kind for change in series.changes]
     counts = {kind: kinds.count(kind) for kind in ("changed", "stepped", "drifts")}
     words = [
         kind if count == 1 else f"{kind} {count} times" for kind, count in counts.items() if count
@@ -28,26 +28,26 @@ def series_text(series: Series) -> str:
     return ", ".join(words) or "no change seen"
 
 
-def finding_text(series: Series, finding: Finding) -> str:
-    """A finding as a sentence, without the cell."""
+def change_text(series: Series, change: HistoryChange) -> str:
+    """A change as a sentence, without the cell."""
     metric = metrics.BY_NAME[series.metric]
     where = f"{metric.label} on {series.machine}"
-    before, after = (short_commit(point.run.commit) for point in (finding.before, finding.after))
+    before, after = (short_commit(point.run.commit) for point in (change.before, change.after))
     between = f"somewhere between {before} and {after}"
     if before == after:  # both are of one commit, perhaps with different changes beyond it
-        between = f"at {before}, between {finding.before.run.id} and {finding.after.run.id}"
-    direction = "better" if finding.is_better else "worse"
-    causes = "; ".join(finding.causes)
-    if finding.kind == "changed":
-        ends = (finding.before, finding.after)
+        between = f"at {before}, between {change.before.run.id} and {change.after.run.id}"
+    direction = "better" if change.is_better else "worse"
+    causes = "; ".join(change.causes)
+    if change.kind == "changed":
+        ends = (change.before, change.after)
         old, new = (exact_text(metric.name, point.estimate.estimate) for point in ends)
         return f"{where} changed for the {direction}, {between}: {old} → {new}; {causes}"
-    assert finding.ratio is not None
-    size = units.change(finding.ratio, finding.lower, finding.upper)
-    if finding.kind == "drifts":
+    assert change.ratio is not None
+    size = units.change(change.ratio, change.lower, change.upper)
+    if change.kind == "drifts":
         return f"{where} drifts by {size} from {before} to {after}, without a single step"
-    if finding.kind == "pending":
-        runs = f"{finding.needs} more run{'s' * (finding.needs > 1)}"
+    if change.kind == "pending":
+        runs = f"{change.needs} more run{'s' * (change.needs > 1)}"
         return f"{where}: {size} since {after}, not yet confirmed: {runs} at least are needed"
     return f"{where} became {direction}, {between}, {size}; perhaps {causes}"
 

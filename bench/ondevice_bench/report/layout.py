@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 
 from ondevice_bench.declare.check import check
 from ondevice_bench.declare.folders import locate
-from ondevice_bench.declare.inherit import read_whole
+from ondevice_bench.declare.inherit import read_resolved
 from ondevice_bench.declare.schema import StrictSchema
 from ondevice_bench.errors import unknown
 from ondevice_bench.report.sections import SECTIONS
@@ -40,6 +40,6 @@ class _LayoutFile(StrictSchema):
 
 def load_layout(name: str) -> PageLayout:
     """The layout of this name, or of the YAML file at this path."""
-    whole, *_ = read_whole(KIND, locate(KIND, name))
+    whole, *_ = read_resolved(KIND, locate(KIND, name))
     file = check(_LayoutFile, whole)
     return PageLayout(file.title, file.sections)

@@ -8,10 +8,10 @@ from typing import Any
 
 import ondevice_bench
 from ondevice_bench.analyse.groups import Group
-from ondevice_bench.analyse.history import Asked
+from ondevice_bench.analyse.history import HistoryQuery
 from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.declare.folders import resource
-from ondevice_bench.files import written_whole
+from ondevice_bench.files import atomic_write
 from ondevice_bench.papers.claims import JudgedClaim
 from ondevice_bench.report.layout import load_layout
 from ondevice_bench.report.plotly_builder import Pool, require_drawable
@@ -51,12 +51,12 @@ def write_report(
     layout: str = LAYOUT,
     baseline: str | None = None,
     *,
-    query: Asked | None = None,
+    query: HistoryQuery | None = None,
     claims: Sequence[JudgedClaim] = (),
 ) -> None:
     """Draw the report into `out`, whole or not at all. It is about the first run."""
     page = render(summaries, layout, baseline, query=query, claims=claims)
-    with written_whole(out) as file:
+    with atomic_write(out) as file:
         file.write(page.encode())
 
 
@@ -65,13 +65,13 @@ def render(
     layout: str = LAYOUT,
     baseline: str | None = None,
     *,
-    query: Asked | None = None,
+    query: HistoryQuery | None = None,
     claims: Sequence[JudgedClaim] = (),
 ) -> str:
     """The page's text."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    data = ReportData.of(tuple(summaries), baseline, query, tuple(claims), layout)
+    data = ReportData.from_summaries(tuple(summaries), baseline, query, tuple(claims), layout)
     pool = Pool()
     figures: dict[str, list[Any]] = {}
     parts = []

@@ -5,16 +5,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ondevice_bench import metrics, units
-from ondevice_bench.analyse.groups import Member
+from ondevice_bench.analyse.groups import CellWithBaseline
 from ondevice_bench.analyse.learning import METRICS as LEARNING
 from ondevice_bench.analyse.learning import Learning
 from ondevice_bench.specs import trained
 from ondevice_bench.specs.builtin_methods import BY_CONTENT
 from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.cell import Cell
-
-HEADLINES = ("step_seconds", "peak_rss_over_runtime_bytes", "activation_bytes")
-LESSONS = ("gradient_cosine", "gradient_error", "loss_after_steps", "accuracy")
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ def quantity_of_estimate(name: str, estimate: Estimate) -> Quantity:
     )
 
 
-def ratio_to_baseline(member: Member, name: str) -> Quantity:
+def ratio_to_baseline(member: CellWithBaseline, name: str) -> Quantity:
     """A metric as a multiple of the baseline's. A missing one is a dash, with the reason."""
     ratio, meaning = member.ratio(name), f"{_meaning(name)}; as a multiple of the baseline's"
     if ratio is None:

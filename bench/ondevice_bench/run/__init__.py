@@ -1,1 +1,1 @@
-"""Running a plan: workers, how they are launched, in which order, and what is kept."""
+"""The parent: it plans, starts workers in their order, and stores what they measure."""

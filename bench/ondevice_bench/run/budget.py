@@ -14,7 +14,7 @@ _PARTS = 2
 
 @dataclass
 class Budget:
-    """The moment when no time is left, and what processes have taken so far.
+    """The moment when no time is left, and the seconds of past processes.
 
     What a pass takes is told from the cell's own pilot by the ratio that the pass had on other
     cells; of the first of its kind nobody knows, so it is begun.
@@ -40,7 +40,7 @@ class Budget:
             self._ratios.setdefault(task.pass_name, []).append(fixed / pilot)
 
     def expected(self, task: TaskKey) -> float | None:
-        """What the process will take at the least; None where nothing is known."""
+        """The least seconds that the process will take; None where nothing tells."""
         own = self._taken.get((task.cell, task.pass_name))
         if own is not None:
             return own

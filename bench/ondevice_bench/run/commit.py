@@ -30,12 +30,12 @@ def places(folder: Path, commits: Iterable[str]) -> dict[str, int]:
         return {}
     listed = _git(folder, "rev-list", "--topo-order", "--reverse", *set(heads.values()), "--")
     every = listed.split()
-    found = {
+    positions = {
         head: place
         for length in {len(head) for head in heads.values()}
         for place, head in enumerate(commit[:length] for commit in every)
     }
-    return {c: found[head] for c, head in heads.items()} if every else {}
+    return {c: positions[head] for c, head in heads.items()} if every else {}
 
 
 def resolved(folder: Path, ref: str) -> str:

@@ -6,12 +6,12 @@ from ondevice_bench.passes import PILOT
 from ondevice_bench.record.model import TaskKey
 from ondevice_bench.run.budget import Budget
 from ondevice_bench.run.hosts.host import Host
-from ondevice_bench.run.queries.preview import vanilla_steps
+from ondevice_bench.run.queries.preview import plain_steps
 from ondevice_bench.run.schedule import schedule
 from ondevice_bench.suite.board import Board
 from ondevice_bench.suite.passes import passes_of
 from ondevice_bench.suite.planned_cell import PlannedCell
-from ondevice_bench.suite.preview import Outline, Vanilla
+from ondevice_bench.suite.preview import CellPreview, PlainStep
 from ondevice_bench.suite.suite import Suite
 
 # seconds of a pass by the cell's fingerprint and the pass's name
@@ -20,19 +20,19 @@ PastSeconds = Mapping[tuple[str, str], float]
 
 def preview(
     host: Host, suite: Suite, board: Board, plan: Sequence[PlannedCell], past: PastSeconds
-) -> tuple[Outline, ...]:
+) -> tuple[CellPreview, ...]:
     """Every cell with its vanilla step, which a worker counts, and its time in earlier runs.
 
     `board` is the one that the plan is made for. It need not be the host.
     """
-    steps = vanilla_steps(host, suite, plan)
-    skipped = Vanilla(None, None, "skipped")
-    outlines = []
+    steps = plain_steps(host, suite, plan)
+    skipped = PlainStep(None, None, "skipped")
+    previews = []
     for item in plan:
         seconds, is_estimated = forecast(_tasks(item, suite.on(board.names)), past)
         step = steps.get(item.cell.id, skipped)
-        outlines.append(Outline(item, step, seconds, is_estimated))
-    return tuple(outlines)
+        previews.append(CellPreview(item, step, seconds, is_estimated))
+    return tuple(previews)
 
 
 def forecast(tasks: Sequence[TaskKey], past: PastSeconds) -> tuple[float | None, bool]:

@@ -121,7 +121,7 @@ def _line(task: TaskKey, share: str) -> str:
 
 
 def _left(left: TimeLeft | None) -> str:
-    """`about` where every workload is known, `roughly` where others had to stand for some."""
+    """`about` where every workload was measured before, `roughly` where others stand for some."""
     if left is None:
         return ""
-    return f" · {'about' if left.known else 'roughly'} {units.clock(left.seconds)} left"
+    return f" · {'about' if left.is_exact else 'roughly'} {units.clock(left.seconds)} left"

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ondevice_bench.hardware.doctor import Finding
+from ondevice_bench.hardware.doctor import DoctorFinding
 from ondevice_bench.run.boards import boards
 from ondevice_bench.run.commit import current_commit
 from ondevice_bench.run.hosts.host import Host
@@ -30,7 +30,7 @@ class Request:
     retry: frozenset[str] = frozenset()
     budget: float | None = None  # seconds
     interleaved: bool = True  # rounds take turns between the cells
-    findings: tuple[Finding, ...] = ()  # what the doctor says of the machine before the run
+    findings: tuple[DoctorFinding, ...] = ()  # what the doctor says of the machine before the run
 
     @property
     def planned(self) -> tuple[PlannedCell, ...]:

@@ -33,12 +33,12 @@ def find_or_add_run(
         software=software,
         settings={
             **request.settings,
-            "goal": request.suite.goal.to_json(),
+            "goal": request.suite.goal.to_dict(),
             "peaks": request.host.profile.peaks,
             "budget_seconds": request.budget,
-            "emulated": request.host.profile.said.emulated,
+            "emulated": request.host.profile.declared.emulated,
             "interleaved": request.interleaved,
-            "doctor": [item.to_json() for item in request.findings],
+            "doctor": [item.to_dict() for item in request.findings],
         },
         command=request.command,
     )
@@ -69,12 +69,12 @@ def _to_go_on_with(store: Store, new: Run, retry: frozenset[str], progress: Prog
         wanted = retry & set(store.statuses(latest.id).values())
         return latest if latest.finished is None or wanted else None
     if latest.finished is None:
-        said = ", ".join(_UNLIKE.get(name, name) for name in unlike)
-        progress.note(f"{latest.id} stays unfinished: this run has another {said}")
+        differences = ", ".join(_UNLIKE.get(name, name) for name in unlike)
+        progress.note(f"{latest.id} stays unfinished: this run has another {differences}")
     return None
 
 
 def _free_id(store: Store, name: str) -> str:
-    taken = {run.id for run in store.runs()}
-    candidates = (name if n == 1 else f"{name}-{n}" for n in range(1, len(taken) + 2))
-    return next(candidate for candidate in candidates if candidate not in taken)
+    ids = {run.id for run in store.runs()}
+    candidates = (name if n == 1 else f"{name}-{n}" for n in range(1, len(ids) + 2))
+    return next(candidate for candidate in candidates if candidate not in ids)

@@ -50,22 +50,22 @@ def left_to_do(
 
 @dataclass(frozen=True)
 class TimeLeft:
-    """Seconds to go; `known` where every workload that is left was measured before."""
+    """Seconds to go; `is_exact` where every remaining workload was measured before."""
 
     seconds: float
-    known: bool
+    is_exact: bool
 
 
 @dataclass
 class Forecast:
-    """Time left, from what the processes of this run have taken so far."""
+    """The time left, from the past processes of this run."""
 
-    taken: dict[str, list[float]] = field(default_factory=dict)
+    past_seconds: dict[str, list[float]] = field(default_factory=dict)
 
     def learn(self, task: TaskKey, seconds: float) -> None:
         """Note how long a process took."""
         for kind in self._kinds(task):
-            self.taken.setdefault(kind, []).append(seconds)
+            self.past_seconds.setdefault(kind, []).append(seconds)
 
     def left(self, tasks: Sequence[TaskKey], budget: float = inf) -> TimeLeft | None:
         """The sum over the tasks of the mean of their nearest kin, or what is left of the budget.
@@ -73,15 +73,15 @@ class Forecast:
         None without any kin.
         """
         total = 0.0
-        known = True
+        is_exact = True
         for task in tasks:
             near, *far = self._kinds(task)
-            kin = next((kind for kind in (near, *far) if kind in self.taken), None)
+            kin = next((kind for kind in (near, *far) if kind in self.past_seconds), None)
             if kin is None:
                 return None
-            known = known and kin == near
-            total += mean(self.taken[kin])
-        return TimeLeft(min(total, budget), known)
+            is_exact = is_exact and kin == near
+            total += mean(self.past_seconds[kin])
+        return TimeLeft(min(total, budget), is_exact)
 
     @staticmethod
     def _kinds(task: TaskKey) -> tuple[str, ...]:

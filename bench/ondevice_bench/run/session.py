@@ -24,14 +24,14 @@ from ondevice_bench.run.budget import Budget
 from ondevice_bench.run.hosts.host import Host, HostError, Outcome
 from ondevice_bench.run.progress import Progress
 from ondevice_bench.run.queries.jobs import JobMaker
-from ondevice_bench.run.queries.preview import vanilla_steps
+from ondevice_bench.run.queries.preview import plain_steps
 from ondevice_bench.run.request import Request
 from ondevice_bench.run.resume import find_or_add_run
 from ondevice_bench.run.schedule import Forecast, left_to_do, schedule
 from ondevice_bench.run.workspace import batch_folder, locked
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.passes import passes_of
-from ondevice_bench.suite.preview import Outline
+from ondevice_bench.suite.preview import CellPreview
 
 NOT_OK = frozenset({"failed", "timeout", "oom"})
 
@@ -83,7 +83,7 @@ class Session:
         """The tasks that have no record yet, or one that is to be repeated."""
         return left_to_do(self.tasks(), self.store.statuses(self.run.id), self._request.retry)
 
-    def preview(self) -> tuple[Outline, ...]:
+    def preview(self) -> tuple[CellPreview, ...]:
         """The vanilla cells that have not begun, with the needs of their steps by shapes alone."""
         begun = {task.cell for task in self.store.statuses(self.run.id)}
         plan = [
@@ -91,8 +91,8 @@ class Session:
             for item in self._request.planned
             if item.cell.method == "vanilla" and item.cell.id not in begun
         ]
-        steps = vanilla_steps(self.host, self._request.suite, plan)
-        return tuple(Outline(item, steps[item.cell.id], None) for item in plan)
+        steps = plain_steps(self.host, self._request.suite, plan)
+        return tuple(CellPreview(item, steps[item.cell.id], None) for item in plan)
 
     def perform(
         self,
@@ -100,7 +100,7 @@ class Session:
         tick: Callable[[], None] = lambda: None,
         sampling_seconds: float = inf,
     ) -> Record:
-        """Measure one task and store its record; a time pass may sample no longer than said."""
+        """Measure one task and store its record; a time pass may sample so long at most."""
         if not passes.BY_NAME[task.pass_name].is_spawned:
             if self._round not in (None, task.round):
                 self.host.renew()  # no two rounds of a cell from one process
@@ -112,7 +112,7 @@ class Session:
         self, task: TaskKey, sampling_seconds: float = inf, turns: Turns | None = None
     ) -> PreparedTask:
         """Collect all that a task needs; with `turns` it steps in turn with another."""
-        started, before = _now(), self.host.state().to_json()
+        started, before = _now(), self.host.state().to_dict()
         cell, ranks, why_not = self._cells[task.cell], None, ""
         if task.pass_name != CALIBRATE and CALIBRATE in passes_of(cell.method, ()):
             ranks, why_not = self._ranks(task.cell)
@@ -146,18 +146,18 @@ class Session:
             unavailable=reply.findings.unavailable,
             details=reply.findings.details,
             state_before=prepared.before,
-            state_after=self.host.state().to_json(),
+            state_after=self.host.state().to_dict(),
             output="" if reply.status == "ok" else printed,
         )
         self.store.add_record(record)
         return record
 
     def _ranks(self, cell: str) -> tuple[Mapping[str, RankNumbers] | None, str]:
-        """What the cell's calibrate pass found, or why there are no ranks."""
-        found = self.store.outcome(self.run.id, TaskKey(cell, CALIBRATE, 1))
-        if found is None:
+        """The ranks by the cell's calibrate pass, or the reason why there are none."""
+        outcome = self.store.outcome(self.run.id, TaskKey(cell, CALIBRATE, 1))
+        if outcome is None:
             return None, "its ranks were not calibrated"
-        status, reason, details = found
+        status, reason, details = outcome
         if status == "skipped":
             return None, reason
         return (details.ranks, "") if status == "ok" else (None, f"no ranks: {reason}")
@@ -234,17 +234,17 @@ def open_session(request: Request, out: Path, progress: Progress) -> Iterator[Se
 
 
 def _sampled(record: Record, fewest: int) -> float:
-    """Seconds of a time pass that samples beyond the fewest took."""
-    found = (record.samples.get(name, []) for name in ("step_seconds", "inference_seconds"))
-    return sum(sum(samples) * max(0.0, 1 - fewest / len(samples)) for samples in found if samples)
+    """The seconds that a time pass spent on samples beyond the fewest."""
+    columns = (record.samples.get(name, []) for name in ("step_seconds", "inference_seconds"))
+    return sum(sum(samples) * max(0.0, 1 - fewest / len(samples)) for samples in columns if samples)
 
 
 def _why_nothing(request: Request) -> str:
     reasons: dict[str, int] = {}
     for item in request.plan:
         reasons[item.reason] = reasons.get(item.reason, 0) + 1
-    said = "; ".join(f"{count} × {reason}" for reason, count in reasons.items())
-    return f"{request.suite.path}: nothing to measure on {request.host.profile.name}: {said}"
+    listed = "; ".join(f"{count} × {reason}" for reason, count in reasons.items())
+    return f"{request.suite.path}: nothing to measure on {request.host.profile.name}: {listed}"
 
 
 def _software(host: Host) -> dict[str, Any]:

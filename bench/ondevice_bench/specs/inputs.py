@@ -34,14 +34,14 @@ Inputs: TypeAlias = Images | Tokens | OwnBatch
 _KINDS = {"images": Images, "tokens": Tokens, "own": OwnBatch}
 
 
-def to_json(inputs: Inputs) -> dict[str, Any]:
+def to_dict(inputs: Inputs) -> dict[str, Any]:
     """The inputs as plain values."""
     (kind,) = (name for name, form in _KINDS.items() if isinstance(inputs, form))
     return {"kind": kind, **asdict(inputs)}
 
 
-def from_json(values: Mapping[str, Any]) -> Inputs:
-    """The inverse of `to_json`."""
+def from_dict(values: Mapping[str, Any]) -> Inputs:
+    """The inverse of `to_dict`."""
     fields = dict(values)
     inputs: Inputs = _KINDS[fields.pop("kind")](**fields)
     return inputs

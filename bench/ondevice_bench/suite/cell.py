@@ -74,13 +74,13 @@ class Cell:
         """The fingerprint that cells share which differ in their batch and seed alone."""
         return replace(self, batch=0, seed=0).fingerprint
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The cell as plain values."""
         return asdict(self)
 
     @staticmethod
-    def from_json(values: Mapping[str, Any]) -> "Cell":
-        """The inverse of `to_json`."""
+    def from_dict(values: Mapping[str, Any]) -> "Cell":
+        """The inverse of `to_dict`."""
         known = dict(values)
         for name in ("model_options", "method_options"):
             known[name] = tuple((key, value) for key, value in known[name])

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ondevice_bench.declare.document import Document, Location, Place, Plain
+from ondevice_bench.declare.document import Document, KeyPath, Plain, SourceLocation
 from ondevice_bench.declare.folders import declared
 from ondevice_bench.declare.inherit import merged
 from ondevice_bench.errors import BadInput, suggestion, unknown
@@ -80,7 +80,7 @@ def _spread(
     entries: Sequence[Plain],
     given: Mapping[str, Plain],
     document: Document,
-    places: dict[Location, Place],
+    places: dict[KeyPath, SourceLocation],
 ) -> tuple[list[Plain], set[str]]:
     """The entries with the defaults that they take, and the defaults that any of them knows."""
     found: list[Plain] = []

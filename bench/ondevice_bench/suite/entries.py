@@ -28,7 +28,7 @@ def _as_list(value: object) -> object:
 AS_LIST = BeforeValidator(_as_list)
 
 
-class Entry(StrictSchema):
+class ChoiceSchema(StrictSchema):
     """One entry of `models` or `methods`: a name, or `name: {options}`."""
 
     key_kind: ClassVar[str]
@@ -52,7 +52,7 @@ class Entry(StrictSchema):
     def axes(self, spec: MethodSpec | ModelSpec, prefix: str = "") -> tuple[Axis, ...]:
         """The options that the user set, in the spec's order."""
         _, options = self.chosen
-        if isinstance(options, OwnMethod | OwnModel):
+        if isinstance(options, OwnMethodSchema | OwnModelSchema):
             return tuple(Axis(f"{prefix}{name}", given) for name, given in options.options.items())
         return tuple(
             Axis(f"{prefix}{option.name}", getattr(options, option.name))
@@ -63,7 +63,7 @@ class Entry(StrictSchema):
     def model(self) -> ModelChoice:
         """Give this entry of `models` to the engine."""
         name, options = self.chosen
-        if isinstance(options, OwnModel):
+        if isinstance(options, OwnModelSchema):
             name = options.name
         batches: tuple[int, ...] = getattr(options, "batch")  # noqa: B009  # a dynamic field
         sources: tuple[WeightSource, ...] = getattr(options, "weights")  # noqa: B009  # a dynamic field
@@ -81,10 +81,10 @@ class Entry(StrictSchema):
     def method_name(self) -> str:
         """The method's name in ids and in the registry."""
         name, options = self.chosen
-        return options.name if isinstance(options, OwnMethod) else name
+        return options.name if isinstance(options, OwnMethodSchema) else name
 
     def _composed(self) -> MethodChoice:
-        entries: tuple[Entry, ...] = getattr(self, COMPOSE)
+        entries: tuple[ChoiceSchema, ...] = getattr(self, COMPOSE)
         by_name = {entry.method_name: entry for entry in entries}
         name = registry.composed(by_name)
         axes = (
@@ -93,14 +93,14 @@ class Entry(StrictSchema):
         return MethodChoice(name, axes=tuple(itertools.chain(*axes)))
 
 
-class Options(StrictSchema):
+class OptionsSchema(StrictSchema):
     """The options of one method or model; fields come from its spec."""
 
     key_kind: ClassVar[str] = "option"
     one_of: ClassVar[tuple[OneOf, ...]] = ()
 
     @model_validator(mode="after")
-    def _one_of_each_group(self) -> "Options":
+    def _one_of_each_group(self) -> "OptionsSchema":
         for group in self.one_of:
             problem = group.problem(self.model_fields_set)
             if problem is not None:
@@ -108,14 +108,14 @@ class Options(StrictSchema):
         return self
 
 
-class OwnMethod(StrictSchema):
+class OwnMethodSchema(StrictSchema):
     """A method in a user's own file: any option, each a value or a list of them."""
 
     name: str
     options: dict[str, tuple[bool | int | float | str, ...]]
 
 
-class OwnModel(StrictSchema):
+class OwnModelSchema(StrictSchema):
     """A user's network: `batch`, `weights`, and any option of its factory."""
 
     usual_batch: ClassVar[int] = 8
@@ -123,7 +123,7 @@ class OwnModel(StrictSchema):
     options: dict[str, tuple[bool | int | float | str, ...]]
 
 
-def _options(spec: MethodSpec | ModelSpec, **more: Any) -> type[Options]:
+def _options(spec: MethodSpec | ModelSpec, **more: Any) -> type[OptionsSchema]:
     fields: dict[str, Any] = {}
     for option in spec.options:
         value = Annotated[Any, BeforeValidator(option.check)]
@@ -131,14 +131,14 @@ def _options(spec: MethodSpec | ModelSpec, **more: Any) -> type[Options]:
             Annotated[tuple[value, ...], AS_LIST, NOT_EMPTY],
             (option.default,),
         )
-    schema = create_model(spec.name, __base__=Options, **more, **fields)
+    schema = create_model(spec.name, __base__=OptionsSchema, **more, **fields)
     schema.one_of = spec.one_of if isinstance(spec, MethodSpec) else ()
     return schema
 
 
-def _entry(kind: str, names: Mapping[str, Any], **more: Any) -> type[Entry]:
+def _entry(kind: str, names: Mapping[str, Any], **more: Any) -> type[ChoiceSchema]:
     fields: dict[str, Any] = {name: (schema | None, None) for name, schema in names.items()}
-    entry = create_model(f"{kind} entry", __base__=Entry, **fields, **more)
+    entry = create_model(f"{kind} entry", __base__=ChoiceSchema, **fields, **more)
     entry.key_kind = kind
     return entry
 
@@ -153,8 +153,8 @@ def model_entries(folder: Path, weight: Any) -> Any:
     }
     own_model = create_model(
         "own model",
-        __base__=OwnModel,
-        batch=(batches, (OwnModel.usual_batch,)),
+        __base__=OwnModelSchema,
+        batch=(batches, (OwnModelSchema.usual_batch,)),
         weights=(sources, ()),
     )
     own: Any = (own_model | None, Field(None, alias=OWN_MODEL))
@@ -172,7 +172,7 @@ def _own_model(name: str, given: dict[Any, Any], folder: Path) -> dict[str, Any]
 def method_entries(folder: Path) -> Any:
     """Methods, users' own ones in files under `folder`, and compositions of them."""
     names = {spec.name: _options(spec) for spec in registry.methods().values()}
-    own: Any = (OwnMethod | None, Field(None, alias=OWN))
+    own: Any = (OwnMethodSchema | None, Field(None, alias=OWN))
     own_code = _own_code(registry.is_own, partial(_own_method, folder=folder))
     part: Any = Annotated[_entry("method", names, own=own), own_code]
     parts: Any = Annotated[tuple[part, ...], AS_LIST, NOT_EMPTY, AfterValidator(_composable)]
@@ -211,7 +211,7 @@ def _named(value: object, is_own: Callable[[str], bool]) -> tuple[str, dict[Any,
     return name, given
 
 
-def _composable(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+def _composable(entries: tuple[ChoiceSchema, ...]) -> tuple[ChoiceSchema, ...]:
     names = [entry.method_name for entry in entries]
     replacing = [name for name in names if registry.method(name).treats]
     if len(set(names)) < 2 or len(set(names)) != len(names):

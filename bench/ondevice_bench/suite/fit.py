@@ -18,6 +18,6 @@ class Fit:
     reason: str = ""
     confirmed: Mapping[str, str] | None = None  # by batch, what really happened under the cap
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The fit as plain values."""
         return asdict(self)

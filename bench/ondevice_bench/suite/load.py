@@ -7,10 +7,10 @@ from pathlib import Path
 from ondevice_bench.declare.check import check
 from ondevice_bench.declare.document import Document
 from ondevice_bench.declare.folders import locate
-from ondevice_bench.declare.inherit import read_whole
+from ondevice_bench.declare.inherit import read_resolved
 from ondevice_bench.errors import BadInput
 from ondevice_bench.suite.compose import variants, with_defaults
-from ondevice_bench.suite.schema import suite_schema
+from ondevice_bench.suite.schema import make_suite_schema
 from ondevice_bench.suite.suite import Suite
 
 
@@ -22,7 +22,7 @@ def load_suite(name: str, folder: Path | None = None) -> Suite:
             f"{path}: a suite's name becomes part of folders and run ids: "
             "letters, digits, '.', '_' and '-' only"
         )
-    whole, *bases = read_whole("suites", path, folder)
+    whole, *bases = read_resolved("suites", path, folder)
     return replace(suite_of(whole, path.stem), text=_with_bases(whole, bases))
 
 
@@ -44,7 +44,7 @@ def _with_bases(document: Document, bases: list[Document]) -> str:
 
 def _suite(document: Document, name: str) -> Suite:
     document = with_defaults(document)
-    file = check(suite_schema(document.path.parent), document)
+    file = check(make_suite_schema(document.path.parent), document)
     return Suite(
         name=name,
         path=document.path,

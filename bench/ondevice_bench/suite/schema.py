@@ -19,11 +19,11 @@ from ondevice_bench.suite.cell import Train
 from ondevice_bench.suite.entries import (
     AS_LIST,
     NOT_EMPTY,
-    Entry,
+    ChoiceSchema,
     method_entries,
     model_entries,
 )
-from ondevice_bench.suite.goal import Goal
+from ondevice_bench.suite.goal import GOALS, Goal
 from ondevice_bench.suite.layers import parse
 from ondevice_bench.suite.suite import Condition, Sampling
 from ondevice_bench.units import parse_bytes, parse_duration
@@ -59,6 +59,7 @@ def _duration(value: object) -> object:
 
 PROFILE_NAME = _known("hardware profile", lambda: declared("hardware"))
 METHOD_NAME = _known("method", registry.methods)
+GOAL_NAME = _known("goal", lambda: GOALS)
 PASS_NAME = _known("pass", lambda: passes.IN_SUITES)
 
 
@@ -123,6 +124,7 @@ def _bytes(value: object) -> object:
 
 GOAL = read_as(
     Goal,
+    minimise=Annotated[str, GOAL_NAME],
     min_cosine=Annotated[float, Field(ge=-1, le=1)],
     max_peak_bytes=Annotated[int | None, BeforeValidator(_bytes), Field(gt=0, alias="max_peak")],
     max_slowdown=Annotated[float | None, Field(gt=0)],
@@ -141,8 +143,8 @@ class Defaults(StrictSchema):
     methods: dict[str, Any] = Field(default_factory=dict)
 
 
-class SuiteFile(StrictSchema):
-    """A suite file; `suite_schema` gives the fields whose checks it makes their schemas."""
+class SuiteSchema(StrictSchema):
+    """A suite file; `make_suite_schema` gives the fields whose checks it makes their schemas."""
 
     schema_version: Literal[1] = Field(alias="schema")
     title: str = Field(min_length=1)
@@ -153,8 +155,8 @@ class SuiteFile(StrictSchema):
     expected: Annotated[
         dict[str, Annotated[float, BeforeValidator(_duration)]], AfterValidator(_of_profiles)
     ] = Field(default_factory=dict)
-    models: tuple[Entry, ...]
-    methods: tuple[Entry, ...]
+    models: tuple[ChoiceSchema, ...]
+    methods: tuple[ChoiceSchema, ...]
     layers: Annotated[
         tuple[Annotated[tuple[str, ...], BeforeValidator(parse)], ...], AS_LIST, NOT_EMPTY
     ] = (("all",),)
@@ -179,14 +181,14 @@ class SuiteFile(StrictSchema):
     when: tuple[Condition, ...] = ()
 
 
-def suite_schema(folder: Path = Path()) -> type[SuiteFile]:
+def make_suite_schema(folder: Path = Path()) -> type[SuiteSchema]:
     """Make the schema for the methods and models that are known now; files are under `folder`."""
     condition: Any = CONDITION
     source = Annotated[Any, BeforeValidator(lambda value: data.parse(value, folder))]
     weight = Annotated[Any, BeforeValidator(lambda value: weights.parse(value, folder))]
     return create_model(
         "Suite",
-        __base__=SuiteFile,
+        __base__=SuiteSchema,
         models=(model_entries(folder, weight), ...),
         methods=(method_entries(folder), ...),
         data=(source, DataSource()),

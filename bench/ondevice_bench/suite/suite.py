@@ -36,6 +36,10 @@ class MethodChoice:
     axes: tuple[Axis, ...]
 
 
+# of a core: where other processes take more, a sample is measured again
+DISTURBED_SHARE = 0.1
+
+
 @dataclass(frozen=True)
 class Sampling:
     """When a time pass has seen enough."""

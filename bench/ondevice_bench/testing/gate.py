@@ -31,7 +31,7 @@ class Gate:
             claims=self._claims,
         )
         self._comparisons.append(comparison)
-        return comparison.of("regressed")
+        return comparison.with_verdict("regressed")
 
     def comparison(self, plan: Collection[str]) -> Comparison | None:
         """All comparisons as one. Cells of the base that `plan` lacks are only in the base."""

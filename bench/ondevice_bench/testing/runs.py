@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ondevice_bench import metrics
 from ondevice_bench.analyse.summary import CellSummary, RunSummary, summarise, summarise_cell
 from ondevice_bench.record.model import Record
 from ondevice_bench.report.terminal.comparison import difference_line
@@ -14,19 +15,6 @@ from ondevice_bench.run.session import Session, open_session
 from ondevice_bench.testing import pytest_benchmark_adapter as benchmark
 from ondevice_bench.testing.cells import CellFailure, CellItem
 from ondevice_bench.testing.gate import Gate
-
-# metrics that a row of pytest-benchmark has beside its samples
-_CARRIED = (
-    "peak_rss_over_runtime_bytes",
-    "peak_rss_bytes",
-    "activation_bytes",
-    "step_flops",
-    "gradient_cosine",
-    "gradient_error",
-    "loss_after_steps",
-    "accuracy",
-    "step_joules",
-)
 
 
 class OpenRuns:
@@ -136,7 +124,7 @@ def _add_row(item: CellItem, run: Session, summary: CellSummary) -> None:
             extra_info={
                 **{
                     name: summary.estimates[name].estimate
-                    for name in _CARRIED
+                    for name in metrics.with_role("carried")
                     if name in summary.estimates
                 },
                 "fingerprint": cell.fingerprint,

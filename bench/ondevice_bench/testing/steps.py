@@ -8,6 +8,7 @@ from types import FunctionType
 
 import pytest
 
+from ondevice_bench import metrics
 from ondevice_bench.errors import BadInput, BenchError
 from ondevice_bench.report.quantities import quantity_of
 from ondevice_bench.run.queries.user_step import (
@@ -22,12 +23,6 @@ from ondevice_bench.testing import pytest_benchmark_adapter as benchmark
 
 _RUNNER = pytest.StashKey[StepRunner]()
 _LINES = pytest.StashKey[list[str]]()
-_LABELS = {
-    "step_seconds": "step",
-    "peak_rss_over_runtime_bytes": "peak RSS over runtime",
-    "activation_bytes": "activations",
-    "step_flops": "",
-}
 
 
 class StepMeter:
@@ -116,13 +111,13 @@ class _LastLines:
             terminalreporter.write_line(f"bench_step: {line}")
 
 
-def _line(name: str, result: StepResult) -> str:
+def _line(step: str, result: StepResult) -> str:
     parts = []
-    for metric, label in _LABELS.items():
-        quantity = quantity_of(result, metric)
+    for name in metrics.with_role("step line"):
+        quantity = quantity_of(result, name)
         interval = f" ({quantity.interval})" if quantity.interval else ""
-        parts.append(f"{label} {quantity.estimate}{interval}".strip())
-    return "; ".join([f"{name}: {', '.join(parts)}", *result.notes])
+        parts.append(f"{metrics.BY_NAME[name].label} {quantity.estimate}{interval}")
+    return "; ".join([f"{step}: {', '.join(parts)}", *result.notes])
 
 
 def _own_step(

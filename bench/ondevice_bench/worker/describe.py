@@ -52,7 +52,7 @@ def _described(
     layers = {nn.Linear: "linear", nn.Conv2d: "conv2d"}
     present = {layers[type(module)] for module in model.modules() if type(module) in layers}
     return {
-        "inputs": kinds.to_json(_inputs(made, model, options)) if made.expects else None,
+        "inputs": kinds.to_dict(_inputs(made, model, options)) if made.expects else None,
         "kinds": sorted(present),
         "layout": asdict(layout),
     }

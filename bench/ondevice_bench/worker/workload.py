@@ -39,7 +39,7 @@ def typed(job: Job, batch: Any) -> Any:
 
 def empty_batch(job: Job) -> Any:
     """A batch of the right shapes and no content, for passes that compute nothing."""
-    inputs, count = kinds.from_json(job.inputs), job.cell.batch
+    inputs, count = kinds.from_dict(job.inputs), job.cell.batch
     if isinstance(inputs, kinds.OwnBatch):
         make = family(job.model).batch
         assert make is not None

@@ -3,20 +3,20 @@
 from ondevice_bench.methods.layer_flops import Sizes
 from ondevice_bench.methods.ranks import Ranks
 from ondevice_bench.papers.counting import linear, maps
-from ondevice_bench.papers.counting.published import NoFormula, Published
+from ondevice_bench.papers.counting.published import FormulaCount, NoFormula
 
-__all__ = ["NoFormula", "Published", "published"]
+__all__ = ["FormulaCount", "NoFormula", "published"]
 
 
 def published(
     dialect: str, method: str, sizes: Sizes, ranks: Ranks, option: int
-) -> tuple[Published, ...]:
+) -> tuple[FormulaCount, ...]:
     """The FLOPs of a layer under a method as the dialect counts them; NoFormula where it does not.
 
     `option` is the method's one number that is no rank of `ranks`: LoRA's rank, a filter's radius.
     """
     if dialect == "wasi":
-        layer = linear.Linear.of(sizes)
+        layer = linear.LinearSizes.from_sizes(sizes)
         if method == "lora":
             return tuple(linear.lora(layer, option))
         return tuple(linear.METHODS[method](layer, ranks))
@@ -24,7 +24,7 @@ def published(
         return tuple(maps.linear_hosvd(sizes))
     if method == "svd":
         raise NoFormula("counts elements of SVD, but no FLOPs")
-    conv = maps.Map.of(sizes)
+    conv = maps.ConvolutionSizes.from_sizes(sizes)
     if method == "gradient_filter":
         return tuple(maps.gradient_filter(conv, option))
     return tuple(maps.METHODS[method](conv, ranks))

@@ -16,7 +16,7 @@ from ondevice_bench.models.families import family
 from ondevice_bench.models.layers import select_layers
 from ondevice_bench.papers.counting.accounting import (
     STORE_THE_INPUT,
-    Accounted,
+    LayerAccount,
     account,
     vanilla_account,
 )
@@ -101,7 +101,7 @@ def _inputs(workload: Workload, names: tuple[str, ...]) -> dict[str, _Input]:
     return seen
 
 
-def _stored(method: str, found: Mapping[str, Accounted], seen: Mapping[str, _Input]) -> int:
+def _stored(method: str, found: Mapping[str, LayerAccount], seen: Mapping[str, _Input]) -> int:
     """Elements that really stay: an input that several layers store as it is lies there once."""
     total, there = 0, set[int]()
     for name, each in found.items():
@@ -112,7 +112,7 @@ def _stored(method: str, found: Mapping[str, Accounted], seen: Mapping[str, _Inp
     return total
 
 
-def _by_dialect(dialect: str, found: Mapping[str, Accounted]) -> dict[str, Any]:
+def _by_dialect(dialect: str, found: Mapping[str, LayerAccount]) -> dict[str, Any]:
     """What the dialect counts of the layers' FLOPs, and the reasons of those that it does not."""
     books = {name: each.published[dialect] for name, each in found.items()}
     counted = [
@@ -128,11 +128,11 @@ def _by_dialect(dialect: str, found: Mapping[str, Accounted]) -> dict[str, Any]:
 
 def _accounts(
     job: Job, layers: dict[str, nn.Module], seen: Mapping[str, _Input]
-) -> tuple[dict[str, Accounted], dict[str, str]]:
+) -> tuple[dict[str, LayerAccount], dict[str, str]]:
     """The account of each layer, and the reasons of those that are left alone."""
     name = job.cell.method
     method, rules = make_method(*job.methods[0])
-    found: dict[str, Accounted] = {}
+    found: dict[str, LayerAccount] = {}
     refused: dict[str, str] = {}
     for layer_name, layer in layers.items():
         shape = seen[layer_name].shape

@@ -18,24 +18,26 @@ from ondevice_bench.methods.layer_flops import LayerFlops, Shape, Sizes, plain_f
 from ondevice_bench.methods.lora import Lora
 from ondevice_bench.methods.method import LayerMethod
 from ondevice_bench.methods.ranks import Ranks
-from ondevice_bench.papers.counting import NoFormula, Published, published
+from ondevice_bench.papers.counting import FormulaCount, NoFormula, published
 from ondevice_bench.papers.dialects import DIALECTS
 
 STORE_THE_INPUT = frozenset({"vanilla", "wsi", "lora"})  # as it is: layers may share it
 
 
 @dataclass(frozen=True)
-class Accounted:
+class LayerAccount:
     """One layer's account: elements, and FLOPs of a training step and an inference."""
 
     activation_elements: int
     weight_elements: int
     work: LayerFlops | None  # None where the method declares no formulas
     stored_elements: int  # what it really stores of the input, where no other layer stores it too
-    published: Mapping[str, tuple[Published, ...] | str]  # FLOPs by dialect, or why there are none
+    published: Mapping[
+        str, tuple[FormulaCount, ...] | str
+    ]  # FLOPs by dialect, or why there are none
 
     @property
-    def without_input_gradient(self) -> "Accounted":
+    def without_input_gradient(self) -> "LayerAccount":
         """The same for a layer whose input asks for no gradient."""
         if self.work is None:
             return self
@@ -48,15 +50,17 @@ class Accounted:
         return replace(self, work=replace(self.work, input_gradient=0), published=books)
 
 
-def vanilla_account(layer: nn.Module, shape: Shape) -> Accounted:
+def vanilla_account(layer: nn.Module, shape: Shape) -> LayerAccount:
     """Ordinary training of the layer."""
     sizes = Sizes.from_layer(layer, shape)
     whole = math.prod(shape)
     books = _published("vanilla", sizes, Ranks(), 0)
-    return Accounted(whole, _weight(layer).numel(), plain_flops(sizes), whole, books)
+    return LayerAccount(whole, _weight(layer).numel(), plain_flops(sizes), whole, books)
 
 
-def account(name: str, method: LayerMethod, layer: nn.Module, shape: Shape, r: Ranks) -> Accounted:
+def account(
+    name: str, method: LayerMethod, layer: nn.Module, shape: Shape, r: Ranks
+) -> LayerAccount:
     """The layer under a method; `name` decides where the published table departs from `stored`."""
     outputs, inputs = _weight(layer).flatten(1).shape
     weights = _weight(layer).numel()
@@ -74,13 +78,13 @@ def account(name: str, method: LayerMethod, layer: nn.Module, shape: Shape, r: R
         weights = r.weight * (outputs + inputs)
     work = method.flops(layer, shape, r)
     books = _published(name, Sizes.from_layer(layer, shape), r, option)
-    return Accounted(activations, weights, work, stored, books)
+    return LayerAccount(activations, weights, work, stored, books)
 
 
 def _published(
     name: str, sizes: Sizes, r: Ranks, option: int
-) -> dict[str, tuple[Published, ...] | str]:
-    found: dict[str, tuple[Published, ...] | str] = {}
+) -> dict[str, tuple[FormulaCount, ...] | str]:
+    found: dict[str, tuple[FormulaCount, ...] | str] = {}
     for dialect, spec in DIALECTS.items():
         if name in spec.methods:
             try:

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 
 from ondevice_bench.methods.layer_flops import Shape, Sizes
 from ondevice_bench.methods.ranks import Ranks
-from ondevice_bench.papers.counting.published import NoFormula, Published
+from ondevice_bench.papers.counting.published import FormulaCount, NoFormula
 
 WRONG_INDEX = "contracts the wrong index"
 
 
 @dataclass(frozen=True)
-class Linear:
+class LinearSizes:
     """A layer in the papers' letters: batch, tokens (or rows and columns), features."""
 
     batch: int
@@ -25,14 +25,14 @@ class Linear:
     outputs: int
 
     @staticmethod
-    def of(sizes: Sizes) -> "Linear":
+    def from_sizes(sizes: Sizes) -> "LinearSizes":
         """NoFormula for inputs of any other number of dimensions."""
         batch, *tokens, _ = sizes.shape
         if sizes.geometry is not None:
             raise NoFormula("counts linear layers only")
         if len(tokens) not in (1, 2):
             raise NoFormula("counts inputs of three or four dimensions only")
-        return Linear(batch, tuple(tokens), sizes.inputs, sizes.outputs)
+        return LinearSizes(batch, tuple(tokens), sizes.inputs, sizes.outputs)
 
     @property
     def rows(self) -> int:
@@ -57,14 +57,14 @@ def dense(rows: int, inputs: int, outputs: int) -> int:
     return rows * outputs * (2 * inputs - 1)
 
 
-def frozen_forward(layer: Linear) -> int:
+def frozen_forward(layer: LinearSizes) -> int:
     """Forward of a layer that does not train."""
     if len(layer.tokens) == 1:
         return layer.batch * layer.inputs * layer.outputs * (2 * layer.tokens[0] - 1)
     return 2 * layer.rows * layer.inputs * layer.outputs
 
 
-def vanilla_input_gradient(layer: Linear) -> int:
+def vanilla_input_gradient(layer: LinearSizes) -> int:
     """`dX`; in four dimensions as if columns were summed over."""
     if len(layer.tokens) == 1:
         return dense(layer.rows, layer.outputs, layer.inputs)
@@ -72,14 +72,14 @@ def vanilla_input_gradient(layer: Linear) -> int:
     return layer.batch * height * layer.outputs * layer.inputs * (2 * width - 1)
 
 
-def iterations(layer: Linear, ranks: Shape) -> int:
+def iterations(layer: LinearSizes, ranks: Shape) -> int:
     """ASI's overhead: features come second, but the ranks stay in the order of the modes."""
     modes = (layer.batch, layer.inputs, *layer.tokens)
     whole = math.prod(modes)
     return sum(subspace(size, whole // size, rank) for size, rank in zip(modes, ranks, strict=True))
 
 
-def tucker_gradient(layer: Linear, ranks: Shape) -> int:
+def tucker_gradient(layer: LinearSizes, ranks: Shape) -> int:
     """`dW` from core and bases, in multiply-adds."""
     inputs, outputs = layer.inputs, layer.outputs
     if len(layer.tokens) == 1:
@@ -100,30 +100,30 @@ def tucker_gradient(layer: Linear, ranks: Shape) -> int:
     )
 
 
-def factored(layer: Linear, rank: int) -> int:
+def factored(layer: LinearSizes, rank: int) -> int:
     """A weight in two factors: in one product, then the other."""
     return dense(layer.rows, layer.inputs, rank) + dense(layer.rows, rank, layer.outputs)
 
 
-def factored_input_gradient(layer: Linear, rank: int) -> int:
+def factored_input_gradient(layer: LinearSizes, rank: int) -> int:
     """`dX` through the factors: in three dimensions what forward takes."""
     if len(layer.tokens) == 1:
         return factored(layer, rank)
     return 2 * layer.rows * rank * (layer.inputs + layer.outputs)
 
 
-def weight_gradient(layer: Linear) -> int:
+def weight_gradient(layer: LinearSizes) -> int:
     """The dense `dW`."""
     return dense(layer.outputs, layer.rows, layer.inputs)
 
 
-def lora_forward(layer: Linear, rank: int) -> int:
+def lora_forward(layer: LinearSizes, rank: int) -> int:
     """The layer, the detour, and their sum."""
     detour = dense(layer.rows, layer.inputs, rank) + dense(layer.rows, rank, layer.outputs)
     return dense(layer.rows, layer.inputs, layer.outputs) + detour + 2 * layer.rows * layer.outputs
 
 
-def lora_backward(layer: Linear, rank: int) -> int:
+def lora_backward(layer: LinearSizes, rank: int) -> int:
     """Gradients of the detour alone."""
     return (
         dense(rank, layer.rows, layer.outputs)
@@ -133,38 +133,38 @@ def lora_backward(layer: Linear, rank: int) -> int:
     )
 
 
-def svd_each_step(layer: Linear, rank: int) -> tuple[int, int]:
+def svd_each_step(layer: LinearSizes, rank: int) -> tuple[int, int]:
     """Forward and backward of WSI's rival, which decomposes its weight at every step."""
     products = 2 * layer.rows * rank * (layer.inputs + layer.outputs)
     forward = svd(layer.outputs, layer.inputs) + products
     return forward, factored(layer, rank) + weight_gradient(layer)
 
 
-def _plain(layer: Linear) -> list[Published]:
+def _plain(layer: LinearSizes) -> list[FormulaCount]:
     once = dense(layer.rows, layer.inputs, layer.outputs)
-    return [Published("forward", once), Published("inference", once)]
+    return [FormulaCount("forward", once), FormulaCount("inference", once)]
 
 
-def _vanilla(layer: Linear, _: Ranks) -> list[Published]:
-    gradient = Published("input_gradient", vanilla_input_gradient(layer))
+def _vanilla(layer: LinearSizes, _: Ranks) -> list[FormulaCount]:
+    gradient = FormulaCount("input_gradient", vanilla_input_gradient(layer))
     if len(layer.tokens) > 1:
-        gradient = Published("input_gradient", gradient.count, WRONG_INDEX)
+        gradient = FormulaCount("input_gradient", gradient.count, WRONG_INDEX)
     return [
         *_plain(layer),
         gradient,
-        Published("weight_gradient", weight_gradient(layer)),
+        FormulaCount("weight_gradient", weight_gradient(layer)),
     ]
 
 
-def _compressing(layer: Linear, ranks: Ranks) -> list[Published]:
+def _compressing(layer: LinearSizes, ranks: Ranks) -> list[FormulaCount]:
     return [
-        Published(
+        FormulaCount(
             "decomposition",
             iterations(layer, ranks.activation),
             "ranks paired with the wrong modes; the contraction to the core is missing; "
             "orthogonalisation is included",
         ),
-        Published(
+        FormulaCount(
             "weight_gradient",
             tucker_gradient(layer, ranks.activation),
             "multiply-adds, where all else is FLOPs; not the cheapest order of contraction",
@@ -173,28 +173,28 @@ def _compressing(layer: Linear, ranks: Ranks) -> list[Published]:
     ]
 
 
-def _asi(layer: Linear, ranks: Ranks) -> list[Published]:
+def _asi(layer: LinearSizes, ranks: Ranks) -> list[FormulaCount]:
     gradient = dense(layer.rows, layer.outputs, layer.inputs)
     return [
         *_plain(layer),
         *_compressing(layer, ranks),
-        Published("input_gradient", gradient),
+        FormulaCount("input_gradient", gradient),
     ]
 
 
-def _factors(layer: Linear, rank: int) -> list[Published]:
+def _factors(layer: LinearSizes, rank: int) -> list[FormulaCount]:
     once = factored(layer, rank)
     return [
-        Published("forward", once),
-        Published("inference", once),
-        Published(
+        FormulaCount("forward", once),
+        FormulaCount("inference", once),
+        FormulaCount(
             "input_gradient",
             factored_input_gradient(layer, rank),
             "forward's count taken again: differs by the difference of outputs and inputs"
             if len(layer.tokens) == 1
             else "right",
         ),
-        Published(
+        FormulaCount(
             "update",
             subspace(layer.outputs, layer.inputs, rank),
             "a step's iteration alone: the first SVD and the update of outputs x inputs are not "
@@ -203,25 +203,25 @@ def _factors(layer: Linear, rank: int) -> list[Published]:
     ]
 
 
-def _wsi(layer: Linear, ranks: Ranks) -> list[Published]:
+def _wsi(layer: LinearSizes, ranks: Ranks) -> list[FormulaCount]:
     assert ranks.weight is not None
-    departs = "right for the dense gradient; the exact count is of the thin products instead"
-    gradient = Published("weight_gradient", weight_gradient(layer), departs)
+    difference = "right for the dense gradient; the exact count is of the thin products instead"
+    gradient = FormulaCount("weight_gradient", weight_gradient(layer), difference)
     return [*_factors(layer, ranks.weight), gradient]
 
 
-def _wasi(layer: Linear, ranks: Ranks) -> list[Published]:
+def _wasi(layer: LinearSizes, ranks: Ranks) -> list[FormulaCount]:
     assert ranks.weight is not None
     rows, gradient = _compressing(layer, ranks)
-    departs = f"{gradient.departs}; what is executed keeps it in two factors"
-    return [*_factors(layer, ranks.weight), rows, replace(gradient, departs=departs)]
+    difference = f"{gradient.difference}; what is executed keeps it in two factors"
+    return [*_factors(layer, ranks.weight), rows, replace(gradient, difference=difference)]
 
 
-def lora(layer: Linear, rank: int) -> list[Published]:
+def lora(layer: LinearSizes, rank: int) -> list[FormulaCount]:
     """LoRA's rows; its rank is an option, none of `Ranks`."""
     return [
-        Published("forward", lora_forward(layer, rank)),
-        Published(
+        FormulaCount("forward", lora_forward(layer, rank)),
+        FormulaCount(
             "backward",
             lora_backward(layer, rank),
             "the frozen layer's own input gradient is missing",
@@ -229,7 +229,7 @@ def lora(layer: Linear, rank: int) -> list[Published]:
     ]
 
 
-METHODS: Mapping[str, Callable[[Linear, Ranks], list[Published]]] = {
+METHODS: Mapping[str, Callable[[LinearSizes, Ranks], list[FormulaCount]]] = {
     "vanilla": _vanilla,
     "asi": _asi,
     "wsi": _wsi,

@@ -12,7 +12,7 @@ from fractions import Fraction
 from ondevice_bench.methods.layer_flops import Shape, Sizes
 from ondevice_bench.methods.ranks import Ranks
 from ondevice_bench.papers.counting.linear import WRONG_INDEX
-from ondevice_bench.papers.counting.published import NoFormula, Published
+from ondevice_bench.papers.counting.published import FormulaCount, NoFormula
 
 _FORWARD = "multiply-adds; at the input's resolution; groups are ignored"
 _BACKWARD = "multiply-adds; the input gradient is missing; groups are ignored"
@@ -20,7 +20,7 @@ _GRADIENT = "multiply-adds; groups are ignored"
 
 
 @dataclass(frozen=True)
-class Map:
+class ConvolutionSizes:
     """A convolution in the papers' letters; its stride and groups are in no formula."""
 
     batch: int
@@ -32,13 +32,13 @@ class Map:
     taps: int  # kh kw
 
     @staticmethod
-    def of(sizes: Sizes) -> "Map":
+    def from_sizes(sizes: Sizes) -> "ConvolutionSizes":
         """NoFormula for a linear layer."""
         if sizes.geometry is None:
             raise NoFormula("counts convolutions only")
         batch, channels, height, width = sizes.shape
         places = math.prod(sizes.output)
-        return Map(batch, channels, height, width, sizes.outputs, places, sizes.taps)
+        return ConvolutionSizes(batch, channels, height, width, sizes.outputs, places, sizes.taps)
 
     @property
     def shape(self) -> Shape:
@@ -46,17 +46,17 @@ class Map:
         return self.batch, self.channels, self.height, self.width
 
 
-def forward(conv: Map) -> int:
+def forward(conv: ConvolutionSizes) -> int:
     """`kh kw C' C H W B`."""
     return conv.taps * conv.outputs * math.prod(conv.shape)
 
 
-def backward(conv: Map) -> int:
+def backward(conv: ConvolutionSizes) -> int:
     """`kh kw C C' H' W' B`."""
     return conv.taps * conv.channels * conv.outputs * conv.output_places * conv.batch
 
 
-def iterations(conv: Map, ranks: Shape) -> int:
+def iterations(conv: ConvolutionSizes, ranks: Shape) -> int:
     """ASI's overhead: two products and a cube for each mode."""
     return sum(2 * math.prod(conv.shape) * rank + rank**3 for rank in ranks)
 
@@ -70,7 +70,7 @@ def decompositions(shape: Shape, *, exchanged: bool = True) -> int:
     return total
 
 
-def tucker_gradient(conv: Map, ranks: Shape) -> int:
+def tucker_gradient(conv: ConvolutionSizes, ranks: Shape) -> int:
     """`dW` from core and bases, in multiply-adds."""
     first, second, _, fourth = ranks
     return (
@@ -82,14 +82,14 @@ def tucker_gradient(conv: Map, ranks: Shape) -> int:
     )
 
 
-def filter_forward(conv: Map, radius: int) -> int:
+def filter_forward(conv: ConvolutionSizes, radius: int) -> int:
     """Vanilla's, and the additions within each patch of the input."""
     patches = Fraction(conv.height * conv.width, radius**2)
     additions = patches * (radius**2 - 1) * conv.channels * conv.batch
     return forward(conv) + round(additions)
 
 
-def filter_backward(conv: Map, radius: int) -> int:
+def filter_backward(conv: ConvolutionSizes, radius: int) -> int:
     """Averages, sums of the kernel, and a product at full resolution."""
     patches = Fraction(conv.output_places, radius**2)
     return (
@@ -99,46 +99,46 @@ def filter_backward(conv: Map, radius: int) -> int:
     )
 
 
-def _plain(conv: Map) -> Published:
-    return Published("forward", forward(conv), _FORWARD, "MAC")
+def _plain(conv: ConvolutionSizes) -> FormulaCount:
+    return FormulaCount("forward", forward(conv), _FORWARD, "MAC")
 
 
-def _vanilla(conv: Map, _: Ranks) -> list[Published]:
-    return [_plain(conv), Published("backward", backward(conv), _BACKWARD, "MAC")]
+def _vanilla(conv: ConvolutionSizes, _: Ranks) -> list[FormulaCount]:
+    return [_plain(conv), FormulaCount("backward", backward(conv), _BACKWARD, "MAC")]
 
 
-def _asi(conv: Map, ranks: Ranks) -> list[Published]:
+def _asi(conv: ConvolutionSizes, ranks: Ranks) -> list[FormulaCount]:
     return [
         _plain(conv),
-        Published(
+        FormulaCount(
             "decomposition",
             iterations(conv, ranks.activation),
             "multiply-adds; the contraction to the core is missing",
             "MAC",
         ),
-        Published("weight_gradient", tucker_gradient(conv, ranks.activation), _GRADIENT, "MAC"),
+        FormulaCount("weight_gradient", tucker_gradient(conv, ranks.activation), _GRADIENT, "MAC"),
     ]
 
 
-def _hosvd(conv: Map, ranks: Ranks) -> list[Published]:
+def _hosvd(conv: ConvolutionSizes, ranks: Ranks) -> list[FormulaCount]:
     return [
         _plain(conv),
-        Published(
+        FormulaCount(
             "decomposition",
             decompositions(conv.shape),
             "the longer and the shorter side of each unfolding are exchanged: the longer one "
             "should not be squared",
-            mended=decompositions(conv.shape, exchanged=False),
+            corrected=decompositions(conv.shape, exchanged=False),
         ),
-        Published("weight_gradient", tucker_gradient(conv, ranks.activation), _GRADIENT, "MAC"),
+        FormulaCount("weight_gradient", tucker_gradient(conv, ranks.activation), _GRADIENT, "MAC"),
     ]
 
 
-def gradient_filter(conv: Map, radius: int) -> list[Published]:
+def gradient_filter(conv: ConvolutionSizes, radius: int) -> list[FormulaCount]:
     """Gradient filtering's rows; its radius is an option, none of `Ranks`."""
     return [
-        Published("forward", filter_forward(conv, radius), _FORWARD, "MAC"),
-        Published(
+        FormulaCount("forward", filter_forward(conv, radius), _FORWARD, "MAC"),
+        FormulaCount(
             "backward",
             filter_backward(conv, radius),
             "multiply-adds; the product is at full resolution, not on the grid of patches",
@@ -147,14 +147,14 @@ def gradient_filter(conv: Map, radius: int) -> list[Published]:
     ]
 
 
-def linear_hosvd(sizes: Sizes) -> list[Published]:
+def linear_hosvd(sizes: Sizes) -> list[FormulaCount]:
     """HOSVD of a linear layer's input of three dimensions."""
     if sizes.geometry is not None or len(sizes.shape) != 3:  # B, N, I
         raise NoFormula("counts linear layers on inputs of three dimensions only")
     batch, tokens, inputs = sizes.shape
     return [
-        Published("forward", batch * inputs * sizes.outputs * (2 * tokens - 1), WRONG_INDEX),
-        Published(
+        FormulaCount("forward", batch * inputs * sizes.outputs * (2 * tokens - 1), WRONG_INDEX),
+        FormulaCount(
             "decomposition",
             decompositions(sizes.shape, exchanged=False),
             "an order of magnitude, no count",
@@ -162,7 +162,7 @@ def linear_hosvd(sizes: Sizes) -> list[Published]:
     ]
 
 
-METHODS: Mapping[str, Callable[[Map, Ranks], list[Published]]] = {
+METHODS: Mapping[str, Callable[[ConvolutionSizes, Ranks], list[FormulaCount]]] = {
     "vanilla": _vanilla,
     "asi": _asi,
     "hosvd": _hosvd,

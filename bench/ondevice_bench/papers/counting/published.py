@@ -18,14 +18,14 @@ RIGHT = "right, but for one addition an output: exact is two for each multiply-a
 
 
 @dataclass(frozen=True)
-class Published:
-    """A quantity by a paper's formula; `departs` says how it differs from the exact count."""
+class FormulaCount:
+    """A quantity by a paper's formula; `difference` says how it differs from the exact count."""
 
     quantity: Quantity
     count: int
-    departs: str = RIGHT
+    difference: str = RIGHT
     unit: Unit = "FLOP"
-    mended: int | None = None  # the same formula without its slip, where that is one
+    corrected: int | None = None  # the same formula without its slip, where that is one
 
 
 class NoFormula(Exception):  # no error: papers count some layers only

@@ -1,45 +1,22 @@
 """Memory anatomy: where each MiB is, as the kernel and as torch see it."""
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.groups import Group, Member
+from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.report import drawing
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
 from ondevice_bench.units import MIB
 
-PROCESS_COLOURS = {
-    "rss_batch_bytes": "#56B4E9",
-    "rss_weights_bytes": "#0072B2",
-    "rss_optimizer_bytes": "#009E73",
-    "rss_libraries_bytes": "#999999",
-    "rss_warmup_bytes": "#E69F00",
-    "rss_step_bytes": "#D55E00",
-}
-RESIDENT_COLOURS = {
-    "parameter_bytes": "#0072B2",
-    "buffer_bytes": "#56B4E9",
-    "method_state_bytes": "#E69F00",
-    "optimizer_state_bytes": "#009E73",
-    "batch_bytes": "#8FB8D6",
-}
-SAVED_COLOURS = {
-    "activation_treated_layers_bytes": "#D55E00",
-    "activation_other_layers_bytes": "#F2A07B",
-    "activation_attention_bytes": "#CC79A7",
-    "activation_normalisation_bytes": "#F0E442",
-    "activation_activation_functions_bytes": "#B8A300",
-    "activation_loss_bytes": "#7F5AB6",
-    "activation_other_bytes": "#A0A0A0",
-}
 BEYOND_COLOUR = "#4D4D4D"
 LIVE = tuple(f"{phase}_live_peak_bytes" for phase in ("forward", "backward", "update"))
 
 
 def by_kernel(group: Group) -> Canvas | None:
     """Peak memory above that of an empty torch process, split by when it came."""
-    members = _having(group, *metrics.PEAK_PARTS)
+    parts = metrics.parts_of("peak")
+    members = _having(group, *parts)
     title = "MiB above the memory of an empty torch process"
-    return drawing.stacked(members, PROCESS_COLOURS, title) if members else None
+    return drawing.stacked(members, parts, title) if members else None
 
 
 def by_tensors(group: Group) -> Canvas | None:
@@ -48,11 +25,11 @@ def by_tensors(group: Group) -> Canvas | None:
     if not members:
         return None
     plot = Canvas()
-    for name, shade in RESIDENT_COLOURS.items():
-        drawing.bars(plot, members, name, shade)
-    for name, shade in SAVED_COLOURS.items():
+    for name in metrics.parts_of("resident tensors"):
+        drawing.bars(plot, members, name)
+    for name in metrics.parts_of("activations"):
         kind = metrics.BY_NAME[name].label.removeprefix("of ")
-        drawing.bars(plot, members, name, shade, name=f"stored: {kind}")
+        drawing.bars(plot, members, name, f"stored: {kind}")
     plot.add(
         "bar",
         x=[_beyond(member) / MIB for member in members],
@@ -65,16 +42,16 @@ def by_tensors(group: Group) -> Canvas | None:
     return drawing.rows(plot, members, "MiB of tensors")
 
 
-def _having(group: Group, *names: str) -> list[Member]:
+def _having(group: Group, *names: str) -> list[CellWithBaseline]:
     return [m for m in group.members if any(name in m.cell.estimates for name in names)]
 
 
-def _live_peak(member: Member) -> float | None:
+def _live_peak(member: CellWithBaseline) -> float | None:
     peaks = [member.cell.estimates[n].estimate for n in LIVE if n in member.cell.estimates]
     return max(peaks, default=None)
 
 
-def _beyond(member: Member) -> float:
+def _beyond(member: CellWithBaseline) -> float:
     """The bytes alive at the peak beyond those stored for backward."""
     peak = _live_peak(member)
     assert peak is not None

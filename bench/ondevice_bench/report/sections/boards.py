@@ -5,20 +5,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.boards import Line, OnBoard, boards, unlike
+from ondevice_bench.analyse.boards import BoardRow, CellOnBoard, boards, unlike
 from ondevice_bench.analyse.summary import EMULATED, RunSummary
 from ondevice_bench.report.quantities import Quantity, dash, quantity_of, ratio_quantity
 from ondevice_bench.report.sections.section import ReportData, Section
 from ondevice_bench.stats import Estimate
-
-METRICS = ("step_seconds", "peak_rss_over_runtime_bytes", "activation_bytes")
 
 
 def content(data: ReportData) -> Mapping[str, Any]:
     """A table for each metric, and the cells that no board has measured yet."""
     summaries = (data.summary, *data.others)
     tables = []
-    for name in METRICS:
+    for name in metrics.HEADLINES:
         lines = boards(summaries, name, data.baseline)
         tables.append(
             {
@@ -56,7 +54,7 @@ def _names(summaries: tuple[RunSummary, ...]) -> list[str]:
     ]
 
 
-def _quantities(line: Line, name: str) -> list[Quantity]:
+def _quantities(line: BoardRow, name: str) -> list[Quantity]:
     quantities = []
     for on in line.boards:
         of_baseline = _ratio(on.against_baseline, "of the baseline on that board")
@@ -66,7 +64,7 @@ def _quantities(line: Line, name: str) -> list[Quantity]:
     return quantities
 
 
-def _value(on: OnBoard, name: str) -> Quantity:
+def _value(on: CellOnBoard, name: str) -> Quantity:
     if on.cell is None:
         return dash(on.why_not)
     if not on.cell.estimates:

@@ -4,19 +4,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from ondevice_bench import metrics
-from ondevice_bench.report.history_text import finding_text, order_text, series_text
-from ondevice_bench.report.quantities import HEADLINES, quantity_of_estimate
+from ondevice_bench.report.history_text import change_text, order_text, series_text
+from ondevice_bench.report.quantities import quantity_of_estimate
 from ondevice_bench.report.sections.section import ReportData, Section
 
 
 def content(data: ReportData) -> Mapping[str, Any]:
-    """The findings, certain ones first, and a line for each series of these metrics."""
-    names = (data.query.metrics if data.query else ()) or HEADLINES
+    """The changes, certain ones first, and a line for each series of these metrics."""
+    names = (data.query.metrics if data.query else ()) or metrics.HEADLINES
     return {
         "order": order_text(data.history),
-        "findings": [
-            (series.cell, finding_text(series, finding), finding)
-            for series, finding in data.history.findings
+        "changes": [
+            (series.cell, change_text(series, change), change)
+            for series, change in data.history.changes
         ],
         "rows": [
             (
@@ -29,7 +29,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
                 series_text(series),
             )
             for series in data.history.series
-            if series.metric in names or series.findings
+            if series.metric in names or series.changes
         ],
     }
 

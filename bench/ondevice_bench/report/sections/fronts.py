@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.groups import Group, Member
+from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.pareto import front
 from ondevice_bench.report import drawing
 from ondevice_bench.report.plotly_builder import Canvas
@@ -12,16 +12,9 @@ from ondevice_bench.report.sections.section import Plot, Section
 FADED = 0.28
 HEIGHT = 380
 HOVER = "%{text}<br>%{x:.4g} × %{y:.4g}<extra></extra>"
-TO_CHOOSE = (
-    "peak_rss_over_runtime_bytes",
-    "step_seconds",
-    "gradient_cosine",
-    "accuracy",
-    "activation_bytes",
-    "step_flops",
-    "inference_seconds",
-    "step_joules",
-)
+PEAK, STEP = "peak_rss_over_runtime_bytes", "step_seconds"
+# the plot begins with the first one across and the second one up
+AXES = tuple(dict.fromkeys((PEAK, STEP, *metrics.with_role("axis"))))
 
 
 def _against(across: str, up: str) -> Callable[[Group], Canvas | None]:
@@ -63,7 +56,7 @@ def own_axes(group: Group) -> Canvas | None:
     What was not measured is null. The script finds the front for each choice.
     """
     measured = [set(member.cell.estimates) for member in group.members]
-    axes = [name for name in TO_CHOOSE if sum(name in each for each in measured) > 1]
+    axes = [name for name in AXES if sum(name in each for each in measured) > 1]
     if len(axes) < 3:
         return None
     plot = Canvas()
@@ -84,12 +77,12 @@ def own_axes(group: Group) -> Canvas | None:
     return plot
 
 
-def _by_method(members: Sequence[Member]) -> Iterator[tuple[str, list[Member]]]:
+def _by_method(members: Sequence[CellWithBaseline]) -> Iterator[tuple[str, list[CellWithBaseline]]]:
     for method in dict.fromkeys(member.method for member in members):
         yield method, [member for member in members if member.method == method]
 
 
-def _scaled(members: Sequence[Member], name: str) -> list[float | None]:
+def _scaled(members: Sequence[CellWithBaseline], name: str) -> list[float | None]:
     scale, _ = drawing.axis_of(name)
     estimates = [member.cell.estimates.get(name) for member in members]
     return [None if each is None else each.estimate * scale for each in estimates]
@@ -103,7 +96,7 @@ def _marker(method: str) -> dict[str, object]:
     }
 
 
-def _costs(member: Member, *names: str) -> list[float]:
+def _costs(member: CellWithBaseline, *names: str) -> list[float]:
     """Costs, of which less is better. Where more is better, the sign is turned."""
     signs = [1 if metrics.BY_NAME[name].lower_is_better else -1 for name in names]
     values = (member.cell.estimates[name].estimate for name in names)
@@ -119,7 +112,7 @@ SECTION = Section(
         Plot(
             "memory-time",
             "Peak memory and step time",
-            _against("peak_rss_over_runtime_bytes", "step_seconds"),
+            _against(PEAK, STEP),
         ),
         Plot(
             "activations-flops",
@@ -129,12 +122,12 @@ SECTION = Section(
         Plot(
             "cosine-time",
             "Gradient cosine and step time",
-            _against("gradient_cosine", "step_seconds"),
+            _against("gradient_cosine", STEP),
         ),
         Plot(
             "cosine-memory",
             "Gradient cosine and peak memory",
-            _against("gradient_cosine", "peak_rss_over_runtime_bytes"),
+            _against("gradient_cosine", PEAK),
         ),
         Plot("own-axes", "Any two numbers against each other", own_axes, is_wide=True),
     ),

@@ -4,7 +4,7 @@ import math
 import re
 from typing import Any
 
-from ondevice_bench.analyse.groups import Group, Member
+from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
 
@@ -24,7 +24,7 @@ def gradient_cosines(group: Group) -> Canvas | None:
     return _heat_map(cosines, "cosine", [[0, "#7a1f12"], [0.5, "#e0916f"], [1, "#f3efe8"]])
 
 
-def _shares(member: Member) -> dict[str, float]:
+def _shares(member: CellWithBaseline) -> dict[str, float]:
     return {
         name: layer.stored_elements / math.prod(layer.shape)
         for name, layer in member.cell.details_of("trace").treated.items()
@@ -32,7 +32,7 @@ def _shares(member: Member) -> dict[str, float]:
     }
 
 
-def _cosines(member: Member) -> dict[str, float]:
+def _cosines(member: CellWithBaseline) -> dict[str, float]:
     gradients = member.cell.details_of("fidelity").layers.get("_first", {})
     return {
         name: gradient.cosine for name, gradient in gradients.items() if gradient.cosine is not None

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.groups import Group, Member
+from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.report import drawing
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
@@ -47,12 +47,12 @@ def _curve(metric: str, *, is_ratio: bool = True) -> Callable[[Group], Canvas | 
     return draw
 
 
-def _value(member: Member, metric: str, *, is_ratio: bool) -> float | None:
+def _value(member: CellWithBaseline, metric: str, *, is_ratio: bool) -> float | None:
     estimate = member.ratio(metric) if is_ratio else member.cell.estimates.get(metric)
     return None if estimate is None else estimate.estimate
 
 
-def _rank(member: Member) -> tuple[str, float] | None:
+def _rank(member: CellWithBaseline) -> tuple[str, float] | None:
     for name, value in member.cell.planned.cell.method_options:
         rule = name.rpartition(".")[2]
         if rule in RULES and isinstance(value, (int, float)):
@@ -60,7 +60,7 @@ def _rank(member: Member) -> tuple[str, float] | None:
     return None
 
 
-def _other_settings(member: Member, rule: str) -> str:
+def _other_settings(member: CellWithBaseline, rule: str) -> str:
     """What distinguishes the curves of one method: its other options, layers and seed."""
     _, _, rest = member.label.partition(" · ")
     options: Sequence[str] = [

@@ -1,6 +1,6 @@
 """How close a step comes to the limits of the board, by the peaks in its profile."""
 
-from ondevice_bench.analyse.groups import Group, Member
+from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.report import drawing
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
@@ -48,12 +48,12 @@ def roofline(group: Group) -> Canvas | None:
     return plot
 
 
-def _point(member: Member) -> tuple[float, float]:
+def _point(member: CellWithBaseline) -> tuple[float, float]:
     flops, traffic, seconds = (_value(member, name) for name in NEEDED)
     return flops / traffic, flops / seconds / 1e9
 
 
-def _value(member: Member, name: str) -> float:
+def _value(member: CellWithBaseline, name: str) -> float:
     estimate = member.cell.estimates.get(name)
     return 0.0 if estimate is None else estimate.estimate
 

@@ -4,17 +4,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ondevice_bench import units
-from ondevice_bench.analyse.groups import Member
+from ondevice_bench import metrics, units
+from ondevice_bench.analyse.groups import CellWithBaseline
 from ondevice_bench.report.quantities import Quantity, dash, ratio_to_baseline
 from ondevice_bench.report.sections.section import ReportData, Section
 
-SCOPES = (
-    ("activation_bytes", "activations, whole network"),
-    ("peak_rss_over_runtime_bytes", "peak RSS over runtime, process"),
-    ("peak_rss_bytes", "peak RSS, process"),
-    ("step_flops", "FLOPs of a step"),
-    ("step_seconds", "step time"),
+# memory first, and exact numbers before noisy ones
+COLUMNS = sorted(
+    (metrics.BY_NAME[name] for name in metrics.with_role("scope")),
+    key=lambda metric: (metric.unit != "bytes", metric.kind != "exact"),
 )
 
 
@@ -28,15 +26,16 @@ def content(data: ReportData) -> Mapping[str, Any] | None:
     ]
     if not lines:
         return None
-    columns = ["inputs of changed layers, as stored", *(title for _, title in SCOPES)]
+    titles = (f"{metric.noun}, {metric.scope}" for metric in COLUMNS)
+    columns = ["inputs of changed layers, as stored", *titles]
     return {"columns": columns, "lines": lines, "baseline": data.baseline}
 
 
-def _ratios(member: Member) -> list[Quantity]:
-    return [ratio_to_baseline(member, metric) for metric, _ in SCOPES]
+def _ratios(member: CellWithBaseline) -> list[Quantity]:
+    return [ratio_to_baseline(member, metric.name) for metric in COLUMNS]
 
 
-def _stored(member: Member) -> Quantity:
+def _stored(member: CellWithBaseline) -> Quantity:
     """The share of the layers' inputs that the method stores, by its own formula."""
     treated = member.cell.details_of("trace").treated
     stored = [e for e in (layer.stored_elements for layer in treated.values()) if e is not None]

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from ondevice_bench.analyse.groups import Group, groups
-from ondevice_bench.analyse.history import Asked, History, history
+from ondevice_bench.analyse.history import History, HistoryQuery, history
 from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.papers.claims import JudgedClaim
 from ondevice_bench.report.plotly_builder import Canvas
@@ -22,7 +22,7 @@ class ReportData:
     baseline: str
     goal: Goal
     others: tuple[RunSummary, ...] = ()
-    query: Asked | None = None
+    query: HistoryQuery | None = None
     claims: tuple[JudgedClaim, ...] = ()
     layout: str = ""
 
@@ -32,10 +32,10 @@ class ReportData:
         return history((self.summary, *self.others), self.query)
 
     @staticmethod
-    def of(
+    def from_summaries(
         summaries: tuple[RunSummary, ...],
         baseline: str | None = None,
-        query: Asked | None = None,
+        query: HistoryQuery | None = None,
         claims: tuple[JudgedClaim, ...] = (),
         layout: str = "",
     ) -> "ReportData":
@@ -46,7 +46,7 @@ class ReportData:
             summary=first,
             groups=groups(first, baseline),
             baseline=baseline,
-            goal=Goal.from_json(first.run.settings.get("goal") or {}),
+            goal=Goal.from_dict(first.run.settings.get("goal") or {}),
             others=tuple(others),
             query=query,
             claims=claims,

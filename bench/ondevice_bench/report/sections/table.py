@@ -5,19 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ondevice_bench import metrics
-from ondevice_bench.report.quantities import HEADLINES, Quantity, quantity_of, rank_basis
+from ondevice_bench.report.quantities import Quantity, quantity_of, rank_basis
 from ondevice_bench.report.sections.section import ReportData, Section
 
-TABLE = (
-    *HEADLINES,
-    "forward_seconds",
-    "backward_seconds",
-    "update_seconds",
-    "inference_seconds",
-    "peak_rss_bytes",
-    "parameter_bytes",
-    "step_flops",
-)
+TABLE = (*metrics.HEADLINES, *metrics.with_role("table"))
 
 
 @dataclass(frozen=True)
@@ -34,7 +25,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
     """A line for each cell of the run, measured or not."""
     return {
         "columns": [metrics.BY_NAME[name] for name in TABLE],
-        "headlines": HEADLINES,
+        "headlines": metrics.HEADLINES,
         "rows": [
             Row(
                 cell.id,

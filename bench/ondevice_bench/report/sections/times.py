@@ -1,15 +1,12 @@
 """Step time: the samples, the median with its interval, and the phases of a step."""
 
-from ondevice_bench.analyse.groups import Group, Member
+from ondevice_bench import metrics
+from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.report import drawing
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
 
-PHASE_COLOURS = {
-    "forward_seconds": "#56B4E9",
-    "backward_seconds": "#0072B2",
-    "update_seconds": "#E69F00",
-}
+PHASES = metrics.parts_of("step")
 MOST_SAMPLES = 400  # of a cell: more would only be ink
 
 
@@ -51,20 +48,20 @@ def samples(group: Group) -> Canvas | None:
     return drawing.rows(plot, members, "milliseconds of a step")
 
 
-def _samples(member: Member) -> list[float]:
+def _samples(member: CellWithBaseline) -> list[float]:
     rounds = member.cell.samples.get("step_seconds", ())
     return [value for samples in rounds for value in samples][:MOST_SAMPLES]
 
 
-def _disturbed(member: Member) -> list[float]:
+def _disturbed(member: CellWithBaseline) -> list[float]:
     samples = member.cell.details_of("time").disturbed.get("step_seconds", ())
     return list(samples[:MOST_SAMPLES])
 
 
 def phases(group: Group) -> Canvas | None:
     """Forward, backward and update, stacked."""
-    members = [m for m in group.members if any(name in m.cell.estimates for name in PHASE_COLOURS)]
-    return drawing.stacked(members, PHASE_COLOURS, "milliseconds of a step") if members else None
+    members = [m for m in group.members if any(name in m.cell.estimates for name in PHASES)]
+    return drawing.stacked(members, PHASES, "milliseconds of a step") if members else None
 
 
 SECTION = Section(

@@ -5,12 +5,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.groups import Group, Member
-from ondevice_bench.analyse.history import Finding, History, Series, unlike_software
+from ondevice_bench.analyse.groups import CellWithBaseline, Group
+from ondevice_bench.analyse.history import History, HistoryChange, Series, unlike_software
 from ondevice_bench.report import drawing
 from ondevice_bench.report.history_text import short_commit
 from ondevice_bench.report.plotly_builder import Canvas
-from ondevice_bench.report.quantities import HEADLINES
 from ondevice_bench.report.sections.section import Plot, ReportData, Section
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ MARKS = {"worse": "#D55E00", "better": "#009E73", "not yet confirmed": "#888888"
 def plots(data: ReportData) -> tuple[Plot, ...]:
     """A plot for each metric of the query, or else for the headlines and for what stepped."""
     history = data.history
-    steps = [one.metric for one, finding in history.findings if finding.kind != "changed"]
+    steps = [one.metric for one, change in history.changes if change.kind != "changed"]
     names = data.query.metrics if data.query else ()
     return tuple(
         Plot(
@@ -33,7 +32,7 @@ def plots(data: ReportData) -> tuple[Plot, ...]:
             _over_runs(history, name),
             is_wide=True,
         )
-        for name in names or dict.fromkeys((*HEADLINES, *steps))
+        for name in names or dict.fromkeys((*metrics.HEADLINES, *steps))
     )
 
 
@@ -67,7 +66,7 @@ def _over_runs(history: History, name: str) -> Callable[[Group], Canvas | None]:
     return draw
 
 
-def _lines(history: History, group: Group, name: str) -> Iterator[tuple[Member, Series]]:
+def _lines(history: History, group: Group, name: str) -> Iterator[tuple[CellWithBaseline, Series]]:
     """The series of the group's cells that have more than one run."""
     for member in group.members:
         for series in history.by_workload.get((member.cell.planned.cell.fingerprint, name), ()):
@@ -93,42 +92,42 @@ def _line(plot: Canvas, series: Series, scale: float, label: str, shade: str) ->
 
 def _marks(
     plot: Canvas,
-    lines: Sequence[tuple[Member, Series]],
+    lines: Sequence[tuple[CellWithBaseline, Series]],
     scale: float,
     mark: str,
     shade: str,
 ) -> None:
     """Mark the first point after each change of this kind, upwards or downwards."""
     changes = [
-        finding
+        change
         for _, series in lines
-        for finding in series.findings
-        if finding.kind != "drifts" and _mark(finding) == mark
+        for change in series.changes
+        if change.kind != "drifts" and _mark(change) == mark
     ]
     if changes:
         plot.add(
             "scatter",
-            x=[finding.after.place for finding in changes],
-            y=[finding.after.estimate.estimate * scale for finding in changes],
+            x=[change.after.place for change in changes],
+            y=[change.after.estimate.estimate * scale for change in changes],
             mode="markers",
             name=mark,
             marker={
                 "color": shade,
                 "size": 12,
-                "symbol": [_direction(finding) for finding in changes],
+                "symbol": [_direction(change) for change in changes],
             },
             hovertemplate="%{y:.4g}<extra>%{fullData.name}</extra>",
         )
 
 
-def _mark(finding: Finding) -> str:
-    if finding.kind == "pending":
+def _mark(change: HistoryChange) -> str:
+    if change.kind == "pending":
         return "not yet confirmed"
-    return "better" if finding.is_better else "worse"
+    return "better" if change.is_better else "worse"
 
 
-def _direction(finding: Finding) -> str:
-    is_up = finding.after.estimate.estimate > finding.before.estimate.estimate
+def _direction(change: HistoryChange) -> str:
+    is_up = change.after.estimate.estimate > change.before.estimate.estimate
     return "triangle-up" if is_up else "triangle-down"
 
 

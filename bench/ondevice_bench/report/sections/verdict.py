@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ondevice_bench import units
-from ondevice_bench.analyse.verdict import NAMES, verdict
+from ondevice_bench import metrics, units
+from ondevice_bench.analyse.verdict import verdict
 from ondevice_bench.report.sections.section import ReportData, Section
 from ondevice_bench.suite.goal import Goal
 
@@ -29,7 +29,7 @@ def goal_text(goal: Goal) -> str:
         bounds.append(f"peak RSS over runtime of at most {units.size(goal.max_peak_bytes)}")
     if goal.max_slowdown is not None:
         bounds.append(f"a step of at most {goal.max_slowdown:g} times the baseline's")
-    return f"the least {NAMES[goal.minimise]}, with a {', a '.join(bounds)}"
+    return f"the least {metrics.BY_NAME[goal.minimise].noun}, with a {', a '.join(bounds)}"
 
 
 SECTION = Section(

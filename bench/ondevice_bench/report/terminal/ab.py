@@ -6,7 +6,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from ondevice_bench import units
-from ondevice_bench.analyse.cell_pair import Pair
+from ondevice_bench.analyse.cell_pair import CellPair
 from ondevice_bench.report.quantities import exact_text
 from ondevice_bench.terminal import table
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-def ab_table(pairs: Sequence[Pair]) -> "Table":
+def ab_table(pairs: Sequence[CellPair]) -> "Table":
     """A line for each pair of cells."""
     rows = table("cell", "step, new / base", "interval", "rounds", "step is", "exact metrics")
     for pair in pairs:
@@ -32,7 +32,7 @@ def ab_table(pairs: Sequence[Pair]) -> "Table":
 
 
 def ab_lines(
-    names: Sequence[str], pairs: Sequence[Pair], unpaired: Sequence[str], threshold: float
+    names: Sequence[str], pairs: Sequence[CellPair], unpaired: Sequence[str], threshold: float
 ) -> list[str]:
     """What differs, what one side lacks, which slow-downs could be hidden, and all verdicts."""
     lines = [
@@ -55,17 +55,19 @@ def ab_lines(
     return [*lines, f"base {names[0]}, new {names[1]}: {steps}; {exact}"]
 
 
-def ab_json(names: Sequence[str], pairs: Sequence[Pair], unpaired: Sequence[str]) -> dict[str, Any]:
+def ab_json(
+    names: Sequence[str], pairs: Sequence[CellPair], unpaired: Sequence[str]
+) -> dict[str, Any]:
     """All of it as plain values."""
     return {
         "base": names[0],
         "new": names[1],
-        "pairs": [pair.to_json() for pair in pairs],
+        "pairs": [pair.to_dict() for pair in pairs],
         "only_on_one_side": list(unpaired),
     }
 
 
-def _hidden(pairs: Sequence[Pair]) -> list[str]:
+def _hidden(pairs: Sequence[CellPair]) -> list[str]:
     """How large a slow-down may be hidden by noise, in cells that were not called slower."""
     bounds = sorted(
         pair.step.upper - 1

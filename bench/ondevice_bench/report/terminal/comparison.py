@@ -11,7 +11,11 @@ VERDICTS: tuple[Verdict, ...] = ("regressed", "improved", "missing", "inconclusi
 
 def comparison_lines(comparison: Comparison) -> list[str]:
     """What changed, then what could not be compared, then how many have each verdict."""
-    lines = [difference_line(item) for verdict in VERDICTS[:-1] for item in comparison.of(verdict)]
+    lines = [
+        difference_line(item)
+        for verdict in VERDICTS[:-1]
+        for item in comparison.with_verdict(verdict)
+    ]
     lines += [f"only in {comparison.base}: {cell}" for cell in comparison.only_in_base]
     lines += [f"only in {comparison.new}: {cell}" for cell in comparison.only_in_new]
     lines += [f"different: {text}" for text in comparison.unlike]
@@ -21,7 +25,7 @@ def comparison_lines(comparison: Comparison) -> list[str]:
         f"thresholds of noisy metrics are {DRIFT} times as high"
         for run in comparison.not_interleaved
     ]
-    counts = ", ".join(f"{len(comparison.of(verdict))} {verdict}" for verdict in VERDICTS)
+    counts = ", ".join(f"{len(comparison.with_verdict(verdict))} {verdict}" for verdict in VERDICTS)
     return [*lines, f"base {comparison.base}, new {comparison.new}: {counts}"]
 
 

@@ -7,7 +7,7 @@ from ondevice_bench import metrics
 from ondevice_bench.analyse.frame import frame_of
 from ondevice_bench.analyse.learning import learning
 from ondevice_bench.analyse.summary import RunSummary
-from ondevice_bench.report.quantities import HEADLINES, quantity_of
+from ondevice_bench.report.quantities import quantity_of
 from ondevice_bench.report.terminal.run import learning_table, run_notes, run_table
 from ondevice_bench.report.terminal.verdict import verdict_lines
 from ondevice_bench.terminal import table_text
@@ -20,7 +20,7 @@ def formatted(summaries: Sequence[RunSummary], form: str, baseline: str | None =
             return _csv(summaries)
         case "json":
             runs = [
-                {**one.to_json(), "learning": [line.to_json() for line in learning(one)]}
+                {**one.to_dict(), "learning": [line.to_dict() for line in learning(one)]}
                 for one in summaries
             ]
             return json.dumps(runs[0] if len(runs) == 1 else runs, indent=2)
@@ -43,7 +43,7 @@ def _text(summary: RunSummary, baseline: str | None) -> str:
 
 
 def _markdown(summary: RunSummary, baseline: str | None) -> str:
-    columns = [metrics.BY_NAME[name] for name in HEADLINES]
+    columns = [metrics.BY_NAME[name] for name in metrics.HEADLINES]
     head = ["cell", *(metric.label for metric in columns), "status"]
     lines = [
         f"# {_escape(summary.run.title)}",

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.history import History
-from ondevice_bench.report.history_text import finding_text, order_text, series_text
-from ondevice_bench.report.quantities import HEADLINES
+from ondevice_bench.report.history_text import change_text, order_text, series_text
 from ondevice_bench.terminal import table
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ def history_table(history: History, names: Sequence[str] = ()) -> "Table":
     """A line for each series of these metrics, or of the headlines, and for what changed."""
     rows = table("cell", "metric", "machine", "runs", "first", "latest", "changes")
     for series in history.series:
-        if series.metric not in (names or HEADLINES) and not series.findings:
+        if series.metric not in (names or metrics.HEADLINES) and not series.changes:
             continue
         metric = metrics.BY_NAME[series.metric]
         ends = (series.points[0], series.points[-1])
@@ -34,9 +33,7 @@ def history_table(history: History, names: Sequence[str] = ()) -> "Table":
 
 def history_lines(history: History) -> list[str]:
     """What changed, with certain changes first; then how the runs are ordered."""
-    lines = [
-        f"{series.cell}: {finding_text(series, finding)}" for series, finding in history.findings
-    ]
+    lines = [f"{series.cell}: {change_text(series, change)}" for series, change in history.changes]
     return [*lines, order_text(history)]
 
 
@@ -48,5 +45,5 @@ def history_json(history: History) -> dict[str, Any]:
             for run in history.runs
         ],
         "ordered_by": "commits" if history.by_commits else "time",
-        "series": [series.to_json() for series in history.series],
+        "series": [series.to_dict() for series in history.series],
     }

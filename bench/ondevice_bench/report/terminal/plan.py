@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ondevice_bench.suite.board import Board
-from ondevice_bench.suite.preview import Outline
+from ondevice_bench.suite.preview import CellPreview
 from ondevice_bench.terminal import table
 from ondevice_bench.units import GIB, clock, flops, mib
 
@@ -13,52 +13,52 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-def plan_table(outlines: Sequence[Outline]) -> "Table":
+def plan_table(previews: Sequence[CellPreview]) -> "Table":
     """The plan's cells, and what is known before they run."""
     rows = table("cell", "state", "vanilla's activations", "vanilla's step", "time")
-    for outline in outlines:
-        planned, vanilla = outline.item, outline.vanilla
-        activations = f"unknown: {vanilla.reason}"
-        if vanilla.activation_bytes is not None:
-            activations = mib(vanilla.activation_bytes)
+    for preview in previews:
+        planned, step = preview.item, preview.plain_step
+        activations = f"unknown: {step.reason}"
+        if step.activation_bytes is not None:
+            activations = mib(step.activation_bytes)
         rows.add_row(
             planned.cell.id,
             planned.reason or planned.state,
             activations,
-            "" if vanilla.step_flops is None else flops(vanilla.step_flops),
-            _time(outline) if planned.state == "planned" else "",
+            "" if step.step_flops is None else flops(step.step_flops),
+            _time(preview) if planned.state == "planned" else "",
         )
     return rows
 
 
-def plan_misfits(outlines: Sequence[Outline], board: Board) -> list[str]:
+def plan_misfits(previews: Sequence[CellPreview], board: Board) -> list[str]:
     """The cells of plain training that cannot fit the board, and what they need at least."""
     if board.memory_gib is None:
         return []
     return [
-        f"does not fit {board.name} ({board.memory_gib:g} GiB): {outline.item.cell.id}: "
-        f"its tensors alone take {mib(outline.vanilla.peak_bytes)}"
-        for outline in outlines
-        if outline.item.cell.method == "vanilla"
-        and outline.item.profile == board.name
-        and outline.vanilla.peak_bytes is not None
-        and outline.vanilla.peak_bytes > board.memory_gib * GIB
+        f"does not fit {board.name} ({board.memory_gib:g} GiB): {preview.item.cell.id}: "
+        f"its tensors alone take {mib(preview.plain_step.peak_bytes)}"
+        for preview in previews
+        if preview.item.cell.method == "vanilla"
+        and preview.item.profile == board.name
+        and preview.plain_step.peak_bytes is not None
+        and preview.plain_step.peak_bytes > board.memory_gib * GIB
     ]
 
 
-def plan_total(outlines: Sequence[Outline], expected: float | None = None) -> str:
+def plan_total(previews: Sequence[CellPreview], expected: float | None = None) -> str:
     """How many cells there are in each state, and how long they take if that is known.
 
     Before the first run, `expected` is the time that the suite itself gives for such a board.
     """
-    states = Counter(outline.item.state for outline in outlines)
+    states = Counter(preview.item.state for preview in previews)
     counts = ", ".join(f"{count} {state}" for state, count in states.items())
-    planned = [outline for outline in outlines if outline.item.state == "planned"]
-    seconds = [outline.seconds for outline in planned if outline.seconds is not None]
+    planned = [preview for preview in previews if preview.item.state == "planned"]
+    seconds = [preview.seconds for preview in planned if preview.seconds is not None]
     if not seconds:
         by_suite = f" (the suite expects {clock(expected)} on such a board)" if expected else ""
         return f"{counts}; time unknown until a first run{by_suite}"
-    estimates = sum(outline.is_estimated for outline in planned)
+    estimates = sum(preview.is_estimated for preview in planned)
     pilots = f", {estimates} of them estimated from their pilots" if estimates else ""
     if len(seconds) < len(planned):
         return (
@@ -68,7 +68,7 @@ def plan_total(outlines: Sequence[Outline], expected: float | None = None) -> st
     return f"{counts}; about {clock(sum(seconds))}, from earlier runs{pilots}"
 
 
-def _time(outline: Outline) -> str:
-    if outline.seconds is None:
+def _time(preview: CellPreview) -> str:
+    if preview.seconds is None:
         return "unknown"
-    return f"{'estimated' if outline.is_estimated else 'known'}: {clock(outline.seconds)}"
+    return f"{'estimated' if preview.is_estimated else 'known'}: {clock(preview.seconds)}"

@@ -8,8 +8,6 @@ from ondevice_bench import metrics
 from ondevice_bench.analyse.learning import Learning, learning
 from ondevice_bench.analyse.summary import NOT_INTERLEAVED, RunSummary
 from ondevice_bench.report.quantities import (
-    HEADLINES,
-    LESSONS,
     Measured,
     learning_metrics,
     quantity_of,
@@ -25,7 +23,7 @@ LISTED = 2  # cells that a note names; it only counts the rest
 
 def run_table(summary: RunSummary) -> "Table":
     """The headline numbers of each cell, and its first problem."""
-    columns = [metrics.BY_NAME[name] for name in HEADLINES]
+    columns = [metrics.BY_NAME[name] for name in metrics.HEADLINES]
     cells = table("cell", *(metric.label for metric in columns), "status")
     for cell in summary.cells:
         status = ": ".join([cell.status, *cell.problems[:1]])
@@ -35,7 +33,7 @@ def run_table(summary: RunSummary) -> "Table":
 
 def learning_table(lines: Sequence[Learning]) -> "Table":
     """The effect of methods on training. All seeds of a workload share a line."""
-    columns = [metric for metric in learning_metrics(lines) if metric.name in LESSONS]
+    columns = [metric for metric in learning_metrics(lines) if "learning" in metric.roles]
     workloads = table("cells", *(metric.label for metric in columns), "seeds")
     for line in lines:
         workloads.add_row(line.id, *_texts(line, columns), str(len(line.seeds)))
@@ -44,13 +42,13 @@ def learning_table(lines: Sequence[Learning]) -> "Table":
 
 def run_json(summary: RunSummary, page: Path) -> dict[str, Any]:
     """A run's summary, its effect on training, and where its page is."""
-    lines = [line.to_json() for line in learning(summary)]
-    return {**summary.to_json(), "learning": lines, "report": str(page)}
+    lines = [line.to_dict() for line in learning(summary)]
+    return {**summary.to_dict(), "learning": lines, "report": str(page)}
 
 
 def run_notes(summary: RunSummary) -> list[str]:
     """What the columns mean, and what to know before trusting them."""
-    columns = [metrics.BY_NAME[name] for name in HEADLINES]
+    columns = [metrics.BY_NAME[name] for name in metrics.HEADLINES]
     scopes = [f"{metric.label}: {metric.title} ({metric.scope})" for metric in columns]
     bases = dict.fromkeys(rank_basis(cell.planned.cell) for cell in summary.cells)
     scopes += [basis for basis in bases if basis]

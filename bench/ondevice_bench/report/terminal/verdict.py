@@ -7,7 +7,7 @@ from ondevice_bench.report.sections.section import ReportData
 
 def verdict_lines(summary: RunSummary, baseline: str | None = None) -> list[str]:
     """The sentences of each group of cells, each with the group's name."""
-    data = ReportData.of((summary,), baseline)
+    data = ReportData.from_summaries((summary,), baseline)
     return [
         f"{group.title}: {sentence}"
         for group in data.groups

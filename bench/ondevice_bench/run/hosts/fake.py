@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ondevice_bench.hardware.doctor import Finding
+from ondevice_bench.hardware.doctor import DoctorFinding
 from ondevice_bench.hardware.probe import Machine
 from ondevice_bench.hardware.profile import Profile, load_profile
 from ondevice_bench.hardware.state import HardwareState
@@ -70,7 +70,7 @@ class FakeHost(Host):
         self.renewals = 0
         self.is_open = True
 
-    def findings(self) -> tuple[Finding, ...]:
+    def findings(self) -> tuple[DoctorFinding, ...]:
         """Nothing disturbs a host without processes."""
         return ()
 

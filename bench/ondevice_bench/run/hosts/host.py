@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from ondevice_bench.hardware.doctor import Finding
+from ondevice_bench.hardware.doctor import DoctorFinding
 from ondevice_bench.hardware.probe import Machine
 from ondevice_bench.hardware.profile import Profile
 from ondevice_bench.hardware.state import HardwareState
@@ -88,10 +88,10 @@ class Host(ABC):
     @property
     def identity(self) -> dict[str, Any]:
         """The machine with the worker's threads: what a record says of where it was measured."""
-        return {**self.machine.to_json(), "threads": self.threads}
+        return {**self.machine.to_dict(), "threads": self.threads}
 
     @abstractmethod
-    def findings(self) -> tuple[Finding, ...]:
+    def findings(self) -> tuple[DoctorFinding, ...]:
         """What disturbs measurements here, as far as it shows at once."""
 
     @abstractmethod

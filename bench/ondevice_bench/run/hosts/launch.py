@@ -147,7 +147,7 @@ class ZygoteLauncher:
 
     @property
     def hello(self) -> Mapping[str, Any]:
-        """What the zygote said when it was ready: its software and its count of threads."""
+        """The first message of the zygote: its software and its count of threads."""
         if self._hello is None:
             self._hello = self._next_message()
             if self._hello.get("protocol") != VERSION:

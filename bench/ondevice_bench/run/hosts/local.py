@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ondevice_bench.hardware.doctor import Finding, examine
+from ondevice_bench.hardware.doctor import DoctorFinding, examine
 from ondevice_bench.hardware.probe import Machine, probe
 from ondevice_bench.hardware.profile import Profile, load_profile, recognise
 from ondevice_bench.hardware.state import HardwareState, allowed_cpus, read_state
@@ -55,7 +55,7 @@ class LocalHost(Host):
         self._environment = worker_environment(self.threads, interpreter.sources)
         self._launcher: PassLauncher | None = None
 
-    def findings(self) -> tuple[Finding, ...]:
+    def findings(self) -> tuple[DoctorFinding, ...]:
         """What disturbs measurements here, as far as it shows at once."""
         return examine(self.profile, self.state(), self.threads)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.errors import BadInput
-from ondevice_bench.hardware.doctor import Finding
+from ondevice_bench.hardware.doctor import DoctorFinding
 from ondevice_bench.run.hosts.host import Host, Tick, no_tick
 from ondevice_bench.run.queries.jobs import JobMaker
 from ondevice_bench.stats import Change, change
@@ -23,35 +23,35 @@ CELL = Cell(id="trial", model="mcunet", method="vanilla", batch=1)
 
 @dataclass(frozen=True)
 class Trial:
-    """How many rounds, and the ratio of what is equal."""
+    """The rounds of two identical cells, and the ratio of their step times."""
 
     rounds: int
-    found: Change
+    change: Change
 
-    def finding(self) -> Finding:
-        """What the ratio's interval says of this machine."""
-        low, high = self.found.lower, self.found.upper
-        said = (
-            f"two equal cells, {self.rounds} rounds in turn: ratio {self.found.ratio:.3f} "
+    def finding(self) -> DoctorFinding:
+        """What the interval of the ratio tells about this machine."""
+        low, high = self.change.lower, self.change.upper
+        statement = (
+            f"two identical cells, {self.rounds} rounds in turn: ratio {self.change.ratio:.3f} "
             f"[{low:.3f} … {high:.3f}]"
         )
         if not low <= 1 <= high:
-            return Finding(
+            return DoctorFinding(
                 "A/A trial",
                 "warning",
-                said,
-                "a difference is seen where there is none",
-                "run it again; stop what else runs on this machine",
+                statement,
+                "two identical runs look different: this machine is too noisy",
+                "stop the other programs and run it again",
             )
         if high > 1 + WIDE or low < 1 / (1 + WIDE):
-            return Finding(
+            return DoctorFinding(
                 "A/A trial",
                 "warning",
-                said,
-                f"a difference of {WIDE:.0%} is not seen in so many rounds",
-                "more `rounds`, or a quieter machine",
+                statement,
+                f"this machine is too noisy to detect a {WIDE:.0%} difference in so many rounds",
+                "use more `rounds`, or a quieter machine",
             )
-        return Finding("A/A trial", "ok", said)
+        return DoctorFinding("A/A trial", "ok", statement)
 
 
 def trial(host: Host, tick: Tick = no_tick) -> Trial:

@@ -23,7 +23,7 @@ class SpectraByWeights:
     data: str
     batch: int
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The spectra as plain values."""
         return {
             "epsilons": list(self.epsilons),

@@ -22,12 +22,14 @@ PATIENCE = 12  # guesses by lines, before intervals are halved
 TIMEOUT = 1800.0
 
 
-# a pass that reads no batch, over a cell: its figures
+# asks a pass that reads no batch about a cell; the answer is the pass's metrics
 Ask = Callable[[str, Cell], Mapping[str, float]]
+# runs the memory pass of a cell under the limit
+Run = Callable[[Cell], Reply]
 
 
 class Unfit(Exception):
-    """Nothing can be said of the cell; the text says why."""
+    """No batch of the cell fits, or none can be computed; the text says why."""
 
 
 def fits(
@@ -35,28 +37,33 @@ def fits(
     suite: Suite,
     plan: Sequence[PlannedCell],
     limit: int,
-    known: Mapping[str, float],
+    example_seconds: Mapping[str, float],
     *,
     confirm: bool = False,
 ) -> tuple[Fit, ...]:
-    """Every cell of the plan: those known to be fastest first, then by FLOPs of an example."""
-    with _asked(host, suite, limit) as (ask, run):
-        found = [_fit(item, limit, ask, known) for item in plan]
+    """The largest batch of every cell of the plan.
+
+    Cells with a measured time per example come first, the fastest before the others. The rest come
+    by FLOPs of an example.
+    """
+    with _questions(host, suite, limit) as (ask, run):
+        results = [_fit(item, limit, ask, example_seconds) for item in plan]
         if confirm:
             cells = {item.cell.id: item.cell for item in plan}
-            found = [
+            results = [
                 _confirmed(fit, cells[item.cell.id], run) if fit.batch else fit
-                for fit, item in zip(found, plan, strict=True)
+                for fit, item in zip(results, plan, strict=True)
             ]
-    return tuple(sorted(found, key=_order))
+    return tuple(sorted(results, key=_order))
 
 
 def _order(fit: Fit) -> tuple[bool, bool, float]:
-    known = fit.example_seconds
-    return fit.batch is None, known is None, known if known is not None else fit.example_flops or 0
+    seconds = fit.example_seconds
+    cost = (fit.example_flops or 0) if seconds is None else seconds
+    return fit.batch is None, seconds is None, cost
 
 
-def _fit(item: PlannedCell, limit: int, ask: Ask, known: Mapping[str, float]) -> Fit:
+def _fit(item: PlannedCell, limit: int, ask: Ask, example_seconds: Mapping[str, float]) -> Fit:
     cell = item.cell
     name = cell.id.split("/")[1]
     if item.state == "skipped":
@@ -65,7 +72,7 @@ def _fit(item: PlannedCell, limit: int, ask: Ask, known: Mapping[str, float]) ->
         one = ask("shapes", cell)
         rest = one["resident_bytes"] - one["batch_bytes"]
         rise = one["activation_bytes"] + one["batch_bytes"]
-        batch, found, beyond = largest(
+        batch, peak, peak_beyond = largest(
             lambda size: int(ask("live_peak", replace(cell, batch=size))["peak_bytes"]),
             limit,
             rise,
@@ -76,67 +83,67 @@ def _fit(item: PlannedCell, limit: int, ask: Ask, known: Mapping[str, float]) ->
     return Fit(
         name,
         batch,
-        found,
-        beyond,
+        peak,
+        peak_beyond,
         ask("shapes", replace(cell, batch=batch))["step_flops"] / batch,
-        known.get(cell.of_any_size),
+        example_seconds.get(cell.of_any_size),
     )
 
 
 def largest(
-    peak: Callable[[int], int], limit: int, rise: float, rest: float
+    peak_of: Callable[[int], int], limit: int, rise: float, rest: float
 ) -> tuple[int, int, int | None]:
-    """The largest batch within the limit, its peak, and the peak of one example more.
+    """The largest batch within the limit, its peak, and the peak of the next batch.
 
     A step holds at least `rest + rise * batch`. Peaks grow in straight pieces, so each guess
     follows the line through the last two answers.
     """
-    known = {1: peak(1)}
-    if known[1] > limit:
-        raise Unfit(f"one example needs {units.mib(known[1])}")
+    peaks = {1: peak_of(1)}
+    if peaks[1] > limit:
+        raise Unfit(f"one example needs {units.mib(peaks[1])}")
     low, high = 1, LARGEST + 1
     guess, before = int((limit - rest) / rise), None
     while high - low > 1:
-        if len(known) > PATIENCE:
+        if len(peaks) > PATIENCE:
             guess = (low + high) // 2
         guess = min(high - 1, max(low + 1, guess))
-        found = known[guess] = peak(guess)
-        low, high = (guess, high) if found <= limit else (low, guess)
+        peak = peaks[guess] = peak_of(guess)
+        low, high = (guess, high) if peak <= limit else (low, guess)
         slope = (
-            (found - rest) / guess if before is None else (found - known[before]) / (guess - before)
+            (peak - rest) / guess if before is None else (peak - peaks[before]) / (guess - before)
         )
-        before, guess = guess, guess + math.floor((limit - found) / max(1.0, slope))
-    return low, known[low], known.get(high)
+        before, guess = guess, guess + math.floor((limit - peak) / max(1.0, slope))
+    return low, peaks[low], peaks.get(high)
 
 
-def _confirmed(fit: Fit, cell: Cell, run: Callable[[Cell], Reply]) -> Fit:
-    """What the memory pass says at the edge, under the cap."""
+def _confirmed(fit: Fit, cell: Cell, run: Run) -> Fit:
+    """The fit with the status of the memory pass at the largest batch, under the cap."""
     assert fit.batch is not None
-    found = edge(lambda size: run(replace(cell, batch=size)), fit.batch)
-    said = {str(size): ": ".join(filter(None, (r.status, r.reason))) for size, r in found.items()}
-    return replace(fit, confirmed=said)
+    replies = edge(lambda size: run(replace(cell, batch=size)), fit.batch)
+    texts = {str(n): ": ".join(filter(None, (r.status, r.reason))) for n, r in replies.items()}
+    return replace(fit, confirmed=texts)
 
 
 def edge(run: Callable[[int], Reply], batch: int) -> dict[int, Reply]:
-    """What happened at `batch` and at one example more.
+    """What happened at `batch` and at the next one.
 
-    Where `batch` is too large: at the largest that was not and the smallest that was, a twentieth
-    of it or one example apart.
+    Where `batch` is too large: at the largest that ran and the smallest that did not. They are a
+    twentieth of the batch or one example apart.
     """
-    said = {batch: run(batch)}
-    if said[batch].status == "ok":
-        return said | {batch + 1: run(batch + 1)}
+    replies = {batch: run(batch)}
+    if replies[batch].status == "ok":
+        return replies | {batch + 1: run(batch + 1)}
     low, high = 0, batch
-    while said[high].status == "oom" and high - low > max(1, batch // 20):
+    while replies[high].status == "oom" and high - low > max(1, batch // 20):
         middle = (low + high) // 2
-        said[middle] = run(middle)
-        low, high = (middle, high) if said[middle].status == "ok" else (low, middle)
-    return {size: said[size] for size in (low, high) if size in said}
+        replies[middle] = run(middle)
+        low, high = (middle, high) if replies[middle].status == "ok" else (low, middle)
+    return {size: replies[size] for size in (low, high) if size in replies}
 
 
 @contextmanager
-def _asked(host: Host, suite: Suite, limit: int) -> Iterator[tuple[Ask, Callable[[Cell], Reply]]]:
-    """Ways to ask for a cell's exact peak, and to run its step under the cap."""
+def _questions(host: Host, suite: Suite, limit: int) -> Iterator[tuple[Ask, Run]]:
+    """Ask for the exact peak of a cell, or run its step under the cap."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         sources = (suite.sampling, suite.data, suite.weight_sources)
         shapes = JobMaker(host, None, *sources)

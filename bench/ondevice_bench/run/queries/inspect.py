@@ -60,8 +60,8 @@ def ask(
 
 def layers(host: Host, suite: Suite) -> Mapping[str, Any]:
     """Every layer of the network: shapes, parameters, FLOPs, bytes, and what chooses it."""
-    found = ask(host, suite, "layers", with_batch=False)
-    return {**found.metrics, **found.details}
+    result = ask(host, suite, "layers", with_batch=False)
+    return {**result.metrics, **result.details}
 
 
 def account(host: Host, suite: Suite) -> tuple[str, Mapping[str, Any]]:
@@ -84,16 +84,16 @@ def account(host: Host, suite: Suite) -> tuple[str, Mapping[str, Any]]:
             f"not read: give --rank or --fraction{_weight_rank(spec)}"
         )
     layers = suite.layers[0]
-    said = cell.id if cell.layers == layers else f"{cell.id} on {layers}"
-    return said, account_at(host, suite)
+    name = cell.id if cell.layers == layers else f"{cell.id} on {layers}"
+    return name, account_at(host, suite)
 
 
 def account_at(
     host: Host, suite: Suite, ranks: Mapping[str, RankNumbers] | None = None
 ) -> Mapping[str, Any]:
     """The account of the suite's one cell, at its own ranks or at these."""
-    found = ask(host, suite, "account", with_batch=False, layers=suite.layers[0], ranks=ranks)
-    return {**found.metrics, **found.details}
+    result = ask(host, suite, "account", with_batch=False, layers=suite.layers[0], ranks=ranks)
+    return {**result.metrics, **result.details}
 
 
 def account_of(

@@ -13,7 +13,7 @@ from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries import user_models
 from ondevice_bench.specs import registry, trained
 from ondevice_bench.specs.data import HELD_OUT, TRAIN, DataSource
-from ondevice_bench.specs.inputs import Inputs, OwnBatch, to_json
+from ondevice_bench.specs.inputs import Inputs, OwnBatch, to_dict
 from ondevice_bench.specs.model import ModelSpec
 from ondevice_bench.specs.option import resolved
 from ondevice_bench.specs.weights import WeightSource
@@ -50,7 +50,7 @@ class JobMaker:
     def job(
         self, cell: Cell, pass_name: str, ranks: Mapping[str, RankNumbers] | None = None
     ) -> Job:
-        """The job of one pass over one cell, asked for now; NoBatch where its data has none."""
+        """The job of one pass over one cell, NoBatch where the data has none."""
         model = registry.model(cell.model)
         chosen = {**resolved(model.options, dict(cell.model_options)), **dict(cell.model_options)}
         inputs = model.inputs(chosen)
@@ -75,7 +75,7 @@ class JobMaker:
             model_options=options,
             methods=_calls(cell),
             layout=None if model.is_own else asdict(model.layout),
-            inputs=to_json(inputs),
+            inputs=to_dict(inputs),
             batch_path=self._host.put(batch) if batch else "",
             weights=self._weights_call(cell, model),
             sampling=self._sampling,

@@ -8,7 +8,7 @@ from ondevice_bench.run.queries.jobs import JobMaker
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.layers import freezes
 from ondevice_bench.suite.planned_cell import PlannedCell
-from ondevice_bench.suite.preview import Vanilla
+from ondevice_bench.suite.preview import PlainStep
 from ondevice_bench.suite.suite import Suite
 
 SHAPES_TIMEOUT = 300.0
@@ -20,21 +20,21 @@ def as_vanilla(cell: Cell) -> Cell:
     return replace(cell, id="vanilla", method="vanilla", method_options=(), layers=layers, seed=0)
 
 
-def vanilla_steps(host: Host, suite: Suite, plan: Sequence[PlannedCell]) -> dict[str, Vanilla]:
+def plain_steps(host: Host, suite: Suite, plan: Sequence[PlannedCell]) -> dict[str, PlainStep]:
     """The vanilla step of each cell by the cell's id."""
     jobs = JobMaker(host, None, suite.sampling, suite.data, suite.weight_sources)
     cells = {item.cell.id: as_vanilla(item.cell) for item in plan if item.state != "skipped"}
-    steps: dict[Cell, Vanilla] = {}
+    steps: dict[Cell, PlainStep] = {}
     for cell in dict.fromkeys(cells.values()):
         reply = host.run(jobs.job(cell, "shapes"), SHAPES_TIMEOUT).reply
         counts = reply.findings.metrics
         steps[cell] = (
-            Vanilla(
+            PlainStep(
                 int(counts["activation_bytes"]),
                 int(counts["step_flops"]),
                 peak_bytes=int(counts["peak_bytes"]),
             )
             if counts
-            else Vanilla(None, None, reply.reason)
+            else PlainStep(None, None, reply.reason)
         )
     return {name: steps[cell] for name, cell in cells.items()}

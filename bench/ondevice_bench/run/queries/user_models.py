@@ -20,22 +20,22 @@ TIMEOUT = 600.0
 
 
 def describe(host: Host, suite: Suite) -> None:
-    """Let the suite's own networks say what they take, and check its files of weights.
+    """Ask the suite's own networks for their inputs, and check its files of weights.
 
-    Own networks are known to the registry with their inputs and layers afterwards; BadInput with a
-    line for each that gives no network, or whose weights do not fit.
+    Afterwards the registry has the inputs and layers of each. BadInput has a line for each model
+    that gives no network, or whose weights do not fit.
     """
-    asked: list[tuple[str, dict[str, Value], str | None]] = []
+    questions: list[tuple[str, dict[str, Value], str | None]] = []
     for choice in suite.models:
         spec = registry.model(choice.name)
         sources = choice.weights or (suite.weights,)
         files = {source.path for source in sources if source.kind == "file"}
         for given in choices(choice):
             options = {**(spec.fixed or {}), **resolved(spec.options, dict(given)), **dict(given)}
-            asked += [(choice.name, options, str(file)) for file in files]
+            questions += [(choice.name, options, str(file)) for file in files]
             if spec.is_own and not files:
-                asked.append((choice.name, options, None))
-    if not asked:
+                questions.append((choice.name, options, None))
+    if not questions:
         return
     answers = _ask(
         host,
@@ -47,41 +47,41 @@ def describe(host: Host, suite: Suite) -> None:
                 "weights": weights,
                 "head": None if registry.model(name).is_own else registry.model(name).layout.head,
             }
-            for name, options, weights in asked
+            for name, options, weights in questions
         ],
     )
     wrong = [
         f"{suite.path}: {name.partition('@')[0]}: {answer['error']}"
-        for (name, *_), answer in zip(asked, answers, strict=True)
+        for (name, *_), answer in zip(questions, answers, strict=True)
         if "error" in answer
     ]
     if wrong:
         raise BadInput(*dict.fromkeys(wrong))
-    for name in dict.fromkeys(name for name, *_ in asked if registry.model(name).is_own):
-        said = {
+    for name in dict.fromkeys(name for name, *_ in questions if registry.model(name).is_own):
+        descriptions = {
             _key(options): answer
-            for (other, options, _), answer in zip(asked, answers, strict=True)
+            for (other, options, _), answer in zip(questions, answers, strict=True)
             if other == name
         }
-        _put_in(name, said)
+        _put_in(name, descriptions)
 
 
-def _put_in(name: str, said: Mapping[str, Mapping[str, Any]]) -> None:
-    first = next(iter(said.values()))
+def _put_in(name: str, descriptions: Mapping[str, Mapping[str, Any]]) -> None:
+    first = next(iter(descriptions.values()))
 
     def inputs(options: Mapping[str, Value]) -> kinds.Inputs:
-        return kinds.from_json(said[_key(options)]["inputs"])
+        return kinds.from_dict(descriptions[_key(options)]["inputs"])
 
     registry.describe(
         name,
         inputs=inputs,
-        layer_kinds=frozenset(kind for answer in said.values() for kind in answer["kinds"]),
+        layer_kinds=frozenset(kind for answer in descriptions.values() for kind in answer["kinds"]),
         layout=ModelLayout(**first["layout"]),
     )
 
 
 def batch(host: Host, store: BatchStore, implementation: str, cell: Cell, use: str) -> Path:
-    """The file with a batch that the user's function made; NoBatch where it made none."""
+    """The file with a batch of the user's function; NoBatch where the function gives none."""
     path = store.path(implementation, cell.model, cell.batch, cell.seed, use)
     if not path.exists():
         # another use is another seed, so that ranks are not chosen on the batch that is measured

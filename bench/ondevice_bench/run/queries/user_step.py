@@ -116,9 +116,9 @@ class StepRunner:
         outcome = self._host.run(self._job(step, name), TIMEOUT)
         reply = outcome.reply
         if reply.status != "ok":
-            said = f"{name.removeprefix('step_')}: {reply.status}: {reply.reason}"
+            summary = f"{name.removeprefix('step_')}: {reply.status}: {reply.reason}"
             printed = "\n".join(part for part in (outcome.output, reply.traceback) if part)
-            raise StepFailed("\n".join(filter(None, (said, printed.rstrip()))))
+            raise StepFailed("\n".join(filter(None, (summary, printed.rstrip()))))
         return reply
 
     def _job(self, step: OwnStep, name: str) -> Job:
@@ -152,7 +152,9 @@ def _result(replies: list[Reply]) -> StepResult:
         for name, value in findings.metrics.items():
             rounds.setdefault(name, []).append(tuple(findings.samples.get(name, [value])))
     return StepResult(
-        estimates={name: _estimate(name, found) for name, found in rounds.items()},
+        estimates={
+            name: _estimate(name, samples_by_round) for name, samples_by_round in rounds.items()
+        },
         samples=tuple(rounds.get("step_seconds", ())),
         unavailable=unavailable,
         notes=tuple(notes),

@@ -64,10 +64,10 @@ def _text(name: str, machine: Machine, threads: int, peaks: Mapping[str, Estimat
     return "\n".join(lines) + "\n"
 
 
-def _line(key: str, found: Estimate) -> str:
-    return f"{key}: {found.estimate:.1f}".ljust(34) + f"# [{found.lower:.1f} … {found.upper:.1f}]"
+def _line(key: str, peak: Estimate) -> str:
+    return f"{key}: {peak.estimate:.1f}".ljust(34) + f"# [{peak.lower:.1f} … {peak.upper:.1f}]"
 
 
 def _caches(sizes: Mapping[int, int]) -> Sequence[str]:
-    said = ", ".join(f"l{level}_kib: {size}" for level, size in sizes.items())
-    return [f"caches: {{{said}}}"] if said else []
+    listed = ", ".join(f"l{level}_kib: {size}" for level, size in sizes.items())
+    return [f"caches: {{{listed}}}"] if listed else []

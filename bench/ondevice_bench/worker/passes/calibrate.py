@@ -27,6 +27,6 @@ def measure(job: Job) -> Findings:
         },
         details={
             "ranks": {name: asdict(numbers) for name, numbers in ranks.items()},
-            "operators": {"calibration": counted.to_json()},
+            "operators": {"calibration": counted.to_dict()},
         },
     )

@@ -3,7 +3,7 @@
 import time
 
 from ondevice_bench.measure import energy
-from ondevice_bench.metrics import ALL
+from ondevice_bench.metrics import of_pass
 from ondevice_bench.protocol.job import Findings, Job
 from ondevice_bench.worker.workload import build
 
@@ -16,8 +16,7 @@ def measure(job: Job) -> Findings:
     try:
         meter = energy.meter()
     except energy.EnergyUnavailable as error:
-        names = [metric.name for metric in ALL if metric.pass_name == job.pass_name]
-        return Findings(unavailable=dict.fromkeys(names, str(error)))
+        return Findings(unavailable=dict.fromkeys(of_pass(job.pass_name), str(error)))
     workload = build(job)
     workload.step()
     idle = meter.during(lambda: time.sleep(IDLE_SECONDS))

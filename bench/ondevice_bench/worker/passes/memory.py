@@ -7,15 +7,14 @@ weights, optimizer, libraries, warm-up, step) add up to the headline exactly.
 from collections.abc import Callable, Iterable
 
 from ondevice_bench.measure import curve, memory, rss_floors
-from ondevice_bench.metrics import ALL
+from ondevice_bench.metrics import of_pass
 from ondevice_bench.protocol.job import Findings, Job
 from ondevice_bench.worker.workload import Workload, build_model, load_batch
 
 
 def measure(job: Job) -> Findings:
     """Peak memory of one step over two floors: `runtime` (torch is up) and `ready` (built)."""
-    names = (metric.name for metric in ALL if metric.pass_name == job.pass_name)
-    return unless_swapped(lambda: _measure(job), names)
+    return unless_swapped(lambda: _measure(job), of_pass(job.pass_name))
 
 
 def unless_swapped(measured: Callable[[], Findings], names: Iterable[str]) -> Findings:
@@ -35,7 +34,7 @@ def _measure(job: Job) -> Findings:
     with curve.sampled() as drawn:
         metrics = _stages(job, drawn)
     allocator = "libc's default, malloc_trim at each floor"
-    return Findings(metrics=metrics, details={"allocator": allocator, "curve": drawn.to_json()})
+    return Findings(metrics=metrics, details={"allocator": allocator, "curve": drawn.to_dict()})
 
 
 def _stages(job: Job, drawn: curve.Curve) -> dict[str, float]:

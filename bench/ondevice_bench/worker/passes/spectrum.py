@@ -10,9 +10,8 @@ from ondevice_bench.methods.tensors import energies, largest_rank, working
 from ondevice_bench.methods.tucker import TuckerScheme
 from ondevice_bench.models.families import family
 from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.specs.trained import EPSILONS
 from ondevice_bench.worker.workload import initial_model, load_batch, train_mode
-
-EPSILONS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 
 def measure(job: Job) -> Findings:

@@ -2,10 +2,10 @@
 
 from ondevice_bench.measure.backward_boundary import allocated_at_turns, saved_at_turns
 from ondevice_bench.measure.flops import FlopCounter
+from ondevice_bench.metrics import SOURCE_TOLERANCE
 from ondevice_bench.protocol.job import Findings, Job
 from ondevice_bench.worker.user_step import prepared
 
-TOLERATED = 0.01  # of the larger figure
 _NO_TURN = "the step never called backward"
 
 
@@ -27,12 +27,12 @@ def measure(job: Job) -> Findings:
         return Findings(metrics, unavailable=dict.fromkeys(names, _NO_TURN))
     return Findings(
         metrics={**metrics, "activation_bytes": saved, "activation_allocated_bytes": allocated},
-        details={"notes": _notes(saved, allocated), "operators": {"step": counted.to_json()}},
+        details={"notes": _notes(saved, allocated), "operators": {"step": counted.to_dict()}},
     )
 
 
 def _notes(saved: int, allocated: int) -> list[str]:
-    if abs(saved - allocated) <= TOLERATED * max(saved, allocated):
+    if abs(saved - allocated) <= SOURCE_TOLERANCE * max(saved, allocated):
         return []
     said = f"activation bytes: {saved} by saved tensors, {allocated} by the allocator"
     return [f"{said}, which also sees local variables of the step and what its own hooks keep"]

@@ -1,9 +1,11 @@
 """The time pass: no hooks; forward, backward, update, whole step, and inference."""
 
 import math
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 from ondevice_bench.measure import clock
+from ondevice_bench.metrics import of_pass
 from ondevice_bench.protocol.job import Findings, Job
 from ondevice_bench.worker.lockstep import WARMUPS, Lockstep
 from ondevice_bench.worker.workload import build
@@ -21,10 +23,9 @@ def measure(job: Job) -> Findings:
     with workload.evaluating():
         inference = clock.time_inference(workload, job.sampling)
     samples = {**clock.columns(steps.samples), "inference_seconds": inference.samples}
-    timed = [name for name in samples if name in _TIMES]
     spoilt = "disturbed by other processes, and there was no time to measure again"
     return Findings(
-        metrics={name: median(samples[name]) for name in timed},
+        metrics=_medians(job, samples),
         samples=samples,
         details={
             "warmup": {
@@ -55,7 +56,7 @@ def _in_turns(job: Job, count: int, lockstep: Lockstep) -> Findings:
     warmups, steps = clock.time_steps_in_turns(workload, WARMUPS, count, lockstep.take)
     samples = clock.columns(steps)
     return Findings(
-        metrics={name: median(samples[name]) for name in samples if name in _TIMES},
+        metrics=_medians(job, samples),
         samples=samples,
         unavailable={"inference_seconds": "steps alone are timed in turn with another process"},
         details={
@@ -66,12 +67,7 @@ def _in_turns(job: Job, count: int, lockstep: Lockstep) -> Findings:
     )
 
 
-_TIMES = frozenset(
-    {
-        "forward_seconds",
-        "backward_seconds",
-        "update_seconds",
-        "step_seconds",
-        "inference_seconds",
-    }
-)
+def _medians(job: Job, samples: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """The median of each column of samples that is a metric of this pass."""
+    names = of_pass(job.pass_name)
+    return {name: median(values) for name, values in samples.items() if name in names}

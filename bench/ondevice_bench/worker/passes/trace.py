@@ -57,7 +57,7 @@ def measure(job: Job) -> Findings:
             "notes": [*notes, gap] if gap else notes,
             "weights_sha256": weights,
             "batch_sha256": _sha256(nested.leaves(workload.batch)),
-            "operators": {name: found.to_json() for name, found in counter.phases.items()},
+            "operators": {name: found.to_dict() for name, found in counter.phases.items()},
             "treated": {
                 report.name: {
                     "shape": report.shape,

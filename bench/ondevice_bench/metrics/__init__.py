@@ -1,0 +1,51 @@
+"""The metrics: what each one is, and which ones have a role. Standard library only.
+
+A new metric is one row of `table.ALL` and its measurement: a pass that returns its name.
+"""
+
+from ondevice_bench.metrics.descriptor import Kind, Metric, Role, Whole
+from ondevice_bench.metrics.table import ALL, SOURCE_TOLERANCE
+
+__all__ = [
+    "ALL",
+    "BY_NAME",
+    "HEADLINES",
+    "SOURCE_TOLERANCE",
+    "Kind",
+    "Metric",
+    "Role",
+    "Whole",
+    "described",
+    "of_pass",
+    "parts_of",
+    "with_role",
+]
+
+BY_NAME = {metric.name: metric for metric in ALL}
+
+
+def described(name: str) -> Metric:
+    """The metric of that name, or a stand-in for one that only a newer version of bench has."""
+    unknown = Metric(name, name, "unknown to this version of bench", "", "noisy", "unknown", "")
+    return BY_NAME.get(name, unknown)
+
+
+def with_role(role: Role) -> tuple[str, ...]:
+    """The names of the metrics that have this role."""
+    return tuple(metric.name for metric in ALL if role in metric.roles)
+
+
+def of_pass(pass_name: str) -> tuple[str, ...]:
+    """The names of the metrics that this pass gives."""
+    return tuple(metric.name for metric in ALL if metric.pass_name == pass_name)
+
+
+def parts_of(whole: Whole) -> tuple[str, ...]:
+    """The names of the parts that make up a whole, in the order of their stack.
+
+    The parts of the peak add up to the peak over the runtime floor exactly, in each process.
+    """
+    return tuple(metric.name for metric in ALL if metric.part_of == whole)
+
+
+HEADLINES = with_role("headline")

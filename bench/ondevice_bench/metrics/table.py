@@ -1,0 +1,366 @@
+"""Every metric, one row each. Standard library only."""
+
+from typing import Any
+
+from ondevice_bench.metrics.descriptor import Metric, Role
+
+# two sources count activation bytes; a note says so where they differ by more of the larger count
+SOURCE_TOLERANCE = 0.01
+
+_LAYERS = "treated layers"
+_NETWORK = "whole network"
+_PROCESS = "process"
+_METER = "what the meter meters"  # a note of the record says what that is
+
+
+def _time(name: str, label: str, title: str, *roles: Role, **more: Any) -> Metric:
+    return Metric(
+        name, label, title, "seconds", "noisy", _NETWORK, "time", 0.05, roles=roles, **more
+    )
+
+
+def _rss(name: str, label: str, title: str, *roles: Role, **more: Any) -> Metric:
+    return Metric(
+        name, label, title, "bytes", "noisy", _PROCESS, "memory", 0.08, roles=roles, **more
+    )
+
+
+def _peak_part(name: str, label: str, title: str, colour: str) -> Metric:
+    return _rss(name, label, f"part of the peak: {title}", part_of="peak", colour=colour)
+
+
+def _bytes(name: str, label: str, title: str, *roles: Role, **more: Any) -> Metric:
+    return Metric(name, label, title, "bytes", "exact", _NETWORK, "trace", roles=roles, **more)
+
+
+def _saved(name: str, label: str, by: str, colour: str) -> Metric:
+    title = f"part of the activations: saved first by {by}"
+    return _bytes(f"activation_{name}_bytes", label, title, part_of="activations", colour=colour)
+
+
+def _resident(name: str, label: str, title: str, colour: str, *roles: Role) -> Metric:
+    return _bytes(name, label, title, *roles, part_of="resident tensors", colour=colour)
+
+
+def _live(name: str, label: str) -> Metric:
+    return _bytes(
+        f"{name}_live_peak_bytes",
+        f"{label} live peak",
+        f"most bytes of live tensors during {label}, minus those that live between steps "
+        "(by torch's allocator)",
+        of_kernels=True,
+    )
+
+
+def _flops(
+    name: str, label: str, title: str, *roles: Role, by: str = "trace", phrase: str = ""
+) -> Metric:
+    return Metric(name, label, title, "flops", "exact", _NETWORK, by, roles=roles, phrase=phrase)
+
+
+def _energy(name: str, label: str, unit: str, title: str, *roles: Role, phrase: str = "") -> Metric:
+    return Metric(
+        name, label, title, unit, "noisy", _METER, "energy", 0.05, roles=roles, phrase=phrase
+    )
+
+
+def _cosine(moment: str, when: str, *roles: Role) -> Metric:
+    return Metric(
+        f"gradient_cosine{moment}",
+        f"gradient cosine {moment.removeprefix('_')}".rstrip(),
+        f"cosine between the method's weight gradients and those of plain training, {when}",
+        "",
+        "noisy",
+        _LAYERS,
+        "fidelity",
+        0.02,
+        lower_is_better=False,
+        roles=roles,
+    )
+
+
+def _error(moment: str, when: str, *roles: Role) -> Metric:
+    return Metric(
+        f"gradient_error{moment}",
+        f"gradient error {moment.removeprefix('_')}".rstrip(),
+        "norm of the difference between the method's weight gradients and those of plain "
+        f"training, divided by the norm of the latter, {when}",
+        "",
+        "noisy",
+        _LAYERS,
+        "fidelity",
+        0.02,
+        roles=roles,
+    )
+
+
+_FIRST, _AFTER = "at the first step", "after ten steps"
+_ORIGINAL = "at the first step; plain training has the weights from before the method cut them"
+
+ALL = (
+    _time(
+        "step_seconds",
+        "step",
+        "wall time of one training step",
+        "headline",
+        "compared",
+        "goal",
+        "axis",
+        "scope",
+        "step line",
+        phrase="step time",
+    ),
+    _time(
+        "forward_seconds",
+        "forward",
+        "wall time of forward and loss",
+        "table",
+        part_of="step",
+        colour="#56B4E9",
+    ),
+    _time(
+        "backward_seconds",
+        "backward",
+        "wall time of backward",
+        "table",
+        part_of="step",
+        colour="#0072B2",
+    ),
+    _time(
+        "update_seconds",
+        "update",
+        "wall time of clipping, the optimizer's step and clearing gradients",
+        "table",
+        part_of="step",
+        colour="#E69F00",
+    ),
+    _time(
+        "inference_seconds",
+        "inference",
+        "wall time of a forward pass in evaluation mode",
+        "table",
+        "compared",
+        "goal",
+        "axis",
+        phrase="inference time",
+    ),
+    _rss(
+        "peak_rss_over_runtime_bytes",
+        "peak RSS over runtime",
+        "most resident memory of the process during a step, minus that of a process that has only "
+        "loaded torch",
+        "headline",
+        "compared",
+        "goal",
+        "axis",
+        "scope",
+        "carried",
+        "step line",
+    ),
+    _rss(
+        "peak_rss_bytes",
+        "peak RSS",
+        "most resident memory of the process during a step",
+        "table",
+        "scope",
+        "carried",
+    ),
+    _rss(
+        "peak_rss_over_ready_bytes",
+        "peak RSS over ready",
+        "most resident memory of the process during a step, minus what it has before the step",
+    ),
+    _rss(
+        "runtime_floor_bytes",
+        "runtime floor",
+        "resident memory of a process that has only loaded torch, with its threads started",
+    ),
+    _rss(
+        "ready_floor_bytes",
+        "ready floor",
+        "resident memory with batch, model and optimizer built and one step done",
+    ),
+    _rss("setup_peak_rss_bytes", "set-up peak", "most resident memory while the model is built"),
+    _rss("forward_peak_rss_bytes", "forward peak", "most resident memory during forward"),
+    _rss("backward_peak_rss_bytes", "backward peak", "most resident memory during backward"),
+    _rss("update_peak_rss_bytes", "update peak", "most resident memory during the update"),
+    _rss("warmup_peak_rss_bytes", "warm-up peak", "most resident memory during the first step"),
+    _rss("inference_peak_rss_bytes", "inference peak", "most resident memory during inference"),
+    _peak_part("rss_batch_bytes", "batch", "the batch", "#56B4E9"),
+    _peak_part("rss_weights_bytes", "weights", "the model", "#0072B2"),
+    _peak_part("rss_optimizer_bytes", "optimizer", "the state of the optimizer", "#009E73"),
+    _peak_part(
+        "rss_libraries_bytes",
+        "libraries",
+        "pages of files, read after torch was loaded (code of LAPACK and other libraries)",
+        "#999999",
+    ),
+    _peak_part(
+        "rss_warmup_bytes",
+        "after warm-up",
+        "everything else that stays after the first step (a method's state, caches)",
+        "#E69F00",
+    ),
+    _peak_part("rss_step_bytes", "step", "what the step itself adds", "#D55E00"),
+    _bytes(
+        "activation_bytes",
+        "activations",
+        "tensors saved by forward for backward (without weights and batch)",
+        "headline",
+        "goal",
+        "axis",
+        "scope",
+        "carried",
+        "step line",
+        phrase="activation bytes",
+    ),
+    _bytes(
+        "activation_allocated_bytes",
+        "activations, allocator",
+        "tensors saved by forward for backward, as torch's allocator recorded them: a second "
+        "source",
+    ),
+    _saved("treated_layers", "of treated layers", "the layers that the method changes", "#D55E00"),
+    _saved(
+        "other_layers",
+        "of other layers",
+        "other linear layers, convolutions and embeddings",
+        "#F2A07B",
+    ),
+    _saved("attention", "of attention", "attention itself, without its linear layers", "#CC79A7"),
+    _saved("normalisation", "of normalisation", "batch-norm, layer-norm and the like", "#F0E442"),
+    _saved("activation_functions", "of activation functions", "ReLU, GELU and the like", "#B8A300"),
+    _saved("loss", "of the loss", "the loss, which comes after the network", "#7F5AB6"),
+    _saved(
+        "other",
+        "of all else",
+        "everything else: pooling, products, and what a method saves in its own way",
+        "#A0A0A0",
+    ),
+    _live("forward", "forward"),
+    _live("backward", "backward"),
+    _live("update", "the update"),
+    _resident("parameter_bytes", "parameters", "all parameters", "#0072B2", "table"),
+    _resident("buffer_bytes", "buffers", "running statistics and the like", "#56B4E9"),
+    _resident(
+        "method_state_bytes",
+        "method state",
+        "tensors that the method keeps from step to step",
+        "#E69F00",
+    ),
+    _resident(
+        "optimizer_state_bytes",
+        "optimizer",
+        "tensors that the optimizer keeps from step to step",
+        "#009E73",
+    ),
+    _resident("batch_bytes", "batch", "inputs and targets of one batch", "#8FB8D6"),
+    _flops(
+        "step_flops",
+        "step FLOPs",
+        "FLOPs of products, convolutions and attention in one step; a multiply-add counts as two",
+        "table",
+        "goal",
+        "axis",
+        "scope",
+        "carried",
+        "step line",
+        phrase="FLOPs of a step",
+    ),
+    _flops("forward_flops", "forward FLOPs", "part of the step's FLOPs: forward and loss"),
+    _flops("backward_flops", "backward FLOPs", "part of the step's FLOPs: backward"),
+    _flops("update_flops", "update FLOPs", "part of the step's FLOPs: clipping and update"),
+    _flops(
+        "decomposition_flops",
+        "decomposition FLOPs",
+        "part of the step's FLOPs: compressing what is stored for backward",
+    ),
+    _flops(
+        "factorisation_flops",
+        "factorisations",
+        "an estimate for QR, eigenproblems and the like in one step; not part of the step's FLOPs",
+    ),
+    _flops("inference_flops", "inference FLOPs", "FLOPs of a forward pass in evaluation mode"),
+    Metric(
+        "step_elements",
+        "element-wise work",
+        "elements that element-wise operators, reductions and normalisations process in one step",
+        "elements",
+        "exact",
+        _NETWORK,
+        "trace",
+    ),
+    _bytes(
+        "step_traffic_bytes",
+        "operator traffic",
+        "bytes that the operators of one step read and write, counted once per operator (without "
+        "caches, without the scratch memory of kernels)",
+        of_kernels=True,
+    ),
+    _bytes("gradient_bytes", "gradients", "gradients after backward"),
+    Metric(
+        "calibration_seconds",
+        "calibration",
+        "wall time of choosing ranks, once per cell and outside of every step; operators are "
+        "counted at the same time",
+        "seconds",
+        "noisy",
+        _NETWORK,
+        "calibrate",
+        threshold=0.2,
+    ),
+    _flops(
+        "calibration_flops",
+        "calibration FLOPs",
+        "FLOPs of choosing ranks, without factorisations",
+        by="calibrate",
+    ),
+    _flops(
+        "calibration_factorisation_flops",
+        "calibration's factorisations",
+        "an estimate for the eigenproblems of choosing ranks",
+        by="calibrate",
+    ),
+    _cosine("_first", _FIRST),
+    _error("_first", _FIRST),
+    _cosine("", _AFTER, "axis", "learning", "carried"),
+    _error("", _AFTER, "learning", "carried"),
+    _cosine("_original", _ORIGINAL),
+    _error("_original", _ORIGINAL),
+    Metric(
+        "loss_after_steps",
+        "loss after 10 steps",
+        "loss on the batch after ten steps on it",
+        "",
+        "noisy",
+        _NETWORK,
+        "fidelity",
+        threshold=0.02,
+        roles=("learning", "carried"),
+    ),
+    Metric(
+        "accuracy",
+        "accuracy",
+        "share of correct predictions on held-out examples after a short fine-tuning",
+        "",
+        "noisy",
+        _NETWORK,
+        "accuracy",
+        threshold=0.02,
+        lower_is_better=False,
+        roles=("axis", "learning", "carried"),
+    ),
+    _energy(
+        "step_joules",
+        "energy",
+        "joules",
+        "energy of one step, idle power included",
+        "compared",
+        "goal",
+        "axis",
+        "carried",
+        phrase="energy of a step",
+    ),
+    _energy("idle_watts", "idle power", "watts", "mean power while the process sleeps"),
+    _energy("active_watts", "power", "watts", "mean power while the process trains"),
+)
