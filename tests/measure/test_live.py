@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from ondevice_bench.measure.activations import Saved, SaveSite, saved_storages, total
+from ondevice_bench.measure.activations import SavedStorage, SaveSite, saved_storages, total
 from ondevice_bench.measure.allocations import recorded, span
 from ondevice_bench.measure.live import Live, disagreement, live_step
 from tests.measure.test_activations import SumStep
@@ -67,7 +67,7 @@ def test_what_a_module_keeps_behind_autograds_back_is_a_difference_with_its_name
 
 
 def test_one_percent_is_tolerated():
-    saved = (Saved(SaveSite("a"), 1000),)
+    saved = (SavedStorage(SaveSite("a"), 1000),)
     assert disagreement(saved, Live(1010, {"a": 1010}, 0, 0, 0)) == ""
     assert "a +20" in disagreement(saved, Live(1020, {"a": 1020}, 0, 0, 0))
     assert "a -20" in disagreement(saved, Live(980, {"a": 980}, 0, 0, 0))
