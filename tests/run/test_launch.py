@@ -34,7 +34,7 @@ def test_forked_and_spawned_workers_compute_the_same_with_the_same_threads(
     spawned = spawner.launch(make_job("time"), 120, lambda: None)
     assert (forked.launch, spawned.launch) == ("forked", "spawned")
     assert forked.reply.status == spawned.reply.status == "ok"
-    one, two = forked.reply.findings.details, spawned.reply.findings.details
+    one, two = forked.reply.result.details, spawned.reply.result.details
     assert one["threads"] == two["threads"] == THREADS
     assert one["losses"] == two["losses"]
     assert one["packages"] == two["packages"]
@@ -45,7 +45,7 @@ def test_a_forked_floor_is_lower_than_a_spawned_one_so_memory_is_spawned(zygote,
     floors = {}
     for launcher in (zygote, spawner):
         outcome = launcher.launch(make_job("memory"), 120, lambda: None)
-        floors[outcome.launch] = outcome.reply.findings.metrics["runtime_floor_bytes"]
+        floors[outcome.launch] = outcome.reply.result.metrics["runtime_floor_bytes"]
     assert floors["forked"] < 0.9 * floors["spawned"]
     chosen = PassLauncher(spawner, zygote)
     assert chosen.launch(make_job("memory"), 120, lambda: None).launch == "spawned"
@@ -76,7 +76,7 @@ def test_a_worker_carries_torch_and_the_standard_library_and_nothing_of_the_pare
     )
     for name in ("time", "trace"):
         outcome = zygote.launch(make_job(name), 120, lambda: None)
-        packages = set(outcome.reply.findings.details["packages"])
+        packages = set(outcome.reply.result.details["packages"])
         assert packages - {"ondevice_bench"} <= set(alone.stdout.split())
 
 

@@ -58,7 +58,7 @@ def call(tmp_path, monkeypatch):
             weights={"kind": "unset"},
             sampling=Sampling(),
             cpus=(0,),
-            asked_ns=time.monotonic_ns(),
+            created_ns=time.monotonic_ns(),
             step=step,
         )
         return prepared(Job.from_text(job.to_text()))()

@@ -19,7 +19,7 @@ def perform(job: Job) -> Reply:
     launched = time.monotonic_ns()
     try:
         measure = _implementation(job.pass_name).measure
-        findings = measure(job)
+        result = measure(job)
     except Refusal as refusal:
         return Reply("skipped", reason=str(refusal))
     except Exception as error:
@@ -27,13 +27,13 @@ def perform(job: Job) -> Reply:
             return Reply("oom", out_of_memory.said(error, job.memory_cap), traceback.format_exc())
         return _failed(error)
     details = {
-        **findings.details,
-        "launch_seconds": (launched - job.asked_ns) / 1e9,
+        **result.details,
+        "launch_seconds": (launched - job.created_ns) / 1e9,
         "cpus": list(job.cpus),
         "threads": _threads(),
         "packages": _packages(),
     }
-    return Reply("ok", findings=replace(findings, details=details))
+    return Reply("ok", result=replace(result, details=details))
 
 
 def serve(job: Job, reply_fd: int) -> None:

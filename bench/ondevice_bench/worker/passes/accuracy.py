@@ -13,21 +13,21 @@ from torch import Tensor
 
 from ondevice_bench.data import nested
 from ondevice_bench.models.family import logits_of
-from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.specs.data import HELD_OUT, TRAIN
 from ondevice_bench.worker.workload import Workload, build_model, typed
 
 EPOCHS = 2
 
 
-def measure(job: Job) -> Findings:
+def measure(job: Job) -> PassResult:
     """Train `EPOCHS` times over the examples; test before and after."""
     if job.examples is None:
         reason = f"data {job.cell.data} has no labels to learn"
-        return Findings(unavailable={"accuracy": reason})
+        return PassResult(unavailable={"accuracy": reason})
     learned, held_out = (_read(job, part) for part in (TRAIN, HELD_OUT))
     if not len(learned[0]) or not len(held_out[0]):
-        return Findings(unavailable={"accuracy": f"data {job.cell.data} has too few examples"})
+        return PassResult(unavailable={"accuracy": f"data {job.cell.data} has too few examples"})
     workload = Workload(job, _first(learned, job.cell.batch), build_model(job))
     before = _accuracy(workload, held_out, job.cell.batch)
     losses = []
@@ -36,7 +36,7 @@ def measure(job: Job) -> Findings:
         losses.append(workload.step())
     after = _accuracy(workload, held_out, job.cell.batch)
     finite = all(math.isfinite(loss) for loss in losses)
-    return Findings(
+    return PassResult(
         metrics={"accuracy": after},
         details={
             "accuracy_before": before,

@@ -5,11 +5,11 @@ from dataclasses import asdict
 
 from ondevice_bench.measure.flops import FlopCounter
 from ondevice_bench.models.families import family
-from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.worker.workload import build_model, load_batch
 
 
-def measure(job: Job) -> Findings:
+def measure(job: Job) -> PassResult:
     """Choose ranks on a batch of the cell's data that nothing else uses."""
     treatment = build_model(job)
     batch = load_batch(job)
@@ -19,7 +19,7 @@ def measure(job: Job) -> Findings:
         ranks = treatment.calibrate(batch, family(job.model).loss)
     seconds = (time.perf_counter_ns() - start) / 1e9
     counted = counter.of("calibration")
-    return Findings(
+    return PassResult(
         metrics={
             "calibration_seconds": seconds,
             "calibration_flops": counted.flops,

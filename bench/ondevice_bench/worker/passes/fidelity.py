@@ -18,14 +18,14 @@ from torch import Tensor, nn
 
 from ondevice_bench.measure.fidelity import Likeness, likeness
 from ondevice_bench.methods.lowrank import LowRankLayer
-from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.worker.workload import Workload, build_model, load_batch
 
 STEPS = 10
 _MOMENTS = {0: "_first", STEPS: ""}
 
 
-def measure(job: Job) -> Findings:
+def measure(job: Job) -> PassResult:
     """Compare gradients at the first step and after `STEPS`, and say the loss by then."""
     batch = load_batch(job)
     plain = Workload(job, batch, build_model(_vanilla(job)))
@@ -55,7 +55,7 @@ def measure(job: Job) -> Findings:
     if names:
         undefined = "a gradient was zero, or not finite"
     reasons = {"loss_after_steps": "the loss was not finite"}
-    return Findings(
+    return PassResult(
         metrics={name: value for name, value in values.items() if value is not None},
         unavailable={
             name: reasons.get(name, undefined) for name, value in values.items() if value is None

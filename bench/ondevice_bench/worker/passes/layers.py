@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ondevice_bench.measure.activations import saved_in_forward, storage_bytes
 from ondevice_bench.models.families import family
 from ondevice_bench.models.layers import NoSuchLayers, block_names, counted_names, select_layers
-from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.worker.fake_workload import fake_workload
 from ondevice_bench.worker.workload import layout_of
@@ -18,7 +18,7 @@ from ondevice_bench.worker.workload import layout_of
 WORDS = ("all", "conv", "mlp", "attention")
 
 
-def measure(job: Job) -> Findings:
+def measure(job: Job) -> PassResult:
     """Every linear and convolution with its shapes and bytes, and the bytes of all else."""
     with fake_workload(job) as workload:
         model = workload.model
@@ -52,7 +52,7 @@ def measure(job: Job) -> Findings:
         if name not in layers:
             kind = "loss" if name is None else type(model.get_submodule(name)).__name__
             others[kind] = others.get(kind, 0) + found
-    return Findings(
+    return PassResult(
         metrics={
             "activation_bytes": sum(saved.values()),
             "parameter_bytes": storage_bytes(model.parameters()),

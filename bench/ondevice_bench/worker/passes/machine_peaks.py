@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import torch
 
-from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.protocol.job import Job, PassResult
 
 SIZE = 1024
 COPIED = 64 << 20
@@ -17,7 +17,7 @@ DTYPES = ("float32", "float64", "bfloat16")
 COPY = "copy"
 
 
-def measure(job: Job) -> Findings:
+def measure(job: Job) -> PassResult:
     """Samples of GFLOP/s by dtype, and of GB/s read and written by a copy."""
     del job
     samples: dict[str, list[float]] = {}
@@ -35,7 +35,7 @@ def measure(job: Job) -> Findings:
     target = torch.empty_like(source)
     taken = _times(lambda: target.copy_(source))
     samples[COPY] = [2 * COPIED / seconds / 1e9 for seconds in taken]
-    return Findings(samples=samples, unavailable=unavailable)
+    return PassResult(samples=samples, unavailable=unavailable)
 
 
 def _times(work: Callable[[], object]) -> list[float]:

@@ -8,33 +8,33 @@ from collections.abc import Callable, Iterable
 
 from ondevice_bench.measure import curve, memory, rss_floors
 from ondevice_bench.metrics import of_pass
-from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.worker.workload import Workload, build_model, load_batch
 
 
-def measure(job: Job) -> Findings:
+def measure(job: Job) -> PassResult:
     """Peak memory of one step over two floors: `runtime` (torch is up) and `ready` (built)."""
     return unless_swapped(lambda: _measure(job), of_pass(job.pass_name))
 
 
-def unless_swapped(measured: Callable[[], Findings], names: Iterable[str]) -> Findings:
+def unless_swapped(measured: Callable[[], PassResult], names: Iterable[str]) -> PassResult:
     """What was measured, or why none of these names could be; a note where the machine swapped."""
     swapped = memory.swapped_pages()
     try:
         found = measured()
     except memory.PeakUnavailable as error:
-        return Findings(unavailable=dict.fromkeys(names, str(error)))
+        return PassResult(unavailable=dict.fromkeys(names, str(error)))
     after = memory.swapped_pages()
     pages = after - swapped if after is not None and swapped is not None else 0
     notes = [f"the machine swapped {pages} pages meanwhile"] if pages else []
-    return Findings(metrics=found.metrics, details={**found.details, "notes": notes})
+    return PassResult(metrics=found.metrics, details={**found.details, "notes": notes})
 
 
-def _measure(job: Job) -> Findings:
+def _measure(job: Job) -> PassResult:
     with curve.sampled() as drawn:
         metrics = _stages(job, drawn)
     allocator = "libc's default, malloc_trim at each floor"
-    return Findings(metrics=metrics, details={"allocator": allocator, "curve": drawn.to_dict()})
+    return PassResult(metrics=metrics, details={"allocator": allocator, "curve": drawn.to_dict()})
 
 
 def _stages(job: Job, drawn: curve.Curve) -> dict[str, float]:

@@ -9,12 +9,12 @@ from ondevice_bench.methods.ranks import by_epsilon
 from ondevice_bench.methods.tensors import energies, largest_rank, working
 from ondevice_bench.methods.tucker import TuckerScheme
 from ondevice_bench.models.families import family
-from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.specs.trained import EPSILONS
 from ondevice_bench.worker.workload import initial_model, load_batch, train_mode
 
 
-def measure(job: Job) -> Findings:
+def measure(job: Job) -> PassResult:
     """Ranks of every linear's and convolution's weight, and of each mode of its input."""
     model, _ = initial_model(job)
     train_mode(model, job.cell.train)
@@ -29,7 +29,7 @@ def measure(job: Job) -> Findings:
         loss(model, batch)
     for hook in hooks:
         hook.remove()
-    return Findings(details={"epsilons": EPSILONS, "layers": layers})
+    return PassResult(details={"epsilons": EPSILONS, "layers": layers})
 
 
 def _weight(weight: Tensor) -> dict[str, Any]:

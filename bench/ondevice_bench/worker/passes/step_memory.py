@@ -1,7 +1,7 @@
 """Resident memory of a step of the user's own, without hooks; the process is a spawned one."""
 
 from ondevice_bench.measure import memory, rss_floors
-from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.worker.passes.memory import unless_swapped
 from ondevice_bench.worker.user_step import prepared
 
@@ -16,12 +16,12 @@ NAMES = (
 )
 
 
-def measure(job: Job) -> Findings:
+def measure(job: Job) -> PassResult:
     """The peak of one step over two floors: torch is up, and all is built and warmed up."""
     return unless_swapped(lambda: _stages(job), NAMES)
 
 
-def _stages(job: Job) -> Findings:
+def _stages(job: Job) -> PassResult:
     rss_floors.warm_runtime()
     runtime = rss_floors.floor().total
     step = prepared(job)
@@ -33,4 +33,4 @@ def _stages(job: Job) -> Findings:
     step()
     peak = rss_floors.peak()
     found = (peak, peak - runtime, peak - ready, runtime, ready, setup_peak, warmup_peak)
-    return Findings(metrics=dict(zip(NAMES, map(float, found), strict=True)))
+    return PassResult(metrics=dict(zip(NAMES, map(float, found), strict=True)))

@@ -3,13 +3,13 @@
 from ondevice_bench.measure.backward_boundary import allocated_at_turns, saved_at_turns
 from ondevice_bench.measure.flops import FlopCounter
 from ondevice_bench.metrics import SOURCE_TOLERANCE
-from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.worker.user_step import prepared
 
 _NO_TURN = "the step never called backward"
 
 
-def measure(job: Job) -> Findings:
+def measure(job: Job) -> PassResult:
     """Count each with a step of its own, after one that warms up."""
     step = prepared(job)
     step()
@@ -24,8 +24,8 @@ def measure(job: Job) -> Findings:
     metrics = {"step_flops": float(counted.flops)}
     if saved is None or allocated is None:
         names = ("activation_bytes", "activation_allocated_bytes")
-        return Findings(metrics, unavailable=dict.fromkeys(names, _NO_TURN))
-    return Findings(
+        return PassResult(metrics, unavailable=dict.fromkeys(names, _NO_TURN))
+    return PassResult(
         metrics={**metrics, "activation_bytes": saved, "activation_allocated_bytes": allocated},
         details={"notes": _notes(saved, allocated), "operators": {"step": counted.to_dict()}},
     )

@@ -6,12 +6,12 @@ from statistics import median
 
 from ondevice_bench.measure import clock
 from ondevice_bench.metrics import of_pass
-from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.worker.lockstep import WARMUPS, Lockstep
 from ondevice_bench.worker.workload import build
 
 
-def measure(job: Job) -> Findings:
+def measure(job: Job) -> PassResult:
     """Time the cell's step and its inference; in turn with another, its step alone."""
     if job.turns is not None:
         with Lockstep(job.turns) as lockstep:
@@ -24,7 +24,7 @@ def measure(job: Job) -> Findings:
         inference = clock.time_inference(workload, job.sampling)
     samples = {**clock.columns(steps.samples), "inference_seconds": inference.samples}
     spoilt = "disturbed by other processes, and there was no time to measure again"
-    return Findings(
+    return PassResult(
         metrics=_medians(job, samples),
         samples=samples,
         details={
@@ -50,12 +50,12 @@ def measure(job: Job) -> Findings:
     )
 
 
-def _in_turns(job: Job, count: int, lockstep: Lockstep) -> Findings:
+def _in_turns(job: Job, count: int, lockstep: Lockstep) -> PassResult:
     # also what comes before: threads of two processes on the same cores wait for each other
     workload = lockstep.take(lambda: build(job))
     warmups, steps = clock.time_steps_in_turns(workload, WARMUPS, count, lockstep.take)
     samples = clock.columns(steps)
-    return Findings(
+    return PassResult(
         metrics=_medians(job, samples),
         samples=samples,
         unavailable={"inference_seconds": "steps alone are timed in turn with another process"},

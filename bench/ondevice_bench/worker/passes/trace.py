@@ -11,11 +11,11 @@ from ondevice_bench.measure.activation_kinds import by_class
 from ondevice_bench.measure.activations import saved_storages, storage_bytes, total
 from ondevice_bench.measure.flops import FlopCounter, count_step, step_flops
 from ondevice_bench.measure.live import disagreement, live_step
-from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.worker.workload import Workload, initial_model, load_batch, treated_model
 
 
-def measure(job: Job) -> Findings:
+def measure(job: Job) -> PassResult:
     """Count bytes and FLOPs; each probe has a step of its own."""
     model, loaded = initial_model(job)
     weights = _sha256(tensor for _, tensor in sorted(model.state_dict().items()))
@@ -36,7 +36,7 @@ def measure(job: Job) -> Findings:
     classes = by_class(saved, model, {report.name for report in treated})
     gap = disagreement(saved, live)
     notes = [f"weights: {loaded}"] if loaded and not loaded.whole else []
-    return Findings(
+    return PassResult(
         metrics={
             "activation_bytes": total(saved),
             "activation_allocated_bytes": live.activation_bytes,
