@@ -1,4 +1,4 @@
-"""What kind of work saved a tensor: the classes that activation bytes are split into."""
+"""Activation bytes by class: the kind of work that saved each tensor."""
 
 from collections.abc import Collection, Iterable, Mapping
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from ondevice_bench.measure.allocations import recorded
+from ondevice_bench.measure.allocations import record_allocations
 from ondevice_bench.measure.flops import STEP, FlopCounter
 from ondevice_bench.methods.compressed_input import CompressedInputLayer
 from ondevice_bench.methods.make_method import make_method
@@ -197,10 +197,10 @@ def _stored_bytes(case: _Case, apply: Apply) -> str:
     hooked = sum(saved.values())
     del y
     own = case.x.untyped_storage()._cdata in saved
-    with recorded() as allocations:
+    with record_allocations() as allocations:
         y = model(case.x)
     # the input itself was there before: it counts as stored, and is not allocated
-    live = allocations.kept_bytes - y.untyped_storage().nbytes() + own * case.x.nbytes
+    live = allocations.net_bytes - y.untyped_storage().nbytes() + own * case.x.nbytes
     (report,) = treatment.report()
     if report.elements is None:
         raise _NotChecked("the layer does not set `input_shape`")

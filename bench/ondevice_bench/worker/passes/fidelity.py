@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ondevice_bench.measure.fidelity import Likeness, likeness
+from ondevice_bench.measure.fidelity import Similarity, similarity
 from ondevice_bench.methods.lowrank import LowRankLayer
 from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.worker.workload import Workload, build_model, load_batch
@@ -32,7 +32,7 @@ def measure(job: Job) -> PassResult:
     workload = Workload(job, batch, build_model(job))
     names = _compared(workload, plain)
     original, _ = _gradients(plain, names)
-    found: dict[str, tuple[Likeness, dict[str, Likeness]]] = {}
+    found: dict[str, tuple[Similarity, dict[str, Similarity]]] = {}
     losses = []
     for step in range(STEPS + 1):
         moment = _MOMENTS.get(step)
@@ -41,9 +41,9 @@ def measure(job: Job) -> PassResult:
         gradients, loss = _gradients(workload, names if moment is not None else ())
         losses.append(loss)
         if moment is not None:
-            found[moment] = likeness(gradients, _gradients(plain, names)[0])
+            found[moment] = similarity(gradients, _gradients(plain, names)[0])
         if step == 0:
-            found["_original"] = likeness(gradients, original)
+            found["_original"] = similarity(gradients, original)
         workload.update()
     values = {
         f"gradient_{kind}{moment}": getattr(whole, kind)

@@ -31,7 +31,7 @@ def unless_swapped(measured: Callable[[], PassResult], names: Iterable[str]) -> 
 
 
 def _measure(job: Job) -> PassResult:
-    with curve.sampled() as drawn:
+    with curve.sample() as drawn:
         metrics = _stages(job, drawn)
     allocator = "libc's default, malloc_trim at each floor"
     return PassResult(metrics=metrics, details={"allocator": allocator, "curve": drawn.to_dict()})

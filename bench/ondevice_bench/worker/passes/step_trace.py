@@ -1,12 +1,15 @@
 """Activation bytes and FLOPs of a step of the user's own, by hooks."""
 
-from ondevice_bench.measure.backward_boundary import allocated_at_turns, saved_at_turns
+from ondevice_bench.measure.backward_boundary import (
+    allocated_bytes_at_boundaries,
+    saved_bytes_at_boundaries,
+)
 from ondevice_bench.measure.flops import FlopCounter
 from ondevice_bench.metrics import SOURCE_TOLERANCE
 from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.worker.user_step import prepared
 
-_NO_TURN = "the step never called backward"
+_NO_BACKWARD = "the step never called backward"
 
 
 def measure(job: Job) -> PassResult:
@@ -14,8 +17,8 @@ def measure(job: Job) -> PassResult:
     step = prepared(job)
     step()
     saved, allocated = (
-        max(saved_at_turns(step), default=None),
-        max(allocated_at_turns(step), default=None),
+        max(saved_bytes_at_boundaries(step), default=None),
+        max(allocated_bytes_at_boundaries(step), default=None),
     )
     counter = FlopCounter()
     with counter.phase("step"):
@@ -24,7 +27,7 @@ def measure(job: Job) -> PassResult:
     metrics = {"step_flops": float(counted.flops)}
     if saved is None or allocated is None:
         names = ("activation_bytes", "activation_allocated_bytes")
-        return PassResult(metrics, unavailable=dict.fromkeys(names, _NO_TURN))
+        return PassResult(metrics, unavailable=dict.fromkeys(names, _NO_BACKWARD))
     return PassResult(
         metrics={**metrics, "activation_bytes": saved, "activation_allocated_bytes": allocated},
         details={"notes": _notes(saved, allocated), "operators": {"step": counted.to_dict()}},
