@@ -96,7 +96,7 @@ print(*{name.partition(".")[0] for name in sys.modules})
         ("zygote", "segfault", "failed", "killed by SIGSEGV"),
         ("spawner", "segfault", "failed", "killed by SIGSEGV"),
         ("zygote", "kill", "failed", "killed by SIGKILL"),
-        ("zygote", "huge", "oom", "the model: 4294967296.00 MiB could not be had"),
+        ("zygote", "huge", "oom", "the model: could not allocate 4294967296.00 MiB"),
     ],
 )
 def test_whatever_a_worker_does_becomes_an_outcome(request, odd_job, kind, does, status, reason):

@@ -46,8 +46,8 @@ class SavedTensor:
 def saved_storages(step: TrainingStep, model: nn.Module) -> tuple[SavedStorage, ...]:
     """The distinct storages saved for backward that are not resident anyway.
 
-    A view counts as its whole storage, once. Forward and backward of every part run. The part that
-    saves most counts, because no two parts are alive at the same time.
+    Each storage counts as a whole, also for a view, and one time. Forward and backward of every
+    part run. The part that saves most counts, because no two parts are alive at the same time.
     """
     most: tuple[SavedStorage, ...] = ()
     for part in range(step.parts):

@@ -1,6 +1,6 @@
-"""The accuracy pass: a short fine-tuning on real data, and how much of what was held out is right.
+"""The accuracy pass: a short fine-tuning on real data, then the accuracy on held-out examples.
 
-Every method of a seed learns from the same examples in the same order.
+Every method with the same seed learns from the same examples in the same order.
 """
 
 import math
@@ -25,13 +25,13 @@ def measure(job: Job) -> PassResult:
     if job.examples is None:
         reason = f"data {job.cell.data} has no labels to learn"
         return PassResult(unavailable={"accuracy": reason})
-    learned, held_out = (_read(job, part) for part in (TRAIN, HELD_OUT))
-    if not len(learned[0]) or not len(held_out[0]):
+    training, held_out = (_read(job, part) for part in (TRAIN, HELD_OUT))
+    if not len(training[0]) or not len(held_out[0]):
         return PassResult(unavailable={"accuracy": f"data {job.cell.data} has too few examples"})
-    workload = Workload(job, _first(learned, job.cell.batch), build_model(job))
+    workload = Workload(job, _first(training, job.cell.batch), build_model(job))
     before = _accuracy(workload, held_out, job.cell.batch)
     losses = []
-    for batch in _batches(learned, job):
+    for batch in _batches(training, job):
         workload.batch = batch
         losses.append(workload.step())
     after = _accuracy(workload, held_out, job.cell.batch)
@@ -41,7 +41,7 @@ def measure(job: Job) -> PassResult:
         details={
             "accuracy_before": before,
             "steps": len(losses),
-            "examples": len(learned[0]),
+            "examples": len(training[0]),
             "held_out": len(held_out[0]),
             "losses": [losses[0], losses[-1]] if finite else None,
             "notes": [] if finite else ["the loss was not finite"],
@@ -61,7 +61,7 @@ def _first(examples: tuple[Tensor, Tensor], count: int) -> tuple[Tensor, Tensor]
 
 
 def _batches(examples: tuple[Tensor, Tensor], job: Job) -> Iterator[Any]:
-    """Whole batches in an order that the seed says, another in each pass over the examples."""
+    """Whole batches in an order that depends on the seed and differs in each epoch."""
     inputs, targets = examples
     stream = torch.Generator().manual_seed(job.cell.seed)
     for _ in range(EPOCHS):
@@ -72,12 +72,14 @@ def _batches(examples: tuple[Tensor, Tensor], job: Job) -> Iterator[Any]:
 
 
 def _accuracy(workload: Workload, examples: tuple[Tensor, Tensor], size: int) -> float:
-    """The share of images, places or tokens whose highest score is the right one."""
+    """The share of images, pixels or tokens whose highest score is the right one."""
     right = total = 0
     with workload.evaluating():
         for inputs, targets in zip(*(part.split(size) for part in examples), strict=True):
             scores = logits_of(workload.model, inputs)
-            best = scores.argmax(-1 if scores.ndim == 3 else 1)  # tokens have theirs last
+            best = scores.argmax(
+                -1 if scores.ndim == 3 else 1
+            )  # for tokens the last dimension is the score
             right += int((best == targets).sum())
             total += targets.numel()
     return right / total

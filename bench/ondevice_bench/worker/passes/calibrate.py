@@ -10,7 +10,7 @@ from ondevice_bench.worker.workload import build_model, load_batch
 
 
 def measure(job: Job) -> PassResult:
-    """Choose ranks on a batch of the cell's data that nothing else uses."""
+    """Choose ranks on a batch of the cell's data that no other pass uses."""
     treatment = build_model(job)
     batch = load_batch(job)
     counter = FlopCounter()
@@ -18,15 +18,15 @@ def measure(job: Job) -> PassResult:
     with counter.phase("calibration"):
         ranks = treatment.calibrate(batch, family(job.model).loss)
     seconds = (time.perf_counter_ns() - start) / 1e9
-    counted = counter.of("calibration")
+    operations = counter.of("calibration")
     return PassResult(
         metrics={
             "calibration_seconds": seconds,
-            "calibration_flops": counted.flops,
-            "calibration_factorisation_flops": counted.factorisation_flops,
+            "calibration_flops": operations.flops,
+            "calibration_factorisation_flops": operations.factorisation_flops,
         },
         details={
             "ranks": {name: asdict(numbers) for name, numbers in ranks.items()},
-            "operators": {"calibration": counted.to_dict()},
+            "operators": {"calibration": operations.to_dict()},
         },
     )

@@ -1,4 +1,4 @@
-"""The energy pass: joules of a step, beside what the machine takes when it does nothing."""
+"""The energy pass: joules of a step, and the power of the idle machine."""
 
 import time
 
@@ -12,7 +12,7 @@ LEAST_STEPS = 3
 
 
 def measure(job: Job) -> PassResult:
-    """Meter some seconds of nothing, then some of steps."""
+    """Measure some idle seconds, then some seconds of steps."""
     try:
         meter = energy.meter()
     except energy.EnergyUnavailable as error:

@@ -6,7 +6,7 @@ from ondevice_bench.worker.fake_workload import fake_workload
 
 
 def measure(job: Job) -> PassResult:
-    """Run two steps on tensors without bytes, the second under the eyes of a counter."""
+    """Run two steps on tensors without bytes, and count the second one."""
     with fake_workload(job) as workload:
         workload.step_without_loss()
         return PassResult(metrics={"peak_bytes": peak_of_step(workload)})

@@ -1,4 +1,4 @@
-"""The pilot pass: two steps of a cell, so that a run with a budget knows what the rest takes."""
+"""The pilot pass: two steps of a cell, from which a run with a budget estimates its cost."""
 
 import time
 

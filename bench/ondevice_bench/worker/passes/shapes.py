@@ -1,4 +1,4 @@
-"""The shapes pass: exact bytes and FLOPs of a plan, from fake tensors, computing nothing."""
+"""The shapes pass: exact bytes and FLOPs of a plan, from fake tensors without computing."""
 
 from ondevice_bench.data import nested
 from ondevice_bench.measure.activations import saved_bytes, storage_bytes
@@ -9,7 +9,7 @@ from ondevice_bench.worker.fake_workload import fake_workload
 
 
 def measure(job: Job) -> PassResult:
-    """Run steps on tensors without bytes: what one would save, compute, and hold at its highest."""
+    """Run steps on tensors without bytes: the saved bytes, the FLOPs and the peak of a step."""
     with fake_workload(job) as workload:
         activations = saved_bytes(workload)
         workload.update()

@@ -1,4 +1,4 @@
-"""The spectrum pass: how many singular values hold each share of energy, layer by layer."""
+"""The spectrum pass: for each layer, the number of singular values for each share of energy."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def measure(job: Job) -> PassResult:
     for name, module in model.named_modules():
         if isinstance(module, (nn.Linear, nn.Conv2d)):
             layers[name] = {"weight": _weight(module.weight.detach()), "activation": None}
-            hooks.append(module.register_forward_pre_hook(_noting(layers[name])))
+            hooks.append(module.register_forward_pre_hook(_note_activation(layers[name])))
     with torch.no_grad():
         loss(model, batch)
     for hook in hooks:
@@ -44,7 +44,7 @@ def _weight(weight: Tensor) -> dict[str, Any]:
     }
 
 
-def _noting(layer: dict[str, Any]) -> Any:
+def _note_activation(layer: dict[str, Any]) -> Any:
     def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         x = inputs[0].detach()
         shape = tuple(x.shape)

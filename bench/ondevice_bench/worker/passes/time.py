@@ -1,4 +1,4 @@
-"""The time pass: no hooks; forward, backward, update, whole step, and inference."""
+"""The time pass: forward, backward, update, whole step and inference, without hooks."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,18 +12,21 @@ from ondevice_bench.worker.workload import build
 
 
 def measure(job: Job) -> PassResult:
-    """Time the cell's step and its inference; in turn with another, its step alone."""
+    """Time the cell's step and its inference. In turns with another worker, time the step only."""
     if job.turns is not None:
         with Lockstep(job.turns) as lockstep:
             return _in_turns(job, job.turns.steps, lockstep)
     workload = build(job)
-    losses = [workload.step(), workload.step()]  # alike in every process; how many follow is not
+    losses = [
+        workload.step(),
+        workload.step(),
+    ]  # equal in every process; the number of later steps differs
     steps = clock.time_steps(workload, job.sampling)
     finite = all(math.isfinite(loss) for loss in (*losses, workload.step()))
     with workload.evaluating():
         inference = clock.time_inference(workload, job.sampling)
     samples = {**clock.columns(steps.samples), "inference_seconds": inference.samples}
-    spoilt = "disturbed by other processes, and there was no time to measure again"
+    spoilt = "disturbed by other processes, without time to measure again"
     return PassResult(
         metrics=_medians(job, samples),
         samples=samples,
@@ -51,7 +54,7 @@ def measure(job: Job) -> PassResult:
 
 
 def _in_turns(job: Job, count: int, lockstep: Lockstep) -> PassResult:
-    # also what comes before: threads of two processes on the same cores wait for each other
+    # building takes a turn too: threads of two processes on the same cores wait for each other
     workload = lockstep.take(lambda: build(job))
     warmups, steps = clock.time_steps_in_turns(workload, WARMUPS, count, lockstep.take)
     samples = clock.columns(steps)

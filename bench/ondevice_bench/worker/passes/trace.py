@@ -1,4 +1,4 @@
-"""The trace pass: exact bytes by tensor, and hashes of what went in."""
+"""The trace pass: exact bytes of tensors, FLOPs, and hashes of weights and batch."""
 
 import hashlib
 from collections.abc import Iterable
@@ -16,11 +16,11 @@ from ondevice_bench.worker.workload import Workload, initial_model, load_batch, 
 
 
 def measure(job: Job) -> PassResult:
-    """Count bytes and FLOPs; each probe has a step of its own."""
+    """Count bytes and FLOPs, each in a separate step."""
     model, loaded = initial_model(job)
     weights = _sha256(tensor for _, tensor in sorted(model.state_dict().items()))
     treatment = treated_model(job, model)
-    del model  # a method may have no use for the weights that it replaced
+    del model  # so that weights which the method has replaced are released
     workload = Workload(job, load_batch(job), treatment)
     model = workload.model
     saved = saved_storages(workload, model)
@@ -34,7 +34,7 @@ def measure(job: Job) -> PassResult:
     state = list(treatment.state())
     treated = treatment.report()
     classes = by_class(saved, model, {report.name for report in treated})
-    gap = disagreement(saved, live)
+    difference = disagreement(saved, live)
     notes = [f"weights: {loaded}"] if loaded and not loaded.whole else []
     return PassResult(
         metrics={
@@ -54,10 +54,10 @@ def measure(job: Job) -> PassResult:
         },
         details={
             "weights": str(loaded or job.cell.weights),
-            "notes": [*notes, gap] if gap else notes,
+            "notes": [*notes, difference] if difference else notes,
             "weights_sha256": weights,
             "batch_sha256": _sha256(nested.leaves(workload.batch)),
-            "operators": {name: found.to_dict() for name, found in counter.phases.items()},
+            "operators": {name: phase.to_dict() for name, phase in counter.phases.items()},
             "treated": {
                 report.name: {
                     "shape": report.shape,
