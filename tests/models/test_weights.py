@@ -276,7 +276,7 @@ def test_what_weights_cannot_be(tmp_path, said, says):
 def test_pretrained_weights_are_refused_where_none_are_known():
     source = WeightSource("pretrained")
     said = source.refuses("mcunet", None, ("minilm",))
-    assert said == "weights: none are known for mcunet (there are for: minilm)"
+    assert said == "weights: there are no pretrained ones for mcunet (there are for: minilm)"
 
 
 def test_weights_of_every_kind_are_rounded_to_the_cells_type(make_job):
