@@ -1,4 +1,4 @@
-"""SVD, HOSVD, ASI: exact in all but dW, and dW is the plain formula on what was stored."""
+"""SVD, HOSVD, ASI: exact in all but dW, and dW is the plain formula on the restored input."""
 
 import copy
 import math

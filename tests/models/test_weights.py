@@ -58,7 +58,7 @@ def test_all_tensors_are_taken(saved, donor, name):
     model = small_resnet()
     nn.init.zeros_(model.conv1.weight)
     loaded = loading.load(model, saved(name), HEAD)
-    assert str(loaded) == f"{len(donor.state_dict())} tensors taken"
+    assert str(loaded) == f"{len(donor.state_dict())} tensors loaded"
     for key, value in donor.state_dict().items():
         assert torch.equal(model.state_dict()[key], value), key
 
@@ -236,13 +236,13 @@ def test_a_record_says_what_a_file_of_weights_left_open(make_job, saved):
     }
     for name, notes in (
         ("w.pt", []),
-        ("all.pt", ["weights: 122 tensors taken, extra of the file unused"]),
+        ("all.pt", ["weights: 122 tensors loaded, extra of the file unused"]),
     ):
         source = sources[name]
         job = make_job("trace", "resnet18", weights={source.name: source}, named=source.name)
         details = trace.measure(job).details
         assert details["notes"] == notes
-        assert details["weights"].startswith("122 tensors taken")
+        assert details["weights"].startswith("122 tensors loaded")
 
 
 @pytest.mark.parametrize(
