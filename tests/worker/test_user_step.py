@@ -8,7 +8,7 @@ import pytest
 from ondevice_bench.protocol.job import Job
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.suite import Sampling
-from ondevice_bench.worker.user_step import prepared
+from ondevice_bench.worker.user_step import prepare
 
 SOURCE = """\
 from . import beside
@@ -61,7 +61,7 @@ def call(tmp_path, monkeypatch):
             created_ns=time.monotonic_ns(),
             step=step,
         )
-        return prepared(Job.from_text(job.to_text()))()
+        return prepare(Job.from_text(job.to_text()))()
 
     return make
 
