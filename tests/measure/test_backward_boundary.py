@@ -1,4 +1,4 @@
-"""What a step keeps where it turns to backward, against closed forms."""
+"""Activation bytes at the boundary of forward and backward, against closed formulas."""
 
 import pytest
 import torch

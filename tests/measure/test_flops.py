@@ -1,4 +1,4 @@
-"""FLOPs of single operators against sums on paper, and what is counted apart."""
+"""FLOPs of single operators against sums on paper, and the separate counts."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""The fidelity pass: similarity on paper, exact methods exact, and what cutting the weights costs."""
+"""The fidelity pass: similarity on paper, exact methods, and the error of truncated weights."""
 
 import math
 

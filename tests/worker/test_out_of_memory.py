@@ -1,4 +1,4 @@
-"""What is said where memory runs out, and the limit itself in a process of its own."""
+"""The reason when memory runs out, and the limit itself in a separate process."""
 
 import subprocess
 import sys

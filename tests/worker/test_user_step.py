@@ -1,4 +1,4 @@
-"""How a worker finds and calls a step of the user's own."""
+"""How a worker loads and calls the user's own step."""
 
 import sys
 import time

@@ -48,7 +48,7 @@ class Document:
         return SourceLocation(self.path, 1)
 
     def at(self, location: KeyPath) -> Plain:
-        """The value at `location`; KeyError where the file has none."""
+        """The value at `location`; KeyError if the file has none."""
         value: Plain = self.values
         for step in location:
             match value:

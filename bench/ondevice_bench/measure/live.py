@@ -63,7 +63,7 @@ def live_step(step: TrainingStep, model: nn.Module) -> Live:
 
 
 def disagreement(saved: Iterable[SavedStorage], live: Live) -> str:
-    """A message where the two sources differ by more than 1 %, otherwise empty text."""
+    """A message if the two sources differ by more than 1 %, otherwise empty text."""
     hooks, allocator = total(saved), live.activation_bytes
     difference = abs(hooks - allocator)
     if difference <= SOURCE_TOLERANCE * max(hooks, allocator):
