@@ -15,7 +15,7 @@ _DRAWS = {
 
 
 class _NoDraws(TorchFunctionMode):
-    """In the block, layers draw NaN, so that a weight without a fill is visible."""
+    """A mode in which layers draw NaN, so that a weight without a fill is visible."""
 
     def __torch_function__(
         self,
@@ -24,7 +24,7 @@ class _NoDraws(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Fill where the function would draw."""
+        """Fill with NaN, if the function draws."""
         named = kwargs or {}
         if func in _DRAWS:
             with torch.no_grad():
