@@ -77,9 +77,8 @@ def _accuracy(workload: Workload, examples: tuple[Tensor, Tensor], size: int) ->
     with workload.evaluating():
         for inputs, targets in zip(*(part.split(size) for part in examples), strict=True):
             scores = logits_of(workload.model, inputs)
-            best = scores.argmax(
-                -1 if scores.ndim == 3 else 1
-            )  # for tokens the last dimension is the score
+            classes = -1 if scores.ndim == 3 else 1  # (B, N, classes) for tokens
+            best = scores.argmax(classes)
             right += int((best == targets).sum())
             total += targets.numel()
     return right / total
