@@ -17,7 +17,7 @@ from statistics import median
 
 from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.hardware.state import allowed_cpus
-from ondevice_bench.protocol.job import Findings
+from ondevice_bench.protocol.job import PassResult
 from ondevice_bench.run.hosts.launch import (
     Launcher,
     SpawnLauncher,
@@ -76,18 +76,18 @@ def main() -> int:
 
 
 def _launch_seconds(launcher: Launcher, jobs: JobMaker) -> float:
-    return float(_findings(launcher, jobs, "trace").details["launch_seconds"])
+    return float(_result(launcher, jobs, "trace").details["launch_seconds"])
 
 
 def _step_seconds(launcher: Launcher, jobs: JobMaker) -> float:
-    return _findings(launcher, jobs, "time").metrics["step_seconds"]
+    return _result(launcher, jobs, "time").metrics["step_seconds"]
 
 
-def _findings(launcher: Launcher, jobs: JobMaker, pass_name: str) -> Findings:
+def _result(launcher: Launcher, jobs: JobMaker, pass_name: str) -> PassResult:
     outcome = launcher.launch(jobs.job(CELL, pass_name), 300, lambda: None)
     if outcome.reply.status != "ok":
         sys.exit(f"a worker failed: {outcome.reply.reason}")
-    return outcome.reply.findings
+    return outcome.reply.result
 
 
 def _import_torch(environment: dict[str, str]) -> float:

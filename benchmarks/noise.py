@@ -214,7 +214,7 @@ def _compared(
 def _steps(outcome: Outcome) -> list[float]:
     reply = outcome.reply
     assert reply.status == "ok", reply.reason
-    return reply.findings.samples["step_seconds"]
+    return reply.result.samples["step_seconds"]
 
 
 def _summary(found: list[_Comparison]) -> str:

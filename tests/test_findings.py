@@ -29,7 +29,7 @@ from ondevice_bench.record.store import Store
 from ondevice_bench.specs import registry
 from ondevice_bench.stats import Estimate
 from tests.conftest import BENCH, ROOT
-from tests.measure.test_activations import Subject
+from tests.measure.test_activations import SumStep
 from tests.record.conftest import CELL, make_record, make_run, planned
 
 PAGE = ROOT / "docs" / "findings.md"
@@ -203,11 +203,11 @@ def test_what_layers_saved_first_is_what_compressing_their_inputs_frees(layers, 
     vit.initialise(network, 0)
     linears = {name for name, module in network.named_modules() if isinstance(module, nn.Linear)}
     images = torch.randn(2, 3, 224, 224)
-    saved = saved_storages(Subject(network, images), network)
+    saved = saved_storages(SumStep(network, images), network)
     first = [each for each in saved if each.site.module in linears]
     freed = sum(each.size for each in first if fnmatchcase(each.site.module, names))
     treatment = treat(network, "asi", layers, layout=spec.layout, rank=1)
-    compressed = saved_bytes(Subject(treatment.module, images))
+    compressed = saved_bytes(SumStep(treatment.module, images))
     stored = 4 * sum(report.elements for report in treatment.report())
     assert freed > 0
     assert compressed - stored == total(saved) - freed

@@ -91,7 +91,7 @@ def odd_job(odd_folder: Path) -> Callable[..., Job]:
             batch_path=str(odd_folder / "batch.safetensors"),
             sampling=SAMPLING,
             cpus=allowed_cpus(),
-            asked_ns=time.monotonic_ns(),
+            created_ns=time.monotonic_ns(),
         )
 
     return make

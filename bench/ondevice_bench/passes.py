@@ -1,14 +1,14 @@
-"""Every pass: what one process does over a cell. Standard library only, because workers import it.
+"""The table of passes: the measurements of a cell. Standard library only, for the workers.
 
-A new pass is one row of `ALL` and one module with `measure(job)`. A metric names the pass that
-gives it in its own row, in `ondevice_bench.metrics`.
+A new pass is one row of `ALL` and one module with `measure(job)`. The row of a metric
+in `ondevice_bench.metrics` names its pass.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-# the passes that code knows by name; names of passes are stored
+# the passes that code names; stored data has these names
 CALIBRATE, PILOT, MEMORY, TRACE, TIME = "calibrate", "pilot", "memory", "trace", "time"
 STEP_MEMORY, STEP_TRACE, STEP_TIME = "step_memory", "step_trace", "step_time"
 
@@ -18,20 +18,22 @@ Choice = Literal["default", "optional", "never"]
 
 @dataclass(frozen=True)
 class Pass:
-    """One way to look at a cell, in a process of its own."""
+    """One kind of measurement of a cell, in a separate process."""
 
     name: str
     purpose: str
     module: str  # inside `ondevice_bench`
-    batch: Batch = "cell"  # what the process reads
+    batch: Batch = "cell"  # the batch that the process reads
     in_suites: Choice = "never"  # whether `measure` may name it
     rounds: int | None = None  # processes of each cell unless the suite says more; None: always one
-    is_spawned: bool = False  # a new interpreter; the others are forked, where that is possible
-    is_capped: bool = False  # under a memory cap; a probe's own memory is not held against a cell
-    prepares: bool = False  # serves the other passes of the cell
+    is_spawned: bool = False  # a new interpreter; other passes are forked where possible
+    is_capped: bool = (
+        False  # under the memory cap of the cell, which is not for the memory of probes
+    )
+    prepares: bool = False  # its result is input of other passes of the cell
     over_seeds: bool = False  # its metrics are reported over all seeds of a workload
-    # processes of each side before a noisy metric counts as different from the baseline's:
-    # processes differ more than the samples of one
+    # the fewest processes of each side for a difference of a noisy metric: processes differ more
+    # than the samples of one process
     fewest_processes: int = 5
 
 
@@ -42,7 +44,7 @@ def _worker(name: str) -> str:
 ALL = (
     Pass(
         CALIBRATE,
-        "chooses the ranks of a cell, on a batch that nothing else uses",
+        "chooses the ranks of a cell, on a batch that no other pass uses",
         _worker("calibrate"),
         batch="calibration",
         prepares=True,
@@ -135,7 +137,7 @@ ALL = (
     ),
     Pass(
         "machine_peaks",
-        "measures what the processors and the memory can do at most",
+        "measures the highest speed of the processors and the memory",
         _worker("machine_peaks"),
         batch="none",
         is_spawned=True,
@@ -169,12 +171,12 @@ BY_NAME = {each.name: each for each in ALL}
 IN_SUITES = tuple(each.name for each in ALL if each.in_suites != "never")
 BY_DEFAULT = tuple(each.name for each in ALL if each.in_suites == "default")
 PREPARING = frozenset(each.name for each in ALL if each.prepares)
-# the passes whose rounds a suite may choose, with their usual number
+# the passes whose rounds a suite may set, with the default number
 ROUNDS = {name: rounds for name in IN_SUITES if (rounds := BY_NAME[name].rounds) is not None}
 
 
 def rounds_of(name: str, rounds: Mapping[str, int] | int) -> int:
-    """How many rounds of a run take that pass; older runs have one number for all passes."""
+    """The number of rounds of a pass in a run. Older runs have one number for all passes."""
     if name in BY_NAME and BY_NAME[name].rounds is None:
         return 1
     return rounds if isinstance(rounds, int) else rounds.get(name, 1)

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Literal
 
 CONFIDENCE = 0.95
-# where the interval of a ratio lies, at a threshold on both sides of 1
+# the place of a ratio's interval, relative to a threshold on both sides of 1
 Direction = Literal["less", "more", "same", "unknown"]
 
 

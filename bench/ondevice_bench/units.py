@@ -84,8 +84,8 @@ def _percent(value: float) -> str:
 
 def clock(value: float) -> str:
     """A duration as a clock shows it: 0:42, 12:05, 1:02:05."""
-    hours, rest = divmod(max(0, round(value)), 3600)
-    minutes, secs = divmod(rest, 60)
+    hours, below_hour = divmod(max(0, round(value)), 3600)
+    minutes, secs = divmod(below_hour, 60)
     return f"{hours}:{minutes:02}:{secs:02}" if hours else f"{minutes}:{secs:02}"
 
 
@@ -118,7 +118,7 @@ def axis(unit: str) -> tuple[float, str]:
 
 
 def interval(lower: float, upper: float, unit: str) -> str:
-    """Two bounds with their unit. A unit that both share is shown once."""
+    """Two bounds with their unit. A unit that both share is shown only at the end."""
     low, high = quantity(lower, unit), quantity(upper, unit)
     value, _, low_unit = low.rpartition(" ")
     if value and low_unit == high.rpartition(" ")[2]:

@@ -44,7 +44,10 @@ def test_spectra_of_random_and_decaying_weights(bench):
             ("show", "model", "vit_b_32", "--option", "image_size=100"),
             "command line: models[0].image_size[0]: must be a multiple of 32 in [32, 2048], got 100",
         ),
-        (("show", "spectrum", "mcunet", "--weights", "pretrained"), "none are known for mcunet"),
+        (
+            ("show", "spectrum", "mcunet", "--weights", "pretrained"),
+            "there are no pretrained ones for mcunet",
+        ),
         (
             ("show", "spectrum", "minilm", "--data", "photos"),
             "photos gives images; the model takes",

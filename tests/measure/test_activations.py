@@ -6,7 +6,7 @@ from torch import nn
 from ondevice_bench.measure.activations import saved_bytes, storage_bytes
 
 
-class Subject:
+class SumStep:
     """A network with a sum as its loss (which saves nothing) and everything resident named."""
 
     def __init__(self, model, x):
@@ -24,7 +24,7 @@ class Subject:
         for parameter in self.model.parameters():
             parameter.grad = None
 
-    def held(self):
+    def packed_tensors(self):
         return iter(())
 
     def resident(self):
@@ -34,23 +34,23 @@ class Subject:
 
 
 def test_a_linear_layer_saves_only_its_input_which_is_the_batch():
-    assert saved_bytes(Subject(nn.Linear(10, 20), torch.randn(4, 10))) == 0
+    assert saved_bytes(SumStep(nn.Linear(10, 20), torch.randn(4, 10))) == 0
 
 
 def test_two_layers_and_a_relu():
     # ReLU saves its output (4 x 20), which is also the next layer's input: one storage
     model = nn.Sequential(nn.Linear(10, 20), nn.ReLU(), nn.Linear(20, 5))
-    assert saved_bytes(Subject(model, torch.randn(4, 10))) == 4 * 20 * 4
+    assert saved_bytes(SumStep(model, torch.randn(4, 10))) == 4 * 20 * 4
 
 
 def test_a_gelu_saves_its_input_and_the_next_layer_its_output():
     model = nn.Sequential(nn.Linear(10, 20), nn.GELU(), nn.Linear(20, 5))
-    assert saved_bytes(Subject(model, torch.randn(4, 10))) == 2 * 4 * 20 * 4
+    assert saved_bytes(SumStep(model, torch.randn(4, 10))) == 2 * 4 * 20 * 4
 
 
 def test_an_element_takes_eight_bytes_in_float64():
     model = nn.Sequential(nn.Linear(10, 20), nn.ReLU(), nn.Linear(20, 5)).double()
-    assert saved_bytes(Subject(model, torch.randn(4, 10).double())) == 4 * 20 * 8
+    assert saved_bytes(SumStep(model, torch.randn(4, 10).double())) == 4 * 20 * 8
 
 
 def test_a_convolution_with_batch_norm_and_max_pooling():
@@ -64,7 +64,7 @@ def test_a_convolution_with_batch_norm_and_max_pooling():
     # conv: the batch. bn: its input, mean and inverse deviation. relu: its output, which the
     # pooling saves as its input. pooling: int64 indices. second conv: the pooled map.
     expected = (2 * 8 * 6 * 6 + 8 + 8) * 4 + 2 * 8 * 6 * 6 * 4 + 2 * 8 * 3 * 3 * (8 + 4)
-    assert saved_bytes(Subject(model, torch.randn(2, 3, 6, 6))) == expected
+    assert saved_bytes(SumStep(model, torch.randn(2, 3, 6, 6))) == expected
 
 
 def test_a_view_counts_its_whole_storage_once():
@@ -75,7 +75,7 @@ def test_a_view_counts_its_whole_storage_once():
 
     x = torch.randn(4, 100, requires_grad=True)
     # exp saves its own output (4 x 1); the product saves two views of `wide`: its storage, once
-    assert saved_bytes(Subject(Views(), x)) == 4 * 1 * 4 + 4 * 100 * 4
+    assert saved_bytes(SumStep(Views(), x)) == 4 * 1 * 4 + 4 * 100 * 4
 
 
 def test_what_the_graph_has_let_go_by_the_turn_does_not_count():
@@ -85,7 +85,7 @@ def test_what_the_graph_has_let_go_by_the_turn_does_not_count():
             return x.sin()
 
     x = torch.randn(1000, requires_grad=True)
-    assert saved_bytes(Subject(Dropped(), x)) == 0
+    assert saved_bytes(SumStep(Dropped(), x)) == 0
 
 
 def test_a_custom_function_is_seen_when_it_saves_through_its_context():
@@ -104,17 +104,17 @@ def test_a_custom_function_is_seen_when_it_saves_through_its_context():
         def forward(self, x):
             return Square.apply(x)
 
-    assert saved_bytes(Subject(Layer(), torch.randn(50, requires_grad=True))) == 50 * 2
+    assert saved_bytes(SumStep(Layer(), torch.randn(50, requires_grad=True))) == 50 * 2
 
 
 def test_gradients_are_those_of_a_step_without_hooks():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(10, 20), nn.GELU(), nn.Linear(20, 5))
-    subject = Subject(model, torch.randn(4, 10))
-    subject.backward(subject.forward())
+    step = SumStep(model, torch.randn(4, 10))
+    step.backward(step.forward())
     plain = [p.grad.clone() for p in model.parameters()]
     model.zero_grad()
-    saved_bytes(subject)
+    saved_bytes(step)
     assert all(torch.equal(p.grad, g) for p, g in zip(model.parameters(), plain, strict=True))
 
 
@@ -128,13 +128,13 @@ def test_storage_bytes_counts_shared_storage_once():
 def test_what_a_method_packs_out_of_sight_counts_and_the_largest_part_is_the_figure():
     packed = torch.zeros(100)
 
-    class Parts(Subject):
+    class Parts(SumStep):
         parts = 3
 
         def forward(self, part=0):
             return (self.model(self.x[: part + 1]) ** 2).sum()
 
-        def held(self):
+        def packed_tensors(self):
             yield packed
 
     model = nn.Sequential(nn.Linear(10, 20))

@@ -1,11 +1,14 @@
-"""What a step keeps where it turns to backward, against closed forms."""
+"""Activation bytes at the boundary of forward and backward, against closed formulas."""
 
 import pytest
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from ondevice_bench.measure.backward_boundary import allocated_at_turns, saved_at_turns
+from ondevice_bench.measure.backward_boundary import (
+    allocated_bytes_at_boundaries,
+    saved_bytes_at_boundaries,
+)
 
 BATCH, WIDE, OUT = 16, 64, 8
 HIDDEN = BATCH * WIDE * 4  # bytes of the ReLU's result, which the second linear saves too
@@ -32,8 +35,8 @@ class Step:
 def test_what_backward_needs_is_counted_once_without_what_is_resident():
     step = Step()
     step()
-    assert saved_at_turns(step) == [HIDDEN]
-    assert allocated_at_turns(step) == [HIDDEN]
+    assert saved_bytes_at_boundaries(step) == [HIDDEN]
+    assert allocated_bytes_at_boundaries(step) == [HIDDEN]
 
 
 def test_gradients_that_a_step_clears_first_hide_nothing():
@@ -46,15 +49,15 @@ def test_gradients_that_a_step_clears_first_hide_nothing():
 
     for _ in range(3):  # what takes the place of what is decided by the allocator
         clears_first()
-        assert saved_at_turns(clears_first) == [HIDDEN]
-        assert allocated_at_turns(clears_first) == [HIDDEN]
+        assert saved_bytes_at_boundaries(clears_first) == [HIDDEN]
+        assert allocated_bytes_at_boundaries(clears_first) == [HIDDEN]
 
 
 def test_each_part_of_a_step_that_accumulates_has_a_turn():
     step = Step(parts=3)
-    assert saved_at_turns(step) == [HIDDEN] * 3
+    assert saved_bytes_at_boundaries(step) == [HIDDEN] * 3
     # a part's loss is released within the next one
-    assert allocated_at_turns(step) == [HIDDEN, HIDDEN - 4, HIDDEN - 4]
+    assert allocated_bytes_at_boundaries(step) == [HIDDEN, HIDDEN - 4, HIDDEN - 4]
 
 
 @pytest.mark.parametrize("reentrant", [False, True])
@@ -65,7 +68,7 @@ def test_what_a_checkpoint_drops_is_not_kept(reentrant):
     step = Step(wrap)
     step()
     # the checkpoint's result is saved by the linear after it; what lies within is dropped
-    assert saved_at_turns(step) == [HIDDEN]
+    assert saved_bytes_at_boundaries(step) == [HIDDEN]
 
 
 def test_what_hooks_of_the_step_itself_keep_is_seen_by_the_allocator_alone():
@@ -75,7 +78,7 @@ def test_what_hooks_of_the_step_itself_keep_is_seen_by_the_allocator_alone():
 
     step = Step(copied)
     step()
-    (saved,), (allocated,) = saved_at_turns(step), allocated_at_turns(step)
+    (saved,), (allocated,) = saved_bytes_at_boundaries(step), allocated_bytes_at_boundaries(step)
     assert saved < allocated
 
 
@@ -83,8 +86,8 @@ def test_a_step_without_backward_has_no_turn():
     def step():
         torch.ones(3) + 1
 
-    assert saved_at_turns(step) == []
-    assert allocated_at_turns(step) == []
+    assert saved_bytes_at_boundaries(step) == []
+    assert allocated_bytes_at_boundaries(step) == []
 
 
 def test_grad_is_a_turn_too_and_autograd_is_left_as_it_was():
@@ -95,11 +98,11 @@ def test_grad_is_a_turn_too_and_autograd_is_left_as_it_was():
     def call():
         torch.autograd.grad(step.second(step.first(step.batch)).sum(), [weight])
 
-    assert saved_at_turns(call) == [HIDDEN]
+    assert saved_bytes_at_boundaries(call) == [HIDDEN]
 
     def broken():
         raise ValueError
 
     with pytest.raises(ValueError):
-        saved_at_turns(broken)
+        saved_bytes_at_boundaries(broken)
     assert (torch.autograd.backward, torch.autograd.grad) == before

@@ -55,7 +55,7 @@ def test_phases_are_told_apart_and_add_up(fake_clock):
     timed = clock.time_steps(subject, Sampling(warmup=3, min_samples=6, max_samples=50))
     assert len(timed.warmups) == 3  # the third is no faster than the second
     assert len(timed.samples) == 6  # equal samples: the interval is a point at once
-    assert (timed.ended_by, timed.reached) == ("precision", 0)
+    assert (timed.ended_by, timed.precision_reached) == ("precision", 0)
     for step in timed.samples:
         assert step.forward_seconds == pytest.approx(0.1)
         assert step.backward_seconds == pytest.approx(0.2)

@@ -1,4 +1,4 @@
-"""FLOPs of single operators against sums on paper, and what is counted apart."""
+"""FLOPs of single operators against sums on paper, and the separate counts."""
 
 from types import SimpleNamespace
 
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from ondevice_bench.measure import operators
 from ondevice_bench.measure.decomposition_marker import decomposition
 from ondevice_bench.measure.flops import FlopCounter, count_step, step_flops
-from tests.measure.test_activations import Subject
+from tests.measure.test_activations import SumStep
 
 
 def counted(function, *shapes, **keywords):
@@ -131,9 +131,9 @@ def test_what_is_not_in_a_phase_is_not_counted():
 
 def test_phases_of_a_step():
     model = nn.Sequential(nn.Linear(10, 20), nn.ReLU(), nn.Linear(20, 5))
-    subject = Subject(model, torch.randn(4, 10))
+    step = SumStep(model, torch.randn(4, 10))
     counter = FlopCounter()
-    count_step(subject, counter)
+    count_step(step, counter)
     first, second = 2 * 4 * 10 * 20, 2 * 4 * 20 * 5
     found = step_flops(counter)
     assert found["forward_flops"] == first + second

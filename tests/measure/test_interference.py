@@ -44,7 +44,7 @@ def test_what_cannot_be_read_is_unknown(files, text):
     assert (found.busy, found.stolen, found.throttled) == (None, None, None)
     meanwhile = interference.between(found, interference.read())
     assert meanwhile.foreign is None
-    assert not meanwhile.disturbed
+    assert not meanwhile.is_disturbing
 
 
 @pytest.mark.parametrize(
@@ -75,4 +75,4 @@ def test_a_quota_of_either_version(files, groups, folder, content):
 )  # fmt: skip
 def test_a_tenth_of_a_core_disturbs(taken, disturbed):
     foreign, stolen = taken
-    assert interference.Meanwhile(1.0, foreign, stolen, None).disturbed == disturbed
+    assert interference.ForeignLoad(1.0, foreign, stolen, None).is_disturbing == disturbed

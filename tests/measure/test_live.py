@@ -3,14 +3,14 @@
 import torch
 from torch import nn
 
-from ondevice_bench.measure.activations import Saved, SaveSite, saved_storages, total
-from ondevice_bench.measure.allocations import recorded, span
+from ondevice_bench.measure.activations import SavedStorage, SaveSite, saved_storages, total
+from ondevice_bench.measure.allocations import record_allocations, span
 from ondevice_bench.measure.live import Live, disagreement, live_step
-from tests.measure.test_activations import Subject
+from tests.measure.test_activations import SumStep
 
 
 def test_levels_and_spans():
-    with recorded() as record:
+    with record_allocations() as record:
         kept = torch.empty(1000)
         with span("one"):
             second = torch.empty(500)
@@ -21,19 +21,23 @@ def test_levels_and_spans():
     one, two = record.spans
     assert (one.start_bytes, one.end_bytes, one.peak_bytes) == (4000, 6000, 14000)
     assert (two.start_bytes, two.end_bytes, two.peak_bytes) == (6000, 2000, 6000)
-    assert one.kept == {"": second.nbytes}
-    assert one.kept_bytes == 2000
+    assert one.alive_by_module == {"": second.nbytes}
+    assert one.net_bytes == 2000
     assert record.peak_of("one") == 14000
     assert record.peak_of("never") == 0
 
 
 def test_a_small_network_on_paper():
     model = nn.Sequential(nn.Linear(10, 20), nn.GELU(), nn.Linear(20, 5))
-    subject = Subject(model, torch.randn(4, 10))
-    live = live_step(subject, model)
-    saved = saved_storages(subject, model)
+    step = SumStep(model, torch.randn(4, 10))
+    live = live_step(step, model)
+    saved = saved_storages(step, model)
     assert live.activation_bytes == total(saved) == 2 * 4 * 20 * 4
-    assert live.kept == {"0": 4 * 20 * 4, "1": 4 * 20 * 4, "": 4}  # the loss outside
+    assert live.activations_by_module == {
+        "0": 4 * 20 * 4,
+        "1": 4 * 20 * 4,
+        "": 4,
+    }  # the loss outside
     # with the output of the last layer and its sum
     assert live.forward_peak_bytes == 2 * 4 * 20 * 4 + 4 * 5 * 4 + 4
     assert disagreement(saved, live) == ""
@@ -54,27 +58,27 @@ class Hoarder(nn.Module):
 
 def test_what_a_module_keeps_behind_autograds_back_is_a_difference_with_its_name():
     model = nn.Sequential(nn.Linear(10, 10), Hoarder(), nn.Linear(10, 5))
-    subject = Subject(model, torch.randn(4, 10))
-    saved = saved_storages(subject, model)
-    live = live_step(subject, model)
+    step = SumStep(model, torch.randn(4, 10))
+    saved = saved_storages(step, model)
+    live = live_step(step, model)
     # the first step's hoard is released in the second: in all, the same is kept
     assert live.activation_bytes == total(saved)
     model[1].hoard = None
-    grown = Live(total(saved) + 4000, {**live.kept}, 0, 0, 0)
+    grown = Live(total(saved) + 4000, {**live.activations_by_module}, 0, 0, 0)
     said = disagreement(saved, grown)
     assert said.startswith(f"activation bytes: {total(saved)} by saved tensors, ")
     assert "1 +4000" in said
 
 
 def test_one_percent_is_tolerated():
-    saved = (Saved(SaveSite("a"), 1000),)
+    saved = (SavedStorage(SaveSite("a"), 1000),)
     assert disagreement(saved, Live(1010, {"a": 1010}, 0, 0, 0)) == ""
     assert "a +20" in disagreement(saved, Live(1020, {"a": 1020}, 0, 0, 0))
     assert "a -20" in disagreement(saved, Live(980, {"a": 980}, 0, 0, 0))
 
 
 def test_a_step_begins_at_zero_although_weights_are_replaced():
-    class Replacing(Subject):
+    class Replacing(SumStep):
         def update(self):
             self.model.weight.data = self.model.weight.data.clone()
             super().update()

@@ -70,9 +70,9 @@ def test_pages_of_files_are_told_from_what_the_process_allocated(tmp_path):
         for offset in range(0, len(area), 4096):
             area[offset]
         during = memory.resident()
-    assert during.of_files - before.of_files == pytest.approx(40 * MIB, rel=0.02)
+    assert during.file_backed - before.file_backed == pytest.approx(40 * MIB, rel=0.02)
     assert abs(during.anonymous - before.anonymous) < 4 * MIB
-    assert during.total == during.anonymous + during.of_files
+    assert during.total == during.anonymous + during.file_backed
 
 
 def test_swapped_pages_are_counted_or_unknown(monkeypatch, tmp_path):

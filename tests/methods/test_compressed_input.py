@@ -1,4 +1,4 @@
-"""SVD, HOSVD, ASI: exact in all but dW, and dW is the plain formula on what was stored."""
+"""SVD, HOSVD, ASI: exact in all but dW, and dW is the plain formula on the restored input."""
 
 import copy
 import math
@@ -327,7 +327,7 @@ def test_the_start_is_a_gaussian_sketch_of_the_unfolding(mode):
 
 
 def test_the_first_step_allocates_no_more_than_the_later_ones():
-    from ondevice_bench.measure.allocations import recorded
+    from ondevice_bench.measure.allocations import record_allocations
 
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3072, 64))
@@ -335,7 +335,7 @@ def test_the_first_step_allocates_no_more_than_the_later_ones():
     x = torch.randn(8, 50, 3072)
     largest = []
     for _ in range(2):
-        with recorded() as step:
+        with record_allocations() as step:
             model(x).sum().backward()
         largest.append(step.peak_bytes)
     assert largest[0] < largest[1] + (40 << 20)  # outer products would take 490 MiB

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from ondevice_bench.measure.allocations import recorded
+from ondevice_bench.measure.allocations import record_allocations
 from ondevice_bench.methods.lowrank import UnconsumedUpdate
 from ondevice_bench.methods.optimizer import MomentumRefused
 from ondevice_bench.methods.treatment import treat
@@ -195,7 +195,7 @@ def test_no_tensor_of_the_dense_weights_size_is_ever_allocated(method):
     optimizer = treatment.optimizer(RATE, DECAY, 1.0)
     x = decaying(4, 9, 256).float()
     for _ in range(3):
-        with recorded() as step:
+        with record_allocations() as step:
             model(x).square().sum().backward()
             optimizer.step()
             optimizer.zero_grad()

@@ -31,7 +31,7 @@ class Step:
     def backward(self, loss):
         loss.backward()
 
-    def held(self):
+    def packed_tensors(self):
         return self.treatment.packed_tensors()
 
     def resident(self):

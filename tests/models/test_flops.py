@@ -85,20 +85,20 @@ def test_every_method_is_counted_whole_and_both_sources_of_bytes_agree(make_job,
     job = make_job("trace", model, method=method, method_options=METHODS[method], batch=4)
     if method == "gradient_filter" and model != "mcunet":
         pytest.skip("has one convolution")
-    findings = trace.measure(job)
-    for phase, operators in findings.details["operators"].items():
+    result = trace.measure(job)
+    for phase, operators in result.details["operators"].items():
         assert "no_formula" not in operators, phase
-    found = findings.metrics
-    parts = [value for name, value in found.items() if name.startswith("activation_")]
+    metrics = result.metrics
+    parts = [value for name, value in metrics.items() if name.startswith("activation_")]
     whole, allocated, *classes = parts
     assert sum(classes) == whole
     assert abs(allocated - whole) <= 16  # a scalar or two of a loss in parts
-    assert findings.details["notes"] == []
-    assert found["backward_live_peak_bytes"] >= found["gradient_bytes"]
-    assert found["forward_live_peak_bytes"] >= found["activation_bytes"]
+    assert result.details["notes"] == []
+    assert metrics["backward_live_peak_bytes"] >= metrics["gradient_bytes"]
+    assert metrics["forward_live_peak_bytes"] >= metrics["activation_bytes"]
     ranked = method in {"svd", "hosvd", "asi", "wsi", "wasi"}
-    assert (found["factorisation_flops"] > 0) == ranked
-    assert (found["decomposition_flops"] > 0) == (ranked and method != "wsi")
+    assert (metrics["factorisation_flops"] > 0) == ranked
+    assert (metrics["decomposition_flops"] > 0) == (ranked and method != "wsi")
 
 
 PUBLISHED = {  # 10^9 multiply-adds of one image of 224x224 in the models' own publications
@@ -115,8 +115,8 @@ PUBLISHED = {  # 10^9 multiply-adds of one image of 224x224 in the models' own p
 @pytest.mark.parametrize("model", PUBLISHED)
 def test_networks_cost_what_is_published(make_job, model):
     job = make_job("shapes", model, model_options={"classes": 1000}, batch=1)
-    found = shapes.measure(job).metrics
-    assert round(found["forward_flops"] / 2e9, 2) == pytest.approx(PUBLISHED[model], abs=0.02)
+    metrics = shapes.measure(job).metrics
+    assert round(metrics["forward_flops"] / 2e9, 2) == pytest.approx(PUBLISHED[model], abs=0.02)
 
 
 def test_frozen_layers_have_no_backward(make_job):

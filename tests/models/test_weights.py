@@ -58,7 +58,7 @@ def test_all_tensors_are_taken(saved, donor, name):
     model = small_resnet()
     nn.init.zeros_(model.conv1.weight)
     loaded = loading.load(model, saved(name), HEAD)
-    assert str(loaded) == f"{len(donor.state_dict())} tensors taken"
+    assert str(loaded) == f"{len(donor.state_dict())} tensors loaded"
     for key, value in donor.state_dict().items():
         assert torch.equal(model.state_dict()[key], value), key
 
@@ -236,13 +236,13 @@ def test_a_record_says_what_a_file_of_weights_left_open(make_job, saved):
     }
     for name, notes in (
         ("w.pt", []),
-        ("all.pt", ["weights: 122 tensors taken, extra of the file unused"]),
+        ("all.pt", ["weights: 122 tensors loaded, extra of the file unused"]),
     ):
         source = sources[name]
         job = make_job("trace", "resnet18", weights={source.name: source}, named=source.name)
         details = trace.measure(job).details
         assert details["notes"] == notes
-        assert details["weights"].startswith("122 tensors taken")
+        assert details["weights"].startswith("122 tensors loaded")
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_what_weights_cannot_be(tmp_path, said, says):
 def test_pretrained_weights_are_refused_where_none_are_known():
     source = WeightSource("pretrained")
     said = source.refuses("mcunet", None, ("minilm",))
-    assert said == "weights: none are known for mcunet (there are for: minilm)"
+    assert said == "weights: there are no pretrained ones for mcunet (there are for: minilm)"
 
 
 def test_weights_of_every_kind_are_rounded_to_the_cells_type(make_job):

@@ -9,7 +9,7 @@ from ondevice_bench.methods.make_method import make_method
 from ondevice_bench.methods.ranks import Ranks
 from ondevice_bench.methods.treatment import treat
 from ondevice_bench.papers.counting.accounting import account, vanilla_account
-from tests.measure.test_activations import Subject
+from tests.measure.test_activations import SumStep
 
 MIB = 2**20
 
@@ -82,6 +82,6 @@ def test_an_account_of_one_layer_is_what_autograd_keeps_for_it(method, options, 
     model = nn.Sequential(nn.Linear(10, 10), nn.Linear(10, 10))
     found = accounted(method, model[1], (4, 6, 10), ranks, **options)
     treatment = treat(model, method, "pattern:1", **options)
-    assert saved_bytes(Subject(treatment.module, torch.randn(4, 6, 10))) == (
+    assert saved_bytes(SumStep(treatment.module, torch.randn(4, 6, 10))) == (
         found.activation_elements * 4
     )

@@ -10,7 +10,7 @@ from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.errors import BadInput
 from ondevice_bench.hardware.profile import load_profile
 from ondevice_bench.protocol import VERSION
-from ondevice_bench.protocol.job import Findings, Reply
+from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.run.hosts import launch
 from ondevice_bench.run.hosts.fake import FakeHost
 from ondevice_bench.run.hosts.host import Host, HostError, NoAnswer
@@ -51,7 +51,7 @@ def test_confirming_a_fit_keeps_to_the_processors_of_the_profile(workplace):
     }
     host = FakeHost(
         lambda job: Reply(
-            "ok", findings=Findings(metrics={**numbers, "peak_bytes": 10.0 + 20 * job.cell.batch})
+            "ok", result=PassResult(metrics={**numbers, "peak_bytes": 10.0 + 20 * job.cell.batch})
         ),
         profile=load_profile("./held.yaml"),
     )

@@ -34,7 +34,7 @@ def test_forked_and_spawned_workers_compute_the_same_with_the_same_threads(
     spawned = spawner.launch(make_job("time"), 120, lambda: None)
     assert (forked.launch, spawned.launch) == ("forked", "spawned")
     assert forked.reply.status == spawned.reply.status == "ok"
-    one, two = forked.reply.findings.details, spawned.reply.findings.details
+    one, two = forked.reply.result.details, spawned.reply.result.details
     assert one["threads"] == two["threads"] == THREADS
     assert one["losses"] == two["losses"]
     assert one["packages"] == two["packages"]
@@ -45,7 +45,7 @@ def test_a_forked_floor_is_lower_than_a_spawned_one_so_memory_is_spawned(zygote,
     floors = {}
     for launcher in (zygote, spawner):
         outcome = launcher.launch(make_job("memory"), 120, lambda: None)
-        floors[outcome.launch] = outcome.reply.findings.metrics["runtime_floor_bytes"]
+        floors[outcome.launch] = outcome.reply.result.metrics["runtime_floor_bytes"]
     assert floors["forked"] < 0.9 * floors["spawned"]
     chosen = PassLauncher(spawner, lambda: zygote)
     assert chosen.launch(make_job("memory"), 120, lambda: None).launch == "spawned"
@@ -86,7 +86,7 @@ def test_a_worker_carries_torch_and_the_standard_library_and_nothing_of_the_pare
     )
     for name in ("time", "trace"):
         outcome = zygote.launch(make_job(name), 120, lambda: None)
-        packages = set(outcome.reply.findings.details["packages"])
+        packages = set(outcome.reply.result.details["packages"])
         assert packages - {"ondevice_bench"} <= set(alone.stdout.split())
 
 
@@ -106,7 +106,7 @@ print(*{name.partition(".")[0] for name in sys.modules})
         ("zygote", "segfault", "failed", "killed by SIGSEGV"),
         ("spawner", "segfault", "failed", "killed by SIGSEGV"),
         ("zygote", "kill", "failed", "killed by SIGKILL"),
-        ("zygote", "huge", "oom", "the model: 4294967296.00 MiB could not be had"),
+        ("zygote", "huge", "oom", "the model: could not allocate 4294967296.00 MiB"),
     ],
 )
 def test_whatever_a_worker_does_becomes_an_outcome(request, odd_job, kind, does, status, reason):

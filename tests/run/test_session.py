@@ -10,7 +10,7 @@ from ondevice_bench.analyse.summary import summarise
 from ondevice_bench.errors import BadInput, NothingRan
 from ondevice_bench.hardware.probe import probe
 from ondevice_bench.hardware.profile import recognise
-from ondevice_bench.protocol.job import Findings, Reply
+from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.record.store import FILE_NAME, Store
 from ondevice_bench.run import session as session_module
 from ondevice_bench.run.hosts.fake import FakeHost
@@ -34,7 +34,7 @@ rounds: 2
 
 def well(job):
     metric = "activation_bytes" if job.pass_name == "trace" else "step_seconds"
-    return Reply("ok", findings=Findings(metrics={metric: 1.0}))
+    return Reply("ok", result=PassResult(metrics={metric: 1.0}))
 
 
 @pytest.fixture

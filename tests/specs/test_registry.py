@@ -87,7 +87,7 @@ def test_a_broken_entry_point_is_named(entry_points, value, says):
 def test_a_taken_name_is_refused(entry_points, monkeypatch):
     monkeypatch.setattr(builtin_methods, "METHODS", (*builtin_methods.METHODS, EXTRA))
     entry_points(EntryPoint("extra", "tests.specs.test_registry:EXTRA", "ondevice_bench.methods"))
-    with pytest.raises(BadInput, match="'extra' is taken"):
+    with pytest.raises(BadInput, match="'extra' exists already"):
         registry.methods()
 
 

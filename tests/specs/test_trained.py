@@ -64,7 +64,7 @@ def test_a_table_says_what_it_was_measured_on():
 
 
 def test_a_model_without_a_table_is_refused():
-    said = "no trained ranks are known for mcunet (there are for: efficientnet_lite0, minilm)"
+    said = "there are no trained ranks for mcunet (there are for: efficientnet_lite0, minilm)"
     assert trained.refuses("mcunet") == said
     assert trained.refuses("minilm") is None
 

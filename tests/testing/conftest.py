@@ -2,7 +2,7 @@
 
 import pytest
 
-from ondevice_bench.protocol.job import Findings, Reply
+from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.record.store import Store
 from tests.run.test_session import well
 from tests.testing.hosts import FakeHosts, now
@@ -56,9 +56,9 @@ def answering(activations=100.0, step=1.0):
 
     def answer(job):
         if job.pass_name == "trace":
-            return Reply("ok", findings=Findings(metrics={"activation_bytes": activations}))
+            return Reply("ok", result=PassResult(metrics={"activation_bytes": activations}))
         seconds = step * (1 + next(rounds) % 7 / 1000)
         found = {"step_seconds": seconds}
-        return Reply("ok", findings=Findings(found, {"step_seconds": [seconds] * 3}))
+        return Reply("ok", result=PassResult(found, {"step_seconds": [seconds] * 3}))
 
     return answer

@@ -9,7 +9,7 @@ import numpy  # noqa: F401  # pytester forgets what its sessions import; numpy l
 import pytest
 
 import ondevice_bench
-from ondevice_bench.protocol.job import Findings, Reply
+from ondevice_bench.protocol.job import PassResult, Reply
 
 pytest_plugins = ["pytester"]
 
@@ -37,11 +37,11 @@ def cells(pytester, monkeypatch, hosts):
 
     def answer(job):
         if job.pass_name != "time":
-            return Reply("ok", findings=Findings(OTHERS[job.pass_name]))
+            return Reply("ok", result=PassResult(OTHERS[job.pass_name]))
         number = told[job.cell.id] = told.get(job.cell.id, 0) + 1
         samples = SAMPLES[job.cell.batch][(number - 1) % 2]
         found = {"step_seconds": statistics.median(samples)}
-        return Reply("ok", findings=Findings(found, {"step_seconds": samples}))
+        return Reply("ok", result=PassResult(found, {"step_seconds": samples}))
 
     hosts.answer = answer
     (pytester.path / "suites").mkdir()
@@ -110,8 +110,8 @@ def test_a_saved_session_can_be_compared_with(cells, flags):
 
 def test_a_comparison_can_fail(cells, hosts):
     cells("--benchmark-save", "mine")
-    slow = Findings({"step_seconds": 1.0}, {"step_seconds": [1.0]})
-    hosts.answer = lambda job: Reply("ok", findings=slow)
+    slow = PassResult({"step_seconds": 1.0}, {"step_seconds": [1.0]})
+    hosts.answer = lambda job: Reply("ok", result=slow)
     result = cells("--benchmark-compare", "--benchmark-compare-fail", "min:50%")
     assert result.ret != pytest.ExitCode.OK
 

@@ -6,7 +6,7 @@ import json
 import numpy  # noqa: F401  # pytester forgets what its sessions import; numpy loads only once
 import pytest
 
-from ondevice_bench.protocol.job import Findings, Reply
+from ondevice_bench.protocol.job import PassResult, Reply
 
 pytest_plugins = ["pytester"]
 
@@ -36,13 +36,13 @@ PEAKS = itertools.count()
 
 def well(job):
     passes = {
-        "step_trace": Findings({"activation_bytes": 4096.0, "step_flops": 2e9}),
-        "step_time": Findings({"step_seconds": 0.02}, {"step_seconds": [0.01, 0.02, 0.03]}),
-        "step_memory": Findings(
+        "step_trace": PassResult({"activation_bytes": 4096.0, "step_flops": 2e9}),
+        "step_time": PassResult({"step_seconds": 0.02}, {"step_seconds": [0.01, 0.02, 0.03]}),
+        "step_memory": PassResult(
             {"peak_rss_bytes": 3e8, "peak_rss_over_runtime_bytes": 1e8 + next(PEAKS)}
         ),
     }
-    return Reply("ok", findings=passes[job.pass_name])
+    return Reply("ok", result=passes[job.pass_name])
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_a_figure_that_is_missing_says_why(steps, hosts):
     def without(job):
         if job.pass_name == "step_trace":
             why = {"activation_bytes": "no backward"}
-            return Reply("ok", findings=Findings({"step_flops": 0.0}, unavailable=why))
+            return Reply("ok", result=PassResult({"step_flops": 0.0}, unavailable=why))
         return well(job)
 
     hosts.answer = without

@@ -1,4 +1,4 @@
-"""What tests of workers share."""
+"""Fixtures of the tests of workers."""
 
 from tests.workers import (  # noqa: F401  # fixtures
     environment,

@@ -1,4 +1,4 @@
-"""The accuracy pass: a network learns digits, methods see the same examples, no labels are said."""
+"""The accuracy pass: a network learns digits, methods see equal examples, data without labels."""
 
 import pytest
 

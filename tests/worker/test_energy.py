@@ -16,7 +16,7 @@ def test_the_pass_gives_joules_or_the_reason(make_job, monkeypatch):
             start = time.perf_counter()
             work()
             seconds = time.perf_counter() - start
-            return energy.Spent(10 * seconds, seconds)
+            return energy.EnergyUse(10 * seconds, seconds)
 
     monkeypatch.setattr(energy_pass, "IDLE_SECONDS", 0.01)
     monkeypatch.setattr(energy_pass, "ACTIVE_SECONDS", 0.2)

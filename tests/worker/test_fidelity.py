@@ -1,4 +1,4 @@
-"""The fidelity pass: likeness on paper, exact methods exact, and what cutting the weights costs."""
+"""The fidelity pass: similarity on paper, exact methods, and the error of truncated weights."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ondevice_bench import metrics
-from ondevice_bench.measure.fidelity import likeness
+from ondevice_bench.measure.fidelity import similarity
 from ondevice_bench.suite.cell import Train
 from ondevice_bench.worker.passes import fidelity
 
@@ -15,22 +15,22 @@ VIT = {"model_options": (("depth", 1), ("classes", 4), ("image_size", 32)), "bat
 RANKED = ("svd", "hosvd", "asi", "wasi")
 
 
-def test_likeness_on_paper():
+def test_similarity_on_paper():
     reference = {"a": Tensor([3.0, 0.0]), "b": Tensor([[0.0, 4.0]])}
-    whole, layers = likeness({"a": Tensor([3.0, 0.0]), "b": Tensor([[4.0, 0.0]])}, reference)
+    whole, layers = similarity({"a": Tensor([3.0, 0.0]), "b": Tensor([[4.0, 0.0]])}, reference)
     assert whole.cosine == pytest.approx(9 / 25)
     assert whole.error == pytest.approx(math.sqrt(32) / 5)
-    assert layers["a"] == likeness({"a": Tensor([3.0, 0.0])}, {"a": reference["a"]})[0]
+    assert layers["a"] == similarity({"a": Tensor([3.0, 0.0])}, {"a": reference["a"]})[0]
     assert (layers["a"].cosine, layers["a"].error) == (1.0, 0.0)
     assert layers["b"].cosine == 0.0
 
 
 def test_what_has_no_angle_has_none():
     zero, one, wild = torch.zeros(2), torch.ones(2), Tensor([math.nan, 1.0])
-    assert likeness({"a": zero}, {"a": one})[0].cosine is None
-    assert likeness({"a": zero}, {"a": one})[0].error == 1.0
-    assert likeness({"a": one}, {"a": zero})[0].error is None
-    assert likeness({"a": wild}, {"a": one})[0].error is None
+    assert similarity({"a": zero}, {"a": one})[0].cosine is None
+    assert similarity({"a": zero}, {"a": one})[0].error == 1.0
+    assert similarity({"a": one}, {"a": zero})[0].error is None
+    assert similarity({"a": wild}, {"a": one})[0].error is None
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-from ondevice_bench.protocol.job import Findings, Job, Reply
+from ondevice_bench.protocol.job import Job, PassResult, Reply
 from ondevice_bench.suite.cell import Cell, Train
 from ondevice_bench.suite.suite import Sampling
 
@@ -23,13 +23,13 @@ def test_jobs_and_replies_survive_the_way_between_processes():
         weights={"kind": "spectrum", "decay": 0.5},
         sampling=Sampling(warmup=3),
         cpus=(0, 2),
-        asked_ns=17,
+        created_ns=17,
         ranks={"fc": {"activation": [8, 16], "weight": None}},
     )
     assert Job.from_text(job.to_text()) == job
     reply = Reply(
         "ok",
-        findings=Findings(
+        result=PassResult(
             metrics={"step_seconds": 0.1},
             samples={"step_seconds": [0.1, 0.2]},
             unavailable={"x": "why"},

@@ -1,4 +1,4 @@
-"""Two sides in turn over real pipes, and one of them that ends early."""
+"""Two workers in turns over real pipes, and one that ends early."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What is said where memory runs out, and the limit itself in a process of its own."""
+"""The reason when memory runs out, and the limit itself in a separate process."""
 
 import subprocess
 import sys
@@ -37,9 +37,9 @@ def test_the_reason_names_stage_bytes_layer_cap_and_what_was_used():
     current_stage.enter("forward")
     with pytest.raises(RuntimeError) as caught:
         network(1)
-    said = out_of_memory.said(caught.value, 2 * GIB)
-    assert said.startswith("forward: 1.00 MiB could not be had in 1.1 under a cap of 2 GiB")
-    assert "highest resident memory before: " in said
+    reason = out_of_memory.reason(caught.value, 2 * GIB)
+    assert reason.startswith("forward: could not allocate 1.00 MiB in 1.1 under a cap of 2 GiB")
+    assert "highest resident memory before: " in reason
 
 
 @pytest.mark.parametrize(

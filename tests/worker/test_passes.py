@@ -21,7 +21,7 @@ def run(zygote, spawner, make_job):
         job = make_job(pass_name, model, **what)
         outcome = PassLauncher(spawner, lambda: zygote).launch(job, 120, lambda: None)
         assert outcome.reply.status == "ok", outcome.reply.traceback
-        return outcome.reply.findings
+        return outcome.reply.result
 
     return perform
 

@@ -1,4 +1,4 @@
-"""A method of the user's own that has nothing to do: its cell is skipped, not failed."""
+"""The user's own method that applies to no layer: its cell is skipped, not failed."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""How a worker finds and calls a step of the user's own."""
+"""How a worker loads and calls the user's own step."""
 
 import sys
 import time
@@ -8,7 +8,7 @@ import pytest
 from ondevice_bench.protocol.job import Job
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.suite import Sampling
-from ondevice_bench.worker.user_step import prepared
+from ondevice_bench.worker.user_step import prepare
 
 SOURCE = """\
 from . import beside
@@ -58,10 +58,10 @@ def call(tmp_path, monkeypatch):
             weights={"kind": "unset"},
             sampling=Sampling(),
             cpus=(0,),
-            asked_ns=time.monotonic_ns(),
+            created_ns=time.monotonic_ns(),
             step=step,
         )
-        return prepared(Job.from_text(job.to_text()))()
+        return prepare(Job.from_text(job.to_text()))()
 
     return make
 

@@ -36,7 +36,7 @@ def check_method(
                 "check": each["check"],
                 "layer": each["case"],
                 "": RESULTS[each["passed"]],
-                "result": each["said"],
+                "result": each["message"],
             }
             for each in checks
         ]

@@ -1,1 +1,1 @@
-"""Batches: prepared by the parent before a worker starts, handed over as a file of tensors."""
+"""Batches. The parent writes them as files of tensors before a worker starts."""

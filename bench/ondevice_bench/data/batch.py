@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Arrays: TypeAlias = Mapping[str, numpy.ndarray[Any, Any]]
 
-# each has a function of its name in a module that is loaded when the data is asked for
+# by kind: the module with a function of this name; it is loaded only when needed
 _MAKERS = {
     "synthetic": "ondevice_bench.data.synthetic",
     "photos": "ondevice_bench.data.photos",
@@ -30,11 +30,11 @@ _MAKERS = {
 
 
 class NoBatch(ValueError):
-    """The data cannot make this batch; the text says why."""
+    """The data cannot make this batch. The text has the reason."""
 
 
 class BatchStore:
-    """Writes each needed batch once into a folder of the run."""
+    """Writes each batch into a folder of the run, unless the file exists."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -42,7 +42,7 @@ class BatchStore:
     def batch(
         self, source: DataSource, inputs: Inputs, size: int, seed: int, use: str = "batch"
     ) -> Path:
-        """The file with `inputs` and `targets` of one batch for that use."""
+        """The file with `inputs` and `targets` of one batch for this use."""
         path = self.path(source.name, to_dict(inputs), size, seed, use)
         if not path.exists():
             self._write(path, make(source, inputs, size, f"{use} {seed}"))
@@ -51,15 +51,15 @@ class BatchStore:
     def examples(
         self, source: DataSource, inputs: Inputs, size: int, seed: int, split: str
     ) -> Path:
-        """The file with examples to learn from, or to be tested on."""
+        """The file with examples of the split, to learn from or to test on."""
         path = self.path(source.name, to_dict(inputs), size, seed, split)
         if not path.exists():
             self._write(path, make(source, inputs, size, f"{split} {seed}", split))
         return path
 
-    def path(self, *what: object) -> Path:
-        """Where the batch that is described by these values lies."""
-        text = json.dumps(what, sort_keys=True)
+    def path(self, *description: object) -> Path:
+        """The path of the batch that these values describe."""
+        text = json.dumps(description, sort_keys=True)
         return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.safetensors"
 
     def _write(self, path: Path, arrays: "Arrays") -> None:
@@ -73,12 +73,12 @@ class BatchStore:
 
 
 def make(source: DataSource, inputs: Inputs, size: int, seed: str, split: str = ALL) -> "Arrays":
-    """`inputs` and `targets` of one batch, of that part of the examples."""
+    """`inputs` and `targets` of one batch from this split of the examples."""
     import numpy
 
-    refused = source.refuses(inputs)
-    if refused is not None:
-        raise NoBatch(refused)
+    refusal = source.refuses(inputs)
+    if refusal is not None:
+        raise NoBatch(refusal)
     stream = hashlib.sha256(seed.encode()).digest()
     generator = numpy.random.default_rng(numpy.frombuffer(stream, dtype=numpy.uint32))
     maker: Callable[..., Arrays] = getattr(import_module(_MAKERS[source.kind]), source.kind)

@@ -1,4 +1,4 @@
-"""The 1797 handwritten digits that scikit-learn carries, for accuracy."""
+"""The 1797 handwritten digits of scikit-learn, for accuracy."""
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -21,20 +21,20 @@ def digits(
     generator: numpy.random.Generator,
     split: str = ALL,
 ) -> "dict[str, Array]":
-    """Digits of 8x8 places, enlarged, in -1 … 1; none twice before each came once."""
+    """Digits of 8x8 pixels, enlarged, in -1 … 1. None repeats before all have come."""
     from PIL import Image
     from sklearn.datasets import load_digits
 
     assert isinstance(inputs, Images)
-    known = load_digits()
-    order = drawn(rows(len(known.images), split), size, generator, split)
+    dataset = load_digits()
+    order = drawn(rows(len(dataset.images), split), size, generator, split)
     square = (inputs.size, inputs.size)
     enlarged = [
-        numpy.asarray(Image.fromarray(known.images[index].astype(numpy.float32)).resize(square))
+        numpy.asarray(Image.fromarray(dataset.images[index].astype(numpy.float32)).resize(square))
         for index in order
     ]
     centred = numpy.stack(enlarged)[:, None] / BRIGHTEST * 2 - 1
     return {
         "inputs": numpy.repeat(centred, inputs.channels, axis=1).astype(numpy.float32),
-        "targets": known.target[order].astype(numpy.int64),
+        "targets": dataset.target[order].astype(numpy.int64),
     }

@@ -1,4 +1,4 @@
-"""From pictures to what networks take: resized, scaled, channels first."""
+"""Images as inputs of networks: resized, scaled, channels first."""
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
 
     Array: TypeAlias = numpy.ndarray[Any, Any]
 
-# of ImageNet, with which public networks were trained
+# of ImageNet, on which public networks were trained
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 Box: TypeAlias = tuple[float, float, float, float]
 
 
 def picture(image: "Image", size: int, box: Box | None = None) -> "Array":
-    """A part of an image as `(size, size, 3)` in 0 … 1; smoothed where it shrinks."""
+    """A part of an image as `(size, size, 3)` in 0 … 1, smoothed if it shrinks."""
     from PIL.Image import Resampling
 
     resized = image.convert("RGB").resize((size, size), Resampling.BICUBIC, box=box)

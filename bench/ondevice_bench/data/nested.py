@@ -39,21 +39,21 @@ def write(path: Path, batch: Any) -> None:
     """Write a batch of tensors, with its structure as text beside them."""
     arrays: dict[str, Any] = {}
 
-    def named(value: Any) -> Any:
+    def names(value: Any) -> Any:
         if isinstance(value, Mapping):
-            return {str(name): named(part) for name, part in value.items()}
+            return {str(name): names(part) for name, part in value.items()}
         if isinstance(value, (tuple, list)):
-            return [named(part) for part in value]
+            return [names(part) for part in value]
         name = str(len(arrays))
         arrays[name] = value.detach().cpu().contiguous().numpy()
         return name
 
-    tree = json.dumps(named(batch))
+    tree = json.dumps(names(batch))
     tensorfile.write(path, arrays, {_TREE: tree})
 
 
 def read(path: Path) -> Any:
-    """The batch of a file: as it was written, or the pair of inputs and targets."""
+    """The batch of a file in its original structure, or the pair of inputs and targets."""
     tensors = tensorfile.read(path)
     tree = tensorfile.metadata(path).get(_TREE)
 

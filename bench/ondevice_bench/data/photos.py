@@ -1,4 +1,4 @@
-"""Random crops of the two photographs that scikit-learn carries: natural statistics."""
+"""Random crops of the two photographs of scikit-learn, with the statistics of natural images."""
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -20,8 +20,8 @@ def photos(
 ) -> "dict[str, Array]":
     """Square crops of random size and place, half of them mirrored.
 
-    Labels are uniform, because nobody labelled the photographs; a label for each place is its
-    brightness, cut into as many levels as there are classes.
+    Labels are uniform, because the photographs have no labels. A label for each pixel is its
+    brightness, in as many levels as there are classes.
     """
     from PIL import Image
     from sklearn.datasets import load_sample_images

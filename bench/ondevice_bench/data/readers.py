@@ -1,6 +1,6 @@
-"""Data that the user has: a folder of images, CIFAR-10 as published, arrays in one file.
+"""The user's own data: a folder of images, the published CIFAR-10, or arrays in one file.
 
-Nothing is downloaded, and no code inside a file is run.
+These readers download nothing, and run no code inside a file.
 """
 
 import pickle
@@ -31,24 +31,24 @@ def folder(
     generator: numpy.random.Generator,
     split: str = ALL,
 ) -> "dict[str, Array]":
-    """`class/image.jpg`: the middle square of random images, labelled by their folder's place."""
+    """`class/image.jpg`: the middle square of random images. The folder's place is the label."""
     from PIL import Image, UnidentifiedImageError
 
     root = _path(source)
     assert isinstance(inputs, Images)
     classes = sorted(child for child in root.iterdir() if child.is_dir())
-    found = [
+    labelled_files = [
         (file, label)
         for label, child in enumerate(classes)
         for file in sorted(child.rglob("*"))
         if file.suffix.lower() in PICTURES
     ]
-    if not found:
+    if not labelled_files:
         raise NoBatch(f"{root}: holds no images in folders, one a class: CLASS/IMAGE.jpg")
-    _enough_classes(str(root), len(classes), inputs.classes)
+    _require_classes(str(root), len(classes), inputs.classes)
     pictures, targets = [], []
-    for index in chosen(len(found), size, generator, split):
-        file, label = found[index]
+    for index in chosen(len(labelled_files), size, generator, split):
+        file, label = labelled_files[index]
         try:
             with Image.open(file) as image:
                 side = min(image.size)
@@ -71,13 +71,13 @@ def cifar10(
     generator: numpy.random.Generator,
     split: str = ALL,
 ) -> "dict[str, Array]":
-    """Random images of CIFAR-10, from its binary or its Python files; it holds out its own."""
+    """Random images of CIFAR-10, from its binary or its Python files. It has its own test split."""
     assert isinstance(inputs, Images)
     root = _path(source)
-    wanted = "test_batch*" if split == HELD_OUT else "data_batch_*"
-    files = sorted(root.rglob(wanted))
+    pattern = "test_batch*" if split == HELD_OUT else "data_batch_*"
+    files = sorted(root.rglob(pattern))
     if not files:
-        raise NoBatch(f"{root}: holds no {wanted} of CIFAR-10")
+        raise NoBatch(f"{root}: holds no {pattern} of CIFAR-10")
     file = files[generator.integers(len(files))]
     rows, labels = _cifar_binary(file) if file.suffix == ".bin" else _cifar_pickle(file)
     picked = (
@@ -119,8 +119,8 @@ def npz(
     shape = pictures.shape[:3] if inputs.dense else pictures.shape[:1]
     _same_rows(path, labels, shape)
     if inputs.dense and shape[1:] != (inputs.size, inputs.size):
-        raise NoBatch(f"{path}: with a label for each place, images must be {inputs.size} wide")
-    _enough_classes(str(path), int(labels.max()) + 1, inputs.classes)
+        raise NoBatch(f"{path}: with a label for each pixel, images must be {inputs.size} wide")
+    _require_classes(str(path), int(labels.max()) + 1, inputs.classes)
     picked = chosen(len(pictures), size, generator, split)
     three = [numpy.repeat(p, 3, axis=-1) if p.shape[-1] == 1 else p for p in pictures[picked]]
     resized = numpy.stack([images.from_array(each, inputs.size) for each in three])
@@ -153,7 +153,7 @@ def _npz_tokens(
         return {"inputs": picked[:, :-1], "targets": picked[:, 1:]}
     labels = _array(path, arrays, "labels")
     _same_rows(path, labels, rows.shape[:1])
-    _enough_classes(str(path), int(labels.max()) + 1, inputs.classes)
+    _require_classes(str(path), int(labels.max()) + 1, inputs.classes)
     return {"inputs": picked, "targets": labels[places].astype(numpy.int64)}
 
 
@@ -173,9 +173,11 @@ def _same_rows(path: Path, labels: "Array", shape: tuple[int, ...]) -> None:
         raise NoBatch(f"{path}: labels must not be negative")
 
 
-def _enough_classes(what: str, found: int, classes: int) -> None:
-    if found > classes:
-        raise NoBatch(f"{what} has {found} classes; the model has {classes}: set classes: {found}")
+def _require_classes(source: str, count: int, classes: int) -> None:
+    if count > classes:
+        raise NoBatch(
+            f"{source} has {count} classes; the model has {classes}: set classes: {count}"
+        )
 
 
 def _path(source: DataSource) -> Path:
@@ -192,7 +194,7 @@ def _cifar_binary(file: Path) -> "tuple[Array, Array]":
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Arrays and plain values; whatever else a pickle asks for is refused."""
+    """Reads arrays and plain values, and refuses all other content of a pickle."""
 
     def find_class(self, module: str, name: str) -> Any:
         allowed = {

@@ -1,4 +1,4 @@
-"""Which examples train and which are held out: every fifth, alike on every machine."""
+"""The split of examples: every fifth is held out, in the same way on every machine."""
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,7 +13,7 @@ EVERY = 5
 
 
 def rows(count: int, split: str) -> "Array":
-    """The places of that part among so many examples."""
+    """The places of the split's examples among `count` examples."""
     places = numpy.arange(count)
     if split == ALL:
         return places
@@ -22,10 +22,9 @@ def rows(count: int, split: str) -> "Array":
 
 
 def drawn(places: "Array", size: int, generator: numpy.random.Generator, split: str) -> "Array":
-    """So many of the places in random order, none twice before each came once.
+    """`size` of the places in random order. None repeats before all have come.
 
-    Of a part to learn or to test no more than there are: an example that stands there twice would
-    count twice.
+    To learn or to test, no place repeats at all, because an example must not count twice.
     """
     if split != ALL:
         return generator.permutation(places)[:size]
@@ -34,7 +33,7 @@ def drawn(places: "Array", size: int, generator: numpy.random.Generator, split: 
 
 
 def chosen(count: int, size: int, generator: numpy.random.Generator, split: str) -> "Array":
-    """Random places: of a batch with repetition, of a part to learn or to test without."""
+    """Random places: with repetition for a batch, without repetition to learn or to test."""
     if split == ALL:
         return generator.integers(0, count, size)
     return drawn(rows(count, split), size, generator, split)

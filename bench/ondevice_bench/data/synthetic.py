@@ -26,13 +26,13 @@ def synthetic(
 
 
 def labels(inputs: Images, size: int, generator: numpy.random.Generator) -> "Array":
-    """Uniform: one for each image, or for each place."""
+    """Uniform labels: one for each image, or one for each pixel."""
     shape = (size, inputs.size, inputs.size) if inputs.dense else (size,)
     return generator.integers(0, inputs.classes, shape, dtype=numpy.int64)
 
 
 def tokens(inputs: Tokens, size: int, generator: numpy.random.Generator) -> "dict[str, Array]":
-    """Uniform tokens; without classes each place's target is the next one."""
+    """Uniform tokens. Without classes the target of each place is the next token."""
     shape = (size, inputs.length + (0 if inputs.classes else 1))
     drawn = generator.integers(0, inputs.vocabulary, shape, dtype=numpy.int64)
     if inputs.classes:
@@ -42,18 +42,18 @@ def tokens(inputs: Tokens, size: int, generator: numpy.random.Generator) -> "dic
 
 
 def decayed(noise: "Array", decay: float, generator: numpy.random.Generator) -> "Array":
-    """Noise whose unfolding along every mode has singular values that fall like k^-decay.
+    """Noise with a spectrum: the singular values of every mode's unfolding fall like k^-decay.
 
-    The k-th slice of each mode is scaled by k^-decay, then each mode is turned: height and width by
-    a cosine basis, so that images are smooth, the others by a random one. The whole has unit
+    The k-th slice of each mode is scaled by k^-decay. Then each mode is rotated: height and width
+    by a cosine basis, so that images are smooth, the others by a random basis. The result has unit
     variance.
     """
-    found = noise.astype(numpy.float64)
+    rotated = noise.astype(numpy.float64)
     for mode, length in enumerate(noise.shape):
         scale = numpy.arange(1, length + 1, dtype=numpy.float64) ** -decay
         basis = _cosines(length) if mode >= noise.ndim - 2 else _rotation(length, generator)
-        found = numpy.moveaxis(numpy.tensordot(basis * scale, found, axes=(1, mode)), 0, mode)
-    scaled: Array = (found / found.std()).astype(numpy.float32)
+        rotated = numpy.moveaxis(numpy.tensordot(basis * scale, rotated, axes=(1, mode)), 0, mode)
+    scaled: Array = (rotated / rotated.std()).astype(numpy.float32)
     return scaled
 
 

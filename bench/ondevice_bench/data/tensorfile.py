@@ -34,7 +34,7 @@ _LONGEST_HEADER = 100_000_000
 
 
 class NoTensorFile(ValueError):
-    """The file is not what it should be; the text says how."""
+    """The file is not a valid file of tensors. The text has the reason."""
 
 
 def write(
@@ -42,7 +42,7 @@ def write(
     tensors: "Mapping[str, numpy.ndarray[Any, Any]]",
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Write contiguous little-endian arrays, and text about them."""
+    """Write contiguous little-endian arrays and their metadata."""
     header: dict[str, Any] = {_METADATA: dict(metadata)} if metadata else {}
     offset = 0
     for name, array in tensors.items():
@@ -63,20 +63,20 @@ def write(
 
 
 def metadata(path: Path) -> dict[str, str]:
-    """The text that was written about the tensors."""
+    """The metadata of the file."""
     with path.open("rb") as file:
-        found: dict[str, str] = _header(path, file)[0].get(_METADATA, {})
-    return found
+        texts: dict[str, str] = _header(path, file)[0].get(_METADATA, {})
+    return texts
 
 
 def shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shape of each tensor, without reading any."""
+    """The shape of each tensor. This reads the header only."""
     with path.open("rb") as file:
         return {name: tuple(entry["shape"]) for name, entry in _tensors(_header(path, file)[0])}
 
 
 def read(path: Path) -> "dict[str, torch.Tensor]":
-    """Read every tensor straight into its own storage, without a second copy."""
+    """Read every tensor directly into its own storage, without a second copy."""
     import torch
 
     tensors: dict[str, torch.Tensor] = {}
@@ -103,7 +103,7 @@ def _tensors(header: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _header(path: Path, file: BinaryIO) -> tuple[dict[str, Any], int]:
-    """The checked header, and where the bytes begin."""
+    """The checked header, and the position of the first byte of data."""
     whole = path.stat().st_size
     length = int.from_bytes(file.read(8), "little")
     start = 8 + length

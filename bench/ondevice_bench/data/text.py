@@ -1,4 +1,4 @@
-"""Bytes of a small English text: one token a byte.
+"""Bytes of a small English text: one token for each byte.
 
 `corpus.txt` holds the first two chapters of *Alice's Adventures in Wonderland* by Lewis Carroll.
 The book appeared in 1865 and is in the public domain. The copy comes from `alice29.txt` of the
@@ -18,7 +18,7 @@ from ondevice_bench.specs.inputs import Inputs, Tokens
 if TYPE_CHECKING:
     Array: TypeAlias = numpy.ndarray[Any, Any]
 
-STRETCHES = 50  # parts of the text that train or are held out as a whole
+STRETCHES = 50  # parts of the text; each is in one split as a whole
 CORPUS = Path(__file__).with_name("corpus.txt")
 
 
@@ -29,7 +29,7 @@ def text(
     generator: numpy.random.Generator,
     split: str = ALL,
 ) -> "dict[str, Array]":
-    """Windows of the text; a class is the part of the text in which a window begins."""
+    """Windows of the text. The class of a window is the part of the text in which it begins."""
     assert isinstance(inputs, Tokens)
     corpus = numpy.frombuffer(CORPUS.read_bytes(), dtype=numpy.uint8).astype(numpy.int64)
     if split == ALL:
@@ -44,10 +44,10 @@ def text(
 
 
 def _starts(count: int, length: int, split: str) -> "Array":
-    """Where windows can begin that lie in one stretch of that part whole."""
+    """The places where a window can begin and lie completely in one stretch of the split."""
     begins = numpy.arange(count - length)
     first, last = (places * STRETCHES // count for places in (begins, begins + length))
-    found: Array = begins[(first == last) & numpy.isin(first, rows(STRETCHES, split))]
-    if not len(found):
+    starts: Array = begins[(first == last) & numpy.isin(first, rows(STRETCHES, split))]
+    if not len(starts):
         raise NoBatch(f"text: windows of {length} bytes do not fit into its stretches")
-    return found
+    return starts

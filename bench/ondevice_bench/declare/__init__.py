@@ -1,1 +1,1 @@
-"""Declarations (suites, profiles, report layouts): where they lie and how they are read."""
+"""Declarations (suites, profiles, report layouts): their folders and their reader."""

@@ -1,4 +1,4 @@
-"""Declarations against their schema: every error at once, each with file, line, place and cure."""
+"""Checks of declarations against their schema. It reports all errors, each with its line."""
 
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ def check(schema: type[Schema], document: Document) -> Schema:
 
 
 class _Problem:
-    """One of pydantic's errors, said in the words of the file."""
+    """One of pydantic's errors, in the words of the file."""
 
     def __init__(self, document: Document, schema: type[BaseModel], details: ErrorDetails) -> None:
         written = _written(document, details["loc"])
@@ -35,17 +35,17 @@ class _Problem:
 
 
 def _written(document: Document, location: KeyPath) -> KeyPath:
-    """`location` without the steps that the schema added to what the user wrote."""
-    kept: KeyPath = ()
+    """`location` without the steps that only the schema has."""
+    path: KeyPath = ()
     for position, step in enumerate(location):
         try:
-            document.at((*kept, step))
+            document.at((*path, step))
         except KeyError:
             if position == len(location) - 1 and isinstance(step, str):
-                return (*kept, step)  # a key that is missing
+                return (*path, step)  # a key that is missing
             continue
-        kept = (*kept, step)
-    return kept
+        path = (*path, step)
+    return path
 
 
 def _place(document: Document, location: KeyPath) -> str:
@@ -82,8 +82,8 @@ def _sentence(schema: type[BaseModel], details: ErrorDetails) -> str:
 def _unknown_key(schema: type[BaseModel], details: ErrorDetails) -> str:
     key = str(details["loc"][-1])
     owner = _schema_at(schema, details["loc"][:-1])
-    known = [field.alias or name for name, field in owner.model_fields.items()] if owner else []
-    return not_allowed(getattr(owner, "key_kind", "key"), key, known)
+    allowed = [field.alias or name for name, field in owner.model_fields.items()] if owner else []
+    return not_allowed(getattr(owner, "key_kind", "key"), key, allowed)
 
 
 def _schema_at(schema: type[BaseModel], location: KeyPath) -> type[BaseModel] | None:
@@ -102,7 +102,7 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     inner = (_model_in(argument) for argument in getattr(annotation, "__args__", ()))
-    return next((found for found in inner if found is not None), None)
+    return next((model for model in inner if model is not None), None)
 
 
 def _shown(value: object) -> str:

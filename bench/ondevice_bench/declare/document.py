@@ -1,4 +1,4 @@
-"""A YAML file as plain values that still know where they stand."""
+"""A YAML file as plain values, with the line of each value."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 
 @dataclass(frozen=True, order=True)
 class SourceLocation:
-    """Where something is said; its text is `path:line`."""
+    """The file and the line of a value; its text is `path:line`."""
 
     path: Path
     line: int
@@ -33,7 +33,7 @@ class SourceLocation:
 
 @dataclass(frozen=True)
 class Document:
-    """What a declaration says, and where it says it."""
+    """The values of a declaration, and their places in the file."""
 
     path: Path
     text: str
@@ -41,14 +41,14 @@ class Document:
     places: dict[KeyPath, SourceLocation]
 
     def place(self, location: KeyPath) -> SourceLocation:
-        """The place of the nearest thing on the way to `location` that is really said."""
+        """The place of the value at `location`, or of the nearest key above it."""
         for end in range(len(location), 0, -1):
             if location[:end] in self.places:
                 return self.places[location[:end]]
         return SourceLocation(self.path, 1)
 
     def at(self, location: KeyPath) -> Plain:
-        """The value at `location`; KeyError where the file has none."""
+        """The value at `location`; KeyError if the file has none."""
         value: Plain = self.values
         for step in location:
             match value:
@@ -62,18 +62,18 @@ class Document:
 
 
 def read(path: Path) -> Document:
-    """Read one declaration; every way in which a file can be no declaration is a BadInput."""
+    """Read one declaration. A file that is no declaration is a BadInput."""
     return parse(path, _text(path))
 
 
 def parse(path: Path, text: str) -> Document:
-    """The declaration that `text` is; `path` is where messages say that it stands."""
+    """Read a declaration from its text. Messages name `path` as its file."""
     loader = YAML(typ="rt", pure=True)
     try:
         tree = loader.load(text)
     except DuplicateKeyError as error:
-        what = str(error.problem).partition(" with value")[0]
-        raise BadInput(f"{path}:{_line(error)}: {what}") from None
+        problem = str(error.problem).partition(" with value")[0]
+        raise BadInput(f"{path}:{_line(error)}: {problem}") from None
     except MarkedYAMLError as error:
         raise BadInput(f"{path}:{_line(error)}: not YAML: {error.problem}") from None
     except (YAMLError, ValueError, RecursionError) as error:
@@ -123,7 +123,7 @@ class _Reader:
     def mapping(self, node: CommentedMap, at: KeyPath) -> dict[str, Plain]:
         plain: dict[str, Plain] = {}
         for key, value in node.items():
-            line = node.lc.data[key][0] + 1 if key in (node.lc.data or {}) else self._near(at)
+            line = node.lc.data[key][0] + 1 if key in (node.lc.data or {}) else self._line_above(at)
             if not isinstance(key, str):
                 raise BadInput(f"{self.path}:{line}: key {key!r} must be text")
             self.lines[*at, key] = line
@@ -134,7 +134,7 @@ class _Reader:
         plain: list[Plain] = []
         for index, value in enumerate(node):
             position = (node.lc.data or {}).get(index)
-            line = position[0] + 1 if position else self._near(at)
+            line = position[0] + 1 if position else self._line_above(at)
             self.lines[*at, index] = line
             plain.append(self._value(value, (*at, index), line))
         return plain
@@ -158,8 +158,8 @@ class _Reader:
                 return float(value)
             case str():
                 return str(value)
-        what = f"a {type(value).__name__} or tag"
-        raise BadInput(f"{self.path}:{line}: {what} has no meaning here; quote it if it is text")
+        kind = f"a {type(value).__name__} or tag"
+        raise BadInput(f"{self.path}:{line}: {kind} has no meaning here; quote it if it is text")
 
-    def _near(self, at: KeyPath) -> int:
+    def _line_above(self, at: KeyPath) -> int:
         return next((self.lines[at[:n]] for n in range(len(at), 0, -1) if at[:n] in self.lines), 1)

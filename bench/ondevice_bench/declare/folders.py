@@ -1,4 +1,4 @@
-"""Where declarations are looked for: a folder that is named, the working directory's, then ours."""
+"""The search path of declarations: a named folder, then the working directory's, then ours."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,14 +9,14 @@ SUFFIXES = (".yaml", ".yml")
 
 
 def builtin(kind: str) -> Path:
-    """The folder of that kind that this distribution carries."""
+    """This distribution's own folder of this kind."""
     package = Path(__file__).parents[1]
     packaged = package / "builtin" / kind
     return packaged if packaged.is_dir() else package.parents[1] / kind
 
 
 def search_path(kind: str, extra: Path | None = None) -> tuple[Path, ...]:
-    """The folders of that kind, first match first; each folder once."""
+    """The folders of this kind, the first match first, each folder only one time."""
     if extra is not None and not extra.is_dir():
         raise BadInput(f"{extra}: not a folder of {kind}")
     candidates = [extra] if extra is not None else []
@@ -29,31 +29,31 @@ def search_path(kind: str, extra: Path | None = None) -> tuple[Path, ...]:
 
 
 def declared(kind: str, extra: Path | None = None) -> dict[str, Path]:
-    """Every declaration of that kind by its name (the file's stem); the nearer folder wins."""
-    found: dict[str, Path] = {}
+    """The declarations of this kind by name, the stem of the file. The nearer folder wins."""
+    paths: dict[str, Path] = {}
     for folder in search_path(kind, extra):
         for path in _files(folder):
-            found.setdefault(path.stem, path)
-    return found
+            paths.setdefault(path.stem, path)
+    return paths
 
 
 def locate(kind: str, name: str, extra: Path | None = None) -> Path:
-    """The file that `name` (a stem or a path) stands for."""
-    found = declared(kind, extra)
-    if name in found:
-        return found[name]
-    path, one = Path(name), Path(kind).name.rstrip("s")
+    """The file of a declaration, by its stem or its path."""
+    paths = declared(kind, extra)
+    if name in paths:
+        return paths[name]
+    path, kind_of_file = Path(name), Path(kind).name.rstrip("s")
     if path.is_file():
         return path
     if path.is_dir():
-        raise BadInput(f"{name}: is a folder, not a {one} file")
+        raise BadInput(f"{name}: is a folder, not a {kind_of_file} file")
     if "/" in name or name.endswith(SUFFIXES):
         raise BadInput(f"{name}: no such file")
-    raise BadInput(unknown(one, name, found))
+    raise BadInput(unknown(kind_of_file, name, paths))
 
 
 def resource(name: str) -> Path:
-    """A file of the report's room (`templates/page.html.j2`), the working directory's first."""
+    """A file of the reports folder (`templates/page.html.j2`), the working directory's first."""
     for folder in search_path("reports"):
         path = folder / name
         if path.is_file():

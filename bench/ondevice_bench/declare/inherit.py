@@ -1,4 +1,4 @@
-"""Declarations that extend others: what a file does not say, the one that it extends says."""
+"""Declarations that extend others. A file inherits the keys that it does not set."""
 
 from pathlib import Path
 
@@ -11,23 +11,23 @@ LONGEST_CHAIN = 8
 
 
 def read_resolved(kind: str, path: Path, folder: Path | None = None) -> tuple[Document, ...]:
-    """The declaration with all that it inherits, then each that it extends, the nearest first."""
-    found = [read(path)]
-    while (base := _base(kind, found[-1], folder)) is not None:
-        place = found[-1].place((EXTENDS,))
-        if base.resolve() in {document.path.resolve() for document in found}:
+    """The declaration with all inherited keys, then each that it extends, the nearest first."""
+    chain = [read(path)]
+    while (base := _base(kind, chain[-1], folder)) is not None:
+        place = chain[-1].place((EXTENDS,))
+        if base.resolve() in {document.path.resolve() for document in chain}:
             raise BadInput(f"{place}: {EXTENDS}: {base} extends this file again")
-        if len(found) == LONGEST_CHAIN:
+        if len(chain) == LONGEST_CHAIN:
             raise BadInput(f"{place}: {EXTENDS}: more than {LONGEST_CHAIN} files in a row")
-        found.append(read(base))
-    whole = found[-1]
-    for document in reversed(found[:-1]):
+        chain.append(read(base))
+    whole = chain[-1]
+    for document in reversed(chain[:-1]):
         whole = merged(whole, document)
-    return (whole, *found[1:])
+    return (whole, *chain[1:])
 
 
 def merged(base: Document, over: Document) -> Document:
-    """`over` on top of `base`: a mapping joins the base's, anything else takes its place."""
+    """`base` with the keys of `over`. Mappings are merged; any other value replaces the base's."""
     places = dict(base.places)
     values = _joined(base.values, over.values, (), places)
     return Document(over.path, over.text, values, places | over.places)
@@ -55,13 +55,13 @@ def _joined(
     at: KeyPath,
     places: dict[KeyPath, SourceLocation],
 ) -> dict[str, Plain]:
-    found = dict(base)
+    joined = dict(base)
     for key, value in over.items():
-        below = found.get(key)
-        if isinstance(value, dict) and isinstance(below, dict):
-            found[key] = _joined(below, value, (*at, key), places)
+        inherited = joined.get(key)
+        if isinstance(value, dict) and isinstance(inherited, dict):
+            joined[key] = _joined(inherited, value, (*at, key), places)
             continue
-        found[key] = value
+        joined[key] = value
         for location in [place for place in places if place[: len(at) + 1] == (*at, key)]:
             del places[location]
-    return found
+    return joined

@@ -1,4 +1,4 @@
-"""Schemas for values from outside: they coerce nothing and reject unknown fields."""
+"""Schemas for external values. They convert no types and reject unknown fields."""
 
 from collections.abc import Collection
 from dataclasses import MISSING, Field, fields
@@ -9,7 +9,7 @@ from pydantic import Field as SchemaField
 
 
 class StrictSchema(BaseModel):
-    """A schema that rejects unknown fields and coerces nothing."""
+    """A schema that rejects unknown fields and converts no types."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
@@ -23,7 +23,7 @@ def schema_of(
 ) -> type[BaseModel]:
     """A schema with the fields and the defaults of a frozen record, `without` some of them.
 
-    `annotations` replace the types of some fields, by name, to narrow what is accepted.
+    `annotations` replace the types of some fields, by name, to accept fewer values.
     """
     types = {**get_type_hints(record), **annotations}
     members: dict[str, Any] = {

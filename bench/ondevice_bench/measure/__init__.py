@@ -1,1 +1,1 @@
-"""What is measured, one module a quantity; everything here runs inside a worker."""
+"""One module for each measured quantity. Everything here runs inside a worker."""

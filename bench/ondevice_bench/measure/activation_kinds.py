@@ -1,10 +1,10 @@
-"""What kind of work saved a tensor: the classes that activation bytes are split into."""
+"""Activation bytes by class: the kind of work that saved each tensor."""
 
 from collections.abc import Collection, Iterable, Mapping
 
 from torch import nn
 
-from ondevice_bench.measure.activations import HIDDEN, Saved, SaveSite
+from ondevice_bench.measure.activations import HIDDEN, SavedStorage, SaveSite
 
 TREATED, OTHER_LAYERS = "treated_layers", "other_layers"
 ATTENTION, NORMALISATION, FUNCTIONS = "attention", "normalisation", "activation_functions"
@@ -24,13 +24,13 @@ _FUNCTIONS = frozenset(
 
 
 def by_class(
-    saved: Iterable[Saved], model: nn.Module, treated: Collection[str]
+    saved: Iterable[SavedStorage], model: nn.Module, treated: Collection[str]
 ) -> Mapping[str, int]:
     """Bytes of every class."""
-    found = dict.fromkeys(CLASSES, 0)
+    sizes = dict.fromkeys(CLASSES, 0)
     for storage in saved:
-        found[_class(storage.site, model, treated)] += storage.size
-    return found
+        sizes[_class(storage.site, model, treated)] += storage.size
+    return sizes
 
 
 def _class(site: SaveSite, model: nn.Module, treated: Collection[str]) -> str:

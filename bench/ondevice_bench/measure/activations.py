@@ -1,4 +1,4 @@
-"""Activation bytes: what autograd keeps alive at the turn from forward to backward."""
+"""Activation bytes: the tensors that autograd keeps alive between forward and backward."""
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -10,30 +10,30 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from ondevice_bench.measure.subject import Subject
+from ondevice_bench.measure.training_step import TrainingStep
 
 
 @dataclass(frozen=True)
 class SaveSite:
-    """Where a tensor was saved: the module (None: outside of the network) and the function."""
+    """Where a tensor was saved: the module (None: outside the network) and the function."""
 
     module: str | None = None
     function: str = ""
 
 
 @dataclass(frozen=True)
-class Saved:
+class SavedStorage:
     """One storage that backward keeps alive, by the site that saved it first."""
 
     site: SaveSite
     size: int
 
 
-class Kept:
-    """A saved tensor; the graph alone holds it, so it dies when the graph lets it go.
+class SavedTensor:
+    """A saved tensor. Only the graph holds it, so it dies when the graph releases it.
 
-    Detached: an operator that saves its own output hands over a tensor that holds the graph, and
-    the graph would keep itself alive.
+    The tensor is detached. An operator that saves its own output passes a tensor that refers to
+    the graph, and the graph would keep itself alive.
     """
 
     __slots__ = ("__weakref__", "site", "tensor")
@@ -43,47 +43,47 @@ class Kept:
         self.site = site
 
 
-def saved_storages(subject: Subject, model: nn.Module) -> tuple[Saved, ...]:
-    """The distinct storages saved for backward that nothing else keeps resident.
+def saved_storages(step: TrainingStep, model: nn.Module) -> tuple[SavedStorage, ...]:
+    """The distinct storages saved for backward that are not resident anyway.
 
-    A view counts its whole storage, once. Runs every part's forward and backward; the part that
-    saves most counts, since no two are alive together.
+    Each storage counts as a whole, also for a view, and one time. Forward and backward of every
+    part run. The part that saves most counts, because no two parts are alive at the same time.
     """
-    most: tuple[Saved, ...] = ()
-    for part in range(subject.parts):
-        loss, found = saved_in_forward(subject, model, part)
-        most = max(most, found, key=total)
-        subject.backward(loss)
+    most: tuple[SavedStorage, ...] = ()
+    for part in range(step.parts):
+        loss, storages = saved_in_forward(step, model, part)
+        most = max(most, storages, key=total)
+        step.backward(loss)
     return most
 
 
 def saved_in_forward(
-    subject: Subject, model: nn.Module, part: int = 0
-) -> tuple[Tensor, tuple[Saved, ...]]:
-    """The part's loss and what its forward saved; no backward is run."""
-    with _noting_site(model) as site:
-        return _forward(subject, part, site)
+    step: TrainingStep, model: nn.Module, part: int = 0
+) -> tuple[Tensor, tuple[SavedStorage, ...]]:
+    """Run the part's forward only; return its loss and the storages that it saved."""
+    with _track_site(model) as site:
+        return _forward(step, part, site)
 
 
-def total(storages: Iterable[Saved]) -> int:
-    """Their bytes."""
-    return sum(saved.size for saved in storages)
+def total(storages: Iterable[SavedStorage]) -> int:
+    """The sum of the storages' bytes."""
+    return sum(storage.size for storage in storages)
 
 
-def saved_bytes(subject: Subject) -> int:
-    """Bytes of the distinct storages, without asking where they were saved."""
-    return total(saved_storages(subject, nn.Module()))
+def saved_bytes(step: TrainingStep) -> int:
+    """Bytes of the distinct storages saved for backward, without their sites."""
+    return total(saved_storages(step, nn.Module()))
 
 
-class _NotingFunctions(TorchFunctionMode):
-    """The public function that runs now, the outermost one."""
+class _CurrentFunction(TorchFunctionMode):
+    """Tracks the name of the outermost public torch function that is running."""
 
     name = ""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Note the name while it runs; calls within it do not come here."""
+        """Set the name while the function runs; torch does not report calls inside it."""
         self.name = getattr(func, "__name__", "")
         try:
             return func(*args, **(kwargs or {}))
@@ -92,55 +92,57 @@ class _NotingFunctions(TorchFunctionMode):
 
 
 @contextmanager
-def _noting_site(model: nn.Module) -> Iterator[Callable[[], SaveSite]]:
-    """A function that says where the program is."""
-    inside: list[str] = []
+def _track_site(model: nn.Module) -> Iterator[Callable[[], SaveSite]]:
+    """Yield a function that returns the current module and function."""
+    entered: list[str] = []
 
     def leave(*_: object) -> None:
-        inside.pop()
+        entered.pop()
 
     hooks = [
         hook
         for name, module in model.named_modules()
         for hook in (
-            module.register_forward_pre_hook(lambda *_, name=name: inside.append(name)),
+            module.register_forward_pre_hook(lambda *_, name=name: entered.append(name)),
             module.register_forward_hook(leave),
         )
     ]
     try:
-        with _NotingFunctions() as function:
-            yield lambda: SaveSite(inside[-1] if inside else None, function.name)
+        with _CurrentFunction() as function:
+            yield lambda: SaveSite(entered[-1] if entered else None, function.name)
     finally:
         for hook in hooks:
             hook.remove()
 
 
 def _forward(
-    subject: Subject, part: int, site: Callable[[], SaveSite]
-) -> tuple[Tensor, tuple[Saved, ...]]:
-    """The part's loss, and what its forward saved."""
-    alive: weakref.WeakSet[Kept] = weakref.WeakSet()
+    step: TrainingStep, part: int, current_site: Callable[[], SaveSite]
+) -> tuple[Tensor, tuple[SavedStorage, ...]]:
+    """Run the part's forward; return its loss and the storages that it saved."""
+    alive: weakref.WeakSet[SavedTensor] = weakref.WeakSet()
     order: dict[int, int] = {}
 
-    def pack(tensor: Tensor) -> Kept:
-        kept = Kept(tensor, site())
-        alive.add(kept)
-        order[id(kept)] = len(order)
-        return kept
+    def pack(tensor: Tensor) -> SavedTensor:
+        saved = SavedTensor(tensor, current_site())
+        alive.add(saved)
+        order[id(saved)] = len(order)
+        return saved
 
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda kept: kept.tensor):
-        loss = subject.forward(part)
-        seen = {storage_key(tensor) for tensor in subject.resident()}
-        found: list[Saved] = []
-        saved = [(kept.site, kept.tensor) for kept in sorted(alive, key=lambda k: order[id(k)])]
-        for where, tensor in (*saved, *((HIDDEN, tensor) for tensor in subject.held())):
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved.tensor):
+        loss = step.forward(part)
+        seen = {storage_key(tensor) for tensor in step.resident()}
+        storages: list[SavedStorage] = []
+        in_order = sorted(alive, key=lambda saved: order[id(saved)])
+        visible = ((saved.site, saved.tensor) for saved in in_order)
+        hidden = ((HIDDEN, tensor) for tensor in step.packed_tensors())
+        for site, tensor in (*visible, *hidden):
             if storage_key(tensor) not in seen:
                 seen.add(storage_key(tensor))
-                found.append(Saved(where, tensor.untyped_storage().nbytes()))
-    return loss, tuple(found)
+                storages.append(SavedStorage(site, tensor.untyped_storage().nbytes()))
+    return loss, tuple(storages)
 
 
-# saved by a method's own hooks: what they were packed from is not known
+# The site of tensors that a method packs by its own hooks: the original tensor is unknown.
 HIDDEN = SaveSite(None, "packed")
 
 
@@ -152,6 +154,6 @@ def storage_bytes(tensors: Iterable[Tensor]) -> int:
 
 
 def storage_key(tensor: Tensor) -> int:
-    """What two tensors of one storage share."""
-    # the address of the storage object, not of its bytes: fake tensors have no bytes
+    """A number that is equal for two tensors of one storage."""
+    # This is the address of the storage object, not of its bytes: fake tensors have no bytes.
     return int(tensor.untyped_storage()._cdata)

@@ -1,6 +1,6 @@
-"""What torch's allocator did during a piece of code, by its own record.
+"""The allocations and releases of torch's allocator during a piece of code.
 
-CPU tensors only; what a library allocates behind torch's back is not in it, only in the RSS.
+The record has CPU tensors only. Memory that a library allocates without torch is only in the RSS.
 """
 
 import contextlib
@@ -18,35 +18,36 @@ _SPAN, _MODULE = "bench.span:", "bench.module:"
 
 @dataclass
 class Span:
-    """A named stretch of the record; levels are bytes over that of the record's beginning."""
+    """A named part of the record. Levels are bytes over the level at the record's beginning."""
 
     name: str
     start_bytes: int
     end_bytes: int = 0
     peak_bytes: int = 0
-    kept: dict[str, int] = field(default_factory=dict)  # by module: allocated within, still there
+    # bytes that the span allocated and did not release, by module
+    alive_by_module: dict[str, int] = field(default_factory=dict)
 
     @property
-    def kept_bytes(self) -> int:
-        """How much more there is at its end than at its beginning."""
+    def net_bytes(self) -> int:
+        """The level at the span's end, minus the level at its beginning."""
         return self.end_bytes - self.start_bytes
 
 
 @dataclass
 class Allocations:
-    """Bytes of every allocation (positive) and release (negative), in order, and the spans."""
+    """The record: bytes of allocations (positive) and releases (negative) in order, and spans."""
 
     sizes: tuple[int, ...] = ()
     spans: tuple[Span, ...] = ()
 
     @property
-    def kept_bytes(self) -> int:
-        """What was allocated and is still there at the end, less what was there and is gone."""
+    def net_bytes(self) -> int:
+        """The level at the end: bytes allocated, minus bytes released."""
         return sum(self.sizes)
 
     @property
     def peak_bytes(self) -> int:
-        """The highest level over that of the beginning."""
+        """The highest level over the level at the beginning."""
         return max(accumulate(self.sizes, initial=0))
 
     @property
@@ -55,32 +56,32 @@ class Allocations:
         return max(self.sizes, default=0)
 
     def peak_of(self, name: str) -> int:
-        """The highest level in any span of that name."""
+        """The highest level in any span of this name."""
         return max((span.peak_bytes for span in self.spans if span.name == name), default=0)
 
 
 @contextlib.contextmanager
-def recorded() -> Iterator[Allocations]:
-    """Record the allocator's events within; they are there when the block has ended."""
-    found = Allocations()
+def record_allocations() -> Iterator[Allocations]:
+    """Record the allocator's events in the block. The record is filled when the block ends."""
+    allocations = Allocations()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        yield found
+        yield allocations
     assert profiler.profiler is not None
     results = profiler.profiler.kineto_results
     assert results is not None
     events = sorted(_flat(results.experimental_event_tree(), ""), key=lambda event: event.time)
-    found.sizes = tuple(event.size for event in events if not event.mark)
-    found.spans = tuple(_spans(events))
+    allocations.sizes = tuple(event.size for event in events if not event.mark)
+    allocations.spans = tuple(_spans(events))
 
 
 def span(name: str) -> contextlib.AbstractContextManager[Any]:
-    """A stretch of what is recorded that gets figures of its own."""
+    """Mark a span of the record, which gets its own levels."""
     return record_function(_SPAN + name)
 
 
 @contextlib.contextmanager
-def modules_named(model: nn.Module) -> Iterator[None]:
-    """Let the record say in which module's forward each allocation was made."""
+def mark_modules(model: nn.Module) -> Iterator[None]:
+    """Record for each allocation the module whose forward made it."""
     entered: list[Any] = []
 
     def enter(name: str) -> Any:
@@ -114,11 +115,11 @@ class _Event:
     size: int = 0
     address: int = 0
     module: str = ""
-    mark: str = ""  # "+name" where a span begins, "-name" where it ends
+    mark: str = ""  # "+name" at the beginning of a span, "-name" at its end
 
 
 def _flat(nodes: list[Any], module: str) -> Iterator[_Event]:
-    """Allocations with the module they lie in, and the ends of spans."""
+    """Allocations with their module, and the marks of spans."""
     for node in nodes:
         kind, fields = node.typed
         if kind == _EventType.Allocation:
@@ -135,24 +136,25 @@ def _flat(nodes: list[Any], module: str) -> Iterator[_Event]:
 
 
 def _spans(events: list[_Event]) -> Iterator[Span]:
-    """The spans with their levels; they follow one another, none within another."""
-    level, now = 0, None
-    here: dict[int, _Event] = {}
+    """The spans with their levels. No span lies inside another."""
+    level, span_now = 0, None
+    alive: dict[int, _Event] = {}
     for event in events:
         if event.mark.startswith("+"):
-            now, here = Span(event.mark[1:], level, peak_bytes=level), {}
+            span_now, alive = Span(event.mark[1:], level, peak_bytes=level), {}
         elif event.mark:
-            assert now is not None
-            now.end_bytes = level
-            for kept in here.values():
-                now.kept[kept.module] = now.kept.get(kept.module, 0) + kept.size
-            yield now
-            now = None
+            assert span_now is not None
+            span_now.end_bytes = level
+            by_module = span_now.alive_by_module
+            for allocation in alive.values():
+                by_module[allocation.module] = by_module.get(allocation.module, 0) + allocation.size
+            yield span_now
+            span_now = None
         else:
             level += event.size
-            if now is not None:
-                now.peak_bytes = max(now.peak_bytes, level)
+            if span_now is not None:
+                span_now.peak_bytes = max(span_now.peak_bytes, level)
                 if event.size >= 0:
-                    here[event.address] = event
+                    alive[event.address] = event
                 else:
-                    here.pop(event.address, None)
+                    alive.pop(event.address, None)

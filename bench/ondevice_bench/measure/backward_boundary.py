@@ -1,7 +1,7 @@
-"""A step that is one call: what is kept where it turns from forward to backward.
+"""Activation bytes of a step that is one call, at the boundary between forward and backward.
 
-Its phases are its own affair. The turn is where it starts `torch.autograd.backward` or `grad`,
-outside of any other; a step that accumulates gradients has several, and the fullest one counts.
+The step has a boundary at each outermost call of `torch.autograd.backward` or `grad`. A step that
+accumulates gradients has several boundaries. The one with the most bytes counts.
 """
 
 import contextlib
@@ -14,106 +14,106 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from ondevice_bench.measure.activations import Kept, storage_bytes, storage_key
-from ondevice_bench.measure.allocations import recorded, span
+from ondevice_bench.measure.activations import SavedTensor, storage_bytes, storage_key
+from ondevice_bench.measure.allocations import record_allocations, span
 
 Step = Callable[[], object]
 
 
-def saved_at_turns(step: Step) -> list[int]:
-    """Bytes of the distinct storages saved for backward at each turn.
+def saved_bytes_at_boundaries(step: Step) -> list[int]:
+    """Bytes of the distinct storages saved for backward, at each boundary.
 
-    What Python held before the step began (weights, optimizer state, batch) is resident, and not
-    counted.
+    Tensors that Python holds before the step (weights, optimizer state, batch) do not count.
     """
-    alive: weakref.WeakSet[Kept] = weakref.WeakSet()
-    held = _held()
-    resident = {storage_key(tensor) for tensor in held}
-    found: list[int] = []
+    alive: weakref.WeakSet[SavedTensor] = weakref.WeakSet()
+    existing = _existing_tensors()  # alive during the step, so that no address is used again
+    resident = {storage_key(tensor) for tensor in existing}
+    sizes: list[int] = []
 
-    def pack(tensor: Tensor) -> Kept:
-        kept = Kept(tensor)
-        alive.add(kept)
-        return kept
+    def pack(tensor: Tensor) -> SavedTensor:
+        saved = SavedTensor(tensor)
+        alive.add(saved)
+        return saved
 
-    def turn(_: object) -> None:
-        saved = (kept.tensor for kept in alive)
-        found.append(storage_bytes(t for t in saved if storage_key(t) not in resident))
+    def before_backward(_: object) -> None:
+        tensors = (saved.tensor for saved in alive)
+        sizes.append(storage_bytes(t for t in tensors if storage_key(t) not in resident))
 
     with (
-        torch.autograd.graph.saved_tensors_hooks(pack, lambda kept: kept.tensor),
-        _turning(turn, lambda: None),
+        torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved.tensor),
+        _around_backward(before_backward, lambda: None),
     ):
         step()
-    return found
+    return sizes
 
 
-def allocated_at_turns(step: Step) -> list[int]:
-    """Bytes that the allocator gave out on the way to each turn and that are still there.
+def allocated_bytes_at_boundaries(step: Step) -> list[int]:
+    """Bytes that forward allocated and that are still alive, at each boundary.
 
-    The losses are left out. What the step holds for itself, such as the network's output, is in it.
+    The losses do not count. Other tensors that the step holds count, such as the network's output.
     """
     losses: list[int] = []
-    held: list[Tensor] = []
+    existing: list[Tensor] = []
     forwards = contextlib.ExitStack()
 
-    def turn(roots: object) -> None:
+    def before_backward(roots: object) -> None:
         forwards.close()
         losses.append(storage_bytes(leaf for leaf in tree_leaves(roots) if _is_tensor(leaf)))
 
-    def back() -> None:
+    def start_forward() -> None:
         forwards.enter_context(span("forward"))
 
-    with recorded() as allocations:
-        step()  # what is released below must have been seen when it was allocated
-        held += _held()
-        with forwards, _turning(turn, back):
-            back()
+    with record_allocations() as allocations:
+        step()  # the record must contain the allocations that the next step releases
+        existing += _existing_tensors()
+        with forwards, _around_backward(before_backward, start_forward):
+            start_forward()
             step()
     return [
-        found.kept_bytes - size for found, size in zip(allocations.spans[:-1], losses, strict=True)
+        forward.net_bytes - loss
+        for forward, loss in zip(allocations.spans[:-1], losses, strict=True)
     ]
 
 
 @contextlib.contextmanager
-def _turning(turn: Callable[[object], None], back: Callable[[], None]) -> Iterator[None]:
-    """Call `turn` with its roots before each backward, and `back` after it."""
+def _around_backward(before: Callable[[object], None], after: Callable[[], None]) -> Iterator[None]:
+    """Call `before` with the roots before each outermost backward, and `after` after it."""
     inside = False
 
-    def watched(real: Callable[..., Any]) -> Callable[..., Any]:
+    def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
         def call(roots: object, *arguments: Any, **options: Any) -> Any:
             nonlocal inside
-            if inside:  # a checkpoint that runs its part again
+            if inside:  # a checkpoint calls backward inside backward
                 return real(roots, *arguments, **options)
-            turn(roots)
+            before(roots)
             inside = True
             try:
                 return real(roots, *arguments, **options)
             finally:
                 inside = False
-                back()
+                after()
 
         return call
 
     autograd = torch.autograd
     backward, grad = autograd.backward, autograd.grad
-    autograd.backward, autograd.grad = watched(backward), watched(grad)
+    autograd.backward, autograd.grad = wrap(backward), wrap(grad)
     try:
         yield
     finally:
         autograd.backward, autograd.grad = backward, grad
 
 
-def _held() -> list[Tensor]:
+def _existing_tensors() -> list[Tensor]:
     """Every tensor that Python holds.
 
-    Who keeps them keeps their storages: gradients that a step clears first would otherwise leave
-    their addresses to its activations, and their bytes to the allocator's level.
+    The caller holds them during the step, and so their storages. Otherwise a step that clears its
+    gradients first would reuse their addresses for activations, and lower the allocator's level.
     """
     gc.collect()
-    found = [tensor for tensor in gc.get_objects() if _is_tensor(tensor)]
-    gradients = [t.grad for t in found if t.is_leaf and t.grad is not None]
-    return [tensor for tensor in (*found, *gradients) if _has_storage(tensor)]
+    tensors = [tensor for tensor in gc.get_objects() if _is_tensor(tensor)]
+    gradients = [t.grad for t in tensors if t.is_leaf and t.grad is not None]
+    return [tensor for tensor in (*tensors, *gradients) if _has_storage(tensor)]
 
 
 def _has_storage(tensor: Tensor) -> bool:
@@ -124,6 +124,6 @@ def _has_storage(tensor: Tensor) -> bool:
     return True
 
 
-def _is_tensor(found: object) -> bool:
-    """By its type alone: some objects run code when asked for their class."""
-    return issubclass(type(found), Tensor)
+def _is_tensor(thing: object) -> bool:
+    """Look at the type only: `isinstance` reads `__class__`, which runs code of some objects."""
+    return issubclass(type(thing), Tensor)

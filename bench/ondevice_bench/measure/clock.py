@@ -1,4 +1,4 @@
-"""Step times, phase by phase, with what else the machine did meanwhile."""
+"""Step times by phase, and the load of the machine while they were measured."""
 
 import gc
 import math
@@ -9,20 +9,20 @@ from dataclasses import dataclass, fields
 from typing import Generic, TypeVar
 
 from ondevice_bench.measure import interference
-from ondevice_bench.measure.subject import Subject
+from ondevice_bench.measure.training_step import TrainingStep
 from ondevice_bench.stats import relative_precision
 from ondevice_bench.suite.suite import Sampling
 
-WINDOW = 0.5  # seconds over which the machine's counters can tell who was disturbed
-STILL_FASTER = 0.95  # of the step before: warming up goes on
-MOST_WARMUPS = 10  # beyond those that were asked for
+WINDOW = 0.5  # seconds after which the machine's counters show a disturbance
+STILL_FASTER = 0.95  # warming up goes on below this share of the previous step's time
+MOST_WARMUPS = 10  # at most so many warm-ups beyond those that the suite wants
 
 Sample = TypeVar("Sample")
 
 
 @dataclass(frozen=True)
 class StepSample:
-    """One timed step; the four times are read from one clock in one go."""
+    """One timed step. One clock gives all four times."""
 
     forward_seconds: float
     backward_seconds: float
@@ -38,65 +38,65 @@ class StepSample:
 
 
 @dataclass(frozen=True)
-class Sampled(Generic[Sample]):
-    """What was timed, and how the sampling came to its end.
+class TimedSamples(Generic[Sample]):
+    """The samples of one quantity, and the reason why sampling ended.
 
-    `disturbed` were measured again; where there was no time for that, they are among the samples
-    and `spoilt` says so.
+    `disturbed` samples were measured again. Where no time was left for that, they are among the
+    samples, and `spoilt` is true.
     """
 
     warmups: list[Sample]
     samples: list[Sample]
     ended_by: str
-    reached: float
+    precision_reached: float
     disturbed: list[Sample]
     spoilt: bool
 
     def precision(self, sampling: Sampling) -> dict[str, float | str | None]:
-        """What was asked for and what was reached; null while there is no interval."""
-        reached = self.reached if math.isfinite(self.reached) else None
+        """The precision that the suite wants, and the one reached: null without an interval."""
+        reached = self.precision_reached if math.isfinite(self.precision_reached) else None
         return {"asked": sampling.precision, "reached": reached, "ended_by": self.ended_by}
 
 
-def time_steps(subject: Subject, sampling: Sampling) -> Sampled[StepSample]:
-    """Time whole steps until the median is known well enough or a bound is met."""
-    return _sample(lambda: _step(subject), lambda step: step.step_seconds, sampling)
+def time_steps(step: TrainingStep, sampling: Sampling) -> TimedSamples[StepSample]:
+    """Time whole steps until the median is precise enough or a limit of the suite is reached."""
+    return _sample(lambda: _step(step), lambda step: step.step_seconds, sampling)
 
 
 def time_steps_in_turns(
-    subject: Subject,
+    step: TrainingStep,
     warmups: int,
     steps: int,
     take: Callable[[Callable[[], StepSample]], StepSample],
 ) -> tuple[list[StepSample], list[StepSample]]:
-    """Warm-ups and steps, each when it is our turn: none is measured again, both sides count."""
+    """Warm-ups and steps, each in this worker's turn. Disturbed steps are not measured again."""
     gc.collect()
     gc.disable()
     try:
-        taken = [take(lambda: _step(subject)) for _ in range(warmups + steps)]
+        samples = [take(lambda: _step(step)) for _ in range(warmups + steps)]
     finally:
         gc.enable()
-    return taken[:warmups], taken[warmups:]
+    return samples[:warmups], samples[warmups:]
 
 
-def time_inference(subject: Subject, sampling: Sampling) -> Sampled[float]:
+def time_inference(step: TrainingStep, sampling: Sampling) -> TimedSamples[float]:
     """Time one forward pass in evaluation mode, in seconds."""
-    return time_calls(subject.infer, sampling)
+    return time_calls(step.infer, sampling)
 
 
-def time_calls(call: Callable[[], object], sampling: Sampling) -> Sampled[float]:
+def time_calls(call: Callable[[], object], sampling: Sampling) -> TimedSamples[float]:
     """Time a call as a whole, in seconds."""
 
-    def once() -> float:
+    def measure() -> float:
         start = time.perf_counter_ns()
         call()
         return (time.perf_counter_ns() - start) / 1e9
 
-    return _sample(once, lambda seconds: seconds, sampling)
+    return _sample(measure, lambda seconds: seconds, sampling)
 
 
 def columns(samples: list[StepSample]) -> dict[str, list[float]]:
-    """Samples by name; a column that this machine cannot give is left out."""
+    """Samples by name, without the columns that this machine cannot measure."""
     table = {
         spot.name: [getattr(sample, spot.name) for sample in samples] for spot in fields(StepSample)
     }
@@ -104,20 +104,20 @@ def columns(samples: list[StepSample]) -> dict[str, list[float]]:
 
 
 def foreign_share(samples: list[StepSample]) -> float | None:
-    """CPU seconds that other processes and hypervisors took, for each second of the samples."""
-    taken = [sample.foreign_cpu_seconds for sample in samples]
+    """CPU seconds that other processes and hypervisors used, for each second of the samples."""
     wall = sum(sample.step_seconds for sample in samples)
-    known = [seconds for seconds in taken if seconds is not None]
+    foreign = [sample.foreign_cpu_seconds for sample in samples]
+    readings = [seconds for seconds in foreign if seconds is not None]
     stolen = sum(sample.stolen_cpu_seconds or 0.0 for sample in samples)
-    return max(0.0, sum(known) + stolen) / wall if known and wall > 0 else None
+    return max(0.0, sum(readings) + stolen) / wall if readings and wall > 0 else None
 
 
 def _sample(
     measure: Callable[[], Sample], seconds: Callable[[Sample], float], sampling: Sampling
-) -> Sampled[Sample]:
-    """Collected garbage first, none collected meanwhile: a collection would land in one sample."""
+) -> TimedSamples[Sample]:
+    """Sample without garbage collection, which would slow down single samples."""
     warmups = _warm_up(measure, seconds, sampling)
-    kept: list[Sample] = []
+    samples: list[Sample] = []
     disturbed: list[Sample] = []
     spoilt = False
     gc.collect()
@@ -125,31 +125,31 @@ def _sample(
     try:
         began = time.perf_counter()
 
-        def ended(samples: list[Sample]) -> str:
-            if len(samples) < sampling.min_samples:
+        def reason_to_end(so_far: list[Sample]) -> str:
+            if len(so_far) < sampling.min_samples:
                 return ""
-            if _precision(samples, seconds) <= sampling.precision:
+            if _precision(so_far, seconds) <= sampling.precision:
                 return "precision"
-            if len(samples) >= sampling.max_samples:
+            if len(so_far) >= sampling.max_samples:
                 return "max_samples"
             late = time.perf_counter() - began >= sampling.max_seconds
             return "max_seconds" if late else ""
 
         while True:
-            window, meanwhile = _window(measure, ended, kept)
+            window, load = _window(measure, reason_to_end, samples)
             room = len(disturbed) + len(window) <= sampling.max_samples
             late = time.perf_counter() - began >= sampling.max_seconds
-            if meanwhile.disturbed and room and not late:
+            if load.is_disturbing and room and not late:
                 disturbed += window
                 continue
-            spoilt = spoilt or meanwhile.disturbed
-            kept += window
-            if late and len(kept) < sampling.min_samples <= len(kept) + len(disturbed):
-                kept, disturbed, spoilt = [*disturbed, *kept], [], True
-            reason = ended(kept)
+            spoilt = spoilt or load.is_disturbing
+            samples += window
+            if late and len(samples) < sampling.min_samples <= len(samples) + len(disturbed):
+                samples, disturbed, spoilt = [*disturbed, *samples], [], True
+            reason = reason_to_end(samples)
             if reason:
-                reached = _precision(kept, seconds)
-                return Sampled(warmups, kept, reason, reached, disturbed, spoilt)
+                reached = _precision(samples, seconds)
+                return TimedSamples(warmups, samples, reason, reached, disturbed, spoilt)
     finally:
         gc.enable()
 
@@ -157,23 +157,25 @@ def _sample(
 def _warm_up(
     measure: Callable[[], Sample], seconds: Callable[[Sample], float], sampling: Sampling
 ) -> list[Sample]:
-    """As many as were asked for, then until a sample is no longer faster than the one before."""
-    found = [measure() for _ in range(sampling.warmup)]
+    """The suite's warm-ups, then more until one is no longer faster than the one before."""
+    warmups = [measure() for _ in range(sampling.warmup)]
     for _ in range(MOST_WARMUPS):
-        if len(found) > 1 and seconds(found[-1]) >= STILL_FASTER * seconds(found[-2]):
+        if len(warmups) > 1 and seconds(warmups[-1]) >= STILL_FASTER * seconds(warmups[-2]):
             break
-        found.append(measure())
-    return found
+        warmups.append(measure())
+    return warmups
 
 
 def _window(
-    measure: Callable[[], Sample], ended: Callable[[list[Sample]], str], kept: list[Sample]
-) -> tuple[list[Sample], interference.Meanwhile]:
-    """Samples long enough together for the machine's counters, or until `kept` has enough."""
+    measure: Callable[[], Sample],
+    reason_to_end: Callable[[list[Sample]], str],
+    earlier: list[Sample],
+) -> tuple[list[Sample], interference.ForeignLoad]:
+    """Sample for one window of the machine's counters, or until there is a reason to end."""
     before = interference.read()
     samples: list[Sample] = []
     while not samples or (
-        time.perf_counter() - before.wall < WINDOW and not ended([*kept, *samples])
+        time.perf_counter() - before.wall < WINDOW and not reason_to_end([*earlier, *samples])
     ):
         samples.append(measure())
     return samples, interference.between(before, interference.read())
@@ -183,32 +185,32 @@ def _precision(samples: list[Sample], seconds: Callable[[Sample], float]) -> flo
     return relative_precision([seconds(sample) for sample in samples])
 
 
-def _step(subject: Subject) -> StepSample:
+def _step(step: TrainingStep) -> StepSample:
     counters = interference.read()
     before = resource.getrusage(resource.RUSAGE_SELF)
     start = time.perf_counter_ns()
     forward, began = 0, start
-    for part in range(subject.parts):
-        loss = subject.forward(part)
+    for part in range(step.parts):
+        loss = step.forward(part)
         turned = time.perf_counter_ns()
-        subject.backward(loss)
+        step.backward(loss)
         done = time.perf_counter_ns()
         forward += turned - began
         began = done
-    subject.update()
+    step.update()
     end = time.perf_counter_ns()
     after = resource.getrusage(resource.RUSAGE_SELF)
     since = interference.read()
-    meanwhile = interference.between(counters, since)
+    load = interference.between(counters, since)
     return StepSample(
         forward_seconds=forward / 1e9,
         backward_seconds=(done - start - forward) / 1e9,
         update_seconds=(end - done) / 1e9,
         step_seconds=(end - start) / 1e9,
         own_cpu_seconds=since.own - counters.own,
-        foreign_cpu_seconds=meanwhile.foreign,
-        stolen_cpu_seconds=meanwhile.stolen,
-        throttled_seconds=meanwhile.throttled,
+        foreign_cpu_seconds=load.foreign,
+        stolen_cpu_seconds=load.stolen,
+        throttled_seconds=load.throttled,
         step_minor_faults=after.ru_minflt - before.ru_minflt,
         major_faults=after.ru_majflt - before.ru_majflt,
         involuntary_switches=after.ru_nivcsw - before.ru_nivcsw,

@@ -1,7 +1,7 @@
-"""The curve of resident memory, sampled by memory_profiler from a process outside.
+"""The curve of resident memory, which memory_profiler samples from another process.
 
-For looking at, never for a figure: a sampler misses bursts. The kernel's high-water mark has the
-peak. `curve PID SECONDS` prints samples of that process, its parent, while it lives.
+The curve is for a plot only, because a sampler misses short peaks. Metrics use the kernel's
+high-water mark. `curve PID SECONDS` prints samples of its parent process PID while that lives.
 """
 
 import os
@@ -14,34 +14,34 @@ from dataclasses import dataclass, field
 from typing import Any
 
 INTERVAL = 0.005
-POINTS = 400  # at most so many are kept: of each stretch the highest
+POINTS = 400  # the most points of a curve; each is the highest sample of its interval
 _LONGEST = 24 * 3600.0
 
 
 @dataclass
 class Curve:
-    """Samples of this process, and the moments that it marked; seconds of the wall clock."""
+    """Samples of this process, and its marks, in seconds of the wall clock."""
 
     marks: list[tuple[str, float]] = field(default_factory=list)
     samples: list[tuple[float, float]] = field(default_factory=list)  # seconds, bytes
     reason: str = ""
 
     def mark(self, name: str) -> None:
-        """From now on the process does that."""
+        """Mark the beginning of a stage."""
         self.marks.append((name, time.time()))
 
     def to_dict(self) -> dict[str, Any]:
-        """Seconds since the first mark, or why there is no curve."""
+        """The curve in seconds since the first mark, or the reason why there is none."""
         if not self.samples or not self.marks:
-            return {"unavailable": self.reason or "the sampler saw nothing"}
+            return {"unavailable": self.reason or "the sampler gave no samples"}
         start = self.marks[0][1]
-        stretch = max(1, -(-len(self.samples) // POINTS))
+        points_joined = max(1, -(-len(self.samples) // POINTS))
         highest = [
-            max(self.samples[place : place + stretch], key=lambda sample: sample[1])
-            for place in range(0, len(self.samples), stretch)
+            max(self.samples[place : place + points_joined], key=lambda sample: sample[1])
+            for place in range(0, len(self.samples), points_joined)
         ]
         return {
-            "interval_seconds": INTERVAL * stretch,
+            "interval_seconds": INTERVAL * points_joined,
             "seconds": [round(moment - start, 4) for moment, _ in highest],
             "rss_bytes": [round(size) for _, size in highest],
             "marks": [[name, round(moment - start, 4)] for name, moment in self.marks],
@@ -49,8 +49,8 @@ class Curve:
 
 
 @contextmanager
-def sampled() -> Iterator[Curve]:
-    """Sample this process while the block runs; the samples are there when it has ended."""
+def sample() -> Iterator[Curve]:
+    """Sample this process while the block runs. The curve is filled when the block ends."""
     curve = Curve()
     command = [sys.executable, "-P", "-m", __name__, str(os.getpid()), str(INTERVAL)]
     with subprocess.Popen(
@@ -60,14 +60,14 @@ def sampled() -> Iterator[Curve]:
             yield curve
         finally:
             sampler.kill()
-            said, wrong = sampler.communicate()
-    lines = [line.split() for line in said.splitlines(keepends=True) if line.endswith("\n")]
+            output, errors = sampler.communicate()
+    lines = [line.split() for line in output.splitlines(keepends=True) if line.endswith("\n")]
     curve.samples = [(float(moment), float(size) * 2**20) for _, size, moment in lines]
-    curve.reason = (wrong.strip().splitlines() or [""])[-1]
+    curve.reason = (errors.strip().splitlines() or [""])[-1]
 
 
 def main() -> None:
-    """Print `MEM MEBIBYTES SECONDS` for every sample of the process, this one's parent."""
+    """Print `MEM MEBIBYTES SECONDS` for every sample of the parent process."""
     from memory_profiler import memory_usage
 
     pid, interval = int(sys.argv[1]), float(sys.argv[2])
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 class _WhileParentLives:
-    """Standard output, each line at once; ends this process when the sampled one is gone."""
+    """Unbuffered standard output, which ends this process when its parent has ended."""
 
     def __init__(self, parent: int) -> None:
         self.parent = parent
@@ -90,7 +90,7 @@ class _WhileParentLives:
         sys.stdout.flush()
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """`write` has flushed already."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Parts of a step that are counted under a name of their own, wherever they run."""
+"""A marker for the parts of a step that compress, so that their FLOPs are counted separately."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ _decomposing: ContextVar[bool] = ContextVar("decomposing", default=False)
 
 @contextmanager
 def decomposition() -> Iterator[None]:
-    """What runs within compresses what is stored; marking it takes a microsecond."""
+    """Mark the block as compression of stored tensors. The marker costs a microsecond."""
     token = _decomposing.set(True)
     try:
         yield
@@ -18,5 +18,5 @@ def decomposition() -> Iterator[None]:
 
 
 def in_decomposition() -> bool:
-    """Whether what runs now compresses."""
+    """Whether the current code runs inside such a block."""
     return _decomposing.get()

@@ -1,7 +1,7 @@
-"""Joules of a piece of work, by what the machine itself meters; each meter says its scope.
+"""Joules of a piece of work, by a meter of the machine itself. Each meter has a scope.
 
-RAPL counts a processor package's energy. The Raspberry Pi 5's power chip tells volts and amperes of
-each rail when asked; a process beside this one asks it (`energy SECONDS` prints watts).
+RAPL counts the energy of a processor package. The power chip of the Raspberry Pi 5 reports volts
+and amperes of each rail. Another process reads the chip: `energy SECONDS COMMAND…` prints watts.
 """
 
 import os
@@ -19,7 +19,7 @@ _INTERVAL = 0.1
 
 
 class EnergyUnavailable(RuntimeError):
-    """This machine meters no energy, or does not let it be read; the text says which."""
+    """The machine has no energy meter, or does not allow to read it. The text has the reason."""
 
 
 class Meter(Protocol):
@@ -27,14 +27,14 @@ class Meter(Protocol):
 
     @property
     def scope(self) -> str:
-        """What its joules are of."""
+        """The parts of the machine whose energy it counts."""
 
-    def during(self, work: Callable[[], None]) -> "Spent":
-        """The energy while `work` runs."""
+    def during(self, work: Callable[[], None]) -> "EnergyUse":
+        """The energy used while `work` runs."""
 
 
 @dataclass(frozen=True)
-class Spent:
+class EnergyUse:
     """Energy and time of a piece of work."""
 
     joules: float
@@ -58,7 +58,7 @@ def meter() -> Meter:
 
 
 class Rapl:
-    """The packages' counters below /sys/class/powercap, in microjoules, which wrap."""
+    """Counters of processor packages below /sys/class/powercap, in microjoules. They wrap."""
 
     scope = "processor packages (RAPL): no memory, no board"
 
@@ -73,8 +73,8 @@ class Rapl:
         except OSError as error:
             raise EnergyUnavailable(f"{error.filename} cannot be read: {error.strerror}") from None
 
-    def during(self, work: Callable[[], None]) -> Spent:
-        """Counters after less counters before."""
+    def during(self, work: Callable[[], None]) -> EnergyUse:
+        """The counters after the work, minus the counters before it."""
         before, start = self._read(), time.perf_counter()
         work()
         seconds, after = time.perf_counter() - start, self._read()
@@ -82,29 +82,31 @@ class Rapl:
         for zone, first, last in zip(self._zones, before, after, strict=True):
             wraps_at = int(_text(zone / "max_energy_range_uj") or 0)
             total += last - first + (wraps_at if last < first else 0)
-        return Spent(total / 1e6, seconds)
+        return EnergyUse(total / 1e6, seconds)
 
     def _read(self) -> list[int]:
         return [int((zone / "energy_uj").read_text()) for zone in self._zones]
 
 
 class Pmic:
-    """The rails of a Raspberry Pi 5, sampled ten times a second by a process beside this one."""
+    """The rails of a Raspberry Pi 5. Another process samples them ten times a second."""
 
     scope = "the board's rails by its power chip: converters' losses and USB are not in it"
 
     def __init__(self, command: tuple[str, ...] = _PMIC) -> None:
         self._command = command
         try:
-            said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+            reading = subprocess.run(
+                command, capture_output=True, text=True, check=True, timeout=10
+            )
         except OSError as error:
             raise EnergyUnavailable(f"{command[0]} cannot be run: {error.strerror}") from None
         except subprocess.SubprocessError as error:
-            raise EnergyUnavailable(f"{command[0]} gives no figures: {error}") from None
-        if not rail_watts(said.stdout):
+            raise EnergyUnavailable(f"{command[0]} gives no readings: {error}") from None
+        if not rail_watts(reading.stdout):
             raise EnergyUnavailable(f"{' '.join(command)} names no rail with volts and amperes")
 
-    def during(self, work: Callable[[], None]) -> Spent:
+    def during(self, work: Callable[[], None]) -> EnergyUse:
         """The mean of the sampled power, times the time."""
         sampler = [sys.executable, "-P", "-m", __name__, str(_INTERVAL), *self._command]
         with subprocess.Popen(sampler, stdout=subprocess.PIPE, text=True) as process:
@@ -114,20 +116,18 @@ class Pmic:
             work()
             seconds = time.perf_counter() - start
             process.kill()
-            rest = process.communicate()[0]
-        watts = [
-            float(line) for line in (first + rest).splitlines(keepends=True) if line[-1] == "\n"
-        ]
+            output = first + process.communicate()[0]
+        watts = [float(line) for line in output.splitlines(keepends=True) if line[-1] == "\n"]
         if not watts:
-            raise EnergyUnavailable(f"{self._command[0]} gave no figures while the work ran")
-        return Spent(sum(watts) / len(watts) * seconds, seconds)
+            raise EnergyUnavailable(f"{self._command[0]} gave no readings while the work ran")
+        return EnergyUse(sum(watts) / len(watts) * seconds, seconds)
 
 
-def rail_watts(said: str) -> dict[str, float]:
-    """Watts of each rail that has both, from lines such as `VDD_CORE_A current(7)=0.845A`."""
+def rail_watts(text: str) -> dict[str, float]:
+    """Watts of each rail with volts and amperes; lines are like `VDD_CORE_A current(7)=0.845A`."""
     amperes: dict[str, float] = {}
     volts: dict[str, float] = {}
-    for line in said.splitlines():
+    for line in text.splitlines():
         name, _, reading = line.strip().partition(" ")
         value = reading.partition("=")[2].rstrip("AV")
         table = {"_A": amperes, "_V": volts}.get(name[-2:])
@@ -144,12 +144,12 @@ def _text(path: Path) -> str:
 
 
 def main() -> None:
-    """Print the watts of all rails every so many seconds, while the parent lives."""
+    """Print the watts of all rails at each interval, while the parent lives."""
     interval, command = float(sys.argv[1]), sys.argv[2:]
     parent = os.getppid()
     while os.getppid() == parent:
-        said = subprocess.run(command, capture_output=True, text=True, check=True)
-        print(sum(rail_watts(said.stdout).values()), flush=True)
+        reading = subprocess.run(command, capture_output=True, text=True, check=True)
+        print(sum(rail_watts(reading.stdout).values()), flush=True)
         time.sleep(interval)
 
 

@@ -1,4 +1,4 @@
-"""FLOPs of factorisations by the usual formulas: estimates, never mixed with exact counts."""
+"""FLOPs of factorisations by the usual formulas. These are estimates, not exact counts."""
 
 
 def qr(rows: int, columns: int, *, forms_q: bool = True) -> int:

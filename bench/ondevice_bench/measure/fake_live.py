@@ -1,7 +1,7 @@
-"""Live bytes of tensors without content: what a step would hold, before anything is computed.
+"""Live bytes of a step on tensors without content, which computes nothing.
 
-Every storage counts from the operator that makes it to the moment at which nobody refers to it.
-What a kernel allocates for itself meanwhile is in no tensor, and so in no figure here.
+A storage counts from the operator that creates it until the last reference to it is gone. Memory
+that a kernel allocates for itself is in no tensor and does not count.
 """
 
 import weakref
@@ -13,63 +13,63 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
-class Subject(Protocol):
+class FakeStep(Protocol):
     """A training step on tensors without content."""
 
     model: nn.Module
 
     def resident(self) -> Iterable[Tensor]:
-        """What is alive outside a step."""
+        """The tensors that are alive outside a step."""
 
     def step_without_loss(self) -> None:
-        """One whole step, whose loss is no number."""
+        """Run one whole step. Its loss has no value."""
 
 
-def peak_of_step(subject: Subject) -> int:
-    """The most bytes of tensors that are alive at one moment of a step, resident ones included."""
+def peak_of_step(step: FakeStep) -> int:
+    """The most bytes of tensors alive at one moment of a step, with the resident tensors."""
     live = LiveBytes()
-    live.hold(subject.resident())
-    live.hold(subject.model.state_dict().values())
+    live.hold(step.resident())
+    live.hold(step.model.state_dict().values())
     with live:
-        subject.step_without_loss()
+        step.step_without_loss()
     return live.peak
 
 
 class LiveBytes(TorchDispatchMode):
-    """Bytes that are alive now, and the most that ever were."""
+    """Bytes that are alive now, and the most so far."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's stub has no types
         self.now = 0
         self.peak = 0
-        self._known: set[int] = set()
+        self._keys: set[int] = set()
 
     def hold(self, tensors: Iterable[Tensor]) -> None:
-        """Count what was there before."""
+        """Count tensors that exist already."""
         for tensor in tensors:
             self._note(tensor)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Run the operator and count what it made."""
+        """Run the operator and count its results."""
         del types
-        found = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(found):
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
             if isinstance(leaf, Tensor):
                 self._note(leaf)
-        return found
+        return result
 
     def _note(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
         key, size = storage._cdata, storage.nbytes()
-        if key in self._known:
+        if key in self._keys:
             return
-        self._known.add(key)
+        self._keys.add(key)
         self.now += size
         self.peak = max(self.peak, self.now)
         weakref.finalize(storage, self._free, key, size)
 
     def _free(self, key: int, size: int) -> None:
-        self._known.discard(key)
+        self._keys.discard(key)
         self.now -= size

@@ -1,8 +1,8 @@
-"""FLOPs by operator, from the shapes of what is really called: two for each multiply-add.
+"""FLOPs by operator, from the shapes of the real calls: two for each multiply-add.
 
 Products, convolutions and attention are counted exactly. Factorisations (QR, eigenproblems, …) are
-estimates by the usual formulas and stay apart; so do the elements that element-wise work,
-reductions and normalisations go through. An operator that none of this covers is listed.
+estimates by the usual formulas and are counted separately. Element-wise work, reductions and
+normalisations count as elements, also separately. Any other operator is listed as unknown.
 """
 
 from collections import Counter
@@ -16,36 +16,36 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ondevice_bench.measure.decomposition_marker import in_decomposition
-from ondevice_bench.measure.operators import ESTIMATED, EXACT, kind_of, largest, named
-from ondevice_bench.measure.subject import Subject
+from ondevice_bench.measure.operators import ESTIMATED, EXACT, arguments_by_name, kind_of, largest
+from ondevice_bench.measure.training_step import TrainingStep
 
 STEP = ("forward", "backward", "update")
 
 
 @dataclass
 class Operations:
-    """What was called in one phase, by operator."""
+    """The counts of one phase, by operator."""
 
     calls: Counter[str] = field(default_factory=Counter)
     exact: Counter[str] = field(default_factory=Counter)
     estimated: Counter[str] = field(default_factory=Counter)
     elements: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
-    decomposing: int = 0  # of `exact`: spent on compressing what is stored
-    traffic: int = 0  # bytes of every tensor that an operator reads or writes, once an operator
+    decomposing: int = 0  # the part of `exact` that compresses stored tensors
+    traffic: int = 0  # bytes of the tensors that each operator reads or writes
 
     @property
     def flops(self) -> int:
-        """Of products, convolutions and attention."""
+        """The FLOPs of products, convolutions and attention."""
         return sum(self.exact.values())
 
     @property
     def factorisation_flops(self) -> int:
-        """Of factorisations, estimated."""
+        """The estimated FLOPs of factorisations."""
         return sum(self.estimated.values())
 
     def to_dict(self) -> dict[str, Any]:
-        """By operator: calls and what they came to; empty parts are left out."""
+        """The counts by kind and operator, without empty kinds."""
         parts = {
             "calls": self.calls,
             "flops": self.exact,
@@ -57,7 +57,7 @@ class Operations:
 
 
 class FlopCounter(TorchDispatchMode):
-    """Counts every operator that runs within, real or on fake tensors, by phase."""
+    """Counts every operator by phase, on real or on fake tensors."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's stub has no types
@@ -66,7 +66,7 @@ class FlopCounter(TorchDispatchMode):
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Count what runs within under that name, and nothing outside of any phase."""
+        """Count the block's operators under this name. Outside of a phase nothing counts."""
         self._now = name
         try:
             with self:
@@ -78,11 +78,11 @@ class FlopCounter(TorchDispatchMode):
         """The sum over phases."""
         total = Operations()
         for name in phases:
-            found = self.phases.get(name, Operations())
-            for part in ("calls", "exact", "estimated", "elements", "unknown"):
-                getattr(total, part).update(getattr(found, part))
-            total.decomposing += found.decomposing
-            total.traffic += found.traffic
+            phase = self.phases.get(name, Operations())
+            for kind in ("calls", "exact", "estimated", "elements", "unknown"):
+                getattr(total, kind).update(getattr(phase, kind))
+            total.decomposing += phase.decomposing
+            total.traffic += phase.traffic
         return total
 
     def __torch_dispatch__(
@@ -97,20 +97,22 @@ class FlopCounter(TorchDispatchMode):
         kind, name = kind_of(func), func.overloadpacket.__name__
         if kind == "free":
             return
-        found = self.phases.setdefault(self._now, Operations())
-        found.calls[name] += 1
-        found.traffic += _bytes((args, kwargs)) + _bytes(result)
+        phase = self.phases.setdefault(self._now, Operations())
+        phase.calls[name] += 1
+        phase.traffic += _bytes((args, kwargs)) + _bytes(result)
         match kind:
             case "exact":
-                flops = EXACT[name](named(func, args, kwargs), result)
-                found.exact[name] += flops
-                found.decomposing += flops if in_decomposition() else 0
+                flops = EXACT[name](arguments_by_name(func, args, kwargs), result)
+                phase.exact[name] += flops
+                phase.decomposing += flops if in_decomposition() else 0
             case "estimated":
-                found.estimated[name] += ESTIMATED[name](named(func, args, kwargs), result)
+                phase.estimated[name] += ESTIMATED[name](
+                    arguments_by_name(func, args, kwargs), result
+                )
             case "elements":
-                found.elements[name] += largest((*args, result))
+                phase.elements[name] += largest((*args, result))
             case "unknown":
-                found.unknown[name] += 1
+                phase.unknown[name] += 1
 
 
 def _bytes(values: Any) -> int:
@@ -118,21 +120,21 @@ def _bytes(values: Any) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def count_step(subject: Subject, counter: FlopCounter) -> None:
+def count_step(step: TrainingStep, counter: FlopCounter) -> None:
     """Count one step by its phases."""
-    for part in range(subject.parts):
+    for part in range(step.parts):
         with counter.phase("forward"):
-            loss = subject.forward(part)
+            loss = step.forward(part)
         with counter.phase("backward"):
-            subject.backward(loss)
+            step.backward(loss)
     with counter.phase("update"):
-        subject.update()
+        step.update()
 
 
 def step_flops(counter: FlopCounter) -> dict[str, float]:
-    """The metrics of a counted step, and of an inference where one was counted."""
+    """The metrics of a counted step, and of an inference if the counter has one."""
     step = counter.of(*STEP)
-    found = {
+    metrics = {
         "step_flops": step.flops,
         **{f"{name}_flops": counter.of(name).flops for name in STEP},
         "decomposition_flops": step.decomposing,
@@ -141,5 +143,5 @@ def step_flops(counter: FlopCounter) -> dict[str, float]:
         "step_traffic_bytes": step.traffic,
     }
     if "inference" in counter.phases:
-        found["inference_flops"] = counter.of("inference").flops
-    return {name: float(value) for name, value in found.items()}
+        metrics["inference_flops"] = counter.of("inference").flops
+    return {name: float(value) for name, value in metrics.items()}

@@ -1,6 +1,6 @@
-"""What else the machine did meanwhile: CPU time of others, of a hypervisor, of a quota.
+"""Foreign load: CPU time lost to other processes, to a hypervisor and to a quota.
 
-The kernel counts most of it in ticks of 10 ms, so a figure of a few milliseconds means nothing.
+The kernel counts most of it in ticks of 10 ms, so a few milliseconds mean nothing.
 """
 
 import os
@@ -15,26 +15,26 @@ _STAT = Path("/proc/stat")
 _CGROUP = Path("/proc/self/cgroup")
 _CGROUPS = Path("/sys/fs/cgroup")
 _TICKS = os.sysconf("SC_CLK_TCK")
-_IDLE, _IOWAIT, _STEAL = 3, 4, 7  # fields of /proc/stat; user, nice, system, … lie around them
-_FIELDS = 8  # guest, after them, is within user
+_IDLE, _IOWAIT, _STEAL = 3, 4, 7  # fields of /proc/stat; the others are user, nice, system, …
+_FIELDS = 8  # the field after these, guest, is a part of user
 
-SLACK = 0.02  # seconds that the ticks of two processors may be off
+SLACK = 0.02  # seconds: the possible error of the ticks of two processors
 
 
 @dataclass(frozen=True)
 class Counters:
-    """Seconds since boot, or since the process began; None where this machine does not tell."""
+    """Seconds since boot, or since the process began. None: this machine has no such counter."""
 
     wall: float
     own: float
-    busy: float | None  # of all processes, this one included
-    stolen: float | None  # taken by a hypervisor
-    throttled: float | None  # waited for a quota of the process's control group
+    busy: float | None  # CPU time of all processes, with this one
+    stolen: float | None  # CPU time that a hypervisor used
+    throttled: float | None  # time in which the quota of the control group stopped the process
 
 
 @dataclass(frozen=True)
-class Meanwhile:
-    """What happened between two readings, in seconds."""
+class ForeignLoad:
+    """The load between two readings of the counters, in seconds."""
 
     wall: float
     foreign: float | None
@@ -42,10 +42,10 @@ class Meanwhile:
     throttled: float | None
 
     @property
-    def disturbed(self) -> bool:
-        """Whether others took so much that a time measured meanwhile means little."""
-        taken = sum(found for found in (self.foreign, self.stolen, self.throttled) if found)
-        return taken - SLACK > DISTURBED_SHARE * self.wall
+    def is_disturbing(self) -> bool:
+        """Whether the load was so high that times measured under it mean little."""
+        lost = sum(seconds for seconds in (self.foreign, self.stolen, self.throttled) if seconds)
+        return lost - SLACK > DISTURBED_SHARE * self.wall
 
 
 def read() -> Counters:
@@ -54,14 +54,14 @@ def read() -> Counters:
     return Counters(time.perf_counter(), time.process_time(), busy, stolen, _throttled())
 
 
-def between(before: Counters, after: Counters) -> Meanwhile:
-    """What happened between two readings."""
+def between(before: Counters, after: Counters) -> ForeignLoad:
+    """The load between two readings."""
 
     def rise(first: float | None, second: float | None) -> float | None:
         return None if first is None or second is None else second - first
 
     busy = rise(before.busy, after.busy)
-    return Meanwhile(
+    return ForeignLoad(
         wall=after.wall - before.wall,
         foreign=None if busy is None else busy - (after.own - before.own),
         stolen=rise(before.stolen, after.stolen),
@@ -82,13 +82,13 @@ def _cpu_seconds() -> tuple[float | None, float | None]:
 
 
 def _throttled() -> float | None:
-    found = _quota(_CGROUP, _CGROUPS)
-    return None if found is None else _field(*found)
+    counter = _quota_counter(_CGROUP, _CGROUPS)
+    return None if counter is None else _field(*counter)
 
 
 @cache
-def _quota(groups: Path, root: Path) -> tuple[Path, str, float] | None:
-    """Where this process's quota is counted, in control groups of either version."""
+def _quota_counter(groups: Path, root: Path) -> tuple[Path, str, float] | None:
+    """The counter of this process's quota, in control groups of either version."""
     try:
         lines = groups.read_text().splitlines()
     except OSError:
@@ -96,13 +96,13 @@ def _quota(groups: Path, root: Path) -> tuple[Path, str, float] | None:
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if controllers == "":
-            counted = (root / path.lstrip("/") / "cpu.stat", "throttled_usec", 1e6)
+            counter = (root / path.lstrip("/") / "cpu.stat", "throttled_usec", 1e6)
         elif "cpu" in controllers.split(","):
-            counted = (root / "cpu" / path.lstrip("/") / "cpu.stat", "throttled_time", 1e9)
+            counter = (root / "cpu" / path.lstrip("/") / "cpu.stat", "throttled_time", 1e9)
         else:
             continue
-        if _field(*counted) is not None:
-            return counted
+        if _field(*counter) is not None:
+            return counter
     return None
 
 

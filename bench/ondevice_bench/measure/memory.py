@@ -1,7 +1,7 @@
 """Resident memory of this process, by the kernel's high-water mark.
 
-`ru_maxrss` is not used: Linux hands the parent's peak to a spawned child. A sampler alone is not
-used: it misses bursts.
+`ru_maxrss` is not used, because a spawned child inherits the parent's peak on Linux. A sampler is
+not used either, because it misses short peaks.
 """
 
 import ctypes
@@ -16,24 +16,24 @@ _RESET_PEAK = "5"
 
 
 @dataclass(frozen=True)
-class Resident:
-    """Resident memory: all of it, and what of it are pages of files, mostly libraries' code."""
+class ResidentMemory:
+    """Resident memory in total, and its pages of files, which are mostly code of libraries."""
 
     total: int
-    of_files: int
+    file_backed: int
 
     @property
     def anonymous(self) -> int:
-        """What the process allocated itself."""
-        return self.total - self.of_files
+        """The memory that the process allocated itself."""
+        return self.total - self.file_backed
 
 
 class PeakUnavailable(RuntimeError):
-    """The kernel of this machine does not let the high-water mark be read or reset."""
+    """The kernel of this machine does not allow to read or to reset the high-water mark."""
 
 
 def settle() -> None:
-    """Collect garbage and hand free heap back to the kernel."""
+    """Collect garbage and return free heap memory to the kernel."""
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
@@ -50,23 +50,23 @@ def peak_bytes() -> int:
     return _field("VmHWM")
 
 
-def resident() -> Resident:
-    """Resident memory now, by what it is."""
-    return Resident(rss_bytes(), _field("RssFile") + _field("RssShmem"))
+def resident() -> ResidentMemory:
+    """Resident memory now, with the part that is file-backed."""
+    return ResidentMemory(rss_bytes(), _field("RssFile") + _field("RssShmem"))
 
 
 def data_bytes() -> int:
-    """What the process has reserved for its data, touched or not."""
+    """Bytes that the process has reserved for its data, used or not."""
     return _field("VmData")
 
 
 def swap_bytes() -> int:
-    """What of this process lies in swap; resident memory does not count it."""
+    """Bytes of this process in swap, which are not part of resident memory."""
     return _field("VmSwap")
 
 
 def swapped_pages() -> int | None:
-    """Pages that the whole machine has swapped in or out since boot; None where it is not said."""
+    """Pages that the machine has swapped in or out since boot; None without such a counter."""
     try:
         lines = _VMSTAT.read_text().splitlines()
     except OSError:
@@ -76,7 +76,7 @@ def swapped_pages() -> int | None:
 
 
 def reset_peak() -> int:
-    """Set the high-water mark to what is resident now, and return that."""
+    """Set the high-water mark to the resident memory now, and return it."""
     try:
         _CLEAR_REFS.write_text(_RESET_PEAK)
     except OSError as error:

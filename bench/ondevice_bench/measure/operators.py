@@ -1,6 +1,6 @@
-"""How each of torch's operators is counted: by a formula, as an estimate, by its elements, not.
+"""How each operator of torch is counted: by a formula, as an estimate, by elements, or not at all.
 
-Formulas take the operator's arguments by the names of its schema, and its result.
+The arguments of a formula are the operator's arguments by the names of its schema, and its result.
 """
 
 import math
@@ -20,7 +20,10 @@ Kind = Literal["exact", "estimated", "elements", "free", "unknown"]
 
 @cache
 def kind_of(func: Any) -> Kind:
-    """How an operator is counted; `free` computes nothing (views, allocation, copies, draws)."""
+    """How an operator is counted.
+
+    A `free` operator computes nothing: a view, an allocation, a copy or random numbers.
+    """
     name = func.overloadpacket.__name__
     if func.namespace in {"prim", "profiler"}:
         return "free"
@@ -43,7 +46,7 @@ def _is_view(func: Any) -> bool:
     )
 
 
-def named(func: Any, args: tuple[Any, ...], kwargs: Arguments) -> dict[str, Any]:
+def arguments_by_name(func: Any, args: tuple[Any, ...], kwargs: Arguments) -> dict[str, Any]:
     """The operator's arguments by the names of its schema."""
     names = (argument.name for argument in func._schema.arguments)
     return {**dict(zip(names, args, strict=False)), **kwargs}
@@ -64,49 +67,49 @@ def largest(values: Any) -> int:
 def _product(left: str, right: str) -> Formula:
     """`left (…, n, m) @ right (…, m, k)`."""
 
-    def flops(given: Arguments, _: Any) -> int:
-        columns = given[right].shape[-1] if given[right].ndim > 1 else 1
-        return 2 * int(given[left].numel()) * int(columns)
+    def flops(arguments: Arguments, _: Any) -> int:
+        columns = arguments[right].shape[-1] if arguments[right].ndim > 1 else 1
+        return 2 * int(arguments[left].numel()) * int(columns)
 
     return flops
 
 
-def _linear(given: Arguments, result: Any) -> int:
-    return 2 * int(result.numel()) * int(given["weight"].shape[-1])
+def _linear(arguments: Arguments, result: Any) -> int:
+    return 2 * int(result.numel()) * int(arguments["weight"].shape[-1])
 
 
-def _taps(given: Arguments) -> int:
-    """Multiply-adds for each position that a kernel visits."""
-    weight: Tensor = given["weight"]
+def _taps(arguments: Arguments) -> int:
+    """Multiply-adds for each position of the kernel."""
+    weight: Tensor = arguments["weight"]
     return math.prod(weight.shape[1:])
 
 
-def _convolution(given: Arguments, result: Any) -> int:
-    """Every position that the kernel visits, those in the padding too."""
-    visited = given["input"] if given["transposed"] else result
-    return 2 * int(visited.numel()) * _taps(given)
+def _convolution(arguments: Arguments, result: Any) -> int:
+    """Every position of the kernel counts, also those over the padding."""
+    positions = arguments["input"] if arguments["transposed"] else result
+    return 2 * int(positions.numel()) * _taps(arguments)
 
 
-def _convolution_backward(given: Arguments, _: Any) -> int:
-    visited = given["input"] if given["transposed"] else given["grad_output"]
-    wants_input, wants_weight, _bias = given["output_mask"]
-    return 2 * int(visited.numel()) * _taps(given) * (int(wants_input) + int(wants_weight))
+def _convolution_backward(arguments: Arguments, _: Any) -> int:
+    positions = arguments["input"] if arguments["transposed"] else arguments["grad_output"]
+    wants_input, wants_weight, _bias = arguments["output_mask"]
+    return 2 * int(positions.numel()) * _taps(arguments) * (int(wants_input) + int(wants_weight))
 
 
-def _attention_product(given: Arguments) -> int:
-    """`Q Kᵀ`, or the weights with V: every pair of positions, also those that a mask hides."""
-    query: Tensor = given["query"]
-    key: Tensor = given["key"]
+def _attention_product(arguments: Arguments) -> int:
+    """`Q Kᵀ`, or the weights times V, for every pair of positions, also masked ones."""
+    query: Tensor = arguments["query"]
+    key: Tensor = arguments["key"]
     return 2 * query.numel() * key.shape[-2]
 
 
-def _attention(given: Arguments, _: Any) -> int:
-    return 2 * _attention_product(given)
+def _attention(arguments: Arguments, _: Any) -> int:
+    return 2 * _attention_product(arguments)
 
 
-def _attention_backward(given: Arguments, _: Any) -> int:
-    """Q Kᵀ once more, then the gradients of the weights, of V, of Q and of K."""
-    return 5 * _attention_product(given)
+def _attention_backward(arguments: Arguments, _: Any) -> int:
+    """Q Kᵀ again, then the gradients of the weights, of V, of Q and of K."""
+    return 5 * _attention_product(arguments)
 
 
 EXACT: dict[str, Formula] = {
@@ -120,8 +123,8 @@ EXACT: dict[str, Formula] = {
     "mv": _product("self", "vec"),
     "addmv": _product("mat", "vec"),
     "addmv_": _product("mat", "vec"),
-    "dot": lambda given, _: 2 * int(given["self"].numel()),
-    "vdot": lambda given, _: 2 * int(given["self"].numel()),
+    "dot": lambda arguments, _: 2 * int(arguments["self"].numel()),
+    "vdot": lambda arguments, _: 2 * int(arguments["self"].numel()),
     "linear": _linear,
     "convolution": _convolution,
     "convolution_backward": _convolution_backward,
@@ -134,46 +137,46 @@ EXACT: dict[str, Formula] = {
 
 
 def _count(matrix: Tensor) -> int:
-    """How many matrices there are."""
+    """The number of matrices."""
     return math.prod(matrix.shape[:-2])
 
 
-def _qr(given: Arguments, _: Any) -> int:
-    matrix: Tensor = given["A"]
-    forms_q = given.get("mode") != "r"
+def _qr(arguments: Arguments, _: Any) -> int:
+    matrix: Tensor = arguments["A"]
+    forms_q = arguments.get("mode") != "r"
     return _count(matrix) * factorisation_flops.qr(*matrix.shape[-2:], forms_q=forms_q)
 
 
-def _eigh(given: Arguments, _: Any) -> int:
-    matrix: Tensor = given["A"]
-    vectors = given.get("compute_v", True)
+def _eigh(arguments: Arguments, _: Any) -> int:
+    matrix: Tensor = arguments["A"]
+    vectors = arguments.get("compute_v", True)
     return _count(matrix) * factorisation_flops.eigh(matrix.shape[-1], vectors=vectors)
 
 
-def _svd(given: Arguments, _: Any) -> int:
-    matrix: Tensor = given["A"]
-    vectors = given.get("compute_uv", True)
+def _svd(arguments: Arguments, _: Any) -> int:
+    matrix: Tensor = arguments["A"]
+    vectors = arguments.get("compute_uv", True)
     return _count(matrix) * factorisation_flops.svd(*matrix.shape[-2:], vectors=vectors)
 
 
 def _cubes(numerator: int, denominator: int, name: str = "A") -> Formula:
-    def flops(given: Arguments, _: Any) -> int:
-        matrix: Tensor = given[name]
+    def flops(arguments: Arguments, _: Any) -> int:
+        matrix: Tensor = arguments[name]
         return _count(matrix) * factorisation_flops.cubes(matrix.shape[-1], numerator, denominator)
 
     return flops
 
 
-def _triangular(given: Arguments, result: Any) -> int:
-    size = given["self"].shape[-1]
+def _triangular(arguments: Arguments, result: Any) -> int:
+    size = arguments["self"].shape[-1]
     return factorisation_flops.triangular(size, int(result.numel()) // size)
 
 
-def _solve(given: Arguments, _: Any) -> int:
+def _solve(arguments: Arguments, _: Any) -> int:
     """`(2/3)n³`, and `2n²` for each right-hand side."""
-    matrix: Tensor = given["A"]
+    matrix: Tensor = arguments["A"]
     size = matrix.shape[-1]
-    sides = int(given["B"].numel()) // size
+    sides = int(arguments["B"].numel()) // size
     factored = _count(matrix) * factorisation_flops.cubes(size, 2, 3)
     return factored + 2 * factorisation_flops.triangular(size, sides)
 
@@ -190,7 +193,7 @@ ESTIMATED: dict[str, Formula] = {
 }
 
 
-_ELEMENTS = frozenset(  # element-wise work that torch does not tag as such
+_ELEMENTS = frozenset(  # element-wise work without torch's tag `pointwise`
     """
     _adaptive_avg_pool2d _adaptive_avg_pool2d_backward _fused_rms_norm _fused_rms_norm_backward
     _index_put_impl _log_softmax _log_softmax_backward_data _native_batch_norm_legit

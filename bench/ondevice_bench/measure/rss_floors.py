@@ -1,4 +1,4 @@
-"""Settled moments of resident memory, and the highest between them."""
+"""Resident memory at settled moments, and the peaks between them."""
 
 import torch
 from torch import nn
@@ -7,24 +7,24 @@ from ondevice_bench.measure import memory
 
 
 def peak() -> int:
-    """The highest since the last reset; pages in swap are missing in it, so there is none then."""
+    """The peak since the last reset. Without pages in swap only: the peak does not count them."""
     in_swap = memory.swap_bytes()
     if in_swap:
         raise memory.PeakUnavailable(
-            f"{in_swap} bytes of the process lay in swap, which resident memory leaves out"
+            f"{in_swap} bytes of the process were in swap, which resident memory does not count"
         )
     return memory.peak_bytes()
 
 
-def floor() -> memory.Resident:
-    """Settle, forget earlier peaks, and say what is resident."""
+def floor() -> memory.ResidentMemory:
+    """Settle, reset the peak, and return the resident memory."""
     memory.settle()
     memory.reset_peak()
     return memory.resident()
 
 
 def warm_runtime() -> None:
-    """A throwaway step: threads start, and lazily loaded parts of torch are loaded."""
+    """Run a step of a small network, which starts threads and loads the lazy parts of torch."""
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8 * 30 * 30, 8))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     loss = nn.functional.cross_entropy(model(torch.zeros(4, 3, 32, 32)), torch.zeros(4).long())

@@ -1,4 +1,4 @@
-"""ASI: HOSVD's form with one warm-started subspace iteration a step instead of decompositions."""
+"""ASI: as HOSVD, but with one warm-started subspace iteration per step, not a decomposition."""
 
 import math
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ _STATE = "basis_"
 
 
 class AsiScheme(TuckerScheme):
-    """Starts each step from the bases of the last one: they are its state, one buffer a mode."""
+    """Starts each step from the bases of the last step. The state is one buffer for each mode."""
 
     def __init__(self, *, sequential: bool = False, channels: int = -1) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class AsiScheme(TuckerScheme):
         return project(x, factors), factors
 
     def _sequential(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Tokens, batch, features: each mode works on what the modes before it have reduced."""
+        """The sequential variant: each mode works on the tensor that earlier modes have reduced."""
         ranks = self.ranks(x.shape)
         factors: dict[int, Tensor] = {}
         for mode in sequence(x.ndim, self.channels):
@@ -80,22 +80,22 @@ class AsiScheme(TuckerScheme):
         return orthonormal(sketch(x, mode, rank, stream))
 
     def _last_basis(self, mode: int, size: int, rank: int) -> Tensor | None:
-        """The basis of the state, or its first rows; None where it is too small."""
+        """The basis of the state, or its first rows; None if it is too small."""
         basis = self._buffers.get(f"{_STATE}{mode}")
         if basis is None or basis.shape[0] < size or basis.shape[1] < rank:
             return None
         return basis[:size, :rank]
 
     def advance(self, stored: StoredTensors) -> None:
-        """Make these bases the state; those of a smaller input leave it as it was."""
+        """Store these bases as the state, except those of a smaller input."""
         factors, last = stored[1:], self.state
         if len(last) != len(factors) or all(
             len(new) >= len(old) for new, old in zip(factors, last, strict=True)
         ):
             self.state = factors
 
-    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
-        # the first step makes the buffers: load those there are, and require none of them
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *_: Any) -> None:
+        # the first step creates the buffers: load the existing ones, and require none
         names = [name for name in state_dict if name.startswith(f"{prefix}{_STATE}")]
         for name in names:
             self._buffers[name.removeprefix(prefix)] = state_dict[name].detach().clone()

@@ -1,4 +1,4 @@
-"""Batch-norm layers while a forward runs that is not the step's own."""
+"""Batch-norm layers during a forward that is not the forward of a step."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from torch import nn
 
 @contextlib.contextmanager
 def statistics_unchanged(module: nn.Module) -> Iterator[None]:
-    """Batch-norm layers that train leave their running statistics as they are."""
+    """In the block, batch-norm layers do not change their running statistics."""
     norms = [
         norm
         for norm in module.modules()

@@ -24,10 +24,10 @@ from ondevice_bench.methods.tensors import NotFinite, energies, largest_rank, wo
 
 @dataclass
 class LayerCalibration:
-    """A layer whose ranks are to be chosen, and what passes through it in one step."""
+    """A layer without ranks yet, with its input and output gradient of one step."""
 
     layer: ReplacementLayer
-    plain: nn.Module  # the plain layer, without its bytes
+    plain: nn.Module  # the plain layer, without storage
     method: LayerMethod
     choice: RankChoice
     x: Tensor | None = None
@@ -41,7 +41,7 @@ class LayerCalibration:
         return ranked_modes(self.method, self.x.ndim)
 
     def by_epsilon(self, epsilon: float) -> tuple[int, ...]:
-        """The rank of each mode at that share of energy."""
+        """The rank of each mode for a share of energy."""
         assert self.x is not None
         if not self.spectra:
             try:
@@ -55,20 +55,20 @@ class LayerCalibration:
         )
 
     def candidates(self) -> list[RankCandidate]:
-        """The ranks at every share of the grid, with their bytes and their gradient error."""
+        """The ranks for every share of the grid, with their bytes and their gradient error."""
         assert self.x is not None
         assert self.dy is not None
         exact = self._gradient(None)
         candidates = []
         for epsilon in GRID:
             ranks = self.by_epsilon(epsilon)
-            wrong = torch.linalg.vector_norm(self._gradient(ranks) - exact).item()
+            error = torch.linalg.vector_norm(self._gradient(ranks) - exact).item()
             elements = self.method.stored(self.plain, tuple(self.x.shape), ranks)
-            candidates.append(RankCandidate(ranks, elements * self.x.element_size(), wrong))
+            candidates.append(RankCandidate(ranks, elements * self.x.element_size(), error))
         return candidates
 
     def _gradient(self, ranks: tuple[int, ...] | None) -> Tensor:
-        """`dW` from what the method's reference decomposition stores, or from the input itself."""
+        """`dW` from the tensors of the method's reference scheme, or from the input itself."""
         x, dy = self.x, self.dy
         assert x is not None
         assert dy is not None
@@ -95,11 +95,11 @@ def calibrate(
     batch: Any,
     loss: Callable[[nn.Module, Any], Tensor],
 ) -> None:
-    """Run the batch once through the plain network, and choose the ranks of every layer."""
+    """Run the batch through the plain network, and choose the ranks of every layer."""
     rules = {layer.choice.rule for layer in layers.values()}
     if not layers:
         return
-    (rule,) = rules  # one method, one rule
+    (rule,) = rules  # a method has one rule
     assert rule is not None
     if rule.kind in {"budget_mib", "perplexity"}:
         if isinstance(batch, Tensor):
@@ -122,7 +122,7 @@ def calibrate(
 
 @contextlib.contextmanager
 def _deciding(layers: Mapping[str, LayerCalibration]) -> Iterator[None]:
-    """Choose the ranks of each layer while its input passes, and let the input go."""
+    """Choose the ranks of each layer in its forward, and release its input."""
 
     def hook(layer: LayerCalibration) -> Any:
         def decide(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -158,7 +158,7 @@ def _observe(
     def hook(layer: LayerCalibration) -> Any:
         def observe(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
             layer.x = inputs[0].detach()
-            # while they bypass, layers are plain and may have no gradient
+            # with `bypass`, layers compute as plain ones and may have no gradient
             leaf = output if output.requires_grad else output.detach().requires_grad_()
             leaf.register_hook(lambda grad: setattr(layer, "dy", grad.detach()))
             return leaf

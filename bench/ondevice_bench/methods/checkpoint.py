@@ -14,14 +14,14 @@ from ondevice_bench.specs.layout import ModelLayout
 
 
 class _Recompute(torch.autograd.Function):
-    """Our own, because saved-tensor hooks do not see the input that torch's own stores."""
+    """Not torch's own checkpoint, because saved-tensor hooks do not see the input it stores."""
 
     @staticmethod
     def forward(ctx: Any, run: "Recomputed", x: Tensor, *_: Tensor) -> Tensor:
         ctx.run = run
         ctx.save_for_backward(x, _generator_state())
         with torch.no_grad():
-            return run.once(x)
+            return run.plain_forward(x)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
@@ -31,33 +31,33 @@ class _Recompute(torch.autograd.Function):
             if has_content():
                 torch.set_rng_state(generator)
             with statistics_unchanged(ctx.run):
-                y = ctx.run.once(inner)
+                y = ctx.run.plain_forward(inner)
         torch.autograd.backward(y, dy)  # parameters accumulate here
         return None, inner.grad, *[None] * (len(ctx.needs_input_grad) - 2)
 
 
 def _generator_state() -> Tensor:
-    """The state of the random generator; where tensors have no content, as many bytes."""
+    """The state of the random generator; without content, a tensor of the same size."""
     state = torch.get_rng_state()
     return state if has_content() else torch.empty(len(state), dtype=torch.uint8)
 
 
 class Recomputed(nn.Module):
-    """Mixed into a module's class, so that the names in its state_dict stay as they are."""
+    """A mixin for a module's class. Names in the state_dict do not change."""
 
-    once: Callable[[Tensor], Tensor]
+    plain_forward: Callable[[Tensor], Tensor]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Store only the input while training."""
+        """In training, store only the input."""
         trained = [p for p in self.parameters() if p.requires_grad]
         if not (torch.is_grad_enabled() and (x.requires_grad or trained)):
-            return self.once(x)
+            return self.plain_forward(x)
         y: Tensor = _Recompute.apply(self, x, *trained)  # type: ignore[no-untyped-call]  # torch's stub has no types
         return y
 
 
 def _recomputed(kind: type[nn.Module]) -> type[nn.Module]:
-    return type(f"Recomputed{kind.__name__}", (Recomputed, kind), {"once": kind.forward})
+    return type(f"Recomputed{kind.__name__}", (Recomputed, kind), {"plain_forward": kind.forward})
 
 
 class Checkpoint(Method):
@@ -67,7 +67,7 @@ class Checkpoint(Method):
         self.scope = scope
 
     def wrap(self, model: nn.Module, layout: ModelLayout) -> None:
-        """Let the modules of the scope recompute."""
+        """Make the modules of the scope recompute."""
         find = block_names if self.scope == "blocks" else mlp_names
         names = find(model, layout)
         if not names:
@@ -77,7 +77,7 @@ class Checkpoint(Method):
             module.__class__ = _recomputed(type(module))
 
     def unwrap(self, model: nn.Module) -> None:
-        """Give every module its own class back."""
+        """Restore the class of every module."""
         for module in model.modules():
             if isinstance(module, Recomputed):
                 module.__class__ = type(module).__mro__[2]

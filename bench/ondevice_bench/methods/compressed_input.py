@@ -1,7 +1,7 @@
 """Layers that compute exactly and store an approximation of their input for the weight gradient.
 
-Forward, `dX` and `db` are those of the plain layer. Only `dW` is computed from what a scheme
-stored of the input.
+Forward, `dX` and `db` are those of the plain layer. Only `dW` is computed from the tensors that a
+scheme stores for the input.
 """
 
 from abc import abstractmethod
@@ -39,8 +39,8 @@ class _CompressedInputStep(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        weight, *rest = ctx.saved_tensors
-        layer, stored, shape = ctx.layer, tuple(rest), ctx.shape
+        weight, *stored_list = ctx.saved_tensors
+        layer, stored, shape = ctx.layer, tuple(stored_list), ctx.shape
         scheme, geometry = layer.scheme, layer.geometry
         needs_x, needs_weight, needs_bias, _ = ctx.needs_input_grad
         dx = scheme.input_gradient(dy, shape, weight, geometry) if needs_x else None
@@ -62,7 +62,7 @@ def all_but_features(dy: Tensor, geometry: Geometry | None) -> list[int]:
 
 
 class CompressedInputLayer(ReplacementLayer):
-    """What a linear layer and a convolution with a compressed input have in common."""
+    """The base class of a linear layer and a convolution with a compressed input."""
 
     scheme: Scheme
     geometry: Geometry | None
@@ -82,7 +82,7 @@ class CompressedInputLayer(ReplacementLayer):
         """The output of the plain layer."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compress while the weight trains; in evaluation and where frozen, be the plain layer."""
+        """Compress in training. In evaluation, or with a frozen weight, be the plain layer."""
         trains = self.training and torch.is_grad_enabled() and self.weight.requires_grad
         if self.bypass or not trains:
             return self.plain(x, self.weight, self.bias)
@@ -158,7 +158,7 @@ def conv_arguments(layer: nn.Conv2d) -> dict[str, Any]:
 
 
 def give_parameters(layer: nn.Module, weight: Tensor, bias: Tensor | None) -> None:
-    """Let `layer` have these very parameters."""
+    """Give `layer` these same parameters."""
     for name, tensor in (("weight", weight), ("bias", bias)):
         assert tensor is None or isinstance(tensor, nn.Parameter)
         layer.register_parameter(name, tensor)
@@ -176,7 +176,7 @@ def compress_input(
 
 
 def no_plain_layer(layer: nn.Module, *kinds: type[nn.Module]) -> str | None:
-    """Why a layer is none of these plain ones: a subclass of theirs may compute something else."""
+    """The reason why a layer is not plain. A subclass may compute something else."""
     if type(layer) not in kinds:
         allowed = " or ".join(kind.__name__ for kind in kinds)
         return f"is a {type(layer).__name__}, not a {allowed}"

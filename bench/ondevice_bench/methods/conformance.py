@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from ondevice_bench.measure.allocations import recorded
+from ondevice_bench.measure.allocations import record_allocations
 from ondevice_bench.measure.flops import STEP, FlopCounter
 from ondevice_bench.methods.compressed_input import CompressedInputLayer
 from ondevice_bench.methods.make_method import make_method
@@ -21,12 +21,12 @@ _BATCH = 6
 
 @dataclass(frozen=True)
 class Result:
-    """One check of one case: whether it passed, and the numbers or the reason."""
+    """One check of one case. The message has the numbers or the reason."""
 
     check: str
     case: str
-    passed: bool | None  # None: could not be checked
-    said: str
+    passed: bool | None  # None: the check was not possible
+    message: str
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ Check: TypeAlias = Callable[[_Case, Apply], str]
 
 
 class _NotChecked(Exception):
-    """A check has nothing to compare; the text says why."""
+    """The check has nothing to compare. The text has the reason."""
 
 
 def cases() -> Iterator[_Case]:
@@ -122,20 +122,20 @@ def _merged(treatment: Treatment) -> nn.Module:
 def _output(case: _Case, apply: Apply) -> str:
     treatment = apply()
     y, _ = _step(treatment.module, case.x)
-    wrong = _difference(y, _merged(treatment)(case.x).detach())
-    assert wrong <= _EXACT, f"training output departs from the merged layer's by {wrong:.1e}"
-    return f"{wrong:.1e} from the merged layer"
+    error = _difference(y, _merged(treatment)(case.x).detach())
+    assert error <= _EXACT, f"training output departs from the merged layer's by {error:.1e}"
+    return f"{error:.1e} from the merged layer"
 
 
 def _input_gradient(case: _Case, apply: Apply) -> str:
     treatment = apply()
     plain = _merged(treatment)
     _, dx = _step(treatment.module, case.x)
-    wrong = _difference(dx, _step(plain, case.x)[1])
-    if wrong > _EXACT and not treatment.layer_methods()[0].exact_input_gradient:
-        raise _NotChecked("the method has a formula of its own")
-    assert wrong <= _EXACT, f"dX departs from the merged layer's by {wrong:.1e}"
-    return f"{wrong:.1e} from the merged layer"
+    error = _difference(dx, _step(plain, case.x)[1])
+    if error > _EXACT and not treatment.layer_methods()[0].exact_input_gradient:
+        raise _NotChecked("the method has its own formula")
+    assert error <= _EXACT, f"dX departs from the merged layer's by {error:.1e}"
+    return f"{error:.1e} from the merged layer"
 
 
 def _bias(case: _Case, apply: Apply) -> str:
@@ -148,9 +148,9 @@ def _bias(case: _Case, apply: Apply) -> str:
     assert gradient is not None, "the bias has no gradient"
     reference = dict(plain.named_parameters())["0.bias"].grad
     assert reference is not None
-    wrong = _difference(gradient, reference)
-    assert wrong <= _EXACT, f"db is wrong by {wrong:.1e}"
-    return f"{wrong:.1e} from the plain layer"
+    error = _difference(gradient, reference)
+    assert error <= _EXACT, f"db is wrong by {error:.1e}"
+    return f"{error:.1e} from the plain layer"
 
 
 def _weight_gradient(case: _Case, apply: Apply) -> str:
@@ -168,14 +168,18 @@ def _weight_gradient(case: _Case, apply: Apply) -> str:
     try:
         restored = scheme.restore(tuple(stored), tuple(case.x.shape))
     except NotImplementedError:
-        raise _NotChecked("what is stored stands for no input: the formula is its own") from None
+        raise _NotChecked(
+            "the stored tensors stand for no input: the method has its own formula"
+        ) from None
     plain(restored).backward(dy)
     reference = plain.get_parameter("weight").grad
     assert reference is not None
     assert weight.grad is not None, "the weight has no gradient"
-    wrong = _difference(weight.grad, reference)
-    assert wrong <= _EXACT, f"dW departs from the plain formula on what was stored by {wrong:.1e}"
-    return f"{wrong:.1e} from the plain formula on what was stored"
+    error = _difference(weight.grad, reference)
+    assert error <= _EXACT, (
+        f"dW departs from the plain formula on the restored input by {error:.1e}"
+    )
+    return f"{error:.1e} from the plain formula on the restored input"
 
 
 def _stored_bytes(case: _Case, apply: Apply) -> str:
@@ -196,11 +200,11 @@ def _stored_bytes(case: _Case, apply: Apply) -> str:
         y = model(case.x)
     hooked = sum(saved.values())
     del y
-    own = case.x.untyped_storage()._cdata in saved
-    with recorded() as allocations:
+    stores_input = case.x.untyped_storage()._cdata in saved
+    with record_allocations() as allocations:
         y = model(case.x)
-    # the input itself was there before: it counts as stored, and is not allocated
-    live = allocations.kept_bytes - y.untyped_storage().nbytes() + own * case.x.nbytes
+    # the input exists before the record: if stored, it counts, although it is not allocated
+    live = allocations.net_bytes - y.untyped_storage().nbytes() + stores_input * case.x.nbytes
     (report,) = treatment.report()
     if report.elements is None:
         raise _NotChecked("the layer does not set `input_shape`")
@@ -214,7 +218,7 @@ def _flops(case: _Case, apply: Apply) -> str:
     treatment = apply()
     optimizer = treatment.optimizer(lr=0.01, clip=1.0)
     counter = FlopCounter()
-    for phase in ("warm up", ""):  # a first step may start from noise
+    for phase in ("warm up", ""):  # the first step may start from noise
         x = case.x.clone().requires_grad_()
         with counter.phase(f"{phase}forward"):
             loss = treatment.module(x).sum()
@@ -232,7 +236,7 @@ def _flops(case: _Case, apply: Apply) -> str:
         raise _NotChecked("the method declares no flops()")
     step = counter.of(*STEP)
     forward, backward, update, inference = (counter.of(p).flops for p in (*STEP, "inference"))
-    for what, declared, counted in (
+    for part, declared, counted in (
         ("decomposition", formulas.decomposition, step.decomposing),
         ("forward", formulas.forward + formulas.decomposition, forward),
         ("backward", formulas.input_gradient + formulas.weight_gradient, backward),
@@ -240,7 +244,7 @@ def _flops(case: _Case, apply: Apply) -> str:
         ("inference", formulas.inference, inference),
         ("factorisations", formulas.factorisation, step.factorisation_flops),
     ):
-        assert declared == counted, f"{what}: declared {declared}, counted {counted}"
+        assert declared == counted, f"{part}: declared {declared}, counted {counted}"
     return f"declared and counted {step.flops}, and {step.factorisation_flops} of factorisations"
 
 
@@ -307,7 +311,7 @@ CHECKS: dict[str, Check] = {
 
 
 def check_request(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Check the method that the request names; `error` says why it cannot be checked."""
+    """Check the method of the request. The answer has results, or the reason as `error`."""
     path, options = request["method"], request["options"]
     try:
         return {"results": [asdict(result) for result in check(path, options)]}

@@ -44,7 +44,7 @@ class Geometry:
         return self.kernel == (1, 1) and self.low == self.high == (0, 0)
 
     def output(self, size: Size2d) -> Size2d:
-        """Height and width of the output for an input of that size."""
+        """Height and width of the output for an input of this size."""
         spans = zip(size, self.low, self.high, self.dilation, self.kernel, self.stride, strict=True)
         return _size2d([(n + a + b - d * (k - 1) - 1) // s + 1 for n, a, b, d, k, s in spans])
 
@@ -62,7 +62,7 @@ class Geometry:
         return dw
 
     def input_gradient(self, shape: tuple[int, ...], weight: Tensor, dy: Tensor) -> Tensor:
-        """`dX` for an input of that shape."""
+        """`dX` for an input of this shape."""
         (top, left), (bottom, right) = self.low, self.high
         batch, channels, height, width = shape
         if self.low == self.high:

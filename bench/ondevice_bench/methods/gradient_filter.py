@@ -1,4 +1,4 @@
-"""Gradient filter: a patch of the output gradient or of the input stands for its pixels.
+"""Gradient filter: one value for each patch of the output gradient and of the input.
 
 Output patch q covers the rows `[qR, (q+1)R)`, the last one cut at the edge; the rows of the input
 under it are `[s qR + o, s (q+1)R + o)`, cut likewise, with `o = d(k-1)//2 - padding`.
@@ -39,7 +39,7 @@ class FilterScheme(Scheme):
         return (_patch_sums(padded, *patch),)
 
     def restore(self, stored: StoredTensors, shape: tuple[int, ...]) -> Tensor:
-        """Not possible: many inputs have the same sums. The gradient has a formula of its own."""
+        """Not possible: many inputs have the same sums. The gradient has its own formula."""
         raise NotImplementedError
 
     def linear_gradient(self, stored: StoredTensors, dy: Tensor) -> Tensor:
@@ -161,8 +161,10 @@ class GradientFilter(LayerMethod):
         axes = zip(sizes.geometry.kernel, sizes.geometry.dilation, strict=True)
         taps = math.prod(k if dilation >= self.radius else 1 for k, dilation in axes)
         patches = shape[0] * self._patches(sizes.output)
-        once = 2 * patches * sizes.outputs * (sizes.inputs // sizes.groups)
-        return replace(plain_flops(sizes), input_gradient=once * taps, weight_gradient=once)
+        on_patches = 2 * patches * sizes.outputs * (sizes.inputs // sizes.groups)
+        return replace(
+            plain_flops(sizes), input_gradient=on_patches * taps, weight_gradient=on_patches
+        )
 
     def _patches(self, output: tuple[int, ...]) -> int:
         return math.prod(-(-n // self.radius) for n in output)

@@ -1,4 +1,4 @@
-"""The FLOPs of a layer by closed formulas of its shapes and ranks; a multiply-add counts two.
+"""The FLOPs of a layer by closed formulas of shapes and ranks. A multiply-add counts as two.
 
 The formulas are of the products and convolutions that this package really runs, in its order of
 contraction. Factorisations are estimates and stay apart.
@@ -18,14 +18,14 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class LayerFlops:
-    """FLOPs of one layer: of a training step, by purpose, and of an inference."""
+    """FLOPs of one layer: of a training step by purpose, and of an inference."""
 
     forward: int = 0
-    decomposition: int = 0  # compression of the input; it runs in forward, but is counted only here
+    decomposition: int = 0  # compression of the input, which runs in forward but counts only here
     input_gradient: int = 0
     weight_gradient: int = 0
     update: int = 0
-    factorisation: int = 0  # QR and eigenproblems: an estimate, in none of the others
+    factorisation: int = 0  # QR and eigenproblems, an estimate that counts only here
     inference: int = 0
 
     @property
@@ -53,7 +53,7 @@ class Sizes:
 
     @staticmethod
     def from_layer(layer: nn.Module, shape: Shape) -> "Sizes":
-        """The sizes of a plain layer for an input of that shape."""
+        """The sizes of a plain layer for an input of this shape."""
         if isinstance(layer, nn.Conv2d):
             geometry = Geometry.from_layer(layer)
             output = geometry.output((shape[2], shape[3]))
@@ -82,7 +82,7 @@ class Sizes:
 
     @property
     def gradient_shape(self) -> Shape:
-        """Of the output, and of its gradient."""
+        """The shape of the output and of its gradient."""
         if self.geometry is None:
             return (*self.shape[:-1], self.outputs)
         return (self.shape[0], self.outputs, *self.output)
@@ -90,8 +90,8 @@ class Sizes:
 
 def plain_flops(sizes: Sizes) -> LayerFlops:
     """Vanilla training."""
-    once = sizes.product
-    return LayerFlops(forward=once, input_gradient=once, weight_gradient=once, inference=once)
+    flops = sizes.product
+    return LayerFlops(forward=flops, input_gradient=flops, weight_gradient=flops, inference=flops)
 
 
 def gram(shape: Shape, mode: int) -> int:
@@ -100,7 +100,7 @@ def gram(shape: Shape, mode: int) -> int:
 
 
 def mode_products(shape: Shape, steps: Sequence[tuple[int, int]]) -> int:
-    """Products that bring one mode after the other to its rank."""
+    """Products that reduce one mode after the other to its rank."""
     left, total = list(shape), 0
     for mode, rank in steps:
         total += 2 * rank * math.prod(left)
@@ -111,14 +111,14 @@ def mode_products(shape: Shape, steps: Sequence[tuple[int, int]]) -> int:
 def leading_flops(shape: Shape, mode: int, rank: int) -> LayerFlops:
     """The leading left singular vectors of an unfolding, by the smaller Gram matrix."""
     size = shape[mode]
-    rest = math.prod(shape) // size
-    if size <= rest:
+    others = math.prod(shape) // size
+    if size <= others:
         return LayerFlops(
             decomposition=gram(shape, mode), factorisation=factorisation_flops.eigh(size)
         )
     return LayerFlops(
-        decomposition=2 * rest * rest * size + 2 * size * rest * rank,
-        factorisation=factorisation_flops.eigh(rest) + factorisation_flops.qr(size, rank),
+        decomposition=2 * others * others * size + 2 * size * others * rank,
+        factorisation=factorisation_flops.eigh(others) + factorisation_flops.qr(size, rank),
     )
 
 
@@ -139,10 +139,10 @@ def tucker_flops(
     factors: LayerFlops,
     order: Sequence[tuple[int, int]] | None = None,
 ) -> LayerFlops:
-    """A layer that stores a core and factors; computing the factors takes `factors`."""
+    """A layer that stores a core and factors; `factors` are the FLOPs to compute the factors."""
     sizes = Sizes.from_layer(layer, shape)
     if order is None:
-        # the modes that shrink most are projected first
+        # the mode that shrinks most is projected first
         shrinking = sorted(range(len(shape)), key=lambda mode: ranks[mode] / shape[mode])
         order = [(mode, ranks[mode]) for mode in shrinking]
     return replace(
@@ -193,13 +193,13 @@ def _projection(dy: Shape, ranks: Shape) -> int:
 
 
 def factored_flops(sizes: Sizes, rank: int) -> LayerFlops:
-    """A weight in two factors of that rank: output, input gradient, inference."""
-    once = 2 * sizes.positions * rank * (sizes.columns + sizes.outputs)
-    return LayerFlops(forward=once, input_gradient=once, inference=once)
+    """A weight in two factors of this rank: output, input gradient, inference."""
+    flops = 2 * sizes.positions * rank * (sizes.columns + sizes.outputs)
+    return LayerFlops(forward=flops, input_gradient=flops, inference=flops)
 
 
 def subspace_flops(sizes: Sizes, rank: int) -> LayerFlops:
-    """What both subspace updates compute of L and R alone, and their QR."""
+    """The products with L and R only, which both subspace updates have, and their QR."""
     rows, columns = sizes.outputs, sizes.columns
     inner = 2 * rank * rank * columns + 2 * rows * rank * rank  # R Q, L (R Q)
     turned = 2 * rank * rank * rows + 2 * rank * rank * columns  # (L'ᵀ L) R

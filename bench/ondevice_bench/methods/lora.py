@@ -1,4 +1,4 @@
-"""LoRA: the weight frozen, a trained product of two thin matrices beside it."""
+"""LoRA: a frozen weight, plus a trained product of two thin matrices."""
 
 import math
 
@@ -32,7 +32,7 @@ class LoraLayer(ReplacementLayer):
         self.train(base.training)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The output of the base layer, and of the product beside it."""
+        """The output of the base layer, plus the output of the product."""
         self.input_shape = tuple(x.shape)
         y: Tensor = self.base(x)
         if isinstance(self.base, nn.Conv2d):
@@ -65,7 +65,7 @@ class Lora(LayerMethod):
         return no_plain_layer(layer, nn.Linear, nn.Conv2d) or not_factorable(layer)
 
     def replace(self, layer: nn.Module, choice: RankChoice, name: str) -> ReplacementLayer:
-        """The layer with a trained product beside it."""
+        """The frozen layer with an additional trained product."""
         return LoraLayer(layer, self.rank, self.alpha, choice.stream("lora"))
 
     def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
@@ -80,17 +80,17 @@ class Lora(LayerMethod):
         return math.prod(shape) + positions * rank
 
     def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> LayerFlops:
-        """The frozen layer and the product beside it; the frozen weight has no gradient."""
+        """The frozen layer and the product. The frozen weight has no gradient."""
         assert isinstance(layer, (nn.Linear, nn.Conv2d))
         sizes, rank = Sizes.from_layer(layer, shape), min(self.rank, *_widths(layer))
         down = 2 * sizes.positions * rank * sizes.columns
         up = 2 * sizes.positions * rank * sizes.outputs
-        once = sizes.product + down + up
+        output = sizes.product + down + up
         return LayerFlops(
-            forward=once,
+            forward=output,
             input_gradient=sizes.product + down,
-            weight_gradient=down + 2 * up,  # dA, dB, and what comes back through B
-            inference=once,
+            weight_gradient=down + 2 * up,  # dA, dB, and the gradient through B
+            inference=output,
         )
 
 

@@ -1,4 +1,4 @@
-"""Layers whose weight is `L R` and nothing else: no dense `O x I` tensor ever exists."""
+"""Layers whose weight is only `L R`. No dense `O x I` tensor exists at any time."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ from ondevice_bench.methods.subspace import (
 from ondevice_bench.methods.tensors import NotFinite, mode_product, truncated, working
 from ondevice_bench.methods.tucker import conv_pair, linear_pair
 
-_ROWS = 64  # rows of G that exist at a time while its norm is summed
+_ROWS = 64  # rows of G that exist at the same time, for the sum of its norm
 
 
 class UnconsumedUpdate(RuntimeError):
@@ -53,8 +53,8 @@ class _LowRankStep(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        left, right, *rest = ctx.saved_tensors
-        layer, stored = ctx.layer, tuple(rest)
+        left, right, *stored_list = ctx.saved_tensors
+        layer, stored = ctx.layer, tuple(stored_list)
         needs_x, needs_left, needs_right, needs_bias, _ = ctx.needs_input_grad
         dx = layer.input_gradient(dy, ctx.shape, left, right) if needs_x else None
         dl = dr = db = None
@@ -68,7 +68,7 @@ class _LowRankStep(torch.autograd.Function):
 
 
 class LowRankLayer(ReplacementLayer):
-    """`Y = (X Rᵀ) Lᵀ + b`; it stores X itself, or what a scheme stores of it."""
+    """`Y = (X Rᵀ) Lᵀ + b`. The layer stores X itself, or the tensors of a scheme for X."""
 
     def __init__(
         self, plain: nn.Module, rank: int, scheme: Scheme | None, name: str, *, factors: bool
@@ -105,7 +105,7 @@ class LowRankLayer(ReplacementLayer):
 
     @abstractmethod
     def pair(self, stored: StoredTensors, dy: Tensor) -> FactoredGradient:
-        """`G` in two factors, from what the scheme stored."""
+        """`G` in two factors, from the tensors of the scheme."""
 
     @abstractmethod
     def as_rows(self, x: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
@@ -139,7 +139,7 @@ class LowRankLayer(ReplacementLayer):
     def weight_gradient(
         self, stored: StoredTensors, dy: Tensor, shape: tuple[int, ...], left: Tensor, right: Tensor
     ) -> tuple[Tensor | None, Tensor | None]:
-        """The gradients of the factors; none where the layer keeps a thin gradient instead."""
+        """The gradients of the factors; none if the layer has a thin gradient instead."""
         if self.scheme is not None:
             pair = self.pair(stored, dy)
             if self.factors:
@@ -154,7 +154,7 @@ class LowRankLayer(ReplacementLayer):
 
     @property
     def gradient(self) -> ThinGradient | None:
-        """The gradient that the next update applies; None where there is none."""
+        """The gradient that the next update applies, or None."""
         if not self.pending:
             return None
         pairs = tuple(each for each in self.pending if isinstance(each, FactoredGradient))
@@ -165,7 +165,7 @@ class LowRankLayer(ReplacementLayer):
         return products
 
     def dense_gradient(self, stored: StoredTensors, dy: Tensor) -> Tensor:
-        """`G (O, I)` from what was stored: for comparison, never in a step."""
+        """`G (O, I)` from the stored tensors: for comparison, never in a step."""
         if self.scheme is not None:
             columns = torch.eye(self.right.shape[1], dtype=dy.dtype)
             return self.pair(stored, dy).times(columns)
@@ -260,7 +260,7 @@ class LowRankConv2d(LowRankLayer):
         return FactoredGradient(thin.reshape(len(thin), -1), channels, rows * columns)
 
     def as_rows(self, x: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
-        """Output positions as rows; each has the patch of the input that it sees."""
+        """Output positions as rows. Each row is a patch of the input."""
         assert self.geometry is not None
         geometry = self.geometry
         (top, left), (bottom, right) = geometry.low, geometry.high
@@ -296,7 +296,7 @@ def weight_matrix(layer: nn.Module) -> Tensor:
 
 
 def not_factorable(layer: nn.Module) -> str | None:
-    """Why the weight of a layer cannot stand in two factors."""
+    """The reason why the weight of a layer cannot be two factors; None if it can."""
     if isinstance(layer, nn.Conv2d) and layer.groups != 1:
         return f"has {layer.groups} groups; only convolutions without groups are treated"
     return None

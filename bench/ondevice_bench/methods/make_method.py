@@ -14,19 +14,19 @@ from ondevice_bench.specs.rank_rules import ACTIVATION, WEIGHT, rank_groups, ran
 
 
 def make_method(method: str, options: Mapping[str, Any]) -> tuple[Method, RankRules]:
-    """Make the method that a name such as `asi`, `module:Class` or `./mine.py:Mine` means.
+    """Make a method from a name such as `asi`, `module:Class` or `./mine.py:Mine`.
 
-    A name's options are checked, and completed, by its spec; a class has its defaults itself.
-    None means that an option is not given. ValueError says in one line what is wrong.
+    The spec of a name checks its options and adds the defaults. A class has its own defaults.
+    An option that is None counts as unset. A ValueError has one line with the problem.
     """
-    given = {name: value for name, value in options.items() if value is not None}
+    values = {name: value for name, value in options.items() if value is not None}
     if ":" in method:
-        return _from_class(method, given)
+        return _from_class(method, values)
     from ondevice_bench.specs import registry
 
     spec = registry.method(method)
     try:
-        values = validate(spec.options, spec.one_of, given)
+        values = validate(spec.options, spec.one_of, values)
     except ValueError as error:
         raise ValueError(f"{method}: {error}") from None
     return _from_class(spec.implementation, values)
@@ -38,22 +38,22 @@ def _from_class(path: str, options: Mapping[str, Any]) -> tuple[Method, RankRule
     declared = rank_options(ranked)
     rules = [option.name for option in declared]
     signature = inspect.signature(kind)
-    rest = {name: value for name, value in options.items() if name not in rules}
-    unknown = [name for name in rest if name not in signature.parameters]
+    arguments = {name: value for name, value in options.items() if name not in rules}
+    unknown = [name for name in arguments if name not in signature.parameters]
     if unknown:
         allowed = (*signature.parameters, *rules)
         raise ValueError(f"{kind.__name__}: {not_allowed('option', unknown[0], allowed)}")
     try:
-        given = {name: value for name, value in options.items() if name in rules}
-        ranks = validate(declared, rank_groups(ranked), given)
-        signature.bind(**rest)
+        rank_values = {name: value for name, value in options.items() if name in rules}
+        ranks = validate(declared, rank_groups(ranked), rank_values)
+        signature.bind(**arguments)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{kind.__name__}: {error}") from None
-    return kind(**rest), RankRules.from_options(ranked, ranks)
+    return kind(**arguments), RankRules.from_options(ranked, ranks)
 
 
 def load_method_class(path: str) -> type[Method]:
-    """The class of a method; ValueError in one line where the object is none."""
+    """The class of a method, or a ValueError in one line if the object is none."""
     kind, name = load(path), path.rpartition(":")[2]
     if not (isinstance(kind, type) and issubclass(kind, Method)):
         raise ValueError(

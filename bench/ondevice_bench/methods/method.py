@@ -1,4 +1,4 @@
-"""What a training method is: the classes that every method is derived from.
+"""The base classes of every training method.
 
 A method of a user's own is derived from `LayerMethod` if it replaces layers, else from `Method`.
 Its options are the keyword arguments of its `__init__`.
@@ -19,28 +19,28 @@ from ondevice_bench.specs.layout import ModelLayout
 
 
 class Method:
-    """A training method. Whatever a method does not override leaves training as it is."""
+    """A training method. The defaults of all members leave training unchanged."""
 
     slices: int = 1
-    """How many slices of the batch a step runs, one after the other."""
+    """The number of slices of the batch that a step runs one after the other."""
 
     def wrap(self, model: nn.Module, layout: ModelLayout) -> None:
-        """Change the network in place, once, before it trains."""
+        """Change the network in place, before training begins."""
 
     def unwrap(self, model: nn.Module) -> None:
         """Undo `wrap`."""
 
     def packing(self, model: nn.Module) -> AbstractContextManager[None]:
-        """A context around each forward, in which the method changes how tensors are saved."""
+        """A context around each forward. In it the method may change how tensors are saved."""
         return nullcontext()
 
     def packed_tensors(self) -> Iterator[Tensor]:
-        """Tensors that are alive for backward, but that no hook from outside can see."""
+        """Tensors that are alive for backward, but hidden from saved-tensor hooks."""
         return iter(())
 
 
 class ReplacementLayer(nn.Module):
-    """The layer that a method puts in the place of a plain one.
+    """The layer with which a method replaces a plain one.
 
     What must train is a Parameter. What forward stores for backward goes through
     `ctx.save_for_backward`, or the activation bytes would miss it.
@@ -57,15 +57,15 @@ class ReplacementLayer(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} defines no merge()")
 
     def state(self) -> Iterator[Tensor]:
-        """Tensors that the layer keeps from step to step, beside its parameters."""
+        """Tensors besides parameters that the layer needs in the next step."""
         return iter(())
 
 
 class LayerMethod(Method, ABC):
-    """A method that replaces layers; docs/adding-a-method.md shows one whole."""
+    """A method that replaces layers. docs/adding-a-method.md shows a complete example."""
 
     ranked: ClassVar[frozenset[str]] = frozenset()
-    """What has ranks: "activation", "weight", or both. The method then takes every rank rule."""
+    """The tensors with ranks: "activation", "weight" or both. Every rank rule applies to them."""
 
     reference: ClassVar[type[Scheme] | None] = None
     """The scheme whose error a memory budget weighs; required for ranks of activations."""
@@ -82,11 +82,11 @@ class LayerMethod(Method, ABC):
 
     @abstractmethod
     def applies(self, layer: nn.Module) -> str | None:
-        """Why the method leaves this layer alone; None where it replaces it."""
+        """The reason why the method leaves this layer unchanged; None if it replaces the layer."""
 
     @abstractmethod
     def replace(self, layer: nn.Module, choice: RankChoice, name: str) -> ReplacementLayer:
-        """The layer that takes its place. `name` is for error messages."""
+        """The new layer. `name` is for error messages."""
 
     @abstractmethod
     def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
@@ -96,14 +96,14 @@ class LayerMethod(Method, ABC):
         """
 
     def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> LayerFlops | None:
-        """The FLOPs of the layer by closed formulas; None where the method has none."""
+        """The FLOPs of the layer by closed formulas; None if the method has none."""
         return None
 
 
 def activation_ranks(
     method: LayerMethod, choice: RankChoice, shape: tuple[int, ...]
 ) -> tuple[int, ...]:
-    """The rank of each mode that the method compresses, for an input of that shape."""
+    """The rank of each mode that the method compresses, for an input of this shape."""
     modes = ranked_modes(method, len(shape))
     return choice.of_activation(tuple(largest_rank(shape, mode) for mode in modes)) if modes else ()
 

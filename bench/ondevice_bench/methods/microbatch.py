@@ -4,7 +4,7 @@ from ondevice_bench.methods.method import Method
 
 
 class Microbatch(Method):
-    """Exact, unless a batch-norm trains: each slice has statistics of its own."""
+    """Exact, unless a batch-norm trains: each slice has its own statistics."""
 
     def __init__(self, *, slices: int) -> None:
         self.slices = slices

@@ -1,4 +1,4 @@
-"""One optimizer for plain parameters and for weights in factors, under one global norm."""
+"""One optimizer for plain parameters and for factored weights, with one global norm."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ class MomentumRefused(ValueError):
 
 
 class LowRankSGD(torch.optim.SGD):
-    """SGD that also gives layers in factors their subspace update, from their thin gradients."""
+    """SGD that also updates factored layers, by the subspace update from their thin gradients."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class LowRankSGD(torch.optim.SGD):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Clip the norm over everything, then update everything."""
+        """Clip the norm over all gradients, then update all parameters."""
         assert closure is None, "an update in factors cannot be evaluated twice"
         shrink = self._shrink()
         if shrink is not None:
@@ -58,13 +58,13 @@ class LowRankSGD(torch.optim.SGD):
                 layer.pending = []
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget every gradient, those in factors too."""
+        """Clear every gradient, also the thin ones."""
         super().zero_grad(set_to_none)
         for layer in self._low_rank:
             layer.pending = []
 
     def _shrink(self) -> Tensor | None:
-        """The factor that brings the global norm to `clip`; None where nothing is clipped."""
+        """The factor that brings the global norm to `clip`; None without clipping."""
         if self.clip is None:
             return None
         plain = [torch.linalg.vector_norm(g) for g in self._gradients()]

@@ -1,4 +1,4 @@
-"""How ranks are chosen: as numbers, by energy, by a fraction, or by a budget over all layers."""
+"""The choice of ranks: by number, by energy, by a fraction, or by a budget over all layers."""
 
 import itertools
 import math
@@ -20,7 +20,7 @@ _OF_WEIGHT = "weight_"
 
 
 class NotCalibrated(RuntimeError):
-    """A rank depends on data, and no data have been seen."""
+    """A rank depends on data, but no calibration has run."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class RankRule:
 
     @staticmethod
     def from_option(name: str, value: Value) -> "RankRule":
-        """The rule behind an option whose value has been checked."""
+        """The rule of an option with a checked value."""
         kind = name.removeprefix(_OF_WEIGHT)
         if kind == "rank":
             return RankRule(kind, tuple(int(rank) for rank in str(value).split("x")))
@@ -54,14 +54,14 @@ class RankRule:
 
 @dataclass(frozen=True)
 class RankRules:
-    """A method's rules for the ranks of activations and of weights; None where it has none."""
+    """A method's rules for the ranks of activations and of weights; None if it has none."""
 
     activation: RankRule | None = None
     weight: RankRule | None = None
 
     @staticmethod
     def from_options(ranked: frozenset[str], options: Mapping[str, Value]) -> "RankRules":
-        """The rules behind checked options. Without a rule of its own a weight takes the other."""
+        """The rules of checked options. A weight without its own rule takes the other one."""
         rules = {name: RankRule.from_option(name, value) for name, value in options.items()}
         shared = next((r for n, r in rules.items() if not n.startswith(_OF_WEIGHT)), None)
         weight = next((r for n, r in rules.items() if n.startswith(_OF_WEIGHT)), shared)
@@ -72,7 +72,7 @@ class RankRules:
 
 
 class RankChoice:
-    """The rules for one layer's ranks, and the ranks as soon as they are chosen."""
+    """The rules for the ranks of one layer, and the chosen ranks."""
 
     def __init__(
         self,
@@ -92,18 +92,18 @@ class RankChoice:
         return self._rules.activation
 
     def stream(self, purpose: str) -> torch.Generator:
-        """A random generator of this layer's own, so that the global one stays as it is."""
+        """A random generator for this layer, so that the global one does not change."""
         return generator_for(self._seed, f"{self.layer} {purpose}")
 
     def of_activation(self, largest: tuple[int, ...]) -> tuple[int, ...]:
-        """The rank of each mode, no larger than the shape allows."""
+        """The rank of each mode, at most the largest that the shape allows."""
         if self.ranks is None or not self.ranks.activation:
             self.decide(self._without_data(largest))
         assert self.ranks is not None
         return tuple(min(r, top) for r, top in zip(self.ranks.activation, largest, strict=True))
 
     def of_weight(self, matrix: Tensor) -> int:
-        """The rank of a weight, given as a matrix."""
+        """The rank of a weight in its matrix form."""
         ranks = self.ranks or Ranks()
         rank = self._by_rule(matrix) if ranks.weight is None else ranks.weight
         rank = min(rank, len(matrix), matrix.shape[1])
@@ -153,7 +153,7 @@ def one_per_mode(layer: str, ranks: tuple[int, ...], modes: int) -> tuple[int, .
 
 
 def by_epsilon(epsilon: float, energy: Tensor, largest: int) -> int:
-    """How many leading values are needed to hold the share `epsilon` of the energy."""
+    """The number of leading values that hold the share `epsilon` of the energy."""
     total = energy.sum()
     if epsilon == 1:
         return largest
@@ -170,7 +170,7 @@ def by_fraction(fraction: float, largest: int) -> int:
 
 @dataclass(frozen=True)
 class RankCandidate:
-    """Ranks that one layer could take: the bytes it stores, the error of its weight gradient."""
+    """Possible ranks of one layer, with the bytes it stores and its weight-gradient error."""
 
     ranks: tuple[int, ...]
     bytes: int
@@ -178,7 +178,7 @@ class RankCandidate:
 
 
 def within_budget(layers: Sequence[Sequence[RankCandidate]], budget_mib: float) -> tuple[int, ...]:
-    """One candidate for each layer: those that fit, with the least sum of perplexities."""
+    """One candidate for each layer: all fit the budget, with the least sum of perplexities."""
     least = sum(min(candidate.bytes for candidate in layer) for layer in layers)
     budget = math.floor(budget_mib * _MIB)
     if least > budget:
@@ -190,7 +190,7 @@ def within_budget(layers: Sequence[Sequence[RankCandidate]], budget_mib: float) 
 
 
 def within_perplexity(layers: Sequence[Sequence[RankCandidate]], bound: float) -> tuple[int, ...]:
-    """One candidate for each layer: those within the bound, with the fewest bytes."""
+    """One candidate for each layer: all within the bound, with the fewest bytes."""
     least = sum(min(candidate.perplexity for candidate in layer) for layer in layers)
     if least > bound:
         raise ValueError(

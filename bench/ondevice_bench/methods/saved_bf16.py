@@ -1,4 +1,4 @@
-"""Saved tensors in bfloat16: halved between forward and backward, widened when needed."""
+"""Saved tensors in bfloat16: half the bytes between forward and backward."""
 
 import contextlib
 import weakref
@@ -20,7 +20,7 @@ class _Packed:
 
 
 class SavedBf16(Method):
-    """Hooks around forward. Parameters, and tensors that are no wide floats, stay as they are."""
+    """Hooks around forward. They change no parameters and no tensors other than wide floats."""
 
     def __init__(self) -> None:
         self._packed: weakref.WeakValueDictionary[tuple[object, ...], _Packed]
@@ -28,13 +28,13 @@ class SavedBf16(Method):
 
     @contextlib.contextmanager
     def packing(self, model: nn.Module) -> Iterator[None]:
-        """Pack the tensors that are saved within."""
+        """Pack the tensors that the block saves."""
         resident = {_storage(tensor) for tensor in (*model.parameters(), *model.buffers())}
 
         def pack(tensor: Tensor) -> _Packed:
             wide = tensor.dtype in {torch.float32, torch.float64}
             as_it_is = not wide or _storage(tensor) in resident
-            # one tensor saved by several layers is packed once
+            # a tensor that several layers save is packed only one time
             view = (_storage(tensor), tensor.storage_offset(), tensor.shape, tensor.stride())
             key = (*view, tensor._version, as_it_is)
             packed = self._packed.get(key)

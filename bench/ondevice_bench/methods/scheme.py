@@ -1,4 +1,4 @@
-"""A scheme: what a layer stores of its input, and how the weight gradient follows from it."""
+"""A scheme: the tensors that a layer stores for its input, and the weight gradient from them."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ StoredTensors: TypeAlias = tuple[Tensor, ...]
 
 
 class Scheme(nn.Module):
-    """Stands for a layer's input between forward and backward.
+    """Replaces a layer's input between forward and backward.
 
     What a scheme needs from step to step lies in its buffers.
     """
@@ -27,7 +27,7 @@ class Scheme(nn.Module):
         return tuple(range(dimensions))
 
     def ranks(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """The rank of each mode for an input of that shape."""
+        """The rank of each mode for an input of this shape."""
         assert self.choice is not None
         largest = tuple(largest_rank(tuple(shape), mode) for mode in self.modes(len(shape)))
         return self.choice.of_activation(largest)
@@ -38,7 +38,7 @@ class Scheme(nn.Module):
 
     @abstractmethod
     def restore(self, stored: StoredTensors, shape: tuple[int, ...]) -> Tensor:
-        """The input that the stored tensors stand for."""
+        """The approximate input from the stored tensors."""
 
     @abstractmethod
     def linear_gradient(self, stored: StoredTensors, dy: Tensor) -> Tensor:
@@ -53,15 +53,15 @@ class Scheme(nn.Module):
         weight: Tensor,
         geometry: Geometry,
     ) -> Tensor:
-        """`dW` of a convolution whose input had that shape."""
+        """`dW` of a convolution with an input of this shape."""
 
     def input_gradient(
         self, dy: Tensor, shape: tuple[int, ...], weight: Tensor, geometry: Geometry | None
     ) -> Tensor:
-        """`dX`, exact unless a scheme has a formula of its own."""
+        """`dX`, exact unless a scheme has its own formula."""
         if geometry is None:
             return dy @ weight
         return geometry.input_gradient(shape, weight, dy)
 
     def advance(self, stored: StoredTensors) -> None:
-        """Move the state from this step to the next; called once in every backward."""
+        """Move the state to the next step. Every backward calls this one time."""

@@ -14,7 +14,7 @@ from ondevice_bench.methods.tensors import qr, working
 
 
 class ThinGradient(Protocol):
-    """The gradient `G (O, I)` of a low-rank weight, as the update needs it."""
+    """The gradient `G (O, I)` of a low-rank weight, in the form that the update needs."""
 
     def squared_norm(self) -> Tensor:
         """`||G||_F²`."""
@@ -25,7 +25,7 @@ class ThinGradient(Protocol):
         """`(L', R')` of one step of `W' = shrink L R - rate G`."""
 
     def tensors(self) -> Iterator[Tensor]:
-        """The tensors that it keeps alive."""
+        """The tensors of the gradient."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class FactoredGradientSum:
 
 @dataclass(frozen=True)
 class ProductsGradient:
-    """Five thin products of an exact gradient, from which any step size follows.
+    """Five thin products of an exact gradient. They suffice for every step size.
 
     In order: `GᵀL`, `G Rᵀ`, `G(GᵀL)`, `Gᵀ(G Rᵀ)`, `Gᵀ(G(GᵀL))`.
     """

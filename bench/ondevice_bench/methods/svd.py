@@ -1,4 +1,4 @@
-"""SVD: the input as a batch-by-rest matrix, cut to its leading singular vectors."""
+"""SVD: the input as a matrix `(batch, others)`, truncated to its leading singular vectors."""
 
 import math
 from dataclasses import replace
@@ -17,7 +17,7 @@ from ondevice_bench.specs.rank_rules import ACTIVATION
 
 
 class SvdScheme(Scheme):
-    """Stores `U_k S_k (B, k)` and `V_kᵀ (k, rest)`."""
+    """Stores `U_k S_k (B, k)` and `V_kᵀ (k, others)`."""
 
     @staticmethod
     def modes(dimensions: int) -> tuple[int, ...]:
@@ -76,18 +76,18 @@ class Svd(LayerMethod):
         return compress_input(layer, SvdScheme(), choice, name)
 
     def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
-        """`k (B + rest)` elements."""
+        """`k (B + others)` elements."""
         return ranks[0] * (shape[0] + math.prod(shape[1:]))
 
     def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> LayerFlops:
         """The batch unfolding's decomposition; `dW` on a batch of k."""
         sizes, (rank,) = Sizes.from_layer(layer, shape), ranks.activation
-        batch, rest = shape[0], math.prod(shape[1:])
+        batch, others = shape[0], math.prod(shape[1:])
         thin = 2 * rank * math.prod(sizes.gradient_shape)
-        vectors = leading_flops((batch, rest), 0, rank)
+        vectors = leading_flops((batch, others), 0, rank)
         return replace(
             plain_flops(sizes),
-            decomposition=vectors.decomposition + 2 * rank * batch * rest,
+            decomposition=vectors.decomposition + 2 * rank * batch * others,
             weight_gradient=thin + sizes.product * rank // batch,
             factorisation=vectors.factorisation,
         )

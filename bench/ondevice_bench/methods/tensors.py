@@ -24,7 +24,7 @@ _content = [True]
 
 @contextlib.contextmanager
 def without_content() -> Iterator[None]:
-    """A context in which tensors are fake: they have shapes, but no code may read their numbers."""
+    """A context for fake tensors. They have shapes, but no code may read their values."""
     _content[0] = False
     try:
         yield
@@ -33,7 +33,7 @@ def without_content() -> Iterator[None]:
 
 
 def has_content() -> bool:
-    """Whether tensors hold numbers that code may read."""
+    """Whether code may read the values of tensors."""
     return _content[0]
 
 
@@ -71,7 +71,7 @@ def mode_product(x: Tensor, matrix: Tensor, mode: int) -> Tensor:
 
 
 def compose(core: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
-    """`core x_1 U_1 … x_n U_n`, the tensor that a core and its factors stand for."""
+    """`core x_1 U_1 … x_n U_n`, the tensor of a core and its factors."""
     for mode, factor in enumerate(factors):
         core = mode_product(core, factor, mode)
     return core
@@ -126,7 +126,7 @@ def apply_gram(x: Tensor, mode: int, basis: Tensor) -> Tensor:
 
 
 def sketch(x: Tensor, mode: int, rank: int, stream: torch.Generator) -> Tensor:
-    """`X_(m) V` for a Gaussian `V (rest, rank)`, a block of rows of V at a time."""
+    """`X_(m) V` for a Gaussian `V (others, rank)`, a block of rows of V at a time."""
     cube = around(x, mode)
     before, size, after = cube.shape
     total = x.new_zeros(size, rank)

@@ -1,4 +1,4 @@
-"""Applying methods to a network: which layers, with which ranks, and what was done."""
+"""Applying methods to a network: the layers, their ranks, and a report."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -35,32 +35,32 @@ _SHOWN = 3
 
 
 def applies_to_none(method: str, refusals: Mapping[str, str]) -> Refusal:
-    """The method leaves every chosen layer alone; the text has the first reasons."""
+    """The method leaves every chosen layer unchanged. The text has the first reasons."""
     reasons = "; ".join(f"{name} {why}" for name, why in list(refusals.items())[:_SHOWN])
     return Refusal(f"{method} applies to none of the chosen layers: {reasons}")
 
 
 @dataclass(frozen=True)
 class LayerReport:
-    """What was done to one layer; `elements` and `flops` are None until an input has passed."""
+    """The report on one layer; `elements` and `flops` are None before the first forward."""
 
     name: str
     ranks: Ranks
     shape: tuple[int, ...] | None
     elements: int | None
-    flops: LayerFlops | None  # None too where the method has no formulas
+    flops: LayerFlops | None  # None also if the method has no formulas
 
 
 @dataclass(frozen=True)
 class _Replacement:
     method: LayerMethod
-    plain: nn.Module  # without its bytes: a dense weight must not live on here
+    plain: nn.Module  # without storage: a dense weight must not stay alive here
     layer: ReplacementLayer
     choice: RankChoice
 
 
 class Treatment:
-    """A network with methods applied, and all that its training step must know of them."""
+    """A network with its methods, and all that its training step needs of them."""
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
@@ -71,20 +71,22 @@ class Treatment:
 
     @property
     def refusals(self) -> Mapping[str, str]:
-        """Chosen layers that the method left alone, with the reason."""
+        """Chosen layers that the method left unchanged, with the reason."""
         return self._refusals
 
     def report(self) -> tuple[LayerReport, ...]:
         """Every replaced layer: its ranks, and the elements that it stores by definition."""
-        return tuple(self._report(name, one) for name, one in self._replacements.items())
+        return tuple(
+            self._report(name, replacement) for name, replacement in self._replacements.items()
+        )
 
     def layer_methods(self) -> tuple[LayerMethod, ...]:
         """The methods that replaced layers, one for each layer."""
-        return tuple(one.method for one in self._replacements.values())
+        return tuple(replacement.method for replacement in self._replacements.values())
 
     def ranks(self) -> dict[str, Ranks]:
-        """The ranks of every layer that has any; those of activations once an input has passed."""
-        ranks = {name: _ranks(one) for name, one in self._replacements.items()}
+        """The ranks of every layer that has any. Activations have ranks after the first forward."""
+        ranks = {name: _ranks(replacement) for name, replacement in self._replacements.items()}
         return {name: each for name, each in ranks.items() if each != Ranks()}
 
     def calibrate(
@@ -92,14 +94,16 @@ class Treatment:
         batch: Any,
         loss: Callable[[nn.Module, Any], Tensor] = cross_entropy,
     ) -> dict[str, Ranks]:
-        """Choose ranks on `(inputs, targets)`, or on inputs alone where no gradient is needed.
+        """Choose ranks on `(inputs, targets)`, or on inputs if no gradient is needed.
 
-        `loss(model, batch)` is used where ranks depend on gradients.
+        `loss(model, batch)` is needed if ranks depend on gradients.
         """
         layers = {
-            name: calibration.LayerCalibration(one.layer, one.plain, one.method, one.choice)
-            for name, one in self._replacements.items()
-            if one.choice.rule is not None and one.choice.rule.kind != trained.RULE
+            name: calibration.LayerCalibration(
+                replacement.layer, replacement.plain, replacement.method, replacement.choice
+            )
+            for name, replacement in self._replacements.items()
+            if replacement.choice.rule is not None and replacement.choice.rule.kind != trained.RULE
         }
         with statistics_unchanged(self.module), torch.random.fork_rng(devices=[]):
             calibration.calibrate(self.module, layers, batch, loss)
@@ -112,7 +116,7 @@ class Treatment:
         clip: float | None = None,
         momentum: float = 0.0,
     ) -> LowRankSGD:
-        """One optimizer for all that trains."""
+        """One optimizer for all trained parameters and factors."""
         layers = [layer for layer in self.module.modules() if isinstance(layer, LowRankLayer)]
         for layer in layers:
             layer.accumulates = max(layer.accumulates, self.slices)
@@ -123,15 +127,15 @@ class Treatment:
 
     def merge(self) -> nn.Module:
         """The network with plain layers again, in place."""
-        for name, one in self._replacements.items():
-            self.module = _put(self.module, name, one.layer.merge())
+        for name, replacement in self._replacements.items():
+            self.module = _put(self.module, name, replacement.layer.merge())
         for method in self._methods:
             method.unwrap(self.module)
         self._replacements = {}
         return self.module
 
     def packing(self) -> AbstractContextManager[None]:
-        """The context that every forward must run in."""
+        """The context for every forward."""
         return self._packing()
 
     @contextmanager
@@ -142,18 +146,18 @@ class Treatment:
             yield
 
     def packed_tensors(self) -> Iterator[Tensor]:
-        """Tensors that are alive for backward, but that no hook from outside can see."""
+        """Tensors that are alive for backward, but hidden from saved-tensor hooks."""
         for method in self._methods:
             yield from method.packed_tensors()
 
     def gradients(self) -> Iterator[Tensor]:
-        """Gradients that no parameter carries: those of weights in factors."""
+        """The gradients of factored weights, which no parameter has."""
         for layer in self.module.modules():
             if isinstance(layer, LowRankLayer) and layer.gradient is not None:
                 yield from layer.gradient.tensors()
 
     def state(self) -> Iterator[Tensor]:
-        """What layers keep from step to step, beside their parameters."""
+        """Tensors besides parameters that layers need in the next step."""
         for layer in self.module.modules():
             if isinstance(layer, ReplacementLayer):
                 yield from layer.state()
@@ -202,12 +206,14 @@ class Treatment:
             self._replacements[name] = _Replacement(method, without_bytes(plain), layer, choice)
             self.module = _put(self.module, name, layer)
 
-    def _report(self, name: str, one: _Replacement) -> LayerReport:
-        shape, ranks = one.layer.input_shape, _ranks(one)
+    def _report(self, name: str, replacement: _Replacement) -> LayerReport:
+        shape, ranks = replacement.layer.input_shape, _ranks(replacement)
         if shape is None:
             return LayerReport(name, ranks, None, None, None)
-        elements = one.method.stored(one.plain, shape, ranks.activation)
-        return LayerReport(name, ranks, shape, elements, one.method.flops(one.plain, shape, ranks))
+        elements = replacement.method.stored(replacement.plain, shape, ranks.activation)
+        return LayerReport(
+            name, ranks, shape, elements, replacement.method.flops(replacement.plain, shape, ranks)
+        )
 
 
 def treat(
@@ -232,22 +238,22 @@ def treat(
     for name in selection.frozen:
         parameters[name].requires_grad_(False)
     treatment = Treatment(module)
-    for one, rules in methods:
-        treatment.apply(one, selection.layers, layout, rules, ranks or {}, seed)
+    for part, rules in methods:
+        treatment.apply(part, selection.layers, layout, rules, ranks or {}, seed)
     return treatment
 
 
-def _ranks(one: _Replacement) -> Ranks:
-    ranks, shape = one.choice.ranks or Ranks(), one.layer.input_shape
-    if shape is None or ACTIVATION not in one.method.ranked:
+def _ranks(replacement: _Replacement) -> Ranks:
+    ranks, shape = replacement.choice.ranks or Ranks(), replacement.layer.input_shape
+    if shape is None or ACTIVATION not in replacement.method.ranked:
         return ranks
-    return Ranks(activation_ranks(one.method, one.choice, shape), ranks.weight)
+    return Ranks(activation_ranks(replacement.method, replacement.choice, shape), ranks.weight)
 
 
 def _replacement(
     method: LayerMethod, plain: nn.Module, choice: RankChoice, name: str
 ) -> ReplacementLayer:
-    """The method's layer; ValueError where it breaks a promise that nothing else would notice."""
+    """The method's layer, or a ValueError if the layer breaks a promise of its method."""
     weight = dict(plain.named_parameters(recurse=False)).get("weight")
     trains = weight is not None and weight.requires_grad
     layer = method.replace(plain, choice, name)
@@ -267,7 +273,7 @@ def _replacement(
 
 
 def _shared_weights(module: nn.Module) -> dict[str, str]:
-    """Layers whose weight another module uses too: to take it away would untie the two."""
+    """Layers that share their weight with another module. A replacement would untie the two."""
     owners: dict[int, list[str]] = {}
     for name, parameter in module.named_parameters(remove_duplicate=False):
         owners.setdefault(id(parameter), []).append(name)

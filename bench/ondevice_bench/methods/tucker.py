@@ -17,7 +17,7 @@ class TuckerScheme(Scheme):
 
     @staticmethod
     def stored_elements(shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
-        """How many elements it stores for an input of that shape."""
+        """The number of stored elements for an input of this shape."""
         return math.prod(ranks) + sum(d * r for d, r in zip(shape, ranks, strict=True))
 
     def restore(self, stored: StoredTensors, shape: tuple[int, ...]) -> Tensor:

@@ -1,4 +1,4 @@
-"""WASI: the weight in two factors as in WSI, the input in a core and bases as in ASI."""
+"""WASI: the weight in two factors as in WSI, the input as a core and bases as in ASI."""
 
 from torch import nn
 

@@ -1,1 +1,1 @@
-"""Networks, one file a family: `construct` builds the modules, `initialise` fills the weights."""
+"""Networks, one file for each family: `construct` builds, `initialise` fills the weights."""

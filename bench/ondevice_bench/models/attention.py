@@ -1,4 +1,4 @@
-"""Attention of all families: torch's fused form, or the explicit one that papers count."""
+"""Attention of all families: torch's fused form, or the explicit form that papers count."""
 
 from functools import partial
 
@@ -44,7 +44,7 @@ def join_heads(x: Tensor) -> Tensor:
 def read_fused(module: nn.Module, fused: str) -> None:
     """Let `module` with linears q, k, v load and save them as one, as public checkpoints do.
 
-    `fused` is what stands between the module's name and `weight` there: `in_proj_` or `qkv.`.
+    `fused` is the part of the name between the module and `weight`: `in_proj_` or `qkv.`.
     Layers that a method has replaced by others stay as they are.
     """
     module.register_load_state_dict_pre_hook(partial(_split, fused=fused))

@@ -12,7 +12,7 @@ VOCABULARY, PLACES, KINDS = 30522, 512, 2
 
 
 class Embeddings(nn.Module):
-    """Words, places and the kind of sentence, added and normalised."""
+    """Embeddings of words, positions and the kind of sentence, added and normalised."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Projections(nn.Module):
 
 
 class Residual(nn.Module):
-    """A linear, added to what went into its branch, and normalised."""
+    """A linear, added to the input of its branch, and normalised."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
@@ -145,7 +145,7 @@ class MiniLM(nn.Module):
 
 
 def construct(layers: int, classes: int, length: int, attention: str) -> MiniLM:
-    """The network with its weights unset; `length` tokens at most have a place of their own."""
+    """The network with its weights unset; it has embeddings for `length` positions."""
     del length
     return MiniLM(layers, classes, explicit=attention == "explicit")
 

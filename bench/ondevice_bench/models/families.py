@@ -9,7 +9,7 @@ from ondevice_bench.models.weights import unset
 
 @cache
 def family(implementation: str) -> Family:
-    """Find a family. A name with a colon means a network of the user (see `user_models`)."""
+    """Find a family. A name with a colon is a network of the user (see `user_models`)."""
     if ":" in implementation:
         from ondevice_bench.models import user_models
 

@@ -1,4 +1,4 @@
-"""What a family of networks is: how to make one, fill it, and compute its loss."""
+"""A family of networks: functions that make a network, fill it, and compute its loss."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from ondevice_bench.specs.layout import ModelLayout
 
 @dataclass(frozen=True)
 class Family:
-    """How to make a network, fill it, and compute its loss."""
+    """Functions that make a network, fill it, and compute its loss."""
 
     construct: Callable[..., nn.Module]
     initialise: Callable[[nn.Module, int], None]
     loss: Callable[[nn.Module, Any], Tensor]
     batch: Callable[[int, int], Any] | None = None  # only a user's network has one
-    expects: Callable[[Mapping[str, Any]], Images | Tokens] | None = None  # but for the classes
+    expects: Callable[[Mapping[str, Any]], Images | Tokens] | None = None  # without the classes
     layout: ModelLayout | None = None  # None: the spec's, or a guess
 
 
@@ -34,7 +34,7 @@ def cross_entropy(model: nn.Module, batch: Any) -> Tensor:
 
 
 def logits_of(model: nn.Module, inputs: Any) -> Tensor:
-    """The scores of a forward pass, which some networks return in a record."""
+    """The scores of a forward pass. Some networks return them as a field of a record."""
     output = model_output(model, inputs)
     logits: Tensor = getattr(output, "logits", output)
     return logits
@@ -48,7 +48,7 @@ def model_output(model: nn.Module, inputs: Any) -> Any:
 
 
 def seeded(construct: Callable[..., nn.Module], options: Mapping[str, Any], seed: int) -> nn.Module:
-    """A new network that draws its weights from the seed; other random numbers do not shift."""
+    """A new network with weights from the seed. The global random state does not change."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return construct(**options)

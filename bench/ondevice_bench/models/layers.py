@@ -1,4 +1,4 @@
-"""Which layers a method replaces: the words of `layers`, resolved on a network.
+"""The layers that a method replaces: the words of `layers`, resolved on a network.
 
 `last:K` and `last_blocks:K` also freeze all that comes before. The head trains, but stays plain.
 """
@@ -17,7 +17,7 @@ _COUNTED = (nn.Linear, nn.Conv2d)
 
 
 class NoSuchLayers(ValueError):
-    """A choice of layers matches none on this network."""
+    """The choice of layers matches no layer of this network."""
 
 
 class NoSuchPart(NoSuchLayers, Refusal):
@@ -42,7 +42,7 @@ class LayerSelection:
 
 
 def select_layers(model: nn.Module, layers: str, layout: ModelLayout) -> LayerSelection:
-    """The layers that the words of `layers` mean."""
+    """The layers chosen by the words of `layers`."""
     names = [name for name, module in model.named_modules() if isinstance(module, _COUNTED)]
     word, _, value = layers.partition(":")
     match word:
@@ -80,7 +80,7 @@ def block_names(model: nn.Module, layout: ModelLayout) -> tuple[str, ...]:
 
 
 def mlp_names(model: nn.Module, layout: ModelLayout) -> tuple[str, ...]:
-    """The modules that are a whole MLP."""
+    """The modules that are a complete MLP."""
     whole = [p.removesuffix(".*") for p in layout.mlp.split("|") if p.endswith(".*")]
     names = [name for name, _ in model.named_modules()]
     return tuple(name for name in names if any(_matches(name, pattern) for pattern in whole))

@@ -63,7 +63,7 @@ class GatedMLP(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention and MLP, each behind a root-mean-square norm and beside a residual."""
+    """Attention and MLP, each after a root-mean-square norm and with a residual."""
 
     def __init__(self, *, explicit: bool) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Filling a network from a file of weights: by name, safely, with a report of what matched."""
+"""Filling a network from a file of weights: by name, safely, with a report of the matches."""
 
 import os
 import pickle
@@ -24,10 +24,10 @@ class BadWeights(ValueError):
 
 @dataclass(frozen=True)
 class LoadReport:
-    """Tensors that came from the file, that the file lacks, and that the network has no use for."""
+    """Tensors loaded from the file, missing in the file, and unknown to the network."""
 
     loaded: int
-    new: tuple[str, ...]  # of the head: they keep their initial values
+    new: tuple[str, ...]  # tensors of the head, which have their initial values
     unused: tuple[str, ...]
 
     @property
@@ -36,7 +36,7 @@ class LoadReport:
         return not self.new and not self.unused
 
     def __str__(self) -> str:
-        text = f"{self.loaded} tensors taken"
+        text = f"{self.loaded} tensors loaded"
         if self.new:
             text += f", {_some(self.new)} new"
         return text + (f", {_some(self.unused)} of the file unused" if self.unused else "")
@@ -52,7 +52,7 @@ def load(model: nn.Module, path: Path, head: str) -> LoadReport:
 def match(
     model: nn.Module, path: Path, tensors: Mapping[str, Tensor], head: str
 ) -> tuple[LoadReport, dict[str, Tensor]]:
-    """The tensors of the file that the model can take; BadWeights where a part is missing."""
+    """The tensors of the file that fit the model; BadWeights if a part is missing."""
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
     tensors = _unwrapped(tensors, shapes)
     missing = [name for name in shapes if name not in tensors and not _is_counter(name)]
@@ -60,10 +60,11 @@ def match(
         name for name, tensor in tensors.items() if name in shapes and shapes[name] != tensor.shape
     ]
     new = [name for name in (*missing, *misfits) if _is_in(name, head)]
-    for names, what in ((missing, "has no"), (misfits, "has another shape of")):
+    for names, problem in ((missing, "has no"), (misfits, "has another shape of")):
         wrong = [name for name in names if name not in new]
         if wrong:
-            raise BadWeights(f"{path}: {what} {_some([_line(n, tensors, shapes) for n in wrong])}")
+            lines = _some([_line(n, tensors, shapes) for n in wrong])
+            raise BadWeights(f"{path}: {problem} {lines}")
     matches = {name: t for name, t in tensors.items() if name in shapes and name not in new}
     unused = tuple(name for name in tensors if name not in shapes)
     return LoadReport(len(matches), tuple(new), unused), matches
@@ -78,7 +79,7 @@ def read(path: Path) -> dict[str, Tensor]:
             if file.read(2)[:2] not in _BEGINNINGS:
                 raise BadWeights(f"{path}: is no file of weights")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what it warns of ends in one of our errors
+            warnings.simplefilter("ignore")  # the causes of these warnings become BadWeights below
             content = torch.load(path, map_location="cpu", weights_only=True)
     except tensorfile.NoTensorFile as error:
         raise BadWeights(str(error)) from None
@@ -104,7 +105,7 @@ def read(path: Path) -> dict[str, Tensor]:
 
 
 def _unwrapped(tensors: Mapping[str, Tensor], names: Mapping[str, object]) -> Mapping[str, Tensor]:
-    """The tensors without the prefix of a module that the network was saved within."""
+    """The tensors without the name prefix of an enclosing module."""
     for prefix in _WRAPPERS:
         if not names.keys() & tensors.keys() and all(name.startswith(prefix) for name in tensors):
             return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
@@ -112,7 +113,7 @@ def _unwrapped(tensors: Mapping[str, Tensor], names: Mapping[str, object]) -> Ma
 
 
 def _is_counter(name: str) -> bool:
-    """Batch-norm's count of batches, which older files lack and nothing here uses."""
+    """Batch-norm's count of batches. Older files do not have it, and nothing here uses it."""
     return name.endswith("num_batches_tracked")
 
 

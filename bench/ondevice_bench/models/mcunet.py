@@ -26,7 +26,7 @@ BLOCKS = (
 
 
 class ConvUnit(nn.Sequential):
-    """Convolution, batch-norm and, where asked for, ReLU6."""
+    """Convolution, batch-norm and an optional ReLU6."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1, act: bool
@@ -72,7 +72,7 @@ class Block(nn.Module):
 
 
 class Classifier(nn.Module):
-    """The head, under the name that public checkpoints give it."""
+    """The head, with its name in public checkpoints."""
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ STRIDES = (1, 2, 2, 2)
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside a residual, which a 1x1 convolution fits where it must."""
+    """Two 3x3 convolutions with a residual. A 1x1 convolution adapts its shape if needed."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, dilation: int) -> None:
         super().__init__()
@@ -41,8 +41,8 @@ class BasicBlock(nn.Module):
 def stage(inputs: int, outputs: int, blocks: int, stride: int, dilation: int = 1) -> nn.Sequential:
     """Basic blocks, the first of which changes width and size."""
     first = BasicBlock(inputs, outputs, stride, dilation)
-    rest = (BasicBlock(outputs, outputs, 1, dilation) for _ in range(blocks - 1))
-    return nn.Sequential(first, *rest)
+    others = (BasicBlock(outputs, outputs, 1, dilation) for _ in range(blocks - 1))
+    return nn.Sequential(first, *others)
 
 
 class ResNet(nn.Module):

@@ -44,7 +44,7 @@ class Backbone(nn.Module):
 
 
 class ResNetBackbone(Backbone):
-    """ResNet-18 with a stem of three 3x3 convolutions; what each stage gives."""
+    """ResNet-18 with a stem of three 3x3 convolutions. It returns the map of each stage."""
 
     widths = resnet.WIDTHS
 
@@ -72,7 +72,7 @@ class ResNetBackbone(Backbone):
 
 
 class MobileNetBackbone(Backbone):
-    """MobileNetV2 up to its last block; the maps of widths 24, 32, 96 and 320."""
+    """MobileNetV2 up to its last block. It returns the maps of widths 24, 32, 96 and 320."""
 
     groups = (1, 2, 4, 6)
     widths = tuple(mobilenet.GROUPS[group][1] for group in groups)
@@ -104,7 +104,7 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
 
 
 class Head(nn.Module):
-    """Maps to a map of `width` channels, by `mixed`, and that to a score for each class."""
+    """Computes a map of `width` channels by `mixed`, and from it a score for each class."""
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class Head(nn.Module):
         self.conv_seg = nn.Conv2d(width, classes, 1)
 
     def mixed(self, maps: list[Tensor]) -> Tensor:
-        """What is classified, place by place."""
+        """The map that is classified pixel by pixel."""
         raise NotImplementedError
 
     def forward(self, maps: list[Tensor]) -> Tensor:
@@ -122,7 +122,7 @@ class Head(nn.Module):
 
 
 class FCNHead(Head):
-    """3x3 convolutions, and where there are two, a third over them and the input together."""
+    """3x3 convolutions. If there are two, a third one runs over their result and the input."""
 
     def __init__(
         self, inputs: int, width: int, classes: int, *, convs: int = 2, stage: int = -1
@@ -141,7 +141,7 @@ class FCNHead(Head):
 
 
 class PyramidPooling(nn.Module):
-    """The map, pooled to several sizes, each narrowed, resized, and put beside the map."""
+    """The map, concatenated with poolings of it to several sizes, narrowed and resized."""
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
@@ -222,7 +222,7 @@ AUXILIARY_WIDTHS = {"resnet18": 64, "mobilenet_v2": 256}
 
 
 class Segmenter(nn.Module):
-    """Backbone and head; in training also the auxiliary head, where there is one."""
+    """Backbone and head; in training also the auxiliary head, if there is one."""
 
     def __init__(self, head: str, backbone: str, classes: int, *, auxiliary: bool) -> None:
         super().__init__()
@@ -255,7 +255,7 @@ class Segmenter(nn.Module):
 
 
 def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-    """Mean cross-entropy over places, and 0.4 of the auxiliary head's."""
+    """Mean cross-entropy over pixels, plus 0.4 of the auxiliary head's."""
     images, labels = batch
     scores = model(images)
     if isinstance(scores, Tensor):

@@ -1,4 +1,4 @@
-"""Random weights with a decaying spectrum, as trained weights have one."""
+"""Random weights with a decaying spectrum, like trained weights."""
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ BLOCK, ROUNDS = 128, 3  # each row can reach every other of 128^3
 def give_spectrum(model: nn.Module, decay: float, seed: int) -> None:
     """Let the k-th singular value of every linear and convolution fall like k^-decay.
 
-    Singular vectors are random; each weight keeps its norm. A convolution's weight is taken as
+    Singular vectors are random; each weight keeps its norm. A convolution's weight counts as
     the matrix `(O, C kh kw)`.
     """
     for name, module in model.named_modules():

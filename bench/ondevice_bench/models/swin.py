@@ -15,7 +15,7 @@ MASKED = -100.0
 
 
 def _relative_positions() -> Tensor:
-    """For each pair of places in a window, the row of the bias table that belongs to it."""
+    """For each pair of positions in a window, its row of the bias table."""
     places = torch.cartesian_prod(torch.arange(WINDOW), torch.arange(WINDOW))  # (N, 2)
     apart = places[:, None] - places[None] + WINDOW - 1  # (N, N, 2), from 0 to 2 WINDOW - 2
     return (apart[..., 0] * (2 * WINDOW - 1) + apart[..., 1]).flatten()
@@ -56,7 +56,7 @@ class WindowAttention(nn.Module):
         batch, height, width, _ = x.shape
         x = F.pad(x, (0, 0, 0, -width % WINDOW, 0, -height % WINDOW))
         padded = x.shape
-        # where one window holds all there is nothing to shift
+        # if one window contains all, there is nothing to shift
         shifts = [WINDOW // 2 if self.shifted and size > WINDOW else 0 for size in padded[1:3]]
         if any(shifts):
             x = x.roll((-shifts[0], -shifts[1]), (1, 2))
@@ -77,13 +77,13 @@ class WindowAttention(nn.Module):
         return y[:, :height, :width].contiguous()
 
     def _bias(self) -> Tensor:
-        """What the distance between two places adds to their score: `(heads, N, N)`."""
+        """The bias of the score by the distance of two positions: `(heads, N, N)`."""
         rows = self.relative_position_bias_table[self.relative_position_index]
         return rows.view(WINDOW**2, WINDOW**2, -1).permute(2, 0, 1).contiguous()
 
 
 def _mask(height: int, width: int, shifts: list[int], like: Tensor) -> Tensor:
-    """`(windows, N, N)`: places that the shift brought together from far away do not attend."""
+    """`(windows, N, N)`: positions that are neighbours only by the shift do not attend."""
     region = like.new_zeros(1, height, width, 1)
     count = 0
     for rows in _bands(height, shifts[0]):
@@ -102,7 +102,7 @@ def _bands(size: int, shift: int) -> tuple[slice, ...]:
 
 
 class Block(nn.Module):
-    """Attention and MLP, each behind a layer norm and beside a residual."""
+    """Attention and MLP, each after a layer norm and with a residual."""
 
     def __init__(self, width: int, heads: int, *, shifted: bool, explicit: bool) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ class Block(nn.Module):
 
 
 class PatchMerging(nn.Module):
-    """Four neighbours become one place of twice the width."""
+    """Four neighbours become one position of twice the width."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ class ChannelsLast(nn.Module):
 
 
 class SwinTransformer(nn.Module):
-    """Patches, four stages with merging between them, mean over places, one linear head."""
+    """Patches, four stages with merging between them, mean over positions, one linear head."""
 
     def __init__(self, classes: int, *, explicit: bool) -> None:
         super().__init__()
@@ -186,7 +186,7 @@ def construct(classes: int, image_size: int, attention: str) -> SwinTransformer:
 
 @torch.no_grad()
 def initialise(model: nn.Module, seed: int) -> None:
-    """As transformers are; the index of relative positions is no weight, but restored too."""
+    """Fill as for transformers, and restore the index of relative positions, which is no weight."""
     initialise_transformer(model, seed)
     for module in model.modules():
         if isinstance(module, WindowAttention):

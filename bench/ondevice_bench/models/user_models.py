@@ -27,7 +27,7 @@ DEFAULT_SIZE, DEFAULT_LENGTH = 224, 128
 
 
 class UserModelError(ValueError):
-    """The user's code does not do what it must; the text is for the user."""
+    """The user's code breaks a rule. The text is for the user."""
 
 
 def family(implementation: str) -> Family:
@@ -109,7 +109,7 @@ def _construct(
 
 
 def _user_function(where: str, name: str, function: Any) -> Any:
-    """The user's function; its errors become ours and say where they come from."""
+    """The user's function. Its errors become UserModelError and name their line."""
     if function is None:
         return None
     if not callable(function):
@@ -125,7 +125,7 @@ def _user_function(where: str, name: str, function: Any) -> Any:
 
 
 def _keep_weights(model: nn.Module, seed: int) -> None:
-    """Do nothing: the factory has drawn the weights, from the seed that was set before it."""
+    """Do nothing: the factory has drawn the weights already, from the seed."""
 
 
 def _layout(where: str, parts: Any) -> ModelLayout | None:
@@ -209,7 +209,7 @@ def torchvision_models() -> Any:
 
 
 def transformers_library() -> Any:
-    """The package transformers, which imports torchvision where that is installed."""
+    """The package transformers, which imports torchvision if it is installed."""
     if find_spec("torchvision") is not None:
         with suppress(UserModelError):
             torchvision_models()

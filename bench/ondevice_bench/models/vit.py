@@ -36,7 +36,7 @@ class SelfAttention(nn.Module):
 
 
 class EncoderBlock(nn.Module):
-    """Attention and MLP, each behind a layer norm and beside a residual."""
+    """Attention and MLP, each after a layer norm and with a residual."""
 
     def __init__(self, width: int, heads: int, mlp: int, *, explicit: bool) -> None:
         super().__init__()

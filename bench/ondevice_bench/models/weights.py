@@ -1,4 +1,4 @@
-"""Weights from a seed: each parameter draws from a random stream of its own."""
+"""Weights from a seed: each parameter draws from its own random stream."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
@@ -15,7 +15,7 @@ _DRAWS = {
 
 
 class _NoDraws(TorchFunctionMode):
-    """Within it what layers draw is not a number, so that a weight that nothing fills shows."""
+    """A mode in which layers draw NaN, so that a weight without a fill is visible."""
 
     def __torch_function__(
         self,
@@ -24,7 +24,7 @@ class _NoDraws(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Fill where the function would draw."""
+        """Fill with NaN, if the function draws."""
         named = kwargs or {}
         if func in _DRAWS:
             with torch.no_grad():
@@ -33,13 +33,13 @@ class _NoDraws(TorchFunctionMode):
 
 
 def unset(construct: Callable[..., nn.Module], **options: Any) -> nn.Module:
-    """A network whose weights are for `initialise` to fill; to draw a billion takes seconds."""
+    """A network that `initialise` fills later, because a billion unused draws take seconds."""
     with _NoDraws():
         return construct(**options)
 
 
 def generator_for(seed: int, name: str) -> torch.Generator:
-    """The stream of the parameter `name`: other parameters, added or gone, do not shift it.
+    """The stream of the parameter `name`, which does not depend on other parameters.
 
     torch's CPU generator looks at the lower 32 bits of a seed only, so both are hashed into them.
     """

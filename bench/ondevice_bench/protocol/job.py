@@ -1,4 +1,4 @@
-"""What the parent asks of a worker, and what the worker answers. Standard library only."""
+"""Jobs, which the parent sends to a worker, and replies. Standard library only."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from ondevice_bench.protocol.turns import Turns
 from ondevice_bench.suite.cell import Cell, Value
 from ondevice_bench.suite.suite import Sampling
 
-# where a method is implemented, and its options
+# the path of a method's implementation, and the method's options
 MethodCall: TypeAlias = tuple[str, Mapping[str, Value]]
 # kind of weights ("random", "spectrum", "file"), decay of their spectrum, path of their file
 WeightsCall: TypeAlias = Mapping[str, Any]
@@ -19,25 +19,25 @@ RankNumbers: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Job:
-    """One pass over one cell, complete: a worker reads nothing else but batch and weights."""
+    """One pass over one cell. Besides the job, a worker reads only batch and weights."""
 
     cell: Cell
     pass_name: str
-    model: str  # where it is implemented
+    model: str  # the path of its implementation
     model_options: Mapping[str, Value]
     methods: tuple[MethodCall, ...]
-    layout: Mapping[str, str] | None  # None: as the user's file says, or guessed
+    layout: Mapping[str, str] | None  # None: from the user's file, or guessed
     inputs: Mapping[str, Any]
     batch_path: str
     weights: WeightsCall
     sampling: Sampling
     cpus: tuple[int, ...]
-    asked_ns: int
+    created_ns: int  # by the monotonic clock
     ranks: Mapping[str, RankNumbers] | None = None
-    examples: Mapping[str, str] | None = None  # files of those to learn from and those held out
+    examples: Mapping[str, str] | None = None  # files of training and held-out examples
     memory_cap: int | None = None  # bytes that the process may allocate
-    turns: Turns | None = None  # a time pass that steps in turn with another
-    step: Mapping[str, Any] | None = None  # a step of the user's own, as `own_step.OwnStep` has it
+    turns: Turns | None = None  # for a time pass that takes turns with another worker
+    step: Mapping[str, Any] | None = None  # the user's own step: `OwnStep` as a mapping
 
     def to_text(self) -> str:
         """The job as one line of JSON."""
@@ -56,8 +56,8 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Findings:
-    """What a pass found; `unavailable` says why a metric could not be had here."""
+class PassResult:
+    """The result of a pass. `unavailable` gives the reason for each metric without a value."""
 
     metrics: Mapping[str, float] = field(default_factory=dict)
     samples: Mapping[str, list[float]] = field(default_factory=dict)
@@ -67,20 +67,20 @@ class Findings:
 
 @dataclass(frozen=True)
 class Reply:
-    """A worker's answer: findings, or the reason why there are none."""
+    """A worker's answer: the result of the pass, or the reason why there is none."""
 
     status: str
     reason: str = ""
     traceback: str = ""
-    findings: Findings = Findings()
+    result: PassResult = PassResult()
 
     def to_text(self) -> str:
-        """The reply as one line of JSON; its newline tells the parent that it is whole."""
+        """The reply as one line of JSON. The newline tells the parent that it is complete."""
         return json.dumps(asdict(self)) + "\n"
 
     @staticmethod
     def from_text(text: str) -> "Reply":
         """The inverse of `to_text`."""
         values = json.loads(text)
-        values["findings"] = Findings(**values["findings"])
+        values["result"] = PassResult(**values["result"])
         return Reply(**values)

@@ -1,11 +1,11 @@
-"""The part of a worker that steps in turn with another worker."""
+"""The part of a worker that takes turns with another worker, step by step."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Turns:
-    """Where a worker hears and speaks, whether it begins, and how many steps it takes.
+    """The two channels of a worker, whether it begins, and its number of steps.
 
     `hears` and `speaks` are channels of the host on which both workers run.
     """

@@ -1,1 +1,1 @@
-"""Torch-free descriptions of methods and models: names, options, where the implementation is."""
+"""Descriptions of methods and models without torch: names, options, implementations."""

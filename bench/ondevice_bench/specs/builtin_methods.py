@@ -1,4 +1,4 @@
-"""The methods that this distribution brings: one entry each is their registration."""
+"""The methods of this distribution. Each is registered by one entry."""
 
 from ondevice_bench.specs.method import MethodSpec
 from ondevice_bench.specs.option import Option
@@ -18,7 +18,7 @@ _SEQUENTIAL = Option(
     kind="bool",
 )
 _LAYERS = frozenset({"conv2d", "linear"})
-# rules that look at data or weights: their ranks mean nothing without saying which
+# rules that depend on data or weights, so that their ranks must name them
 BY_CONTENT = ("epsilon", "weight_epsilon", "budget_mib", "perplexity")
 _ACTIVATIONS = frozenset({ACTIVATION})
 _WEIGHTS = frozenset({WEIGHT})

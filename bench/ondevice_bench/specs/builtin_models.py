@@ -1,4 +1,4 @@
-"""The models that this distribution brings: one entry each is their registration."""
+"""The models of this distribution. Each is registered by one entry."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from ondevice_bench.specs.option import Option, Value
 from ondevice_bench.specs.weights import Pretrained
 
 _CONVOLUTIONS = frozenset({"conv2d", "linear"})
-_LINEARS = frozenset({"linear"})  # a convolution that only cuts the image into patches is left out
+_LINEARS = frozenset({"linear"})  # without the convolution that only cuts the image into patches
 _ATTENTION = Option(
     "attention",
     "torch's fused attention, or the explicit one with its scores stored",

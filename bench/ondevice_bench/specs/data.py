@@ -1,4 +1,4 @@
-"""Where batches come from, as a suite names it."""
+"""The sources of batches that a suite can name."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ ALLOWED = (
     "synthetic, {synthetic: {decay: A}}, photos, digits, text, folder: DIR, cifar10: DIR "
     "or npz: FILE"
 )
-# parts of the examples: those to learn from, and those to be tested on
+# splits of the examples: all, those to learn from, those to test on
 ALL, TRAIN, HELD_OUT = "all", "train", "held out"
 DIGITS = 10
 CIFAR10 = 10
@@ -28,7 +28,7 @@ _PACKAGES = {"sklearn": "scikit-learn", "PIL": "Pillow"}
 
 @dataclass(frozen=True)
 class DataSource:
-    """Where batches come from; `digest` is a hash of the user's files."""
+    """A source of batches; `digest` is a hash of the user's files."""
 
     kind: str = "synthetic"
     decay: float | None = None
@@ -50,7 +50,7 @@ class DataSource:
         return self.kind not in {"synthetic", "photos"}
 
     def refuses(self, inputs: Inputs) -> str | None:
-        """Why this data cannot feed a network with those inputs; None where it can."""
+        """The reason why a network with these inputs cannot use this data; None if it can."""
         if isinstance(inputs, OwnBatch):
             return None
         if isinstance(inputs, Tokens):
@@ -63,7 +63,7 @@ class DataSource:
         if self.kind == "text":
             return "data: text gives tokens; the model takes images"
         if inputs.dense and self.kind not in {"synthetic", "photos", "npz"}:
-            return f"data: {self.name} has no label for each place, which the model needs"
+            return f"data: {self.name} has no label for each pixel, which the model needs"
         least = {"digits": DIGITS, "cifar10": CIFAR10}.get(self.kind, 0)
         if inputs.classes < least:
             return f"data: {self.kind} has {least} classes; the model has {inputs.classes}"
@@ -71,22 +71,22 @@ class DataSource:
 
 
 def parse(value: object, folder: Path) -> DataSource:
-    """Read `data:`, with paths relative to `folder`; ValueError where it is wrong."""
-    word, rest = _split(value)
+    """Read `data:`, with paths relative to `folder`; ValueError if it is wrong."""
+    word, argument = _split(value)
     if word in READERS:
-        if not isinstance(rest, str) or not rest:
-            raise ValueError(f"{word} must be a path, got {rest!r}")
+        if not isinstance(argument, str) or not argument:
+            raise ValueError(f"{word} must be a path, got {argument!r}")
         _require(word)
-        return _from_path(word, rest, folder)
+        return _from_path(word, argument, folder)
     if word not in WORDS:
         near = suggestion(word, (*WORDS, *READERS))
         raise ValueError(f"must be {ALLOWED}, got {word!r}{near}")
     _require(word)
-    if rest is None or (word, rest) == ("synthetic", "noise"):
+    if argument is None or (word, argument) == ("synthetic", "noise"):
         return DataSource(word)
-    if word == "synthetic" and isinstance(rest, dict) and set(rest) == {"decay"}:
+    if word == "synthetic" and isinstance(argument, dict) and set(argument) == {"decay"}:
         try:
-            return DataSource(word, decay=float(_DECAY.check(rest["decay"])))
+            return DataSource(word, decay=float(_DECAY.check(argument["decay"])))
         except ValueError as error:
             raise ValueError(f"decay {error}") from None
     raise ValueError(f"must be {ALLOWED}, got {value!r}")
@@ -94,11 +94,11 @@ def parse(value: object, folder: Path) -> DataSource:
 
 def _split(value: object) -> tuple[str, object]:
     if isinstance(value, str):
-        word, colon, rest = (part.strip() for part in value.partition(":"))
-        return word, rest if colon else None
+        word, colon, argument = (part.strip() for part in value.partition(":"))
+        return word, argument if colon else None
     if isinstance(value, dict) and len(value) == 1:
-        ((word, rest),) = value.items()
-        return str(word), rest
+        ((word, argument),) = value.items()
+        return str(word), argument
     raise ValueError(f"must be {ALLOWED}, got {value!r}")
 
 
@@ -117,7 +117,7 @@ def _from_path(kind: str, text: str, folder: Path) -> DataSource:
         raise ValueError(f"{text}: no such {'folder' if wants_folder else 'file'}")
     digest = hashlib.sha256()
     if wants_folder:
-        # names and sizes: a folder may hold more than anybody wants to read before each run
+        # names and sizes only: a folder may be too large to read before each run
         for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
             digest.update(f"{file.relative_to(path)} {file.stat().st_size}\n".encode())
     else:

@@ -1,4 +1,4 @@
-"""Import the object that `module:name` or `file.py:name` means. Standard library only."""
+"""Import the object behind `module:name` or `file.py:name`. Standard library only."""
 
 import importlib
 import importlib.util
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def load_module(where: str) -> ModuleType:
-    """A module by its dotted name, or by its file; ValueError where there is none."""
+    """A module by its dotted name, or by its file; ValueError if there is none."""
     if not where.endswith(".py"):
         return importlib.import_module(where)
     file = Path(where).resolve()
@@ -23,7 +23,7 @@ def load_module(where: str) -> ModuleType:
 
 
 def load(path: str) -> Any:
-    """The object of that name."""
+    """The object of this name."""
     where, _, name = path.rpartition(":")
     module = load_module(where)
     if not hasattr(module, name):

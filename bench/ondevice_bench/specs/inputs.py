@@ -1,4 +1,4 @@
-"""What a batch of a network contains. Standard library only: workers import this module."""
+"""The content of a network's batch. Standard library only: workers import this module."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 @dataclass(frozen=True)
 class Images:
-    """`(batch, channels, size, size)` images; one label each, or one for each place (`dense`)."""
+    """`(batch, channels, size, size)` images; one label each, or one for each pixel (`dense`)."""
 
     channels: int
     size: int
@@ -26,7 +26,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class OwnBatch:
-    """Whatever the function `batch(size, seed)` of a user's file returns."""
+    """The result of the function `batch(size, seed)` in a user's file."""
 
 
 Inputs: TypeAlias = Images | Tokens | OwnBatch

@@ -1,4 +1,4 @@
-"""Where a family of networks keeps its parts: what the words of `layers` mean there."""
+"""The layout of a family of networks: the meaning of the words of `layers`."""
 
 from dataclasses import dataclass
 

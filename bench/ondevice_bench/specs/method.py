@@ -1,4 +1,4 @@
-"""What the suite knows of a training method without importing torch."""
+"""The description of a training method, without torch."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ from ondevice_bench.specs.option import OneOf, Option
 
 @dataclass(frozen=True)
 class MethodSpec:
-    """A method by name, where it is implemented, and its options.
+    """A method by name, with the path of its implementation and its options.
 
-    `treats` lists the kinds of layer that it can replace. A method that `calibrates` has ranks,
-    which become numbers before anything is measured.
+    `treats` lists the kinds of layer that it can replace. A method that `calibrates` has ranks.
+    The calibrate pass computes them before any other pass.
     """
 
     name: str
@@ -22,10 +22,10 @@ class MethodSpec:
     one_of: tuple[OneOf, ...] = ()
     calibrates: bool = False
     exact: bool = False  # its gradient is vanilla's, up to rounding
-    needs: str = ""  # a part of the model's layout that it cannot do without
+    needs: str = ""  # a part of the model's layout that it needs
 
     def refuses(self, model: ModelSpec) -> str | None:
-        """Why this method has nothing to do on that model; None where it has."""
+        """The reason why this method cannot change the model; None if it can."""
         if self.needs and not model.is_own and not getattr(model.layout, self.needs):
             return f"{self.name} needs {self.needs}; {model.name} declares none"
         if not self.treats or self.treats & model.layer_kinds:

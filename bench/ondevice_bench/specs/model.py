@@ -1,4 +1,4 @@
-"""What the suite knows of a model without importing torch."""
+"""The description of a model, without torch."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ NO_LAYOUT = ModelLayout()
 class ModelSpec:
     """A model by name; `implementation` is a module with `construct` and `initialise`.
 
-    `least_batch` is the smallest batch it can train on while batch-norm uses batch statistics: a
-    network that pools an image to one position has one value there for each channel and image.
+    `least_batch` is the smallest batch that it can train on while batch-norm uses batch statistics.
+    After pooling to one position, a channel has only one value for each image.
     """
 
     name: str
@@ -30,4 +30,4 @@ class ModelSpec:
     pretrained: Pretrained | None = None
     least_batch: int = 1
     fixed: Mapping[str, Value] | None = None  # options of its implementation that no suite sets
-    is_own: bool = False  # a user's factory: it takes any option
+    is_own: bool = False  # a user's factory, which accepts any option

@@ -1,4 +1,4 @@
-"""The options of a method or model: types, ranges, and the sentences that refuse a value."""
+"""The options of a method or model: types, ranges, and messages for refused values."""
 
 import math
 import re
@@ -17,7 +17,7 @@ class Option:
 
     name: str
     help: str
-    default: Value | None  # None: unset unless given
+    default: Value | None  # None: no default, the option stays unset
     kind: Literal["int", "float", "bool", "choice", "rank"] = "int"
     minimum: float | None = None
     maximum: float | None = None
@@ -34,7 +34,7 @@ class Option:
 
     @property
     def allowed(self) -> str:
-        """What a value must be, as the end of `must be …`."""
+        """The allowed values, as the end of `must be …`."""
         match self.kind:
             case "bool":
                 return "true or false"
@@ -52,7 +52,7 @@ class Option:
         return f"{noun} {self._interval()}" if self._interval() else noun + self._bound()
 
     def check(self, value: object) -> Value:
-        """`value` in the option's own type; ValueError with the whole sentence otherwise."""
+        """`value` in the option's own type, or a ValueError with the whole message."""
         match self.kind:
             case "bool":
                 fits = isinstance(value, bool)
@@ -104,9 +104,9 @@ class OneOf:
     names: tuple[str, ...]
     required: bool
 
-    def problem(self, given: Collection[str]) -> str | None:
-        """What is wrong with these options together; None where nothing is."""
-        present = [name for name in self.names if name in given]
+    def problem(self, names: Collection[str]) -> str | None:
+        """The problem with this combination of options, or None."""
+        present = [name for name in self.names if name in names]
         listed = ", ".join(self.names)
         if len(present) > 1:
             return f"takes one of {listed}, got {' and '.join(present)}"
@@ -115,30 +115,30 @@ class OneOf:
         return None
 
 
-def resolved(options: tuple[Option, ...], given: Mapping[str, Value]) -> dict[str, Value]:
-    """Every option's value: the given one, or its default; what is unset is left out."""
-    values = {option.name: given.get(option.name, option.default) for option in options}
-    return {name: value for name, value in values.items() if value is not None}
+def resolved(options: tuple[Option, ...], values: Mapping[str, Value]) -> dict[str, Value]:
+    """Every option with its value or its default. An option with neither is left out."""
+    complete = {option.name: values.get(option.name, option.default) for option in options}
+    return {name: value for name, value in complete.items() if value is not None}
 
 
 def validate(
-    options: tuple[Option, ...], one_of: Iterable[OneOf], given: Mapping[str, Any]
+    options: tuple[Option, ...], one_of: Iterable[OneOf], values: Mapping[str, Any]
 ) -> dict[str, Value]:
-    """Check the given options and fill in the defaults; ValueError in one line.
+    """Check the values and add the defaults; ValueError in one line.
 
-    It refuses what a suite would refuse, in the same words.
+    The checks and messages are those of a suite.
     """
     by_name = {option.name: option for option in options}
-    values: dict[str, Value] = {}
-    for name, value in given.items():
+    checked: dict[str, Value] = {}
+    for name, value in values.items():
         if name not in by_name:
             raise ValueError(not_allowed("option", name, by_name))
         try:
-            values[name] = by_name[name].check(value)
+            checked[name] = by_name[name].check(value)
         except ValueError as error:
             raise ValueError(f"{name} {error}") from None
     for group in one_of:
-        problem = group.problem(values)
+        problem = group.problem(checked)
         if problem is not None:
             raise ValueError(problem)
-    return resolved(options, values)
+    return resolved(options, checked)

@@ -1,4 +1,4 @@
-"""The options that set ranks: declared once, for every method that has ranks.
+"""The options that set ranks, for every method that has ranks.
 
 A method may have ranks for activations (its stored input), for weights, or for both.
 """
@@ -62,7 +62,7 @@ def rank_options(ranked: Collection[str]) -> tuple[Option, ...]:
 
 
 def rank_groups(ranked: Collection[str]) -> tuple[OneOf, ...]:
-    """Which of these options exclude each other."""
+    """The groups of these options that exclude each other."""
     weight = tuple(option.name for option in _WEIGHT_RULES)
     names = tuple(option.name for option in rank_options(ranked))
     groups = (

@@ -57,14 +57,14 @@ def own_method(text: str, folder: Path) -> MethodSpec:
 
 
 def is_own(name: str) -> bool:
-    """Whether a name means a class in a file."""
+    """Whether this is the name of a class in a file."""
     return ".py:" in name
 
 
 def own_model(text: str, folder: Path) -> ModelSpec:
     """A network of the user: `FILE.py[:NAME]`, `module:NAME`, `torchvision:NAME`, or a config.
 
-    Its inputs and layers are not in the spec yet: a process that may import the user's code finds
+    Its inputs and layers are not in the spec yet. A process that may import the user's code returns
     them, and `describe` adds them. The name carries a hash of the file, as for a method.
     """
     where, _, last = text.rpartition(":") if not text.endswith(".py") else (text, "", "model")
@@ -91,7 +91,7 @@ def own_model(text: str, folder: Path) -> ModelSpec:
 
 
 def is_own_model(name: str) -> bool:
-    """Whether a name means a user's network."""
+    """Whether this is the name of a user's network."""
     return ":" in name or name.endswith(".py")
 
 
@@ -124,13 +124,13 @@ def parts(name: str) -> tuple[MethodSpec, ...]:
 
 
 def composed(names: Iterable[str]) -> str:
-    """The name of a composition: first the part that replaces layers, then the others in order."""
+    """The name of a composition: the part that replaces layers, then the others in order."""
     order = [*_own, *methods()]
     return "+".join(sorted(names, key=lambda name: (not method(name).treats, order.index(name))))
 
 
 def method_options(name: str) -> tuple[Option, ...]:
-    """The options of a method; in a composition each has the name of its part before it."""
+    """The options of a method. In a composition each option has a prefix, the name of its part."""
     specs = parts(name)
     if len(specs) == 1:
         return specs[0].options
@@ -142,7 +142,7 @@ def method_options(name: str) -> tuple[Option, ...]:
 
 
 def model(name: str) -> ModelSpec:
-    """The model of that name; BadInput with the nearest one otherwise."""
+    """The model of this name, or a BadInput with the most similar name."""
     if name in _own_models:
         return _own_models[name]
     if name not in models():
@@ -155,7 +155,7 @@ def _with_entry_points(ours: tuple[Spec, ...], group: str, kind: type[Spec]) -> 
     for point in entry_points(group=group):
         spec = _load(point, kind)
         if spec.name in by_name:
-            raise BadInput(f"{_origin(point)}: the name {spec.name!r} is taken")
+            raise BadInput(f"{_origin(point)}: the name {spec.name!r} exists already")
         by_name[spec.name] = spec
     return by_name
 

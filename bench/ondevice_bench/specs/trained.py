@@ -1,4 +1,4 @@
-"""Ranks that trained weights have, measured by `benchmarks/trained_ranks.py`, one table a model."""
+"""Ranks of trained weights, one table for each model, made by `benchmarks/trained_ranks.py`."""
 
 import json
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ def models() -> tuple[str, ...]:
 
 
 def refuses(model: str) -> str | None:
-    """Why a model has no trained ranks; None where it has."""
+    """The reason why a model has no trained ranks; None if it has."""
     if model in models():
         return None
-    return f"no trained ranks are known for {model} (there are for: {', '.join(models())})"
+    return f"there are no trained ranks for {model} (there are for: {', '.join(models())})"
 
 
 def ranks(model: str, epsilon: float) -> dict[str, Mapping[str, Any]]:
@@ -34,7 +34,7 @@ def ranks(model: str, epsilon: float) -> dict[str, Mapping[str, Any]]:
 
 
 def basis(model: str) -> str:
-    """What the table was measured on."""
+    """The weights and the data behind the table."""
     table = _table(model)
     return f"{table['weights']}; {table['data']}"
 

@@ -1,4 +1,4 @@
-"""Where a network's initial weights come from, as a suite names it."""
+"""The sources of initial weights that a suite can name."""
 
 import hashlib
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ _SPECTRUM = Option("spectrum", "", 1.0, kind="float", above=0, maximum=10)
 class Pretrained:
     """A file of weights inside a package that may be installed."""
 
-    package: str  # as it is imported
-    distribution: str  # as it is installed
+    package: str  # its name in imports
+    distribution: str  # its name for pip
     file: str
 
     def path(self) -> Path | None:
-        """Where the file lies; None where the package is not installed."""
+        """The path of the file; None if the package is not installed."""
         package = find_spec(self.package)
         if package is None or not package.submodule_search_locations:
             return None
@@ -33,7 +33,7 @@ class Pretrained:
 
 @dataclass(frozen=True)
 class WeightSource:
-    """Where weights come from; `digest` is a hash of the user's file."""
+    """A source of weights; `digest` is a hash of the user's file."""
 
     kind: str = "random"
     decay: float | None = None
@@ -48,17 +48,18 @@ class WeightSource:
         return self.kind if self.decay is None else f"spectrum({self.decay:g})"
 
     def file(self, pretrained: Pretrained | None) -> Path | None:
-        """The file to read for a model; None where weights come from no file."""
+        """The file to read for a model; None if the weights are in no file."""
         if self.kind == "pretrained":
             return pretrained.path() if pretrained is not None else None
         return self.path
 
     def refuses(self, model: str, pretrained: Pretrained | None, others: tuple[str, ...]) -> str:
-        """Why a model has no such weights; empty where it has."""
+        """The reason why a model has no such weights; empty if it has."""
         if self.kind != "pretrained":
             return ""
         if pretrained is None:
-            return f"weights: none are known for {model} (there are for: {', '.join(others)})"
+            models = ", ".join(others)
+            return f"weights: there are no pretrained ones for {model} (there are for: {models})"
         if pretrained.path() is None:
             return (
                 f"weights: {pretrained.distribution} is not installed: "
@@ -68,7 +69,7 @@ class WeightSource:
 
 
 def parse(value: object, folder: Path) -> WeightSource:
-    """Read `weights:`, with paths relative to `folder`; ValueError where it is wrong."""
+    """Read `weights:`, with paths relative to `folder`; ValueError if it is wrong."""
     if isinstance(value, dict) and set(value) == {"spectrum"}:
         try:
             return WeightSource("spectrum", decay=float(_SPECTRUM.check(value["spectrum"])))

@@ -1,1 +1,1 @@
-"""The measured process. Everything here may carry torch, and nothing of the parent."""
+"""The measured process. Its modules may import torch, but nothing of the parent."""

@@ -1,13 +1,13 @@
-"""Where this process is in its work, so that what stops it can say where. Standard library only."""
+"""The stage of this process's work, for error messages. Standard library only."""
 
-_entered = ["start"]
+_stage = ["start"]
 
 
 def enter(stage: str) -> None:
-    """From now on the process does that."""
-    _entered[0] = stage
+    """Begin a stage."""
+    _stage[0] = stage
 
 
 def now() -> str:
-    """What the process does."""
-    return _entered[0]
+    """The current stage."""
+    return _stage[0]

@@ -1,4 +1,4 @@
-"""What a network takes and has; this runs the user's code."""
+"""A description of a network: its inputs, layers and layout. This runs the user's code."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -22,55 +22,55 @@ _COUNT = 2
 
 
 def describe(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Inputs, kinds of layer and layout of a network; ValueError where something is wrong."""
-    made = family(request["model"])
+    """Inputs, kinds of layer and layout of a network; a ValueError if something is wrong."""
+    network = family(request["model"])
     options = request["options"]
     file = Path(request["weights"]) if request["weights"] else None
-    found = loading.read(file) if file else {}
+    weights = loading.read(file) if file else {}
     try:
-        # without bytes: a network of any size is described at once
+        # fake tensors have no bytes, so that a network of any size is described quickly
         with FakeTensorMode(allow_non_fake_inputs=True):
-            return _described(made, options, request["head"], file, found)
+            return _description(network, options, request["head"], file, weights)
     except loading.BadWeights:
         raise
     except Exception:
-        # what goes wrong without bytes may go right with them: only the second word counts
-        return _described(made, options, request["head"], file, found)
+        # code that fails on fake tensors may work on real ones: only this second error counts
+        return _description(network, options, request["head"], file, weights)
 
 
-def _described(
-    made: Family,
+def _description(
+    network: Family,
     options: Mapping[str, Any],
     head: str | None,
     file: Path | None,
-    found: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
 ) -> dict[str, Any]:
-    model = seeded(made.construct, options, 0)
-    layout = made.layout or guessed_layout(model)
+    model = seeded(network.construct, options, 0)
+    layout = network.layout or guessed_layout(model)
     if file:
-        loading.match(model, file, found, layout.head if head is None else head)
+        loading.match(model, file, weights, layout.head if head is None else head)
     layers = {nn.Linear: "linear", nn.Conv2d: "conv2d"}
     present = {layers[type(module)] for module in model.modules() if type(module) in layers}
     return {
-        "inputs": kinds.to_dict(_inputs(made, model, options)) if made.expects else None,
+        "inputs": kinds.to_dict(_inputs(network, model, options)) if network.expects else None,
         "kinds": sorted(present),
         "layout": asdict(layout),
     }
 
 
-def _inputs(made: Family, model: nn.Module, options: Mapping[str, Any]) -> kinds.Inputs:
-    """What a batch is made of; the number of classes is what the network gives for one."""
-    assert made.expects is not None
+def _inputs(network: Family, model: nn.Module, options: Mapping[str, Any]) -> kinds.Inputs:
+    """The kind of inputs. The network's output for a batch gives the number of classes."""
+    assert network.expects is not None
     model.eval()
-    if made.batch is not None:
-        batch = made.batch(_COUNT, 0)
-        _checked(batch)
-        _tried("its own batch", lambda: made.loss(model, batch))
+    if network.batch is not None:
+        batch = network.batch(_COUNT, 0)
+        _check(batch)
+        _try_forward("its own batch", lambda: network.loss(model, batch))
         return kinds.OwnBatch()
-    expected = made.expects(options)
+    expected = network.expects(options)
     inputs = inputs_of(empty(expected, _COUNT, torch.float32))
-    said = f"a batch of shape {tuple(inputs.shape)}"
-    output = _tried(said, lambda: model_output(model, inputs))
+    input_text = f"a batch of shape {tuple(inputs.shape)}"
+    output = _try_forward(input_text, lambda: model_output(model, inputs))
     output = output["out"] if isinstance(output, Mapping) and "out" in output else output
     scores = getattr(output, "logits", output)
     if isinstance(expected, kinds.Tokens):
@@ -79,14 +79,15 @@ def _inputs(made: Family, model: nn.Module, options: Mapping[str, Any]) -> kinds
     if not isinstance(scores, Tensor) or scores.ndim not in {2, 4} or len(scores) != _COUNT:
         shape = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
         raise UserModelError(
-            f"gives {shape} for {said}, not (images, classes) or (images, classes, height, width): "
+            f"gives {shape} for {input_text}, "
+            "not (images, classes) or (images, classes, height, width): "
             "put functions batch(size, seed) and loss(model, batch) into its file"
         )
     dense = scores.ndim == 4
     return kinds.Images(expected.channels, expected.size, scores.shape[1], dense)
 
 
-def _tried(what: str, forward: Callable[[], Any]) -> Any:
+def _try_forward(input_text: str, forward: Callable[[], Any]) -> Any:
     try:
         with torch.no_grad():
             return forward()
@@ -95,12 +96,12 @@ def _tried(what: str, forward: Callable[[], Any]) -> Any:
     except Exception as error:
         first = (str(error).strip().splitlines() or [""])[0]
         raise UserModelError(
-            f"cannot take {what}: {type(error).__name__}: {first}; an option image_size, or a "
-            "function batch(size, seed) in its file, says what it takes"
+            f"cannot take {input_text}: {type(error).__name__}: {first}; "
+            "give it an option image_size, or a function batch(size, seed) in its file"
         ) from error
 
 
-def _checked(batch: Any) -> None:
+def _check(batch: Any) -> None:
     leaves = list(nested.leaves(batch))
     if not leaves or not all(isinstance(leaf, Tensor) for leaf in leaves):
         raise UserModelError("batch must return tensors, in tuples, lists or dicts")
@@ -112,7 +113,7 @@ def _checked(batch: Any) -> None:
 
 
 def batch(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Write a batch that the user's function makes."""
+    """Write a batch from the user's own function."""
     make = family(request["model"]).batch
     assert make is not None
     torch.manual_seed(request["seed"])

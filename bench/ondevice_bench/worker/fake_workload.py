@@ -14,9 +14,9 @@ from ondevice_bench.worker.workload import Workload, build_model, empty_batch
 
 @contextlib.contextmanager
 def fake_workload(job: Job) -> Iterator[Workload]:
-    """The job's workload, whose weights are unset: what stands in them changes no size.
+    """The job's workload on fake tensors. Weights stay unset, because values change no size.
 
-    On the CPU device: the meta device takes another attention path and saves other bytes.
+    The device is the CPU. On the meta device attention uses another kernel and saves other bytes.
     """
     plain = replace(job, weights={"kind": "unset"})
     mode = FakeTensorMode()

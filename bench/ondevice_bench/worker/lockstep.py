@@ -1,7 +1,7 @@
-"""A worker that steps in turn with another one, so that a disturbance of the machine meets both.
+"""Two workers that take turns step by step, so that a disturbance of the machine slows both.
 
-Each worker hears the other through a pipe that has a name in a folder. A worker that ends early
-wakes the other: its end of the pipe closes, and the names of the pipes vanish.
+The workers signal to each other through two named pipes in a folder. When a worker ends early, its
+ends of the pipes close and the pipes are removed. This wakes the other worker.
 """
 
 import contextlib
@@ -14,20 +14,20 @@ from typing import Self, TypeVar
 
 from ondevice_bench.protocol.turns import Turns
 
-WARMUPS = 2  # steps of each side in a round, before those that count
-LOOK_SECONDS, MOST_LOOKS = 0.003, 100  # how long to look whether threads spin, and how often
-IDLE_SHARE = 0.1  # a process that takes less of a processor has no spinning thread
+WARMUPS = 2  # warm-up steps of each side in a round
+LOOK_SECONDS, MOST_LOOKS = 0.003, 100  # the duration and the number of looks for spinning threads
+IDLE_SHARE = 0.1  # a process below this share of a processor has no spinning thread
 OPEN_AGAIN_SECONDS = 0.005
 ENDED_EARLY = "the other side ended before its turns were over"
 Result = TypeVar("Result")
 
 
 class OtherSideEnded(Exception):
-    """The other worker is gone, so there is nobody to take turns with."""
+    """The other worker has ended, so that no turns are possible."""
 
 
 class Lockstep:
-    """The worker's end of both pipes."""
+    """This worker's ends of both pipes."""
 
     def __init__(self, turns: Turns) -> None:
         self._is_first = turns.is_first
@@ -45,9 +45,9 @@ class Lockstep:
         self._ends.close()
 
     def take(self, act: Callable[[], Result]) -> Result:
-        """Act once while the other waits; return when both have acted."""
+        """Act while the other worker waits, then wait for it. Return when both have acted."""
         if not self._is_first:
-            self._hear()
+            self._wait_for_turn()
         result = act()
         _wait_until_idle()
         try:
@@ -55,10 +55,10 @@ class Lockstep:
         except BrokenPipeError:
             raise OtherSideEnded(ENDED_EARLY) from None
         if self._is_first:
-            self._hear()
+            self._wait_for_turn()
         return result
 
-    def _hear(self) -> None:
+    def _wait_for_turn(self) -> None:
         poll = select.poll()
         poll.register(self._hears, select.POLLIN)
         poll.poll()
@@ -67,7 +67,7 @@ class Lockstep:
 
 
 def _wait_until_idle() -> None:
-    """Wait until the threads of this process sleep: OpenMP's spin for a while after their work."""
+    """Wait until the threads of this process sleep. OpenMP's threads spin after their work."""
     for _ in range(MOST_LOOKS):
         before = time.process_time()
         time.sleep(LOOK_SECONDS)
@@ -76,7 +76,7 @@ def _wait_until_idle() -> None:
 
 
 def _open(path: str, flag: int) -> int:
-    """Open a pipe; a writer waits until the other side listens or is gone."""
+    """Open a pipe. A writer waits until the other side has opened it or has ended."""
     while True:
         try:
             return os.open(path, flag | os.O_NONBLOCK)

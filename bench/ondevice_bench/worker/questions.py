@@ -1,6 +1,6 @@
-"""A process that answers questions, because the answers need the user's code: `questions NAME`.
+"""A process that answers requests which need the user's code: `questions NAME`.
 
-It reads a list of requests as JSON and prints a list of answers as JSON.
+The process reads a list of requests as JSON and prints a list of answers as JSON.
 """
 
 import contextlib
@@ -9,7 +9,7 @@ import json
 import sys
 from typing import Any
 
-# the function that answers each question, and the module that has it
+# by name: the module and the function that answer
 ANSWERS = {
     "describe": ("ondevice_bench.worker.describe", "describe"),
     "batch": ("ondevice_bench.worker.describe", "batch"),
@@ -18,7 +18,7 @@ ANSWERS = {
 
 
 def main() -> None:
-    """Answer the requests; what the user's code prints goes to standard error."""
+    """Answer the requests. Output of the user's code goes to standard error."""
     module, function = ANSWERS[sys.argv[1]]
     answers: list[dict[str, Any]] = []
     with contextlib.redirect_stdout(sys.stderr):

@@ -1,4 +1,4 @@
-"""Bringing torch up in a worker, the same way whether it is spawned or will be forked."""
+"""Importing torch in a worker, in the same way for spawned and for forked workers."""
 
 import contextlib
 import ctypes
@@ -24,28 +24,28 @@ def import_torch(trains: bool = True) -> None:
     A process that trains also imports what its first optimizer step would import: about as much
     again as torch itself.
 
-    numpy comes first, with one BLAS thread: its OpenBLAS starts a pool as it loads, and a process
-    with threads cannot be forked safely. The variable is gone before torch's own BLAS loads.
+    numpy comes first, with one BLAS thread. Otherwise its OpenBLAS would start a thread pool, and a
+    process with threads cannot be forked safely. Torch's own BLAS loads after the variable is gone.
     """
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     with contextlib.suppress(ImportError):
-        import numpy  # noqa: F401  # torch would import it later, with its threads
+        import numpy  # noqa: F401  # torch would import it later, with threads
     del os.environ["OPENBLAS_NUM_THREADS"]
     import torch
 
     if trains:
         torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     gc.collect()
-    gc.freeze()  # what was imported stays: a forked child copies no page of it, collecting is quick
+    gc.freeze()  # forked children then copy no page of the imports, and collections are quick
 
 
 def thread_count() -> int:
-    """The threads of this process, by the kernel's count."""
+    """The number of threads of this process, from the kernel."""
     return len(os.listdir("/proc/self/task"))
 
 
 def software() -> dict[str, Any]:
-    """What this process computes with."""
+    """The versions of Python and torch, and torch's libraries."""
     import platform
 
     import torch
@@ -63,5 +63,5 @@ def _blas() -> str:
     import torch
 
     settings = torch.__config__.show()
-    _, _, rest = settings.partition("BLAS_INFO=")
-    return rest.partition(",")[0] or "unknown"
+    _, _, after = settings.partition("BLAS_INFO=")
+    return after.partition(",")[0] or "unknown"

@@ -1,4 +1,4 @@
-"""The user's own step in the process that measures it: found by its file, prepared, called."""
+"""The user's own step in the measured process: loaded from its file and set up."""
 
 import importlib
 import sys
@@ -15,26 +15,26 @@ from ondevice_bench.specs.implementation import load_module
 from ondevice_bench.worker import current_stage
 
 
-def prepared(job: Job) -> Callable[[], object]:
-    """The step with what its set-up returned: a tuple of arguments, one thing, or nothing."""
+def prepare(job: Job) -> Callable[[], object]:
+    """The step as a call without arguments. Its set-up returns a tuple, one argument, or None."""
     assert job.step is not None
     sys.path[:] = job.step["path"]
     current_stage.enter("the set-up")
     step, setup = job.step["step"], job.step["setup"]
     call = _function(step)
     torch.manual_seed(0)
-    given = None if setup is None else _function(setup)()
-    arguments = given if isinstance(given, tuple) else () if given is None else (given,)
+    value = None if setup is None else _function(setup)()
+    arguments = value if isinstance(value, tuple) else () if value is None else (value,)
     current_stage.enter("the step")
     return lambda: call(*arguments)
 
 
-def _function(said: Mapping[str, str]) -> Any:
-    return getattr(_module(said["module"], Path(said["file"])), said["name"])
+def _function(source: Mapping[str, str]) -> Any:
+    return getattr(_module(source["module"], Path(source["file"])), source["name"])
 
 
 def _module(name: str, file: Path) -> ModuleType:
-    """By its name where that means this file, so that its relative imports work; else by file."""
+    """Import by name if that is this file, so that relative imports work; else by file."""
     try:
         spec = find_spec(name)
     except (ImportError, ValueError):

@@ -15,29 +15,29 @@ from ondevice_bench.worker import out_of_memory, runtime
 
 
 def perform(job: Job) -> Reply:
-    """Run the job's pass; whatever goes wrong in it becomes a reply."""
+    """Run the job's pass. Every error becomes a reply."""
     launched = time.monotonic_ns()
     try:
         measure = _implementation(job.pass_name).measure
-        findings = measure(job)
+        result = measure(job)
     except Refusal as refusal:
         return Reply("skipped", reason=str(refusal))
     except Exception as error:
         if out_of_memory.is_shortage(error, job.memory_cap):
-            return Reply("oom", out_of_memory.said(error, job.memory_cap), traceback.format_exc())
+            return Reply("oom", out_of_memory.reason(error, job.memory_cap), traceback.format_exc())
         return _failed(error)
     details = {
-        **findings.details,
-        "launch_seconds": (launched - job.asked_ns) / 1e9,
+        **result.details,
+        "launch_seconds": (launched - job.created_ns) / 1e9,
         "cpus": list(job.cpus),
         "threads": _threads(),
         "packages": _packages(),
     }
-    return Reply("ok", findings=replace(findings, details=details))
+    return Reply("ok", result=replace(result, details=details))
 
 
 def serve(job: Job, reply_fd: int) -> None:
-    """Perform the job on its processors, reply, and leave without running exit handlers."""
+    """Perform the job on its processors, reply, and exit without exit handlers."""
     os.sched_setaffinity(0, job.cpus)
     if job.memory_cap is not None:
         out_of_memory.limit(job.memory_cap, len(job.cpus))
@@ -66,7 +66,7 @@ def _threads() -> int:
 
 
 def _packages() -> list[str]:
-    """The packages from outside the standard library that this process carries."""
+    """The loaded packages that are not of the standard library."""
     top = {name.partition(".")[0] for name in sys.modules}
     return sorted(name for name in top - sys.stdlib_module_names if not name.startswith("_"))
 

@@ -22,18 +22,18 @@ from ondevice_bench.suite.cell import Train
 from ondevice_bench.worker import current_stage
 
 if TYPE_CHECKING:
-    # a worker imports this only where there is a file
+    # a worker imports this only for a file of weights
     from ondevice_bench.models.loading import LoadReport
 
 
 def load_batch(job: Job) -> Any:
-    """The batch, usually `(inputs, targets)`, with its real numbers in the cell's type."""
+    """The batch, usually `(inputs, targets)`. Floating-point tensors have the cell's type."""
     current_stage.enter("the batch")
     return typed(job, nested.read(Path(job.batch_path)))
 
 
 def typed(job: Job, batch: Any) -> Any:
-    """The batch with its real numbers in the cell's type."""
+    """The batch with its floating-point tensors in the cell's type."""
     return nested.mapped(batch, lambda t: t.to(_dtype(job)) if t.is_floating_point() else t)
 
 
@@ -48,7 +48,7 @@ def empty_batch(job: Job) -> Any:
 
 
 def empty(inputs: kinds.Images | kinds.Tokens, count: int, dtype: torch.dtype) -> Any:
-    """`(inputs, targets)` of those kinds."""
+    """Empty `(inputs, targets)` of this kind."""
     if isinstance(inputs, kinds.Tokens):
         tokens = torch.zeros(count, inputs.length, dtype=torch.int64)
         labels = torch.zeros(count, dtype=torch.int64)
@@ -59,19 +59,19 @@ def empty(inputs: kinds.Images | kinds.Tokens, count: int, dtype: torch.dtype) -
 
 
 def initial_model(job: Job) -> tuple[nn.Module, "LoadReport | None"]:
-    """The network with its initial weights, as yet untreated, and how a file of them fitted."""
-    made = family(job.model)
-    model = seeded(made.construct, job.model_options, job.cell.seed)
-    loaded = _fill(job, made, model)
+    """The untreated network with its initial weights, and the report if a file was loaded."""
+    network = family(job.model)
+    model = seeded(network.construct, job.model_options, job.cell.seed)
+    loaded = _fill(job, network, model)
     convert(model, _dtype(job))
     return model, loaded
 
 
-def _fill(job: Job, made: Family, model: nn.Module) -> "LoadReport | None":
-    """Give the network the weights that its cell says."""
+def _fill(job: Job, network: Family, model: nn.Module) -> "LoadReport | None":
+    """Fill the network with the weights of the cell."""
     if job.weights["kind"] == "unset":  # for passes that compute nothing
         return None
-    made.initialise(model, job.cell.seed)
+    network.initialise(model, job.cell.seed)
     match job.weights["kind"]:
         case "spectrum":
             from ondevice_bench.models.spectrum import give_spectrum
@@ -80,16 +80,16 @@ def _fill(job: Job, made: Family, model: nn.Module) -> "LoadReport | None":
         case "file":
             from ondevice_bench.models import loading
 
-            path, head = Path(job.weights["path"]), layout_of(job, model, made).head
+            path, head = Path(job.weights["path"]), layout_of(job, model, network).head
             return loading.load(model, path, head)
     return None
 
 
-def layout_of(job: Job, model: nn.Module, made: Family) -> ModelLayout:
-    """Where the network keeps its parts: as its spec or its file says, or guessed."""
+def layout_of(job: Job, model: nn.Module, network: Family) -> ModelLayout:
+    """The layout of the network, from its spec or its file, or guessed."""
     if job.layout is not None:
         return ModelLayout(**job.layout)
-    return made.layout or guessed_layout(model)
+    return network.layout or guessed_layout(model)
 
 
 def treated_model(job: Job, model: nn.Module) -> Treatment:
@@ -118,9 +118,9 @@ def build_model(job: Job) -> Treatment:
 
 
 def convert(model: nn.Module, dtype: torch.dtype) -> None:
-    """Weights are drawn in float32 and rounded, so that equal seeds mean equal weights.
+    """Convert weights and buffers, which are drawn in float32 so that a seed means equal weights.
 
-    `Module.to` would refuse fake tensors that an initialisation has touched.
+    `Module.to` refuses fake tensors after an initialisation.
     """
     for tensor in itertools.chain(model.parameters(), model.buffers()):
         if tensor.is_floating_point():
@@ -128,7 +128,7 @@ def convert(model: nn.Module, dtype: torch.dtype) -> None:
 
 
 def train_mode(model: nn.Module, train: Train) -> None:
-    """Training mode; a batch-norm that is frozen, or lies in a frozen part, stays in evaluation."""
+    """Set training mode. A frozen batch-norm, or one in a frozen part, stays in evaluation mode."""
     model.train()
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -158,7 +158,7 @@ class Workload:
         )
 
     def forward(self, part: int = 0) -> Tensor:
-        """Compute the part's share of the batch's mean loss."""
+        """Compute the part's share of the mean loss of the batch."""
         current_stage.enter("forward")
         batch, share = self.batch, 1.0
         if self.parts > 1:
@@ -174,7 +174,7 @@ class Workload:
         torch.autograd.backward(loss)
 
     def update(self) -> None:
-        """Clip, step, and clear the gradients as the suite says."""
+        """Clip the gradients, step the optimizer, and clear the gradients as the suite says."""
         current_stage.enter("the update")
         self.optimizer.step()
         self.clear_gradients()
@@ -184,7 +184,7 @@ class Workload:
         self.optimizer.zero_grad(set_to_none=self.train.zero_grad == "none")
 
     def step(self) -> float:
-        """One whole step; returns its loss."""
+        """Run one whole step and return its loss."""
         total = 0.0
         for part in range(self.parts):
             loss = self.forward(part)
@@ -194,14 +194,14 @@ class Workload:
         return total
 
     def step_without_loss(self) -> None:
-        """One whole step on tensors without content, whose loss is no number."""
+        """Run one whole step on tensors without content. Its loss has no value."""
         for part in range(self.parts):
             self.backward(self.forward(part))
         self.update()
 
     @contextlib.contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Evaluation mode and no gradients, then training mode again."""
+        """Set evaluation mode without gradients, and training mode after the block."""
         self.model.eval()
         try:
             with torch.no_grad():
@@ -210,12 +210,12 @@ class Workload:
             train_mode(self.model, self.train)
 
     def infer(self) -> None:
-        """One forward pass; meant to be called within `evaluating`."""
+        """Run one forward pass. Call it inside `evaluating`."""
         current_stage.enter("inference")
         model_output(self.model, inputs_of(self.batch))
 
     def resident(self) -> Iterator[Tensor]:
-        """What is alive outside a step: parameters, buffers, optimizer state, batch."""
+        """Tensors that are alive outside a step: parameters, buffers, optimizer state, batch."""
         yield from self.model.parameters()
         yield from self.model.buffers()
         yield from self.optimizer_state()
@@ -231,13 +231,13 @@ class Workload:
         yield from (p.grad for p in self.trained if p.grad is not None)
         yield from self.treatment.gradients()
 
-    def held(self) -> Iterator[Tensor]:
-        """Saved tensors that a method packs by hooks of its own."""
+    def packed_tensors(self) -> Iterator[Tensor]:
+        """Saved tensors that a method packs by its own hooks."""
         yield from self.treatment.packed_tensors()
 
 
 def inputs_of(batch: Any) -> Any:
-    """What the network takes: the first of a pair, or the whole batch."""
+    """The inputs of the network: the first of a pair, or the whole batch."""
     return batch[0] if isinstance(batch, tuple) and len(batch) == 2 else batch
 
 

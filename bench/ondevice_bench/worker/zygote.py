@@ -1,8 +1,9 @@
-"""A child of the parent that has imported torch and forks a worker for each job it is sent.
+"""A child of the parent that has imported torch and forks a worker for each job.
 
-Messages are JSON packets on one socket. The parent sends a job with the descriptors of the reply
-pipe and of the worker's output, or `kill`. The zygote answers with the worker's exit status.
-Killing is done here, before the worker is reaped, so that no other process can have its number.
+Messages are JSON packets on one socket. The parent sends `kill`, or a job with the descriptors of
+the reply pipe and of the worker's output. The zygote answers with the worker's exit status.
+The zygote itself kills the worker, before it collects the exit status. Until then no other process
+can have the worker's number.
 """
 
 import json
@@ -21,7 +22,7 @@ from ondevice_bench.worker.worker import serve
 
 def main() -> None:
     """Serve until the socket closes, at the latest when the parent ends: `zygote FD`."""
-    # no signal at the parent's end: the kernel sends it when the thread ends that started us
+    # not die_with_parent: the kernel would send the signal when the parent's starting thread ends
     connection = socket.socket(fileno=int(sys.argv[1]))
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)

@@ -22,7 +22,7 @@ from ondevice_bench.papers.counting.accounting import (
 )
 from ondevice_bench.papers.counting.comparison import compare, plain
 from ondevice_bench.papers.dialects import DIALECTS
-from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.specs.rank_rules import WEIGHT
 from ondevice_bench.worker.fake_workload import fake_workload
 from ondevice_bench.worker.workload import Workload, layout_of
@@ -39,7 +39,7 @@ class _Input:
     storage: int
 
 
-def measure(job: Job) -> Findings:
+def measure(job: Job) -> PassResult:
     """The account of every layer that the method changes."""
     with fake_workload(replace(job, methods=(("vanilla", {}),), ranks=None)) as workload:
         model = workload.model
@@ -50,7 +50,7 @@ def measure(job: Job) -> Findings:
     works = [each.work for each in accounts.values()]
     activations = sum(each.activation_elements for each in accounts.values()) * ELEMENT_BYTES
     weights = sum(each.weight_elements for each in accounts.values()) * ELEMENT_BYTES
-    return Findings(
+    return PassResult(
         metrics={
             "activation_bytes": activations,
             "weight_bytes": weights,

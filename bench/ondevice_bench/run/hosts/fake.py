@@ -9,7 +9,7 @@ from ondevice_bench.hardware.doctor import DoctorFinding
 from ondevice_bench.hardware.probe import Machine
 from ondevice_bench.hardware.profile import Profile, load_profile
 from ondevice_bench.hardware.state import HardwareState
-from ondevice_bench.protocol.job import Findings, Job, Reply
+from ondevice_bench.protocol.job import Job, PassResult, Reply
 from ondevice_bench.protocol.turns import Turns
 from ondevice_bench.run.hosts.host import (
     Host,
@@ -37,7 +37,7 @@ SOFTWARE = {"python": "3", "torch": "2", "torch_commit": "0", "torch_blas": "x",
 
 def one_second(job: Job) -> Reply:
     """Answer every job with a step of one second."""
-    return Reply("ok", findings=Findings(metrics={"step_seconds": 1.0}))
+    return Reply("ok", result=PassResult(metrics={"step_seconds": 1.0}))
 
 
 def no_network(question: Question, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -66,5 +66,5 @@ def trial(host: Host, tick: Tick = no_tick) -> Trial:
                 reply = host.run(jobs.job(CELL, "time"), SECONDS, tick).reply
                 if reply.status != "ok":
                     raise BadInput(f"the trial's cell could not be measured: {reply.reason}")
-                sides[side].append(float(reply.findings.metrics["step_seconds"]))
+                sides[side].append(float(reply.result.metrics["step_seconds"]))
     return Trial(len(sides[0]), change(*sides, threshold=WIDE, confidence=CONFIDENCE))

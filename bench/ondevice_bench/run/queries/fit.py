@@ -153,7 +153,7 @@ def _questions(host: Host, suite: Suite, limit: int) -> Iterator[tuple[Ask, Run]
             reply = host.run(shapes.job(cell, pass_name), TIMEOUT).reply
             if reply.status != "ok":
                 raise Unfit(reply.reason)
-            return reply.findings.metrics
+            return reply.result.metrics
 
         def run(cell: Cell) -> Reply:
             try:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ondevice_bench.data.batch import BatchStore, NoBatch
 from ondevice_bench.errors import BadInput
-from ondevice_bench.protocol.job import Findings, RankNumbers
+from ondevice_bench.protocol.job import PassResult, RankNumbers
 from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries.described_suite import described
 from ondevice_bench.run.queries.jobs import JobMaker
@@ -35,7 +35,7 @@ def ask(
     with_batch: bool,
     layers: str = "",
     ranks: Mapping[str, RankNumbers] | None = None,
-) -> Findings:
+) -> PassResult:
     """What the pass finds out about the suite's first cell; Refused where a plan would skip it.
 
     `layers` are looked at instead of the cell's: vanilla treats none, and its cells name none.
@@ -55,7 +55,7 @@ def ask(
         reply = host.run(job, TIMEOUT).reply
     if reply.status != "ok":
         raise BadInput(f"{cell.model}: {reply.reason}")
-    return reply.findings
+    return reply.result
 
 
 def layers(host: Host, suite: Suite) -> Mapping[str, Any]:

@@ -80,7 +80,7 @@ class JobMaker:
             weights=self._weights_call(cell, model),
             sampling=self._sampling,
             cpus=self._host.cpus,
-            asked_ns=time.monotonic_ns(),
+            created_ns=time.monotonic_ns(),
             ranks=ranks,
             examples=self._examples(cell, inputs) if described.batch == "examples" else None,
             memory_cap=self._memory_cap if described.is_capped else None,

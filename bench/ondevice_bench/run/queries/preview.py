@@ -27,7 +27,7 @@ def plain_steps(host: Host, suite: Suite, plan: Sequence[PlannedCell]) -> dict[s
     steps: dict[Cell, PlainStep] = {}
     for cell in dict.fromkeys(cells.values()):
         reply = host.run(jobs.job(cell, "shapes"), SHAPES_TIMEOUT).reply
-        counts = reply.findings.metrics
+        counts = reply.result.metrics
         steps[cell] = (
             PlainStep(
                 int(counts["activation_bytes"]),

@@ -135,7 +135,7 @@ class StepRunner:
             weights={"kind": "unset"},
             sampling=SAMPLING,
             cpus=self._host.cpus,
-            asked_ns=time.monotonic_ns(),
+            created_ns=time.monotonic_ns(),
             memory_cap=self._host.memory_cap if passes.BY_NAME[name].is_capped else None,
             step=asdict(step),
         )
@@ -146,11 +146,11 @@ def _result(replies: list[Reply]) -> StepResult:
     unavailable: dict[str, str] = {}
     notes: dict[str, None] = {}
     for reply in replies:
-        findings = reply.findings
-        unavailable |= findings.unavailable
-        notes |= dict.fromkeys(findings.details.get("notes", ()))
-        for name, value in findings.metrics.items():
-            rounds.setdefault(name, []).append(tuple(findings.samples.get(name, [value])))
+        result = reply.result
+        unavailable |= result.unavailable
+        notes |= dict.fromkeys(result.details.get("notes", ()))
+        for name, value in result.metrics.items():
+            rounds.setdefault(name, []).append(tuple(result.samples.get(name, [value])))
     return StepResult(
         estimates={
             name: _estimate(name, samples_by_round) for name, samples_by_round in rounds.items()

@@ -40,7 +40,7 @@ def _peaks(host: Host) -> dict[str, Estimate]:
     reply = host.run(JobMaker(host, None).job(CELL, "machine_peaks"), TIMEOUT).reply
     if reply.status != "ok":
         raise BadInput(f"this machine could not be measured: {reply.reason}")
-    return {name: estimate([samples]) for name, samples in reply.findings.samples.items()}
+    return {name: estimate([samples]) for name, samples in reply.result.samples.items()}
 
 
 def _text(name: str, machine: Machine, threads: int, peaks: Mapping[str, Estimate]) -> str:

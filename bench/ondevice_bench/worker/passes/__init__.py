@@ -1,1 +1,1 @@
-"""The passes, one module each, so that a worker carries only its own."""
+"""One module for each pass, so that a worker imports only its own."""

@@ -1,6 +1,6 @@
-"""The accuracy pass: a short fine-tuning on real data, and how much of what was held out is right.
+"""The accuracy pass: a short fine-tuning on real data, then the accuracy on held-out examples.
 
-Every method of a seed learns from the same examples in the same order.
+Every method with the same seed learns from the same examples in the same order.
 """
 
 import math
@@ -13,35 +13,35 @@ from torch import Tensor
 
 from ondevice_bench.data import nested
 from ondevice_bench.models.family import logits_of
-from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.specs.data import HELD_OUT, TRAIN
 from ondevice_bench.worker.workload import Workload, build_model, typed
 
 EPOCHS = 2
 
 
-def measure(job: Job) -> Findings:
+def measure(job: Job) -> PassResult:
     """Train `EPOCHS` times over the examples; test before and after."""
     if job.examples is None:
         reason = f"data {job.cell.data} has no labels to learn"
-        return Findings(unavailable={"accuracy": reason})
-    learned, held_out = (_read(job, part) for part in (TRAIN, HELD_OUT))
-    if not len(learned[0]) or not len(held_out[0]):
-        return Findings(unavailable={"accuracy": f"data {job.cell.data} has too few examples"})
-    workload = Workload(job, _first(learned, job.cell.batch), build_model(job))
+        return PassResult(unavailable={"accuracy": reason})
+    training, held_out = (_read(job, part) for part in (TRAIN, HELD_OUT))
+    if not len(training[0]) or not len(held_out[0]):
+        return PassResult(unavailable={"accuracy": f"data {job.cell.data} has too few examples"})
+    workload = Workload(job, _first(training, job.cell.batch), build_model(job))
     before = _accuracy(workload, held_out, job.cell.batch)
     losses = []
-    for batch in _batches(learned, job):
+    for batch in _batches(training, job):
         workload.batch = batch
         losses.append(workload.step())
     after = _accuracy(workload, held_out, job.cell.batch)
     finite = all(math.isfinite(loss) for loss in losses)
-    return Findings(
+    return PassResult(
         metrics={"accuracy": after},
         details={
             "accuracy_before": before,
             "steps": len(losses),
-            "examples": len(learned[0]),
+            "examples": len(training[0]),
             "held_out": len(held_out[0]),
             "losses": [losses[0], losses[-1]] if finite else None,
             "notes": [] if finite else ["the loss was not finite"],
@@ -61,7 +61,7 @@ def _first(examples: tuple[Tensor, Tensor], count: int) -> tuple[Tensor, Tensor]
 
 
 def _batches(examples: tuple[Tensor, Tensor], job: Job) -> Iterator[Any]:
-    """Whole batches in an order that the seed says, another in each pass over the examples."""
+    """Whole batches in an order that depends on the seed and differs in each epoch."""
     inputs, targets = examples
     stream = torch.Generator().manual_seed(job.cell.seed)
     for _ in range(EPOCHS):
@@ -72,12 +72,13 @@ def _batches(examples: tuple[Tensor, Tensor], job: Job) -> Iterator[Any]:
 
 
 def _accuracy(workload: Workload, examples: tuple[Tensor, Tensor], size: int) -> float:
-    """The share of images, places or tokens whose highest score is the right one."""
+    """The share of images, pixels or tokens whose highest score is the right one."""
     right = total = 0
     with workload.evaluating():
         for inputs, targets in zip(*(part.split(size) for part in examples), strict=True):
             scores = logits_of(workload.model, inputs)
-            best = scores.argmax(-1 if scores.ndim == 3 else 1)  # tokens have theirs last
+            classes = -1 if scores.ndim == 3 else 1  # (B, N, classes) for tokens
+            best = scores.argmax(classes)
             right += int((best == targets).sum())
             total += targets.numel()
     return right / total

@@ -5,12 +5,12 @@ from dataclasses import asdict
 
 from ondevice_bench.measure.flops import FlopCounter
 from ondevice_bench.models.families import family
-from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.worker.workload import build_model, load_batch
 
 
-def measure(job: Job) -> Findings:
-    """Choose ranks on a batch of the cell's data that nothing else uses."""
+def measure(job: Job) -> PassResult:
+    """Choose ranks on a batch of the cell's data that no other pass uses."""
     treatment = build_model(job)
     batch = load_batch(job)
     counter = FlopCounter()
@@ -18,15 +18,15 @@ def measure(job: Job) -> Findings:
     with counter.phase("calibration"):
         ranks = treatment.calibrate(batch, family(job.model).loss)
     seconds = (time.perf_counter_ns() - start) / 1e9
-    counted = counter.of("calibration")
-    return Findings(
+    operations = counter.of("calibration")
+    return PassResult(
         metrics={
             "calibration_seconds": seconds,
-            "calibration_flops": counted.flops,
-            "calibration_factorisation_flops": counted.factorisation_flops,
+            "calibration_flops": operations.flops,
+            "calibration_factorisation_flops": operations.factorisation_flops,
         },
         details={
             "ranks": {name: asdict(numbers) for name, numbers in ranks.items()},
-            "operators": {"calibration": counted.to_dict()},
+            "operators": {"calibration": operations.to_dict()},
         },
     )

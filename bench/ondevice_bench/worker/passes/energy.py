@@ -1,22 +1,22 @@
-"""The energy pass: joules of a step, beside what the machine takes when it does nothing."""
+"""The energy pass: joules of a step, and the power of the idle machine."""
 
 import time
 
 from ondevice_bench.measure import energy
 from ondevice_bench.metrics import of_pass
-from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.worker.workload import build
 
 IDLE_SECONDS, ACTIVE_SECONDS = 3.0, 5.0
 LEAST_STEPS = 3
 
 
-def measure(job: Job) -> Findings:
-    """Meter some seconds of nothing, then some of steps."""
+def measure(job: Job) -> PassResult:
+    """Measure some idle seconds, then some seconds of steps."""
     try:
         meter = energy.meter()
     except energy.EnergyUnavailable as error:
-        return Findings(unavailable=dict.fromkeys(of_pass(job.pass_name), str(error)))
+        return PassResult(unavailable=dict.fromkeys(of_pass(job.pass_name), str(error)))
     workload = build(job)
     workload.step()
     idle = meter.during(lambda: time.sleep(IDLE_SECONDS))
@@ -30,7 +30,7 @@ def measure(job: Job) -> Findings:
             steps += 1
 
     active = meter.during(train)
-    return Findings(
+    return PassResult(
         metrics={
             "step_joules": active.joules / steps,
             "idle_watts": idle.watts,

@@ -1,4 +1,4 @@
-"""The layers pass: what `bench show model` prints, from fake tensors, computing nothing."""
+"""The layers pass: the numbers of `bench show model`, from fake tensors without computing."""
 
 import math
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ondevice_bench.measure.activations import saved_in_forward, storage_bytes
 from ondevice_bench.models.families import family
 from ondevice_bench.models.layers import NoSuchLayers, block_names, counted_names, select_layers
-from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.worker.fake_workload import fake_workload
 from ondevice_bench.worker.workload import layout_of
@@ -18,11 +18,11 @@ from ondevice_bench.worker.workload import layout_of
 WORDS = ("all", "conv", "mlp", "attention")
 
 
-def measure(job: Job) -> Findings:
-    """Every linear and convolution with its shapes and bytes, and the bytes of all else."""
+def measure(job: Job) -> PassResult:
+    """Every linear and convolution with shapes and bytes, and the bytes of all other modules."""
     with fake_workload(job) as workload:
         model = workload.model
-        with _noting_shapes(model) as shapes:
+        with _layer_shapes(model) as shapes:
             _, storages = saved_in_forward(workload, model)
     layout = layout_of(job, model, family(job.model))
     layers = {
@@ -48,11 +48,11 @@ def measure(job: Job) -> Findings:
         for name, layer in layers.items()
     ]
     others: dict[str, int] = {}
-    for name, found in saved.items():
+    for name, size in saved.items():
         if name not in layers:
             kind = "loss" if name is None else type(model.get_submodule(name)).__name__
-            others[kind] = others.get(kind, 0) + found
-    return Findings(
+            others[kind] = others.get(kind, 0) + size
+    return PassResult(
         metrics={
             "activation_bytes": sum(saved.values()),
             "parameter_bytes": storage_bytes(model.parameters()),
@@ -63,8 +63,8 @@ def measure(job: Job) -> Findings:
 
 
 @contextmanager
-def _noting_shapes(model: nn.Module) -> Iterator[dict[str, tuple[list[int], list[int]]]]:
-    """The shapes of what goes in and out of each layer."""
+def _layer_shapes(model: nn.Module) -> Iterator[dict[str, tuple[list[int], list[int]]]]:
+    """The shapes of the input and the output of each layer."""
     shapes: dict[str, tuple[list[int], list[int]]] = {}
 
     def note(name: str) -> Any:
@@ -91,19 +91,19 @@ def _flops(layer: nn.Linear | nn.Conv2d, output: list[int]) -> int:
 
 
 def _choices(model: nn.Module, layout: ModelLayout) -> dict[str, list[str]]:
-    """The words of `layers` that contain each layer; a count from which on they do."""
-    found: dict[str, list[str]] = {}
+    """By layer, the words of `layers` that choose it; for counts, the smallest that does."""
+    words_by_layer: dict[str, list[str]] = {}
     for word in WORDS:
         for name in _chosen(model, word, layout):
-            found.setdefault(name, []).append(word)
+            words_by_layer.setdefault(name, []).append(word)
     for place, name in enumerate(reversed(counted_names(model, layout)), 1):
-        found.setdefault(name, []).append(f"last:{place}")
+        words_by_layer.setdefault(name, []).append(f"last:{place}")
     blocks = list(reversed(block_names(model, layout)))
-    for name, words in found.items():
+    for name, words in words_by_layer.items():
         for place, block in enumerate(blocks, 1):
             if name.startswith(f"{block}."):
                 words.append(f"last_blocks:{place}")
-    return found
+    return words_by_layer
 
 
 def _chosen(model: nn.Module, words: str, layout: ModelLayout) -> tuple[str, ...]:

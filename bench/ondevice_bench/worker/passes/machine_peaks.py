@@ -1,6 +1,6 @@
-"""The machine_peaks pass: what the processors can do at most, for a measured profile.
+"""The machine_peaks pass: the highest speed of processors and memory, for a measured profile.
 
-Products of square matrices, and copies of more than any cache holds, on all of the job's threads.
+It multiplies square matrices, and copies more than a cache can hold, on all of the job's threads.
 """
 
 import time
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import torch
 
-from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.protocol.job import Job, PassResult
 
 SIZE = 1024
 COPIED = 64 << 20
@@ -17,7 +17,7 @@ DTYPES = ("float32", "float64", "bfloat16")
 COPY = "copy"
 
 
-def measure(job: Job) -> Findings:
+def measure(job: Job) -> PassResult:
     """Samples of GFLOP/s by dtype, and of GB/s read and written by a copy."""
     del job
     samples: dict[str, list[float]] = {}
@@ -26,26 +26,26 @@ def measure(job: Job) -> Findings:
         dtype = getattr(torch, name)
         left, right = (torch.randn(SIZE, SIZE, dtype=torch.float32).to(dtype) for _ in range(2))
         try:
-            taken = _times(lambda a=left, b=right: torch.matmul(a, b))  # type: ignore[misc]  # mypy infers no lambda with defaults
+            seconds_each = _times(lambda a=left, b=right: torch.matmul(a, b))  # type: ignore[misc]  # mypy infers no lambda with defaults
         except RuntimeError as error:
             unavailable[name] = str(error).splitlines()[0]
             continue
-        samples[name] = [2 * SIZE**3 / seconds / 1e9 for seconds in taken]
+        samples[name] = [2 * SIZE**3 / seconds / 1e9 for seconds in seconds_each]
     source = torch.ones(COPIED // 4)
     target = torch.empty_like(source)
-    taken = _times(lambda: target.copy_(source))
-    samples[COPY] = [2 * COPIED / seconds / 1e9 for seconds in taken]
-    return Findings(samples=samples, unavailable=unavailable)
+    seconds_each = _times(lambda: target.copy_(source))
+    samples[COPY] = [2 * COPIED / seconds / 1e9 for seconds in seconds_each]
+    return PassResult(samples=samples, unavailable=unavailable)
 
 
 def _times(work: Callable[[], object]) -> list[float]:
-    """Seconds of each repetition, the first three left out."""
+    """Seconds of each repetition, without the first three."""
     for _ in range(3):
         work()
-    found: list[float] = []
+    seconds: list[float] = []
     end = time.perf_counter() + SECONDS
-    while len(found) < LEAST or time.perf_counter() < end:
+    while len(seconds) < LEAST or time.perf_counter() < end:
         began = time.perf_counter()
         work()
-        found.append(time.perf_counter() - began)
-    return found
+        seconds.append(time.perf_counter() - began)
+    return seconds

@@ -1,54 +1,59 @@
 """The memory pass: resident memory of a spawned process, stage by stage, without hooks.
 
-The floors and peaks are readings of one kernel figure at settled moments, so the parts (batch,
-weights, optimizer, libraries, warm-up, step) add up to the headline exactly.
+All floors and peaks are readings of one kernel counter at settled moments. So the parts (batch,
+weights, optimizer, libraries, warm-up, step) add up exactly to the peak over runtime.
 """
 
 from collections.abc import Callable, Iterable
 
 from ondevice_bench.measure import curve, memory, rss_floors
 from ondevice_bench.metrics import of_pass
-from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.worker.workload import Workload, build_model, load_batch
 
 
-def measure(job: Job) -> Findings:
-    """Peak memory of one step over two floors: `runtime` (torch is up) and `ready` (built)."""
+def measure(job: Job) -> PassResult:
+    """Peak memory of one step over two floors: `runtime` (torch only) and `ready` (all built)."""
     return unless_swapped(lambda: _measure(job), of_pass(job.pass_name))
 
 
-def unless_swapped(measured: Callable[[], Findings], names: Iterable[str]) -> Findings:
-    """What was measured, or why none of these names could be; a note where the machine swapped."""
+def unless_swapped(run: Callable[[], PassResult], names: Iterable[str]) -> PassResult:
+    """The result of `run`, or the reason why these metrics are missing.
+
+    The result gets a note if the machine swapped.
+    """
     swapped = memory.swapped_pages()
     try:
-        found = measured()
+        result = run()
     except memory.PeakUnavailable as error:
-        return Findings(unavailable=dict.fromkeys(names, str(error)))
+        return PassResult(unavailable=dict.fromkeys(names, str(error)))
     after = memory.swapped_pages()
     pages = after - swapped if after is not None and swapped is not None else 0
-    notes = [f"the machine swapped {pages} pages meanwhile"] if pages else []
-    return Findings(metrics=found.metrics, details={**found.details, "notes": notes})
+    notes = [f"the machine swapped {pages} pages during the pass"] if pages else []
+    return PassResult(metrics=result.metrics, details={**result.details, "notes": notes})
 
 
-def _measure(job: Job) -> Findings:
-    with curve.sampled() as drawn:
-        metrics = _stages(job, drawn)
+def _measure(job: Job) -> PassResult:
+    with curve.sample() as rss_curve:
+        metrics = _stages(job, rss_curve)
     allocator = "libc's default, malloc_trim at each floor"
-    return Findings(metrics=metrics, details={"allocator": allocator, "curve": drawn.to_dict()})
+    return PassResult(
+        metrics=metrics, details={"allocator": allocator, "curve": rss_curve.to_dict()}
+    )
 
 
-def _stages(job: Job, drawn: curve.Curve) -> dict[str, float]:
-    drawn.mark("runtime")
+def _stages(job: Job, rss_curve: curve.Curve) -> dict[str, float]:
+    rss_curve.mark("runtime")
     rss_floors.warm_runtime()
     runtime = rss_floors.floor()
-    drawn.mark("batch")
+    rss_curve.mark("batch")
     batch = load_batch(job)
     loaded = rss_floors.floor()
-    drawn.mark("model")
+    rss_curve.mark("model")
     treatment = build_model(job)
     setup_peak = rss_floors.peak()
     weighted = rss_floors.floor()
-    drawn.mark("warm-up")
+    rss_curve.mark("warm-up")
     workload = Workload(job, batch, treatment)
     workload.step()
     warmup_peak = rss_floors.peak()
@@ -56,25 +61,25 @@ def _stages(job: Job, drawn: curve.Curve) -> dict[str, float]:
 
     forward_peak = backward_peak = 0
     for part in range(workload.parts):
-        drawn.mark("forward")
+        rss_curve.mark("forward")
         loss = workload.forward(part)
         forward_peak = max(forward_peak, rss_floors.peak())
         memory.reset_peak()
-        drawn.mark("backward")
+        rss_curve.mark("backward")
         workload.backward(loss)
         del loss
         backward_peak = max(backward_peak, rss_floors.peak())
         memory.reset_peak()
-    drawn.mark("update")
+    rss_curve.mark("update")
     workload.update()
     update_peak = rss_floors.peak()
 
     rss_floors.floor()
-    drawn.mark("inference")
+    rss_curve.mark("inference")
     with workload.evaluating():
         workload.infer()
     inference_peak = rss_floors.peak()
-    drawn.mark("end")
+    rss_curve.mark("end")
     optimizer = _optimizer_bytes(workload)
 
     peak = max(forward_peak, backward_peak, update_peak)
@@ -93,14 +98,14 @@ def _stages(job: Job, drawn: curve.Curve) -> dict[str, float]:
         "rss_batch_bytes": loaded.anonymous - runtime.anonymous,
         "rss_weights_bytes": weighted.anonymous - loaded.anonymous,
         "rss_optimizer_bytes": optimizer,
-        "rss_libraries_bytes": ready.of_files - runtime.of_files,
+        "rss_libraries_bytes": ready.file_backed - runtime.file_backed,
         "rss_warmup_bytes": ready.anonymous - weighted.anonymous - optimizer,
         "rss_step_bytes": peak - ready.total,
     }
 
 
 def _optimizer_bytes(workload: Workload) -> int:
-    """What becomes free when the optimizer forgets its state; ends the workload's training."""
+    """Clear the optimizer's state and return the bytes that it used. Then training is over."""
     if next(workload.optimizer_state(), None) is None:
         return 0
     before = rss_floors.floor()

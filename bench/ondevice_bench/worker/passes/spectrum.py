@@ -1,4 +1,4 @@
-"""The spectrum pass: how many singular values hold each share of energy, layer by layer."""
+"""The spectrum pass: for each layer, the number of singular values for each share of energy."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from ondevice_bench.methods.ranks import by_epsilon
 from ondevice_bench.methods.tensors import energies, largest_rank, working
 from ondevice_bench.methods.tucker import TuckerScheme
 from ondevice_bench.models.families import family
-from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.specs.trained import EPSILONS
 from ondevice_bench.worker.workload import initial_model, load_batch, train_mode
 
 
-def measure(job: Job) -> Findings:
+def measure(job: Job) -> PassResult:
     """Ranks of every linear's and convolution's weight, and of each mode of its input."""
     model, _ = initial_model(job)
     train_mode(model, job.cell.train)
@@ -24,12 +24,12 @@ def measure(job: Job) -> Findings:
     for name, module in model.named_modules():
         if isinstance(module, (nn.Linear, nn.Conv2d)):
             layers[name] = {"weight": _weight(module.weight.detach()), "activation": None}
-            hooks.append(module.register_forward_pre_hook(_noting(layers[name])))
+            hooks.append(module.register_forward_pre_hook(_note_activation(layers[name])))
     with torch.no_grad():
         loss(model, batch)
     for hook in hooks:
         hook.remove()
-    return Findings(details={"epsilons": EPSILONS, "layers": layers})
+    return PassResult(details={"epsilons": EPSILONS, "layers": layers})
 
 
 def _weight(weight: Tensor) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def _weight(weight: Tensor) -> dict[str, Any]:
     }
 
 
-def _noting(layer: dict[str, Any]) -> Any:
+def _note_activation(layer: dict[str, Any]) -> Any:
     def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         x = inputs[0].detach()
         shape = tuple(x.shape)

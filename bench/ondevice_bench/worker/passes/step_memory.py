@@ -1,9 +1,9 @@
-"""Resident memory of a step of the user's own, without hooks; the process is a spawned one."""
+"""Resident memory of the user's own step, in a spawned process without hooks."""
 
 from ondevice_bench.measure import memory, rss_floors
-from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.worker.passes.memory import unless_swapped
-from ondevice_bench.worker.user_step import prepared
+from ondevice_bench.worker.user_step import prepare
 
 NAMES = (
     "peak_rss_bytes",
@@ -16,15 +16,15 @@ NAMES = (
 )
 
 
-def measure(job: Job) -> Findings:
-    """The peak of one step over two floors: torch is up, and all is built and warmed up."""
+def measure(job: Job) -> PassResult:
+    """The peak of one step over two floors: torch only, and all built and warmed up."""
     return unless_swapped(lambda: _stages(job), NAMES)
 
 
-def _stages(job: Job) -> Findings:
+def _stages(job: Job) -> PassResult:
     rss_floors.warm_runtime()
     runtime = rss_floors.floor().total
-    step = prepared(job)
+    step = prepare(job)
     setup_peak = rss_floors.peak()
     memory.reset_peak()
     step()
@@ -32,5 +32,5 @@ def _stages(job: Job) -> Findings:
     ready = rss_floors.floor().total
     step()
     peak = rss_floors.peak()
-    found = (peak, peak - runtime, peak - ready, runtime, ready, setup_peak, warmup_peak)
-    return Findings(metrics=dict(zip(NAMES, map(float, found), strict=True)))
+    values = (peak, peak - runtime, peak - ready, runtime, ready, setup_peak, warmup_peak)
+    return PassResult(metrics=dict(zip(NAMES, map(float, values), strict=True)))

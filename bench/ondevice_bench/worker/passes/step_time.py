@@ -1,18 +1,18 @@
-"""The time of a step of the user's own, as a whole, without hooks."""
+"""The time of the user's own step as a whole, without hooks."""
 
 from statistics import median
 
 from ondevice_bench.measure import clock
-from ondevice_bench.protocol.job import Findings, Job
-from ondevice_bench.worker.user_step import prepared
+from ondevice_bench.protocol.job import Job, PassResult
+from ondevice_bench.worker.user_step import prepare
 
 
-def measure(job: Job) -> Findings:
-    """Time the step until its median is known well enough."""
-    timed = clock.time_calls(prepared(job), job.sampling)
+def measure(job: Job) -> PassResult:
+    """Time the step until its median is precise enough or a limit of the suite is reached."""
+    timed = clock.time_calls(prepare(job), job.sampling)
     precision = timed.precision(job.sampling)
-    notes = ["disturbed by other processes, and there was no time to measure again"]
-    return Findings(
+    notes = ["disturbed by other processes, without time to measure again"]
+    return PassResult(
         metrics={"step_seconds": median(timed.samples)},
         samples={"step_seconds": timed.samples},
         details={"precision": precision, "notes": notes if timed.spoilt else []},

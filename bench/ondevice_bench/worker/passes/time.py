@@ -1,4 +1,4 @@
-"""The time pass: no hooks; forward, backward, update, whole step, and inference."""
+"""The time pass: forward, backward, update, whole step and inference, without hooks."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,25 +6,28 @@ from statistics import median
 
 from ondevice_bench.measure import clock
 from ondevice_bench.metrics import of_pass
-from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.worker.lockstep import WARMUPS, Lockstep
 from ondevice_bench.worker.workload import build
 
 
-def measure(job: Job) -> Findings:
-    """Time the cell's step and its inference; in turn with another, its step alone."""
+def measure(job: Job) -> PassResult:
+    """Time the cell's step and its inference. In turns with another worker, time the step only."""
     if job.turns is not None:
         with Lockstep(job.turns) as lockstep:
             return _in_turns(job, job.turns.steps, lockstep)
     workload = build(job)
-    losses = [workload.step(), workload.step()]  # alike in every process; how many follow is not
+    losses = [
+        workload.step(),
+        workload.step(),
+    ]  # equal in every process; the number of later steps differs
     steps = clock.time_steps(workload, job.sampling)
     finite = all(math.isfinite(loss) for loss in (*losses, workload.step()))
     with workload.evaluating():
         inference = clock.time_inference(workload, job.sampling)
     samples = {**clock.columns(steps.samples), "inference_seconds": inference.samples}
-    spoilt = "disturbed by other processes, and there was no time to measure again"
-    return Findings(
+    spoilt = "disturbed by other processes, without time to measure again"
+    return PassResult(
         metrics=_medians(job, samples),
         samples=samples,
         details={
@@ -50,12 +53,12 @@ def measure(job: Job) -> Findings:
     )
 
 
-def _in_turns(job: Job, count: int, lockstep: Lockstep) -> Findings:
-    # also what comes before: threads of two processes on the same cores wait for each other
+def _in_turns(job: Job, count: int, lockstep: Lockstep) -> PassResult:
+    # building takes a turn too: threads of two processes on the same cores wait for each other
     workload = lockstep.take(lambda: build(job))
     warmups, steps = clock.time_steps_in_turns(workload, WARMUPS, count, lockstep.take)
     samples = clock.columns(steps)
-    return Findings(
+    return PassResult(
         metrics=_medians(job, samples),
         samples=samples,
         unavailable={"inference_seconds": "steps alone are timed in turn with another process"},

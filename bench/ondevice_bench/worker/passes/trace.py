@@ -1,4 +1,4 @@
-"""The trace pass: exact bytes by tensor, and hashes of what went in."""
+"""The trace pass: exact bytes of tensors, FLOPs, and hashes of weights and batch."""
 
 import hashlib
 from collections.abc import Iterable
@@ -11,16 +11,16 @@ from ondevice_bench.measure.activation_kinds import by_class
 from ondevice_bench.measure.activations import saved_storages, storage_bytes, total
 from ondevice_bench.measure.flops import FlopCounter, count_step, step_flops
 from ondevice_bench.measure.live import disagreement, live_step
-from ondevice_bench.protocol.job import Findings, Job
+from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.worker.workload import Workload, initial_model, load_batch, treated_model
 
 
-def measure(job: Job) -> Findings:
-    """Count bytes and FLOPs; each probe has a step of its own."""
+def measure(job: Job) -> PassResult:
+    """Count bytes and FLOPs, each in a separate step."""
     model, loaded = initial_model(job)
     weights = _sha256(tensor for _, tensor in sorted(model.state_dict().items()))
     treatment = treated_model(job, model)
-    del model  # a method may have no use for the weights that it replaced
+    del model  # so that weights which the method has replaced are released
     workload = Workload(job, load_batch(job), treatment)
     model = workload.model
     saved = saved_storages(workload, model)
@@ -34,9 +34,9 @@ def measure(job: Job) -> Findings:
     state = list(treatment.state())
     treated = treatment.report()
     classes = by_class(saved, model, {report.name for report in treated})
-    gap = disagreement(saved, live)
+    difference = disagreement(saved, live)
     notes = [f"weights: {loaded}"] if loaded and not loaded.whole else []
-    return Findings(
+    return PassResult(
         metrics={
             "activation_bytes": total(saved),
             "activation_allocated_bytes": live.activation_bytes,
@@ -54,10 +54,10 @@ def measure(job: Job) -> Findings:
         },
         details={
             "weights": str(loaded or job.cell.weights),
-            "notes": [*notes, gap] if gap else notes,
+            "notes": [*notes, difference] if difference else notes,
             "weights_sha256": weights,
             "batch_sha256": _sha256(nested.leaves(workload.batch)),
-            "operators": {name: found.to_dict() for name, found in counter.phases.items()},
+            "operators": {name: phase.to_dict() for name, phase in counter.phases.items()},
             "treated": {
                 report.name: {
                     "shape": report.shape,
