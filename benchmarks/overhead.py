@@ -21,7 +21,7 @@ from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.hardware.state import allowed_cpus
 from ondevice_bench.measure import clock
 from ondevice_bench.measure.activations import saved_in_forward
-from ondevice_bench.measure.allocations import modules_named, recorded
+from ondevice_bench.measure.allocations import mark_modules, record_allocations
 from ondevice_bench.measure.flops import FlopCounter
 from ondevice_bench.run.hosts.local import local_host
 from ondevice_bench.run.queries.jobs import JobMaker
@@ -52,7 +52,7 @@ def _probes(model: str, batch: int, rounds: int) -> None:
             "no probe": workload.step,
             "the time pass's own counters": lambda: clock._step(workload),
             "saved-tensor hooks": lambda: _hooked(workload),
-            "the allocator's record": lambda: _within(workload, recorded()),
+            "the allocator's record": lambda: _within(workload, record_allocations()),
             "the same with modules named": lambda: _recorded_by_module(workload),
             "the FLOP counter": lambda: _within(workload, FlopCounter().phase("step")),
         }
@@ -80,7 +80,7 @@ def _hooked(workload: Workload) -> None:
 
 
 def _recorded_by_module(workload: Workload) -> None:
-    with modules_named(workload.model), recorded():
+    with mark_modules(workload.model), record_allocations():
         workload.step()
 
 
