@@ -86,7 +86,7 @@ class Sources:
 
     def _quotient(self, reference):
         over, *under = (self._difference(side) for side in reference.split(" / "))
-        return ratio(over, *under) if under else over
+        return ratio("", over, *under) if under else over  # no count that may be 0
 
     def _difference(self, reference):
         first, *others = (self._term(part) for part in reference.split(" - "))

@@ -109,40 +109,21 @@ def test_no_two_rooms_import_each_other():
     order.prepare()
 
 
-def _loaded_by(modules: list[str]) -> dict[str, list[str]]:
-    """Import each module in a child of a fresh interpreter; the packages that each one brings.
-
-    The interpreter imports once what every module of the parent may bring.
-    """
-    script = (
-        "import importlib, json, os, sys\n"
-        "import pydantic, rich, ruamel.yaml, typer\n"
-        "result = {}\n"
-        "for name in json.loads(sys.argv[1]):\n"
-        "    read, write = os.pipe()\n"
-        "    if os.fork() == 0:\n"
-        "        importlib.import_module(name)\n"
-        "        tops = sorted({m.partition('.')[0] for m in sys.modules})\n"
-        "        os.write(write, json.dumps(tops).encode())\n"
-        "        os._exit(0)\n"
-        "    os.close(write)\n"
-        "    with open(read) as pipe:\n"
-        "        result[name] = json.loads(pipe.read())\n"
-        "    os.wait()\n"
-        "print(json.dumps(result))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, json.dumps(modules)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(done.stdout)
-
-
 def test_no_module_of_the_parent_brings_torch_or_what_only_reports_need():
-    for name, tops in _loaded_by(PARENT_MODULES).items():
-        assert not HEAVY & set(tops), f"{name} brings {sorted(HEAVY & set(tops))}"
+    # all in one interpreter: what none of them brings, no single one brings
+    script = (
+        "import importlib, json, sys\n"
+        "modules, heavy = json.loads(sys.argv[1])\n"
+        "for name in modules:\n"
+        "    importlib.import_module(name)\n"
+        "    loaded = {each.partition('.')[0] for each in sys.modules}\n"
+        "    assert not loaded & set(heavy), f'{name} brings {loaded & set(heavy)}'\n"
+    )
+    arguments = json.dumps([PARENT_MODULES, sorted(HEAVY)])
+    done = subprocess.run(
+        [sys.executable, "-c", script, arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_no_module_of_a_worker_brings_what_the_parent_works_with():

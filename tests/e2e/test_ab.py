@@ -4,8 +4,6 @@ import subprocess
 
 import pytest
 
-pytestmark = pytest.mark.alone
-
 NET = """\
 import time
 
@@ -26,8 +24,14 @@ class Net(nn.Module):
 def net():
     return Net()
 """
-WAIT = "end = time.perf_counter() + 0.05\n        while time.perf_counter() < end: pass"
-SUITE = "schema: 1\ntitle: Mine\nmodels: [./net.py:net: {batch: 4}]\nmethods: [vanilla]\n"
+WAIT = "end = time.perf_counter() + 0.03\n        while time.perf_counter() < end: pass"
+SUITE = """\
+schema: 1
+title: Mine
+models: [./net.py:net: {batch: 4}]
+methods: [vanilla]
+time: {warmup: 1, min_samples: 3, max_samples: 5, max_seconds: 1}
+"""
 
 
 def git(*words):

@@ -122,7 +122,7 @@ def test_hardware_comparison(user):
     assert "x86 / x86-1core-2g" in page
 
 
-def test_own_model_and_a_gate_in_ci(user):
+def test_own_model_behind_a_gate_in_ci(user):
     """Two commits of a network of one's own: the second keeps more for its backward pass."""
 
     def git(*words):
@@ -137,9 +137,6 @@ def test_own_model_and_a_gate_in_ci(user):
         git("add", "-A")
         git("commit", "-qm", tag)
         git("tag", tag)
-    ran = user.does("bench", "run", "gate")
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.splitlines()[-1] == "report: bench-out/gate/report.html"
     fat = user.does("bench", "ab", "before", "after", "--suite", "gate", "--budget", "1s")
     assert fat.returncode == 4, fat.stderr
     assert "regressed: net.py:net/vanilla/all/b4/s0: activation_bytes:" in fat.stdout

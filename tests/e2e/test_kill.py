@@ -12,10 +12,8 @@ import pytest
 
 from ondevice_bench.record.store import Store
 
-pytestmark = pytest.mark.alone
-
 BENCH = Path(sys.executable).parent / "bench"
-PROCESSES = 60
+PROCESSES = 40
 SUITE = f"""\
 schema: 1
 title: Killed
@@ -36,18 +34,15 @@ def stored(path):
         }
 
 
-def workers():
-    """Processes of ours that are alive, whoever's child they are; another's `bench` is not ours."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "status"]):
-        line = process.info["cmdline"] or []
-        mine = bool(line) and Path(line[0]).parent == BENCH.parent
-        if mine and any(
-            word in {"ondevice_bench.worker.worker", "ondevice_bench.worker.zygote"}
-            for word in line
-        ):
-            found.append(process)
-    return found
+def workers(folder):
+    """The workers that were started in the folder and are alive, whoever's child they are."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline", "cwd"])
+        if process.info["cwd"] == str(folder)
+        and {"ondevice_bench.worker.worker", "ondevice_bench.worker.zygote"}
+        & set(process.info["cmdline"] or ())
+    ]
 
 
 @pytest.mark.parametrize("kills", [8, pytest.param(20, marks=pytest.mark.nightly)])
@@ -62,7 +57,7 @@ def test_kills_at_random_moments_lose_at_most_the_process_in_flight(workplace, k
             [BENCH, "run", "killed.yaml", "-q"], cwd=workplace, stderr=subprocess.PIPE
         ) as run:
             # before the store exists, between its first writes, among the processes
-            time.sleep(moments.uniform(0.1, 8.0))
+            time.sleep(moments.uniform(0.1, 6.0))
             run.kill()
             assert b"Traceback" not in run.stderr.read()
         now = stored(path)
@@ -70,7 +65,7 @@ def test_kills_at_random_moments_lose_at_most_the_process_in_flight(workplace, k
             assert now[key] == record, "what was stored has changed"
         cut_short += len(now) % PROCESSES > 0
         kept = now
-        _, alive = psutil.wait_procs(workers(), timeout=20)
+        _, alive = psutil.wait_procs(workers(workplace), timeout=20)
         assert not alive, "a worker outlived its run"
     assert cut_short, "no kill fell into a run that had begun to measure"
 
@@ -93,7 +88,7 @@ def test_kills_at_random_moments_lose_at_most_the_process_in_flight(workplace, k
 
 
 @pytest.fixture(autouse=True)
-def no_leftovers():
+def no_leftovers(workplace):
     yield
-    for process in workers():
+    for process in workers(workplace):
         process.kill()

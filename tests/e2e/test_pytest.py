@@ -4,10 +4,6 @@ import json
 import subprocess
 import sys
 
-import pytest
-
-pytestmark = pytest.mark.alone
-
 CELL = "mcunet/vanilla/all/b2/s0"
 SUITE = """\
 schema: 1

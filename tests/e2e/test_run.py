@@ -13,8 +13,6 @@ from ondevice_bench import metrics
 from ondevice_bench.record.store import Store
 from tests.conftest import TINY
 
-pytestmark = pytest.mark.alone
-
 BENCH = Path(sys.executable).parent / "bench"
 CELL = "mcunet/vanilla/all/b2/s0"
 EXACT = sum(m.kind == "exact" and m.pass_name == "trace" for m in metrics.ALL)

@@ -91,7 +91,6 @@ def test_a_network_that_pools_to_one_place_needs_two_images(bench, suite_file):
     ) in ended.err
 
 
-@pytest.mark.alone
 def test_a_suite_of_words_is_kept_as_a_file_would_say_it(bench, workplace):
     ended = bench(
         "run", "--model", "mcunet", "--option", "image_size=32", "--method", "vanilla",

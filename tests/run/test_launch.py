@@ -18,8 +18,6 @@ from ondevice_bench.run.hosts import launch
 from ondevice_bench.run.hosts.launch import PassLauncher, ZygoteLauncher
 from tests.workers import THREADS
 
-pytestmark = pytest.mark.alone
-
 
 def workers_below(pid):
     with contextlib.suppress(psutil.NoSuchProcess):

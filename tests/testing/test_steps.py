@@ -201,7 +201,6 @@ def test_an_unknown_profile_is_said_in_a_line(steps):
     result.stdout.fnmatch_lines(["bench_step: unknown hardware 'pi55'; did you mean 'pi5'? *"])
 
 
-@pytest.mark.alone
 def test_under_xdist_it_is_refused(pytester, monkeypatch):
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     pytester.makepyfile(test_mine="def test_it(bench_step):\n    pass\n")
@@ -212,7 +211,6 @@ def test_under_xdist_it_is_refused(pytester, monkeypatch):
     )
 
 
-@pytest.mark.alone
 def test_a_real_step_has_the_figures_that_its_definition_gives(pytester):
     pytester.makepyfile(
         steps=STEPS,

@@ -9,8 +9,6 @@ from ondevice_bench.measure import curve
 from ondevice_bench.run.hosts.launch import PassLauncher
 from ondevice_bench.suite.cell import Train
 
-pytestmark = pytest.mark.alone
-
 SMALL_VIT = {"model_options": (("depth", 1), ("image_size", 64), ("classes", 10))}
 MIB = 2**20
 
