@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,27 @@ def bench(workplace: Path, command: Command) -> Callable[..., Ended]:
         return ended
 
     return run
+
+
+@dataclass(frozen=True)
+class TinyRun:
+    """A folder in which the tiny suite was run, and how the command ended."""
+
+    folder: Path
+    ended: Ended
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
+    """Run the tiny suite once, by the installed command."""
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "suites").mkdir()
+    (folder / "suites" / "tiny.yaml").write_text(TINY)
+    done = subprocess.run(
+        [BENCH, "run", "tiny"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return TinyRun(folder, Ended(done.returncode, done.stdout, done.stderr))
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ class Net(nn.Module):
 
     def forward(self, x):
         {wait}
-        return self.two(self.one(x.flatten(1)){extra})
+        return self.two(self.one(x.flatten(1)))
 
 
 def net():
@@ -41,17 +41,16 @@ def git(*words):
 
 @pytest.fixture
 def repository(workplace):
-    """Three commits: as it was, with a larger network's activations, and slow."""
+    """Two commits: as it was, and slow."""
     (workplace / "suites").mkdir()
     (workplace / "suites/mine.yaml").write_text(SUITE)
     (workplace / ".gitignore").write_text("bench-out\n")
     git("init", "-q")
-    for tag, parts in {
-        "plain": {"wait": "pass", "extra": ""},
-        "fat": {"wait": "pass", "extra": ".sin()"},
-        "slow": {"wait": WAIT, "extra": ""},
+    for tag, wait in {
+        "plain": "pass",
+        "slow": WAIT,
     }.items():
-        (workplace / "suites/net.py").write_text(NET.format(**parts))
+        (workplace / "suites/net.py").write_text(NET.format(wait=wait))
         git("add", "-A")
         git("commit", "-qm", tag)
         git("tag", tag)
@@ -71,21 +70,11 @@ def test_a_slow_commit_is_found(bench, repository):
     assert bench("report", "ab-new", "--format", "csv").out.count("step_seconds") == 1
 
 
-def test_a_fat_commit_is_found_whatever_the_budget(bench, repository):
-    ended = bench("ab", "plain", "fat", "--suite", "mine", "--budget", "1s")
-    assert ended.code == 4, ended.err
-    assert "regressed: net.py:net/vanilla/all/b4/s0: activation_bytes:" in ended.out
-
-
-def test_a_tree_against_itself_is_green_unless_asked_for_more_than_the_time_allows(
-    bench, repository
-):
-    words = ("ab", ".", ".", "--suite", "mine", "--budget", "2s")
-    ended = bench(*words)
+def test_a_tree_against_itself_is_green(bench, repository):
+    ended = bench("ab", ".", ".", "--suite", "mine", "--budget", "1s")
     assert ended.code == 0, ended.out + ended.err
     assert "exact metrics: 0 of 1 cell differ" in ended.out
     assert "1 cell had too few rounds for an interval: give more --budget" in ended.out
-    assert bench(*words, "--fail-on", "regressed,inconclusive").code == 5
 
 
 INSTALL = """\
@@ -101,7 +90,7 @@ Path(sysconfig.get_paths()["purelib"], "kept_here.py").write_text(text)
 def installing(repository):
     """Two more commits of a network that needs what only its own environment has."""
     (repository / "install.py").write_text(INSTALL)
-    text = NET.format(wait="pass", extra="").replace("import time", "import kept_here")
+    text = NET.format(wait="pass").replace("import time", "import kept_here")
     text = text.replace("self.one(x.flatten(1))", "kept_here.kept(self.one(x.flatten(1)))")
     (repository / "suites/net.py").write_text(text)
     for tag, body in {"thin": "x", "more": "x.sin()"}.items():

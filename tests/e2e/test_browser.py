@@ -1,9 +1,5 @@
 """The report in a real browser: it draws, asks for nothing, fits a phone, is dark at night."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import sync_playwright
 
@@ -161,8 +157,7 @@ def test_the_keyboard_reaches_every_control(browser, whole):
             assert any(control in element for element in reached), control
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_has_enough_contrast(browser, whole, scheme):
+def test_text_has_enough_contrast(browser, whole):
     script = """() => {
       const parts = (text) => text.match(/[0-9.]+/g).map(Number);
       const light = ([r, g, b]) => [r, g, b].map((c) => c / 255)
@@ -183,8 +178,10 @@ def test_text_has_enough_contrast(browser, whole, scheme):
         })
         .filter(([ratio]) => ratio < 4.5);
     }"""
-    with Visit(browser, whole, color_scheme=scheme) as visit:
-        assert visit.page.evaluate(script) == []
+    with Visit(browser, whole) as visit:
+        for scheme in ("light", "dark"):
+            visit.page.emulate_media(color_scheme=scheme)
+            assert visit.page.evaluate(script) == []
 
 
 def test_names_are_text_not_code(browser, report):
@@ -194,10 +191,11 @@ def test_names_are_text_not_code(browser, report):
         assert visit.complaints == []
 
 
-@pytest.mark.parametrize("width", [360, 800, 1400])
-def test_it_fits_the_screen(browser, whole, width):
-    with Visit(browser, whole, viewport={"width": width, "height": 800}) as visit:
-        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+def test_it_fits_the_screen(browser, whole):
+    with Visit(browser, whole, viewport={"width": 1400, "height": 800}) as visit:
+        for width in (1400, 800, 360):
+            visit.page.set_viewport_size({"width": width, "height": 800})
+            assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_it_is_light_by_day_and_dark_by_night(browser, report):
@@ -214,18 +212,10 @@ def test_it_is_light_by_day_and_dark_by_night(browser, report):
     assert dark[1] != light[1]  # the plots' text follows
 
 
-def test_a_real_run_opens_as_well(browser, tmp_path):
-    suite = tmp_path / "suites" / "tiny.yaml"
-    suite.parent.mkdir()
-    suite.write_text(
-        "schema: 1\ntitle: Real\nmodels: [{mcunet: {batch: 1}}]\nmethods: [vanilla]\n"
-        "rounds: 1\ntime: {warmup: 1, min_samples: 6, max_samples: 6}\n"
-    )
-    command = [Path(sys.executable).parent / "bench", "run", "tiny", "-q"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    with Visit(browser, tmp_path / "bench-out" / "tiny" / "report.html") as visit:
+def test_a_real_run_opens_as_well(browser, tiny_run):
+    with Visit(browser, tiny_run.folder / "bench-out" / "tiny" / "report.html") as visit:
         assert visit.complaints == []
-        assert "mcunet/vanilla/all/b1/s0" in visit.page.locator("tbody").first.inner_text()
+        assert "mcunet/vanilla/all/b2/s0" in visit.page.locator("tbody").first.inner_text()
 
 
 def test_a_reader_chooses_the_axes_and_the_front_follows(browser, whole, summary_of):  # noqa: F811

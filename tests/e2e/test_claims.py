@@ -33,18 +33,26 @@ def test_vanilla_rows_are_the_papers_and_the_rest_says_what_it_needs(bench):
 def test_a_users_claim_beside_a_run_and_on_a_page(bench, workplace, suite_file):
     suite_file(SUITE, "mine")
     assert bench("run", "mine").code == 0
-    (workplace / "own.yaml").write_text(OWN)
+    entry = OWN.partition("claims:\n")[2]
+    by_content = entry.replace("{rank: 4}", "{epsilon: 0.5}").replace("id: mine", "id: content")
+    (workplace / "own.yaml").write_text(OWN + by_content)
     said = ("claims", "mine", "--claims", "own.yaml", "--paper", "mine")
-    (claim,) = bench(*said, "--json").json()["claims"]
+    claim, other = bench(*said, "--json").json()["claims"]
     # two inputs of 8 x 576 x 3 x 3 against a core of 4 x 4 x 3 x 3 and its bases
     whole, stored = 8 * 576 * 9, 4 * 4 * 3 * 3 + 8 * 4 + 576 * 4 + 3 * 3 + 3 * 3
     assert claim["accounted"][0]["published"] == whole / stored
     assert claim["verdict"] == "not reproduced"
+    # ranks by content are those that the run had
+    (account,) = other["accounted"]
+    assert account["cell"] == "mcunet/asi(epsilon=0.5)/last:2/b8/s0"
+    assert account["published"] == 2 * whole / _stored_by(workplace, account["cell"])
     with_run = OWN.replace("ratio_of:", "measured: [activation_bytes]\n    ratio_of:").replace(
         'published: "3"', f'published: "{whole / stored:.4f}"'
     )
     (workplace / "own.yaml").write_text(with_run)
-    (claim,) = bench(*said, "--json").json()["claims"]
+    ended = bench(*said, "-o", "page.html", "--json")
+    assert ended.code == 0, ended.err
+    (claim,) = ended.json()["claims"]
     assert {each["metric"] for each in claim["measured"]} == {"activation_bytes"}
     assert [each["differs"] for each in claim["measured"]] == [
         [],
@@ -52,16 +60,6 @@ def test_a_users_claim_beside_a_run_and_on_a_page(bench, workplace, suite_file):
     ]
     assert claim["verdict"] == "reproduced as accounted, not as measured"
     assert "the step stores" in claim["because"]
-    # ranks by content are those that the run had
-    (workplace / "own.yaml").write_text(OWN.replace("{rank: 4}", "{epsilon: 0.5}"))
-    (claim,) = bench(*said, "--json").json()["claims"]
-    (account,) = claim["accounted"]
-    assert account["cell"] == "mcunet/asi(epsilon=0.5)/last:2/b8/s0"
-    assert account["published"] == 2 * whole / _stored_by(workplace, account["cell"])
-    (workplace / "own.yaml").write_text(with_run)
-    ended = bench(*said, "-o", "page.html")
-    assert ended.code == 0, ended.err
-    assert "report: page.html" in ended.out
     page = (workplace / "page.html").read_text()
     assert "What papers claim" in page
     assert "not as measured" in page

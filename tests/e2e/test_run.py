@@ -26,22 +26,15 @@ timeout: 3
 """
 
 
-@pytest.fixture(scope="module")
-def done(tmp_path_factory):
-    """A workplace in which the tiny suite was run once."""
-    folder = tmp_path_factory.mktemp("done")
-    (folder / "suites").mkdir()
-    (folder / "suites" / "tiny.yaml").write_text(TINY)
-    ended = subprocess.run(
-        [BENCH, "run", "tiny"], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 0, ended.stderr
-    return folder, ended
+@pytest.fixture
+def done(tiny_run):
+    """A workplace in which the tiny suite was run once, and what the command printed."""
+    return tiny_run.folder, tiny_run.ended
 
 
 def test_a_run_ends_with_a_table_and_the_path_of_its_report(done):
     folder, ended = done
-    lines = ended.stdout.splitlines()
+    lines = ended.out.splitlines()
     assert any(line.split()[:1] == [CELL] and line.rstrip().endswith("ok") for line in lines)
     assert lines[-1] == "report: bench-out/tiny/report.html"
     assert any(line.startswith("activations: ") and "whole network" in line for line in lines)
@@ -55,12 +48,12 @@ def test_a_run_ends_with_a_table_and_the_path_of_its_report(done):
 
 def test_a_log_gets_plain_lines_with_cells_done_and_time_left(done):
     _, ended = done
-    before, first, *_, last = ended.stderr.splitlines()
+    before, first, *_, last = ended.err.splitlines()
     assert before == "looking for cells that cannot fit …"
     assert first == f"0 of 1 cells, 0 of 3 measurements · {CELL} · memory, round 1"
     begins = f"0 of 1 cells, 2 of 3 measurements · {CELL} · time, round 1 · roughly 0:"
     assert last.startswith(begins)
-    assert "\x1b" not in ended.stderr
+    assert "\x1b" not in ended.err
 
 
 def test_what_was_measured_is_in_the_store(done):

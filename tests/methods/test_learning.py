@@ -8,7 +8,7 @@ from ondevice_bench.methods.treatment import treat
 
 datasets = pytest.importorskip("sklearn.datasets")
 
-EPOCHS, BATCH = 10, 60
+EPOCHS, BATCH, SEEDS = 6, 60, 2
 
 
 def digits():
@@ -61,18 +61,18 @@ METHODS = ["svd", "hosvd", "asi", "wsi", "wasi"]
 
 @pytest.fixture(scope="module")
 def vanilla():
-    return [accuracy("vanilla", seed) for seed in range(3)]
+    return [accuracy("vanilla", seed) for seed in range(SEEDS)]
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_at_epsilon_09_accuracy_stays_within_two_points_of_vanillas(vanilla, method):
-    found = [accuracy(method, seed, epsilon=0.9) for seed in range(3)]
-    assert sum(found) / 3 >= sum(vanilla) / 3 - 2, (found, vanilla)
+    found = [accuracy(method, seed, epsilon=0.9) for seed in range(SEEDS)]
+    assert sum(found) / SEEDS >= sum(vanilla) / SEEDS - 2, (found, vanilla)
 
 
 def test_at_low_ranks_it_is_worse_in_the_expected_order(vanilla):
     mean = {
-        fraction: sum(accuracy("wasi", seed, fraction=fraction) for seed in range(3)) / 3
+        fraction: sum(accuracy("wasi", seed, fraction=fraction) for seed in range(SEEDS)) / SEEDS
         for fraction in (0.05, 0.3)
     }
-    assert mean[0.05] < mean[0.3] < sum(vanilla) / 3
+    assert mean[0.05] < mean[0.3] < sum(vanilla) / SEEDS

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -181,8 +182,9 @@ class SuiteSchema(StrictSchema):
     when: tuple[Condition, ...] = ()
 
 
+@cache
 def make_suite_schema(folder: Path = Path()) -> type[SuiteSchema]:
-    """Make the schema for all methods and models that exist now; files are under `folder`."""
+    """Make the schema for all methods and models; files are under `folder`."""
     condition: Any = CONDITION
     source = Annotated[Any, BeforeValidator(lambda value: data.parse(value, folder))]
     weight = Annotated[Any, BeforeValidator(lambda value: weights.parse(value, folder))]

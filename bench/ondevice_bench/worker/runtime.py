@@ -18,11 +18,8 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def import_torch(trains: bool = True) -> None:
-    """Import torch without starting a thread.
-
-    A process that trains also imports what its first optimizer step would import: about as much
-    again as torch itself.
+def import_torch() -> None:
+    """Import torch and the modules of its first optimizer step, without starting a thread.
 
     numpy comes first, with one BLAS thread. Otherwise its OpenBLAS would start a thread pool, and a
     process with threads cannot be forked safely. Torch's own BLAS loads after the variable is gone.
@@ -33,8 +30,7 @@ def import_torch(trains: bool = True) -> None:
     del os.environ["OPENBLAS_NUM_THREADS"]
     import torch
 
-    if trains:
-        torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     gc.collect()
     gc.freeze()  # forked children then copy no page of the imports, and collections are quick
 

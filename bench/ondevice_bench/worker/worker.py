@@ -77,9 +77,7 @@ def main() -> None:
     runtime.die_with_parent(parent)
     job = Job.from_text(sys.stdin.readline())
     os.sched_setaffinity(0, job.cpus)
-    described = passes.BY_NAME[job.pass_name]
-    # a probe that is always spawned takes no training step
-    runtime.import_torch(trains=described.is_capped or not described.is_spawned)
+    runtime.import_torch()
     serve(job, reply_fd)
 
 
