@@ -3,6 +3,16 @@
 import pytest
 
 VIT = ("--model", "vit_b_32", "--layers", "attention+mlp", "--batch", "128")
+RANKED = (*VIT, "--method", "wasi", "--rank", "16x16x64", "--weight-rank", "100")
+
+
+@pytest.fixture(scope="module")
+def ranked(command, tmp_path_factory):
+    """The account of WASI with the paper's count beside it, as JSON."""
+    words = ("account", *RANKED, "--dialect", "wasi", "--json")
+    ended = command.run(words, tmp_path_factory.mktemp("account"))
+    assert ended.code == 0, ended.err
+    return ended.json()
 
 
 def test_vanilla_vit_is_what_the_paper_prints(bench):
@@ -18,10 +28,8 @@ def test_vanilla_vit_is_what_the_paper_prints(bench):
     assert ended.out.splitlines()[-1].startswith("computed by formula: float32 elements")
 
 
-def test_json_has_every_layer_and_its_flops(bench):
-    ended = bench("account", *VIT, "--method", "wasi", "--rank", "16x16x64", "--weight-rank", "100", "--json")  # fmt: skip
-    assert ended.code == 0, ended.err
-    found = ended.json()
+def test_json_has_every_layer_and_its_flops(ranked):
+    found = ranked
     assert len(found["treated"]) == 72
     assert found["left_alone"] == {}
     per_layer = [each["activation_elements"] for each in found["treated"].values()]
@@ -42,14 +50,13 @@ def test_vanilla_flops_are_those_that_a_plan_counts(bench):
     assert work["training"] == planned["vanilla_step_flops"] > 0
 
 
-def test_a_dialect_stands_beside_the_exact_count_with_the_reasons(bench):
-    said = (*VIT, "--method", "wasi", "--rank", "16x16x64", "--weight-rank", "100")
-    ended = bench("account", *said, "--dialect", "wasi")
+def test_a_dialect_stands_beside_the_exact_count_with_the_reasons(bench, ranked):
+    ended = bench("account", *RANKED, "--dialect", "wasi")
     assert ended.code == 0, ended.err
     text = " ".join(ended.out.split())
     assert "multiply-adds, all other quantities are FLOPs" in text
     assert "ranks paired with the wrong modes" in text
-    found = bench("account", *said, "--dialect", "wasi", "--json").json()
+    found = ranked
     assert found["dialect"]["name"] == "wasi"
     lines = {line["quantity"]: line for line in found["dialect"]["lines"]}
     rows, rank, wide = 128 * 50, 100, 3072

@@ -55,11 +55,13 @@ def test_a_cap_that_is_none_is_refused(bench, suite_file):
 
 
 def test_a_plan_says_what_cannot_fit_a_board(bench, suite_file):
-    suite_file("schema: 1\ntitle: t\nmodels: [{vit_b_32: {batch: [1, 256]}}]\nmethods: [vanilla]\n")
+    suite_file(
+        "schema: 1\ntitle: t\nmodels: [{vit_b_32: {depth: 1, batch: [1, 2048]}}]\nmethods: [vanilla]\n"
+    )
     ended = bench("plan", "tiny", "--hardware", "pi5-4gb")
     assert ended.code == 0, ended.err
     (line,) = [line for line in ended.out.splitlines() if line.startswith("does not fit")]
-    assert line.startswith("does not fit pi5-4gb (4 GiB): vit_b_32/vanilla/all/b256/s0: ")
+    assert line.startswith("does not fit pi5-4gb (4 GiB): vit_b_32(depth=1)/vanilla/all/b2048/s0: ")
 
 
 def test_a_plan_for_a_board_outside_the_hardware_folder(bench, suite_file, workplace):
@@ -94,25 +96,21 @@ def test_the_doctor_says_what_a_suite_needs(bench):
     assert "A/A trial" not in found
 
 
-def test_runs_travel_in_a_bundle_and_never_double(bench, suite_file, workplace):
-    suite_file(
-        "schema: 1\ntitle: t\nmodels: [mcunet]\nmethods: [vanilla]\nmeasure: trace\n"
-        "hardware: [x86, generic, pi5]\n"
-    )
-    ran = bench("run", "tiny", "--json")
-    assert ran.code == 0, ran.err
-    exported = bench("export", "tiny", "-o", "board.bundle", "--json").json()
-    assert exported["runs"][0]["records"] == 1
-    there = bench("import", "board.bundle", "--out", "there", "--json").json()
-    assert [row["new"] for row in there["runs"]] == [1]
-    again = bench("import", "board.bundle", "--out", "there")
-    assert again.code == 0
-    compared = bench("compare", "tiny", "there/results.sqlite")
+def test_runs_travel_in_a_bundle_and_never_double(bench, tiny_run):
+    here = tiny_run.folder
+    exported = bench("export", "tiny", "-o", "board.bundle", "--json", cwd=here).json()
+    assert exported["runs"][0]["records"] == 3
+    there = bench("import", "board.bundle", "--out", "there", "--json", cwd=here).json()
+    assert [row["new"] for row in there["runs"]] == [3]
+    again = bench("import", "board.bundle", "--out", "there", "--json", cwd=here).json()
+    assert [row["new"] for row in again["runs"]] == [0]
+    compared = bench("compare", "tiny", "there/results.sqlite", cwd=here)
     assert compared.code == 0, compared.out
-    report = bench("report", "there/results.sqlite", "--json").json()
-    states = {cell["cell"]: cell["status"] for cell in report["cells"]}
-    assert set(states.values()) <= {"ok", "pending"}
-    assert report["cells"][0]["metrics"] == ran.json()["cells"][0]["metrics"]
+    reports = [
+        bench("report", name, "-o", "one.html", "--json", cwd=here).json()["cells"]
+        for name in ("there/results.sqlite", "tiny")
+    ]
+    assert reports[0] == reports[1]
 
 
 def test_fit_finds_the_edge_of_every_method(bench):

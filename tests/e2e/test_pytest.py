@@ -4,6 +4,10 @@ import json
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.alone
+
 CELL = "mcunet/vanilla/all/b2/s0"
 SUITE = """\
 schema: 1

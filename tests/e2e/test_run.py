@@ -2,6 +2,7 @@
 
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -83,8 +84,6 @@ def test_plan_knows_bytes_exactly_and_time_from_the_earlier_run(done, bench):
     (traced,) = (r.metrics["activation_bytes"] for r in records if r.key.pass_name == "trace")
     assert cell["vanilla_activation_bytes"] == traced
     assert cell["known_seconds"] == pytest.approx(sum(r.seconds for r in records))
-    text = bench("plan", "tiny", cwd=folder).out
-    assert "known: 0:" in text
 
 
 def test_plan_without_an_earlier_run_says_that_the_time_is_unknown(bench):
@@ -117,7 +116,7 @@ def test_a_run_compared_with_itself_is_the_same(done, bench):
     folder, _ = done
     ended = bench("compare", "tiny", "tiny", cwd=folder)
     assert ended.code == 0
-    noisy = 3  # step, inference and peak: one process each decides nothing
+    noisy = 4  # step, inference, faults and peak: one process each decides nothing
     assert ended.out.splitlines()[-1].endswith(
         f": 0 regressed, 0 improved, 0 missing, {noisy} inconclusive, {EXACT} unchanged"
     )
@@ -145,18 +144,18 @@ def test_a_baseline_is_a_small_file_that_runs_are_compared_with(done, bench):
         assert (wrong.code, says in wrong.err) == (2, True), wrong.err
 
 
-def test_an_exact_metric_that_grew_is_exit_code_4(bench, suite_file, workplace):
-    text = TINY + "measure: trace\ntrain: {momentum: 0.0}\n"
-    suite_file(text)
-    assert bench("run", "tiny", "-q").code == 0
-    with Store.create(workplace / "bench-out/tiny/results.sqlite") as store:
-        (run,) = store.runs()
+def test_an_exact_metric_that_grew_is_exit_code_4(done, bench, workplace):
+    """A copy of the store in which the network kept less."""
+    folder, _ = done
+    now = folder / "bench-out/tiny/results.sqlite"
+    earlier = workplace / "earlier.sqlite"
+    shutil.copy(now, earlier)
+    with Store.create(earlier) as store:
         store._db.execute("UPDATE metrics SET value = value - 4 WHERE name = 'activation_bytes'")
-    assert bench("run", "tiny", "-q").code == 0
-    ended = bench("compare", f"tiny@{run.id}", "tiny")
+    ended = bench("compare", earlier, now)
     assert ended.code == 4
     assert f"regressed: {CELL}: activation_bytes: " in ended.out
-    reverse = bench("compare", "tiny", f"tiny@{run.id}", "--json")
+    reverse = bench("compare", now, earlier, "--json")
     assert reverse.code == 0
     assert [d["metric"] for d in reverse.json()["differences"] if d["verdict"] == "improved"] == [
         "activation_bytes"

@@ -21,7 +21,8 @@ from tests.workers import THREADS
 
 def workers_below(pid):
     with contextlib.suppress(psutil.NoSuchProcess):
-        return psutil.Process(pid).children(recursive=True)
+        below = psutil.Process(pid).children(recursive=True)
+        return [each for each in below if any("worker." in word for word in each.cmdline())]
     return []
 
 

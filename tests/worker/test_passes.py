@@ -119,7 +119,7 @@ def test_a_pass_that_swapped_has_no_figures(monkeypatch, make_job):
     monkeypatch.setattr(memory, "swap_bytes", lambda: 4096)
     found = measure(make_job("memory"))
     assert found.metrics == {}
-    assert found.unavailable["peak_rss_bytes"].startswith("4096 bytes of the process lay in swap")
+    assert found.unavailable["peak_rss_bytes"].startswith("4096 bytes of the process were in swap")
 
 
 def test_memory_sees_weights_gradients_and_activations_of_known_size(run):
