@@ -42,7 +42,7 @@ def _stored(member: CellWithBaseline) -> Quantity:
     whole = [math.prod(layer.shape) for layer in treated.values() if layer.shape]
     is_complete = len(stored) == len(whole) == len(treated)
     if not is_complete or not sum(whole):
-        return dash("the method does not say how many elements it stores")
+        return dash("the method has no formula for the elements that it stores")
     share = sum(stored) / sum(whole)
     fold = f"{1 / share:.1f} to 1" if 0 < share < 1 else ""
     meaning = (
@@ -55,7 +55,8 @@ def _stored(member: CellWithBaseline) -> Quantity:
 SECTION = Section(
     name="scopes",
     title="How much is saved, and where",
-    text="Each number is a multiple of the baseline's in the same run; below 1 is less. The first "
-    "column is what papers count. The others are what a board has to carry.",
+    text="Each number is a multiple of the baseline's number in the same run. Below 1 means less "
+    "than the baseline. The first column is what papers count. The other columns are what a board "
+    "needs.",
     content=content,
 )
