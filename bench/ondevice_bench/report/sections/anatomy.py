@@ -77,7 +77,7 @@ SECTION = Section(
             "by-tensors",
             "Tensors at the peak of a step, in three kinds. Some stay between steps. Some are "
             "stored by autograd for backward; their colour is the kind of module that saved them "
-            "first. The rest was alive only at the peak: gradients, and memory that kernels and "
+            "first. The rest was also alive at the peak: gradients, and memory that kernels and "
             "methods use for a short time.",
             by_tensors,
             is_wide=True,

@@ -42,7 +42,7 @@ def _stored(member: CellWithBaseline) -> Quantity:
     whole = [math.prod(layer.shape) for layer in treated.values() if layer.shape]
     is_complete = len(stored) == len(whole) == len(treated)
     if not is_complete or not sum(whole):
-        return dash("the method has no formula for the elements that it stores")
+        return dash("the method does not say how many elements it stores")
     share = sum(stored) / sum(whole)
     fold = f"{1 / share:.1f} to 1" if 0 < share < 1 else ""
     meaning = (
