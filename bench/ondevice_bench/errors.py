@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """The exit codes of the command. docs/architecture.md lists them for users."""
+    """The exit codes of the command. docs/commands.md lists them for users."""
 
     OK = 0
     BUG = 1

@@ -83,8 +83,8 @@ def _error(moment: str, when: str, *roles: Role) -> Metric:
     return Metric(
         f"gradient_error{moment}",
         f"gradient error {moment.removeprefix('_')}".rstrip(),
-        "norm of the difference between the method's weight gradients and those of plain "
-        f"training, divided by the norm of the latter, {when}",
+        "norm of the difference between the method's weight gradients and those of plain training, "
+        f"divided by the norm of the gradients of plain training, {when}",
         "",
         "noisy",
         _LAYERS,
@@ -95,7 +95,9 @@ def _error(moment: str, when: str, *roles: Role) -> Metric:
 
 
 _FIRST, _AFTER = "at the first step", "after ten steps"
-_ORIGINAL = "at the first step; plain training has the weights from before the method cut them"
+_ORIGINAL = (
+    "at the first step; plain training has the weights as they were before the method cut them"
+)
 
 ALL = (
     _time(
@@ -129,7 +131,7 @@ ALL = (
     _time(
         "update_seconds",
         "update",
-        "wall time of clipping, the optimizer's step and clearing gradients",
+        "wall time to clip and clear the gradients and to do the optimizer's step",
         "table",
         part_of="step",
         colour="#E69F00",
@@ -182,7 +184,7 @@ ALL = (
     _rss(
         "peak_rss_over_ready_bytes",
         "peak RSS over ready",
-        "most resident memory of the process during a step, minus what it has before the step",
+        "most resident memory of the process during a step, minus its memory before the step",
     ),
     _rss(
         "runtime_floor_bytes",
@@ -192,7 +194,7 @@ ALL = (
     _rss(
         "ready_floor_bytes",
         "ready floor",
-        "resident memory with batch, model and optimizer built and one step done",
+        "resident memory when batch, model and optimizer exist and one step is done",
     ),
     _rss("setup_peak_rss_bytes", "set-up peak", "most resident memory while the model is built"),
     _rss("forward_peak_rss_bytes", "forward peak", "most resident memory during forward"),
@@ -231,7 +233,7 @@ ALL = (
     _bytes(
         "activation_allocated_bytes",
         "activations, allocator",
-        "tensors saved by forward for backward, as torch's allocator recorded them: a second "
+        "tensors saved by forward for backward, from the record of torch's allocator: a second "
         "source",
     ),
     _saved("treated_layers", "of treated layers", "the layers that the method changes", "#D55E00"),
@@ -315,8 +317,8 @@ ALL = (
     Metric(
         "calibration_seconds",
         "calibration",
-        "wall time of choosing ranks, once per cell and outside of every step; operators are "
-        "counted at the same time",
+        "wall time to choose the ranks, once per cell and outside of every step; a counter of "
+        "operators runs at the same time",
         "seconds",
         "noisy",
         _NETWORK,
@@ -326,13 +328,13 @@ ALL = (
     _flops(
         "calibration_flops",
         "calibration FLOPs",
-        "FLOPs of choosing ranks, without factorisations",
+        "FLOPs to choose the ranks, without factorisations",
         by="calibrate",
     ),
     _flops(
         "calibration_factorisation_flops",
         "calibration's factorisations",
-        "an estimate for the eigenproblems of choosing ranks",
+        "an estimate for the eigenproblems that are solved to choose the ranks",
         by="calibrate",
     ),
     _cosine("_first", _FIRST),
@@ -344,7 +346,7 @@ ALL = (
     Metric(
         "loss_after_steps",
         "loss after 10 steps",
-        "loss on the batch after ten steps on it",
+        "loss on a batch after ten steps on the same batch",
         "",
         "noisy",
         _NETWORK,

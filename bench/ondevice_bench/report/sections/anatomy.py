@@ -15,7 +15,7 @@ def by_kernel(group: Group) -> Canvas | None:
     """Peak memory above that of an empty torch process, split by when it came."""
     parts = metrics.parts_of("peak")
     members = _having(group, *parts)
-    title = "MiB above the memory of an empty torch process"
+    title = "MiB more than a process that has only loaded torch"
     return drawing.stacked(members, parts, title) if members else None
 
 
@@ -61,23 +61,24 @@ def _beyond(member: CellWithBaseline) -> float:
 SECTION = Section(
     name="anatomy",
     title="Where the memory is",
-    text="Above: memory of the whole process, as the kernel sees it. Below: the tensors in it, as "
-    "torch's allocator and autograd see them. A compression method shrinks only the red part.",
+    text="The first plot shows the memory of the whole process, as the kernel counts it. The "
+    "second plot shows the tensors in that memory, as torch's allocator and autograd count them. "
+    "A compression method shrinks only the red part.",
     plots=(
         Plot(
             "by-kernel",
-            "Peak resident memory of a step, above that of a process that has only loaded torch. "
-            "The parts: the batch, the weights, the optimizer's state, code of libraries used "
-            "since then, what else stays after the first step, and what the step adds.",
+            "Peak resident memory of a step, minus that of a process that has only loaded torch. "
+            "The parts are the batch, the weights, the state of the optimizer, code of libraries "
+            "that were used later, what else stays after the first step, and what the step adds.",
             by_kernel,
             is_wide=True,
         ),
         Plot(
             "by-tensors",
-            "Tensors at the peak of a step: those that stay between steps; those that autograd "
-            "stores for backward, by the kind of module that saved them first; and what else was "
-            "alive at the peak (gradients, and memory that kernels and methods use for a short "
-            "time).",
+            "Tensors at the peak of a step, in three kinds. Some stay between steps. Some are "
+            "stored by autograd for backward; their colour is the kind of module that saved them "
+            "first. The rest was also alive at the peak: gradients, and memory that kernels and "
+            "methods use for a short time.",
             by_tensors,
             is_wide=True,
         ),

@@ -81,7 +81,7 @@ def _ratio(ratio: Estimate | None, meaning: str) -> Quantity:
 SECTION = Section(
     name="boards",
     title="Board by board",
-    text="The same workloads on each board, and each as a multiple of the baseline on that board. "
-    "The last column is the second board divided by the first.",
+    text="The same cells on each board. Beside each number is its multiple of the baseline on the "
+    "same board. The last column is the number of the second board divided by that of the first.",
     content=content,
 )

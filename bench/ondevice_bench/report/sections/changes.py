@@ -37,10 +37,10 @@ def content(data: ReportData) -> Mapping[str, Any]:
 SECTION = Section(
     name="changes",
     title="What changed",
-    text="The same workloads on the same machine, run after run. Exact metrics are certain: any "
-    "difference is a change. Changes of noisy metrics are hints: the machine may have changed "
-    "together with the code. Each run gives one reading. A step is reported if the ratio between "
-    "the runs before and after it, with its whole interval, is beyond the threshold. The "
-    "confidence is 99 % for all series and all places together.",
+    text="The same cells on the same machine, run after run. Exact metrics are certain: each "
+    "difference is a change. Changes of noisy metrics are hints, because the machine may have "
+    "changed together with the code. Each run gives one reading. A step is reported if the whole "
+    "interval of the ratio between the runs after it and the runs before it is beyond the "
+    "threshold. The confidence is 99 % for all series and all places together.",
     content=content,
 )

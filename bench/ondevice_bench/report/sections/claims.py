@@ -27,7 +27,7 @@ def content(data: ReportData) -> Mapping[str, Any] | None:
 SECTION = Section(
     name="claims",
     title="What papers claim",
-    text="Only numbers that meet a claim's conditions decide its verdict. Numbers from other "
-    "conditions are listed too, with what differs.",
+    text="Only numbers that meet the conditions of a claim decide its verdict. Numbers from other "
+    "conditions are listed, too, and the text says which conditions differ.",
     content=content,
 )

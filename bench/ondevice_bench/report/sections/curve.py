@@ -35,7 +35,7 @@ def over_time(group: Group) -> Canvas | None:
             for stage, moment in curve.marks:
                 plot.upright(moment, stage)
     plot.lay_out(height=HEIGHT)
-    plot.x_axis("seconds; the lines mark the baseline's stages")
+    plot.x_axis("seconds (vertical lines: stages of the baseline)")
     plot.y_axis("MiB resident", automargin=True)
     return plot
 
@@ -46,9 +46,9 @@ SECTION = Section(
     plots=(
         Plot(
             "memory-curve",
-            "Read by another process while the memory pass ran: batch, model, warm-up, one step, "
-            "inference. Short peaks can be missed; the bars above do not miss them, because the "
-            "kernel records them. Click on the legend to show and hide methods.",
+            "Another process read this memory while the memory pass ran: batch, model, warm-up, "
+            "one step, inference. The curve can miss short peaks. The bars above do not miss them, "
+            "because the kernel records them. Click on the legend to show and hide methods.",
             over_time,
             is_wide=True,
         ),

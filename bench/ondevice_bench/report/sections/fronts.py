@@ -106,8 +106,8 @@ def _costs(member: CellWithBaseline, *names: str) -> list[float]:
 SECTION = Section(
     name="fronts",
     title="Trade-offs",
-    text="Each point is one cell. A pale point is beaten by another point, which is at least as "
-    "good in both numbers and better in one. Intervals are not shown here; the table has them.",
+    text="Each point is one cell. A point is pale if another point is at least as good in both "
+    "numbers and better in one. These plots do not show intervals; the table has them.",
     plots=(
         Plot(
             "memory-time",

@@ -75,13 +75,14 @@ SECTION = Section(
     plots=(
         Plot(
             "stored-shares",
-            "Share of each changed layer's input that is stored. 1 is all of it.",
+            "How much of the input of each changed layer is stored: 1 is the whole input.",
             stored_shares,
             is_wide=True,
         ),
         Plot(
             "layer-cosines",
-            "Cosine of each layer's weight gradient with vanilla's, at the first step.",
+            "Cosine between the weight gradients of the method and of vanilla, for each layer, at "
+            "the first step.",
             gradient_cosines,
             is_wide=True,
         ),

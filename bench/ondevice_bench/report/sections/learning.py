@@ -40,8 +40,8 @@ def content(data: ReportData) -> Mapping[str, Any] | None:
 SECTION = Section(
     name="learning",
     title="Effect on training",
-    text="Median over seeds. In small print: lowest and highest (up to five seeds) or the 95 % "
-    "interval. Gradients are those of the weights of the changed layers, compared with vanilla's "
-    "on the same batch.",
+    text="Each number is the median over seeds. The small print is the lowest and the highest (up "
+    "to five seeds) or the 95 % interval. Gradients are those of the weights of the changed "
+    "layers. They are compared with the gradients of vanilla on the same batch.",
     content=content,
 )

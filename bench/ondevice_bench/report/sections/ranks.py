@@ -75,7 +75,7 @@ def _other_settings(member: CellWithBaseline, rule: str) -> str:
 SECTION = Section(
     name="ranks",
     title="What ranks cost",
-    text="Each method that ran with several ranks, as a multiple of the baseline.",
+    text="Each line is a method that ran with several ranks. Costs are multiples of the baseline.",
     plots=(
         Plot("rank-step", "Step time", _curve("step_seconds")),
         Plot("rank-peak", "Peak RSS over runtime", _curve("peak_rss_over_runtime_bytes")),

@@ -64,11 +64,11 @@ SECTION = Section(
     plots=(
         Plot(
             "roofline",
-            "Vertical: FLOPs per second. Horizontal: FLOPs per byte of memory traffic. The roof "
-            "is the peak and the memory bandwidth in the hardware profile. A profile without them "
-            "has no roof; `bench doctor --write-profile` measures both. Traffic counts every "
-            "tensor that an operator reads or writes, so a step that finds tensors in a cache can "
-            "be above the roof.",
+            "The vertical axis is FLOPs per second, the horizontal axis FLOPs per byte of memory "
+            "traffic. The roof comes from the peak and the memory bandwidth in the hardware "
+            "profile. Without these two numbers there is no roof; `bench doctor --write-profile` "
+            "measures both. Traffic counts every tensor that an operator reads or writes. So a "
+            "step can be above the roof if it finds tensors in a cache.",
             roofline,
             is_wide=True,
         ),

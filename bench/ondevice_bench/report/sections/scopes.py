@@ -55,7 +55,8 @@ def _stored(member: CellWithBaseline) -> Quantity:
 SECTION = Section(
     name="scopes",
     title="How much is saved, and where",
-    text="Each number is a multiple of the baseline's in the same run; below 1 is less. The first "
-    "column is what papers count. The others are what a board has to carry.",
+    text="Each number is a multiple of the baseline's number in the same run. Below 1 means less "
+    "than the baseline. The first column is what papers count. The other columns are what a board "
+    "needs.",
     content=content,
 )

@@ -18,7 +18,7 @@ def samples(group: Group) -> Canvas | None:
     plot = Canvas()
     for label, shade, values_of in (
         ("sample", "rgba(128,128,128,0.45)", _samples),
-        ("sample, disturbed and measured again", "rgba(179,38,30,0.6)", _disturbed),
+        ("disturbed sample, measured again", "rgba(179,38,30,0.6)", _disturbed),
     ):
         points = [(value * 1e3, member.label) for member in members for value in values_of(member)]
         if points:
@@ -75,9 +75,9 @@ SECTION = Section(
         ),
         Plot(
             "step-phases",
-            "The median of each phase of a step. Compression is part of forward, decompression "
-            "part of backward. The medians of the phases need not add up to the median of the "
-            "step.",
+            "The median time of each phase of a step. Forward includes compression, backward "
+            "includes decompression. The sum of these medians can differ from the median of the "
+            "whole step.",
             phases,
         ),
     ),

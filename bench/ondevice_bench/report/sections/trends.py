@@ -143,7 +143,8 @@ def _software(plot: Canvas, runs: "Sequence[Run]") -> None:
 SECTION = Section(
     name="trends",
     title="Run after run",
-    text="Each point is a run with its own interval. A triangle marks the first run after a change "
-    "and points up or down. A dotted line marks where the software changed.",
+    text="Each point is a run, with the interval of that run. A triangle marks the first run after "
+    "a change. It points up if the number rose, else down. A dotted line marks a change of "
+    "software.",
     plots_of=plots,
 )

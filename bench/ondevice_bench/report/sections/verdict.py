@@ -35,8 +35,8 @@ def goal_text(goal: Goal) -> str:
 SECTION = Section(
     name="verdict",
     title="Conclusions",
-    text="A difference counts only if several processes measured both sides and the whole interval "
-    "of the ratio is beyond the noise threshold of the metric. That interval runs between the "
-    "farthest ends of both intervals.",
+    text="A difference counts only if enough processes measured both cells, and if the whole "
+    "interval of their ratio is beyond the noise threshold of the metric. The interval runs from "
+    "the smallest to the largest ratio that the intervals of both cells allow.",
     content=content,
 )
