@@ -45,18 +45,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--bench-store",
         metavar="PATH",
-        help="with --benchmark: the folder for results, one per suite in it [default: bench-out]",
+        help="with --benchmark: the folder for results; each suite gets a folder in it "
+        "[default: bench-out]",
     )
     group.addoption(
         "--bench-report",
         metavar="PATH",
         help="with --benchmark: write the HTML report to this file at the end; several suites "
-        "write one PATH-SUITE each",
+        "write one report each, PATH-SUITE",
     )
     group.addoption(
         "--interleave",
         action="store_true",
-        help="with --benchmark: measure all cells first, with rounds in turn between them; then "
+        help="with --benchmark: measure all cells first, so that their rounds alternate; then "
         "the items report",
     )
 

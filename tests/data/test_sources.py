@@ -136,7 +136,7 @@ class TestFolder:
             make(parse({"folder": str(root)}, root), narrow, 4, "batch 0")
 
     def test_an_empty_folder(self, tmp_path):
-        with pytest.raises(NoBatch, match="holds no images in folders, one a class"):
+        with pytest.raises(NoBatch, match="holds no images in folders, one for each class"):
             make(parse({"folder": str(tmp_path)}, tmp_path), IMAGES, 4, "batch 0")
 
 

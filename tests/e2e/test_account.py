@@ -96,7 +96,10 @@ def test_the_last_convolutions_of_a_network(bench):
             "give --rank or --fraction (and --weight-rank for the weights)",
         ),
         (("--model", "vit_b_32", "--method", "asi"), "needs one of rank, epsilon, fraction"),
-        (("--model", "vit_b_32", "--method", "checkpoint"), "accounts are of methods that replace"),
+        (
+            ("--model", "vit_b_32", "--method", "checkpoint"),
+            "accounts are only for methods that replace",
+        ),
         (("--model", "vit_b_32", "--method", "asi", "--rank", "x"), "must be an integer"),
         (
             ("--model", "vit_b_32", "--method", "wsi", "--rank", "4", "--weight-rank", "3"),
@@ -109,12 +112,12 @@ def test_the_last_convolutions_of_a_network(bench):
         ((*VIT, "--method", "vanilla", "--dialect", "wassi"), "did you mean 'wasi'?"),
         (
             (*VIT, "--method", "lora", "--dialect", "hosvd"),
-            "has no rows for lora, only for vanilla, svd, hosvd; for lora use wasi",
+            "has no formulas for lora, only for vanilla, svd, hosvd; for lora use wasi",
         ),
         (("--model", "resnet81", "--method", "vanilla"), "did you mean 'resnet18'?"),
         (
             ("--model", "mcunet", "--method", "asi", "--option", "rank=1", "--option", "rank=2"),
-            "an account is of one cell, these words say 2",
+            "an account is of one cell, but got 2",
         ),
     ],
 )

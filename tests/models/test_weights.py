@@ -118,7 +118,7 @@ class Evil:
     [
         ("text.pt", b"these are no weights", "is no file of weights"),
         ("empty.pt", b"", "is no file of weights"),
-        ("evil.pt", pickle.dumps({"w": Evil()}), "holds more than tensors, which is not loaded"),
+        ("evil.pt", pickle.dumps({"w": Evil()}), "holds more than tensors, so it is not loaded"),
         ("text.safetensors", b"these are no weights", "is no safetensors file"),
         ("short.safetensors", b"\x08\0\0\0\0\0\0\0{", "is no safetensors file, or is cut short"),
         ("list.safetensors", b"\x02\0\0\0\0\0\0\0[]", "is no safetensors file"),

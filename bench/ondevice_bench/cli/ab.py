@@ -34,7 +34,7 @@ def ab(
         str,
         typer.Option(
             metavar="TIME",
-            help="The time for timing rounds, after the exact metrics: 90s, 10m.",
+            help="How long to time steps in turn, after the exact metrics: 90s, 10m.",
         ),
     ] = "10m",
     threshold: Annotated[

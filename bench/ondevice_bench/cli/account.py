@@ -17,7 +17,7 @@ def account(
     ] = None,
     rank: Annotated[str | None, typer.Option(help="The ranks, as numbers: 8, or 8x16x32.")] = None,
     fraction: Annotated[
-        float | None, typer.Option(help="The ranks, as a share of the largest.")
+        float | None, typer.Option(help="The ranks, as a share of the largest: 0.25.")
     ] = None,
     weight_rank: Annotated[int | None, typer.Option(help="The rank of the weights.")] = None,
     layers: Annotated[str, typer.Option(help="The layers that the method changes.")] = "all",

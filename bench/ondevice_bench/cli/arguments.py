@@ -50,8 +50,8 @@ FailOn = Annotated[
     str,
     typer.Option(
         metavar="VERDICTS",
-        help="The verdicts that fail, separated by commas: regressed (exit code 4), "
-        "inconclusive (5).",
+        help="The verdicts that make the command fail, separated by commas: regressed (exit "
+        "code 4), inconclusive (5).",
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]

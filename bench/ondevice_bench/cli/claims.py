@@ -24,7 +24,7 @@ def claims(
     ] = None,
     file: Annotated[
         Path | None,
-        typer.Option("--claims", help="Use the claims in this file before the built-in ones."),
+        typer.Option("--claims", help="Also read this file; its claims replace built-in ones."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Also draw an HTML page with these claims.")

@@ -21,7 +21,7 @@ def compare(
     fail_on: FailOn = "regressed",
     as_json: AsJson = False,
 ) -> int:
-    """Compare two runs, metric by metric; exit code 4 if the second is worse, 5 if unclear."""
+    """Compare two runs, metric by metric; exit code 4 if the second is worse, 5 if not sure."""
     from ondevice_bench.analyse.compare import compare as compare_runs
     from ondevice_bench.analyse.resolve_run import summary_of
     from ondevice_bench.report.terminal.comparison import comparison_lines

@@ -14,7 +14,7 @@ def plan(
     flags: SuiteFlags,
     hardware: Annotated[
         str | None,
-        typer.Option("--hardware", help="Plan for this profile, also for another machine."),
+        typer.Option("--hardware", help="Plan for this profile, perhaps of another machine."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -29,8 +29,8 @@ def run(
         str | None,
         typer.Option(
             metavar="TIME",
-            help="Stop after this time: 90s, 10m, 2h. Every cell is measured before any gets more "
-            "samples.",
+            help="Stop after this time: 90s, 10m, 2h. Every cell is measured before any cell gets "
+            "more samples.",
         ),
     ] = None,
     out: Annotated[

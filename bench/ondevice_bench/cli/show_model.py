@@ -7,7 +7,7 @@ from ondevice_bench.terminal import print_json, print_table
 def show_model(
     model: ModelName, options: ModelOptions = None, batch: BatchSize = None, as_json: AsJson = False
 ) -> None:
-    """List a model's layers: shapes, parameters, FLOPs, activation bytes, and names for suites."""
+    """List a model's layers: shapes, parameters, FLOPs, activation bytes, and words for suites."""
     from ondevice_bench.report.terminal.layers import layer_notes, layer_table
     from ondevice_bench.run.hosts.local import local_host
     from ondevice_bench.run.queries.described_suite import described

@@ -24,7 +24,7 @@ def show_spectrum(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the ranks that hold each share of energy, with random, decaying and trained weights."""
+    """Show the ranks that keep each share of energy, for random, decaying and trained weights."""
     from ondevice_bench.report.terminal.layers import (
         spectrum_notes,
         spectrum_rows,

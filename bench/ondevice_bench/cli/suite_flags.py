@@ -47,7 +47,7 @@ class SuiteFlags:
     epsilon: Annotated[
         list[str] | None,
         typer.Option(
-            "--epsilon", help="With --model: the ranks, by the share of energy they hold."
+            "--epsilon", help="With --model: the ranks, by the share of energy that they keep."
         ),
     ] = None
     fraction: Annotated[

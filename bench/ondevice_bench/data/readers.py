@@ -44,7 +44,7 @@ def folder(
         if file.suffix.lower() in PICTURES
     ]
     if not labelled_files:
-        raise NoBatch(f"{root}: holds no images in folders, one a class: CLASS/IMAGE.jpg")
+        raise NoBatch(f"{root}: holds no images in folders, one for each class: CLASS/IMAGE.jpg")
     _require_classes(str(root), len(classes), inputs.classes)
     pictures, targets = [], []
     for index in chosen(len(labelled_files), size, generator, split):

@@ -49,5 +49,5 @@ def _starts(count: int, length: int, split: str) -> "Array":
     first, last = (places * STRETCHES // count for places in (begins, begins + length))
     starts: Array = begins[(first == last) & numpy.isin(first, rows(STRETCHES, split))]
     if not len(starts):
-        raise NoBatch(f"text: windows of {length} bytes do not fit into its stretches")
+        raise NoBatch(f"text: its parts are too short for windows of {length} bytes")
     return starts

@@ -142,7 +142,7 @@ class _Reader:
     def _value(self, value: object, at: KeyPath, line: int) -> Plain:
         self.count += 1
         if self.count > MAX_VALUES or len(at) > MAX_DEPTH:
-            raise BadInput(f"{self.path}:{line}: aliases or nesting without bounds")
+            raise BadInput(f"{self.path}:{line}: too many values or aliases, or too deep nesting")
         match value:
             case CommentedMap():
                 return self.mapping(value, at)

@@ -18,7 +18,7 @@ def read_resolved(kind: str, path: Path, folder: Path | None = None) -> tuple[Do
         if base.resolve() in {document.path.resolve() for document in chain}:
             raise BadInput(f"{place}: {EXTENDS}: {base} extends this file again")
         if len(chain) == LONGEST_CHAIN:
-            raise BadInput(f"{place}: {EXTENDS}: more than {LONGEST_CHAIN} files in a row")
+            raise BadInput(f"{place}: {EXTENDS}: a chain of more than {LONGEST_CHAIN} files")
         chain.append(read(base))
     whole = chain[-1]
     for document in reversed(chain[:-1]):

@@ -60,7 +60,7 @@ def meter() -> Meter:
 class Rapl:
     """Counters of processor packages below /sys/class/powercap, in microjoules. They wrap."""
 
-    scope = "processor packages (RAPL): no memory, no board"
+    scope = "processor packages (RAPL), without memory and board"
 
     def __init__(self, root: Path = _POWERCAP) -> None:
         zones = sorted(root.glob("*-rapl:[0-9]*")) if root.is_dir() else []
@@ -91,7 +91,7 @@ class Rapl:
 class Pmic:
     """The rails of a Raspberry Pi 5. Another process samples them ten times a second."""
 
-    scope = "the board's rails by its power chip: converters' losses and USB are not in it"
+    scope = "the board's rails by its power chip, without losses of converters and without USB"
 
     def __init__(self, command: tuple[str, ...] = _PMIC) -> None:
         self._command = command

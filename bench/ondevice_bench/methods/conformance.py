@@ -123,7 +123,7 @@ def _output(case: _Case, apply: Apply) -> str:
     treatment = apply()
     y, _ = _step(treatment.module, case.x)
     error = _difference(y, _merged(treatment)(case.x).detach())
-    assert error <= _EXACT, f"training output departs from the merged layer's by {error:.1e}"
+    assert error <= _EXACT, f"training output differs from the merged layer's by {error:.1e}"
     return f"{error:.1e} from the merged layer"
 
 
@@ -134,7 +134,7 @@ def _input_gradient(case: _Case, apply: Apply) -> str:
     error = _difference(dx, _step(plain, case.x)[1])
     if error > _EXACT and not treatment.layer_methods()[0].exact_input_gradient:
         raise _NotChecked("the method has its own formula")
-    assert error <= _EXACT, f"dX departs from the merged layer's by {error:.1e}"
+    assert error <= _EXACT, f"dX differs from the merged layer's by {error:.1e}"
     return f"{error:.1e} from the merged layer"
 
 
@@ -177,7 +177,7 @@ def _weight_gradient(case: _Case, apply: Apply) -> str:
     assert weight.grad is not None, "the weight has no gradient"
     error = _difference(weight.grad, reference)
     assert error <= _EXACT, (
-        f"dW departs from the plain formula on the restored input by {error:.1e}"
+        f"dW differs from the plain formula on the restored input by {error:.1e}"
     )
     return f"{error:.1e} from the plain formula on the restored input"
 

@@ -87,7 +87,7 @@ def read(path: Path) -> dict[str, Tensor]:
         first = str(error).partition("WeightsUnpickler error: ")[2].splitlines()
         why = f" ({first[0].rstrip('.')})" if first else ""
         raise BadWeights(
-            f"{path}: holds more than tensors, which is not loaded{why}: save its state_dict"
+            f"{path}: holds more than tensors, so it is not loaded{why}: save only the state_dict"
         ) from None
     except OSError as error:
         raise BadWeights(f"{path}: cannot be read: {os.strerror(error.errno or 0)}") from None

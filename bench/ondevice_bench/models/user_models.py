@@ -71,7 +71,7 @@ def _factory(where: str, name: str) -> Family:
         kind = type(factory).__name__
         raise UserModelError(
             f"{name} is a {kind}: name a function that makes the network, "
-            "so that a seed can fill it"
+            "so that the seed can set its weights"
         )
     return Family(
         construct=lambda **options: _construct(where, name, factory, options),
@@ -226,7 +226,7 @@ def _transformers(path: Path) -> Family:
         kinds = content["architectures"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserModelError(
-            f"{path}: is no config that names its architectures: {type(error).__name__}: {error}"
+            f"{path}: is not a config with the key architectures: {type(error).__name__}: {error}"
         ) from None
     if not isinstance(kinds, list) or not kinds:
         raise UserModelError(f"{path}: architectures names no class")

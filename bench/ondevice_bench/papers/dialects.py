@@ -45,5 +45,5 @@ def check_dialect(name: str, method: str) -> None:
         others = [other for other, dialect in DIALECTS.items() if method in dialect.methods]
         hint = f"; for {method} use {', '.join(others)}" if others else ""
         raise BadInput(
-            f"--dialect {name}: has no rows for {method}, only for {', '.join(methods)}{hint}"
+            f"--dialect {name}: has no formulas for {method}, only for {', '.join(methods)}{hint}"
         )

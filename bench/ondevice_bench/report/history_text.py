@@ -45,10 +45,10 @@ def change_text(series: Series, change: HistoryChange) -> str:
     assert change.ratio is not None
     size = units.change(change.ratio, change.lower, change.upper)
     if change.kind == "drifts":
-        return f"{where} drifts by {size} from {before} to {after}, without a single step"
+        return f"{where} drifts by {size} from {before} to {after}: a slow change, not one step"
     if change.kind == "pending":
         runs = f"{change.needs} more run{'s' * (change.needs > 1)}"
-        return f"{where}: {size} since {after}, not yet confirmed: {runs} at least are needed"
+        return f"{where}: {size} since {after}, not yet confirmed: it needs at least {runs}"
     return f"{where} became {direction}, {between}, {size}; perhaps {causes}"
 
 

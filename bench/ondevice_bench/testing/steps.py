@@ -153,5 +153,5 @@ def _function(role: str, given: object) -> Function:
         else:
             return Function(given.__module__, os.path.abspath(file), name)
     raise BadInput(
-        f"{role} {why}: a new process imports it, so it must be a `def` at the top of a file"
+        f"{role} {why}: a new process imports it, so it must be a `def` at the top level of a file"
     )

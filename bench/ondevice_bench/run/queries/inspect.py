@@ -65,17 +65,17 @@ def layers(host: Host, suite: Suite) -> Mapping[str, Any]:
 
 
 def account(host: Host, suite: Suite) -> tuple[str, Mapping[str, Any]]:
-    """What is accounted for, and its figures; BadInput where ranks need data."""
+    """What is accounted for, and its numbers; BadInput where ranks need data."""
     cells = [item.cell for item in plan(suite, HERE)]
     if len(cells) > 1:
         listed = ", ".join(cell.id for cell in cells[:3])
-        raise BadInput(f"an account is of one cell, these words say {len(cells)}: {listed} …")
+        raise BadInput(f"an account is of one cell, but got {len(cells)}: {listed} …")
     (cell,) = cells
     (spec, *others) = registry.parts(cell.method)
     if others or (not spec.treats and spec.name != "vanilla" and not registry.is_own(spec.name)):
         raise BadInput(
-            f"{cell.method}: accounts are of methods that replace layers; what this one saves is "
-            "no sum over layers: `bench run` measures it"
+            f"{cell.method}: accounts are only for methods that replace layers. The bytes of this "
+            "method are not a sum over layers: measure them with `bench run`"
         )
     rules = [name for name, _ in cell.method_options if name in BY_CONTENT]
     if rules:

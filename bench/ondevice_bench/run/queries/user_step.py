@@ -35,7 +35,7 @@ class OwnStep:
 
 
 class NotMeasured(LookupError):
-    """The step has no such figure; the text says why."""
+    """The step has no such number; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class StepRunner:
         self._host.close()
 
     def measure(self, step: OwnStep, rounds: int) -> StepResult:
-        """The exact figures by one process, the others by so many; StepFailed where one fails."""
+        """The exact numbers by one process, the others by so many; StepFailed where one fails."""
         try:
             replies = [self._reply(step, STEP_TRACE)]
             for number in range(rounds):

@@ -26,7 +26,7 @@ def measure(job: Job) -> PassResult:
     with workload.evaluating():
         inference = clock.time_inference(workload, job.sampling)
     samples = {**clock.columns(steps.samples), "inference_seconds": inference.samples}
-    spoilt = "disturbed by other processes, without time to measure again"
+    spoilt = "disturbed by other processes; there was no time to measure again"
     return PassResult(
         metrics=_medians(job, samples),
         samples=samples,
