@@ -64,7 +64,7 @@ def test_windows_of_the_text_share_no_byte_between_the_parts():
         seen[part] = {place for start in starts for place in range(start, start + 17)}
     assert not seen[TRAIN] & seen[HELD_OUT]
     assert make(DataSource("text"), inputs, 30, "s", HELD_OUT)["inputs"].shape == (30, 16)
-    with pytest.raises(NoBatch, match="do not fit"):
+    with pytest.raises(NoBatch, match="too short for windows"):
         make(DataSource("text"), Tokens(2000, 256, 0), 1, "s", HELD_OUT)
 
 
