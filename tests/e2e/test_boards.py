@@ -1,6 +1,7 @@
 """Suites on several boards: the same machine held back, other machines' folders, and bundles."""
 
 import json
+import shutil
 
 import pytest
 
@@ -96,8 +97,9 @@ def test_the_doctor_says_what_a_suite_needs(bench):
     assert "A/A trial" not in found
 
 
-def test_runs_travel_in_a_bundle_and_never_double(bench, tiny_run):
-    here = tiny_run.folder
+def test_runs_travel_in_a_bundle_and_never_double(bench, tiny_run, workplace):
+    here = workplace / "here"
+    shutil.copytree(tiny_run.folder, here)
     exported = bench("export", "tiny", "-o", "board.bundle", "--json", cwd=here).json()
     assert exported["runs"][0]["records"] == 3
     there = bench("import", "board.bundle", "--out", "there", "--json", cwd=here).json()
