@@ -71,7 +71,7 @@ NOISES = {
     "long": Noise("long steps: processes differ by 2 %", _even(0.02)),
     "quiet": Noise("short steps on a quiet machine: equal ones differ by 15 %", _quiet),
     "outliers": Noise("2 %, and one process in ten is up to three times as slow", _outliers),
-    "bimodal": Noise("1 %, and every other process is 12 % slower", _two_modes),
+    "bimodal": Noise("1 %, and half of the processes, at random, are 12 % slower", _two_modes),
     "drift": Noise("2 %, and the machine becomes 10 % slower meanwhile", _even(0.02), drift=0.1),
     "moody": Noise("2 %, and each run has a level of its own, 2 % apart", _even(0.02), run=0.02),
 }

@@ -89,7 +89,7 @@ def _suite(name: str) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        command = [sys.executable, "-m", "bench", "run", name, "--quiet", "--out", folder]
+        command = [sys.executable, "-m", "ondevice_bench", "run", name, "--quiet", "--out", folder]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         wall = time.perf_counter() - start
         with Store.open(Path(folder) / "results.sqlite") as store:

@@ -36,7 +36,7 @@ def main() -> None:
 def measure(model: str, data: str, said: str) -> None:
     """Ask the command for the ranks, and keep what a suite needs of them."""
     words = ["--batch", str(BATCH), "--data", data, "--weights", "pretrained", "--json"]
-    command = [sys.executable, "-m", "bench", "show", "spectrum", model, *words]
+    command = [sys.executable, "-m", "ondevice_bench", "show", "spectrum", model, *words]
     found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     pretrained = registry.model(model).pretrained
     assert pretrained is not None

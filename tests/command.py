@@ -1,8 +1,8 @@
 """The command `bench` in a process of its own that need not import its modules first.
 
 A server imports what the command imports and forks a process for each call. A hundred commands
-then cost a hundred forks, not a hundred imports of half a second. What the imports themselves do
-is seen by the tests that start the installed command: the journey, the examples, the pages.
+then cost a hundred forks, not a hundred imports. What the imports themselves do is seen by the
+tests that start the installed command: the journey, the examples, the findings.
 """
 
 import json
@@ -46,18 +46,12 @@ class Command:
         self._socket.close()
         self._server.wait()
 
-    def run(
-        self,
-        arguments: Sequence[str],
-        cwd: Path,
-        environment: Mapping[str, str] | None = None,
-        timeout: float = 300,
-    ) -> Ended:
+    def run(self, arguments: Sequence[str], cwd: Path, timeout: float = 300) -> Ended:
         """Run the command to its end; TimeoutError after `timeout` seconds."""
         request = {
             "arguments": [*map(str, arguments)],
             "cwd": str(cwd),
-            "environment": dict(os.environ if environment is None else environment),
+            "environment": dict(os.environ),
         }
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             socket.send_fds(

@@ -14,7 +14,7 @@ from hypothesis import settings
 from tests.command import Command, Ended
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # a processor for each: threads of two tests that wait for each other would burn both
+    # a processor for each worker, so that the threads of two tests do not wait for each other
     allowed = sorted(os.sched_getaffinity(0))
     number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
     os.sched_setaffinity(0, {allowed[number % len(allowed)]})

@@ -3,10 +3,12 @@
 import shutil
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.git import git as run_git
 
 SCRIPT = ROOT / "changelog.d" / "fragments.py"
 
@@ -15,12 +17,7 @@ SCRIPT = ROOT / "changelog.d" / "fragments.py"
 def git(tmp_path):
     """A repository whose `origin/main` is its first commit, with one change of the package on top."""
 
-    def run(*arguments):
-        identity = ("-c", "user.name=a", "-c", "user.email=a@b.example")
-        subprocess.run(
-            ["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True
-        )
-
+    run = partial(run_git, cwd=tmp_path)
     run("init", "-q", "-b", "main")
     for folder in ("changelog.d", "bench", "docs"):
         (tmp_path / folder).mkdir()

@@ -11,7 +11,7 @@ def test_names_are_unique_and_carry_their_units():
     for metric in metrics.ALL:
         assert not metric.unit or metric.name.endswith(f"_{metric.unit}")
         assert metric.scope in {
-            "treated layers",
+            "changed layers",
             "whole network",
             "process",
             "what the meter meters",

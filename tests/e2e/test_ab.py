@@ -4,6 +4,8 @@ import subprocess
 
 import pytest
 
+from tests.git import git
+
 NET = """\
 import time
 
@@ -32,11 +34,6 @@ models: [./net.py:net: {batch: 4}]
 methods: [vanilla]
 time: {warmup: 1, min_samples: 3, max_samples: 5, max_seconds: 1}
 """
-
-
-def git(*words):
-    name = ("-c", "user.name=a", "-c", "user.email=a@b")
-    subprocess.run(["git", *name, *words], check=True, capture_output=True)
 
 
 @pytest.fixture

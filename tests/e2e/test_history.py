@@ -1,18 +1,12 @@
 """`bench history` over stored runs, in a repository that has their commits."""
 
 import random
-import subprocess
 
 import pytest
 
 from ondevice_bench.record.store import Store
+from tests.git import git
 from tests.report import synthetic
-
-
-def git(*words):
-    name = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
-    done = subprocess.run(["git", *name, *words], check=True, capture_output=True, text=True)
-    return done.stdout.strip()
 
 
 @pytest.fixture

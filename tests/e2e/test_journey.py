@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.wheel import build_wheel, install
+from tests.git import git
 
 ROOT = Path(__file__).parents[2]
 NET = "from torch import nn\n\ndef net():\n    return nn.Sequential({layers})\n"
@@ -125,18 +126,14 @@ def test_hardware_comparison(user):
 def test_own_model_behind_a_gate_in_ci(user):
     """Two commits of a network of one's own: the second keeps more for its backward pass."""
 
-    def git(*words):
-        name = ("-c", "user.name=a", "-c", "user.email=a@b")
-        subprocess.run(["git", *name, *words], cwd=user.work, check=True, capture_output=True)
-
     user.writes(".gitignore", "bench-out\nthere\n")
     user.writes("suites/gate.yaml", GATE)
-    git("init", "-q")
+    git("init", "-q", cwd=user.work)
     for tag, more in {"before": "", "after": ", nn.Sigmoid()"}.items():
         user.writes("suites/net.py", NET.format(layers=f"{LAYERS}{more}"))
-        git("add", "-A")
-        git("commit", "-qm", tag)
-        git("tag", tag)
+        git("add", "-A", cwd=user.work)
+        git("commit", "-qm", tag, cwd=user.work)
+        git("tag", tag, cwd=user.work)
     fat = user.does("bench", "ab", "before", "after", "--suite", "gate", "--budget", "1s")
     assert fat.returncode == 4, fat.stderr
     assert "regressed: net.py:net/vanilla/all/b4/s0: activation_bytes:" in fat.stdout

@@ -7,7 +7,7 @@ from ondevice_bench.metrics.descriptor import Metric, Role
 # two sources count activation bytes; a note says so where they differ by more of the larger count
 SOURCE_TOLERANCE = 0.01
 
-_LAYERS = "treated layers"
+_LAYERS = "changed layers"
 _NETWORK = "whole network"
 _PROCESS = "process"
 _METER = "what the meter meters"  # a note of the record says what that is
@@ -236,7 +236,7 @@ ALL = (
         "tensors saved by forward for backward, from the record of torch's allocator: a second "
         "source",
     ),
-    _saved("treated_layers", "of treated layers", "the layers that the method changes", "#D55E00"),
+    _saved("treated_layers", "of changed layers", "the layers that the method changes", "#D55E00"),
     _saved(
         "other_layers",
         "of other layers",

@@ -32,7 +32,7 @@ _RULES = (
 _BUDGET_RULES = (
     Option(
         "budget_mib",
-        "memory for the stored activations of all treated layers together",
+        "memory for the stored activations of all changed layers together",
         None,
         kind="float",
         above=0,

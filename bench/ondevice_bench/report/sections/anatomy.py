@@ -63,7 +63,7 @@ SECTION = Section(
     title="Where the memory is",
     text="The first plot shows the memory of the whole process, as the kernel counts it. The "
     "second plot shows the tensors in that memory, as torch's allocator and autograd count them. "
-    "A compression method shrinks only the red part.",
+    "Compression of activations shrinks only the part that the changed layers store.",
     plots=(
         Plot(
             "by-kernel",
