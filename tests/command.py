@@ -2,7 +2,9 @@
 
 A server imports what the command imports and forks a process for each call. A hundred commands
 then cost a hundred forks, not a hundred imports. What the imports themselves do is seen by the
-tests that start the installed command: the journey, the examples, the findings.
+tests that start the installed command: the journey and the examples.
+
+The workers of these commands need not import torch first either: `torch_server.py`.
 """
 
 import json
@@ -15,10 +17,14 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+from tests.torch_server import command_of
+
 PACKET_BYTES = 1 << 17
+_ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,8 @@ class Ended:
 class Command:
     """Runs `bench` with arguments; close it at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, torch_server: Path) -> None:
+        self._torch_server = torch_server
         self._start()
 
     def __enter__(self) -> Self:
@@ -74,10 +81,11 @@ class Command:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._server = subprocess.Popen(
-                [sys.executable, "-P", __file__, str(theirs.fileno())],
+                [sys.executable, "-P", __file__, str(theirs.fileno()), self._torch_server],
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # no threads: it is forked
+                # no threads: it is forked
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(_ROOT)},
             )
 
 
@@ -92,6 +100,13 @@ def _import_the_parents_modules() -> None:
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             __import__(module.name)
     assert "torch" not in sys.modules, ondevice_bench.__file__
+
+
+def _fork_workers_from(torch_server: str) -> None:
+    from ondevice_bench.run.hosts import launch, local
+
+    for module in (launch, local):
+        module.python_command = partial(command_of, torch_server)
 
 
 def _serve(connection: socket.socket) -> None:
@@ -126,4 +141,5 @@ def _become_the_command(
 
 if __name__ == "__main__":
     _import_the_parents_modules()
+    _fork_workers_from(sys.argv[2])
     _serve(socket.socket(fileno=int(sys.argv[1])))

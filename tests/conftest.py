@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 from tests.command import Command, Ended
+from tests.torch_server import TorchServer
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # a processor for each worker, so that the threads of two tests do not wait for each other
@@ -46,8 +47,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def command() -> Iterator[Command]:
-    """The command `bench`, with its imports done."""
-    with Command() as command:
+    """The command `bench`, with its imports done, and those of its workers."""
+    with TorchServer() as server, Command(server.path) as command:
         yield command
 
 

@@ -6,10 +6,8 @@ baseline `docs/findings/NAME.json` (cell, metric), or of a published claim (`cla
 with a `*` is the sum over all that match; entries of lists go by their name.
 """
 
-import json
 import re
 import shlex
-import subprocess
 from fnmatch import fnmatchcase
 from functools import cache
 
@@ -28,7 +26,7 @@ from ondevice_bench.record import baseline, bundle
 from ondevice_bench.record.store import Store
 from ondevice_bench.specs import registry
 from ondevice_bench.stats import Estimate
-from tests.conftest import BENCH, ROOT
+from tests.conftest import ROOT
 from tests.measure.test_activations import SumStep
 from tests.record.conftest import CELL, make_record, make_run, planned
 
@@ -55,17 +53,10 @@ def exact(value):
     return Estimate(float(value), float(value), float(value), "exact")
 
 
-def answer(command):
-    """What a command says with `--json`."""
-    words = [BENCH, *shlex.split(command)[1:], "--json"]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
-
-
 class Sources:
     """What references may name; commands run once each, when they are first asked."""
 
-    def __init__(self, page, tmp_path, folder=STORED, answer=answer):
+    def __init__(self, page, tmp_path, answer, folder=STORED):
         self.commands = {name: command for command, name in COMMAND.findall(page)}
         self.claims = {claim.id: claim for claim in load_published().claims}
         self.folder = folder
@@ -145,9 +136,13 @@ def problems(page, sources):
     ]
 
 
-def test_every_figure_is_what_its_source_says(tmp_path):
+def test_every_figure_is_what_its_source_says(bench, tmp_path):
     page = PAGE.read_text(encoding="utf-8")
-    sources = Sources(page, tmp_path)
+
+    def answer(line):
+        return bench(*shlex.split(line)[1:], "--json").json()
+
+    sources = Sources(page, tmp_path, answer)
     assert len(REFERENCE.findall(page)) > 20
     assert problems(page, sources) == []
     used = {part.split(" :: ")[0] for match in REFERENCE.finditer(page)
@@ -168,7 +163,7 @@ def stored(tmp_path):
     def said(_):
         return {"kept_mib": 4, "lines": [{"name": "a.b", "n": 1}, {"name": "a.c", "n": 3}]}
 
-    return Sources(page, tmp_path, tmp_path, said)
+    return Sources(page, tmp_path, said, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from ondevice_bench.worker.workload import build_model, initial_model
 from tests.models.conftest import options_of
 
 HEAD = "fc"
+pytestmark = pytest.mark.full_size
 
 
 def small_resnet(classes=10):

@@ -1,7 +1,7 @@
 """PSPNet, DeepLabV3, FCN and UPerNet heads on ResNet-18 and MobileNetV2 backbones."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,20 +40,21 @@ def _resized(x: Tensor, like: Tensor) -> Tensor:
 class Backbone(nn.Module):
     """Maps images to four maps of these widths, the last of which is the deepest."""
 
-    widths: ClassVar[tuple[int, ...]]
+    widths: tuple[int, ...]
 
 
 class ResNetBackbone(Backbone):
     """ResNet-18 with a stem of three 3x3 convolutions. It returns the map of each stage."""
 
-    widths = resnet.WIDTHS
-
     def __init__(self, *, dense: bool) -> None:
         super().__init__()
-        self.stem = nn.Sequential(ConvUnit(3, 32, 3, 2), ConvUnit(32, 32, 3), ConvUnit(32, 64, 3))
+        self.widths = resnet.WIDTHS
+        inputs = resnet.WIDTHS[0]
+        self.stem = nn.Sequential(
+            ConvUnit(3, 32, 3, 2), ConvUnit(32, 32, 3), ConvUnit(32, inputs, 3)
+        )
         self.maxpool = nn.MaxPool2d(3, 2, 1)
         strides, dilations = ((1, 2, 1, 1), (1, 1, 2, 4)) if dense else (resnet.STRIDES, (1,) * 4)
-        inputs = resnet.WIDTHS[0]
         for index, width in enumerate(resnet.WIDTHS):
             stage = resnet.stage(
                 inputs, width, resnet.BLOCKS[18][index], strides[index], dilations[index]
