@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from ondevice_bench.measure.decomposition_marker import decomposition
+from ondevice_bench.methods import autocast
 from ondevice_bench.methods.convolution import Geometry
 from ondevice_bench.methods.method import ReplacementLayer
 from ondevice_bench.methods.ranks import RankChoice
@@ -26,7 +27,7 @@ class _CompressedInputStep(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, layer: "CompressedInputLayer"
     ) -> Tensor:
-        y = layer.plain(x, weight, bias)
+        y = without_view(layer.plain(x, weight, bias))
         try:
             with decomposition():
                 stored = layer.scheme.store(x, layer.geometry)
@@ -53,6 +54,11 @@ class _CompressedInputStep(torch.autograd.Function):
             db = dy.sum(all_but_features(dy, geometry))
         scheme.advance(stored)
         return dx, dw, db, None
+
+
+def without_view(y: Tensor) -> Tensor:
+    """The same storage, but no view. A view that a function returns cannot be changed in place."""
+    return y if y._base is None else torch.ops.aten._unsafe_view(y, y.shape)
 
 
 def all_but_features(dy: Tensor, geometry: Geometry | None) -> list[int]:
@@ -87,8 +93,7 @@ class CompressedInputLayer(ReplacementLayer):
         if self.bypass or not trains:
             return self.plain(x, self.weight, self.bias)
         self.input_shape = tuple(x.shape)
-        y: Tensor = _CompressedInputStep.apply(x, self.weight, self.bias, self)  # type: ignore[no-untyped-call]  # torch's stub has no types
-        return y
+        return autocast.apply(_CompressedInputStep, x, self.weight, self.bias, self)
 
     def state(self) -> Iterator[Tensor]:
         """The buffers of the scheme."""

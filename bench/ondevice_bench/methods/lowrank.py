@@ -9,29 +9,47 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from ondevice_bench.errors import Refusal
 from ondevice_bench.measure.decomposition_marker import decomposition
+from ondevice_bench.methods import autocast
 from ondevice_bench.methods.compressed_input import (
     all_but_features,
     conv_arguments,
     give_parameters,
+    without_view,
 )
 from ondevice_bench.methods.convolution import Geometry
 from ondevice_bench.methods.method import ReplacementLayer
+from ondevice_bench.methods.optimizer_guard import guard_subspace
 from ondevice_bench.methods.scheme import Scheme, StoredTensors
 from ondevice_bench.methods.subspace import (
+    DenseGradient,
     FactoredGradient,
-    FactoredGradientSum,
+    GradientSum,
     ProductsGradient,
-    ThinGradient,
+    Summand,
+    WeightGradient,
 )
-from ondevice_bench.methods.tensors import NotFinite, mode_product, truncated, working
+from ondevice_bench.methods.tensors import (
+    NotFinite,
+    has_content,
+    mode_product,
+    truncated,
+    working,
+)
 from ondevice_bench.methods.tucker import conv_pair, linear_pair
 
 _ROWS = 64  # rows of G that exist at the same time, for the sum of its norm
+_SHARES = (0.99995**0.5, 0.00005**0.5)  # of the squared norm, in the two entries of `gradient_norm`
+_TOLERANCE = 1e-4  # of a ratio of two entries of a gradient in float32
 
 
-class UnconsumedUpdate(RuntimeError):
+class UnconsumedUpdate(Refusal):
     """A training step begins, but no optimizer has applied the last one's gradient."""
+
+
+class ChangedGradient(Refusal):
+    """A loop changed the gradient of a factored weight in another way than by a factor."""
 
 
 class _LowRankStep(torch.autograd.Function):
@@ -41,7 +59,7 @@ class _LowRankStep(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, left: Tensor, right: Tensor, bias: Tensor | None, layer: "LowRankLayer"
     ) -> Tensor:
-        y = layer.product(x, left, right, bias)
+        y = without_view(layer.product(x, left, right, bias))
         try:
             stored = layer.store(x)
         except NotFinite as error:
@@ -67,8 +85,28 @@ class _LowRankStep(torch.autograd.Function):
         return dx, dl, dr, db, None
 
 
+class _ReadWeight(torch.autograd.Function):
+    """`L R` for code that reads the weight itself. Its gradient goes to the layer, dense."""
+
+    @staticmethod
+    def forward(ctx: Any, left: Tensor, right: Tensor, layer: "LowRankLayer") -> Tensor:
+        ctx.layer = layer
+        return left @ right
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None]:
+        ctx.layer.add(DenseGradient(gradient.clone()))
+        return None, None, None
+
+
 class LowRankLayer(ReplacementLayer):
-    """`Y = (X Rᵀ) Lᵀ + b`. The layer stores X itself, or the tensors of a scheme for X."""
+    """`Y = (X Rᵀ) Lᵀ + b`. The layer stores X itself, or the tensors of a scheme for X.
+
+    With the subspace update, the gradient of the weight lies in `gradient`. A training loop sees
+    `gradient_norm`: a parameter without use. Its gradient has the norm of the weight's gradient.
+    If the loop clips, unscales or clears it, the weight's gradient is treated in the same way.
+    """
 
     def __init__(
         self, plain: nn.Module, rank: int, scheme: Scheme | None, name: str, *, factors: bool
@@ -83,15 +121,24 @@ class LowRankLayer(ReplacementLayer):
         bias = plain.bias
         assert bias is None or isinstance(bias, nn.Parameter)
         self.register_parameter("bias", bias)
+        subspace = trains and not factors
+        norm = nn.Parameter(working(left.new_zeros(2))) if subspace else None
+        self.register_parameter("gradient_norm", norm)
         self.scheme = scheme
         self.name = name
         self.factors = factors
         self.geometry = Geometry.from_layer(plain) if isinstance(plain, nn.Conv2d) else None
-        self.accumulates = 1
-        self.pending: list[FactoredGradient | ProductsGradient] = []
+        self.accumulates = 1  # backward passes before each update
+        self._gradient: GradientSum | ProductsGradient | None = None  # since the last update
+        self._calls = {True: 0, False: 0}  # forward calls since then, by whether in backward
+        self._passes = 0  # backward passes since then, without the last
+        self._is_backward_done = False  # since the last forward call
         self.train(plain.training)
+        if subspace:
+            guard_subspace(self)
 
     bias: Tensor | None
+    gradient_norm: Tensor | None
 
     @abstractmethod
     def product(self, x: Tensor, left: Tensor, right: Tensor, bias: Tensor | None) -> Tensor:
@@ -112,18 +159,43 @@ class LowRankLayer(ReplacementLayer):
         """Inputs and output gradients as matrices with `G = dYᵀ X`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Leave a gradient for the factors in training; evaluation computes the same product."""
-        trains = self.training and torch.is_grad_enabled() and self.left.requires_grad
-        if self.bypass or not trains:
+        """The product. Where gradients are on, its backward leaves a gradient for the factors."""
+        if self.bypass or not (torch.is_grad_enabled() and self.left.requires_grad):
             return self.product(x, self.left, self.right, self.bias)
-        if len(self.pending) >= self.accumulates:
-            raise UnconsumedUpdate(
-                f"{self.name}: the last step's gradient was not applied: train with the optimizer "
-                "that Treatment.optimizer returns, and call its step() or zero_grad()"
-            )
+        if not self.factors:
+            self._begin_call()
         self.input_shape = tuple(x.shape)
-        y: Tensor = _LowRankStep.apply(x, self.left, self.right, self.bias, self)  # type: ignore[no-untyped-call]  # torch's stub has no types
-        return y
+        return autocast.apply(_LowRankStep, x, self.left, self.right, self.bias, self)
+
+    def _begin_call(self) -> None:
+        if _is_distributed():
+            raise Refusal(
+                f"{self.name}: the gradient of a subspace update lies outside parameters, so it "
+                "cannot be averaged over processes: use `update: factors`"
+            )
+        self._clear_if_cleared()
+        inside = _is_inside_backward()
+        if self._is_backward_done and not inside:
+            self._passes += 1
+            if self._passes >= self.accumulates:
+                raise UnconsumedUpdate(
+                    f"{self.name}: the gradient of the last backward pass was not applied. Train "
+                    "with the optimizer that Treatment.optimizer returns, and call its step() or "
+                    "zero_grad(). If the loop adds up the gradients of N backward passes, write "
+                    "Treatment.optimizer(..., accumulate=N)"
+                )
+            self._is_backward_done = False
+        self._calls[inside] += 1
+
+    @property
+    def weight(self) -> Tensor:
+        """`L R` in the shape of the plain layer's weight. It is computed when it is read."""
+        trains = torch.is_grad_enabled() and self.left.requires_grad
+        if trains and not self.factors:
+            matrix: Tensor = _ReadWeight.apply(self.left, self.right, self)  # type: ignore[no-untyped-call]  # torch's stub has no types
+        else:
+            matrix = self.dense()
+        return self.in_plain_shape(matrix)
 
     def state(self) -> Iterator[Tensor]:
         """The buffers of the scheme."""
@@ -144,25 +216,95 @@ class LowRankLayer(ReplacementLayer):
             pair = self.pair(stored, dy)
             if self.factors:
                 return pair.times(right.T), pair.transposed_times(left).T
-            self.pending = [*self.pending, pair]
+            self.add(pair)
             return None, None
         x_rows, dy_rows = self.as_rows(stored[0], dy)
         if self.factors:
             return dy_rows.T @ (x_rows @ right.T), (dy_rows @ left).T @ x_rows
-        self.pending = [_products(x_rows, dy_rows, left, right)]
+        if max(self._calls.values()) == self.accumulates == 1 and self.gradient is None:
+            self._set(_products(x_rows, dy_rows, left, right))
+        else:
+            # products of two gradients cannot be added, so this is the dense gradient
+            self.add(DenseGradient(dy_rows.T @ x_rows))
         return None, None
 
     @property
-    def gradient(self) -> ThinGradient | None:
-        """The gradient that the next update applies, or None."""
-        if not self.pending:
-            return None
-        pairs = tuple(each for each in self.pending if isinstance(each, FactoredGradient))
-        if pairs:
-            return FactoredGradientSum(pairs)
-        (products,) = self.pending
-        assert isinstance(products, ProductsGradient)
-        return products
+    def gradient(self) -> WeightGradient | None:
+        """The gradient that the next update applies, or None. A loop may have cleared it."""
+        self._clear_if_cleared()
+        return self._gradient
+
+    def add(self, summand: Summand) -> None:
+        """Add the gradient of one more backward call."""
+        summand = summand.to(self.left.dtype)
+        pending = self.gradient
+        if isinstance(pending, ProductsGradient):
+            raise Refusal(
+                f"{self.name}: a second gradient arrived, and it cannot be added to the thin "
+                "products of the first. Write Treatment.optimizer(..., accumulate=2), or use "
+                "`update: factors`"
+            )
+        if pending is None:
+            self._set(GradientSum.of(summand))
+        else:
+            assert isinstance(pending, GradientSum)
+            self._set(pending.scaled(self.scale()).plus(summand))
+
+    def scale(self) -> Tensor:
+        """The factor by which the training loop has scaled the gradient since backward."""
+        assert self._gradient is not None
+        expected, found = self._shown(self._gradient), self._shown_gradient
+        assert found is not None
+        if not has_content() or not expected.any():
+            return expected.new_ones(())
+        ratio = found / expected
+        if not torch.isclose(ratio[0], ratio[1], rtol=_TOLERANCE, equal_nan=True):
+            raise ChangedGradient(
+                f"{self.name}: the training loop changed the gradients in another way than by one "
+                "factor (such as clip_grad_norm_), which cannot be done to a subspace update: use "
+                "`update: factors`"
+            )
+        return ratio[0]
+
+    def clear(self) -> None:
+        """Forget the gradient, after an update or instead of it."""
+        self._gradient, self._shown_gradient = None, None
+        self._calls = {True: 0, False: 0}
+        self._passes = 0
+        self._is_backward_done = False
+
+    def _set(self, gradient: GradientSum | ProductsGradient) -> None:
+        self._gradient = gradient
+        self._shown_gradient = self._shown(gradient)
+        self._is_backward_done = True
+
+    def _shown(self, gradient: WeightGradient) -> Tensor:
+        """The gradient of `gradient_norm`: two entries with the norm of the weight's gradient.
+
+        One factor for both keeps their ratio. So another change is seen.
+        """
+        assert self.gradient_norm is not None
+        norm = gradient.squared_norm.sqrt().to(self.gradient_norm.dtype)
+        return norm * norm.new_tensor(_SHARES)
+
+    @property
+    def _shown_gradient(self) -> Tensor | None:
+        return None if self.gradient_norm is None else self.gradient_norm.grad
+
+    @_shown_gradient.setter
+    def _shown_gradient(self, gradient: Tensor | None) -> None:
+        if self.gradient_norm is not None:
+            self.gradient_norm.grad = gradient
+
+    def _clear_if_cleared(self) -> None:
+        """If a loop has cleared the gradient of `gradient_norm`, forget the weight's gradient."""
+        if self._gradient is None:
+            return
+        found = self._shown_gradient
+        if found is None or (
+            has_content() and not found.any() and bool(self._gradient.squared_norm > 0)
+        ):
+            self.clear()
 
     def dense_gradient(self, stored: StoredTensors, dy: Tensor) -> Tensor:
         """`G (O, I)` from the stored tensors: for comparison, never in a step."""
@@ -175,6 +317,48 @@ class LowRankLayer(ReplacementLayer):
     def dense(self) -> Tensor:
         """`L R`: for merging and for tests, never in a step."""
         return self.left @ self.right
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if self.gradient_norm is not None:
+            guard_subspace(self)
+
+    def _merged_weight(self) -> nn.Parameter:
+        weight = self.in_plain_shape(self.dense().detach())
+        return nn.Parameter(weight, requires_grad=self.left.requires_grad)
+
+    @abstractmethod
+    def in_plain_shape(self, matrix: Tensor) -> Tensor:
+        """A matrix `(O, I)` in the shape of the plain layer's weight."""
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination.pop(f"{prefix}gradient_norm", None)  # it has no content
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Any,
+        prefix: str,
+        local: Any,
+        strict: bool,
+        missing: list[str],
+        *lists: Any,
+    ) -> None:
+        super()._load_from_state_dict(state_dict, prefix, local, strict, missing, *lists)
+        missing[:] = [name for name in missing if name != f"{prefix}gradient_norm"]
+
+
+def _is_distributed() -> bool:
+    return (
+        torch.distributed.is_available()
+        and torch.distributed.is_initialized()
+        and torch.distributed.get_world_size() > 1
+    )
+
+
+def _is_inside_backward() -> bool:
+    """Whether a backward pass runs now, as it does when a checkpoint runs forward again."""
+    return bool(torch._C._current_graph_task_id() != -1)
 
 
 def _products(x: Tensor, dy: Tensor, left: Tensor, right: Tensor) -> ProductsGradient:
@@ -189,7 +373,7 @@ def _products(x: Tensor, dy: Tensor, left: Tensor, right: Tensor) -> ProductsGra
         g_gtl=g_gtl,
         gt_grt=x.T @ (dy @ g_rt),
         gt_ggtl=x.T @ (dy @ g_gtl),
-        norm=torch.stack(squares).sum(),
+        squared_norm=torch.stack(squares).sum(),
     )
 
 
@@ -214,11 +398,15 @@ class LowRankLinear(LowRankLayer):
         """Batch and tokens as rows."""
         return x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
 
+    def in_plain_shape(self, matrix: Tensor) -> Tensor:
+        """The matrix itself."""
+        return matrix
+
     def merge(self) -> nn.Linear:
         """A plain linear layer."""
         outputs, inputs = len(self.left), self.right.shape[1]
         plain = nn.Linear(inputs, outputs, bias=self.bias is not None, device="meta")
-        give_parameters(plain, nn.Parameter(self.dense().detach()), self.bias)
+        give_parameters(plain, self._merged_weight(), self.bias)
         return plain.train(self.training)
 
 
@@ -231,6 +419,10 @@ class LowRankConv2d(LowRankLayer):
         super().__init__(plain, rank, scheme, name, factors=factors)
         self.channels = plain.in_channels
         self.arguments = conv_arguments(plain)
+
+    def in_plain_shape(self, matrix: Tensor) -> Tensor:
+        """As channels and kernel positions."""
+        return self._kernel(matrix)
 
     def _kernel(self, right: Tensor) -> Tensor:
         assert self.geometry is not None
@@ -275,9 +467,7 @@ class LowRankConv2d(LowRankLayer):
     def merge(self) -> nn.Conv2d:
         """A plain convolution."""
         plain = nn.Conv2d(**self.arguments, device="meta")
-        kernel = self._kernel(self.right)
-        weight = self.dense().detach().view(len(self.left), *kernel.shape[1:])
-        give_parameters(plain, nn.Parameter(weight), self.bias)
+        give_parameters(plain, self._merged_weight(), self.bias)
         return plain.train(self.training)
 
 

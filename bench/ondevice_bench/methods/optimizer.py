@@ -17,7 +17,13 @@ class MomentumRefused(ValueError):
 
 
 class LowRankSGD(torch.optim.SGD):
-    """SGD that also updates factored layers, by the subspace update from their thin gradients."""
+    """SGD that also updates factored layers, by the subspace update from their own gradients.
+
+    What a loop does to the gradients of all parameters, it does to those of factored weights, too:
+    see `LowRankLayer`.
+    """
+
+    updates_subspaces = True
 
     def __init__(
         self,
@@ -40,41 +46,48 @@ class LowRankSGD(torch.optim.SGD):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Clip the norm over all gradients, then update all parameters."""
-        assert closure is None, "an update in factors cannot be evaluated twice"
-        shrink = self._shrink()
-        if shrink is not None:
-            for gradient in self._gradients():
-                gradient.mul_(shrink)
+        """Clip the norm over all gradients, then update all parameters.
+
+        A closure runs one time before the update, as in torch's own SGD.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        gradients = {layer: layer.gradient for layer in self._low_rank}
+        self._clip()
+        scales = {layer: layer.scale() for layer, each in gradients.items() if each is not None}
+        for layer in scales:
+            assert layer.gradient_norm is not None
+            layer.gradient_norm.grad = None  # nothing there is to be trained
         super().step()
         group = self.param_groups[0]
         rate, decay = group["lr"], 1 - group["lr"] * group["weight_decay"]
-        for layer in self._low_rank:
-            thin = layer.gradient
-            if thin is not None:
-                clipped = rate * (float(shrink) if shrink is not None and has_content() else 1.0)
-                left, right = thin.scaled_update(layer.left, layer.right, decay, clipped)
-                layer.left.data, layer.right.data = left.contiguous(), right.contiguous()
-                layer.pending = []
+        for layer, scale in scales.items():
+            gradient = gradients[layer]
+            assert gradient is not None
+            scaled = rate * (float(scale) if has_content() else 1.0)
+            left, right = gradient.scaled_update(layer.left, layer.right, decay, scaled)
+            layer.left.data, layer.right.data = left.contiguous(), right.contiguous()
+            layer.clear()
+        return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Clear every gradient, also the thin ones."""
+        """Clear every gradient, also those of factored weights."""
         super().zero_grad(set_to_none)
         for layer in self._low_rank:
-            layer.pending = []
+            layer.clear()
 
-    def _shrink(self) -> Tensor | None:
-        """The factor that brings the global norm to `clip`; None without clipping."""
-        if self.clip is None:
-            return None
-        plain = [torch.linalg.vector_norm(g) for g in self._gradients()]
-        thin = [g.squared_norm().sqrt() for g in (la.gradient for la in self._low_rank) if g]
-        if not plain and not thin:
-            return None
-        norm = torch.linalg.vector_norm(torch.stack([n.double() for n in (*plain, *thin)]))
+    def _clip(self) -> None:
+        """Bring the global norm to `clip`, if there is one and the norm is larger."""
+        gradients = [
+            p.grad for group in self.param_groups for p in group["params"] if p.grad is not None
+        ]
+        if self.clip is None or not gradients:
+            return
+        norm = torch.linalg.vector_norm(
+            torch.stack([torch.linalg.vector_norm(each).double() for each in gradients])
+        )
         shrink: Tensor = (self.clip / (norm + _TINY)).clamp(max=1.0)
-        return shrink
-
-    def _gradients(self) -> list[Tensor]:
-        parameters = (p for group in self.param_groups for p in group["params"])
-        return [p.grad for p in parameters if p.grad is not None]
+        for each in gradients:
+            each.mul_(shrink)

@@ -1,11 +1,11 @@
 """The factored update `W' = a L R - eta G` and one subspace iteration, without a dense matrix.
 
-A backward leaves a `ThinGradient` for it: `G` in a form that can multiply thin matrices.
+A backward leaves a `WeightGradient` for it: `G` in a form that can multiply thin matrices.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -13,9 +13,10 @@ from torch import Tensor
 from ondevice_bench.methods.tensors import qr, working
 
 
-class ThinGradient(Protocol):
+class WeightGradient(Protocol):
     """The gradient `G (O, I)` of a low-rank weight, in the form that the update needs."""
 
+    @property
     def squared_norm(self) -> Tensor:
         """`||G||_F²`."""
 
@@ -55,23 +56,74 @@ class FactoredGradient:
         inner = self.basis.T @ columns.reshape(self.basis.shape[0], -1)
         return inner.view(-1, columns.shape[1])
 
+    def to(self, dtype: torch.dtype) -> "FactoredGradient":
+        """The gradient in this type."""
+        return FactoredGradient(self.thin.to(dtype), self.basis.to(dtype), self.taps)
+
+    def onto(self, basis: Tensor, taps: int) -> Tensor:
+        """`G (basis x I_taps)`."""
+        rows = self.thin.view(len(self.thin), -1, self.taps)
+        return torch.einsum("oat,ab->obt", rows, self.basis.T @ basis).flatten(1)
+
 
 @dataclass(frozen=True)
-class FactoredGradientSum:
-    """The sum of the gradients that accumulated since the last update."""
+class DenseGradient:
+    """`G` itself. It exists where products cannot be added, and where a weight is read."""
 
-    pairs: tuple[FactoredGradient, ...]
+    matrix: Tensor
 
-    def squared_norm(self) -> Tensor:
-        """The sum over pairs of pairs of `tr(P_jᵀ P_i U_iᵀ U_j)`."""
-        total = self.pairs[0].thin.new_zeros(())
-        for one in self.pairs:
-            for other in self.pairs:
-                overlap = one.basis.T @ other.basis  # (r_i, r_j)
-                rows = one.thin.view(len(one.thin), -1, one.taps)
-                mapped = torch.einsum("oat,ab->obt", rows, overlap)
-                total = total + (mapped.flatten(1) * other.thin).sum()
-        return total.clamp_min(0)
+    def transposed_times(self, columns: Tensor) -> Tensor:
+        """`Gᵀ columns`."""
+        return self.matrix.T @ columns
+
+    def times(self, columns: Tensor) -> Tensor:
+        """`G columns`."""
+        return self.matrix @ columns
+
+    def to(self, dtype: torch.dtype) -> "DenseGradient":
+        """The gradient in this type."""
+        return DenseGradient(self.matrix.to(dtype))
+
+    def onto(self, basis: Tensor, taps: int) -> Tensor:
+        """`G (basis x I_taps)`."""
+        rows = self.matrix.view(len(self.matrix), -1, taps)
+        return torch.einsum("oct,cb->obt", rows, basis).flatten(1)
+
+
+Summand: TypeAlias = FactoredGradient | DenseGradient
+
+
+@dataclass(frozen=True)
+class GradientSum:
+    """The sum of the gradients of several backward calls. Its norm grows with each."""
+
+    summands: tuple[Summand, ...]
+    squared_norm: Tensor
+
+    @staticmethod
+    def of(summand: Summand) -> "GradientSum":
+        """The sum of one gradient."""
+        return GradientSum((summand,), _inner(summand, summand).clamp_min(0))
+
+    def plus(self, summand: Summand) -> "GradientSum":
+        """The sum with one more gradient. Dense gradients are added into one matrix."""
+        across = sum(_inner(each, summand) for each in self.summands)
+        norm = (self.squared_norm + _inner(summand, summand) + 2 * across).clamp_min(0)
+        dense = [each for each in self.summands if isinstance(each, DenseGradient)]
+        if dense and isinstance(summand, DenseGradient):
+            dense[0].matrix.add_(summand.matrix)
+            return GradientSum(self.summands, norm)
+        return GradientSum((*self.summands, summand), norm)
+
+    def scaled(self, factor: Tensor) -> "GradientSum":
+        """The sum times a number."""
+        parts = (
+            DenseGradient(each.matrix * factor)
+            if isinstance(each, DenseGradient)
+            else replace(each, thin=each.thin * factor)
+            for each in self.summands
+        )
+        return GradientSum(tuple(parts), self.squared_norm * factor**2)
 
     def scaled_update(
         self, left: Tensor, right: Tensor, shrink: float, rate: float
@@ -84,18 +136,30 @@ class FactoredGradientSum:
         return turned, shrink * ((turned.T @ left) @ right) - rate * moved.T
 
     def tensors(self) -> Iterator[Tensor]:
-        """Every `P` and `U`."""
-        for pair in self.pairs:
-            yield pair.thin
-            yield pair.basis
+        """Every `P` and `U`, and a dense matrix."""
+        for each in self.summands:
+            if isinstance(each, DenseGradient):
+                yield each.matrix
+            else:
+                yield each.thin
+                yield each.basis
 
     def _transposed_times(self, columns: Tensor) -> Tensor:
-        first, *others = (pair.transposed_times(columns) for pair in self.pairs)
+        first, *others = (each.transposed_times(columns) for each in self.summands)
         return sum(others, first)
 
     def _times(self, columns: Tensor) -> Tensor:
-        first, *others = (pair.times(columns) for pair in self.pairs)
+        first, *others = (each.times(columns) for each in self.summands)
         return sum(others, first)
+
+
+def _inner(one: Summand, other: Summand) -> Tensor:
+    """The sum of the products of the entries. For factors: `tr(P_jᵀ P_i U_iᵀ U_j)`."""
+    if isinstance(other, FactoredGradient):
+        return (one.onto(other.basis, other.taps) * other.thin).sum()
+    if isinstance(one, FactoredGradient):
+        return _inner(other, one)
+    return torch.dot(one.matrix.flatten(), other.matrix.flatten())
 
 
 @dataclass(frozen=True)
@@ -110,11 +174,7 @@ class ProductsGradient:
     g_gtl: Tensor
     gt_grt: Tensor
     gt_ggtl: Tensor
-    norm: Tensor
-
-    def squared_norm(self) -> Tensor:
-        """`||G||_F²`, summed over row blocks in backward."""
-        return self.norm
+    squared_norm: Tensor  # summed over row blocks in backward
 
     def scaled_update(
         self, left: Tensor, right: Tensor, shrink: float, rate: float

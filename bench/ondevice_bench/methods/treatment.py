@@ -115,11 +115,15 @@ class Treatment:
         weight_decay: float = 0.0,
         clip: float | None = None,
         momentum: float = 0.0,
+        accumulate: int = 1,
     ) -> LowRankSGD:
-        """One optimizer for all trained parameters and factors."""
+        """One optimizer for all trained parameters and factors.
+
+        `accumulate` is the number of backward passes whose gradients the loop adds up.
+        """
         layers = [layer for layer in self.module.modules() if isinstance(layer, LowRankLayer)]
         for layer in layers:
-            layer.accumulates = max(layer.accumulates, self.slices)
+            layer.accumulates = max(accumulate, self.slices)
         parameters = [p for p in self.module.parameters() if p.requires_grad]
         return LowRankSGD(
             parameters, layers, lr=lr, weight_decay=weight_decay, clip=clip, momentum=momentum
