@@ -28,7 +28,7 @@ _LINES = pytest.StashKey[list[str]]()
 class StepMeter:
     """What a test calls: `bench_step(step, setup=None, rounds=1)`."""
 
-    def __init__(self, request: pytest.FixtureRequest) -> None:
+    def __init__(self, request: pytest.FixtureRequest, hardware: str | None) -> None:
         config = request.config
         if hasattr(config, "workerinput"):
             pytest.fail(
@@ -38,6 +38,7 @@ class StepMeter:
         if benchmark.skips(config):
             pytest.skip("benchmarks are skipped (--benchmark-skip)")
         self._config = config
+        self._hardware = hardware
         self._item = request.node
         self._calls = 0
 
@@ -51,7 +52,7 @@ class StepMeter:
         __tracebackhide__ = True
         try:
             user_step = _own_step(step, setup, rounds)
-            result = _runner(self._config).measure(user_step, rounds)
+            result = _runner(self._config, self._hardware).measure(user_step, rounds)
         except (BenchError, StepFailed) as error:
             # not `pytest.fail(…)`, which would print the same text twice
             raise pytest.fail.Exception(f"bench_step: {error}", pytrace=False) from None
@@ -81,10 +82,10 @@ class StepMeter:
         _lines(self._config).append(_line(f"{self._item.nodeid}{count}", result))
 
 
-def _runner(config: pytest.Config) -> StepRunner:
+def _runner(config: pytest.Config, hardware: str | None) -> StepRunner:
     """The session's processes, started when the first step is measured."""
     if _RUNNER not in config.stash:
-        host = config.hook.pytest_bench_host(config=config, hardware=config.getoption("--hardware"))
+        host = config.hook.pytest_bench_host(config=config, hardware=hardware)
         runner = config.stash[_RUNNER] = StepRunner(host)
         config.add_cleanup(runner.close)
     return config.stash[_RUNNER]
@@ -105,7 +106,7 @@ class _LastLines:
         self._lines = lines
 
     @pytest.hookimpl(trylast=True)
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def pytest_terminal_summary(self, terminalreporter: "pytest.TerminalReporter") -> None:
         """Print the lines."""
         for line in self._lines:
             terminalreporter.write_line(f"bench_step: {line}")
