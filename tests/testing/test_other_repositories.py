@@ -122,7 +122,8 @@ def test_a_plain_session_has_no_option_and_no_mark_of_ours(repository):
     shown = repository.runpytest("--fixtures").stdout.str()
     ours = shown.partition("from ondevice_bench.pytest_plugin")[2].partition("defined from")[0]
     assert re.findall(r"^(\w+).* -- ", ours, re.MULTILINE) == ["bench_step"]
-    result = repository.runpytest("test_marked.py")
+    # pytest remembers the marks of earlier sessions of a process
+    result = repository.runpytest_subprocess("test_marked.py")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*'bench' not found in `markers` configuration option*"])
 
