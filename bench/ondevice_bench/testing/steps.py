@@ -1,5 +1,6 @@
 """The fixture `bench_step`: measures the user's own training step like a cell."""
 
+import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -21,6 +22,12 @@ from ondevice_bench.run.queries.user_step import (
 )
 from ondevice_bench.testing import pytest_benchmark_adapter as benchmark
 
+# functions of which a call runs nothing, and what runs it
+_LAZY = (
+    (inspect.iscoroutinefunction, "a coroutine function", "asyncio.run"),
+    (inspect.isasyncgenfunction, "an asynchronous generator function", "asyncio.run"),
+    (inspect.isgeneratorfunction, "a generator function", "a loop over it"),
+)
 _RUNNER = pytest.StashKey[StepRunner]()
 _LINES = pytest.StashKey[list[str]]()
 
@@ -134,6 +141,15 @@ def _own_step(
     )
 
 
+def _require_eager(role: str, name: str, given: object) -> None:
+    for is_lazy, kind, cure in _LAZY:
+        if is_lazy(given):
+            raise BadInput(
+                f"{role} ({name}) is {kind}: a call of it runs nothing; give a plain "
+                f"function that runs it by {cure}"
+            )
+
+
 def _function(role: str, given: object) -> Function:
     name, why = getattr(given, "__name__", repr(given)), ""
     if not isinstance(given, FunctionType):
@@ -152,6 +168,7 @@ def _function(role: str, given: object) -> Function:
         elif file is None or not file.endswith(".py"):
             why = f"({name}) is not in a file"
         else:
+            _require_eager(role, name, given)
             return Function(given.__module__, os.path.abspath(file), name)
     raise BadInput(
         f"{role} {why}: a new process imports it, so it must be a `def` at the top level of a file"
