@@ -227,6 +227,19 @@ def test_a_process_of_its_own_answers(workplace):
         user_models.describe(host, Words(["./deadly.py:net"]).suite())
 
 
+def test_only_files_of_one_folder_are_described_by_one_process(workplace):
+    for name in ("a/one.py", "b/two.py", "a/three.py"):
+        (workplace / name).parent.mkdir(exist_ok=True)
+        (workplace / name).write_text(NET)
+    host = FakeHost(reply_to=answer_here)
+    models = ["./a/one.py:Net", "./b/two.py:Net", "./a/three.py:Net"]
+    suite = Words(models, options=["classes=3", "classes=4"]).suite()
+    user_models.describe(host, suite)
+    assert host.questions == ["describe", "describe"]
+    found = [registry.model(choice.name).inputs({"classes": 4}) for choice in suite.models]
+    assert found == [Images(3, 24, 4)] * 3
+
+
 def test_a_batch_of_the_users_is_made_once_for_each_use(workplace, tmp_path):
     (workplace / "batched.py").write_text(BATCHED)
     store = BatchStore(tmp_path / "batches")
