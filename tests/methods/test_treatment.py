@@ -100,6 +100,45 @@ def test_a_report_names_layers_ranks_and_elements():
     assert first.elements == 27 + 3 * (4 + 5 + 8)
 
 
+class Reading(nn.Module):
+    """Reads the weight of its layer itself, as Swin's attention does."""
+
+    def __init__(self):
+        super().__init__()
+        self.qkv = nn.Linear(8, 8)
+
+    def forward(self, x):
+        return nn.functional.linear(x, self.qkv.weight, self.qkv.bias)
+
+
+def test_a_layer_that_the_network_never_calls_is_named():
+    treatment = treat(nn.Sequential(nn.Linear(8, 8), Reading()), "asi", rank=3)
+    assert treatment.not_called == ("0", "1.qkv")
+    treatment.module(torch.randn(4, 5, 8)).sum().backward()
+    assert treatment.not_called == ("1.qkv",)
+    assert [(r.name, r.is_called) for r in treatment.report()] == [("0", True), ("1.qkv", False)]
+    treatment.require_calls()
+    (note,) = treatment.notes()
+    assert note == (
+        "1 of 2 changed layers saw no input in training, because the network reads their weights "
+        "itself, does not use them, or has frozen them: 1.qkv"
+    )
+
+
+def test_a_network_that_calls_no_changed_layer_is_refused_after_a_step():
+    treatment = treat(nn.Sequential(*(Reading() for _ in range(5))), "asi", rank=3)
+    treatment.module(torch.randn(4, 5, 8)).sum().backward()
+    says = "^no changed layer saw an input in training, .*: 0.qkv, 1.qkv, 2.qkv and 2 more$"
+    with pytest.raises(Refusal, match=says):
+        treatment.require_calls()
+
+
+def test_training_without_changed_layers_needs_no_calls():
+    treatment = treat(nn.Linear(8, 8), "vanilla")
+    treatment.require_calls()
+    assert treatment.notes() == []
+
+
 def test_layers_of_other_kinds_are_left_alone_and_named():
     class Odd(nn.Linear):
         pass

@@ -31,6 +31,10 @@ from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.specs.rank_rules import ACTIVATION
 
 NOT_IN_TABLE = "has no trained rank in the table of its model"
+NOT_CALLED = "sees no input: the network reads its weight itself, or does not use it"
+_WHY_NOT_CALLED = (
+    "because the network reads their weights itself, does not use them, or has frozen them"
+)
 _SHOWN = 3
 
 
@@ -49,6 +53,11 @@ class LayerReport:
     shape: tuple[int, ...] | None
     elements: int | None
     flops: LayerFlops | None  # None also if the method has no formulas
+
+    @property
+    def is_called(self) -> bool:
+        """Whether the layer has seen an input in training. If not, the method changed nothing."""
+        return self.shape is not None
 
 
 @dataclass(frozen=True)
@@ -79,6 +88,31 @@ class Treatment:
         return tuple(
             self._report(name, replacement) for name, replacement in self._replacements.items()
         )
+
+    @property
+    def not_called(self) -> tuple[str, ...]:
+        """The replaced layers that have seen no input in training so far."""
+        return tuple(
+            name
+            for name, replacement in self._replacements.items()
+            if replacement.layer.input_shape is None
+        )
+
+    def require_calls(self) -> None:
+        """After a step: a Refusal if it called none of the replaced layers."""
+        names = self.not_called
+        if names and len(names) == len(self._replacements):
+            raise Refusal(
+                f"no changed layer saw an input in training, {_WHY_NOT_CALLED}: {_listed(names)}"
+            )
+
+    def notes(self) -> list[str]:
+        """After some steps: what a reader of their numbers must know."""
+        names = self.not_called
+        if not names:
+            return []
+        count = f"{len(names)} of {len(self._replacements)} changed layers"
+        return [f"{count} saw no input in training, {_WHY_NOT_CALLED}: {_listed(names)}"]
 
     def layer_methods(self) -> tuple[LayerMethod, ...]:
         """The methods that replaced layers, one for each layer."""
@@ -241,6 +275,11 @@ def treat(
     for part, rules in methods:
         treatment.apply(part, selection.layers, layout, rules, ranks or {}, seed)
     return treatment
+
+
+def _listed(names: Sequence[str]) -> str:
+    first = ", ".join(name or "the network itself" for name in names[:_SHOWN])
+    return first if len(names) <= _SHOWN else f"{first} and {len(names) - _SHOWN} more"
 
 
 def _ranks(replacement: _Replacement) -> Ranks:

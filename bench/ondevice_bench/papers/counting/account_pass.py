@@ -11,7 +11,7 @@ from ondevice_bench.methods.layer_flops import LayerFlops
 from ondevice_bench.methods.make_method import make_method
 from ondevice_bench.methods.method import LayerMethod, activation_ranks, select_modes
 from ondevice_bench.methods.ranks import RankChoice, Ranks
-from ondevice_bench.methods.treatment import NOT_IN_TABLE, applies_to_none
+from ondevice_bench.methods.treatment import NOT_CALLED, NOT_IN_TABLE, applies_to_none
 from ondevice_bench.models.families import family
 from ondevice_bench.models.layers import select_layers
 from ondevice_bench.papers.counting.accounting import (
@@ -45,7 +45,7 @@ def measure(job: Job) -> PassResult:
         model = workload.model
         selection = select_layers(model, job.cell.layers, layout_of(job, model, family(job.model)))
         inputs = _inputs(workload, selection.layers)
-    layers = {name: model.get_submodule(name) for name in selection.layers if name in inputs}
+    layers = {name: model.get_submodule(name) for name in selection.layers}
     accounts, refusals = _accounts(job, layers, inputs)
     works = [each.work for each in accounts.values()]
     activations = sum(each.activation_elements for each in accounts.values()) * ELEMENT_BYTES
@@ -136,6 +136,9 @@ def _accounts(
     accounts: dict[str, LayerAccount] = {}
     refusals: dict[str, str] = {}
     for layer_name, layer in layers.items():
+        if layer_name not in inputs:
+            refusals[layer_name] = NOT_CALLED
+            continue
         shape = inputs[layer_name].shape
         if not isinstance(method, LayerMethod):
             each = vanilla_account(layer, shape)

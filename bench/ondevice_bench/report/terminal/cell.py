@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.summary import CellSummary
+from ondevice_bench.record.details import TreatedLayer
 from ondevice_bench.report.quantities import quantity_of, rank_basis
 from ondevice_bench.terminal import table
 
@@ -34,9 +35,12 @@ def cell_lines(cell: CellSummary) -> list[str]:
         *(f"problem: {text}" for text in cell.problems),
         *(f"note: {text}" for text in cell.notes),
         *(
-            f"changed: {name}: input {list(layer.shape or ())}, "
-            f"ranks {list(layer.activation_ranks or ())}"
+            f"changed: {name}: {_input(layer)}, ranks {list(layer.activation_ranks or ())}"
             + (f", weight rank {layer.weight_rank}" if layer.weight_rank else "")
             for name, layer in layers.items()
         ),
     ]
+
+
+def _input(layer: TreatedLayer) -> str:
+    return "no input in training" if layer.shape is None else f"input {list(layer.shape)}"

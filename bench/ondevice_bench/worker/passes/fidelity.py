@@ -14,7 +14,7 @@ nothing. A figure that fails a check is unavailable, with the reason.
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -66,12 +66,14 @@ def _measure(job: Job) -> PassResult:
         computed = _gradients(workload, names if moment is not None else ())
         losses.append(computed.loss)
         if moment is not None:
+            called = set(names).difference(workload.treatment.not_called)
             reference = _reference(plain, names, state, draws)
-            similarities[moment] = similarity(computed.gradients, reference.gradients)
+            similarities[moment] = _similarity(computed, reference, called)
             if step == 0:
-                similarities["_original"] = similarity(computed.gradients, original.gradients)
+                similarities["_original"] = _similarity(computed, original, called)
         doubts.append(_update(workload, computed.gradients))
-    return _result(job, names, similarities, losses, itself, next(filter(None, doubts), None))
+    result = _result(job, names, similarities, losses, itself, next(filter(None, doubts), None))
+    return replace(result, details={**result.details, "notes": workload.treatment.notes()})
 
 
 def _result(
@@ -129,6 +131,14 @@ def _other_draws(workload: Workload, plain: _Computed) -> str | None:
         f"the network draws random numbers, as dropout does: the {workload.parts} slices of the "
         "batch draw others than the whole batch"
     )
+
+
+def _similarity(
+    computed: _Computed, reference: _Computed, called: Collection[str]
+) -> tuple[Similarity, dict[str, Similarity]]:
+    """The similarity of the layers that were called. A method changes no others."""
+    gradients = {name: each for name, each in reference.gradients.items() if name in called}
+    return similarity(computed.gradients, gradients)
 
 
 def _vanilla(job: Job) -> Job:

@@ -35,7 +35,11 @@ def measure(job: Job) -> PassResult:
     treated = treatment.report()
     classes = by_class(saved, model, {report.name for report in treated})
     difference = disagreement(saved, live)
-    notes = [f"weights: {loaded}"] if loaded and not loaded.whole else []
+    notes = [
+        *workload.treatment.notes(),
+        *([f"weights: {loaded}"] if loaded and not loaded.whole else []),
+        *([difference] if difference else []),
+    ]
     return PassResult(
         metrics={
             "activation_bytes": total(saved),
@@ -54,7 +58,7 @@ def measure(job: Job) -> PassResult:
         },
         details={
             "weights": str(loaded or job.cell.weights),
-            "notes": [*notes, difference] if difference else notes,
+            "notes": notes,
             "weights_sha256": weights,
             "batch_sha256": _sha256(nested.leaves(workload.batch)),
             "operators": {name: phase.to_dict() for name, phase in counter.phases.items()},
