@@ -35,6 +35,7 @@ class Reading(nn.Module):
     def __init__(self):
         super().__init__()
         self.qkv = nn.Linear(192, 4)
+        self.unused = nn.Conv1d(1, 1, 1)
 
     def forward(self, x):
         return F.linear(x, self.qkv.weight, self.qkv.bias)
@@ -293,5 +294,9 @@ def test_layers_that_the_network_never_calls_are_named_everywhere(bench, workpla
     assert some["trace"].details["treated"]["2.qkv"]["shape"] is None
     assert list(some["fidelity"].details["layers"]["_first"]) == ["1"]
     assert some["fidelity"].metrics["gradient_cosine"] < 1
+    shown = bench("show", "cell", some["trace"].key.cell).out
+    assert "\nchanged: 2.qkv: no input in training, ranks " in shown
+    assert "\nnot changed: 2.unused: is a Conv1d (methods treat Linear and Conv2d)\n" in shown
     counted = bench("account", "--model", "./net.py:some", "--method", "asi", "--rank", "2")
-    assert "not changed: 2.qkv: sees no input: the network reads its weight itself" in counted.out
+    assert "\nnot changed: 2.unused: is a Conv1d " in counted.out
+    assert "\nnot changed: 2.qkv: sees no input: the network reads its weight itself" in counted.out

@@ -222,9 +222,10 @@ class Workload:
         model_output(self.model, inputs_of(self.batch))
 
     def resident(self) -> Iterator[Tensor]:
-        """Tensors that are alive outside a step: parameters, buffers, optimizer state, batch."""
+        """Tensors that are alive outside a step: of the model, the optimizer, and the batch."""
         yield from self.model.parameters()
         yield from self.model.buffers()
+        yield from self.treatment.state()
         yield from self.optimizer_state()
         yield from nested.leaves(self.batch)
 

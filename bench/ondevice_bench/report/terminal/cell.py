@@ -26,7 +26,7 @@ def cell_table(cell: CellSummary) -> "Table":
 def cell_lines(cell: CellSummary) -> list[str]:
     """The cell, its problems, its notes, and the ranks of its layers."""
     basis = rank_basis(cell.planned.cell)
-    layers = cell.details_of("trace").treated
+    trace = cell.details_of("trace")
     return [
         f"cell: {cell.id}",
         f"fingerprint: {cell.planned.cell.fingerprint}",
@@ -37,8 +37,9 @@ def cell_lines(cell: CellSummary) -> list[str]:
         *(
             f"changed: {name}: {_input(layer)}, ranks {list(layer.activation_ranks or ())}"
             + (f", weight rank {layer.weight_rank}" if layer.weight_rank else "")
-            for name, layer in layers.items()
+            for name, layer in trace.treated.items()
         ),
+        *(f"not changed: {name}: {why}" for name, why in trace.left_alone.items()),
     ]
 
 

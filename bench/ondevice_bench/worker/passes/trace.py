@@ -49,7 +49,7 @@ def measure(job: Job) -> PassResult:
             "backward_live_peak_bytes": live.backward_peak_bytes,
             "update_live_peak_bytes": live.update_peak_bytes,
             "parameter_bytes": storage_bytes(model.parameters()),
-            "buffer_bytes": storage_bytes(model.buffers()) - storage_bytes(state),
+            "buffer_bytes": storage_bytes((*model.buffers(), *state)) - storage_bytes(state),
             "method_state_bytes": storage_bytes(state),
             "gradient_bytes": gradients,
             "optimizer_state_bytes": storage_bytes(workload.optimizer_state()),
