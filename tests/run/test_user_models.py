@@ -144,6 +144,20 @@ def test_a_factory_may_look_at_numbers(said, workplace):
     assert spec.inputs({}) == Images(3, 224, 2)
 
 
+def test_a_method_that_fits_no_layer_says_which_ones_there_are(said, workplace):
+    text = "import torch\nfrom torch import nn\n\ndef {name}():\n    return {layer}\n\n"
+    text += "def batch(size, seed):\n    return (torch.zeros(size, 1, 2, 2, 2),)\n\n"
+    text += "def loss(model, batch):\n    return model(batch[0]).sum()\n"
+    for name, layer in (("cube", "nn.Conv3d(1, 1, 1)"), ("bare", "nn.ReLU()")):
+        (workplace / f"{name}.py").write_text(text.format(name=name, layer=layer))
+    _, cube = said("./cube.py:cube")
+    assert cube.layer_kinds == {"Conv3d"}
+    refused = registry.method("asi").refuses(cube)
+    assert refused == f"asi treats conv2d, linear; {cube.name} has Conv3d"
+    _, bare = said("./bare.py:bare")
+    assert registry.method("asi").refuses(bare).endswith(f"{bare.name} has no such layers")
+
+
 def test_a_file_may_bring_batch_loss_and_layout(said):
     suite, spec = said("./batched.py")
     assert spec.inputs({}) == OwnBatch()
