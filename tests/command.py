@@ -79,13 +79,18 @@ class Command:
 
     def _start(self) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        path = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         with theirs:
             self._server = subprocess.Popen(
                 [sys.executable, "-P", __file__, str(theirs.fileno()), self._torch_server],
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
                 # no threads: it is forked
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(_ROOT)},
+                env={
+                    **os.environ,
+                    "OPENBLAS_NUM_THREADS": "1",
+                    "PYTHONPATH": os.pathsep.join(path),
+                },
             )
 
 

@@ -1,10 +1,14 @@
 """`pytest --benchmark` runs the cells of suites as tests; `bench_step` measures a step in a test.
 
 pytest loads this module in every session where the package is installed. So it imports nothing of
-ours until a session uses it.
+ours until a session uses it. Its options exist only in a session that gives one of them, and only
+under names that nobody else has.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,53 +17,71 @@ if TYPE_CHECKING:
     from ondevice_bench.testing.steps import StepMeter
 
 DEFAULT_SUITE = "quick"
-_WITH_BENCHMARK = ("--suite", "--baseline", "--bench-store", "--bench-report", "--interleave")
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--benchmark` and its options."""
-    group = parser.getgroup("ondevice-bench", "on-device training benchmarks")
-    group.addoption(
-        "--benchmark",
-        action="store_true",
-        help=f"measure the cells of a suite as test items [default suite: {DEFAULT_SUITE}]",
-    )
-    group.addoption(
-        "--suite",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="with --benchmark: a suite's name or YAML file; can be repeated",
-    )
-    group.addoption(
-        "--hardware",
-        metavar="NAME",
-        help="use this hardware profile instead of the recognised one; also for bench_step",
-    )
-    group.addoption(
-        "--baseline",
-        metavar="REF",
-        help="with --benchmark: fail the cells that regressed since this run: a suite (its "
-        "latest run), a run's id, STORE@RUN, a bundle, or the file of a baseline",
-    )
-    group.addoption(
-        "--bench-store",
-        metavar="PATH",
-        help="with --benchmark: the folder for results; each suite gets a folder in it "
-        "[default: bench-out]",
-    )
-    group.addoption(
-        "--bench-report",
-        metavar="PATH",
-        help="with --benchmark: write the HTML report to this file at the end; several suites "
-        "write one report each, PATH-SUITE",
-    )
-    group.addoption(
-        "--interleave",
-        action="store_true",
-        help="with --benchmark: measure all cells first, so that their rounds alternate; then "
-        "the items report",
-    )
+@dataclass(frozen=True, eq=False)  # each option is only equal to itself
+class _Option:
+    """An option: its names, the one that other plugins may have first, and what argparse needs."""
+
+    names: tuple[str, ...]
+    help: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    needs_cells: bool = True
+
+    @property
+    def dest(self) -> str:
+        """Where pytest keeps the value. No other plugin uses this name."""
+        return f"ondevice_{self.names[-1].removeprefix('--').replace('-', '_')}"
+
+    def value(self, config: pytest.Config) -> Any:
+        """The value in this session; None if the session has no such option."""
+        return config.getoption(self.dest, None)
+
+
+_CELLS = _Option(
+    ("--benchmark", "--bench-cells"),
+    f"measure the cells of a suite as test items [default suite: {DEFAULT_SUITE}]",
+    {"action": "store_true"},
+    needs_cells=False,
+)
+_SUITE = _Option(
+    ("--suite", "--bench-suite"),
+    "with --bench-cells: a suite's name or YAML file; can be repeated",
+    {"action": "append", "metavar": "NAME"},
+)
+_HARDWARE = _Option(
+    ("--hardware", "--bench-hardware"),
+    "use this hardware profile instead of the recognised one; also for bench_step",
+    {"metavar": "NAME"},
+    needs_cells=False,
+)
+_BASELINE = _Option(
+    ("--baseline", "--bench-baseline"),
+    "with --bench-cells: fail the cells that regressed since this run: a suite (its latest run), "
+    "a run's id, STORE@RUN, a bundle, or the file of a baseline",
+    {"metavar": "REF"},
+)
+_STORE = _Option(
+    ("--bench-store",),
+    "with --bench-cells: the folder for results; each suite gets a folder in it "
+    "[default: bench-out]",
+    {"metavar": "PATH"},
+)
+_REPORT = _Option(
+    ("--bench-report",),
+    "with --bench-cells: write the HTML report to this file at the end; several suites write one "
+    "report each, PATH-SUITE",
+    {"metavar": "PATH"},
+)
+_INTERLEAVE = _Option(
+    ("--interleave", "--bench-interleave"),
+    "with --bench-cells: measure all cells first, so that their rounds alternate; then the items "
+    "report",
+    {"action": "store_true"},
+)
+_OPTIONS = (_CELLS, _SUITE, _HARDWARE, _BASELINE, _STORE, _REPORT, _INTERLEAVE)
+_BY_NAME = {name: option for option in _OPTIONS for name in option.names}
+_GIVEN = pytest.StashKey[Mapping[_Option, str]]()  # by which name the session gives each option
 
 
 class HostHook:
@@ -75,6 +97,50 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(HostHook)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> Generator[None, object, object]:
+    """Add our options when all others are there, if one of them is given or help is wanted."""
+    result = yield
+    unknown = parser.parse_known_and_unknown_args(args)[1]
+    given = [name for name in map(_name, unknown) if name in _BY_NAME]
+    wants_help = early_config.known_args_namespace.help
+    if not given and not wants_help:
+        return result
+    group = parser.getgroup("ondevice-bench", "on-device training benchmarks")
+    added: dict[_Option, str] = {}
+    for option in _OPTIONS:
+        free = [name for name in option.names if _is_free(parser, name)]
+        if free:
+            added[option] = free[-1]
+            # a conftest.py that pytest loads later can add the short name, except after --help
+            names = free if wants_help else free[-1:]
+            group.addoption(*names, dest=option.dest, help=option.help, **option.settings)
+    for place, word in enumerate(args):
+        if (name := _name(word)) in given:
+            args[place] = added[_BY_NAME[name]] + word.removeprefix(name)
+    early_config.stash[_GIVEN] = {_BY_NAME[name]: name for name in given}
+    places = parser.parse_known_args(args).file_or_dir
+    if places != early_config.known_args_namespace.file_or_dir:
+        # pytest took the values of our options for places of tests
+        early_config.known_args_namespace.file_or_dir = places
+        early_config.pytest_load_initial_conftests(early_config)
+    return result
+
+
+def _name(word: str) -> str:
+    return word.partition("=")[0]
+
+
+def _is_free(parser: pytest.Parser, name: str) -> bool:
+    """Whether nobody has an option of this name."""
+    word = f"{name}="
+    with suppress(pytest.UsageError):  # it exists, and does not like this value
+        return word in parser.parse_known_and_unknown_args([word])[1]
+    return False
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_bench_host(config: pytest.Config, hardware: str | None) -> "Host":
     """Measure on this machine."""
@@ -85,19 +151,31 @@ def pytest_bench_host(config: pytest.Config, hardware: str | None) -> "Host":
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let the session measure cells, with `--benchmark`."""
-    config.addinivalue_line("markers", "bench: a cell of a suite (pytest --benchmark)")
-    if not config.getoption("--benchmark"):
-        for flag in _WITH_BENCHMARK:
-            if config.getoption(flag):
-                raise pytest.UsageError(f"{flag} goes with --benchmark: give both")
+    given = config.stash.get(_GIVEN, {})
+    if not given:
+        return
+    if _CELLS not in given:
+        for option, name in given.items():
+            if option.needs_cells:
+                raise pytest.UsageError(f"{name} goes with --benchmark (--bench-cells): give both")
         return
     if config.getoption("numprocesses", None) or config.getoption("dist", "no") != "no":
         raise pytest.UsageError(
-            "--benchmark cannot run with pytest-xdist: cells would disturb each other"
+            f"{given[_CELLS]} cannot run with pytest-xdist: cells would disturb each other"
         )
-    from ondevice_bench.testing.session import CellSession
+    config.addinivalue_line("markers", "bench: a cell of a suite (pytest --benchmark)")
+    from ondevice_bench.testing.session import CellOptions, CellSession
 
-    config.pluginmanager.register(CellSession(config, DEFAULT_SUITE), "ondevice-bench-cells")
+    options = CellOptions(
+        suites=tuple(_SUITE.value(config) or ()),
+        default_suite=DEFAULT_SUITE,
+        hardware=_HARDWARE.value(config),
+        baseline=_BASELINE.value(config),
+        store=_STORE.value(config),
+        report=_REPORT.value(config),
+        interleave=bool(_INTERLEAVE.value(config)),
+    )
+    config.pluginmanager.register(CellSession(config, options), "ondevice-bench-cells")
 
 
 @pytest.fixture
@@ -105,4 +183,4 @@ def bench_step(request: pytest.FixtureRequest) -> "StepMeter":
     """Measure your own training step in new processes: `bench_step(step, setup=setup)`."""
     from ondevice_bench.testing.steps import StepMeter
 
-    return StepMeter(request)
+    return StepMeter(request, _HARDWARE.value(request.config))

@@ -10,6 +10,7 @@ function unpack(value) {
 
 const isNarrow = () => innerWidth < 640;
 const plots = [...document.querySelectorAll(".plot")];
+const chooser = document.querySelector(".chooser select"); // of the group that is shown
 let waiting = [];
 
 // on a phone the names of rows stand above their bars, which leaves room to draw
@@ -72,8 +73,7 @@ function onAxes(plot, figure) {
 }
 
 function drawOne(plot) {
-  const chosen = document.getElementById("group");
-  const packed = page.figures[plot.id][chosen ? Number(chosen.value) : 0];
+  const packed = page.figures[plot.dataset.figure][chooser ? Number(chooser.value) : 0];
   plot.hidden = packed === null;
   plot.parentElement.querySelector(".none").hidden = packed !== null;
   if (plot.axes) plot.axes[0].closest("p").hidden = packed === null;
@@ -172,7 +172,6 @@ function addTooltips() {
 
 document.querySelectorAll("table.sortable").forEach(makeSortable);
 document.querySelectorAll(".tools").forEach(addTableTools);
-const chooser = document.getElementById("group");
 if (chooser) {
   document.querySelector(".chooser").hidden = false;
   chooser.addEventListener("change", () => showGroup(chooser));

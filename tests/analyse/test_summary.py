@@ -196,3 +196,12 @@ def test_json_has_no_raw_samples_but_everything_else(summary_of):
     assert cell["fingerprint"] == CELL.fingerprint
     assert "samples" not in cell
     assert cell["metrics"]["activation_bytes"]["scope"] == "whole network"
+
+
+def test_a_note_of_several_processes_is_one_line(summary_of):
+    noted = {"details": {"notes": ["beware"]}}
+    records = [timed(1, 1.0, **noted), timed(2, 1.0, **noted), make_record(**TRACE)]
+    assert summary_of(records).cells[0].notes == ("time, 2 rounds: beware",)
+    both = [timed(1, 1.0, **noted), make_record(**TRACE, **noted)]
+    assert summary_of(both).cells[0].notes == ("time, trace: beware",)
+    assert summary_of(both[:1]).cells[0].notes == ("time, round 1: beware",)

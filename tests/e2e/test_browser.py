@@ -70,7 +70,7 @@ def test_it_draws_its_plots_and_asks_for_nothing(browser, report):
     with Visit(browser, report) as visit:
         types = visit.page.evaluate(
             "Object.fromEntries([...document.querySelectorAll('.plot')]"
-            ".map(p => [p.id, p._fullData.map(t => t.type)]))"
+            ".map(p => [p.dataset.figure, p._fullData.map(t => t.type)]))"
         )
         assert types == {"by-kernel": ["bar"] * 4, "step-samples": ["scatter", "scatter"]}
         assert visit.page.locator(".plot .point").count() > 0
@@ -91,7 +91,7 @@ def test_every_figure_is_drawn_as_what_it_is(browser, whole):
     with Visit(browser, whole) as visit:
         types = visit.page.evaluate(
             "Object.fromEntries([...document.querySelectorAll('.plot')]"
-            ".map(p => [p.id, [...new Set(p._fullData.map(t => t.type))]]))"
+            ".map(p => [p.dataset.figure, [...new Set(p._fullData.map(t => t.type))]]))"
         )
         assert {name: kinds for name, kinds in types.items() if kinds != ["scatter"]} == {
             "by-kernel": ["bar"],
@@ -105,12 +105,12 @@ def test_every_figure_is_drawn_as_what_it_is(browser, whole):
 
 def test_the_chooser_shows_another_workload(browser, whole):
     with Visit(browser, whole) as visit:
-        read = "document.getElementById('growth-step') && document.getElementById('by-kernel').data[0].x[0]"
+        read = "document.getElementById('figure-growth-step') && document.getElementById('figure-by-kernel').data[0].x[0]"
         rows = "[...document.querySelectorAll('#scopes tbody tr')].filter(r => !r.hidden).length"
-        longest = "Math.max(...document.getElementById('step-samples').data[0].x)"
+        longest = "Math.max(...document.getElementById('figure-step-samples').data[0].x)"
         before = visit.page.evaluate(longest)
         assert visit.page.evaluate(rows) == 5
-        visit.page.select_option("#group", label="mcunet, batch 16")
+        visit.page.select_option(".chooser select", label="mcunet, batch 16")
         visit.page.wait_for_function(f"{longest} > {before} * 1.5")
         assert visit.page.evaluate(rows) == 5
         assert visit.page.evaluate(read) is not None
@@ -231,11 +231,11 @@ def test_a_reader_chooses_the_axes_and_the_front_follows(browser, whole, summary
         for name, metric in (("across", across), ("up", up)):
             visit.page.get_by_label(name, exact=True).select_option(metric)
         shown = visit.page.evaluate(
-            "document.getElementById('own-axes').data.flatMap(t => t.text.map("
+            "document.getElementById('figure-own-axes').data.flatMap(t => t.text.map("
             "(name, i) => [name, t.x[i], t.y[i], t.marker.opacity[i]]))"
         )
         title = visit.page.evaluate(
-            "document.getElementById('own-axes')._fullLayout.xaxis.title.text"
+            "document.getElementById('figure-own-axes')._fullLayout.xaxis.title.text"
         )
         assert visit.complaints == []
     measured = [point for point in shown if None not in point[1:3]]

@@ -27,6 +27,34 @@ timeout: 3
 """
 
 
+READING = """\
+from torch import nn
+from torch.nn import functional as F
+
+class Reading(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.qkv = nn.Linear(192, 4)
+        self.unused = nn.Conv1d(1, 1, 1)
+
+    def forward(self, x):
+        return F.linear(x, self.qkv.weight, self.qkv.bias)
+
+def none(image_size=8):
+    return nn.Sequential(nn.Flatten(), Reading())
+
+def some(image_size=8):
+    return nn.Sequential(nn.Flatten(), nn.Linear(192, 192), Reading())
+"""
+NEVER_CALLED = """\
+schema: 1
+title: A network that reads the weights of its layers
+models: [./net.py:none: {batch: 2}, ./net.py:some: {batch: 2}]
+methods: [asi: {rank: 2}]
+measure: [trace, fidelity]
+"""
+
+
 @pytest.fixture
 def done(tiny_run):
     """A workplace in which the tiny suite was run once, and what the command printed."""
@@ -243,3 +271,32 @@ def test_a_reader_that_leaves_early_is_no_error(workplace):
         f"{BENCH} list metrics | head -n 1", shell=True, capture_output=True, text=True, check=True
     )
     assert done.stderr == ""
+
+
+def test_layers_that_the_network_never_calls_are_named_everywhere(bench, workplace):
+    (workplace / "net.py").write_text(READING)
+    (workplace / "never.yaml").write_text(NEVER_CALLED)
+    ended = bench("run", "never.yaml")
+    assert ended.code == 0
+    why = "because the network reads their weights itself, does not use them, or has frozen them"
+    note = f"1 of 2 changed layers saw no input in training, {why}: 2.qkv"
+    assert ended.out.count(note) == 1
+    assert note in (workplace / "bench-out/never/report.html").read_text()
+    with Store.open(workplace / "bench-out/never/results.sqlite") as store:
+        (run,) = store.runs()
+        none, some = (
+            {r.key.pass_name: r for r in store.records(run.id) if network in r.key.cell}
+            for network in (":none", ":some")
+        )
+    assert {(none[name].status, none[name].reason) for name in ("trace", "fidelity")} == {
+        ("skipped", f"no changed layer saw an input in training, {why}: 1.qkv")
+    }
+    assert some["trace"].details["treated"]["2.qkv"]["shape"] is None
+    assert list(some["fidelity"].details["layers"]["_first"]) == ["1"]
+    assert some["fidelity"].metrics["gradient_cosine"] < 1
+    shown = bench("show", "cell", some["trace"].key.cell).out
+    assert "\nchanged: 2.qkv: no input in training, ranks " in shown
+    assert "\nnot changed: 2.unused: is a Conv1d (methods treat Linear and Conv2d)\n" in shown
+    counted = bench("account", "--model", "./net.py:some", "--method", "asi", "--rank", "2")
+    assert "\nnot changed: 2.unused: is a Conv1d " in counted.out
+    assert "\nnot changed: 2.qkv: sees no input: the network reads its weight itself" in counted.out

@@ -116,7 +116,7 @@ def test_the_state_of_asi_advances_once_under_recomputation():
         assert first.keys() == second.keys()
         assert all(difference(second[name], first[name]) <= 1e-10 for name in first)
     states = [
-        [b for n, b in model.named_buffers() if "basis" in n] for model in (alone, recomputed)
+        [b for n, b in model.state_dict().items() if "basis" in n] for model in (alone, recomputed)
     ]
     assert len(states[0]) == 6
     for a, b in zip(*states, strict=True):

@@ -1,5 +1,6 @@
 """`treat`: which layers, what it reports, and how it refuses."""
 
+import copy
 import json
 
 import pytest
@@ -100,6 +101,45 @@ def test_a_report_names_layers_ranks_and_elements():
     assert first.elements == 27 + 3 * (4 + 5 + 8)
 
 
+class Reading(nn.Module):
+    """Reads the weight of its layer itself, as Swin's attention does."""
+
+    def __init__(self):
+        super().__init__()
+        self.qkv = nn.Linear(8, 8)
+
+    def forward(self, x):
+        return nn.functional.linear(x, self.qkv.weight, self.qkv.bias)
+
+
+def test_a_layer_that_the_network_never_calls_is_named():
+    treatment = treat(nn.Sequential(nn.Linear(8, 8), Reading()), "asi", rank=3)
+    assert treatment.not_called == ("0", "1.qkv")
+    treatment.module(torch.randn(4, 5, 8)).sum().backward()
+    assert treatment.not_called == ("1.qkv",)
+    assert [(r.name, r.is_called) for r in treatment.report()] == [("0", True), ("1.qkv", False)]
+    treatment.require_calls()
+    (note,) = treatment.notes()
+    assert note == (
+        "1 of 2 changed layers saw no input in training, because the network reads their weights "
+        "itself, does not use them, or has frozen them: 1.qkv"
+    )
+
+
+def test_a_network_that_calls_no_changed_layer_is_refused_after_a_step():
+    treatment = treat(nn.Sequential(*(Reading() for _ in range(5))), "asi", rank=3)
+    treatment.module(torch.randn(4, 5, 8)).sum().backward()
+    says = "^no changed layer saw an input in training, .*: 0.qkv, 1.qkv, 2.qkv and 2 more$"
+    with pytest.raises(Refusal, match=says):
+        treatment.require_calls()
+
+
+def test_training_without_changed_layers_needs_no_calls():
+    treatment = treat(nn.Linear(8, 8), "vanilla")
+    treatment.require_calls()
+    assert treatment.notes() == []
+
+
 def test_layers_of_other_kinds_are_left_alone_and_named():
     class Odd(nn.Linear):
         pass
@@ -113,6 +153,108 @@ def test_layers_of_other_kinds_are_left_alone_and_named():
         "1": "is a Odd, not a Linear or Conv2d",
         "2": "pads with 'reflect'; only zeros are treated",
     }
+
+
+def test_a_subclass_with_the_same_name_is_called_a_subclass():
+    same_name = type("Linear", (nn.Linear,), {"__module__": "their.layers"})
+    treatment = treat(nn.Sequential(nn.Linear(4, 4), same_name(4, 4)), "asi", rank=1)
+    assert treatment.refusals == {
+        "1": "is a subclass of Linear (its module: their.layers), which may compute something else"
+    }
+
+
+class Conv1D(nn.Module):
+    """As GPT-2's: a linear layer whose weight is transposed."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(8, 4))
+
+
+MIXED = nn.ModuleDict(
+    {
+        "words": nn.Embedding(5, 4),
+        "attention": nn.MultiheadAttention(4, 2),
+        "feed": Conv1D(),
+        "wave": nn.Conv1d(1, 2, 3),
+        "memory": nn.GRU(4, 4),
+        "norm": nn.LayerNorm((3, 4)),
+        "head": nn.Linear(4, 4),
+    }
+)
+_KINDS = "(methods treat Linear and Conv2d)"
+
+
+def test_weights_of_no_known_kind_are_not_silently_missing():
+    assert treat(copy.deepcopy(MIXED), "lora", rank=1).refusals == {
+        "attention": f"is a MultiheadAttention {_KINDS}",
+        "attention.out_proj": "is a NonDynamicallyQuantizableLinear, not a Linear or Conv2d",
+        "feed": f"is a Conv1D of {__name__} {_KINDS}",
+        "wave": f"is a Conv1d {_KINDS}",
+        "memory": f"is a GRU {_KINDS}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("layers", "names"),
+    [("pattern:f*", "feed is a Conv1D of .*"), ("conv", "wave is a Conv1d .*")],
+)
+def test_a_choice_of_such_weights_alone_is_refused_with_their_kinds(layers, names):
+    with pytest.raises(Refusal, match=f"^Asi applies to none of the chosen layers: {names}$"):
+        treat(copy.deepcopy(MIXED), "asi", layers, rank=1)
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (nn.Sequential(nn.Conv3d(1, 1, 2)), f"0 is a Conv3d {_KINDS}"),
+        (nn.ReLU(), f"the network has no matrix as weight {_KINDS}"),
+        (nn.Conv3d(1, 1, 2), f"the network is a Conv3d {_KINDS}"),
+        (
+            nn.Sequential(*(nn.Conv1d(1, 1, 1) for _ in range(5))),
+            "; ".join(f"{place} is a Conv1d {_KINDS}" for place in range(3)) + "; and 2 more",
+        ),
+    ],
+)
+def test_a_network_without_treatable_layers_says_what_it_has(model, says):
+    with pytest.raises(Refusal) as caught:
+        treat(model, "asi", rank=1)
+    assert str(caught.value) == f"Asi applies to none of the chosen layers: {says}"
+
+
+METHODS = ("asi", "hosvd", "svd", "wsi", "wasi", "lora")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("layer", "shape", "says"),
+    [
+        (nn.Conv2d(3, 4, 3), (3, 8, 8), r"methods treat convolutions of batches \(B, C, H, W\)"),
+        (nn.Linear(4, 4), (4,), "methods treat linear layers with inputs of two or more"),
+    ],
+)
+def test_an_input_without_a_batch_is_refused_in_one_sentence(method, layer, shape, says):
+    module = treat(nn.Sequential(copy.deepcopy(layer)), method, rank=1).module
+    with pytest.raises(Refusal, match=rf"^0: the input has the shape \({shape[0]},.*: {says}"):
+        module(torch.randn(shape))
+    assert module.eval()(torch.randn(shape)).isfinite().all()
+
+
+@pytest.mark.parametrize("method", [*METHODS, "gradient_filter"])
+@pytest.mark.parametrize("shape", [(0, 3, 8, 8), (2, 3, 8, 8)])
+def test_an_empty_batch_is_exact_or_refused_in_one_sentence(method, shape):
+    options = {} if method == "gradient_filter" else {"rank": 1}
+    treatment = treat(nn.Sequential(nn.Conv2d(3, 4, 3)), method, **options)
+    optimizer = treatment.optimizer(lr=0.1)
+    before = copy.deepcopy(treatment).merge()[0].weight
+    if 0 in shape and method in {"asi", "hosvd", "svd", "wasi"}:
+        with pytest.raises(Refusal, match=r"the method cannot decompose an empty tensor$"):
+            treatment.module(torch.randn(shape))
+        return
+    treatment.module(torch.randn(shape)).sum().backward()
+    optimizer.step()
+    after = treatment.merge()[0].weight
+    assert torch.allclose(before, after, atol=1e-6) == (0 in shape)
 
 
 @pytest.mark.parametrize(

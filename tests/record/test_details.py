@@ -11,6 +11,7 @@ def test_what_an_earlier_version_did_not_write_has_its_default():
     assert Details.from_dict({}) == Details()
     layer = Details.from_dict({"treated": {"a": {"shape": [8, 4]}}}).treated["a"]
     assert layer == TreatedLayer(shape=(8, 4))
+    assert Details.from_dict({"left_alone": {"b": "why"}}).left_alone == {"b": "why"}
 
 
 def test_what_only_a_later_version_writes_is_ignored():

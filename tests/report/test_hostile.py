@@ -10,6 +10,7 @@ from ondevice_bench.record import run_json
 from ondevice_bench.report import page
 from ondevice_bench.report.terminal.formats import formatted
 from tests.report import synthetic
+from tests.report.test_page import is_well_formed
 
 MUTATIONS = 150
 EXACT = ("activation_bytes", "step_flops", "forward_live_peak_bytes")
@@ -33,6 +34,7 @@ ODD = [
     [None],
     {"a": "b"},
     "</script>",
+    "\x00\x1b[31m\r\x7f\x85",
 ]
 
 
@@ -80,8 +82,10 @@ def test_whatever_a_bundle_says_is_refused_or_drawn(summary_of):
         summary = summary_of(found.records, list(found.cells), found.run)
         text = page.render([summary, summary], "hardware")
         assert text.count("</script>") == 2
+        assert is_well_formed(text)
         older = replace(summary, run=replace(summary.run, id="older"))
-        page.render([summary, older], "regression", query=HistoryQuery(metrics=EXACT))
+        text = page.render([summary, older], "regression", query=HistoryQuery(metrics=EXACT))
+        assert is_well_formed(text)
         for form in ("md", "csv", "text", "json"):
             formatted([summary], form)
         drawn += 1

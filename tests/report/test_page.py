@@ -15,6 +15,7 @@ from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 from tests.report import synthetic
 
 MIB = 2**20
+CONTROL = "".join(map(chr, [*range(32), *range(127, 160)]))
 EVIL = "</script><script>alert(1)</script>\"'&\u202e{{ 7*7 }}"
 MEMORY = {
     "peak_rss_over_runtime_bytes": 10.0 * MIB,
@@ -95,6 +96,48 @@ def test_names_and_messages_are_shown_as_text(summary_of):
     assert "<script>alert(1)" not in page
     assert page.count("</script>") == 2  # plotly.js and ours
     assert "49" not in re.findall(r"<h1>(.*?)</h1>", page)[0]
+
+
+def is_well_formed(page):
+    """Whether every id is there once, and there is no control character but tab and new line."""
+    ids = re.findall(r'\bid="([^"]*)"', body(page))
+    assert sorted(set(ids)) == sorted(ids)
+    assert re.findall("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", page) == []
+    return bool(ids)
+
+
+@pytest.mark.parametrize("layout", ["run", "hardware", "paper", "regression"])
+def test_every_id_is_there_once(whole, layout):
+    older = dataclasses.replace(whole, run=dataclasses.replace(whole.run, id="older"))
+    assert is_well_formed(pages.render([whole, older], layout))
+
+
+def test_control_characters_are_shown_as_symbols(summary_of, tmp_path):
+    cell = dataclasses.replace(CELL, id=f"net/{CONTROL}/all", method=CONTROL)
+    failed = dataclasses.replace(SECOND, id=CONTROL)
+    records = [
+        make_record(cell=cell, pass_name="memory", metrics=MEMORY),
+        make_record(cell=cell, metrics={"step_seconds": 1.0}, samples={"step_seconds": [1.0] * 6}),
+        make_record(cell=failed, status="failed", reason=f"Error: {CONTROL}"),
+    ]
+    said = dict.fromkeys(("commit", "suite_text", "profile_text", "command"), CONTROL)
+    summary = summary_of(records, planned(cell, failed), make_run(**said))
+    titled = dataclasses.replace(summary.run, title=f"a\x1b[31m \x7f \x9b \ud800 {CONTROL}")
+    summary = dataclasses.replace(summary, run=titled)
+    page = render(summary)
+    assert is_well_formed(page)
+    (title,) = re.findall(r"<h1>(.*?)</h1>", page, flags=re.DOTALL)
+    assert title.startswith("a␛[31m ␡ \ufffd \ufffd ␀␁␂")
+    assert "\t\n␋" in title
+    names = [trace["name"] for f in drawn(page)["by-kernel"] if f for trace in f["data"]]
+    assert names
+    write_report([summary], tmp_path / "page.html")
+
+
+def test_a_suite_with_the_line_ends_of_windows_has_lines(summary_of):
+    run = make_run(suite_text="title: one\r\ntitle: two\r\n")
+    page = render(summary_of([make_record(metrics={})], planned(CELL), run))
+    assert "title: one\ntitle: two\n" in page
 
 
 def drawn(page):
@@ -206,6 +249,9 @@ def test_a_layout_of_ones_own_and_what_it_may_not_say(workplace, whole):
     assert str(caught.value).startswith(
         "reports/layouts/long.yaml:3: sections: unknown section 'verdikt'; did you mean 'verdict'?"
     )
+    (folder / "twice.yaml").write_text("schema: 1\ntitle: t\nsections: [table, table]\n")
+    with pytest.raises(BadInput, match="sections: the section 'table' is given 2 times"):
+        load_layout("twice")
     with pytest.raises(BadInput, match="unknown layout 'shrt'; did you mean 'short'"):
         load_layout("shrt")
 

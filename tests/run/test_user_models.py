@@ -144,6 +144,20 @@ def test_a_factory_may_look_at_numbers(said, workplace):
     assert spec.inputs({}) == Images(3, 224, 2)
 
 
+def test_a_method_that_fits_no_layer_says_which_ones_there_are(said, workplace):
+    text = "import torch\nfrom torch import nn\n\ndef {name}():\n    return {layer}\n\n"
+    text += "def batch(size, seed):\n    return (torch.zeros(size, 1, 2, 2, 2),)\n\n"
+    text += "def loss(model, batch):\n    return model(batch[0]).sum()\n"
+    for name, layer in (("cube", "nn.Conv3d(1, 1, 1)"), ("bare", "nn.ReLU()")):
+        (workplace / f"{name}.py").write_text(text.format(name=name, layer=layer))
+    _, cube = said("./cube.py:cube")
+    assert cube.layer_kinds == {"Conv3d"}
+    refused = registry.method("asi").refuses(cube)
+    assert refused == f"asi treats conv2d, linear; {cube.name} has Conv3d"
+    _, bare = said("./bare.py:bare")
+    assert registry.method("asi").refuses(bare).endswith(f"{bare.name} has no such layers")
+
+
 def test_a_file_may_bring_batch_loss_and_layout(said):
     suite, spec = said("./batched.py")
     assert spec.inputs({}) == OwnBatch()
@@ -225,6 +239,19 @@ def test_a_process_of_its_own_answers(workplace):
     (workplace / "deadly.py").write_text("import os\nos._exit(3)\n")
     with pytest.raises(BadInput, match="the model's code ended its process with 3"):
         user_models.describe(host, Words(["./deadly.py:net"]).suite())
+
+
+def test_only_files_of_one_folder_are_described_by_one_process(workplace):
+    for name in ("a/one.py", "b/two.py", "a/three.py"):
+        (workplace / name).parent.mkdir(exist_ok=True)
+        (workplace / name).write_text(NET)
+    host = FakeHost(reply_to=answer_here)
+    models = ["./a/one.py:Net", "./b/two.py:Net", "./a/three.py:Net"]
+    suite = Words(models, options=["classes=3", "classes=4"]).suite()
+    user_models.describe(host, suite)
+    assert host.questions == ["describe", "describe"]
+    found = [registry.model(choice.name).inputs({"classes": 4}) for choice in suite.models]
+    assert found == [Images(3, 24, 4)] * 3
 
 
 def test_a_batch_of_the_users_is_made_once_for_each_use(workplace, tmp_path):

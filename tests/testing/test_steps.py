@@ -154,6 +154,36 @@ def test_it(bench_step):
     assert hosts.jobs == []
 
 
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("bench_step(waits)", "step (waits) is a coroutine function: *asyncio.run"),
+        ("bench_step(streams)", "step (streams) is an asynchronous generator function: *"),
+        ("bench_step(gives)", "step (gives) is a generator function: *by a loop over it"),
+        ("bench_step(step, setup=waits)", "setup (waits) is a coroutine function: *"),
+    ],
+)
+def test_a_function_of_which_a_call_runs_nothing_is_refused_in_a_line(steps, hosts, said, why):
+    test = f"""\
+async def waits():
+    pass
+
+async def streams():
+    yield
+
+def gives():
+    yield
+
+def test_it(bench_step):
+    {said}
+"""
+    result = steps(test)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f"bench_step: {why}"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    assert hosts.jobs == []
+
+
 def test_a_step_that_raises_fails_the_test_with_its_own_traceback(steps, hosts):
     bad = Reply("failed", "ValueError: no", "Traceback …\n  line 7, in step\nValueError: no")
     hosts.answer = lambda job: bad
@@ -209,6 +239,37 @@ def test_under_xdist_it_is_refused(pytester, monkeypatch):
     result.stdout.fnmatch_lines(
         ["bench_step cannot run with pytest-xdist: other tests would disturb it"]
     )
+
+
+def test_a_real_step_that_returns_what_nobody_ran_is_refused_in_a_line(pytester):
+    pytester.makepyfile(
+        """\
+import functools
+
+
+def plain(function):
+    @functools.wraps(function)
+    def call(*arguments):
+        return function(*arguments)
+    return call
+
+
+@plain
+async def step():
+    raise AssertionError
+
+
+def test_it(bench_step):
+    bench_step(step)
+"""
+    )
+    result = pytester.runpytest_subprocess("-p", "no:benchmark")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["bench_step: trace: skipped: step returned a coroutine, and nobody ran it: *"]
+    )
+    result.stdout.no_fnmatch_line("*never awaited*")
+    result.stdout.no_fnmatch_line("*Traceback*")
 
 
 def test_a_real_step_has_the_figures_that_its_definition_gives(pytester):

@@ -5,10 +5,11 @@ import time
 
 import pytest
 
+from ondevice_bench.errors import Refusal
 from ondevice_bench.protocol.job import Job
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.suite import Sampling
-from ondevice_bench.worker.user_step import prepare
+from ondevice_bench.worker.user_step import prepare, require_done
 
 SOURCE = """\
 from . import beside
@@ -85,3 +86,25 @@ def test_a_file_that_its_name_does_not_lead_to_is_loaded_by_its_path(call):
 def test_the_set_up_starts_from_the_same_seed_each_time(call):
     given = "__import__('torch').rand(4).tolist()"
     assert call(given) == call(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        ("(n for n in ())", "generator"),
+        ("type('Later', (), {'__await__': iter})()", "Later"),
+    ],
+)
+def test_a_set_up_that_returns_work_not_done_is_refused(call, given, kind):
+    with pytest.raises(Refusal, match=f"^setup returned a {kind}, and nobody ran it: "):
+        call(given)
+
+
+def test_a_coroutine_is_closed_and_all_else_is_done():
+    async def waits():
+        pass
+
+    with pytest.raises(Refusal, match=r"^step returned a coroutine, "):
+        require_done("step", waits())
+    for value in (None, 1, [], iter(()), map(str, ())):
+        require_done("step", value)

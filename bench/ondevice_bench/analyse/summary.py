@@ -161,11 +161,7 @@ def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Record]) -> Ce
         status="unfinished" if worst == "ok" and remaining else worst,
         problems=(*(f"{_where(r)}: {r.reason}" for r in records if r.status != "ok"), *waiting),
         notes=(
-            *(
-                f"{_where(record)}: {note}"
-                for record in records
-                for note in _notes(details[record.key])
-            ),
+            *_grouped_notes([(record, _notes(details[record.key])) for record in records]),
             *_imprecision([(record, details[record.key].precision) for record in records]),
         ),
         estimates={name: _estimate(name, samples) for name, samples in comparable.items()},
@@ -247,6 +243,15 @@ def _notes(details: Details) -> list[str]:
     return notes
 
 
+def _grouped_notes(notes: Sequence[tuple[Record, Sequence[str]]]) -> list[str]:
+    """Each note once, with the processes that it is of."""
+    by_note: dict[str, list[Record]] = {}
+    for record, texts in notes:
+        for text in texts:
+            by_note.setdefault(text, []).append(record)
+    return [f"{_together(records)}: {text}" for text, records in by_note.items()]
+
+
 def _imprecision(precisions: Sequence[tuple[Record, Precision | None]]) -> list[str]:
     """Rounds that did not reach the precision of the suite, in one line for all of them."""
     unbounded = [(record, each) for record, each in precisions if each and each.reached is None]
@@ -275,4 +280,5 @@ def _imprecision(precisions: Sequence[tuple[Record, Precision | None]]) -> list[
 def _together(records: Sequence[Record]) -> str:
     if len(records) == 1:
         return _where(records[0])
-    return f"{records[0].key.pass_name}, {len(records)} rounds"
+    names = list(dict.fromkeys(record.key.pass_name for record in records))
+    return f"{names[0]}, {len(records)} rounds" if len(names) == 1 else ", ".join(names)

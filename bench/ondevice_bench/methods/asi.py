@@ -1,8 +1,13 @@
-"""ASI: as HOSVD, but with one warm-started subspace iteration per step, not a decomposition."""
+"""ASI: as HOSVD, but with one warm-started subspace iteration per step, not a decomposition.
+
+The bases of the last step are tensors of the scheme that belong to its `state_dict`, but they are
+no buffers of torch. They appear at the first step, and their shapes follow the batch. What pairs
+the buffers of two copies of a network, as an average of weights does, would pair the wrong ones.
+"""
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self
 
 from torch import Tensor, nn
 
@@ -29,23 +34,18 @@ _STATE = "basis_"
 
 
 class AsiScheme(TuckerScheme):
-    """Starts each step from the bases of the last step. The state is one buffer for each mode."""
+    """Starts each step from the bases of the last step: `state` has one for each mode."""
 
     def __init__(self, *, sequential: bool = False, channels: int = -1) -> None:
         super().__init__()
         self.sequential = sequential
         self.channels = channels
+        # new tensors each step: the old ones may still be saved for a backward
+        self.state: tuple[Tensor, ...] = ()
 
-    @property
-    def state(self) -> tuple[Tensor, ...]:
-        """The bases of the last step; empty before the first."""
-        return tuple(self.get_buffer(f"{_STATE}{mode}") for mode in range(len(self._buffers)))
-
-    @state.setter
-    def state(self, bases: tuple[Tensor, ...]) -> None:
-        for mode, basis in enumerate(bases):
-            # a new tensor each step: the old one may still be saved for a backward
-            self._buffers[f"{_STATE}{mode}"] = basis
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """The tensors between two steps: the state."""
+        yield from self.state
 
     def store(self, x: Tensor, geometry: Geometry | None) -> StoredTensors:
         """One iteration for every mode."""
@@ -81,10 +81,10 @@ class AsiScheme(TuckerScheme):
 
     def _last_basis(self, mode: int, size: int, rank: int) -> Tensor | None:
         """The basis of the state, or its first rows; None if it is too small."""
-        basis = self._buffers.get(f"{_STATE}{mode}")
-        if basis is None or basis.shape[0] < size or basis.shape[1] < rank:
+        if not self.state:
             return None
-        return basis[:size, :rank]
+        basis = self.state[mode]
+        return basis[:size, :rank] if basis.shape[0] >= size and basis.shape[1] >= rank else None
 
     def advance(self, stored: StoredTensors) -> None:
         """Store these bases as the state, except those of a smaller input."""
@@ -94,11 +94,22 @@ class AsiScheme(TuckerScheme):
         ):
             self.state = factors
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch's stub has no types
+        self.state = tuple(fn(basis) for basis in self.state)
+        return self
+
+    def _save_to_state_dict(
+        self, destination: dict[str, Any], prefix: str, keep_vars: bool
+    ) -> None:
+        for mode, basis in enumerate(self.state):
+            destination[f"{prefix}{_STATE}{mode}"] = basis
+
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *_: Any) -> None:
-        # the first step creates the buffers: load the existing ones, and require none
-        names = [name for name in state_dict if name.startswith(f"{prefix}{_STATE}")]
-        for name in names:
-            self._buffers[name.removeprefix(prefix)] = state_dict[name].detach().clone()
+        # the first step creates the state: load an existing one, and require none
+        named = {int(n.rpartition("_")[2]): n for n in state_dict if n.startswith(prefix + _STATE)}
+        if named:
+            self.state = tuple(state_dict[named[mode]].detach().clone() for mode in sorted(named))
 
 
 class Asi(LayerMethod):

@@ -182,9 +182,15 @@ def compress_input(
 
 def no_plain_layer(layer: nn.Module, *kinds: type[nn.Module]) -> str | None:
     """The reason why a layer is not plain. A subclass may compute something else."""
-    if type(layer) not in kinds:
+    own = type(layer)
+    if own not in kinds:
+        if any(own.__name__ == kind.__name__ and issubclass(own, kind) for kind in kinds):
+            return (
+                f"is a subclass of {own.__name__} (its module: {own.__module__}), which may "
+                "compute something else"
+            )
         allowed = " or ".join(kind.__name__ for kind in kinds)
-        return f"is a {type(layer).__name__}, not a {allowed}"
+        return f"is a {own.__name__}, not a {allowed}"
     if isinstance(layer, nn.Conv2d) and layer.padding_mode != "zeros":
         return f"pads with {layer.padding_mode!r}; only zeros are treated"
     return None

@@ -7,10 +7,12 @@ Its options are the keyword arguments of its `__init__`.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor, nn
 
+from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.layer_flops import LayerFlops
 from ondevice_bench.methods.ranks import RankChoice, Ranks
 from ondevice_bench.methods.scheme import Scheme
@@ -39,6 +41,33 @@ class Method:
         return iter(())
 
 
+@dataclass(frozen=True)
+class InputRule:
+    """The inputs for which the methods are defined. `decomposes` if the method decomposes them."""
+
+    name: str
+    is_convolution: bool
+    decomposes: bool
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Raise a Refusal for an input of another shape."""
+        if self.is_convolution and len(shape) != 4:
+            raise Refusal(
+                f"{self.name}: the input has the shape {shape}: methods treat convolutions of "
+                "batches (B, C, H, W) only"
+            )
+        if not self.is_convolution and len(shape) < 2:
+            raise Refusal(
+                f"{self.name}: the input has the shape {shape}: methods treat linear layers with "
+                "inputs of two or more dimensions only"
+            )
+        if self.decomposes and 0 in shape:
+            raise Refusal(
+                f"{self.name}: the input has the shape {shape}: the method cannot decompose an "
+                "empty tensor"
+            )
+
+
 class ReplacementLayer(nn.Module):
     """The layer with which a method replaces a plain one.
 
@@ -46,8 +75,21 @@ class ReplacementLayer(nn.Module):
     `ctx.save_for_backward`, or the activation bytes would miss it.
     """
 
-    input_shape: tuple[int, ...] | None = None
-    """The shape of the last training input: `forward` sets it."""
+    inputs: InputRule | None = None
+    """The inputs that the layer may get in training: `treat` sets it."""
+
+    _input_shape: tuple[int, ...] | None = None
+
+    @property
+    def input_shape(self) -> tuple[int, ...] | None:
+        """The shape of the last training input: `forward` sets it, before it computes."""
+        return self._input_shape
+
+    @input_shape.setter
+    def input_shape(self, shape: tuple[int, ...]) -> None:
+        if self.training and self.inputs is not None:
+            self.inputs.check(shape)
+        self._input_shape = shape
 
     bypass: bool = False
     """While this is true, `forward` computes as the plain layer would: calibration sets it."""

@@ -16,7 +16,7 @@ StoredTensors: TypeAlias = tuple[Tensor, ...]
 class Scheme(nn.Module):
     """Replaces a layer's input between forward and backward.
 
-    What a scheme needs from step to step lies in its buffers.
+    What a scheme needs from step to step is what its `buffers()` returns.
     """
 
     choice: RankChoice | None = None

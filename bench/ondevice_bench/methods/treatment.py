@@ -16,6 +16,7 @@ from ondevice_bench.methods.layer_flops import LayerFlops
 from ondevice_bench.methods.lowrank import LowRankLayer
 from ondevice_bench.methods.make_method import make_method
 from ondevice_bench.methods.method import (
+    InputRule,
     LayerMethod,
     Method,
     ReplacementLayer,
@@ -25,19 +26,31 @@ from ondevice_bench.methods.method import (
 from ondevice_bench.methods.optimizer import LowRankSGD
 from ondevice_bench.methods.ranks import RankChoice, RankRules, Ranks
 from ondevice_bench.models.family import cross_entropy
-from ondevice_bench.models.layers import guessed_layout, select_layers
+from ondevice_bench.models.layers import LayerSelection, guessed_layout, kind_of, select_layers
 from ondevice_bench.specs import trained
 from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.specs.rank_rules import ACTIVATION
 
 NOT_IN_TABLE = "has no trained rank in the table of its model"
+_TREATED = "methods treat Linear and Conv2d"
+NOT_CALLED = "sees no input: the network reads its weight itself, or does not use it"
+_WHY_NOT_CALLED = (
+    "because the network reads their weights itself, does not use them, or has frozen them"
+)
 _SHOWN = 3
 
 
 def applies_to_none(method: str, refusals: Mapping[str, str]) -> Refusal:
     """The method leaves every chosen layer unchanged. The text has the first reasons."""
-    reasons = "; ".join(f"{name} {why}" for name, why in list(refusals.items())[:_SHOWN])
-    return Refusal(f"{method} applies to none of the chosen layers: {reasons}")
+    lines = [f"{name or 'the network'} {why}" for name, why in refusals.items()]
+    more = f"; and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
+    reasons = "; ".join(lines[:_SHOWN]) or f"the network has no matrix as weight ({_TREATED})"
+    return Refusal(f"{method} applies to none of the chosen layers: {reasons}{more}")
+
+
+def of_no_known_kind(module: nn.Module, names: Sequence[str]) -> dict[str, str]:
+    """The reason for each of these modules, which no method treats."""
+    return {name: f"is a {kind_of(module.get_submodule(name))} ({_TREATED})" for name in names}
 
 
 @dataclass(frozen=True)
@@ -49,6 +62,11 @@ class LayerReport:
     shape: tuple[int, ...] | None
     elements: int | None
     flops: LayerFlops | None  # None also if the method has no formulas
+
+    @property
+    def is_called(self) -> bool:
+        """Whether the layer has seen an input in training. If not, the method changed nothing."""
+        return self.shape is not None
 
 
 @dataclass(frozen=True)
@@ -71,7 +89,10 @@ class Treatment:
 
     @property
     def refusals(self) -> Mapping[str, str]:
-        """Chosen layers that the method left unchanged, with the reason."""
+        """Chosen layers that the method left unchanged, with the reason.
+
+        Modules with a matrix as weight are among them, if no method treats their kind.
+        """
         return self._refusals
 
     def report(self) -> tuple[LayerReport, ...]:
@@ -79,6 +100,31 @@ class Treatment:
         return tuple(
             self._report(name, replacement) for name, replacement in self._replacements.items()
         )
+
+    @property
+    def not_called(self) -> tuple[str, ...]:
+        """The replaced layers that have seen no input in training so far."""
+        return tuple(
+            name
+            for name, replacement in self._replacements.items()
+            if replacement.layer.input_shape is None
+        )
+
+    def require_calls(self) -> None:
+        """After a step: a Refusal if it called none of the replaced layers."""
+        names = self.not_called
+        if names and len(names) == len(self._replacements):
+            raise Refusal(
+                f"no changed layer saw an input in training, {_WHY_NOT_CALLED}: {_listed(names)}"
+            )
+
+    def notes(self) -> list[str]:
+        """After some steps: what a reader of their numbers must know."""
+        names = self.not_called
+        if not names:
+            return []
+        count = f"{len(names)} of {len(self._replacements)} changed layers"
+        return [f"{count} saw no input in training, {_WHY_NOT_CALLED}: {_listed(names)}"]
 
     def layer_methods(self) -> tuple[LayerMethod, ...]:
         """The methods that replaced layers, one for each layer."""
@@ -169,15 +215,15 @@ class Treatment:
     def apply(
         self,
         method: Method,
-        names: Sequence[str],
+        selection: LayerSelection,
         layout: ModelLayout,
         rules: RankRules,
         ranks: Mapping[str, Ranks],
         seed: int,
     ) -> None:
-        """Apply one method to the layers of these names."""
+        """Apply one method to the selected layers."""
         if isinstance(method, LayerMethod):
-            self._replace(method, names, rules, ranks, seed)
+            self._replace(method, selection, rules, ranks, seed)
         method.wrap(self.module, layout)
         self._methods.append(method)
         self.slices = max(self.slices, method.slices)
@@ -185,13 +231,14 @@ class Treatment:
     def _replace(
         self,
         method: LayerMethod,
-        names: Sequence[str],
+        selection: LayerSelection,
         rules: RankRules,
         ranks: Mapping[str, Ranks],
         seed: int,
     ) -> None:
         if self._replacements:
             raise ValueError("two methods that replace layers cannot be composed")
+        names = selection.layers
         shared = {} if method.keeps_weight else _shared_weights(self.module)
         reasons = {
             name: shared.get(name) or method.applies(self.module.get_submodule(name))
@@ -200,6 +247,7 @@ class Treatment:
         if any(rule and rule.kind == trained.RULE for rule in (rules.activation, rules.weight)):
             ranks = {name: select_modes(method, each) for name, each in ranks.items()}
             reasons |= {name: NOT_IN_TABLE for name in names if name not in ranks}
+        reasons |= of_no_known_kind(self.module, selection.others)
         self._refusals = {name: why for name, why in reasons.items() if why is not None}
         if len(self._refusals) == len(reasons):
             raise applies_to_none(type(method).__name__, self._refusals)
@@ -243,8 +291,13 @@ def treat(
         parameters[name].requires_grad_(False)
     treatment = Treatment(module)
     for part, rules in methods:
-        treatment.apply(part, selection.layers, layout, rules, ranks or {}, seed)
+        treatment.apply(part, selection, layout, rules, ranks or {}, seed)
     return treatment
+
+
+def _listed(names: Sequence[str]) -> str:
+    first = ", ".join(name or "the network itself" for name in names[:_SHOWN])
+    return first if len(names) <= _SHOWN else f"{first} and {len(names) - _SHOWN} more"
 
 
 def _ranks(replacement: _Replacement) -> Ranks:
@@ -266,6 +319,7 @@ def _replacement(
         raise ValueError(
             f"{name}: {who}.replace() must return a ReplacementLayer, not a {type(layer).__name__}"
         )
+    layer.inputs = InputRule(name, isinstance(plain, nn.Conv2d), method.reference is not None)
     if method.keeps_weight and weight is not None:
         has_it = any(weight is parameter for parameter in layer.parameters())
         if not has_it or weight.requires_grad != trains:

@@ -1,10 +1,12 @@
 """The layers that a method replaces: the words of `layers`, resolved on a network.
 
 `last:K` and `last_blocks:K` also freeze all that comes before. The head trains, but stays plain.
+Methods treat linear layers and convolutions. Other modules with a matrix as weight are chosen too,
+so that nobody believes that they are treated.
 """
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -14,6 +16,7 @@ from ondevice_bench.errors import Refusal
 from ondevice_bench.specs.layout import ModelLayout
 
 _COUNTED = (nn.Linear, nn.Conv2d)
+_NO_PRODUCTS = (nn.Embedding, nn.EmbeddingBag, nn.LayerNorm)  # of an input and the weight
 
 
 class NoSuchLayers(ValueError):
@@ -35,28 +38,32 @@ def guessed_layout(model: nn.Module) -> ModelLayout:
 
 @dataclass(frozen=True)
 class LayerSelection:
-    """The names of the layers that a method may replace, and of the parameters to freeze."""
+    """The names of the layers that a method may replace, and of the parameters to freeze.
+
+    `others` are modules with a matrix as weight, of a kind that no method treats.
+    """
 
     layers: tuple[str, ...]
     frozen: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 def select_layers(model: nn.Module, layers: str, layout: ModelLayout) -> LayerSelection:
     """The layers chosen by the words of `layers`."""
-    names = [name for name, module in model.named_modules() if isinstance(module, _COUNTED)]
+    names = [name for name, module in model.named_modules() if _has_matrix(module)]
     word, _, value = layers.partition(":")
     match word:
         case "all":
-            return LayerSelection(tuple(names))
+            return _by_kind(model, names)
         case "conv":
-            convs = [name for name in names if isinstance(model.get_submodule(name), nn.Conv2d)]
-            return LayerSelection(_some(convs, layers, "no convolutions"))
+            kind = nn.modules.conv._ConvNd
+            convs = [name for name in names if isinstance(model.get_submodule(name), kind)]
+            return _by_kind(model, _some(convs, layers, "no convolutions"))
         case "pattern":
             matches = [name for name in names if fnmatchcase(name, value)]
             near = difflib.get_close_matches(value, names, n=3, cutoff=0.0)
-            return LayerSelection(
-                _some(matches, layers, f"near it: {', '.join(near)}" if near else "no layers")
-            )
+            otherwise = f"near it: {', '.join(near)}" if near else "no layers"
+            return _by_kind(model, _some(matches, layers, otherwise))
         case "last":
             return _last(model, counted_names(model, layout), int(value), layers)
         case "last_blocks":
@@ -64,7 +71,14 @@ def select_layers(model: nn.Module, layers: str, layout: ModelLayout) -> LayerSe
     parts = [name for name in names for part in layers.split("+") if _is_part(name, part, layout)]
     if not parts:
         raise NoSuchPart(f"layers: {layers!r}: this network declares no such part")
-    return LayerSelection(tuple(parts))
+    return _by_kind(model, parts)
+
+
+def kind_of(module: nn.Module) -> str:
+    """The name of the module's class, and where it comes from if it is not torch's."""
+    kind = type(module)
+    is_torchs = kind.__module__.startswith("torch.nn.")
+    return kind.__name__ if is_torchs else f"{kind.__name__} of {kind.__module__}"
 
 
 def counted_names(model: nn.Module, layout: ModelLayout) -> tuple[str, ...]:
@@ -84,6 +98,25 @@ def mlp_names(model: nn.Module, layout: ModelLayout) -> tuple[str, ...]:
     whole = [p.removesuffix(".*") for p in layout.mlp.split("|") if p.endswith(".*")]
     names = [name for name, _ in model.named_modules()]
     return tuple(name for name in names if any(_matches(name, pattern) for pattern in whole))
+
+
+def _has_matrix(module: nn.Module) -> bool:
+    """Whether the module may multiply its input by a weight of two or more dimensions."""
+    if isinstance(module, _COUNTED):
+        return True
+    own = module.named_parameters(recurse=False)
+    return not isinstance(module, _NO_PRODUCTS) and any(
+        "weight" in name and parameter.ndim > 1 for name, parameter in own
+    )
+
+
+def _by_kind(
+    model: nn.Module, names: Sequence[str], frozen: tuple[str, ...] = ()
+) -> LayerSelection:
+    """The selection of these names."""
+    counted = tuple(name for name in names if isinstance(model.get_submodule(name), _COUNTED))
+    others = tuple(name for name in names if name not in counted)
+    return LayerSelection(counted, frozen, others)
 
 
 def _is_part(name: str, part: str, layout: ModelLayout) -> bool:
@@ -127,9 +160,8 @@ def _last_blocks(
         raise NoSuchLayers(f"layers: {layers!r}, but this network declares {len(blocks)} blocks")
     last = blocks[-count:]
     inside = [name for name in names if name.startswith(tuple(f"{block}." for block in last))]
-    return LayerSelection(
-        _some(inside, layers, "its blocks have none"), tuple(_before(model, last[0]))
-    )
+    chosen = _some(inside, layers, "its blocks have none")
+    return _by_kind(model, chosen, tuple(_before(model, last[0])))
 
 
 def _before(model: nn.Module, boundary: str) -> Iterator[str]:

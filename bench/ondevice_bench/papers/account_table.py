@@ -59,8 +59,10 @@ def account_lines(cell: str, values: Mapping[str, Any], *, with_flops: bool = Tr
         *(_work(values["flops"]) if with_flops else []),
         SCOPE,
     ]
-    if unchanged:
-        (first, reason), *others = unchanged.items()
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in unchanged.items():
+        by_reason.setdefault(reason, []).append(name)
+    for reason, (first, *others) in by_reason.items():
         more = f" and {len(others)} more" if others else ""
         lines.append(f"not changed: {first}{more}: {reason}")
     return lines

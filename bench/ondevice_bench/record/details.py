@@ -62,6 +62,7 @@ class Details:
     batch_sha256: str = ""
     weights_sha256: str = ""
     treated: Mapping[str, TreatedLayer] = field(default_factory=dict)
+    left_alone: Mapping[str, str] = field(default_factory=dict)  # the reason, by layer
     # time
     disturbed: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # by metric
     foreign_cpu_share: float | None = None

@@ -36,6 +36,8 @@ class _LayoutFile(StrictSchema):
         for name in names:
             if name not in known:
                 raise ValueError(unknown("section", name, known))
+            if names.count(name) > 1:
+                raise ValueError(f"the section {name!r} is given {names.count(name)} times")
         return names
 
 

@@ -1,6 +1,7 @@
 """The HTML page: one file that loads no other file."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from ondevice_bench.report.sections import sections
 from ondevice_bench.report.sections.section import Plot, ReportData, Section
 
 LAYOUT = "run"
+# all but tab and new line, and halves of characters, which no file can hold
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def render(
     environment = Environment(
         loader=FileSystemLoader(template.parent), autoescape=True, undefined=StrictUndefined
     )
-    return environment.get_template(template.name).render(
+    text = environment.get_template(template.name).render(
         run=data.summary.run,
         version=ondevice_bench.__version__,
         statuses=data.summary.statuses,
@@ -98,7 +101,7 @@ def render(
         theme=resource("theme/theme.css").read_text(encoding="utf-8"),
         script=resource("theme/report.js").read_text(encoding="utf-8"),
         # a page without figures needs no plotly
-        plotly=resource("vendor/plotly-cartesian.min.js").read_text(encoding="utf-8")
+        plotly=_escaped(resource("vendor/plotly-cartesian.min.js").read_text(encoding="utf-8"))
         if figures
         else "",
         tooltips=_Tooltips(),
@@ -106,6 +109,7 @@ def render(
             f'{{"arrays": [{",".join(pool.arrays)}], "figures": {json.dumps(figures)}}}'
         ),
     )
+    return _CONTROL.sub(_symbol, text.replace("\r\n", "\n"))
 
 
 def _draw(plot: Plot, groups: Sequence[Group], pool: Pool) -> list[Any]:
@@ -118,4 +122,18 @@ def _draw(plot: Plot, groups: Sequence[Group], pool: Pool) -> list[Any]:
 
 def _safe_in_script(json_text: str) -> str:
     """JSON that cannot end the script element around it."""
-    return json_text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    text = json_text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return _escaped(text)
+
+
+def _escaped(script: str) -> str:
+    """The script with an escape for each control character in its strings."""
+    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", script)
+
+
+def _symbol(match: re.Match[str]) -> str:
+    """What a reader sees in place of a control character: `␛` for escape."""
+    code = ord(match[0])
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "␡" if code == 0x7F else "\ufffd"

@@ -1,11 +1,22 @@
-"""Import the object behind `module:name` or `file.py:name`. Standard library only."""
+"""Import the object behind `module:name` or `file.py:name`. Standard library only.
+
+A file can import the files beside it. Its folder comes on the path of this process: after the
+standard library, before installed packages.
+"""
 
 import importlib
 import importlib.util
+import os
 import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+_folders: list[str] = []  # of the files that this process has loaded
+_STANDARD_LIBRARY = os.path.dirname(os.__file__)
 
 
 def load_module(where: str) -> ModuleType:
@@ -16,6 +27,7 @@ def load_module(where: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"bench_user_{file.stem}", file)
     if spec is None or spec.loader is None or not file.exists():
         raise ValueError(f"{where}: no such file")
+    _add_folder(str(file.parent))
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
@@ -29,3 +41,59 @@ def load(path: str) -> Any:
     if not hasattr(module, name):
         raise ValueError(f"{where}: has no {name!r}")
     return getattr(module, name)
+
+
+def _add_folder(folder: str) -> None:
+    if folder in _folders:
+        return
+    if not _folders:
+        sys.meta_path.insert(0, _OneFolderOnly())
+    for name in [name for name in sys.modules if _is_beside(name) and _find(name, [folder])]:
+        _forget(name)  # the next import asks `_OneFolderOnly`
+    _folders.append(folder)
+    if folder not in sys.path:
+        sys.path.insert(_first_after_standard_library(), folder)
+
+
+def _first_after_standard_library() -> int:
+    library = {_STANDARD_LIBRARY, os.path.join(_STANDARD_LIBRARY, "lib-dynload")}
+    return max((n for n, place in enumerate(sys.path, 1) if place in library), default=0)
+
+
+class _OneFolderOnly(MetaPathFinder):
+    """Refuses a name that two of the folders have: a file would import the other one's module."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> None:
+        if path is not None or len(_folders) < 2 or name in sys.stdlib_module_names:
+            return
+        having = [folder for folder in _folders if _find(name, [folder])]
+        found = _find(name, sys.path)
+        if len(having) > 1 and found is not None and _folder_of(found) in having:
+            raise ImportError(
+                f"{name!r} is in {' and in '.join(having)}: one process loads files of both "
+                "folders, so rename one",
+                name=name,
+            )
+
+
+def _find(name: str, path: Sequence[str]) -> ModuleSpec | None:
+    return PathFinder.find_spec(name, path)
+
+
+def _folder_of(spec: ModuleSpec) -> str:
+    """The folder in which a module or a package lies."""
+    places = spec.submodule_search_locations
+    return os.path.dirname(next(iter(places)) if places else spec.origin or "")
+
+
+def _is_beside(name: str) -> bool:
+    """Whether this is a module, not of a package, that lies beside one of the files."""
+    spec = getattr(sys.modules[name], "__spec__", None)
+    return "." not in name and spec is not None and _folder_of(spec) in _folders
+
+
+def _forget(name: str) -> None:
+    for other in [other for other in sys.modules if f"{other}.".startswith(f"{name}.")]:
+        del sys.modules[other]

@@ -31,4 +31,4 @@ class MethodSpec:
         if not self.treats or self.treats & model.layer_kinds:
             return None
         ours, theirs = (", ".join(sorted(kinds)) for kinds in (self.treats, model.layer_kinds))
-        return f"{self.name} treats {ours}; {model.name} has {theirs}"
+        return f"{self.name} treats {ours}; {model.name} has {theirs or 'no such layers'}"

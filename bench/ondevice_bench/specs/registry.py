@@ -1,6 +1,5 @@
 """All methods and models: those of this package, and those of other packages' entry points."""
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ondevice_bench.errors import BadInput, unknown
-from ondevice_bench.specs import builtin_methods, builtin_models
+from ondevice_bench.specs import builtin_methods, builtin_models, sources
 from ondevice_bench.specs.inputs import OwnBatch
 from ondevice_bench.specs.method import MethodSpec
 from ondevice_bench.specs.model import ModelSpec
@@ -39,7 +38,7 @@ _own_models: dict[str, ModelSpec] = {}
 def own_method(text: str, folder: Path) -> MethodSpec:
     """A class in a user's own file, `./mine.py:Mine`, relative to `folder`; ValueError if none.
 
-    The name carries a hash of the file, because other code is another workload.
+    The name carries a hash of the code, because other code is another workload.
     """
     path, _, attribute = text.rpartition(":")
     file, digest = _file(path, folder)
@@ -65,7 +64,7 @@ def own_model(text: str, folder: Path) -> ModelSpec:
     """A network of the user: `FILE.py[:NAME]`, `module:NAME`, `torchvision:NAME`, or a config.
 
     Its inputs and layers are not in the spec yet. A process that may import the user's code returns
-    them, and `describe` adds them. The name carries a hash of the file, as for a method.
+    them, and `describe` adds them. The name carries a hash of the code, as for a method.
     """
     where, _, last = text.rpartition(":") if not text.endswith(".py") else (text, "", "model")
     if where.endswith(".py"):
@@ -101,10 +100,10 @@ def describe(name: str, **fields: Any) -> None:
 
 
 def _file(path: str, folder: Path) -> tuple[Path, str]:
-    """A user's file, and the hash of its content that names carry."""
+    """A user's file, and the hash that names carry: of it and what it imports from its folder."""
     file = (folder / path).resolve()
     try:
-        return file, hashlib.sha256(file.read_bytes()).hexdigest()[:8]
+        return file, sources.digest(file)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
 

@@ -4,6 +4,7 @@ import os
 import shlex
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -24,25 +25,38 @@ _SUFFIXES = {".yaml", ".yml"}
 _GREEN = {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}
 
 
+@dataclass(frozen=True)
+class CellOptions:
+    """What the session's options say."""
+
+    suites: tuple[str, ...]  # names or files
+    default_suite: str  # if the session names no suite
+    hardware: str | None
+    baseline: str | None
+    store: str | None
+    report: str | None
+    interleave: bool
+
+
 class CellSession:
     """The session's plugin: collects and measures suites. It fails if nothing was measured."""
 
-    def __init__(self, config: pytest.Config, default_suite: str) -> None:
+    def __init__(self, config: pytest.Config, options: CellOptions) -> None:
         given = config.args if config.args_source is pytest.Config.ArgsSource.ARGS else []
         files = [word for word in given if Path(word.partition("::")[0]).suffix in _SUFFIXES]
-        names = config.getoption("--suite") or ([] if files else [default_suite])
-        self._report = _path(config, "--bench-report")
+        names = options.suites or (() if files else (options.default_suite,))
+        self._report = None if options.report is None else Path(options.report)
         self._gate: Gate | None = None
-        folder = _path(config, "--bench-store") or OUT
+        folder = OUT if options.store is None else Path(options.store)
         try:
             benchmark.require(config)
             named = [locate("suites", name) for name in names]
             self._host: Host = config.hook.pytest_bench_host(
-                config=config, hardware=config.getoption("--hardware")
+                config=config, hardware=options.hardware
             )
             config.add_cleanup(self._host.close)
-            if config.getoption("--baseline"):
-                self._gate = Gate(summary_of(config.getoption("--baseline")))
+            if options.baseline:
+                self._gate = Gate(summary_of(options.baseline))
             _require_folder("--bench-store", folder)
             if self._report is not None:
                 _require_folder("--bench-report", self._report.parent)
@@ -53,7 +67,7 @@ class CellSession:
         config.args = [*given, *(str(path) for path in named)]
         paths = [*named, *(Path(word.partition("::")[0]) for word in files)]
         self._suites = {path.resolve() for path in paths}
-        self._interleave = bool(config.getoption("--interleave"))
+        self._interleave = options.interleave
         command = shlex.join(["pytest", *config.invocation_params.args])
         self._runs = OpenRuns(command, folder, self._gate, interleaved=self._interleave)
         self._quiet = config.get_verbosity() < 0
@@ -114,7 +128,7 @@ class CellSession:
             self._nothing(session)
 
     @pytest.hookimpl(trylast=True)
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def pytest_terminal_summary(self, terminalreporter: "pytest.TerminalReporter") -> None:
         """Print where the results are, and the comparison."""
         for line in self._lines:
             terminalreporter.write_line(f"ondevice-bench: {line}")
@@ -169,11 +183,6 @@ def _fail(session: pytest.Session, status: pytest.ExitCode) -> None:
     """Let a session that would end green end with this status."""
     if session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = status
-
-
-def _path(config: pytest.Config, flag: str) -> Path | None:
-    value = config.getoption(flag)
-    return None if value is None else Path(value)
 
 
 def _require_folder(flag: str, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """The fixture `bench_step`: measures the user's own training step like a cell."""
 
+import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -21,6 +22,12 @@ from ondevice_bench.run.queries.user_step import (
 )
 from ondevice_bench.testing import pytest_benchmark_adapter as benchmark
 
+# functions of which a call runs nothing, and what runs it
+_LAZY = (
+    (inspect.iscoroutinefunction, "a coroutine function", "asyncio.run"),
+    (inspect.isasyncgenfunction, "an asynchronous generator function", "asyncio.run"),
+    (inspect.isgeneratorfunction, "a generator function", "a loop over it"),
+)
 _RUNNER = pytest.StashKey[StepRunner]()
 _LINES = pytest.StashKey[list[str]]()
 
@@ -28,7 +35,7 @@ _LINES = pytest.StashKey[list[str]]()
 class StepMeter:
     """What a test calls: `bench_step(step, setup=None, rounds=1)`."""
 
-    def __init__(self, request: pytest.FixtureRequest) -> None:
+    def __init__(self, request: pytest.FixtureRequest, hardware: str | None) -> None:
         config = request.config
         if hasattr(config, "workerinput"):
             pytest.fail(
@@ -38,6 +45,7 @@ class StepMeter:
         if benchmark.skips(config):
             pytest.skip("benchmarks are skipped (--benchmark-skip)")
         self._config = config
+        self._hardware = hardware
         self._item = request.node
         self._calls = 0
 
@@ -51,7 +59,7 @@ class StepMeter:
         __tracebackhide__ = True
         try:
             user_step = _own_step(step, setup, rounds)
-            result = _runner(self._config).measure(user_step, rounds)
+            result = _runner(self._config, self._hardware).measure(user_step, rounds)
         except (BenchError, StepFailed) as error:
             # not `pytest.fail(…)`, which would print the same text twice
             raise pytest.fail.Exception(f"bench_step: {error}", pytrace=False) from None
@@ -81,10 +89,10 @@ class StepMeter:
         _lines(self._config).append(_line(f"{self._item.nodeid}{count}", result))
 
 
-def _runner(config: pytest.Config) -> StepRunner:
+def _runner(config: pytest.Config, hardware: str | None) -> StepRunner:
     """The session's processes, started when the first step is measured."""
     if _RUNNER not in config.stash:
-        host = config.hook.pytest_bench_host(config=config, hardware=config.getoption("--hardware"))
+        host = config.hook.pytest_bench_host(config=config, hardware=hardware)
         runner = config.stash[_RUNNER] = StepRunner(host)
         config.add_cleanup(runner.close)
     return config.stash[_RUNNER]
@@ -105,7 +113,7 @@ class _LastLines:
         self._lines = lines
 
     @pytest.hookimpl(trylast=True)
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def pytest_terminal_summary(self, terminalreporter: "pytest.TerminalReporter") -> None:
         """Print the lines."""
         for line in self._lines:
             terminalreporter.write_line(f"bench_step: {line}")
@@ -133,6 +141,15 @@ def _own_step(
     )
 
 
+def _require_eager(role: str, name: str, given: object) -> None:
+    for is_lazy, kind, cure in _LAZY:
+        if is_lazy(given):
+            raise BadInput(
+                f"{role} ({name}) is {kind}: a call of it runs nothing; give a plain "
+                f"function that runs it by {cure}"
+            )
+
+
 def _function(role: str, given: object) -> Function:
     name, why = getattr(given, "__name__", repr(given)), ""
     if not isinstance(given, FunctionType):
@@ -151,6 +168,7 @@ def _function(role: str, given: object) -> Function:
         elif file is None or not file.endswith(".py"):
             why = f"({name}) is not in a file"
         else:
+            _require_eager(role, name, given)
             return Function(given.__module__, os.path.abspath(file), name)
     raise BadInput(
         f"{role} {why}: a new process imports it, so it must be a `def` at the top level of a file"

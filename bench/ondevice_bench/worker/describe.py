@@ -13,7 +13,7 @@ from ondevice_bench.data import nested
 from ondevice_bench.models import loading
 from ondevice_bench.models.families import family
 from ondevice_bench.models.family import Family, model_output, seeded
-from ondevice_bench.models.layers import guessed_layout
+from ondevice_bench.models.layers import guessed_layout, kind_of, select_layers
 from ondevice_bench.models.user_models import UserModelError
 from ondevice_bench.specs import inputs as kinds
 from ondevice_bench.worker.workload import empty, inputs_of
@@ -49,8 +49,10 @@ def _description(
     layout = network.layout or guessed_layout(model)
     if file:
         loading.match(model, file, weights, layout.head if head is None else head)
-    layers = {nn.Linear: "linear", nn.Conv2d: "conv2d"}
-    present = {layers[type(module)] for module in model.modules() if type(module) in layers}
+    kinds_of_layers = {nn.Linear: "linear", nn.Conv2d: "conv2d"}
+    chosen = select_layers(model, "all", layout)
+    modules = [model.get_submodule(name) for name in (*chosen.layers, *chosen.others)]
+    present = {kinds_of_layers.get(type(module), kind_of(module)) for module in modules}
     return {
         "inputs": kinds.to_dict(_inputs(network, model, options)) if network.expects else None,
         "kinds": sorted(present),

@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ondevice_bench.errors import Refusal
 from ondevice_bench.protocol.job import Job
 from ondevice_bench.specs.implementation import load_module
 from ondevice_bench.worker import current_stage
@@ -24,9 +25,22 @@ def prepare(job: Job) -> Callable[[], object]:
     call = _function(step)
     torch.manual_seed(0)
     value = None if setup is None else _function(setup)()
+    require_done("setup", value)
     arguments = value if isinstance(value, tuple) else () if value is None else (value,)
     current_stage.enter("the step")
     return lambda: call(*arguments)
+
+
+def require_done(role: str, value: object) -> None:
+    """Refuse what a function returned if it is work that nobody has done yet."""
+    if not isinstance(value, Awaitable | Generator | AsyncGenerator):
+        return
+    if isinstance(value, Coroutine | Generator):
+        value.close()  # else Python warns that nobody awaited it
+    raise Refusal(
+        f"{role} returned a {type(value).__name__}, and nobody ran it: a {role} does all its work "
+        "when it is called; run it inside, by asyncio.run or a loop over it"
+    )
 
 
 def _function(source: Mapping[str, str]) -> Any:

@@ -156,6 +156,7 @@ class Workload:
             clip=self.train.clip,
             momentum=self.train.momentum,
         )
+        self._is_checked = False
 
     def forward(self, part: int = 0) -> Tensor:
         """Compute the part's share of the mean loss of the batch."""
@@ -174,8 +175,14 @@ class Workload:
         torch.autograd.backward(loss)
 
     def update(self) -> None:
-        """Clip the gradients, step the optimizer, and clear the gradients as the suite says."""
+        """Clip the gradients, step the optimizer, and clear the gradients as the suite says.
+
+        A network that has called none of its changed layers until then is refused.
+        """
         current_stage.enter("the update")
+        if not self._is_checked:
+            self.treatment.require_calls()
+            self._is_checked = True
         self.optimizer.step()
         self.clear_gradients()
 
@@ -215,9 +222,10 @@ class Workload:
         model_output(self.model, inputs_of(self.batch))
 
     def resident(self) -> Iterator[Tensor]:
-        """Tensors that are alive outside a step: parameters, buffers, optimizer state, batch."""
+        """Tensors that are alive outside a step: of the model, the optimizer, and the batch."""
         yield from self.model.parameters()
         yield from self.model.buffers()
+        yield from self.treatment.state()
         yield from self.optimizer_state()
         yield from nested.leaves(self.batch)
 

@@ -11,7 +11,12 @@ from ondevice_bench.methods.layer_flops import LayerFlops
 from ondevice_bench.methods.make_method import make_method
 from ondevice_bench.methods.method import LayerMethod, activation_ranks, select_modes
 from ondevice_bench.methods.ranks import RankChoice, Ranks
-from ondevice_bench.methods.treatment import NOT_IN_TABLE, applies_to_none
+from ondevice_bench.methods.treatment import (
+    NOT_CALLED,
+    NOT_IN_TABLE,
+    applies_to_none,
+    of_no_known_kind,
+)
 from ondevice_bench.models.families import family
 from ondevice_bench.models.layers import select_layers
 from ondevice_bench.papers.counting.accounting import (
@@ -45,8 +50,9 @@ def measure(job: Job) -> PassResult:
         model = workload.model
         selection = select_layers(model, job.cell.layers, layout_of(job, model, family(job.model)))
         inputs = _inputs(workload, selection.layers)
-    layers = {name: model.get_submodule(name) for name in selection.layers if name in inputs}
-    accounts, refusals = _accounts(job, layers, inputs)
+    layers = {name: model.get_submodule(name) for name in selection.layers}
+    others = of_no_known_kind(model, selection.others)
+    accounts, refusals = _accounts(job, layers, inputs, others)
     works = [each.work for each in accounts.values()]
     activations = sum(each.activation_elements for each in accounts.values()) * ELEMENT_BYTES
     weights = sum(each.weight_elements for each in accounts.values()) * ELEMENT_BYTES
@@ -128,14 +134,20 @@ def _by_dialect(dialect: str, accounts: Mapping[str, LayerAccount]) -> dict[str,
 
 
 def _accounts(
-    job: Job, layers: dict[str, nn.Module], inputs: Mapping[str, _Input]
+    job: Job, layers: dict[str, nn.Module], inputs: Mapping[str, _Input], others: dict[str, str]
 ) -> tuple[dict[str, LayerAccount], dict[str, str]]:
-    """The account of each layer, and the reason for each layer that does not change."""
+    """The account of each layer, and the reason for each layer that does not change.
+
+    `others` has the reasons of modules that are no such layers.
+    """
     name = job.cell.method
     method, rules = make_method(*job.methods[0])
     accounts: dict[str, LayerAccount] = {}
-    refusals: dict[str, str] = {}
+    refusals = dict(others)
     for layer_name, layer in layers.items():
+        if layer_name not in inputs:
+            refusals[layer_name] = NOT_CALLED
+            continue
         shape = inputs[layer_name].shape
         if not isinstance(method, LayerMethod):
             each = vanilla_account(layer, shape)

@@ -37,10 +37,11 @@ def _ratios(member: CellWithBaseline) -> list[Quantity]:
 
 def _stored(member: CellWithBaseline) -> Quantity:
     """The share of the layers' inputs that the method stores, by its own formula."""
-    treated = member.cell.details_of("trace").treated
-    stored = [e for e in (layer.stored_elements for layer in treated.values()) if e is not None]
-    whole = [math.prod(layer.shape) for layer in treated.values() if layer.shape]
-    is_complete = len(stored) == len(whole) == len(treated)
+    # a layer that saw no input stores nothing
+    treated = [each for each in member.cell.details_of("trace").treated.values() if each.shape]
+    stored = [e for e in (layer.stored_elements for layer in treated) if e is not None]
+    whole = [math.prod(layer.shape) for layer in treated if layer.shape]
+    is_complete = len(stored) == len(treated)
     if not is_complete or not sum(whole):
         return dash("the method does not say how many elements it stores")
     share = sum(stored) / sum(whole)

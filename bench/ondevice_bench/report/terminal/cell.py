@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.summary import CellSummary
+from ondevice_bench.record.details import TreatedLayer
 from ondevice_bench.report.quantities import quantity_of, rank_basis
 from ondevice_bench.terminal import table
 
@@ -25,7 +26,7 @@ def cell_table(cell: CellSummary) -> "Table":
 def cell_lines(cell: CellSummary) -> list[str]:
     """The cell, its problems, its notes, and the ranks of its layers."""
     basis = rank_basis(cell.planned.cell)
-    layers = cell.details_of("trace").treated
+    trace = cell.details_of("trace")
     return [
         f"cell: {cell.id}",
         f"fingerprint: {cell.planned.cell.fingerprint}",
@@ -34,9 +35,13 @@ def cell_lines(cell: CellSummary) -> list[str]:
         *(f"problem: {text}" for text in cell.problems),
         *(f"note: {text}" for text in cell.notes),
         *(
-            f"changed: {name}: input {list(layer.shape or ())}, "
-            f"ranks {list(layer.activation_ranks or ())}"
+            f"changed: {name}: {_input(layer)}, ranks {list(layer.activation_ranks or ())}"
             + (f", weight rank {layer.weight_rank}" if layer.weight_rank else "")
-            for name, layer in layers.items()
+            for name, layer in trace.treated.items()
         ),
+        *(f"not changed: {name}: {why}" for name, why in trace.left_alone.items()),
     ]
+
+
+def _input(layer: TreatedLayer) -> str:
+    return "no input in training" if layer.shape is None else f"input {list(layer.shape)}"

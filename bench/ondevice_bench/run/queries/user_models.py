@@ -37,9 +37,8 @@ def describe(host: Host, suite: Suite) -> None:
                 questions.append((choice.name, options, None))
     if not questions:
         return
-    answers = _ask(
+    answers = _descriptions(
         host,
-        "describe",
         [
             {
                 "model": registry.model(name).implementation,
@@ -64,6 +63,23 @@ def describe(host: Host, suite: Suite) -> None:
             if other == name
         }
         _put_in(name, descriptions)
+
+
+def _descriptions(host: Host, requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """An answer to each request. Files of different folders are loaded by different processes.
+
+    Files beside them can have the same name.
+    """
+    by_folder: dict[Path | None, list[int]] = {}
+    for number, request in enumerate(requests):
+        file = request["model"].rpartition(":")[0]
+        folder = Path(file).parent if file.endswith(".py") else None
+        by_folder.setdefault(folder, []).append(number)
+    answers: dict[int, dict[str, Any]] = {}
+    for numbers in by_folder.values():
+        found = _ask(host, "describe", [requests[number] for number in numbers])
+        answers |= dict(zip(numbers, found, strict=True))
+    return [answers[number] for number in range(len(requests))]
 
 
 def _put_in(name: str, descriptions: Mapping[str, Mapping[str, Any]]) -> None:

@@ -44,7 +44,7 @@ def measure(job: Job) -> PassResult:
             "examples": len(training[0]),
             "held_out": len(held_out[0]),
             "losses": [losses[0], losses[-1]] if finite else None,
-            "notes": [] if finite else ["the loss was not finite"],
+            "notes": workload.treatment.notes() + ([] if finite else ["the loss was not finite"]),
         },
     )
 

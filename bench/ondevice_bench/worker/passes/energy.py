@@ -36,5 +36,8 @@ def measure(job: Job) -> PassResult:
             "idle_watts": idle.watts,
             "active_watts": active.watts,
         },
-        details={"steps": steps, "notes": [f"the energy is that of {meter.scope}"]},
+        details={
+            "steps": steps,
+            "notes": [*workload.treatment.notes(), f"the energy is that of {meter.scope}"],
+        },
     )

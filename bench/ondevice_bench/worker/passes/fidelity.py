@@ -2,59 +2,100 @@
 
 The method trains some steps as in any other pass. At its first and after its last step, a plain
 network gets the method's weights (`L R` for factored weights). Then both compute their gradients on
-the same batch. The gradients of the first step are also compared with those of the original
-network before the method. This comparison includes the error of truncated weights.
+the same batch, and draw the same random numbers. The gradients of the first step are also compared
+with those of the original network before the method. This comparison includes the error of
+truncated weights.
+
+Two checks come with the figures. The plain network computes its gradients twice from the same
+state: if the two differ, a difference between method and plain training says nothing. And factored
+weights must get the update that the gradient asks for: a gradient that is not applied is worth
+nothing. A figure that fails a check is unavailable, with the reason.
 """
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ondevice_bench.measure.fidelity import Similarity, similarity
+from ondevice_bench.measure.fidelity import FactoredStep, Similarity, similarity
 from ondevice_bench.methods.lowrank import LowRankLayer
 from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.worker.workload import Workload, build_model, load_batch
 
 STEPS = 10
 _MOMENTS = {0: "_first", STEPS: ""}
+_TINY = 1e-6  # as in torch's own clipping
+_REPEATED = 1 - 1e-6  # the cosine of two gradients that differ by rounding only
+
+
+@dataclass(frozen=True)
+class _Computed:
+    """The weight gradients of the compared layers by name, and the loss."""
+
+    gradients: Mapping[str, Tensor]
+    loss: float
+    draws: bool  # whether the forward drew from torch's global generator
 
 
 def measure(job: Job) -> PassResult:
     """Compare gradients at the first step and after `STEPS`, and give the loss after them."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(job.cell.seed)
+        return _measure(job)
+
+
+def _measure(job: Job) -> PassResult:
     batch = load_batch(job)
     plain = Workload(job, batch, build_model(_vanilla(job)))
     workload = Workload(job, batch, build_model(job))
     names = _comparable_layers(workload, plain)
-    original, _ = _gradients(plain, names)
+    initial, draws = copy.deepcopy(plain.model.state_dict()), torch.get_rng_state()
+    original, again = (_reference(plain, names, initial, draws) for _ in range(2))
+    itself, _ = similarity(again.gradients, original.gradients)
     similarities: dict[str, tuple[Similarity, dict[str, Similarity]]] = {}
-    losses = []
+    losses, doubts = [], [_noise(itself), _other_draws(workload, original)]
     for step in range(STEPS + 1):
         moment = _MOMENTS.get(step)
+        state = {} if moment is None else _merged(workload)
+        draws = torch.get_rng_state()
+        computed = _gradients(workload, names if moment is not None else ())
+        losses.append(computed.loss)
         if moment is not None:
-            plain.model.load_state_dict(_merged(workload))
-        gradients, loss = _gradients(workload, names if moment is not None else ())
-        losses.append(loss)
-        if moment is not None:
-            similarities[moment] = similarity(gradients, _gradients(plain, names)[0])
-        if step == 0:
-            similarities["_original"] = similarity(gradients, original)
-        workload.update()
+            called = set(names).difference(workload.treatment.not_called)
+            reference = _reference(plain, names, state, draws)
+            similarities[moment] = _similarity(computed, reference, called)
+            if step == 0:
+                similarities["_original"] = _similarity(computed, original, called)
+        doubts.append(_update(workload, computed.gradients))
+    result = _result(job, names, similarities, losses, itself, next(filter(None, doubts), None))
+    return replace(result, details={**result.details, "notes": workload.treatment.notes()})
+
+
+def _result(
+    job: Job,
+    names: tuple[str, ...],
+    similarities: Mapping[str, tuple[Similarity, dict[str, Similarity]]],
+    losses: list[float],
+    itself: Similarity,
+    doubt: str | None,
+) -> PassResult:
+    """The figures. With a doubt, none of the gradients is shown as the method's."""
     values = {
-        f"gradient_{kind}{moment}": getattr(whole, kind)
+        f"gradient_{kind}{moment}": None if doubt else getattr(whole, kind)
         for moment, (whole, _) in similarities.items()
         for kind in ("cosine", "error")
     }
     values["loss_after_steps"] = losses[-1] if math.isfinite(losses[-1]) else None
     undefined = f"{job.cell.method} trains other parameters than the weights of these layers"
     if names:
-        undefined = "a gradient was zero, or not finite"
+        undefined = doubt or "a gradient was zero, or not finite"
     reasons = {"loss_after_steps": "the loss was not finite"}
+    shown = {} if doubt else similarities
     return PassResult(
         metrics={name: value for name, value in values.items() if value is not None},
         unavailable={
@@ -63,12 +104,41 @@ def measure(job: Job) -> PassResult:
         details={
             "steps": STEPS,
             "losses": [loss if math.isfinite(loss) else None for loss in losses],
+            "plain_against_itself": asdict(itself),
             "layers": {
                 moment or "_after": {name: asdict(each) for name, each in layers.items()}
-                for moment, (_, layers) in similarities.items()
+                for moment, (_, layers) in shown.items()
             },
         },
     )
+
+
+def _noise(itself: Similarity) -> str | None:
+    """The reason if plain training does not repeat its own gradients."""
+    if itself.cosine is None or itself.cosine >= _REPEATED:
+        return None
+    return (
+        f"vanilla training against itself reaches a cosine of only {itself.cosine:.6f}: the "
+        "network draws random numbers that cannot be repeated, or changes with every forward"
+    )
+
+
+def _other_draws(workload: Workload, plain: _Computed) -> str | None:
+    """The reason if slices of the batch cannot draw the random numbers of the whole batch."""
+    if workload.parts == 1 or not plain.draws:
+        return None
+    return (
+        f"the network draws random numbers, as dropout does: the {workload.parts} slices of the "
+        "batch draw others than the whole batch"
+    )
+
+
+def _similarity(
+    computed: _Computed, reference: _Computed, called: Collection[str]
+) -> tuple[Similarity, dict[str, Similarity]]:
+    """The similarity of the layers that were called. A method changes no others."""
+    gradients = {name: each for name, each in reference.gradients.items() if name in called}
+    return similarity(computed.gradients, gradients)
 
 
 def _vanilla(job: Job) -> Job:
@@ -85,13 +155,14 @@ def _comparable_layers(workload: Workload, plain: Workload) -> tuple[str, ...]:
     return tuple(
         name
         for name, module in plain.model.named_modules()
-        if isinstance(module, (nn.Linear, nn.Conv2d)) and module.weight.requires_grad
+        if isinstance(module, (nn.Linear, nn.Conv2d)) and _trains_its_weight(module)
     )
 
 
 def _trains_its_weight(layer: nn.Module) -> bool:
-    weight = dict(layer.named_parameters(recurse=False)).get("weight")
-    return isinstance(layer, LowRankLayer) or (weight is not None and weight.requires_grad)
+    name = "left" if isinstance(layer, LowRankLayer) else "weight"
+    weight = dict(layer.named_parameters(recurse=False)).get(name)
+    return weight is not None and weight.requires_grad
 
 
 def _merged(workload: Workload) -> dict[str, Tensor]:
@@ -99,24 +170,86 @@ def _merged(workload: Workload) -> dict[str, Tensor]:
     return copy.deepcopy(workload.treatment).merge().state_dict()
 
 
-def _gradients(workload: Workload, names: tuple[str, ...]) -> tuple[dict[str, Tensor], float]:
-    """One forward and backward; the weight gradients of the layers by name, and the loss."""
+def _reference(
+    plain: Workload, names: tuple[str, ...], state: Mapping[str, Tensor], draws: Tensor
+) -> _Computed:
+    """What plain training computes from this state of its network and of the random numbers."""
+    plain.model.load_state_dict(state)
+    with torch.random.fork_rng(devices=[]):
+        torch.set_rng_state(draws)
+        return _gradients(plain, names)
+
+
+def _gradients(workload: Workload, names: tuple[str, ...]) -> _Computed:
+    """One forward and backward. A layer that took no part in it has no gradient."""
     workload.optimizer.zero_grad()
-    total = 0.0
+    total, draws = 0.0, False
     with _dense_gradients(workload.model, names) as dense:
         for part in range(workload.parts):
+            before = torch.get_rng_state()
             loss = workload.forward(part)
+            draws = draws or not torch.equal(before, torch.get_rng_state())
             workload.backward(loss)
             total += loss.item()
-    weight_gradients = {}
-    for name in names:
-        if name in dense:
-            weight_gradients[name] = dense[name]
-            continue
-        gradient = workload.model.get_submodule(name).weight.grad
-        assert isinstance(gradient, Tensor)
-        weight_gradients[name] = gradient.detach().clone()
-    return weight_gradients, total
+    plain = (name for name in names if name not in dense)
+    stored = {name: _stored_gradient(workload.model.get_submodule(name)) for name in plain}
+    kept = {name: gradient for name, gradient in stored.items() if gradient is not None}
+    return _Computed(dense | kept, total, draws)
+
+
+def _stored_gradient(layer: nn.Module) -> Tensor | None:
+    if isinstance(layer, LowRankLayer):
+        return None
+    gradient = layer.get_parameter("weight").grad
+    return None if gradient is None else gradient.detach().clone()
+
+
+def _update(workload: Workload, gradients: Mapping[str, Tensor]) -> str | None:
+    """Update the weights; the reason if a factored weight did not get the update of its gradient.
+
+    The gradients are those of the compared layers; with none, nothing is checked.
+    """
+    expected = _expected_steps(workload, gradients)
+    workload.update()
+    for name, step in expected.items():
+        layer = workload.model.get_submodule(name)
+        assert isinstance(layer, LowRankLayer)
+        error = step.error(layer.left.detach(), layer.right.detach())
+        if error:
+            return (
+                f"{name}: the update that was applied is not the one of the gradient: it differs "
+                f"by {error:.2g} of the change"
+            )
+    return None
+
+
+def _expected_steps(workload: Workload, gradients: Mapping[str, Tensor]) -> dict[str, FactoredStep]:
+    """The next step of each layer that updates its factors by a subspace iteration."""
+    layers = {name: workload.model.get_submodule(name) for name in gradients}
+    factored = {
+        name: layer
+        for name, layer in layers.items()
+        if isinstance(layer, LowRankLayer) and not layer.factors
+    }
+    if not factored:
+        return {}
+    train = workload.train
+    plain = [p.grad for p in workload.trained if p.grad is not None]
+    norm = math.hypot(
+        *(float(torch.linalg.vector_norm(each.double())) for each in plain),
+        *(float(torch.linalg.vector_norm(gradients[name].double())) for name in factored),
+    )
+    shrink = 1.0 if train.clip is None else min(1.0, train.clip / (norm + _TINY))
+    return {
+        name: FactoredStep(
+            left=layer.left.detach().clone(),
+            right=layer.right.detach().clone(),
+            gradient=gradients[name],
+            decay=1 - train.lr * train.weight_decay,
+            rate=train.lr * shrink,
+        )
+        for name, layer in factored.items()
+    }
 
 
 @contextmanager

@@ -30,19 +30,22 @@ def unless_swapped(run: Callable[[], PassResult], names: Iterable[str]) -> PassR
     after = memory.swapped_pages()
     pages = after - swapped if after is not None and swapped is not None else 0
     notes = [f"the machine swapped {pages} pages during the pass"] if pages else []
+    notes += result.details.get("notes", [])
     return PassResult(metrics=result.metrics, details={**result.details, "notes": notes})
 
 
 def _measure(job: Job) -> PassResult:
     with curve.sample() as rss_curve:
-        metrics = _stages(job, rss_curve)
+        metrics, notes = _stages(job, rss_curve)
     allocator = "libc's default, malloc_trim at each floor"
     return PassResult(
-        metrics=metrics, details={"allocator": allocator, "curve": rss_curve.to_dict()}
+        metrics=metrics,
+        details={"allocator": allocator, "curve": rss_curve.to_dict(), "notes": notes},
     )
 
 
-def _stages(job: Job, rss_curve: curve.Curve) -> dict[str, float]:
+def _stages(job: Job, rss_curve: curve.Curve) -> tuple[dict[str, float], list[str]]:
+    """The metrics, and notes."""
     rss_curve.mark("runtime")
     rss_floors.warm_runtime()
     runtime = rss_floors.floor()
@@ -83,7 +86,7 @@ def _stages(job: Job, rss_curve: curve.Curve) -> dict[str, float]:
     optimizer = _optimizer_bytes(workload)
 
     peak = max(forward_peak, backward_peak, update_peak)
-    return {
+    metrics: dict[str, float] = {
         "peak_rss_bytes": peak,
         "peak_rss_over_runtime_bytes": peak - runtime.total,
         "peak_rss_over_ready_bytes": peak - ready.total,
@@ -102,6 +105,7 @@ def _stages(job: Job, rss_curve: curve.Curve) -> dict[str, float]:
         "rss_warmup_bytes": ready.anonymous - weighted.anonymous - optimizer,
         "rss_step_bytes": peak - ready.total,
     }
+    return metrics, workload.treatment.notes()
 
 
 def _optimizer_bytes(workload: Workload) -> int:

@@ -7,7 +7,7 @@ from ondevice_bench.measure.backward_boundary import (
 from ondevice_bench.measure.flops import FlopCounter
 from ondevice_bench.metrics import SOURCE_TOLERANCE
 from ondevice_bench.protocol.job import Job, PassResult
-from ondevice_bench.worker.user_step import prepare
+from ondevice_bench.worker.user_step import prepare, require_done
 
 _NO_BACKWARD = "the step never called backward"
 
@@ -15,7 +15,7 @@ _NO_BACKWARD = "the step never called backward"
 def measure(job: Job) -> PassResult:
     """Run one warm-up step, then a separate step for each count."""
     step = prepare(job)
-    step()
+    require_done("step", step())
     saved, allocated = (
         max(saved_bytes_at_boundaries(step), default=None),
         max(allocated_bytes_at_boundaries(step), default=None),

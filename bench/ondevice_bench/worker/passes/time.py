@@ -44,6 +44,7 @@ def measure(job: Job) -> PassResult:
                 "inference_seconds": inference.disturbed,
             },
             "notes": [
+                *workload.treatment.notes(),
                 *([] if finite else ["the loss was not finite"]),
                 *([spoilt] if steps.spoilt else []),
                 *([f"inference: {spoilt}"] if inference.spoilt else []),
@@ -66,6 +67,7 @@ def _in_turns(job: Job, count: int, lockstep: Lockstep) -> PassResult:
             "warmup": {"step_seconds": [step.step_seconds for step in warmups]},
             "foreign_cpu_share": clock.foreign_share(steps),
             "in_turns": True,
+            "notes": workload.treatment.notes(),
         },
     )
 

@@ -35,7 +35,11 @@ def measure(job: Job) -> PassResult:
     treated = treatment.report()
     classes = by_class(saved, model, {report.name for report in treated})
     difference = disagreement(saved, live)
-    notes = [f"weights: {loaded}"] if loaded and not loaded.whole else []
+    notes = [
+        *workload.treatment.notes(),
+        *([f"weights: {loaded}"] if loaded and not loaded.whole else []),
+        *([difference] if difference else []),
+    ]
     return PassResult(
         metrics={
             "activation_bytes": total(saved),
@@ -45,7 +49,7 @@ def measure(job: Job) -> PassResult:
             "backward_live_peak_bytes": live.backward_peak_bytes,
             "update_live_peak_bytes": live.update_peak_bytes,
             "parameter_bytes": storage_bytes(model.parameters()),
-            "buffer_bytes": storage_bytes(model.buffers()) - storage_bytes(state),
+            "buffer_bytes": storage_bytes((*model.buffers(), *state)) - storage_bytes(state),
             "method_state_bytes": storage_bytes(state),
             "gradient_bytes": gradients,
             "optimizer_state_bytes": storage_bytes(workload.optimizer_state()),
@@ -54,7 +58,7 @@ def measure(job: Job) -> PassResult:
         },
         details={
             "weights": str(loaded or job.cell.weights),
-            "notes": [*notes, difference] if difference else notes,
+            "notes": notes,
             "weights_sha256": weights,
             "batch_sha256": _sha256(nested.leaves(workload.batch)),
             "operators": {name: phase.to_dict() for name, phase in counter.phases.items()},
