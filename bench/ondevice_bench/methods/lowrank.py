@@ -319,7 +319,7 @@ class LowRankLayer(ReplacementLayer):
         return self.left @ self.right
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch has no types here
         if self.gradient_norm is not None:
             guard_subspace(self)
 
