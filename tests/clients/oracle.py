@@ -1,0 +1,184 @@
+"""What a method does in a client: it is exact, approximate as declared, refused, or wrong.
+
+The client trains a network plainly, then the same network with the method, from the same weights,
+batches and random numbers. This module compares the two; it shares no code with the methods.
+"""
+
+import ast
+import traceback
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+import ondevice_bench
+from tests.clients.methods import Calls, Method
+from tests.clients.training import Plain, Training, Treated
+
+EXACT, APPROXIMATE, REFUSED, WRONG = "exact", "approximate", "refused", "wrong"
+BOUND = 1e-8
+OURS = Path(ondevice_bench.__file__).parent
+
+State = Mapping[str, Tensor]
+Loss = Callable[[nn.Module, Any], Tensor]
+Loop = Callable[[Training, Sequence[Any], Loss], State | None]
+
+
+@dataclass(frozen=True)
+class Client:
+    """Code that nobody here wrote: a network, and the loop that trains it. A row of the table."""
+
+    name: str
+    network: Callable[[], nn.Module]
+    batches: Callable[[], Sequence[Any]]
+    loss: Loss
+    loop: Loop
+    blocks: str = ""  # the pattern of the blocks that `checkpoint` is told
+    rounding: float = 0.0  # in low precision: how far two right updates may be from each other
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A cell of the table. The note has the reason of a refusal, or says what is wrong."""
+
+    kind: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class _Result:
+    state: State  # weights and statistics at the end, and what the loop watches besides
+    steps: tuple[State, ...]  # weights and statistics at the start and after each step
+    calls: Calls
+
+
+def outcome(client: Client, method: Method) -> Outcome:
+    """Train the network of the client with the method, and compare."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _outcome(client, method)
+
+
+def _outcome(client: Client, method: Method) -> Outcome:
+    plain = _plainly(client)
+    training = Treated(client.network, method, client.blocks)
+    try:
+        watched = client.loop(training, client.batches(), client.loss)
+        silent = training.silent()
+        found = {**_state(training.finish()), **(watched or {})}
+    except Exception as error:
+        return _ended(client, plain, training, error)
+    expected = plain
+    if method.definition is not None:
+        expected = _train(client, Plain(client.network, method, training.layers))
+    if training.layers and len(silent) == len(training.layers):
+        return Outcome(WRONG, "no treated layer sees an input, and nothing says so")
+    declares_more = not _close(expected.state, plain)
+    if not method.took_effect(plain.calls, training.calls()) or (
+        declares_more and _close(found, plain)
+    ):
+        return Outcome(WRONG, "has no effect: the network trains plainly")
+    if not _close(found, expected, client.rounding):
+        return Outcome(WRONG, _difference(found, expected))
+    note = f"{len(silent)} of {len(training.layers)} treated layers see no input" if silent else ""
+    exact = _close(expected.state, plain, client.rounding)
+    return Outcome(EXACT if exact else APPROXIMATE, note)
+
+
+@cache
+def _plainly(client: Client) -> _Result:
+    return _train(client, Plain(client.network))
+
+
+def _train(client: Client, training: Training) -> _Result:
+    steps = [_state(training.network)]
+    watching = register_optimizer_step_post_hook(lambda *_: steps.append(_state(training.network)))
+    try:
+        watched = client.loop(training, client.batches(), client.loss)
+    finally:
+        watching.remove()
+    state = {**_state(training.finish()), **(watched or {})}
+    return _Result(state, tuple(steps), training.calls())
+
+
+def _state(network: nn.Module) -> State:
+    """Weights and statistics under the names that plain layers have."""
+    state = {n: t for n, t in network.state_dict().items() if "parametrizations." not in n}
+    for name, module in network.named_modules():
+        if parametrize.is_parametrized(module, "weight"):
+            state[f"{name}.weight" if name else "weight"] = module.weight
+    return {name: tensor.detach().clone() for name, tensor in state.items()}
+
+
+def _close(found: State, expected: _Result, rounding: float = 0.0) -> bool:
+    if found.keys() != expected.state.keys():
+        return False
+    if rounding:
+        return _error(found, expected) <= rounding
+    return _equal(found, expected.state, _update(expected))
+
+
+def _equal(found: State, expected: State, update: float) -> bool:
+    """Whether each tensor is the same but for rounding, beside itself and the largest update."""
+    for name, tensor in expected.items():
+        difference = (found[name].double() - tensor.double()).abs().max()
+        if not difference <= BOUND * max(tensor.abs().max().item(), update):
+            return False
+    return True
+
+
+def _update(result: _Result) -> float:
+    """The largest change of a number."""
+    first = result.steps[0]
+    return max((result.state[name] - first[name]).abs().max().item() for name in first)
+
+
+def _error(found: State, expected: _Result) -> float:
+    """The distance of the two updates, as a share of the right one."""
+    first = expected.steps[0]
+    apart = update = 0.0
+    for name, tensor in expected.state.items():
+        apart += (found[name].double() - tensor.double()).square().sum().item()
+        if name in first:
+            update += (tensor.double() - first[name].double()).square().sum().item()
+    return (apart / update) ** 0.5
+
+
+def _difference(found: State, expected: _Result) -> str:
+    names = sorted(found.keys() ^ expected.state.keys())
+    if names:
+        return f"`merge` gives a network with other names: {', '.join(names[:3])}"
+    return f"the update is wrong by {_error(found, expected):.1g} of itself"
+
+
+def _ended(client: Client, plain: _Result, training: Treated, error: Exception) -> Outcome:
+    """The outcome of a loop that an error ended."""
+    text = str(error).strip()
+    if not _is_refusal(error):
+        first = (text.splitlines() or [""])[0]
+        return Outcome(WRONG, f"ends in {type(error).__name__}: {first}")
+    if training.treatment is not None:
+        found = _state(training.finish())
+        update = _update(plain)
+        if not any(_equal(found, step, update) for step in plain.steps):
+            return Outcome(WRONG, f"refuses after a wrong step: {text}")
+    return Outcome(REFUSED, text)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether our code raised it, in one sentence, and not torch under our code."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    if not isinstance(error, (ValueError, RuntimeError)) or "\n" in str(error).strip():
+        return False
+    if OURS not in Path(last.filename).parents:
+        return False
+    nodes = ast.walk(ast.parse(Path(last.filename).read_text(encoding="utf-8")))
+    raises = (node for node in nodes if isinstance(node, ast.Raise))
+    return any(node.lineno <= (last.lineno or 0) <= (node.end_lineno or 0) for node in raises)

@@ -1,0 +1,121 @@
+"""A network in training: plain, by the definition of a method, or treated.
+
+A loop sees the same functions of each, so that one loop trains all of them.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ondevice_bench import treat
+from ondevice_bench.specs.layout import ModelLayout
+from tests.clients.methods import Calls, Method
+
+RATE = 0.1
+
+
+class Training(ABC):
+    """One network from its first weights to its last."""
+
+    network: nn.Module
+
+    def __init__(self, make: Callable[[], nn.Module]) -> None:
+        self._make = make
+        self._count = self._largest = 0
+        self.restart()
+
+    def restart(self) -> None:
+        """A new network with the first weights, as in a new process."""
+        torch.manual_seed(0)
+        self.network = self._make()
+        for module in self.network.modules():
+            if not list(module.children()):
+                module.register_forward_pre_hook(self._note)
+
+    def _note(self, _: nn.Module, inputs: tuple[Any, ...]) -> None:
+        self._count += 1
+        sizes = (len(each) for each in inputs if isinstance(each, Tensor) and each.ndim > 1)
+        self._largest = max(self._largest, *sizes, 0)
+
+    def calls(self) -> Calls:
+        """What the layers saw."""
+        return Calls(self._count, self._largest)
+
+    @abstractmethod
+    def prepare(self) -> nn.Module:
+        """The network to train. A loop calls this where its author would call `treat`."""
+
+    @abstractmethod
+    def optimizer(self, rate: float = RATE, **options: Any) -> torch.optim.Optimizer:
+        """The optimizer that its author would use with this network."""
+
+    @abstractmethod
+    def finish(self) -> nn.Module:
+        """The network with plain layers, as its author would save it."""
+
+
+class Plain(Training):
+    """Plain training, or training by the definition of a method."""
+
+    def __init__(
+        self,
+        make: Callable[[], nn.Module],
+        method: Method | None = None,
+        layers: Mapping[str, Mapping[str, Tensor]] | None = None,
+    ) -> None:
+        super().__init__(make)
+        self._method, self._layers = method, layers or {}
+
+    def prepare(self) -> nn.Module:
+        if self._method is not None and self._method.definition is not None:
+            self._method.definition(self.network, self._layers)
+        return self.network
+
+    def optimizer(self, rate: float = RATE, **options: Any) -> torch.optim.Optimizer:
+        trained = [p for p in self.network.parameters() if p.requires_grad]
+        clip = options.pop("clip", None)
+        optimizer = torch.optim.SGD(trained, lr=rate, **options)
+        if clip is not None:
+            optimizer.register_step_pre_hook(
+                lambda *_: nn.utils.clip_grad_norm_(trained, clip) and None
+            )
+        return optimizer
+
+    def finish(self) -> nn.Module:
+        return self.network
+
+
+class Treated(Training):
+    """Training by a method of ours, as the documentation shows it."""
+
+    def __init__(self, make: Callable[[], nn.Module], method: Method, blocks: str) -> None:
+        super().__init__(make)
+        self._method, self._blocks = method, blocks
+        self.treatment: Any = None
+        self.layers: dict[str, dict[str, Tensor]] = {}  # the first state of each treated layer
+
+    def prepare(self) -> nn.Module:
+        layout = ModelLayout(blocks=self._blocks) if self._method.method == "checkpoint" else None
+        self.treatment = treat(
+            self.network, self._method.method, layout=layout, **self._method.options
+        )
+        self.network = self.treatment.module
+        for report in self.treatment.report():
+            state = self.network.get_submodule(report.name).state_dict()
+            self.layers[report.name] = {name: each.clone() for name, each in state.items()}
+        return self.network
+
+    def optimizer(self, rate: float = RATE, **options: Any) -> torch.optim.Optimizer:
+        optimizer: torch.optim.Optimizer = self.treatment.optimizer(lr=rate, **options)
+        return optimizer
+
+    def silent(self) -> list[str]:
+        """The treated layers that saw no input, as the report has them."""
+        return [report.name for report in self.treatment.report() if report.shape is None]
+
+    def finish(self) -> nn.Module:
+        merged: nn.Module = self.treatment.merge()
+        return merged
