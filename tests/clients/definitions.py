@@ -118,6 +118,8 @@ def lora(alpha: float) -> Definition:
     def change(network: nn.Module, layers: Mapping[str, Mapping[str, Tensor]]) -> None:
         for name, state in layers.items():
             layer = network.get_submodule(name)
+            if not layer.weight.requires_grad:
+                continue  # what its author froze stays as it is
             adapted = _Adapted(state, alpha / len(state["down"]))
             parametrize.register_parametrization(layer, "weight", adapted)
             layer.parametrizations.weight.original.requires_grad_(False)
@@ -140,6 +142,8 @@ def factors(network: nn.Module, layers: Mapping[str, Mapping[str, Tensor]]) -> N
     """Each weight is a product of two matrices, and both are ordinary parameters."""
     for name, state in layers.items():
         layer = network.get_submodule(name)
+        if not layer.weight.requires_grad:
+            continue
         parametrize.register_parametrization(layer, "weight", _Product(state))
         layer.parametrizations.weight.original.requires_grad_(False)
 

@@ -56,6 +56,7 @@ class Outcome:
 class _Result:
     state: State  # weights and statistics at the end, and what the loop watches besides
     steps: tuple[State, ...]  # weights and statistics at the start and after each step
+    trains: Mapping[str, bool]  # the parameters, and whether they train
     calls: Calls
 
 
@@ -72,7 +73,8 @@ def _outcome(client: Client, method: Method) -> Outcome:
     try:
         watched = client.loop(training, client.batches(), client.loss)
         silent = training.silent()
-        found = {**_state(training.finish()), **(watched or {})}
+        merged = training.finish()
+        found = {**_state(merged), **(watched or {})}
     except Exception as error:
         return _ended(client, plain, training, error)
     expected = plain
@@ -87,6 +89,8 @@ def _outcome(client: Client, method: Method) -> Outcome:
         return Outcome(WRONG, "has no effect: the network trains plainly")
     if not _close(found, expected, client.rounding):
         return Outcome(WRONG, _difference(found, expected))
+    if _trains(merged) != plain.trains:
+        return Outcome(WRONG, "after `merge` other parameters train than before")
     note = f"{len(silent)} of {len(training.layers)} treated layers see no input" if silent else ""
     exact = _close(expected.state, plain, client.rounding)
     return Outcome(EXACT if exact else APPROXIMATE, note)
@@ -104,8 +108,9 @@ def _train(client: Client, training: Training) -> _Result:
         watched = client.loop(training, client.batches(), client.loss)
     finally:
         watching.remove()
-    state = {**_state(training.finish()), **(watched or {})}
-    return _Result(state, tuple(steps), training.calls())
+    network = training.finish()
+    state = {**_state(network), **(watched or {})}
+    return _Result(state, tuple(steps), _trains(network), training.calls())
 
 
 def _state(network: nn.Module) -> State:
@@ -115,6 +120,10 @@ def _state(network: nn.Module) -> State:
         if parametrize.is_parametrized(module, "weight"):
             state[f"{name}.weight" if name else "weight"] = module.weight
     return {name: tensor.detach().clone() for name, tensor in state.items()}
+
+
+def _trains(network: nn.Module) -> Mapping[str, bool]:
+    return {name: each.requires_grad for name, each in network.named_parameters()}
 
 
 def _close(found: State, expected: _Result, rounding: float = 0.0) -> bool:
@@ -128,6 +137,8 @@ def _close(found: State, expected: _Result, rounding: float = 0.0) -> bool:
 def _equal(found: State, expected: State, update: float) -> bool:
     """Whether each tensor is the same but for rounding, beside itself and the largest update."""
     for name, tensor in expected.items():
+        if found[name].shape != tensor.shape:
+            return False
         difference = (found[name].double() - tensor.double()).abs().max()
         if not difference <= BOUND * max(tensor.abs().max().item(), update):
             return False
@@ -145,8 +156,8 @@ def _error(found: State, expected: _Result) -> float:
     first = expected.steps[0]
     apart = update = 0.0
     for name, tensor in expected.state.items():
-        apart += (found[name].double() - tensor.double()).square().sum().item()
         if name in first:
+            apart += (found[name].double() - tensor.double()).square().sum().item()
             update += (tensor.double() - first[name].double()).square().sum().item()
     return (apart / update) ** 0.5
 
@@ -155,7 +166,16 @@ def _difference(found: State, expected: _Result) -> str:
     names = sorted(found.keys() ^ expected.state.keys())
     if names:
         return f"`merge` gives a network with other names: {', '.join(names[:3])}"
-    return f"the update is wrong by {_error(found, expected):.1g} of itself"
+    for name, tensor in expected.state.items():
+        if found[name].shape != tensor.shape:
+            return f"{name}: {tuple(found[name].shape)}, not {tuple(tensor.shape)}"
+    update = {name: found[name] for name in expected.steps[0]}
+    if not all(tensor.isfinite().all() for tensor in update.values()):
+        return "the weights become NaN"
+    if not _equal(update, {name: expected.state[name] for name in update}, _update(expected)):
+        return f"the update is wrong by {_error(update, expected):.1g} of itself"
+    wrong = [name for name in found if name not in update]
+    return f"the update is right, but wrong: {', '.join(wrong)}"
 
 
 def _ended(client: Client, plain: _Result, training: Treated, error: Exception) -> Outcome:

@@ -54,6 +54,16 @@ def double(make: Callable[..., nn.Module], **options: Any) -> Callable[[], nn.Mo
     return lambda: make(**options).double()
 
 
+def single(make: Callable[..., nn.Module], **options: Any) -> Callable[[], nn.Module]:
+    """The network in float32."""
+    return lambda: make(**options)
+
+
+def single_inputs() -> list[tuple[Tensor, Tensor]]:
+    """The batches of images in float32."""
+    return [(images.float(), targets) for images, targets in small()]
+
+
 NETWORKS = (
     Client("GPT with tied weights", double(TiedGpt), partial(tokens, 6, 17), scores, loops.plain,
            blocks="blocks.*"),
@@ -66,3 +76,55 @@ NETWORKS = (
            loops.plain, blocks="head"),
 )  # fmt: skip
 small = partial(inputs, 3, 8, 8, classes=3)
+
+
+def _loop(name: str, loop: Any, make: Callable[..., nn.Module] = Small, **options: Any) -> Client:
+    rounding = options.pop("rounding", 0.0)
+    return Client(name, double(make, **options), small, scores, loop, blocks="blocks.*", rounding=rounding)
+
+
+LOOPS = (
+    _loop("plain loop", loops.plain),
+    _loop("gradient accumulation", loops.accumulation),
+    _loop("`clip_grad_norm_`", loops.clipped),
+    _loop("`clip_grad_value_`", loops.clipped_values),
+    _loop("`clip=` of `treatment.optimizer`", loops.clipped_by_the_optimizer),
+    _loop("`GradScaler`", loops.scaled),
+    _loop("`GradScaler` and `clip_grad_norm_`", loops.scaled_and_clipped),
+    Client("autocast to bfloat16", single(Small), single_inputs, scores, loops.autocast,
+           blocks="blocks.*", rounding=0.02),
+    _loop("`AveragedModel`", loops.averaged),
+    _loop("evaluation between steps", loops.evaluated),
+    _loop("closure", loops.with_closure),
+    _loop("schedule of the learning rate", loops.scheduled),
+    _loop("momentum", partial(loops.plain, momentum=0.9)),
+    _loop("weight decay", partial(loops.plain, weight_decay=0.1)),
+    _loop("resumed from `state_dict`s", loops.resumed),
+    _loop("pickled", loops.pickled),
+    _loop("an SGD of its own", loops.own_sgd),
+    _loop("an AdamW of its own", loops.own_adamw),
+    _loop("one step of an SGD of its own", loops.one_step),
+    _loop("an optimizer made before `treat`", loops.own_made_before),
+    _loop("updates inside backward", loops.in_backward),
+    _loop("`torch.autograd.grad`", loops.by_autograd_grad),
+    _loop("gradient penalty", loops.penalised),
+    _loop("a step given up by `network.zero_grad()`", loops.discarded),
+    _loop("a smaller batch", loops.smaller_last),
+    _loop("two forwards before one backward", loops.twice),
+)
+COMPILED = (
+    _loop("`torch.compile`, eager", loops.compiled("eager")),
+    _loop("`torch.compile`, aot_eager", loops.compiled("aot_eager")),
+)
+SPECIAL = (
+    _loop("dropout", loops.plain, dropout=0.5),
+    _loop("batch-norm that trains", loops.plain, batch_norm=True),
+    _loop("frozen layers", loops.frozen),
+    _loop("forward hook", loops.with_forward_hook),
+    _loop("backward hook", loops.with_backward_hook),
+    _loop("hook on a weight", loops.with_weight_hook),
+    _loop("pruned layer", loops.pruned),
+    _loop("`weight_norm`", loops.weight_norm),
+    _loop("`spectral_norm`", loops.spectral_norm),
+    _loop("parametrised layer", loops.parametrized),
+)

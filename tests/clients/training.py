@@ -21,11 +21,15 @@ class Training(ABC):
     """One network from its first weights to its last."""
 
     network: nn.Module
+    _count = _largest = 0
 
     def __init__(self, make: Callable[[], nn.Module]) -> None:
         self._make = make
-        self._count = self._largest = 0
         self.restart()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: a copy of the network has hooks that count for nobody."""
+        return {}
 
     def restart(self) -> None:
         """A new network with the first weights, as in a new process."""
