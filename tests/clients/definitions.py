@@ -85,7 +85,11 @@ class _FilteredConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         if not (self.training and torch.is_grad_enabled()):
             return super().forward(x)
-        return _Filtered.apply(x, self.weight, self.bias, self)
+        weight, bias = self.weight, self.bias
+        if torch.is_autocast_enabled("cpu"):  # which reaches no function of one's own
+            kind = torch.get_autocast_dtype("cpu")
+            x, weight, bias = (each if each is None else each.to(kind) for each in (x, weight, bias))
+        return _Filtered.apply(x, weight, bias, self)
 
 
 def gradient_filter(radius: int) -> Definition:
@@ -98,6 +102,15 @@ def gradient_filter(radius: int) -> Definition:
             layer.filter_radius = radius
 
     return change
+
+
+def _may_change(layer: nn.Module) -> bool:
+    """Whether other parameters may take the place of the weight.
+
+    A weight that its author froze, made from other parameters, or gave a hook stays as it is.
+    """
+    weight = dict(layer.named_parameters(recurse=False)).get("weight")
+    return weight is not None and weight.requires_grad and not weight._backward_hooks
 
 
 class _Adapted(nn.Module):
@@ -118,9 +131,9 @@ def lora(alpha: float) -> Definition:
     def change(network: nn.Module, layers: Mapping[str, Mapping[str, Tensor]]) -> None:
         for name, state in layers.items():
             layer = network.get_submodule(name)
-            if not layer.weight.requires_grad:
-                continue  # what its author froze stays as it is
-            adapted = _Adapted(state, alpha / len(state["down"]))
+            if not _may_change(layer):
+                continue
+            adapted = _Adapted(state, alpha / len(state["down"])).to(layer.weight.dtype)
             parametrize.register_parametrization(layer, "weight", adapted)
             layer.parametrizations.weight.original.requires_grad_(False)
 
@@ -142,9 +155,10 @@ def factors(network: nn.Module, layers: Mapping[str, Mapping[str, Tensor]]) -> N
     """Each weight is a product of two matrices, and both are ordinary parameters."""
     for name, state in layers.items():
         layer = network.get_submodule(name)
-        if not layer.weight.requires_grad:
+        if not _may_change(layer):
             continue
-        parametrize.register_parametrization(layer, "weight", _Product(state))
+        product = _Product(state).to(layer.weight.dtype)
+        parametrize.register_parametrization(layer, "weight", product)
         layer.parametrizations.weight.original.requires_grad_(False)
 
 

@@ -4,7 +4,6 @@ Where a loop returns tensors, they are compared, too.
 """
 
 import io
-import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from tests.clients.oracle import Loss, State
-from tests.clients.training import RATE, Training
+from tests.clients.oracle import Loss
+from tests.clients.training import RATE, Plain, State, Training
 
 
 def plain(training: Training, batches: Sequence[Any], loss: Loss, **options: Any) -> None:
@@ -186,7 +185,7 @@ def resumed(training: Training, batches: Sequence[Any], loss: Loss) -> None:
 
 def pickled(training: Training, batches: Sequence[Any], loss: Loss) -> State:
     plain(training, batches, loss)
-    twin = pickle.loads(pickle.dumps(training.network))
+    twin = training.copied()
     with torch.no_grad():
         return {"output of the copy": twin.eval()(batches[0][0])}
 
@@ -216,8 +215,12 @@ def _own(
 
 def own_made_before(training: Training, batches: Sequence[Any], loss: Loss) -> None:
     """The optimizer is made first, so it has the parameters of the plain network."""
-    optimizer = torch.optim.SGD(training.network.parameters(), lr=RATE)
-    network = training.prepare()
+    if isinstance(training, Plain):
+        network = training.prepare()
+        optimizer = training.optimizer()
+    else:
+        optimizer = torch.optim.SGD(training.network.parameters(), lr=RATE)
+        network = training.prepare()
     for batch in batches:
         loss(network, batch).backward()
         optimizer.step()

@@ -150,3 +150,117 @@ class Small(nn.Module):
         for block in self.blocks:
             x = block(x)
         return self.head(self.dropout(x))
+
+
+class Mixer(nn.Module):
+    """Linear layers on a sequence, each followed by an operation in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Linear(6, 6), nn.ReLU(inplace=True)) for _ in range(2)
+        )
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, series: Tensor) -> Tensor:
+        for block in self.blocks:
+            series = block(series)
+        return self.head(series.mean(1))
+
+
+class Volume(nn.Module):
+    """Conv3d and nothing else that a method treats."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv3d(1, 4, 3), nn.ReLU(), nn.Conv3d(4, 3, 1))
+
+    def forward(self, volumes: Tensor) -> Tensor:
+        return self.layers(volumes).flatten(2).mean(2)
+
+
+class Waves(nn.Module):
+    """Complex weights, as in networks for signals."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(6, 8, dtype=torch.complex128)
+        self.second = nn.Linear(8, 3, dtype=torch.complex128)
+
+    def forward(self, series: Tensor) -> Tensor:
+        return self.second(self.first(torch.complex(series, series.flip(1)))).abs()
+
+
+class Reading(nn.Module):
+    """The network reads the weight of a layer itself and never calls the layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.called, self.read = nn.Linear(6, 8), nn.Linear(8, 8)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, series: Tensor) -> Tensor:
+        x = F.gelu(self.called(series))
+        return self.head(F.linear(x, self.read.weight, self.read.bias))
+
+
+class Named(nn.Module):
+    """Layers that are called with keyword arguments, and blocks that take and return tuples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(_NamedBlock() for _ in range(2))
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, series: Tensor) -> Tensor:
+        mask = series[:, 0] > 0
+        for block in self.blocks:
+            series, _ = block(series, mask=mask)
+        return self.head(input=series)
+
+
+class _NamedBlock(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(6, 6)
+
+    def forward(self, x: Tensor, *, mask: Tensor) -> tuple[Tensor, Tensor]:
+        return x + self.linear(input=x) * mask[:, None], mask
+
+
+class Recurrent(nn.Module):
+    """A cell of linear layers that the network calls for each moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inputs, self.states = nn.Linear(5, 8), nn.Linear(8, 8)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, series: Tensor) -> Tensor:
+        state = torch.zeros(len(series), 8, dtype=series.dtype)
+        for moment in series.transpose(1, 2).unbind(1):
+            state = torch.tanh(self.inputs(moment) + self.states(state))
+        return self.head(state)
+
+
+class Encoder(nn.Module):
+    """torch's own transformer, which reads the weights of its layers in evaluation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(6, 2, 8, dropout=0.0, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 2)
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, series: Tensor) -> Tensor:
+        return self.head(self.encoder(series).mean(1))
+
+
+class Single(Small):
+    """Takes one image without a dimension for the batch."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = F.relu(self.stem(image)).flatten(1).mean(1)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)

@@ -9,7 +9,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tests.clients import loops
-from tests.clients.networks import Albert, ConvGru, Small, TiedGpt, UNet
+from tests.clients.networks import (
+    Albert,
+    ConvGru,
+    Encoder,
+    Mixer,
+    Named,
+    Reading,
+    Recurrent,
+    Single,
+    Small,
+    TiedGpt,
+    UNet,
+    Volume,
+    Waves,
+)
 from tests.clients.oracle import Client
 
 STEPS = 3
@@ -59,6 +73,9 @@ def single(make: Callable[..., nn.Module], **options: Any) -> Callable[[], nn.Mo
     return lambda: make(**options)
 
 
+small = partial(inputs, 3, 8, 8, classes=3)
+
+
 def single_inputs() -> list[tuple[Tensor, Tensor]]:
     """The batches of images in float32."""
     return [(images.float(), targets) for images, targets in small()]
@@ -75,12 +92,34 @@ NETWORKS = (
     Client("GRU after Conv1d", double(ConvGru), partial(inputs, 5, 7, classes=3), scores,
            loops.plain, blocks="head"),
 )  # fmt: skip
-small = partial(inputs, 3, 8, 8, classes=3)
+def half_inputs() -> list[tuple[Tensor, Tensor]]:
+    """The batches of images in bfloat16."""
+    return [(images.bfloat16(), targets) for images, targets in small()]
+
+
+def half() -> nn.Module:
+    """The network in bfloat16."""
+    return Small().bfloat16()
+
+
+def empty_inputs() -> list[tuple[Tensor, Tensor]]:
+    """The second of three batches is empty."""
+    first, second, third = small()
+    return [first, tuple(each[:0] for each in second), third]
+
+
+def summed(network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+    """A loss that is zero, and not NaN, for an empty batch."""
+    return F.cross_entropy(network(batch[0]), batch[1], reduction="sum")
+
+
+def unbatched_inputs() -> list[tuple[Tensor, Tensor]]:
+    """One image at a time, without a dimension for the batch."""
+    return [(images[0], targets[0]) for images, targets in small()]
 
 
 def _loop(name: str, loop: Any, make: Callable[..., nn.Module] = Small, **options: Any) -> Client:
-    rounding = options.pop("rounding", 0.0)
-    return Client(name, double(make, **options), small, scores, loop, blocks="blocks.*", rounding=rounding)
+    return Client(name, double(make, **options), small, scores, loop, blocks="blocks.*")
 
 
 LOOPS = (
@@ -92,7 +131,7 @@ LOOPS = (
     _loop("`GradScaler`", loops.scaled),
     _loop("`GradScaler` and `clip_grad_norm_`", loops.scaled_and_clipped),
     Client("autocast to bfloat16", single(Small), single_inputs, scores, loops.autocast,
-           blocks="blocks.*", rounding=0.02),
+           blocks="blocks.*", precise=_loop("float64", loops.plain)),
     _loop("`AveragedModel`", loops.averaged),
     _loop("evaluation between steps", loops.evaluated),
     _loop("closure", loops.with_closure),
@@ -116,6 +155,18 @@ COMPILED = (
     _loop("`torch.compile`, eager", loops.compiled("eager")),
     _loop("`torch.compile`, aot_eager", loops.compiled("aot_eager")),
 )
+def _on(name: str, make: Callable[..., nn.Module], *shape: Any, blocks: str = "") -> Client:
+    *sizes, last = shape
+    loop = loops.plain
+    if callable(last):
+        loop = last
+    else:
+        sizes.append(last)
+    return Client(
+        name, double(make), partial(inputs, *sizes, classes=3), scores, loop, blocks=blocks
+    )
+
+
 SPECIAL = (
     _loop("dropout", loops.plain, dropout=0.5),
     _loop("batch-norm that trains", loops.plain, batch_norm=True),
@@ -127,4 +178,16 @@ SPECIAL = (
     _loop("`weight_norm`", loops.weight_norm),
     _loop("`spectral_norm`", loops.spectral_norm),
     _loop("parametrised layer", loops.parametrized),
-)
+    _on("in-place activation after a linear layer", Mixer, 4, 6, blocks="blocks.*"),
+    _on("keyword arguments and tuples", Named, 6, blocks="blocks.*"),
+    _on("a weight that the network reads itself", Reading, 6),
+    _on("a cell called for each moment", Recurrent, 5, 4),
+    _on("`nn.TransformerEncoder`", Encoder, 4, 6, loops.evaluated, blocks="encoder.layers.*"),
+    _on("complex weights", Waves, 6),
+    _on("Conv3d alone", Volume, 1, 3, 4, 4, blocks="layers"),
+    Client("weights in bfloat16", half, half_inputs, scores, loops.plain, blocks="blocks.*",
+           precise=Client("float64", lambda: half().double(), small, scores, loops.plain)),
+    Client("an empty batch", double(Small), empty_inputs, summed, loops.plain, blocks="blocks.*"),
+    Client("images without a batch", double(Single), unbatched_inputs, scores, loops.plain,
+           blocks="blocks.*"),
+)  # fmt: skip

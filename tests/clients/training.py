@@ -3,18 +3,32 @@
 A loop sees the same functions of each, so that one loop trains all of them.
 """
 
+import copy
+import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from ondevice_bench import treat
 from ondevice_bench.specs.layout import ModelLayout
 from tests.clients.methods import Calls, Method
 
 RATE = 0.1
+
+State = Mapping[str, Tensor]
+
+
+def state_of(network: nn.Module) -> State:
+    """Weights and statistics under the names that plain layers have."""
+    state = {n: t for n, t in network.state_dict().items() if "parametrizations." not in n}
+    for name, module in network.named_modules():
+        if parametrize.is_parametrized(module, "weight"):
+            state[f"{name}.weight" if name else "weight"] = module.weight
+    return {name: tensor.detach().clone() for name, tensor in state.items()}
 
 
 class Training(ABC):
@@ -57,6 +71,10 @@ class Training(ABC):
         """The optimizer that its author would use with this network."""
 
     @abstractmethod
+    def copied(self) -> nn.Module:
+        """A copy by way of a file."""
+
+    @abstractmethod
     def finish(self) -> nn.Module:
         """The network with plain layers, as its author would save it."""
 
@@ -72,8 +90,10 @@ class Plain(Training):
     ) -> None:
         super().__init__(make)
         self._method, self._layers = method, layers or {}
+        self.first: State | None = None  # at the beginning of the training
 
     def prepare(self) -> nn.Module:
+        self.first = self.first or state_of(self.network)
         if self._method is not None and self._method.definition is not None:
             self._method.definition(self.network, self._layers)
         return self.network
@@ -87,6 +107,9 @@ class Plain(Training):
                 lambda *_: nn.utils.clip_grad_norm_(trained, clip) and None
             )
         return optimizer
+
+    def copied(self) -> nn.Module:
+        return copy.deepcopy(self.network)  # torch pickles no definition
 
     def finish(self) -> nn.Module:
         return self.network
@@ -116,8 +139,12 @@ class Treated(Training):
         optimizer: torch.optim.Optimizer = self.treatment.optimizer(lr=rate, **options)
         return optimizer
 
+    def copied(self) -> nn.Module:
+        twin: nn.Module = pickle.loads(pickle.dumps(self.network))
+        return twin
+
     def silent(self) -> list[str]:
-        """The treated layers that saw no input, as the report has them."""
+        """The treated layers that stored nothing, as the report has them."""
         return [report.name for report in self.treatment.report() if report.shape is None]
 
     def finish(self) -> nn.Module:
