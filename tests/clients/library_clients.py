@@ -6,10 +6,10 @@ network cannot be made, and `missing` says why.
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -113,26 +113,79 @@ TRANSFORMERS = (
 )  # fmt: skip
 
 
-def _of_timm(name: str, blocks: str = "", size: int = _SIZE, **options: Any) -> Client:
-    def make() -> nn.Module:
-        import timm
+def _of_images(name: str, make: Callable[[], nn.Module], blocks: str, size: int) -> Client:
+    def network() -> nn.Module:
+        return make().double().train()
 
+    batches = partial(inputs, 3, size, size, classes=_CLASSES)
+    return Client(name, network, batches, logits_loss, loops.plain, blocks=blocks)
+
+
+def _of_timm(name: str, blocks: str, size: int = _SIZE, **options: Any) -> Client:
+    def make() -> nn.Module:
+        torchvision_models()  # timm imports torchvision
+        timm = import_module("timm")
         network: nn.Module = timm.create_model(name, num_classes=_CLASSES, **options)
-        return network.double().train()
+        return network
 
-    batches = partial(inputs, 3, size, size, classes=_CLASSES)
-    return Client(f"{name} of timm", make, batches, logits_loss, loops.plain, blocks=blocks)
-
-
-TIMM = ()
+    return _of_images(name, make, blocks, size)
 
 
-def _of_torchvision(name: str, blocks: str = "", size: int = _SIZE, **options: Any) -> Client:
-    def make() -> nn.Module:
-        network: nn.Module = torchvision_models().get_model(
-            name, weights=None, num_classes=_CLASSES, **options
-        )
-        return network.double().train()
+_SMALL_VIT = {"img_size": _SIZE, "patch_size": 8, "depth": 2, "embed_dim": 24, "num_heads": 2}
+TIMM = (
+    _of_timm("test_resnet", "layer1|layer2|layer3|layer4"),
+    _of_timm("test_efficientnet", "blocks.*"),
+    _of_timm("mobilenetv3_small_050", "blocks.*", 64),
+    _of_timm("test_nfnet", "stages.*"),
+    _of_timm("test_byobnet", "stages.*"),
+    _of_timm("vit_tiny_patch16_224", "blocks.*", **_SMALL_VIT),
+    _of_timm("eva02_tiny_patch14_224", "blocks.*", **_SMALL_VIT),
+    _of_timm("swin_tiny_patch4_window7_224", "layers.*", img_size=_SIZE, window_size=4,
+             embed_dim=8, depths=(2, 2), num_heads=(2, 2), drop_path_rate=0.0),
+    _of_timm("convnext_atto", "stages.*", depths=(1, 1, 1, 1), dims=(8, 8, 8, 8)),
+    _of_timm("edgenext_xx_small", "stages.*", depths=(1, 1, 2, 1), dims=(8, 16, 16, 24)),
+)  # fmt: skip
 
-    batches = partial(inputs, 3, size, size, classes=_CLASSES)
-    return Client(f"{name} of torchvision", make, batches, logits_loss, loops.plain, blocks=blocks)
+
+def _of_torchvision(
+    name: str, make: Callable[[Any], nn.Module], blocks: str, size: int = _SIZE
+) -> Client:
+    return _of_images(name, lambda: make(torchvision_models()), blocks, size)
+
+
+_THIN = {"width_mult": 0.25, "dropout": 0.0, "num_classes": _CLASSES}
+_SWIN = {
+    "patch_size": [4, 4], "embed_dim": 8, "depths": [2, 2], "num_heads": [2, 2],
+    "window_size": [4, 4], "stochastic_depth_prob": 0.0, "num_classes": _CLASSES,
+}  # fmt: skip
+
+
+def _convnext(models: Any) -> nn.Module:
+    stages = (models.convnext.CNBlockConfig(8, 16, 2), models.convnext.CNBlockConfig(16, None, 1))
+    network: nn.Module = models.ConvNeXt(stages, num_classes=_CLASSES)
+    return network
+
+
+TORCHVISION = (
+    _of_torchvision("mobilenet_v2", lambda m: m.mobilenet_v2(**_THIN), "features.*", 64),
+    _of_torchvision("mobilenet_v3_small", lambda m: m.mobilenet_v3_small(**_THIN), "features.*", 64),
+    _of_torchvision("shufflenet_v2_x0_5", lambda m: m.shufflenet_v2_x0_5(num_classes=_CLASSES),
+                    "stage2|stage3|stage4", 64),
+    _of_torchvision("squeezenet1_1", lambda m: m.squeezenet1_1(num_classes=_CLASSES, dropout=0.0),
+                    "features.*"),
+    _of_torchvision("DenseNet", lambda m: m.DenseNet(4, (2, 2), 8, num_classes=_CLASSES),
+                    "features.denseblock*"),
+    _of_torchvision("ConvNeXt", _convnext, "features.1.*|features.3.*"),
+    _of_torchvision("SwinTransformer", lambda m: m.SwinTransformer(**_SWIN),
+                    "features.1.*|features.3.*"),
+    _of_torchvision("SwinTransformer, version 2", lambda m: m.SwinTransformer(
+                        **_SWIN, block=m.swin_transformer.SwinTransformerBlockV2,
+                        downsample_layer=m.swin_transformer.PatchMergingV2),
+                    "features.1.*|features.3.*"),
+    _of_torchvision("VisionTransformer", lambda m: m.VisionTransformer(
+                        _SIZE, 8, 2, 2, _WIDTH, 2 * _WIDTH, num_classes=_CLASSES),
+                    "encoder.layers.*"),
+    _of_torchvision("MaxVit", lambda m: m.MaxVit(
+                        (_SIZE, _SIZE), 8, 4, [8, 16], [1, 1], 8, 0.0, num_classes=_CLASSES),
+                    "blocks.*"),
+)  # fmt: skip
