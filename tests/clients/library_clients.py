@@ -51,6 +51,8 @@ def _text_to_text() -> list[tuple[Any, Tensor]]:
     return [({"input_ids": x, "decoder_input_ids": x.flip(1)}, y) for x, y in given]
 
 
+# with a larger rate some of these diverge on noise
+_LOOP = partial(loops.plain, rate=0.01)
 _texts = partial(tokens, _LENGTH, _VOCABULARY, _CLASSES)
 _continued = partial(tokens, _LENGTH, _VOCABULARY)
 _images = partial(inputs, 3, _SIZE, _SIZE, classes=_CLASSES)
@@ -76,7 +78,7 @@ def _of_transformers(
     name: str, kind: str, config: str, batches: Any, blocks: str, **options: Any
 ) -> Client:
     network = _transformer(kind, config, **options)
-    return Client(name, network, batches, logits_loss, loops.plain, blocks=blocks)
+    return Client(name, network, batches, logits_loss, _LOOP, blocks=blocks)
 
 
 TRANSFORMERS = (
@@ -118,7 +120,7 @@ def _of_images(name: str, make: Callable[[], nn.Module], blocks: str, size: int)
         return make().double().train()
 
     batches = partial(inputs, 3, size, size, classes=_CLASSES)
-    return Client(name, network, batches, logits_loss, loops.plain, blocks=blocks)
+    return Client(name, network, batches, logits_loss, _LOOP, blocks=blocks)
 
 
 def _of_timm(name: str, blocks: str, size: int = _SIZE, **options: Any) -> Client:

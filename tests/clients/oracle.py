@@ -151,9 +151,13 @@ def _equal(found: State, expected: State, update: float) -> bool:
 
 
 def _update(result: _Result) -> float:
-    """The largest change of a number."""
+    """The largest change of a weight or of a statistic."""
     first = result.steps[0]
-    return max((result.state[name] - first[name]).abs().max().item() for name in first)
+    return max(
+        (result.state[name] - tensor).abs().max().item()
+        for name, tensor in first.items()
+        if tensor.is_floating_point() or tensor.is_complex()  # the rest are counts
+    )
 
 
 def _error(found: State, expected: _Result) -> float:
