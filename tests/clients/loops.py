@@ -300,11 +300,11 @@ def twice(training: Training, batches: Sequence[Any], loss: Loss) -> None:
 
 
 def frozen(training: Training, batches: Sequence[Any], loss: Loss) -> None:
-    """The author trains the head and the last block alone."""
+    """The author trains the head and the last convolution alone."""
     network = training.network
     network.requires_grad_(False)
     network.head.requires_grad_()
-    network.blocks[-1].requires_grad_()
+    network.stem[-1].requires_grad_()
     plain(training, batches, loss)
 
 

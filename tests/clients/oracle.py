@@ -5,12 +5,14 @@ batches and random numbers. This module compares the two; it shares no code with
 """
 
 import ast
+import re
 import traceback
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -24,7 +26,8 @@ from tests.clients.training import Plain, State, Training, Treated, state_of
 EXACT, APPROXIMATE, REFUSED, WRONG = "exact", "approximate", "refused", "wrong"
 BOUND = 1e-8  # in float64, beside the weights
 LESS_PRECISE = 3  # in low precision: how much farther from float64 than plain training
-OURS = Path(ondevice_bench.__file__).parent
+_MOST_LETTERS = 150
+_OURS = Path(ondevice_bench.__file__).parent
 
 Loss = Callable[[nn.Module, Any], Tensor]
 Loop = Callable[[Training, Sequence[Any], Loss], State | None]
@@ -61,7 +64,7 @@ class _Result:
 
 def outcome(client: Client, method: Method) -> Outcome:
     """Train the network of the client with the method, and compare."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.simplefilter("ignore")
         return _outcome(client, method)
 
@@ -75,7 +78,7 @@ def _outcome(client: Client, method: Method) -> Outcome:
         merged = training.finish()
         found = {**state_of(merged), **(watched or {})}
     except Exception as error:
-        return _ended(client, plain, training, error)
+        return _ended(plain, training, error)
     expected = plain
     if method.definition is not None:
         expected = _by_definition(client, method, training)
@@ -187,11 +190,11 @@ def _difference(found: State, expected: _Result) -> str:
     return f"the update is right, but wrong: {', '.join(wrong)}"
 
 
-def _ended(client: Client, plain: _Result, training: Treated, error: Exception) -> Outcome:
+def _ended(plain: _Result, training: Treated, error: Exception) -> Outcome:
     """The outcome of a loop that an error ended."""
-    text = str(error).strip()
+    text = _without_names(str(error).strip(), training.names)
     if not _is_refusal(error):
-        first = (text.splitlines() or [""])[0]
+        first = shorten(text, _MOST_LETTERS, placeholder=" …")
         return Outcome(WRONG, f"ends in {type(error).__name__}: {first}")
     if training.treatment is not None:
         found = state_of(training.finish())
@@ -201,14 +204,21 @@ def _ended(client: Client, plain: _Result, training: Treated, error: Exception) 
     return Outcome(REFUSED, text)
 
 
+def _without_names(text: str, names: Collection[str]) -> str:
+    """The text with one word for each layer and parameter, and each reason once."""
+    words = [re.escape(name) for name in sorted(names, key=len, reverse=True) if name]
+    general = re.sub(rf"(?<![\w.])(?:{'|'.join(words)})(?![\w.]*\w)", "LAYER", text)
+    return "; ".join(dict.fromkeys(general.split("; ")))
+
+
 def _is_refusal(error: Exception) -> bool:
     """Whether our code raised it, in one sentence, and not torch under our code."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     if not isinstance(error, (ValueError, RuntimeError)) or "\n" in str(error).strip():
         return False
-    if str(error).rstrip().endswith(":"):
+    if str(error).rstrip().endswith(":"):  # and no reason after it
         return False
-    if OURS not in Path(last.filename).parents:
+    if _OURS not in Path(last.filename).parents:
         return False
     nodes = ast.walk(ast.parse(Path(last.filename).read_text(encoding="utf-8")))
     raises = (node for node in nodes if isinstance(node, ast.Raise))

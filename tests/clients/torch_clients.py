@@ -73,7 +73,7 @@ def single(make: Callable[..., nn.Module], **options: Any) -> Callable[[], nn.Mo
     return lambda: make(**options)
 
 
-small = partial(inputs, 3, 8, 8, classes=3)
+small = partial(inputs, 3, 6, 6, classes=3)
 
 
 def single_inputs() -> list[tuple[Tensor, Tensor]]:
@@ -170,6 +170,7 @@ def _on(name: str, make: Callable[..., nn.Module], *shape: Any, blocks: str = ""
 SPECIAL = (
     _loop("dropout", loops.plain, dropout=0.5),
     _loop("batch-norm that trains", loops.plain, batch_norm=True),
+    _loop("a head that starts at zero", loops.plain, zero_head=True),
     _loop("frozen layers", loops.frozen),
     _loop("forward hook", loops.with_forward_hook),
     _loop("backward hook", loops.with_backward_hook),

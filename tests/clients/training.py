@@ -35,6 +35,7 @@ class Training(ABC):
     """One network from its first weights to its last."""
 
     network: nn.Module
+    names: set[str]  # of its modules and parameters
     _count = _largest = 0
 
     def __init__(self, make: Callable[[], nn.Module]) -> None:
@@ -49,6 +50,8 @@ class Training(ABC):
         """A new network with the first weights, as in a new process."""
         torch.manual_seed(0)
         self.network = self._make()
+        modules, parameters = self.network.named_modules(), self.network.named_parameters()
+        self.names = {name for name, _ in (*modules, *parameters)}
         for module in self.network.modules():
             if not list(module.children()):
                 module.register_forward_pre_hook(self._note)
