@@ -46,8 +46,8 @@ class _Filtered(torch.autograd.Function):
         means, sums = [], []
         for axis in range(2):
             k, d, s = layer.kernel_size[axis], layer.dilation[axis], layer.stride[axis]
-            same = layer.padding == "same"
-            pad = d * (k - 1) // 2 if same else layer.padding[axis] if layer.padding != "valid" else 0
+            pads = {"same": (d * (k - 1) // 2,) * 2, "valid": (0, 0)}
+            pad = (pads[layer.padding] if isinstance(layer.padding, str) else layer.padding)[axis]
             patches = _groups(dy.shape[2 + axis], radius)
             means.append((patches / patches.sum(1, keepdim=True)).to(dy.dtype))
             under = _under(x.shape[2 + axis], dy.shape[2 + axis], radius, s, d * (k - 1) // 2 - pad)
@@ -88,7 +88,9 @@ class _FilteredConv2d(nn.Conv2d):
         weight, bias = self.weight, self.bias
         if torch.is_autocast_enabled("cpu"):  # which reaches no function of one's own
             kind = torch.get_autocast_dtype("cpu")
-            x, weight, bias = (each if each is None else each.to(kind) for each in (x, weight, bias))
+            x, weight, bias = (
+                each if each is None else each.to(kind) for each in (x, weight, bias)
+            )
         return _Filtered.apply(x, weight, bias, self)
 
 
@@ -190,11 +192,11 @@ def saved_bf16(network: nn.Module, layers: Mapping[str, Mapping[str, Tensor]]) -
 
 
 def microbatch(slices: int) -> Definition:
-    """Each slice has its own statistics of batch-norm; all else is the same for the whole batch."""
+    """Each slice has its own statistics and draws its own dropout; all else is as for the batch."""
 
     def change(network: nn.Module, layers: Mapping[str, Mapping[str, Tensor]]) -> None:
         for module in network.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            if isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.Dropout)):
                 module.__class__ = _in_slices(type(module), slices)
 
     return change

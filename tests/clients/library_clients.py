@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from ondevice_bench.models.user_models import torchvision_models, transformers_library
 from tests.clients import loops
+from tests.clients.batches import inputs, tokens
 from tests.clients.oracle import Client
-from tests.clients.torch_clients import inputs, tokens
 
 _VOCABULARY, _LENGTH, _WIDTH, _CLASSES, _SIZE = 29, 6, 16, 3, 32
 

@@ -121,7 +121,9 @@ def _plainly(client: Client) -> _Result:
 
 def _train(client: Client, training: Plain) -> _Result:
     steps: list[State] = []
-    watching = register_optimizer_step_post_hook(lambda *_: steps.append(state_of(training.network)))
+    watching = register_optimizer_step_post_hook(
+        lambda *_: steps.append(state_of(training.network))
+    )
     try:
         watched = client.loop(training, client.batches(), client.loss)
     finally:

@@ -71,7 +71,9 @@ def stored() -> Mapping[tuple[str, str], Outcome]:
     """The outcomes of the last rewriting, by client and method."""
     rows = json.loads(STORED.read_text(encoding="utf-8"))
     return {
-        (client, method): Outcome(**cell) for client, row in rows.items() for method, cell in row.items()
+        (client, method): Outcome(**cell)
+        for client, row in rows.items()
+        for method, cell in row.items()
     }
 
 
@@ -103,7 +105,9 @@ def rewrite(found: Mapping[tuple[str, str], Outcome]) -> None:
     for client, method in rows:
         cell = cells.get((client, method))
         if cell is not None:
-            kept = {"kind": cell.kind} | ({"note": cell.note} if cell.kind != WRONG and cell.note else {})
+            kept = {"kind": cell.kind} | (
+                {"note": cell.note} if cell.kind != WRONG and cell.note else {}
+            )
             table.setdefault(client, {})[method] = kept
     _write(STORED, table)
     left = []

@@ -1,14 +1,23 @@
 """Clients that need no package but torch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from tests.clients import loops
+from tests.clients.batches import (
+    empty_inputs,
+    half_inputs,
+    inputs,
+    scores,
+    single_inputs,
+    small,
+    summed,
+    tokens,
+    unbatched_inputs,
+)
 from tests.clients.networks import (
     Albert,
     ConvGru,
@@ -26,42 +35,6 @@ from tests.clients.networks import (
 )
 from tests.clients.oracle import Client
 
-STEPS = 3
-BATCH = 4
-
-
-def inputs(*shape: int, classes: int, places: tuple[int, ...] = ()) -> list[tuple[Tensor, Tensor]]:
-    """Batches of noise."""
-    stream = torch.Generator().manual_seed(5)
-    return [
-        (
-            torch.randn(BATCH, *shape, generator=stream, dtype=torch.float64),
-            torch.randint(classes, (BATCH, *places), generator=stream),
-        )
-        for _ in range(STEPS)
-    ]
-
-
-def tokens(length: int, vocabulary: int, classes: int = 0) -> list[tuple[Tensor, Tensor]]:
-    """Batches of random tokens; each token has a target, or each text has a class."""
-    stream = torch.Generator().manual_seed(5)
-    return [
-        (
-            torch.randint(vocabulary, (BATCH, length), generator=stream),
-            torch.randint(classes or vocabulary, (BATCH,) if classes else (BATCH, length),
-                          generator=stream),
-        )
-        for _ in range(STEPS)
-    ]  # fmt: skip
-
-
-def scores(network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-    """Cross-entropy with a class for each text, image, token or pixel."""
-    output = network(batch[0])
-    if output.ndim == 3:
-        return F.cross_entropy(output.flatten(0, 1), batch[1].flatten())
-    return F.cross_entropy(output, batch[1])
-
 
 def double(make: Callable[..., nn.Module], **options: Any) -> Callable[[], nn.Module]:
     """The network in float64."""
@@ -73,12 +46,25 @@ def single(make: Callable[..., nn.Module], **options: Any) -> Callable[[], nn.Mo
     return lambda: make(**options)
 
 
-small = partial(inputs, 3, 6, 6, classes=3)
+def half() -> nn.Module:
+    """The network in bfloat16."""
+    return Small().bfloat16()
 
 
-def single_inputs() -> list[tuple[Tensor, Tensor]]:
-    """The batches of images in float32."""
-    return [(images.float(), targets) for images, targets in small()]
+def _loop(name: str, loop: Any, make: Callable[..., nn.Module] = Small, **options: Any) -> Client:
+    return Client(name, double(make, **options), small, scores, loop, blocks="blocks.*")
+
+
+def _on(name: str, make: Callable[..., nn.Module], *shape: Any, blocks: str = "") -> Client:
+    *sizes, last = shape
+    loop = loops.plain
+    if callable(last):
+        loop = last
+    else:
+        sizes.append(last)
+    return Client(
+        name, double(make), partial(inputs, *sizes, classes=3), scores, loop, blocks=blocks
+    )
 
 
 NETWORKS = (
@@ -92,35 +78,6 @@ NETWORKS = (
     Client("GRU after Conv1d", double(ConvGru), partial(inputs, 5, 7, classes=3), scores,
            loops.plain, blocks="head"),
 )  # fmt: skip
-def half_inputs() -> list[tuple[Tensor, Tensor]]:
-    """The batches of images in bfloat16."""
-    return [(images.bfloat16(), targets) for images, targets in small()]
-
-
-def half() -> nn.Module:
-    """The network in bfloat16."""
-    return Small().bfloat16()
-
-
-def empty_inputs() -> list[tuple[Tensor, Tensor]]:
-    """The second of three batches is empty."""
-    first, second, third = small()
-    return [first, tuple(each[:0] for each in second), third]
-
-
-def summed(network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-    """A loss that is zero, and not NaN, for an empty batch."""
-    return F.cross_entropy(network(batch[0]), batch[1], reduction="sum")
-
-
-def unbatched_inputs() -> list[tuple[Tensor, Tensor]]:
-    """One image at a time, without a dimension for the batch."""
-    return [(images[0], targets[0]) for images, targets in small()]
-
-
-def _loop(name: str, loop: Any, make: Callable[..., nn.Module] = Small, **options: Any) -> Client:
-    return Client(name, double(make, **options), small, scores, loop, blocks="blocks.*")
-
 
 LOOPS = (
     _loop("plain loop", loops.plain),
@@ -130,8 +87,15 @@ LOOPS = (
     _loop("`clip=` of `treatment.optimizer`", loops.clipped_by_the_optimizer),
     _loop("`GradScaler`", loops.scaled),
     _loop("`GradScaler` and `clip_grad_norm_`", loops.scaled_and_clipped),
-    Client("autocast to bfloat16", single(Small), single_inputs, scores, loops.autocast,
-           blocks="blocks.*", precise=_loop("float64", loops.plain)),
+    Client(
+        "autocast to bfloat16",
+        single(Small),
+        single_inputs,
+        scores,
+        loops.autocast,
+        blocks="blocks.*",
+        precise=_loop("float64", loops.plain),
+    ),
     _loop("`AveragedModel`", loops.averaged),
     _loop("evaluation between steps", loops.evaluated),
     _loop("closure", loops.with_closure),
@@ -151,21 +115,11 @@ LOOPS = (
     _loop("a smaller batch", loops.smaller_last),
     _loop("two forwards before one backward", loops.twice),
 )
+
 COMPILED = (
     _loop("`torch.compile`, eager", loops.compiled("eager")),
     _loop("`torch.compile`, aot_eager", loops.compiled("aot_eager")),
 )
-def _on(name: str, make: Callable[..., nn.Module], *shape: Any, blocks: str = "") -> Client:
-    *sizes, last = shape
-    loop = loops.plain
-    if callable(last):
-        loop = last
-    else:
-        sizes.append(last)
-    return Client(
-        name, double(make), partial(inputs, *sizes, classes=3), scores, loop, blocks=blocks
-    )
-
 
 SPECIAL = (
     _loop("dropout", loops.plain, dropout=0.5),

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from ondevice_bench.models.user_models import torchvision_models, transformers_library
-from tests.clients import loops
+from tests.clients.batches import BATCH, STEPS, scores, single_inputs, small
 from tests.clients.networks import Small
 from tests.clients.oracle import Client, Loss
-from tests.clients.torch_clients import BATCH, STEPS, double, scores, single, single_inputs, small
+from tests.clients.torch_clients import double, single
 from tests.clients.training import RATE, Training
 
 _SCALE = 50.0  # so that the norm of the gradient is above 1, at which Trainer clips

@@ -17,10 +17,11 @@ from typing import Any
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
+from tests.clients.batches import scores, small
 from tests.clients.methods import METHODS
-from tests.clients.oracle import WRONG, Client, Loss, Outcome, outcome
-from tests.clients.torch_clients import double, scores, small
 from tests.clients.networks import Small
+from tests.clients.oracle import WRONG, Client, Loss, Outcome, outcome
+from tests.clients.torch_clients import double
 from tests.clients.training import Training
 
 _PROCESSES = 2
