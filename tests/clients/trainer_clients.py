@@ -45,8 +45,14 @@ class _WithLoss(nn.Module):
         return {"loss": _SCALE * self.loss(self.network, (images, labels))}
 
 
+def _forget_precision() -> None:
+    """accelerate keeps the precision of the first Trainer of a process for all others."""
+    import_module("accelerate.state").AcceleratorState._reset_state(reset_partial_state=True)
+
+
 def _trainer(*, own_optimizer: bool = False, resumes: bool = False, **options: Any) -> Any:
     def loop(training: Training, batches: Sequence[Any], loss: Loss) -> None:
+        _forget_precision()
         with tempfile.TemporaryDirectory() as folder:
             if resumes:
                 saving = {"save_strategy": "steps", "save_steps": 1}
@@ -103,6 +109,7 @@ def _lightning(**options: Any) -> Any:
 
 def _accelerate(training: Training, batches: Sequence[Any], loss: Loss) -> None:
     torchvision_models()
+    _forget_precision()
     accelerator = import_module("accelerate").Accelerator(cpu=True)
     network, optimizer, loader = accelerator.prepare(
         training.prepare(), training.optimizer(), DataLoader(batches, batch_size=None)
