@@ -207,10 +207,11 @@ def _ended(plain: _Result, training: Treated, error: Exception) -> Outcome:
 
 
 def _without_names(text: str, names: Collection[str]) -> str:
-    """The text with one word for each layer and parameter, and each reason once."""
-    words = [re.escape(name) for name in sorted(names, key=len, reverse=True) if name]
-    general = re.sub(rf"(?<![\w.])(?:{'|'.join(words)})(?![\w.]*\w)", "LAYER", text)
-    return "; ".join(dict.fromkeys(general.split("; ")))
+    """The text with one word for the name of any layer or parameter, and each reason once."""
+    some = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True) if name)
+    general = re.sub(rf"(^|: |; |with )(?:{some})(?=[: ]|$)", r"\1LAYER", text)
+    head, colon, reasons = general.partition(": ")
+    return head + colon + "; ".join(dict.fromkeys(reasons.split("; ")))
 
 
 def _is_refusal(error: Exception) -> bool:

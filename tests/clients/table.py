@@ -16,6 +16,7 @@ STORED = Path(__file__).with_name("outcomes.json")
 KNOWN = Path(__file__).with_name("known_failures.json")
 PAGE = Path(__file__).parents[2] / "docs" / "clients.md"
 _BEGIN, _END = "<!-- made from tests/clients/outcomes.json -->", "<!-- the end of the tables -->"
+_LIST = re.compile(r"\[\s+([^][{}]+?)\s+\]")  # of methods, in JSON
 _WORDS = {EXACT: "exact", APPROXIMATE: "declared", REFUSED: "refused", WRONG: "**wrong**"}
 
 
@@ -71,7 +72,7 @@ def stored() -> Mapping[tuple[str, str], Outcome]:
     """The outcomes of the last rewriting, by client and method."""
     rows = json.loads(STORED.read_text(encoding="utf-8"))
     return {
-        (client, method): Outcome(**cell)
+        (client, method): Outcome(*cell.split(": ", 1))
         for client, row in rows.items()
         for method, cell in row.items()
     }
@@ -99,34 +100,34 @@ def failure(client: str, method: str) -> Failure | None:
 def rewrite(found: Mapping[tuple[str, str], Outcome]) -> None:
     """Store these outcomes, forget the failures that they repair, and write the page."""
     cells = {**stored(), **found}
-    rows = [(client.name, method.name) for group in GROUPS for client in group.clients
-            for method in METHODS]  # fmt: skip
-    table: dict[str, dict[str, dict[str, str]]] = {}
-    for client, method in rows:
-        cell = cells.get((client, method))
-        if cell is not None:
-            kept = {"kind": cell.kind} | (
-                {"note": cell.note} if cell.kind != WRONG and cell.note else {}
-            )
-            table.setdefault(client, {})[method] = kept
-    _write(STORED, table)
-    left = []
-    for entry in json.loads(KNOWN.read_text(encoding="utf-8")):
-        entry["cells"] = {
-            client: wrong
-            for client, methods in entry["cells"].items()
-            if (wrong := [m for m in methods if cells[client, m].kind == WRONG])
+    table = {
+        client.name: {
+            method.name: _text(cells[client.name, method.name])
+            for method in METHODS
+            if (client.name, method.name) in cells
         }
-        if entry["cells"]:
-            left.append(entry)
-    _write(KNOWN, left)
+        for group in GROUPS
+        for client in group.clients
+    }
+    STORED.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    known = json.loads(KNOWN.read_text(encoding="utf-8"))
+    for entry in known:
+        rows = {
+            client: [m for m in methods if cells[client, m].kind == WRONG]
+            for client, methods in entry["cells"].items()
+        }
+        entry["cells"] = {client: methods for client, methods in rows.items() if methods}
+    text = json.dumps([each for each in known if each["cells"]], indent=1, ensure_ascii=False)
+    lists = _LIST.sub(lambda found: f"[{' '.join(found[1].split())}]", text)
+    KNOWN.write_text(lists + "\n", encoding="utf-8")
     stored.cache_clear()
     failures.cache_clear()
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
-def _write(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+def _text(cell: Outcome) -> str:
+    """A cell as it is stored. What is wrong with it stands among the known failures."""
+    return f"{cell.kind}: {cell.note}" if cell.note and cell.kind != WRONG else cell.kind
 
 
 def page(text: str) -> str:
