@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.clients import table
+FOUND = pytest.StashKey[dict]()  # the outcomes of this session, by client and method
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -16,7 +16,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     found = session.config.stash.get(FOUND, None)
     if found:
+        from tests.clients import table
+
         table.rewrite(found)
-
-
-FOUND = pytest.StashKey[dict]()

@@ -24,6 +24,7 @@ class Method:
     method: str
     options: Mapping[str, Any] = field(default_factory=dict)
     definition: Definition | None = None  # what it declares to compute, if not plain training
+    like: str | None = None  # a method with the same layers: the ordinary run has loops for one
     took_effect: Callable[[Calls, Calls], bool] = lambda plain, found: True
 
 
@@ -32,13 +33,13 @@ _FACTORS = {**_FULL, "update": "factors"}
 
 METHODS = (
     Method("gradient_filter", "gradient_filter", {"radius": 2}, definitions.gradient_filter(2)),
-    Method("svd", "svd", _FULL),
-    Method("hosvd", "hosvd", _FULL),
+    Method("svd", "svd", _FULL, like="asi"),
+    Method("hosvd", "hosvd", _FULL, like="asi"),
     Method("asi", "asi", _FULL),
     Method("wsi", "wsi", _FULL),
     Method("wsi, factors", "wsi", _FACTORS, definitions.factors),
     Method("wasi", "wasi", _FULL),
-    Method("wasi, factors", "wasi", _FACTORS, definitions.factors),
+    Method("wasi, factors", "wasi", _FACTORS, definitions.factors, like="wsi, factors"),
     Method("lora", "lora", {"rank": 4, "alpha": 8.0}, definitions.lora(8.0)),
     Method(
         "checkpoint",

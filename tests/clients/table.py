@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.clients import library_clients, torch_clients, trainer_clients, two_processes
 from tests.clients.library_clients import missing
-from tests.clients.methods import METHODS
+from tests.clients.methods import METHODS, Method
 from tests.clients.oracle import APPROXIMATE, EXACT, REFUSED, WRONG, Client, Outcome, outcome
 
 STORED = Path(__file__).with_name("outcomes.json")
@@ -29,10 +29,17 @@ class Group:
     library: str | None = None
     slow: bool = False
 
-    @property
-    def skipped(self) -> str | None:
-        """Why the clients cannot run here; None if they can."""
-        return missing(self.library) if self.library else None
+    def skipped(self, method: Method, *, slow: bool) -> str | None:
+        """Why the clients do not run with the method; None if they do."""
+        if self.library and (reason := missing(self.library)):
+            return reason
+        if slow:
+            return None
+        if self.slow:
+            return "takes minutes (tox -e clients)"
+        if method.like and self.clients is not torch_clients.NETWORKS:
+            return f"has the layers of another method: {method.like} (tox -e clients)"
+        return None
 
 
 GROUPS = (
@@ -50,11 +57,10 @@ GROUPS = (
 )  # fmt: skip
 
 
-def find(client: Client, name: str) -> Outcome:
+def find(client: Client, method: Method) -> Outcome:
     """Train, and see."""
     if client is two_processes.DISTRIBUTED:
-        return two_processes.outcomes()[name]
-    (method,) = (method for method in METHODS if method.name == name)
+        return two_processes.outcomes()[method.name]
     return outcome(client, method)
 
 

@@ -48,7 +48,7 @@ class Training(ABC):
 
     def restart(self) -> None:
         """A new network with the first weights, as in a new process."""
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)  # the function for all devices is slow
         self.network = self._make()
         modules, parameters = self.network.named_modules(), self.network.named_parameters()
         self.names = {name for name, _ in (*modules, *parameters)}
