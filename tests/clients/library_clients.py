@@ -10,6 +10,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -36,12 +37,21 @@ def logits_loss(network: nn.Module, batch: tuple[Any, Tensor]) -> Tensor:
     return F.cross_entropy(scores, targets)
 
 
+def _shaken(network: nn.Module) -> nn.Module:
+    """Other weights: with those of the library some layers start at zero, or hardly learn."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            inputs_of_one = parameter.shape[1:].numel() if parameter.ndim > 1 else 16
+            parameter.add_(torch.randn_like(parameter) / (2 * inputs_of_one**0.5))
+    return network.double().train()
+
+
 def _transformer(kind: str, config: str, **options: Any) -> Callable[[], nn.Module]:
     def make() -> nn.Module:
         library = transformers_library()
         made = getattr(library, config)(**options)
         network: nn.Module = getattr(library, kind)(made)
-        return network.double().train()
+        return _shaken(network)
 
     return make
 
@@ -107,17 +117,17 @@ TRANSFORMERS = (
                      d_kv=8, d_ff=2 * _WIDTH, num_layers=2, num_heads=2, dropout_rate=0.0),
     _of_transformers("ViT of transformers", "ViTForImageClassification", "ViTConfig", _images,
                      "vit.layers.*", **_VIT),
-    _of_transformers("MobileViT", "MobileViTForImageClassification", "MobileViTConfig", _images,
-                     "mobilevit.encoder.layer.*", image_size=_SIZE, hidden_sizes=[8, 8, 8],
-                     neck_hidden_sizes=[4, 4, 8, 8, 8, 8, 8], num_attention_heads=2,
-                     hidden_dropout_prob=0.0, classifier_dropout_prob=0.0,
-                     attention_probs_dropout_prob=0.0, num_labels=_CLASSES),
+    _of_transformers("Swin of transformers", "SwinForImageClassification", "SwinConfig", _images,
+                     "swin.encoder.layers.*.blocks.*", image_size=_SIZE, patch_size=4, embed_dim=8,
+                     depths=[2, 2], num_heads=[2, 2], window_size=4, drop_path_rate=0.0,
+                     hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+                     num_labels=_CLASSES),
 )  # fmt: skip
 
 
 def _of_images(name: str, make: Callable[[], nn.Module], blocks: str, size: int) -> Client:
     def network() -> nn.Module:
-        return make().double().train()
+        return _shaken(make())
 
     batches = partial(inputs, 3, size, size, classes=_CLASSES)
     return Client(name, network, batches, logits_loss, _LOOP, blocks=blocks)

@@ -97,6 +97,22 @@ def _outcome(client: Client, method: Method) -> Outcome:
     return Outcome(APPROXIMATE if declares_more else EXACT, note)
 
 
+def least_update(client: Client) -> float:
+    """By how much of itself the weight changes that learns least in plain training.
+
+    If it is much more than the bound, a wrong gradient of any layer is seen.
+    """
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        warnings.simplefilter("ignore")
+        plain = _plainly(client)
+    first = plain.steps[0]
+    return min(
+        ((plain.state[name] - first[name]).abs().max() / first[name].abs().max()).item()
+        for name, trains in plain.trains.items()
+        if trains and name.endswith("weight") and first[name].ndim > 1
+    )
+
+
 def _by_definition(client: Client, method: Method, training: Treated) -> _Result:
     return _train(client, Plain(client.network, method, training.layers))
 

@@ -29,12 +29,13 @@ class Group:
     library: str | None = None
     slow: bool = False
 
-    def skipped(self, method: Method, *, slow: bool) -> str | None:
-        """Why the clients do not run with the method; None if they do."""
-        if self.library and (reason := missing(self.library)):
-            return reason
-        if slow:
-            return None
+    @property
+    def skipped(self) -> str | None:
+        """Why the clients cannot run here; None if they can."""
+        return missing(self.library) if self.library else None
+
+    def left_out(self, method: Method) -> str | None:
+        """Why the ordinary run leaves the method out; None if it does not."""
         if self.slow:
             return "takes minutes (tox -e clients)"
         if method.like and self.clients is not torch_clients.NETWORKS:

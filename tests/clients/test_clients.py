@@ -8,7 +8,7 @@ import pytest
 from tests.clients import table
 from tests.clients.conftest import FOUND
 from tests.clients.methods import METHODS
-from tests.clients.oracle import WRONG
+from tests.clients.oracle import BOUND, WRONG, least_update
 
 _REWRITE = "tox -e clients -- --rewrite"
 CELLS = [
@@ -22,8 +22,9 @@ CELLS = [
 @pytest.mark.parametrize(("group", "client", "method"), CELLS)
 def test_a_method_does_in_a_client_what_the_page_says(group, client, method, request):
     option = request.config.getoption
-    reason = group.skipped(method, slow=option("--slow", default=False))
-    if reason is not None:
+    if group.skipped is not None:
+        pytest.skip(group.skipped)
+    if not option("--slow", default=False) and (reason := group.left_out(method)):
         pytest.skip(reason)
     cell = client.name, method.name
     known = table.failure(*cell)
@@ -38,6 +39,21 @@ def test_a_method_does_in_a_client_what_the_page_says(group, client, method, req
         pytest.xfail(f"item {known.item}: {known.why}: {found.note}")
     else:
         pytest.fail(f"is {found.kind} now: take it out of known_failures.json ({_REWRITE})")
+
+
+@pytest.mark.parametrize(
+    ("group", "client"),
+    [
+        pytest.param(group, client, id=client.name)
+        for group in table.GROUPS
+        for client in group.clients
+        if group.title.startswith("Networks of")
+    ],
+)
+def test_each_layer_of_a_network_learns_enough_to_see_a_wrong_gradient(group, client):
+    if group.skipped is not None:
+        pytest.skip(group.skipped)
+    assert least_update(client) > 100 * BOUND
 
 
 def test_the_table_has_every_cell_and_no_other():
