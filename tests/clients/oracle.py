@@ -78,7 +78,7 @@ def _outcome(client: Client, method: Method) -> Outcome:
         merged = training.finish()
         found = {**state_of(merged), **(watched or {})}
     except Exception as error:
-        return _ended(plain, training, error)
+        return _ended(client, method, training, error)
     expected = plain
     if method.definition is not None:
         expected = _by_definition(client, method, training)
@@ -208,16 +208,18 @@ def _difference(found: State, expected: _Result) -> str:
     return f"the update is right, but wrong: {', '.join(wrong)}"
 
 
-def _ended(plain: _Result, training: Treated, error: Exception) -> Outcome:
+def _ended(client: Client, method: Method, training: Treated, error: Exception) -> Outcome:
     """The outcome of a loop that an error ended."""
     text = _without_names(str(error).strip(), training.names)
     if not _is_refusal(error):
         first = shorten(text, _MOST_LETTERS, placeholder=" …")
         return Outcome(WRONG, f"ends in {type(error).__name__}: {first}")
     if training.treatment is not None:
-        found = state_of(training.finish())
-        update = _update(plain)
-        if not any(_equal(found, step, update) for step in plain.steps):
+        found, expected = state_of(training.finish()), _plainly(client)
+        if method.definition is not None:
+            expected = _by_definition(client, method, training)
+        update = _update(expected)
+        if not any(_equal(found, step, update) for step in expected.steps):
             return Outcome(WRONG, f"refuses after a wrong step: {text}")
     return Outcome(REFUSED, text)
 
