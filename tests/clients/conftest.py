@@ -1,15 +1,6 @@
-"""The options of the tests of clients; `tox -e clients` uses both.
-
-Only that environment runs these tests. Faults are mended one after the other, and each changes what
-`known_failures.json` says.
-"""
-
-import os
+"""The options of the tests of clients; `tox -e clients` uses both."""
 
 import pytest
-
-if "BENCH_CLIENTS" not in os.environ:
-    collect_ignore_glob = ["test_*.py"]
 
 FOUND = pytest.StashKey[dict]()  # the outcomes of this session, by client and method
 

@@ -91,6 +91,8 @@ class _FilteredConv2d(nn.Conv2d):
             x, weight, bias = (
                 each if each is None else each.to(kind) for each in (x, weight, bias)
             )
+        if x.ndim == 3:  # an image without a batch is a batch of one
+            return _Filtered.apply(x[None], weight, bias, self)[0]
         return _Filtered.apply(x, weight, bias, self)
 
 
