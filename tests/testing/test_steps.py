@@ -117,6 +117,14 @@ def test_a_figure_that_is_missing_says_why(steps, hosts):
     result.stdout.fnmatch_lines(["*NotMeasured: activation_bytes was not measured: no backward"])
 
 
+def _assert_refused_in_a_line(result, hosts, line):
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f"bench_step: {line}"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*During handling*")
+    assert hosts.jobs == []
+
+
 @pytest.mark.parametrize(
     ("said", "why"),
     [
@@ -146,12 +154,7 @@ def test_it(bench_step):
         pass
     {said}
 """
-    result = steps(test)
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines([f"bench_step: {why}*"])
-    result.stdout.no_fnmatch_line("*Traceback*")
-    result.stdout.no_fnmatch_line("*During handling*")
-    assert hosts.jobs == []
+    _assert_refused_in_a_line(steps(test), hosts, f"{why}*")
 
 
 @pytest.mark.parametrize(
@@ -177,11 +180,7 @@ def gives():
 def test_it(bench_step):
     {said}
 """
-    result = steps(test)
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines([f"bench_step: {why}"])
-    result.stdout.no_fnmatch_line("*Traceback*")
-    assert hosts.jobs == []
+    _assert_refused_in_a_line(steps(test), hosts, why)
 
 
 def test_a_step_that_raises_fails_the_test_with_its_own_traceback(steps, hosts):

@@ -1,0 +1,57 @@
+"""The methods as a client names them, with ranks at which a lossless method must be exact."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.clients import definitions
+from tests.clients.definitions import Definition
+
+
+@dataclass(frozen=True)
+class Calls:
+    """How often the layers of a network were called, and the largest batch among their inputs."""
+
+    count: int
+    largest: int
+
+
+@dataclass(frozen=True)
+class Method:
+    """A column of the table."""
+
+    name: str
+    method: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    definition: Definition | None = None  # what it declares to compute, if not plain training
+    like: str | None = None  # a method with the same layers: the ordinary run has loops for one
+    took_effect: Callable[[Calls, Calls], bool] = lambda plain, found: True
+
+
+_FULL = {"fraction": 1.0}
+_FACTORS = {**_FULL, "update": "factors"}
+
+METHODS = (
+    Method("gradient_filter", "gradient_filter", {"radius": 2}, definitions.gradient_filter(2)),
+    Method("svd", "svd", _FULL, like="asi"),
+    Method("hosvd", "hosvd", _FULL, like="asi"),
+    Method("asi", "asi", _FULL),
+    Method("wsi", "wsi", _FULL),
+    Method("wsi, factors", "wsi", _FACTORS, definitions.factors),
+    Method("wasi", "wasi", _FULL),
+    Method("wasi, factors", "wasi", _FACTORS, definitions.factors, like="wsi, factors"),
+    Method("lora", "lora", {"rank": 4, "alpha": 8.0}, definitions.lora(8.0)),
+    Method(
+        "checkpoint",
+        "checkpoint",
+        took_effect=lambda plain, found: found.count > plain.count,
+    ),
+    Method(
+        "microbatch",
+        "microbatch",
+        {"slices": 2},
+        definitions.microbatch(2),
+        took_effect=lambda plain, found: found.largest < plain.largest,
+    ),
+    Method("saved_bf16", "saved_bf16", {}, definitions.saved_bf16),
+)
