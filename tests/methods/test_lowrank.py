@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from ondevice_bench.measure.allocations import record_allocations
 from ondevice_bench.methods.lowrank import UnconsumedUpdate
 from ondevice_bench.methods.optimizer import MomentumRefused
+from ondevice_bench.methods.optimizer_guard import WrongOptimizer
 from ondevice_bench.methods.treatment import treat
 from tests.methods.conftest import conv_cases, difference, linear_cases, randn
 from tests.methods.test_compressed_input import decaying, rebuilt
@@ -222,15 +223,26 @@ def test_the_gradient_that_waits_is_thin():
     assert model[0].left.grad is None
 
 
-def test_a_stock_optimizer_would_skip_the_factors_so_a_second_step_refuses():
+@pytest.mark.parametrize("method", ["wsi", "wasi"])
+def test_an_optimizer_that_knows_no_subspace_update_is_refused_before_it_trains(method):
+    model = nn.Sequential(nn.Linear(8, 8))
+    treatment = treat(model, method, rank=2)
+    x, before = torch.randn(4, 8), copy.deepcopy(model.state_dict())
+    stock = torch.optim.SGD(model.parameters(), lr=0.1)
+    model(x).sum().backward()
+    with pytest.raises(WrongOptimizer, match=r"^0: .*Treatment\.optimizer"):
+        stock.step()
+    assert all(torch.equal(before[name], found) for name, found in model.state_dict().items())
+    treatment.optimizer(lr=0.1).step()
+    assert not torch.equal(before["0.left"], model.state_dict()["0.left"])
+
+
+def test_a_gradient_that_no_optimizer_applied_is_refused_in_the_next_forward():
     model = nn.Sequential(nn.Linear(8, 8))
     treatment = treat(model, "wasi", rank=2)
     x = torch.randn(4, 8)
-    stock = torch.optim.SGD(model.parameters(), lr=0.1)
     model(x).sum().backward()
-    stock.step()
-    stock.zero_grad()
-    with pytest.raises(UnconsumedUpdate, match=r"^0: .*Treatment\.optimizer"):
+    with pytest.raises(UnconsumedUpdate, match=r"^0: .*accumulate=N"):
         model(x)
     treatment.optimizer(lr=0.1).zero_grad()
     model(x)

@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from ondevice_bench.measure.decomposition_marker import decomposition
 from ondevice_bench.methods import autocast
 from ondevice_bench.methods.convolution import Geometry
+from ondevice_bench.methods.first_derivative import first_derivative
 from ondevice_bench.methods.method import ReplacementLayer
 from ondevice_bench.methods.ranks import RankChoice
 from ondevice_bench.methods.scheme import Scheme
@@ -38,7 +38,7 @@ class _CompressedInputStep(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable
+    @first_derivative
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         weight, *stored_list = ctx.saved_tensors
         layer, stored, shape = ctx.layer, tuple(stored_list), ctx.shape
@@ -87,13 +87,13 @@ class CompressedInputLayer(ReplacementLayer):
     def plain(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """The output of the plain layer."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # callers may name it, as in torch
         """Compress in training. In evaluation, or with a frozen weight, be the plain layer."""
         trains = self.training and torch.is_grad_enabled() and self.weight.requires_grad
         if self.bypass or not trains:
-            return self.plain(x, self.weight, self.bias)
-        self.input_shape = tuple(x.shape)
-        return autocast.apply(_CompressedInputStep, x, self.weight, self.bias, self)
+            return self.plain(input, self.weight, self.bias)
+        self.input_shape = tuple(input.shape)
+        return autocast.apply(_CompressedInputStep, input, self.weight, self.bias, self)
 
     def state(self) -> Iterator[Tensor]:
         """The buffers of the scheme."""

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from ondevice_bench.errors import Refusal
@@ -19,6 +18,7 @@ from ondevice_bench.methods.compressed_input import (
     without_view,
 )
 from ondevice_bench.methods.convolution import Geometry
+from ondevice_bench.methods.first_derivative import first_derivative
 from ondevice_bench.methods.method import ReplacementLayer
 from ondevice_bench.methods.optimizer_guard import guard_subspace
 from ondevice_bench.methods.scheme import Scheme, StoredTensors
@@ -69,14 +69,14 @@ class _LowRankStep(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable
+    @first_derivative
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         left, right, *stored_list = ctx.saved_tensors
         layer, stored = ctx.layer, tuple(stored_list)
         needs_x, needs_left, needs_right, needs_bias, _ = ctx.needs_input_grad
         dx = layer.input_gradient(dy, ctx.shape, left, right) if needs_x else None
         dl = dr = db = None
-        if needs_left or needs_right:
+        if (needs_left or needs_right) and layer.is_asked_for_gradients():
             dl, dr = layer.weight_gradient(stored, dy, ctx.shape, left, right)
         if needs_bias:
             db = dy.sum(all_but_features(dy, layer.geometry))
@@ -94,9 +94,9 @@ class _ReadWeight(torch.autograd.Function):
         return left @ right
 
     @staticmethod
-    @once_differentiable
+    @first_derivative
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None]:
-        ctx.layer.add(DenseGradient(gradient.clone()))
+        ctx.layer.add_read(gradient)
         return None, None, None
 
 
@@ -158,21 +158,20 @@ class LowRankLayer(ReplacementLayer):
     def as_rows(self, x: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs and output gradients as matrices with `G = dYᵀ X`."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # callers may name it, as in torch
         """The product. Where gradients are on, its backward leaves a gradient for the factors."""
         if self.bypass or not (torch.is_grad_enabled() and self.left.requires_grad):
-            return self.product(x, self.left, self.right, self.bias)
+            return self.product(input, self.left, self.right, self.bias)
         if not self.factors:
             self._begin_call()
-        self.input_shape = tuple(x.shape)
-        return autocast.apply(_LowRankStep, x, self.left, self.right, self.bias, self)
+        self.input_shape = tuple(input.shape)
+        return autocast.apply(_LowRankStep, input, self.left, self.right, self.bias, self)
 
     def _begin_call(self) -> None:
         if _is_distributed():
-            raise Refusal(
-                f"{self.name}: the gradient of a subspace update lies outside parameters, so it "
-                "cannot be averaged over processes: use `update: factors`"
-            )
+            raise self._refusal("cannot be averaged over processes")
+        if any(_has_gradient_hooks(factor) for factor in (self.left, self.right)):
+            raise self._refusal("cannot run the hooks on parameters")
         self._clear_if_cleared()
         inside = _is_inside_backward()
         if self._is_backward_done and not inside:
@@ -187,6 +186,12 @@ class LowRankLayer(ReplacementLayer):
             self._is_backward_done = False
         self._calls[inside] += 1
 
+    def _refusal(self, what: str) -> Refusal:
+        return Refusal(
+            f"{self.name}: the gradient of a subspace update lies outside parameters and {what}: "
+            "use `update: factors`"
+        )
+
     @property
     def weight(self) -> Tensor:
         """`L R` in the shape of the plain layer's weight. It is computed when it is read."""
@@ -196,6 +201,16 @@ class LowRankLayer(ReplacementLayer):
         else:
             matrix = self.dense()
         return self.in_plain_shape(matrix)
+
+    def is_asked_for_gradients(self) -> bool:
+        """In backward: whether it computes the gradients of factors at all."""
+        if self.factors:
+            return True
+        node = torch.autograd.graph.get_gradient_edge(self.left).node
+        try:
+            return torch._C._will_engine_execute_node(node)
+        except RuntimeError:  # torch.autograd.grad would return this gradient
+            raise self._refusal("cannot be returned by torch.autograd.grad") from None
 
     def state(self) -> Iterator[Tensor]:
         """The buffers of the scheme."""
@@ -249,6 +264,10 @@ class LowRankLayer(ReplacementLayer):
         else:
             assert isinstance(pending, GradientSum)
             self._set(pending.scaled(self.scale()).plus(summand))
+
+    def add_read(self, gradient: Tensor) -> None:
+        """Add the gradient that code left which read `weight`."""
+        self.add(DenseGradient(gradient.clone()))
 
     def scale(self) -> Tensor:
         """The factor by which the training loop has scaled the gradient since backward."""
@@ -359,6 +378,10 @@ def _is_distributed() -> bool:
 def _is_inside_backward() -> bool:
     """Whether a backward pass runs now, as it does when a checkpoint runs forward again."""
     return bool(torch._C._current_graph_task_id() != -1)
+
+
+def _has_gradient_hooks(parameter: Tensor) -> bool:
+    return bool(parameter._backward_hooks or parameter._post_accumulate_grad_hooks)
 
 
 def _products(x: Tensor, dy: Tensor, left: Tensor, right: Tensor) -> ProductsGradient:

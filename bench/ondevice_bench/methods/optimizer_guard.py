@@ -1,12 +1,16 @@
 """Optimizers that cannot train a treated network are refused when they step.
 
+Such an optimizer holds the factors of a subspace update, but is not ours. Or it was made before
+`treat`, so it holds weights that do not train any more, and not the parameters that do.
+
 torch calls the check before every step of any optimizer. The check reads the parameters of an
 optimizer one time, and again after the next `treat`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary, WeakSet, ref
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -22,7 +26,21 @@ _count = [0]  # of changes to what is guarded
 
 
 class WrongOptimizer(Refusal):
-    """The optimizer holds parameters that it cannot train, or that are in the network no more."""
+    """The optimizer does not train the parameters of a treated network."""
+
+
+@dataclass(frozen=True)
+class _Replaced:
+    """The layer that has replaced another, by weak reference, and the names of what it trains."""
+
+    name: str
+    layer: Callable[[], nn.Module | None]
+    new: tuple[str, ...]
+
+    def is_trained(self, held: frozenset[int]) -> bool:
+        """Whether an optimizer with these parameters trains a new one of the layer."""
+        layer = self.layer()
+        return layer is not None and any(id(layer.get_parameter(name)) in held for name in self.new)
 
 
 def guard_subspace(layer: nn.Module) -> None:
@@ -31,10 +49,17 @@ def guard_subspace(layer: nn.Module) -> None:
     _begin()
 
 
-def guard_replaced(weight: Tensor, name: str) -> None:
-    """Refuse optimizers that hold this weight, because the layer in its place has another."""
-    _replaced[weight] = name
+def guard_replaced(plain: nn.Module, layer: nn.Module, name: str) -> None:
+    """Refuse optimizers that hold the weight of `plain`, but no new parameter of `layer`."""
+    kept = {id(each) for each in plain.parameters()}
+    new = tuple(each for each, parameter in layer.named_parameters() if id(parameter) not in kept)
+    _replaced[plain.get_parameter("weight")] = _Replaced(name, ref(layer), new)
     _begin()
+
+
+def release(weight: Tensor) -> None:
+    """The weight trains again."""
+    _replaced.pop(weight, None)
 
 
 def _begin() -> None:
@@ -46,12 +71,13 @@ def _begin() -> None:
 def _check(optimizer: Optimizer, *_: Any) -> None:
     if _checked.get(optimizer) == _count[0]:
         return
-    held = set()
-    for parameter in _parameters(optimizer):
-        held.add(id(parameter))
-        if parameter in _replaced:
+    parameters = list(_parameters(optimizer))
+    held = frozenset(id(parameter) for parameter in parameters)
+    for parameter in parameters:
+        replaced = _replaced.get(parameter)
+        if replaced is not None and not replaced.is_trained(held):
             raise WrongOptimizer(
-                f"{_replaced[parameter]}: this optimizer trains a weight that the method has "
+                f"{replaced.name}: this optimizer holds the weight that the method has "
                 "replaced. Make the optimizer after treat()"
             )
     if not getattr(optimizer, "updates_subspaces", False):

@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias
 import torch
 from torch import Tensor
 
-from ondevice_bench.methods.tensors import qr, working
+from ondevice_bench.methods.tensors import has_content, qr, working
 
 
 class WeightGradient(Protocol):
@@ -183,15 +183,36 @@ class ProductsGradient:
         query = shrink * right.T - rate * self.gt_l
         inner = right @ query  # (K, K)
         image = shrink * (left @ inner) - rate * (shrink * self.g_rt - rate * self.g_gtl)
-        turned, upper = qr(image)
         moved = shrink * (self.gt_l @ inner) - rate * (
             shrink * self.gt_grt - rate * self.gt_ggtl
         )  # Gᵀ Z
-        solved = torch.linalg.solve_triangular(
-            working(upper), working(moved), upper=True, left=False
-        )
-        moved = solved.to(moved.dtype)  # GᵀL'
-        return turned, shrink * ((turned.T @ left) @ right) - rate * moved.T
+        turned, upper = qr(image)
+        sizes = upper.diagonal()
+        if has_content() and bool((sizes <= self._negligible(sizes, rate)).any()):
+            columns, sizes, rows = torch.linalg.svd(working(upper))
+            exists = sizes > self._negligible(sizes.to(upper.dtype), rate)
+            turned = (working(turned) @ columns).to(image.dtype)
+            solved = exists * (working(moved) @ rows.T) / sizes.where(exists, 1)
+            kept = exists[:, None]
+        else:
+            solved = torch.linalg.solve_triangular(
+                working(upper), working(moved), upper=True, left=False
+            )
+            kept = None
+        update = rate * solved.to(moved.dtype).T  # solved is GᵀL'
+        new = shrink * ((turned.T @ left) @ right) - update
+        return turned, new if kept is None else new * kept
+
+    def _negligible(self, sizes: Tensor, rate: float) -> Tensor:
+        """The size of a column of `Z` below which rounding hides it, of columns of these sizes.
+
+        `GᵀL'` has an error of `rate ||G|| eps / share` there. To leave the column out has an error
+        of the root of its share, because `Z` has the squares of the weight's singular values.
+        """
+        eps = torch.finfo(sizes.dtype).eps
+        largest = working(sizes).max()
+        step = rate * working(self.squared_norm).sqrt() / largest.sqrt()
+        return largest * (eps * step).pow(2 / 3).clamp_min(eps)
 
     def tensors(self) -> Iterator[Tensor]:
         """The five products."""

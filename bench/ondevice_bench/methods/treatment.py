@@ -24,6 +24,7 @@ from ondevice_bench.methods.method import (
     select_modes,
 )
 from ondevice_bench.methods.optimizer import LowRankSGD
+from ondevice_bench.methods.optimizer_guard import guard_replaced, release
 from ondevice_bench.methods.ranks import RankChoice, RankRules, Ranks
 from ondevice_bench.models.family import cross_entropy
 from ondevice_bench.models.layers import LayerSelection, guessed_layout, kind_of, select_layers
@@ -178,7 +179,10 @@ class Treatment:
     def merge(self) -> nn.Module:
         """The network with plain layers again, in place."""
         for name, replacement in self._replacements.items():
-            self.module = _put(self.module, name, replacement.layer.merge())
+            plain = replacement.layer.merge()
+            for parameter in plain.parameters():
+                release(parameter)
+            self.module = _put(self.module, name, plain)
         for method in self._methods:
             method.unwrap(self.module)
         self._replacements = {}
@@ -255,6 +259,8 @@ class Treatment:
             plain, shown = self.module.get_submodule(name), name or "the layer"
             choice = RankChoice(shown, rules, ranks.get(name), seed)
             layer = _replacement(method, plain, choice, shown)
+            if not method.keeps_weight:
+                guard_replaced(plain, layer, shown)
             self._replacements[name] = _Replacement(method, without_bytes(plain), layer, choice)
             self.module = _put(self.module, name, layer)
 

@@ -61,4 +61,5 @@ class Wasi(LayerMethod):
             return flops + LayerFlops(weight_gradient=2 * times)
         rows = sizes.outputs * sizes.taps if features > 1 else 0  # torch scales a single column
         norm = 2 * features * features * (sizes.inputs + rows)
-        return flops + subspace_flops(sizes, rank) + LayerFlops(update=3 * times + norm)
+        thin = LayerFlops(weight_gradient=norm, update=3 * times)
+        return flops + subspace_flops(sizes, rank) + thin
