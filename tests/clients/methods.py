@@ -24,6 +24,7 @@ class Method:
     method: str
     options: Mapping[str, Any] = field(default_factory=dict)
     definition: Definition | None = None  # what it declares to compute, if not plain training
+    rounds_like: Definition | None = None  # in low precision: what rounds as often as it does
     like: str | None = None  # a method with the same layers: the ordinary run has loops for one
     took_effect: Callable[[Calls, Calls], bool] = lambda plain, found: True
 
@@ -36,9 +37,9 @@ METHODS = (
     Method("svd", "svd", _FULL, like="asi"),
     Method("hosvd", "hosvd", _FULL, like="asi"),
     Method("asi", "asi", _FULL),
-    Method("wsi", "wsi", _FULL),
+    Method("wsi", "wsi", _FULL, rounds_like=definitions.factors),
     Method("wsi, factors", "wsi", _FACTORS, definitions.factors),
-    Method("wasi", "wasi", _FULL),
+    Method("wasi", "wasi", _FULL, rounds_like=definitions.factors),
     Method("wasi, factors", "wasi", _FACTORS, definitions.factors, like="wsi, factors"),
     Method("lora", "lora", {"rank": 4, "alpha": 8.0}, definitions.lora(8.0)),
     Method(

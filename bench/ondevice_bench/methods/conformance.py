@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +11,22 @@ from torch import Tensor, nn
 from ondevice_bench.measure.allocations import record_allocations
 from ondevice_bench.measure.flops import STEP, FlopCounter
 from ondevice_bench.methods.compressed_input import CompressedInputLayer
+from ondevice_bench.methods.conformance_case import (
+    EXACT,
+    Apply,
+    Case,
+    Check,
+    NotChecked,
+    difference,
+    merged,
+    output_gradient,
+    step,
+)
+from ondevice_bench.methods.conformance_in_loops import IN_LOOPS
 from ondevice_bench.methods.make_method import make_method
 from ondevice_bench.methods.method import LayerMethod
 from ondevice_bench.methods.treatment import Treatment, treat
 
-_EXACT = 1e-10
 _BATCH = 6
 
 
@@ -29,33 +40,18 @@ class Result:
     message: str
 
 
-@dataclass(frozen=True)
-class _Case:
-    name: str
-    layer: nn.Module
-    x: Tensor
-
-
-Apply: TypeAlias = Callable[[], Treatment]
-Check: TypeAlias = Callable[[_Case, Apply], str]
-
-
-class _NotChecked(Exception):
-    """The check has nothing to compare. The text has the reason."""
-
-
-def cases() -> Iterator[_Case]:
+def cases() -> Iterator[Case]:
     """Linear layers with two to four dimensions, convolutions of several geometries."""
     torch.manual_seed(0)
     for shape in ((_BATCH, 10), (_BATCH, 5, 10), (_BATCH, 3, 4, 10)):
-        yield _Case(f"linear {len(shape)}-D", nn.Linear(10, 8), torch.randn(shape))
+        yield Case(f"linear {len(shape)}-D", nn.Linear(10, 8), torch.randn(shape))
     for name, layer in (
         ("1x1 convolution", nn.Conv2d(6, 8, 1)),
         ("3x3 convolution, stride 2", nn.Conv2d(6, 8, 3, 2, 1)),
         ("3x3 convolution, `same`, dilation 2", nn.Conv2d(6, 8, 3, padding="same", dilation=2)),
         ("depthwise convolution", nn.Conv2d(6, 6, 3, 1, 1, groups=6)),
     ):
-        yield _Case(name, layer, torch.randn(_BATCH, 6, 7, 9))
+        yield Case(name, layer, torch.randn(_BATCH, 6, 7, 9))
 
 
 def check(path: str, options: dict[str, Any]) -> list[Result]:
@@ -63,7 +59,7 @@ def check(path: str, options: dict[str, Any]) -> list[Result]:
     results: list[Result] = []
     applied = False
     for case in cases():
-        case = _Case(case.name, case.layer.double(), case.x.double())  # noqa: PLW2901  # the same case in float64
+        case = Case(case.name, case.layer.double(), case.x.double())  # noqa: PLW2901  # the same case in float64
         reason = _instance(path, options).applies(case.layer)
         if reason is not None:
             results.append(Result("applies", case.name, None, reason))
@@ -78,17 +74,19 @@ def check(path: str, options: dict[str, Any]) -> list[Result]:
 
 def _result(
     name: str,
-    case: _Case,
+    case: Case,
     path: str,
     options: dict[str, Any],
     perform: Check,
 ) -> Result:
-    def apply() -> Treatment:
-        return treat(nn.Sequential(copy.deepcopy(case.layer)), path, **options)
+    def apply(prepare: Callable[[nn.Module], object] = nn.Module.train, /) -> Treatment:
+        layer = copy.deepcopy(case.layer)
+        prepare(layer)
+        return treat(nn.Sequential(layer), path, **options)
 
     try:
         return Result(name, case.name, True, perform(case, apply))
-    except _NotChecked as error:
+    except NotChecked as error:
         return Result(name, case.name, None, str(error))
     except Exception as error:
         return Result(name, case.name, False, f"{type(error).__name__}: {error}".splitlines()[0])
@@ -101,91 +99,70 @@ def _instance(path: str, options: dict[str, Any]) -> LayerMethod:
     return method
 
 
-def _difference(a: Tensor, b: Tensor) -> float:
-    return float((a - b).abs().max() / b.abs().max().clamp_min(1e-300))
-
-
-def _step(module: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Output and dX for a seeded dY."""
-    seen = x.clone().requires_grad_()
-    y = module(seen)
-    stream = torch.Generator().manual_seed(1)
-    y.backward(torch.randn(y.shape, generator=stream, dtype=y.dtype))
-    assert seen.grad is not None
-    return y.detach(), seen.grad
-
-
-def _merged(treatment: Treatment) -> nn.Module:
-    return copy.deepcopy(treatment).merge()
-
-
-def _output(case: _Case, apply: Apply) -> str:
+def _output(case: Case, apply: Apply) -> str:
     treatment = apply()
-    y, _ = _step(treatment.module, case.x)
-    error = _difference(y, _merged(treatment)(case.x).detach())
-    assert error <= _EXACT, f"training output differs from the merged layer's by {error:.1e}"
+    y, _ = step(treatment.module, case.x)
+    error = difference(y, merged(treatment)(case.x).detach())
+    assert error <= EXACT, f"training output differs from the merged layer's by {error:.1e}"
     return f"{error:.1e} from the merged layer"
 
 
-def _input_gradient(case: _Case, apply: Apply) -> str:
+def _input_gradient(case: Case, apply: Apply) -> str:
     treatment = apply()
-    plain = _merged(treatment)
-    _, dx = _step(treatment.module, case.x)
-    error = _difference(dx, _step(plain, case.x)[1])
-    if error > _EXACT and not treatment.layer_methods()[0].exact_input_gradient:
-        raise _NotChecked("the method has its own formula")
-    assert error <= _EXACT, f"dX differs from the merged layer's by {error:.1e}"
+    plain = merged(treatment)
+    _, dx = step(treatment.module, case.x)
+    error = difference(dx, step(plain, case.x)[1])
+    if error > EXACT and not treatment.layer_methods()[0].exact_input_gradient:
+        raise NotChecked("the method has its own formula")
+    assert error <= EXACT, f"dX differs from the merged layer's by {error:.1e}"
     return f"{error:.1e} from the merged layer"
 
 
-def _bias(case: _Case, apply: Apply) -> str:
+def _bias(case: Case, apply: Apply) -> str:
     treatment = apply()
-    plain = _merged(treatment)
-    _step(treatment.module, case.x)
-    _step(plain, case.x)
+    plain = merged(treatment)
+    step(treatment.module, case.x)
+    step(plain, case.x)
     parameters = {n.rpartition(".")[2]: p for n, p in treatment.module.named_parameters()}
     gradient = parameters["bias"].grad
     assert gradient is not None, "the bias has no gradient"
     reference = dict(plain.named_parameters())["0.bias"].grad
     assert reference is not None
-    error = _difference(gradient, reference)
-    assert error <= _EXACT, f"db is wrong by {error:.1e}"
+    error = difference(gradient, reference)
+    assert error <= EXACT, f"db is wrong by {error:.1e}"
     return f"{error:.1e} from the plain layer"
 
 
-def _weight_gradient(case: _Case, apply: Apply) -> str:
+def _weight_gradient(case: Case, apply: Apply) -> str:
     treatment = apply()
     (layer,) = treatment.module.children()
     if not isinstance(layer, CompressedInputLayer):
-        raise _NotChecked("the layer has no scheme with `restore` beside its own weight")
+        raise NotChecked("the layer has no scheme with `restore` beside its own weight")
     weight, scheme = layer.weight, layer.scheme
     y = layer(case.x)
     _, *stored = y.grad_fn.saved_tensors
-    stream = torch.Generator().manual_seed(1)
-    dy = torch.randn(y.shape, generator=stream, dtype=y.dtype)
+    dy = output_gradient(y)
     y.backward(dy)
     plain = copy.deepcopy(case.layer)
     try:
         restored = scheme.restore(tuple(stored), tuple(case.x.shape))
     except NotImplementedError:
-        raise _NotChecked(
+        raise NotChecked(
             "the stored tensors stand for no input: the method has its own formula"
         ) from None
     plain(restored).backward(dy)
     reference = plain.get_parameter("weight").grad
     assert reference is not None
     assert weight.grad is not None, "the weight has no gradient"
-    error = _difference(weight.grad, reference)
-    assert error <= _EXACT, (
-        f"dW differs from the plain formula on the restored input by {error:.1e}"
-    )
+    error = difference(weight.grad, reference)
+    assert error <= EXACT, f"dW differs from the plain formula on the restored input by {error:.1e}"
     return f"{error:.1e} from the plain formula on the restored input"
 
 
-def _stored_bytes(case: _Case, apply: Apply) -> str:
+def _stored_bytes(case: Case, apply: Apply) -> str:
     treatment = apply()
     model = treatment.module
-    _step(model, case.x)
+    step(model, case.x)
     treatment.optimizer(lr=0.0).zero_grad()
     parameters = {p.untyped_storage()._cdata for p in model.parameters()}
     saved: dict[int, int] = {}
@@ -207,14 +184,14 @@ def _stored_bytes(case: _Case, apply: Apply) -> str:
     live = allocations.net_bytes - y.untyped_storage().nbytes() + stores_input * case.x.nbytes
     (report,) = treatment.report()
     if report.elements is None:
-        raise _NotChecked("the layer does not set `input_shape`")
+        raise NotChecked("the layer does not set `input_shape`")
     declared = report.elements * case.x.element_size()
     text = f"declared {declared}, by hooks {hooked}, by the allocator {live}"
     assert declared == hooked == live, text
     return text
 
 
-def _flops(case: _Case, apply: Apply) -> str:
+def _flops(case: Case, apply: Apply) -> str:
     treatment = apply()
     optimizer = treatment.optimizer(lr=0.01, clip=1.0)
     counter = FlopCounter()
@@ -233,7 +210,7 @@ def _flops(case: _Case, apply: Apply) -> str:
     (report,) = treatment.report()
     formulas = report.flops
     if formulas is None:
-        raise _NotChecked("the method declares no flops()")
+        raise NotChecked("the method declares no flops()")
     step = counter.of(*STEP)
     forward, backward, update, inference = (counter.of(p).flops for p in (*STEP, "inference"))
     for part, declared, counted in (
@@ -248,37 +225,37 @@ def _flops(case: _Case, apply: Apply) -> str:
     return f"declared and counted {step.flops}, and {step.factorisation_flops} of factorisations"
 
 
-def _smaller_batch(case: _Case, apply: Apply) -> str:
+def _smaller_batch(case: Case, apply: Apply) -> str:
     treatment = apply()
     optimizer = treatment.optimizer(lr=0.01)
     for x in (case.x, case.x[: _BATCH // 2], case.x):
-        _step(treatment.module, x)
+        step(treatment.module, x)
         optimizer.step()
         optimizer.zero_grad()
     return f"batches of {_BATCH}, {_BATCH // 2}, {_BATCH}"
 
 
-def _state_dict(case: _Case, apply: Apply) -> str:
+def _state_dict(case: Case, apply: Apply) -> str:
     first, second = apply(), apply()
     optimizer = first.optimizer(lr=0.01)
-    _step(first.module, case.x)
+    step(first.module, case.x)
     optimizer.step()
     optimizer.zero_grad()
     second.module.load_state_dict(first.module.state_dict())
-    ours, theirs = (_step(t.module, case.x)[0] for t in (first, second))
+    ours, theirs = (step(t.module, case.x)[0] for t in (first, second))
     assert torch.equal(ours, theirs), "the loaded layer computes another output"
     return f"{len(first.module.state_dict())} entries"
 
 
-def _deepcopy(case: _Case, apply: Apply) -> str:
+def _deepcopy(case: Case, apply: Apply) -> str:
     treatment = apply()
     twin = copy.deepcopy(treatment.module)
-    ours, theirs = (_step(module, case.x) for module in (treatment.module, twin))
+    ours, theirs = (step(module, case.x) for module in (treatment.module, twin))
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True)), "the copy differs"
     return "the copy computes the same"
 
 
-def _evaluation(case: _Case, apply: Apply) -> str:
+def _evaluation(case: Case, apply: Apply) -> str:
     treatment = apply()
     module = treatment.module.eval()
     with torch.no_grad():
@@ -288,9 +265,9 @@ def _evaluation(case: _Case, apply: Apply) -> str:
     return "works before the first training step"
 
 
-def _randomness(case: _Case, apply: Apply) -> str:
+def _randomness(case: Case, apply: Apply) -> str:
     before = torch.get_rng_state()
-    _step(apply().module, case.x)
+    step(apply().module, case.x)
     assert torch.equal(before, torch.get_rng_state()), "the global generator was used"
     return "the global generator is left alone"
 
@@ -307,6 +284,7 @@ CHECKS: dict[str, Check] = {
     "deepcopy": _deepcopy,
     "evaluation": _evaluation,
     "randomness": _randomness,
+    **IN_LOOPS,
 }
 
 

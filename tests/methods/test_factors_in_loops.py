@@ -1,0 +1,219 @@
+"""WSI and WASI in the training loops of other people: as plain training at full rank, or refused."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ondevice_bench.errors import Refusal
+from ondevice_bench.methods.first_derivative import NoSecondDerivative
+from ondevice_bench.methods.lowrank import ChangedGradient, UnconsumedUpdate
+from ondevice_bench.methods.optimizer_guard import WrongOptimizer
+from ondevice_bench.methods.treatment import treat
+
+BOTH = pytest.mark.parametrize("method", ["wsi", "wasi"])
+REPLACING = pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("wsi", {"fraction": 1.0}),
+        ("wasi", {"fraction": 1.0}),
+        ("wsi", {"fraction": 1.0, "update": "factors"}),
+        ("lora", {}),
+    ],
+)
+RATE = 0.1
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 9), nn.GELU(), nn.Linear(9, 3)).double()
+
+
+def batches(count=3):
+    stream = torch.Generator().manual_seed(1)
+    return [
+        (
+            torch.randn(8, 6, dtype=torch.float64, generator=stream),
+            torch.randint(0, 3, (8,), generator=stream),
+        )
+        for _ in range(count)
+    ]
+
+
+def loss(module, batch):
+    x, classes = batch
+    return F.cross_entropy(module(x), classes)
+
+
+def plainly(loop, module=None):
+    module = module or network()
+    loop(module, torch.optim.SGD(module.parameters(), lr=RATE))
+    return module
+
+
+def treated(method, loop, module=None, **options):
+    treatment = treat(module or network(), method, fraction=1.0)
+    loop(treatment.module, treatment.optimizer(lr=RATE, **options))
+    return treatment.merge()
+
+
+def same(found, expected):
+    pairs = zip(found.parameters(), expected.parameters(), strict=True)
+    return all((ours - theirs).abs().max() < 1e-12 for ours, theirs in pairs)
+
+
+def clips(module, optimizer):
+    for batch in batches():
+        loss(module, batch).backward()
+        nn.utils.clip_grad_norm_(module.parameters(), 0.1)
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def scales(module, optimizer):
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    for batch in batches():
+        scaler.scale(loss(module, batch)).backward()
+        scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(module.parameters(), 0.1)
+        scaler.step(optimizer)
+        scaler.update()
+        optimizer.zero_grad()
+
+
+def gives_up(module, optimizer):
+    for batch in batches():
+        loss(module, batch).backward()
+        module.zero_grad()
+        loss(module, batch).backward()
+        optimizer.step()
+        module.zero_grad()
+
+
+def calls_twice(module, optimizer):
+    first, second, third = batches()
+    for one, other in ((first, second), (second, third)):
+        (loss(module, one) + loss(module, other)).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def accumulates(module, optimizer):
+    for _ in range(2):
+        for batch in batches(3):
+            loss(module, batch).backward()
+        nn.utils.clip_grad_norm_(module.parameters(), 0.1)
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+@BOTH
+@pytest.mark.parametrize("loop", [clips, scales, gives_up, calls_twice])
+def test_a_loop_does_to_factored_weights_what_it_does_to_plain_ones(method, loop):
+    assert same(treated(method, loop), plainly(loop))
+
+
+@BOTH
+def test_gradients_add_up_over_as_many_backward_passes_as_the_loop_says(method):
+    assert same(treated(method, accumulates, accumulate=3), plainly(accumulates))
+    with pytest.raises(UnconsumedUpdate, match=r"^0: .*accumulate=N"):
+        treated(method, accumulates, accumulate=2)
+
+
+@BOTH
+def test_a_head_that_starts_at_zero_trains_as_in_plain_training(method):
+    def zeroed():
+        module = network()
+        nn.init.zeros_(module[2].weight)
+        return module
+
+    assert same(treated(method, clips, zeroed()), plainly(clips, zeroed()))
+
+
+@BOTH
+def test_the_gradient_of_a_weight_that_the_network_reads_is_part_of_the_update(method):
+    def reads(module, optimizer):
+        for batch in batches():
+            penalty = 0.1 * module[0].weight.square().sum()
+            (loss(module, batch) + penalty).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    if method == "wsi":  # its five products are not a sum: one reading needs two gradients
+        with pytest.raises(Refusal, match="accumulate=2"):
+            treated(method, reads)
+    assert same(treated(method, reads, accumulate=2), plainly(reads))
+
+
+@BOTH
+def test_values_of_gradients_that_are_clipped_one_by_one_are_refused(method):
+    def clips_values(module, optimizer):
+        loss(module, batches()[0]).backward()
+        nn.utils.clip_grad_value_(module.parameters(), 1e-3)
+        optimizer.step()
+
+    with pytest.raises(ChangedGradient, match=r"^\d: .*one factor"):
+        treated(method, clips_values)
+
+
+@REPLACING
+def test_an_optimizer_made_before_the_method_is_refused(method, options):
+    module = network()
+    early = torch.optim.SGD(module.parameters(), lr=RATE)
+    treat(module, method, **options)
+    before = copy.deepcopy(module.state_dict())
+    loss(module, batches()[0]).backward()
+    with pytest.raises(WrongOptimizer, match=r"^0: .* after treat\(\)$"):
+        early.step()
+    found = module.state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in before.items())
+
+
+def test_an_optimizer_with_the_new_parameters_or_with_other_layers_alone_is_not_refused():
+    module = network()
+    head = torch.optim.SGD(module[2].parameters(), lr=RATE)
+    treat(module, "lora", "pattern:0")
+    loss(module, batches()[0]).backward()
+    head.step()
+    torch.optim.SGD(module.parameters(), lr=RATE).step()
+
+
+@REPLACING
+def test_an_optimizer_of_another_network_is_not_refused(method, options):
+    module = network()
+    treat(network(), method, **options)
+    loss(module, batches()[0]).backward()
+    torch.optim.SGD(module.parameters(), lr=RATE).step()
+
+
+@BOTH
+def test_derivatives_that_factors_cannot_give_are_refused(method):
+    module = treat(network(), method, fraction=1.0).module
+    batch = batches()[0]
+    with pytest.raises(Refusal, match=r"torch\.autograd\.grad"):
+        torch.autograd.grad(loss(module, batch), list(module.parameters()), allow_unused=True)
+    module.zero_grad()
+    x = batch[0].clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(module, (x, batch[1])), x)
+    assert gradient.shape == x.shape
+    with pytest.raises(NoSecondDerivative, match="create_graph"):
+        torch.autograd.grad(loss(module, (x, batch[1])), x, create_graph=True)
+
+
+@BOTH
+def test_hooks_on_the_gradients_of_factors_are_refused(method):
+    module = treat(network(), method, fraction=1.0).module
+    module[0].left.register_post_accumulate_grad_hook(lambda parameter: None)
+    with pytest.raises(Refusal, match=r"^0: .*hooks"):
+        module(batches()[0][0])
+
+
+@BOTH
+def test_the_parameter_that_shows_the_norm_is_in_no_state(method):
+    module = treat(network(), method, fraction=1.0).module
+    names = {name for name, _ in module.named_parameters()}
+    assert {"0.gradient_norm", "2.gradient_norm"} <= names
+    assert not [name for name in module.state_dict() if "gradient_norm" in name]
+    module.load_state_dict(module.state_dict())
