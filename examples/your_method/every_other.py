@@ -6,7 +6,7 @@ Check it with `bench check-method examples/your_method/every_other.py:EveryOther
 import torch
 from torch import Tensor, nn
 
-from ondevice_bench.methods import LayerMethod, ReplacementLayer
+from ondevice_bench.methods import LayerMethod, ReplacementLayer, apply_function
 
 
 class HalfInput(torch.autograd.Function):
@@ -30,12 +30,12 @@ class HalfInput(torch.autograd.Function):
 class EveryOtherLinear(ReplacementLayer, nn.Linear):
     """The layer that takes the place of a plain one, with the same parameters."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """As the plain layer; in training only half of the input is stored."""
         if not (self.training and torch.is_grad_enabled()):
-            return super().forward(x)
-        self.input_shape = tuple(x.shape)
-        return HalfInput.apply(x, self.weight, self.bias)
+            return super().forward(input)
+        self.input_shape = tuple(input.shape)
+        return apply_function(HalfInput, input, self.weight, self.bias)
 
     def merge(self) -> nn.Linear:
         """A plain layer again."""

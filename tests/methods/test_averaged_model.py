@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
+from ondevice_bench.errors import Refusal
 from ondevice_bench.methods import treat
 
 KEEPING = ("asi", "hosvd", "svd", "gradient_filter")
@@ -58,6 +59,13 @@ def test_weights_that_a_method_keeps_are_averaged_as_usual(method):
 @pytest.mark.parametrize("method", [*KEEPING, "wsi", "wasi", "lora"])
 def test_merged_networks_have_an_average_with_every_method(method):
     assert_average(*trained(method, lambda treatment: copy.deepcopy(treatment).merge()))
+
+
+@pytest.mark.parametrize("method", ["wsi", "wasi"])
+def test_an_average_of_factors_is_refused_when_it_computes(method):
+    averaged, _ = trained(method, lambda treatment: treatment.module)
+    with pytest.raises(Refusal, match=r"^conv: .*averaged.*merge\(\)"):
+        averaged.eval()(torch.randn(2, 3, 8, 8, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("method", ["asi", "wasi"])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ondevice_bench.errors import Refusal
 
 if TYPE_CHECKING:
+    from ondevice_bench.methods.function_call import apply_function
     from ondevice_bench.methods.layer_flops import LayerFlops
     from ondevice_bench.methods.method import LayerMethod, Method, ReplacementLayer
     from ondevice_bench.methods.treatment import Treatment, treat
@@ -20,6 +21,7 @@ __all__ = [
     "Refusal",
     "ReplacementLayer",
     "Treatment",
+    "apply_function",
     "treat",
 ]
 
@@ -30,6 +32,7 @@ _MODULES = {
     "Method": "method",
     "ReplacementLayer": "method",
     "Treatment": "treatment",
+    "apply_function": "function_call",
     "treat": "treatment",
 }
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ondevice_bench.measure.decomposition_marker import decomposition
-from ondevice_bench.methods import autocast
 from ondevice_bench.methods.convolution import Geometry
 from ondevice_bench.methods.first_derivative import first_derivative
+from ondevice_bench.methods.function_call import apply_function, without_view
 from ondevice_bench.methods.method import ReplacementLayer
 from ondevice_bench.methods.ranks import RankChoice
 from ondevice_bench.methods.scheme import Scheme
@@ -56,11 +56,6 @@ class _CompressedInputStep(torch.autograd.Function):
         return dx, dw, db, None
 
 
-def without_view(y: Tensor) -> Tensor:
-    """The same storage, but no view. A view that a function returns cannot be changed in place."""
-    return y if y._base is None else torch.ops.aten._unsafe_view(y, y.shape)
-
-
 def all_but_features(dy: Tensor, geometry: Geometry | None) -> list[int]:
     """The dimensions that a bias gradient sums over."""
     feature = dy.ndim - 1 if geometry is None else 1
@@ -87,13 +82,13 @@ class CompressedInputLayer(ReplacementLayer):
     def plain(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """The output of the plain layer."""
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # callers may name it, as in torch
+    def forward(self, input: Tensor) -> Tensor:
         """Compress in training. In evaluation, or with a frozen weight, be the plain layer."""
         trains = self.training and torch.is_grad_enabled() and self.weight.requires_grad
         if self.bypass or not trains:
             return self.plain(input, self.weight, self.bias)
         self.input_shape = tuple(input.shape)
-        return autocast.apply(_CompressedInputStep, input, self.weight, self.bias, self)
+        return apply_function(_CompressedInputStep, input, self.weight, self.bias, self)
 
     def state(self) -> Iterator[Tensor]:
         """The buffers of the scheme."""

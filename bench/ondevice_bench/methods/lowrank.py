@@ -10,15 +10,14 @@ from torch.nn import functional as F
 
 from ondevice_bench.errors import Refusal
 from ondevice_bench.measure.decomposition_marker import decomposition
-from ondevice_bench.methods import autocast
 from ondevice_bench.methods.compressed_input import (
     all_but_features,
     conv_arguments,
     give_parameters,
-    without_view,
 )
 from ondevice_bench.methods.convolution import Geometry
 from ondevice_bench.methods.first_derivative import first_derivative
+from ondevice_bench.methods.function_call import apply_function, without_view
 from ondevice_bench.methods.method import ReplacementLayer
 from ondevice_bench.methods.optimizer_guard import guard_subspace
 from ondevice_bench.methods.scheme import Scheme, StoredTensors
@@ -104,8 +103,9 @@ class LowRankLayer(ReplacementLayer):
     """`Y = (X Rᵀ) Lᵀ + b`. The layer stores X itself, or the tensors of a scheme for X.
 
     With the subspace update, the gradient of the weight lies in `gradient`. A training loop sees
-    `gradient_norm`: a parameter without use. Its gradient has the norm of the weight's gradient.
-    If the loop clips, unscales or clears it, the weight's gradient is treated in the same way.
+    `gradient_norm`: a parameter that computes nothing. Its gradient has the norm of the weight's
+    gradient. If the loop clips, unscales or clears it, the weight's gradient is treated in the same
+    way. Its value is the number of updates: an average of networks has another one.
     """
 
     def __init__(
@@ -128,6 +128,7 @@ class LowRankLayer(ReplacementLayer):
         self.name = name
         self.factors = factors
         self.geometry = Geometry.from_layer(plain) if isinstance(plain, nn.Conv2d) else None
+        self._updates = 0
         self.accumulates = 1  # backward passes before each update
         self._gradient: GradientSum | ProductsGradient | None = None  # since the last update
         self._calls = {True: 0, False: 0}  # forward calls since then, by whether in backward
@@ -158,14 +159,33 @@ class LowRankLayer(ReplacementLayer):
     def as_rows(self, x: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs and output gradients as matrices with `G = dYᵀ X`."""
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # callers may name it, as in torch
+    def forward(self, input: Tensor) -> Tensor:
         """The product. Where gradients are on, its backward leaves a gradient for the factors."""
+        self._require_own_factors()
         if self.bypass or not (torch.is_grad_enabled() and self.left.requires_grad):
             return self.product(input, self.left, self.right, self.bias)
         if not self.factors:
             self._begin_call()
         self.input_shape = tuple(input.shape)
-        return autocast.apply(_LowRankStep, input, self.left, self.right, self.bias, self)
+        return apply_function(_LowRankStep, input, self.left, self.right, self.bias, self)
+
+    def _require_own_factors(self) -> None:
+        """A Refusal if the factors are an average: `mean(L) mean(R)` is not the mean of `L R`."""
+        if self.gradient_norm is None or torch.compiler.is_compiling() or not has_content():
+            return
+        updates = self.gradient_norm.new_tensor(float(self._updates))
+        if not torch.equal(self.gradient_norm.detach()[0], updates):
+            raise Refusal(
+                f"{self.name}: these factors were averaged or copied from another network, one by "
+                "one. Average networks that `copy.deepcopy(treatment).merge()` gives"
+            )
+
+    def count_update(self) -> None:
+        """Note that the factors have new values, and forget the gradient."""
+        assert self.gradient_norm is not None
+        self._updates += 1
+        self.gradient_norm.data.fill_(self._updates)
+        self.clear()
 
     def _begin_call(self) -> None:
         if _is_distributed():

@@ -69,7 +69,7 @@ class LowRankSGD(torch.optim.SGD):
             scaled = rate * (float(scale) if has_content() else 1.0)
             left, right = gradient.scaled_update(layer.left, layer.right, decay, scaled)
             layer.left.data, layer.right.data = left.contiguous(), right.contiguous()
-            layer.clear()
+            layer.count_update()
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:

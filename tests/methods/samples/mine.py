@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from ondevice_bench.methods import LayerMethod, ReplacementLayer
+from ondevice_bench.methods import LayerMethod, ReplacementLayer, apply_function
 
 
 class Half(torch.autograd.Function):
@@ -21,11 +21,11 @@ class Half(torch.autograd.Function):
 
 
 class Layer(ReplacementLayer, nn.Linear):
-    def forward(self, x):
+    def forward(self, input):
         if not (self.training and torch.is_grad_enabled()):
-            return super().forward(x)
-        self.input_shape = tuple(x.shape)
-        return Half.apply(x, self.weight, self.bias)
+            return super().forward(input)
+        self.input_shape = tuple(input.shape)
+        return apply_function(Half, input, self.weight, self.bias)
 
     def merge(self):
         plain = nn.Linear(self.in_features, self.out_features, device="meta")

@@ -1,0 +1,32 @@
+"""How a layer calls its autograd function in networks of other people."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_DEVICE = "cpu"
+_CAST = {torch.float32, torch.float16, torch.bfloat16}
+
+
+def apply_function(function: type[torch.autograd.Function], *arguments: Any) -> Tensor:
+    """Apply the function. Under `torch.autocast` it gets its tensors in autocast's type.
+
+    The casts stand before the function. So autograd gives every parameter a gradient in the
+    parameter's type, and the function meets one type in forward and in backward. The output is no
+    view, so the next operation may change it in place.
+    """
+    if not torch.is_autocast_enabled(_DEVICE):
+        return without_view(function.apply(*arguments))
+    dtype = torch.get_autocast_dtype(_DEVICE)
+    cast = [
+        each.to(dtype) if isinstance(each, Tensor) and each.dtype in _CAST else each
+        for each in arguments
+    ]
+    with torch.autocast(_DEVICE, enabled=False):
+        return without_view(function.apply(*cast))
+
+
+def without_view(y: Tensor) -> Tensor:
+    """The same storage, but no view. A view that a function returns cannot be changed in place."""
+    return y if y._base is None else torch.ops.aten._unsafe_view(y, y.shape)
