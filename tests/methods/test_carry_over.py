@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from ondevice_bench.errors import Refusal
 from ondevice_bench.methods import LayerMethod, ReplacementLayer, treat
 from tests.methods.conftest import difference, randn
 
@@ -232,3 +233,20 @@ def test_a_treated_layer_has_the_geometry_of_the_plain_one(name):
     for constant in nn.Conv2d.__constants__:
         assert getattr(model[0], constant) == getattr(plain, constant)
     assert (model[1].in_features, model[1].out_features) == (3, 2)
+
+
+def test_an_attribute_that_the_method_has_too_is_back_after_merge(method):
+    model = network()
+    model[0].name = model[0].geometry = "mine"
+    merged = apply(model, method).merge()
+    assert (merged[0].name, merged[0].geometry) == ("mine", "mine")
+
+
+@pytest.mark.parametrize(
+    ("method", "taken"), [("wsi", "left"), ("lora", "base"), ("asi", "scheme")]
+)
+def test_a_module_whose_name_the_method_needs_is_refused(method, taken):
+    model = network()
+    model[0].add_module(taken, nn.ReLU())
+    with pytest.raises(Refusal, match=f"^0: the method needs the name '{taken}' for itself"):
+        treat(model, method, **METHODS[method])

@@ -343,9 +343,7 @@ def test_a_layer_with_two_names_is_replaced_and_merged_under_both(method):
     plain = Aliased()
     names, x = list(plain.state_dict()), torch.randn(3, 4)
     model = copy.deepcopy(plain)
-    treatment = treat(
-        model, method, **({"rank": 4, "alpha": 1.0} if method == "lora" else {"rank": 4})
-    )
+    treatment = treat(model, method, rank=4)
     assert model.first is model.again
     assert model.inside[0] is model.same[0]
     assert type(model.first) is type(model.inside[0]) is not nn.Linear

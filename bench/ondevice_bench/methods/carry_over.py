@@ -5,9 +5,13 @@ hook, and a hook that comes later moves back, too.
 """
 
 import weakref
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from torch import nn
+
+from ondevice_bench.errors import Refusal
 
 _HOOKS = (
     "_forward_pre_hooks",
@@ -29,20 +33,31 @@ _OF_THE_METHOD = ("weight", "bias")
 
 @dataclass(frozen=True)
 class Carried:
-    """What the new layer got from the old one, and the hooks that it had before."""
+    """What the new layer got from the old one, and the hooks that it had before.
 
-    names: frozenset[str]
-    own_hooks: frozenset[int]
+    `attributes` are all of the old layer. The new layer may have another one of the same name.
+    """
+
+    names: frozenset[str] = frozenset()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    own_hooks: frozenset[int] = frozenset()
 
 
-def carry_over(plain: nn.Module, layer: nn.Module) -> Carried:
+def carry_over(plain: nn.Module, layer: nn.Module, name: str) -> Carried:
     """Move hooks to the new layer, and what it lacks: attributes, tensors and modules."""
     if layer is plain:
-        return Carried(frozenset(), frozenset())
+        return Carried()
+    taken = [each for each in _tensors_and_modules(plain) if hasattr(layer, each)]
+    if taken:
+        raise Refusal(f"{name}: the method needs the name {taken[0]!r} for itself: rename yours")
+    machinery = vars(nn.Module())
+    attributes = {each: value for each, value in vars(plain).items() if each not in machinery}
+    lacking = [
+        each for each in (*attributes, *_tensors_and_modules(plain)) if not hasattr(layer, each)
+    ]
     own_hooks = _move_hooks(plain, layer)
-    lacking = [name for name in _names(plain) if not hasattr(layer, name)]
     _move(plain, layer, lacking)
-    return Carried(frozenset(lacking), own_hooks)
+    return Carried(frozenset(lacking), attributes, own_hooks)
 
 
 def carry_back(layer: nn.Module, plain: nn.Module, carried: Carried) -> None:
@@ -53,12 +68,15 @@ def carry_back(layer: nn.Module, plain: nn.Module, carried: Carried) -> None:
         for key in carried.own_hooks:
             getattr(layer, kind).pop(key, None)
     _move_hooks(layer, plain)
-    _move(layer, plain, [name for name in _names(layer) if name in carried.names])
+    for name, value in carried.attributes.items():
+        vars(plain).setdefault(name, value)
+    present = (*vars(layer), *_tensors_and_modules(layer))
+    _move(layer, plain, [name for name in present if name in carried.names])
 
 
-def _names(module: nn.Module) -> list[str]:
+def _tensors_and_modules(module: nn.Module) -> list[str]:
     registered = [name for kind in _TENSORS_AND_MODULES for name in getattr(module, kind)]
-    return [name for name in (*vars(module), *registered) if name not in _OF_THE_METHOD]
+    return [name for name in registered if name not in _OF_THE_METHOD]
 
 
 def _move(source: nn.Module, target: nn.Module, names: list[str]) -> None:

@@ -328,7 +328,8 @@ def _replacement(
                 f"{name}: {who} says keeps_weight, but its layer does not train the weight of the "
                 "layer that it replaces"
             )
-    return _Replacement(method, without_bytes(plain), layer, choice, carry_over(plain, layer))
+    carried = carry_over(plain, layer, name)
+    return _Replacement(method, without_bytes(plain), layer, choice, carried)
 
 
 def _shared_weights(module: nn.Module) -> dict[str, str]:
