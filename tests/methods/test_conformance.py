@@ -52,8 +52,8 @@ def test_a_users_method_in_a_file_conforms():
         ),
         ("linear(x, weight, bias)", "linear(x, weight, bias) + bias", {"output"}),
         (
-            "self.input_shape = tuple(x.shape)",
-            "self.input_shape = tuple(x.shape); torch.rand(1)",
+            "self.input_shape = tuple(input.shape)",
+            "self.input_shape = tuple(input.shape); torch.rand(1)",
             {"randomness"},
         ),
     ],

@@ -214,6 +214,45 @@ def test_lora_starts_as_the_base_and_trains_only_the_detour_and_the_bias():
     assert difference(lora.base.bias.grad, dy.sum((0, 1))) <= 1e-12
 
 
+@pytest.mark.parametrize("plain", [nn.Linear(6, 5), nn.Conv2d(3, 4, (2, 3), 2, 1, bias=False)])
+def test_lora_has_what_code_reads_of_a_plain_layer(plain):
+    plain = plain.double()
+    convolves = isinstance(plain, nn.Conv2d)
+    x = randn(2, 3, 6, 6) if convolves else randn(4, 6)
+    model = nn.Sequential(copy.deepcopy(plain))
+    treatment = treat(model, "lora", rank=2, alpha=6.0)
+    (lora,) = model
+    with torch.no_grad():
+        lora.up.copy_(torch.randn_like(lora.up))
+
+    def by_hand():
+        if convolves:
+            return plain._conv_forward(x, lora.weight, lora.bias)
+        return nn.functional.linear(x, lora.weight, lora.bias)
+
+    assert difference(by_hand(), lora(input=x)) <= 1e-12
+    factors = lora.up, lora.down
+    read = torch.autograd.grad(by_hand().square().sum(), factors)
+    called = torch.autograd.grad(lora(x).square().sum(), factors)
+    assert all(difference(a, b) <= 1e-12 for a, b in zip(read, called, strict=True))
+    assert (lora.bias is None) == (plain.bias is None)
+    weight = lora.weight.detach()
+    assert weight.shape == plain.weight.shape
+    assert torch.equal(treatment.merge()[0].weight, weight)
+
+
+def test_lora_counts_as_called_in_training_alone():
+    model = nn.Sequential(nn.Linear(4, 4))
+    treatment = treat(model, "lora", rank=2, alpha=6.0)
+    x = torch.randn(2, 4)
+    with torch.no_grad():
+        model(x)
+    model.eval()(x)
+    assert treatment.not_called == ("0",)
+    model.train()(x)
+    assert treatment.not_called == ()
+
+
 def test_two_methods_that_replace_layers_are_refused():
     with pytest.raises(ValueError, match="cannot be composed"):
         treat(nn.Sequential(nn.Linear(4, 4)), [("asi", {"rank": 2}), ("svd", {"rank": 2})])

@@ -223,6 +223,7 @@ def test_a_network_without_treatable_layers_says_what_it_has(model, says):
 
 
 METHODS = ("asi", "hosvd", "svd", "wsi", "wasi", "lora")
+NEW_WEIGHT = ("wsi", "wasi", "lora")
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -310,7 +311,7 @@ def test_a_single_layer_can_be_treated_as_it_stands():
     assert type(treatment.merge()) is nn.Linear
 
 
-@pytest.mark.parametrize("method", ["wsi", "wasi", "lora"])
+@pytest.mark.parametrize("method", NEW_WEIGHT)
 def test_a_weight_that_two_layers_share_is_never_untied(method):
     model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 4))
     model[2].weight = model[0].weight
@@ -321,3 +322,35 @@ def test_a_weight_that_two_layers_share_is_never_untied(method):
         "2": "shares its weight with 0.weight",
     }
     assert model[2].weight is model[0].weight
+
+
+class Aliased(nn.Module):
+    """Has one layer under two names, and another under two names of its parent."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = self.again = nn.Linear(4, 4)
+        self.inside = self.same = nn.Sequential(nn.Linear(4, 4))
+        self.tied, self.partner = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.partner.weight = self.tied.weight
+
+    def forward(self, x):
+        return self.tied(self.same(self.again(self.inside(self.first(x)))))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_layer_with_two_names_is_replaced_and_merged_under_both(method):
+    plain = Aliased()
+    names, x = list(plain.state_dict()), torch.randn(3, 4)
+    model = copy.deepcopy(plain)
+    treatment = treat(model, method, rank=4)
+    assert model.first is model.again
+    assert model.inside[0] is model.same[0]
+    assert type(model.first) is type(model.inside[0]) is not nn.Linear
+    assert list(treatment.refusals) == (["tied", "partner"] if method in NEW_WEIGHT else [])
+    assert torch.allclose(model(x), plain(x), atol=1e-5)
+    treatment.merge()
+    assert type(model.first) is type(model.same[0]) is nn.Linear
+    assert model.first is model.again
+    assert list(model.state_dict()) == names
+    assert torch.allclose(model(x), plain(x), atol=1e-5)

@@ -125,8 +125,8 @@ def _deciding(layers: Mapping[str, LayerCalibration]) -> Iterator[None]:
     """Choose the ranks of each layer in its forward, and release its input."""
 
     def hook(layer: LayerCalibration) -> Any:
-        def decide(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            layer.x, layer.spectra = inputs[0].detach(), ()
+        def decide(_: nn.Module, inputs: tuple[Tensor, ...], named: Mapping[str, Tensor]) -> None:
+            layer.x, layer.spectra = _the_input(inputs, named), ()
             rule = layer.choice.rule
             assert rule is not None
             if rule.kind == "epsilon":
@@ -139,7 +139,9 @@ def _deciding(layers: Mapping[str, LayerCalibration]) -> Iterator[None]:
 
         return decide
 
-    handles = [one.layer.register_forward_pre_hook(hook(one)) for one in layers.values()]
+    handles = [
+        one.layer.register_forward_pre_hook(hook(one), with_kwargs=True) for one in layers.values()
+    ]
     try:
         yield
     finally:
@@ -156,8 +158,10 @@ def _observe(
     """Each layer's input and output gradient of one plain step."""
 
     def hook(layer: LayerCalibration) -> Any:
-        def observe(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            layer.x = inputs[0].detach()
+        def observe(
+            _: nn.Module, inputs: tuple[Tensor, ...], named: Mapping[str, Tensor], output: Tensor
+        ) -> Tensor:
+            layer.x = _the_input(inputs, named)
             # with `bypass`, layers compute as plain ones and may have no gradient
             leaf = output if output.requires_grad else output.detach().requires_grad_()
             leaf.register_hook(lambda grad: setattr(layer, "dy", grad.detach()))
@@ -165,7 +169,10 @@ def _observe(
 
         return observe
 
-    handles = [one.layer.register_forward_hook(hook(one)) for one in layers.values()]
+    handles = [  # before the user's hooks, which may change the output
+        one.layer.register_forward_hook(hook(one), with_kwargs=True, prepend=True)
+        for one in layers.values()
+    ]
     try:
         for one in layers.values():
             one.layer.bypass = True
@@ -177,3 +184,8 @@ def _observe(
             one.layer.bypass = False
         for handle in handles:
             handle.remove()
+
+
+def _the_input(inputs: tuple[Tensor, ...], named: Mapping[str, Tensor]) -> Tensor:
+    """The input of a layer that was called with it, by position or by name."""
+    return (inputs[0] if inputs else named["input"]).detach()

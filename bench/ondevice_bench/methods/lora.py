@@ -31,25 +31,38 @@ class LoraLayer(ReplacementLayer):
         self.up = nn.Parameter(torch.zeros(outputs, rank, dtype=weight.dtype))
         self.train(base.training)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """The output of the base layer, plus the output of the product."""
-        self.input_shape = tuple(x.shape)
-        y: Tensor = self.base(x)
+        if self.training and torch.is_grad_enabled() and self.down.requires_grad:
+            self.input_shape = tuple(input.shape)
+        y: Tensor = self.base(input)
         if isinstance(self.base, nn.Conv2d):
-            thin = self.base._conv_forward(x, self.down, None)
+            thin = self.base._conv_forward(input, self.down, None)
             detour = F.conv2d(thin, self.up[:, :, None, None])
         else:
-            detour = F.linear(F.linear(x, self.down), self.up)
+            detour = F.linear(F.linear(input, self.down), self.up)
         return torch.add(y, detour, alpha=self.scaling)  # a product would save its factor
+
+    @property
+    def weight(self) -> Tensor:
+        """The weight of the base layer and the product. It is computed when it is read."""
+        product = self.up @ self.down.flatten(1)
+        return torch.add(self._frozen, product.view_as(self._frozen), alpha=self.scaling)
+
+    @property
+    def bias(self) -> Tensor | None:
+        """The bias of the base layer. It trains if it did before."""
+        return self.base.bias
+
+    @property
+    def _frozen(self) -> nn.Parameter:
+        return self.base.get_parameter("weight")
 
     def merge(self) -> nn.Module:
         """The base layer with the product added to its weight."""
         with torch.no_grad():
-            product = self.up @ self.down.flatten(1)
-            weight = self.base.weight
-            assert isinstance(weight, nn.Parameter)
-            weight.add_(self.scaling * product.view_as(weight))
-            weight.requires_grad_()
+            self._frozen.copy_(self.weight)
+        self._frozen.requires_grad_(self.down.requires_grad)
         return self.base.train(self.training)
 
 

@@ -115,8 +115,9 @@ class LayerMethod(Method, ABC):
     keeps_weight: ClassVar[bool] = False
     """Whether the new layer trains the very weight Parameter of the old one.
 
-    Only then may the method replace a layer that shares its weight with another: all others would
-    untie the two. Such layers are left alone, and `Treatment.refusals` says why.
+    Only then may the method replace a layer that shares its weight with another, or whose weight is
+    frozen or has a hook. All others would untie the two, train what was frozen, or lose the hook.
+    Such layers are left alone, and `Treatment.refusals` says why.
     """
 
     exact_input_gradient: ClassVar[bool] = True
@@ -124,7 +125,10 @@ class LayerMethod(Method, ABC):
 
     @abstractmethod
     def applies(self, layer: nn.Module) -> str | None:
-        """The reason why the method leaves this layer unchanged; None if it replaces the layer."""
+        """The reason why the method leaves this layer unchanged; None if it replaces the layer.
+
+        Layers that no method may replace (`refusals.py`) never come here.
+        """
 
     @abstractmethod
     def replace(self, layer: nn.Module, choice: RankChoice, name: str) -> ReplacementLayer:

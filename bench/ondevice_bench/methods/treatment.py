@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods import calibration
 from ondevice_bench.methods.batch_norm import statistics_unchanged
+from ondevice_bench.methods.carry_over import Carried, carry_back, carry_over
 from ondevice_bench.methods.compressed_input import without_bytes
 from ondevice_bench.methods.layer_flops import LayerFlops
 from ondevice_bench.methods.lowrank import LowRankLayer
@@ -26,6 +27,7 @@ from ondevice_bench.methods.method import (
 from ondevice_bench.methods.optimizer import LowRankSGD
 from ondevice_bench.methods.optimizer_guard import guard_replaced, release
 from ondevice_bench.methods.ranks import RankChoice, RankRules, Ranks
+from ondevice_bench.methods.refusals import why_not
 from ondevice_bench.models.family import cross_entropy
 from ondevice_bench.models.layers import LayerSelection, guessed_layout, kind_of, select_layers
 from ondevice_bench.specs import trained
@@ -76,6 +78,7 @@ class _Replacement:
     plain: nn.Module  # without storage: a dense weight must not stay alive here
     layer: ReplacementLayer
     choice: RankChoice
+    carried: Carried
 
 
 class Treatment:
@@ -178,11 +181,12 @@ class Treatment:
 
     def merge(self) -> nn.Module:
         """The network with plain layers again, in place."""
-        for name, replacement in self._replacements.items():
-            plain = replacement.layer.merge()
-            for parameter in plain.parameters():
+        for replacement in self._replacements.values():
+            layer, merged = replacement.layer, replacement.layer.merge()
+            for parameter in merged.parameters():
                 release(parameter)
-            self.module = _put(self.module, name, plain)
+            carry_back(layer, merged, replacement.carried)
+            self.module = _put(self.module, layer, merged)
         for method in self._methods:
             method.unwrap(self.module)
         self._replacements = {}
@@ -245,7 +249,7 @@ class Treatment:
         names = selection.layers
         shared = {} if method.keeps_weight else _shared_weights(self.module)
         reasons = {
-            name: shared.get(name) or method.applies(self.module.get_submodule(name))
+            name: shared.get(name) or why_not(method, self.module.get_submodule(name))
             for name in names
         }
         if any(rule and rule.kind == trained.RULE for rule in (rules.activation, rules.weight)):
@@ -258,11 +262,9 @@ class Treatment:
         for name in (name for name, why in reasons.items() if why is None):
             plain, shown = self.module.get_submodule(name), name or "the layer"
             choice = RankChoice(shown, rules, ranks.get(name), seed)
-            layer = _replacement(method, plain, choice, shown)
-            if not method.keeps_weight:
-                guard_replaced(plain, layer, shown)
-            self._replacements[name] = _Replacement(method, without_bytes(plain), layer, choice)
-            self.module = _put(self.module, name, layer)
+            replacement = _replacement(method, plain, choice, shown)
+            self.module = _put(self.module, plain, replacement.layer)
+            self._replacements[name] = replacement
 
     def _report(self, name: str, replacement: _Replacement) -> LayerReport:
         shape, ranks = replacement.layer.input_shape, _ranks(replacement)
@@ -315,8 +317,8 @@ def _ranks(replacement: _Replacement) -> Ranks:
 
 def _replacement(
     method: LayerMethod, plain: nn.Module, choice: RankChoice, name: str
-) -> ReplacementLayer:
-    """The method's layer, or a ValueError if the layer breaks a promise of its method."""
+) -> _Replacement:
+    """With the method's layer, or a ValueError if the layer breaks a promise of its method."""
     weight = dict(plain.named_parameters(recurse=False)).get("weight")
     trains = weight is not None and weight.requires_grad
     layer = method.replace(plain, choice, name)
@@ -333,28 +335,40 @@ def _replacement(
                 f"{name}: {who} says keeps_weight, but its layer does not train the weight of the "
                 "layer that it replaces"
             )
-    return layer
+    if not method.keeps_weight and weight is not None:
+        guard_replaced(plain, layer, name)
+    carried = carry_over(plain, layer, name)
+    return _Replacement(method, without_bytes(plain), layer, choice, carried)
 
 
 def _shared_weights(module: nn.Module) -> dict[str, str]:
-    """Layers that share their weight with another module. A replacement would untie the two."""
-    owners: dict[int, list[str]] = {}
-    for name, parameter in module.named_parameters(remove_duplicate=False):
-        owners.setdefault(id(parameter), []).append(name)
-    return {
-        name.removesuffix(
-            ".weight"
-        ): f"shares its weight with {next(o for o in names if o != name)}"
-        for names in owners.values()
-        for name in names
-        if len(names) > 1
-    }
+    """Layers that share their weight with another module. A replacement would untie the two.
+
+    A layer that is registered under two names is one module.
+    """
+    paths: dict[int, list[str]] = {}
+    for name, owner in module.named_modules():
+        for own, parameter in owner.named_parameters(recurse=False, remove_duplicate=False):
+            paths.setdefault(id(parameter), []).append(f"{name}.{own}".removeprefix("."))
+    shared = {}
+    for name, owner in module.named_modules():
+        path = f"{name}.weight".removeprefix(".")
+        others = [o for o in paths.get(id(owner._parameters.get("weight")), ()) if o != path]
+        if others:
+            shared[name] = f"shares its weight with {others[0]}"
+    return shared
 
 
-def _put(root: nn.Module, name: str, layer: nn.Module) -> nn.Module:
-    """`root` with `layer` in that place; the root itself has the name ``."""
-    if not name:
-        return layer
-    parent, _, last = name.rpartition(".")
-    setattr(root.get_submodule(parent), last, layer)
+def _put(root: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
+    """`root` with `new` under every name that `old` has in it."""
+    if root is old:
+        return new
+    places = [
+        (parent, name)
+        for parent in root.modules()
+        for name, child in parent._modules.items()
+        if child is old
+    ]
+    for parent, name in places:
+        setattr(parent, name, new)
     return root

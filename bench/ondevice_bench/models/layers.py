@@ -11,12 +11,18 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from ondevice_bench.errors import Refusal
 from ondevice_bench.specs.layout import ModelLayout
 
 _COUNTED = (nn.Linear, nn.Conv2d)
-_NO_PRODUCTS = (nn.Embedding, nn.EmbeddingBag, nn.LayerNorm)  # of an input and the weight
+_NO_PRODUCTS = (  # of an input and the weight
+    nn.Embedding,
+    nn.EmbeddingBag,
+    nn.LayerNorm,
+    nn.modules.batchnorm._NormBase,
+)
 
 
 class NoSuchLayers(ValueError):
@@ -104,9 +110,12 @@ def _has_matrix(module: nn.Module) -> bool:
     """Whether the module may multiply its input by a weight of two or more dimensions."""
     if isinstance(module, _COUNTED):
         return True
+    if isinstance(module, _NO_PRODUCTS):
+        return False
+    is_quantized = callable(getattr(type(module), "weight", None))  # torch unpacks it in a function
     own = module.named_parameters(recurse=False)
-    return not isinstance(module, _NO_PRODUCTS) and any(
-        "weight" in name and parameter.ndim > 1 for name, parameter in own
+    return is_quantized or any(
+        "weight" in name and (is_lazy(parameter) or parameter.ndim > 1) for name, parameter in own
     )
 
 

@@ -11,6 +11,7 @@ from ondevice_bench.methods.layer_flops import LayerFlops
 from ondevice_bench.methods.make_method import make_method
 from ondevice_bench.methods.method import LayerMethod, activation_ranks, select_modes
 from ondevice_bench.methods.ranks import RankChoice, Ranks
+from ondevice_bench.methods.refusals import why_not
 from ondevice_bench.methods.treatment import (
     NOT_CALLED,
     NOT_IN_TABLE,
@@ -169,7 +170,7 @@ def _refusal(job: Job, method: LayerMethod, name: str, layer: nn.Module) -> str 
     """Why the method does not change the layer."""
     if job.ranks is not None and name not in job.ranks:
         return NOT_IN_TABLE
-    return method.applies(layer)
+    return why_not(method, layer)
 
 
 def _table(job: Job, method: LayerMethod, name: str) -> Ranks | None:
