@@ -103,7 +103,8 @@ def _autocast(case: Case, apply: Apply) -> str:
 
 
 def _distance(found: Tensor, expected: Tensor) -> float:
-    return float(torch.linalg.vector_norm(found - expected) / torch.linalg.vector_norm(expected))
+    apart, size = (torch.linalg.vector_norm(each.detach()) for each in (found - expected, expected))
+    return float(apart / size)
 
 
 def _hooks(case: Case, apply: Apply) -> str:
