@@ -1,7 +1,7 @@
 """Applying methods to a network: the layers, their ranks, and a report."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from ondevice_bench.errors import Refusal
 from ondevice_bench.methods import calibration
 from ondevice_bench.methods.batch_norm import statistics_unchanged
 from ondevice_bench.methods.compressed_input import without_bytes
+from ondevice_bench.methods.forward import restore, surround
 from ondevice_bench.methods.layer_flops import LayerFlops
 from ondevice_bench.methods.lowrank import LowRankLayer
 from ondevice_bench.methods.make_method import make_method
@@ -25,6 +26,7 @@ from ondevice_bench.methods.method import (
 )
 from ondevice_bench.methods.optimizer import LowRankSGD
 from ondevice_bench.methods.ranks import RankChoice, RankRules, Ranks
+from ondevice_bench.methods.training_forward import TrainingForward
 from ondevice_bench.models.family import cross_entropy
 from ondevice_bench.models.layers import LayerSelection, guessed_layout, kind_of, select_layers
 from ondevice_bench.specs import trained
@@ -84,6 +86,7 @@ class Treatment:
         self.module = module
         self.slices = 1
         self._methods: list[Method] = []
+        self._training = TrainingForward(())
         self._replacements: dict[str, _Replacement] = {}
         self._refusals: dict[str, str] = {}
 
@@ -173,6 +176,7 @@ class Treatment:
 
     def merge(self) -> nn.Module:
         """The network with plain layers again, in place."""
+        restore(self.module, TrainingForward)
         for name, replacement in self._replacements.items():
             self.module = _put(self.module, name, replacement.layer.merge())
         for method in self._methods:
@@ -181,15 +185,11 @@ class Treatment:
         return self.module
 
     def packing(self) -> AbstractContextManager[None]:
-        """The context for every forward."""
-        return self._packing()
+        """The context of a part of a training step: of the forward and the loss.
 
-    @contextmanager
-    def _packing(self) -> Iterator[None]:
-        with ExitStack() as stack:
-            for method in self._methods:
-                stack.enter_context(method.packing(self.module))
-            yield
+        The forward of the network enters it itself, if nobody has entered it before.
+        """
+        return self._training.entered(self.module)
 
     def packed_tensors(self) -> Iterator[Tensor]:
         """Tensors that are alive for backward, but hidden from saved-tensor hooks."""
@@ -223,6 +223,12 @@ class Treatment:
         method.wrap(self.module, layout)
         self._methods.append(method)
         self.slices = max(self.slices, method.slices)
+
+    def surround(self) -> None:
+        """After the last method: let training calls of the network run as the methods want."""
+        self._training = TrainingForward(self._methods)
+        if self._training.is_needed:
+            surround(self.module, self._training)
 
     def _replace(
         self,
@@ -286,8 +292,10 @@ def treat(
     for name in selection.frozen:
         parameters[name].requires_grad_(False)
     treatment = Treatment(module)
-    for part, rules in methods:
+    # a method that wraps modules finds the layers that stay
+    for part, rules in sorted(methods, key=lambda each: not isinstance(each[0], LayerMethod)):
         treatment.apply(part, selection, layout, rules, ranks or {}, seed)
+    treatment.surround()
     return treatment
 
 
