@@ -151,3 +151,85 @@ def test_a_method_without_a_context_leaves_the_class_of_the_network():
     network = Chain()
     treat(network, "lora", rank=2)
     assert type(network) is Chain
+
+
+def mean_loss(network, batch):
+    inputs, targets = batch
+    return (network(inputs) - targets).square().mean()
+
+
+@pytest.fixture
+def batch(x):
+    return x.double(), torch.randn(8, 3, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("slices", [1, 2, 3, 8, 20])
+def test_backward_leaves_the_gradients_of_the_whole_batch(batch, slices):
+    plain, network = Chain().double(), Chain().double()
+    expected = mean_loss(plain, batch)
+    expected.backward()
+    seen = []
+    network.first.register_forward_hook(lambda _, inputs, output: seen.append(len(inputs[0])))
+    found = treat(network, "microbatch", slices=slices).backward(batch, mean_loss)
+    assert len(seen) == min(slices, 8)
+    assert sum(seen) == 8
+    assert difference(found, expected.detach()) <= 1e-12
+    assert not found.requires_grad
+    for a, b in zip(network.parameters(), plain.parameters(), strict=True):
+        assert difference(a.grad, b.grad) <= 1e-12
+
+
+def test_backward_cuts_every_tensor_of_a_structure(batch):
+    inputs, targets = batch
+    network = Chain().double()
+
+    def loss(network, part):
+        (both,) = part["inputs"]
+        assert len(both) == len(part["targets"]) == 4
+        return mean_loss(network, (both, part["targets"]))
+
+    treatment = treat(network, "microbatch", slices=2)
+    treatment.backward({"inputs": [inputs], "targets": targets}, loss)
+
+
+@pytest.mark.parametrize("other", [torch.ones(()), torch.ones(3, 3), None, "text"])
+def test_a_batch_that_cannot_be_cut_is_refused(batch, other):
+    treatment = treat(Chain().double(), "microbatch", slices=2)
+    with pytest.raises(Refusal, match="which must be the number of examples in each of its entr"):
+        treatment.backward((*batch, other), mean_loss)
+
+
+def test_other_methods_take_the_batch_as_a_whole(batch):
+    network = Chain().double()
+    treatment = treat(network, "asi", fraction=1.0)
+    found = treatment.backward((*batch, None), lambda network, all_: mean_loss(network, all_[:2]))
+    assert difference(found, mean_loss(Chain().double(), batch).detach()) <= 1e-12
+
+
+def test_a_plain_training_call_of_microbatch_is_refused_before_it_trains(batch):
+    network = Chain().double()
+    treatment = treat(network, "microbatch", slices=2)
+    for each in (network, copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
+        with pytest.raises(Refusal, match=r"train with `treatment.backward\(batch, loss\)`$"):
+            mean_loss(each, batch)
+    treatment.backward(batch, mean_loss)
+    with pytest.raises(Refusal):
+        mean_loss(network, batch)
+    with torch.no_grad():
+        assert network(batch[0]).shape == (8, 3)
+    assert network.eval()(batch[0]).shape == (8, 3)
+    mean_loss(treatment.merge().train(), batch).backward()
+
+
+def test_one_slice_is_plain_training(batch):
+    network = Chain().double()
+    treat(network, "microbatch", slices=1)
+    mean_loss(network, batch).backward()
+
+
+def test_ranks_can_be_calibrated_with_microbatches(batch):
+    treatment = treat(
+        Chain().double(), [("asi", {"budget_mib": 1.0}), ("microbatch", {"slices": 2})]
+    )
+    assert treatment.calibrate(batch, mean_loss).keys() == {"first", "second"}
+    treatment.backward(batch, mean_loss)

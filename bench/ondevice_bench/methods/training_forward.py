@@ -39,6 +39,15 @@ class TrainingForward:
         finally:
             self._is_entered = False
 
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Run the block with the forward of the network alone: it belongs to no training step."""
+        before, self._is_entered = self._is_entered, True
+        try:
+            yield
+        finally:
+            self._is_entered = before
+
     def __call__(
         self,
         module: nn.Module,

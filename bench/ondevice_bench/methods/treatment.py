@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ondevice_bench.data import nested
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods import calibration
 from ondevice_bench.methods.batch_norm import statistics_unchanged
@@ -154,7 +155,11 @@ class Treatment:
             for name, replacement in self._replacements.items()
             if replacement.choice.rule is not None and replacement.choice.rule.kind != trained.RULE
         }
-        with statistics_unchanged(self.module), torch.random.fork_rng(devices=[]):
+        with (
+            self._training.suspended(),
+            statistics_unchanged(self.module),
+            torch.random.fork_rng(devices=[]),
+        ):
             calibration.calibrate(self.module, layers, batch, loss)
         return self.ranks()
 
@@ -183,6 +188,37 @@ class Treatment:
             method.unwrap(self.module)
         self._replacements = {}
         return self.module
+
+    def backward(
+        self, batch: Any, loss: Callable[[nn.Module, Any], Tensor] = cross_entropy
+    ) -> Tensor:
+        """Add the gradients of the mean loss on the batch, and return this loss.
+
+        `loss(model, batch)` must be a mean over the examples of the batch. If the method cuts the
+        batch into slices, they run one after the other. Each tensor of the batch has the examples
+        in its first dimension.
+        """
+        total = torch.zeros(())
+        for part in range(self.parts(batch)):
+            share = self.share_of_loss(batch, loss, part)
+            share.backward()
+            total = total + share.detach()
+        return total
+
+    def parts(self, batch: Any) -> int:
+        """The number of slices of this batch. None of them is empty, unless the batch is."""
+        return max(1, min(self.slices, _examples(batch))) if self.slices > 1 else 1
+
+    def share_of_loss(
+        self, batch: Any, loss: Callable[[nn.Module, Any], Tensor], part: int = 0
+    ) -> Tensor:
+        """Run the forward of one part, and weigh its mean loss by its share of the batch."""
+        parts = self.parts(batch)
+        with self._training.entered(self.module):
+            if parts == 1:
+                return loss(self.module, batch)
+            cut = nested.mapped(batch, lambda whole: whole.tensor_split(parts)[part])
+            return loss(self.module, cut) * (_examples(cut) / _examples(batch))
 
     def packing(self) -> AbstractContextManager[None]:
         """The context of a part of a training step: of the forward and the loss.
@@ -297,6 +333,17 @@ def treat(
         treatment.apply(part, selection, layout, rules, ranks or {}, seed)
     treatment.surround()
     return treatment
+
+
+def _examples(batch: Any) -> int:
+    """The number of examples of a batch that is cut: the first dimension of all its tensors."""
+    counts = {each.shape[:1] if isinstance(each, Tensor) else None for each in nested.leaves(batch)}
+    if len(counts) != 1 or not (count := counts.pop()):
+        raise Refusal(
+            "microbatch: a batch is cut along the first dimension, which must be the number of "
+            "examples in each of its entries: leave all else out of the batch"
+        )
+    return count[0]
 
 
 def _listed(names: Sequence[str]) -> str:
