@@ -1,7 +1,6 @@
 """Applying methods to a network: the layers, their ranks, and a report."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -212,20 +211,16 @@ class Treatment:
     def share_of_loss(
         self, batch: Any, loss: Callable[[nn.Module, Any], Tensor], part: int = 0
     ) -> Tensor:
-        """Run the forward of one part, and weigh its mean loss by its share of the batch."""
+        """Run the forward of one part, and weigh its mean loss by its share of the batch.
+
+        The network and the loss run in the contexts of the methods.
+        """
         parts = self.parts(batch)
         with self._training.entered(self.module):
             if parts == 1:
                 return loss(self.module, batch)
             cut = nested.mapped(batch, lambda whole: whole.tensor_split(parts)[part])
             return loss(self.module, cut) * (_examples(cut) / _examples(batch))
-
-    def packing(self) -> AbstractContextManager[None]:
-        """The context of a part of a training step: of the forward and the loss.
-
-        The forward of the network enters it itself, if nobody has entered it before.
-        """
-        return self._training.entered(self.module)
 
     def packed_tensors(self) -> Iterator[Tensor]:
         """Tensors that are alive for backward, but hidden from saved-tensor hooks."""
