@@ -62,9 +62,10 @@ def empty_inputs() -> list[tuple[Tensor, Tensor]]:
     return [first, tuple(each[:0] for each in second), third]
 
 
-def summed(network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-    """A loss that is zero, and not NaN, for an empty batch."""
-    return F.cross_entropy(network(batch[0]), batch[1], reduction="sum")
+def mean_or_zero(network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+    """The mean over the batch; it is zero, and not NaN, for an empty one."""
+    total = F.cross_entropy(network(batch[0]), batch[1], reduction="sum")
+    return total / max(1, len(batch[1]))
 
 
 def unbatched_inputs() -> list[tuple[Tensor, Tensor]]:

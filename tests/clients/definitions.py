@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+from torch.nn.utils.spectral_norm import SpectralNorm
 
 Definition = Callable[[nn.Module, Mapping[str, Mapping[str, Tensor]]], None]
 """Changes a plain network; it gets the state of each treated layer, by name."""
@@ -194,18 +195,24 @@ def saved_bf16(network: nn.Module, layers: Mapping[str, Mapping[str, Tensor]]) -
 
 
 def microbatch(slices: int) -> Definition:
-    """Each slice has its own statistics and draws its own dropout; all else is as for the batch."""
+    """Each slice has its own statistics and draws its own dropout; all else is as for the batch.
+
+    A layer with a spectral norm iterates once for each slice.
+    """
 
     def change(network: nn.Module, layers: Mapping[str, Mapping[str, Tensor]]) -> None:
         for module in network.modules():
-            if isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.Dropout)):
+            hooks = module._forward_pre_hooks.values()
+            if isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.Dropout)) or any(
+                isinstance(each, SpectralNorm) for each in hooks
+            ):
                 module.__class__ = _in_slices(type(module), slices)
 
     return change
 
 
 def _in_slices(kind: type[nn.Module], slices: int) -> type[nn.Module]:
-    def forward(self: nn.Module, x: Tensor) -> Tensor:
-        return torch.cat([kind.forward(self, part) for part in x.tensor_split(slices)])
+    def call(self: nn.Module, x: Tensor) -> Tensor:
+        return torch.cat([kind.__call__(self, part) for part in x.tensor_split(slices)])
 
-    return type(kind.__name__, (kind,), {"forward": forward})
+    return type(kind.__name__, (kind,), {"__call__": call})

@@ -19,7 +19,7 @@ def plain(training: Training, batches: Sequence[Any], loss: Loss, **options: Any
     network = training.prepare()
     optimizer = training.optimizer(**options)
     for batch in batches:
-        loss(network, batch).backward()
+        training.backward(network, batch, loss)
         optimizer.step()
         optimizer.zero_grad()
 
@@ -27,9 +27,13 @@ def plain(training: Training, batches: Sequence[Any], loss: Loss, **options: Any
 def accumulation(training: Training, batches: Sequence[Any], loss: Loss) -> None:
     network = training.prepare()
     optimizer = training.optimizer()
+
+    def share(network: nn.Module, batch: Any) -> Tensor:
+        return loss(network, batch) / len(batches)
+
     for _ in range(2):
         for batch in batches:
-            (loss(network, batch) / len(batches)).backward()
+            training.backward(network, batch, share)
         optimizer.step()
         optimizer.zero_grad()
 
@@ -38,7 +42,7 @@ def clipped(training: Training, batches: Sequence[Any], loss: Loss) -> None:
     network = training.prepare()
     optimizer = training.optimizer()
     for batch in batches:
-        loss(network, batch).backward()
+        training.backward(network, batch, loss)
         nn.utils.clip_grad_norm_(network.parameters(), 0.1)
         optimizer.step()
         optimizer.zero_grad()
@@ -48,7 +52,7 @@ def clipped_values(training: Training, batches: Sequence[Any], loss: Loss) -> No
     network = training.prepare()
     optimizer = training.optimizer()
     for batch in batches:
-        loss(network, batch).backward()
+        training.backward(network, batch, loss)
         nn.utils.clip_grad_value_(network.parameters(), 0.01)
         optimizer.step()
         optimizer.zero_grad()
@@ -58,12 +62,16 @@ def clipped_by_the_optimizer(training: Training, batches: Sequence[Any], loss: L
     plain(training, batches, loss, clip=0.1)
 
 
+def _scaled(loss: Loss, scaler: Any) -> Loss:
+    return lambda network, batch: scaler.scale(loss(network, batch))
+
+
 def scaled(training: Training, batches: Sequence[Any], loss: Loss) -> None:
     network = training.prepare()
     optimizer = training.optimizer()
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
     for batch in batches:
-        scaler.scale(loss(network, batch)).backward()
+        training.backward(network, batch, _scaled(loss, scaler))
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad()
@@ -74,7 +82,7 @@ def scaled_and_clipped(training: Training, batches: Sequence[Any], loss: Loss) -
     optimizer = training.optimizer()
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
     for batch in batches:
-        scaler.scale(loss(network, batch)).backward()
+        training.backward(network, batch, _scaled(loss, scaler))
         scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(network.parameters(), 0.1)
         scaler.step(optimizer)
@@ -85,10 +93,13 @@ def scaled_and_clipped(training: Training, batches: Sequence[Any], loss: Loss) -
 def autocast(training: Training, batches: Sequence[Any], loss: Loss) -> None:
     network = training.prepare()
     optimizer = training.optimizer()
-    for batch in batches:
+
+    def cast(network: nn.Module, batch: Any) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
-            value = loss(network, batch)
-        value.backward()
+            return loss(network, batch)
+
+    for batch in batches:
+        training.backward(network, batch, cast)
         optimizer.step()
         optimizer.zero_grad()
 
@@ -100,7 +111,7 @@ def compiled(backend: str) -> Callable[[Training, Sequence[Any], Loss], None]:
         optimizer = training.optimizer()
         run = torch.compile(network, backend=backend)
         for batch in batches:
-            loss(run, batch).backward()
+            training.backward(run, batch, loss)
             optimizer.step()
             optimizer.zero_grad()
 
@@ -113,7 +124,7 @@ def averaged(training: Training, batches: Sequence[Any], loss: Loss) -> State:
     optimizer = training.optimizer()
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.5))
     for batch in batches:
-        loss(network, batch).backward()
+        training.backward(network, batch, loss)
         optimizer.step()
         optimizer.zero_grad()
         average.update_parameters(network)
@@ -127,7 +138,7 @@ def evaluated(training: Training, batches: Sequence[Any], loss: Loss) -> State:
     values = []
     for batch in batches:
         network.train()
-        loss(network, batch).backward()
+        training.backward(network, batch, loss)
         optimizer.step()
         optimizer.zero_grad()
         network.eval()
@@ -144,9 +155,7 @@ def with_closure(training: Training, batches: Sequence[Any], loss: Loss) -> None
 
         def closure(batch: Any = batch) -> Tensor:
             optimizer.zero_grad()
-            value = loss(network, batch)
-            value.backward()
-            return value
+            return training.backward(network, batch, loss)
 
         optimizer.step(closure)
 
@@ -156,7 +165,7 @@ def scheduled(training: Training, batches: Sequence[Any], loss: Loss) -> None:
     optimizer = training.optimizer()
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
     for batch in batches:
-        loss(network, batch).backward()
+        training.backward(network, batch, loss)
         optimizer.step()
         optimizer.zero_grad()
         schedule.step()
@@ -167,7 +176,7 @@ def resumed(training: Training, batches: Sequence[Any], loss: Loss) -> None:
     network = training.prepare()
     optimizer = training.optimizer()
     for number, batch in enumerate(batches):
-        loss(network, batch).backward()
+        training.backward(network, batch, loss)
         optimizer.step()
         optimizer.zero_grad()
         if number == len(batches) - 1:
@@ -208,7 +217,7 @@ def _own(
     network = training.prepare()
     optimizer = kind((p for p in network.parameters() if p.requires_grad), **options)
     for batch in batches:
-        loss(network, batch).backward()
+        training.backward(network, batch, loss)
         optimizer.step()
         optimizer.zero_grad()
 
@@ -222,7 +231,7 @@ def own_made_before(training: Training, batches: Sequence[Any], loss: Loss) -> N
         optimizer = torch.optim.SGD(training.network.parameters(), lr=RATE)
         network = training.prepare()
     for batch in batches:
-        loss(network, batch).backward()
+        training.backward(network, batch, loss)
         optimizer.step()
         optimizer.zero_grad()
 
@@ -278,7 +287,7 @@ def discarded(training: Training, batches: Sequence[Any], loss: Loss) -> None:
     network = training.prepare()
     optimizer = training.optimizer()
     for number, batch in enumerate(batches):
-        loss(network, batch).backward()
+        training.backward(network, batch, loss)
         if number != 1:
             optimizer.step()
         network.zero_grad()
@@ -317,7 +326,7 @@ def with_backward_hook(training: Training, batches: Sequence[Any], loss: Loss) -
     seen = []
     training.network.head.register_full_backward_hook(lambda *a: seen.append(a[2][0].clone()))
     plain(training, batches, loss)
-    return {"gradients in the hook": torch.stack(seen) if seen else torch.empty(0)}
+    return {"gradients in the hook": torch.cat(seen) if seen else torch.empty(0)}
 
 
 def with_weight_hook(training: Training, batches: Sequence[Any], loss: Loss) -> None:

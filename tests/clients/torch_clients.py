@@ -11,10 +11,10 @@ from tests.clients.batches import (
     empty_inputs,
     half_inputs,
     inputs,
+    mean_or_zero,
     scores,
     single_inputs,
     small,
-    summed,
     tokens,
     unbatched_inputs,
 )
@@ -144,7 +144,7 @@ SPECIAL = (
            blocks="blocks.*",
            precise=Client("float64", lambda: half().double(), small, scores,
                           partial(loops.plain, rate=1.0))),
-    Client("an empty batch", double(Small), empty_inputs, summed, loops.plain, blocks="blocks.*"),
+    Client("an empty batch", double(Small), empty_inputs, mean_or_zero, loops.plain, blocks="blocks.*"),
     Client("images without a batch", double(Single), unbatched_inputs, scores, loops.plain,
            blocks="blocks.*"),
 )  # fmt: skip

@@ -54,15 +54,18 @@ class Training(ABC):
         self.names = {name for name, _ in (*modules, *parameters)}
         for module in self.network.modules():
             if not list(module.children()):
-                module.register_forward_pre_hook(self._note)
+                module.register_forward_pre_hook(self._note, with_kwargs=True)
 
-    def _note(self, _: nn.Module, inputs: tuple[Any, ...]) -> None:
+    def _note(self, _: nn.Module, inputs: tuple[Any, ...], named: Mapping[str, Any]) -> None:
+        if not torch.is_grad_enabled():
+            return
         self._count += 1
-        sizes = (len(each) for each in inputs if isinstance(each, Tensor) and each.ndim > 1)
+        given = (*inputs, *named.values())
+        sizes = (len(each) for each in given if isinstance(each, Tensor) and each.ndim > 1)
         self._largest = max(self._largest, *sizes, 0)
 
     def calls(self) -> Calls:
-        """What the layers saw."""
+        """What the layers saw in training."""
         return Calls(self._count, self._largest)
 
     @abstractmethod
@@ -72,6 +75,14 @@ class Training(ABC):
     @abstractmethod
     def optimizer(self, rate: float = RATE, **options: Any) -> torch.optim.Optimizer:
         """The optimizer that its author would use with this network."""
+
+    def backward(
+        self, network: nn.Module, batch: Any, loss: Callable[[nn.Module, Any], Tensor]
+    ) -> Tensor:
+        """Leave the gradients of the loss, and return it. The network may be wrapped."""
+        value = loss(network, batch)
+        value.backward()
+        return value
 
     @abstractmethod
     def copied(self) -> nn.Module:
@@ -141,6 +152,14 @@ class Treated(Training):
     def optimizer(self, rate: float = RATE, **options: Any) -> torch.optim.Optimizer:
         optimizer: torch.optim.Optimizer = self.treatment.optimizer(lr=rate, **options)
         return optimizer
+
+    def backward(
+        self, network: nn.Module, batch: Any, loss: Callable[[nn.Module, Any], Tensor]
+    ) -> Tensor:
+        if self.treatment.slices == 1:
+            return super().backward(network, batch, loss)
+        value: Tensor = self.treatment.backward(batch, lambda _, part: loss(network, part))
+        return value
 
     def copied(self) -> nn.Module:
         twin: nn.Module = pickle.loads(pickle.dumps(self.network))

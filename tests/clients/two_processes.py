@@ -34,7 +34,7 @@ def _distributed(training: Training, batches: Sequence[Any], loss: Loss) -> None
     optimizer = training.optimizer()
     for batch in batches:
         part = tuple(each[dist.get_rank() :: _PROCESSES] for each in batch)
-        loss(network, part).backward()
+        training.backward(network, part, loss)
         optimizer.step()
         optimizer.zero_grad()
 

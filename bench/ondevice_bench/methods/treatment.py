@@ -1,18 +1,19 @@
 """Applying methods to a network: the layers, their ranks, and a report."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ondevice_bench.data import nested
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods import calibration
 from ondevice_bench.methods.batch_norm import statistics_unchanged
 from ondevice_bench.methods.carry_over import Carried, carry_back, carry_over
 from ondevice_bench.methods.compressed_input import without_bytes
+from ondevice_bench.methods.forward import restore, surround
 from ondevice_bench.methods.layer_flops import LayerFlops
 from ondevice_bench.methods.lowrank import LowRankLayer
 from ondevice_bench.methods.make_method import make_method
@@ -28,6 +29,7 @@ from ondevice_bench.methods.optimizer import LowRankSGD
 from ondevice_bench.methods.optimizer_guard import guard_replaced, release
 from ondevice_bench.methods.ranks import RankChoice, RankRules, Ranks
 from ondevice_bench.methods.refusals import why_not
+from ondevice_bench.methods.training_forward import TrainingForward
 from ondevice_bench.models.family import cross_entropy
 from ondevice_bench.models.layers import LayerSelection, guessed_layout, kind_of, select_layers
 from ondevice_bench.specs import trained
@@ -88,6 +90,7 @@ class Treatment:
         self.module = module
         self.slices = 1
         self._methods: list[Method] = []
+        self._training = TrainingForward(())
         self._replacements: dict[str, _Replacement] = {}
         self._refusals: dict[str, str] = {}
 
@@ -155,7 +158,11 @@ class Treatment:
             for name, replacement in self._replacements.items()
             if replacement.choice.rule is not None and replacement.choice.rule.kind != trained.RULE
         }
-        with statistics_unchanged(self.module), torch.random.fork_rng(devices=[]):
+        with (
+            self._training.suspended(),
+            statistics_unchanged(self.module),
+            torch.random.fork_rng(devices=[]),
+        ):
             calibration.calibrate(self.module, layers, batch, loss)
         return self.ranks()
 
@@ -181,6 +188,7 @@ class Treatment:
 
     def merge(self) -> nn.Module:
         """The network with plain layers again, in place."""
+        restore(self.module, TrainingForward)
         for replacement in self._replacements.values():
             layer, merged = replacement.layer, replacement.layer.merge()
             for parameter in merged.parameters():
@@ -192,16 +200,39 @@ class Treatment:
         self._replacements = {}
         return self.module
 
-    def packing(self) -> AbstractContextManager[None]:
-        """The context for every forward."""
-        return self._packing()
+    def backward(
+        self, batch: Any, loss: Callable[[nn.Module, Any], Tensor] = cross_entropy
+    ) -> Tensor:
+        """Add the gradients of the mean loss on the batch, and return this loss.
 
-    @contextmanager
-    def _packing(self) -> Iterator[None]:
-        with ExitStack() as stack:
-            for method in self._methods:
-                stack.enter_context(method.packing(self.module))
-            yield
+        `loss(model, batch)` must be a mean over the examples of the batch. If the method cuts the
+        batch into slices, they run one after the other. Each tensor of the batch has the examples
+        in its first dimension.
+        """
+        total = torch.zeros(())
+        for part in range(self.parts(batch)):
+            share = self.share_of_loss(batch, loss, part)
+            share.backward()
+            total = total + share.detach()
+        return total
+
+    def parts(self, batch: Any) -> int:
+        """The number of slices of this batch. None of them is empty, unless the batch is."""
+        return max(1, min(self.slices, _examples(batch))) if self.slices > 1 else 1
+
+    def share_of_loss(
+        self, batch: Any, loss: Callable[[nn.Module, Any], Tensor], part: int = 0
+    ) -> Tensor:
+        """Run the forward of one part, and weigh its mean loss by its share of the batch.
+
+        The network and the loss run in the contexts of the methods.
+        """
+        parts = self.parts(batch)
+        with self._training.entered(self.module):
+            if parts == 1:
+                return loss(self.module, batch)
+            cut = nested.mapped(batch, lambda whole: whole.tensor_split(parts)[part])
+            return loss(self.module, cut) * (_examples(cut) / _examples(batch))
 
     def packed_tensors(self) -> Iterator[Tensor]:
         """Tensors that are alive for backward, but hidden from saved-tensor hooks."""
@@ -235,6 +266,12 @@ class Treatment:
         method.wrap(self.module, layout)
         self._methods.append(method)
         self.slices = max(self.slices, method.slices)
+
+    def surround(self) -> None:
+        """After the last method: let training calls of the network run as the methods want."""
+        self._training = TrainingForward(self._methods)
+        if self._training.is_needed:
+            surround(self.module, self._training)
 
     def _replace(
         self,
@@ -298,9 +335,22 @@ def treat(
     for name in selection.frozen:
         parameters[name].requires_grad_(False)
     treatment = Treatment(module)
-    for part, rules in methods:
+    # a method that wraps modules finds the layers that stay
+    for part, rules in sorted(methods, key=lambda each: not isinstance(each[0], LayerMethod)):
         treatment.apply(part, selection, layout, rules, ranks or {}, seed)
+    treatment.surround()
     return treatment
+
+
+def _examples(batch: Any) -> int:
+    """The number of examples of a batch that is cut: the first dimension of all its tensors."""
+    counts = {each.shape[:1] if isinstance(each, Tensor) else None for each in nested.leaves(batch)}
+    if len(counts) != 1 or not (count := counts.pop()):
+        raise Refusal(
+            "microbatch: a batch is cut along the first dimension, which must be the number of "
+            "examples in each of its entries: leave all else out of the batch"
+        )
+    return count[0]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -147,8 +147,7 @@ class Workload:
         self.train = job.cell.train
         self.batch = batch
         self.loss = family(job.model).loss
-        self.size = len(next(nested.leaves(batch)))
-        self.parts = min(treatment.slices, self.size)
+        self.parts = treatment.parts(batch)
         self.trained = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = treatment.optimizer(
             lr=self.train.lr,
@@ -161,13 +160,7 @@ class Workload:
     def forward(self, part: int = 0) -> Tensor:
         """Compute the part's share of the mean loss of the batch."""
         current_stage.enter("forward")
-        batch, share = self.batch, 1.0
-        if self.parts > 1:
-            batch = nested.mapped(batch, lambda whole: whole.tensor_split(self.parts)[part])
-            share = len(next(nested.leaves(batch))) / self.size
-        with self.treatment.packing():
-            loss = self.loss(self.model, batch)
-            return loss if self.parts == 1 else loss * share
+        return self.treatment.share_of_loss(self.batch, self.loss, part)
 
     def backward(self, loss: Tensor) -> None:
         """Compute the gradients."""

@@ -1,0 +1,97 @@
+"""Modules whose forward a method surrounds: with a context, a check, or a second run."""
+
+from collections.abc import Callable, Mapping
+from functools import partial, wraps
+from typing import Any, Protocol
+
+from torch import nn
+
+from ondevice_bench.errors import Refusal
+
+_OWN = "_surrounding"  # in the module's `__dict__`: what surrounds its forward, innermost first
+
+
+class Surrounding(Protocol):
+    """What happens around a forward. The module is pickled and copied with it."""
+
+    def __call__(
+        self,
+        module: nn.Module,
+        forward: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        options: Mapping[str, Any],
+    ) -> Any:
+        """The output of the module for these arguments and keyword arguments."""
+
+
+def surround(module: nn.Module, surrounding: Surrounding) -> None:
+    """Surround the forward of the module. Names in its `state_dict` do not change.
+
+    The module gets a class that is derived from its own, so that no code of its author changes.
+    """
+    if "forward" in vars(module):
+        raise Refusal(
+            f"this {type(module).__name__} has a `forward` of its own beside that of its class: "
+            "apply the method before other code replaces `forward`"
+        )
+    module.__class__ = _surrounded(type(module))
+    vars(module)[_OWN] = (*vars(module).get(_OWN, ()), surrounding)
+
+
+def restore(module: nn.Module, kind: type[Surrounding]) -> None:
+    """Take away what is of this kind. If nothing is left, the module has its own class again."""
+    kept = tuple(each for each in vars(module).pop(_OWN, ()) if not isinstance(each, kind))
+    if kept:
+        vars(module)[_OWN] = kept
+    elif (own := _OWN_CLASSES.get(type(module))) is not None:
+        module.__class__ = own
+
+
+_DERIVED: dict[type[nn.Module], type[nn.Module]] = {}
+_OWN_CLASSES: dict[type[nn.Module], type[nn.Module]] = {}
+
+
+def _surrounded(kind: type[nn.Module]) -> type[nn.Module]:
+    """The derived class. Two modules of one class still have one class."""
+    if kind in _OWN_CLASSES:
+        return kind
+    if kind not in _DERIVED:
+        _DERIVED[kind] = _derived(kind)
+        _OWN_CLASSES[_DERIVED[kind]] = kind
+    return _DERIVED[kind]
+
+
+def _derived(kind: type[nn.Module]) -> type[nn.Module]:
+    @wraps(kind.forward)
+    def forward(self: nn.Module, *arguments: Any, **options: Any) -> Any:
+        run: Callable[..., Any] = partial(kind.forward, self)
+        for each in vars(self).get(_OWN, ()):
+            run = partial(_inside, each, self, run)
+        return run(*arguments, **options)
+
+    def reduced(self: nn.Module, protocol: Any) -> Any:
+        parts: tuple[Any, ...] = kind.__reduce_ex__(self, protocol)  # type: ignore[assignment]  # a module is no global name
+        make, arguments, *rest = parts
+        own = tuple(kind if each is type(self) else each for each in arguments)
+        return _made_again, (make, own), *rest
+
+    names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    members = {"forward": forward, "__reduce_ex__": reduced}
+    return type(kind.__name__, (kind,), {**names, **members})
+
+
+def _inside(
+    surrounding: Surrounding,
+    module: nn.Module,
+    forward: Callable[..., Any],
+    *arguments: Any,
+    **options: Any,
+) -> Any:
+    return surrounding(module, forward, arguments, options)
+
+
+def _made_again(make: Callable[..., nn.Module], arguments: tuple[Any, ...]) -> nn.Module:
+    """The module of a pickle or a copy; its state comes afterwards."""
+    module = make(*arguments)
+    module.__class__ = _surrounded(type(module))
+    return module

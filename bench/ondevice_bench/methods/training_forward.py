@@ -1,0 +1,67 @@
+"""What a network does in training besides its own forward: the contexts of its methods."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from ondevice_bench.errors import Refusal
+from ondevice_bench.methods.method import Method
+
+
+class TrainingForward:
+    """It surrounds the forward of the network. Evaluation stays as it is."""
+
+    def __init__(self, methods: Sequence[Method]) -> None:
+        self._methods = tuple(methods)
+        self._cuts = any(method.slices > 1 for method in methods)
+        self._is_entered = False
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether a training forward differs from that of the network."""
+        return self._cuts or any(type(each).packing is not Method.packing for each in self._methods)
+
+    @contextmanager
+    def entered(self, network: nn.Module) -> Iterator[None]:
+        """Run the block as a part of a training step: in the context of each method, once."""
+        if self._is_entered:
+            yield
+            return
+        self._is_entered = True
+        try:
+            with ExitStack() as stack:
+                for method in self._methods:
+                    stack.enter_context(method.packing(network))
+                yield
+        finally:
+            self._is_entered = False
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Run the block with the forward of the network alone: it belongs to no training step."""
+        before, self._is_entered = self._is_entered, True
+        try:
+            yield
+        finally:
+            self._is_entered = before
+
+    def __call__(
+        self,
+        module: nn.Module,
+        forward: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        options: Mapping[str, Any],
+    ) -> Any:
+        """Run the forward, as a part of a training step if the network trains."""
+        if not (module.training and torch.is_grad_enabled()):
+            return forward(*arguments, **options)
+        if self._cuts and not self._is_entered:
+            raise Refusal(
+                "microbatch: this call has the whole batch, and the method cuts batches into "
+                "slices: train with `treatment.backward(batch, loss)`"
+            )
+        with self.entered(module):
+            return forward(*arguments, **options)
