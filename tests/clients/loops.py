@@ -5,6 +5,7 @@ Where a loop returns tensors, they are compared, too.
 
 import io
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,8 +26,22 @@ def plain(training: Training, batches: Sequence[Any], loss: Loss, **options: Any
 
 
 def accumulation(training: Training, batches: Sequence[Any], loss: Loss) -> None:
+    _accumulated(training, training.optimizer, batches, loss)
+
+
+def counted_accumulation(training: Training, batches: Sequence[Any], loss: Loss) -> None:
+    optimizer = partial(training.optimizer, accumulate=len(batches))
+    _accumulated(training, optimizer, batches, loss)
+
+
+def _accumulated(
+    training: Training,
+    make_optimizer: Callable[[], torch.optim.Optimizer],
+    batches: Sequence[Any],
+    loss: Loss,
+) -> None:
     network = training.prepare()
-    optimizer = training.optimizer()
+    optimizer = make_optimizer()
 
     def share(network: nn.Module, batch: Any) -> Tensor:
         return loss(network, batch) / len(batches)

@@ -82,6 +82,7 @@ NETWORKS = (
 LOOPS = (
     _loop("plain loop", loops.plain),
     _loop("gradient accumulation", loops.accumulation),
+    _loop("gradient accumulation with `accumulate=N`", loops.counted_accumulation),
     _loop("`clip_grad_norm_`", loops.clipped),
     _loop("`clip_grad_value_`", loops.clipped_values),
     _loop("`clip=` of `treatment.optimizer`", loops.clipped_by_the_optimizer),

@@ -15,7 +15,7 @@ from torch.nn.utils import parametrize
 
 from ondevice_bench import treat
 from ondevice_bench.specs.layout import ModelLayout
-from tests.clients.methods import Calls, Method
+from tests.clients.methods import Method
 
 RATE = 0.1
 
@@ -36,7 +36,7 @@ class Training(ABC):
 
     network: nn.Module
     names: set[str]  # of its modules and parameters
-    _count = _largest = 0
+    calls = 0  # of the layers, in training
 
     def __init__(self, make: Callable[[], nn.Module]) -> None:
         self._make = make
@@ -54,19 +54,10 @@ class Training(ABC):
         self.names = {name for name, _ in (*modules, *parameters)}
         for module in self.network.modules():
             if not list(module.children()):
-                module.register_forward_pre_hook(self._note, with_kwargs=True)
+                module.register_forward_pre_hook(self._note)
 
-    def _note(self, _: nn.Module, inputs: tuple[Any, ...], named: Mapping[str, Any]) -> None:
-        if not torch.is_grad_enabled():
-            return
-        self._count += 1
-        given = (*inputs, *named.values())
-        sizes = (len(each) for each in given if isinstance(each, Tensor) and each.ndim > 1)
-        self._largest = max(self._largest, *sizes, 0)
-
-    def calls(self) -> Calls:
-        """What the layers saw in training."""
-        return Calls(self._count, self._largest)
+    def _note(self, *_: Any) -> None:
+        self.calls += torch.is_grad_enabled()
 
     @abstractmethod
     def prepare(self) -> nn.Module:
@@ -115,6 +106,7 @@ class Plain(Training):
     def optimizer(self, rate: float = RATE, **options: Any) -> torch.optim.Optimizer:
         trained = [p for p in self.network.parameters() if p.requires_grad]
         clip = options.pop("clip", None)
+        options.pop("accumulate", None)  # plain gradients add up by themselves
         optimizer = torch.optim.SGD(trained, lr=rate, **options)
         if clip is not None:
             optimizer.register_step_pre_hook(
