@@ -445,7 +445,7 @@ class LowRankLinear(LowRankLayer):
 
     def as_rows(self, x: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
         """Batch and tokens as rows."""
-        return x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
+        return x.flatten(0, -2), dy.flatten(0, -2)
 
     def in_plain_shape(self, matrix: Tensor) -> Tensor:
         """The matrix itself."""
@@ -509,8 +509,8 @@ class LowRankConv2d(LowRankLayer):
         # (B, C kh kw, N)
         patches = F.unfold(padded, geometry.kernel, geometry.dilation, 0, geometry.stride)
         return (
-            patches.transpose(1, 2).reshape(-1, patches.shape[1]),
-            dy.flatten(2).transpose(1, 2).reshape(-1, dy.shape[1]),
+            patches.transpose(1, 2).flatten(0, 1),
+            dy.flatten(2).transpose(1, 2).flatten(0, 1),
         )
 
     def merge(self) -> nn.Conv2d:

@@ -45,8 +45,8 @@ def require_finite(numbers: Tensor) -> None:
 
 def around(x: Tensor, mode: int) -> Tensor:
     """`x` as `(before, D, after)`, a cube around the mode."""
-    before = math.prod(x.shape[:mode])
-    return x.reshape(before, x.shape[mode], -1)
+    before, after = math.prod(x.shape[:mode]), math.prod(x.shape[mode + 1 :])
+    return x.reshape(before, x.shape[mode], after)
 
 
 def unfold(x: Tensor, mode: int) -> Tensor:
@@ -63,7 +63,7 @@ def mode_product(x: Tensor, matrix: Tensor, mode: int) -> Tensor:
     """`x x_m matrix`, with `matrix (r, D)`: mode m then has r entries."""
     shape = (*x.shape[:mode], matrix.shape[0], *x.shape[mode + 1 :])
     if mode == x.ndim - 1:
-        return (x.reshape(-1, x.shape[-1]) @ matrix.T).view(shape)
+        return (x.flatten(0, -2) @ matrix.T).view(shape)
     cube = around(x, mode)
     if len(cube) == 1:
         return (matrix @ cube[0]).view(shape)
