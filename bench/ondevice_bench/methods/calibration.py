@@ -20,6 +20,7 @@ from ondevice_bench.methods.ranks import (
     within_perplexity,
 )
 from ondevice_bench.methods.tensors import NotFinite, energies, largest_rank, working
+from ondevice_bench.models.layers import layer_input
 
 
 @dataclass
@@ -126,7 +127,7 @@ def _deciding(layers: Mapping[str, LayerCalibration]) -> Iterator[None]:
 
     def hook(layer: LayerCalibration) -> Any:
         def decide(_: nn.Module, inputs: tuple[Tensor, ...], named: Mapping[str, Tensor]) -> None:
-            layer.x, layer.spectra = _the_input(inputs, named), ()
+            layer.x, layer.spectra = layer_input(inputs, named).detach(), ()
             rule = layer.choice.rule
             assert rule is not None
             if rule.kind == "epsilon":
@@ -161,7 +162,7 @@ def _observe(
         def observe(
             _: nn.Module, inputs: tuple[Tensor, ...], named: Mapping[str, Tensor], output: Tensor
         ) -> Tensor:
-            layer.x = _the_input(inputs, named)
+            layer.x = layer_input(inputs, named).detach()
             # with `bypass`, layers compute as plain ones and may have no gradient
             leaf = output if output.requires_grad else output.detach().requires_grad_()
             leaf.register_hook(lambda grad: setattr(layer, "dy", grad.detach()))
@@ -184,8 +185,3 @@ def _observe(
             one.layer.bypass = False
         for handle in handles:
             handle.remove()
-
-
-def _the_input(inputs: tuple[Tensor, ...], named: Mapping[str, Tensor]) -> Tensor:
-    """The input of a layer that was called with it, by position or by name."""
-    return (inputs[0] if inputs else named["input"]).detach()

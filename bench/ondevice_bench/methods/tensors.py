@@ -63,7 +63,7 @@ def mode_product(x: Tensor, matrix: Tensor, mode: int) -> Tensor:
     """`x x_m matrix`, with `matrix (r, D)`: mode m then has r entries."""
     shape = (*x.shape[:mode], matrix.shape[0], *x.shape[mode + 1 :])
     if mode == x.ndim - 1:
-        return (x.flatten(0, -2) @ matrix.T).view(shape)
+        return (x.reshape(math.prod(shape[:-1]), x.shape[-1]) @ matrix.T).view(shape)
     cube = around(x, mode)
     if len(cube) == 1:
         return (matrix @ cube[0]).view(shape)

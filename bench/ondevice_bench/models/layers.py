@@ -6,11 +6,11 @@ so that nobody believes that they are treated.
 """
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ondevice_bench.errors import Refusal
@@ -179,3 +179,8 @@ def _before(model: nn.Module, boundary: str) -> Iterator[str]:
         if name.startswith(f"{boundary}."):
             return
         yield name
+
+
+def layer_input(inputs: tuple[Tensor, ...], named: Mapping[str, Tensor]) -> Tensor:
+    """The input of a layer that was called with it, by position or by name."""
+    return inputs[0] if inputs else named["input"]

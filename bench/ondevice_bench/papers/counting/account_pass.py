@@ -19,7 +19,7 @@ from ondevice_bench.methods.treatment import (
     of_no_known_kind,
 )
 from ondevice_bench.models.families import family
-from ondevice_bench.models.layers import select_layers
+from ondevice_bench.models.layers import layer_input, select_layers
 from ondevice_bench.papers.counting.accounting import (
     STORE_THE_INPUT,
     LayerAccount,
@@ -91,8 +91,8 @@ def _inputs(workload: Workload, names: tuple[str, ...]) -> dict[str, _Input]:
     alive: list[Tensor] = []  # a released tensor may give its address to another one
 
     def hook_for(name: str) -> Any:
-        def hook(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:
-            x = arguments[0]
+        def hook(_: nn.Module, arguments: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+            x = layer_input(arguments, named)
             alive.append(x)
             storage = int(x.untyped_storage()._cdata)
             inputs[name] = _Input(tuple(x.shape), x.requires_grad, storage)
@@ -100,7 +100,9 @@ def _inputs(workload: Workload, names: tuple[str, ...]) -> dict[str, _Input]:
         return hook
 
     hooks = [
-        workload.model.get_submodule(name).register_forward_pre_hook(hook_for(name))
+        workload.model.get_submodule(name).register_forward_pre_hook(
+            hook_for(name), with_kwargs=True
+        )
         for name in names
     ]
     workload.forward()

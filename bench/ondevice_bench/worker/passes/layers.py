@@ -9,7 +9,13 @@ from torch import Tensor, nn
 
 from ondevice_bench.measure.activations import saved_in_forward, storage_bytes
 from ondevice_bench.models.families import family
-from ondevice_bench.models.layers import NoSuchLayers, block_names, counted_names, select_layers
+from ondevice_bench.models.layers import (
+    NoSuchLayers,
+    block_names,
+    counted_names,
+    layer_input,
+    select_layers,
+)
 from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.worker.fake_workload import fake_workload
@@ -68,13 +74,15 @@ def _layer_shapes(model: nn.Module) -> Iterator[dict[str, tuple[list[int], list[
     shapes: dict[str, tuple[list[int], list[int]]] = {}
 
     def note(name: str) -> Any:
-        def hook(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            shapes[name] = (list(inputs[0].shape), list(output.shape))
+        def hook(
+            _: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor], output: Tensor
+        ) -> None:
+            shapes[name] = (list(layer_input(inputs, named).shape), list(output.shape))
 
         return hook
 
     hooks = [
-        module.register_forward_hook(note(name))
+        module.register_forward_hook(note(name), with_kwargs=True)
         for name, module in model.named_modules()
         if isinstance(module, (nn.Linear, nn.Conv2d))
     ]

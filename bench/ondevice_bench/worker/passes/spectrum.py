@@ -9,6 +9,7 @@ from ondevice_bench.methods.ranks import by_epsilon
 from ondevice_bench.methods.tensors import energies, largest_rank, working
 from ondevice_bench.methods.tucker import TuckerScheme
 from ondevice_bench.models.families import family
+from ondevice_bench.models.layers import layer_input
 from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.specs.trained import EPSILONS
 from ondevice_bench.worker.workload import initial_model, load_batch, train_mode
@@ -24,7 +25,9 @@ def measure(job: Job) -> PassResult:
     for name, module in model.named_modules():
         if isinstance(module, (nn.Linear, nn.Conv2d)):
             layers[name] = {"weight": _weight(module.weight.detach()), "activation": None}
-            hooks.append(module.register_forward_pre_hook(_note_activation(layers[name])))
+            hooks.append(
+                module.register_forward_pre_hook(_note_activation(layers[name]), with_kwargs=True)
+            )
     with torch.no_grad():
         loss(model, batch)
     for hook in hooks:
@@ -45,8 +48,8 @@ def _weight(weight: Tensor) -> dict[str, Any]:
 
 
 def _note_activation(layer: dict[str, Any]) -> Any:
-    def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        x = inputs[0].detach()
+    def hook(_: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+        x = layer_input(inputs, named).detach()
         shape = tuple(x.shape)
         largest = [largest_rank(shape, mode) for mode in range(x.ndim)]
         spectra = [energies(working(x), mode) for mode in range(x.ndim)]
