@@ -12,7 +12,9 @@ from torch.optim.swa_utils import AveragedModel
 from ondevice_bench import treat
 
 PAGE = Path(__file__).parents[2] / "docs" / "methods.md"
-BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.M)
+BLOCKS = re.findall(
+    r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+)
 
 
 @pytest.fixture
