@@ -142,7 +142,15 @@ def page(text: str) -> str:
     before, _, rest = text.partition(_BEGIN)
     _, _, after = rest.partition(_END)
     sections = "\n".join(_section(group) for group in GROUPS)
-    return f"{before}{_BEGIN}\n\n{sections}\n{_END}{after}"
+    return f"{before}{_BEGIN}\n\n{_counts()}\n\n{sections}\n{_END}{after}"
+
+
+def _counts() -> str:
+    """How many cells have each outcome."""
+    kinds = [cell.kind for cell in stored().values()]
+    shares = ", ".join(f"{kinds.count(kind)} {word}" for kind, word in _WORDS.items())
+    clients = len({client for client, _ in stored()})
+    return f"{clients} clients and {len(METHODS)} methods: {shares}."
 
 
 def _section(group: Group) -> str:
