@@ -1,5 +1,8 @@
 // Draws the figures of the chosen group when the browser has time. Makes tables sort, filter and copy.
 
+const read = (id) => JSON.parse(document.getElementById(id).textContent);
+const page = { ...read("page-figures"), tooltips: read("page-tooltips") };
+
 // arrays, and parts of the look that figures share, are stored once: a figure has their index
 function unpack(value) {
   if (Array.isArray(value)) return value.map(unpack);

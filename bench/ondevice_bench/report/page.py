@@ -1,5 +1,7 @@
 """The HTML page: one file that loads no other file."""
 
+import base64
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -88,6 +90,9 @@ def render(
         figures |= {plot.name: by_plot[plot] for plot in plots}
         if content is not None or plots:
             parts.append(_Part(section, content or {}, plots))
+    script = _script("theme/report.js")
+    # a page without figures needs no plotly
+    plotly = _script("vendor/plotly-cartesian.min.js") if figures else ""
     template = resource("templates/page.html.j2")
     environment = Environment(
         loader=FileSystemLoader(template.parent), autoescape=True, undefined=StrictUndefined
@@ -99,13 +104,11 @@ def render(
         parts=parts,
         groups=[group.title for group in data.groups],
         theme=resource("theme/theme.css").read_text(encoding="utf-8"),
-        script=resource("theme/report.js").read_text(encoding="utf-8"),
-        # a page without figures needs no plotly
-        plotly=_escaped(resource("vendor/plotly-cartesian.min.js").read_text(encoding="utf-8"))
-        if figures
-        else "",
+        policy=_policy(plotly, script),
+        script=script,
+        plotly=plotly,
         tooltips=_Tooltips(),
-        data=_safe_in_script(
+        figures=_safe_in_script(
             f'{{"arrays": [{",".join(pool.arrays)}], "figures": {json.dumps(figures)}}}'
         ),
     )
@@ -120,15 +123,25 @@ def _draw(plot: Plot, groups: Sequence[Group], pool: Pool) -> list[Any]:
     return [None if figure is None else pool.pack(figure) for figure in figures]
 
 
+def _policy(*scripts: str) -> str:
+    """What a browser may do for the page: run these scripts, and load nothing from anywhere."""
+    digests = (hashlib.sha256(script.encode()).digest() for script in scripts if script)
+    runs = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    return (
+        f"default-src 'none'; script-src {runs}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
 def _safe_in_script(json_text: str) -> str:
     """JSON that cannot end the script element around it."""
-    text = json_text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-    return _escaped(text)
+    return json_text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _escaped(script: str) -> str:
-    """The script with an escape for each control character in its strings."""
-    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", script)
+def _script(name: str) -> str:
+    """A script of ours, with an escape for each control character in its strings."""
+    text = resource(name).read_text(encoding="utf-8")
+    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _symbol(match: re.Match[str]) -> str:
