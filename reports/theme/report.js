@@ -136,7 +136,10 @@ function makeSortable(table) {
 }
 
 const cellText = (cell) => cell.innerText.trim().replace(/\s*\n\s*/g, " ");
-const csvField = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+// a quote stands before a text that a spreadsheet would take for a formula
+const notFormula = (text) => (/^[=+@-]/.test(text) && isNaN(text) ? `'${text}` : text);
+const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+const csvField = (text) => quoted(notFormula(text));
 
 function tableText(table, form) {
   const rows = [...table.rows].filter((row) => !row.hidden).map((row) => [...row.cells].map(cellText));

@@ -10,7 +10,7 @@ import typer
 from ondevice_bench.cli.arguments import AsJson
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.files import atomic_write
-from ondevice_bench.terminal import print_json
+from ondevice_bench.terminal import print_json, print_lines
 
 if TYPE_CHECKING:
     from ondevice_bench.papers.claims import JudgedClaim
@@ -72,11 +72,11 @@ def report(
     if form != "html":
         text = formatted(summaries, form, baseline)
         if out is None:
-            print(text)
+            print_lines(text)
             return
         with atomic_write(out) as file:
             file.write(f"{text}\n".encode())
-        print(f"report: {out}")
+        print_lines(f"report: {out}")
         return
     layout = layout or ("hardware" if compare_hardware or len(summaries) > 1 else "run")
     claims: tuple[JudgedClaim, ...] = ()
@@ -88,6 +88,6 @@ def report(
     if as_json:
         print_json(run_json(summaries[0], page))
     else:
-        print(f"report: {page}")
+        print_lines(f"report: {page}")
     if show:
         webbrowser.open(page.resolve().as_uri())

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +19,9 @@ from ondevice_bench.report.layout import load_layout
 from ondevice_bench.report.plotly_builder import Pool, require_drawable
 from ondevice_bench.report.sections import sections
 from ondevice_bench.report.sections.section import Plot, ReportData, Section
+from ondevice_bench.terminal import UNSAFE, printable
 
 LAYOUT = "run"
-# all but tab and new line, and halves of characters, which no file can hold
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ def render(
             f'{{"arrays": [{",".join(pool.arrays)}], "figures": {json.dumps(figures)}}}'
         ),
     )
-    return _CONTROL.sub(_symbol, text.replace("\r\n", "\n"))
+    return printable(text.replace("\r\n", "\n"))
 
 
 def _draw(plot: Plot, groups: Sequence[Group], pool: Pool) -> list[Any]:
@@ -141,12 +139,4 @@ def _safe_in_script(json_text: str) -> str:
 def _script(name: str) -> str:
     """A script of ours, with an escape for each control character in its strings."""
     text = resource(name).read_text(encoding="utf-8")
-    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
-
-
-def _symbol(match: re.Match[str]) -> str:
-    """What a reader sees in place of a control character: `␛` for escape."""
-    code = ord(match[0])
-    if code < 0x20:
-        return chr(0x2400 + code)
-    return "␡" if code == 0x7F else "\ufffd"
+    return UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
