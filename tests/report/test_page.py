@@ -308,3 +308,35 @@ def test_a_report_is_written_whole_or_not_at_all(summary, tmp_path):
     with pytest.raises(BadInput, match="cannot be written"):
         write_report([summary], tmp_path / "deep")
     assert [p.name for p in tmp_path.glob("*.part")] == []
+
+
+ESCAPES = (
+    "{{ cycler.__init__.__globals__.os.mkdir('ran') }}",
+    "{{ run.__class__.__mro__[1].__subclasses__() }}",
+    "{{ parts[0].section.content.__globals__ }}",
+    "{{ ''.format.__self__ }}",
+    "{% include 'none.html.j2' %}",
+    "{{ 1 / 0 }}",
+    "{% if %}",
+)
+
+
+@pytest.mark.parametrize("escape", ESCAPES)
+def test_a_template_reaches_nothing_but_the_page(workplace, whole, escape):
+    folder = workplace / "reports" / "templates"
+    folder.mkdir(parents=True)
+    (folder / "page.html.j2").write_text(escape)
+    assert "<h1>" in render(whole)  # nobody named the folder
+    with pytest.raises(BadInput) as caught:
+        render(whole, templates=folder)
+    (line,) = caught.value.lines
+    assert line.startswith(f"{folder}: ")
+    assert not (workplace / "ran").exists()
+
+
+def test_a_folder_of_templates_may_have_only_some(workplace, whole):
+    (workplace / "mine" / "sections").mkdir(parents=True)
+    (workplace / "mine" / "sections" / "verdict.html.j2").write_text("<p>mine: {{ run.id }}</p>")
+    assert f"<p>mine: {whole.run.id}</p>" in render(whole, templates=workplace / "mine")
+    with pytest.raises(BadInput, match="none: not a folder of templates"):
+        render(whole, templates=workplace / "none")

@@ -12,7 +12,8 @@ import ondevice_bench
 from ondevice_bench.analyse.groups import Group
 from ondevice_bench.analyse.history import HistoryQuery
 from ondevice_bench.analyse.summary import RunSummary
-from ondevice_bench.declare.folders import resource
+from ondevice_bench.declare.folders import builtin, resource
+from ondevice_bench.errors import BadInput
 from ondevice_bench.files import atomic_write
 from ondevice_bench.papers.claims import JudgedClaim
 from ondevice_bench.report.layout import load_layout
@@ -56,9 +57,10 @@ def write_report(
     *,
     query: HistoryQuery | None = None,
     claims: Sequence[JudgedClaim] = (),
+    templates: Path | None = None,
 ) -> None:
     """Draw the report into `out`, completely or not at all. It is about the first run."""
-    page = render(summaries, layout, baseline, query=query, claims=claims)
+    page = render(summaries, layout, baseline, query=query, claims=claims, templates=templates)
     with atomic_write(out) as file:
         file.write(page.encode())
 
@@ -70,10 +72,9 @@ def render(
     *,
     query: HistoryQuery | None = None,
     claims: Sequence[JudgedClaim] = (),
+    templates: Path | None = None,
 ) -> str:
-    """The page's text."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+    """The page's text. Templates in the folder `templates` go before ours."""
     data = ReportData.from_summaries(tuple(summaries), baseline, query, tuple(claims), layout)
     pool = Pool()
     figures: dict[str, list[Any]] = {}
@@ -88,14 +89,11 @@ def render(
         figures |= {plot.name: by_plot[plot] for plot in plots}
         if content is not None or plots:
             parts.append(_Part(section, content or {}, plots))
-    script = _script("theme/report.js")
+    script = _script(resource("theme/report.js"))
     # a page without figures needs no plotly
-    plotly = _script("vendor/plotly-cartesian.min.js") if figures else ""
-    template = resource("templates/page.html.j2")
-    environment = Environment(
-        loader=FileSystemLoader(template.parent), autoescape=True, undefined=StrictUndefined
-    )
-    text = environment.get_template(template.name).render(
+    plotly = _script(builtin("reports") / "vendor" / "plotly-cartesian.min.js") if figures else ""
+    text = _filled(
+        templates,
         run=data.summary.run,
         version=ondevice_bench.__version__,
         statuses=data.summary.statuses,
@@ -111,6 +109,26 @@ def render(
         ),
     )
     return printable(text.replace("\r\n", "\n"))
+
+
+def _filled(templates: Path | None, **values: Any) -> str:
+    """The page's template with its values. A template reaches nothing else of this process."""
+    from jinja2 import FileSystemLoader, StrictUndefined
+    from jinja2.sandbox import SandboxedEnvironment
+
+    if templates is not None and not templates.is_dir():
+        raise BadInput(f"{templates}: not a folder of templates")
+    folders = [*filter(None, [templates]), builtin("reports") / "templates"]
+    environment = SandboxedEnvironment(
+        loader=FileSystemLoader(folders), autoescape=True, undefined=StrictUndefined
+    )
+    try:
+        return environment.get_template("page.html.j2").render(values)
+    except Exception as error:
+        if templates is None:
+            raise
+        # a template can fail in any way
+        raise BadInput(f"{templates}: {type(error).__name__}: {error}") from None
 
 
 def _draw(plot: Plot, groups: Sequence[Group], pool: Pool) -> list[Any]:
@@ -136,7 +154,7 @@ def _safe_in_script(json_text: str) -> str:
     return json_text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _script(name: str) -> str:
-    """A script of ours, with an escape for each control character in its strings."""
-    text = resource(name).read_text(encoding="utf-8")
+def _script(path: Path) -> str:
+    """A script with an escape for each control character in its strings."""
+    text = path.read_text(encoding="utf-8")
     return UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
