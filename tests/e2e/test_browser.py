@@ -234,7 +234,7 @@ def test_a_page_may_load_and_run_nothing_that_is_not_in_it(browser, report):
             f"new Image().src = '{place}/a'",
             f"document.body.style.backgroundImage = 'url({place}/b)'",
             f"fetch('{place}/c').catch(() => 0)",
-            "document.body.append(Object.assign(document.createElement('script'), {text: 'alert(1)'}))",
+            "document.body.append(Object.assign(document.createElement('script'), {text: 'window.ran = true'}))",
         )
         for attempt in attempts:
             visit.page.evaluate(f"() => {{ {attempt} }}")
@@ -244,7 +244,7 @@ def test_a_page_may_load_and_run_nothing_that_is_not_in_it(browser, report):
             server.accept()
         refused = [text for text in visit.complaints if "Content Security Policy" in text]
         assert len(refused) >= len(attempts)
-        assert "1" not in visit.complaints  # no dialog opened
+        assert visit.page.evaluate("window.ran") is None
 
 
 @pytest.mark.parametrize("width", [360, 800, 1400])
