@@ -51,8 +51,8 @@ def test_a_folder_that_is_none_is_refused(workplace):
 
 
 def test_a_report_resource_can_be_replaced_by_ones_own(workplace):
-    assert "<html" in resource("templates/page.html.j2").read_text()
-    put(workplace / "reports" / "templates", "page.html.j2", "mine")
-    assert resource("templates/page.html.j2").read_text() == "mine"
+    assert "color-scheme" in resource("theme/theme.css").read_text()
+    put(workplace / "reports" / "theme", "theme.css", "mine")
+    assert resource("theme/theme.css").read_text() == "mine"
     with pytest.raises(BadInput, match="no such file"):
-        resource("templates/none")
+        resource("theme/none")

@@ -1,10 +1,12 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
 import ondevice_bench
+from ondevice_bench.analyse.frame import COLUMNS
 from ondevice_bench.record.store import Store
 from ondevice_bench.report.terminal.formats import formatted
 from tests.record.conftest import CELL, make_record, make_run, planned
@@ -79,6 +81,18 @@ def test_csv_has_a_row_for_each_run_cell_and_metric(whole, summary_of):
         if row["cell"] == "mcunet/vanilla/all/b16/s0" and row["metric"] == "step_seconds"
     )
     assert (step["unit"], float(step["estimate"]), step["options"]) == ("seconds", 0.2, "")
+
+
+@pytest.mark.parametrize("start", ["=1+1", "+1", "-x", "@SUM(A1)", " =1", "\t=1"])
+def test_a_text_of_csv_is_no_formula(summary_of, start):
+    cell = replace(CELL, id=f"{start}/vanilla", layers=start, method_options=((start, -1),))
+    record = make_record(cell=cell, metrics={"step_seconds": -1.0})
+    summary = summary_of([record], planned(cell), make_run())
+    (row,) = csv.reader(io.StringIO(formatted([summary], "csv").split("\n", 1)[1]))
+    assert float(row[COLUMNS.index("estimate")]) == -1
+    texts = [text for text in row if text and text != "-1.0"]
+    assert sum(text.startswith(f"'{start}") for text in texts) == 3
+    assert not [text for text in texts if text.lstrip().startswith(("=", "+", "-", "@"))]
 
 
 def test_json_is_the_summary_of_one_run_or_a_list(whole):

@@ -81,7 +81,7 @@ def test_whatever_a_bundle_says_is_refused_or_drawn(summary_of):
             continue
         summary = summary_of(found.records, list(found.cells), found.run)
         text = page.render([summary, summary], "hardware")
-        assert text.count("</script>") == 2
+        assert text.count("</script>") == 4
         assert is_well_formed(text)
         older = replace(summary, run=replace(summary.run, id="older"))
         text = page.render([summary, older], "regression", query=HistoryQuery(metrics=EXACT))

@@ -8,7 +8,7 @@ import typer
 
 from ondevice_bench.cli.arguments import AsJson, check_threshold
 from ondevice_bench.errors import BadInput, ExitCode, NothingRan, unknown
-from ondevice_bench.terminal import print_json, print_table
+from ondevice_bench.terminal import print_json, print_lines, print_table
 
 
 def history(
@@ -78,7 +78,7 @@ def history(
         print_json({**history_json(results), "report": page, "exit_code": int(code)})
     else:
         print_table(history_table(results, metric or ()))
-        print("\n".join(history_lines(results)))
+        print_lines(*history_lines(results))
         if out is not None:
-            print(f"report: {out}")
+            print_lines(f"report: {out}")
     return code

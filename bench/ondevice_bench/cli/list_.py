@@ -5,7 +5,7 @@ from typing import Any
 
 from ondevice_bench.cli.arguments import AsJson, SuitesFolder, Sysroot
 from ondevice_bench.errors import BenchError
-from ondevice_bench.terminal import print_rows
+from ondevice_bench.terminal import print_lines, print_rows
 from ondevice_bench.units import clock
 
 
@@ -56,7 +56,7 @@ def list_hardware(sysroot: Sysroot = None, as_json: AsJson = False) -> None:
     print_rows(rows, as_json=as_json)
     if not as_json:
         facts = ", ".join(f"{key} {getattr(machine, key)!r}" for key in Recognise.model_fields)
-        print(f"profiles recognise this machine by: {facts}")
+        print_lines(f"profiles recognise this machine by: {facts}")
 
 
 def list_runs(as_json: AsJson = False) -> None:

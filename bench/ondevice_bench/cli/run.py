@@ -17,7 +17,7 @@ from ondevice_bench.cli.arguments import (
 )
 from ondevice_bench.cli.suite_flags import SuiteFlags, with_suite_flags
 from ondevice_bench.errors import BadInput
-from ondevice_bench.terminal import print_json, print_table
+from ondevice_bench.terminal import print_json, print_lines, print_table
 
 
 @with_suite_flags
@@ -95,5 +95,5 @@ def run(
         print_table(run_table(summary))
         if lines := learning(summary):
             print_table(learning_table(lines))
-        print("\n".join([*verdict_lines(summary), *run_notes(summary), f"report: {page}"]))
+        print_lines(*verdict_lines(summary), *run_notes(summary), f"report: {page}")
     return exit_code(summary.statuses, summary.run.settings)

@@ -53,7 +53,7 @@ def locate(kind: str, name: str, extra: Path | None = None) -> Path:
 
 
 def resource(name: str) -> Path:
-    """A file of the reports folder (`templates/page.html.j2`), the working directory's first."""
+    """A file of the reports folder (`theme/theme.css`), the working directory's first."""
     for folder in search_path("reports"):
         path = folder / name
         if path.is_file():
