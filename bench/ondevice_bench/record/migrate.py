@@ -6,6 +6,7 @@
 """
 
 import sqlite3
+import time
 from pathlib import Path
 
 from ondevice_bench.errors import BadInput
@@ -91,8 +92,17 @@ MIGRATIONS: tuple[str, ...] = ()
 
 def prepare(connection: sqlite3.Connection, path: Path) -> None:
     """Make a new store's tables, or convert an older store to this version."""
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = FULL")  # a board may lose power at any moment
+    try:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = FULL")  # a board may lose power at any moment
+        _make_or_convert(connection, path)
+        _use_write_ahead_log(connection)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _make_or_convert(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         version = _version(connection, path)
@@ -106,9 +116,20 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        connection.close()
         raise
-    connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Switch to the log. SQLite does not wait for the other processes that do it now."""
+    for pause in (*[0.05] * 100, None):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if pause is None:
+                raise
+            time.sleep(pause)
+        else:
+            return
 
 
 def require_current(connection: sqlite3.Connection, path: Path) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +18,7 @@ from ondevice_bench.suite.planned_cell import PlannedCell
 
 OUT = Path("bench-out")
 FILE_NAME = "results.sqlite"
+PATIENCE = 30  # seconds that a writer waits for another one
 IMPORTED = "import"  # the origin of a run from a bundle, which never resumes
 
 _RUN_COLUMNS = (
@@ -37,6 +38,7 @@ _RUN_COLUMNS = (
     "command",
     "finished",
 )
+_FIELDS = {"commit_id": "commit"}  # columns that are not named like their field
 _RUN_JSON = ("machine", "software", "settings")
 _RECORD_JSON = ("unavailable", "details", "state_before", "state_after")
 
@@ -50,17 +52,14 @@ class Store:
 
     @staticmethod
     def create(path: Path) -> "Store":
-        """Open the store for writing; make it if there is none."""
+        """Open the store for writing; make it if there is none.
+
+        It never deletes a file: another process may have filled it in the meantime.
+        """
         _refuse_foreign(path)
-        is_new = not path.exists()
-        try:
-            with _as_bad_input(path):
-                connection = sqlite3.connect(path, isolation_level=None, timeout=30)
-                migrate.prepare(connection, path)
-        except BadInput:
-            if is_new:
-                path.unlink(missing_ok=True)
-            raise
+        with _as_bad_input(path):
+            connection = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE)
+            migrate.prepare(connection, path)
         return Store(connection, path)
 
     @staticmethod
@@ -89,12 +88,6 @@ class Store:
         """Close the file; the last writer leaves one file, without a write-ahead log."""
         self._db.close()
 
-    def remove(self) -> None:
-        """Close and delete an empty store."""
-        self.close()
-        for suffix in ("", "-wal", "-shm"):
-            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
-
     def add_run(self, run: Run, cells: Iterable[PlannedCell]) -> None:
         """Store a run and its plan, completely or not at all."""
         with self._writing() as db:
@@ -105,27 +98,22 @@ class Store:
 
         Returns the number of new records; BadInput if the store has a different run of this id.
         """
-        imported = replace(run, origin=IMPORTED)
-        present = next(iter(self._runs("WHERE id = ?", run.id)), None)
-        if present is not None:
-            expected = replace(imported, origin=present.origin, finished=present.finished)
-            if present != expected or self.cells(run.id) != tuple(cells):
-                raise BadInput(f"{self.path}: has another run {run.id}: nothing was imported")
-        stored = {record.key: record for record in self.records(run.id)}
-        for record in records:
-            if stored.get(record.key, record) != record:
-                raise BadInput(
-                    f"{self.path}: has another record of {record.key.cell} "
-                    f"({record.key.pass_name}, round {record.key.round}): nothing was imported"
-                )
-        new = [record for record in records if record.key not in stored]
         with self._writing() as db:
+            present = next(iter(self._runs("WHERE id = ?", run.id)), None)
             if present is None:
-                _insert_run(db, imported, cells)
-            elif run.finished is not None:
-                db.execute("UPDATE runs SET finished = ? WHERE id = ?", (run.finished, run.id))
+                _insert_run(db, replace(run, origin=IMPORTED), cells)
+            else:
+                finished = max(filter(None, (present.finished, run.finished)), default=None)
+                merged = replace(run, origin=present.origin, finished=finished)
+                if _run_row(replace(present, finished=finished)) != _run_row(merged) or (
+                    _cell_rows(run.id, self.cells(run.id)) != _cell_rows(run.id, cells)
+                ):
+                    raise BadInput(f"{self.path}: has another run {run.id}: nothing was imported")
+                db.execute("UPDATE runs SET finished = ? WHERE id = ?", (finished, run.id))
+            stored = {record.key: record for record in self.records(run.id)}
+            new = [record for record in records if self._is_new(record, stored.get(record.key))]
             for record in new:
-                _insert_record(db, record)
+                _replace_record(db, record)
         return len(new)
 
     def finish_run(self, run: str, finished: str) -> None:
@@ -135,18 +123,8 @@ class Store:
 
     def add_record(self, record: Record) -> None:
         """Store a record with metrics and samples. An earlier attempt moves to its own table."""
-        key = (record.run, record.key.cell, record.key.pass_name, record.key.round)
         with self._writing() as db:
-            db.execute(
-                "INSERT INTO earlier_attempts (run, cell, pass, round, status, reason, started, "
-                "output) SELECT run, cell, pass, round, status, reason, started, output "
-                "FROM records WHERE run = ? AND cell = ? AND pass = ? AND round = ?",
-                key,
-            )
-            db.execute(
-                "DELETE FROM records WHERE run = ? AND cell = ? AND pass = ? AND round = ?", key
-            )
-            _insert_record(db, record)
+            _replace_record(db, record)
 
     def runs(self) -> tuple[Run, ...]:
         """Every run, the oldest first, from all machines."""
@@ -233,6 +211,20 @@ class Store:
             ).fetchall()
         return {(fingerprint, name): seconds for fingerprint, name, seconds in rows}
 
+    def _is_new(self, record: Record, stored: Record | None) -> bool:
+        """Whether to store an imported record; BadInput if it contradicts the stored one."""
+        if stored is None:
+            return True
+        if _Rows.of(record) == _Rows.of(stored):
+            return False
+        first, second = sorted((record, stored), key=lambda each: each.started)
+        if first.status != "ok" and first.started < second.started:  # a task that was repeated
+            return second is record
+        raise BadInput(
+            f"{self.path}: has another record of {record.key.cell} "
+            f"({record.key.pass_name}, round {record.key.round}): nothing was imported"
+        )
+
     def _runs(self, clause: str, *values: str) -> tuple[Run, ...]:
         with _as_bad_input(self.path):
             rows = self._db.execute(
@@ -264,58 +256,89 @@ class Store:
                 raise
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """A record as its rows. Equal records have equal rows, wherever they come from."""
+
+    record: tuple[Any, ...]
+    metrics: tuple[tuple[str, float], ...]
+    samples: tuple[tuple[str, str], ...]
+
+    @staticmethod
+    def of(record: Record) -> "_Rows":
+        return _Rows(
+            (
+                record.run,
+                record.key.cell,
+                record.key.pass_name,
+                record.key.round,
+                record.status,
+                record.reason,
+                record.launch,
+                record.started,
+                float(record.seconds),
+                record.output,
+                *(_json(getattr(record, column)) for column in _RECORD_JSON),
+            ),
+            tuple(sorted((name, float(value)) for name, value in record.metrics.items())),
+            tuple(sorted((name, _json(values)) for name, values in record.samples.items())),
+        )
+
+
 def _insert_run(db: sqlite3.Connection, run: Run, cells: Iterable[PlannedCell]) -> None:
     db.execute(
         f"INSERT INTO runs ({', '.join(_RUN_COLUMNS)}) "
         f"VALUES ({', '.join('?' * len(_RUN_COLUMNS))})",
-        [_run_value(run, column) for column in _RUN_COLUMNS],
+        _run_row(run),
     )
     db.executemany(
         "INSERT INTO cells (run, position, cell, profile, state, reason, fingerprint, "
         "definition) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                run.id,
-                position,
-                item.cell.id,
-                item.profile,
-                item.state,
-                item.reason,
-                item.cell.fingerprint,
-                _json(item.cell.to_dict()),
-            )
-            for position, item in enumerate(cells)
-        ],
+        _cell_rows(run.id, cells),
     )
 
 
-def _insert_record(db: sqlite3.Connection, record: Record) -> None:
+def _cell_rows(run: str, cells: Iterable[PlannedCell]) -> list[tuple[Any, ...]]:
+    return [
+        (
+            run,
+            position,
+            item.cell.id,
+            item.profile,
+            item.state,
+            item.reason,
+            item.cell.fingerprint,
+            _json(item.cell.to_dict()),
+        )
+        for position, item in enumerate(cells)
+    ]
+
+
+def _replace_record(db: sqlite3.Connection, record: Record) -> None:
+    """Store a record. An earlier attempt of the same task moves to its own table."""
+    rows = _Rows.of(record)
+    key = rows.record[:4]
+    db.execute(
+        "INSERT INTO earlier_attempts (run, cell, pass, round, status, reason, started, "
+        "output) SELECT run, cell, pass, round, status, reason, started, output "
+        "FROM records WHERE run = ? AND cell = ? AND pass = ? AND round = ?",
+        key,
+    )
+    db.execute("DELETE FROM records WHERE run = ? AND cell = ? AND pass = ? AND round = ?", key)
     cursor = db.execute(
         "INSERT INTO records (run, cell, pass, round, status, reason, launch, started, "
         "seconds, output, unavailable, details, state_before, state_after) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            record.run,
-            record.key.cell,
-            record.key.pass_name,
-            record.key.round,
-            record.status,
-            record.reason,
-            record.launch,
-            record.started,
-            record.seconds,
-            record.output,
-            *(_json(getattr(record, column)) for column in _RECORD_JSON),
-        ),
+        rows.record,
     )
     number = cursor.lastrowid
     db.executemany(
         "INSERT INTO metrics (record, name, value) VALUES (?, ?, ?)",
-        [(number, name, value) for name, value in record.metrics.items()],
+        [(number, *row) for row in rows.metrics],
     )
     db.executemany(
         "INSERT INTO samples (record, name, samples) VALUES (?, ?, ?)",
-        [(number, name, _json(values)) for name, values in record.samples.items()],
+        [(number, *row) for row in rows.samples],
     )
 
 
@@ -361,13 +384,13 @@ def _json(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def _run_value(run: Run, column: str) -> Any:
-    value = getattr(run, "commit" if column == "commit_id" else column)
-    return _json(value) if column in _RUN_JSON else value
+def _run_row(run: Run) -> list[Any]:
+    values = {column: getattr(run, _FIELDS.get(column, column)) for column in _RUN_COLUMNS}
+    return [_json(v) if column in _RUN_JSON else v for column, v in values.items()]
 
 
 def _run(row: tuple[Any, ...]) -> Run:
     values = dict(zip(_RUN_COLUMNS, row, strict=True))
-    values["commit"] = values.pop("commit_id")
+    values.update({field: values.pop(column) for column, field in _FIELDS.items()})
     values.update({column: json.loads(values[column]) for column in _RUN_JSON})
     return Run(**values)
