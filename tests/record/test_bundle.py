@@ -171,6 +171,8 @@ def test_another_run_or_record_of_the_same_name_is_refused_whole(tmp_path):
         (lambda run: run["cells"].append(run["cells"][0]), "a cell is planned twice"),
         (lambda run: run["cells"][0]["definition"].update(batch=0), "cells.0.definition.batch"),
         (lambda run: run["run"].update(title="\ud800"), "not JSON of a bundle"),
+        (lambda run: run["cells"][0]["definition"].update(id="net"), "cells.0.definition.id"),
+        (lambda run: run["cells"][0]["definition"].update(id="a/b/c/s0"), "definition.id"),
         (lambda run: [run], "should be an object"),
     ],
 )

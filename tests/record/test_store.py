@@ -143,6 +143,28 @@ def test_the_closed_store_is_one_file(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["results.sqlite"]
 
 
+def test_readers_leave_no_files_beside_the_store(tmp_path):
+    path = tmp_path / "results.sqlite"
+    with Store.create(path) as store:
+        store.add_run(make_run(), planned(CELL))
+        with Store.open(path) as reader:
+            reader.runs()
+    with Store.open(path) as one, Store.open(path) as other:
+        assert one.runs() == other.runs()
+        with pytest.raises(BadInput, match="readonly"):
+            one.finish_run("r1", "2026-01-02")
+    assert [p.name for p in tmp_path.iterdir()] == ["results.sqlite"]
+
+
+@pytest.mark.parametrize("replace", [Path.unlink, lambda path: path.rename(path.parent / "old")])
+def test_a_store_that_is_gone_takes_no_more_records(tmp_path, replace):
+    with Store.create(tmp_path / "results.sqlite") as store:
+        store.add_run(make_run(), planned(CELL))
+        replace(store.path)
+        with pytest.raises(BadInput, match="was deleted or replaced, so its results are lost"):
+            store.add_record(make_record())
+
+
 def test_a_store_can_be_read_beside_its_writer_and_from_a_read_only_copy(store, tmp_path):
     store.add_run(make_run(), planned(CELL))
     with Store.open(store.path) as reader:

@@ -1,19 +1,20 @@
 """The store: one SQLite file. Every record is stored as soon as it exists."""
 
 import contextlib
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from ondevice_bench.errors import BadInput
-from ondevice_bench.record import migrate
+from ondevice_bench.files import require_regular
+from ondevice_bench.record import migrate, rows
 from ondevice_bench.record.details import Details
-from ondevice_bench.record.model import Record, Run, TaskKey
-from ondevice_bench.suite.cell import Cell
+from ondevice_bench.record.model import Record, Run, TaskKey, status_of
+from ondevice_bench.record.rows import RecordRows, Row
+from ondevice_bench.record.run_json import first_line
 from ondevice_bench.suite.planned_cell import PlannedCell
 
 OUT = Path("bench-out")
@@ -21,26 +22,9 @@ FILE_NAME = "results.sqlite"
 PATIENCE = 30  # seconds that a writer waits for another one
 IMPORTED = "import"  # the origin of a run from a bundle, which never resumes
 
-_RUN_COLUMNS = (
-    "id",
-    "suite",
-    "suite_text",
-    "title",
-    "definition",
-    "origin",
-    "created",
-    "commit_id",
-    "profile",
-    "profile_text",
-    "machine",
-    "software",
-    "settings",
-    "command",
-    "finished",
-)
-_FIELDS = {"commit_id": "commit"}  # columns that are not named like their field
-_RUN_JSON = ("machine", "software", "settings")
-_RECORD_JSON = ("unavailable", "details", "state_before", "state_after")
+# a damaged tree of pages can lead to the same page again and again
+STEPS_A_BYTE = 32  # of SQLite's machine, for one query; a row of ten bytes needs some thirty
+_STEPS = 10_000  # between two looks at the count
 
 
 class Store:
@@ -49,6 +33,9 @@ class Store:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._db = connection
         self.path = path
+        self._file = _identity(path)
+        self._looks: Iterator[int] | None = None  # those that the query of the moment has left
+        connection.set_progress_handler(self._has_too_many_steps, _STEPS)
 
     @staticmethod
     def create(path: Path) -> "Store":
@@ -105,8 +92,8 @@ class Store:
             else:
                 finished = max(filter(None, (present.finished, run.finished)), default=None)
                 merged = replace(run, origin=present.origin, finished=finished)
-                if _run_row(replace(present, finished=finished)) != _run_row(merged) or (
-                    _cell_rows(run.id, self.cells(run.id)) != _cell_rows(run.id, cells)
+                if rows.run_row(replace(present, finished=finished)) != rows.run_row(merged) or (
+                    rows.cell_rows(run.id, self.cells(run.id)) != rows.cell_rows(run.id, cells)
                 ):
                     raise BadInput(f"{self.path}: has another run {run.id}: nothing was imported")
                 db.execute("UPDATE runs SET finished = ? WHERE id = ?", (finished, run.id))
@@ -139,83 +126,79 @@ class Store:
 
     def cells(self, run: str) -> tuple[PlannedCell, ...]:
         """The run's plan, in its order."""
-        with _as_bad_input(self.path):
-            rows = self._db.execute(
-                "SELECT definition, profile, state, reason FROM cells WHERE run = ? "
-                "ORDER BY position",
-                (run,),
-            ).fetchall()
-        return tuple(
-            PlannedCell(Cell.from_dict(json.loads(definition)), profile, state, reason)
-            for definition, profile, state, reason in rows
+        query = (
+            "SELECT definition, profile, state, reason FROM cells WHERE run = ? ORDER BY position"
         )
+        with _as_bad_input(self.path):
+            return tuple(map(rows.cell_of, self._select(query, run)))
 
     def statuses(self, run: str) -> dict[TaskKey, str]:
         """The status of every record of the run, without its measurements."""
+        query = "SELECT cell, pass, round, status FROM records WHERE run = ?"
         with _as_bad_input(self.path):
-            rows = self._db.execute(
-                "SELECT cell, pass, round, status FROM records WHERE run = ?", (run,)
-            ).fetchall()
-        return {TaskKey(cell, name, number): status for cell, name, number, status in rows}
+            return {
+                TaskKey(cell, name, number): status_of(status)
+                for cell, name, number, status in self._select(query, run)
+            }
 
     def outcome(self, run: str, key: TaskKey) -> tuple[str, str, Details] | None:
         """Status, reason and details of one record; None if it does not exist yet."""
+        query = (
+            "SELECT status, reason, details FROM records "
+            "WHERE run = ? AND cell = ? AND pass = ? AND round = ?"
+        )
         with _as_bad_input(self.path):
-            row = self._db.execute(
-                "SELECT status, reason, details FROM records "
-                "WHERE run = ? AND cell = ? AND pass = ? AND round = ?",
-                (run, key.cell, key.pass_name, key.round),
-            ).fetchone()
-        return None if row is None else (row[0], row[1], Details.from_dict(json.loads(row[2])))
+            for row in self._select(query, run, key.cell, key.pass_name, key.round):
+                rows.require_types(row, [str] * 3)
+                return row[0], row[1], Details.from_dict(rows.mapping(row[2]))
+        return None
 
     def records(self, run: str) -> tuple[Record, ...]:
         """Every record of the run, in the order in which they were stored."""
-        with _as_bad_input(self.path):
-            metrics = self._grouped(run, "metrics", "value")
-            samples = self._grouped(run, "samples", "samples")
-            rows = self._db.execute(
-                "SELECT number, cell, pass, round, status, reason, launch, started, seconds, "
-                "output, unavailable, details, state_before, state_after FROM records "
-                "WHERE run = ? ORDER BY number",
-                (run,),
-            ).fetchall()
-        return tuple(
-            Record(
-                run=run,
-                key=TaskKey(*row[1:4]),
-                status=row[4],
-                reason=row[5],
-                launch=row[6],
-                started=row[7],
-                seconds=row[8],
-                output=row[9],
-                metrics=metrics.get(row[0], {}),
-                samples={n: json.loads(v) for n, v in samples.get(row[0], {}).items()},
-                **{
-                    column: json.loads(text)
-                    for column, text in zip(_RECORD_JSON, row[10:], strict=True)
-                },
-            )
-            for row in rows
+        query = (
+            "SELECT number, cell, pass, round, status, reason, launch, started, seconds, "
+            "output, unavailable, details, state_before, state_after FROM records "
+            "WHERE run = ? ORDER BY number"
         )
+        with _as_bad_input(self.path):
+            metrics: dict[int, dict[str, float]] = {}
+            for number, name, value in self._of_records(run, "metrics", "value", float):
+                metrics.setdefault(number, {})[name] = value
+            samples: dict[int, dict[str, list[float]]] = {}
+            for number, name, text in self._of_records(run, "samples", "samples", str):
+                samples.setdefault(number, {})[name] = rows.samples_of(text)
+            return tuple(
+                rows.record_of(run, row, metrics.get(row[0], {}), samples.get(row[0], {}))
+                for row in self._select(query, run)
+            )
 
     def seconds_by_fingerprint(self, machine: Mapping[str, Any]) -> dict[tuple[str, str], float]:
         """The latest duration of each (fingerprint, pass) that succeeded on that machine."""
+        this = "run IN (SELECT id FROM runs WHERE machine = ?)"
+        of_cells = f"SELECT run, cell, fingerprint FROM cells WHERE state = 'planned' AND {this}"
+        of_records = (
+            f"SELECT run, cell, pass, seconds FROM records WHERE status = 'ok' AND {this} "
+            "ORDER BY number"
+        )
+        seconds: dict[tuple[str, str], float] = {}
         with _as_bad_input(self.path):
-            rows = self._db.execute(
-                "SELECT cells.fingerprint, records.pass, records.seconds FROM records "
-                "JOIN cells ON cells.run = records.run AND cells.cell = records.cell "
-                "AND cells.state = 'planned' JOIN runs ON runs.id = records.run "
-                "WHERE records.status = 'ok' AND runs.machine = ? ORDER BY records.number",
-                (_json(machine),),
-            ).fetchall()
-        return {(fingerprint, name): seconds for fingerprint, name, seconds in rows}
+            known = rows.json_text(machine)
+            fingerprints: dict[tuple[str, str], str] = {}
+            for row in self._select(of_cells, known):
+                rows.require_types(row, (str, str, str))
+                fingerprints[row[0], row[1]] = row[2]
+            for row in self._select(of_records, known):
+                rows.require_types(row, (str, str, str, float))
+                fingerprint = fingerprints.get((row[0], row[1]))
+                if fingerprint is not None:
+                    seconds[fingerprint, row[2]] = row[3]
+        return seconds
 
     def _is_new(self, record: Record, stored: Record | None) -> bool:
         """Whether to store an imported record; BadInput if it contradicts the stored one."""
         if stored is None:
             return True
-        if _Rows.of(record) == _Rows.of(stored):
+        if RecordRows.of(record) == RecordRows.of(stored):
             return False
         first, second = sorted((record, stored), key=lambda each: each.started)
         if first.status != "ok" and first.started < second.started:  # a task that was repeated
@@ -226,21 +209,47 @@ class Store:
         )
 
     def _runs(self, clause: str, *values: str) -> tuple[Run, ...]:
+        query = f"SELECT {', '.join(rows.RUN_COLUMNS)} FROM runs {clause}"
         with _as_bad_input(self.path):
-            rows = self._db.execute(
-                f"SELECT {', '.join(_RUN_COLUMNS)} FROM runs {clause}", values
-            ).fetchall()
-        return tuple(_run(row) for row in rows)
+            return tuple(map(rows.run_of, self._select(query, *values)))
 
-    def _grouped(self, run: str, table: str, column: str) -> dict[int, dict[str, Any]]:
-        groups: dict[int, dict[str, Any]] = {}
+    def _of_records(self, run: str, table: str, column: str, kind: type) -> Iterator[Row]:
+        """The rows of a table that belong to the run's records: number, name and value."""
         query = (
             f"SELECT record, name, {column} FROM {table} "
             "JOIN records ON records.number = record WHERE records.run = ?"
         )
-        for number, name, value in self._db.execute(query, (run,)):
-            groups.setdefault(number, {})[name] = value
-        return groups
+        for row in self._select(query, run):
+            rows.require_types(row, (int, str, kind))
+            yield row
+
+    def _select(self, query: str, *values: str | int) -> Iterator[Row]:
+        """The rows of a query; ValueError if there are more than the file can hold."""
+        limit = _bytes_of(self.path)
+        left = limit
+        looks = self._looks = iter(range(100 + limit * STEPS_A_BYTE // _STEPS))
+        try:
+            for row in self._db.execute(query, values):
+                left -= 1 + sum(len(value) for value in row if isinstance(value, str | bytes))
+                if left < 0:
+                    raise ValueError("more rows than it has room for")
+                yield row
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+                raise ValueError("more pages than it has room for") from None
+            raise
+        finally:
+            if self._looks is looks:
+                self._looks = None
+
+    def _has_too_many_steps(self) -> bool:
+        """Whether a query has taken more steps than the file has room for; SQLite asks it."""
+        return self._looks is not None and next(self._looks, None) is None
+
+    def _require_in_place(self) -> None:
+        """Refuse to write into a file that has no name any more."""
+        if _identity(self.path) != self._file:
+            raise BadInput(f"{self.path}: was deleted or replaced, so its results are lost")
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -249,6 +258,7 @@ class Store:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
+                self._require_in_place()
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:
@@ -256,68 +266,23 @@ class Store:
                 raise
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """A record as its rows. Equal records have equal rows, wherever they come from."""
-
-    record: tuple[Any, ...]
-    metrics: tuple[tuple[str, float], ...]
-    samples: tuple[tuple[str, str], ...]
-
-    @staticmethod
-    def of(record: Record) -> "_Rows":
-        return _Rows(
-            (
-                record.run,
-                record.key.cell,
-                record.key.pass_name,
-                record.key.round,
-                record.status,
-                record.reason,
-                record.launch,
-                record.started,
-                float(record.seconds),
-                record.output,
-                *(_json(getattr(record, column)) for column in _RECORD_JSON),
-            ),
-            tuple(sorted((name, float(value)) for name, value in record.metrics.items())),
-            tuple(sorted((name, _json(values)) for name, values in record.samples.items())),
-        )
-
-
 def _insert_run(db: sqlite3.Connection, run: Run, cells: Iterable[PlannedCell]) -> None:
     db.execute(
-        f"INSERT INTO runs ({', '.join(_RUN_COLUMNS)}) "
-        f"VALUES ({', '.join('?' * len(_RUN_COLUMNS))})",
-        _run_row(run),
+        f"INSERT INTO runs ({', '.join(rows.RUN_COLUMNS)}) "
+        f"VALUES ({', '.join('?' * len(rows.RUN_COLUMNS))})",
+        rows.run_row(run),
     )
     db.executemany(
         "INSERT INTO cells (run, position, cell, profile, state, reason, fingerprint, "
         "definition) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        _cell_rows(run.id, cells),
+        rows.cell_rows(run.id, cells),
     )
-
-
-def _cell_rows(run: str, cells: Iterable[PlannedCell]) -> list[tuple[Any, ...]]:
-    return [
-        (
-            run,
-            position,
-            item.cell.id,
-            item.profile,
-            item.state,
-            item.reason,
-            item.cell.fingerprint,
-            _json(item.cell.to_dict()),
-        )
-        for position, item in enumerate(cells)
-    ]
 
 
 def _replace_record(db: sqlite3.Connection, record: Record) -> None:
     """Store a record. An earlier attempt of the same task moves to its own table."""
-    rows = _Rows.of(record)
-    key = rows.record[:4]
+    its = RecordRows.of(record)
+    key = its.record[:4]
     db.execute(
         "INSERT INTO earlier_attempts (run, cell, pass, round, status, reason, started, "
         "output) SELECT run, cell, pass, round, status, reason, started, output "
@@ -329,25 +294,29 @@ def _replace_record(db: sqlite3.Connection, record: Record) -> None:
         "INSERT INTO records (run, cell, pass, round, status, reason, launch, started, "
         "seconds, output, unavailable, details, state_before, state_after) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        rows.record,
+        its.record,
     )
     number = cursor.lastrowid
     db.executemany(
         "INSERT INTO metrics (record, name, value) VALUES (?, ?, ?)",
-        [(number, *row) for row in rows.metrics],
+        [(number, *row) for row in its.metrics],
     )
     db.executemany(
         "INSERT INTO samples (record, name, samples) VALUES (?, ?, ?)",
-        [(number, *row) for row in rows.samples],
+        [(number, *row) for row in its.samples],
     )
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
-    """Open for reading beside a writer. If the folder is read-only, open without touching it."""
+    """Open for reading beside a writer. If the folder is read-only, open without touching it.
+
+    Only a connection that may write removes SQLite's files beside the store at its end.
+    """
     uri = path.resolve().as_uri()
-    connection = sqlite3.connect(f"{uri}?mode=ro", uri=True, isolation_level=None)
+    connection = sqlite3.connect(f"{uri}?mode=rw", uri=True, isolation_level=None)
     try:
-        connection.execute("SELECT 1 FROM sqlite_master").fetchall()
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
     except sqlite3.OperationalError:
         connection.close()
         if path.with_name(f"{path.name}-wal").exists():
@@ -356,12 +325,28 @@ def _read_only(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one of its name; None if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _bytes_of(path: Path) -> int:
+    """The bytes of a store and of its log."""
+    files = (path, path.with_name(f"{path.name}-wal"))
+    return sum(file.stat().st_size for file in files if file.exists())
+
+
 def _refuse_foreign(path: Path) -> None:
     """A clear error for a file that is not SQLite, before SQLite touches it."""
     if path.is_dir():
         raise BadInput(f"{path}: is a folder, not a store")
     if not path.exists():
         return
+    require_regular(path)
     try:
         with path.open("rb") as file:
             head = file.read(16)
@@ -373,24 +358,10 @@ def _refuse_foreign(path: Path) -> None:
 
 @contextlib.contextmanager
 def _as_bad_input(path: Path) -> Iterator[None]:
-    """Errors of SQLite as bad input: a full or read-only disk, a damaged or locked file."""
+    """Errors of SQLite and of rows as bad input: a full or read-only disk, a damaged file."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
-        raise BadInput(f"{path}: {error}") from error
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
-
-
-def _run_row(run: Run) -> list[Any]:
-    values = {column: getattr(run, _FIELDS.get(column, column)) for column in _RUN_COLUMNS}
-    return [_json(v) if column in _RUN_JSON else v for column, v in values.items()]
-
-
-def _run(row: tuple[Any, ...]) -> Run:
-    values = dict(zip(_RUN_COLUMNS, row, strict=True))
-    values.update({field: values.pop(column) for column, field in _FIELDS.items()})
-    values.update({column: json.loads(values[column]) for column in _RUN_JSON})
-    return Run(**values)
+    except sqlite3.Error as error:
+        raise BadInput(f"{path}: {first_line(error)}") from error
+    except (ValueError, RecursionError, OverflowError) as error:
+        raise BadInput(f"{path}: damaged, or not made by bench: {first_line(error)}") from error
