@@ -115,16 +115,24 @@ def change(
     The interval is Wilcoxon's, for the median of the log ratios. It assumes that the ratios are
     symmetric around the median, but no bell curve.
     """
-    logs = [math.log(after / before) for before, after in zip(base, new, strict=True)]
+    logs = [math.log(after) - math.log(before) for before, after in zip(base, new, strict=True)]
     averages = sorted(
         (one + other) / 2 for place, one in enumerate(logs) for other in logs[: place + 1]
     )
-    ratio = math.exp(median(averages))
+    ratio = _ratio(median(averages))
     cut = _signed_rank_cut(len(logs), confidence)
     if cut is None:
         return Change(ratio, 0.0, math.inf, "unknown")
-    lower, upper = math.exp(averages[cut]), math.exp(averages[-1 - cut])
+    lower, upper = _ratio(averages[cut]), _ratio(averages[-1 - cut])
     return Change(ratio, lower, upper, direction_of(lower, upper, threshold))
+
+
+def _ratio(log: float) -> float:
+    """The ratio of a logarithm; infinite if no number is large enough."""
+    try:
+        return math.exp(log)
+    except OverflowError:
+        return math.inf
 
 
 def is_look(count: int, fewest: int) -> bool:
@@ -146,12 +154,13 @@ def shift(
     The interval is Mann and Whitney's, for the shift of the logarithms. It assumes that both sides
     have distributions of the same shape. It cannot see a drift of the machine between the sides.
     """
-    ratios = sorted(math.log(after / before) for before in base for after in new)
-    ratio = math.exp(median(ratios))
+    before, after = ([math.log(value) for value in side] for side in (base, new))
+    ratios = sorted(late - early for early in before for late in after)
+    ratio = _ratio(median(ratios))
     cut = _rank_sum_cut(len(base), len(new), confidence)
     if cut is None:
         return Change(ratio, 0.0, math.inf, "unknown")
-    lower, upper = math.exp(ratios[cut]), math.exp(ratios[-1 - cut])
+    lower, upper = _ratio(ratios[cut]), _ratio(ratios[-1 - cut])
     return Change(ratio, lower, upper, direction_of(lower, upper, threshold))
 
 

@@ -15,7 +15,9 @@ FULL = {"v1": "bbbb" + "0" * 36, "side": "dddd" + "0" * 36}
 def store(workplace):
     with Store.create(workplace / "results.sqlite") as store:
         for number, commit in enumerate(COMMITS):
-            run = make_run(f"r{number}", commit=commit, created=f"2026-01-0{number + 1}T12:00:00")
+            run = make_run(
+                f"r{number}", commit=commit, created=f"2026-01-0{number + 1}T12:00:00+00:00"
+            )
             store.add_run(run, planned(CELL, SECOND))
         store.add_run(make_run("ab", origin="ab"), planned(CELL))
     return workplace / "results.sqlite"

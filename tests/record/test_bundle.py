@@ -90,6 +90,49 @@ def test_an_import_brings_the_end_of_a_run_that_was_unfinished(tmp_path):
         assert store.run("r1").finished == "2026-01-02"
 
 
+def odd_content():
+    """A run with values that Python, JSON and SQLite hold in different types."""
+    what = {
+        "metrics": {"b": 2**53 + 1, "a": 1},
+        "samples": {"a": (1, 2.0)},
+        "details": {"curve": {"marks": (("runtime", 0.0), ("forward", 1))}, "notes": ()},
+        "seconds": 2**53 + 1,
+    }
+    run = make_run(settings={**make_run().settings, "cpus": (0, 1)})
+    return run_json.RunContent(run, tuple(planned(CELL)), (make_record(**what),))
+
+
+def test_the_same_run_is_the_same_whatever_types_hold_its_values(tmp_path):
+    path = tmp_path / "a.bundle"
+    bundle.write([odd_content()], path)
+    (found,) = bundle.read(path)
+    with Store.create(tmp_path / "results.sqlite") as store:
+        assert store.merge(found.run, found.cells, found.records) == 1
+        assert store.merge(found.run, found.cells, found.records) == 0
+        made = odd_content()
+        assert store.merge(made.run, made.cells, made.records) == 0
+
+
+def test_a_run_whose_cells_have_other_ids_is_another_run(tmp_path):
+    renamed = replace(CELL, id="other/vanilla/all/b8/s0")
+    with Store.create(tmp_path / "results.sqlite") as store:
+        store.merge(make_run(), planned(CELL), [])
+        with pytest.raises(BadInput, match="has another run r1"):
+            store.merge(make_run(), planned(renamed), [make_record(cell=renamed)])
+
+
+def test_a_task_that_was_repeated_after_the_first_import_is_imported_again(tmp_path):
+    failed = make_record(status="failed", reason="first", started="2026-01-01T00:00:01+00:00")
+    repeated = make_record(metrics={"a": 1.0}, started="2026-01-01T00:00:09+00:00")
+    with Store.create(tmp_path / "results.sqlite") as store:
+        store.merge(make_run(finished="2026-01-02"), planned(CELL), [failed])
+        assert store.merge(make_run(finished="2026-01-03"), planned(CELL), [repeated]) == 1
+        assert store.records("r1") == (repeated,)
+        assert store.merge(make_run(finished="2026-01-02"), planned(CELL), [failed]) == 0
+        assert store.records("r1") == (repeated,)
+        assert store.run("r1").finished == "2026-01-03"  # an older bundle takes nothing back
+
+
 def test_another_run_or_record_of_the_same_name_is_refused_whole(tmp_path):
     with Store.create(tmp_path / "results.sqlite") as store:
         store.merge(make_run(), planned(CELL), [make_record(metrics={"a": 1.0})])
@@ -128,6 +171,8 @@ def test_another_run_or_record_of_the_same_name_is_refused_whole(tmp_path):
         (lambda run: run["cells"].append(run["cells"][0]), "a cell is planned twice"),
         (lambda run: run["cells"][0]["definition"].update(batch=0), "cells.0.definition.batch"),
         (lambda run: run["run"].update(title="\ud800"), "not JSON of a bundle"),
+        (lambda run: run["cells"][0]["definition"].update(id="net"), "cells.0.definition.id"),
+        (lambda run: run["cells"][0]["definition"].update(id="a/b/c/s0"), "definition.id"),
         (lambda run: [run], "should be an object"),
     ],
 )

@@ -83,9 +83,11 @@ def test_the_page_loads_nothing_from_elsewhere(summary):
 
 
 def test_names_and_messages_are_shown_as_text(summary_of):
-    cell = dataclasses.replace(CELL, id=f"cell {EVIL}")
+    cell = dataclasses.replace(CELL, id=f"cell {EVIL}/vanilla/all/b8/s0")
     failed = make_record(
-        cell=dataclasses.replace(SECOND, id="b"), status="failed", reason=f"Error: {EVIL}"
+        cell=dataclasses.replace(SECOND, id="net/vanilla/all/b2/s0"),
+        status="failed",
+        reason=f"Error: {EVIL}",
     )
     records = [
         make_record(cell=cell, pass_name="memory", metrics=MEMORY),
@@ -93,7 +95,7 @@ def test_names_and_messages_are_shown_as_text(summary_of):
         failed,
     ]
     run = make_run(title=EVIL, commit=EVIL, suite_text=EVIL, profile_text=EVIL, command=EVIL)
-    cells = planned(cell, dataclasses.replace(SECOND, id="b"))
+    cells = planned(cell, dataclasses.replace(SECOND, id="net/vanilla/all/b2/s0"))
     page = render(summary_of(records, cells, run))
     assert "<script>alert(1)" not in page
     assert page.count("</script>") == 4  # plotly.js, figures, tooltips and our script
@@ -138,8 +140,8 @@ def test_every_id_is_there_once(whole, layout):
 
 
 def test_control_characters_are_shown_as_symbols(summary_of, tmp_path):
-    cell = dataclasses.replace(CELL, id=f"net/{CONTROL}/all", method=CONTROL)
-    failed = dataclasses.replace(SECOND, id=CONTROL)
+    cell = dataclasses.replace(CELL, id=f"net/{CONTROL}/all/b8/s0", method=CONTROL)
+    failed = dataclasses.replace(SECOND, id=f"{CONTROL}/vanilla/all/b2/s0")
     records = [
         make_record(cell=cell, pass_name="memory", metrics=MEMORY),
         make_record(cell=cell, metrics={"step_seconds": 1.0}, samples={"step_seconds": [1.0] * 6}),

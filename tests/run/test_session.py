@@ -142,7 +142,7 @@ def test_other_software_starts_a_new_run_and_says_so(world, stored, monkeypatch,
     notes = []
     progress = Silent()
     progress.note = notes.append
-    monkeypatch.setattr(host, "software", lambda: {"torch": "3"})
+    monkeypatch.setattr(host, "software", lambda: {**FakeHost().software(), "torch": "3"})
     with world(progress):
         pass
     assert len(stored()) == 2

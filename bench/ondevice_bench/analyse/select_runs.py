@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ondevice_bench.analyse.find_runs import from_each_store
 from ondevice_bench.analyse.summary import RunSummary, summarise
 from ondevice_bench.errors import BadInput, suggestion
 from ondevice_bench.record.store import Store
@@ -20,11 +21,13 @@ def stored_runs(paths: Sequence[Path], patterns: Sequence[str] = ()) -> list[Run
     """Every run of these stores, with the cells that match one of the patterns.
 
     Runs of `bench ab` are left out, because their rounds are short and alternate with another side.
+    Of several stores, those that cannot be read are left out.
     """
-    runs: list[RunSummary] = []
-    for path in paths:
-        with Store.open(path) as store:
-            runs += [summarise(store, run) for run in store.runs() if run.origin != "ab"]
+    if len(paths) == 1:
+        with Store.open(paths[0]) as store:
+            runs = _summaries(store)
+    else:
+        runs = [run for _, found in from_each_store(_summaries, paths) for run in found]
     if not patterns:
         return runs
     filtered = [
@@ -36,6 +39,10 @@ def stored_runs(paths: Sequence[Path], patterns: Sequence[str] = ()) -> list[Run
         ids = {cell.id for one in runs for cell in one.cells}
         raise BadInput(f"--cell: no cell matches {patterns[0]!r}{suggestion(patterns[0], ids)}")
     return selected
+
+
+def _summaries(store: Store) -> list[RunSummary]:
+    return [summarise(store, run) for run in store.runs() if run.origin != "ab"]
 
 
 def runs_since(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ondevice_bench import metrics
+from ondevice_bench.errors import BadInput
 from ondevice_bench.hardware.doctor import DoctorFinding
 from ondevice_bench.passes import CALIBRATE, PREPARING, rounds_of
 from ondevice_bench.record.details import Details, Precision
@@ -110,13 +111,17 @@ def summarise(store: Store, run: Run) -> RunSummary:
     by_cell: dict[str, list[Record]] = {}
     for record in store.records(run.id):
         by_cell.setdefault(record.key.cell, []).append(record)
-    cells = (
-        summarise_cell(run, item, by_cell.get(item.cell.id, []))
-        if item.state == "planned"
-        else _unmeasured(run, item)
-        for item in store.cells(run.id)
-    )
-    return RunSummary(run, tuple(cells))
+    plan = store.cells(run.id)
+    try:
+        cells = tuple(
+            summarise_cell(run, item, by_cell.get(item.cell.id, []))
+            if item.state == "planned"
+            else _unmeasured(run, item)
+            for item in plan
+        )
+    except BadInput as error:
+        raise BadInput(f"{store.path}: damaged, or not made by bench: {error}") from None
+    return RunSummary(run, cells)
 
 
 def _unmeasured(run: Run, item: PlannedCell) -> CellSummary:
@@ -138,7 +143,7 @@ def _unmeasured(run: Run, item: PlannedCell) -> CellSummary:
 
 def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Record]) -> CellSummary:
     """A cell that was planned, from its records."""
-    details = {record.key: Details.from_dict(record.details) for record in records}
+    details = {record.key: _details(record) for record in records}
     rounds: dict[str, list[tuple[float, ...]]] = {}
     launches: dict[str, set[str]] = {}
     for record in records:
@@ -174,6 +179,14 @@ def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Record]) -> Ce
         details={r.key.pass_name: details[r.key] for r in reversed(records) if r.status == "ok"},
         launches={name: next(iter(launches[name])) for name in comparable},
     )
+
+
+def _details(record: Record) -> Details:
+    try:
+        return Details.from_dict(record.details)
+    except ValueError as error:
+        first = ", ".join(str(error).splitlines()[1:3])
+        raise BadInput(f"{record.run}: details of {_where(record)}: {first}") from None
 
 
 def _readings(record: Record) -> dict[str, tuple[float, ...]]:

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from ondevice_bench.errors import BadInput
-from ondevice_bench.files import atomic_write
+from ondevice_bench.files import atomic_write, require_regular
 from ondevice_bench.record.bundle import MAX_FILE
 from ondevice_bench.record.model import Record
 from ondevice_bench.record.run_json import RunContent, read_run
@@ -34,6 +34,7 @@ def write(content: RunContent, path: Path) -> None:
 
 def read(path: Path) -> RunContent:
     """The run of a baseline, checked; BadInput if the file is no baseline."""
+    require_regular(path)
     try:
         if path.stat().st_size > MAX_FILE:
             raise BadInput(f"{path}: larger than {MAX_FILE >> 20} MiB, not a baseline")

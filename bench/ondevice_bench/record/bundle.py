@@ -22,7 +22,7 @@ from pydantic import Field
 
 import ondevice_bench
 from ondevice_bench.errors import BadInput
-from ondevice_bench.files import atomic_write
+from ondevice_bench.files import atomic_write, require_regular
 from ondevice_bench.record.run_json import (
     ClosedSchema,
     RunContent,
@@ -81,6 +81,7 @@ def write(contents: Sequence[RunContent], path: Path) -> None:
 
 def read(path: Path) -> tuple[RunContent, ...]:
     """The runs of a bundle, checked; BadInput if it is not a bundle, or a damaged or newer one."""
+    require_regular(path)
     try:
         if path.stat().st_size > MAX_FILE:
             raise BadInput(f"{path}: larger than {MAX_FILE >> 20} MiB, not a bundle")

@@ -72,7 +72,7 @@ class Details:
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "Details":
-        """Read the JSON of a record."""
+        """Read the JSON of a record; ValueError if it is none of a record."""
         return _adapter().validate_python(values)
 
 

@@ -26,7 +26,7 @@ from ondevice_bench.run.progress import Progress
 from ondevice_bench.run.queries.jobs import JobMaker
 from ondevice_bench.run.queries.preview import plain_steps
 from ondevice_bench.run.request import Request
-from ondevice_bench.run.resume import find_or_add_run
+from ondevice_bench.run.resume import find_or_add_run, nothing_to_retry
 from ondevice_bench.run.schedule import Forecast, left_to_do, schedule
 from ondevice_bench.run.workspace import batch_folder, locked
 from ondevice_bench.suite.cell import Cell
@@ -203,20 +203,17 @@ def open_session(request: Request, out: Path, progress: Progress) -> Iterator[Se
     """Open a run in `out`, a new one or an unfinished one; batches and lock end with it."""
     if not request.planned:
         raise NothingRan(_why_nothing(request))
-    if (out / FILE_NAME).exists():
-        Store.open(out / FILE_NAME).close()  # what is no store is refused before anything starts
+    path = out / FILE_NAME
+    if path.exists() and path.stat().st_size:  # an empty file was left by a process that was killed
+        Store.open(path).close()  # what is no store is refused before anything starts
+    elif request.retry:
+        raise nothing_to_retry(path)
     with contextlib.ExitStack() as stack:
         software = _software(request.host)
         stack.enter_context(locked(out))
-        is_new = not (out / FILE_NAME).exists()
-        store = stack.enter_context(Store.create(out / FILE_NAME))
+        store = stack.enter_context(Store.create(path))
         batches = stack.enter_context(batch_folder(out))
-        try:
-            run = find_or_add_run(store, request, software, progress)
-        except BenchError:
-            if is_new:
-                store.remove()
-            raise
+        run = find_or_add_run(store, request, software, progress)
         suite = request.suite
         jobs = JobMaker(
             request.host, BatchStore(batches), suite.sampling, suite.data, suite.weight_sources
