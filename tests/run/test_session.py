@@ -272,3 +272,20 @@ def test_a_budget_takes_pilots_first_and_leaves_what_does_not_fit(world, stored,
         assert "pilot" not in {job.pass_name for job in host.jobs}
     ((_, statuses),) = stored().items()
     assert len([key for key in statuses if key.pass_name != "pilot"]) == 9
+
+
+@pytest.mark.parametrize("kind", ["folder", "link"])
+def test_a_run_removes_nothing_that_it_did_not_make(world, workplace, kind):
+    """`--out` may name a folder of the user's, and it may have a folder or a link `batches`."""
+    out, mine = workplace / "out", workplace / "mine"
+    mine.mkdir()
+    out.mkdir()
+    (mine / "thesis").write_text("mine")
+    if kind == "link":
+        (out / "batches").symlink_to(mine)
+    else:
+        mine.rename(out / "batches")
+    with world() as session:
+        session.perform_all(Silent())
+    assert [path.read_text() for path in (out / "batches").iterdir()] == ["mine"]
+    assert sorted(path.name for path in out.iterdir()) == [".lock", "batches", FILE_NAME]

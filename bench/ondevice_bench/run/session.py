@@ -28,7 +28,8 @@ from ondevice_bench.run.queries.preview import plain_steps
 from ondevice_bench.run.request import Request
 from ondevice_bench.run.resume import find_or_add_run
 from ondevice_bench.run.schedule import Forecast, left_to_do, schedule
-from ondevice_bench.run.workspace import batch_folder, locked
+from ondevice_bench.run.work_folder import work_folder
+from ondevice_bench.run.workspace import locked
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.passes import passes_of
 from ondevice_bench.suite.preview import CellPreview
@@ -210,7 +211,7 @@ def open_session(request: Request, out: Path, progress: Progress) -> Iterator[Se
         stack.enter_context(locked(out))
         is_new = not (out / FILE_NAME).exists()
         store = stack.enter_context(Store.create(out / FILE_NAME))
-        batches = stack.enter_context(batch_folder(out))
+        batches = stack.enter_context(work_folder("batches", out))
         try:
             run = find_or_add_run(store, request, software, progress)
         except BenchError:

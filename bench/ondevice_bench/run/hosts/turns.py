@@ -1,7 +1,6 @@
 """Two workers of this machine in turn: the pipes between them, and a thread for the second."""
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from os import mkfifo
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from ondevice_bench.protocol.turns import Turns
 from ondevice_bench.run.hosts.host import Outcome, TurnTaking
+from ondevice_bench.run.work_folder import work_folder
 
 
 class PipedTurns(TurnTaking):
@@ -38,8 +38,8 @@ class PipedTurns(TurnTaking):
 @contextlib.contextmanager
 def piped_turns(steps: int) -> Iterator[PipedTurns]:
     """Make the pipes in a folder of their own."""
-    with tempfile.TemporaryDirectory(prefix="bench-turns-") as folder:
-        one, other = (str(Path(folder) / name) for name in ("one", "other"))
+    with work_folder("turns") as folder:
+        one, other = (str(folder / name) for name in ("one", "other"))
         mkfifo(one)
         mkfifo(other)
         yield PipedTurns((Turns(one, other, True, steps), Turns(other, one, False, steps)))
