@@ -126,8 +126,10 @@ class RefComparison:
         pair.problem = _problem(
             sorted(records, key=lambda record: record.reason.startswith(OTHER_SIDE_ENDED))
         )
+        base_steps, new_steps = (record.samples.get(STEP, []) for record in records)
+        if not pair.problem and not 0 < len(base_steps) == len(new_steps):
+            pair.problem = "time: failed: the two sides have no equal number of steps"
         if not pair.problem:
-            base_steps, new_steps = (record.samples[STEP] for record in records)
             # neighbours in time: a disturbance meets both steps, so their ratio stays
             ratio = median(
                 after / before for before, after in zip(base_steps, new_steps, strict=True)

@@ -78,6 +78,12 @@ def read_run(where: str, data: bytes) -> RunContent:
     return RunContent(run, cells, records)
 
 
+def check_record(record: Record) -> None:
+    """BadInput if no bundle could carry the record: what a run stores, an import accepts."""
+    text = json.dumps(_record_to_dict(record)).encode()
+    read_checked("record", _record_schema(), text)
+
+
 def _cell_to_dict(planned: PlannedCell) -> dict[str, Any]:
     return {
         "definition": planned.cell.to_dict(),
@@ -173,7 +179,19 @@ def _run_schema() -> type[BaseModel]:
             "Settings", __base__=_Settings, doctor=(list[finding], []), goal=(goal | None, None)
         ),
     )
-    record: Any = schema_of(
+    record: Any = _record_schema()
+    return create_model(
+        "RunFile",
+        __base__=ClosedSchema,
+        run=(run, ...),
+        cells=(list[cell], ...),
+        records=(list[record], ...),
+    )
+
+
+@cache
+def _record_schema() -> type[BaseModel]:
+    schema: Any = schema_of(
         Record,
         _Key,
         without=("run", "key"),
@@ -183,13 +201,7 @@ def _run_schema() -> type[BaseModel]:
         unavailable=dict[Name, str],
         details=schema_of(Details, _OpenSchema),
     )
-    return create_model(
-        "RunFile",
-        __base__=ClosedSchema,
-        run=(run, ...),
-        cells=(list[cell], ...),
-        records=(list[record], ...),
-    )
+    return schema  # type: ignore[no-any-return]
 
 
 def read_checked(where: str, schema: type[BaseModel], data: bytes) -> Any:

@@ -19,6 +19,7 @@ from ondevice_bench.passes import CALIBRATE, PILOT
 from ondevice_bench.protocol.job import RankNumbers, Reply
 from ondevice_bench.protocol.turns import Turns
 from ondevice_bench.record.model import Record, Run, TaskKey, status_of
+from ondevice_bench.record.run_json import check_record
 from ondevice_bench.record.store import FILE_NAME, Store
 from ondevice_bench.run.budget import Budget
 from ondevice_bench.run.hosts.host import Host, HostError, Outcome
@@ -132,9 +133,19 @@ class Session:
 
     def store_result(self, prepared: PreparedTask, outcome: Outcome) -> Record:
         """Store how the task ended."""
+        try:
+            record = self._record(prepared, outcome)
+            check_record(record)
+        except (ValueError, BadInput) as error:  # the user's code may have written the reply
+            reason = f"what the worker replied cannot be stored: {str(error)[:200]}"
+            record = self._record(prepared, replace(outcome, reply=Reply("failed", reason)))
+        self.store.add_record(record)
+        return record
+
+    def _record(self, prepared: PreparedTask, outcome: Outcome) -> Record:
         reply = outcome.reply
         printed = "\n".join(part for part in (outcome.output, reply.traceback) if part)
-        record = Record(
+        return Record(
             run=self.run.id,
             key=prepared.task,
             status=status_of(reply.status),
@@ -150,8 +161,6 @@ class Session:
             state_after=self.host.state().to_dict(),
             output="" if reply.status == "ok" else printed,
         )
-        self.store.add_record(record)
-        return record
 
     def _ranks(self, cell: str) -> tuple[Mapping[str, RankNumbers] | None, str]:
         """The ranks by the cell's calibrate pass, or the reason why there are none."""

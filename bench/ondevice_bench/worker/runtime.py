@@ -2,12 +2,17 @@
 
 import contextlib
 import ctypes
+import fcntl
 import gc
 import os
+import select
 import signal
+import socket
+from collections.abc import Iterator
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def die_with_parent(parent: int) -> None:
@@ -16,6 +21,30 @@ def die_with_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Ask the kernel to make this process the parent of what its children leave behind."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+@contextlib.contextmanager
+def ending_with(connection: socket.socket) -> Iterator[None]:
+    """End this process the moment the other side closes the connection, whatever it does.
+
+    The kernel sends SIGIO for any event of the connection, so nothing may arrive meanwhile.
+    """
+    flags = fcntl.fcntl(connection, fcntl.F_GETFL)
+    signal.signal(signal.SIGIO, signal.SIG_DFL)  # which ends a process
+    fcntl.fcntl(connection, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(connection, fcntl.F_SETFL, flags | os.O_ASYNC)
+    poll = select.poll()
+    poll.register(connection, 0)
+    if poll.poll(0):  # it was closed before
+        os._exit(1)
+    yield
+    fcntl.fcntl(connection, fcntl.F_SETFL, flags)
 
 
 def import_torch() -> None:

@@ -1,5 +1,6 @@
 """The measured process: reads one job, runs one pass, writes one reply."""
 
+import contextlib
 import importlib
 import os
 import sys
@@ -42,8 +43,9 @@ def serve(job: Job, reply_fd: int) -> None:
     if job.memory_cap is not None:
         out_of_memory.limit(job.memory_cap, len(job.cpus))
     text = perform(job).to_text().encode()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # the user's code may have closed or replaced it
+            stream.flush()
     with open(reply_fd, "wb") as pipe:
         pipe.write(text)
     os._exit(0)

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from ondevice_bench.run.hosts.host import (
     no_tick,
 )
 from ondevice_bench.run.hosts.launch import (
+    MOST_REPLY_BYTES,
     OURS,
     QUESTIONS,
     Interpreter,
@@ -30,8 +32,11 @@ from ondevice_bench.run.hosts.launch import (
     SpawnLauncher,
     ZygoteLauncher,
     python_command,
+    tail,
+    text_file,
     worker_environment,
 )
+from ondevice_bench.run.hosts.processes import end, ends_within
 from ondevice_bench.run.hosts.turns import PipedTurns, piped_turns
 
 
@@ -82,24 +87,30 @@ class LocalHost(Host):
         self, question: Question, requests: Sequence[Mapping[str, Any]], timeout: float
     ) -> list[dict[str, Any]]:
         """Have a new process answer each request; NoAnswer where it does not."""
-        try:
-            process = subprocess.run(
+        with (
+            text_file(json.dumps(requests)) as asked,
+            tempfile.TemporaryFile() as answered,
+            tempfile.TemporaryFile() as printed,
+        ):
+            process = subprocess.Popen(
                 python_command(self._interpreter.program, QUESTIONS, question),
-                input=json.dumps(requests),
-                capture_output=True,
-                text=True,
-                timeout=timeout,
-                check=False,
+                stdin=asked,
+                stdout=answered,
+                stderr=printed,
                 env=self._environment,
+                start_new_session=True,
             )
-        except subprocess.TimeoutExpired:
-            raise NoAnswer(f"did not answer within {timeout:g} s") from None
-        lines = process.stdout.splitlines()
-        if process.returncode != 0 or not lines:
-            last = (process.stderr.strip().splitlines() or ["no reason was printed"])[-1]
-            raise NoAnswer(f"ended its process with {process.returncode}: {last}")
-        answers: list[dict[str, Any]] = json.loads(lines[-1])
-        return answers
+            try:
+                has_ended = ends_within(process, timeout)
+            finally:
+                status = end(process)
+            if not has_ended:
+                raise NoAnswer(f"did not answer within {timeout:g} s")
+            lines = tail(answered, MOST_REPLY_BYTES).splitlines()
+            if status != 0 or not lines:
+                last = (tail(printed).strip().splitlines() or ["no reason was printed"])[-1]
+                raise NoAnswer(f"ended its process with {status}: {last}")
+            return _answers(lines[-1], len(requests))
 
     def renew(self) -> None:
         """Fork later workers from a new zygote."""
@@ -114,6 +125,17 @@ class LocalHost(Host):
     def close(self) -> None:
         """End the zygote, and with it any worker."""
         self._launcher.close()
+
+
+def _answers(line: str, count: int) -> list[dict[str, Any]]:
+    """The answers in the line; NoAnswer if the user's code has written something else."""
+    try:
+        answers = json.loads(line)
+    except (ValueError, RecursionError):
+        answers = None
+    if not isinstance(answers, list) or [type(each) for each in answers] != [dict] * count:
+        raise NoAnswer(f"answered what cannot be read: {line[:60]!r}")
+    return answers
 
 
 def planning_host(hardware: str | None) -> LocalHost:
