@@ -179,15 +179,6 @@ def test_a_question_has_a_deadline_and_an_answer_a_form(program, does, reason):
     assert str(error.value).startswith(reason)
 
 
-def test_what_the_users_code_prints_at_exit_is_no_answer(workplace):
-    noisy = "import atexit, os\nfrom torch import nn\natexit.register(print, 'bye')\n"
-    noisy += "os.write(1, b'noise\\n')\n\ndef net():\n    return nn.Linear(2, 2)\n"
-    (workplace / "noisy.py").write_text(noisy)
-    request = {"model": "noisy.py:net", "options": {}, "weights": None, "head": None}
-    (answer,) = local_host().ask("describe", [request], 120)
-    assert isinstance(answer, dict)
-
-
 def test_a_zygote_does_not_outlive_a_parent_that_is_killed_while_it_imports_torch(tmp_path):
     (tmp_path / "torch.py").write_text("import time\nprint('importing')\ntime.sleep(600)\n")
     script = (

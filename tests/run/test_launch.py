@@ -262,7 +262,8 @@ def test_a_forked_worker_takes_its_family_along(zygote, odd_job):
 
 
 def test_a_worker_that_stops_its_zygote_costs_one_cell(zygote, odd_job, monkeypatch):
-    monkeypatch.setattr(launch, "ANSWER_SECONDS", 0.3)
-    outcome = zygote.launch(odd_job("stop the zygote"), 3, lambda: None)
+    for name in ("ANSWER_SECONDS", "EXIT_GRACE_SECONDS"):
+        monkeypatch.setattr(launch, name, 0.3)
+    outcome = zygote.launch(odd_job("stop the zygote"), 2, lambda: None)
     assert outcome.reply.status == "failed"
     assert outcome.reply.reason.endswith("it did not answer within 0.3 s")

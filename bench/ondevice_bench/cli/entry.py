@@ -11,6 +11,7 @@ import typer
 
 import ondevice_bench
 from ondevice_bench.cli.app import app
+from ondevice_bench.cli.stopping import stop_cleanly_on_signals
 from ondevice_bench.errors import BenchError, ExitCode
 
 
@@ -18,6 +19,7 @@ def main() -> NoReturn:
     """Run the command and exit. Tracebacks are shown only with `--debug`."""
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
+    stop_cleanly_on_signals()
     try:
         code = _invoke(arguments)
         sys.stdout.flush()

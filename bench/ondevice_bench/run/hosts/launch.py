@@ -28,7 +28,7 @@ from ondevice_bench.protocol import VERSION
 from ondevice_bench.protocol.job import Job, Reply
 from ondevice_bench.protocol.packets import PACKET_BYTES
 from ondevice_bench.run.hosts.host import HostError, Outcome, Tick
-from ondevice_bench.run.hosts.processes import end
+from ondevice_bench.run.hosts.processes import MOST_REPLY_BYTES, end, tail, text_file
 
 WORKER = "ondevice_bench.worker.worker"
 ZYGOTE = "ondevice_bench.worker.zygote"
@@ -37,8 +37,6 @@ TICK_SECONDS = 1.0
 EXIT_GRACE_SECONDS = 5.0  # for a worker that replied to end, or for a late reply to be complete
 ANSWER_SECONDS = 10.0  # for a zygote to say how its worker ended
 HELLO_SECONDS = 300.0  # for a zygote to import torch from a slow card
-MOST_REPLY_BYTES = 1 << 26
-KEPT_OUTPUT = 1 << 16
 _VMSTAT = Path("/proc/vmstat")
 _ROOT = Path(ondevice_bench.__file__).resolve().parent.parent
 
@@ -314,15 +312,6 @@ def python_command(program: str, module: str, *arguments: object) -> list[str]:
 
 
 @contextlib.contextmanager
-def text_file(text: str) -> Iterator[IO[bytes]]:
-    """A file without a name to read from: unlike a pipe, it waits for no reader."""
-    with tempfile.TemporaryFile() as file:
-        file.write(text.encode())
-        file.seek(0)
-        yield file
-
-
-@contextlib.contextmanager
 def _pipe() -> Iterator[tuple[int, int]]:
     """A pipe; the caller closes the write end, the read end is closed here."""
     read_end, write_end = os.pipe()
@@ -400,10 +389,3 @@ def _oom_kills() -> int | None:
     except OSError:
         return None
     return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)
-
-
-def tail(output: IO[bytes], most: int = KEPT_OUTPUT) -> str:
-    """The end of what a process has printed."""
-    size = output.seek(0, os.SEEK_END)
-    output.seek(max(0, size - most))
-    return output.read().decode(errors="replace")

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +22,6 @@ from ondevice_bench.run.hosts.host import (
     no_tick,
 )
 from ondevice_bench.run.hosts.launch import (
-    MOST_REPLY_BYTES,
     OURS,
     QUESTIONS,
     Interpreter,
@@ -32,11 +29,9 @@ from ondevice_bench.run.hosts.launch import (
     SpawnLauncher,
     ZygoteLauncher,
     python_command,
-    tail,
-    text_file,
     worker_environment,
 )
-from ondevice_bench.run.hosts.processes import end, ends_within
+from ondevice_bench.run.hosts.processes import finished
 from ondevice_bench.run.hosts.turns import PipedTurns, piped_turns
 
 
@@ -87,30 +82,19 @@ class LocalHost(Host):
         self, question: Question, requests: Sequence[Mapping[str, Any]], timeout: float
     ) -> list[dict[str, Any]]:
         """Have a new process answer each request; NoAnswer where it does not."""
-        with (
-            text_file(json.dumps(requests)) as asked,
-            tempfile.TemporaryFile() as answered,
-            tempfile.TemporaryFile() as printed,
-        ):
-            process = subprocess.Popen(
-                python_command(self._interpreter.program, QUESTIONS, question),
-                stdin=asked,
-                stdout=answered,
-                stderr=printed,
-                env=self._environment,
-                start_new_session=True,
-            )
-            try:
-                has_ended = ends_within(process, timeout)
-            finally:
-                status = end(process)
-            if not has_ended:
-                raise NoAnswer(f"did not answer within {timeout:g} s")
-            lines = tail(answered, MOST_REPLY_BYTES).splitlines()
-            if status != 0 or not lines:
-                last = (tail(printed).strip().splitlines() or ["no reason was printed"])[-1]
-                raise NoAnswer(f"ended its process with {status}: {last}")
-            return _answers(lines[-1], len(requests))
+        ended = finished(
+            python_command(self._interpreter.program, QUESTIONS, question),
+            asked=json.dumps(requests),
+            seconds=timeout,
+            env=self._environment,
+        )
+        if ended.status is None:
+            raise NoAnswer(f"did not answer within {timeout:g} s")
+        lines = ended.out.splitlines()
+        if ended.status != 0 or not lines:
+            last = (ended.err.strip().splitlines() or ["no reason was printed"])[-1]
+            raise NoAnswer(f"ended its process with {ended.status}: {last}")
+        return _answers(lines[-1], len(requests))
 
     def renew(self) -> None:
         """Fork later workers from a new zygote."""
