@@ -251,12 +251,20 @@ def test_a_zygote_that_cannot_start_says_why():
         _ = zygote.hello
 
 
-def test_a_forked_worker_takes_its_family_along(zygote, odd_job):
-    """Also what has left its session: the zygote adopts it."""
-    outcome = zygote.launch(odd_job("family"), 120, lambda: None)
+@pytest.mark.parametrize("kind", ["zygote", "spawner"])
+def test_a_worker_takes_its_family_along(request, odd_job, kind):
+    """Also what has left its session."""
+    outcome = request.getfixturevalue(kind).launch(odd_job("family"), 120, lambda: None)
     assert outcome.reply.status == "ok"
     children = outcome.output.split()[2:]
     assert len(children) == 2
+    assert not any(map(is_alive, children))
+
+
+def test_a_zygote_ends_the_family_of_a_worker_that_crashed(zygote, odd_job):
+    outcome = zygote.launch(odd_job("crash with a family"), 120, lambda: None)
+    assert outcome.reply.reason == "killed by SIGSEGV"
+    children = outcome.output.split()[-2:]
     assert not any(map(is_alive, children))
     assert zygote.launch(odd_job("well"), 120, lambda: None).reply.status == "ok"
 

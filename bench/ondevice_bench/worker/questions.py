@@ -26,6 +26,7 @@ def main() -> None:
     Output of the user's code goes to standard error, whatever prints it.
     """
     runtime.die_with_parent(os.getppid())
+    runtime.adopt_orphans()
     module, function = ANSWERS[sys.argv[1]]
     answers: list[dict[str, Any]] = []
     with open(os.dup(1), "w", encoding="utf-8") as output:
@@ -40,6 +41,7 @@ def main() -> None:
         output.write(json.dumps(answers) + "\n")
     with contextlib.suppress(Exception):  # the user's code may have closed or replaced it
         sys.stderr.flush()
+    runtime.end_children()
     os._exit(0)
 
 

@@ -9,6 +9,7 @@ import select
 import signal
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
@@ -27,6 +28,28 @@ def adopt_orphans() -> None:
     """Ask the kernel to make this process the parent of what its children leave behind."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_children() -> None:
+    """Kill and reap every child, and the children that each of them leaves."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # is there a child?
+            for child in _children():
+                with contextlib.suppress(ProcessLookupError):  # the user's code may ignore SIGCHLD
+                    os.kill(child, signal.SIGKILL)
+            os.waitpid(-1, 0)
+
+
+def _children() -> list[int]:
+    """The children of this process: `/proc/PID/stat` has the parent behind name and state."""
+    found = []
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            _, _, after = Path("/proc", name, "stat").read_text(errors="replace").rpartition(")")
+            if int(after.split()[1]) == os.getpid():
+                found.append(int(name))
+    return found
 
 
 @contextlib.contextmanager

@@ -48,6 +48,7 @@ def serve(job: Job, reply_fd: int) -> None:
             stream.flush()
     with open(reply_fd, "wb") as pipe:
         pipe.write(text)
+    runtime.end_children()
     os._exit(0)
 
 
@@ -77,6 +78,7 @@ def main() -> None:
     """Serve the job on standard input: `worker PARENT_PID REPLY_FD`."""
     parent, reply_fd = int(sys.argv[1]), int(sys.argv[2])
     runtime.die_with_parent(parent)
+    runtime.adopt_orphans()
     job = Job.from_text(sys.stdin.readline())
     os.sched_setaffinity(0, job.cpus)
     runtime.import_torch()

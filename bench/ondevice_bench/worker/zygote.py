@@ -7,14 +7,12 @@ can have the worker's number. What a worker's code forked ends with the worker: 
 orphans, and kills them before it says that the worker has ended.
 """
 
-import contextlib
 import json
 import os
 import select
 import signal
 import socket
 import sys
-from pathlib import Path
 
 from ondevice_bench.protocol import VERSION
 from ondevice_bench.protocol.job import Job
@@ -55,7 +53,7 @@ def _serve(connection: socket.socket, wake: int, wake_write: int) -> None:
         if connection.fileno() in ready:
             packet, fds, _, _ = socket.recv_fds(connection, PACKET_BYTES, 2)
             if not packet:
-                _end_children()
+                runtime.end_children()
                 return
             message = json.loads(packet)
             if "job" in message:
@@ -70,30 +68,9 @@ def _reap(connection: socket.socket, child: int) -> int:
     pid, status = os.waitpid(child, os.WNOHANG)
     if pid == 0:
         return child
-    _end_children()
+    runtime.end_children()
     _send(connection, {"exit": os.waitstatus_to_exitcode(status)})
     return 0
-
-
-def _end_children() -> None:
-    """Kill and reap every child, and the children that each of them leaves."""
-    with contextlib.suppress(ChildProcessError):
-        while True:
-            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # is there a child?
-            for child in _children():
-                os.kill(child, signal.SIGKILL)
-            os.waitpid(-1, 0)
-
-
-def _children() -> list[int]:
-    """The children of this process: `/proc/PID/stat` has the parent behind name and state."""
-    found = []
-    for name in filter(str.isdecimal, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
-            _, _, after = Path("/proc", name, "stat").read_text(errors="replace").rpartition(")")
-            if int(after.split()[1]) == os.getpid():
-                found.append(int(name))
-    return found
 
 
 def _fork(connection: socket.socket, wake: tuple[int, int], job: Job, fds: list[int]) -> int:
