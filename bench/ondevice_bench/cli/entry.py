@@ -1,12 +1,9 @@
 """The entry point of the command: runs it and turns every ending into an exit code."""
 
-import contextlib
 import shlex
-import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
 from typing import NoReturn
 
 import typer
@@ -14,6 +11,7 @@ import typer
 import ondevice_bench
 from ondevice_bench import terminal
 from ondevice_bench.cli.app import app
+from ondevice_bench.cli.stopping import stopped_by_signals
 from ondevice_bench.errors import BenchError, ExitCode
 
 
@@ -23,10 +21,10 @@ def run_and_exit() -> NoReturn:
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     terminal.open_streams()
     try:
-        with _interrupts() as interrupts:
+        with stopped_by_signals() as signals:
             code = _invoke(arguments)
         terminal.flush()
-        if interrupts:
+        if signals:
             terminal.print_errors("interrupted")
             code = ExitCode.INTERRUPTED
     except BenchError as error:
@@ -37,23 +35,6 @@ def run_and_exit() -> NoReturn:
         terminal.print_errors(*_traceback(debug=debug), message)
         code = ExitCode.BUG
     sys.exit(int(code))
-
-
-@contextlib.contextmanager
-def _interrupts() -> Iterator[list[int]]:
-    """Collect the interrupts: some code takes the exception for a failure and goes on."""
-    found: list[int] = []
-
-    def note(number: int, _: object) -> NoReturn:
-        found.append(number)
-        raise KeyboardInterrupt
-
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.default_int_handler:
-        signal.signal(signal.SIGINT, note)
-    yield found
-    if signal.getsignal(signal.SIGINT) is note:
-        signal.signal(signal.SIGINT, before)
 
 
 def _invoke(arguments: list[str]) -> int:

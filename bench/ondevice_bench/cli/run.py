@@ -1,6 +1,5 @@
 """`bench run`: measure a suite and draw its report."""
 
-import signal
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -66,7 +65,6 @@ def run(
         raise BadInput(
             "--fresh starts a new run, --retry repeats part of the last one: give one of them"
         )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     cap = None if memory_cap is None else parsed_bytes("--memory-cap", memory_cap)
     seconds = None if budget is None else parsed_seconds("--budget", budget)
     with local_host(hardware, cap) as host:

@@ -100,6 +100,12 @@ def checked_cell(text: str) -> Cell:
         raise ValueError(_first_problem(error)) from None
 
 
+def check_record(record: Record) -> None:
+    """BadInput if no bundle could carry the record: what a run stores, an import accepts."""
+    text = json.dumps(_record_to_dict(record)).encode()
+    read_checked("record", _record_schema(), text)
+
+
 def _cell_to_dict(planned: PlannedCell) -> dict[str, Any]:
     return {
         "definition": planned.cell.to_dict(),
@@ -206,7 +212,19 @@ def _file_schema() -> type[BaseModel]:
         profile=Name,
     )
     run: Any = _run_schema(Name)
-    record: Any = schema_of(
+    record: Any = _record_schema()
+    return create_model(
+        "RunFile",
+        __base__=ClosedSchema,
+        run=(run, ...),
+        cells=(list[cell], ...),
+        records=(list[record], ...),
+    )
+
+
+@cache
+def _record_schema() -> type[BaseModel]:
+    schema: Any = schema_of(
         Record,
         _Key,
         without=("run", "key"),
@@ -216,13 +234,7 @@ def _file_schema() -> type[BaseModel]:
         unavailable=dict[Name, str],
         details=schema_of(Details, _OpenSchema),
     )
-    return create_model(
-        "RunFile",
-        __base__=ClosedSchema,
-        run=(run, ...),
-        cells=(list[cell], ...),
-        records=(list[record], ...),
-    )
+    return schema  # type: ignore[no-any-return]
 
 
 def read_checked(where: str, schema: type[BaseModel], data: bytes) -> Any:
