@@ -1,10 +1,11 @@
 """Tables and JSON as they are printed."""
 
 import json
+import sys
 
 import pytest
 
-from ondevice_bench.terminal import print_json, print_rows, table, table_text
+from ondevice_bench.terminal import MANY_ROWS, print_json, print_rows, table, table_text
 
 ROWS = [{"name": "x" * 90, "here": True}, {"name": "y", "here": False}]
 
@@ -37,3 +38,13 @@ def test_markup_in_a_name_is_text():
 def test_what_json_does_not_know_is_refused():
     with pytest.raises(ValueError, match="Out of range"):
         print_json({"x": float("nan")})
+
+
+def test_a_table_of_many_rows_is_printed_without_rich_and_cuts_nothing(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    rows = [{"name": f"cell {n}", "note": "x" * 200} for n in range(MANY_ROWS + 1)]
+    print_rows(rows, as_json=False)
+    title, line, *printed = capsys.readouterr().out.splitlines()
+    assert title.split() == ["name", "note"]
+    assert set(line) == {" ", "─"}
+    assert [text.split() for text in printed] == [["cell", str(n), "x" * 200] for n in range(1001)]

@@ -3,7 +3,7 @@
 import io
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 PIPE_WIDTH = 160
+MANY_ROWS = 1_000  # rich takes milliseconds for each row
 
 
 def table(*titles: str) -> "Table":
@@ -25,7 +26,14 @@ def table(*titles: str) -> "Table":
 
 
 def print_table(printed: "Table") -> None:
-    """A table on standard output. Outside a terminal it is wide enough for whole cell ids."""
+    """A table on standard output. Outside a terminal it is wide enough for whole cell ids.
+
+    A table with many rows has plain lines, as long as they need to be.
+    """
+    if printed.row_count > MANY_ROWS:
+        for line in _plain_lines(printed):
+            print(line)
+        return
     _console(None if sys.stdout.isatty() else PIPE_WIDTH).print(printed)
 
 
@@ -50,8 +58,19 @@ def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Plain values as JSON."""
-    print(json.dumps(value, indent=2, allow_nan=False))
+    """Plain values as JSON, written in parts: the whole text is never in memory."""
+    sys.stdout.writelines(json.JSONEncoder(indent=2, allow_nan=False).iterencode(value))
+    print()
+
+
+def _plain_lines(printed: "Table") -> Iterator[str]:
+    """The table's titles and rows, each column as wide as its longest text."""
+    titles = [str(column.header) for column in printed.columns]
+    columns = [[str(cell) for cell in column.cells] for column in printed.columns]
+    widths = [max(map(len, (title, *cells))) for title, cells in zip(titles, columns, strict=True)]
+    for row in (titles, ["─" * width for width in widths], *zip(*columns, strict=True)):
+        cells = (text.ljust(width) for text, width in zip(row, widths, strict=True))
+        yield " " + "   ".join(cells).rstrip()
 
 
 def _cell(value: object) -> str:
