@@ -1,7 +1,13 @@
 import pytest
 
+from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.record.model import TaskKey
+from ondevice_bench.run.hosts.fake import FakeHost
 from ondevice_bench.run.preview import forecasts
+from ondevice_bench.run.queries.preview import MAX_STEPS, plain_steps
+from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.load import load_suite
+from ondevice_bench.suite.planned_cell import PlannedCell
 
 TASKS = [TaskKey("mine", "memory", 1), TaskKey("mine", "memory", 2), TaskKey("mine", "time", 1)]
 OTHERS = {
@@ -55,12 +61,10 @@ def test_a_large_plan_reads_the_past_only_once():
 
 
 def test_of_very_many_different_steps_only_the_first_are_counted():
-    class Counting(FakeHost):
-        def run(self, job, timeout, tick=None):
-            result = PassResult({"activation_bytes": 1, "step_flops": 1, "peak_bytes": 1})
-            return Outcome(Reply(result), "fork", 0.0)
-
-    cells = [PlannedCell(Cell(f"b{n}", "mcunet", "vanilla", n), "x") for n in range(1, 100)]
-    steps = plain_steps(Counting(), None, cells)
-    assert [step.activation_bytes for step in steps.values()] == [1] * 64 + [None] * 35
-    assert steps["b65"].reason == "only 64 different steps are counted"
+    counts = {"activation_bytes": 1.0, "step_flops": 1.0, "peak_bytes": 1.0}
+    host = FakeHost(lambda job: Reply("ok", result=PassResult(metrics=counts)))
+    cells = [PlannedCell(Cell(f"b{n}", "mcunet", "vanilla", n), "x") for n in range(1, 101)]
+    steps = plain_steps(host, load_suite("quick"), cells)
+    assert len(host.jobs) == MAX_STEPS
+    assert [steps[f"b{n}"].activation_bytes for n in (MAX_STEPS, MAX_STEPS + 1)] == [1, None]
+    assert steps["b100"].reason == "only 64 different steps are counted"
