@@ -27,7 +27,8 @@ def preview(
     steps = plain_steps(host, suite, plan)
     skipped = PlainStep(None, None, "skipped")
     on_board = suite.on(board.names)
-    times = forecasts((_tasks(item, on_board) for item in plan), past)
+    # without a past no time is known, and the processes need no names
+    times = forecasts((_tasks(item, on_board) if past else () for item in plan), past)
     return tuple(
         CellPreview(item, steps.get(item.cell.id, skipped), seconds, is_estimated)
         for item, (seconds, is_estimated) in zip(plan, times, strict=True)
