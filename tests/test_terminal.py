@@ -1,11 +1,19 @@
 """Tables and JSON as they are printed."""
 
 import json
+import sys
 import unicodedata
 
 import pytest
 
-from ondevice_bench.terminal import Table, print_json, print_rows, printable, table_text
+from ondevice_bench.terminal import (
+    MANY_ROWS,
+    Table,
+    print_json,
+    print_rows,
+    printable,
+    table_text,
+)
 
 DIRECTIONS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 # an escape, a copy to the clipboard, a link, a new title, a line that runs backwards, a forged line
@@ -53,3 +61,13 @@ def test_no_character_of_a_printed_text_steers_a_terminal():
     assert kept == {"\t", "\n"}
     assert printable("a × b … é 漢 👩‍🔬\n\tc") == "a × b … é 漢 👩‍🔬\n\tc"
     assert printable("\x1b[31m\x7f\x9b\u202e") == "␛[31m␡\ufffd\ufffd"
+
+
+def test_a_table_of_many_rows_is_printed_without_rich_and_cuts_nothing(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    rows = [{"name": f"cell {n}", "note": "x" * 200} for n in range(MANY_ROWS + 1)]
+    print_rows(rows, as_json=False)
+    title, line, *printed = capsys.readouterr().out.splitlines()
+    assert title.split() == ["name", "note"]
+    assert set(line) == {" ", "─"}
+    assert [text.split() for text in printed] == [["cell", str(n), "x" * 200] for n in range(1001)]

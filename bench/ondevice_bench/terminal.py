@@ -11,7 +11,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from ondevice_bench.errors import BadInput
@@ -28,6 +28,7 @@ UNSAFE = re.compile(
 )
 # our own signs for a terminal that has only ASCII
 _ASCII = {"×": "x", "…": "...", "–": "-", "─": "-", "→": "->", "·": "|", "✓": "yes"}
+MANY_ROWS = 1_000  # rich takes milliseconds for each row
 
 
 def printable(text: str) -> str:
@@ -78,7 +79,13 @@ def print_progress(text: str, control: str = "") -> None:
 
 
 def print_table(printed: Table) -> None:
-    """A table on standard output. Outside a terminal it is wide enough for whole cell ids."""
+    """A table on standard output. Outside a terminal it is wide enough for whole cell ids.
+
+    A table with many rows has plain lines, as long as they need to be.
+    """
+    if len(printed.rows) > MANY_ROWS:
+        print_lines(*_plain_lines(printed))
+        return
     console = _console(None if sys.stdout.isatty() else PIPE_WIDTH)
     with console.capture() as captured:
         console.print(_rich(printed))
@@ -164,6 +171,14 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "✓" if value else ""
     return str(value)
+
+
+def _plain_lines(printed: Table) -> Iterator[str]:
+    """The table's titles and rows, each column as wide as its longest text."""
+    widths = [max(map(len, column)) for column in zip(printed.titles, *printed.rows, strict=True)]
+    for row in (printed.titles, ["─" * width for width in widths], *printed.rows):
+        cells = (one_line(text).ljust(width) for text, width in zip(row, widths, strict=True))
+        yield " " + "   ".join(cells).rstrip()
 
 
 def _rich(printed: Table) -> Any:

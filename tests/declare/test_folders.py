@@ -37,6 +37,7 @@ def test_a_name_is_a_stem_or_a_path(workplace):
         ("sub/none", "sub/none: no such file"),
         ("./", "./: is a folder, not a suite file"),
         (".", ".: is a folder, not a suite file"),
+        ("x" * 5000, "a suite's name has 5,000 characters: xxx"),
     ],
 )
 def test_what_cannot_be_found_is_said_with_the_nearest_name(workplace, name, says):

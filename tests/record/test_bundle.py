@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ondevice_bench.errors import BadInput
-from ondevice_bench.record import bundle, run_json
+from ondevice_bench.record import baseline, bundle, run_json
 from ondevice_bench.record.store import IMPORTED, Store
 from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
@@ -338,3 +338,28 @@ def test_two_thousand_mutations_of_the_json_are_refused_or_whole(written):
         else:
             assert replace(found.run).id
     assert refused > MUTATIONS * 0.8
+
+
+@pytest.mark.parametrize("part", [b"[],", b"{},", b"0,"])
+def test_a_member_whose_values_would_take_much_memory_is_refused_before_it_is_read(
+    written, monkeypatch, part
+):
+    monkeypatch.setattr(run_json, "MAX_BUILT", 10 << 20)
+    bomb = b'{"run": [' + part * (1 << 18) + b"0]}"
+    with pytest.raises(BadInput, match="its values would take more than 10 MiB of memory"):
+        bundle.read(repacked(written, {"runs/1.json": bomb}))
+    written.write_bytes(bomb)
+    with pytest.raises(BadInput, match="its values would take more than 10 MiB of memory"):
+        baseline.read(written)
+
+
+def test_twenty_mebibytes_of_empty_lists_are_too_much():
+    with pytest.raises(BadInput, match="more than 512 MiB of memory"):
+        run_json.require_small("x", b"[]," * ((20 << 20) // 3))
+
+
+def test_a_large_manifest_is_refused(written):
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as new:
+        new.writestr("manifest.json", b" " * (bundle.MAX_MANIFEST + 1))
+    with pytest.raises(BadInput, match=r"manifest\.json is too large"):
+        bundle.read(written)

@@ -13,7 +13,7 @@ from ondevice_bench.errors import BadInput
 from ondevice_bench.files import atomic_write, require_regular
 from ondevice_bench.record.bundle import MAX_FILE
 from ondevice_bench.record.model import Record
-from ondevice_bench.record.run_json import RunContent, read_run
+from ondevice_bench.record.run_json import RunContent, read_run, require_small
 
 FORMAT, VERSION = "ondevice-bench baseline", 1
 FOLDER, SUFFIX = Path("baselines"), ".json"
@@ -46,6 +46,7 @@ def read(path: Path) -> RunContent:
 
 def _body(path: Path, data: bytes) -> bytes:
     """The run in the file, without its format and version; BadInput if these are not ours."""
+    require_small(str(path), data)
     try:
         values: Any = json.loads(data)
     except (ValueError, RecursionError):

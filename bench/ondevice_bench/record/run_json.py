@@ -20,6 +20,9 @@ from ondevice_bench.suite.planned_cell import PlannedCell
 
 MAX_DEPTH = 64
 MAX_TEXT = 1 << 20
+MAX_BUILT = 512 << 20
+# of memory, for each such mark in a JSON text: a list, an object, a value in one of them
+_BYTES_OF_A_VALUE = {b"[": 64, b"{": 232, b",": 40}
 
 # a text that becomes part of a path
 Name = Annotated[str, Field(pattern=r"^\w[\w.+-]{0,199}$")]
@@ -235,6 +238,18 @@ def _record_schema() -> type[BaseModel]:
         details=schema_of(Details, _OpenSchema),
     )
     return schema  # type: ignore[no-any-return]
+
+
+def require_small(where: str, *texts: bytes) -> None:
+    """BadInput if the values of these JSON texts would take too much memory."""
+    built = sum(
+        text.count(mark) * size for text in texts for mark, size in _BYTES_OF_A_VALUE.items()
+    )
+    if built > MAX_BUILT:
+        raise BadInput(
+            f"{where}: its values would take more than {MAX_BUILT >> 20} MiB of memory: "
+            "export fewer runs at a time"
+        )
 
 
 def read_checked(where: str, schema: type[BaseModel], data: bytes) -> Any:
