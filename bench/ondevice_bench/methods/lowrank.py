@@ -309,7 +309,7 @@ class LowRankLayer(ReplacementLayer):
                 "factor (such as clip_grad_norm_), which cannot be done to a subspace update: use "
                 "`update: factors`"
             )
-        return ratio[0]
+        return ratio[0].clone()
 
     def clear(self) -> None:
         """Forget the gradient, after an update or instead of it."""

@@ -31,7 +31,10 @@ class WeightGradient(Protocol):
 
 @dataclass(frozen=True)
 class FactoredGradient:
-    """`G = P (U x I_taps)ᵀ` with `P (O, r taps)` and `U (C, r)`; taps are kernel positions."""
+    """`G = P (U x I_taps)ᵀ` with `P (O, r taps)` and `U (C, r)`; taps are kernel positions.
+
+    The columns of `U` are orthonormal. So `P` has the norm of `G`.
+    """
 
     thin: Tensor
     basis: Tensor
@@ -60,6 +63,11 @@ class FactoredGradient:
         """The gradient in this type."""
         return FactoredGradient(self.thin.to(dtype), self.basis.to(dtype), self.taps)
 
+    @property
+    def squared_norm(self) -> Tensor:
+        """`||G||_F²`."""
+        return torch.linalg.vector_norm(self.thin) ** 2
+
     def onto(self, basis: Tensor, taps: int) -> Tensor:
         """`G (basis x I_taps)`."""
         rows = self.thin.view(len(self.thin), -1, self.taps)
@@ -84,6 +92,11 @@ class DenseGradient:
         """The gradient in this type."""
         return DenseGradient(self.matrix.to(dtype))
 
+    @property
+    def squared_norm(self) -> Tensor:
+        """`||G||_F²`."""
+        return torch.linalg.vector_norm(self.matrix) ** 2
+
     def onto(self, basis: Tensor, taps: int) -> Tensor:
         """`G (basis x I_taps)`."""
         rows = self.matrix.view(len(self.matrix), -1, taps)
@@ -103,12 +116,12 @@ class GradientSum:
     @staticmethod
     def of(summand: Summand) -> "GradientSum":
         """The sum of one gradient."""
-        return GradientSum((summand,), _inner(summand, summand).clamp_min(0))
+        return GradientSum((summand,), summand.squared_norm)
 
     def plus(self, summand: Summand) -> "GradientSum":
         """The sum with one more gradient. Dense gradients are added into one matrix."""
         across = sum(_inner(each, summand) for each in self.summands)
-        norm = (self.squared_norm + _inner(summand, summand) + 2 * across).clamp_min(0)
+        norm = (self.squared_norm + summand.squared_norm + 2 * across).clamp_min(0)
         dense = [each for each in self.summands if isinstance(each, DenseGradient)]
         if dense and isinstance(summand, DenseGradient):
             dense[0].matrix.add_(summand.matrix)
