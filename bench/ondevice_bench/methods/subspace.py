@@ -66,7 +66,7 @@ class FactoredGradient:
     @property
     def squared_norm(self) -> Tensor:
         """`||G||_F²`."""
-        return torch.linalg.vector_norm(self.thin) ** 2
+        return torch.linalg.vector_norm(self.thin).square()
 
     def onto(self, basis: Tensor, taps: int) -> Tensor:
         """`G (basis x I_taps)`."""
@@ -95,7 +95,7 @@ class DenseGradient:
     @property
     def squared_norm(self) -> Tensor:
         """`||G||_F²`."""
-        return torch.linalg.vector_norm(self.matrix) ** 2
+        return torch.linalg.vector_norm(self.matrix).square()
 
     def onto(self, basis: Tensor, taps: int) -> Tensor:
         """`G (basis x I_taps)`."""
