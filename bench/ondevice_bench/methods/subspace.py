@@ -66,7 +66,8 @@ class FactoredGradient:
     @property
     def squared_norm(self) -> Tensor:
         """`||G||_F²`."""
-        return torch.linalg.vector_norm(self.thin).square()
+        norm: Tensor = torch.linalg.vector_norm(self.thin)
+        return norm.square()
 
     def onto(self, basis: Tensor, taps: int) -> Tensor:
         """`G (basis x I_taps)`."""
@@ -95,7 +96,8 @@ class DenseGradient:
     @property
     def squared_norm(self) -> Tensor:
         """`||G||_F²`."""
-        return torch.linalg.vector_norm(self.matrix).square()
+        norm: Tensor = torch.linalg.vector_norm(self.matrix)
+        return norm.square()
 
     def onto(self, basis: Tensor, taps: int) -> Tensor:
         """`G (basis x I_taps)`."""
