@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.first_derivative import NoSecondDerivative
-from ondevice_bench.methods.lowrank import ChangedGradient, UnconsumedUpdate
 from ondevice_bench.methods.optimizer_guard import WrongOptimizer
+from ondevice_bench.methods.pending_gradient import ChangedGradient, UnconsumedUpdate
 from ondevice_bench.methods.treatment import treat
 
 BOTH = pytest.mark.parametrize("method", ["wsi", "wasi"])
@@ -214,6 +214,6 @@ def test_hooks_on_the_gradients_of_factors_are_refused(method):
 def test_the_parameter_that_shows_the_norm_is_in_no_state(method):
     module = treat(network(), method, fraction=1.0).module
     names = {name for name, _ in module.named_parameters()}
-    assert {"0.gradient_norm", "2.gradient_norm"} <= names
-    assert not [name for name in module.state_dict() if "gradient_norm" in name]
+    assert {"0.pending.norm", "2.pending.norm"} <= names
+    assert not [name for name in module.state_dict() if "pending" in name]
     module.load_state_dict(module.state_dict())

@@ -130,7 +130,7 @@ class GradientSum:
             return GradientSum(self.summands, norm)
         return GradientSum((*self.summands, summand), norm)
 
-    def scaled(self, factor: Tensor) -> "GradientSum":
+    def scaled(self, factor: float) -> "GradientSum":
         """The sum times a number."""
         parts = (
             DenseGradient(each.matrix * factor)
