@@ -1,4 +1,8 @@
-"""Layers whose weight is only `L R`. No dense `O x I` tensor exists at any time."""
+"""Layers whose weight is only `L R`.
+
+No dense `O x I` tensor exists, except where gradients are added that are no factors, and where
+other code reads the weight.
+"""
 
 from abc import abstractmethod
 from collections.abc import Iterator
