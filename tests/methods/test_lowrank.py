@@ -12,9 +12,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from ondevice_bench.measure.allocations import record_allocations
-from ondevice_bench.methods.lowrank import UnconsumedUpdate
 from ondevice_bench.methods.optimizer import MomentumRefused
 from ondevice_bench.methods.optimizer_guard import WrongOptimizer
+from ondevice_bench.methods.pending_gradient import UnconsumedUpdate
 from ondevice_bench.methods.treatment import treat
 from tests.methods.conftest import conv_cases, difference, linear_cases, randn
 from tests.methods.test_compressed_input import decaying, rebuilt
@@ -172,8 +172,8 @@ def test_accumulated_pairs_are_the_sum_of_their_gradients():
     torch.manual_seed(0)
     layer = nn.Conv2d(4, 6, 3, padding=1).double()
     model = nn.Sequential(copy.deepcopy(layer))
-    treatment = treat(model, [("wasi", {"rank": 3}), ("microbatch", {"slices": 2})])
-    optimizer = treatment.optimizer(RATE, DECAY, 1.0)
+    treatment = treat(model, "wasi", rank=3)
+    optimizer = treatment.optimizer(RATE, DECAY, 1.0, accumulate=2)
     dense, total, bias = Dense(layer, 3), 0, 0
     for seed in (1, 2):
         x = randn(2, 4, 5, 5, seed=seed)

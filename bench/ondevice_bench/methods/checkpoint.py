@@ -1,7 +1,7 @@
 """Checkpointing: a block stores only its inputs and runs forward again in backward."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import FunctionType, ModuleType
 from typing import Any
@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.batch_norm import statistics_unchanged
-from ondevice_bench.methods.forward import restore, surround
+from ondevice_bench.methods.forward import Call, restore, surround
 from ondevice_bench.methods.method import Method
 from ondevice_bench.methods.tensors import has_content
 from ondevice_bench.models.layers import NoSuchPart, block_names, mlp_names
@@ -28,24 +28,19 @@ class Recomputing:
 
     name: str
 
-    def __call__(
-        self,
-        module: nn.Module,
-        forward: Callable[..., Any],
-        arguments: tuple[Any, ...],
-        options: Mapping[str, Any],
-    ) -> Any:
+    def __call__(self, call: Call) -> Any:
         """In training, store only the inputs."""
-        given, structure = tree_flatten((arguments, dict(options)))
+        module, forward = call.module, call.forward
+        given, structure = tree_flatten((call.arguments, dict(call.options)))
         if not (torch.is_grad_enabled() and any(_trained(module, given))):
-            return forward(*arguments, **options)
-        first = [(given, arguments, options)]
+            return call.run()
+        first = [(call, given)]
 
         def run(generator: Tensor, *inputs: Any) -> Any:
             if first:
-                given, positional, named = first.pop()  # the graph keeps `run`
+                begun, given = first.pop()  # the graph keeps `run`
                 with _unchanged(self.name, module, given):
-                    return forward(*positional, **named)
+                    return begun.run()
             positional, named = tree_unflatten(inputs, structure)
             with torch.random.fork_rng(devices=[]), statistics_unchanged(module):
                 if has_content():

@@ -79,9 +79,10 @@ def _result(
     options: dict[str, Any],
     perform: Check,
 ) -> Result:
-    def apply(prepare: Callable[[nn.Module], object] = nn.Module.train, /) -> Treatment:
+    def apply(prepare: Callable[[nn.Module], object] | None = None, /) -> Treatment:
         layer = copy.deepcopy(case.layer)
-        prepare(layer)
+        if prepare is not None:
+            prepare(layer)
         return treat(nn.Sequential(layer), path, **options)
 
     try:

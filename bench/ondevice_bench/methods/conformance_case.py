@@ -25,7 +25,7 @@ class Case:
 class Apply(Protocol):
     """Applies the method to a new copy of the layer."""
 
-    def __call__(self, prepare: Callable[[nn.Module], object] = ..., /) -> Treatment:
+    def __call__(self, prepare: Callable[[nn.Module], object] | None = None, /) -> Treatment:
         """`prepare` may change the plain layer before."""
 
 

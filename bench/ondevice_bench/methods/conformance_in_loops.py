@@ -63,7 +63,7 @@ def _same_weights(found: Treatment, expected: Treatment, otherwise: str) -> str:
     pairs = zip(merged(found).parameters(), merged(expected).parameters(), strict=True)
     error = max(difference(ours.detach(), theirs.detach()) for ours, theirs in pairs)
     assert error <= EXACT, f"{otherwise}: it differs by {error:.1e}"
-    return f"{error:.1e} from one call"
+    return f"the weights are {error:.1e} from those of the usual step"
 
 
 def _keyword(case: Case, apply: Apply) -> str:

@@ -1,6 +1,7 @@
 """Modules whose forward a method surrounds: with a context, a check, or a second run."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Any, Protocol
 
@@ -11,17 +12,25 @@ from ondevice_bench.errors import Refusal
 _OWN = "_surrounding"  # in the module's `__dict__`: what surrounds its forward, innermost first
 
 
+@dataclass(frozen=True)
+class Call:
+    """A call of a module, with its arguments and keyword arguments."""
+
+    module: nn.Module
+    forward: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    options: Mapping[str, Any]
+
+    def run(self) -> Any:
+        """The output of the module."""
+        return self.forward(*self.arguments, **self.options)
+
+
 class Surrounding(Protocol):
     """What happens around a forward. The module is pickled and copied with it."""
 
-    def __call__(
-        self,
-        module: nn.Module,
-        forward: Callable[..., Any],
-        arguments: tuple[Any, ...],
-        options: Mapping[str, Any],
-    ) -> Any:
-        """The output of the module for these arguments and keyword arguments."""
+    def __call__(self, call: Call) -> Any:
+        """The output of the call."""
 
 
 def surround(module: nn.Module, surrounding: Surrounding) -> None:
@@ -87,7 +96,7 @@ def _inside(
     *arguments: Any,
     **options: Any,
 ) -> Any:
-    return surrounding(module, forward, arguments, options)
+    return surrounding(Call(module, forward, arguments, options))
 
 
 def _made_again(make: Callable[..., nn.Module], arguments: tuple[Any, ...]) -> nn.Module:

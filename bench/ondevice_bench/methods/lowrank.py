@@ -1,4 +1,8 @@
-"""Layers whose weight is only `L R`. No dense `O x I` tensor exists at any time."""
+"""Layers whose weight is only `L R`.
+
+No dense `O x I` tensor exists, except where gradients are added that are no factors, and where
+other code reads the weight.
+"""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -8,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ondevice_bench.errors import Refusal
 from ondevice_bench.measure.decomposition_marker import decomposition
 from ondevice_bench.methods.compressed_input import (
     all_but_features,
@@ -19,19 +22,16 @@ from ondevice_bench.methods.convolution import Geometry
 from ondevice_bench.methods.first_derivative import first_derivative
 from ondevice_bench.methods.function_call import apply_function, without_view
 from ondevice_bench.methods.method import ReplacementLayer
-from ondevice_bench.methods.optimizer_guard import guard_subspace
+from ondevice_bench.methods.pending_gradient import PendingGradient
 from ondevice_bench.methods.scheme import Scheme, StoredTensors
 from ondevice_bench.methods.subspace import (
     DenseGradient,
     FactoredGradient,
-    GradientSum,
     ProductsGradient,
-    Summand,
     WeightGradient,
 )
 from ondevice_bench.methods.tensors import (
     NotFinite,
-    has_content,
     mode_product,
     truncated,
     working,
@@ -39,16 +39,6 @@ from ondevice_bench.methods.tensors import (
 from ondevice_bench.methods.tucker import conv_pair, linear_pair
 
 _ROWS = 64  # rows of G that exist at the same time, for the sum of its norm
-_SHARES = (0.99995**0.5, 0.00005**0.5)  # of the squared norm, in the two entries of `gradient_norm`
-_TOLERANCE = 16  # times the rounding of a gradient's entries, of the ratio of two of them
-
-
-class UnconsumedUpdate(Refusal):
-    """A training step begins, but no optimizer has applied the last one's gradient."""
-
-
-class ChangedGradient(Refusal):
-    """A loop changed the gradient of a factored weight in another way than by a factor."""
 
 
 class _LowRankStep(torch.autograd.Function):
@@ -102,10 +92,7 @@ class _ReadWeight(torch.autograd.Function):
 class LowRankLayer(ReplacementLayer):
     """`Y = (X Rᵀ) Lᵀ + b`. The layer stores X itself, or the tensors of a scheme for X.
 
-    With the subspace update, the gradient of the weight lies in `gradient`. A training loop sees
-    `gradient_norm`: a parameter that computes nothing. Its gradient has the norm of the weight's
-    gradient. If the loop clips, unscales or clears it, the weight's gradient is treated in the same
-    way. Its value is the number of updates: an average of networks has another one.
+    With the subspace update, the gradient of the weight lies in `pending`. Otherwise there is none.
     """
 
     def __init__(
@@ -121,25 +108,14 @@ class LowRankLayer(ReplacementLayer):
         bias = plain.bias
         assert bias is None or isinstance(bias, nn.Parameter)
         self.register_parameter("bias", bias)
-        subspace = trains and not factors
-        norm = nn.Parameter(working(left.new_zeros(2))) if subspace else None
-        self.register_parameter("gradient_norm", norm)
+        self.pending = PendingGradient(name, left.dtype) if trains and not factors else None
         self.scheme = scheme
         self.name = name
         self.factors = factors
         self.geometry = Geometry.from_layer(plain) if isinstance(plain, nn.Conv2d) else None
-        self._updates = 0
-        self.accumulates = 1  # backward passes before each update
-        self._gradient: GradientSum | ProductsGradient | None = None  # since the last update
-        self._calls = {True: 0, False: 0}  # forward calls since then, by whether in backward
-        self._passes = 0  # backward passes since then, without the last
-        self._is_backward_done = False  # since the last forward call
         self.train(plain.training)
-        if subspace:
-            guard_subspace(self)
 
     bias: Tensor | None
-    gradient_norm: Tensor | None
 
     @abstractmethod
     def product(self, x: Tensor, left: Tensor, right: Tensor, bias: Tensor | None) -> Tensor:
@@ -161,62 +137,19 @@ class LowRankLayer(ReplacementLayer):
 
     def forward(self, input: Tensor) -> Tensor:
         """The product. Where gradients are on, its backward leaves a gradient for the factors."""
-        self._require_own_factors()
+        if self.pending is not None:
+            self.pending.require_own_factors()
         if self.bypass or not (torch.is_grad_enabled() and self.left.requires_grad):
             return self.product(input, self.left, self.right, self.bias)
-        if not self.factors:
-            self._begin_call()
+        if self.pending is not None:
+            self.pending.begin_call(self.left, self.right)
         self.input_shape = tuple(input.shape)
         return apply_function(_LowRankStep, input, self.left, self.right, self.bias, self)
-
-    def _require_own_factors(self) -> None:
-        """A Refusal if the factors are an average: `mean(L) mean(R)` is not the mean of `L R`."""
-        if self.gradient_norm is None or torch.compiler.is_compiling() or not has_content():
-            return
-        updates = self.gradient_norm.new_tensor(float(self._updates))
-        if not torch.equal(self.gradient_norm.detach()[0], updates):
-            raise Refusal(
-                f"{self.name}: these factors were averaged or copied from another network, one by "
-                "one. Average networks that `copy.deepcopy(treatment).merge()` gives"
-            )
-
-    def count_update(self) -> None:
-        """Note that the factors have new values, and forget the gradient."""
-        assert self.gradient_norm is not None
-        self._updates += 1
-        self.gradient_norm.data.fill_(self._updates)
-        self.clear()
-
-    def _begin_call(self) -> None:
-        if _is_distributed():
-            raise self._refusal("cannot be averaged over processes")
-        if any(_has_gradient_hooks(factor) for factor in (self.left, self.right)):
-            raise self._refusal("cannot run the hooks on parameters")
-        self._clear_if_cleared()
-        inside = _is_inside_backward()
-        if self._is_backward_done and not inside:
-            self._passes += 1
-            if self._passes >= self.accumulates:
-                raise UnconsumedUpdate(
-                    f"{self.name}: the gradient of the last backward pass was not applied. Train "
-                    "with the optimizer that Treatment.optimizer returns, and call its step() or "
-                    "zero_grad(). If the loop adds up the gradients of N backward passes, write "
-                    "Treatment.optimizer(..., accumulate=N)"
-                )
-            self._is_backward_done = False
-        self._calls[inside] += 1
-
-    def _refusal(self, what: str) -> Refusal:
-        return Refusal(
-            f"{self.name}: the gradient of a subspace update lies outside parameters and {what}: "
-            "use `update: factors`"
-        )
 
     @property
     def weight(self) -> Tensor:
         """`L R` in the shape of the plain layer's weight. It is computed when it is read."""
-        trains = torch.is_grad_enabled() and self.left.requires_grad
-        if trains and not self.factors:
+        if torch.is_grad_enabled() and self.pending is not None:
             matrix: Tensor = _ReadWeight.apply(self.left, self.right, self)  # type: ignore[no-untyped-call]  # torch's stub has no types
         else:
             matrix = self.dense()
@@ -224,13 +157,13 @@ class LowRankLayer(ReplacementLayer):
 
     def is_asked_for_gradients(self) -> bool:
         """In backward: whether it computes the gradients of factors at all."""
-        if self.factors:
+        if self.pending is None:
             return True
         node = torch.autograd.graph.get_gradient_edge(self.left).node
         try:
             return torch._C._will_engine_execute_node(node)
         except RuntimeError:  # torch.autograd.grad would return this gradient
-            raise self._refusal("cannot be returned by torch.autograd.grad") from None
+            raise self.pending.refusal("cannot be returned by torch.autograd.grad") from None
 
     def state(self) -> Iterator[Tensor]:
         """The buffers of the scheme."""
@@ -246,110 +179,33 @@ class LowRankLayer(ReplacementLayer):
     def weight_gradient(
         self, stored: StoredTensors, dy: Tensor, shape: tuple[int, ...], left: Tensor, right: Tensor
     ) -> tuple[Tensor | None, Tensor | None]:
-        """The gradients of the factors; none if the layer has a thin gradient instead."""
+        """The gradients of the factors; none if the gradient of the weight is pending instead."""
+        dtype = self.left.dtype  # under autocast, inputs have less precision than the factors
         if self.scheme is not None:
             pair = self.pair(stored, dy)
-            if self.factors:
+            if self.pending is None:
                 return pair.times(right.T), pair.transposed_times(left).T
-            self.add(pair)
+            self.pending.add(pair.to(dtype))
             return None, None
-        x_rows, dy_rows = self.as_rows(stored[0], dy)
-        if self.factors:
-            return dy_rows.T @ (x_rows @ right.T), (dy_rows @ left).T @ x_rows
-        if max(self._calls.values()) == self.accumulates == 1 and self.gradient is None:
-            dtype = self.left.dtype  # under autocast, inputs have less precision than the factors
-            self._set(
-                _products(
-                    x_rows.to(dtype), dy_rows.to(dtype), self.left.detach(), self.right.detach()
-                )
-            )
+        x, dy = self.as_rows(stored[0], dy)
+        if self.pending is None:
+            return dy.T @ (x @ right.T), (dy @ left).T @ x
+        if self.pending.takes_products:
+            factors = self.left.detach(), self.right.detach()
+            self.pending.set(_products(x.to(dtype), dy.to(dtype), *factors))
         else:
-            # products of two gradients cannot be added, so this is the dense gradient
-            self.add(DenseGradient(dy_rows.T @ x_rows))
+            self.pending.add(DenseGradient((dy.T @ x).to(dtype)))
         return None, None
 
     @property
     def gradient(self) -> WeightGradient | None:
-        """The gradient that the next update applies, or None. A loop may have cleared it."""
-        self._clear_if_cleared()
-        return self._gradient
-
-    def add(self, summand: Summand) -> None:
-        """Add the gradient of one more backward call."""
-        summand = summand.to(self.left.dtype)
-        pending = self.gradient
-        if isinstance(pending, ProductsGradient):
-            raise Refusal(
-                f"{self.name}: a second gradient arrived, and it cannot be added to the thin "
-                "products of the first. Write Treatment.optimizer(..., accumulate=2), or use "
-                "`update: factors`"
-            )
-        if pending is None:
-            self._set(GradientSum.of(summand))
-        else:
-            assert isinstance(pending, GradientSum)
-            self._set(pending.scaled(self.scale()).plus(summand))
+        """The gradient that the next update applies, or None."""
+        return None if self.pending is None else self.pending.gradient
 
     def add_read(self, gradient: Tensor) -> None:
-        """Add the gradient that code left which read `weight`."""
-        self.add(DenseGradient(gradient.clone()))
-
-    def scale(self) -> Tensor:
-        """The factor by which the training loop has scaled the gradient since backward."""
-        assert self._gradient is not None
-        expected, found = self._shown(self._gradient), self._shown_gradient
-        assert found is not None
-        if not has_content() or not expected.any():
-            return expected.new_ones(())
-        ratio = found / expected
-        tolerance = _TOLERANCE * torch.finfo(ratio.dtype).eps
-        if not torch.isclose(ratio[0], ratio[1], rtol=tolerance, equal_nan=True):
-            raise ChangedGradient(
-                f"{self.name}: the training loop changed the gradients in another way than by one "
-                "factor (such as clip_grad_norm_), which cannot be done to a subspace update: use "
-                "`update: factors`"
-            )
-        return ratio[0]
-
-    def clear(self) -> None:
-        """Forget the gradient, after an update or instead of it."""
-        self._gradient, self._shown_gradient = None, None
-        self._calls = {True: 0, False: 0}
-        self._passes = 0
-        self._is_backward_done = False
-
-    def _set(self, gradient: GradientSum | ProductsGradient) -> None:
-        self._gradient = gradient
-        self._shown_gradient = self._shown(gradient)
-        self._is_backward_done = True
-
-    def _shown(self, gradient: WeightGradient) -> Tensor:
-        """The gradient of `gradient_norm`: two entries with the norm of the weight's gradient.
-
-        One factor for both keeps their ratio. So another change is seen.
-        """
-        assert self.gradient_norm is not None
-        norm = gradient.squared_norm.sqrt().to(self.gradient_norm.dtype)
-        return norm * norm.new_tensor(_SHARES)
-
-    @property
-    def _shown_gradient(self) -> Tensor | None:
-        return None if self.gradient_norm is None else self.gradient_norm.grad
-
-    @_shown_gradient.setter
-    def _shown_gradient(self, gradient: Tensor | None) -> None:
-        if self.gradient_norm is not None:
-            self.gradient_norm.grad = gradient
-
-    def _clear_if_cleared(self) -> None:
-        """If a loop has cleared the gradient of `gradient_norm`, forget the weight's gradient."""
-        if self._gradient is None:
-            return
-        found = self._shown_gradient
-        if found is None or (
-            has_content() and not found.any() and bool(self._gradient.squared_norm > 0)
-        ):
-            self.clear()
+        """Add the gradient of a `weight` that other code has read."""
+        assert self.pending is not None
+        self.pending.add(DenseGradient(gradient.clone()))
 
     def dense_gradient(self, stored: StoredTensors, dy: Tensor) -> Tensor:
         """`G (O, I)` from the stored tensors: for comparison, never in a step."""
@@ -363,11 +219,6 @@ class LowRankLayer(ReplacementLayer):
         """`L R`: for merging and for tests, never in a step."""
         return self.left @ self.right
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch has no types here
-        if self.gradient_norm is not None:
-            guard_subspace(self)
-
     def _merged_weight(self) -> nn.Parameter:
         weight = self.in_plain_shape(self.dense().detach())
         return nn.Parameter(weight, requires_grad=self.left.requires_grad)
@@ -375,39 +226,6 @@ class LowRankLayer(ReplacementLayer):
     @abstractmethod
     def in_plain_shape(self, matrix: Tensor) -> Tensor:
         """A matrix `(O, I)` in the shape of the plain layer's weight."""
-
-    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        destination.pop(f"{prefix}gradient_norm", None)  # it has no content
-
-    def _load_from_state_dict(
-        self,
-        state_dict: Any,
-        prefix: str,
-        local: Any,
-        strict: bool,
-        missing: list[str],
-        *lists: Any,
-    ) -> None:
-        super()._load_from_state_dict(state_dict, prefix, local, strict, missing, *lists)
-        missing[:] = [name for name in missing if name != f"{prefix}gradient_norm"]
-
-
-def _is_distributed() -> bool:
-    return (
-        torch.distributed.is_available()
-        and torch.distributed.is_initialized()
-        and torch.distributed.get_world_size() > 1
-    )
-
-
-def _is_inside_backward() -> bool:
-    """Whether a backward pass runs now, as it does when a checkpoint runs forward again."""
-    return bool(torch._C._current_graph_task_id() != -1)
-
-
-def _has_gradient_hooks(parameter: Tensor) -> bool:
-    return bool(parameter._backward_hooks or parameter._post_accumulate_grad_hooks)
 
 
 def _products(x: Tensor, dy: Tensor, left: Tensor, right: Tensor) -> ProductsGradient:

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from ondevice_bench.methods.lowrank import LowRankLayer
-from ondevice_bench.methods.tensors import has_content
 
 _TINY = 1e-6  # as in torch's own clipping
 
@@ -20,7 +19,7 @@ class LowRankSGD(torch.optim.SGD):
     """SGD that also updates factored layers, by the subspace update from their own gradients.
 
     What a loop does to the gradients of all parameters, it does to those of factored weights, too:
-    see `LowRankLayer`.
+    see `PendingGradient`.
     """
 
     updates_subspaces = True
@@ -35,8 +34,8 @@ class LowRankSGD(torch.optim.SGD):
         clip: float | None = None,
         momentum: float = 0.0,
     ) -> None:
-        self._low_rank = [layer for layer in low_rank if not layer.factors]
-        if momentum and self._low_rank:
+        self._pending = {layer: layer.pending for layer in low_rank if layer.pending is not None}
+        if momentum and self._pending:
             raise MomentumRefused(
                 "momentum needs a state in factor space, which the subspace update does not have: "
                 "use momentum 0, or `update: factors`"
@@ -54,29 +53,25 @@ class LowRankSGD(torch.optim.SGD):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        gradients = {layer: layer.gradient for layer in self._low_rank}
         self._clip()
-        scales = {layer: layer.scale() for layer, each in gradients.items() if each is not None}
-        for layer in scales:
-            assert layer.gradient_norm is not None
-            layer.gradient_norm.grad = None  # nothing there is to be trained
+        taken = {layer: pending.take() for layer, pending in self._pending.items()}
         super().step()
         group = self.param_groups[0]
         rate, decay = group["lr"], 1 - group["lr"] * group["weight_decay"]
-        for layer, scale in scales.items():
-            gradient = gradients[layer]
-            assert gradient is not None
-            scaled = rate * (float(scale) if has_content() else 1.0)
-            left, right = gradient.scaled_update(layer.left, layer.right, decay, scaled)
+        for layer, found in taken.items():
+            if found is None:
+                continue
+            gradient, scale = found
+            left, right = gradient.scaled_update(layer.left, layer.right, decay, rate * scale)
             layer.left.data, layer.right.data = left.contiguous(), right.contiguous()
-            layer.count_update()
+            self._pending[layer].count_update()
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear every gradient, also those of factored weights."""
         super().zero_grad(set_to_none)
-        for layer in self._low_rank:
-            layer.clear()
+        for pending in self._pending.values():
+            pending.clear()
 
     def _clip(self) -> None:
         """Bring the global norm to `clip`, if there is one and the norm is larger."""

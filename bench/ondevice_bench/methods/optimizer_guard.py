@@ -19,7 +19,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from ondevice_bench.errors import Refusal
 
-_subspace_layers: WeakSet[nn.Module] = WeakSet()
+_pending: WeakSet[nn.Module] = WeakSet()
 _replaced: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 _checked: WeakKeyDictionary[Optimizer, int] = WeakKeyDictionary()
 _count = [0]  # of changes to what is guarded
@@ -43,9 +43,9 @@ class _Replaced:
         return layer is not None and any(id(layer.get_parameter(name)) in held for name in self.new)
 
 
-def guard_subspace(layer: nn.Module) -> None:
-    """Refuse optimizers that hold this layer's factors, but know no subspace update."""
-    _subspace_layers.add(layer)
+def guard_subspace(pending: nn.Module) -> None:
+    """Refuse optimizers that hold the `norm` of this gradient, but know no subspace update."""
+    _pending.add(pending)
     _begin()
 
 
@@ -81,11 +81,11 @@ def _check(optimizer: Optimizer, *_: Any) -> None:
                 "replaced. Make the optimizer after treat()"
             )
     if not getattr(optimizer, "updates_subspaces", False):
-        for layer in _subspace_layers:
-            if id(layer.gradient_norm) in held:
+        for pending in _pending:
+            if id(pending.norm) in held:
                 raise WrongOptimizer(
-                    f"{layer.name}: this optimizer cannot make a subspace update. Use the one that "
-                    "Treatment.optimizer returns, or `update: factors`"
+                    f"{pending.name}: this optimizer cannot make a subspace update. Use the one "
+                    "that Treatment.optimizer returns, or `update: factors`"
                 )
     _checked[optimizer] = _count[0]
 

@@ -1,5 +1,6 @@
-"""The layers that no method may replace, because something of the user's would be lost."""
+"""Why a layer stays as it is: its kind, its method, or something of the user's would be lost."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -7,8 +8,14 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import is_parametrized
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
+from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.method import LayerMethod
+from ondevice_bench.models.layers import kind_of
 
+NOT_IN_TABLE = "has no trained rank in the table of its model"
+_TREATED = "methods treat Linear and Conv2d"
+NOT_CALLED = "sees no input: the network reads its weight itself, or does not use it"
+_SHOWN = 3
 _NEW_WEIGHT = "the method trains other parameters in its place"
 
 
@@ -51,3 +58,34 @@ def _loses_weight(method: LayerMethod, layer: nn.Module) -> str | None:
     if weight._backward_hooks or weight._post_accumulate_grad_hooks:
         return f"has a hook on its weight, and {_NEW_WEIGHT}"
     return None
+
+
+def shared_weights(module: nn.Module) -> dict[str, str]:
+    """Layers that share their weight with another module. A replacement would untie the two.
+
+    A layer that is registered under two names is one module.
+    """
+    paths: dict[int, list[str]] = {}
+    for name, owner in module.named_modules():
+        for own, parameter in owner.named_parameters(recurse=False, remove_duplicate=False):
+            paths.setdefault(id(parameter), []).append(f"{name}.{own}".removeprefix("."))
+    shared = {}
+    for name, owner in module.named_modules():
+        path = f"{name}.weight".removeprefix(".")
+        others = [o for o in paths.get(id(owner._parameters.get("weight")), ()) if o != path]
+        if others:
+            shared[name] = f"shares its weight with {others[0]}"
+    return shared
+
+
+def applies_to_none(method: str, refusals: Mapping[str, str]) -> Refusal:
+    """The method leaves every chosen layer unchanged. The text has the first reasons."""
+    lines = [f"{name or 'the network'} {why}" for name, why in refusals.items()]
+    more = f"; and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
+    reasons = "; ".join(lines[:_SHOWN]) or f"the network has no matrix as weight ({_TREATED})"
+    return Refusal(f"{method} applies to none of the chosen layers: {reasons}{more}")
+
+
+def of_no_known_kind(module: nn.Module, names: Sequence[str]) -> dict[str, str]:
+    """The reason for each of these modules, which no method treats."""
+    return {name: f"is a {kind_of(module.get_submodule(name))} ({_TREATED})" for name in names}

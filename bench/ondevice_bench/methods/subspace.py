@@ -31,7 +31,10 @@ class WeightGradient(Protocol):
 
 @dataclass(frozen=True)
 class FactoredGradient:
-    """`G = P (U x I_taps)ᵀ` with `P (O, r taps)` and `U (C, r)`; taps are kernel positions."""
+    """`G = P (U x I_taps)ᵀ` with `P (O, r taps)` and `U (C, r)`; taps are kernel positions.
+
+    The columns of `U` are orthonormal. So `P` has the norm of `G`.
+    """
 
     thin: Tensor
     basis: Tensor
@@ -60,6 +63,12 @@ class FactoredGradient:
         """The gradient in this type."""
         return FactoredGradient(self.thin.to(dtype), self.basis.to(dtype), self.taps)
 
+    @property
+    def squared_norm(self) -> Tensor:
+        """`||G||_F²`."""
+        norm: Tensor = torch.linalg.vector_norm(self.thin)
+        return norm.square()
+
     def onto(self, basis: Tensor, taps: int) -> Tensor:
         """`G (basis x I_taps)`."""
         rows = self.thin.view(len(self.thin), -1, self.taps)
@@ -84,6 +93,12 @@ class DenseGradient:
         """The gradient in this type."""
         return DenseGradient(self.matrix.to(dtype))
 
+    @property
+    def squared_norm(self) -> Tensor:
+        """`||G||_F²`."""
+        norm: Tensor = torch.linalg.vector_norm(self.matrix)
+        return norm.square()
+
     def onto(self, basis: Tensor, taps: int) -> Tensor:
         """`G (basis x I_taps)`."""
         rows = self.matrix.view(len(self.matrix), -1, taps)
@@ -103,19 +118,19 @@ class GradientSum:
     @staticmethod
     def of(summand: Summand) -> "GradientSum":
         """The sum of one gradient."""
-        return GradientSum((summand,), _inner(summand, summand).clamp_min(0))
+        return GradientSum((summand,), summand.squared_norm)
 
     def plus(self, summand: Summand) -> "GradientSum":
         """The sum with one more gradient. Dense gradients are added into one matrix."""
         across = sum(_inner(each, summand) for each in self.summands)
-        norm = (self.squared_norm + _inner(summand, summand) + 2 * across).clamp_min(0)
+        norm = (self.squared_norm + summand.squared_norm + 2 * across).clamp_min(0)
         dense = [each for each in self.summands if isinstance(each, DenseGradient)]
         if dense and isinstance(summand, DenseGradient):
             dense[0].matrix.add_(summand.matrix)
             return GradientSum(self.summands, norm)
         return GradientSum((*self.summands, summand), norm)
 
-    def scaled(self, factor: Tensor) -> "GradientSum":
+    def scaled(self, factor: float) -> "GradientSum":
         """The sum times a number."""
         parts = (
             DenseGradient(each.matrix * factor)

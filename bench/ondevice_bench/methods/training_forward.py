@@ -1,6 +1,6 @@
 """What a network does in training besides its own forward: the contexts of its methods."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ondevice_bench.errors import Refusal
+from ondevice_bench.methods.forward import Call
 from ondevice_bench.methods.method import Method
 
 
@@ -48,20 +49,14 @@ class TrainingForward:
         finally:
             self._is_entered = before
 
-    def __call__(
-        self,
-        module: nn.Module,
-        forward: Callable[..., Any],
-        arguments: tuple[Any, ...],
-        options: Mapping[str, Any],
-    ) -> Any:
+    def __call__(self, call: Call) -> Any:
         """Run the forward, as a part of a training step if the network trains."""
-        if not (module.training and torch.is_grad_enabled()):
-            return forward(*arguments, **options)
+        if not (call.module.training and torch.is_grad_enabled()):
+            return call.run()
         if self._cuts and not self._is_entered:
             raise Refusal(
                 "microbatch: this call has the whole batch, and the method cuts batches into "
                 "slices: train with `treatment.backward(batch, loss)`"
             )
-        with self.entered(module):
-            return forward(*arguments, **options)
+        with self.entered(call.module):
+            return call.run()

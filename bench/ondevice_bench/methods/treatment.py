@@ -11,14 +11,12 @@ from ondevice_bench.data import nested
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods import calibration
 from ondevice_bench.methods.batch_norm import statistics_unchanged
-from ondevice_bench.methods.carry_over import Carried, carry_back, carry_over
-from ondevice_bench.methods.compressed_input import without_bytes
+from ondevice_bench.methods.carry_over import carry_back
 from ondevice_bench.methods.forward import restore, surround
 from ondevice_bench.methods.layer_flops import LayerFlops
 from ondevice_bench.methods.lowrank import LowRankLayer
 from ondevice_bench.methods.make_method import make_method
 from ondevice_bench.methods.method import (
-    InputRule,
     LayerMethod,
     Method,
     ReplacementLayer,
@@ -26,36 +24,27 @@ from ondevice_bench.methods.method import (
     select_modes,
 )
 from ondevice_bench.methods.optimizer import LowRankSGD
-from ondevice_bench.methods.optimizer_guard import guard_replaced, release
+from ondevice_bench.methods.optimizer_guard import release
 from ondevice_bench.methods.ranks import RankChoice, RankRules, Ranks
-from ondevice_bench.methods.refusals import why_not
+from ondevice_bench.methods.refusals import (
+    NOT_IN_TABLE,
+    applies_to_none,
+    of_no_known_kind,
+    shared_weights,
+    why_not,
+)
+from ondevice_bench.methods.replacement import Replacement, put, replaced
 from ondevice_bench.methods.training_forward import TrainingForward
 from ondevice_bench.models.family import cross_entropy
-from ondevice_bench.models.layers import LayerSelection, guessed_layout, kind_of, select_layers
+from ondevice_bench.models.layers import LayerSelection, guessed_layout, select_layers
 from ondevice_bench.specs import trained
 from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.specs.rank_rules import ACTIVATION
 
-NOT_IN_TABLE = "has no trained rank in the table of its model"
-_TREATED = "methods treat Linear and Conv2d"
-NOT_CALLED = "sees no input: the network reads its weight itself, or does not use it"
 _WHY_NOT_CALLED = (
     "because the network reads their weights itself, does not use them, or has frozen them"
 )
 _SHOWN = 3
-
-
-def applies_to_none(method: str, refusals: Mapping[str, str]) -> Refusal:
-    """The method leaves every chosen layer unchanged. The text has the first reasons."""
-    lines = [f"{name or 'the network'} {why}" for name, why in refusals.items()]
-    more = f"; and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
-    reasons = "; ".join(lines[:_SHOWN]) or f"the network has no matrix as weight ({_TREATED})"
-    return Refusal(f"{method} applies to none of the chosen layers: {reasons}{more}")
-
-
-def of_no_known_kind(module: nn.Module, names: Sequence[str]) -> dict[str, str]:
-    """The reason for each of these modules, which no method treats."""
-    return {name: f"is a {kind_of(module.get_submodule(name))} ({_TREATED})" for name in names}
 
 
 @dataclass(frozen=True)
@@ -74,15 +63,6 @@ class LayerReport:
         return self.shape is not None
 
 
-@dataclass(frozen=True)
-class _Replacement:
-    method: LayerMethod
-    plain: nn.Module  # without storage: a dense weight must not stay alive here
-    layer: ReplacementLayer
-    choice: RankChoice
-    carried: Carried
-
-
 class Treatment:
     """A network with its methods, and all that its training step needs of them."""
 
@@ -91,7 +71,7 @@ class Treatment:
         self.slices = 1
         self._methods: list[Method] = []
         self._training = TrainingForward(())
-        self._replacements: dict[str, _Replacement] = {}
+        self._replacements: dict[str, Replacement] = {}
         self._refusals: dict[str, str] = {}
 
     @property
@@ -180,7 +160,8 @@ class Treatment:
         """
         layers = [layer for layer in self.module.modules() if isinstance(layer, LowRankLayer)]
         for layer in layers:
-            layer.accumulates = max(accumulate, self.slices)
+            if layer.pending is not None:
+                layer.pending.accumulates = max(accumulate, self.slices)
         parameters = [p for p in self.module.parameters() if p.requires_grad]
         return LowRankSGD(
             parameters, layers, lr=lr, weight_decay=weight_decay, clip=clip, momentum=momentum
@@ -194,7 +175,7 @@ class Treatment:
             for parameter in merged.parameters():
                 release(parameter)
             carry_back(layer, merged, replacement.carried)
-            self.module = _put(self.module, layer, merged)
+            self.module = put(self.module, layer, merged)
         for method in self._methods:
             method.unwrap(self.module)
         self._replacements = {}
@@ -284,7 +265,7 @@ class Treatment:
         if self._replacements:
             raise ValueError("two methods that replace layers cannot be composed")
         names = selection.layers
-        shared = {} if method.keeps_weight else _shared_weights(self.module)
+        shared = {} if method.keeps_weight else shared_weights(self.module)
         reasons = {
             name: shared.get(name) or why_not(method, self.module.get_submodule(name))
             for name in names
@@ -299,11 +280,11 @@ class Treatment:
         for name in (name for name, why in reasons.items() if why is None):
             plain, shown = self.module.get_submodule(name), name or "the layer"
             choice = RankChoice(shown, rules, ranks.get(name), seed)
-            replacement = _replacement(method, plain, choice, shown)
-            self.module = _put(self.module, plain, replacement.layer)
+            replacement = replaced(method, plain, choice, shown)
+            self.module = put(self.module, plain, replacement.layer)
             self._replacements[name] = replacement
 
-    def _report(self, name: str, replacement: _Replacement) -> LayerReport:
+    def _report(self, name: str, replacement: Replacement) -> LayerReport:
         shape, ranks = replacement.layer.input_shape, _ranks(replacement)
         if shape is None:
             return LayerReport(name, ranks, None, None, None)
@@ -358,67 +339,8 @@ def _listed(names: Sequence[str]) -> str:
     return first if len(names) <= _SHOWN else f"{first} and {len(names) - _SHOWN} more"
 
 
-def _ranks(replacement: _Replacement) -> Ranks:
+def _ranks(replacement: Replacement) -> Ranks:
     ranks, shape = replacement.choice.ranks or Ranks(), replacement.layer.input_shape
     if shape is None or ACTIVATION not in replacement.method.ranked:
         return ranks
     return Ranks(activation_ranks(replacement.method, replacement.choice, shape), ranks.weight)
-
-
-def _replacement(
-    method: LayerMethod, plain: nn.Module, choice: RankChoice, name: str
-) -> _Replacement:
-    """With the method's layer, or a ValueError if the layer breaks a promise of its method."""
-    weight = dict(plain.named_parameters(recurse=False)).get("weight")
-    trains = weight is not None and weight.requires_grad
-    layer = method.replace(plain, choice, name)
-    who = type(method).__name__
-    if not isinstance(layer, ReplacementLayer):
-        raise ValueError(
-            f"{name}: {who}.replace() must return a ReplacementLayer, not a {type(layer).__name__}"
-        )
-    layer.inputs = InputRule(name, isinstance(plain, nn.Conv2d), method.reference is not None)
-    if method.keeps_weight and weight is not None:
-        has_it = any(weight is parameter for parameter in layer.parameters())
-        if not has_it or weight.requires_grad != trains:
-            raise ValueError(
-                f"{name}: {who} says keeps_weight, but its layer does not train the weight of the "
-                "layer that it replaces"
-            )
-    if not method.keeps_weight and weight is not None:
-        guard_replaced(plain, layer, name)
-    carried = carry_over(plain, layer, name)
-    return _Replacement(method, without_bytes(plain), layer, choice, carried)
-
-
-def _shared_weights(module: nn.Module) -> dict[str, str]:
-    """Layers that share their weight with another module. A replacement would untie the two.
-
-    A layer that is registered under two names is one module.
-    """
-    paths: dict[int, list[str]] = {}
-    for name, owner in module.named_modules():
-        for own, parameter in owner.named_parameters(recurse=False, remove_duplicate=False):
-            paths.setdefault(id(parameter), []).append(f"{name}.{own}".removeprefix("."))
-    shared = {}
-    for name, owner in module.named_modules():
-        path = f"{name}.weight".removeprefix(".")
-        others = [o for o in paths.get(id(owner._parameters.get("weight")), ()) if o != path]
-        if others:
-            shared[name] = f"shares its weight with {others[0]}"
-    return shared
-
-
-def _put(root: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
-    """`root` with `new` under every name that `old` has in it."""
-    if root is old:
-        return new
-    places = [
-        (parent, name)
-        for parent in root.modules()
-        for name, child in parent._modules.items()
-        if child is old
-    ]
-    for parent, name in places:
-        setattr(parent, name, new)
-    return root

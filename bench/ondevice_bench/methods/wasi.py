@@ -59,7 +59,4 @@ class Wasi(LayerMethod):
         flops = factored_flops(sizes, rank) + pair
         if self.factors:
             return flops + LayerFlops(weight_gradient=2 * times)
-        rows = sizes.outputs * sizes.taps if features > 1 else 0  # torch scales a single column
-        norm = 2 * features * features * (sizes.inputs + rows)
-        thin = LayerFlops(weight_gradient=norm, update=3 * times)
-        return flops + subspace_flops(sizes, rank) + thin
+        return flops + subspace_flops(sizes, rank) + LayerFlops(update=3 * times)

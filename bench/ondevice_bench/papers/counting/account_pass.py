@@ -11,12 +11,12 @@ from ondevice_bench.methods.layer_flops import LayerFlops
 from ondevice_bench.methods.make_method import make_method
 from ondevice_bench.methods.method import LayerMethod, activation_ranks, select_modes
 from ondevice_bench.methods.ranks import RankChoice, Ranks
-from ondevice_bench.methods.refusals import why_not
-from ondevice_bench.methods.treatment import (
+from ondevice_bench.methods.refusals import (
     NOT_CALLED,
     NOT_IN_TABLE,
     applies_to_none,
     of_no_known_kind,
+    why_not,
 )
 from ondevice_bench.models.families import family
 from ondevice_bench.models.layers import layer_input, select_layers

@@ -234,8 +234,8 @@ def _expected_steps(workload: Workload, gradients: Mapping[str, Tensor]) -> dict
     if not factored:
         return {}
     train = workload.train
-    shown = {layer.gradient_norm for layer in factored.values()}  # it repeats `gradients`
-    plain = [p.grad for p in workload.trained if p.grad is not None and p not in shown]
+    repeated = {layer.pending.norm for layer in factored.values() if layer.pending is not None}
+    plain = [p.grad for p in workload.trained if p.grad is not None and p not in repeated]
     norm = math.hypot(
         *(float(torch.linalg.vector_norm(each.double())) for each in plain),
         *(float(torch.linalg.vector_norm(gradients[name].double())) for name in factored),

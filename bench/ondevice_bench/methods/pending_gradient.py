@@ -1,0 +1,197 @@
+"""The gradient of a weight in two factors, from backward until the subspace update."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ondevice_bench.errors import Refusal
+from ondevice_bench.methods.optimizer_guard import guard_subspace
+from ondevice_bench.methods.subspace import (
+    GradientSum,
+    ProductsGradient,
+    Summand,
+    WeightGradient,
+)
+from ondevice_bench.methods.tensors import has_content, working
+
+_SHARES = (0.99995**0.5, 0.00005**0.5)  # of the squared norm, in the two entries of `norm`
+_TOLERANCE = 16  # times the rounding of a gradient's entries, of the ratio of two of them
+
+
+class UnconsumedUpdate(Refusal):
+    """A training step begins, but no optimizer has applied the last one's gradient."""
+
+
+class ChangedGradient(Refusal):
+    """A loop changed the gradient of a factored weight in another way than by a factor."""
+
+
+class PendingGradient(nn.Module):
+    """It lies outside of parameters. A training loop sees the parameter `norm`.
+
+    `norm` computes nothing. Its gradient has the norm of the weight's gradient. If the loop scales
+    or clears it, the weight's gradient is scaled or cleared, too. The value of `norm` is the number
+    of updates: an average of networks has another one. No `state_dict` has it.
+    """
+
+    def __init__(self, name: str, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.name = name
+        self.norm = nn.Parameter(working(torch.zeros(2, dtype=dtype)))
+        self.accumulates = 1  # backward passes before each update
+        self._updates = 0
+        self._gradient: GradientSum | ProductsGradient | None = None  # since the last update
+        self._calls = {True: 0, False: 0}  # forward calls since then, by whether in backward
+        self._passes = 0  # backward passes since then, without the last
+        self._is_backward_done = False  # since the last forward call
+        guard_subspace(self)
+
+    def refusal(self, what: str) -> Refusal:
+        """What a gradient outside of parameters cannot do."""
+        return Refusal(
+            f"{self.name}: the gradient of a subspace update lies outside of parameters and "
+            f"{what}: use `update: factors`"
+        )
+
+    def require_own_factors(self) -> None:
+        """A Refusal if the factors are an average: `mean(L) mean(R)` is not the mean of `L R`."""
+        if torch.compiler.is_compiling() or not has_content():
+            return
+        if not torch.equal(self.norm.detach()[0], self.norm.new_tensor(float(self._updates))):
+            raise Refusal(
+                f"{self.name}: these factors were averaged or copied from another network, one by "
+                "one. Average networks that `copy.deepcopy(treatment).merge()` gives"
+            )
+
+    def begin_call(self, *factors: Tensor) -> None:
+        """Before a forward call that trains: a Refusal if its gradient could not be applied."""
+        if _is_distributed():
+            raise self.refusal("cannot be averaged over processes")
+        if any(each._backward_hooks or each._post_accumulate_grad_hooks for each in factors):
+            raise self.refusal("cannot run the hooks on parameters")
+        self._clear_if_cleared()
+        inside = _is_inside_backward()
+        if self._is_backward_done and not inside:
+            self._passes += 1
+            if self._passes >= self.accumulates:
+                raise UnconsumedUpdate(
+                    f"{self.name}: the gradient of the last backward pass was not applied. Train "
+                    "with the optimizer that Treatment.optimizer returns, and call its step() or "
+                    "zero_grad(). If the loop adds up the gradients of N backward passes, write "
+                    "Treatment.optimizer(..., accumulate=N)"
+                )
+            self._is_backward_done = False
+        self._calls[inside] += 1
+
+    @property
+    def takes_products(self) -> bool:
+        """Whether one gradient comes before the next update. Products are no sum."""
+        return max(self._calls.values()) == self.accumulates == 1 and self.gradient is None
+
+    @property
+    def gradient(self) -> WeightGradient | None:
+        """The gradient that the next update applies, or None. A loop may have cleared it."""
+        self._clear_if_cleared()
+        return self._gradient
+
+    def set(self, gradient: GradientSum | ProductsGradient) -> None:
+        """Let this be the gradient."""
+        self._gradient = gradient
+        self.norm.grad = self._shown(gradient)
+        self._is_backward_done = True
+
+    def add(self, summand: Summand) -> None:
+        """Add the gradient of one more backward call."""
+        pending = self.gradient
+        if isinstance(pending, ProductsGradient):
+            raise Refusal(
+                f"{self.name}: a second gradient arrived, and it cannot be added to the thin "
+                "products of the first. Write Treatment.optimizer(..., accumulate=2), or use "
+                "`update: factors`"
+            )
+        if pending is None:
+            self.set(GradientSum.of(summand))
+        else:
+            assert isinstance(pending, GradientSum)
+            self.set(pending.scaled(self._scale()).plus(summand))
+
+    def take(self) -> tuple[WeightGradient, float] | None:
+        """The gradient and its factor, for the update; None if there is none to apply."""
+        gradient = self.gradient
+        if gradient is None:
+            return None
+        scale = self._scale()
+        self.norm.grad = None  # nothing in `norm` is to be trained
+        return gradient, scale
+
+    def _scale(self) -> float:
+        """The factor by which the training loop has scaled the gradient since backward."""
+        assert self._gradient is not None
+        expected, found = self._shown(self._gradient), self.norm.grad
+        assert found is not None
+        if not has_content() or not expected.any():
+            return 1.0
+        ratio = found / expected
+        tolerance = _TOLERANCE * torch.finfo(ratio.dtype).eps
+        if not torch.isclose(ratio[0], ratio[1], rtol=tolerance, equal_nan=True):
+            raise ChangedGradient(
+                f"{self.name}: the training loop changed the gradients in another way than by one "
+                "factor (such as clip_grad_norm_), which cannot be done to a subspace update: use "
+                "`update: factors`"
+            )
+        return ratio[0].item()
+
+    def clear(self) -> None:
+        """Forget the gradient."""
+        self._gradient, self.norm.grad = None, None
+        self._calls = {True: 0, False: 0}
+        self._passes = 0
+        self._is_backward_done = False
+
+    def count_update(self) -> None:
+        """Note that the factors have new values, and forget the gradient."""
+        self._updates += 1
+        self.norm.data.fill_(self._updates)
+        self.clear()
+
+    def _shown(self, gradient: WeightGradient) -> Tensor:
+        """The gradient of `norm`: two entries, which together have the norm of the gradient.
+
+        A factor keeps their ratio. So another change is seen.
+        """
+        norm = gradient.squared_norm.sqrt().to(self.norm.dtype)
+        return norm * norm.new_tensor(_SHARES)
+
+    def _clear_if_cleared(self) -> None:
+        """If a loop has cleared the gradient of `norm`, forget the weight's gradient."""
+        if self._gradient is None:
+            return
+        found = self.norm.grad
+        if found is None or (
+            has_content() and not found.any() and bool(self._gradient.squared_norm > 0)
+        ):
+            self.clear()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch has no types here
+        guard_subspace(self)
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        """Nothing: see the class."""
+
+    def _load_from_state_dict(self, *_: Any) -> None:
+        """Nothing: see the class."""
+
+
+def _is_distributed() -> bool:
+    return (
+        torch.distributed.is_available()
+        and torch.distributed.is_initialized()
+        and torch.distributed.get_world_size() > 1
+    )
+
+
+def _is_inside_backward() -> bool:
+    """Whether a backward pass runs now, as it does when a checkpoint runs forward again."""
+    return bool(torch._C._current_graph_task_id() != -1)

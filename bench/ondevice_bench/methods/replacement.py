@@ -1,0 +1,61 @@
+"""The layer of a method in the place of a plain one."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from ondevice_bench.methods.carry_over import Carried, carry_over
+from ondevice_bench.methods.compressed_input import without_bytes
+from ondevice_bench.methods.method import InputRule, LayerMethod, ReplacementLayer
+from ondevice_bench.methods.optimizer_guard import guard_replaced
+from ondevice_bench.methods.ranks import RankChoice
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """A layer of a method, and what is needed to report on it and to take it back."""
+
+    method: LayerMethod
+    plain: nn.Module  # without storage: a dense weight must not stay alive here
+    layer: ReplacementLayer
+    choice: RankChoice
+    carried: Carried
+
+
+def replaced(method: LayerMethod, plain: nn.Module, choice: RankChoice, name: str) -> Replacement:
+    """With the method's layer, or a ValueError if the layer breaks a promise of its method."""
+    weight = dict(plain.named_parameters(recurse=False)).get("weight")
+    trains = weight is not None and weight.requires_grad
+    layer = method.replace(plain, choice, name)
+    who = type(method).__name__
+    if not isinstance(layer, ReplacementLayer):
+        raise ValueError(
+            f"{name}: {who}.replace() must return a ReplacementLayer, not a {type(layer).__name__}"
+        )
+    layer.inputs = InputRule(name, isinstance(plain, nn.Conv2d), method.reference is not None)
+    if method.keeps_weight and weight is not None:
+        has_it = any(weight is parameter for parameter in layer.parameters())
+        if not has_it or weight.requires_grad != trains:
+            raise ValueError(
+                f"{name}: {who} says keeps_weight, but its layer does not train the weight of the "
+                "layer that it replaces"
+            )
+    if not method.keeps_weight and weight is not None:
+        guard_replaced(plain, layer, name)
+    carried = carry_over(plain, layer, name)
+    return Replacement(method, without_bytes(plain), layer, choice, carried)
+
+
+def put(root: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
+    """`root` with `new` under every name that `old` has in it."""
+    if root is old:
+        return new
+    places = [
+        (parent, name)
+        for parent in root.modules()
+        for name, child in parent._modules.items()
+        if child is old
+    ]
+    for parent, name in places:
+        setattr(parent, name, new)
+    return root
