@@ -182,5 +182,6 @@ def _cell(client: str, method: str, notes: dict[str, int]) -> str:
 
 def _escaped(text: str) -> str:
     """Names of code as code, and no mark of Markdown that is none."""
-    marked = re.sub(r"\b(?:\w+\(\)|\w+_\w+|[A-Z][a-z]+[A-Z]\w*(?:\.\w+)*|LAYER)", r"`\g<0>`", text)
-    return marked.replace("``", "`").replace("|", "\\|")
+    names = r"\b(?:\w+\(\)|\w+_\w+|[A-Z][a-z]+[A-Z]\w*(?:\.\w+)*|LAYER)"
+    marked = re.sub(rf"`[^`]*`|{names}", lambda found: f"`{found[0].strip('`')}`", text)
+    return marked.replace("|", "\\|")
