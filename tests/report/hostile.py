@@ -30,7 +30,7 @@ def hostile_run(text: str, run_id: str = "r1") -> RunContent:
         written = written.replace(json.dumps(name), json.dumps(name + text))
     for cell in cells:
         model, method, *rest = cell.id.split("/")
-        name = "/".join([model, method + text, *rest]) + text
+        name = "/".join([model, method + text, *rest])
         written = written.replace(json.dumps(cell.id), json.dumps(name))
     values = json.loads(written)
     for pattern in sorted({_pattern(path) for path in _texts(values)}):

@@ -30,7 +30,7 @@ def from_each_store(
             with Store.open(path) as store:
                 found.append((path, read(store)))
         except BadInput as error:
-            print_errors(f"bench: left out: {error.lines[0]}")
+            print_errors(f"left out: {error.lines[0]}")
     return found
 
 
