@@ -29,7 +29,7 @@ def work_folder(kind: str, parent: Path | None = None) -> Iterator[Path]:
         try:
             place = Path(tempfile.gettempdir()) if parent is None else parent
             _sweep(place)
-            folder = Path(tempfile.mkdtemp(prefix=f"bench-{kind}-", dir=place)).absolute()
+            folder = place / Path(tempfile.mkdtemp(prefix=f"bench-{kind}-", dir=place)).name
             stack.callback(_remove, folder)
             _own(folder, stack)
         except OSError as error:
