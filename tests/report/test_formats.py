@@ -85,7 +85,9 @@ def test_csv_has_a_row_for_each_run_cell_and_metric(whole, summary_of):
 
 @pytest.mark.parametrize("start", ["=1+1", "+1", "-x", "@SUM(A1)", " =1", "\t=1"])
 def test_a_text_of_csv_is_no_formula(summary_of, start):
-    cell = replace(CELL, id=f"{start}/vanilla/all/b8/s0", layers=start, method_options=((start, -1),))
+    cell = replace(
+        CELL, id=f"{start}/vanilla/all/b8/s0", layers=start, method_options=((start, -1),)
+    )
     record = make_record(cell=cell, metrics={"step_seconds": -1.0})
     summary = summary_of([record], planned(cell), make_run())
     (row,) = csv.reader(io.StringIO(formatted([summary], "csv").split("\n", 1)[1]))
