@@ -14,7 +14,7 @@ CONFIDENCE = 0.95
 Direction = Literal["less", "more", "same", "unknown"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """A median with its interval. A missing bound is None; `basis` says how it was made."""
 
@@ -46,11 +46,18 @@ def order_ranks(count: int, confidence: float = CONFIDENCE) -> tuple[int, int] |
 
 def median_interval(samples: Sequence[float]) -> tuple[float, float] | None:
     """A 95 % interval of the median by order statistics; None for fewer than six samples."""
-    ranks = order_ranks(len(samples))
-    if ranks is None:
-        return None
-    ordered = sorted(samples)
-    return ordered[ranks[0]], ordered[ranks[1]]
+    return _interval(sorted(samples))
+
+
+def _interval(ordered: Sequence[float]) -> tuple[float, float] | None:
+    ranks = order_ranks(len(ordered))
+    return None if ranks is None else (ordered[ranks[0]], ordered[ranks[1]])
+
+
+def _middle(ordered: Sequence[float]) -> float:
+    """The median of samples in their order."""
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
 def relative_precision(samples: Sequence[float]) -> float:
@@ -72,8 +79,9 @@ def estimate(rounds: Sequence[Sequence[float]]) -> Estimate:
     filled = [samples for samples in rounds if samples]
     if len(filled) > 1 and all(len(samples) == 1 for samples in filled):
         return estimate_readings([value for (value,) in filled], f"{len(filled)} processes")
-    middle = median(median(samples) for samples in filled)
-    intervals = [median_interval(samples) for samples in filled]
+    filled = [sorted(samples) for samples in filled]
+    middle = median(map(_middle, filled))
+    intervals = [_interval(ordered) for ordered in filled]
     if len(filled) == 1:
         bounds = intervals[0]
         if bounds is None:
@@ -81,8 +89,8 @@ def estimate(rounds: Sequence[Sequence[float]]) -> Estimate:
             sample_count = "one process" if count == 1 else f"{count} samples of one process"
             return Estimate(middle, None, None, f"{sample_count}: too few for an interval")
         return Estimate(middle, *bounds, f"95 % interval of {len(filled[0])} samples, one process")
-    lows = [b[0] if b else min(s) for b, s in zip(intervals, filled, strict=True)]
-    highs = [b[1] if b else max(s) for b, s in zip(intervals, filled, strict=True)]
+    lows = [b[0] if b else s[0] for b, s in zip(intervals, filled, strict=True)]
+    highs = [b[1] if b else s[-1] for b, s in zip(intervals, filled, strict=True)]
     reading_count = sum(len(samples) for samples in filled)
     basis = f"median of {len(filled)} rounds' medians, envelope of their intervals"
     return Estimate(middle, min(lows), max(highs), f"{basis} ({reading_count} readings)")

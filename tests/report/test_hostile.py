@@ -18,6 +18,7 @@ from ondevice_bench.report import page
 from ondevice_bench.report.terminal.bundle import bundle_row
 from ondevice_bench.report.terminal.cell import cell_lines, cell_table
 from ondevice_bench.report.terminal.comparison import comparison_lines
+from ondevice_bench.report.terminal.csv_lines import csv_lines
 from ondevice_bench.report.terminal.formats import formatted
 from tests.report import synthetic
 from tests.report.test_page import is_well_formed
@@ -130,8 +131,9 @@ def draw_everything(summary, which):
             query = HistoryQuery(metrics=EXACT)
             assert is_well_formed(page.render([summary, older], "regression", query=query))
         case _:
-            for form in ("md", "csv", "text", "json"):
+            for form in ("md", "text", "json"):
                 formatted([summary], form)
+            list(csv_lines((summary.run, cell) for cell in summary.cells))
             comparison_lines(compare(older, summary))
             for cell in summary.cells:
                 cell_table(cell), cell_lines(cell)

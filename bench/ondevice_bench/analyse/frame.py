@@ -1,11 +1,12 @@
 """Summaries as a pandas DataFrame: one row for each run, cell and metric."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.summary import RunSummary, summarise
+from ondevice_bench.analyse.summary import CellSummary, RunSummary, summarise
+from ondevice_bench.record.model import Run
 from ondevice_bench.record.store import Store
 
 if TYPE_CHECKING:
@@ -49,33 +50,31 @@ def frame_of(summaries: Sequence[RunSummary]) -> "pandas.DataFrame":
     """Every estimate of these runs; `lower` and `upper` are empty if there is no interval."""
     import pandas
 
-    rows = [
-        (
-            summary.run.id,
-            summary.run.created,
-            summary.run.commit,
-            cell.planned.profile,
-            cell.id,
-            cell.planned.cell.fingerprint,
-            cell.planned.cell.model,
-            cell.planned.cell.method,
-            cell.planned.cell.batch,
-            cell.planned.cell.seed,
-            cell.planned.cell.layers,
-            ",".join(f"{name}={value}" for name, value in cell.planned.cell.method_options),
-            cell.status,
-            name,
-            metrics.BY_NAME[name].unit,
-            metrics.BY_NAME[name].scope,
-            metrics.BY_NAME[name].kind,
-            estimate.lower,
-            estimate.estimate,
-            estimate.upper,
-            estimate.basis,
-        )
-        for summary in summaries
-        for cell in summary.cells
-        for name, estimate in cell.estimates.items()
-        if name in metrics.BY_NAME
-    ]
+    rows = [row for one in summaries for cell in one.cells for row in rows_of(one.run, cell)]
     return pandas.DataFrame.from_records(rows, columns=list(COLUMNS))
+
+
+def rows_of(run: Run, cell: CellSummary) -> Iterator[tuple[Any, ...]]:
+    """A row of `COLUMNS` for each estimate of a cell."""
+    planned = cell.planned
+    of_cell = (
+        run.id,
+        run.created,
+        run.commit,
+        planned.profile,
+        cell.id,
+        planned.cell.fingerprint,
+        planned.cell.model,
+        planned.cell.method,
+        planned.cell.batch,
+        planned.cell.seed,
+        planned.cell.layers,
+        ",".join(f"{name}={value}" for name, value in planned.cell.method_options),
+        cell.status,
+    )
+    for name, estimate in cell.estimates.items():
+        metric = metrics.BY_NAME.get(name)
+        if metric is not None:
+            what = (name, metric.unit, metric.scope, metric.kind)
+            numbers = (estimate.lower, estimate.estimate, estimate.upper, estimate.basis)
+            yield (*of_cell, *what, *numbers)

@@ -1,7 +1,7 @@
 """`bench report`: a run's results as one HTML file, or as text."""
 
 import webbrowser
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,7 +11,7 @@ import typer
 from ondevice_bench.cli.arguments import AsJson
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.files import atomic_write
-from ondevice_bench.terminal import print_json, print_lines
+from ondevice_bench.terminal import print_json, print_lines, printable
 
 if TYPE_CHECKING:
     from ondevice_bench.papers.claims import JudgedClaim
@@ -65,25 +65,23 @@ def report(
     from ondevice_bench.papers.judge_claims import judge_claims
     from ondevice_bench.report.layout import load_layout
     from ondevice_bench.report.page import write_report
+    from ondevice_bench.report.terminal.csv_lines import csv_lines
     from ondevice_bench.report.terminal.formats import formatted
     from ondevice_bench.report.terminal.run import run_json
     from ondevice_bench.run.commit import places
     from ondevice_bench.run.hosts.local import local_host
 
     selected = report_runs(runs or (), other_boards=compare_hardware)
-    summaries, page = selected.summaries, out or selected.page
-    methods = {cell.planned.cell.method for cell in summaries[0].cells}
-    if baseline is not None and baseline not in methods:
+    if baseline is not None and baseline not in (methods := selected.methods()):
         raise BadInput(f"--baseline: {unknown('method of this run', baseline, methods)}")
-    if form != "html":
-        text = formatted(summaries, form, baseline)
-        if out is None:
-            print_lines(text)
-            return
-        with atomic_write(out) as file:
-            file.write(f"{text}\n".encode())
-        print_lines(f"report: {out}")
+    if form == "csv":
+        _print_or_write(csv_lines(selected.cells()), out)
         return
+    summaries = selected.summaries()
+    if form != "html":
+        _print_or_write([formatted(summaries, form, baseline)], out)
+        return
+    page = out or selected.page()
     layout = layout or ("hardware" if compare_hardware or len(summaries) > 1 else "run")
     claims: tuple[JudgedClaim, ...] = ()
     if "claims" in load_layout(layout).sections:
@@ -97,6 +95,18 @@ def report(
         print_lines(f"report: {page}")
     if show:
         webbrowser.open(page.resolve().as_uri())
+
+
+def _print_or_write(texts: "Iterable[str]", out: Path | None) -> None:
+    """Print the texts, or write them to a file, one after the other."""
+    if out is None:
+        for text in texts:
+            print_lines(text)
+        return
+    with atomic_write(out) as file:
+        for text in texts:
+            file.write(f"{printable(text)}\n".encode())
+    print_lines(f"report: {out}")
 
 
 def _account_of(

@@ -75,6 +75,11 @@ class Details:
         """Read the JSON of a record; ValueError if it is none of a record."""
         return _adapter().validate_python(values)
 
+    @staticmethod
+    def from_json(text: str) -> "Details":
+        """Read the JSON text of a record; ValueError if it is none of a record."""
+        return _adapter().validate_json(text)
+
 
 @cache
 def _adapter() -> "TypeAdapter[Details]":

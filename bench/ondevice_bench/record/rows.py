@@ -10,6 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_core import from_json
+
+from ondevice_bench.record.details import Details
+from ondevice_bench.record.measurement import Measurement
 from ondevice_bench.record.model import Record, Run, TaskKey, status_of
 from ondevice_bench.record.run_json import checked_cell, checked_run
 from ondevice_bench.suite.planned_cell import PlannedCell
@@ -37,6 +41,9 @@ _FIELDS = {"commit_id": "commit"}  # columns that are not named like their field
 _RUN_JSON = ("machine", "software", "settings")
 _RECORD_JSON = ("unavailable", "details", "state_before", "state_after")
 _RECORD_TYPES = (int, str, str, int, *[str] * 4, float, *[str] * 5)
+# the columns of a measurement, after the record's number
+MEASUREMENT_COLUMNS = ("pass", "round", "status", "reason", "launch", "unavailable", "details")
+_MEASUREMENT_TYPES = (int, str, int, *[str] * 5)
 
 
 @dataclass(frozen=True)
@@ -72,17 +79,10 @@ class RecordRows:
 def record_of(
     run: str, row: Row, metrics: Mapping[str, float], samples: Mapping[str, Sequence[float]]
 ) -> Record:
-    """The record of a row that begins with the record's number.
-
-    A number that is not finite is none to draw: it is unavailable.
-    """
+    """The record of a row that begins with the record's number."""
     require_types(row, _RECORD_TYPES)
     columns = {column: mapping(text) for column, text in zip(_RECORD_JSON, row[10:], strict=True)}
-    odd = {name: value for name, value in metrics.items() if not math.isfinite(value)}
-    odd |= {n: v for n, values in samples.items() for v in values if not math.isfinite(v)}
-    unavailable = {name: f"{value} is no value that can be shown" for name, value in odd.items()}
-    columns["unavailable"] |= unavailable
-    require_types(tuple(columns["unavailable"].values()), [str] * len(columns["unavailable"]))
+    metrics, samples, unavailable = _shown(metrics, samples, columns.pop("unavailable"))
     return Record(
         run=run,
         key=TaskKey(*row[1:4]),
@@ -92,16 +92,54 @@ def record_of(
         started=row[7],
         seconds=row[8],
         output=row[9],
-        metrics={name: value for name, value in metrics.items() if name not in odd},
-        samples={name: list(values) for name, values in samples.items() if name not in odd},
+        metrics=dict(metrics),
+        samples={name: list(values) for name, values in samples.items()},
+        unavailable=unavailable,
         **columns,
+    )
+
+
+def measurement_of(
+    cell: str, row: Row, metrics: Mapping[str, float], samples: Mapping[str, Sequence[float]]
+) -> Measurement:
+    """The measurement of a row: the record's number, then `MEASUREMENT_COLUMNS`."""
+    require_types(row, _MEASUREMENT_TYPES)
+    _, name, number, status, reason, launch, unavailable, details = row
+    try:
+        read = Details.from_json(details)
+    except ValueError as error:
+        first = ", ".join(str(error).splitlines()[1:3])
+        raise ValueError(f"details of {name}, round {number} of {cell}: {first}") from None
+    shown = _shown(metrics, samples, mapping(unavailable))
+    key = TaskKey(cell, name, number)
+    return Measurement(key, status_of(status), reason, launch, *shown, read)
+
+
+def _shown(
+    metrics: Mapping[str, float],
+    samples: Mapping[str, Sequence[float]],
+    unavailable: Mapping[str, str],
+) -> tuple[Mapping[str, float], Mapping[str, Sequence[float]], Mapping[str, str]]:
+    """What can be drawn. A number that is not finite cannot: it is unavailable."""
+    require_types(tuple(unavailable.values()), [str] * len(unavailable))
+    odd = {name: value for name, value in metrics.items() if not math.isfinite(value)}
+    odd |= {n: v for n, values in samples.items() for v in values if not math.isfinite(v)}
+    if not odd:
+        return metrics, samples, unavailable
+    return (
+        {name: value for name, value in metrics.items() if name not in odd},
+        {name: values for name, values in samples.items() if name not in odd},
+        {
+            **unavailable,
+            **{n: f"{value} is no value that can be shown" for n, value in odd.items()},
+        },
     )
 
 
 def samples_of(text: str) -> list[float]:
     """The samples of a metric."""
-    values = json.loads(text)
-    if not isinstance(values, list) or not all(type(v) in (int, float) for v in values):
+    values = from_json(text)
+    if not isinstance(values, list) or not {float, int}.issuperset(map(type, values)):
         raise ValueError("samples that are no list of numbers")
     return values
 
@@ -154,7 +192,7 @@ def require_types(row: Row, types: Sequence[type]) -> None:
 
 def mapping(text: str) -> dict[str, Any]:
     """The JSON object of a column."""
-    values = json.loads(text)
+    values = from_json(text)
     if not isinstance(values, dict):
         raise ValueError("JSON that is no object")
     return values

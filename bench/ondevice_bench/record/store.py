@@ -12,6 +12,7 @@ from ondevice_bench.errors import BadInput
 from ondevice_bench.files import require_regular
 from ondevice_bench.record import migrate, rows
 from ondevice_bench.record.details import Details
+from ondevice_bench.record.measurement import Measurement
 from ondevice_bench.record.model import Record, Run, TaskKey, status_of
 from ondevice_bench.record.rows import RecordRows, Row
 from ondevice_bench.record.run_json import first_line
@@ -27,6 +28,14 @@ STEPS_A_BYTE = 32  # of SQLite's machine, for one query; a row of ten bytes need
 _STEPS = 10_000  # between two looks at the count
 
 
+class _Room:
+    """What a file of this size can hold: the bytes of rows, and the steps to read them."""
+
+    def __init__(self, path: Path) -> None:
+        self.bytes = _bytes_of(path)
+        self.looks = iter(range(100 + self.bytes * STEPS_A_BYTE // _STEPS))
+
+
 class Store:
     """Runs, their cells and records. One writer at a time; readers at any time."""
 
@@ -34,7 +43,7 @@ class Store:
         self._db = connection
         self.path = path
         self._file = _identity(path)
-        self._looks: Iterator[int] | None = None  # those that the query of the moment has left
+        self._room: _Room | None = None  # of the query of the moment
         connection.set_progress_handler(self._has_too_many_steps, _STEPS)
 
     @staticmethod
@@ -160,16 +169,36 @@ class Store:
             "output, unavailable, details, state_before, state_after FROM records "
             "WHERE run = ? ORDER BY number"
         )
-        with _as_bad_input(self.path):
-            metrics: dict[int, dict[str, float]] = {}
-            for number, name, value in self._of_records(run, "metrics", "value", float):
-                metrics.setdefault(number, {})[name] = value
-            samples: dict[int, dict[str, list[float]]] = {}
-            for number, name, text in self._of_records(run, "samples", "samples", str):
-                samples.setdefault(number, {})[name] = rows.samples_of(text)
+        with _as_bad_input(self.path), self._one_state():
+            metrics, samples = self._values_of("WHERE run = ?", run)
             return tuple(
                 rows.record_of(run, row, metrics.get(row[0], {}), samples.get(row[0], {}))
                 for row in self._select(query, run)
+            )
+
+    def measurements(self, run: str) -> Iterator[tuple[PlannedCell, tuple[Measurement, ...]]]:
+        """Each cell of the run's plan with its measurements, in the plan's order.
+
+        Only one cell at a time is read, so a run may be larger than the memory.
+        """
+        cells = self.cells(run)
+        room = _Room(self.path)
+        for item in cells:
+            found: tuple[Measurement, ...] = ()
+            if item.state == "planned":
+                with _as_bad_input(self.path):
+                    found = self._measurements_of(run, item.cell.id, room)
+            yield item, found
+
+    def _measurements_of(self, run: str, cell: str, room: _Room) -> tuple[Measurement, ...]:
+        columns = ", ".join(rows.MEASUREMENT_COLUMNS)
+        where = "WHERE run = ? AND cell = ?"
+        query = f"SELECT number, {columns} FROM records {where} ORDER BY number"
+        with self._one_state():
+            metrics, samples = self._values_of(where, run, cell, room=room)
+            return tuple(
+                rows.measurement_of(cell, row, metrics.get(row[0], {}), samples.get(row[0], {}))
+                for row in self._select(query, run, cell, room=room)
             )
 
     def seconds_by_fingerprint(self, machine: Mapping[str, Any]) -> dict[tuple[str, str], float]:
@@ -213,25 +242,45 @@ class Store:
         with _as_bad_input(self.path):
             return tuple(map(rows.run_of, self._select(query, *values)))
 
-    def _of_records(self, run: str, table: str, column: str, kind: type) -> Iterator[Row]:
-        """The rows of a table that belong to the run's records: number, name and value."""
-        query = (
-            f"SELECT record, name, {column} FROM {table} "
-            "JOIN records ON records.number = record WHERE records.run = ?"
-        )
-        for row in self._select(query, run):
-            rows.require_types(row, (int, str, kind))
-            yield row
+    def _values_of(
+        self, where: str, *values: str, room: _Room | None = None
+    ) -> tuple[dict[int, dict[str, float]], dict[int, dict[str, list[float]]]]:
+        """The metrics and the samples of records, by the record's number."""
+        numbers = f"WHERE record IN (SELECT number FROM records {where})"
+        metrics: dict[int, dict[str, float]] = {}
+        query = f"SELECT record, name, value FROM metrics {numbers}"
+        for row in self._select(query, *values, room=room):
+            rows.require_types(row, (int, str, float))
+            metrics.setdefault(row[0], {})[row[1]] = row[2]
+        samples: dict[int, dict[str, list[float]]] = {}
+        query = f"SELECT record, name, samples FROM samples {numbers}"
+        for row in self._select(query, *values, room=room):
+            rows.require_types(row, (int, str, str))
+            samples.setdefault(row[0], {})[row[1]] = rows.samples_of(row[2])
+        return metrics, samples
 
-    def _select(self, query: str, *values: str | int) -> Iterator[Row]:
-        """The rows of a query; ValueError if there are more than the file can hold."""
-        limit = _bytes_of(self.path)
-        left = limit
-        looks = self._looks = iter(range(100 + limit * STEPS_A_BYTE // _STEPS))
+    @contextlib.contextmanager
+    def _one_state(self) -> Iterator[None]:
+        """All queries within see the file in the same state, whatever a writer does."""
+        if self._db.in_transaction:
+            yield
+            return
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("COMMIT")
+
+    def _select(self, query: str, *values: str | int, room: _Room | None = None) -> Iterator[Row]:
+        """The rows of a query; ValueError if there are more than the file can hold.
+
+        Queries that read different parts of the file may share one room.
+        """
+        room = self._room = room or _Room(self.path)
         try:
             for row in self._db.execute(query, values):
-                left -= 1 + sum(len(value) for value in row if isinstance(value, str | bytes))
-                if left < 0:
+                room.bytes -= 1 + sum([len(v) for v in row if isinstance(v, (str, bytes))])
+                if room.bytes < 0:
                     raise ValueError("more rows than it has room for")
                 yield row
         except sqlite3.OperationalError as error:
@@ -239,12 +288,12 @@ class Store:
                 raise ValueError("more pages than it has room for") from None
             raise
         finally:
-            if self._looks is looks:
-                self._looks = None
+            if self._room is room:
+                self._room = None
 
     def _has_too_many_steps(self) -> bool:
         """Whether a query has taken more steps than the file has room for; SQLite asks it."""
-        return self._looks is not None and next(self._looks, None) is None
+        return self._room is not None and next(self._room.looks, None) is None
 
     def _require_in_place(self) -> None:
         """Refuse to write into a file that has no name any more."""

@@ -1,25 +1,20 @@
-"""Runs as text, Markdown, CSV or JSON."""
+"""Runs as text, Markdown or JSON."""
 
 import json
 from collections.abc import Sequence
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.frame import frame_of
 from ondevice_bench.analyse.learning import learning
 from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.report.quantities import quantity_of
 from ondevice_bench.report.terminal.run import learning_table, run_notes, run_table
 from ondevice_bench.report.terminal.verdict import verdict_lines
-from ondevice_bench.terminal import printable, table_text
-
-_FORMULA = ("=", "+", "-", "@")
+from ondevice_bench.terminal import table_text
 
 
 def formatted(summaries: Sequence[RunSummary], form: str, baseline: str | None = None) -> str:
-    """The runs in that form, one after the other. CSV has one table for all runs."""
+    """The runs in that form, one after the other."""
     match form:
-        case "csv":
-            return printable(_csv(summaries))
         case "json":
             runs = [
                 {**one.to_dict(), "learning": [line.to_dict() for line in learning(one)]}
@@ -27,22 +22,9 @@ def formatted(summaries: Sequence[RunSummary], form: str, baseline: str | None =
             ]
             return json.dumps(runs[0] if len(runs) == 1 else runs, indent=2)
         case "md":
-            return printable("\n\n".join(_markdown(one, baseline) for one in summaries))
+            return "\n\n".join(_markdown(one, baseline) for one in summaries)
         case _:
-            return printable("\n\n".join(_text(one, baseline) for one in summaries))
-
-
-def _csv(summaries: Sequence[RunSummary]) -> str:
-    frame = frame_of(summaries)
-    words = frame.select_dtypes(exclude="number").columns
-    frame[words] = frame[words].map(_csv_cell)
-    return str(frame.to_csv(index=False)).rstrip("\n")
-
-
-def _csv_cell(value: object) -> object:
-    """The value. A text that a spreadsheet would take for a formula begins with a quote."""
-    is_formula = isinstance(value, str) and value.lstrip().startswith(_FORMULA)
-    return f"'{value}" if is_formula else value
+            return "\n\n".join(_text(one, baseline) for one in summaries)
 
 
 def _text(summary: RunSummary, baseline: str | None) -> str:
