@@ -43,7 +43,10 @@ def runs(tmp_path_factory):
 
 
 def test_a_terminal_without_our_signs_gets_others(runs):
-    for environment in ({"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}):
+    for environment in (
+        {"PYTHONIOENCODING": "ascii"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": ""},
+    ):
         done = shell("$BENCH compare r1 r2", runs, PYTHONCOERCECLOCALE="0", **environment)
         assert done.returncode == 4, done.stderr
         assert " -> " in done.stdout

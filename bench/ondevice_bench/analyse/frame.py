@@ -50,14 +50,19 @@ def frame_of(summaries: Sequence[RunSummary]) -> "pandas.DataFrame":
     """Every estimate of these runs; `lower` and `upper` are empty if there is no interval."""
     import pandas
 
-    rows = [row for one in summaries for cell in one.cells for row in rows_of(one.run, cell)]
+    rows = [
+        (*cell_columns(one.run, cell), *of_metric)
+        for one in summaries
+        for cell in one.cells
+        for of_metric in metric_columns(cell)
+    ]
     return pandas.DataFrame.from_records(rows, columns=list(COLUMNS))
 
 
-def rows_of(run: Run, cell: CellSummary) -> Iterator[tuple[Any, ...]]:
-    """A row of `COLUMNS` for each estimate of a cell."""
+def cell_columns(run: Run, cell: CellSummary) -> tuple[Any, ...]:
+    """The columns that are equal in all rows of a cell: those before `metric`."""
     planned = cell.planned
-    of_cell = (
+    return (
         run.id,
         run.created,
         run.commit,
@@ -72,9 +77,13 @@ def rows_of(run: Run, cell: CellSummary) -> Iterator[tuple[Any, ...]]:
         ",".join(f"{name}={value}" for name, value in planned.cell.method_options),
         cell.status,
     )
+
+
+def metric_columns(cell: CellSummary) -> Iterator[tuple[Any, ...]]:
+    """The columns from `metric` on, for each estimate of a cell."""
     for name, estimate in cell.estimates.items():
         metric = metrics.BY_NAME.get(name)
         if metric is not None:
-            what = (name, metric.unit, metric.scope, metric.kind)
-            numbers = (estimate.lower, estimate.estimate, estimate.upper, estimate.basis)
-            yield (*of_cell, *what, *numbers)
+            bounds = (estimate.lower, estimate.estimate, estimate.upper)
+            numbers = (None if value is None else float(value) for value in bounds)
+            yield (name, metric.unit, metric.scope, metric.kind, *numbers, estimate.basis)

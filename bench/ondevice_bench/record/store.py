@@ -26,6 +26,8 @@ IMPORTED = "import"  # the origin of a run from a bundle, which never resumes
 # a damaged tree of pages can lead to the same page again and again
 STEPS_A_BYTE = 32  # of SQLite's machine, for one query; a row of ten bytes needs some thirty
 _STEPS = 10_000  # between two looks at the count
+_SOME = 64  # rows that are read at once
+_LONG = (str, bytes)  # types of values that can be long
 
 
 class _Room:
@@ -278,11 +280,14 @@ class Store:
         """
         room = self._room = room or _Room(self.path)
         try:
-            for row in self._db.execute(query, values):
-                room.bytes -= 1 + sum([len(v) for v in row if isinstance(v, (str, bytes))])
+            cursor = self._db.execute(query, values)
+            while some := cursor.fetchmany(_SOME):
+                room.bytes -= len(some) + sum(
+                    [len(v) for row in some for v in row if type(v) in _LONG]
+                )
                 if room.bytes < 0:
                     raise ValueError("more rows than it has room for")
-                yield row
+                yield from some
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
                 raise ValueError("more pages than it has room for") from None
