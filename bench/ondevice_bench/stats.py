@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from math import comb
 from statistics import median
@@ -25,7 +25,12 @@ class Estimate:
 
     def to_dict(self) -> dict[str, float | str | None]:
         """The estimate as plain values."""
-        return asdict(self)
+        return {
+            "estimate": self.estimate,
+            "lower": self.lower,
+            "upper": self.upper,
+            "basis": self.basis,
+        }
 
 
 @cache
