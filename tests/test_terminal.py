@@ -7,8 +7,10 @@ import unicodedata
 import pytest
 
 from ondevice_bench.terminal import (
+    LONGEST_ERROR,
     MANY_ROWS,
     Table,
+    print_errors,
     print_json,
     print_rows,
     printable,
@@ -61,6 +63,16 @@ def test_no_character_of_a_printed_text_steers_a_terminal():
     assert kept == {"\t", "\n"}
     assert printable("a × b … é 漢 👩‍🔬\n\tc") == "a × b … é 漢 👩‍🔬\n\tc"
     assert printable("\x1b[31m\x7f\x9b\u202e") == "␛[31m␡\ufffd\ufffd"
+
+
+def test_the_middle_of_a_long_error_is_left_out(capsys):
+    print_errors("start" + "x" * 5000 + "end", "short")
+    first, second = capsys.readouterr().err.splitlines()
+    assert len(first) == len("bench: ") + LONGEST_ERROR
+    assert first.startswith("bench: startxxx")
+    assert " … xxx" in first
+    assert first.endswith("xend")
+    assert second == "bench: short"
 
 
 def test_a_table_of_many_rows_is_printed_without_rich_and_cuts_nothing(capsys, monkeypatch):

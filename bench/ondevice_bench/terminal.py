@@ -28,6 +28,7 @@ UNSAFE = re.compile(
 )
 # our own signs for a terminal that has only ASCII
 _ASCII = {"×": "x", "…": "...", "–": "-", "─": "-", "→": "->", "·": "|", "✓": "yes"}
+LONGEST_ERROR = 1_000  # characters
 MANY_ROWS = 1_000  # rich takes milliseconds for each row
 
 
@@ -70,7 +71,15 @@ def print_lines(*lines: str) -> None:
 
 def print_errors(*lines: str) -> None:
     """Lines on standard error, each with the name of the command."""
-    _write("stderr", "".join(f"bench: {one_line(text)}\n" for text in lines))
+    _write("stderr", "".join(f"bench: {error_line(text)}\n" for text in lines))
+
+
+def error_line(text: str) -> str:
+    """The text of an error on one line. The middle of a long text is left out."""
+    line = one_line(text)
+    if len(line) <= LONGEST_ERROR:
+        return line
+    return f"{line[: LONGEST_ERROR - 203]} … {line[-200:]}"
 
 
 def print_progress(text: str, control: str = "") -> None:

@@ -253,6 +253,15 @@ class TestNpz:
         with pytest.raises(NoBatch, match="is no file of plain arrays"):
             make(parse("npz: x.npz", tmp_path), IMAGES, 2, "batch 0")
 
+    def test_a_file_that_ends_too_early_is_refused(self, tmp_path):
+        numpy.savez(tmp_path / "x.npz", images=numpy.zeros((2, 2), "uint8"))
+        data = bytearray((tmp_path / "x.npz").read_bytes())
+        at = data.index(b"PK\x01\x02")  # in the list of members: where the member begins
+        data[at + 42 : at + 46] = (at - 30).to_bytes(4, "little")
+        (tmp_path / "x.npz").write_bytes(data)
+        with pytest.raises(NoBatch, match="is no file of plain arrays: ."):
+            make(parse("npz: x.npz", tmp_path), IMAGES, 2, "batch 0")
+
 
 @pytest.mark.parametrize(
     ("said", "name"),

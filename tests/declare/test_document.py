@@ -119,6 +119,7 @@ def test_yaml_like_text_is_a_mapping_or_one_clear_line(tmp_path_factory, text):
     [
         ("? [a]\n: b\n", "key ('a',) must be text"),
         ("null: x\n", "key None must be text"),
+        ("a: {b: 1}\n? [{c: 1}]\n: d\n", "a key is a list or a mapping, not a text"),
         (f"? 0x{'f' * 5000}\n: b\n", "key with thousands of digits must be text"),
         (f"a: 0x{'f' * 5000}\n", "a number must be below 2^63"),
         (f"a: 0o{'7' * 9000}\n", "a number must be below 2^63"),

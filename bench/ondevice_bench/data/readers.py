@@ -119,8 +119,9 @@ def npz(
             arrays = {name: file[name] for name in file.files}
     except NoBatch:
         raise
-    except (ValueError, OSError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        raise NoBatch(f"{path}: is no file of plain arrays: {error}") from None
+    except (ValueError, OSError, MemoryError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        reason = str(error) or type(error).__name__
+        raise NoBatch(f"{path}: is no file of plain arrays: {reason}") from None
     if isinstance(inputs, Tokens):
         return _npz_tokens(path, arrays, inputs, size, generator, split)
     assert isinstance(inputs, Images)

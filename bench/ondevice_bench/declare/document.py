@@ -82,6 +82,8 @@ def parse(path: Path, text: str) -> Document:
     except (YAMLError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(f"{path}: not YAML: {reason}") from None
+    except TypeError:  # from a key that cannot be one of a dictionary
+        raise BadInput(f"{path}: a key is a list or a mapping, not a text") from None
     if tree is None:
         raise BadInput(f"{path}: the file is empty")
     if not isinstance(tree, CommentedMap):

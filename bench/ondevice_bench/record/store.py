@@ -289,7 +289,10 @@ class Store:
                     raise ValueError("more rows than it has room for")
                 yield from some
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+            code = getattr(
+                error, "sqlite_errorcode", None
+            )  # none in errors of text that is no UTF-8
+            if code == sqlite3.SQLITE_INTERRUPT:
                 raise ValueError("more pages than it has room for") from None
             raise
         finally:
