@@ -122,6 +122,30 @@ def test_a_second_signal_does_not_disturb_the_cleaning_up():
         assert pipe.read() == "cleaned up"
 
 
+class Finalised:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_an_interrupt_that_python_ignores_comes_a_moment_later():
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.dup2(write, 2)
+        try:
+            with stopping.stopped_by_signals():
+                Finalised()  # what its `__del__` raises is only printed
+                time.sleep(20)
+        except KeyboardInterrupt:
+            os.write(write, b"interrupted")
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(write)
+    with open(read) as pipe:
+        assert pipe.read() == "interrupted"
+
+
 def test_an_interrupted_round_waits_for_neither_side():
     begun = threading.Event()
 

@@ -142,7 +142,7 @@ def _killed(place: Path, verb: Verb, chance: random.Random) -> tuple[str, list[s
             command.kill()
             return "hung", [f"signal {number} to {_role(command.pid, target)}: did not end"]
     problems = []
-    if b"Traceback" in errors and b"in _bootstrap" not in errors:
+    if b"Traceback" in errors:
         problems.append(f"signal {number}: a traceback: {errors[-300:].decode(errors='replace')}")
     _, alive = psutil.wait_procs(_workers(place), timeout=PATIENCE)
     if alive:
@@ -211,9 +211,8 @@ def _final_problems(place: Path, kept: dict[Key, Record]) -> list[str]:
     ok = {key: record for key, record in kept.items() if record.status == "ok"}
     if any(final.get(key) != record for key, record in ok.items()):
         problems.append("the last run lost or changed a record")
-    left = [path.name for path in (place / "tmp").iterdir()]
-    left += [p.name for p in place.rglob("*.part")]
-    left += [p.name for p in place.rglob("bench-*") if p.name != "bench-out"]
+    left = [path.name for path in place.rglob("*.part")]
+    left += [path.name for path in place.rglob("bench-*") if path.name != "bench-out"]
     if left:
         problems.append(f"files stay behind: {sorted(set(left))[:5]}")
     return problems

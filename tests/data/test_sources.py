@@ -259,7 +259,7 @@ class TestNpz:
         at = data.index(b"PK\x01\x02")  # in the list of members: where the member begins
         data[at + 42 : at + 46] = (at - 30).to_bytes(4, "little")
         (tmp_path / "x.npz").write_bytes(data)
-        with pytest.raises(NoBatch, match="is no file of plain arrays: ."):
+        with pytest.raises(NoBatch, match=r"is no file of plain arrays: ."):
             make(parse("npz: x.npz", tmp_path), IMAGES, 2, "batch 0")
 
 

@@ -187,7 +187,7 @@ def _readings(record: Measurement) -> dict[str, tuple[float, ...]]:
         if record.samples.get(name)
     }
     values = {
-        name: tuple(record.samples.get(name, [value])) for name, value in record.metrics.items()
+        name: tuple(record.samples.get(name) or [value]) for name, value in record.metrics.items()
     }
     return {**values, **sampled}
 

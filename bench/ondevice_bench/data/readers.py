@@ -26,6 +26,15 @@ PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", 
 MAX_ARRAYS = GIB  # bytes, unpacked
 CIFAR_SIDE = 32
 CIFAR_BYTES = 3 * CIFAR_SIDE**2
+_DAMAGED = (  # what a damaged npz file leads to
+    ValueError,
+    OSError,
+    MemoryError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def folder(
@@ -119,7 +128,7 @@ def npz(
             arrays = {name: file[name] for name in file.files}
     except NoBatch:
         raise
-    except (ValueError, OSError, MemoryError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGED as error:
         reason = str(error) or type(error).__name__
         raise NoBatch(f"{path}: is no file of plain arrays: {reason}") from None
     if isinstance(inputs, Tokens):
