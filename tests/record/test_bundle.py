@@ -353,6 +353,14 @@ def test_a_member_whose_values_would_take_much_memory_is_refused_before_it_is_re
         baseline.read(written)
 
 
+def test_a_bundle_that_nobody_could_read_is_not_written(written, tmp_path, monkeypatch):
+    contents = bundle.read(written)
+    monkeypatch.setattr(run_json, "MAX_BUILT", 1000)
+    with pytest.raises(BadInput, match=r"new\.bundle: its values would take more than 0 MiB"):
+        bundle.write(contents, tmp_path / "new.bundle")
+    assert not (tmp_path / "new.bundle").exists()
+
+
 def test_twenty_mebibytes_of_empty_lists_are_too_much():
     with pytest.raises(BadInput, match="more than 512 MiB of memory"):
         run_json.require_small("x", b"[]," * ((20 << 20) // 3))

@@ -62,11 +62,15 @@ class _Manifest(ClosedSchema):
 
 
 def write(contents: Sequence[RunContent], path: Path) -> None:
-    """Write a bundle, completely or not at all. Equal runs give equal bytes."""
+    """Write a bundle, completely or not at all. Equal runs give equal bytes.
+
+    BadInput if the bundle would be larger than `read` accepts.
+    """
     members = {
         f"runs/{number}.json": json.dumps(content.to_dict(), sort_keys=True).encode()
         for number, content in enumerate(contents, start=1)
     }
+    require_small(str(path), *members.values())
     manifest = {
         "format": FORMAT,
         "version": VERSION,
