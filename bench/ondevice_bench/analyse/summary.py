@@ -11,6 +11,7 @@ from ondevice_bench.passes import CALIBRATE, PREPARING, rounds_of
 from ondevice_bench.record.details import Details, Precision
 from ondevice_bench.record.measurement import Measurement
 from ondevice_bench.record.model import Run
+from ondevice_bench.record.run_json import RunContent
 from ondevice_bench.record.store import Store
 from ondevice_bench.stats import Estimate, estimate
 from ondevice_bench.suite.planned_cell import PlannedCell
@@ -114,10 +115,22 @@ def summarise(store: Store, run: Run) -> RunSummary:
 def cell_summaries(store: Store, run: Run) -> Iterator[CellSummary]:
     """The same cells, one at a time: a run may be larger than the memory."""
     for item, measurements in store.measurements(run.id):
-        if item.state == "planned":
-            yield summarise_cell(run, item, measurements)
-        else:
-            yield _unmeasured(run, item)
+        yield _summarised(run, item, measurements)
+
+
+def summarise_content(content: RunContent) -> RunSummary:
+    """The summary of a run that is in no store."""
+    by_cell: dict[str, list[Measurement]] = {}
+    for record in content.records:
+        by_cell.setdefault(record.key.cell, []).append(Measurement.of(record))
+    cells = (
+        _summarised(content.run, item, by_cell.get(item.cell.id, [])) for item in content.cells
+    )
+    return RunSummary(content.run, tuple(cells))
+
+
+def _summarised(run: Run, item: PlannedCell, found: Sequence[Measurement]) -> CellSummary:
+    return summarise_cell(run, item, found) if item.state == "planned" else _unmeasured(run, item)
 
 
 def _unmeasured(run: Run, item: PlannedCell) -> CellSummary:
