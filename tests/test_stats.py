@@ -171,3 +171,11 @@ def test_more_rounds_are_the_fewest_that_give_an_interval(base, new, confidence)
     more = stats.more_rounds(base, new, confidence)
     assert has_interval(new + more)
     assert more == 0 or not has_interval(new + more - 1)
+
+
+def test_ratios_of_the_smallest_and_largest_numbers_have_an_interval():
+    tiny, huge = [5e-324] * 8, [1e300] * 8
+    for judge in (stats.change, stats.shift):
+        less, more = judge(huge, tiny, 0.01), judge(tiny, huge, 0.01)
+        assert (less.ratio, less.direction) == (0.0, "less")
+        assert (more.ratio, more.direction) == (math.inf, "more")

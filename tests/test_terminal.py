@@ -1,11 +1,25 @@
 """Tables and JSON as they are printed."""
 
 import json
+import sys
+import unicodedata
 
 import pytest
 
-from ondevice_bench.terminal import print_json, print_rows, table, table_text
+from ondevice_bench.terminal import (
+    LONGEST_ERROR,
+    MANY_ROWS,
+    Table,
+    print_errors,
+    print_json,
+    print_rows,
+    printable,
+    table_text,
+)
 
+DIRECTIONS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+# an escape, a copy to the clipboard, a link, a new title, a line that runs backwards, a forged line
+EVIL = "\x1b[2J\x1b]52;c;AAAA\x07\x1b]8;;http://x\x1b\\\x9b1m\u202e\u2066\rfine"
 ROWS = [{"name": "x" * 90, "here": True}, {"name": "y", "here": False}]
 
 
@@ -29,7 +43,7 @@ def test_no_rows_print_no_table(capsys):
 
 
 def test_markup_in_a_name_is_text():
-    names = table("name")
+    names = Table("name")
     names.add_row("[red]hosvd[/red]")
     assert "[red]hosvd[/red]" in table_text(names)
 
@@ -37,3 +51,35 @@ def test_markup_in_a_name_is_text():
 def test_what_json_does_not_know_is_refused():
     with pytest.raises(ValueError, match="Out of range"):
         print_json({"x": float("nan")})
+
+
+def test_no_character_of_a_printed_text_steers_a_terminal():
+    every = "".join(map(chr, range(0x110000)))
+    shown = printable(every)
+    assert len(shown) == len(every)
+    kept = {char for char in shown if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")} | {
+        char for char in shown if unicodedata.bidirectional(char) in DIRECTIONS
+    }
+    assert kept == {"\t", "\n"}
+    assert printable("a × b … é 漢 👩‍🔬\n\tc") == "a × b … é 漢 👩‍🔬\n\tc"
+    assert printable("\x1b[31m\x7f\x9b\u202e") == "␛[31m␡\ufffd\ufffd"
+
+
+def test_the_middle_of_a_long_error_is_left_out(capsys):
+    print_errors("start" + "x" * 5000 + "end", "short")
+    first, second = capsys.readouterr().err.splitlines()
+    assert len(first) == len("bench: ") + LONGEST_ERROR
+    assert first.startswith("bench: startxxx")
+    assert " … xxx" in first
+    assert first.endswith("xend")
+    assert second == "bench: short"
+
+
+def test_a_table_of_many_rows_is_printed_without_rich_and_cuts_nothing(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    rows = [{"name": f"cell {n}", "note": "x" * 200} for n in range(MANY_ROWS + 1)]
+    print_rows(rows, as_json=False)
+    title, line, *printed = capsys.readouterr().out.splitlines()
+    assert title.split() == ["name", "note"]
+    assert set(line) == {" ", "─"}
+    assert [text.split() for text in printed] == [["cell", str(n), "x" * 200] for n in range(1001)]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy
+import psutil
 import pytest
 
 from ondevice_bench.data import tensorfile
@@ -40,6 +41,14 @@ def construct(does):
         time.sleep(3600)
     if does == "huge":
         torch.empty(2**50)
+    if does.endswith("family"):
+        import subprocess
+        for session in (False, True):
+            print(subprocess.Popen(["sleep", "600"], start_new_session=session).pid, flush=True)
+        if does != "family":
+            os.kill(os.getpid(), signal.SIGSEGV)
+    if does == "stop the zygote":
+        os.kill(os.getppid(), signal.SIGSTOP)
     if does == "linger":
         import threading
         threading.Thread(target=time.sleep, args=(3600,)).start()
@@ -48,6 +57,14 @@ def construct(does):
 def initialise(model, seed):
     pass
 """
+
+
+def is_alive(pid: int | str) -> bool:
+    """Whether the process runs: one that nobody has reaped yet does not."""
+    try:
+        return bool(psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.fixture

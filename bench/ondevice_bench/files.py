@@ -28,3 +28,9 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             raise
     except OSError as error:
         raise BadInput(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def require_regular(path: Path) -> None:
+    """BadInput for a pipe, a socket or a device: to open one can wait for ever."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise BadInput(f"{path}: is no regular file")

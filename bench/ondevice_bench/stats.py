@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from math import comb
 from statistics import median
@@ -14,7 +14,7 @@ CONFIDENCE = 0.95
 Direction = Literal["less", "more", "same", "unknown"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """A median with its interval. A missing bound is None; `basis` says how it was made."""
 
@@ -25,7 +25,12 @@ class Estimate:
 
     def to_dict(self) -> dict[str, float | str | None]:
         """The estimate as plain values."""
-        return asdict(self)
+        return {
+            "estimate": self.estimate,
+            "lower": self.lower,
+            "upper": self.upper,
+            "basis": self.basis,
+        }
 
 
 @cache
@@ -46,11 +51,18 @@ def order_ranks(count: int, confidence: float = CONFIDENCE) -> tuple[int, int] |
 
 def median_interval(samples: Sequence[float]) -> tuple[float, float] | None:
     """A 95 % interval of the median by order statistics; None for fewer than six samples."""
-    ranks = order_ranks(len(samples))
-    if ranks is None:
-        return None
-    ordered = sorted(samples)
-    return ordered[ranks[0]], ordered[ranks[1]]
+    return _interval(sorted(samples))
+
+
+def _interval(ordered: Sequence[float]) -> tuple[float, float] | None:
+    ranks = order_ranks(len(ordered))
+    return None if ranks is None else (ordered[ranks[0]], ordered[ranks[1]])
+
+
+def _middle(ordered: Sequence[float]) -> float:
+    """The median of samples in their order."""
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
 def relative_precision(samples: Sequence[float]) -> float:
@@ -72,8 +84,9 @@ def estimate(rounds: Sequence[Sequence[float]]) -> Estimate:
     filled = [samples for samples in rounds if samples]
     if len(filled) > 1 and all(len(samples) == 1 for samples in filled):
         return estimate_readings([value for (value,) in filled], f"{len(filled)} processes")
-    middle = median(median(samples) for samples in filled)
-    intervals = [median_interval(samples) for samples in filled]
+    filled = [sorted(samples) for samples in filled]
+    middle = median(map(_middle, filled))
+    intervals = [_interval(ordered) for ordered in filled]
     if len(filled) == 1:
         bounds = intervals[0]
         if bounds is None:
@@ -81,8 +94,8 @@ def estimate(rounds: Sequence[Sequence[float]]) -> Estimate:
             sample_count = "one process" if count == 1 else f"{count} samples of one process"
             return Estimate(middle, None, None, f"{sample_count}: too few for an interval")
         return Estimate(middle, *bounds, f"95 % interval of {len(filled[0])} samples, one process")
-    lows = [b[0] if b else min(s) for b, s in zip(intervals, filled, strict=True)]
-    highs = [b[1] if b else max(s) for b, s in zip(intervals, filled, strict=True)]
+    lows = [b[0] if b else s[0] for b, s in zip(intervals, filled, strict=True)]
+    highs = [b[1] if b else s[-1] for b, s in zip(intervals, filled, strict=True)]
     reading_count = sum(len(samples) for samples in filled)
     basis = f"median of {len(filled)} rounds' medians, envelope of their intervals"
     return Estimate(middle, min(lows), max(highs), f"{basis} ({reading_count} readings)")
@@ -115,16 +128,24 @@ def change(
     The interval is Wilcoxon's, for the median of the log ratios. It assumes that the ratios are
     symmetric around the median, but no bell curve.
     """
-    logs = [math.log(after / before) for before, after in zip(base, new, strict=True)]
+    logs = [math.log(after) - math.log(before) for before, after in zip(base, new, strict=True)]
     averages = sorted(
         (one + other) / 2 for place, one in enumerate(logs) for other in logs[: place + 1]
     )
-    ratio = math.exp(median(averages))
+    ratio = _ratio(median(averages))
     cut = _signed_rank_cut(len(logs), confidence)
     if cut is None:
         return Change(ratio, 0.0, math.inf, "unknown")
-    lower, upper = math.exp(averages[cut]), math.exp(averages[-1 - cut])
+    lower, upper = _ratio(averages[cut]), _ratio(averages[-1 - cut])
     return Change(ratio, lower, upper, direction_of(lower, upper, threshold))
+
+
+def _ratio(log: float) -> float:
+    """The ratio of a logarithm; infinite if no number is large enough."""
+    try:
+        return math.exp(log)
+    except OverflowError:
+        return math.inf
 
 
 def is_look(count: int, fewest: int) -> bool:
@@ -146,12 +167,13 @@ def shift(
     The interval is Mann and Whitney's, for the shift of the logarithms. It assumes that both sides
     have distributions of the same shape. It cannot see a drift of the machine between the sides.
     """
-    ratios = sorted(math.log(after / before) for before in base for after in new)
-    ratio = math.exp(median(ratios))
+    before, after = ([math.log(value) for value in side] for side in (base, new))
+    ratios = sorted(late - early for early in before for late in after)
+    ratio = _ratio(median(ratios))
     cut = _rank_sum_cut(len(base), len(new), confidence)
     if cut is None:
         return Change(ratio, 0.0, math.inf, "unknown")
-    lower, upper = math.exp(ratios[cut]), math.exp(ratios[-1 - cut])
+    lower, upper = _ratio(ratios[cut]), _ratio(ratios[-1 - cut])
     return Change(ratio, lower, upper, direction_of(lower, upper, threshold))
 
 

@@ -1,38 +1,110 @@
-"""How results are printed: tables, and JSON. rich is loaded only when a table is needed."""
+"""How results are printed: lines, tables and JSON. The only place that writes to a stream.
 
+Names and messages come from bundles, stores and code of users. So every text is made safe to print:
+no character of it can steer the terminal or turn the direction of the line.
+rich is loaded only when a table is printed.
+"""
+
+import codecs
 import io
 import json
+import os
+import re
 import sys
-from collections.abc import Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+from ondevice_bench.errors import BadInput
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 PIPE_WIDTH = 160
+# control characters but tab and new line; what changes the direction of text, ends a line or is not
+# seen; halves of characters
+UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+# our own signs for a terminal that has only ASCII
+_ASCII = {"×": "x", "…": "...", "–": "-", "─": "-", "→": "->", "·": "|", "✓": "yes"}
+LONGEST_ERROR = 1_000  # characters
+MANY_ROWS = 1_000  # rich takes milliseconds for each row
 
 
-def table(*titles: str) -> "Table":
-    """A plain table with these column titles. Long words are folded only where space is short."""
-    from rich import box
-    from rich.table import Table
-
-    plain = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in titles:
-        plain.add_column(title, overflow="fold")
-    return plain
+def printable(text: str) -> str:
+    """The text with a visible symbol for each character that could do something: `␛` for escape."""
+    return UNSAFE.sub(_symbol, text)
 
 
-def print_table(printed: "Table") -> None:
-    """A table on standard output. Outside a terminal it is wide enough for whole cell ids."""
-    _console(None if sys.stdout.isatty() else PIPE_WIDTH).print(printed)
+def _symbol(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "␡" if code == 0x7F else "\ufffd"
 
 
-def table_text(printed: "Table") -> str:
+def one_line(text: str) -> str:
+    """The text as one line, safe to print."""
+    return printable(text.replace("\r\n", "\n")).replace("\n", "␊").replace("\t", " ")
+
+
+class Table:
+    """A plain table. Long words are folded only where space is short."""
+
+    def __init__(self, *titles: str) -> None:
+        self.titles = titles
+        self.rows: list[tuple[str, ...]] = []
+        self.ends: set[int] = set()
+
+    def add_row(self, *texts: str, end_section: bool = False) -> None:
+        """Add a row. A text may have several lines."""
+        if end_section:
+            self.ends.add(len(self.rows))
+        self.rows.append(texts)
+
+
+def print_lines(*lines: str) -> None:
+    """Lines on standard output."""
+    _write("stdout", "".join(f"{printable(text)}\n" for text in lines))
+
+
+def print_errors(*lines: str) -> None:
+    """Lines on standard error, each with the name of the command."""
+    _write("stderr", "".join(f"bench: {error_line(text)}\n" for text in lines))
+
+
+def error_line(text: str) -> str:
+    """The text of an error on one line. The middle of a long text is left out."""
+    line = one_line(text)
+    if len(line) <= LONGEST_ERROR:
+        return line
+    return f"{line[: LONGEST_ERROR - 203]} … {line[-200:]}"
+
+
+def print_progress(text: str, control: str = "") -> None:
+    """A text on standard error, after a control sequence of ours."""
+    _write("stderr", control + printable(text))
+
+
+def print_table(printed: Table) -> None:
+    """A table on standard output. Outside a terminal it is wide enough for whole cell ids.
+
+    A table with many rows has plain lines, as long as they need to be.
+    """
+    if len(printed.rows) > MANY_ROWS:
+        print_lines(*_plain_lines(printed))
+        return
+    console = _console(None if sys.stdout.isatty() else PIPE_WIDTH)
+    with console.capture() as captured:
+        console.print(_rich(printed))
+    _write("stdout", captured.get())
+
+
+def table_text(printed: Table) -> str:
     """A table as plain text, without spaces at the ends of its lines."""
     text = io.StringIO()
-    _console(PIPE_WIDTH, text).print(printed)
+    _console(PIPE_WIDTH, text).print(_rich(printed))
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 
@@ -43,7 +115,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
         return
     if not rows:
         return
-    printed = table(*rows[0])
+    printed = Table(*rows[0])
     for row in rows:
         printed.add_row(*map(_cell, row.values()))
     print_table(printed)
@@ -51,13 +123,83 @@ def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
 
 def print_json(value: Any) -> None:
     """Plain values as JSON."""
-    print(json.dumps(value, indent=2, allow_nan=False))
+    print_lines(json.dumps(value, indent=2, allow_nan=False))
+
+
+def open_streams() -> None:
+    """Make the standard streams fit to write: a closed one leads nowhere, each sign has a form.
+
+    The next file that is opened would take a closed descriptor.
+    """
+    codecs.register_error("bench-ascii", _in_ascii)
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            _to_nowhere(descriptor)
+            stream = os.fdopen(descriptor, mode, encoding="utf-8", closefd=False)
+            setattr(sys, name, stream)
+        if mode == "w" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="bench-ascii")
+
+
+def flush() -> None:
+    """Write what other libraries have left in standard output."""
+    _write("stdout", "")
+
+
+def _write(name: Literal["stdout", "stderr"], text: str) -> None:
+    """Write to a stream. If nobody reads it any more, the command goes on in silence."""
+    stream = getattr(sys, name)
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError as error:
+        _to_nowhere(stream.fileno())  # what is left in the buffer, too
+        if name == "stdout" and not isinstance(error, BrokenPipeError):
+            raise BadInput(f"standard output: cannot be written: {error.strerror}") from None
+
+
+def _to_nowhere(descriptor: int) -> None:
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    if nowhere == descriptor:
+        os.set_inheritable(descriptor, True)
+    else:
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    """Our own signs in other letters, and `?` for all else that a terminal has no code for."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    return "".join(_ASCII.get(sign, "?") for sign in missing), error.end
 
 
 def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "✓" if value else ""
     return str(value)
+
+
+def _plain_lines(printed: Table) -> Iterator[str]:
+    """The table's titles and rows, each column as wide as its longest text."""
+    widths = [max(map(len, column)) for column in zip(printed.titles, *printed.rows, strict=True)]
+    for row in (printed.titles, ["─" * width for width in widths], *printed.rows):
+        cells = (one_line(text).ljust(width) for text, width in zip(row, widths, strict=True))
+        yield " " + "   ".join(cells).rstrip()
+
+
+def _rich(printed: Table) -> Any:
+    from rich import box
+    from rich.table import Table as RichTable
+
+    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in printed.titles:
+        drawn.add_column(printable(title), overflow="fold")
+    for place, row in enumerate(printed.rows):
+        drawn.add_row(*map(printable, row), end_section=place in printed.ends)
+    return drawn
 
 
 def _console(width: int | None, file: IO[str] | None = None) -> "Console":

@@ -1,5 +1,8 @@
 // Draws the figures of the chosen group when the browser has time. Makes tables sort, filter and copy.
 
+const read = (id) => JSON.parse(document.getElementById(id).textContent);
+const page = { ...read("page-figures"), tooltips: read("page-tooltips") };
+
 // arrays, and parts of the look that figures share, are stored once: a figure has their index
 function unpack(value) {
   if (Array.isArray(value)) return value.map(unpack);
@@ -133,7 +136,10 @@ function makeSortable(table) {
 }
 
 const cellText = (cell) => cell.innerText.trim().replace(/\s*\n\s*/g, " ");
-const csvField = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+// a quote stands before a text that a spreadsheet would take for a formula
+const notFormula = (text) => (/^[=+@-]/.test(text) && isNaN(text) ? `'${text}` : text);
+const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+const csvField = (text) => quoted(notFormula(text));
 
 function tableText(table, form) {
   const rows = [...table.rows].filter((row) => !row.hidden).map((row) => [...row.cells].map(cellText));

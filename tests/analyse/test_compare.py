@@ -55,7 +55,7 @@ def test_unlike_workloads_are_named_never_compared(run_with):
 
 
 def test_equal_workloads_are_joined_even_if_an_id_was_renamed(run_with):
-    renamed = dataclasses.replace(CELL, id="another name")
+    renamed = dataclasses.replace(CELL, id="net/vanilla/all/b8/s0")
     found = compare(run_with("a", {CELL: 100}), run_with("b", {renamed: 100}))
     assert [d.verdict for d in found.differences] == ["unchanged"]
 

@@ -16,7 +16,10 @@ def stores(workplace):
         with Store.create(path) as store:
             for run_id in ids:
                 created = f"2026-01-0{1 + ['q1', 'b1', 'q2'].index(run_id)}"
-                store.add_run(make_run(run_id, suite=suite, created=created), planned(CELL))
+                store.add_run(
+                    make_run(run_id, suite=suite, created=f"{created}T00:00:00+00:00"),
+                    planned(CELL),
+                )
     return workplace / "bench-out"
 
 

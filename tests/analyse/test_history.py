@@ -219,7 +219,7 @@ def test_runs_are_ordered_by_their_commits_where_all_have_a_place(traced):
     runs = [traced(n, {CELL: 100}) for n in range(3)]
     names = [run.run.commit for run in runs]
     backwards = {name: -place for place, name in enumerate(names)}
-    assert [one.run.commit for one in in_order(runs, backwards)] == names[::-1]
+    assert [run.commit for run in in_order([one.run for one in runs], backwards)] == names[::-1]
     del backwards[names[0]]
-    assert [one.run.commit for one in in_order(runs, backwards)] == names
+    assert [run.commit for run in in_order([one.run for one in runs], backwards)] == names
     assert not history(runs, HistoryQuery(backwards)).by_commits

@@ -17,13 +17,13 @@ def folder(workplace):
 
 
 def ids(selected):
-    return [one.run.id for one in selected.summaries]
+    return [one.run.id for one in selected.summaries()]
 
 
 def test_only_the_latest_runs_page_is_called_report(folder, workplace):
     assert ids(report_runs([])) == ["r3"]
-    assert report_runs(["quick"]).page.resolve() == (folder / "report.html").resolve()
-    assert report_runs(["r1", "r3"]).page.name == "report-r1.html"
+    assert report_runs(["quick"]).page().resolve() == (folder / "report.html").resolve()
+    assert report_runs(["r1", "r3"]).page().name == "report-r1.html"
 
 
 def test_other_boards_stand_beside_the_first_run_once(folder):

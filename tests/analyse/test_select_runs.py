@@ -5,7 +5,7 @@ import pytest
 from ondevice_bench.analyse.select_runs import runs_since, stored_runs
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record.store import Store
-from tests.record.conftest import CELL, SECOND, make_run, planned
+from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
 COMMITS = ["aaaa000000", "bbbb000000+1f1f1f", "cccc000000"]
 FULL = {"v1": "bbbb" + "0" * 36, "side": "dddd" + "0" * 36}
@@ -15,8 +15,12 @@ FULL = {"v1": "bbbb" + "0" * 36, "side": "dddd" + "0" * 36}
 def store(workplace):
     with Store.create(workplace / "results.sqlite") as store:
         for number, commit in enumerate(COMMITS):
-            run = make_run(f"r{number}", commit=commit, created=f"2026-01-0{number + 1}T12:00:00")
+            run = make_run(
+                f"r{number}", commit=commit, created=f"2026-01-0{number + 1}T12:00:00+00:00"
+            )
             store.add_run(run, planned(CELL, SECOND))
+            for cell in (CELL, SECOND):
+                store.add_record(make_record(run.id, cell, metrics={"step_seconds": 1.0}))
         store.add_run(make_run("ab", origin="ab"), planned(CELL))
     return workplace / "results.sqlite"
 
@@ -33,7 +37,7 @@ def resolve(ref):
 
 
 def since(runs, text):
-    return [one.run.id for one in runs_since(runs, text, places, resolve)]
+    return [run.id for run in runs_since([one.run for one in runs], text, places, resolve)]
 
 
 def test_runs_of_ab_are_no_part_of_a_history(store):
@@ -41,10 +45,11 @@ def test_runs_of_ab_are_no_part_of_a_history(store):
 
 
 def test_a_pattern_selects_cells(store):
-    for one in stored_runs([store], ["b2"]):
-        assert [cell.id for cell in one.cells] == [SECOND.id]
+    runs = stored_runs([store], patterns=["b2"])
+    assert [one.run.id for one in runs] == ["r0", "r1", "r2"]
+    assert {reading.cell for one in runs for reading in one.readings} == {SECOND.id}
     with pytest.raises(BadInput, match=r"--cell: no cell matches 'b3'"):
-        stored_runs([store], ["b3"])
+        stored_runs([store], patterns=["b3"])
 
 
 @pytest.mark.parametrize(

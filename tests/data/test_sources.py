@@ -7,6 +7,7 @@ import numpy
 import pytest
 from PIL import Image
 
+from ondevice_bench.data import readers
 from ondevice_bench.data.batch import BatchStore, NoBatch, make
 from ondevice_bench.data.text import CORPUS
 from ondevice_bench.specs.data import TEXT_DIGEST, DataSource, parse
@@ -130,6 +131,16 @@ class TestFolder:
         with pytest.raises(NoBatch, match=r"\.png: is no image that can be read"):
             make(parse({"folder": str(root)}, root), IMAGES, 4, "batch 0")
 
+    @pytest.mark.parametrize(("width", "height"), [(20_000, 20_000), (10_001, 10_000)])
+    def test_an_image_that_takes_much_memory_is_named(self, root, width, height):
+        for file in root.glob("*/*.png"):
+            file.unlink()
+            file.with_suffix(".ppm").write_bytes(f"P6 {width} {height} 255\n".encode())
+        with pytest.raises(
+            NoBatch, match=r"\.ppm: is too large an image: Image size \(\d+ pixels\)"
+        ):
+            make(parse({"folder": str(root)}, root), IMAGES, 4, "batch 0")
+
     def test_more_classes_than_the_model_has(self, root):
         narrow = Images(channels=3, size=16, classes=1)
         with pytest.raises(NoBatch, match="has 2 classes; the model has 1: set classes: 2"):
@@ -229,9 +240,26 @@ class TestNpz:
         with pytest.raises(NoBatch, match=says):
             make(source, inputs, 2, "batch 0")
 
+    def test_arrays_that_take_much_memory_are_refused_before_they_are_unpacked(
+        self, tmp_path, monkeypatch
+    ):
+        monkeypatch.setattr(readers, "MAX_ARRAYS", 10 << 20)
+        numpy.savez_compressed(tmp_path / "x.npz", more=numpy.zeros(11 << 20, "uint8"))
+        with pytest.raises(NoBatch, match=r"x\.npz: its arrays take 11\.\d+ MiB, more than"):
+            make(parse("npz: x.npz", tmp_path), IMAGES, 2, "batch 0")
+
     def test_objects_are_refused(self, tmp_path):
         numpy.savez(tmp_path / "x.npz", images=numpy.array([{}], dtype=object))
         with pytest.raises(NoBatch, match="is no file of plain arrays"):
+            make(parse("npz: x.npz", tmp_path), IMAGES, 2, "batch 0")
+
+    def test_a_file_that_ends_too_early_is_refused(self, tmp_path):
+        numpy.savez(tmp_path / "x.npz", images=numpy.zeros((2, 2), "uint8"))
+        data = bytearray((tmp_path / "x.npz").read_bytes())
+        at = data.index(b"PK\x01\x02")  # in the list of members: where the member begins
+        data[at + 42 : at + 46] = (at - 30).to_bytes(4, "little")
+        (tmp_path / "x.npz").write_bytes(data)
+        with pytest.raises(NoBatch, match=r"is no file of plain arrays: ."):
             make(parse("npz: x.npz", tmp_path), IMAGES, 2, "batch 0")
 
 

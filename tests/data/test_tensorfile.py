@@ -78,3 +78,39 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(BadInput, match="cannot be written"):
         BatchStore(tmp_path / "file").batch(DataSource(), INPUTS, 1, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        (
+            {
+                "a": {"dtype": "U8", "shape": [64], "data_offsets": [0, 64]},
+                "b": {"dtype": "U8", "shape": [64], "data_offsets": [0, 64]},
+            },
+            "tensor b overlaps another",
+        ),
+        (
+            {"a": {"dtype": "U8", "shape": [-8, -8], "data_offsets": [0, 64]}},
+            "tensor a has a shape that no tensor can have",
+        ),
+        (
+            {"a": {"dtype": "U8", "shape": [0, 1 << 70], "data_offsets": [0, 0]}},
+            "tensor a has a shape that no tensor can have",
+        ),
+    ],
+)
+def test_tensors_that_would_take_more_memory_than_their_file_are_refused(tmp_path, header, says):
+    path = tmp_path / "x.safetensors"
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(64))
+    with pytest.raises(tensorfile.NoTensorFile, match=says):
+        tensorfile.read(path)
+
+
+def test_a_header_that_is_long_or_deep_is_refused_before_it_is_read(tmp_path):
+    path = tmp_path / "x.safetensors"
+    for text in (b" " * ((8 << 20) + 1), b"[" * 100_000):
+        path.write_bytes(len(text).to_bytes(8, "little") + text)
+        with pytest.raises(tensorfile.NoTensorFile, match="is no safetensors file"):
+            tensorfile.read(path)

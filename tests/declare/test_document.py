@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -110,3 +112,23 @@ def test_yaml_like_text_is_a_mapping_or_one_clear_line(tmp_path_factory, text):
     except BadInput as error:
         assert len(error.lines) == 1
         assert "\n" not in error.lines[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("? [a]\n: b\n", "key ('a',) must be text"),
+        ("null: x\n", "key None must be text"),
+        ("a: {b: 1}\n? [{c: 1}]\n: d\n", "a key is a list or a mapping, not a text"),
+        (f"? 0x{'f' * 5000}\n: b\n", "key with thousands of digits must be text"),
+        (f"a: 0x{'f' * 5000}\n", "a number must be below 2^63"),
+        (f"a: 0o{'7' * 9000}\n", "a number must be below 2^63"),
+        (f"a: {2**63}\n", "a number must be below 2^63"),
+        ("".join(f"a{n}: 1\n" for n in range(50_001)), "more than 50,000 keys and values"),
+        ("a: [" + "1," * 50_001 + "]\n", "more than 50,000 keys and values"),
+    ],
+)
+def test_keys_and_numbers_that_mean_nothing_are_said_in_one_short_line(tmp_path, text, says):
+    with pytest.raises(BadInput, match=re.escape(says)) as caught:
+        read(write(tmp_path, text))
+    assert len(str(caught.value)) < 200 + len(str(tmp_path))

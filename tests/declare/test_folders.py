@@ -37,6 +37,7 @@ def test_a_name_is_a_stem_or_a_path(workplace):
         ("sub/none", "sub/none: no such file"),
         ("./", "./: is a folder, not a suite file"),
         (".", ".: is a folder, not a suite file"),
+        ("x" * 5000, "a suite's name has 5,000 characters: xxx"),
     ],
 )
 def test_what_cannot_be_found_is_said_with_the_nearest_name(workplace, name, says):
@@ -51,8 +52,8 @@ def test_a_folder_that_is_none_is_refused(workplace):
 
 
 def test_a_report_resource_can_be_replaced_by_ones_own(workplace):
-    assert "<html" in resource("templates/page.html.j2").read_text()
-    put(workplace / "reports" / "templates", "page.html.j2", "mine")
-    assert resource("templates/page.html.j2").read_text() == "mine"
+    assert "color-scheme" in resource("theme/theme.css").read_text()
+    put(workplace / "reports" / "theme", "theme.css", "mine")
+    assert resource("theme/theme.css").read_text() == "mine"
     with pytest.raises(BadInput, match="no such file"):
-        resource("templates/none")
+        resource("theme/none")

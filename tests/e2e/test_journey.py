@@ -96,6 +96,9 @@ def test_own_method(user):
         "schema: 1\ntitle: Mine beside ASI\nmodels: [vit_b_32: {batch: 2, depth: 1}]\n"
         "methods: [asi: {fraction: 0.25}, ./mine.py:Mine]\nlayers: mlp\nmeasure: trace\n",
     )
+    short = user.does("bench", "run", "mine", "--budget", "0.1s")  # enough for one process
+    assert short.returncode == 6, short.stderr
+    assert user.does("bench", "export", "mine", "-o", "early.bundle").returncode == 0
     ended = user.does("bench", "run", "mine", "--json")
     assert ended.returncode == 0, ended.stderr
     cells = json.loads(ended.stdout)["cells"]
@@ -103,10 +106,22 @@ def test_own_method(user):
 
 
 def test_export_here_and_import_there(user):
-    exported = user.does("bench", "export", "mine", "-o", "board.bundle")
-    assert exported.returncode == 0, exported.stderr
-    imported = user.does("bench", "import", "board.bundle", "--out", "there")
-    assert imported.returncode == 0, imported.stderr
+    """Bundles come again and again: of a run that goes on, and the same one twice."""
+    for suite in ("mine", "quick"):
+        exported = user.does("bench", "export", suite, "-o", f"{suite}.bundle")
+        assert exported.returncode == 0, exported.stderr
+
+    def imported(name):
+        ended = user.does("bench", "import", name, "--out", "there", "--json")
+        assert ended.returncode == 0, ended.stderr
+        (run,) = json.loads(ended.stdout)["runs"]
+        return run["new"], bool(run["finished"])
+
+    bundles = ("early.bundle", "mine.bundle", "quick.bundle")  # quick has a memory curve
+    first = [imported(name) for name in bundles]
+    assert all(new > 0 for new, _ in first)
+    assert [is_finished for _, is_finished in first] == [False, True, True]
+    assert [imported(name)[0] for name in bundles] == [0, 0, 0]
     reported = user.does("bench", "report", "there/results.sqlite")
     assert reported.stdout == "report: there/report.html\n"
 

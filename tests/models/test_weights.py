@@ -1,6 +1,8 @@
 """Weights from files and with a spectrum: what matches, what is refused, and what it says."""
 
+import contextlib
 import pickle
+import random
 from dataclasses import replace
 
 import numpy
@@ -139,6 +141,35 @@ def test_what_is_no_file_of_weights_is_refused(tmp_path, capsys, name, content, 
     assert str(path) in str(error.value)
     assert len(str(error.value).splitlines()) == 1
     assert "code was run" not in capsys.readouterr().out
+
+
+def test_a_damaged_file_of_torch_is_named_whatever_is_damaged(tmp_path):
+    path = tmp_path / "damaged.pt"
+    torch.save({"w": torch.ones(4), "b": torch.zeros(2)}, path)
+    whole = path.read_bytes()
+    stream = random.Random(0)
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for _ in range(stream.choice([1, 3, 30])):
+            damaged[stream.randrange(2, len(damaged))] = stream.randrange(256)
+        path.write_bytes(damaged)
+        with contextlib.suppress(loading.BadWeights):
+            loading.read(path)
+
+
+@pytest.mark.parametrize(
+    "error", [TypeError("x"), IndexError(), UnicodeDecodeError("a", b"", 0, 1, "b")]
+)
+def test_any_error_of_torch_names_the_file(tmp_path, monkeypatch, error):
+    path = tmp_path / "damaged.pt"
+    torch.save({"w": torch.ones(4)}, path)
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(torch, "load", fail)
+    with pytest.raises(loading.BadWeights, match=r"damaged\.pt: is no file of weights"):
+        loading.read(path)
 
 
 def test_a_pickled_object_is_refused_without_running_it(tmp_path, capsys):

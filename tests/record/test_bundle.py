@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ondevice_bench.errors import BadInput
-from ondevice_bench.record import bundle, run_json
+from ondevice_bench.record import baseline, bundle, run_json
 from ondevice_bench.record.store import IMPORTED, Store
 from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
@@ -90,6 +90,49 @@ def test_an_import_brings_the_end_of_a_run_that_was_unfinished(tmp_path):
         assert store.run("r1").finished == "2026-01-02"
 
 
+def odd_content():
+    """A run with values that Python, JSON and SQLite hold in different types."""
+    what = {
+        "metrics": {"b": 2**53 + 1, "a": 1},
+        "samples": {"a": (1, 2.0)},
+        "details": {"curve": {"marks": (("runtime", 0.0), ("forward", 1))}, "notes": ()},
+        "seconds": 2**53 + 1,
+    }
+    run = make_run(settings={**make_run().settings, "cpus": (0, 1)})
+    return run_json.RunContent(run, tuple(planned(CELL)), (make_record(**what),))
+
+
+def test_the_same_run_is_the_same_whatever_types_hold_its_values(tmp_path):
+    path = tmp_path / "a.bundle"
+    bundle.write([odd_content()], path)
+    (found,) = bundle.read(path)
+    with Store.create(tmp_path / "results.sqlite") as store:
+        assert store.merge(found.run, found.cells, found.records) == 1
+        assert store.merge(found.run, found.cells, found.records) == 0
+        made = odd_content()
+        assert store.merge(made.run, made.cells, made.records) == 0
+
+
+def test_a_run_whose_cells_have_other_ids_is_another_run(tmp_path):
+    renamed = replace(CELL, id="other/vanilla/all/b8/s0")
+    with Store.create(tmp_path / "results.sqlite") as store:
+        store.merge(make_run(), planned(CELL), [])
+        with pytest.raises(BadInput, match="has another run r1"):
+            store.merge(make_run(), planned(renamed), [make_record(cell=renamed)])
+
+
+def test_a_task_that_was_repeated_after_the_first_import_is_imported_again(tmp_path):
+    failed = make_record(status="failed", reason="first", started="2026-01-01T00:00:01+00:00")
+    repeated = make_record(metrics={"a": 1.0}, started="2026-01-01T00:00:09+00:00")
+    with Store.create(tmp_path / "results.sqlite") as store:
+        store.merge(make_run(finished="2026-01-02"), planned(CELL), [failed])
+        assert store.merge(make_run(finished="2026-01-03"), planned(CELL), [repeated]) == 1
+        assert store.records("r1") == (repeated,)
+        assert store.merge(make_run(finished="2026-01-02"), planned(CELL), [failed]) == 0
+        assert store.records("r1") == (repeated,)
+        assert store.run("r1").finished == "2026-01-03"  # an older bundle takes nothing back
+
+
 def test_another_run_or_record_of_the_same_name_is_refused_whole(tmp_path):
     with Store.create(tmp_path / "results.sqlite") as store:
         store.merge(make_run(), planned(CELL), [make_record(metrics={"a": 1.0})])
@@ -128,6 +171,8 @@ def test_another_run_or_record_of_the_same_name_is_refused_whole(tmp_path):
         (lambda run: run["cells"].append(run["cells"][0]), "a cell is planned twice"),
         (lambda run: run["cells"][0]["definition"].update(batch=0), "cells.0.definition.batch"),
         (lambda run: run["run"].update(title="\ud800"), "not JSON of a bundle"),
+        (lambda run: run["cells"][0]["definition"].update(id="net"), "cells.0.definition.id"),
+        (lambda run: run["cells"][0]["definition"].update(id="a/b/c/s0"), "definition.id"),
         (lambda run: [run], "should be an object"),
     ],
 )
@@ -293,3 +338,36 @@ def test_two_thousand_mutations_of_the_json_are_refused_or_whole(written):
         else:
             assert replace(found.run).id
     assert refused > MUTATIONS * 0.8
+
+
+@pytest.mark.parametrize("part", [b"[],", b"{},", b"0,"])
+def test_a_member_whose_values_would_take_much_memory_is_refused_before_it_is_read(
+    written, monkeypatch, part
+):
+    monkeypatch.setattr(run_json, "MAX_BUILT", 10 << 20)
+    bomb = b'{"run": [' + part * (1 << 18) + b"0]}"
+    with pytest.raises(BadInput, match="its values would take more than 10 MiB of memory"):
+        bundle.read(repacked(written, {"runs/1.json": bomb}))
+    written.write_bytes(bomb)
+    with pytest.raises(BadInput, match="its values would take more than 10 MiB of memory"):
+        baseline.read(written)
+
+
+def test_a_bundle_that_nobody_could_read_is_not_written(written, tmp_path, monkeypatch):
+    contents = bundle.read(written)
+    monkeypatch.setattr(run_json, "MAX_BUILT", 1000)
+    with pytest.raises(BadInput, match=r"new\.bundle: its values would take more than 0 MiB"):
+        bundle.write(contents, tmp_path / "new.bundle")
+    assert not (tmp_path / "new.bundle").exists()
+
+
+def test_twenty_mebibytes_of_empty_lists_are_too_much():
+    with pytest.raises(BadInput, match="more than 512 MiB of memory"):
+        run_json.require_small("x", b"[]," * ((20 << 20) // 3))
+
+
+def test_a_large_manifest_is_refused(written):
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as new:
+        new.writestr("manifest.json", b" " * (bundle.MAX_MANIFEST + 1))
+    with pytest.raises(BadInput, match=r"manifest\.json is too large"):
+        bundle.read(written)

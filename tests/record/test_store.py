@@ -1,3 +1,4 @@
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -84,11 +85,84 @@ def test_known_times_are_the_latest_of_that_machine(store):
     assert store.seconds_by_fingerprint({"a": 1}) == {(CELL.fingerprint, "time"): 2.0}
 
 
+def test_a_writer_that_fails_leaves_what_another_one_filled_meanwhile(tmp_path, monkeypatch):
+    path = tmp_path / "results.sqlite"
+    prepare = migrate.prepare
+
+    def late(connection, where):
+        monkeypatch.setattr(migrate, "prepare", prepare)
+        with Store.create(path) as other:
+            other.add_run(make_run(), planned(CELL))
+        connection.close()
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(migrate, "prepare", late)
+    with pytest.raises(BadInput, match="database is locked"):
+        Store.create(path)
+    with Store.open(path) as store:
+        assert len(store.runs()) == 1
+
+
+def import_at_once(path, begin, errors):
+    """In a process of its own: import two runs, one of them like the others do."""
+    os.read(begin, 1)
+    try:
+        with Store.create(path) as store:
+            for name in ("same", f"r{os.getpid()}"):
+                store.merge(make_run(name), planned(CELL), [make_record(name)])
+    except BaseException as error:
+        os.write(errors, f"{error!r}\n".encode())
+    os._exit(0)
+
+
+def test_first_imports_at_the_same_time_lose_nothing(tmp_path):
+    for number in range(6):
+        path = tmp_path / f"{number}.sqlite"
+        (begin, go), (errors, error) = os.pipe(), os.pipe()
+        children = []
+        for _ in range(3):
+            children.append(os.fork())
+            if children[-1] == 0:
+                os.close(go)
+                import_at_once(path, begin, error)
+        for end in (begin, go, error):
+            os.close(end)
+        for child in children:
+            os.waitpid(child, 0)
+        with open(errors) as pipe:
+            assert pipe.read() == ""
+        with Store.open(path) as store:
+            runs = {run.id: len(store.records(run.id)) for run in store.runs()}
+        assert runs == dict.fromkeys(["same", *(f"r{child}" for child in children)], 1)
+
+
 def test_the_closed_store_is_one_file(tmp_path):
     path = tmp_path / "results.sqlite"
     with Store.create(path) as store:
         store.add_run(make_run(), planned(CELL))
     assert [p.name for p in tmp_path.iterdir()] == ["results.sqlite"]
+
+
+def test_readers_leave_no_files_beside_the_store(tmp_path):
+    path = tmp_path / "results.sqlite"
+    with Store.create(path) as store:
+        store.add_run(make_run(), planned(CELL))
+        with Store.open(path) as reader:
+            reader.runs()
+    with Store.open(path) as one, Store.open(path) as other:
+        assert one.runs() == other.runs()
+        with pytest.raises(BadInput, match="readonly"):
+            one.finish_run("r1", "2026-01-02")
+    assert [p.name for p in tmp_path.iterdir()] == ["results.sqlite"]
+
+
+@pytest.mark.parametrize("replace", [Path.unlink, lambda path: path.rename(path.parent / "old")])
+def test_a_store_that_is_gone_takes_no_more_records(tmp_path, replace):
+    with Store.create(tmp_path / "results.sqlite") as store:
+        store.add_run(make_run(), planned(CELL))
+        replace(store.path)
+        with pytest.raises(BadInput, match="was deleted or replaced, so its results are lost"):
+            store.add_record(make_record())
 
 
 def test_a_store_can_be_read_beside_its_writer_and_from_a_read_only_copy(store, tmp_path):

@@ -15,7 +15,8 @@ def test_each_pair_has_a_row_and_each_exact_difference_a_line():
     )
     few = CellPair("two", "c", "d")
     pairs = [slow, same, few, CellPair("three", "e", "f", problem="time: failed: no")]
-    columns = {column.header: list(column.cells) for column in ab_table(pairs).columns}
+    table = ab_table(pairs)
+    columns = {title: [row[n] for row in table.rows] for n, title in enumerate(table.titles)}
     assert columns["interval"] == ["1.05× … 1.15×", "0.99× … 1.01×", "", ""]
     assert columns["step is"] == [
         "regressed",

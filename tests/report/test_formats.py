@@ -1,11 +1,14 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
 import ondevice_bench
+from ondevice_bench.analyse.frame import COLUMNS
 from ondevice_bench.record.store import Store
+from ondevice_bench.report.terminal.csv_lines import csv_lines
 from ondevice_bench.report.terminal.formats import formatted
 from tests.record.conftest import CELL, make_record, make_run, planned
 from tests.report import synthetic
@@ -24,6 +27,11 @@ Run `r1` on profile x86.
 | mcunet/vanilla/all/b8/s0 | 100 ms (99.0 … 101 ms) | 80.00 MiB (79.68 … 80.32 MiB) | 40.00 MiB | ok |
 | mcunet/asi(fraction=0.125)/all/b8/s0 | 110 ms (109 … 111 ms) | 60.00 MiB (59.76 … 60.24 MiB) | 25.00 MiB | ok |
 """
+
+
+def csv_of(*summaries):
+    cells = ((one.run, cell) for one in summaries for cell in one.cells)
+    return "\n".join(csv_lines(cells))
 
 
 @pytest.fixture
@@ -71,7 +79,7 @@ def test_csv_has_a_row_for_each_run_cell_and_metric(whole, summary_of):
         synthetic.planned(synthetic.cells(16)),
         synthetic.run_of("r2"),
     )
-    rows = list(csv.DictReader(io.StringIO(formatted([whole, other], "csv"))))
+    rows = list(csv.DictReader(io.StringIO(csv_of(whole, other))))
     assert {row["run"] for row in rows} == {"r1", "r2"}
     (step,) = (
         row
@@ -79,6 +87,20 @@ def test_csv_has_a_row_for_each_run_cell_and_metric(whole, summary_of):
         if row["cell"] == "mcunet/vanilla/all/b16/s0" and row["metric"] == "step_seconds"
     )
     assert (step["unit"], float(step["estimate"]), step["options"]) == ("seconds", 0.2, "")
+
+
+@pytest.mark.parametrize("start", ["=1+1", "+1", "-x", "@SUM(A1)", " =1", "\t=1"])
+def test_a_text_of_csv_is_no_formula(summary_of, start):
+    cell = replace(
+        CELL, id=f"{start}/vanilla/all/b8/s0", layers=start, method_options=((start, -1),)
+    )
+    record = make_record(cell=cell, metrics={"step_seconds": -1.0})
+    summary = summary_of([record], planned(cell), make_run())
+    (row,) = csv.reader(io.StringIO(csv_of(summary).split("\n", 1)[1]))
+    assert float(row[COLUMNS.index("estimate")]) == -1
+    texts = [text for text in row if text and text != "-1.0"]
+    assert sum(text.startswith(f"'{start}") for text in texts) == 3
+    assert not [text for text in texts if text.lstrip().startswith(("=", "+", "-", "@"))]
 
 
 def test_json_is_the_summary_of_one_run_or_a_list(whole):

@@ -8,11 +8,13 @@ from ondevice_bench.errors import BadInput
 from ondevice_bench.report import page as pages
 from ondevice_bench.report.layout import load_layout
 from ondevice_bench.report.page import write_report
+from ondevice_bench.report.plotly_builder import TEMPLATE
 from ondevice_bench.report.quantities import quantity_of
 from ondevice_bench.report.sections import sections
 from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 from tests.report import synthetic
+from tests.report.hostile import hostile_run
 
 MIB = 2**20
 CONTROL = "".join(map(chr, [*range(32), *range(127, 160)]))
@@ -81,9 +83,11 @@ def test_the_page_loads_nothing_from_elsewhere(summary):
 
 
 def test_names_and_messages_are_shown_as_text(summary_of):
-    cell = dataclasses.replace(CELL, id=f"cell {EVIL}")
+    cell = dataclasses.replace(CELL, id=f"cell {EVIL}/vanilla/all/b8/s0")
     failed = make_record(
-        cell=dataclasses.replace(SECOND, id="b"), status="failed", reason=f"Error: {EVIL}"
+        cell=dataclasses.replace(SECOND, id="net/vanilla/all/b2/s0"),
+        status="failed",
+        reason=f"Error: {EVIL}",
     )
     records = [
         make_record(cell=cell, pass_name="memory", metrics=MEMORY),
@@ -91,11 +95,34 @@ def test_names_and_messages_are_shown_as_text(summary_of):
         failed,
     ]
     run = make_run(title=EVIL, commit=EVIL, suite_text=EVIL, profile_text=EVIL, command=EVIL)
-    cells = planned(cell, dataclasses.replace(SECOND, id="b"))
+    cells = planned(cell, dataclasses.replace(SECOND, id="net/vanilla/all/b2/s0"))
     page = render(summary_of(records, cells, run))
     assert "<script>alert(1)" not in page
-    assert page.count("</script>") == 2  # plotly.js and ours
+    assert page.count("</script>") == 4  # plotly.js, figures, tooltips and our script
     assert "49" not in re.findall(r"<h1>(.*?)</h1>", page)[0]
+
+
+def test_no_text_of_a_figure_has_markup(summary_of):
+    found = hostile_run("<b>&amp;</b>")
+    summary = summary_of(found.records, list(found.cells), found.run)
+    software = {**summary.run.software, "torch": "<i>1</i>"}
+    run = dataclasses.replace(summary.run, id="older", software=software)
+    older = dataclasses.replace(summary, run=run)
+    texts = []
+    for layout in ("run", "regression"):
+        figures = drawn(pages.render([summary, older], layout))
+        texts += [text for path, text in leaves(figures) if path[-1] != TEMPLATE]
+    assert not [text for text in texts if re.search("<|&(?!lt;|gt;|amp;)", text)]
+    assert sum("&lt;b&gt;&amp;amp;&lt;/b&gt;" in text for text in texts) > 20
+
+
+def leaves(value, path=()):
+    """Every text within, and its path."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from leaves(item, (*path, key))
 
 
 def is_well_formed(page):
@@ -113,8 +140,8 @@ def test_every_id_is_there_once(whole, layout):
 
 
 def test_control_characters_are_shown_as_symbols(summary_of, tmp_path):
-    cell = dataclasses.replace(CELL, id=f"net/{CONTROL}/all", method=CONTROL)
-    failed = dataclasses.replace(SECOND, id=CONTROL)
+    cell = dataclasses.replace(CELL, id=f"net/{CONTROL}/all/b8/s0", method=CONTROL)
+    failed = dataclasses.replace(SECOND, id=f"{CONTROL}/vanilla/all/b2/s0")
     records = [
         make_record(cell=cell, pass_name="memory", metrics=MEMORY),
         make_record(cell=cell, metrics={"step_seconds": 1.0}, samples={"step_seconds": [1.0] * 6}),
@@ -140,10 +167,15 @@ def test_a_suite_with_the_line_ends_of_windows_has_lines(summary_of):
     assert "title: one\ntitle: two\n" in page
 
 
+def stored(page):
+    """The figures as the page has them."""
+    (text,) = re.findall(r'<script type="application/json" id="page-figures">(.*)</script>', page)
+    return json.loads(text)
+
+
 def drawn(page):
     """The page's figures, each for every group, as a browser unpacks them."""
-    (text,) = re.findall(r"^const page = (.*);$", page, flags=re.MULTILINE)
-    data = json.loads(text)
+    data = stored(page)
 
     def unpacked(value):
         if isinstance(value, list):
@@ -195,9 +227,7 @@ def test_tensors_add_up_to_the_highest_moment(whole):
 
 
 def test_what_figures_share_is_stored_once(whole):
-    page = render(whole)
-    (text,) = re.findall(r"^const page = (.*);$", page, flags=re.MULTILINE)
-    arrays = [json.dumps(array) for array in json.loads(text)["arrays"]]
+    arrays = [json.dumps(array) for array in stored(render(whole))["arrays"]]
     assert len(arrays) == len(set(arrays))
 
 
@@ -280,3 +310,35 @@ def test_a_report_is_written_whole_or_not_at_all(summary, tmp_path):
     with pytest.raises(BadInput, match="cannot be written"):
         write_report([summary], tmp_path / "deep")
     assert [p.name for p in tmp_path.glob("*.part")] == []
+
+
+ESCAPES = (
+    "{{ cycler.__init__.__globals__.os.mkdir('ran') }}",
+    "{{ run.__class__.__mro__[1].__subclasses__() }}",
+    "{{ parts[0].section.content.__globals__ }}",
+    "{{ ''.format.__self__ }}",
+    "{% include 'none.html.j2' %}",
+    "{{ 1 / 0 }}",
+    "{% if %}",
+)
+
+
+@pytest.mark.parametrize("escape", ESCAPES)
+def test_a_template_reaches_nothing_but_the_page(workplace, whole, escape):
+    folder = workplace / "reports" / "templates"
+    folder.mkdir(parents=True)
+    (folder / "page.html.j2").write_text(escape)
+    assert "<h1>" in render(whole)  # nobody named the folder
+    with pytest.raises(BadInput) as caught:
+        render(whole, templates=folder)
+    (line,) = caught.value.lines
+    assert line.startswith(f"{folder}: ")
+    assert not (workplace / "ran").exists()
+
+
+def test_a_folder_of_templates_may_have_only_some(workplace, whole):
+    (workplace / "mine" / "sections").mkdir(parents=True)
+    (workplace / "mine" / "sections" / "verdict.html.j2").write_text("<p>mine: {{ run.id }}</p>")
+    assert f"<p>mine: {whole.run.id}</p>" in render(whole, templates=workplace / "mine")
+    with pytest.raises(BadInput, match="none: not a folder of templates"):
+        render(whole, templates=workplace / "none")

@@ -16,7 +16,7 @@ import pytest
 import ondevice_bench
 from ondevice_bench.run.hosts import launch
 from ondevice_bench.run.hosts.launch import PassLauncher, ZygoteLauncher
-from tests.workers import THREADS
+from tests.workers import THREADS, is_alive
 
 
 def workers_below(pid):
@@ -249,3 +249,29 @@ def test_a_zygote_that_cannot_start_says_why():
         pytest.raises(launch.ZygoteEnded, match="ModuleNotFoundError: No module named 'encodings'"),
     ):
         _ = zygote.hello
+
+
+@pytest.mark.parametrize("kind", ["zygote", "spawner"])
+def test_a_worker_takes_its_family_along(request, odd_job, kind):
+    """Also what has left its session."""
+    outcome = request.getfixturevalue(kind).launch(odd_job("family"), 120, lambda: None)
+    assert outcome.reply.status == "ok"
+    children = outcome.output.split()[2:]
+    assert len(children) == 2
+    assert not any(map(is_alive, children))
+
+
+def test_a_zygote_ends_the_family_of_a_worker_that_crashed(zygote, odd_job):
+    outcome = zygote.launch(odd_job("crash with a family"), 120, lambda: None)
+    assert outcome.reply.reason == "killed by SIGSEGV"
+    children = outcome.output.split()[-2:]
+    assert not any(map(is_alive, children))
+    assert zygote.launch(odd_job("well"), 120, lambda: None).reply.status == "ok"
+
+
+def test_a_worker_that_stops_its_zygote_costs_one_cell(zygote, odd_job, monkeypatch):
+    for name in ("ANSWER_SECONDS", "EXIT_GRACE_SECONDS"):
+        monkeypatch.setattr(launch, name, 0.3)
+    outcome = zygote.launch(odd_job("stop the zygote"), 2, lambda: None)
+    assert outcome.reply.status == "failed"
+    assert outcome.reply.reason.endswith("it did not answer within 0.3 s")

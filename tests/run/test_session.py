@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import multiprocessing
 
 import pytest
@@ -13,6 +14,7 @@ from ondevice_bench.hardware.profile import recognise
 from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.record.store import FILE_NAME, Store
 from ondevice_bench.run import session as session_module
+from ondevice_bench.run.hosts import launch
 from ondevice_bench.run.hosts.fake import FakeHost
 from ondevice_bench.run.progress import Silent
 from ondevice_bench.run.request import Request
@@ -142,7 +144,7 @@ def test_other_software_starts_a_new_run_and_says_so(world, stored, monkeypatch,
     notes = []
     progress = Silent()
     progress.note = notes.append
-    monkeypatch.setattr(host, "software", lambda: {"torch": "3"})
+    monkeypatch.setattr(host, "software", lambda: {**FakeHost().software(), "torch": "3"})
     with world(progress):
         pass
     assert len(stored()) == 2
@@ -272,3 +274,71 @@ def test_a_budget_takes_pilots_first_and_leaves_what_does_not_fit(world, stored,
         assert "pilot" not in {job.pass_name for job in host.jobs}
     ((_, statuses),) = stored().items()
     assert len([key for key in statuses if key.pass_name != "pilot"]) == 9
+
+
+@pytest.mark.parametrize("kind", ["folder", "link"])
+def test_a_run_removes_nothing_that_it_did_not_make(world, workplace, kind):
+    """`--out` may name a folder of the user's, and it may have a folder or a link `batches`."""
+    out, mine = workplace / "out", workplace / "mine"
+    mine.mkdir()
+    out.mkdir()
+    (mine / "thesis").write_text("mine")
+    if kind == "link":
+        (out / "batches").symlink_to(mine)
+    else:
+        mine.rename(out / "batches")
+    with world() as session:
+        session.perform_all(Silent())
+    assert [path.read_text() for path in (out / "batches").iterdir()] == ["mine"]
+    assert sorted(path.name for path in out.iterdir()) == [".lock", "batches", FILE_NAME]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"status": "splendid"},
+        {"status": "failed"},
+        {"status": "failed", "reason": "x", "result": {"metrics": {"step_seconds": 1.0}}},
+        {"result": {"metrics": {"../x": 1.0}}},
+        {"result": {"metrics": {"x": "1"}}},
+        {"result": {"metrics": {"x": True}}},
+        {"result": {"metrics": {"x": 1e300 * 1e300}}},
+        {"result": {"metrics": {"x": 10**400}}},
+        {"result": {"metrics": [1]}},
+        {"result": {"samples": {"x": "123"}}},
+        {"result": {"unavailable": {"x": 1}}},
+        {"result": {"details": {"ranks": [1]}}},
+        {"result": {"details": {"other": 10**40}}},
+        {"result": {"details": 7}},
+        {"result": {"more": 7}},
+        {"result": None},
+        {"more": 7},
+    ],
+)
+def test_a_reply_that_nobody_can_use_fails_its_own_cell(world, host, values):
+    """The user's code may write to the reply pipe."""
+    text = json.dumps({**dataclasses.asdict(Reply("ok")), **values}) + "\n"
+
+    def answer(job):
+        return launch._judge(text, 0, 60, None) if job.cell.batch == 2 else well(job)
+
+    host.answer = answer
+    with world() as session:
+        session.perform_all(Silent())
+        statuses = {key.cell: set() for key in session.tasks()}
+        for record in session.store.records(session.run.id):
+            statuses[record.key.cell].add(record.status)
+            assert record.reason or record.status == "ok"
+        assert session.store.run(session.run.id).finished
+    broken = statuses.pop(next(cell for cell in statuses if "/b2/" in cell))
+    assert broken == {"failed"}
+    assert set.union(*statuses.values()) == {"ok"}
+
+
+def test_half_a_surrogate_pair_in_a_message_is_stored(world, host):
+    """A file name that is no UTF-8, in the text of an error."""
+    reply = Reply.from_text(Reply("failed", "no file \udcff.png", "\ud800").to_text())
+    host.answer = lambda job: reply
+    with world() as session:
+        session.perform_all(Silent())
+        assert session.store.records(session.run.id)[0].reason == "no file ?.png"

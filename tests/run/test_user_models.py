@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from ondevice_bench.data import nested
-from ondevice_bench.data.batch import BatchStore
+from ondevice_bench.data.batch import BatchStore, NoBatch
 from ondevice_bench.errors import BadInput
 from ondevice_bench.run.hosts.fake import FakeHost
+from ondevice_bench.run.hosts.host import NoAnswer
 from ondevice_bench.run.hosts.local import local_host
 from ondevice_bench.run.queries import user_models
 from ondevice_bench.specs import registry
@@ -231,8 +232,17 @@ def test_weights_that_do_not_fit_are_said_before_anything_runs(said, workplace):
         said("./mynet.py:net", weights="evil.safetensors")
 
 
+# what a network prints on every way is no answer
+LOUD = """\
+import atexit, os
+print("loud")
+os.write(1, b"louder\\n")
+atexit.register(print, "at the end")
+"""
+
+
 def test_a_process_of_its_own_answers(workplace):
-    (workplace / "mynet.py").write_text(f"print('loud')\n{NET}")
+    (workplace / "mynet.py").write_text(f"{LOUD}\n{NET}")
     suite, host = Words(["./mynet.py:Net"]).suite(), local_host()
     user_models.describe(host, suite)
     assert registry.model(suite.models[0].name).inputs({}) == Images(3, 24, 7)
@@ -252,6 +262,15 @@ def test_only_files_of_one_folder_are_described_by_one_process(workplace):
     assert host.questions == ["describe", "describe"]
     found = [registry.model(choice.name).inputs({"classes": 4}) for choice in suite.models]
     assert found == [Images(3, 24, 4)] * 3
+
+
+def test_a_batch_function_that_ends_its_process_fails_its_cell_only(tmp_path):
+    def reply_to(question, request):
+        raise NoAnswer("did not answer within 600 s")
+
+    host, store = FakeHost(reply_to=reply_to), BatchStore(tmp_path / "batches")
+    with pytest.raises(NoBatch, match="the model's code did not answer within 600 s"):
+        user_models.batch(host, store, "net.py:net", Cell("x", "own", "vanilla", 4), "batch")
 
 
 def test_a_batch_of_the_users_is_made_once_for_each_use(workplace, tmp_path):

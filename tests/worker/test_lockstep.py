@@ -15,7 +15,7 @@ def played(turns, counts):
     acted, parts = [], turns.parts
 
     def side(part, count, name):
-        def play():
+        def play(_tick=None):
             try:
                 with Lockstep(part) as lockstep:
                     for _ in range(count):
@@ -45,11 +45,11 @@ def test_who_ends_early_wakes_the_other(counts, acted):
 
 @pytest.mark.parametrize("gone", [0, 1])
 def test_who_never_comes_keeps_nobody_waiting(gone):
-    def nobody():
+    def nobody(_tick=None):
         return "nobody"
 
     with piped_turns(STEPS) as turns:
-        sides = [lambda: played_alone(turns.parts[0]), lambda: played_alone(turns.parts[1])]
+        sides = [lambda: played_alone(turns.parts[0]), lambda _tick: played_alone(turns.parts[1])]
         sides[gone] = nobody
         ends = turns.run(*sides)
     assert sorted(ends) == ["nobody", "the other side ended before its turns began"]

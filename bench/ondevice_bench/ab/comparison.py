@@ -16,7 +16,6 @@ from ondevice_bench import metrics
 from ondevice_bench.analyse.cell_pair import CellPair, ExactDifference
 from ondevice_bench.passes import TIME, TRACE
 from ondevice_bench.record.model import Record, TaskKey
-from ondevice_bench.run.hosts.host import no_tick
 from ondevice_bench.run.progress import Progress
 from ondevice_bench.run.session import Session
 from ondevice_bench.suite.passes import passes_of
@@ -117,7 +116,7 @@ class RefComparison:
             base = self._base.prepare(key, turns=of_base)
             new = self._new.prepare(replace(key, cell=pair.new_id), turns=of_new)
             base_outcome, new_outcome = turns.run(
-                lambda: base.launch(self._progress.tick), lambda: new.launch(no_tick)
+                lambda: base.launch(self._progress.tick), new.launch
             )
         records = [
             self._base.store_result(base, base_outcome),
@@ -126,8 +125,10 @@ class RefComparison:
         pair.problem = _problem(
             sorted(records, key=lambda record: record.reason.startswith(OTHER_SIDE_ENDED))
         )
+        base_steps, new_steps = (record.samples.get(STEP, []) for record in records)
+        if not pair.problem and not 0 < len(base_steps) == len(new_steps):
+            pair.problem = "time: failed: the two sides have no equal number of steps"
         if not pair.problem:
-            base_steps, new_steps = (record.samples[STEP] for record in records)
             # neighbours in time: a disturbance meets both steps, so their ratio stays
             ratio = median(
                 after / before for before, after in zip(base_steps, new_steps, strict=True)

@@ -7,10 +7,8 @@ workers of the tree find this package there, too.
 import contextlib
 import os
 import shlex
-import subprocess
 import sys
 import sysconfig
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,19 +16,21 @@ import ondevice_bench
 from ondevice_bench.ab.worktree import Tree
 from ondevice_bench.errors import BadInput
 from ondevice_bench.run.hosts.launch import Interpreter
+from ondevice_bench.run.hosts.processes import finished
+from ondevice_bench.run.work_folder import work_folder
 
 
 @contextlib.contextmanager
 def environment_of(tree: Tree, install: str, note: Callable[[str], None]) -> Iterator[Interpreter]:
     """Make the environment and run the command in the tree; it is gone when this ends."""
     words = _words(install)
-    with tempfile.TemporaryDirectory(prefix="bench-env-") as folder:
-        root = Path(folder)
-        _run([sys.executable, "-m", "venv", folder], tree, dict(os.environ), "an environment")
+    with work_folder("env") as folder:
+        root = folder / "env"
+        _run([sys.executable, "-m", "venv", str(root)], tree, dict(os.environ), "an environment")
         _see_ours(root)
         own = {
             **{name: value for name, value in os.environ.items() if name != "PYTHONHOME"},
-            "VIRTUAL_ENV": folder,
+            "VIRTUAL_ENV": str(root),
             "PATH": os.pathsep.join([str(root / "bin"), os.environ.get("PATH", os.defpath)]),
         }
         note(f"{tree.ref}: {install}")
@@ -63,18 +63,8 @@ def _see_ours(root: Path) -> None:
 def _run(words: list[str], tree: Tree, environment: dict[str, str], what: str) -> None:
     """Run a command in the tree; BadInput with the last line that it printed where it fails."""
     try:
-        done = subprocess.run(
-            words,
-            cwd=tree.root,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+        ended = finished(words, cwd=tree.root, env=environment)
     except OSError as error:
         raise BadInput(f"{tree.ref}: {what}: {words[0]}: {error.strerror}") from None
-    if done.returncode:
-        lines = (done.stderr.strip() or done.stdout.strip()).splitlines() or ["it printed nothing"]
-        raise BadInput(f"{tree.ref}: {what} ended with {done.returncode}: {lines[-1]}")
+    if ended.status:
+        raise BadInput(f"{tree.ref}: {what} ended with {ended.status}: {ended.last_line}")

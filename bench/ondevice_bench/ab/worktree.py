@@ -2,17 +2,18 @@
 
 import contextlib
 import re
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ondevice_bench.errors import BadInput
 from ondevice_bench.protocol import VERSION
-from ondevice_bench.run.commit import current_commit
+from ondevice_bench.run.commit import current_commit, resolved
+from ondevice_bench.run.hosts.processes import finished
+from ondevice_bench.run.work_folder import work_folder
 
 HERE = "."
+_KIND, _TREE = "ab", "tree"  # of its work folder, and its name in there
 
 
 @dataclass(frozen=True)
@@ -38,22 +39,32 @@ def tree_of(ref: str) -> Iterator[Tree]:
     if ref == HERE:
         yield _require_protocol(Tree(ref, top, current_commit(top)))
         return
-    lookup = subprocess.run(
-        ("git", "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}"),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if lookup.returncode:
+    commit = resolved(top, ref)
+    if not commit:
         raise BadInput(f"no commit {ref!r} in {top}: a git ref, or . for the tree as it is")
-    commit = lookup.stdout.strip()
-    with tempfile.TemporaryDirectory(prefix="bench-ab-") as folder:
-        root = Path(folder) / "tree"
-        _git("worktree", "add", "--detach", "--quiet", str(root), commit)
-        try:
+    try:
+        with work_folder(_KIND) as folder:
+            _forget_lost_trees()  # of runs that were killed
+            root = folder / _TREE
+            _git("worktree", "add", "--detach", "--quiet", str(root), commit)
             yield _require_protocol(Tree(ref, root, commit[:10]))
-        finally:
-            _git("worktree", "remove", "--force", str(root))
+    finally:
+        _forget_lost_trees()
+
+
+def _forget_lost_trees() -> None:
+    """Have git forget our trees whose work folder is gone, however far it came with them."""
+    try:
+        listed = _git("worktree", "list", "--porcelain").splitlines()
+    except BadInput:
+        listed = []
+    for line in listed:
+        path = Path(line.removeprefix("worktree "))
+        is_ours = path.name == _TREE and path.parent.name.startswith(f"bench-{_KIND}-")
+        if line.startswith("worktree ") and is_ours and not path.parent.exists():
+            # twice: it is locked while git makes it
+            with contextlib.suppress(BadInput):
+                _git("worktree", "remove", "--force", "--force", str(path))
 
 
 def _require_protocol(tree: Tree) -> Tree:
@@ -75,10 +86,9 @@ def _require_protocol(tree: Tree) -> Tree:
 
 def _git(*arguments: str) -> str:
     try:
-        process = subprocess.run(("git", *arguments), capture_output=True, text=True, check=False)
+        ended = finished(("git", *arguments))
     except OSError as error:
         raise BadInput(f"git cannot be run: {error.strerror}") from None
-    if process.returncode:
-        reason = (process.stderr.strip().splitlines() or ["it failed"])[-1]
-        raise BadInput(f"git {arguments[0]}: {reason}")
-    return process.stdout.strip()
+    if ended.status:
+        raise BadInput(f"git {arguments[0]}: {ended.last_line}")
+    return ended.out.strip()

@@ -1,16 +1,37 @@
 """Finds the run in a store that a user's text means."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from ondevice_bench.errors import BadInput, suggestion, unknown
 from ondevice_bench.record.model import Run
 from ondevice_bench.record.store import FILE_NAME, OUT, Store
+from ondevice_bench.terminal import print_errors
+
+T = TypeVar("T")
 
 
 def store_paths() -> tuple[Path, ...]:
     """The stores below the working directory's `bench-out`."""
     return tuple(sorted(OUT.glob(f"*/{FILE_NAME}")))
+
+
+def from_each_store(
+    read: Callable[[Store], T], paths: Sequence[Path] | None = None
+) -> list[tuple[Path, T]]:
+    """What `read` finds in each store, by default in all below `bench-out`.
+
+    A store that cannot be read is left out. A line on standard error names it.
+    """
+    found = []
+    for path in store_paths() if paths is None else paths:
+        try:
+            with Store.open(path) as store:
+                found.append((path, read(store)))
+        except BadInput as error:
+            print_errors(f"left out: {error.lines[0]}")
+    return found
 
 
 def find_run(reference: str | None) -> tuple[Path, str]:
@@ -48,10 +69,11 @@ def find_stores(references: Sequence[str]) -> tuple[Path, ...]:
 
 def latest_runs() -> tuple[tuple[Path, str], ...]:
     """The latest run of each suite on each profile, in all stores."""
-    latest: dict[tuple[Path, str, str], str] = {}
-    for path in store_paths():
-        with Store.open(path) as store:
-            latest.update({(path, run.suite, run.profile): run.id for run in store.runs()})
+    latest = {
+        (path, run.suite, run.profile): run.id
+        for path, runs in from_each_store(Store.runs)
+        for run in runs
+    }
     return tuple((path, run) for (path, _, _), run in latest.items())
 
 
@@ -68,10 +90,7 @@ def on_other_boards(path: Path, run_id: str) -> tuple[str, ...]:
 
 
 def _by_id(reference: str) -> tuple[Path, str]:
-    paths_by_id: dict[str, Path] = {}
-    for path in store_paths():
-        with Store.open(path) as store:
-            paths_by_id.update({run.id: path for run in store.runs()})
+    paths_by_id = {run.id: path for path, runs in from_each_store(Store.runs) for run in runs}
     if reference in paths_by_id:
         return paths_by_id[reference], reference
     hint = suggestion(reference, [*paths_by_id, *(path.parent.name for path in store_paths())])
@@ -80,11 +99,10 @@ def _by_id(reference: str) -> tuple[Path, str]:
 
 def _latest_of_all() -> tuple[Path, str]:
     latest: tuple[str, Path, str] | None = None
-    for path in store_paths():
-        with Store.open(path) as store:
-            for run in store.runs():
-                if latest is None or run.created >= latest[0]:
-                    latest = (run.created, path, run.id)
+    for path, runs in from_each_store(Store.runs):
+        for run in runs:
+            if latest is None or run.created >= latest[0]:
+                latest = (run.created, path, run.id)
     if latest is None:
         raise BadInput(f"no runs in {OUT}: start with `bench run quick`")
     return latest[1], latest[2]

@@ -1,11 +1,12 @@
 """Summaries as a pandas DataFrame: one row for each run, cell and metric."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.summary import RunSummary, summarise
+from ondevice_bench.analyse.summary import CellSummary, RunSummary, summarise
+from ondevice_bench.record.model import Run
 from ondevice_bench.record.store import Store
 
 if TYPE_CHECKING:
@@ -50,32 +51,39 @@ def frame_of(summaries: Sequence[RunSummary]) -> "pandas.DataFrame":
     import pandas
 
     rows = [
-        (
-            summary.run.id,
-            summary.run.created,
-            summary.run.commit,
-            cell.planned.profile,
-            cell.id,
-            cell.planned.cell.fingerprint,
-            cell.planned.cell.model,
-            cell.planned.cell.method,
-            cell.planned.cell.batch,
-            cell.planned.cell.seed,
-            cell.planned.cell.layers,
-            ",".join(f"{name}={value}" for name, value in cell.planned.cell.method_options),
-            cell.status,
-            name,
-            metrics.BY_NAME[name].unit,
-            metrics.BY_NAME[name].scope,
-            metrics.BY_NAME[name].kind,
-            estimate.lower,
-            estimate.estimate,
-            estimate.upper,
-            estimate.basis,
-        )
-        for summary in summaries
-        for cell in summary.cells
-        for name, estimate in cell.estimates.items()
-        if name in metrics.BY_NAME
+        (*cell_columns(one.run, cell), *of_metric)
+        for one in summaries
+        for cell in one.cells
+        for of_metric in metric_columns(cell)
     ]
     return pandas.DataFrame.from_records(rows, columns=list(COLUMNS))
+
+
+def cell_columns(run: Run, cell: CellSummary) -> tuple[Any, ...]:
+    """The columns that are equal in all rows of a cell: those before `metric`."""
+    planned = cell.planned
+    return (
+        run.id,
+        run.created,
+        run.commit,
+        planned.profile,
+        cell.id,
+        planned.cell.fingerprint,
+        planned.cell.model,
+        planned.cell.method,
+        planned.cell.batch,
+        planned.cell.seed,
+        planned.cell.layers,
+        ",".join(f"{name}={value}" for name, value in planned.cell.method_options),
+        cell.status,
+    )
+
+
+def metric_columns(cell: CellSummary) -> Iterator[tuple[Any, ...]]:
+    """The columns from `metric` on, for each estimate of a cell."""
+    for name, estimate in cell.estimates.items():
+        metric = metrics.BY_NAME.get(name)
+        if metric is not None:
+            bounds = (estimate.lower, estimate.estimate, estimate.upper)
+            numbers = (None if value is None else float(value) for value in bounds)
+            yield (name, metric.unit, metric.scope, metric.kind, *numbers, estimate.basis)

@@ -8,7 +8,7 @@ noisy metrics are only advice, because the machine may have changed between two 
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -18,7 +18,7 @@ from ondevice_bench import metrics
 from ondevice_bench.analyse import change_points
 from ondevice_bench.analyse.change_points import ChangePoint, find_change_points
 from ondevice_bench.analyse.compare import NOISY
-from ondevice_bench.analyse.summary import CellSummary, RunSummary
+from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.record.model import Run
 from ondevice_bench.stats import Estimate, fewest_rounds, more_rounds
 
@@ -44,7 +44,20 @@ class HistoryQuery:
     threshold: float = THRESHOLD
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A metric of a cell in one run."""
+
+    run: Run
+    cell: str
+    fingerprint: str
+    metric: str
+    launch: str  # "" for an exact metric, which does not depend on it
+    estimate: Estimate
+    traits: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Point:
     """A metric in one run; `place` is the run's place among all runs of the history."""
 
@@ -146,58 +159,97 @@ class History:
         return tuple(sorted(pairs, key=lambda each: (KINDS.index(each[1].kind), each[1].is_better)))
 
 
-def in_order(summaries: Iterable[RunSummary], commits: Mapping[str, int]) -> list[RunSummary]:
+def in_order(runs: Iterable[Run], commits: Mapping[str, int]) -> list[Run]:
     """Each run once, by its commit's place, then by time. Only by time if one has no place."""
-    runs = {one.run.id: one for one in summaries}.values()
-    has_places = all(one.run.commit in commits for one in runs)
+    by_id = {run.id: run for run in runs}.values()
+    has_places = all(run.commit in commits for run in by_id)
     return sorted(
-        runs,
-        key=lambda one: (commits[one.run.commit] if has_places else 0, one.run.created, one.run.id),
+        by_id, key=lambda run: (commits[run.commit] if has_places else 0, run.created, run.id)
     )
+
+
+def readings(
+    summary: RunSummary, names: Sequence[str], known: dict[str, Mapping[str, Any]]
+) -> Iterator[Reading]:
+    """The readings of a run, of these metrics or of all that a history shows.
+
+    `known` has the latest traits of each workload. Equal traits are one object, because a history
+    of many runs must fit into memory.
+    """
+    for cell in summary.cells:
+        fingerprint = cell.planned.cell.fingerprint
+        trace = cell.details_of("trace")
+        traits = {name: getattr(trace, name) for name in TRAITS}
+        if known.get(fingerprint) != traits:
+            known[fingerprint] = traits
+        for name in names or METRICS:
+            if name in cell.estimates:
+                yield Reading(
+                    summary.run,
+                    cell.planned.cell.id,
+                    fingerprint,
+                    name,
+                    cell.launches[name] if metrics.BY_NAME[name].kind == "noisy" else "",
+                    cell.estimates[name],
+                    known[fingerprint],
+                )
 
 
 def history(summaries: Iterable[RunSummary], query: HistoryQuery | None = None) -> History:
     """The series of these runs, with the changes in each."""
     query = query or HistoryQuery()
-    ordered = in_order(summaries, query.commits)
-    series = _collect_series(ordered, query.metrics or METRICS)
+    by_id = {one.run.id: one for one in summaries}.values()
+    known: dict[str, Mapping[str, Any]] = {}
+    found = (each for one in by_id for each in readings(one, query.metrics, known))
+    return history_of([one.run for one in by_id], found, query)
+
+
+def history_of(runs: Iterable[Run], found: Iterable[Reading], query: HistoryQuery) -> History:
+    """The series of these runs, with the changes in each.
+
+    The readings may have any order. Those of other runs are left out.
+    """
+    ordered = in_order(runs, query.commits)
+    series = _collect_series(ordered, found)
     noisy = [one for one in series if metrics.BY_NAME[one.metric].kind == "noisy"]
     places = sum(len(one.points) - 1 for one in noisy)
     confidence = 1 - (1 - CONFIDENCE) / max(1, places)
     return History(
-        runs=tuple(one.run for one in ordered),
+        runs=tuple(ordered),
         series=tuple(_judge(one, query.threshold, confidence) for one in series),
-        by_commits=bool(ordered) and all(one.run.commit in query.commits for one in ordered),
+        by_commits=bool(ordered) and all(run.commit in query.commits for run in ordered),
     )
 
 
-def _collect_series(ordered: Sequence[RunSummary], names: Sequence[str]) -> list[Series]:
+def _collect_series(ordered: Sequence[Run], found: Iterable[Reading]) -> list[Series]:
     """One series for each workload, metric and machine; for noisy metrics also for each launch."""
-    machines = _machine_names([one.run for one in ordered])
-    cells_and_points: dict[tuple[str, ...], list[tuple[CellSummary, Point]]] = {}
-    for place, summary in enumerate(ordered):
-        for cell in summary.cells:
-            trace = cell.details_of("trace")
-            traits = {name: getattr(trace, name) for name in TRAITS}
-            for name in names:
-                if name not in cell.estimates:
-                    continue
-                launch = cell.launches[name] if metrics.BY_NAME[name].kind == "noisy" else ""
-                key = (cell.planned.cell.fingerprint, name, _identity(summary.run), launch)
-                point = Point(place, summary.run, cell.estimates[name], traits)
-                cells_and_points.setdefault(key, []).append((cell, point))
-    launch_counts = Counter(key[:3] for key in cells_and_points)
+    places = {run.id: place for place, run in enumerate(ordered)}
+    identities = {run.id: _identity(run) for run in ordered}
+    machines = _machine_names(ordered)
+    points: dict[tuple[str, str, str, str], list[Point]] = {}
+    cells: dict[str, tuple[int, str]] = {}  # the latest id of each workload
+    for each in found:
+        if each.run.id not in places:
+            continue
+        place = places[each.run.id]
+        key = (each.fingerprint, each.metric, identities[each.run.id], each.launch)
+        point = Point(place, ordered[place], each.estimate, each.traits)
+        points.setdefault(key, []).append(point)
+        cells[each.fingerprint] = max(cells.get(each.fingerprint, (-1, "")), (place, each.cell))
+    for of_key in points.values():
+        of_key.sort(key=lambda point: point.place)
+    launch_counts = Counter(key[:3] for key in points)
     return [
         Series(
-            cell=entries[-1][0].planned.cell.id,
+            cell=cells[key[0]][1],
             fingerprint=key[0],
             metric=key[1],
             machine=f"{machines[key[2]]}, {key[3]}"
             if launch_counts[key[:3]] > 1
             else machines[key[2]],
-            points=tuple(point for _, point in entries),
+            points=tuple(of_key),
         )
-        for key, entries in cells_and_points.items()
+        for key, of_key in sorted(points.items(), key=lambda item: item[1][0].place)
     ]
 
 

@@ -1,12 +1,13 @@
 """The runs that a report shows, and where its page is written."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ondevice_bench.analyse.find_runs import find_run, on_other_boards
 from ondevice_bench.analyse.resolve_run import summary_at
-from ondevice_bench.analyse.summary import RunSummary
+from ondevice_bench.analyse.summary import CellSummary, RunSummary, cell_summaries
+from ondevice_bench.record.model import Run
 from ondevice_bench.record.store import Store
 
 
@@ -14,8 +15,32 @@ from ondevice_bench.record.store import Store
 class ReportRuns:
     """The runs of a report. It is about the first run; the others are for comparison."""
 
-    summaries: tuple[RunSummary, ...]
-    page: Path  # the default path of the page
+    places: tuple[tuple[Path, str], ...]  # store and id of each run
+
+    def summaries(self) -> tuple[RunSummary, ...]:
+        """All of each run, in memory."""
+        return tuple(summary_at(*place) for place in self.places)
+
+    def cells(self) -> Iterator[tuple[Run, CellSummary]]:
+        """The cells of all runs, one at a time in memory."""
+        for path, run_id in self.places:
+            with Store.open(path) as store:
+                run = store.run(run_id)
+                for cell in cell_summaries(store, run):
+                    yield run, cell
+
+    def methods(self) -> set[str]:
+        """The methods of the first run's plan."""
+        path, run_id = self.places[0]
+        with Store.open(path) as store:
+            return {item.cell.method for item in store.cells(run_id)}
+
+    def page(self) -> Path:
+        """Where the page is written by default: an older run does not overwrite the latest."""
+        path, run_id = self.places[0]
+        with Store.open(path) as store:
+            is_latest = store.runs()[-1].id == run_id
+        return path.parent / ("report.html" if is_latest else f"report-{run_id}.html")
 
 
 def report_runs(references: Sequence[str], *, other_boards: bool = False) -> ReportRuns:
@@ -28,11 +53,4 @@ def report_runs(references: Sequence[str], *, other_boards: bool = False) -> Rep
     if other_boards:
         others = [(path, other) for other in on_other_boards(path, run_id)]
         places += [place for place in others if place not in places]
-    return ReportRuns(tuple(summary_at(*place) for place in places), _page(path, run_id))
-
-
-def _page(path: Path, run_id: str) -> Path:
-    """The path of a run's page. The page of an older run does not overwrite that of the latest."""
-    with Store.open(path) as store:
-        is_latest = store.runs()[-1].id == run_id
-    return path.parent / ("report.html" if is_latest else f"report-{run_id}.html")
+    return ReportRuns(tuple(places))

@@ -1,14 +1,13 @@
 """The summary of the run that a user's text means: in a store, a bundle or a baseline."""
 
-import tempfile
 from pathlib import Path
 
 from ondevice_bench.analyse.find_runs import find_run
-from ondevice_bench.analyse.summary import RunSummary, summarise
+from ondevice_bench.analyse.summary import RunSummary, summarise, summarise_content
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.record import baseline, bundle
 from ondevice_bench.record.run_json import RunContent
-from ondevice_bench.record.store import FILE_NAME, Store
+from ondevice_bench.record.store import Store
 
 
 def summary_of(reference: str) -> RunSummary:
@@ -18,9 +17,9 @@ def summary_of(reference: str) -> RunSummary:
     """
     path, _, run = reference.partition("@")
     if reference.endswith(baseline.SUFFIX):
-        return _summary_of_content(baseline.read(Path(reference)))
+        return summarise_content(baseline.read(Path(reference)))
     if path.endswith(bundle.SUFFIX):
-        return _summary_of_content(_content_of_bundle(Path(path), run))
+        return summarise_content(_content_of_bundle(Path(path), run))
     return stored_summary(reference)
 
 
@@ -50,13 +49,3 @@ def _content_of_bundle(path: Path, run: str) -> RunContent:
         problem = unknown("run", run, runs) if run else f"holds {len(runs)} runs: {', '.join(runs)}"
         raise BadInput(f"{path}: {problem}" + ("" if run else f": choose one with {path}@RUN"))
     return next(iter(runs.values()))
-
-
-def _summary_of_content(content: RunContent) -> RunSummary:
-    """The summary of a run that is in no store."""
-    with (
-        tempfile.TemporaryDirectory(prefix="bench-") as folder,
-        Store.create(Path(folder) / FILE_NAME) as store,
-    ):
-        store.merge(content.run, content.cells, content.records)
-        return summarise(store, store.run(content.run.id))

@@ -2,12 +2,16 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from ondevice_bench.analyse.find_runs import from_each_store
+from ondevice_bench.analyse.history import Reading, readings
 from ondevice_bench.analyse.summary import RunSummary, summarise
 from ondevice_bench.errors import BadInput, suggestion
+from ondevice_bench.record.model import Run
 from ondevice_bench.record.store import Store
 from ondevice_bench.suite.patterns import matches_any
 
@@ -16,31 +20,58 @@ SHORTEST = 4  # digits that git accepts as a commit
 Places = Callable[[Iterable[str]], Mapping[str, int]]
 
 
-def stored_runs(paths: Sequence[Path], patterns: Sequence[str] = ()) -> list[RunSummary]:
+@dataclass(frozen=True)
+class StoredRun:
+    """A run, its store, and what a history shows of it."""
+
+    path: Path
+    run: Run
+    readings: tuple[Reading, ...]
+
+
+def stored_runs(
+    paths: Sequence[Path], names: Sequence[str] = (), patterns: Sequence[str] = ()
+) -> list[StoredRun]:
     """Every run of these stores, with the cells that match one of the patterns.
 
     Runs of `bench ab` are left out, because their rounds are short and alternate with another side.
+    Of several stores, those that cannot be read are left out.
     """
-    runs: list[RunSummary] = []
-    for path in paths:
-        with Store.open(path) as store:
-            runs += [summarise(store, run) for run in store.runs() if run.origin != "ab"]
-    if not patterns:
-        return runs
-    filtered = [
-        replace(one, cells=tuple(cell for cell in one.cells if matches_any(cell.id, patterns)))
-        for one in runs
-    ]
-    selected = [one for one in filtered if one.cells]
-    if runs and not selected:
-        ids = {cell.id for one in runs for cell in one.cells}
+    known: dict[str, Mapping[str, Any]] = {}
+    ids: set[str] = set()
+
+    def read(store: Store) -> list[StoredRun]:
+        found = []
+        for run in store.runs():
+            if run.origin == "ab":
+                continue
+            summary = summarise(store, run)
+            ids.update(cell.id for cell in summary.cells)
+            summary = with_cells(summary, patterns)
+            if patterns and not summary.cells:
+                continue
+            found.append(StoredRun(store.path, run, tuple(readings(summary, names, known))))
+        return found
+
+    if len(paths) == 1:
+        with Store.open(paths[0]) as store:
+            runs = read(store)
+    else:
+        runs = [run for _, found in from_each_store(read, paths) for run in found]
+    if ids and not runs:
         raise BadInput(f"--cell: no cell matches {patterns[0]!r}{suggestion(patterns[0], ids)}")
-    return selected
+    return list({one.run.id: one for one in runs}.values())
+
+
+def with_cells(summary: RunSummary, patterns: Sequence[str]) -> RunSummary:
+    """The summary with only the cells that match one of the patterns; with all if there is none."""
+    cells = [cell for cell in summary.cells if not patterns or matches_any(cell.id, patterns)]
+    return replace(summary, cells=tuple(cells))
 
 
 def runs_since(
-    ordered: Sequence[RunSummary], since: str, places: Places, resolve: Callable[[str], str]
-) -> list[RunSummary]:
+    ordered: Sequence[Run], since: str, places: Places, resolve: Callable[[str], str]
+) -> list[Run]:
     """The runs since a day or since a commit.
 
     `places` gives the place of each commit in the repository, `resolve` the full hash of a ref.
@@ -48,15 +79,15 @@ def runs_since(
     """
     if re.match(r"\d{4}-\d\d", since):
         moment = _moment(since).isoformat()
-        return [one for one in ordered if one.run.created >= moment]
+        return [run for run in ordered if run.created >= moment]
     full = resolve(since) or since
-    heads = [one.run.commit.partition("+")[0] for one in ordered]
+    heads = [run.commit.partition("+")[0] for run in ordered]
     for place, head in enumerate(heads):
         if full.startswith(head) or (len(full) >= SHORTEST and head.startswith(full)):
             return list(ordered[place:])
-    by_commit = places([one.run.commit for one in ordered])
+    by_commit = places([run.commit for run in ordered])
     if by_commit and (with_ref := places([*by_commit, full])):
-        return [one for one in ordered if with_ref[one.run.commit] >= with_ref[full]]
+        return [run for run in ordered if with_ref[run.commit] >= with_ref[full]]
     hint = suggestion(since, heads)
     raise BadInput(f"--since: {since!r} is neither a date nor a commit of these runs{hint}")
 

@@ -1,7 +1,7 @@
 """A run's records, cell by cell, as estimates with intervals."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,9 @@ from ondevice_bench import metrics
 from ondevice_bench.hardware.doctor import DoctorFinding
 from ondevice_bench.passes import CALIBRATE, PREPARING, rounds_of
 from ondevice_bench.record.details import Details, Precision
-from ondevice_bench.record.model import Record, Run
+from ondevice_bench.record.measurement import Measurement
+from ondevice_bench.record.model import Run
+from ondevice_bench.record.run_json import RunContent
 from ondevice_bench.record.store import Store
 from ondevice_bench.stats import Estimate, estimate
 from ondevice_bench.suite.planned_cell import PlannedCell
@@ -107,16 +109,28 @@ class RunSummary:
 
 def summarise(store: Store, run: Run) -> RunSummary:
     """Every planned, skipped and pending cell of the run."""
-    by_cell: dict[str, list[Record]] = {}
-    for record in store.records(run.id):
-        by_cell.setdefault(record.key.cell, []).append(record)
+    return RunSummary(run, tuple(cell_summaries(store, run)))
+
+
+def cell_summaries(store: Store, run: Run) -> Iterator[CellSummary]:
+    """The same cells, one at a time: a run may be larger than the memory."""
+    for item, measurements in store.measurements(run.id):
+        yield _summarised(run, item, measurements)
+
+
+def summarise_content(content: RunContent) -> RunSummary:
+    """The summary of a run that is in no store."""
+    by_cell: dict[str, list[Measurement]] = {}
+    for record in content.records:
+        by_cell.setdefault(record.key.cell, []).append(Measurement.of(record))
     cells = (
-        summarise_cell(run, item, by_cell.get(item.cell.id, []))
-        if item.state == "planned"
-        else _unmeasured(run, item)
-        for item in store.cells(run.id)
+        _summarised(content.run, item, by_cell.get(item.cell.id, [])) for item in content.cells
     )
-    return RunSummary(run, tuple(cells))
+    return RunSummary(content.run, tuple(cells))
+
+
+def _summarised(run: Run, item: PlannedCell, found: Sequence[Measurement]) -> CellSummary:
+    return summarise_cell(run, item, found) if item.state == "planned" else _unmeasured(run, item)
 
 
 def _unmeasured(run: Run, item: PlannedCell) -> CellSummary:
@@ -136,9 +150,8 @@ def _unmeasured(run: Run, item: PlannedCell) -> CellSummary:
     )
 
 
-def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Record]) -> CellSummary:
-    """A cell that was planned, from its records."""
-    details = {record.key: Details.from_dict(record.details) for record in records}
+def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Measurement]) -> CellSummary:
+    """A cell that was planned, from what its processes measured."""
     rounds: dict[str, list[tuple[float, ...]]] = {}
     launches: dict[str, set[str]] = {}
     for record in records:
@@ -161,8 +174,8 @@ def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Record]) -> Ce
         status="unfinished" if worst == "ok" and remaining else worst,
         problems=(*(f"{_where(r)}: {r.reason}" for r in records if r.status != "ok"), *waiting),
         notes=(
-            *_grouped_notes([(record, _notes(details[record.key])) for record in records]),
-            *_imprecision([(record, details[record.key].precision) for record in records]),
+            *_grouped_notes([(record, _notes(record.details)) for record in records]),
+            *_imprecision([(record, record.details.precision) for record in records]),
         ),
         estimates={name: _estimate(name, samples) for name, samples in comparable.items()},
         samples=comparable,
@@ -171,12 +184,12 @@ def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Record]) -> Ce
             for name in metrics.BY_NAME
             if name not in comparable
         },
-        details={r.key.pass_name: details[r.key] for r in reversed(records) if r.status == "ok"},
+        details={r.key.pass_name: r.details for r in reversed(records) if r.status == "ok"},
         launches={name: next(iter(launches[name])) for name in comparable},
     )
 
 
-def _readings(record: Record) -> dict[str, tuple[float, ...]]:
+def _readings(record: Measurement) -> dict[str, tuple[float, ...]]:
     """The readings of each metric in a record: its samples, or else its value.
 
     Samples count also without a value: a record may be older than the metric that they are of.
@@ -187,7 +200,7 @@ def _readings(record: Record) -> dict[str, tuple[float, ...]]:
         if record.samples.get(name)
     }
     values = {
-        name: tuple(record.samples.get(name, [value])) for name, value in record.metrics.items()
+        name: tuple(record.samples.get(name) or [value]) for name, value in record.metrics.items()
     }
     return {**values, **sampled}
 
@@ -204,11 +217,11 @@ def _processes(run: Run) -> int:
     return sum(rounds_of(name, run.settings["rounds"]) for name in run.settings["measure"])
 
 
-def _where(record: Record) -> str:
+def _where(record: Measurement) -> str:
     return f"{record.key.pass_name}, round {record.key.round}"
 
 
-def _why(run: Run, name: str, records: Sequence[Record]) -> str:
+def _why(run: Run, name: str, records: Sequence[Measurement]) -> str:
     """Why a metric has no estimate."""
     pass_name = metrics.BY_NAME[name].pass_name
     if pass_name == CALIBRATE and not any(r.key.pass_name == CALIBRATE for r in records):
@@ -225,11 +238,12 @@ def _why(run: Run, name: str, records: Sequence[Record]) -> str:
 
 
 def _estimate(name: str, rounds: Sequence[Sequence[float]]) -> Estimate:
-    result = estimate(rounds)
-    exact = metrics.described(name).kind == "exact"
-    if exact and len({value for samples in rounds for value in samples}) == 1:
-        return Estimate(result.estimate, result.estimate, result.estimate, "exact")
-    return result
+    if metrics.described(name).kind == "exact":
+        readings = {value for samples in rounds for value in samples}
+        if len(readings) == 1:
+            (value,) = readings
+            return Estimate(value, value, value, "exact")
+    return estimate(rounds)
 
 
 def _notes(details: Details) -> list[str]:
@@ -243,16 +257,16 @@ def _notes(details: Details) -> list[str]:
     return notes
 
 
-def _grouped_notes(notes: Sequence[tuple[Record, Sequence[str]]]) -> list[str]:
+def _grouped_notes(notes: Sequence[tuple[Measurement, Sequence[str]]]) -> list[str]:
     """Each note once, with the processes that it is of."""
-    by_note: dict[str, list[Record]] = {}
+    by_note: dict[str, list[Measurement]] = {}
     for record, texts in notes:
         for text in texts:
             by_note.setdefault(text, []).append(record)
     return [f"{_together(records)}: {text}" for text, records in by_note.items()]
 
 
-def _imprecision(precisions: Sequence[tuple[Record, Precision | None]]) -> list[str]:
+def _imprecision(precisions: Sequence[tuple[Measurement, Precision | None]]) -> list[str]:
     """Rounds that did not reach the precision of the suite, in one line for all of them."""
     unbounded = [(record, each) for record, each in precisions if each and each.reached is None]
     imprecise = [
@@ -277,7 +291,7 @@ def _imprecision(precisions: Sequence[tuple[Record, Precision | None]]) -> list[
     return notes
 
 
-def _together(records: Sequence[Record]) -> str:
+def _together(records: Sequence[Measurement]) -> str:
     if len(records) == 1:
         return _where(records[0])
     names = list(dict.fromkeys(record.key.pass_name for record in records))

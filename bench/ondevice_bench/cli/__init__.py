@@ -1,5 +1,22 @@
 """The command `bench`. Each verb parses its arguments, calls, and prints."""
 
-from ondevice_bench.cli.entry import main
+import os
+import signal
+from typing import NoReturn
 
-__all__ = ["main"]
+
+def main() -> NoReturn:
+    """Load the command and run it. Ctrl-C while it loads ends it at once: nothing has begun."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end)
+    from ondevice_bench.cli import entry
+
+    signal.signal(signal.SIGINT, before)
+    entry.run_and_exit()
+
+
+def _end(*_: object) -> NoReturn:
+    # an exception would be lost in an import that takes any failure for a missing module
+    os.write(2, b"bench: interrupted\n")
+    os._exit(130)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ondevice_bench.cli.arguments import AsJson, BatchSize, ModelOption
-from ondevice_bench.terminal import print_json, print_table
+from ondevice_bench.terminal import print_json, print_lines, print_table
 
 
 def account(
@@ -58,8 +58,8 @@ def account(
     if as_json:
         print_json(account_json(cell, results, dialect))
         return
-    print("\n".join(account_lines(cell, results, with_flops=dialect == EXACT)))
+    print_lines(*account_lines(cell, results, with_flops=dialect == EXACT))
     if dialect != EXACT:
         if results["dialects"][dialect]["lines"]:
             print_table(dialect_table(dialect, results))
-        print("\n".join(dialect_notes(dialect, results)))
+        print_lines(*dialect_notes(dialect, results))

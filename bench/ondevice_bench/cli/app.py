@@ -25,6 +25,7 @@ from ondevice_bench.cli import (
     show_model,
     show_spectrum,
 )
+from ondevice_bench.terminal import print_lines
 
 app = typer.Typer(
     name="bench",
@@ -43,9 +44,9 @@ def _root(
     """Benchmark and profile the training of neural networks on small devices."""
     del debug  # `main` reads it from any place in the line
     if version:
-        print(f"bench {ondevice_bench.__version__}")
+        print_lines(f"bench {ondevice_bench.__version__}")
     elif context.invoked_subcommand is None:
-        print(context.get_help())
+        print_lines(context.get_help())
 
 
 app.command()(run.run)

@@ -8,7 +8,7 @@ import typer
 
 from ondevice_bench.cli.arguments import AsJson
 from ondevice_bench.errors import BadInput
-from ondevice_bench.terminal import print_json, print_table
+from ondevice_bench.terminal import print_json, print_lines, print_table
 
 
 def claims(
@@ -54,7 +54,7 @@ def claims(
         print_json(claims_json(published, verdicts))
         return
     for each in published.papers:
-        print(f"{each.name}: {each.title}{f' ({each.reference})' if each.reference else ''}")
+        print_lines(f"{each.name}: {each.title}{f' ({each.reference})' if each.reference else ''}")
     print_table(claims_table(verdicts))
     if out is not None:
-        print(f"report: {out}")
+        print_lines(f"report: {out}")

@@ -1,12 +1,11 @@
 """`bench compare`: two runs against each other."""
 
-import sys
 from typing import Annotated
 
 import typer
 
 from ondevice_bench.cli.arguments import AsJson, FailOn, parsed_verdicts
-from ondevice_bench.terminal import print_json
+from ondevice_bench.terminal import print_errors, print_json, print_lines
 
 
 def compare(
@@ -32,8 +31,8 @@ def compare(
     if as_json:
         print_json({**comparison.to_dict(), "exit_code": int(code)})
     else:
-        print("\n".join(comparison_lines(comparison)))
+        print_lines(*comparison_lines(comparison))
     for summary in summaries:
         if summary.run.finished is None:
-            print(f"bench: {summary.run.id} is unfinished", file=sys.stderr)
+            print_errors(f"{summary.run.id} is unfinished")
     return code

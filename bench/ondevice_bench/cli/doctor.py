@@ -8,7 +8,7 @@ import typer
 
 from ondevice_bench.cli.arguments import AsJson, Hardware, SuitesFolder, Sysroot
 from ondevice_bench.errors import BadInput, ExitCode
-from ondevice_bench.terminal import print_json, print_rows
+from ondevice_bench.terminal import print_json, print_lines, print_rows
 
 if TYPE_CHECKING:
     from ondevice_bench.hardware.doctor import DoctorFinding
@@ -57,7 +57,7 @@ def doctor(
             findings.append(trial(host).finding())
         code = _report(findings, as_json=as_json)
         if write_profile:
-            print(f"profile: {write(host, write_profile)}")
+            print_lines(f"profile: {write(host, write_profile)}")
     return code
 
 
@@ -105,4 +105,4 @@ def _print(findings: "Sequence[DoctorFinding]", *, as_json: bool) -> None:
     print_rows(rows, as_json=False)
     for finding in findings:
         if finding.level == "warning":
-            print(f"{finding.subject}: {finding.effect}\n  {finding.cure}")
+            print_lines(f"{finding.subject}: {finding.effect}\n  {finding.cure}")

@@ -1,6 +1,5 @@
 """The entry point of the command: runs it and turns every ending into an exit code."""
 
-import os
 import shlex
 import sys
 import tempfile
@@ -10,34 +9,30 @@ from typing import NoReturn
 import typer
 
 import ondevice_bench
+from ondevice_bench import terminal
 from ondevice_bench.cli.app import app
+from ondevice_bench.cli.stopping import stopped_by_signals
 from ondevice_bench.errors import BenchError, ExitCode
 
 
-def main() -> NoReturn:
+def run_and_exit() -> NoReturn:
     """Run the command and exit. Tracebacks are shown only with `--debug`."""
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
+    terminal.open_streams()
     try:
-        code = _invoke(arguments)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # nobody reads our output any more: exit without Python's own complaint
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = ExitCode.OK
-    except KeyboardInterrupt:
-        print("bench: interrupted", file=sys.stderr)
-        code = ExitCode.INTERRUPTED
+        with stopped_by_signals() as signals:
+            code = _invoke(arguments)
+        terminal.flush()
+        if signals:
+            terminal.print_errors("interrupted")
+            code = ExitCode.INTERRUPTED
     except BenchError as error:
-        if debug:
-            traceback.print_exc()
-        for line in error.lines:
-            print(f"bench: {line}", file=sys.stderr)
+        terminal.print_errors(*_traceback(debug=debug), *error.lines)
         code = error.exit_code
     except Exception as error:
-        if debug:
-            traceback.print_exc()
-        print(f"bench: internal error: {_summary(error)}{_saved_details()}", file=sys.stderr)
+        message = f"internal error: {_summary(error)}{_saved_details()}"
+        terminal.print_errors(*_traceback(debug=debug), message)
         code = ExitCode.BUG
     sys.exit(int(code))
 
@@ -50,8 +45,15 @@ def _invoke(arguments: list[str]) -> int:
         message = " ".join((formatter() if formatter is not None else str(error)).split())
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "bench"
-        print(f"bench: {message} (see `{command} --help`)", file=sys.stderr)
+        terminal.print_errors(f"{message} (see `{command} --help`)")
         return ExitCode.BAD_INPUT
+    except OSError:
+        terminal.flush()  # says so if it was the help that could not be written
+        raise
+
+
+def _traceback(*, debug: bool) -> list[str]:
+    return traceback.format_exc().splitlines() if debug else []
 
 
 def _summary(error: Exception) -> str:
@@ -64,7 +66,12 @@ def _saved_details() -> str:
     text = f"{shlex.join(sys.argv)}\nbench {ondevice_bench.__version__}, Python {sys.version}\n\n"
     try:
         with tempfile.NamedTemporaryFile(
-            "w", prefix="bench-error-", suffix=".txt", delete=False
+            "w",
+            prefix="bench-error-",
+            suffix=".txt",
+            delete=False,
+            encoding="utf-8",
+            errors="backslashreplace",
         ) as file:
             file.write(text + traceback.format_exc())
     except OSError:

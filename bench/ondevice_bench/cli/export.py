@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ondevice_bench.cli.arguments import AsJson
-from ondevice_bench.terminal import print_json, print_rows
+from ondevice_bench.terminal import print_json, print_lines, print_rows
 
 
 def export(
@@ -32,4 +32,4 @@ def export(
         print_json({"bundle": str(target), "runs": rows})
     else:
         print_rows(rows, as_json=False)
-        print(f"bundle: {target}")
+        print_lines(f"bundle: {target}")

@@ -6,7 +6,7 @@ import typer
 
 from ondevice_bench.cli.arguments import AsJson, ModelOption, parsed_bytes
 from ondevice_bench.errors import ExitCode
-from ondevice_bench.terminal import print_json, print_table
+from ondevice_bench.terminal import print_json, print_lines, print_table
 
 
 def fit(
@@ -80,5 +80,5 @@ def fit(
         )
     else:
         print_table(fit_table(results))
-        print("\n".join(fit_notes(target.name, limit.total_bytes, limit.reserve_bytes)))
+        print_lines(*fit_notes(target.name, limit.total_bytes, limit.reserve_bytes))
     return ExitCode.OK if any(result.batch for result in results) else ExitCode.NOTHING_RAN

@@ -8,7 +8,7 @@ import typer
 
 from ondevice_bench.cli.arguments import AsJson, check_threshold
 from ondevice_bench.errors import BadInput, ExitCode, NothingRan, unknown
-from ondevice_bench.terminal import print_json, print_table
+from ondevice_bench.terminal import print_json, print_lines, print_table
 
 
 def history(
@@ -42,9 +42,9 @@ def history(
     """Show where metrics changed over the stored runs: between which commits, and how much."""
     from ondevice_bench import metrics
     from ondevice_bench.analyse.find_runs import find_stores
-    from ondevice_bench.analyse.history import HistoryQuery, in_order
-    from ondevice_bench.analyse.history import history as history_of
-    from ondevice_bench.analyse.select_runs import runs_since, stored_runs
+    from ondevice_bench.analyse.history import HistoryQuery, history_of, in_order
+    from ondevice_bench.analyse.resolve_run import summary_at
+    from ondevice_bench.analyse.select_runs import runs_since, stored_runs, with_cells
     from ondevice_bench.report.page import write_report
     from ondevice_bench.report.terminal.history import history_json, history_lines, history_table
     from ondevice_bench.run.commit import places, resolved
@@ -54,9 +54,9 @@ def history(
             raise BadInput(f"--metric: {unknown('metric', name, metrics.BY_NAME)}")
     check_threshold(threshold)
     paths = find_stores(stores or ())
-    runs = stored_runs(paths, cell or ())
-    commits = places(Path.cwd(), [one.run.commit for one in runs])
-    runs = in_order(runs, commits)
+    stored = stored_runs(paths, metric or (), cell or ())
+    commits = places(Path.cwd(), [one.run.commit for one in stored])
+    runs = in_order([one.run for one in stored], commits)
     if since is not None:
         here = Path.cwd()
         runs = runs_since(
@@ -67,18 +67,23 @@ def history(
         count = "only one run" if runs else "no run"
         raise NothingRan(f"{listing}: {count} to look at: a history needs two")
     query = HistoryQuery(commits, tuple(metric or ()), threshold)
-    results = history_of(runs, query)
+    results = history_of(runs, (each for one in stored for each in one.readings), query)
     if not any(len(one.points) > 1 for one in results.series):
         raise NothingRan("no cell was measured twice on the same machine: there is no history")
     if out is not None:
-        write_report([runs[-1], *runs[:-1]], out, "regression", query=query)
+        path_of = {one.run.id: one.path for one in stored}
+        summaries = [
+            with_cells(summary_at(path_of[run.id], run.id), cell or ())
+            for run in (runs[-1], *runs[:-1])
+        ]
+        write_report(summaries, out, "regression", query=query)
     code = ExitCode.OK if results.is_judged else ExitCode.INCONCLUSIVE
     if as_json:
         page = None if out is None else str(out)
         print_json({**history_json(results), "report": page, "exit_code": int(code)})
     else:
         print_table(history_table(results, metric or ()))
-        print("\n".join(history_lines(results)))
+        print_lines(*history_lines(results))
         if out is not None:
-            print(f"report: {out}")
+            print_lines(f"report: {out}")
     return code

@@ -7,7 +7,7 @@ import typer
 
 from ondevice_bench.cli.arguments import AsJson
 from ondevice_bench.errors import BadInput
-from ondevice_bench.terminal import print_json, print_rows
+from ondevice_bench.terminal import print_json, print_lines, print_rows
 
 
 def import_(
@@ -38,4 +38,4 @@ def import_(
         print_json({"bundle": str(path), "runs": rows})
     else:
         print_rows(rows, as_json=False)
-        print(f"bundle: {path}")
+        print_lines(f"bundle: {path}")

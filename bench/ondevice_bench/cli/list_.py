@@ -5,7 +5,7 @@ from typing import Any
 
 from ondevice_bench.cli.arguments import AsJson, SuitesFolder, Sysroot
 from ondevice_bench.errors import BenchError
-from ondevice_bench.terminal import print_rows
+from ondevice_bench.terminal import print_lines, print_rows
 from ondevice_bench.units import clock
 
 
@@ -56,27 +56,25 @@ def list_hardware(sysroot: Sysroot = None, as_json: AsJson = False) -> None:
     print_rows(rows, as_json=as_json)
     if not as_json:
         facts = ", ".join(f"{key} {getattr(machine, key)!r}" for key in Recognise.model_fields)
-        print(f"profiles recognise this machine by: {facts}")
+        print_lines(f"profiles recognise this machine by: {facts}")
 
 
 def list_runs(as_json: AsJson = False) -> None:
     """List the runs in bench-out, oldest first."""
-    from ondevice_bench.analyse.find_runs import store_paths
+    from ondevice_bench.analyse.find_runs import from_each_store
     from ondevice_bench.record.store import Store
 
-    rows = []
-    for path in store_paths():
-        with Store.open(path) as store:
-            rows += [
-                {
-                    "run": run.id,
-                    "profile": run.profile,
-                    "started": run.created,
-                    "finished": run.finished or "",
-                    "store": str(path),
-                }
-                for run in store.runs()
-            ]
+    rows = [
+        {
+            "run": run.id,
+            "profile": run.profile,
+            "started": run.created,
+            "finished": run.finished or "",
+            "store": str(path),
+        }
+        for path, runs in from_each_store(Store.runs)
+        for run in runs
+    ]
     print_rows(sorted(rows, key=lambda row: row["started"]), as_json=as_json)
 
 

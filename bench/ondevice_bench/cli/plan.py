@@ -6,7 +6,7 @@ import typer
 
 from ondevice_bench.cli.arguments import AsJson
 from ondevice_bench.cli.suite_flags import SuiteFlags, with_suite_flags
-from ondevice_bench.terminal import print_json, print_table
+from ondevice_bench.terminal import print_json, print_lines, print_table
 
 
 @with_suite_flags
@@ -42,5 +42,5 @@ def plan(
     else:
         print_table(plan_table(previews))
         for line in plan_misfits(previews, board):
-            print(line)
-        print(plan_total(previews, suite.expected.get(board.name)))
+            print_lines(line)
+        print_lines(plan_total(previews, suite.expected.get(board.name)))

@@ -1,19 +1,22 @@
 """`bench report`: a run's results as one HTML file, or as text."""
 
 import webbrowser
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from ondevice_bench.cli.arguments import AsJson
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.files import atomic_write
-from ondevice_bench.terminal import print_json
+from ondevice_bench.terminal import print_json, print_lines, printable
 
 if TYPE_CHECKING:
     from ondevice_bench.papers.claims import JudgedClaim
+    from ondevice_bench.run.hosts.host import Host
+    from ondevice_bench.suite.from_flags import Words
 
 
 def report(
@@ -33,6 +36,10 @@ def report(
     ] = None,
     layout: Annotated[
         str | None, typer.Option(help="A page layout's name, or the path of its YAML file.")
+    ] = None,
+    templates: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Use the templates in this folder before ours."),
     ] = None,
     baseline: Annotated[
         str | None, typer.Option(help="The method that the others are compared with.")
@@ -58,36 +65,58 @@ def report(
     from ondevice_bench.papers.judge_claims import judge_claims
     from ondevice_bench.report.layout import load_layout
     from ondevice_bench.report.page import write_report
+    from ondevice_bench.report.terminal.csv_lines import csv_lines
     from ondevice_bench.report.terminal.formats import formatted
     from ondevice_bench.report.terminal.run import run_json
     from ondevice_bench.run.commit import places
     from ondevice_bench.run.hosts.local import local_host
-    from ondevice_bench.run.queries.inspect import account_of
 
     selected = report_runs(runs or (), other_boards=compare_hardware)
-    summaries, page = selected.summaries, out or selected.page
-    methods = {cell.planned.cell.method for cell in summaries[0].cells}
-    if baseline is not None and baseline not in methods:
+    if baseline is not None and baseline not in (methods := selected.methods()):
         raise BadInput(f"--baseline: {unknown('method of this run', baseline, methods)}")
-    if form != "html":
-        text = formatted(summaries, form, baseline)
-        if out is None:
-            print(text)
-            return
-        with atomic_write(out) as file:
-            file.write(f"{text}\n".encode())
-        print(f"report: {out}")
+    if form == "csv":
+        _print_or_write(csv_lines(selected.cells()), out)
         return
+    summaries = selected.summaries()
+    if form != "html":
+        _print_or_write([formatted(summaries, form, baseline)], out)
+        return
+    page = out or selected.page()
     layout = layout or ("hardware" if compare_hardware or len(summaries) > 1 else "run")
     claims: tuple[JudgedClaim, ...] = ()
     if "claims" in load_layout(layout).sections:
         with local_host() as host:
-            claims = judge_claims(load_published(), summaries, partial(account_of, host))
+            claims = judge_claims(load_published(), summaries, partial(_account_of, host))
     query = HistoryQuery(places(Path.cwd(), [one.run.commit for one in summaries]))
-    write_report(summaries, page, layout, baseline, query=query, claims=claims)
+    write_report(summaries, page, layout, baseline, query=query, claims=claims, templates=templates)
     if as_json:
         print_json(run_json(summaries[0], page))
     else:
-        print(f"report: {page}")
+        print_lines(f"report: {page}")
     if show:
         webbrowser.open(page.resolve().as_uri())
+
+
+def _print_or_write(texts: "Iterable[str]", out: Path | None) -> None:
+    """Print the texts, or write them to a file, one after the other."""
+    if out is None:
+        for text in texts:
+            print_lines(text)
+        return
+    with atomic_write(out) as file:
+        for text in texts:
+            file.write(f"{printable(text)}\n".encode())
+    print_lines(f"report: {out}")
+
+
+def _account_of(
+    host: "Host", words: "Words", ranks: "Mapping[str, Any] | None" = None
+) -> "Mapping[str, Any]":
+    """The account of one cell of a claim, without code from files: a report only draws."""
+    from ondevice_bench.run.queries.inspect import account_of
+    from ondevice_bench.specs import registry
+
+    for name in (*words.models, *words.methods):
+        if registry.is_own_model(name) or registry.is_own(name):
+            raise BadInput(f"{name}: a report runs no code of yours; `bench claims --out` does")
+    return account_of(host, words, ranks)

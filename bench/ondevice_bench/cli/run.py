@@ -1,6 +1,5 @@
 """`bench run`: measure a suite and draw its report."""
 
-import signal
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,7 +16,7 @@ from ondevice_bench.cli.arguments import (
 )
 from ondevice_bench.cli.suite_flags import SuiteFlags, with_suite_flags
 from ondevice_bench.errors import BadInput
-from ondevice_bench.terminal import print_json, print_table
+from ondevice_bench.terminal import print_json, print_lines, print_table
 
 
 @with_suite_flags
@@ -66,7 +65,6 @@ def run(
         raise BadInput(
             "--fresh starts a new run, --retry repeats part of the last one: give one of them"
         )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     cap = None if memory_cap is None else parsed_bytes("--memory-cap", memory_cap)
     seconds = None if budget is None else parsed_seconds("--budget", budget)
     with local_host(hardware, cap) as host:
@@ -95,5 +93,5 @@ def run(
         print_table(run_table(summary))
         if lines := learning(summary):
             print_table(learning_table(lines))
-        print("\n".join([*verdict_lines(summary), *run_notes(summary), f"report: {page}"]))
+        print_lines(*verdict_lines(summary), *run_notes(summary), f"report: {page}")
     return exit_code(summary.statuses, summary.run.settings)

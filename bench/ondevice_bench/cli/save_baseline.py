@@ -7,7 +7,7 @@ import typer
 
 from ondevice_bench.cli.arguments import AsJson
 from ondevice_bench.errors import BadInput
-from ondevice_bench.terminal import print_json
+from ondevice_bench.terminal import print_json, print_lines
 
 
 def save_baseline(
@@ -34,4 +34,4 @@ def save_baseline(
     if as_json:
         print_json({"run": content.run.id, "baseline": str(target)})
     else:
-        print(f"baseline: {target}")
+        print_lines(f"baseline: {target}")

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ondevice_bench.cli.arguments import AsJson, RunName
-from ondevice_bench.terminal import print_json, print_table
+from ondevice_bench.terminal import print_json, print_lines, print_table
 
 
 def show_cell(
@@ -23,4 +23,4 @@ def show_cell(
         print_json(summary.to_dict())
     else:
         print_table(cell_table(summary))
-        print("\n".join(cell_lines(summary)))
+        print_lines(*cell_lines(summary))

@@ -1,7 +1,7 @@
 """`bench show model`: the layers of a model."""
 
 from ondevice_bench.cli.arguments import AsJson, BatchSize, ModelName, ModelOptions
-from ondevice_bench.terminal import print_json, print_table
+from ondevice_bench.terminal import print_json, print_lines, print_table
 
 
 def show_model(
@@ -24,4 +24,4 @@ def show_model(
         print_json({"model": suite.models[0].name, "batch": size, **network})
     else:
         print_table(layer_table(network))
-        print("\n".join(layer_notes(network, size)))
+        print_lines(*layer_notes(network, size))

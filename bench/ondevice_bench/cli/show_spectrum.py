@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ondevice_bench.cli.arguments import AsJson, BatchSize, ModelName, ModelOptions
-from ondevice_bench.terminal import print_json, print_table
+from ondevice_bench.terminal import print_json, print_lines, print_table
 
 
 def show_spectrum(
@@ -45,4 +45,4 @@ def show_spectrum(
     if pattern:
         print_table(spectrum_rows(comparison.epsilons, comparison.layers, pattern))
     notes = spectrum_notes(comparison.data, comparison.batch, comparison.unavailable)
-    print("\n".join(notes))
+    print_lines(*notes)

@@ -4,7 +4,9 @@ These readers download nothing, and run no code inside a file.
 """
 
 import pickle
+import warnings
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,13 +17,24 @@ from ondevice_bench.data.batch import NoBatch
 from ondevice_bench.data.split import chosen, drawn
 from ondevice_bench.specs.data import ALL, HELD_OUT, DataSource
 from ondevice_bench.specs.inputs import Images, Inputs, Tokens
+from ondevice_bench.units import GIB, mib
 
 if TYPE_CHECKING:
     Array: TypeAlias = numpy.ndarray[Any, Any]
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
+MAX_ARRAYS = GIB  # bytes, unpacked
 CIFAR_SIDE = 32
 CIFAR_BYTES = 3 * CIFAR_SIDE**2
+_DAMAGED = (  # what a damaged npz file leads to
+    ValueError,
+    OSError,
+    MemoryError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def folder(
@@ -50,11 +63,16 @@ def folder(
     for index in chosen(len(labelled_files), size, generator, split):
         file, label = labelled_files[index]
         try:
-            with Image.open(file) as image:
+            with (
+                warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning),
+                Image.open(file) as image,
+            ):
                 side = min(image.size)
                 left, top = ((length - side) // 2 for length in image.size)
                 box = (left, top, left + side, top + side)
                 pictures.append(images.picture(image, inputs.size, box))
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise NoBatch(f"{file}: is too large an image: {error}") from None
         except (UnidentifiedImageError, OSError) as error:
             raise NoBatch(f"{file}: is no image that can be read: {error}") from None
         targets.append(label)
@@ -103,10 +121,16 @@ def npz(
     """Random rows of `images` and `labels`, or of `tokens` and (with classes) `labels`."""
     path = _path(source)
     try:
+        with zipfile.ZipFile(path) as packed:
+            unpacked = sum(member.file_size for member in packed.infolist())
+        _require_small(path, unpacked)
         with numpy.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise NoBatch(f"{path}: is no file of plain arrays: {error}") from None
+    except NoBatch:
+        raise
+    except _DAMAGED as error:
+        reason = str(error) or type(error).__name__
+        raise NoBatch(f"{path}: is no file of plain arrays: {reason}") from None
     if isinstance(inputs, Tokens):
         return _npz_tokens(path, arrays, inputs, size, generator, split)
     assert isinstance(inputs, Images)
@@ -155,6 +179,13 @@ def _npz_tokens(
     _same_rows(path, labels, rows.shape[:1])
     _require_classes(str(path), int(labels.max()) + 1, inputs.classes)
     return {"inputs": picked, "targets": labels[places].astype(numpy.int64)}
+
+
+def _require_small(path: Path, unpacked: int) -> None:
+    if unpacked > MAX_ARRAYS:
+        raise NoBatch(
+            f"{path}: its arrays take {mib(unpacked)}, more than {mib(MAX_ARRAYS)}: keep fewer rows"
+        )
 
 
 def _array(path: Path, arrays: "dict[str, Array]", name: str) -> "Array":

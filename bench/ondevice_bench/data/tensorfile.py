@@ -30,7 +30,7 @@ _TYPES = {
 }
 _NAMES = {name: code for code, (name, _) in _TYPES.items()}
 _METADATA = "__metadata__"
-_LONGEST_HEADER = 100_000_000
+_LONGEST_HEADER = 8 << 20  # bytes; the values of a longer one would take much memory
 
 
 class NoTensorFile(ValueError):
@@ -113,9 +113,10 @@ def _header(path: Path, file: BinaryIO) -> tuple[dict[str, Any], int]:
         header = json.loads(file.read(length))
         for name, entry in _tensors(header):
             _check(name, entry, whole - start)
+        _require_apart(header)
     except NoTensorFile as error:
         raise NoTensorFile(f"{path}: {error}") from None
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise NoTensorFile(f"{path}: is no safetensors file") from None
     return header, start
 
@@ -124,8 +125,19 @@ def _check(name: str, entry: Mapping[str, Any], available: int) -> None:
     if entry["dtype"] not in _TYPES:
         raise NoTensorFile(f"tensor {name} has the type {entry['dtype']}, which is not read here")
     begin, end = entry["data_offsets"]
+    if not all(type(length) is int and 0 <= length < 1 << 40 for length in entry["shape"]):
+        raise NoTensorFile(f"tensor {name} has a shape that no tensor can have")
     size = math.prod(entry["shape"]) * _TYPES[entry["dtype"]][1]
     if begin < 0 or end - begin != size:
         raise NoTensorFile(f"tensor {name} has another size than its shape says")
     if end > available:
         raise NoTensorFile(f"tensor {name} is cut short")
+
+
+def _require_apart(header: Mapping[str, Any]) -> None:
+    """Refuse tensors that share bytes: together they could take more memory than the file."""
+    end = 0
+    for name, entry in sorted(_tensors(header), key=lambda pair: pair[1]["data_offsets"]):
+        if entry["data_offsets"][0] < end:
+            raise NoTensorFile(f"tensor {name} overlaps another")
+        end = entry["data_offsets"][1]

@@ -6,6 +6,7 @@ from pathlib import Path
 from ondevice_bench.errors import BadInput, unknown
 
 SUFFIXES = (".yaml", ".yml")
+LONGEST_NAME = 1_000  # of characters; longer ones are no paths
 
 
 def builtin(kind: str) -> Path:
@@ -43,6 +44,8 @@ def locate(kind: str, name: str, extra: Path | None = None) -> Path:
     if name in paths:
         return paths[name]
     path, kind_of_file = Path(name), Path(kind).name.rstrip("s")
+    if len(name) > LONGEST_NAME:
+        raise BadInput(f"a {kind_of_file}'s name has {len(name):,} characters: {name[:40]}…")
     if path.is_file():
         return path
     if path.is_dir():
@@ -53,7 +56,7 @@ def locate(kind: str, name: str, extra: Path | None = None) -> Path:
 
 
 def resource(name: str) -> Path:
-    """A file of the reports folder (`templates/page.html.j2`), the working directory's first."""
+    """A file of the reports folder (`theme/theme.css`), the working directory's first."""
     for folder in search_path("reports"):
         path = folder / name
         if path.is_file():

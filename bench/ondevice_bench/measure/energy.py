@@ -149,7 +149,7 @@ def main() -> None:
     parent = os.getppid()
     while os.getppid() == parent:
         reading = subprocess.run(command, capture_output=True, text=True, check=True)
-        print(sum(rail_watts(reading.stdout).values()), flush=True)
+        print(sum(rail_watts(reading.stdout).values()), flush=True)  # noqa: T201  # to its parent
         time.sleep(interval)
 
 

@@ -3,6 +3,8 @@
 A new metric is one row of `table.ALL` and its measurement: a pass that returns its name.
 """
 
+from functools import cache
+
 from ondevice_bench.metrics.descriptor import Kind, Metric, Role, Whole
 from ondevice_bench.metrics.table import ALL, SOURCE_TOLERANCE
 
@@ -26,8 +28,10 @@ BY_NAME = {metric.name: metric for metric in ALL}
 
 def described(name: str) -> Metric:
     """The metric of that name, or a stand-in for one that only a newer version of bench has."""
-    unknown = Metric(name, name, "unknown to this version of bench", "", "noisy", "unknown", "")
-    return BY_NAME.get(name, unknown)
+    known = BY_NAME.get(name)
+    if known is not None:
+        return known
+    return Metric(name, name, "unknown to this version of bench", "", "noisy", "unknown", "")
 
 
 def with_role(role: Role) -> tuple[str, ...]:
@@ -35,6 +39,7 @@ def with_role(role: Role) -> tuple[str, ...]:
     return tuple(metric.name for metric in ALL if role in metric.roles)
 
 
+@cache
 def of_pass(pass_name: str) -> tuple[str, ...]:
     """The names of the metrics that this pass gives."""
     return tuple(metric.name for metric in ALL if metric.pass_name == pass_name)

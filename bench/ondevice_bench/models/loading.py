@@ -76,11 +76,13 @@ def read(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return tensorfile.read(path)
         with path.open("rb") as file:
-            if file.read(2)[:2] not in _BEGINNINGS:
-                raise BadWeights(f"{path}: is no file of weights")
+            beginning = file.read(2)
+        _require_beginning(path, beginning)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the causes of these warnings become BadWeights below
             content = torch.load(path, map_location="cpu", weights_only=True)
+    except BadWeights:
+        raise
     except tensorfile.NoTensorFile as error:
         raise BadWeights(str(error)) from None
     except pickle.UnpicklingError as error:
@@ -91,7 +93,7 @@ def read(path: Path) -> dict[str, Tensor]:
         ) from None
     except OSError as error:
         raise BadWeights(f"{path}: cannot be read: {os.strerror(error.errno or 0)}") from None
-    except (RuntimeError, EOFError, KeyError, AssertionError):
+    except Exception:  # torch raises any kind for a damaged file
         raise BadWeights(f"{path}: is no file of weights, or is cut short") from None
     for key in _NESTED:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
@@ -102,6 +104,11 @@ def read(path: Path) -> dict[str, Tensor]:
     if not tensors:
         raise BadWeights(f"{path}: holds no tensors by name")
     return tensors
+
+
+def _require_beginning(path: Path, beginning: bytes) -> None:
+    if beginning not in _BEGINNINGS:
+        raise BadWeights(f"{path}: is no file of weights")
 
 
 def _unwrapped(tensors: Mapping[str, Tensor], names: Mapping[str, object]) -> Mapping[str, Tensor]:

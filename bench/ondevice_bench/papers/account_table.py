@@ -1,14 +1,11 @@
 """Numbers computed by formula, as text and as plain values, with their scope."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ondevice_bench.papers.dialects import DIALECTS, EXACT
-from ondevice_bench.terminal import table
+from ondevice_bench.terminal import Table
 from ondevice_bench.units import MIB, flops, macs, mib, ratio
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 SCOPE = (
     "computed by formula: float32 elements that the changed layers store of their input, and their "
@@ -68,9 +65,9 @@ def account_lines(cell: str, values: Mapping[str, Any], *, with_flops: bool = Tr
     return lines
 
 
-def dialect_table(dialect: str, values: Mapping[str, Any]) -> "Table":
+def dialect_table(dialect: str, values: Mapping[str, Any]) -> Table:
     """The FLOPs as a paper counts them, the exact FLOPs, and the reasons for the difference."""
-    rows = table("", dialect, "exact", "ratio", "difference from the exact count")
+    rows = Table("", dialect, "exact", "ratio", "difference from the exact count")
     for line in values["dialects"][dialect]["lines"]:
         published, share = line["published"], line["ratio"]
         as_text = macs if line["unit"] == "MAC" else flops

@@ -1,15 +1,12 @@
 """Published claims and the numbers here, as text. Each number has its scope."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ondevice_bench.papers.claims import JudgedClaim, comparison, in_unit, measured_text
 from ondevice_bench.papers.dialects import EXACT
 from ondevice_bench.papers.published import Claim, PublishedClaims
-from ondevice_bench.terminal import table
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from ondevice_bench.terminal import Table
 
 LISTED = 3  # measurements that a table lists
 
@@ -25,9 +22,9 @@ def claims_json(published: PublishedClaims, judged: Sequence[JudgedClaim]) -> di
     }
 
 
-def claims_table(judged: Sequence[JudgedClaim]) -> "Table":
+def claims_table(judged: Sequence[JudgedClaim]) -> Table:
     """A row for each claim."""
-    rows = table("claim", "published", "computed here", "measured here", "verdict")
+    rows = Table("claim", "published", "computed here", "measured here", "verdict")
     for each in judged:
         rows.add_row(
             each.claim.id,

@@ -1,6 +1,7 @@
 """Jobs, which the parent sends to a worker, and replies. Standard library only."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
@@ -80,7 +81,35 @@ class Reply:
 
     @staticmethod
     def from_text(text: str) -> "Reply":
-        """The inverse of `to_text`."""
-        values = json.loads(text)
-        values["result"] = PassResult(**values["result"])
-        return Reply(**values)
+        """The inverse of `to_text`; ValueError if the text is no reply.
+
+        The user's code may have written it.
+        """
+        try:
+            values = json.loads(text)
+            if "\\ud" in text.lower():  # half a surrogate pair cannot be stored
+                clean = json.dumps(values, ensure_ascii=False).encode(errors="replace")
+                values = json.loads(clean)
+            reply = Reply(**{**values, "result": PassResult(**values["result"])})
+            _require_types(reply)
+        except (ValueError, TypeError, LookupError, RecursionError, OverflowError) as error:
+            raise ValueError(f"{type(error).__name__} in {text[:60]!r}") from None
+        return reply
+
+
+def _require_types(reply: Reply) -> None:
+    """TypeError unless every field has the type that it is declared with."""
+    result = reply.result
+    parts = (result.metrics, result.samples, result.unavailable, result.details)
+    if not all(isinstance(part, Mapping) for part in parts):
+        raise TypeError
+    texts = (reply.status, reply.reason, reply.traceback, *result.unavailable.values())
+    numbers: list[object] = [*result.metrics.values()]
+    for samples in result.samples.values():
+        numbers += samples if isinstance(samples, list) else [None]
+    if not all(isinstance(text, str) for text in texts) or not all(map(_is_number, numbers)):
+        raise TypeError
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]

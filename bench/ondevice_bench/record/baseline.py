@@ -10,10 +10,10 @@ from statistics import median
 from typing import Any
 
 from ondevice_bench.errors import BadInput
-from ondevice_bench.files import atomic_write
+from ondevice_bench.files import atomic_write, require_regular
 from ondevice_bench.record.bundle import MAX_FILE
 from ondevice_bench.record.model import Record
-from ondevice_bench.record.run_json import RunContent, read_run
+from ondevice_bench.record.run_json import RunContent, read_run, require_small
 
 FORMAT, VERSION = "ondevice-bench baseline", 1
 FOLDER, SUFFIX = Path("baselines"), ".json"
@@ -34,6 +34,7 @@ def write(content: RunContent, path: Path) -> None:
 
 def read(path: Path) -> RunContent:
     """The run of a baseline, checked; BadInput if the file is no baseline."""
+    require_regular(path)
     try:
         if path.stat().st_size > MAX_FILE:
             raise BadInput(f"{path}: larger than {MAX_FILE >> 20} MiB, not a baseline")
@@ -45,6 +46,7 @@ def read(path: Path) -> RunContent:
 
 def _body(path: Path, data: bytes) -> bytes:
     """The run in the file, without its format and version; BadInput if these are not ours."""
+    require_small(str(path), data)
     try:
         values: Any = json.loads(data)
     except (ValueError, RecursionError):

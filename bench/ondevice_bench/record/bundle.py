@@ -22,13 +22,14 @@ from pydantic import Field
 
 import ondevice_bench
 from ondevice_bench.errors import BadInput
-from ondevice_bench.files import atomic_write
+from ondevice_bench.files import atomic_write, require_regular
 from ondevice_bench.record.run_json import (
     ClosedSchema,
     RunContent,
     first_line,
     read_checked,
     read_run,
+    require_small,
 )
 
 FORMAT, VERSION = "ondevice-bench bundle", 1
@@ -36,6 +37,7 @@ SUFFIX = ".bundle"
 MAX_FILE = 256 << 20
 MAX_MEMBERS = 1000
 MAX_UNPACKED = 1 << 30
+MAX_MANIFEST = 1 << 20
 _MANIFEST = "manifest.json"
 _DAMAGED = (
     zipfile.BadZipFile,
@@ -60,11 +62,15 @@ class _Manifest(ClosedSchema):
 
 
 def write(contents: Sequence[RunContent], path: Path) -> None:
-    """Write a bundle, completely or not at all. Equal runs give equal bytes."""
+    """Write a bundle, completely or not at all. Equal runs give equal bytes.
+
+    BadInput if the bundle would be larger than `read` accepts.
+    """
     members = {
         f"runs/{number}.json": json.dumps(content.to_dict(), sort_keys=True).encode()
         for number, content in enumerate(contents, start=1)
     }
+    require_small(str(path), *members.values())
     manifest = {
         "format": FORMAT,
         "version": VERSION,
@@ -81,6 +87,7 @@ def write(contents: Sequence[RunContent], path: Path) -> None:
 
 def read(path: Path) -> tuple[RunContent, ...]:
     """The runs of a bundle, checked; BadInput if it is not a bundle, or a damaged or newer one."""
+    require_regular(path)
     try:
         if path.stat().st_size > MAX_FILE:
             raise BadInput(f"{path}: larger than {MAX_FILE >> 20} MiB, not a bundle")
@@ -92,6 +99,7 @@ def read(path: Path) -> tuple[RunContent, ...]:
         raise BadInput(f"{path}: is a folder, not a bundle") from None
     except _DAMAGED as error:
         raise BadInput(f"{path}: damaged, or not a bundle: {first_line(error)}") from None
+    require_small(str(path), *members.values())
     contents = tuple(read_run(f"{path}: {name}", data) for name, data in members.items())
     ids = [content.run.id for content in contents]
     if len(set(ids)) < len(ids):
@@ -113,6 +121,8 @@ def _members(path: Path, bundle: zipfile.ZipFile) -> dict[str, bytes]:
         is_supported = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
         if unpacked > MAX_UNPACKED or not is_supported or info.flag_bits & 1:
             raise BadInput(f"{path}: {info.filename!r}: too large, or not packed like a bundle")
+    if bundle.getinfo(_MANIFEST).file_size > MAX_MANIFEST:
+        raise BadInput(f"{path}: {_MANIFEST} is too large: not a bundle")
     manifest = read_checked(f"{path}: {_MANIFEST}", _Manifest, bundle.read(_MANIFEST))
     if manifest["version"] > VERSION:
         raise BadInput(

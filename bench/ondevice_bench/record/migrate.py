@@ -5,7 +5,10 @@
 | 1 | 0.1.0 | runs, cells, records, metrics, samples, earlier attempts |
 """
 
+import contextlib
 import sqlite3
+import time
+from functools import cache
 from pathlib import Path
 
 from ondevice_bench.errors import BadInput
@@ -91,8 +94,18 @@ MIGRATIONS: tuple[str, ...] = ()
 
 def prepare(connection: sqlite3.Connection, path: Path) -> None:
     """Make a new store's tables, or convert an older store to this version."""
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = FULL")  # a board may lose power at any moment
+    try:
+        _distrust(connection)
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = FULL")  # a board may lose power at any moment
+        _make_or_convert(connection, path)
+        _use_write_ahead_log(connection)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _make_or_convert(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         version = _version(connection, path)
@@ -102,17 +115,30 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {VERSION}")
+        _require_own_tables(connection, path)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        connection.close()
         raise
-    connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Switch to the log. SQLite does not wait for the other processes that do it now."""
+    for pause in (*[0.05] * 100, None):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if pause is None:
+                raise
+            time.sleep(pause)
+        else:
+            return
 
 
 def require_current(connection: sqlite3.Connection, path: Path) -> None:
     """Refuse to read a store that is not of this version."""
+    _distrust(connection)
     version = _version(connection, path)
     if version == 0:
         raise BadInput(f"{path}: an empty file, not a store of bench")
@@ -120,6 +146,40 @@ def require_current(connection: sqlite3.Connection, path: Path) -> None:
         raise BadInput(
             f"{path}: written by an older bench (format {version}): `bench run` converts it"
         )
+    _require_own_tables(connection, path)
+
+
+def _distrust(connection: sqlite3.Connection) -> None:
+    """Run no code that the file names, and check its pages."""
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+
+
+def _require_own_tables(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a store whose tables are not exactly ours, and one that acts by itself.
+
+    A view, a virtual table or a generated column could compute for ever when it is read.
+    """
+    if _objects(connection) != _own_objects():
+        raise BadInput(f"{path}: its tables are not those of a store of bench")
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'trigger'").fetchone():
+        raise BadInput(f"{path}: has triggers, which no store of bench has")
+
+
+def _objects(connection: sqlite3.Connection) -> list[tuple[str, str, str]]:
+    """What has the name of one of our tables or indexes."""
+    return connection.execute(
+        "SELECT type, name, sql FROM sqlite_master "
+        "WHERE name IN ('runs', 'cells', 'cells_by_fingerprint', 'records', 'metrics', 'samples', "
+        "'earlier_attempts') ORDER BY name LIMIT 20"
+    ).fetchall()
+
+
+@cache
+def _own_objects() -> list[tuple[str, str, str]]:
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(";".join((_SCHEMA, *MIGRATIONS)))
+        return _objects(connection)
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:

@@ -20,9 +20,16 @@ from ondevice_bench.suite.planned_cell import PlannedCell
 
 MAX_DEPTH = 64
 MAX_TEXT = 1 << 20
+MAX_BUILT = 512 << 20
+# of memory, for each such mark in a JSON text: a list, an object, a value in one of them
+_BYTES_OF_A_VALUE = {b"[": 64, b"{": 232, b",": 40}
 
 # a text that becomes part of a path
 Name = Annotated[str, Field(pattern=r"^\w[\w.+-]{0,199}$")]
+# model/method/layers/batch/seed, as `suite/cell_ids.py` writes it
+_CellId = Annotated[str, Field(pattern=r"^[^/]+/[^/]+/.+/b[0-9]+/([^/]+/)?s[0-9]+$")]
+# the same in a store here, whose suites and profiles may be named like any file
+_FileName = Annotated[str, Field(pattern=r"^[^/\x00-\x1f]{1,400}$")]
 _Moment = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT[\d:.]{8,20}[+\d:]{1,8}$")]
 _Count = Annotated[int, Field(ge=1, lt=1 << 31)]
 _Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
@@ -59,7 +66,7 @@ class RunContent:
 
 def read_run(where: str, data: bytes) -> RunContent:
     """Read and check a run; BadInput if anything in it is wrong."""
-    values = read_checked(where, _run_schema(), data)
+    values = read_checked(where, _file_schema(), data)
     run = Run(**values["run"])
     cells = tuple(_cell_from_dict(each) for each in values["cells"])
     try:
@@ -76,6 +83,30 @@ def read_run(where: str, data: bytes) -> RunContent:
     if len({(each.profile, each.cell.id) for each in cells}) < len(cells):
         raise BadInput(f"{where}: a cell is planned twice")
     return RunContent(run, cells, records)
+
+
+def checked_run(values: Mapping[str, Any]) -> Run:
+    """The run of plain values; ValueError if they are not those of a run."""
+    try:
+        _run_schema(_FileName).model_validate(values)
+    except ValidationError as error:
+        raise ValueError(_first_problem(error)) from None
+    return Run(**values)
+
+
+def checked_cell(text: str) -> Cell:
+    """The cell of its JSON; ValueError if it is none."""
+    try:
+        _cell_schema().model_validate_json(text)
+        return Cell.from_dict(json.loads(text))
+    except ValidationError as error:
+        raise ValueError(_first_problem(error)) from None
+
+
+def check_record(record: Record) -> None:
+    """BadInput if no bundle could carry the record: what a run stores, an import accepts."""
+    text = json.dumps(_record_to_dict(record)).encode()
+    read_checked("record", _record_schema(), text)
 
 
 def _cell_to_dict(planned: PlannedCell) -> dict[str, Any]:
@@ -142,15 +173,13 @@ def _cell_adapter() -> TypeAdapter[Cell]:
 
 
 @cache
-def _run_schema() -> type[BaseModel]:
-    """The schema of a run's JSON: the fields of the records, some with stricter types."""
-    definition: Any = schema_of(Cell, ClosedSchema, batch=_Count, seed=_Seed)
-    cell: Any = schema_of(
-        PlannedCell,
-        ClosedSchema,
-        cell=Annotated[definition, Field(alias="definition")],
-        profile=Name,
-    )
+def _cell_schema() -> type[BaseModel]:
+    return schema_of(Cell, ClosedSchema, id=_CellId, batch=_Count, seed=_Seed)
+
+
+@cache
+def _run_schema(name: Any) -> type[BaseModel]:
+    """The schema of a run without its plan and records; `name` is the type of names in it."""
     finding: Any = schema_of(
         DoctorFinding,
         _OpenSchema,
@@ -158,22 +187,47 @@ def _run_schema() -> type[BaseModel]:
         observation=Annotated[str, Field(alias="said")],
     )
     goal: Any = schema_of(Goal, _OpenSchema, minimise=Literal[GOALS])
-    run: Any = schema_of(
+    return schema_of(
         Run,
         ClosedSchema,
-        id=Name,
-        suite=Name,
+        id=name,
+        suite=name,
         origin=Name,
         created=_Moment,
         commit=Name,
-        profile=Name,
+        profile=name,
         machine=schema_of(Machine, _Threads),
         software=_Software,
         settings=create_model(
             "Settings", __base__=_Settings, doctor=(list[finding], []), goal=(goal | None, None)
         ),
     )
-    record: Any = schema_of(
+
+
+@cache
+def _file_schema() -> type[BaseModel]:
+    """The schema of a run's JSON: the fields of the records, some with stricter types."""
+    definition: Any = _cell_schema()
+    cell: Any = schema_of(
+        PlannedCell,
+        ClosedSchema,
+        cell=Annotated[definition, Field(alias="definition")],
+        profile=Name,
+    )
+    run: Any = _run_schema(Name)
+    record: Any = _record_schema()
+    return create_model(
+        "RunFile",
+        __base__=ClosedSchema,
+        run=(run, ...),
+        cells=(list[cell], ...),
+        records=(list[record], ...),
+    )
+
+
+@cache
+def _record_schema() -> type[BaseModel]:
+    schema: Any = schema_of(
         Record,
         _Key,
         without=("run", "key"),
@@ -183,13 +237,19 @@ def _run_schema() -> type[BaseModel]:
         unavailable=dict[Name, str],
         details=schema_of(Details, _OpenSchema),
     )
-    return create_model(
-        "RunFile",
-        __base__=ClosedSchema,
-        run=(run, ...),
-        cells=(list[cell], ...),
-        records=(list[record], ...),
+    return schema  # type: ignore[no-any-return]
+
+
+def require_small(where: str, *texts: bytes) -> None:
+    """BadInput if the values of these JSON texts would take too much memory."""
+    built = sum(
+        text.count(mark) * size for text in texts for mark, size in _BYTES_OF_A_VALUE.items()
     )
+    if built > MAX_BUILT:
+        raise BadInput(
+            f"{where}: its values would take more than {MAX_BUILT >> 20} MiB of memory: "
+            "export fewer runs at a time"
+        )
 
 
 def read_checked(where: str, schema: type[BaseModel], data: bytes) -> Any:
@@ -200,12 +260,16 @@ def read_checked(where: str, schema: type[BaseModel], data: bytes) -> Any:
         _require_flat(values)
         schema.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        key_path = ".".join(str(step) for step in first["loc"])[:200]
-        raise BadInput(f"{where}: {key_path}: {first['msg']}") from None
+        raise BadInput(f"{where}: {_first_problem(error)}") from None
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{where}: not JSON of a bundle: {first_line(error)}") from None
     return values
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key_path = ".".join(str(step) for step in first["loc"])[:200]
+    return f"{key_path}: {first['msg']}"
 
 
 def _require_flat(values: Any) -> None:

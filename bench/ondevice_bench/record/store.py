@@ -1,7 +1,6 @@
 """The store: one SQLite file. Every record is stored as soon as it exists."""
 
 import contextlib
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -10,35 +9,33 @@ from types import TracebackType
 from typing import Any, Self
 
 from ondevice_bench.errors import BadInput
-from ondevice_bench.record import migrate
+from ondevice_bench.files import require_regular
+from ondevice_bench.record import migrate, rows
 from ondevice_bench.record.details import Details
-from ondevice_bench.record.model import Record, Run, TaskKey
-from ondevice_bench.suite.cell import Cell
+from ondevice_bench.record.measurement import Measurement
+from ondevice_bench.record.model import Record, Run, TaskKey, status_of
+from ondevice_bench.record.rows import RecordRows, Row
+from ondevice_bench.record.run_json import first_line
 from ondevice_bench.suite.planned_cell import PlannedCell
 
 OUT = Path("bench-out")
 FILE_NAME = "results.sqlite"
+PATIENCE = 30  # seconds that a writer waits for another one
 IMPORTED = "import"  # the origin of a run from a bundle, which never resumes
 
-_RUN_COLUMNS = (
-    "id",
-    "suite",
-    "suite_text",
-    "title",
-    "definition",
-    "origin",
-    "created",
-    "commit_id",
-    "profile",
-    "profile_text",
-    "machine",
-    "software",
-    "settings",
-    "command",
-    "finished",
-)
-_RUN_JSON = ("machine", "software", "settings")
-_RECORD_JSON = ("unavailable", "details", "state_before", "state_after")
+# a damaged tree of pages can lead to the same page again and again
+STEPS_A_BYTE = 32  # of SQLite's machine, for one query; a row of ten bytes needs some thirty
+_STEPS = 10_000  # between two looks at the count
+_SOME = 64  # rows that are read at once
+_LONG = (str, bytes)  # types of values that can be long
+
+
+class _Room:
+    """What a file of this size can hold: the bytes of rows, and the steps to read them."""
+
+    def __init__(self, path: Path) -> None:
+        self.bytes = _bytes_of(path)
+        self.looks = iter(range(100 + self.bytes * STEPS_A_BYTE // _STEPS))
 
 
 class Store:
@@ -47,20 +44,20 @@ class Store:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._db = connection
         self.path = path
+        self._file = _identity(path)
+        self._room: _Room | None = None  # of the query of the moment
+        connection.set_progress_handler(self._has_too_many_steps, _STEPS)
 
     @staticmethod
     def create(path: Path) -> "Store":
-        """Open the store for writing; make it if there is none."""
+        """Open the store for writing; make it if there is none.
+
+        It never deletes a file: another process may have filled it in the meantime.
+        """
         _refuse_foreign(path)
-        is_new = not path.exists()
-        try:
-            with _as_bad_input(path):
-                connection = sqlite3.connect(path, isolation_level=None, timeout=30)
-                migrate.prepare(connection, path)
-        except BadInput:
-            if is_new:
-                path.unlink(missing_ok=True)
-            raise
+        with _as_bad_input(path):
+            connection = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE)
+            migrate.prepare(connection, path)
         return Store(connection, path)
 
     @staticmethod
@@ -89,12 +86,6 @@ class Store:
         """Close the file; the last writer leaves one file, without a write-ahead log."""
         self._db.close()
 
-    def remove(self) -> None:
-        """Close and delete an empty store."""
-        self.close()
-        for suffix in ("", "-wal", "-shm"):
-            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
-
     def add_run(self, run: Run, cells: Iterable[PlannedCell]) -> None:
         """Store a run and its plan, completely or not at all."""
         with self._writing() as db:
@@ -105,27 +96,22 @@ class Store:
 
         Returns the number of new records; BadInput if the store has a different run of this id.
         """
-        imported = replace(run, origin=IMPORTED)
-        present = next(iter(self._runs("WHERE id = ?", run.id)), None)
-        if present is not None:
-            expected = replace(imported, origin=present.origin, finished=present.finished)
-            if present != expected or self.cells(run.id) != tuple(cells):
-                raise BadInput(f"{self.path}: has another run {run.id}: nothing was imported")
-        stored = {record.key: record for record in self.records(run.id)}
-        for record in records:
-            if stored.get(record.key, record) != record:
-                raise BadInput(
-                    f"{self.path}: has another record of {record.key.cell} "
-                    f"({record.key.pass_name}, round {record.key.round}): nothing was imported"
-                )
-        new = [record for record in records if record.key not in stored]
         with self._writing() as db:
+            present = next(iter(self._runs("WHERE id = ?", run.id)), None)
             if present is None:
-                _insert_run(db, imported, cells)
-            elif run.finished is not None:
-                db.execute("UPDATE runs SET finished = ? WHERE id = ?", (run.finished, run.id))
+                _insert_run(db, replace(run, origin=IMPORTED), cells)
+            else:
+                finished = max(filter(None, (present.finished, run.finished)), default=None)
+                merged = replace(run, origin=present.origin, finished=finished)
+                if rows.run_row(replace(present, finished=finished)) != rows.run_row(merged) or (
+                    rows.cell_rows(run.id, self.cells(run.id)) != rows.cell_rows(run.id, cells)
+                ):
+                    raise BadInput(f"{self.path}: has another run {run.id}: nothing was imported")
+                db.execute("UPDATE runs SET finished = ? WHERE id = ?", (finished, run.id))
+            stored = {record.key: record for record in self.records(run.id)}
+            new = [record for record in records if self._is_new(record, stored.get(record.key))]
             for record in new:
-                _insert_record(db, record)
+                _replace_record(db, record)
         return len(new)
 
     def finish_run(self, run: str, finished: str) -> None:
@@ -135,18 +121,8 @@ class Store:
 
     def add_record(self, record: Record) -> None:
         """Store a record with metrics and samples. An earlier attempt moves to its own table."""
-        key = (record.run, record.key.cell, record.key.pass_name, record.key.round)
         with self._writing() as db:
-            db.execute(
-                "INSERT INTO earlier_attempts (run, cell, pass, round, status, reason, started, "
-                "output) SELECT run, cell, pass, round, status, reason, started, output "
-                "FROM records WHERE run = ? AND cell = ? AND pass = ? AND round = ?",
-                key,
-            )
-            db.execute(
-                "DELETE FROM records WHERE run = ? AND cell = ? AND pass = ? AND round = ?", key
-            )
-            _insert_record(db, record)
+            _replace_record(db, record)
 
     def runs(self) -> tuple[Run, ...]:
         """Every run, the oldest first, from all machines."""
@@ -161,94 +137,176 @@ class Store:
 
     def cells(self, run: str) -> tuple[PlannedCell, ...]:
         """The run's plan, in its order."""
-        with _as_bad_input(self.path):
-            rows = self._db.execute(
-                "SELECT definition, profile, state, reason FROM cells WHERE run = ? "
-                "ORDER BY position",
-                (run,),
-            ).fetchall()
-        return tuple(
-            PlannedCell(Cell.from_dict(json.loads(definition)), profile, state, reason)
-            for definition, profile, state, reason in rows
+        query = (
+            "SELECT definition, profile, state, reason FROM cells WHERE run = ? ORDER BY position"
         )
+        with _as_bad_input(self.path):
+            return tuple(map(rows.cell_of, self._select(query, run)))
 
     def statuses(self, run: str) -> dict[TaskKey, str]:
         """The status of every record of the run, without its measurements."""
+        query = "SELECT cell, pass, round, status FROM records WHERE run = ?"
         with _as_bad_input(self.path):
-            rows = self._db.execute(
-                "SELECT cell, pass, round, status FROM records WHERE run = ?", (run,)
-            ).fetchall()
-        return {TaskKey(cell, name, number): status for cell, name, number, status in rows}
+            return {
+                TaskKey(cell, name, number): status_of(status)
+                for cell, name, number, status in self._select(query, run)
+            }
 
     def outcome(self, run: str, key: TaskKey) -> tuple[str, str, Details] | None:
         """Status, reason and details of one record; None if it does not exist yet."""
+        query = (
+            "SELECT status, reason, details FROM records "
+            "WHERE run = ? AND cell = ? AND pass = ? AND round = ?"
+        )
         with _as_bad_input(self.path):
-            row = self._db.execute(
-                "SELECT status, reason, details FROM records "
-                "WHERE run = ? AND cell = ? AND pass = ? AND round = ?",
-                (run, key.cell, key.pass_name, key.round),
-            ).fetchone()
-        return None if row is None else (row[0], row[1], Details.from_dict(json.loads(row[2])))
+            for row in self._select(query, run, key.cell, key.pass_name, key.round):
+                rows.require_types(row, [str] * 3)
+                return row[0], row[1], Details.from_dict(rows.mapping(row[2]))
+        return None
 
     def records(self, run: str) -> tuple[Record, ...]:
         """Every record of the run, in the order in which they were stored."""
-        with _as_bad_input(self.path):
-            metrics = self._grouped(run, "metrics", "value")
-            samples = self._grouped(run, "samples", "samples")
-            rows = self._db.execute(
-                "SELECT number, cell, pass, round, status, reason, launch, started, seconds, "
-                "output, unavailable, details, state_before, state_after FROM records "
-                "WHERE run = ? ORDER BY number",
-                (run,),
-            ).fetchall()
-        return tuple(
-            Record(
-                run=run,
-                key=TaskKey(*row[1:4]),
-                status=row[4],
-                reason=row[5],
-                launch=row[6],
-                started=row[7],
-                seconds=row[8],
-                output=row[9],
-                metrics=metrics.get(row[0], {}),
-                samples={n: json.loads(v) for n, v in samples.get(row[0], {}).items()},
-                **{
-                    column: json.loads(text)
-                    for column, text in zip(_RECORD_JSON, row[10:], strict=True)
-                },
-            )
-            for row in rows
+        query = (
+            "SELECT number, cell, pass, round, status, reason, launch, started, seconds, "
+            "output, unavailable, details, state_before, state_after FROM records "
+            "WHERE run = ? ORDER BY number"
         )
+        with _as_bad_input(self.path), self._one_state():
+            metrics, samples = self._values_of("WHERE run = ?", run)
+            return tuple(
+                rows.record_of(run, row, metrics.get(row[0], {}), samples.get(row[0], {}))
+                for row in self._select(query, run)
+            )
+
+    def measurements(self, run: str) -> Iterator[tuple[PlannedCell, tuple[Measurement, ...]]]:
+        """Each cell of the run's plan with its measurements, in the plan's order.
+
+        Only one cell at a time is read, so a run may be larger than the memory.
+        """
+        cells = self.cells(run)
+        room = _Room(self.path)
+        for item in cells:
+            found: tuple[Measurement, ...] = ()
+            if item.state == "planned":
+                with _as_bad_input(self.path):
+                    found = self._measurements_of(run, item.cell.id, room)
+            yield item, found
+
+    def _measurements_of(self, run: str, cell: str, room: _Room) -> tuple[Measurement, ...]:
+        columns = ", ".join(rows.MEASUREMENT_COLUMNS)
+        where = "WHERE run = ? AND cell = ?"
+        query = f"SELECT number, {columns} FROM records {where} ORDER BY number"
+        with self._one_state():
+            metrics, samples = self._values_of(where, run, cell, room=room)
+            return tuple(
+                rows.measurement_of(cell, row, metrics.get(row[0], {}), samples.get(row[0], {}))
+                for row in self._select(query, run, cell, room=room)
+            )
 
     def seconds_by_fingerprint(self, machine: Mapping[str, Any]) -> dict[tuple[str, str], float]:
         """The latest duration of each (fingerprint, pass) that succeeded on that machine."""
+        this = "run IN (SELECT id FROM runs WHERE machine = ?)"
+        of_cells = f"SELECT run, cell, fingerprint FROM cells WHERE state = 'planned' AND {this}"
+        of_records = (
+            f"SELECT run, cell, pass, seconds FROM records WHERE status = 'ok' AND {this} "
+            "ORDER BY number"
+        )
+        seconds: dict[tuple[str, str], float] = {}
         with _as_bad_input(self.path):
-            rows = self._db.execute(
-                "SELECT cells.fingerprint, records.pass, records.seconds FROM records "
-                "JOIN cells ON cells.run = records.run AND cells.cell = records.cell "
-                "AND cells.state = 'planned' JOIN runs ON runs.id = records.run "
-                "WHERE records.status = 'ok' AND runs.machine = ? ORDER BY records.number",
-                (_json(machine),),
-            ).fetchall()
-        return {(fingerprint, name): seconds for fingerprint, name, seconds in rows}
+            known = rows.json_text(machine)
+            fingerprints: dict[tuple[str, str], str] = {}
+            for row in self._select(of_cells, known):
+                rows.require_types(row, (str, str, str))
+                fingerprints[row[0], row[1]] = row[2]
+            for row in self._select(of_records, known):
+                rows.require_types(row, (str, str, str, float))
+                fingerprint = fingerprints.get((row[0], row[1]))
+                if fingerprint is not None:
+                    seconds[fingerprint, row[2]] = row[3]
+        return seconds
+
+    def _is_new(self, record: Record, stored: Record | None) -> bool:
+        """Whether to store an imported record; BadInput if it contradicts the stored one."""
+        if stored is None:
+            return True
+        if RecordRows.of(record) == RecordRows.of(stored):
+            return False
+        first, second = sorted((record, stored), key=lambda each: each.started)
+        if first.status != "ok" and first.started < second.started:  # a task that was repeated
+            return second is record
+        raise BadInput(
+            f"{self.path}: has another record of {record.key.cell} "
+            f"({record.key.pass_name}, round {record.key.round}): nothing was imported"
+        )
 
     def _runs(self, clause: str, *values: str) -> tuple[Run, ...]:
+        query = f"SELECT {', '.join(rows.RUN_COLUMNS)} FROM runs {clause}"
         with _as_bad_input(self.path):
-            rows = self._db.execute(
-                f"SELECT {', '.join(_RUN_COLUMNS)} FROM runs {clause}", values
-            ).fetchall()
-        return tuple(_run(row) for row in rows)
+            return tuple(map(rows.run_of, self._select(query, *values)))
 
-    def _grouped(self, run: str, table: str, column: str) -> dict[int, dict[str, Any]]:
-        groups: dict[int, dict[str, Any]] = {}
-        query = (
-            f"SELECT record, name, {column} FROM {table} "
-            "JOIN records ON records.number = record WHERE records.run = ?"
-        )
-        for number, name, value in self._db.execute(query, (run,)):
-            groups.setdefault(number, {})[name] = value
-        return groups
+    def _values_of(
+        self, where: str, *values: str, room: _Room | None = None
+    ) -> tuple[dict[int, dict[str, float]], dict[int, dict[str, list[float]]]]:
+        """The metrics and the samples of records, by the record's number."""
+        numbers = f"WHERE record IN (SELECT number FROM records {where})"
+        metrics: dict[int, dict[str, float]] = {}
+        query = f"SELECT record, name, value FROM metrics {numbers}"
+        for row in self._select(query, *values, room=room):
+            rows.require_types(row, (int, str, float))
+            metrics.setdefault(row[0], {})[row[1]] = row[2]
+        samples: dict[int, dict[str, list[float]]] = {}
+        query = f"SELECT record, name, samples FROM samples {numbers}"
+        for row in self._select(query, *values, room=room):
+            rows.require_types(row, (int, str, str))
+            samples.setdefault(row[0], {})[row[1]] = rows.samples_of(row[2])
+        return metrics, samples
+
+    @contextlib.contextmanager
+    def _one_state(self) -> Iterator[None]:
+        """All queries within see the file in the same state, whatever a writer does."""
+        if self._db.in_transaction:
+            yield
+            return
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("COMMIT")
+
+    def _select(self, query: str, *values: str | int, room: _Room | None = None) -> Iterator[Row]:
+        """The rows of a query; ValueError if there are more than the file can hold.
+
+        Queries that read different parts of the file may share one room.
+        """
+        room = self._room = room or _Room(self.path)
+        try:
+            cursor = self._db.execute(query, values)
+            while some := cursor.fetchmany(_SOME):
+                room.bytes -= len(some) + sum(
+                    [len(v) for row in some for v in row if type(v) in _LONG]
+                )
+                if room.bytes < 0:
+                    raise ValueError("more rows than it has room for")
+                yield from some
+        except sqlite3.OperationalError as error:
+            code = getattr(
+                error, "sqlite_errorcode", None
+            )  # none in errors of text that is no UTF-8
+            if code == sqlite3.SQLITE_INTERRUPT:
+                raise ValueError("more pages than it has room for") from None
+            raise
+        finally:
+            if self._room is room:
+                self._room = None
+
+    def _has_too_many_steps(self) -> bool:
+        """Whether a query has taken more steps than the file has room for; SQLite asks it."""
+        return self._room is not None and next(self._room.looks, None) is None
+
+    def _require_in_place(self) -> None:
+        """Refuse to write into a file that has no name any more."""
+        if _identity(self.path) != self._file:
+            raise BadInput(f"{self.path}: was deleted or replaced, so its results are lost")
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -257,6 +315,7 @@ class Store:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
+                self._require_in_place()
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:
@@ -266,65 +325,55 @@ class Store:
 
 def _insert_run(db: sqlite3.Connection, run: Run, cells: Iterable[PlannedCell]) -> None:
     db.execute(
-        f"INSERT INTO runs ({', '.join(_RUN_COLUMNS)}) "
-        f"VALUES ({', '.join('?' * len(_RUN_COLUMNS))})",
-        [_run_value(run, column) for column in _RUN_COLUMNS],
+        f"INSERT INTO runs ({', '.join(rows.RUN_COLUMNS)}) "
+        f"VALUES ({', '.join('?' * len(rows.RUN_COLUMNS))})",
+        rows.run_row(run),
     )
     db.executemany(
         "INSERT INTO cells (run, position, cell, profile, state, reason, fingerprint, "
         "definition) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                run.id,
-                position,
-                item.cell.id,
-                item.profile,
-                item.state,
-                item.reason,
-                item.cell.fingerprint,
-                _json(item.cell.to_dict()),
-            )
-            for position, item in enumerate(cells)
-        ],
+        rows.cell_rows(run.id, cells),
     )
 
 
-def _insert_record(db: sqlite3.Connection, record: Record) -> None:
+def _replace_record(db: sqlite3.Connection, record: Record) -> None:
+    """Store a record. An earlier attempt of the same task moves to its own table."""
+    its = RecordRows.of(record)
+    key = its.record[:4]
+    db.execute(
+        "INSERT INTO earlier_attempts (run, cell, pass, round, status, reason, started, "
+        "output) SELECT run, cell, pass, round, status, reason, started, output "
+        "FROM records WHERE run = ? AND cell = ? AND pass = ? AND round = ?",
+        key,
+    )
+    db.execute("DELETE FROM records WHERE run = ? AND cell = ? AND pass = ? AND round = ?", key)
     cursor = db.execute(
         "INSERT INTO records (run, cell, pass, round, status, reason, launch, started, "
         "seconds, output, unavailable, details, state_before, state_after) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            record.run,
-            record.key.cell,
-            record.key.pass_name,
-            record.key.round,
-            record.status,
-            record.reason,
-            record.launch,
-            record.started,
-            record.seconds,
-            record.output,
-            *(_json(getattr(record, column)) for column in _RECORD_JSON),
-        ),
+        its.record,
     )
     number = cursor.lastrowid
     db.executemany(
         "INSERT INTO metrics (record, name, value) VALUES (?, ?, ?)",
-        [(number, name, value) for name, value in record.metrics.items()],
+        [(number, *row) for row in its.metrics],
     )
     db.executemany(
         "INSERT INTO samples (record, name, samples) VALUES (?, ?, ?)",
-        [(number, name, _json(values)) for name, values in record.samples.items()],
+        [(number, *row) for row in its.samples],
     )
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
-    """Open for reading beside a writer. If the folder is read-only, open without touching it."""
+    """Open for reading beside a writer. If the folder is read-only, open without touching it.
+
+    Only a connection that may write removes SQLite's files beside the store at its end.
+    """
     uri = path.resolve().as_uri()
-    connection = sqlite3.connect(f"{uri}?mode=ro", uri=True, isolation_level=None)
+    connection = sqlite3.connect(f"{uri}?mode=rw", uri=True, isolation_level=None)
     try:
-        connection.execute("SELECT 1 FROM sqlite_master").fetchall()
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
     except sqlite3.OperationalError:
         connection.close()
         if path.with_name(f"{path.name}-wal").exists():
@@ -333,12 +382,28 @@ def _read_only(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one of its name; None if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _bytes_of(path: Path) -> int:
+    """The bytes of a store and of its log."""
+    files = (path, path.with_name(f"{path.name}-wal"))
+    return sum(file.stat().st_size for file in files if file.exists())
+
+
 def _refuse_foreign(path: Path) -> None:
     """A clear error for a file that is not SQLite, before SQLite touches it."""
     if path.is_dir():
         raise BadInput(f"{path}: is a folder, not a store")
     if not path.exists():
         return
+    require_regular(path)
     try:
         with path.open("rb") as file:
             head = file.read(16)
@@ -350,24 +415,10 @@ def _refuse_foreign(path: Path) -> None:
 
 @contextlib.contextmanager
 def _as_bad_input(path: Path) -> Iterator[None]:
-    """Errors of SQLite as bad input: a full or read-only disk, a damaged or locked file."""
+    """Errors of SQLite and of rows as bad input: a full or read-only disk, a damaged file."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
-        raise BadInput(f"{path}: {error}") from error
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
-
-
-def _run_value(run: Run, column: str) -> Any:
-    value = getattr(run, "commit" if column == "commit_id" else column)
-    return _json(value) if column in _RUN_JSON else value
-
-
-def _run(row: tuple[Any, ...]) -> Run:
-    values = dict(zip(_RUN_COLUMNS, row, strict=True))
-    values["commit"] = values.pop("commit_id")
-    values.update({column: json.loads(values[column]) for column in _RUN_JSON})
-    return Run(**values)
+    except sqlite3.Error as error:
+        raise BadInput(f"{path}: {first_line(error)}") from error
+    except (ValueError, RecursionError, OverflowError) as error:
+        raise BadInput(f"{path}: damaged, or not made by bench: {first_line(error)}") from error

@@ -1,7 +1,8 @@
 """The HTML page: one file that loads no other file."""
 
+import base64
+import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,17 +12,17 @@ import ondevice_bench
 from ondevice_bench.analyse.groups import Group
 from ondevice_bench.analyse.history import HistoryQuery
 from ondevice_bench.analyse.summary import RunSummary
-from ondevice_bench.declare.folders import resource
+from ondevice_bench.declare.folders import builtin, resource
+from ondevice_bench.errors import BadInput
 from ondevice_bench.files import atomic_write
 from ondevice_bench.papers.claims import JudgedClaim
 from ondevice_bench.report.layout import load_layout
 from ondevice_bench.report.plotly_builder import Pool, require_drawable
 from ondevice_bench.report.sections import sections
 from ondevice_bench.report.sections.section import Plot, ReportData, Section
+from ondevice_bench.terminal import UNSAFE, printable
 
 LAYOUT = "run"
-# all but tab and new line, and halves of characters, which no file can hold
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,10 @@ def write_report(
     *,
     query: HistoryQuery | None = None,
     claims: Sequence[JudgedClaim] = (),
+    templates: Path | None = None,
 ) -> None:
     """Draw the report into `out`, completely or not at all. It is about the first run."""
-    page = render(summaries, layout, baseline, query=query, claims=claims)
+    page = render(summaries, layout, baseline, query=query, claims=claims, templates=templates)
     with atomic_write(out) as file:
         file.write(page.encode())
 
@@ -70,10 +72,9 @@ def render(
     *,
     query: HistoryQuery | None = None,
     claims: Sequence[JudgedClaim] = (),
+    templates: Path | None = None,
 ) -> str:
-    """The page's text."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+    """The page's text. Templates in the folder `templates` go before ours."""
     data = ReportData.from_summaries(tuple(summaries), baseline, query, tuple(claims), layout)
     pool = Pool()
     figures: dict[str, list[Any]] = {}
@@ -88,28 +89,46 @@ def render(
         figures |= {plot.name: by_plot[plot] for plot in plots}
         if content is not None or plots:
             parts.append(_Part(section, content or {}, plots))
-    template = resource("templates/page.html.j2")
-    environment = Environment(
-        loader=FileSystemLoader(template.parent), autoescape=True, undefined=StrictUndefined
-    )
-    text = environment.get_template(template.name).render(
+    script = _script(resource("theme/report.js"))
+    # a page without figures needs no plotly
+    plotly = _script(builtin("reports") / "vendor" / "plotly-cartesian.min.js") if figures else ""
+    text = _filled(
+        templates,
         run=data.summary.run,
         version=ondevice_bench.__version__,
         statuses=data.summary.statuses,
         parts=parts,
         groups=[group.title for group in data.groups],
         theme=resource("theme/theme.css").read_text(encoding="utf-8"),
-        script=resource("theme/report.js").read_text(encoding="utf-8"),
-        # a page without figures needs no plotly
-        plotly=_escaped(resource("vendor/plotly-cartesian.min.js").read_text(encoding="utf-8"))
-        if figures
-        else "",
+        policy=_policy(plotly, script),
+        script=script,
+        plotly=plotly,
         tooltips=_Tooltips(),
-        data=_safe_in_script(
+        figures=_safe_in_script(
             f'{{"arrays": [{",".join(pool.arrays)}], "figures": {json.dumps(figures)}}}'
         ),
     )
-    return _CONTROL.sub(_symbol, text.replace("\r\n", "\n"))
+    return printable(text.replace("\r\n", "\n"))
+
+
+def _filled(templates: Path | None, **values: Any) -> str:
+    """The page's template with its values. A template reaches nothing else of this process."""
+    from jinja2 import FileSystemLoader, StrictUndefined
+    from jinja2.sandbox import SandboxedEnvironment
+
+    if templates is not None and not templates.is_dir():
+        raise BadInput(f"{templates}: not a folder of templates")
+    folders = [*filter(None, [templates]), builtin("reports") / "templates"]
+    environment = SandboxedEnvironment(
+        loader=FileSystemLoader(folders), autoescape=True, undefined=StrictUndefined
+    )
+    try:
+        return environment.get_template("page.html.j2").render(values)
+    except Exception as error:
+        if templates is None:
+            raise
+        # a template can fail in any way
+        raise BadInput(f"{templates}: {type(error).__name__}: {error}") from None
 
 
 def _draw(plot: Plot, groups: Sequence[Group], pool: Pool) -> list[Any]:
@@ -120,20 +139,22 @@ def _draw(plot: Plot, groups: Sequence[Group], pool: Pool) -> list[Any]:
     return [None if figure is None else pool.pack(figure) for figure in figures]
 
 
+def _policy(*scripts: str) -> str:
+    """What a browser may do for the page: run these scripts, and load nothing from anywhere."""
+    digests = (hashlib.sha256(script.encode()).digest() for script in scripts if script)
+    runs = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    return (
+        f"default-src 'none'; script-src {runs}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
 def _safe_in_script(json_text: str) -> str:
     """JSON that cannot end the script element around it."""
-    text = json_text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-    return _escaped(text)
+    return json_text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _escaped(script: str) -> str:
-    """The script with an escape for each control character in its strings."""
-    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", script)
-
-
-def _symbol(match: re.Match[str]) -> str:
-    """What a reader sees in place of a control character: `␛` for escape."""
-    code = ord(match[0])
-    if code < 0x20:
-        return chr(0x2400 + code)
-    return "␡" if code == 0x7F else "\ufffd"
+def _script(path: Path) -> str:
+    """A script with an escape for each control character in its strings."""
+    text = path.read_text(encoding="utf-8")
+    return UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

@@ -1,9 +1,16 @@
-"""Figures as plain values of plotly, and a pool that stores equal arrays of figures only once."""
+"""Figures as plain values of plotly, and a pool that stores equal arrays of figures only once.
 
+plotly reads texts as a subset of HTML. Names come from results, so each text of a figure is
+escaped, and only templates may have markup. A template holds words of ours alone; the names in it
+are references, such as `%{y}`.
+"""
+
+import html
 import json
 from collections.abc import Mapping
 from typing import Any
 
+TEMPLATE = "hovertemplate"
 SHARED = 24  # the fewest characters of a part that is shared
 FRAME: dict[str, Any] = {
     "margin": {"l": 8, "r": 16, "t": 8, "b": 44},
@@ -77,7 +84,9 @@ class Pool:
 
     def _pack(self, value: Any) -> Any:
         if isinstance(value, dict):
-            packed = {key: self._pack(item) for key, item in value.items()}
+            packed = {
+                key: item if key == TEMPLATE else self._pack(item) for key, item in value.items()
+            }
             text = json.dumps(packed)
             return {"$": self._index(text)} if len(text) > SHARED else packed
         if isinstance(value, (list, tuple)) or hasattr(value, "tolist"):
@@ -85,7 +94,7 @@ class Pool:
             if any(isinstance(item, (dict, list, tuple)) for item in items):
                 return [self._pack(item) for item in items]
             return {"$": self._index(json.dumps([_short(item) for item in items]))}
-        return value
+        return _plain_text(value)
 
     def _index(self, text: str) -> int:
         if text not in self._indices:
@@ -96,4 +105,9 @@ class Pool:
 
 def _short(value: Any) -> Any:
     """The number with five digits, because a screen shows no more."""
-    return float(f"{value:.5g}") if isinstance(value, float) else value
+    return float(f"{value:.5g}") if isinstance(value, float) else _plain_text(value)
+
+
+def _plain_text(value: Any) -> Any:
+    """The text without markup."""
+    return html.escape(value, quote=False) if isinstance(value, str) else value

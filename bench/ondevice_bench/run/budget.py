@@ -24,6 +24,7 @@ class Budget:
     _pilots: dict[str, float] = field(default_factory=dict)
     _ratios: dict[str, list[float]] = field(default_factory=dict)
     _taken: dict[tuple[str, str], float] = field(default_factory=dict)
+    _typical: dict[str, float] = field(default_factory=dict)  # medians of the ratios so far
 
     def ordered(self, tasks: Sequence[TaskKey]) -> list[TaskKey]:
         """Where time is short, every cell's pilot and the ranks that it needs come first."""
@@ -38,14 +39,21 @@ class Budget:
             self._pilots[task.cell] = seconds
         elif (pilot := self._pilots.get(task.cell)) is not None and pilot > 0:
             self._ratios.setdefault(task.pass_name, []).append(fixed / pilot)
+            self._typical.pop(task.pass_name, None)
 
     def expected(self, task: TaskKey) -> float | None:
         """The least seconds that the process will take; None where nothing tells."""
         own = self._taken.get((task.cell, task.pass_name))
         if own is not None:
             return own
-        pilot, ratios = self._pilots.get(task.cell), self._ratios.get(task.pass_name)
-        return pilot * median(ratios) if pilot is not None and ratios else None
+        pilot, ratio = self._pilots.get(task.cell), self._ratio(task.pass_name)
+        return pilot * ratio if pilot is not None and ratio is not None else None
+
+    def _ratio(self, pass_name: str) -> float | None:
+        """The median of a pass's ratios to the pilots; None without any."""
+        if pass_name not in self._typical and pass_name in self._ratios:
+            self._typical[pass_name] = median(self._ratios[pass_name])
+        return self._typical.get(pass_name)
 
     def affordable(self, tasks: Sequence[TaskKey], now: float) -> list[TaskKey]:
         """The processes that there is time for."""

@@ -1,13 +1,12 @@
 """What a plan can say before anything is measured: exact bytes and FLOPs, and past times."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ondevice_bench.passes import PILOT
+from ondevice_bench.passes import PILOT, rounds_of
 from ondevice_bench.record.model import TaskKey
 from ondevice_bench.run.budget import Budget
 from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries.preview import plain_steps
-from ondevice_bench.run.schedule import schedule
 from ondevice_bench.suite.board import Board
 from ondevice_bench.suite.passes import passes_of
 from ondevice_bench.suite.planned_cell import PlannedCell
@@ -27,29 +26,40 @@ def preview(
     """
     steps = plain_steps(host, suite, plan)
     skipped = PlainStep(None, None, "skipped")
-    previews = []
-    for item in plan:
-        seconds, is_estimated = forecast(_tasks(item, suite.on(board.names)), past)
-        step = steps.get(item.cell.id, skipped)
-        previews.append(CellPreview(item, step, seconds, is_estimated))
-    return tuple(previews)
+    on_board = suite.on(board.names)
+    # without a past no time is known, and the processes need no names
+    times = forecasts((_tasks(item, on_board) if past else () for item in plan), past)
+    return tuple(
+        CellPreview(item, steps.get(item.cell.id, skipped), seconds, is_estimated)
+        for item, (seconds, is_estimated) in zip(plan, times, strict=True)
+    )
 
 
-def forecast(tasks: Sequence[TaskKey], past: PastSeconds) -> tuple[float | None, bool]:
-    """The seconds that processes will take, and whether that is an estimate; None if unknown."""
+def forecasts(
+    cells: Iterable[Sequence[TaskKey]], past: PastSeconds
+) -> Iterator[tuple[float | None, bool]]:
+    """For each cell the seconds of its processes (None if unknown), and if that is an estimate.
+
+    The past is read only one time: both it and the plan may be large.
+    """
     budget = Budget()
     for cell, name in sorted(past, key=lambda key: key[1] != PILOT):  # ratios are against pilots
         budget.learn(TaskKey(cell, name, 1), past[cell, name])
-    expected = [budget.expected(task) for task in tasks]
-    seconds = [one for one in expected if one is not None]
-    if not tasks or len(seconds) < len(tasks):
-        return None, False
-    return sum(seconds), any((task.cell, task.pass_name) not in past for task in tasks)
+    for tasks in cells:
+        expected = [budget.expected(task) for task in tasks]
+        seconds = [one for one in expected if one is not None]
+        if not tasks or len(seconds) < len(tasks):
+            yield None, False
+        else:
+            yield sum(seconds), any((task.cell, task.pass_name) not in past for task in tasks)
 
 
 def _tasks(item: PlannedCell, suite: Suite) -> tuple[TaskKey, ...]:
     """The processes of a planned cell; they are named by its fingerprint."""
     if item.state != "planned":
         return ()
-    passes = passes_of(item.cell.method, suite.measure)
-    return schedule({item.cell.fingerprint: passes}, suite.rounds, seed="")
+    return tuple(
+        TaskKey(item.cell.fingerprint, name, number)
+        for name in passes_of(item.cell.method, suite.measure)
+        for number in range(1, rounds_of(name, suite.rounds) + 1)
+    )

@@ -9,6 +9,7 @@ from typing import Protocol
 from ondevice_bench import units
 from ondevice_bench.record.model import TaskKey
 from ondevice_bench.run.schedule import TimeLeft
+from ondevice_bench.terminal import print_progress
 
 
 class Progress(Protocol):
@@ -62,7 +63,7 @@ class PlainLines(Silent):
 
     def note(self, text: str) -> None:
         """Print the text."""
-        print(text, file=sys.stderr, flush=True)
+        print_progress(f"{text}\n")
 
 
 class LiveLine:
@@ -105,8 +106,7 @@ class LiveLine:
         self._write("")
 
     def _write(self, text: str) -> None:
-        sys.stderr.write(f"\r\x1b[2K{text}")
-        sys.stderr.flush()
+        print_progress(text, control="\r\x1b[2K")
 
 
 def for_terminal(*, quiet: bool = False) -> Progress:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from ondevice_bench.errors import NothingRan
@@ -47,11 +48,14 @@ def find_or_add_run(
         progress.note(f"going on with {earlier.id}")
         return earlier
     if request.retry:
-        raise NothingRan(
-            f"{store.path}: nothing failed, timed out or ran out of memory in the latest run"
-        )
+        raise nothing_to_retry(store.path)
     store.add_run(run, request.plan)
     return run
+
+
+def nothing_to_retry(store: Path) -> NothingRan:
+    """The error if no record of the latest run is to be repeated, or if there is no run."""
+    return NothingRan(f"{store}: nothing failed, timed out or ran out of memory in the latest run")
 
 
 def _to_go_on_with(store: Store, new: Run, retry: frozenset[str], progress: Progress) -> Run | None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from ondevice_bench.passes import CALIBRATE, PILOT
 from ondevice_bench.protocol.job import RankNumbers, Reply
 from ondevice_bench.protocol.turns import Turns
 from ondevice_bench.record.model import Record, Run, TaskKey, status_of
+from ondevice_bench.record.run_json import check_record
 from ondevice_bench.record.store import FILE_NAME, Store
 from ondevice_bench.run.budget import Budget
 from ondevice_bench.run.hosts.host import Host, HostError, Outcome
@@ -26,9 +26,10 @@ from ondevice_bench.run.progress import Progress
 from ondevice_bench.run.queries.jobs import JobMaker
 from ondevice_bench.run.queries.preview import plain_steps
 from ondevice_bench.run.request import Request
-from ondevice_bench.run.resume import find_or_add_run
+from ondevice_bench.run.resume import find_or_add_run, nothing_to_retry
 from ondevice_bench.run.schedule import Forecast, left_to_do, schedule
-from ondevice_bench.run.workspace import batch_folder, locked
+from ondevice_bench.run.work_folder import work_folder
+from ondevice_bench.run.workspace import locked
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.passes import passes_of
 from ondevice_bench.suite.preview import CellPreview
@@ -131,9 +132,19 @@ class Session:
 
     def store_result(self, prepared: PreparedTask, outcome: Outcome) -> Record:
         """Store how the task ended."""
+        try:
+            record = self._record(prepared, outcome)
+            check_record(record)
+        except (ValueError, BadInput) as error:  # the user's code may have written the reply
+            reason = f"what the worker replied cannot be stored: {str(error)[:200]}"
+            record = self._record(prepared, replace(outcome, reply=Reply("failed", reason)))
+        self.store.add_record(record)
+        return record
+
+    def _record(self, prepared: PreparedTask, outcome: Outcome) -> Record:
         reply = outcome.reply
         printed = "\n".join(part for part in (outcome.output, reply.traceback) if part)
-        record = Record(
+        return Record(
             run=self.run.id,
             key=prepared.task,
             status=status_of(reply.status),
@@ -149,8 +160,6 @@ class Session:
             state_after=self.host.state().to_dict(),
             output="" if reply.status == "ok" else printed,
         )
-        self.store.add_record(record)
-        return record
 
     def _ranks(self, cell: str) -> tuple[Mapping[str, RankNumbers] | None, str]:
         """The ranks by the cell's calibrate pass, or the reason why there are none."""
@@ -203,20 +212,17 @@ def open_session(request: Request, out: Path, progress: Progress) -> Iterator[Se
     """Open a run in `out`, a new one or an unfinished one; batches and lock end with it."""
     if not request.planned:
         raise NothingRan(_why_nothing(request))
-    if (out / FILE_NAME).exists():
-        Store.open(out / FILE_NAME).close()  # what is no store is refused before anything starts
+    path = out / FILE_NAME
+    if path.exists() and path.stat().st_size:  # an empty file was left by a process that was killed
+        Store.open(path).close()  # what is no store is refused before anything starts
+    elif request.retry:
+        raise nothing_to_retry(path)
     with contextlib.ExitStack() as stack:
         software = _software(request.host)
         stack.enter_context(locked(out))
-        is_new = not (out / FILE_NAME).exists()
-        store = stack.enter_context(Store.create(out / FILE_NAME))
-        batches = stack.enter_context(batch_folder(out))
-        try:
-            run = find_or_add_run(store, request, software, progress)
-        except BenchError:
-            if is_new:
-                store.remove()
-            raise
+        store = stack.enter_context(Store.create(path))
+        batches = stack.enter_context(work_folder("batches", out))
+        run = find_or_add_run(store, request, software, progress)
         suite = request.suite
         jobs = JobMaker(
             request.host, BatchStore(batches), suite.sampling, suite.data, suite.weight_sources
@@ -225,7 +231,6 @@ def open_session(request: Request, out: Path, progress: Progress) -> Iterator[Se
         try:
             yield session
         except KeyboardInterrupt:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # what follows only cleans up
             left, whole = len(session.pending()), len(session.tasks())
             raise Interrupted(
                 f"interrupted: {whole - left} of {whole} measurements are stored in {store.path}; "

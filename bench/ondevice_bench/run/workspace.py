@@ -1,41 +1,39 @@
-"""The folder of a run: its lock and its batches."""
+"""The folder of a run is locked while it measures."""
 
 import contextlib
 import fcntl
 import os
-import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from ondevice_bench.errors import BadInput
 
+_NAME = ".lock"
+_HOLDER = b"bench (process "
+
 
 @contextlib.contextmanager
 def locked(out: Path) -> Iterator[None]:
     """One run at a time in a folder: two would disturb each other's measurements."""
+    path = out / _NAME
     try:
         out.mkdir(parents=True, exist_ok=True)
-        lock = (out / ".lock").open("a")
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        lock = os.fdopen(os.open(path, flags, 0o644), "r+b")
     except OSError as error:
         raise BadInput(f"{out}: cannot be written: {error.strerror}") from None
     with lock as file:
+        content = file.read(200) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b"no file"
+        if content and not content.startswith(_HOLDER):
+            raise BadInput(f"{path}: is not a lock of bench: choose another folder with --out")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = (out / ".lock").read_text().strip() or "another process"
+            holder = content.decode(errors="replace").strip() or "another process"
             raise BadInput(f"{out}: {holder} is measuring into this folder") from None
-        file.truncate(0)
-        file.write(f"bench (process {os.getpid()})")
+        file.seek(0)
+        file.truncate()
+        file.write(_HOLDER + b"%d)" % os.getpid())
         file.flush()
         yield
-
-
-@contextlib.contextmanager
-def batch_folder(out: Path) -> Iterator[Path]:
-    """A folder for batches; what a killed run left behind goes first."""
-    folder = out / "batches"
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

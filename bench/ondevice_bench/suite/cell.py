@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any, TypeAlias
 
 Value: TypeAlias = bool | int | float | str
@@ -45,7 +46,7 @@ class Cell:
     weights: str = "random"
     train: Train = Train()
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """A hash of the workload. It leaves out defaults, so new options do not change it."""
         always = ("model", "method", "batch", "seed")

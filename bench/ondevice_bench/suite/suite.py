@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from ondevice_bench.specs.data import DataSource
@@ -93,7 +94,7 @@ class Suite:
         """The suite on the board with these names, the most specific name first."""
         return next((self.variants[name] for name in board if name in self.variants), self)
 
-    @property
+    @cached_property
     def weight_sources(self) -> dict[str, WeightSource]:
         """Every source of weights that a cell of this suite, on any board, can name."""
         of_models = [source for model in self.models for source in model.weights]

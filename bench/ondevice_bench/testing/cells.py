@@ -12,6 +12,7 @@ from ondevice_bench.run.queries.described_suite import described
 from ondevice_bench.run.request import Request, request
 from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.planned_cell import PlannedCell
+from ondevice_bench.terminal import printable
 from ondevice_bench.testing.pytest_benchmark_adapter import FIXTURENAMES
 
 
@@ -71,7 +72,7 @@ class CellItem(pytest.Item):
     def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
         """Show a failed cell by its reason, and a bug of ours by its traceback."""
         if isinstance(excinfo.value, (CellFailure, BenchError)):
-            return str(excinfo.value)
+            return printable(str(excinfo.value))
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.summary import CellSummary, RunSummary, summarise, summarise_cell
+from ondevice_bench.record.measurement import Measurement
 from ondevice_bench.record.model import Record
 from ondevice_bench.report.terminal.comparison import difference_line
 from ondevice_bench.run.outcome import failures
@@ -46,7 +47,7 @@ class OpenRuns:
         failed = [_failure(record) for record in records if record.status in failing]
         if failed:
             raise CellFailure("\n".join(failed))
-        summary = summarise_cell(run.run, item.planned, records)
+        summary = summarise_cell(run.run, item.planned, list(map(Measurement.of, records)))
         _add_row(item, run, summary)
         if self._gate is not None:
             regressions = self._gate.judge(run.run, summary)

@@ -16,6 +16,7 @@ from ondevice_bench.record.store import OUT
 from ondevice_bench.report.terminal.comparison import comparison_lines
 from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.progress import for_terminal
+from ondevice_bench.terminal import printable
 from ondevice_bench.testing import pytest_benchmark_adapter as benchmark
 from ondevice_bench.testing.cells import CellItem, SuiteCells
 from ondevice_bench.testing.gate import Gate
@@ -131,7 +132,7 @@ class CellSession:
     def pytest_terminal_summary(self, terminalreporter: "pytest.TerminalReporter") -> None:
         """Print where the results are, and the comparison."""
         for line in self._lines:
-            terminalreporter.write_line(f"ondevice-bench: {line}")
+            terminalreporter.write_line(f"ondevice-bench: {printable(line)}")
 
     def _compare(self, session: pytest.Session, gate: Gate) -> None:
         """Compare with the baseline. Cells that a selection left out are not missing."""

@@ -2,12 +2,18 @@
 
 import contextlib
 import ctypes
+import fcntl
 import gc
 import os
+import select
 import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def die_with_parent(parent: int) -> None:
@@ -16,6 +22,52 @@ def die_with_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Ask the kernel to make this process the parent of what its children leave behind."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_children() -> None:
+    """Kill and reap every child, and the children that each of them leaves."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # is there a child?
+            for child in _children():
+                with contextlib.suppress(ProcessLookupError):  # the user's code may ignore SIGCHLD
+                    os.kill(child, signal.SIGKILL)
+            os.waitpid(-1, 0)
+
+
+def _children() -> list[int]:
+    """The children of this process: `/proc/PID/stat` has the parent behind name and state."""
+    found = []
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            _, _, after = Path("/proc", name, "stat").read_text(errors="replace").rpartition(")")
+            if int(after.split()[1]) == os.getpid():
+                found.append(int(name))
+    return found
+
+
+@contextlib.contextmanager
+def ending_with(connection: socket.socket) -> Iterator[None]:
+    """End this process the moment the other side closes the connection, whatever it does.
+
+    The kernel sends SIGIO for any event of the connection, so nothing may arrive meanwhile.
+    """
+    flags = fcntl.fcntl(connection, fcntl.F_GETFL)
+    signal.signal(signal.SIGIO, signal.SIG_DFL)  # which ends a process
+    fcntl.fcntl(connection, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(connection, fcntl.F_SETFL, flags | os.O_ASYNC)
+    poll = select.poll()
+    poll.register(connection, 0)
+    if poll.poll(0):  # it was closed before
+        os._exit(1)
+    yield
+    fcntl.fcntl(connection, fcntl.F_SETFL, flags)
 
 
 def import_torch() -> None:

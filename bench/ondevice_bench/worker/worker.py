@@ -1,5 +1,6 @@
 """The measured process: reads one job, runs one pass, writes one reply."""
 
+import contextlib
 import importlib
 import os
 import sys
@@ -42,10 +43,12 @@ def serve(job: Job, reply_fd: int) -> None:
     if job.memory_cap is not None:
         out_of_memory.limit(job.memory_cap, len(job.cpus))
     text = perform(job).to_text().encode()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # the user's code may have closed or replaced it
+            stream.flush()
     with open(reply_fd, "wb") as pipe:
         pipe.write(text)
+    runtime.end_children()
     os._exit(0)
 
 
@@ -75,6 +78,7 @@ def main() -> None:
     """Serve the job on standard input: `worker PARENT_PID REPLY_FD`."""
     parent, reply_fd = int(sys.argv[1]), int(sys.argv[2])
     runtime.die_with_parent(parent)
+    runtime.adopt_orphans()
     job = Job.from_text(sys.stdin.readline())
     os.sched_setaffinity(0, job.cpus)
     runtime.import_torch()

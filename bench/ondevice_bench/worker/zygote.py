@@ -3,7 +3,8 @@
 Messages are JSON packets on one socket. The parent sends `kill`, or a job with the descriptors of
 the reply pipe and of the worker's output. The zygote answers with the worker's exit status.
 The zygote itself kills the worker, before it collects the exit status. Until then no other process
-can have the worker's number.
+can have the worker's number. What a worker's code forked ends with the worker: the zygote adopts
+orphans, and kills them before it says that the worker has ended.
 """
 
 import json
@@ -28,16 +29,18 @@ def main() -> None:
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    runtime.import_torch()
+    with runtime.ending_with(connection):
+        runtime.import_torch()
+    runtime.adopt_orphans()
     threads = runtime.thread_count()
     _send(
         connection,
         {"protocol": VERSION, "software": runtime.software(), "threads": threads},
     )
-    _serve(connection, wake_read)
+    _serve(connection, wake_read, wake_write)
 
 
-def _serve(connection: socket.socket, wake: int) -> None:
+def _serve(connection: socket.socket, wake: int, wake_write: int) -> None:
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     poll.register(wake, select.POLLIN)
@@ -50,12 +53,11 @@ def _serve(connection: socket.socket, wake: int) -> None:
         if connection.fileno() in ready:
             packet, fds, _, _ = socket.recv_fds(connection, PACKET_BYTES, 2)
             if not packet:
-                if child:
-                    os.kill(child, signal.SIGKILL)
+                runtime.end_children()
                 return
             message = json.loads(packet)
             if "job" in message:
-                child = _fork(connection, wake, Job.from_text(message["job"]), fds)
+                child = _fork(connection, (wake, wake_write), Job.from_text(message["job"]), fds)
             elif child:
                 os.kill(child, signal.SIGKILL)
 
@@ -66,11 +68,12 @@ def _reap(connection: socket.socket, child: int) -> int:
     pid, status = os.waitpid(child, os.WNOHANG)
     if pid == 0:
         return child
+    runtime.end_children()
     _send(connection, {"exit": os.waitstatus_to_exitcode(status)})
     return 0
 
 
-def _fork(connection: socket.socket, wake: int, job: Job, fds: list[int]) -> int:
+def _fork(connection: socket.socket, wake: tuple[int, int], job: Job, fds: list[int]) -> int:
     reply_fd, output_fd = fds
     zygote = os.getpid()
     pid = os.fork()
@@ -80,7 +83,8 @@ def _fork(connection: socket.socket, wake: int, job: Job, fds: list[int]) -> int
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             runtime.die_with_parent(zygote)
             connection.close()
-            os.close(wake)
+            for descriptor in wake:
+                os.close(descriptor)
             os.dup2(output_fd, 1)
             os.dup2(output_fd, 2)
             serve(job, reply_fd)

@@ -3,20 +3,17 @@
 from collections import Counter
 from collections.abc import Sequence
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ondevice_bench import units
 from ondevice_bench.analyse.cell_pair import CellPair
 from ondevice_bench.report.quantities import exact_text
-from ondevice_bench.terminal import table
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from ondevice_bench.terminal import Table
 
 
-def ab_table(pairs: Sequence[CellPair]) -> "Table":
+def ab_table(pairs: Sequence[CellPair]) -> Table:
     """A line for each pair of cells."""
-    rows = table("cell", "step, new / base", "interval", "rounds", "step is", "exact metrics")
+    rows = Table("cell", "step, new / base", "interval", "rounds", "step is", "exact metrics")
     for pair in pairs:
         ratio, interval = "–", ""
         if pair.step is not None:

@@ -1,20 +1,15 @@
 """One cell in the terminal."""
 
-from typing import TYPE_CHECKING
-
 from ondevice_bench import metrics
 from ondevice_bench.analyse.summary import CellSummary
 from ondevice_bench.record.details import TreatedLayer
 from ondevice_bench.report.quantities import quantity_of, rank_basis
-from ondevice_bench.terminal import table
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from ondevice_bench.terminal import Table
 
 
-def cell_table(cell: CellSummary) -> "Table":
+def cell_table(cell: CellSummary) -> Table:
     """All numbers of a cell."""
-    rows = table("metric", "estimate", "interval", "scope", "basis")
+    rows = Table("metric", "estimate", "interval", "scope", "basis")
     for name, estimate in cell.estimates.items():
         metric, quantity = metrics.described(name), quantity_of(cell, name)
         rows.add_row(

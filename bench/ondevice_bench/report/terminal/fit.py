@@ -3,20 +3,18 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ondevice_bench.terminal import table
+from ondevice_bench.terminal import Table
 from ondevice_bench.units import flops, mib, seconds, size
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from ondevice_bench.suite.fit import Fit
 
 
-def fit_table(fits: "Sequence[Fit]") -> "Table":
+def fit_table(fits: "Sequence[Fit]") -> Table:
     """A line for each method: first the ones that fit, then the others with the reason."""
     is_confirmed = any(fit.confirmed for fit in fits)
     titles = ["method", "largest batch", "peak", "peak at batch + 1", "FLOPs", "time of an example"]
-    rows = table(*titles, *(["under the limit"] if is_confirmed else []))
+    rows = Table(*titles, *(["under the limit"] if is_confirmed else []))
     for fit in fits:
         if fit.batch is None:
             rows.add_row(fit.method, "–", fit.reason)

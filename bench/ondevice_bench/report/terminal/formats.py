@@ -1,10 +1,9 @@
-"""Runs as text, Markdown, CSV or JSON."""
+"""Runs as text, Markdown or JSON."""
 
 import json
 from collections.abc import Sequence
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.frame import frame_of
 from ondevice_bench.analyse.learning import learning
 from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.report.quantities import quantity_of
@@ -14,10 +13,8 @@ from ondevice_bench.terminal import table_text
 
 
 def formatted(summaries: Sequence[RunSummary], form: str, baseline: str | None = None) -> str:
-    """The runs in that form, one after the other. CSV has one table for all runs."""
+    """The runs in that form, one after the other."""
     match form:
-        case "csv":
-            return _csv(summaries)
         case "json":
             runs = [
                 {**one.to_dict(), "learning": [line.to_dict() for line in learning(one)]}
@@ -28,10 +25,6 @@ def formatted(summaries: Sequence[RunSummary], form: str, baseline: str | None =
             return "\n\n".join(_markdown(one, baseline) for one in summaries)
         case _:
             return "\n\n".join(_text(one, baseline) for one in summaries)
-
-
-def _csv(summaries: Sequence[RunSummary]) -> str:
-    return str(frame_of(summaries).to_csv(index=False)).rstrip("\n")
 
 
 def _text(summary: RunSummary, baseline: str | None) -> str:
@@ -48,7 +41,7 @@ def _markdown(summary: RunSummary, baseline: str | None) -> str:
     lines = [
         f"# {_escape(summary.run.title)}",
         "",
-        f"Run `{summary.run.id}` on profile {summary.run.profile}.",
+        f"Run `{summary.run.id}` on profile {_escape(summary.run.profile)}.",
         "",
         *(f"- {_escape(line)}" for line in verdict_lines(summary, baseline)),
         "",

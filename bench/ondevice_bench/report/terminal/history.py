@@ -1,20 +1,17 @@
 """A history in the terminal."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.history import History
 from ondevice_bench.report.history_text import change_text, order_text, series_text
-from ondevice_bench.terminal import table
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from ondevice_bench.terminal import Table
 
 
-def history_table(history: History, names: Sequence[str] = ()) -> "Table":
+def history_table(history: History, names: Sequence[str] = ()) -> Table:
     """A line for each series of these metrics, or of the headlines, and for what changed."""
-    rows = table("cell", "metric", "machine", "runs", "first", "latest", "changes")
+    rows = Table("cell", "metric", "machine", "runs", "first", "latest", "changes")
     for series in history.series:
         if series.metric not in (names or metrics.HEADLINES) and not series.changes:
             continue

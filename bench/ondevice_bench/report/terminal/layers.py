@@ -4,18 +4,15 @@ import math
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ondevice_bench.terminal import table
+from ondevice_bench.terminal import Table
 from ondevice_bench.units import flops, mib
 
-if TYPE_CHECKING:
-    from rich.table import Table
 
-
-def layer_table(network: Mapping[str, Any]) -> "Table":
+def layer_table(network: Mapping[str, Any]) -> Table:
     """Each layer that a method could change."""
-    rows = table("layer", "kind", "input", "parameters", "FLOPs", "activations", "chosen by")
+    rows = Table("layer", "kind", "input", "parameters", "FLOPs", "activations", "chosen by")
     for row in network["layers"]:
         rows.add_row(
             row["name"],
@@ -48,12 +45,12 @@ def layer_notes(network: Mapping[str, Any], batch: int) -> list[str]:
     ]
 
 
-def spectrum_table(epsilons: Sequence[float], by_weights: Mapping[str, Any]) -> "Table":
+def spectrum_table(epsilons: Sequence[float], by_weights: Mapping[str, Any]) -> Table:
     """The ranks at each share of energy: the median over layers, and their range."""
     titles = [
         f"{kind}: {tensor}" for kind in by_weights for tensor in ("weights", "inputs", "stored")
     ]
-    rows = table("epsilon", *titles)
+    rows = Table("epsilon", *titles)
     for place, epsilon in enumerate(epsilons):
         texts: list[str] = []
         for layers in by_weights.values():
@@ -62,11 +59,9 @@ def spectrum_table(epsilons: Sequence[float], by_weights: Mapping[str, Any]) -> 
     return rows
 
 
-def spectrum_rows(
-    epsilons: Sequence[float], by_weights: Mapping[str, Any], pattern: str
-) -> "Table":
+def spectrum_rows(epsilons: Sequence[float], by_weights: Mapping[str, Any], pattern: str) -> Table:
     """The ranks of the layers whose names match."""
-    rows = table("layer", "weights", "of", *(f"{epsilon:g}" for epsilon in epsilons))
+    rows = Table("layer", "weights", "of", *(f"{epsilon:g}" for epsilon in epsilons))
     for kind, layers in by_weights.items():
         for name, layer in layers.items():
             if not fnmatchcase(name, pattern):

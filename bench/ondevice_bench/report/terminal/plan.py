@@ -2,20 +2,16 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from ondevice_bench.suite.board import Board
 from ondevice_bench.suite.preview import CellPreview
-from ondevice_bench.terminal import table
+from ondevice_bench.terminal import Table
 from ondevice_bench.units import GIB, clock, flops, mib
 
-if TYPE_CHECKING:
-    from rich.table import Table
 
-
-def plan_table(previews: Sequence[CellPreview]) -> "Table":
+def plan_table(previews: Sequence[CellPreview]) -> Table:
     """The plan's cells, and the numbers that exist before they run."""
-    rows = table("cell", "state", "vanilla's activations", "vanilla's step", "time")
+    rows = Table("cell", "state", "vanilla's activations", "vanilla's step", "time")
     for preview in previews:
         planned, step = preview.item, preview.plain_step
         activations = f"unknown: {step.reason}"

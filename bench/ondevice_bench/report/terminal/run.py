@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.learning import Learning, learning
@@ -13,28 +13,25 @@ from ondevice_bench.report.quantities import (
     quantity_of,
     rank_basis,
 )
-from ondevice_bench.terminal import table
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from ondevice_bench.terminal import Table
 
 LISTED = 2  # cells that a note names; it only counts further ones
 
 
-def run_table(summary: RunSummary) -> "Table":
+def run_table(summary: RunSummary) -> Table:
     """The headline numbers of each cell, and its first problem."""
     columns = [metrics.BY_NAME[name] for name in metrics.HEADLINES]
-    cells = table("cell", *(metric.label for metric in columns), "status")
+    cells = Table("cell", *(metric.label for metric in columns), "status")
     for cell in summary.cells:
         status = ": ".join([cell.status, *cell.problems[:1]])
         cells.add_row(cell.id, *_texts(cell, columns), status)
     return cells
 
 
-def learning_table(lines: Sequence[Learning]) -> "Table":
+def learning_table(lines: Sequence[Learning]) -> Table:
     """The effect of methods on training. All seeds of a workload share a line."""
     columns = [metric for metric in learning_metrics(lines) if "learning" in metric.roles]
-    workloads = table("cells", *(metric.label for metric in columns), "seeds")
+    workloads = Table("cells", *(metric.label for metric in columns), "seeds")
     for line in lines:
         workloads.add_row(line.id, *_texts(line, columns), str(len(line.seeds)))
     return workloads

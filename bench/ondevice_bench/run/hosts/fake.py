@@ -118,6 +118,6 @@ class _OneAfterTheOther(TurnTaking):
         self.parts = Turns("one", "other", True, steps), Turns("other", "one", False, steps)
 
     def run(
-        self, one: Callable[[], Outcome], other: Callable[[], Outcome]
+        self, one: Callable[[], Outcome], other: Callable[[Tick], Outcome]
     ) -> tuple[Outcome, Outcome]:
-        return one(), other()
+        return one(), other(no_tick)

@@ -66,9 +66,12 @@ class TurnTaking(ABC):
 
     @abstractmethod
     def run(
-        self, one: Callable[[], Outcome], other: Callable[[], Outcome]
+        self, one: Callable[[], Outcome], other: Callable[[Tick], Outcome]
     ) -> tuple[Outcome, Outcome]:
-        """Run both at once; a side that ends early wakes the other."""
+        """Run both at once; a side that ends early wakes the other.
+
+        The other's tick raises when the one was interrupted.
+        """
 
 
 class Host(ABC):

@@ -1,7 +1,8 @@
 """Starting workers: spawned afresh, or forked from a zygote; timeouts, captured output, replies.
 
 The parent sleeps in `poll` while a worker measures; it wakes when something arrives, and once a
-second to let a progress line move.
+second to let a progress line move. Every wait has a deadline: a worker or a zygote may be stopped,
+and the user's code in it may do anything.
 """
 
 import contextlib
@@ -27,13 +28,15 @@ from ondevice_bench.protocol import VERSION
 from ondevice_bench.protocol.job import Job, Reply
 from ondevice_bench.protocol.packets import PACKET_BYTES
 from ondevice_bench.run.hosts.host import HostError, Outcome, Tick
+from ondevice_bench.run.hosts.processes import MOST_REPLY_BYTES, end, tail, text_file
 
 WORKER = "ondevice_bench.worker.worker"
 ZYGOTE = "ondevice_bench.worker.zygote"
 QUESTIONS = "ondevice_bench.worker.questions"
 TICK_SECONDS = 1.0
-EXIT_GRACE_SECONDS = 5.0
-KEPT_OUTPUT = 1 << 16
+EXIT_GRACE_SECONDS = 5.0  # for a worker that replied to end, or for a late reply to be complete
+ANSWER_SECONDS = 10.0  # for a zygote to say how its worker ended
+HELLO_SECONDS = 300.0  # for a zygote to import torch from a slow card
 _VMSTAT = Path("/proc/vmstat")
 _ROOT = Path(ondevice_bench.__file__).resolve().parent.parent
 
@@ -100,30 +103,34 @@ class SpawnLauncher:
     def launch(self, job: Job, timeout: float, tick: Tick) -> Outcome:
         """Start a worker, hand it the job, wait for its reply."""
         began, oom_kills = time.monotonic(), _oom_kills()
-        with tempfile.TemporaryFile() as output, _pipe() as (read_end, write_end):
-            process = subprocess.Popen(
-                python_command(self._program, WORKER, os.getpid(), write_end),
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                env=self.environment,
-                pass_fds=(write_end,),
-                start_new_session=True,
-            )
+        with (
+            tempfile.TemporaryFile() as output,
+            text_file(f"{job.to_text()}\n") as request,
+            _pipe() as (read_end, write_end),
+        ):
             try:
-                os.close(write_end)
-                assert process.stdin is not None
-                with contextlib.suppress(BrokenPipeError), process.stdin:
-                    process.stdin.write(f"{job.to_text()}\n".encode())
-                text, timed_out = _receive(read_end, began + timeout, tick)
-                if timed_out:
-                    process.kill()
-                status = _wait(process)
+                process = subprocess.Popen(
+                    python_command(self._program, WORKER, os.getpid(), write_end),
+                    stdin=request,
+                    stdout=output,
+                    stderr=output,
+                    env=self.environment,
+                    pass_fds=(write_end,),
+                    start_new_session=True,
+                )
             finally:
-                process.kill()
-                process.wait()
-            reply = _judge(text, status, timeout if timed_out else None, oom_kills)
-            return Outcome(reply, "spawned", time.monotonic() - began, _tail(output))
+                os.close(write_end)
+            try:
+                ended = os.pidfd_open(process.pid)
+                try:
+                    text = _receive(read_end, ended, began + timeout, tick)
+                finally:
+                    os.close(ended)
+                status = end(process, 0.0 if text is None else EXIT_GRACE_SECONDS)
+            finally:
+                end(process)
+            reply = _judge(text, status, timeout, oom_kills)
+            return Outcome(reply, "spawned", time.monotonic() - began, tail(output))
 
 
 class ZygoteEnded(HostError):
@@ -149,11 +156,10 @@ class ZygoteLauncher:
     def hello(self) -> Mapping[str, Any]:
         """The first message of the zygote: its software and its count of threads."""
         if self._hello is None:
-            self._hello = self._next_message()
-            if self._hello.get("protocol") != VERSION:
-                raise HostError(
-                    f"its worker protocol is {self._hello.get('protocol')}, ours is {VERSION}"
-                )
+            hello = self._next_message(HELLO_SECONDS, "protocol")
+            if hello["protocol"] != VERSION:
+                raise HostError(f"its worker protocol is {hello['protocol']}, ours is {VERSION}")
+            self._hello = hello
         return self._hello
 
     @property
@@ -167,10 +173,14 @@ class ZygoteLauncher:
         with tempfile.TemporaryFile() as output:
             try:
                 reply = self._launch(job, timeout, tick, output)
-            except (ZygoteEnded, OSError) as error:
-                reply = Reply("failed", reason=f"the process that forks workers ended: {error}")
-                self.renew()
-            return Outcome(reply, "forked", time.monotonic() - began, _tail(output))
+            except (HostError, OSError) as error:
+                reply = self.replaced(error)
+            return Outcome(reply, "forked", time.monotonic() - began, tail(output))
+
+    def replaced(self, error: Exception) -> Reply:
+        """What a job gets whose zygote is lost; another zygote begins to start."""
+        self.renew()
+        return Reply("failed", reason=f"the process that forks workers ended: {error}")
 
     def renew(self) -> None:
         """Begin to start another in its place; whoever forks first waits for it.
@@ -183,10 +193,7 @@ class ZygoteLauncher:
     def close(self) -> None:
         """End the zygote, and with it any worker."""
         self._socket.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(EXIT_GRACE_SECONDS)
-        self._process.kill()
-        self._process.wait()
+        end(self._process, EXIT_GRACE_SECONDS)
         self._output.close()
 
     def _start(self) -> None:
@@ -208,38 +215,50 @@ class ZygoteLauncher:
         assert self.can_fork
         deadline, oom_kills = time.monotonic() + timeout, _oom_kills()
         with _pipe() as (read_end, write_end):
-            request = json.dumps({"job": job.to_text()}).encode()
             try:
-                socket.send_fds(self._socket, [request], [write_end, output.fileno()])
+                self._send({"job": job.to_text()}, [write_end, output.fileno()])
             finally:
                 os.close(write_end)
             try:
-                text, timed_out = _receive(read_end, deadline, tick)
+                text = _receive(read_end, self._socket.fileno(), deadline, tick)
             except BaseException:
                 self._kill_worker()
                 raise
-        status = self._kill_worker() if timed_out else self._exit_status()
-        return _judge(text, status, timeout if timed_out else None, oom_kills)
+        status = self._kill_worker() if text is None else self._exit_status()
+        return _judge(text, status, timeout, oom_kills)
 
     def _kill_worker(self) -> int:
-        self._socket.send(json.dumps({"kill": True}).encode())
-        return self._exit_status()
+        self._send({"kill": True})
+        return int(self._next_message(ANSWER_SECONDS, "exit")["exit"])
 
     def _exit_status(self) -> int:
         """The worker's exit status; a worker that replied but lingers is killed."""
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
         if not poll.poll(EXIT_GRACE_SECONDS * 1000):
-            self._socket.send(json.dumps({"kill": True}).encode())
-        return int(self._next_message()["exit"])
+            return self._kill_worker()
+        return int(self._next_message(ANSWER_SECONDS, "exit")["exit"])
 
-    def _next_message(self) -> Mapping[str, Any]:
-        packet = self._socket.recv(PACKET_BYTES)
+    def _send(self, message: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
+        self._socket.settimeout(ANSWER_SECONDS)
+        socket.send_fds(self._socket, [json.dumps(message).encode()], fds)
+
+    def _next_message(self, seconds: float, key: str) -> Mapping[str, Any]:
+        """The next message, which has a whole number under the key; ZygoteEnded without one."""
+        self._socket.settimeout(seconds)
+        try:
+            packet = self._socket.recv(PACKET_BYTES)
+        except TimeoutError:
+            raise ZygoteEnded(f"it did not answer within {seconds:g} s") from None
         if not packet:
-            self._process.wait()
-            raise ZygoteEnded(_last_words(_tail(self._output)))
-        message: Mapping[str, Any] = json.loads(packet)
-        return message
+            end(self._process, EXIT_GRACE_SECONDS)
+            raise ZygoteEnded(_last_words(tail(self._output)))
+        try:
+            message = json.loads(packet)
+            int(message[key])
+        except (ValueError, TypeError, LookupError, RecursionError):
+            raise ZygoteEnded("its message cannot be read") from None
+        return dict(message)
 
 
 class PassLauncher:
@@ -276,8 +295,13 @@ class PassLauncher:
 
     def launch(self, job: Job, timeout: float, tick: Tick) -> Outcome:
         """Run the job the way its pass needs."""
-        forked = not passes.BY_NAME[job.pass_name].is_spawned and self.zygote.can_fork
-        launcher: Launcher = self.zygote if forked else self._spawn
+        began, launcher = time.monotonic(), self._spawn
+        if not passes.BY_NAME[job.pass_name].is_spawned:
+            try:
+                launcher = self.zygote if self.zygote.can_fork else self._spawn
+            except HostError as error:
+                reply = self.zygote.replaced(error)
+                return Outcome(reply, "none", time.monotonic() - began)
         return launcher.launch(job, timeout, tick)
 
 
@@ -297,43 +321,58 @@ def _pipe() -> Iterator[tuple[int, int]]:
         os.close(read_end)
 
 
-def _receive(read_end: int, deadline: float, tick: Tick) -> tuple[str, bool]:
-    """Read one line, or what came until the pipe ended; True where the deadline passed first."""
+def _receive(read_end: int, ended: int, deadline: float, tick: Tick) -> str | None:
+    """Read one line, or what came until the worker ended; None where the deadline passed first.
+
+    `ended` becomes readable when the worker ends: what it forked may hold the pipe open. What lies
+    ready at the deadline is read, and gets a little time to be complete.
+    """
     poll = select.poll()
     poll.register(read_end, select.POLLIN)
-    received = bytearray()
+    poll.register(ended, select.POLLIN)
+    received, is_late = bytearray(), False
     while True:
         left = deadline - time.monotonic()
-        if left <= 0:
-            return "", True
-        if not poll.poll(min(left, TICK_SECONDS) * 1000):
+        ready = dict(poll.poll(max(0, min(left, TICK_SECONDS)) * 1000))
+        if ended in ready:
+            ready |= poll.poll(0)  # what it wrote between the looks at the pipe and at its end
+        if not ready or (left <= 0 and is_late):
+            if left <= 0:
+                return None
             tick()
             continue
-        chunk = os.read(read_end, 1 << 20)
+        if left <= 0:
+            deadline, is_late = time.monotonic() + EXIT_GRACE_SECONDS, True
+        chunk = os.read(read_end, 1 << 20) if read_end in ready else b""
         received += chunk
-        if not chunk or chunk.endswith(b"\n"):
-            return received.decode(errors="replace"), False
+        if len(received) > MOST_REPLY_BYTES:
+            received += b"\n"  # a line that never ends is one that cannot be read
+        if not chunk or received.endswith(b"\n"):
+            return received.decode(errors="replace")
 
 
-def _wait(process: "subprocess.Popen[bytes]") -> int:
-    try:
-        return process.wait(EXIT_GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait()
-
-
-def _judge(text: str, status: int, timeout: float | None, oom_kills: int | None) -> Reply:
+def _judge(text: str | None, status: int, timeout: float, oom_kills: int | None) -> Reply:
     """The worker's own reply where it is whole; otherwise how the worker ended."""
-    if timeout is not None:
+    if text is None:
         return Reply("timeout", reason=f"no result within {timeout:g} s")
-    if text.endswith("\n"):
-        return Reply.from_text(text)
+    if text:
+        try:
+            return Reply.from_text(text)
+        except ValueError as error:
+            if text.endswith("\n") or status == 0:
+                return Reply("failed", reason=f"the worker's reply cannot be read: {error}")
     if status == -signal.SIGKILL and oom_kills is not None and _oom_kills() != oom_kills:
         return Reply("oom", reason="killed by the kernel because memory ran out")
     if status < 0:
-        return Reply("failed", reason=f"killed by {signal.Signals(-status).name}")
+        return Reply("failed", reason=f"killed by {_signal_name(-status)}")
     return Reply("failed", reason=f"the worker ended with status {status} and no result")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # real-time signals between the named ones
+        return f"signal {number}"
 
 
 def _last_words(output: str) -> str:
@@ -350,9 +389,3 @@ def _oom_kills() -> int | None:
     except OSError:
         return None
     return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)
-
-
-def _tail(output: IO[bytes]) -> str:
-    size = output.seek(0, os.SEEK_END)
-    output.seek(max(0, size - KEPT_OUTPUT))
-    return output.read().decode(errors="replace")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +31,7 @@ from ondevice_bench.run.hosts.launch import (
     python_command,
     worker_environment,
 )
+from ondevice_bench.run.hosts.processes import finished
 from ondevice_bench.run.hosts.turns import PipedTurns, piped_turns
 
 
@@ -82,24 +82,19 @@ class LocalHost(Host):
         self, question: Question, requests: Sequence[Mapping[str, Any]], timeout: float
     ) -> list[dict[str, Any]]:
         """Have a new process answer each request; NoAnswer where it does not."""
-        try:
-            process = subprocess.run(
-                python_command(self._interpreter.program, QUESTIONS, question),
-                input=json.dumps(requests),
-                capture_output=True,
-                text=True,
-                timeout=timeout,
-                check=False,
-                env=self._environment,
-            )
-        except subprocess.TimeoutExpired:
-            raise NoAnswer(f"did not answer within {timeout:g} s") from None
-        lines = process.stdout.splitlines()
-        if process.returncode != 0 or not lines:
-            last = (process.stderr.strip().splitlines() or ["no reason was printed"])[-1]
-            raise NoAnswer(f"ended its process with {process.returncode}: {last}")
-        answers: list[dict[str, Any]] = json.loads(lines[-1])
-        return answers
+        ended = finished(
+            python_command(self._interpreter.program, QUESTIONS, question),
+            asked=json.dumps(requests),
+            seconds=timeout,
+            env=self._environment,
+        )
+        if ended.status is None:
+            raise NoAnswer(f"did not answer within {timeout:g} s")
+        lines = ended.out.splitlines()
+        if ended.status != 0 or not lines:
+            last = (ended.err.strip().splitlines() or ["no reason was printed"])[-1]
+            raise NoAnswer(f"ended its process with {ended.status}: {last}")
+        return _answers(lines[-1], len(requests))
 
     def renew(self) -> None:
         """Fork later workers from a new zygote."""
@@ -114,6 +109,17 @@ class LocalHost(Host):
     def close(self) -> None:
         """End the zygote, and with it any worker."""
         self._launcher.close()
+
+
+def _answers(line: str, count: int) -> list[dict[str, Any]]:
+    """The answers in the line; NoAnswer if the user's code has written something else."""
+    try:
+        answers = json.loads(line)
+    except (ValueError, RecursionError):
+        answers = None
+    if not isinstance(answers, list) or [type(each) for each in answers] != [dict] * count:
+        raise NoAnswer(f"answered what cannot be read: {line[:60]!r}")
+    return answers
 
 
 def planning_host(hardware: str | None) -> LocalHost:

@@ -1,15 +1,14 @@
 """An A/A trial: two equal cells in turn, and what ratio one would read off them."""
 
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.errors import BadInput
 from ondevice_bench.hardware.doctor import DoctorFinding
 from ondevice_bench.run.hosts.host import Host, Tick, no_tick
 from ondevice_bench.run.queries.jobs import JobMaker
+from ondevice_bench.run.work_folder import work_folder
 from ondevice_bench.stats import Change, change
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.suite import Sampling
@@ -57,8 +56,8 @@ class Trial:
 def trial(host: Host, tick: Tick = no_tick) -> Trial:
     """Take rounds for 20 seconds, each a fresh process of either side."""
     sides: tuple[list[float], list[float]] = ([], [])
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        jobs = JobMaker(host, BatchStore(Path(folder)), _SAMPLING)
+    with work_folder("batches") as folder:
+        jobs = JobMaker(host, BatchStore(folder), _SAMPLING)
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
             first = len(sides[0]) % 2  # whoever goes second may find a warmer machine

@@ -1,17 +1,16 @@
 """The largest batch whose step fits a board, by peaks of tensors without content."""
 
 import math
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from ondevice_bench import units
 from ondevice_bench.data.batch import BatchStore, NoBatch
 from ondevice_bench.protocol.job import Reply
 from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries.jobs import JobMaker
+from ondevice_bench.run.work_folder import work_folder
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.fit import Fit
 from ondevice_bench.suite.planned_cell import PlannedCell
@@ -144,10 +143,10 @@ def edge(run: Callable[[int], Reply], batch: int) -> dict[int, Reply]:
 @contextmanager
 def _questions(host: Host, suite: Suite, limit: int) -> Iterator[tuple[Ask, Run]]:
     """Ask for the exact peak of a cell, or run its step under the cap."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+    with work_folder("batches") as folder:
         sources = (suite.sampling, suite.data, suite.weight_sources)
         shapes = JobMaker(host, None, *sources)
-        real = JobMaker(host, BatchStore(Path(folder)), *sources, memory_cap=limit)
+        real = JobMaker(host, BatchStore(folder), *sources, memory_cap=limit)
 
         def ask(pass_name: str, cell: Cell) -> Mapping[str, float]:
             reply = host.run(shapes.job(cell, pass_name), TIMEOUT).reply

@@ -1,9 +1,7 @@
 """Asking a process about one network: its layers, its spectra; nothing of it is stored."""
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from ondevice_bench.data.batch import BatchStore, NoBatch
@@ -12,6 +10,7 @@ from ondevice_bench.protocol.job import PassResult, RankNumbers
 from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries.described_suite import described
 from ondevice_bench.run.queries.jobs import JobMaker
+from ondevice_bench.run.work_folder import work_folder
 from ondevice_bench.specs import registry
 from ondevice_bench.specs.builtin_methods import BY_CONTENT
 from ondevice_bench.specs.method import MethodSpec
@@ -45,8 +44,8 @@ def ask(
     if item.state == "skipped":
         raise Refused(item.reason)
     cell = replace(item.cell, layers=layers) if layers else item.cell
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        batches = BatchStore(Path(folder)) if with_batch else None
+    with work_folder("batches") as folder:
+        batches = BatchStore(folder) if with_batch else None
         jobs = JobMaker(host, batches, suite.sampling, suite.data, suite.weight_sources)
         try:
             job = jobs.job(cell, pass_name, ranks)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ondevice_bench.data.batch import BatchStore, NoBatch
 from ondevice_bench.errors import BadInput
-from ondevice_bench.run.hosts.host import Host, NoAnswer, Question
+from ondevice_bench.run.hosts.host import Host, NoAnswer
 from ondevice_bench.specs import inputs as kinds
 from ondevice_bench.specs import registry
 from ondevice_bench.specs.layout import ModelLayout
@@ -77,7 +77,10 @@ def _descriptions(host: Host, requests: Sequence[Mapping[str, Any]]) -> list[dic
         by_folder.setdefault(folder, []).append(number)
     answers: dict[int, dict[str, Any]] = {}
     for numbers in by_folder.values():
-        found = _ask(host, "describe", [requests[number] for number in numbers])
+        try:
+            found = host.ask("describe", [requests[number] for number in numbers], TIMEOUT)
+        except NoAnswer as error:
+            raise BadInput(f"the model's code {error}") from None
         answers |= dict(zip(numbers, found, strict=True))
     return [answers[number] for number in range(len(requests))]
 
@@ -104,7 +107,10 @@ def batch(host: Host, store: BatchStore, implementation: str, cell: Cell, use: s
         seed = cell.seed if use == "batch" else cell.seed + 2**31
         store.folder.mkdir(parents=True, exist_ok=True)
         request = {"model": implementation, "size": cell.batch, "seed": seed, "path": str(path)}
-        (answer,) = _ask(host, "batch", [request])
+        try:
+            (answer,) = host.ask("batch", [request], TIMEOUT)
+        except NoAnswer as error:
+            raise NoBatch(f"the model's code {error}") from None
         if "error" in answer:
             raise NoBatch(str(answer["error"]))
     return path
@@ -112,12 +118,3 @@ def batch(host: Host, store: BatchStore, implementation: str, cell: Cell, use: s
 
 def _key(options: Mapping[str, Value]) -> str:
     return json.dumps(dict(options), sort_keys=True)
-
-
-def _ask(
-    host: Host, question: Question, requests: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    try:
-        return host.ask(question, requests, TIMEOUT)
-    except NoAnswer as error:
-        raise BadInput(f"the model's code {error}") from None
