@@ -21,7 +21,10 @@ def main() -> int:
     chosen = parser.parse_args()
 
     each = -(-chosen.inputs // len(KINDS))
-    tallies = [try_inputs(kind, each, chosen.seed) for kind in KINDS if each]
+    tallies = []
+    for kind in KINDS if each else ():
+        tallies.append(try_inputs(kind, each, chosen.seed))
+        print(tallies[-1].row(), flush=True)
     tallies += try_kills(chosen.kills, chosen.seed) if chosen.kills else []
     print(table(tallies))
     failures = [failure for tally in tallies for failure in tally.failures]

@@ -254,8 +254,10 @@ def _like(value: Any, chance: random.Random) -> Any:
     match value:
         case bool():
             return not value
-        case int() | float():
-            return type(value)(value * chance.choice((0, -1, 0.5, 3, 1e6, 1e18)))
+        case int():
+            return chance.choice((0, -value, value // 2, value * 3, value * 10**18))
+        case float():
+            return value * chance.choice((0.0, -1.0, 0.5, 3.0, 1e18))
         case str():
             return value + chance.choice(("x", "/", "\x1b[2J", "<b>", "\u202e", " " * 300, "=1"))
         case list():

@@ -27,6 +27,9 @@ def run_and_exit() -> NoReturn:
         if signals:
             terminal.print_errors("interrupted")
             code = ExitCode.INTERRUPTED
+    except KeyboardInterrupt:  # outside of the verb, which ends with the code of a failure
+        terminal.print_errors(*_traceback(debug=debug), "interrupted")
+        code = ExitCode.INTERRUPTED
     except BenchError as error:
         terminal.print_errors(*_traceback(debug=debug), *error.lines)
         code = error.exit_code

@@ -1,5 +1,6 @@
 """A YAML file as plain values, with the line of each value."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -73,7 +74,8 @@ def parse(path: Path, text: str) -> Document:
         raise BadInput(f"{path}: more than {MAX_MARKS:,} keys and values, not a declaration")
     loader = YAML(typ="rt", pure=True)
     try:
-        tree = loader.load(text)
+        with warnings.catch_warnings(action="ignore"):  # of an anchor that is there twice
+            tree = loader.load(text)
     except DuplicateKeyError as error:
         problem = str(error.problem).partition(" with value")[0]
         raise BadInput(f"{path}:{_line(error)}: {problem}") from None
