@@ -97,6 +97,8 @@ def try_kills(count: int, seed: int) -> list[Tally]:
             if not kept:  # an import that ended before it began
                 _bench(place, "import", "other.bundle")
                 kept = _stored(place / STORE)
+        if tallies["ab"].tried:  # what a killed one left goes with the next one
+            _bench(place, "ab", "HEAD", "HEAD", "--suite", "killed.yaml", "--budget", "1s")
         tallies["run"].failures += _final_problems(place, kept)
     return list(tallies.values())
 
@@ -211,8 +213,6 @@ def _final_problems(place: Path, kept: dict[Key, Record]) -> list[str]:
     ok = {key: record for key, record in kept.items() if record.status == "ok"}
     if any(final.get(key) != record for key, record in ok.items()):
         problems.append("the last run lost or changed a record")
-    # what a killed `bench ab` left goes with the next one
-    _bench(place, "ab", "HEAD", "HEAD", "--suite", "killed.yaml", "--budget", "1s")
     left = [path.name for path in place.rglob("*.part")]
     left += [path.name for path in place.rglob("bench-*") if path.name != "bench-out"]
     if left:
