@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +21,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
     os.sched_setaffinity(0, {allowed[number % len(allowed)]})
     os.environ["OMP_NUM_THREADS"] = "1"
+
+# a shell lets its background jobs ignore these; tests send them, and children inherit what is ignored
+for number, usual in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
 
 # the same examples every time, and no limit on a wall clock that others share
 settings.register_profile("bench", derandomize=True, deadline=None)

@@ -93,7 +93,7 @@ main()
 
 @pytest.mark.parametrize(
     ("module", "is_swallowed"),
-    [("ondevice_bench.cli.entry", False), ("typer", True), ("pandas", False), ("numpy", True)],
+    [("ondevice_bench.cli.entry", False), ("typer", True), ("sqlite3", False), ("pydantic", True)],
 )
 def test_ctrl_c_while_modules_load_ends_with_one_line(runs, module, is_swallowed):
     done = subprocess.run(
