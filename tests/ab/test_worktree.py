@@ -103,23 +103,33 @@ def test_only_our_own_lost_trees_are_forgotten(repository):
     assert not any("bench-ab" in line for line in trees())
 
 
-def test_a_second_signal_does_not_disturb_the_cleaning_up():
+def said_by_a_child(play):
+    """What a child process writes to its standard error while it plays."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
+        try:
+            os.dup2(write, 2)
+            play()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(write)
+    with open(read) as pipe:
+        return pipe.read()
+
+
+def test_a_second_signal_does_not_disturb_the_cleaning_up():
+    def play():
         try:
             with stopping.stopped_by_signals():
                 os.kill(os.getpid(), signal.SIGTERM)
         except KeyboardInterrupt:
             for number in stopping.SIGNALS:
                 os.kill(os.getpid(), number)
-            os.write(write, b"cleaned up")
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
-    os.close(write)
-    with open(read) as pipe:
-        assert pipe.read() == "cleaned up"
+            os.write(2, b"cleaned up")
+
+    assert said_by_a_child(play) == "cleaned up"
 
 
 class Finalised:
@@ -128,22 +138,37 @@ class Finalised:
 
 
 def test_an_interrupt_that_python_ignores_comes_a_moment_later():
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.dup2(write, 2)
+    def play():
         try:
             with stopping.stopped_by_signals():
                 Finalised()  # what its `__del__` raises is only printed
                 time.sleep(20)
         except KeyboardInterrupt:
-            os.write(write, b"interrupted")
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
-    os.close(write)
-    with open(read) as pipe:
-        assert pipe.read() == "interrupted"
+            os.write(2, b"interrupted")
+
+    assert said_by_a_child(play) == "interrupted"
+
+
+def test_an_interrupt_ends_a_round_that_waits_for_the_second_side():
+    def play():
+        begun = threading.Event()
+
+        def other(tick):
+            begun.set()
+            while True:
+                tick()
+                time.sleep(0.01)
+
+        def one():
+            begun.wait()
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        with piped_turns(3) as turns, contextlib.suppress(KeyboardInterrupt):
+            turns.run(one, other)
+        os.write(2, b"ended")
+
+    assert said_by_a_child(play) == "ended"
 
 
 def test_an_interrupted_round_waits_for_neither_side():

@@ -173,6 +173,12 @@ def test_stored_samples_of_a_metric_need_no_value_beside_them(summary_of):
     assert "own_cpu_seconds" not in cell.estimates  # a column beside the metrics
 
 
+def test_a_metric_without_samples_has_its_value(summary_of):
+    record = make_record(metrics={"step_seconds": 2.0}, samples={"step_seconds": []})
+    (cell,) = summary_of([record]).cells
+    assert cell.estimates["step_seconds"].estimate == 2.0
+
+
 def test_a_record_of_a_newer_version_is_shown_as_far_as_it_is_known(summary_of):
     metrics = {"activation_bytes": 100.0, "of_tomorrow": 1.0}
     summary = summary_of([make_record(pass_name="trace", metrics=metrics)])

@@ -1,4 +1,5 @@
 import re
+import warnings
 
 import pytest
 from hypothesis import given
@@ -132,3 +133,8 @@ def test_keys_and_numbers_that_mean_nothing_are_said_in_one_short_line(tmp_path,
     with pytest.raises(BadInput, match=re.escape(says)) as caught:
         read(write(tmp_path, text))
     assert len(str(caught.value)) < 200 + len(str(tmp_path))
+
+
+def test_an_anchor_that_is_there_twice_prints_no_warning(tmp_path):
+    with warnings.catch_warnings(action="error"):
+        assert read(write(tmp_path, "a: &x 1\nb: &x 2\nc: *x\n")).values["c"] == 2

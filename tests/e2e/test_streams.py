@@ -114,3 +114,27 @@ def test_ctrl_c_while_modules_load_ends_with_one_line(runs, module, is_swallowed
         check=False,
     )
     assert (done.returncode, done.stderr) == (130, "bench: interrupted\n")
+
+
+INTERRUPTED_BEFORE_THE_VERB = """\
+import os, signal, time, typer.main
+from ondevice_bench.cli import main
+
+def interrupted(_):
+    os.kill(os.getpid(), signal.SIGHUP)
+    time.sleep(10)
+
+typer.main.get_command = interrupted
+main()
+"""
+
+
+def test_a_signal_before_the_verb_begins_ends_with_one_line(runs):
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_BEFORE_THE_VERB, "list", "runs"],
+        cwd=runs,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (130, "bench: interrupted\n")

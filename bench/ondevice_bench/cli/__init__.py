@@ -7,12 +7,10 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """Load the command and run it. Ctrl-C while it loads ends it at once: nothing has begun."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.default_int_handler:
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _end)
     from ondevice_bench.cli import entry
 
-    signal.signal(signal.SIGINT, before)
     entry.run_and_exit()
 
 

@@ -36,13 +36,14 @@ class PipedTurns(TurnTaking):
             beside = pool.submit(other, tick)
             beside.add_done_callback(self._remove_pipes)
             try:
-                first = one()
+                try:
+                    first = one()
+                finally:
+                    self._remove_pipes()
+                return first, beside.result()
             except BaseException:
                 given_up.set()
                 raise
-            finally:
-                self._remove_pipes()
-            return first, beside.result()
 
     def _remove_pipes(self, _: Future[Outcome] | None = None) -> None:
         for path in (self.parts[0].hears, self.parts[0].speaks):
