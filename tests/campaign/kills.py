@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,13 +136,13 @@ def _killed(place: Path, verb: Verb, chance: random.Random) -> tuple[str, list[s
         time.sleep(chance.uniform(0, verb.seconds))
         tree = _tree(command.pid)
         target = chance.choice([command.pid, *(process.pid for process in tree)])
-        with _gone_is_fine():
+        with suppress(ProcessLookupError):
             os.kill(target, number)
         try:
             _, errors = command.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             command.kill()
-            return "not ended in time", [f"{_role(command.pid, target)}: {number}: did not end"]
+            return "not in time", [f"{_role(command.pid, target)}: {number}: did not end"]
     problems = []
     if b"Traceback" in errors:
         problems.append(f"signal {number}: a traceback: {errors[-300:].decode(errors='replace')}")
@@ -155,14 +155,7 @@ def _killed(place: Path, verb: Verb, chance: random.Random) -> tuple[str, list[s
 
 
 def _role(command: int, target: int) -> str:
-    return "signals to the command" if command == target else "signals to a process of it"
-
-
-class _gone_is_fine:
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: object, trace: object) -> bool:
-        return isinstance(error, ProcessLookupError)
+    return "to the command" if command == target else "to a process of it"
 
 
 def _tree(pid: int) -> list[psutil.Process]:

@@ -18,5 +18,5 @@ class Tally:
 
     def row(self) -> str:
         """A row of the table in docs/reliability.md."""
-        endings = ", ".join(f"{count:,} {name}" for name, count in sorted(self.endings.items()))
+        endings = ", ".join(f"{name}: {count:,}" for name, count in sorted(self.endings.items()))
         return f"| {self.kind} | {self.tried:,} | {endings} | {len(self.failures)} |"

@@ -9,13 +9,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from ondevice_bench.errors import BadInput
-from ondevice_bench.files import require_regular
 from ondevice_bench.record import migrate, rows
 from ondevice_bench.record.details import Details
 from ondevice_bench.record.measurement import Measurement
 from ondevice_bench.record.model import Record, Run, TaskKey, status_of
 from ondevice_bench.record.rows import RecordRows, Row
-from ondevice_bench.record.run_json import first_line
+from ondevice_bench.record.store_file import as_bad_input, identity, read_only, refuse_foreign
 from ondevice_bench.suite.planned_cell import PlannedCell
 
 OUT = Path("bench-out")
@@ -44,7 +43,7 @@ class Store:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._db = connection
         self.path = path
-        self._file = _identity(path)
+        self._file = identity(path)
         self._room: _Room | None = None  # of the query of the moment
         connection.set_progress_handler(self._has_too_many_steps, _STEPS)
 
@@ -54,8 +53,8 @@ class Store:
 
         It never deletes a file: another process may have filled it in the meantime.
         """
-        _refuse_foreign(path)
-        with _as_bad_input(path):
+        refuse_foreign(path)
+        with as_bad_input(path):
             connection = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE)
             migrate.prepare(connection, path)
         return Store(connection, path)
@@ -65,9 +64,9 @@ class Store:
         """Open an existing store for reading."""
         if not path.exists():
             raise BadInput(f"{path}: no such store")
-        _refuse_foreign(path)
-        with _as_bad_input(path):
-            connection = _read_only(path)
+        refuse_foreign(path)
+        with as_bad_input(path):
+            connection = read_only(path)
             migrate.require_current(connection, path)
         return Store(connection, path)
 
@@ -140,13 +139,13 @@ class Store:
         query = (
             "SELECT definition, profile, state, reason FROM cells WHERE run = ? ORDER BY position"
         )
-        with _as_bad_input(self.path):
+        with as_bad_input(self.path):
             return tuple(map(rows.cell_of, self._select(query, run)))
 
     def statuses(self, run: str) -> dict[TaskKey, str]:
         """The status of every record of the run, without its measurements."""
         query = "SELECT cell, pass, round, status FROM records WHERE run = ?"
-        with _as_bad_input(self.path):
+        with as_bad_input(self.path):
             return {
                 TaskKey(cell, name, number): status_of(status)
                 for cell, name, number, status in self._select(query, run)
@@ -158,7 +157,7 @@ class Store:
             "SELECT status, reason, details FROM records "
             "WHERE run = ? AND cell = ? AND pass = ? AND round = ?"
         )
-        with _as_bad_input(self.path):
+        with as_bad_input(self.path):
             for row in self._select(query, run, key.cell, key.pass_name, key.round):
                 rows.require_types(row, [str] * 3)
                 return row[0], row[1], Details.from_dict(rows.mapping(row[2]))
@@ -171,7 +170,7 @@ class Store:
             "output, unavailable, details, state_before, state_after FROM records "
             "WHERE run = ? ORDER BY number"
         )
-        with _as_bad_input(self.path), self._one_state():
+        with as_bad_input(self.path), self._one_state():
             metrics, samples = self._values_of("WHERE run = ?", run)
             return tuple(
                 rows.record_of(run, row, metrics.get(row[0], {}), samples.get(row[0], {}))
@@ -188,7 +187,7 @@ class Store:
         for item in cells:
             found: tuple[Measurement, ...] = ()
             if item.state == "planned":
-                with _as_bad_input(self.path):
+                with as_bad_input(self.path):
                     found = self._measurements_of(run, item.cell.id, room)
             yield item, found
 
@@ -212,7 +211,7 @@ class Store:
             "ORDER BY number"
         )
         seconds: dict[tuple[str, str], float] = {}
-        with _as_bad_input(self.path):
+        with as_bad_input(self.path):
             known = rows.json_text(machine)
             fingerprints: dict[tuple[str, str], str] = {}
             for row in self._select(of_cells, known):
@@ -241,7 +240,7 @@ class Store:
 
     def _runs(self, clause: str, *values: str) -> tuple[Run, ...]:
         query = f"SELECT {', '.join(rows.RUN_COLUMNS)} FROM runs {clause}"
-        with _as_bad_input(self.path):
+        with as_bad_input(self.path):
             return tuple(map(rows.run_of, self._select(query, *values)))
 
     def _values_of(
@@ -305,13 +304,13 @@ class Store:
 
     def _require_in_place(self) -> None:
         """Refuse to write into a file that has no name any more."""
-        if _identity(self.path) != self._file:
+        if identity(self.path) != self._file:
             raise BadInput(f"{self.path}: was deleted or replaced, so its results are lost")
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction: at its end all of it is on disk, or none of it."""
-        with _as_bad_input(self.path):
+        with as_bad_input(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -364,61 +363,7 @@ def _replace_record(db: sqlite3.Connection, record: Record) -> None:
     )
 
 
-def _read_only(path: Path) -> sqlite3.Connection:
-    """Open for reading beside a writer. If the folder is read-only, open without touching it.
-
-    Only a connection that may write removes SQLite's files beside the store at its end.
-    """
-    uri = path.resolve().as_uri()
-    connection = sqlite3.connect(f"{uri}?mode=rw", uri=True, isolation_level=None)
-    try:
-        connection.execute("PRAGMA query_only = ON")
-        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:
-        connection.close()
-        if path.with_name(f"{path.name}-wal").exists():
-            raise
-        connection = sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True, isolation_level=None)
-    return connection
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file from another one of its name; None if there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
-
-
 def _bytes_of(path: Path) -> int:
     """The bytes of a store and of its log."""
     files = (path, path.with_name(f"{path.name}-wal"))
     return sum(file.stat().st_size for file in files if file.exists())
-
-
-def _refuse_foreign(path: Path) -> None:
-    """A clear error for a file that is not SQLite, before SQLite touches it."""
-    if path.is_dir():
-        raise BadInput(f"{path}: is a folder, not a store")
-    if not path.exists():
-        return
-    require_regular(path)
-    try:
-        with path.open("rb") as file:
-            head = file.read(16)
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
-    if head and head != b"SQLite format 3\0":
-        raise BadInput(f"{path}: not a store of bench (not a SQLite file)")
-
-
-@contextlib.contextmanager
-def _as_bad_input(path: Path) -> Iterator[None]:
-    """Errors of SQLite and of rows as bad input: a full or read-only disk, a damaged file."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise BadInput(f"{path}: {first_line(error)}") from error
-    except (ValueError, RecursionError, OverflowError) as error:
-        raise BadInput(f"{path}: damaged, or not made by bench: {first_line(error)}") from error

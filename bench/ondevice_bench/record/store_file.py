@@ -1,0 +1,64 @@
+"""The file of a store: it is opened unchanged, or refused in one line."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from ondevice_bench.errors import BadInput
+from ondevice_bench.files import require_regular
+from ondevice_bench.record.run_json import first_line
+
+
+def read_only(path: Path) -> sqlite3.Connection:
+    """Open for reading beside a writer. If the folder is read-only, open without touching it.
+
+    Only a connection that may write removes SQLite's files beside the store at its end.
+    """
+    uri = path.resolve().as_uri()
+    connection = sqlite3.connect(f"{uri}?mode=rw", uri=True, isolation_level=None)
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        connection.close()
+        if path.with_name(f"{path.name}-wal").exists():
+            raise
+        connection = sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True, isolation_level=None)
+    return connection
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one of its name; None if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def refuse_foreign(path: Path) -> None:
+    """A clear error for a file that is not SQLite, before SQLite touches it."""
+    if path.is_dir():
+        raise BadInput(f"{path}: is a folder, not a store")
+    if not path.exists():
+        return
+    require_regular(path)
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
+    if head and head != b"SQLite format 3\0":
+        raise BadInput(f"{path}: not a store of bench (not a SQLite file)")
+
+
+@contextlib.contextmanager
+def as_bad_input(path: Path) -> Iterator[None]:
+    """Errors of SQLite and of rows as bad input: a full or read-only disk, a damaged file."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise BadInput(f"{path}: {first_line(error)}") from error
+    except (ValueError, RecursionError, OverflowError) as error:
+        raise BadInput(f"{path}: damaged, or not made by bench: {first_line(error)}") from error
