@@ -3,7 +3,7 @@
 Results made by hand, every kind of figure for each cell. Opening is measured in headless Chromium,
 if there is one, until the last figure of the chosen workload is drawn.
 
-    python benchmarks/report.py [--cells 1000 2000 20000]
+    python -m benchmarks.report [--cells 1000 2000 20000]
 """
 
 import argparse

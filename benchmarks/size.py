@@ -1,6 +1,6 @@
 """The time and the memory that large suites and stores take.
 
-python benchmarks/size.py [--cells 100000] [--records 100000] [--runs 2000]
+python -m benchmarks.size [--cells 100000] [--records 100000] [--runs 2000]
 """
 
 import argparse
