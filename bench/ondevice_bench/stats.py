@@ -10,6 +10,7 @@ from statistics import median
 from typing import Literal
 
 CONFIDENCE = 0.95
+WIDEST = 4.0  # an interval whose ends differ by more than this factor says nothing
 # the place of a ratio's interval, relative to a threshold on both sides of 1
 Direction = Literal["less", "more", "same", "unknown"]
 
@@ -31,6 +32,13 @@ class Estimate:
             "upper": self.upper,
             "basis": self.basis,
         }
+
+
+def is_too_wide(estimate: Estimate) -> bool:
+    """Whether the interval is too wide to say anything."""
+    if estimate.lower is None or estimate.upper is None:
+        return False
+    return estimate.upper > WIDEST * max(estimate.lower, 0.0)
 
 
 @cache

@@ -1,4 +1,4 @@
-// Draws the figures of the chosen group when the browser has time. Makes tables sort, filter and copy.
+// Draws the figures of the chosen group when the browser has time.
 
 const read = (id) => JSON.parse(document.getElementById(id).textContent);
 const page = { ...read("page-figures"), tooltips: read("page-tooltips") };
@@ -13,7 +13,8 @@ function unpack(value) {
 
 const isNarrow = () => innerWidth < 640;
 const plots = [...document.querySelectorAll(".plot")];
-const chooser = document.querySelector(".chooser select"); // of the group that is shown
+const chooser = document.querySelector(".chooser"); // of the group that is shown
+let group = 0;
 let waiting = [];
 
 // on a phone the names of rows stand above their bars, which leaves room to draw
@@ -76,7 +77,8 @@ function onAxes(plot, figure) {
 }
 
 function drawOne(plot) {
-  const packed = page.figures[plot.dataset.figure][chooser ? Number(chooser.value) : 0];
+  const packed = page.figures[plot.dataset.figure][group];
+  document.getElementById(`says-${plot.dataset.figure}`).textContent = page.says[plot.dataset.figure][group];
   plot.hidden = packed === null;
   plot.parentElement.querySelector(".none").hidden = packed !== null;
   if (plot.axes) plot.axes[0].closest("p").hidden = packed === null;
@@ -100,101 +102,25 @@ function draw() {
   drawNext();
 }
 
-function showGroup(select) {
-  const title = select.options[select.selectedIndex].text;
-  for (const row of document.querySelectorAll("tr[data-group]")) row.hidden = row.dataset.group !== title;
+function showGroup(chosen) {
+  group = chosen;
+  for (const part of document.querySelectorAll("[data-group]")) part.hidden = Number(part.dataset.group) !== group;
   draw();
 }
 
-const value = (cell) => (cell.dataset.v === undefined ? cell.textContent.trim() : Number(cell.dataset.v));
-
-function compare(one, other) {
-  if (typeof one === "number" && typeof other === "number") return one - other;
-  if (typeof one === typeof other) return one.localeCompare(other, undefined, { numeric: true });
-  return typeof one === "number" ? -1 : 1; // what was not measured comes last
+function startGroups() {
+  if (!chooser) return draw();
+  chooser.hidden = false;
+  chooser.addEventListener("change", (event) => showGroup(Number(event.target.value)));
+  showGroup(Number(new FormData(chooser).get("group")));
 }
 
-function makeSortable(table) {
-  const body = table.tBodies[0];
-  for (const [column, head] of [...table.tHead.rows[0].cells].entries()) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.append(...head.childNodes);
-    head.append(button);
-    button.addEventListener("click", () => {
-      const rises = head.getAttribute("aria-sort") !== "ascending";
-      for (const each of table.tHead.rows[0].cells) each.removeAttribute("aria-sort");
-      head.setAttribute("aria-sort", rises ? "ascending" : "descending");
-      const rows = [...body.rows].map((row) => [value(row.cells[column]), row]);
-      rows.sort(([a], [b]) => {
-        const order = compare(a, b);
-        return rises || typeof a !== typeof b ? order : -order;
-      });
-      body.append(...rows.map(([, row]) => row));
-    });
-  }
-}
-
-const cellText = (cell) => cell.innerText.trim().replace(/\s*\n\s*/g, " ");
-// a quote stands before a text that a spreadsheet would take for a formula
-const notFormula = (text) => (/^[=+@-]/.test(text) && isNaN(text) ? `'${text}` : text);
-const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-const csvField = (text) => quoted(notFormula(text));
-
-function tableText(table, form) {
-  const rows = [...table.rows].filter((row) => !row.hidden).map((row) => [...row.cells].map(cellText));
-  if (form === "csv") return rows.map((row) => row.map(csvField).join(",")).join("\n");
-  const lines = rows.map((row) => `| ${row.map((text) => text.replaceAll("|", "\\|")).join(" | ")} |`);
-  lines.splice(1, 0, `|${" --- |".repeat(rows[0].length)}`);
-  return lines.join("\n");
-}
-
-function addTableTools(tools) {
-  const table = tools.parentElement.querySelector("table.filterable");
-  const status = tools.querySelector("[role=status]");
-  tools.hidden = false;
-  tools.querySelector("input").addEventListener("input", (event) => {
-    const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let shown = 0;
-    for (const row of table.tBodies[0].rows) {
-      const text = row.textContent.toLowerCase();
-      row.hidden = !words.every((word) => text.includes(word));
-      shown += !row.hidden;
-    }
-    status.textContent = words.length ? `${shown} of ${table.tBodies[0].rows.length} cells` : "";
-  });
-  for (const button of tools.querySelectorAll("[data-copy]")) {
-    button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(tableText(table, button.dataset.copy));
-      status.textContent = "copied";
-    });
-  }
-}
-
-// the tooltip of each number: its meaning, scope and basis
-function addTooltips() {
-  for (const cell of document.querySelectorAll("[data-m]")) cell.title = page.tooltips[cell.dataset.m];
-}
-
-document.querySelectorAll("table.sortable").forEach(makeSortable);
-document.querySelectorAll(".tools").forEach(addTableTools);
-if (chooser) {
-  document.querySelector(".chooser").hidden = false;
-  chooser.addEventListener("change", () => showGroup(chooser));
-  showGroup(chooser);
-} else {
-  draw();
-}
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-// the width of paper in pixels: nothing tells it at the time of printing
-const PAPER = 700;
 function drawAtWidth(width) {
   while (waiting.length) drawOne(waiting.shift());
   for (const plot of plots.filter((each) => each._fullLayout)) {
-    const share = plot.parentElement.classList.contains("full") ? 1 : 0.485;
+    const share = plot.parentElement.classList.contains("full") ? 1 : 0.47;
     Plotly.relayout(plot, width === null ? { width: null, autosize: true } : { width: width * share });
   }
 }
-addEventListener("beforeprint", () => drawAtWidth(PAPER));
-addEventListener("afterprint", () => drawAtWidth(null));
-later(addTooltips);
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

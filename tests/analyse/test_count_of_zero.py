@@ -104,7 +104,7 @@ def two_methods(summary_of):
 )
 def test_a_goal_may_be_a_count(two_methods, of_vanilla, of_asi, sentence):
     (group,) = groups(two_methods(of_vanilla, of_asi))
-    first = verdict(group, Goal(minimise=FAULTS), "vanilla")[0]
+    first = verdict(group, Goal(minimise=FAULTS), "vanilla").sentences[0]
     assert first.startswith(sentence)
 
 

@@ -82,7 +82,10 @@ def test_it_draws_its_plots_and_asks_for_nothing(browser, report):
             "Object.fromEntries([...document.querySelectorAll('.plot')]"
             ".map(p => [p.dataset.figure, p._fullData.map(t => t.type)]))"
         )
-        assert types == {"by-kernel": ["bar"] * 4, "step-samples": ["scatter", "scatter"]}
+        assert types == {
+            "by-kernel": ["bar"] * 4 + ["scatter"],
+            "step-samples": ["scatter", "scatter"],
+        }
         assert visit.page.locator(".plot .point").count() > 0
         assert visit.requests == [report.as_uri()]
         assert visit.complaints == []
@@ -104,8 +107,8 @@ def test_every_figure_is_drawn_as_what_it_is(browser, whole):
             ".map(p => [p.dataset.figure, [...new Set(p._fullData.map(t => t.type))]]))"
         )
         assert {name: kinds for name, kinds in types.items() if kinds != ["scatter"]} == {
-            "by-kernel": ["bar"],
-            "by-tensors": ["bar"],
+            "by-kernel": ["bar", "scatter"],  # the totals are words at the ends of the bars
+            "by-tensors": ["bar", "scatter"],
             "step-phases": ["bar"],
             "stored-shares": ["heatmap"],
             "layer-cosines": ["heatmap"],
@@ -116,13 +119,13 @@ def test_every_figure_is_drawn_as_what_it_is(browser, whole):
 def test_the_chooser_shows_another_workload(browser, whole):
     with Visit(browser, whole) as visit:
         read = "document.getElementById('figure-growth-step') && document.getElementById('figure-by-kernel').data[0].x[0]"
-        rows = "[...document.querySelectorAll('#scopes tbody tr')].filter(r => !r.hidden).length"
+        shown = "[...document.querySelectorAll('.decision')].map(e => e.hidden)"
         longest = "Math.max(...document.getElementById('figure-step-samples').data[0].x)"
         before = visit.page.evaluate(longest)
-        assert visit.page.evaluate(rows) == 5
-        visit.page.select_option(".chooser select", label="mcunet, batch 16")
+        assert visit.page.evaluate(shown) == [False, True]
+        visit.page.locator(".tabs").get_by_text("mcunet, batch 16").click()
         visit.wait(f"{longest} > {before} * 1.5")
-        assert visit.page.evaluate(rows) == 5
+        assert visit.page.evaluate(shown) == [True, False]
         assert visit.page.evaluate(read) is not None
         assert visit.complaints == []
 
@@ -158,10 +161,17 @@ def test_every_number_says_what_it_is(browser, whole):
 def test_the_keyboard_reaches_every_control(browser, whole):
     with Visit(browser, whole) as visit:
         reached = set()
-        for _ in range(80):
+        for _ in range(120):
             visit.page.keyboard.press("Tab")
             reached.add(visit.page.evaluate("document.activeElement.outerHTML.slice(0, 60)"))
-        for control in ("<select", '<input type="search"', "data-copy", "<summary", "<button"):
+        for control in (
+            "<a href",
+            '<input type="radio"',
+            '<input type="search"',
+            "data-copy",
+            "<summary",
+            "<button",
+        ):
             assert any(control in element for element in reached), control
 
 
@@ -218,11 +228,13 @@ def test_a_report_of_a_foreign_bundle_asks_for_nothing_and_links_to_nothing(
     for layout, width in (("regression", 360), ("run", 1400)):  # on a phone names are annotations
         write_report([summary, older], path, layout)
         with Visit(browser, path, viewport={"width": width, "height": 800}) as visit:
+            for fold in visit.page.locator("details.fold:not([open]) > summary").all():
+                fold.click()  # a phone folds the sections
             points = visit.page.locator(".plot .point")
             points.first.scroll_into_view_if_needed()
             points.first.hover(force=True)
-            assert visit.page.locator(".plot", has_text=LOADS).count() > 0
-            assert visit.page.locator("a, img, [style*='url(http']").count() == 0
+            assert visit.page.locator(".plot", has_text=LOADS[:30]).count() > 0
+            assert visit.page.locator("a:not([href^='#']), img, [style*='url(http']").count() == 0
             assert visit.requests == [path.as_uri()]
             assert visit.complaints == []
 
@@ -270,7 +282,7 @@ def test_it_is_light_by_day_and_dark_by_night(browser, report):
 def test_a_real_run_opens_as_well(browser, tiny_run):
     with Visit(browser, tiny_run.folder / "bench-out" / "tiny" / "report.html") as visit:
         assert visit.complaints == []
-        assert "mcunet/vanilla/all/b2/s0" in visit.page.locator("tbody").first.inner_text()
+        assert "mcunet/vanilla/all/b2/s0" in visit.page.locator("#table tbody").first.inner_text()
 
 
 def test_a_reader_chooses_the_axes_and_the_front_follows(browser, whole, summary_of):  # noqa: F811
@@ -287,7 +299,7 @@ def test_a_reader_chooses_the_axes_and_the_front_follows(browser, whole, summary
         for name, metric in (("across", across), ("up", up)):
             visit.page.get_by_label(name, exact=True).select_option(metric)
         shown = visit.page.evaluate(
-            "document.getElementById('figure-own-axes').data.flatMap(t => t.text.map("
+            "document.getElementById('figure-own-axes').data.flatMap(t => t.hovertext.map("
             "(name, i) => [name, t.x[i], t.y[i], t.marker.opacity[i]]))"
         )
         title = visit.page.evaluate(
@@ -312,7 +324,7 @@ def test_figures_fit_a_sheet_of_paper_and_go_back_to_the_screen(browser, whole):
         on_paper = visit.page.evaluate(widths)
         visit.page.emulate_media(media="screen")
         visit.page.evaluate("dispatchEvent(new Event('afterprint'))")
-        assert max(before) > 1000
+        assert max(before) > 900
         assert max(on_paper) <= 703  # an A4 sheet less its margins, in CSS pixels
         assert visit.page.evaluate(widths) == before
         assert visit.complaints == []

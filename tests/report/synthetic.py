@@ -101,7 +101,7 @@ def records(
                 run_id,
                 cell,
                 "fidelity",
-                metrics={"gradient_cosine": cosine},
+                metrics={"gradient_cosine": cosine, "gradient_cosine_first": cosine},
                 details=_layers(cosine),
             )
         )

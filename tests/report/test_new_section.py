@@ -30,7 +30,7 @@ def test_the_page_shows_a_section_whose_file_is_there_and_whose_name_is_in_a_lay
     cells = synthetic.cells()
     summary = summary_of(synthetic.records(cells), synthetic.planned(cells), synthetic.run_of())
     text = page.render([summary], str(layout))
-    assert re.findall("<h2>(.*?)</h2>", text) == ["Conclusions", "What the update costs"]
+    assert re.findall("<h2>(.*?)</h2>", text) == ["Decision", "What the update costs"]
     (figure,) = drawn(text)["updates"]
     (bars,) = figure["data"]
     assert bars["x"][0] == pytest.approx(100.0 * 0.05, rel=1e-3)

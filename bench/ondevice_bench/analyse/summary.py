@@ -41,6 +41,7 @@ class CellSummary:
     unavailable: Mapping[str, str]
     details: Mapping[str, Details]  # by pass, of its first process that succeeded
     launches: Mapping[str, str]  # by metric: whether its processes were forked or spawned
+    is_disturbed: bool = False  # whether other processes used the processors during its samples
 
     def details_of(self, pass_name: str) -> Details:
         """The details of a pass. They are empty if the pass has no record."""
@@ -186,6 +187,7 @@ def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Measurement]) 
         },
         details={r.key.pass_name: r.details for r in reversed(records) if r.status == "ok"},
         launches={name: next(iter(launches[name])) for name in comparable},
+        is_disturbed=any(_is_disturbed(record.details) for record in records),
     )
 
 
@@ -249,12 +251,16 @@ def _estimate(name: str, rounds: Sequence[Sequence[float]]) -> Estimate:
 def _notes(details: Details) -> list[str]:
     """Warnings for a reader of the record's numbers."""
     notes = list(details.notes)
-    share = details.foreign_cpu_share
-    if share is not None and share > DISTURBED_SHARE:
-        notes.append(f"disturbed: other processes took {share:.0%} of a core during the samples")
+    if _is_disturbed(details):
+        share = f"{details.foreign_cpu_share:.0%} of a core"
+        notes.append(f"disturbed: other processes took {share} during the samples")
     if details.swap_bytes:  # only in old records: new ones have no peak in this case
         notes.append(f"{details.swap_bytes:.0f} bytes were in swap, so the peak is too low")
     return notes
+
+
+def _is_disturbed(details: Details) -> bool:
+    return (details.foreign_cpu_share or 0.0) > DISTURBED_SHARE
 
 
 def _grouped_notes(notes: Sequence[tuple[Measurement, Sequence[str]]]) -> list[str]:

@@ -1,14 +1,16 @@
-"""The verdict on a group of cells, in sentences. Each sentence is proven by an interval."""
+"""The verdict on a group of cells: which method to choose, and how sure that is."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from ondevice_bench import metrics, passes, units
+from ondevice_bench.analyse.gradient import gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
-from ondevice_bench.specs import registry
 from ondevice_bench.stats import Direction, Estimate, direction_of
 from ondevice_bench.suite.goal import Goal
 
-STEP, PEAK, COSINE = "step_seconds", "peak_rss_over_runtime_bytes", "gradient_cosine"
+STEP, PEAK = "step_seconds", "peak_rss_over_runtime_bytes"
 # every sentence of a verdict; tests cover them all
 SENTENCES: Mapping[str, str] = {
     "alone": "Only {baseline} was measured, so there is nothing to compare it with.",
@@ -17,18 +19,42 @@ SENTENCES: Mapping[str, str] = {
     "none allowed": "No method meets the goal: {reasons}.",
     "best": "{method} has the lowest {metric}: {ratio} of {baseline}'s.",
     "best unsure": "{method} had the lowest {metric} here, {ratio} of {baseline}'s, but this is "
-    "not proven: {processes} each. Set `rounds: {{{pass_name}: {rounds}}}` and run again.",
+    "not proven: {missing}.",
     "none better": "No method has a lower {metric} than {baseline} by more than the noise.",
     "costs": "It has {facts}.",
     "other": "{method} has the lowest peak memory: {ratio} of {baseline}'s, at {step}.",
-    "learning unknown": "The effect of {methods} on the gradient was not measured "
-    "(`measure: [fidelity]`).",
+    "learning unknown": "The effect of {methods} on the gradient is not known: {reason}.",
 }
 
+Proof = Literal["proven", "not proven", "none"]
 
-def is_exact(method: str) -> bool:
-    """Whether the method computes vanilla's gradient, except for rounding."""
-    return not registry.is_own(method) and all(spec.exact for spec in registry.parts(method))
+
+@dataclass(frozen=True)
+class Choice:
+    """The method with the lowest value of a metric; `proof` is `none` if no method is lower."""
+
+    metric: str
+    member: CellWithBaseline | None
+    proof: Proof
+    missing: str = ""  # what would prove it
+
+    @property
+    def ratio(self) -> Estimate | None:
+        """The metric of the method as a multiple of the baseline's."""
+        return self.member.ratio(self.metric) if self.member else None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What follows from the results of one seed. `obstacle` says why nothing does."""
+
+    obstacle: str
+    by_goal: Choice | None
+    by_memory: Choice | None
+    by_time: Choice | None
+    refused: Mapping[str, str]  # why a method does not meet the goal, by label
+    too_far: Mapping[str, str]  # those of them whose gradient is too far from the baseline's
+    sentences: tuple[str, ...]
 
 
 def fewest(metric: str) -> int:
@@ -46,113 +72,149 @@ def proven_direction(ratio: Estimate | None, metric: str, processes: int) -> Dir
     return direction_of(ratio.lower, ratio.upper, metrics.BY_NAME[metric].threshold)
 
 
-def _direction(member: CellWithBaseline, metric: str) -> Direction:
+def direction(member: CellWithBaseline, metric: str) -> Direction:
+    """The direction that the results of a cell prove."""
     return proven_direction(member.ratio(metric), metric, member.rounds(metric))
 
 
-def verdict(group: Group, goal: Goal, baseline: str) -> tuple[str, ...]:
-    """The sentences that the results of one seed prove; the choice comes first."""
+def of_first_seed(group: Group) -> list[CellWithBaseline]:
+    """The cells that a verdict is about. Seeds do not vote twice."""
     seed = min(member.cell.planned.cell.seed for member in group.members)
-    members = [m for m in group.members if m.cell.planned.cell.seed == seed]
-    rivals = [member for member in members if not member.is_baseline]
-    if not rivals:
-        return (SENTENCES["alone"].format(baseline=baseline),)
-    if all(member.base is None for member in rivals):
-        return (SENTENCES["no baseline"].format(baseline=baseline),)
-    name = metrics.BY_NAME[goal.minimise].noun
-    comparable = [member for member in rivals if member.ratio(goal.minimise) is not None]
+    return [member for member in group.members if member.cell.planned.cell.seed == seed]
+
+
+def verdict(group: Group, goal: Goal, baseline: str) -> Verdict:
+    """The choices that the results of one seed prove, and the sentences about them."""
+    rivals = [member for member in of_first_seed(group) if not member.is_baseline]
+    comparable = [member for member in rivals if member.base is not None]
     if not comparable:
-        return (SENTENCES["unmeasured"].format(metric=name),)
-    refusals = {member.label: _refusal(member, goal) for member in comparable}
-    allowed = [member for member in comparable if not refusals[member.label]]
-    if not allowed:
-        reasons = "; ".join(f"{label}: {why}" for label, why in refusals.items())
-        return (SENTENCES["none allowed"].format(reasons=reasons),)
-    sentences, best = _choice(allowed, goal.minimise, baseline)
-    return (*sentences, *_lowest_peak(allowed, best, baseline), *_unknown_learning(allowed))
-
-
-def _choice(
-    allowed: Sequence[CellWithBaseline], metric: str, baseline: str
-) -> tuple[list[str], CellWithBaseline | None]:
-    """The sentences about the lowest value of a metric, and the method that has it."""
-    name = metrics.BY_NAME[metric].noun
-    better = [m for m in allowed if _direction(m, metric) == "less"]
-    if better:
-        best = min(better, key=_by(metric))
-        values = {"method": best.label, "metric": name, "baseline": baseline}
-        facts = _facts(best, metric, baseline)
-        sentences = [SENTENCES["best"].format(ratio=_ratio(best.ratio(metric)), **values)]
-        return [*sentences, *([SENTENCES["costs"].format(facts=facts)] if facts else [])], best
-    few = [m for m in allowed if m.ratio(metric) is not None and m.rounds(metric) < fewest(metric)]
-    lowest = min(few, key=_by(metric), default=None)
-    if lowest is not None and _by(metric)(lowest) < 1:
-        unsure = SENTENCES["best unsure"].format(
-            method=lowest.label,
-            metric=name,
-            baseline=baseline,
-            ratio=_ratio(lowest.ratio(metric)),
-            processes=_processes(lowest.rounds(metric)),
-            pass_name=metrics.BY_NAME[metric].pass_name,
-            rounds=fewest(metric),
+        reason = "no baseline" if rivals else "alone"
+        return _nothing(SENTENCES[reason].format(baseline=baseline))
+    too_far = _having({m.label: _gradient_refusal(m, goal) for m in comparable})
+    near = [member for member in comparable if member.label not in too_far]
+    by_memory, by_time = choose(near, PEAK), choose(near, STEP)
+    judged = [member for member in comparable if member.ratio(goal.minimise) is not None]
+    refused = _having({m.label: too_far.get(m.label) or _refusal(m, goal) for m in judged})
+    allowed = [member for member in judged if member.label not in refused]
+    by_goal = choose(allowed, goal.minimise)
+    name = metrics.BY_NAME[goal.minimise].noun
+    if not judged:
+        sentences: tuple[str, ...] = (SENTENCES["unmeasured"].format(metric=name),)
+    elif not allowed:
+        reasons = "; ".join(f"{label}: {why}" for label, why in refused.items())
+        sentences = (SENTENCES["none allowed"].format(reasons=reasons),)
+    else:
+        sentences = (
+            *_about_goal(by_goal, baseline),
+            *_about_memory(choose(allowed, PEAK), by_goal, baseline),
+            *_unknown_gradients(allowed),
         )
-        return [unsure], None
-    return [SENTENCES["none better"].format(metric=name, baseline=baseline)], None
+    obstacle = "" if allowed else sentences[0]
+    return Verdict(obstacle, by_goal, by_memory, by_time, refused, too_far, sentences)
+
+
+def _nothing(sentence: str) -> Verdict:
+    return Verdict(sentence, None, None, None, {}, {}, (sentence,))
+
+
+def _having(reasons: Mapping[str, str]) -> dict[str, str]:
+    return {label: reason for label, reason in reasons.items() if reason}
+
+
+def choose(allowed: Iterable[CellWithBaseline], metric: str) -> Choice | None:
+    """The lowest that is proven to be lower than the baseline, else the lowest that may be."""
+    ratios = {m.label: (m, ratio) for m in allowed if (ratio := m.ratio(metric)) is not None}
+    if not ratios:
+        return None
+    by_value = sorted(ratios.values(), key=lambda pair: pair[1].estimate)
+    proven = [member for member, _ in by_value if direction(member, metric) == "less"]
+    if proven:
+        return Choice(metric, proven[0], "proven")
+    lowest, ratio = by_value[0]
+    if ratio.estimate < 1 and direction(lowest, metric) == "unknown":
+        return Choice(metric, lowest, "not proven", _missing(lowest, metric))
+    return Choice(metric, None, "none")
+
+
+def _missing(member: CellWithBaseline, metric: str) -> str:
+    """What would prove a difference."""
+    needed, rounds = fewest(metric), member.rounds(metric)
+    pass_name = metrics.BY_NAME[metric].pass_name
+    if rounds < needed:
+        return f"{_processes(rounds)} each. Set `rounds: {{{pass_name}: {needed}}}` and run again"
+    return (
+        "the results vary by more than the difference. "
+        f"Use a quieter machine, or set `rounds: {{{pass_name}: {2 * rounds}}}` and run again"
+    )
 
 
 def _processes(count: int) -> str:
     return "one process" if count == 1 else f"{count} processes"
 
 
-def _lowest_peak(
-    allowed: Sequence[CellWithBaseline], best: CellWithBaseline | None, baseline: str
-) -> tuple[str, ...]:
-    """The method with the lowest peak, if it is not `best`. Exact methods count, too."""
-    lower = [m for m in allowed if _direction(m, PEAK) == "less"]
-    lowest = min(lower, key=_by(PEAK), default=None)
-    if lowest is None or lowest is best:
+def _about_goal(choice: Choice | None, baseline: str) -> list[str]:
+    assert choice is not None  # a method with the metric is allowed
+    values = {"metric": metrics.BY_NAME[choice.metric].noun, "baseline": baseline}
+    if choice.member is None:
+        return [SENTENCES["none better"].format(**values)]
+    values |= {"method": choice.member.label, "ratio": _ratio(choice.ratio)}
+    if choice.proof == "not proven":
+        return [SENTENCES["best unsure"].format(missing=choice.missing, **values)]
+    facts = _facts(choice.member, choice.metric, baseline)
+    return [SENTENCES["best"].format(**values), SENTENCES["costs"].format(facts=facts)]
+
+
+def _about_memory(choice: Choice | None, by_goal: Choice | None, baseline: str) -> tuple[str, ...]:
+    """The method with the lowest peak, if another one was chosen for the goal."""
+    if choice is None or choice.member is None or choice.proof != "proven":
         return ()
-    step = lowest.ratio(STEP)
+    if by_goal is not None and by_goal.proof == "proven" and by_goal.member is choice.member:
+        return ()
+    step = choice.member.ratio(STEP)
+    time = f"{_ratio(step)} of its step time" if step else "a step time that was not measured"
     return (
         SENTENCES["other"].format(
-            method=lowest.label,
-            ratio=_ratio(lowest.ratio(PEAK)),
-            baseline=baseline,
-            step=f"{_ratio(step)} of its step time"
-            if step
-            else "a step time that was not measured",
+            method=choice.member.label, ratio=_ratio(choice.ratio), baseline=baseline, step=time
         ),
     )
 
 
-def _unknown_learning(allowed: Sequence[CellWithBaseline]) -> tuple[str, ...]:
-    unknown = [m for m in allowed if not is_exact(m.method) and COSINE not in m.cell.estimates]
-    names = list(dict.fromkeys(member.method for member in unknown))
-    if not names:
-        return ()
-    listing = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
-    return (SENTENCES["learning unknown"].format(methods=listing),)
+def _unknown_gradients(allowed: Sequence[CellWithBaseline]) -> tuple[str, ...]:
+    """The methods whose gradient was not compared, by reason."""
+    methods: dict[str, dict[str, None]] = {}
+    for member in allowed:
+        quality = gradient_quality(member)
+        if not quality.is_exact and quality.lowest is None:
+            methods.setdefault(quality.why_unknown, {})[member.method] = None
+    return tuple(
+        SENTENCES["learning unknown"].format(methods=_listing(list(names)), reason=reason)
+        for reason, names in methods.items()
+    )
+
+
+def _listing(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _facts(member: CellWithBaseline, metric: str, baseline: str) -> str:
     """Other results of a choice: its step, its peak and its gradient, without `metric`."""
-    facts = [
+    ratios = [
         f"{_ratio(ratio)} of {baseline}'s {metrics.BY_NAME[name].noun}"
         for name in (STEP, PEAK)
         if name != metric and (ratio := member.ratio(name)) is not None
     ]
-    if is_exact(member.method):
-        facts.append("the exact gradient")
-    elif (cosine := member.cell.estimates.get(COSINE)) is not None:
-        facts.append(f"a gradient cosine of {cosine.estimate:.2f} after ten steps")
-    return ", ".join(facts)
+    return ", ".join([*ratios, gradient_quality(member).text])
+
+
+def _gradient_refusal(member: CellWithBaseline, goal: Goal) -> str:
+    quality = gradient_quality(member)
+    if quality.is_exact or quality.lowest is None or quality.lowest >= goal.min_cosine:
+        return ""
+    return f"it has {quality.text}, below {goal.min_cosine:g}"
 
 
 def _refusal(member: CellWithBaseline, goal: Goal) -> str:
-    """Why a method does not meet the goal; empty if it does."""
-    cosine = member.cell.estimates.get(COSINE)
-    if not is_exact(member.method) and cosine is not None and cosine.estimate < goal.min_cosine:
-        return f"its gradient cosine is {cosine.estimate:.2f}, below {goal.min_cosine:g}"
+    """Why a method does not meet the bounds of the goal; empty if it does."""
     if goal.max_peak_bytes is not None:
         peak = member.cell.estimates.get(PEAK)
         if peak is None:
@@ -166,15 +228,6 @@ def _refusal(member: CellWithBaseline, goal: Goal) -> str:
         if max(step.estimate, step.upper or 0.0) > goal.max_slowdown:
             return f"its step may take more than {goal.max_slowdown:g}× the baseline's"
     return ""
-
-
-def _by(metric: str) -> Callable[[CellWithBaseline], float]:
-    def key(member: CellWithBaseline) -> float:
-        ratio = member.ratio(metric)
-        assert ratio is not None
-        return ratio.estimate
-
-    return key
 
 
 def _ratio(ratio: Estimate | None) -> str:

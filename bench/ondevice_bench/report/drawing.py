@@ -1,7 +1,7 @@
 """How plots look: one colour for each method, and the axes of each metric."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ondevice_bench import metrics, units
@@ -12,7 +12,7 @@ from ondevice_bench.stats import Estimate
 # one colour for each method in every figure: Okabe and Ito's palette, and three more
 METHOD_COLOURS = {
     "vanilla": "#0072B2",
-    "gradient_filter": "#F0E442",
+    "gradient_filter": "#FEC200",
     "svd": "#56B4E9",
     "hosvd": "#CC79A7",
     "asi": "#009E73",
@@ -77,6 +77,46 @@ def stacked(members: Sequence[CellWithBaseline], parts: Sequence[str], title: st
     return rows(plot, members, title)
 
 
+def by_total(
+    members: Sequence[CellWithBaseline], total: Callable[[CellWithBaseline], float]
+) -> list[CellWithBaseline]:
+    """The baseline first, then the others, the smallest first."""
+    return sorted(members, key=lambda member: (not member.is_baseline, total(member)))
+
+
+def totals(
+    plot: Canvas,
+    members: Sequence[CellWithBaseline],
+    total: Callable[[CellWithBaseline], float],
+    unit: str,
+) -> None:
+    """Write the total at the end of each bar, and the change against the baseline."""
+    bases = {id(member.base): total(member) for member in members if member.is_baseline}
+    values = [total(member) for member in members]
+    plot.add(
+        "scatter",
+        x=values,
+        y=[member.label for member in members],
+        mode="text",
+        text=[
+            f"{value:.1f} {unit}{_change(value, bases.get(id(member.base)), member)}"
+            for member, value in zip(members, values, strict=True)
+        ],
+        textposition="middle right",
+        textfont={"size": 11},
+        cliponaxis=False,
+        showlegend=False,
+        hoverinfo="skip",
+    )
+    plot.lay_out(margin={"l": 8, "r": 120, "t": 8, "b": 44})
+
+
+def _change(value: float, base: float | None, member: CellWithBaseline) -> str:
+    if not base or member.is_baseline:
+        return ""
+    return f" ({units.change(value / base)})".replace("-", "−")
+
+
 def error_bars(estimates: Sequence[Estimate], scale: float) -> dict[str, Any]:
     """The intervals of estimates. An estimate without one gets no bar."""
     return {
@@ -86,6 +126,7 @@ def error_bars(estimates: Sequence[Estimate], scale: float) -> dict[str, Any]:
         "arrayminus": [
             None if e.lower is None else (e.estimate - e.lower) * scale for e in estimates
         ],
+        "color": "rgba(110,118,126,0.9)",
         "thickness": 1.5,
         "width": 4,
     }

@@ -16,6 +16,7 @@ from ondevice_bench.declare.folders import builtin, resource
 from ondevice_bench.errors import BadInput
 from ondevice_bench.files import atomic_write
 from ondevice_bench.papers.claims import JudgedClaim
+from ondevice_bench.report.chips import chips
 from ondevice_bench.report.layout import load_layout
 from ondevice_bench.report.plotly_builder import Pool, require_drawable
 from ondevice_bench.report.sections import sections
@@ -23,6 +24,7 @@ from ondevice_bench.report.sections.section import Plot, ReportData, Section
 from ondevice_bench.terminal import UNSAFE, printable
 
 LAYOUT = "run"
+SCRIPTS = ("report", "tables", "navigation")
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ def render(
     data = ReportData.from_summaries(tuple(summaries), baseline, query, tuple(claims), layout)
     pool = Pool()
     figures: dict[str, list[Any]] = {}
+    says: dict[str, list[str]] = {}
     parts = []
     known = sections()
     for name in load_layout(layout).sections:
@@ -87,9 +90,10 @@ def render(
         by_plot = {plot: _draw(plot, data.groups, pool) for plot in candidates}
         plots = tuple(plot for plot, by_group in by_plot.items() if any(by_group))
         figures |= {plot.name: by_plot[plot] for plot in plots}
+        says |= {plot.name: [_sentence(plot, group) for group in data.groups] for plot in plots}
         if content is not None or plots:
             parts.append(_Part(section, content or {}, plots))
-    script = _script(resource("theme/report.js"))
+    script = "\n".join(_script(resource(f"theme/{name}.js")) for name in SCRIPTS)
     # a page without figures needs no plotly
     plotly = _script(builtin("reports") / "vendor" / "plotly-cartesian.min.js") if figures else ""
     text = _filled(
@@ -98,6 +102,8 @@ def render(
         version=ondevice_bench.__version__,
         statuses=data.summary.statuses,
         parts=parts,
+        chips=chips(data.summary),
+        says={name: sentences[0] if sentences else "" for name, sentences in says.items()},
         groups=[group.title for group in data.groups],
         theme=resource("theme/theme.css").read_text(encoding="utf-8"),
         policy=_policy(plotly, script),
@@ -105,7 +111,8 @@ def render(
         plotly=plotly,
         tooltips=_Tooltips(),
         figures=_safe_in_script(
-            f'{{"arrays": [{",".join(pool.arrays)}], "figures": {json.dumps(figures)}}}'
+            f'{{"arrays": [{",".join(pool.arrays)}], "figures": {json.dumps(figures)}, '
+            f'"says": {json.dumps(says)}}}'
         ),
     )
     return printable(text.replace("\r\n", "\n"))
@@ -137,6 +144,10 @@ def _draw(plot: Plot, groups: Sequence[Group], pool: Pool) -> list[Any]:
     if first is not None:
         require_drawable(first)
     return [None if figure is None else pool.pack(figure) for figure in figures]
+
+
+def _sentence(plot: Plot, group: Group) -> str:
+    return plot.says(group) if plot.says else ""
 
 
 def _policy(*scripts: str) -> str:

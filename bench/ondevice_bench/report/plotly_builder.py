@@ -54,6 +54,17 @@ class Canvas:
         words = {"text": text, "textangle": -90, "showarrow": False, "font": {"size": 10}}
         self._layout.setdefault("annotations", []).append({**place, **words})
 
+    def band(self, start: float, end: float, text: str, *, is_shaded: bool) -> None:
+        """Add a band from bottom to top, with words at its top."""
+        if is_shaded:
+            span = {"type": "rect", "x0": start, "x1": end, "y0": 0, "y1": 1, "yref": "paper"}
+            look = {"fillcolor": "rgba(128,128,128,0.12)", "line": {"width": 0}, "layer": "below"}
+            self._layout.setdefault("shapes", []).append({**span, **look})
+        place = {"x": start, "y": 1, "yref": "paper", "xanchor": "left", "yanchor": "bottom"}
+        words = {"text": text, "showarrow": False, "font": {"size": 10}}
+        if text:
+            self._layout.setdefault("annotations", []).append({**place, **words})
+
     def plain(self) -> dict[str, Any]:
         """The figure as plotly's JSON."""
         axes = {axis: {**GRID, **self._layout[axis]} for axis in ("xaxis", "yaxis")}

@@ -10,7 +10,7 @@ from ondevice_bench.analyse.learning import METRICS as LEARNING
 from ondevice_bench.analyse.learning import Learning
 from ondevice_bench.specs import trained
 from ondevice_bench.specs.builtin_methods import BY_CONTENT
-from ondevice_bench.stats import Estimate
+from ondevice_bench.stats import Estimate, is_too_wide
 from ondevice_bench.suite.cell import Cell
 
 
@@ -22,6 +22,7 @@ class Quantity:
     interval: str
     meaning: str
     value: float | None = None  # the value by which a table sorts
+    is_noisy: bool = False  # the interval is too wide to use the number
 
 
 class Measured(Protocol):
@@ -50,8 +51,9 @@ def quantity_of_estimate(name: str, estimate: Estimate) -> Quantity:
     return Quantity(
         units.quantity(estimate.estimate, unit),
         units.interval(*bounds, unit) if bounds else "",
-        f"{_meaning(name)}; {estimate.basis}",
+        f"{_meaning(name)}; {estimate.basis}{_warning(estimate)}",
         estimate.estimate,
+        is_too_wide(estimate),
     )
 
 
@@ -70,8 +72,9 @@ def ratio_quantity(ratio: Estimate, meaning: str) -> Quantity:
     return Quantity(
         units.ratio(ratio.estimate),
         " … ".join(map(units.ratio, bounds)) if bounds else "",
-        f"{meaning}; {ratio.basis}",
+        f"{meaning}; {ratio.basis}{_warning(ratio)}",
         ratio.estimate,
+        is_too_wide(ratio),
     )
 
 
@@ -101,6 +104,10 @@ def rank_basis(cell: Cell) -> str:
     if not by_content:
         return ""
     return f"ranks by {' and '.join(by_content)}, on data: {cell.data}; weights: {cell.weights}"
+
+
+def _warning(estimate: Estimate) -> str:
+    return "; too noisy to use" if is_too_wide(estimate) else ""
 
 
 def _meaning(name: str) -> str:

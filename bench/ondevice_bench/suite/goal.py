@@ -14,7 +14,7 @@ class Goal:
     """The lowest value of one metric, among methods with a good gradient and a small peak."""
 
     minimise: str = "step_seconds"  # one of `GOALS`
-    min_cosine: float = 0.9  # after ten steps; exact methods need none
+    min_cosine: float = 0.9  # the lowest of all moments; exact methods need none
     max_peak_bytes: int | None = None  # over the runtime floor
     max_slowdown: float | None = None  # of a step, as a multiple of the baseline's
 

@@ -2,21 +2,27 @@
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
-from ondevice_bench.report import drawing
+from ondevice_bench.report import drawing, sentences
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
 from ondevice_bench.units import MIB
 
 BEYOND_COLOUR = "#4D4D4D"
 LIVE = tuple(f"{phase}_live_peak_bytes" for phase in ("forward", "backward", "update"))
+PEAK = "peak_rss_over_runtime_bytes"
+STORED = metrics.parts_of("activations")
 
 
 def by_kernel(group: Group) -> Canvas | None:
     """Peak memory above that of an empty torch process, split by when it came."""
     parts = metrics.parts_of("peak")
-    members = _having(group, *parts)
+    members = drawing.by_total(_having(group, *parts), lambda m: _sum(m, parts))
     title = "MiB more than a process that has only loaded torch"
-    return drawing.stacked(members, parts, title) if members else None
+    if not members:
+        return None
+    plot = drawing.stacked(members, parts, title)
+    drawing.totals(plot, members, lambda m: _sum(m, parts) / MIB, "MiB")
+    return plot
 
 
 def by_tensors(group: Group) -> Canvas | None:
@@ -24,10 +30,11 @@ def by_tensors(group: Group) -> Canvas | None:
     members = [m for m in _having(group, "activation_bytes") if _live_peak(m) is not None]
     if not members:
         return None
+    members = drawing.by_total(members, _tensors)
     plot = Canvas()
     for name in metrics.parts_of("resident tensors"):
         drawing.bars(plot, members, name)
-    for name in metrics.parts_of("activations"):
+    for name in STORED:
         kind = metrics.BY_NAME[name].label.removeprefix("of ")
         drawing.bars(plot, members, name, f"stored: {kind}")
     plot.add(
@@ -39,16 +46,47 @@ def by_tensors(group: Group) -> Canvas | None:
         marker={"color": BEYOND_COLOUR},
         hovertemplate="%{y}<br>%{x:.4g} MiB<extra>%{fullData.name}</extra>",
     )
+    drawing.totals(plot, members, lambda m: _tensors(m) / MIB, "MiB")
     return drawing.rows(plot, members, "MiB of tensors")
+
+
+def says_by_kernel(group: Group) -> str:
+    """Who needs least, and which part of the baseline's peak is the largest."""
+    names = {
+        name: metrics.BY_NAME[name].title.removeprefix("part of the peak: ")
+        for name in metrics.parts_of("peak")
+    }
+    part = sentences.largest_part(group, metrics.parts_of("peak"), names)
+    return f"{sentences.lowest(group, PEAK)} {part}".strip()
+
+
+def says_by_tensors(group: Group) -> str:
+    """Who stores least for backward, and for which modules the baseline stores most."""
+    names = {
+        name: f"what {metrics.BY_NAME[name].label.removeprefix('of ')} stored" for name in STORED
+    }
+    part = sentences.largest_part(group, STORED, names, "all that is stored for backward")
+    return f"{sentences.lowest(group, 'activation_bytes')} {part}".strip()
 
 
 def _having(group: Group, *names: str) -> list[CellWithBaseline]:
     return [m for m in group.members if any(name in m.cell.estimates for name in names)]
 
 
+def _sum(member: CellWithBaseline, names: tuple[str, ...]) -> float:
+    estimates = member.cell.estimates
+    return sum(estimates[name].estimate for name in names if name in estimates)
+
+
 def _live_peak(member: CellWithBaseline) -> float | None:
     peaks = [member.cell.estimates[n].estimate for n in LIVE if n in member.cell.estimates]
     return max(peaks, default=None)
+
+
+def _tensors(member: CellWithBaseline) -> float:
+    """All that the bar of a cell shows."""
+    parts = (*metrics.parts_of("resident tensors"), *STORED)
+    return _sum(member, parts) + _beyond(member)
 
 
 def _beyond(member: CellWithBaseline) -> float:
@@ -61,9 +99,9 @@ def _beyond(member: CellWithBaseline) -> float:
 SECTION = Section(
     name="anatomy",
     title="Where the memory is",
-    text="The first plot shows the memory of the whole process, as the kernel counts it. The "
-    "second plot shows the tensors in that memory, as torch's allocator and autograd count them. "
-    "Compression of activations shrinks only the part that the changed layers store.",
+    text="Grey parts are the same for most methods. A method can change the coloured parts. The "
+    "first plot shows the whole process, as the kernel counts it. The second plot shows the "
+    "tensors in it, as torch's allocator and autograd count them.",
     plots=(
         Plot(
             "by-kernel",
@@ -72,6 +110,7 @@ SECTION = Section(
             "that were used later, what else stays after the first step, and what the step adds.",
             by_kernel,
             is_wide=True,
+            says=says_by_kernel,
         ),
         Plot(
             "by-tensors",
@@ -81,6 +120,7 @@ SECTION = Section(
             "methods use for a short time.",
             by_tensors,
             is_wide=True,
+            says=says_by_tensors,
         ),
     ),
 )

@@ -1,16 +1,22 @@
 """Memory over time: memory_profiler's samples, a curve to look at, never a number."""
 
-from ondevice_bench.analyse.groups import Group
+from collections.abc import Sequence
+
+from ondevice_bench.analyse.groups import CellWithBaseline, Group
+from ondevice_bench.record.details import MemoryCurve
 from ondevice_bench.report import drawing
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
 from ondevice_bench.units import MIB
 
 HEIGHT = 380
+PEAK, FLOOR = "peak_rss_over_runtime_bytes", "runtime_floor_bytes"
+SHOWN = 3  # curves that are visible at first
+LETTER = 0.008  # of the width: a band that is too narrow for its words shares those of the next
 
 
 def over_time(group: Group) -> Canvas | None:
-    """Resident memory during each cell's memory pass, from an empty torch process to inference."""
+    """Resident memory during each cell's memory pass, above that of an empty torch process."""
     curves = [
         (member, curve)
         for member in group.members
@@ -18,26 +24,75 @@ def over_time(group: Group) -> Canvas | None:
     ]
     if not curves:
         return None
+    curves.sort(key=lambda each: (not each[0].is_baseline, _peak(each[0])))
     plot = Canvas()
-    for member, curve in curves:
+    for place, (member, curve) in enumerate(curves):
+        start, floor = _start(curve), _floor(member, curve)
+        points = [
+            (seconds, (size - floor) / MIB)
+            for seconds, size in zip(curve.seconds, curve.rss_bytes, strict=True)
+            if seconds >= start
+        ]
         plot.add(
             "scatter",
-            x=list(curve.seconds),
-            y=[size / MIB for size in curve.rss_bytes],
+            x=[seconds - start for seconds, _ in points],
+            y=[size for _, size in points],
             mode="lines",
             name=member.label,
             line={"color": drawing.colour(member.method), "width": 1.5},
-            # the first cell and its baseline; a click on the legend shows another
-            visible=True if member.is_baseline or member is curves[0][0] else "legendonly",
+            # the baseline and the lowest peaks; a click on the legend shows another
+            visible=True if place < SHOWN else "legendonly",
             hovertemplate="%{x:.2f} s: %{y:.1f} MiB<extra>%{fullData.name}</extra>",
         )
-        if member.is_baseline:
-            for stage, moment in curve.marks:
-                plot.upright(moment, stage)
-    plot.lay_out(height=HEIGHT)
-    plot.x_axis("seconds (vertical lines: stages of the baseline)")
-    plot.y_axis("MiB resident", automargin=True)
+    _add_stages(plot, curves[0][1])
+    plot.lay_out(
+        height=HEIGHT,
+        legend={"orientation": "h", "y": -0.2},
+        margin={"l": 8, "r": 16, "t": 24, "b": 44},
+    )
+    plot.x_axis(f"seconds (bands: the stages of {curves[0][0].label})")
+    plot.y_axis("MiB above an empty torch process", automargin=True)
     return plot
+
+
+def _add_stages(plot: Canvas, curve: MemoryCurve) -> None:
+    """A band for each stage. Narrow neighbours share their words."""
+    start = _start(curve)
+    end = max(curve.seconds) - start
+    moments = [(stage, max(0.0, moment - start)) for stage, moment in curve.marks]
+    waiting: list[str] = []
+    for place, (stage, moment) in enumerate(moments):
+        until = moments[place + 1][1] if place + 1 < len(moments) else max(end, moment)
+        waiting.append(stage)
+        words = ", ".join(waiting)
+        is_wide = until - moment >= LETTER * len(words) * end
+        plot.band(moment, until, words if is_wide else "", is_shaded=place % 2 == 1)
+        if is_wide:
+            waiting = []
+
+
+def _start(curve: MemoryCurve) -> float:
+    return curve.marks[0][1] if curve.marks else 0.0
+
+
+def _floor(member: CellWithBaseline, curve: MemoryCurve) -> float:
+    """The memory of the process when it had only loaded torch."""
+    estimate = member.cell.estimates.get(FLOOR)
+    return estimate.estimate if estimate else _first_after(curve, _start(curve))
+
+
+def _first_after(curve: MemoryCurve, start: float) -> float:
+    sizes: Sequence[float] = [
+        size
+        for seconds, size in zip(curve.seconds, curve.rss_bytes, strict=True)
+        if seconds >= start
+    ]
+    return sizes[0] if sizes else curve.rss_bytes[0]
+
+
+def _peak(member: CellWithBaseline) -> float:
+    estimate = member.cell.estimates.get(PEAK)
+    return estimate.estimate if estimate else float("inf")
 
 
 SECTION = Section(

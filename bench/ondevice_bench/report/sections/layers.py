@@ -2,26 +2,70 @@
 
 import math
 import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from ondevice_bench.analyse.gradient import cosine_text
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
+from ondevice_bench.report.sentences import SENTENCES
 
 LAYER_PIXELS, FRAME_PIXELS = 14, 190
 MOST_LAYERS = 160
+SAME = 5e-4  # the map shows three digits
+LONGEST = 26  # characters of a layer's name beside the map
 
 
 def stored_shares(group: Group) -> Canvas | None:
     """The share of each layer's input that is stored."""
-    shares = {member.label: _shares(member) for member in group.members}
-    return _heat_map(shares, "stored share", [[0, "#0b3d2e"], [0.5, "#4aa27f"], [1, "#e8f3ee"]])
+    return _heat_map(_by_label(group, _shares), "stored share", [[0, "#e3f1ea"], [1, "#0b5d3f"]])
 
 
 def gradient_cosines(group: Group) -> Canvas | None:
     """The cosine of each layer's weight gradient with vanilla's, at the first step."""
-    cosines = {member.label: _cosines(member) for member in group.members}
-    return _heat_map(cosines, "cosine", [[0, "#7a1f12"], [0.5, "#e0916f"], [1, "#f3efe8"]])
+    scale = [[0, "#7a1f12"], [0.5, "#d98a63"], [1, "#f6ede4"]]
+    return _heat_map(_by_label(group, _cosines), "cosine", scale)
+
+
+def says_stored(group: Group) -> str:
+    """The method that stores the smallest share."""
+    totals = {
+        label: _mean(list(each.values())) for label, each in _by_label(group, _shares).items()
+    }
+    if not totals:
+        return ""
+    label = min(totals, key=totals.__getitem__)
+    return SENTENCES["stored"].format(cell=label, share=f"{totals[label]:.1%} on average")
+
+
+def says_cosines(group: Group) -> str:
+    """The layer with the lowest cosine."""
+    found = [
+        (cosine, layer, label)
+        for label, each in _by_label(group, _cosines).items()
+        for layer, cosine in each.items()
+    ]
+    if not found:
+        return ""
+    cosine, layer, label = min(found)
+    return SENTENCES["cosine"].format(layer=layer, cell=label, value=cosine_text(cosine))
+
+
+def _by_label(
+    group: Group, values_of: Callable[[CellWithBaseline], dict[str, float]]
+) -> dict[str, dict[str, float]]:
+    """The values of each cell, without cells that have 1 everywhere."""
+    by_label = {member.label: values_of(member) for member in group.members}
+    return {
+        label: values
+        for label, values in by_label.items()
+        if any(abs(value - 1) > SAME for value in values.values())
+    }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def _shares(member: CellWithBaseline) -> dict[str, float]:
@@ -57,10 +101,39 @@ def _heat_map(by_cell: dict[str, dict[str, float]], title: str, scale: list[Any]
         colorbar={"title": {"text": title, "side": "right"}, "thickness": 12},
         hovertemplate="%{y}<br>%{x}: %{z:.3f}<extra></extra>",
     )
-    plot.lay_out(height=FRAME_PIXELS + LAYER_PIXELS * len(names))
-    plot.x_axis(type="category", automargin=True, tickangle=-35)
-    plot.y_axis(type="category", autorange="reversed", automargin=True)
+    _hatch(plot, [(label, n) for n in names for label in labels if n not in by_cell[label]])
+    plot.lay_out(height=FRAME_PIXELS + LAYER_PIXELS * len(names), showlegend=False)
+    plot.x_axis(type="category", automargin=True, tickangle=-35, showgrid=False)
+    plot.y_axis(
+        type="category",
+        showgrid=False,
+        autorange="reversed",
+        automargin=True,
+        tickvals=names,
+        ticktext=[_short(name) for name in names],
+    )
     return plot
+
+
+def _hatch(plot: Canvas, places: Sequence[tuple[str, str]]) -> None:
+    """A stroke where the method does not change the layer, or has no number."""
+    if places:
+        plot.add(
+            "scatter",
+            x=[label for label, _ in places],
+            y=[name for _, name in places],
+            mode="markers",
+            marker={"symbol": "line-ne-open", "size": 9, "color": "rgba(128,128,128,0.6)"},
+            hovertemplate="%{y}<br>%{x}: no number<extra></extra>",
+        )
+
+
+def _short(name: str) -> str:
+    """The name without its middle, if it is long: the ends tell most."""
+    if len(name) <= LONGEST:
+        return name
+    half = (LONGEST - 1) // 2
+    return f"{name[:half]}…{name[-half:]}"
 
 
 def _natural(name: str) -> list[tuple[bool, int, str]]:
@@ -75,16 +148,19 @@ SECTION = Section(
     plots=(
         Plot(
             "stored-shares",
-            "How much of the input of each changed layer is stored: 1 is the whole input.",
+            "How much of the input of each changed layer is stored: 1 is the whole input. Dark is "
+            "more. A stroke means that the method does not change the layer.",
             stored_shares,
             is_wide=True,
+            says=says_stored,
         ),
         Plot(
             "layer-cosines",
             "Cosine between the weight gradients of the method and of vanilla, for each layer, at "
-            "the first step.",
+            "the first step. Dark is worse. Methods with the exact gradient are left out.",
             gradient_cosines,
             is_wide=True,
+            says=says_cosines,
         ),
     ),
 )

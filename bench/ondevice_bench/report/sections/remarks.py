@@ -6,13 +6,21 @@ from typing import Any
 
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.summary import NOT_INTERLEAVED
+from ondevice_bench.analyse.unmeasured import unmeasured
 from ondevice_bench.passes import BY_NAME, rounds_of
 from ondevice_bench.report.sections.section import ReportData, Section, usual_baseline
 
 
 def problems(data: ReportData) -> Mapping[str, Any] | None:
-    """Every cell's problems."""
-    items = [(cell.id, text) for cell in data.summary.cells for text in cell.problems]
+    """Every cell's problems. Cells with the same reason share a line."""
+    folds = unmeasured(data.summary)
+    folded = {name for fold in folds for name in fold.cells}
+    by_text: dict[str, list[str]] = {}
+    for cell in data.summary.cells:
+        for text in cell.problems if cell.id not in folded else ():
+            by_text.setdefault(text, []).append(cell.id)
+    items = [(_list(cells), text) for text, cells in by_text.items()]
+    items += [(_list(list(fold.cells)), fold.text) for fold in folds]
     return {"items": items} if items else None
 
 

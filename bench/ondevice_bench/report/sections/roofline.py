@@ -11,14 +11,14 @@ NEEDED = ("step_flops", "step_traffic_bytes", "step_seconds")
 
 def roofline(group: Group) -> Canvas | None:
     """FLOP/s over FLOPs per byte, below the roof of arithmetic and bandwidth."""
-    members = [m for m in group.members if all(_value(m, name) > 0 for name in NEEDED)]
+    members = [m for m in group.members if _has_roof(m, group)]
     if not members:
         return None
     plot = Canvas()
     points = {member.label: _point(member) for member in members}
     for dtype in dict.fromkeys(member.cell.planned.cell.dtype for member in members):
         peak, bandwidth = group.peaks.get(dtype), group.peaks.get("bandwidth")
-        if peak and bandwidth:
+        if peak and bandwidth:  # every member has a roof
             ridge = peak / bandwidth
             ends = [min([ridge, *(x for x, _ in points.values())]) / 4]
             ends += [ridge, max([ridge, *(x for x, _ in points.values())]) * 4]
@@ -48,6 +48,13 @@ def roofline(group: Group) -> Canvas | None:
     return plot
 
 
+def _has_roof(member: CellWithBaseline, group: Group) -> bool:
+    """Whether the step can be drawn, and the profile has what limits it."""
+    dtype = member.cell.planned.cell.dtype
+    has_peaks = bool(group.peaks.get(dtype) and group.peaks.get("bandwidth"))
+    return has_peaks and all(_value(member, name) > 0 for name in NEEDED)
+
+
 def _point(member: CellWithBaseline) -> tuple[float, float]:
     flops, traffic, seconds = (_value(member, name) for name in NEEDED)
     return flops / traffic, flops / seconds / 1e9
@@ -66,8 +73,7 @@ SECTION = Section(
             "roofline",
             "The vertical axis is FLOPs per second, the horizontal axis FLOPs per byte of memory "
             "traffic. The roof comes from the peak and the memory bandwidth in the hardware "
-            "profile. Without these two numbers there is no roof; `bench doctor --write-profile` "
-            "measures both. Traffic counts every tensor that an operator reads or writes. So a "
+            "profile. Traffic counts every tensor that an operator reads or writes. So a "
             "step can be above the roof if it finds tensors in a cache.",
             roofline,
             is_wide=True,

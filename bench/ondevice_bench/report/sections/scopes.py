@@ -19,8 +19,8 @@ COLUMNS = sorted(
 def content(data: ReportData) -> Mapping[str, Any] | None:
     """A line for each cell that has a baseline."""
     lines = [
-        (group.title, member.label, [_stored(member), *_ratios(member)])
-        for group in data.groups
+        (place, member.label, [_stored(member), *_ratios(member)])
+        for place, group in enumerate(data.groups)
         for member in group.members
         if member.base is not None and not member.is_baseline
     ]

@@ -61,12 +61,16 @@ def usual_baseline(summary: RunSummary) -> str:
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure for each group of cells that are compared. `draw` gives None if there is none."""
+    """A figure for each group of cells that are compared. `draw` gives None if there is none.
+
+    `says` gives one sentence about the figure, made from its data.
+    """
 
     name: str
     caption: str
     draw: Callable[[Group], Canvas | None]
     is_wide: bool = False  # as wide as the page
+    says: Callable[[Group], str] | None = None
 
 
 @dataclass(frozen=True)

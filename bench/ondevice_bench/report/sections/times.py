@@ -2,11 +2,14 @@
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
-from ondevice_bench.report import drawing
+from ondevice_bench.report import drawing, sentences
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
+from ondevice_bench.stats import is_too_wide
 
 PHASES = metrics.parts_of("step")
+STEP = "step_seconds"
+NOISY = "#9AA1A8"  # of a median whose interval is too wide to use
 MOST_SAMPLES = 400  # of a cell; more would only hide each other
 
 
@@ -41,7 +44,12 @@ def samples(group: Group) -> Canvas | None:
             mode="markers",
             name=method,
             showlegend=False,
-            marker={"size": 11, "color": drawing.colour(method)},
+            marker={
+                "size": 11,
+                "color": [
+                    NOISY if is_too_wide(each) else drawing.colour(method) for each in estimates
+                ],
+            },
             error_x=drawing.error_bars(estimates, 1e3),
             hovertemplate="%{y}<br>%{x:.4g} ms<extra>median</extra>",
         )
@@ -64,14 +72,27 @@ def phases(group: Group) -> Canvas | None:
     return drawing.stacked(members, PHASES, "milliseconds of a step") if members else None
 
 
+def says_samples(group: Group) -> str:
+    """The cell with the fastest step."""
+    return sentences.lowest(group, STEP)
+
+
+def says_phases(group: Group) -> str:
+    """The phase that takes most of the baseline's step."""
+    names = {name: metrics.BY_NAME[name].label for name in PHASES}
+    return sentences.largest_part(group, PHASES, names)
+
+
 SECTION = Section(
     name="times",
     title="Where the time goes",
     plots=(
         Plot(
             "step-samples",
-            "Wall time of one training step: each sample, and the median with its interval.",
+            "Wall time of one training step: each sample, and the median with its interval. A "
+            "grey median is too noisy to use.",
             samples,
+            says=says_samples,
         ),
         Plot(
             "step-phases",
@@ -79,6 +100,7 @@ SECTION = Section(
             "includes decompression. The sum of these medians can differ from the median of the "
             "whole step.",
             phases,
+            says=says_phases,
         ),
     ),
 )

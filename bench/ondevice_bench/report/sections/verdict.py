@@ -1,24 +1,24 @@
-"""The conclusions in words, for each group of cells."""
+"""The decision: three cards and one table for each group of cells."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from ondevice_bench import metrics, units
-from ondevice_bench.analyse.verdict import verdict
+from ondevice_bench.analyse.memory_limit import memory_limit
+from ondevice_bench.report.decision import decide
 from ondevice_bench.report.sections.section import ReportData, Section
 from ondevice_bench.suite.goal import Goal
 
 
 def content(data: ReportData) -> Mapping[str, Any] | None:
-    """The sentences of each group, and the goal."""
+    """The decision on each group, and the goal."""
     if not data.groups:
         return None
-    machine = data.summary.run.machine
-    board = machine["board"] or machine["cpu"] or machine["arch"]
+    limit = memory_limit(data.summary.run)
     return {
-        "where": f"On {data.summary.run.profile} ({board})",
         "goal": goal_text(data.goal),
-        "groups": [(g.title, verdict(g, data.goal, data.baseline)) for g in data.groups],
+        "baseline": data.baseline,
+        "decisions": [decide(group, data.goal, data.baseline, limit) for group in data.groups],
     }
 
 
@@ -32,11 +32,4 @@ def goal_text(goal: Goal) -> str:
     return f"the lowest {metrics.BY_NAME[goal.minimise].noun}, with a {', a '.join(bounds)}"
 
 
-SECTION = Section(
-    name="verdict",
-    title="Conclusions",
-    text="A difference counts only if enough processes measured both cells, and if the whole "
-    "interval of their ratio is beyond the noise threshold of the metric. The interval runs from "
-    "the smallest to the largest ratio that the intervals of both cells allow.",
-    content=content,
-)
+SECTION = Section(name="verdict", title="Decision", content=content)

@@ -11,5 +11,5 @@ def verdict_lines(summary: RunSummary, baseline: str | None = None) -> list[str]
     return [
         f"{group.title}: {sentence}"
         for group in data.groups
-        for sentence in verdict(group, data.goal, data.baseline)
+        for sentence in verdict(group, data.goal, data.baseline).sentences
     ]

@@ -1,0 +1,64 @@
+"""How close a method's weight gradients are to those of plain training."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ondevice_bench.analyse.groups import CellWithBaseline
+from ondevice_bench.specs import registry
+
+# when the gradients are compared, by the metric that holds the cosine
+MOMENTS: Mapping[str, str] = {
+    "gradient_cosine_first": "at step 1",
+    "gradient_cosine": "at step 10",
+    "gradient_cosine_original": "at step 1, against the uncompressed network",
+}
+
+
+@dataclass(frozen=True)
+class GradientQuality:
+    """The cosines of one cell. A method with the gradient of plain training needs none."""
+
+    is_exact: bool
+    cosines: Mapping[str, float]  # by metric, in the order of `MOMENTS`
+    why_unknown: str  # the reason if nothing was measured
+
+    @property
+    def lowest(self) -> float | None:
+        """The lowest cosine of all moments: the one that a method is judged by."""
+        return min(self.cosines.values(), default=None)
+
+    @property
+    def text(self) -> str:
+        """The cosine that counts, in words."""
+        if self.is_exact:
+            return "the exact gradient"
+        if self.lowest is None:
+            return "an unknown effect on the gradient"
+        moment = min(self.cosines, key=self.cosines.__getitem__)
+        return f"a gradient cosine of {cosine_text(self.lowest)} {MOMENTS[moment]}"
+
+
+def gradient_quality(member: CellWithBaseline) -> GradientQuality:
+    """The gradient of a cell."""
+    estimates = member.cell.estimates
+    cosines = {name: estimates[name].estimate for name in MOMENTS if name in estimates}
+    reasons = (member.cell.unavailable.get(name, "") for name in MOMENTS)
+    return GradientQuality(
+        is_exact=has_exact_gradient(member.method),
+        cosines=cosines,
+        why_unknown="" if cosines else next(filter(None, reasons), ""),
+    )
+
+
+def has_exact_gradient(method: str) -> bool:
+    """Whether the method computes the gradient of plain training, except for rounding.
+
+    A run of a newer version may name methods that are unknown here.
+    """
+    known = registry.methods()
+    return all(part in known and known[part].exact for part in method.split("+"))
+
+
+def cosine_text(value: float) -> str:
+    """A cosine with two decimals. It is never rounded up to 1."""
+    return f"{min(value, 0.99):.2f}" if 0.99 < value < 1 else f"{value:.2f}"

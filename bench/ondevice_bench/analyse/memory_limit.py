@@ -1,0 +1,18 @@
+"""The memory that a training step may use on the machine of a run."""
+
+from ondevice_bench.record.model import Run
+from ondevice_bench.units import GIB, MIB
+
+SYSTEM_BYTES = 512 * MIB  # what the system and torch itself get, unless a command says otherwise
+
+
+def memory_limit(run: Run) -> int | None:
+    """The memory cap of the run, or else the board's memory without the system's share.
+
+    A peak over the runtime floor is compared with it, because the floor belongs to torch itself.
+    """
+    cap = run.settings.get("memory_cap_bytes")
+    if cap is not None:
+        return int(cap)
+    memory = run.machine.get("memory_gib")
+    return None if memory is None else max(0, int(memory * GIB) - SYSTEM_BYTES) or None

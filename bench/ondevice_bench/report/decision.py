@@ -1,0 +1,193 @@
+"""The first screen: which method to choose, what it costs, and how sure that is."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ondevice_bench import metrics, units
+from ondevice_bench.analyse.gradient import MOMENTS, cosine_text, gradient_quality
+from ondevice_bench.analyse.groups import CellWithBaseline, Group
+from ondevice_bench.analyse.verdict import PEAK, STEP, Choice, Verdict, of_first_seed, verdict
+from ondevice_bench.report.gauge import Gauge, change, gauge
+from ondevice_bench.report.quantities import Quantity, dash, quantity_of, ratio_quantity
+from ondevice_bench.suite.goal import Goal
+
+Badge = Literal["proven", "not proven yet", "no gain", "unknown"]
+# shown where they were measured, after the metrics that every run has
+EXTRA = ("accuracy", "step_joules")
+
+
+@dataclass(frozen=True)
+class Card:
+    """The answer to one question: a method, its gain, its price, and the proof."""
+
+    title: str
+    method: str
+    number: str  # the change against the baseline
+    what: str  # the values behind the number
+    price: tuple[str, ...]
+    badge: Badge
+    missing: str = ""  # what would prove it, or why there is no answer
+    cell: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table to decide from. `is_folded`: another rank of the method stands above."""
+
+    label: str
+    cell: str
+    gauges: tuple[Gauge, ...]
+    gradient: Quantity
+    is_gradient_low: bool
+    extra: tuple[Quantity, ...]
+    share: str  # of the memory that a step may use
+    refusal: str
+    is_baseline: bool = False
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A group of cells, decided. Each element of `methods` has all ranks of one method."""
+
+    title: str
+    cards: tuple[Card, ...]
+    methods: tuple[tuple[Row, ...], ...]
+    columns: tuple[metrics.Metric, ...]
+    extra: tuple[metrics.Metric, ...]
+    sentences: tuple[str, ...]
+    too_far: tuple[tuple[str, str], ...]
+
+
+def decide(group: Group, goal: Goal, baseline: str, limit: int | None) -> Decision:
+    """The cards and the table of a group."""
+    found = verdict(group, goal, baseline)
+    members = of_first_seed(group)
+    columns = tuple(dict.fromkeys((PEAK, STEP, "activation_bytes", goal.minimise)))
+    extra = tuple(n for n in EXTRA if any(n in m.cell.estimates for m in members))
+    extra = tuple(name for name in extra if name not in columns)
+    rows = {m.label: _row(m, columns, extra, limit, found) for m in members}
+    return Decision(
+        title=group.title,
+        cards=_cards(found, goal, baseline, limit),
+        methods=tuple(
+            tuple(rows[member.label] for member in ranks)
+            for ranks in _sorted(members, goal, found.refused)
+        ),
+        columns=tuple(metrics.BY_NAME[name] for name in columns),
+        extra=tuple(metrics.BY_NAME[name] for name in extra),
+        sentences=found.sentences,
+        too_far=tuple(found.too_far.items()),
+    )
+
+
+def _cards(found: Verdict, goal: Goal, baseline: str, limit: int | None) -> tuple[Card, ...]:
+    questions = (
+        ("Least memory", PEAK, found.by_memory),
+        ("Fastest", STEP, found.by_time),
+        (
+            f"Best for the goal: lowest {metrics.BY_NAME[goal.minimise].noun}",
+            goal.minimise,
+            found.by_goal,
+        ),
+    )
+    return tuple(
+        _card(title, metric, choice, found, baseline, limit) for title, metric, choice in questions
+    )
+
+
+def _card(
+    title: str, metric: str, choice: Choice | None, found: Verdict, baseline: str, limit: int | None
+) -> Card:
+    noun = metrics.BY_NAME[metric].noun
+    if choice is None:
+        reason = found.obstacle or f"No method was compared by its {noun}."
+        return Card(title, "–", "–", noun, (), "unknown", reason)
+    member, ratio = choice.member, choice.ratio
+    if member is None or ratio is None:
+        none_better = f"No method has a lower {noun} by more than the noise."
+        return Card(title, baseline, "±0 %", noun, (), "no gain", none_better)
+    assert member.base is not None
+    own, base = (quantity_of(each, metric).estimate for each in (member.cell, member.base))
+    share = f", {_share(member, limit)}" if metric == PEAK and limit else ""
+    interval = ratio_quantity(ratio, "").interval
+    range_text = f" ({interval})" if interval else ""
+    return Card(
+        title=title,
+        method=member.label,
+        number=change(ratio),
+        what=f"{noun}: {own}, {baseline} {base}{range_text}{share}",
+        price=tuple(_price(member, metric)),
+        badge="proven" if choice.proof == "proven" else "not proven yet",
+        missing=choice.missing[:1].upper() + choice.missing[1:],
+        cell=member.cell.id,
+    )
+
+
+def _price(member: CellWithBaseline, metric: str) -> Iterable[str]:
+    """What the method costs besides the metric it was chosen by."""
+    for name in (PEAK, STEP):
+        ratio = member.ratio(name)
+        if name != metric and ratio is not None:
+            yield f"{metrics.BY_NAME[name].noun} {change(ratio)}"
+    yield gradient_quality(member).text
+
+
+def _row(
+    member: CellWithBaseline,
+    columns: Sequence[str],
+    extra: Sequence[str],
+    limit: int | None,
+    found: Verdict,
+) -> Row:
+    return Row(
+        label=member.label,
+        cell=member.cell.id,
+        gauges=tuple(gauge(member, name) for name in columns),
+        gradient=_gradient(member),
+        is_gradient_low=member.label in found.too_far,
+        extra=tuple(quantity_of(member.cell, name) for name in extra),
+        share=_share(member, limit) if limit and PEAK in member.cell.estimates else "",
+        refusal=found.refused.get(member.label, ""),
+        is_baseline=member.is_baseline,
+    )
+
+
+def _gradient(member: CellWithBaseline) -> Quantity:
+    """The lowest cosine, and all of them as its meaning."""
+    quality = gradient_quality(member)
+    if quality.is_exact:
+        return Quantity("exact", "", "this method computes the gradient of plain training", 1.0)
+    if quality.lowest is None:
+        return dash(f"the gradient was not compared: {quality.why_unknown}")
+    listing = "; ".join(f"{cosine_text(v)} {MOMENTS[name]}" for name, v in quality.cosines.items())
+    others = ", ".join(cosine_text(value) for value in quality.cosines.values())
+    meaning = (
+        f"the lowest cosine between its weight gradients and those of plain training: {listing}"
+    )
+    several = others if len(quality.cosines) > 1 else ""
+    return Quantity(cosine_text(quality.lowest), several, meaning, quality.lowest)
+
+
+def _share(member: CellWithBaseline, limit: int) -> str:
+    """The peak as a share of the memory that a step may use."""
+    peak = member.cell.estimates[PEAK].estimate
+    share = 100 * peak / limit
+    percent = f"{share:.1f} %" if share < 10 else f"{share:.0f} %"
+    return f"{percent} of {units.size(limit)}"
+
+
+def _sorted(
+    members: Sequence[CellWithBaseline], goal: Goal, refused: Mapping[str, str]
+) -> list[list[CellWithBaseline]]:
+    """The baseline, then the other methods: first those that meet the goal, the best one first."""
+
+    def order(member: CellWithBaseline) -> tuple[bool, bool, float]:
+        ratio = member.ratio(goal.minimise)
+        value = float("inf") if ratio is None else ratio.estimate
+        return not member.is_baseline, member.label in refused, value
+
+    by_method: dict[str, list[CellWithBaseline]] = {}
+    for member in sorted(members, key=order):
+        by_method.setdefault(member.method, []).append(member)
+    return list(by_method.values())

@@ -1,0 +1,71 @@
+"""One sentence about each figure, made from its data. Tests cover them all."""
+
+from collections.abc import Mapping, Sequence
+
+from ondevice_bench import metrics, units
+from ondevice_bench.analyse.groups import CellWithBaseline, Group
+from ondevice_bench.report.gauge import change
+
+SENTENCES: Mapping[str, str] = {
+    "front": "No other cell is at least as good in both numbers: {cells}.",
+    "lowest": "{cell} has the lowest {metric} here: {value}, {change} against {baseline}.",
+    "lowest is baseline": "{baseline} has the lowest {metric} here: {value}.",
+    "largest part": "The largest part of {baseline} is {part}: {share} of {whole}.",
+    "stored": "{cell} stores the least: {share} of the inputs of its changed layers.",
+    "cosine": "The worst layer at step 1 is {layer} with {cell}: a cosine of {value}.",
+}
+LISTED = 4
+
+
+def on_the_front(labels: Sequence[str]) -> str:
+    """The cells that no other cell beats."""
+    if not labels:
+        return ""
+    more = len(labels) - LISTED
+    listing = ", ".join(labels[:LISTED]) + (f" and {more} more" if more > 0 else "")
+    return SENTENCES["front"].format(cells=listing)
+
+
+def lowest(group: Group, metric: str) -> str:
+    """The cell with the lowest value of a metric."""
+    having = [member for member in group.members if metric in member.cell.estimates]
+    if len(having) < 2:
+        return ""
+    best = min(having, key=lambda member: member.cell.estimates[metric].estimate)
+    described, ratio = metrics.BY_NAME[metric], best.ratio(metric)
+    values = {
+        "metric": described.noun,
+        "value": units.quantity(best.cell.estimates[metric].estimate, described.unit),
+    }
+    if best.is_baseline:
+        return SENTENCES["lowest is baseline"].format(baseline=best.label, **values)
+    if ratio is None:
+        return ""
+    return SENTENCES["lowest"].format(
+        cell=best.label, change=change(ratio), baseline=_baseline_label(best), **values
+    )
+
+
+def largest_part(
+    group: Group, parts: Sequence[str], names: Mapping[str, str], whole: str = "the total"
+) -> str:
+    """The largest part of the baseline's total."""
+    base = next((member for member in group.members if member.is_baseline), None)
+    if base is None:
+        return ""
+    values = {n: base.cell.estimates[n].estimate for n in parts if n in base.cell.estimates}
+    total = sum(values.values())
+    if total <= 0:
+        return ""
+    part = max(values, key=values.__getitem__)
+    return SENTENCES["largest part"].format(
+        baseline=base.label,
+        part=names[part],
+        share=f"{100 * values[part] / total:.0f} %",
+        whole=whole,
+    )
+
+
+def _baseline_label(member: CellWithBaseline) -> str:
+    assert member.base is not None
+    return member.base.planned.cell.method

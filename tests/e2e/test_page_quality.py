@@ -1,0 +1,151 @@
+"""The page as a reader meets it: the answer on the first screen, on a phone, on paper, by ear."""
+
+import re
+import unicodedata
+
+import html5lib
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from pypdf import PdfReader
+
+from tests.analyse.conftest import summary_of  # noqa: F401  # a fixture
+from tests.e2e.test_browser import Visit, browser, whole  # noqa: F401  # fixtures
+
+PHONE = {"width": 360, "height": 740}
+DESK = {"width": 1280, "height": 800}
+
+
+def test_the_first_screen_has_the_three_cards(browser, whole):  # noqa: F811
+    with Visit(browser, whole, viewport=DESK) as visit:
+        cards = visit.page.locator(".decision:not([hidden]) .card")
+        assert cards.count() == 3
+        for card in cards.all():
+            box = card.bounding_box()
+            assert box["y"] + box["height"] <= DESK["height"]
+            assert len(card.locator(".card-number").inner_text()) > 1
+            assert card.locator(".badge").inner_text() in {
+                "proven",
+                "not proven yet",
+                "no gain",
+                "unknown",
+            }
+
+
+def test_a_phone_shows_the_decision_and_folds_the_rest(browser, whole):  # noqa: F811
+    with Visit(browser, whole, viewport=PHONE) as visit:
+        size = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+        width, height = visit.page.evaluate(size)
+        assert width <= PHONE["width"]
+        assert height < 6000
+        assert visit.page.locator("details.fold[open]").count() == 0
+        visit.page.get_by_role("heading", name="Where the memory is").click()
+        visit.wait("document.getElementById('figure-by-kernel').offsetHeight > 100")
+        assert visit.page.evaluate(size)[0] <= PHONE["width"]
+        assert visit.complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
+def test_axe_has_no_complaint(browser, whole, scheme, viewport):  # noqa: F811
+    with Visit(browser, whole, viewport=viewport, color_scheme=scheme) as visit:
+        for fold in visit.page.locator("details").all():
+            fold.evaluate("element => { element.open = true; }")
+        found = Axe().run(visit.page).response["violations"]
+        assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == []
+
+
+def test_the_page_is_valid_html(whole):  # noqa: F811
+    text = re.sub(r"<script>.{100000,}?</script>", "", whole.read_text(), flags=re.DOTALL)
+    html5lib.HTMLParser(strict=True).parse(text)
+
+
+def lines_of(page):
+    """The words of a page of paper, each with its height above the foot, the lowest last."""
+    found = []
+
+    def visit(text, matrix, place, *_):
+        if text.strip():
+            height = matrix[1] * place[4] + matrix[3] * place[5] + matrix[5]
+            found.append((height, unicodedata.normalize("NFKC", text).strip()))
+
+    page.extract_text(visitor_text=visit)
+    return sorted(found, reverse=True)
+
+
+def test_no_page_of_paper_ends_with_a_heading(browser, whole, tmp_path):  # noqa: F811
+    with Visit(browser, whole, viewport=DESK) as visit:
+        headings = {text.strip() for text in visit.page.locator("h1, h2, h3").all_inner_texts()}
+        visit.page.pdf(path=tmp_path / "page.pdf", prefer_css_page_size=True)
+    pages = [lines_of(page) for page in PdfReader(tmp_path / "page.pdf").pages]
+    assert len(pages) > 2
+    assert [lines[-1][1] for lines in pages if lines[-1][1] in headings] == []
+    words = {text for lines in pages for _, text in lines}
+    assert {"Decision", "Trade-offs", "Environment"} <= words
+
+
+def test_paper_shows_what_a_phone_had_folded(browser, whole, tmp_path):  # noqa: F811
+    with Visit(browser, whole, viewport=PHONE) as visit:
+        visit.page.pdf(path=tmp_path / "page.pdf", prefer_css_page_size=True)
+        visit.wait("document.querySelectorAll('details.fold[open]').length === 0")
+    words = "".join(page.extract_text() for page in PdfReader(tmp_path / "page.pdf").pages)
+    assert "Processor" in words  # the environment is the last section
+
+
+def test_contents_lead_to_every_section_and_mark_the_current_one(browser, whole):  # noqa: F811
+    with Visit(browser, whole, viewport=DESK) as visit:
+        links = visit.page.locator(".contents a")
+        sections = visit.page.locator("main > section")
+        assert links.count() == sections.count() > 8
+        visit.page.get_by_role("link", name="Environment").click()
+        visit.wait("document.querySelector('.contents [aria-current]').hash !== '#verdict'")
+        links.first.click()
+        visit.wait("document.querySelector('.contents [aria-current]').hash === '#verdict'")
+
+
+def test_a_cell_opens_at_the_side_with_its_numbers_and_the_command(browser, whole):  # noqa: F811
+    with Visit(browser, whole, viewport=DESK) as visit:
+        page = visit.page
+        visit.wait("document.querySelector('.choices [data-cell] button') !== null")
+        name = page.locator(".decision:not([hidden]) .choices").get_by_role(
+            "button", name="checkpoint"
+        )
+        name.focus()
+        page.keyboard.press("Enter")
+        panel = page.locator("#cell-panel")
+        assert panel.locator("h2").inner_text() == "mcunet/checkpoint/all/b8/s0"
+        command = "bench run 'quick' --filter 'mcunet/checkpoint/all/b8/s0' --fresh"
+        assert command in panel.locator("pre").inner_text()
+        text = panel.inner_text()
+        assert "130 ms" in text
+        assert "wall time of one training step; scope: whole network" in text
+        page.keyboard.press("Escape")
+        assert not panel.is_visible()
+        assert visit.complaints == []
+
+
+def test_a_tap_on_a_number_explains_it(browser, whole):  # noqa: F811
+    with Visit(browser, whole, viewport=PHONE, has_touch=True) as visit:
+        page = visit.page
+        page.locator(".decision:not([hidden]) .choices td").first.tap()
+        shown = page.locator("#explanation")
+        assert shown.inner_text().startswith("most resident memory of the process during a step")
+        page.locator("h1").tap()
+        assert not shown.is_visible()
+
+
+def test_ranks_are_folded_below_the_best_one(browser, whole):  # noqa: F811
+    with Visit(browser, whole, viewport=DESK) as visit:
+        table = visit.page.locator(".decision:not([hidden]) .choices")
+        rank = table.locator("tr.rank")
+        assert rank.count() == 1
+        assert not rank.is_visible()
+        button = table.get_by_role("button", name="show 1 more")
+        assert button.get_attribute("aria-expanded") == "false"
+        button.click()
+        assert rank.is_visible()
+
+
+def test_a_picture_of_the_whole_page_shows_every_cell(browser, whole):  # noqa: F811
+    with Visit(browser, whole, viewport=DESK) as visit:
+        lazy = "[...document.querySelectorAll('*')].filter(e => getComputedStyle(e).contentVisibility === 'auto').length"
+        assert visit.page.evaluate(lazy) == 0

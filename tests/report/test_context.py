@@ -1,0 +1,58 @@
+"""The context of a page: chips, the memory of a board, and cells that were not to be measured."""
+
+import dataclasses
+
+import pytest
+
+from ondevice_bench.analyse.memory_limit import memory_limit
+from ondevice_bench.analyse.unmeasured import unmeasured
+from ondevice_bench.report.chips import chips
+from ondevice_bench.suite.planned_cell import PlannedCell
+from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
+
+MIB = 2**20
+
+
+@pytest.mark.parametrize(
+    ("gib", "cap", "expected"),
+    [(4, None, 3584 * MIB), (4, 1024 * MIB, 1024 * MIB), (None, None, None), (0.25, None, None)],
+)
+def test_the_memory_of_a_step_is_the_cap_or_the_boards_less_the_systems(gib, cap, expected):
+    run = make_run(settings={"memory_cap_bytes": cap})
+    run = dataclasses.replace(run, machine={**run.machine, "memory_gib": gib})
+    assert memory_limit(run) == expected
+
+
+def chip_of(summary, name):
+    (found,) = (chip for chip in chips(summary) if chip.name == name)
+    return found
+
+
+def test_a_machine_is_calm_busy_or_has_warnings(summary_of):
+    timed = {"metrics": {"step_seconds": 1.0}, "samples": {"step_seconds": [1.0] * 6}}
+    settings = {"measure": ["time"], "rounds": {"time": 1}, "interleaved": True}
+    run = make_run(settings=settings)
+    calm = summary_of([make_record(**timed)], planned(CELL), run)
+    assert (chip_of(calm, "machine").text, chip_of(calm, "machine").tone) == ("calm", "good")
+    record = make_record(**timed, details={"foreign_cpu_share": 0.9})
+    busy = summary_of([record], planned(CELL, SECOND), run)
+    assert chip_of(busy, "machine").text == "busy: 1 of 1 cells disturbed"
+    finding = {"level": "warning", "subject": "load", "said": "9", "effect": "slow"}
+    warned = dataclasses.replace(
+        calm, run=dataclasses.replace(run, settings={**settings, "doctor": [finding]})
+    )
+    assert chip_of(warned, "machine").text == "1 warning, see the caveats"
+
+
+def test_pending_cells_share_a_line_for_each_board_and_skipped_ones_for_each_reason(summary_of):
+    third = dataclasses.replace(CELL, id="net/lora/all/b2/s0", method="lora")
+    cells = [
+        PlannedCell(CELL, "pi5", "pending", "pending on pi5"),
+        PlannedCell(SECOND, "pi5", "pending", "pending on pi5"),
+        PlannedCell(third, "x86", "skipped", "no layer"),
+    ]
+    folds = unmeasured(summary_of([], cells))
+    assert [fold.text for fold in folds] == [
+        "pending on pi5: 2 cells. Run this suite there",
+        "skipped: 1 cell: no layer",
+    ]

@@ -1,0 +1,154 @@
+"""The first screen: cards and the table to decide from."""
+
+import dataclasses
+
+import pytest
+
+from ondevice_bench.analyse.groups import groups
+from ondevice_bench.report.decision import decide
+from ondevice_bench.suite.goal import Goal
+from tests.record.conftest import make_record
+from tests.report import synthetic
+
+LIMIT = 3584 * 2**20
+
+
+@pytest.fixture
+def decided(summary_of):
+    def of(goal=None, limit=LIMIT, cells=None, records=None, **what):
+        chosen = cells if cells is not None else synthetic.cells()
+        found = synthetic.records(chosen, **what) if records is None else records
+        summary = summary_of(found, synthetic.planned(chosen), synthetic.run_of())
+        (group,) = groups(summary)
+        return decide(group, goal or Goal(), "vanilla", limit)
+
+    return of
+
+
+def test_each_card_has_a_method_its_gain_its_price_and_a_badge(decided):
+    memory, time, goal = decided().cards
+    assert (memory.title, memory.method, memory.number) == ("Least memory", "checkpoint", "−62.5 %")
+    assert memory.badge == "proven"
+    assert memory.what.startswith("peak memory: 30.00 MiB, vanilla 80.00 MiB (0.3")
+    assert memory.what.endswith("0.8 % of 3.5 GiB")
+    assert memory.price == ("step time +30.0 %", "the exact gradient")
+    assert (time.method, time.number) == ("wasi(fraction=0.25)", "−48.0 %")
+    assert goal.title == "Best for the goal: lowest step time"
+    assert goal.method == time.method
+
+
+def test_a_card_without_a_gain_names_the_baseline_and_gives_no_number_of_its_own(decided):
+    _, time, _ = decided(slower={"wasi": 3.0, "svd": 3.0}).cards
+    assert (time.method, time.number, time.badge) == ("vanilla", "±0 %", "no gain")
+    assert time.missing == "No method has a lower step time by more than the noise."
+
+
+def test_a_card_that_is_not_proven_says_what_would_prove_it(decided):
+    cells = synthetic.cells()[:2]
+    records = [
+        make_record(cell=cell, metrics={"step_seconds": value}, samples={"step_seconds": [value]})
+        for cell, value in zip(cells, (1.0, 0.5), strict=True)
+    ]
+    memory, time, _ = decided(cells=cells, records=records).cards
+    assert (time.number, time.badge) == ("−50.0 %", "not proven yet")
+    assert time.missing == "One process each. Set `rounds: {time: 5}` and run again"
+    assert (memory.badge, memory.missing) == (
+        "unknown",
+        "No method was compared by its peak memory.",
+    )
+
+
+def test_a_method_with_a_wrong_gradient_is_on_no_card_and_the_table_says_why(decided):
+    found = decided(Goal(min_cosine=0.6), slower={"wasi": 3.0})
+    assert all("svd" not in card.method for card in found.cards)
+    (svd,) = (row for rows in found.methods for row in rows if row.label.startswith("svd"))
+    assert svd.is_gradient_low
+    assert svd.refusal == "it has a gradient cosine of 0.50 at step 1, below 0.6"
+
+
+def test_the_lowest_cosine_of_all_moments_counts(summary_of):
+    cells = synthetic.cells()
+    records = [
+        dataclasses.replace(
+            record,
+            metrics={
+                "gradient_cosine_first": 0.107,
+                "gradient_cosine": 0.975,
+                "gradient_cosine_original": 0.047,
+            },
+        )
+        if record.key.pass_name == "fidelity" and record.key.cell.startswith("mcunet/wasi")
+        else record
+        for record in synthetic.records(cells)
+    ]
+    (group,) = groups(summary_of(records, synthetic.planned(cells), synthetic.run_of()))
+    found = decide(group, Goal(), "vanilla", LIMIT)
+    (wasi,) = (row for rows in found.methods for row in rows if row.label.startswith("wasi"))
+    assert (wasi.gradient.estimate, wasi.gradient.interval) == ("0.05", "0.11, 0.97, 0.05")
+    assert (
+        "0.11 at step 1; 0.97 at step 10; 0.05 at step 1, against the unc" in wasi.gradient.meaning
+    )
+    assert wasi.refusal.endswith("0.05 at step 1, against the uncompressed network, below 0.9")
+    assert "wasi" not in found.cards[1].method
+
+
+def test_the_baseline_is_first_then_the_best_and_ranks_stand_together(decided):
+    found = decided(Goal(min_cosine=0.0))
+    labels = [[row.label for row in rows] for rows in found.methods]
+    assert labels == [
+        ["vanilla"],
+        ["wasi(fraction=0.25)"],
+        ["svd(fraction=0.25)"],
+        ["asi(fraction=0.125)", "asi(fraction=0.25)"],
+        ["checkpoint"],
+    ]
+    assert found.methods[0][0].is_baseline
+
+
+def test_colours_say_only_what_is_proven(decided):
+    rows = {row.label: row for method in decided().methods for row in method}
+    peak, step, activations = rows["checkpoint"].gauges[:3]
+    assert (peak.tone, step.tone, activations.tone) == ("good", "bad", "good")
+    assert all(gauge.bar is None for gauge in rows["vanilla"].gauges)
+
+
+def test_a_bar_begins_at_one_and_equal_factors_are_equally_wide(decided):
+    rows = {row.label: row for method in decided().methods for row in method}
+    activations = rows["checkpoint"].gauges[2]  # 0.15 times: beyond the end of the bar
+    assert (activations.bar.left, activations.bar.width) == (0.0, 50.0)
+    step = rows["wasi(fraction=0.25)"].gauges[1]
+    assert step.bar.left + step.bar.width == 50.0
+    assert step.whisker.left < step.bar.left < step.whisker.left + step.whisker.width
+
+
+def test_an_interval_without_use_is_noisy(decided):
+    cells = synthetic.cells()[:2]
+    records = [
+        make_record(
+            cell=cell,
+            number=number,
+            metrics={"step_seconds": pace},
+            samples={"step_seconds": [pace, pace * spread]},
+        )
+        for cell, pace, spread in zip(cells, (1.0, 0.9), (1.01, 90.0), strict=True)
+        for number in range(1, 6)
+    ]
+    rows = {r.label: r for rows in decided(cells=cells, records=records).methods for r in rows}
+    gauge = rows["asi(fraction=0.125)"].gauges[1]
+    assert gauge.tone == "noisy"
+    assert gauge.quantity.is_noisy
+    assert gauge.quantity.meaning.endswith("; too noisy to use")
+
+
+def test_without_a_known_memory_no_share_is_made_up(decided):
+    found = decided(limit=None)
+    assert found.cards[0].what.count("%") == 0
+    assert all(row.share == "" for rows in found.methods for row in rows)
+
+
+def test_a_run_of_the_baseline_alone_decides_nothing(decided):
+    found = decided(cells=synthetic.cells()[:1])
+    assert {card.badge for card in found.cards} == {"unknown"}
+    assert {card.missing for card in found.cards} == {
+        "Only vanilla was measured, so there is nothing to compare it with."
+    }
