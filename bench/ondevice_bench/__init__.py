@@ -1,7 +1,7 @@
 """Benchmark and profile the training of neural networks on small devices."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+# no module is imported here: until the command can catch Ctrl-C, an interrupt shows a traceback
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from ondevice_bench.analyse.frame import load
@@ -18,7 +18,10 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
+    import importlib
+
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    found: object = getattr(importlib.import_module(_HOMES[name]), name)
+    return found

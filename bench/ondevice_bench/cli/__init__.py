@@ -2,10 +2,14 @@
 
 import os
 import signal
-from typing import NoReturn
+
+TYPE_CHECKING = False  # `typing` takes longer to load than the rest of this file
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
-def main() -> NoReturn:
+def main() -> "NoReturn":
     """Load the command and run it. Ctrl-C while it loads ends it at once: nothing has begun."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _end)
@@ -14,7 +18,7 @@ def main() -> NoReturn:
     entry.run_and_exit()
 
 
-def _end(*_: object) -> NoReturn:
+def _end(*_: object) -> "NoReturn":
     # an exception would be lost in an import that takes any failure for a missing module
     os.write(2, b"bench: interrupted\n")
     os._exit(130)
