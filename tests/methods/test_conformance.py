@@ -8,6 +8,7 @@ from torch import nn
 from ondevice_bench.methods.conformance import CHECKS, cases, check
 
 MINE = Path(__file__).parent / "samples" / "mine.py"
+TOP_K = MINE.with_name("top_k.py")
 BUILTIN = [
     ("svd", {"fraction": 0.5}),
     ("hosvd", {"rank": 3}),
@@ -65,6 +66,36 @@ def test_each_mistake_is_caught_by_its_check(tmp_path, old, new, caught):
     wrong.write_text(text.replace(old, new, 1))
     failed = {r.check for r in check(f"{wrong}:Mine", {}) if r.passed is False}
     assert failed == caught
+
+
+def test_a_method_that_stores_integers_declares_their_type():
+    results = check(f"{TOP_K}:TopK", {"keep": 0.1})
+    assert [r for r in results if r.passed is False] == []
+    (flat,) = (r for r in results if (r.check, r.case) == ("stored bytes", "linear 2-D"))
+    # 6 of 60 entries: 4 or 8 bytes for a value, 8 for its place
+    assert (
+        flat.message == "72 B in float32, 96 B in float64: declared, by hooks and by the allocator"
+    )
+
+
+@pytest.mark.parametrize(
+    ("declared", "says"),
+    [
+        ("count", "float32: declared 24 B, by hooks 72 B, by the allocator 72 B"),
+        # right in float64 alone, in which an element has the size of an int64
+        ("2 * count", "float32: declared 48 B, by hooks 72 B, by the allocator 72 B"),
+        ("3 * count", "float64: declared 144 B, by hooks 96 B, by the allocator 96 B"),
+        ("[1.5]", "BadInput: `stored` returned [1.5]: return the number of elements"),
+    ],
+)
+def test_integers_that_are_declared_as_elements_are_caught(tmp_path, declared, says):
+    text = TOP_K.read_text()
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text(text.replace("[count, (count, torch.int64)]", declared))
+    failed = [r for r in check(f"{wrong}:TopK", {"keep": 0.1}) if r.passed is False]
+    assert "stored bytes" in {r.check for r in failed}
+    (flat,) = (r for r in failed if (r.check, r.case) == ("stored bytes", "linear 2-D"))
+    assert flat.message.startswith(says)
 
 
 def test_the_kit_covers_what_layers_come_in():

@@ -1,5 +1,7 @@
 """Accounted memory: the papers' figures, sums by hand, and agreement with what is saved."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -39,6 +41,13 @@ def test_factors_of_inputs_and_weights():
     assert found.activation_elements == 128 * 50 * 768
     found = accounted("svd", layer, shape, Ranks((20,)), rank=1)
     assert found.activation_elements == 128 * 20 + 20 * 50 * 768
+
+
+def test_integers_are_accounted_with_the_bytes_of_their_type():
+    top_k = Path(__file__).parent.parent / "methods/samples/top_k.py"
+    found = accounted(f"{top_k}:TopK", nn.Linear(10, 8), (6, 10), keep=0.1)
+    assert found.activation_elements == 6 + 6
+    assert found.activation_bytes == found.stored_bytes == 6 * 4 + 6 * 8
 
 
 def test_lora_leaves_out_what_the_papers_leave_out():

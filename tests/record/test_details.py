@@ -1,4 +1,7 @@
+from dataclasses import replace
+
 from ondevice_bench.record.details import (
+    DeclaredSize,
     Details,
     LayerGradient,
     MemoryCurve,
@@ -17,6 +20,16 @@ def test_what_an_earlier_version_did_not_write_has_its_default():
 def test_what_only_a_later_version_writes_is_ignored():
     values = {"notes": ["x"], "curve": {"unavailable": "no sampler"}, "colour": {"red": 1}}
     assert Details.from_dict(values) == Details(notes=("x",))
+
+
+def test_a_declared_size_is_in_bytes_or_in_the_elements_of_an_early_record():
+    early = TreatedLayer(shape=(8, 4), stored_elements=16)
+    assert early.declared == DeclaredSize(16, 32, "elements")
+    assert replace(early, stored_bytes=192, input_bytes=128).declared == DeclaredSize(
+        192, 128, "bytes"
+    )
+    assert TreatedLayer(shape=(8, 4)).declared is None
+    assert TreatedLayer(stored_elements=16).declared is None
 
 
 def test_every_pass_is_read_into_types():

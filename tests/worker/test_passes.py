@@ -1,5 +1,7 @@
 """The passes on real networks: parts that add up, bytes that agree, seeds that hold."""
 
+from dataclasses import replace
+from pathlib import Path
 from statistics import median
 
 import pytest
@@ -8,9 +10,11 @@ from ondevice_bench import metrics
 from ondevice_bench.measure import curve
 from ondevice_bench.run.hosts.launch import PassLauncher
 from ondevice_bench.suite.cell import Train
+from ondevice_bench.worker.passes import trace
 
 SMALL_VIT = {"model_options": (("depth", 1), ("image_size", 64), ("classes", 10))}
 MIB = 2**20
+TOP_K = Path(__file__).parent.parent / "methods/samples/top_k.py"
 
 
 @pytest.fixture
@@ -56,6 +60,28 @@ _MCUNET_NORMS = [
     160, 160, 48, 144, 144, 48, 192, 192, 48, 240, 240, 96, 384, 384, 96, 384, 384, 96,
     576, 576, 160,
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("declared", "share", "notes"),
+    [
+        ("[count, (count, torch.int64)]", 0.75, 0),
+        ("2 * count", 0.5, 1),
+    ],
+)
+def test_bytes_that_a_method_does_not_declare_are_noted(tmp_path, make_job, declared, share, notes):
+    text = TOP_K.read_text().replace("[count, (count, torch.int64)]", declared)
+    (tmp_path / "top_k.py").write_text(text)
+    job = make_job("trace", "vit_b_32", **SMALL_VIT)
+    found = trace.measure(replace(job, methods=((f"{tmp_path}/top_k.py:TopK", {}),))).details
+    layers = found["treated"].values()
+    stored, whole = (sum(each[n] for each in layers) for n in ("stored_bytes", "input_bytes"))
+    assert stored / whole == share
+    told = [note for note in found["notes"] if note.startswith("as stored:")]
+    assert len(told) == notes
+    for note in told:
+        assert f"stores {stored:,} B in 7 of 7 changed layers" in note
+        assert f"these layers keep {3 * stored // 2:,} B: " in note
 
 
 def test_frozen_batch_norms_have_no_gradients(run):

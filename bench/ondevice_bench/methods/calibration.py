@@ -19,6 +19,7 @@ from ondevice_bench.methods.ranks import (
     within_budget,
     within_perplexity,
 )
+from ondevice_bench.methods.stored_size import stored_size
 from ondevice_bench.methods.tensors import NotFinite, energies, largest_rank, working
 from ondevice_bench.models.layers import layer_input
 
@@ -64,8 +65,9 @@ class LayerCalibration:
         for epsilon in GRID:
             ranks = self.by_epsilon(epsilon)
             error = torch.linalg.vector_norm(self._gradient(ranks) - exact).item()
-            elements = self.method.stored(self.plain, tuple(self.x.shape), ranks)
-            candidates.append(RankCandidate(ranks, elements * self.x.element_size(), error))
+            stored = self.method.stored(self.plain, tuple(self.x.shape), ranks)
+            size = stored_size(stored, self.x.dtype)
+            candidates.append(RankCandidate(ranks, size.bytes, error))
         return candidates
 
     def _gradient(self, ranks: tuple[int, ...] | None) -> Tensor:

@@ -135,12 +135,14 @@ class CompressedInputConv2d(CompressedInputLayer, nn.Conv2d):
 
 
 def without_bytes(layer: nn.Module) -> nn.Module:
-    """A layer of the same geometry whose parameters have no storage."""
+    """A layer of the same geometry and type whose parameters have no storage."""
     if isinstance(layer, nn.Conv2d):
-        return nn.Conv2d(**conv_arguments(layer), device="meta")
-    if isinstance(layer, nn.Linear):
-        return nn.Linear(layer.in_features, layer.out_features, layer.bias is not None, "meta")
-    return layer
+        plain: nn.Module = nn.Conv2d(**conv_arguments(layer), device="meta")
+    elif isinstance(layer, nn.Linear):
+        plain = nn.Linear(layer.in_features, layer.out_features, layer.bias is not None, "meta")
+    else:
+        return layer
+    return plain.to(layer.weight.dtype)
 
 
 def conv_arguments(layer: nn.Conv2d) -> dict[str, Any]:

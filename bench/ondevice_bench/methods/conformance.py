@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -90,7 +90,9 @@ def _result(
     except NotChecked as error:
         return Result(name, case.name, None, str(error))
     except Exception as error:
-        return Result(name, case.name, False, f"{type(error).__name__}: {error}".splitlines()[0])
+        kind = "" if isinstance(error, AssertionError) and str(error) else type(error).__name__
+        text = f"{kind}: {error}" if kind else str(error)
+        return Result(name, case.name, False, text.splitlines()[0])
 
 
 def _instance(path: str, options: dict[str, Any]) -> LayerMethod:
@@ -161,7 +163,38 @@ def _weight_gradient(case: Case, apply: Apply) -> str:
 
 
 def _stored_bytes(case: Case, apply: Apply) -> str:
-    treatment = apply()
+    """In two types: an integer of eight bytes is one element of float64, but two of float32."""
+    single = replace(case, x=case.x.float())
+    sizes = {
+        "float32": _stored_in_one_type(single, apply(nn.Module.float)),
+        "float64": _stored_in_one_type(case, apply()),
+    }
+    for dtype, size in sizes.items():
+        assert size.agree, f"{dtype}: {size}"
+    told = ", ".join(f"{size.declared} B in {dtype}" for dtype, size in sizes.items())
+    return f"{told}: declared, by hooks and by the allocator"
+
+
+@dataclass(frozen=True)
+class _StoredBytes:
+    """The bytes that a layer stores, from three sources."""
+
+    declared: int
+    hooked: int
+    allocated: int
+
+    @property
+    def agree(self) -> bool:
+        return self.declared == self.hooked == self.allocated
+
+    def __str__(self) -> str:
+        return (
+            f"declared {self.declared} B, by hooks {self.hooked} B, "
+            f"by the allocator {self.allocated} B"
+        )
+
+
+def _stored_in_one_type(case: Case, treatment: Treatment) -> _StoredBytes:
     model = treatment.module
     step(model, case.x)
     treatment.optimizer(lr=0.0).zero_grad()
@@ -184,12 +217,9 @@ def _stored_bytes(case: Case, apply: Apply) -> str:
     # the input exists before the record: if stored, it counts, although it is not allocated
     live = allocations.net_bytes - y.untyped_storage().nbytes() + stores_input * case.x.nbytes
     (report,) = treatment.report()
-    if report.elements is None:
+    if report.stored_bytes is None:
         raise NotChecked("the layer does not set `input_shape`")
-    declared = report.elements * case.x.element_size()
-    text = f"declared {declared}, by hooks {hooked}, by the allocator {live}"
-    assert declared == hooked == live, text
-    return text
+    return _StoredBytes(report.stored_bytes, hooked, live)
 
 
 def _flops(case: Case, apply: Apply) -> str:

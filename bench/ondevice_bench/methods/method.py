@@ -16,6 +16,7 @@ from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.layer_flops import LayerFlops
 from ondevice_bench.methods.ranks import RankChoice, Ranks
 from ondevice_bench.methods.scheme import Scheme
+from ondevice_bench.methods.stored_size import Stored
 from ondevice_bench.methods.tensors import largest_rank
 from ondevice_bench.specs.layout import ModelLayout
 
@@ -135,8 +136,11 @@ class LayerMethod(Method, ABC):
         """The new layer. `name` is for error messages."""
 
     @abstractmethod
-    def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
-        """How many elements the layer stores from forward to backward for an input of that shape.
+    def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> Stored:
+        """What the layer stores from forward to backward for an input of that shape.
+
+        A number counts elements of the network's type. If tensors have other types, return a list
+        with an entry for each tensor: its elements, or the pair `(elements, dtype)`.
 
         `layer` is the plain layer; its parameters may have no storage.
         """

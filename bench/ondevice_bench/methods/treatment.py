@@ -1,5 +1,6 @@
 """Applying methods to a network: the layers, their ranks, and a report."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,7 @@ from ondevice_bench.methods.refusals import (
     why_not,
 )
 from ondevice_bench.methods.replacement import Replacement, put, replaced
+from ondevice_bench.methods.stored_size import stored_size
 from ondevice_bench.methods.training_forward import TrainingForward
 from ondevice_bench.models.family import cross_entropy
 from ondevice_bench.models.layers import LayerSelection, guessed_layout, select_layers
@@ -49,13 +51,15 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class LayerReport:
-    """The report on one layer; `elements` and `flops` are None before the first forward."""
+    """The report on one layer; its shape, sizes and FLOPs are None before the first forward."""
 
     name: str
     ranks: Ranks
-    shape: tuple[int, ...] | None
-    elements: int | None
-    flops: LayerFlops | None  # None also if the method has no formulas
+    shape: tuple[int, ...] | None = None
+    elements: int | None = None  # of all stored tensors, of whatever type
+    stored_bytes: int | None = None
+    input_bytes: int | None = None  # of the whole input
+    flops: LayerFlops | None = None  # None also if the method has no formulas
 
     @property
     def is_called(self) -> bool:
@@ -83,10 +87,15 @@ class Treatment:
         return self._refusals
 
     def report(self) -> tuple[LayerReport, ...]:
-        """Every replaced layer: its ranks, and the elements that it stores by definition."""
+        """Every replaced layer: its ranks, and the size of what it stores by definition."""
         return tuple(
             self._report(name, replacement) for name, replacement in self._replacements.items()
         )
+
+    @property
+    def has_one_method(self) -> bool:
+        """Whether no other method is composed with it."""
+        return len(self._methods) == 1
 
     @property
     def not_called(self) -> tuple[str, ...]:
@@ -287,10 +296,18 @@ class Treatment:
     def _report(self, name: str, replacement: Replacement) -> LayerReport:
         shape, ranks = replacement.layer.input_shape, _ranks(replacement)
         if shape is None:
-            return LayerReport(name, ranks, None, None, None)
-        elements = replacement.method.stored(replacement.plain, shape, ranks.activation)
+            return LayerReport(name, ranks)
+        method, plain = replacement.method, replacement.plain
+        dtype = plain.get_parameter("weight").dtype
+        size = stored_size(method.stored(plain, shape, ranks.activation), dtype)
         return LayerReport(
-            name, ranks, shape, elements, replacement.method.flops(replacement.plain, shape, ranks)
+            name,
+            ranks,
+            shape,
+            elements=size.elements,
+            stored_bytes=size.bytes,
+            input_bytes=math.prod(shape) * dtype.itemsize,
+            flops=method.flops(plain, shape, ranks),
         )
 
 

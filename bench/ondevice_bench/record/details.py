@@ -4,6 +4,7 @@ A record holds its details as JSON. A field that an earlier version did not writ
 here. A field that only a later version writes is ignored.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -23,13 +24,33 @@ class Precision:
 
 
 @dataclass(frozen=True)
+class DeclaredSize:
+    """What a method stores of an input, and the whole input, by the method's own formula."""
+
+    stored: int
+    whole: int
+    unit: str  # bytes, or elements in an early record
+
+
+@dataclass(frozen=True)
 class TreatedLayer:
     """Ranks and sizes of one layer that a method changes; None if the method has none."""
 
     shape: tuple[int, ...] | None = None  # of the layer's input
     activation_ranks: tuple[int, ...] | None = None
     weight_rank: int | None = None
-    stored_elements: int | None = None
+    stored_elements: int | None = None  # of all stored tensors, of whatever type
+    stored_bytes: int | None = None
+    input_bytes: int | None = None  # of the whole input
+
+    @property
+    def declared(self) -> DeclaredSize | None:
+        """The declared size; None if the layer saw no input or no size is declared."""
+        if self.stored_bytes is not None and self.input_bytes is not None:
+            return DeclaredSize(self.stored_bytes, self.input_bytes, "bytes")
+        if self.stored_elements is None or self.shape is None:
+            return None
+        return DeclaredSize(self.stored_elements, math.prod(self.shape), "elements")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from ondevice_bench.methods.refusals import (
 from ondevice_bench.models.families import family
 from ondevice_bench.models.layers import layer_input, select_layers
 from ondevice_bench.papers.counting.accounting import (
+    ACCOUNTED,
     STORE_THE_INPUT,
     LayerAccount,
     account,
@@ -32,8 +33,6 @@ from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.specs.rank_rules import WEIGHT
 from ondevice_bench.worker.fake_workload import fake_workload
 from ondevice_bench.worker.workload import Workload, layout_of
-
-ELEMENT_BYTES = 4  # accounts are in float32, for every type of training
 
 
 @dataclass(frozen=True)
@@ -55,15 +54,15 @@ def measure(job: Job) -> PassResult:
     others = of_no_known_kind(model, selection.others)
     accounts, refusals = _accounts(job, layers, inputs, others)
     works = [each.work for each in accounts.values()]
-    activations = sum(each.activation_elements for each in accounts.values()) * ELEMENT_BYTES
-    weights = sum(each.weight_elements for each in accounts.values()) * ELEMENT_BYTES
+    activations = sum(each.activation_bytes for each in accounts.values())
+    weights = sum(each.weight_elements for each in accounts.values()) * ACCOUNTED.itemsize
     return PassResult(
         metrics={
             "activation_bytes": activations,
             "weight_bytes": weights,
             "training_bytes": activations + weights,
             "inference_bytes": weights,
-            "stored_bytes": _stored(job.cell.method, accounts, inputs) * ELEMENT_BYTES,
+            "stored_bytes": _stored(job.cell.method, accounts, inputs),
         },
         details={
             "flops": None if None in works else _total([w for w in works if w is not None]),
@@ -112,12 +111,12 @@ def _inputs(workload: Workload, names: tuple[str, ...]) -> dict[str, _Input]:
 
 
 def _stored(method: str, accounts: Mapping[str, LayerAccount], inputs: Mapping[str, _Input]) -> int:
-    """The elements that are really stored. An unchanged input of several layers counts once."""
+    """The bytes that are really stored. An unchanged input of several layers counts once."""
     total, storages = 0, set[int]()
     for name, each in accounts.items():
-        total += each.stored_elements
+        total += each.stored_bytes
         if method in STORE_THE_INPUT and inputs[name].storage in storages:
-            total -= math.prod(inputs[name].shape)
+            total -= math.prod(inputs[name].shape) * ACCOUNTED.itemsize
         storages.add(inputs[name].storage)
     return total
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor, nn
 
 from ondevice_bench.methods.convolution import Geometry
@@ -18,9 +19,11 @@ from ondevice_bench.methods.layer_flops import LayerFlops, Shape, Sizes, plain_f
 from ondevice_bench.methods.lora import Lora
 from ondevice_bench.methods.method import LayerMethod
 from ondevice_bench.methods.ranks import Ranks
+from ondevice_bench.methods.stored_size import stored_size
 from ondevice_bench.papers.counting import FormulaCount, NoFormula, published
 from ondevice_bench.papers.dialects import DIALECTS
 
+ACCOUNTED = torch.float32  # for every type of training
 STORE_THE_INPUT = frozenset({"vanilla", "wsi", "lora"})  # unchanged, so that layers may share it
 
 
@@ -29,9 +32,10 @@ class LayerAccount:
     """One layer's account: elements, and FLOPs of a training step and an inference."""
 
     activation_elements: int
+    activation_bytes: int
     weight_elements: int
     work: LayerFlops | None  # None if the method declares no formulas
-    stored_elements: int  # really stored of the input, if no other layer stores it
+    stored_bytes: int  # really stored of the input, if no other layer stores it
     # FLOPs by dialect, or why there are none
     published: Mapping[str, tuple[FormulaCount, ...] | str]
 
@@ -52,10 +56,10 @@ class LayerAccount:
 def vanilla_account(layer: nn.Module, shape: Shape) -> LayerAccount:
     """The account of the layer in plain training."""
     sizes = Sizes.from_layer(layer, shape)
-    elements = math.prod(shape)
+    size = stored_size(math.prod(shape), ACCOUNTED)
     counts = _published("vanilla", sizes, Ranks(), 0)
     weights = _weight(layer).numel()
-    return LayerAccount(elements, weights, plain_flops(sizes), elements, counts)
+    return LayerAccount(size.elements, size.bytes, weights, plain_flops(sizes), size.bytes, counts)
 
 
 def account(
@@ -64,21 +68,23 @@ def account(
     """The account of the layer with a method. For some names, papers count other than `stored`."""
     outputs, inputs = _weight(layer).flatten(1).shape
     weights = _weight(layer).numel()
-    stored = activations = method.stored(layer, shape, r.activation)
+    stored = activations = stored_size(method.stored(layer, shape, r.activation), ACCOUNTED)
     option = 0
     match name, method:
         case "gradient_filter", GradientFilter():
             option = method.radius
-            activations = _published_patches(layer, shape, option)
+            activations = stored_size(_published_patches(layer, shape, option), ACCOUNTED)
         case "lora", Lora():  # without A X, which dB needs
             option = min(method.rank, outputs, inputs)
-            activations = math.prod(shape)
+            activations = stored_size(math.prod(shape), ACCOUNTED)
             weights += option * (outputs + inputs)
     if r.weight is not None:
         weights = r.weight * (outputs + inputs)
     work = method.flops(layer, shape, r)
     counts = _published(name, Sizes.from_layer(layer, shape), r, option)
-    return LayerAccount(activations, weights, work, stored, counts)
+    return LayerAccount(
+        activations.elements, activations.bytes, weights, work, stored.bytes, counts
+    )
 
 
 def _published(

@@ -1,6 +1,5 @@
 """Layer by layer: the share of its input that a method stores, and the effect on its gradient."""
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -70,9 +69,9 @@ def _mean(values: Sequence[float]) -> float:
 
 def _shares(member: CellWithBaseline) -> dict[str, float]:
     return {
-        name: layer.stored_elements / math.prod(layer.shape)
+        name: size.stored / size.whole
         for name, layer in member.cell.details_of("trace").treated.items()
-        if layer.stored_elements is not None and layer.shape and math.prod(layer.shape)
+        if (size := layer.declared) is not None and size.whole
     }
 
 

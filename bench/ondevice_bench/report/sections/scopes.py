@@ -1,6 +1,5 @@
 """How much a compression saves: in the changed layers, in the network, in the process."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,15 +38,15 @@ def _stored(member: CellWithBaseline) -> Quantity:
     """The share of the layers' inputs that the method stores, by its own formula."""
     # a layer that saw no input stores nothing
     treated = [each for each in member.cell.details_of("trace").treated.values() if each.shape]
-    stored = [e for e in (layer.stored_elements for layer in treated) if e is not None]
-    whole = [math.prod(layer.shape) for layer in treated if layer.shape]
-    is_complete = len(stored) == len(treated)
-    if not is_complete or not sum(whole):
-        return dash("the method does not say how many elements it stores")
-    share = sum(stored) / sum(whole)
+    sizes = [size for size in (layer.declared for layer in treated) if size is not None]
+    stored, whole = sum(size.stored for size in sizes), sum(size.whole for size in sizes)
+    is_complete = len(sizes) == len(treated)
+    if not is_complete or not whole:
+        return dash("the method does not say how much it stores")
+    share = stored / whole
     fold = f"{1 / share:.1f} to 1" if 0 < share < 1 else ""
     meaning = (
-        f"computed by formula: {sum(stored):,} of {sum(whole):,} elements of the inputs of "
+        f"computed by formula: {stored:,} of {whole:,} {sizes[0].unit} of the inputs of "
         f"{len(treated)} changed layers, by the method's own formula"
     )
     return Quantity(units.ratio(share), fold, meaning, share)

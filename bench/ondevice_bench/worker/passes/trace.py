@@ -1,7 +1,7 @@
 """The trace pass: exact bytes of tensors, FLOPs, and hashes of weights and batch."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from torch import Tensor
 
@@ -10,7 +10,9 @@ from ondevice_bench.data.tensorfile import memory_of
 from ondevice_bench.measure.activation_kinds import by_class
 from ondevice_bench.measure.activations import saved_storages, storage_bytes, total
 from ondevice_bench.measure.flops import FlopCounter, count_step, step_flops
+from ondevice_bench.measure.kept_by_layer import kept_by_layer, undeclared
 from ondevice_bench.measure.live import disagreement, live_step
+from ondevice_bench.methods.treatment import LayerReport
 from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.worker.workload import Workload, initial_model, load_batch, treated_model
 
@@ -39,6 +41,7 @@ def measure(job: Job) -> PassResult:
         *workload.treatment.notes(),
         *([f"weights: {loaded}"] if loaded and not loaded.whole else []),
         *([difference] if difference else []),
+        *_undeclared(workload, treated),
     ]
     return PassResult(
         metrics={
@@ -68,12 +71,28 @@ def measure(job: Job) -> PassResult:
                     "activation_ranks": report.ranks.activation,
                     "weight_rank": report.ranks.weight,
                     "stored_elements": report.elements,
+                    "stored_bytes": report.stored_bytes,
+                    "input_bytes": report.input_bytes,
                 }
                 for report in treated
             },
             "left_alone": dict(treatment.refusals),
         },
     )
+
+
+def _undeclared(workload: Workload, treated: Sequence[LayerReport]) -> list[str]:
+    """A note if the method keeps other bytes than it declares.
+
+    Only a method alone can be compared. Another one may pack what the first one stores, cut its
+    batch, or run its forward again.
+    """
+    declared = {r.name: r.stored_bytes for r in treated if r.stored_bytes is not None}
+    if not declared or not workload.treatment.has_one_method:
+        return []
+    layers = {name: workload.model.get_submodule(name) for name in declared}
+    difference = undeclared(declared, kept_by_layer(workload, layers))
+    return [difference] if difference else []
 
 
 def _sha256(tensors: Iterable[Tensor]) -> str:
