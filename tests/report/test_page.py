@@ -242,7 +242,7 @@ def test_the_verdict_stands_first_and_says_what_was_looked_for(whole):
     page = body(render(whole))
     assert page.index("Conclusions") < page.index("Where the memory is")
     assert "The goal: the lowest step time, with a gradient cosine of at least 0.9" in page
-    assert "wasi(fraction=0.25) has the lowest step time" in page
+    assert "wasi fraction=0.25 has the lowest step time" in page
 
 
 def test_boards_stand_side_by_side(whole, summary_of):

@@ -7,12 +7,13 @@ from ondevice_bench import metrics
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.labels import row_labels
 from ondevice_bench.suite.layers import freezes
 
 
 @dataclass(frozen=True)
 class CellWithBaseline:
-    """A cell and its baseline; `label` is the part of its id that distinguishes it in the group."""
+    """A cell and its baseline; `label` is short and distinguishes the cell in its group."""
 
     cell: CellSummary
     label: str
@@ -116,15 +117,10 @@ def _members(cells: Sequence[CellSummary], baseline: str) -> tuple[CellWithBasel
     for cell in cells:
         if cell.planned.cell.method == baseline:
             bases.setdefault(_baseline_key(cell.planned.cell, baseline), cell)
-    several = {
-        "layers": len({c.planned.cell.layers for c in cells if c.planned.cell.method != baseline}),
-        "seeds": len({c.planned.cell.seed for c in cells}),
-    }
+    labels = row_labels([cell.planned.cell for cell in cells])
     return tuple(
-        CellWithBaseline(
-            cell, _label(cell, several), bases.get(_baseline_key(cell.planned.cell, baseline))
-        )
-        for cell in cells
+        CellWithBaseline(cell, label, bases.get(_baseline_key(cell.planned.cell, baseline)))
+        for cell, label in zip(cells, labels, strict=True)
     )
 
 
@@ -135,15 +131,6 @@ def _baseline_key(cell: Cell, baseline: str) -> tuple[int, str]:
     """
     layers = cell.layers if freezes(cell.layers) or baseline != "vanilla" else "all"
     return cell.seed, layers
-
-
-def _label(cell: CellSummary, several: Mapping[str, int]) -> str:
-    _, method, *_ = cell.id.split("/")
-    layers, seed = cell.planned.cell.layers, cell.planned.cell.seed
-    parts = [method]
-    parts += [layers] if several["layers"] > 1 and layers != "all" else []
-    parts += [f"seed {seed}"] if several["seeds"] > 1 else []
-    return " · ".join(parts)
 
 
 def _titles(cells: Sequence[Cell]) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ondevice_bench.cli.arguments import AsJson, RunName
-from ondevice_bench.terminal import print_json, print_lines, print_table
+from ondevice_bench.terminal import print_json, print_lines, print_tables
 
 
 def show_cell(
@@ -22,5 +22,5 @@ def show_cell(
     if as_json:
         print_json(summary.to_dict())
     else:
-        print_table(cell_table(summary))
+        print_tables(cell_table(summary))
         print_lines(*cell_lines(summary))
