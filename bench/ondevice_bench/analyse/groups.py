@@ -78,6 +78,13 @@ def groups(summary: RunSummary, baseline: str | None = None) -> tuple[Group, ...
     )
 
 
+def with_baseline(summary: RunSummary, cell: CellSummary) -> CellWithBaseline:
+    """A cell of the run with its baseline, if that was measured with it."""
+    members = (member for group in groups(summary) for member in group.members)
+    found = (member for member in members if member.cell is cell)
+    return next(found, CellWithBaseline(cell, cell.id, None))
+
+
 def ratio(metric: str, over: Estimate | None, under: Estimate | None) -> Estimate | None:
     """The ratio of two estimates. Its interval covers all ratios between the two intervals."""
     if over is None or under is None:

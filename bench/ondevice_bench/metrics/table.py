@@ -217,7 +217,7 @@ ALL = (
         "everything else that stays after the first step (a method's state, caches)",
         "#E69F00",
     ),
-    _peak_part("rss_step_bytes", "step", "what the step itself adds", "#D55E00"),
+    _peak_part("rss_step_bytes", "step's own memory", "what the step itself adds", "#D55E00"),
     _bytes(
         "activation_bytes",
         "activations",
