@@ -10,14 +10,14 @@ import io
 import json
 import os
 import re
+import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Any, Literal
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import gt
+from typing import Any, Literal
 
 from ondevice_bench.errors import BadInput
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 PIPE_WIDTH = 160
 # control characters but tab and new line; what changes the direction of text, ends a line or is not
@@ -27,8 +27,9 @@ UNSAFE = re.compile(
     "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
 # our own signs for a terminal that has only ASCII
-_ASCII = {"×": "x", "…": "...", "–": "-", "─": "-", "→": "->", "·": "|", "✓": "yes"}
+_ASCII = {"×": "x", "ε": "eps", "…": "...", "–": "-", "─": "-", "→": "->", "·": "|", "✓": "yes"}
 LONGEST_ERROR = 1_000  # characters
+LEAST_WIDTH = 20
 MANY_ROWS = 1_000  # rich takes milliseconds for each row
 
 
@@ -50,10 +51,14 @@ def one_line(text: str) -> str:
 
 
 class Table:
-    """A plain table. Long words are folded only where space is short."""
+    """A plain table, perhaps with a heading. A word is cut only if all columns are at their least.
 
-    def __init__(self, *titles: str) -> None:
+    A text is on one line or wrapped between words.
+    """
+
+    def __init__(self, *titles: str, heading: str = "") -> None:
         self.titles = titles
+        self.heading = heading
         self.rows: list[tuple[str, ...]] = []
         self.ends: set[int] = set()
 
@@ -87,25 +92,48 @@ def print_progress(text: str, control: str = "") -> None:
     _write("stderr", control + printable(text))
 
 
-def print_table(printed: Table) -> None:
-    """A table on standard output. Outside a terminal it is wide enough for whole cell ids.
+def print_tables(*printed: Table) -> None:
+    """Tables on standard output, each below its heading.
 
-    A table with many rows has plain lines, as long as they need to be.
+    They are as wide as the terminal, or as `COLUMNS` says. Otherwise they are wide enough for whole
+    ids. Many rows are printed as plain lines, as long as they need to be.
     """
-    if len(printed.rows) > MANY_ROWS:
-        print_lines(*_plain_lines(printed))
+    if sum(len(each.rows) for each in printed) > MANY_ROWS:
+        for each in printed:
+            print_lines(*_plain_lines(each))
         return
-    console = _console(None if sys.stdout.isatty() else PIPE_WIDTH)
-    with console.capture() as captured:
-        console.print(_rich(printed))
-    _write("stdout", captured.get())
+    width = known_width() or PIPE_WIDTH
+    _write("stdout", "".join(f"{_drawn(each, width)}\n" for each in printed))
 
 
-def table_text(printed: Table) -> str:
+def print_notes(*lines: str) -> None:
+    """Lines on standard output, wrapped between words where the width is known."""
+    print_lines(*(wrapped(text, known_width()) for text in lines))
+
+
+def known_width() -> int | None:
+    """The width of the terminal, or of a pipe if the variable `COLUMNS` gives it."""
+    if not sys.stdout.isatty() and not os.environ.get("COLUMNS", "").isdigit():
+        return None
+    return max(LEAST_WIDTH, shutil.get_terminal_size((PIPE_WIDTH, 0)).columns)
+
+
+def wrapped(text: str, width: int | None) -> str:
+    """The text in lines of that width. No word is cut, so that names can be copied."""
+    if width is None or len(text) <= width:
+        return text
+    return textwrap.fill(
+        text,
+        width,
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def table_text(printed: Table, width: int | None = None) -> str:
     """A table as plain text, without spaces at the ends of its lines."""
-    text = io.StringIO()
-    _console(PIPE_WIDTH, text).print(_rich(printed))
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+    return _drawn(printed, width or PIPE_WIDTH)
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
@@ -118,7 +146,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
     printed = Table(*rows[0])
     for row in rows:
         printed.add_row(*map(_cell, row.values()))
-    print_table(printed)
+    print_tables(printed)
 
 
 def print_json(value: Any) -> None:
@@ -184,25 +212,53 @@ def _cell(value: object) -> str:
 
 def _plain_lines(printed: Table) -> Iterator[str]:
     """The table's titles and rows, each column as wide as its longest text."""
+    if printed.heading:
+        yield printed.heading
     widths = [max(map(len, column)) for column in zip(printed.titles, *printed.rows, strict=True)]
     for row in (printed.titles, ["─" * width for width in widths], *printed.rows):
         cells = (one_line(text).ljust(width) for text, width in zip(row, widths, strict=True))
         yield " " + "   ".join(cells).rstrip()
 
 
-def _rich(printed: Table) -> Any:
+def _drawn(printed: Table, width: int) -> str:
+    """The heading and the table, as wide as given at most."""
     from rich import box
+    from rich.console import Console
     from rich.table import Table as RichTable
 
     drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in printed.titles:
-        drawn.add_column(printable(title), overflow="fold")
+    for title, room in zip(printed.titles, _widths(printed, width), strict=True):
+        drawn.add_column(printable(title), overflow="fold", width=room)
     for place, row in enumerate(printed.rows):
         drawn.add_row(*map(printable, row), end_section=place in printed.ends)
-    return drawn
+    file = io.StringIO()
+    Console(file=file, width=width, highlight=False, markup=False).print(drawn)
+    lines = [line.rstrip() for line in file.getvalue().splitlines()]
+    if printed.heading:
+        lines[:1] = [wrapped(printable(printed.heading), width)]
+    return "\n".join(lines)
 
 
-def _console(width: int | None, file: IO[str] | None = None) -> "Console":
-    from rich.console import Console
+def _widths(printed: Table, width: int) -> list[int]:
+    """The width of each column in a table of that width.
 
-    return Console(file=file, width=width, highlight=False, markup=False)
+    First titles are wrapped, then rows, those of the widest column first, and last words are cut.
+    """
+    from rich.cells import cell_len
+
+    def longest(texts: Iterable[str]) -> int:
+        return max(map(cell_len, texts), default=1)
+
+    widths, for_rows, for_words = [], [], []
+    for title, *rows in zip(printed.titles, *printed.rows, strict=True):
+        lines = [line for text in rows for line in printable(text).split("\n")]
+        words = [word for text in (title, *rows) for word in printable(text).split()]
+        widths.append(longest([printable(title), *lines]))
+        for_rows.append(longest([*printable(title).split(), *lines]))
+        for_words.append(longest(words))
+    room = width - 3 * len(widths)
+    for least in (for_rows, for_words, [1] * len(widths)):
+        while sum(widths) > room and any(map(gt, widths, least)):
+            spare = [place for place, each in enumerate(widths) if each > least[place]]
+            widths[max(spare, key=widths.__getitem__)] -= 1
+    return widths

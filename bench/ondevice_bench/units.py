@@ -60,6 +60,11 @@ def count(value: float, unit: str) -> str:
     return _in_thousands(value, unit, " ")
 
 
+def number_of(number: int, noun: str) -> str:
+    """A number of things: 1 cell, 2 cells."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _in_thousands(value: float, unit: str, between: str = "") -> str:
     for power, name in ((12, "T"), (9, "G"), (6, "M"), (3, "k")):
         if abs(value) >= 10**power:
@@ -87,6 +92,14 @@ def clock(value: float) -> str:
     hours, below_hour = divmod(max(0, round(value)), 3600)
     minutes, secs = divmod(below_hour, 60)
     return f"{hours}:{minutes:02}:{secs:02}" if hours else f"{minutes}:{secs:02}"
+
+
+def about(value: float) -> str:
+    """A duration in words: 40 s, 4 min, 1 h 20 min."""
+    minutes = max(0, round(value / 60))
+    if value < 60:
+        return f"{max(0, round(value))} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def quantity(value: float, unit: str) -> str:

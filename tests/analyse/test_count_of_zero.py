@@ -99,7 +99,7 @@ def two_methods(summary_of):
     [
         (0, 0, "No method has a lower number of minor page faults than vanilla"),
         (0, 9000, "No method has a lower number of minor page faults than vanilla"),
-        (9000, 0, "asi(fraction=0.125) has the lowest number of minor page faults: 0.0111×"),
+        (9000, 0, "asi fraction=0.125 has the lowest number of minor page faults: 0.0111×"),
     ],
 )
 def test_a_goal_may_be_a_count(two_methods, of_vanilla, of_asi, sentence):

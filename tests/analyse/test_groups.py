@@ -22,8 +22,8 @@ def test_a_group_is_one_workload_under_its_methods(of):
     found = groups(of([*small, *large]))
     assert [group.title for group in found] == ["mcunet, batch 8", "mcunet, batch 16"]
     assert [member.label for member in found[0].members] == [
-        "vanilla", "asi(fraction=0.125)", "asi(fraction=0.25)", "wasi(fraction=0.25)",
-        "svd(fraction=0.25)", "checkpoint",
+        "vanilla", "asi fraction=0.125", "asi fraction=0.25", "wasi fraction=0.25",
+        "svd fraction=0.25", "checkpoint",
     ]  # fmt: skip
     assert {m.cell.planned.cell.batch for m in found[0].other_batches} == {16}
     assert all(member.base is found[0].members[0].cell for member in found[0].members)
@@ -44,8 +44,8 @@ def test_frozen_layers_have_a_baseline_of_their_own(of):
     ]
     (group,) = groups(of([*whole, *frozen]))
     layers = {m.label: m.base.planned.cell.layers for m in group.members}
-    assert layers["wasi(fraction=0.25)"] == "all"
-    assert layers["wasi(fraction=0.25) · last:2"] == "last:2"
+    assert layers["wasi fraction=0.25"] == "all"
+    assert layers["wasi fraction=0.25 · last:2"] == "last:2"
 
 
 def test_layers_that_freeze_nothing_share_the_baseline(of):

@@ -25,7 +25,7 @@ def said(summary_of):
 
 def test_the_fastest_that_is_good_enough_then_what_it_costs_then_who_needs_least_memory(said):
     best, costs, other = said()
-    assert best.startswith("wasi(fraction=0.25) has the lowest step time: 0.52× (0.5")
+    assert best.startswith("wasi fraction=0.25 has the lowest step time: 0.52× (0.5")
     assert best.endswith("of vanilla's.")
     assert "0.775× (" in costs
     assert costs.endswith("a gradient cosine of 0.95 at step 1.")
@@ -50,7 +50,7 @@ def test_the_goal_may_be_another_metric(said):
 
 def test_bounds_that_nobody_keeps_are_said_with_each_reason(said):
     (only,) = said(Goal(max_peak_bytes=2**20, max_slowdown=1.0))
-    assert only.startswith("No method meets the goal: asi(fraction=0.125): its peak is above 1 MiB")
+    assert only.startswith("No method meets the goal: asi fraction=0.125: its peak is above 1 MiB")
     slow = said(Goal(max_slowdown=1.2, minimise="activation_bytes"))
     assert "checkpoint" not in slow[0]
 
@@ -63,7 +63,7 @@ def test_one_process_proves_nothing(said):
     ]
     first, *rest = said(cells=cells, records=records)
     assert first == (
-        "asi(fraction=0.125) had the lowest step time here, 0.5× (no interval) of vanilla's, but "
+        "asi fraction=0.125 had the lowest step time here, 0.5× (no interval) of vanilla's, but "
         "this is not proven: one process each. Set `rounds: {time: 5}` and run again."
     )
     assert rest == [

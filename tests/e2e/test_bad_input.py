@@ -81,7 +81,7 @@ def test_a_suite_for_other_boards_runs_nothing_and_says_so(bench, workplace):
     (workplace / "x.yaml").write_text(f"{GOOD}hardware: {other}\n")
     ended = bench("run", "x.yaml")
     assert ended.code == 6
-    assert f"1 × pending on {other}" in ended.err
+    assert f"1 × pending on {other}. Run it on {other}, or add " in ended.err
     assert not (workplace / "bench-out").exists()
 
 

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -86,7 +87,8 @@ def done(tiny_run):
 def test_a_run_ends_with_a_table_and_the_path_of_its_report(done):
     folder, ended = done
     lines = ended.out.splitlines()
-    assert any(line.split()[:1] == [CELL] and line.rstrip().endswith("ok") for line in lines)
+    assert lines[0] == "mcunet, batch 2, seed 0"
+    assert any(line.split()[:1] == ["vanilla"] for line in lines)
     assert lines[-1] == "report: bench-out/tiny/report.html"
     assert any(line.startswith("activations: ") and "whole network" in line for line in lines)
     assert (folder / "bench-out/tiny/report.html").stat().st_size > 1_000_000
@@ -97,13 +99,12 @@ def test_a_run_ends_with_a_table_and_the_path_of_its_report(done):
     ]
 
 
-def test_a_log_gets_plain_lines_with_cells_done_and_time_left(done):
+def test_a_log_gets_plain_lines_with_measurements_done_and_time_left(done):
     _, ended = done
     before, first, *_, last = ended.err.splitlines()
     assert before == "looking for cells that cannot fit …"
-    assert first == f"0 of 1 cells, 0 of 3 measurements · {CELL} · memory, round 1"
-    begins = f"0 of 1 cells, 2 of 3 measurements · {CELL} · time, round 1 · roughly 0:"
-    assert last.startswith(begins)
+    assert first == "0/3 · vanilla, memory"
+    assert re.fullmatch(r"2/3 · roughly \d+ s left · vanilla, time", last)
     assert "\x1b" not in ended.err
 
 
@@ -236,7 +237,7 @@ def test_an_interrupt_ends_cleanly_and_the_run_goes_on(bench, suite_file, workpl
             stderr=subprocess.PIPE,
             text=True,
         ) as running:
-            assert any("measurements ·" in line for line in running.stderr)
+            assert any("/9 · " in line or "/6 · " in line for line in running.stderr)
             running.send_signal(number)
             rest = running.stderr.read()
         assert running.returncode == 130
@@ -262,7 +263,7 @@ def test_a_terminal_sees_one_live_line_that_goes_away(suite_file, workplace):
     os.close(ours)
     assert running.returncode == 0
     assert "report: " in table
-    assert "0 of 1 cells" in seen
+    assert "0/1 · vanilla, trace" in seen
     assert "\n" not in seen  # one line, rewritten
     assert seen.endswith("\r\x1b[2K")  # and removed at the end
 

@@ -114,7 +114,7 @@ def test_the_page_draws_each_cell_over_its_runs(runs):
     )
     (worse,) = traces(steps, "markers")
     assert (worse["name"], worse["x"]) == ("worse", [SLOW_FROM])
-    assert worse["y"] == [values["wasi(fraction=0.25)"][SLOW_FROM]]
+    assert worse["y"] == [values["wasi fraction=0.25"][SLOW_FROM]]
     (fatter,) = traces(kept, "markers")
     assert (fatter["x"], fatter["marker"]["symbol"]) == ([FAT_FROM], ["triangle-up"])
     assert steps["layout"]["xaxis"]["ticktext"][:2] == ["00abcde", "02abcde+"]

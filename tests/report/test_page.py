@@ -247,7 +247,7 @@ def test_the_verdict_stands_first_and_says_what_was_looked_for(whole):
     page = body(render(whole))
     assert page.index("<h2>Decision</h2>") < page.index("<h2>Where the memory is</h2>")
     assert "goal of the suite: the lowest step time, with a gradient cosine of at least" in page
-    assert "wasi(fraction=0.25) has the lowest step time" in page
+    assert "wasi fraction=0.25 has the lowest step time" in page
 
 
 def test_boards_stand_side_by_side(whole, summary_of):

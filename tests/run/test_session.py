@@ -236,14 +236,20 @@ def test_progress_hears_of_every_task_and_of_time_once_it_is_known(world):
     heard = []
 
     class Progress(Silent):
-        def begin(self, task, share, left):
-            heard.append((share, left))
+        def begin(self, what, share, left):
+            heard.append((what, share, left))
 
     with world() as session:
         session.perform_all(Progress())
-    assert heard[0] == ("0 of 3 cells, 0 of 9 measurements", None)
-    assert heard[1][1] == TimeLeft(4.0, is_exact=False)  # eight processes of half a second
-    assert heard[-1] == ("2 of 3 cells, 8 of 9 measurements", TimeLeft(0.5, is_exact=True))
+    assert heard[0][1:] == ("0/9", None)
+    assert heard[1][2] == TimeLeft(4.0, is_exact=False)  # eight processes of half a second
+    assert heard[-1][1:] == ("8/9", TimeLeft(0.5, is_exact=True))
+    workloads = ("mcunet, batch 1", "mcunet, batch 2", "vit_b_32(depth=1,image_size=32), batch 1")
+    assert {what for what, *_ in heard} == {
+        f"vanilla, {name} · {workload}, seed 0"
+        for name in ("trace", "time")
+        for workload in workloads
+    }
 
 
 def test_no_process_of_a_fake_run_was_real():

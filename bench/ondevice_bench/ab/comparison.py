@@ -109,7 +109,7 @@ class RefComparison:
     def _take_round(self, pair: CellPair, number: int, share: str) -> None:
         """Time both sides step by step in turn; the side that begins changes every round."""
         key = TaskKey(pair.base_id, TIME, number)
-        self._progress.begin(key, share, None)
+        self._progress.begin(f"{pair.name}, {TIME}", share, None)
         steps = steps_per_round(median(pair.base) if pair.base else None)
         with self._base.host.take_turns(steps) as turns:
             of_base, of_new = turns.parts if number % 2 else turns.parts[::-1]
@@ -137,7 +137,7 @@ class RefComparison:
             pair.add_round(middle, middle * ratio, self._threshold, len(self.pairs))
 
     def _perform(self, session: Session, task: TaskKey, share: str) -> Record:
-        self._progress.begin(task, share, None)
+        self._progress.begin(f"{task.cell}, {task.pass_name}", share, None)
         return session.perform(task, self._progress.tick)
 
 

@@ -1,5 +1,7 @@
 """Finds the cell of a run that a user's words mean."""
 
+import re
+
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.errors import BadInput, unknown
 
@@ -7,15 +9,28 @@ LISTED = 5
 
 
 def find_cell(summary: RunSummary, text: str) -> CellSummary:
-    """The cell with this id, or the only cell whose id has all these words."""
+    """The cell with this id, or the one whose id fits these words best.
+
+    A whole word fits better than a part of one: `asi` means `asi`, not `wasi`. Of cells that fit
+    equally well, measured ones go before others.
+    """
     cells = {cell.id: cell for cell in summary.cells}
     if text in cells:
         return cells[text]
-    words = text.lower().split()
-    matches = [name for name in cells if all(word in name.lower() for word in words)]
+    words = text.lower().replace("ε", "epsilon").split()
+    matches = [cell for cell in cells.values() if all(word in cell.id.lower() for word in words)]
     if not matches:
         raise BadInput(f"{summary.run.id}: {unknown('cell', text, cells)}")
-    if len(matches) > 1:
-        listing = ", ".join(matches[:LISTED]) + " …" * (len(matches) > LISTED)
-        raise BadInput(f"{summary.run.id}: {len(matches)} cells match {text!r}: {listing}")
-    return cells[matches[0]]
+    fits = [(_whole_words(cell, words), bool(cell.estimates)) for cell in matches]
+    best = [cell for cell, fit in zip(matches, fits, strict=True) if fit == max(fits)]
+    if len(best) > 1:
+        listing = ", ".join(cell.id for cell in best[:LISTED]) + " …" * (len(best) > LISTED)
+        raise BadInput(f"{summary.run.id}: {len(best)} cells match {text!r}: {listing}")
+    return best[0]
+
+
+def _whole_words(cell: CellSummary, words: list[str]) -> int:
+    return sum(
+        re.search(rf"(?<![\w.]){re.escape(word)}(?![\w.])", cell.id.lower()) is not None
+        for word in words
+    )

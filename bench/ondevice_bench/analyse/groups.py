@@ -7,12 +7,13 @@ from ondevice_bench import metrics
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.labels import row_labels
 from ondevice_bench.suite.layers import freezes
 
 
 @dataclass(frozen=True)
 class CellWithBaseline:
-    """A cell and its baseline; `label` is the part of its id that distinguishes it in the group."""
+    """A cell and its baseline; `label` is short and distinguishes the cell in its group."""
 
     cell: CellSummary
     label: str
@@ -77,6 +78,13 @@ def groups(summary: RunSummary, baseline: str | None = None) -> tuple[Group, ...
     )
 
 
+def with_baseline(summary: RunSummary, cell: CellSummary) -> CellWithBaseline:
+    """A cell of the run with its baseline, if that was measured with it."""
+    members = (member for group in groups(summary) for member in group.members)
+    found = (member for member in members if member.cell is cell)
+    return next(found, CellWithBaseline(cell, cell.id, None))
+
+
 def ratio(metric: str, over: Estimate | None, under: Estimate | None) -> Estimate | None:
     """The ratio of two estimates. Its interval covers all ratios between the two intervals."""
     if over is None or under is None:
@@ -116,15 +124,10 @@ def _members(cells: Sequence[CellSummary], baseline: str) -> tuple[CellWithBasel
     for cell in cells:
         if cell.planned.cell.method == baseline:
             bases.setdefault(_baseline_key(cell.planned.cell, baseline), cell)
-    several = {
-        "layers": len({c.planned.cell.layers for c in cells if c.planned.cell.method != baseline}),
-        "seeds": len({c.planned.cell.seed for c in cells}),
-    }
+    labels = row_labels([cell.planned.cell for cell in cells])
     return tuple(
-        CellWithBaseline(
-            cell, _label(cell, several), bases.get(_baseline_key(cell.planned.cell, baseline))
-        )
-        for cell in cells
+        CellWithBaseline(cell, label, bases.get(_baseline_key(cell.planned.cell, baseline)))
+        for cell, label in zip(cells, labels, strict=True)
     )
 
 
@@ -135,15 +138,6 @@ def _baseline_key(cell: Cell, baseline: str) -> tuple[int, str]:
     """
     layers = cell.layers if freezes(cell.layers) or baseline != "vanilla" else "all"
     return cell.seed, layers
-
-
-def _label(cell: CellSummary, several: Mapping[str, int]) -> str:
-    _, method, *_ = cell.id.split("/")
-    layers, seed = cell.planned.cell.layers, cell.planned.cell.seed
-    parts = [method]
-    parts += [layers] if several["layers"] > 1 and layers != "all" else []
-    parts += [f"seed {seed}"] if several["seeds"] > 1 else []
-    return " · ".join(parts)
 
 
 def _titles(cells: Sequence[Cell]) -> list[str]:

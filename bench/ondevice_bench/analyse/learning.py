@@ -11,6 +11,7 @@ from typing import Any
 from ondevice_bench import metrics, passes
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.stats import Estimate, estimate_readings
+from ondevice_bench.suite.cell import Cell
 
 METRICS = tuple(m.name for m in metrics.ALL if passes.BY_NAME[m.pass_name].over_seeds)
 
@@ -20,9 +21,14 @@ class Learning:
     """A workload over its seeds; `unavailable` says why no seed has a metric."""
 
     id: str
-    seeds: tuple[int, ...]
+    cells: tuple[Cell, ...]  # one for each seed
     estimates: Mapping[str, Estimate]
     unavailable: Mapping[str, str]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of the workload."""
+        return tuple(cell.seed for cell in self.cells)
 
     def to_dict(self) -> dict[str, Any]:
         """The line as plain values."""
@@ -52,7 +58,7 @@ def _line(cells: Sequence[CellSummary]) -> Learning:
     name_and_seed = cells[0].planned.cell.id
     return Learning(
         id=name_and_seed.rpartition("/")[0] if len(cells) > 1 else name_and_seed,
-        seeds=tuple(cell.planned.cell.seed for cell in cells),
+        cells=tuple(cell.planned.cell for cell in cells),
         estimates={
             name: _over_seeds(values, len(cells))
             for name, values in values_by_metric.items()

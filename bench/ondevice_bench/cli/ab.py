@@ -17,7 +17,7 @@ from ondevice_bench.cli.arguments import (
     parsed_verdicts,
 )
 from ondevice_bench.errors import BadInput
-from ondevice_bench.terminal import print_json, print_lines, print_table
+from ondevice_bench.terminal import print_json, print_lines, print_tables
 
 INSTALL = "pip install -e ."
 
@@ -108,6 +108,6 @@ def ab(
     if as_json:
         print_json(ab_json(names, comparison.pairs, cells.unpaired))
     else:
-        print_table(ab_table(comparison.pairs))
+        print_tables(ab_table(comparison.pairs))
         print_lines(*ab_lines(names, comparison.pairs, cells.unpaired, threshold))
     return exit_code(comparison.pairs, cells.unpaired, verdicts)

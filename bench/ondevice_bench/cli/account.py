@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ondevice_bench.cli.arguments import AsJson, BatchSize, ModelOption
-from ondevice_bench.terminal import print_json, print_lines, print_table
+from ondevice_bench.terminal import print_json, print_lines, print_tables
 
 
 def account(
@@ -61,5 +61,5 @@ def account(
     print_lines(*account_lines(cell, results, with_flops=dialect == EXACT))
     if dialect != EXACT:
         if results["dialects"][dialect]["lines"]:
-            print_table(dialect_table(dialect, results))
+            print_tables(dialect_table(dialect, results))
         print_lines(*dialect_notes(dialect, results))

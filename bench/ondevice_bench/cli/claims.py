@@ -8,7 +8,7 @@ import typer
 
 from ondevice_bench.cli.arguments import AsJson
 from ondevice_bench.errors import BadInput
-from ondevice_bench.terminal import print_json, print_lines, print_table
+from ondevice_bench.terminal import print_json, print_lines, print_tables
 
 
 def claims(
@@ -55,6 +55,6 @@ def claims(
         return
     for each in published.papers:
         print_lines(f"{each.name}: {each.title}{f' ({each.reference})' if each.reference else ''}")
-    print_table(claims_table(verdicts))
+    print_tables(claims_table(verdicts))
     if out is not None:
         print_lines(f"report: {out}")

@@ -6,7 +6,7 @@ import typer
 
 from ondevice_bench.cli.arguments import AsJson, ModelOption, parsed_bytes
 from ondevice_bench.errors import ExitCode
-from ondevice_bench.terminal import print_json, print_lines, print_table
+from ondevice_bench.terminal import print_json, print_lines, print_tables
 
 
 def fit(
@@ -79,6 +79,6 @@ def fit(
             }
         )
     else:
-        print_table(fit_table(results))
+        print_tables(fit_table(results))
         print_lines(*fit_notes(target.name, limit.total_bytes, limit.reserve_bytes))
     return ExitCode.OK if any(result.batch for result in results) else ExitCode.NOTHING_RAN

@@ -8,7 +8,7 @@ import typer
 
 from ondevice_bench.cli.arguments import AsJson, check_threshold
 from ondevice_bench.errors import BadInput, ExitCode, NothingRan, unknown
-from ondevice_bench.terminal import print_json, print_lines, print_table
+from ondevice_bench.terminal import print_json, print_lines, print_tables
 
 
 def history(
@@ -82,7 +82,7 @@ def history(
         page = None if out is None else str(out)
         print_json({**history_json(results), "report": page, "exit_code": int(code)})
     else:
-        print_table(history_table(results, metric or ()))
+        print_tables(history_table(results, metric or ()))
         print_lines(*history_lines(results))
         if out is not None:
             print_lines(f"report: {out}")

@@ -6,7 +6,7 @@ import typer
 
 from ondevice_bench.cli.arguments import AsJson
 from ondevice_bench.cli.suite_flags import SuiteFlags, with_suite_flags
-from ondevice_bench.terminal import print_json, print_lines, print_table
+from ondevice_bench.terminal import print_json, print_notes, print_tables
 
 
 @with_suite_flags
@@ -20,7 +20,12 @@ def plan(
 ) -> None:
     """Show a suite's cells before a run, with their memory, FLOPs and expected time."""
     from ondevice_bench.analyse.past_speeds import seconds_of_passes
-    from ondevice_bench.report.terminal.plan import plan_misfits, plan_table, plan_total
+    from ondevice_bench.report.terminal.plan import (
+        plan_lines,
+        plan_misfits,
+        plan_tables,
+        plan_total,
+    )
     from ondevice_bench.run.boards import board_named, boards
     from ondevice_bench.run.hosts.local import planning_host
     from ondevice_bench.run.preview import preview
@@ -40,7 +45,6 @@ def plan(
             }
         )
     else:
-        print_table(plan_table(previews))
-        for line in plan_misfits(previews, board):
-            print_lines(line)
-        print_lines(plan_total(previews, suite.expected.get(board.name)))
+        print_tables(*plan_tables(previews))
+        print_notes(*plan_lines(previews), *plan_misfits(previews, board))
+        print_notes(plan_total(previews, suite.expected.get(board.name)))

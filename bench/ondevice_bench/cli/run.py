@@ -16,7 +16,7 @@ from ondevice_bench.cli.arguments import (
 )
 from ondevice_bench.cli.suite_flags import SuiteFlags, with_suite_flags
 from ondevice_bench.errors import BadInput
-from ondevice_bench.terminal import print_json, print_lines, print_table
+from ondevice_bench.terminal import print_json, print_lines, print_notes, print_tables
 
 
 @with_suite_flags
@@ -53,8 +53,14 @@ def run(
     from ondevice_bench.record.store import OUT
     from ondevice_bench.report.page import write_report
     from ondevice_bench.report.terminal.plan import plan_misfits
-    from ondevice_bench.report.terminal.run import learning_table, run_json, run_notes, run_table
-    from ondevice_bench.report.terminal.verdict import verdict_lines
+    from ondevice_bench.report.terminal.run import (
+        learning_tables,
+        problem_lines,
+        run_json,
+        run_notes,
+        run_tables,
+    )
+    from ondevice_bench.report.terminal.verdict import short_verdict_lines
     from ondevice_bench.run.hosts.local import local_host
     from ondevice_bench.run.outcome import exit_code
     from ondevice_bench.run.progress import for_terminal
@@ -90,8 +96,7 @@ def run(
     if as_json:
         print_json(run_json(summary, page))
     else:
-        print_table(run_table(summary))
-        if lines := learning(summary):
-            print_table(learning_table(lines))
-        print_lines(*verdict_lines(summary), *run_notes(summary), f"report: {page}")
+        print_tables(*run_tables(summary), *learning_tables(learning(summary)))
+        print_notes(*short_verdict_lines(summary), *problem_lines(summary), *run_notes(summary))
+        print_lines(f"report: {page}")
     return exit_code(summary.statuses, summary.run.settings)

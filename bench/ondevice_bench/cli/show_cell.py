@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ondevice_bench.cli.arguments import AsJson, RunName
-from ondevice_bench.terminal import print_json, print_lines, print_table
+from ondevice_bench.terminal import print_json, print_lines, print_notes, print_tables
 
 
 def show_cell(
@@ -14,13 +14,17 @@ def show_cell(
     as_json: AsJson = False,
 ) -> None:
     """Show all numbers of one cell, with their intervals."""
+    from ondevice_bench.analyse.again import command_again
     from ondevice_bench.analyse.find_cell import find_cell
+    from ondevice_bench.analyse.groups import with_baseline
     from ondevice_bench.analyse.resolve_run import stored_summary
     from ondevice_bench.report.terminal.cell import cell_lines, cell_table
 
-    summary = find_cell(stored_summary(run), cell)
+    whole = stored_summary(run)
+    summary = find_cell(whole, cell)
     if as_json:
         print_json(summary.to_dict())
     else:
-        print_table(cell_table(summary))
-        print_lines(*cell_lines(summary))
+        print_tables(cell_table(with_baseline(whole, summary)))
+        print_notes(*cell_lines(summary))
+        print_lines(f"measure again: {command_again(whole.run, summary.planned.cell)}")

@@ -1,7 +1,7 @@
 """`bench show model`: the layers of a model."""
 
 from ondevice_bench.cli.arguments import AsJson, BatchSize, ModelName, ModelOptions
-from ondevice_bench.terminal import print_json, print_lines, print_table
+from ondevice_bench.terminal import print_json, print_lines, print_tables
 
 
 def show_model(
@@ -23,5 +23,5 @@ def show_model(
     if as_json:
         print_json({"model": suite.models[0].name, "batch": size, **network})
     else:
-        print_table(layer_table(network))
+        print_tables(layer_table(network))
         print_lines(*layer_notes(network, size))

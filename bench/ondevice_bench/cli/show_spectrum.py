@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ondevice_bench.cli.arguments import AsJson, BatchSize, ModelName, ModelOptions
-from ondevice_bench.terminal import print_json, print_lines, print_table
+from ondevice_bench.terminal import print_json, print_lines, print_tables
 
 
 def show_spectrum(
@@ -41,8 +41,8 @@ def show_spectrum(
     if as_json:
         print_json(comparison.to_dict())
         return
-    print_table(spectrum_table(comparison.epsilons, comparison.layers))
+    print_tables(spectrum_table(comparison.epsilons, comparison.layers))
     if pattern:
-        print_table(spectrum_rows(comparison.epsilons, comparison.layers, pattern))
+        print_tables(spectrum_rows(comparison.epsilons, comparison.layers, pattern))
     notes = spectrum_notes(comparison.data, comparison.batch, comparison.unavailable)
     print_lines(*notes)

@@ -218,7 +218,7 @@ ALL = (
         "everything else that stays after the first step (a method's state, caches)",
         "#E8A87C",
     ),
-    _peak_part("rss_step_bytes", "step", "what the step itself adds", "#C2410C"),
+    _peak_part("rss_step_bytes", "step's own memory", "what the step itself adds", "#C2410C"),
     _bytes(
         "activation_bytes",
         "activations",

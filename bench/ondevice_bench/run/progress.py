@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Protocol
 
 from ondevice_bench import units
-from ondevice_bench.record.model import TaskKey
 from ondevice_bench.run.schedule import TimeLeft
 from ondevice_bench.terminal import print_progress
 
@@ -18,7 +17,7 @@ class Progress(Protocol):
     def prepare(self, text: str) -> None:
         """Something is done before the first process measures."""
 
-    def begin(self, task: TaskKey, share: str, left: TimeLeft | None) -> None:
+    def begin(self, what: str, share: str, left: TimeLeft | None) -> None:
         """A process is about to start."""
 
     def tick(self) -> None:
@@ -37,7 +36,7 @@ class Silent:
     def prepare(self, text: str) -> None:
         """Say nothing."""
 
-    def begin(self, task: TaskKey, share: str, left: TimeLeft | None) -> None:
+    def begin(self, what: str, share: str, left: TimeLeft | None) -> None:
         """Say nothing."""
 
     def tick(self) -> None:
@@ -57,9 +56,9 @@ class PlainLines(Silent):
         """Print the text."""
         self.note(text)
 
-    def begin(self, task: TaskKey, share: str, left: TimeLeft | None) -> None:
+    def begin(self, what: str, share: str, left: TimeLeft | None) -> None:
         """Print the line."""
-        self.note(_line(task, share) + _left(left))
+        self.note(_line(what, share, left))
 
     def note(self, text: str) -> None:
         """Print the text."""
@@ -73,18 +72,20 @@ class LiveLine:
     """
 
     def __init__(self) -> None:
-        self._text = ""
+        self._share = ""
+        self._what = ""
         self._left: TimeLeft | None = None
         self._began = 0.0
 
     def prepare(self, text: str) -> None:
         """Redraw with the text."""
-        self._text, self._left = text, None
+        self._what, self._share, self._left = text, "", None
         self.tick()
 
-    def begin(self, task: TaskKey, share: str, left: TimeLeft | None) -> None:
+    def begin(self, what: str, share: str, left: TimeLeft | None) -> None:
         """Redraw for a new process."""
-        self._text, self._left, self._began = _line(task, share), left, time.monotonic()
+        self._what, self._share, self._left = what, share, left
+        self._began = time.monotonic()
         self.tick()
 
     def tick(self) -> None:
@@ -94,7 +95,7 @@ class LiveLine:
             gone = time.monotonic() - self._began
             left = replace(left, seconds=max(0.0, left.seconds - gone))
         width = shutil.get_terminal_size().columns - 1
-        self._write((self._text + _left(left))[:width])
+        self._write(_line(self._what, self._share, left)[:width])
 
     def note(self, text: str) -> None:
         """Print the text above the line."""
@@ -116,12 +117,12 @@ def for_terminal(*, quiet: bool = False) -> Progress:
     return LiveLine() if sys.stderr.isatty() else PlainLines()
 
 
-def _line(task: TaskKey, share: str) -> str:
-    return f"{share} · {task.cell} · {task.pass_name}, round {task.round}"
+def _line(what: str, share: str, left: TimeLeft | None) -> str:
+    """The most important first: a narrow terminal cuts the end.
 
-
-def _left(left: TimeLeft | None) -> str:
-    """`about` where every workload was measured before, `roughly` where others stand for some."""
-    if left is None:
-        return ""
-    return f" · {'about' if left.is_exact else 'roughly'} {units.clock(left.seconds)} left"
+    The time is `about` right if every workload was measured before, and `roughly` right otherwise.
+    """
+    time_left = ""
+    if left is not None:
+        time_left = f"{'about' if left.is_exact else 'roughly'} {units.about(left.seconds)} left"
+    return " · ".join(filter(None, (share, time_left, what)))

@@ -31,6 +31,7 @@ from ondevice_bench.run.schedule import Forecast, left_to_do, schedule
 from ondevice_bench.run.work_folder import work_folder
 from ondevice_bench.run.workspace import locked
 from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.labels import labelled
 from ondevice_bench.suite.passes import passes_of
 from ondevice_bench.suite.preview import CellPreview
 
@@ -178,12 +179,16 @@ class Session:
             forecast.learn(record.key, record.seconds)
         budget, fewest = self._budget(), self._request.suite.sampling.min_samples
         left = budget.ordered(self.pending())
-        cells, processes = len(self._cells), len(self.tasks())
+        names, processes = self._names(), len(self.tasks())
         while left := budget.affordable(left, now := time.monotonic()):
             task = left[0]
-            done = cells - len({waiting.cell for waiting in left})
-            share = f"{done} of {cells} cells, {processes - len(left)} of {processes} measurements"
-            progress.begin(task, share, forecast.left(left, budget.end - now))
+            method, workload = names[task.cell]
+            share = f"{processes - len(left)}/{processes}"
+            progress.begin(
+                f"{method}, {task.pass_name}{workload}",
+                share,
+                forecast.left(left, budget.end - now),
+            )
             record = self.perform(task, progress.tick, budget.sampling_seconds(left, now))
             if record.status != "ok":
                 progress.note(f"{record.status}: {task.cell} · {task.pass_name}: {record.reason}")
@@ -192,6 +197,15 @@ class Session:
             left = left[1:]
         if not self.pending():
             self.finish()
+
+    def _names(self) -> dict[str, tuple[str, str]]:
+        """Each cell in few words: its method, and its workload if there are several."""
+        groups = labelled(self._cells.values())
+        return {
+            cell.id: (label, f" · {group.heading}" if len(groups) > 1 else "")
+            for group in groups
+            for cell, label in zip(group.cells, group.labels, strict=True)
+        }
 
     def _budget(self) -> Budget:
         """What the run may spend from now on, with what its records tell already."""
@@ -249,7 +263,10 @@ def _why_nothing(request: Request) -> str:
     for item in request.plan:
         reasons[item.reason] = reasons.get(item.reason, 0) + 1
     listed = "; ".join(f"{count} × {reason}" for reason, count in reasons.items())
-    return f"{request.suite.path}: nothing to measure on {request.host.profile.name}: {listed}"
+    here = request.host.profile.name
+    there = dict.fromkeys(item.profile for item in request.plan if item.state == "pending")
+    cure = f". Run it on {' or '.join(there)}, or add {here} to `hardware`" if there else ""
+    return f"{request.suite.path}: nothing to measure on {here}: {listed}{cure}"
 
 
 def _software(host: Host) -> dict[str, Any]:

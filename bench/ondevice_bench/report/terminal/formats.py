@@ -7,9 +7,14 @@ from ondevice_bench import metrics
 from ondevice_bench.analyse.learning import learning
 from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.report.quantities import quantity_of
-from ondevice_bench.report.terminal.run import learning_table, run_notes, run_table
-from ondevice_bench.report.terminal.verdict import verdict_lines
-from ondevice_bench.terminal import table_text
+from ondevice_bench.report.terminal.run import (
+    learning_tables,
+    problem_lines,
+    run_notes,
+    run_tables,
+)
+from ondevice_bench.report.terminal.verdict import short_verdict_lines, verdict_lines
+from ondevice_bench.terminal import known_width, table_text
 
 
 def formatted(summaries: Sequence[RunSummary], form: str, baseline: str | None = None) -> str:
@@ -28,11 +33,14 @@ def formatted(summaries: Sequence[RunSummary], form: str, baseline: str | None =
 
 
 def _text(summary: RunSummary, baseline: str | None) -> str:
-    tables = [run_table(summary)]
-    if lines := learning(summary):
-        tables.append(learning_table(lines))
-    notes = [*verdict_lines(summary, baseline), *run_notes(summary)]
-    return "\n".join([*map(table_text, tables), *notes])
+    tables = [*run_tables(summary), *learning_tables(learning(summary))]
+    texts = [table_text(table, known_width()) for table in tables]
+    notes = [
+        *short_verdict_lines(summary, baseline),
+        *problem_lines(summary),
+        *run_notes(summary),
+    ]
+    return "\n".join([*texts, *notes])
 
 
 def _markdown(summary: RunSummary, baseline: str | None) -> str:

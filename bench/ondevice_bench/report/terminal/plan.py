@@ -3,28 +3,37 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from ondevice_bench.report.terminal.folding import unmeasured_lines
 from ondevice_bench.suite.board import Board
+from ondevice_bench.suite.labels import labelled
 from ondevice_bench.suite.preview import CellPreview
 from ondevice_bench.terminal import Table
 from ondevice_bench.units import GIB, clock, flops, mib
 
 
-def plan_table(previews: Sequence[CellPreview]) -> Table:
-    """The plan's cells, and the numbers that exist before they run."""
-    rows = Table("cell", "state", "vanilla's activations", "vanilla's step", "time")
-    for preview in previews:
-        planned, step = preview.item, preview.plain_step
-        activations = f"unknown: {step.reason}"
-        if step.activation_bytes is not None:
-            activations = mib(step.activation_bytes)
-        rows.add_row(
-            planned.cell.id,
-            planned.reason or planned.state,
-            activations,
-            "" if step.step_flops is None else flops(step.step_flops),
-            _time(preview) if planned.state == "planned" else "",
-        )
-    return rows
+def plan_tables(previews: Sequence[CellPreview]) -> list[Table]:
+    """The cells to measure here by workload, and the numbers that exist before they run."""
+    planned = {
+        preview.item.cell: preview for preview in previews if preview.item.state == "planned"
+    }
+    tables = []
+    for group in labelled(planned):
+        titles = ["method", "vanilla's activations", "vanilla's step", "time"]
+        table = Table(*titles, heading=group.heading)
+        for label, cell in zip(group.labels, group.cells, strict=True):
+            preview, step = planned[cell], planned[cell].plain_step
+            activations = f"unknown: {step.reason}"
+            if step.activation_bytes is not None:
+                activations = mib(step.activation_bytes)
+            flop = "" if step.step_flops is None else flops(step.step_flops)
+            table.add_row(label, activations, flop, _time(preview))
+        tables.append(table)
+    return tables
+
+
+def plan_lines(previews: Sequence[CellPreview]) -> list[str]:
+    """The cells that are not measured here: a line for each board and for each reason."""
+    return unmeasured_lines(preview.item for preview in previews)
 
 
 def plan_misfits(previews: Sequence[CellPreview], board: Board) -> list[str]:

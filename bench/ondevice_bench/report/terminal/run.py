@@ -1,4 +1,4 @@
-"""A run in the terminal: its cells, their effect on training, and notes."""
+"""A run in the terminal: its cells by workload, their effect on training, problems and notes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,35 +6,49 @@ from typing import Any
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.learning import Learning, learning
-from ondevice_bench.analyse.summary import NOT_INTERLEAVED, RunSummary
+from ondevice_bench.analyse.summary import NOT_INTERLEAVED, CellSummary, RunSummary
 from ondevice_bench.report.quantities import (
     Measured,
     learning_metrics,
     quantity_of,
     rank_basis,
 )
+from ondevice_bench.report.terminal.folding import folded, unmeasured_lines
+from ondevice_bench.suite.labels import labelled, row_labels
 from ondevice_bench.terminal import Table
 
-LISTED = 2  # cells that a note names; it only counts further ones
 
-
-def run_table(summary: RunSummary) -> Table:
-    """The headline numbers of each cell, and its first problem."""
+def run_tables(summary: RunSummary) -> list[Table]:
+    """The headline numbers of the cells, one table for each workload."""
     columns = [metrics.BY_NAME[name] for name in metrics.HEADLINES]
-    cells = Table("cell", *(metric.label for metric in columns), "status")
-    for cell in summary.cells:
-        status = ": ".join([cell.status, *cell.problems[:1]])
-        cells.add_row(cell.id, *_texts(cell, columns), status)
-    return cells
+    shown = {cell.planned.cell: cell for cell in summary.cells if _is_shown(cell)}
+    tables = []
+    for group in labelled(shown):
+        cells = [shown[cell] for cell in group.cells]
+        titles = ["method", *(metric.label for metric in columns)]
+        has_status = any(cell.status != "ok" for cell in cells)
+        table = Table(*titles, *(["status"] * has_status), heading=group.heading)
+        for label, cell in zip(group.labels, cells, strict=True):
+            table.add_row(label, *_texts(cell, columns), *([cell.status] * has_status))
+        tables.append(table)
+    return tables
 
 
-def learning_table(lines: Sequence[Learning]) -> Table:
+def learning_tables(lines: Sequence[Learning]) -> list[Table]:
     """The effect of methods on training. All seeds of a workload share a line."""
     columns = [metric for metric in learning_metrics(lines) if "learning" in metric.roles]
-    workloads = Table("cells", *(metric.label for metric in columns), "seeds")
-    for line in lines:
-        workloads.add_row(line.id, *_texts(line, columns), str(len(line.seeds)))
-    return workloads
+    by_id = {line.id: line for line in lines}
+    ids = {cell: line.id for line in lines for cell in line.cells}
+    tables = []
+    for group in labelled(ids):
+        heading = f"effect on training: {group.heading}"
+        table = Table("method", *(metric.label for metric in columns), "seeds", heading=heading)
+        chosen = [by_id[name] for name in dict.fromkeys(ids[cell] for cell in group.cells)]
+        labels = row_labels([line.cells[0] for line in chosen])
+        for label, line in zip(labels, chosen, strict=True):
+            table.add_row(label, *_texts(line, columns), str(len(line.seeds)))
+        tables.append(table)
+    return tables
 
 
 def run_json(summary: RunSummary, page: Path) -> dict[str, Any]:
@@ -49,25 +63,31 @@ def run_notes(summary: RunSummary) -> list[str]:
     scopes = [f"{metric.label}: {metric.title} ({metric.scope})" for metric in columns]
     bases = dict.fromkeys(rank_basis(cell.planned.cell) for cell in summary.cells)
     scopes += [basis for basis in bases if basis]
-    by_note: dict[str, list[str]] = {}
-    for cell in summary.cells:
-        for note in cell.notes:
-            by_note.setdefault(note, []).append(cell.id)
     machine = [f"note: this machine: {note}; see `bench doctor`" for note in summary.notes]
     order = [] if summary.is_interleaved else [f"note: this run: {NOT_INTERLEAVED}"]
-    return [
-        *scopes,
-        *machine,
-        *order,
-        *(f"note: {_list(cells)}: {note}" for note, cells in by_note.items()),
+    notes = ((cell.id, note) for cell in summary.cells for note in cell.notes)
+    return [*scopes, *machine, *order, *folded("note", notes)]
+
+
+def problem_lines(summary: RunSummary) -> list[str]:
+    """What was not measured: for each reason one line with the number of cells."""
+    planned = [cell for cell in summary.cells if cell.planned.state == "planned"]
+    kinds = dict.fromkeys(cell.status for cell in planned if cell.problems)
+    lines = [
+        line
+        for kind in kinds
+        for line in folded(
+            kind, ((cell.id, cell.problems[0]) for cell in planned if cell.status == kind)
+        )
     ]
+    return [*lines, *unmeasured_lines(cell.planned for cell in summary.cells)]
+
+
+def _is_shown(cell: CellSummary) -> bool:
+    """Whether the cell has a row: it was measured, or it failed."""
+    return cell.planned.state == "planned" and (cell.status != "skipped" or bool(cell.estimates))
 
 
 def _texts(measured: Measured, columns: Sequence[metrics.Metric]) -> list[str]:
     quantities = [quantity_of(measured, metric.name) for metric in columns]
     return [f"{each.estimate}\n{each.interval}".strip() for each in quantities]
-
-
-def _list(cells: Sequence[str]) -> str:
-    first = ", ".join(cells[:LISTED])
-    return first if len(cells) <= LISTED else f"{first} and {len(cells) - LISTED} more"

@@ -1,0 +1,35 @@
+"""The command that measures a cell once more."""
+
+import shlex
+
+from ondevice_bench.record.model import Run
+from ondevice_bench.suite.cell import Cell
+
+_WITH_VALUE = {"--filter", "--retry", "--budget"}
+_ALONE = {"--fresh", "--json"}
+
+
+def command_again(run: Run, cell: Cell) -> str:
+    """The command of the run for this cell alone."""
+    words = _words(run.command)
+    if words[:2] != ["bench", "run"]:
+        words = ["bench", "run", run.suite]
+    kept: list[str] = []
+    skip = False
+    for word in words:
+        name = word.partition("=")[0]
+        if skip:
+            skip = False
+        elif name in _WITH_VALUE:
+            skip = name == word
+        elif name not in _ALONE:
+            kept.append(word)
+    return shlex.join([*kept, "--filter", cell.id])
+
+
+def _words(command: str) -> list[str]:
+    """The words of a stored command. It may come from somebody else, and be none."""
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return []

@@ -1,0 +1,81 @@
+"""One cell as the terminal shows it."""
+
+import pytest
+
+from ondevice_bench import metrics
+from ondevice_bench.analyse.again import command_again
+from ondevice_bench.analyse.groups import with_baseline
+from ondevice_bench.report.terminal.cell import cell_table
+from ondevice_bench.suite.planned_cell import PlannedCell
+from ondevice_bench.terminal import table_text
+from tests.record.conftest import CELL, make_record, make_run, planned
+from tests.report import synthetic
+
+
+@pytest.fixture
+def whole(summary_of):
+    cells = synthetic.cells()
+    return summary_of(synthetic.records(cells), synthetic.planned(cells), synthetic.run_of())
+
+
+def table_of(summary, place):
+    return cell_table(with_baseline(summary, summary.cells[place]))
+
+
+def test_the_most_important_numbers_come_first(whole):
+    table = table_of(whole, 1)
+    first = [row[0] for row in table.rows]
+    assert first[:4] == ["step", "peak RSS over runtime", "activations", "forward"]
+    assert first.index("parameters") < first.index("of normalisation")
+    assert first.index("of normalisation") < first.index("operator traffic")
+
+
+def test_each_number_has_its_ratio_to_the_baseline_of_the_run(whole):
+    table = table_of(whole, 1)
+    assert table.titles[3] == "ratio to vanilla"
+    assert [row[3] for row in table.rows[:3]] == ["1.10×", "0.75×", "0.625×"]
+    assert "ratio to vanilla" not in table_of(whole, 0).titles
+
+
+def test_a_cell_without_a_baseline_has_no_ratios(summary_of):
+    summary = summary_of([], [PlannedCell(CELL, "pi5", "pending", "pending on pi5")])
+    table = table_of(summary, 0)
+    assert (table.rows, len(table.titles)) == ([], 5)
+    assert table_text(table, 80)
+
+
+def test_what_is_zero_here_and_for_the_baseline_is_left_out(summary_of):
+    vanilla, asi = synthetic.cells()[:2]
+    zero = {"method_state_bytes": 0.0, "buffer_bytes": 0.0, "parameter_bytes": 4.0}
+    records = [
+        make_record(cell=vanilla, pass_name="trace", metrics={**zero, "buffer_bytes": 8.0}),
+        make_record(cell=asi, pass_name="trace", metrics=zero),
+    ]
+    summary = summary_of(records, planned(vanilla, asi))
+    assert [row[0] for row in table_of(summary, 1).rows] == ["parameters", "buffers"]
+
+
+def test_no_two_rows_have_the_same_name(summary_of):
+    records = [
+        make_record(pass_name=name, metrics=dict.fromkeys(metrics.of_pass(name), 1.0))
+        for name in ("time", "trace", "memory")
+    ]
+    run = make_run(settings={**make_run().settings, "measure": ["time", "trace", "memory"]})
+    names = [row[0] for row in table_of(summary_of(records, run=run), 0).rows]
+    assert len(set(names)) == len(names)
+    assert {"step", "step's own memory", "batch (peak)"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("command", "again"),
+    [
+        ("bench run quick", "bench run quick"),
+        ("bench run quick --filter 'a b' --filter=b --json --fresh", "bench run quick"),
+        ("bench run --model mcunet --budget 2m -q", "bench run --model mcunet -q"),
+        ("pytest --benchmark", "bench run quick"),
+        ("bench run 'quick", "bench run quick"),
+    ],
+)
+def test_a_command_measures_the_cell_again(command, again):
+    wanted = f"{again} --filter mcunet/vanilla/all/b8/s0"
+    assert command_again(make_run(command=command), CELL) == wanted
