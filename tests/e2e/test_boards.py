@@ -126,11 +126,28 @@ def test_fit_finds_the_edge_of_every_method(bench):
     room = ended.json()["memory_bytes"] - ended.json()["reserve_bytes"]
     for name in ("vanilla", "wasi", "microbatch"):
         assert found[name]["peak_bytes"] <= room < found[name]["next_bytes"]
+        assert [found[name]["batch"], found[name]["peak_bytes"]] in found[name]["points"]
     assert found["wasi"]["batch"] > found["vanilla"]["batch"]
     assert found["gradient_filter"]["reason"] == (
         "gradient_filter treats conv2d; vit_b_32 has linear"
     )
+    assert ended.json()["fits"][0]["method"] == "vanilla"
     assert ended.json()["fits"][-1]["method"] == "gradient_filter"
+    assert ended.err == ""
+
+
+def test_fit_answers_whether_a_batch_fits_for_several_models(bench):
+    words = ["--model", "vit_b_32,mcunet", "--option", "depth=1", "--option", "image_size=64"]
+    ended = bench("fit", *words, "--method", "vanilla", "--batch", "32", "--board", "pi5-2gb")
+    assert ended.code == 0, ended.err
+    lines = ended.out.splitlines()
+    assert "vit_b_32(depth=1,image_size=64):" in lines
+    assert "mcunet(image_size=64):" in lines
+    answers = [line.split() for line in lines if line.startswith(" vanilla")]
+    assert [words[1] for words in answers] == ["fits", "fits"]
+    ended = bench("fit", *words, "--method", "vanilla", "--batch", "99999", "--board", "pi5-2gb")
+    assert ended.code == 6
+    assert ended.out.count("does not fit") == 2
 
 
 def test_fit_is_confirmed_under_the_cap(bench):
@@ -148,13 +165,18 @@ def test_fit_is_confirmed_under_the_cap(bench):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--board", "pi5"), "the profile pi5 has no memory size"),
+        (
+            ("--board", "pi5"),
+            "the profile pi5 has no memory size: choose one of pi5-2gb, pi5-4gb, pi5-8gb, pi5-16gb",
+        ),
         (("--board", "pi6"), "unknown hardware 'pi6'; did you mean 'pi5'?"),
         (
             ("--board", "pi5-2gb", "--reserve", "3G"),
             "--reserve: 3 GiB is not less than the memory of pi5-2gb, 2 GiB",
         ),
-        (("--option", "epsilon=0.8"), "ranks by epsilon depend on data: give --rank or --fraction"),
+        (("--option", "epsilon=0.8"), "ranks by epsilon depend on data, weights and batch"),
+        (("--epsilon", "0.8"), "give --fraction or --rank, or measure them"),
+        (("--batch", "0"), "must be at least 1, got 0"),
     ],
 )
 def test_fit_refuses_what_it_cannot_say(bench, arguments, says):
