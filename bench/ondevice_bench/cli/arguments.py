@@ -14,7 +14,6 @@ from ondevice_bench.units import parse_bytes, parse_duration
 FAILING = ("regressed", "inconclusive")
 
 ModelName = Annotated[str, typer.Argument(help="A model's name, or ./mynet.py:net.")]
-ModelOption = Annotated[str, typer.Option("--model", help="A model's name, or ./mynet.py:net.")]
 SeveralModels = Annotated[
     list[str],
     typer.Option(
