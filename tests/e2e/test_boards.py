@@ -203,13 +203,30 @@ def test_bad_bundles_and_runs_are_one_line(bench, workplace, arguments, says):
     assert not (workplace / "bench-out").exists()
 
 
-def test_a_profile_can_be_measured_and_is_then_recognised(bench, workplace):
-    ended = bench("doctor", "--quick", "--write-profile", "desk")
+def test_a_profile_can_be_measured_and_is_then_recognised(bench, tiny_run, workplace):
+    here = workplace / "here"
+    shutil.copytree(tiny_run.folder, here)
+    before = {name: bench("plan", name, "--json", cwd=here).json() for name in ("quick", "tiny")}
+    ended = bench("doctor", "--quick", "--write-profile", "desk", cwd=here)
     assert ended.code in (0, 5), ended.err
-    assert ended.out.endswith("profile: hardware/desk.yaml\n")
-    said = read(workplace / "hardware/desk.yaml").values
+    base = before["tiny"]["profile"]
+    assert ended.out.endswith(
+        f"profile: hardware/desk.yaml\nFrom now on this machine is `desk`, which is also `{base}`: "
+        f"suites for {base} still run here. Delete hardware/desk.yaml to undo.\n"
+    )
+    said = read(here / "hardware/desk.yaml").values
+    assert said["extends"] == base
     assert said["peak_gflops"]["float32"] > 0
     assert said["memory"]["bandwidth_gb_per_s"] > 0
-    listed = json.loads(bench("list", "hardware", "--json").out)
+    listed = json.loads(bench("list", "hardware", "--json", cwd=here).out)
     assert [row["name"] for row in listed if row["this machine"]] == ["desk"]
-    assert bench("doctor", "--quick", "--write-profile", "desk").code == 2
+    for name, plan in before.items():
+        after = bench("plan", name, "--json", cwd=here).json()
+        assert (plan["profile"], after["profile"]) == (base, "desk")
+        cells = [{**cell, "profile": "desk"} for cell in plan["cells"]]
+        assert after["cells"] == cells
+    assert before["tiny"]["cells"][0]["known_seconds"] is not None
+    (run,) = bench("list", "runs", "--json", cwd=here).json()
+    assert run["profile"] == base
+    assert bench("report", "tiny", "--format", "csv", cwd=here).code == 0
+    assert bench("doctor", "--quick", "--write-profile", "desk", cwd=here).code == 2
