@@ -69,6 +69,19 @@ def test_a_dialect_stands_beside_the_exact_count_with_the_reasons(bench, ranked)
     assert lines["weight_gradient"]["unit"] == "MAC"
 
 
+def test_several_models_are_accounted_for_in_the_order_that_was_asked(bench):
+    models = ("--model", "vit_b_32,mcunet", "--model", "resnet18", "--method", "vanilla")
+    said = (*models, "--option", "depth=1", "--batch", "2")
+    ended = bench("account", *said)
+    assert ended.code == 0, ended.err
+    assert ended.err == ""
+    heads = [line.partition("/")[0] for line in ended.out.splitlines() if "/b2/" in line]
+    assert heads == ["vit_b_32(depth=1)", "mcunet", "resnet18"]
+    assert ended.out.count("computed by formula") == 1
+    found = bench("account", *said, "--json").json()
+    assert [each["account"].partition("/")[0] for each in found] == heads
+
+
 def test_inputs_that_layers_share_are_stored_once(bench):
     found = bench("account", *VIT, "--method", "vanilla", "--json").json()
     # of nine widths a block, two are q's input again
@@ -90,6 +103,10 @@ def test_the_last_convolutions_of_a_network(bench):
         (
             ("--model", "vit_b_32", "--method", "asi", "--option", "epsilon=0.8"),
             "asi: ranks by epsilon depend on data that an account does not read: give --rank",
+        ),
+        (
+            ("--model", "vit_b_32", "--method", "asi", "--epsilon", "0.8"),
+            "give --rank or --fraction. `bench run` chooses such ranks",
         ),
         (
             ("--model", "vit_b_32", "--method", "wasi", "--option", "budget_mib=10"),

@@ -126,11 +126,28 @@ def test_fit_finds_the_edge_of_every_method(bench):
     room = ended.json()["memory_bytes"] - ended.json()["reserve_bytes"]
     for name in ("vanilla", "wasi", "microbatch"):
         assert found[name]["peak_bytes"] <= room < found[name]["next_bytes"]
+        assert [found[name]["batch"], found[name]["peak_bytes"]] in found[name]["points"]
     assert found["wasi"]["batch"] > found["vanilla"]["batch"]
     assert found["gradient_filter"]["reason"] == (
         "gradient_filter treats conv2d; vit_b_32 has linear"
     )
+    assert ended.json()["fits"][0]["method"] == "vanilla"
     assert ended.json()["fits"][-1]["method"] == "gradient_filter"
+    assert ended.err == ""
+
+
+def test_fit_answers_whether_a_batch_fits_for_several_models(bench):
+    words = ["--model", "vit_b_32,mcunet", "--option", "depth=1", "--option", "image_size=64"]
+    ended = bench("fit", *words, "--method", "vanilla", "--batch", "32", "--board", "pi5-2gb")
+    assert ended.code == 0, ended.err
+    lines = ended.out.splitlines()
+    assert "vit_b_32(depth=1,image_size=64):" in lines
+    assert "mcunet(image_size=64):" in lines
+    answers = [line.split() for line in lines if line.startswith(" vanilla")]
+    assert [words[1] for words in answers] == ["fits", "fits"]
+    ended = bench("fit", *words, "--method", "vanilla", "--batch", "99999", "--board", "pi5-2gb")
+    assert ended.code == 6
+    assert ended.out.count("does not fit") == 2
 
 
 def test_fit_is_confirmed_under_the_cap(bench):
@@ -148,13 +165,18 @@ def test_fit_is_confirmed_under_the_cap(bench):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--board", "pi5"), "the profile pi5 has no memory size"),
+        (
+            ("--board", "pi5"),
+            "the profile pi5 has no memory size: choose one of pi5-2gb, pi5-4gb, pi5-8gb, pi5-16gb",
+        ),
         (("--board", "pi6"), "unknown hardware 'pi6'; did you mean 'pi5'?"),
         (
             ("--board", "pi5-2gb", "--reserve", "3G"),
             "--reserve: 3 GiB is not less than the memory of pi5-2gb, 2 GiB",
         ),
-        (("--option", "epsilon=0.8"), "ranks by epsilon depend on data: give --rank or --fraction"),
+        (("--option", "epsilon=0.8"), "ranks by epsilon depend on data, weights and batch"),
+        (("--epsilon", "0.8"), "give --fraction or --rank, or measure them"),
+        (("--batch", "0"), "must be at least 1, got 0"),
     ],
 )
 def test_fit_refuses_what_it_cannot_say(bench, arguments, says):
@@ -181,13 +203,30 @@ def test_bad_bundles_and_runs_are_one_line(bench, workplace, arguments, says):
     assert not (workplace / "bench-out").exists()
 
 
-def test_a_profile_can_be_measured_and_is_then_recognised(bench, workplace):
-    ended = bench("doctor", "--quick", "--write-profile", "desk")
+def test_a_profile_can_be_measured_and_is_then_recognised(bench, tiny_run, workplace):
+    here = workplace / "here"
+    shutil.copytree(tiny_run.folder, here)
+    before = {name: bench("plan", name, "--json", cwd=here).json() for name in ("quick", "tiny")}
+    ended = bench("doctor", "--quick", "--write-profile", "desk", cwd=here)
     assert ended.code in (0, 5), ended.err
-    assert ended.out.endswith("profile: hardware/desk.yaml\n")
-    said = read(workplace / "hardware/desk.yaml").values
+    base = before["tiny"]["profile"]
+    assert ended.out.endswith(
+        f"profile: hardware/desk.yaml\nFrom now on this machine is `desk`, which is also `{base}`: "
+        f"suites for {base} still run here. Delete hardware/desk.yaml to undo.\n"
+    )
+    said = read(here / "hardware/desk.yaml").values
+    assert said["extends"] == base
     assert said["peak_gflops"]["float32"] > 0
     assert said["memory"]["bandwidth_gb_per_s"] > 0
-    listed = json.loads(bench("list", "hardware", "--json").out)
+    listed = json.loads(bench("list", "hardware", "--json", cwd=here).out)
     assert [row["name"] for row in listed if row["this machine"]] == ["desk"]
-    assert bench("doctor", "--quick", "--write-profile", "desk").code == 2
+    for name, plan in before.items():
+        after = bench("plan", name, "--json", cwd=here).json()
+        assert (plan["profile"], after["profile"]) == (base, "desk")
+        cells = [{**cell, "profile": "desk"} for cell in plan["cells"]]
+        assert after["cells"] == cells
+    assert before["tiny"]["cells"][0]["known_seconds"] is not None
+    (run,) = bench("list", "runs", "--json", cwd=here).json()
+    assert run["profile"] == base
+    assert bench("report", "tiny", "--format", "csv", cwd=here).code == 0
+    assert bench("doctor", "--quick", "--write-profile", "desk", cwd=here).code == 2

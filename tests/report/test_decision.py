@@ -32,7 +32,7 @@ def test_each_card_has_a_method_its_gain_its_price_and_a_badge(decided):
     assert memory.what.startswith("peak memory: 30.00 MiB, vanilla 80.00 MiB (0.3")
     assert memory.what.endswith("0.8 % of 3.5 GiB")
     assert memory.price == ("step time +30.0 %", "the exact gradient")
-    assert (time.method, time.number) == ("wasi(fraction=0.25)", "−48.0 %")
+    assert (time.method, time.number) == ("wasi fraction=0.25", "−48.0 %")
     assert goal.title == "Best for the goal: lowest step time"
     assert goal.method == time.method
 
@@ -97,9 +97,9 @@ def test_the_baseline_is_first_then_the_best_and_ranks_stand_together(decided):
     labels = [[row.label for row in rows] for rows in found.methods]
     assert labels == [
         ["vanilla"],
-        ["wasi(fraction=0.25)"],
-        ["svd(fraction=0.25)"],
-        ["asi(fraction=0.125)", "asi(fraction=0.25)"],
+        ["wasi fraction=0.25"],
+        ["svd fraction=0.25"],
+        ["asi fraction=0.125", "asi fraction=0.25"],
         ["checkpoint"],
     ]
     assert found.methods[0][0].is_baseline
@@ -116,7 +116,7 @@ def test_a_bar_begins_at_one_and_equal_factors_are_equally_wide(decided):
     rows = {row.label: row for method in decided().methods for row in method}
     activations = rows["checkpoint"].gauges[2]  # 0.15 times: beyond the end of the bar
     assert (activations.bar.left, activations.bar.width) == (0.0, 50.0)
-    step = rows["wasi(fraction=0.25)"].gauges[1]
+    step = rows["wasi fraction=0.25"].gauges[1]
     assert step.bar.left + step.bar.width == 50.0
     assert step.whisker.left < step.bar.left < step.whisker.left + step.whisker.width
 
@@ -134,7 +134,7 @@ def test_an_interval_without_use_is_noisy(decided):
         for number in range(1, 6)
     ]
     rows = {r.label: r for rows in decided(cells=cells, records=records).methods for r in rows}
-    gauge = rows["asi(fraction=0.125)"].gauges[1]
+    gauge = rows["asi fraction=0.125"].gauges[1]
     assert gauge.tone == "noisy"
     assert gauge.quantity.is_noisy
     assert gauge.quantity.meaning.endswith("; too noisy to use")

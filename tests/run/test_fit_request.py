@@ -25,7 +25,7 @@ def test_a_board_needs_more_memory_than_the_reserve(memory_gib, says):
 
 
 def test_without_ranks_every_method_is_asked_and_a_fraction_is_given():
-    words = fit_words("mcunet", [], [], {"rank": [], "fraction": []}, [])
+    words = fit_words(["mcunet"], [], [], {"rank": [], "fraction": []}, [])
     assert {"vanilla", "asi", "wasi"} <= set(words.methods)
     assert words.ranks == {"rank": [], "fraction": [DEFAULT_FRACTION]}
 
@@ -40,10 +40,28 @@ def test_without_ranks_every_method_is_asked_and_a_fraction_is_given():
     ],
 )
 def test_no_fraction_is_added_where_none_is_needed(methods, ranks):
-    assert fit_words("mcunet", methods, [], ranks, []).ranks == ranks
+    assert fit_words(["mcunet"], methods, [], ranks, []).ranks == ranks
 
 
 @pytest.mark.parametrize("option", ["epsilon=0.8", "wasi.weight_epsilon=0.9", "budget_mib=4"])
 def test_ranks_that_depend_on_data_are_refused(option):
-    with pytest.raises(BadInput, match=r"depend on data: give --rank or --fraction"):
-        fit_words("mcunet", ["wasi"], [option], {}, [])
+    with pytest.raises(BadInput, match=r"depend on data, .*: give --fraction or --rank"):
+        fit_words(["mcunet"], ["wasi"], [option], {}, [])
+
+
+def test_epsilon_as_a_flag_is_refused_in_the_same_words():
+    with pytest.raises(BadInput, match=r"ranks by epsilon depend on data, weights and batch"):
+        fit_words(["mcunet"], ["wasi"], [], {"epsilon": ["0.8"]}, [])
+
+
+def test_a_board_without_a_size_names_its_family_by_size():
+    boards = [
+        Board("pi-16gb", ("pi-16gb", "pi"), 16),
+        Board("pi-2gb", ("pi-2gb", "pi"), 2),
+        Board("desk", ("desk",), 8),
+        Board("other"),
+    ]
+    with pytest.raises(BadInput, match=r"choose one of pi-2gb, pi-16gb$"):
+        memory_limit(Board("pi", ("pi",)), MIB, boards)
+    with pytest.raises(BadInput, match=r"choose one of pi-2gb, desk, pi-16gb$"):
+        memory_limit(Board("other"), MIB, boards)

@@ -10,7 +10,7 @@ import pytest
 from ondevice_bench.analyse.summary import summarise
 from ondevice_bench.errors import BadInput, NothingRan
 from ondevice_bench.hardware.probe import probe
-from ondevice_bench.hardware.profile import recognise
+from ondevice_bench.hardware.profile import load_profile, recognise
 from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.record.store import FILE_NAME, Store
 from ondevice_bench.run import session as session_module
@@ -75,6 +75,26 @@ def stored(workplace):
             return {run.id: store.statuses(run.id) for run in store.runs()}
 
     return read
+
+
+def test_an_unfinished_run_goes_on_under_a_profile_that_extends_its_own(world, stored, workplace):
+    notes = []
+    progress = Silent()
+    progress.note = notes.append
+    with world() as session:
+        session.perform(session.pending()[0])
+    hardware = workplace / "hardware"
+    hardware.mkdir()
+    machine = probe()
+    text = f"schema: 1\ntitle: t\nextends: {recognise(machine).name}\n"
+    hardware.joinpath("desk.yaml").write_text(text)
+    desk = FakeHost(well, profile=load_profile("desk"), machine=machine)
+    suite = load_suite("x.yaml")
+    with world(progress, host=desk, plan=plan(suite, desk.board)) as session:
+        assert notes == [f"going on with {session.run.id}"]
+        assert len(session.pending()) == len(session.tasks()) - 1
+        session.perform(session.pending()[0])
+    assert [len(statuses) for statuses in stored().values()] == [2]
 
 
 def test_no_two_rounds_of_a_cell_that_is_measured_alone_come_from_one_process(world, host):

@@ -1,15 +1,16 @@
 """`bench account`: memory and FLOPs by closed formulas; nothing is measured."""
 
+import sys
 from typing import Annotated
 
 import typer
 
-from ondevice_bench.cli.arguments import AsJson, BatchSize, ModelOption
+from ondevice_bench.cli.arguments import AsJson, BatchSize, Quiet, SeveralModels, model_names
 from ondevice_bench.terminal import print_json, print_lines, print_tables
 
 
 def account(
-    model: ModelOption,
+    models: SeveralModels,
     method: Annotated[str, typer.Option("--method", help="A method that replaces layers.")],
     options: Annotated[
         list[str] | None,
@@ -18,6 +19,9 @@ def account(
     rank: Annotated[str | None, typer.Option(help="The ranks, as numbers: 8, or 8x16x32.")] = None,
     fraction: Annotated[
         float | None, typer.Option(help="The ranks, as a share of the largest: 0.25.")
+    ] = None,
+    epsilon: Annotated[
+        float | None, typer.Option(help="Refused: these ranks depend on data. Use --fraction.")
     ] = None,
     weight_rank: Annotated[int | None, typer.Option(help="The rank of the weights.")] = None,
     layers: Annotated[str, typer.Option(help="The layers that the method changes.")] = "all",
@@ -28,10 +32,15 @@ def account(
             help="Also count FLOPs as a paper does, beside the exact count: gf, hosvd, asi, wasi."
         ),
     ] = "exact",
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compute the memory and FLOPs of the changed layers from formulas; nothing is run."""
+    """Compute the memory and FLOPs of the changed layers from formulas; nothing is run.
+
+    Several models are shown one after the other, in the order of --model.
+    """
     from ondevice_bench.papers.account_table import (
+        SCOPE,
         account_json,
         account_lines,
         dialect_notes,
@@ -39,27 +48,35 @@ def account(
     )
     from ondevice_bench.papers.dialects import EXACT, check_dialect
     from ondevice_bench.run.hosts.local import local_host
+    from ondevice_bench.run.progress import for_terminal
     from ondevice_bench.run.queries.described_suite import described
-    from ondevice_bench.run.queries.inspect import account as account_of
+    from ondevice_bench.run.queries.inspect import accounts
     from ondevice_bench.suite.from_flags import Words
 
     check_dialect(dialect, method)
-    ranks = {"rank": rank, "fraction": fraction, "weight_rank": weight_rank}
+    ranks = {"rank": rank, "fraction": fraction, "epsilon": epsilon, "weight_rank": weight_rank}
     words = Words(
-        [model],
+        model_names(models),
         methods=[method],
         options=options or (),
         ranks={rule: [str(value)] for rule, value in ranks.items() if value is not None},
         layers=[layers],
         batches=() if batch is None else [batch],
     )
+    progress = for_terminal(quiet=quiet or not sys.stderr.isatty())
     with local_host() as host:
-        cell, results = account_of(host, described(host, words.suite()))
+        try:
+            found = accounts(host, described(host, words.suite()), progress.prepare)
+        finally:
+            progress.close()
     if as_json:
-        print_json(account_json(cell, results, dialect))
+        values = [account_json(cell, results, dialect) for cell, results in found]
+        print_json(values if len(values) > 1 else values[0])
         return
-    print_lines(*account_lines(cell, results, with_flops=dialect == EXACT))
-    if dialect != EXACT:
-        if results["dialects"][dialect]["lines"]:
-            print_tables(dialect_table(dialect, results))
-        print_lines(*dialect_notes(dialect, results))
+    for cell, results in found:
+        print_lines(*account_lines(cell, results, with_flops=dialect == EXACT))
+        if dialect != EXACT:
+            if results["dialects"][dialect]["lines"]:
+                print_tables(dialect_table(dialect, results))
+            print_lines(*dialect_notes(dialect, results))
+    print_lines(SCOPE)

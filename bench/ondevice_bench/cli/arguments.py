@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,12 @@ from ondevice_bench.units import parse_bytes, parse_duration
 FAILING = ("regressed", "inconclusive")
 
 ModelName = Annotated[str, typer.Argument(help="A model's name, or ./mynet.py:net.")]
-ModelOption = Annotated[str, typer.Option("--model", help="A model's name, or ./mynet.py:net.")]
+SeveralModels = Annotated[
+    list[str],
+    typer.Option(
+        "--model", help="A model's name, or ./mynet.py:net. Several: repeat it, or use commas."
+    ),
+]
 ModelOptions = Annotated[
     list[str] | None,
     typer.Option("--option", metavar="NAME=VALUE", help="An option of the model."),
@@ -61,6 +67,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text
 def command_line() -> str:
     """The command as the user typed it, to be stored with a run."""
     return shlex.join(["bench", *sys.argv[1:]])
+
+
+def model_names(texts: Sequence[str]) -> list[str]:
+    """The models that `--model` names, each once, in this order."""
+    names = [name.strip() for text in texts for name in text.split(",")]
+    if not all(names):
+        raise BadInput(f"--model {','.join(texts)}: a name is missing beside a comma")
+    return list(dict.fromkeys(names))
 
 
 def parsed_seconds(option: str, text: str) -> float:

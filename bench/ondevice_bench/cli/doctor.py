@@ -39,11 +39,17 @@ def doctor(
     if sysroot is not None:
         if suite or write_profile:
             raise BadInput("--sysroot is another machine: nothing can be measured on it")
-        return _report(_folder_findings(sysroot, hardware), as_json=as_json)
+        elsewhere = _folder_findings(sysroot, hardware)
+        if as_json:
+            print_json([finding.to_dict() for finding in elsewhere])
+        else:
+            _print(elsewhere)
+        return _code(elsewhere)
 
     from ondevice_bench.hardware.doctor import free_memory, profile_match
     from ondevice_bench.run.hosts.local import local_host
     from ondevice_bench.run.queries.aa_trial import trial
+    from ondevice_bench.run.queries.write_profile import what_it_changes
     from ondevice_bench.run.queries.write_profile import write_profile as write
 
     with local_host(hardware) as host:
@@ -53,12 +59,21 @@ def doctor(
             *host.findings(),
             free_memory(host.state(), needed),
         ]
+        if not as_json:
+            _print(findings)
         if not quick:
-            findings.append(trial(host).finding())
-        code = _report(findings, as_json=as_json)
+            tried = trial(host).finding()
+            findings.append(tried)
+            if not as_json:
+                print_lines(f"{tried.level}: {tried.subject}: {tried.observation}")
+                _print_cures([tried])
+        if as_json:
+            print_json([finding.to_dict() for finding in findings])
         if write_profile:
-            print_lines(f"profile: {write(host, write_profile)}")
-    return code
+            path = write(host, write_profile)
+            if not as_json:
+                print_lines(f"profile: {path}", what_it_changes(host, path))
+    return _code(findings)
 
 
 def _folder_findings(root: Path, hardware: str | None) -> "list[DoctorFinding]":
@@ -88,21 +103,21 @@ def _memory_needed(host: "Host", suite: str, suites: Path | None) -> int | None:
     return memory_needed(host, described(host, load_suite(suite, suites)))
 
 
-def _report(findings: "Sequence[DoctorFinding]", *, as_json: bool) -> ExitCode:
-    _print(findings, as_json=as_json)
+def _code(findings: "Sequence[DoctorFinding]") -> ExitCode:
     disturbed = any(finding.level == "warning" for finding in findings)
     return ExitCode.INCONCLUSIVE if disturbed else ExitCode.OK
 
 
-def _print(findings: "Sequence[DoctorFinding]", *, as_json: bool) -> None:
-    if as_json:
-        print_json([finding.to_dict() for finding in findings])
-        return
+def _print(findings: "Sequence[DoctorFinding]") -> None:
     rows = [
         {"": finding.level, "about": finding.subject, "result": finding.observation}
         for finding in findings
     ]
     print_rows(rows, as_json=False)
+    _print_cures(findings)
+
+
+def _print_cures(findings: "Sequence[DoctorFinding]") -> None:
     for finding in findings:
         if finding.level == "warning":
             print_lines(f"{finding.subject}: {finding.effect}\n  {finding.cure}")

@@ -1,16 +1,17 @@
-"""`bench fit`: the largest batch that fits a board; nothing is measured."""
+"""`bench fit`: the batches that fit a board; nothing is measured."""
 
+import sys
 from typing import Annotated
 
 import typer
 
-from ondevice_bench.cli.arguments import AsJson, ModelOption, parsed_bytes
+from ondevice_bench.cli.arguments import AsJson, Quiet, SeveralModels, model_names, parsed_bytes
 from ondevice_bench.errors import ExitCode
 from ondevice_bench.terminal import print_json, print_lines, print_tables
 
 
 def fit(
-    model: ModelOption,
+    models: SeveralModels,
     methods: Annotated[
         list[str] | None, typer.Option("--method", help="A method (default: every method).")
     ] = None,
@@ -28,8 +29,16 @@ def fit(
             help="The ranks, as a share of the largest (default, without --rank: 1/8).",
         ),
     ] = None,
+    epsilon: Annotated[
+        list[str] | None,
+        typer.Option("--epsilon", help="Refused: these ranks depend on data. Use --fraction."),
+    ] = None,
     layers: Annotated[
         list[str] | None, typer.Option("--layers", help="The layers that the method changes.")
+    ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option("--batch", help="Does this batch fit? (Default: find the largest that fits.)"),
     ] = None,
     board: Annotated[
         str | None, typer.Option("--board", help="A hardware profile (default: this machine).")
@@ -44,41 +53,60 @@ def fit(
         bool,
         typer.Option(
             "--confirm",
-            help="Run the largest batch on this machine under the same memory limit. "
-            "If it fails, look for a smaller one that works.",
+            help="Run the batch on this machine under the same memory limit. "
+            "If the largest batch fails, look for a smaller one that works.",
         ),
     ] = False,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> int:
-    """Estimate the largest batch that fits a board, for each method; exit code 6 if none fits."""
+    """Estimate the largest batch that fits a board, for each method; exit code 6 if none fits.
+
+    With --batch: estimate the peak at this batch, and whether it fits.
+    """
     from ondevice_bench.analyse.past_speeds import seconds_of_an_example
-    from ondevice_bench.report.terminal.fit import fit_notes, fit_table
-    from ondevice_bench.run.boards import board_named
+    from ondevice_bench.report.terminal.fit import fit_notes, fit_reasons, fit_table
+    from ondevice_bench.run.boards import board_named, boards
     from ondevice_bench.run.hosts.local import planning_host
+    from ondevice_bench.run.progress import for_terminal
     from ondevice_bench.run.queries.described_suite import described
     from ondevice_bench.run.queries.fit import fits
     from ondevice_bench.run.queries.fit_request import fit_words, memory_limit
     from ondevice_bench.suite.board import HERE
+    from ondevice_bench.suite.fit import BoardFits
     from ondevice_bench.suite.plan import plan
 
-    ranks = {"rank": rank or [], "fraction": fraction or []}
+    ranks = {"rank": rank or [], "fraction": fraction or [], "epsilon": epsilon or []}
+    names = model_names(models)
+    words = fit_words(names, methods or [], options or [], ranks, layers or [], batch)
+    progress = for_terminal(quiet=quiet or not sys.stderr.isatty())
     with planning_host(board) as host:
         target = board_named(board, host)
-        limit = memory_limit(target, parsed_bytes("--reserve", reserve))
-        words = fit_words(model, methods or [], options or [], ranks, layers or [])
+        limit = memory_limit(target, parsed_bytes("--reserve", reserve), boards().values())
         suite = described(host, words.suite())
-        speeds = seconds_of_an_example(target.names)
-        results = fits(host, suite, plan(suite, HERE), limit.usable_bytes, speeds, confirm=confirm)
+        try:
+            results = fits(
+                host,
+                suite,
+                plan(suite, HERE),
+                limit.usable_bytes,
+                seconds_of_an_example(target.names),
+                asked=batch,
+                confirm=confirm,
+                tell=progress.prepare,
+            )
+        finally:
+            progress.close()
+    found = BoardFits(target.name, limit, batch, results)
     if as_json:
-        print_json(
-            {
-                "board": target.name,
-                "memory_bytes": limit.total_bytes,
-                "reserve_bytes": limit.reserve_bytes,
-                "fits": [result.to_dict() for result in results],
-            }
-        )
+        print_json(found.to_dict())
     else:
-        print_tables(fit_table(results))
-        print_lines(*fit_notes(target.name, limit.total_bytes, limit.reserve_bytes))
-    return ExitCode.OK if any(result.batch for result in results) else ExitCode.NOTHING_RAN
+        for model in found.models:
+            if len(found.models) > 1:
+                print_lines(f"{model}:")
+            table = fit_table(found, model)
+            if table.rows:
+                print_tables(table)
+            print_lines(*fit_reasons(found, model))
+        print_lines(*fit_notes(found))
+    return ExitCode.OK if found.any_fits else ExitCode.NOTHING_RAN

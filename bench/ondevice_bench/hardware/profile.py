@@ -227,6 +227,8 @@ def _most_specific(candidates: list[Profile], machine: Machine) -> Profile:
         raise BadInput(f"no hardware profile recognises this machine ({machine.arch})")
     most = max(len(profile.recognise.rules) for profile in candidates)
     best = [profile for profile in candidates if len(profile.recognise.rules) == most]
+    extended = {name for profile in best for name in profile.lineage[1:]}
+    best = [profile for profile in best if profile.name not in extended]
     if len(best) > 1:
         names = " and ".join(str(profile.path) for profile in best)
         raise BadInput(f"{names} both recognise this machine: choose one with --hardware")

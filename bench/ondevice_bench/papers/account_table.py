@@ -44,7 +44,7 @@ def account_json(cell: str, values: Mapping[str, Any], dialect: str = EXACT) -> 
 
 
 def account_lines(cell: str, values: Mapping[str, Any], *, with_flops: bool = True) -> list[str]:
-    """The account of a cell as text."""
+    """The account of a cell as text, without its scope."""
     bytes_of = {name: mib(values[f"{name}_bytes"]) for name in _TOTALS}
     treated, unchanged = values["layers"], values["left_alone"]
     lines = [
@@ -54,7 +54,6 @@ def account_lines(cell: str, values: Mapping[str, Any], *, with_flops: bool = Tr
         f"  training     {bytes_of['training']:>14}",
         f"  inference    {bytes_of['inference']:>14}",
         *(_work(values["flops"]) if with_flops else []),
-        SCOPE,
     ]
     by_reason: dict[str, list[str]] = {}
     for name, reason in unchanged.items():

@@ -54,8 +54,19 @@ class Request:
     @property
     def definition(self) -> str:
         """A hash of plan and settings; an unfinished run goes on only where it is equal."""
+        return self.definition_under(self.host.profile.name)
+
+    def definition_under(self, profile: str) -> str:
+        """The definition if the host had this profile."""
+        own = self.host.profile.name
         cells = [
-            (item.cell.id, item.cell.fingerprint, item.profile, item.state) for item in self.plan
+            (
+                item.cell.id,
+                item.cell.fingerprint,
+                profile if item.profile == own else item.profile,
+                item.state,
+            )
+            for item in self.plan
         ]
         text = json.dumps([cells, self.settings], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,6 +1,7 @@
 """Whether a run is new or goes on with an unfinished one."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def find_or_add_run(
         },
         command=request.command,
     )
-    earlier = None if request.fresh else _to_go_on_with(store, run, request.retry, progress)
+    earlier = None if request.fresh else _to_go_on_with(store, run, request, progress)
     if earlier is not None:
         progress.note(f"going on with {earlier.id}")
         return earlier
@@ -58,19 +59,25 @@ def nothing_to_retry(store: Path) -> NothingRan:
     return NothingRan(f"{store}: nothing failed, timed out or ran out of memory in the latest run")
 
 
-def _to_go_on_with(store: Store, new: Run, retry: frozenset[str], progress: Progress) -> Run | None:
-    """The latest run of the kind, if it is like the new one in everything that matters."""
+def _to_go_on_with(store: Store, new: Run, request: Request, progress: Progress) -> Run | None:
+    """The latest run of the kind, if it is like the new one in everything that matters.
+
+    Its profile may be one that the profile of the new run extends.
+    """
     runs = [run for run in store.runs() if (run.suite, run.origin) == (new.suite, new.origin)]
     if not runs or new.origin != "run":
         return None
     latest = runs[-1]
+    if latest.profile in request.host.profile.lineage:
+        definition = request.definition_under(latest.profile)
+        new = replace(new, profile=latest.profile, definition=definition)
     unlike = [
         name
         for name in ("definition", "profile", "machine", "software", "commit")
         if getattr(latest, name) != getattr(new, name)
     ]
     if not unlike:
-        wanted = retry & set(store.statuses(latest.id).values())
+        wanted = request.retry & set(store.statuses(latest.id).values())
         return latest if latest.finished is None or wanted else None
     if latest.finished is None:
         differences = ", ".join(_UNLIKE.get(name, name) for name in unlike)

@@ -1,47 +1,77 @@
-"""The largest batches that fit a board, in the terminal."""
+"""What fits a board, in the terminal."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ondevice_bench.terminal import Table
 from ondevice_bench.units import flops, mib, seconds, size
 
 if TYPE_CHECKING:
-    from ondevice_bench.suite.fit import Fit
+    from ondevice_bench.suite.fit import BoardFits, Fit
 
 
-def fit_table(fits: "Sequence[Fit]") -> Table:
-    """A line for each method: first the ones that fit, then the others with the reason."""
+def fit_table(found: "BoardFits", model: str) -> Table:
+    """A line for each method that has a batch."""
+    fits = [fit for fit in found.of(model) if fit.batch is not None]
+    has_times = any(fit.example_seconds is not None for fit in fits)
     is_confirmed = any(fit.confirmed for fit in fits)
-    titles = ["method", "largest batch", "peak", "peak at batch + 1", "FLOPs", "time of an example"]
-    rows = Table(*titles, *(["under the limit"] if is_confirmed else []))
+    rows = Table(
+        "method",
+        "largest batch" if found.asked is None else f"batch {found.asked}",
+        "peak",
+        "of the board",
+        "FLOPs",
+        *(["time of an example"] if has_times else []),
+        *(["under the limit"] if is_confirmed else []),
+    )
     for fit in fits:
-        if fit.batch is None:
-            rows.add_row(fit.method, "–", fit.reason)
-            continue
         row = [
             fit.method,
-            str(fit.batch),
-            _bytes(fit.peak_bytes),
-            _bytes(fit.next_bytes),
+            _answer(found, fit),
+            mib(fit.peak_bytes or 0),
+            f"{100 * (found.share(fit) or 0):.1f} %",
             flops(fit.example_flops or 0),
-            "unknown" if fit.example_seconds is None else seconds(fit.example_seconds),
         ]
+        if has_times:
+            row.append("unknown" if fit.example_seconds is None else seconds(fit.example_seconds))
         if is_confirmed:
             row.append("\n".join(f"{k}: {v}" for k, v in (fit.confirmed or {}).items()))
         rows.add_row(*row)
     return rows
 
 
-def fit_notes(board: str, memory: int, reserve: int) -> list[str]:
+def _answer(found: "BoardFits", fit: "Fit") -> str:
+    if found.asked is None:
+        return str(fit.batch)
+    return "fits" if fit.fits else "does not fit"
+
+
+def fit_reasons(found: "BoardFits", model: str) -> list[str]:
+    """A line for each method that has no batch, with the reason."""
+    return [f"{fit.method}: {fit.reason}" for fit in found.of(model) if fit.batch is None]
+
+
+def fit_notes(found: "BoardFits") -> list[str]:
     """The meaning of the numbers."""
-    return [
-        f"{board} has {size(memory)}. The system and torch itself get {size(reserve)} (--reserve).",
+    total, reserve, usable = map(
+        size, (found.limit.total_bytes, found.limit.reserve_bytes, found.limit.usable_bytes)
+    )
+    has_times = any(fit.example_seconds is not None for fit in found.fits)
+    lines = [
+        f"{found.board} has {total}. The system and torch itself get {reserve} (--reserve).",
+        f"100 % are the other {usable}.",
         "These peaks count tensors only; real memory use is higher.",
-        "--confirm runs the largest batch here under the same limit, and looks for one that works.",
-        "FLOPs and time are of one example. The time is from earlier runs on such a board.",
     ]
-
-
-def _bytes(value: int | None) -> str:
-    return "–" if value is None else mib(value)
+    if found.asked is None:
+        lines.append(
+            "--confirm runs the largest batch here under the same limit, and looks for one that "
+            "works."
+        )
+    else:
+        lines.append("--confirm runs this batch here under the same limit.")
+    if has_times:
+        lines.append(
+            "FLOPs and time are of one example. The time is from earlier runs on such a board."
+        )
+    else:
+        lines.append("FLOPs are of one example. There is no time: no run on such a board is here.")
+    return lines

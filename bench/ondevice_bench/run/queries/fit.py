@@ -1,4 +1,4 @@
-"""The largest batch whose step fits a board, by peaks of tensors without content."""
+"""Whether a step fits a board, by peaks of tensors without content."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries.jobs import JobMaker
 from ondevice_bench.run.work_folder import work_folder
 from ondevice_bench.suite.cell import Cell
-from ondevice_bench.suite.fit import Fit
+from ondevice_bench.suite.fit import Fit, in_order
 from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.suite.suite import Suite
 
@@ -25,10 +25,16 @@ TIMEOUT = 1800.0
 Ask = Callable[[str, Cell], Mapping[str, float]]
 # runs the memory pass of a cell under the limit
 Run = Callable[[Cell], Reply]
+# told of each cell before it is looked at
+Tell = Callable[[str], None]
 
 
 class Unfit(Exception):
     """No batch of the cell fits, or none can be computed; the text says why."""
+
+
+def nobody(text: str) -> None:
+    """Tell nobody."""
 
 
 def fits(
@@ -38,55 +44,67 @@ def fits(
     limit: int,
     example_seconds: Mapping[str, float],
     *,
+    asked: int | None = None,
     confirm: bool = False,
+    tell: Tell = nobody,
 ) -> tuple[Fit, ...]:
-    """The largest batch of every cell of the plan.
-
-    Cells with a measured time per example come first, the fastest before the others. The rest come
-    by FLOPs of an example.
-    """
+    """The largest batch of every cell of the plan, or whether the batch fits that is asked for."""
+    results = []
     with _questions(host, suite, limit) as (ask, run):
-        results = [_fit(item, limit, ask, example_seconds) for item in plan]
-        if confirm:
-            cells = {item.cell.id: item.cell for item in plan}
-            results = [
-                _confirmed(fit, cells[item.cell.id], run) if fit.batch else fit
-                for fit, item in zip(results, plan, strict=True)
-            ]
-    return tuple(sorted(results, key=_order))
+        for number, item in enumerate(plan, 1):
+            model, method, *_ = item.cell.id.split("/")
+            place = f"{number}/{len(plan)} · {model} · {method}"
+            tell(place)
+            fit = Fit(model, method)
+            if item.state == "skipped":
+                results.append(replace(fit, reason=item.reason))
+                continue
+            fit = _fit(fit, item.cell, limit, ask, asked)
+            fit = replace(fit, example_seconds=example_seconds.get(item.cell.of_any_size))
+            if confirm and fit.fits:
+                tell(f"{place} · runs under the limit")
+                fit = _confirmed(fit, item.cell, run, only=asked)
+            results.append(fit)
+    return in_order(tuple(results), asked)
 
 
-def _order(fit: Fit) -> tuple[bool, bool, float]:
-    seconds = fit.example_seconds
-    cost = (fit.example_flops or 0) if seconds is None else seconds
-    return fit.batch is None, seconds is None, cost
+def _fit(fit: Fit, cell: Cell, limit: int, ask: Ask, asked: int | None) -> Fit:
+    peaks: dict[int, int] = {}
 
+    def peak_of(batch: int) -> int:
+        peaks[batch] = int(ask("live_peak", replace(cell, batch=batch))["peak_bytes"])
+        return peaks[batch]
 
-def _fit(item: PlannedCell, limit: int, ask: Ask, example_seconds: Mapping[str, float]) -> Fit:
-    cell = item.cell
-    name = cell.id.split("/")[1]
-    if item.state == "skipped":
-        return Fit(name, reason=item.reason)
     try:
-        one = ask("shapes", cell)
-        rest = one["resident_bytes"] - one["batch_bytes"]
-        rise = one["activation_bytes"] + one["batch_bytes"]
-        batch, peak, peak_beyond = largest(
-            lambda size: int(ask("live_peak", replace(cell, batch=size))["peak_bytes"]),
-            limit,
-            rise,
-            rest,
-        )
+        if asked is None:
+            batch = _largest(cell, limit, ask, peak_of)
+        else:
+            batch = asked
+            peak_of(asked)
+            peak_of(1)  # a second point for the curve
+        example = ask("shapes", replace(cell, batch=batch))
     except Unfit as error:
-        return Fit(name, reason=str(error))
-    return Fit(
-        name,
-        batch,
-        peak,
-        peak_beyond,
-        ask("shapes", replace(cell, batch=batch))["step_flops"] / batch,
-        example_seconds.get(cell.of_any_size),
+        return replace(fit, reason=str(error), points=_points(peaks))
+    return replace(
+        fit,
+        batch=batch,
+        fits=peaks[batch] <= limit,
+        peak_bytes=peaks[batch],
+        next_bytes=peaks.get(batch + 1),
+        example_flops=example["step_flops"] / batch,
+        points=_points(peaks),
     )
+
+
+def _largest(cell: Cell, limit: int, ask: Ask, peak_of: Callable[[int], int]) -> int:
+    one = ask("shapes", replace(cell, batch=1))
+    rest = one["resident_bytes"] - one["batch_bytes"]
+    rise = one["activation_bytes"] + one["batch_bytes"]
+    return largest(peak_of, limit, rise, rest)[0]
+
+
+def _points(peaks: Mapping[int, int]) -> tuple[tuple[int, int], ...]:
+    return tuple(sorted(peaks.items()))
 
 
 def largest(
@@ -115,10 +133,14 @@ def largest(
     return low, peaks[low], peaks.get(high)
 
 
-def _confirmed(fit: Fit, cell: Cell, run: Run) -> Fit:
-    """The fit with the status of the memory pass at the largest batch, under the cap."""
+def _confirmed(fit: Fit, cell: Cell, run: Run, *, only: int | None) -> Fit:
+    """The fit with the status of the memory pass under the cap, at the edge or at one batch."""
     assert fit.batch is not None
-    replies = edge(lambda size: run(replace(cell, batch=size)), fit.batch)
+
+    def run_at(batch: int) -> Reply:
+        return run(replace(cell, batch=batch))
+
+    replies = edge(run_at, fit.batch) if only is None else {only: run_at(only)}
     texts = {str(n): ": ".join(filter(None, (r.status, r.reason))) for n, r in replies.items()}
     return replace(fit, confirmed=texts)
 

@@ -1,37 +1,27 @@
 """What `bench fit` needs before it asks: the memory that a step may take, and the cells."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 
 from ondevice_bench import units
 from ondevice_bench.errors import BadInput
 from ondevice_bench.specs import registry
 from ondevice_bench.specs.builtin_methods import BY_CONTENT
 from ondevice_bench.suite.board import Board
+from ondevice_bench.suite.fit import MemoryLimit
 from ondevice_bench.suite.from_flags import Words
 from ondevice_bench.units import GIB
 
 DEFAULT_FRACTION = "0.125"
 
 
-@dataclass(frozen=True)
-class MemoryLimit:
-    """The memory of a board, and the part that stays free for the system and torch itself."""
+def memory_limit(board: Board, reserve_bytes: int, others: Collection[Board] = ()) -> MemoryLimit:
+    """The limit on this board; BadInput where its size is unknown, or smaller than the reserve.
 
-    total_bytes: int
-    reserve_bytes: int
-
-    @property
-    def usable_bytes(self) -> int:
-        """What the tensors of a step may take."""
-        return self.total_bytes - self.reserve_bytes
-
-
-def memory_limit(board: Board, reserve_bytes: int) -> MemoryLimit:
-    """The limit on this board; BadInput where its size is unknown, or smaller than the reserve."""
+    `others` are the boards that the message can name instead.
+    """
     if board.memory_gib is None:
         raise BadInput(
-            f"the profile {board.name} has no memory size: choose a profile that has one"
+            f"the profile {board.name} has no memory size: {_with_memory(board, others)}"
         )
     total = int(board.memory_gib * GIB)
     if reserve_bytes >= total:
@@ -42,25 +32,48 @@ def memory_limit(board: Board, reserve_bytes: int) -> MemoryLimit:
     return MemoryLimit(total, reserve_bytes)
 
 
+def _with_memory(board: Board, others: Collection[Board]) -> str:
+    """The boards of the same family that have a memory size; without any, all that have one."""
+    known = sorted(
+        (other.memory_gib, other.name, other.names) for other in others if other.memory_gib
+    )
+    family = [name for _, name, lineage in known if board.name in lineage]
+    names = family or [name for _, name, _ in known]
+    return f"choose one of {', '.join(names)}" if names else "choose a profile that has one"
+
+
 def fit_words(
-    model: str,
+    models: Sequence[str],
     methods: Sequence[str],
     options: Sequence[str],
     ranks: Mapping[str, Sequence[str]],
     layers: Sequence[str],
+    batch: int | None = None,
 ) -> Words:
-    """One cell for each method. Without any ranks, methods with ranks take a fraction of 1/8.
+    """One cell for each model and method, at the batch that is asked for.
 
-    Ranks that depend on data are refused: these cells have no data.
+    Without any ranks, methods with ranks take a fraction of 1/8. Ranks that depend on data are
+    refused: these cells have no data.
     """
-    for option in options:
-        rule = option.partition("=")[0].rpartition(".")[2]
+    rules = [option.partition("=")[0].rpartition(".")[2] for option in options]
+    rules += [rule for rule, values in ranks.items() if values]
+    for rule in rules:
         if rule in BY_CONTENT:
-            raise BadInput(f"ranks by {rule} depend on data: give --rank or --fraction")
+            raise BadInput(
+                f"ranks by {rule} depend on data, weights and batch, and a fit knows only shapes: "
+                "give --fraction or --rank, or measure them with `bench run … --memory-cap SIZE`"
+            )
     methods = methods or list(registry.methods())
     if not any(ranks.values()) and any(_has_fraction(method) for method in methods):
         ranks = {**ranks, "fraction": [DEFAULT_FRACTION]}
-    return Words([model], methods=methods, options=options, ranks=ranks, layers=layers, batches=[1])
+    return Words(
+        models,
+        methods=methods,
+        options=options,
+        ranks=ranks,
+        layers=layers,
+        batches=[1 if batch is None else batch],
+    )
 
 
 def _has_fraction(method: str) -> bool:

@@ -1,6 +1,6 @@
 """Asking a process about one network: its layers, its spectra; nothing of it is stored."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +15,10 @@ from ondevice_bench.specs import registry
 from ondevice_bench.specs.builtin_methods import BY_CONTENT
 from ondevice_bench.specs.method import MethodSpec
 from ondevice_bench.suite.board import HERE
+from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.from_flags import Words
 from ondevice_bench.suite.plan import plan
+from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.suite.suite import Suite
 
 TIMEOUT = 3600.0
@@ -40,7 +42,20 @@ def ask(
     `layers` are looked at instead of the cell's: vanilla treats none, and its cells name none.
     `ranks` by layer go before the cell's own rule.
     """
-    (item, *_) = plan(suite, HERE)
+    (first, *_) = plan(suite, HERE)
+    return _ask(host, suite, first, pass_name, with_batch=with_batch, layers=layers, ranks=ranks)
+
+
+def _ask(
+    host: Host,
+    suite: Suite,
+    item: PlannedCell,
+    pass_name: str,
+    *,
+    with_batch: bool,
+    layers: str,
+    ranks: Mapping[str, RankNumbers] | None = None,
+) -> PassResult:
     if item.state == "skipped":
         raise Refused(item.reason)
     cell = replace(item.cell, layers=layers) if layers else item.cell
@@ -63,13 +78,31 @@ def layers(host: Host, suite: Suite) -> Mapping[str, Any]:
     return {**result.metrics, **result.details}
 
 
-def account(host: Host, suite: Suite) -> tuple[str, Mapping[str, Any]]:
-    """What is accounted for, and its numbers; BadInput where ranks need data."""
-    cells = [item.cell for item in plan(suite, HERE)]
-    if len(cells) > 1:
-        listed = ", ".join(cell.id for cell in cells[:3])
-        raise BadInput(f"an account is of one cell, but got {len(cells)}: {listed} …")
-    (cell,) = cells
+def accounts(
+    host: Host, suite: Suite, tell: Callable[[str], None]
+) -> list[tuple[str, Mapping[str, Any]]]:
+    """What is accounted for and its numbers, for each model; BadInput where ranks need data.
+
+    `tell` gets a text before each of them.
+    """
+    items = plan(suite, HERE)
+    for item in items:
+        _check_account(item.cell, [i.cell.id for i in items if i.cell.model == item.cell.model])
+    found: list[tuple[str, Mapping[str, Any]]] = []
+    for number, item in enumerate(items, 1):
+        tell(f"{number}/{len(items)} · {item.cell.model}")
+        layers = suite.layers[0]
+        name = item.cell.id if item.cell.layers == layers else f"{item.cell.id} on {layers}"
+        result = _ask(host, suite, item, "account", with_batch=False, layers=layers)
+        found.append((name, {**result.metrics, **result.details}))
+    return found
+
+
+def _check_account(cell: Cell, of_the_model: Sequence[str]) -> None:
+    """Whether there is an account of the cell, the only one of its model."""
+    if len(of_the_model) > 1:
+        listed = ", ".join(of_the_model[:3])
+        raise BadInput(f"an account is of one cell, but got {len(of_the_model)}: {listed} …")
     (spec, *others) = registry.parts(cell.method)
     if others or (not spec.treats and spec.name != "vanilla" and not registry.is_own(spec.name)):
         raise BadInput(
@@ -80,11 +113,9 @@ def account(host: Host, suite: Suite) -> tuple[str, Mapping[str, Any]]:
     if rules:
         raise BadInput(
             f"{cell.method}: ranks by {' and '.join(rules)} depend on data that an account does "
-            f"not read: give --rank or --fraction{_weight_rank(spec)}"
+            f"not read: give --rank or --fraction{_weight_rank(spec)}. `bench run` chooses such "
+            "ranks, and `bench claims` makes accounts with them"
         )
-    layers = suite.layers[0]
-    name = cell.id if cell.layers == layers else f"{cell.id} on {layers}"
-    return name, account_at(host, suite)
 
 
 def account_at(

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ondevice_bench.errors import BadInput
-from ondevice_bench.hardware.probe import Machine, caches_kib
-from ondevice_bench.hardware.profile import load_profile
+from ondevice_bench.hardware.probe import caches_kib
+from ondevice_bench.hardware.profile import load_profile, profiles, recognise
 from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries.aa_trial import CELL
 from ondevice_bench.run.queries.jobs import JobMaker
@@ -20,13 +20,18 @@ TIMEOUT = 300.0
 
 
 def write_profile(host: Host, name: str) -> Path:
-    """Measure this machine and write `hardware/NAME.yaml`; what is there already is not touched."""
+    """Measure this machine and write `hardware/NAME.yaml`; what is there already is not touched.
+
+    It extends the profile of the host, so this machine is still all that it was.
+    """
     path = FOLDER / f"{name}.yaml"
     if re.fullmatch(r"\w[\w.-]*", name) is None:
         raise BadInput(f"{name!r} is no name of a file: letters, digits, '.', '_' and '-' only")
     if path.exists():
         raise BadInput(f"{path}: is there already")
-    text = _text(name, host.machine, host.threads, _peaks(host))
+    if name in host.profile.lineage:
+        raise BadInput(f"{name} is the profile that the new one extends: choose another name")
+    text = _text(name, host, _peaks(host))
     try:
         FOLDER.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -36,6 +41,17 @@ def write_profile(host: Host, name: str) -> Path:
     return path
 
 
+def what_it_changes(host: Host, path: Path) -> str:
+    """What the new profile means for later commands, and how to undo it."""
+    name, base = path.stem, host.profile.name
+    if recognise(host.machine).name != name:
+        return f"`{name}` is used only with `--hardware {name}`."
+    return (
+        f"From now on this machine is `{name}`, which is also `{base}`: suites for {base} still "
+        f"run here. Delete {path} to undo."
+    )
+
+
 def _peaks(host: Host) -> dict[str, Estimate]:
     reply = host.run(JobMaker(host, None).job(CELL, "machine_peaks"), TIMEOUT).reply
     if reply.status != "ok":
@@ -43,11 +59,15 @@ def _peaks(host: Host) -> dict[str, Estimate]:
     return {name: estimate([samples]) for name, samples in reply.result.samples.items()}
 
 
-def _text(name: str, machine: Machine, threads: int, peaks: Mapping[str, Estimate]) -> str:
+def _text(name: str, host: Host, peaks: Mapping[str, Estimate]) -> str:
+    machine, base = host.machine, host.profile
+    is_by_name = any(profile.path == base.path for profile in profiles().values())
+    extended = base.name if is_by_name else str(base.path.resolve())
     rules = {"arch": machine.arch, "board": machine.board, "cpu": machine.cpu}
     lines = [
         "schema: 1",
         f"title: {json.dumps(f'{name}, as measured on {datetime.now(UTC):%Y-%m-%d}')}",
+        f"extends: {json.dumps(extended)}",
         "recognise:",
         *(f"  {key}: {json.dumps(glob.escape(rule))}" for key, rule in rules.items() if rule),
         f"  memory_gib: {machine.memory_gib}",
@@ -59,7 +79,7 @@ def _text(name: str, machine: Machine, threads: int, peaks: Mapping[str, Estimat
         _line("  bandwidth_gb_per_s", peaks["copy"]) + ", a copy read and written",
         *_caches(caches_kib()),
         f"page_kib: {machine.page_bytes // 1024}",
-        f"threads: {threads}",
+        f"threads: {host.threads}",
     ]
     return "\n".join(lines) + "\n"
 
