@@ -55,6 +55,7 @@ class Verdict:
     refused: Mapping[str, str]  # why a method does not meet the goal, by label
     too_far: Mapping[str, str]  # those of them whose gradient is too far from the baseline's
     sentences: tuple[str, ...]
+    headlines: tuple[str, ...]  # those of them that name a method to choose
 
 
 def fewest(metric: str) -> int:
@@ -98,23 +99,24 @@ def verdict(group: Group, goal: Goal, baseline: str) -> Verdict:
     allowed = [member for member in judged if member.label not in refused]
     by_goal = choose(allowed, goal.minimise)
     name = metrics.BY_NAME[goal.minimise].noun
+    sentences: tuple[str, ...]
+    headlines: tuple[str, ...]
     if not judged:
-        sentences: tuple[str, ...] = (SENTENCES["unmeasured"].format(metric=name),)
+        sentences = headlines = (SENTENCES["unmeasured"].format(metric=name),)
     elif not allowed:
         reasons = "; ".join(f"{label}: {why}" for label, why in refused.items())
-        sentences = (SENTENCES["none allowed"].format(reasons=reasons),)
+        sentences = headlines = (SENTENCES["none allowed"].format(reasons=reasons),)
     else:
-        sentences = (
-            *_about_goal(by_goal, baseline),
-            *_about_memory(choose(allowed, PEAK), by_goal, baseline),
-            *_unknown_gradients(allowed),
-        )
+        chosen = _about_goal(by_goal, baseline)
+        lowest = _about_memory(choose(allowed, PEAK), by_goal, baseline)
+        sentences = (*chosen, *lowest, *_unknown_gradients(allowed))
+        headlines = (chosen[0], *lowest)
     obstacle = "" if allowed else sentences[0]
-    return Verdict(obstacle, by_goal, by_memory, by_time, refused, too_far, sentences)
+    return Verdict(obstacle, by_goal, by_memory, by_time, refused, too_far, sentences, headlines)
 
 
 def _nothing(sentence: str) -> Verdict:
-    return Verdict(sentence, None, None, None, {}, {}, (sentence,))
+    return Verdict(sentence, None, None, None, {}, {}, (sentence,), (sentence,))
 
 
 def _having(reasons: Mapping[str, str]) -> dict[str, str]:

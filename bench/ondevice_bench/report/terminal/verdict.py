@@ -1,10 +1,8 @@
 """The conclusions of a run in the terminal."""
 
 from ondevice_bench.analyse.summary import RunSummary
-from ondevice_bench.analyse.verdict import SENTENCES, verdict
+from ondevice_bench.analyse.verdict import verdict
 from ondevice_bench.report.sections.section import ReportData
-
-_HAS_LOWEST_PEAK = SENTENCES["other"].split("{method}")[1].split("{")[0]
 
 
 def verdict_lines(summary: RunSummary, baseline: str | None = None) -> list[str]:
@@ -20,9 +18,8 @@ def verdict_lines(summary: RunSummary, baseline: str | None = None) -> list[str]
 def short_verdict_lines(summary: RunSummary, baseline: str | None = None) -> list[str]:
     """The choice for each group, and the method with the lowest peak if it is another one."""
     data = ReportData.from_summaries((summary,), baseline)
-    lines = []
-    for group in data.groups:
-        choice, *others = verdict(group, data.goal, data.baseline)
-        peaks = [sentence for sentence in others if _HAS_LOWEST_PEAK in sentence]
-        lines += [f"{group.title}: {sentence}" for sentence in (choice, *peaks)]
-    return lines
+    return [
+        f"{group.title}: {sentence}"
+        for group in data.groups
+        for sentence in verdict(group, data.goal, data.baseline).headlines
+    ]
