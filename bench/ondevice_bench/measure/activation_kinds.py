@@ -1,6 +1,7 @@
 """Activation bytes by class: the kind of work that saved each tensor."""
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -31,6 +32,29 @@ def by_class(
     for storage in saved:
         sizes[_class(storage.site, model, treated)] += storage.size
     return sizes
+
+
+@dataclass(frozen=True)
+class ModuleBytes:
+    """Bytes that a module saved for backward, and the class of most of them."""
+
+    bytes: int
+    kind: str
+
+
+def by_module(
+    saved: Iterable[SavedStorage], model: nn.Module, treated: Collection[str]
+) -> Mapping[str, ModuleBytes]:
+    """Bytes of every module that saved something; what has no module stands at an empty name."""
+    kinds: dict[str, dict[str, int]] = {}
+    for storage in saved:
+        of_module = kinds.setdefault(storage.site.module or "", {})
+        kind = _class(storage.site, model, treated)
+        of_module[kind] = of_module.get(kind, 0) + storage.size
+    return {
+        name: ModuleBytes(sum(sizes.values()), max(sizes, key=sizes.__getitem__))
+        for name, sizes in kinds.items()
+    }
 
 
 def _class(site: SaveSite, model: nn.Module, treated: Collection[str]) -> str:

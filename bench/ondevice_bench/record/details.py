@@ -54,6 +54,14 @@ class TreatedLayer:
 
 
 @dataclass(frozen=True)
+class SavedByModule:
+    """Bytes that a module saved for backward, and the kind of most of them."""
+
+    bytes: float
+    kind: str
+
+
+@dataclass(frozen=True)
 class MemoryCurve:
     """Resident memory during a memory pass; empty if it was not sampled."""
 
@@ -84,6 +92,7 @@ class Details:
     weights_sha256: str = ""
     treated: Mapping[str, TreatedLayer] = field(default_factory=dict)
     left_alone: Mapping[str, str] = field(default_factory=dict)  # the reason, by layer
+    saved: Mapping[str, SavedByModule] = field(default_factory=dict)  # "": outside of all modules
     # time
     disturbed: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # by metric
     foreign_cpu_share: float | None = None

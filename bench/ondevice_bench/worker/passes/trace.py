@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ondevice_bench.data import nested
 from ondevice_bench.data.tensorfile import memory_of
-from ondevice_bench.measure.activation_kinds import by_class
+from ondevice_bench.measure.activation_kinds import by_class, by_module
 from ondevice_bench.measure.activations import saved_storages, storage_bytes, total
 from ondevice_bench.measure.flops import FlopCounter, count_step, step_flops
 from ondevice_bench.measure.kept_by_layer import kept_by_layer, undeclared
@@ -35,7 +35,9 @@ def measure(job: Job) -> PassResult:
         workload.infer()
     state = list(treatment.state())
     treated = treatment.report()
-    classes = by_class(saved, model, {report.name for report in treated})
+    names = {report.name for report in treated}
+    classes = by_class(saved, model, names)
+    modules = by_module(saved, model, names)
     difference = disagreement(saved, live)
     notes = [
         *workload.treatment.notes(),
@@ -77,6 +79,9 @@ def measure(job: Job) -> PassResult:
                 for report in treated
             },
             "left_alone": dict(treatment.refusals),
+            "saved": {
+                name: {"bytes": each.bytes, "kind": each.kind} for name, each in modules.items()
+            },
         },
     )
 
