@@ -13,8 +13,9 @@ def html_table(caption: str, titles: Sequence[str], rows: Iterable[Sequence[obje
     if len(lines) > MOST:
         more = f"and {len(lines) - MOST} more"
         shown.append(f'<tr><td colspan="{len(titles)}">{more}</td></tr>')
+    head = _cells([*map(_text, titles)], "th")
     return (
-        f"<table><caption>{_text(caption)}</caption><thead><tr>{_cells([*map(_text, titles)], 'th')}</tr></thead>"
+        f"<table><caption>{_text(caption)}</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(shown)}</tbody></table>"
     )
 
