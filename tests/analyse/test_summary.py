@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
-from ondevice_bench.analyse.frame import COLUMNS, frame_of
+from ondevice_bench.analyse.frame import FRAME_COLUMNS, SAMPLE_COLUMNS, frame_of, samples_of
 from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
@@ -189,10 +191,58 @@ def test_a_record_of_a_newer_version_is_shown_as_far_as_it_is_known(summary_of):
 
 def test_a_frame_has_a_row_for_each_estimate(summary_of):
     frame = frame_of([summary_of([make_record(**TRACE), timed(1, 1.0, 2.0, 3.0)])])
-    assert tuple(frame.columns) == COLUMNS
+    assert tuple(frame.columns) == FRAME_COLUMNS
     assert list(frame["metric"]) == ["activation_bytes", "step_seconds"]
     assert list(frame["unit"]) == ["bytes", "seconds"]
     assert frame["lower"].isna().tolist() == [False, True]
+
+
+def test_a_frame_says_what_a_cell_is_and_when_it_was_measured(summary_of):
+    cell = replace(
+        CELL,
+        id="vit_b_32(depth=2)/asi(epsilon=0.8)+microbatch/all/b8/s0",
+        method_options=(("epsilon", 0.8),),
+        model_options=(("depth", 2),),
+        data="digits",
+        weights="pretrained",
+        dtype="bfloat16",
+    )
+    record = make_record(cell=cell, metrics={"step_seconds": 2.0})
+    (row,) = frame_of([summary_of([record], planned(cell))]).to_dict("records")
+    assert (row["options"], row["model_options"]) == ("epsilon=0.8", "depth=2")
+    assert (row["data"], row["weights"], row["dtype"]) == ("digits", "pretrained", "bfloat16")
+    assert (row["threads"], row["label"]) == (2, "asi ε=0.8+microbatch")
+    assert row["created"].isoformat() == "2026-01-01T00:00:00+00:00"
+
+
+def test_a_frame_has_the_ratio_to_the_baseline_of_the_run(summary_of):
+    asi = replace(CELL, id="mcunet/asi(rank=2)/all/b8/s0", method="asi")
+    records = [
+        make_record(metrics={"step_seconds": 2.0}),
+        make_record(cell=asi, metrics={"step_seconds": 3.0}),
+        make_record(cell=SECOND, metrics={"step_seconds": 1.0}),
+    ]
+    frame = frame_of([summary_of(records, planned(CELL, asi, SECOND))])
+    assert frame["ratio"].tolist() == [1.0, 1.5, 1.0]
+    alone = frame_of([summary_of(records[1:2], planned(asi))])
+    assert alone["ratio"].isna().all()
+
+
+def test_each_sample_has_a_row_on_request(summary_of):
+    records = [timed(1, 1.0, 2.0), timed(2, 3.0)]
+    frame = samples_of([summary_of(records)])
+    assert tuple(frame.columns) == SAMPLE_COLUMNS
+    steps = frame[frame["metric"] == "step_seconds"]
+    assert steps[["process", "sample", "value"]].values.tolist() == [
+        [1, 1, 1.0],
+        [1, 2, 2.0],
+        [2, 1, 3.0],
+    ]
+
+
+def test_a_frame_of_no_runs_has_all_columns():
+    assert tuple(frame_of([]).columns) == FRAME_COLUMNS
+    assert tuple(samples_of([]).columns) == SAMPLE_COLUMNS
 
 
 def test_json_has_no_raw_samples_but_everything_else(summary_of):

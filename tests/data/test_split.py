@@ -5,8 +5,7 @@ import pytest
 
 from ondevice_bench.data import split, text
 from ondevice_bench.data.batch import BatchStore, NoBatch, make
-from ondevice_bench.data.split import EVERY
-from ondevice_bench.specs.data import ALL, HELD_OUT, TRAIN, DataSource, parse
+from ondevice_bench.specs.data import ALL, HELD_OUT, HELD_OUT_EVERY, TRAIN, DataSource, parse
 from ondevice_bench.specs.inputs import Images, Tokens
 
 SMALL = Images(channels=1, size=8, classes=10)
@@ -50,8 +49,8 @@ def test_rows_of_the_users_arrays(tmp_path):
     numpy.savez(tmp_path / "d.npz", images=images, labels=numpy.arange(100) % 10)
     source = parse(f"npz: {tmp_path / 'd.npz'}", tmp_path)
     learned, held_out = (make(source, SMALL, 200, part, part) for part in (TRAIN, HELD_OUT))
-    assert len(unique(learned)) == 100 - 100 // EVERY
-    assert len(unique(held_out)) == 100 // EVERY
+    assert len(unique(learned)) == 100 - 100 // HELD_OUT_EVERY
+    assert len(unique(held_out)) == 100 // HELD_OUT_EVERY
     assert not unique(learned) & unique(held_out)
 
 

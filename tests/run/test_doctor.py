@@ -137,3 +137,16 @@ def test_a_profile_for_names_only_stays_one(workplace):
     path = write_profile(host, "small")
     assert recognise(MACHINE).name == "x86"
     assert what_it_changes(host, path) == "`small` is used only with `--hardware small`."
+
+
+def test_a_plan_still_knows_what_the_suite_expects_on_such_a_board(workplace, capsys, monkeypatch):
+    text = "schema: 1\ntitle: t\nmodels: [mcunet]\nmethods: [vanilla]\nexpected: {x86: 3m}\n"
+    (workplace / "mine.yaml").write_text(text)
+    write_profile(profile_host(), "desk")
+    counts = {"activation_bytes": 1, "step_flops": 1, "peak_bytes": 1}
+    desk = FakeHost(
+        lambda _: Reply("ok", result=PassResult(metrics=counts)), profile=load_profile("desk")
+    )
+    monkeypatch.setattr(local, "planning_host", lambda _: desk)
+    app(["plan", "./mine.yaml"], standalone_mode=False)
+    assert "(the suite expects 3:00 on such a board)" in capsys.readouterr().out

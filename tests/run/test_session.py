@@ -5,6 +5,7 @@ import dataclasses
 import json
 import multiprocessing
 
+import numpy
 import pytest
 
 from ondevice_bench.analyse.summary import summarise
@@ -95,6 +96,15 @@ def test_an_unfinished_run_goes_on_under_a_profile_that_extends_its_own(world, s
         assert len(session.pending()) == len(session.tasks()) - 1
         session.perform(session.pending()[0])
     assert [len(statuses) for statuses in stored().values()] == [2]
+
+
+def test_a_run_stores_how_many_examples_the_users_data_has(world, workplace):
+    numpy.savez(workplace / "x.npz", images=numpy.zeros((7, 4, 4, 3), "uint8"))
+    with world() as session:
+        assert session.run.settings["examples"] is None
+    (workplace / "x.yaml").write_text(SUITE + "data: {npz: x.npz}\n")
+    with world() as session:
+        assert session.run.settings["examples"] == 7
 
 
 def test_no_two_rounds_of_a_cell_that_is_measured_alone_come_from_one_process(world, host):

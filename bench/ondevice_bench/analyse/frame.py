@@ -1,13 +1,17 @@
 """Summaries as a pandas DataFrame: one row for each run, cell and metric."""
 
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ondevice_bench import metrics
+from ondevice_bench.analyse.find_runs import find_stores
+from ondevice_bench.analyse.groups import groups
 from ondevice_bench.analyse.summary import CellSummary, RunSummary, summarise
 from ondevice_bench.record.model import Run
 from ondevice_bench.record.store import Store
+from ondevice_bench.suite.cell import Cell, Options
 
 if TYPE_CHECKING:
     import pandas
@@ -25,6 +29,12 @@ COLUMNS = (
     "seed",
     "layers",
     "options",
+    "model_options",
+    "data",
+    "weights",
+    "dtype",
+    "threads",
+    "label",
     "status",
     "metric",
     "unit",
@@ -37,26 +47,63 @@ COLUMNS = (
 )
 
 
-def load(path: str | Path) -> "pandas.DataFrame":
+FRAME_COLUMNS = (*COLUMNS, "ratio")
+_OF_CELL = tuple(takewhile(lambda column: column != "metric", COLUMNS))
+SAMPLE_COLUMNS = (*_OF_CELL, "metric", "unit", "scope", "kind", "process", "sample", "value")
+
+
+def load(name: str | Path, *, samples: bool = False) -> "pandas.DataFrame":
     """Every estimate of every run in a store, one row for each run, cell and metric.
 
-    `COLUMNS` names the columns. Each row names its unit.
+    `name` is the name of a suite, or the path of a store. With `samples`, each sample that was
+    measured has a row. Each row names its unit.
     """
-    with Store.open(Path(path)) as store:
-        return frame_of([summarise(store, run) for run in store.runs()])
+    path = Path(name) if Path(name).is_file() else find_stores([str(name)])[0]
+    with Store.open(path) as store:
+        summaries = [summarise(store, run) for run in store.runs()]
+    return samples_of(summaries) if samples else frame_of(summaries)
 
 
 def frame_of(summaries: Sequence[RunSummary]) -> "pandas.DataFrame":
-    """Every estimate of these runs; `lower` and `upper` are empty if there is no interval."""
-    import pandas
+    """Every estimate of these runs, with the columns `FRAME_COLUMNS`.
 
+    `lower` and `upper` are empty if there is no interval. `ratio` is the estimate as a multiple of
+    the baseline's, and empty if the baseline was not measured.
+    """
+    rows = []
+    for one in summaries:
+        members = {member.cell.id: member for group in groups(one) for member in group.members}
+        for cell in one.cells:
+            for of_metric in metric_columns(cell):
+                over = members[cell.id].ratio(of_metric[0])
+                ratio = None if over is None else over.estimate
+                rows.append((*cell_columns(one.run, cell), *of_metric, ratio))
+    return _frame(rows, FRAME_COLUMNS)
+
+
+def samples_of(summaries: Sequence[RunSummary]) -> "pandas.DataFrame":
+    """Every sample of these runs, with the columns `SAMPLE_COLUMNS`.
+
+    `process` and `sample` count from 1, within a cell and within a process.
+    """
     rows = [
-        (*cell_columns(one.run, cell), *of_metric)
+        (*cell_columns(one.run, cell), *_of_metric(name), process, number, float(value))
         for one in summaries
         for cell in one.cells
-        for of_metric in metric_columns(cell)
+        for name, processes in cell.samples.items()
+        if name in metrics.BY_NAME
+        for process, values in enumerate(processes, 1)
+        for number, value in enumerate(values, 1)
     ]
-    return pandas.DataFrame.from_records(rows, columns=list(COLUMNS))
+    return _frame(rows, SAMPLE_COLUMNS)
+
+
+def _frame(rows: Sequence[tuple[Any, ...]], columns: Sequence[str]) -> "pandas.DataFrame":
+    import pandas
+
+    frame = pandas.DataFrame.from_records(rows, columns=list(columns))
+    frame["created"] = pandas.to_datetime(frame["created"], utc=True)
+    return frame
 
 
 def cell_columns(run: Run, cell: CellSummary) -> tuple[Any, ...]:
@@ -74,7 +121,13 @@ def cell_columns(run: Run, cell: CellSummary) -> tuple[Any, ...]:
         planned.cell.batch,
         planned.cell.seed,
         planned.cell.layers,
-        ",".join(f"{name}={value}" for name, value in planned.cell.method_options),
+        _options(planned.cell.method_options),
+        _options(planned.cell.model_options),
+        planned.cell.data,
+        planned.cell.weights,
+        planned.cell.dtype,
+        run.machine.get("threads"),
+        _label(planned.cell),
         cell.status,
     )
 
@@ -82,8 +135,22 @@ def cell_columns(run: Run, cell: CellSummary) -> tuple[Any, ...]:
 def metric_columns(cell: CellSummary) -> Iterator[tuple[Any, ...]]:
     """The columns from `metric` on, for each estimate of a cell."""
     for name, estimate in cell.estimates.items():
-        metric = metrics.BY_NAME.get(name)
-        if metric is not None:
+        if name in metrics.BY_NAME:
             bounds = (estimate.lower, estimate.estimate, estimate.upper)
             numbers = (None if value is None else float(value) for value in bounds)
-            yield (name, metric.unit, metric.scope, metric.kind, *numbers, estimate.basis)
+            yield (*_of_metric(name), *numbers, estimate.basis)
+
+
+def _of_metric(name: str) -> tuple[str, str, str, str]:
+    metric = metrics.BY_NAME[name]
+    return name, metric.unit, metric.scope, metric.kind
+
+
+def _options(options: Options) -> str:
+    return ",".join(f"{name}={value}" for name, value in options)
+
+
+def _label(cell: Cell) -> str:
+    """The method with its options, as a legend shows it: `asi ε=0.8`."""
+    method = cell.id.split("/")[1]
+    return method.replace("epsilon=", "ε=").replace("(", " ").replace(")", "").replace(",", " ")

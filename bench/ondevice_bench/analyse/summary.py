@@ -7,6 +7,7 @@ from typing import Any
 
 from ondevice_bench import metrics
 from ondevice_bench.hardware.doctor import DoctorFinding
+from ondevice_bench.notebook import html_table
 from ondevice_bench.passes import CALIBRATE, PREPARING, rounds_of
 from ondevice_bench.record.details import Details, Precision
 from ondevice_bench.record.measurement import Measurement
@@ -16,7 +17,7 @@ from ondevice_bench.record.store import Store
 from ondevice_bench.stats import Estimate, estimate
 from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.suite.suite import DISTURBED_SHARE
-from ondevice_bench.units import clock
+from ondevice_bench.units import clock, interval, quantity
 
 STATUS_ORDER = ("oom", "timeout", "failed", "skipped", "ok")
 MIXED_LAUNCHES = "some processes were forked and others spawned, so their values are not combined"
@@ -42,6 +43,17 @@ class CellSummary:
     details: Mapping[str, Details]  # by pass, of its first process that succeeded
     launches: Mapping[str, str]  # by metric: whether its processes were forked or spawned
     is_disturbed: bool = False  # whether other processes used the processors during its samples
+
+    def _repr_html_(self) -> str:
+        rows = (
+            (
+                metrics.described(name).label,
+                quantity(each.estimate, metrics.described(name).unit),
+                _bounds(each, metrics.described(name).unit),
+            )
+            for name, each in self.estimates.items()
+        )
+        return html_table(f"{self.id}: {self.status}", ("metric", "estimate", "interval"), rows)
 
     def details_of(self, pass_name: str) -> Details:
         """The details of a pass. They are empty if the pass has no record."""
@@ -74,6 +86,24 @@ class RunSummary:
 
     run: Run
     cells: tuple[CellSummary, ...]
+
+    def _repr_html_(self) -> str:
+        described = [metrics.described(name) for name in metrics.HEADLINES]
+        rows = (
+            (
+                cell.id,
+                *(
+                    quantity(cell.estimates[each.name].estimate, each.unit)
+                    if each.name in cell.estimates
+                    else "–"
+                    for each in described
+                ),
+                cell.status,
+            )
+            for cell in self.cells
+        )
+        titles = ("cell", *(each.label for each in described), "status")
+        return html_table(f"{self.run.id} on {self.run.profile}", titles, rows)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -246,6 +276,12 @@ def _estimate(name: str, rounds: Sequence[Sequence[float]]) -> Estimate:
             (value,) = readings
             return Estimate(value, value, value, "exact")
     return estimate(rounds)
+
+
+def _bounds(each: Estimate, unit: str) -> str:
+    if each.lower is None or each.upper is None or each.basis == "exact":
+        return each.basis
+    return interval(each.lower, each.upper, unit)
 
 
 def _notes(details: Details) -> list[str]:

@@ -14,6 +14,7 @@ import numpy
 
 from ondevice_bench.data import images
 from ondevice_bench.data.batch import NoBatch
+from ondevice_bench.data.count import PICTURES
 from ondevice_bench.data.split import chosen, drawn
 from ondevice_bench.specs.data import ALL, HELD_OUT, DataSource
 from ondevice_bench.specs.inputs import Images, Inputs, Tokens
@@ -22,7 +23,6 @@ from ondevice_bench.units import GIB, mib
 if TYPE_CHECKING:
     Array: TypeAlias = numpy.ndarray[Any, Any]
 
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
 MAX_ARRAYS = GIB  # bytes, unpacked
 CIFAR_SIDE = 32
 CIFAR_BYTES = 3 * CIFAR_SIDE**2

@@ -4,12 +4,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy
 
-from ondevice_bench.specs.data import ALL, HELD_OUT
+from ondevice_bench.specs.data import ALL, HELD_OUT, HELD_OUT_EVERY
 
 if TYPE_CHECKING:
     Array: TypeAlias = numpy.ndarray[Any, Any]
-
-EVERY = 5
 
 
 def rows(count: int, split: str) -> "Array":
@@ -17,7 +15,7 @@ def rows(count: int, split: str) -> "Array":
     places = numpy.arange(count)
     if split == ALL:
         return places
-    part: Array = places[(places % EVERY == 0) == (split == HELD_OUT)]
+    part: Array = places[(places % HELD_OUT_EVERY == 0) == (split == HELD_OUT)]
     return part
 
 

@@ -78,6 +78,24 @@ class Treatment:
         self._replacements: dict[str, Replacement] = {}
         self._refusals: dict[str, str] = {}
 
+    def _repr_html_(self) -> str:
+        from ondevice_bench.notebook import html_table  # workers never need it
+
+        rows = (
+            (
+                layer.name,
+                " × ".join(map(str, layer.ranks.activation)),
+                layer.ranks.weight,
+                layer.elements,
+                "" if layer.is_called else "no input yet",
+            )
+            for layer in self.report()
+        )
+        unchanged = ((name, "", "", "", reason) for name, reason in self.refusals.items())
+        titles = ("layer", "ranks of inputs", "rank of the weight", "stored elements", "")
+        names = " + ".join(type(method).__name__ for method in self._methods)
+        return html_table(f"{type(self.module).__name__}, {names}", titles, (*rows, *unchanged))
+
     @property
     def refusals(self) -> Mapping[str, str]:
         """Chosen layers that the method left unchanged, with the reason.

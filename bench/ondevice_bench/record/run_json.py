@@ -159,6 +159,7 @@ class _Settings(_OpenSchema):
     budget_seconds: float | None = None
     baseline: str = "vanilla"
     peaks: dict[Name, float] = Field(default_factory=dict)
+    examples: Annotated[int, Field(ge=0)] | None = None
 
 
 class _Key(ClosedSchema):

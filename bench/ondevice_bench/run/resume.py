@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ondevice_bench.data.count import examples_of
 from ondevice_bench.errors import NothingRan
 from ondevice_bench.record.model import Run
 from ondevice_bench.record.store import Store
@@ -37,6 +38,7 @@ def find_or_add_run(
             **request.settings,
             "goal": request.suite.goal.to_dict(),
             "peaks": request.host.profile.peaks,
+            "examples": examples_of(request.suite.data),
             "budget_seconds": request.budget,
             "emulated": request.host.profile.declared.emulated,
             "interleaved": request.interleaved,

@@ -17,6 +17,7 @@ ALLOWED = (
 )
 # splits of the examples: all, those to learn from, those to test on
 ALL, TRAIN, HELD_OUT = "all", "train", "held out"
+HELD_OUT_EVERY = 5  # the place of an example to test on: every fifth, from the first
 DIGITS = 10
 CIFAR10 = 10
 TEXT_DIGEST = "154c4d95"  # of data/corpus.txt: another text is another workload

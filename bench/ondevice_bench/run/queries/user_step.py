@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from ondevice_bench import metrics, passes
+from ondevice_bench.notebook import html_table
 from ondevice_bench.passes import STEP_MEMORY, STEP_TIME, STEP_TRACE
 from ondevice_bench.protocol.job import Job, Reply
 from ondevice_bench.run.hosts.host import Host, HostError
 from ondevice_bench.stats import Estimate, estimate
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.suite import Sampling
+from ondevice_bench.units import quantity
 
 TIMEOUT = 600.0
 SAMPLING = Sampling(max_seconds=10.0)
@@ -49,6 +51,14 @@ class StepResult:
     samples: tuple[tuple[float, ...], ...]
     unavailable: Mapping[str, str]
     notes: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        rows = (
+            (metrics.described(name).label, quantity(each.estimate, metrics.described(name).unit))
+            for name, each in self.estimates.items()
+        )
+        missing = ((name, reason) for name, reason in self.unavailable.items())
+        return html_table("a step", ("metric", "estimate"), (*rows, *missing))
 
     @property
     def step_seconds(self) -> Estimate:

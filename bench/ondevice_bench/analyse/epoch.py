@@ -1,0 +1,74 @@
+"""The time of one epoch over the data of a suite, on the board that measured a cell."""
+
+import math
+from dataclasses import dataclass
+
+from ondevice_bench.analyse.summary import CellSummary
+from ondevice_bench.record.model import Run
+from ondevice_bench.specs.data import HELD_OUT_EVERY
+from ondevice_bench.stats import Estimate
+
+# the examples of published data, and those of them that are for training
+DIGITS = 1797
+CIFAR10_TRAINING = 50_000
+STEP = "step_seconds"
+_ENDLESS = {
+    "synthetic": "synthetic data has no end",
+    "photos": "photos are random crops of two photographs, without end",
+    "text": "text gives windows at random places, without end",
+}
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over all examples for training. Where a number is None, `reason` says why.
+
+    `seconds` are the steps alone, without reading data and without tests.
+    """
+
+    examples: int | None
+    steps: int | None = None
+    seconds: Estimate | None = None
+    reason: str = ""
+
+
+def epoch_of(run: Run, cell: CellSummary) -> Epoch:
+    """The time of an epoch of this cell: its steps, times the median of its step time.
+
+    The last step of an epoch counts as a whole one. The bounds are those of the step time.
+    """
+    examples, reason = training_examples(cell.planned.cell.data, run.settings.get("examples"))
+    if examples is None:
+        return Epoch(None, reason=reason)
+    steps = math.ceil(examples / cell.planned.cell.batch)
+    step = cell.estimates.get(STEP)
+    if step is None:
+        why = cell.unavailable.get(STEP, "there is no step time")
+        return Epoch(examples, steps, reason=f"the time of a step was not measured: {why}")
+    lower, upper = (None if each is None else steps * each for each in (step.lower, step.upper))
+    basis = f"{steps} steps; of a step: {step.basis}"
+    return Epoch(examples, steps, Estimate(steps * step.estimate, lower, upper, basis))
+
+
+def training_examples(data: str, of_the_user: int | None) -> tuple[int | None, str]:
+    """The examples of an epoch, or the reason why their number is unknown.
+
+    `data` is the name of a source in a cell. `of_the_user` is the number of all examples in the
+    user's own data, as the run stored it. Every fifth example is held out; CIFAR-10 has a test set.
+    """
+    kind = data.partition(":")[0].partition("@")[0].partition("(")[0]
+    if kind in _ENDLESS:
+        return None, _ENDLESS[kind]
+    if kind == "digits":
+        return _not_held_out(DIGITS), ""
+    if kind == "cifar10":
+        return CIFAR10_TRAINING, ""
+    if kind not in {"folder", "npz"}:
+        return None, f"the number of examples is unknown: data is {data}"
+    if not of_the_user:
+        return None, f"the run does not say how many examples {data} has"
+    return _not_held_out(of_the_user), ""
+
+
+def _not_held_out(count: int) -> int:
+    return count - math.ceil(count / HELD_OUT_EVERY)

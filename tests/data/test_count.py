@@ -1,0 +1,33 @@
+"""The number of examples in the user's own data."""
+
+import numpy
+import pytest
+
+from ondevice_bench.data.count import examples_of
+from ondevice_bench.specs.data import DataSource, parse
+
+
+def test_a_folder_has_as_many_examples_as_images_in_its_classes(tmp_path):
+    for name in ("a/1.jpg", "a/deep/2.PNG", "b/3.webp", "b/notes.txt", "outside.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert examples_of(DataSource("folder", path=tmp_path)) == 3
+
+
+@pytest.mark.parametrize("save", [numpy.savez, numpy.savez_compressed])
+@pytest.mark.parametrize("name", ["images", "tokens"])
+def test_arrays_have_as_many_examples_as_rows(tmp_path, save, name):
+    arrays = {"labels": numpy.zeros(7, "int64"), name: numpy.zeros((7, 4), "uint8")}
+    save(tmp_path / "x.npz", **arrays)
+    assert examples_of(parse("npz: x.npz", tmp_path)) == 7
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x05\x06" + bytes(18)])
+def test_a_damaged_file_has_no_number(tmp_path, content):
+    (tmp_path / "x.npz").write_bytes(content)
+    assert examples_of(parse("npz: x.npz", tmp_path)) is None
+
+
+@pytest.mark.parametrize("kind", ["synthetic", "photos", "digits", "text"])
+def test_sources_of_ours_are_not_counted(kind):
+    assert examples_of(DataSource(kind)) is None
