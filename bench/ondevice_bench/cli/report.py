@@ -1,6 +1,5 @@
 """`bench report`: a run's results as one HTML file, or as text."""
 
-import webbrowser
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -8,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ondevice_bench.cli.arguments import AsJson
+from ondevice_bench.cli.arguments import AsJson, Open
+from ondevice_bench.cli.browser import open_page
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.files import atomic_write
 from ondevice_bench.terminal import print_json, print_lines, printable
@@ -55,7 +55,7 @@ def report(
         Literal["html", "text", "md", "csv", "json"],
         typer.Option("--format", help="html writes a file. The others print, or write to --out."),
     ] = "html",
-    show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    show: Open = False,
     as_json: AsJson = False,
 ) -> None:
     """Draw a run's results as one HTML file, or print them."""
@@ -94,7 +94,7 @@ def report(
     else:
         print_lines(f"report: {page}")
     if show:
-        webbrowser.open(page.resolve().as_uri())
+        open_page(page)
 
 
 def _print_or_write(texts: "Iterable[str]", out: Path | None) -> None:
