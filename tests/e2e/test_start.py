@@ -1,5 +1,7 @@
 """The first steps with the real command: a suite, a method, and a page in the browser."""
 
+import shutil
+
 from tests.starters.test_write import NET
 
 
@@ -40,3 +42,18 @@ def test_a_page_that_cannot_be_opened_is_one_line_and_no_failure(
     ended = bench("report", "tiny", "-o", page, "--open", cwd=tiny_run.folder)
     assert ended.code == 0
     assert ended.err == f"bench: {page} was not opened: CI is set\n"
+
+
+def test_a_comparison_of_boards_leaves_the_page_of_the_run_and_says_if_there_is_one(
+    bench, tiny_run, workplace
+):
+    here = workplace / "here"
+    shutil.copytree(tiny_run.folder, here)
+    page = here / "bench-out/tiny/report.html"
+    before = page.read_bytes()
+    ended = bench("report", "tiny", "--compare-hardware", cwd=here)
+    assert (ended.code, ended.out) == (0, "report: bench-out/tiny/report-boards.html\n")
+    (line,) = ended.err.splitlines()
+    assert line.startswith("bench: tiny was measured on ")
+    assert line.endswith(" only: run it on another board, and `bench import` its bundle here")
+    assert page.read_bytes() == before

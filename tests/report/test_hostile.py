@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ondevice_bench.analyse.compare import compare
+from ondevice_bench.analyse.groups import with_baseline
 from ondevice_bench.analyse.history import HistoryQuery
 from ondevice_bench.analyse.summary import summarise
 from ondevice_bench.errors import BadInput
@@ -136,7 +137,7 @@ def draw_everything(summary, which):
             list(csv_lines((summary.run, cell) for cell in summary.cells))
             comparison_lines(compare(older, summary))
             for cell in summary.cells:
-                cell_table(cell), cell_lines(cell)
+                cell_table(with_baseline(summary, cell)), cell_lines(cell)
 
 
 @pytest.fixture(scope="module")

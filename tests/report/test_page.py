@@ -195,7 +195,7 @@ def test_plots_hold_the_figures_of_the_table(summary):
         "batch": [1.0],
         "weights": [2.0],
         "after warm-up": [3.0],
-        "step": [4.0],
+        "step's own memory": [4.0],
     }
     (times,) = drawn(render(summary))["step-samples"]
     assert [len(trace["y"]) for trace in times["data"]] == [7, 1]  # samples and the median
