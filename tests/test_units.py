@@ -57,7 +57,30 @@ def test_an_interval_says_its_unit_once_if_it_can():
     assert units.interval(0.01, 0.016, "seconds") == "10.0 … 16.0 ms"
     assert units.interval(0.5, 1.5, "seconds") == "500 ms … 1.50 s"
     assert units.interval(2**20, 2**21, "bytes") == "1.00 … 2.00 MiB"
-    assert units.interval(0.5, 0.5, "") == "0.5 … 0.5"
+    assert units.interval(0.5, 0.5, "") == "0.500 … 0.500"
+
+
+def test_numbers_beside_each_other_have_the_same_digits():
+    assert [units.quantity(value, "") for value in (1, 0.9999999, 0.9)] == ["1.00", "1.00", "0.900"]
+    assert units.interval(0.98, 1, "") == "0.980 … 1.00"
+    assert (units.ratio(0.9), units.ratio(0.862)) == ("0.900×", "0.862×")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (41.4, "41 s"), (61, "1 min"), (241, "4 min"), (4800, "1 h 20 min")],
+)
+def test_a_duration_in_words_is_short(seconds, text):
+    assert units.about(seconds) == text
+
+
+def test_one_thing_is_no_plural():
+    assert [units.number_of(n, "cell") for n in (0, 1, 2)] == ["0 cells", "1 cell", "2 cells"]
+
+
+def test_names_with_numbers_sort_by_them():
+    names = ["pi5-16gb", "x86", "pi5", "pi5-2gb", "pi4"]
+    assert sorted(names, key=units.natural_key) == ["pi4", "pi5", "pi5-2gb", "pi5-16gb", "x86"]
 
 
 @pytest.mark.parametrize(

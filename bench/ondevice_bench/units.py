@@ -11,7 +11,7 @@ _POWERS = {"K": 10, "M": 20, "G": 30}
 def mib(value: float) -> str:
     """Bytes as MiB with two decimals, the papers' precision; below 1 MiB with three digits."""
     size = value / MIB
-    return f"{size:.2f} MiB" if abs(size) >= 1 or size == 0 else f"{size:.3g} MiB"
+    return f"{size:.2f} MiB" if abs(size) >= 1 or size == 0 else f"{size:#.3g} MiB"
 
 
 def parse_bytes(text: str) -> int:
@@ -94,6 +94,12 @@ def clock(value: float) -> str:
     return f"{hours}:{minutes:02}:{secs:02}" if hours else f"{minutes}:{secs:02}"
 
 
+def natural_key(name: str) -> list[tuple[int, str]]:
+    """The key that sorts names by their numbers: pi5-2gb before pi5-16gb."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+
+
 def about(value: float) -> str:
     """A duration in words: 40 s, 4 min, 1 h 20 min."""
     minutes = max(0, round(value / 60))
@@ -140,7 +146,7 @@ def interval(lower: float, upper: float, unit: str) -> str:
 
 
 def _digits(value: float) -> str:
-    """Three significant digits at least; whole numbers are never shortened."""
+    """Three significant digits, with their zeros; whole numbers are never shortened."""
     if not math.isfinite(value):
         return str(value)
     size = abs(value)
@@ -150,4 +156,4 @@ def _digits(value: float) -> str:
         return f"{value:.1f}"
     if size >= 1 or size == 0:
         return f"{value:.2f}"
-    return f"{value:.3g}"
+    return f"{value:#.3g}"

@@ -26,6 +26,11 @@ def test_only_the_latest_runs_page_is_called_report(folder, workplace):
     assert report_runs(["r1", "r3"]).page().name == "report-r1.html"
 
 
+def test_a_page_of_several_boards_does_not_overwrite_the_page_of_the_run(folder):
+    assert report_runs([]).page(of_boards=True).name == "report-boards.html"
+    assert report_runs(["r1"]).page(of_boards=True).name == "report-boards-r1.html"
+
+
 def test_other_boards_stand_beside_the_first_run_once(folder):
     assert ids(report_runs(["r3"], other_boards=True)) == ["r3", "r2"]
     assert ids(report_runs(["r3", "r2"], other_boards=True)) == ["r3", "r2"]

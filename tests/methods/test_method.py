@@ -1,5 +1,6 @@
 """The base classes of methods: what they promise, and how a class that breaks it is refused."""
 
+import re
 import subprocess
 import sys
 
@@ -200,6 +201,28 @@ def test_check_method_checks_options_before_it_starts_a_process(options, says):
     host = FakeHost()
     with pytest.raises(BadInput, match=f"^{says}"):
         conformance.check(host, "asi", options)
+    assert host.questions == []
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("topk.py", "unknown method 'topk.py'; a class in a file is ./topk.py:Class"),
+        ("./topk.py", "a class in a file is ./topk.py:Class (classes there: Scheme, TopK)"),
+        ("./topk.py:Topk", "./topk.py: has no 'Topk' (classes there: Scheme, TopK)"),
+        ("./empty.py:TopK", "./empty.py: has no 'TopK' (classes there: none)"),
+        ("./none.py:TopK", "./none.py: cannot be read: No such file or directory"),
+    ],
+)
+def test_check_method_lists_the_classes_of_a_file_without_running_it(
+    tmp_path, monkeypatch, name, says
+):
+    (tmp_path / "topk.py").write_text("1 / 0\nclass Scheme: ...\nclass TopK: ...\n")
+    (tmp_path / "empty.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    host = FakeHost()
+    with pytest.raises(BadInput, match=re.escape(says)):
+        conformance.check(host, name, [])
     assert host.questions == []
 
 

@@ -17,7 +17,7 @@ def test_each_pair_has_a_row_and_each_exact_difference_a_line():
     pairs = [slow, same, few, CellPair("three", "e", "f", problem="time: failed: no")]
     table = ab_table(pairs)
     columns = {title: [row[n] for row in table.rows] for n, title in enumerate(table.titles)}
-    assert columns["interval"] == ["1.05× … 1.15×", "0.99× … 1.01×", "", ""]
+    assert columns["interval"] == ["1.05× … 1.15×", "0.990× … 1.01×", "", ""]
     assert columns["step is"] == [
         "regressed",
         "unchanged",

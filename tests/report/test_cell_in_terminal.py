@@ -33,7 +33,7 @@ def test_the_most_important_numbers_come_first(whole):
 def test_each_number_has_its_ratio_to_the_baseline_of_the_run(whole):
     table = table_of(whole, 1)
     assert table.titles[3] == "ratio to vanilla"
-    assert [row[3] for row in table.rows[:3]] == ["1.10×", "0.75×", "0.625×"]
+    assert [row[3] for row in table.rows[:3]] == ["1.10×", "0.750×", "0.625×"]
     assert "ratio to vanilla" not in table_of(whole, 0).titles
 
 

@@ -40,7 +40,7 @@ def test_a_narrow_terminal_cuts_neither_the_count_nor_the_time_left(capsys, monk
     monkeypatch.setenv("COLUMNS", "30")
     LiveLine().begin(f"{WHAT} · {'x' * 90}", "10/50", TimeLeft(30, is_exact=True))
     (drawn,) = capsys.readouterr().err.split("\r\x1b[2K")[1:]
-    assert drawn.startswith("10/50 · about 30 s left · asi ")
+    assert drawn.startswith("10/50 · about 30 s left · asi")
     assert len(drawn) == 29
 
 

@@ -77,3 +77,18 @@ def test_a_file_of_another_kind_is_not_read_as_code(folder):
     file = folder / "config.json"
     file.write_text("import model")
     assert sources.digest(file) == hashlib.sha256(b"import model").hexdigest()[:8]
+
+
+def test_a_file_may_have_what_its_syntax_does_not_exclude(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from x import Other, Old as New\nclass Mine: ...\nmade = type('T', (), {})\ndef f(): ...\n"
+    )
+    assert sources.classes(file) == ["Mine"]
+    for name in ("Mine", "Other", "New", "made", "f"):
+        assert sources.may_have(file, name)
+    assert not sources.may_have(file, "Old")
+    for text in ("from x import *", "def __getattr__(name): ...", "class ("):
+        file.write_text(text)
+        assert sources.may_have(file, "Old")
+    assert sources.classes(file) == []

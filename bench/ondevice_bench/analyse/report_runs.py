@@ -35,12 +35,16 @@ class ReportRuns:
         with Store.open(path) as store:
             return {item.cell.method for item in store.cells(run_id)}
 
-    def page(self) -> Path:
-        """Where the page is written by default: an older run does not overwrite the latest."""
+    def page(self, *, of_boards: bool = False) -> Path:
+        """Where the page is written by default.
+
+        Neither an older run nor a page of several boards overwrites the page of the latest run.
+        """
         path, run_id = self.places[0]
         with Store.open(path) as store:
             is_latest = store.runs()[-1].id == run_id
-        return path.parent / ("report.html" if is_latest else f"report-{run_id}.html")
+        kind = "report-boards" if of_boards else "report"
+        return path.parent / (f"{kind}.html" if is_latest else f"{kind}-{run_id}.html")
 
 
 def report_runs(references: Sequence[str], *, other_boards: bool = False) -> ReportRuns:

@@ -16,7 +16,9 @@ from ondevice_bench.cli import (
     fit,
     history,
     import_,
+    init,
     list_,
+    new_method,
     plan,
     report,
     run,
@@ -49,6 +51,7 @@ def _root(
         print_lines(context.get_help())
 
 
+app.command()(init.init)
 app.command()(run.run)
 app.command()(plan.plan)
 app.command()(fit.fit)
@@ -61,6 +64,7 @@ app.command()(export.export)
 app.command("import")(import_.import_)
 app.command()(account.account)
 app.command()(claims.claims)
+app.command()(new_method.new_method)
 app.command()(check_method.check_method)
 
 show = typer.Typer()

@@ -60,6 +60,7 @@ FailOn = Annotated[
         "code 4), inconclusive (5).",
     ),
 ]
+Open = Annotated[bool, typer.Option("--open", help="Open the page in your browser.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 

@@ -7,6 +7,7 @@ import typer
 from ondevice_bench.cli.arguments import AsJson
 from ondevice_bench.errors import ExitCode
 from ondevice_bench.terminal import print_json, print_lines, print_rows
+from ondevice_bench.units import number_of
 
 RESULTS = {True: "ok", False: "FAILED", None: "not checked"}
 
@@ -41,5 +42,5 @@ def check_method(
             for each in checks
         ]
         print_rows(rows, as_json=False)
-        print_lines(f"{len(checks)} checks, {len(failed)} failed")
+        print_lines(f"{number_of(len(checks), 'check')}, {len(failed)} failed")
     return ExitCode.CELL_FAILED if failed else ExitCode.OK

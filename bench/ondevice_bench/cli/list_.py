@@ -6,7 +6,7 @@ from typing import Any
 from ondevice_bench.cli.arguments import AsJson, SuitesFolder, Sysroot
 from ondevice_bench.errors import BenchError
 from ondevice_bench.terminal import print_lines, print_rows
-from ondevice_bench.units import clock
+from ondevice_bench.units import clock, natural_key
 
 
 def list_suites(suites: SuitesFolder = None, as_json: AsJson = False) -> None:
@@ -44,15 +44,21 @@ def list_models(as_json: AsJson = False) -> None:
 
 def list_hardware(sysroot: Sysroot = None, as_json: AsJson = False) -> None:
     """List the hardware profiles. The profile of this machine has a mark."""
+    from ondevice_bench.declare.folders import builtin
     from ondevice_bench.hardware.probe import probe
     from ondevice_bench.hardware.profile import Recognise, profiles, recognise
 
     machine = probe(sysroot or Path("/"))
     here = recognise(machine).name
+    found = sorted(profiles().values(), key=lambda each: natural_key(each.name))
     rows = [
         {"name": p.name, "this machine": p.name == here, "title": p.title, "path": str(p.path)}
-        for p in profiles().values()
+        for p in found
     ]
+    if not as_json:  # our own files are of no interest
+        ours = builtin("hardware")
+        for row, profile in zip(rows, found, strict=True):
+            row["path"] = "" if profile.path.parent == ours else row["path"]
     print_rows(rows, as_json=as_json)
     if not as_json:
         facts = ", ".join(f"{key} {getattr(machine, key)!r}" for key in Recognise.model_fields)

@@ -1,6 +1,5 @@
 """`bench report`: a run's results as one HTML file, or as text."""
 
-import webbrowser
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -8,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ondevice_bench.cli.arguments import AsJson
+from ondevice_bench.cli.arguments import AsJson, Open
+from ondevice_bench.cli.browser import open_page
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.files import atomic_write
-from ondevice_bench.terminal import print_json, print_lines, printable
+from ondevice_bench.terminal import print_errors, print_json, print_lines, printable
 
 if TYPE_CHECKING:
     from ondevice_bench.papers.claims import JudgedClaim
@@ -31,7 +31,10 @@ def report(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", help="The file to write (default: report.html beside the store)."
+            "--out",
+            "-o",
+            help="The file to write (default: report.html beside the store; report-boards.html "
+            "for several runs).",
         ),
     ] = None,
     layout: Annotated[
@@ -55,7 +58,7 @@ def report(
         Literal["html", "text", "md", "csv", "json"],
         typer.Option("--format", help="html writes a file. The others print, or write to --out."),
     ] = "html",
-    show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    show: Open = False,
     as_json: AsJson = False,
 ) -> None:
     """Draw a run's results as one HTML file, or print them."""
@@ -81,8 +84,13 @@ def report(
     if form != "html":
         _print_or_write([formatted(summaries, form, baseline)], out)
         return
-    page = out or selected.page()
     layout = layout or ("hardware" if compare_hardware or len(summaries) > 1 else "run")
+    page = out or selected.page(of_boards=layout == "hardware")
+    if compare_hardware and len({one.run.profile for one in summaries}) == 1:
+        print_errors(
+            f"{summaries[0].run.suite} was measured on {summaries[0].run.profile} only: run it on "
+            "another board, and `bench import` its bundle here"
+        )
     claims: tuple[JudgedClaim, ...] = ()
     if "claims" in load_layout(layout).sections:
         with local_host() as host:
@@ -94,7 +102,7 @@ def report(
     else:
         print_lines(f"report: {page}")
     if show:
-        webbrowser.open(page.resolve().as_uri())
+        open_page(page)
 
 
 def _print_or_write(texts: "Iterable[str]", out: Path | None) -> None:

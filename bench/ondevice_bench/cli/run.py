@@ -9,11 +9,13 @@ from ondevice_bench.cli.arguments import (
     AsJson,
     Hardware,
     MemoryCap,
+    Open,
     Quiet,
     command_line,
     parsed_bytes,
     parsed_seconds,
 )
+from ondevice_bench.cli.browser import open_page
 from ondevice_bench.cli.suite_flags import SuiteFlags, with_suite_flags
 from ondevice_bench.errors import BadInput
 from ondevice_bench.terminal import print_json, print_lines, print_notes, print_tables
@@ -42,6 +44,7 @@ def run(
         Literal["failed"] | None,
         typer.Option(help="Repeat what failed, timed out or ran out of memory in the last run."),
     ] = None,
+    show: Open = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> int:
@@ -99,4 +102,6 @@ def run(
         print_tables(*run_tables(summary), *learning_tables(learning(summary)))
         print_notes(*short_verdict_lines(summary), *problem_lines(summary), *run_notes(summary))
         print_lines(f"report: {page}")
+    if show:
+        open_page(page)
     return exit_code(summary.statuses, summary.run.settings)

@@ -44,6 +44,8 @@ def own_method(text: str, folder: Path) -> MethodSpec:
     file, digest = _file(path, folder)
     if not attribute.isidentifier():
         raise ValueError(f"must be FILE.py:CLASS, got {text!r}")
+    if not sources.may_have(file, attribute):
+        raise ValueError(f"{path}: has no {attribute!r} {_classes(file)}")
     spec = MethodSpec(
         name=f"{file.name}:{attribute}@{digest}",
         title=f"{attribute} of {path}",
@@ -99,6 +101,11 @@ def describe(name: str, **fields: Any) -> None:
     _own_models[name] = replace(_own_models[name], **fields)
 
 
+def _classes(file: Path) -> str:
+    """The classes of a file as the end of a message."""
+    return f"(classes there: {', '.join(sources.classes(file)) or 'none'})"
+
+
 def _file(path: str, folder: Path) -> tuple[Path, str]:
     """A user's file, and the hash that names carry: of it and what it imports from its folder."""
     file = (folder / path).resolve()
@@ -113,8 +120,17 @@ def method(name: str) -> MethodSpec:
     if name in _own:
         return _own[name]
     if name not in methods():
-        raise BadInput(unknown("method", name, methods()))
+        raise BadInput(unknown_method(name))
     return methods()[name]
+
+
+def unknown_method(name: str, folder: Path = Path()) -> str:
+    """The message for a name that is no method's. A file needs a class."""
+    if not name.endswith(".py"):
+        return unknown("method", name, methods())
+    file = folder / name
+    listing = f" {_classes(file)}" if file.is_file() else ""
+    return f"unknown method {name!r}; a class in a file is ./{file.name}:Class{listing}"
 
 
 def parts(name: str) -> tuple[MethodSpec, ...]:

@@ -21,6 +21,37 @@ def digest(file: Path) -> str:
     return found.hexdigest()[:8]
 
 
+def classes(file: Path) -> list[str]:
+    """The classes that a file defines, by its syntax."""
+    tree = _parsed(file)
+    return [node.name for node in tree.body if isinstance(node, ast.ClassDef)] if tree else []
+
+
+def may_have(file: Path, name: str) -> bool:
+    """Whether a file may give an object this name, by its syntax."""
+    tree = _parsed(file)
+    return tree is None or bool({name, "*", "__getattr__"} & set(_names(tree)))
+
+
+def _names(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name):
+                yield name
+            case ast.alias(name=name, asname=other):
+                yield other or name
+            case ast.Name(id=name, ctx=ast.Store()):
+                yield name
+
+
+def _parsed(file: Path) -> ast.Module | None:
+    """The syntax of a file. If it has none, the process that loads it says so."""
+    try:
+        return ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+
+
 def _beside(file: Path) -> list[Path]:
     """The other files of its folder that the file imports, and those that these import."""
     known, new = {file}, [file]
@@ -32,11 +63,8 @@ def _beside(file: Path) -> list[Path]:
 
 
 def _imported(file: Path, folder: Path) -> Iterator[Path]:
-    try:
-        tree = ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError, RecursionError):
-        return  # the process that loads it says so
-    for node in ast.walk(tree):
+    tree = _parsed(file)
+    for node in ast.walk(tree) if tree else ():
         match node:
             case ast.Import(names=names):
                 dotted = [alias.name for alias in names]

@@ -9,6 +9,7 @@ from ondevice_bench import units
 from ondevice_bench.analyse.cell_pair import CellPair
 from ondevice_bench.report.quantities import exact_text
 from ondevice_bench.terminal import Table
+from ondevice_bench.units import number_of
 
 
 def ab_table(pairs: Sequence[CellPair]) -> Table:
@@ -43,12 +44,14 @@ def ab_lines(
     lines += _hidden(pairs)
     too_few = sum(p.step is None or p.step.upper == inf for p in pairs if not p.problem)
     if too_few:
-        lines.append(f"{_cells(too_few)} had too few rounds for an interval: give more --budget")
+        lines.append(
+            f"{number_of(too_few, 'cell')} had too few rounds for an interval: give more --budget"
+        )
     verdicts = Counter(pair.step_verdict for pair in pairs)
     counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) or "no cells"
     changed = sum(bool(pair.differences) for pair in pairs)
     steps = f"steps: {counts} at a threshold of {threshold:.0%}"
-    exact = f"exact metrics: {changed} of {_cells(len(pairs))} differ"
+    exact = f"exact metrics: {changed} of {number_of(len(pairs), 'cell')} differ"
     return [*lines, f"base {names[0]}, new {names[1]}: {steps}; {exact}"]
 
 
@@ -76,11 +79,7 @@ def _hidden(pairs: Sequence[CellPair]) -> list[str]:
     if not bounds:
         return []
     line = f"a slow-down of up to {bounds[-1]:.1%} could be hidden in the noise of "
-    line += f"{_cells(len(bounds))} that did not regress"
+    line += f"{number_of(len(bounds), 'cell')} that did not regress"
     if len(bounds) > 1:
         line += f", of up to {bounds[len(bounds) // 2]:.1%} in half of them"
     return [line]
-
-
-def _cells(count: int) -> str:
-    return "1 cell" if count == 1 else f"{count} cells"

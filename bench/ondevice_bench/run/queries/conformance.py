@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ondevice_bench.errors import BadInput
@@ -21,6 +22,11 @@ def check(host: Host, method: str, options: Sequence[str]) -> list[dict[str, Any
             validate(spec.options, spec.one_of, given)
         except ValueError as error:
             raise BadInput(f"{method}: {error}") from None
+    elif registry.is_own(method):
+        try:
+            registry.own_method(method, Path.cwd())
+        except ValueError as error:
+            raise BadInput(str(error)) from None
     try:
         (answer,) = host.ask("conformance", [{"method": method, "options": given}], TIMEOUT)
     except NoAnswer as error:

@@ -1,0 +1,23 @@
+"""`bench init`: a suite to start from."""
+
+from typing import Annotated
+
+import typer
+
+from ondevice_bench.terminal import print_lines
+
+
+def init(
+    name: Annotated[str, typer.Argument(help="The name of the suite.")] = "mine",
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="Your model: ./mynet.py:net, or a name (default: mcunet)."),
+    ] = None,
+) -> None:
+    """Write a commented suite to start from: suites/NAME.yaml."""
+    from ondevice_bench.starters.write import write_suite
+
+    print_lines(
+        f"suite: {write_suite(name, model)}",
+        f"next: `bench plan {name}`, then `bench run {name} --open`",
+    )

@@ -1,0 +1,64 @@
+"""Writes a starting file under a name of the user's. It never overwrites a file."""
+
+import os
+import re
+from importlib.resources import files
+from pathlib import Path
+
+from ondevice_bench.declare.document import parse
+from ondevice_bench.errors import BadInput
+from ondevice_bench.files import atomic_write
+from ondevice_bench.suite.load import suite_of
+
+SUITES = Path("suites")
+MODEL = "mcunet"
+
+
+def write_suite(name: str, model: str | None = None) -> Path:
+    """Write `suites/NAME.yaml`, perhaps with a model of the user's."""
+    if re.fullmatch(r"\w[\w.-]*", name) is None:
+        raise BadInput(f"{name!r} is no name of a suite: letters, digits, '.', '_' and '-' only")
+    path = SUITES / f"{name}.yaml"
+    text = _template("suite.yaml.txt").replace("MODEL", _from_suites(model or MODEL))
+    text = text.replace(" NAME ", f" {name} ")
+    _require_new(path)
+    suite_of(parse(path, text), name)  # the model may be none
+    return _write(path, text)
+
+
+def write_method(name: str) -> tuple[Path, str]:
+    """Write `NAME.py` with a class of that name. The path and the name of the class."""
+    name = name.removesuffix(".py")
+    if not name.isidentifier() or not name.isascii():
+        raise BadInput(f"{name!r} is no name of a method: letters, digits and '_' only")
+    kind = "".join(word[:1].upper() + word[1:] for word in name.split("_"))
+    text = _template("method.py.txt").replace("Starter", kind).replace("starter", name)
+    path = Path(f"{name}.py")
+    _require_new(path)
+    return _write(path, text), kind
+
+
+def _require_new(path: Path) -> None:
+    if path.exists():
+        raise BadInput(f"{path}: is there already; give another name")
+
+
+def _write(path: Path, text: str) -> Path:
+    with atomic_write(path) as file:
+        file.write(text.encode())
+    return path
+
+
+def _template(name: str) -> str:
+    return (files("ondevice_bench.starters") / name).read_text(encoding="utf-8")
+
+
+def _from_suites(model: str) -> str:
+    """The model as a file in `suites/` names it: paths there begin at that folder."""
+    kind, colon, path = model.partition(":")
+    if kind == "transformers" and colon:
+        return f"{kind}:{os.path.relpath(path, SUITES)}"
+    path, colon, name = model.rpartition(":") if not model.endswith(".py") else (model, "", "")
+    if not path.endswith(".py"):
+        return model
+    return f"{os.path.relpath(path, SUITES)}{colon}{name}"

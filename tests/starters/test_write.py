@@ -1,0 +1,89 @@
+"""The files that users start from: they work as they are, and overwrite nothing."""
+
+import pytest
+
+from ondevice_bench.errors import BadInput
+from ondevice_bench.starters.write import write_method, write_suite
+from ondevice_bench.suite.board import HERE
+from ondevice_bench.suite.load import load_suite
+from ondevice_bench.suite.plan import plan
+
+NET = """\
+from torch import nn
+
+
+def net():
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
+"""
+
+
+def test_a_suite_can_be_planned_as_it_is(workplace):
+    assert str(write_suite("mine")) == "suites/mine.yaml"
+    suite = load_suite("mine")
+    assert {item.state for item in plan(suite, HERE)} == {"planned"}
+    assert {method.name for method in suite.methods} >= {"vanilla", "asi", "wasi", "checkpoint"}
+    text = (workplace / "suites/mine.yaml").read_text()
+    assert "bench run mine --open" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ("./mynet.py:net", "../mynet.py:net"),
+        ("nets/mynet.py", "../nets/mynet.py"),
+        ("vit_b_32", "vit_b_32"),
+        ("torchvision:resnet18", "torchvision:resnet18"),
+    ],
+)
+def test_a_suite_takes_the_users_model(workplace, given, written):
+    (workplace / "nets").mkdir()
+    for path in ("mynet.py", "nets/mynet.py"):
+        (workplace / path).write_text(NET)
+    path = write_suite("other", given)
+    assert f"  - {written}: {{batch: 8}}\n" in path.read_text()
+    assert load_suite("other").models
+
+
+def test_a_config_of_transformers_is_looked_for_from_the_folder_of_the_suite(workplace):
+    (workplace / "config.json").write_text("{}")
+    path = write_suite("other", "transformers:config.json")
+    assert "  - transformers:../config.json: {batch: 8}\n" in path.read_text()
+
+
+def test_a_model_that_is_none_writes_nothing(workplace):
+    for model, says in (("mcunt", "did you mean 'mcunet'"), ("./no.py:net", "cannot be read")):
+        with pytest.raises(BadInput, match=says):
+            write_suite("mine", model)
+    assert not (workplace / "suites").exists()
+
+
+@pytest.mark.parametrize("name", ["../x", "", ".x", "a b"])
+def test_a_name_that_is_none_is_refused(workplace, name):
+    with pytest.raises(BadInput, match="is no name of a suite"):
+        write_suite(name)
+    with pytest.raises(BadInput, match="is no name of a method"):
+        write_method(name)
+
+
+def test_nothing_is_overwritten(workplace):
+    write_suite("mine")
+    write_method("topk")
+    before = [path.read_text() for path in (workplace / "suites/mine.yaml", workplace / "topk.py")]
+    with pytest.raises(BadInput, match=r"^suites/mine\.yaml: is there already; give another name$"):
+        write_suite("mine", "vit_b_32")
+    with pytest.raises(BadInput, match=r"^topk\.py: is there already"):
+        write_method("topk.py")
+    assert before == [
+        path.read_text() for path in (workplace / "suites/mine.yaml", workplace / "topk.py")
+    ]
+
+
+def test_a_method_has_the_name_of_its_file(workplace):
+    path, kind = write_method("random_sums")
+    assert (str(path), kind) == ("random_sums.py", "RandomSums")
+    text = path.read_text()
+    compile(text, path, "exec")
+    assert "class RandomSums(LayerMethod):" in text
+    assert "./random_sums.py:RandomSums" in text
+    assert "tarter" not in text
