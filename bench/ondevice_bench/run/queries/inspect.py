@@ -15,6 +15,7 @@ from ondevice_bench.specs import registry
 from ondevice_bench.specs.builtin_methods import BY_CONTENT
 from ondevice_bench.specs.method import MethodSpec
 from ondevice_bench.suite.board import HERE
+from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.from_flags import Words
 from ondevice_bench.suite.plan import plan
 from ondevice_bench.suite.suite import Suite
@@ -53,8 +54,14 @@ def ask(
             raise Refused(str(error)) from None
         reply = host.run(job, TIMEOUT).reply
     if reply.status != "ok":
-        raise BadInput(f"{cell.model}: {reply.reason}")
+        raise BadInput(f"{_asked(cell)}: {reply.reason}")
     return reply.result
+
+
+def _asked(cell: Cell) -> str:
+    """The network, and the method if there is one: either may be at fault."""
+    model, method = (name.partition("@")[0] for name in (cell.model, cell.method))
+    return model if method == "vanilla" else f"{method} on {model}"
 
 
 def layers(host: Host, suite: Suite) -> Mapping[str, Any]:
