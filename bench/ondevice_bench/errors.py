@@ -38,6 +38,10 @@ class Refusal(ValueError):
     """A method cannot be applied to this network. A suite skips the cell."""
 
 
+class UnusableMethod(ValueError):
+    """A method of the user's own cannot be made. The text begins with its name in the suite."""
+
+
 class NothingRan(BenchError):
     """The request is valid, but there is nothing to measure in it."""
 

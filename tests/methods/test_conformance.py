@@ -68,6 +68,20 @@ def test_each_mistake_is_caught_by_its_check(tmp_path, old, new, caught):
     assert failed == caught
 
 
+@pytest.mark.parametrize(
+    ("method", "options", "passed", "says"),
+    [
+        (f"{MINE}:Mine", {}, True, "the pass fidelity compares it, as that of weight"),
+        (f"{MINE}:MineAround", {}, True, "the pass fidelity compares it, as that of base.weight"),
+        ("wsi", {"rank": 3}, True, "the pass fidelity compares it, from the factors"),
+        ("lora", {"rank": 3}, None, "cannot be compared, because the layer trains neither"),
+    ],
+)
+def test_the_kit_says_whether_the_gradient_can_be_compared(method, options, passed, says):
+    found = [r for r in check(method, options) if r.check == "gradient"]
+    assert {(r.passed, r.message.startswith(says)) for r in found} == {(passed, True)}
+
+
 def test_a_method_that_stores_integers_declares_their_type():
     results = check(f"{TOP_K}:TopK", {"keep": 0.1})
     assert [r for r in results if r.passed is False] == []

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -21,6 +22,8 @@ WASI = (
     {"fraction": 0.5, "update": "subspace", "sequential": False},
 )
 MICROBATCH = ("ondevice_bench.methods.microbatch:Microbatch", {"slices": 2})
+MINE = Path(__file__).parent.parent / "methods/samples/mine.py"
+MINES = ("Mine", "MineAround")
 GRADIENTS = {
     f"gradient_{kind}{moment}"
     for kind in ("cosine", "error")
@@ -172,6 +175,13 @@ def compared_own(make_job, tmp_path):
         return fidelity.measure(replace(job, methods=methods or job.methods, **own))
 
     return compare
+
+
+def test_a_layer_that_holds_the_plain_one_is_compared_as_one_that_is_it(compared_own):
+    one, other = (compared_own("straight", (f"{MINE}:{name}", {})) for name in MINES)
+    assert set(one.metrics) >= GRADIENTS
+    assert one.metrics == other.metrics
+    assert one.metrics["gradient_cosine"] < 0.99
 
 
 def test_both_sides_draw_the_same_random_numbers(compared_own):

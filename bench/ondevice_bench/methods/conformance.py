@@ -23,6 +23,7 @@ from ondevice_bench.methods.conformance_case import (
     step,
 )
 from ondevice_bench.methods.conformance_in_loops import IN_LOOPS
+from ondevice_bench.methods.lowrank import LowRankLayer
 from ondevice_bench.methods.make_method import make_method
 from ondevice_bench.methods.method import LayerMethod
 from ondevice_bench.methods.treatment import Treatment, treat
@@ -160,6 +161,22 @@ def _weight_gradient(case: Case, apply: Apply) -> str:
     error = difference(weight.grad, reference)
     assert error <= EXACT, f"dW differs from the plain formula on the restored input by {error:.1e}"
     return f"{error:.1e} from the plain formula on the restored input"
+
+
+def _comparable(case: Case, apply: Apply) -> str:
+    """Whether the pass fidelity can compare the layer."""
+    treatment = apply()
+    (layer,) = treatment.module.children()
+    if isinstance(layer, LowRankLayer):
+        return "the pass fidelity compares it, from the factors"
+    weight = treatment.trained_weight("0")
+    if weight is None:
+        raise NotChecked(
+            "cannot be compared, because the layer trains neither the weight of the plain layer "
+            "nor a parameter `weight` of its shape: the pass fidelity gives no numbers"
+        )
+    (name,) = (name for name, each in layer.named_parameters() if each is weight)
+    return f"the pass fidelity compares it, as that of {name}"
 
 
 def _stored_bytes(case: Case, apply: Apply) -> str:
@@ -308,6 +325,7 @@ CHECKS: dict[str, Check] = {
     "input gradient": _input_gradient,
     "bias gradient": _bias,
     "weight gradient": _weight_gradient,
+    "gradient": _comparable,
     "stored bytes": _stored_bytes,
     "FLOPs": _flops,
     "smaller last batch": _smaller_batch,

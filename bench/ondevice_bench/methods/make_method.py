@@ -3,9 +3,10 @@
 import inspect
 from abc import ABCMeta
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from ondevice_bench.errors import not_allowed
+from ondevice_bench.errors import UnusableMethod, not_allowed
 from ondevice_bench.methods.method import LayerMethod, Method
 from ondevice_bench.methods.ranks import RankRules
 from ondevice_bench.specs.implementation import load
@@ -42,14 +43,20 @@ def _from_class(path: str, options: Mapping[str, Any]) -> tuple[Method, RankRule
     unknown = [name for name in arguments if name not in signature.parameters]
     if unknown:
         allowed = (*signature.parameters, *rules)
-        raise ValueError(f"{kind.__name__}: {not_allowed('option', unknown[0], allowed)}")
+        raise UnusableMethod(f"{_shown(path)}: {not_allowed('option', unknown[0], allowed)}")
     try:
         rank_values = {name: value for name, value in options.items() if name in rules}
         ranks = validate(declared, rank_groups(ranked), rank_values)
         signature.bind(**arguments)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{kind.__name__}: {error}") from None
+        raise UnusableMethod(f"{_shown(path)}: {error}") from None
     return kind(**arguments), RankRules.from_options(ranked, ranks)
+
+
+def _shown(path: str) -> str:
+    """The class as a suite names it: without the folders of its file."""
+    file, _, kind = path.rpartition(":")
+    return f"{Path(file).name}:{kind}" if file.endswith(".py") else kind
 
 
 def load_method_class(path: str) -> type[Method]:

@@ -20,6 +20,7 @@ class Replacement:
     layer: ReplacementLayer
     choice: RankChoice
     carried: Carried
+    weight: str | None  # the name of the plain layer's weight in `layer`; None if it has none
 
 
 def replaced(method: LayerMethod, plain: nn.Module, choice: RankChoice, name: str) -> Replacement:
@@ -43,7 +44,17 @@ def replaced(method: LayerMethod, plain: nn.Module, choice: RankChoice, name: st
     if not method.keeps_weight and weight is not None:
         guard_replaced(plain, layer, name)
     carried = carry_over(plain, layer, name)
-    return Replacement(method, without_bytes(plain), layer, choice, carried)
+    held = None if weight is None else _name_of(weight, layer)
+    return Replacement(method, without_bytes(plain), layer, choice, carried, held)
+
+
+def _name_of(weight: nn.Parameter, layer: nn.Module) -> str | None:
+    """The name of this very parameter, or `weight` if the layer has its own in the same shape."""
+    for name, parameter in layer.named_parameters():
+        if parameter is weight:
+            return name
+    own = dict(layer.named_parameters(recurse=False)).get("weight")
+    return "weight" if own is not None and own.shape == weight.shape else None
 
 
 def put(root: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:

@@ -110,6 +110,18 @@ class Treatment:
             self._report(name, replacement) for name, replacement in self._replacements.items()
         )
 
+    def trained_weight(self, name: str) -> nn.Parameter | None:
+        """The weight of that layer, if it trains as one parameter; None if not.
+
+        In a replaced layer it may be anywhere, for example in the plain layer that the new one
+        holds.
+        """
+        replacement = self._replacements.get(name)
+        held = "weight" if replacement is None else replacement.weight
+        parameters = dict(self.module.get_submodule(name).named_parameters())
+        weight = None if held is None else parameters.get(held)
+        return weight if weight is not None and weight.requires_grad else None
+
     @property
     def has_one_method(self) -> bool:
         """Whether no other method is composed with it."""

@@ -64,10 +64,11 @@ def _energy(name: str, label: str, unit: str, title: str, *roles: Role, phrase: 
     )
 
 
-def _cosine(moment: str, when: str, *roles: Role) -> Metric:
+def _cosine(moment: str, at: tuple[str, str], *roles: Role) -> Metric:
+    step, when = at
     return Metric(
         f"gradient_cosine{moment}",
-        f"gradient cosine {moment.removeprefix('_')}".rstrip(),
+        f"cosine {step}",
         f"cosine between the method's weight gradients and those of plain training, {when}",
         "",
         "noisy",
@@ -79,10 +80,11 @@ def _cosine(moment: str, when: str, *roles: Role) -> Metric:
     )
 
 
-def _error(moment: str, when: str, *roles: Role) -> Metric:
+def _error(moment: str, at: tuple[str, str], *roles: Role) -> Metric:
+    step, when = at
     return Metric(
         f"gradient_error{moment}",
-        f"gradient error {moment.removeprefix('_')}".rstrip(),
+        f"error {step}",
         "norm of the difference between the method's weight gradients and those of plain training, "
         f"divided by the norm of the gradients of plain training, {when}",
         "",
@@ -94,9 +96,12 @@ def _error(moment: str, when: str, *roles: Role) -> Metric:
     )
 
 
-_FIRST, _AFTER = "at the first step", "after ten steps"
+# when gradients are compared: in a label, and in a title
+_FIRST = ("at step 1", "at step 1; both have the same weights")
+_AFTER = ("at step 10", "at step 10, after ten updates on one batch; both have the same weights")
 _ORIGINAL = (
-    "at the first step; plain training has the weights as they were before the method cut them"
+    "at step 1, against the uncompressed network",
+    "at step 1, against the uncompressed network, which has the weights from before the method",
 )
 
 ALL = (
@@ -338,7 +343,7 @@ ALL = (
         "an estimate for the eigenproblems that are solved to choose the ranks",
         by="calibrate",
     ),
-    _cosine("_first", _FIRST),
+    _cosine("_first", _FIRST, "learning"),
     _error("_first", _FIRST),
     _cosine("", _AFTER, "axis", "learning", "carried"),
     _error("", _AFTER, "learning", "carried"),

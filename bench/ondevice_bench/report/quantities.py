@@ -13,6 +13,8 @@ from ondevice_bench.specs.builtin_methods import BY_CONTENT
 from ondevice_bench.stats import Estimate, is_too_wide
 from ondevice_bench.suite.cell import Cell
 
+_LOSS = "loss_after_steps"
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -91,8 +93,18 @@ def exact_text(metric: str, value: float) -> str:
 
 
 def learning_metrics(lines: Sequence[Learning]) -> list[metrics.Metric]:
-    """The metrics of learning that at least one of the lines has."""
-    return [metrics.BY_NAME[n] for n in LEARNING if any(n in line.estimates for line in lines)]
+    """The metrics of learning that at least one of the lines has.
+
+    A loss is left out if it tells no line from another, as on random labels.
+    """
+    return [metrics.BY_NAME[name] for name in LEARNING if _tells(name, lines)]
+
+
+def _tells(name: str, lines: Sequence[Learning]) -> bool:
+    found = [line.estimates[name].estimate for line in lines if name in line.estimates]
+    if name != _LOSS or len(found) < 2:
+        return bool(found)
+    return len({f"{value:.2f}" for value in found}) > 1
 
 
 def rank_basis(cell: Cell) -> str:

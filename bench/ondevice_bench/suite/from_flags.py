@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,13 @@ from typing import Any
 from ondevice_bench.declare.document import parse
 from ondevice_bench.errors import BadInput, suggestion
 from ondevice_bench.specs import registry
+from ondevice_bench.specs.rank_rules import ACTIVATION, WEIGHT, rank_options
+from ondevice_bench.specs.signature import keywords
 from ondevice_bench.suite.load import suite_of
 from ondevice_bench.suite.suite import Suite
 
 SOURCE = "command line"
+_RANK_RULES = frozenset(option.name for option in rank_options({ACTIVATION, WEIGHT}))
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,10 @@ class Words:
         for rule, values in (self.ranks or {}).items():
             if values:
                 options_by_name[rule] = [_value(value) for value in values]
-        per_method = {method: _method_options(method, options_by_name) for method in methods}
+        of_models = {name for model in self.models for name in _declared(model)}
+        per_method = {
+            method: _method_options(method, options_by_name, of_models) for method in methods
+        }
         used = {name for options in per_method.values() for name in options}
         unused = {name: values for name, values in options_by_name.items() if name not in used}
         per_model = {model: _model_options(model, unused) for model in self.models}
@@ -105,28 +111,47 @@ def _braced_value(text: str) -> Any:
     return {name.strip(): _value(value.strip())} if separator else _value(name.strip())
 
 
-def _method_options(method: str, options: Mapping[str, list[Any]]) -> dict[str, Any]:
-    if registry.is_own(method):
-        return dict(options)
-    names = {option.name for option in registry.method(method).options}
-    return {name: values for name, values in options.items() if name in names}
+def _declared(model: str) -> set[str]:
+    """The options of a model, as far as they are known before its code runs."""
+    if registry.is_own_model(model):
+        return set()
+    return {option.name for option in registry.model(model).options}
+
+
+def _method_options(
+    method: str, options: Mapping[str, list[Any]], of_models: Container[str]
+) -> dict[str, Any]:
+    known = _of_method(method)
+    return {
+        name: values
+        for name, values in options.items()
+        if (name not in of_models if known is None else name in known)
+    }
+
+
+def _of_method(method: str) -> frozenset[str] | None:
+    """The options of a method. A class in a file may have any rank rule; None: its file hides them.
+
+    A class that hides them gets what no model has.
+    """
+    if not registry.is_own(method):
+        return frozenset(option.name for option in registry.method(method).options)
+    file, _, kind = method.rpartition(":")
+    known = keywords(Path(file), kind)
+    return None if known is None else known | _RANK_RULES
 
 
 def _model_options(model: str, options: Mapping[str, list[Any]]) -> dict[str, Any]:
     if registry.is_own_model(model):
         return dict(options)
-    names = {option.name for option in registry.model(model).options}
+    names = _declared(model)
     return {name: values for name, values in options.items() if name in names}
 
 
 def _no_such_option(name: str, models: Sequence[str], methods: Sequence[str]) -> str:
     options = {
-        option.name
-        for group in (
-            *(registry.method(name).options for name in methods if not registry.is_own(name)),
-            *(registry.model(name).options for name in models if not registry.is_own_model(name)),
-        )
-        for option in group
+        *(option for name in methods for option in _of_method(name) or ()),
+        *(option for name in models for option in _declared(name)),
     }
     parts = ", ".join((*methods, *models))
     return f"none of {parts} has this option{suggestion(name, sorted(options))}"

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from ondevice_bench import passes
-from ondevice_bench.errors import Refusal
+from ondevice_bench.errors import BenchError, Refusal, UnusableMethod
 from ondevice_bench.protocol.job import Job, Reply
 from ondevice_bench.worker import out_of_memory, runtime
 
@@ -58,7 +58,8 @@ def _implementation(pass_name: str) -> Any:
 
 def _failed(error: BaseException) -> Reply:
     first_line = (str(error).strip().splitlines() or [""])[0]
-    reason = f"{type(error).__name__}: {first_line}".rstrip(": ")
+    kind = "" if isinstance(error, (BenchError, UnusableMethod)) else f"{type(error).__name__}: "
+    reason = f"{kind}{first_line}".rstrip(": ")
     return Reply("failed", reason, traceback.format_exc())
 
 

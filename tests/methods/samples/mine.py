@@ -33,6 +33,23 @@ class Layer(ReplacementLayer, nn.Linear):
         return plain
 
 
+class Holding(ReplacementLayer):
+    """Keeps the plain layer inside, instead of being one."""
+
+    def __init__(self, base):
+        super().__init__()
+        self.base = base
+
+    def forward(self, input):
+        if not (self.training and torch.is_grad_enabled()):
+            return self.base(input)
+        self.input_shape = tuple(input.shape)
+        return apply_function(Half, input, self.base.weight, self.base.bias)
+
+    def merge(self):
+        return self.base
+
+
 class Mine(LayerMethod):
     keeps_weight = True  # Layer trains the weight of the layer that it replaces
 
@@ -49,3 +66,8 @@ class Mine(LayerMethod):
 
     def stored(self, layer, shape, ranks):
         return (shape[0] + 1) // 2 * torch.Size(shape[1:]).numel()
+
+
+class MineAround(Mine):
+    def replace(self, layer, choice, name):
+        return Holding(layer)

@@ -55,12 +55,25 @@ def cell_lines(cell: CellSummary) -> list[str]:
         *([basis] if basis else []),
         *(f"problem: {text}" for text in cell.problems),
         *(f"note: {text}" for text in cell.notes),
+        *_unavailable(cell),
         *(
             f"changed: {name}: {_input(layer)}, ranks {list(layer.activation_ranks or ())}"
             + (f", weight rank {layer.weight_rank}" if layer.weight_rank else "")
             for name, layer in trace.treated.items()
         ),
         *(f"not changed: {name}: {why}" for name, why in trace.left_alone.items()),
+    ]
+
+
+def _unavailable(cell: CellSummary) -> list[str]:
+    """A line for each reason why metrics are missing; none for a reason that is a problem."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in cell.unavailable.items():
+        by_reason.setdefault(reason, []).append(metrics.described(name).label)
+    return [
+        f"not measured: {', '.join(labels)}: {reason}"
+        for reason, labels in by_reason.items()
+        if reason not in cell.problems
     ]
 
 

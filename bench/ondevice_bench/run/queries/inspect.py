@@ -68,8 +68,14 @@ def _ask(
             raise Refused(str(error)) from None
         reply = host.run(job, TIMEOUT).reply
     if reply.status != "ok":
-        raise BadInput(f"{cell.model}: {reply.reason}")
+        raise BadInput(f"{_asked(cell)}: {reply.reason}")
     return reply.result
+
+
+def _asked(cell: Cell) -> str:
+    """The network, and the method if there is one: either may be at fault."""
+    model, method = (name.partition("@")[0] for name in (cell.model, cell.method))
+    return model if method == "vanilla" else f"{method} on {model}"
 
 
 def layers(host: Host, suite: Suite) -> Mapping[str, Any]:

@@ -150,19 +150,19 @@ def _comparable_layers(workload: Workload, plain: Workload) -> tuple[str, ...]:
     """The layers whose weight gradients can be compared."""
     treated = [report.name for report in workload.treatment.report()]
     if treated:
-        layers = [(name, workload.model.get_submodule(name)) for name in treated]
-        return tuple(name for name, layer in layers if _trains_its_weight(layer))
+        return tuple(name for name in treated if _trains_its_weight(workload, name))
     return tuple(
         name
         for name, module in plain.model.named_modules()
-        if isinstance(module, (nn.Linear, nn.Conv2d)) and _trains_its_weight(module)
+        if isinstance(module, (nn.Linear, nn.Conv2d)) and _trains_its_weight(plain, name)
     )
 
 
-def _trains_its_weight(layer: nn.Module) -> bool:
-    name = "left" if isinstance(layer, LowRankLayer) else "weight"
-    weight = dict(layer.named_parameters(recurse=False)).get(name)
-    return weight is not None and weight.requires_grad
+def _trains_its_weight(workload: Workload, name: str) -> bool:
+    layer = workload.model.get_submodule(name)
+    if isinstance(layer, LowRankLayer):
+        return layer.left.requires_grad
+    return workload.treatment.trained_weight(name) is not None
 
 
 def _merged(workload: Workload) -> dict[str, Tensor]:
@@ -192,16 +192,14 @@ def _gradients(workload: Workload, names: tuple[str, ...]) -> _Computed:
             workload.backward(loss)
             total += loss.item()
     plain = (name for name in names if name not in dense)
-    stored = {name: _stored_gradient(workload.model.get_submodule(name)) for name in plain}
+    stored = {name: _stored_gradient(workload, name) for name in plain}
     kept = {name: gradient for name, gradient in stored.items() if gradient is not None}
     return _Computed(dense | kept, total, draws)
 
 
-def _stored_gradient(layer: nn.Module) -> Tensor | None:
-    if isinstance(layer, LowRankLayer):
-        return None
-    gradient = layer.get_parameter("weight").grad
-    return None if gradient is None else gradient.detach().clone()
+def _stored_gradient(workload: Workload, name: str) -> Tensor | None:
+    weight = workload.treatment.trained_weight(name)  # None: it trains in factors
+    return None if weight is None or weight.grad is None else weight.grad.detach().clone()
 
 
 def _update(workload: Workload, gradients: Mapping[str, Tensor]) -> str | None:

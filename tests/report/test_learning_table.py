@@ -1,0 +1,53 @@
+"""The table on training: it names the steps, and leaves out a loss that tells nothing."""
+
+import pytest
+
+from ondevice_bench import metrics
+from ondevice_bench.analyse.learning import learning
+from ondevice_bench.report.quantities import learning_metrics
+from ondevice_bench.report.terminal.run import learning_table
+from tests.record.conftest import CELL, SECOND, make_record, planned
+
+
+@pytest.fixture
+def lines_of(summary_of):
+    def make(*values):
+        records = [
+            make_record(cell=cell, pass_name="fidelity", metrics=found)
+            for cell, found in zip((CELL, SECOND), values, strict=False)
+        ]
+        return learning(summary_of(records, planned(CELL, SECOND)))
+
+    return make
+
+
+def test_the_terminal_names_the_step_of_each_cosine(lines_of):
+    lines = lines_of({"gradient_cosine_first": 0.107, "gradient_cosine": 0.975})
+    titles = learning_table(lines).titles
+    assert titles == ("cells", "cosine at step 1", "cosine at step 10", "seeds")
+    for name in ("gradient_cosine", "gradient_error"):
+        for moment in ("", "_first", "_original"):
+            metric = metrics.BY_NAME[f"{name}{moment}"]
+            assert metric.label.partition(" ")[2] in metric.title
+
+
+@pytest.mark.parametrize(
+    ("losses", "shown"),
+    [
+        ((6.851, 6.849), False),  # both are 6.85
+        ((6.851, 6.842), True),
+        ((0.0, 0.0), False),
+        ((6.851,), True),  # there is nothing to compare it with
+    ],
+)
+def test_a_loss_that_tells_no_cell_from_another_is_left_out(lines_of, losses, shown):
+    lines = lines_of(*({"loss_after_steps": loss} for loss in losses))
+    names = [metric.name for metric in learning_metrics(lines)]
+    assert names == ["loss_after_steps"] * shown
+
+
+def test_equal_cosines_are_shown(lines_of):
+    exact = {"gradient_cosine": 1.0, "loss_after_steps": 6.9}
+    assert [metric.name for metric in learning_metrics(lines_of(exact, exact))] == [
+        "gradient_cosine"
+    ]

@@ -1,0 +1,58 @@
+"""Options on the command line go to whoever knows them."""
+
+import pytest
+
+from ondevice_bench.errors import BadInput
+from ondevice_bench.specs.signature import keywords
+from ondevice_bench.suite.from_flags import Words
+from ondevice_bench.suite.matrix import choices
+
+METHODS = """\
+class TopK:
+    def __init__(self, *, keep=0.1, classes=3): ...
+
+class Any:
+    def __init__(self, **options): ...
+
+class Inherits(TopK): ...
+"""
+
+
+@pytest.fixture
+def shared(workplace):
+    """The options of a model and of a class in a file, from options of both."""
+    (workplace / "topk.py").write_text(METHODS)
+
+    def share(kind, *options, ranks=None):
+        words = Words(["vit_b_32"], methods=[f"./topk.py:{kind}"], options=options, ranks=ranks)
+        suite = words.suite()
+        (model,), (method,) = suite.models, suite.methods
+        return tuple(dict(next(iter(choices(each)))) for each in (model, method))
+
+    return share
+
+
+@pytest.mark.parametrize("kind", ["TopK", "Any", "Inherits"])
+def test_a_models_option_does_not_go_to_a_method_in_a_file(shared, kind):
+    model, method = shared(kind, "depth=2", "keep=0.1", ranks={"rank": ["4"]})
+    assert model == {"depth": 2}
+    assert method == {"keep": 0.1, "rank": 4}
+
+
+def test_an_option_that_both_have_is_the_methods_as_for_methods_of_ours(shared):
+    assert shared("TopK", "classes=5") == ({}, {"classes": 5})
+
+
+def test_an_option_that_nobody_has_is_one_line(shared):
+    with pytest.raises(BadInput, match=r"^--option kep: none of ./topk.py:TopK, vit_b_32 has "):
+        shared("TopK", "kep=0.1")
+
+
+def test_the_keywords_of_a_class_come_from_its_syntax(tmp_path):
+    file = tmp_path / "topk.py"
+    assert keywords(file, "TopK") is None
+    file.write_text(METHODS)
+    assert keywords(file, "TopK") == {"keep", "classes"}
+    assert keywords(file, "Any") is keywords(file, "Inherits") is keywords(file, "No") is None
+    file.write_text("class (")
+    assert keywords(file, "TopK") is None
