@@ -201,6 +201,7 @@ def test_a_frame_says_what_a_cell_is_and_when_it_was_measured(summary_of):
     cell = replace(
         CELL,
         id="vit_b_32(depth=2)/asi(epsilon=0.8)+microbatch/all/b8/s0",
+        method="asi+microbatch",
         method_options=(("epsilon", 0.8),),
         model_options=(("depth", 2),),
         data="digits",
@@ -211,7 +212,7 @@ def test_a_frame_says_what_a_cell_is_and_when_it_was_measured(summary_of):
     (row,) = frame_of([summary_of([record], planned(cell))]).to_dict("records")
     assert (row["options"], row["model_options"]) == ("epsilon=0.8", "depth=2")
     assert (row["data"], row["weights"], row["dtype"]) == ("digits", "pretrained", "bfloat16")
-    assert (row["threads"], row["label"]) == (2, "asi ε=0.8+microbatch")
+    assert (row["threads"], row["label"]) == (2, "asi+microbatch ε=0.8")
     assert row["created"].isoformat() == "2026-01-01T00:00:00+00:00"
 
 

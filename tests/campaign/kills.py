@@ -144,7 +144,7 @@ def _killed(place: Path, verb: Verb, chance: random.Random) -> tuple[str, list[s
             command.kill()
             return "not in time", [f"{_role(command.pid, target)}: {number}: did not end"]
     problems = []
-    if b"Traceback" in errors:
+    if b"Traceback" in errors and not _is_of_python(errors):
         problems.append(f"signal {number}: a traceback: {errors[-300:].decode(errors='replace')}")
     _, alive = psutil.wait_procs(_workers(place), timeout=PATIENCE)
     if alive:
@@ -152,6 +152,14 @@ def _killed(place: Path, verb: Verb, chance: random.Random) -> tuple[str, list[s
         for process in alive:
             process.kill()
     return _role(command.pid, target), problems
+
+
+def _is_of_python(errors: bytes) -> bool:
+    """Whether the command was interrupted before any function of ours ran.
+
+    Python itself starts in these first milliseconds, and shows a traceback of its own.
+    """
+    return b"KeyboardInterrupt" in errors and b"in main\n" not in errors
 
 
 def _role(command: int, target: int) -> str:

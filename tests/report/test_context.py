@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from ondevice_bench.analyse.memory_limit import memory_limit
-from ondevice_bench.analyse.unmeasured import unmeasured
 from ondevice_bench.report.chips import chips
+from ondevice_bench.report.folding import unmeasured
 from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
@@ -44,15 +44,16 @@ def test_a_machine_is_calm_busy_or_has_warnings(summary_of):
     assert chip_of(warned, "machine").text == "1 warning, see the caveats"
 
 
-def test_pending_cells_share_a_line_for_each_board_and_skipped_ones_for_each_reason(summary_of):
+def test_pending_cells_share_a_line_for_each_board_and_skipped_ones_for_each_reason():
     third = dataclasses.replace(CELL, id="net/lora/all/b2/s0", method="lora")
     cells = [
         PlannedCell(CELL, "pi5", "pending", "pending on pi5"),
         PlannedCell(SECOND, "pi5", "pending", "pending on pi5"),
         PlannedCell(third, "x86", "skipped", "no layer"),
     ]
-    folds = unmeasured(summary_of([], cells))
+    folds = unmeasured(cells)
     assert [fold.text for fold in folds] == [
-        "pending on pi5: 2 cells. Run this suite there",
-        "skipped: 1 cell: no layer",
+        "skipped: net/lora/all/b2/s0: no layer",
+        "pending on pi5: 2 cells: run this suite there",
     ]
+    assert folds[1].cells == (CELL.id, SECOND.id)

@@ -10,17 +10,18 @@ from ondevice_bench.suite.goal import Goal
 from tests.record.conftest import make_record
 from tests.report import synthetic
 
-LIMIT = 3584 * 2**20
-
 
 @pytest.fixture
 def decided(summary_of):
-    def of(goal=None, limit=LIMIT, cells=None, records=None, **what):
+    def of(goal=None, cells=None, records=None, memory_gib=4, data="synthetic", **what):
         chosen = cells if cells is not None else synthetic.cells()
+        chosen = [dataclasses.replace(cell, data=data) for cell in chosen]
         found = synthetic.records(chosen, **what) if records is None else records
-        summary = summary_of(found, synthetic.planned(chosen), synthetic.run_of())
+        run = synthetic.run_of()
+        run = dataclasses.replace(run, machine={**run.machine, "memory_gib": memory_gib})
+        summary = summary_of(found, synthetic.planned(chosen), run)
         (group,) = groups(summary)
-        return decide(group, goal or Goal(), "vanilla", limit)
+        return decide(group, run, goal or Goal(), "vanilla")
 
     return of
 
@@ -81,10 +82,14 @@ def test_the_lowest_cosine_of_all_moments_counts(summary_of):
         else record
         for record in synthetic.records(cells)
     ]
-    (group,) = groups(summary_of(records, synthetic.planned(cells), synthetic.run_of()))
-    found = decide(group, Goal(), "vanilla", LIMIT)
+    run = synthetic.run_of()
+    (group,) = groups(summary_of(records, synthetic.planned(cells), run))
+    found = decide(group, run, Goal(), "vanilla")
     (wasi,) = (row for rows in found.methods for row in rows if row.label.startswith("wasi"))
-    assert (wasi.gradient.estimate, wasi.gradient.interval) == ("0.05", "0.11, 0.97, 0.05")
+    assert (wasi.gradient.estimate, wasi.gradient.interval) == (
+        "0.05",
+        "step 1: 0.11, step 10: 0.97, uncompressed: 0.05",
+    )
     assert (
         "0.11 at step 1; 0.97 at step 10; 0.05 at step 1, against the unc" in wasi.gradient.meaning
     )
@@ -141,7 +146,7 @@ def test_an_interval_without_use_is_noisy(decided):
 
 
 def test_without_a_known_memory_no_share_is_made_up(decided):
-    found = decided(limit=None)
+    found = decided(memory_gib=None)
     assert found.cards[0].what.count("%") == 0
     assert all(row.share == "" for rows in found.methods for row in rows)
 
@@ -152,3 +157,13 @@ def test_a_run_of_the_baseline_alone_decides_nothing(decided):
     assert {card.missing for card in found.cards} == {
         "Only vanilla was measured, so there is nothing to compare it with."
     }
+
+
+def test_an_epoch_has_a_time_where_the_data_has_an_end(decided):
+    found = decided(data="digits")
+    assert found.epoch.startswith("An epoch is 180 steps over 1,437 examples.")
+    rows = {row.label: row for rows in found.methods for row in rows}
+    assert rows["vanilla"].epoch == "an epoch takes 0:18"  # 180 steps of 100 ms
+    endless = decided()
+    assert endless.epoch == "The time of an epoch is not known: synthetic data has no end."
+    assert all(row.epoch == "" for rows in endless.methods for row in rows)

@@ -5,7 +5,7 @@ import pytest
 from ondevice_bench import metrics
 from ondevice_bench.analyse.learning import learning
 from ondevice_bench.report.quantities import learning_metrics
-from ondevice_bench.report.terminal.run import learning_table
+from ondevice_bench.report.terminal.run import learning_tables
 from tests.record.conftest import CELL, SECOND, make_record, planned
 
 
@@ -23,8 +23,8 @@ def lines_of(summary_of):
 
 def test_the_terminal_names_the_step_of_each_cosine(lines_of):
     lines = lines_of({"gradient_cosine_first": 0.107, "gradient_cosine": 0.975})
-    titles = learning_table(lines).titles
-    assert titles == ("cells", "cosine at step 1", "cosine at step 10", "seeds")
+    (table,) = learning_tables(lines)
+    assert table.titles == ("method", "cosine at step 1", "cosine at step 10", "seeds")
     for name in ("gradient_cosine", "gradient_error"):
         for moment in ("", "_first", "_original"):
             metric = metrics.BY_NAME[f"{name}{moment}"]

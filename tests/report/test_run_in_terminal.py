@@ -3,7 +3,7 @@
 import pytest
 
 from ondevice_bench.analyse.learning import learning
-from ondevice_bench.report.terminal.folding import folded, unmeasured_lines
+from ondevice_bench.report.folding import folded, unmeasured_lines
 from ondevice_bench.report.terminal.formats import formatted
 from ondevice_bench.report.terminal.run import (
     learning_tables,

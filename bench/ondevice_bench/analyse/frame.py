@@ -11,7 +11,8 @@ from ondevice_bench.analyse.groups import groups
 from ondevice_bench.analyse.summary import CellSummary, RunSummary, summarise
 from ondevice_bench.record.model import Run
 from ondevice_bench.record.store import Store
-from ondevice_bench.suite.cell import Cell, Options
+from ondevice_bench.suite.cell import Options
+from ondevice_bench.suite.labels import method_label
 
 if TYPE_CHECKING:
     import pandas
@@ -127,7 +128,7 @@ def cell_columns(run: Run, cell: CellSummary) -> tuple[Any, ...]:
         planned.cell.weights,
         planned.cell.dtype,
         run.machine.get("threads"),
-        _label(planned.cell),
+        method_label(planned.cell),
         cell.status,
     )
 
@@ -148,9 +149,3 @@ def _of_metric(name: str) -> tuple[str, str, str, str]:
 
 def _options(options: Options) -> str:
     return ",".join(f"{name}={value}" for name, value in options)
-
-
-def _label(cell: Cell) -> str:
-    """The method with its options, as a legend shows it: `asi ε=0.8`."""
-    method = cell.id.split("/")[1]
-    return method.replace("epsilon=", "ε=").replace("(", " ").replace(")", "").replace(",", " ")

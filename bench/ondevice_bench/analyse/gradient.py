@@ -12,6 +12,12 @@ MOMENTS: Mapping[str, str] = {
     "gradient_cosine": "at step 10",
     "gradient_cosine_original": "at step 1, against the uncompressed network",
 }
+# the same in a table
+SHORT: Mapping[str, str] = {
+    "gradient_cosine_first": "step 1",
+    "gradient_cosine": "step 10",
+    "gradient_cosine_original": "uncompressed",
+}
 
 
 @dataclass(frozen=True)

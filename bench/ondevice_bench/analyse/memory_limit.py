@@ -1,9 +1,8 @@
 """The memory that a training step may use on the machine of a run."""
 
 from ondevice_bench.record.model import Run
-from ondevice_bench.units import GIB, MIB
-
-SYSTEM_BYTES = 512 * MIB  # what the system and torch itself get, unless a command says otherwise
+from ondevice_bench.suite.board import SYSTEM_RESERVE
+from ondevice_bench.units import GIB, parse_bytes
 
 
 def memory_limit(run: Run) -> int | None:
@@ -15,4 +14,6 @@ def memory_limit(run: Run) -> int | None:
     if cap is not None:
         return int(cap)
     memory = run.machine.get("memory_gib")
-    return None if memory is None else max(0, int(memory * GIB) - SYSTEM_BYTES) or None
+    return (
+        None if memory is None else max(0, int(memory * GIB) - parse_bytes(SYSTEM_RESERVE)) or None
+    )

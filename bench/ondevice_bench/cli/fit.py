@@ -7,6 +7,7 @@ import typer
 
 from ondevice_bench.cli.arguments import AsJson, Quiet, SeveralModels, model_names, parsed_bytes
 from ondevice_bench.errors import ExitCode
+from ondevice_bench.suite.board import SYSTEM_RESERVE
 from ondevice_bench.terminal import print_json, print_lines, print_tables
 
 
@@ -48,7 +49,7 @@ def fit(
         typer.Option(
             metavar="SIZE", help="The memory that stays free for the system and torch itself."
         ),
-    ] = "512M",
+    ] = SYSTEM_RESERVE,
     confirm: Annotated[
         bool,
         typer.Option(

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ondevice_bench import metrics, units
-from ondevice_bench.analyse.gradient import MOMENTS, cosine_text, gradient_quality
+from ondevice_bench.analyse.epoch import Epoch, epoch_of
+from ondevice_bench.analyse.gradient import MOMENTS, SHORT, cosine_text, gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
+from ondevice_bench.analyse.memory_limit import memory_limit
 from ondevice_bench.analyse.verdict import PEAK, STEP, Choice, Verdict, of_first_seed, verdict
+from ondevice_bench.record.model import Run
 from ondevice_bench.report.gauge import Gauge, change, gauge
 from ondevice_bench.report.quantities import Quantity, dash, quantity_of, ratio_quantity
 from ondevice_bench.suite.goal import Goal
@@ -42,6 +45,7 @@ class Row:
     is_gradient_low: bool
     extra: tuple[Quantity, ...]
     share: str  # of the memory that a step may use
+    epoch: str  # the time of an epoch; empty if it is not known
     refusal: str
     is_baseline: bool = False
 
@@ -56,17 +60,18 @@ class Decision:
     columns: tuple[metrics.Metric, ...]
     extra: tuple[metrics.Metric, ...]
     sentences: tuple[str, ...]
-    too_far: tuple[tuple[str, str], ...]
+    epoch: str  # what the time of an epoch is of, or why it is not known
 
 
-def decide(group: Group, goal: Goal, baseline: str, limit: int | None) -> Decision:
-    """The cards and the table of a group."""
+def decide(group: Group, run: Run, goal: Goal, baseline: str) -> Decision:
+    """The cards and the table of a group of a run's cells."""
+    limit = memory_limit(run)
     found = verdict(group, goal, baseline)
     members = of_first_seed(group)
     columns = tuple(dict.fromkeys((PEAK, STEP, "activation_bytes", goal.minimise)))
     extra = tuple(n for n in EXTRA if any(n in m.cell.estimates for m in members))
     extra = tuple(name for name in extra if name not in columns)
-    rows = {m.label: _row(m, columns, extra, limit, found) for m in members}
+    rows = {m.label: _row(m, run, columns, extra, found) for m in members}
     return Decision(
         title=group.title,
         cards=_cards(found, goal, baseline, limit),
@@ -77,7 +82,7 @@ def decide(group: Group, goal: Goal, baseline: str, limit: int | None) -> Decisi
         columns=tuple(metrics.BY_NAME[name] for name in columns),
         extra=tuple(metrics.BY_NAME[name] for name in extra),
         sentences=found.sentences,
-        too_far=tuple(found.too_far.items()),
+        epoch=_about_epochs(epoch_of(run, members[0].cell)),
     )
 
 
@@ -127,19 +132,21 @@ def _card(
 def _price(member: CellWithBaseline, metric: str) -> Iterable[str]:
     """What the method costs besides the metric it was chosen by."""
     for name in (PEAK, STEP):
-        ratio = member.ratio(name)
-        if name != metric and ratio is not None:
-            yield f"{metrics.BY_NAME[name].noun} {change(ratio)}"
+        ratio, noun = member.ratio(name), metrics.BY_NAME[name].noun
+        if name != metric:
+            yield f"{noun} not measured" if ratio is None else f"{noun} {change(ratio)}"
     yield gradient_quality(member).text
 
 
 def _row(
     member: CellWithBaseline,
+    run: Run,
     columns: Sequence[str],
     extra: Sequence[str],
-    limit: int | None,
     found: Verdict,
 ) -> Row:
+    limit = memory_limit(run)
+    epoch = epoch_of(run, member.cell).seconds
     return Row(
         label=member.label,
         cell=member.cell.id,
@@ -148,6 +155,7 @@ def _row(
         is_gradient_low=member.label in found.too_far,
         extra=tuple(quantity_of(member.cell, name) for name in extra),
         share=_share(member, limit) if limit and PEAK in member.cell.estimates else "",
+        epoch="" if epoch is None else f"an epoch takes {units.clock(epoch.estimate)}",
         refusal=found.refused.get(member.label, ""),
         is_baseline=member.is_baseline,
     )
@@ -161,12 +169,21 @@ def _gradient(member: CellWithBaseline) -> Quantity:
     if quality.lowest is None:
         return dash(f"the gradient was not compared: {quality.why_unknown}")
     listing = "; ".join(f"{cosine_text(v)} {MOMENTS[name]}" for name, v in quality.cosines.items())
-    others = ", ".join(cosine_text(value) for value in quality.cosines.values())
+    others = ", ".join(f"{SHORT[name]}: {cosine_text(v)}" for name, v in quality.cosines.items())
     meaning = (
         f"the lowest cosine between its weight gradients and those of plain training: {listing}"
     )
     several = others if len(quality.cosines) > 1 else ""
     return Quantity(cosine_text(quality.lowest), several, meaning, quality.lowest)
+
+
+def _about_epochs(epoch: Epoch) -> str:
+    if epoch.seconds is None:
+        return f"The time of an epoch is not known: {epoch.reason}."
+    return (
+        f"An epoch is {epoch.steps:,} steps over {epoch.examples:,} examples. Its time is that of "
+        "the steps alone."
+    )
 
 
 def _share(member: CellWithBaseline, limit: int) -> str:

@@ -87,19 +87,23 @@ def by_total(
 def totals(
     plot: Canvas,
     members: Sequence[CellWithBaseline],
+    length: Callable[[CellWithBaseline], float],
     total: Callable[[CellWithBaseline], float],
-    unit: str,
 ) -> None:
-    """Write the total at the end of each bar, and the change against the baseline."""
+    """Write the total in MiB at the end of each bar, and the change against the baseline.
+
+    With several rounds the parts of a bar are medians of their own. So its length may differ a
+    little from the total.
+    """
     bases = {id(member.base): total(member) for member in members if member.is_baseline}
     values = [total(member) for member in members]
     plot.add(
         "scatter",
-        x=values,
+        x=[length(member) / units.MIB for member in members],
         y=[member.label for member in members],
         mode="text",
         text=[
-            f"{value:.1f} {unit}{_change(value, bases.get(id(member.base)), member)}"
+            f"{units.mib(value)}{_change(value, bases.get(id(member.base)), member)}"
             for member, value in zip(members, values, strict=True)
         ],
         textposition="middle right",

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+SYSTEM_RESERVE = "512M"  # what the system and torch itself get, unless the user says otherwise
+
 
 @dataclass(frozen=True)
 class Board:

@@ -21,7 +21,7 @@ def by_kernel(group: Group) -> Canvas | None:
     if not members:
         return None
     plot = drawing.stacked(members, parts, title)
-    drawing.totals(plot, members, lambda m: _sum(m, parts) / MIB, "MiB")
+    drawing.totals(plot, members, lambda m: _sum(m, parts), lambda m: _peak(m, parts))
     return plot
 
 
@@ -46,7 +46,7 @@ def by_tensors(group: Group) -> Canvas | None:
         marker={"color": BEYOND_COLOUR},
         hovertemplate="%{y}<br>%{x:.4g} MiB<extra>%{fullData.name}</extra>",
     )
-    drawing.totals(plot, members, lambda m: _tensors(m) / MIB, "MiB")
+    drawing.totals(plot, members, _tensors, _tensors)
     return drawing.rows(plot, members, "MiB of tensors")
 
 
@@ -76,6 +76,12 @@ def _having(group: Group, *names: str) -> list[CellWithBaseline]:
 def _sum(member: CellWithBaseline, names: tuple[str, ...]) -> float:
     estimates = member.cell.estimates
     return sum(estimates[name].estimate for name in names if name in estimates)
+
+
+def _peak(member: CellWithBaseline, parts: tuple[str, ...]) -> float:
+    """The peak as every table shows it."""
+    estimate = member.cell.estimates.get(PEAK)
+    return _sum(member, parts) if estimate is None else estimate.estimate
 
 
 def _live_peak(member: CellWithBaseline) -> float | None:

@@ -15,6 +15,7 @@ WIDTH, HEIGHT = 1000, 300
 MOST = 60  # modules of a map; the others share one part
 SHORT_LETTER, LINE = 6.4, 16  # of the words in a part: what one letter and one line take
 OUTSIDE = "outside of all modules"
+SMALLER, SMALLER_COLOUR = "smaller", "#B4BBC2"  # the part that many modules share
 LIGHT = 0.42  # above this luminance, words are dark
 
 
@@ -68,7 +69,7 @@ def _map(member: CellWithBaseline) -> Map:
     rest = saved[MOST:]
     if rest:
         words = f"{units.number_of(len(rest), 'smaller module')}"
-        parts.append((words, sum(each.bytes for _, each in rest), "other"))
+        parts.append((words, sum(each.bytes for _, each in rest), SMALLER))
         parts.sort(key=lambda part: -part[1])
     total = sum(size for _, size, _ in parts)
     places = treemap([size for _, size, _ in parts], WIDTH, HEIGHT)
@@ -115,6 +116,8 @@ def _kind(metric: str) -> str:
 
 def _colour(kind: str) -> str:
     """The colour of a kind, the same as in the bars. A kind of a newer version is like the rest."""
+    if kind == SMALLER:
+        return SMALLER_COLOUR
     known = metrics.BY_NAME.get(f"activation_{kind}_bytes")
     return (
         known.colour if known and known.colour else metrics.BY_NAME["activation_other_bytes"].colour

@@ -6,38 +6,30 @@ from typing import Any
 
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.summary import NOT_INTERLEAVED
-from ondevice_bench.analyse.unmeasured import unmeasured
 from ondevice_bench.passes import BY_NAME, rounds_of
+from ondevice_bench.report.folding import fold, unmeasured
 from ondevice_bench.report.sections.section import ReportData, Section, usual_baseline
 
 
 def problems(data: ReportData) -> Mapping[str, Any] | None:
-    """Every cell's problems. Cells with the same reason share a line."""
-    folds = unmeasured(data.summary)
-    folded = {name for fold in folds for name in fold.cells}
-    by_text: dict[str, list[str]] = {}
-    for cell in data.summary.cells:
-        for text in cell.problems if cell.id not in folded else ():
-            by_text.setdefault(text, []).append(cell.id)
-    items = [(_list(cells), text) for text, cells in by_text.items()]
-    items += [(_list(list(fold.cells)), fold.text) for fold in folds]
+    """What was not measured, and why. Cells with the same reason share a line."""
+    planned = [cell for cell in data.summary.cells if cell.planned.state == "planned"]
+    items = [
+        (each.who, each.text)
+        for each in fold((cell.id, text) for cell in planned for text in cell.problems)
+    ]
+    others = unmeasured(cell.planned for cell in data.summary.cells)
+    items += [(each.who, each.text) for each in others]
     return {"items": items} if items else None
 
 
 def notes(data: ReportData) -> Mapping[str, Any] | None:
     """What disturbs the machine, and the notes of cells. Cells with the same note share a line."""
-    by_note: dict[str, list[str]] = {}
-    for cell in data.summary.cells:
-        for note in cell.notes:
-            by_note.setdefault(note, []).append(cell.id)
     items = [("this machine", text) for text in data.summary.notes]
     items += [] if data.summary.is_interleaved else [("this run", NOT_INTERLEAVED)]
-    items += [(_list(cells), note) for note, cells in by_note.items()]
+    of_cells = ((cell.id, note) for cell in data.summary.cells for note in cell.notes)
+    items += [(each.who, each.text) for each in fold(of_cells)]
     return {"items": items} if items else None
-
-
-def _list(cells: list[str]) -> str:
-    return cells[0] if len(cells) == 1 else f"{cells[0]} and {len(cells) - 1} more"
 
 
 def reading(_: ReportData) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.unmeasured import unmeasured
+from ondevice_bench.report.folding import unmeasured
 from ondevice_bench.report.quantities import Quantity, quantity_of, rank_basis
 from ondevice_bench.report.sections.section import ReportData, Section
 
@@ -24,10 +24,8 @@ class Row:
 
 def content(data: ReportData) -> Mapping[str, Any]:
     """A line for each cell of the run. What was not meant to be measured here is folded."""
-    folds = unmeasured(data.summary)
-    folded = {name for fold in folds for name in fold.cells}
     return {
-        "folds": folds,
+        "folds": unmeasured(cell.planned for cell in data.summary.cells),
         "columns": [metrics.BY_NAME[name] for name in TABLE],
         "headlines": metrics.HEADLINES,
         "rows": [
@@ -38,7 +36,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
                 tuple(quantity_of(cell, name) for name in TABLE),
             )
             for cell in data.summary.cells
-            if cell.id not in folded
+            if cell.planned.state == "planned"
         ],
     }
 

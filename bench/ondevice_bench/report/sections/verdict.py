@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from ondevice_bench import metrics, units
-from ondevice_bench.analyse.memory_limit import memory_limit
 from ondevice_bench.report.decision import decide
 from ondevice_bench.report.sections.section import ReportData, Section
 from ondevice_bench.suite.goal import Goal
@@ -14,11 +13,12 @@ def content(data: ReportData) -> Mapping[str, Any] | None:
     """The decision on each group, and the goal."""
     if not data.groups:
         return None
-    limit = memory_limit(data.summary.run)
     return {
         "goal": goal_text(data.goal),
         "baseline": data.baseline,
-        "decisions": [decide(group, data.goal, data.baseline, limit) for group in data.groups],
+        "decisions": [
+            decide(group, data.summary.run, data.goal, data.baseline) for group in data.groups
+        ],
     }
 
 

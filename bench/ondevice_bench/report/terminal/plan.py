@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from ondevice_bench.report.terminal.folding import unmeasured_lines
+from ondevice_bench.report.folding import unmeasured_lines
 from ondevice_bench.suite.board import Board
 from ondevice_bench.suite.labels import labelled
 from ondevice_bench.suite.preview import CellPreview

@@ -7,13 +7,13 @@ from typing import Any
 from ondevice_bench import metrics
 from ondevice_bench.analyse.learning import Learning, learning
 from ondevice_bench.analyse.summary import NOT_INTERLEAVED, CellSummary, RunSummary
+from ondevice_bench.report.folding import folded, unmeasured_lines
 from ondevice_bench.report.quantities import (
     Measured,
     learning_metrics,
     quantity_of,
     rank_basis,
 )
-from ondevice_bench.report.terminal.folding import folded, unmeasured_lines
 from ondevice_bench.suite.labels import labelled, row_labels
 from ondevice_bench.terminal import Table
 
@@ -36,14 +36,14 @@ def run_tables(summary: RunSummary) -> list[Table]:
 
 def learning_tables(lines: Sequence[Learning]) -> list[Table]:
     """The effect of methods on training. All seeds of a workload share a line."""
-    columns = [metric for metric in learning_metrics(lines) if "learning" in metric.roles]
     by_id = {line.id: line for line in lines}
     ids = {cell: line.id for line in lines for cell in line.cells}
     tables = []
     for group in labelled(ids):
         heading = f"effect on training: {group.heading}"
-        table = Table("method", *(metric.label for metric in columns), "seeds", heading=heading)
         chosen = [by_id[name] for name in dict.fromkeys(ids[cell] for cell in group.cells)]
+        columns = [metric for metric in learning_metrics(chosen) if "learning" in metric.roles]
+        table = Table("method", *(metric.label for metric in columns), "seeds", heading=heading)
         labels = row_labels([line.cells[0] for line in chosen])
         for label, line in zip(labels, chosen, strict=True):
             table.add_row(label, *_texts(line, columns), str(len(line.seeds)))
