@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from ondevice_bench.measure.activations import saved_bytes, storage_bytes
+from ondevice_bench.measure.activation_kinds import ModuleBytes, by_class, by_module
+from ondevice_bench.measure.activations import saved_bytes, saved_storages, storage_bytes, total
 
 
 class SumStep:
@@ -140,3 +141,16 @@ def test_what_a_method_packs_out_of_sight_counts_and_the_largest_part_is_the_fig
     model = nn.Sequential(nn.Linear(10, 20))
     # the square saves its input, (part + 1) x 20
     assert saved_bytes(Parts(model, torch.randn(4, 10))) == 3 * 20 * 4 + 100 * 4
+
+
+def test_modules_add_up_to_the_network_and_to_the_classes():
+    model = nn.Sequential(nn.Linear(10, 20), nn.GELU(), nn.Linear(20, 5))
+    saved = saved_storages(SumStep(model, torch.randn(4, 10)), model)
+    modules = by_module(saved, model, {"2"})
+    assert modules == {
+        "1": ModuleBytes(4 * 20 * 4, "activation_functions"),
+        "2": ModuleBytes(4 * 20 * 4, "treated_layers"),
+    }
+    assert sum(each.bytes for each in modules.values()) == total(saved)
+    for name, size in by_class(saved, model, {"2"}).items():
+        assert size == sum(each.bytes for each in modules.values() if each.kind == name)

@@ -11,7 +11,7 @@ SENTENCES: Mapping[str, str] = {
     "lowest": "{cell} has the lowest {metric} here: {value}, {change} against {baseline}.",
     "lowest is baseline": "{baseline} has the lowest {metric} here: {value}.",
     "largest part": "The largest part of {baseline} is {part}: {share} of {whole}.",
-    "stored": "{cell} stores the least: {share} of the inputs of its changed layers.",
+    "stored": "{cell} stores the least: {share} of the inputs of its changed layers, on average.",
     "cosine": "The worst layer at step 1 is {layer} with {cell}: a cosine of {value}.",
 }
 LISTED = 4

@@ -35,7 +35,7 @@ def says_stored(group: Group) -> str:
     if not totals:
         return ""
     label = min(totals, key=totals.__getitem__)
-    return SENTENCES["stored"].format(cell=label, share=f"{totals[label]:.1%} on average")
+    return SENTENCES["stored"].format(cell=label, share=f"{100 * totals[label]:.1f} %")
 
 
 def says_cosines(group: Group) -> str:

@@ -1,0 +1,71 @@
+"""Each sentence beside a figure follows from the data of the figure."""
+
+import pytest
+
+from ondevice_bench.analyse.groups import groups
+from ondevice_bench.report import sentences
+from ondevice_bench.report.sections import anatomy, fronts, layers, times
+from tests.report import synthetic
+
+TESTED = {"front", "lowest", "lowest is baseline", "largest part", "stored", "cosine"}
+
+
+@pytest.fixture
+def group(summary_of):
+    cells = synthetic.cells()
+    run = synthetic.run_of()
+    (found,) = groups(summary_of(synthetic.records(cells), synthetic.planned(cells), run))
+    return found
+
+
+def says(section, name, group):
+    (plot,) = (plot for plot in section.SECTION.plots if plot.name == name)
+    return plot.says(group)
+
+
+def test_every_sentence_of_the_table_is_tested_here():
+    assert set(sentences.SENTENCES) == TESTED
+
+
+def test_the_front_names_its_cells_from_left_to_right(group):
+    assert says(fronts, "memory-time", group) == (
+        "No other cell is at least as good in both numbers: checkpoint, asi fraction=0.125, "
+        "wasi fraction=0.25."
+    )
+
+
+def test_memory_says_who_needs_least_and_what_is_largest(group):
+    assert says(anatomy, "by-kernel", group) == (
+        "checkpoint has the lowest peak memory here: 30.00 MiB, −62.5 % against vanilla. "
+        "The largest part of vanilla is what the step itself adds: 88 % of the total."
+    )
+    assert says(anatomy, "by-tensors", group).endswith(
+        "The largest part of vanilla is what other layers stored: 60 % of all that is stored for "
+        "backward."
+    )
+
+
+def test_time_says_who_is_fastest_and_which_phase_is_longest(group):
+    assert says(times, "step-samples", group) == (
+        "wasi fraction=0.25 has the lowest step time here: 52.0 ms, −48.0 % against vanilla."
+    )
+    assert says(times, "step-phases", group) == (
+        "The largest part of vanilla is backward: 55 % of the total."
+    )
+
+
+def test_the_baseline_may_be_the_lowest(summary_of):
+    cells = synthetic.cells()
+    slower = {"wasi": 9.0, "svd": 9.0}
+    records = synthetic.records(cells, slower=slower)
+    (group,) = groups(summary_of(records, synthetic.planned(cells), synthetic.run_of()))
+    assert says(times, "step-samples", group) == "vanilla has the lowest step time here: 100 ms."
+
+
+def test_layers_name_the_smallest_share_and_the_worst_cosine(group):
+    assert "stores the least: 37.5 % of the inputs of its changed layers, on average." in says(
+        layers, "stored-shares", group
+    )
+    assert says(layers, "layer-cosines", group) == (
+        "The worst layer at step 1 is blocks.0.conv with svd fraction=0.25: a cosine of 0.50."
+    )
