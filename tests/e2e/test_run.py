@@ -278,6 +278,11 @@ def test_listings_say_what_suites_can_name(bench):
     assert len(marked) == 1
     metrics = {m["name"]: m for m in bench("list", "metrics", "--json").json()}
     assert metrics["peak_rss_over_runtime_bytes"]["scope"] == "process"
+    titles, _, *rows = bench("list", "metrics").out.strip().splitlines()
+    assert titles.split() == ["name", "pass", "unit", "better", "kind", "scope", "title"]
+    shown = {words[0]: words[1:4] for row in rows if len(words := row.split()) > 4}
+    assert shown["activation_bytes"] == ["trace", "bytes", "lower"]
+    assert shown["accuracy"] == ["accuracy", "–", "higher"]
 
 
 def test_every_verb_has_help_and_json(bench):

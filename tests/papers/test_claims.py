@@ -62,6 +62,19 @@ def kept(value, **what):
     return found(value, value, value, metric="activation_bytes", processes=1, **what)
 
 
+@pytest.mark.parametrize("reach", ["exactly", "about", "up to", "over"])
+def test_a_claim_of_at_most_or_more_says_that_it_is_reached_not_met(reach):
+    least = reach in ("up to", "over")
+    computed, both = of(CLAIM, reach=reach, measured=()), of(CLAIM, reach=reach)
+    value = 7.95 if least else 2.0
+    for claim, measurements in ((computed, []), (both, []), (both, [kept(2.5)])):
+        judged = judge(claim, [accounted(value)], measurements)
+        assert judged.verdict.startswith("reproduced")
+        assert judged.because.startswith("at least as much; computed: ") == least
+    assert judge(both, [accounted(value)], [kept(1.25)]).because.startswith("computed: ")
+    assert judge(computed, [accounted(1.0)], []).because == "computed: 1.00×"
+
+
 @pytest.mark.parametrize(
     ("claim", "accounts", "measurements", "verdict", "says"),
     [

@@ -159,6 +159,32 @@ def test_a_method_that_fits_no_layer_says_which_ones_there_are(said, workplace):
     assert registry.method("asi").refuses(bare).endswith(f"{bare.name} has no such layers")
 
 
+NO_MLP = 'mynet.py:Net declares no mlp: add `layout = {"mlp": "PATTERN"}` to mynet.py'
+NEITHER = (
+    "batched.py:model declares no attention and no mlp: add `layout = "
+    '{"attention": "PATTERN", "mlp": "PATTERN"}` to batched.py'
+)
+NO_MATCH = "laid_out.py:model: its layout has mlp, but the patterns match no layer"
+
+
+@pytest.mark.parametrize(
+    ("model", "layers", "reason"),
+    [
+        ("./mynet.py:Net", "mlp", f"{NO_MLP}, or use `layers: all`"),
+        ("./batched.py", "attention+mlp", f"{NEITHER}, or use `layers: all`"),
+        ("./laid_out.py", "mlp", f"{NO_MATCH}: use `layers: all`"),
+        ("./laid_out.py", "attention", ""),
+    ],
+)
+def test_a_part_that_a_network_lacks_is_known_to_the_plan(said, workplace, model, layers, reason):
+    layout = BATCHED.replace('"head": "head"', '"mlp": "no.such", "attention": "trunk.*"')
+    (workplace / "laid_out.py").write_text(layout)
+    suite, _ = said(model, methods=["vanilla", "asi"], ranks={"rank": ["2"]}, layers=[layers])
+    vanilla, asi = plan(suite, Board("here"))
+    assert vanilla.state == "planned"
+    assert (asi.state, asi.reason) == ("skipped" if reason else "planned", reason)
+
+
 def test_a_file_may_bring_batch_loss_and_layout(said):
     suite, spec = said("./batched.py")
     assert spec.inputs({}) == OwnBatch()

@@ -33,6 +33,19 @@ def test_what_is_not_said_takes_its_default(load):
     assert suite.text == HEAD + BODY
 
 
+@pytest.mark.parametrize(
+    ("said", "measured"),
+    [
+        ("+fidelity", ("memory", "trace", "time", "fidelity")),
+        ("[+fidelity, +energy]", ("memory", "trace", "time", "fidelity", "energy")),
+        ("[+energy, +trace]", ("memory", "trace", "time", "energy")),
+        ("[fidelity, memory]", ("fidelity", "memory")),
+    ],
+)
+def test_a_pass_with_a_plus_is_added_to_the_default(load, said, measured):
+    assert load(f"{HEAD}{BODY}measure: {said}\n").measure == measured
+
+
 def test_a_scalar_is_a_list_of_one_and_a_bare_entry_has_no_options(load):
     suite = load(
         HEAD
@@ -132,6 +145,8 @@ def test_training_settings_reach_the_suite(load):
         (HEAD + BODY + "when: {cells: mcunet}\n", "5: when.memory_gib: is required"),
         (HEAD + BODY + "when: [{cells: mcunet, memory_gib: 0}]\n", "5: when[0].memory_gib: must be greater than 0, got 0"),
         (HEAD + BODY + "measure: [time, tarce]\n", "5: measure[1]: unknown pass 'tarce'; did you mean 'trace'? (known: accuracy, energy, fidelity, memory, time, trace)"),
+        (HEAD + BODY + "measure: [+trac]\n", "5: measure[0]: unknown pass 'trac'; did you mean 'trace'? (known: accuracy, energy, fidelity, memory, time, trace)"),
+        (HEAD + BODY + "measure: [time, +fidelity]\n", "5: measure: must name all passes (time), or only passes to add to the default (+fidelity), not both"),
         (HEAD + BODY + "measure: [calibrate]\n", "5: measure[0]: unknown pass 'calibrate' (known: accuracy, energy, fidelity, memory, time, trace)"),
     ],
 )  # fmt: skip

@@ -259,7 +259,7 @@ def _why(run: Run, name: str, records: Sequence[Measurement]) -> str:
     if pass_name == CALIBRATE and not any(r.key.pass_name == CALIBRATE for r in records):
         return "the method has no ranks to choose"
     if pass_name not in (CALIBRATE, *run.settings["measure"]):
-        return f"the suite does not ask for the {pass_name} pass"
+        return f"pass `{pass_name}` is not in `measure`"
     of_pass = [record for record in records if record.key.pass_name == pass_name]
     reasons = [record.unavailable[name] for record in of_pass if name in record.unavailable]
     failures = [f"{_where(r)}: {r.status}: {r.reason}" for r in of_pass if r.status != "ok"]

@@ -24,7 +24,9 @@ def claims(
     ] = None,
     file: Annotated[
         Path | None,
-        typer.Option("--claims", help="Also read this file; its claims replace built-in ones."),
+        typer.Option(
+            "--claims", help="The claims of this file only, instead of the built-in ones."
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Also draw an HTML page with these claims.")

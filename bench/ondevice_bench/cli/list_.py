@@ -85,13 +85,23 @@ def list_runs(as_json: AsJson = False) -> None:
 
 
 def list_metrics(as_json: AsJson = False) -> None:
-    """List the metrics: what each measures, exact or noisy, and its scope."""
+    """List the metrics: the pass of each, its unit, which direction is better, and its scope."""
     from ondevice_bench import metrics
 
     rows = [metric.to_dict() for metric in metrics.ALL]
     if not as_json:
-        columns = ("name", "kind", "scope", "title")
-        rows = [{name: row[name] for name in columns} for row in rows]
+        rows = [
+            {
+                "name": metric.name,
+                "pass": metric.pass_name,
+                "unit": metric.unit or "–",
+                "better": "lower" if metric.lower_is_better else "higher",
+                "kind": metric.kind,
+                "scope": metric.scope,
+                "title": metric.title,
+            }
+            for metric in metrics.ALL
+        ]
     print_rows(rows, as_json=as_json)
 
 

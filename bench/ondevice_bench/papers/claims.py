@@ -8,7 +8,7 @@ from ondevice_bench import metrics, units
 from ondevice_bench.analyse.verdict import fewest
 from ondevice_bench.papers.accounts import Account
 from ondevice_bench.papers.evidence import Measurement
-from ondevice_bench.papers.published import Claim
+from ondevice_bench.papers.published import Claim, Reach
 from ondevice_bench.units import MIB
 
 Verdict = Literal[
@@ -22,6 +22,8 @@ Verdict = Literal[
 ABOUT = 0.05  # the largest relative difference that "about" allows
 WIDEST = 0.2  # of the number; a wider interval around it decides nothing
 LISTED = 3
+_LEAST: tuple[Reach, ...] = ("up to", "over")  # a larger number agrees, too
+_REACHED: tuple[Verdict, ...] = ("reproduced", "reproduced as accounted, not measured yet")
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ def judge(
         [one for one in accounts if not one.differs],
         [one for one in measured if not one.differs],
     )
+    if claim.reach in _LEAST and verdict in _REACHED:
+        because = f"at least as much; {because}"
     return JudgedClaim(claim, tuple(accounts), tuple(measured), verdict, because)
 
 
@@ -104,7 +108,7 @@ def _verdict(
             "not testable here",
             f"it needs {claim.needs}" if claim.needs else "there is no account of it",
         )
-    best = max(values) if claim.reach in ("up to", "over") else _nearest(claim, values)
+    best = max(values) if claim.reach in _LEAST else _nearest(claim, values)
     computed = f"computed: {in_unit(claim, best)}"
     if not agrees(claim, best):
         return "not reproduced", computed

@@ -29,13 +29,13 @@ from ondevice_bench.suite.layers import parse
 KIND, NAME = "reports", "claims.yaml"
 
 
-def load_published(extra: Path | None = None) -> PublishedClaims:
-    """The claims of the named file, of the working directory, and the built-in ones.
+def load_published(named: Path | None = None) -> PublishedClaims:
+    """The claims of the named file; without one, of the working directory and the built-in ones.
 
     If two claims or papers have the same name, the first one counts.
     """
-    paths = [extra] if extra is not None else []
-    paths += [folder / NAME for folder in search_path(KIND) if (folder / NAME).is_file()]
+    found = [folder / NAME for folder in search_path(KIND) if (folder / NAME).is_file()]
+    paths = found if named is None else [named]
     papers: dict[str, Paper] = {}
     claims: dict[str, Claim] = {}
     for path in paths:

@@ -1,6 +1,6 @@
 """The description of a model, without torch."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from ondevice_bench.specs.inputs import Inputs
@@ -31,3 +31,5 @@ class ModelSpec:
     least_batch: int = 1
     fixed: Mapping[str, Value] | None = None  # options of its implementation that no suite sets
     is_own: bool = False  # a user's factory, which accepts any option
+    # the words of `layers` that name no layer of a user's network with these options
+    missing_parts: Callable[[Mapping[str, Value]], Collection[str]] = lambda _: ()

@@ -1,11 +1,15 @@
 """Layer choices, each in one spelling: `all`, `last:4`, `attention+mlp`, `pattern:…`."""
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from ondevice_bench.errors import suggestion
 from ondevice_bench.specs.model import ModelSpec
+from ondevice_bench.specs.option import Value
 
 WORDS = ("all", "mlp", "attention", "attention+mlp", "conv")
+PARTS = ("mlp", "attention", "attention+mlp")  # of a layout
 COUNTED = ("last", "last_blocks")
 ALLOWED = "all, mlp, attention, attention+mlp, conv, last: K, last_blocks: K or pattern: TEXT"
 
@@ -31,11 +35,13 @@ def freezes(layers: str) -> bool:
     return layers.partition(":")[0] in COUNTED
 
 
-def layers_refusal(layers: str, model: ModelSpec) -> str | None:
+def layers_refusal(
+    layers: str, model: ModelSpec, options: Mapping[str, Value] = MappingProxyType({})
+) -> str | None:
     """Why the model has no such layers. None if it has them, or if only its code knows."""
     word = layers.partition(":")[0]
-    if model.is_own:
-        return None  # a process that loads its code decides
+    if model.is_own:  # a process that loads its code has said what it lacks
+        return _no_part(word, model) if word in model.missing_parts(options) else None
     if word == "conv" and "conv2d" not in model.layer_kinds:
         return f"{model.name} has no convolutions to treat"
     if word == "last_blocks" and not model.layout.blocks:
@@ -44,6 +50,18 @@ def layers_refusal(layers: str, model: ModelSpec) -> str | None:
         p for p in word.split("+") if p in {"mlp", "attention"} and not getattr(model.layout, p)
     ]
     return f"{model.name} declares no {' and no '.join(missing)}" if missing else None
+
+
+def _no_part(word: str, model: ModelSpec) -> str:
+    """Why a user's network has no such part, and what to do."""
+    name = model.name.partition("@")[0]
+    file = name.rpartition(":")[0] or name
+    undeclared = [part for part in word.split("+") if not getattr(model.layout, part)]
+    if not undeclared:
+        return f"{name}: its layout has {word}, but the patterns match no layer: use `layers: all`"
+    layout = ", ".join(f'"{part}": "PATTERN"' for part in undeclared)
+    cure = f"add `layout = {{{layout}}}` to {file}, or " if file.endswith(".py") else ""
+    return f"{name} declares no {' and no '.join(undeclared)}: {cure}use `layers: all`"
 
 
 def _word(word: str) -> str:

@@ -8,7 +8,7 @@ from ondevice_bench.errors import BadInput, NothingRan, suggestion
 from ondevice_bench.specs import registry
 from ondevice_bench.specs.inputs import Inputs, OwnBatch
 from ondevice_bench.specs.model import ModelSpec
-from ondevice_bench.specs.option import resolved
+from ondevice_bench.specs.option import Value, resolved
 from ondevice_bench.specs.weights import WeightSource
 from ondevice_bench.suite.cell import Cell, Options
 from ondevice_bench.suite.cell_ids import cell_id
@@ -62,7 +62,12 @@ def choices(choice: ModelChoice | MethodChoice) -> Iterator[Options]:
 
 def inputs_of(model: ModelSpec, options: Options) -> Inputs:
     """The inputs in a batch of the model, with these options."""
-    return model.inputs({**resolved(model.options, dict(options)), **dict(options)})
+    return model.inputs(all_options(model, options))
+
+
+def all_options(model: ModelSpec, options: Options) -> dict[str, Value]:
+    """These options of the model, and the defaults of the others."""
+    return {**resolved(model.options, dict(options)), **dict(options)}
 
 
 def nothing_matches(where: str, pattern: str, ids: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from ondevice_bench.specs.model import ModelSpec
 from ondevice_bench.suite.board import Board
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.layers import layers_refusal
-from ondevice_bench.suite.matrix import inputs_of
+from ondevice_bench.suite.matrix import all_options, inputs_of
 from ondevice_bench.suite.patterns import matches_any
 from ondevice_bench.suite.suite import Suite
 
@@ -16,7 +16,7 @@ def refusal(suite: Suite, cell: Cell) -> str | None:
     pretrained = tuple(spec.name for spec in registry.models().values() if spec.pretrained)
     reasons = (
         *(spec.refuses(model) for spec in registry.parts(cell.method)),
-        layers_refusal(cell.layers, model),
+        layers_refusal(cell.layers, model, all_options(model, cell.model_options)),
         suite.data.refuses(inputs_of(model, cell.model_options)),
         suite.weight_sources[cell.weights].refuses(model.name, model.pretrained, pretrained),
         _no_trained_ranks(cell),

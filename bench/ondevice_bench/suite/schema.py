@@ -30,14 +30,15 @@ from ondevice_bench.suite.suite import Condition, Sampling
 from ondevice_bench.units import parse_bytes, parse_duration
 
 
-def _name_of(kind: str, names: Callable[[], Collection[str]]) -> BeforeValidator:
-    """A name that must be one of `names()`."""
+def _name_of(kind: str, names: Callable[[], Collection[str]], mark: str = "") -> BeforeValidator:
+    """A name that must be one of `names()`. The mark may stand before it."""
 
     def check(value: object) -> str:
         if not isinstance(value, str):
             raise ValueError(f"must be the name of a {kind}, got {value!r}")
-        if value not in names():
-            raise ValueError(unknown(kind, value, names()))
+        name = value.removeprefix(mark)
+        if name not in names():
+            raise ValueError(unknown(kind, name, names()))
         return value
 
     return BeforeValidator(check)
@@ -61,7 +62,8 @@ def _duration(value: object) -> object:
 PROFILE_NAME = _name_of("hardware profile", lambda: declared("hardware"))
 METHOD_NAME = _name_of("method", registry.methods)
 GOAL_NAME = _name_of("goal", lambda: GOALS)
-PASS_NAME = _name_of("pass", lambda: passes.IN_SUITES)
+ADDED = "+"  # before the name of a pass: the default passes too
+MEASURED_PASS = _name_of("pass", lambda: passes.IN_SUITES, mark=ADDED)
 
 
 def _of_profiles(value: dict[str, float]) -> dict[str, float]:
@@ -69,6 +71,19 @@ def _of_profiles(value: dict[str, float]) -> dict[str, float]:
         if name not in declared("hardware"):
             raise ValueError(unknown("hardware profile", name, declared("hardware")))
     return value
+
+
+def _with_added(value: tuple[str, ...]) -> tuple[str, ...]:
+    """The passes, each one time. Marked ones come after the default passes."""
+    marked = [name for name in value if name.startswith(ADDED)]
+    if not marked:
+        return value
+    if len(marked) < len(value):
+        raise ValueError(
+            f"must name all passes ({value[0].removeprefix(ADDED)}), or only passes to add to the "
+            f"default ({marked[0]}), not both"
+        )
+    return tuple(dict.fromkeys((*passes.BY_DEFAULT, *(name.removeprefix(ADDED) for name in value))))
 
 
 TRAIN = read_as(
@@ -170,9 +185,9 @@ class SuiteSchema(StrictSchema):
     train: Train = Train()
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], AS_LIST, NOT_EMPTY] = (0,)
     rounds: Any = Rounds()
-    measure: Annotated[tuple[Annotated[str, PASS_NAME], ...], AS_LIST, NOT_EMPTY] = (
-        passes.BY_DEFAULT
-    )
+    measure: Annotated[
+        tuple[Annotated[str, MEASURED_PASS], ...], AS_LIST, NOT_EMPTY, AfterValidator(_with_added)
+    ] = passes.BY_DEFAULT
     time: Sampling = Sampling()
     timeout: Annotated[float, BeforeValidator(_duration)] = 600.0
     baseline: Annotated[str, METHOD_NAME] = "vanilla"

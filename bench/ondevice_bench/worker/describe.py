@@ -13,9 +13,11 @@ from ondevice_bench.data import nested
 from ondevice_bench.models import loading
 from ondevice_bench.models.families import family
 from ondevice_bench.models.family import Family, model_output, seeded
-from ondevice_bench.models.layers import guessed_layout, kind_of, select_layers
+from ondevice_bench.models.layers import NoSuchPart, guessed_layout, kind_of, select_layers
 from ondevice_bench.models.user_models import UserModelError
 from ondevice_bench.specs import inputs as kinds
+from ondevice_bench.specs.layout import ModelLayout
+from ondevice_bench.suite.layers import PARTS
 from ondevice_bench.worker.workload import empty, inputs_of
 
 _COUNT = 2
@@ -57,7 +59,16 @@ def _description(
         "inputs": kinds.to_dict(_inputs(network, model, options)) if network.expects else None,
         "kinds": sorted(present),
         "layout": asdict(layout),
+        "missing_parts": [part for part in PARTS if _lacks(model, part, layout)],
     }
+
+
+def _lacks(model: nn.Module, part: str, layout: ModelLayout) -> bool:
+    try:
+        select_layers(model, part, layout)
+    except NoSuchPart:
+        return True
+    return False
 
 
 def _inputs(network: Family, model: nn.Module, options: Mapping[str, Any]) -> kinds.Inputs:

@@ -91,9 +91,13 @@ def _put_in(name: str, descriptions: Mapping[str, Mapping[str, Any]]) -> None:
     def inputs(options: Mapping[str, Value]) -> kinds.Inputs:
         return kinds.from_dict(descriptions[_key(options)]["inputs"])
 
+    def missing_parts(options: Mapping[str, Value]) -> frozenset[str]:
+        return frozenset(descriptions[_key(options)]["missing_parts"])
+
     registry.describe(
         name,
         inputs=inputs,
+        missing_parts=missing_parts,
         layer_kinds=frozenset(kind for answer in descriptions.values() for kind in answer["kinds"]),
         layout=ModelLayout(**first["layout"]),
     )
