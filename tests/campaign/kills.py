@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,7 +144,10 @@ def _killed(place: Path, verb: Verb, chance: random.Random) -> tuple[str, list[s
         except subprocess.TimeoutExpired:
             command.kill()
             return "not in time", [f"{_role(command.pid, target)}: {number}: did not end"]
-    problems = []
+    problems = [
+        f"signal {number}: an error of ours: {file.read_text()[-600:]}"
+        for file in _taken(place / "tmp", "bench-error-*")
+    ]
     if b"Traceback" in errors and not _is_of_python(errors):
         problems.append(f"signal {number}: a traceback: {errors[-300:].decode(errors='replace')}")
     _, alive = psutil.wait_procs(_workers(place), timeout=PATIENCE)
@@ -160,6 +164,13 @@ def _is_of_python(errors: bytes) -> bool:
     Python itself starts in these first milliseconds, and shows a traceback of its own.
     """
     return b"KeyboardInterrupt" in errors and b"in main\n" not in errors
+
+
+def _taken(folder: Path, pattern: str) -> Iterator[Path]:
+    """The files of a command, one after the other. They are removed, so that each counts once."""
+    for file in folder.glob(pattern):
+        yield file
+        file.unlink()
 
 
 def _role(command: int, target: int) -> str:
