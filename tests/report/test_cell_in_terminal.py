@@ -5,7 +5,7 @@ import pytest
 from ondevice_bench import metrics
 from ondevice_bench.analyse.again import command_again
 from ondevice_bench.analyse.groups import with_baseline
-from ondevice_bench.report.terminal.cell import cell_table
+from ondevice_bench.report.terminal.cell import basis_lines, cell_table
 from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.terminal import table_text
 from tests.record.conftest import CELL, make_record, make_run, planned
@@ -35,6 +35,16 @@ def test_each_number_has_its_ratio_to_the_baseline_of_the_run(whole):
     assert table.titles[3] == "ratio to vanilla"
     assert [row[3] for row in table.rows[:3]] == ["1.10×", "0.750×", "0.625×"]
     assert "ratio to vanilla" not in table_of(whole, 0).titles
+
+
+def test_a_long_basis_is_a_number_that_is_explained_below(whole):
+    member = with_baseline(whole, whole.cells[1])
+    *_, bases = zip(*cell_table(member).rows, strict=True)
+    assert set(bases) == {"exact", "(1)", "(2)", "(3)", "(4)"}
+    lines = basis_lines(member)
+    assert [line.split()[0] for line in lines] == ["(1)", "(2)", "(3)", "(4)"]
+    assert not any(line.endswith(") exact") for line in lines)
+    assert basis_lines(with_baseline(whole, whole.cells[1])) == lines
 
 
 def test_a_cell_without_a_baseline_has_no_ratios(summary_of):
@@ -70,7 +80,7 @@ def test_no_two_rows_have_the_same_name(summary_of):
     ("command", "again"),
     [
         ("bench run quick", "bench run quick"),
-        ("bench run quick --filter 'a b' --filter=b --json --fresh", "bench run quick"),
+        ("bench run quick --filter 'a b' --filter=b --json --fresh --open", "bench run quick"),
         ("bench run --model mcunet --budget 2m -q", "bench run --model mcunet -q"),
         ("pytest --benchmark", "bench run quick"),
         ("bench run 'quick", "bench run quick"),

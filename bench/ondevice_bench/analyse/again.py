@@ -6,7 +6,7 @@ from ondevice_bench.record.model import Run
 from ondevice_bench.suite.cell import Cell
 
 _WITH_VALUE = {"--filter", "--retry", "--budget"}
-_ALONE = {"--fresh", "--json"}
+_ALONE = {"--fresh", "--json", "--open"}
 
 
 def command_again(run: Run, cell: Cell) -> str:

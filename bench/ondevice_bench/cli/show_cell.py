@@ -18,13 +18,14 @@ def show_cell(
     from ondevice_bench.analyse.find_cell import find_cell
     from ondevice_bench.analyse.groups import with_baseline
     from ondevice_bench.analyse.resolve_run import stored_summary
-    from ondevice_bench.report.terminal.cell import cell_lines, cell_table
+    from ondevice_bench.report.terminal.cell import basis_lines, cell_lines, cell_table
 
     whole = stored_summary(run)
     summary = find_cell(whole, cell)
     if as_json:
         print_json(summary.to_dict())
     else:
-        print_tables(cell_table(with_baseline(whole, summary)))
-        print_notes(*cell_lines(summary))
+        member = with_baseline(whole, summary)
+        print_tables(cell_table(member))
+        print_notes(*basis_lines(member), *cell_lines(summary))
         print_lines(f"measure again: {command_again(whole.run, summary.planned.cell)}")

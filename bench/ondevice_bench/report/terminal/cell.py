@@ -10,16 +10,40 @@ from ondevice_bench.terminal import Table
 
 def cell_table(member: CellWithBaseline) -> Table:
     """All numbers of a cell, the most important first, without those that are zero throughout."""
-    cell, base = member.cell, None if member.is_baseline else member.base
+    base = _other(member)
     ratio = [] if base is None else [f"ratio to {base.planned.cell.method}"]
     rows = Table("metric", "estimate", "interval", *ratio, "scope", "basis")
-    shown = [name for name in cell.estimates if not (_is_zero(cell, name) and _is_zero(base, name))]
-    for name in sorted(shown, key=_importance):
-        metric, quantity = metrics.described(name), quantity_of(cell, name)
+    numbers = _bases(member)
+    for name in _shown(member):
+        metric, quantity = metrics.described(name), quantity_of(member.cell, name)
         ratio = [] if base is None else [ratio_to_baseline(member, name).estimate]
-        numbers = (quantity.estimate, quantity.interval, *ratio)
-        rows.add_row(_label(metric), *numbers, metric.scope, cell.estimates[name].basis)
+        basis = member.cell.estimates[name].basis
+        values = (quantity.estimate, quantity.interval, *ratio)
+        rows.add_row(_label(metric), *values, metric.scope, numbers.get(basis, basis))
     return rows
+
+
+def basis_lines(member: CellWithBaseline) -> list[str]:
+    """On how many measurements the numbers rest: what `(1)` in the table means."""
+    return [f"{number} {basis}" for basis, number in _bases(member).items()]
+
+
+def _bases(member: CellWithBaseline) -> dict[str, str]:
+    """A number for each text that is too long for the table."""
+    texts = dict.fromkeys(member.cell.estimates[name].basis for name in _shown(member))
+    return {text: f"({n})" for n, text in enumerate((t for t in texts if t != "exact"), 1)}
+
+
+def _shown(member: CellWithBaseline) -> list[str]:
+    """The metrics that are not zero here and in the baseline, by importance."""
+    cell, base = member.cell, _other(member)
+    shown = [name for name in cell.estimates if not (_is_zero(cell, name) and _is_zero(base, name))]
+    return sorted(shown, key=_importance)
+
+
+def _other(member: CellWithBaseline) -> CellSummary | None:
+    """The baseline, if this cell is another one."""
+    return None if member.is_baseline else member.base
 
 
 def _importance(name: str) -> tuple[int, int]:
