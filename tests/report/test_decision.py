@@ -167,3 +167,13 @@ def test_an_epoch_has_a_time_where_the_data_has_an_end(decided):
     endless = decided()
     assert endless.epoch == "The time of an epoch is not known: synthetic data has no end."
     assert all(row.epoch == "" for rows in endless.methods for row in rows)
+
+
+def test_a_decision_is_about_one_seed_and_says_so(decided):
+    found = decided(cells=synthetic.cells(seeds=(3, 5)))
+    labels = [row.label for rows in found.methods for row in rows]
+    assert len(labels) == len(synthetic.METHODS)
+    assert not any("seed" in label for label in labels)
+    assert found.cards[0].method == "checkpoint"
+    assert found.seed.startswith("All numbers are of seed 3;")
+    assert decided().seed == ""

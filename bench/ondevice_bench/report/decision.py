@@ -61,6 +61,7 @@ class Decision:
     extra: tuple[metrics.Metric, ...]
     sentences: tuple[str, ...]
     epoch: str  # what the time of an epoch is of, or why it is not known
+    seed: str  # the one that the numbers are of, if there are several
 
 
 def decide(group: Group, run: Run, goal: Goal, baseline: str) -> Decision:
@@ -83,6 +84,7 @@ def decide(group: Group, run: Run, goal: Goal, baseline: str) -> Decision:
         extra=tuple(metrics.BY_NAME[name] for name in extra),
         sentences=found.sentences,
         epoch=_about_epochs(epoch_of(run, members[0].cell)),
+        seed="" if len(members) == len(group.members) else _seed(members),
     )
 
 
@@ -119,7 +121,7 @@ def _card(
     range_text = f" ({interval})" if interval else ""
     return Card(
         title=title,
-        method=member.label,
+        method=_name(member),
         number=change(ratio),
         what=f"{noun}: {own}, {baseline} {base}{range_text}{share}",
         price=tuple(_price(member, metric)),
@@ -148,7 +150,7 @@ def _row(
     limit = memory_limit(run)
     epoch = epoch_of(run, member.cell).seconds
     return Row(
-        label=member.label,
+        label=_name(member),
         cell=member.cell.id,
         gauges=tuple(gauge(member, name) for name in columns),
         gradient=_gradient(member),
@@ -175,6 +177,16 @@ def _gradient(member: CellWithBaseline) -> Quantity:
     )
     several = others if len(quality.cosines) > 1 else ""
     return Quantity(cosine_text(quality.lowest), several, meaning, quality.lowest)
+
+
+def _seed(members: Sequence[CellWithBaseline]) -> str:
+    seed = members[0].cell.planned.cell.seed
+    return f"All numbers are of seed {seed}; the other seeds are in the table of every cell."
+
+
+def _name(member: CellWithBaseline) -> str:
+    """The label without the seed: a decision is about one seed."""
+    return member.label.removesuffix(f" · seed {member.cell.planned.cell.seed}")
 
 
 def _about_epochs(epoch: Epoch) -> str:
