@@ -137,12 +137,11 @@ class CompressedInputConv2d(CompressedInputLayer, nn.Conv2d):
 def without_bytes(layer: nn.Module) -> nn.Module:
     """A layer of the same geometry and type whose parameters have no storage."""
     if isinstance(layer, nn.Conv2d):
-        plain: nn.Module = nn.Conv2d(**conv_arguments(layer), device="meta")
-    elif isinstance(layer, nn.Linear):
-        plain = nn.Linear(layer.in_features, layer.out_features, layer.bias is not None, "meta")
-    else:
-        return layer
-    return plain.to(layer.weight.dtype)
+        return nn.Conv2d(**conv_arguments(layer), device="meta", dtype=layer.weight.dtype)
+    if isinstance(layer, nn.Linear):
+        bias, dtype = layer.bias is not None, layer.weight.dtype
+        return nn.Linear(layer.in_features, layer.out_features, bias, "meta", dtype)
+    return layer
 
 
 def conv_arguments(layer: nn.Conv2d) -> dict[str, Any]:
