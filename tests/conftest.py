@@ -30,7 +30,9 @@ for number, usual in (
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, usual)
 
-os.environ.pop("COLUMNS", None)  # what tests read is as wide as it needs to be
+# what tests read is as wide as it needs to be; readline sets the variable behind Python's back
+os.environ.pop("COLUMNS", None)
+os.unsetenv("COLUMNS")
 
 # the same examples every time, and no limit on a wall clock that others share
 settings.register_profile("bench", derandomize=True, deadline=None)
