@@ -148,7 +148,8 @@ SECTION = Section(
         Plot(
             "stored-shares",
             "How much of the input of each changed layer is stored: 1 is the whole input. Dark is "
-            "more; a share above 1 has the darkest colour. A stroke means that the method does not change the layer.",
+            "more; what is above 1 has the darkest colour. A stroke means that the method does not "
+            "change the layer.",
             stored_shares,
             is_wide=True,
             says=says_stored,
