@@ -7,7 +7,15 @@ from ondevice_bench.report import sentences
 from ondevice_bench.report.sections import anatomy, fronts, layers, times
 from tests.report import synthetic
 
-TESTED = {"front", "lowest", "lowest is baseline", "largest part", "stored", "cosine"}
+TESTED = {
+    "front",
+    "lowest",
+    "lowest unproven",
+    "lowest is baseline",
+    "largest part",
+    "stored",
+    "cosine",
+}
 
 
 @pytest.fixture
@@ -51,6 +59,15 @@ def test_time_says_who_is_fastest_and_which_phase_is_longest(group):
     )
     assert says(times, "step-phases", group) == (
         "The largest part of vanilla is backward: 55 % of the total."
+    )
+
+
+def test_a_lowest_value_that_is_not_proven_has_no_change(summary_of):
+    cells = synthetic.cells()
+    records = [each for each in synthetic.records(cells) if each.key.round == 1]
+    (group,) = groups(summary_of(records, synthetic.planned(cells), synthetic.run_of()))
+    assert says(times, "step-samples", group) == (
+        "wasi fraction=0.25 has the lowest step time here: 51.8 ms. This is not proven."
     )
 
 

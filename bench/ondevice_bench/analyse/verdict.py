@@ -144,10 +144,7 @@ def _missing(member: CellWithBaseline, metric: str) -> str:
     pass_name = metrics.BY_NAME[metric].pass_name
     if rounds < needed:
         return f"{_processes(rounds)} each. Set `rounds: {{{pass_name}: {needed}}}` and run again"
-    return (
-        "the results vary by more than the difference. "
-        f"Use a quieter machine, or set `rounds: {{{pass_name}: {2 * rounds}}}` and run again"
-    )
+    return "the results vary by more than the difference. Use a quieter machine and run again"
 
 
 def _processes(count: int) -> str:

@@ -1,6 +1,6 @@
 """The context of the page in a few words: board, data, weights, rounds, and how calm it was."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,16 +19,17 @@ class Chip:
     tone: Literal["plain", "good", "warning"] = "plain"
 
 
-def chips(summary: RunSummary) -> tuple[Chip, ...]:
-    """The facts that a reader needs to trust the page."""
+def chips(summary: RunSummary, workloads: Sequence[str]) -> tuple[Chip, ...]:
+    """The facts that a reader needs to trust the page. Several workloads have tabs."""
     run = summary.run
     machine = run.machine
     board = machine["board"] or machine["cpu"] or machine["arch"]
     limit = memory_limit(run)
     cells = [cell.planned.cell for cell in summary.cells]
     return (
-        Chip("board", f"{run.profile} ({board})"),
+        Chip("measured on", f"{run.profile} ({board})"),
         *([Chip("memory for a step", units.size(limit))] if limit else []),
+        *([Chip("workload", workloads[0])] if len(workloads) == 1 else []),
         Chip("data", _some(cell.data for cell in cells)),
         Chip("weights", _some(cell.weights for cell in cells)),
         Chip("processes of a cell", _rounds(summary)),

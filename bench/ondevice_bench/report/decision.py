@@ -11,7 +11,7 @@ from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.memory_limit import memory_limit
 from ondevice_bench.analyse.verdict import PEAK, STEP, Choice, Verdict, of_first_seed, verdict
 from ondevice_bench.record.model import Run
-from ondevice_bench.report.gauge import Gauge, change, gauge
+from ondevice_bench.report.gauge import Gauge, change, change_text, gauge
 from ondevice_bench.report.quantities import Quantity, dash, quantity_of, ratio_quantity
 from ondevice_bench.suite.goal import Goal
 
@@ -134,9 +134,8 @@ def _card(
 def _price(member: CellWithBaseline, metric: str) -> Iterable[str]:
     """What the method costs besides the metric it was chosen by."""
     for name in (PEAK, STEP):
-        ratio, noun = member.ratio(name), metrics.BY_NAME[name].noun
         if name != metric:
-            yield f"{noun} not measured" if ratio is None else f"{noun} {change(ratio)}"
+            yield f"{metrics.BY_NAME[name].noun} {change_text(member, name)}"
     yield gradient_quality(member).text
 
 

@@ -52,6 +52,17 @@ def change(ratio: Estimate) -> str:
     return units.change(ratio.estimate).replace("-", "−")
 
 
+def change_text(member: CellWithBaseline, metric: str) -> str:
+    """The change in words. A change that is not proven says so; one that is too noisy is none."""
+    ratio = member.ratio(metric)
+    if ratio is None:
+        return "not measured"
+    if is_too_wide(ratio):
+        return "not known (too noisy)"
+    unproven = direction(member, metric) == "unknown"
+    return f"{change(ratio)}{' (not proven)' if unproven else ''}"
+
+
 def _tone(member: CellWithBaseline, metric: str, ratio: Estimate) -> Tone:
     """The colour: only what is proven is good or bad."""
     if is_too_wide(ratio):

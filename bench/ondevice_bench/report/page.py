@@ -102,7 +102,7 @@ def render(
         version=ondevice_bench.__version__,
         statuses=data.summary.statuses,
         parts=parts,
-        chips=chips(data.summary),
+        chips=chips(data.summary, [group.title for group in data.groups]),
         says={name: sentences[0] if sentences else "" for name, sentences in says.items()},
         groups=[group.title for group in data.groups],
         theme=resource("theme/theme.css").read_text(encoding="utf-8"),

@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
+from ondevice_bench.analyse.verdict import direction
 from ondevice_bench.report.gauge import change
 
 SENTENCES: Mapping[str, str] = {
     "front": "No other cell is at least as good in both numbers: {cells}.",
     "lowest": "{cell} has the lowest {metric} here: {value}, {change} against {baseline}.",
+    "lowest unproven": "{cell} has the lowest {metric} here: {value}. This is not proven.",
     "lowest is baseline": "{baseline} has the lowest {metric} here: {value}.",
     "largest part": "The largest part of {baseline} is {part}: {share} of {whole}.",
     "stored": "{cell} stores the least: {share} of the inputs of its changed layers, on average.",
@@ -41,6 +43,8 @@ def lowest(group: Group, metric: str) -> str:
         return SENTENCES["lowest is baseline"].format(baseline=best.label, **values)
     if ratio is None:
         return ""
+    if direction(best, metric) != "less":
+        return SENTENCES["lowest unproven"].format(cell=best.label, **values)
     return SENTENCES["lowest"].format(
         cell=best.label, change=change(ratio), baseline=_baseline_label(best), **values
     )

@@ -102,8 +102,9 @@ SECTION = Section(
         Plot(
             "memory-curve",
             "Another process read this memory while the memory pass ran: batch, model, warm-up, "
-            "one step, inference. The curve can miss short peaks. The bars above do not miss them, "
-            "because the kernel records them. Click on the legend to show and hide methods.",
+            "one step, inference. The curve can miss short peaks. The bars of peak memory do not "
+            "miss them, but they show the step alone: the warm-up may need more. Click on the "
+            "legend to show and hide methods.",
             over_time,
             is_wide=True,
         ),

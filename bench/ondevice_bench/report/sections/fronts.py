@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 
 from ondevice_bench import metrics, units
+from ondevice_bench.analyse.gradient import has_exact_gradient
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.pareto import front
 from ondevice_bench.report import drawing, sentences
@@ -178,8 +179,14 @@ def _marker(method: str) -> dict[str, object]:
 def _costs(member: CellWithBaseline, *names: str) -> list[float]:
     """Costs, of which less is better. Where more is better, the sign is turned."""
     signs = [1 if metrics.BY_NAME[name].lower_is_better else -1 for name in names]
-    values = (member.cell.estimates[name].estimate for name in names)
+    values = (_value(member, name) for name in names)
     return [sign * value for sign, value in zip(signs, values, strict=True)]
+
+
+def _value(member: CellWithBaseline, name: str) -> float:
+    """The value of a metric. Rounding does not make an exact gradient worse than another one."""
+    is_exact = name == COSINE and has_exact_gradient(member.method)
+    return 1.0 if is_exact else member.cell.estimates[name].estimate
 
 
 def _plot(name: str, caption: str, across: str, up: str) -> Plot:
