@@ -95,7 +95,8 @@ function drawNext() {
   later(drawNext);
 }
 
-const later = window.requestIdleCallback || ((work) => setTimeout(work, 1));
+// a browser that has nothing to paint may call nobody, so waiting has an end
+const later = (work) => (window.requestIdleCallback ? requestIdleCallback(work, { timeout: 100 }) : setTimeout(work, 1));
 
 function draw() {
   waiting = [...plots];

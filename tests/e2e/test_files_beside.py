@@ -81,7 +81,7 @@ def test_questions_about_a_method_find_the_file_beside_it(place, bench):
 
 def test_a_name_in_the_folders_of_both_model_and_method_is_refused_in_a_line(place, bench):
     (place / "c/model.py").write_text("Base = object\n")
-    (place / "c/mine.py").write_text("from model import Base\n")
+    (place / "c/mine.py").write_text("from model import Base\n\n\nclass Mine(Base):\n    pass\n")
     ended = bench("run", "own.yaml")
     assert ended.code == 3
     assert "ImportError: 'model' is in " in ended.err
