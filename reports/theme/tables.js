@@ -102,10 +102,9 @@ function openPanel(id, row) {
     name.scope = "row";
     return element("tr", "", name, element("td", text, ...(meaning ? [element("small", meaning)] : [])));
   });
-  const suite = document.body.dataset.suite;
   const commands = [
     `bench show cell ${shellWord(id)} --run ${shellWord(document.body.dataset.run)}`,
-    `bench run ${shellWord(suite)} --filter ${shellWord(id)} --fresh`,
+    `${document.body.dataset.command} --filter ${shellWord(id)}`,
   ];
   panel.querySelector("h2").textContent = id;
   panel.querySelector(".panel-body").replaceChildren(

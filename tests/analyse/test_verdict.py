@@ -64,7 +64,7 @@ def test_one_process_proves_nothing(said):
     first, *rest = said(cells=cells, records=records)
     assert first == (
         "asi fraction=0.125 had the lowest step time here, 0.500× (no interval) of vanilla's, but "
-        "this is not proven: one process each. Set `rounds: {time: 5}` and run again."
+        "this is not proven: only one process measured each side. Set `rounds: {time: 5}` and run again."
     )
     assert rest == [
         "The effect of asi on the gradient is not known: the fidelity pass has not run yet."

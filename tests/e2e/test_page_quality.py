@@ -113,7 +113,7 @@ def test_a_cell_opens_at_the_side_with_its_numbers_and_the_command(browser, whol
         page.keyboard.press("Enter")
         panel = page.locator("#cell-panel")
         assert panel.locator("h2").inner_text() == "mcunet/checkpoint/all/b8/s0"
-        command = "bench run 'quick' --filter 'mcunet/checkpoint/all/b8/s0' --fresh"
+        command = "bench run quick --filter 'mcunet/checkpoint/all/b8/s0'"
         assert command in panel.locator("pre").inner_text()
         text = panel.inner_text()
         assert "130 ms" in text

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from ondevice_bench.analyse.memory_limit import memory_limit
+from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.report.chips import chips
 from ondevice_bench.report.folding import unmeasured
 from ondevice_bench.suite.planned_cell import PlannedCell
@@ -20,7 +20,7 @@ MIB = 2**20
 def test_the_memory_of_a_step_is_the_cap_or_the_boards_less_the_systems(gib, cap, expected):
     run = make_run(settings={"memory_cap_bytes": cap})
     run = dataclasses.replace(run, machine={**run.machine, "memory_gib": gib})
-    assert memory_limit(run) == expected
+    assert usable_memory(run) == expected
 
 
 def chip_of(summary, name):

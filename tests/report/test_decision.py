@@ -52,7 +52,9 @@ def test_a_card_that_is_not_proven_says_what_would_prove_it(decided):
     ]
     memory, time, _ = decided(cells=cells, records=records).cards
     assert (time.number, time.badge) == ("−50.0 %", "not proven yet")
-    assert time.missing == "One process each. Set `rounds: {time: 5}` and run again"
+    assert (
+        time.missing == "Only one process measured each side. Set `rounds: {time: 5}` and run again"
+    )
     assert (memory.badge, memory.missing) == (
         "unknown",
         "No method was compared by its peak memory.",
@@ -64,7 +66,10 @@ def test_a_method_with_a_wrong_gradient_is_on_no_card_and_the_table_says_why(dec
     assert all("svd" not in card.method for card in found.cards)
     (svd,) = (row for rows in found.methods for row in rows if row.label.startswith("svd"))
     assert svd.is_gradient_low
-    assert svd.refusal == "it has a gradient cosine of 0.50 at step 1, below 0.6"
+    assert (
+        svd.refusal
+        == "it has a gradient cosine of 0.50 at step 1, but the goal asks for at least 0.6"
+    )
 
 
 def test_the_lowest_cosine_of_all_moments_counts(summary_of):
@@ -93,7 +98,9 @@ def test_the_lowest_cosine_of_all_moments_counts(summary_of):
     assert (
         "0.11 at step 1; 0.97 at step 10; 0.05 at step 1, against the unc" in wasi.gradient.meaning
     )
-    assert wasi.refusal.endswith("0.05 at step 1, against the uncompressed network, below 0.9")
+    assert wasi.refusal.endswith(
+        "0.05 at step 1, against the uncompressed network, but the goal asks for at least 0.9"
+    )
     assert "wasi" not in found.cards[1].method
 
 

@@ -11,6 +11,11 @@ _ALONE = {"--fresh", "--json", "--open"}
 
 def command_again(run: Run, cell: Cell) -> str:
     """The command of the run for this cell alone."""
+    return f"{command_of(run)} --filter {shlex.quote(cell.id)}"
+
+
+def command_of(run: Run) -> str:
+    """The command of the run, without what chose some of its cells or changed its output."""
     words = _words(run.command)
     if words[:2] != ["bench", "run"]:
         words = ["bench", "run", run.suite]
@@ -24,7 +29,7 @@ def command_again(run: Run, cell: Cell) -> str:
             skip = name == word
         elif name not in _ALONE:
             kept.append(word)
-    return shlex.join([*kept, "--filter", cell.id])
+    return shlex.join(kept)
 
 
 def _words(command: str) -> list[str]:

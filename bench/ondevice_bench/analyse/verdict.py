@@ -143,7 +143,10 @@ def _missing(member: CellWithBaseline, metric: str) -> str:
     needed, rounds = fewest(metric), member.rounds(metric)
     pass_name = metrics.BY_NAME[metric].pass_name
     if rounds < needed:
-        return f"{_processes(rounds)} each. Set `rounds: {{{pass_name}: {needed}}}` and run again"
+        return (
+            f"only {_processes(rounds)} measured each side. "
+            f"Set `rounds: {{{pass_name}: {needed}}}` and run again"
+        )
     return "the results vary by more than the difference. Use a quieter machine and run again"
 
 
@@ -209,7 +212,7 @@ def _gradient_refusal(member: CellWithBaseline, goal: Goal) -> str:
     quality = gradient_quality(member)
     if quality.is_exact or quality.lowest is None or quality.lowest >= goal.min_cosine:
         return ""
-    return f"it has {quality.text}, below {goal.min_cosine:g}"
+    return f"it has {quality.text}, but the goal asks for at least {goal.min_cosine:g}"
 
 
 def _refusal(member: CellWithBaseline, goal: Goal) -> str:

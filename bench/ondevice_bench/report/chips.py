@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ondevice_bench import units
-from ondevice_bench.analyse.memory_limit import memory_limit
 from ondevice_bench.analyse.summary import RunSummary
+from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.passes import BY_NAME, rounds_of
 
 
@@ -24,7 +24,7 @@ def chips(summary: RunSummary, workloads: Sequence[str]) -> tuple[Chip, ...]:
     run = summary.run
     machine = run.machine
     board = machine["board"] or machine["cpu"] or machine["arch"]
-    limit = memory_limit(run)
+    limit = usable_memory(run)
     cells = [cell.planned.cell for cell in summary.cells]
     return (
         Chip("measured on", f"{run.profile} ({board})"),

@@ -8,7 +8,7 @@ from ondevice_bench import metrics, units
 from ondevice_bench.analyse.epoch import Epoch, epoch_of
 from ondevice_bench.analyse.gradient import MOMENTS, SHORT, cosine_text, gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
-from ondevice_bench.analyse.memory_limit import memory_limit
+from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.analyse.verdict import PEAK, STEP, Choice, Verdict, of_first_seed, verdict
 from ondevice_bench.record.model import Run
 from ondevice_bench.report.gauge import Gauge, change, change_text, gauge
@@ -66,7 +66,7 @@ class Decision:
 
 def decide(group: Group, run: Run, goal: Goal, baseline: str) -> Decision:
     """The cards and the table of a group of a run's cells."""
-    limit = memory_limit(run)
+    limit = usable_memory(run)
     found = verdict(group, goal, baseline)
     members = of_first_seed(group)
     columns = tuple(dict.fromkeys((PEAK, STEP, "activation_bytes", goal.minimise)))
@@ -146,7 +146,7 @@ def _row(
     extra: Sequence[str],
     found: Verdict,
 ) -> Row:
-    limit = memory_limit(run)
+    limit = usable_memory(run)
     epoch = epoch_of(run, member.cell).seconds
     return Row(
         label=_name(member),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import ondevice_bench
+from ondevice_bench.analyse.again import command_of
 from ondevice_bench.analyse.groups import Group
 from ondevice_bench.analyse.history import HistoryQuery
 from ondevice_bench.analyse.summary import RunSummary
@@ -99,6 +100,7 @@ def render(
     text = _filled(
         templates,
         run=data.summary.run,
+        command=command_of(data.summary.run),
         version=ondevice_bench.__version__,
         statuses=data.summary.statuses,
         parts=parts,

@@ -49,13 +49,15 @@ def quantity_of(measured: Measured, name: str) -> Quantity:
 
 def quantity_of_estimate(name: str, estimate: Estimate) -> Quantity:
     """An estimate of a metric. An exact one shows no interval."""
-    unit, bounds = metrics.described(name).unit, _bounds(estimate)
+    metric, bounds = metrics.described(name), _bounds(estimate)
+    unit = metric.unit
+    is_noisy = "compared" in metric.roles and is_too_wide(estimate)
     return Quantity(
         units.quantity(estimate.estimate, unit),
         units.interval(*bounds, unit) if bounds else "",
-        f"{_meaning(name)}; {estimate.basis}{_warning(estimate)}",
+        f"{_meaning(name)}; {estimate.basis}{_warning(is_noisy=is_noisy)}",
         estimate.estimate,
-        is_too_wide(estimate),
+        is_noisy,
     )
 
 
@@ -74,7 +76,7 @@ def ratio_quantity(ratio: Estimate, meaning: str) -> Quantity:
     return Quantity(
         units.ratio(ratio.estimate),
         " … ".join(map(units.ratio, bounds)) if bounds else "",
-        f"{meaning}; {ratio.basis}{_warning(ratio)}",
+        f"{meaning}; {ratio.basis}{_warning(is_noisy=is_too_wide(ratio))}",
         ratio.estimate,
         is_too_wide(ratio),
     )
@@ -118,8 +120,8 @@ def rank_basis(cell: Cell) -> str:
     return f"ranks by {' and '.join(by_content)}, on data: {cell.data}; weights: {cell.weights}"
 
 
-def _warning(estimate: Estimate) -> str:
-    return "; too noisy to use" if is_too_wide(estimate) else ""
+def _warning(*, is_noisy: bool) -> str:
+    return "; too noisy to use" if is_noisy else ""
 
 
 def _meaning(name: str) -> str:

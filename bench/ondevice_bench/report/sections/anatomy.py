@@ -105,9 +105,9 @@ def _beyond(member: CellWithBaseline) -> float:
 SECTION = Section(
     name="anatomy",
     title="Where the memory is",
-    text="Grey parts are the same for most methods. A method can change the coloured parts. The "
-    "first plot shows the whole process, as the kernel counts it. The second plot shows the "
-    "tensors in it, as torch's allocator and autograd count them.",
+    text="Colour marks what methods are made to shrink. Grey marks the rest. The first plot shows "
+    "the whole process, as the kernel counts it. The second plot shows the tensors in it, as "
+    "torch's allocator and autograd count them.",
     plots=(
         Plot(
             "by-kernel",

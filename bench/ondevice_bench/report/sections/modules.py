@@ -13,7 +13,7 @@ from ondevice_bench.report.treemap import Rectangle, treemap
 
 WIDTH, HEIGHT = 1000, 300
 MOST = 60  # modules of a map; the others share one part
-SHORT_LETTER, LINE = 6.4, 16  # of the words in a part: what one letter and one line take
+LETTER_WIDTH, LINE_HEIGHT = 6.4, 16
 OUTSIDE = "outside of all modules"
 SMALLER, SMALLER_COLOUR = "smaller", "#B4BBC2"  # the part that many modules share
 LIGHT = 0.42  # above this luminance, words are dark
@@ -88,8 +88,8 @@ def _map(member: CellWithBaseline) -> Map:
 
 def _part(place: Rectangle, name: str, size: float, kind: str, total: float) -> Part:
     colour = _colour(kind)
-    letters = int((place.width - 8) / SHORT_LETTER)
-    fits = place.height >= LINE and letters >= 4
+    letters = int((place.width - 8) / LETTER_WIDTH)
+    fits = place.height >= LINE_HEIGHT and letters >= 4
     words = name if len(name) <= letters else f"…{name[-(letters - 1) :]}"
     return Part(
         place=place,

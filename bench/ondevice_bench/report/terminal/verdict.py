@@ -1,25 +1,28 @@
 """The conclusions of a run in the terminal."""
 
+from collections.abc import Callable, Sequence
+
 from ondevice_bench.analyse.summary import RunSummary
-from ondevice_bench.analyse.verdict import verdict
+from ondevice_bench.analyse.verdict import Verdict, verdict
 from ondevice_bench.report.sections.section import ReportData
 
 
 def verdict_lines(summary: RunSummary, baseline: str | None = None) -> list[str]:
     """The sentences of each group of cells, each with the group's name."""
-    data = ReportData.from_summaries((summary,), baseline)
-    return [
-        f"{group.title}: {sentence}"
-        for group in data.groups
-        for sentence in verdict(group, data.goal, data.baseline).sentences
-    ]
+    return _lines(summary, baseline, lambda found: found.sentences)
 
 
 def short_verdict_lines(summary: RunSummary, baseline: str | None = None) -> list[str]:
     """The choice for each group, and the method with the lowest peak if it is another one."""
+    return _lines(summary, baseline, lambda found: found.headlines)
+
+
+def _lines(
+    summary: RunSummary, baseline: str | None, chosen: Callable[[Verdict], Sequence[str]]
+) -> list[str]:
     data = ReportData.from_summaries((summary,), baseline)
     return [
         f"{group.title}: {sentence}"
         for group in data.groups
-        for sentence in verdict(group, data.goal, data.baseline).headlines
+        for sentence in chosen(verdict(group, data.goal, data.baseline))
     ]

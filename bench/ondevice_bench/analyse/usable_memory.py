@@ -5,7 +5,7 @@ from ondevice_bench.suite.board import SYSTEM_RESERVE
 from ondevice_bench.units import GIB, parse_bytes
 
 
-def memory_limit(run: Run) -> int | None:
+def usable_memory(run: Run) -> int | None:
     """The memory cap of the run, or else the board's memory without the system's share.
 
     A peak over the runtime floor is compared with it, because the floor belongs to torch itself.
