@@ -46,6 +46,5 @@ def test_our_methods_keep_what_they_declare(method):
 
 def test_layers_that_keep_more_than_is_declared_are_named():
     assert undeclared({"a": 1000, "b": 1000, "c": 1}, {"a": 1009, "b": 1500}) == (
-        "as stored: by its formula the method stores 1,000 B in 1 of 3 changed layers, and these "
-        "layers keep 1,500 B: b"
+        "the method declares 1,000 B for 1 of 3 changed layers, but these layers keep 1,500 B: b"
     )

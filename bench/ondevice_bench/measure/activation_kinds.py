@@ -45,7 +45,7 @@ class ModuleBytes:
 def by_module(
     saved: Iterable[SavedStorage], model: nn.Module, treated: Collection[str]
 ) -> Mapping[str, ModuleBytes]:
-    """Bytes of every module that saved something; what has no module stands at an empty name."""
+    """Bytes of every module that saved something. What was saved outside has an empty name."""
     kinds: dict[str, dict[str, int]] = {}
     for storage in saved:
         of_module = kinds.setdefault(storage.site.module or "", {})

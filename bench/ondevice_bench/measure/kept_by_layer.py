@@ -70,8 +70,8 @@ def undeclared(declared: Mapping[str, int], kept: Mapping[str, int]) -> str:
     says, keeps = (sum(numbers[name] for name in differing) for numbers in (declared, kept))
     more = f" and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
     return (
-        f"as stored: by its formula the method stores {says:,} B in {len(differing)} of "
-        f"{len(declared)} changed layers, and these layers keep {keeps:,} B: "
+        f"the method declares {says:,} B for {len(differing)} of {len(declared)} changed layers, "
+        f"but these layers keep {keeps:,} B: "
         f"{', '.join(differing[:_SHOWN])}{more}"
     )
 
