@@ -77,10 +77,10 @@ def test_bytes_that_a_method_does_not_declare_are_noted(tmp_path, make_job, decl
     layers = found["treated"].values()
     stored, whole = (sum(each[n] for each in layers) for n in ("stored_bytes", "input_bytes"))
     assert stored / whole == share
-    told = [note for note in found["notes"] if note.startswith("as stored:")]
+    told = [note for note in found["notes"] if note.startswith("the method declares")]
     assert len(told) == notes
     for note in told:
-        assert f"stores {stored:,} B in 7 of 7 changed layers" in note
+        assert f"declares {stored:,} B for 7 of 7 changed layers" in note
         assert f"these layers keep {3 * stored // 2:,} B: " in note
 
 
