@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
 from ondevice_bench.methods.method import Method
-from ondevice_bench.methods.packed_bits import Bits
+from ondevice_bench.methods.packed_bits import PackedBits
 from ondevice_bench.methods.rewriting import Rewrite, Rewriting, run_as
 
 _LARGEST_WINDOW = 256  # places that one byte can name
@@ -46,7 +46,7 @@ class _Gated(torch.autograd.Function):
         y = run(x)
         if inplace:
             ctx.mark_dirty(x)
-        ctx.bits, ctx.slope = Bits(y), slope
+        ctx.bits, ctx.slope = PackedBits.like(y, 1), slope
         ctx.save_for_backward(ctx.bits.pack(y, passes))
         return y
 
@@ -54,7 +54,11 @@ class _Gated(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         (packed,) = ctx.saved_tensors
         blocked = dy * ctx.slope if ctx.slope else dy.new_zeros(())
-        return torch.where(ctx.bits.unpack(packed), dy, blocked), None, None, None, None
+        return torch.where(_bools(ctx.bits, packed), dy, blocked), None, None, None, None
+
+
+def _bools(bits: PackedBits, packed: Tensor) -> Tensor:
+    return bits.unpack(packed, Tensor.copy_, bits.empty(torch.bool))
 
 
 def _gated(
@@ -245,14 +249,14 @@ class _Dropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, p: float) -> Tensor:
         left = torch.empty_like(x).bernoulli_(1 - p)
-        ctx.bits, ctx.p = Bits(left), p
+        ctx.bits, ctx.p = PackedBits.like(left, 1), p
         ctx.save_for_backward(ctx.bits.pack(left, lambda block: block != 0))
         return x * left.div_(1 - p)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         (packed,) = ctx.saved_tensors
-        return dy * ctx.bits.unpack(packed).to(dy.dtype).div_(1 - ctx.p), None
+        return dy * _bools(ctx.bits, packed).to(dy.dtype).div_(1 - ctx.p), None
 
 
 def _dropout(

@@ -1,6 +1,7 @@
-"""One bit an element: which of two things holds for each element of a tensor."""
+"""A few bits for each element of a tensor, packed into bytes."""
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy
 import torch
@@ -8,47 +9,85 @@ from torch import Tensor
 
 from ondevice_bench.methods.tensors import has_content
 
-_BLOCK = 1 << 18  # elements; what is unpacked of a block stays in the cache
+_BLOCK = 1 << 18  # elements, a multiple of 8: a block and its bits stay in the cache
+_FORMATS = ((torch.channels_last, 4), (torch.channels_last_3d, 5))
 
 
-def size_of_bits(elements: int) -> int:
-    """The bytes of that many packed bits."""
-    return -(-elements // 8)
+def packed_size(elements: int, bits: int) -> int:
+    """The bytes of that many elements of so many bits."""
+    return -(-elements * bits // 8)
 
 
-class Bits:
-    """The shape and the order in memory of packed bits. The bits themselves are one tensor."""
+@dataclass(frozen=True)
+class PackedBits:
+    """A tensor of small numbers of `bits` bits: the bytes, the shape, and the order in memory."""
 
-    def __init__(self, like: Tensor) -> None:
-        self._shape = like.shape
-        self._format = _dense_format(like)
+    shape: torch.Size
+    order: torch.memory_format
+    bits: int
 
-    def pack(self, x: Tensor, test: Any) -> Tensor:
-        """Pack `test(elements)` for all elements of a tensor of this shape and order."""
-        packed = torch.empty(size_of_bits(x.numel()), dtype=torch.uint8)
+    @staticmethod
+    def like(x: Tensor, bits: int) -> "PackedBits":
+        """For numbers that belong to the elements of this tensor."""
+        return PackedBits(x.shape, _order(x), bits)
+
+    def pack(self, x: Tensor, numbers: Callable[[Tensor], Tensor]) -> Tensor:
+        """The bytes of `numbers(elements)`, with the elements of `x` block by block.
+
+        The function returns bools for one bit, or bytes.
+        """
+        packed = torch.empty(packed_size(x.numel(), self.bits), dtype=torch.uint8)
         if has_content():
-            flat = self._flat(x.contiguous(memory_format=self._format))
-            for start in range(0, len(flat), _BLOCK):
-                block = numpy.packbits(test(flat[start : start + _BLOCK]).numpy())
-                packed[start // 8 : start // 8 + len(block)] = torch.from_numpy(block)
+            flat = _flat(x.contiguous(memory_format=self.order))
+            for first in range(0, len(flat), _BLOCK):
+                found = _pack(numbers(flat[first : first + _BLOCK]).numpy(), self.bits)
+                start = packed_size(first, self.bits)
+                packed[start : start + len(found)] = torch.from_numpy(found)
         return packed
 
-    def unpack(self, packed: Tensor) -> Tensor:
-        """The bits as a tensor of bools."""
-        mask = torch.empty(self._shape, dtype=torch.bool, memory_format=self._format)
+    def unpack(self, packed: Tensor, put: Callable[[Tensor, Tensor], object], y: Tensor) -> Tensor:
+        """Fill `y` block by block: `put(elements, numbers)` gets elements of `y` to write."""
         if has_content():
-            flat = self._flat(mask)
-            bits = numpy.unpackbits(packed.numpy(), count=len(flat))
-            flat.copy_(torch.from_numpy(bits.view(bool)))
-        return mask
+            flat, content = _flat(y), packed.numpy()
+            for first in range(0, len(flat), _BLOCK):
+                part = flat[first : first + _BLOCK]
+                start = packed_size(first, self.bits)
+                end = start + packed_size(len(part), self.bits)
+                put(part, torch.from_numpy(_unpack(content[start:end], self.bits, len(part))))
+        return y
 
-    def _flat(self, x: Tensor) -> Tensor:
-        """The elements in the order of memory."""
-        return x.as_strided((x.numel(),), (1,))
+    def empty(self, dtype: torch.dtype) -> Tensor:
+        """A tensor of the same shape and order."""
+        return torch.empty(self.shape, dtype=dtype, memory_format=self.order)
 
 
-def _dense_format(x: Tensor) -> torch.memory_format:
-    for each, dimensions in ((torch.channels_last, 4), (torch.channels_last_3d, 5)):
-        if x.ndim == dimensions and not x.is_contiguous() and x.is_contiguous(memory_format=each):
-            return each
+def _pack(numbers: numpy.ndarray, bits: int) -> numpy.ndarray:
+    if bits == 1:
+        return numpy.packbits(numbers)
+    planes = numpy.arange(bits, dtype=numpy.uint8)[:, None]
+    return numpy.packbits((numbers >> planes) & 1)
+
+
+def _unpack(packed: numpy.ndarray, bits: int, count: int) -> numpy.ndarray:
+    """Bools for one bit, otherwise bytes."""
+    planes = numpy.unpackbits(packed, count=bits * count).reshape(bits, count)
+    if bits == 1:
+        return planes[0].view(bool)
+    numbers = planes[0]
+    for place in range(1, bits):
+        numbers |= planes[place] << place
+    return numbers
+
+
+def _flat(x: Tensor) -> Tensor:
+    """The elements in the order of memory."""
+    return x.as_strided((x.numel(),), (1,))
+
+
+def _order(x: Tensor) -> torch.memory_format:
+    if x.is_contiguous():
+        return torch.contiguous_format
+    for order, dimensions in _FORMATS:
+        if x.ndim == dimensions and x.is_contiguous(memory_format=order):
+            return order
     return torch.contiguous_format
