@@ -22,6 +22,9 @@ METHODS = {
     "checkpoint": (),
     "microbatch": (),
     "saved_bf16": (),
+    "saved": (),
+    "lean": (),
+    "fewbit": (),
 }
 
 
@@ -93,7 +96,8 @@ def test_every_method_is_counted_whole_and_both_sources_of_bytes_agree(make_job,
     whole, allocated, *classes = parts
     assert sum(classes) == whole
     assert abs(allocated - whole) <= 16  # a scalar or two of a loss in parts
-    assert result.details["notes"] == []
+    without_effect = (model, method) in {("mcunet", "fewbit"), ("vit_b_32", "lean")}
+    assert len(result.details["notes"]) == without_effect
     assert metrics["backward_live_peak_bytes"] >= metrics["gradient_bytes"]
     assert metrics["forward_live_peak_bytes"] >= metrics["activation_bytes"]
     ranked = method in {"svd", "hosvd", "asi", "wsi", "wasi"}

@@ -198,7 +198,7 @@ _ELEMENTS = frozenset(  # element-wise work without torch's tag `pointwise`
     _adaptive_avg_pool2d _adaptive_avg_pool2d_backward _fused_rms_norm _fused_rms_norm_backward
     _index_put_impl _log_softmax _log_softmax_backward_data _native_batch_norm_legit
     _safe_softmax _softmax _softmax_backward_data adaptive_max_pool2d
-    adaptive_max_pool2d_backward all amax amin any argmax argmin avg_pool2d avg_pool2d_backward
+    adaptive_max_pool2d_backward all amax amin aminmax any argmax argmin avg_pool2d avg_pool2d_backward
     batch_norm_backward bincount bucketize cross cumprod cumsum cumulative_trapz
     embedding_dense_backward hardtanh hardtanh_backward histc index_add index_put kthvalue
     linalg_vector_norm logsumexp max max_pool2d_with_indices max_pool2d_with_indices_backward

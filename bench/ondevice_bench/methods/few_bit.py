@@ -5,29 +5,27 @@ is kept. So all gradients before such a function are approximate.
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ondevice_bench.methods.few_bit_steps import STEPS, Steps
-from ondevice_bench.methods.method import Method
 from ondevice_bench.methods.packed_bits import PackedBits
 from ondevice_bench.methods.rewriting import Rewrite, Rewriting, run_as
 
 
-class FewBit(Method):
-    """Computes these functions in another way, in modules and in functional calls."""
+class FewBit(Rewriting):
+    """Does not change the output."""
 
     def __init__(self, *, bits: int) -> None:
         self.bits = bits
 
-    def packing(self, model: nn.Module) -> AbstractContextManager[Any]:
-        """Rewrite the functions of the block."""
-        return Rewriting({function: each(self.bits) for function, each in _TABLE.items()})
+    def table(self) -> Mapping[Callable[..., Any], Rewrite]:
+        """The functions that keep less."""
+        return {function: each(self.bits) for function, each in _TABLE.items()}
 
 
 class _Stepped(torch.autograd.Function):

@@ -1,11 +1,12 @@
 """Modules whose forward a method surrounds: with a context, a check, or a second run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Any, Protocol
 
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from ondevice_bench.errors import Refusal
 
@@ -24,6 +25,11 @@ class Call:
     def run(self) -> Any:
         """The output of the module."""
         return self.forward(*self.arguments, **self.options)
+
+    def tensors(self) -> Iterator[Tensor]:
+        """The tensors among the arguments, at any depth of lists and mappings."""
+        leaves = tree_leaves((self.arguments, dict(self.options)))
+        return (each for each in leaves if isinstance(each, Tensor))
 
 
 class Surrounding(Protocol):

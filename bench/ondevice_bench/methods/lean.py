@@ -6,29 +6,27 @@ input and an integer of eight bytes. Dropout keeps one bit an element, where tor
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.modules.utils import _pair
 
-from ondevice_bench.methods.method import Method
 from ondevice_bench.methods.packed_bits import PackedBits
 from ondevice_bench.methods.rewriting import Rewrite, Rewriting, run_as
 
 _LARGEST_WINDOW = 256  # places that one byte can name
 
 
-class Lean(Method):
-    """Computes these functions in another way, in modules and in functional calls."""
+class Lean(Rewriting):
+    """Does not change output and gradient."""
 
-    def packing(self, model: nn.Module) -> AbstractContextManager[Any]:
-        """Rewrite the functions of the block."""
-        return Rewriting(_TABLE)
+    def table(self) -> Mapping[Callable[..., Any], Rewrite]:
+        """The functions that keep less."""
+        return _TABLE
 
 
 class _Gated(torch.autograd.Function):

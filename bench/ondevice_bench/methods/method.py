@@ -37,9 +37,16 @@ class Method:
         """A context around each forward. In it the method may change how tensors are saved."""
         return nullcontext()
 
+    def see_inputs(self, inputs: Iterator[Tensor]) -> None:
+        """The tensors with which the network is called, within `packing`."""
+
     def packed_tensors(self) -> Iterator[Tensor]:
         """Tensors that are alive for backward, but hidden from saved-tensor hooks."""
         return iter(())
+
+    def notes(self) -> list[str]:
+        """After some steps: what a reader of their numbers must know."""
+        return []
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy
 import torch
@@ -9,7 +10,9 @@ from torch import Tensor
 
 from ondevice_bench.methods.tensors import has_content
 
-_BLOCK = 1 << 18  # elements, a multiple of 8: a block and its bits stay in the cache
+Numbers: TypeAlias = "numpy.ndarray[Any, Any]"
+
+BLOCK = 1 << 18  # elements, a multiple of 8: a block and its bits stay in the cache
 _FORMATS = ((torch.channels_last, 4), (torch.channels_last_3d, 5))
 
 
@@ -39,8 +42,8 @@ class PackedBits:
         packed = torch.empty(packed_size(x.numel(), self.bits), dtype=torch.uint8)
         if has_content():
             flat = _flat(x.contiguous(memory_format=self.order))
-            for first in range(0, len(flat), _BLOCK):
-                found = _pack(numbers(flat[first : first + _BLOCK]).numpy(), self.bits)
+            for first in range(0, len(flat), BLOCK):
+                found = _pack(numbers(flat[first : first + BLOCK]).numpy(), self.bits)
                 start = packed_size(first, self.bits)
                 packed[start : start + len(found)] = torch.from_numpy(found)
         return packed
@@ -49,8 +52,8 @@ class PackedBits:
         """Fill `y` block by block: `put(elements, numbers)` gets elements of `y` to write."""
         if has_content():
             flat, content = _flat(y), packed.numpy()
-            for first in range(0, len(flat), _BLOCK):
-                part = flat[first : first + _BLOCK]
+            for first in range(0, len(flat), BLOCK):
+                part = flat[first : first + BLOCK]
                 start = packed_size(first, self.bits)
                 end = start + packed_size(len(part), self.bits)
                 put(part, torch.from_numpy(_unpack(content[start:end], self.bits, len(part))))
@@ -61,22 +64,29 @@ class PackedBits:
         return torch.empty(self.shape, dtype=dtype, memory_format=self.order)
 
 
-def _pack(numbers: numpy.ndarray, bits: int) -> numpy.ndarray:
+def _pack(numbers: Numbers, bits: int) -> Numbers:
     if bits == 1:
         return numpy.packbits(numbers)
-    planes = numpy.arange(bits, dtype=numpy.uint8)[:, None]
-    return numpy.packbits((numbers >> planes) & 1)
+    if 8 % bits:
+        planes = numpy.arange(bits, dtype=numpy.uint8)[:, None]
+        return numpy.packbits((numbers >> planes) & 1)
+    rows = 8 // bits
+    table = numpy.pad(numbers, (0, -len(numbers) % rows)).reshape(rows, -1)
+    packed = table[0].copy()
+    for place in range(1, rows):
+        packed |= table[place] << (bits * place)
+    return packed
 
 
-def _unpack(packed: numpy.ndarray, bits: int, count: int) -> numpy.ndarray:
+def _unpack(packed: Numbers, bits: int, count: int) -> Numbers:
     """Bools for one bit, otherwise bytes."""
-    planes = numpy.unpackbits(packed, count=bits * count).reshape(bits, count)
     if bits == 1:
-        return planes[0].view(bool)
-    numbers = planes[0]
-    for place in range(1, bits):
-        numbers |= planes[place] << place
-    return numbers
+        return numpy.unpackbits(packed, count=count).view(bool)
+    if 8 % bits:
+        planes = numpy.unpackbits(packed, count=bits * count).reshape(bits, count)
+        return numpy.bitwise_or.reduce(planes << numpy.arange(bits, dtype=numpy.uint8)[:, None])
+    places = numpy.arange(0, 8, bits, dtype=numpy.uint8)[:, None]
+    return ((packed >> places) & (2**bits - 1)).reshape(-1)[:count]
 
 
 def _flat(x: Tensor) -> Tensor:

@@ -1,27 +1,55 @@
 """Torch functions that a method computes in another way, in any network's forward."""
 
-from collections.abc import Callable, Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode, handle_torch_function, has_torch_function
+
+from ondevice_bench.methods.method import Method
 
 Rewrite: TypeAlias = Callable[..., Tensor | None]
 """It gets the arguments of the function. It returns None if the function must run as it is."""
 
 
-class Rewriting(TorchFunctionMode):
-    """In this context, functions of the table are computed by their rewrites.
+class Rewriting(Method):
+    """Computes the functions of a table by their rewrites, in modules and in functional calls.
 
     Functions that save nothing for backward run as they are. The same holds within
-    `torch.utils.checkpoint`: its second run, which is outside of this context, must save the same
-    tensors as the first one. And it holds within transforms of `torch.func`.
+    `torch.utils.checkpoint`: its second run, which is in backward, must save the same tensors as
+    the first one. And it holds within transforms of `torch.func`.
     """
 
+    _has_run = False
+    _has_rewritten = False
+
+    @abstractmethod
+    def table(self) -> Mapping[Callable[..., Any], Rewrite]:
+        """The functions and their rewrites."""
+
+    @contextmanager
+    def packing(self, model: nn.Module) -> Iterator[None]:
+        """Rewrite the functions of the block."""
+        with _Rewriting(self.table()) as mode:
+            yield
+        self._has_run = True
+        self._has_rewritten = self._has_rewritten or mode.has_rewritten
+
+    def notes(self) -> list[str]:
+        """Whether the method had any effect."""
+        if self._has_rewritten or not self._has_run:
+            return []
+        return [f"{type(self).__name__} found no function to change: this is training without it"]
+
+
+class _Rewriting(TorchFunctionMode):
     def __init__(self, table: Mapping[Callable[..., Any], Rewrite]) -> None:
         super().__init__()
         self._table = table
+        self.has_rewritten = False
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -32,6 +60,7 @@ class Rewriting(TorchFunctionMode):
         if rewrite is not None and _saves(args, options):
             result = rewrite(*args, **options)
             if result is not None:
+                self.has_rewritten = True
                 return result
         return func(*args, **options)
 

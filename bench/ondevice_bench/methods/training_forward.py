@@ -59,4 +59,6 @@ class TrainingForward:
                 "slices: train with `treatment.backward(batch, loss)`"
             )
         with self.entered(call.module):
+            for method in self._methods:
+                method.see_inputs(call.tensors())
             return call.run()

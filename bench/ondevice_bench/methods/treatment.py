@@ -26,6 +26,7 @@ from ondevice_bench.methods.method import (
 )
 from ondevice_bench.methods.optimizer import LowRankSGD
 from ondevice_bench.methods.optimizer_guard import release
+from ondevice_bench.methods.packed_saves import PackedSaves
 from ondevice_bench.methods.ranks import RankChoice, RankRules, Ranks
 from ondevice_bench.methods.refusals import (
     NOT_IN_TABLE,
@@ -146,11 +147,12 @@ class Treatment:
 
     def notes(self) -> list[str]:
         """After some steps: what a reader of their numbers must know."""
-        names = self.not_called
-        if not names:
-            return []
-        count = f"{len(names)} of {len(self._replacements)} changed layers"
-        return [f"{count} saw no input in training, {_WHY_NOT_CALLED}: {_listed(names)}"]
+        notes = [note for method in self._methods for note in method.notes()]
+        if names := self.not_called:
+            count = f"{len(names)} of {len(self._replacements)} changed layers"
+            why = f"saw no input in training, {_WHY_NOT_CALLED}"
+            notes.append(f"{count} {why}: {_listed(names)}")
+        return notes
 
     def layer_methods(self) -> tuple[LayerMethod, ...]:
         """The methods that replaced layers, one for each layer."""
@@ -283,6 +285,10 @@ class Treatment:
         """Apply one method to the selected layers."""
         if isinstance(method, LayerMethod):
             self._replace(method, selection, rules, ranks, seed)
+        if isinstance(method, PackedSaves) and any(
+            isinstance(each, PackedSaves) for each in self._methods
+        ):
+            raise ValueError("two methods that pack saved tensors cannot be composed")
         method.wrap(self.module, layout)
         self._methods.append(method)
         self.slices = max(self.slices, method.slices)

@@ -22,6 +22,9 @@ METHOD_COLOURS = {
     "checkpoint": "#8C6D31",
     "microbatch": "#5B7083",
     "saved_bf16": "#A0A0A0",
+    "saved": "#808878",
+    "lean": "#00D000",
+    "fewbit": "#E80830",
 }
 # for all other methods; different enough from these, and from each other
 FURTHER_COLOURS = (

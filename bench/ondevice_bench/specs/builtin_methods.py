@@ -131,5 +131,25 @@ METHODS = (
         name="saved_bf16",
         title="saved tensors packed to bfloat16 between forward and backward",
         implementation="ondevice_bench.methods.saved_bf16:SavedBf16",
+        packs=True,
+    ),
+    MethodSpec(
+        name="saved",
+        title="saved tensors packed to a few bits, rounded at random in groups of 256",
+        implementation="ondevice_bench.methods.saved_bits:SavedBits",
+        options=(Option("bits", "bits of each number", 8, steps=(2, 4, 8)),),
+        packs=True,
+    ),
+    MethodSpec(
+        name="lean",
+        title="ReLU, frozen batch-norm, max-pooling and dropout keep only what backward needs",
+        implementation="ondevice_bench.methods.lean:Lean",
+        exact=True,
+    ),
+    MethodSpec(
+        name="fewbit",
+        title="GELU, SiLU and other smooth functions keep the number of a step of their derivative",
+        implementation="ondevice_bench.methods.few_bit:FewBit",
+        options=(Option("bits", "bits of each number", 2, minimum=1, maximum=4),),
     ),
 )

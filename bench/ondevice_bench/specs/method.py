@@ -23,6 +23,7 @@ class MethodSpec:
     calibrates: bool = False
     exact: bool = False  # its gradient is vanilla's, up to rounding
     needs: str = ""  # a part of the model's layout that it needs
+    packs: bool = False  # it packs what autograd saves
 
     def refuses(self, model: ModelSpec) -> str | None:
         """The reason why this method cannot change the model; None if it can."""

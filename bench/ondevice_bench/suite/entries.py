@@ -223,4 +223,7 @@ def _composable(entries: tuple[ChoiceSchema, ...]) -> tuple[ChoiceSchema, ...]:
         raise ValueError("must name two or more different methods")
     if len(replacing) > 1:
         raise ValueError(f"{' and '.join(replacing)} both replace layers: compose one of them")
+    packing = [name for name in names if registry.method(name).packs]
+    if len(packing) > 1:
+        raise ValueError(f"{' and '.join(packing)} both pack saved tensors: compose one of them")
     return entries

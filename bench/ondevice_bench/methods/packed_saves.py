@@ -1,0 +1,125 @@
+"""Methods that pack what autograd saves, by hooks around forward."""
+
+import contextlib
+import weakref
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
+
+from ondevice_bench.methods.method import Method
+
+
+_OF_ONE_PROCESS = {"_alive", "_stays"}
+
+
+@dataclass(eq=False)
+class Packed:
+    """The tensors that stand for a saved one, and the way back to it."""
+
+    tensors: tuple[Tensor, ...]
+    unpack: Callable[[tuple[Tensor, ...]], Tensor]
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """What the graph holds in place of a saved tensor."""
+
+    packed: Packed
+    original: "_Geometry"
+
+
+@dataclass(frozen=True)
+class _Geometry:
+    shape: torch.Size
+    stride: tuple[int, ...]
+    offset: int
+
+    @staticmethod
+    def of(tensor: Tensor) -> "_Geometry":
+        return _Geometry(tensor.shape, tensor.stride(), tensor.storage_offset())
+
+
+class PackedSaves(Method):
+    """Hooks around forward. What several layers save is packed only one time."""
+
+    packs_inputs = True
+    """Whether tensors that the network is called with are packed, too."""
+
+    def __init__(self) -> None:
+        self._alive: weakref.WeakSet[Packed] = weakref.WeakSet()
+        self._stays: set[int] = set()  # storages that are not packed in the forward of the moment
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what is packed, which belongs to the graph of one process."""
+        return {name: each for name, each in vars(self).items() if name not in _OF_ONE_PROCESS}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy has packed nothing."""
+        vars(self).update(state)
+        PackedSaves.__init__(self)
+
+    @abstractmethod
+    def pack(self, tensor: Tensor) -> Packed | None:
+        """The packed tensor; None if it must stay as it is."""
+
+    def part(self, tensor: Tensor) -> Tensor:
+        """What is packed for this tensor: the tensor itself, or more of its storage."""
+        return tensor
+
+    def view(self, part: Tensor, shape: torch.Size, stride: tuple[int, ...], offset: int) -> Tensor:
+        """The saved tensor, from its unpacked part."""
+        return part
+
+    @contextlib.contextmanager
+    def packing(self, model: nn.Module) -> Iterator[None]:
+        """Pack the tensors that the block saves."""
+        self._stays = stays = {_storage(each) for each in (*model.parameters(), *model.buffers())}
+        shared: weakref.WeakValueDictionary[tuple[object, ...], Packed]
+        shared = weakref.WeakValueDictionary()
+        sources: list[StorageWeakRef] = []  # so that no other storage gets the same identity
+
+        def pack(tensor: Tensor) -> _Saved:
+            is_packed = _storage(tensor) not in stays
+            part = self.part(tensor.detach()) if is_packed else tensor.detach()
+            key = (_storage(part), _Geometry.of(part), tensor._version, is_packed)
+            packed = shared.get(key)
+            if packed is None:
+                packed = (self.pack(part) if is_packed else None) or Packed((part,), _as_it_is)
+                shared[key] = packed
+                sources.append(StorageWeakRef(tensor.untyped_storage()))
+                self._alive.add(packed)
+            return _Saved(packed, _Geometry.of(tensor))
+
+        def unpack(saved: _Saved) -> Tensor:
+            packed, original = saved.packed, saved.original
+            part = packed.unpack(packed.tensors)
+            return self.view(part, original.shape, original.stride, original.offset)
+
+        try:
+            with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+                yield
+        finally:
+            sources.clear()  # the graph keeps `pack`
+
+    def see_inputs(self, inputs: Iterator[Tensor]) -> None:
+        """Leave the inputs as they are, unless the method packs them, too."""
+        if not self.packs_inputs:
+            self._stays.update(map(_storage, inputs))
+
+    def packed_tensors(self) -> Iterator[Tensor]:
+        """The packed tensors that are alive now."""
+        for packed in list(self._alive):
+            yield from packed.tensors
+
+
+def _as_it_is(tensors: tuple[Tensor, ...]) -> Tensor:
+    return tensors[0]
+
+
+def _storage(tensor: Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)
