@@ -24,6 +24,8 @@ class Method:
 _FULL = {"fraction": 1.0}
 _FACTORS = {**_FULL, "update": "factors"}
 
+_SAVED_BITS = "ondevice_bench.methods.saved_bits:SavedBits"  # by its class: tensors here are small
+
 METHODS = (
     Method("gradient_filter", "gradient_filter", {"radius": 2}, definitions.gradient_filter(2)),
     Method("svd", "svd", _FULL, like="asi"),
@@ -37,4 +39,7 @@ METHODS = (
     Method("checkpoint", "checkpoint", calls_more=True),
     Method("microbatch", "microbatch", {"slices": 2}, definitions.microbatch(2), calls_more=True),
     Method("saved_bf16", "saved_bf16", {}, definitions.saved_bf16),
+    Method("saved", _SAVED_BITS, {"bits": 8, "smallest": 1}, definitions.saved(8)),
+    Method("lean", "lean"),
+    Method("fewbit", "fewbit", {"bits": 4}, definitions.fewbit(4)),
 )

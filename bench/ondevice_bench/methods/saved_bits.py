@@ -21,9 +21,9 @@ class SavedBits(PackedSaves):
 
     packs_inputs = False
 
-    def __init__(self, *, bits: int, seed: int = 0) -> None:
+    def __init__(self, *, bits: int, smallest: int = SMALLEST, seed: int = 0) -> None:
         super().__init__()
-        self.bits = bits
+        self.bits, self.smallest = bits, smallest
         self._stream = torch.Generator().manual_seed(seed)
 
     def part(self, tensor: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ class SavedBits(PackedSaves):
 
     def pack(self, tensor: Tensor) -> Packed | None:
         """Numbers, and the minimum and the range of each group."""
-        if not tensor.is_floating_point() or tensor.numel() < SMALLEST:
+        if not tensor.is_floating_point() or tensor.numel() < self.smallest:
             return None
         scales = _scales(tensor)
         if scales is None:
