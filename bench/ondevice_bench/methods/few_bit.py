@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import numpy
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ondevice_bench.methods.few_bit_steps import STEPS, Steps
-from ondevice_bench.methods.packed_bits import PackedBits
+from ondevice_bench.methods.packed_bits import Array, PackedBits, as_array
 from ondevice_bench.methods.rewriting import Rewrite, Rewriting, run_as
 
 
@@ -52,18 +53,19 @@ class _Stepped(torch.autograd.Function):
         return dy * derivative, None, None, None
 
 
-def _numbers(borders: tuple[float, ...], x: Tensor) -> Tensor:
+def _numbers(borders: tuple[float, ...], block: Tensor) -> Array:
     """How many borders are below each element."""
+    x = as_array(block)
     if len(borders) == 1:
         return x > borders[0]
-    numbers = (x > borders[0]).view(torch.uint8)
+    numbers = (x > borders[0]).view(numpy.uint8)
     for border in borders[1:]:
         numbers += x > border
     return numbers
 
 
-def _put_levels(levels: Tensor, elements: Tensor, numbers: Tensor) -> None:
-    torch.index_select(levels, 0, numbers.to(torch.int32), out=elements)
+def _put_levels(levels: Tensor, elements: Tensor, numbers: Array) -> None:
+    torch.index_select(levels, 0, torch.from_numpy(numbers).to(torch.int32), out=elements)
 
 
 def _stepped(

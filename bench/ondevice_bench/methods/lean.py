@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.modules.utils import _pair
 
-from ondevice_bench.methods.packed_bits import PackedBits
+from ondevice_bench.methods.packed_bits import Array, PackedBits, as_array
 from ondevice_bench.methods.rewriting import Rewrite, Rewriting, run_as
 
 _LARGEST_WINDOW = 256  # places that one byte can name
@@ -30,14 +30,17 @@ class Lean(Rewriting):
 
 
 class _Gated(torch.autograd.Function):
-    """A function whose derivative has one of two values. Its output says which."""
+    """A function that passes the gradient of some elements, and blocks that of all others.
+
+    A blocked gradient is zero, or `slope` times the gradient.
+    """
 
     @staticmethod
     def forward(
         ctx: Any,
         x: Tensor,
         run: Callable[[Tensor], Tensor],
-        passes: Callable[[Tensor], Tensor],
+        passes: Callable[[Array], Array],
         slope: float,
         inplace: bool,
     ) -> Tensor:
@@ -45,25 +48,41 @@ class _Gated(torch.autograd.Function):
         if inplace:
             ctx.mark_dirty(x)
         ctx.bits, ctx.slope = PackedBits.like(y, 1), slope
-        ctx.save_for_backward(ctx.bits.pack(y, passes))
+        ctx.save_for_backward(ctx.bits.pack(y, lambda block: passes(as_array(block))))
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         (packed,) = ctx.saved_tensors
-        blocked = dy * ctx.slope if ctx.slope else dy.new_zeros(())
-        return torch.where(_bools(ctx.bits, packed), dy, blocked), None, None, None, None
+        bits, slope = ctx.bits, ctx.slope
+        if torch.is_grad_enabled():  # the operators below have no derivative
+            passes = bits.unpack(packed, _copy, bits.empty(torch.bool))
+            return torch.where(passes, dy, dy * slope), None, None, None, None
+
+        def put(dx: Tensor, passes: Array, dy: Tensor) -> None:
+            gate = torch.from_numpy(passes).to(dx.dtype)
+            if slope:
+                _LEAKY_RELU_BACKWARD(dy, gate, slope, False, grad_input=dx)
+            else:
+                _RELU_BACKWARD(dy, gate, 0, grad_input=dx)
+
+        return bits.unpack(packed, put, bits.empty(dy.dtype), dy), None, None, None, None
 
 
-def _bools(bits: PackedBits, packed: Tensor) -> Tensor:
-    return bits.unpack(packed, Tensor.copy_, bits.empty(torch.bool))
+# with `torch.where`, backward takes several times as long
+_RELU_BACKWARD = torch.ops.aten.threshold_backward.grad_input
+_LEAKY_RELU_BACKWARD = torch.ops.aten.leaky_relu_backward.grad_input
+
+
+def _copy(elements: Tensor, numbers: Array) -> None:
+    elements.copy_(torch.from_numpy(numbers))
 
 
 def _gated(
     name: str,
     x: Tensor,
     run: Callable[[Tensor], Tensor],
-    passes: Callable[[Tensor], Tensor],
+    passes: Callable[[Array], Array],
     slope: float = 0.0,
     *,
     inplace: bool,
@@ -71,18 +90,10 @@ def _gated(
     return run_as(name, _Gated, x, run, passes, slope, inplace)
 
 
-# These tests are those of torch's backward: what is not a number passes.
-def _is_not_negative_or_zero(y: Tensor) -> Tensor:
-    return (y <= 0).logical_not_()
-
-
-def _is_between(low: float, high: float) -> Callable[[Tensor], Tensor]:
-    return lambda y: ((y <= low) | (y >= high)).logical_not_()
-
-
+# What is not a number passes these tests, as in torch's backward.
 def _relu(input: Tensor, inplace: bool = False) -> Tensor:
     run = torch.relu_ if inplace else torch.relu
-    return _gated("relu", input, run, _is_not_negative_or_zero, inplace=inplace)
+    return _gated("relu", input, run, lambda y: ~(y <= 0), inplace=inplace)
 
 
 def _hardtanh(
@@ -90,8 +101,14 @@ def _hardtanh(
 ) -> Tensor | None:
     if not min_val < max_val:
         return None
-    run = partial(F.hardtanh, min_val=min_val, max_val=max_val, inplace=inplace)
-    return _gated("hardtanh", input, run, _is_between(min_val, max_val), inplace=inplace)
+    run = torch._C._nn.hardtanh_ if inplace else torch._C._nn.hardtanh
+    return _gated(
+        "hardtanh",
+        input,
+        lambda x: run(x, min_val, max_val),
+        lambda y: ~((y <= min_val) | (y >= max_val)),
+        inplace=inplace,
+    )
 
 
 def _relu6(input: Tensor, inplace: bool = False) -> Tensor | None:
@@ -135,10 +152,13 @@ class _FrozenBatchNorm(torch.autograd.Function):
         # torch's own operator, so that all bits are equal; without statistics of a batch it
         # uses no value of its input, and `dy` has the right shape
         mask = [needs_x, False, needs_bias]
-        dx, _, db = torch.ops.aten.native_batch_norm_backward(
+        dx, _, db = _BATCH_NORM_BACKWARD(
             dy, dy, weight, mean, variance, None, None, False, ctx.eps, mask
         )
         return dx, None, None, None, db, None
+
+
+_BATCH_NORM_BACKWARD = torch.ops.aten.native_batch_norm_backward.default
 
 
 def _over_channels(dy: Tensor) -> Tensor:
@@ -248,13 +268,14 @@ class _Dropout(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, p: float) -> Tensor:
         left = torch.empty_like(x).bernoulli_(1 - p)
         ctx.bits, ctx.p = PackedBits.like(left, 1), p
-        ctx.save_for_backward(ctx.bits.pack(left, lambda block: block != 0))
+        ctx.save_for_backward(ctx.bits.pack(left, lambda block: as_array(block) != 0))
         return x * left.div_(1 - p)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         (packed,) = ctx.saved_tensors
-        return dy * _bools(ctx.bits, packed).to(dy.dtype).div_(1 - ctx.p), None
+        left = ctx.bits.unpack(packed, _copy, ctx.bits.empty(dy.dtype))
+        return dy * left.div_(1 - ctx.p), None
 
 
 def _dropout(

@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ondevice_bench.methods.packed_bits import BLOCK, PackedBits
+from ondevice_bench.methods.packed_bits import BLOCK, Array, PackedBits
 from ondevice_bench.methods.packed_saves import Packed, PackedSaves
 from ondevice_bench.methods.tensors import has_content
 
@@ -61,22 +61,23 @@ def _scales(tensor: Tensor) -> Tensor | None:
     return scales if torch.isfinite(scales).all() else None
 
 
-def _rounded(block: Tensor, scales: Tensor, bits: int, stream: torch.Generator) -> Tensor:
+def _rounded(block: Tensor, scales: Tensor, bits: int, stream: torch.Generator) -> Array:
     """Each number as a step of its group, rounded up or down by chance."""
     groups, (low, width) = _groups(block), scales.split(1, dim=1)
     steps = 2**bits - 1
     share = (groups - low).div_(width).nan_to_num_(0.0)  # equal numbers have no width
     chance = torch.rand(share.shape, generator=stream, dtype=share.dtype)
-    return share.mul_(steps).add_(chance).clamp_(0, steps).to(torch.uint8).view(-1)[: len(block)]
+    numbers = share.mul_(steps).add_(chance).clamp_(0, steps).to(torch.uint8)
+    return numbers.view(-1)[: len(block)].numpy()
 
 
 def _unpacked(kept: PackedBits, dtype: torch.dtype, tensors: tuple[Tensor, ...]) -> Tensor:
     numbers, scales = tensors
     blocks = iter(scales.split(BLOCK // GROUP))
 
-    def put(elements: Tensor, numbers: Tensor) -> None:
+    def put(elements: Tensor, numbers: Array) -> None:
         low, width = next(blocks).split(1, dim=1)
-        groups = _groups(numbers).to(low.dtype).mul_(width / (2**kept.bits - 1)).add_(low)
+        groups = _groups(torch.from_numpy(numbers)).to(low.dtype).mul_(width / (2**kept.bits - 1)).add_(low)
         elements.copy_(groups.view(-1)[: len(elements)])
 
     return kept.unpack(numbers, put, kept.empty(dtype))
