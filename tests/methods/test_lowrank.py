@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ondevice_bench.measure.allocations import record_allocations
+from ondevice_bench.methods.lowrank import computes_blocks, products
 from ondevice_bench.methods.optimizer import MomentumRefused
 from ondevice_bench.methods.optimizer_guard import WrongOptimizer
 from ondevice_bench.methods.pending_gradient import UnconsumedUpdate
@@ -276,3 +277,18 @@ def test_one_global_norm_over_plain_and_factored_weights():
         before, model[1].parameters(), plain[1].parameters(), strict=True
     ):
         assert difference(old - new, reference.grad) <= 1e-9
+
+
+@pytest.mark.parametrize("positions", [3, 5, 40])
+def test_both_ways_to_the_five_products_are_those_of_the_dense_gradient(positions):
+    rows, columns, rank = 300, 7, 2  # more rows than a block has
+    x, dy = randn(positions, columns), randn(positions, rows, seed=1)
+    left, right = randn(rows, rank, seed=2), randn(rank, columns, seed=3)
+    assert computes_blocks(positions, rows, columns) == (positions > 6)
+    found = products(x, dy, left, right)
+    g = dy.T @ x
+    expected = [g.T @ left, g @ right.T, g @ (g.T @ left), g.T @ (g @ right.T)]
+    expected.append(g.T @ (g @ (g.T @ left)))
+    for ours, exact in zip(found.tensors(), expected, strict=True):
+        assert difference(ours, exact) <= 1e-12
+    assert difference(found.squared_norm, g.square().sum()) <= 1e-12

@@ -8,7 +8,12 @@ from torch import nn
 from ondevice_bench.measure import factorisation_flops
 from ondevice_bench.methods.compressed_input import no_plain_layer
 from ondevice_bench.methods.layer_flops import LayerFlops, Sizes, factored_flops, subspace_flops
-from ondevice_bench.methods.lowrank import low_rank, not_factorable, weight_matrix
+from ondevice_bench.methods.lowrank import (
+    computes_blocks,
+    low_rank,
+    not_factorable,
+    weight_matrix,
+)
 from ondevice_bench.methods.method import LayerMethod, ReplacementLayer
 from ondevice_bench.methods.ranks import RankChoice, Ranks
 from ondevice_bench.specs.rank_rules import WEIGHT
@@ -36,16 +41,20 @@ class Wsi(LayerMethod):
         return math.prod(shape)
 
     def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> LayerFlops:
-        """Thin products of the exact gradient, and its norm in row blocks; or two gradients."""
+        """The products of the exact gradient by the cheaper way; or two gradients."""
         sizes, rank = Sizes.from_layer(layer, shape), ranks.weight
         assert rank is not None
         rows, columns = sizes.outputs, sizes.columns
         flops = factored_flops(sizes, rank)
         if self.factors:
             return replace(flops, weight_gradient=2 * flops.forward)
-        norm = 2 * sizes.positions * rows * columns
+        blocks = 2 * sizes.positions * rows * columns
+        if computes_blocks(sizes.positions, rows, columns):
+            products = flops.forward + 8 * rows * columns * rank
+        else:
+            products = 5 * flops.forward
         thin = LayerFlops(
-            weight_gradient=5 * flops.forward + norm,
+            weight_gradient=products + blocks,
             update=2 * columns * rank * rank,  # (GᵀL)(R Q)
             factorisation=factorisation_flops.triangular(rank, columns),
         )
