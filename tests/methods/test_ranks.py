@@ -16,12 +16,14 @@ from ondevice_bench.methods.ranks import (
     RankChoice,
     RankRule,
     RankRules,
+    Ranks,
     by_epsilon,
     by_fraction,
     within_budget,
     within_perplexity,
 )
 from ondevice_bench.methods.treatment import treat
+from tests.methods.conftest import randn
 from tests.methods.test_compressed_input import decaying
 
 MIB = 1 << 20
@@ -209,3 +211,25 @@ def test_given_ranks_are_used_as_they_are():
 def test_the_grid_is_the_definitions():
     assert GRID == (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
     assert RankChoice("x", RankRules(RankRule("rank", (9,)))).of_activation((4, 20)) == (4, 9)
+
+
+@given(st.integers(1, 500), st.integers(1, 500), st.integers(2, 64))
+def test_a_rounded_rank_is_the_next_multiple_that_the_layer_allows(rank, largest, multiple):
+    found = RankRules(multiple=multiple).rounded(rank, largest)
+    if rank <= multiple:
+        assert found == min(rank, largest)
+    else:
+        assert found == largest or (found % multiple == 0 and rank <= found < rank + multiple)
+    assert RankRules(multiple=multiple).rounded(found, largest) == found
+
+
+def test_ranks_of_weights_and_of_inputs_are_rounded_and_a_budget_holds():
+    model = nn.Sequential(nn.Linear(40, 30))
+    treatment = treat(model, "wasi", fraction=0.5, multiple=8)
+    model(randn(20, 40).float())
+    assert treatment.ranks()["0"] == Ranks((16, 24), 16)
+    model = nn.Sequential(nn.Linear(40, 30))
+    treatment = treat(model, "asi", epsilon=0.5, multiple=8)
+    x = randn(20, 40).float()
+    ranks = treatment.calibrate((x, torch.zeros(20, dtype=torch.int64)))["0"].activation
+    assert all(rank <= 8 or rank % 8 == 0 for rank in ranks)

@@ -12,7 +12,7 @@ METHODS = (
     "saved_bf16, saved, lean, fewbit"
 )
 LAYERS = "all, mlp, attention, attention+mlp, conv, last: K, last_blocks: K or pattern: TEXT"
-RULES = "rank, epsilon, fraction, trained, budget_mib, perplexity"
+RULES = "rank, epsilon, fraction, trained, budget_mib, perplexity, multiple"
 ASI = "models: [mcunet]\nmethods:\n  - "
 HEAD = "schema: 1\ntitle: t\n"
 BODY = "models: [mcunet]\nmethods: [vanilla]\n"

@@ -50,11 +50,12 @@ class LayerCalibration:
                 self.spectra = tuple(energies(working(self.x), mode) for mode in self.modes)
             except NotFinite as error:
                 raise NotFinite(f"{self.choice.layer}: the input {error}") from None
-        largest = (largest_rank(tuple(self.x.shape), mode) for mode in self.modes)
-        return tuple(
+        largest = tuple(largest_rank(tuple(self.x.shape), mode) for mode in self.modes)
+        ranks = tuple(
             by_epsilon(epsilon, spectrum, top)
             for spectrum, top in zip(self.spectra, largest, strict=True)
         )
+        return self.choice.rounded(ranks, largest)
 
     def candidates(self) -> list[RankCandidate]:
         """The ranks for every share of the grid, with their bytes and their gradient error."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from ondevice_bench.methods.tensors import energies, working
 from ondevice_bench.models.weights import generator_for
 from ondevice_bench.specs.option import Value
-from ondevice_bench.specs.rank_rules import ACTIVATION, WEIGHT
+from ondevice_bench.specs.rank_rules import ACTIVATION, MULTIPLE, WEIGHT
 
 GRID = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _MIB = 1 << 20
@@ -58,17 +58,29 @@ class RankRules:
 
     activation: RankRule | None = None
     weight: RankRule | None = None
+    multiple: int = 1  # ranks above this number are rounded up to a multiple of it
 
     @staticmethod
     def from_options(ranked: frozenset[str], options: Mapping[str, Value]) -> "RankRules":
         """The rules of checked options. A weight without its own rule takes the other one."""
-        rules = {name: RankRule.from_option(name, value) for name, value in options.items()}
+        rules = {
+            name: RankRule.from_option(name, value)
+            for name, value in options.items()
+            if name != MULTIPLE
+        }
         shared = next((r for n, r in rules.items() if not n.startswith(_OF_WEIGHT)), None)
         weight = next((r for n, r in rules.items() if n.startswith(_OF_WEIGHT)), shared)
         return RankRules(
             activation=shared if ACTIVATION in ranked else None,
             weight=weight if WEIGHT in ranked else None,
+            multiple=int(options.get(MULTIPLE, 1)),
         )
+
+    def rounded(self, rank: int, largest: int) -> int:
+        """The rank, rounded up if it is large enough, and at most the largest one."""
+        if rank > self.multiple:
+            rank = -(-rank // self.multiple) * self.multiple
+        return min(rank, largest)
 
 
 class RankChoice:
@@ -100,13 +112,17 @@ class RankChoice:
         if self.ranks is None or not self.ranks.activation:
             self.decide(self._without_data(largest))
         assert self.ranks is not None
-        return tuple(min(r, top) for r, top in zip(self.ranks.activation, largest, strict=True))
+        return self.rounded(self.ranks.activation, largest)
+
+    def rounded(self, ranks: tuple[int, ...], largest: tuple[int, ...]) -> tuple[int, ...]:
+        """The rank of each mode, rounded as the rules say, and at most the largest one."""
+        return tuple(map(self._rules.rounded, ranks, largest))
 
     def of_weight(self, matrix: Tensor) -> int:
         """The rank of a weight in its matrix form."""
         ranks = self.ranks or Ranks()
         rank = self._by_rule(matrix) if ranks.weight is None else ranks.weight
-        rank = min(rank, len(matrix), matrix.shape[1])
+        rank = self._rules.rounded(rank, min(matrix.shape))
         self.ranks = Ranks(ranks.activation, rank)
         return rank
 

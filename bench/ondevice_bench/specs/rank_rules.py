@@ -9,6 +9,7 @@ from ondevice_bench.specs import trained
 from ondevice_bench.specs.option import OneOf, Option
 
 ACTIVATION, WEIGHT = "activation", "weight"
+MULTIPLE = "multiple"
 
 
 def _share(name: str, help_text: str) -> Option:
@@ -51,6 +52,9 @@ _WEIGHT_RULES = (
     ),
     _share("weight_epsilon", "share of the weights' energy, instead of the rule for activations"),
 )
+_ROUNDING = Option(
+    MULTIPLE, "round each rank above this number up to a multiple of it", None, minimum=2
+)
 
 
 def rank_options(ranked: Collection[str]) -> tuple[Option, ...]:
@@ -58,13 +62,14 @@ def rank_options(ranked: Collection[str]) -> tuple[Option, ...]:
     if not ranked:
         return ()
     budgets = _BUDGET_RULES if ACTIVATION in ranked else ()
-    return (*_RULES, *budgets, *(_WEIGHT_RULES if {ACTIVATION, WEIGHT} <= set(ranked) else ()))
+    weights = _WEIGHT_RULES if {ACTIVATION, WEIGHT} <= set(ranked) else ()
+    return (*_RULES, *budgets, *weights, _ROUNDING)
 
 
 def rank_groups(ranked: Collection[str]) -> tuple[OneOf, ...]:
     """The groups of these options that exclude each other."""
     weight = tuple(option.name for option in _WEIGHT_RULES)
-    names = tuple(option.name for option in rank_options(ranked))
+    names = tuple(option.name for option in rank_options(ranked) if option is not _ROUNDING)
     groups = (
         OneOf(tuple(name for name in names if name not in weight), required=True),
         OneOf(tuple(name for name in names if name in weight), required=False),
