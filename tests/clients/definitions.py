@@ -180,7 +180,9 @@ def _surround(network: nn.Module, enter: Callable[[nn.Module, Any], Any]) -> Non
         open_[-1].__enter__()
 
     network.register_forward_pre_hook(before)
-    network.register_forward_hook(lambda *_: open_.pop().__exit__(None, None, None), always_call=True)
+    network.register_forward_hook(
+        lambda *_: open_.pop().__exit__(None, None, None), always_call=True
+    )
 
 
 def _resident(tensors: Any) -> set[int]:
@@ -289,7 +291,9 @@ class _SteppedCalls(TorchFunctionMode):
             name = "gelu_tanh"
         options.pop("inplace", None)
         x = args[0]
-        return _Stepped.apply(x, lambda x: func(x, *args[1:], **options), STEPS[name][self.bits - 1])
+        return _Stepped.apply(
+            x, lambda x: func(x, *args[1:], **options), STEPS[name][self.bits - 1]
+        )
 
 
 def fewbit(bits: int) -> Definition:

@@ -33,9 +33,7 @@ def derivative(name):
 
 def least_errors(values, most):
     """The least weighted squared error of 1, 2 … `most` steps, by dynamic programming."""
-    sums = [
-        numpy.concatenate([[0], numpy.cumsum(DENSITY * values**power)]) for power in (0, 1, 2)
-    ]
+    sums = [numpy.concatenate([[0], numpy.cumsum(DENSITY * values**power)]) for power in (0, 1, 2)]
     (w0, w1), (a0, a1), (b0, b1) = ((each[:-1, None], each[None, 1:]) for each in sums)
     weight = numpy.where(w1 > w0, w1 - w0, 1)
     error = numpy.where(w1 > w0, b1 - b0 - (a1 - a0) ** 2 / weight, numpy.inf)

@@ -227,7 +227,7 @@ def test_ranks_of_weights_and_of_inputs_are_rounded_and_a_budget_holds():
     model = nn.Sequential(nn.Linear(40, 30))
     treatment = treat(model, "wasi", fraction=0.5, multiple=8)
     model(randn(20, 40).float())
-    assert treatment.ranks()["0"] == Ranks((16, 24), 16)
+    assert treatment.ranks()["0"] == Ranks((16, 16), 16)
     model = nn.Sequential(nn.Linear(40, 30))
     treatment = treat(model, "asi", epsilon=0.5, multiple=8)
     x = randn(20, 40).float()

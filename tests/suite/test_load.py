@@ -12,7 +12,7 @@ METHODS = (
     "saved_bf16, saved, lean, fewbit"
 )
 LAYERS = "all, mlp, attention, attention+mlp, conv, last: K, last_blocks: K or pattern: TEXT"
-RULES = "rank, epsilon, fraction, trained, budget_mib, perplexity, multiple"
+RULES = "rank, epsilon, fraction, trained, budget_mib, perplexity"
 ASI = "models: [mcunet]\nmethods:\n  - "
 HEAD = "schema: 1\ntitle: t\n"
 BODY = "models: [mcunet]\nmethods: [vanilla]\n"
@@ -125,7 +125,7 @@ def test_training_settings_reach_the_suite(load):
         (HEAD + ASI + "./none.py:Mine\n", "5: methods[0]: ./none.py: cannot be read: No such file or directory"),
         (HEAD + ASI + "compose: [vanilla]\n", "5: methods[0]: must name two or more different methods"),
         (HEAD + ASI + "compose: [asi: {rank: 2}, svd: {rank: 2}]\n", "5: methods[0]: asi and svd both replace layers: compose one of them"),
-        (HEAD + ASI + "compose: [asi: {rnk: 2}, checkpoint]\n", "5: methods[0][0]: unknown option 'rnk'; did you mean 'rank'? (allowed: rank, epsilon, fraction, trained, budget_mib, perplexity, sequential)"),
+        (HEAD + ASI + "compose: [asi: {rnk: 2}, checkpoint]\n", "5: methods[0][0]: unknown option 'rnk'; did you mean 'rank'? (allowed: rank, epsilon, fraction, trained, budget_mib, perplexity, multiple, sequential)"),
         (HEAD + BODY + "rounds: 0\n", "5: rounds: must be at least 1, or a mapping of passes, got 0"),
         (HEAD + BODY + "rounds: {trace: 2}\n", "5: rounds: unknown key 'trace' (allowed: memory, time, energy)"),
         (HEAD + BODY + "rounds: {tiem: 2}\n", "5: rounds: unknown key 'tiem'; did you mean 'time'? (allowed: memory, time, energy)"),

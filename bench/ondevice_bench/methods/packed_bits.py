@@ -48,7 +48,9 @@ class PackedBits:
                 start += len(found)
         return packed
 
-    def unpack(self, packed: Tensor, put: Callable[..., object], y: Tensor, *more: Tensor) -> Tensor:
+    def unpack(
+        self, packed: Tensor, put: Callable[..., object], y: Tensor, *more: Tensor
+    ) -> Tensor:
         """Fill `y` block by block: `put(elements, numbers)` gets elements of `y` to write.
 
         It also gets the same elements of more tensors. `y` must be in the order of the bits.

@@ -77,7 +77,12 @@ def _unpacked(kept: PackedBits, dtype: torch.dtype, tensors: tuple[Tensor, ...])
 
     def put(elements: Tensor, numbers: Array) -> None:
         low, width = next(blocks).split(1, dim=1)
-        groups = _groups(torch.from_numpy(numbers)).to(low.dtype).mul_(width / (2**kept.bits - 1)).add_(low)
+        groups = (
+            _groups(torch.from_numpy(numbers))
+            .to(low.dtype)
+            .mul_(width / (2**kept.bits - 1))
+            .add_(low)
+        )
         elements.copy_(groups.view(-1)[: len(elements)])
 
     return kept.unpack(numbers, put, kept.empty(dtype))
