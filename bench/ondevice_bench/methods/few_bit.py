@@ -94,7 +94,10 @@ def _with_option(name: str, function: Callable[..., Tensor], bits: int) -> Rewri
 def _alone(
     name: str, function: Callable[[Tensor], Tensor], bits: int, *, inplace: bool = False
 ) -> Rewrite:
-    return lambda input: _stepped(name, input, function, bits, inplace=inplace)
+    def run(input: Tensor) -> Tensor:
+        return _stepped(name, input, function, bits, inplace=inplace)
+
+    return run
 
 
 _TABLE: Mapping[Callable[..., Any], Callable[[int], Rewrite]] = {

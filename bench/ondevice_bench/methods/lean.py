@@ -226,14 +226,17 @@ class _Window:
         top, left = self._corners(indices)
         row = (indices // width - top) // self.dilation[0]
         column = (indices % width - left) // self.dilation[1]
-        return (row * self.kernel[1] + column).to(torch.uint8)
+        places: Tensor = row * self.kernel[1] + column
+        return places.to(torch.uint8)
 
     def indices(self, places: Tensor, width: int) -> Tensor:
         """Numbers within the window as indices of the input."""
         top, left = self._corners(places)
         number = places.to(torch.int64)
         row = number // self.kernel[1] * self.dilation[0] + top
-        return row * width + number % self.kernel[1] * self.dilation[1] + left
+        column = number % self.kernel[1] * self.dilation[1] + left
+        indices: Tensor = row * width + column
+        return indices
 
     def _corners(self, of_outputs: Tensor) -> tuple[Tensor, Tensor]:
         """Row and column of the first place of each output's window."""
@@ -286,6 +289,10 @@ def _dropout(
     return run_as("dropout", _Dropout, input, p)
 
 
+def _dropout_of_torch(input: Tensor, p: float, train: bool) -> Tensor | None:
+    return _dropout(input, p, train)
+
+
 _TABLE: Mapping[Callable[..., Any], Rewrite] = MappingProxyType(
     {
         F.relu: _relu,
@@ -302,6 +309,6 @@ _TABLE: Mapping[Callable[..., Any], Rewrite] = MappingProxyType(
         F.max_pool2d: _max_pool2d,
         torch.max_pool2d: _max_pool2d,
         F.dropout: _dropout,
-        torch.dropout: lambda input, p, train: _dropout(input, p, train),
+        torch.dropout: _dropout_of_torch,
     }
 )

@@ -89,7 +89,7 @@ def _pack(numbers: Array, bits: int) -> Array:
         return numpy.packbits((numbers >> planes) & 1)
     rows = 8 // bits
     table = numpy.pad(numbers, (0, -len(numbers) % rows)).reshape(rows, -1)
-    packed = table[0].copy()
+    packed: Array = table[0].copy()
     for place in range(1, rows):
         packed |= table[place] << (bits * place)
     return packed
@@ -101,9 +101,13 @@ def _unpack(packed: Array, bits: int, count: int) -> Array:
         return numpy.unpackbits(packed, count=count).view(bool)
     if 8 % bits:
         planes = numpy.unpackbits(packed, count=bits * count).reshape(bits, count)
-        return numpy.bitwise_or.reduce(planes << numpy.arange(bits, dtype=numpy.uint8)[:, None])
+        numbers: Array = planes[0]
+        for place in range(1, bits):
+            numbers |= planes[place] << place
+        return numbers
     places = numpy.arange(0, 8, bits, dtype=numpy.uint8)[:, None]
-    return ((packed >> places) & (2**bits - 1)).reshape(-1)[:count]
+    fields: Array = (packed >> places) & (2**bits - 1)
+    return fields.reshape(-1)[:count]
 
 
 def _order(x: Tensor) -> torch.memory_format:

@@ -13,7 +13,6 @@ from torch.multiprocessing.reductions import StorageWeakRef
 
 from ondevice_bench.methods.method import Method
 
-
 _OF_ONE_PROCESS = {"_alive", "_stays"}
 
 
@@ -41,7 +40,7 @@ class _Geometry:
 
     @staticmethod
     def of(tensor: Tensor) -> "_Geometry":
-        return _Geometry(tensor.shape, tensor.stride(), tensor.storage_offset())
+        return _Geometry(tensor.shape, tensor.stride(), int(tensor.storage_offset()))
 
 
 class PackedSaves(Method):

@@ -73,10 +73,10 @@ def run_as(name: str, function: type[torch.autograd.Function], *arguments: Any) 
 
     apply.__name__ = name
     tensors = [each for each in arguments if isinstance(each, Tensor)]
-    if has_torch_function(tensors):
-        result: Tensor = handle_torch_function(apply, tensors, *arguments)  # type: ignore[no-untyped-call]  # torch's stub has no types
-        return result
-    result = apply(*arguments)
+    is_seen = has_torch_function(tensors)
+    result: Tensor = (
+        handle_torch_function(apply, tensors, *arguments) if is_seen else apply(*arguments)
+    )
     return result
 
 

@@ -67,8 +67,9 @@ def _rounded(block: Tensor, scales: Tensor, bits: int, stream: torch.Generator) 
     steps = 2**bits - 1
     share = (groups - low).div_(width).nan_to_num_(0.0)  # equal numbers have no width
     chance = torch.rand(share.shape, generator=stream, dtype=share.dtype)
-    numbers = share.mul_(steps).add_(chance).clamp_(0, steps).to(torch.uint8)
-    return numbers.view(-1)[: len(block)].numpy()
+    steps_of_all = share.mul_(steps).add_(chance).clamp_(0, steps).to(torch.uint8)
+    numbers: Array = steps_of_all.view(-1)[: len(block)].numpy()
+    return numbers
 
 
 def _unpacked(kept: PackedBits, dtype: torch.dtype, tensors: tuple[Tensor, ...]) -> Tensor:
