@@ -56,7 +56,7 @@ def test_weights_that_a_method_keeps_are_averaged_as_usual(method):
     assert_average(found, plain)
 
 
-@pytest.mark.parametrize("method", [*KEEPING, "wsi", "wasi", "lora"])
+@pytest.mark.parametrize("method", [*KEEPING, "wsi", "wasi", "lora", "lora_fa"])
 def test_merged_networks_have_an_average_with_every_method(method):
     assert_average(*trained(method, lambda treatment: copy.deepcopy(treatment).merge()))
 

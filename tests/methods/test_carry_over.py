@@ -19,6 +19,7 @@ METHODS = {
     "wsi": FULL,
     "wasi": FULL,
     "lora": {"rank": 1, "alpha": 1.0},
+    "lora_fa": {"rank": 1, "alpha": 1.0},
 }
 X = randn(2, 3, 6, 6)
 

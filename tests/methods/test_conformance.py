@@ -19,6 +19,8 @@ BUILTIN = [
     ("wasi", {"rank": 3, "update": "factors"}),
     ("lora", {"rank": 3}),
     ("lora", {"rank": 40}),
+    ("lora_fa", {"rank": 3}),
+    ("lora_fa", {"rank": 40}),
     ("gradient_filter", {"radius": 2}),
     ("gradient_filter", {"radius": 4, "scale": "published"}),
 ]

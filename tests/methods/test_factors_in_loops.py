@@ -22,6 +22,7 @@ REPLACING = pytest.mark.parametrize(
         ("wasi", {"fraction": 1.0}),
         ("wsi", {"fraction": 1.0, "update": "factors"}),
         ("lora", {}),
+        ("lora_fa", {}),
     ],
 )
 RATE = 0.1

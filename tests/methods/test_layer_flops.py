@@ -22,6 +22,7 @@ METHODS = [
     ("wasi", {"sequential": True}),
     ("wasi", {"update": "factors"}),
     ("lora", {}),
+    ("lora_fa", {}),
 ]
 
 

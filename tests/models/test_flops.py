@@ -19,6 +19,8 @@ METHODS = {
     "wsi": (("rank", 2),),
     "wasi": (("rank", 2),),
     "lora": (),
+    "bias_only": (),
+    "lora_fa": (),
     "checkpoint": (),
     "microbatch": (),
     "saved_bf16": (),

@@ -8,7 +8,8 @@ from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.suite import Axis
 
 METHODS = (
-    "vanilla, gradient_filter, svd, hosvd, asi, wsi, wasi, lora, checkpoint, microbatch, saved_bf16"
+    "vanilla, gradient_filter, svd, hosvd, asi, wsi, wasi, lora, bias_only, lora_fa, "
+    "checkpoint, microbatch, saved_bf16"
 )
 LAYERS = "all, mlp, attention, attention+mlp, conv, last: K, last_blocks: K or pattern: TEXT"
 RULES = "rank, epsilon, fraction, trained, budget_mib, perplexity"

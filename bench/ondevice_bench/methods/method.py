@@ -27,6 +27,9 @@ class Method:
     slices: int = 1
     """The number of slices of the batch that a step runs one after the other."""
 
+    trains_shifts: bool = False
+    """Whether the shift of a batch-norm trains even where a suite freezes batch-norm."""
+
     def wrap(self, model: nn.Module, layout: ModelLayout) -> None:
         """Change the network in place, before training begins."""
 

@@ -123,6 +123,11 @@ class Treatment:
         return weight if weight is not None and weight.requires_grad else None
 
     @property
+    @property
+    def trains_shifts(self) -> bool:
+        """Whether the shift of a batch-norm trains even where a suite freezes batch-norm."""
+        return any(method.trains_shifts for method in self._methods)
+
     def has_one_method(self) -> bool:
         """Whether no other method is composed with it."""
         return len(self._methods) == 1

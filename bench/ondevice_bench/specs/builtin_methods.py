@@ -17,6 +17,10 @@ _SEQUENTIAL = Option(
     False,
     kind="bool",
 )
+_PRODUCT = (
+    Option("rank", "rank of the product", 8, minimum=1),
+    Option("alpha", "scale of the product, divided by the rank", 16.0, kind="float", above=0),
+)
 _LAYERS = frozenset({"conv2d", "linear"})
 # rules that depend on data or weights, so that their ranks must name them
 BY_CONTENT = ("epsilon", "weight_epsilon", "budget_mib", "perplexity")
@@ -97,12 +101,19 @@ METHODS = (
         title="weight frozen, a trained product of two thin matrices beside it",
         implementation="ondevice_bench.methods.lora:Lora",
         treats=_LAYERS,
-        options=(
-            Option("rank", "rank of the product", 8, minimum=1),
-            Option(
-                "alpha", "scale of the product, divided by the rank", 16.0, kind="float", above=0
-            ),
-        ),
+        options=_PRODUCT,
+    ),
+    MethodSpec(
+        name="bias_only",
+        title="only biases, the shift of normalisations and the head train",
+        implementation="ondevice_bench.methods.bias_only:BiasOnly",
+    ),
+    MethodSpec(
+        name="lora_fa",
+        title="as lora, the first of the two matrices frozen",
+        implementation="ondevice_bench.methods.lora_fa:LoraFa",
+        treats=_LAYERS,
+        options=_PRODUCT,
     ),
     MethodSpec(
         name="checkpoint",
