@@ -9,6 +9,7 @@ from ondevice_bench.suite.suite import Axis
 
 METHODS = (
     "vanilla, gradient_filter, svd, hosvd, asi, wsi, wasi, lora, bias_only, lora_fa, "
+    "lance, wsi_svd, lbp_wht, "
     "checkpoint, microbatch, saved_bf16"
 )
 LAYERS = "all, mlp, attention, attention+mlp, conv, last: K, last_blocks: K or pattern: TEXT"

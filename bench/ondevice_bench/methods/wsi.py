@@ -8,7 +8,7 @@ from torch import nn
 from ondevice_bench.measure import factorisation_flops
 from ondevice_bench.methods.compressed_input import no_plain_layer
 from ondevice_bench.methods.layer_flops import LayerFlops, Sizes, factored_flops, subspace_flops
-from ondevice_bench.methods.lowrank import low_rank, not_factorable, weight_matrix
+from ondevice_bench.methods.lowrank import Update, low_rank, not_factorable, weight_matrix
 from ondevice_bench.methods.method import LayerMethod, ReplacementLayer
 from ondevice_bench.methods.ranks import RankChoice, Ranks
 from ondevice_bench.specs.rank_rules import WEIGHT
@@ -20,7 +20,7 @@ class Wsi(LayerMethod):
     ranked = frozenset({WEIGHT})
 
     def __init__(self, *, update: str) -> None:
-        self.factors = update == "factors"
+        self.update: Update = "factors" if update == "factors" else "subspace"
 
     def applies(self, layer: nn.Module) -> str | None:
         """Linear layers, and convolutions without groups."""
@@ -29,7 +29,7 @@ class Wsi(LayerMethod):
     def replace(self, layer: nn.Module, choice: RankChoice, name: str) -> ReplacementLayer:
         """The layer in factors."""
         rank = choice.of_weight(weight_matrix(layer))
-        return low_rank(layer, rank, None, name, factors=self.factors)
+        return low_rank(layer, rank, None, name, update=self.update)
 
     def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
         """The whole input."""
@@ -41,7 +41,7 @@ class Wsi(LayerMethod):
         assert rank is not None
         rows, columns = sizes.outputs, sizes.columns
         flops = factored_flops(sizes, rank)
-        if self.factors:
+        if self.update == "factors":
             return replace(flops, weight_gradient=2 * flops.forward)
         norm = 2 * sizes.positions * rows * columns
         thin = LayerFlops(

@@ -110,6 +110,9 @@ def treated_model(job: Job, model: nn.Module) -> Treatment:
     if job.cell.train.freeze_bn:
         _freeze_batch_norms(treatment)
     train_mode(treatment.module, job.cell.train)
+    if job.calibration_path and treatment.keeps_calibration:
+        batch = typed(job, nested.read(Path(job.calibration_path)))
+        treatment.keep_calibration(batch, family(job.model).loss)
     return treatment
 
 

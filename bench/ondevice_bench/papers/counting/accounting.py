@@ -26,7 +26,7 @@ from ondevice_bench.papers.dialects import DIALECTS
 
 ACCOUNTED = torch.float32  # for every type of training
 STORE_THE_INPUT = frozenset(
-    {"vanilla", "wsi", "lora"}
+    {"vanilla", "wsi", "wsi_svd", "lora"}
 )  # unchanged, so that layers may share it
 
 

@@ -229,7 +229,7 @@ def _expected_steps(workload: Workload, gradients: Mapping[str, Tensor]) -> dict
     factored = {
         name: layer
         for name, layer in layers.items()
-        if isinstance(layer, LowRankLayer) and not layer.factors
+        if isinstance(layer, LowRankLayer) and layer.update != "factors"
     }
     if not factored:
         return {}
@@ -248,6 +248,7 @@ def _expected_steps(workload: Workload, gradients: Mapping[str, Tensor]) -> dict
             gradient=gradients[name],
             decay=1 - train.lr * train.weight_decay,
             rate=train.lr * shrink,
+            is_iteration=layer.update == "subspace",
         )
         for name, layer in factored.items()
     }
