@@ -20,8 +20,10 @@ def test_two_steps_under_every_method(model, bench, suite_file):
         "title: Full size\n"
         f"models: [{model}: {{{options}}}]\n"
         "methods: [vanilla, gradient_filter, checkpoint, saved_bf16, lora, microbatch,\n"
+        "          bias_only, lora_fa,\n"
         "          svd: {fraction: 0.125}, hosvd: {fraction: 0.125}, asi: {fraction: 0.125},\n"
-        "          wsi: {fraction: 0.125}, wasi: {fraction: 0.125}]\n"
+        "          wsi: {fraction: 0.125}, wasi: {fraction: 0.125},\n"
+        "          lance: {fraction: 0.125}, wsi_svd: {fraction: 0.125}, lbp_wht]\n"
         "measure: memory\nrounds: 1\n"
         "timeout: 1h\n",
         "full",

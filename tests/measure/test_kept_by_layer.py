@@ -34,7 +34,7 @@ def test_a_layer_that_is_called_twice_is_not_compared():
     assert kept(model, torch.randn(4, 10), ["0", "3"]) == {"3": 4 * 10 * 4}
 
 
-@pytest.mark.parametrize("method", ["svd", "hosvd", "asi", "wsi", "wasi", "lora"])
+@pytest.mark.parametrize("method", ["svd", "hosvd", "asi", "wsi", "wasi", "lora", "lora_fa"])
 def test_our_methods_keep_what_they_declare(method):
     model = nn.Sequential(nn.Linear(10, 12), nn.GELU(), nn.Linear(12, 12), nn.Linear(12, 5))
     treatment = treat(model, method, rank=2)

@@ -56,12 +56,12 @@ def test_weights_that_a_method_keeps_are_averaged_as_usual(method):
     assert_average(found, plain)
 
 
-@pytest.mark.parametrize("method", [*KEEPING, "wsi", "wasi", "lora"])
+@pytest.mark.parametrize("method", [*KEEPING, "wsi", "wasi", "lora", "lora_fa", "wsi_svd"])
 def test_merged_networks_have_an_average_with_every_method(method):
     assert_average(*trained(method, lambda treatment: copy.deepcopy(treatment).merge()))
 
 
-@pytest.mark.parametrize("method", ["wsi", "wasi"])
+@pytest.mark.parametrize("method", ["wsi", "wasi", "wsi_svd"])
 def test_an_average_of_factors_is_refused_when_it_computes(method):
     averaged, _ = trained(method, lambda treatment: treatment.module)
     with pytest.raises(Refusal, match=r"^conv: .*averaged.*merge\(\)"):

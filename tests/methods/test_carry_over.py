@@ -19,6 +19,8 @@ METHODS = {
     "wsi": FULL,
     "wasi": FULL,
     "lora": {"rank": 1, "alpha": 1.0},
+    "lora_fa": {"rank": 1, "alpha": 1.0},
+    "wsi_svd": FULL,
 }
 X = randn(2, 3, 6, 6)
 

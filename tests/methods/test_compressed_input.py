@@ -263,7 +263,9 @@ def test_weights_of_a_plain_network_load_into_a_treated_one(method):
     model.load_state_dict(weights)
 
 
-@pytest.mark.parametrize("method", [*METHODS, "wsi", "wasi", "lora", "gradient_filter"])
+@pytest.mark.parametrize(
+    "method", [*METHODS, "wsi", "wasi", "lora", "lora_fa", "wsi_svd", "gradient_filter"]
+)
 def test_merge_gives_plain_layers_back(method):
     name, options = _options(method)
     options |= {} if name == "gradient_filter" else {"rank": 2}

@@ -19,6 +19,10 @@ BUILTIN = [
     ("wasi", {"rank": 3, "update": "factors"}),
     ("lora", {"rank": 3}),
     ("lora", {"rank": 40}),
+    ("lora_fa", {"rank": 3}),
+    ("lora_fa", {"rank": 40}),
+    ("lance", {"rank": 3}),
+    ("wsi_svd", {"rank": 3}),
     ("gradient_filter", {"radius": 2}),
     ("gradient_filter", {"radius": 4, "scale": "published"}),
 ]
@@ -29,6 +33,16 @@ def test_our_methods_conform(method, options):
     results = check(method, options)
     assert [r for r in results if r.passed is False] == []
     assert sum(r.passed is True for r in results) >= 3 * len(CHECKS)
+
+
+def test_a_method_that_refuses_some_inputs_conforms_on_the_others():
+    results = check("lbp_wht", {"patch": 2, "order": 2})
+    assert [r for r in results if r.passed is False] == []
+    refused = {r.case: r.message for r in results if r.check == "applies"}
+    assert refused["linear 2-D"].startswith("0: the input has the shape (6, 10)")
+    on_grids = [r for r in results if r.case not in refused]
+    assert {r.case for r in on_grids} == {"linear 3-D", "linear 4-D", "1x1 convolution"}
+    assert {r.check for r in on_grids if r.passed is None} == {"input gradient"}
 
 
 def test_a_users_method_in_a_file_conforms():

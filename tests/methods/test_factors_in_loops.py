@@ -14,7 +14,7 @@ from ondevice_bench.methods.optimizer_guard import WrongOptimizer
 from ondevice_bench.methods.pending_gradient import ChangedGradient, UnconsumedUpdate
 from ondevice_bench.methods.treatment import treat
 
-BOTH = pytest.mark.parametrize("method", ["wsi", "wasi"])
+BOTH = pytest.mark.parametrize("method", ["wsi", "wasi", "wsi_svd"])
 REPLACING = pytest.mark.parametrize(
     ("method", "options"),
     [
@@ -22,6 +22,8 @@ REPLACING = pytest.mark.parametrize(
         ("wasi", {"fraction": 1.0}),
         ("wsi", {"fraction": 1.0, "update": "factors"}),
         ("lora", {}),
+        ("lora_fa", {}),
+        ("wsi_svd", {"fraction": 1.0}),
     ],
 )
 RATE = 0.1

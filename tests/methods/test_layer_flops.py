@@ -22,6 +22,9 @@ METHODS = [
     ("wasi", {"sequential": True}),
     ("wasi", {"update": "factors"}),
     ("lora", {}),
+    ("lora_fa", {}),
+    ("lance", {}),
+    ("wsi_svd", {}),
 ]
 
 
@@ -75,6 +78,7 @@ def test_what_is_declared_is_what_is_called(method, options, seed):
         treatment = treat(nn.Sequential(layer), method, **options)
     except ValueError as error:
         pytest.skip(str(error))
+    treatment.keep_calibration(x)
     counter = counted_step(treatment, x)
     (report,) = treatment.report()
     work, step = report.flops, counter.of(*STEP)

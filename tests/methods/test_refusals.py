@@ -18,6 +18,8 @@ METHODS = {
     "wsi": {"fraction": 1.0},
     "wasi": {"fraction": 1.0},
     "lora": {"rank": 1, "alpha": 1.0},
+    "lora_fa": {"rank": 1, "alpha": 1.0},
+    "wsi_svd": {"fraction": 1.0},
 }
 NO_PARAMETER = "has a weight that is no parameter (pruning, weight_norm, spectral_norm or other "
 PARAMETRIZATION = "has a parametrization, which makes its weight or bias from other parameters"
@@ -84,7 +86,7 @@ def test_a_layer_whose_weight_or_output_is_made_in_another_way_stays_as_it_is(ma
     assert treatment.refusals["0"].startswith(says)
 
 
-@pytest.mark.parametrize("method", ["wsi", "wasi", "lora"])
+@pytest.mark.parametrize("method", ["wsi", "wasi", "lora", "lora_fa", "wsi_svd"])
 @pytest.mark.parametrize(
     ("change", "says"),
     [

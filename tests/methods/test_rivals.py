@@ -238,9 +238,54 @@ def test_lora_has_what_code_reads_of_a_plain_layer(plain):
     assert torch.equal(treatment.merge()[0].weight, weight)
 
 
-def test_lora_counts_as_called_in_training_alone():
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.Linear(6, 5), (4, 3, 6)),
+        (nn.Conv2d(6, 5, 3, 2, 1), (2, 6, 7, 5)),
+        (nn.Conv2d(6, 5, 3, padding="same", dilation=2), (2, 6, 7, 5)),
+    ],
+)
+def test_lora_fa_is_lora_of_which_the_first_matrix_has_no_gradient(layer, shape):
+    steps = []
+    for method in ("lora", "lora_fa"):
+        torch.manual_seed(0)
+        model = nn.Sequential(copy.deepcopy(layer)).double()
+        treat(model, method, rank=2, alpha=6.0)
+        with torch.no_grad():
+            model[0].up.copy_(randn(5, 2, seed=3))
+        x = randn(*shape).requires_grad_()
+        y = model(x)
+        y.backward(randn(*y.shape, seed=2))
+        steps.append((model[0], y, x.grad))
+    (full, y, dx), (frozen, found, gradient) = steps
+    assert torch.equal(full.down, frozen.down)
+    assert difference(found, y) <= 1e-12
+    assert difference(gradient, dx) <= 1e-12
+    assert difference(frozen.up.grad, full.up.grad) <= 1e-12
+    assert difference(frozen.bias.grad, full.bias.grad) <= 1e-12
+    assert full.down.grad is not None
+    assert frozen.down.grad is None
+
+
+def test_an_average_of_networks_with_lora_fa_is_the_average_of_their_weights():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 5)).double()
+    treatment = treat(model, "lora_fa", rank=2, alpha=6.0)
+    averaged = torch.optim.swa_utils.AveragedModel(model)
+    merged = []
+    for seed in range(3):
+        with torch.no_grad():
+            model[0].up.copy_(randn(5, 2, seed=seed))
+        averaged.update_parameters(model)
+        merged.append(copy.deepcopy(treatment).merge()[0].weight)
+    assert difference(averaged.module[0].weight, torch.stack(merged).mean(0)) <= 1e-12
+
+
+@pytest.mark.parametrize("method", ["lora", "lora_fa"])
+def test_lora_counts_as_called_in_training_alone(method):
     model = nn.Sequential(nn.Linear(4, 4))
-    treatment = treat(model, "lora", rank=2, alpha=6.0)
+    treatment = treat(model, method, rank=2, alpha=6.0)
     x = torch.randn(2, 4)
     with torch.no_grad():
         model(x)

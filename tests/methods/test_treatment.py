@@ -222,8 +222,8 @@ def test_a_network_without_treatable_layers_says_what_it_has(model, says):
     assert str(caught.value) == f"Asi applies to none of the chosen layers: {says}"
 
 
-METHODS = ("asi", "hosvd", "svd", "wsi", "wasi", "lora")
-NEW_WEIGHT = ("wsi", "wasi", "lora")
+METHODS = ("asi", "hosvd", "svd", "wsi", "wasi", "lora", "lora_fa", "wsi_svd")
+NEW_WEIGHT = ("wsi", "wasi", "lora", "lora_fa", "wsi_svd")
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -19,7 +19,15 @@ OPTIONS = {
     "asi": {"fraction": 0.25},
     "wsi": {"fraction": 0.25},
     "wasi": {"fraction": 0.25},
+    "lance": {"fraction": 0.25},
+    "wsi_svd": {"fraction": 0.25},
+    "lbp_wht": {"patch": 2},
     "microbatch": {"slices": 2},
+}
+GRIDS = {
+    "vit_b_32": "mlp",
+    "swin_t": "mlp",
+    **dict.fromkeys(("pspnet", "deeplabv3", "upernet"), "pattern:backbone.*"),  # the rest pools
 }
 PAIRS = [
     (model, method)
@@ -35,6 +43,8 @@ def test_two_steps(make_job, model, method):
     layers = "all"
     if replaces:
         layers = "conv" if method == "gradient_filter" else "last:3"
+    if method == "lbp_wht":
+        layers = GRIDS.get(model, "conv")
     job = make_job(
         "time",
         model,

@@ -57,6 +57,13 @@ def test_lora_leaves_out_what_the_papers_leave_out():
     assert found.weight_elements == 768 * 3072 + 8 * (768 + 3072)
 
 
+def test_lora_fa_stores_the_thin_product_alone():
+    layer, shape = nn.Linear(768, 3072), (128, 50, 768)
+    found = accounted("lora_fa", layer, shape, rank=8)
+    assert found.activation_elements == 128 * 50 * 8
+    assert found.weight_elements == 768 * 3072 + 8 * (768 + 3072)
+
+
 @pytest.mark.parametrize("radius", [2, 4, 7])
 @pytest.mark.parametrize(
     ("layer", "size"),

@@ -46,6 +46,7 @@ def test_every_spec_names_an_implementation_that_takes_its_options():
         rules = {option.name for option in rank_options(ranked)}
         assert set(takes) == {option.name for option in spec.options} - rules
         assert bool(ranked) == spec.calibrates
+        assert spec.keeps_calibration == getattr(kind, "keeps_calibration", False)
         assert spec.one_of == rank_groups(ranked)
         assert bool(spec.treats) == replaces
 

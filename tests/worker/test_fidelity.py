@@ -146,10 +146,11 @@ def test_every_layer_has_its_own_figure(compared):
     assert all(abs(each["cosine"]) <= 1 + 1e-9 and each["error"] > 0 for each in known)
 
 
-def test_a_method_that_trains_other_parameters_says_so(compared):
-    found = compared("lora")
+@pytest.mark.parametrize("method", ["lora", "bias_only", "lora_fa"])
+def test_a_method_that_trains_other_parameters_says_so(compared, method):
+    found = compared(method)
     assert "loss_after_steps" in found.metrics
-    assert "lora trains other parameters" in found.unavailable["gradient_cosine"]
+    assert f"{method} trains other parameters" in found.unavailable["gradient_cosine"]
 
 
 def test_training_that_goes_wrong_is_said(compared):

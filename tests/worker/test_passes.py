@@ -223,6 +223,10 @@ RANKED = {"method_options": (("fraction", 0.25),)}
         ("wsi", RANKED),
         ("checkpoint", {}),
         ("lora", {}),
+        ("bias_only", {}),
+        ("lora_fa", {}),
+        ("lance", RANKED),
+        ("wsi_svd", RANKED),
     ],
 )
 def test_shapes_alone_tell_what_a_real_step_holds(run, method, what):

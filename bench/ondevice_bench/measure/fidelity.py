@@ -77,9 +77,10 @@ def _total(parts: Iterable[_Sums]) -> _Sums:
 
 @dataclass(frozen=True)
 class FactoredStep:
-    """One step of `W' = decay L R - rate G` and its subspace iteration, by dense matrices.
+    """One step of `W' = decay L R - rate G` and its new factors, by dense matrices.
 
-    `L' = orth(W' (W'ᵀ L))` and `R' = L'ᵀ W'`, from the factors before the step.
+    In a subspace iteration `L' = orth(W' (W'ᵀ L))`, from the factors before the step; otherwise L'
+    has the leading singular vectors of `W'`. Then `R' = L'ᵀ W'`.
     """
 
     left: Tensor
@@ -87,6 +88,7 @@ class FactoredStep:
     gradient: Tensor
     decay: float
     rate: float
+    is_iteration: bool = True
 
     def error(self, left: Tensor, right: Tensor) -> float:
         """How far these new factors are from the step's, as a share of the change by the step.
@@ -98,7 +100,11 @@ class FactoredStep:
         weight = self.decay * before - moved
         if not weight.isfinite().all():
             return 0.0
-        basis, _ = torch.linalg.qr(weight @ (weight.T @ self.left.double()))
+        if self.is_iteration:
+            basis, _ = torch.linalg.qr(weight @ (weight.T @ self.left.double()))
+        else:
+            vectors, _, _ = torch.linalg.svd(weight, full_matrices=False)
+            basis = vectors[:, : self.left.shape[1]]
         expected = basis @ (basis.T @ weight)
         change = float(torch.linalg.matrix_norm(expected - before))
         applied = left.double() @ right.double()

@@ -1,16 +1,10 @@
-"""ASI: as HOSVD, but with one warm-started subspace iteration per step, not a decomposition.
-
-The bases of the last step are tensors of the scheme that belong to its `state_dict`, but they are
-no buffers of torch. They appear at the first step, and their shapes follow the batch. What pairs
-the buffers of two copies of a network, as an average of weights does, would pair the wrong ones.
-"""
+"""ASI: as HOSVD, but with one warm-started subspace iteration per step, not a decomposition."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
 
 from torch import Tensor, nn
 
+from ondevice_bench.methods.bases import BasesScheme
 from ondevice_bench.methods.compressed_input import compress_input, no_plain_layer
 from ondevice_bench.methods.convolution import Geometry
 from ondevice_bench.methods.hosvd import HosvdScheme
@@ -30,22 +24,14 @@ from ondevice_bench.methods.tensors import (
 from ondevice_bench.methods.tucker import TuckerScheme, compact
 from ondevice_bench.specs.rank_rules import ACTIVATION
 
-_STATE = "basis_"
 
-
-class AsiScheme(TuckerScheme):
+class AsiScheme(BasesScheme):
     """Starts each step from the bases of the last step: `state` has one for each mode."""
 
     def __init__(self, *, sequential: bool = False, channels: int = -1) -> None:
         super().__init__()
         self.sequential = sequential
         self.channels = channels
-        # new tensors each step: the old ones may still be saved for a backward
-        self.state: tuple[Tensor, ...] = ()
-
-    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
-        """The tensors between two steps: the state."""
-        yield from self.state
 
     def store(self, x: Tensor, geometry: Geometry | None) -> StoredTensors:
         """One iteration for every mode."""
@@ -93,23 +79,6 @@ class AsiScheme(TuckerScheme):
             len(new) >= len(old) for new, old in zip(factors, last, strict=True)
         ):
             self.state = factors
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch's stub has no types
-        self.state = tuple(fn(basis) for basis in self.state)
-        return self
-
-    def _save_to_state_dict(
-        self, destination: dict[str, Any], prefix: str, keep_vars: bool
-    ) -> None:
-        for mode, basis in enumerate(self.state):
-            destination[f"{prefix}{_STATE}{mode}"] = basis
-
-    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *_: Any) -> None:
-        # the first step creates the state: load an existing one, and require none
-        named = {int(n.rpartition("_")[2]): n for n in state_dict if n.startswith(prefix + _STATE)}
-        if named:
-            self.state = tuple(state_dict[named[mode]].detach().clone() for mode in sorted(named))
 
 
 class Asi(LayerMethod):

@@ -1,9 +1,14 @@
-"""Batch-norm layers during a forward that is not the forward of a step."""
+"""Batch-norm layers that do not follow the batch: in a forward without a step, or for good."""
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
 @contextlib.contextmanager
@@ -12,7 +17,7 @@ def statistics_unchanged(module: nn.Module) -> Iterator[None]:
     norms = [
         norm
         for norm in module.modules()
-        if isinstance(norm, nn.modules.batchnorm._BatchNorm) and norm.track_running_stats
+        if isinstance(norm, BatchNorm) and norm.track_running_stats
     ]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
@@ -24,3 +29,36 @@ def statistics_unchanged(module: nn.Module) -> Iterator[None]:
     finally:
         for norm, (momentum, tracked) in zip(norms, before, strict=True):
             norm.momentum, norm.num_batches_tracked = momentum, tracked
+
+
+class _FixedScale(torch.autograd.Function):
+    """Batch-norm in evaluation whose scale does not train: it keeps one number for each channel.
+
+    torch keeps the whole input.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, bias: Tensor | None, norm: BatchNorm) -> Tensor:
+        mean, variance = norm.running_mean, norm.running_var
+        assert variance is not None
+        scale = (variance + norm.eps).rsqrt()
+        ctx.save_for_backward(scale if norm.weight is None else scale * norm.weight)
+        ctx.bias_type = None if bias is None else bias.dtype
+        return F.batch_norm(x, mean, variance, norm.weight, bias, eps=norm.eps)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        (scale,) = ctx.saved_tensors
+        needs_x, needs_bias, _ = ctx.needs_input_grad
+        channels = (1, -1, *(1 for _ in dy.shape[2:]))
+        dx = (dy * scale.view(channels)).to(dy.dtype) if needs_x else None
+        others = [dimension for dimension in range(dy.ndim) if dimension != 1]
+        db = dy.sum(others, dtype=ctx.bias_type) if needs_bias else None
+        return dx, db, None
+
+
+def normalise_fixed(norm: BatchNorm, x: Tensor) -> Tensor:
+    """The output of a batch-norm layer in evaluation, whose scale does not train."""
+    norm._check_input_dim(x)
+    y: Tensor = _FixedScale.apply(x, norm.bias, norm)  # type: ignore[no-untyped-call]  # torch has no types here
+    return y

@@ -1,7 +1,7 @@
 """Choosing ranks on a batch: by energy, layer by layer, or by a budget over all of them."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -118,10 +118,36 @@ def calibrate(
             layer.choice.decide(ranks[index].ranks)
         return
     with torch.no_grad(), _deciding(layers):
-        if isinstance(batch, Tensor):
-            module(batch)
-        else:
-            loss(module, batch)
+        _run(module, batch, loss)
+
+
+def keep(
+    module: nn.Module,
+    layers: Iterable[ReplacementLayer],
+    batch: Any,
+    loss: Callable[[nn.Module, Any], Tensor],
+) -> None:
+    """Run the batch through the plain network, and show every layer its input."""
+
+    def hook(
+        layer: ReplacementLayer, inputs: tuple[Tensor, ...], named: Mapping[str, Tensor]
+    ) -> None:
+        layer.calibrate(layer_input(inputs, named).detach())
+
+    handles = [layer.register_forward_pre_hook(hook, with_kwargs=True) for layer in layers]
+    try:
+        with torch.no_grad():
+            _run(module, batch, loss)
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _run(module: nn.Module, batch: Any, loss: Callable[[nn.Module, Any], Tensor]) -> None:
+    if isinstance(batch, Tensor):
+        module(batch)
+    else:
+        loss(module, batch)
 
 
 @contextlib.contextmanager

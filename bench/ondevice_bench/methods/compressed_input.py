@@ -90,6 +90,15 @@ class CompressedInputLayer(ReplacementLayer):
         self.input_shape = tuple(input.shape)
         return apply_function(_CompressedInputStep, input, self.weight, self.bias, self)
 
+    def calibrate(self, x: Tensor) -> None:
+        """Let the scheme keep what it needs of this input."""
+        if self.inputs is not None:
+            self.inputs.check(tuple(x.shape))
+        try:
+            self.scheme.calibrate(x)
+        except NotFinite as error:
+            raise NotFinite(f"{self.name}: the input {error}") from None
+
     def state(self) -> Iterator[Tensor]:
         """The buffers of the scheme."""
         return self.scheme.buffers()

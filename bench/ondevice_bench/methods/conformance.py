@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ondevice_bench.errors import Refusal
 from ondevice_bench.measure.allocations import record_allocations
 from ondevice_bench.measure.flops import STEP, FlopCounter
 from ondevice_bench.methods.compressed_input import CompressedInputLayer
@@ -61,31 +62,48 @@ def check(path: str, options: dict[str, Any]) -> list[Result]:
     applied = False
     for case in cases():
         case = Case(case.name, case.layer.double(), case.x.double())  # noqa: PLW2901  # the same case in float64
-        reason = _instance(path, options).applies(case.layer)
+        apply = _applying(case, path, options)
+        reason = _instance(path, options).applies(case.layer) or _refused(case, apply)
         if reason is not None:
             results.append(Result("applies", case.name, None, reason))
             continue
         applied = True
         for name, perform in CHECKS.items():
-            results.append(_result(name, case, path, options, perform))
+            results.append(_result(name, case, apply, perform))
     if not applied:
         results.append(Result("applies", "every case", False, "applies to none of the layers"))
     return results
 
 
-def _result(
-    name: str,
-    case: Case,
-    path: str,
-    options: dict[str, Any],
-    perform: Check,
-) -> Result:
+def _applying(case: Case, path: str, options: dict[str, Any]) -> Apply:
     def apply(prepare: Callable[[nn.Module], object] | None = None, /) -> Treatment:
         layer = copy.deepcopy(case.layer)
         if prepare is not None:
             prepare(layer)
-        return treat(nn.Sequential(layer), path, **options)
+        dtype = layer.get_parameter("weight").dtype
+        treatment = treat(nn.Sequential(layer), path, **options)
+        if treatment.keeps_calibration:
+            treatment.calibrate(case.x.to(dtype))
+        return treatment
 
+    return apply
+
+
+def _refused(case: Case, apply: Apply) -> str | None:
+    """The reason why the method refuses inputs of this shape; None if it takes them.
+
+    Other errors belong to the checks.
+    """
+    try:
+        apply().module(case.x)
+    except Refusal as reason:
+        return str(reason)
+    except Exception:
+        return None
+    return None
+
+
+def _result(name: str, case: Case, apply: Apply, perform: Check) -> Result:
     try:
         return Result(name, case.name, True, perform(case, apply))
     except NotChecked as error:

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from ondevice_bench.methods.compressed_input import no_plain_layer
 from ondevice_bench.methods.convolution import Geometry
+from ondevice_bench.methods.frozen_weight import convolve_frozen
 from ondevice_bench.methods.layer_flops import LayerFlops, Sizes
 from ondevice_bench.methods.lowrank import not_factorable
 from ondevice_bench.methods.method import LayerMethod, ReplacementLayer
@@ -15,9 +16,20 @@ from ondevice_bench.methods.ranks import RankChoice, Ranks
 
 
 class LoraLayer(ReplacementLayer):
-    """`Y = base(X) + alpha / r · B (A X)`; B starts at zero, the bias stays outside the scaling."""
+    """`Y = base(X) + alpha / r · B (A X)`; B starts at zero, the bias stays outside the scaling.
 
-    def __init__(self, base: nn.Module, rank: int, alpha: float, stream: torch.Generator) -> None:
+    A weight that does not train keeps nothing of its input: that of the base, and a frozen A.
+    """
+
+    def __init__(
+        self,
+        base: nn.Module,
+        rank: int,
+        alpha: float,
+        stream: torch.Generator,
+        *,
+        trains_down: bool = True,
+    ) -> None:
         super().__init__()
         assert isinstance(base, (nn.Linear, nn.Conv2d))
         self.base = base
@@ -27,21 +39,30 @@ class LoraLayer(ReplacementLayer):
         self.scaling = alpha / rank
         down = torch.empty(rank, *inputs, dtype=weight.dtype)
         nn.init.kaiming_uniform_(down, a=5**0.5, generator=stream)
-        self.down = nn.Parameter(down)
+        self.down = nn.Parameter(down, requires_grad=trains_down)
         self.up = nn.Parameter(torch.zeros(outputs, rank, dtype=weight.dtype))
         self.train(base.training)
 
     def forward(self, input: Tensor) -> Tensor:
         """The output of the base layer, plus the output of the product."""
-        if self.training and torch.is_grad_enabled() and self.down.requires_grad:
+        if self.training and torch.is_grad_enabled() and self.up.requires_grad:
             self.input_shape = tuple(input.shape)
-        y: Tensor = self.base(input)
+        y = self._applied(self._frozen, input, self.bias)
+        thin = self._applied(self.down, input, None)
         if isinstance(self.base, nn.Conv2d):
-            thin = self.base._conv_forward(input, self.down, None)
             detour = F.conv2d(thin, self.up[:, :, None, None])
         else:
-            detour = F.linear(F.linear(input, self.down), self.up)
+            detour = F.linear(thin, self.up)
         return torch.add(y, detour, alpha=self.scaling)  # a product would save its factor
+
+    def _applied(self, weight: Tensor, x: Tensor, bias: Tensor | None) -> Tensor:
+        """The output of a layer like the base, with this weight."""
+        if not isinstance(self.base, nn.Conv2d):
+            return F.linear(x, weight, bias)
+        if weight.requires_grad or x.ndim != 4 or not torch.is_grad_enabled():
+            y: Tensor = self.base._conv_forward(x, weight, bias)
+            return y
+        return convolve_frozen(self.base, x, weight, bias)
 
     @property
     def weight(self) -> Tensor:
@@ -62,7 +83,7 @@ class LoraLayer(ReplacementLayer):
         """The base layer with the product added to its weight."""
         with torch.no_grad():
             self._frozen.copy_(self.weight)
-        self._frozen.requires_grad_(self.down.requires_grad)
+        self._frozen.requires_grad_(self.up.requires_grad)
         return self.base.train(self.training)
 
 
@@ -83,21 +104,12 @@ class Lora(LayerMethod):
 
     def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
         """The input for `dA`, and `A X` for `dB`."""
-        assert isinstance(layer, (nn.Linear, nn.Conv2d))
-        rank = min(self.rank, *_widths(layer))
-        positions = math.prod(shape[:-1])
-        if isinstance(layer, nn.Conv2d):
-            positions = shape[0] * math.prod(
-                Geometry.from_layer(layer).output((shape[2], shape[3]))
-            )
-        return math.prod(shape) + positions * rank
+        return math.prod(shape) + thin_elements(layer, shape, self.rank)
 
     def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> LayerFlops:
         """The frozen layer and the product. The frozen weight has no gradient."""
-        assert isinstance(layer, (nn.Linear, nn.Conv2d))
-        sizes, rank = Sizes.from_layer(layer, shape), min(self.rank, *_widths(layer))
-        down = 2 * sizes.positions * rank * sizes.columns
-        up = 2 * sizes.positions * rank * sizes.outputs
+        sizes, thin = Sizes.from_layer(layer, shape), thin_elements(layer, shape, self.rank)
+        down, up = 2 * thin * sizes.columns, 2 * thin * sizes.outputs
         output = sizes.product + down + up
         return LayerFlops(
             forward=output,
@@ -105,6 +117,15 @@ class Lora(LayerMethod):
             weight_gradient=down + 2 * up,  # dA, dB, and the gradient through B
             inference=output,
         )
+
+
+def thin_elements(layer: nn.Module, shape: tuple[int, ...], rank: int) -> int:
+    """The elements of `A X`."""
+    assert isinstance(layer, (nn.Linear, nn.Conv2d))
+    positions = math.prod(shape[:-1])
+    if isinstance(layer, nn.Conv2d):
+        positions = shape[0] * math.prod(Geometry.from_layer(layer).output((shape[2], shape[3])))
+    return positions * min(rank, *_widths(layer))
 
 
 def _widths(layer: nn.Linear | nn.Conv2d) -> tuple[int, int]:

@@ -6,7 +6,7 @@ other code reads the weight.
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,12 @@ from ondevice_bench.methods.tensors import (
 )
 from ondevice_bench.methods.tucker import conv_pair, linear_pair
 
+# how the factors follow the gradient: by an iteration, by an SVD, or as ordinary parameters
+Update: TypeAlias = Literal["subspace", "svd", "factors"]
+_OTHERWISE = {  # what has none of the limits of a gradient outside of parameters
+    "subspace": "`update: factors`",
+    "svd": "`wsi` with `update: factors`",
+}
 _ROWS = 256  # rows of G that exist at the same time
 
 
@@ -96,7 +102,7 @@ class LowRankLayer(ReplacementLayer):
     """
 
     def __init__(
-        self, plain: nn.Module, rank: int, scheme: Scheme | None, name: str, *, factors: bool
+        self, plain: nn.Module, rank: int, scheme: Scheme | None, name: str, *, update: Update
     ) -> None:
         super().__init__()
         assert isinstance(plain, (nn.Linear, nn.Conv2d))
@@ -108,10 +114,12 @@ class LowRankLayer(ReplacementLayer):
         bias = plain.bias
         assert bias is None or isinstance(bias, nn.Parameter)
         self.register_parameter("bias", bias)
-        self.pending = PendingGradient(name, left.dtype) if trains and not factors else None
+        self.pending = None
+        if trains and update != "factors":
+            self.pending = PendingGradient(name, left.dtype, _OTHERWISE[update])
         self.scheme = scheme
         self.name = name
-        self.factors = factors
+        self.update = update
         self.geometry = Geometry.from_layer(plain) if isinstance(plain, nn.Conv2d) else None
         self.train(plain.training)
 
@@ -190,7 +198,7 @@ class LowRankLayer(ReplacementLayer):
         x, dy = self.as_rows(stored[0], dy)
         if self.pending is None:
             return dy.T @ (x @ right.T), (dy @ left).T @ x
-        if self.pending.takes_products:
+        if self.update == "subspace" and self.pending.takes_products:
             factors = self.left.detach(), self.right.detach()
             self.pending.set(products(x.to(dtype), dy.to(dtype), *factors))
         else:
@@ -201,6 +209,15 @@ class LowRankLayer(ReplacementLayer):
     def gradient(self) -> WeightGradient | None:
         """The gradient that the next update applies, or None."""
         return None if self.pending is None else self.pending.gradient
+
+    def updated(
+        self, gradient: WeightGradient, shrink: float, rate: float
+    ) -> tuple[Tensor, Tensor]:
+        """`(L', R')` of one step of `W' = shrink L R - rate G`."""
+        if self.update == "subspace":
+            return gradient.scaled_update(self.left, self.right, shrink, rate)
+        (dense,) = gradient.tensors()  # every gradient of such a layer is dense
+        return truncated(shrink * self.dense() - rate * dense, self.left.shape[1])
 
     def add_read(self, gradient: Tensor) -> None:
         """Add the gradient of a `weight` that other code has read."""
@@ -306,9 +323,9 @@ class LowRankConv2d(LowRankLayer):
     """A convolution to K channels and a pointwise one from them."""
 
     def __init__(
-        self, plain: nn.Conv2d, rank: int, scheme: Scheme | None, name: str, *, factors: bool
+        self, plain: nn.Conv2d, rank: int, scheme: Scheme | None, name: str, *, update: Update
     ) -> None:
-        super().__init__(plain, rank, scheme, name, factors=factors)
+        super().__init__(plain, rank, scheme, name, update=update)
         self.channels = plain.in_channels
         self.arguments = conv_arguments(plain)
 
@@ -364,11 +381,11 @@ class LowRankConv2d(LowRankLayer):
 
 
 def low_rank(
-    layer: nn.Module, rank: int, scheme: Scheme | None, name: str, *, factors: bool
+    layer: nn.Module, rank: int, scheme: Scheme | None, name: str, *, update: Update
 ) -> LowRankLayer:
     """The layer in factors."""
     kind = LowRankConv2d if isinstance(layer, nn.Conv2d) else LowRankLinear
-    return kind(layer, rank, scheme, name, factors=factors)  # type: ignore[arg-type]  # each kind takes its own layer
+    return kind(layer, rank, scheme, name, update=update)  # type: ignore[arg-type]  # each kind takes its own layer
 
 
 def weight_matrix(layer: nn.Module) -> Tensor:

@@ -27,6 +27,9 @@ class Method:
     slices: int = 1
     """The number of slices of the batch that a step runs one after the other."""
 
+    trains_shifts: bool = False
+    """Whether the shift of a batch-norm trains even where a suite freezes batch-norm."""
+
     def wrap(self, model: nn.Module, layout: ModelLayout) -> None:
         """Change the network in place, before training begins."""
 
@@ -102,6 +105,9 @@ class ReplacementLayer(nn.Module):
     bypass: bool = False
     """While this is true, `forward` computes as the plain layer would: calibration sets it."""
 
+    def calibrate(self, x: Tensor) -> None:
+        """Keep what the layer needs of its input in the calibration batch."""
+
     def merge(self) -> nn.Module:
         """A plain layer that computes the same."""
         raise NotImplementedError(f"{type(self).__name__} defines no merge()")
@@ -127,6 +133,9 @@ class LayerMethod(Method, ABC):
     frozen or has a hook. All others would untie the two, train what was frozen, or lose the hook.
     Such layers are left alone, and `Treatment.refusals` says why.
     """
+
+    keeps_calibration: ClassVar[bool] = False
+    """Whether a layer trains with something of the calibration batch, besides ranks."""
 
     exact_input_gradient: ClassVar[bool] = True
     """Whether `dX` is that of the plain layer."""
@@ -161,8 +170,10 @@ def activation_ranks(
     method: LayerMethod, choice: RankChoice, shape: tuple[int, ...]
 ) -> tuple[int, ...]:
     """The rank of each mode that the method compresses, for an input of this shape."""
-    modes = ranked_modes(method, len(shape))
-    return choice.of_activation(tuple(largest_rank(shape, mode) for mode in modes)) if modes else ()
+    if method.reference is None:
+        return ()
+    largest = tuple(largest_rank(shape, mode) for mode in ranked_modes(method, len(shape)))
+    return choice.of_input(largest, follows_batch=method.reference.follows_batch)
 
 
 def ranked_modes(method: LayerMethod, dimensions: int) -> tuple[int, ...]:

@@ -36,9 +36,10 @@ class LowRankSGD(torch.optim.SGD):
     ) -> None:
         self._pending = {layer: layer.pending for layer in low_rank if layer.pending is not None}
         if momentum and self._pending:
+            otherwise = next(iter(self._pending.values())).otherwise
             raise MomentumRefused(
                 "momentum needs a state in factor space, which the subspace update does not have: "
-                "use momentum 0, or `update: factors`"
+                f"use momentum 0, or {otherwise}"
             )
         super().__init__(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
         self.clip = clip
@@ -62,7 +63,7 @@ class LowRankSGD(torch.optim.SGD):
             if found is None:
                 continue
             gradient, scale = found
-            left, right = gradient.scaled_update(layer.left, layer.right, decay, rate * scale)
+            left, right = layer.updated(gradient, decay, rate * scale)
             layer.left.data, layer.right.data = left.contiguous(), right.contiguous()
             self._pending[layer].count_update()
         return loss

@@ -85,7 +85,7 @@ def _check(optimizer: Optimizer, *_: Any) -> None:
             if id(pending.norm) in held:
                 raise WrongOptimizer(
                     f"{pending.name}: this optimizer cannot make a subspace update. Use the one "
-                    "that Treatment.optimizer returns, or `update: factors`"
+                    f"that Treatment.optimizer returns, or {pending.otherwise}"
                 )
     _checked[optimizer] = _count[0]
 

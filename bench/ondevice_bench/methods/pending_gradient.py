@@ -35,9 +35,10 @@ class PendingGradient(nn.Module):
     of updates: an average of networks has another one. No `state_dict` has it.
     """
 
-    def __init__(self, name: str, dtype: torch.dtype) -> None:
+    def __init__(self, name: str, dtype: torch.dtype, otherwise: str) -> None:
         super().__init__()
         self.name = name
+        self.otherwise = otherwise  # what to use where this is refused
         self.norm = nn.Parameter(working(torch.zeros(2, dtype=dtype)))
         self.accumulates = 1  # backward passes before each update
         self._updates = 0
@@ -51,7 +52,7 @@ class PendingGradient(nn.Module):
         """What a gradient outside of parameters cannot do."""
         return Refusal(
             f"{self.name}: the gradient of a subspace update lies outside of parameters and "
-            f"{what}: use `update: factors`"
+            f"{what}: use {self.otherwise}"
         )
 
     def require_own_factors(self) -> None:
@@ -108,7 +109,7 @@ class PendingGradient(nn.Module):
             raise Refusal(
                 f"{self.name}: a second gradient arrived, and it cannot be added to the thin "
                 "products of the first. Write Treatment.optimizer(..., accumulate=2), or use "
-                "`update: factors`"
+                f"{self.otherwise}"
             )
         if pending is None:
             self.set(GradientSum.of(summand))
@@ -138,7 +139,7 @@ class PendingGradient(nn.Module):
             raise ChangedGradient(
                 f"{self.name}: the training loop changed the gradients in another way than by one "
                 "factor (such as clip_grad_norm_), which cannot be done to a subspace update: use "
-                "`update: factors`"
+                f"{self.otherwise}"
             )
         return ratio[0].item()
 

@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.tensors import energies, working
 from ondevice_bench.models.weights import generator_for
 from ondevice_bench.specs.option import Value
@@ -19,8 +20,8 @@ _MIB = 1 << 20
 _OF_WEIGHT = "weight_"
 
 
-class NotCalibrated(RuntimeError):
-    """A rank depends on data, but no calibration has run."""
+class NotCalibrated(Refusal):
+    """A rank or a basis depends on data, but no calibration has run."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ class RankChoice:
         self.ranks = ranks
         self._rules = rules
         self._seed = seed
+        self._is_fixed = False
 
     @property
     def rule(self) -> RankRule | None:
@@ -118,6 +120,16 @@ class RankChoice:
         """The rank of each mode, rounded as the rules say, and at most the largest one."""
         return tuple(map(self._rules.rounded, ranks, largest))
 
+    def of_input(self, largest: tuple[int, ...], *, follows_batch: bool) -> tuple[int, ...]:
+        """The rank of each mode. It may follow each batch, or stay as the first one allows it."""
+        if follows_batch:
+            return self.of_activation(largest)
+        if not self._is_fixed:
+            self.decide(self.of_activation(largest))
+            self._is_fixed = True
+        assert self.ranks is not None
+        return self.ranks.activation
+
     def of_weight(self, matrix: Tensor) -> int:
         """The rank of a weight in its matrix form."""
         ranks = self.ranks or Ranks()
@@ -128,6 +140,7 @@ class RankChoice:
 
     def decide(self, activation: tuple[int, ...]) -> None:
         """Fix the ranks of activations."""
+        self._is_fixed = False
         self.ranks = Ranks(activation, self.ranks.weight if self.ranks else None)
 
     def _without_data(self, largest: tuple[int, ...]) -> tuple[int, ...]:

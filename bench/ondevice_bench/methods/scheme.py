@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from torch import Tensor, nn
 
@@ -21,6 +21,9 @@ class Scheme(nn.Module):
 
     choice: RankChoice | None = None
 
+    follows_batch: ClassVar[bool] = True
+    """Whether the ranks of a smaller batch are smaller where its unfoldings have no more."""
+
     @staticmethod
     def modes(dimensions: int) -> tuple[int, ...]:
         """The modes that have a rank, for an input with this number of dimensions."""
@@ -30,7 +33,10 @@ class Scheme(nn.Module):
         """The rank of each mode for an input of this shape."""
         assert self.choice is not None
         largest = tuple(largest_rank(tuple(shape), mode) for mode in self.modes(len(shape)))
-        return self.choice.of_activation(largest)
+        return self.choice.of_input(largest, follows_batch=self.follows_batch)
+
+    def calibrate(self, x: Tensor) -> None:
+        """Keep what the scheme needs of the input of the calibration batch."""
 
     @abstractmethod
     def store(self, x: Tensor, geometry: Geometry | None) -> StoredTensors:

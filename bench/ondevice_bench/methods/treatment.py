@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,6 +125,11 @@ class Treatment:
         return weight if weight is not None and weight.requires_grad else None
 
     @property
+    def trains_shifts(self) -> bool:
+        """Whether the shift of a batch-norm trains even where a suite freezes batch-norm."""
+        return any(method.trains_shifts for method in self._methods)
+
+    @property
     def has_one_method(self) -> bool:
         """Whether no other method is composed with it."""
         return len(self._methods) == 1
@@ -170,6 +176,7 @@ class Treatment:
     ) -> dict[str, Ranks]:
         """Choose ranks on `(inputs, targets)`, or on inputs if no gradient is needed.
 
+        Some methods keep bases of this batch, too.
         `loss(model, batch)` is needed if ranks depend on gradients.
         """
         layers = {
@@ -179,13 +186,34 @@ class Treatment:
             for name, replacement in self._replacements.items()
             if replacement.choice.rule is not None and replacement.choice.rule.kind != trained.RULE
         }
+        with self._outside_of_training():
+            calibration.calibrate(self.module, layers, batch, loss)
+        self.keep_calibration(batch, loss)
+        return self.ranks()
+
+    @property
+    def keeps_calibration(self) -> bool:
+        """Whether a layer trains with something of the calibration batch, besides ranks."""
+        return any(method.keeps_calibration for method in self.layer_methods())
+
+    def keep_calibration(
+        self, batch: Any, loss: Callable[[nn.Module, Any], Tensor] = cross_entropy
+    ) -> None:
+        """Give layers what they need of the calibration batch. Their ranks are known."""
+        layers = [each.layer for each in self._replacements.values()]
+        if self.keeps_calibration:
+            with self._outside_of_training():
+                calibration.keep(self.module, layers, batch, loss)
+
+    @contextmanager
+    def _outside_of_training(self) -> Iterator[None]:
+        """Run the network without methods, and leave its statistics and the generator alone."""
         with (
             self._training.suspended(),
             statistics_unchanged(self.module),
             torch.random.fork_rng(devices=[]),
         ):
-            calibration.calibrate(self.module, layers, batch, loss)
-        return self.ranks()
+            yield
 
     def optimizer(
         self,

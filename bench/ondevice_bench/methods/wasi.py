@@ -12,7 +12,7 @@ from ondevice_bench.methods.layer_flops import (
     subspace_flops,
     tucker_pair,
 )
-from ondevice_bench.methods.lowrank import low_rank, not_factorable, weight_matrix
+from ondevice_bench.methods.lowrank import Update, low_rank, not_factorable, weight_matrix
 from ondevice_bench.methods.method import LayerMethod, ReplacementLayer
 from ondevice_bench.methods.ranks import RankChoice, Ranks
 from ondevice_bench.specs.rank_rules import ACTIVATION, WEIGHT
@@ -25,7 +25,7 @@ class Wasi(LayerMethod):
     reference = HosvdScheme
 
     def __init__(self, *, update: str, sequential: bool) -> None:
-        self.factors = update == "factors"
+        self.update: Update = "factors" if update == "factors" else "subspace"
         self._activations = Asi(sequential=sequential)
 
     def applies(self, layer: nn.Module) -> str | None:
@@ -36,7 +36,7 @@ class Wasi(LayerMethod):
         """The layer in factors, with iterated bases for its input."""
         rank = choice.of_weight(weight_matrix(layer))
         scheme = self._activations.make_scheme(layer, choice)
-        return low_rank(layer, rank, scheme, name, factors=self.factors)
+        return low_rank(layer, rank, scheme, name, update=self.update)
 
     def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
         """Core and bases."""
@@ -57,6 +57,6 @@ class Wasi(LayerMethod):
             factorisation=stored.factorisation,
         )
         flops = factored_flops(sizes, rank) + pair
-        if self.factors:
+        if self.update == "factors":
             return flops + LayerFlops(weight_gradient=2 * times)
         return flops + subspace_flops(sizes, rank) + LayerFlops(update=3 * times)

@@ -9,6 +9,7 @@ from ondevice_bench.measure import factorisation_flops
 from ondevice_bench.methods.compressed_input import no_plain_layer
 from ondevice_bench.methods.layer_flops import LayerFlops, Sizes, factored_flops, subspace_flops
 from ondevice_bench.methods.lowrank import (
+    Update,
     computes_blocks,
     low_rank,
     not_factorable,
@@ -25,7 +26,7 @@ class Wsi(LayerMethod):
     ranked = frozenset({WEIGHT})
 
     def __init__(self, *, update: str) -> None:
-        self.factors = update == "factors"
+        self.update: Update = "factors" if update == "factors" else "subspace"
 
     def applies(self, layer: nn.Module) -> str | None:
         """Linear layers, and convolutions without groups."""
@@ -34,7 +35,7 @@ class Wsi(LayerMethod):
     def replace(self, layer: nn.Module, choice: RankChoice, name: str) -> ReplacementLayer:
         """The layer in factors."""
         rank = choice.of_weight(weight_matrix(layer))
-        return low_rank(layer, rank, None, name, factors=self.factors)
+        return low_rank(layer, rank, None, name, update=self.update)
 
     def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
         """The whole input."""
@@ -46,7 +47,7 @@ class Wsi(LayerMethod):
         assert rank is not None
         rows, columns = sizes.outputs, sizes.columns
         flops = factored_flops(sizes, rank)
-        if self.factors:
+        if self.update == "factors":
             return replace(flops, weight_gradient=2 * flops.forward)
         blocks = 2 * sizes.positions * rows * columns
         if computes_blocks(sizes.positions, rows, columns):

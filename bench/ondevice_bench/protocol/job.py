@@ -35,6 +35,7 @@ class Job:
     cpus: tuple[int, ...]
     created_ns: int  # by the monotonic clock
     ranks: Mapping[str, RankNumbers] | None = None
+    calibration_path: str = ""  # the calibration batch, if the method keeps something of it
     examples: Mapping[str, str] | None = None  # files of training and held-out examples
     memory_cap: int | None = None  # bytes that the process may allocate
     turns: Turns | None = None  # for a time pass that takes turns with another worker

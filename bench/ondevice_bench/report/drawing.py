@@ -9,7 +9,7 @@ from ondevice_bench.analyse.groups import CellWithBaseline
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.stats import Estimate
 
-# one colour for each method in every figure: Okabe and Ito's palette, and three more
+# one colour for each method in every figure: Okabe and Ito's palette, and more
 METHOD_COLOURS = {
     "vanilla": "#0072B2",
     "gradient_filter": "#FEC200",
@@ -19,10 +19,15 @@ METHOD_COLOURS = {
     "wsi": "#E69F00",
     "wasi": "#D55E00",
     "lora": "#7F5AB6",
+    "bias_only": "#545454",
+    "lora_fa": "#9C00FC",
+    "lance": "#FC009C",
+    "wsi_svd": "#FCE400",
+    "lbp_wht": "#00A800",
     "checkpoint": "#8C6D31",
     "microbatch": "#5B7083",
     "saved_bf16": "#A0A0A0",
-    "saved": "#808878",
+    "saved": "#503058",
     "lean": "#00D000",
     "fewbit": "#E80830",
 }

@@ -17,6 +17,10 @@ _SEQUENTIAL = Option(
     False,
     kind="bool",
 )
+_PRODUCT = (
+    Option("rank", "rank of the product", 8, minimum=1),
+    Option("alpha", "scale of the product, divided by the rank", 16.0, kind="float", above=0),
+)
 _LAYERS = frozenset({"conv2d", "linear"})
 # rules that depend on data or weights, so that their ranks must name them
 BY_CONTENT = ("epsilon", "weight_epsilon", "budget_mib", "perplexity")
@@ -97,12 +101,55 @@ METHODS = (
         title="weight frozen, a trained product of two thin matrices beside it",
         implementation="ondevice_bench.methods.lora:Lora",
         treats=_LAYERS,
+        options=_PRODUCT,
+    ),
+    MethodSpec(
+        name="bias_only",
+        title="only biases, the shift of normalisations and the head train",
+        implementation="ondevice_bench.methods.bias_only:BiasOnly",
+    ),
+    MethodSpec(
+        name="lora_fa",
+        title="as lora, the first of the two matrices frozen",
+        implementation="ondevice_bench.methods.lora_fa:LoraFa",
+        treats=_LAYERS,
+        options=_PRODUCT,
+    ),
+    MethodSpec(
+        name="lance",
+        title="stored input as the core of hosvd, in fixed bases of a calibration batch",
+        implementation="ondevice_bench.methods.lance:Lance",
+        treats=_LAYERS,
+        options=rank_options(_ACTIVATIONS),
+        one_of=rank_groups(_ACTIVATIONS),
+        calibrates=True,
+        keeps_calibration=True,
+    ),
+    MethodSpec(
+        name="wsi_svd",
+        title="as wsi, the factors from a truncated SVD of the updated weight at every step",
+        implementation="ondevice_bench.methods.wsi_svd:WsiSvd",
+        treats=_LAYERS,
+        options=rank_options(_WEIGHTS),
+        one_of=rank_groups(_WEIGHTS),
+        calibrates=True,
+    ),
+    MethodSpec(
+        name="lbp_wht",
+        title="gradients of tokens on a grid and 1x1 convolutions in a few Walsh functions",
+        implementation="ondevice_bench.methods.lbp_wht:LbpWht",
+        treats=_LAYERS,
         options=(
-            Option("rank", "rank of the product", 8, minimum=1),
+            Option("patch", "height and width of a patch of places", 4, steps=(2, 4, 8)),
             Option(
-                "alpha", "scale of the product, divided by the rank", 16.0, kind="float", above=0
+                "order",
+                "functions with fewer changes of sign than this are kept; 2 patch - 1 keeps all",
+                2,
+                minimum=1,
+                maximum=15,
             ),
         ),
+        needs_grid=True,
     ),
     MethodSpec(
         name="checkpoint",

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from ondevice_bench.specs.inputs import Tokens
 from ondevice_bench.specs.model import ModelSpec
-from ondevice_bench.specs.option import OneOf, Option
+from ondevice_bench.specs.option import OneOf, Option, resolved
 
 
 @dataclass(frozen=True)
@@ -21,14 +22,20 @@ class MethodSpec:
     options: tuple[Option, ...] = ()
     one_of: tuple[OneOf, ...] = ()
     calibrates: bool = False
+    keeps_calibration: bool = False  # training needs the batch of the calibrate pass, too
     exact: bool = False  # its gradient is vanilla's, up to rounding
     needs: str = ""  # a part of the model's layout that it needs
     packs: bool = False  # it packs what autograd saves
+    needs_grid: bool = False  # places in rows and columns, which a text does not have
 
     def refuses(self, model: ModelSpec) -> str | None:
         """The reason why this method cannot change the model; None if it can."""
         if self.needs and not model.is_own and not getattr(model.layout, self.needs):
             return f"{self.name} needs {self.needs}; {model.name} declares none"
+        if self.needs_grid and not model.is_own:
+            defaults = resolved(model.options, {})
+            if isinstance(model.inputs(defaults), Tokens):
+                return f"{self.name} needs places on a grid; {model.name} reads text"
         if not self.treats or self.treats & model.layer_kinds:
             return None
         ours, theirs = (", ".join(sorted(kinds)) for kinds in (self.treats, model.layer_kinds))

@@ -18,7 +18,7 @@ def fake_workload(job: Job) -> Iterator[Workload]:
 
     The device is the CPU. On the meta device attention uses another kernel and saves other bytes.
     """
-    plain = replace(job, weights={"kind": "unset"})
+    plain = replace(job, weights={"kind": "unset"}, calibration_path="")
     mode = FakeTensorMode()
     batch = nested.mapped(empty_batch(plain), mode.from_tensor)
     with mode, without_content():

@@ -94,7 +94,7 @@ def layout_of(job: Job, model: nn.Module, network: Family) -> ModelLayout:
 
 def treated_model(job: Job, model: nn.Module) -> Treatment:
     """The network treated by the cell's methods, in training mode."""
-    train_mode(model, job.cell.train)
+    model.train()
     ranks = {
         name: Ranks(tuple(numbers["activation"]), numbers["weight"])
         for name, numbers in (job.ranks or {}).items()
@@ -107,7 +107,12 @@ def treated_model(job: Job, model: nn.Module) -> Treatment:
         ranks=ranks,
         seed=job.cell.seed,
     )
+    if job.cell.train.freeze_bn:
+        _freeze_batch_norms(treatment)
     train_mode(treatment.module, job.cell.train)
+    if job.calibration_path and treatment.keeps_calibration:
+        batch = typed(job, nested.read(Path(job.calibration_path)))
+        treatment.keep_calibration(batch, family(job.model).loss)
     return treatment
 
 
@@ -130,12 +135,23 @@ def convert(model: nn.Module, dtype: torch.dtype) -> None:
 def train_mode(model: nn.Module, train: Train) -> None:
     """Set training mode. A frozen batch-norm, or one in a frozen part, stays in evaluation mode."""
     model.train()
+    for norm in _batch_norms(model):
+        if train.freeze_bn or not any(each.requires_grad for each in norm.parameters()):
+            norm.eval()
+
+
+def _freeze_batch_norms(treatment: Treatment) -> None:
+    """Freeze all batch-norms, except for a shift that the method itself trains."""
+    for norm in _batch_norms(treatment.module):
+        for name, parameter in norm.named_parameters():
+            if not (treatment.trains_shifts and name == "bias"):
+                parameter.requires_grad_(False)
+
+
+def _batch_norms(model: nn.Module) -> Iterator[nn.Module]:
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            if train.freeze_bn:
-                module.requires_grad_(False)
-            if not any(parameter.requires_grad for parameter in module.parameters()):
-                module.eval()
+            yield module
 
 
 class Workload:

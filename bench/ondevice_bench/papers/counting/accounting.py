@@ -17,6 +17,7 @@ from ondevice_bench.methods.convolution import Geometry
 from ondevice_bench.methods.gradient_filter import GradientFilter
 from ondevice_bench.methods.layer_flops import LayerFlops, Shape, Sizes, plain_flops
 from ondevice_bench.methods.lora import Lora
+from ondevice_bench.methods.lora_fa import LoraFa
 from ondevice_bench.methods.method import LayerMethod
 from ondevice_bench.methods.ranks import Ranks
 from ondevice_bench.methods.stored_size import stored_size
@@ -24,7 +25,9 @@ from ondevice_bench.papers.counting import FormulaCount, NoFormula, published
 from ondevice_bench.papers.dialects import DIALECTS
 
 ACCOUNTED = torch.float32  # for every type of training
-STORE_THE_INPUT = frozenset({"vanilla", "wsi", "lora"})  # unchanged, so that layers may share it
+STORE_THE_INPUT = frozenset(
+    {"vanilla", "wsi", "wsi_svd", "lora"}
+)  # unchanged, so that layers may share it
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,8 @@ def account(
             option = min(method.rank, outputs, inputs)
             activations = stored_size(math.prod(shape), ACCOUNTED)
             weights += option * (outputs + inputs)
+        case "lora_fa", LoraFa():
+            weights += min(method.rank, outputs, inputs) * (outputs + inputs)
     if r.weight is not None:
         weights = r.weight * (outputs + inputs)
     work = method.flops(layer, shape, r)

@@ -57,15 +57,13 @@ class JobMaker:
         options = {**(model.fixed or {}), **chosen}
         described = passes.BY_NAME[pass_name]
         batch: Path | None = None
-        if self._batches is not None and described.batch != "none":
+        calibration: Path | None = None
+        if described.batch != "none":
             # ranks are chosen on another batch than the one that is measured
             use = CALIBRATE if described.batch == "calibration" else "batch"
-            if isinstance(inputs, OwnBatch):
-                batch = user_models.batch(
-                    self._host, self._batches, model.implementation, cell, use
-                )
-            else:
-                batch = self._batches.batch(self._data, inputs, cell.batch, cell.seed, use)
+            batch = self._batch(cell, model, inputs, use)
+            if use != CALIBRATE and any(s.keeps_calibration for s in registry.parts(cell.method)):
+                calibration = self._batch(cell, model, inputs, CALIBRATE)
         if ranks is None:
             ranks = _trained(cell)
         return Job(
@@ -82,9 +80,17 @@ class JobMaker:
             cpus=self._host.cpus,
             created_ns=time.monotonic_ns(),
             ranks=ranks,
+            calibration_path=self._host.put(calibration) if calibration else "",
             examples=self._examples(cell, inputs) if described.batch == "examples" else None,
             memory_cap=self._memory_cap if described.is_capped else None,
         )
+
+    def _batch(self, cell: Cell, model: ModelSpec, inputs: Inputs, use: str) -> Path | None:
+        if self._batches is None:
+            return None
+        if isinstance(inputs, OwnBatch):
+            return user_models.batch(self._host, self._batches, model.implementation, cell, use)
+        return self._batches.batch(self._data, inputs, cell.batch, cell.seed, use)
 
     def _examples(self, cell: Cell, inputs: Inputs) -> Mapping[str, str] | None:
         if self._batches is None or isinstance(inputs, OwnBatch) or not self._data.has_labels:

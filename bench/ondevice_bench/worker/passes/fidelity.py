@@ -151,11 +151,13 @@ def _comparable_layers(workload: Workload, plain: Workload) -> tuple[str, ...]:
     treated = [report.name for report in workload.treatment.report()]
     if treated:
         return tuple(name for name in treated if _trains_its_weight(workload, name))
-    return tuple(
+    trained = tuple(
         name
         for name, module in plain.model.named_modules()
         if isinstance(module, (nn.Linear, nn.Conv2d)) and _trains_its_weight(plain, name)
     )
+    # a method that freezes some of them trains something else: the rest says nothing about it
+    return trained if all(_trains_its_weight(workload, name) for name in trained) else ()
 
 
 def _trains_its_weight(workload: Workload, name: str) -> bool:
@@ -227,7 +229,7 @@ def _expected_steps(workload: Workload, gradients: Mapping[str, Tensor]) -> dict
     factored = {
         name: layer
         for name, layer in layers.items()
-        if isinstance(layer, LowRankLayer) and not layer.factors
+        if isinstance(layer, LowRankLayer) and layer.update != "factors"
     }
     if not factored:
         return {}
@@ -246,6 +248,7 @@ def _expected_steps(workload: Workload, gradients: Mapping[str, Tensor]) -> dict
             gradient=gradients[name],
             decay=1 - train.lr * train.weight_decay,
             rate=train.lr * shrink,
+            is_iteration=layer.update == "subspace",
         )
         for name, layer in factored.items()
     }

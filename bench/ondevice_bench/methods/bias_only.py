@@ -1,0 +1,141 @@
+"""Only biases, shifts of normalisations and the head train. Few layers keep their input."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ondevice_bench.errors import Refusal
+from ondevice_bench.methods.batch_norm import BatchNorm, normalise_fixed
+from ondevice_bench.methods.compressed_input import no_plain_layer
+from ondevice_bench.methods.forward import Call, Surrounding, restore, surround
+from ondevice_bench.methods.frozen_weight import convolve_frozen
+from ondevice_bench.methods.method import Method, ReplacementLayer
+from ondevice_bench.models.layers import layer_input
+from ondevice_bench.specs.layout import ModelLayout
+
+_PLAIN_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+@dataclass(frozen=True)
+class WithoutInput:
+    """It surrounds a convolution, and keeps none of its input if its weight is frozen."""
+
+    def __call__(self, call: Call) -> Any:
+        """The output of the convolution."""
+        layer, x = call.module, layer_input(call.arguments, call.options)
+        assert isinstance(layer, nn.Conv2d)
+        if x.ndim != 4 or layer.weight.requires_grad or not torch.is_grad_enabled():
+            return call.run()
+        return convolve_frozen(layer, x, layer.weight, layer.bias)
+
+
+@dataclass(frozen=True)
+class InEvaluation:
+    """It surrounds a batch-norm, which computes as in evaluation whatever its mode is."""
+
+    is_plain: bool  # its class is torch's own
+
+    def __call__(self, call: Call) -> Any:
+        """The output with the running statistics. They stay as they are."""
+        norm = call.module
+        assert isinstance(norm, BatchNorm)
+        has_statistics = norm.running_mean is not None and norm.running_var is not None
+        trains_scale = norm.weight is not None and norm.weight.requires_grad
+        if self.is_plain and has_statistics and not trains_scale and torch.is_grad_enabled():
+            return normalise_fixed(norm, layer_input(call.arguments, call.options))
+        mode, norm.training = norm.training, False
+        try:
+            return call.run()
+        finally:
+            norm.training = mode
+
+
+_SURROUNDINGS: tuple[type[Surrounding], ...] = (WithoutInput, InEvaluation)
+
+
+class BiasOnly(Method):
+    """Freezes all other parameters. A parameter that was frozen before stays frozen."""
+
+    trains_shifts = True
+
+    def __init__(self) -> None:
+        self._frozen: tuple[str, ...] = ()
+
+    def wrap(self, model: nn.Module, layout: ModelLayout) -> None:
+        """Freeze weights, and let batch-norms and convolutions compute as the frozen ones they are.
+
+        A forward that other code has put in the place of the module's own stays as it is.
+        """
+        for name, module in model.named_modules():
+            if isinstance(module, ReplacementLayer):
+                raise Refusal(
+                    f"bias_only freezes the weights that the other method is for ({name}): compose "
+                    "it with methods that replace no layers"
+                )
+        head = {id(parameter) for parameter in _head(model, layout).parameters()}
+        trained = {n: each for n, each in model.named_parameters() if each.requires_grad}
+        frozen = {
+            name: parameter
+            for name, parameter in trained.items()
+            if id(parameter) not in head and not _is_bias(name, parameter)
+        }
+        if len(frozen) == len(trained):
+            raise Refusal("bias_only: this network has no bias and no head that could train")
+        self._frozen = tuple(frozen)
+        for parameter in frozen.values():
+            parameter.requires_grad_(False)
+            parameter.grad = None  # of an earlier step: an optimizer would apply it again
+        for module in list(model.modules()):
+            if "forward" not in vars(module):
+                for surrounding in _surroundings(module):
+                    surround(module, surrounding)
+
+    def unwrap(self, model: nn.Module) -> None:
+        """Let all parameters train that did before."""
+        for module in model.modules():
+            for kind in _SURROUNDINGS:
+                restore(module, kind)
+        parameters = dict(model.named_parameters())
+        for name in self._frozen:
+            parameters[name].requires_grad_(True)
+        self._frozen = ()
+
+
+def _surroundings(module: nn.Module) -> Iterator[Surrounding]:
+    """What the forward of this module needs around it."""
+    if isinstance(module, BatchNorm):
+        yield InEvaluation(type(module) in _PLAIN_NORMS)
+    elif (
+        isinstance(module, nn.Conv2d)
+        and no_plain_layer(module, nn.Conv2d) is None
+        and module.weight.is_floating_point()  # a complex one has another derivative
+    ):
+        yield WithoutInput()
+
+
+def _head(model: nn.Module, layout: ModelLayout) -> nn.Module:
+    if not layout.head:
+        raise Refusal(
+            "bias_only trains the head, and this network declares none: name it, as in "
+            "`layout=ModelLayout(head='fc')` of ondevice_bench.specs.layout"
+        )
+    try:
+        return model.get_submodule(layout.head)
+    except AttributeError:
+        raise Refusal(
+            f"bias_only trains the head, but the network has no module {layout.head!r}, which its "
+            "layout names as the head"
+        ) from None
+
+
+def _is_bias(name: str, parameter: nn.Parameter) -> bool:
+    """Whether it is a bias, or the shift of a normalisation: both have `bias` in their name.
+
+    A table of biases, as of relative positions, is a weight.
+    """
+    own = re.sub(r"\.original\d*$", "", name).rpartition(".")[2]
+    return parameter.ndim <= 1 and "bias" in own.split("_")
