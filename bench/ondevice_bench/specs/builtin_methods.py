@@ -11,6 +11,7 @@ _UPDATE = Option(
     kind="choice",
     choices=("subspace", "factors"),
 )
+_SUBSPACE = ("update", "subspace")
 _SEQUENTIAL = Option(
     "sequential",
     "project mode by mode, so that later modes work on a smaller tensor",
@@ -82,6 +83,7 @@ METHODS = (
         options=(*rank_options(_WEIGHTS), _UPDATE),
         one_of=rank_groups(_WEIGHTS),
         calibrates=True,
+        own_update=_SUBSPACE,
     ),
     MethodSpec(
         name="wasi",
@@ -91,6 +93,7 @@ METHODS = (
         options=(*rank_options(_BOTH), _UPDATE, _SEQUENTIAL),
         one_of=rank_groups(_BOTH),
         calibrates=True,
+        own_update=_SUBSPACE,
     ),
     MethodSpec(
         name="lora",
@@ -131,5 +134,13 @@ METHODS = (
         name="saved_bf16",
         title="saved tensors packed to bfloat16 between forward and backward",
         implementation="ondevice_bench.methods.saved_bf16:SavedBf16",
+    ),
+    # methods of the optimizer
+    MethodSpec(
+        name="update_in_backward",
+        title="each parameter updated when its gradient is complete, and the gradient freed",
+        implementation="ondevice_bench.methods.update_in_backward:UpdateInBackward",
+        exact=True,
+        updates_in_backward=True,
     ),
 )

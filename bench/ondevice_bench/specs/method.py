@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ondevice_bench.specs.model import ModelSpec
-from ondevice_bench.specs.option import OneOf, Option
+from ondevice_bench.specs.option import OneOf, Option, Value
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,9 @@ class MethodSpec:
     calibrates: bool = False
     exact: bool = False  # its gradient is vanilla's, up to rounding
     needs: str = ""  # a part of the model's layout that it needs
+    # an option and its value: with it the method has an update of its own, which belongs to SGD
+    own_update: tuple[str, Value] | None = None
+    updates_in_backward: bool = False  # no two gradients need to be alive at the same time
 
     def refuses(self, model: ModelSpec) -> str | None:
         """The reason why this method cannot change the model; None if it can."""
