@@ -27,6 +27,9 @@ class Method:
     slices: int = 1
     """The number of slices of the batch that a step runs one after the other."""
 
+    updates_in_backward: bool = False
+    """Whether backward updates each parameter when its gradient is complete."""
+
     def wrap(self, model: nn.Module, layout: ModelLayout) -> None:
         """Change the network in place, before training begins."""
 
