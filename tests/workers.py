@@ -31,6 +31,9 @@ def construct(does):
     print("constructing", does, flush=True)
     if does == "raise":
         raise ValueError("a model that cannot be\\nbuilt, second line")
+    if does == "show allocators":
+        with open("/proc/self/maps") as maps:
+            print(*{line.split("/")[-1].strip() for line in maps if "malloc" in line})
     if does == "exit":
         os._exit(7)
     if does == "kill":

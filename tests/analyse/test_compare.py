@@ -206,3 +206,13 @@ def test_what_is_compared_cell_by_cell_is_what_is_compared_at_once(summary_of):
         for before, after in zip(base.cells, new.cells, strict=True)
     ]
     assert join_comparisons(parts) == compare(base, new)
+
+
+def test_cells_under_two_allocators_are_never_compared(run_with):
+    other = dataclasses.replace(CELL, allocator="tcmalloc", id="mcunet/vanilla/all/b8/tcmalloc/s0")
+    found = compare(run_with("a", {CELL: 100, other: 90}), run_with("b", {CELL: 100, other: 90}))
+    assert [(d.cell, d.verdict) for d in found.differences] == [
+        (CELL.id, "unchanged"),
+        (other.id, "unchanged"),
+    ]
+    assert compare(run_with("a", {CELL: 100}), run_with("b", {other: 100})).differences == ()

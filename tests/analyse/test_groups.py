@@ -84,3 +84,24 @@ def test_exact_figures_have_an_exact_ratio_and_nothing_has_none():
     )
     assert ratio("activation_bytes", exact, None) is None
     assert ratio("activation_bytes", exact, Estimate(0.0, 0.0, 0.0, "exact")) is None
+
+
+def test_the_baseline_has_the_same_allocator_and_the_default_one_stands_beside(of):
+    plain = synthetic.cells()[:2]
+    other = [
+        dataclasses.replace(cell, allocator="tcmalloc", id=cell.id.replace("/s0", "/tcmalloc/s0"))
+        for cell in plain
+    ]
+    (group,) = groups(of([*plain, *other]))
+    assert [m.label for m in group.members] == [
+        "vanilla",
+        "asi fraction=0.125",
+        "vanilla · tcmalloc",
+        "asi fraction=0.125 · tcmalloc",
+    ]
+    assert [m.is_baseline for m in group.members] == [True, False, True, False]
+    assert group.members[3].base is group.members[2].cell
+    assert [m.default_base for m in group.members[:2]] == [None, None]
+    assert all(m.default_base is group.members[0].cell for m in group.members[2:])
+    assert group.members[0].ratio_to_default("step_seconds") is None
+    assert group.members[3].ratio_to_default("step_seconds").estimate == pytest.approx(1.1)

@@ -84,10 +84,31 @@ def test_a_verdict_without_a_comparison_says_why(said):
     )
 
 
+def test_what_an_allocator_alone_does_is_said(said):
+    plain, quick = (
+        dataclasses.replace(
+            synthetic.cells()[0], id=f"mcunet/vanilla/all/b8/{name}/s0", allocator=name
+        )
+        for name in ("glibc", "tcmalloc")
+    )
+    records = [
+        make_record(cell=cell, number=number, metrics={"step_seconds": seconds})
+        for cell, seconds in ((plain, 2.0), (quick, 1.5))
+        for number in range(1, 6)
+    ]
+    assert said(cells=[plain, quick], records=records) == (
+        "Only vanilla was measured, so there is nothing to compare it with.",
+        (
+            "vanilla · tcmalloc has 0.750× (0.750× … 0.750×) of the step time of vanilla under the "
+            "default allocator."
+        ),
+    )
+
+
 def test_every_sentence_of_the_table_is_tested_here():
     assert set(SENTENCES) == {
         "alone", "no baseline", "unmeasured", "none allowed", "best", "best unsure",
-        "none better", "costs", "other", "learning unknown",
+        "none better", "costs", "other", "allocator", "learning unknown",
     }  # fmt: skip
 
 

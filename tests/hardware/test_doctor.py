@@ -132,3 +132,28 @@ def test_caches_are_those_for_data(machine_tree):
         }
     )
     assert caches_kib(root) == {1: 48, 2: 2048}
+
+
+def test_the_doctor_says_which_allocators_a_suite_may_name(examined):
+    found = examined("x86", laptop(), LD_PRELOAD="/opt/libx.so")["allocator"]
+    assert (found.level, found.observation) == (
+        "ok",
+        (
+            "the C library's for each worker; suites may name glibc, glibc-mmap-128k; not "
+            "installed: libtcmalloc-minimal4, libmimalloc2.0, libjemalloc2; workers also load "
+            "/opt/libx.so (LD_PRELOAD)"
+        ),
+    )
+    found = examined("x86", laptop(), LD_PRELOAD="/opt/libjemalloc.so.2")["allocator"]
+    assert found.observation == (
+        "the C library's for each worker; workers also load /opt/libjemalloc.so.2 (LD_PRELOAD)"
+    )
+
+
+def test_a_profile_whose_allocator_is_missing_is_told(examined, workplace):
+    text = "schema: 1\ntitle: t\nby_name_only: true\nallocator: mimalloc\n"
+    (workplace / "quick.yaml").write_text(text)
+    found = examined("./quick.yaml", laptop())["allocator"]
+    assert found.level == "warning"
+    assert found.observation == "the profile names mimalloc: mimalloc is not installed here"
+    assert found.cure.startswith("sudo apt-get install libmimalloc2.0")

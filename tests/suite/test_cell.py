@@ -62,3 +62,15 @@ def test_a_new_option_at_its_default_would_keep_every_history():
     values = {f.name: getattr(BASE, f.name) for f in dataclasses.fields(BASE)}
     assert Later(**values).fingerprint == BASE.fingerprint
     assert Later(**values, novelty="on").fingerprint != BASE.fingerprint
+
+
+def test_an_allocator_is_a_condition_and_no_part_of_the_workload():
+    other = changed(allocator="tcmalloc")
+    assert other != BASE
+    assert other.fingerprint == BASE.fingerprint == BASE.key
+    assert other.key == f"{BASE.key}+tcmalloc"
+    assert other.of_any_method == BASE.of_any_method
+    assert other.of_any_seed != BASE.of_any_seed
+    assert other.of_any_size != BASE.of_any_size
+    assert Cell.from_dict(other.to_dict()) == other
+    assert "allocator" not in BASE.to_dict()  # as workers and stores of earlier commits have it

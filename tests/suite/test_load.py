@@ -10,7 +10,7 @@ from ondevice_bench.suite.suite import Axis
 METHODS = (
     "vanilla, gradient_filter, svd, hosvd, asi, wsi, wasi, lora, bias_only, lora_fa, "
     "lance, wsi_svd, lbp_wht, "
-    "checkpoint, microbatch, saved_bf16, saved, lean, fewbit"
+    "checkpoint, microbatch, saved_bf16, saved, lean, fewbit, update_in_backward"
 )
 LAYERS = "all, mlp, attention, attention+mlp, conv, last: K, last_blocks: K or pattern: TEXT"
 RULES = "rank, epsilon, fraction, trained, budget_mib, perplexity"
@@ -139,7 +139,7 @@ def test_training_settings_reach_the_suite(load):
             "5: time: min_samples (20) exceeds max_samples (10)",
         ),
         (HEAD + BODY + "train: {lr: 0}\n", "5: train.lr: must be greater than 0, got 0"),
-        (HEAD + BODY + "train: {optimizer: adam}\n", "5: train.optimizer: must be 'sgd', got 'adam'"),
+        (HEAD + BODY + "train: {optimizer: adam}\n", "5: train.optimizer: must be 'sgd' or 'adamw', got 'adam'"),
         (HEAD + BODY + "train: 3\n", "5: train: must be a mapping, got 3"),
         (HEAD + BODY + "time: {precison: 2%}\n", "5: time: unknown key 'precison'; did you mean 'precision'? (allowed: warmup, min_samples, max_samples, max_seconds, precision)"),
         (HEAD + BODY + "goal: {max_peak: -1}\n", "5: goal.max_peak: must be greater than 0, got -1"),
@@ -211,3 +211,20 @@ def test_a_method_in_a_file_is_named_with_a_hash_of_its_code(load, workplace):
     mine.write_text("class Mine: pass\n")
     (second,) = load(text).methods
     assert first.name != second.name
+
+
+def test_an_allocator_is_a_name_or_a_list(load, complaints):
+    assert load(HEAD + BODY + "allocator: tcmalloc\n").allocators == ("tcmalloc",)
+    assert load(HEAD + BODY + "allocator: [glibc, jemalloc]\n").allocators == ("glibc", "jemalloc")
+    assert complaints(HEAD + BODY + "allocator: [glibc, tcmaloc]\n") == [
+        (
+            "5: allocator[1]: unknown allocator 'tcmaloc'; did you mean 'tcmalloc'? (known: glibc, "
+            "glibc-mmap-128k, jemalloc, mimalloc, tcmalloc)"
+        )
+    ]
+
+
+def test_momentum_is_for_sgd_only(load, complaints):
+    assert load(HEAD + BODY + "train: {optimizer: adamw}\n").train == Train(optimizer="adamw")
+    (said,) = complaints(HEAD + BODY + "train: {optimizer: adamw, momentum: 0.9}\n")
+    assert said.endswith("train: momentum is for sgd only: adamw has moments of its own")

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -242,3 +243,63 @@ def test_a_board_takes_its_own_variant_and_the_others_the_suite():
     assert [(i.profile, i.cell.batch) for i in plan(both, X86)] == [("x86", 8), ("pi5", 2)]
     here = Board("pi5-4gb", ("pi5-4gb", "pi5"))
     assert [(i.profile, i.cell.batch) for i in plan(both, here)] == [("x86", 8), ("pi5-4gb", 2)]
+
+
+def test_each_allocator_has_cells_of_its_own():
+    both = suite(allocators=("glibc", "tcmalloc"), dtypes=("float64",), seeds=(0, 1))
+    assert ids(plan(both, X86)) == [
+        "mcunet/vanilla/all/b8/float64/glibc/s0",
+        "mcunet/vanilla/all/b8/float64/glibc/s1",
+        "mcunet/vanilla/all/b8/float64/tcmalloc/s0",
+        "mcunet/vanilla/all/b8/float64/tcmalloc/s1",
+    ]
+
+
+def test_the_allocator_of_a_profile_is_for_suites_that_name_none():
+    board = replace(X86, allocator="jemalloc")
+    assert ids(plan(suite(), board)) == ["mcunet/vanilla/all/b8/jemalloc/s0"]
+    assert ids(plan(suite(allocators=("glibc",)), board)) == ["mcunet/vanilla/all/b8/glibc/s0"]
+    (elsewhere,) = plan(suite(hardware=("pi5",)), X86, {"pi5": replace(board, name="pi5")})
+    assert (elsewhere.state, elsewhere.cell.allocator) == ("pending", "jemalloc")
+
+
+def test_a_cell_whose_allocator_is_missing_is_skipped_with_the_package_to_install():
+    board = replace(X86, missing_allocators={"tcmalloc": "install libtcmalloc-minimal4"})
+    first, second = plan(suite(allocators=("glibc", "tcmalloc")), board)
+    assert (first.state, second.state, second.reason) == (
+        "planned",
+        "skipped",
+        "install libtcmalloc-minimal4",
+    )
+
+
+def test_weights_with_an_update_of_their_own_need_sgd():
+    rank, update = Axis("rank", (4,)), Axis("update", ("subspace", "factors"))
+    composed = (Axis("wasi.rank", (4,)), Axis("wasi.update", ("subspace", "factors")))
+    methods = (MethodChoice("wsi", (rank, update)), MethodChoice("wasi+checkpoint", composed))
+    model = (ModelChoice("vit_b_32", (8,), ()),)
+    planned = plan(suite(models=model, methods=methods, train=Train(optimizer="adamw")), X86)
+    assert [item.state for item in planned] == ["skipped", "planned", "skipped", "planned"]
+    assert planned[2].reason == (
+        "the subspace update of wasi is a step of sgd: with `train: {optimizer: adamw}` it needs "
+        "`update: factors`"
+    )
+    assert {item.state for item in plan(suite(models=model, methods=methods), X86)} == {"planned"}
+
+
+def test_updates_in_backward_need_no_norm_and_no_update_of_their_own():
+    model = (ModelChoice("vit_b_32", (8,), ()),)
+    composed = (Axis("wasi.rank", (4,)), Axis("wasi.update", ("subspace", "factors")))
+    methods = (
+        MethodChoice("update_in_backward", ()),
+        MethodChoice("wasi+update_in_backward", composed),
+    )
+    clipped = plan(suite(models=model, methods=methods), X86)
+    assert {item.state for item in clipped} == {"skipped"}
+    assert clipped[0].reason == (
+        "update_in_backward frees each gradient before the global norm is known: set "
+        "`train: {clip: null}` for the suite"
+    )
+    free = plan(suite(models=model, methods=methods, train=Train(clip=None)), X86)
+    assert [item.state for item in free] == ["planned", "skipped", "planned"]
+    assert free[1].reason == "the subspace update of wasi needs all gradients of a step"

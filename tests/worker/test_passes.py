@@ -101,12 +101,15 @@ def test_the_parts_of_the_peak_add_up_to_it(run):
     )
 
 
-def test_the_optimizers_state_is_a_part_of_its_own(run):
-    with_momentum = {"train": Train(momentum=0.9), "model_options": (("depth", 2),)}
-    traced = run("trace", "vit_b_32", **with_momentum).metrics
-    found = run("memory", "vit_b_32", **with_momentum).metrics
+@pytest.mark.parametrize(
+    ("train", "moments"), [(Train(momentum=0.9), 1), (Train(optimizer="adamw"), 2)]
+)
+def test_the_optimizers_state_is_a_part_of_its_own(run, train, moments):
+    with_state = {"train": train, "model_options": (("depth", 2),)}
+    traced = run("trace", "vit_b_32", **with_state).metrics
+    found = run("memory", "vit_b_32", **with_state).metrics
     state = traced["optimizer_state_bytes"]
-    assert state > 60 * MIB
+    assert state > moments * 60 * MIB
     assert found["rss_optimizer_bytes"] == pytest.approx(state, rel=0.02)
     assert abs(found["rss_warmup_bytes"]) < 16 * MIB
     assert (
@@ -114,6 +117,25 @@ def test_the_optimizers_state_is_a_part_of_its_own(run):
         == found["peak_rss_over_runtime_bytes"]
     )
     assert run("memory").metrics["rss_optimizer_bytes"] == 0
+
+
+def test_the_state_of_adamw_is_in_the_estimates(run):
+    """Two moments for each parameter, and its count of steps."""
+    plain, state = (
+        run("shapes", "vit_b_32", **SMALL_VIT, train=Train(optimizer=kind)).metrics
+        for kind in ("sgd", "adamw")
+    )
+    traced = run("trace", "vit_b_32", **SMALL_VIT, train=Train(optimizer="adamw")).metrics
+    moments = traced["optimizer_state_bytes"]
+    assert moments == pytest.approx(2 * traced["parameter_bytes"], rel=0.01)
+    assert state["resident_bytes"] - plain["resident_bytes"] == moments
+    assert state["peak_bytes"] - plain["peak_bytes"] >= moments
+    assert (
+        run("live_peak", "vit_b_32", **SMALL_VIT, train=Train(optimizer="adamw")).metrics[
+            "peak_bytes"
+        ]
+        == state["peak_bytes"]
+    )
 
 
 def test_the_curve_of_a_step_is_seen_from_outside(run):

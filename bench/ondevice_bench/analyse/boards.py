@@ -55,14 +55,14 @@ def boards(
     summaries: Sequence[RunSummary], metric: str, baseline: str | None = None
 ) -> tuple[BoardRow, ...]:
     """One row for each workload of these runs. Each run is of another board."""
-    members_by_fingerprint = [_members(summary, baseline) for summary in summaries]
-    by_fingerprint = [_by_fingerprint(summary) for summary in summaries]
-    fingerprints = dict.fromkeys(fingerprint for cells in by_fingerprint for fingerprint in cells)
+    members_by_key = [_members(summary, baseline) for summary in summaries]
+    by_key = [_by_key(summary) for summary in summaries]
+    keys = dict.fromkeys(key for cells in by_key for key in cells)
     lines = []
-    for fingerprint in fingerprints:
+    for key in keys:
         row = tuple(
-            CellOnBoard(cells.get(fingerprint), members.get(fingerprint), metric)
-            for cells, members in zip(by_fingerprint, members_by_fingerprint, strict=True)
+            CellOnBoard(cells.get(key), members.get(key), metric)
+            for cells, members in zip(by_key, members_by_key, strict=True)
         )
         estimates = [entry.cell.estimates.get(metric) for entry in row if entry.cell is not None]
         between = ratio(metric, estimates[1], estimates[0]) if len(estimates) > 1 else None
@@ -71,10 +71,10 @@ def boards(
     return tuple(lines)
 
 
-def _by_fingerprint(summary: RunSummary) -> dict[str, CellSummary]:
+def _by_key(summary: RunSummary) -> dict[str, CellSummary]:
     """The cells of the run's own board. Cells of other boards are pending in that run."""
     return {
-        cell.planned.cell.fingerprint: cell
+        cell.planned.cell.key: cell
         for cell in summary.cells
         if cell.planned.profile == summary.run.profile
     }
@@ -82,7 +82,7 @@ def _by_fingerprint(summary: RunSummary) -> dict[str, CellSummary]:
 
 def _members(summary: RunSummary, baseline: str | None) -> dict[str, CellWithBaseline]:
     return {
-        member.cell.planned.cell.fingerprint: member
+        member.cell.planned.cell.key: member
         for group in groups(summary, baseline)
         for member in group.members
         if not member.is_baseline

@@ -1,4 +1,4 @@
-"""Two runs side by side, cell by cell, on equal fingerprints.
+"""Two runs side by side, cell by cell, on equal fingerprints and allocators.
 
 Exact metrics are compared by equality. Noisy metrics are compared by rounds, because processes
 differ more than the samples of one process. A difference is claimed if the whole interval of the
@@ -75,11 +75,11 @@ class Comparison:
 
 
 def compare(base: RunSummary, new: RunSummary, *, claims: int | None = None) -> Comparison:
-    """Compare cells with equal fingerprints. Other cells are listed, never compared.
+    """Compare cells with equal keys. Other cells are listed, never compared.
 
     `claims` is the number of all noisy comparisons, if these runs are only a part of them.
     """
-    bases, news = _by_fingerprint(base), _by_fingerprint(new)
+    bases, news = _by_key(base), _by_key(new)
     both = [(cell, news[key]) for key, cell in bases.items() if key in news]
     same_kernels = _kernels(base) == _kernels(new)
     exact = [m for m in metrics.ALL if m.kind == "exact" and (same_kernels or not m.of_kernels)]
@@ -168,9 +168,9 @@ def _rounds(cell: CellSummary, name: str) -> list[float]:
     return [median(samples) for samples in cell.samples.get(name, ()) if samples]
 
 
-def _by_fingerprint(summary: RunSummary) -> dict[str, CellSummary]:
+def _by_key(summary: RunSummary) -> dict[str, CellSummary]:
     planned = (cell for cell in summary.cells if cell.planned.state == "planned")
-    return {cell.planned.cell.fingerprint: cell for cell in planned}
+    return {cell.planned.cell.key: cell for cell in planned}
 
 
 def _kernels(summary: RunSummary) -> tuple[object, ...]:

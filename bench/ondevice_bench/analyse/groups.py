@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ondevice_bench import metrics
+from ondevice_bench import allocators, metrics
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.cell import Cell
@@ -18,6 +18,8 @@ class CellWithBaseline:
     cell: CellSummary
     label: str
     base: CellSummary | None  # None if the baseline was not measured with it
+    # the baseline under the default allocator, for a cell with another one
+    default_base: CellSummary | None = None
 
     @property
     def method(self) -> str:
@@ -40,10 +42,21 @@ class CellWithBaseline:
             return None
         return ratio(metric, self.cell.estimates.get(metric), self.base.estimates.get(metric))
 
+    def ratio_to_default(self, metric: str) -> Estimate | None:
+        """The metric as a multiple of the baseline's under the default allocator.
+
+        None for cells with the default allocator: their baseline has it, too.
+        """
+        if self.default_base is None:
+            return None
+        return ratio(
+            metric, self.cell.estimates.get(metric), self.default_base.estimates.get(metric)
+        )
+
 
 @dataclass(frozen=True)
 class Group:
-    """One workload with several methods. Only method, changed layers and seed differ."""
+    """One workload with several methods. Only method, changed layers, seed and allocator differ."""
 
     title: str
     members: tuple[CellWithBaseline, ...]
@@ -120,24 +133,41 @@ def _for_ratio(metric: str, estimate: Estimate) -> Estimate:
 
 
 def _members(cells: Sequence[CellSummary], baseline: str) -> tuple[CellWithBaseline, ...]:
-    bases: dict[tuple[int, str], CellSummary] = {}
+    bases: dict[tuple[int, str, str], CellSummary] = {}
     for cell in cells:
         if cell.planned.cell.method == baseline:
             bases.setdefault(_baseline_key(cell.planned.cell, baseline), cell)
     labels = row_labels([cell.planned.cell for cell in cells])
     return tuple(
-        CellWithBaseline(cell, label, bases.get(_baseline_key(cell.planned.cell, baseline)))
+        CellWithBaseline(
+            cell,
+            label,
+            bases.get(_baseline_key(cell.planned.cell, baseline)),
+            _default_base(cell.planned.cell, baseline, bases),
+        )
         for cell, label in zip(cells, labels, strict=True)
     )
 
 
-def _baseline_key(cell: Cell, baseline: str) -> tuple[int, str]:
-    """The part of a cell that its baseline shares: the seed, and the layers if they freeze others.
+def _default_base(
+    cell: Cell, baseline: str, bases: Mapping[tuple[int, str, str], CellSummary]
+) -> CellSummary | None:
+    """The baseline under the default allocator; None if the cell has this one."""
+    if cell.allocator in allocators.DEFAULT:
+        return None
+    keys = (
+        _baseline_key(replace(cell, allocator=default), baseline) for default in allocators.DEFAULT
+    )
+    return next((bases[key] for key in keys if key in bases), None)
+
+
+def _baseline_key(cell: Cell, baseline: str) -> tuple[int, str, str]:
+    """The part of a cell that its baseline shares: seed, allocator, and layers that freeze others.
 
     Vanilla changes no layers, so one cell of it is the baseline of every choice that freezes none.
     """
     layers = cell.layers if freezes(cell.layers) or baseline != "vanilla" else "all"
-    return cell.seed, layers
+    return cell.seed, layers, cell.allocator
 
 
 def _titles(cells: Sequence[Cell]) -> list[str]:

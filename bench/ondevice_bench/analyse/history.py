@@ -50,7 +50,7 @@ class Reading:
 
     run: Run
     cell: str
-    fingerprint: str
+    fingerprint: str  # with the allocator, if the cell names one
     metric: str
     launch: str  # "" for an exact metric, which does not depend on it
     estimate: Estimate
@@ -177,7 +177,7 @@ def readings(
     of many runs must fit into memory.
     """
     for cell in summary.cells:
-        fingerprint = cell.planned.cell.fingerprint
+        fingerprint = cell.planned.cell.key
         trace = cell.details_of("trace")
         traits = {name: getattr(trace, name) for name in TRAITS}
         if known.get(fingerprint) != traits:

@@ -64,6 +64,7 @@ class CellSummary:
         return {
             "cell": self.planned.cell.id,
             "fingerprint": self.planned.cell.fingerprint,
+            "allocator": self.planned.cell.allocator or None,
             "profile": self.planned.profile,
             "status": self.status,
             "problems": list(self.problems),

@@ -23,6 +23,7 @@ SENTENCES: Mapping[str, str] = {
     "none better": "No method has a lower {metric} than {baseline} by more than the noise.",
     "costs": "It has {facts}.",
     "other": "{method} has the lowest peak memory: {ratio} of {baseline}'s, at {step}.",
+    "allocator": "{method} has {facts} under the default allocator.",
     "learning unknown": "The effect of {methods} on the gradient is not known: {reason}.",
 }
 
@@ -88,9 +89,10 @@ def verdict(group: Group, goal: Goal, baseline: str) -> Verdict:
     """The choices that the results of one seed prove, and the sentences about them."""
     rivals = [member for member in of_first_seed(group) if not member.is_baseline]
     comparable = [member for member in rivals if member.base is not None]
+    allocators = _about_allocators(group)
     if not comparable:
         reason = "no baseline" if rivals else "alone"
-        return _nothing(SENTENCES[reason].format(baseline=baseline))
+        return _nothing(SENTENCES[reason].format(baseline=baseline), allocators)
     too_far = _having({m.label: _gradient_refusal(m, goal) for m in comparable})
     near = [member for member in comparable if member.label not in too_far]
     by_memory, by_time = choose(near, PEAK), choose(near, STEP)
@@ -109,14 +111,40 @@ def verdict(group: Group, goal: Goal, baseline: str) -> Verdict:
     else:
         chosen = _about_goal(by_goal, baseline)
         lowest = _about_memory(choose(allowed, PEAK), by_goal, baseline)
-        sentences = (*chosen, *lowest, *_unknown_gradients(allowed))
+        sentences = (*chosen, *lowest, *_unknown_gradients(allowed), *allocators)
         headlines = (chosen[0], *lowest)
     obstacle = "" if allowed else sentences[0]
     return Verdict(obstacle, by_goal, by_memory, by_time, refused, too_far, sentences, headlines)
 
 
-def _nothing(sentence: str) -> Verdict:
-    return Verdict(sentence, None, None, None, {}, {}, (sentence,), (sentence,))
+def _nothing(sentence: str, others: tuple[str, ...]) -> Verdict:
+    return Verdict(sentence, None, None, None, {}, {}, (sentence, *others), (sentence,))
+
+
+def against_default(member: CellWithBaseline) -> str:
+    """The step and the peak against the baseline's under the default allocator.
+
+    Empty for a cell that has this allocator, and where neither was measured.
+    """
+    if member.default_base is None:
+        return ""
+    ratios = [
+        f"{_ratio(ratio)} of the {metrics.BY_NAME[name].noun}"
+        for name in (STEP, PEAK)
+        if (ratio := member.ratio_to_default(name)) is not None
+    ]
+    method = member.default_base.planned.cell.method
+    return f"{' and '.join(ratios)} of {method}" if ratios else ""
+
+
+def _about_allocators(group: Group) -> tuple[str, ...]:
+    """What another allocator alone does: the baseline under it, against that under the default."""
+    facts = {m.label: against_default(m) for m in of_first_seed(group) if m.is_baseline}
+    return tuple(
+        SENTENCES["allocator"].format(method=label, facts=text)
+        for label, text in facts.items()
+        if text
+    )
 
 
 def _having(reasons: Mapping[str, str]) -> dict[str, str]:

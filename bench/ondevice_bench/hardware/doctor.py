@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ondevice_bench import units
+from ondevice_bench import allocators, units
+from ondevice_bench.hardware.allocator_libraries import missing_allocators, preloaded
 from ondevice_bench.hardware.probe import Machine
 from ondevice_bench.hardware.profile import Profile
 from ondevice_bench.hardware.state import HardwareState
@@ -73,6 +74,7 @@ def examine(
         _threads(threads, environment),
         _quota(root, threads),
         _clock_source(root),
+        _allocator(profile, root, environment),
     )
 
 
@@ -273,6 +275,29 @@ def _clock_source(root: Path) -> DoctorFinding:
         "reading the time takes a microsecond or more",
         "boot with clocksource=tsc if the processor's counter is steady",
     )
+
+
+def _allocator(profile: Profile, root: Path, environment: Mapping[str, str]) -> DoctorFinding:
+    """The allocator of workers, those that suites may name here, and what the user preloads."""
+    name, missing = profile.allocator, missing_allocators(environment, root)
+    if name in missing:
+        *_, cure = missing[name].split(": ")
+        return DoctorFinding(
+            "allocator",
+            "warning",
+            f"the profile names {name}: {missing[name].removesuffix(f': {cure}')}",
+            "cells of suites that name no allocator are skipped",
+            cure,
+        )
+    own = name or "the C library's"
+    facts = [f"{own} for each worker"]
+    usable = [each.name for each in allocators.ALL if each.name not in missing]
+    facts += [f"suites may name {', '.join(usable)}"] if usable else []
+    packages = [each.packages[0] for each in allocators.ALL if each.name in missing and usable]
+    facts += [f"not installed: {', '.join(packages)}"] if packages else []
+    loaded = preloaded(environment)
+    facts += [f"workers also load {', '.join(loaded)} (LD_PRELOAD)"] if loaded else []
+    return DoctorFinding("allocator", "ok", "; ".join(facts))
 
 
 def _text(path: Path) -> str:

@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from ondevice_bench import allocators
 from ondevice_bench.declare.check import check
 from ondevice_bench.declare.folders import builtin, declared, locate
 from ondevice_bench.declare.inherit import read_resolved
 from ondevice_bench.declare.schema import StrictSchema
-from ondevice_bench.errors import BadInput
+from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.hardware.probe import Machine
 from ondevice_bench.units import GIB, parse_bytes
 
@@ -86,6 +87,12 @@ def _large_enough(value: int) -> int:
     return value
 
 
+def _known_allocator(value: str) -> str:
+    if value not in allocators.BY_NAME:
+        raise ValueError(unknown("allocator", value, allocators.BY_NAME))
+    return value
+
+
 Cap = Annotated[int, BeforeValidator(_bytes), AfterValidator(_large_enough)]
 Positions = Annotated[tuple[Annotated[int, Field(ge=0, le=4095)], ...], Field(min_length=1)]
 
@@ -112,6 +119,7 @@ class ProfileSchema(StrictSchema):
     # a count takes the first allowed processors; a list names them
     affinity: Annotated[Count | Positions | None, BeforeValidator(_as_tuple)] = None
     memory_cap: Cap | None = None
+    allocator: Annotated[str, AfterValidator(_known_allocator)] | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> "ProfileSchema":
@@ -160,6 +168,11 @@ class Profile:
     def memory_cap_bytes(self) -> int | None:
         """The bytes that a worker may allocate; None if only the machine limits it."""
         return self.declared.memory_cap
+
+    @property
+    def allocator(self) -> str:
+        """The allocator of workers, for suites that name none; empty if the profile names none."""
+        return self.declared.allocator or ""
 
     @property
     def peaks(self) -> dict[str, float]:

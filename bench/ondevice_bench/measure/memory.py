@@ -6,13 +6,23 @@ not used either, because it misses short peaks.
 
 import ctypes
 import gc
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _STATUS = Path("/proc/self/status")
 _VMSTAT = Path("/proc/vmstat")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
+_ALL_ARENAS = 4096  # jemalloc's own number for them
+# functions of glibc, tcmalloc, mimalloc and jemalloc, with their arguments
+_GIVE_BACK: Mapping[str, tuple[Any, ...]] = {
+    "malloc_trim": (0,),
+    "MallocExtension_ReleaseFreeMemory": (),
+    "mi_collect": (True,),
+    "mallctl": (f"arena.{_ALL_ARENAS}.purge".encode(), None, None, None, ctypes.c_size_t(0)),
+}
 
 
 @dataclass(frozen=True)
@@ -35,9 +45,16 @@ class PeakUnavailable(RuntimeError):
 def settle() -> None:
     """Collect garbage and return free heap memory to the kernel."""
     gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+    process = ctypes.CDLL(None)
+    for name, arguments in _GIVE_BACK.items():
+        function = getattr(process, name, None)
+        if function is not None:
+            function(*arguments)
+
+
+def ways_to_give_back() -> tuple[str, ...]:
+    """The functions of this process by which its allocators return free memory to the kernel."""
+    return tuple(name for name in _GIVE_BACK if hasattr(ctypes.CDLL(None), name))
 
 
 def rss_bytes() -> int:

@@ -30,6 +30,9 @@ class Method:
     trains_shifts: bool = False
     """Whether the shift of a batch-norm trains even where a suite freezes batch-norm."""
 
+    updates_in_backward: bool = False
+    """Whether backward updates each parameter when its gradient is complete."""
+
     def wrap(self, model: nn.Module, layout: ModelLayout) -> None:
         """Change the network in place, before training begins."""
 

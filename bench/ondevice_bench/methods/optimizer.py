@@ -1,13 +1,21 @@
-"""One optimizer for plain parameters and for factored weights, with one global norm."""
+"""One optimizer for plain parameters and for factored weights, with one global norm.
+
+SGD also updates the factors of a weight by the subspace update. AdamW trains them as ordinary
+parameters. Both can update each parameter in backward.
+"""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from ondevice_bench.errors import Refusal, not_allowed
+from ondevice_bench.methods.backward_update import NAME, BackwardUpdates
 from ondevice_bench.methods.lowrank import LowRankLayer
 
+KINDS = ("sgd", "adamw")
 _TINY = 1e-6  # as in torch's own clipping
 
 
@@ -15,7 +23,55 @@ class MomentumRefused(ValueError):
     """The subspace update has no momentum."""
 
 
-class LowRankSGD(torch.optim.SGD):
+class _Optimizer(torch.optim.Optimizer):
+    """What both optimizers have: one norm over all gradients, and updates in backward."""
+
+    clip: float | None = None
+    _backward_updates: BackwardUpdates | None = None
+
+    @property
+    def updates_in_backward(self) -> bool:
+        """Whether backward updates each parameter, and frees its gradient."""
+        return self._backward_updates is not None
+
+    def update_in_backward(self, step: Callable[[], Any], is_last_part: Callable[[], bool]) -> None:
+        """Update each parameter in backward from now on. `step` is that of torch's own class."""
+        self._backward_updates = BackwardUpdates(self, step, is_last_part)
+        self._backward_updates.begin()
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Clear every gradient."""
+        if self._backward_updates is not None:
+            self._backward_updates.require_step()
+        super().zero_grad(set_to_none)
+
+    def _begin_step(self, closure: Callable[[], Any] | None) -> Any:
+        """Run the closure one time, as torch's own optimizers do, then clip the gradients."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        if self._backward_updates is not None:
+            self._backward_updates.finish()
+        self._clip()
+        return loss
+
+    def _clip(self) -> None:
+        """Bring the global norm to `clip`, if there is one and the norm is larger."""
+        gradients = [
+            p.grad for group in self.param_groups for p in group["params"] if p.grad is not None
+        ]
+        if self.clip is None or not gradients:
+            return
+        norm = torch.linalg.vector_norm(
+            torch.stack([torch.linalg.vector_norm(each).double() for each in gradients])
+        )
+        shrink: Tensor = (self.clip / (norm + _TINY)).clamp(max=1.0)
+        for each in gradients:
+            each.mul_(shrink)
+
+
+class LowRankSGD(_Optimizer, torch.optim.SGD):
     """SGD that also updates factored layers, by the subspace update from their own gradients.
 
     What a loop does to the gradients of all parameters, it does to those of factored weights, too:
@@ -50,11 +106,7 @@ class LowRankSGD(torch.optim.SGD):
 
         A closure runs one time before the update, as in torch's own SGD.
         """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        self._clip()
+        loss = self._begin_step(closure)
         taken = {layer: pending.take() for layer, pending in self._pending.items()}
         super().step()
         group = self.param_groups[0]
@@ -74,16 +126,92 @@ class LowRankSGD(torch.optim.SGD):
         for pending in self._pending.values():
             pending.clear()
 
-    def _clip(self) -> None:
-        """Bring the global norm to `clip`, if there is one and the norm is larger."""
-        gradients = [
-            p.grad for group in self.param_groups for p in group["params"] if p.grad is not None
-        ]
-        if self.clip is None or not gradients:
-            return
-        norm = torch.linalg.vector_norm(
-            torch.stack([torch.linalg.vector_norm(each).double() for each in gradients])
+
+class ClippedAdamW(_Optimizer, torch.optim.AdamW):
+    """AdamW that clips the global norm. Betas and epsilon are torch's defaults."""
+
+    def __init__(
+        self,
+        parameters: Sequence[nn.Parameter],
+        *,
+        lr: float,
+        weight_decay: float = 0.0,
+        clip: float | None = None,
+    ) -> None:
+        super().__init__(parameters, lr=lr, weight_decay=weight_decay)
+        self.clip = clip
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Clip the norm over all gradients, then update all parameters.
+
+        A closure runs one time before the update, as in torch's own AdamW.
+        """
+        loss = self._begin_step(closure)
+        super().step()
+        return loss
+
+
+TrainingOptimizer: TypeAlias = LowRankSGD | ClippedAdamW
+
+
+def make_optimizer(
+    kind: str,
+    parameters: Sequence[nn.Parameter],
+    low_rank: Sequence[LowRankLayer],
+    *,
+    lr: float,
+    weight_decay: float,
+    clip: float | None,
+    momentum: float,
+) -> TrainingOptimizer:
+    """The optimizer of this kind; a Refusal if it cannot train the parameters."""
+    if kind == "sgd":
+        return LowRankSGD(
+            parameters, low_rank, lr=lr, weight_decay=weight_decay, clip=clip, momentum=momentum
         )
-        shrink: Tensor = (self.clip / (norm + _TINY)).clamp(max=1.0)
-        for each in gradients:
-            each.mul_(shrink)
+    if kind != "adamw":
+        raise Refusal(not_allowed("optimizer", kind, KINDS))
+    if momentum:
+        raise Refusal("AdamW has moments of its own: leave momentum 0")
+    subspace = _first_subspace(low_rank)
+    if subspace is not None:
+        raise Refusal(
+            f"{subspace}: the subspace update is a step of SGD: with AdamW use `update: factors`"
+        )
+    return ClippedAdamW(parameters, lr=lr, weight_decay=weight_decay, clip=clip)
+
+
+def begin_backward_updates(
+    optimizer: TrainingOptimizer,
+    low_rank: Sequence[LowRankLayer],
+    accumulate: int,
+    is_last_part: Callable[[], bool],
+) -> None:
+    """Let the optimizer update each parameter in backward; a Refusal if it cannot be done so."""
+    if optimizer.clip is not None:
+        raise Refusal(
+            f"{NAME}: the global norm is known only when all gradients exist at the same time: use "
+            "clip=None"
+        )
+    if accumulate > 1:
+        raise Refusal(
+            f"{NAME}: each backward pass updates, so no gradients can be added up: compose it with "
+            "microbatch in place of accumulate"
+        )
+    subspace = _first_subspace(low_rank)
+    if subspace is not None:
+        raise Refusal(
+            f"{subspace}: the subspace update needs the gradients of the whole step: without "
+            f"{NAME}, or with `update: factors`"
+        )
+    if isinstance(optimizer, LowRankSGD):
+        step = partial(torch.optim.SGD.step, optimizer)
+    else:
+        step = partial(torch.optim.AdamW.step, optimizer)
+    optimizer.update_in_backward(step, is_last_part)
+
+
+def _first_subspace(low_rank: Sequence[LowRankLayer]) -> str | None:
+    """The name of the first layer with a subspace update."""
+    return next((layer.pending.name for layer in low_rank if layer.pending is not None), None)

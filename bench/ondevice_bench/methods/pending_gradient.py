@@ -67,7 +67,7 @@ class PendingGradient(nn.Module):
 
     def begin_call(self, *factors: Tensor) -> None:
         """Before a forward call that trains: a Refusal if its gradient could not be applied."""
-        if _is_distributed():
+        if is_distributed():
             raise self.refusal("cannot be averaged over processes")
         if any(each._backward_hooks or each._post_accumulate_grad_hooks for each in factors):
             raise self.refusal("cannot run the hooks on parameters")
@@ -185,7 +185,8 @@ class PendingGradient(nn.Module):
         """Nothing: see the class."""
 
 
-def _is_distributed() -> bool:
+def is_distributed() -> bool:
+    """Whether several processes train together."""
     return (
         torch.distributed.is_available()
         and torch.distributed.is_initialized()

@@ -25,7 +25,11 @@ from ondevice_bench.methods.method import (
     activation_ranks,
     select_modes,
 )
-from ondevice_bench.methods.optimizer import LowRankSGD
+from ondevice_bench.methods.optimizer import (
+    TrainingOptimizer,
+    begin_backward_updates,
+    make_optimizer,
+)
 from ondevice_bench.methods.optimizer_guard import release
 from ondevice_bench.methods.packed_saves import PackedSaves
 from ondevice_bench.methods.ranks import RankChoice, RankRules, Ranks
@@ -75,6 +79,7 @@ class Treatment:
     def __init__(self, module: nn.Module) -> None:
         self.module = module
         self.slices = 1
+        self._is_last_part = True  # of the batch that is cut into slices
         self._methods: list[Method] = []
         self._training = TrainingForward(())
         self._replacements: dict[str, Replacement] = {}
@@ -133,6 +138,11 @@ class Treatment:
     def has_one_method(self) -> bool:
         """Whether no other method is composed with it."""
         return len(self._methods) == 1
+
+    @property
+    def updates_in_backward(self) -> bool:
+        """Whether backward updates each parameter, and frees its gradient."""
+        return any(method.updates_in_backward for method in self._methods)
 
     @property
     def not_called(self) -> tuple[str, ...]:
@@ -222,19 +232,30 @@ class Treatment:
         clip: float | None = None,
         momentum: float = 0.0,
         accumulate: int = 1,
-    ) -> LowRankSGD:
+        kind: str = "sgd",
+    ) -> TrainingOptimizer:
         """One optimizer for all trained parameters and factors.
 
-        `accumulate` is the number of backward passes whose gradients the loop adds up.
+        `accumulate` is the number of backward passes whose gradients the loop adds up. `kind` is
+        `sgd` or `adamw`. AdamW trains factors with `update: factors` only.
         """
         layers = [layer for layer in self.module.modules() if isinstance(layer, LowRankLayer)]
         for layer in layers:
             if layer.pending is not None:
                 layer.pending.accumulates = max(accumulate, self.slices)
         parameters = [p for p in self.module.parameters() if p.requires_grad]
-        return LowRankSGD(
-            parameters, layers, lr=lr, weight_decay=weight_decay, clip=clip, momentum=momentum
+        optimizer = make_optimizer(
+            kind,
+            parameters,
+            layers,
+            lr=lr,
+            weight_decay=weight_decay,
+            clip=clip,
+            momentum=momentum,
         )
+        if self.updates_in_backward:
+            begin_backward_updates(optimizer, layers, accumulate, lambda: self._is_last_part)
+        return optimizer
 
     def merge(self) -> nn.Module:
         """The network with plain layers again, in place."""
@@ -278,6 +299,7 @@ class Treatment:
         The network and the loss run in the contexts of the methods.
         """
         parts = self.parts(batch)
+        self._is_last_part = part == parts - 1
         with self._training.entered(self.module):
             if parts == 1:
                 return loss(self.module, batch)

@@ -167,7 +167,7 @@ def cell_rows(run: str, cells: Iterable[PlannedCell]) -> list[Row]:
             item.profile,
             item.state,
             item.reason,
-            item.cell.fingerprint,
+            item.cell.key,
             json_text(item.cell.to_dict()),
         )
         for position, item in enumerate(cells)

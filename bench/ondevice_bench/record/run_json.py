@@ -27,7 +27,7 @@ _BYTES_OF_A_VALUE = {b"[": 64, b"{": 232, b",": 40}
 # a text that becomes part of a path
 Name = Annotated[str, Field(pattern=r"^\w[\w.+-]{0,199}$")]
 # model/method/layers/batch/seed, as `suite/cell_ids.py` writes it
-_CellId = Annotated[str, Field(pattern=r"^[^/]+/[^/]+/.+/b[0-9]+/([^/]+/)?s[0-9]+$")]
+_CellId = Annotated[str, Field(pattern=r"^[^/]+/[^/]+/.+/b[0-9]+/([^/]+/){0,2}s[0-9]+$")]
 # the same in a store here, whose suites and profiles may be named like any file
 _FileName = Annotated[str, Field(pattern=r"^[^/\x00-\x1f]{1,400}$")]
 _Moment = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT[\d:.]{8,20}[+\d:]{1,8}$")]

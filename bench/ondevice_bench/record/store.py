@@ -203,7 +203,7 @@ class Store:
             )
 
     def seconds_by_fingerprint(self, machine: Mapping[str, Any]) -> dict[tuple[str, str], float]:
-        """The latest duration of each (fingerprint, pass) that succeeded on that machine."""
+        """The latest duration of each (key of a cell, pass) that succeeded on that machine."""
         this = "run IN (SELECT id FROM runs WHERE machine = ?)"
         of_cells = f"SELECT run, cell, fingerprint FROM cells WHERE state = 'planned' AND {this}"
         of_records = (

@@ -9,7 +9,15 @@ from ondevice_bench.analyse.epoch import Epoch, epoch_of
 from ondevice_bench.analyse.gradient import MOMENTS, SHORT, cosine_text, gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.usable_memory import usable_memory
-from ondevice_bench.analyse.verdict import PEAK, STEP, Choice, Verdict, of_first_seed, verdict
+from ondevice_bench.analyse.verdict import (
+    PEAK,
+    STEP,
+    Choice,
+    Verdict,
+    against_default,
+    of_first_seed,
+    verdict,
+)
 from ondevice_bench.record.model import Run
 from ondevice_bench.report.gauge import Gauge, change, change_text, gauge
 from ondevice_bench.report.quantities import Quantity, dash, quantity_of, ratio_quantity
@@ -47,6 +55,7 @@ class Row:
     share: str  # of the memory that a step may use
     epoch: str  # the time of an epoch; empty if it is not known
     refusal: str
+    beside: str = ""  # the ratios to the baseline under the default allocator, if it has another
     is_baseline: bool = False
 
 
@@ -158,6 +167,7 @@ def _row(
         share=_share(member, limit) if limit and PEAK in member.cell.estimates else "",
         epoch="" if epoch is None else f"an epoch takes {units.clock(epoch.estimate)}",
         refusal=found.refused.get(member.label, ""),
+        beside=against_default(member),
         is_baseline=member.is_baseline,
     )
 

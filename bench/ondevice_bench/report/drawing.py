@@ -30,6 +30,7 @@ METHOD_COLOURS = {
     "saved": "#503058",
     "lean": "#00D000",
     "fewbit": "#E80830",
+    "update_in_backward": "#F800F8",
 }
 # for all other methods; different enough from these, and from each other
 FURTHER_COLOURS = (

@@ -7,7 +7,7 @@ from ondevice_bench.suite.board import Board
 
 def board_of_profile(profile: Profile) -> Board:
     """The board that a profile describes."""
-    return Board(profile.name, profile.lineage, profile.memory_gib)
+    return Board(profile.name, profile.lineage, profile.memory_gib, profile.allocator)
 
 
 def board_named(name: str | None, host: Host) -> Board:
@@ -20,7 +20,7 @@ def board_named(name: str | None, host: Host) -> Board:
     profile = load_profile(name)
     if not profile.recognise.matches(host.machine):
         return board_of_profile(profile)
-    return board_of(host.machine, profile, profile.memory_cap_bytes)
+    return board_of(host.machine, profile, profile.memory_cap_bytes, host.missing_allocators)
 
 
 def boards() -> dict[str, Board]:

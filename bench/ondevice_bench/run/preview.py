@@ -13,7 +13,7 @@ from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.suite.preview import CellPreview, PlainStep
 from ondevice_bench.suite.suite import Suite
 
-# seconds of a pass by the cell's fingerprint and the pass's name
+# seconds of a pass by the cell's key and the pass's name
 PastSeconds = Mapping[tuple[str, str], float]
 
 
@@ -55,11 +55,11 @@ def forecasts(
 
 
 def _tasks(item: PlannedCell, suite: Suite) -> tuple[TaskKey, ...]:
-    """The processes of a planned cell; they are named by its fingerprint."""
+    """The processes of a planned cell; they are named by its key."""
     if item.state != "planned":
         return ()
     return tuple(
-        TaskKey(item.cell.fingerprint, name, number)
+        TaskKey(item.cell.key, name, number)
         for name in passes_of(item.cell.method, suite.measure)
         for number in range(1, rounds_of(name, suite.rounds) + 1)
     )

@@ -11,6 +11,7 @@ _UPDATE = Option(
     kind="choice",
     choices=("subspace", "factors"),
 )
+_SUBSPACE = ("update", "subspace")
 _SEQUENTIAL = Option(
     "sequential",
     "project mode by mode, so that later modes work on a smaller tensor",
@@ -86,6 +87,7 @@ METHODS = (
         options=(*rank_options(_WEIGHTS), _UPDATE),
         one_of=rank_groups(_WEIGHTS),
         calibrates=True,
+        own_update=_SUBSPACE,
     ),
     MethodSpec(
         name="wasi",
@@ -95,6 +97,7 @@ METHODS = (
         options=(*rank_options(_BOTH), _UPDATE, _SEQUENTIAL),
         one_of=rank_groups(_BOTH),
         calibrates=True,
+        own_update=_SUBSPACE,
     ),
     MethodSpec(
         name="lora",
@@ -133,6 +136,7 @@ METHODS = (
         options=rank_options(_WEIGHTS),
         one_of=rank_groups(_WEIGHTS),
         calibrates=True,
+        own_update="always",
     ),
     MethodSpec(
         name="lbp_wht",
@@ -198,5 +202,13 @@ METHODS = (
         title="GELU, SiLU and other smooth functions keep the number of a step of their derivative",
         implementation="ondevice_bench.methods.few_bit:FewBit",
         options=(Option("bits", "bits of each number", 2, minimum=1, maximum=4),),
+    ),
+    # methods of the optimizer
+    MethodSpec(
+        name="update_in_backward",
+        title="each parameter updated when its gradient is complete, and the gradient freed",
+        implementation="ondevice_bench.methods.update_in_backward:UpdateInBackward",
+        exact=True,
+        updates_in_backward=True,
     ),
 )

@@ -1,10 +1,11 @@
 """The description of a training method, without torch."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from ondevice_bench.specs.inputs import Tokens
 from ondevice_bench.specs.model import ModelSpec
-from ondevice_bench.specs.option import OneOf, Option, resolved
+from ondevice_bench.specs.option import OneOf, Option, Value, resolved
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,9 @@ class MethodSpec:
     needs: str = ""  # a part of the model's layout that it needs
     packs: bool = False  # it packs what autograd saves
     needs_grid: bool = False  # places in rows and columns, which a text does not have
+    # the method has an update of its own, which belongs to SGD: always, or with this option
+    own_update: Literal["always"] | tuple[str, Value] | None = None
+    updates_in_backward: bool = False  # no two gradients need to be alive at the same time
 
     def refuses(self, model: ModelSpec) -> str | None:
         """The reason why this method cannot change the model; None if it can."""

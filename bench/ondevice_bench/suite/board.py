@@ -1,6 +1,7 @@
 """A board as a plan sees it: its names and its memory."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 SYSTEM_RESERVE = "512M"  # what the system and torch itself get, unless the user says otherwise
 
@@ -12,6 +13,9 @@ class Board:
     name: str
     lineage: tuple[str, ...] = ()
     memory_gib: float | None = None  # for one process; None if it is unknown
+    allocator: str = ""  # of its profile, for suites that name none
+    # why a process cannot have an allocator there, by name; empty where that is not known
+    missing_allocators: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def names(self) -> tuple[str, ...]:

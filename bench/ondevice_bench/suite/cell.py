@@ -45,39 +45,51 @@ class Cell:
     data: str = "synthetic"
     weights: str = "random"
     train: Train = Train()
+    allocator: str = ""  # empty: that of the C library, or what the user preloads
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the workload. It leaves out defaults, so new options do not change it."""
-        always = ("model", "method", "batch", "seed")
+        """A hash of the workload. It leaves out defaults, so new options do not change it.
+
+        The allocator is no part of it: it is a condition of the launch.
+        """
+        always, outside = ("model", "method", "batch", "seed"), ("id", "allocator")
         workload = {
             each.name: _plain(getattr(self, each.name))
             for each in fields(self)
             if each.name in always
-            or (each.name != "id" and getattr(self, each.name) != each.default)
+            or (each.name not in outside and getattr(self, each.name) != each.default)
         }
         text = json.dumps([WORKLOAD_VERSION, workload], sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
+    def key(self) -> str:
+        """The fingerprint, with the allocator if one is named: only equal keys are compared."""
+        return f"{self.fingerprint}+{self.allocator}" if self.allocator else self.fingerprint
+
+    @property
     def of_any_seed(self) -> str:
-        """The common fingerprint of cells that differ only in their seed."""
-        return replace(self, seed=0).fingerprint
+        """The common key of cells that differ only in their seed."""
+        return replace(self, seed=0).key
 
     @property
     def of_any_method(self) -> str:
-        """The common fingerprint of cells that differ only in method, layers and seed."""
+        """The common fingerprint of cells that differ in method, layers, seed and allocator."""
         plain = replace(self, method="", method_options=(), layers="all", seed=0)
         return plain.fingerprint
 
     @property
     def of_any_size(self) -> str:
-        """The common fingerprint of cells that differ only in batch and seed."""
-        return replace(self, batch=0, seed=0).fingerprint
+        """The common key of cells that differ only in batch and seed."""
+        return replace(self, batch=0, seed=0).key
 
     def to_dict(self) -> dict[str, Any]:
-        """The cell as plain values."""
-        return asdict(self)
+        """The cell as plain values. An allocator is among them if one is named."""
+        values = asdict(self)
+        if not self.allocator:
+            del values["allocator"]
+        return values
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "Cell":

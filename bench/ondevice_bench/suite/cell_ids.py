@@ -15,8 +15,11 @@ def cell_id(
     batch: int,
     dtype: str,
     seed: int,
+    allocator: str = "",
 ) -> str:
     """The id of a cell. It names options and the type of numbers only if they are not default.
+
+    It names the allocator if the suite or the profile does.
 
     `model_options` may include the weights, if a model has several.
     """
@@ -26,6 +29,7 @@ def cell_id(
         layers,
         f"b{batch}",
         *([dtype] if dtype != "float32" else []),
+        *([allocator] if allocator else []),
         f"s{seed}",
     ]
     return "/".join(parts)

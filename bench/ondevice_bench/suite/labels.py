@@ -36,6 +36,8 @@ def method_label(cell: Cell) -> str:
 def row_labels(cells: Sequence[Cell]) -> tuple[str, ...]:
     """A label for each cell of a workload: the method, and layers and seed where they differ.
 
+    It has the allocator if the cell names one.
+
     Cells whose labels would be equal have their ids instead.
     """
     by_layers = len({cell.layers for cell in cells if cell.method != PLAIN}) > 1
@@ -45,6 +47,7 @@ def row_labels(cells: Sequence[Cell]) -> tuple[str, ...]:
             [
                 method_label(cell),
                 *([cell.layers] if by_layers and cell.layers != "all" else []),
+                *([cell.allocator] if cell.allocator else []),
                 *([f"seed {cell.seed}"] if by_seed else []),
             ]
         )
@@ -56,7 +59,7 @@ def row_labels(cells: Sequence[Cell]) -> tuple[str, ...]:
 
 
 def labelled(cells: Iterable[Cell]) -> tuple[LabelledCells, ...]:
-    """The cells by workload: in a group only method, layers and seed differ."""
+    """The cells by workload: in a group only method, layers, seed and allocator differ."""
     by_workload: dict[str, list[Cell]] = {}
     for cell in cells:
         by_workload.setdefault(cell.of_any_method, []).append(cell)

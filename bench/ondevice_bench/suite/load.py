@@ -70,4 +70,5 @@ def _suite(document: Document, name: str) -> Suite:
         exclude=file.exclude,
         when=file.when,
         expected=file.expected,
+        allocators=file.allocator,
     )

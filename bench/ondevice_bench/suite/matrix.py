@@ -25,7 +25,8 @@ def size_of(suite: Suite) -> int:
         len(m.batches) * max(1, len(m.weights)) * _combinations(m.axes) for m in suite.models
     )
     methods = sum(_combinations(m.axes) for m in suite.methods)
-    return models * methods * len(suite.layers) * len(suite.dtypes) * len(suite.seeds)
+    rest = (suite.layers, suite.dtypes, suite.allocators or ("",), suite.seeds)
+    return models * methods * math.prod(map(len, rest))
 
 
 def cells_of(suite: Suite) -> tuple[Cell, ...]:
@@ -84,7 +85,9 @@ def _expand(suite: Suite) -> Iterator[Cell]:
     for model, method in product(suite.models, suite.methods):
         for model_options, weights in product(choices(model), model.weights or (None,)):
             for batch, dtype in product(model.batches, suite.dtypes):
-                for method_options in choices(method):
+                for method_options, allocator in product(
+                    choices(method), suite.allocators or ("",)
+                ):
                     for layers, seed in product(suite.layers, suite.seeds):
                         yield _cell(
                             suite,
@@ -97,6 +100,7 @@ def _expand(suite: Suite) -> Iterator[Cell]:
                             batch=batch,
                             dtype=dtype,
                             seed=seed,
+                            allocator=allocator,
                         )
 
 
@@ -118,6 +122,7 @@ def _cell(
     batch: int,
     dtype: str,
     seed: int,
+    allocator: str,
 ) -> Cell:
     has_own_batch = isinstance(inputs_of(registry.model(model), model_options), OwnBatch)
     own_weights: Options = () if weights is None else (("weights", weights.name),)
@@ -131,6 +136,7 @@ def _cell(
             batch=batch,
             dtype=dtype,
             seed=seed,
+            allocator=allocator,
         ),
         model=model,
         method=method,
@@ -143,6 +149,7 @@ def _cell(
         data=OWN_DATA if has_own_batch else suite.data.name,
         weights=(weights or suite.weights).name,
         train=suite.train,
+        allocator=allocator,
     )
 
 

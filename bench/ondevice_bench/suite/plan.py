@@ -25,14 +25,14 @@ def plan(
     A name that this machine's profile extends means this machine.
     """
     boards = _boards(suite, here, others or {})
-    size = sum(size_of(suite.on(board.names)) for board in boards)
+    size = sum(size_of(suite.on(board.names).under(board.allocator)) for board in boards)
     if size > MAX_CELLS:
         raise BadInput(
             f"{suite.path}: the matrix has {size:,} cells, more than {MAX_CELLS:,}: split the suite"
         )
     planned: list[PlannedCell] = []
     for board in boards:
-        on_board = suite.on(board.names)
+        on_board = suite.on(board.names).under(board.allocator)
         planned += [_planned(on_board, cell, board, here) for cell in cells_of(on_board)]
     if not filters:
         return tuple(planned)

@@ -37,6 +37,7 @@ class CellPreview:
         return {
             "cell": self.item.cell.id,
             "fingerprint": self.item.cell.fingerprint,
+            "allocator": self.item.cell.allocator or None,
             "profile": self.item.profile,
             "state": self.item.state,
             "reason": self.item.reason,

@@ -1,6 +1,7 @@
 """Why a cell is not measured: its parts do not fit together, or the board has too little memory."""
 
 from ondevice_bench.specs import registry, trained
+from ondevice_bench.specs.method import MethodSpec
 from ondevice_bench.specs.model import ModelSpec
 from ondevice_bench.suite.board import Board
 from ondevice_bench.suite.cell import Cell
@@ -21,12 +22,16 @@ def refusal(suite: Suite, cell: Cell) -> str | None:
         suite.weight_sources[cell.weights].refuses(model.name, model.pretrained, pretrained),
         _no_trained_ranks(cell),
         _batch_too_small(cell, model),
+        _no_such_update(cell),
+        _not_in_backward(cell),
     )
     return next((reason for reason in reasons if reason), None)
 
 
 def board_refusal(suite: Suite, cell: Cell, board: Board) -> str | None:
-    """Why the suite's `when` leaves the cell out on this board."""
+    """Why the cell does not run on this board: its allocator is missing, or `when` says so."""
+    if cell.allocator in board.missing_allocators:
+        return board.missing_allocators[cell.allocator]
     needed = [item.memory_gib for item in suite.when if matches_any(cell.id, item.cells)]
     if not needed or board.memory_gib is None or board.memory_gib >= max(needed):
         return None
@@ -39,6 +44,50 @@ def board_refusal(suite: Suite, cell: Cell, board: Board) -> str | None:
 def _no_trained_ranks(cell: Cell) -> str | None:
     rules = {name.rpartition(".")[2] for name, _ in cell.method_options}
     return trained.refuses(cell.model) if trained.RULE in rules else None
+
+
+def _no_such_update(cell: Cell) -> str | None:
+    """Why the optimizer cannot train what the cell's method trains by an update of its own."""
+    own = updating_themselves(cell)
+    if cell.train.optimizer == "sgd" or not own:
+        return None
+    train = f"`train: {{optimizer: {cell.train.optimizer}}}`"
+    if own[0].own_update == "always":
+        return f"the update of {own[0].name} is a step of sgd, so it cannot train with {train}"
+    return (
+        f"the subspace update of {own[0].name} is a step of sgd: with {train} it needs "
+        "`update: factors`"
+    )
+
+
+def _not_in_backward(cell: Cell) -> str | None:
+    """Why the cell cannot be updated in backward, if its method does this."""
+    names = [spec.name for spec in registry.parts(cell.method) if spec.updates_in_backward]
+    if not names:
+        return None
+    if cell.train.clip is not None:
+        return (
+            f"{names[0]} frees each gradient before the global norm is known: set "
+            "`train: {clip: null}` for the suite"
+        )
+    own = updating_themselves(cell)
+    return f"the subspace update of {own[0].name} needs all gradients of a step" if own else None
+
+
+def updating_themselves(cell: Cell) -> list[MethodSpec]:
+    """The parts of the cell's method that have an update of their own."""
+    specs, given = registry.parts(cell.method), dict(cell.method_options)
+    found = []
+    for spec in specs:
+        if spec.own_update == "always":
+            found.append(spec)
+        elif spec.own_update is not None:
+            name, value = spec.own_update
+            default = next(each.default for each in spec.options if each.name == name)
+            key = name if len(specs) == 1 else f"{spec.name}.{name}"
+            if given.get(key, default) == value:
+                found.append(spec)
+    return found
 
 
 def _batch_too_small(cell: Cell, model: ModelSpec) -> str | None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, create_model
 
-from ondevice_bench import passes
+from ondevice_bench import allocators, passes
 from ondevice_bench.declare.folders import declared
 from ondevice_bench.declare.schema import StrictSchema, read_as
 from ondevice_bench.errors import unknown
@@ -61,6 +61,7 @@ def _duration(value: object) -> object:
 
 PROFILE_NAME = _name_of("hardware profile", lambda: declared("hardware"))
 METHOD_NAME = _name_of("method", registry.methods)
+ALLOCATOR_NAME = _name_of("allocator", lambda: allocators.BY_NAME)
 GOAL_NAME = _name_of("goal", lambda: GOALS)
 ADDED = "+"  # before the name of a pass: the default passes too
 MEASURED_PASS = _name_of("pass", lambda: passes.IN_SUITES, mark=ADDED)
@@ -86,15 +87,22 @@ def _with_added(value: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*passes.BY_DEFAULT, *(name.removeprefix(ADDED) for name in value))))
 
 
-TRAIN = read_as(
+def _without_momentum(value: Train) -> Train:
+    if value.optimizer == "adamw" and value.momentum:
+        raise ValueError("momentum is for sgd only: adamw has moments of its own")
+    return value
+
+
+_TRAIN: Any = read_as(
     Train,
-    optimizer=Literal["sgd"],
+    optimizer=Literal["sgd", "adamw"],
     lr=Annotated[float, Field(gt=0)],
     momentum=Annotated[float, Field(ge=0, le=1)],
     weight_decay=Annotated[float, Field(ge=0)],
     clip=Annotated[float, Field(gt=0)] | None,
     zero_grad=Literal["none", "zero"],
 )
+TRAIN: Any = Annotated[_TRAIN, AfterValidator(_without_momentum)]
 
 
 def _in_order(value: Sampling) -> Sampling:
@@ -183,6 +191,7 @@ class SuiteSchema(StrictSchema):
         "float32",
     )
     train: Train = Train()
+    allocator: Annotated[tuple[Annotated[str, ALLOCATOR_NAME], ...], AS_LIST, NOT_EMPTY] = ()
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], AS_LIST, NOT_EMPTY] = (0,)
     rounds: Any = Rounds()
     measure: Annotated[

@@ -1,7 +1,7 @@
 """A suite as the engine uses it: frozen, complete, free of YAML."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -89,10 +89,15 @@ class Suite:
     goal: Goal = Goal()  # noqa: RUF009  # frozen
     expected: Mapping[str, float] = field(default_factory=dict)  # seconds by board
     variants: Mapping[str, "Suite"] = field(default_factory=dict)
+    allocators: tuple[str, ...] = ()  # empty: that of the profile, or none is named
 
     def on(self, board: Sequence[str]) -> "Suite":
         """The suite on the board with these names, the most specific name first."""
         return next((self.variants[name] for name in board if name in self.variants), self)
+
+    def under(self, allocator: str) -> "Suite":
+        """The suite with this allocator, if it names none itself."""
+        return replace(self, allocators=(allocator,)) if allocator and not self.allocators else self
 
     @cached_property
     def weight_sources(self) -> dict[str, WeightSource]:

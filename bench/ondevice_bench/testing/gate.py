@@ -20,17 +20,17 @@ class Gate:
     def __init__(self, base: RunSummary) -> None:
         planned = (cell for cell in base.cells if cell.planned.state == "planned")
         self._base = base
-        self._cells = {cell.planned.cell.fingerprint: cell for cell in planned}
+        self._cells = {cell.planned.cell.key: cell for cell in planned}
         self._claims = 0
         self._comparisons: list[Comparison] = []
 
-    def expect(self, fingerprints: Collection[str]) -> None:
+    def expect(self, keys: Collection[str]) -> None:
         """Tell which cells will be judged. More cells need more confidence for each."""
-        self._claims = claims_on(cell for key, cell in self._cells.items() if key in fingerprints)
+        self._claims = claims_on(cell for key, cell in self._cells.items() if key in keys)
 
     def judge(self, run: Run, cell: CellSummary) -> tuple[Difference, ...]:
         """The metrics of the cell that regressed."""
-        base = self._cells.get(cell.planned.cell.fingerprint)
+        base = self._cells.get(cell.planned.cell.key)
         comparison = compare(
             replace(self._base, cells=() if base is None else (base,)),
             RunSummary(run, (cell,)),

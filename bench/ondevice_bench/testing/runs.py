@@ -128,7 +128,7 @@ def _add_row(item: CellItem, run: Session, summary: CellSummary) -> None:
                     for name in metrics.with_role("carried")
                     if name in summary.estimates
                 },
-                "fingerprint": cell.fingerprint,
+                "fingerprint": cell.key,
                 "run": run.run.id,
                 "interleaved": run.run.settings["interleaved"],
             },

@@ -94,7 +94,7 @@ class CellSession:
         """Tell the gate which cells it will judge."""
         if self._gate is not None:
             planned = [item.planned for item in _cells(session) if not item.skipped]
-            self._gate.expect({item.cell.fingerprint for item in planned})
+            self._gate.expect({item.cell.key for item in planned})
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
@@ -137,7 +137,7 @@ class CellSession:
     def _compare(self, session: pytest.Session, gate: Gate) -> None:
         """Compare with the baseline. Cells that a selection left out are not missing."""
         suites = {item.parent for item in _cells(session)}
-        plan = {item.cell.fingerprint for suite in suites for item in suite.request.plan}
+        plan = {item.cell.key for suite in suites for item in suite.request.plan}
         comparison = gate.comparison(plan)
         if comparison is None:
             return

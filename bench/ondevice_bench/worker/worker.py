@@ -7,18 +7,24 @@ import sys
 import time
 import traceback
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from ondevice_bench import passes
+from ondevice_bench import allocators, passes
 from ondevice_bench.errors import BenchError, Refusal, UnusableMethod
 from ondevice_bench.protocol.job import Job, Reply
 from ondevice_bench.worker import out_of_memory, runtime
+
+
+class NotPreloaded(BenchError):
+    """The process has another allocator than its cell names."""
 
 
 def perform(job: Job) -> Reply:
     """Run the job's pass. Every error becomes a reply."""
     launched = time.monotonic_ns()
     try:
+        require_allocator(job.cell.allocator)
         measure = _implementation(job.pass_name).measure
         result = measure(job)
     except Refusal as refusal:
@@ -35,6 +41,18 @@ def perform(job: Job) -> Reply:
         "packages": _packages(),
     }
     return Reply("ok", result=replace(result, details=details))
+
+
+def require_allocator(name: str) -> None:
+    """NotPreloaded if this process does not have the library of the allocator.
+
+    The system only warns if it cannot preload a library, and starts the process without it.
+    """
+    if not name or not (libraries := allocators.BY_NAME[name].libraries):
+        return
+    mapped = Path("/proc/self/maps").read_text(errors="replace")
+    if not any(f"/{library}" in mapped for library in libraries):
+        raise NotPreloaded(f"the system did not load {name} into the measured process")
 
 
 def serve(job: Job, reply_fd: int) -> None:

@@ -170,6 +170,7 @@ class Workload:
             weight_decay=self.train.weight_decay,
             clip=self.train.clip,
             momentum=self.train.momentum,
+            kind=self.train.optimizer,
         )
         self._is_checked = False
 

@@ -69,7 +69,7 @@ def _over_runs(history: History, name: str) -> Callable[[Group], Canvas | None]:
 def _lines(history: History, group: Group, name: str) -> Iterator[tuple[CellWithBaseline, Series]]:
     """The series of the group's cells that have more than one run."""
     for member in group.members:
-        for series in history.by_workload.get((member.cell.planned.cell.fingerprint, name), ()):
+        for series in history.by_workload.get((member.cell.planned.cell.key, name), ()):
             if len(series.points) > 1:
                 yield member, series
 

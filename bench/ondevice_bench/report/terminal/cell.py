@@ -71,10 +71,11 @@ def _is_zero(cell: CellSummary | None, name: str) -> bool:
 def cell_lines(cell: CellSummary) -> list[str]:
     """The cell, its problems, its notes, and the ranks of its layers."""
     basis = rank_basis(cell.planned.cell)
-    trace = cell.details_of("trace")
+    trace, allocator = cell.details_of("trace"), cell.planned.cell.allocator
     return [
         f"cell: {cell.id}",
         f"fingerprint: {cell.planned.cell.fingerprint}",
+        *([f"allocator: {allocator}"] if allocator else []),
         f"status: {cell.status}",
         *([basis] if basis else []),
         *(f"problem: {text}" for text in cell.problems),

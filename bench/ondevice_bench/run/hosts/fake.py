@@ -63,6 +63,7 @@ class FakeHost(Host):
         self.cpus = self.profile.cpus_on(allowed)
         self.threads = self.profile.threads_on(machine, allowed)
         self.memory_cap = lowest_cap(self.profile, memory_cap)
+        self.missing_allocators: Mapping[str, str] = {}
         self.answer = answer
         self.reply_to = reply_to
         self.jobs: list[Job] = []

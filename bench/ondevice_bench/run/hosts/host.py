@@ -47,10 +47,15 @@ class Outcome:
     output: str = ""
 
 
-def board_of(machine: Machine, profile: Profile, cap: int | None) -> Board:
+def board_of(
+    machine: Machine,
+    profile: Profile,
+    cap: int | None,
+    missing_allocators: Mapping[str, str],
+) -> Board:
     """The machine as a plan sees it; a process may use all its memory, or as much as the cap."""
     gib: float = machine.memory_gib if cap is None else min(machine.memory_gib, cap / GIB)
-    return Board(profile.name, profile.lineage, gib)
+    return Board(profile.name, profile.lineage, gib, profile.allocator, missing_allocators)
 
 
 def lowest_cap(profile: Profile, cap: int | None) -> int | None:
@@ -82,11 +87,12 @@ class Host(ABC):
     cpus: tuple[int, ...]  # the processors of a worker
     threads: int  # the threads of a worker
     memory_cap: int | None  # the bytes that a worker may allocate
+    missing_allocators: Mapping[str, str]  # why a worker cannot have them, by name
 
     @property
     def board(self) -> Board:
         """This host as a plan sees it."""
-        return board_of(self.machine, self.profile, self.memory_cap)
+        return board_of(self.machine, self.profile, self.memory_cap, self.missing_allocators)
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from typing import IO, Any, Protocol, Self
 
 import ondevice_bench
 from ondevice_bench import passes
+from ondevice_bench.hardware.allocator_libraries import variables_of
 from ondevice_bench.protocol import VERSION
 from ondevice_bench.protocol.job import Job, Reply
 from ondevice_bench.protocol.packets import PACKET_BYTES
@@ -74,8 +75,10 @@ class Launcher(Protocol):
         """Run the job; never raises for what happens in the worker."""
 
 
-def worker_environment(threads: int, sources: Sequence[Path] = ()) -> dict[str, str]:
-    """The environment of every worker: what is allowed, and the threads of the profile.
+def worker_environment(
+    threads: int, sources: Sequence[Path] = (), allocator: str = ""
+) -> dict[str, str]:
+    """The environment of every worker: what is allowed, the profile's threads, and the allocator.
 
     `sources` are where it imports from before all else; then comes this very `bench`, which may be
     another than the one that is installed.
@@ -90,6 +93,7 @@ def worker_environment(threads: int, sources: Sequence[Path] = ()) -> dict[str, 
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
         "PYTHONHASHSEED": "0",
+        **variables_of(allocator),
     }
 
 
@@ -283,9 +287,11 @@ class PassLauncher:
         return self._zygote
 
     def renew(self) -> None:
-        """Fork from another zygote from now on."""
-        if self._zygote is not None:
-            self._zygote.renew()
+        """Fork from another zygote from now on, which starts when it is first needed.
+
+        A host has a launcher for each allocator. Only one of them may work at a time.
+        """
+        self.close()
 
     def close(self) -> None:
         """End the zygote, and with it any worker."""

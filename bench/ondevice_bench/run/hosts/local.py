@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ondevice_bench.hardware.allocator_libraries import missing_allocators
 from ondevice_bench.hardware.doctor import DoctorFinding, examine
 from ondevice_bench.hardware.probe import Machine, probe
 from ondevice_bench.hardware.profile import Profile, load_profile, recognise
 from ondevice_bench.hardware.state import HardwareState, allowed_cpus, read_state
-from ondevice_bench.protocol.job import Job
+from ondevice_bench.protocol.job import Job, Reply
 from ondevice_bench.run.hosts.host import (
     Host,
     NoAnswer,
@@ -36,7 +37,7 @@ from ondevice_bench.run.hosts.turns import PipedTurns, piped_turns
 
 
 class LocalHost(Host):
-    """This machine; its zygote starts with the first job that is forked."""
+    """This machine; a zygote starts with the first job that is forked under its allocator."""
 
     def __init__(
         self,
@@ -51,12 +52,9 @@ class LocalHost(Host):
         self.cpus = profile.cpus_on(allowed)
         self.threads = profile.threads_on(machine, allowed)
         self.memory_cap = lowest_cap(profile, memory_cap)
+        self.missing_allocators = missing_allocators()
         self._interpreter = interpreter
-        self._environment = worker_environment(self.threads, interpreter.sources)
-        self._launcher = PassLauncher(
-            SpawnLauncher(self._environment, interpreter.program),
-            lambda: ZygoteLauncher(self._environment, interpreter.program),
-        )
+        self._launchers: dict[str, PassLauncher] = {}  # by allocator
 
     def findings(self) -> tuple[DoctorFinding, ...]:
         """What disturbs measurements here, as far as it shows at once."""
@@ -68,15 +66,18 @@ class LocalHost(Host):
 
     def software(self) -> Mapping[str, Any]:
         """What workers compute with; HostError where none can start."""
-        return dict(self._launcher.zygote.hello["software"])
+        return dict(self._launcher("").zygote.hello["software"])
 
     def put(self, path: Path) -> str:
         """A worker finds the file where it lies."""
         return os.path.abspath(path)
 
     def run(self, job: Job, timeout: float, tick: Tick = no_tick) -> Outcome:
-        """Run the job in a process of its own."""
-        return self._launcher.launch(job, timeout, tick)
+        """Run the job in a process of its own, under the allocator of its cell."""
+        allocator = job.cell.allocator
+        if allocator in self.missing_allocators:
+            return Outcome(Reply("failed", self.missing_allocators[allocator]), "none", 0.0)
+        return self._launcher(allocator).launch(job, timeout, tick)
 
     def ask(
         self, question: Question, requests: Sequence[Mapping[str, Any]], timeout: float
@@ -86,7 +87,7 @@ class LocalHost(Host):
             python_command(self._interpreter.program, QUESTIONS, question),
             asked=json.dumps(requests),
             seconds=timeout,
-            env=self._environment,
+            env=worker_environment(self.threads, self._interpreter.sources),
         )
         if ended.status is None:
             raise NoAnswer(f"did not answer within {timeout:g} s")
@@ -97,8 +98,9 @@ class LocalHost(Host):
         return _answers(lines[-1], len(requests))
 
     def renew(self) -> None:
-        """Fork later workers from a new zygote."""
-        self._launcher.renew()
+        """Fork later workers from new zygotes."""
+        for launcher in self._launchers.values():
+            launcher.renew()
 
     @contextmanager
     def take_turns(self, steps: int) -> Iterator[PipedTurns]:
@@ -107,8 +109,19 @@ class LocalHost(Host):
             yield turns
 
     def close(self) -> None:
-        """End the zygote, and with it any worker."""
-        self._launcher.close()
+        """End the zygotes, and with them any worker."""
+        for launcher in self._launchers.values():
+            launcher.close()
+
+    def _launcher(self, allocator: str) -> PassLauncher:
+        """The launcher of workers under this allocator: a zygote must have it, too."""
+        if allocator not in self._launchers:
+            program = self._interpreter.program
+            variables = worker_environment(self.threads, self._interpreter.sources, allocator)
+            self._launchers[allocator] = PassLauncher(
+                SpawnLauncher(variables, program), lambda: ZygoteLauncher(variables, program)
+            )
+        return self._launchers[allocator]
 
 
 def _answers(line: str, count: int) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.hardware.doctor import DoctorFinding
@@ -79,14 +79,14 @@ class Trial:
 def trial(host: Host, tick: Tick = no_tick) -> Trial:
     """Take rounds for 20 seconds, each a fresh process of either side."""
     sides: tuple[list[float], list[float]] = ([], [])
-    problem = ""
+    problem, cell = "", replace(CELL, allocator=host.profile.allocator)
     with work_folder("batches") as folder:
         jobs = JobMaker(host, BatchStore(folder), _SAMPLING)
         end = time.monotonic() + SECONDS
         while time.monotonic() < end and not problem:
             first = len(sides[0]) % 2  # whoever goes second may find a warmer machine
             for side in (first, 1 - first):
-                reply = host.run(jobs.job(CELL, "time"), SECONDS, tick).reply
+                reply = host.run(jobs.job(cell, "time"), SECONDS, tick).reply
                 if reply.status != "ok":
                     problem = _problem(reply)
                     break

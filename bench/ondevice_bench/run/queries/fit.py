@@ -171,7 +171,7 @@ def _questions(host: Host, suite: Suite, limit: int) -> Iterator[tuple[Ask, Run]
         real = JobMaker(host, BatchStore(folder), *sources, memory_cap=limit)
 
         def ask(pass_name: str, cell: Cell) -> Mapping[str, float]:
-            reply = host.run(shapes.job(cell, pass_name), TIMEOUT).reply
+            reply = host.run(shapes.job(replace(cell, allocator=""), pass_name), TIMEOUT).reply
             if reply.status != "ok":
                 raise Unfit(reply.reason)
             return reply.result.metrics

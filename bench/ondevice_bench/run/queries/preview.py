@@ -16,9 +16,13 @@ MAX_STEPS = 64  # each takes a process
 
 
 def as_vanilla(cell: Cell) -> Cell:
-    """The cell of plain training that a method is compared with; its shapes need no seed."""
+    """The cell of plain training that a method is compared with.
+
+    Its shapes need neither a seed nor an allocator.
+    """
     layers = cell.layers if freezes(cell.layers) else "all"
-    return replace(cell, id="vanilla", method="vanilla", method_options=(), layers=layers, seed=0)
+    plain = replace(cell, id="vanilla", method="vanilla", method_options=(), layers=layers)
+    return replace(plain, seed=0, allocator="")
 
 
 def plain_steps(host: Host, suite: Suite, plan: Sequence[PlannedCell]) -> dict[str, PlainStep]:

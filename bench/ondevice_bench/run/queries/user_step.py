@@ -134,7 +134,13 @@ class StepRunner:
     def _job(self, step: OwnStep, name: str) -> Job:
         function = step.step.name
         return Job(
-            cell=Cell(id=function, model=function, method="vanilla", batch=1),
+            cell=Cell(
+                id=function,
+                model=function,
+                method="vanilla",
+                batch=1,
+                allocator=self._host.profile.allocator,
+            ),
             pass_name=name,
             model=function,
             model_options={},

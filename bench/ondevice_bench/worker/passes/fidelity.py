@@ -17,6 +17,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -186,7 +187,10 @@ def _gradients(workload: Workload, names: tuple[str, ...]) -> _Computed:
     """One forward and backward. A layer that took no part in it has no gradient."""
     workload.optimizer.zero_grad()
     total, draws = 0.0, False
-    with _dense_gradients(workload.model, names) as dense:
+    with (
+        _dense_gradients(workload.model, names) as dense,
+        _freed_gradients(workload, names) as freed,
+    ):
         for part in range(workload.parts):
             before = torch.get_rng_state()
             loss = workload.forward(part)
@@ -196,7 +200,29 @@ def _gradients(workload: Workload, names: tuple[str, ...]) -> _Computed:
     plain = (name for name in names if name not in dense)
     stored = {name: _stored_gradient(workload, name) for name in plain}
     kept = {name: gradient for name, gradient in stored.items() if gradient is not None}
-    return _Computed(dense | kept, total, draws)
+    return _Computed(dense | freed | kept, total, draws)
+
+
+@contextmanager
+def _freed_gradients(workload: Workload, names: tuple[str, ...]) -> Iterator[dict[str, Tensor]]:
+    """The gradients of weights that backward updates and frees, as they arrive at the weights."""
+    freed: dict[str, Tensor] = {}
+
+    def keep(name: str, gradient: Tensor) -> None:
+        found = gradient.detach().clone()
+        freed[name] = freed[name] + found if name in freed else found
+
+    weights = {name: workload.treatment.trained_weight(name) for name in names}
+    hooks = [
+        weight.register_hook(partial(keep, name))
+        for name, weight in weights.items()
+        if weight is not None and workload.treatment.updates_in_backward
+    ]
+    try:
+        yield freed
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _stored_gradient(workload: Workload, name: str) -> Tensor | None:

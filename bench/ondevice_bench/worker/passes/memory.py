@@ -37,7 +37,8 @@ def unless_swapped(run: Callable[[], PassResult], names: Iterable[str]) -> PassR
 def _measure(job: Job) -> PassResult:
     with curve.sample() as rss_curve:
         metrics, notes = _stages(job, rss_curve)
-    allocator = "libc's default, malloc_trim at each floor"
+    name, ways = job.cell.allocator or "libc's default", " and ".join(memory.ways_to_give_back())
+    allocator = f"{name}, {ways or 'nothing'} at each floor"
     return PassResult(
         metrics=metrics,
         details={"allocator": allocator, "curve": rss_curve.to_dict(), "notes": notes},

@@ -1,0 +1,130 @@
+"""Updating each parameter in backward, the moment its gradient is complete.
+
+Autograd calls a hook after it has added up the gradient of a parameter. By then nothing in this
+backward pass needs the old value of the parameter, however often the network uses it. The hook
+updates the parameter by a step of the optimizer over it alone, and frees the gradient.
+"""
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from ondevice_bench.errors import Refusal
+from ondevice_bench.methods.pending_gradient import is_distributed
+
+NAME = "update_in_backward"
+_hooks: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # one for each parameter
+
+
+class BackwardUpdates:
+    """The updates of an optimizer's parameters in backward. `begin` registers them.
+
+    `is_last_part` says whether the backward pass is the last one before the update: a batch may be
+    cut into slices.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, step: Callable[[], Any], is_last_part: Callable[[], bool]
+    ) -> None:
+        self._optimizer = optimizer
+        self._step = step
+        self._is_last_part = is_last_part
+        self._updated: set[int] = set()  # parameters that got their update since the last step()
+
+    def begin(self) -> None:
+        """Update the parameters of the optimizer in backward from now on."""
+        _refuse_scaled_losses()
+        for group in self._optimizer.param_groups:
+            for parameter in group["params"]:
+                end_updates((parameter,))
+                hook = parameter.register_post_accumulate_grad_hook(self._update)
+                _hooks[parameter] = hook
+
+    def require_step(self) -> None:
+        """A Refusal if gradients are to be cleared that have been applied already."""
+        if self._updated:
+            raise Refusal(
+                f"{NAME}: backward has updated the weights already, so clearing the gradients "
+                "does not undo it: call step() after each backward pass, then zero_grad()"
+            )
+
+    def finish(self) -> None:
+        """The loop has called step(): the next backward pass may update again."""
+        self._updated.clear()
+
+    def _update(self, parameter: Tensor) -> None:
+        if is_distributed():
+            raise Refusal(f"{NAME}: gradients cannot be averaged over processes: train without it")
+        if not self._is_last_part() or parameter.grad is None:
+            return
+        if id(parameter) in self._updated:
+            raise Refusal(
+                f"{NAME}: a second gradient arrived for weights that are updated already: call "
+                "step() after each backward pass. To add up gradients, compose it with microbatch"
+            )
+        groups = self._optimizer.param_groups
+        own = next(g for g in groups if any(each is parameter for each in g["params"]))
+        self._optimizer.param_groups = [{**own, "params": [parameter]}]
+        try:
+            self._step()
+        finally:
+            self._optimizer.param_groups = groups
+        parameter.grad = None
+        self._updated.add(id(parameter))
+
+
+def end_updates(parameters: Iterable[Tensor]) -> None:
+    """Leave the parameters to their optimizer's step again."""
+    for parameter in parameters:
+        hook = _hooks.pop(parameter, None)
+        if hook is not None:
+            hook.remove()
+
+
+def is_updated_in_backward(parameter: Tensor) -> bool:
+    """Whether backward updates the parameter."""
+    return parameter in _hooks
+
+
+@functools.cache
+def _refuse_scaled_losses() -> None:
+    """From now on, let no GradScaler scale a loss whose gradients are applied in backward.
+
+    They would be applied before the scaler can divide them. torch has no hook for this.
+    """
+    scale = torch.amp.GradScaler.scale
+
+    @functools.wraps(scale)
+    def checked(self: Any, outputs: Any) -> Any:
+        scaled = scale(self, outputs)
+        if self.is_enabled() and any(map(_trains_in_backward, tree_leaves(scaled))):
+            raise Refusal(
+                f"{NAME}: a GradScaler scales gradients, and backward applies them before it can "
+                "unscale them: train without it, for example in bfloat16"
+            )
+        return scaled
+
+    torch.amp.GradScaler.scale = checked  # type: ignore[method-assign]  # on purpose
+
+
+def _trains_in_backward(output: object) -> bool:
+    """Whether the graph of the output ends in a parameter that backward updates."""
+    if not isinstance(output, Tensor):
+        return False
+    nodes, seen = [output.grad_fn], set()
+    while nodes:
+        node = nodes.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        parameter = getattr(node, "variable", None)
+        if isinstance(parameter, nn.Parameter) and is_updated_in_backward(parameter):
+            return True
+        nodes += [each for each, _ in node.next_functions]
+    return False

@@ -1,0 +1,29 @@
+"""Update in backward: each parameter is updated when its gradient is complete, which is then freed.
+
+Exact. Not all gradients are alive at the same time.
+"""
+
+from torch import nn
+
+from ondevice_bench.methods.backward_update import end_updates
+from ondevice_bench.methods.method import Method
+from ondevice_bench.methods.optimizer_guard import guard_backward, release_backward
+from ondevice_bench.specs.layout import ModelLayout
+
+
+class UpdateInBackward(Method):
+    """The optimizer of `Treatment.optimizer` does the work. Another one is refused."""
+
+    updates_in_backward = True
+
+    def wrap(self, model: nn.Module, layout: ModelLayout) -> None:
+        """Refuse other optimizers: they would find no gradients."""
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                guard_backward(parameter)
+
+    def unwrap(self, model: nn.Module) -> None:
+        """Leave all parameters to any optimizer again."""
+        for parameter in model.parameters():
+            release_backward(parameter)
+        end_updates(model.parameters())

@@ -1,0 +1,212 @@
+"""Updates in backward: the same weights as the ordinary step, and no gradient that stays."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from ondevice_bench.errors import Refusal
+from ondevice_bench.methods.treatment import treat
+
+IN_BACKWARD = ("update_in_backward", {})
+
+
+class Tied(nn.Module):
+    """One weight is used twice, and one branch has no gradient."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(6, 6)
+        self.norm = nn.LayerNorm(6)
+        self.again = nn.Linear(6, 6)
+        self.again.weight = self.first.weight
+        self.head = nn.Linear(6, 4)
+        self.unused = nn.Linear(6, 6)
+
+    def forward(self, x):
+        return self.head(self.again(torch.tanh(self.norm(self.first(x)))))
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return Tied()
+
+
+@pytest.fixture
+def batch():
+    torch.manual_seed(1)
+    return torch.randn(8, 6), torch.randint(4, (8,))
+
+
+def loss_of(network, batch):
+    return nn.functional.cross_entropy(network(batch[0]), batch[1])
+
+
+def train(treatment, batch, steps=4, **options):
+    optimizer = treatment.optimizer(lr=0.1, weight_decay=0.01, **options)
+    for _ in range(steps):
+        treatment.backward(batch)
+        yield optimizer
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def weights(network):
+    return [parameter.detach() for parameter in network.parameters()]
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"momentum": 0.9}, {"kind": "adamw"}], ids=["sgd", "momentum", "adamw"]
+)
+@pytest.mark.parametrize(
+    "others",
+    [
+        (),
+        (("microbatch", {"slices": 3}),),
+        (("asi", {"rank": 2}),),
+        (("wasi", {"rank": 2, "update": "factors"}),),
+        (("lora", {"rank": 2, "alpha": 2.0}),),
+        (("saved_bf16", {}),),
+    ],
+    ids=lambda parts: "+".join(name for name, _ in parts) or "alone",
+)
+def test_the_weights_are_those_of_the_ordinary_step_to_the_bit(network, batch, others, options):
+    plain = treat(copy.deepcopy(network), [*others] or "vanilla")
+    early = treat(network, [*others, IN_BACKWARD] if others else "update_in_backward")
+    for _ in train(plain, batch, **options):
+        pass
+    for optimizer in train(early, batch, **options):
+        assert all(parameter.grad is None for parameter in early.module.parameters())
+        assert optimizer.updates_in_backward
+    pairs = zip(weights(early.module), weights(plain.module), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_a_schedule_of_the_rate_holds(network, batch):
+    networks = []
+    for method in ("vanilla", "update_in_backward"):
+        treatment = treat(copy.deepcopy(network), method)
+        networks.append(treatment.module)
+        optimizer = treatment.optimizer(lr=0.1)
+        schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+        for _ in range(3):
+            loss_of(treatment.module, batch).backward()
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+    assert all(map(torch.equal, *map(weights, networks)))
+
+
+def test_gradients_are_never_all_alive_at_the_same_time(batch):
+    deep = nn.Sequential(*(nn.Linear(6, 6) for _ in range(8)), nn.Linear(6, 4))
+    treatment = treat(deep, "update_in_backward")
+    optimizer = treatment.optimizer(lr=0.1)
+    alive = []
+    for parameter in deep.parameters():
+        parameter.register_hook(
+            lambda _: alive.append(sum(p.grad is not None for p in deep.parameters()))
+        )
+    treatment.backward(batch)
+    optimizer.step()
+    assert len(alive) == 18
+    assert max(alive) <= 1
+
+
+def test_with_checkpoint_the_second_forward_sees_the_old_weights(batch):
+    torch.manual_seed(0)
+    deep = nn.Sequential(nn.Sequential(nn.Linear(6, 6), nn.Tanh()), nn.Linear(6, 4))
+    parts = [("checkpoint", {"scope": "blocks"})]
+    layout = {"layout": _layout()}
+    plain = treat(copy.deepcopy(deep), parts, **layout)
+    early = treat(deep, [*parts, IN_BACKWARD], **layout)
+    for treatment in (plain, early):
+        for _ in train(treatment, batch):
+            pass
+    assert all(map(torch.equal, weights(early.module), weights(plain.module)))
+
+
+def _layout():
+    from ondevice_bench.specs.layout import ModelLayout
+
+    return ModelLayout(blocks="0", head="1")
+
+
+def test_merge_gives_the_parameters_back_to_any_optimizer(network, batch):
+    treatment = treat(network, "update_in_backward")
+    treatment.optimizer(lr=0.1)
+    plain = treatment.merge()
+    optimizer = torch.optim.SGD(plain.parameters(), lr=0.1)
+    loss_of(plain, batch).backward()
+    assert plain.head.weight.grad is not None
+    before = copy.deepcopy(weights(plain))
+    optimizer.step()
+    assert not torch.equal(before[0], weights(plain)[0])
+
+
+def test_the_last_optimizer_updates_and_no_other(network, batch):
+    twin = copy.deepcopy(network)
+    treatment = treat(network, "update_in_backward")
+    for rate in (100.0, 0.1):
+        treatment.optimizer(lr=rate)
+    treatment.backward(batch)
+    plain = treat(twin, "vanilla")
+    optimizer = plain.optimizer(lr=0.1)
+    plain.backward(batch)
+    optimizer.step()
+    assert all(map(torch.equal, weights(network), weights(twin)))
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"clip": 2.0}, "global norm is known only when all gradients exist at the same time"),
+        ({"accumulate": 2}, "each backward pass updates, so no gradients can be added up"),
+    ],
+)
+def test_what_needs_all_gradients_is_refused(network, options, reason):
+    with pytest.raises(Refusal, match=reason):
+        treat(network, "update_in_backward").optimizer(lr=0.1, **options)
+
+
+def test_the_subspace_update_is_refused_beside_it(network):
+    treatment = treat(network, [("wsi", {"rank": 2}), IN_BACKWARD])
+    with pytest.raises(Refusal, match="needs the gradients of the whole step"):
+        treatment.optimizer(lr=0.1)
+
+
+def test_another_optimizer_is_refused_in_its_first_step(network, batch):
+    treat(network, "update_in_backward")
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    loss_of(network, batch).backward()
+    before = copy.deepcopy(weights(network))
+    with pytest.raises(Refusal, match="this optimizer does not update in backward"):
+        optimizer.step()
+    assert all(map(torch.equal, weights(network), before))
+
+
+def test_gradients_of_two_backward_passes_are_not_added_up(network, batch):
+    treatment = treat(network, "update_in_backward")
+    optimizer = treatment.optimizer(lr=0.1)
+    loss_of(network, batch).backward()
+    with pytest.raises(
+        Refusal, match="a second gradient arrived for weights that are updated already"
+    ):
+        loss_of(network, batch).backward()
+    with pytest.raises(Refusal, match="clearing the gradients does not undo it"):
+        optimizer.zero_grad()
+
+
+def test_a_grad_scaler_is_refused_before_backward(network, batch):
+    treatment = treat(network, "update_in_backward")
+    treatment.optimizer(lr=0.1)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    before = copy.deepcopy(weights(network))
+    with pytest.raises(Refusal, match="a GradScaler scales gradients, and backward applies them"):
+        scaler.scale(loss_of(network, batch)).backward()
+    assert all(map(torch.equal, weights(network), before))
+    other = nn.Linear(6, 4)
+    scaler.scale(loss_of(other, batch)).backward()  # another network may have one
+    off = torch.amp.GradScaler("cpu", enabled=False)
+    off.scale(loss_of(network, batch)).backward()
