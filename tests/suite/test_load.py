@@ -9,7 +9,7 @@ from ondevice_bench.suite.suite import Axis
 
 METHODS = (
     "vanilla, gradient_filter, svd, hosvd, asi, wsi, wasi, lora, checkpoint, microbatch, saved_bf16, "
-    "update_in_backward"
+    "update_in_backward, galore"
 )
 LAYERS = "all, mlp, attention, attention+mlp, conv, last: K, last_blocks: K or pattern: TEXT"
 RULES = "rank, epsilon, fraction, trained, budget_mib, perplexity"

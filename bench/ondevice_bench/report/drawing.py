@@ -23,6 +23,7 @@ METHOD_COLOURS = {
     "microbatch": "#5B7083",
     "saved_bf16": "#A0A0A0",
     "update_in_backward": "#F800F8",
+    "galore": "#A000F8",
 }
 # for all other methods; different enough from these, and from each other
 FURTHER_COLOURS = (
