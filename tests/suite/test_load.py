@@ -10,7 +10,7 @@ from ondevice_bench.suite.suite import Axis
 METHODS = (
     "vanilla, gradient_filter, svd, hosvd, asi, wsi, wasi, lora, bias_only, lora_fa, "
     "lance, wsi_svd, lbp_wht, "
-    "checkpoint, microbatch, saved_bf16, saved, lean, fewbit, update_in_backward"
+    "checkpoint, microbatch, saved_bf16, saved, lean, fewbit, update_in_backward, galore"
 )
 LAYERS = "all, mlp, attention, attention+mlp, conv, last: K, last_blocks: K or pattern: TEXT"
 RULES = "rank, epsilon, fraction, trained, budget_mib, perplexity"

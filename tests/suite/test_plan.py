@@ -285,6 +285,12 @@ def test_weights_with_an_update_of_their_own_need_sgd():
         "`update: factors`"
     )
     assert {item.state for item in plan(suite(models=model, methods=methods), X86)} == {"planned"}
+    always = (MethodChoice("wsi_svd", (rank,)),)
+    (item,) = plan(suite(models=model, methods=always, train=Train(optimizer="adamw")), X86)
+    assert item.reason == (
+        "the update of wsi_svd is a step of sgd, so it cannot train with "
+        "`train: {optimizer: adamw}`"
+    )
 
 
 def test_updates_in_backward_need_no_norm_and_no_update_of_their_own():

@@ -10,7 +10,7 @@ from ondevice_bench import metrics
 from ondevice_bench.measure import curve
 from ondevice_bench.run.hosts.launch import PassLauncher
 from ondevice_bench.suite.cell import Train
-from ondevice_bench.worker.passes import trace
+from ondevice_bench.worker.passes import shapes, trace
 
 SMALL_VIT = {"model_options": (("depth", 1), ("image_size", 64), ("classes", 10))}
 MIB = 2**20
@@ -263,3 +263,20 @@ def test_shapes_alone_tell_what_a_real_step_holds(run, method, what):
     live = ("forward_live_peak_bytes", "backward_live_peak_bytes", "update_live_peak_bytes")
     peak = sum(found[name] for name in resident) + max(found[name] for name in live)
     assert planned["peak_bytes"] == peak
+
+
+def test_the_state_of_galore_is_in_the_estimates(make_job):
+    """The moments are thin, and each weight has a basis; a step with new bases has the peak."""
+    galore = {
+        "method": "galore",
+        "method_options": (("rank", 8),),
+        "train": Train(optimizer="adamw"),
+        **SMALL_VIT,
+    }
+    planned = shapes.measure(make_job("shapes", "vit_b_32", **galore)).metrics
+    traced = trace.measure(make_job("trace", "vit_b_32", **galore)).metrics
+    whole = {**galore, "method": "vanilla", "method_options": ()}
+    plain = shapes.measure(make_job("shapes", "vit_b_32", **whole)).metrics
+    fixed = traced["parameter_bytes"] + traced["buffer_bytes"] + traced["batch_bytes"]
+    assert planned["resident_bytes"] == fixed + traced["optimizer_state_bytes"]
+    assert planned["resident_bytes"] < plain["resident_bytes"]

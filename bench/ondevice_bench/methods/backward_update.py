@@ -7,11 +7,10 @@ updates the parameter by a step of the optimizer over it alone, and frees the gr
 
 import functools
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -22,6 +21,15 @@ NAME = "update_in_backward"
 _hooks: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # one for each parameter
 
 
+class UpdatesAlone(Protocol):
+    """An optimizer that can update one parameter alone."""
+
+    param_groups: list[dict[str, Any]]
+
+    def update_alone(self, parameter: nn.Parameter) -> None:
+        """Update one parameter, as its step does."""
+
+
 class BackwardUpdates:
     """The updates of an optimizer's parameters in backward. `begin` registers them.
 
@@ -29,11 +37,8 @@ class BackwardUpdates:
     cut into slices.
     """
 
-    def __init__(
-        self, optimizer: Optimizer, step: Callable[[], Any], is_last_part: Callable[[], bool]
-    ) -> None:
+    def __init__(self, optimizer: "UpdatesAlone", is_last_part: Callable[[], bool]) -> None:
         self._optimizer = optimizer
-        self._step = step
         self._is_last_part = is_last_part
         self._updated: set[int] = set()  # parameters that got their update since the last step()
 
@@ -68,13 +73,8 @@ class BackwardUpdates:
                 f"{NAME}: a second gradient arrived for weights that are updated already: call "
                 "step() after each backward pass. To add up gradients, compose it with microbatch"
             )
-        groups = self._optimizer.param_groups
-        own = next(g for g in groups if any(each is parameter for each in g["params"]))
-        self._optimizer.param_groups = [{**own, "params": [parameter]}]
-        try:
-            self._step()
-        finally:
-            self._optimizer.param_groups = groups
+        assert isinstance(parameter, nn.Parameter)
+        self._optimizer.update_alone(parameter)
         parameter.grad = None
         self._updated.add(id(parameter))
 

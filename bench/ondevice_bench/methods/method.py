@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.layer_flops import LayerFlops
+from ondevice_bench.methods.projected_update import Projection
 from ondevice_bench.methods.ranks import RankChoice, Ranks
 from ondevice_bench.methods.scheme import Scheme
 from ondevice_bench.methods.stored_size import Stored
@@ -32,6 +33,13 @@ class Method:
 
     updates_in_backward: bool = False
     """Whether backward updates each parameter when its gradient is complete."""
+
+    projection: Projection | None = None
+    """How the optimizer projects the gradients of the chosen layers; None if it does not."""
+
+    def projects(self, layer: nn.Module) -> str | None:
+        """The reason why the gradient of this layer's weight is not projected; None if it is."""
+        return "the method projects no gradients"
 
     def wrap(self, model: nn.Module, layout: ModelLayout) -> None:
         """Change the network in place, before training begins."""

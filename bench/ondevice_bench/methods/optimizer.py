@@ -4,8 +4,7 @@ SGD also updates the factors of a weight by the subspace update. AdamW trains th
 parameters. Both can update each parameter in backward.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from ondevice_bench.errors import Refusal, not_allowed
 from ondevice_bench.methods.backward_update import NAME, BackwardUpdates
 from ondevice_bench.methods.lowrank import LowRankLayer
+from ondevice_bench.methods.projected_update import Projection
 
 KINDS = ("sgd", "adamw")
 _TINY = 1e-6  # as in torch's own clipping
@@ -24,9 +24,11 @@ class MomentumRefused(ValueError):
 
 
 class _Optimizer(torch.optim.Optimizer):
-    """What both optimizers have: one norm over all gradients, and updates in backward."""
+    """What both optimizers have: one norm over all gradients, and updates of one parameter."""
 
+    is_of_treatment = True
     clip: float | None = None
+    projections: Mapping[nn.Parameter, Projection] = {}
     _backward_updates: BackwardUpdates | None = None
 
     @property
@@ -34,10 +36,43 @@ class _Optimizer(torch.optim.Optimizer):
         """Whether backward updates each parameter, and frees its gradient."""
         return self._backward_updates is not None
 
-    def update_in_backward(self, step: Callable[[], Any], is_last_part: Callable[[], bool]) -> None:
-        """Update each parameter in backward from now on. `step` is that of torch's own class."""
-        self._backward_updates = BackwardUpdates(self, step, is_last_part)
+    def update_in_backward(self, is_last_part: Callable[[], bool]) -> None:
+        """Update each parameter in backward from now on."""
+        self._backward_updates = BackwardUpdates(self, is_last_part)
         self._backward_updates.begin()
+
+    def update_alone(self, parameter: nn.Parameter) -> None:
+        """Update one parameter, as `step` does."""
+        projection = self.projections.get(parameter)
+        groups = self.param_groups
+        own = next(g for g in groups if any(each is parameter for each in g["params"]))
+        alone = {**own, "params": [parameter]}
+        self.param_groups = [alone if projection is None else {**alone, "weight_decay": 0.0}]
+        try:
+            if projection is None:
+                self._plain_step()
+            else:
+                rate_and_decay = (own["lr"], own["weight_decay"])
+                projection.update(
+                    parameter, self.state[parameter], rate_and_decay, self._plain_step
+                )
+        finally:
+            self.param_groups = groups
+
+    def _plain_step(self) -> None:
+        """The step of torch's own class."""
+        raise NotImplementedError
+
+    def _step_all(self) -> None:
+        """Update all parameters: first those whose gradient is projected, then all others."""
+        gradients = {}
+        for parameter in self.projections:
+            if parameter.grad is not None:
+                self.update_alone(parameter)
+                gradients[parameter], parameter.grad = parameter.grad, None
+        self._plain_step()
+        for parameter, gradient in gradients.items():
+            parameter.grad = gradient
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear every gradient."""
@@ -108,7 +143,7 @@ class LowRankSGD(_Optimizer, torch.optim.SGD):
         """
         loss = self._begin_step(closure)
         taken = {layer: pending.take() for layer, pending in self._pending.items()}
-        super().step()
+        self._step_all()
         group = self.param_groups[0]
         rate, decay = group["lr"], 1 - group["lr"] * group["weight_decay"]
         for layer, found in taken.items():
@@ -119,6 +154,9 @@ class LowRankSGD(_Optimizer, torch.optim.SGD):
             layer.left.data, layer.right.data = left.contiguous(), right.contiguous()
             self._pending[layer].count_update()
         return loss
+
+    def _plain_step(self) -> None:
+        torch.optim.SGD.step(self)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear every gradient, also those of factored weights."""
@@ -148,8 +186,11 @@ class ClippedAdamW(_Optimizer, torch.optim.AdamW):
         A closure runs one time before the update, as in torch's own AdamW.
         """
         loss = self._begin_step(closure)
-        super().step()
+        self._step_all()
         return loss
+
+    def _plain_step(self) -> None:
+        torch.optim.AdamW.step(self)
 
 
 TrainingOptimizer: TypeAlias = LowRankSGD | ClippedAdamW
@@ -205,11 +246,7 @@ def begin_backward_updates(
             f"{subspace}: the subspace update needs the gradients of the whole step: without "
             f"{NAME}, or with `update: factors`"
         )
-    if isinstance(optimizer, LowRankSGD):
-        step = partial(torch.optim.SGD.step, optimizer)
-    else:
-        step = partial(torch.optim.AdamW.step, optimizer)
-    optimizer.update_in_backward(step, is_last_part)
+    optimizer.update_in_backward(is_last_part)
 
 
 def _first_subspace(low_rank: Sequence[LowRankLayer]) -> str | None:

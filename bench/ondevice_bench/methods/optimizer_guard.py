@@ -1,8 +1,8 @@
 """Optimizers that cannot train a treated network are refused when they step.
 
-Such an optimizer holds the factors of a subspace update, or parameters that are to be updated in
-backward, but is not ours. Or it was made before `treat`, so it holds weights that do not train any
-more, and not the parameters that do.
+Such an optimizer holds the factors of a subspace update, or parameters that a method updates in
+another way, but is not ours. Or it was made before `treat`, so it holds weights that do not train
+any more, and not the parameters that do.
 
 torch calls the check before every step of any optimizer. The check reads the parameters of an
 optimizer one time, and again after the next `treat`.
@@ -22,7 +22,7 @@ from ondevice_bench.errors import Refusal
 
 _pending: WeakSet[nn.Module] = WeakSet()
 _replaced: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
-_in_backward: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+_updated_by_ours: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # by which method
 _checked: WeakKeyDictionary[Optimizer, int] = WeakKeyDictionary()
 _count = [0]  # of changes to what is guarded
 
@@ -59,15 +59,15 @@ def guard_replaced(plain: nn.Module, layer: nn.Module, name: str) -> None:
     _begin()
 
 
-def guard_backward(parameter: Tensor) -> None:
-    """Refuse optimizers that hold this parameter, but do not update it in backward."""
-    _in_backward[parameter] = True
+def guard_update(parameter: Tensor, method: str) -> None:
+    """Refuse optimizers that hold this parameter, but do not know the update of the method."""
+    _updated_by_ours[parameter] = method
     _begin()
 
 
-def release_backward(parameter: Tensor) -> None:
+def release_update(parameter: Tensor) -> None:
     """Any optimizer may train the parameter again."""
-    _in_backward.pop(parameter, None)
+    _updated_by_ours.pop(parameter, None)
 
 
 def release(weight: Tensor) -> None:
@@ -93,10 +93,11 @@ def _check(optimizer: Optimizer, *_: Any) -> None:
                 f"{replaced.name}: this optimizer holds the weight that the method has "
                 "replaced. Make the optimizer after treat()"
             )
-        if parameter in _in_backward and not getattr(optimizer, "updates_in_backward", False):
+        method = _updated_by_ours.get(parameter)
+        if method is not None and not getattr(optimizer, "is_of_treatment", False):
             raise WrongOptimizer(
-                "update_in_backward: this optimizer does not update in backward. Use the one that "
-                "Treatment.optimizer returns"
+                f"{method}: this optimizer does not know the update of the method. Use the one "
+                "that Treatment.optimizer returns"
             )
     if not getattr(optimizer, "updates_subspaces", False):
         for pending in _pending:

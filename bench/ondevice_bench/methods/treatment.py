@@ -30,8 +30,9 @@ from ondevice_bench.methods.optimizer import (
     begin_backward_updates,
     make_optimizer,
 )
-from ondevice_bench.methods.optimizer_guard import release
+from ondevice_bench.methods.optimizer_guard import guard_update, release, release_update
 from ondevice_bench.methods.packed_saves import PackedSaves
+from ondevice_bench.methods.projected_update import Projection
 from ondevice_bench.methods.ranks import RankChoice, RankRules, Ranks
 from ondevice_bench.methods.refusals import (
     NOT_IN_TABLE,
@@ -79,6 +80,7 @@ class Treatment:
     def __init__(self, module: nn.Module) -> None:
         self.module = module
         self.slices = 1
+        self._projections: dict[nn.Parameter, Projection] = {}
         self._is_last_part = True  # of the batch that is cut into slices
         self._methods: list[Method] = []
         self._training = TrainingForward(())
@@ -253,6 +255,7 @@ class Treatment:
             clip=clip,
             momentum=momentum,
         )
+        optimizer.projections = self._projections
         if self.updates_in_backward:
             begin_backward_updates(optimizer, layers, accumulate, lambda: self._is_last_part)
         return optimizer
@@ -268,6 +271,8 @@ class Treatment:
             self.module = put(self.module, layer, merged)
         for method in self._methods:
             method.unwrap(self.module)
+        for weight in self._projections:
+            release_update(weight)
         self._replacements = {}
         return self.module
 
@@ -335,6 +340,8 @@ class Treatment:
         """Apply one method to the selected layers."""
         if isinstance(method, LayerMethod):
             self._replace(method, selection, rules, ranks, seed)
+        elif method.projection is not None:
+            self._project(method, method.projection, selection)
         if isinstance(method, PackedSaves) and any(
             isinstance(each, PackedSaves) for each in self._methods
         ):
@@ -378,6 +385,20 @@ class Treatment:
             replacement = replaced(method, plain, choice, shown)
             self.module = put(self.module, plain, replacement.layer)
             self._replacements[name] = replacement
+
+    def _project(self, method: Method, projection: Projection, selection: LayerSelection) -> None:
+        """Let the optimizer project the gradients of the chosen layers."""
+        name = type(method).__name__.lower()
+        reasons = {
+            each: method.projects(self.module.get_submodule(each)) for each in selection.layers
+        }
+        self._refusals = {each: why for each, why in reasons.items() if why is not None}
+        if len(self._refusals) == len(reasons):
+            raise applies_to_none(name, self._refusals)
+        for each in reasons.keys() - self._refusals.keys():
+            weight = self.module.get_submodule(each).get_parameter("weight")
+            guard_update(weight, name)
+            self._projections[weight] = projection
 
     def _report(self, name: str, replacement: Replacement) -> LayerReport:
         shape, ranks = replacement.layer.input_shape, _ranks(replacement)

@@ -5,9 +5,9 @@ Exact. Not all gradients are alive at the same time.
 
 from torch import nn
 
-from ondevice_bench.methods.backward_update import end_updates
+from ondevice_bench.methods.backward_update import NAME, end_updates
 from ondevice_bench.methods.method import Method
-from ondevice_bench.methods.optimizer_guard import guard_backward, release_backward
+from ondevice_bench.methods.optimizer_guard import guard_update, release_update
 from ondevice_bench.specs.layout import ModelLayout
 
 
@@ -20,10 +20,10 @@ class UpdateInBackward(Method):
         """Refuse other optimizers: they would find no gradients."""
         for parameter in model.parameters():
             if parameter.requires_grad:
-                guard_backward(parameter)
+                guard_update(parameter, NAME)
 
     def unwrap(self, model: nn.Module) -> None:
         """Leave all parameters to any optimizer again."""
         for parameter in model.parameters():
-            release_backward(parameter)
+            release_update(parameter)
         end_updates(model.parameters())

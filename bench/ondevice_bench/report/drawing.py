@@ -31,6 +31,7 @@ METHOD_COLOURS = {
     "lean": "#00D000",
     "fewbit": "#E80830",
     "update_in_backward": "#F800F8",
+    "galore": "#0000FF",
 }
 # for all other methods; different enough from these, and from each other
 FURTHER_COLOURS = (

@@ -211,4 +211,15 @@ METHODS = (
         exact=True,
         updates_in_backward=True,
     ),
+    MethodSpec(
+        name="galore",
+        title="gradients of linear layers projected for the optimizer, whose state is then small",
+        implementation="ondevice_bench.methods.galore:GaLore",
+        treats=frozenset({"linear"}),
+        options=(
+            Option("rank", "rank of the projected gradient", 64, minimum=1),
+            Option("every", "steps between two bases", 200, minimum=1),
+            Option("scale", "scale of the update", 0.25, kind="float", above=0),
+        ),
+    ),
 )

@@ -1,0 +1,157 @@
+"""GaLore against definitions: the plain optimizers in a rotated basis, and the formula itself."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from ondevice_bench.errors import Refusal
+from ondevice_bench.methods.treatment import treat
+
+RATE, DECAY = 0.05, 0.1
+
+
+@pytest.fixture(params=[(4, 6), (6, 4)], ids=["wide", "tall"])
+def network(request):
+    torch.manual_seed(0)
+    rows, columns = request.param
+    return nn.Sequential(nn.Linear(columns, rows), nn.Tanh(), nn.Linear(rows, 3)).double()
+
+
+@pytest.fixture
+def batch(network):
+    torch.manual_seed(1)
+    return torch.randn(8, network[0].in_features).double(), torch.randint(3, (8,))
+
+
+def loss_of(network, batch):
+    return nn.functional.cross_entropy(network(batch[0]), batch[1])
+
+
+def chosen(network, **options):
+    return treat(network, "galore", layers="pattern:0", **options)
+
+
+def train(network, optimizer, batch, steps):
+    for _ in range(steps):
+        loss_of(network, batch).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def basis_of(optimizer, weight):
+    return optimizer.state[weight]["basis"]
+
+
+def test_with_a_fixed_square_basis_it_is_adamw_on_the_rotated_weight(network, batch):
+    """The oracle trains `V = Pᵀ W` (or `W Q`) by torch's AdamW, in a network that uses `P V`."""
+    twin = copy.deepcopy(network)
+    optimizer = chosen(network, rank=64, every=100, scale=1.0).optimizer(
+        lr=RATE, weight_decay=DECAY, kind="adamw"
+    )
+    train(network, optimizer, batch, 1)
+    basis = basis_of(optimizer, network[0].weight)
+    assert basis.shape == (4, 4)
+    train(network, optimizer, batch, 4)
+    is_wide = network[0].out_features == 4
+    weight = twin[0].weight.detach()
+    rotated = nn.Parameter(basis.T @ weight if is_wide else weight @ basis)
+    others = [p for name, p in twin.named_parameters() if name != "0.weight"]
+    adamw = torch.optim.AdamW([rotated, *others], lr=RATE, weight_decay=DECAY)
+
+    def whole():
+        return basis @ rotated if is_wide else rotated @ basis.T
+
+    for _ in range(5):
+        hidden = nn.functional.linear(batch[0], whole(), twin[0].bias)
+        nn.functional.cross_entropy(twin[2](torch.tanh(hidden)), batch[1]).backward()
+        adamw.step()
+        adamw.zero_grad()
+    torch.testing.assert_close(network[0].weight, whole(), rtol=1e-12, atol=1e-13)
+    for name in ("0.bias", "2.weight", "2.bias"):
+        ours, theirs = (net.get_parameter(name) for net in (network, twin))
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_with_sgd_inside_and_full_rank_it_is_sgd(network, batch, momentum):
+    twin = copy.deepcopy(network)
+    ours = chosen(network, rank=64, every=100, scale=1.0).optimizer(
+        lr=RATE, weight_decay=0.0, momentum=momentum
+    )
+    train(network, ours, batch, 5)
+    theirs = torch.optim.SGD(twin.parameters(), lr=RATE, momentum=momentum)
+    train(twin, theirs, batch, 5)
+    for a, b in zip(network.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-13)
+
+
+def test_the_first_step_is_that_of_the_formula(network, batch):
+    """The oracle takes the singular vectors by another algorithm."""
+    twin = copy.deepcopy(network)
+    optimizer = chosen(network, rank=2, every=3, scale=0.25).optimizer(
+        lr=RATE, weight_decay=DECAY, kind="adamw"
+    )
+    train(network, optimizer, batch, 1)
+    loss_of(twin, batch).backward()
+    weight, gradient = twin[0].weight.detach(), twin[0].weight.grad
+    left, _, right = torch.linalg.svd(gradient, full_matrices=False)
+    is_wide = len(weight) == 4
+    basis = left[:, :2] if is_wide else right[:2].T
+    thin = basis.T @ gradient if is_wide else gradient @ basis
+    step = thin / (thin.abs() + 1e-8)  # both moments of the first step, without their bias
+    update = basis @ step if is_wide else step @ basis.T
+    expected = (1 - RATE * DECAY) * weight - 0.25 * RATE * update
+    torch.testing.assert_close(network[0].weight.detach(), expected, rtol=1e-6, atol=1e-8)
+
+
+def test_the_basis_is_renewed_and_the_moments_stay(network, batch):
+    optimizer = chosen(network, rank=2, every=2, scale=0.25).optimizer(lr=RATE, kind="adamw")
+    weight, bases, moments = network[0].weight, [], []
+    for _ in range(4):
+        train(network, optimizer, batch, 1)
+        bases.append(basis_of(optimizer, weight))
+        moments.append(optimizer.state[weight]["step"].item())
+    assert bases[0] is bases[1]
+    assert bases[2] is bases[3]
+    assert not torch.equal(bases[0], bases[2])
+    assert moments == [1, 2, 3, 4]
+
+
+def test_the_state_is_as_small_as_the_projected_gradient(network, batch):
+    optimizer = chosen(network, rank=2, every=10, scale=0.25).optimizer(lr=RATE, kind="adamw")
+    train(network, optimizer, batch, 1)
+    state = optimizer.state[network[0].weight]
+    assert state["exp_avg"].numel() == state["exp_avg_sq"].numel() == 2 * 6
+    assert state["basis"].numel() == 2 * 4
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_in_backward_it_is_the_same_to_the_bit(network, batch, kind):
+    twin = copy.deepcopy(network)
+    options = {"rank": 2, "every": 2, "scale": 0.25}
+    for net, parts in (
+        (network, [("galore", options), ("update_in_backward", {})]),
+        (twin, [("galore", options)]),
+    ):
+        optimizer = treat(net, parts).optimizer(lr=RATE, weight_decay=DECAY, kind=kind)
+        train(net, optimizer, batch, 5)
+    assert all(map(torch.equal, network.parameters(), twin.parameters()))
+
+
+def test_another_optimizer_is_refused_until_merge(network, batch):
+    treatment = treat(network, "galore", rank=2)
+    stock = torch.optim.AdamW(network.parameters(), lr=RATE)
+    with pytest.raises(Refusal, match="galore: this optimizer does not know"):
+        train(network, stock, batch, 1)
+    treatment.merge()
+    train(network, torch.optim.AdamW(network.parameters(), lr=RATE), batch, 1)
+
+
+def test_layers_without_a_matrix_as_weight_are_refused():
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4, 2))
+    treatment = treat(network, "galore", rank=2)
+    assert set(treatment.refusals) == {"0"}
+    with pytest.raises(Refusal, match="galore applies to none of the chosen layers: 0 has no"):
+        treat(nn.Sequential(nn.Conv2d(3, 4, 3)), "galore", rank=2)
