@@ -76,6 +76,14 @@ models: [./net.py:none: {batch: 2}, ./net.py:some: {batch: 2}]
 methods: [asi: {rank: 2}]
 measure: [trace, fidelity]
 """
+FIXED_BASES = """\
+schema: 1
+title: Bases of the calibrate pass
+models: [./net.py:some: {batch: 4}]
+methods: [lance: {epsilon: 0.5}]
+measure: [trace, memory]
+rounds: 1
+"""
 
 
 @pytest.fixture
@@ -299,6 +307,23 @@ def test_a_reader_that_leaves_early_is_no_error(workplace):
         f"{BENCH} list metrics | head -n 1", shell=True, capture_output=True, text=True, check=True
     )
     assert done.stderr == ""
+
+
+def test_every_process_takes_the_bases_of_the_calibration_batch(bench, workplace):
+    (workplace / "net.py").write_text(READING.replace("Reading()", "nn.Linear(192, 4)"))
+    (workplace / "fixed.yaml").write_text(FIXED_BASES)
+    ended = bench("run", "fixed.yaml")
+    assert ended.code == 0, ended.err
+    with Store.open(workplace / "bench-out/fixed/results.sqlite") as store:
+        (run,) = store.runs()
+        records = {r.key.pass_name: r for r in store.records(run.id)}
+    assert {record.status for record in records.values()} == {"ok"}
+    chosen = {name: r["activation"] for name, r in records["calibrate"].details["ranks"].items()}
+    trace = records["trace"]
+    assert chosen == {n: r["activation_ranks"] for n, r in trace.details["treated"].items()}
+    assert trace.metrics["method_state_bytes"] == 4 * 192 * sum(r for (r,) in chosen.values())
+    kept = sum(each["stored_bytes"] for each in trace.details["treated"].values())
+    assert kept == 4 * 4 * sum(r for (r,) in chosen.values())
 
 
 def test_layers_that_the_network_never_calls_are_named_everywhere(bench, workplace):

@@ -159,17 +159,48 @@ def test_a_step_keeps_three_sums_of_each_patch_and_the_class_token(layer, shape,
 @pytest.mark.parametrize(
     ("layer", "shape", "says"),
     [
-        (nn.Linear(5, 4), (6, 5), r"^0: the input has the shape \(6, 5\), .* tokens on a grid"),
-        (nn.Linear(5, 4), (6, 7, 5), r"a square number of tokens"),
         (nn.Linear(5, 4), (6, 2, 9, 5), r"^0: the input has 2 x 9 places, too few to fill"),
         (nn.Conv2d(5, 4, 1), (6, 5, 1, 1), r"use a smaller `patch`, or other layers"),
     ],
 )
-def test_an_input_without_a_grid_of_that_size_is_refused(layer, shape, says):
+def test_a_grid_that_reflection_cannot_fill_is_refused(layer, shape, says):
     model = treat(nn.Sequential(copy.deepcopy(layer)), "lbp_wht", patch=8).module
     with pytest.raises(Refusal, match=says):
         model(torch.randn(shape))
     model.eval()(torch.randn(shape))
+
+
+class Tokens(nn.Module):
+    """A linear layer on tokens, and a head on their mean."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(5, 6), nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.head(self.body(x).tanh().mean(1))
+
+
+def test_a_linear_layer_without_a_grid_trains_plainly_beside_others():
+    plain = Tokens().double()
+    treatment = treat(copy.deepcopy(plain), "lbp_wht", patch=2, order=1)
+    x = randn(4, 17, 5)
+    for network in (plain, treatment.module):
+        network(x).square().sum().backward()
+    assert torch.equal(treatment.module.head.weight.grad, plain.head.weight.grad)
+    assert difference(treatment.module.body.weight.grad, plain.body.weight.grad) > 0.01
+    assert treatment.not_called == ("head",)
+    (note,) = treatment.notes()
+    assert "or because their inputs have no places on a grid: head" in note
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (6, 7, 5), (6, 2, 2, 2, 5)])
+def test_a_network_without_any_grid_is_refused_in_the_first_forward(shape):
+    layer = nn.Linear(5, 4)
+    treatment = treat(nn.Sequential(layer), "lbp_wht")
+    with pytest.raises(Refusal, match=r"^lbp_wht: no layer of this network saw places on a grid"):
+        treatment.module(torch.randn(shape))
+    assert torch.equal(treatment.module.eval()(x := torch.randn(shape)), layer(x))
 
 
 @pytest.mark.parametrize(

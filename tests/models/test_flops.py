@@ -92,11 +92,7 @@ def test_forward_and_backward_of_every_network(make_job, model, attention):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("model", ["mcunet", "vit_b_32"])
 def test_every_method_is_counted_whole_and_both_sources_of_bytes_agree(make_job, model, method):
-    layers = "all"
-    if method == "lbp_wht":  # the input of the head lies on no grid
-        layers = "conv" if model == "mcunet" else "attention+mlp"
-    what = {"method": method, "method_options": METHODS[method], "layers": layers}
-    job = make_job("trace", model, batch=4, **what)
+    job = make_job("trace", model, method=method, method_options=METHODS[method], batch=4)
     if method == "gradient_filter" and model != "mcunet":
         pytest.skip("has one convolution")
     result = trace.measure(job)
@@ -107,8 +103,9 @@ def test_every_method_is_counted_whole_and_both_sources_of_bytes_agree(make_job,
     whole, allocated, *classes = parts
     assert sum(classes) == whole
     assert abs(allocated - whole) <= 16  # a scalar or two of a loss in parts
-    without_effect = (model, method) in {("mcunet", "fewbit"), ("vit_b_32", "lean")}
-    assert len(result.details["notes"]) == without_effect
+    noted = {("mcunet", "fewbit"), ("vit_b_32", "lean")}  # they have no effect
+    # the input of the head lies on no grid
+    assert len(result.details["notes"]) == (method == "lbp_wht" or (model, method) in noted)
     assert metrics["backward_live_peak_bytes"] >= metrics["gradient_bytes"]
     assert metrics["forward_live_peak_bytes"] >= metrics["activation_bytes"]
     assert (metrics["factorisation_flops"] > 0) == (method in FACTORISING)

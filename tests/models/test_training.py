@@ -24,11 +24,7 @@ OPTIONS = {
     "lbp_wht": {"patch": 2},
     "microbatch": {"slices": 2},
 }
-GRIDS = {
-    "vit_b_32": "mlp",
-    "swin_t": "mlp",
-    **dict.fromkeys(("pspnet", "deeplabv3", "upernet"), "pattern:backbone.*"),  # the rest pools
-}
+POOLS = ("pspnet", "deeplabv3", "upernet")  # to so few places that no patch fits
 PAIRS = [
     (model, method)
     for model in SMALL
@@ -44,7 +40,7 @@ def test_two_steps(make_job, model, method):
     if replaces:
         layers = "conv" if method == "gradient_filter" else "last:3"
     if method == "lbp_wht":
-        layers = GRIDS.get(model, "conv")
+        layers = "pattern:backbone.*" if model in POOLS else "all"
     job = make_job(
         "time",
         model,

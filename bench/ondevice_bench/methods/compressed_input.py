@@ -85,7 +85,7 @@ class CompressedInputLayer(ReplacementLayer):
     def forward(self, input: Tensor) -> Tensor:
         """Compress in training. In evaluation, or with a frozen weight, be the plain layer."""
         trains = self.training and torch.is_grad_enabled() and self.weight.requires_grad
-        if self.bypass or not trains:
+        if self.bypass or not trains or not self.scheme.takes(tuple(input.shape)):
             return self.plain(input, self.weight, self.bias)
         self.input_shape = tuple(input.shape)
         return apply_function(_CompressedInputStep, input, self.weight, self.bias, self)

@@ -1,12 +1,15 @@
 """LBP-WHT: both gradients in a few Walsh functions of each patch of places.
 
 The places are those of a pointwise convolution, or the tokens of a linear layer if they lie on a
-grid. A class token before them is kept apart, exactly. `w_i` has i changes of sign. Of the products
+grid. A class token before them is kept apart, exactly. A linear layer without a grid trains
+plainly. `w_i` has i changes of sign. Of the products
 `w_i(row) w_j(column)` on a patch, those with `i + j < order` are kept.
 """
 
 import itertools
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -14,13 +17,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ondevice_bench.errors import Refusal
-from ondevice_bench.methods.compressed_input import compress_input, no_plain_layer
+from ondevice_bench.methods.compressed_input import (
+    CompressedInputLayer,
+    compress_input,
+    no_plain_layer,
+)
 from ondevice_bench.methods.convolution import Geometry, Size2d
 from ondevice_bench.methods.layer_flops import LayerFlops, Sizes, plain_flops
 from ondevice_bench.methods.method import LayerMethod, ReplacementLayer
 from ondevice_bench.methods.ranks import RankChoice, Ranks
 from ondevice_bench.methods.scheme import Scheme, StoredTensors
 from ondevice_bench.methods.tensors import mode_product
+
+_GRIDS = "inputs (B, H, W, I), (B, N, I) with N = n² or n² + 1, or of a 1x1 convolution"
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,10 @@ class WalshScheme(Scheme):
         self.patch = patch
         self.order = order
         self.stride = stride  # of a convolution; None: of a linear layer
+
+    def takes(self, shape: tuple[int, ...]) -> bool:
+        """Whether its places lie on a grid."""
+        return grid_of_input(shape, self.stride) is not None
 
     def store(self, x: Tensor, geometry: Geometry | None) -> StoredTensors:
         """The sums over the input, which is padded by reflection."""
@@ -86,8 +99,9 @@ class WalshScheme(Scheme):
         return self._assembled(places, token, shape)
 
     def _grid(self, shape: tuple[int, ...]) -> Grid:
-        assert self.choice is not None
-        return grid_of_input(shape, self.stride, self.choice.layer)
+        grid = grid_of_input(shape, self.stride)
+        assert grid is not None  # `takes` says so
+        return grid
 
     def _require_room(self, grid: Grid) -> None:
         """A Refusal if a side is too short to be reflected into its padding."""
@@ -113,8 +127,8 @@ class WalshScheme(Scheme):
 
     def _means(self, dy: Tensor) -> Tensor:
         """`g_ij`: the means of `dY` times each function, padded with zeros."""
-        stride = None if self.stride is None else (1, 1)
-        grid = grid_of_input(tuple(dy.shape), stride, "the output")
+        grid = grid_of_input(tuple(dy.shape), None if self.stride is None else (1, 1))
+        assert grid is not None
         return self._transformed(self._places(dy, grid), "constant") / self.patch**2
 
     def _transformed(self, places: Tensor, padding: str) -> Tensor:
@@ -157,10 +171,10 @@ class WalshScheme(Scheme):
         return whole
 
 
-def grid_of_input(shape: tuple[int, ...], stride: Size2d | None, layer: str) -> Grid:
+def grid_of_input(shape: tuple[int, ...], stride: Size2d | None) -> Grid | None:
     """The places that a convolution with this stride reads, or the tokens of a linear layer.
 
-    Tokens lie as the input has them, or on a square.
+    Tokens lie as the input has them, or on a square. They may lie on no grid.
     """
     if stride is not None:
         rows, columns = (-(-n // s) for n, s in zip(shape[2:], stride, strict=True))
@@ -172,11 +186,7 @@ def grid_of_input(shape: tuple[int, ...], stride: Size2d | None, layer: str) -> 
             side = math.isqrt(shape[1] - has_token) if shape[1] > has_token else 0
             if side and side**2 == shape[1] - has_token:
                 return Grid(shape[0], (side, side), has_token)
-    raise Refusal(
-        f"{layer}: the input has the shape {shape}, and the method needs tokens on a grid: (B, H, "
-        "W, I), or (B, N, I) with a square number of tokens and perhaps a class token before them. "
-        "Choose other layers"
-    )
+    return None
 
 
 def _pads(side: int, patch: int) -> Size2d:
@@ -205,10 +215,23 @@ class LbpWht(LayerMethod):
 
     keeps_weight = True
     exact_input_gradient = False
+    passes_over = "their inputs have no places on a grid"
 
     def __init__(self, *, patch: int, order: int) -> None:
         self.patch = patch
         self.order = order
+
+    @contextmanager
+    def packing(self, model: nn.Module) -> Iterator[None]:
+        """After a forward: a Refusal if all layers passed their input over."""
+        yield
+        layers = [m for m in model.modules() if isinstance(m, CompressedInputLayer)]
+        trained = [layer for layer in layers if layer.weight.requires_grad]
+        if trained and all(layer.input_shape is None for layer in trained):
+            raise Refusal(
+                f"lbp_wht: no layer of this network saw places on a grid ({_GRIDS}), so the method "
+                "would change nothing"
+            )
 
     def applies(self, layer: nn.Module) -> str | None:
         """Linear layers, and pointwise convolutions without groups."""
@@ -226,19 +249,17 @@ class LbpWht(LayerMethod):
 
     def stored(self, layer: nn.Module, shape: tuple[int, ...], ranks: tuple[int, ...]) -> int:
         """A number for each feature, patch and function, and the class token."""
-        sizes, grid = (
-            Sizes.from_layer(layer, shape),
-            grid_of_input(shape, _stride(layer), "the layer"),
-        )
+        sizes, grid = Sizes.from_layer(layer, shape), grid_of_input(shape, _stride(layer))
+        if grid is None:
+            return math.prod(shape)
         token = grid.examples * sizes.inputs if grid.has_token else 0
         return grid.patches(self.patch) * self._functions * sizes.inputs + token
 
     def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> LayerFlops:
         """The transforms, and both gradients of the patches and of the class token."""
-        sizes, grid = (
-            Sizes.from_layer(layer, shape),
-            grid_of_input(shape, _stride(layer), "the layer"),
-        )
+        sizes, grid = Sizes.from_layer(layer, shape), grid_of_input(shape, _stride(layer))
+        if grid is None:
+            return plain_flops(sizes)
         rows = grid.patches(self.patch) * self._functions
         tokens = grid.examples if grid.has_token else 0
         transform = 2 * rows * self.patch**2  # of one feature

@@ -148,6 +148,9 @@ class LayerMethod(Method, ABC):
     keeps_calibration: ClassVar[bool] = False
     """Whether a layer trains with something of the calibration batch, besides ranks."""
 
+    passes_over: ClassVar[str] = ""
+    """Inputs with which a layer trains plainly and counts as not called: `their inputs have …`."""
+
     exact_input_gradient: ClassVar[bool] = True
     """Whether `dX` is that of the plain layer."""
 

@@ -35,6 +35,10 @@ class Scheme(nn.Module):
         largest = tuple(largest_rank(tuple(shape), mode) for mode in self.modes(len(shape)))
         return self.choice.of_input(largest, follows_batch=self.follows_batch)
 
+    def takes(self, shape: tuple[int, ...]) -> bool:
+        """Whether the scheme is defined for such an input. With any other, the layer is plain."""
+        return True
+
     def calibrate(self, x: Tensor) -> None:
         """Keep what the scheme needs of the input of the calibration batch."""
 

@@ -160,7 +160,8 @@ class Treatment:
         names = self.not_called
         if names and len(names) == len(self._replacements):
             raise Refusal(
-                f"no changed layer saw an input in training, {_WHY_NOT_CALLED}: {_listed(names)}"
+                f"no changed layer saw an input in training, {self._why_not_called}: "
+                f"{_listed(names)}"
             )
 
     def notes(self) -> list[str]:
@@ -168,9 +169,15 @@ class Treatment:
         notes = [note for method in self._methods for note in method.notes()]
         if names := self.not_called:
             count = f"{len(names)} of {len(self._replacements)} changed layers"
-            why = f"saw no input in training, {_WHY_NOT_CALLED}"
+            why = f"saw no input in training, {self._why_not_called}"
             notes.append(f"{count} {why}: {_listed(names)}")
         return notes
+
+    @property
+    def _why_not_called(self) -> str:
+        """The possible reasons."""
+        more = {method.passes_over for method in self.layer_methods() if method.passes_over}
+        return ", or because ".join((_WHY_NOT_CALLED, *sorted(more)))
 
     def layer_methods(self) -> tuple[LayerMethod, ...]:
         """The methods that replaced layers, one for each layer."""
