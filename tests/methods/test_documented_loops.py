@@ -40,6 +40,8 @@ def test_the_page_has_these_loops():
     assert firsts == [
         "plain = treatment.merge()  # plain layers again",
         "    optimizer.zero_grad()",
+        "    optimizer.zero_grad()",
+        'optimizer = treatment.optimizer(lr=0.001, weight_decay=0.01, kind="adamw")',
         "averaged.update_parameters(copy.deepcopy(treatment).merge())",
     ]
 
@@ -57,8 +59,21 @@ def test_a_batch_is_cut_into_slices(names):
     assert not torch.equal(names["model"][0].weight, before)
 
 
+def test_weights_are_updated_in_backward(names):
+    before = names["model"][0].weight.detach().clone()
+    exec(BLOCKS[2], names)
+    assert not torch.equal(names["model"][0].weight, before)
+    assert names["model"][0].weight.grad is None
+
+
+def test_gradients_are_projected(names):
+    exec(BLOCKS[3], names)
+    exec(STEP, names)
+    assert "basis" in names["optimizer"].state[names["model"][0].weight]
+
+
 def test_merged_networks_are_averaged(names):
     begun = BLOCKS[0].split("...")[0]
     exec(begun, names)
-    exec(BLOCKS[2].replace("...  # after each step:", STEP), names)
+    exec(BLOCKS[4].replace("...  # after each step:", STEP), names)
     assert type(names["averaged"].module[0]) is nn.Linear

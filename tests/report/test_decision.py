@@ -184,3 +184,17 @@ def test_a_decision_is_about_one_seed_and_says_so(decided):
     assert found.cards[0].method == "checkpoint"
     assert found.seed.startswith("All numbers are of seed 3;")
     assert decided().seed == ""
+
+
+def test_a_cell_under_another_allocator_stands_beside_the_default_one_too(decided):
+    plain = synthetic.cells()[:2]
+    other = [
+        dataclasses.replace(cell, allocator="tcmalloc", id=cell.id.replace("/s0", "/tcmalloc/s0"))
+        for cell in plain
+    ]
+    rows = {row.label: row for rows in decided(cells=[*plain, *other]).methods for row in rows}
+    assert rows["asi fraction=0.125"].beside == ""
+    beside = rows["asi fraction=0.125 · tcmalloc"].beside
+    assert beside.startswith("1.10× (")
+    assert " of the step time and 0.750× (" in beside
+    assert beside.endswith("of the peak memory of vanilla")

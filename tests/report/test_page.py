@@ -302,6 +302,14 @@ def test_pending_cells_are_named_never_drawn(summary_of):
     assert "pending on pi5" in page
 
 
+def test_the_environment_names_the_allocator_and_the_optimizer(summary_of):
+    cell = dataclasses.replace(CELL, allocator="tcmalloc", id="mcunet/vanilla/all/b8/tcmalloc/s0")
+    run = make_run(software={**make_run().software, "preload": "/opt/libx.so"})
+    page = body(render(summary_of([], planned(cell), run)))
+    assert "tcmalloc; LD_PRELOAD of the user: /opt/libx.so" in page
+    assert "sgd" in page
+
+
 def test_a_report_is_written_whole_or_not_at_all(summary, tmp_path):
     out = tmp_path / "deep" / "report.html"
     write_report([summary], out)

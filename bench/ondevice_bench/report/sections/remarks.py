@@ -1,7 +1,7 @@
 """Missing numbers, caveats, how to read the page, and the environment of the run."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ondevice_bench import metrics, units
@@ -9,6 +9,7 @@ from ondevice_bench.analyse.summary import NOT_INTERLEAVED
 from ondevice_bench.passes import BY_NAME, rounds_of
 from ondevice_bench.report.folding import fold, unmeasured
 from ondevice_bench.report.sections.section import ReportData, Section, usual_baseline
+from ondevice_bench.suite.cell import Cell
 
 
 def problems(data: ReportData) -> Mapping[str, Any] | None:
@@ -67,6 +68,8 @@ def _facts(data: ReportData) -> dict[str, str]:
         "Finished": run.finished or "not yet: measurements are missing",
         "Data": ", ".join(sorted({cell.data for cell in cells})),
         "Weights": ", ".join(sorted({cell.weights for cell in cells})),
+        "Optimizer": ", ".join(sorted({cell.train.optimizer for cell in cells})),
+        "Allocator": _allocators(cells, software),
         "Limits": _limits(run.settings),
         "Rounds": _rounds(run.settings),
         "Command": run.command,
@@ -80,6 +83,13 @@ def _page_command(data: ReportData) -> str:
     is_usual = data.baseline == usual_baseline(data.summary)
     baseline = [] if is_usual else ["--baseline", data.baseline]
     return shlex.join(["bench", "report", *runs, "--layout", data.layout, *baseline])
+
+
+def _allocators(cells: Sequence[Cell], software: Mapping[str, Any]) -> str:
+    """The allocators of the cells, and what the user preloaded into all processes."""
+    names = sorted({cell.allocator or "the C library's" for cell in cells})
+    preload = software.get("preload")
+    return ", ".join(names) + (f"; LD_PRELOAD of the user: {preload}" if preload else "")
 
 
 def _limits(settings: Mapping[str, Any]) -> str:
