@@ -117,7 +117,7 @@ def _patch_sums(x: Tensor, rows: int, columns: int) -> Tensor:
 def _summed(x: Tensor, axis: int, count: int) -> Tensor:
     """The sum of each `count` neighbours, in a new tensor."""
     first, *others = x.unflatten(axis, (-1, count)).unbind(axis + 1)
-    total = first.clone(memory_format=torch.contiguous_format)
+    total: Tensor = first.clone(memory_format=torch.contiguous_format)
     for each in others:
         total += each
     return total
