@@ -248,17 +248,16 @@ def _geometry(tensor: Tensor) -> tuple[Any, ...]:
 
 def _rounded(whole: Tensor, steps: int, stream: torch.Generator) -> Tensor:
     kind = torch.float64 if whole.dtype == torch.float64 else torch.float32
-    draws = torch.rand(-(-len(whole) // 256), 256, generator=stream, dtype=kind)
-    parts = []
-    for group, draw in zip(whole.split(256), draws, strict=True):
-        low = group.min().to(kind)
-        step = (group.max().to(kind) - low) / steps
-        if step == 0:
-            parts.append(group)
-            continue
-        number = ((group - low) / (step * steps) * steps + draw[: len(group)]).floor()
-        parts.append((low + number.clamp(0, steps) * step).to(whole.dtype))
-    return torch.cat(parts)
+    rows = -(-len(whole) // 256)
+    groups = torch.full((rows * 256,), whole[-1].item(), dtype=kind)
+    groups[: len(whole)] = whole
+    groups = groups.view(rows, 256)
+    draws = torch.rand(rows, 256, generator=stream, dtype=kind)
+    low, high = groups.amin(1, True), groups.amax(1, True)
+    step = (high - low) / steps
+    number = torch.where(step > 0, (groups - low) / (high - low) * steps + draws, 0).floor()
+    rounded = low + number.clamp(0, steps) * step
+    return rounded.flatten()[: len(whole)].to(whole.dtype)
 
 
 class _Stepped(torch.autograd.Function):
