@@ -10,7 +10,8 @@ from ondevice_bench.specs.option import OneOf, Option, Value
 class MethodSpec:
     """A method by name, with the path of its implementation and its options.
 
-    `treats` lists the kinds of layer that it can replace. A method that `calibrates` has ranks.
+    `treats` lists the kinds of layer that it can replace, `updates` those whose weights it updates
+    in a way of its own. A method that `calibrates` has ranks.
     The calibrate pass computes them before any other pass.
     """
 
@@ -25,13 +26,15 @@ class MethodSpec:
     needs: str = ""  # a part of the model's layout that it needs
     # an option and its value: with it the method has an update of its own, which belongs to SGD
     own_update: tuple[str, Value] | None = None
+    updates: frozenset[str] = frozenset()
     updates_in_backward: bool = False  # no two gradients need to be alive at the same time
 
     def refuses(self, model: ModelSpec) -> str | None:
         """The reason why this method cannot change the model; None if it can."""
         if self.needs and not model.is_own and not getattr(model.layout, self.needs):
             return f"{self.name} needs {self.needs}; {model.name} declares none"
-        if not self.treats or self.treats & model.layer_kinds:
+        wanted = self.treats | self.updates
+        if not wanted or wanted & model.layer_kinds:
             return None
-        ours, theirs = (", ".join(sorted(kinds)) for kinds in (self.treats, model.layer_kinds))
+        ours, theirs = (", ".join(sorted(kinds)) for kinds in (wanted, model.layer_kinds))
         return f"{self.name} treats {ours}; {model.name} has {theirs or 'no such layers'}"
