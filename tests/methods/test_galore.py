@@ -140,6 +140,16 @@ def test_in_backward_it_is_the_same_to_the_bit(network, batch, kind):
     assert all(map(torch.equal, network.parameters(), twin.parameters()))
 
 
+def test_it_composes_with_a_method_that_keeps_the_weight(network, batch):
+    factored = copy.deepcopy(network)
+    parts = [("galore", {"rank": 2}), ("asi", {"rank": 2})]
+    optimizer = treat(network, parts).optimizer(lr=RATE, kind="adamw")
+    train(network, optimizer, batch, 2)
+    assert "basis" in optimizer.state[network[0].weight]
+    with pytest.raises(Refusal, match="galore applies to none of the chosen layers"):
+        treat(factored, [("galore", {"rank": 2}), ("wsi", {"rank": 2})])
+
+
 def test_another_optimizer_is_refused_until_merge(network, batch):
     treatment = treat(network, "galore", rank=2)
     stock = torch.optim.AdamW(network.parameters(), lr=RATE)

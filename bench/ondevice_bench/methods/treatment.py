@@ -399,10 +399,11 @@ class Treatment:
         reasons = {
             each: method.projects(self.module.get_submodule(each)) for each in selection.layers
         }
-        self._refusals = {each: why for each, why in reasons.items() if why is not None}
-        if len(self._refusals) == len(reasons):
-            raise applies_to_none(name, self._refusals)
-        for each in reasons.keys() - self._refusals.keys():
+        refusals = {each: why for each, why in reasons.items() if why is not None}
+        if len(refusals) == len(reasons):
+            raise applies_to_none(name, refusals)
+        self._refusals = {**self._refusals, **refusals}
+        for each in (each for each in reasons if each not in refusals):
             weight = self.module.get_submodule(each).get_parameter("weight")
             guard_update(weight, name)
             self._projections[weight] = projection

@@ -12,7 +12,8 @@ from ondevice_bench.specs.option import OneOf, Option, Value, resolved
 class MethodSpec:
     """A method by name, with the path of its implementation and its options.
 
-    `treats` lists the kinds of layer that it can replace. A method that `calibrates` has ranks.
+    `treats` lists the kinds of layer that it can replace, `updates` those whose weights it updates
+    in a way of its own. A method that `calibrates` has ranks.
     The calibrate pass computes them before any other pass.
     """
 
@@ -30,6 +31,7 @@ class MethodSpec:
     needs_grid: bool = False  # places in rows and columns, which a text does not have
     # the method has an update of its own, which belongs to SGD: always, or with this option
     own_update: Literal["always"] | tuple[str, Value] | None = None
+    updates: frozenset[str] = frozenset()
     updates_in_backward: bool = False  # no two gradients need to be alive at the same time
 
     def refuses(self, model: ModelSpec) -> str | None:
@@ -40,7 +42,8 @@ class MethodSpec:
             defaults = resolved(model.options, {})
             if isinstance(model.inputs(defaults), Tokens):
                 return f"{self.name} needs places on a grid; {model.name} reads text"
-        if not self.treats or self.treats & model.layer_kinds:
+        wanted = self.treats | self.updates
+        if not wanted or wanted & model.layer_kinds:
             return None
-        ours, theirs = (", ".join(sorted(kinds)) for kinds in (self.treats, model.layer_kinds))
+        ours, theirs = (", ".join(sorted(kinds)) for kinds in (wanted, model.layer_kinds))
         return f"{self.name} treats {ours}; {model.name} has {theirs or 'no such layers'}"

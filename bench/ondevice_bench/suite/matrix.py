@@ -105,9 +105,9 @@ def _expand(suite: Suite) -> Iterator[Cell]:
 
 
 def _layers_that_matter(method: str, layers: str) -> str:
-    """`all` for a method that replaces no layer, unless the choice of layers freezes some."""
-    replaces = any(spec.treats for spec in registry.parts(method))
-    return layers if replaces or freezes(layers) else "all"
+    """`all` for a method that chooses no layer, unless the choice of layers freezes some."""
+    chooses = any(spec.treats or spec.updates for spec in registry.parts(method))
+    return layers if chooses or freezes(layers) else "all"
 
 
 def _cell(
