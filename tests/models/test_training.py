@@ -114,6 +114,23 @@ def test_frozen_batch_norms_stay_in_evaluation_after_train(make_job):
     assert not any(norm.training or norm.weight.requires_grad for norm in norms)
 
 
+@pytest.mark.parametrize("layers", ["all", "last:2"])
+def test_bias_only_trains_the_shift_of_frozen_batch_norms(make_job, layers):
+    job = make_job("time", "resnet18", method="bias_only", layers=layers)
+    workload = Workload(job, load_batch(job), build_model(job))
+    norms = {
+        name: module
+        for name, module in workload.model.named_modules()
+        if isinstance(module, torch.nn.BatchNorm2d)
+    }
+    before = {name: norm.bias.clone() for name, norm in norms.items()}
+    workload.step()
+    assert not any(norm.training or norm.weight.requires_grad for norm in norms.values())
+    moved = {name for name, norm in norms.items() if not torch.equal(norm.bias, before[name])}
+    # what `last` freezes stays frozen
+    assert moved == (set(norms) if layers == "all" else {"layer4.1.bn1", "layer4.1.bn2"})
+
+
 def test_a_batch_is_cut_into_slices_whatever_it_holds(make_job):
     job = make_job("time", "minilm", method="microbatch", batch=3)
     workload = Workload(job, load_batch(job), build_model(job))
