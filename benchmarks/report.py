@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from ondevice_bench.record.model import Record
 from ondevice_bench.record.store import Store
 from tests.report import synthetic
 
@@ -57,19 +58,35 @@ def main() -> None:
 
 
 def _fill(path: Path, count: int) -> int:
-    """As many cells as asked, six methods for each workload, and their records."""
+    """As many cells as asked, six methods for each workload, and their records.
+
+    No two workloads have a number in common: a page stores equal numbers only once.
+    """
     workloads = -(-count // len(synthetic.METHODS))
     cells = [
         dataclasses.replace(cell, model=f"net{place}", id=cell.id.replace("mcunet", f"net{place}"))
         for place in range(workloads)
         for cell in synthetic.cells()
     ][:count]
-    records = synthetic.records(cells)
+    count_of_methods = len(synthetic.METHODS)
+    factors = {cell.id: 1 + place // count_of_methods / 1000 for place, cell in enumerate(cells)}
+    records = [_scaled(record, factors[record.key.cell]) for record in synthetic.records(cells)]
     with Store.create(path) as store:
         store.add_run(synthetic.run_of(), synthetic.planned(cells))
         for record in records:
             store.add_record(record)
     return len(records)
+
+
+def _scaled(record: Record, factor: float) -> Record:
+    return dataclasses.replace(
+        record,
+        metrics={
+            name: min(value * factor, 1.0) if "cosine" in name else value * factor
+            for name, value in record.metrics.items()
+        },
+        samples={name: [v * factor for v in values] for name, values in record.samples.items()},
+    )
 
 
 def _opened(page: Path) -> str:

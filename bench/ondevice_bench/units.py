@@ -14,6 +14,21 @@ def mib(value: float) -> str:
     return f"{size:.2f} MiB" if abs(size) >= 1 or size == 0 else f"{size:#.3g} MiB"
 
 
+def whole_mib(value: float) -> str:
+    """Bytes of a limit as whole MiB: 3584 MiB."""
+    return f"{value / MIB:.0f} MiB"
+
+
+def of_limit(value: float, limit: float) -> str:
+    """Bytes beside a limit: 70 of 3584 MiB: 2 %."""
+    return f"{value / MIB:.0f} of {whole_mib(limit)}: {percent(value / limit)}"
+
+
+def percent(share: float) -> str:
+    """A share in percent, with one decimal below 10 %."""
+    return f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
+
+
 def parse_bytes(text: str) -> int:
     """The bytes of `512M`, `2G` or `1.5 GiB`, by powers of 1024; ValueError for other text."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG])(?:iB)?\s*", text)

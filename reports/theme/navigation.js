@@ -27,8 +27,8 @@ function markCurrentSection() {
 }
 
 // the ranks of a method are folded below the best one
-function foldRanks() {
-  for (const note of document.querySelectorAll(".more-ranks")) {
+function foldRanks(root) {
+  for (const note of root.querySelectorAll(".more-ranks")) {
     const ranks = [...note.closest("tbody").querySelectorAll("tr.rank")];
     const button = document.createElement("button");
     button.type = "button";
@@ -69,7 +69,8 @@ function afterPrint() {
   drawAtWidth(null);
 }
 
-foldRanks();
+foldRanks(document);
+addPanels(document);
 if (isNarrow()) foldSections();
 if ("IntersectionObserver" in window) markCurrentSection();
 addEventListener("hashchange", openTarget);

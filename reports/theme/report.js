@@ -1,14 +1,17 @@
 // Draws the figures of the chosen group when the browser has time.
 
 const read = (id) => JSON.parse(document.getElementById(id).textContent);
-const page = { ...read("page-figures"), tooltips: read("page-tooltips") };
+const page = { ...read("page-figures"), tooltips: read("page-tooltips"), shelf: read("page-shelf") };
 
-// arrays, and parts of the look that figures share, are stored once: a figure has their index
-function unpack(value) {
-  if (Array.isArray(value)) return value.map(unpack);
-  if (value === null || typeof value !== "object") return value;
-  if (typeof value.$ === "number") return unpack(page.arrays[value.$]);
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, unpack(item)]));
+// what figures share is stored once. A part is a shape with its children: indices of arrays, and other parts
+const copy = (value) => JSON.parse(JSON.stringify(value));
+function unpack([shape, ...children]) {
+  const [constant, keys] = page.shapes[shape];
+  return { ...copy(constant), ...Object.fromEntries(keys.map((key, place) => [key, unpackChild(children[place])])) };
+}
+function unpackChild(child) {
+  if (typeof child === "number") return copy(page.arrays[child]);
+  return Array.isArray(child) ? unpack(child) : child["*"].map(unpack);
 }
 
 const isNarrow = () => innerWidth < 640;
@@ -59,7 +62,7 @@ function axesOf(plot, titles) {
 
 // put the figure on the chosen axes; a point is pale where another is at least as good in both and better in one
 function onAxes(plot, figure) {
-  const { axes, more, faded } = figure.layout.meta;
+  const { axes, more, log, logAxis, faded } = figure.layout.meta;
   const [across, up] = axesOf(plot, axes);
   const cost = (trace, name) => trace.meta[name].map((x) => (more.includes(name) && x !== null ? -x : x));
   const costs = figure.data.map((trace) => {
@@ -72,8 +75,71 @@ function onAxes(plot, figure) {
     [trace.x, trace.y] = [trace.meta[across], trace.meta[up]];
     trace.marker.opacity = costs[place].map((point) => (beaten(point) ? faded : 1));
   }
-  figure.layout.xaxis.title = { text: axes[across] };
-  figure.layout.yaxis.title = { text: axes[up] };
+  for (const [axis, name] of [["xaxis", across], ["yaxis", up]]) {
+    if (log.includes(name)) Object.assign(figure.layout[axis], logAxis);
+    figure.layout[axis].title = { text: log.includes(name) ? `${axes[name]}, log scale` : axes[name] };
+  }
+}
+
+// names beside points: each takes the first place where it covers no other name and no point. A pale point without such
+// a place has no name: a mouse shows it
+const LETTER = 5.7, LINE = 13, POINT = 7, AROUND = 0.06;
+const PLACES = ["top center", "bottom center", "middle right", "middle left", "top right", "top left", "bottom right", "bottom left"];
+
+// where a value of an axis is in pixels: about, because plotly knows only when it has drawn
+function pixels(axis, values, size) {
+  const scale = axis.type === "log" ? Math.log10 : Number;
+  const all = [...values, ...((axis.autorangeoptions || {}).include || [])].map(scale);
+  const low = Math.min(...all);
+  const span = Math.max(...all) - low || 1;
+  return (value) => ((scale(value) - low) / span) * size * (1 - 2 * AROUND) + size * AROUND;
+}
+
+function boxOfName(point, place) {
+  const [up, along] = place.split(" ");
+  const width = LETTER * point.name.length;
+  const gap = up === "middle" ? POINT + 2 : 0;
+  const left = { left: point.x - width - gap, right: point.x + gap, center: point.x - width / 2 }[along];
+  const top = { top: point.y - POINT - LINE, bottom: point.y + POINT, middle: point.y - LINE / 2 }[up];
+  return [left, top, left + width, top + LINE];
+}
+
+const overlap = (a, b) =>
+  Math.max(0, Math.min(a[2], b[2]) - Math.max(a[0], b[0])) * Math.max(0, Math.min(a[3], b[3]) - Math.max(a[1], b[1]));
+
+function placeNames(plot, figure) {
+  const named = figure.data.filter((trace) => trace.hovertext);
+  if (!named.length) return;
+  const points = named.flatMap((trace) =>
+    trace.text.map((name, at) => ({ trace, at, name, x: trace.x[at], y: trace.y[at], opacity: trace.marker.opacity[at] })),
+  ).filter(({ x, y }) => x !== null && y !== null);
+  const [width, height] = [plot.clientWidth - 80, figure.layout.height - 60];
+  const across = pixels(figure.layout.xaxis, points.map(({ x }) => x), width);
+  const up = pixels(figure.layout.yaxis, points.map(({ y }) => y), height);
+  for (const point of points) [point.x, point.y] = [across(point.x), height - up(point.y)];
+  const taken = points.map(({ x, y }) => [x - POINT, y - POINT, x + POINT, y + POINT]);
+  const outside = ([left, , right]) => Math.max(0, -40 - left) + Math.max(0, right - width - 12);
+  for (const trace of named) trace.textposition = trace.text.map(() => PLACES[0]);
+  for (const point of [...points].sort((a, b) => b.opacity - a.opacity)) {
+    if (!point.name) continue;
+    const choices = PLACES.map((place) => [place, boxOfName(point, place)]);
+    const covers = (box) => taken.reduce((sum, other) => sum + overlap(box, other), outside(box) * LINE);
+    const costs = choices.map(([, box]) => covers(box));
+    const best = costs.indexOf(Math.min(...costs));
+    if (costs[best] > 0 && point.opacity < 1) point.trace.text[point.at] = "";
+    else {
+      point.trace.textposition[point.at] = choices[best][0];
+      taken.push(choices[best][1]);
+    }
+  }
+}
+
+// plotly is a text until the first figure is drawn: to run it takes longer than all else on the page
+function startPlotly() {
+  if (window.Plotly) return;
+  const script = document.createElement("script");
+  script.textContent = document.getElementById("page-plotly").textContent;
+  document.body.append(script);
 }
 
 function drawOne(plot) {
@@ -85,6 +151,8 @@ function drawOne(plot) {
   if (packed === null) return;
   const figure = fitToScreen(unpack(packed));
   if (figure.layout.meta) onAxes(plot, figure);
+  placeNames(plot, figure);
+  startPlotly();
   Plotly.react(plot, figure.data, figure.layout, { displayModeBar: false, responsive: true });
 }
 
@@ -100,12 +168,23 @@ const later = (work) => (window.requestIdleCallback ? requestIdleCallback(work, 
 
 function draw() {
   waiting = [...plots];
-  drawNext();
+  later(drawNext);
+}
+
+// what a group shows is put in place when it is first chosen
+function takeFromShelf(part) {
+  part.innerHTML = page.shelf.parts[part.dataset.shelf].map((piece) => page.shelf.pieces[piece]).join("");
+  delete part.dataset.shelf;
+  foldRanks(part);
+  addPanels(part);
 }
 
 function showGroup(chosen) {
   group = chosen;
-  for (const part of document.querySelectorAll("[data-group]")) part.hidden = Number(part.dataset.group) !== group;
+  for (const part of document.querySelectorAll("[data-group]")) {
+    part.hidden = Number(part.dataset.group) !== group;
+    if (!part.hidden && part.dataset.shelf !== undefined) takeFromShelf(part);
+  }
   draw();
 }
 

@@ -138,7 +138,7 @@ def test_imprecise_rounds_share_a_line(summary_of):
     (cell,) = summary_of(records, run=run).cells
     (note,) = cell.notes
     assert note == (
-        "time, 2 rounds: the median is only precise to ±5.0% to ±30.0% (goal: ±2.0%), "
+        "time, 2 rounds: the worst median is only precise to ±30.0% (goal: ±2.0%), "
         "because of max_seconds and max_samples"
     )
 

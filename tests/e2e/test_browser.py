@@ -135,23 +135,45 @@ def test_the_table_sorts_filters_and_is_copied(browser, whole):
         page = visit.page
         first = "document.querySelector('#table tbody tr:not([hidden]) th').textContent"
         page.get_by_role("button", name="step", exact=True).click()
-        assert page.evaluate(first).startswith("mcunet/wasi(fraction=0.25)/all/b8/s0")
+        assert page.evaluate(first) == "wasi fraction=0.25"
         page.get_by_role("button", name="step", exact=True).click()
-        assert "/b16/" in page.evaluate(first)
+        assert "batch 16" in page.evaluate(first.replace(" th'", " td'"))
         page.get_by_role("searchbox").fill("svd b16")
-        assert page.evaluate(first).startswith("mcunet/svd(fraction=0.25)/all/b16/s0")
+        assert page.evaluate(first) == "svd fraction=0.25"
         assert page.get_by_role("status").inner_text() == "1 of 12 cells"
         page.get_by_role("button", name="Copy as CSV").click()
         visit.wait("document.querySelector('[role=status]').textContent === 'copied'")
         head, line = page.evaluate("navigator.clipboard.readText()").splitlines()
-        assert head.startswith("cell,status,step,")
-        assert line.startswith("mcunet/svd(fraction=0.25)/all/b16/s0,ok,140 ms")
+        assert head.startswith("cell,method,workload,status,step,")
+        assert line.startswith(
+            'mcunet/svd(fraction=0.25)/all/b16/s0,svd fraction=0.25,"mcunet, batch 16, seed 0",ok,'
+            "140 ms"
+        )
+
+
+def test_a_reader_chooses_the_columns_by_keyboard(browser, whole):
+    with Visit(browser, whole, viewport={"width": 1280, "height": 800}) as visit:
+        page = visit.page
+        heads = "[...document.querySelectorAll('table.cells thead th')].map(e => e.textContent)"
+        before = page.evaluate(heads)
+        numbers = "document.querySelectorAll('table.cells tbody tr:first-child td.number').length"
+        assert page.evaluate(numbers) == len(before) - 3
+        page.locator(".columns summary").focus()
+        page.keyboard.press("Enter")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Space")
+        assert page.evaluate(heads) == [name for name in before if name != "step"]
+        assert page.evaluate(numbers) == len(before) - 4
+        page.keyboard.press("Space")
+        assert page.evaluate(heads) == before
+        assert visit.complaints == []
 
 
 def test_every_number_says_what_it_is(browser, whole):
     with Visit(browser, whole) as visit:
-        visit.wait("[...document.querySelectorAll('td.number')].every((cell) => cell.title)")
-        title = visit.page.locator("#table td.number").first.get_attribute("title")
+        number = visit.page.locator("#table td.number").first
+        number.hover()
+        title = number.get_attribute("title")
         assert title == (
             "wall time of one training step; scope: whole network; "
             "median of 5 rounds' medians, envelope of their intervals (45 readings)"
@@ -205,7 +227,7 @@ def test_text_has_enough_contrast(browser, whole):
 def test_names_are_text_not_code(browser, report):
     with Visit(browser, report) as visit:
         assert visit.page.locator("h1").inner_text() == EVIL.replace("\u202e", "\ufffd")
-        assert visit.page.evaluate("document.scripts.length") == 4
+        assert visit.page.evaluate("document.scripts.length") == 7
         assert visit.complaints == []
 
 
@@ -282,7 +304,9 @@ def test_it_is_light_by_day_and_dark_by_night(browser, report):
 def test_a_real_run_opens_as_well(browser, tiny_run):
     with Visit(browser, tiny_run.folder / "bench-out" / "tiny" / "report.html") as visit:
         assert visit.complaints == []
-        assert "mcunet/vanilla/all/b2/s0" in visit.page.locator("#table tbody").first.inner_text()
+        assert (
+            visit.page.locator("#table tbody [data-cell='mcunet/vanilla/all/b2/s0']").count() == 1
+        )
 
 
 def test_a_reader_chooses_the_axes_and_the_front_follows(browser, whole, summary_of):  # noqa: F811
@@ -310,6 +334,55 @@ def test_a_reader_chooses_the_axes_and_the_front_follows(browser, whole, summary
     assert {name for name, _, _, opacity in measured if opacity == 1} == expected
     assert 0 < len(expected) < len(measured) == len(having)
     assert title == "activations, MiB"
+
+
+def test_names_beside_points_do_not_cover_each_other(browser, summary_of, tmp_path):  # noqa: F811
+    first, *others = synthetic.cells(8)
+    crowd = [
+        replace(cell, id=f"{cell.id}{n}", method_options=(*cell.method_options, ("niter", n)))
+        for cell in others
+        for n in range(4)
+    ]
+    cells = [first, *crowd]
+    records = synthetic.records([first, *others])
+    by_cell = {cell.id: [r for r in records if r.key.cell == cell.id] for cell in [first, *others]}
+    for cell in crowd:
+        own = by_cell[cell.id[:-1]]
+        by_cell[cell.id] = [replace(r, key=replace(r.key, cell=cell.id)) for r in own]
+    measured = [record for cell in cells for record in by_cell[cell.id]]
+    path = tmp_path / "crowd.html"
+    summary = summary_of(measured, synthetic.planned(cells), synthetic.run_of())
+    write_report([summary], path)
+    boxes_of = (
+        "[...document.querySelectorAll('#figure-memory-time .textpoint text')]"
+        ".map(e => e.getBoundingClientRect()).map(b => [b.left, b.top, b.right, b.bottom])"
+    )
+    with Visit(browser, path, viewport={"width": 1280, "height": 800}) as visit:
+        boxes = visit.page.evaluate(boxes_of)
+    assert len(boxes) > 3
+    covering = [
+        (one, other)
+        for place, one in enumerate(boxes)
+        for other in boxes[:place]
+        if one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+    ]
+    assert covering == []
+
+
+def test_a_large_table_is_made_in_pauses_and_is_whole_on_paper(browser, summary_of, tmp_path):  # noqa: F811
+    cells = synthetic.cells(seeds=tuple(range(60)))
+    summary = summary_of([], synthetic.planned(cells), synthetic.run_of())
+    path = tmp_path / "many.html"
+    write_report([summary], path)
+    rows = "document.querySelectorAll('table.cells tbody tr').length"
+    with Visit(browser, path) as visit:
+        visit.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert visit.page.evaluate(rows) == len(cells)
+        visit.page.get_by_role("searchbox").fill("svd s7")
+        assert visit.page.evaluate(rows) == 1
+        visit.page.get_by_role("searchbox").fill("")
+        visit.wait(f"{rows} === {len(cells)}")
+        assert visit.complaints == []
 
 
 def test_figures_fit_a_sheet_of_paper_and_go_back_to_the_screen(browser, whole):

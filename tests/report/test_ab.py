@@ -1,22 +1,33 @@
 """What `bench ab` prints of pairs that are made by hand."""
 
 from ondevice_bench.analyse.cell_pair import CellPair, ExactDifference
-from ondevice_bench.report.terminal.ab import ab_lines, ab_table
+from ondevice_bench.report.terminal.ab import ab_lines, ab_tables
 from ondevice_bench.stats import Change
+from tests.report import synthetic
+
+CELLS = synthetic.cells()
+BY_ID = {cell.id: cell for cell in CELLS}
 
 
 def test_each_pair_has_a_row_and_each_exact_difference_a_line():
     slow = CellPair(
-        "one", "a", "b", [ExactDifference("activation_bytes", 1024.0, 2048.0)], [1.0] * 9, [1.1] * 9
+        "one",
+        CELLS[0].id,
+        "b",
+        [ExactDifference("activation_bytes", 1024.0, 2048.0)],
+        [1.0] * 9,
+        [1.1] * 9,
     )
     slow.step = Change(1.1, 1.05, 1.15, "more")
     same = CellPair(
-        "same", "a", "b", [], [1.0] * 9, [1.0] * 9, step=Change(1.0, 0.99, 1.01, "same")
+        "same", CELLS[1].id, "b", [], [1.0] * 9, [1.0] * 9, step=Change(1.0, 0.99, 1.01, "same")
     )
-    few = CellPair("two", "c", "d")
-    pairs = [slow, same, few, CellPair("three", "e", "f", problem="time: failed: no")]
-    table = ab_table(pairs)
+    few = CellPair("two", CELLS[2].id, "d")
+    pairs = [slow, same, few, CellPair("three", CELLS[3].id, "f", problem="time: failed: no")]
+    (table,) = ab_tables(pairs, BY_ID)
+    assert table.heading == "mcunet, batch 8, seed 0"
     columns = {title: [row[n] for row in table.rows] for n, title in enumerate(table.titles)}
+    assert columns["method"][:2] == ["vanilla", "asi fraction=0.125"]
     assert columns["interval"] == ["1.05× … 1.15×", "0.990× … 1.01×", "", ""]
     assert columns["step is"] == [
         "regressed",
@@ -25,9 +36,9 @@ def test_each_pair_has_a_row_and_each_exact_difference_a_line():
         "failed: time: failed: no",
     ]
     assert columns["exact metrics"] == ["1 differ", "equal", "equal", "not compared"]
-    first, alone, sharp, wanting, last = ab_lines(["main", "HEAD"], pairs, ["four"], 0.02)
+    first, alone, sharp, wanting, last = ab_lines(["main", "HEAD"], pairs, BY_ID, ["four"], 0.02)
     assert first == (
-        "regressed: one: activation_bytes: 0.000977 MiB (1,024 bytes) → 0.00195 MiB (2,048 bytes)"
+        "regressed: vanilla: activation_bytes: 0.000977 MiB (1,024 bytes) → 0.00195 MiB (2,048 bytes)"
     )
     assert alone == "only on one side: four"
     assert sharp == (

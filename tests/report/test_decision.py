@@ -128,8 +128,10 @@ def test_a_bar_begins_at_one_and_equal_factors_are_equally_wide(decided):
     rows = {row.label: row for method in decided().methods for row in method}
     activations = rows["checkpoint"].gauges[2]  # 0.15 times: beyond the end of the bar
     assert (activations.bar.left, activations.bar.width) == (0.0, 50.0)
+    assert activations.beyond == "less"
     step = rows["wasi fraction=0.25"].gauges[1]
     assert step.bar.left + step.bar.width == 50.0
+    assert step.beyond == ""
     assert step.whisker.left < step.bar.left < step.whisker.left + step.whisker.width
 
 
@@ -150,6 +152,19 @@ def test_an_interval_without_use_is_noisy(decided):
     assert gauge.tone == "noisy"
     assert gauge.quantity.is_noisy
     assert gauge.quantity.meaning.endswith("; too noisy to use")
+
+
+def test_the_change_on_a_card_is_grey_if_it_is_too_noisy(decided):
+    cells = synthetic.cells()[:2]
+    records = [
+        make_record(cell=cell, metrics={"step_seconds": middle}, samples={"step_seconds": samples})
+        for cell, middle, samples in zip(
+            cells, (1.0, 0.8), ([1.0] * 6, [0.05, *[0.8] * 4, 9.0]), strict=True
+        )
+    ]
+    _, time, _ = decided(cells=cells, records=records).cards
+    assert (time.number, time.is_noisy) == ("−20.0 %", True)
+    assert not any(card.is_noisy for card in decided().cards)
 
 
 def test_without_a_known_memory_no_share_is_made_up(decided):

@@ -46,6 +46,22 @@ def test_there_is_a_map_for_the_baseline_and_for_each_card(summary_with):
     assert [name for name, _ in vanilla.kinds] == ["changed layers", "normalisation", "the loss"]
 
 
+@pytest.mark.parametrize(
+    ("name", "letters", "others", "shown"),
+    [
+        ("layers.3.conv", 20, ("layers.4.conv",), "layers.3.conv"),
+        ("layers.3.conv", 8, ("layers.4.conv",), "l.3.conv"),
+        ("layers.3.attn.query.dense", 12, ("layers.4.attn.query.dense",), "l.3.a.q.d"),
+        ("layers.3.attn.query", 12, ("layers.4.attn.query",), "l.3.a.query"),
+        ("layers.3.conv", 4, ("layers.4.conv",), "…3.c"),
+        ("a.3.c", 4, ("b.3.c", "c.3.c"), ""),
+        ("head", 4, ("layers.head",), "head"),
+    ],
+)
+def test_a_short_name_means_one_module_or_is_left_out(name, letters, others, shown):
+    assert modules.short_name(name, letters, (name, *others)) == shown
+
+
 def test_small_modules_share_a_part_of_no_kind(summary_with):
     count = modules.MOST + 5
     saved = {f"m{n}": {"bytes": 1000 - n, "kind": "attention"} for n in range(count)}

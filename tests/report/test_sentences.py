@@ -13,6 +13,7 @@ TESTED = {
     "lowest unproven",
     "lowest is baseline",
     "largest part",
+    "limit",
     "stored",
     "cosine",
 }
@@ -45,7 +46,8 @@ def test_the_front_names_its_cells_from_left_to_right(group):
 def test_memory_says_who_needs_least_and_what_is_largest(group):
     assert says(anatomy, "by-kernel", group) == (
         "checkpoint has the lowest peak memory here: 30.00 MiB, −62.5 % against vanilla. "
-        "The largest part of vanilla is what the step itself adds: 88 % of the total."
+        "The largest part of vanilla is what the step itself adds: 88 % of the total. "
+        "A step may use 7680 MiB here. vanilla needs the most: 1.0 % of it."
     )
     assert says(anatomy, "by-tensors", group).endswith(
         "The largest part of vanilla is what other layers stored: 60 % of all that is stored for "
@@ -84,5 +86,5 @@ def test_layers_name_the_smallest_share_and_the_worst_cosine(group):
         layers, "stored-shares", group
     )
     assert says(layers, "layer-cosines", group) == (
-        "The worst layer at step 1 is blocks.0.conv with svd fraction=0.25: a cosine of 0.50."
+        "The worst layer is blocks.0.conv with svd fraction=0.25: a cosine of 0.50 at step 1."
     )

@@ -20,6 +20,14 @@ SHORT: Mapping[str, str] = {
 }
 
 
+# the same in the details of a record, which are layer by layer
+_OF_LAYERS: Mapping[str, str] = {
+    "_first": "gradient_cosine_first",
+    "_after": "gradient_cosine",
+    "_original": "gradient_cosine_original",
+}
+
+
 @dataclass(frozen=True)
 class GradientQuality:
     """The cosines of one cell. A method with the gradient of plain training needs none."""
@@ -54,6 +62,27 @@ def gradient_quality(member: CellWithBaseline) -> GradientQuality:
         cosines=cosines,
         why_unknown="" if cosines else next(filter(None, reasons), ""),
     )
+
+
+def lowest_cosine(member: CellWithBaseline) -> float | None:
+    """The measured cosine that the method is judged by. An exact gradient is 1, without rounding.
+
+    None if nothing was measured.
+    """
+    quality = gradient_quality(member)
+    return 1.0 if quality.is_exact and quality.cosines else quality.lowest
+
+
+def lowest_cosine_of_layers(member: CellWithBaseline) -> dict[str, tuple[float, str]]:
+    """For each layer the lowest cosine of all moments, and the words for that moment."""
+    lowest: dict[str, tuple[float, str]] = {}
+    layers = member.cell.details_of("fidelity").layers
+    for moment, metric in _OF_LAYERS.items():
+        for name, gradient in layers.get(moment, {}).items():
+            if gradient.cosine is not None:
+                found = (gradient.cosine, MOMENTS[metric])
+                lowest[name] = min(found, lowest.get(name, found), key=lambda each: each[0])
+    return lowest
 
 
 def has_exact_gradient(method: str) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from ondevice_bench import allocators, metrics
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
+from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.labels import row_labels
@@ -63,6 +64,7 @@ class Group:
     other_batches: tuple[CellWithBaseline, ...] = ()  # the same workload at other sizes
     # from the board's profile: GFLOP/s by type of number, and GB/s as `bandwidth`
     peaks: Mapping[str, float] = field(default_factory=dict)
+    limit_bytes: int | None = None  # the memory that a step may use; None if it is unknown
 
 
 def groups(summary: RunSummary, baseline: str | None = None) -> tuple[Group, ...]:
@@ -86,6 +88,7 @@ def groups(summary: RunSummary, baseline: str | None = None) -> tuple[Group, ...
                 for member in rivals
             ),
             summary.run.settings.get("peaks") or {},
+            usable_memory(summary.run),
         )
         for place, title in enumerate(_titles(firsts))
     )

@@ -325,10 +325,9 @@ def _imprecision(precisions: Sequence[tuple[Measurement, Precision | None]]) -> 
     if imprecise:
         limits = " and ".join(dict.fromkeys(each.ended_by for _, each, _ in imprecise))
         rounds = _together([record for record, *_ in imprecise])
-        reached = sorted(share for *_, share in imprecise)
-        worst = f" to ±{reached[-1]:.1%}" if len(reached) > 1 else ""
+        which = "the worst median" if len(imprecise) > 1 else "the median"
         notes.append(
-            f"{rounds}: the median is only precise to ±{reached[0]:.1%}{worst} "
+            f"{rounds}: {which} is only precise to ±{max(share for *_, share in imprecise):.1%} "
             f"(goal: ±{imprecise[0][1].asked:.1%}), because of {limits}"
         )
     return notes

@@ -66,7 +66,7 @@ def ab(
     from ondevice_bench.ab.short_request import short_request
     from ondevice_bench.ab.worktree import tree_of
     from ondevice_bench.record.store import OUT
-    from ondevice_bench.report.terminal.ab import ab_json, ab_lines, ab_table
+    from ondevice_bench.report.terminal.ab import ab_json, ab_lines, ab_tables
     from ondevice_bench.run.hosts.launch import Interpreter
     from ondevice_bench.run.hosts.local import local_host
     from ondevice_bench.run.progress import for_terminal
@@ -108,6 +108,7 @@ def ab(
     if as_json:
         print_json(ab_json(names, comparison.pairs, cells.unpaired))
     else:
-        print_tables(ab_table(comparison.pairs))
-        print_lines(*ab_lines(names, comparison.pairs, cells.unpaired, threshold))
+        by_id = {item.cell.id: item.cell for item in requests[0].plan}
+        print_tables(*ab_tables(comparison.pairs, by_id))
+        print_lines(*ab_lines(names, comparison.pairs, by_id, cells.unpaired, threshold))
     return exit_code(comparison.pairs, cells.unpaired, verdicts)

@@ -54,6 +54,13 @@ def report(
             help="Also show the suite's latest run on each other board in the same store.",
         ),
     ] = False,
+    fits: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also show what fits a board: a file that `bench fit --json` wrote.",
+        ),
+    ] = None,
     form: Annotated[
         Literal["html", "text", "md", "csv", "json"],
         typer.Option("--format", help="html writes a file. The others print, or write to --out."),
@@ -73,10 +80,14 @@ def report(
     from ondevice_bench.report.terminal.run import run_json
     from ondevice_bench.run.commit import places
     from ondevice_bench.run.hosts.local import local_host
+    from ondevice_bench.suite.fit_file import read_fits
 
     selected = report_runs(runs or (), other_boards=compare_hardware)
     if baseline is not None and baseline not in (methods := selected.methods()):
         raise BadInput(f"--baseline: {unknown('method of this run', baseline, methods)}")
+    if fits is not None and form != "html":
+        raise BadInput("--fits: only the HTML page shows what fits a board")
+    found_fits = None if fits is None else read_fits(fits)
     if form == "csv":
         _print_or_write(csv_lines(selected.cells()), out)
         return
@@ -91,12 +102,24 @@ def report(
             f"{summaries[0].run.suite} was measured on {summaries[0].run.profile} only: run it on "
             "another board, and `bench import` its bundle here"
         )
+    shown = load_layout(layout).sections
+    if fits is not None and "fits" not in shown:
+        raise BadInput(f"--fits: the layout {layout} has no section `fits`")
     claims: tuple[JudgedClaim, ...] = ()
-    if "claims" in load_layout(layout).sections:
+    if "claims" in shown:
         with local_host() as host:
             claims = judge_claims(load_published(), summaries, partial(_account_of, host))
     query = HistoryQuery(places(Path.cwd(), [one.run.commit for one in summaries]))
-    write_report(summaries, page, layout, baseline, query=query, claims=claims, templates=templates)
+    write_report(
+        summaries,
+        page,
+        layout,
+        baseline,
+        query=query,
+        claims=claims,
+        fits=found_fits,
+        templates=templates,
+    )
     if as_json:
         print_json(run_json(summaries[0], page))
     else:

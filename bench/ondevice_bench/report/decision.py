@@ -21,6 +21,7 @@ from ondevice_bench.analyse.verdict import (
 from ondevice_bench.record.model import Run
 from ondevice_bench.report.gauge import Gauge, change, change_text, gauge
 from ondevice_bench.report.quantities import Quantity, dash, quantity_of, ratio_quantity
+from ondevice_bench.stats import is_too_wide
 from ondevice_bench.suite.goal import Goal
 
 Badge = Literal["proven", "not proven yet", "no gain", "unknown"]
@@ -40,6 +41,7 @@ class Card:
     badge: Badge
     missing: str = ""  # what would prove it, or why there is no answer
     cell: str = ""
+    is_noisy: bool = False  # the interval of the number is too wide to use it
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,7 @@ def _card(
         badge="proven" if choice.proof == "proven" else "not proven yet",
         missing=choice.missing[:1].upper() + choice.missing[1:],
         cell=member.cell.id,
+        is_noisy=is_too_wide(ratio),
     )
 
 
@@ -210,9 +213,7 @@ def _about_epochs(epoch: Epoch) -> str:
 def _share(member: CellWithBaseline, limit: int) -> str:
     """The peak as a share of the memory that a step may use."""
     peak = member.cell.estimates[PEAK].estimate
-    share = 100 * peak / limit
-    percent = f"{share:.1f} %" if share < 10 else f"{share:.0f} %"
-    return f"{percent} of {units.size(limit)}"
+    return f"{units.percent(peak / limit)} of {units.size(limit)}"
 
 
 def _sorted(

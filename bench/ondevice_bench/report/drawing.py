@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from statistics import median
+from typing import Any, Literal
 
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.groups import CellWithBaseline
@@ -41,7 +42,11 @@ FURTHER_COLOURS = (
     "#B0D038", "#007058", "#00C0A8", "#8880B8", "#505090", "#709000", "#D08870", "#A03098",
     "#4858D0", "#606000", "#F87800", "#88B078", "#B098D8",
 )  # fmt: skip
+# 1, 2 and 5 in each power of ten, as whole numbers: plotly would show digits alone
+LOG_AXIS = {"type": "log", "dtick": "D2", "tickformat": ",~g"}
 ROW_PIXELS, FRAME_PIXELS = 30, 110
+CROWDED = 6.0  # times the median: a higher value leaves no room for the others
+REACH = 2.0  # a limit farther away, in multiples of the highest value, leaves no room to draw
 
 
 def colour(method: str) -> str:
@@ -131,6 +136,26 @@ def _change(value: float, base: float | None, member: CellWithBaseline) -> str:
     return f" ({units.change(value / base)})".replace("-", "−")
 
 
+def needs_log(values: Sequence[float]) -> bool:
+    """Whether one value leaves no room for the others on a linear axis."""
+    return bool(values) and min(values) > 0 and max(values) > CROWDED * median(values)
+
+
+def scaled_axis(title: str, values: Sequence[float]) -> dict[str, Any]:
+    """The title of an axis. It is logarithmic where the values need that, and says so."""
+    if needs_log(values):
+        return {"title": f"{title}, log scale", **LOG_AXIS}
+    return {"title": title}
+
+
+def memory_limit(
+    plot: Canvas, axis: Literal["x", "y"], limit_bytes: int | None, highest_bytes: float
+) -> None:
+    """Draw the memory that a step may use as a line, where the values come near it."""
+    if limit_bytes is not None and limit_bytes <= REACH * highest_bytes:
+        plot.limit(axis, limit_bytes / units.MIB, f"limit: {units.whole_mib(limit_bytes)}")
+
+
 def error_bars(estimates: Sequence[Estimate], scale: float) -> dict[str, Any]:
     """The intervals of estimates. An estimate without one gets no bar."""
     return {
@@ -146,10 +171,15 @@ def error_bars(estimates: Sequence[Estimate], scale: float) -> dict[str, Any]:
     }
 
 
-def rows(plot: Canvas, members: Sequence[CellWithBaseline], title: str) -> Canvas:
-    """Lay out one row for each cell, with the first at the top."""
+def rows(
+    plot: Canvas, members: Sequence[CellWithBaseline], title: str, values: Sequence[float] = ()
+) -> Canvas:
+    """Lay out one row for each cell, with the first at the top.
+
+    `values` are those of points, which may need a log scale. A bar needs an axis from zero.
+    """
     labels = [member.label for member in members]
     plot.lay_out(height=FRAME_PIXELS + ROW_PIXELS * len(labels), barmode="relative")
-    plot.x_axis(title, rangemode="tozero")
+    plot.x_axis(**scaled_axis(title, values), rangemode="tozero")
     plot.y_axis(type="category", categoryorder="array", categoryarray=labels[::-1], automargin=True)
     return plot

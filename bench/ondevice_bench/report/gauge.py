@@ -31,6 +31,7 @@ class Gauge:
     tone: Tone
     bar: Span | None = None
     whisker: Span | None = None
+    beyond: Literal["", "less", "more"] = ""  # where the number goes further than the bar
 
 
 def gauge(member: CellWithBaseline, metric: str) -> Gauge:
@@ -44,6 +45,7 @@ def gauge(member: CellWithBaseline, metric: str) -> Gauge:
         _tone(member, metric, ratio),
         _span(1.0, ratio.estimate),
         None if ratio.lower is None or ratio.upper is None else _span(ratio.lower, ratio.upper),
+        _beyond(ratio.estimate),
     )
 
 
@@ -78,6 +80,10 @@ def _tone(member: CellWithBaseline, metric: str, ratio: Estimate) -> Tone:
 def _span(one: float, other: float) -> Span:
     left, right = sorted((_place(one), _place(other)))
     return Span(left, max(right - left, 0.0))
+
+
+def _beyond(ratio: float) -> Literal["", "less", "more"]:
+    return "more" if ratio > REACH else "less" if ratio < 1 / REACH else ""
 
 
 def _place(ratio: float) -> float:

@@ -18,14 +18,17 @@ from ondevice_bench.errors import BadInput
 from ondevice_bench.files import atomic_write
 from ondevice_bench.papers.claims import JudgedClaim
 from ondevice_bench.report.chips import chips
+from ondevice_bench.report.figure_pool import FigurePool
 from ondevice_bench.report.layout import load_layout
-from ondevice_bench.report.plotly_builder import Pool, require_drawable
+from ondevice_bench.report.page_data import Shelf, Tooltips, cells_json, safe_in_script
+from ondevice_bench.report.plotly_builder import require_drawable
 from ondevice_bench.report.sections import sections
 from ondevice_bench.report.sections.section import Plot, ReportData, Section
+from ondevice_bench.suite.fit import BoardFits
 from ondevice_bench.terminal import UNSAFE, printable
 
 LAYOUT = "run"
-SCRIPTS = ("report", "tables", "navigation")
+SCRIPTS = ("report", "tables", "cells", "navigation")
 
 
 @dataclass(frozen=True)
@@ -37,21 +40,6 @@ class _Part:
     plots: tuple[Plot, ...]
 
 
-class _Tooltips:
-    """The texts that explain numbers, each only once. The page's script shows them."""
-
-    def __init__(self) -> None:
-        self._indices: dict[str, int] = {}
-
-    def index(self, text: str) -> int:
-        """The index of the text on the page."""
-        return self._indices.setdefault(text, len(self._indices))
-
-    def to_json(self) -> str:
-        """All texts that have an index so far."""
-        return _safe_in_script(json.dumps(list(self._indices)))
-
-
 def write_report(
     summaries: Sequence[RunSummary],
     out: Path,
@@ -60,10 +48,13 @@ def write_report(
     *,
     query: HistoryQuery | None = None,
     claims: Sequence[JudgedClaim] = (),
+    fits: BoardFits | None = None,
     templates: Path | None = None,
 ) -> None:
     """Draw the report into `out`, completely or not at all. It is about the first run."""
-    page = render(summaries, layout, baseline, query=query, claims=claims, templates=templates)
+    page = render(
+        summaries, layout, baseline, query=query, claims=claims, fits=fits, templates=templates
+    )
     with atomic_write(out) as file:
         file.write(page.encode())
 
@@ -75,11 +66,12 @@ def render(
     *,
     query: HistoryQuery | None = None,
     claims: Sequence[JudgedClaim] = (),
+    fits: BoardFits | None = None,
     templates: Path | None = None,
 ) -> str:
     """The page's text. Templates in the folder `templates` go before ours."""
-    data = ReportData.from_summaries(tuple(summaries), baseline, query, tuple(claims), layout)
-    pool = Pool()
+    data = ReportData.from_summaries(tuple(summaries), baseline, query, tuple(claims), layout, fits)
+    pool = FigurePool()
     figures: dict[str, list[Any]] = {}
     says: dict[str, list[str]] = {}
     parts = []
@@ -111,10 +103,12 @@ def render(
         policy=_policy(plotly, script),
         script=script,
         plotly=plotly,
-        tooltips=_Tooltips(),
-        figures=_safe_in_script(
-            f'{{"arrays": [{",".join(pool.arrays)}], "figures": {json.dumps(figures)}, '
-            f'"says": {json.dumps(says)}}}'
+        tooltips=Tooltips(),
+        shelf=Shelf(),
+        cells_json=cells_json,
+        figures=safe_in_script(
+            f'{{"shapes":[{",".join(pool.shapes)}],"arrays":[{",".join(pool.arrays)}],'
+            f'"figures":{_compact(figures)},"says":{_compact(says)}}}'
         ),
     )
     return printable(text.replace("\r\n", "\n"))
@@ -140,7 +134,7 @@ def _filled(templates: Path | None, **values: Any) -> str:
         raise BadInput(f"{templates}: {type(error).__name__}: {error}") from None
 
 
-def _draw(plot: Plot, groups: Sequence[Group], pool: Pool) -> list[Any]:
+def _draw(plot: Plot, groups: Sequence[Group], pool: FigurePool) -> list[Any]:
     figures = [plot.draw(group) for group in groups]
     first = next((figure for figure in figures if figure is not None), None)
     if first is not None:
@@ -162,9 +156,8 @@ def _policy(*scripts: str) -> str:
     )
 
 
-def _safe_in_script(json_text: str) -> str:
-    """JSON that cannot end the script element around it."""
-    return json_text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def _script(path: Path) -> str:

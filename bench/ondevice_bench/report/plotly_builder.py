@@ -1,17 +1,8 @@
-"""Figures as plain values of plotly, and a pool that stores equal arrays of figures only once.
+"""Figures as plain values of plotly."""
 
-plotly reads texts as a subset of HTML. Names come from results, so each text of a figure is
-escaped, and only templates may have markup. A template holds words of ours alone; the names in it
-are references, such as `%{y}`.
-"""
-
-import html
-import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
-TEMPLATE = "hovertemplate"
-SHARED = 24  # the fewest characters of a part that is shared
 FRAME: dict[str, Any] = {
     "margin": {"l": 8, "r": 16, "t": 8, "b": 44},
     "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left"},
@@ -19,6 +10,7 @@ FRAME: dict[str, Any] = {
     "paper_bgcolor": "rgba(0,0,0,0)",
     "plot_bgcolor": "rgba(0,0,0,0)",
 }
+LIMIT_COLOUR = "#C9352B"
 GRID = {"gridcolor": "rgba(128,128,128,0.22)", "zerolinecolor": "rgba(128,128,128,0.4)"}
 
 
@@ -54,6 +46,22 @@ class Canvas:
         words = {"text": text, "textangle": -90, "showarrow": False, "font": {"size": 10}}
         self._layout.setdefault("annotations", []).append({**place, **words})
 
+    def limit(self, axis: Literal["x", "y"], value: float, text: str) -> None:
+        """Add a line at a limit, with words beside it. The axis reaches at least to the line."""
+        other = "y" if axis == "x" else "x"
+        whole = {f"{other}0": 0, f"{other}1": 1, f"{other}ref": "paper"}
+        line = {"width": 1.5, "color": LIMIT_COLOUR, "dash": "dash"}
+        span = {"type": "line", f"{axis}0": value, f"{axis}1": value, **whole, "line": line}
+        self._layout.setdefault("shapes", []).append(span)
+        place = {axis: value, other: 1, f"{other}ref": "paper", "showarrow": False}
+        upright = {"textangle": -90, "xanchor": "left", "yanchor": "top"}
+        level = {"xanchor": "right", "yanchor": "bottom"}
+        words = {"text": text, "font": {"size": 10, "color": LIMIT_COLOUR}}
+        self._layout.setdefault("annotations", []).append(
+            {**place, **words, **(upright if axis == "x" else level)}
+        )
+        self._layout[f"{axis}axis"]["autorangeoptions"] = {"include": [value]}
+
     def band(self, start: float, end: float, text: str, *, is_shaded: bool) -> None:
         """Add a band from bottom to top, with words at its top."""
         if is_shaded:
@@ -80,45 +88,3 @@ def require_drawable(canvas: Canvas) -> None:
     import plotly.graph_objects as go
 
     go.Figure(canvas.plain())
-
-
-class Pool:
-    """The arrays and the layout parts of the page's figures, each stored only once."""
-
-    def __init__(self) -> None:
-        self.arrays: list[str] = []
-        self._indices: dict[str, int] = {}
-
-    def pack(self, canvas: Canvas) -> dict[str, Any]:
-        """The figure as plain values. Its arrays are indices into the pool."""
-        return {name: self._pack(part) for name, part in canvas.plain().items()}
-
-    def _pack(self, value: Any) -> Any:
-        if isinstance(value, dict):
-            packed = {
-                key: item if key == TEMPLATE else self._pack(item) for key, item in value.items()
-            }
-            text = json.dumps(packed)
-            return {"$": self._index(text)} if len(text) > SHARED else packed
-        if isinstance(value, (list, tuple)) or hasattr(value, "tolist"):
-            items = value.tolist() if hasattr(value, "tolist") else list(value)
-            if any(isinstance(item, (dict, list, tuple)) for item in items):
-                return [self._pack(item) for item in items]
-            return {"$": self._index(json.dumps([_short(item) for item in items]))}
-        return _plain_text(value)
-
-    def _index(self, text: str) -> int:
-        if text not in self._indices:
-            self._indices[text] = len(self.arrays)
-            self.arrays.append(text)
-        return self._indices[text]
-
-
-def _short(value: Any) -> Any:
-    """The number with five digits, because a screen shows no more."""
-    return float(f"{value:.5g}") if isinstance(value, float) else _plain_text(value)
-
-
-def _plain_text(value: Any) -> Any:
-    """The text without markup."""
-    return html.escape(value, quote=False) if isinstance(value, str) else value

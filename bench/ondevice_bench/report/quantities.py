@@ -1,13 +1,14 @@
 """Estimates as the text that tables show, the same in the terminal and on the page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.groups import CellWithBaseline
 from ondevice_bench.analyse.learning import METRICS as LEARNING
 from ondevice_bench.analyse.learning import Learning
+from ondevice_bench.analyse.verdict import PEAK
 from ondevice_bench.specs import trained
 from ondevice_bench.specs.builtin_methods import BY_CONTENT
 from ondevice_bench.stats import Estimate, is_too_wide
@@ -25,6 +26,7 @@ class Quantity:
     meaning: str
     value: float | None = None  # the value by which a table sorts
     is_noisy: bool = False  # the interval is too wide to use the number
+    share: str = ""  # of the memory that a step may use
 
 
 class Measured(Protocol):
@@ -85,6 +87,13 @@ def ratio_quantity(ratio: Estimate, meaning: str) -> Quantity:
 def dash(meaning: str) -> Quantity:
     """A dash. Its meaning says why there is no number."""
     return Quantity("–", "", meaning)
+
+
+def with_share(quantity: Quantity, name: str, limit: int | None) -> Quantity:
+    """The peak memory beside the memory that a step may use. Other metrics have no limit."""
+    if name != PEAK or not limit or quantity.value is None:
+        return quantity
+    return replace(quantity, share=units.of_limit(quantity.value, limit))
 
 
 def exact_text(metric: str, value: float) -> str:

@@ -13,8 +13,9 @@ SENTENCES: Mapping[str, str] = {
     "lowest unproven": "{cell} has the lowest {metric} here: {value}. This is not proven.",
     "lowest is baseline": "{baseline} has the lowest {metric} here: {value}.",
     "largest part": "The largest part of {baseline} is {part}: {share} of {whole}.",
+    "limit": "A step may use {limit} here. {cell} needs the most: {share} of it.",
     "stored": "{cell} stores the least: {share} of the inputs of its changed layers, on average.",
-    "cosine": "The worst layer at step 1 is {layer} with {cell}: a cosine of {value}.",
+    "cosine": "The worst layer is {layer} with {cell}: a cosine of {value} {moment}.",
 }
 LISTED = 4
 
@@ -47,6 +48,18 @@ def lowest(group: Group, metric: str) -> str:
         return SENTENCES["lowest unproven"].format(cell=best.label, **values)
     return SENTENCES["lowest"].format(
         cell=best.label, change=change(ratio), baseline=_baseline_label(best), **values
+    )
+
+
+def below_the_limit(group: Group, metric: str) -> str:
+    """The largest value of a metric in bytes, as a share of the memory that a step may use."""
+    having = [member for member in group.members if metric in member.cell.estimates]
+    if not having or not group.limit_bytes:
+        return ""
+    most = max(having, key=lambda member: member.cell.estimates[metric].estimate)
+    share = most.cell.estimates[metric].estimate / group.limit_bytes
+    return SENTENCES["limit"].format(
+        limit=units.whole_mib(group.limit_bytes), cell=most.label, share=units.percent(share)
     )
 
 

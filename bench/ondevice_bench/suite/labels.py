@@ -69,6 +69,16 @@ def labelled(cells: Iterable[Cell]) -> tuple[LabelledCells, ...]:
     )
 
 
+def short_names(cells: Iterable[Cell]) -> dict[Cell, str]:
+    """The label of each cell for a line of its own. The heading goes first if there are several."""
+    groups = labelled(cells)
+    return {
+        cell: label if len(groups) == 1 else f"{group.heading}: {label}"
+        for group in groups
+        for label, cell in zip(group.labels, group.cells, strict=True)
+    }
+
+
 def _heading(cells: Sequence[Cell]) -> str:
     """Model and batch, and all else that is the same for these cells and no default."""
     first = cells[0]

@@ -22,6 +22,7 @@ def by_kernel(group: Group) -> Canvas | None:
         return None
     plot = drawing.stacked(members, parts, title)
     drawing.totals(plot, members, lambda m: _sum(m, parts), lambda m: _peak(m, parts))
+    drawing.memory_limit(plot, "x", group.limit_bytes, max(_peak(m, parts) for m in members))
     return plot
 
 
@@ -57,7 +58,8 @@ def says_by_kernel(group: Group) -> str:
         for name in metrics.parts_of("peak")
     }
     part = sentences.largest_part(group, metrics.parts_of("peak"), names)
-    return f"{sentences.lowest(group, PEAK)} {part}".strip()
+    limit = sentences.below_the_limit(group, PEAK)
+    return " ".join(filter(None, (sentences.lowest(group, PEAK), part, limit)))
 
 
 def says_by_tensors(group: Group) -> str:

@@ -1,13 +1,20 @@
 """Boards side by side: the cost of a method on each, and the cells on which boards disagree."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.boards import BoardRow, CellOnBoard, boards, software_differences
 from ondevice_bench.analyse.summary import EMULATED, RunSummary
-from ondevice_bench.report.quantities import Quantity, dash, quantity_of, ratio_quantity
+from ondevice_bench.analyse.usable_memory import usable_memory
+from ondevice_bench.report.quantities import (
+    Quantity,
+    dash,
+    quantity_of,
+    ratio_quantity,
+    with_share,
+)
 from ondevice_bench.report.sections.section import ReportData, Section
 from ondevice_bench.stats import Estimate
 
@@ -15,13 +22,14 @@ from ondevice_bench.stats import Estimate
 def content(data: ReportData) -> Mapping[str, Any]:
     """A table for each metric, and the cells that no board has measured yet."""
     summaries = (data.summary, *data.others)
+    limits = [usable_memory(one.run) for one in summaries]
     tables = []
     for name in metrics.HEADLINES:
         lines = boards(summaries, name, data.baseline)
         tables.append(
             {
                 "metric": metrics.BY_NAME[name],
-                "lines": [(line, _quantities(line, name)) for line in lines],
+                "lines": [(line, _quantities(line, name, limits)) for line in lines],
                 "disagreements": [line for line in lines if line.disagrees],
             }
         )
@@ -54,11 +62,11 @@ def _names(summaries: tuple[RunSummary, ...]) -> list[str]:
     ]
 
 
-def _quantities(line: BoardRow, name: str) -> list[Quantity]:
+def _quantities(line: BoardRow, name: str, limits: Sequence[int | None]) -> list[Quantity]:
     quantities = []
-    for on in line.boards:
+    for on, limit in zip(line.boards, limits, strict=True):
         of_baseline = _ratio(on.ratio, "of the baseline on that board")
-        quantities += [_value(on, name), of_baseline]
+        quantities += [with_share(_value(on, name), name, limit), of_baseline]
     if len(line.boards) > 1:
         quantities.append(_ratio(line.between, "of the second board over the first"))
     return quantities

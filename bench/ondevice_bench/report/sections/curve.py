@@ -26,6 +26,7 @@ def over_time(group: Group) -> Canvas | None:
         return None
     curves.sort(key=lambda each: (not each[0].is_baseline, _peak(each[0])))
     plot = Canvas()
+    highest = 0.0
     for place, (member, curve) in enumerate(curves):
         start, floor = _start(curve), _floor(member, curve)
         points = [
@@ -33,6 +34,7 @@ def over_time(group: Group) -> Canvas | None:
             for seconds, size in zip(curve.seconds, curve.rss_bytes, strict=True)
             if seconds >= start
         ]
+        highest = max([highest, *(size * MIB for _, size in points)])
         plot.add(
             "scatter",
             x=[seconds - start for seconds, _ in points],
@@ -51,6 +53,7 @@ def over_time(group: Group) -> Canvas | None:
         margin={"l": 8, "r": 16, "t": 24, "b": 44},
     )
     plot.x_axis(f"seconds (bands: the stages of {curves[0][0].label})")
+    drawing.memory_limit(plot, "y", group.limit_bytes, highest)
     plot.y_axis("MiB above an empty torch process", automargin=True)
     return plot
 

@@ -1,10 +1,12 @@
 """Two costs against each other. Points that no other point beats stand out."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Any
 
 from ondevice_bench import metrics, units
-from ondevice_bench.analyse.gradient import has_exact_gradient
+from ondevice_bench.analyse.gradient import lowest_cosine
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.pareto import front
 from ondevice_bench.report import drawing, sentences
@@ -14,19 +16,48 @@ from ondevice_bench.report.sections.section import Plot, Section
 FADED = 0.35
 HEIGHT = 400
 MOST_LABELS = 30  # more points than that have no words beside them
-HOVER = "%{hovertext}<br>%{customdata[0]} · %{customdata[1]}<extra></extra>"
+JUDGED = "The cosine is the lowest of all moments: a method is judged by it."
 PEAK, STEP, ACTIVATIONS, COSINE = (
     "peak_rss_over_runtime_bytes",
     "step_seconds",
     "activation_bytes",
-    "gradient_cosine_first",
+    "lowest cosine",
 )
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What a point's place on an axis means. `value` is None where nothing was measured."""
+
+    title: str
+    value: Callable[[CellWithBaseline], float | None]
+    unit: str = ""
+    scale: float = 1.0
+    lower_is_better: bool = True
+
+
+def _axis_of(name: str) -> Axis:
+    """The axis of a metric."""
+    metric = metrics.BY_NAME[name]
+    scale, title = drawing.axis_of(name)
+
+    def value(member: CellWithBaseline) -> float | None:
+        estimate = member.cell.estimates.get(name)
+        return None if estimate is None else estimate.estimate
+
+    return Axis(title, value, units.axis(metric.unit)[1], scale, metric.lower_is_better)
+
+
 # the plot of own axes begins with the first one across and the second one up
-AXES = tuple(dict.fromkeys((ACTIVATIONS, STEP, PEAK, *metrics.with_role("axis"))))
+AXES: Mapping[str, Axis] = {
+    **{name: _axis_of(name) for name in (ACTIVATIONS, STEP, PEAK)},
+    COSINE: Axis("gradient cosine, lowest of all moments", lowest_cosine, lower_is_better=False),
+    **{name: _axis_of(name) for name in ("step_flops", *metrics.with_role("axis"))},
+}
 
 
 def _against(across: str, up: str) -> Callable[[Group], Canvas | None]:
-    """A scatter plot of two metrics. It needs two methods that have both."""
+    """A scatter plot of two quantities. It needs two cells that have both."""
 
     def draw(group: Group) -> Canvas | None:
         both = _having(group, across, up)
@@ -48,18 +79,21 @@ def _against(across: str, up: str) -> Callable[[Group], Canvas | None]:
                 hovertext=[m.label for m in members],
                 textposition="top center",
                 textfont={"size": 10},
-                customdata=[[_text(m, across), _text(m, up)] for m in members],
                 marker={
                     **_marker(method),
                     "opacity": [1.0 if m.label in labels else FADED for m in members],
                 },
                 line={"color": drawing.colour(method), "width": 1, "dash": "dot"},
                 cliponaxis=False,
-                hovertemplate=HOVER,
+                hovertemplate=_hover(across, up),
             )
         plot.lay_out(height=HEIGHT, showlegend=False)
-        plot.x_axis(_title(across))
-        plot.y_axis(_title(up), automargin=True)
+        plot.x_axis(**_axis_settings(both, across))
+        plot.y_axis(**_axis_settings(both, up), automargin=True)
+        if across == PEAK:
+            drawing.memory_limit(plot, "x", group.limit_bytes, max(_values(both, PEAK)))
+        if up == PEAK:
+            drawing.memory_limit(plot, "y", group.limit_bytes, max(_values(both, PEAK)))
         return plot
 
     return draw
@@ -74,12 +108,11 @@ def _says(across: str, up: str) -> Callable[[Group], str]:
 
 
 def own_axes(group: Group) -> Canvas | None:
-    """Every metric that at least two methods have. The page's script draws the chosen two.
+    """Every quantity that at least two cells have. The page's script draws the chosen two.
 
     What was not measured is null. The script finds the front for each choice.
     """
-    measured = [set(member.cell.estimates) for member in group.members]
-    axes = [name for name in AXES if sum(name in each for each in measured) > 1]
+    axes = [name for name in AXES if len(_having(group, name)) > 1]
     if len(axes) < 3:
         return None
     plot = Canvas()
@@ -98,24 +131,30 @@ def own_axes(group: Group) -> Canvas | None:
             hovertemplate="%{hovertext}<br>%{x:.4g} · %{y:.4g}<extra></extra>",
             meta={name: _scaled(members, name) for name in axes},
         )
-    titles = {name: drawing.axis_of(name)[1] for name in axes}
-    more = [name for name in axes if not metrics.BY_NAME[name].lower_is_better]
     plot.lay_out(
-        height=HEIGHT, showlegend=False, meta={"axes": titles, "more": more, "faded": FADED}
+        height=HEIGHT,
+        showlegend=False,
+        meta={
+            "axes": {name: AXES[name].title for name in axes},
+            "more": [name for name in axes if not AXES[name].lower_is_better],
+            "log": [name for name in axes if drawing.needs_log(_values(group.members, name))],
+            "logAxis": drawing.LOG_AXIS,
+            "faded": FADED,
+        },
     )
     plot.y_axis(automargin=True)
     return plot
 
 
 def _having(group: Group, *names: str) -> list[CellWithBaseline]:
-    return [m for m in group.members if set(names) <= set(m.cell.estimates)]
+    return [m for m in group.members if all(AXES[name].value(m) is not None for name in names)]
 
 
 def _on_front(members: Sequence[CellWithBaseline], across: str, up: str) -> list[CellWithBaseline]:
     """The members that no other one beats, from left to right."""
     is_best = front([_costs(member, across, up) for member in members])
     best = [member for member, is_on in zip(members, is_best, strict=True) if is_on]
-    return sorted(best, key=lambda member: member.cell.estimates[across].estimate)
+    return sorted(best, key=lambda member: AXES[across].value(member) or 0.0)
 
 
 def _named(members: Sequence[CellWithBaseline], best: AbstractSet[str]) -> set[str]:
@@ -131,7 +170,7 @@ def _named(members: Sequence[CellWithBaseline], best: AbstractSet[str]) -> set[s
 
 def _add_front(plot: Canvas, best: Sequence[CellWithBaseline], across: str, up: str) -> None:
     """The front as steps: what lies on its good side was not reached."""
-    lower = metrics.BY_NAME[across].lower_is_better
+    lower = AXES[across].lower_is_better
     plot.add(
         "scatter",
         x=_scaled(best, across),
@@ -152,20 +191,29 @@ def _by_method(members: Sequence[CellWithBaseline]) -> Iterator[tuple[str, list[
         yield method, [member for member in members if member.method == method]
 
 
+def _values(members: Sequence[CellWithBaseline], name: str) -> list[float]:
+    """The values that there are."""
+    return [value for member in members if (value := AXES[name].value(member)) is not None]
+
+
 def _scaled(members: Sequence[CellWithBaseline], name: str) -> list[float | None]:
-    scale, _ = drawing.axis_of(name)
-    estimates = [member.cell.estimates.get(name) for member in members]
-    return [None if each is None else each.estimate * scale for each in estimates]
+    axis = AXES[name]
+    values = [axis.value(member) for member in members]
+    return [None if value is None else value * axis.scale for value in values]
 
 
-def _text(member: CellWithBaseline, name: str) -> str:
-    return units.quantity(member.cell.estimates[name].estimate, metrics.BY_NAME[name].unit)
+def _hover(across: str, up: str) -> str:
+    """What a point says: its cell, and both values with their units."""
+    values = (f"%{{{axis}:.4g}} {AXES[name].unit}" for axis, name in (("x", across), ("y", up)))
+    return f"%{{hovertext}}<br>{' · '.join(map(str.strip, values))}<extra></extra>"
 
 
-def _title(name: str) -> str:
-    """The title of an axis, with the direction that is better."""
-    better = "less" if metrics.BY_NAME[name].lower_is_better else "more"
-    return f"{drawing.axis_of(name)[1]} ({better} is better)"
+def _axis_settings(members: Sequence[CellWithBaseline], name: str) -> dict[str, Any]:
+    """The title of an axis with the direction that is better, and its scale."""
+    better = "less" if AXES[name].lower_is_better else "more"
+    title = f"{AXES[name].title} ({better} is better)"
+    crowded = () if name == PEAK else _values(members, name)  # a limit needs a linear axis
+    return drawing.scaled_axis(title, crowded)
 
 
 def _marker(method: str) -> dict[str, object]:
@@ -178,15 +226,10 @@ def _marker(method: str) -> dict[str, object]:
 
 def _costs(member: CellWithBaseline, *names: str) -> list[float]:
     """Costs, of which less is better. Where more is better, the sign is turned."""
-    signs = [1 if metrics.BY_NAME[name].lower_is_better else -1 for name in names]
-    values = (_value(member, name) for name in names)
-    return [sign * value for sign, value in zip(signs, values, strict=True)]
-
-
-def _value(member: CellWithBaseline, name: str) -> float:
-    """The value of a metric. Rounding does not make an exact gradient worse than another one."""
-    is_exact = name == COSINE and has_exact_gradient(member.method)
-    return 1.0 if is_exact else member.cell.estimates[name].estimate
+    pairs = [(AXES[name], AXES[name].value(member)) for name in names]
+    return [
+        (value if axis.lower_is_better else -value) for axis, value in pairs if value is not None
+    ]
 
 
 def _plot(name: str, caption: str, across: str, up: str) -> Plot:
@@ -202,8 +245,8 @@ SECTION = Section(
     plots=(
         _plot("memory-time", "Peak memory and step time", PEAK, STEP),
         _plot("activations-flops", "Activations and FLOPs, both exact", ACTIVATIONS, "step_flops"),
-        _plot("cosine-time", "Gradient cosine at step 1, and step time", COSINE, STEP),
-        _plot("cosine-memory", "Gradient cosine at step 1, and peak memory", COSINE, PEAK),
+        _plot("cosine-time", f"Gradient cosine and step time. {JUDGED}", COSINE, STEP),
+        _plot("cosine-memory", f"Gradient cosine and peak memory. {JUDGED}", COSINE, PEAK),
         Plot("own-axes", "Any two numbers against each other", own_axes, is_wide=True),
     ),
 )

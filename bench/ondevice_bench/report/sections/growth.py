@@ -8,6 +8,7 @@ from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
 
 HEIGHT = 320
+PEAK = "peak_rss_over_runtime_bytes"
 
 
 def _over_batches(metric: str) -> Callable[[Group], Canvas | None]:
@@ -36,8 +37,12 @@ def _over_batches(metric: str) -> Callable[[Group], Canvas | None]:
                 hovertemplate="batch %{x}: %{y:.4g}<extra>%{fullData.name}</extra>",
             )
         plot.lay_out(height=HEIGHT)
-        plot.x_axis("batch", type="log", dtick=0.30103)
-        plot.y_axis(title, rangemode="tozero", automargin=True)
+        plot.x_axis("batch, log scale", type="log", dtick=0.30103)
+        values = [y for points in several.values() for _, y in points]
+        crowded = () if metric == PEAK else values  # a limit is drawn on a linear axis
+        plot.y_axis(**drawing.scaled_axis(title, crowded), rangemode="tozero", automargin=True)
+        if metric == PEAK:
+            drawing.memory_limit(plot, "y", group.limit_bytes, max(values))
         return plot
 
     return draw
@@ -47,7 +52,7 @@ SECTION = Section(
     name="growth",
     title="How costs grow with the batch",
     plots=(
-        Plot("growth-peak", "Peak memory", _over_batches("peak_rss_over_runtime_bytes")),
+        Plot("growth-peak", "Peak memory", _over_batches(PEAK)),
         Plot("growth-activations", "Activations", _over_batches("activation_bytes")),
         Plot("growth-step", "Step time", _over_batches("step_seconds")),
     ),

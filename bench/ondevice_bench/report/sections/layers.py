@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ondevice_bench.analyse.gradient import cosine_text
+from ondevice_bench.analyse.gradient import cosine_text, lowest_cosine_of_layers
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
@@ -22,9 +22,9 @@ def stored_shares(group: Group) -> Canvas | None:
 
 
 def gradient_cosines(group: Group) -> Canvas | None:
-    """The cosine of each layer's weight gradient with vanilla's, at the first step."""
+    """The lowest cosine of each layer's weight gradient with vanilla's, over all moments."""
     scale = [[0, "#7a1f12"], [0.5, "#d98a63"], [1, "#f6ede4"]]
-    return _heat_map(_by_label(group, _cosines), "cosine", scale)
+    return _heat_map(_by_label(group, _cosines), "lowest cosine", scale)
 
 
 def says_stored(group: Group) -> str:
@@ -40,15 +40,19 @@ def says_stored(group: Group) -> str:
 
 def says_cosines(group: Group) -> str:
     """The layer with the lowest cosine."""
+    shown = _by_label(group, _cosines)
     found = [
-        (cosine, layer, label)
-        for label, each in _by_label(group, _cosines).items()
-        for layer, cosine in each.items()
+        (cosine, layer, member.label, moment)
+        for member in group.members
+        if member.label in shown
+        for layer, (cosine, moment) in lowest_cosine_of_layers(member).items()
     ]
     if not found:
         return ""
-    cosine, layer, label = min(found)
-    return SENTENCES["cosine"].format(layer=layer, cell=label, value=cosine_text(cosine))
+    cosine, layer, label, moment = min(found)
+    return SENTENCES["cosine"].format(
+        layer=layer, cell=label, value=cosine_text(cosine), moment=moment
+    )
 
 
 def _by_label(
@@ -76,10 +80,7 @@ def _shares(member: CellWithBaseline) -> dict[str, float]:
 
 
 def _cosines(member: CellWithBaseline) -> dict[str, float]:
-    gradients = member.cell.details_of("fidelity").layers.get("_first", {})
-    return {
-        name: gradient.cosine for name, gradient in gradients.items() if gradient.cosine is not None
-    }
+    return {name: cosine for name, (cosine, _) in lowest_cosine_of_layers(member).items()}
 
 
 def _heat_map(by_cell: dict[str, dict[str, float]], title: str, scale: list[Any]) -> Canvas | None:
@@ -156,8 +157,9 @@ SECTION = Section(
         ),
         Plot(
             "layer-cosines",
-            "Cosine between the weight gradients of the method and of vanilla, for each layer, at "
-            "the first step. Dark is worse. Methods with the exact gradient are left out.",
+            "Cosine between the weight gradients of the method and of vanilla, for each layer: the "
+            "lowest of all moments at which they were compared. Dark is worse. Methods with the "
+            "exact gradient are left out.",
             gradient_cosines,
             is_wide=True,
             says=says_cosines,

@@ -14,6 +14,7 @@ from ondevice_bench.report.treemap import Rectangle, treemap
 WIDTH, HEIGHT = 1000, 300
 MOST = 60  # modules of a map; the others share one part
 LETTER_WIDTH, LINE_HEIGHT = 6.4, 16
+FEWEST_LETTERS = 4
 OUTSIDE = "outside of all modules"
 SMALLER, SMALLER_COLOUR = "smaller", "#B4BBC2"  # the part that many modules share
 LIGHT = 0.42  # above this luminance, words are dark
@@ -25,7 +26,7 @@ class Part:
 
     place: Rectangle
     name: str
-    words: str  # as much of the name as fits
+    words: str  # as much of the name as fits; empty if it could mean another module
     size: str
     colour: str
     ink: str
@@ -74,31 +75,66 @@ def _map(member: CellWithBaseline) -> Map:
     total = sum(size for _, size, _ in parts)
     places = treemap([size for _, size, _ in parts], WIDTH, HEIGHT)
     largest = max(saved, key=lambda item: item[1].bytes)
+    names = [name for name, _, _ in parts]
     return Map(
         label=member.label,
         says=f"{member.label} keeps {units.mib(total)} for backward. The largest module is "
         f"{largest[0] or OUTSIDE}: {100 * largest[1].bytes / total:.1f} %.",
         parts=tuple(
-            _part(place, name, size, kind, total)
+            _part(place, name, size, kind, total, names)
             for place, (name, size, kind) in zip(places, parts, strict=True)
         ),
         kinds=tuple(_kinds([kind for _, _, kind in parts])),
     )
 
 
-def _part(place: Rectangle, name: str, size: float, kind: str, total: float) -> Part:
+def _part(
+    place: Rectangle, name: str, size: float, kind: str, total: float, names: Sequence[str]
+) -> Part:
     colour = _colour(kind)
     letters = int((place.width - 8) / LETTER_WIDTH)
-    fits = place.height >= LINE_HEIGHT and letters >= 4
-    words = name if len(name) <= letters else f"…{name[-(letters - 1) :]}"
+    fits = place.height >= LINE_HEIGHT and letters >= FEWEST_LETTERS
     return Part(
         place=place,
         name=name,
-        words=words if fits else "",
+        words=short_name(name, letters, names) if fits else "",
         size=f"{units.mib(size)}, {100 * size / total:.1f} %",
         colour=colour,
         ink="#111111" if _luminance(colour) > LIGHT else "#ffffff",
     )
+
+
+def short_name(name: str, letters: int, names: Sequence[str]) -> str:
+    """The name in so many letters, if it cannot be taken for another of the names; else nothing.
+
+    `layers.3.attn.query` may become `l.3.a.query`, `l.3.a.q`, or an end of these.
+    """
+    forms = [
+        (form(name), [form(other) for other in names if other != name])
+        for form in (str, _initials, _only_initials)
+    ]
+    for text, others in forms:
+        if len(text) <= letters and text not in others:
+            return text
+    for text, others in forms:
+        end = text[-(letters - 1) :].lstrip(".")
+        if len(text) > letters and not any(other.endswith(end) for other in others):
+            return f"…{end}"
+    return ""
+
+
+def _initials(name: str) -> str:
+    """The last word of a name with the numbers and the first letters of the others."""
+    *parents, last = name.split(".")
+    return ".".join([*map(_initial, parents), last])
+
+
+def _only_initials(name: str) -> str:
+    return ".".join(map(_initial, name.split(".")))
+
+
+def _initial(word: str) -> str:
+    return word if word.isdigit() else word[:1]
 
 
 def _kinds(kinds: Sequence[str]) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from ondevice_bench import metrics
+from ondevice_bench.analyse.gradient import lowest_cosine
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.report import drawing
 from ondevice_bench.report.plotly_builder import Canvas
@@ -12,13 +13,15 @@ RULES = ("epsilon", "fraction", "rank", "trained", "weight_rank", "weight_epsilo
 HEIGHT = 320
 
 
-def _curve(metric: str, *, is_ratio: bool = True) -> Callable[[Group], Canvas | None]:
-    """The metric over the value of a rank rule, for methods that ran with several values."""
+def _curve(
+    label: str, value_of: Callable[[CellWithBaseline], float | None]
+) -> Callable[[Group], Canvas | None]:
+    """A number over the value of a rank rule, for methods that ran with several values."""
 
     def draw(group: Group) -> Canvas | None:
         lines: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
         for member in group.members:
-            rank, value = _rank(member), _value(member, metric, is_ratio=is_ratio)
+            rank, value = _rank(member), value_of(member)
             if rank is not None and value is not None:
                 key = (member.method, rank[0], _other_settings(member, rank[0]))
                 lines.setdefault(key, []).append((rank[1], value))
@@ -36,20 +39,23 @@ def _curve(metric: str, *, is_ratio: bool = True) -> Callable[[Group], Canvas | 
                 line={"color": drawing.colour(method), "width": 2},
                 hovertemplate="%{x:g}: %{y:.3g}<extra>%{fullData.name}</extra>",
             )
-        label = metrics.BY_NAME[metric].label
         rules = " or ".join(dict.fromkeys(rule for _, rule, _ in several))
-        plot.lay_out(height=HEIGHT)
+        plot.lay_out(height=HEIGHT, showlegend=True)
         plot.x_axis(rules)
-        title = f"{label}, × baseline" if is_ratio else label
-        plot.y_axis(title, rangemode="tozero", automargin=True)
+        plot.y_axis(label, rangemode="tozero", automargin=True)
         return plot
 
     return draw
 
 
-def _value(member: CellWithBaseline, metric: str, *, is_ratio: bool) -> float | None:
-    estimate = member.ratio(metric) if is_ratio else member.cell.estimates.get(metric)
-    return None if estimate is None else estimate.estimate
+def _multiples(metric: str) -> Callable[[Group], Canvas | None]:
+    """The metric as a multiple of the baseline's."""
+
+    def value_of(member: CellWithBaseline) -> float | None:
+        ratio = member.ratio(metric)
+        return None if ratio is None else ratio.estimate
+
+    return _curve(f"{metrics.BY_NAME[metric].label}, × baseline", value_of)
 
 
 def _rank(member: CellWithBaseline) -> tuple[str, float] | None:
@@ -77,9 +83,15 @@ SECTION = Section(
     title="What ranks cost",
     text="Each line is a method that ran with several ranks. Costs are multiples of the baseline.",
     plots=(
-        Plot("rank-step", "Step time", _curve("step_seconds")),
-        Plot("rank-peak", "Peak RSS over runtime", _curve("peak_rss_over_runtime_bytes")),
-        Plot("rank-activations", "Activations of the whole network", _curve("activation_bytes")),
-        Plot("rank-cosine", "Gradient cosine", _curve("gradient_cosine", is_ratio=False)),
+        Plot("rank-step", "Step time", _multiples("step_seconds")),
+        Plot("rank-peak", "Peak RSS over runtime", _multiples("peak_rss_over_runtime_bytes")),
+        Plot(
+            "rank-activations", "Activations of the whole network", _multiples("activation_bytes")
+        ),
+        Plot(
+            "rank-cosine",
+            "Gradient cosine, the lowest of all moments: a method is judged by it",
+            _curve("lowest gradient cosine", lowest_cosine),
+        ),
     ),
 )

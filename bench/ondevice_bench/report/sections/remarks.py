@@ -82,7 +82,8 @@ def _page_command(data: ReportData) -> str:
     runs = [data.summary.run.id, *(other.run.id for other in data.others)]
     is_usual = data.baseline == usual_baseline(data.summary)
     baseline = [] if is_usual else ["--baseline", data.baseline]
-    return shlex.join(["bench", "report", *runs, "--layout", data.layout, *baseline])
+    fits = ["--fits", "FILE"] if data.fits else []
+    return shlex.join(["bench", "report", *runs, "--layout", data.layout, *baseline, *fits])
 
 
 def _allocators(cells: Sequence[Cell], software: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from ondevice_bench.analyse.history import History, HistoryQuery, history
 from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.papers.claims import JudgedClaim
 from ondevice_bench.report.plotly_builder import Canvas
+from ondevice_bench.suite.fit import BoardFits
 from ondevice_bench.suite.goal import Goal
 
 
@@ -25,6 +26,7 @@ class ReportData:
     query: HistoryQuery | None = None
     claims: tuple[JudgedClaim, ...] = ()
     layout: str = ""
+    fits: BoardFits | None = None  # what fits a board, as `bench fit` computed it
 
     @cached_property
     def history(self) -> History:
@@ -38,6 +40,7 @@ class ReportData:
         query: HistoryQuery | None = None,
         claims: tuple[JudgedClaim, ...] = (),
         layout: str = "",
+        fits: BoardFits | None = None,
     ) -> "ReportData":
         """The data for the first run's page, with its suite's baseline or another one."""
         first, *others = summaries
@@ -51,6 +54,7 @@ class ReportData:
             query=query,
             claims=claims,
             layout=layout,
+            fits=fits,
         )
 
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ondevice_bench import metrics
+from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.report.folding import unmeasured
-from ondevice_bench.report.quantities import Quantity, quantity_of, rank_basis
+from ondevice_bench.report.quantities import Quantity, quantity_of, rank_basis, with_share
 from ondevice_bench.report.sections.section import ReportData, Section
+from ondevice_bench.suite.labels import labelled
 
 TABLE = (*metrics.HEADLINES, *metrics.with_role("table"))
 
@@ -17,6 +19,8 @@ class Row:
     """A line of the table."""
 
     cell: str
+    label: str
+    workload: str
     basis: str
     status: str
     quantities: tuple[Quantity, ...]
@@ -24,19 +28,28 @@ class Row:
 
 def content(data: ReportData) -> Mapping[str, Any]:
     """A line for each cell of the run. What was not meant to be measured here is folded."""
+    planned = [cell for cell in data.summary.cells if cell.planned.state == "planned"]
+    limit = usable_memory(data.summary.run)
+    groups = labelled(cell.planned.cell for cell in planned)
+    names = {
+        cell: (label, group.heading)
+        for group in groups
+        for cell, label in zip(group.cells, group.labels, strict=True)
+    }
     return {
         "folds": unmeasured(cell.planned for cell in data.summary.cells),
         "columns": [metrics.BY_NAME[name] for name in TABLE],
         "headlines": metrics.HEADLINES,
+        "workload": groups[0].heading if len(groups) == 1 else "",
         "rows": [
             Row(
                 cell.id,
+                *names[cell.planned.cell],
                 rank_basis(cell.planned.cell),
                 cell.status,
-                tuple(quantity_of(cell, name) for name in TABLE),
+                tuple(with_share(quantity_of(cell, name), name, limit) for name in TABLE),
             )
-            for cell in data.summary.cells
-            if cell.planned.state == "planned"
+            for cell in planned
         ],
     }
 

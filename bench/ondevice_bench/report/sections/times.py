@@ -19,11 +19,13 @@ def samples(group: Group) -> Canvas | None:
     if not members:
         return None
     plot = Canvas()
+    shown: list[float] = []
     for label, shade, values_of in (
         ("sample", "rgba(128,128,128,0.45)", _samples),
         ("disturbed sample, measured again", "rgba(179,38,30,0.6)", _disturbed),
     ):
         points = [(value * 1e3, member.label) for member in members for value in values_of(member)]
+        shown += [value / 1e3 for value, _ in points]
         if points:
             plot.add(
                 "scatter",
@@ -53,7 +55,8 @@ def samples(group: Group) -> Canvas | None:
             error_x=drawing.error_bars(estimates, 1e3),
             hovertemplate="%{y}<br>%{x:.4g} ms<extra>median</extra>",
         )
-    return drawing.rows(plot, members, "milliseconds of a step")
+    medians = [member.cell.estimates[STEP].estimate for member in members]
+    return drawing.rows(plot, members, "milliseconds of a step", [*medians, *shown])
 
 
 def _samples(member: CellWithBaseline) -> list[float]:

@@ -1,40 +1,63 @@
 """Two git refs against each other, in the terminal."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
 
 from ondevice_bench import units
 from ondevice_bench.analyse.cell_pair import CellPair
 from ondevice_bench.report.quantities import exact_text
+from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.labels import labelled, short_names
 from ondevice_bench.terminal import Table
 from ondevice_bench.units import number_of
 
 
-def ab_table(pairs: Sequence[CellPair]) -> Table:
-    """A line for each pair of cells."""
-    rows = Table("cell", "step, new / base", "interval", "rounds", "step is", "exact metrics")
-    for pair in pairs:
-        ratio, interval = "–", ""
-        if pair.step is not None:
-            ratio = units.ratio(pair.step.ratio)
-            if pair.step.upper < inf:
-                interval = f"{units.ratio(pair.step.lower)} … {units.ratio(pair.step.upper)}"
-        verdict = f"{pair.step_verdict}: {pair.problem}" if pair.problem else pair.step_verdict
-        exact = f"{len(pair.differences)} differ" if pair.differences else "equal"
-        if pair.problem:
-            exact = "not compared"
-        rows.add_row(pair.name, ratio, interval, str(len(pair.base)), verdict, exact)
-    return rows
+def ab_tables(pairs: Sequence[CellPair], cells: Mapping[str, Cell]) -> list[Table]:
+    """A table for each workload, with a line for each pair. `cells` has those of the base by id."""
+    by_cell = {cells[pair.base_id]: pair for pair in pairs}
+    tables = []
+    for group in labelled(by_cell):
+        table = Table(
+            "method",
+            "step, new / base",
+            "interval",
+            "rounds",
+            "step is",
+            "exact metrics",
+            heading=group.heading,
+        )
+        for label, cell in zip(group.labels, group.cells, strict=True):
+            table.add_row(label, *_texts(by_cell[cell]))
+        tables.append(table)
+    return tables
+
+
+def _texts(pair: CellPair) -> tuple[str, str, str, str, str]:
+    ratio, interval = "–", ""
+    if pair.step is not None:
+        ratio = units.ratio(pair.step.ratio)
+        if pair.step.upper < inf:
+            interval = f"{units.ratio(pair.step.lower)} … {units.ratio(pair.step.upper)}"
+    verdict = f"{pair.step_verdict}: {pair.problem}" if pair.problem else pair.step_verdict
+    exact = f"{len(pair.differences)} differ" if pair.differences else "equal"
+    if pair.problem:
+        exact = "not compared"
+    return ratio, interval, str(len(pair.base)), verdict, exact
 
 
 def ab_lines(
-    names: Sequence[str], pairs: Sequence[CellPair], unpaired: Sequence[str], threshold: float
+    names: Sequence[str],
+    pairs: Sequence[CellPair],
+    cells: Mapping[str, Cell],
+    unpaired: Sequence[str],
+    threshold: float,
 ) -> list[str]:
     """Differences, cells of one side only, slow-downs that could be hidden, and all verdicts."""
+    short = short_names([cells[pair.base_id] for pair in pairs])
     lines = [
-        f"{difference.verdict}: {pair.name}: {difference.metric}: "
+        f"{difference.verdict}: {short[cells[pair.base_id]]}: {difference.metric}: "
         f"{exact_text(difference.metric, difference.base)} → "
         f"{exact_text(difference.metric, difference.new)}"
         for pair in pairs

@@ -1,22 +1,54 @@
 """Two runs against each other, in the terminal."""
 
+from collections.abc import Iterable
+
 from ondevice_bench import metrics
 from ondevice_bench.analyse.compare import DRIFT, Comparison, Difference
 from ondevice_bench.analyse.judgement import Verdict
 from ondevice_bench.report.quantities import exact_text
+from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.labels import labelled
+from ondevice_bench.terminal import Table
 from ondevice_bench.units import quantity, ratio
 
 VERDICTS: tuple[Verdict, ...] = ("regressed", "improved", "missing", "inconclusive", "unchanged")
 
 
+def comparison_tables(comparison: Comparison, cells: Iterable[Cell]) -> list[Table]:
+    """The changes of each workload, the worst first. `cells` are those of the base run."""
+    changes: dict[str, list[Difference]] = {}
+    for item in _changes(comparison):
+        changes.setdefault(item.cell, []).append(item)
+    tables = []
+    for group in labelled(dict.fromkeys(cell for cell in cells if cell.id in changes)):
+        table = Table("method", "metric", "base", "new", "change", "verdict", heading=group.heading)
+        labels = dict(zip((cell.id for cell in group.cells), group.labels, strict=True))
+        of_group = [item for name in labels for item in changes[name]]
+        for item in sorted(of_group, key=lambda each: VERDICTS.index(each.verdict)):
+            table.add_row(
+                labels[item.cell],
+                item.metric,
+                _text(item.metric, item.base),
+                _text(item.metric, item.new),
+                _size(item),
+                item.verdict,
+            )
+        tables.append(table)
+    return tables
+
+
 def comparison_lines(comparison: Comparison) -> list[str]:
-    """The changes, then the metrics that were not compared, then the number of each verdict."""
-    lines = [
-        difference_line(item)
-        for verdict in VERDICTS[:-1]
-        for item in comparison.with_verdict(verdict)
-    ]
-    lines += [f"only in {comparison.base}: {cell}" for cell in comparison.only_in_base]
+    """The changes, each on a line with the id of its cell, then the notes."""
+    return [*map(difference_line, _changes(comparison)), *comparison_notes(comparison)]
+
+
+def _changes(comparison: Comparison) -> list[Difference]:
+    return [item for verdict in VERDICTS[:-1] for item in comparison.with_verdict(verdict)]
+
+
+def comparison_notes(comparison: Comparison) -> list[str]:
+    """What was not compared, with ids, and the number of each verdict."""
+    lines = [f"only in {comparison.base}: {cell}" for cell in comparison.only_in_base]
     lines += [f"only in {comparison.new}: {cell}" for cell in comparison.only_in_new]
     lines += [f"different: {text}" for text in comparison.unlike]
     lines += [f"not compared: {comparison.not_compared}"] if comparison.not_compared else []
@@ -32,17 +64,20 @@ def comparison_lines(comparison: Comparison) -> list[str]:
 def difference_line(item: Difference) -> str:
     """A metric before and after, and the size of the change."""
     before, after = (_text(item.metric, value) for value in (item.base, item.new))
-    return f"{item.verdict}: {item.cell}: {item.metric}: {before} → {after}{_interval(item)}"
+    size = _size(item)
+    change = f" ({size})" if size else ""
+    return f"{item.verdict}: {item.cell}: {item.metric}: {before} → {after}{change}"
 
 
-def _interval(item: Difference) -> str:
+def _size(item: Difference) -> str:
+    """The ratio with its interval, or why there is none."""
     if item.lower is not None and item.upper is not None and item.new is not None:
         metric = metrics.BY_NAME[item.metric]
         size = ratio(metric.for_ratio(item.new) / metric.for_ratio(item.base))
         note = metric.ratio_note(item.base, item.new)
         bounds = f"{ratio(item.lower)} … {ratio(item.upper)}"
-        return f" ({size}, {bounds}{f'; {note}' if note else ''})"
-    return f" ({item.reason})" if item.reason else ""
+        return f"{size}, {bounds}{f'; {note}' if note else ''}"
+    return item.reason
 
 
 def _text(metric: str, value: float | None) -> str:

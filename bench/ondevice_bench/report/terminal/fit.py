@@ -51,27 +51,31 @@ def fit_reasons(found: "BoardFits", model: str) -> list[str]:
 
 
 def fit_notes(found: "BoardFits") -> list[str]:
-    """The meaning of the numbers."""
+    """The meaning of the numbers, and what tries them."""
+    confirm = "--confirm runs this batch here under the same limit."
+    if found.asked is None:
+        confirm = (
+            "--confirm runs the largest batch here under the same limit, and looks for one that "
+            "works."
+        )
+    *limit, example = fit_meaning(found)
+    return [*limit, confirm, example]
+
+
+def fit_meaning(found: "BoardFits") -> list[str]:
+    """The memory that the shares are of, what a peak counts, and what an example takes."""
     total, reserve, usable = map(
         size, (found.limit.total_bytes, found.limit.reserve_bytes, found.limit.usable_bytes)
     )
     has_times = any(fit.example_seconds is not None for fit in found.fits)
-    lines = [
+    example = "FLOPs are of one example. There is no time: no run on such a board is here."
+    if has_times:
+        example = (
+            "FLOPs and time are of one example. The time is from earlier runs on such a board."
+        )
+    return [
         f"{found.board} has {total}. The system and torch itself get {reserve} (--reserve).",
         f"100 % are the other {usable}.",
         "These peaks count tensors only; real memory use is higher.",
+        example,
     ]
-    if found.asked is None:
-        lines.append(
-            "--confirm runs the largest batch here under the same limit, and looks for one that "
-            "works."
-        )
-    else:
-        lines.append("--confirm runs this batch here under the same limit.")
-    if has_times:
-        lines.append(
-            "FLOPs and time are of one example. The time is from earlier runs on such a board."
-        )
-    else:
-        lines.append("FLOPs are of one example. There is no time: no run on such a board is here.")
-    return lines

@@ -1,0 +1,152 @@
+"""Data and markup of a page that its scripts put in place, each distinct part stored only once."""
+
+import json
+import re
+from collections.abc import Collection, Sequence
+from typing import Any, Protocol
+
+from ondevice_bench import metrics
+from ondevice_bench.report.quantities import Quantity
+
+TAG = re.compile(r"(<[^>]*>\s*)")
+
+
+class CellRow(Protocol):
+    """A line of the table of every cell."""
+
+    @property
+    def cell(self) -> str:
+        """The cell's id."""
+
+    @property
+    def label(self) -> str:
+        """The cell in few words."""
+
+    @property
+    def workload(self) -> str:
+        """What the cell has in common with those of other methods."""
+
+    @property
+    def basis(self) -> str:
+        """What its ranks depend on; empty if nothing."""
+
+    @property
+    def status(self) -> str:
+        """The cell's status."""
+
+    @property
+    def quantities(self) -> Sequence[Quantity]:
+        """Its numbers, one for each column."""
+
+
+class Tooltips:
+    """The texts that explain numbers, each only once. The page's script shows them."""
+
+    def __init__(self) -> None:
+        self._shared = _Shared()
+
+    def index(self, text: str) -> int:
+        """The index of the text on the page."""
+        return self._shared.index(text)
+
+    def to_json(self) -> str:
+        """All texts that have an index so far."""
+        return safe_in_script(json.dumps(self._shared.values))
+
+
+class Shelf:
+    """Markup that is not shown at first, as pieces. Most of it differs in a few words only."""
+
+    def __init__(self) -> None:
+        self._pieces = _Shared()
+        self._parts: list[list[int]] = []
+
+    def put(self, markup: str) -> int:
+        """Keep the markup; its index on the shelf."""
+        pieces = filter(None, TAG.split(str(markup).strip()))
+        self._parts.append([self._pieces.index(re.sub(r"\s+", " ", each)) for each in pieces])
+        return len(self._parts) - 1
+
+    def to_json(self) -> str:
+        """All that is on the shelf so far."""
+        return _compact({"pieces": self._pieces.values, "parts": self._parts})
+
+
+def cells_json(
+    columns: Sequence[metrics.Metric],
+    headlines: Collection[str],
+    rows: Sequence[CellRow],
+    tooltips: Tooltips,
+) -> str:
+    """The table of every cell. Each distinct number with its explanation is there once."""
+    texts, quantities = _Shared(), _Shared()
+    packed = [
+        [
+            row.cell,
+            row.label,
+            texts.index(row.workload),
+            texts.index(row.basis),
+            texts.index(row.status),
+            *(quantities.index(_packed(each, tooltips)) for each in row.quantities),
+        ]
+        for row in rows
+    ]
+    heads = [
+        (
+            metric.label,
+            tooltips.index(f"{metric.title}; scope: {metric.scope}"),
+            int(metric.name in headlines),
+        )
+        for metric in columns
+    ]
+    data = {
+        "columns": heads,
+        "quantities": quantities.values,
+        "texts": texts.values,
+        "rows": packed,
+    }
+    return _compact(data)
+
+
+def safe_in_script(json_text: str) -> str:
+    """JSON that cannot end the script element around it."""
+    return json_text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+class _Shared:
+    """Values, each only once."""
+
+    def __init__(self) -> None:
+        self._indices: dict[Any, int] = {}
+
+    def index(self, value: Any) -> int:
+        return self._indices.setdefault(value, len(self._indices))
+
+    @property
+    def values(self) -> list[Any]:
+        return list(self._indices)
+
+
+def _packed(quantity: Quantity, tooltips: Tooltips) -> tuple[Any, ...]:
+    """The number as the script reads it, without what is empty at the end."""
+    value = None if quantity.value is None else _short(quantity.value)
+    parts = (
+        quantity.estimate,
+        quantity.interval,
+        tooltips.index(quantity.meaning),
+        value,
+        int(quantity.is_noisy),
+        quantity.share,
+    )
+    count = next((n for n in range(len(parts), 4, -1) if parts[n - 1]), 4)
+    return parts[:count]
+
+
+def _short(value: float) -> float:
+    """The value that a table sorts by, with the digits that tell neighbours apart."""
+    rounded = float(f"{value:.5g}")
+    return int(rounded) if rounded.is_integer() else rounded
+
+
+def _compact(value: Any) -> str:
+    return safe_in_script(json.dumps(value, separators=(",", ":"), ensure_ascii=False))

@@ -1,0 +1,104 @@
+"""The memory that a step may use, beside the memory that a step needs."""
+
+import dataclasses
+
+import pytest
+
+from ondevice_bench import units
+from ondevice_bench.analyse.groups import groups
+from ondevice_bench.report.quantities import Quantity, with_share
+from ondevice_bench.report.sections import anatomy, curve, fronts, growth, times
+from ondevice_bench.report.sections.section import ReportData
+from ondevice_bench.report.sections.table import content
+from tests.report import synthetic
+
+MIB = 2**20
+PEAK = "peak_rss_over_runtime_bytes"
+
+
+@pytest.fixture
+def summary_under(summary_of):
+    """A run under a memory cap; its highest peak is about 160 MiB at batch 16."""
+
+    def make(cap, slower=None):
+        cells = [*synthetic.cells(8), *synthetic.cells(16)]
+        settings = {**synthetic.SETTINGS, "memory_cap_bytes": cap}
+        records = synthetic.records(cells, slower=slower)
+        return summary_of(records, synthetic.planned(cells), synthetic.run_of(settings=settings))
+
+    return make
+
+
+def figure(section, name, group):
+    (plot,) = (plot for plot in section.SECTION.plots if plot.name == name)
+    return plot.draw(group).plain()
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "axis"),
+    [
+        (anatomy, "by-kernel", "x"),
+        (fronts, "memory-time", "x"),
+        (fronts, "cosine-memory", "y"),
+        (growth, "growth-peak", "y"),
+        (curve, "memory-curve", "y"),
+    ],
+)
+def test_a_limit_within_reach_is_a_line_of_the_plot(summary_under, section, name, axis):
+    near, _ = groups(summary_under(100 * MIB))
+    layout = figure(section, name, near)["layout"]
+    (line,) = (each for each in layout["shapes"] if each["line"].get("dash") == "dash")
+    assert (line[f"{axis}0"], line[f"{axis}1"]) == (100.0, 100.0)
+    assert "limit: 100 MiB" in [each["text"] for each in layout["annotations"]]
+    assert layout[f"{axis}axis"]["autorangeoptions"] == {"include": [100.0]}
+    far, _ = groups(summary_under(4096 * MIB))
+    assert "limit" not in str(figure(section, name, far)["layout"])
+
+
+def test_tables_have_the_share_in_numbers(summary_under):
+    data = ReportData.from_summaries((summary_under(4000 * MIB),))
+    found = content(data)
+    place = [metric.name for metric in found["columns"]].index(PEAK)
+    shares = {row.label: row.quantities[place].share for row in found["rows"]}
+    assert shares["vanilla"] == "160 of 4000 MiB: 4.0 %"  # of batch 16, the last one
+    others = [q for row in found["rows"] for n, q in enumerate(row.quantities) if n != place]
+    assert {each.share for each in others} == {""}
+
+
+def test_what_was_not_measured_or_has_no_limit_has_no_share():
+    assert with_share(Quantity("–", "", "no"), PEAK, MIB).share == ""
+    assert with_share(Quantity("1", "", "", 1.0), PEAK, None).share == ""
+    assert units.of_limit(70 * MIB, 3584 * MIB) == "70 of 3584 MiB: 2.0 %"
+    assert units.of_limit(4000 * MIB, 3584 * MIB) == "4000 of 3584 MiB: 112 %"
+
+
+def test_a_time_far_from_the_others_gives_a_log_axis_that_says_so(summary_under):
+    plain, _ = groups(summary_under(4096 * MIB))
+    far, _ = groups(summary_under(4096 * MIB, slower={"svd": 30.0}))
+    for section, name, axis in (
+        (times, "step-samples", "xaxis"),
+        (fronts, "memory-time", "yaxis"),
+    ):
+        assert "type" not in figure(section, name, plain)["layout"][axis]
+        crowded = figure(section, name, far)["layout"][axis]
+        assert crowded["type"] == "log"
+        assert crowded["title"]["text"].endswith(", log scale")
+    own = figure(fronts, "own-axes", far)["layout"]["meta"]
+    assert own["log"] == ["step_seconds"]
+
+
+def test_fronts_and_the_table_judge_by_the_same_cosine(summary_of):
+    cells = synthetic.cells()
+    records = [
+        dataclasses.replace(each, metrics={"gradient_cosine_first": 0.99, "gradient_cosine": 0.4})
+        if each.key.pass_name == "fidelity" and each.key.cell.startswith("mcunet/wasi")
+        else each
+        for each in synthetic.records(cells)
+    ]
+    run = synthetic.run_of()
+    (group,) = groups(summary_of(records, synthetic.planned(cells), run))
+    drawn = figure(fronts, "cosine-time", group)["data"]
+    (wasi,) = (trace for trace in drawn if trace["name"] == "wasi")
+    assert wasi["x"] == [0.4]
+    (exact,) = (trace for trace in drawn if trace["name"] == "checkpoint")
+    assert exact["x"] == [1.0]
