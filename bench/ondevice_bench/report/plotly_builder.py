@@ -7,10 +7,13 @@ are references, such as `%{y}`.
 
 import html
 import json
+from array import array
 from collections.abc import Mapping
 from typing import Any
 
+FIVE_DIGITS = "%.5g".__mod__  # a screen shows no more
 TEMPLATE = "hovertemplate"
+CHECKED = 30  # items of a list that plotly checks
 SHARED = 24  # the fewest characters of a part that is shared
 FRAME: dict[str, Any] = {
     "margin": {"l": 8, "r": 16, "t": 8, "b": 44},
@@ -76,10 +79,19 @@ def _axis(title: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def require_drawable(canvas: Canvas) -> None:
-    """Let plotly check every name and value; ValueError for unknown ones."""
+    """Let plotly check every name, and the values of the first points; ValueError if it cannot."""
     import plotly.graph_objects as go
 
-    go.Figure(canvas.plain())
+    go.Figure(_beginning(canvas.plain()))
+
+
+def _beginning(value: Any) -> Any:
+    """The value with only the first items of each list. plotly takes long for many."""
+    if isinstance(value, dict):
+        return {key: _beginning(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, array)):
+        return [_beginning(item) for item in value[:CHECKED]]
+    return value
 
 
 class Pool:
@@ -102,9 +114,15 @@ class Pool:
             return {"$": self._index(text)} if len(text) > SHARED else packed
         if isinstance(value, (list, tuple)) or hasattr(value, "tolist"):
             items = value.tolist() if hasattr(value, "tolist") else list(value)
-            if any(isinstance(item, (dict, list, tuple)) for item in items):
+            kinds = set(map(type, items))
+            if any(issubclass(kind, (dict, list, tuple)) for kind in kinds):
                 return [self._pack(item) for item in items]
-            return {"$": self._index(json.dumps([_short(item) for item in items]))}
+            short = (
+                list(map(float, map(FIVE_DIGITS, items)))
+                if kinds == {float}
+                else [_short(item) for item in items]
+            )
+            return {"$": self._index(json.dumps(short))}
         return _plain_text(value)
 
     def _index(self, text: str) -> int:
@@ -115,8 +133,8 @@ class Pool:
 
 
 def _short(value: Any) -> Any:
-    """The number with five digits, because a screen shows no more."""
-    return float(f"{value:.5g}") if isinstance(value, float) else _plain_text(value)
+    """The number with five digits, or the text without markup."""
+    return float(FIVE_DIGITS(value)) if isinstance(value, float) else _plain_text(value)
 
 
 def _plain_text(value: Any) -> Any:

@@ -113,7 +113,7 @@ def _having(group: Group, *names: str) -> list[CellWithBaseline]:
 
 def _on_front(members: Sequence[CellWithBaseline], across: str, up: str) -> list[CellWithBaseline]:
     """The members that no other one beats, from left to right."""
-    is_best = front([_costs(member, across, up) for member in members])
+    is_best = front([(_cost(member, across), _cost(member, up)) for member in members])
     best = [member for member, is_on in zip(members, is_best, strict=True) if is_on]
     return sorted(best, key=lambda member: member.cell.estimates[across].estimate)
 
@@ -176,11 +176,10 @@ def _marker(method: str) -> dict[str, object]:
     }
 
 
-def _costs(member: CellWithBaseline, *names: str) -> list[float]:
-    """Costs, of which less is better. Where more is better, the sign is turned."""
-    signs = [1 if metrics.BY_NAME[name].lower_is_better else -1 for name in names]
-    values = (_value(member, name) for name in names)
-    return [sign * value for sign, value in zip(signs, values, strict=True)]
+def _cost(member: CellWithBaseline, name: str) -> float:
+    """A cost, of which less is better. Where more is better, the sign is turned."""
+    value = _value(member, name)
+    return value if metrics.BY_NAME[name].lower_is_better else -value
 
 
 def _value(member: CellWithBaseline, name: str) -> float:
