@@ -45,6 +45,14 @@ def packed(path, change):
     return repacked(path, {"runs/1.json": data})
 
 
+def test_a_list_of_members_that_would_take_much_memory(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.bundle", "w") as new:
+        for number in range(30):
+            new.writestr(f"{number}{'-' * 60_000}", b"")
+    with pytest.raises(BadInput, match="not a bundle: its list of members is too long"):
+        bundle.read(tmp_path / "a.bundle")
+
+
 def repacked(path, packed, **manifest):
     import hashlib
 
