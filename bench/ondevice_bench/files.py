@@ -49,11 +49,18 @@ def open_zip(path: Path) -> "Iterator[ZipFile]":
     `zipfile` reads their whole list at once. It makes an object for each member, which is ten times
     as large as a line of the list.
     """
-    from zipfile import ZipFile
+    from zipfile import BadZipFile, ZipFile
 
-    with _ZipFile(io.FileIO(path)) as file, ZipFile(file) as packed:
+    with _ZipFile(io.FileIO(path)) as file:
+        try:
+            packed = ZipFile(file)
+        except BadZipFile as error:
+            if isinstance(error.__context__, OSError):  # the disk has failed, not the file
+                raise error.__context__ from None
+            raise
         file.longest_read = None
-        yield packed
+        with packed:
+            yield packed
 
 
 class _ZipFile(io.BufferedReader):

@@ -1,5 +1,6 @@
 """How a command ends when a signal comes at the worst moment."""
 
+import gc
 import os
 import signal
 import sys
@@ -16,8 +17,9 @@ class Stopped(BenchError):
 
 
 @pytest.fixture(autouse=True)
-def signals_as_before(monkeypatch):
+def process_as_before(monkeypatch):
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    monkeypatch.setattr(entry, "COLLECT", gc.get_threshold())
     monkeypatch.setattr(sys, "argv", ["bench", "list"])
     before = [(number, signal.getsignal(number)) for number in SIGNALS]
     yield
@@ -60,3 +62,13 @@ def test_without_a_signal_an_error_is_what_it_is(monkeypatch, capsys):
 
     monkeypatch.setattr(entry, "_invoke", invoke)
     assert ended(capsys) == (2, "bench: x: damaged\n")
+
+
+def test_a_command_without_memory_says_so(monkeypatch, capsys):
+    def invoke(_):
+        raise MemoryError
+
+    monkeypatch.setattr(entry, "_invoke", invoke)
+    code, said = ended(capsys)
+    assert code == 2
+    assert said.startswith("bench: memory ran out: ")

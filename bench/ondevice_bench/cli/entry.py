@@ -15,6 +15,7 @@ from ondevice_bench.cli.app import app
 from ondevice_bench.cli.stopping import stopped_by_signals
 from ondevice_bench.errors import BenchError, ExitCode
 
+NO_MEMORY = "memory ran out: close other programs, or raise the limit (`ulimit -v`)"
 # results are millions of values without cycles: by default a fifth of a page's time goes to garbage
 COLLECT = (100_000, 50, 100)
 
@@ -51,6 +52,8 @@ def _ending(error: BaseException, *, is_stopped: bool) -> tuple[tuple[str, ...],
         return error.lines, error.exit_code
     if is_stopped or isinstance(error, KeyboardInterrupt):
         return ("interrupted",), ExitCode.INTERRUPTED
+    if isinstance(error, MemoryError):
+        return (NO_MEMORY,), ExitCode.BAD_INPUT
     return (f"internal error: {_summary(error)}{_saved_details()}",), ExitCode.BUG
 
 

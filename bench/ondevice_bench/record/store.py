@@ -285,7 +285,8 @@ class Store:
         try:
             yield
         finally:
-            self._db.execute("COMMIT")
+            if self._db.in_transaction:  # SQLite ends it itself where memory or a disk fails
+                self._db.execute("COMMIT")
 
     def _select(
         self,
