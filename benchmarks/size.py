@@ -1,6 +1,9 @@
 """The time and the memory that large suites and stores take.
 
-python -m benchmarks.size [--cells 100000] [--records 100000] [--runs 2000]
+python -m benchmarks.size [--cells 100000] [--records 100000] [--runs 2000] [--copies-of STORE]
+
+The stores hold a run that is made by hand. With --copies-of they hold copies of the latest run of a
+store: its cells with other seeds, or its first cell in many runs.
 """
 
 import argparse
@@ -9,12 +12,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import count, islice
 from pathlib import Path
 
-from ondevice_bench.record.model import Record, Run
+from ondevice_bench.analyse.resolve_run import stored_content
+from ondevice_bench.record.run_json import RunContent
 from ondevice_bench.record.store import Store
-from ondevice_bench.suite.cell import Cell
 from tests.report import synthetic
 
 BENCH = Path(sys.executable).parent / "bench"
@@ -43,7 +48,6 @@ previews = preview(host, suite, host.board, plan(suite, host.board), {})
 print_table(plan_table(previews))
 print(plan_total(previews))
 """
-RECORDS_OF_A_CELL = 10  # of the synthetic run: rounds of the time pass, of memory, and one trace
 
 
 def main() -> None:
@@ -52,7 +56,9 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=100_000)
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=2_000)
+    parser.add_argument("--copies-of", metavar="STORE")
     chosen = parser.parse_args()
+    run = _synthetic() if chosen.copies_of is None else stored_content(chosen.copies_of)
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -62,31 +68,68 @@ def main() -> None:
             f"plan of {chosen.cells:,} cells", [sys.executable, "-c", PLAN, "many.yaml"], folder
         )
 
-        cells = synthetic.cells(seeds=tuple(range(chosen.records // RECORDS_OF_A_CELL // 6)))
-        count = _store(folder / "bench-out" / "large", [(synthetic.run_of(), cells)])
-        what = f"of {count:,} records of {len(cells):,} cells"
+        large = many_cells(run, chosen.records)
+        store(folder / "bench-out" / "large", [large])
+        what = f"of {len(large.records):,} records of {len(large.cells):,} cells"
         _measured(f"CSV {what}", [BENCH, "report", "large", "--format", "csv"], folder)
         _measured(f"page {what}", [BENCH, "report", "large"], folder)
 
-        runs = [
-            (synthetic.run_of(f"r{n:05}", commit=f"{n:010x}"), synthetic.cells()[:1])
-            for n in range(chosen.runs)
-        ]
-        count = _store(folder / "bench-out" / "long", runs)
-        what = f"of {chosen.runs:,} runs with {count:,} records"
-        _measured(f"history {what}", [BENCH, "history", "long"], folder)
+        store(folder / "bench-out" / "long", islice(many_runs(run), chosen.runs))
+        _measured(f"history of {chosen.runs:,} runs", [BENCH, "history", "long"], folder)
 
 
-def _store(folder: Path, runs: Iterable[tuple[Run, Sequence[Cell]]]) -> int:
-    """Fill a store with synthetic runs; the number of its records."""
+def many_cells(content: RunContent, most: int) -> RunContent:
+    """The run with the copies of its cells that have so many records, each with other seeds."""
+    apart = 1 + max(item.cell.seed for item in content.cells)
+    copies = [
+        _with_seeds(content, number * apart) for number in range(most // len(content.records))
+    ]
+    return RunContent(
+        content.run,
+        tuple(item for each in copies for item in each.cells),
+        tuple(record for each in copies for record in each.records),
+    )
+
+
+def many_runs(content: RunContent) -> Iterator[RunContent]:
+    """Runs of the first cell that was measured, without end."""
+    first = content.records[0].key.cell
+    cells = tuple(item for item in content.cells if item.cell.id == first)
+    records = tuple(record for record in content.records if record.key.cell == first)
+    for number in count():
+        run = replace(content.run, id=f"r{number:05}", commit=f"{number:010x}")
+        yield RunContent(run, cells, tuple(replace(each, run=run.id) for each in records))
+
+
+def store(folder: Path, contents: Iterable[RunContent]) -> None:
+    """Fill a store with these runs."""
     folder.mkdir(parents=True)
-    count = 0
-    with Store.create(folder / "results.sqlite") as store:
-        for run, cells in runs:
-            records: list[Record] = synthetic.records(list(cells), run.id)
-            store.merge(run, synthetic.planned(list(cells)), records)
-            count += len(records)
-    return count
+    with Store.create(folder / "results.sqlite") as into:
+        for each in contents:
+            into.merge(each.run, each.cells, each.records)
+
+
+def _synthetic() -> RunContent:
+    cells = synthetic.cells()
+    return RunContent(
+        synthetic.run_of(), tuple(synthetic.planned(cells)), tuple(synthetic.records(cells))
+    )
+
+
+def _with_seeds(content: RunContent, more: int) -> RunContent:
+    def moved(name: str) -> str:
+        rest, _, seed = name.rpartition("/s")
+        return f"{rest}/s{int(seed) + more}"
+
+    cells = tuple(
+        replace(item, cell=replace(item.cell, id=moved(item.cell.id), seed=item.cell.seed + more))
+        for item in content.cells
+    )
+    records = tuple(
+        replace(record, key=replace(record.key, cell=moved(record.key.cell)))
+        for record in content.records
+    )
+    return RunContent(content.run, cells, records)
 
 
 def _measured(what: str, command: Sequence[str | Path], folder: Path) -> None:

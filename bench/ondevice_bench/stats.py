@@ -90,7 +90,7 @@ def estimate(rounds: Sequence[Sequence[float]]) -> Estimate:
     has one reading, the interval is that of the readings.
     """
     filled = [samples for samples in rounds if samples]
-    if len(filled) > 1 and all(len(samples) == 1 for samples in filled):
+    if len(filled) > 1 and max(map(len, filled)) == 1:
         return estimate_readings([value for (value,) in filled], f"{len(filled)} processes")
     filled = [sorted(samples) for samples in filled]
     middle = median(map(_middle, filled))
@@ -111,11 +111,12 @@ def estimate(rounds: Sequence[Sequence[float]]) -> Estimate:
 
 def estimate_readings(values: Sequence[float], origin: str) -> Estimate:
     """The median with its 95 % interval. Below six readings: the lowest and the highest."""
-    bounds = median_interval(values)
+    ordered = sorted(values)
+    bounds, middle = _interval(ordered), _middle(ordered)
     if bounds is not None:
-        return Estimate(median(values), *bounds, f"95 % interval of {origin}")
+        return Estimate(middle, *bounds, f"95 % interval of {origin}")
     basis = f"median of {origin}, lowest and highest"
-    return Estimate(median(values), min(values), max(values), basis)
+    return Estimate(middle, ordered[0], ordered[-1], basis)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ MANY_ROWS = 1_000  # rich takes milliseconds for each row
 
 def printable(text: str) -> str:
     """The text with a visible symbol for each character that could do something: `␛` for escape."""
-    return UNSAFE.sub(_symbol, text)
+    return text if text.isprintable() else UNSAFE.sub(_symbol, text)
 
 
 def _symbol(match: re.Match[str]) -> str:

@@ -3,8 +3,11 @@ from dataclasses import replace
 import pytest
 
 from ondevice_bench.analyse.frame import FRAME_COLUMNS, SAMPLE_COLUMNS, frame_of, samples_of
+from ondevice_bench.analyse.summary import cell_estimates
+from ondevice_bench.record.store import Store
 from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
+from tests.report import synthetic
 
 TRACE = {"pass_name": "trace", "metrics": {"activation_bytes": 100.0}}
 
@@ -262,3 +265,19 @@ def test_a_note_of_several_processes_is_one_line(summary_of):
     both = [timed(1, 1.0, **noted), make_record(**TRACE, **noted)]
     assert summary_of(both).cells[0].notes == ("time, trace: beware",)
     assert summary_of(both[:1]).cells[0].notes == ("time, round 1: beware",)
+
+
+def test_the_estimates_of_some_metrics_are_those_of_the_whole_summary(summary_of, tmp_path):
+    cells = synthetic.cells(seeds=(0, 1, 2))  # more than are read at once
+    plan = [*synthetic.planned(cells), PlannedCell(SECOND, "pi5", "pending", "on pi5")]
+    whole = summary_of(synthetic.records(cells), plan, synthetic.run_of())
+    with Store.open(tmp_path / "r1.sqlite") as store:
+        every = list(cell_estimates(store, whole.run))
+        some = list(cell_estimates(store, whole.run, {"step_seconds"}, ["trace"]))
+    for cell, found, one in zip(whole.cells, every, some, strict=True):
+        assert (found.id, found.status) == (one.id, one.status) == (cell.id, cell.status)
+        assert (found.estimates, found.samples) == (cell.estimates, cell.samples)
+        step = {name: e for name, e in cell.estimates.items() if name == "step_seconds"}
+        assert one.estimates == step
+        assert one.details_of("trace") == cell.details_of("trace")
+        assert not one.details_of("memory").curve.seconds

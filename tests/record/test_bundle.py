@@ -3,10 +3,12 @@ import json
 import random
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from ondevice_bench.errors import BadInput
+from ondevice_bench.files import open_zip
 from ondevice_bench.record import baseline, bundle, run_json
 from ondevice_bench.record.store import IMPORTED, Store
 from ondevice_bench.suite.planned_cell import PlannedCell
@@ -43,6 +45,19 @@ def packed(path, change):
     changed = change(run)
     data = json.dumps(run if changed is None else changed).encode()
     return repacked(path, {"runs/1.json": data})
+
+
+def test_a_list_of_members_that_would_take_much_memory(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.bundle", "w") as new:
+        for number in range(30):
+            new.writestr(f"{number}{'-' * 60_000}", b"")
+    with pytest.raises(BadInput, match="not a bundle: its list of members is too long"):
+        bundle.read(tmp_path / "a.bundle")
+
+
+def test_a_disk_that_fails_is_no_damaged_file():
+    with pytest.raises(OSError), open_zip(Path("/proc/self/mem")):
+        pass
 
 
 def repacked(path, packed, **manifest):

@@ -136,6 +136,18 @@ def test_first_imports_at_the_same_time_lose_nothing(tmp_path):
         assert runs == dict.fromkeys(["same", *(f"r{child}" for child in children)], 1)
 
 
+def test_an_error_after_which_sqlite_ends_the_transaction_is_the_one_that_is_said(store):
+    """It does so when memory runs out, or when a disk fails."""
+
+    def fail():
+        with store.one_state():
+            store._db.execute("ROLLBACK")
+            raise sqlite3.OperationalError("disk I/O error")
+
+    with pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
+        fail()
+
+
 def test_the_closed_store_is_one_file(tmp_path):
     path = tmp_path / "results.sqlite"
     with Store.create(path) as store:

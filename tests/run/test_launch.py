@@ -1,6 +1,7 @@
 """Workers as they are really started: forked and spawned, well and badly behaved."""
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -249,6 +251,33 @@ def test_a_zygote_that_cannot_start_says_why():
         pytest.raises(launch.ZygoteEnded, match="ModuleNotFoundError: No module named 'encodings'"),
     ):
         _ = zygote.hello
+
+
+def test_a_system_without_processes_costs_one_cell(environment, odd_job, monkeypatch):
+    def refuse(*_, **__):
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    spawner = launch.SpawnLauncher(environment)
+    with (
+        contextlib.closing(PassLauncher(spawner, lambda: ZygoteLauncher(environment))) as launcher,
+        monkeypatch.context() as patched,
+    ):
+        patched.setattr(subprocess, "Popen", refuse)
+        forked = odd_job("well")
+        spawned = replace(forked, pass_name="memory")
+        for job, reason in (
+            (forked, "the process that forks workers ended: it cannot be started: Resource temp"),
+            (spawned, "a worker cannot be started: Resource temporarily unavailable"),
+        ):
+            lost = launcher.launch(job, 120, lambda: None)
+            assert lost.reply.status == "failed"
+            assert lost.reply.reason.startswith(reason)
+        launcher.renew()
+        with pytest.raises(launch.ZygoteEnded, match="it cannot be started"):
+            _ = launcher.zygote.hello
+        patched.undo()
+        launcher.renew()
+        assert launcher.launch(forked, 120, lambda: None).reply.status == "ok"
 
 
 @pytest.mark.parametrize("kind", ["zygote", "spawner"])

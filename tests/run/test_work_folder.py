@@ -1,5 +1,6 @@
 """Work files: made under a random name, removed by whoever made them, never through a link."""
 
+import errno
 import os
 import signal
 
@@ -81,6 +82,15 @@ def test_a_lock_that_is_not_ours_is_left_as_it_is(tmp_path, kind):
     assert len(error.value.lines) == 1
     if kind != "pipe":
         assert (out / ".lock").read_text() == "mine"
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(BadInput, match="its file system has no locks"), locked(tmp_path):
+        pass
 
 
 def test_where_nothing_can_be_written_one_line_says_so(tmp_path):

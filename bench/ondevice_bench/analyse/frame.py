@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ondevice_bench import metrics
 from ondevice_bench.analyse.find_runs import find_stores
 from ondevice_bench.analyse.groups import groups
-from ondevice_bench.analyse.summary import CellSummary, RunSummary, summarise
+from ondevice_bench.analyse.summary import CellEstimates, RunSummary, summarise
 from ondevice_bench.record.model import Run
 from ondevice_bench.record.store import Store
 from ondevice_bench.suite.cell import Options
@@ -108,7 +108,7 @@ def _frame(rows: Sequence[tuple[Any, ...]], columns: Sequence[str]) -> "pandas.D
     return frame
 
 
-def cell_columns(run: Run, cell: CellSummary) -> tuple[Any, ...]:
+def cell_columns(run: Run, cell: CellEstimates) -> tuple[Any, ...]:
     """The columns that are equal in all rows of a cell: those before `metric`."""
     planned = cell.planned
     return (
@@ -135,13 +135,13 @@ def cell_columns(run: Run, cell: CellSummary) -> tuple[Any, ...]:
     )
 
 
-def metric_columns(cell: CellSummary) -> Iterator[tuple[Any, ...]]:
+def metric_columns(cell: CellEstimates) -> Iterator[tuple[Any, ...]]:
     """The columns from `metric` on, for each estimate of a cell."""
     for name, estimate in cell.estimates.items():
         if name in metrics.BY_NAME:
-            bounds = (estimate.lower, estimate.estimate, estimate.upper)
-            numbers = (None if value is None else float(value) for value in bounds)
-            yield (*_of_metric(name), *numbers, estimate.basis)
+            lower = None if estimate.lower is None else float(estimate.lower)
+            upper = None if estimate.upper is None else float(estimate.upper)
+            yield (*_of_metric(name), lower, float(estimate.estimate), upper, estimate.basis)
 
 
 def _of_metric(name: str) -> tuple[str, str, str, str]:

@@ -18,7 +18,7 @@ from ondevice_bench import metrics
 from ondevice_bench.analyse import change_points
 from ondevice_bench.analyse.change_points import ChangePoint, find_change_points
 from ondevice_bench.analyse.compare import NOISY
-from ondevice_bench.analyse.summary import RunSummary
+from ondevice_bench.analyse.summary import CellEstimates, RunSummary
 from ondevice_bench.record.model import Run
 from ondevice_bench.stats import Estimate, fewest_rounds, more_rounds
 
@@ -27,7 +27,7 @@ CONFIDENCE = 0.99  # that no change of a noisy metric is a false alarm
 THRESHOLD = 0.02
 METRICS = tuple(m.name for m in metrics.ALL if m.kind == "exact" or m.name in NOISY)
 KINDS: tuple[Kind, ...] = ("changed", "stepped", "pending", "drifts")  # the certain kind first
-# fields of a trace that may explain a change
+# fields of the details of a trace that may explain a change
 TRAITS = {
     "batch_sha256": "the batch has other values",
     "weights_sha256": "the initial weights differ",
@@ -169,14 +169,17 @@ def in_order(runs: Iterable[Run], commits: Mapping[str, int]) -> list[Run]:
 
 
 def readings(
-    summary: RunSummary, names: Sequence[str], known: dict[str, Mapping[str, Any]]
+    run: Run,
+    cells: Iterable[CellEstimates],
+    names: Sequence[str],
+    known: dict[str, Mapping[str, Any]],
 ) -> Iterator[Reading]:
     """The readings of a run, of these metrics or of all that a history shows.
 
     `known` has the latest traits of each workload. Equal traits are one object, because a history
     of many runs must fit into memory.
     """
-    for cell in summary.cells:
+    for cell in cells:
         fingerprint = cell.planned.cell.key
         trace = cell.details_of("trace")
         traits = {name: getattr(trace, name) for name in TRAITS}
@@ -185,7 +188,7 @@ def readings(
         for name in names or METRICS:
             if name in cell.estimates:
                 yield Reading(
-                    summary.run,
+                    run,
                     cell.planned.cell.id,
                     fingerprint,
                     name,
@@ -200,7 +203,7 @@ def history(summaries: Iterable[RunSummary], query: HistoryQuery | None = None) 
     query = query or HistoryQuery()
     by_id = {one.run.id: one for one in summaries}.values()
     known: dict[str, Mapping[str, Any]] = {}
-    found = (each for one in by_id for each in readings(one, query.metrics, known))
+    found = (each for one in by_id for each in readings(one.run, one.cells, query.metrics, known))
     return history_of([one.run for one in by_id], found, query)
 
 

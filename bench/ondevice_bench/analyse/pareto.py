@@ -1,13 +1,16 @@
 """The Pareto front: the points that no other point beats. Pure."""
 
 from collections.abc import Sequence
+from math import inf
 
 
-def front(points: Sequence[Sequence[float]]) -> tuple[bool, ...]:
-    """Whether each point is on the front: no other is as small everywhere and smaller somewhere."""
-    return tuple(not any(_beats(other, point) for other in points) for point in points)
-
-
-def _beats(one: Sequence[float], other: Sequence[float]) -> bool:
-    pairs = list(zip(one, other, strict=True))
-    return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
+def front(points: Sequence[tuple[float, float]]) -> tuple[bool, ...]:
+    """Whether each point is on the front: no other is as small in both and smaller in one."""
+    lowest: dict[float, float] = {}  # the second number, by the first
+    for one, other in points:
+        lowest[one] = min(lowest.get(one, inf), other)
+    is_best, least = {}, inf
+    for one in sorted(lowest):
+        is_best[one] = lowest[one] < least
+        least = min(least, lowest[one])
+    return tuple(is_best[one] and other == lowest[one] for one, other in points)

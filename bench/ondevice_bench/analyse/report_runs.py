@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ondevice_bench.analyse.find_runs import find_run, on_other_boards
 from ondevice_bench.analyse.resolve_run import summary_at
-from ondevice_bench.analyse.summary import CellSummary, RunSummary, cell_summaries
+from ondevice_bench.analyse.summary import CellEstimates, RunSummary, cell_estimates
 from ondevice_bench.record.model import Run
 from ondevice_bench.record.store import Store
 
@@ -21,12 +21,12 @@ class ReportRuns:
         """All of each run, in memory."""
         return tuple(summary_at(*place) for place in self.places)
 
-    def cells(self) -> Iterator[tuple[Run, CellSummary]]:
-        """The cells of all runs, one at a time in memory."""
+    def cells(self) -> Iterator[tuple[Run, CellEstimates]]:
+        """The estimates of all runs, one cell at a time in memory."""
         for path, run_id in self.places:
             with Store.open(path) as store:
                 run = store.run(run_id)
-                for cell in cell_summaries(store, run):
+                for cell in cell_estimates(store, run):
                     yield run, cell
 
     def methods(self) -> set[str]:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ondevice_bench.analyse.find_runs import from_each_store
-from ondevice_bench.analyse.history import Reading, readings
-from ondevice_bench.analyse.summary import RunSummary, summarise
+from ondevice_bench.analyse.history import METRICS, Reading, readings
+from ondevice_bench.analyse.summary import CellEstimates, RunSummary, cell_estimates
 from ondevice_bench.errors import BadInput, suggestion
+from ondevice_bench.passes import TRACE
 from ondevice_bench.record.model import Run
 from ondevice_bench.record.store import Store
 from ondevice_bench.suite.patterns import matches_any
@@ -39,18 +40,21 @@ def stored_runs(
     """
     known: dict[str, Mapping[str, Any]] = {}
     ids: set[str] = set()
+    wanted = frozenset(names or METRICS)
 
     def read(store: Store) -> list[StoredRun]:
         found = []
-        for run in store.runs():
-            if run.origin == "ab":
-                continue
-            summary = summarise(store, run)
-            ids.update(cell.id for cell in summary.cells)
-            summary = with_cells(summary, patterns)
-            if patterns and not summary.cells:
-                continue
-            found.append(StoredRun(store.path, run, tuple(readings(summary, names, known))))
+        with store.one_state():
+            for run in store.runs():
+                if run.origin == "ab":
+                    continue
+                cells = tuple(cell_estimates(store, run, wanted, [TRACE]))
+                ids.update(cell.id for cell in cells)
+                matching = [cell for cell in cells if _matches(cell, patterns)]
+                if patterns and not matching:
+                    continue
+                of_run = tuple(readings(run, matching, names, known))
+                found.append(StoredRun(store.path, run, of_run))
         return found
 
     if len(paths) == 1:
@@ -65,8 +69,12 @@ def stored_runs(
 
 def with_cells(summary: RunSummary, patterns: Sequence[str]) -> RunSummary:
     """The summary with only the cells that match one of the patterns; with all if there is none."""
-    cells = [cell for cell in summary.cells if not patterns or matches_any(cell.id, patterns)]
-    return replace(summary, cells=tuple(cells))
+    cells = tuple(cell for cell in summary.cells if _matches(cell, patterns))
+    return replace(summary, cells=cells)
+
+
+def _matches(cell: CellEstimates, patterns: Sequence[str]) -> bool:
+    return not patterns or matches_any(cell.id, patterns)
 
 
 def runs_since(

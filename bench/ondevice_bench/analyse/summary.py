@@ -1,8 +1,9 @@
 """A run's records, cell by cell, as estimates with intervals."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from sys import intern
 from typing import Any
 
 from ondevice_bench import metrics
@@ -29,19 +30,29 @@ NOT_INTERLEAVED = (
 
 
 @dataclass(frozen=True)
-class CellSummary:
-    """The results of one cell in a run; `unavailable` has the reason for each missing metric."""
+class CellEstimates:
+    """The estimates of one cell in a run: all that CSV and a history need."""
 
     id: str
     planned: PlannedCell
     status: str
-    problems: tuple[str, ...]
-    notes: tuple[str, ...]
     estimates: Mapping[str, Estimate]
     samples: Mapping[str, tuple[tuple[float, ...], ...]]
-    unavailable: Mapping[str, str]
-    details: Mapping[str, Details]  # by pass, of its first process that succeeded
     launches: Mapping[str, str]  # by metric: whether its processes were forked or spawned
+    details: Mapping[str, Details]  # by pass, of its first process that succeeded
+
+    def details_of(self, pass_name: str) -> Details:
+        """The details of a pass. They are empty if the pass has no record."""
+        return self.details.get(pass_name, Details())
+
+
+@dataclass(frozen=True)
+class CellSummary(CellEstimates):
+    """The results of one cell in a run; `unavailable` has the reason for each missing metric."""
+
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+    unavailable: Mapping[str, str]
     is_disturbed: bool = False  # whether other processes used the processors during its samples
 
     def _repr_html_(self) -> str:
@@ -54,10 +65,6 @@ class CellSummary:
             for name, each in self.estimates.items()
         )
         return html_table(f"{self.id}: {self.status}", ("metric", "estimate", "interval"), rows)
-
-    def details_of(self, pass_name: str) -> Details:
-        """The details of a pass. They are empty if the pass has no record."""
-        return self.details.get(pass_name, Details())
 
     def to_dict(self) -> dict[str, Any]:
         """The summary as plain values, without raw samples."""
@@ -150,6 +157,20 @@ def cell_summaries(store: Store, run: Run) -> Iterator[CellSummary]:
         yield _summarised(run, item, measurements)
 
 
+def cell_estimates(
+    store: Store,
+    run: Run,
+    names: Collection[str] = metrics.BY_NAME,
+    details_of: Collection[str] = (),
+) -> Iterator[CellEstimates]:
+    """The estimates of the same cells: of these metrics, with the details of these passes."""
+    for item, measurements in store.measurements(run.id, details_of):
+        if item.state == "planned":
+            yield _estimated(run, item, measurements, names)[0]
+        else:
+            yield _unmeasured(run, item)
+
+
 def summarise_content(content: RunContent) -> RunSummary:
     """The summary of a run that is in no store."""
     by_cell: dict[str, list[Measurement]] = {}
@@ -184,42 +205,60 @@ def _unmeasured(run: Run, item: PlannedCell) -> CellSummary:
 
 def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Measurement]) -> CellSummary:
     """A cell that was planned, from what its processes measured."""
-    rounds: dict[str, list[tuple[float, ...]]] = {}
-    launches: dict[str, set[str]] = {}
-    for record in records:
-        for name, samples in _readings(record).items():
-            rounds.setdefault(name, []).append(samples)
-            launches.setdefault(name, set()).add(record.launch)
-    exclusions = {name: MIXED_LAUNCHES for name, kinds in launches.items() if len(kinds) > 1}
-    if run.settings.get("emulated"):
-        noisy = (name for name in rounds if metrics.described(name).kind == "noisy")
-        exclusions |= dict.fromkeys(noisy, EMULATED)
-    comparable = {name: tuple(each) for name, each in rounds.items() if name not in exclusions}
-    measured = [record for record in records if record.key.pass_name not in PREPARING]
-    remaining = max(0, _processes(run) - len(measured))
-    statuses = {record.status for record in records}
-    worst = next((status for status in STATUS_ORDER if status in statuses), "ok")
+    estimated, exclusions = _estimated(run, item, records)
+    remaining = _remaining(run, records)
     waiting = [_waiting(run, remaining)] if remaining else []
     return CellSummary(
-        id=item.cell.id,
-        planned=item,
-        status="unfinished" if worst == "ok" and remaining else worst,
+        **vars(estimated),
         problems=(*(f"{_where(r)}: {r.reason}" for r in records if r.status != "ok"), *waiting),
         notes=(
             *_grouped_notes([(record, _notes(record.details)) for record in records]),
             *_imprecision([(record, record.details.precision) for record in records]),
         ),
-        estimates={name: _estimate(name, samples) for name, samples in comparable.items()},
-        samples=comparable,
-        unavailable={
-            name: exclusions.get(name) or _why(run, name, records)
-            for name in metrics.BY_NAME
-            if name not in comparable
-        },
-        details={r.key.pass_name: r.details for r in reversed(records) if r.status == "ok"},
-        launches={name: next(iter(launches[name])) for name in comparable},
+        unavailable=_unavailable(run, records, exclusions, estimated.estimates),
         is_disturbed=any(_is_disturbed(record.details) for record in records),
     )
+
+
+def _estimated(
+    run: Run,
+    item: PlannedCell,
+    records: Sequence[Measurement],
+    names: Collection[str] | None = None,
+) -> tuple[CellEstimates, Mapping[str, str]]:
+    """The estimates of these metrics or of all, and why a metric that was measured has none."""
+    rounds: dict[str, list[tuple[float, ...]]] = defaultdict(list)
+    launches: dict[str, str] = {}
+    exclusions: dict[str, str] = {}
+    for record in records:
+        for name, samples in _readings(record).items():
+            if names is not None and name not in names:
+                continue
+            rounds[name].append(samples)
+            if launches.setdefault(name, record.launch) != record.launch:
+                exclusions[name] = MIXED_LAUNCHES
+    if run.settings.get("emulated"):
+        noisy = (name for name in rounds if metrics.described(name).kind == "noisy")
+        exclusions |= dict.fromkeys(noisy, EMULATED)
+    comparable = {name: tuple(each) for name, each in rounds.items() if name not in exclusions}
+    statuses = {record.status for record in records}
+    worst = next((status for status in STATUS_ORDER if status in statuses), "ok")
+    estimated = CellEstimates(
+        id=item.cell.id,
+        planned=item,
+        status="unfinished" if worst == "ok" and _remaining(run, records) else worst,
+        estimates={name: _estimate(name, samples) for name, samples in comparable.items()},
+        samples=comparable,
+        launches={name: launches[name] for name in comparable},
+        details={r.key.pass_name: r.details for r in reversed(records) if r.status == "ok"},
+    )
+    return estimated, exclusions
+
+
+def _remaining(run: Run, records: Sequence[Measurement]) -> int:
+    """How many processes have not measured the cell yet."""
+    measured = [record for record in records if record.key.pass_name not in PREPARING]
+    return max(0, _processes(run) - len(measured))
 
 
 def _readings(record: Measurement) -> dict[str, tuple[float, ...]]:
@@ -227,6 +266,8 @@ def _readings(record: Measurement) -> dict[str, tuple[float, ...]]:
 
     Samples count also without a value: a record may be older than the metric that they are of.
     """
+    if not record.samples:
+        return {name: (value,) for name, value in record.metrics.items()}
     sampled = {
         name: tuple(record.samples[name])
         for name in metrics.of_pass(record.key.pass_name)
@@ -254,15 +295,29 @@ def _where(record: Measurement) -> str:
     return f"{record.key.pass_name}, round {record.key.round}"
 
 
-def _why(run: Run, name: str, records: Sequence[Measurement]) -> str:
-    """Why a metric has no estimate."""
-    pass_name = metrics.BY_NAME[name].pass_name
-    if pass_name == CALIBRATE and not any(r.key.pass_name == CALIBRATE for r in records):
+def _unavailable(
+    run: Run, records: Sequence[Measurement], exclusions: Mapping[str, str], known: Collection[str]
+) -> dict[str, str]:
+    """The reason for each metric that has no estimate."""
+    by_pass: dict[str, list[Measurement]] = {}
+    for record in records:
+        by_pass.setdefault(record.key.pass_name, []).append(record)
+    reasons = {
+        name: exclusions.get(name) or _why(run, metric, by_pass.get(metric.pass_name, ()))
+        for name, metric in metrics.BY_NAME.items()
+        if name not in known
+    }
+    return {name: intern(reason) for name, reason in reasons.items()}  # thousands are equal
+
+
+def _why(run: Run, metric: metrics.Metric, of_pass: Sequence[Measurement]) -> str:
+    """Why a metric has no estimate, by the records of its pass."""
+    pass_name = metric.pass_name
+    if pass_name == CALIBRATE and not of_pass:
         return "the method has no ranks to choose"
     if pass_name not in (CALIBRATE, *run.settings["measure"]):
         return f"pass `{pass_name}` is not in `measure`"
-    of_pass = [record for record in records if record.key.pass_name == pass_name]
-    reasons = [record.unavailable[name] for record in of_pass if name in record.unavailable]
+    reasons = [r.unavailable[metric.name] for r in of_pass if metric.name in r.unavailable]
     failures = [f"{_where(r)}: {r.status}: {r.reason}" for r in of_pass if r.status != "ok"]
     if any(record.status == "ok" for record in of_pass) and not reasons:
         version = run.software.get("bench", "of an unknown version")

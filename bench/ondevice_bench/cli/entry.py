@@ -1,5 +1,6 @@
 """The entry point of the command: runs it and turns every ending into an exit code."""
 
+import gc
 import shlex
 import sys
 import tempfile
@@ -14,30 +15,46 @@ from ondevice_bench.cli.app import app
 from ondevice_bench.cli.stopping import stopped_by_signals
 from ondevice_bench.errors import BenchError, ExitCode
 
+NO_MEMORY = "memory ran out: close other programs, or raise the limit (`ulimit -v`)"
+# results are millions of values without cycles: by default a fifth of a page's time goes to garbage
+COLLECT = (100_000, 50, 100)
+
 
 def run_and_exit() -> NoReturn:
     """Run the command and exit. Tracebacks are shown only with `--debug`."""
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     terminal.open_streams()
+    gc.set_threshold(*COLLECT)
+    signals: list[int] = []
     try:
         with stopped_by_signals() as signals:
             code = _invoke(arguments)
         terminal.flush()
-        if signals:
+    except (KeyboardInterrupt, Exception) as error:
+        lines, code = _ending(error, is_stopped=bool(signals))
+        terminal.print_errors(*_traceback(debug=debug), *lines)
+    else:
+        if signals:  # the verb has ended with the code of a failure
             terminal.print_errors("interrupted")
             code = ExitCode.INTERRUPTED
-    except KeyboardInterrupt:  # outside of the verb, which ends with the code of a failure
-        terminal.print_errors(*_traceback(debug=debug), "interrupted")
-        code = ExitCode.INTERRUPTED
-    except BenchError as error:
-        terminal.print_errors(*_traceback(debug=debug), *error.lines)
-        code = error.exit_code
-    except Exception as error:
-        message = f"internal error: {_summary(error)}{_saved_details()}"
-        terminal.print_errors(*_traceback(debug=debug), message)
-        code = ExitCode.BUG
     sys.exit(int(code))
+
+
+def _ending(error: BaseException, *, is_stopped: bool) -> tuple[tuple[str, ...], ExitCode]:
+    """What an error says, and its exit code.
+
+    Where a signal stopped the command, some code takes the interrupt for a failure of its own.
+    """
+    if isinstance(error, BenchError) and (
+        not is_stopped or error.exit_code is ExitCode.INTERRUPTED
+    ):
+        return error.lines, error.exit_code
+    if is_stopped or isinstance(error, KeyboardInterrupt):
+        return ("interrupted",), ExitCode.INTERRUPTED
+    if isinstance(error, MemoryError):
+        return (NO_MEMORY,), ExitCode.BAD_INPUT
+    return (f"internal error: {_summary(error)}{_saved_details()}",), ExitCode.BUG
 
 
 def _invoke(arguments: list[str]) -> int:
@@ -59,7 +76,7 @@ def _traceback(*, debug: bool) -> list[str]:
     return traceback.format_exc().splitlines() if debug else []
 
 
-def _summary(error: Exception) -> str:
+def _summary(error: BaseException) -> str:
     first = (str(error).splitlines() or [""])[0]
     return f"{type(error).__name__}: {first}".rstrip(": ")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from ondevice_bench.papers.claims import JudgedClaim
     from ondevice_bench.run.hosts.host import Host
     from ondevice_bench.suite.from_flags import Words
+
+LINES_AT_ONCE = 1_000
 
 
 def report(
@@ -131,8 +134,9 @@ def report(
 def _print_or_write(texts: "Iterable[str]", out: Path | None) -> None:
     """Print the texts, or write them to a file, one after the other."""
     if out is None:
-        for text in texts:
-            print_lines(text)
+        rest = iter(texts)
+        while some := tuple(islice(rest, LINES_AT_ONCE)):
+            print_lines(*some)
         return
     with atomic_write(out) as file:
         for text in texts:

@@ -2,12 +2,11 @@
 
 import zipfile
 import zlib
-from typing import IO, Any
 
 from ondevice_bench.specs.data import DataSource
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
-_ARRAYS = ("images.npy", "tokens.npy")
+_ARRAYS = ("images", "tokens")
 
 
 def examples_of(source: DataSource) -> int | None:
@@ -32,24 +31,9 @@ def examples_of(source: DataSource) -> int | None:
 
 
 def _rows_of_npz(source: DataSource) -> int | None:
+    from ondevice_bench.data.packed_arrays import packed_arrays
+
     assert source.path is not None
-    with zipfile.ZipFile(source.path) as packed:
-        name = next((name for name in _ARRAYS if name in packed.namelist()), None)
-        if name is None:
-            return None
-        with packed.open(name) as array:
-            return _rows_of_array(array)
-
-
-def _rows_of_array(array: IO[bytes]) -> int | None:
-    from numpy.lib import format as npy
-
-    readers: dict[tuple[int, int], Any] = {
-        (1, 0): npy.read_array_header_1_0,
-        (2, 0): npy.read_array_header_2_0,
-    }
-    read = readers.get(npy.read_magic(array))
-    if read is None:
-        return None
-    shape, _, _ = read(array)
-    return int(shape[0]) if shape else None
+    with packed_arrays(source.path) as packed:
+        name = next((name for name in _ARRAYS if name in packed.names), None)
+        return None if name is None else packed.header(name).shape[0]

@@ -3,10 +3,13 @@
 These readers download nothing, and run no code inside a file.
 """
 
+import io
 import pickle
+import pickletools
 import warnings
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,17 +18,21 @@ import numpy
 from ondevice_bench.data import images
 from ondevice_bench.data.batch import NoBatch
 from ondevice_bench.data.count import PICTURES
+from ondevice_bench.data.packed_arrays import ArrayHeader, NoArray, PackedArrays, packed_arrays
 from ondevice_bench.data.split import chosen, drawn
 from ondevice_bench.specs.data import ALL, HELD_OUT, DataSource
 from ondevice_bench.specs.inputs import Images, Inputs, Tokens
-from ondevice_bench.units import GIB, mib
+from ondevice_bench.units import MIB, mib
 
 if TYPE_CHECKING:
     Array: TypeAlias = numpy.ndarray[Any, Any]
 
-MAX_ARRAYS = GIB  # bytes, unpacked
+MAX_NAMES = 10  # that a message lists
 CIFAR_SIDE = 32
 CIFAR_BYTES = 3 * CIFAR_SIDE**2
+MAX_BATCH = 64 * MIB  # bytes; a file of CIFAR-10 has 30 MiB
+MAX_PLACE = 1_000_000  # in the memory of a pickle
+MAX_TUPLES = 1_000  # of a pickle; Python has no limit for tuples in tuples, and crashes
 _DAMAGED = (  # what a damaged npz file leads to
     ValueError,
     OSError,
@@ -97,6 +104,8 @@ def cifar10(
     if not files:
         raise NoBatch(f"{root}: holds no {pattern} of CIFAR-10")
     file = files[generator.integers(len(files))]
+    if (bytes_of_file := file.stat().st_size) > MAX_BATCH:
+        raise NoBatch(f"{file}: takes {mib(bytes_of_file)}, more than any file of CIFAR-10")
     rows, labels = _cifar_binary(file) if file.suffix == ".bin" else _cifar_pickle(file)
     picked = (
         generator.integers(0, len(rows), size)
@@ -120,88 +129,125 @@ def npz(
 ) -> "dict[str, Array]":
     """Random rows of `images` and `labels`, or of `tokens` and (with classes) `labels`."""
     path = _path(source)
+    read = _npz_tokens if isinstance(inputs, Tokens) else _npz_images
     try:
-        with zipfile.ZipFile(path) as packed:
-            unpacked = sum(member.file_size for member in packed.infolist())
-        _require_small(path, unpacked)
-        with numpy.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        with packed_arrays(path) as packed:
+            return read(path, packed, inputs, size, generator, split)
     except NoBatch:
         raise
+    except NoArray as error:
+        raise NoBatch(f"{path}: {error}") from None
     except _DAMAGED as error:
         reason = str(error) or type(error).__name__
         raise NoBatch(f"{path}: is no file of plain arrays: {reason}") from None
-    if isinstance(inputs, Tokens):
-        return _npz_tokens(path, arrays, inputs, size, generator, split)
-    assert isinstance(inputs, Images)
-    pictures, labels = (_array(path, arrays, name) for name in ("images", "labels"))
-    if pictures.ndim != 4 or pictures.shape[-1] not in {1, 3} or pictures.dtype != numpy.uint8:
-        raise NoBatch(
-            f"{path}: images must be bytes of shape (N, H, W, 1 or 3), "
-            f"not {pictures.dtype} of {pictures.shape}"
-        )
-    shape = pictures.shape[:3] if inputs.dense else pictures.shape[:1]
-    _same_rows(path, labels, shape)
-    if inputs.dense and shape[1:] != (inputs.size, inputs.size):
-        raise NoBatch(f"{path}: with a label for each pixel, images must be {inputs.size} wide")
-    _require_classes(str(path), int(labels.max()) + 1, inputs.classes)
-    picked = chosen(len(pictures), size, generator, split)
-    three = [numpy.repeat(p, 3, axis=-1) if p.shape[-1] == 1 else p for p in pictures[picked]]
-    resized = numpy.stack([images.from_array(each, inputs.size) for each in three])
-    return {
-        "inputs": images.normalised(resized, inputs.channels),
-        "targets": labels[picked].astype(numpy.int64),
-    }
 
 
-def _npz_tokens(
+def _npz_images(
     path: Path,
-    arrays: "dict[str, Array]",
-    inputs: Tokens,
+    packed: PackedArrays,
+    inputs: Inputs,
     size: int,
     generator: numpy.random.Generator,
     split: str,
 ) -> "dict[str, Array]":
-    rows = _array(path, arrays, "tokens")
+    assert isinstance(inputs, Images)
+    pictures, labels = (_header(path, packed, name) for name in ("images", "labels"))
+    shape = pictures.shape
+    if len(shape) != 4 or shape[-1] not in {1, 3} or pictures.dtype != numpy.uint8:
+        raise NoBatch(
+            f"{path}: images must be bytes of shape (N, H, W, 1 or 3), "
+            f"not {pictures.dtype} of {shape}"
+        )
+    _same_rows(path, labels, shape[:3] if inputs.dense else shape[:1])
+    if inputs.dense and shape[1:3] != (inputs.size, inputs.size):
+        raise NoBatch(f"{path}: with a label for each pixel, images must be {inputs.size} wide")
+    picked = chosen(shape[0], size, generator, split)
+    targets = _picked_labels(path, packed, inputs, picked)
+    resized = _picked(packed, "images", picked, lambda row: _resized(row, inputs.size))
+    return {"inputs": images.normalised(resized, inputs.channels), "targets": targets}
+
+
+def _npz_tokens(
+    path: Path,
+    packed: PackedArrays,
+    inputs: Inputs,
+    size: int,
+    generator: numpy.random.Generator,
+    split: str,
+) -> "dict[str, Array]":
+    assert isinstance(inputs, Tokens)
+    rows = _header(path, packed, "tokens")
     needed = inputs.length + (0 if inputs.classes else 1)
-    if rows.ndim != 2 or rows.shape[1] < needed or rows.dtype.kind not in "iu":
+    if len(rows.shape) != 2 or rows.shape[1] < needed or rows.dtype.kind not in "iu":
         raise NoBatch(
             f"{path}: tokens must be integers of shape (N, {needed} or more), "
             f"not {rows.dtype} of {rows.shape}"
         )
-    if int(rows.min()) < 0 or int(rows.max()) >= inputs.vocabulary:
+    lowest, highest = _range(packed, "tokens")
+    if lowest < 0 or highest >= inputs.vocabulary:
         raise NoBatch(f"{path}: tokens must be in 0 … {inputs.vocabulary - 1}")
-    places = chosen(len(rows), size, generator, split)
-    picked = rows[places, :needed].astype(numpy.int64)
+    places = chosen(rows.shape[0], size, generator, split)
+    picked = _picked(packed, "tokens", places, lambda row: row[:needed].astype(numpy.int64))
     if not inputs.classes:
         return {"inputs": picked[:, :-1], "targets": picked[:, 1:]}
-    labels = _array(path, arrays, "labels")
-    _same_rows(path, labels, rows.shape[:1])
-    _require_classes(str(path), int(labels.max()) + 1, inputs.classes)
-    return {"inputs": picked, "targets": labels[places].astype(numpy.int64)}
+    _same_rows(path, _header(path, packed, "labels"), rows.shape[:1])
+    return {"inputs": picked, "targets": _picked_labels(path, packed, inputs, places)}
 
 
-def _require_small(path: Path, unpacked: int) -> None:
-    if unpacked > MAX_ARRAYS:
-        raise NoBatch(
-            f"{path}: its arrays take {mib(unpacked)}, more than {mib(MAX_ARRAYS)}: keep fewer rows"
-        )
+def _picked_labels(
+    path: Path, packed: PackedArrays, inputs: Images | Tokens, places: "Array"
+) -> "Array":
+    lowest, highest = _range(packed, "labels")
+    if lowest < 0:
+        raise NoBatch(f"{path}: labels must not be negative")
+    _require_classes(str(path), highest + 1, inputs.classes)
+    return _picked(packed, "labels", places, lambda label: label.astype(numpy.int64))
 
 
-def _array(path: Path, arrays: "dict[str, Array]", name: str) -> "Array":
-    if name not in arrays:
-        raise NoBatch(f"{path}: has no array {name!r} (it has: {', '.join(arrays) or 'none'})")
-    return arrays[name]
+def _picked(
+    packed: PackedArrays, name: str, places: "Array", change: "Callable[[Array], Array]"
+) -> "Array":
+    """The rows at these places, each changed. Only some rows are in memory at once."""
+    if not len(places):
+        raise NoArray("has too few examples")
+    order = numpy.argsort(places, kind="stable")
+    wanted = places[order]
+    rows: list[Array | None] = [None] * len(places)
+    first = done = 0
+    for some in packed.rows(name):
+        until = int(numpy.searchsorted(wanted, first + len(some)))
+        changed: dict[int, Array] = {}
+        for place, row in zip(order[done:until], wanted[done:until], strict=True):
+            if row not in changed:
+                changed[row] = change(some[row - first])
+            rows[place] = changed[row]
+        first, done = first + len(some), until
+    return numpy.stack([row for row in rows if row is not None])
 
 
-def _same_rows(path: Path, labels: "Array", shape: tuple[int, ...]) -> None:
-    if labels.shape != shape or labels.dtype.kind not in "iu" or not labels.size:
+def _range(packed: PackedArrays, name: str) -> tuple[int, int]:
+    """The lowest and the highest number of an array."""
+    bounds = [(int(some.min()), int(some.max())) for some in packed.rows(name)]
+    return min(low for low, _ in bounds), max(high for _, high in bounds)
+
+
+def _resized(row: "Array", size: int) -> "Array":
+    return images.from_array(numpy.repeat(row, 3, axis=-1) if row.shape[-1] == 1 else row, size)
+
+
+def _header(path: Path, packed: PackedArrays, name: str) -> ArrayHeader:
+    if name not in packed.names:
+        listing = ", ".join(packed.names[:MAX_NAMES]) or "none"
+        raise NoBatch(f"{path}: has no array {name!r} (it has: {listing})")
+    return packed.header(name)
+
+
+def _same_rows(path: Path, labels: ArrayHeader, shape: tuple[int, ...]) -> None:
+    if labels.shape != shape or labels.dtype.kind not in "iu":
         raise NoBatch(
             f"{path}: labels must be integers of shape {shape}, "
             f"not {labels.dtype} of {labels.shape}"
         )
-    if labels.min() < 0:
-        raise NoBatch(f"{path}: labels must not be negative")
 
 
 def _require_classes(source: str, count: int, classes: int) -> None:
@@ -239,10 +285,22 @@ class _PlainUnpickler(pickle.Unpickler):
         raise NoBatch(f"holds code beside arrays ({module}.{name}): refused")
 
 
+def _require_simple(data: bytes) -> None:
+    """NoBatch for a pickle that would take much memory, or crash Python, before it is read."""
+    tuples = 0
+    for operation, argument, _ in pickletools.genops(data):
+        tuples += operation.name.startswith(("TUPLE", "FROZENSET"))
+        if operation.name.endswith("PUT") and int(argument or 0) > MAX_PLACE:
+            raise NoBatch(f"has more than {MAX_PLACE:,} places")
+    if tuples > MAX_TUPLES:
+        raise NoBatch(f"has more than {MAX_TUPLES:,} tuples")
+
+
 def _cifar_pickle(file: Path) -> "tuple[Array, Array]":
     try:
-        with file.open("rb") as opened:
-            batch = _PlainUnpickler(opened, encoding="bytes").load()
+        data = file.read_bytes()
+        _require_simple(data)
+        batch = _PlainUnpickler(io.BytesIO(data), encoding="bytes").load()
         rows, labels = batch[b"data"], numpy.asarray(batch[b"labels"], dtype=numpy.int64)
     except NoBatch as error:
         raise NoBatch(f"{file}: {error}") from None

@@ -22,7 +22,7 @@ from pydantic import Field
 
 import ondevice_bench
 from ondevice_bench.errors import BadInput
-from ondevice_bench.files import atomic_write, require_regular
+from ondevice_bench.files import atomic_write, open_zip, require_regular
 from ondevice_bench.record.run_json import (
     ClosedSchema,
     RunContent,
@@ -91,7 +91,7 @@ def read(path: Path) -> tuple[RunContent, ...]:
     try:
         if path.stat().st_size > MAX_FILE:
             raise BadInput(f"{path}: larger than {MAX_FILE >> 20} MiB, not a bundle")
-        with zipfile.ZipFile(path) as bundle:
+        with open_zip(path) as bundle:
             members = _members(path, bundle)
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file") from None

@@ -5,7 +5,8 @@ here. A field that only a later version writes is ignored.
 """
 
 import math
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Precision:
     """The precision that a time pass aims at, the one it reached, and what ended it."""
 
@@ -23,7 +24,7 @@ class Precision:
     ended_by: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class DeclaredSize:
     """What a method stores of an input, and the whole input, by the method's own formula."""
 
@@ -32,7 +33,7 @@ class DeclaredSize:
     unit: str  # bytes, or elements in an early record
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TreatedLayer:
     """Ranks and sizes of one layer that a method changes; None if the method has none."""
 
@@ -53,7 +54,7 @@ class TreatedLayer:
         return DeclaredSize(self.stored_elements, math.prod(self.shape), "elements")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SavedByModule:
     """Bytes that a module saved for backward, and the kind of most of them."""
 
@@ -61,23 +62,28 @@ class SavedByModule:
     kind: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class MemoryCurve:
     """Resident memory during a memory pass; empty if it was not sampled."""
 
-    seconds: tuple[float, ...] = ()
-    rss_bytes: tuple[float, ...] = ()
+    seconds: Sequence[float] = ()
+    rss_bytes: Sequence[float] = ()
     marks: tuple[tuple[str, float], ...] = ()  # stages, each with the second at which it began
 
+    def __post_init__(self) -> None:
+        """Keep the samples in little memory: a page has the curves of all cells."""
+        object.__setattr__(self, "seconds", array("d", self.seconds))
+        object.__setattr__(self, "rss_bytes", array("d", self.rss_bytes))
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class LayerGradient:
     """A layer's weight gradient, compared with vanilla's."""
 
     cosine: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Details:
     """The data of a record that are not metrics. Each pass fills its own fields."""
 
@@ -108,7 +114,10 @@ class Details:
     @staticmethod
     def from_json(text: str) -> "Details":
         """Read the JSON text of a record; ValueError if it is none of a record."""
-        return _adapter().validate_json(text)
+        return _EMPTY if text == "{}" else _adapter().validate_json(text)
+
+
+_EMPTY = Details()
 
 
 @cache

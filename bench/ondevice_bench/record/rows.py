@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from pydantic_core import from_json
@@ -41,8 +42,10 @@ _FIELDS = {"commit_id": "commit"}  # columns that are not named like their field
 _RUN_JSON = ("machine", "software", "settings")
 _RECORD_JSON = ("unavailable", "details", "state_before", "state_after")
 _RECORD_TYPES = (int, str, str, int, *[str] * 4, float, *[str] * 5)
-# the columns of a measurement, after the record's number
-MEASUREMENT_COLUMNS = ("pass", "round", "status", "reason", "launch", "unavailable", "details")
+# the columns of a measurement, after the record's number and before its details
+MEASUREMENT_COLUMNS = ("pass", "round", "status", "reason", "launch", "unavailable")
+_NUMBERS = {float, int}
+_LONG = {str, bytes}  # types of values that can be long
 _MEASUREMENT_TYPES = (int, str, int, *[str] * 5)
 
 
@@ -100,9 +103,12 @@ def record_of(
 
 
 def measurement_of(
-    cell: str, row: Row, metrics: Mapping[str, float], samples: Mapping[str, Sequence[float]]
+    cell: str,
+    row: Sequence[Any],
+    metrics: Mapping[str, float],
+    samples: Mapping[str, Sequence[float]],
 ) -> Measurement:
-    """The measurement of a row: the record's number, then `MEASUREMENT_COLUMNS`."""
+    """The measurement of a row: the record's number, `MEASUREMENT_COLUMNS`, and its details."""
     require_types(row, _MEASUREMENT_TYPES)
     _, name, number, status, reason, launch, unavailable, details = row
     try:
@@ -121,11 +127,13 @@ def _shown(
     unavailable: Mapping[str, str],
 ) -> tuple[Mapping[str, float], Mapping[str, Sequence[float]], Mapping[str, str]]:
     """What can be drawn. A number that is not finite cannot: it is unavailable."""
-    require_types(tuple(unavailable.values()), [str] * len(unavailable))
+    if unavailable:
+        require_types(tuple(unavailable.values()), [str] * len(unavailable))
+    numbers = chain(metrics.values(), chain.from_iterable(samples.values()))
+    if all(map(math.isfinite, numbers)):
+        return metrics, samples, unavailable
     odd = {name: value for name, value in metrics.items() if not math.isfinite(value)}
     odd |= {n: v for n, values in samples.items() for v in values if not math.isfinite(v)}
-    if not odd:
-        return metrics, samples, unavailable
     return (
         {name: value for name, value in metrics.items() if name not in odd},
         {name: values for name, values in samples.items() if name not in odd},
@@ -139,7 +147,7 @@ def _shown(
 def samples_of(text: str) -> list[float]:
     """The samples of a metric."""
     values = from_json(text)
-    if not isinstance(values, list) or not {float, int}.issuperset(map(type, values)):
+    if not isinstance(values, list) or not _NUMBERS.issuperset(map(type, values)):
         raise ValueError("samples that are no list of numbers")
     return values
 
@@ -183,7 +191,21 @@ def cell_of(row: Row) -> PlannedCell:
     return PlannedCell(checked_cell(definition), profile, state, reason)
 
 
-def require_types(row: Row, types: Sequence[type]) -> None:
+def text_length(some: Sequence[Row], types: Sequence[type] | None = None) -> int:
+    """The length of all texts in these rows; ValueError if a value has another type than given."""
+    length = 0
+    for place, column in enumerate(zip(*some, strict=True)):
+        found = set(map(type, column))
+        if types is not None and found != {types[place]}:
+            require_types(column, [types[place]] * len(column))
+        if found == {str}:
+            length += sum(map(len, column))
+        elif found & _LONG:
+            length += sum(len(value) for value in column if type(value) in _LONG)
+    return length
+
+
+def require_types(row: Sequence[Any], types: Sequence[type]) -> None:
     """ValueError if a value of the row has another type."""
     for value, expected in zip(row, types, strict=True):
         if type(value) is not expected:
@@ -192,7 +214,7 @@ def require_types(row: Row, types: Sequence[type]) -> None:
 
 def mapping(text: str) -> dict[str, Any]:
     """The JSON object of a column."""
-    values = from_json(text)
+    values = {} if text == "{}" else from_json(text)
     if not isinstance(values, dict):
         raise ValueError("JSON that is no object")
     return values

@@ -2,8 +2,10 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,7 +28,7 @@ IMPORTED = "import"  # the origin of a run from a bundle, which never resumes
 STEPS_A_BYTE = 32  # of SQLite's machine, for one query; a row of ten bytes needs some thirty
 _STEPS = 10_000  # between two looks at the count
 _SOME = 64  # rows that are read at once
-_LONG = (str, bytes)  # types of values that can be long
+_CELLS = 16  # the same for cells
 
 
 class _Room:
@@ -170,37 +172,52 @@ class Store:
             "output, unavailable, details, state_before, state_after FROM records "
             "WHERE run = ? ORDER BY number"
         )
-        with as_bad_input(self.path), self._one_state():
+        with as_bad_input(self.path), self.one_state():
             metrics, samples = self._values_of("WHERE run = ?", run)
             return tuple(
                 rows.record_of(run, row, metrics.get(row[0], {}), samples.get(row[0], {}))
                 for row in self._select(query, run)
             )
 
-    def measurements(self, run: str) -> Iterator[tuple[PlannedCell, tuple[Measurement, ...]]]:
+    def measurements(
+        self, run: str, details_of: Collection[str] | None = None
+    ) -> Iterator[tuple[PlannedCell, tuple[Measurement, ...]]]:
         """Each cell of the run's plan with its measurements, in the plan's order.
 
-        Only one cell at a time is read, so a run may be larger than the memory.
+        Only some cells are read at once, so a run may be larger than the memory. With `details_of`,
+        the measurements of other passes have no details.
         """
-        cells = self.cells(run)
-        room = _Room(self.path)
-        for item in cells:
-            found: tuple[Measurement, ...] = ()
-            if item.state == "planned":
-                with as_bad_input(self.path):
-                    found = self._measurements_of(run, item.cell.id, room)
-            yield item, found
+        room, left = _Room(self.path), iter(self.cells(run))
+        while some := tuple(islice(left, _CELLS)):
+            names = [item.cell.id for item in some if item.state == "planned"]
+            with as_bad_input(self.path):
+                found = self._measurements_of(run, names, details_of, room)
+            for item in some:
+                yield item, tuple(found[item.cell.id]) if item.state == "planned" else ()
 
-    def _measurements_of(self, run: str, cell: str, room: _Room) -> tuple[Measurement, ...]:
-        columns = ", ".join(rows.MEASUREMENT_COLUMNS)
-        where = "WHERE run = ? AND cell = ?"
-        query = f"SELECT number, {columns} FROM records {where} ORDER BY number"
-        with self._one_state():
-            metrics, samples = self._values_of(where, run, cell, room=room)
-            return tuple(
-                rows.measurement_of(cell, row, metrics.get(row[0], {}), samples.get(row[0], {}))
-                for row in self._select(query, run, cell, room=room)
-            )
+    def _measurements_of(
+        self, run: str, cells: Sequence[str], details_of: Collection[str] | None, room: _Room
+    ) -> Mapping[str, list[Measurement]]:
+        """The measurements of each of these cells."""
+        found: dict[str, list[Measurement]] = {cell: [] for cell in cells}
+        if not cells:
+            return found
+        where = f"WHERE run = ? AND cell IN ({_places(cells)})"
+        details = "details"
+        if details_of is not None:
+            details = f"iif(pass IN ({_places(details_of)}), details, '{{}}')"
+        query = (
+            f"SELECT cell, number, {', '.join(rows.MEASUREMENT_COLUMNS)}, {details} FROM records "
+            f"{where} ORDER BY number"
+        )
+        with self.one_state():
+            metrics, samples = self._values_of(where, run, *cells, room=room)
+            for cell, *row in self._select(query, *(details_of or ()), run, *cells, room=room):
+                number = row[0]
+                found[cell].append(
+                    rows.measurement_of(cell, row, metrics.get(number, {}), samples.get(number, {}))
+                )
+        return found
 
     def seconds_by_fingerprint(self, machine: Mapping[str, Any]) -> dict[tuple[str, str], float]:
         """The latest duration of each (key of a cell, pass) that succeeded on that machine."""
@@ -245,48 +262,53 @@ class Store:
 
     def _values_of(
         self, where: str, *values: str, room: _Room | None = None
-    ) -> tuple[dict[int, dict[str, float]], dict[int, dict[str, list[float]]]]:
+    ) -> tuple[Mapping[int, dict[str, float]], Mapping[int, dict[str, list[float]]]]:
         """The metrics and the samples of records, by the record's number."""
         numbers = f"WHERE record IN (SELECT number FROM records {where})"
-        metrics: dict[int, dict[str, float]] = {}
+        metrics: dict[int, dict[str, float]] = defaultdict(dict)
         query = f"SELECT record, name, value FROM metrics {numbers}"
-        for row in self._select(query, *values, room=room):
-            rows.require_types(row, (int, str, float))
-            metrics.setdefault(row[0], {})[row[1]] = row[2]
-        samples: dict[int, dict[str, list[float]]] = {}
+        for record, name, value in self._select(query, *values, room=room, types=(int, str, float)):
+            metrics[record][name] = value
+        samples: dict[int, dict[str, list[float]]] = defaultdict(dict)
         query = f"SELECT record, name, samples FROM samples {numbers}"
-        for row in self._select(query, *values, room=room):
-            rows.require_types(row, (int, str, str))
-            samples.setdefault(row[0], {})[row[1]] = rows.samples_of(row[2])
+        for record, name, text in self._select(query, *values, room=room, types=(int, str, str)):
+            samples[record][name] = rows.samples_of(text)
         return metrics, samples
 
     @contextlib.contextmanager
-    def _one_state(self) -> Iterator[None]:
+    def one_state(self) -> Iterator[None]:
         """All queries within see the file in the same state, whatever a writer does."""
-        if self._db.in_transaction:
-            yield
-            return
-        self._db.execute("BEGIN")
+        is_first = not self._db.in_transaction
+        if is_first:
+            self._db.execute("BEGIN")
         try:
             yield
-        finally:
-            self._db.execute("COMMIT")
+        finally:  # SQLite ends it itself where memory or a disk fails
+            if is_first and self._db.in_transaction:
+                self._db.execute("COMMIT")
 
-    def _select(self, query: str, *values: str | int, room: _Room | None = None) -> Iterator[Row]:
+    def _select(
+        self,
+        query: str,
+        *values: str | int,
+        room: _Room | None = None,
+        types: Sequence[type] | None = None,
+    ) -> Iterator[Row]:
         """The rows of a query; ValueError if there are more than the file can hold.
 
-        Queries that read different parts of the file may share one room.
+        Queries that read different parts of the file may share one room. The values have these
+        types, or it is a ValueError, too.
         """
         room = self._room = room or _Room(self.path)
         try:
             cursor = self._db.execute(query, values)
             while some := cursor.fetchmany(_SOME):
-                room.bytes -= len(some) + sum(
-                    [len(v) for row in some for v in row if type(v) in _LONG]
-                )
+                room.bytes -= len(some) + rows.text_length(some, types)
                 if room.bytes < 0:
                     raise ValueError("more rows than it has room for")
                 yield from some
+                if len(some) < _SOME:
+                    break
         except sqlite3.OperationalError as error:
             code = getattr(
                 error, "sqlite_errorcode", None
@@ -361,6 +383,11 @@ def _replace_record(db: sqlite3.Connection, record: Record) -> None:
         "INSERT INTO samples (record, name, samples) VALUES (?, ?, ?)",
         [(number, *row) for row in its.samples],
     )
+
+
+def _places(values: Collection[str]) -> str:
+    """A place for each of the values in a query."""
+    return ", ".join("?" * len(values))
 
 
 def _bytes_of(path: Path) -> int:

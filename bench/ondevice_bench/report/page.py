@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from ondevice_bench.suite.fit import BoardFits
 from ondevice_bench.terminal import UNSAFE, printable
 
 LAYOUT = "run"
+PIECES = 1_000  # of the template, in one piece of the page
 SCRIPTS = ("report", "tables", "cells", "navigation")
 
 
@@ -52,11 +53,9 @@ def write_report(
     templates: Path | None = None,
 ) -> None:
     """Draw the report into `out`, completely or not at all. It is about the first run."""
-    page = render(
-        summaries, layout, baseline, query=query, claims=claims, fits=fits, templates=templates
-    )
+    pieces = _pieces(summaries, layout, baseline, query, claims, fits, templates)
     with atomic_write(out) as file:
-        file.write(page.encode())
+        file.writelines(piece.encode() for piece in pieces)
 
 
 def render(
@@ -70,6 +69,19 @@ def render(
     templates: Path | None = None,
 ) -> str:
     """The page's text. Templates in the folder `templates` go before ours."""
+    return "".join(_pieces(summaries, layout, baseline, query, claims, fits, templates))
+
+
+def _pieces(
+    summaries: Sequence[RunSummary],
+    layout: str,
+    baseline: str | None,
+    query: HistoryQuery | None,
+    claims: Sequence[JudgedClaim],
+    fits: BoardFits | None,
+    templates: Path | None,
+) -> Iterator[str]:
+    """The page's text. The page can be large, so its template is filled piece by piece."""
     data = ReportData.from_summaries(tuple(summaries), baseline, query, tuple(claims), layout, fits)
     pool = FigurePool()
     figures: dict[str, list[Any]] = {}
@@ -89,7 +101,7 @@ def render(
     script = "\n".join(_script(resource(f"theme/{name}.js")) for name in SCRIPTS)
     # a page without figures needs no plotly
     plotly = _script(builtin("reports") / "vendor" / "plotly-cartesian.min.js") if figures else ""
-    text = _filled(
+    pieces = _filled(
         templates,
         run=data.summary.run,
         command=command_of(data.summary.run),
@@ -111,22 +123,51 @@ def render(
             f'"figures":{_compact(figures)},"says":{_compact(says)}}}'
         ),
     )
-    return printable(text.replace("\r\n", "\n"))
+    return _printable(pieces)
 
 
-def _filled(templates: Path | None, **values: Any) -> str:
+def _printable(pieces: Iterator[str]) -> Iterator[str]:
+    rest = ""
+    for piece in pieces:
+        whole, rest = _cut(rest + piece)
+        yield printable(whole.replace("\r\n", "\n"))
+    yield printable(rest)
+
+
+def _cut(text: str) -> tuple[str, str]:
+    """The text without half a line break at its end, and that half."""
+    whole = text.removesuffix("\r")
+    return whole, text[len(whole) :]
+
+
+def _filled(templates: Path | None, **values: Any) -> Iterator[str]:
     """The page's template with its values. A template reaches nothing else of this process."""
     from jinja2 import FileSystemLoader, StrictUndefined
     from jinja2.sandbox import SandboxedEnvironment
 
+    class Environment(SandboxedEnvironment):
+        """The same rules. They depend on the type of a value, so each type is asked once."""
+
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self._known: dict[tuple[type, str], bool] = {}
+
+        def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+            key = (type(obj), attr)
+            if key not in self._known:
+                self._known[key] = super().is_safe_attribute(obj, attr, value)
+            return self._known[key]
+
     if templates is not None and not templates.is_dir():
         raise BadInput(f"{templates}: not a folder of templates")
     folders = [*filter(None, [templates]), builtin("reports") / "templates"]
-    environment = SandboxedEnvironment(
+    environment = Environment(
         loader=FileSystemLoader(folders), autoescape=True, undefined=StrictUndefined
     )
     try:
-        return environment.get_template("page.html.j2").render(values)
+        stream = environment.get_template("page.html.j2").stream(values)
+        stream.enable_buffering(PIECES)
+        yield from stream
     except Exception as error:
         if templates is None:
             raise

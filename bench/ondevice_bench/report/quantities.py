@@ -17,7 +17,7 @@ from ondevice_bench.suite.cell import Cell
 _LOSS = "loss_after_steps"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Quantity:
     """One number of a table, its interval if it has one, and what it means."""
 

@@ -32,6 +32,11 @@ def locked(out: Path) -> Iterator[None]:
         except BlockingIOError:
             holder = content.decode(errors="replace").strip() or "another process"
             raise BadInput(f"{out}: {holder} is measuring into this folder") from None
+        except OSError as error:
+            raise BadInput(
+                f"{out}: its file system has no locks ({error.strerror}): choose a folder on "
+                "another one with --out"
+            ) from None
         file.seek(0)
         file.truncate()
         file.write(_HOLDER + b"%d)" % os.getpid())

@@ -1,5 +1,6 @@
 """Memory over time: memory_profiler's samples, a curve to look at, never a number."""
 
+from array import array
 from collections.abc import Sequence
 
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
@@ -37,8 +38,8 @@ def over_time(group: Group) -> Canvas | None:
         highest = max([highest, *(size * MIB for _, size in points)])
         plot.add(
             "scatter",
-            x=[seconds - start for seconds, _ in points],
-            y=[size for _, size in points],
+            x=array("d", [seconds - start for seconds, _ in points]),
+            y=array("d", [size for _, size in points]),
             mode="lines",
             name=member.label,
             line={"color": drawing.colour(member.method), "width": 1.5},

@@ -152,7 +152,7 @@ def _having(group: Group, *names: str) -> list[CellWithBaseline]:
 
 def _on_front(members: Sequence[CellWithBaseline], across: str, up: str) -> list[CellWithBaseline]:
     """The members that no other one beats, from left to right."""
-    is_best = front([_costs(member, across, up) for member in members])
+    is_best = front([(_cost(member, across), _cost(member, up)) for member in members])
     best = [member for member, is_on in zip(members, is_best, strict=True) if is_on]
     return sorted(best, key=lambda member: AXES[across].value(member) or 0.0)
 
@@ -224,12 +224,12 @@ def _marker(method: str) -> dict[str, object]:
     }
 
 
-def _costs(member: CellWithBaseline, *names: str) -> list[float]:
-    """Costs, of which less is better. Where more is better, the sign is turned."""
-    pairs = [(AXES[name], AXES[name].value(member)) for name in names]
-    return [
-        (value if axis.lower_is_better else -value) for axis, value in pairs if value is not None
-    ]
+def _cost(member: CellWithBaseline, name: str) -> float:
+    """A cost, of which less is better. Where more is better, the sign is turned."""
+    axis = AXES[name]
+    value = axis.value(member)
+    assert value is not None
+    return value if axis.lower_is_better else -value
 
 
 def _plot(name: str, caption: str, across: str, up: str) -> Plot:

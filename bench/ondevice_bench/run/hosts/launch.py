@@ -148,6 +148,8 @@ class ZygoteLauncher:
         self._environment = environment
         self._program = program
         self._hello: Mapping[str, Any] | None = None
+        self._why_not = ""  # it could not be started
+        self._closing = contextlib.ExitStack()
         self._start()
 
     def __enter__(self) -> Self:
@@ -159,6 +161,8 @@ class ZygoteLauncher:
     @property
     def hello(self) -> Mapping[str, Any]:
         """The first message of the zygote: its software and its count of threads."""
+        if self._why_not:
+            raise ZygoteEnded(self._why_not)
         if self._hello is None:
             hello = self._next_message(HELLO_SECONDS, "protocol")
             if hello["protocol"] != VERSION:
@@ -196,24 +200,34 @@ class ZygoteLauncher:
 
     def close(self) -> None:
         """End the zygote, and with it any worker."""
-        self._socket.close()
-        end(self._process, EXIT_GRACE_SECONDS)
-        self._output.close()
+        self._closing.close()
 
     def _start(self) -> None:
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115  # `close` closes it
-        self._hello = None
-        with theirs:
-            self._process = subprocess.Popen(
-                python_command(self._program, ZYGOTE, theirs.fileno()),
-                stdin=subprocess.DEVNULL,
-                stdout=self._output,
-                stderr=self._output,
-                env=self._environment,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,
-            )
+        """Start the process. If the system gives none, whoever needs it is told why."""
+        self._hello, self._why_not = None, ""
+        try:
+            self._output = tempfile.TemporaryFile()  # noqa: SIM115  # `close` closes it
+            self._closing.enter_context(self._output)
+            self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self._closing.enter_context(self._socket)
+            with theirs:
+                self._process = subprocess.Popen(
+                    python_command(self._program, ZYGOTE, theirs.fileno()),
+                    stdin=subprocess.DEVNULL,
+                    stdout=self._output,
+                    stderr=self._output,
+                    env=self._environment,
+                    pass_fds=(theirs.fileno(),),
+                    start_new_session=True,
+                )
+        except OSError as error:
+            self._why_not = f"it cannot be started: {error.strerror}"
+            return
+        self._closing.callback(self._end)
+        self._closing.callback(self._socket.close)  # comes first: then the process ends
+
+    def _end(self) -> None:
+        end(self._process, EXIT_GRACE_SECONDS)
 
     def _launch(self, job: Job, timeout: float, tick: Tick, output: IO[bytes]) -> Reply:
         assert self.can_fork
@@ -255,7 +269,7 @@ class ZygoteLauncher:
         except TimeoutError:
             raise ZygoteEnded(f"it did not answer within {seconds:g} s") from None
         if not packet:
-            end(self._process, EXIT_GRACE_SECONDS)
+            self._end()
             raise ZygoteEnded(_last_words(tail(self._output)))
         try:
             message = json.loads(packet)
@@ -302,13 +316,15 @@ class PassLauncher:
     def launch(self, job: Job, timeout: float, tick: Tick) -> Outcome:
         """Run the job the way its pass needs."""
         began, launcher = time.monotonic(), self._spawn
-        if not passes.BY_NAME[job.pass_name].is_spawned:
-            try:
+        try:
+            if not passes.BY_NAME[job.pass_name].is_spawned:
                 launcher = self.zygote if self.zygote.can_fork else self._spawn
-            except HostError as error:
-                reply = self.zygote.replaced(error)
-                return Outcome(reply, "none", time.monotonic() - began)
-        return launcher.launch(job, timeout, tick)
+            return launcher.launch(job, timeout, tick)
+        except HostError as error:
+            reply = self.zygote.replaced(error)
+        except OSError as error:  # no process, no memory, no room for its output
+            reply = Reply("failed", reason=f"a worker cannot be started: {error.strerror}")
+        return Outcome(reply, "none", time.monotonic() - began)
 
 
 def python_command(program: str, module: str, *arguments: object) -> list[str]:

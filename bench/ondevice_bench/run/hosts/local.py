@@ -83,12 +83,15 @@ class LocalHost(Host):
         self, question: Question, requests: Sequence[Mapping[str, Any]], timeout: float
     ) -> list[dict[str, Any]]:
         """Have a new process answer each request; NoAnswer where it does not."""
-        ended = finished(
-            python_command(self._interpreter.program, QUESTIONS, question),
-            asked=json.dumps(requests),
-            seconds=timeout,
-            env=worker_environment(self.threads, self._interpreter.sources),
-        )
+        try:
+            ended = finished(
+                python_command(self._interpreter.program, QUESTIONS, question),
+                asked=json.dumps(requests),
+                seconds=timeout,
+                env=worker_environment(self.threads, self._interpreter.sources),
+            )
+        except OSError as error:
+            raise NoAnswer(f"cannot be started: {error.strerror}") from None
         if ended.status is None:
             raise NoAnswer(f"did not answer within {timeout:g} s")
         lines = ended.out.splitlines()
