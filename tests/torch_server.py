@@ -9,6 +9,7 @@ Tests of the launching itself start real interpreters, and so do those that run 
 command: the journey and the examples.
 """
 
+import atexit
 import contextlib
 import importlib
 import json
@@ -19,9 +20,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 _CLIENT = Path(__file__).with_name("torch_client.py")
 _HIGH = 500  # descriptors from here on are free
@@ -111,7 +113,25 @@ def _become_the_process(request: Mapping[str, Any], fds: Sequence[int]) -> None:
     sys.path[:0] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     module, *arguments = request["words"]
     sys.argv = [module, *arguments]
-    sys.exit(importlib.import_module(module).main())
+    end_as_python_does(importlib.import_module(module).main)
+
+
+def end_as_python_does(main: Callable[[], int | None]) -> NoReturn:
+    """Run to the end, and leave to the kernel the modules that the server imported.
+
+    Python would clear them one by one, which takes longer than most commands.
+    """
+    try:
+        status = main() or 0
+    except SystemExit as ended:
+        status = int(ended.code or 0)
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    with contextlib.suppress(Exception):  # what cannot be written is Python's own to say
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _import_the_workers_modules() -> None:
