@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -44,11 +43,13 @@ BENCH = Path(sys.executable).parent / "bench"
 TINY = """\
 schema: 1
 title: Tiny
-models: [{mcunet: {batch: 2}}]
+models: [{vit_b_32: {batch: 2, depth: 1, image_size: 32}}]
 methods: [vanilla]
 rounds: 1
 time: {warmup: 1, min_samples: 3, max_samples: 3, max_seconds: 1}
 """
+TINY_MODEL = "vit_b_32(depth=1,image_size=32)"
+TINY_CELL = f"{TINY_MODEL}/vanilla/all/b2/s0"
 
 
 @pytest.fixture
@@ -86,16 +87,14 @@ class TinyRun:
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
-    """Run the tiny suite once, by the installed command."""
+def tiny_run(tmp_path_factory: pytest.TempPathFactory, command: Command) -> TinyRun:
+    """Run the tiny suite once."""
     folder = tmp_path_factory.mktemp("tiny")
     (folder / "suites").mkdir()
     (folder / "suites" / "tiny.yaml").write_text(TINY)
-    done = subprocess.run(
-        [BENCH, "run", "tiny"], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return TinyRun(folder, Ended(done.returncode, done.stdout, done.stderr))
+    ended = command.run(["run", "tiny"], folder)
+    assert ended.code == 0, ended.err
+    return TinyRun(folder, ended)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from ondevice_bench.analyse.groups import groups
 from ondevice_bench.analyse.pareto import front
 from ondevice_bench.report.page import write_report
 from tests.analyse.conftest import summary_of  # noqa: F401  # a fixture
+from tests.conftest import TINY_CELL
 from tests.record.conftest import CELL
 from tests.report import synthetic
 from tests.report.hostile import hostile_run
@@ -282,7 +283,7 @@ def test_it_is_light_by_day_and_dark_by_night(browser, report):
 def test_a_real_run_opens_as_well(browser, tiny_run):
     with Visit(browser, tiny_run.folder / "bench-out" / "tiny" / "report.html") as visit:
         assert visit.complaints == []
-        assert "mcunet/vanilla/all/b2/s0" in visit.page.locator("#table tbody").first.inner_text()
+        assert TINY_CELL in visit.page.locator("#table tbody").first.inner_text()
 
 
 def test_a_reader_chooses_the_axes_and_the_front_follows(browser, whole, summary_of):  # noqa: F811
