@@ -38,6 +38,7 @@ settings.register_profile("bench", derandomize=True, deadline=None)
 settings.load_profile("bench")
 
 ROOT = Path(__file__).parents[1]
+ALONE = ROOT / "tests" / "measure"  # where `tox` looks for tests that run alone
 BENCH = Path(sys.executable).parent / "bench"
 
 TINY = """\
@@ -50,6 +51,12 @@ time: {warmup: 1, min_samples: 3, max_samples: 3, max_seconds: 1}
 """
 TINY_MODEL = "vit_b_32(depth=1,image_size=32)"
 TINY_CELL = f"{TINY_MODEL}/vanilla/all/b2/s0"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("alone") and ALONE not in item.path.parents:
+            raise pytest.UsageError(f"{item.nodeid}: is marked alone outside of {ALONE}")
 
 
 @pytest.fixture
