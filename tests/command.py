@@ -18,11 +18,10 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from tests.torch_server import command_of, end_as_python_does
+from tests.torch_server import end_as_python_does, fork_workers_from
 
 PACKET_BYTES = 1 << 17
 _ROOT = Path(__file__).parents[1]
@@ -110,13 +109,6 @@ def _import_the_parents_modules() -> None:
     gc.freeze()  # collections in a forked process look at its own objects only
 
 
-def _fork_workers_from(torch_server: str) -> None:
-    from ondevice_bench.run.hosts import launch, local
-
-    for module in (launch, local):
-        module.python_command = partial(command_of, torch_server)
-
-
 def _serve(connection: socket.socket) -> None:
     while True:
         packet, fds, _, _ = socket.recv_fds(connection, PACKET_BYTES, 2)
@@ -149,5 +141,5 @@ def _become_the_command(
 
 if __name__ == "__main__":
     _import_the_parents_modules()
-    _fork_workers_from(sys.argv[2])
+    fork_workers_from(sys.argv[2])
     _serve(socket.socket(fileno=int(sys.argv[1])))

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from ondevice_bench.run.hosts import launch, local
 from tests.command import Command, Ended
-from tests.torch_server import TorchServer
+from tests.torch_server import TorchServer, fork_workers_from
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # a processor for each worker, so that the threads of two tests do not wait for each other
@@ -67,10 +68,36 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def command() -> Iterator[Command]:
+def torch_server() -> Iterator[TorchServer]:
+    """A process that forks workers with their imports done."""
+    with TorchServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def command(torch_server: TorchServer) -> Iterator[Command]:
     """The command `bench`, with its imports done, and those of its workers."""
-    with TorchServer() as server, Command(server.path) as command:
+    with Command(torch_server.path) as command:
         yield command
+
+
+@pytest.fixture
+def forked(torch_server: TorchServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that the test starts have their imports done."""
+    for module in (launch, local):
+        monkeypatch.setattr(module, "python_command", module.python_command)  # put back at the end
+    fork_workers_from(str(torch_server.path))
+
+
+@pytest.fixture
+def forking_conftest(torch_server: TorchServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The text of a conftest of another session, whose workers have their imports done."""
+    path = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
+    return (
+        "from tests.torch_server import fork_workers_from\n\n"
+        f"fork_workers_from({str(torch_server.path)!r})\n"
+    )
 
 
 @pytest.fixture

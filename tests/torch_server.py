@@ -22,6 +22,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
@@ -62,6 +63,14 @@ def command_of(path: str, program: str, module: str, *arguments: object) -> list
     if program != sys.executable:
         return [program, "-P", "-m", *words]
     return [program, "-I", "-S", str(_CLIENT), path, *words]
+
+
+def fork_workers_from(path: str) -> None:
+    """Have the server at this path fork all workers that this process starts from now on."""
+    from ondevice_bench.run.hosts import launch, local
+
+    for module in (launch, local):
+        module.python_command = partial(command_of, path)
 
 
 def _serve(listening: socket.socket) -> None:

@@ -32,9 +32,10 @@ def run_pytest(folder, *arguments):
 
 
 def test_a_suite_is_measured_reported_saved_and_held_against_a_baseline(
-    workplace, suite_file, bench
+    workplace, suite_file, bench, forking_conftest
 ):
     suite_file(SUITE)
+    (workplace / "conftest.py").write_text(forking_conftest)
     first = run_pytest(workplace, "--benchmark", "--suite", "tiny", "--bench-report", "page.html")
     assert first.returncode == 0, first.stdout + first.stderr
     assert "ondevice-bench: report: page.html" in first.stdout
