@@ -1,5 +1,6 @@
 """What many tests need: the real command, small suites, a browser."""
 
+import gc
 import os
 import shutil
 import signal
@@ -58,6 +59,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("alone") and ALONE not in item.path.parents:
             raise pytest.UsageError(f"{item.nodeid}: is marked alone outside of {ALONE}")
+
+
+def pytest_collection_finish() -> None:
+    """Let collections of garbage look at what tests make, not at all that was imported."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
