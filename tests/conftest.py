@@ -40,7 +40,10 @@ settings.register_profile("bench", derandomize=True, deadline=None)
 settings.load_profile("bench")
 
 ROOT = Path(__file__).parents[1]
-ALONE = ROOT / "tests" / "measure"  # where `tox` looks for tests that run alone
+TESTS = ROOT / "tests"
+ALONE = TESTS / "measure"  # where `tox` looks for tests that run alone
+# what takes long comes first, so that two workers end at about the same time
+LONG = ("e2e", "test_examples.py", "campaign", "testing", "worker", "run", "models", "methods")
 BENCH = Path(sys.executable).parent / "bench"
 
 TINY = """\
@@ -59,6 +62,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("alone") and ALONE not in item.path.parents:
             raise pytest.UsageError(f"{item.nodeid}: is marked alone outside of {ALONE}")
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    room = item.path.relative_to(TESTS).parts[0]
+    return LONG.index(room) if room in LONG else len(LONG)
 
 
 def pytest_collection_finish() -> None:

@@ -10,7 +10,7 @@ from ondevice_bench.methods.treatment import treat
 
 datasets = pytest.importorskip("sklearn.datasets")
 
-EPOCHS, BATCH, SEEDS = 6, 60, 2
+EPOCHS, BATCH, SEEDS = 4, 60, 2
 
 
 @cache
