@@ -7,6 +7,7 @@ tests that start the installed command: the journey and the examples.
 The workers of these commands need not import torch first either: `torch_server.py`.
 """
 
+import gc
 import json
 import os
 import pkgutil
@@ -17,11 +18,10 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from tests.torch_server import command_of
+from tests.torch_server import end_as_python_does, fork_workers_from
 
 PACKET_BYTES = 1 << 17
 _ROOT = Path(__file__).parents[1]
@@ -105,13 +105,8 @@ def _import_the_parents_modules() -> None:
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             __import__(module.name)
     assert "torch" not in sys.modules, ondevice_bench.__file__
-
-
-def _fork_workers_from(torch_server: str) -> None:
-    from ondevice_bench.run.hosts import launch, local
-
-    for module in (launch, local):
-        module.python_command = partial(command_of, torch_server)
+    gc.collect()
+    gc.freeze()  # collections in a forked process look at its own objects only
 
 
 def _serve(connection: socket.socket) -> None:
@@ -141,10 +136,10 @@ def _become_the_command(
     os.environ.clear()
     os.environ.update(request["environment"])
     sys.argv = [str(Path(sys.executable).parent / "bench"), *request["arguments"]]
-    sys.exit(main())
+    end_as_python_does(main)
 
 
 if __name__ == "__main__":
     _import_the_parents_modules()
-    _fork_workers_from(sys.argv[2])
+    fork_workers_from(sys.argv[2])
     _serve(socket.socket(fileno=int(sys.argv[1])))

@@ -1,9 +1,9 @@
 """What many tests need: the real command, small suites, a browser."""
 
+import gc
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from ondevice_bench.run.hosts import launch, local
 from tests.command import Command, Ended
-from tests.torch_server import TorchServer
+from tests.torch_server import TorchServer, fork_workers_from
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # a processor for each worker, so that the threads of two tests do not wait for each other
@@ -39,16 +40,40 @@ settings.register_profile("bench", derandomize=True, deadline=None)
 settings.load_profile("bench")
 
 ROOT = Path(__file__).parents[1]
+TESTS = ROOT / "tests"
+ALONE = TESTS / "measure"  # where `tox` looks for tests that run alone
+# what takes long comes first, so that two workers end at about the same time
+LONG = ("e2e", "test_examples.py", "campaign", "testing", "worker", "run", "models", "methods")
 BENCH = Path(sys.executable).parent / "bench"
 
 TINY = """\
 schema: 1
 title: Tiny
-models: [{mcunet: {batch: 2}}]
+models: [{vit_b_32: {batch: 2, depth: 1, image_size: 32}}]
 methods: [vanilla]
 rounds: 1
 time: {warmup: 1, min_samples: 3, max_samples: 3, max_seconds: 1}
 """
+TINY_MODEL = "vit_b_32(depth=1,image_size=32)"
+TINY_CELL = f"{TINY_MODEL}/vanilla/all/b2/s0"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("alone") and ALONE not in item.path.parents:
+            raise pytest.UsageError(f"{item.nodeid}: is marked alone outside of {ALONE}")
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    room = item.path.relative_to(TESTS).parts[0]
+    return LONG.index(room) if room in LONG else len(LONG)
+
+
+def pytest_collection_finish() -> None:
+    """Let collections of garbage look at what tests make, not at all that was imported."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
@@ -59,10 +84,36 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def command() -> Iterator[Command]:
+def torch_server() -> Iterator[TorchServer]:
+    """A process that forks workers with their imports done."""
+    with TorchServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def command(torch_server: TorchServer) -> Iterator[Command]:
     """The command `bench`, with its imports done, and those of its workers."""
-    with TorchServer() as server, Command(server.path) as command:
+    with Command(torch_server.path) as command:
         yield command
+
+
+@pytest.fixture
+def forked(torch_server: TorchServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that the test starts have their imports done."""
+    for module in (launch, local):
+        monkeypatch.setattr(module, "python_command", module.python_command)  # put back at the end
+    fork_workers_from(str(torch_server.path))
+
+
+@pytest.fixture
+def forking_conftest(torch_server: TorchServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The text of a conftest of another session, whose workers have their imports done."""
+    path = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
+    return (
+        "from tests.torch_server import fork_workers_from\n\n"
+        f"fork_workers_from({str(torch_server.path)!r})\n"
+    )
 
 
 @pytest.fixture
@@ -86,16 +137,14 @@ class TinyRun:
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
-    """Run the tiny suite once, by the installed command."""
+def tiny_run(tmp_path_factory: pytest.TempPathFactory, command: Command) -> TinyRun:
+    """Run the tiny suite once."""
     folder = tmp_path_factory.mktemp("tiny")
     (folder / "suites").mkdir()
     (folder / "suites" / "tiny.yaml").write_text(TINY)
-    done = subprocess.run(
-        [BENCH, "run", "tiny"], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return TinyRun(folder, Ended(done.returncode, done.stdout, done.stderr))
+    ended = command.run(["run", "tiny"], folder)
+    assert ended.code == 0, ended.err
+    return TinyRun(folder, ended)
 
 
 @pytest.fixture

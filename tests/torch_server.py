@@ -9,6 +9,7 @@ Tests of the launching itself start real interpreters, and so do those that run 
 command: the journey and the examples.
 """
 
+import atexit
 import contextlib
 import importlib
 import json
@@ -19,9 +20,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 _CLIENT = Path(__file__).with_name("torch_client.py")
 _HIGH = 500  # descriptors from here on are free
@@ -60,6 +63,14 @@ def command_of(path: str, program: str, module: str, *arguments: object) -> list
     if program != sys.executable:
         return [program, "-P", "-m", *words]
     return [program, "-I", "-S", str(_CLIENT), path, *words]
+
+
+def fork_workers_from(path: str) -> None:
+    """Have the server at this path fork all workers that this process starts from now on."""
+    from ondevice_bench.run.hosts import launch, local
+
+    for module in (launch, local):
+        module.python_command = partial(command_of, path)
 
 
 def _serve(listening: socket.socket) -> None:
@@ -111,7 +122,25 @@ def _become_the_process(request: Mapping[str, Any], fds: Sequence[int]) -> None:
     sys.path[:0] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     module, *arguments = request["words"]
     sys.argv = [module, *arguments]
-    sys.exit(importlib.import_module(module).main())
+    end_as_python_does(importlib.import_module(module).main)
+
+
+def end_as_python_does(main: Callable[[], int | None]) -> NoReturn:
+    """Run to the end, and leave to the kernel the modules that the server imported.
+
+    Python would clear them one by one, which takes longer than most commands.
+    """
+    try:
+        status = main() or 0
+    except SystemExit as ended:
+        status = int(ended.code or 0)
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    with contextlib.suppress(Exception):  # what cannot be written is Python's own to say
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _import_the_workers_modules() -> None:
@@ -120,6 +149,8 @@ def _import_the_workers_modules() -> None:
     runtime.import_torch()
     for name in ("questions", "worker", "workload", "zygote"):
         importlib.import_module(f"ondevice_bench.worker.{name}")
+    machine_peaks = importlib.import_module("ondevice_bench.worker.passes.machine_peaks")
+    machine_peaks.SECONDS = 0.1  # some samples of each product are enough
     die_with_parent = runtime.die_with_parent
 
     def die_with_a_parent_of_ours(parent: int) -> None:

@@ -1,6 +1,7 @@
 """Stored runs to draw conclusions from."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,22 +13,24 @@ from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, make_run, planned
 
 
+def stored_summary(
+    folder: Path,
+    records: Iterable[Record],
+    cells: list[PlannedCell] | None = None,
+    run: Run | None = None,
+) -> RunSummary:
+    """Store a run with these records in the folder and summarise it."""
+    stored = run or make_run()
+    path = folder / f"{stored.id}.sqlite"
+    path.unlink(missing_ok=True)
+    with Store.create(path) as store:
+        store.add_run(stored, cells if cells is not None else planned(CELL))
+        for record in records:
+            store.add_record(record)
+        return summarise(store, stored)
+
+
 @pytest.fixture
 def summary_of(tmp_path: Path) -> Callable[..., RunSummary]:
     """Store a run with these records and summarise it."""
-
-    def make(
-        records: Iterable[Record],
-        cells: list[PlannedCell] | None = None,
-        run: Run | None = None,
-    ) -> RunSummary:
-        stored = run or make_run()
-        path = tmp_path / f"{stored.id}.sqlite"
-        path.unlink(missing_ok=True)
-        with Store.create(path) as store:
-            store.add_run(stored, cells if cells is not None else planned(CELL))
-            for record in records:
-                store.add_record(record)
-            return summarise(store, stored)
-
-    return make
+    return partial(stored_summary, tmp_path)

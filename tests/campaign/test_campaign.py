@@ -17,7 +17,6 @@ def test_a_changed_file_is_read_or_refused(kind, count):
     assert tally.tried == count
 
 
-@pytest.mark.alone
 @pytest.mark.timeout(4 * 3600)
 @pytest.mark.parametrize("count", [2, pytest.param(1000, marks=pytest.mark.nightly)])
 def test_a_command_that_is_ended_loses_nothing_and_leaves_nothing(count):

@@ -15,7 +15,7 @@ from torch import nn
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
-        self.one = nn.Linear(3 * 224 * 224, 64)
+        self.one = nn.Linear(3 * 32 * 32, 64)
         self.two = nn.Linear(64, 10)
 
     def forward(self, x):
@@ -23,10 +23,10 @@ class Net(nn.Module):
         return self.two(self.one(x.flatten(1)))
 
 
-def net():
+def net(image_size=32):
     return Net()
 """
-WAIT = "end = time.perf_counter() + 0.03\n        while time.perf_counter() < end: pass"
+WAIT = "end = time.perf_counter() + 0.003\n        while time.perf_counter() < end: pass"
 SUITE = """\
 schema: 1
 title: Mine
@@ -68,7 +68,7 @@ def test_a_slow_commit_is_found(bench, repository):
 
 
 def test_a_tree_against_itself_is_green(bench, repository):
-    ended = bench("ab", ".", ".", "--suite", "mine", "--budget", "1s")
+    ended = bench("ab", ".", ".", "--suite", "mine", "--budget", "0.1s")
     assert ended.code == 0, ended.out + ended.err
     assert "exact metrics: 0 of 1 cell differ" in ended.out
     assert "1 cell had too few rounds for an interval: give more --budget" in ended.out
@@ -100,7 +100,7 @@ def installing(repository):
 
 def test_each_ref_is_measured_in_an_environment_of_its_own(bench, installing):
     """What differs is not in the network's file, and not on the path without an installation."""
-    words = ("ab", "thin", "more", "--suite", "mine", "--budget", "1s")
+    words = ("ab", "thin", "more", "--suite", "mine", "--budget", "0.1s")
     ended = bench(*words, "--isolated", "--install", "python install.py", "--json")
     assert ended.code == 4, ended.err
     ((found),) = [
@@ -116,10 +116,6 @@ def test_each_ref_is_measured_in_an_environment_of_its_own(bench, installing):
     ("words", "says"),
     [
         (("ab", ".", ".", "--install", "pip install ."), "--install goes with --isolated"),
-        (
-            ("ab", ".", ".", "-q", "--isolated", "--install", "python none.py"),
-            ".: --install 'python none.py' ended with 2: ",
-        ),
         (("ab", ".", ".", "--isolated", "--install", " "), "--install: must be a command"),
         (("ab", "plain", "nowhere"), "no commit 'nowhere' in"),
         (("ab", ".", ".", "--threshold", "7"), "--threshold: must be in (0, 1), got 7"),

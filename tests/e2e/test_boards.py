@@ -5,18 +5,30 @@ import shutil
 
 import pytest
 
+from ondevice_bench.cli.app import app
 from ondevice_bench.declare.document import read
+from ondevice_bench.run.hosts import local
+from ondevice_bench.run.hosts.fake import FakeHost
+from ondevice_bench.worker.worker import perform
+from tests.command import Ended
 from tests.conftest import TINY
 from tests.hardware.conftest import pi5
 
 FITS_NOT = """\
 schema: 1
 title: One that fits under the cap and one that does not
-models: [{mcunet: {batch: 2}}, {vit_b_32: {image_size: 32, batch: 1}}]
+models: [{vit_b_32: {image_size: 32, batch: 1, depth: 1}}, {vit_b_32: {image_size: 32, batch: 1}}]
 methods: [vanilla]
 measure: [memory, time]
 rounds: 1
 time: {warmup: 1, min_samples: 3, max_samples: 3, max_seconds: 1}
+"""
+NET = """\
+from torch import nn
+
+def net(image_size=64):
+    size = 3 * image_size**2
+    return nn.Sequential(nn.Flatten(), nn.Tanh(), nn.Sigmoid(), nn.Tanh(), nn.Linear(size, 2))
 """
 
 
@@ -115,12 +127,25 @@ def test_runs_travel_in_a_bundle_and_never_double(bench, tiny_run, workplace):
     assert reports[0] == reports[1]
 
 
-def test_fit_finds_the_edge_of_every_method(bench):
+@pytest.fixture
+def fit(monkeypatch, capsys):
+    """Run `bench fit`, whose jobs this process does: of tensors without content alone."""
+    monkeypatch.setattr(local, "planning_host", lambda _: FakeHost(perform))
+
+    def run(*words):
+        code = app(["fit", *words], standalone_mode=False)
+        return Ended(code, *capsys.readouterr())
+
+    return run
+
+
+def test_fit_finds_the_edge_of_every_method(fit):
     words = ["--model", "vit_b_32", "--option", "depth=1", "--option", "image_size=64"]
+    words += ["--layers", "last:2"]
     methods = [
         w for m in ("vanilla", "wasi", "microbatch", "gradient_filter") for w in ("--method", m)
     ]
-    ended = bench("fit", *words, *methods, "--board", "pi5-2gb", "--json")
+    ended = fit(*words, *methods, "--board", "pi5-2gb", "--reserve", "1.7G", "--json")
     assert ended.code == 0, ended.err
     found = {item["method"].partition("(")[0]: item for item in ended.json()["fits"]}
     room = ended.json()["memory_bytes"] - ended.json()["reserve_bytes"]
@@ -136,23 +161,24 @@ def test_fit_finds_the_edge_of_every_method(bench):
     assert ended.err == ""
 
 
-def test_fit_answers_whether_a_batch_fits_for_several_models(bench):
-    words = ["--model", "vit_b_32,mcunet", "--option", "depth=1", "--option", "image_size=64"]
+def test_fit_answers_whether_a_batch_fits_for_several_models(bench, fit):
+    words = ["--model", "vit_b_32,resnet18", "--option", "depth=1", "--option", "image_size=64"]
     ended = bench("fit", *words, "--method", "vanilla", "--batch", "32", "--board", "pi5-2gb")
     assert ended.code == 0, ended.err
     lines = ended.out.splitlines()
     assert "vit_b_32(depth=1,image_size=64):" in lines
-    assert "mcunet(image_size=64):" in lines
+    assert "resnet18(image_size=64):" in lines
     answers = [line.split() for line in lines if line.startswith(" vanilla")]
     assert [words[1] for words in answers] == ["fits", "fits"]
-    ended = bench("fit", *words, "--method", "vanilla", "--batch", "99999", "--board", "pi5-2gb")
+    ended = fit(*words, "--method", "vanilla", "--batch", "9999", "--board", "pi5-2gb")
     assert ended.code == 6
     assert ended.out.count("does not fit") == 2
 
 
-def test_fit_is_confirmed_under_the_cap(bench):
-    fast = ["--model", "mcunet", "--option", "image_size=176", "--method", "vanilla"]
-    ended = bench("fit", *fast, "--board", "pi5-2gb", "--reserve", "1.7G", "--confirm", "--json")
+def test_fit_is_confirmed_under_the_cap(bench, workplace):
+    (workplace / "net.py").write_text(NET)
+    words = ["--model", "./net.py:net", "--method", "vanilla", "--board", "pi5-2gb"]
+    ended = bench("fit", *words, "--reserve", "1.7G", "--confirm", "--json")
     assert ended.code == 0, ended.err
     (found,) = ended.json()["fits"]
     fits, more = found["confirmed"].items()
@@ -206,7 +232,12 @@ def test_bad_bundles_and_runs_are_one_line(bench, workplace, arguments, says):
 def test_a_profile_can_be_measured_and_is_then_recognised(bench, tiny_run, workplace):
     here = workplace / "here"
     shutil.copytree(tiny_run.folder, here)
-    before = {name: bench("plan", name, "--json", cwd=here).json() for name in ("quick", "tiny")}
+    plans = {"quick": ["quick", "--filter", "mcunet/vanilla"], "tiny": ["tiny"]}
+
+    def planned(name):
+        return bench("plan", *plans[name], "--json", cwd=here).json()
+
+    before = {name: planned(name) for name in plans}
     ended = bench("doctor", "--quick", "--write-profile", "desk", cwd=here)
     assert ended.code in (0, 5), ended.err
     base = before["tiny"]["profile"]
@@ -221,7 +252,7 @@ def test_a_profile_can_be_measured_and_is_then_recognised(bench, tiny_run, workp
     listed = json.loads(bench("list", "hardware", "--json", cwd=here).out)
     assert [row["name"] for row in listed if row["this machine"]] == ["desk"]
     for name, plan in before.items():
-        after = bench("plan", name, "--json", cwd=here).json()
+        after = planned(name)
         assert (plan["profile"], after["profile"]) == (base, "desk")
         cells = [{**cell, "profile": "desk"} for cell in plan["cells"]]
         assert after["cells"] == cells

@@ -1,6 +1,7 @@
 """`bench history` over stored runs, in a repository that has their commits."""
 
 import random
+import shutil
 
 import pytest
 
@@ -9,20 +10,26 @@ from tests.git import git
 from tests.report import synthetic
 
 
-@pytest.fixture
-def commits(workplace):
-    """Thirty commits, of which the eighteenth is tagged."""
-    (workplace / ".gitignore").write_text("bench-out\n*.html\n")
-    git("init", "-q")
-    names = []
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """A repository of thirty commits, of which the eighteenth is tagged."""
+    folder = tmp_path_factory.mktemp("commits")
+    (folder / ".gitignore").write_text("bench-out\n*.html\n")
+    git("init", "-q", cwd=folder)
     for number in range(30):
-        (workplace / "code").write_text(str(number))
-        git("add", "-A")
-        git("commit", "-qm", str(number))
-        names.append(git("rev-parse", "--short=10", "HEAD"))
+        (folder / "code").write_text(str(number))
+        git("add", "-A", cwd=folder)
+        git("commit", "-qm", str(number), cwd=folder)
         if number == 18:
-            git("tag", "v1")
-    return names
+            git("tag", "v1", cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def commits(workplace, repository):
+    """The commits of the repository, of which the workplace is a copy; the oldest one first."""
+    shutil.copytree(repository, workplace, dirs_exist_ok=True)
+    return git("log", "--reverse", "--abbrev=10", "--format=%h").splitlines()
 
 
 def store(workplace, commits, days=None, suite="quick"):

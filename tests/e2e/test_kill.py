@@ -13,14 +13,12 @@ import pytest
 
 from ondevice_bench.record.store import Store
 
-pytestmark = pytest.mark.alone
-
 BENCH = Path(sys.executable).parent / "bench"
-PROCESSES = 12
+PROCESSES = 8
 SUITE = f"""\
 schema: 1
 title: Killed
-models: [{{mcunet: {{batch: 1}}}}]
+models: [{{vit_b_32: {{batch: 1, depth: 1, image_size: 32}}}}]
 methods: [vanilla]
 seeds: {list(range(PROCESSES))}
 measure: [trace]
@@ -76,7 +74,7 @@ def test_kills_at_random_moments_lose_at_most_the_process_in_flight(workplace, k
                     time.sleep(0.05)
                 time.sleep(moments.uniform(0.0, 1.0))
             else:  # before the store exists, between its first writes, or later
-                time.sleep(moments.uniform(0.1, 8.0))
+                time.sleep(moments.uniform(0.1, 6.0))
             run.kill()
             assert b"Traceback" not in run.stderr.read()
         now = stored(path)

@@ -8,30 +8,25 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from pypdf import PdfReader
 
-from tests.analyse.conftest import summary_of  # noqa: F401  # a fixture
-from tests.e2e.test_browser import Visit, browser, whole  # noqa: F401  # fixtures
-
-PHONE = {"width": 360, "height": 740}
-DESK = {"width": 1280, "height": 800}
+from tests.e2e.browsing import DESK, PHONE, Visit
 
 
-def test_the_first_screen_has_the_three_cards(browser, whole):  # noqa: F811
-    with Visit(browser, whole, viewport=DESK) as visit:
-        cards = visit.page.locator(".decision:not([hidden]) .card")
-        assert cards.count() == 3
-        for card in cards.all():
-            box = card.bounding_box()
-            assert box["y"] + box["height"] <= DESK["height"]
-            assert len(card.locator(".card-number").inner_text()) > 1
-            assert card.locator(".badge").inner_text() in {
-                "proven",
-                "not proven yet",
-                "no gain",
-                "unknown",
-            }
+def test_the_first_screen_has_the_three_cards(desk):
+    cards = desk.page.locator(".decision:not([hidden]) .card")
+    assert cards.count() == 3
+    for card in cards.all():
+        box = card.bounding_box()
+        assert box["y"] + box["height"] <= DESK["height"]
+        assert len(card.locator(".card-number").inner_text()) > 1
+        assert card.locator(".badge").inner_text() in {
+            "proven",
+            "not proven yet",
+            "no gain",
+            "unknown",
+        }
 
 
-def test_a_phone_shows_the_decision_and_folds_the_rest(browser, whole):  # noqa: F811
+def test_a_phone_shows_the_decision_and_folds_the_rest(browser, whole):
     with Visit(browser, whole, viewport=PHONE) as visit:
         size = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
         width, height = visit.page.evaluate(size)
@@ -44,16 +39,18 @@ def test_a_phone_shows_the_decision_and_folds_the_rest(browser, whole):  # noqa:
         assert visit.complaints == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
-def test_axe_has_no_complaint(browser, whole, scheme, viewport):  # noqa: F811
-    with Visit(browser, whole, viewport=viewport, color_scheme=scheme) as visit:
+def test_axe_has_no_complaint(browser, whole, viewport):
+    with Visit(browser, whole, viewport=viewport) as visit:
         for fold in visit.page.locator("details").all():
             fold.evaluate("element => { element.open = true; }")
-        found = Axe().run(visit.page).response["violations"]
-        assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == []
+        for scheme in ("light", "dark"):
+            visit.page.emulate_media(color_scheme=scheme)
+            found = Axe().run(visit.page).response["violations"]
+            assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == [], scheme
 
 
+<<<<<<< HEAD
 def test_the_page_is_valid_html(whole):  # noqa: F811
     text = re.sub(
         r'<script type="text/plain" id="page-plotly">.*?</script>',
@@ -61,6 +58,10 @@ def test_the_page_is_valid_html(whole):  # noqa: F811
         whole.read_text(),
         flags=re.DOTALL,
     )
+=======
+def test_the_page_is_valid_html(whole):
+    text = re.sub(r"<script>.{100000,}?</script>", "", whole.read_text(), flags=re.DOTALL)
+>>>>>>> w20
     html5lib.HTMLParser(strict=True).parse(text)
 
 
@@ -77,10 +78,9 @@ def lines_of(page):
     return sorted(found, reverse=True)
 
 
-def test_no_page_of_paper_ends_with_a_heading(browser, whole, tmp_path):  # noqa: F811
-    with Visit(browser, whole, viewport=DESK) as visit:
-        headings = {text.strip() for text in visit.page.locator("h1, h2, h3").all_inner_texts()}
-        visit.page.pdf(path=tmp_path / "page.pdf", prefer_css_page_size=True)
+def test_no_page_of_paper_ends_with_a_heading(desk, tmp_path):
+    headings = {text.strip() for text in desk.page.locator("h1, h2, h3").all_inner_texts()}
+    desk.page.pdf(path=tmp_path / "page.pdf", prefer_css_page_size=True)
     pages = [lines_of(page) for page in PdfReader(tmp_path / "page.pdf").pages]
     assert len(pages) > 2
     assert [lines[-1][1] for lines in pages if lines[-1][1] in headings] == []
@@ -88,25 +88,25 @@ def test_no_page_of_paper_ends_with_a_heading(browser, whole, tmp_path):  # noqa
     assert {"Decision", "Trade-offs", "Environment"} <= words
 
 
-def test_paper_shows_what_a_phone_had_folded(browser, whole, tmp_path):  # noqa: F811
-    with Visit(browser, whole, viewport=PHONE) as visit:
-        visit.page.pdf(path=tmp_path / "page.pdf", prefer_css_page_size=True)
-        visit.wait("document.querySelectorAll('details.fold[open]').length === 0")
+def test_paper_shows_what_a_phone_had_folded(phone, tmp_path):
+    phone.page.pdf(path=tmp_path / "page.pdf", prefer_css_page_size=True)
+    phone.wait("document.querySelectorAll('details.fold[open]').length === 0")
     words = "".join(page.extract_text() for page in PdfReader(tmp_path / "page.pdf").pages)
     assert "Processor" in words  # the environment is the last section
 
 
-def test_contents_lead_to_every_section_and_mark_the_current_one(browser, whole):  # noqa: F811
-    with Visit(browser, whole, viewport=DESK) as visit:
-        links = visit.page.locator(".contents a")
-        sections = visit.page.locator("main > section")
-        assert links.count() == sections.count() > 8
-        visit.page.get_by_role("link", name="Environment").click()
-        visit.wait("document.querySelector('.contents [aria-current]').hash !== '#verdict'")
-        links.first.click()
-        visit.wait("document.querySelector('.contents [aria-current]').hash === '#verdict'")
+def test_contents_lead_to_every_section_and_mark_the_current_one(desk):
+    links = desk.page.locator(".contents a")
+    sections = desk.page.locator("main > section")
+    assert links.count() == sections.count() > 8
+    desk.page.get_by_role("link", name="Environment").click()
+    desk.wait("document.querySelector('.contents [aria-current]').hash !== '#verdict'")
+    links.first.click()
+    desk.wait("document.querySelector('.contents [aria-current]').hash === '#verdict'")
+    desk.page.evaluate("scrollTo(0, 0)")
 
 
+<<<<<<< HEAD
 def test_a_cell_opens_at_the_side_with_its_numbers_and_the_command(browser, whole):  # noqa: F811
     with Visit(browser, whole, viewport=DESK) as visit:
         page = visit.page
@@ -127,31 +127,48 @@ def test_a_cell_opens_at_the_side_with_its_numbers_and_the_command(browser, whol
         page.keyboard.press("Escape")
         assert not panel.is_visible()
         assert visit.complaints == []
+=======
+def test_a_cell_opens_at_the_side_with_its_numbers_and_the_command(desk):
+    page = desk.page
+    desk.wait("document.querySelector('.choices [data-cell] button') !== null")
+    name = page.locator(".decision:not([hidden]) .choices").get_by_role("button", name="checkpoint")
+    name.focus()
+    page.keyboard.press("Enter")
+    panel = page.locator("#cell-panel")
+    assert panel.locator("h2").inner_text() == "mcunet/checkpoint/all/b8/s0"
+    command = "bench run quick --filter 'mcunet/checkpoint/all/b8/s0'"
+    assert command in panel.locator("pre").inner_text()
+    text = panel.inner_text()
+    assert "130 ms" in text
+    assert "wall time of one training step; scope: whole network" in text
+    page.keyboard.press("Escape")
+    assert not panel.is_visible()
+    assert desk.complaints == []
+>>>>>>> w20
 
 
-def test_a_tap_on_a_number_explains_it(browser, whole):  # noqa: F811
-    with Visit(browser, whole, viewport=PHONE, has_touch=True) as visit:
-        page = visit.page
-        page.locator(".decision:not([hidden]) .choices td").first.tap()
-        shown = page.locator("#explanation")
-        assert shown.inner_text().startswith("most resident memory of the process during a step")
-        page.locator("h1").tap()
-        assert not shown.is_visible()
+def test_a_tap_on_a_number_explains_it(phone):
+    page = phone.page
+    page.locator(".decision:not([hidden]) .choices td").first.tap()
+    shown = page.locator("#explanation")
+    assert shown.inner_text().startswith("most resident memory of the process during a step")
+    page.locator("h1").tap()
+    assert not shown.is_visible()
 
 
-def test_ranks_are_folded_below_the_best_one(browser, whole):  # noqa: F811
-    with Visit(browser, whole, viewport=DESK) as visit:
-        table = visit.page.locator(".decision:not([hidden]) .choices")
-        rank = table.locator("tr.rank")
-        assert rank.count() == 1
-        assert not rank.is_visible()
-        button = table.get_by_role("button", name="show 1 more")
-        assert button.get_attribute("aria-expanded") == "false"
-        button.click()
-        assert rank.is_visible()
+def test_ranks_are_folded_below_the_best_one(desk):
+    table = desk.page.locator(".decision:not([hidden]) .choices")
+    rank = table.locator("tr.rank")
+    assert rank.count() == 1
+    assert not rank.is_visible()
+    button = table.get_by_role("button", name="show 1 more")
+    assert button.get_attribute("aria-expanded") == "false"
+    button.click()
+    assert rank.is_visible()
+    table.get_by_role("button", name="hide 1 more").click()
+    assert not rank.is_visible()
 
 
-def test_a_picture_of_the_whole_page_shows_every_cell(browser, whole):  # noqa: F811
-    with Visit(browser, whole, viewport=DESK) as visit:
-        lazy = "[...document.querySelectorAll('*')].filter(e => getComputedStyle(e).contentVisibility === 'auto').length"
-        assert visit.page.evaluate(lazy) == 0
+def test_a_picture_of_the_whole_page_shows_every_cell(desk):
+    lazy = "[...document.querySelectorAll('*')].filter(e => getComputedStyle(e).contentVisibility === 'auto').length"
+    assert desk.page.evaluate(lazy) == 0

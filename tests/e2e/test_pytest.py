@@ -1,18 +1,16 @@
 """`pytest` itself on a small suite and on a step, with real workers."""
 
 import json
+import os
 import subprocess
 import sys
 
-import pytest
+from tests.conftest import TINY_CELL
 
-pytestmark = pytest.mark.alone
-
-CELL = "mcunet/vanilla/all/b2/s0"
 SUITE = """\
 schema: 1
 title: Tiny
-models: [{mcunet: {batch: 2}}]
+models: [{vit_b_32: {batch: 2, depth: 1, image_size: 32}}]
 methods: [vanilla]
 measure: [trace, time]
 rounds: 1
@@ -24,6 +22,8 @@ def run_pytest(folder, *arguments):
     return subprocess.run(
         [sys.executable, "-m", "pytest", *arguments],
         cwd=folder,
+        # a session that xdist started would refuse to measure
+        env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
         capture_output=True,
         text=True,
         check=False,
@@ -32,13 +32,14 @@ def run_pytest(folder, *arguments):
 
 
 def test_a_suite_is_measured_reported_saved_and_held_against_a_baseline(
-    workplace, suite_file, bench
+    workplace, suite_file, bench, forking_conftest
 ):
     suite_file(SUITE)
+    (workplace / "conftest.py").write_text(forking_conftest)
     first = run_pytest(workplace, "--benchmark", "--suite", "tiny", "--bench-report", "page.html")
     assert first.returncode == 0, first.stdout + first.stderr
     assert "ondevice-bench: report: page.html" in first.stdout
-    assert CELL in (workplace / "page.html").read_text()
+    assert TINY_CELL in (workplace / "page.html").read_text()
 
     bench("baseline", "save", "main", "tiny")
     kept = workplace / "baselines/main.json"
@@ -53,7 +54,7 @@ def test_a_suite_is_measured_reported_saved_and_held_against_a_baseline(
         *("--baseline", "baselines/main.json"),
     )
     assert again.returncode == 1
-    assert f"regressed: {CELL}: activation_bytes: " in again.stdout
+    assert f"regressed: {TINY_CELL}: activation_bytes: " in again.stdout
     assert "1 regressed, 0 improved, 0 missing" in again.stdout
     assert "Traceback" not in again.stdout + again.stderr
 

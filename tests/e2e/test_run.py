@@ -14,11 +14,14 @@ import pytest
 
 from ondevice_bench import metrics
 from ondevice_bench.record.store import Store
+<<<<<<< HEAD
 from tests.conftest import TINY
 from tests.report.test_fits_on_the_page import FOUND as FITS
+=======
+from tests.conftest import TINY, TINY_CELL, TINY_MODEL
+>>>>>>> w20
 
 BENCH = Path(sys.executable).parent / "bench"
-CELL = "mcunet/vanilla/all/b2/s0"
 EXACT = sum(m.kind == "exact" and m.pass_name == "trace" for m in metrics.ALL)
 # a network that a machine of any speed trains in time, and one that none does
 NETS = """\
@@ -50,7 +53,7 @@ title: One that ends and one that does not
 models: [./nets.py:quick: {batch: 2}, ./nets.py:slow: {batch: 2}]
 methods: [vanilla]
 measure: [trace]
-timeout: 5
+timeout: 3
 """
 READING = """\
 from torch import nn
@@ -97,7 +100,7 @@ def done(tiny_run):
 def test_a_run_ends_with_a_table_and_the_path_of_its_report(done):
     folder, ended = done
     lines = ended.out.splitlines()
-    assert lines[0] == "mcunet, batch 2, seed 0"
+    assert lines[0] == f"{TINY_MODEL}, batch 2, seed 0"
     assert any(line.split()[:1] == ["vanilla"] for line in lines)
     assert lines[-1] == "report: bench-out/tiny/report.html"
     assert any(line.startswith("activations: ") and "whole network" in line for line in lines)
@@ -168,7 +171,7 @@ def test_report_draws_an_earlier_run_again(done, bench):
     for name in ("tiny", "bench-out/tiny/results.sqlite", None):
         ended = bench("report", *([name] if name else []), "-o", "again.html", cwd=folder)
         assert (ended.code, ended.out) == (0, "report: again.html\n")
-        assert CELL in (folder / "again.html").read_text()
+        assert TINY_CELL in (folder / "again.html").read_text()
         (folder / "again.html").unlink()
     assert bench("report", "tiny", "--json", cwd=folder).json()["cells"][0]["status"] == "ok"
 
@@ -234,9 +237,13 @@ def test_an_exact_metric_that_grew_is_exit_code_4(done, bench, workplace):
         store._db.execute("UPDATE metrics SET value = value - 4 WHERE name = 'activation_bytes'")
     ended = bench("compare", earlier, now)
     assert ended.code == 4
+<<<<<<< HEAD
     row = next(line for line in ended.out.splitlines() if "activation_bytes" in line)
     assert (row.split()[0], row.split()[-1]) == ("vanilla", "regressed")
     assert CELL not in ended.out
+=======
+    assert f"regressed: {TINY_CELL}: activation_bytes: " in ended.out
+>>>>>>> w20
     reverse = bench("compare", now, earlier, "--json")
     assert reverse.code == 0
     assert [d["metric"] for d in reverse.json()["differences"] if d["verdict"] == "improved"] == [
@@ -252,8 +259,8 @@ def test_a_cell_that_fails_is_recorded_and_the_rest_goes_on(bench, suite_file, w
     quick, failed = ended.json()["cells"]
     assert quick["status"] == "ok"
     assert failed["status"] == "timeout"
-    assert "no result within 5 s" in failed["problems"][0]
-    assert "no result within 5 s" in (workplace / "bench-out/tiny/report.html").read_text()
+    assert "no result within 3 s" in failed["problems"][0]
+    assert "no result within 3 s" in (workplace / "bench-out/tiny/report.html").read_text()
     again = bench("run", "tiny", "--retry", "failed", "-q", "--json")
     assert again.json()["run"] == ended.json()["run"]
 

@@ -37,7 +37,7 @@ NARROW = {
     llama: {"WIDTH": 64, "MLP": 96, "HEADS": 8, "KEY_VALUE_HEADS": 2, "HEAD_WIDTH": 8},
     resnet: {"WIDTHS": (16, 32, 64, 128)},
     vit: {"WIDTH": 96, "MLP": 192, "HEADS": 4},
-    swin: {"WIDTHS": (24, 48, 96, 192), "HEADS": (2, 4, 8, 16)},
+    swin: {"WIDTHS": (24, 48, 96, 192), "HEADS": (2, 4, 8, 16), "DEPTHS": (2, 2, 2, 2)},
     segmentation: {
         "WIDTHS": {"resnet18": 16, "mobilenet_v2": 16},
         "UPERNET_WIDTH": 16,

@@ -267,7 +267,7 @@ atexit.register(print, "at the end")
 """
 
 
-def test_a_process_of_its_own_answers(workplace):
+def test_a_process_of_its_own_answers(workplace, forked):
     (workplace / "mynet.py").write_text(f"{LOUD}\n{NET}")
     suite, host = Words(["./mynet.py:Net"]).suite(), local_host()
     user_models.describe(host, suite)
@@ -299,7 +299,7 @@ def test_a_batch_function_that_ends_its_process_fails_its_cell_only(tmp_path):
         user_models.batch(host, store, "net.py:net", Cell("x", "own", "vanilla", 4), "batch")
 
 
-def test_a_batch_of_the_users_is_made_once_for_each_use(workplace, tmp_path):
+def test_a_batch_of_the_users_is_made_once_for_each_use(workplace, tmp_path, forked):
     (workplace / "batched.py").write_text(BATCHED)
     store = BatchStore(tmp_path / "batches")
     file = str(workplace / "batched.py:model")

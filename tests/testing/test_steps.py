@@ -240,7 +240,8 @@ def test_under_xdist_it_is_refused(pytester, monkeypatch):
     )
 
 
-def test_a_real_step_that_returns_what_nobody_ran_is_refused_in_a_line(pytester):
+def test_a_real_step_that_returns_what_nobody_ran_is_refused_in_a_line(pytester, forking_conftest):
+    pytester.makeconftest(forking_conftest)
     pytester.makepyfile(
         """\
 import functools
@@ -271,7 +272,8 @@ def test_it(bench_step):
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_a_real_step_has_the_figures_that_its_definition_gives(pytester):
+def test_a_real_step_has_the_figures_that_its_definition_gives(pytester, forking_conftest):
+    pytester.makeconftest(forking_conftest)
     pytester.makepyfile(
         steps=STEPS,
         test_mine=f"""\

@@ -3,6 +3,7 @@
 import pytest
 
 from ondevice_bench.data.batch import BatchStore
+from ondevice_bench.models import resnet
 from ondevice_bench.run.hosts.local import local_host
 from ondevice_bench.run.queries import jobs
 from ondevice_bench.specs.data import DataSource
@@ -19,6 +20,7 @@ LEARNING = Train(freeze_bn=False, momentum=0.9, lr=0.02)
 def learn(tmp_path, monkeypatch):
     pytest.importorskip("sklearn")
     monkeypatch.setattr(jobs, "HELD_OUT_EXAMPLES", 128)
+    monkeypatch.setattr(resnet, "WIDTHS", (16, 32, 64, 128))
 
     def perform(data="digits", *, train=LEARNING, examples=64, **what):
         monkeypatch.setattr(jobs, "TRAINED_EXAMPLES", examples)

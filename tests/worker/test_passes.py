@@ -18,12 +18,33 @@ TOP_K = Path(__file__).parent.parent / "methods/samples/top_k.py"
 
 
 @pytest.fixture
-def run(zygote, spawner, make_job):
+def run_anew(zygote, spawner, make_job):
+    """Run a pass in a process of its own."""
+
     def perform(pass_name, model="mcunet", **what):
         job = make_job(pass_name, model, **what)
         outcome = PassLauncher(spawner, lambda: zygote).launch(job, 120, lambda: None)
         assert outcome.reply.status == "ok", outcome.reply.traceback
         return outcome.reply.result
+
+    return perform
+
+
+@pytest.fixture(scope="module")
+def results():
+    """What the passes of this module have measured so far."""
+    return {}
+
+
+@pytest.fixture
+def run(run_anew, results):
+    """Run a pass in a process of its own, or read what it measured for an earlier test."""
+
+    def perform(pass_name, model="mcunet", **what):
+        key = (pass_name, model, repr(sorted(what.items())))
+        if key not in results:
+            results[key] = run_anew(pass_name, model, **what)
+        return results[key]
 
     return perform
 
@@ -36,8 +57,11 @@ def run(zygote, spawner, make_job):
     ],
     ids=["mcunet-bn-f64", "vit-bf16"],
 )
-def test_fake_tensors_save_the_bytes_that_real_ones_save(run, model, what):
-    planned, traced = run("shapes", model, **what), run("trace", model, **what)
+def test_fake_tensors_save_the_bytes_that_real_ones_save(make_job, model, what):
+    planned, traced = (
+        of.measure(make_job(name, model, **what))
+        for name, of in (("shapes", shapes), ("trace", trace))
+    )
     for name in ("activation_bytes", "parameter_bytes"):
         assert planned.metrics[name] == traced.metrics[name]
     assert traced.metrics["activation_bytes"] > 0
@@ -180,11 +204,12 @@ def test_memory_sees_weights_gradients_and_activations_of_known_size(run):
     assert least < found["rss_step_bytes"] < 1.5 * most
 
 
-def test_equal_seeds_train_on_equal_bytes_in_every_process(run):
-    one, two, other = (run("trace", "mcunet", seed=seed).details for seed in (3, 3, 4))
+def test_equal_seeds_train_on_equal_bytes_in_every_process(run_anew):
+    one, two, other = (run_anew("trace", "mcunet", seed=seed).details for seed in (3, 3, 4))
     for name in ("weights_sha256", "batch_sha256"):
         assert one[name] == two[name] != other[name]
-    assert run("time", seed=3).details["losses"] == run("time", seed=3).details["losses"]
+    one, two = (run_anew("time", seed=3).details for _ in range(2))
+    assert one["losses"] == two["losses"]
 
 
 def test_training_lowers_the_loss(run):
@@ -251,13 +276,16 @@ RANKED = {"method_options": (("fraction", 0.25),)}
         ("wsi_svd", RANKED),
     ],
 )
-def test_shapes_alone_tell_what_a_real_step_holds(run, method, what):
+def test_shapes_alone_tell_what_a_real_step_holds(make_job, method, what):
     """Two sources: storages under fake tensors, and torch's own record of a real step.
 
     On a network without convolutions: for these a library allocates scratch by torch's allocator.
     """
     bert = {"model_options": (("layers", 1),), "method": method, **what}
-    planned, found = (run(name, "minilm", **bert).metrics for name in ("shapes", "trace"))
+    planned, found = (
+        of.measure(make_job(name, "minilm", **bert)).metrics
+        for name, of in (("shapes", shapes), ("trace", trace))
+    )
     assert planned["activation_bytes"] == found["activation_bytes"]
     resident = ("parameter_bytes", "buffer_bytes", "method_state_bytes", "batch_bytes")
     live = ("forward_live_peak_bytes", "backward_live_peak_bytes", "update_live_peak_bytes")

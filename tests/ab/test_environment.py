@@ -1,0 +1,41 @@
+"""The environment of a source tree; `tests/e2e/test_ab.py` measures in two of them."""
+
+from pathlib import Path
+
+import pytest
+
+from ondevice_bench.ab import environment
+from ondevice_bench.ab.worktree import Tree
+from ondevice_bench.errors import BadInput
+
+
+@pytest.fixture
+def without_pip(monkeypatch):
+    """Environments that take no seconds, because nothing is installed into them first."""
+    finished = environment.finished
+
+    def quick(words, **keywords):
+        return finished([*words, *(["--without-pip"] if "venv" in words else [])], **keywords)
+
+    monkeypatch.setattr(environment, "finished", quick)
+
+
+def test_an_installation_that_fails_is_one_line_and_leaves_nothing(workplace, without_pip):
+    tree, noted = Tree(".", workplace, ""), []
+    with (
+        pytest.raises(BadInput, match=r"^\.: --install 'python none\.py' ended with 2: ") as said,
+        environment.environment_of(tree, "python none.py", noted.append),
+    ):
+        pass
+    assert len(said.value.lines) == 1
+    assert noted == [".: python none.py"]
+
+
+def test_what_was_installed_goes_before_what_is_here_and_is_gone_at_the_end(workplace, without_pip):
+    """The command runs in the tree, by the Python of its own environment."""
+    (workplace / "install.py").write_text("import sys; open('by', 'w').write(sys.prefix)")
+    with environment.environment_of(Tree(".", workplace, ""), "python install.py", print) as python:
+        program = (workplace / "by").read_text()
+        assert python.program == f"{program}/bin/python"
+        assert not python.sources
+    assert not Path(program).exists()
