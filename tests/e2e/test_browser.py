@@ -59,26 +59,24 @@ def test_the_chooser_shows_another_workload(browser, whole):
         assert visit.complaints == []
 
 
-<<<<<<< HEAD
-def test_the_table_sorts_filters_and_is_copied(browser, whole):
-    with Visit(browser, whole, permissions=["clipboard-read", "clipboard-write"]) as visit:
-        page = visit.page
-        first = "document.querySelector('#table tbody tr:not([hidden]) th').textContent"
-        page.get_by_role("button", name="step", exact=True).click()
-        assert page.evaluate(first) == "wasi fraction=0.25"
-        page.get_by_role("button", name="step", exact=True).click()
-        assert "batch 16" in page.evaluate(first.replace(" th'", " td'"))
-        page.get_by_role("searchbox").fill("svd b16")
-        assert page.evaluate(first) == "svd fraction=0.25"
-        assert page.get_by_role("status").inner_text() == "1 of 12 cells"
-        page.get_by_role("button", name="Copy as CSV").click()
-        visit.wait("document.querySelector('[role=status]').textContent === 'copied'")
-        head, line = page.evaluate("navigator.clipboard.readText()").splitlines()
-        assert head.startswith("cell,method,workload,status,step,")
-        assert line.startswith(
-            'mcunet/svd(fraction=0.25)/all/b16/s0,svd fraction=0.25,"mcunet, batch 16, seed 0",ok,'
-            "140 ms"
-        )
+def test_the_table_sorts_filters_and_is_copied(used):
+    page = used.page
+    first = "document.querySelector('#table tbody tr:not([hidden]) th').textContent"
+    page.get_by_role("button", name="step", exact=True).click()
+    assert page.evaluate(first) == "wasi fraction=0.25"
+    page.get_by_role("button", name="step", exact=True).click()
+    assert "batch 16" in page.evaluate(first.replace(" th'", " td'"))
+    page.get_by_role("searchbox").fill("svd b16")
+    assert page.evaluate(first) == "svd fraction=0.25"
+    assert page.get_by_role("status").inner_text() == "1 of 12 cells"
+    page.get_by_role("button", name="Copy as CSV").click()
+    used.wait("document.querySelector('[role=status]').textContent === 'copied'")
+    head, line = page.evaluate("navigator.clipboard.readText()").splitlines()
+    assert head.startswith("cell,method,workload,status,step,")
+    assert line.startswith(
+        'mcunet/svd(fraction=0.25)/all/b16/s0,svd fraction=0.25,"mcunet, batch 16, seed 0",ok,'
+        "140 ms"
+    )
 
 
 def test_a_reader_chooses_the_columns_by_keyboard(browser, whole):
@@ -99,41 +97,13 @@ def test_a_reader_chooses_the_columns_by_keyboard(browser, whole):
         assert visit.complaints == []
 
 
-def test_every_number_says_what_it_is(browser, whole):
-    with Visit(browser, whole) as visit:
-        number = visit.page.locator("#table td.number").first
-        number.hover()
-        title = number.get_attribute("title")
-        assert title == (
-            "wall time of one training step; scope: whole network; "
-            "median of 5 rounds' medians, envelope of their intervals (45 readings)"
-        )
-=======
-def test_the_table_sorts_filters_and_is_copied(used):
-    page = used.page
-    first = "document.querySelector('#table tbody tr:not([hidden]) th').textContent"
-    page.get_by_role("button", name="step", exact=True).click()
-    assert page.evaluate(first).startswith("mcunet/wasi(fraction=0.25)/all/b8/s0")
-    page.get_by_role("button", name="step", exact=True).click()
-    assert "/b16/" in page.evaluate(first)
-    page.get_by_role("searchbox").fill("svd b16")
-    assert page.evaluate(first).startswith("mcunet/svd(fraction=0.25)/all/b16/s0")
-    assert page.get_by_role("status").inner_text() == "1 of 12 cells"
-    page.get_by_role("button", name="Copy as CSV").click()
-    used.wait("document.querySelector('[role=status]').textContent === 'copied'")
-    head, line = page.evaluate("navigator.clipboard.readText()").splitlines()
-    assert head.startswith("cell,status,step,")
-    assert line.startswith("mcunet/svd(fraction=0.25)/all/b16/s0,ok,140 ms")
-
-
 def test_every_number_says_what_it_is(wide):
-    wide.wait("[...document.querySelectorAll('td.number')].every((cell) => cell.title)")
-    title = wide.page.locator("#table td.number").first.get_attribute("title")
-    assert title == (
+    number = wide.page.locator("#table td.number").first
+    number.hover()
+    assert number.get_attribute("title") == (
         "wall time of one training step; scope: whole network; "
         "median of 5 rounds' medians, envelope of their intervals (45 readings)"
     )
->>>>>>> w20
 
 
 def test_the_keyboard_reaches_every_control(used):
@@ -178,18 +148,10 @@ def test_text_has_enough_contrast(wide):
         assert wide.page.evaluate(script) == []
 
 
-<<<<<<< HEAD
-def test_names_are_text_not_code(browser, report):
-    with Visit(browser, report) as visit:
-        assert visit.page.locator("h1").inner_text() == EVIL.replace("\u202e", "\ufffd")
-        assert visit.page.evaluate("document.scripts.length") == 7
-        assert visit.complaints == []
-=======
 def test_names_are_text_not_code(small):
     assert small.page.locator("h1").inner_text() == EVIL.replace("\u202e", "\ufffd")
-    assert small.page.evaluate("document.scripts.length") == 4
+    assert small.page.evaluate("document.scripts.length") == 7
     assert small.complaints == []
->>>>>>> w20
 
 
 LOADS = (
@@ -267,13 +229,8 @@ def test_it_is_light_by_day_and_dark_by_night(browser, report, small):
 def test_a_real_run_opens_as_well(browser, tiny_run):
     with Visit(browser, tiny_run.folder / "bench-out" / "tiny" / "report.html") as visit:
         assert visit.complaints == []
-<<<<<<< HEAD
-        assert (
-            visit.page.locator("#table tbody [data-cell='mcunet/vanilla/all/b2/s0']").count() == 1
-        )
-=======
-        assert TINY_CELL in visit.page.locator("#table tbody").first.inner_text()
->>>>>>> w20
+        cell = f"#table tbody [data-cell='{TINY_CELL}']"
+        assert visit.page.locator(cell).count() == 1
 
 
 def test_a_reader_chooses_the_axes_and_the_front_follows(used, summary_of):  # noqa: F811
@@ -302,7 +259,6 @@ def test_a_reader_chooses_the_axes_and_the_front_follows(used, summary_of):  # n
     assert title == "activations, MiB"
 
 
-<<<<<<< HEAD
 def test_names_beside_points_do_not_cover_each_other(browser, summary_of, tmp_path):  # noqa: F811
     first, *others = synthetic.cells(8)
     crowd = [
@@ -353,9 +309,6 @@ def test_a_large_table_is_made_in_pauses_and_is_whole_on_paper(browser, summary_
 
 
 def test_figures_fit_a_sheet_of_paper_and_go_back_to_the_screen(browser, whole):
-=======
-def test_figures_fit_a_sheet_of_paper_and_go_back_to_the_screen(wide):
->>>>>>> w20
     widths = (
         "[...document.querySelectorAll('.plot')].filter(p => !p.hidden)"
         ".map(p => p._fullLayout.width)"

@@ -50,18 +50,13 @@ def test_axe_has_no_complaint(browser, whole, viewport):
             assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == [], scheme
 
 
-<<<<<<< HEAD
-def test_the_page_is_valid_html(whole):  # noqa: F811
+def test_the_page_is_valid_html(whole):
     text = re.sub(
         r'<script type="text/plain" id="page-plotly">.*?</script>',
         "",
         whole.read_text(),
         flags=re.DOTALL,
     )
-=======
-def test_the_page_is_valid_html(whole):
-    text = re.sub(r"<script>.{100000,}?</script>", "", whole.read_text(), flags=re.DOTALL)
->>>>>>> w20
     html5lib.HTMLParser(strict=True).parse(text)
 
 
@@ -106,28 +101,6 @@ def test_contents_lead_to_every_section_and_mark_the_current_one(desk):
     desk.page.evaluate("scrollTo(0, 0)")
 
 
-<<<<<<< HEAD
-def test_a_cell_opens_at_the_side_with_its_numbers_and_the_command(browser, whole):  # noqa: F811
-    with Visit(browser, whole, viewport=DESK) as visit:
-        page = visit.page
-        visit.wait("document.querySelector('.choices [data-cell] button') !== null")
-        name = page.locator(".decision:not([hidden]) .choices").get_by_role(
-            "button", name="checkpoint"
-        )
-        name.focus()
-        page.keyboard.press("Enter")
-        panel = page.locator("#cell-panel")
-        assert panel.locator("h2").inner_text() == "checkpoint"
-        assert panel.locator("code").first.inner_text() == "mcunet/checkpoint/all/b8/s0"
-        command = "bench run quick --filter 'mcunet/checkpoint/all/b8/s0'"
-        assert command in panel.locator("pre").inner_text()
-        text = panel.inner_text()
-        assert "130 ms" in text
-        assert "wall time of one training step; scope: whole network" in text
-        page.keyboard.press("Escape")
-        assert not panel.is_visible()
-        assert visit.complaints == []
-=======
 def test_a_cell_opens_at_the_side_with_its_numbers_and_the_command(desk):
     page = desk.page
     desk.wait("document.querySelector('.choices [data-cell] button') !== null")
@@ -135,7 +108,8 @@ def test_a_cell_opens_at_the_side_with_its_numbers_and_the_command(desk):
     name.focus()
     page.keyboard.press("Enter")
     panel = page.locator("#cell-panel")
-    assert panel.locator("h2").inner_text() == "mcunet/checkpoint/all/b8/s0"
+    assert panel.locator("h2").inner_text() == "checkpoint"
+    assert panel.locator("code").first.inner_text() == "mcunet/checkpoint/all/b8/s0"
     command = "bench run quick --filter 'mcunet/checkpoint/all/b8/s0'"
     assert command in panel.locator("pre").inner_text()
     text = panel.inner_text()
@@ -144,7 +118,6 @@ def test_a_cell_opens_at_the_side_with_its_numbers_and_the_command(desk):
     page.keyboard.press("Escape")
     assert not panel.is_visible()
     assert desk.complaints == []
->>>>>>> w20
 
 
 def test_a_tap_on_a_number_explains_it(phone):
