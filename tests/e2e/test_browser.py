@@ -308,7 +308,7 @@ def test_a_large_table_is_made_in_pauses_and_is_whole_on_paper(browser, summary_
         assert visit.complaints == []
 
 
-def test_figures_fit_a_sheet_of_paper_and_go_back_to_the_screen(browser, whole):
+def test_figures_fit_a_sheet_of_paper_and_go_back_to_the_screen(wide):
     widths = (
         "[...document.querySelectorAll('.plot')].filter(p => !p.hidden)"
         ".map(p => p._fullLayout.width)"
