@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ondevice_bench.methods.saved_bits import SavedBits
 from tests.clients import definitions
 from tests.clients.definitions import Definition
 
@@ -24,7 +25,12 @@ class Method:
 _FULL = {"fraction": 1.0}
 _FACTORS = {**_FULL, "update": "factors"}
 
-_SAVED_BITS = "ondevice_bench.methods.saved_bits:SavedBits"  # by its class: tensors here are small
+
+class SavedBitsOfAnySize(SavedBits):
+    """`saved` packs no small tensors, and the networks of clients have no others."""
+
+    smallest = 1
+
 
 METHODS = (
     Method("gradient_filter", "gradient_filter", {"radius": 2}, definitions.gradient_filter(2)),
@@ -39,7 +45,7 @@ METHODS = (
     Method("checkpoint", "checkpoint", calls_more=True),
     Method("microbatch", "microbatch", {"slices": 2}, definitions.microbatch(2), calls_more=True),
     Method("saved_bf16", "saved_bf16", {}, definitions.saved_bf16),
-    Method("saved", _SAVED_BITS, {"bits": 8, "smallest": 1}, definitions.saved(8)),
+    Method("saved", f"{__name__}:{SavedBitsOfAnySize.__name__}", {"bits": 8}, definitions.saved(8)),
     Method("lean", "lean"),
     Method("fewbit", "fewbit", {"bits": 4}, definitions.fewbit(4)),
 )

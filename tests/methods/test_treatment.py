@@ -278,11 +278,11 @@ def test_a_method_without_a_suitable_layer_says_why(method, model, says):
         ({"rank": 2, "epsilon": 0.5}, f"takes one of {RULES}, got rank and epsilon"),
         (
             {"rnk": 2, "rank": 2},
-            f"unknown option 'rnk'; did you mean 'rank'? (allowed: {RULES}, sequential)",
+            f"unknown option 'rnk'; did you mean 'rank'? (allowed: {RULES}, multiple, sequential)",
         ),
         (
             {"rank": 2, "weight_rank": 2},
-            f"unknown option 'weight_rank'; did you mean 'rank'? (allowed: {RULES}, sequential)",
+            f"unknown option 'weight_rank'; did you mean 'rank'? (allowed: {RULES}, multiple, sequential)",
         ),
         (
             {"rank": 0},

@@ -47,7 +47,7 @@ def test_two_steps(make_job, model, method):
         method=method,
         method_options=tuple(OPTIONS.get(method, {}).items()),
         layers=layers,
-        train=Train(freeze_bn=not replaces),
+        train=Train(freeze_bn=not replaces, clip=None if method == "update_in_backward" else 2.0),
     )
     treatment = build_model(job)
     batch = load_batch(job)

@@ -200,13 +200,14 @@ _ELEMENTS = frozenset(  # element-wise work without torch's tag `pointwise`
     _softmax _softmax_backward_data adaptive_max_pool2d adaptive_max_pool2d_backward all amax amin
     aminmax any argmax argmin avg_pool2d avg_pool2d_backward batch_norm_backward bincount bucketize
     cross cumprod cumsum cumulative_trapz embedding_dense_backward hardtanh hardtanh_backward histc
-    index_add index_put kthvalue linalg_vector_norm logsumexp max max_pool2d_with_indices
-    max_pool2d_with_indices_backward mean median min native_batch_norm native_batch_norm_backward
-    native_dropout native_dropout_backward native_group_norm native_group_norm_backward
-    native_layer_norm native_layer_norm_backward nll_loss2d_backward nll_loss2d_forward
-    nll_loss_backward nll_loss_forward norm prod scatter_add searchsorted sort std sum topk trace
-    upsample_bicubic2d upsample_bicubic2d_backward upsample_bilinear2d upsample_bilinear2d_backward
-    upsample_nearest2d upsample_nearest2d_backward var var_mean
+    index_add index_put kthvalue leaky_relu_backward linalg_vector_norm logsumexp max
+    max_pool2d_with_indices max_pool2d_with_indices_backward mean median min native_batch_norm
+    native_batch_norm_backward native_dropout native_dropout_backward native_group_norm
+    native_group_norm_backward native_layer_norm native_layer_norm_backward nll_loss2d_backward
+    nll_loss2d_forward nll_loss_backward nll_loss_forward norm prod scatter_add searchsorted sort
+    std sum threshold_backward topk trace upsample_bicubic2d upsample_bicubic2d_backward
+    upsample_bilinear2d upsample_bilinear2d_backward upsample_nearest2d upsample_nearest2d_backward
+    var var_mean
     """.split()  # noqa: SIM905  # a list of words reads best as words
 )
 _MOVES = frozenset(  # computes nothing

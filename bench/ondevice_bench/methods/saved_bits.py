@@ -20,11 +20,12 @@ class SavedBits(PackedSaves):
     """
 
     packs_inputs = False
+    smallest = SMALLEST
 
-    def __init__(self, *, bits: int, smallest: int = SMALLEST, seed: int = 0) -> None:
+    def __init__(self, *, bits: int) -> None:
         super().__init__()
-        self.bits, self.smallest = bits, smallest
-        self._stream = torch.Generator().manual_seed(seed)
+        self.bits = bits
+        self._stream = torch.Generator().manual_seed(0)
 
     def part(self, tensor: Tensor) -> Tensor:
         """The whole storage: its other parts are often saved, too."""
