@@ -15,7 +15,15 @@ def apply_function(function: type[torch.autograd.Function], *arguments: Any) -> 
     The casts stand before the function. So autograd gives every parameter a gradient in the
     parameter's type, and the function meets one type in forward and in backward. The output is no
     view, so the next operation may change it in place.
+
+    Modes of torch do not see the calls within the function. They are hundreds for a decomposition,
+    and a mode takes a few microseconds for each.
     """
+    with torch._C.DisableTorchFunction():
+        return _applied(function, *arguments)
+
+
+def _applied(function: type[torch.autograd.Function], *arguments: Any) -> Tensor:
     if not torch.is_autocast_enabled(_DEVICE):
         return without_view(function.apply(*arguments))
     dtype = torch.get_autocast_dtype(_DEVICE)

@@ -96,9 +96,9 @@ def _pack(numbers: Array, bits: int) -> Array:
 
 
 def _unpack(packed: Array, bits: int, count: int) -> Array:
-    """Bools for one bit, otherwise bytes."""
+    """The numbers as bytes. torch converts bytes to floats in a seventh of the time of bools."""
     if bits == 1:
-        return numpy.unpackbits(packed, count=count).view(bool)
+        return numpy.unpackbits(packed, count=count)
     if 8 % bits:
         planes = numpy.unpackbits(packed, count=bits * count).reshape(bits, count)
         numbers: Array = planes[0]

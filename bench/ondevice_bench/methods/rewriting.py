@@ -65,18 +65,20 @@ class _Rewriting(TorchFunctionMode):
         return func(*args, **options)
 
 
-def run_as(name: str, function: type[torch.autograd.Function], *arguments: Any) -> Tensor:
+def run_as(
+    name: str, function: type[torch.autograd.Function], x: Tensor, *arguments: Any
+) -> Tensor:
     """Apply the autograd function. Other modes see one call of a function with this name."""
+    result: Tensor
+    if not has_torch_function((x,)):
+        result = function.apply(x, *arguments)
+        return result
 
     def apply(*given: Any) -> Any:
         return function.apply(*given)
 
     apply.__name__ = name
-    tensors = [each for each in arguments if isinstance(each, Tensor)]
-    is_seen = has_torch_function(tensors)
-    result: Tensor = (
-        handle_torch_function(apply, tensors, *arguments) if is_seen else apply(*arguments)
-    )
+    result = handle_torch_function(apply, (x,), x, *arguments)
     return result
 
 
