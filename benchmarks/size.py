@@ -35,17 +35,17 @@ measure: [memory, time]
 PLAN = """\
 import sys
 from ondevice_bench.protocol.job import PassResult, Reply
-from ondevice_bench.report.terminal.plan import plan_table, plan_total
+from ondevice_bench.report.terminal.plan import plan_tables, plan_total
 from ondevice_bench.run.hosts.fake import FakeHost
 from ondevice_bench.run.preview import preview
 from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.plan import plan
-from ondevice_bench.terminal import print_table
+from ondevice_bench.terminal import print_tables
 counts = {"activation_bytes": 1.0, "step_flops": 1.0, "peak_bytes": 1.0}
 host = FakeHost(lambda _: Reply("ok", result=PassResult(metrics=counts)))
 suite = load_suite(sys.argv[1])
 previews = preview(host, suite, host.board, plan(suite, host.board), {})
-print_table(plan_table(previews))
+print_tables(*plan_tables(previews))
 print(plan_total(previews))
 """
 

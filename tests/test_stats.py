@@ -31,6 +31,14 @@ def test_five_samples_are_too_few_for_an_interval(count):
     assert median_interval([1.0] * count) is None
 
 
+def test_thousands_of_readings_have_ranks_as_well():
+    """The normal distribution is close to the binomial one here."""
+    for count in (1_030, 2_499, 5_000):
+        low, high = order_ranks(count)
+        assert low == count - 1 - high
+        assert low == pytest.approx(count / 2 - 1.96 * count**0.5 / 2, abs=2)
+
+
 @given(st.lists(NUMBERS, min_size=6, max_size=50))
 def test_the_interval_encloses_the_median_and_is_made_of_samples(samples):
     found = estimate([samples])

@@ -49,11 +49,13 @@ def order_ranks(count: int, confidence: float = CONFIDENCE) -> tuple[int, int] |
     """
     tail = 0.0
     best = None
+    ways, all_ways = 1, 1 << count  # integers, which may be larger than any float
     for low in range((count + 1) // 2):
-        tail += comb(count, low) * 0.5**count
+        tail += ways / all_ways
         if 1 - 2 * tail < confidence:
             break
         best = low
+        ways = ways * (count - low) // (low + 1)
     return None if best is None else (best, count - 1 - best)
 
 
