@@ -218,4 +218,4 @@ def test_a_network_without_such_functions_is_told():
     treatment = treat(nn.Sequential(nn.Linear(3, 3), nn.GELU()), "lean")
     assert treatment.notes() == []
     treatment.backward(torch.randn(2, 3), lambda network, x: network(x).sum())
-    assert treatment.notes() == ["Lean found no function to change: this is training without it"]
+    assert treatment.notes() == ["lean found no function that it can change, so it had no effect"]

@@ -120,3 +120,30 @@ def test_the_global_stream_of_random_numbers_is_left_alone():
 def test_two_methods_that_pack_are_refused():
     with pytest.raises(ValueError, match="two methods that pack saved tensors cannot be composed"):
         treat(nn.Linear(2, 2), [("saved", {"bits": 4}), ("saved_bf16", {})])
+
+
+class ReadTwice(nn.Module):
+    """It saves a tensor, and the same memory as integers."""
+
+    def forward(self, x):
+        y = x * 1
+        return y * y + (x * y.detach().view(torch.int32)) * 1e-9
+
+
+def test_one_storage_that_is_read_as_two_types_is_kept_as_two_tensors():
+    x = torch.randn(64, 64)
+    gradients = []
+    for treated in (False, True):
+        network = ReadTwice()
+        if treated:
+            treat(network, "saved", bits=8)
+        given = x.clone().requires_grad_()
+        network(given).sum().backward()
+        gradients.append(given.grad)
+    assert torch.allclose(*gradients, rtol=0.05, atol=0.1)
+
+
+def test_on_a_device_without_values_functions_run_as_they_are():
+    network = nn.Sequential(nn.ReLU(), nn.GELU())
+    treat(network, [("lean", {}), ("fewbit", {"bits": 2})])
+    network(torch.randn(3, device="meta", requires_grad=True)).sum().backward()

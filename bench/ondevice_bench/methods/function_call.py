@@ -16,8 +16,8 @@ def apply_function(function: type[torch.autograd.Function], *arguments: Any) -> 
     parameter's type, and the function meets one type in forward and in backward. The output is no
     view, so the next operation may change it in place.
 
-    Modes of torch do not see the calls within the function. They are hundreds for a decomposition,
-    and a mode takes a few microseconds for each.
+    Modes of torch do not see the calls within the function. A decomposition has many calls, and a
+    mode takes time for each of them.
     """
     with torch._C.DisableTorchFunction():
         return _applied(function, *arguments)

@@ -85,7 +85,7 @@ class PackedSaves(Method):
         def pack(tensor: Tensor) -> _Saved:
             is_packed = _storage(tensor) not in stays
             part = self.part(tensor.detach()) if is_packed else tensor.detach()
-            key = (_storage(part), _Geometry.of(part), tensor._version, is_packed)
+            key = (_storage(part), part.dtype, _Geometry.of(part), tensor._version, is_packed)
             packed = shared.get(key)
             if packed is None:
                 packed = (self.pack(part) if is_packed else None) or Packed((part,), _as_it_is)

@@ -42,7 +42,8 @@ class Rewriting(Method):
         """Whether the method had any effect."""
         if self._has_rewritten or not self._has_run:
             return []
-        return [f"{type(self).__name__} found no function to change: this is training without it"]
+        name = type(self).__name__.lower()
+        return [f"{name} found no function that it can change, so it had no effect"]
 
 
 class _Rewriting(TorchFunctionMode):
@@ -89,7 +90,7 @@ def _saves(args: tuple[Any, ...], options: Mapping[str, Any]) -> bool:
         isinstance(x, Tensor)
         and x.requires_grad
         and torch.is_grad_enabled()
-        and x.device.type in ("cpu", "meta")
+        and x.device.type == "cpu"
         and not torch._C._are_functorch_transforms_active()
         and not _is_checkpointed()
     )
