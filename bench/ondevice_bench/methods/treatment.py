@@ -1,77 +1,34 @@
-"""Applying methods to a network: the layers, their ranks, and a report."""
+"""Applying methods to a network, and what its training step must know of them."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ondevice_bench.data import nested
-from ondevice_bench.errors import Refusal
 from ondevice_bench.methods import calibration
 from ondevice_bench.methods.batch_norm import statistics_unchanged
-from ondevice_bench.methods.carry_over import carry_back
+from ondevice_bench.methods.batch_parts import number_of_parts, share_of_loss
 from ondevice_bench.methods.forward import restore, surround
-from ondevice_bench.methods.layer_flops import LayerFlops
+from ondevice_bench.methods.layer_report import LayerReport, ranks_of, report_on
 from ondevice_bench.methods.lowrank import LowRankLayer
 from ondevice_bench.methods.make_method import make_method
-from ondevice_bench.methods.method import (
-    LayerMethod,
-    Method,
-    ReplacementLayer,
-    activation_ranks,
-    select_modes,
-)
+from ondevice_bench.methods.method import LayerMethod, Method, ReplacementLayer
 from ondevice_bench.methods.optimizer import (
     TrainingOptimizer,
     begin_backward_updates,
     make_optimizer,
 )
-from ondevice_bench.methods.optimizer_guard import guard_update, release, release_update
 from ondevice_bench.methods.packed_saves import PackedSaves
-from ondevice_bench.methods.projected_update import Projection
-from ondevice_bench.methods.ranks import RankChoice, RankRules, Ranks
-from ondevice_bench.methods.refusals import (
-    NOT_IN_TABLE,
-    applies_to_none,
-    of_no_known_kind,
-    shared_weights,
-    why_not,
-)
-from ondevice_bench.methods.replacement import Replacement, put, replaced
-from ondevice_bench.methods.stored_size import stored_size
+from ondevice_bench.methods.projected_weights import ProjectedWeights
+from ondevice_bench.methods.ranks import RankRules, Ranks
+from ondevice_bench.methods.replaced_layers import ReplacedLayers
 from ondevice_bench.methods.training_forward import TrainingForward
 from ondevice_bench.models.family import cross_entropy
 from ondevice_bench.models.layers import LayerSelection, guessed_layout, select_layers
 from ondevice_bench.specs import trained
 from ondevice_bench.specs.layout import ModelLayout
-from ondevice_bench.specs.rank_rules import ACTIVATION
-
-_WHY_NOT_CALLED = (
-    "because the network reads their weights itself, does not use them, or has frozen them"
-)
-_SHOWN = 3
-
-
-@dataclass(frozen=True)
-class LayerReport:
-    """The report on one layer; its shape, sizes and FLOPs are None before the first forward."""
-
-    name: str
-    ranks: Ranks
-    shape: tuple[int, ...] | None = None
-    elements: int | None = None  # of all stored tensors, of whatever type
-    stored_bytes: int | None = None
-    input_bytes: int | None = None  # of the whole input
-    flops: LayerFlops | None = None  # None also if the method has no formulas
-
-    @property
-    def is_called(self) -> bool:
-        """Whether the layer has seen an input in training. If not, the method changed nothing."""
-        return self.shape is not None
 
 
 class Treatment:
@@ -80,12 +37,11 @@ class Treatment:
     def __init__(self, module: nn.Module) -> None:
         self.module = module
         self.slices = 1
-        self._projections: dict[nn.Parameter, Projection] = {}
+        self._projected = ProjectedWeights()
         self._is_last_part = True  # of the batch that is cut into slices
         self._methods: list[Method] = []
         self._training = TrainingForward(())
-        self._replacements: dict[str, Replacement] = {}
-        self._refusals: dict[str, str] = {}
+        self._replaced = ReplacedLayers()
 
     def _repr_html_(self) -> str:
         from ondevice_bench.notebook import html_table  # workers never need it
@@ -111,13 +67,11 @@ class Treatment:
 
         Modules with a matrix as weight are among them, if no method treats their kind.
         """
-        return self._refusals
+        return {**self._replaced.refusals, **self._projected.refusals}
 
     def report(self) -> tuple[LayerReport, ...]:
         """Every replaced layer: its ranks, and the size of what it stores by definition."""
-        return tuple(
-            self._report(name, replacement) for name, replacement in self._replacements.items()
-        )
+        return tuple(report_on(name, each) for name, each in self._replaced.items())
 
     def trained_weight(self, name: str) -> nn.Parameter | None:
         """The weight of that layer, if it trains as one parameter; None if not.
@@ -125,7 +79,7 @@ class Treatment:
         In a replaced layer it may be anywhere, for example in the plain layer that the new one
         holds.
         """
-        replacement = self._replacements.get(name)
+        replacement = self._replaced.get(name)
         held = "weight" if replacement is None else replacement.weight
         parameters = dict(self.module.get_submodule(name).named_parameters())
         weight = None if held is None else parameters.get(held)
@@ -149,43 +103,24 @@ class Treatment:
     @property
     def not_called(self) -> tuple[str, ...]:
         """The replaced layers that have seen no input in training so far."""
-        return tuple(
-            name
-            for name, replacement in self._replacements.items()
-            if replacement.layer.input_shape is None
-        )
+        return self._replaced.not_called
 
     def require_calls(self) -> None:
         """After a step: a Refusal if it called none of the replaced layers."""
-        names = self.not_called
-        if names and len(names) == len(self._replacements):
-            raise Refusal(
-                f"no changed layer saw an input in training, {self._why_not_called}: "
-                f"{_listed(names)}"
-            )
+        self._replaced.require_calls()
 
     def notes(self) -> list[str]:
         """After some steps: what a reader of their numbers must know."""
-        notes = [note for method in self._methods for note in method.notes()]
-        if names := self.not_called:
-            count = f"{len(names)} of {len(self._replacements)} changed layers"
-            why = f"saw no input in training, {self._why_not_called}"
-            notes.append(f"{count} {why}: {_listed(names)}")
-        return notes
-
-    @property
-    def _why_not_called(self) -> str:
-        """The possible reasons."""
-        more = {method.passes_over for method in self.layer_methods() if method.passes_over}
-        return ", or because ".join((_WHY_NOT_CALLED, *sorted(more)))
+        of_methods = [note for method in self._methods for note in method.notes()]
+        return [*of_methods, *self._replaced.notes()]
 
     def layer_methods(self) -> tuple[LayerMethod, ...]:
         """The methods that replaced layers, one for each layer."""
-        return tuple(replacement.method for replacement in self._replacements.values())
+        return tuple(replacement.method for replacement in self._replaced)
 
     def ranks(self) -> dict[str, Ranks]:
         """The ranks of every layer that has any. Activations have ranks after the first forward."""
-        ranks = {name: _ranks(replacement) for name, replacement in self._replacements.items()}
+        ranks = {name: ranks_of(replacement) for name, replacement in self._replaced.items()}
         return {name: each for name, each in ranks.items() if each != Ranks()}
 
     def calibrate(
@@ -202,7 +137,7 @@ class Treatment:
             name: calibration.LayerCalibration(
                 replacement.layer, replacement.plain, replacement.method, replacement.choice
             )
-            for name, replacement in self._replacements.items()
+            for name, replacement in self._replaced.items()
             if replacement.choice.rule is not None and replacement.choice.rule.kind != trained.RULE
         }
         with self._outside_of_training():
@@ -219,7 +154,7 @@ class Treatment:
         self, batch: Any, loss: Callable[[nn.Module, Any], Tensor] = cross_entropy
     ) -> None:
         """Give layers what they need of the calibration batch. Their ranks are known."""
-        layers = [each.layer for each in self._replacements.values()]
+        layers = [each.layer for each in self._replaced]
         if self.keeps_calibration:
             with self._outside_of_training():
                 calibration.keep(self.module, layers, batch, loss)
@@ -262,7 +197,7 @@ class Treatment:
             clip=clip,
             momentum=momentum,
         )
-        optimizer.projections = self._projections
+        optimizer.projections = self._projected.by_weight
         if self.updates_in_backward:
             begin_backward_updates(optimizer, layers, accumulate, lambda: self._is_last_part)
         return optimizer
@@ -270,17 +205,10 @@ class Treatment:
     def merge(self) -> nn.Module:
         """The network with plain layers again, in place."""
         restore(self.module, TrainingForward)
-        for replacement in self._replacements.values():
-            layer, merged = replacement.layer, replacement.layer.merge()
-            for parameter in merged.parameters():
-                release(parameter)
-            carry_back(layer, merged, replacement.carried)
-            self.module = put(self.module, layer, merged)
+        self.module = self._replaced.merge(self.module)
         for method in self._methods:
             method.unwrap(self.module)
-        for weight in self._projections:
-            release_update(weight)
-        self._replacements = {}
+        self._projected.release()
         return self.module
 
     def backward(
@@ -301,7 +229,7 @@ class Treatment:
 
     def parts(self, batch: Any) -> int:
         """The number of slices of this batch. None of them is empty, unless the batch is."""
-        return max(1, min(self.slices, _examples(batch))) if self.slices > 1 else 1
+        return number_of_parts(batch, self.slices)
 
     def share_of_loss(
         self, batch: Any, loss: Callable[[nn.Module, Any], Tensor], part: int = 0
@@ -313,10 +241,7 @@ class Treatment:
         parts = self.parts(batch)
         self._is_last_part = part == parts - 1
         with self._training.entered(self.module):
-            if parts == 1:
-                return loss(self.module, batch)
-            cut = nested.mapped(batch, lambda whole: whole.tensor_split(parts)[part])
-            return loss(self.module, cut) * (_examples(cut) / _examples(batch))
+            return share_of_loss(self.module, batch, loss, part, parts)
 
     def packed_tensors(self) -> Iterator[Tensor]:
         """Tensors that are alive for backward, but hidden from saved-tensor hooks."""
@@ -346,9 +271,11 @@ class Treatment:
     ) -> None:
         """Apply one method to the selected layers."""
         if isinstance(method, LayerMethod):
-            self._replace(method, selection, rules, ranks, seed)
+            if self._replaced:
+                raise ValueError("two methods that replace layers cannot be composed")
+            self.module = self._replaced.replace(self.module, method, selection, rules, ranks, seed)
         elif method.projection is not None:
-            self._project(method, method.projection, selection)
+            self._projected.project(self.module, method, method.projection, selection)
         if isinstance(method, PackedSaves) and any(
             isinstance(each, PackedSaves) for each in self._methods
         ):
@@ -362,68 +289,6 @@ class Treatment:
         self._training = TrainingForward(self._methods)
         if self._training.is_needed:
             surround(self.module, self._training)
-
-    def _replace(
-        self,
-        method: LayerMethod,
-        selection: LayerSelection,
-        rules: RankRules,
-        ranks: Mapping[str, Ranks],
-        seed: int,
-    ) -> None:
-        if self._replacements:
-            raise ValueError("two methods that replace layers cannot be composed")
-        names = selection.layers
-        shared = {} if method.keeps_weight else shared_weights(self.module)
-        reasons = {
-            name: shared.get(name) or why_not(method, self.module.get_submodule(name))
-            for name in names
-        }
-        if any(rule and rule.kind == trained.RULE for rule in (rules.activation, rules.weight)):
-            ranks = {name: select_modes(method, each) for name, each in ranks.items()}
-            reasons |= {name: NOT_IN_TABLE for name in names if name not in ranks}
-        reasons |= of_no_known_kind(self.module, selection.others)
-        self._refusals = {name: why for name, why in reasons.items() if why is not None}
-        if len(self._refusals) == len(reasons):
-            raise applies_to_none(type(method).__name__, self._refusals)
-        for name in (name for name, why in reasons.items() if why is None):
-            plain, shown = self.module.get_submodule(name), name or "the layer"
-            choice = RankChoice(shown, rules, ranks.get(name), seed)
-            replacement = replaced(method, plain, choice, shown)
-            self.module = put(self.module, plain, replacement.layer)
-            self._replacements[name] = replacement
-
-    def _project(self, method: Method, projection: Projection, selection: LayerSelection) -> None:
-        """Let the optimizer project the gradients of the chosen layers."""
-        name = type(method).__name__.lower()
-        reasons = {
-            each: method.projects(self.module.get_submodule(each)) for each in selection.layers
-        }
-        refusals = {each: why for each, why in reasons.items() if why is not None}
-        if len(refusals) == len(reasons):
-            raise applies_to_none(name, refusals)
-        self._refusals = {**self._refusals, **refusals}
-        for each in (each for each in reasons if each not in refusals):
-            weight = self.module.get_submodule(each).get_parameter("weight")
-            guard_update(weight, name)
-            self._projections[weight] = projection
-
-    def _report(self, name: str, replacement: Replacement) -> LayerReport:
-        shape, ranks = replacement.layer.input_shape, _ranks(replacement)
-        if shape is None:
-            return LayerReport(name, ranks)
-        method, plain = replacement.method, replacement.plain
-        dtype = plain.get_parameter("weight").dtype
-        size = stored_size(method.stored(plain, shape, ranks.activation), dtype)
-        return LayerReport(
-            name,
-            ranks,
-            shape,
-            elements=size.elements,
-            stored_bytes=size.bytes,
-            input_bytes=math.prod(shape) * dtype.itemsize,
-            flops=method.flops(plain, shape, ranks),
-        )
 
 
 def treat(
@@ -453,26 +318,3 @@ def treat(
         treatment.apply(part, selection, layout, rules, ranks or {}, seed)
     treatment.surround()
     return treatment
-
-
-def _examples(batch: Any) -> int:
-    """The number of examples of a batch that is cut: the first dimension of all its tensors."""
-    counts = {each.shape[:1] if isinstance(each, Tensor) else None for each in nested.leaves(batch)}
-    if len(counts) != 1 or not (count := counts.pop()):
-        raise Refusal(
-            "microbatch: a batch is cut along the first dimension, which must be the number of "
-            "examples in each of its entries: leave all else out of the batch"
-        )
-    return count[0]
-
-
-def _listed(names: Sequence[str]) -> str:
-    first = ", ".join(name or "the network itself" for name in names[:_SHOWN])
-    return first if len(names) <= _SHOWN else f"{first} and {len(names) - _SHOWN} more"
-
-
-def _ranks(replacement: Replacement) -> Ranks:
-    ranks, shape = replacement.choice.ranks or Ranks(), replacement.layer.input_shape
-    if shape is None or ACTIVATION not in replacement.method.ranked:
-        return ranks
-    return Ranks(activation_ranks(replacement.method, replacement.choice, shape), ranks.weight)

@@ -12,7 +12,7 @@ from ondevice_bench.measure.activations import saved_storages, storage_bytes, to
 from ondevice_bench.measure.flops import FlopCounter, count_step, step_flops
 from ondevice_bench.measure.kept_by_layer import kept_by_layer, undeclared
 from ondevice_bench.measure.live import disagreement, live_step
-from ondevice_bench.methods.treatment import LayerReport
+from ondevice_bench.methods.layer_report import LayerReport
 from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.worker.workload import Workload, initial_model, load_batch, treated_model
 
