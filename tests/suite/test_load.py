@@ -88,7 +88,7 @@ def test_training_settings_reach_the_suite(load):
         (HEAD + "models: []\nmethods: [vanilla]\n", "3: models: must not be empty"),
         (
             HEAD + "models: [mcunet]\nmethods:\n  - vanila\n",
-            "5: methods[0]: unknown method 'vanila'; did you mean 'vanilla'? (allowed: " + METHODS + ", compose, ./FILE.py:CLASS)",
+            "5: methods[0]: unknown method 'vanila'; did you mean 'vanilla'? (allowed: " + METHODS + ", compose, mix, ./FILE.py:CLASS)",
         ),
         (
             HEAD + "models:\n  - mcunet: {}\n    vit_b_32: {}\nmethods: [vanilla]\n",

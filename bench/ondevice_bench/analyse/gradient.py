@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ondevice_bench.analyse.groups import CellWithBaseline
-from ondevice_bench.specs import registry
+from ondevice_bench.specs import composition, registry
 
 # when the gradients are compared, by the metric that holds the cosine
 MOMENTS: Mapping[str, str] = {
@@ -91,7 +91,7 @@ def has_exact_gradient(method: str) -> bool:
     A run of a newer version may name methods that are unknown here.
     """
     known = registry.methods()
-    return all(part in known and known[part].exact for part in method.split("+"))
+    return all(part in known and known[part].exact for part in composition.names(method))
 
 
 def cosine_text(value: float) -> str:

@@ -1,6 +1,6 @@
 """Checks of declarations against their schema. It reports all errors, each with its line."""
 
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -9,6 +9,7 @@ from ondevice_bench.declare.document import Document, KeyPath
 from ondevice_bench.errors import BadInput, not_allowed
 
 Schema = TypeVar("Schema", bound=BaseModel)
+_KEY_ITSELF = "[key]"  # pydantic's last step to a key of a mapping
 
 
 def check(schema: type[Schema], document: Document) -> Schema:
@@ -38,6 +39,8 @@ def _written(document: Document, location: KeyPath) -> KeyPath:
     """`location` without the steps that only the schema has."""
     path: KeyPath = ()
     for position, step in enumerate(location):
+        if step == _KEY_ITSELF:
+            return path
         try:
             document.at((*path, step))
         except KeyError:
@@ -89,11 +92,16 @@ def _unknown_key(schema: type[BaseModel], details: ErrorDetails) -> str:
 def _schema_at(schema: type[BaseModel], location: KeyPath) -> type[BaseModel] | None:
     """The schema that reads the mapping at `location`."""
     current: type[BaseModel] | None = schema
+    is_mapping = False
     for step in location:
         if isinstance(step, int) or current is None:
             continue
         fields = {field.alias or name: field for name, field in current.model_fields.items()}
-        current = _model_in(fields[step].annotation) if step in fields else None
+        if step in fields:
+            annotation = fields[step].annotation
+            current, is_mapping = _model_in(annotation), get_origin(annotation) is dict
+        elif not is_mapping:  # a key of a mapping has the schema of all its values
+            current = None
     return current
 
 

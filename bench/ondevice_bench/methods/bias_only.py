@@ -1,7 +1,7 @@
 """Only biases, shifts of normalisations and the head train. Few layers keep their input."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,27 +61,39 @@ class BiasOnly(Method):
     """Freezes all other parameters. A parameter that was frozen before stays frozen."""
 
     trains_shifts = True
+    freezes = True
 
     def __init__(self) -> None:
         self._frozen: tuple[str, ...] = ()
+        self._left_out: tuple[str, ...] = ()
+
+    def leave_out(self, layers: Sequence[str]) -> None:
+        """These layers train as another method wants."""
+        self._left_out = tuple(layers)
 
     def wrap(self, model: nn.Module, layout: ModelLayout) -> None:
         """Freeze weights, and let batch-norms and convolutions compute as the frozen ones they are.
 
         A forward that other code has put in the place of the module's own stays as it is.
         """
+        left_out = [model.get_submodule(name) for name in self._left_out]
+        others = {id(module) for layer in left_out for module in layer.modules()}
         for name, module in model.named_modules():
-            if isinstance(module, ReplacementLayer):
+            if isinstance(module, ReplacementLayer) and id(module) not in others:
                 raise Refusal(
                     f"bias_only freezes the weights that the other method is for ({name}): compose "
                     "it with methods that replace no layers"
                 )
-        head = {id(parameter) for parameter in _head(model, layout).parameters()}
+        trained_whole = {
+            id(parameter)
+            for module in (_head(model, layout), *left_out)
+            for parameter in module.parameters()
+        }
         trained = {n: each for n, each in model.named_parameters() if each.requires_grad}
         frozen = {
             name: parameter
             for name, parameter in trained.items()
-            if id(parameter) not in head and not _is_bias(name, parameter)
+            if id(parameter) not in trained_whole and not _is_bias(name, parameter)
         }
         if len(frozen) == len(trained):
             raise Refusal("bias_only: this network has no bias and no head that could train")
@@ -90,7 +102,7 @@ class BiasOnly(Method):
             parameter.requires_grad_(False)
             parameter.grad = None  # of an earlier step: an optimizer would apply it again
         for module in list(model.modules()):
-            if "forward" not in vars(module):
+            if "forward" not in vars(module) and id(module) not in others:
                 for surrounding in _surroundings(module):
                     surround(module, surrounding)
 

@@ -1,7 +1,7 @@
 """Choosing ranks on a batch: by energy, layer by layer, or by a budget over all of them."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,8 @@ from ondevice_bench.methods.ranks import (
 from ondevice_bench.methods.stored_size import stored_size
 from ondevice_bench.methods.tensors import NotFinite, energies, largest_rank, working
 from ondevice_bench.models.layers import layer_input
+
+_JOINT = {"budget_mib": within_budget, "perplexity": within_perplexity}  # over all layers
 
 
 @dataclass
@@ -96,29 +98,39 @@ class LayerCalibration:
 def calibrate(
     module: nn.Module,
     layers: Mapping[str, LayerCalibration],
+    every: Sequence[ReplacementLayer],
     batch: Any,
     loss: Callable[[nn.Module, Any], Tensor],
 ) -> None:
-    """Run the batch through the plain network, and choose the ranks of every layer."""
-    rules = {layer.choice.rule for layer in layers.values()}
-    if not layers:
-        return
-    (rule,) = rules  # a method has one rule
+    """Run the batch through the plain network, and choose the ranks of these layers.
+
+    `every` are all layers that methods have replaced.
+    """
+    jointly: dict[LayerMethod, list[LayerCalibration]] = {}
+    alone = dict(layers)
+    for name, layer in layers.items():
+        if layer.choice.rule is not None and layer.choice.rule.kind in _JOINT:
+            jointly.setdefault(layer.method, []).append(alone.pop(name))
+    if alone:
+        with torch.no_grad(), _deciding(alone.values()):
+            _run(module, batch, loss)
+    if jointly:
+        joint = [layer for of_method in jointly.values() for layer in of_method]
+        _observe(module, joint, every, batch, loss)
+    for of_method in jointly.values():
+        _choose_jointly(of_method)
+
+
+def _choose_jointly(layers: Sequence[LayerCalibration]) -> None:
+    """Choose the ranks of all layers of one method, by their common bound."""
+    rule = layers[0].choice.rule
     assert rule is not None
-    if rule.kind in {"budget_mib", "perplexity"}:
-        if isinstance(batch, Tensor):
-            raise ValueError(f"{rule.kind} needs targets too: calibrate((inputs, targets))")
-        _observe(module, layers, batch, loss)
-        reached = [layer for layer in layers.values() if layer.dy is not None]
-        candidates = [layer.candidates() for layer in reached]
-        assert isinstance(rule.value, float)
-        within = within_budget if rule.kind == "budget_mib" else within_perplexity
-        best = within(candidates, rule.value)
-        for layer, ranks, index in zip(reached, candidates, best, strict=True):
-            layer.choice.decide(ranks[index].ranks)
-        return
-    with torch.no_grad(), _deciding(layers):
-        _run(module, batch, loss)
+    assert isinstance(rule.value, float)
+    reached = [layer for layer in layers if layer.dy is not None]
+    candidates = [layer.candidates() for layer in reached]
+    best = _JOINT[rule.kind](candidates, rule.value)
+    for layer, ranks, index in zip(reached, candidates, best, strict=True):
+        layer.choice.decide(ranks[index].ranks)
 
 
 def keep(
@@ -151,7 +163,7 @@ def _run(module: nn.Module, batch: Any, loss: Callable[[nn.Module, Any], Tensor]
 
 
 @contextlib.contextmanager
-def _deciding(layers: Mapping[str, LayerCalibration]) -> Iterator[None]:
+def _deciding(layers: Iterable[LayerCalibration]) -> Iterator[None]:
     """Choose the ranks of each layer in its forward, and release its input."""
 
     def hook(layer: LayerCalibration) -> Any:
@@ -169,9 +181,7 @@ def _deciding(layers: Mapping[str, LayerCalibration]) -> Iterator[None]:
 
         return decide
 
-    handles = [
-        one.layer.register_forward_pre_hook(hook(one), with_kwargs=True) for one in layers.values()
-    ]
+    handles = [one.layer.register_forward_pre_hook(hook(one), with_kwargs=True) for one in layers]
     try:
         yield
     finally:
@@ -181,11 +191,16 @@ def _deciding(layers: Mapping[str, LayerCalibration]) -> Iterator[None]:
 
 def _observe(
     module: nn.Module,
-    layers: Mapping[str, LayerCalibration],
+    layers: Sequence[LayerCalibration],
+    every: Sequence[ReplacementLayer],
     batch: Any,
     loss: Callable[[nn.Module, Any], Tensor],
 ) -> None:
     """Each layer's input and output gradient of one plain step."""
+    rule = layers[0].choice.rule
+    assert rule is not None
+    if isinstance(batch, Tensor):
+        raise ValueError(f"{rule.kind} needs targets too: calibrate((inputs, targets))")
 
     def hook(layer: LayerCalibration) -> Any:
         def observe(
@@ -200,17 +215,16 @@ def _observe(
         return observe
 
     handles = [  # before the user's hooks, which may change the output
-        one.layer.register_forward_hook(hook(one), with_kwargs=True, prepend=True)
-        for one in layers.values()
+        one.layer.register_forward_hook(hook(one), with_kwargs=True, prepend=True) for one in layers
     ]
     try:
-        for one in layers.values():
-            one.layer.bypass = True
+        for layer in every:
+            layer.bypass = True
         value = loss(module, batch)
         parameters = [p for p in module.parameters() if p.requires_grad]
         torch.autograd.grad(value, parameters, allow_unused=True)
     finally:
-        for one in layers.values():
-            one.layer.bypass = False
+        for layer in every:
+            layer.bypass = False
         for handle in handles:
             handle.remove()

@@ -5,7 +5,7 @@ Its options are the keyword arguments of its `__init__`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import ClassVar
@@ -31,6 +31,9 @@ class Method:
     trains_shifts: bool = False
     """Whether the shift of a batch-norm trains even where a suite freezes batch-norm."""
 
+    freezes: bool = False
+    """Whether the method freezes layers: all that no other entry of a mix has."""
+
     updates_in_backward: bool = False
     """Whether backward updates each parameter when its gradient is complete."""
 
@@ -40,6 +43,9 @@ class Method:
     def projects(self, layer: nn.Module) -> str | None:
         """The reason why the gradient of this layer's weight is not projected; None if it is."""
         return "the method projects no gradients"
+
+    def leave_out(self, layers: Sequence[str]) -> None:
+        """The layers that the other entries of a mix have, before `wrap`."""
 
     def wrap(self, model: nn.Module, layout: ModelLayout) -> None:
         """Change the network in place, before training begins."""

@@ -1,6 +1,6 @@
 """Applying methods to a network, and what its training step must know of them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,18 +13,18 @@ from ondevice_bench.methods.batch_parts import number_of_parts, share_of_loss
 from ondevice_bench.methods.forward import restore, surround
 from ondevice_bench.methods.layer_report import LayerReport, ranks_of, report_on
 from ondevice_bench.methods.lowrank import LowRankLayer
-from ondevice_bench.methods.make_method import make_method
 from ondevice_bench.methods.method import LayerMethod, Method, ReplacementLayer
+from ondevice_bench.methods.method_mix import Composed, Entry, entries_of, selections
 from ondevice_bench.methods.optimizer import (
     TrainingOptimizer,
     begin_backward_updates,
     make_optimizer,
 )
-from ondevice_bench.methods.packed_saves import PackedSaves
 from ondevice_bench.methods.projected_weights import ProjectedWeights
 from ondevice_bench.methods.ranks import RankRules, Ranks
 from ondevice_bench.methods.replaced_layers import ReplacedLayers
 from ondevice_bench.methods.training_forward import TrainingForward
+from ondevice_bench.methods.vanilla import Vanilla
 from ondevice_bench.models.family import cross_entropy
 from ondevice_bench.models.layers import LayerSelection, guessed_layout, select_layers
 from ondevice_bench.specs import trained
@@ -91,9 +91,9 @@ class Treatment:
         return any(method.trains_shifts for method in self._methods)
 
     @property
-    def has_one_method(self) -> bool:
-        """Whether no other method is composed with it."""
-        return len(self._methods) == 1
+    def only_replaces(self) -> bool:
+        """Whether no method is composed with those that replace layers."""
+        return all(isinstance(method, (LayerMethod, Vanilla)) for method in self._methods)
 
     @property
     def updates_in_backward(self) -> bool:
@@ -140,8 +140,9 @@ class Treatment:
             for name, replacement in self._replaced.items()
             if replacement.choice.rule is not None and replacement.choice.rule.kind != trained.RULE
         }
+        every = [each.layer for each in self._replaced]
         with self._outside_of_training():
-            calibration.calibrate(self.module, layers, batch, loss)
+            calibration.calibrate(self.module, layers, every, batch, loss)
         self.keep_calibration(batch, loss)
         return self.ranks()
 
@@ -271,15 +272,9 @@ class Treatment:
     ) -> None:
         """Apply one method to the selected layers."""
         if isinstance(method, LayerMethod):
-            if self._replaced:
-                raise ValueError("two methods that replace layers cannot be composed")
             self.module = self._replaced.replace(self.module, method, selection, rules, ranks, seed)
         elif method.projection is not None:
             self._projected.project(self.module, method, method.projection, selection)
-        if isinstance(method, PackedSaves) and any(
-            isinstance(each, PackedSaves) for each in self._methods
-        ):
-            raise ValueError("two methods that pack saved tensors cannot be composed")
         method.wrap(self.module, layout)
         self._methods.append(method)
         self.slices = max(self.slices, method.slices)
@@ -293,7 +288,7 @@ class Treatment:
 
 def treat(
     module: nn.Module,
-    method: "str | Sequence[tuple[str, Mapping[str, Any]]]",
+    method: Composed | Mapping[str, Composed],
     layers: str = "all",
     *,
     layout: ModelLayout | None = None,
@@ -304,17 +299,28 @@ def treat(
     """Apply a method to the chosen layers of `module`, in place.
 
     `method` is a name, a path such as `./mine.py:Mine`, or a list of `(name, options)` to compose.
+    A mapping from choices of layers to any of these is a mix: the first choice that matches a layer
+    has it, of the layers that `layers` chooses.
     """
-    parts = [(method, options)] if isinstance(method, str) else list(method)
-    methods = [make_method(name, values) for name, values in parts]
+    entries = entries_of(method, options)
     layout = layout or guessed_layout(module)
-    selection = select_layers(module, layers, layout)
+    among = select_layers(module, layers, layout)
+    chosen = selections(module, entries, among, layout)
     parameters = dict(module.named_parameters())
-    for name in selection.frozen:
+    for name in among.frozen:
         parameters[name].requires_grad_(False)
     treatment = Treatment(module)
-    # a method that wraps modules finds the layers that stay
-    for part, rules in sorted(methods, key=lambda each: not isinstance(each[0], LayerMethod)):
+    for part, rules, selection in _in_order(zip(entries, chosen, strict=True)):
+        others = (each for each in chosen if each is not selection)
+        part.leave_out([name for each in others for name in (*each.layers, *each.others)])
         treatment.apply(part, selection, layout, rules, ranks or {}, seed)
     treatment.surround()
     return treatment
+
+
+def _in_order(
+    entries: Iterable[tuple[Entry, LayerSelection]],
+) -> list[tuple[Method, RankRules, LayerSelection]]:
+    """All methods with their layers. Those that wrap modules come last: they find what stays."""
+    parts = [(*part, selection) for entry, selection in entries for part in entry.methods]
+    return sorted(parts, key=lambda each: not isinstance(each[0], LayerMethod))

@@ -24,7 +24,7 @@ from ondevice_bench.papers.published import (
     Unit,
 )
 from ondevice_bench.specs import registry
-from ondevice_bench.suite.layers import parse
+from ondevice_bench.specs.layer_choice import parse
 
 KIND, NAME = "reports", "claims.yaml"
 

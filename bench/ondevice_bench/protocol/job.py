@@ -10,8 +10,8 @@ from ondevice_bench.protocol.turns import Turns
 from ondevice_bench.suite.cell import Cell, Value
 from ondevice_bench.suite.suite import Sampling
 
-# the path of a method's implementation, and the method's options
-MethodCall: TypeAlias = tuple[str, Mapping[str, Value]]
+# the path of a method's implementation, the method's options, and its layers in a mix
+MethodCall: TypeAlias = tuple[str, Mapping[str, Value]] | tuple[str, Mapping[str, Value], str]
 # kind of weights ("random", "spectrum", "file"), decay of their spectrum, path of their file
 WeightsCall: TypeAlias = Mapping[str, Any]
 # the ranks of one layer: {"activation": [8, 16, 32], "weight": 64 or null}
@@ -53,7 +53,7 @@ class Job:
         values["sampling"] = Sampling(**values["sampling"])
         values["cpus"] = tuple(values["cpus"])
         values["turns"] = Turns(**values["turns"]) if values["turns"] else None
-        values["methods"] = tuple((path, options) for path, options in values["methods"])
+        values["methods"] = tuple(tuple(call) for call in values["methods"])
         return Job(**values)
 
 

@@ -35,6 +35,7 @@ METHODS = (
         title="ordinary training: every activation is stored exactly",
         implementation="ondevice_bench.methods.vanilla:Vanilla",
         exact=True,
+        is_plain=True,
     ),
     MethodSpec(
         name="gradient_filter",
@@ -110,6 +111,7 @@ METHODS = (
         name="bias_only",
         title="only biases, the shift of normalisations and the head train",
         implementation="ondevice_bench.methods.bias_only:BiasOnly",
+        freezes=True,
     ),
     MethodSpec(
         name="lora_fa",

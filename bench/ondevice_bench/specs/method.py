@@ -28,11 +28,23 @@ class MethodSpec:
     exact: bool = False  # its gradient is vanilla's, up to rounding
     needs: str = ""  # a part of the model's layout that it needs
     packs: bool = False  # it packs what autograd saves
+    freezes: bool = False  # the layers that no other method has
+    is_plain: bool = False  # it changes nothing
     needs_grid: bool = False  # places in rows and columns, which a text does not have
     # the method has an update of its own, which belongs to SGD: always, or with this option
     own_update: Literal["always"] | tuple[str, Value] | None = None
     updates: frozenset[str] = frozenset()
     updates_in_backward: bool = False  # no two gradients need to be alive at the same time
+
+    @property
+    def chooses_layers(self) -> bool:
+        """Whether it changes the chosen layers alone."""
+        return bool(self.treats or self.updates)
+
+    @property
+    def is_of_network(self) -> bool:
+        """Whether it changes the whole network, whatever the choice of layers."""
+        return not (self.chooses_layers or self.is_plain)
 
     def refuses(self, model: ModelSpec) -> str | None:
         """The reason why this method cannot change the model; None if it can."""

@@ -1,6 +1,5 @@
 """All methods and models: those of this package, and those of other packages' entry points."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -12,7 +11,6 @@ from ondevice_bench.specs import builtin_methods, builtin_models, sources
 from ondevice_bench.specs.inputs import OwnBatch
 from ondevice_bench.specs.method import MethodSpec
 from ondevice_bench.specs.model import ModelSpec
-from ondevice_bench.specs.option import Option
 
 OWN_MODEL = "FILE.py[:NAME], module:NAME, torchvision:NAME or transformers:CONFIG.json"
 
@@ -133,27 +131,9 @@ def unknown_method(name: str, folder: Path = Path()) -> str:
     return f"unknown method {name!r}; a class in a file is ./{file.name}:Class{listing}"
 
 
-def parts(name: str) -> tuple[MethodSpec, ...]:
-    """The methods that a name such as `wasi+checkpoint` composes."""
-    return tuple(method(part) for part in name.split("+"))
-
-
-def composed(names: Iterable[str]) -> str:
-    """The name of a composition: the part that replaces layers, then the others in order."""
-    order = [*_own, *methods()]
-    return "+".join(sorted(names, key=lambda name: (not method(name).treats, order.index(name))))
-
-
-def method_options(name: str) -> tuple[Option, ...]:
-    """The options of a method. In a composition each option has a prefix, the name of its part."""
-    specs = parts(name)
-    if len(specs) == 1:
-        return specs[0].options
-    return tuple(
-        replace(option, name=f"{spec.name}.{option.name}")
-        for spec in specs
-        for option in spec.options
-    )
+def order() -> list[str]:
+    """The names of all methods, in the order of compositions."""
+    return [*_own, *methods()]
 
 
 def model(name: str) -> ModelSpec:

@@ -46,14 +46,15 @@ class Cell:
     weights: str = "random"
     train: Train = Train()
     allocator: str = ""  # empty: that of the C library, or what the user preloads
+    label: str = field(default="", compare=False)  # the user's own for the method, if there is one
 
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the workload. It leaves out defaults, so new options do not change it.
 
-        The allocator is no part of it: it is a condition of the launch.
+        The allocator is no part of it: it is a condition of the launch. Nor is the label.
         """
-        always, outside = ("model", "method", "batch", "seed"), ("id", "allocator")
+        always, outside = ("model", "method", "batch", "seed"), ("id", "allocator", "label")
         workload = {
             each.name: _plain(getattr(self, each.name))
             for each in fields(self)
@@ -85,11 +86,9 @@ class Cell:
         return replace(self, batch=0, seed=0).key
 
     def to_dict(self) -> dict[str, Any]:
-        """The cell as plain values. An allocator is among them if one is named."""
+        """The cell as plain values. Allocator and label are among them if there is one."""
         values = asdict(self)
-        if not self.allocator:
-            del values["allocator"]
-        return values
+        return {k: v for k, v in values.items() if v or k not in ("allocator", "label")}
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "Cell":

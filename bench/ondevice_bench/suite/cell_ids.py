@@ -1,6 +1,6 @@
 """Cell ids: `mcunet/wasi(epsilon=0.8)+checkpoint/last:4/b128/s0`."""
 
-from ondevice_bench.specs import registry
+from ondevice_bench.specs import composition, mix, registry
 from ondevice_bench.specs.option import Option
 from ondevice_bench.suite.cell import Options, Value
 
@@ -16,16 +16,17 @@ def cell_id(
     dtype: str,
     seed: int,
     allocator: str = "",
+    label: str = "",
 ) -> str:
     """The id of a cell. It names options and the type of numbers only if they are not default.
 
-    It names the allocator if the suite or the profile does.
+    It names the allocator if the suite or the profile does. A label stands for method and options.
 
     `model_options` may include the weights, if a model has several.
     """
     parts = [
         model + _label(model_options, registry.model(model).options),
-        _method_label(method, method_options),
+        label or _method_label(method, method_options),
         layers,
         f"b{batch}",
         *([dtype] if dtype != "float32" else []),
@@ -37,18 +38,14 @@ def cell_id(
 
 def _method_label(method: str, options: Options) -> str:
     """Each part of a method with its own options."""
-    specs = registry.parts(method)
-    if len(specs) == 1:
-        return method + _label(options, specs[0].options)
-    own = {
-        spec.name: tuple(
-            (name.removeprefix(f"{spec.name}."), value)
-            for name, value in options
-            if name.startswith(f"{spec.name}.")
-        )
-        for spec in specs
-    }
-    return "+".join(spec.name + _label(own[spec.name], spec.options) for spec in specs)
+    by_layers: dict[str, list[str]] = {}
+    for part in composition.parts(method):
+        own = tuple(part.own(options).items())
+        text = part.spec.name + _label(own, part.spec.options)
+        by_layers.setdefault(part.layers, []).append(text)
+    if mix.is_mix(method):
+        return mix.name_of(mix.Entry(layers, tuple(each)) for layers, each in by_layers.items())
+    return "+".join(by_layers[""])
 
 
 def _label(options: Options, specs: tuple[Option, ...]) -> str:

@@ -1,4 +1,4 @@
-"""Entries of a suite's `models` and `methods`: names, users' own code, and compositions."""
+"""Entries of a suite's `models` and `methods`: names, users' own code, compositions, mixes."""
 
 import itertools
 from collections.abc import Callable, Mapping
@@ -9,11 +9,12 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, BeforeValidator, Field, create_model, model_validator
 
 from ondevice_bench.declare.schema import StrictSchema
-from ondevice_bench.specs import registry
+from ondevice_bench.specs import composition, registry
 from ondevice_bench.specs.method import MethodSpec
 from ondevice_bench.specs.model import ModelSpec
 from ondevice_bench.specs.option import OneOf
 from ondevice_bench.specs.weights import WeightSource
+from ondevice_bench.suite.mix_schema import MIX, MixSchema, mix_schema
 from ondevice_bench.suite.suite import Axis, MethodChoice, ModelChoice
 
 COMPOSE, OWN, OWN_MODEL = "compose", "./FILE.py:CLASS", "./FILE.py:NAME"
@@ -73,9 +74,11 @@ class ChoiceSchema(StrictSchema):
 
     def method(self) -> MethodChoice:
         """This entry of `methods`, as a suite holds it."""
-        name, _ = self.name_and_options
+        name, options = self.name_and_options
         if name == COMPOSE:
             return self._composed()
+        if isinstance(options, MixSchema):
+            return options.method()
         name = self.method_name
         return MethodChoice(name, axes=self.axes(registry.method(name)))
 
@@ -88,9 +91,9 @@ class ChoiceSchema(StrictSchema):
     def _composed(self) -> MethodChoice:
         entries: tuple[ChoiceSchema, ...] = getattr(self, COMPOSE)
         by_name = {entry.method_name: entry for entry in entries}
-        name = registry.composed(by_name)
+        name = composition.composed(by_name)
         axes = (
-            by_name[part].axes(registry.method(part), prefix=f"{part}.") for part in name.split("+")
+            by_name[part.spec.name].axes(part.spec, part.prefix) for part in composition.parts(name)
         )
         return MethodChoice(name, axes=tuple(itertools.chain(*axes)))
 
@@ -173,13 +176,15 @@ def _own_model(name: str, settings: dict[Any, Any], folder: Path) -> dict[str, A
 
 
 def method_entries(folder: Path) -> Any:
-    """Methods, users' own ones in files under `folder`, and compositions of them."""
+    """Methods, users' own ones in files under `folder`, compositions and mixes of them."""
     names = {spec.name: _options(spec) for spec in registry.methods().values()}
     own: Any = (OwnMethodSchema | None, Field(None, alias=OWN))
     own_code = _own_code(registry.is_own, partial(_own_method, folder=folder))
     part: Any = Annotated[_entry("method", names, own=own), own_code]
     parts: Any = Annotated[tuple[part, ...], AS_LIST, NOT_EMPTY, AfterValidator(_composable)]
-    entry: Any = Annotated[_entry("method", {**names, COMPOSE: parts}, own=own), own_code]
+    joined: Any = Annotated[_entry("method", {**names, COMPOSE: parts}, own=own), own_code]
+    every = {**names, COMPOSE: parts, MIX: mix_schema(joined)}
+    entry: Any = Annotated[_entry("method", every, own=own), own_code]
     return Annotated[tuple[entry, ...], AS_LIST, NOT_EMPTY]
 
 
@@ -218,12 +223,9 @@ def _name_and_options(
 
 def _composable(entries: tuple[ChoiceSchema, ...]) -> tuple[ChoiceSchema, ...]:
     names = [entry.method_name for entry in entries]
-    replacing = [name for name in names if registry.method(name).treats]
     if len(set(names)) < 2 or len(set(names)) != len(names):
         raise ValueError("must name two or more different methods")
-    if len(replacing) > 1:
-        raise ValueError(f"{' and '.join(replacing)} both replace layers: compose one of them")
-    packing = [name for name in names if registry.method(name).packs]
-    if len(packing) > 1:
-        raise ValueError(f"{' and '.join(packing)} both pack saved tensors: compose one of them")
+    reason = composition.composition_refusal([registry.method(name) for name in names])
+    if reason is not None:
+        raise ValueError(reason)
     return entries

@@ -13,6 +13,7 @@ from ondevice_bench.specs import registry
 from ondevice_bench.specs.rank_rules import ACTIVATION, WEIGHT, rank_options
 from ondevice_bench.specs.signature import keywords
 from ondevice_bench.suite.load import suite_of
+from ondevice_bench.suite.method_text import as_entry, methods_in
 from ondevice_bench.suite.suite import Suite
 
 SOURCE = "command line"
@@ -34,7 +35,8 @@ class Words:
 
     def suite(self) -> Suite:
         """The suite of these words. Its text is a suite file with the same content."""
-        methods = list(self.methods) or ["vanilla"]
+        texts = list(self.methods) or ["vanilla"]
+        methods = [name for text in texts for name in methods_in(text)]
         options_by_name = _options(self.options)
         for rule, values in (self.ranks or {}).items():
             if values:
@@ -55,9 +57,9 @@ class Words:
                 options["batch"] = list(self.batches)
         keys: dict[str, Any] = {
             "schema": 1,
-            "title": f"{', '.join(methods)} on {', '.join(self.models)}",
+            "title": f"{', '.join(texts)} on {', '.join(self.models)}",
             "models": [{model: options} for model, options in per_model.items()],
-            "methods": [{method: options} for method, options in per_method.items()],
+            "methods": [as_entry(text, per_method) for text in dict.fromkeys(texts)],
         }
         if self.layers:
             keys["layers"] = list(self.layers)

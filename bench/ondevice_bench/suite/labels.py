@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ondevice_bench.specs import mix
 from ondevice_bench.suite.cell import Cell, Value
 
 PLAIN = "vanilla"
@@ -22,9 +23,25 @@ class LabelledCells:
 
 
 def method_label(cell: Cell) -> str:
-    """The method and its options: `asi ε=0.8`, `asi+checkpoint rank=4`, `TopK keep=0.1`."""
-    parts = cell.method.split("+")
-    options = [(*_owner_and_name(name, parts), value) for name, value in cell.method_options]
+    """The method and its options: `asi ε=0.8`, `asi+checkpoint rank=4`, `TopK keep=0.1`.
+
+    A mix without a label of the user's is `asi rank=4 on last:4, lean on all`.
+    """
+    if cell.label:
+        return cell.label
+    if not mix.is_mix(cell.method):
+        return _label(cell.method.split("+"), cell.method_options)
+    labels = []
+    for entry in mix.entries_of(cell.method):
+        pairs = ((*name.partition("=")[::2], value) for name, value in cell.method_options)
+        own = [(name, value) for layers, name, value in pairs if layers == entry.layers]
+        labels.append(f"{_label(entry.methods, own)} on {entry.layers.removeprefix('pattern:')}")
+    return ", ".join(labels)
+
+
+def _label(parts: Sequence[str], values: Iterable[tuple[str, Value]]) -> str:
+    """The methods that are joined for the same layers, and their options."""
+    options = [(*_owner_and_name(name, parts), value) for name, value in values]
     count = Counter(name for _, name, _ in options)
     words = [
         f"{_class(owner) + '.' if count[name] > 1 else ''}{_symbol(name)}={_text(value)}"

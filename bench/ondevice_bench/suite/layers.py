@@ -1,33 +1,11 @@
-"""Layer choices, each in one spelling: `all`, `last:4`, `attention+mlp`, `pattern:…`."""
+"""Whether a model has the layers of a choice, and whether the choice freezes the others."""
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ondevice_bench.errors import suggestion
+from ondevice_bench.specs.layer_choice import COUNTED
 from ondevice_bench.specs.model import ModelSpec
 from ondevice_bench.specs.option import Value
-
-WORDS = ("all", "mlp", "attention", "attention+mlp", "conv")
-PARTS = ("mlp", "attention", "attention+mlp")  # of a layout
-COUNTED = ("last", "last_blocks")
-ALLOWED = "all, mlp, attention, attention+mlp, conv, last: K, last_blocks: K or pattern: TEXT"
-
-
-def parse(value: object) -> tuple[str, ...]:
-    """The layer choices of one entry of `layers`. A list of counts is one choice for each count."""
-    if isinstance(value, str):
-        word, colon, argument = (part.strip() for part in value.partition(":"))
-        if not colon:
-            return (_word(word),)
-        return (
-            _with_argument(word, int(argument) if re.fullmatch(r"-?\d+", argument) else argument),
-        )
-    if not isinstance(value, dict) or len(value) != 1:
-        raise ValueError(f"must be {ALLOWED}, got {value!r}")
-    ((word, argument),) = value.items()
-    arguments = argument if isinstance(argument, list) else [argument]
-    return tuple(_with_argument(str(word), item) for item in arguments)
 
 
 def freezes(layers: str) -> bool:
@@ -62,22 +40,3 @@ def _no_part(word: str, model: ModelSpec) -> str:
     layout = ", ".join(f'"{part}": "PATTERN"' for part in undeclared)
     cure = f"add `layout = {{{layout}}}` to {file}, or " if file.endswith(".py") else ""
     return f"{name} declares no {' and no '.join(undeclared)}: {cure}use `layers: all`"
-
-
-def _word(word: str) -> str:
-    canonical = "+".join(sorted(part.strip() for part in word.split("+")))
-    if canonical not in WORDS:
-        raise ValueError(f"must be {ALLOWED}, got {word!r}{suggestion(word, WORDS)}")
-    return canonical
-
-
-def _with_argument(word: str, value: object) -> str:
-    if word == "pattern" and isinstance(value, str) and value:
-        return f"pattern:{value}"
-    if word not in COUNTED:
-        raise ValueError(
-            f"must be {ALLOWED}, got {word!r}{suggestion(word, (*COUNTED, 'pattern'))}"
-        )
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{word} must be an integer of at least 1, got {value!r}")
-    return f"{word}:{value}"

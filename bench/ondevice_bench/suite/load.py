@@ -10,6 +10,7 @@ from ondevice_bench.declare.folders import locate
 from ondevice_bench.declare.inherit import read_resolved
 from ondevice_bench.errors import BadInput
 from ondevice_bench.suite.compose import variants, with_defaults
+from ondevice_bench.suite.mixes import with_places
 from ondevice_bench.suite.schema import make_suite_schema
 from ondevice_bench.suite.suite import Suite
 
@@ -52,7 +53,7 @@ def _suite(document: Document, name: str) -> Suite:
         title=file.title,
         purpose=file.purpose,
         models=tuple(entry.model() for entry in file.models),
-        methods=tuple(entry.method() for entry in file.methods),
+        methods=with_places(file.methods, document),
         layers=tuple(word for entry in file.layers for word in entry),
         hardware=file.hardware,
         data=file.data,

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 
 from ondevice_bench.errors import BadInput, NothingRan, suggestion
-from ondevice_bench.specs import registry
+from ondevice_bench.specs import composition, registry
 from ondevice_bench.specs.inputs import Inputs, OwnBatch
 from ondevice_bench.specs.model import ModelSpec
 from ondevice_bench.specs.option import Value, resolved
@@ -52,7 +52,7 @@ def choices(choice: ModelChoice | MethodChoice) -> Iterator[Options]:
     options = (
         registry.model(choice.name).options
         if isinstance(choice, ModelChoice)
-        else registry.method_options(choice.name)
+        else composition.options(choice.name)
     )
     defaults = {option.name: option.default for option in options}
     names = [axis.name for axis in choice.axes]
@@ -101,12 +101,13 @@ def _expand(suite: Suite) -> Iterator[Cell]:
                             dtype=dtype,
                             seed=seed,
                             allocator=allocator,
+                            label=method.label,
                         )
 
 
 def _layers_that_matter(method: str, layers: str) -> str:
     """`all` for a method that chooses no layer, unless the choice of layers freezes some."""
-    chooses = any(spec.treats or spec.updates for spec in registry.parts(method))
+    chooses = any(spec.chooses_layers for spec in composition.specs(method))
     return layers if chooses or freezes(layers) else "all"
 
 
@@ -123,6 +124,7 @@ def _cell(
     dtype: str,
     seed: int,
     allocator: str,
+    label: str,
 ) -> Cell:
     has_own_batch = isinstance(inputs_of(registry.model(model), model_options), OwnBatch)
     own_weights: Options = () if weights is None else (("weights", weights.name),)
@@ -137,6 +139,7 @@ def _cell(
             dtype=dtype,
             seed=seed,
             allocator=allocator,
+            label=label,
         ),
         model=model,
         method=method,
@@ -150,6 +153,7 @@ def _cell(
         weights=(weights or suite.weights).name,
         train=suite.train,
         allocator=allocator,
+        label=label,
     )
 
 

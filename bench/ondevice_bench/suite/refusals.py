@@ -1,6 +1,8 @@
 """Why a cell is not measured: its parts do not fit together, or the board has too little memory."""
 
-from ondevice_bench.specs import registry, trained
+from collections.abc import Iterator
+
+from ondevice_bench.specs import composition, registry, trained
 from ondevice_bench.specs.method import MethodSpec
 from ondevice_bench.specs.model import ModelSpec
 from ondevice_bench.suite.board import Board
@@ -16,8 +18,8 @@ def refusal(suite: Suite, cell: Cell) -> str | None:
     model = registry.model(cell.model)
     pretrained = tuple(spec.name for spec in registry.models().values() if spec.pretrained)
     reasons = (
-        *(spec.refuses(model) for spec in registry.parts(cell.method)),
-        layers_refusal(cell.layers, model, all_options(model, cell.model_options)),
+        *(spec.refuses(model) for spec in composition.specs(cell.method)),
+        *_no_such_layers(cell, model),
         suite.data.refuses(inputs_of(model, cell.model_options)),
         suite.weight_sources[cell.weights].refuses(model.name, model.pretrained, pretrained),
         _no_trained_ranks(cell),
@@ -26,6 +28,13 @@ def refusal(suite: Suite, cell: Cell) -> str | None:
         _not_in_backward(cell),
     )
     return next((reason for reason in reasons if reason), None)
+
+
+def _no_such_layers(cell: Cell, model: ModelSpec) -> Iterator[str | None]:
+    """Why the model lacks the layers of the cell, or those of an entry of its mix."""
+    options = all_options(model, cell.model_options)
+    of_mix = [part.layers for part in composition.parts(cell.method) if part.layers]
+    return (layers_refusal(layers, model, options) for layers in (cell.layers, *of_mix))
 
 
 def board_refusal(suite: Suite, cell: Cell, board: Board) -> str | None:
@@ -62,7 +71,7 @@ def _no_such_update(cell: Cell) -> str | None:
 
 def _not_in_backward(cell: Cell) -> str | None:
     """Why the cell cannot be updated in backward, if its method does this."""
-    names = [spec.name for spec in registry.parts(cell.method) if spec.updates_in_backward]
+    names = [spec.name for spec in composition.specs(cell.method) if spec.updates_in_backward]
     if not names:
         return None
     if cell.train.clip is not None:
@@ -76,16 +85,15 @@ def _not_in_backward(cell: Cell) -> str | None:
 
 def updating_themselves(cell: Cell) -> list[MethodSpec]:
     """The parts of the cell's method that have an update of their own."""
-    specs, given = registry.parts(cell.method), dict(cell.method_options)
     found = []
-    for spec in specs:
+    for part in composition.parts(cell.method):
+        spec = part.spec
         if spec.own_update == "always":
             found.append(spec)
         elif spec.own_update is not None:
             name, value = spec.own_update
             default = next(each.default for each in spec.options if each.name == name)
-            key = name if len(specs) == 1 else f"{spec.name}.{name}"
-            if given.get(key, default) == value:
+            if part.own(cell.method_options).get(name, default) == value:
                 found.append(spec)
     return found
 

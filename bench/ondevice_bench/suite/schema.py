@@ -14,6 +14,7 @@ from ondevice_bench.declare.schema import StrictSchema, read_as
 from ondevice_bench.errors import unknown
 from ondevice_bench.specs import data, registry, weights
 from ondevice_bench.specs.data import DataSource
+from ondevice_bench.specs.layer_choice import parse
 from ondevice_bench.specs.option import Option
 from ondevice_bench.specs.weights import WeightSource
 from ondevice_bench.suite.cell import Train
@@ -25,7 +26,6 @@ from ondevice_bench.suite.entries import (
     model_entries,
 )
 from ondevice_bench.suite.goal import GOALS, Goal
-from ondevice_bench.suite.layers import parse
 from ondevice_bench.suite.suite import Condition, Sampling
 from ondevice_bench.units import parse_bytes, parse_duration
 

@@ -31,10 +31,12 @@ class ModelChoice:
 
 @dataclass(frozen=True)
 class MethodChoice:
-    """One entry of `methods`."""
+    """One entry of `methods`. The user may have given a label to a mix."""
 
     name: str
     axes: tuple[Axis, ...]
+    label: str = ""
+    places: tuple[str, ...] = ()  # of the entries of a mix, for messages
 
 
 # of a core; if other processes use more, a sample is measured again

@@ -16,8 +16,8 @@ from ondevice_bench.models.family import Family, model_output, seeded
 from ondevice_bench.models.layers import NoSuchPart, guessed_layout, kind_of, select_layers
 from ondevice_bench.models.user_models import UserModelError
 from ondevice_bench.specs import inputs as kinds
+from ondevice_bench.specs.layer_choice import PARTS
 from ondevice_bench.specs.layout import ModelLayout
-from ondevice_bench.suite.layers import PARTS
 from ondevice_bench.worker.workload import empty, inputs_of
 
 _COUNT = 2

@@ -15,6 +15,7 @@ from ondevice_bench.worker import runtime
 # by name: the module and the function that answer
 ANSWERS = {
     "describe": ("ondevice_bench.worker.describe", "describe"),
+    "mixes": ("ondevice_bench.worker.mixes", "unmatched"),
     "batch": ("ondevice_bench.worker.describe", "batch"),
     "conformance": ("ondevice_bench.methods.conformance", "check_request"),
 }

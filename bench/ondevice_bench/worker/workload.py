@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from ondevice_bench.data import nested
+from ondevice_bench.methods.method_mix import Composed
 from ondevice_bench.methods.ranks import Ranks
 from ondevice_bench.methods.treatment import Treatment, treat
 from ondevice_bench.models.families import family
 from ondevice_bench.models.family import Family, model_output, seeded
 from ondevice_bench.models.layers import guessed_layout
-from ondevice_bench.protocol.job import Job
+from ondevice_bench.protocol.job import Job, MethodCall
 from ondevice_bench.specs import inputs as kinds
 from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.suite.cell import Train
@@ -101,7 +102,7 @@ def treated_model(job: Job, model: nn.Module) -> Treatment:
     }
     treatment = treat(
         model,
-        job.methods,
+        by_layers(job.methods),
         job.cell.layers,
         layout=layout_of(job, model, family(job.model)),
         ranks=ranks,
@@ -114,6 +115,14 @@ def treated_model(job: Job, model: nn.Module) -> Treatment:
         batch = typed(job, nested.read(Path(job.calibration_path)))
         treatment.keep_calibration(batch, family(job.model).loss)
     return treatment
+
+
+def by_layers(calls: Sequence[MethodCall]) -> Composed | Mapping[str, Composed]:
+    """The calls of a cell's method. Those of a mix have layers."""
+    methods: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+    for path, options, *layers in calls:
+        methods.setdefault(layers[0] if layers else "", []).append((path, options))
+    return methods.get("", methods)
 
 
 def build_model(job: Job) -> Treatment:

@@ -8,9 +8,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from ondevice_bench.methods.layer_flops import LayerFlops
-from ondevice_bench.methods.make_method import make_method
-from ondevice_bench.methods.method import LayerMethod, activation_ranks, select_modes
-from ondevice_bench.methods.ranks import RankChoice, Ranks
+from ondevice_bench.methods.method import LayerMethod, Method, activation_ranks, select_modes
+from ondevice_bench.methods.method_mix import entries_of, selections
+from ondevice_bench.methods.ranks import RankChoice, RankRules, Ranks
 from ondevice_bench.methods.refusals import (
     NOT_CALLED,
     NOT_IN_TABLE,
@@ -19,7 +19,7 @@ from ondevice_bench.methods.refusals import (
     why_not,
 )
 from ondevice_bench.models.families import family
-from ondevice_bench.models.layers import layer_input, select_layers
+from ondevice_bench.models.layers import LayerSelection, layer_input, select_layers
 from ondevice_bench.papers.counting.accounting import (
     ACCOUNTED,
     STORE_THE_INPUT,
@@ -30,9 +30,13 @@ from ondevice_bench.papers.counting.accounting import (
 from ondevice_bench.papers.counting.comparison import compare, plain
 from ondevice_bench.papers.dialects import DIALECTS
 from ondevice_bench.protocol.job import Job, PassResult
+from ondevice_bench.specs.composition import names
+from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.specs.rank_rules import WEIGHT
 from ondevice_bench.worker.fake_workload import fake_workload
-from ondevice_bench.worker.workload import Workload, layout_of
+from ondevice_bench.worker.workload import Workload, by_layers, layout_of
+
+_OF_NO_ENTRY = "is in no entry of the mix"
 
 
 @dataclass(frozen=True)
@@ -44,15 +48,26 @@ class _Input:
     storage: int
 
 
+@dataclass(frozen=True)
+class _Method:
+    """The method of a layer, its name, and its rules for ranks."""
+
+    name: str
+    method: Method
+    rules: RankRules
+
+
 def measure(job: Job) -> PassResult:
     """The account of every layer that the method changes."""
     with fake_workload(replace(job, methods=(("vanilla", {}),), ranks=None)) as workload:
         model = workload.model
-        selection = select_layers(model, job.cell.layers, layout_of(job, model, family(job.model)))
+        layout = layout_of(job, model, family(job.model))
+        selection = select_layers(model, job.cell.layers, layout)
         inputs = _inputs(workload, selection.layers)
+    methods = _methods(job, model, selection, layout)
     layers = {name: model.get_submodule(name) for name in selection.layers}
     others = of_no_known_kind(model, selection.others)
-    accounts, refusals = _accounts(job, layers, inputs, others)
+    accounts, refusals = _accounts(job, methods, layers, inputs, others)
     works = [each.work for each in accounts.values()]
     activations = sum(each.activation_bytes for each in accounts.values())
     weights = sum(each.weight_elements for each in accounts.values()) * ACCOUNTED.itemsize
@@ -62,7 +77,7 @@ def measure(job: Job) -> PassResult:
             "weight_bytes": weights,
             "training_bytes": activations + weights,
             "inference_bytes": weights,
-            "stored_bytes": _stored(job.cell.method, accounts, inputs),
+            "stored_bytes": _stored(methods, accounts, inputs),
         },
         details={
             "flops": None if None in works else _total([w for w in works if w is not None]),
@@ -82,6 +97,19 @@ def measure(job: Job) -> PassResult:
             },
         },
     )
+
+
+def _methods(
+    job: Job, model: nn.Module, selection: LayerSelection, layout: ModelLayout
+) -> dict[str, _Method]:
+    """The method of each layer. In a mix, a layer may have none."""
+    entries = entries_of(by_layers(job.methods), {})
+    chosen = selections(model, entries, selection, layout)
+    found: dict[str, _Method] = {}
+    for name, entry, own in zip(names(job.cell.method), entries, chosen, strict=True):
+        ((method, rules),) = entry.methods
+        found |= dict.fromkeys(own.layers, _Method(name, method, rules))
+    return found
 
 
 def _inputs(workload: Workload, names: tuple[str, ...]) -> dict[str, _Input]:
@@ -110,12 +138,18 @@ def _inputs(workload: Workload, names: tuple[str, ...]) -> dict[str, _Input]:
     return inputs
 
 
-def _stored(method: str, accounts: Mapping[str, LayerAccount], inputs: Mapping[str, _Input]) -> int:
+def _stored(
+    methods: Mapping[str, _Method],
+    accounts: Mapping[str, LayerAccount],
+    inputs: Mapping[str, _Input],
+) -> int:
     """The bytes that are really stored. An unchanged input of several layers counts once."""
     total, storages = 0, set[int]()
     for name, each in accounts.items():
         total += each.stored_bytes
-        if method in STORE_THE_INPUT and inputs[name].storage in storages:
+        if methods[name].name not in STORE_THE_INPUT:
+            continue
+        if inputs[name].storage in storages:
             total -= math.prod(inputs[name].shape) * ACCOUNTED.itemsize
         storages.add(inputs[name].storage)
     return total
@@ -136,20 +170,27 @@ def _by_dialect(dialect: str, accounts: Mapping[str, LayerAccount]) -> dict[str,
 
 
 def _accounts(
-    job: Job, layers: dict[str, nn.Module], inputs: Mapping[str, _Input], others: dict[str, str]
+    job: Job,
+    methods: Mapping[str, _Method],
+    layers: dict[str, nn.Module],
+    inputs: Mapping[str, _Input],
+    others: dict[str, str],
 ) -> tuple[dict[str, LayerAccount], dict[str, str]]:
     """The account of each layer, and the reason for each layer that does not change.
 
     `others` has the reasons of modules that are no such layers.
     """
-    name = job.cell.method
-    method, rules = make_method(*job.methods[0])
     accounts: dict[str, LayerAccount] = {}
     refusals = dict(others)
     for layer_name, layer in layers.items():
         if layer_name not in inputs:
             refusals[layer_name] = NOT_CALLED
             continue
+        if layer_name not in methods:
+            refusals[layer_name] = _OF_NO_ENTRY
+            continue
+        of_layer = methods[layer_name]
+        name, method, rules = of_layer.name, of_layer.method, of_layer.rules
         shape = inputs[layer_name].shape
         if not isinstance(method, LayerMethod):
             each = vanilla_account(layer, shape)
@@ -163,7 +204,7 @@ def _accounts(
             each if inputs[layer_name].needs_gradient else each.without_input_gradient
         )
     if not accounts:
-        raise applies_to_none(name, refusals)
+        raise applies_to_none(job.cell.method, refusals)
     return accounts, refusals
 
 

@@ -21,7 +21,7 @@ from ondevice_bench.suite.board import Board
 from ondevice_bench.units import GIB
 
 # a question that a process of its own answers, because it runs the user's code
-Question = Literal["describe", "batch", "conformance"]
+Question = Literal["describe", "mixes", "batch", "conformance"]
 Tick = Callable[[], None]
 
 

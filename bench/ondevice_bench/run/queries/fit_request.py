@@ -9,6 +9,7 @@ from ondevice_bench.specs.builtin_methods import BY_CONTENT
 from ondevice_bench.suite.board import Board
 from ondevice_bench.suite.fit import MemoryLimit
 from ondevice_bench.suite.from_flags import Words
+from ondevice_bench.suite.method_text import methods_in
 from ondevice_bench.units import GIB
 
 DEFAULT_FRACTION = "0.125"
@@ -77,5 +78,6 @@ def fit_words(
 
 
 def _has_fraction(method: str) -> bool:
-    options = () if registry.is_own(method) else registry.method(method).options
+    known = [name for name in methods_in(method) if not registry.is_own(name)]
+    options = (option for name in known for option in registry.method(name).options)
     return any(option.name == "fraction" for option in options)

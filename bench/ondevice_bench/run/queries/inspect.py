@@ -1,5 +1,6 @@
 """Asking a process about one network: its layers, its spectra; nothing of it is stored."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,9 +12,9 @@ from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries.described_suite import described
 from ondevice_bench.run.queries.jobs import JobMaker
 from ondevice_bench.run.work_folder import work_folder
-from ondevice_bench.specs import registry
+from ondevice_bench.specs import composition
 from ondevice_bench.specs.builtin_methods import BY_CONTENT
-from ondevice_bench.specs.method import MethodSpec
+from ondevice_bench.specs.composition import Part
 from ondevice_bench.suite.board import HERE
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.from_flags import Words
@@ -22,6 +23,7 @@ from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.suite.suite import Suite
 
 TIMEOUT = 3600.0
+_HASH = re.compile(r"@\w+")  # of the user's code, in a name
 
 
 class Refused(BadInput):
@@ -74,7 +76,7 @@ def _ask(
 
 def _asked(cell: Cell) -> str:
     """The network, and the method if there is one: either may be at fault."""
-    model, method = (name.partition("@")[0] for name in (cell.model, cell.method))
+    model, method = (_HASH.sub("", name) for name in (cell.model, cell.method))
     return model if method == "vanilla" else f"{method} on {model}"
 
 
@@ -109,17 +111,19 @@ def _check_account(cell: Cell, of_the_model: Sequence[str]) -> None:
     if len(of_the_model) > 1:
         listed = ", ".join(of_the_model[:3])
         raise BadInput(f"an account is of one cell, but got {len(of_the_model)}: {listed} …")
-    (spec, *others) = registry.parts(cell.method)
-    if others or (not spec.treats and spec.name != "vanilla" and not registry.is_own(spec.name)):
+    parts = composition.parts(cell.method)
+    is_one_for_each_layer = len({part.layers for part in parts}) == len(parts)
+    if not is_one_for_each_layer or not all(p.spec.treats or p.spec.is_plain for p in parts):
         raise BadInput(
             f"{cell.method}: accounts are only for methods that replace layers. The bytes of this "
             "method are not a sum over layers: measure them with `bench run`"
         )
-    rules = [name for name, _ in cell.method_options if name in BY_CONTENT]
+    given = [name.rpartition(".")[2] for name, _ in cell.method_options]
+    rules = [rule for rule in BY_CONTENT if rule in given]
     if rules:
         raise BadInput(
             f"{cell.method}: ranks by {' and '.join(rules)} depend on data that an account does "
-            f"not read: give --rank or --fraction{_weight_rank(spec)}. `bench run` chooses such "
+            f"not read: give --rank or --fraction{_weight_rank(parts)}. `bench run` chooses such "
             "ranks, and `bench claims` makes accounts with them"
         )
 
@@ -139,8 +143,8 @@ def account_of(
     return account_at(host, described(host, words.suite()), ranks)
 
 
-def _weight_rank(spec: MethodSpec) -> str:
-    has_one = any(option.name == "weight_rank" for option in spec.options)
+def _weight_rank(parts: Sequence[Part]) -> str:
+    has_one = any(option.name == "weight_rank" for part in parts for option in part.spec.options)
     return " (and --weight-rank for the weights)" if has_one else ""
 
 

@@ -11,7 +11,7 @@ from ondevice_bench.passes import CALIBRATE
 from ondevice_bench.protocol.job import Job, MethodCall, RankNumbers, WeightsCall
 from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries import user_models
-from ondevice_bench.specs import registry, trained
+from ondevice_bench.specs import composition, registry, trained
 from ondevice_bench.specs.data import HELD_OUT, TRAIN, DataSource
 from ondevice_bench.specs.inputs import Inputs, OwnBatch, to_dict
 from ondevice_bench.specs.model import ModelSpec
@@ -62,7 +62,8 @@ class JobMaker:
             # ranks are chosen on another batch than the one that is measured
             use = CALIBRATE if described.batch == "calibration" else "batch"
             batch = self._batch(cell, model, inputs, use)
-            if use != CALIBRATE and any(s.keeps_calibration for s in registry.parts(cell.method)):
+            keeps = any(spec.keeps_calibration for spec in composition.specs(cell.method))
+            if use != CALIBRATE and keeps:
                 calibration = self._batch(cell, model, inputs, CALIBRATE)
         if ranks is None:
             ranks = _trained(cell)
@@ -121,14 +122,10 @@ def _trained(cell: Cell) -> Mapping[str, RankNumbers] | None:
 
 def _calls(cell: Cell) -> tuple[MethodCall, ...]:
     """Each part of the cell's method with its own options; a user's own method takes any."""
-    specs = registry.parts(cell.method)
-    calls = []
-    for spec in specs:
-        prefix = f"{spec.name}." if len(specs) > 1 else ""
-        given = {
-            name.removeprefix(prefix): value
-            for name, value in cell.method_options
-            if name.startswith(prefix)
-        }
-        calls.append((spec.implementation, {**resolved(spec.options, given), **given}))
+    calls: list[MethodCall] = []
+    for part in composition.parts(cell.method):
+        given = part.own(cell.method_options)
+        options = {**resolved(part.spec.options, given), **given}
+        layers = (part.layers,) if part.layers else ()
+        calls.append((part.spec.implementation, options, *layers))
     return tuple(calls)

@@ -1,20 +1,20 @@
 """Asking other processes about the user's networks and batches: the parent runs no such code."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ondevice_bench.data.batch import BatchStore, NoBatch
 from ondevice_bench.errors import BadInput
-from ondevice_bench.run.hosts.host import Host, NoAnswer
+from ondevice_bench.run.hosts.host import Host, NoAnswer, Question
 from ondevice_bench.specs import inputs as kinds
 from ondevice_bench.specs import registry
 from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.specs.option import Value, resolved
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.matrix import choices
-from ondevice_bench.suite.suite import Suite
+from ondevice_bench.suite.suite import ModelChoice, Suite
 
 TIMEOUT = 600.0
 
@@ -30,15 +30,15 @@ def describe(host: Host, suite: Suite) -> None:
         spec = registry.model(choice.name)
         sources = choice.weights or (suite.weights,)
         files = {source.path for source in sources if source.kind == "file"}
-        for given in choices(choice):
-            options = {**(spec.fixed or {}), **resolved(spec.options, dict(given)), **dict(given)}
+        for options in every_options(choice):
             questions += [(choice.name, options, str(file)) for file in files]
             if spec.is_own and not files:
                 questions.append((choice.name, options, None))
     if not questions:
         return
-    answers = _descriptions(
+    answers = ask_of_networks(
         host,
+        "describe",
         [
             {
                 "model": registry.model(name).implementation,
@@ -65,7 +65,16 @@ def describe(host: Host, suite: Suite) -> None:
         _put_in(name, descriptions)
 
 
-def _descriptions(host: Host, requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def every_options(choice: ModelChoice) -> Iterator[dict[str, Value]]:
+    """The options with which a suite builds the network."""
+    spec = registry.model(choice.name)
+    for given in choices(choice):
+        yield {**(spec.fixed or {}), **resolved(spec.options, dict(given)), **dict(given)}
+
+
+def ask_of_networks(
+    host: Host, question: Question, requests: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
     """An answer to each request. Files of different folders are loaded by different processes.
 
     Files beside them can have the same name.
@@ -78,7 +87,7 @@ def _descriptions(host: Host, requests: Sequence[Mapping[str, Any]]) -> list[dic
     answers: dict[int, dict[str, Any]] = {}
     for numbers in by_folder.values():
         try:
-            found = host.ask("describe", [requests[number] for number in numbers], TIMEOUT)
+            found = host.ask(question, [requests[number] for number in numbers], TIMEOUT)
         except NoAnswer as error:
             raise BadInput(f"the model's code {error}") from None
         answers |= dict(zip(numbers, found, strict=True))

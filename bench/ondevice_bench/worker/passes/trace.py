@@ -89,11 +89,11 @@ def measure(job: Job) -> PassResult:
 def _undeclared(workload: Workload, treated: Sequence[LayerReport]) -> list[str]:
     """A note if the method keeps other bytes than it declares.
 
-    Only a method alone can be compared. Another one may pack what the first one stores, cut its
-    batch, or run its forward again.
+    Only methods that replace layers can be compared. Another one may pack what they store, cut the
+    batch, or run their forward again.
     """
     declared = {r.name: r.stored_bytes for r in treated if r.stored_bytes is not None}
-    if not declared or not workload.treatment.has_one_method:
+    if not declared or not workload.treatment.only_replaces:
         return []
     layers = {name: workload.model.get_submodule(name) for name in declared}
     difference = undeclared(declared, kept_by_layer(workload, layers))
