@@ -7,6 +7,7 @@ from ondevice_bench.errors import suggestion
 WORDS = ("all", "mlp", "attention", "attention+mlp", "conv")
 PARTS = ("mlp", "attention", "attention+mlp")  # of a layout
 COUNTED = ("last", "last_blocks")
+_WITH_ARGUMENT = (*COUNTED, "pattern")
 ALLOWED = "all, mlp, attention, attention+mlp, conv, last: K, last_blocks: K or pattern: TEXT"
 
 
@@ -29,7 +30,9 @@ def parse(value: object) -> tuple[str, ...]:
 def _word(word: str) -> str:
     canonical = "+".join(sorted(part.strip() for part in word.split("+")))
     if canonical not in WORDS:
-        raise ValueError(f"must be {ALLOWED}, got {word!r}{suggestion(word, WORDS)}")
+        raise ValueError(
+            f"must be {ALLOWED}, got {word!r}{suggestion(word, (*WORDS, *_WITH_ARGUMENT))}"
+        )
     return canonical
 
 
@@ -37,9 +40,7 @@ def _with_argument(word: str, value: object) -> str:
     if word == "pattern" and isinstance(value, str) and value:
         return f"pattern:{value}"
     if word not in COUNTED:
-        raise ValueError(
-            f"must be {ALLOWED}, got {word!r}{suggestion(word, (*COUNTED, 'pattern'))}"
-        )
+        raise ValueError(f"must be {ALLOWED}, got {word!r}{suggestion(word, _WITH_ARGUMENT)}")
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{word} must be an integer of at least 1, got {value!r}")
     return f"{word}:{value}"
