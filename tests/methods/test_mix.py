@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ondevice_bench.errors import Refusal
+from ondevice_bench.errors import BadInput, Refusal
 from ondevice_bench.measure.activations import saved_storages, total
 from ondevice_bench.measure.kept_by_layer import kept_by_layer
 from ondevice_bench.measure.live import live_step
@@ -225,7 +225,7 @@ def test_a_mix_that_cannot_be_is_refused_before_anything_changes(mix, says):
     network = Network()
     for parameter in network.parameters():
         parameter.requires_grad_(True)
-    with pytest.raises((ValueError, Refusal), match=says):
+    with pytest.raises((ValueError, BadInput), match=says):
         treat(network, mix, "last:2", layout=LAYOUT)
     assert {type(each) for each in network.modules()} == {type(e) for e in Network().modules()}
     assert all(parameter.requires_grad for parameter in network.parameters())

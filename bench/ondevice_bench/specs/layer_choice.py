@@ -17,9 +17,8 @@ def parse(value: object) -> tuple[str, ...]:
         word, colon, argument = (part.strip() for part in value.partition(":"))
         if not colon:
             return (_word(word),)
-        return (
-            _with_argument(word, int(argument) if re.fullmatch(r"-?\d+", argument) else argument),
-        )
+        is_count = word in COUNTED and re.fullmatch(r"-?\d+", argument)
+        return (_with_argument(word, int(argument) if is_count else argument),)
     if not isinstance(value, dict) or len(value) != 1:
         raise ValueError(f"must be {ALLOWED}, got {value!r}")
     ((word, argument),) = value.items()
