@@ -10,7 +10,7 @@ from dataclasses import dataclass
 REST = "all"
 _BEGIN, _END = "mix(", ")"
 ONLY_REST = f"a mix with `{REST}` alone gives no layers to a method of their own"
-_MARKS = (",", "=", "/")  # of names and ids
+MARKS = (",", "=", "/")  # of names and ids, so patterns in a suite have none
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,6 @@ def wrong_layers(layers: Sequence[str]) -> tuple[int, str] | None:
     None if a mix can have these entries.
     """
     for place, each in enumerate(layers):
-        mark = next((mark for mark in _MARKS if mark in each), None)
-        if mark is not None:
-            return place, f"a pattern of a mix cannot have {mark!r}, got {each!r}"
         if each in layers[:place]:
             return place, f"{each!r} is there already: join the methods of the two by `compose`"
         if REST in layers[:place]:

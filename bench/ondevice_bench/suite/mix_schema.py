@@ -62,5 +62,9 @@ def mix_schema(entry: Any) -> type[MixSchema]:
 
 
 def _with_one_choice(text: str) -> str:
+    """The text of a choice of layers that can be a part of a name."""
     parse(text)
+    mark = next((mark for mark in mix.MARKS if mark in text), None)
+    if mark is not None:
+        raise ValueError(f"a pattern of a mix cannot have {mark!r}, got {text!r}")
     return text
