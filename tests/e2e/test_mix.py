@@ -29,12 +29,11 @@ models: [./mynet.py:net: {batch: 4}]
 methods:
   - vanilla
   - mix:
-      last: 1: {asi: {fraction: 0.5}}
+      last:1: {asi: {fraction: 0.5}}
       all: {compose: [lean, bias_only]}
   - mix: {label: tail, pattern:5: lora_fa, all: vanilla}
 measure: [trace]
 """
-SUITE = SUITE.replace("last: 1:", "last:1:")
 SAID = ("--model", "./mynet.py:net", "--fraction", "0.5", "--batch", "4", "--json")
 
 
@@ -47,10 +46,23 @@ def here(workplace):
 def test_a_mix_is_a_row_of_the_run_and_of_the_page(bench, here, workplace):
     ended = bench("run", "./mine.yaml", "--json")
     assert ended.code == 0, ended.err
-    cells = {each["cell"].split("/")[1]: each["metrics"] for each in ended.json()["cells"]}
-    print(ended.json())
+    metrics = {each["cell"].split("/")[1]: each["metrics"] for each in ended.json()["cells"]}
     mix = "mix(last:1=asi(fraction=0.5),all=bias_only+lean)"
-    assert list(cells) == ["vanilla", mix, "tail"]
+    assert list(metrics) == ["vanilla", mix, "tail"]
+    stored = {
+        source: {cell: found[source]["estimate"] for cell, found in metrics.items()}
+        for source in ("activation_bytes", "activation_allocated_bytes")
+    }
+    assert stored["activation_bytes"] == stored["activation_allocated_bytes"]
+    core = 2 * 4 * 3 * 3 + 2 * 4 + 4 * 8 + 3 * 6 + 3 * 6  # of (4, 8, 6, 6), with its bases
+    bits = (2 * 4 * 8 * 6 * 6 + 4 * 10) // 8  # of three ReLUs
+    head, loss = 4 * 10 * 4, (4 * 3 + 1) * 4
+    assert stored["activation_bytes"][mix] == core * 4 + bits + head + loss
+    page = (workplace / "bench-out" / "mine" / "report.html").read_text()
+    assert "asi fraction=0.5 on last:1, bias_only+lean on all" in page
+    table = bench("report", "mine", "--format", "text")
+    assert table.code == 0, table.err
+    assert "tail" in table.out
 
 
 def test_an_account_of_a_mix_is_the_sum_of_its_entries(bench, here):

@@ -16,7 +16,7 @@ def test_jobs_and_replies_survive_the_way_between_processes():
         pass_name="time",
         model="a.b",
         model_options={"depth": 2},
-        methods=(("a.b:C", {"rank": "8x16"}), ("d:E", {})),
+        methods=(("a.b:C", {"rank": "8x16"}), ("d:E", {}, "last:4")),
         layout={"head": "x"},
         inputs={"size": 3},
         batch_path="/tmp/x",

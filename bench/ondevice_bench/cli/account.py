@@ -11,7 +11,13 @@ from ondevice_bench.terminal import print_json, print_lines, print_tables
 
 def account(
     models: SeveralModels,
-    method: Annotated[str, typer.Option("--method", help="A method that replaces layers.")],
+    method: Annotated[
+        str,
+        typer.Option(
+            "--method",
+            help="A method that replaces layers, or several by layer: conv=lora,all=lora_fa.",
+        ),
+    ],
     options: Annotated[
         list[str] | None,
         typer.Option("--option", metavar="NAME=VALUE", help="An option of the method or model."),

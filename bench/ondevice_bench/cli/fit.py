@@ -14,7 +14,11 @@ from ondevice_bench.terminal import print_json, print_lines, print_tables
 def fit(
     models: SeveralModels,
     methods: Annotated[
-        list[str] | None, typer.Option("--method", help="A method (default: every method).")
+        list[str] | None,
+        typer.Option(
+            "--method",
+            help="A method (default: every method), or methods by layer: last:4=lora,all=lean.",
+        ),
     ] = None,
     options: Annotated[
         list[str] | None,

@@ -33,7 +33,11 @@ class SuiteFlags:
     ] = None
     methods: Annotated[
         list[str] | None,
-        typer.Option("--method", help="With --model: a method (default: vanilla, plain training)."),
+        typer.Option(
+            "--method",
+            help="With --model: a method (default: vanilla, plain training), or methods by layer: "
+            "last:4=lora,all=lean.",
+        ),
     ] = None
     options: Annotated[
         list[str] | None,

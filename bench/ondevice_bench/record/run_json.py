@@ -30,6 +30,7 @@ Name = Annotated[str, Field(pattern=r"^\w[\w.+-]{0,199}$")]
 _CellId = Annotated[str, Field(pattern=r"^[^/]+/[^/]+/.+/b[0-9]+/([^/]+/){0,2}s[0-9]+$")]
 # the same in a store here, whose suites and profiles may be named like any file
 _FileName = Annotated[str, Field(pattern=r"^[^/\x00-\x1f]{1,400}$")]
+_Label = Annotated[str, Field(pattern=r"^(\w[\w.-]{0,39})?$")]
 _Moment = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT[\d:.]{8,20}[+\d:]{1,8}$")]
 _Count = Annotated[int, Field(ge=1, lt=1 << 31)]
 _Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
@@ -175,7 +176,7 @@ def _cell_adapter() -> TypeAdapter[Cell]:
 
 @cache
 def _cell_schema() -> type[BaseModel]:
-    return schema_of(Cell, ClosedSchema, id=_CellId, batch=_Count, seed=_Seed)
+    return schema_of(Cell, ClosedSchema, id=_CellId, batch=_Count, seed=_Seed, label=_Label)
 
 
 @cache
