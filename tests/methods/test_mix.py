@@ -8,6 +8,7 @@ from torch import nn
 
 from ondevice_bench.errors import BadInput, Refusal
 from ondevice_bench.measure.activations import saved_storages, total
+from ondevice_bench.measure.flops import STEP
 from ondevice_bench.measure.kept_by_layer import kept_by_layer
 from ondevice_bench.measure.live import live_step
 from ondevice_bench.methods.treatment import treat
@@ -15,6 +16,7 @@ from ondevice_bench.models.layers import NoSuchLayers
 from ondevice_bench.specs.layout import ModelLayout
 from tests.measure.test_activations import SumStep
 from tests.methods.conftest import difference, randn
+from tests.methods.test_layer_flops import counted_step
 
 LAYOUT = ModelLayout(head="head", counts="conv2d", mlp="fc*")
 
@@ -169,6 +171,15 @@ def test_declared_bytes_are_those_of_hooks_and_of_the_allocator():
     assert kept_by_layer(step, layers) == declared
     assert not treatment.only_replaces
     assert treat(copy.deepcopy(Network()), {"conv": "lora", "all": "vanilla"}).only_replaces
+
+
+def test_the_sum_of_the_declared_flops_is_what_is_called():
+    network = nn.Sequential(nn.Linear(10, 12), nn.ReLU(), nn.Linear(12, 16), nn.Linear(16, 5))
+    mix = {"pattern:0": [("svd", {"rank": 2})], "pattern:2": [("wasi", {"rank": 3})]}
+    treatment = treat(network, mix | {"all": [("lora", {"rank": 2}), ("lean", {})]})
+    work = counted_step(treatment, torch.randn(4, 6, 10)).of(*STEP)
+    declared = [report.flops for report in treatment.report()]
+    assert work.flops == sum(flops.training for flops in declared) > 0
 
 
 def test_each_rule_chooses_the_ranks_that_it_chooses_alone():
