@@ -205,7 +205,7 @@ def test_each_rule_chooses_the_ranks_that_it_chooses_alone():
 @pytest.mark.parametrize(
     ("mix", "says"),
     [
-        ({}, "a mix with `all` alone gives no layers to a method of their own"),
+        ({}, "a mix maps layers to methods, got none"),
         ({"all": "lean"}, "a mix with `all` alone gives no layers to a method of their own"),
         ({"cnv": "lora"}, "must be all, mlp, .*, got 'cnv'; did you mean 'conv'"),
         ({"last:0": "lora"}, "last must be an integer of at least 1, got 0"),

@@ -129,6 +129,11 @@ def test_a_mix_on_the_command_line(workplace):
     )
     (cell,) = cells_of(words.suite())
     assert cell.id == "mcunet/mix(last:4=asi(fraction=0.125),all=bias_only+lean)/all/b8/s0"
+    (choice,) = words.suite().methods
+    assert choice.places == (
+        "command line: methods[0].last:4",
+        "command line: methods[0].all",
+    )
     fit = fit_words(["mcunet"], ["last:4=asi,all=lean"], [], {}, ["all"])
     assert [each.method_options for each in cells_of(fit.suite())] == [
         (("last:4=asi.fraction", 0.125),)

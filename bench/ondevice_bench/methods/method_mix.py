@@ -55,6 +55,8 @@ def entries_of(
 def _mixed(methods: Mapping[str, Composed], options: Mapping[str, Any]) -> tuple[Entry, ...]:
     if options:
         raise ValueError(f"{next(iter(options))}: in a mix each method has options of its own")
+    if not methods:
+        raise ValueError("a mix maps layers to methods, got none")
     choices = [parse(layers)[0] for layers in methods]
     wrong = mix.wrong_layers(choices)
     if wrong is not None:
@@ -72,7 +74,7 @@ def _mixed(methods: Mapping[str, Composed], options: Mapping[str, Any]) -> tuple
 
 def _refuse(entry: Entry) -> None:
     """A Refusal if these methods cannot have these layers in a mix."""
-    names = {_name(method): method for method, _ in entry.methods}
+    names = {type(method).__name__: method for method, _ in entry.methods}
     whole = [name for name, method in names.items() if not _has_layers(method)]
     if whole and entry.layers != mix.REST:
         raise Refusal(mix.of_whole_network(whole[0]))
@@ -92,17 +94,11 @@ def _has_layers(method: Method) -> bool:
     return chooses or isinstance(method, Vanilla)
 
 
-def _name(method: Method) -> str:
-    return type(method).__name__
-
-
 def selections(
     module: nn.Module, entries: Sequence[Entry], among: LayerSelection, layout: ModelLayout
 ) -> tuple[LayerSelection, ...]:
     """The layers of each entry, of those that methods may change (`among`)."""
-    left = LayersLeft(module, among, layout)
-    nothing = LayerSelection(())
-    return tuple(
-        among if not entry.layers else left.take(entry.layers) if entry.has_layers else nothing
-        for entry in entries
-    )
+    if not any(entry.layers for entry in entries):
+        return tuple(among for _ in entries)
+    left, nothing = LayersLeft(module, among, layout), LayerSelection(())
+    return tuple(left.take(entry.layers) if entry.has_layers else nothing for entry in entries)

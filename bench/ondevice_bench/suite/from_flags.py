@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +69,16 @@ class Words:
         # every line of JSON is YAML
         text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in keys.items())
         try:
-            return suite_of(parse(Path(SOURCE), text), _name(self.models))
+            suite = suite_of(parse(Path(SOURCE), text), _name(self.models))
         except BadInput as error:
-            lines = (re.sub(rf"^{SOURCE}:\d+: ", f"{SOURCE}: ", line) for line in error.lines)
-            raise BadInput(*lines) from None
+            raise BadInput(*map(_without_number, error.lines)) from None
+        methods = (replace(m, places=tuple(map(_without_number, m.places))) for m in suite.methods)
+        return replace(suite, methods=tuple(methods))
+
+
+def _without_number(line: str) -> str:
+    """A message or a place without the number of its line, which nobody has written."""
+    return re.sub(rf"^{SOURCE}:\d+: ", f"{SOURCE}: ", line)
 
 
 def _name(models: Sequence[str]) -> str:
