@@ -1,10 +1,13 @@
 """A mix in a suite: its cells, names and labels, and what is wrong with a bad one."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
+from ondevice_bench.analyse.gradient import has_exact_gradient
 from ondevice_bench.errors import BadInput
+from ondevice_bench.record.run_json import checked_cell
 from ondevice_bench.run.queries.fit_request import fit_words
 from ondevice_bench.suite.board import HERE
 from ondevice_bench.suite.cell import Cell
@@ -146,3 +149,22 @@ def test_a_mix_on_the_command_line(workplace):
     }.items():
         with pytest.raises(BadInput, match=says):
             replace(words, methods=[text], ranks={}).suite()
+
+
+def test_a_store_keeps_a_label_and_refuses_one_that_no_suite_can_have(load):
+    (cell,) = cells_of(load(HEAD + "  - mix: {label: tail, conv: lora}\n"))
+    assert checked_cell(json.dumps(cell.to_dict())).label == "tail"
+    with pytest.raises(ValueError, match="label"):
+        checked_cell(json.dumps({**cell.to_dict(), "label": "<b>tail</b>"}))
+
+
+@pytest.mark.parametrize(
+    ("method", "is_exact"),
+    [
+        ("mix(conv=vanilla,all=lean)", True),
+        ("mix(conv=svd,all=lean)", False),
+        ("mix(conv=of_tomorrow,all=lean)", False),
+    ],
+)
+def test_a_mix_is_exact_if_all_its_methods_are(method, is_exact):
+    assert has_exact_gradient(method) is is_exact
