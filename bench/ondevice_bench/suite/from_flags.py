@@ -72,8 +72,8 @@ class Words:
             suite = suite_of(parse(Path(SOURCE), text), _name(self.models))
         except BadInput as error:
             raise BadInput(*map(_without_number, error.lines)) from None
-        methods = (replace(m, places=tuple(map(_without_number, m.places))) for m in suite.methods)
-        return replace(suite, methods=tuple(methods))
+        placed = (replace(m, places=tuple(map(_without_number, m.places))) for m in suite.methods)
+        return replace(suite, methods=tuple(placed))
 
 
 def _without_number(line: str) -> str:
