@@ -302,9 +302,12 @@ def test_figures_of_accounts():
     assert both(quantity="training_flops") == (3, 3)
 
 
+PAPERS = ("paper_gf", "paper_hosvd", "paper_asi", "paper_wasi", "paper_wasi_llm")
+
+
 def test_what_can_be_measured_on_a_board_is_in_a_suite(workplace):
     board = boards()["pi5-8gb"]
-    suites = [load_suite(name) for name in ("paper_gf", "paper_hosvd", "paper_asi", "paper_wasi")]
+    suites = [load_suite(name) for name in PAPERS]
     cells = [item.cell for suite in suites for item in plan(suite, board)]
     for claim in load_published().claims:
         if claim.measured and not claim.untestable and not claim.needs:

@@ -272,7 +272,11 @@ def test_gradient_filtering_counts_groups_and_every_image():
     depthwise = nn.Conv2d(576, 576, 3, 1, 1, groups=576, device="meta")
     rows = {
         batch: published(
-            "gradient_filter", "vanilla", Sizes.from_layer(depthwise, (batch, 576, 7, 7)), Ranks(), 0
+            "gradient_filter",
+            "vanilla",
+            Sizes.from_layer(depthwise, (batch, 576, 7, 7)),
+            Ranks(),
+            0,
         )
         for batch in (1, 3)
     }

@@ -71,7 +71,11 @@ def mcunet():
 
 
 RESNET18, RESNET34 = resnet((2, 2, 2, 2)), resnet((3, 4, 6, 3))
-NETWORKS = {"mobilenet": (mobilenet(), 1280), "resnet18": (RESNET18, 512), "mcunet": (mcunet(), 160)}
+NETWORKS = {
+    "mobilenet": (mobilenet(), 1280),
+    "resnet18": (RESNET18, 512),
+    "mcunet": (mcunet(), 160),
+}
 
 
 def gradients(conv, radius=None):
@@ -160,7 +164,10 @@ def atrous(inputs):
 
 def of_segmentation():
     """Networks: the last 5 and 10 in order, those that pass no gradient on first."""
-    psp, psp_m = [*pooling(512, 128), one(1024, 128, 3, MAP)], [*pooling(320, 128), one(832, 128, 3, MAP)]
+    psp, psp_m = (
+        [*pooling(512, 128), one(1024, 128, 3, MAP)],
+        [*pooling(320, 128), one(832, 128, 3, MAP)],
+    )
     fcn = [one(512, 128, 3, MAP), one(128, 128, 3, MAP), one(640, 128, 3, MAP)]
     fused = one(640, 128, 3, MAP)
     pyramid = [one(512, 512, 3, size) for size in (128, 64, 32)] + [one(2048, 512, 3, 128)]

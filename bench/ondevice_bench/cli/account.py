@@ -29,8 +29,8 @@ def account(
     dialect: Annotated[
         str,
         typer.Option(
-            help="Also count FLOPs as a paper does, beside the exact count: gradient_filter, hosvd, "
-            "asi, wasi."
+            help="Also count FLOPs as a paper does, beside the exact count: gradient_filter, "
+            "hosvd, asi, wasi."
         ),
     ] = "exact",
     quiet: Quiet = False,

@@ -1,6 +1,7 @@
 """The layers that a method replaces: the words of `layers`, resolved on a network.
 
-`last:K`, `last:K of TEXT` and `last_blocks:K` also freeze all that comes before. The head trains, but stays plain.
+`last:K`, `last:K of TEXT` and `last_blocks:K` also freeze all that comes before. The head trains,
+but stays plain.
 Methods treat linear layers and convolutions. Other modules with a matrix as weight are chosen too,
 so that nobody believes that they are treated.
 """

@@ -54,7 +54,9 @@ def account_queries(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[Acco
     if not _has_ranks(query.method) or any(name in NUMBERS for name in rules):
         # without ranks, a ratio is the same at every batch
         any_batch = claim.ratio_of is not None and not _has_ranks(query.method)
-        complete = None not in (query.model, query.layers) and (any_batch or query.batch is not None)
+        complete = None not in (query.model, query.layers) and (
+            any_batch or query.batch is not None
+        )
         return (AccountQuery("its own conditions", query),) if complete else ()
     queries = sorted(_at_ranks(claim, summaries), key=lambda each: len(each.differs))
     meeting = [each for each in queries if not each.differs]

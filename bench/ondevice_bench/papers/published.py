@@ -15,7 +15,13 @@ Computed = Literal["accounted", "measured", "secondary"]
 Reach = Literal["exactly", "about", "up to", "over"]
 Unit = Literal["KiB", "MiB", "GiB", "MFLOP", "GFLOP", "x", "%"]
 # what one of these units is, in bytes or FLOPs
-SIZES: Mapping[Unit, float] = {"KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30, "MFLOP": 1e6, "GFLOP": 1e9}
+SIZES: Mapping[Unit, float] = {
+    "KiB": 2.0**10,
+    "MiB": 2.0**20,
+    "GiB": 2.0**30,
+    "MFLOP": 1e6,
+    "GFLOP": 1e9,
+}
 AccountedQuantity = Literal[
     "activation",
     "weight",
