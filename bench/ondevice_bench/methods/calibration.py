@@ -12,10 +12,14 @@ from ondevice_bench.methods.convolution import Geometry
 from ondevice_bench.methods.method import LayerMethod, ReplacementLayer, ranked_modes
 from ondevice_bench.methods.ranks import (
     GRID,
+    BelowLeast,
     RankCandidate,
     RankChoice,
+    RankRule,
     Ranks,
     by_epsilon,
+    least_bytes,
+    least_perplexity,
     within_budget,
     within_perplexity,
 )
@@ -23,7 +27,11 @@ from ondevice_bench.methods.stored_size import stored_size
 from ondevice_bench.methods.tensors import NotFinite, energies, largest_rank, working
 from ondevice_bench.models.layers import layer_input
 
-_JOINT = {"budget_mib": within_budget, "perplexity": within_perplexity}  # over all layers
+# over all layers: the best within a bound, and the least possible
+_JOINT = {
+    "budget_mib": (within_budget, least_bytes),
+    "perplexity": (within_perplexity, least_perplexity),
+}
 
 
 @dataclass
@@ -101,10 +109,11 @@ def calibrate(
     every: Sequence[ReplacementLayer],
     batch: Any,
     loss: Callable[[nn.Module, Any], Tensor],
-) -> None:
+) -> list[str]:
     """Run the batch through the plain network, and choose the ranks of these layers.
 
-    `every` are all layers that methods have replaced.
+    `every` are all layers that methods have replaced. Returns notes: what a reader of the ranks
+    must know.
     """
     jointly: dict[LayerMethod, list[LayerCalibration]] = {}
     alone = dict(layers)
@@ -117,20 +126,33 @@ def calibrate(
     if jointly:
         joint = [layer for of_method in jointly.values() for layer in of_method]
         _observe(module, joint, every, batch, loss)
-    for of_method in jointly.values():
-        _choose_jointly(of_method)
+    return [note for of_method in jointly.values() for note in _choose_jointly(of_method)]
 
 
-def _choose_jointly(layers: Sequence[LayerCalibration]) -> None:
-    """Choose the ranks of all layers of one method, by their common bound."""
+def _choose_jointly(layers: Sequence[LayerCalibration]) -> list[str]:
+    """Choose the ranks of all layers of one method, by their common bound. Returns notes."""
     rule = layers[0].choice.rule
     assert rule is not None
-    assert isinstance(rule.value, float)
     reached = [layer for layer in layers if layer.dy is not None]
     candidates = [layer.candidates() for layer in reached]
-    best = _JOINT[rule.kind](candidates, rule.value)
+    best, notes = _best(candidates, rule)
     for layer, ranks, index in zip(reached, candidates, best, strict=True):
         layer.choice.decide(ranks[index].ranks)
+    return notes
+
+
+def _best(
+    candidates: Sequence[Sequence[RankCandidate]], rule: RankRule
+) -> tuple[tuple[int, ...], list[str]]:
+    """One candidate for each layer, by a bound over all of them, and notes on them."""
+    assert isinstance(rule.value, float)
+    within, least = _JOINT[rule.kind]
+    try:
+        return within(candidates, rule.value), []
+    except BelowLeast as error:
+        if not rule.takes_least:
+            raise
+        return least(candidates), [f"{error}: the least possible was taken"]
 
 
 def keep(

@@ -42,6 +42,7 @@ class Treatment:
         self._methods: list[Method] = []
         self._training = TrainingForward(())
         self._replaced = ReplacedLayers()
+        self._rank_notes: list[str] = []
 
     def _repr_html_(self) -> str:
         from ondevice_bench.notebook import html_table  # workers never need it
@@ -112,7 +113,12 @@ class Treatment:
     def notes(self) -> list[str]:
         """After some steps: what a reader of their numbers must know."""
         of_methods = [note for method in self._methods for note in method.notes()]
-        return [*of_methods, *self._replaced.notes()]
+        return [*self._rank_notes, *of_methods, *self._replaced.notes()]
+
+    @property
+    def rank_notes(self) -> list[str]:
+        """After `calibrate`: what a reader of the ranks must know."""
+        return self._rank_notes
 
     def layer_methods(self) -> tuple[LayerMethod, ...]:
         """The methods that replaced layers, one for each layer."""
@@ -142,7 +148,7 @@ class Treatment:
         }
         every = [each.layer for each in self._replaced]
         with self._outside_of_training():
-            calibration.calibrate(self.module, layers, every, batch, loss)
+            self._rank_notes = calibration.calibrate(self.module, layers, every, batch, loss)
         self.keep_calibration(batch, loss)
         return self.ranks()
 
