@@ -102,13 +102,12 @@ def _verdict(
     deciding = [one for one in measured if one.metric == claim.measured[0]]
     if claim.computed == "measured":
         return _as_measured(claim, deciding)
-    values = [one.published for one in accounts if one.published is not None]
-    if not values:
+    best = computed_value(claim, accounts)
+    if best is None:
         return (
             "not testable here",
             f"it needs {claim.needs}" if claim.needs else "there is no account of it",
         )
-    best = max(values) if claim.reach in _LEAST else _nearest(claim, values)
     computed = f"computed: {in_unit(claim, best)}"
     if not agrees(claim, best):
         return "not reproduced", computed
@@ -125,6 +124,14 @@ def _verdict(
             why = f"{computed}; measured: {because}{'; ' if worst else ''}{worst}"
             return "reproduced as accounted, not as measured", why
     return "reproduced as accounted, not measured yet", f"{computed}; {because}"
+
+
+def computed_value(claim: Claim, accounts: Sequence[Account]) -> float | None:
+    """The computed number that decides: the nearest one, or the largest for `up to` and `over`."""
+    values = [one.published for one in accounts if one.published is not None and not one.differs]
+    if not values:
+        return None
+    return max(values) if claim.reach in _LEAST else _nearest(claim, values)
 
 
 def _as_measured(claim: Claim, measurements: Sequence[Measurement]) -> tuple[Verdict, str]:

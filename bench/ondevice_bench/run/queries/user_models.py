@@ -29,7 +29,7 @@ def describe(host: Host, suite: Suite) -> None:
     for choice in suite.models:
         spec = registry.model(choice.name)
         sources = choice.weights or (suite.weights,)
-        files = {source.path for source in sources if source.kind == "file"}
+        files = {source.path for source in sources if source.path is not None}
         for given in choices(choice):
             options = {**(spec.fixed or {}), **resolved(spec.options, dict(given)), **dict(given)}
             questions += [(choice.name, options, str(file)) for file in files]
