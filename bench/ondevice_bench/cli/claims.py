@@ -102,9 +102,7 @@ def claims(
         raise BadInput("--out: there is no run to draw: start with `bench run paper_wasi_small`")
     code = ExitCode.OK
     with local_host() as host:
-        judge = partial(
-            judge_claims, published, account_of=partial(account_of, host), accounts={}
-        )
+        judge = partial(judge_claims, published, account_of=partial(account_of, host), accounts={})
         if measures:
             # what this command measured before, perhaps in part, does not change what it measures
             before = judge([each for each in summaries if not _is_own(each, published)])
@@ -117,9 +115,9 @@ def claims(
     if out is not None and summaries:
         write_report(summaries, out, "paper", claims=verdicts)
     if as_json:
-        print_json(claims_json(published, verdicts, file))
+        print_json(claims_json(published, verdicts))
     else:
-        _print(published, verdicts, file, details=details)
+        _print(published, verdicts, details=details)
         if out is not None:
             print_lines(f"report: {out}")
     return code
@@ -190,7 +188,6 @@ def _measured_before(task: "Request", folder: Path) -> "RunSummary | None":
 def _print(
     published: "PublishedClaims",
     verdicts: "Sequence[JudgedClaim]",
-    file: Path | None,
     *,
     details: bool,
 ) -> None:
@@ -208,7 +205,7 @@ def _print(
     if details:
         print_tables(claims_table(verdicts))
         return
-    for title, command, table in verdict_tables(verdicts, file):
+    for title, command, table in verdict_tables(verdicts):
         print_notes("", title)
         if command:
             print_lines(f"  {command}")

@@ -1,7 +1,6 @@
 """Published claims and the numbers here, as text. Each number has its scope."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from ondevice_bench.metrics import described
@@ -14,7 +13,7 @@ from ondevice_bench.papers.claims import (
 )
 from ondevice_bench.papers.dialects import EXACT
 from ondevice_bench.papers.evidence import Measurement
-from ondevice_bench.papers.glance import by_reason, by_verdict, counts, numbers
+from ondevice_bench.papers.glance import Numbers, by_reason, by_verdict, counts, numbers
 from ondevice_bench.papers.published import Claim, PublishedClaims
 from ondevice_bench.papers.waiting import waiting
 from ondevice_bench.terminal import Table
@@ -26,11 +25,9 @@ _REACHES = {"about": "about ", "up to": "up to ", "over": "over "}
 _EXPLAINED: tuple[Verdict, ...] = ("reproduced as accounted, not as measured", "not reproduced")
 
 
-def claims_json(
-    published: PublishedClaims, judged: Sequence[JudgedClaim], file: Path | None = None
-) -> dict[str, Any]:
+def claims_json(published: PublishedClaims, judged: Sequence[JudgedClaim]) -> dict[str, Any]:
     """Papers, counts of verdicts, and claims with all their numbers and what they wait for."""
-    reasons = [waiting(each, file) for each in judged]
+    reasons = [waiting(each) for each in judged]
     return {
         "papers": {
             paper.name: {"title": paper.title, "reference": paper.reference}
@@ -56,13 +53,11 @@ def summary_table(judged: Sequence[JudgedClaim]) -> Table:
     return rows
 
 
-def verdict_tables(
-    judged: Sequence[JudgedClaim], file: Path | None = None
-) -> Iterator[tuple[str, str, Table]]:
-    """A title, a command or an empty text, and a table: for each verdict and each reason to wait."""
+def verdict_tables(judged: Sequence[JudgedClaim]) -> Iterator[tuple[str, str, Table]]:
+    """For each verdict, and for each reason to wait: a title, perhaps a command, and a table."""
     for verdict, some in by_verdict(judged):
         if verdict == "not testable here":
-            for reason in by_reason(some, file):
+            for reason in by_reason(some):
                 title = f"waiting ({len(reason.claims)}): {reason.missing}"
                 yield title, reason.command, _waiting_table(reason.claims)
         else:
@@ -123,7 +118,7 @@ def measured(each: JudgedClaim) -> Iterator[str]:
         yield f"and {more} more (--json)"
 
 
-def measured_lines(claim: Claim, one: Measurement) -> tuple[str, ...]:
+def few_words(claim: Claim, one: Measurement) -> tuple[str, ...]:
     """A measured number in few words: the number, its interval, its metric and board."""
     estimate = one.estimate
     lines = [in_unit(claim, estimate.estimate)]
@@ -136,14 +131,14 @@ def _numbers_table(some: Sequence[JudgedClaim]) -> Table:
     rows = Table("claim", "published", "computed", "measured")
     for each in some:
         claim, found = each.claim, numbers(each)
+        source = f" ({claim.source})" if claim.source else ""
         rows.add_row(
-            "\n".join([claim.id, f"{claim.says}{f' ({claim.source})' if claim.source else ''}",
-                       *_explanation(each)]),
+            "\n".join([claim.id, f"{claim.says}{source}", *_explanation(each)]),
             published_text(claim),
             "–" if found.computed is None else in_unit(claim, found.computed),
-            "\n".join(measured_lines(claim, found.measured)) if found.measured else _elsewhere(found.elsewhere),
+            "\n".join(_measured_lines(claim, found)),
             end_section=True,
-        )  # fmt: skip
+        )
     return rows
 
 
@@ -158,8 +153,10 @@ def _explanation(each: JudgedClaim) -> list[str]:
     return [text for text in (each.claim.remark, whose) if text]
 
 
-def _elsewhere(one: Measurement | None) -> str:
-    return "–" if one is None else "only under other conditions"
+def _measured_lines(claim: Claim, found: Numbers) -> tuple[str, ...]:
+    if found.measured is not None:
+        return few_words(claim, found.measured)
+    return ("–",) if found.elsewhere is None else ("only under other conditions",)
 
 
 def _waiting_table(some: Sequence[JudgedClaim]) -> Table:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ondevice_bench.papers.claims import JudgedClaim, Verdict, computed_value, shows
 from ondevice_bench.papers.evidence import Measurement
@@ -64,13 +63,11 @@ def by_verdict(judged: Sequence[JudgedClaim]) -> Iterator[tuple[Verdict, tuple[J
             yield verdict, some
 
 
-def by_reason(
-    judged: Sequence[JudgedClaim], file: Path | None = None
-) -> tuple[WaitingClaims, ...]:
+def by_reason(judged: Sequence[JudgedClaim]) -> tuple[WaitingClaims, ...]:
     """The claims that wait, by what they wait for. Those that a command decides come first."""
     found: dict[tuple[str, str], list[JudgedClaim]] = {}
     for each in judged:
-        reason = waiting(each, file)
+        reason = waiting(each)
         if reason is not None:
             found.setdefault((reason.missing, reason.command), []).append(each)
     some = [WaitingClaims(*reason, tuple(claims)) for reason, claims in found.items()]

@@ -63,7 +63,10 @@ class Query:
 
 @dataclass(frozen=True)
 class Claim:
-    """One published statement. `published` is the number as printed, with all its digits."""
+    """One published statement. `published` is the number as printed, with all its digits.
+
+    `origin` is the file of the claim, if the user named one.
+    """
 
     id: str
     paper: str
@@ -83,6 +86,7 @@ class Claim:
     needs: str
     untestable: str
     remark: str
+    origin: str = ""
 
     @property
     def value(self) -> float | None:

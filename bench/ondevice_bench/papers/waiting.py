@@ -1,8 +1,8 @@
 """What a claim without a final verdict waits for, and the command that decides it. Pure."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ondevice_bench.papers.accounts import can_be_accounted
 from ondevice_bench.papers.claims import JudgedClaim
@@ -20,8 +20,8 @@ class Waiting:
     command: str = ""
 
 
-def waiting(judged: JudgedClaim, file: Path | None = None) -> Waiting | None:
-    """What the claim waits for; None if it has its final verdict. `file` has the claims, if named."""
+def waiting(judged: JudgedClaim) -> Waiting | None:
+    """What the claim waits for; None if it has its final verdict."""
     if judged.verdict not in ("not testable here", "reproduced as accounted, not measured yet"):
         return None
     claim = judged.claim
@@ -38,7 +38,7 @@ def waiting(judged: JudgedClaim, file: Path | None = None) -> Waiting | None:
     ]
     if not missing:
         missing = ["a more precise measurement" if _is_measured(judged) else MEASUREMENT]
-    return Waiting(_listed(missing), command(claim, file))
+    return Waiting(_listed(missing), command(claim))
 
 
 def is_decidable(judged: JudgedClaim) -> bool:
@@ -57,14 +57,18 @@ def needs_data(claim: Claim) -> bool:
     return claim.query.data is not None and claim.query.data not in data.WORDS
 
 
-def command(claim: Claim, file: Path | None = None) -> str:
+def command(claim: Claim) -> str:
     """The command that measures what the claim needs. The user replaces each `PATH`."""
-    words = ["bench claims", *([f"--claims {file}"] if file else ()), f"--paper {claim.paper}"]
+    words = ["bench claims", *_file(claim), f"--paper {claim.paper}"]
     given = [
         *([f"--weights {claim.query.model}=PATH"] if needs_weights(claim) else ()),
         *([f"--data {claim.query.data}:PATH"] if needs_data(claim) else ()),
     ]
     return " ".join([*words, *(given or ["--run"])])
+
+
+def _file(claim: Claim) -> list[str]:
+    return [f"--claims {shlex.quote(claim.origin)}"] if claim.origin else []
 
 
 def _is_measured(judged: JudgedClaim) -> bool:
@@ -74,9 +78,7 @@ def _is_measured(judged: JudgedClaim) -> bool:
 
 def _kinds(boards: Sequence[str]) -> list[str]:
     """The boards without those that are a kind of another: pi5-4gb is a pi5."""
-    return [
-        board for board in boards if not any(board.startswith(f"{other}-") for other in boards)
-    ]
+    return [board for board in boards if not any(board.startswith(f"{other}-") for other in boards)]
 
 
 def _listed(words: Sequence[str]) -> str:
