@@ -83,6 +83,8 @@ def _data(name: str, path: str) -> Mapping[str, str]:
     if place.is_dir() and name == _CIFAR10 and any(place.rglob("data_batch_*")):
         entry = {"cifar10": path}
     else:
+        if place.is_file() and place.suffix != ".npz":
+            raise BadInput(f"{DATA} {name}:{path}: must be a folder, or a file .npz")
         entry = {"npz" if place.is_file() else "folder": path, data.NAME: name}
     try:
         data.parse(entry, Path())
