@@ -164,10 +164,12 @@ def test_the_users_weights_and_data_decide_what_waits(bench, workplace, own_file
     assert (claim["missing"], claim["command"]) == ("", "")
     # ordinary records: another command finds them, and the same one measures nothing again
     assert bench(*said, "--json").json()["claims"] == [claim]
-    assert [run["suite"] for run in bench("list", "runs", "--json").json()] == [suite]
     again = bench(*words, "--json")
     assert "measured before: claims_mine_mcunet_handwriting-" in again.err
     assert again.json()["claims"] == [claim]
+    (store,) = (workplace / "bench-out").glob("*/results.sqlite")
+    with Store.open(store) as opened:
+        assert [run.suite for run in opened.runs()] == [suite]
 
 
 def test_weights_and_data_that_decide_nothing_are_one_line(bench, workplace, own_files):

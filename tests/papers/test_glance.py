@@ -12,7 +12,7 @@ from ondevice_bench.papers.published import Query
 from ondevice_bench.papers.scale import scale_of
 from ondevice_bench.papers.waiting import waiting
 from ondevice_bench.terminal import table_text
-from tests.papers.test_judge_claims import CLAIM, MEASURED, accounted, found, kept, of
+from tests.papers.test_claims import CLAIM, MEASURED, accounted, found, kept, of
 
 TRAINED = Query("vit_b_32", "wasi", "mlp", 128, "pretrained", "cifar10")
 

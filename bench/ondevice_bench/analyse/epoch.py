@@ -56,7 +56,8 @@ def training_examples(data: str, of_the_user: int | None) -> tuple[int | None, s
     `data` is the name of a source in a cell. `of_the_user` is the number of all examples in the
     user's own data, as the run stored it. Every fifth example is held out; CIFAR-10 has a test set.
     """
-    if of_the_user:
+    is_of_the_user = ":" in data
+    if of_the_user and is_of_the_user:  # files of the user can have any name before the colon
         return _not_held_out(of_the_user), ""
     kind = data.partition(":")[0].partition("@")[0].partition("(")[0]
     if kind in _ENDLESS:

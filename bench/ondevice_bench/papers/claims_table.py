@@ -68,8 +68,12 @@ def published_text(claim: Claim) -> str:
     """The number as printed: up to 62×."""
     if claim.published is None:
         return "–"
-    sign = _SIGNS.get(claim.unit, f" {claim.unit}")
-    return f"{_REACHES.get(claim.reach, '')}{claim.published}{sign}"
+    return f"{_REACHES.get(claim.reach, '')}{claim.published}{sign_of(claim)}"
+
+
+def sign_of(claim: Claim) -> str:
+    """What stands behind a number in the claim's unit."""
+    return _SIGNS.get(claim.unit, f" {claim.unit}")
 
 
 def claims_table(judged: Sequence[JudgedClaim]) -> Table:
@@ -127,30 +131,34 @@ def few_words(claim: Claim, one: Measurement) -> tuple[str, ...]:
     return (*lines, f"{described(one.metric).label}, {one.board}")
 
 
+def explanation(each: JudgedClaim) -> list[str]:
+    """Why the numbers differ, as far as it is known, or what would still measure the claim."""
+    if each.verdict == "not part of the method":
+        return [each.because]
+    reason = waiting(each)
+    if reason is not None:
+        return [f"waits for {reason.missing}: {reason.command}"]
+    if each.verdict not in _EXPLAINED:
+        return []
+    one = numbers(each).measured
+    is_of_bytes = one is not None and described(one.metric).unit == "bytes"
+    whose = one.anatomy if one is not None and is_of_bytes else ""
+    return [text for text in (each.claim.remark, whose) if text]
+
+
 def _numbers_table(some: Sequence[JudgedClaim]) -> Table:
     rows = Table("claim", "published", "computed", "measured")
     for each in some:
         claim, found = each.claim, numbers(each)
         source = f" ({claim.source})" if claim.source else ""
         rows.add_row(
-            "\n".join([claim.id, f"{claim.says}{source}", *_explanation(each)]),
+            "\n".join([claim.id, f"{claim.says}{source}", *explanation(each)]),
             published_text(claim),
             "–" if found.computed is None else in_unit(claim, found.computed),
             "\n".join(_measured_lines(claim, found)),
             end_section=True,
         )
     return rows
-
-
-def _explanation(each: JudgedClaim) -> list[str]:
-    """Why the numbers differ, as far as it is known."""
-    if each.verdict == "not part of the method":
-        return [each.because]
-    if each.verdict not in _EXPLAINED:
-        return []
-    found = numbers(each)
-    whose = found.measured.anatomy if found.measured else ""
-    return [text for text in (each.claim.remark, whose) if text]
 
 
 def _measured_lines(claim: Claim, found: Numbers) -> tuple[str, ...]:

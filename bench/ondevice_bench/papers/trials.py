@@ -1,7 +1,7 @@
 """The suites that measure what claims wait for, from the user's weights and data. Pure."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,13 +111,9 @@ def _suite(keys: Mapping[str, Any], name: str) -> Suite:
 
 def _keys(model: str, data: str, claims: Sequence[Claim], given: Given) -> dict[str, Any]:
     spec = registry.model(model)
-    methods = [
-        {"method": method, "options": dict(options)}
-        for claim in claims
-        for method, options in _sides(claim)
-    ]
+    methods = [side for claim in claims for side in _sides(claim)]
     by_content = any(
-        name.rpartition(".")[2] in BY_CONTENT for each in methods for name in each["options"]
+        name.rpartition(".")[2] in BY_CONTENT for _, options in methods for name, _ in options
     )
     measure = _passes(claims)
     return {
@@ -125,7 +121,7 @@ def _keys(model: str, data: str, claims: Sequence[Claim], given: Given) -> dict[
         "title": f"Claims of {claims[0].paper} on {model}",
         "purpose": f"Made by `bench claims`, for {', '.join(claim.id for claim in claims)}.",
         "models": _distinct(_model_entry(spec, claim.query, data, given) for claim in claims),
-        "methods": _distinct(_method_entry(**each) for each in methods),
+        "methods": _distinct(_method_entry(*each) for each in methods),
         "layers": _distinct(claim.query.layers or "all" for claim in claims),
         "data": given.data.get(data) or data or _usual_data(spec, by_content=by_content),
         "weights": given.weights.get(model) or _usual_weights(claims, by_content=by_content),
@@ -166,20 +162,19 @@ def _model_entry(spec: ModelSpec, query: Query, data: str, given: Given) -> dict
     return {spec.name: {**options, "batch": query.batch or spec.batch}}
 
 
-def _method_entry(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def _method_entry(method: str, options: Options) -> dict[str, Any]:
     if "+" not in method:
-        return {method: options}
-    parts = method.split("+")
+        return {method: dict(options)}
     return {
         "compose": [
             {
                 part: {
                     name.removeprefix(f"{part}."): value
-                    for name, value in options.items()
+                    for name, value in options
                     if name.startswith(f"{part}.")
                 }
             }
-            for part in parts
+            for part in method.split("+")
         ]
     }
 
@@ -218,5 +213,5 @@ def _cells(claim: Claim, cells: Sequence[Cell]) -> Iterator[Cell]:
             yield cell
 
 
-def _distinct(values: Any) -> list[Any]:
+def _distinct(values: Iterable[Any]) -> list[Any]:
     return list({json.dumps(value, sort_keys=True): value for value in values}.values())

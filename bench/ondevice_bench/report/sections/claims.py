@@ -7,9 +7,11 @@ from typing import Any
 from ondevice_bench.papers.claims import JudgedClaim, Verdict, in_unit
 from ondevice_bench.papers.claims_table import (
     accounted,
+    explanation,
     few_words,
     measured,
     published_text,
+    sign_of,
     statement,
 )
 from ondevice_bench.papers.evidence import Measurement
@@ -30,12 +32,13 @@ _TONES: Mapping[Verdict, str] = {
     "reproduced as accounted, not as measured": "not-proven-yet",
     "not reproduced": "failed",
 }
-# by unit, and whether the number compares two methods
-_KINDS: Mapping[tuple[str, bool], str] = {
-    ("x", True): "Ratios: how many times less than the other method",
-    ("%", True): "Savings: the share that is saved, in %",
-    ("%", False): "Shares and accuracy, in %",
-    ("MiB", False): "Bytes, in MiB",
+_SAVED = "% saved"
+# by unit; a share in % that compares two methods is a saving
+_KINDS: Mapping[str, str] = {
+    "x": "Ratios: how many times less than the other method",
+    _SAVED: "Savings: the share that is saved",
+    "%": "Accuracy and other shares",
+    "MiB": "Bytes",
 }
 
 
@@ -57,6 +60,8 @@ class Line:
     published: str
     computed: str
     measured: tuple[str, ...]
+    explanation: tuple[str, ...]
+    is_elsewhere: bool  # the measurement is from other conditions
     statement: str
     accounted: tuple[str, ...]
     all_measured: tuple[str, ...]
@@ -91,14 +96,13 @@ def content(data: ReportData) -> Mapping[str, Any] | None:
 
 def _kinds(decided: Sequence[JudgedClaim]) -> list[Kind]:
     """An axis for each unit, those that we know first."""
-    by_kind: dict[tuple[str, bool], list[JudgedClaim]] = {}
+    by_kind: dict[str, list[JudgedClaim]] = {}
     for each in decided:
-        claim = each.claim
-        by_kind.setdefault((claim.unit, claim.ratio_of is not None), []).append(each)
+        is_saving = each.claim.unit == "%" and each.claim.ratio_of is not None
+        by_kind.setdefault(_SAVED if is_saving else each.claim.unit, []).append(each)
     known = [kind for kind in _KINDS if kind in by_kind]
     return [
-        _kind(_KINDS.get(kind, kind[0]), by_kind[kind])
-        for kind in dict.fromkeys([*known, *by_kind])
+        _kind(_KINDS.get(kind, kind), by_kind[kind]) for kind in dict.fromkeys([*known, *by_kind])
     ]
 
 
@@ -106,7 +110,8 @@ def _kind(title: str, some: Sequence[JudgedClaim]) -> Kind:
     found = [numbers(each) for each in some]
     values = [value for each in found for value in _values(each)]
     scale = scale_of(values, is_share=some[0].claim.unit == "%")
-    ticks = tuple((scale.place(tick), in_unit(some[0].claim, tick)) for tick in scale.ticks())
+    sign = sign_of(some[0].claim)
+    ticks = tuple((scale.place(tick), f"{tick:g}{sign}") for tick in scale.ticks())
     lines = tuple(_line(each, own, scale) for each, own in zip(some, found, strict=True))
     return Kind(title, ticks, lines)
 
@@ -131,6 +136,8 @@ def _line(each: JudgedClaim, found: Numbers, scale: Scale) -> Line:
         published_text(claim),
         "" if found.computed is None else in_unit(claim, found.computed),
         () if one is None else few_words(claim, one),
+        tuple(explanation(each)),
+        found.elsewhere is not None,
         statement(claim),
         tuple(accounted(each)),
         tuple(measured(each)),
