@@ -133,7 +133,6 @@ ALL = (
         "computes a cell's costs by the formulas of the papers",
         "papers.counting.account_pass",
         batch="none",
-        is_spawned=True,
     ),
     Pass(
         "machine_peaks",

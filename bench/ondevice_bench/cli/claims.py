@@ -206,7 +206,7 @@ def _print(
         print_tables(claims_table(verdicts))
         return
     for title, command, table in verdict_tables(verdicts):
-        print_notes("", title)
+        print_notes(title)
         if command:
             print_lines(f"  {command}")
         print_tables(table)
