@@ -68,12 +68,8 @@ def published_text(claim: Claim) -> str:
     """The number as printed: up to 62×."""
     if claim.published is None:
         return "–"
-    return f"{_REACHES.get(claim.reach, '')}{claim.published}{sign_of(claim)}"
-
-
-def sign_of(claim: Claim) -> str:
-    """What stands behind a number in the claim's unit."""
-    return _SIGNS.get(claim.unit, f" {claim.unit}")
+    sign = _SIGNS.get(claim.unit, f" {claim.unit}")
+    return f"{_REACHES.get(claim.reach, '')}{claim.published}{sign}"
 
 
 def claims_table(judged: Sequence[JudgedClaim]) -> Table:

@@ -24,6 +24,11 @@ class Scale:
         share = (self._at(value) - self._at(self.low)) / (self._at(self.high) - self._at(self.low))
         return round(MARGIN + (100 - 2 * MARGIN) * min(max(share, 0.0), 1.0), 2)
 
+    def span(self, low: float, high: float) -> tuple[float, float]:
+        """The left end and the width of an interval, in percent."""
+        left, right = self.place(low), self.place(high)
+        return left, round(right - left, 2)
+
     def ticks(self) -> tuple[float, ...]:
         """Round numbers on the axis, at most six."""
         found = [each for each in self._round() if self.low <= each <= self.high]

@@ -1,9 +1,10 @@
 """Claims of papers: published, computed and measured numbers on one axis, and the verdicts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ondevice_bench import units
 from ondevice_bench.papers.claims import JudgedClaim, Verdict, in_unit
 from ondevice_bench.papers.claims_table import (
     accounted,
@@ -11,13 +12,10 @@ from ondevice_bench.papers.claims_table import (
     few_words,
     measured,
     published_text,
-    sign_of,
     statement,
 )
-from ondevice_bench.papers.evidence import Measurement
 from ondevice_bench.papers.glance import (
     NO_COMMAND,
-    Numbers,
     WaitingClaims,
     by_reason,
     by_verdict,
@@ -32,28 +30,36 @@ _TONES: Mapping[Verdict, str] = {
     "reproduced as accounted, not as measured": "not-proven-yet",
     "not reproduced": "failed",
 }
-_SAVED = "% saved"
-# by unit; a share in % that compares two methods is a saving
-_KINDS: Mapping[str, str] = {
-    "x": "Ratios: how many times less than the other method",
-    _SAVED: "Savings: the share that is saved",
-    "%": "Accuracy and other shares",
-    "MiB": "Bytes",
+RATIOS = "Ratios: how many times less than the other method"
+SAVINGS = "Savings: the share that is saved"
+SHARES = "Accuracy and other shares"
+BYTES, FLOPS = "Bytes", "FLOPs"
+# by unit: the kind, and what one is in the unit of the axis (MiB, MFLOP)
+_KINDS: Mapping[str, tuple[str, float]] = {
+    "x": (RATIOS, 1),
+    "%": (SHARES, 1),
+    "KiB": (BYTES, 1 / 1024),
+    "MiB": (BYTES, 1),
+    "GiB": (BYTES, 1024),
+    "MFLOP": (FLOPS, 1),
+    "GFLOP": (FLOPS, 1000),
+}
+_TICKS: Mapping[str, Callable[[float], str]] = {
+    RATIOS: "{:g}×".format,
+    SAVINGS: "{:g} %".format,
+    SHARES: "{:g} %".format,
+    BYTES: "{:g} MiB".format,
+    FLOPS: lambda value: units.flops(1e6 * value),
 }
 
 
 @dataclass(frozen=True)
-class Mark:
-    """A number on the axis; `span` is its interval, as left end and width in percent."""
-
-    place: float
-    span: tuple[float, float] | None = None
-    is_elsewhere: bool = False  # measured under other conditions
-
-
-@dataclass(frozen=True)
 class Line:
-    """A claim beside its numbers."""
+    """A claim beside its numbers.
+
+    `marks` are their places on the axis in percent, by `published`, `computed` and `measured`.
+    `span` is the interval of the measured one: its left end and width.
+    """
 
     claim: JudgedClaim
     tone: str
@@ -65,7 +71,8 @@ class Line:
     statement: str
     accounted: tuple[str, ...]
     all_measured: tuple[str, ...]
-    marks: Mapping[str, Mark]  # by `published`, `computed`, `measured`
+    marks: Mapping[str, float]
+    span: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -95,62 +102,68 @@ def content(data: ReportData) -> Mapping[str, Any] | None:
 
 
 def _kinds(decided: Sequence[JudgedClaim]) -> list[Kind]:
-    """An axis for each unit, those that we know first."""
-    by_kind: dict[str, list[JudgedClaim]] = {}
+    """An axis for each kind of number, in the order of `_TICKS`."""
+    by_kind: dict[str, list[JudgedClaim]] = {kind: [] for kind in _TICKS}
     for each in decided:
-        is_saving = each.claim.unit == "%" and each.claim.ratio_of is not None
-        by_kind.setdefault(_SAVED if is_saving else each.claim.unit, []).append(each)
-    known = [kind for kind in _KINDS if kind in by_kind]
-    return [
-        _kind(_KINDS.get(kind, kind), by_kind[kind]) for kind in dict.fromkeys([*known, *by_kind])
-    ]
+        kind, _ = _KINDS[each.claim.unit]
+        is_saving = kind == SHARES and each.claim.ratio_of is not None
+        by_kind[SAVINGS if is_saving else kind].append(each)
+    return [_kind(title, some) for title, some in by_kind.items() if some]
 
 
 def _kind(title: str, some: Sequence[JudgedClaim]) -> Kind:
-    found = [numbers(each) for each in some]
-    values = [value for each in found for value in _values(each)]
-    scale = scale_of(values, is_share=some[0].claim.unit == "%")
-    sign = sign_of(some[0].claim)
-    ticks = tuple((scale.place(tick), f"{tick:g}{sign}") for tick in scale.ticks())
+    found = [_on_axis(each) for each in some]
+    values = [value for each in found for value in each.values]
+    scale = scale_of(values, is_share=title in (SAVINGS, SHARES))
+    ticks = tuple((scale.place(tick), _TICKS[title](tick)) for tick in scale.ticks())
     lines = tuple(_line(each, own, scale) for each, own in zip(some, found, strict=True))
     return Kind(title, ticks, lines)
 
 
-def _values(found: Numbers) -> list[float]:
+@dataclass(frozen=True)
+class _OnAxis:
+    """The numbers of a claim in the unit of its axis, by the name of the mark."""
+
+    numbers: Mapping[str, float]
+    interval: tuple[float, float] | None
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        return (*self.numbers.values(), *(self.interval or ()))
+
+
+def _on_axis(each: JudgedClaim) -> _OnAxis:
+    found, (_, factor) = numbers(each), _KINDS[each.claim.unit]
     one = found.measured or found.elsewhere
-    ends = [] if one is None else [one.estimate.estimate, one.estimate.lower, one.estimate.upper]
-    return [value for value in (found.published, found.computed, *ends) if value is not None]
-
-
-def _line(each: JudgedClaim, found: Numbers, scale: Scale) -> Line:
-    claim, one = each.claim, found.measured or found.elsewhere
-    numbers_here = {"published": found.published, "computed": found.computed}
-    marks = {
-        name: Mark(scale.place(value)) for name, value in numbers_here.items() if value is not None
+    estimate = None if one is None else one.estimate
+    given = {
+        "published": found.published,
+        "computed": found.computed,
+        "measured": None if estimate is None else estimate.estimate,
     }
-    if one is not None:
-        marks["measured"] = _measured_mark(one, scale, is_elsewhere=found.measured is None)
+    here = {name: value * factor for name, value in given.items() if value is not None}
+    if estimate is None or estimate.lower is None or estimate.upper is None:
+        return _OnAxis(here, None)
+    return _OnAxis(here, (estimate.lower * factor, estimate.upper * factor))
+
+
+def _line(each: JudgedClaim, own: _OnAxis, scale: Scale) -> Line:
+    claim, found = each.claim, numbers(each)
+    one = found.measured or found.elsewhere
     return Line(
-        each,
-        _TONES.get(each.verdict, ""),
-        published_text(claim),
-        "" if found.computed is None else in_unit(claim, found.computed),
-        () if one is None else few_words(claim, one),
-        tuple(explanation(each)),
-        found.elsewhere is not None,
-        statement(claim),
-        tuple(accounted(each)),
-        tuple(measured(each)),
-        marks,
+        claim=each,
+        tone=_TONES.get(each.verdict, ""),
+        published=published_text(claim),
+        computed="" if found.computed is None else in_unit(claim, found.computed),
+        measured=() if one is None else few_words(claim, one),
+        explanation=tuple(explanation(each)),
+        is_elsewhere=found.elsewhere is not None,
+        statement=statement(claim),
+        accounted=tuple(accounted(each)),
+        all_measured=tuple(measured(each)),
+        marks={name: scale.place(value) for name, value in own.numbers.items()},
+        span=None if own.interval is None else scale.span(*own.interval),
     )
-
-
-def _measured_mark(one: Measurement, scale: Scale, *, is_elsewhere: bool) -> Mark:
-    lower, upper = one.estimate.lower, one.estimate.upper
-    if lower is None or upper is None:
-        return Mark(scale.place(one.estimate.estimate), None, is_elsewhere)
-    left, right = scale.place(lower), scale.place(upper)
-    return Mark(scale.place(one.estimate.estimate), (left, round(right - left, 2)), is_elsewhere)
 
 
 def _folded(reason: WaitingClaims) -> Mapping[str, Any]:
