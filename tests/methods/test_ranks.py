@@ -166,6 +166,22 @@ def test_a_budget_is_kept_and_the_least_possible_is_named(method):
         treat(network(), method, budget_mib=1e-5, **more).calibrate(BATCH)
 
 
+@pytest.mark.parametrize("rule", [{"budget_mib": 1e-5}, {"perplexity": 1e-9}])
+def test_a_budget_that_cannot_be_met_takes_the_least_of_the_grid_with_a_note(rule):
+    method, more = ("hosvd", {}) if "perplexity" in rule else ("wasi", {"weight_rank": 3})
+    treatment = treat(network(), method, **rule, **more, least=True)
+    ranks = treatment.calibrate(BATCH)
+    least = 0.9 if "perplexity" in rule else 0.4
+    assert ranks == treat(network(), method, epsilon=least, **more).calibrate(BATCH)
+    (note,) = treatment.rank_notes
+    assert "is below the least possible for these layers" in note
+    assert note.endswith(": the least possible was taken")
+    assert treatment.notes()[0] == note
+    met = treat(network(), method, budget_mib=0.1, **more, least=True)
+    met.calibrate(BATCH)
+    assert met.rank_notes == []
+
+
 def test_a_larger_budget_is_never_more_wrong():
     def perplexity(budget):
         treatment = treat(network(), "hosvd", budget_mib=budget)

@@ -54,6 +54,18 @@ def test_last_counts_linears_without_the_head_and_freezes_all_before():
     ]
 
 
+def test_last_of_a_pattern_counts_the_layers_that_match_and_freezes_all_before():
+    found = chosen(VIT, "vit_b_32", "last:3 of *mlp*")
+    last, before = ("encoder.layers.encoder_layer_2.mlp", "encoder.layers.encoder_layer_1.mlp")
+    assert found.layers == (f"{before}.3", f"{last}.0", f"{last}.3")
+    assert f"{before}.0.weight" in found.frozen
+    assert "encoder.layers.encoder_layer_2.self_attention.out_proj.weight" not in found.frozen
+    assert chosen(MCUNET, "mcunet", "last:2 of *depth_conv*").layers == tuple(
+        f"blocks.{block}.mobile_inverted_conv.depth_conv.conv" for block in (12, 13)
+    )
+    assert "classifier.linear" not in chosen(MCUNET, "mcunet", "last:3 of *").layers
+
+
 def test_last_counts_convolutions_in_a_cnn():
     found = chosen(MCUNET, "mcunet", "last:2")
     assert [name.rpartition("mobile_inverted_conv.")[2] for name in found.layers] == [
@@ -72,6 +84,8 @@ def test_last_counts_convolutions_in_a_cnn():
     [
         ("pattern:blocks.3.conv", "matches no layer; near it: blocks"),
         ("last:99", "but this network counts 42 such layers"),
+        ("last:99 of *depth_conv*", "but this network counts 14 such layers"),
+        ("last:1 of *mlp*", "matches no layer; near it: "),
         ("last_blocks:15", "but this network declares 14 blocks"),
         ("mlp", "this network declares no such part"),
     ],
@@ -278,11 +292,11 @@ def test_a_method_without_a_suitable_layer_says_why(method, model, says):
         ({"rank": 2, "epsilon": 0.5}, f"takes one of {RULES}, got rank and epsilon"),
         (
             {"rnk": 2, "rank": 2},
-            f"unknown option 'rnk'; did you mean 'rank'? (allowed: {RULES}, multiple, sequential)",
+            f"unknown option 'rnk'; did you mean 'rank'? (allowed: {RULES}, least, multiple, sequential)",
         ),
         (
             {"rank": 2, "weight_rank": 2},
-            f"unknown option 'weight_rank'; did you mean 'rank'? (allowed: {RULES}, multiple, sequential)",
+            f"unknown option 'weight_rank'; did you mean 'rank'? (allowed: {RULES}, least, multiple, sequential)",
         ),
         (
             {"rank": 0},

@@ -13,7 +13,7 @@ from ondevice_bench.measure.flops import FlopCounter
 from ondevice_bench.methods.layer_flops import LayerFlops, Sizes
 from ondevice_bench.methods.make_method import make_method
 from ondevice_bench.methods.ranks import Ranks
-from ondevice_bench.papers.counting import linear, maps, published
+from ondevice_bench.papers.counting import filtering, linear, maps, published
 from ondevice_bench.papers.counting.accounting import account, vanilla_account
 from ondevice_bench.papers.counting.comparison import compare
 from ondevice_bench.papers.counting.linear import LinearSizes
@@ -242,9 +242,53 @@ def test_gradient_filters_product_is_high_by_half_a_patch_times_the_kernel(radiu
     assert product / once == pytest.approx(9 * radius**2 / 2)
 
 
+# ResNet-18's last convolution on one image, and its two neighbours in the published rows
+LAST = nn.Conv2d(512, 512, 3, 1, 1, device="meta")
+MAP = (1, 512, 7, 7)
+
+
+def of_filter(method, layers, head=(512, 10)):
+    """Backward of these layers and of the head; the first one passes no gradient on."""
+    total = filtering.head(1, *head).count
+    for place, (layer, shape) in enumerate(layers):
+        rows = published("gradient_filter", method, Sizes.from_layer(layer, shape), Ranks(), 2)
+        total += sum(row.count for row in rows if place or row.quantity != "input_gradient")
+    return total
+
+
+def test_gradient_filtering_counts_what_its_paper_prints():
+    assert of_filter("vanilla", [(LAST, MAP)]) == 128_253_952  # printed: 128.25 M
+    assert of_filter("gradient_filter", [(LAST, MAP)]) == 8_175_104  # printed: 8.18 M
+    both = of_filter("vanilla", [(LAST, MAP)] * 2, head=(512, 1000))
+    assert both == 489_199_104  # printed: 489.20 M
+    # ResNet-34's last four, printed without the head: 1.21 G and 64.07 M
+    head = 3 * 512 * 1000
+    four = [(LAST, MAP)] * 4
+    assert of_filter("vanilla", four, (512, 1000)) - head == 1_206_512_128
+    assert of_filter("gradient_filter", four, (512, 1000)) - head == 64_071_680
+
+
+def test_gradient_filtering_counts_groups_and_every_image():
+    depthwise = nn.Conv2d(576, 576, 3, 1, 1, groups=576, device="meta")
+    rows = {
+        batch: published(
+            "gradient_filter",
+            "vanilla",
+            Sizes.from_layer(depthwise, (batch, 576, 7, 7)),
+            Ranks(),
+            0,
+        )
+        for batch in (1, 3)
+    }
+    gradients, inputs = 576 * (9 * 49 + 49 - 1) + 576 * (49 + 49), 576 * 49 * (2 * 9 - 1)
+    assert [row.count for row in rows[1]] == [inputs, gradients]
+    assert [row.count for row in rows[3]] == [3 * inputs, 3 * gradients]
+
+
 @pytest.mark.parametrize(
     ("dialect", "method", "layer", "shape", "says"),
     [
+        ("gradient_filter", "vanilla", nn.Linear(2, 2), (4, 2), "counts convolutions only"),
         ("wasi", "vanilla", nn.Conv2d(2, 2, 1), (2, 2, 4, 4), "counts linear layers only"),
         ("wasi", "vanilla", nn.Linear(2, 2), (4, 2), "three or four dimensions only"),
         ("asi", "vanilla", nn.Linear(2, 2), (4, 3, 2), "counts convolutions only"),
@@ -274,7 +318,12 @@ def test_a_dialect_that_nobody_knows_or_that_has_no_such_method():
     with pytest.raises(BadInput, match="did you mean 'wasi'"):
         check_dialect("wassi", "vanilla")
     with pytest.raises(BadInput, match="only for vanilla, gradient_filter; for wasi use wasi"):
-        check_dialect("gf", "wasi")
+        check_dialect("gradient_filter", "wasi")
+
+
+def test_an_earlier_name_of_a_dialect_still_opens_it():
+    assert check_dialect("gf", "gradient_filter") == "asi"
+    assert check_dialect("gradient_filter", "vanilla") == "gradient_filter"
 
 
 def test_a_comparison_is_of_the_layers_that_the_dialect_counts():

@@ -96,7 +96,7 @@ def test_claims_that_wait_for_the_same_are_one_reason_and_those_with_a_command_c
     again = judge(of(CLAIM, id="trained-too", query=TRAINED), [], [])
     reasons = by_reason([*judged, again])
     assert [each.claim.id for each in reasons[0].claims] == ["trained", "trained-too"]
-    assert [bool(each.command) for each in reasons] == [True, True, True, False]
+    assert [each.reason.is_decided for each in reasons] == [True, True, True, False]
 
 
 def test_the_three_numbers_are_those_that_decide():
@@ -129,8 +129,7 @@ def test_all_tables_fit_the_width_and_cut_no_word(workplace, width):
     judged = [
         *all_verdicts(),
         *(judge(claim, [], []) for claim in claims),
-        judge(of(claims[0], untestable="", computed="measured", id="x" * 30), [],
-              [found(123.4, 234.5, 345.6)]),
+        judge(of(MEASURED, id="x" * 30), [], [found(1.91, 2.03, 2.12)]),
     ]  # fmt: skip
     tables = [summary_table(judged), *(table for _, _, table in verdict_tables(judged))]
     for table in tables:

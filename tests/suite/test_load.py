@@ -12,7 +12,10 @@ METHODS = (
     "lance, wsi_svd, lbp_wht, "
     "checkpoint, microbatch, saved_bf16, saved, lean, fewbit, update_in_backward, galore"
 )
-LAYERS = "all, mlp, attention, attention+mlp, conv, last: K, last_blocks: K or pattern: TEXT"
+LAYERS = (
+    "all, mlp, attention, attention+mlp, conv, last: K, last: K of TEXT, last_blocks: K or "
+    "pattern: TEXT"
+)
 RULES = "rank, epsilon, fraction, trained, budget_mib, perplexity"
 ASI = "models: [mcunet]\nmethods:\n  - "
 HEAD = "schema: 1\ntitle: t\n"
@@ -116,6 +119,8 @@ def test_training_settings_reach_the_suite(load):
         (HEAD + BODY + "baseline: asy\n", "5: baseline: unknown method 'asy'; did you mean 'asi'? (known: " + ", ".join(sorted(METHODS.split(", "))) + ")"),
         (HEAD + BODY + "layers: mpl\n", "5: layers: must be " + LAYERS + ", got 'mpl'; did you mean 'mlp'?"),
         (HEAD + BODY + "layers: [all, last: 0]\n", "5: layers[1]: last must be an integer of at least 1, got 0"),
+        (HEAD + BODY + "layers: [last: 0 of *mlp*]\n", "5: layers[0]: last must be an integer of at least 1, or such an integer and a pattern, as in `last: 5 of *mlp*`, got '0 of *mlp*'"),
+        (HEAD + ASI + "asi: {rank: 2, least: true}\n", "5: methods[0]: least needs budget_mib or perplexity"),
         (HEAD + BODY + "layers: {lst: 2}\n", "5: layers: must be " + LAYERS + ", got 'lst'; did you mean 'last'?"),
         (HEAD + ASI + "asi\n", "5: methods[0].asi: needs one of " + RULES),
         (HEAD + ASI + "asi: {rank: 0}\n", "5: methods[0].rank: must be an integer of at least 1, or one for each mode such as 8x16x32, got 0"),
@@ -126,7 +131,7 @@ def test_training_settings_reach_the_suite(load):
         (HEAD + ASI + "./none.py:Mine\n", "5: methods[0]: ./none.py: cannot be read: No such file or directory"),
         (HEAD + ASI + "compose: [vanilla]\n", "5: methods[0]: must name two or more different methods"),
         (HEAD + ASI + "compose: [asi: {rank: 2}, svd: {rank: 2}]\n", "5: methods[0]: asi and svd both replace layers: compose one of them"),
-        (HEAD + ASI + "compose: [asi: {rnk: 2}, checkpoint]\n", "5: methods[0][0]: unknown option 'rnk'; did you mean 'rank'? (allowed: rank, epsilon, fraction, trained, budget_mib, perplexity, multiple, sequential)"),
+        (HEAD + ASI + "compose: [asi: {rnk: 2}, checkpoint]\n", "5: methods[0][0]: unknown option 'rnk'; did you mean 'rank'? (allowed: rank, epsilon, fraction, trained, budget_mib, perplexity, least, multiple, sequential)"),
         (HEAD + BODY + "rounds: 0\n", "5: rounds: must be at least 1, or a mapping of passes, got 0"),
         (HEAD + BODY + "rounds: {trace: 2}\n", "5: rounds: unknown key 'trace' (allowed: memory, time, energy)"),
         (HEAD + BODY + "rounds: {tiem: 2}\n", "5: rounds: unknown key 'tiem'; did you mean 'time'? (allowed: memory, time, energy)"),
@@ -171,7 +176,8 @@ def test_a_name_that_cannot_name_a_folder_or_a_run_is_refused(workplace):
 
 def test_the_words_of_layers_have_one_spelling_each(load):
     text = (
-        "layers: [all, mlp+attention, 'last: 4', last: [2, 3], last_blocks: 1, pattern: '*.fc']\n"
+        "layers: [all, mlp+attention, 'last: 4', last: [2, 3], last_blocks: 1, pattern: '*.fc',\n"
+        "last: 5 of *mlp*, 'last: 5 of *mlp*']\n"
     )
     assert load(HEAD + BODY + text).layers == (
         "all",
@@ -181,6 +187,8 @@ def test_the_words_of_layers_have_one_spelling_each(load):
         "last:3",
         "last_blocks:1",
         "pattern:*.fc",
+        "last:5 of *mlp*",
+        "last:5 of *mlp*",
     )
 
 

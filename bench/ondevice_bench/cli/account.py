@@ -29,7 +29,8 @@ def account(
     dialect: Annotated[
         str,
         typer.Option(
-            help="Also count FLOPs as a paper does, beside the exact count: gf, hosvd, asi, wasi."
+            help="Also count FLOPs as a paper does, beside the exact count: gradient_filter, "
+            "hosvd, asi, wasi."
         ),
     ] = "exact",
     quiet: Quiet = False,
@@ -53,7 +54,7 @@ def account(
     from ondevice_bench.run.queries.inspect import accounts
     from ondevice_bench.suite.from_flags import Words
 
-    check_dialect(dialect, method)
+    dialect = check_dialect(dialect, method)
     ranks = {"rank": rank, "fraction": fraction, "epsilon": epsilon, "weight_rank": weight_rank}
     words = Words(
         model_names(models),

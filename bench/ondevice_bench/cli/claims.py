@@ -142,14 +142,14 @@ def _measured(
     from dataclasses import replace
 
     from ondevice_bench.papers.trials import obstacles, trials
-    from ondevice_bench.papers.waiting import is_decidable
+    from ondevice_bench.papers.waiting import is_measurable
     from ondevice_bench.record.store import OUT
     from ondevice_bench.run.outcome import exit_code
     from ondevice_bench.run.queries.described_suite import described
     from ondevice_bench.run.request import request
 
     board = host.profile.name
-    waits = [each.claim for each in before if is_decidable(each)]
+    waits = [each.claim for each in before if is_measurable(each)]
     found = trials(waits, by_user, board, everything=everything)
     if not found:
         needed = obstacles(waits, by_user, board)

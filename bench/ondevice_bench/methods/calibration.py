@@ -1,7 +1,7 @@
 """Choosing ranks on a batch: by energy, layer by layer, or by a budget over all of them."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,10 +12,14 @@ from ondevice_bench.methods.convolution import Geometry
 from ondevice_bench.methods.method import LayerMethod, ReplacementLayer, ranked_modes
 from ondevice_bench.methods.ranks import (
     GRID,
+    BelowLeast,
     RankCandidate,
     RankChoice,
+    RankRule,
     Ranks,
     by_epsilon,
+    least_bytes,
+    least_perplexity,
     within_budget,
     within_perplexity,
 )
@@ -98,11 +102,14 @@ def calibrate(
     layers: Mapping[str, LayerCalibration],
     batch: Any,
     loss: Callable[[nn.Module, Any], Tensor],
-) -> None:
-    """Run the batch through the plain network, and choose the ranks of every layer."""
+) -> list[str]:
+    """Run the batch through the plain network, and choose the ranks of every layer.
+
+    Returns notes: what a reader of the ranks must know.
+    """
     rules = {layer.choice.rule for layer in layers.values()}
     if not layers:
-        return
+        return []
     (rule,) = rules  # a method has one rule
     assert rule is not None
     if rule.kind in {"budget_mib", "perplexity"}:
@@ -111,14 +118,29 @@ def calibrate(
         _observe(module, layers, batch, loss)
         reached = [layer for layer in layers.values() if layer.dy is not None]
         candidates = [layer.candidates() for layer in reached]
-        assert isinstance(rule.value, float)
-        within = within_budget if rule.kind == "budget_mib" else within_perplexity
-        best = within(candidates, rule.value)
+        best, notes = _best(candidates, rule)
         for layer, ranks, index in zip(reached, candidates, best, strict=True):
             layer.choice.decide(ranks[index].ranks)
-        return
+        return notes
     with torch.no_grad(), _deciding(layers):
         _run(module, batch, loss)
+    return []
+
+
+def _best(
+    candidates: Sequence[Sequence[RankCandidate]], rule: RankRule
+) -> tuple[tuple[int, ...], list[str]]:
+    """One candidate for each layer, by a budget, and notes on them."""
+    assert isinstance(rule.value, float)
+    of_bytes = rule.kind == "budget_mib"
+    within = within_budget if of_bytes else within_perplexity
+    try:
+        return within(candidates, rule.value), []
+    except BelowLeast as error:
+        if not rule.takes_least:
+            raise
+        least = least_bytes if of_bytes else least_perplexity
+        return least(candidates), [f"{error}: the least possible was taken"]
 
 
 def keep(

@@ -13,7 +13,7 @@ from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.tensors import energies, working
 from ondevice_bench.models.weights import generator_for
 from ondevice_bench.specs.option import Value
-from ondevice_bench.specs.rank_rules import ACTIVATION, MULTIPLE, WEIGHT
+from ondevice_bench.specs.rank_rules import ACTIVATION, LEAST, MULTIPLE, WEIGHT
 
 GRID = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _MIB = 1 << 20
@@ -38,14 +38,15 @@ class RankRule:
 
     kind: str
     value: float | tuple[int, ...]
+    takes_least: bool = False  # if no ranks are within the budget
 
     @staticmethod
-    def from_option(name: str, value: Value) -> "RankRule":
+    def from_option(name: str, value: Value, *, takes_least: bool = False) -> "RankRule":
         """The rule of an option with a checked value."""
         kind = name.removeprefix(_OF_WEIGHT)
         if kind == "rank":
             return RankRule(kind, tuple(int(rank) for rank in str(value).split("x")))
-        return RankRule(kind, float(value))
+        return RankRule(kind, float(value), takes_least)
 
     @property
     def needs_data(self) -> bool:
@@ -64,10 +65,11 @@ class RankRules:
     @staticmethod
     def from_options(ranked: frozenset[str], options: Mapping[str, Value]) -> "RankRules":
         """The rules of checked options. A weight without its own rule takes the other one."""
+        least = bool(options.get(LEAST, False))
         rules = {
-            name: RankRule.from_option(name, value)
+            name: RankRule.from_option(name, value, takes_least=least)
             for name, value in options.items()
-            if name != MULTIPLE
+            if name not in (MULTIPLE, LEAST)
         }
         shared = next((r for n, r in rules.items() if not n.startswith(_OF_WEIGHT)), None)
         weight = next((r for n, r in rules.items() if n.startswith(_OF_WEIGHT)), shared)
@@ -206,12 +208,16 @@ class RankCandidate:
     perplexity: float
 
 
+class BelowLeast(ValueError):
+    """No ranks are within the budget."""
+
+
 def within_budget(layers: Sequence[Sequence[RankCandidate]], budget_mib: float) -> tuple[int, ...]:
     """One candidate for each layer: all fit the budget, with the least sum of perplexities."""
     least = sum(min(candidate.bytes for candidate in layer) for layer in layers)
     budget = math.floor(budget_mib * _MIB)
     if least > budget:
-        raise ValueError(
+        raise BelowLeast(
             f"budget_mib {budget_mib:g} is below the least possible for these layers, "
             f"{math.ceil(least / _MIB * 100) / 100:.2f}"
         )
@@ -222,10 +228,26 @@ def within_perplexity(layers: Sequence[Sequence[RankCandidate]], bound: float) -
     """One candidate for each layer: all within the bound, with the fewest bytes."""
     least = sum(min(candidate.perplexity for candidate in layer) for layer in layers)
     if least > bound:
-        raise ValueError(
+        raise BelowLeast(
             f"perplexity {bound:g} is below the least possible for these layers, {least:.4g}"
         )
     return _Front(layers).cheapest(lambda _, wrong: wrong <= bound, by=0)
+
+
+def least_bytes(layers: Sequence[Sequence[RankCandidate]]) -> tuple[int, ...]:
+    """One candidate for each layer: it stores the fewest bytes, with the least perplexity."""
+    return tuple(
+        min(range(len(layer)), key=lambda i: (layer[i].bytes, layer[i].perplexity))
+        for layer in layers
+    )
+
+
+def least_perplexity(layers: Sequence[Sequence[RankCandidate]]) -> tuple[int, ...]:
+    """One candidate for each layer: it has the least perplexity, with the fewest bytes."""
+    return tuple(
+        min(range(len(layer)), key=lambda i: (layer[i].perplexity, layer[i].bytes))
+        for layer in layers
+    )
 
 
 class _Front:

@@ -86,6 +86,7 @@ class Treatment:
         self._training = TrainingForward(())
         self._replacements: dict[str, Replacement] = {}
         self._refusals: dict[str, str] = {}
+        self._notes: list[str] = []  # on the ranks
 
     def _repr_html_(self) -> str:
         from ondevice_bench.notebook import html_table  # workers never need it
@@ -166,12 +167,17 @@ class Treatment:
 
     def notes(self) -> list[str]:
         """After some steps: what a reader of their numbers must know."""
-        notes = [note for method in self._methods for note in method.notes()]
+        notes = [*self._notes, *(note for method in self._methods for note in method.notes())]
         if names := self.not_called:
             count = f"{len(names)} of {len(self._replacements)} changed layers"
             why = f"saw no input in training, {self._why_not_called}"
             notes.append(f"{count} {why}: {_listed(names)}")
         return notes
+
+    @property
+    def rank_notes(self) -> list[str]:
+        """After `calibrate`: what a reader of the ranks must know."""
+        return self._notes
 
     @property
     def _why_not_called(self) -> str:
@@ -206,7 +212,7 @@ class Treatment:
             if replacement.choice.rule is not None and replacement.choice.rule.kind != trained.RULE
         }
         with self._outside_of_training():
-            calibration.calibrate(self.module, layers, batch, loss)
+            self._notes = calibration.calibrate(self.module, layers, batch, loss)
         self.keep_calibration(batch, loss)
         return self.ranks()
 

@@ -1,6 +1,7 @@
 """The layers that a method replaces: the words of `layers`, resolved on a network.
 
-`last:K` and `last_blocks:K` also freeze all that comes before. The head trains, but stays plain.
+`last:K`, `last:K of TEXT` and `last_blocks:K` also freeze all that comes before. The head trains,
+but stays plain.
 Methods treat linear layers and convolutions. Other modules with a matrix as weight are chosen too,
 so that nobody believes that they are treated.
 """
@@ -66,12 +67,15 @@ def select_layers(model: nn.Module, layers: str, layout: ModelLayout) -> LayerSe
             convs = [name for name in names if isinstance(model.get_submodule(name), kind)]
             return _by_kind(model, _some(convs, layers, "no convolutions"))
         case "pattern":
-            matches = [name for name in names if fnmatchcase(name, value)]
-            near = difflib.get_close_matches(value, names, n=3, cutoff=0.0)
-            otherwise = f"near it: {', '.join(near)}" if near else "no layers"
-            return _by_kind(model, _some(matches, layers, otherwise))
+            return _by_kind(model, _matching(names, value, layers))
         case "last":
-            return _last(model, counted_names(model, layout), int(value), layers)
+            count, _, pattern = value.partition(" of ")
+            counted = counted_names(model, layout)
+            if pattern:
+                kinds = _by_kind(model, names).layers
+                candidates = [name for name in kinds if name != layout.head]
+                counted = _matching(candidates, pattern, layers)
+            return _last(model, counted, int(count), layers)
         case "last_blocks":
             return _last_blocks(model, names, layout, int(value), layers)
     parts = [name for name in names for part in layers.split("+") if _is_part(name, part, layout)]
@@ -144,6 +148,13 @@ def _matches(name: str, pattern: str) -> bool:
         and len(parts) == len(wanted)
         and all(fnmatchcase(part, want) for part, want in zip(parts, wanted, strict=True))
     )
+
+
+def _matching(names: Sequence[str], pattern: str, layers: str) -> tuple[str, ...]:
+    """The names that match. A star also matches dots."""
+    near = difflib.get_close_matches(pattern, names, n=3, cutoff=0.0)
+    otherwise = f"near it: {', '.join(near)}" if near else "no layers"
+    return _some([name for name in names if fnmatchcase(name, pattern)], layers, otherwise)
 
 
 def _some(names: list[str], layers: str, otherwise: str) -> tuple[str, ...]:

@@ -225,7 +225,9 @@ AUXILIARY_WIDTHS = {"resnet18": 64, "mobilenet_v2": 256}
 class Segmenter(nn.Module):
     """Backbone and head; in training also the auxiliary head, if there is one."""
 
-    def __init__(self, head: str, backbone: str, classes: int, *, auxiliary: bool) -> None:
+    def __init__(
+        self, head: str, backbone: str, classes: int, *, auxiliary: bool, width: int | None = None
+    ) -> None:
         super().__init__()
         self.backbone = BACKBONES[backbone](dense=head != "upernet")
         widths = self.backbone.widths
@@ -241,9 +243,9 @@ class Segmenter(nn.Module):
             else None
         )
         self.decode_head = (
-            UPerHead(widths, UPERNET_WIDTH, classes)
+            UPerHead(widths, width or UPERNET_WIDTH, classes)
             if head == "upernet"
-            else HEADS[head](widths[-1], WIDTHS[backbone], classes)
+            else HEADS[head](widths[-1], width or WIDTHS[backbone], classes)
         )
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
@@ -266,11 +268,16 @@ def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
 
 
 def construct(
-    head: str, backbone: str, classes: int, image_size: int, auxiliary: bool
+    head: str,
+    backbone: str,
+    classes: int,
+    image_size: int,
+    auxiliary: bool,
+    width: int | None = None,
 ) -> Segmenter:
     """The network with its weights unset; it takes images of any size."""
     del image_size
-    return Segmenter(head, backbone, classes, auxiliary=auxiliary)
+    return Segmenter(head, backbone, classes, auxiliary=auxiliary, width=width)
 
 
 initialise = initialise_convolutional

@@ -18,6 +18,7 @@ LABELS = {
     "input_gradient": "input gradients",
     "weight_gradient": "weight gradients",
     "backward": "backward",
+    "head": "backward of the head",
     "update": "update of factors",
     "inference": "an inference",
     "training": "a training step",

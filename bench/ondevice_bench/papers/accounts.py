@@ -7,12 +7,13 @@ from typing import Any
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.papers.dialects import EXACT
 from ondevice_bench.papers.evidence import times
-from ondevice_bench.papers.published import Claim, Query
+from ondevice_bench.papers.published import SIZES, Claim, Query
 from ondevice_bench.specs import registry
 from ondevice_bench.suite.cell import Cell
-from ondevice_bench.units import MIB
 
 NUMBERS = ("rank", "fraction", "weight_rank")  # rules that do not depend on weights or data
+_OF_LAYERS = ("input_gradient", "weight_gradient", "backward")
+_SUMS = {"backward": (*_OF_LAYERS, "head"), "layer_backward": _OF_LAYERS}  # of lines of a dialect
 NEAREST = 2  # accounts of cells that do not meet a claim's conditions
 
 
@@ -54,16 +55,25 @@ def can_be_accounted(claim: Claim) -> bool:
 
 def account_queries(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[AccountQuery, ...]:
     """The accounts for a claim: of its own conditions, or with the ranks of runs."""
-    if claim.untestable or not can_be_accounted(claim):
-        return ()
     query = claim.query
+    if claim.untestable or query.method is None or not can_be_accounted(claim):
+        return ()
+    has_ranks = _has_ranks(query.method)
     rules = [name for name, _ in query.method_options]
-    if query.method == "vanilla" or any(name in NUMBERS for name in rules):
-        complete = None not in (query.model, query.layers, query.batch)
+    if not has_ranks or any(name in NUMBERS for name in rules):
+        # without ranks, a ratio is the same at every batch
+        any_batch = claim.ratio_of is not None and not has_ranks
+        complete = None not in (query.model, query.layers) and (
+            any_batch or query.batch is not None
+        )
         return (AccountQuery("its own conditions", query),) if complete else ()
     queries = sorted(_at_ranks(claim, summaries), key=lambda each: len(each.differs))
     meeting = [each for each in queries if not each.differs]
     return tuple(meeting or queries[:NEAREST])
+
+
+def _has_ranks(method: str) -> bool:
+    return registry.is_own(method) or registry.method(method).calibrates
 
 
 def _at_ranks(claim: Claim, summaries: Sequence[RunSummary]) -> Iterator[AccountQuery]:
@@ -108,25 +118,48 @@ def _number(claim: Claim, own: float | None, base: float | None) -> float | None
     if own is None:
         return None
     if claim.ratio_of is None:
-        return own / MIB if claim.unit == "MiB" else own
+        return own / SIZES.get(claim.unit, 1.0)
     return None if base is None else times(claim, own, base)
 
 
 def _published(claim: Claim, values: Mapping[str, Any]) -> float | None:
     """The number by the claim's dialect."""
-    quantity, _, of_flops = str(claim.quantity).partition("_")
-    if not of_flops:
+    quantity, is_flops = _quantity(claim)
+    if not is_flops:
         return float(values[f"{quantity}_bytes"])
     if claim.dialect == EXACT:
         return _exact(claim, values)
-    lines = values["dialects"].get(claim.dialect, {}).get("lines", [])
-    return next((line["published"] for line in lines if line["quantity"] == quantity), None)
+    return _sum_of_lines(claim, values, "published")
 
 
 def _exact(claim: Claim, values: Mapping[str, Any]) -> float | None:
     """The bytes that the same layers really store, or the FLOPs that they really execute."""
-    quantity, _, of_flops = str(claim.quantity).partition("_")
-    if of_flops:
-        return None if values["flops"] is None else float(values["flops"][quantity])
+    quantity, is_flops = _quantity(claim)
+    if is_flops and quantity in _SUMS and claim.dialect != EXACT:
+        return _sum_of_lines(claim, values, "exact")
+    if is_flops and values["flops"] is None:
+        return None
+    if is_flops:
+        parts = _OF_LAYERS[:2] if quantity in _SUMS else (quantity,)
+        return float(sum(values["flops"][part] for part in parts))
     stored, weights = float(values["stored_bytes"]), float(values["weight_bytes"])
     return {"activation": stored, "training": stored + weights}.get(quantity, weights)
+
+
+def _quantity(claim: Claim) -> tuple[str, bool]:
+    """The quantity without its unit, and whether it is FLOPs."""
+    quantity = str(claim.quantity)
+    return quantity.removesuffix("_flops"), quantity.endswith("_flops")
+
+
+def _sum_of_lines(claim: Claim, values: Mapping[str, Any], column: str) -> float | None:
+    """The sum of a column of the dialect over the quantities of the claim."""
+    quantity, _ = _quantity(claim)
+    lines = values["dialects"].get(claim.dialect, {}).get("lines", [])
+    wanted = _SUMS.get(quantity, (quantity,))
+    found = [
+        line[column]
+        for line in lines
+        if line["quantity"] in wanted and line["published"] is not None
+    ]
+    return sum(found) if found else None

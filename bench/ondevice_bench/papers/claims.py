@@ -21,6 +21,7 @@ Verdict = Literal[
 ]
 ABOUT = 0.05  # the largest relative difference that "about" allows
 WIDEST = 0.2  # of the number; a wider interval around it decides nothing
+CLOSE = 0.5  # differences are told in % up to this
 LISTED = 3
 _LEAST: tuple[Reach, ...] = ("up to", "over")  # a larger number agrees, too
 _REACHED: tuple[Verdict, ...] = ("reproduced", "reproduced as accounted, not measured yet")
@@ -49,6 +50,9 @@ class JudgedClaim:
             "source": claim.source,
             "computed": claim.computed,
             "scope": claim.scope,
+            "needs": claim.needs,
+            "command": claim.command,
+            "remark": claim.remark,
             "verdict": self.verdict,
             "because": self.because,
             "accounted": [
@@ -110,7 +114,7 @@ def _verdict(
         )
     computed = f"computed: {in_unit(claim, best)}"
     if not agrees(claim, best):
-        return "not reproduced", computed
+        return "not reproduced", f"{computed}{_apart(claim, best)}"
     if not claim.measured:
         return "reproduced", computed
     if not deciding:
@@ -132,6 +136,15 @@ def computed_value(claim: Claim, accounts: Sequence[Account]) -> float | None:
     if not values:
         return None
     return max(values) if claim.reach in _LEAST else _nearest(claim, values)
+
+
+def _apart(claim: Claim, value: float) -> str:
+    """The relative difference of a computed number that is close, as text."""
+    assert claim.value is not None
+    if claim.unit == "%" or not claim.value:
+        return ""
+    apart = value / claim.value - 1
+    return f", {abs(apart):.2%} {'more' if apart > 0 else 'less'}" if abs(apart) < CLOSE else ""
 
 
 def _as_measured(claim: Claim, measurements: Sequence[Measurement]) -> tuple[Verdict, str]:
@@ -225,6 +238,8 @@ def in_unit(claim: Claim, value: float) -> str:
             return units.mib(value * MIB)
         case "x":
             return units.ratio(value)
+        case "KiB" | "GiB" | "MFLOP" | "GFLOP":
+            return f"{value:.{claim.decimals + 1}f} {claim.unit}"
     return f"{value:.2f} %"
 
 

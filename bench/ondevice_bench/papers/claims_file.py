@@ -13,7 +13,8 @@ from ondevice_bench.declare.document import Document, read
 from ondevice_bench.declare.folders import search_path
 from ondevice_bench.declare.schema import StrictSchema
 from ondevice_bench.errors import BadInput, unknown
-from ondevice_bench.papers.dialects import DIALECTS, EXACT
+from ondevice_bench.papers.conditions import impossible
+from ondevice_bench.papers.dialects import DIALECTS, EARLIER, EXACT
 from ondevice_bench.papers.published import (
     ACCOUNTED,
     Claim,
@@ -65,7 +66,10 @@ def _read(document: Document) -> PublishedClaims:
     if problems:
         raise BadInput(*problems)
     papers = tuple(Paper(name, each.title, each.reference) for name, each in file.papers.items())
-    return PublishedClaims(papers, tuple(claim.claim() for claim in file.claims))
+    claims = (
+        claim.claim(document.place(("claims", place))) for place, claim in enumerate(file.claims)
+    )
+    return PublishedClaims(papers, tuple(claims))
 
 
 def _as_tuple(value: object) -> object:
@@ -125,6 +129,13 @@ class _Query(StrictSchema):
             raise ValueError(f"must be one choice of layers, got {value!r}")
         return choices[0]
 
+    @model_validator(mode="after")
+    def _check_that_a_cell_can_have_them(self) -> "_Query":
+        problem = impossible(self.query())
+        if problem is not None:
+            raise ValueError(f"no cell can have this condition: {problem}")
+        return self
+
     def query(self) -> Query:
         return Query(
             **self.model_dump(exclude={"model_options", "method_options"}),
@@ -152,10 +163,13 @@ class _Claim(StrictSchema):
     needs: str = ""
     untestable: str = ""
     remark: str = ""
+    epochs: Annotated[int | None, Field(ge=1)] = None
+    command: str = ""
 
     @field_validator("dialect")
     @classmethod
     def _check_dialect(cls, name: str) -> str:
+        name = EARLIER.get(name, name)
         if name not in DIALECTS:
             raise ValueError(unknown("dialect", name, DIALECTS))
         return name
@@ -194,14 +208,20 @@ class _Claim(StrictSchema):
             raise ValueError(
                 f"a number in {self.unit} needs ratio_of: the method that it is compared with"
             )
-        if self.unit == "MiB" and (self.ratio_of or "flops" in str(self.quantity)):
-            raise ValueError("a number in MiB means bytes of one method: no ratio_of, no FLOPs")
+        of_flops = "flops" in str(self.quantity)
+        if self.unit in ("KiB", "MiB", "GiB") and (self.ratio_of or of_flops):
+            raise ValueError(
+                f"a number in {self.unit} means bytes of one method: no ratio_of, no FLOPs"
+            )
+        if self.unit in ("MFLOP", "GFLOP") and (self.ratio_of or not of_flops):
+            raise ValueError(f"a number in {self.unit} means FLOPs of one method: no ratio_of")
         return self
 
-    def claim(self) -> Claim:
+    def claim(self, place: str) -> Claim:
         return Claim(
             **self.model_dump(exclude={"of"}),
             query=self.of.query(),
+            place=place,
         )
 
 

@@ -57,9 +57,9 @@ def verdict_tables(judged: Sequence[JudgedClaim]) -> Iterator[tuple[str, str, Ta
     """For each verdict, and for each reason to wait: a title, perhaps a command, and a table."""
     for verdict, some in by_verdict(judged):
         if verdict == "not testable here":
-            for reason in by_reason(some):
-                title = f"waiting ({len(reason.claims)}): {reason.missing}"
-                yield title, reason.command, _waiting_table(reason.claims)
+            for each in by_reason(some):
+                title = f"waiting ({len(each.claims)}): {each.reason.missing}"
+                yield title, each.reason.command, _waiting_table(each.claims)
         else:
             yield f"{verdict} ({len(some)})", "", _numbers_table(some)
 

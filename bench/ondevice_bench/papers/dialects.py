@@ -12,14 +12,16 @@ class Dialect:
 
     title: str
     methods: tuple[str, ...]  # empty: every method that replaces layers
+    with_head: bool = False  # it counts the linear layer that gives the classes, too
 
 
 EXACT = "exact"
 DIALECTS: Mapping[str, Dialect] = {
     EXACT: Dialect("what this suite stores and executes", ()),
-    "gf": Dialect(
-        "gradient filtering's rows; its FLOPs as ASI's paper counts them",
+    "gradient_filter": Dialect(
+        "gradient filtering's paper: backward of convolutions and of the head",
         ("vanilla", "gradient_filter"),
+        with_head=True,
     ),
     "hosvd": Dialect(
         "the rows of HOSVD and SVD; their FLOPs as ASI's paper counts them",
@@ -34,10 +36,12 @@ DIALECTS: Mapping[str, Dialect] = {
         ("vanilla", "asi", "wsi", "wasi", "lora"),
     ),
 }
+EARLIER: Mapping[str, str] = {"gf": "asi"}  # earlier names of dialects, and the names now
 
 
-def check_dialect(name: str, method: str) -> None:
-    """BadInput if there is no such dialect, or it has no rows for the method."""
+def check_dialect(name: str, method: str) -> str:
+    """The dialect's name now. BadInput if there is none, or it has no rows for the method."""
+    name = EARLIER.get(name, name)
     if name not in DIALECTS:
         raise BadInput(f"--dialect: {unknown('dialect', name, DIALECTS)}")
     methods = DIALECTS[name].methods
@@ -47,3 +51,4 @@ def check_dialect(name: str, method: str) -> None:
         raise BadInput(
             f"--dialect {name}: has no formulas for {method}, only for {', '.join(methods)}{hint}"
         )
+    return name

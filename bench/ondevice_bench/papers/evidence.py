@@ -6,9 +6,16 @@ from dataclasses import dataclass
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.groups import groups
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
-from ondevice_bench.papers.published import Claim
+from ondevice_bench.papers.published import SIZES, Claim
 from ondevice_bench.stats import Estimate
-from ondevice_bench.units import MIB
+
+# the unit of a metric for each unit of an absolute claim, and a factor
+_UNITS = {
+    "KiB": ("bytes", 1 / SIZES["KiB"]),
+    "MiB": ("bytes", 1 / SIZES["MiB"]),
+    "GiB": ("bytes", 1 / SIZES["GiB"]),
+    "%": ("", 100.0),
+}
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,8 @@ def measured(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[Measurement
             if claim.boards and board not in claim.boards:
                 differs.append(f"board {board} instead of {' or '.join(claim.boards)}")
             for name in claim.measured:
+                short = name == "accuracy" and claim.epochs is not None
+                training = [f"a short training instead of {claim.epochs} epochs"] * short
                 estimate = _in_unit(claim, name, cell.estimates.get(name), _of(base, name))
                 if estimate is not None:
                     sides = [side for side in (cell, base) if side is not None]
@@ -47,7 +56,7 @@ def measured(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[Measurement
                             metric=name,
                             estimate=estimate,
                             processes=count,
-                            differs=tuple(differs),
+                            differs=(*differs, *training),
                             anatomy=anatomy(cell),
                         )
                     )
@@ -77,7 +86,7 @@ def _in_unit(
     if own is None:
         return None
     if claim.ratio_of is None:
-        unit, factor = {"MiB": ("bytes", 1 / MIB), "%": ("", 100.0)}.get(claim.unit, (None, 1.0))
+        unit, factor = _UNITS.get(claim.unit, (None, 1.0))
         if unit != metrics.described(name).unit:
             return None
         lower, upper = (None if v is None else v * factor for v in (own.lower, own.upper))

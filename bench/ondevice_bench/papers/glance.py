@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ondevice_bench.papers.claims import JudgedClaim, Verdict, computed_value, shows
 from ondevice_bench.papers.evidence import Measurement
-from ondevice_bench.papers.waiting import waiting
+from ondevice_bench.papers.waiting import Waiting, waiting
 
 NO_COMMAND = "something that no command here gives"
 # in the order of a reader's interest
@@ -34,10 +34,9 @@ class Numbers:
 
 @dataclass(frozen=True)
 class WaitingClaims:
-    """Claims that wait for the same. `command` is empty if no command here decides them."""
+    """Claims that wait for the same."""
 
-    missing: str
-    command: str
+    reason: Waiting
     claims: tuple[JudgedClaim, ...]
 
 
@@ -65,13 +64,13 @@ def by_verdict(judged: Sequence[JudgedClaim]) -> Iterator[tuple[Verdict, tuple[J
 
 def by_reason(judged: Sequence[JudgedClaim]) -> tuple[WaitingClaims, ...]:
     """The claims that wait, by what they wait for. Those that a command decides come first."""
-    found: dict[tuple[str, str], list[JudgedClaim]] = {}
+    found: dict[Waiting, list[JudgedClaim]] = {}
     for each in judged:
         reason = waiting(each)
         if reason is not None:
-            found.setdefault((reason.missing, reason.command), []).append(each)
-    some = [WaitingClaims(*reason, tuple(claims)) for reason, claims in found.items()]
-    return tuple(sorted(some, key=lambda each: (not each.command, -len(each.claims))))
+            found.setdefault(reason, []).append(each)
+    some = [WaitingClaims(reason, tuple(claims)) for reason, claims in found.items()]
+    return tuple(sorted(some, key=lambda each: (not each.reason.is_decided, -len(each.claims))))
 
 
 def counts(judged: Sequence[JudgedClaim]) -> Iterator[tuple[int, str, str]]:
@@ -82,8 +81,8 @@ def counts(judged: Sequence[JudgedClaim]) -> Iterator[tuple[int, str, str]]:
             continue
         yield len(some), "waiting", ""
         by_missing: dict[str, int] = {}
-        for reason in by_reason(some):
-            text = reason.missing if reason.command else NO_COMMAND
-            by_missing[text] = by_missing.get(text, 0) + len(reason.claims)
+        for each in by_reason(some):
+            text = each.reason.missing if each.reason.is_decided else NO_COMMAND
+            by_missing[text] = by_missing.get(text, 0) + len(each.claims)
         for text, number in by_missing.items():
             yield number, "", f"for {text}"

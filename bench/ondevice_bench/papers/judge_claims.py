@@ -42,7 +42,8 @@ def judge_claims(
                 own = cached(cell)
                 base = cached(cell.plain) if claim.ratio_of else None
             except BadInput as error:
-                raise BadInput(f"claim {claim.id}: {error.lines[0]}") from None
+                place = f"{claim.place}: " if claim.place else ""
+                raise BadInput(f"{place}claim {claim.id}: {error.lines[0]}") from None
             values.append(account(claim, cell, own, base))
         verdicts.append(judge(claim, values, measured(claim, summaries)))
     return tuple(verdicts)

@@ -1,18 +1,36 @@
 """Published claims as declarations: the number, its cells, and how it is checked."""
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from ondevice_bench.errors import BadInput, unknown
+from ondevice_bench.specs import registry
+from ondevice_bench.specs.option import Option
 from ondevice_bench.suite.cell import Cell, Options
 from ondevice_bench.suite.layers import freezes
 
 Computed = Literal["accounted", "measured", "secondary"]
 Reach = Literal["exactly", "about", "up to", "over"]
-Unit = Literal["MiB", "x", "%"]
+Unit = Literal["KiB", "MiB", "GiB", "MFLOP", "GFLOP", "x", "%"]
+# what one of these units is, in bytes or FLOPs
+SIZES: Mapping[Unit, float] = {
+    "KiB": 2.0**10,
+    "MiB": 2.0**20,
+    "GiB": 2.0**30,
+    "MFLOP": 1e6,
+    "GFLOP": 1e9,
+}
 AccountedQuantity = Literal[
-    "activation", "weight", "training", "inference", "training_flops", "inference_flops"
+    "activation",
+    "weight",
+    "training",
+    "inference",
+    "training_flops",
+    "inference_flops",
+    "backward_flops",  # of the changed layers, and of the head if the dialect counts it
+    "layer_backward_flops",  # of the changed layers only
 ]
 ACCOUNTED: tuple[str, ...] = get_args(AccountedQuantity)
 _HEAD = "classes"
@@ -55,9 +73,11 @@ class Query:
             if expected not in (None, actual)
         ]
         if self.model is not None:  # a network means its own size, with any head
-            differing += _differences(self.model_options, cell.model_options, optional=_HEAD)
+            wanted = _without_defaults(self.model_options, _options_of_model(self.model))
+            differing += _differences(wanted, cell.model_options, optional=_HEAD)
         if self.method_options:
-            differing += _differences(self.method_options, cell.method_options)
+            wanted = _without_defaults(self.method_options, _options_of_method(self.method))
+            differing += _differences(wanted, cell.method_options)
         return tuple(differing)
 
 
@@ -86,6 +106,9 @@ class Claim:
     needs: str
     untestable: str
     remark: str
+    epochs: int | None = None  # of training before an accuracy was measured
+    command: str = ""  # it shows what a user's weights and data give
+    place: str = ""  # the file and the line
     origin: str = ""
 
     @property
@@ -94,10 +117,14 @@ class Claim:
         return None if self.published is None else float(self.published)
 
     @property
+    def decimals(self) -> int:
+        """The number of decimals that were printed."""
+        return len((self.published or "").partition(".")[2])
+
+    @property
     def half_digit(self) -> float:
         """Half a unit of the last digit that was printed."""
-        decimals = len((self.published or "").partition(".")[2])
-        return 0.5 * 10.0**-decimals
+        return 0.5 * 10.0**-self.decimals
 
 
 @dataclass(frozen=True)
@@ -129,6 +156,20 @@ class PublishedClaims:
             raise BadInput(f"--paper: {unknown('paper', name, papers)}")
         claims = tuple(claim for claim in self.claims if claim.paper == name)
         return PublishedClaims((papers[name],), claims)
+
+
+def _options_of_model(name: str) -> tuple[Option, ...]:
+    return () if registry.is_own_model(name) else registry.model(name).options
+
+
+def _options_of_method(name: str | None) -> tuple[Option, ...]:
+    return () if name is None or registry.is_own(name) else registry.method_options(name)
+
+
+def _without_defaults(options: Options, specs: Sequence[Option]) -> Options:
+    """The options as cells have them: without those that are the default."""
+    defaults = {spec.name: spec.default for spec in specs}
+    return tuple((name, value) for name, value in options if defaults.get(name) != value)
 
 
 def _differences(expected: Options, actual: Options, optional: str = "") -> list[str]:

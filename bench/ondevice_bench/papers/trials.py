@@ -15,6 +15,7 @@ from ondevice_bench.specs import registry
 from ondevice_bench.specs.builtin_methods import BY_CONTENT
 from ondevice_bench.specs.inputs import Images
 from ondevice_bench.specs.model import ModelSpec
+from ondevice_bench.specs.option import OneOf
 from ondevice_bench.suite.cell import Cell, Options
 from ondevice_bench.suite.from_flags import SOURCE
 from ondevice_bench.suite.layers import freezes
@@ -53,8 +54,8 @@ def trials(
         is_asked = everything or _is_about(claim, given)
         if is_asked and not lacks(claim, given, board):
             model = str(claim.query.model)
-            of_model = [c.query.data for c in claims if c.query.model == model]
-            usual = next((name for name in given.data if name in of_model), "")
+            of_model = {c.query.data for c in claims if c.query.model == model} - {None}
+            usual = next((n for n in given.data if n in of_model or not of_model), "")
             by_workload.setdefault((model, claim.query.data or usual), []).append(claim)
     found = (_trial(*workload, some, given) for workload, some in sorted(by_workload.items()))
     return tuple(trial for trial in found if trial is not None)
@@ -148,7 +149,7 @@ def _sides(claim: Claim) -> Iterator[tuple[str, Options]]:
 
 def _usual_options(method: str) -> Options:
     required = any(
-        "epsilon" in group.names and group.required
+        isinstance(group, OneOf) and group.required and "epsilon" in group.names
         for spec in registry.parts(method)
         for group in spec.one_of
     )

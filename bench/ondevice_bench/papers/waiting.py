@@ -14,10 +14,11 @@ MEASUREMENT = "a measurement"
 
 @dataclass(frozen=True)
 class Waiting:
-    """What is missing. `command` is empty if no command here decides the claim."""
+    """What is missing, and a command; `is_decided` if this command decides the claim."""
 
     missing: str
     command: str = ""
+    is_decided: bool = False
 
 
 def waiting(judged: JudgedClaim) -> Waiting | None:
@@ -25,26 +26,37 @@ def waiting(judged: JudgedClaim) -> Waiting | None:
     if judged.verdict not in ("not testable here", "reproduced as accounted, not measured yet"):
         return None
     claim = judged.claim
-    if claim.untestable or claim.value is None:
-        return Waiting(claim.untestable or "the claim has no number")
-    if claim.query.model is None or claim.query.method is None:
-        return Waiting("the claim does not name its network and its method")
-    if claim.computed == "accounted" and not can_be_accounted(claim):
-        return Waiting(f"formulas for {claim.query.method} against {claim.ratio_of}")
+    obstacle = _obstacle(claim)
+    if obstacle:
+        return Waiting(obstacle, claim.command)
     missing = [
         *([f"pretrained weights of {claim.query.model}"] if needs_weights(claim) else ()),
         *([f"the data of {claim.query.data}"] if needs_data(claim) else ()),
         *([f"a run on {' or '.join(_kinds(claim.boards))}"] if claim.boards else ()),
     ]
+    own = claim.command or command(claim)
+    if claim.epochs is not None:
+        epochs = f"a training of {claim.epochs} epochs (the command runs a short one)"
+        return Waiting(_listed([*missing, epochs]), own)
     if not missing:
         missing = ["a more precise measurement" if _is_measured(judged) else MEASUREMENT]
-    return Waiting(_listed(missing), command(claim))
+    return Waiting(_listed(missing), own, is_decided=True)
 
 
-def is_decidable(judged: JudgedClaim) -> bool:
-    """Whether the claim waits for something that the user can give, or for a measurement."""
-    reason = waiting(judged)
-    return reason is not None and reason.command != ""
+def is_measurable(judged: JudgedClaim) -> bool:
+    """Whether the claim waits for a run that can be made here, perhaps with the user's files."""
+    return waiting(judged) is not None and not _obstacle(judged.claim)
+
+
+def _obstacle(claim: Claim) -> str:
+    """Why no run of a cell decides the claim; empty if one can."""
+    if claim.untestable or claim.value is None:
+        return claim.untestable or "the claim has no number"
+    if claim.query.model is None or claim.query.method is None:
+        return "the claim does not name its network and its method"
+    if claim.computed == "accounted" and not can_be_accounted(claim):
+        return f"formulas for {claim.query.method} against {claim.ratio_of}"
+    return ""
 
 
 def needs_weights(claim: Claim) -> bool:

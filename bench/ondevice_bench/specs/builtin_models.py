@@ -98,6 +98,13 @@ def _segmenter(head: str, title: str) -> ModelSpec:
                 False,
                 kind="bool",
             ),
+            Option(
+                "width",
+                "channels of the head; if not given, those of the published network",
+                None,
+                minimum=1,
+                maximum=4096,
+            ),
         ),
         layout=ModelLayout(
             head="decode_head.conv_seg",

@@ -5,7 +5,7 @@ from typing import Literal
 
 from ondevice_bench.specs.inputs import Tokens
 from ondevice_bench.specs.model import ModelSpec
-from ondevice_bench.specs.option import OneOf, Option, Value, resolved
+from ondevice_bench.specs.option import Group, Option, Value, resolved
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class MethodSpec:
     implementation: str
     treats: frozenset[str] = frozenset()
     options: tuple[Option, ...] = ()
-    one_of: tuple[OneOf, ...] = ()
+    one_of: tuple[Group, ...] = ()
     calibrates: bool = False
     keeps_calibration: bool = False  # training needs the batch of the calibrate pass, too
     exact: bool = False  # its gradient is vanilla's, up to rounding

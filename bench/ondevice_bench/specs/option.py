@@ -115,6 +115,28 @@ class OneOf:
         return None
 
 
+@dataclass(frozen=True)
+class Beside:
+    """An option that has a meaning only beside one of others."""
+
+    name: str
+    others: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The options that exclude each other: none."""
+        return ()
+
+    def problem(self, names: Collection[str]) -> str | None:
+        """The problem with this combination of options, or None."""
+        if self.name in names and not set(self.others) & set(names):
+            return f"{self.name} needs {' or '.join(self.others)}"
+        return None
+
+
+Group: TypeAlias = OneOf | Beside
+
+
 def resolved(options: tuple[Option, ...], values: Mapping[str, Value]) -> dict[str, Value]:
     """Every option with its value or its default. An option with neither is left out."""
     complete = {option.name: values.get(option.name, option.default) for option in options}
@@ -122,7 +144,7 @@ def resolved(options: tuple[Option, ...], values: Mapping[str, Value]) -> dict[s
 
 
 def validate(
-    options: tuple[Option, ...], one_of: Iterable[OneOf], values: Mapping[str, Any]
+    options: tuple[Option, ...], one_of: Iterable[Group], values: Mapping[str, Any]
 ) -> dict[str, Value]:
     """Check the values and add the defaults; ValueError in one line.
 

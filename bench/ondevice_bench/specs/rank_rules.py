@@ -6,10 +6,10 @@ A method may have ranks for activations (its stored input), for weights, or for 
 from collections.abc import Collection
 
 from ondevice_bench.specs import trained
-from ondevice_bench.specs.option import OneOf, Option
+from ondevice_bench.specs.option import Beside, Group, OneOf, Option
 
 ACTIVATION, WEIGHT = "activation", "weight"
-MULTIPLE = "multiple"
+MULTIPLE, LEAST = "multiple", "least"
 
 
 def _share(name: str, help_text: str) -> Option:
@@ -46,6 +46,9 @@ _BUDGET_RULES = (
         above=0,
     ),
 )
+_LEAST = Option(
+    LEAST, "if no ranks are within the budget, take the least possible", None, kind="bool"
+)
 _WEIGHT_RULES = (
     Option(
         "weight_rank", "rank of the weights, instead of the rule for activations", None, minimum=1
@@ -61,17 +64,22 @@ def rank_options(ranked: Collection[str]) -> tuple[Option, ...]:
     """The options of a method that has ranks for `activation`, for `weight`, or for both."""
     if not ranked:
         return ()
-    budgets = _BUDGET_RULES if ACTIVATION in ranked else ()
+    budgets = (*_BUDGET_RULES, _LEAST) if ACTIVATION in ranked else ()
     weights = _WEIGHT_RULES if {ACTIVATION, WEIGHT} <= set(ranked) else ()
     return (*_RULES, *budgets, *weights, _ROUNDING)
 
 
-def rank_groups(ranked: Collection[str]) -> tuple[OneOf, ...]:
-    """The groups of these options that exclude each other."""
+def rank_groups(ranked: Collection[str]) -> tuple[Group, ...]:
+    """The groups of these options that exclude or need each other."""
     weight = tuple(option.name for option in _WEIGHT_RULES)
-    names = tuple(option.name for option in rank_options(ranked) if option is not _ROUNDING)
+    rules = (option for option in rank_options(ranked) if option not in (_ROUNDING, _LEAST))
+    names = tuple(option.name for option in rules)
     groups = (
         OneOf(tuple(name for name in names if name not in weight), required=True),
         OneOf(tuple(name for name in names if name in weight), required=False),
     )
-    return tuple(group for group in groups if group.names)
+    least = (Beside(LEAST, tuple(option.name for option in _BUDGET_RULES)),)
+    return (
+        *(group for group in groups if group.names),
+        *(least if ACTIVATION in ranked else ()),
+    )

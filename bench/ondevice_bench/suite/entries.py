@@ -12,7 +12,7 @@ from ondevice_bench.declare.schema import StrictSchema
 from ondevice_bench.specs import registry
 from ondevice_bench.specs.method import MethodSpec
 from ondevice_bench.specs.model import ModelSpec
-from ondevice_bench.specs.option import OneOf
+from ondevice_bench.specs.option import Group
 from ondevice_bench.specs.weights import WeightSource
 from ondevice_bench.suite.suite import Axis, MethodChoice, ModelChoice
 
@@ -99,7 +99,7 @@ class OptionsSchema(StrictSchema):
     """The options of one method or model; fields come from its spec."""
 
     key_kind: ClassVar[str] = "option"
-    one_of: ClassVar[tuple[OneOf, ...]] = ()
+    one_of: ClassVar[tuple[Group, ...]] = ()
 
     @model_validator(mode="after")
     def _one_of_each_group(self) -> "OptionsSchema":

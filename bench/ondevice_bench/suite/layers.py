@@ -11,7 +11,11 @@ from ondevice_bench.specs.option import Value
 WORDS = ("all", "mlp", "attention", "attention+mlp", "conv")
 PARTS = ("mlp", "attention", "attention+mlp")  # of a layout
 COUNTED = ("last", "last_blocks")
-ALLOWED = "all, mlp, attention, attention+mlp, conv, last: K, last_blocks: K or pattern: TEXT"
+ALLOWED = (
+    "all, mlp, attention, attention+mlp, conv, last: K, last: K of TEXT, last_blocks: K or "
+    "pattern: TEXT"
+)
+_LAST_OF = re.compile(r"([1-9]\d*) of (\S+)")
 
 
 def parse(value: object) -> tuple[str, ...]:
@@ -78,6 +82,13 @@ def _with_argument(word: str, value: object) -> str:
         raise ValueError(
             f"must be {ALLOWED}, got {word!r}{suggestion(word, (*COUNTED, 'pattern'))}"
         )
+    if word == "last" and isinstance(value, str):
+        if _LAST_OF.fullmatch(value) is None:
+            raise ValueError(
+                "last must be an integer of at least 1, or such an integer and a pattern, as in "
+                f"`last: 5 of *mlp*`, got {value!r}"
+            )
+        return f"last:{value}"
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{word} must be an integer of at least 1, got {value!r}")
     return f"{word}:{value}"

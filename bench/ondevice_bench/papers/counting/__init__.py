@@ -2,7 +2,7 @@
 
 from ondevice_bench.methods.layer_flops import Sizes
 from ondevice_bench.methods.ranks import Ranks
-from ondevice_bench.papers.counting import linear, maps
+from ondevice_bench.papers.counting import filtering, linear, maps
 from ondevice_bench.papers.counting.published import FormulaCount, NoFormula
 
 __all__ = ["FormulaCount", "NoFormula", "published"]
@@ -16,6 +16,8 @@ def published(
     `option` is the one number of the method that is not in `ranks`: the rank of LoRA, or the radius
     of gradient filtering.
     """
+    if dialect == "gradient_filter":
+        return tuple(filtering.backward(method, sizes, option))
     if dialect == "wasi":
         layer = linear.LinearSizes.from_sizes(sizes)
         if method == "lora":

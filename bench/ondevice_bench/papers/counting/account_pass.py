@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ondevice_bench.methods.layer_flops import LayerFlops
+from ondevice_bench.methods.layer_flops import LayerFlops, Sizes, plain_flops
 from ondevice_bench.methods.make_method import make_method
 from ondevice_bench.methods.method import LayerMethod, activation_ranks, select_modes
 from ondevice_bench.methods.ranks import RankChoice, Ranks
@@ -20,6 +20,7 @@ from ondevice_bench.methods.refusals import (
 )
 from ondevice_bench.models.families import family
 from ondevice_bench.models.layers import layer_input, select_layers
+from ondevice_bench.papers.counting import FormulaCount, filtering
 from ondevice_bench.papers.counting.accounting import (
     ACCOUNTED,
     STORE_THE_INPUT,
@@ -48,8 +49,10 @@ def measure(job: Job) -> PassResult:
     """The account of every layer that the method changes."""
     with fake_workload(replace(job, methods=(("vanilla", {}),), ranks=None)) as workload:
         model = workload.model
-        selection = select_layers(model, job.cell.layers, layout_of(job, model, family(job.model)))
-        inputs = _inputs(workload, selection.layers)
+        layout = layout_of(job, model, family(job.model))
+        selection = select_layers(model, job.cell.layers, layout)
+        heads = _linear(model, layout.head)
+        inputs = _inputs(workload, tuple(dict.fromkeys((*selection.layers, *heads))))
     layers = {name: model.get_submodule(name) for name in selection.layers}
     others = of_no_known_kind(model, selection.others)
     accounts, refusals = _accounts(job, layers, inputs, others)
@@ -76,7 +79,9 @@ def measure(job: Job) -> PassResult:
             },
             "left_alone": refusals,
             "dialects": {
-                dialect: _by_dialect(dialect, accounts)
+                dialect: _by_dialect(
+                    dialect, accounts, _heads(model, heads, inputs) if spec.with_head else {}
+                )
                 for dialect, spec in DIALECTS.items()
                 if job.cell.method in spec.methods
             },
@@ -121,7 +126,31 @@ def _stored(method: str, accounts: Mapping[str, LayerAccount], inputs: Mapping[s
     return total
 
 
-def _by_dialect(dialect: str, accounts: Mapping[str, LayerAccount]) -> dict[str, Any]:
+def _linear(model: nn.Module, name: str) -> tuple[str, ...]:
+    """The name of the head if it is a linear layer."""
+    is_linear = bool(name) and isinstance(model.get_submodule(name), nn.Linear)
+    return (name,) if is_linear else ()
+
+
+def _heads(
+    model: nn.Module, names: tuple[str, ...], inputs: Mapping[str, _Input]
+) -> dict[str, tuple[tuple[FormulaCount, ...], LayerFlops]]:
+    """The row of the head, with the exact count of its backward."""
+    counted = {}
+    for name in names:
+        if name in inputs:
+            sizes = Sizes.from_layer(model.get_submodule(name), inputs[name].shape)
+            work = replace(plain_flops(sizes), forward=0, inference=0)
+            row = filtering.head(sizes.positions, sizes.inputs, sizes.outputs)
+            counted[name] = ((row,), work)
+    return counted
+
+
+def _by_dialect(
+    dialect: str,
+    accounts: Mapping[str, LayerAccount],
+    heads: Mapping[str, tuple[tuple[FormulaCount, ...], LayerFlops]],
+) -> dict[str, Any]:
     """The FLOPs that the dialect counts, and the reason for each layer that it does not count."""
     rows_by_layer = {name: each.published[dialect] for name, each in accounts.items()}
     counted = [
@@ -130,8 +159,12 @@ def _by_dialect(dialect: str, accounts: Mapping[str, LayerAccount]) -> dict[str,
         if not isinstance(rows := rows_by_layer[name], str) and each.work is not None
     ]
     return {
-        "lines": plain(compare(counted)),
-        "not_counted": {name: why for name, why in rows_by_layer.items() if isinstance(why, str)},
+        "lines": plain(compare([*counted, *heads.values()])),
+        "not_counted": {
+            name: why
+            for name, why in rows_by_layer.items()
+            if isinstance(why, str) and name not in heads
+        },
     }
 
 

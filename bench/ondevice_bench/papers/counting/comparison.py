@@ -14,9 +14,11 @@ COUNTERPARTS: Mapping[str, tuple[str, ...]] = {
     "input_gradient": ("input_gradient",),
     "weight_gradient": ("weight_gradient",),
     "backward": ("input_gradient", "weight_gradient"),
+    "head": ("input_gradient", "weight_gradient"),  # those of another layer
     "update": ("update",),
     "inference": ("inference",),
 }
+_PARTS = ("forward", "decomposition", "input_gradient", "weight_gradient", "update", "inference")
 NO_FORMULA = "there is no formula for it"
 MIXED = "FLOP and MAC as published"
 
@@ -46,7 +48,7 @@ def compare(layers: Iterable[tuple[Sequence[FormulaCount], LayerFlops]]) -> list
     whole = sum((work for _, work in counted), LayerFlops())
     lines += [
         FlopComparison(part, "FLOP", None, getattr(whole, part), (NO_FORMULA,))
-        for part in ("decomposition", "input_gradient", "weight_gradient", "update", "inference")
+        for part in _PARTS
         if part not in covered and getattr(whole, part)
     ]
     return [*lines, _training(lines, whole)]

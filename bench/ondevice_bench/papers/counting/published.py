@@ -10,6 +10,7 @@ Quantity = Literal[
     "input_gradient",
     "weight_gradient",
     "backward",
+    "head",
     "update",
     "inference",
 ]

@@ -94,8 +94,8 @@ def content(data: ReportData) -> Mapping[str, Any] | None:
     return {
         "counts": tuple(counts(data.claims)),
         "kinds": _kinds([each for some in by.values() for each in some]),
-        "waiting": [_folded(each) for each in reasons if each.command],
-        "undecidable": [_folded(each) for each in reasons if not each.command],
+        "waiting": [_folded(each) for each in reasons if each.reason.is_decided],
+        "undecidable": [_folded(each) for each in reasons if not each.reason.is_decided],
         "no_command": NO_COMMAND,
         "outside": [(each.claim.id, statement(each.claim)) for each in outside],
     }
@@ -166,10 +166,9 @@ def _line(each: JudgedClaim, own: _OnAxis, scale: Scale) -> Line:
     )
 
 
-def _folded(reason: WaitingClaims) -> Mapping[str, Any]:
+def _folded(some: WaitingClaims) -> Mapping[str, Any]:
     return {
-        "missing": reason.missing,
-        "command": reason.command,
+        "reason": some.reason,
         "claims": [
             (
                 each.claim.id,
@@ -177,7 +176,7 @@ def _folded(reason: WaitingClaims) -> Mapping[str, Any]:
                 statement(each.claim),
                 tuple(measured(each)),
             )
-            for each in reason.claims
+            for each in some.claims
         ],
     }
 

@@ -28,5 +28,6 @@ def measure(job: Job) -> PassResult:
         details={
             "ranks": {name: asdict(numbers) for name, numbers in ranks.items()},
             "operators": {"calibration": operations.to_dict()},
+            "notes": treatment.rank_notes,
         },
     )
