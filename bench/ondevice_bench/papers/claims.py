@@ -114,7 +114,7 @@ def _verdict(
         )
     computed = f"computed: {in_unit(claim, best)}"
     if not agrees(claim, best):
-        return "not reproduced", f"{computed}{_apart(claim, best)}"
+        return "not reproduced", ", ".join(filter(None, [computed, apart(claim, best)]))
     if not claim.measured:
         return "reproduced", computed
     if not deciding:
@@ -138,13 +138,13 @@ def computed_value(claim: Claim, accounts: Sequence[Account]) -> float | None:
     return max(values) if claim.reach in _LEAST else _nearest(claim, values)
 
 
-def _apart(claim: Claim, value: float) -> str:
-    """The relative difference of a computed number that is close, as text."""
+def apart(claim: Claim, value: float) -> str:
+    """The relative difference of a computed number that is close, as text: 0.02% less."""
     assert claim.value is not None
     if claim.unit == "%" or not claim.value:
         return ""
-    apart = value / claim.value - 1
-    return f", {abs(apart):.2%} {'more' if apart > 0 else 'less'}" if abs(apart) < CLOSE else ""
+    share = value / claim.value - 1
+    return f"{abs(share):.2%} {'more' if share > 0 else 'less'}" if abs(share) < CLOSE else ""
 
 
 def _as_measured(claim: Claim, measurements: Sequence[Measurement]) -> tuple[Verdict, str]:

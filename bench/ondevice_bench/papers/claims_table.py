@@ -7,6 +7,7 @@ from ondevice_bench.metrics import described
 from ondevice_bench.papers.claims import (
     JudgedClaim,
     Verdict,
+    apart,
     comparison,
     in_unit,
     measured_text,
@@ -118,6 +119,15 @@ def measured(each: JudgedClaim) -> Iterator[str]:
         yield f"and {more} more (--json)"
 
 
+def computed_lines(each: JudgedClaim) -> list[str]:
+    """The computed number, and how far it is from the published one if they do not agree."""
+    value = numbers(each).computed
+    if value is None:
+        return []
+    far = apart(each.claim, value) if each.verdict == "not reproduced" else ""
+    return [text for text in (in_unit(each.claim, value), far) if text]
+
+
 def few_words(claim: Claim, one: Measurement) -> tuple[str, ...]:
     """A measured number in few words: the number, its interval, its metric and board."""
     estimate = one.estimate
@@ -150,7 +160,7 @@ def _numbers_table(some: Sequence[JudgedClaim]) -> Table:
         rows.add_row(
             "\n".join([claim.id, f"{claim.says}{source}", *explanation(each)]),
             published_text(claim),
-            "–" if found.computed is None else in_unit(claim, found.computed),
+            "\n".join(computed_lines(each)) or "–",
             "\n".join(_measured_lines(claim, found)),
             end_section=True,
         )

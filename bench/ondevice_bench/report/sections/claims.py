@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ondevice_bench import units
-from ondevice_bench.papers.claims import JudgedClaim, Verdict, in_unit
+from ondevice_bench.papers.claims import JudgedClaim, Verdict
 from ondevice_bench.papers.claims_table import (
     accounted,
+    computed_lines,
     explanation,
     few_words,
     measured,
@@ -64,7 +65,7 @@ class Line:
     claim: JudgedClaim
     tone: str
     published: str
-    computed: str
+    computed: tuple[str, ...]
     measured: tuple[str, ...]
     explanation: tuple[str, ...]
     is_elsewhere: bool  # the measurement is from other conditions
@@ -154,7 +155,7 @@ def _line(each: JudgedClaim, own: _OnAxis, scale: Scale) -> Line:
         claim=each,
         tone=_TONES.get(each.verdict, ""),
         published=published_text(claim),
-        computed="" if found.computed is None else in_unit(claim, found.computed),
+        computed=tuple(computed_lines(each)),
         measured=() if one is None else few_words(claim, one),
         explanation=tuple(explanation(each)),
         is_elsewhere=found.elsewhere is not None,
