@@ -33,7 +33,8 @@ def test_vanilla_rows_are_the_papers_and_the_rest_says_what_it_needs(bench):
     assert found["wasi-vit-vanilla-inference"]["verdict"] == "reproduced"
     assert found["wasi-swin-memory"]["verdict"] == "not testable here"
     assert "ImageNet weights" in found["wasi-swin-memory"]["because"]
-    assert found["secondary-100x"]["verdict"] == "not part of the method"
+    assert found["secondary-whitening"]["verdict"] == "not part of the method"
+    assert found["wasi-swin-memory"]["command"].startswith("bench claims --paper wasi --weights")
     assert all(each["scope"] for each in found.values())
 
 
@@ -198,10 +199,15 @@ def test_weights_and_data_that_decide_nothing_are_one_line(bench, workplace, own
 
 def test_bad_input_is_one_line(bench, workplace):
     (workplace / "own.yaml").write_text(OWN.replace("mcunet", "mcunett"))
+    (workplace / "never.yaml").write_text(OWN.replace("{last: 2}", "attention"))
     for arguments, says in (
         (("--paper", "wassi"), "did you mean 'wasi'?"),
         (("--claims", "none.yaml"), "none.yaml: no such file"),
         (("--claims", "own.yaml"), "own.yaml:14: claims[0].of.model: unknown model 'mcunett'"),
+        (
+            ("--claims", "never.yaml"),
+            "never.yaml:14: claims[0].of: no cell can have this condition: ",
+        ),
         (("nothing",), "no run, suite or store 'nothing'"),
         (("-o", "page.html"), "start with `bench run paper_wasi_small`"),
     ):

@@ -248,6 +248,37 @@ def test_a_unit_that_the_metric_does_not_have_gives_no_figure(summary_of):
     assert measured(share, [summary]) == ()
 
 
+def test_a_short_training_decides_nothing_about_a_long_one():
+    short = found(0.3, 0.31, 0.32, "a short training instead of 50 epochs", metric="accuracy")
+    long = of(MEASURED, unit="%", ratio_of=None, published="97.32", measured=("accuracy",),
+              needs="weights", epochs=50)  # fmt: skip
+    judged = judge(long, [], [short])
+    assert (judged.verdict, judged.because) == (
+        "not testable here",
+        "it needs a run of such a cell, and weights",
+    )
+
+
+def test_sums_of_a_dialect_are_with_or_without_the_head():
+    lines = [
+        {"quantity": "input_gradient", "published": 3_000_000, "exact": 4},
+        {"quantity": "weight_gradient", "published": 2_000_000, "exact": 5},
+        {"quantity": "head", "published": 500_000, "exact": 6},
+        {"quantity": "forward", "published": None, "exact": 7},
+    ]
+    values = {"flops": {"input_gradient": 4, "weight_gradient": 5}, "dialects": {"gradient_filter": {"lines": lines}}}  # fmt: skip
+    here = AccountQuery("cell", CLAIM.query)
+    claim = of(
+        CLAIM, quantity="backward_flops", unit="MFLOP", ratio_of=None, dialect="gradient_filter"
+    )
+    whole = account(claim, here, values, None)
+    assert (whole.published, whole.exact) == (5.5, 15e-6)
+    layers = account(of(claim, quantity="layer_backward_flops"), here, values, None)
+    assert (layers.published, layers.exact) == (5.0, 9e-6)
+    own = account(of(claim, dialect="exact"), here, values, None)
+    assert own.published == own.exact == 9e-6
+
+
 def test_the_anatomy_names_whose_bytes_they_are(summary_of):
     summary = summary_of(records(), planned(*CELLS), make_run())
     asi = next(cell for cell in summary.cells if cell.id == "mcunet/asi/all/b8/s0")
@@ -302,9 +333,12 @@ def test_figures_of_accounts():
     assert both(quantity="training_flops") == (3, 3)
 
 
+PAPERS = ("paper_gf", "paper_hosvd", "paper_asi", "paper_wasi", "paper_wasi_llm")
+
+
 def test_what_can_be_measured_on_a_board_is_in_a_suite(workplace):
     board = boards()["pi5-8gb"]
-    suites = [load_suite(name) for name in ("paper_gf", "paper_hosvd", "paper_asi", "paper_wasi")]
+    suites = [load_suite(name) for name in PAPERS]
     cells = [item.cell for suite in suites for item in plan(suite, board)]
     for claim in load_published().claims:
         if claim.measured and not claim.untestable and not claim.needs:

@@ -40,8 +40,11 @@ def test_a_refused_account_names_the_claim():
     def account_of(words, ranks):
         raise BadInput("mcunet: no such layer")
 
-    with pytest.raises(BadInput, match="claim c: mcunet: no such layer"):
+    with pytest.raises(BadInput, match=r"^claim c: mcunet: no such layer"):
         judge_claims(PUBLISHED, (), account_of)
+    placed = dataclasses.replace(RATIO, place="mine.yaml:6")
+    with pytest.raises(BadInput, match=r"^mine\.yaml:6: claim c: mcunet: no such layer"):
+        judge_claims(PublishedClaims(PUBLISHED.papers, (placed,)), (), account_of)
 
 
 def test_a_query_becomes_the_words_of_the_command_line():

@@ -51,6 +51,21 @@ def test_a_papers_small_suite_trains_as_the_paper_does_on_fewer_examples(name, w
     assert small.rounds["time"] >= 5  # what a verdict needs
 
 
+@pytest.mark.parametrize("name", [name for name in SUITES if name.startswith("paper_")])
+def test_a_papers_suite_has_the_papers_images_and_ranks(name, workplace):
+    cells = [item.cell for item in plan(load_suite(name), boards()["pi5-16gb"])]
+    for cell in cells:
+        if cell.model == "mcunet":
+            assert dict(cell.model_options) == {"image_size": 224}
+        if name.startswith("paper_wasi") and cell.method in ("asi", "wasi"):
+            options = dict(cell.method_options)
+            # epsilon is for weights; activations have the least of the grid
+            assert options.get("epsilon") == 0.4 or options["least"]
+            assert ("weight_epsilon" in options) == (cell.method == "wasi")
+        if cell.model == "tinyllama":
+            assert (cell.batch, cell.layers) == (8, "last:5 of *mlp*")
+
+
 def test_a_host_has_its_machines_memory_or_its_cap(workplace):
     x86, held = load_profile("x86"), load_profile("x86-1core-2g")
     assert FakeHost(profile=x86, machine=MACHINE).board.memory_gib == 8

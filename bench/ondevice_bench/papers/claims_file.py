@@ -67,7 +67,8 @@ def _read(document: Document) -> PublishedClaims:
         raise BadInput(*problems)
     papers = tuple(Paper(name, each.title, each.reference) for name, each in file.papers.items())
     claims = (
-        claim.claim(document.place(("claims", place))) for place, claim in enumerate(file.claims)
+        claim.claim(str(document.place(("claims", place))))
+        for place, claim in enumerate(file.claims)
     )
     return PublishedClaims(papers, tuple(claims))
 

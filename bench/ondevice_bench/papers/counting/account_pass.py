@@ -136,7 +136,7 @@ def _heads(
     model: nn.Module, names: tuple[str, ...], inputs: Mapping[str, _Input]
 ) -> dict[str, tuple[tuple[FormulaCount, ...], LayerFlops]]:
     """The row of the head, with the exact count of its backward."""
-    counted = {}
+    counted: dict[str, tuple[tuple[FormulaCount, ...], LayerFlops]] = {}
     for name in names:
         if name in inputs:
             sizes = Sizes.from_layer(model.get_submodule(name), inputs[name].shape)
