@@ -56,8 +56,9 @@ def test_without_an_interval_of_the_step_there_is_none_of_the_epoch(epoch):
 
 @pytest.mark.parametrize("count", [1, 2, 4, 5, 6, 1797])
 def test_the_examples_of_an_epoch_are_those_that_the_split_does_not_hold_out(count):
-    found, _ = training_examples("npz:mine.npz@12345678", count)
-    assert found == len(rows(count, TRAIN))
+    for data in ("npz:mine.npz@12345678", "pets:mine@12345678"):
+        found, _ = training_examples(data, count)
+        assert found == len(rows(count, TRAIN))
 
 
 def test_the_digits_are_those_of_the_library():

@@ -124,6 +124,8 @@ class TestFolder:
         first = parse({"folder": str(root)}, root).name
         assert first.startswith(f"folder:{root.name}@")
         assert parse(f"folder: {root}", root).name == first
+        named = parse({"folder": str(root), "name": "pets"}, root).name
+        assert named == first.replace("folder:", "pets:")
         (root / "cat" / "more.png").write_bytes(b"x")
         assert parse({"folder": str(root)}, root).name != first
 
@@ -432,6 +434,8 @@ def test_the_name_of_the_text_stands_for_its_bytes():
         ({"synthetic": {"decay": -1}}, "decay must be in (0, 10], got -1"),
         ({"synthetic": {"dekay": 1}}, "must be synthetic"),
         ({"folder": 3}, "folder must be a path, got 3"),
+        ({"folder": ".", "name": "my pets"}, "name must be a word such as pets, got 'my pets'"),
+        ({"photos": None, "name": "pets"}, "must be synthetic"),
         ("folder: nowhere", "nowhere: no such folder"),
         ("npz: nothing.npz", "nothing.npz: no such file"),
         (["photos"], "must be synthetic"),

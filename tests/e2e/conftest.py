@@ -6,6 +6,7 @@ from playwright.sync_api import sync_playwright
 from ondevice_bench.report.page import write_report
 from tests.analyse.conftest import stored_summary
 from tests.e2e.browsing import DESK, FLAGS, PHONE, Visit
+from tests.papers.test_glance import all_verdicts
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 from tests.report import synthetic
 from tests.report.test_page import EVIL, MEMORY
@@ -45,6 +46,16 @@ def whole(tmp_path_factory):
     summary = stored_summary(folder, records, synthetic.planned(cells), run)
     write_report([summary], folder / "whole.html")
     return folder / "whole.html"
+
+
+@pytest.fixture(scope="package")
+def page_of_claims(tmp_path_factory):
+    """A page that begins with claims, of every verdict."""
+    folder = tmp_path_factory.mktemp("claims")
+    records = [make_record(pass_name="trace", metrics={"activation_bytes": 7.0 * 2**20})]
+    summary = stored_summary(folder, records, planned(CELL), make_run())
+    write_report([summary], folder / "claims.html", "paper", claims=all_verdicts())
+    return folder / "claims.html"
 
 
 def kept_open(browser, path, **context):

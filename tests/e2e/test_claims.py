@@ -1,7 +1,14 @@
 """`bench claims`: published figures recomputed, beside runs, on a page; its errors."""
 
 import json
+import shlex
 
+import pytest
+import torch
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from ondevice_bench.models import mcunet
 from ondevice_bench.record.store import Store
 from tests.papers.test_claims_file import OWN
 
@@ -70,14 +77,124 @@ def test_a_users_claim_beside_a_run_and_on_a_page(bench, workplace, suite_file):
     assert "wasi-vit-vanilla-training" in page
 
 
-def _stored_by(workplace, cell):
+def _stored_by(workplace, cell, suite="mine"):
     """Elements that the run itself says its treated layers stored."""
-    with Store.open(workplace / "bench-out" / "mine" / "results.sqlite") as store:
+    with Store.open(workplace / "bench-out" / suite / "results.sqlite") as store:
         (run,) = store.runs()
         (trace,) = (
             r for r in store.records(run.id) if r.key.cell == cell and r.key.pass_name == "trace"
         )
     return sum(layer["stored_elements"] for layer in trace.details["treated"].values())
+
+
+TRAINED = """\
+schema: 1
+title: Mine
+papers:
+  mine: {title: A paper of mine}
+claims:
+  - id: mine-trained
+    paper: mine
+    says: less activation memory, with trained weights on digits
+    published: "1.5"
+    reach: over
+    computed: accounted
+    quantity: activation
+    ratio_of: vanilla
+    scope: accounted, two layers
+    measured: [activation_bytes]
+    of:
+      model: mcunet
+      method: asi
+      layers: {last: 2}
+      batch: 4
+      weights: pretrained
+      data: handwriting
+      model_options: {image_size: 32, classes: 10}
+      method_options: {epsilon: 0.5}
+"""
+
+
+@pytest.fixture
+def own_files(workplace):
+    """Claims, a small network that was trained on real digits, and these digits as pictures."""
+    (workplace / "own.yaml").write_text(TRAINED)
+    digits = load_digits()
+    for number, (image, label) in enumerate(zip(digits.images[:30], digits.target, strict=False)):
+        folder = workplace / "pictures" / str(label)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((image * 15).astype("uint8")).save(folder / f"{number}.png")
+    network = mcunet.construct(classes=10, image_size=32)
+    mcunet.initialise(network, 0)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.05)
+    images = torch.from_numpy(digits.images[:30]).float()[:, None].repeat(1, 3, 4, 4) / 16
+    for _ in range(2):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(
+            network(images), torch.from_numpy(digits.target[:30])
+        ).backward()
+        optimizer.step()
+    torch.save(network.state_dict(), workplace / "trained.pt")
+
+
+def test_the_users_weights_and_data_decide_what_waits(bench, workplace, own_files):
+    said = ("claims", "--claims", "own.yaml", "--paper", "mine")
+    (claim,) = bench(*said, "--json").json()["claims"]
+    assert claim["verdict"] == "not testable here"
+    assert claim["missing"] == "pretrained weights of mcunet and the data of handwriting"
+    shown = bench(*said).out
+    assert claim["command"] in shown
+    command = claim["command"].replace("mcunet=PATH", "mcunet=trained.pt")
+    words = shlex.split(command.replace("handwriting:PATH", "handwriting:pictures"))[1:]
+    ended = bench(*words, "--json")
+    assert ended.code == 0, ended.err
+    (claim,) = ended.json()["claims"]
+    # the ranks are those of the run, and the number is the formula at these ranks
+    suite = "claims_mine_mcunet_handwriting"
+    (account,) = claim["accounted"]
+    whole = 4 * 576 * 2  # two inputs of 4 x 576 x 1 x 1
+    assert account["published"] == whole / _stored_by(workplace, account["cell"], suite)
+    (kept,) = claim["measured"]
+    assert kept["differs"] == []
+    reached = account["published"] >= 1.45
+    assert claim["verdict"] == (
+        "not reproduced" if not reached
+        else "reproduced as accounted, not as measured" if kept["estimate"] < 1.45
+        else "reproduced"
+    )  # fmt: skip
+    assert (claim["missing"], claim["command"]) == ("", "")
+    # ordinary records: another command finds them, and the same one measures nothing again
+    assert bench(*said, "--json").json()["claims"] == [claim]
+    again = bench(*words, "--json")
+    assert "measured before: claims_mine_mcunet_handwriting-" in again.err
+    assert again.json()["claims"] == [claim]
+    (store,) = (workplace / "bench-out").glob("*/results.sqlite")
+    with Store.open(store) as opened:
+        assert [run.suite for run in opened.runs()] == [suite]
+
+
+def test_weights_and_data_that_decide_nothing_are_one_line(bench, workplace, own_files):
+    torch.save({"wrong": torch.zeros(1)}, workplace / "wrong.pt")
+    (workplace / "few" / "0").mkdir(parents=True)
+    said = ("claims", "--claims", "own.yaml", "--paper", "mine")
+    data = ("--data", "handwriting:pictures")
+    for words, says in (
+        (("--weights", "mcunett=trained.pt"), "did you mean 'mcunet'?"),
+        (("--data", "handwriting:few"), "has 1 folders, one for each class"),
+        (("--weights", "mcunet=trained.pt"), "also need --data handwriting:PATH"),
+        (data, "also need --weights mcunet=PATH"),
+        (("--weights", "mcunet=wrong.pt", *data), "wrong.pt"),
+        (("--fresh",), "give --weights, --data or --run, too"),
+        (("--paper", "mime", "--run"), "did you mean 'mine'?"),
+    ):
+        ended = bench(*said, *words)
+        assert (ended.code, ended.out) == (2, ""), words
+        (line,) = ended.err.splitlines()
+        assert says in line
+    ended = bench("claims", "--run")
+    assert (ended.code, ended.out) == (2, "")
+    assert "are for one paper: give --paper, too" in ended.err
+    assert not (workplace / "bench-out").exists()
 
 
 def test_bad_input_is_one_line(bench, workplace):

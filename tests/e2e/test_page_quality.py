@@ -50,14 +50,47 @@ def test_axe_has_no_complaint(browser, whole, viewport):
             assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == [], scheme
 
 
-def test_the_page_is_valid_html(whole):
-    text = re.sub(
-        r'<script type="text/plain" id="page-plotly">.*?</script>',
-        "",
-        whole.read_text(),
-        flags=re.DOTALL,
-    )
-    html5lib.HTMLParser(strict=True).parse(text)
+@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
+def test_claims_are_read_without_a_mouse_and_fit(browser, page_of_claims, viewport):
+    with Visit(browser, page_of_claims, viewport=viewport) as visit:
+        page = visit.page
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+        assert page.locator(".claims tbody tr").count() == 4
+        first = page.locator(".waits").first
+        first.locator("summary").focus()
+        page.keyboard.press("Enter")
+        assert "--weights vit_b_32=PATH" in first.locator("pre").inner_text()
+        for fold in page.locator("details").all():
+            fold.evaluate("element => { element.open = true; }")
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            found = Axe().run(page).response["violations"]
+            assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == [], scheme
+        assert visit.complaints == []
+
+
+def test_marks_of_a_claim_are_in_the_order_of_its_numbers(browser, page_of_claims):
+    with Visit(browser, page_of_claims, viewport=DESK) as visit:
+        row = visit.page.locator(".claims tbody tr", has_text="computed-only")
+        said = " ".join(row.locator(".three").inner_text().split())
+        assert said.startswith("published 2.0× computed 2.00× measured 1.25×")
+        middles = [
+            box["x"] + box["width"] / 2
+            for name in ("measured", "published", "computed")
+            for box in [row.locator(f".strip .{name}").bounding_box()]
+        ]
+        assert middles[0] < middles[1] == pytest.approx(middles[2], abs=0.6)
+
+
+def test_the_page_is_valid_html(whole, page_of_claims):
+    for page in (whole, page_of_claims):
+        text = re.sub(
+            r'<script type="text/plain" id="page-plotly">.*?</script>',
+            "",
+            page.read_text(),
+            flags=re.DOTALL,
+        )
+        html5lib.HTMLParser(strict=True).parse(text)
 
 
 def lines_of(page):

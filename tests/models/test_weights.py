@@ -292,7 +292,10 @@ def test_names_of_weights(tmp_path, said, name):
 @pytest.mark.parametrize(
     ("said", "says"),
     [
-        ("rondom", "must be random, pretrained, {spectrum: A}, or the path of a .pt or"),
+        (
+            "rondom",
+            "must be random, pretrained, {pretrained: FILE}, {spectrum: A}, or the path of a",
+        ),
         ("missing.pt", "missing.pt: cannot be read: No such file or directory"),
         ({"spectrum": 0}, "spectrum must be in (0, 10], got 0"),
         ({"spektrum": 1}, "must be random"),
@@ -303,6 +306,16 @@ def test_what_weights_cannot_be(tmp_path, said, says):
     with pytest.raises(ValueError) as error:
         parse(said, tmp_path)
     assert str(error.value).startswith(says)
+
+
+def test_a_users_file_can_be_the_pretrained_weights_of_any_model(tmp_path):
+    (tmp_path / "w.pt").write_bytes(b"weights")
+    plain, called = parse("w.pt", tmp_path), parse({"pretrained": "w.pt"}, tmp_path)
+    assert called.name == f"pretrained:{plain.name}"
+    assert called.file(None) == tmp_path / "w.pt"
+    assert called.refuses("mcunet", None, ()) == ""
+    with pytest.raises(ValueError, match="cannot be read"):
+        parse({"pretrained": "none.pt"}, tmp_path)
 
 
 def test_pretrained_weights_are_refused_where_none_are_known():

@@ -94,5 +94,60 @@ def test_a_cell_trains_from_pretrained_weights(bench, trained):
     assert [cell["status"] for cell in ended.json()["cells"]] == ["ok"]
 
 
+CLAIMS = """\
+schema: 1
+title: Real weights
+papers:
+  mine: {title: Real weights and real pictures}
+claims:
+  - id: less
+    paper: mine
+    says: over 5 times less activation memory
+    published: "5"
+    reach: over
+    computed: accounted
+    quantity: activation
+    ratio_of: vanilla
+    scope: accounted, four layers
+    measured: [activation_bytes]
+    of:
+      model: efficientnet_lite0
+      model_options: {image_size: 64}
+      method: asi
+      layers: {last: 4}
+      batch: 4
+      weights: pretrained
+      data: handwriting
+      method_options: {epsilon: 0.8}
+"""
+
+
+def test_a_users_real_weights_and_pictures_decide_a_claim(bench, workplace):
+    file = registry.model("efficientnet_lite0").pretrained.path()
+    if file is None:
+        pytest.skip("its weights are not installed (tox -e oracle)")
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    for number in range(20):
+        folder = workplace / "pictures" / str(digits.target[number])
+        folder.mkdir(parents=True, exist_ok=True)
+        picture = Image.fromarray((digits.images[number] * 15).astype("uint8"))
+        picture.save(folder / f"{number}.png")
+    (workplace / "own.yaml").write_text(CLAIMS)
+    ended = bench(
+        "claims", "--claims", "own.yaml", "--paper", "mine", "--weights",
+        f"efficientnet_lite0={file}", "--data", "handwriting:pictures", "--json",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    (claim,) = ended.json()["claims"]
+    # the last four layers keep little, but normalisation and activation functions keep as much
+    assert claim["verdict"] == "reproduced as accounted, not as measured"
+    (measured,) = claim["measured"]
+    assert measured["differs"] == []
+    assert "of normalisation" in measured["anatomy"]
+
+
 def test_suites_say_pretrained():
     assert Words(["minilm"], weights="pretrained").suite().weights.name == "pretrained"

@@ -56,6 +56,9 @@ def training_examples(data: str, of_the_user: int | None) -> tuple[int | None, s
     `data` is the name of a source in a cell. `of_the_user` is the number of all examples in the
     user's own data, as the run stored it. Every fifth example is held out; CIFAR-10 has a test set.
     """
+    is_of_the_user = ":" in data
+    if of_the_user and is_of_the_user:  # files of the user can have any name before the colon
+        return _not_held_out(of_the_user), ""
     kind = data.partition(":")[0].partition("@")[0].partition("(")[0]
     if kind in _ENDLESS:
         return None, _ENDLESS[kind]
@@ -65,9 +68,7 @@ def training_examples(data: str, of_the_user: int | None) -> tuple[int | None, s
         return CIFAR10_TRAINING, ""
     if kind not in {"folder", "npz"}:
         return None, f"the number of examples is unknown: data is {data}"
-    if not of_the_user:
-        return None, f"the run does not say how many examples {data} has"
-    return _not_held_out(of_the_user), ""
+    return None, f"the run does not say how many examples {data} has"
 
 
 def _not_held_out(count: int) -> int:

@@ -16,6 +16,7 @@ from ondevice_bench.cli.arguments import (
     parsed_seconds,
 )
 from ondevice_bench.cli.browser import open_page
+from ondevice_bench.cli.measuring import measure
 from ondevice_bench.cli.suite_flags import SuiteFlags, with_suite_flags
 from ondevice_bench.errors import BadInput
 from ondevice_bench.terminal import print_json, print_lines, print_notes, print_tables
@@ -52,10 +53,8 @@ def run(
     from dataclasses import replace
 
     from ondevice_bench.analyse.learning import learning
-    from ondevice_bench.analyse.summary import summarise
     from ondevice_bench.record.store import OUT
     from ondevice_bench.report.page import write_report
-    from ondevice_bench.report.terminal.plan import plan_misfits
     from ondevice_bench.report.terminal.run import (
         learning_tables,
         problem_lines,
@@ -66,9 +65,8 @@ def run(
     from ondevice_bench.report.terminal.verdict import short_verdict_lines
     from ondevice_bench.run.hosts.local import local_host
     from ondevice_bench.run.outcome import exit_code
-    from ondevice_bench.run.progress import for_terminal
     from ondevice_bench.run.request import request
-    from ondevice_bench.run.session import NOT_OK, open_session
+    from ondevice_bench.run.session import NOT_OK
 
     if fresh and retry:
         raise BadInput(
@@ -84,16 +82,7 @@ def run(
             retry=NOT_OK if retry else frozenset(),
         )
         folder = out or OUT / task.suite.name
-        progress = for_terminal(quiet=quiet)
-        try:
-            with open_session(task, folder, progress) as session:
-                progress.prepare("looking for cells that cannot fit …")
-                for line in plan_misfits(session.preview(), host.board):
-                    progress.note(line)
-                session.perform_all(progress)
-                summary = summarise(session.store, session.store.run(session.run.id))
-        finally:
-            progress.close()
+        summary = measure(task, folder, quiet=quiet)
     page = folder / "report.html"
     write_report([summary], page)
     if as_json:

@@ -43,17 +43,26 @@ class Account:
     differs: tuple[str, ...] = ()  # the claim's conditions that are not met
 
 
+def can_be_accounted(claim: Claim) -> bool:
+    """Whether there are formulas for the claim: for a method that replaces layers, or for vanilla.
+
+    A ratio needs plain training on its other side.
+    """
+    method = claim.query.method
+    is_formula = claim.computed == "accounted" and claim.ratio_of in (None, "vanilla")
+    return is_formula and method is not None and "+" not in method
+
+
 def account_queries(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[AccountQuery, ...]:
     """The accounts for a claim: of its own conditions, or with the ranks of runs."""
-    if claim.computed != "accounted" or claim.untestable or claim.ratio_of not in (None, "vanilla"):
-        return ()
     query = claim.query
-    if query.method is None or "+" in query.method:  # accounts are of methods that replace layers
+    if claim.untestable or query.method is None or not can_be_accounted(claim):
         return ()
+    has_ranks = _has_ranks(query.method)
     rules = [name for name, _ in query.method_options]
-    if not _has_ranks(query.method) or any(name in NUMBERS for name in rules):
+    if not has_ranks or any(name in NUMBERS for name in rules):
         # without ranks, a ratio is the same at every batch
-        any_batch = claim.ratio_of is not None and not _has_ranks(query.method)
+        any_batch = claim.ratio_of is not None and not has_ranks
         complete = None not in (query.model, query.layers) and (
             any_batch or query.batch is not None
         )

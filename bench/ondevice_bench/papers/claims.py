@@ -106,16 +106,15 @@ def _verdict(
     deciding = [one for one in measured if one.metric == claim.measured[0]]
     if claim.computed == "measured":
         return _as_measured(claim, deciding)
-    values = [one.published for one in accounts if one.published is not None]
-    if not values:
+    best = computed_value(claim, accounts)
+    if best is None:
         return (
             "not testable here",
             f"it needs {claim.needs}" if claim.needs else "there is no account of it",
         )
-    best = max(values) if claim.reach in _LEAST else _nearest(claim, values)
     computed = f"computed: {in_unit(claim, best)}"
     if not agrees(claim, best):
-        return "not reproduced", f"{computed}{_apart(claim, best)}"
+        return "not reproduced", ", ".join(filter(None, [computed, apart(claim, best)]))
     if not claim.measured:
         return "reproduced", computed
     if not deciding:
@@ -131,13 +130,21 @@ def _verdict(
     return "reproduced as accounted, not measured yet", f"{computed}; {because}"
 
 
-def _apart(claim: Claim, value: float) -> str:
-    """The relative difference of a computed number that is close, as text."""
+def computed_value(claim: Claim, accounts: Sequence[Account]) -> float | None:
+    """The computed number that decides: the nearest one, or the largest for `up to` and `over`."""
+    values = [one.published for one in accounts if one.published is not None and not one.differs]
+    if not values:
+        return None
+    return max(values) if claim.reach in _LEAST else _nearest(claim, values)
+
+
+def apart(claim: Claim, value: float) -> str:
+    """The relative difference of a computed number that is close, as text: 0.02% less."""
     assert claim.value is not None
     if claim.unit == "%" or not claim.value:
         return ""
-    apart = value / claim.value - 1
-    return f", {abs(apart):.2%} {'more' if apart > 0 else 'less'}" if abs(apart) < CLOSE else ""
+    share = value / claim.value - 1
+    return f"{abs(share):.2%} {'more' if share > 0 else 'less'}" if abs(share) < CLOSE else ""
 
 
 def _as_measured(claim: Claim, measurements: Sequence[Measurement]) -> tuple[Verdict, str]:

@@ -1,6 +1,7 @@
 """Files of published claims: their schema, and the folders that are searched for them."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -44,7 +45,7 @@ def load_published(named: Path | None = None) -> PublishedClaims:
         for paper in file.papers:
             papers.setdefault(paper.name, paper)
         for claim in file.claims:
-            claims.setdefault(claim.id, claim)
+            claims.setdefault(claim.id, replace(claim, origin=str(named or "")))
     return PublishedClaims(tuple(papers.values()), tuple(claims.values()))
 
 

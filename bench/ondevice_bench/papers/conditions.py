@@ -1,15 +1,19 @@
 """Conditions of claims that no cell can have: options, layers, weights and data of no such kind."""
 
+from difflib import get_close_matches
 from pathlib import Path
 
 from ondevice_bench.errors import unknown
+from ondevice_bench.papers.data_sets import CLASSES
 from ondevice_bench.papers.published import Query
 from ondevice_bench.specs import data, registry, weights
 from ondevice_bench.specs.data import DataSource
 from ondevice_bench.specs.option import Value, resolved, validate
 from ondevice_bench.suite.layers import layers_refusal
 
-_DATA = (*data.WORDS, *data.READERS)
+_SOURCES = (*data.WORDS, *data.READERS)
+_DATA = tuple(dict.fromkeys((*_SOURCES, *CLASSES)))
+_SIMILAR = 0.7  # a word that is so similar to one of these is this one with a typing error
 _WEIGHTS = (*weights.WORDS, "spectrum")
 
 
@@ -23,12 +27,17 @@ def impossible(query: Query) -> str | None:
 
 def _of_sources(query: Query) -> str | None:
     """A full name, with a hash, is taken as it is."""
-    if query.data is not None and ":" not in query.data and query.data not in _DATA:
-        return unknown("data", query.data, _DATA)
+    name = query.data
+    if name is not None and ":" not in name and name not in _DATA and _is_typo(name):
+        return unknown("data", name, _DATA)  # another word is the name of the user's own data
     kind = query.weights
     if kind is None or kind in _WEIGHTS or Path(kind.partition("@")[0]).suffix in weights.SUFFIXES:
         return None
     return unknown("weights", kind, _WEIGHTS)
+
+
+def _is_typo(name: str) -> bool:
+    return bool(get_close_matches(name, _DATA, n=1, cutoff=_SIMILAR))
 
 
 def _of_method(query: Query) -> str | None:
@@ -65,7 +74,7 @@ def _of_model(query: Query) -> str | None:
     if query.method is not None and not registry.is_own(query.method):
         refusals = (spec.refuses(model) for spec in registry.parts(query.method))
         refused = refused or next((why for why in refusals if why), None)
-    if query.data is not None and ":" not in query.data:
+    if query.data in _SOURCES:
         source = DataSource(query.data)
         refused = refused or source.refuses(model.inputs(resolved(model.options, options)))
     return refused

@@ -17,16 +17,22 @@ AccountOf: TypeAlias = Callable[[Words, Mapping[str, Any] | None], AccountValues
 
 
 def judge_claims(
-    published: PublishedClaims, summaries: Sequence[RunSummary], account_of: AccountOf
+    published: PublishedClaims,
+    summaries: Sequence[RunSummary],
+    account_of: AccountOf,
+    accounts: dict[str, AccountValues] | None = None,
 ) -> tuple[JudgedClaim, ...]:
-    """Every claim with its accounts and measurements. Equal accounts are made only once."""
-    accounts: dict[str, AccountValues] = {}
+    """Every claim with its accounts and measurements. Equal accounts are made only once.
+
+    `accounts` keeps them for another call.
+    """
+    kept: dict[str, AccountValues] = {} if accounts is None else accounts
 
     def cached(cell: AccountQuery) -> AccountValues:
         key = f"{cell.query} {cell.ranks}"
-        if key not in accounts:
-            accounts[key] = account_of(words_of(cell.query), cell.ranks)
-        return accounts[key]
+        if key not in kept:
+            kept[key] = account_of(words_of(cell.query), cell.ranks)
+        return kept[key]
 
     verdicts = []
     for claim in published.claims:

@@ -83,7 +83,10 @@ class Query:
 
 @dataclass(frozen=True)
 class Claim:
-    """One published statement. `published` is the number as printed, with all its digits."""
+    """One published statement. `published` is the number as printed, with all its digits.
+
+    `origin` is the file of the claim, if the user named one.
+    """
 
     id: str
     paper: str
@@ -106,6 +109,7 @@ class Claim:
     epochs: int | None = None  # of training before an accuracy was measured
     command: str = ""  # it shows what a user's weights and data give
     place: str = ""  # the file and the line
+    origin: str = ""
 
     @property
     def value(self) -> float | None:

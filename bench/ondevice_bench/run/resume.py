@@ -56,6 +56,15 @@ def find_or_add_run(
     return run
 
 
+def measured_before(store: Store, request: Request) -> Run | None:
+    """The latest run, if it is finished and measured this plan on this machine."""
+    runs = store.runs()
+    if not runs or runs[-1].finished is None:
+        return None
+    asked = (request.definition, request.host.identity)
+    return runs[-1] if (runs[-1].definition, runs[-1].machine) == asked else None
+
+
 def nothing_to_retry(store: Path) -> NothingRan:
     """The error if no record of the latest run is to be repeated, or if there is no run."""
     return NothingRan(f"{store}: nothing failed, timed out or ran out of memory in the latest run")

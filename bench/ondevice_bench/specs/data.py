@@ -1,7 +1,8 @@
 """The sources of batches that a suite can name."""
 
 import hashlib
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ondevice_bench.specs.option import Option
 
 WORDS = ("synthetic", "photos", "digits", "text")
 READERS = ("folder", "cifar10", "npz")
+NAME = "name"  # of the data in the user's files: `{folder: DIR, name: pets}`
 ALLOWED = (
     "synthetic, {synthetic: {decay: A}}, photos, digits, text, folder: DIR, cifar10: DIR "
     "or npz: FILE"
@@ -29,18 +31,19 @@ _PACKAGES = {"sklearn": "scikit-learn", "PIL": "Pillow"}
 
 @dataclass(frozen=True)
 class DataSource:
-    """A source of batches; `digest` is a hash of the user's files."""
+    """A source of batches; `digest` is a hash of the user's files, `title` what they contain."""
 
     kind: str = "synthetic"
     decay: float | None = None
     path: Path | None = None
     digest: str = ""
+    title: str = ""
 
     @property
     def name(self) -> str:
         """The name in fingerprints and reports: equal on machines that have equal data."""
         if self.path is not None:
-            return f"{self.kind}:{self.path.name}@{self.digest}"
+            return f"{self.title or self.kind}:{self.path.name}@{self.digest}"
         if self.kind == "text":
             return f"text@{TEXT_DIGEST}"
         return self.kind if self.decay is None else f"{self.kind}(decay={self.decay:g})"
@@ -73,12 +76,12 @@ class DataSource:
 
 def parse(value: object, folder: Path) -> DataSource:
     """Read `data:`, with paths relative to `folder`; ValueError if it is wrong."""
-    word, argument = _split(value)
+    word, argument = _split(_without_name(value))
     if word in READERS:
         if not isinstance(argument, str) or not argument:
             raise ValueError(f"{word} must be a path, got {argument!r}")
         _require(word)
-        return _from_path(word, argument, folder)
+        return replace(_from_path(word, argument, folder), title=_name_in(value))
     if word not in WORDS:
         near = suggestion(word, (*WORDS, *READERS))
         raise ValueError(f"must be {ALLOWED}, got {word!r}{near}")
@@ -91,6 +94,21 @@ def parse(value: object, folder: Path) -> DataSource:
         except ValueError as error:
             raise ValueError(f"decay {error}") from None
     raise ValueError(f"must be {ALLOWED}, got {value!r}")
+
+
+def _without_name(value: object) -> object:
+    """The source alone. Only files of the user's own can have a name beside it."""
+    if not isinstance(value, dict) or NAME not in value or not set(value) & set(READERS):
+        return value
+    return {key: argument for key, argument in value.items() if key != NAME}
+
+
+def _name_in(value: object) -> str:
+    """What the user calls the data: letters, digits and `_`, because it begins a cell's data."""
+    name = value.get(NAME, "") if isinstance(value, dict) else ""
+    if name != "" and (not isinstance(name, str) or not re.fullmatch(r"\w+", name)):
+        raise ValueError(f"{NAME} must be a word such as pets, got {name!r}")
+    return name
 
 
 def _split(value: object) -> tuple[str, object]:

@@ -8,9 +8,13 @@ from pathlib import Path
 from ondevice_bench.errors import suggestion
 from ondevice_bench.specs.option import Option
 
-WORDS = ("random", "pretrained")
+PRETRAINED = "pretrained"
+WORDS = ("random", PRETRAINED)
 SUFFIXES = (".pt", ".pth", ".safetensors")
-ALLOWED = "random, pretrained, {spectrum: A}, or the path of a .pt or .safetensors file"
+ALLOWED = (
+    "random, pretrained, {pretrained: FILE}, {spectrum: A}, or the path of a .pt or .safetensors "
+    "file"
+)
 
 _SPECTRUM = Option("spectrum", "", 1.0, kind="float", above=0, maximum=10)
 
@@ -33,7 +37,10 @@ class Pretrained:
 
 @dataclass(frozen=True)
 class WeightSource:
-    """A source of weights; `digest` is a hash of the user's file."""
+    """A source of weights; `digest` is a hash of the user's file.
+
+    Pretrained weights are in a package, or in a file that the user calls so.
+    """
 
     kind: str = "random"
     decay: float | None = None
@@ -44,18 +51,19 @@ class WeightSource:
     def name(self) -> str:
         """The name in fingerprints and reports."""
         if self.path is not None:
-            return f"{self.path.name}@{self.digest}"
+            kind = f"{PRETRAINED}:" if self.kind == PRETRAINED else ""
+            return f"{kind}{self.path.name}@{self.digest}"
         return self.kind if self.decay is None else f"spectrum({self.decay:g})"
 
     def file(self, pretrained: Pretrained | None) -> Path | None:
         """The file to read for a model; None if the weights are in no file."""
-        if self.kind == "pretrained":
+        if self.kind == PRETRAINED and self.path is None:
             return pretrained.path() if pretrained is not None else None
         return self.path
 
     def refuses(self, model: str, pretrained: Pretrained | None, others: tuple[str, ...]) -> str:
         """The reason why a model has no such weights; empty if it has."""
-        if self.kind != "pretrained":
+        if self.kind != PRETRAINED or self.path is not None:
             return ""
         if pretrained is None:
             models = ", ".join(others)
@@ -75,16 +83,23 @@ def parse(value: object, folder: Path) -> WeightSource:
             return WeightSource("spectrum", decay=float(_SPECTRUM.check(value["spectrum"])))
         except ValueError as error:
             raise ValueError(f"spectrum {error}") from None
+    if isinstance(value, dict) and set(value) == {PRETRAINED}:
+        return _in_file(value[PRETRAINED], folder, PRETRAINED)
     if not isinstance(value, str):
         raise ValueError(f"must be {ALLOWED}, got {value!r}")
     if value in WORDS:
         return WeightSource(value)
-    if not value.endswith(SUFFIXES):
-        raise ValueError(f"must be {ALLOWED}, got {value!r}{suggestion(value, WORDS)}")
+    return _in_file(value, folder, "file")
+
+
+def _in_file(value: object, folder: Path, kind: str) -> WeightSource:
+    if not isinstance(value, str) or not value.endswith(SUFFIXES):
+        near = suggestion(value, WORDS) if isinstance(value, str) else ""
+        raise ValueError(f"must be {ALLOWED}, got {value!r}{near}")
     path = (folder / Path(value).expanduser()).resolve()
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()[:8]
     except OSError as error:
         raise ValueError(f"{value}: cannot be read: {error.strerror}") from None
-    return WeightSource("file", path=path, digest=digest)
+    return WeightSource(kind, path=path, digest=digest)

@@ -29,7 +29,7 @@ def describe(host: Host, suite: Suite) -> None:
     for choice in suite.models:
         spec = registry.model(choice.name)
         sources = choice.weights or (suite.weights,)
-        files = {source.path for source in sources if source.kind == "file"}
+        files = {source.path for source in sources if source.path is not None}
         for options in every_options(choice):
             questions += [(choice.name, options, str(file)) for file in files]
             if spec.is_own and not files:
