@@ -32,6 +32,8 @@ class Pass:
     )
     prepares: bool = False  # its result is input of other passes of the cell
     over_seeds: bool = False  # its metrics are reported over all seeds of a workload
+    # it looks at the layers that `layers` chooses, those of plain training too
+    of_layers: bool = False
     # the fewest processes of each side for a difference of a noisy metric: processes differ more
     # than the samples of one process
     fewest_processes: int = 5
@@ -102,6 +104,15 @@ ALL = (
         in_suites="optional",
         rounds=1,
         is_capped=True,
+    ),
+    Pass(
+        "treated_layers",
+        "times the chosen layers alone, inside of training steps",
+        _worker("treated_layers"),
+        in_suites="optional",
+        rounds=1,
+        is_capped=True,
+        of_layers=True,
     ),
     Pass(
         "shapes",

@@ -55,6 +55,17 @@ def test_layers_that_freeze_nothing_share_the_baseline(of):
     assert group.members[-1].base is group.members[0].cell
 
 
+def test_a_baseline_of_the_same_layers_goes_before_another(of):
+    cells = synthetic.cells()
+    vanilla, asi = (
+        dataclasses.replace(cell, layers="conv", id=cell.id.replace("/all/", "/conv/"))
+        for cell in cells[:2]
+    )
+    (group,) = groups(of([*cells, vanilla, asi]))
+    bases = [member.base.planned.cell.layers for member in group.members]
+    assert bases == ["all"] * len(cells) + ["conv", "conv"]
+
+
 def test_without_a_baseline_there_is_no_ratio(of):
     (group,) = groups(of(synthetic.cells()[1:]))
     assert {member.ratio("step_seconds") for member in group.members} == {None}

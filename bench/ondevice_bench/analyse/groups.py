@@ -137,15 +137,18 @@ def _for_ratio(metric: str, estimate: Estimate) -> Estimate:
 
 def _members(cells: Sequence[CellSummary], baseline: str) -> tuple[CellWithBaseline, ...]:
     bases: dict[tuple[int, str, str], CellSummary] = {}
+    of_same_layers: dict[tuple[int, str, str], CellSummary] = {}
     for cell in cells:
         if cell.planned.cell.method == baseline:
             bases.setdefault(_baseline_key(cell.planned.cell, baseline), cell)
+            of_same_layers[_own_key(cell.planned.cell)] = cell
     labels = row_labels([cell.planned.cell for cell in cells])
     return tuple(
         CellWithBaseline(
             cell,
             label,
-            bases.get(_baseline_key(cell.planned.cell, baseline)),
+            of_same_layers.get(_own_key(cell.planned.cell))
+            or bases.get(_baseline_key(cell.planned.cell, baseline)),
             _default_base(cell.planned.cell, baseline, bases),
         )
         for cell, label in zip(cells, labels, strict=True)
@@ -168,9 +171,14 @@ def _baseline_key(cell: Cell, baseline: str) -> tuple[int, str, str]:
     """The part of a cell that its baseline shares: seed, allocator, and layers that freeze others.
 
     Vanilla changes no layers, so one cell of it is the baseline of every choice that freezes none.
+    A cell of vanilla with the same choice goes before it.
     """
     layers = cell.layers if freezes(cell.layers) or baseline != "vanilla" else "all"
     return cell.seed, layers, cell.allocator
+
+
+def _own_key(cell: Cell) -> tuple[int, str, str]:
+    return cell.seed, cell.layers, cell.allocator
 
 
 def _titles(cells: Sequence[Cell]) -> list[str]:

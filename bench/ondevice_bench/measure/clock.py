@@ -60,7 +60,7 @@ class TimedSamples(Generic[Sample]):
 
 def time_steps(step: TrainingStep, sampling: Sampling) -> TimedSamples[StepSample]:
     """Time whole steps until the median is precise enough or a limit of the suite is reached."""
-    return _sample(lambda: _step(step), lambda step: step.step_seconds, sampling)
+    return sample(lambda: _step(step), lambda step: step.step_seconds, sampling)
 
 
 def time_steps_in_turns(
@@ -92,7 +92,7 @@ def time_calls(call: Callable[[], object], sampling: Sampling) -> TimedSamples[f
         call()
         return (time.perf_counter_ns() - start) / 1e9
 
-    return _sample(measure, lambda seconds: seconds, sampling)
+    return sample(measure, lambda seconds: seconds, sampling)
 
 
 def columns(samples: list[StepSample]) -> dict[str, list[float]]:
@@ -112,10 +112,13 @@ def foreign_share(samples: list[StepSample]) -> float | None:
     return max(0.0, sum(readings) + stolen) / wall if readings and wall > 0 else None
 
 
-def _sample(
+def sample(
     measure: Callable[[], Sample], seconds: Callable[[Sample], float], sampling: Sampling
 ) -> TimedSamples[Sample]:
-    """Sample without garbage collection, which would slow down single samples."""
+    """Measure until the median of `seconds` is precise enough or a limit is reached.
+
+    Garbage is not collected meanwhile, because that would slow down single samples.
+    """
     warmups = _warm_up(measure, seconds, sampling)
     samples: list[Sample] = []
     disturbed: list[Sample] = []

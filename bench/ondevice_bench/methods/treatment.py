@@ -80,6 +80,7 @@ class Treatment:
     def __init__(self, module: nn.Module) -> None:
         self.module = module
         self.slices = 1
+        self.chosen: tuple[str, ...] = ()  # the layers that `layers` chooses, changed or not
         self._projections: dict[nn.Parameter, Projection] = {}
         self._is_last_part = True  # of the batch that is cut into slices
         self._methods: list[Method] = []
@@ -448,6 +449,7 @@ def treat(
     for name in selection.frozen:
         parameters[name].requires_grad_(False)
     treatment = Treatment(module)
+    treatment.chosen = selection.layers
     # a method that wraps modules finds the layers that stay
     for part, rules in sorted(methods, key=lambda each: not isinstance(each[0], LayerMethod)):
         treatment.apply(part, selection, layout, rules, ranks or {}, seed)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import product
 
+from ondevice_bench import passes
 from ondevice_bench.errors import BadInput, NothingRan, suggestion
 from ondevice_bench.specs import registry
 from ondevice_bench.specs.inputs import Inputs, OwnBatch
@@ -96,7 +97,7 @@ def _expand(suite: Suite) -> Iterator[Cell]:
                             weights=weights,
                             method=method.name,
                             method_options=method_options,
-                            layers=_layers_that_matter(method.name, layers),
+                            layers=_layers_that_matter(suite, method.name, layers),
                             batch=batch,
                             dtype=dtype,
                             seed=seed,
@@ -104,10 +105,16 @@ def _expand(suite: Suite) -> Iterator[Cell]:
                         )
 
 
-def _layers_that_matter(method: str, layers: str) -> str:
-    """`all` for a method that chooses no layer, unless the choice of layers freezes some."""
+def _layers_that_matter(suite: Suite, method: str, layers: str) -> str:
+    """`all` for a method that chooses no layer, unless the choice of layers freezes some.
+
+    A pass may look at the chosen layers of plain training, too.
+    """
     chooses = any(spec.treats or spec.updates for spec in registry.parts(method))
-    return layers if chooses or freezes(layers) else "all"
+    is_looked_at = method == "vanilla" and any(
+        passes.BY_NAME[name].of_layers for name in suite.measure
+    )
+    return layers if chooses or is_looked_at or freezes(layers) else "all"
 
 
 def _cell(
