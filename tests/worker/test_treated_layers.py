@@ -1,8 +1,10 @@
 """The pass of treated layers: which layers it times, and why it does not."""
 
 import pytest
+from torch import nn
 
 from ondevice_bench import metrics
+from ondevice_bench.methods.treatment import treat
 from ondevice_bench.worker.passes import treated_layers
 
 CONV = "conv2d(4, 4, 3, padding=1) at 8x8"
@@ -31,16 +33,16 @@ def test_the_chosen_layers_are_timed_with_and_without_a_method(measured, method)
     assert step["without_clock"] > 0
 
 
-def test_chosen_layers_that_stay_count_too(measured):
-    small = {"model_options": (("classes", 10), ("image_size", 32))}
-    found = measured("mcunet", method="gradient_filter", **small)
-    plain = measured("mcunet", **small)
-    assert found.details["timed_layers"] == plain.details["timed_layers"]
-    count = len(found.details["timed_layers"])
-    (note,) = [each for each in found.details["notes"] if "train as usual" in each]
-    assert note.endswith(
-        f"of {count} chosen layers train as usual and count in the time of the chosen layers"
-    )
+def test_chosen_layers_that_stay_are_noted_and_those_of_plain_training_are_the_same():
+    def network():
+        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4, 2))
+
+    filtered, plain = treat(network(), "gradient_filter"), treat(network(), "vanilla")
+    assert filtered.chosen == plain.chosen == ("0", "2")
+    assert treated_layers._unchanged(plain) == []
+    assert treated_layers._unchanged(filtered) == [
+        "1 of 2 chosen layers train as usual and count in the time of the chosen layers"
+    ]
 
 
 def test_a_method_that_replaces_no_layer_has_no_time_of_its_own(measured):
@@ -50,14 +52,20 @@ def test_a_method_that_replaces_no_layer_has_no_time_of_its_own(measured):
     assert found.unavailable == dict.fromkeys(NAMES, reason)
 
 
-def test_a_repeated_forward_has_the_reason(measured):
-    found = measured(
-        "vit_b_32",
-        model_options=(("classes", 10), ("depth", 1), ("image_size", 32)),
-        method="asi+checkpoint",
-        method_options=(("asi.rank", 2),),
-    )
-    assert "its forward runs again in backward" in found.unavailable["treated_layers_seconds"]
+@pytest.mark.parametrize(
+    ("overlaps", "reason"),
+    [
+        (True, "its forward runs again in backward"),
+        (False, "the network calls none of the chosen layers"),
+    ],
+)
+def test_a_time_that_cannot_be_told_has_the_reason(measured, monkeypatch, overlaps, reason):
+    def timed(step, layers, sampling, clock):
+        clock.overlaps = overlaps
+        return None, None
+
+    monkeypatch.setattr(treated_layers, "time_layers", timed)
+    assert reason in measured().unavailable["treated_layers_seconds"]
 
 
 def test_a_clock_that_makes_steps_longer_is_told():

@@ -52,7 +52,7 @@ class SingleLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The output of the layer."""
         if torch.is_grad_enabled():
-            x = _LayerBefore.apply(x, self._trained)
+            x = _LayerBefore.apply(x, self._trained)  # type: ignore[no-untyped-call]  # torch has no types here
         y: Tensor = self.layer(x)
         return y
 
@@ -65,7 +65,7 @@ def construct(kind: str, **arguments: Any) -> SingleLayer:
 def loss(model: nn.Module, batch: Any) -> Tensor:
     """The mean over the examples of the inner product of output and `targets`."""
     inputs, targets = batch
-    value: Tensor = _InnerProduct.apply(model(inputs), targets)
+    value: Tensor = _InnerProduct.apply(model(inputs), targets)  # type: ignore[no-untyped-call]  # torch has no types here
     return value
 
 

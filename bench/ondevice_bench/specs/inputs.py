@@ -53,7 +53,9 @@ def to_dict(inputs: Inputs) -> dict[str, Any]:
 
 def from_dict(values: Mapping[str, Any]) -> Inputs:
     """The inverse of `to_dict`."""
+    fields = dict(values)
+    kind = _KINDS[fields.pop("kind")]
     # JSON has lists for tuples
-    fields = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-    inputs: Inputs = _KINDS[fields.pop("kind")](**fields)
+    fields = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+    inputs: Inputs = kind(**fields)
     return inputs
