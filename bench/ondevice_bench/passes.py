@@ -10,6 +10,7 @@ from typing import Literal
 
 # the passes that code names; stored data has these names
 CALIBRATE, PILOT, MEMORY, TRACE, TIME = "calibrate", "pilot", "memory", "trace", "time"
+TREATED_LAYERS = "treated_layers"
 STEP_MEMORY, STEP_TRACE, STEP_TIME = "step_memory", "step_trace", "step_time"
 
 Batch = Literal["cell", "calibration", "examples", "none"]
@@ -106,7 +107,7 @@ ALL = (
         is_capped=True,
     ),
     Pass(
-        "treated_layers",
+        TREATED_LAYERS,
         "times the chosen layers alone, inside of training steps",
         _worker("treated_layers"),
         in_suites="optional",

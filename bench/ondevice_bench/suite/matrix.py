@@ -13,6 +13,7 @@ from ondevice_bench.specs.option import Value, resolved
 from ondevice_bench.specs.weights import WeightSource
 from ondevice_bench.suite.cell import Cell, Options
 from ondevice_bench.suite.cell_ids import cell_id
+from ondevice_bench.suite.labels import PLAIN
 from ondevice_bench.suite.layers import freezes
 from ondevice_bench.suite.patterns import matches, matches_any
 from ondevice_bench.suite.suite import Axis, MethodChoice, ModelChoice, Suite
@@ -111,9 +112,7 @@ def _layers_that_matter(suite: Suite, method: str, layers: str) -> str:
     A pass may look at the chosen layers of plain training, too.
     """
     chooses = any(spec.treats or spec.updates for spec in registry.parts(method))
-    is_looked_at = method == "vanilla" and any(
-        passes.BY_NAME[name].of_layers for name in suite.measure
-    )
+    is_looked_at = method == PLAIN and any(passes.BY_NAME[name].of_layers for name in suite.measure)
     return layers if chooses or is_looked_at or freezes(layers) else "all"
 
 

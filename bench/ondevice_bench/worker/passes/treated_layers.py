@@ -10,9 +10,9 @@ from ondevice_bench.measure.layer_clock import LayerClock, time_layers
 from ondevice_bench.methods.treatment import Treatment
 from ondevice_bench.metrics import of_pass
 from ondevice_bench.protocol.job import Job, PassResult
+from ondevice_bench.suite.labels import PLAIN
 from ondevice_bench.worker.workload import build
 
-PLAIN = "vanilla"
 CLOCK_TOLERANCE = 0.05  # as a share of a step
 _WHOLE, _FORWARD, _BACKWARD = (
     f"treated_layers_{part}seconds" for part in ("", "forward_", "backward_")
