@@ -8,7 +8,7 @@ from statistics import median
 from ondevice_bench.passes import CALIBRATE, PILOT, TIME, TREATED_LAYERS
 from ondevice_bench.record.model import TaskKey
 
-# sampling beyond the fewest samples has two parts: training steps, and inference or plain steps
+# sampling beyond the fewest samples has two parts at most: training steps and inference
 _PARTS = 2
 _SAMPLING = (TIME, TREATED_LAYERS)
 

@@ -6,6 +6,7 @@ and of plain training are those of the same layers.
 
 from statistics import median
 
+from ondevice_bench.measure.clock import foreign_share
 from ondevice_bench.measure.layer_clock import LayerClock, time_layers
 from ondevice_bench.methods.treatment import Treatment
 from ondevice_bench.metrics import of_pass
@@ -13,7 +14,7 @@ from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.suite.labels import PLAIN
 from ondevice_bench.worker.workload import build
 
-CLOCK_TOLERANCE = 0.05  # as a share of a step
+CLOCK_TOLERANCE = 0.05  # the share of a step that goes without a note
 _WHOLE, _FORWARD, _BACKWARD = (
     f"treated_layers_{part}seconds" for part in ("", "forward_", "backward_")
 )
@@ -33,7 +34,7 @@ def measure(job: Job) -> PassResult:
     workload.step()
     layer_clock = LayerClock()
     layers = [treatment.module.get_submodule(name) for name in treatment.chosen]
-    timed, without = time_layers(workload, layers, job.sampling, layer_clock)
+    timed = time_layers(workload, layers, job.sampling, layer_clock)
     if layer_clock.overlaps:
         return _unavailable(job, _OVERLAP)
     if not layer_clock.calls:
@@ -43,21 +44,26 @@ def measure(job: Job) -> PassResult:
         _FORWARD: [each.forward_seconds for each in timed.samples],
         _BACKWARD: [each.backward_seconds for each in timed.samples],
     }
-    step = median(each.step_seconds for each in timed.samples)
+    step, clock = (
+        median(getattr(each, name) for each in timed.samples)
+        for name in ("step_seconds", "clock_seconds")
+    )
     spoilt = "disturbed by other processes; there was no time to measure again"
     return PassResult(
         metrics={name: median(values) for name, values in samples.items()},
         samples=samples,
         details={
             "timed_layers": list(treatment.chosen),
-            "step_seconds": {"with_clock": step, "without_clock": median(without.samples)},
+            "step_seconds": step,
+            "clock_seconds": clock,
             "warmup": {_WHOLE: [each.seconds for each in timed.warmups]},
             "disturbed": {_WHOLE: [each.seconds for each in timed.disturbed]},
+            "foreign_cpu_share": foreign_share(timed.samples),
             "precision": timed.precision(job.sampling),
             "notes": [
                 *treatment.notes(),
                 *_unchanged(treatment),
-                *([slower] if (slower := _slower(step, median(without.samples))) else []),
+                *_slow_clock(clock / step),
                 *([spoilt] if timed.spoilt else []),
             ],
         },
@@ -73,12 +79,11 @@ def _unchanged(treatment: Treatment) -> list[str]:
     return [f"{count} train as usual and count in the time of the chosen layers"]
 
 
-def _slower(with_clock: float, without: float) -> str:
-    """A note if the clock itself makes the step longer; otherwise empty text."""
-    share = with_clock / without - 1
+def _slow_clock(share: float) -> list[str]:
+    """A note if the clock itself takes a part of the step that a reader must know."""
     if share < CLOCK_TOLERANCE:
-        return ""
-    return f"the clock of the chosen layers makes a step {share:.0%} longer"
+        return []
+    return [f"the clock of the chosen layers takes {share:.0%} of a step"]
 
 
 def _unavailable(job: Job, reason: str) -> PassResult:
