@@ -12,6 +12,7 @@ def test_names_are_unique_and_carry_their_units():
         assert not metric.unit or metric.name.endswith(f"_{metric.unit}")
         assert metric.scope in {
             "changed layers",
+            "chosen layers",
             "whole network",
             "process",
             "what the meter meters",

@@ -39,7 +39,16 @@ def test_a_suite_takes_its_passes_and_rounds_from_the_table():
     text = "schema: 1\ntitle: t\nmodels: [mcunet]\nmethods: [vanilla]\n"
     usual = suite_of(parse(Path("s.yaml"), text), "s")
     assert usual.measure == passes.BY_DEFAULT == ("memory", "trace", "time")
-    assert usual.rounds == passes.ROUNDS == {"memory": 3, "time": 1, "energy": 1}
+    assert (
+        usual.rounds
+        == passes.ROUNDS
+        == {
+            "memory": 3,
+            "time": 1,
+            "energy": 1,
+            "treated_layers": 1,
+        }
+    )
     every = suite_of(parse(Path("s.yaml"), text + "rounds: 4\n"), "s")
     assert every.rounds == dict.fromkeys(passes.ROUNDS, 4)
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 # the passes that code names; stored data has these names
 CALIBRATE, PILOT, MEMORY, TRACE, TIME = "calibrate", "pilot", "memory", "trace", "time"
+TREATED_LAYERS = "treated_layers"
 STEP_MEMORY, STEP_TRACE, STEP_TIME = "step_memory", "step_trace", "step_time"
 
 Batch = Literal["cell", "calibration", "examples", "none"]
@@ -32,6 +33,8 @@ class Pass:
     )
     prepares: bool = False  # its result is input of other passes of the cell
     over_seeds: bool = False  # its metrics are reported over all seeds of a workload
+    # it looks at the layers that `layers` chooses, those of plain training too
+    of_layers: bool = False
     # the fewest processes of each side for a difference of a noisy metric: processes differ more
     # than the samples of one process
     fewest_processes: int = 5
@@ -102,6 +105,15 @@ ALL = (
         in_suites="optional",
         rounds=1,
         is_capped=True,
+    ),
+    Pass(
+        TREATED_LAYERS,
+        "times the chosen layers alone, inside of training steps",
+        _worker("treated_layers"),
+        in_suites="optional",
+        rounds=1,
+        is_capped=True,
+        of_layers=True,
     ),
     Pass(
         "shapes",

@@ -4,6 +4,7 @@ import pytest
 
 from ondevice_bench.analyse.groups import groups, ratio
 from ondevice_bench.stats import Estimate
+from tests.record.conftest import make_record
 from tests.report import synthetic
 
 
@@ -53,6 +54,33 @@ def test_layers_that_freeze_nothing_share_the_baseline(of):
     chosen = dataclasses.replace(cells[1], layers="conv", id="mcunet/asi(x)/conv/b8/s0")
     (group,) = groups(of([*cells, chosen]))
     assert group.members[-1].base is group.members[0].cell
+
+
+def test_a_baseline_of_the_same_layers_goes_before_another(of):
+    cells = synthetic.cells()
+    vanilla, asi = (
+        dataclasses.replace(cell, layers="conv", id=cell.id.replace("/all/", "/conv/"))
+        for cell in cells[:2]
+    )
+    (group,) = groups(of([*cells, vanilla, asi]))
+    bases = [member.base.planned.cell.layers for member in group.members]
+    assert bases == ["all"] * len(cells) + ["conv", "conv"]
+
+
+def test_the_time_of_chosen_layers_has_no_ratio_to_that_of_other_layers(summary_of):
+    vanilla, asi = synthetic.cells()[:2]
+    elsewhere = dataclasses.replace(asi, layers="conv", id="mcunet/asi(x)/conv/b8/s0")
+    cells, name = [vanilla, asi, elsewhere], "treated_layers_seconds"
+    records = [
+        make_record(cell=cell, pass_name="treated_layers", metrics={name: seconds})
+        for cell, seconds in zip(cells, (4.0, 1.0, 1.0), strict=True)
+    ]
+    settings = {**synthetic.SETTINGS, "measure": ["treated_layers"]}
+    found = summary_of(records, synthetic.planned(cells), synthetic.run_of(settings=settings))
+    (group,) = groups(found)
+    same, other = (member.ratio(name) for member in group.members[1:])
+    assert same.estimate == 0.25
+    assert other is None
 
 
 def test_without_a_baseline_there_is_no_ratio(of):

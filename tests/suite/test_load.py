@@ -32,7 +32,7 @@ def test_what_is_not_said_takes_its_default(load):
     assert suite.measure == ("memory", "trace", "time")
     assert (suite.seeds, suite.rounds, suite.hardware) == (
         (0,),
-        {"memory": 3, "time": 1, "energy": 1},
+        {"memory": 3, "time": 1, "energy": 1, "treated_layers": 1},
         (),
     )
     assert suite.text == HEAD + BODY
@@ -62,6 +62,18 @@ def test_a_scalar_is_a_list_of_one_and_a_bare_entry_has_no_options(load):
     assert [(axis.name, axis.values) for axis in vit.axes] == [("depth", (1, 2))]
     assert mcunet.name == "mcunet"
     assert (suite.seeds, suite.hardware, suite.dtypes) == ((3,), ("x86",), ("float64",))
+
+
+def test_a_single_layer_is_a_model_by_its_description(load):
+    suite = load(
+        HEAD
+        + "defaults: {models: {batch: 32}}\nmodels:\n  - conv2d(8,8,3) at 6x6\n"
+        + "  - linear(8, 4) at 5: {batch: [1, 2], weights: {spectrum: 1}}\nmethods: [vanilla]\n"
+    )
+    conv, linear = suite.models
+    assert (conv.name, conv.batches) == ("conv2d(8, 8, 3) at 6x6", (32,))
+    assert (linear.name, linear.batches) == ("linear(8, 4) at 5", (1, 2))
+    assert [source.name for source in linear.weights] == ["spectrum(1)"]
 
 
 def test_one_model_or_method_needs_no_list(load):
@@ -133,8 +145,8 @@ def test_training_settings_reach_the_suite(load):
         (HEAD + ASI + "compose: [asi: {rank: 2}, svd: {rank: 2}]\n", "5: methods[0]: asi and svd both replace layers: compose one of them"),
         (HEAD + ASI + "compose: [asi: {rnk: 2}, checkpoint]\n", "5: methods[0][0]: unknown option 'rnk'; did you mean 'rank'? (allowed: rank, epsilon, fraction, trained, budget_mib, perplexity, least, multiple, sequential)"),
         (HEAD + BODY + "rounds: 0\n", "5: rounds: must be at least 1, or a mapping of passes, got 0"),
-        (HEAD + BODY + "rounds: {trace: 2}\n", "5: rounds: unknown key 'trace' (allowed: memory, time, energy)"),
-        (HEAD + BODY + "rounds: {tiem: 2}\n", "5: rounds: unknown key 'tiem'; did you mean 'time'? (allowed: memory, time, energy)"),
+        (HEAD + BODY + "rounds: {trace: 2}\n", "5: rounds: unknown key 'trace' (allowed: memory, time, energy, treated_layers)"),
+        (HEAD + BODY + "rounds: {tiem: 2}\n", "5: rounds: unknown key 'tiem'; did you mean 'time'? (allowed: memory, time, energy, treated_layers)"),
         (HEAD + BODY + "rounds: {time: 0}\n", "5: rounds.time: must be at least 1, got 0"),
         (HEAD + BODY + "seeds: [0, -1]\n", "5: seeds[1]: must be at least 0, got -1"),
         (HEAD + BODY + "time: {precision: 200%}\n", "5: time.precision: must be in (0, 1], got 2.0"),
@@ -151,10 +163,13 @@ def test_training_settings_reach_the_suite(load):
         (HEAD + BODY + "goal: {max_peak_bytes: 1}\n", "5: goal: unknown key 'max_peak_bytes'; did you mean 'max_peak'? (allowed: minimise, min_cosine, max_peak, max_slowdown)"),
         (HEAD + BODY + "when: {cells: mcunet}\n", "5: when.memory_gib: is required"),
         (HEAD + BODY + "when: [{cells: mcunet, memory_gib: 0}]\n", "5: when[0].memory_gib: must be greater than 0, got 0"),
-        (HEAD + BODY + "measure: [time, tarce]\n", "5: measure[1]: unknown pass 'tarce'; did you mean 'trace'? (known: accuracy, energy, fidelity, memory, time, trace)"),
-        (HEAD + BODY + "measure: [+trac]\n", "5: measure[0]: unknown pass 'trac'; did you mean 'trace'? (known: accuracy, energy, fidelity, memory, time, trace)"),
+        (HEAD + BODY + "measure: [time, tarce]\n", "5: measure[1]: unknown pass 'tarce'; did you mean 'trace'? (known: accuracy, energy, fidelity, memory, time, trace, treated_layers)"),
+        (HEAD + BODY + "measure: [+trac]\n", "5: measure[0]: unknown pass 'trac'; did you mean 'trace'? (known: accuracy, energy, fidelity, memory, time, trace, treated_layers)"),
         (HEAD + BODY + "measure: [time, +fidelity]\n", "5: measure: must name all passes (time), or only passes to add to the default (+fidelity), not both"),
-        (HEAD + BODY + "measure: [calibrate]\n", "5: measure[0]: unknown pass 'calibrate' (known: accuracy, energy, fidelity, memory, time, trace)"),
+        (HEAD + BODY.replace("mcunet", '"conv2d(8, 8) at 4x4"'), "3: models[0]: 'conv2d(8, 8) at 4x4': conv2d needs 3 numbers (in_channels, out_channels, kernel_size), and takes more by name: must be `conv2d(in_channels, out_channels, kernel_size) at HEIGHTxWIDTH`, for example `conv2d(128, 128, 3, padding=1) at 120x160`"),
+        (HEAD + BODY.replace("mcunet", '{"linear(8, 8) at 4": {bias: false}}'), "3: models[0]: unknown option 'bias' (allowed: batch, weights); what the layer itself has stands between its brackets"),
+        (HEAD + BODY.replace("mcunet", '{"linear(8, 8) at 4": {batch: 0}}'), "3: models[0]: must be at least 1, got 0"),
+        (HEAD + BODY + "measure: [calibrate]\n", "5: measure[0]: unknown pass 'calibrate' (known: accuracy, energy, fidelity, memory, time, trace, treated_layers)"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line_with_place_and_cure(complaints, text, says):

@@ -55,6 +55,20 @@ def suite(**what):
     return Suite(**{**values, **what})
 
 
+def test_a_pass_that_looks_at_layers_has_a_baseline_for_each_choice():
+    methods = (
+        MethodChoice("vanilla", ()),
+        MethodChoice("asi", (Axis("rank", (2,)),)),
+        MethodChoice("lean", ()),
+    )
+    what = {"methods": methods, "layers": ("all", "conv")}
+    plain = {cell_id.split("/", 1)[1] for cell_id in ids(plan(suite(**what), X86))}
+    seen = suite(**what, measure=("trace", "treated_layers"))
+    looked_at = {cell_id.split("/", 1)[1] for cell_id in ids(plan(seen, X86))}
+    assert looked_at - plain == {"vanilla/conv/b8/s0"}
+    assert plain < looked_at
+
+
 def ids(planned):
     return [item.cell.id for item in planned]
 

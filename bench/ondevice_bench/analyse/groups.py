@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ondevice_bench import allocators, metrics
+from ondevice_bench import allocators, metrics, passes
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.stats import Estimate
@@ -39,7 +39,7 @@ class CellWithBaseline:
 
     def ratio(self, metric: str) -> Estimate | None:
         """The metric as a multiple of the baseline's; None if either is missing."""
-        if self.base is None:
+        if self.base is None or not _is_of_same_layers(metric, self.cell, self.base):
             return None
         return ratio(metric, self.cell.estimates.get(metric), self.base.estimates.get(metric))
 
@@ -48,11 +48,10 @@ class CellWithBaseline:
 
         None for cells with the default allocator: their baseline has it, too.
         """
-        if self.default_base is None:
+        base = self.default_base
+        if base is None or not _is_of_same_layers(metric, self.cell, base):
             return None
-        return ratio(
-            metric, self.cell.estimates.get(metric), self.default_base.estimates.get(metric)
-        )
+        return ratio(metric, self.cell.estimates.get(metric), base.estimates.get(metric))
 
 
 @dataclass(frozen=True)
@@ -137,15 +136,18 @@ def _for_ratio(metric: str, estimate: Estimate) -> Estimate:
 
 def _members(cells: Sequence[CellSummary], baseline: str) -> tuple[CellWithBaseline, ...]:
     bases: dict[tuple[int, str, str], CellSummary] = {}
+    of_same_layers: dict[tuple[int, str, str], CellSummary] = {}
     for cell in cells:
         if cell.planned.cell.method == baseline:
             bases.setdefault(_baseline_key(cell.planned.cell, baseline), cell)
+            of_same_layers[_own_key(cell.planned.cell)] = cell
     labels = row_labels([cell.planned.cell for cell in cells])
     return tuple(
         CellWithBaseline(
             cell,
             label,
-            bases.get(_baseline_key(cell.planned.cell, baseline)),
+            of_same_layers.get(_own_key(cell.planned.cell))
+            or bases.get(_baseline_key(cell.planned.cell, baseline)),
             _default_base(cell.planned.cell, baseline, bases),
         )
         for cell, label in zip(cells, labels, strict=True)
@@ -168,9 +170,21 @@ def _baseline_key(cell: Cell, baseline: str) -> tuple[int, str, str]:
     """The part of a cell that its baseline shares: seed, allocator, and layers that freeze others.
 
     Vanilla changes no layers, so one cell of it is the baseline of every choice that freezes none.
+    A cell of vanilla with the same choice goes before it.
     """
     layers = cell.layers if freezes(cell.layers) or baseline != "vanilla" else "all"
     return cell.seed, layers, cell.allocator
+
+
+def _is_of_same_layers(metric: str, cell: CellSummary, base: CellSummary) -> bool:
+    """Whether the two numbers have one scope: a pass may look at the chosen layers only."""
+    measured_by = passes.BY_NAME.get(metrics.described(metric).pass_name)
+    looks_at_layers = measured_by is not None and measured_by.of_layers
+    return not looks_at_layers or cell.planned.cell.layers == base.planned.cell.layers
+
+
+def _own_key(cell: Cell) -> tuple[int, str, str]:
+    return cell.seed, cell.layers, cell.allocator
 
 
 def _titles(cells: Sequence[Cell]) -> list[str]:

@@ -1,5 +1,6 @@
 """The arguments that several verbs share, and how their texts are read."""
 
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -72,7 +73,8 @@ def command_line() -> str:
 
 def model_names(texts: Sequence[str]) -> list[str]:
     """The models that `--model` names, each once, in this order."""
-    names = [name.strip() for text in texts for name in text.split(",")]
+    # a comma between brackets belongs to the description of a layer
+    names = [name.strip() for text in texts for name in re.split(r",(?![^()]*\))", text)]
     if not all(names):
         raise BadInput(f"--model {','.join(texts)}: a name is missing beside a comma")
     return list(dict.fromkeys(names))

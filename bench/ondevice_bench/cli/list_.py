@@ -37,9 +37,11 @@ def list_methods(as_json: AsJson = False) -> None:
 
 def list_models(as_json: AsJson = False) -> None:
     """List the models and their options."""
-    from ondevice_bench.specs import registry
+    from ondevice_bench.specs import registry, single_layer
 
     print_rows([_spec_row(spec) for spec in registry.models().values()], as_json=as_json)
+    if not as_json:
+        print_lines(f"a single layer is a model, too: {single_layer.FORMS}")
 
 
 def list_hardware(sysroot: Sysroot = None, as_json: AsJson = False) -> None:

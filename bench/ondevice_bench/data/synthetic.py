@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy
 
 from ondevice_bench.specs.data import DataSource
-from ondevice_bench.specs.inputs import Images, Inputs, OwnBatch, Tokens
+from ondevice_bench.specs.inputs import Images, Inputs, LayerTensors, OwnBatch, Tokens
 
 if TYPE_CHECKING:
     Array: TypeAlias = numpy.ndarray[Any, Any]
@@ -14,15 +14,29 @@ if TYPE_CHECKING:
 def synthetic(
     source: DataSource, inputs: Inputs, size: int, generator: numpy.random.Generator
 ) -> "dict[str, Array]":
-    """Standard-normal images or uniform tokens, with uniform labels."""
+    """Standard-normal images or uniform tokens, with uniform labels.
+
+    For a single layer, its input and the factors of its output are standard-normal.
+    """
     assert not isinstance(inputs, OwnBatch)
     if isinstance(inputs, Tokens):
         return tokens(inputs, size, generator)
+    if isinstance(inputs, LayerTensors):
+        return {
+            "inputs": _values(source, (size, *inputs.input), generator),
+            "targets": generator.standard_normal((size, *inputs.output), dtype=numpy.float32),
+        }
     shape = (size, inputs.channels, inputs.size, inputs.size)
-    images = generator.standard_normal(shape, dtype=numpy.float32)
-    if source.decay is not None:
-        images = decayed(images, source.decay, generator)
+    images = _values(source, shape, generator)
     return {"inputs": images, "targets": labels(inputs, size, generator)}
+
+
+def _values(
+    source: DataSource, shape: tuple[int, ...], generator: numpy.random.Generator
+) -> "Array":
+    """Standard-normal numbers, with the spectrum of the source."""
+    noise = generator.standard_normal(shape, dtype=numpy.float32)
+    return noise if source.decay is None else decayed(noise, source.decay, generator)
 
 
 def labels(inputs: Images, size: int, generator: numpy.random.Generator) -> "Array":

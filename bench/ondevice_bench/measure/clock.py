@@ -4,9 +4,9 @@ import gc
 import math
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from ondevice_bench.measure import interference
 from ondevice_bench.measure.training_step import TrainingStep
@@ -18,6 +18,22 @@ STILL_FASTER = 0.95  # warming up goes on below this share of the previous step'
 MOST_WARMUPS = 10  # at most so many warm-ups beyond those that the suite wants
 
 Sample = TypeVar("Sample")
+
+
+class Loaded(Protocol):
+    """A timed step, and the CPU time that other processes and hypervisors used meanwhile."""
+
+    @property
+    def step_seconds(self) -> float:
+        """The time of the whole step."""
+
+    @property
+    def foreign_cpu_seconds(self) -> float | None:
+        """The CPU time of other processes; None if this machine cannot tell."""
+
+    @property
+    def stolen_cpu_seconds(self) -> float | None:
+        """The CPU time of hypervisors; None if this machine cannot tell."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +76,7 @@ class TimedSamples(Generic[Sample]):
 
 def time_steps(step: TrainingStep, sampling: Sampling) -> TimedSamples[StepSample]:
     """Time whole steps until the median is precise enough or a limit of the suite is reached."""
-    return _sample(lambda: _step(step), lambda step: step.step_seconds, sampling)
+    return sample(lambda: _step(step), lambda step: step.step_seconds, sampling)
 
 
 def time_steps_in_turns(
@@ -92,7 +108,7 @@ def time_calls(call: Callable[[], object], sampling: Sampling) -> TimedSamples[f
         call()
         return (time.perf_counter_ns() - start) / 1e9
 
-    return _sample(measure, lambda seconds: seconds, sampling)
+    return sample(measure, lambda seconds: seconds, sampling)
 
 
 def columns(samples: list[StepSample]) -> dict[str, list[float]]:
@@ -103,7 +119,7 @@ def columns(samples: list[StepSample]) -> dict[str, list[float]]:
     return {name: values for name, values in table.items() if None not in values}
 
 
-def foreign_share(samples: list[StepSample]) -> float | None:
+def foreign_share(samples: Sequence[Loaded]) -> float | None:
     """CPU seconds that other processes and hypervisors used, for each second of the samples."""
     wall = sum(sample.step_seconds for sample in samples)
     foreign = [sample.foreign_cpu_seconds for sample in samples]
@@ -112,10 +128,13 @@ def foreign_share(samples: list[StepSample]) -> float | None:
     return max(0.0, sum(readings) + stolen) / wall if readings and wall > 0 else None
 
 
-def _sample(
+def sample(
     measure: Callable[[], Sample], seconds: Callable[[Sample], float], sampling: Sampling
 ) -> TimedSamples[Sample]:
-    """Sample without garbage collection, which would slow down single samples."""
+    """Measure until the median of `seconds` is precise enough or a limit is reached.
+
+    Garbage is not collected meanwhile, because that would slow down single samples.
+    """
     warmups = _warm_up(measure, seconds, sampling)
     samples: list[Sample] = []
     disturbed: list[Sample] = []

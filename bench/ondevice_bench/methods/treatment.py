@@ -37,6 +37,7 @@ class Treatment:
     def __init__(self, module: nn.Module) -> None:
         self.module = module
         self.slices = 1
+        self.chosen: tuple[str, ...] = ()  # the layers that `layers` chooses, changed or not
         self._projected = ProjectedWeights()
         self._is_last_part = True  # of the batch that is cut into slices
         self._methods: list[Method] = []
@@ -316,6 +317,7 @@ def treat(
     for name in among.frozen:
         parameters[name].requires_grad_(False)
     treatment = Treatment(module)
+    treatment.chosen = among.layers
     for part, rules, selection in _in_order(zip(entries, chosen, strict=True)):
         others = (each for each in chosen if each is not selection)
         part.leave_out([name for each in others for name in (*each.layers, *each.others)])

@@ -8,6 +8,7 @@ from ondevice_bench.metrics.descriptor import Metric, Role
 SOURCE_TOLERANCE = 0.01
 
 _LAYERS = "changed layers"
+_CHOSEN = "chosen layers"  # also those of them that the method leaves as they are
 _NETWORK = "whole network"
 _PROCESS = "process"
 _METER = "what the meter meters"  # a note of the record says what that is
@@ -16,6 +17,21 @@ _METER = "what the meter meters"  # a note of the record says what that is
 def _time(name: str, label: str, title: str, *roles: Role, **more: Any) -> Metric:
     return Metric(
         name, label, title, "seconds", "noisy", _NETWORK, "time", 0.05, roles=roles, **more
+    )
+
+
+def _layer_time(part: str, label: str, title: str, *roles: Role) -> Metric:
+    return Metric(
+        f"treated_layers_{part}seconds",
+        f"chosen layers{label}",
+        f"wall time inside the layers that `layers` chooses, {title}, summed over one step",
+        "seconds",
+        "noisy",
+        _CHOSEN,
+        "treated_layers",
+        0.05,
+        roles=roles,
+        phrase=f"time in the chosen layers{label}",
     )
 
 
@@ -165,6 +181,9 @@ ALL = (
         phrase="number of minor page faults",
         negligible=100,
     ),
+    _layer_time("", "", "forward and backward", "table", "compared", "axis", "scope"),
+    _layer_time("forward_", ", forward", "forward", "table"),
+    _layer_time("backward_", ", backward", "backward", "table"),
     _rss(
         "peak_rss_over_runtime_bytes",
         "peak RSS over runtime",

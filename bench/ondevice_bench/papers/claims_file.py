@@ -108,9 +108,12 @@ class _Query(StrictSchema):
     @field_validator("model")
     @classmethod
     def _check_model(cls, name: str | None) -> str | None:
-        if name is not None and not registry.is_own_model(name) and name not in registry.models():
-            raise ValueError(unknown("model", name, registry.models()))
-        return name
+        if name is None or registry.is_own_model(name):
+            return name
+        try:
+            return registry.model(name).name
+        except BadInput as error:
+            raise ValueError(str(error)) from None
 
     @field_validator("method")
     @classmethod

@@ -1,10 +1,10 @@
 """Estimates as the text that tables show, the same in the terminal and on the page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
-from ondevice_bench import metrics, units
+from ondevice_bench import metrics, passes, units
 from ondevice_bench.analyse.groups import CellWithBaseline
 from ondevice_bench.analyse.learning import METRICS as LEARNING
 from ondevice_bench.analyse.learning import Learning
@@ -39,6 +39,15 @@ class Measured(Protocol):
     @property
     def unavailable(self) -> Mapping[str, str]:
         """Why each other metric is missing."""
+
+
+def measured_columns(
+    names: Iterable[str], settings: Mapping[str, Any]
+) -> tuple[metrics.Metric, ...]:
+    """The metrics of the default passes, and of those that the run measures besides."""
+    wanted = {*passes.BY_DEFAULT, *settings["measure"]}
+    found = (metrics.BY_NAME[name] for name in names)
+    return tuple(metric for metric in found if metric.pass_name in wanted)
 
 
 def quantity_of(measured: Measured, name: str) -> Quantity:

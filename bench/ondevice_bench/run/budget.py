@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from math import inf
 from statistics import median
 
-from ondevice_bench.passes import CALIBRATE, PILOT, TIME
+from ondevice_bench.passes import CALIBRATE, PILOT, TIME, TREATED_LAYERS
 from ondevice_bench.record.model import TaskKey
 
-# sampling beyond the fewest samples has two parts: training steps and inference
+# sampling beyond the fewest samples has two parts at most: training steps and inference
 _PARTS = 2
+_SAMPLING = (TIME, TREATED_LAYERS)
 
 
 @dataclass
@@ -60,10 +61,10 @@ class Budget:
         return [task for task in tasks if now + (self.expected(task) or 0.0) < self.end]
 
     def sampling_seconds(self, left: Sequence[TaskKey], now: float) -> float:
-        """How long each part of the next time pass may sample: coverage goes before precision.
+        """How long each part of the next pass may sample: coverage goes before precision.
 
-        What is over when everything that is left takes its least, shared by the time passes.
+        What is over when everything that is left takes its least, shared by the passes that sample.
         """
         least = sum(self.expected(task) or 0.0 for task in left)
-        timed = sum(task.pass_name == TIME for task in left)
+        timed = sum(task.pass_name in _SAMPLING for task in left)
         return max(0.0, self.end - now - least) / max(1, timed) / _PARTS

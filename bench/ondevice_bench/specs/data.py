@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ondevice_bench.errors import suggestion
-from ondevice_bench.specs.inputs import Images, Inputs, OwnBatch, Tokens
+from ondevice_bench.specs.inputs import Images, Inputs, LayerTensors, OwnBatch, Tokens
 from ondevice_bench.specs.option import Option
 
 WORDS = ("synthetic", "photos", "digits", "text")
@@ -61,6 +61,10 @@ class DataSource:
             if self.kind in {"text", "npz"} or (self.kind == "synthetic" and self.decay is None):
                 return None
             return f"data: {self.name} gives images; the model takes tokens"
+        if isinstance(inputs, LayerTensors):
+            if self.kind == "synthetic":
+                return None
+            return f"data: {self.name} has no inputs of a single layer; use synthetic"
         return self._refuses_images(inputs)
 
     def _refuses_images(self, inputs: Images) -> str | None:

@@ -25,13 +25,24 @@ class Tokens:
 
 
 @dataclass(frozen=True)
+class LayerTensors:
+    """The input of one layer, and a factor for each number of its output, from which the loss is.
+
+    Both are shapes of one example.
+    """
+
+    input: tuple[int, ...]
+    output: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class OwnBatch:
     """The result of the function `batch(size, seed)` in a user's file."""
 
 
-Inputs: TypeAlias = Images | Tokens | OwnBatch
+Inputs: TypeAlias = Images | Tokens | LayerTensors | OwnBatch
 
-_KINDS = {"images": Images, "tokens": Tokens, "own": OwnBatch}
+_KINDS = {"images": Images, "tokens": Tokens, "layer": LayerTensors, "own": OwnBatch}
 
 
 def to_dict(inputs: Inputs) -> dict[str, Any]:
@@ -43,5 +54,8 @@ def to_dict(inputs: Inputs) -> dict[str, Any]:
 def from_dict(values: Mapping[str, Any]) -> Inputs:
     """The inverse of `to_dict`."""
     fields = dict(values)
-    inputs: Inputs = _KINDS[fields.pop("kind")](**fields)
+    kind = _KINDS[fields.pop("kind")]
+    # JSON has lists for tuples
+    fields = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+    inputs: Inputs = kind(**fields)
     return inputs

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ondevice_bench.errors import BadInput, unknown
-from ondevice_bench.specs import builtin_methods, builtin_models, sources
+from ondevice_bench.specs import builtin_methods, builtin_models, single_layer, sources
 from ondevice_bench.specs.inputs import OwnBatch
 from ondevice_bench.specs.method import MethodSpec
 from ondevice_bench.specs.model import ModelSpec
@@ -94,6 +94,11 @@ def is_own_model(name: str) -> bool:
     return ":" in name or name.endswith(".py")
 
 
+def is_single_layer(name: str) -> bool:
+    """Whether this is the name of a model of one layer, or a wrong description of one."""
+    return single_layer.is_one(name) and not is_own_model(name)
+
+
 def describe(name: str, **fields: Any) -> None:
     """Complete the spec of a user's network."""
     _own_models[name] = replace(_own_models[name], **fields)
@@ -140,6 +145,11 @@ def model(name: str) -> ModelSpec:
     """The model of this name, or a BadInput with the most similar name."""
     if name in _own_models:
         return _own_models[name]
+    if is_single_layer(name):
+        try:
+            return single_layer.spec(name)
+        except ValueError as error:
+            raise BadInput(str(error)) from None
     if name not in models():
         raise BadInput(unknown("model", name, models()))
     return models()[name]

@@ -114,9 +114,8 @@ def _name_and_options(entry: Plain) -> tuple[str, dict[str, Plain]] | None:
 def _options(kind: str, name: str, own: Mapping[str, Plain]) -> tuple[set[str], set[str]]:
     """The options that an entry can have, and the options that its own ones exclude."""
     if kind == "models":
-        if registry.is_own_model(name) or name not in registry.models():
-            return set(_OF_EVERY_MODEL), set()
-        options = {option.name for option in registry.model(name).options}
+        model = registry.models().get(name)
+        options = {option.name for option in model.options} if model else set()
         return options | set(_OF_EVERY_MODEL), set()
     if registry.is_own(name) or name not in registry.methods():
         return set(), set()

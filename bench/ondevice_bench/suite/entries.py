@@ -9,7 +9,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, BeforeValidator, Field, create_model, model_validator
 
 from ondevice_bench.declare.schema import StrictSchema
-from ondevice_bench.specs import composition, registry
+from ondevice_bench.errors import not_allowed
+from ondevice_bench.specs import composition, registry, single_layer
 from ondevice_bench.specs.method import MethodSpec
 from ondevice_bench.specs.model import ModelSpec
 from ondevice_bench.specs.option import Group
@@ -18,6 +19,7 @@ from ondevice_bench.suite.mix_schema import MIX, MixSchema, mix_schema
 from ondevice_bench.suite.suite import Axis, MethodChoice, ModelChoice
 
 COMPOSE, OWN, OWN_MODEL = "compose", "./FILE.py:CLASS", "./FILE.py:NAME"
+LAYER, LAYER_OPTIONS = single_layer.FORMS, ("batch", "weights")
 NOT_EMPTY = Field(min_length=1)
 
 
@@ -66,7 +68,7 @@ class ChoiceSchema(StrictSchema):
     def model(self) -> ModelChoice:
         """This entry of `models`, as a suite holds it."""
         name, options = self.name_and_options
-        if isinstance(options, OwnModelSchema):
+        if isinstance(options, OwnModelSchema | LayerSchema):
             name = options.name
         batches: tuple[int, ...] = getattr(options, "batch")  # noqa: B009  # a dynamic field
         sources: tuple[WeightSource, ...] = getattr(options, "weights")  # noqa: B009  # a dynamic field
@@ -128,6 +130,12 @@ class OwnModelSchema(StrictSchema):
     options: dict[str, tuple[bool | int | float | str, ...]]
 
 
+class LayerSchema(StrictSchema):
+    """A single layer: `batch` and `weights`."""
+
+    name: str
+
+
 def _options(spec: MethodSpec | ModelSpec, **more: Any) -> type[OptionsSchema]:
     fields: dict[str, Any] = {}
     for option in spec.options:
@@ -149,7 +157,10 @@ def _entry(kind: str, names: Mapping[str, Any], **more: Any) -> type[ChoiceSchem
 
 
 def model_entries(folder: Path, weight: Any) -> Any:
-    """Models, and users' own ones in files (under `folder`), modules and other libraries."""
+    """Models, single layers, and users' own models.
+
+    A user's own model is in a file (under `folder`), a module or another library.
+    """
     sources: Any = Annotated[tuple[weight, ...], AS_LIST, NOT_EMPTY]
     batches: Any = Annotated[tuple[Annotated[int, Field(ge=1)], ...], AS_LIST, NOT_EMPTY]
     names = {
@@ -162,9 +173,19 @@ def model_entries(folder: Path, weight: Any) -> Any:
         batch=(batches, (OwnModelSchema.usual_batch,)),
         weights=(sources, ()),
     )
-    own: Any = (own_model | None, Field(None, alias=OWN_MODEL))
-    own_code = _own_code(registry.is_own_model, partial(_own_model, folder=folder))
-    entry: Any = Annotated[_entry("model", names, own=own), own_code]
+    layer = create_model(
+        "layer",
+        __base__=LayerSchema,
+        batch=(batches, (single_layer.BATCH,)),
+        weights=(sources, ()),
+    )
+    more: dict[str, Any] = {
+        "own": (own_model | None, Field(None, alias=OWN_MODEL)),
+        "layer": (layer | None, Field(None, alias=LAYER)),
+    }
+    own_code = _rewritten(registry.is_own_model, partial(_own_model, folder=folder))
+    single = _rewritten(registry.is_single_layer, _layer)
+    entry: Any = Annotated[_entry("model", names, **more), own_code, single]
     return Annotated[tuple[entry, ...], AS_LIST, NOT_EMPTY]
 
 
@@ -175,11 +196,19 @@ def _own_model(name: str, settings: dict[Any, Any], folder: Path) -> dict[str, A
     return {OWN_MODEL: {"name": own_name, "options": options, **common}}
 
 
+def _layer(name: str, settings: dict[Any, Any]) -> dict[str, Any]:
+    for key in settings:
+        if key not in LAYER_OPTIONS:
+            problem = not_allowed("option", str(key), LAYER_OPTIONS)
+            raise ValueError(f"{problem}; what the layer itself has stands between its brackets")
+    return {LAYER: {**settings, "name": single_layer.spec(name).name}}
+
+
 def method_entries(folder: Path) -> Any:
     """Methods, users' own ones in files under `folder`, compositions and mixes of them."""
     names = {spec.name: _options(spec) for spec in registry.methods().values()}
     own: Any = (OwnMethodSchema | None, Field(None, alias=OWN))
-    own_code = _own_code(registry.is_own, partial(_own_method, folder=folder))
+    own_code = _rewritten(registry.is_own, partial(_own_method, folder=folder))
     part: Any = Annotated[_entry("method", names, own=own), own_code]
     parts: Any = Annotated[tuple[part, ...], AS_LIST, NOT_EMPTY, AfterValidator(_composable)]
     joined: Any = Annotated[_entry("method", {**names, COMPOSE: parts}, own=own), own_code]
@@ -193,27 +222,27 @@ def _own_method(name: str, settings: dict[Any, Any], folder: Path) -> dict[str, 
     return {OWN: {"name": registry.own_method(name, folder).name, "options": options}}
 
 
-def _own_code(
-    is_own: Callable[[str], bool], entry_of: Callable[[str, dict[Any, Any]], dict[str, Any]]
+def _rewritten(
+    is_meant: Callable[[str], bool], entry_of: Callable[[str, dict[Any, Any]], dict[str, Any]]
 ) -> BeforeValidator:
     """Rewrite `./mynet.py:net: {options}` to a key of the schema; other entries stay."""
 
     def rewrite(value: object) -> object:
-        pair = _name_and_options(value, is_own)
+        pair = _name_and_options(value, is_meant)
         return value if pair is None else entry_of(*pair)
 
     return BeforeValidator(rewrite)
 
 
 def _name_and_options(
-    value: object, is_own: Callable[[str], bool]
+    value: object, is_meant: Callable[[str], bool]
 ) -> tuple[str, dict[Any, Any]] | None:
-    """The name and options of an entry for the user's own code; None for all other entries."""
+    """The name and options of an entry with such a name; None for all other entries."""
     entry = {value: {}} if isinstance(value, str) else value
     if not isinstance(entry, dict) or len(entry) != 1:
         return None
     ((name, options),) = entry.items()
-    if not isinstance(name, str) or not is_own(name):
+    if not isinstance(name, str) or not is_meant(name):
         return None
     settings = {} if options is None else options
     if not isinstance(settings, dict):

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import product
 
+from ondevice_bench import passes
 from ondevice_bench.errors import BadInput, NothingRan, suggestion
 from ondevice_bench.specs import composition, registry
 from ondevice_bench.specs.inputs import Inputs, OwnBatch
@@ -12,6 +13,7 @@ from ondevice_bench.specs.option import Value, resolved
 from ondevice_bench.specs.weights import WeightSource
 from ondevice_bench.suite.cell import Cell, Options
 from ondevice_bench.suite.cell_ids import cell_id
+from ondevice_bench.suite.labels import PLAIN
 from ondevice_bench.suite.layers import freezes
 from ondevice_bench.suite.patterns import matches, matches_any
 from ondevice_bench.suite.suite import Axis, MethodChoice, ModelChoice, Suite
@@ -96,7 +98,7 @@ def _expand(suite: Suite) -> Iterator[Cell]:
                             weights=weights,
                             method=method.name,
                             method_options=method_options,
-                            layers=_layers_that_matter(method.name, layers),
+                            layers=_layers_that_matter(suite, method.name, layers),
                             batch=batch,
                             dtype=dtype,
                             seed=seed,
@@ -105,10 +107,14 @@ def _expand(suite: Suite) -> Iterator[Cell]:
                         )
 
 
-def _layers_that_matter(method: str, layers: str) -> str:
-    """`all` for a method that chooses no layer, unless the choice of layers freezes some."""
+def _layers_that_matter(suite: Suite, method: str, layers: str) -> str:
+    """`all` for a method that chooses no layer, unless the choice of layers freezes some.
+
+    A pass may look at the chosen layers of plain training, too.
+    """
     chooses = any(spec.chooses_layers for spec in composition.specs(method))
-    return layers if chooses or freezes(layers) else "all"
+    is_looked_at = method == PLAIN and any(passes.BY_NAME[name].of_layers for name in suite.measure)
+    return layers if chooses or is_looked_at or freezes(layers) else "all"
 
 
 def _cell(

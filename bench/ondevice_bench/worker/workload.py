@@ -48,8 +48,13 @@ def empty_batch(job: Job) -> Any:
     return empty(inputs, count, _dtype(job))
 
 
-def empty(inputs: kinds.Images | kinds.Tokens, count: int, dtype: torch.dtype) -> Any:
+def empty(
+    inputs: kinds.Images | kinds.Tokens | kinds.LayerTensors, count: int, dtype: torch.dtype
+) -> Any:
     """Empty `(inputs, targets)` of this kind."""
+    if isinstance(inputs, kinds.LayerTensors):
+        shapes = (inputs.input, inputs.output)
+        return tuple(torch.zeros(count, *shape, dtype=dtype) for shape in shapes)
     if isinstance(inputs, kinds.Tokens):
         tokens = torch.zeros(count, inputs.length, dtype=torch.int64)
         labels = torch.zeros(count, dtype=torch.int64)

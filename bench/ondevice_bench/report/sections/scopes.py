@@ -1,37 +1,43 @@
 """How much a compression saves: in the changed layers, in the network, in the process."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.groups import CellWithBaseline
-from ondevice_bench.report.quantities import Quantity, dash, ratio_to_baseline
+from ondevice_bench.report.quantities import (
+    Quantity,
+    dash,
+    measured_columns,
+    ratio_to_baseline,
+)
 from ondevice_bench.report.sections.section import ReportData, Section
 
 # memory first, and exact numbers before noisy ones
-COLUMNS = sorted(
-    (metrics.BY_NAME[name] for name in metrics.with_role("scope")),
-    key=lambda metric: (metric.unit != "bytes", metric.kind != "exact"),
+NAMES = sorted(
+    metrics.with_role("scope"),
+    key=lambda name: (metrics.BY_NAME[name].unit != "bytes", metrics.BY_NAME[name].kind != "exact"),
 )
 
 
 def content(data: ReportData) -> Mapping[str, Any] | None:
     """A line for each cell that has a baseline."""
+    shown = measured_columns(NAMES, data.summary.run.settings)
     lines = [
-        (place, member.label, [_stored(member), *_ratios(member)])
+        (place, member.label, [_stored(member), *_ratios(member, shown)])
         for place, group in enumerate(data.groups)
         for member in group.members
         if member.base is not None and not member.is_baseline
     ]
     if not lines:
         return None
-    titles = (f"{metric.noun}, {metric.scope}" for metric in COLUMNS)
+    titles = (f"{metric.noun}, {metric.scope}" for metric in shown)
     columns = ["inputs of changed layers, as stored", *titles]
     return {"columns": columns, "lines": lines, "baseline": data.baseline}
 
 
-def _ratios(member: CellWithBaseline) -> list[Quantity]:
-    return [ratio_to_baseline(member, metric.name) for metric in COLUMNS]
+def _ratios(member: CellWithBaseline, shown: Sequence[metrics.Metric]) -> list[Quantity]:
+    return [ratio_to_baseline(member, metric.name) for metric in shown]
 
 
 def _stored(member: CellWithBaseline) -> Quantity:

@@ -7,7 +7,13 @@ from typing import Any
 from ondevice_bench import metrics
 from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.report.folding import unmeasured
-from ondevice_bench.report.quantities import Quantity, quantity_of, rank_basis, with_share
+from ondevice_bench.report.quantities import (
+    Quantity,
+    measured_columns,
+    quantity_of,
+    rank_basis,
+    with_share,
+)
 from ondevice_bench.report.sections.section import ReportData, Section
 from ondevice_bench.suite.labels import labelled
 
@@ -36,9 +42,10 @@ def content(data: ReportData) -> Mapping[str, Any]:
         for group in groups
         for cell, label in zip(group.cells, group.labels, strict=True)
     }
+    columns = measured_columns(TABLE, data.summary.run.settings)
     return {
         "folds": unmeasured(cell.planned for cell in data.summary.cells),
-        "columns": [metrics.BY_NAME[name] for name in TABLE],
+        "columns": columns,
         "headlines": metrics.HEADLINES,
         "workload": groups[0].heading if len(groups) == 1 else "",
         "rows": [
@@ -47,7 +54,10 @@ def content(data: ReportData) -> Mapping[str, Any]:
                 *names[cell.planned.cell],
                 rank_basis(cell.planned.cell),
                 cell.status,
-                tuple(with_share(quantity_of(cell, name), name, limit) for name in TABLE),
+                tuple(
+                    with_share(quantity_of(cell, metric.name), metric.name, limit)
+                    for metric in columns
+                ),
             )
             for cell in planned
         ],
