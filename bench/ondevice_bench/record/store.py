@@ -16,7 +16,13 @@ from ondevice_bench.record.details import Details
 from ondevice_bench.record.measurement import Measurement
 from ondevice_bench.record.model import Record, Run, TaskKey, status_of
 from ondevice_bench.record.rows import RecordRows, Row
-from ondevice_bench.record.store_file import as_bad_input, identity, read_only, refuse_foreign
+from ondevice_bench.record.store_file import (
+    as_bad_input,
+    identity,
+    read_only,
+    refuse_foreign,
+    require_locks,
+)
 from ondevice_bench.suite.planned_cell import PlannedCell
 
 OUT = Path("bench-out")
@@ -56,6 +62,7 @@ class Store:
         It never deletes a file: another process may have filled it in the meantime.
         """
         refuse_foreign(path)
+        require_locks(path.parent)
         with as_bad_input(path):
             connection = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE)
             migrate.prepare(connection, path)
@@ -128,6 +135,11 @@ class Store:
     def runs(self) -> tuple[Run, ...]:
         """Every run, the oldest first, from all machines."""
         return self._runs("ORDER BY created, rowid")
+
+    def last_added(self, suite: str, origin: str) -> Run | None:
+        """The run of this suite and origin that was stored last, whatever the clock said then."""
+        clause = "WHERE suite = ? AND origin = ? ORDER BY rowid DESC LIMIT 1"
+        return next(iter(self._runs(clause, suite, origin)), None)
 
     def run(self, run_id: str) -> Run:
         """The run with this id; KeyError if the store has none."""
@@ -247,9 +259,10 @@ class Store:
             return True
         if RecordRows.of(record) == RecordRows.of(stored):
             return False
-        first, second = sorted((record, stored), key=lambda each: each.started)
-        if first.status != "ok" and first.started < second.started:  # a task that was repeated
-            return second is record
+        if (record.status == "ok") != (stored.status == "ok"):  # only a failure is repeated
+            return record.status == "ok"
+        if record.status != "ok" and record.started != stored.started:
+            return record.started > stored.started
         raise BadInput(
             f"{self.path}: has another record of {record.key.cell} "
             f"({record.key.pass_name}, round {record.key.round}): nothing was imported"
