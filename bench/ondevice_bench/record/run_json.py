@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
@@ -94,8 +94,9 @@ def checked_run(values: Mapping[str, Any]) -> Run:
     return Run(**values)
 
 
+@lru_cache(maxsize=256)
 def checked_cell(text: str) -> Cell:
-    """The cell of its JSON; ValueError if it is none."""
+    """The cell of its JSON; ValueError if it is none. The runs of a history have the same cells."""
     try:
         _cell_schema().model_validate_json(text)
         return Cell.from_dict(json.loads(text))
