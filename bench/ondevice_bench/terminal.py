@@ -47,6 +47,8 @@ def _symbol(match: re.Match[str]) -> str:
 
 def one_line(text: str) -> str:
     """The text as one line, safe to print."""
+    if text.isprintable():
+        return text
     return printable(text.replace("\r\n", "\n")).replace("\n", "␊").replace("\t", " ")
 
 

@@ -2,16 +2,12 @@
 
 import math
 import random
-import sys
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ondevice_bench.analyse.change_points import MOST, find_change_points
-from ondevice_bench.errors import BadInput
-
-pytest.importorskip("ruptures", reason="ruptures has no release for this Python")
 
 SURE = 1 - 0.01 / 40
 
@@ -112,9 +108,3 @@ def test_readings_that_jump_all_the_time_are_looked_at_in_pieces_that_can_be_jud
     found = find_change_points(readings, 0.02, SURE)
     assert 0 < len(found) <= MOST
     assert {step.place % 12 for step in found if step.kind == "stepped"} == {0}
-
-
-def test_without_ruptures_a_line_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ruptures", None)
-    with pytest.raises(BadInput, match=r"pip install 'ondevice-bench\[history\]'"):
-        find_change_points(drawn(0), 0.02, SURE)

@@ -26,8 +26,16 @@ def test_a_group_is_one_workload_under_its_methods(of):
         "vanilla", "asi fraction=0.125", "asi fraction=0.25", "wasi fraction=0.25",
         "svd fraction=0.25", "checkpoint",
     ]  # fmt: skip
-    assert {m.cell.planned.cell.batch for m in found[0].other_batches} == {16}
+    assert [m.cell.planned.cell.batch for m in found[0].all_batches] == [8] * 6 + [16] * 6
     assert all(member.base is found[0].members[0].cell for member in found[0].members)
+
+
+def test_groups_that_differ_only_in_the_batch_share_what_goes_over_batches(of):
+    cells = [*synthetic.cells(batch=8)[:1], *synthetic.cells(batch=16)[:1]]
+    other = dataclasses.replace(cells[0], dtype="bfloat16", id="mcunet/vanilla/all/b8/bfloat16/s0")
+    first, second, alone = groups(of([*cells, other]))
+    assert first.all_batches is second.all_batches
+    assert alone.all_batches == alone.members
 
 
 def test_a_ratio_is_to_the_baseline_of_the_same_seed(of):

@@ -193,7 +193,6 @@ def test_a_noisy_run_is_one_reading_however_many_processes(timed):
 
 
 def test_a_noisy_step_is_found_with_its_interval(timed):
-    pytest.importorskip("ruptures", reason="ruptures has no release for this Python")
     dice = random.Random(0)
     pace = [(1 + 0.08 * (n >= 14)) * dice.lognormvariate(0, 0.01) for n in range(28)]
     found = history([timed(n, [value] * 3) for n, value in enumerate(pace)], TIMED)

@@ -148,6 +148,16 @@ def test_a_task_that_was_repeated_after_the_first_import_is_imported_again(tmp_p
         assert store.run("r1").finished == "2026-01-03"  # an older bundle takes nothing back
 
 
+def test_a_task_that_was_repeated_after_the_clock_went_back_is_imported_again(tmp_path):
+    failed = make_record(status="failed", reason="first", started="2026-01-01T00:00:09+00:00")
+    repeated = make_record(metrics={"a": 1.0}, started="2026-01-01T00:00:01+00:00")
+    with Store.create(tmp_path / "results.sqlite") as store:
+        store.merge(make_run(), planned(CELL), [failed])
+        assert store.merge(make_run(), planned(CELL), [repeated]) == 1
+        assert store.merge(make_run(), planned(CELL), [failed]) == 0
+        assert store.records("r1") == (repeated,)
+
+
 def test_another_run_or_record_of_the_same_name_is_refused_whole(tmp_path):
     with Store.create(tmp_path / "results.sqlite") as store:
         store.merge(make_run(), planned(CELL), [make_record(metrics={"a": 1.0})])

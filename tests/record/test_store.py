@@ -1,3 +1,4 @@
+import errno
 import os
 import shutil
 import sqlite3
@@ -101,6 +102,17 @@ def test_a_writer_that_fails_leaves_what_another_one_filled_meanwhile(tmp_path, 
         Store.create(path)
     with Store.open(path) as store:
         assert len(store.runs()) == 1
+
+
+def test_a_folder_without_locks_is_named_before_sqlite_waits_there(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.lockf", refuse)
+    with pytest.raises(BadInput, match="its file system has no locks") as error:
+        Store.create(tmp_path / "results.sqlite")
+    assert len(error.value.lines) == 1
+    assert not list(tmp_path.iterdir())
 
 
 def import_at_once(path, begin, errors):

@@ -14,8 +14,6 @@ from ondevice_bench.report.terminal.history import history_json, history_lines, 
 from tests.report import synthetic
 from tests.report.test_page import body, drawn
 
-pytest.importorskip("ruptures", reason="ruptures has no release for this Python")
-
 RUNS, SLOW_FROM, FAT_FROM, TORCH_FROM = 28, 14, 5, 20
 
 

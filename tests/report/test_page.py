@@ -9,8 +9,9 @@ from ondevice_bench.report import page as pages
 from ondevice_bench.report.figure_pool import TEMPLATE
 from ondevice_bench.report.layout import load_layout
 from ondevice_bench.report.page import write_report
+from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.quantities import quantity_of
-from ondevice_bench.report.sections import sections
+from ondevice_bench.report.sections import growth, sections
 from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 from tests.report import synthetic
@@ -366,3 +367,22 @@ def test_a_folder_of_templates_may_have_only_some(workplace, whole):
     assert f"<p>mine: {whole.run.id}</p>" in render(whole, templates=workplace / "mine")
     with pytest.raises(BadInput, match="none: not a folder of templates"):
         render(whole, templates=workplace / "none")
+
+
+def test_what_goes_over_batches_is_drawn_once_for_all_of_them(summary_of, monkeypatch):
+    drawn = []
+
+    class Counted(Canvas):
+        def __init__(self):
+            super().__init__()
+            drawn.append(self)
+
+    monkeypatch.setattr(growth, "Canvas", Counted)
+    cells = [cell for batch in (1, 2, 4, 8) for cell in synthetic.cells(batch)[:2]]
+    summary = summary_of(synthetic.records(cells), synthetic.planned(cells))
+    figures = stored(render(summary))["figures"]
+    assert len(drawn) == len(growth.SECTION.plots)
+    for plot in growth.SECTION.plots:
+        of_groups = figures[plot.name]
+        assert of_groups == of_groups[:1] * 4
+        assert of_groups[0] is not None

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import multiprocessing
+from datetime import datetime, timedelta
 
 import numpy
 import pytest
@@ -14,6 +15,7 @@ from ondevice_bench.hardware.probe import probe
 from ondevice_bench.hardware.profile import load_profile, recognise
 from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.record.store import FILE_NAME, Store
+from ondevice_bench.run import resume
 from ondevice_bench.run import session as session_module
 from ondevice_bench.run.hosts import launch
 from ondevice_bench.run.hosts.fake import FakeHost
@@ -67,6 +69,18 @@ def world(workplace, host):
             yield opened
 
     return start
+
+
+def set_clock(monkeypatch, **apart):
+    """Let runs see another time."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return super().now(tz) + timedelta(**apart)
+
+    for module in (resume, session_module):
+        monkeypatch.setattr(module, "datetime", Clock)
 
 
 @pytest.fixture
@@ -147,6 +161,31 @@ def test_a_finished_run_is_followed_by_a_new_one(world, stored):
         with world() as session:
             session.perform_all(Silent())
     assert len(stored()) == 2
+
+
+def test_an_unfinished_run_goes_on_though_the_clock_went_back_before_it(world, stored, monkeypatch):
+    with world() as session:
+        session.perform_all(Silent())
+    set_clock(monkeypatch, days=-30)
+    with world() as session:
+        session.perform(session.pending()[0])
+        unfinished = session.run.id
+    with world() as session:
+        assert session.run.id == unfinished
+        session.perform_all(Silent())
+    assert len(stored()) == 2
+
+
+def test_a_run_goes_on_though_the_clock_went_back_during_it(world, stored, host, monkeypatch):
+    host.answer = lambda _: Reply("failed", reason="no")
+    with world() as session:
+        session.perform(session.pending()[0])
+    set_clock(monkeypatch, days=-30)
+    host.answer = well
+    with world(retry=NOT_OK) as session:
+        session.perform_all(Silent())
+    ((_, statuses),) = stored().items()
+    assert set(statuses.values()) == {"ok"}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Where a sequence of noisy readings jumps to another level. Pure; one reading for each run.
 
-A segmentation with a penalty (ruptures) proposes places. A place is confirmed if Mann and Whitney's
+A segmentation with a penalty proposes places. A place is confirmed if Mann and Whitney's
 interval for the ratio of the readings on both sides lies beyond the threshold. The readings of a
 side end at the next place. Readings that fit a line better than a jump are a drift. A drift has no
 place.
@@ -13,7 +13,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Literal
 
-from ondevice_bench.errors import BadInput
+from ondevice_bench.analyse.segmentation import best_cuts
 from ondevice_bench.stats import more_rounds, shift
 
 Kind = Literal["stepped", "pending", "drifts"]
@@ -21,10 +21,6 @@ PENALTY = 3.0  # times the logarithm of the count; low, because each proposed pl
 NEAR = 40  # readings on each side that decide about a place
 MOST = 12  # segments; the time to judge them grows fast with their number
 NORMAL = 0.6745 * math.sqrt(2)  # the median distance of two readings, in standard deviations
-NO_RUPTURES = (
-    "a history of noisy metrics needs ruptures, which exists for Python 3.11 to 3.13: "
-    "pip install 'ondevice-bench[history]'. Exact metrics need nothing: choose one with --metric"
-)
 
 
 @dataclass(frozen=True)
@@ -70,20 +66,14 @@ def find_change_points(
 
 def _candidates(readings: Sequence[float], threshold: float) -> list[int]:
     """The places where a least-squares segmentation of the logarithms cuts."""
-    try:
-        import numpy
-        from ruptures import KernelCPD
-    except ImportError:
-        raise BadInput(NO_RUPTURES) from None
     logs = _logs(readings)
     difference = median(abs(after - before) for before, after in pairwise(logs)) / NORMAL
     noise = max(difference, threshold / 10)  # not zero if all readings are equal
-    scaled = numpy.array(logs).reshape(-1, 1) / noise
-    segmentation = KernelCPD("linear", min_size=1).fit(scaled)
+    scaled = [value / noise for value in logs]
     penalty = PENALTY * math.log(len(logs))
-    while len(ends := segmentation.predict(pen=penalty)) > MOST:
+    while len(cuts := best_cuts(scaled, penalty)) >= MOST:
         penalty *= 2
-    return [int(end) for end in ends[:-1]]
+    return cuts
 
 
 def _confirmed(

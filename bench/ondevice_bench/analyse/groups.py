@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ondevice_bench import allocators, metrics, passes
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
@@ -60,7 +61,8 @@ class Group:
 
     title: str
     members: tuple[CellWithBaseline, ...]
-    other_batches: tuple[CellWithBaseline, ...] = ()  # the same workload at other sizes
+    # the same workload at every batch: one tuple that all its groups share
+    all_batches: tuple[CellWithBaseline, ...] = ()
     # from the board's profile: GFLOP/s by type of number, and GB/s as `bandwidth`
     peaks: Mapping[str, float] = field(default_factory=dict)
     limit_bytes: int | None = None  # the memory that a step may use; None if it is unknown
@@ -69,27 +71,18 @@ class Group:
 def groups(summary: RunSummary, baseline: str | None = None) -> tuple[Group, ...]:
     """The measured cells of a run by workload, in plan order."""
     against = baseline or str(summary.run.settings.get("baseline", "vanilla"))
-    cells_by_workload: dict[str, list[CellSummary]] = {}
+    cells_by_workload: dict[tuple[Any, ...], list[CellSummary]] = {}
     for cell in summary.cells:
         if cell.estimates:
             cells_by_workload.setdefault(cell.planned.cell.of_any_method, []).append(cell)
     firsts = [cells[0].planned.cell for cells in cells_by_workload.values()]
     members = [_members(cells, against) for cells in cells_by_workload.values()]
-    workloads = [replace(cell, batch=0).of_any_method for cell in firsts]
+    all_batches = _over_batches(firsts, members)
+    peaks = summary.run.settings.get("peaks") or {}
+    limit = usable_memory(summary.run)
     return tuple(
-        Group(
-            title,
-            members[place],
-            tuple(
-                member
-                for other, rivals in enumerate(members)
-                if other != place and workloads[other] == workloads[place]
-                for member in rivals
-            ),
-            summary.run.settings.get("peaks") or {},
-            usable_memory(summary.run),
-        )
-        for place, title in enumerate(_titles(firsts))
+        Group(title, of_group, over_batches, peaks, limit)
+        for title, of_group, over_batches in zip(_titles(firsts), members, all_batches, strict=True)
     )
 
 
@@ -152,6 +145,18 @@ def _members(cells: Sequence[CellSummary], baseline: str) -> tuple[CellWithBasel
         )
         for cell, label in zip(cells, labels, strict=True)
     )
+
+
+def _over_batches(
+    firsts: Sequence[Cell], members: Sequence[tuple[CellWithBaseline, ...]]
+) -> list[tuple[CellWithBaseline, ...]]:
+    """For each group the members of all groups that differ from it only in the batch."""
+    workloads = [replace(cell, batch=0).of_any_method for cell in firsts]
+    by_workload: dict[tuple[Any, ...], list[CellWithBaseline]] = {}
+    for workload, of_group in zip(workloads, members, strict=True):
+        by_workload.setdefault(workload, []).extend(of_group)
+    shared = {workload: tuple(found) for workload, found in by_workload.items()}
+    return [shared[workload] for workload in workloads]
 
 
 def _default_base(

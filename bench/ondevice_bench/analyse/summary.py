@@ -7,7 +7,7 @@ from sys import intern
 from typing import Any
 
 from ondevice_bench import metrics
-from ondevice_bench.hardware.doctor import DoctorFinding
+from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.notebook import html_table
 from ondevice_bench.passes import CALIBRATE, PREPARING, rounds_of
 from ondevice_bench.record.details import Details, Precision

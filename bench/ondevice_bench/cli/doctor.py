@@ -11,7 +11,7 @@ from ondevice_bench.errors import BadInput, ExitCode
 from ondevice_bench.terminal import print_json, print_lines, print_rows
 
 if TYPE_CHECKING:
-    from ondevice_bench.hardware.doctor import DoctorFinding
+    from ondevice_bench.hardware.finding import DoctorFinding
     from ondevice_bench.run.hosts.host import Host
 
 

@@ -45,7 +45,6 @@ def history(
     from ondevice_bench.analyse.history import HistoryQuery, history_of, in_order
     from ondevice_bench.analyse.resolve_run import summary_at
     from ondevice_bench.analyse.select_runs import runs_since, stored_runs, with_cells
-    from ondevice_bench.report.page import write_report
     from ondevice_bench.report.terminal.history import history_json, history_lines, history_table
     from ondevice_bench.run.commit import places, resolved
 
@@ -71,6 +70,8 @@ def history(
     if not any(len(one.points) > 1 for one in results.series):
         raise NothingRan("no cell was measured twice on the same machine: there is no history")
     if out is not None:
+        from ondevice_bench.report.page import write_report
+
         path_of = {one.run.id: one.path for one in stored}
         summaries = [
             with_cells(summary_at(path_of[run.id], run.id), cell or ())

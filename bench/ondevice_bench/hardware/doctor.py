@@ -6,54 +6,20 @@ All files are read below `root`, so that a folder can replace another machine.
 import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 from ondevice_bench import allocators, units
 from ondevice_bench.hardware.allocator_libraries import missing_allocators, preloaded
+from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.hardware.probe import Machine
 from ondevice_bench.hardware.profile import Profile
 from ondevice_bench.hardware.state import HardwareState
 
-Level = Literal["ok", "warning", "unknown"]
 BUSY = 0.5  # of a core, by the load of the last minute
 THROTTLED = ("under-voltage", "frequency capped", "throttled", "soft temperature limit")
 SINCE_BOOT = 16  # the same bits are this many places higher
 _SLOW_CLOCKS = ("hpet", "acpi_pm", "jiffies", "refined-jiffies")
 _CPUS = "sys/devices/system/cpu"
-
-
-@dataclass(frozen=True)
-class DoctorFinding:
-    """One fact about the machine. Its level is `unknown` if the machine does not show it."""
-
-    subject: str
-    level: Level
-    observation: str  # `said` in stored findings
-    effect: str = ""
-    cure: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The finding as plain values."""
-        return {
-            "subject": self.subject,
-            "level": self.level,
-            "said": self.observation,
-            "effect": self.effect,
-            "cure": self.cure,
-        }
-
-    @staticmethod
-    def from_dict(values: Mapping[str, Any]) -> "DoctorFinding":
-        """The inverse of `to_dict`. It ignores keys of newer versions."""
-        return DoctorFinding(
-            values["subject"],
-            values["level"],
-            values["said"],
-            values.get("effect", ""),
-            values.get("cure", ""),
-        )
 
 
 def examine(

@@ -5,7 +5,7 @@ that a kernel allocates for itself is in no tensor and does not count.
 """
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -25,13 +25,16 @@ class FakeStep(Protocol):
         """Run one whole step. Its loss has no value."""
 
 
-def peak_of_step(step: FakeStep) -> int:
-    """The most bytes of tensors alive at one moment of a step, with the resident tensors."""
+def peak_of_step(step: FakeStep, run: Callable[[], None] | None = None) -> int:
+    """The most bytes of tensors alive at one moment of a step, with the resident tensors.
+
+    `run` runs the step, if it does more than that.
+    """
     live = LiveBytes()
     live.hold(step.resident())
-    live.hold(step.model.state_dict().values())
+    live.hold(step.model.state_dict(keep_vars=True).values())
     with live:
-        step.step_without_loss()
+        (run or step.step_without_loss)()
     return live.peak
 
 

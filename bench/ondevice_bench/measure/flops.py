@@ -127,6 +127,7 @@ def count_step(step: TrainingStep, counter: FlopCounter) -> None:
             loss = step.forward(part)
         with counter.phase("backward"):
             step.backward(loss)
+        del loss
     with counter.phase("update"):
         step.update()
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
 Status = Literal["ok", "failed", "timeout", "oom", "skipped"]
+_STATUSES = get_args(Status)
 
 
 def status_of(text: str) -> Status:
     """`text` as a status; ValueError if it is no status."""
-    for status in get_args(Status):
-        if status == text:
-            return cast(Status, status)
-    raise ValueError(f"no status: {text!r}")
+    if text not in _STATUSES:
+        raise ValueError(f"no status: {text!r}")
+    return cast(Status, text)
 
 
 @dataclass(frozen=True)

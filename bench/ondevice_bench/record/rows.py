@@ -207,6 +207,8 @@ def text_length(some: Sequence[Row], types: Sequence[type] | None = None) -> int
 
 def require_types(row: Sequence[Any], types: Sequence[type]) -> None:
     """ValueError if a value of the row has another type."""
+    if list(map(type, row)) == list(types):
+        return
     for value, expected in zip(row, types, strict=True):
         if type(value) is not expected:
             raise ValueError(f"a {type(value).__name__} in place of a {expected.__name__}")

@@ -3,14 +3,14 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
 from ondevice_bench.declare.schema import StrictSchema, schema_of
 from ondevice_bench.errors import BadInput
-from ondevice_bench.hardware.doctor import DoctorFinding
+from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.hardware.probe import Machine
 from ondevice_bench.record.details import Details
 from ondevice_bench.record.model import Record, Run, TaskKey
@@ -24,13 +24,13 @@ MAX_BUILT = 512 << 20
 # of memory, for each such mark in a JSON text: a list, an object, a value in one of them
 _BYTES_OF_A_VALUE = {b"[": 64, b"{": 232, b",": 40}
 
-# a text that becomes part of a path
-Name = Annotated[str, Field(pattern=r"^\w[\w.+-]{0,199}$")]
+# a text that becomes part of a path; a limit within a pattern would take long to compile
+Name = Annotated[str, Field(pattern=r"^\w[\w.+-]*$", max_length=200)]
 # model/method/layers/batch/seed, as `suite/cell_ids.py` writes it
 _CellId = Annotated[str, Field(pattern=r"^[^/]+/[^/]+/.+/b[0-9]+/([^/]+/){0,2}s[0-9]+$")]
 # the same in a store here, whose suites and profiles may be named like any file
-_FileName = Annotated[str, Field(pattern=r"^[^/\x00-\x1f]{1,400}$")]
-_Label = Annotated[str, Field(pattern=r"^(\w[\w.-]{0,39})?$")]
+_FileName = Annotated[str, Field(pattern=r"^[^/\x00-\x1f]+$", max_length=400)]
+_Label = Annotated[str, Field(pattern=r"^(\w[\w.-]*)?$", max_length=40)]
 _Moment = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT[\d:.]{8,20}[+\d:]{1,8}$")]
 _Count = Annotated[int, Field(ge=1, lt=1 << 31)]
 _Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
@@ -95,8 +95,9 @@ def checked_run(values: Mapping[str, Any]) -> Run:
     return Run(**values)
 
 
+@lru_cache(maxsize=256)
 def checked_cell(text: str) -> Cell:
-    """The cell of its JSON; ValueError if it is none."""
+    """The cell of its JSON; ValueError if it is none. The runs of a history have the same cells."""
     try:
         _cell_schema().model_validate_json(text)
         return Cell.from_dict(json.loads(text))

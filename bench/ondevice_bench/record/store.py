@@ -16,7 +16,13 @@ from ondevice_bench.record.details import Details
 from ondevice_bench.record.measurement import Measurement
 from ondevice_bench.record.model import Record, Run, TaskKey, status_of
 from ondevice_bench.record.rows import RecordRows, Row
-from ondevice_bench.record.store_file import as_bad_input, identity, read_only, refuse_foreign
+from ondevice_bench.record.store_file import (
+    as_bad_input,
+    identity,
+    read_only,
+    refuse_foreign,
+    require_locks,
+)
 from ondevice_bench.suite.planned_cell import PlannedCell
 
 OUT = Path("bench-out")
@@ -34,8 +40,8 @@ _CELLS = 16  # the same for cells
 class _Room:
     """What a file of this size can hold: the bytes of rows, and the steps to read them."""
 
-    def __init__(self, path: Path) -> None:
-        self.bytes = _bytes_of(path)
+    def __init__(self, size: int) -> None:
+        self.bytes = size
         self.looks = iter(range(100 + self.bytes * STEPS_A_BYTE // _STEPS))
 
 
@@ -47,6 +53,7 @@ class Store:
         self.path = path
         self._file = identity(path)
         self._room: _Room | None = None  # of the query of the moment
+        self._size: int | None = None  # of the file, while all queries see one state of it
         connection.set_progress_handler(self._has_too_many_steps, _STEPS)
 
     @staticmethod
@@ -56,6 +63,7 @@ class Store:
         It never deletes a file: another process may have filled it in the meantime.
         """
         refuse_foreign(path)
+        require_locks(path.parent)
         with as_bad_input(path):
             connection = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE)
             migrate.prepare(connection, path)
@@ -129,6 +137,11 @@ class Store:
         """Every run, the oldest first, from all machines."""
         return self._runs("ORDER BY created, rowid")
 
+    def last_added(self, suite: str, origin: str) -> Run | None:
+        """The run of this suite and origin that was stored last, whatever the clock said then."""
+        clause = "WHERE suite = ? AND origin = ? ORDER BY rowid DESC LIMIT 1"
+        return next(iter(self._runs(clause, suite, origin)), None)
+
     def run(self, run_id: str) -> Run:
         """The run with this id; KeyError if the store has none."""
         runs = self._runs("WHERE id = ?", run_id)
@@ -187,7 +200,7 @@ class Store:
         Only some cells are read at once, so a run may be larger than the memory. With `details_of`,
         the measurements of other passes have no details.
         """
-        room, left = _Room(self.path), iter(self.cells(run))
+        room, left = self._new_room(), iter(self.cells(run))
         while some := tuple(islice(left, _CELLS)):
             names = [item.cell.id for item in some if item.state == "planned"]
             with as_bad_input(self.path):
@@ -247,9 +260,10 @@ class Store:
             return True
         if RecordRows.of(record) == RecordRows.of(stored):
             return False
-        first, second = sorted((record, stored), key=lambda each: each.started)
-        if first.status != "ok" and first.started < second.started:  # a task that was repeated
-            return second is record
+        if (record.status == "ok") != (stored.status == "ok"):  # only a failure is repeated
+            return record.status == "ok"
+        if record.status != "ok" and record.started != stored.started:
+            return record.started > stored.started
         raise BadInput(
             f"{self.path}: has another record of {record.key.cell} "
             f"({record.key.pass_name}, round {record.key.round}): nothing was imported"
@@ -278,14 +292,20 @@ class Store:
     @contextlib.contextmanager
     def one_state(self) -> Iterator[None]:
         """All queries within see the file in the same state, whatever a writer does."""
-        is_first = not self._db.in_transaction
-        if is_first:
-            self._db.execute("BEGIN")
+        if self._db.in_transaction:
+            yield
+            return
+        self._db.execute("BEGIN")
+        self._size = _bytes_of(self.path)
         try:
             yield
-        finally:  # SQLite ends it itself where memory or a disk fails
-            if is_first and self._db.in_transaction:
+        finally:
+            self._size = None
+            if self._db.in_transaction:  # SQLite ends it itself where memory or a disk fails
                 self._db.execute("COMMIT")
+
+    def _new_room(self) -> _Room:
+        return _Room(_bytes_of(self.path) if self._size is None else self._size)
 
     def _select(
         self,
@@ -299,7 +319,7 @@ class Store:
         Queries that read different parts of the file may share one room. The values have these
         types, or it is a ValueError, too.
         """
-        room = self._room = room or _Room(self.path)
+        room = self._room = room or self._new_room()
         try:
             cursor = self._db.execute(query, values)
             while some := cursor.fetchmany(_SOME):

@@ -1,7 +1,9 @@
 """The file of a store: it is opened unchanged, or refused in one line."""
 
 import contextlib
+import fcntl
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,6 +53,30 @@ def refuse_foreign(path: Path) -> None:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
     if head and head != b"SQLite format 3\0":
         raise BadInput(f"{path}: not a store of bench (not a SQLite file)")
+
+
+def require_locks(folder: Path) -> None:
+    """Refuse a folder without locks. SQLite would wait there, and then call the store locked.
+
+    The lock is tried on a file of its own, because it would end the locks of an open store.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            trial = stack.enter_context(tempfile.TemporaryFile(dir=folder))
+        except OSError:  # SQLite says why nothing can be written there
+            return
+        try:
+            fcntl.lockf(trial, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise no_locks(folder, error) from None
+
+
+def no_locks(folder: Path, error: OSError) -> BadInput:
+    """The error of a folder in which no file can be locked."""
+    return BadInput(
+        f"{folder}: its file system has no locks ({error.strerror}): choose a folder on another "
+        "one with --out"
+    )
 
 
 @contextlib.contextmanager

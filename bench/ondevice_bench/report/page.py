@@ -176,11 +176,15 @@ def _filled(templates: Path | None, **values: Any) -> Iterator[str]:
 
 
 def _draw(plot: Plot, groups: Sequence[Group], pool: FigurePool) -> list[Any]:
-    figures = [plot.draw(group) for group in groups]
-    first = next((figure for figure in figures if figure is not None), None)
+    """The figure of each group. Groups that share a figure share what is packed, too."""
+    keys = [id(group.all_batches if plot.is_over_batches else group) for group in groups]
+    drawn_for = dict(zip(keys, groups, strict=True))
+    figures = {key: plot.draw(group) for key, group in drawn_for.items()}
+    first = next((figure for figure in figures.values() if figure is not None), None)
     if first is not None:
         require_drawable(first)
-    return [None if figure is None else pool.pack(figure) for figure in figures]
+    packed = {key: None if figure is None else pool.pack(figure) for key, figure in figures.items()}
+    return [packed[key] for key in keys]
 
 
 def _sentence(plot: Plot, group: Group) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ondevice_bench.hardware.doctor import DoctorFinding
+from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.run.boards import boards
 from ondevice_bench.run.commit import current_commit
 from ondevice_bench.run.hosts.host import Host

@@ -73,12 +73,12 @@ def nothing_to_retry(store: Path) -> NothingRan:
 def _to_go_on_with(store: Store, new: Run, request: Request, progress: Progress) -> Run | None:
     """The latest run of the kind, if it is like the new one in everything that matters.
 
+    The latest is the one that was stored last: the clock may have gone back since an earlier one.
     Its profile may be one that the profile of the new run extends.
     """
-    runs = [run for run in store.runs() if (run.suite, run.origin) == (new.suite, new.origin)]
-    if not runs or new.origin != "run":
+    latest = store.last_added(new.suite, new.origin) if new.origin == "run" else None
+    if latest is None:
         return None
-    latest = runs[-1]
     if latest.profile in request.host.profile.lineage:
         definition = request.definition_under(latest.profile)
         new = replace(new, profile=latest.profile, definition=definition)

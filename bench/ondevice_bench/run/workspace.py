@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ondevice_bench.errors import BadInput
+from ondevice_bench.record.store_file import no_locks
 
 _NAME = ".lock"
 _HOLDER = b"bench (process "
@@ -33,10 +34,7 @@ def locked(out: Path) -> Iterator[None]:
             holder = content.decode(errors="replace").strip() or "another process"
             raise BadInput(f"{out}: {holder} is measuring into this folder") from None
         except OSError as error:
-            raise BadInput(
-                f"{out}: its file system has no locks ({error.strerror}): choose a folder on "
-                "another one with --out"
-            ) from None
+            raise no_locks(out, error) from None
         file.seek(0)
         file.truncate()
         file.write(_HOLDER + b"%d)" % os.getpid())

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 Value: TypeAlias = bool | int | float | str
@@ -75,10 +76,9 @@ class Cell:
         return replace(self, seed=0).key
 
     @property
-    def of_any_method(self) -> str:
-        """The common fingerprint of cells that differ in method, layers, seed and allocator."""
-        plain = replace(self, method="", method_options=(), layers="all", seed=0)
-        return plain.fingerprint
+    def of_any_method(self) -> tuple[Any, ...]:
+        """The common values of cells that differ in method, layers, seed and allocator."""
+        return _of_any_method(self)
 
     @property
     def of_any_size(self) -> str:
@@ -98,6 +98,10 @@ class Cell:
             arguments[name] = tuple((key, value) for key, value in arguments[name])
         arguments["train"] = Train(**arguments["train"])
         return Cell(**arguments)
+
+
+_OF_A_METHOD = ("id", "method", "method_options", "layers", "seed", "allocator")
+_of_any_method = attrgetter(*(each.name for each in fields(Cell) if each.name not in _OF_A_METHOD))
 
 
 def _plain(value: object) -> object:

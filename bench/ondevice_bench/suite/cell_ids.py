@@ -5,7 +5,7 @@ from ondevice_bench.specs.option import Option
 from ondevice_bench.suite.cell import Options, Value
 
 
-def cell_id(
+def id_without_seed(
     *,
     model: str,
     model_options: Options,
@@ -14,13 +14,13 @@ def cell_id(
     layers: str,
     batch: int,
     dtype: str,
-    seed: int,
     allocator: str = "",
     label: str = "",
 ) -> str:
-    """The id of a cell. It names options and the type of numbers only if they are not default.
+    """The common part of the ids of cells that differ only in their seed.
 
-    It names the allocator if the suite or the profile does. A label stands for method and options.
+    It names options and the type of numbers only if they are not default. It names the allocator if
+    the suite or the profile does. A label stands for method and options.
 
     `model_options` may include the weights, if a model has several.
     """
@@ -31,9 +31,18 @@ def cell_id(
         f"b{batch}",
         *([dtype] if dtype != "float32" else []),
         *([allocator] if allocator else []),
-        f"s{seed}",
     ]
     return "/".join(parts)
+
+
+def with_seed(common: str, seed: int) -> str:
+    """The id of the cell with this seed."""
+    return f"{common}/s{seed}"
+
+
+def without_seed(cell_id: str) -> str:
+    """The common part of an id, which cells of other seeds have, too."""
+    return cell_id.rpartition("/")[0]
 
 
 def _method_label(method: str, options: Options) -> str:

@@ -6,6 +6,7 @@ Everything that people read uses these labels. Files for machines (JSON, CSV, Ma
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ondevice_bench.specs import mix
 from ondevice_bench.suite.cell import Cell, Value
@@ -59,10 +60,12 @@ def row_labels(cells: Sequence[Cell]) -> tuple[str, ...]:
     """
     by_layers = len({cell.layers for cell in cells if cell.method != PLAIN}) > 1
     by_seed = len({cell.seed for cell in cells}) > 1
+    methods = {(cell.method, cell.method_options): cell for cell in cells}
+    names = {key: method_label(cell) for key, cell in methods.items()}
     labels = [
         " · ".join(
             [
-                method_label(cell),
+                names[cell.method, cell.method_options],
                 *([cell.layers] if by_layers and cell.layers != "all" else []),
                 *([cell.allocator] if cell.allocator else []),
                 *([f"seed {cell.seed}"] if by_seed else []),
@@ -77,7 +80,7 @@ def row_labels(cells: Sequence[Cell]) -> tuple[str, ...]:
 
 def labelled(cells: Iterable[Cell]) -> tuple[LabelledCells, ...]:
     """The cells by workload: in a group only method, layers, seed and allocator differ."""
-    by_workload: dict[str, list[Cell]] = {}
+    by_workload: dict[tuple[Any, ...], list[Cell]] = {}
     for cell in cells:
         by_workload.setdefault(cell.of_any_method, []).append(cell)
     groups = [sorted(each, key=lambda cell: cell.method != PLAIN) for each in by_workload.values()]

@@ -12,7 +12,7 @@ from ondevice_bench.specs.model import ModelSpec
 from ondevice_bench.specs.option import Value, resolved
 from ondevice_bench.specs.weights import WeightSource
 from ondevice_bench.suite.cell import Cell, Options
-from ondevice_bench.suite.cell_ids import cell_id
+from ondevice_bench.suite.cell_ids import id_without_seed, with_seed
 from ondevice_bench.suite.labels import PLAIN
 from ondevice_bench.suite.layers import freezes
 from ondevice_bench.suite.patterns import matches, matches_any
@@ -90,8 +90,8 @@ def _expand(suite: Suite) -> Iterator[Cell]:
                 for method_options, allocator in product(
                     choices(method), suite.allocators or ("",)
                 ):
-                    for layers, seed in product(suite.layers, suite.seeds):
-                        yield _cell(
+                    for layers in suite.layers:
+                        yield from _of_every_seed(
                             suite,
                             model=model.name,
                             model_options=model_options,
@@ -101,7 +101,6 @@ def _expand(suite: Suite) -> Iterator[Cell]:
                             layers=_layers_that_matter(suite, method.name, layers),
                             batch=batch,
                             dtype=dtype,
-                            seed=seed,
                             allocator=allocator,
                             label=method.label,
                         )
@@ -117,7 +116,7 @@ def _layers_that_matter(suite: Suite, method: str, layers: str) -> str:
     return layers if chooses or is_looked_at or freezes(layers) else "all"
 
 
-def _cell(
+def _of_every_seed(
     suite: Suite,
     *,
     model: str,
@@ -128,39 +127,42 @@ def _cell(
     layers: str,
     batch: int,
     dtype: str,
-    seed: int,
     allocator: str,
     label: str,
-) -> Cell:
+) -> Iterator[Cell]:
+    """The cells that differ only in their seed. All else is computed once for them."""
     has_own_batch = isinstance(inputs_of(registry.model(model), model_options), OwnBatch)
     own_weights: Options = () if weights is None else (("weights", weights.name),)
-    return Cell(
-        id=cell_id(
-            model=model,
-            model_options=(*model_options, *own_weights),
-            method=method,
-            method_options=method_options,
-            layers=layers,
-            batch=batch,
-            dtype=dtype,
-            seed=seed,
-            allocator=allocator,
-            label=label,
-        ),
+    common = id_without_seed(
         model=model,
+        model_options=(*model_options, *own_weights),
         method=method,
-        batch=batch,
-        seed=seed,
-        model_options=model_options,
         method_options=method_options,
         layers=layers,
+        batch=batch,
         dtype=dtype,
-        data=OWN_DATA if has_own_batch else suite.data.name,
-        weights=(weights or suite.weights).name,
-        train=suite.train,
         allocator=allocator,
         label=label,
     )
+    data = OWN_DATA if has_own_batch else suite.data.name
+    source = (weights or suite.weights).name
+    for seed in suite.seeds:
+        yield Cell(
+            id=with_seed(common, seed),
+            model=model,
+            method=method,
+            batch=batch,
+            seed=seed,
+            model_options=model_options,
+            method_options=method_options,
+            layers=layers,
+            dtype=dtype,
+            data=data,
+            weights=source,
+            train=suite.train,
+            allocator=allocator,
+            label=label,
+        )
 
 
 def _patterns(suite: Suite) -> Iterator[tuple[str, str]]:

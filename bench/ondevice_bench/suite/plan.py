@@ -1,10 +1,10 @@
 """Plans a suite: the cells that run on this machine, and why others are skipped or pending."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ondevice_bench.errors import BadInput, NothingRan
 from ondevice_bench.suite.board import Board
-from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.cell_ids import without_seed
 from ondevice_bench.suite.matrix import cells_of, nothing_matches, size_of
 from ondevice_bench.suite.patterns import matches_any
 from ondevice_bench.suite.planned_cell import PlannedCell
@@ -33,7 +33,7 @@ def plan(
     planned: list[PlannedCell] = []
     for board in boards:
         on_board = suite.on(board.names).under(board.allocator)
-        planned += [_planned(on_board, cell, board, here) for cell in cells_of(on_board)]
+        planned += _planned(on_board, board, here)
     if not filters:
         return tuple(planned)
     selected = tuple(item for item in planned if matches_any(item.cell.id, filters))
@@ -50,10 +50,17 @@ def _boards(suite: Suite, here: Board, others: Mapping[str, Board]) -> tuple[Boa
     return tuple(here if name == own else others.get(name, Board(name)) for name in names)
 
 
-def _planned(suite: Suite, cell: Cell, board: Board, here: Board) -> PlannedCell:
-    reason = refusal(suite, cell) or board_refusal(suite, cell, board)
-    if reason is not None:
-        return PlannedCell(cell, board.name, "skipped", reason)
-    if board.name != here.name:
-        return PlannedCell(cell, board.name, "pending", f"pending on {board.name}")
-    return PlannedCell(cell, board.name)
+def _planned(suite: Suite, board: Board, here: Board) -> Iterator[PlannedCell]:
+    """The cells of the suite on one board. No seed is a reason to refuse a cell."""
+    reasons: dict[str, str | None] = {}
+    for cell in cells_of(suite):
+        common = without_seed(cell.id)
+        if common not in reasons:
+            reasons[common] = refusal(suite, cell)
+        reason = reasons[common] or board_refusal(suite, cell, board)
+        if reason is not None:
+            yield PlannedCell(cell, board.name, "skipped", reason)
+        elif board.name != here.name:
+            yield PlannedCell(cell, board.name, "pending", f"pending on {board.name}")
+        else:
+            yield PlannedCell(cell, board.name)

@@ -4,11 +4,10 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 
-from torch._subclasses.fake_tensor import FakeTensorMode
-
 from ondevice_bench.data import nested
 from ondevice_bench.methods.tensors import without_content
 from ondevice_bench.protocol.job import Job
+from ondevice_bench.worker.fake_mode import QuickFakeMode
 from ondevice_bench.worker.workload import Workload, build_model, empty_batch
 
 
@@ -19,7 +18,7 @@ def fake_workload(job: Job) -> Iterator[Workload]:
     The device is the CPU. On the meta device attention uses another kernel and saves other bytes.
     """
     plain = replace(job, weights={"kind": "unset"}, calibration_path="")
-    mode = FakeTensorMode()
+    mode = QuickFakeMode()
     batch = nested.mapped(empty_batch(plain), mode.from_tensor)
     with mode, without_content():
         yield Workload(plain, batch, build_model(plain))

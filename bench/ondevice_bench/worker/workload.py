@@ -142,7 +142,7 @@ def convert(model: nn.Module, dtype: torch.dtype) -> None:
     `Module.to` refuses fake tensors after an initialisation.
     """
     for tensor in itertools.chain(model.parameters(), model.buffers()):
-        if tensor.is_floating_point():
+        if tensor.is_floating_point() and tensor.dtype != dtype:
             tensor.data = tensor.data.to(dtype)
 
 

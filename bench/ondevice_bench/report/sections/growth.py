@@ -16,7 +16,7 @@ def _over_batches(metric: str) -> Callable[[Group], Canvas | None]:
 
     def draw(group: Group) -> Canvas | None:
         lines: dict[tuple[str, str], list[tuple[int, float]]] = {}
-        for member in (*group.members, *group.other_batches):
+        for member in group.all_batches:
             estimate = member.cell.estimates.get(metric)
             if estimate is not None:
                 point = (member.cell.planned.cell.batch, estimate.estimate)
@@ -52,8 +52,13 @@ SECTION = Section(
     name="growth",
     title="How costs grow with the batch",
     plots=(
-        Plot("growth-peak", "Peak memory", _over_batches(PEAK)),
-        Plot("growth-activations", "Activations", _over_batches("activation_bytes")),
-        Plot("growth-step", "Step time", _over_batches("step_seconds")),
+        Plot("growth-peak", "Peak memory", _over_batches(PEAK), is_over_batches=True),
+        Plot(
+            "growth-activations",
+            "Activations",
+            _over_batches("activation_bytes"),
+            is_over_batches=True,
+        ),
+        Plot("growth-step", "Step time", _over_batches("step_seconds"), is_over_batches=True),
     ),
 )

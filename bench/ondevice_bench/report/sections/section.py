@@ -74,6 +74,7 @@ class Plot:
     caption: str
     draw: Callable[[Group], Canvas | None]
     is_wide: bool = False  # as wide as the page
+    is_over_batches: bool = False  # one figure for all groups that differ only in the batch
     says: Callable[[Group], str] | None = None
 
 

@@ -21,7 +21,8 @@ def plan_tables(previews: Sequence[CellPreview]) -> list[Table]:
         titles = ["method", "vanilla's activations", "vanilla's step", "time"]
         table = Table(*titles, heading=group.heading)
         for label, cell in zip(group.labels, group.cells, strict=True):
-            preview, step = planned[cell], planned[cell].plain_step
+            preview = planned[cell]
+            step = preview.plain_step
             activations = f"unknown: {step.reason}"
             if step.activation_bytes is not None:
                 activations = mib(step.activation_bytes)

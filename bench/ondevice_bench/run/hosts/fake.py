@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ondevice_bench.hardware.doctor import DoctorFinding
+from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.hardware.probe import Machine
 from ondevice_bench.hardware.profile import Profile, load_profile
 from ondevice_bench.hardware.state import HardwareState

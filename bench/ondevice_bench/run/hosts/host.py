@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from ondevice_bench.hardware.doctor import DoctorFinding
+from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.hardware.probe import Machine
 from ondevice_bench.hardware.profile import Profile
 from ondevice_bench.hardware.state import HardwareState

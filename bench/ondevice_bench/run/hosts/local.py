@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ondevice_bench.hardware.allocator_libraries import missing_allocators
-from ondevice_bench.hardware.doctor import DoctorFinding, examine
+from ondevice_bench.hardware.doctor import examine
+from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.hardware.probe import Machine, probe
 from ondevice_bench.hardware.profile import Profile, load_profile, recognise
 from ondevice_bench.hardware.state import HardwareState, allowed_cpus, read_state

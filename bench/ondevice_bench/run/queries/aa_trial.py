@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, replace
 
 from ondevice_bench.data.batch import BatchStore
-from ondevice_bench.hardware.doctor import DoctorFinding
+from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.protocol.job import Reply
 from ondevice_bench.run.hosts.host import Host, Tick, no_tick
 from ondevice_bench.run.queries.jobs import JobMaker

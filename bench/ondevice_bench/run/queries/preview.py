@@ -1,7 +1,8 @@
 """The step of plain training that a cell is compared with, counted from shapes alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries.jobs import JobMaker
@@ -20,15 +21,38 @@ def as_vanilla(cell: Cell) -> Cell:
 
     Its shapes need neither a seed nor an allocator.
     """
-    layers = cell.layers if freezes(cell.layers) else "all"
-    plain = replace(cell, id="vanilla", method="vanilla", method_options=(), layers=layers)
-    return replace(plain, seed=0, allocator="")
+    return replace(
+        cell,
+        id="vanilla",
+        method="vanilla",
+        method_options=(),
+        layers=_frozen(cell),
+        seed=0,
+        allocator="",
+    )
+
+
+def _frozen(cell: Cell) -> str:
+    """The layers that matter without a method: a choice that freezes others."""
+    return cell.layers if freezes(cell.layers) else "all"
+
+
+def _plain_cells(cells: Iterable[Cell]) -> dict[str, Cell]:
+    """The cell of plain training for each cell by its id. Equal ones are one object."""
+    plain: dict[tuple[Any, ...], Cell] = {}
+    found = {}
+    for cell in cells:
+        key = (cell.of_any_method, _frozen(cell))
+        if key not in plain:
+            plain[key] = as_vanilla(cell)
+        found[cell.id] = plain[key]
+    return found
 
 
 def plain_steps(host: Host, suite: Suite, plan: Sequence[PlannedCell]) -> dict[str, PlainStep]:
     """The vanilla step of each cell by the cell's id. Of very many, only the first are counted."""
     jobs = JobMaker(host, None, suite.sampling, suite.data, suite.weight_sources)
-    cells = {item.cell.id: as_vanilla(item.cell) for item in plan if item.state != "skipped"}
+    cells = _plain_cells(item.cell for item in plan if item.state != "skipped")
     steps: dict[Cell, PlainStep] = {}
     for cell in dict.fromkeys(cells.values()):
         if len(steps) >= MAX_STEPS:

@@ -14,14 +14,14 @@ def measure(job: Job) -> PassResult:
         activations = saved_bytes(workload)
         workload.update()
         counter = FlopCounter()
-        count_step(workload, counter)
+        peak = peak_of_step(workload, lambda: count_step(workload, counter))
         return PassResult(
             metrics={
                 "activation_bytes": activations,
                 "parameter_bytes": storage_bytes(workload.model.parameters()),
                 "resident_bytes": storage_bytes(workload.resident()),
                 "batch_bytes": storage_bytes(nested.leaves(workload.batch)),
-                "peak_bytes": peak_of_step(workload),
+                "peak_bytes": peak,
                 **step_flops(counter),
             }
         )

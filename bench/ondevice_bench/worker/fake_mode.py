@@ -1,0 +1,83 @@
+"""Fake tensors in less time: torch computes some shapes by dozens of other operators.
+
+For batch-norm and for the backward of some activations, torch runs a decomposition on fake tensors.
+It takes milliseconds for each new shape, and only says what we know: the results are as large as
+the inputs, or as the channels. We say so where all tensors are plain. All else goes to torch.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+_Result: TypeAlias = Tensor | tuple[Tensor | None, ...] | None
+_aten = torch.ops.aten
+
+
+class QuickFakeMode(FakeTensorMode):
+    """A mode for fake tensors that knows the results of a few operators."""
+
+    def _dispatch_impl(
+        self, func: Any, types: Any, args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> Any:
+        """The results of an operator whose shapes are new. torch keeps them for equal shapes."""
+        known = _KNOWN.get(func)
+        if known is not None and not kwargs and _are_plain(args):
+            with self:
+                result = known(*args)
+            if result is not None:
+                return result
+        return super()._dispatch_impl(func, types, args, kwargs)  # type: ignore[no-untyped-call]
+
+
+def _are_plain(values: Sequence[Any]) -> bool:
+    """Whether all tensors have one type, their values in the usual order, and no tensor around."""
+    tensors = [value for value in values if isinstance(value, Tensor)]
+    return len({tensor.dtype for tensor in tensors}) == 1 and all(
+        tensor.is_contiguous() and tensor.layout == torch.strided for tensor in tensors
+    )
+
+
+def _like(tensor: Tensor) -> Tensor:
+    return torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device)
+
+
+def _batch_norm(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    mean: Tensor | None,
+    variance: Tensor | None,
+    training: bool,
+    *_: float,
+) -> _Result:
+    """The output, and two numbers for each channel in training."""
+    if not training and (mean is None or variance is None):
+        return None
+    channels = x.shape[1] if training else 0
+    return (_like(x), *(x.new_empty(channels) for _ in range(2)))
+
+
+def _batch_norm_backward(
+    gradient: Tensor, x: Tensor, weight: Tensor | None, *others: Any
+) -> _Result:
+    """The gradients of the input, of the weight and of the shift: of the last two, if wanted."""
+    if gradient.shape != x.shape:
+        return None
+    _, wants_weight, wants_bias = others[-1]
+    of_weight = x.new_empty(x.shape[1]) if wants_weight else None
+    of_bias = x.new_empty(x.shape[1]) if wants_bias else None
+    return _like(x), of_weight, of_bias
+
+
+def _activation_backward(gradient: Tensor, x: Tensor, *_: Any) -> _Result:
+    return _like(gradient) if gradient.shape == x.shape else None
+
+
+_KNOWN: dict[Any, Callable[..., _Result]] = {
+    _aten.native_batch_norm.default: _batch_norm,
+    _aten.native_batch_norm_backward.default: _batch_norm_backward,
+    _aten.hardtanh_backward.default: _activation_backward,
+}
