@@ -71,7 +71,12 @@ def outcome(client: Client, method: Method) -> Outcome:
 
 def _outcome(client: Client, method: Method) -> Outcome:
     plain = _plainly(client)
-    training = Treated(client.network, method, client.blocks)
+    training = Treated(
+        client.network,
+        method,
+        client.blocks,
+        lambda treatment: treatment.calibrate(client.batches()[0], client.loss),
+    )
     try:
         watched = client.loop(training, client.batches(), client.loss)
         silent = training.silent()

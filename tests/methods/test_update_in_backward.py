@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.treatment import treat
@@ -196,6 +197,19 @@ def test_gradients_of_two_backward_passes_are_not_added_up(network, batch):
         loss_of(network, batch).backward()
     with pytest.raises(Refusal, match="clearing the gradients does not undo it"):
         optimizer.zero_grad()
+
+
+@pytest.mark.parametrize("clip", [clip_grad_norm_, clip_grad_value_])
+def test_gradients_that_are_applied_are_not_clipped(network, batch, clip):
+    treatment = treat(network, "update_in_backward")
+    treatment.optimizer(lr=0.1)
+    loss_of(network, batch).backward()
+    with pytest.raises(Refusal, match="has applied the gradients already, so they cannot be clip"):
+        clip(network.parameters(), 0.1)
+    other = nn.Linear(6, 4)  # another network is clipped as always
+    loss_of(other, batch).backward()
+    clip(other.parameters(), 0.01)
+    assert max(each.grad.abs().max() for each in other.parameters()) <= 0.01
 
 
 def test_a_grad_scaler_is_refused_before_backward(network, batch):

@@ -3,6 +3,7 @@
 from ondevice_bench.specs import registry, trained
 from ondevice_bench.specs.method import MethodSpec
 from ondevice_bench.specs.model import ModelSpec
+from ondevice_bench.specs.option import Value
 from ondevice_bench.suite.board import Board
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.layers import layers_refusal
@@ -16,7 +17,7 @@ def refusal(suite: Suite, cell: Cell) -> str | None:
     model = registry.model(cell.model)
     pretrained = tuple(spec.name for spec in registry.models().values() if spec.pretrained)
     reasons = (
-        *(spec.refuses(model) for spec in registry.parts(cell.method)),
+        *(spec.refuses(model, _given(cell, spec)) for spec in registry.parts(cell.method)),
         layers_refusal(cell.layers, model, all_options(model, cell.model_options)),
         suite.data.refuses(inputs_of(model, cell.model_options)),
         suite.weight_sources[cell.weights].refuses(model.name, model.pretrained, pretrained),
@@ -76,18 +77,27 @@ def _not_in_backward(cell: Cell) -> str | None:
 
 def updating_themselves(cell: Cell) -> list[MethodSpec]:
     """The parts of the cell's method that have an update of their own."""
-    specs, given = registry.parts(cell.method), dict(cell.method_options)
     found = []
-    for spec in specs:
+    for spec in registry.parts(cell.method):
         if spec.own_update == "always":
             found.append(spec)
         elif spec.own_update is not None:
             name, value = spec.own_update
             default = next(each.default for each in spec.options if each.name == name)
-            key = name if len(specs) == 1 else f"{spec.name}.{name}"
-            if given.get(key, default) == value:
+            if _given(cell, spec).get(name, default) == value:
                 found.append(spec)
     return found
+
+
+def _given(cell: Cell, spec: MethodSpec) -> dict[str, Value]:
+    """The options that the cell gives this part of its method."""
+    if len(registry.parts(cell.method)) == 1:
+        return dict(cell.method_options)
+    return {
+        name.removeprefix(f"{spec.name}."): value
+        for name, value in cell.method_options
+        if name.startswith(f"{spec.name}.")
+    }
 
 
 def _batch_too_small(cell: Cell, model: ModelSpec) -> str | None:
