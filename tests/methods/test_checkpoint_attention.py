@@ -11,6 +11,7 @@ from ondevice_bench import treat
 from ondevice_bench.errors import Refusal
 from ondevice_bench.measure.activations import saved_bytes
 from ondevice_bench.measure.allocations import record_allocations
+from ondevice_bench.models import vit
 from ondevice_bench.models.layers import NoSuchPart
 from ondevice_bench.specs.layout import ModelLayout
 from tests.methods.conftest import difference, randn
@@ -233,8 +234,11 @@ def test_attention_with_a_cache_is_refused_in_its_first_forward():
     )
 
 
-def test_beside_wasi_and_few_bits_a_transformer_stores_norms_bits_and_thin_factors():
+def test_beside_wasi_and_few_bits_a_transformer_stores_norms_bits_and_thin_factors(monkeypatch):
     """Every byte by a closed formula, against the hooks and the allocator."""
+    batch, tokens, width, hidden = 3, 5, 24, 48
+    for name, value in {"WIDTH": width, "HEADS": 2, "MLP": hidden}.items():
+        monkeypatch.setattr(vit, name, value)
     model, x = small_vit(DEPTH).float(), randn(3, 3, 64, 64, dtype=torch.float32)
     parts = [
         ("wasi", {"rank": 2}),
@@ -245,7 +249,6 @@ def test_beside_wasi_and_few_bits_a_transformer_stores_norms_bits_and_thin_facto
     step, optimizer = Step(treatment, x), treatment.optimizer(lr=0.1)
     saved_bytes(step)  # after the first step the state of the layers stays
     optimizer.zero_grad()
-    batch, tokens, width, hidden = 3, 5, 768, 3072
     tensor, row = 4 * batch * tokens * width, 4 * batch * tokens
     norms = (2 * DEPTH + 1) * (tensor + 2 * row)
     bits = DEPTH * batch * tokens * hidden * 2 // 8

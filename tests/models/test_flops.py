@@ -6,6 +6,7 @@ import pytest
 from torch.overrides import TorchFunctionMode
 
 from ondevice_bench.measure.flops import FlopCounter, count_step, step_flops
+from ondevice_bench.models import vit
 from ondevice_bench.specs import registry
 from ondevice_bench.worker.fake_workload import fake_workload
 from ondevice_bench.worker.passes import trace
@@ -116,7 +117,7 @@ def test_every_method_is_counted_whole_and_both_sources_of_bytes_agree(make_job,
 
 def test_checkpointed_attention_counts_its_second_forward(make_job):
     """The products of attention, on paper, and the two sources of bytes."""
-    batch, tokens, width, depth = 4, 5, 768, 2
+    batch, tokens, width, depth = 4, 5, vit.WIDTH, 2
     size = {"depth": depth, "image_size": 64, "classes": 10}
     plain, ours = (
         trace.measure(
