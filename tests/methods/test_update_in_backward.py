@@ -9,6 +9,7 @@ from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.treatment import treat
+from ondevice_bench.specs.layout import ModelLayout
 
 IN_BACKWARD = ("update_in_backward", {})
 
@@ -156,6 +157,24 @@ def test_the_last_optimizer_updates_and_no_other(network, batch):
     optimizer = plain.optimizer(lr=0.1)
     plain.backward(batch)
     optimizer.step()
+    assert all(map(torch.equal, weights(network), weights(twin)))
+
+
+@pytest.mark.parametrize("scope", ["blocks", "attention"])
+def test_what_runs_again_in_backward_finds_the_weights_of_its_first_run(scope):
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(6, 2, 8, dropout=0.0, batch_first=True, norm_first=True)
+    twin = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+    network = copy.deepcopy(twin)
+    parts = [("checkpoint", {"scope": scope}), IN_BACKWARD]
+    treatment = treat(network, parts, layout=ModelLayout(blocks="layers.*"))
+    plain, x = treat(twin, "vanilla"), torch.randn(3, 4, 6)
+    for each in (treatment, plain):
+        optimizer = each.optimizer(lr=0.1, weight_decay=0.1)
+        for _ in range(2):
+            each.backward(x, lambda model, x: model(x).square().mean())
+            optimizer.step()
+            optimizer.zero_grad()
     assert all(map(torch.equal, weights(network), weights(twin)))
 
 
