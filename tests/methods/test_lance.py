@@ -98,6 +98,11 @@ def test_examples_of_another_shape_are_refused():
         treatment.module(torch.randn(6, 4, 8))
 
 
+def test_the_bases_are_contiguous_because_some_files_hold_no_other_tensors():
+    treatment = calibrated(nn.Linear(8, 4), torch.randn(6, 5, 8), rank=3)
+    assert all(each.is_contiguous() for each in treatment.module.state_dict().values())
+
+
 def test_a_loaded_network_needs_no_calibration():
     first = calibrated(nn.Linear(8, 4).double(), randn(6, 5, 8), epsilon=0.8)
     second = treat(nn.Sequential(nn.Linear(8, 4).double()), "lance", epsilon=0.8)

@@ -6,6 +6,8 @@ updates the parameter by a step of the optimizer over it alone, and frees the gr
 """
 
 import functools
+import inspect
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
@@ -127,15 +129,22 @@ def _refuse_clipping() -> None:
 
 
 def _checked(clip: Callable[..., Any]) -> Callable[..., Any]:
+    signature = inspect.signature(clip)
+
     @functools.wraps(clip)
-    def checked(parameters: Any, *arguments: Any, **options: Any) -> Any:
+    def checked(*arguments: Any, **options: Any) -> Any:
+        call = signature.bind(*arguments, **options)
+        parameters, limit, *_ = call.arguments.values()
         given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
-        if any(each.grad is None and is_updated_in_backward(each) for each in given):
-            raise Refusal(
-                f"{NAME}: backward has applied the gradients already, so they cannot be clipped: "
-                "train without clipping"
-            )
-        return clip(given, *arguments, **options)
+        if not any(each.grad is None and is_updated_in_backward(each) for each in given):
+            call.arguments["parameters"] = given
+            return clip(*call.args, **call.kwargs)
+        if math.isinf(limit):  # it clips nothing: the loop wants to know the norm
+            return torch.tensor(math.nan)
+        raise Refusal(
+            f"{NAME}: backward has applied the gradients already, so they cannot be clipped: "
+            "train without clipping"
+        )
 
     return checked
 
