@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from ondevice_bench.data import nested
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods import calibration
-from ondevice_bench.methods.batch_norm import statistics_unchanged
 from ondevice_bench.methods.carry_over import carry_back
 from ondevice_bench.methods.forward import restore, surround
 from ondevice_bench.methods.layer_flops import LayerFlops
@@ -43,6 +42,7 @@ from ondevice_bench.methods.refusals import (
 )
 from ondevice_bench.methods.replacement import Replacement, put, replaced
 from ondevice_bench.methods.stored_size import stored_size
+from ondevice_bench.methods.tensors import has_content
 from ondevice_bench.methods.training_forward import TrainingForward
 from ondevice_bench.models.family import cross_entropy
 from ondevice_bench.models.layers import LayerSelection, guessed_layout, select_layers
@@ -229,7 +229,7 @@ class Treatment:
         """Run the network without methods, and leave its statistics and the generator alone."""
         with (
             self._training.suspended(),
-            statistics_unchanged(self.module),
+            _buffers_unchanged(self.module),
             torch.random.fork_rng(devices=[]),
         ):
             yield
@@ -453,6 +453,24 @@ def treat(
         treatment.apply(part, selection, layout, rules, ranks or {}, seed)
     treatment.surround()
     return treatment
+
+
+@contextmanager
+def _buffers_unchanged(module: nn.Module) -> Iterator[None]:
+    """After the block, all buffers are as before: statistics, and vectors of a spectral norm."""
+    held = [
+        (owner, name, buffer, buffer.clone())
+        for owner in module.modules()
+        for name, buffer in owner._buffers.items()
+        if buffer is not None
+    ]
+    try:
+        yield
+    finally:
+        for owner, name, buffer, before in held:
+            owner._buffers[name] = buffer
+            if has_content() and not torch.equal(buffer, before):
+                buffer.copy_(before)
 
 
 def _examples(batch: Any) -> int:
