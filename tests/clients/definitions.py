@@ -191,28 +191,55 @@ def _held(x: Tensor, bases: Sequence[Tensor]) -> Tensor:
     return held.to(x.dtype)
 
 
-def _with_weight_gradient(exact: Tensor, held: Tensor) -> Tensor:
-    """The first value, with the gradients of both."""
-    return exact + (held - held.detach())
+class _FromHeld(torch.autograd.Function):
+    """The output is plain. The gradient of the weight is that of a layer with the held input."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, layer: Any) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.layer = layer
+        return layer.compute(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        (x, weight), layer = ctx.saved_tensors, ctx.layer
+        held = _held(x, layer.bases)
+        with torch.enable_grad():
+            x, w = x.detach().requires_grad_(), weight.detach().requires_grad_()
+            (dx,) = torch.autograd.grad(layer.compute(x, weight.detach(), None), x, dy)
+            (dw,) = torch.autograd.grad(layer.compute(held, w, None), w, dy)
+        others = [axis for axis in range(dy.ndim) if axis != layer.features % dy.ndim]
+        return dx, dw, dy.sum(others) if ctx.needs_input_grad[2] else None, None
+
+
+def _from_held(layer: Any, x: Tensor) -> Tensor:
+    given = x, layer.weight, layer.bias
+    if torch.is_autocast_enabled("cpu"):  # which reaches no function of one's own
+        kind = torch.get_autocast_dtype("cpu")
+        given = tuple(each if each is None else each.to(kind) for each in given)
+    return _FromHeld.apply(*given, layer).clone()  # loops write into it
 
 
 class _HeldLinear(nn.Linear):
+    features = -1
+    compute = staticmethod(F.linear)
+
     def forward(self, input: Tensor) -> Tensor:
         if not (self.training and torch.is_grad_enabled()):
             return super().forward(input)
-        exact = F.linear(input, self.weight.detach(), self.bias)
-        return _with_weight_gradient(exact, F.linear(_held(input, self.bases), self.weight))
+        return _from_held(self, input)
 
 
 class _HeldConv2d(nn.Conv2d):
+    features = 1
+
+    def compute(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return self._conv_forward(x, weight, bias)
+
     def forward(self, input: Tensor) -> Tensor:
         if not (self.training and torch.is_grad_enabled()):
             return super().forward(input)
-        x = input if input.ndim == 4 else input[None]
-        exact = self._conv_forward(x, self.weight.detach(), self.bias)
-        held = self._conv_forward(_held(x, self.bases), self.weight, None)
-        y = _with_weight_gradient(exact, held)
-        return y if input.ndim == 4 else y[0]
+        return _from_held(self, input) if input.ndim == 4 else _from_held(self, input[None])[0]
 
 
 class _Product(nn.Module):
