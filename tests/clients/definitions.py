@@ -4,11 +4,13 @@ Nothing here imports the methods, only the numbers of `fewbit`. Where a method s
 state of the treated network, because they depend on random numbers or on the choice of a basis.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils import parametrize
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.overrides import TorchFunctionMode
@@ -125,28 +127,119 @@ def _may_change(layer: nn.Module) -> bool:
 class _Adapted(nn.Module):
     """`W + s · up down`."""
 
-    def __init__(self, state: Mapping[str, Tensor], scaling: float) -> None:
+    def __init__(self, state: Mapping[str, Tensor], scaling: float, trains_down: bool) -> None:
         super().__init__()
         self.down, self.up = (nn.Parameter(state[name].clone()) for name in ("down", "up"))
+        self.down.requires_grad_(trains_down)
         self.scaling = scaling
 
     def forward(self, weight: Tensor) -> Tensor:
         return weight + self.scaling * (self.up @ self.down.flatten(1)).view_as(weight)
 
 
-def lora(alpha: float) -> Definition:
-    """A frozen weight and a trained product beside it."""
+def lora(alpha: float, *, trains_down: bool = True) -> Definition:
+    """A frozen weight and a product beside it, of which one or both matrices train."""
 
     def change(network: nn.Module, layers: Mapping[str, Mapping[str, Tensor]]) -> None:
         for name, state in layers.items():
             layer = network.get_submodule(name)
             if not _may_change(layer):
                 continue
-            adapted = _Adapted(state, alpha / len(state["down"])).to(layer.weight.dtype)
+            adapted = _Adapted(state, alpha / len(state["down"]), trains_down)
+            adapted = adapted.to(layer.weight.dtype)
             parametrize.register_parametrization(layer, "weight", adapted)
             layer.parametrizations.weight.original.requires_grad_(False)
 
     return change
+
+
+def bias_only(network: nn.Module, layers: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Biases, shifts and the last linear layer train. Batch-norm is in evaluation."""
+    *_, head = (each for each in network.modules() if isinstance(each, nn.Linear))
+    trained = {id(each) for each in head.parameters()}
+    for name, parameter in network.named_parameters():
+        is_bias = re.search(r"(^|[._])bias([._]|$)", name) and parameter.ndim == 1
+        if not is_bias and id(parameter) not in trained:
+            parameter.requires_grad_(False)
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.__class__ = _always_in_evaluation(type(module))
+            module.eval()
+
+
+def _always_in_evaluation(kind: type[nn.Module]) -> type[nn.Module]:
+    def train(self: nn.Module, mode: bool = True) -> nn.Module:
+        return kind.train(self, False)
+
+    return type(kind.__name__, (kind,), {"train": train})
+
+
+def lance(network: nn.Module, layers: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """The gradient of a weight comes from the input as fixed bases hold it."""
+    for name, state in layers.items():
+        layer: Any = network.get_submodule(name)
+        layer.__class__ = _HeldConv2d if isinstance(layer, nn.Conv2d) else _HeldLinear
+        layer.bases = [state[key] for key in sorted(state) if "basis_" in key]
+
+
+def _held(x: Tensor, bases: Sequence[Tensor]) -> Tensor:
+    """The input, projected on the basis of each mode but that of the batch."""
+    held = x.detach().to(torch.promote_types(x.dtype, torch.float32))
+    for mode, basis in enumerate(bases, start=1):
+        projector = (basis @ basis.T).to(held.dtype)
+        held = (held.movedim(mode, -1) @ projector).movedim(-1, mode)
+    return held.to(x.dtype)
+
+
+class _FromHeld(torch.autograd.Function):
+    """The output is plain. The gradient of the weight is that of a layer with the held input."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, layer: Any) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.layer = layer
+        return layer.compute(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        (x, weight), layer = ctx.saved_tensors, ctx.layer
+        held = _held(x, layer.bases)
+        with torch.enable_grad():
+            x, w = x.detach().requires_grad_(), weight.detach().requires_grad_()
+            (dx,) = torch.autograd.grad(layer.compute(x, weight.detach(), None), x, dy)
+            (dw,) = torch.autograd.grad(layer.compute(held, w, None), w, dy)
+        others = [axis for axis in range(dy.ndim) if axis != layer.features % dy.ndim]
+        return dx, dw, dy.sum(others) if ctx.needs_input_grad[2] else None, None
+
+
+def _from_held(layer: Any, x: Tensor) -> Tensor:
+    given = x, layer.weight, layer.bias
+    if torch.is_autocast_enabled("cpu"):  # which reaches no function of one's own
+        kind = torch.get_autocast_dtype("cpu")
+        given = tuple(each if each is None else each.to(kind) for each in given)
+    return _FromHeld.apply(*given, layer).clone()  # loops write into it
+
+
+class _HeldLinear(nn.Linear):
+    features = -1
+    compute = staticmethod(F.linear)
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not (self.training and torch.is_grad_enabled()):
+            return super().forward(input)
+        return _from_held(self, input)
+
+
+class _HeldConv2d(nn.Conv2d):
+    features = 1
+
+    def compute(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return self._conv_forward(x, weight, bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not (self.training and torch.is_grad_enabled()):
+            return super().forward(input)
+        return _from_held(self, input) if input.ndim == 4 else _from_held(self, input[None])[0]
 
 
 class _Product(nn.Module):

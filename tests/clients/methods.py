@@ -20,6 +20,8 @@ class Method:
     rounds_like: Definition | None = None  # in low precision: what rounds as often as it does
     like: str | None = None  # a method with the same layers: the ordinary run has loops for one
     calls_more: bool = False  # of the layers than plain training: if not, it had no effect
+    in_backward: bool = False  # it changes weights before the loop calls step()
+    calibrates: bool = False  # the loop calls Treatment.calibrate with its first batch
 
 
 _FULL = {"fraction": 1.0}
@@ -48,4 +50,12 @@ METHODS = (
     Method("saved", f"{__name__}:{SavedBitsOfAnySize.__name__}", {"bits": 8}, definitions.saved(8)),
     Method("lean", "lean"),
     Method("fewbit", "fewbit", {"bits": 4}, definitions.fewbit(4)),
-)
+    Method("bias_only", "bias_only", {}, definitions.bias_only),
+    Method("lora_fa", "lora_fa", {"rank": 4, "alpha": 8.0},
+           definitions.lora(8.0, trains_down=False), like="lora"),
+    Method("lance", "lance", _FULL, definitions.lance, like="asi", calibrates=True),
+    Method("wsi_svd", "wsi_svd", _FULL, rounds_like=definitions.factors, like="wsi"),
+    Method("lbp_wht", "lbp_wht", {"patch": 2, "order": 3}, like="asi"),
+    Method("update_in_backward", "update_in_backward", in_backward=True),
+    Method("galore", "galore", {"rank": 1000, "scale": 1.0}),
+)  # fmt: skip

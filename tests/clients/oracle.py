@@ -71,14 +71,29 @@ def outcome(client: Client, method: Method) -> Outcome:
 
 def _outcome(client: Client, method: Method) -> Outcome:
     plain = _plainly(client)
-    training = Treated(client.network, method, client.blocks)
+    training = Treated(
+        client.network,
+        method,
+        client.blocks,
+        lambda treatment: treatment.calibrate(client.batches()[0], client.loss),
+    )
+    complete: list[State] = []  # after each step that the loop has called
+
+    def note(*_: Any) -> None:
+        is_inside_backward = torch._C._current_graph_task_id() != -1
+        if method.in_backward and not is_inside_backward:
+            complete.append(state_of(training.network))
+
+    watching = register_optimizer_step_post_hook(note)
     try:
         watched = client.loop(training, client.batches(), client.loss)
         silent = training.silent()
         merged = training.finish()
         found = {**state_of(merged), **(watched or {})}
     except Exception as error:
-        return _ended(client, method, training, error)
+        return _ended(client, method, training, error, complete)
+    finally:
+        watching.remove()
     expected = plain
     if method.definition is not None:
         expected = _by_definition(client, method, training)
@@ -213,20 +228,50 @@ def _difference(found: State, expected: _Result) -> str:
     return f"the update is right, but wrong: {', '.join(wrong)}"
 
 
-def _ended(client: Client, method: Method, training: Treated, error: Exception) -> Outcome:
-    """The outcome of a loop that an error ended."""
+def _ended(
+    client: Client,
+    method: Method,
+    training: Treated,
+    error: Exception,
+    complete: Sequence[State],
+) -> Outcome:
+    """The outcome of a loop that an error ended.
+
+    If backward changes weights, the step that the error ended may be half done. Then the steps
+    before it count.
+    """
     text = _without_names(str(error).strip(), training.names)
     if not _is_refusal(error):
         first = shorten(text, _MOST_LETTERS, placeholder=" …")
         return Outcome(WRONG, f"ends in {type(error).__name__}: {first}")
     if training.treatment is not None:
         found, expected = state_of(training.finish()), _plainly(client)
+        if method.in_backward:
+            found = complete[-1] if complete else expected.steps[0]
         if method.definition is not None:
             expected = _by_definition(client, method, training)
-        update = _update(expected)
-        if not any(_equal(found, step, update) for step in expected.steps):
+        if not _is_after_a_step(found, expected):
             return Outcome(WRONG, f"refuses after a wrong step: {text}")
     return Outcome(REFUSED, text)
+
+
+def _is_after_a_step(found: State, expected: _Result) -> bool:
+    """Whether the weights are those after some step.
+
+    The forward that ended in an error may have moved statistics, which then are the next ones.
+    """
+    update, steps = _update(expected), expected.steps
+
+    def has(name: str, step: State) -> bool:
+        return _equal({name: found[name]}, {name: step[name]}, update)
+
+    return any(
+        found.keys() == step.keys()
+        and all(
+            has(name, step) or (name not in expected.trains and has(name, later)) for name in step
+        )
+        for step, later in zip(steps, (*steps[1:], steps[-1]), strict=True)
+    )
 
 
 def _without_names(text: str, names: Collection[str]) -> str:

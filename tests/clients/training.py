@@ -124,9 +124,16 @@ class Plain(Training):
 class Treated(Training):
     """Training by a method of ours, as the documentation shows it."""
 
-    def __init__(self, make: Callable[[], nn.Module], method: Method, blocks: str) -> None:
+    def __init__(
+        self,
+        make: Callable[[], nn.Module],
+        method: Method,
+        blocks: str,
+        calibrate: Callable[[Any], object],
+    ) -> None:
         super().__init__(make)
         self._method, self._blocks = method, blocks
+        self._calibrate = calibrate  # it gets the treatment
         self.treatment: Any = None
         self.layers: dict[str, dict[str, Tensor]] = {}  # the first state of each treated layer
 
@@ -136,6 +143,8 @@ class Treated(Training):
             self.network, self._method.method, layout=layout, **self._method.options
         )
         self.network = self.treatment.module
+        if self._method.calibrates:
+            self._calibrate(self.treatment)
         for report in self.treatment.report():
             state = self.network.get_submodule(report.name).state_dict()
             self.layers[report.name] = {name: each.clone() for name, each in state.items()}

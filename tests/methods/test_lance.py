@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.utils import spectral_norm
 
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.ranks import NotCalibrated
@@ -96,6 +97,20 @@ def test_examples_of_another_shape_are_refused():
     treatment = calibrated(nn.Linear(8, 4), torch.randn(6, 5, 8), rank=2)
     with pytest.raises(Refusal, match=r"^0: .*\(6, 4, 8\), but .*examples of the shape \(5, 8\)"):
         treatment.module(torch.randn(6, 4, 8))
+
+
+def test_the_calibration_leaves_all_buffers_alone():
+    network = nn.Sequential(nn.Linear(8, 4), nn.BatchNorm1d(4), spectral_norm(nn.Linear(4, 3)))
+    before = {name: each.clone() for name, each in network.named_buffers()}
+    treat(network, "lance", rank=3).calibrate(torch.randn(6, 8))
+    assert {"1.running_mean", "1.num_batches_tracked", "2.weight_u"} <= before.keys()
+    found = dict(network.named_buffers())
+    assert all(torch.equal(found[name], before[name]) for name in before)
+
+
+def test_the_bases_are_contiguous_because_some_files_hold_no_other_tensors():
+    treatment = calibrated(nn.Linear(8, 4), torch.randn(6, 5, 8), rank=3)
+    assert all(each.is_contiguous() for each in treatment.module.state_dict().values())
 
 
 def test_a_loaded_network_needs_no_calibration():

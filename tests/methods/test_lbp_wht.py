@@ -160,7 +160,8 @@ def test_a_step_keeps_three_sums_of_each_patch_and_the_class_token(layer, shape,
     ("layer", "shape", "says"),
     [
         (nn.Linear(5, 4), (6, 2, 9, 5), r"^0: the input has 2 x 9 places, too few to fill"),
-        (nn.Conv2d(5, 4, 1), (6, 5, 1, 1), r"use a smaller `patch`, or other layers"),
+        (nn.Conv2d(5, 4, 1), (6, 5, 1, 3), r"use a smaller `patch`, or other layers"),
+        (nn.Conv2d(5, 4, 1), (6, 5, 1, 1), r"no layer of this network saw places on a grid"),
     ],
 )
 def test_a_grid_that_reflection_cannot_fill_is_refused(layer, shape, says):

@@ -1,13 +1,16 @@
 """Updates in backward: the same weights as the ordinary step, and no gradient that stays."""
 
 import copy
+import math
 
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.treatment import treat
+from ondevice_bench.specs.layout import ModelLayout
 
 IN_BACKWARD = ("update_in_backward", {})
 
@@ -158,6 +161,24 @@ def test_the_last_optimizer_updates_and_no_other(network, batch):
     assert all(map(torch.equal, weights(network), weights(twin)))
 
 
+@pytest.mark.parametrize("scope", ["blocks", "attention"])
+def test_what_runs_again_in_backward_finds_the_weights_of_its_first_run(scope):
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(6, 2, 8, dropout=0.0, batch_first=True, norm_first=True)
+    twin = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+    network = copy.deepcopy(twin)
+    parts = [("checkpoint", {"scope": scope}), IN_BACKWARD]
+    treatment = treat(network, parts, layout=ModelLayout(blocks="layers.*"))
+    plain, x = treat(twin, "vanilla"), torch.randn(3, 4, 6)
+    for each in (treatment, plain):
+        optimizer = each.optimizer(lr=0.1, weight_decay=0.1)
+        for _ in range(2):
+            each.backward(x, lambda model, x: model(x).square().mean())
+            optimizer.step()
+            optimizer.zero_grad()
+    assert all(map(torch.equal, weights(network), weights(twin)))
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
@@ -196,6 +217,20 @@ def test_gradients_of_two_backward_passes_are_not_added_up(network, batch):
         loss_of(network, batch).backward()
     with pytest.raises(Refusal, match="clearing the gradients does not undo it"):
         optimizer.zero_grad()
+
+
+@pytest.mark.parametrize("clip", [clip_grad_norm_, clip_grad_value_])
+def test_gradients_that_are_applied_are_not_clipped(network, batch, clip):
+    treatment = treat(network, "update_in_backward")
+    treatment.optimizer(lr=0.1)
+    loss_of(network, batch).backward()
+    with pytest.raises(Refusal, match="has applied the gradients already, so they cannot be clip"):
+        clip(network.parameters(), 0.1)
+    assert clip(network.parameters(), math.inf).isnan()  # loops ask for the norm in this way
+    other = nn.Linear(6, 4)  # another network is clipped as always
+    loss_of(other, batch).backward()
+    clip(other.parameters(), 0.01)
+    assert max(each.grad.abs().max() for each in other.parameters()) <= 0.01
 
 
 def test_a_grad_scaler_is_refused_before_backward(network, batch):

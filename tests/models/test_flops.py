@@ -6,6 +6,7 @@ import pytest
 from torch.overrides import TorchFunctionMode
 
 from ondevice_bench.measure.flops import FlopCounter, count_step, step_flops
+from ondevice_bench.models import vit
 from ondevice_bench.specs import registry
 from ondevice_bench.worker.fake_workload import fake_workload
 from ondevice_bench.worker.passes import trace
@@ -112,6 +113,24 @@ def test_every_method_is_counted_whole_and_both_sources_of_bytes_agree(make_job,
     assert metrics["forward_live_peak_bytes"] >= metrics["activation_bytes"]
     assert (metrics["factorisation_flops"] > 0) == (method in FACTORISING)
     assert (metrics["decomposition_flops"] > 0) == (method in COMPRESSING)
+
+
+def test_checkpointed_attention_counts_its_second_forward(make_job):
+    """The products of attention, on paper, and the two sources of bytes."""
+    batch, tokens, width, depth = 4, 5, vit.WIDTH, 2
+    size = {"depth": depth, "image_size": 64, "classes": 10}
+    plain, ours = (
+        trace.measure(
+            make_job("trace", "vit_b_32", model_options=size, batch=batch, **method)
+        ).metrics
+        for method in ({}, {"method": "checkpoint", "method_options": (("scope", "attention"),)})
+    )
+    projections = 4 * 2 * batch * tokens * width**2
+    mixing = 2 * 2 * batch * tokens**2 * width
+    assert ours["step_flops"] - plain["step_flops"] == depth * (projections + mixing)
+    assert ours["forward_flops"] == plain["forward_flops"]
+    assert ours["activation_bytes"] < plain["activation_bytes"]
+    assert ours["activation_bytes"] == ours["activation_allocated_bytes"]
 
 
 PUBLISHED = {  # 10^9 multiply-adds of one image of 224x224 in the models' own publications

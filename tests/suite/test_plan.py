@@ -206,6 +206,16 @@ def test_a_composition_shows_the_options_of_its_parts():
     ]
 
 
+def test_a_network_without_the_part_that_a_method_needs_is_skipped():
+    axes = (Axis("wasi.epsilon", (0.8,)), Axis("checkpoint.scope", ("blocks", "attention")))
+    methods = (MethodChoice("wasi+checkpoint", axes),)
+    planned = plan(suite(methods=methods), X86)
+    assert [item.reason for item in planned] == [
+        "",
+        "checkpoint needs attention; mcunet declares none",
+    ]
+
+
 def test_vanilla_is_one_cell_across_layer_choices_that_freeze_nothing():
     layers = ("all", "mlp", "last:2", "attention")
     vit = (ModelChoice("vit_b_32", (8,), ()),)

@@ -89,7 +89,7 @@ def test_the_backward_of_an_activation_gives_what_torch_gives(dtype):
             results(
                 mode(),
                 aten.hardtanh_backward.default,
-                lambda: (image(one, dtype), image(other, dtype), 0.0, 6.0),
+                lambda one=one, other=other: (image(one, dtype), image(other, dtype), 0.0, 6.0),
             )
             for mode in (QuickFakeMode, FakeTensorMode)
         )

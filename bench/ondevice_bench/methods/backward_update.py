@@ -6,6 +6,8 @@ updates the parameter by a step of the optimizer over it alone, and frees the gr
 """
 
 import functools
+import inspect
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
@@ -45,6 +47,7 @@ class BackwardUpdates:
     def begin(self) -> None:
         """Update the parameters of the optimizer in backward from now on."""
         _refuse_scaled_losses()
+        _refuse_clipping()
         for group in self._optimizer.param_groups:
             for parameter in group["params"]:
                 end_updates((parameter,))
@@ -111,6 +114,39 @@ def _refuse_scaled_losses() -> None:
         return scaled
 
     torch.amp.GradScaler.scale = checked  # type: ignore[method-assign]  # on purpose
+
+
+@functools.cache
+def _refuse_clipping() -> None:
+    """From now on, let torch clip no gradients that were applied in backward.
+
+    torch's functions would find none, and do nothing. Code may have imported them by name already.
+    So not they are replaced, but the function that each of them calls.
+    """
+    for clip in (torch.nn.utils.clip_grad_norm_, torch.nn.utils.clip_grad_value_):
+        (cell,) = clip.__closure__ or ()
+        cell.cell_contents = _checked(cell.cell_contents)
+
+
+def _checked(clip: Callable[..., Any]) -> Callable[..., Any]:
+    signature = inspect.signature(clip)
+
+    @functools.wraps(clip)
+    def checked(*arguments: Any, **options: Any) -> Any:
+        call = signature.bind(*arguments, **options)
+        parameters, limit, *_ = call.arguments.values()
+        given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+        if not any(each.grad is None and is_updated_in_backward(each) for each in given):
+            call.arguments["parameters"] = given
+            return clip(*call.args, **call.kwargs)
+        if math.isinf(limit):  # it clips nothing: the loop wants to know the norm
+            return torch.tensor(math.nan)
+        raise Refusal(
+            f"{NAME}: backward has applied the gradients already, so they cannot be clipped: "
+            "train without clipping"
+        )
+
+    return checked
 
 
 def _trains_in_backward(output: object) -> bool:

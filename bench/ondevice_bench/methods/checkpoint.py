@@ -1,7 +1,7 @@
-"""Checkpointing: a block stores only its inputs and runs forward again in backward."""
+"""Checkpointing: a module stores only its inputs and runs forward again in backward."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import FunctionType, ModuleType
 from typing import Any
@@ -15,18 +15,44 @@ from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.batch_norm import statistics_unchanged
 from ondevice_bench.methods.forward import Call, restore, surround
 from ondevice_bench.methods.method import Method
+from ondevice_bench.methods.norm_origin import (
+    as_it_is,
+    forget_origins,
+    kept_for,
+    remember_origins,
+)
 from ondevice_bench.methods.tensors import has_content
-from ondevice_bench.models.layers import NoSuchPart, block_names, mlp_names
+from ondevice_bench.models.layers import NoSuchPart, attention_names, block_names, mlp_names
 from ondevice_bench.specs.layout import ModelLayout
 
 _HOLDS_NO_STATE = (type, nn.Module, ModuleType, FunctionType)
 
 
 @dataclass(frozen=True)
+class _Scope:
+    """What is checkpointed: how to find it, and how messages name it."""
+
+    find: Callable[[nn.Module, ModelLayout], tuple[str, ...]]
+    noun: str
+    place: str  # where the layout has it
+    starts_before_norm: bool = False  # a norm right before it runs again, too
+
+
+_SCOPES = {
+    "blocks": _Scope(block_names, "block", "the blocks"),
+    "mlp": _Scope(mlp_names, "MLP", "`mlp` of the layout"),
+    "attention": _Scope(
+        attention_names, "attention", "`attention` of the layout", starts_before_norm=True
+    ),
+}
+
+
+@dataclass(frozen=True)
 class Recomputing:
-    """It surrounds the forward of one block, and runs it again in backward."""
+    """It surrounds the forward of one module, and runs it again in backward."""
 
     name: str
+    scope: str = "blocks"
 
     def __call__(self, call: Call) -> Any:
         """In training, store only the inputs."""
@@ -34,14 +60,15 @@ class Recomputing:
         given, structure = tree_flatten((call.arguments, dict(call.options)))
         if not (torch.is_grad_enabled() and any(_trained(module, given))):
             return call.run()
+        stored, restored = _stored(given, _SCOPES[self.scope].starts_before_norm)
         first = [(call, given)]
 
         def run(generator: Tensor, *inputs: Any) -> Any:
             if first:
                 begun, given = first.pop()  # the graph keeps `run`
-                with _unchanged(self.name, module, given):
+                with _unchanged(self, module, given):
                     return begun.run()
-            positional, named = tree_unflatten(inputs, structure)
+            positional, named = tree_unflatten(restored(inputs), structure)
             with torch.random.fork_rng(devices=[]), statistics_unchanged(module):
                 if has_content():
                     torch.set_rng_state(generator)
@@ -51,29 +78,54 @@ class Recomputing:
         # does not stop early: hooks of modules are called in pairs.
         with set_checkpoint_early_stop(False):
             return checkpoint(
-                run, _generator_state(), *given, use_reentrant=False, preserve_rng_state=False
+                run, _generator_state(), *stored, use_reentrant=False, preserve_rng_state=False
             )
 
 
 class Checkpoint(Method):
-    """Recomputes whole blocks, or the MLPs from their normalised input."""
+    """Recomputes whole blocks, the MLPs from their normalised input, or norm and attention."""
 
     def __init__(self, *, scope: str) -> None:
         self.scope = scope
 
     def wrap(self, model: nn.Module, layout: ModelLayout) -> None:
         """Make the modules of the scope recompute."""
-        find = block_names if self.scope == "blocks" else mlp_names
-        names = find(model, layout)
+        scope = _SCOPES[self.scope]
+        names = scope.find(model, layout)
         if not names:
             raise NoSuchPart(f"checkpoint: this network declares no {self.scope}")
         for name in names:
-            surround(model.get_submodule(name), Recomputing(name))
+            surround(model.get_submodule(name), Recomputing(name, self.scope))
+        if scope.starts_before_norm:
+            remember_origins(model)
 
     def unwrap(self, model: nn.Module) -> None:
         """Let every module run once again."""
         for module in model.modules():
             restore(module, Recomputing)
+        forget_origins(model)
+
+
+def _stored(
+    given: list[Any], starts_before_norm: bool
+) -> tuple[list[Any], Callable[[Sequence[Any]], list[Any]]]:
+    """What is stored for these inputs, and a function that makes them from it again.
+
+    A tensor that is given twice is stored once. It is one tensor in the second run, too: some
+    modules compute in another way if their inputs are not the same object.
+    """
+    numbers = {id(each): number for number, each in enumerate(given)}
+    distinct = sorted(numbers.values())
+    places = [distinct.index(numbers[id(each)]) for each in given]
+    find = kept_for if starts_before_norm else as_it_is
+    kept = [find(given[number]) for number in distinct]
+    again = [each.again for each in kept]
+
+    def restored(stored: Sequence[Any]) -> list[Any]:
+        made = [make(each) for make, each in zip(again, stored, strict=True)]
+        return [made[place] for place in places]
+
+    return [each.stored for each in kept], restored
 
 
 def _trained(module: nn.Module, given: list[Any]) -> Iterator[bool]:
@@ -89,32 +141,31 @@ def _generator_state() -> Tensor:
 
 
 @contextlib.contextmanager
-def _unchanged(name: str, module: nn.Module, given: list[Any]) -> Iterator[None]:
-    """Refuse a block that changes in the block what its second run would find changed."""
+def _unchanged(what: Recomputing, module: nn.Module, given: list[Any]) -> Iterator[None]:
+    """Refuse a module that changes in the block what its second run would find changed."""
     inputs = [(each, _version(each)) for each in given if isinstance(each, Tensor)]
     objects = [each for each in given if hasattr(each, "__dict__") and not isinstance(each, Tensor)]
     others = [(each, _held(each)) for each in objects]
     buffers = _buffers(module)
     yield
+    scope = _SCOPES[what.scope]
+    cannot = (
+        f"{what.name}: checkpoint cannot run this {scope.noun} again, because the {scope.noun} "
+        "changes"
+    )
+    take_out = f"take it out of {scope.place}"
     if any(_version(each) != version for each, version in inputs):
-        raise Refusal(
-            f"{name}: checkpoint cannot run this block again, because the block changes its input "
-            "in place: take it out of the blocks"
-        )
+        raise Refusal(f"{cannot} its input in place: {take_out}")
     for each, held in others:
         if not _same(held, _held(each)):
             raise Refusal(
-                f"{name}: checkpoint cannot run this block again, because the block changes the "
-                f"{type(each).__name__} that it is given: call the network without it (a network "
-                "of transformers: with `use_cache=False`)"
+                f"{cannot} the {type(each).__name__} that it is given: call the network without it "
+                "(a network of transformers: with `use_cache=False`)"
             )
     now = _buffers(module)
     changed = [key for key in buffers if key not in now or not _same([buffers[key]], [now[key]])]
     if changed:
-        raise Refusal(
-            f"{name}: checkpoint cannot run this block again, because the block changes its buffer "
-            f"{changed[0]} in forward: take it out of the blocks"
-        )
+        raise Refusal(f"{cannot} its buffer {changed[0]} in forward: {take_out}")
 
 
 _Held = list[tuple[Tensor, int | None]]

@@ -37,7 +37,9 @@ class LanceScheme(BasesScheme):
         """Take the bases from this input."""
         tensor = working(x)
         ranks = zip(self.modes(x.ndim), self.ranks(x.shape), strict=True)
-        self.state = tuple(leading(tensor, mode, rank).to(x.dtype) for mode, rank in ranks)
+        bases = (leading(tensor, mode, rank).to(x.dtype) for mode, rank in ranks)
+        # some files hold only contiguous tensors
+        self.state = tuple(basis.contiguous() for basis in bases)
 
     def store(self, x: Tensor, geometry: Geometry | None) -> StoredTensors:
         """The core."""

@@ -174,8 +174,14 @@ class WalshScheme(Scheme):
 def grid_of_input(shape: tuple[int, ...], stride: Size2d | None) -> Grid | None:
     """The places that a convolution with this stride reads, or the tokens of a linear layer.
 
-    Tokens lie as the input has them, or on a square. They may lie on no grid.
+    Tokens lie as the input has them, or on a square. They may lie on no grid. One place, as after
+    a pooling of the whole map, is no grid.
     """
+    found = _places_of_input(shape, stride)
+    return None if found is None or found.size == (1, 1) else found
+
+
+def _places_of_input(shape: tuple[int, ...], stride: Size2d | None) -> Grid | None:
     if stride is not None:
         rows, columns = (-(-n // s) for n, s in zip(shape[2:], stride, strict=True))
         return Grid(shape[0], (rows, columns))

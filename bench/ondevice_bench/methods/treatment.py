@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ondevice_bench.methods import calibration
-from ondevice_bench.methods.batch_norm import statistics_unchanged
 from ondevice_bench.methods.batch_parts import number_of_parts, share_of_loss
+from ondevice_bench.methods.buffers import buffers_unchanged
 from ondevice_bench.methods.forward import restore, surround
 from ondevice_bench.methods.layer_report import LayerReport, ranks_of, report_on
 from ondevice_bench.methods.lowrank import LowRankLayer
@@ -172,7 +172,7 @@ class Treatment:
         """Run the network without methods, and leave its statistics and the generator alone."""
         with (
             self._training.suspended(),
-            statistics_unchanged(self.module),
+            buffers_unchanged(self.module),
             torch.random.fork_rng(devices=[]),
         ):
             yield

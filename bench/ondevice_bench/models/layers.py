@@ -105,9 +105,22 @@ def block_names(model: nn.Module, layout: ModelLayout) -> tuple[str, ...]:
 
 def mlp_names(model: nn.Module, layout: ModelLayout) -> tuple[str, ...]:
     """The modules that are a complete MLP."""
-    whole = [p.removesuffix(".*") for p in layout.mlp.split("|") if p.endswith(".*")]
+    return _whole_modules(model, layout.mlp)
+
+
+def attention_names(model: nn.Module, layout: ModelLayout) -> tuple[str, ...]:
+    """The modules that are a complete attention. Without a pattern: those of torch."""
+    if layout.attention:
+        return _whole_modules(model, layout.attention)
+    modules = model.named_modules()
+    return tuple(name for name, module in modules if isinstance(module, nn.MultiheadAttention))
+
+
+def _whole_modules(model: nn.Module, pattern: str) -> tuple[str, ...]:
+    """The modules that a part of the layout names as a whole, `that.module.*`."""
+    whole = [each.removesuffix(".*") for each in pattern.split("|") if each.endswith(".*")]
     names = [name for name, _ in model.named_modules()]
-    return tuple(name for name in names if any(_matches(name, pattern) for pattern in whole))
+    return tuple(name for name in names if any(_matches(name, each) for each in whole))
 
 
 def _has_matrix(module: nn.Module) -> bool:

@@ -159,19 +159,19 @@ METHODS = (
     ),
     MethodSpec(
         name="checkpoint",
-        title="blocks keep their input alone and run forward again in backward",
+        title="blocks or parts of them keep their input alone and run forward again in backward",
         implementation="ondevice_bench.methods.checkpoint:Checkpoint",
         exact=True,
         options=(
             Option(
                 "scope",
-                "whole blocks, or their MLPs from the normalised input on",
+                "whole blocks, their MLPs from the normalised input on, or norm and attention",
                 "blocks",
                 kind="choice",
-                choices=("blocks", "mlp"),
+                choices=("blocks", "mlp", "attention"),
             ),
         ),
-        needs="blocks",
+        needs="scope",
     ),
     MethodSpec(
         name="microbatch",

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 class ModelLayout:
     """Patterns of module names; empty where the family has no such part.
 
-    A star stays within one level of names, and `a|b` is either. An MLP that is one module is
-    written `that.module.*`. `last:K` counts layers of the kind `counts`, "conv2d" or "linear",
-    without the head.
+    A star stays within one level of names, and `a|b` is either. An MLP or an attention that is one
+    module is written `that.module.*`. `last:K` counts layers of the kind `counts`, "conv2d" or
+    "linear", without the head.
     """
 
     head: str = ""

@@ -1,5 +1,6 @@
 """The description of a training method, without torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,7 +27,7 @@ class MethodSpec:
     calibrates: bool = False
     keeps_calibration: bool = False  # training needs the batch of the calibrate pass, too
     exact: bool = False  # its gradient is vanilla's, up to rounding
-    needs: str = ""  # a part of the model's layout that it needs
+    needs: str = ""  # the part of the model's layout that it needs, or the option that names it
     packs: bool = False  # it packs what autograd saves
     freezes: bool = False  # the layers that no other method has
     is_plain: bool = False  # it changes nothing
@@ -46,10 +47,11 @@ class MethodSpec:
         """Whether it changes the whole network, whatever the choice of layers."""
         return not (self.chooses_layers or self.is_plain)
 
-    def refuses(self, model: ModelSpec) -> str | None:
-        """The reason why this method cannot change the model; None if it can."""
-        if self.needs and not model.is_own and not getattr(model.layout, self.needs):
-            return f"{self.name} needs {self.needs}; {model.name} declares none"
+    def refuses(self, model: ModelSpec, given: Mapping[str, Value] | None = None) -> str | None:
+        """The reason why this method with these options cannot change the model; None if it can."""
+        part = str(resolved(self.options, given or {}).get(self.needs, self.needs))
+        if part and not model.is_own and not getattr(model.layout, part):
+            return f"{self.name} needs {part}; {model.name} declares none"
         if self.needs_grid and not model.is_own:
             defaults = resolved(model.options, {})
             if isinstance(model.inputs(defaults), Tokens):

@@ -18,7 +18,10 @@ def refusal(suite: Suite, cell: Cell) -> str | None:
     model = registry.model(cell.model)
     pretrained = tuple(spec.name for spec in registry.models().values() if spec.pretrained)
     reasons = (
-        *(spec.refuses(model) for spec in composition.specs(cell.method)),
+        *(
+            part.spec.refuses(model, part.own(cell.method_options))
+            for part in composition.parts(cell.method)
+        ),
         *_no_such_layers(cell, model),
         suite.data.refuses(inputs_of(model, cell.model_options)),
         suite.weight_sources[cell.weights].refuses(model.name, model.pretrained, pretrained),
