@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import itertools
 import weakref
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
+from ondevice_bench.errors import Refusal
 from ondevice_bench.measure.allocations import record_allocations
 from ondevice_bench.methods.lowrank import computes_blocks, products
 from ondevice_bench.methods.optimizer import MomentumRefused
@@ -55,26 +57,30 @@ class Dense:
     def weight(self):
         return self.left @ self.right
 
-    def update(self, gradient, bias_gradient, clip):
+    def update(self, gradient, bias_gradient, clip, *, iterates=True):
         squares = gradient.square().sum()
         if bias_gradient is not None:
             squares = squares + bias_gradient.square().sum()
         shrink = 1.0 if clip is None else min(1.0, clip / (squares.sqrt().item() + 1e-6))
         moved = (1 - RATE * DECAY) * self.weight() - RATE * shrink * gradient
-        self.left = orth(moved @ (moved.T @ self.left))
+        if iterates:
+            self.left = orth(moved @ (moved.T @ self.left))
         self.right = self.left.T @ moved
         if bias_gradient is not None:
             self.bias = (1 - RATE * DECAY) * self.bias - RATE * shrink * bias_gradient
 
 
-@pytest.mark.parametrize("method", ["wsi", "wasi", "wasi sequential"])
+VARIANTS = {"": {}, "sequential": {"sequential": True}, "every 3": {"every": 3}}
+
+
+@pytest.mark.parametrize("method", ["wsi", "wasi", "wasi sequential", "wasi every 3"])
 @pytest.mark.parametrize("clip", [None, 0.5])
 @given(case=CASES, fraction=st.sampled_from([0.3, 0.6]))
 @settings(max_examples=15)
 def test_ten_factored_updates_are_ten_dense_ones(method, clip, case, fraction):
     layer, x = case
     name, _, variant = method.partition(" ")
-    options = {"sequential": True} if variant else {}
+    options = VARIANTS[variant]
     treatment = treat(nn.Sequential(copy.deepcopy(layer)), name, fraction=fraction, **options)
     (model,) = treatment.module
     rank = model.left.shape[1]
@@ -103,7 +109,10 @@ def test_ten_factored_updates_are_ten_dense_ones(method, clip, case, fraction):
         features = dy.ndim - 1 if isinstance(layer, nn.Linear) else 1
         others = [m for m in range(dy.ndim) if m != features]
         dense.update(
-            plain_gradient(layer, seen, dy), None if layer.bias is None else dy.sum(others), clip
+            plain_gradient(layer, seen, dy),
+            None if layer.bias is None else dy.sum(others),
+            clip,
+            iterates=(step + 1) % options.get("every", 1) == 0,
         )
         optimizer.step()
         optimizer.zero_grad()
@@ -129,6 +138,59 @@ def test_the_tolerance_of_the_definition_holds_on_a_well_conditioned_layer():
             optimizer.step()
             optimizer.zero_grad()
         assert difference(model.dense(), dense.weight()) <= 1e-10
+
+
+def trained_steps(model, optimizer, steps):
+    """The left factors after each step, of the network on an input of its own."""
+    lefts = []
+    for seed in steps:
+        model(randn(5, 6, seed=seed)).square().sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        lefts.append([layer.left.detach().clone() for layer in model])
+    return lefts
+
+
+def two_layers(**options):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.Linear(8, 5)).double()
+    treatment = treat(model, "wasi", rank=3, **options)
+    return model, treatment.optimizer(lr=0.01)
+
+
+def test_the_layers_of_a_network_iterate_their_weights_in_turn():
+    model, optimizer = two_layers(every=3)
+    lefts = [[layer.left.detach().clone() for layer in model]]
+    lefts += trained_steps(model, optimizer, range(7))
+    moved = [
+        [not torch.equal(a, b) for a, b in zip(old, new, strict=True)]
+        for old, new in itertools.pairwise(lefts)
+    ]
+    assert [number for number, (first, _) in enumerate(moved, start=1) if first] == [3, 6]
+    assert [number for number, (_, second) in enumerate(moved, start=1) if second] == [2, 5]
+
+
+def test_a_loaded_network_goes_on_with_the_iterations_where_it_stopped():
+    model, optimizer = two_layers(every=3)
+    trained_steps(model, optimizer, range(4))
+    twin, its_optimizer = two_layers(every=3)
+    twin.load_state_dict(model.state_dict())
+    ours, theirs = (
+        trained_steps(*each, range(4, 8)) for each in ((model, optimizer), (twin, its_optimizer))
+    )
+    for one, other in zip(ours, theirs, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_every_step_is_an_iteration_by_default_and_weights_of_such_a_network_load():
+    model, _ = two_layers()
+    assert not [name for name in model.state_dict() if "schedule" in name]
+    two_layers(every=3)[0].load_state_dict(model.state_dict())
+
+
+def test_factors_as_parameters_have_no_iteration_to_leave_out():
+    with pytest.raises(Refusal, match="`every` needs the subspace update"):
+        treat(nn.Sequential(nn.Linear(4, 4)), "wasi", rank=2, update="factors", every=2)
 
 
 @given(case=CASES)

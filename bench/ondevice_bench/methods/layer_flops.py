@@ -12,6 +12,7 @@ from torch import nn
 
 from ondevice_bench.measure import factorisation_flops
 from ondevice_bench.methods.convolution import Geometry
+from ondevice_bench.methods.tensors import projection_order, row_blocks
 
 Shape = tuple[int, ...]
 
@@ -36,6 +37,12 @@ class LayerFlops:
 
     def __add__(self, other: "LayerFlops") -> "LayerFlops":
         return LayerFlops(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+def mean(steps: Sequence[LayerFlops]) -> LayerFlops:
+    """The mean of the steps of a period, rounded down."""
+    total = sum(steps, LayerFlops())
+    return LayerFlops(*(getattr(total, f.name) // len(steps) for f in fields(total)))
 
 
 @dataclass(frozen=True)
@@ -95,8 +102,11 @@ def plain_flops(sizes: Sizes) -> LayerFlops:
 
 
 def gram(shape: Shape, mode: int) -> int:
-    """`X_(m) X_(m)ᵀ`."""
-    return 2 * shape[mode] * math.prod(shape)
+    """`X_(m) X_(m)ᵀ`, each block of rows from its diagonal on."""
+    size = shape[mode]
+    others = math.prod(shape) // size
+    entries = sum((rows.stop - rows.start) * (size - rows.start) for rows in row_blocks(size))
+    return 2 * others * entries
 
 
 def mode_products(shape: Shape, steps: Sequence[tuple[int, int]]) -> int:
@@ -117,7 +127,7 @@ def leading_flops(shape: Shape, mode: int, rank: int) -> LayerFlops:
             decomposition=gram(shape, mode), factorisation=factorisation_flops.eigh(size)
         )
     return LayerFlops(
-        decomposition=2 * others * others * size + 2 * size * others * rank,
+        decomposition=gram((others, size), 0) + 2 * size * others * rank,
         factorisation=factorisation_flops.eigh(others) + factorisation_flops.qr(size, rank),
     )
 
@@ -142,9 +152,7 @@ def tucker_flops(
     """A layer that stores a core and factors; `factors` are the FLOPs to compute the factors."""
     sizes = Sizes.from_layer(layer, shape)
     if order is None:
-        # the mode that shrinks most is projected first
-        shrinking = sorted(range(len(shape)), key=lambda mode: ranks[mode] / shape[mode])
-        order = [(mode, ranks[mode]) for mode in shrinking]
+        order = [(mode, ranks[mode]) for mode in projection_order(shape, ranks)]
     return replace(
         plain_flops(sizes),
         decomposition=factors.decomposition + mode_products(shape, order),

@@ -25,6 +25,9 @@ class WeightGradient(Protocol):
     ) -> tuple[Tensor, Tensor]:
         """`(L', R')` of one step of `W' = shrink L R - rate G`."""
 
+    def moved_right(self, left: Tensor, right: Tensor, shrink: float, rate: float) -> Tensor:
+        """`R' = Lᵀ W'` of a step that leaves L as it is."""
+
     def tensors(self) -> Iterator[Tensor]:
         """The tensors of the gradient."""
 
@@ -150,6 +153,10 @@ class GradientSum:
         moved = self._transposed_times(turned)
         return turned, shrink * ((turned.T @ left) @ right) - rate * moved.T
 
+    def moved_right(self, left: Tensor, right: Tensor, shrink: float, rate: float) -> Tensor:
+        """`R' = shrink R - rate (GᵀL)ᵀ`."""
+        return shrink * right - rate * self._transposed_times(left).T
+
     def tensors(self) -> Iterator[Tensor]:
         """Every `P` and `U`, and a dense matrix."""
         for each in self.summands:
@@ -217,6 +224,10 @@ class ProductsGradient:
         update = rate * solved.to(moved.dtype).T  # solved is GᵀL'
         new = shrink * ((turned.T @ left) @ right) - update
         return turned, new if kept is None else new * kept
+
+    def moved_right(self, left: Tensor, right: Tensor, shrink: float, rate: float) -> Tensor:
+        """`R' = shrink R - rate (GᵀL)ᵀ`."""
+        return shrink * right - rate * self.gt_l.T
 
     def _negligible(self, sizes: Tensor, rate: float) -> Tensor:
         """The size of a column of `Z` below which rounding hides it, of columns of these sizes.
