@@ -196,29 +196,27 @@ def sketch(x: Tensor, mode: int, rank: int, stream: torch.Generator) -> Tensor:
 
 def energies(x: Tensor, mode: int) -> Tensor:
     """Squared singular values of a mode's unfolding, the largest first, float64."""
-    values, _ = _eigen(x, mode)
-    return values
+    values: Tensor = torch.linalg.eigvalsh(_smaller_gram(x, mode))
+    return values.flip(0).double().clamp_min(0)
 
 
 def leading(x: Tensor, mode: int, rank: int) -> Tensor:
     """The first `rank` left singular vectors of a mode's unfolding, as columns in x's dtype."""
-    _, vectors = _eigen(x, mode)
+    _, vectors = torch.linalg.eigh(_smaller_gram(x, mode))
+    vectors = vectors.flip(1)
     if vectors.shape[0] == x.shape[mode]:
         return vectors[:, :rank].to(x.dtype).contiguous()
     # the unfolding is tall: these are its right vectors, which it maps to the left ones
     return orthonormal(unfold(x, mode) @ vectors[:, :rank].to(x.dtype))
 
 
-def _eigen(x: Tensor, mode: int) -> tuple[Tensor, Tensor]:
-    """Eigenvalues and vectors of the smaller Gram matrix of the unfolding, the largest first."""
+def _smaller_gram(x: Tensor, mode: int) -> Tensor:
+    """The smaller Gram matrix of the unfolding, in the precision of its eigenproblem."""
     size = x.shape[mode]
     tall = size > max(1, x.numel() // size)
     matrix = gram(unfold(x, mode), 1) if tall else gram(x, mode)
     require_finite(matrix.diagonal())
-    if len(matrix) > _EXACT_EIGH:
-        matrix = matrix.to(x.dtype)
-    values, vectors = torch.linalg.eigh(matrix)
-    return values.flip(0).double().clamp_min(0), vectors.flip(1)
+    return matrix.to(x.dtype) if len(matrix) > _EXACT_EIGH else matrix
 
 
 def orthonormal(matrix: Tensor) -> Tensor:

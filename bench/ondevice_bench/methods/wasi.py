@@ -77,7 +77,8 @@ class Wasi(LayerMethod):
         """Which part of the work a single step has."""
         if self.period == 1:
             return []
-        return [
+        note = (
             f"each weight is iterated once in {self.period} steps. The layers take turns, so that "
             "all steps cost nearly the same: times and FLOPs are those of such steps"
-        ]
+        )
+        return [note]
