@@ -18,6 +18,7 @@ from ondevice_bench.methods.lowrank import computes_blocks, products
 from ondevice_bench.methods.optimizer import MomentumRefused
 from ondevice_bench.methods.optimizer_guard import WrongOptimizer
 from ondevice_bench.methods.pending_gradient import UnconsumedUpdate
+from ondevice_bench.methods.subspace import FactoredGradient, GradientSum, has_small_span
 from ondevice_bench.methods.treatment import treat
 from tests.methods.conftest import conv_cases, difference, linear_cases, randn
 from tests.methods.test_compressed_input import decaying, rebuilt
@@ -354,3 +355,52 @@ def test_both_ways_to_the_five_products_are_those_of_the_dense_gradient(position
     for ours, exact in zip(found.tensors(), expected, strict=True):
         assert difference(ours, exact) <= 1e-12
     assert difference(found.squared_norm, g.square().sum()) <= 1e-12
+
+
+def dense_step(gradient, left, right, columns):
+    """One step of the definition, with dense matrices."""
+    moved = 0.99 * left @ right - 0.1 * gradient.times(torch.eye(columns, dtype=left.dtype))
+    left = orth(moved @ (moved.T @ left))
+    return left, left.T @ moved
+
+
+@given(
+    rank=st.integers(1, 5),
+    features=st.integers(1, 3),
+    taps=st.sampled_from([1, 2]),
+    inside=st.booleans(),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=25)
+def test_a_step_in_the_span_of_both_factors_is_the_dense_step(rank, features, taps, inside, seed):
+    rows, channels, width = 24, 8, features * taps
+    assert has_small_span(rows, rank, width)
+    left = orth(randn(rows, rank, seed=seed))
+    right = randn(rank, channels * taps, seed=seed + 1)
+    thin = randn(rows, width, seed=seed + 2)
+    if inside:  # nothing of the gradient lies outside of L
+        thin = left @ (left.T @ thin)
+    gradient = FactoredGradient(thin, orth(randn(channels, features, seed=seed + 3)), taps)
+    found = GradientSum.of(gradient).scaled_update(left, right, 0.99, 0.1)
+    expected = dense_step(gradient, left, right, channels * taps)
+    for ours, dense in zip(found, expected, strict=True):
+        assert difference(ours, dense) <= 1e-9
+
+
+def test_factors_that_have_drifted_take_the_step_that_makes_them_orthonormal_again():
+    left, right = orth(randn(24, 4)), randn(4, 8, seed=1)
+    gradient = FactoredGradient(randn(24, 2, seed=2), orth(randn(8, 2, seed=3)))
+    drifted = left * (1 + 1e-9)
+    turned, moved = GradientSum.of(gradient).scaled_update(drifted, right, 0.99, 0.1)
+    assert (turned.T @ turned - torch.eye(4)).abs().max() <= 1e-12
+    expected = dense_step(gradient, drifted, right, 8)
+    assert difference(turned @ moved, expected[0] @ expected[1]) <= 1e-9
+
+
+def test_a_thousand_steps_in_float32_keep_the_basis_orthonormal():
+    left, right = orth(randn(24, 4)).float(), randn(4, 8, seed=1).float()
+    for step in range(1000):
+        thin = randn(24, 2, seed=step).float()
+        gradient = FactoredGradient(thin, orth(randn(8, 2, seed=step)).float())
+        left, right = GradientSum.of(gradient).scaled_update(left, right, 0.99, 0.1)
+    assert (left.T @ left - torch.eye(4)).abs().max() <= 2e-5

@@ -12,6 +12,7 @@ from torch import nn
 
 from ondevice_bench.measure import factorisation_flops
 from ondevice_bench.methods.convolution import Geometry
+from ondevice_bench.methods.subspace import PROBES
 from ondevice_bench.methods.tensors import projection_order, row_blocks
 
 Shape = tuple[int, ...]
@@ -212,3 +213,19 @@ def subspace_flops(sizes: Sizes, rank: int) -> LayerFlops:
     inner = 2 * rank * rank * columns + 2 * rows * rank * rank  # R Q, L (R Q)
     turned = 2 * rank * rank * rows + 2 * rank * rank * columns  # (L'ᵀ L) R
     return LayerFlops(update=inner + turned, factorisation=factorisation_flops.qr(rows, rank))
+
+
+def span_flops(sizes: Sizes, rank: int, features: int) -> LayerFlops:
+    """The subspace update in the span of `L` and `P`, for a gradient in this many features."""
+    rows, columns, width = sizes.outputs, sizes.columns, features * sizes.taps
+    check = 4 * rows * rank * PROBES
+    split = 8 * rows * rank * width + 2 * rank * width**2 + 2 * width**3
+    coordinates = 2 * columns * rank**2 + 2 * rank * width * (rank + width)
+    turned = 2 * rank * (rank + width) * rows + 2 * rank**2 * columns
+    moved = 2 * rank * width * (rank + width)
+    features_of = 3 * 2 * columns * features * rank
+    return LayerFlops(
+        update=check + split + coordinates + turned + moved + features_of,
+        factorisation=2 * factorisation_flops.qr(rows, width)
+        + factorisation_flops.qr(rank + width, rank),
+    )

@@ -14,12 +14,14 @@ from ondevice_bench.methods.layer_flops import (
     Sizes,
     factored_flops,
     mean,
+    span_flops,
     subspace_flops,
     tucker_pair,
 )
 from ondevice_bench.methods.lowrank import Update, low_rank, not_factorable, weight_matrix
 from ondevice_bench.methods.method import LayerMethod, ReplacementLayer
 from ondevice_bench.methods.ranks import RankChoice, Ranks
+from ondevice_bench.methods.subspace import has_small_span
 from ondevice_bench.specs.rank_rules import ACTIVATION, WEIGHT
 
 
@@ -69,7 +71,10 @@ class Wasi(LayerMethod):
         flops = factored_flops(sizes, rank) + pair
         if self.update == "factors":
             return flops + LayerFlops(weight_gradient=2 * times)
-        iteration = subspace_flops(sizes, rank) + LayerFlops(update=3 * times)
+        if has_small_span(sizes.outputs, rank, features * sizes.taps):
+            iteration = span_flops(sizes, rank, features)
+        else:
+            iteration = subspace_flops(sizes, rank) + LayerFlops(update=3 * times)
         between = LayerFlops(update=times)
         return flops + mean([iteration, *[between] * (self.period - 1)])
 
