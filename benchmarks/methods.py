@@ -5,7 +5,11 @@
 One layer, one training step: forward, backward and update. All variants of a shape are timed in
 turn, round by round, so that a machine that slows down slows all of them; the figures are
 medians over rounds of the ratio to the plain layer in the same round: CPU seconds on one thread,
-then wall seconds on all cores. Activations have mode spectra that decay like k^-0.5.
+then wall seconds on all cores. Activations have mode spectra that decay like k^-0.5. Each step has
+the same input. A method that does some work only every m steps is timed over m steps.
+
+The last column is the cosine of the change of the weight in these steps and the change by the exact
+gradient. A fast step is worth little if its direction is another one.
 """
 
 import argparse
@@ -61,11 +65,19 @@ class Variant:
     update: Callable[[], None]
     x: Tensor
     dy: Tensor
+    period: int = 1  # steps after which the work repeats
 
-    def step(self) -> None:
-        """One training step."""
-        self.layer(self.x).backward(self.dy)
-        self.update()
+    def steps(self) -> None:
+        """The training steps of one period."""
+        for _ in range(self.period):
+            self.layer(self.x).backward(self.dy)
+            self.update()
+            self.x.grad = None
+
+    def weight(self) -> Tensor:
+        """The weight as the plain layer would have it."""
+        layer = self.layer[0] if isinstance(self.layer, nn.Sequential) else self.layer
+        return layer.weight.detach().clone()
 
     def infer(self) -> None:
         """One forward pass in evaluation."""
@@ -146,7 +158,9 @@ def variants(layer: nn.Module, x: Tensor, wanted: str) -> list[Variant]:
             optimizer.zero_grad()
 
         inputs = x.clone().requires_grad_()
-        made.append(Variant(name, treatment.module, update, inputs, dy))
+        period = options.get("every", 1)
+        assert isinstance(period, int)
+        made.append(Variant(name, treatment.module, update, inputs, dy, period))
 
     conv = isinstance(layer, nn.Conv2d)
     for epsilon in (0.8,) if conv else ACTIVATION_EPSILONS:
@@ -154,8 +168,9 @@ def variants(layer: nn.Module, x: Tensor, wanted: str) -> list[Variant]:
         each = "x".join(map(str, ranks))
         add(f"asi e={epsilon}", "asi", rank=each)
         add(f"asi sequential e={epsilon}", "asi", rank=each, sequential=True)
-        if conv or epsilon == 0.8:
+        if epsilon <= 0.8:
             add(f"hosvd e={epsilon}", "hosvd", rank=each)
+        if epsilon == 0.8:
             add(f"svd e={epsilon}", "svd", rank=ranks[0])
         if epsilon == 0.8 and fnmatch.fnmatch("naive hosvd", wanted):
             naive = Naive(copy.deepcopy(layer), ranks)
@@ -167,8 +182,13 @@ def variants(layer: nn.Module, x: Tensor, wanted: str) -> list[Variant]:
         for fraction in WEIGHT_FRACTIONS:
             smallest = min(layer.weight.flatten(1).shape)
             rank = max(1, round(fraction * smallest))
-            add(f"wasi K={fraction}", "wasi", rank=each, weight_rank=rank, sequential=not conv)
+            wasi = {"rank": each, "weight_rank": rank, "sequential": not conv}
+            add(f"wasi K={fraction}", "wasi", **wasi)
+            add(f"wasi every=5 K={fraction}", "wasi", **wasi, every=5)
             add(f"wsi K={fraction}", "wsi", rank=rank)
+            if not conv:
+                # the rank of the weight in sixteens, and those of the input with it
+                add(f"wasi of 16 K={fraction}", "wasi", **wasi, multiple=16)
     return made
 
 
@@ -198,12 +218,26 @@ def ratios(
         for variant in made:
             start = clock()
             act(variant)
-            seconds = clock() - start
+            seconds = (clock() - start) / (variant.period if act is Variant.steps else 1)
             base = seconds if variant is made[0] else base
             if number:
                 taken[variant.name].append(seconds / base)
-            variant.x.grad = None
     return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def cosine(variant: Variant, gradient: Tensor) -> float:
+    """Of the change of the weight in one period, and a step along the exact gradient."""
+    before = variant.weight()
+    variant.steps()
+    change = (before - variant.weight()).double().flatten()
+    return torch.nn.functional.cosine_similarity(change, gradient.double().flatten(), 0).item()
+
+
+def exact_gradient(variant: Variant) -> Tensor:
+    """The gradient of the plain layer. It does not depend on the weight, because dY does not."""
+    output = variant.layer(variant.x)
+    (gradient,) = torch.autograd.grad(output, variant.layer.weight, variant.dy)
+    return gradient
 
 
 def main() -> None:
@@ -226,14 +260,17 @@ def main() -> None:
             layer = nn.Conv2d(shape[1], outputs, kernel, stride, pad, groups=groups, bias=False)
         made = variants(layer, decaying(shape), chosen.methods)
         torch.set_num_threads(1)
-        cpu = ratios(made, chosen.rounds, time.process_time, Variant.step)
+        cpu = ratios(made, chosen.rounds, time.process_time, Variant.steps)
         inference = ratios(made, chosen.rounds, time.process_time, Variant.infer)
         torch.set_num_threads(chosen.threads)
-        wall = ratios(made, chosen.rounds, time.perf_counter, Variant.step)
-        print(f"\n{name} {shape}: one thread CPU, {chosen.threads} threads wall, inference CPU")
+        wall = ratios(made, chosen.rounds, time.perf_counter, Variant.steps)
+        gradient = exact_gradient(made[0])
+        columns = f"one thread CPU, {chosen.threads} threads wall, inference CPU, cosine"
+        print(f"\n{name} {shape}: {columns}")
         for variant in made:
             key = variant.name
-            print(f"  {key:28} {cpu[key]:6.2f} {wall[key]:6.2f} {inference[key]:6.2f}", flush=True)
+            times = f"{cpu[key]:6.2f} {wall[key]:6.2f} {inference[key]:6.2f}"
+            print(f"  {key:28} {times} {cosine(variant, gradient):8.4f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ BUILTIN = [
     ("wsi", {"rank": 3}),
     ("wasi", {"fraction": 0.5}),
     ("wasi", {"rank": 3, "update": "factors"}),
+    ("wasi", {"rank": 3, "every": 3}),
     ("lora", {"rank": 3}),
     ("lora", {"rank": 40}),
     ("lora_fa", {"rank": 3}),

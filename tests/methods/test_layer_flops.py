@@ -21,6 +21,7 @@ METHODS = [
     ("wasi", {}),
     ("wasi", {"sequential": True}),
     ("wasi", {"update": "factors"}),
+    ("wasi", {"every": 3}),
     ("lora", {}),
     ("lora_fa", {}),
     ("lance", {}),
@@ -48,18 +49,19 @@ def layer_and_input(draw):
     return layer, torch.randn(batch, inputs, draw.randint(6, 9), draw.randint(6, 9))
 
 
-def counted_step(treatment, x):
-    """The work of a warm step and an inference, by the operators that were called."""
+def counted_steps(treatment, x, period):
+    """The work of so many warm steps and an inference, by the operators that were called."""
     optimizer = treatment.optimizer(lr=0.01, clip=1.0)
-    for _ in range(2):
+    for steps in (1, period):
         counter = FlopCounter()
-        with counter.phase("forward"):
-            loss = treatment.module(x.clone().requires_grad_()).sum()
-        with counter.phase("backward"):
-            loss.backward()
-        with counter.phase("update"):
-            optimizer.step()
-        optimizer.zero_grad()
+        for _ in range(steps):
+            with counter.phase("forward"):
+                loss = treatment.module(x.clone().requires_grad_()).sum()
+            with counter.phase("backward"):
+                loss.backward()
+            with counter.phase("update"):
+                optimizer.step()
+            optimizer.zero_grad()
     treatment.module.eval()
     with torch.no_grad(), counter.phase("inference"):
         treatment.module(x)
@@ -79,16 +81,17 @@ def test_what_is_declared_is_what_is_called(method, options, seed):
     except ValueError as error:
         pytest.skip(str(error))
     treatment.keep_calibration(x)
-    counter = counted_step(treatment, x)
+    period = options.get("every", 1)
+    counter = counted_steps(treatment, x, period)
     (report,) = treatment.report()
     work, step = report.flops, counter.of(*STEP)
-    assert counter.of("forward").flops == work.forward + work.decomposition
-    assert counter.of("backward").flops == work.input_gradient + work.weight_gradient
-    assert counter.of("update").flops == work.update
+    assert counter.of("forward").flops == period * (work.forward + work.decomposition)
+    assert counter.of("backward").flops == period * (work.input_gradient + work.weight_gradient)
+    assert counter.of("update").flops // period == work.update  # the mean, rounded down
     assert counter.of("inference").flops == work.inference
-    assert step.flops == work.training
-    assert step.decomposing == work.decomposition
-    assert step.factorisation_flops == work.factorisation
+    assert step.flops // period == work.training
+    assert step.decomposing == period * work.decomposition
+    assert step.factorisation_flops // period == work.factorisation
 
 
 def test_asi_at_full_rank_costs_more_than_vanilla_and_at_low_rank_less():

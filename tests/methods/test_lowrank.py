@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import itertools
 import weakref
 
 import pytest
@@ -11,11 +12,13 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
+from ondevice_bench.errors import Refusal
 from ondevice_bench.measure.allocations import record_allocations
 from ondevice_bench.methods.lowrank import computes_blocks, products
 from ondevice_bench.methods.optimizer import MomentumRefused
 from ondevice_bench.methods.optimizer_guard import WrongOptimizer
 from ondevice_bench.methods.pending_gradient import UnconsumedUpdate
+from ondevice_bench.methods.subspace import FactoredGradient, GradientSum, has_small_span
 from ondevice_bench.methods.treatment import treat
 from tests.methods.conftest import conv_cases, difference, linear_cases, randn
 from tests.methods.test_compressed_input import decaying, rebuilt
@@ -55,26 +58,30 @@ class Dense:
     def weight(self):
         return self.left @ self.right
 
-    def update(self, gradient, bias_gradient, clip):
+    def update(self, gradient, bias_gradient, clip, *, iterates=True):
         squares = gradient.square().sum()
         if bias_gradient is not None:
             squares = squares + bias_gradient.square().sum()
         shrink = 1.0 if clip is None else min(1.0, clip / (squares.sqrt().item() + 1e-6))
         moved = (1 - RATE * DECAY) * self.weight() - RATE * shrink * gradient
-        self.left = orth(moved @ (moved.T @ self.left))
+        if iterates:
+            self.left = orth(moved @ (moved.T @ self.left))
         self.right = self.left.T @ moved
         if bias_gradient is not None:
             self.bias = (1 - RATE * DECAY) * self.bias - RATE * shrink * bias_gradient
 
 
-@pytest.mark.parametrize("method", ["wsi", "wasi", "wasi sequential"])
+VARIANTS = {"": {}, "sequential": {"sequential": True}, "every 3": {"every": 3}}
+
+
+@pytest.mark.parametrize("method", ["wsi", "wasi", "wasi sequential", "wasi every 3"])
 @pytest.mark.parametrize("clip", [None, 0.5])
 @given(case=CASES, fraction=st.sampled_from([0.3, 0.6]))
 @settings(max_examples=15)
 def test_ten_factored_updates_are_ten_dense_ones(method, clip, case, fraction):
     layer, x = case
     name, _, variant = method.partition(" ")
-    options = {"sequential": True} if variant else {}
+    options = VARIANTS[variant]
     treatment = treat(nn.Sequential(copy.deepcopy(layer)), name, fraction=fraction, **options)
     (model,) = treatment.module
     rank = model.left.shape[1]
@@ -103,7 +110,10 @@ def test_ten_factored_updates_are_ten_dense_ones(method, clip, case, fraction):
         features = dy.ndim - 1 if isinstance(layer, nn.Linear) else 1
         others = [m for m in range(dy.ndim) if m != features]
         dense.update(
-            plain_gradient(layer, seen, dy), None if layer.bias is None else dy.sum(others), clip
+            plain_gradient(layer, seen, dy),
+            None if layer.bias is None else dy.sum(others),
+            clip,
+            iterates=(step + 1) % options.get("every", 1) == 0,
         )
         optimizer.step()
         optimizer.zero_grad()
@@ -129,6 +139,59 @@ def test_the_tolerance_of_the_definition_holds_on_a_well_conditioned_layer():
             optimizer.step()
             optimizer.zero_grad()
         assert difference(model.dense(), dense.weight()) <= 1e-10
+
+
+def trained_steps(model, optimizer, steps):
+    """The left factors after each step, of the network on an input of its own."""
+    lefts = []
+    for seed in steps:
+        model(randn(5, 6, seed=seed)).square().sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        lefts.append([layer.left.detach().clone() for layer in model])
+    return lefts
+
+
+def two_layers(**options):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.Linear(8, 5)).double()
+    treatment = treat(model, "wasi", rank=3, **options)
+    return model, treatment.optimizer(lr=0.01)
+
+
+def test_the_layers_of_a_network_iterate_their_weights_in_turn():
+    model, optimizer = two_layers(every=3)
+    lefts = [[layer.left.detach().clone() for layer in model]]
+    lefts += trained_steps(model, optimizer, range(7))
+    moved = [
+        [not torch.equal(a, b) for a, b in zip(old, new, strict=True)]
+        for old, new in itertools.pairwise(lefts)
+    ]
+    assert [number for number, (first, _) in enumerate(moved, start=1) if first] == [3, 6]
+    assert [number for number, (_, second) in enumerate(moved, start=1) if second] == [2, 5]
+
+
+def test_a_loaded_network_goes_on_with_the_iterations_where_it_stopped():
+    model, optimizer = two_layers(every=3)
+    trained_steps(model, optimizer, range(4))
+    twin, its_optimizer = two_layers(every=3)
+    twin.load_state_dict(model.state_dict())
+    ours, theirs = (
+        trained_steps(*each, range(4, 8)) for each in ((model, optimizer), (twin, its_optimizer))
+    )
+    for one, other in zip(ours, theirs, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_every_step_is_an_iteration_by_default_and_weights_of_such_a_network_load():
+    model, _ = two_layers()
+    assert not [name for name in model.state_dict() if "schedule" in name]
+    two_layers(every=3)[0].load_state_dict(model.state_dict())
+
+
+def test_factors_as_parameters_have_no_iteration_to_leave_out():
+    with pytest.raises(Refusal, match="`every` needs the subspace update"):
+        treat(nn.Sequential(nn.Linear(4, 4)), "wasi", rank=2, update="factors", every=2)
 
 
 @given(case=CASES)
@@ -292,3 +355,52 @@ def test_both_ways_to_the_five_products_are_those_of_the_dense_gradient(position
     for ours, exact in zip(found.tensors(), expected, strict=True):
         assert difference(ours, exact) <= 1e-12
     assert difference(found.squared_norm, g.square().sum()) <= 1e-12
+
+
+def dense_step(gradient, left, right, columns):
+    """One step of the definition, with dense matrices."""
+    moved = 0.99 * left @ right - 0.1 * gradient.times(torch.eye(columns, dtype=left.dtype))
+    left = orth(moved @ (moved.T @ left))
+    return left, left.T @ moved
+
+
+@given(
+    rank=st.integers(1, 5),
+    features=st.integers(1, 3),
+    taps=st.sampled_from([1, 2]),
+    inside=st.booleans(),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=25)
+def test_a_step_in_the_span_of_both_factors_is_the_dense_step(rank, features, taps, inside, seed):
+    rows, channels, width = 24, 8, features * taps
+    assert has_small_span(rows, rank, width)
+    left = orth(randn(rows, rank, seed=seed))
+    right = randn(rank, channels * taps, seed=seed + 1)
+    thin = randn(rows, width, seed=seed + 2)
+    if inside:  # nothing of the gradient lies outside of L
+        thin = left @ (left.T @ thin)
+    gradient = FactoredGradient(thin, orth(randn(channels, features, seed=seed + 3)), taps)
+    found = GradientSum.of(gradient).scaled_update(left, right, 0.99, 0.1)
+    expected = dense_step(gradient, left, right, channels * taps)
+    for ours, dense in zip(found, expected, strict=True):
+        assert difference(ours, dense) <= 1e-9
+
+
+def test_factors_that_have_drifted_take_the_step_that_makes_them_orthonormal_again():
+    left, right = orth(randn(24, 4)), randn(4, 8, seed=1)
+    gradient = FactoredGradient(randn(24, 2, seed=2), orth(randn(8, 2, seed=3)))
+    drifted = left * (1 + 1e-9)
+    turned, moved = GradientSum.of(gradient).scaled_update(drifted, right, 0.99, 0.1)
+    assert (turned.T @ turned - torch.eye(4)).abs().max() <= 1e-12
+    expected = dense_step(gradient, drifted, right, 8)
+    assert difference(turned @ moved, expected[0] @ expected[1]) <= 1e-9
+
+
+def test_a_thousand_steps_in_float32_keep_the_basis_orthonormal():
+    left, right = orth(randn(24, 4)).float(), randn(4, 8, seed=1).float()
+    for step in range(1000):
+        thin = randn(24, 2, seed=step).float()
+        gradient = FactoredGradient(thin, orth(randn(8, 2, seed=step)).float())
+        left, right = GradientSum.of(gradient).scaled_update(left, right, 0.99, 0.1)
+    assert (left.T @ left - torch.eye(4)).abs().max() <= 2e-5

@@ -100,7 +100,7 @@ def test_limits_of_a_gradient_outside_of_parameters_name_the_way_out():
 def test_the_fidelity_pass_checks_the_step_by_an_svd():
     left, _ = torch.linalg.qr(randn(6, 2))
     right, gradient = randn(2, 5, seed=1), randn(6, 5, seed=2)
-    step = FactoredStep(left, right, gradient, decay=0.99, rate=0.5, is_iteration=False)
+    step = FactoredStep(left, right, gradient, decay=0.99, rate=0.5, basis="decomposed")
     weight = truncated(0.99 * left @ right - 0.5 * gradient, 2)
     basis = torch.linalg.svd(weight)[0][:, :2]
     assert step.error(basis, basis.T @ weight) == 0

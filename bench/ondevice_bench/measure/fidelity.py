@@ -6,6 +6,7 @@ Everything is computed in float64.
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -79,8 +80,8 @@ def _total(parts: Iterable[_Sums]) -> _Sums:
 class FactoredStep:
     """One step of `W' = decay L R - rate G` and its new factors, by dense matrices.
 
-    In a subspace iteration `L' = orth(W' (W'ᵀ L))`, from the factors before the step; otherwise L'
-    has the leading singular vectors of `W'`. Then `R' = L'ᵀ W'`.
+    In a subspace iteration `L' = orth(W' (W'ᵀ L))`, from the factors before the step. In an SVD,
+    L' has the leading singular vectors of `W'`. Or L stays as it is. Then `R' = L'ᵀ W'`.
     """
 
     left: Tensor
@@ -88,7 +89,7 @@ class FactoredStep:
     gradient: Tensor
     decay: float
     rate: float
-    is_iteration: bool = True
+    basis: Literal["iterated", "decomposed", "kept"] = "iterated"
 
     def error(self, left: Tensor, right: Tensor) -> float:
         """How far these new factors are from the step's, as a share of the change by the step.
@@ -100,8 +101,10 @@ class FactoredStep:
         weight = self.decay * before - moved
         if not weight.isfinite().all():
             return 0.0
-        if self.is_iteration:
+        if self.basis == "iterated":
             basis, _ = torch.linalg.qr(weight @ (weight.T @ self.left.double()))
+        elif self.basis == "kept":
+            basis = self.left.double()
         else:
             vectors, _, _ = torch.linalg.svd(weight, full_matrices=False)
             basis = vectors[:, : self.left.shape[1]]

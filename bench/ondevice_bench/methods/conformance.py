@@ -261,7 +261,8 @@ def _flops(case: Case, apply: Apply) -> str:
     treatment = apply()
     optimizer = treatment.optimizer(lr=0.01, clip=1.0)
     counter = FlopCounter()
-    for phase in ("warm up", ""):  # the first step may start from noise
+    period = treatment.layer_methods()[0].period
+    for phase in ("warm up", *[""] * period):  # the first step may start from noise
         x = case.x.clone().requires_grad_()
         with counter.phase(f"{phase}forward"):
             loss = treatment.module(x).sum()
@@ -279,16 +280,18 @@ def _flops(case: Case, apply: Apply) -> str:
         raise NotChecked("the method declares no flops()")
     step = counter.of(*STEP)
     forward, backward, update, inference = (counter.of(p).flops for p in (*STEP, "inference"))
-    for part, declared, counted in (
-        ("decomposition", formulas.decomposition, step.decomposing),
-        ("forward", formulas.forward + formulas.decomposition, forward),
-        ("backward", formulas.input_gradient + formulas.weight_gradient, backward),
-        ("update", formulas.update, update),
-        ("inference", formulas.inference, inference),
-        ("factorisations", formulas.factorisation, step.factorisation_flops),
+    for part, declared, counted, steps in (
+        ("decomposition", formulas.decomposition, step.decomposing, period),
+        ("forward", formulas.forward + formulas.decomposition, forward, period),
+        ("backward", formulas.input_gradient + formulas.weight_gradient, backward, period),
+        ("update", formulas.update, update, period),
+        ("inference", formulas.inference, inference, 1),
+        ("factorisations", formulas.factorisation, step.factorisation_flops, period),
     ):
-        assert declared == counted, f"{part}: declared {declared}, counted {counted}"
-    return f"declared and counted {step.flops}, and {step.factorisation_flops} of factorisations"
+        # a mean over the steps of a period is rounded down
+        assert declared == counted // steps, f"{part}: declared {declared}, counted {counted}"
+    flops, factorisations = step.flops // period, step.factorisation_flops // period
+    return f"declared and counted {flops}, and {factorisations} of factorisations"
 
 
 def _smaller_batch(case: Case, apply: Apply) -> str:

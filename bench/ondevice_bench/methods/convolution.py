@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input, conv2d_weight
@@ -65,6 +66,10 @@ class Geometry:
         """`dX` for an input of this shape."""
         (top, left), (bottom, right) = self.low, self.high
         batch, channels, height, width = shape
+        if self.is_pointwise and self.stride == (1, 1) and self.groups == 1:
+            # one product for each example, which is faster than torch's own function
+            back = weight.view(len(weight), channels).T.expand(batch, -1, -1)
+            return torch.bmm(back, dy.reshape(batch, len(weight), height * width)).view(shape)
         if self.low == self.high:
             padding, size = self.low, shape
         else:

@@ -4,11 +4,12 @@ from torch import Tensor, nn
 
 from ondevice_bench.methods.compressed_input import compress_input, no_plain_layer
 from ondevice_bench.methods.convolution import Geometry
-from ondevice_bench.methods.layer_flops import LayerFlops, leading_flops, tucker_flops
+from ondevice_bench.methods.layer_flops import LayerFlops, tucker_flops
+from ondevice_bench.methods.leading_block import leading_vectors, vectors_flops
 from ondevice_bench.methods.method import LayerMethod, ReplacementLayer
 from ondevice_bench.methods.ranks import RankChoice, Ranks
 from ondevice_bench.methods.scheme import StoredTensors
-from ondevice_bench.methods.tensors import leading, project, working
+from ondevice_bench.methods.tensors import project, working
 from ondevice_bench.methods.tucker import TuckerScheme, compact
 from ondevice_bench.specs.rank_rules import ACTIVATION
 
@@ -19,8 +20,11 @@ class HosvdScheme(TuckerScheme):
     def store(self, x: Tensor, geometry: Geometry | None) -> StoredTensors:
         """Decompose the input."""
         tensor = working(x)
-        ranks = self.ranks(x.shape)
-        factors = tuple(leading(tensor, mode, rank) for mode, rank in enumerate(ranks))
+        assert self.choice is not None
+        factors = tuple(
+            leading_vectors(tensor, mode, rank, self.choice.stream(f"mode {mode}"))
+            for mode, rank in enumerate(self.ranks(x.shape))
+        )
         return compact(project(tensor, factors), factors, x.dtype)
 
 
@@ -44,7 +48,7 @@ class Hosvd(LayerMethod):
         return TuckerScheme.stored_elements(shape, ranks)
 
     def flops(self, layer: nn.Module, shape: tuple[int, ...], ranks: Ranks) -> LayerFlops:
-        """An eigenproblem for every mode, the core, and `dW` in the low-rank space."""
+        """The vectors of every mode, the core, and `dW` in the low-rank space."""
         modes = enumerate(ranks.activation)
-        factors = sum((leading_flops(shape, mode, rank) for mode, rank in modes), LayerFlops())
+        factors = sum((vectors_flops(shape, mode, rank) for mode, rank in modes), LayerFlops())
         return tucker_flops(layer, shape, ranks.activation, factors)

@@ -18,7 +18,13 @@ from ondevice_bench.methods.layer_flops import LayerFlops, Shape, Sizes, mode_pr
 from ondevice_bench.methods.method import LayerMethod, ReplacementLayer
 from ondevice_bench.methods.ranks import NotCalibrated, RankChoice, Ranks
 from ondevice_bench.methods.scheme import StoredTensors
-from ondevice_bench.methods.tensors import has_content, leading, mode_product, working
+from ondevice_bench.methods.tensors import (
+    has_content,
+    leading,
+    mode_product,
+    projection_order,
+    working,
+)
 from ondevice_bench.methods.tucker import compact
 from ondevice_bench.specs.rank_rules import ACTIVATION
 
@@ -130,8 +136,7 @@ class _OwnBases(LanceScheme):
 
 def projections(shape: Shape, ranks: Shape) -> list[tuple[int, int]]:
     """The modes in the order in which they are projected, with their ranks."""
-    order = sorted(range(1, len(shape)), key=lambda mode: ranks[mode - 1] / shape[mode])
-    return [(mode, ranks[mode - 1]) for mode in order]
+    return [(mode + 1, ranks[mode]) for mode in projection_order(shape[1:], ranks)]
 
 
 def _channels_first(x: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ from torch import nn
 
 from ondevice_bench.measure import factorisation_flops
 from ondevice_bench.methods.convolution import Geometry
+from ondevice_bench.methods.subspace import PROBES
+from ondevice_bench.methods.tensors import projection_order, row_blocks
 
 Shape = tuple[int, ...]
 
@@ -36,6 +38,12 @@ class LayerFlops:
 
     def __add__(self, other: "LayerFlops") -> "LayerFlops":
         return LayerFlops(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+def mean(steps: Sequence[LayerFlops]) -> LayerFlops:
+    """The mean of the steps of a period, rounded down."""
+    total = sum(steps, LayerFlops())
+    return LayerFlops(*(getattr(total, f.name) // len(steps) for f in fields(total)))
 
 
 @dataclass(frozen=True)
@@ -95,8 +103,11 @@ def plain_flops(sizes: Sizes) -> LayerFlops:
 
 
 def gram(shape: Shape, mode: int) -> int:
-    """`X_(m) X_(m)ᵀ`."""
-    return 2 * shape[mode] * math.prod(shape)
+    """`X_(m) X_(m)ᵀ`, each block of rows from its diagonal on."""
+    size = shape[mode]
+    others = math.prod(shape) // size
+    entries = sum((rows.stop - rows.start) * (size - rows.start) for rows in row_blocks(size))
+    return 2 * others * entries
 
 
 def mode_products(shape: Shape, steps: Sequence[tuple[int, int]]) -> int:
@@ -117,7 +128,7 @@ def leading_flops(shape: Shape, mode: int, rank: int) -> LayerFlops:
             decomposition=gram(shape, mode), factorisation=factorisation_flops.eigh(size)
         )
     return LayerFlops(
-        decomposition=2 * others * others * size + 2 * size * others * rank,
+        decomposition=gram((others, size), 0) + 2 * size * others * rank,
         factorisation=factorisation_flops.eigh(others) + factorisation_flops.qr(size, rank),
     )
 
@@ -142,9 +153,7 @@ def tucker_flops(
     """A layer that stores a core and factors; `factors` are the FLOPs to compute the factors."""
     sizes = Sizes.from_layer(layer, shape)
     if order is None:
-        # the mode that shrinks most is projected first
-        shrinking = sorted(range(len(shape)), key=lambda mode: ranks[mode] / shape[mode])
-        order = [(mode, ranks[mode]) for mode in shrinking]
+        order = [(mode, ranks[mode]) for mode in projection_order(shape, ranks)]
     return replace(
         plain_flops(sizes),
         decomposition=factors.decomposition + mode_products(shape, order),
@@ -204,3 +213,19 @@ def subspace_flops(sizes: Sizes, rank: int) -> LayerFlops:
     inner = 2 * rank * rank * columns + 2 * rows * rank * rank  # R Q, L (R Q)
     turned = 2 * rank * rank * rows + 2 * rank * rank * columns  # (L'ᵀ L) R
     return LayerFlops(update=inner + turned, factorisation=factorisation_flops.qr(rows, rank))
+
+
+def span_flops(sizes: Sizes, rank: int, features: int) -> LayerFlops:
+    """The subspace update in the span of `L` and `P`, for a gradient in this many features."""
+    rows, columns, width = sizes.outputs, sizes.columns, features * sizes.taps
+    check = 4 * rows * rank * PROBES
+    split = 8 * rows * rank * width + 2 * rank * width**2 + 2 * width**3
+    coordinates = 2 * columns * rank**2 + 2 * rank * width * (rank + width)
+    turned = 2 * rank * (rank + width) * rows + 2 * rank**2 * columns
+    moved = 2 * rank * width * (rank + width)
+    features_of = 3 * 2 * columns * features * rank
+    return LayerFlops(
+        update=check + split + coordinates + turned + moved + features_of,
+        factorisation=2 * factorisation_flops.qr(rows, width)
+        + factorisation_flops.qr(rank + width, rank),
+    )

@@ -21,6 +21,7 @@ from ondevice_bench.methods.compressed_input import (
 from ondevice_bench.methods.convolution import Geometry
 from ondevice_bench.methods.first_derivative import first_derivative
 from ondevice_bench.methods.function_call import apply_function, without_view
+from ondevice_bench.methods.iteration_schedule import IterationSchedule
 from ondevice_bench.methods.method import ReplacementLayer
 from ondevice_bench.methods.pending_gradient import PendingGradient
 from ondevice_bench.methods.scheme import Scheme, StoredTensors
@@ -102,7 +103,14 @@ class LowRankLayer(ReplacementLayer):
     """
 
     def __init__(
-        self, plain: nn.Module, rank: int, scheme: Scheme | None, name: str, *, update: Update
+        self,
+        plain: nn.Module,
+        rank: int,
+        scheme: Scheme | None,
+        name: str,
+        *,
+        update: Update,
+        schedule: IterationSchedule,
     ) -> None:
         super().__init__()
         assert isinstance(plain, (nn.Linear, nn.Conv2d))
@@ -120,6 +128,7 @@ class LowRankLayer(ReplacementLayer):
         self.scheme = scheme
         self.name = name
         self.update = update
+        self.schedule = schedule
         self.geometry = Geometry.from_layer(plain) if isinstance(plain, nn.Conv2d) else None
         self.train(plain.training)
 
@@ -214,6 +223,8 @@ class LowRankLayer(ReplacementLayer):
         self, gradient: WeightGradient, shrink: float, rate: float
     ) -> tuple[Tensor, Tensor]:
         """`(L', R')` of one step of `W' = shrink L R - rate G`."""
+        if not self.schedule.is_due:
+            return self.left, gradient.moved_right(self.left, self.right, shrink, rate)
         if self.update == "subspace":
             return gradient.scaled_update(self.left, self.right, shrink, rate)
         (dense,) = gradient.tensors()  # every gradient of such a layer is dense
@@ -323,9 +334,16 @@ class LowRankConv2d(LowRankLayer):
     """A convolution to K channels and a pointwise one from them."""
 
     def __init__(
-        self, plain: nn.Conv2d, rank: int, scheme: Scheme | None, name: str, *, update: Update
+        self,
+        plain: nn.Conv2d,
+        rank: int,
+        scheme: Scheme | None,
+        name: str,
+        *,
+        update: Update,
+        schedule: IterationSchedule,
     ) -> None:
-        super().__init__(plain, rank, scheme, name, update=update)
+        super().__init__(plain, rank, scheme, name, update=update, schedule=schedule)
         self.channels = plain.in_channels
         self.arguments = conv_arguments(plain)
 
@@ -381,11 +399,18 @@ class LowRankConv2d(LowRankLayer):
 
 
 def low_rank(
-    layer: nn.Module, rank: int, scheme: Scheme | None, name: str, *, update: Update
+    layer: nn.Module,
+    rank: int,
+    scheme: Scheme | None,
+    name: str,
+    *,
+    update: Update,
+    schedule: IterationSchedule | None = None,
 ) -> LowRankLayer:
-    """The layer in factors."""
+    """The layer in factors. Without a schedule, each update is an iteration."""
     kind = LowRankConv2d if isinstance(layer, nn.Conv2d) else LowRankLinear
-    return kind(layer, rank, scheme, name, update=update)  # type: ignore[arg-type]  # each kind takes its own layer
+    schedule = schedule or IterationSchedule()
+    return kind(layer, rank, scheme, name, update=update, schedule=schedule)  # type: ignore[arg-type]  # each kind takes its own layer
 
 
 def weight_matrix(layer: nn.Module) -> Tensor:

@@ -160,6 +160,9 @@ class LayerMethod(Method, ABC):
     exact_input_gradient: ClassVar[bool] = True
     """Whether `dX` is that of the plain layer."""
 
+    period: int = 1
+    """The number of steps after which the work of a layer repeats: `flops` has their mean."""
+
     @abstractmethod
     def applies(self, layer: nn.Module) -> str | None:
         """The reason why the method leaves this layer unchanged; None if it replaces the layer.

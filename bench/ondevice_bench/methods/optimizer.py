@@ -153,6 +153,7 @@ class LowRankSGD(_Optimizer, torch.optim.SGD):
             left, right = layer.updated(gradient, decay, rate * scale)
             layer.left.data, layer.right.data = left.contiguous(), right.contiguous()
             self._pending[layer].count_update()
+            layer.schedule.advance()
         return loss
 
     def _plain_step(self) -> None:

@@ -12,6 +12,9 @@ from torch import Tensor
 
 from ondevice_bench.methods.tensors import has_content, qr, working
 
+PROBES = 4  # sums of columns
+_DRIFT = 100  # times the rounding of a number: the drift from orthonormal that is let be
+
 
 class WeightGradient(Protocol):
     """The gradient `G (O, I)` of a low-rank weight, in the form that the update needs."""
@@ -24,6 +27,9 @@ class WeightGradient(Protocol):
         self, left: Tensor, right: Tensor, shrink: float, rate: float
     ) -> tuple[Tensor, Tensor]:
         """`(L', R')` of one step of `W' = shrink L R - rate G`."""
+
+    def moved_right(self, left: Tensor, right: Tensor, shrink: float, rate: float) -> Tensor:
+        """`R' = Lᵀ W'` of a step that leaves L as it is."""
 
     def tensors(self) -> Iterator[Tensor]:
         """The tensors of the gradient."""
@@ -42,11 +48,14 @@ class FactoredGradient:
 
     def transposed_times(self, columns: Tensor) -> Tensor:
         """`Gᵀ columns`."""
-        inner = self.thin.T @ columns  # (r taps, K)
+        return self.spread(self.thin.T @ columns)
+
+    def spread(self, inner: Tensor) -> Tensor:
+        """`(U x I_taps) inner`, with `inner (r taps, K)`."""
         if self.taps == 1:
             return self.basis @ inner
-        spread = self.basis @ inner.view(self.basis.shape[1], -1)
-        return spread.view(-1, columns.shape[1])
+        spread = self.basis @ inner.reshape(self.basis.shape[1], -1)
+        return spread.view(-1, inner.shape[1])
 
     def times(self, columns: Tensor) -> Tensor:
         """`G columns`."""
@@ -144,11 +153,20 @@ class GradientSum:
         self, left: Tensor, right: Tensor, shrink: float, rate: float
     ) -> tuple[Tensor, Tensor]:
         """`(L', R')` from thin products alone."""
+        first = self.summands[0]
+        if len(self.summands) == 1 and isinstance(first, FactoredGradient):
+            width = first.thin.shape[1]
+            if has_small_span(len(left), left.shape[1], width) and _is_orthonormal(left):
+                return _update_in_span(first, left, right, shrink, rate)
         query = shrink * right.T - rate * self._transposed_times(left)  # (I, K)
         image = shrink * (left @ (right @ query)) - rate * self._times(query)  # (O, K)
         turned, _ = qr(image)
         moved = self._transposed_times(turned)
         return turned, shrink * ((turned.T @ left) @ right) - rate * moved.T
+
+    def moved_right(self, left: Tensor, right: Tensor, shrink: float, rate: float) -> Tensor:
+        """`R' = shrink R - rate (GᵀL)ᵀ`."""
+        return shrink * right - rate * self._transposed_times(left).T
 
     def tensors(self) -> Iterator[Tensor]:
         """Every `P` and `U`, and a dense matrix."""
@@ -166,6 +184,45 @@ class GradientSum:
     def _times(self, columns: Tensor) -> Tensor:
         first, *others = (each.times(columns) for each in self.summands)
         return sum(others, first)
+
+
+def has_small_span(rows: int, rank: int, width: int) -> bool:
+    """Whether the QR of coordinates in the span of `L` and `P` is smaller than that of columns."""
+    return 2 * (rank + width) <= rows
+
+
+def _is_orthonormal(left: Tensor) -> bool:
+    """Whether the columns are orthonormal within rounding, as random sums of them show."""
+    if not has_content():
+        return True
+    stream = torch.Generator().manual_seed(0)
+    sums = torch.randn(left.shape[1], PROBES, generator=stream, dtype=working(left).dtype)
+    error = torch.linalg.vector_norm(left.T @ (left @ sums.to(left.dtype)) - sums)
+    return bool(error <= _DRIFT * torch.finfo(working(left).dtype).eps * sums.norm())
+
+
+def _update_in_span(
+    gradient: FactoredGradient, left: Tensor, right: Tensor, shrink: float, rate: float
+) -> tuple[Tensor, Tensor]:
+    """`(L', R')` in the span of `L` and `P`, which has all columns of `W'` and so those of `L'`.
+
+    `P = L inner + outer rest` with an orthonormal `[L, outer]`. So only coordinates need a QR, and
+    `L'` is `[L, outer]` times an orthonormal matrix. Rounding lets `L` drift from orthonormal in
+    many such steps: see `_is_orthonormal`.
+    """
+    inner = left.T @ gradient.thin
+    query = shrink * right.T - rate * gradient.spread(inner.T)  # (I, K)
+    outer, rest = qr(gradient.thin - left @ inner)
+    along = left.T @ outer  # what rounding has left, where P lies in the span of L
+    outer, again = qr(outer - left @ along)
+    inner, rest = inner + along @ rest, again @ rest
+    projected = gradient.project(query)  # (w, K)
+    upper = shrink * (right @ query) - rate * (inner @ projected)
+    turn, _ = qr(torch.cat([upper, -rate * (rest @ projected)]))
+    of_left, of_outer = turn[: len(upper)], turn[len(upper) :]
+    moved = gradient.spread(inner.T @ of_left + rest.T @ of_outer)  # GᵀL'
+    turned = torch.addmm(left @ of_left, outer, of_outer)
+    return turned, shrink * (of_left.T @ right) - rate * moved.T
 
 
 def _inner(one: Summand, other: Summand) -> Tensor:
@@ -217,6 +274,10 @@ class ProductsGradient:
         update = rate * solved.to(moved.dtype).T  # solved is GᵀL'
         new = shrink * ((turned.T @ left) @ right) - update
         return turned, new if kept is None else new * kept
+
+    def moved_right(self, left: Tensor, right: Tensor, shrink: float, rate: float) -> Tensor:
+        """`R' = shrink R - rate (GᵀL)ᵀ`."""
+        return shrink * right - rate * self.gt_l.T
 
     def _negligible(self, sizes: Tensor, rate: float) -> Tensor:
         """The size of a column of `Z` below which rounding hides it, of columns of these sizes.

@@ -6,12 +6,16 @@ Decompositions run in float32 or float64; sums over blocks are in float64.
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 _BLOCK = 1 << 22  # elements of a temporary
+_PIECE = 1 << 18  # elements that a cache holds
+_SLAB = 1 << 14  # elements of a slab that is worth a product of its own
+_ROWS = 128  # of a block of a Gram matrix
+_SMALL_RANK = 48  # a product with fewer rows takes no less time
 _EXACT_EIGH = 512  # up to this size an eigenproblem is solved in float64
 
 
@@ -77,10 +81,23 @@ def compose(core: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
     return core
 
 
+def projection_order(shape: Sequence[int], ranks: Sequence[int]) -> list[int]:
+    """The modes in the order in which products that reduce them to their ranks take least time.
+
+    A product takes a time per element that grows with its rank, and leaves `rank / size` of the
+    elements to all later ones. The order by `rank / (1 - rank / size)` has the least sum.
+    """
+
+    def weight(mode: int) -> float:
+        rank, size = ranks[mode], shape[mode]
+        return max(rank, _SMALL_RANK) * size / (size - rank) if rank < size else math.inf
+
+    return sorted(range(len(shape)), key=weight)
+
+
 def project(x: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
-    """The core `x x_1 U_1ᵀ … x_n U_nᵀ`, the modes that shrink most first."""
-    order = sorted(range(x.ndim), key=lambda m: factors[m].shape[1] / factors[m].shape[0])
-    for mode in order:
+    """The core `x x_1 U_1ᵀ … x_n U_nᵀ`."""
+    for mode in projection_order(x.shape, [factor.shape[1] for factor in factors]):
         x = mode_product(x, factors[mode].T, mode)
     return x
 
@@ -91,38 +108,68 @@ def working(x: Tensor) -> Tensor:
 
 
 def gram(x: Tensor, mode: int) -> Tensor:
-    """`X_(m) X_(m)ᵀ` in float64: products of blocks in x's own precision, summed in float64."""
+    """`X_(m) X_(m)ᵀ` in float64: products of pieces in x's own precision, summed in float64."""
     cube = around(x, mode)
     before, size, after = cube.shape
     total = torch.zeros(size, size, dtype=torch.float64)
     if after == 1:
         for rows in cube.view(before, size).split(max(1, _BLOCK // size)):
-            total += rows.T @ rows
+            _add_gram(total, [rows.T])
     elif before == 1:
         for columns in cube[0].split(max(1, _BLOCK // size), dim=1):
-            total += columns @ columns.T
-    else:
-        for slabs in cube.split(max(1, _BLOCK // size**2)):
+            _add_gram(total, [columns])
+    elif size * after < _SLAB:
+        for slabs in cube.split(max(1, _PIECE // (size * max(size, after)))):
             total += torch.bmm(slabs, slabs.transpose(1, 2)).sum(0)
+    else:
+        for slabs in cube.split(max(1, _BLOCK // (size * after))):
+            _add_gram(total, slabs)
+    for rows in row_blocks(size):
+        total[rows.stop :, rows] = total[rows, rows.stop :].T
     return total
+
+
+def row_blocks(size: int) -> list[slice]:
+    """Blocks of the rows of a Gram matrix. Each is computed from its diagonal on."""
+    return [slice(start, min(size, start + _ROWS)) for start in range(0, size, _ROWS)]
+
+
+def _add_gram(total: Tensor, pieces: Iterable[Tensor]) -> None:
+    """Add `P Pᵀ` for each piece `P (D, n)`, at and above the blocks of the diagonal."""
+    size = len(total)
+    part: Tensor | None = None
+    for piece in pieces:
+        if part is None:
+            part = piece.new_zeros(size, size)
+        for rows in row_blocks(size):
+            part[rows, rows.start :].addmm_(piece[rows], piece[rows.start :].T)
+    if part is not None:
+        total += part
 
 
 def apply_gram(x: Tensor, mode: int, basis: Tensor) -> Tensor:
-    """`X_(m) (X_(m)ᵀ basis)`, by the cheaper of two ways."""
+    """`X_(m) (X_(m)ᵀ basis)`, by the cheaper of two ways. A piece of X is read twice in a row."""
     cube = around(x, mode)
     before, size, after = cube.shape
-    if size <= 2 * basis.shape[1]:
+    rank = basis.shape[1]
+    if size <= 2 * rank:
         return gram(x, mode).to(x.dtype) @ basis
+    transposed = basis.T.contiguous()
+    total = torch.zeros_like(transposed)  # (r, D)
     if after == 1:
-        rows = cube.view(before, size)
-        return rows.T @ (rows @ basis)
-    if before == 1:
-        return cube[0] @ (cube[0].T @ basis)
-    total = torch.zeros_like(basis)
-    for slabs in cube.split(max(1, _BLOCK // (basis.shape[1] * after))):
-        thin = torch.bmm(basis.T.expand(len(slabs), -1, -1), slabs)  # (before, r, after)
-        total += torch.bmm(slabs, thin.transpose(1, 2)).sum(0)
-    return total
+        for rows in cube.view(before, size).split(max(1, _PIECE // size)):
+            total.addmm_((rows @ basis).T, rows)
+    elif before == 1:
+        for columns in cube[0].split(max(1, _PIECE // size), dim=1):
+            total.addmm_(transposed @ columns, columns.T)
+    elif size * after < _SLAB:
+        for slabs in cube.split(max(1, _PIECE // (rank * max(size, after)))):
+            thin = torch.bmm(transposed.expand(len(slabs), -1, -1), slabs)  # (before, r, after)
+            total += torch.bmm(thin, slabs.transpose(1, 2)).sum(0)
+    else:
+        for slab in cube:
+            total.addmm_(transposed @ slab, slab.T)
+    return total.T
 
 
 def sketch(x: Tensor, mode: int, rank: int, stream: torch.Generator) -> Tensor:
@@ -149,29 +196,27 @@ def sketch(x: Tensor, mode: int, rank: int, stream: torch.Generator) -> Tensor:
 
 def energies(x: Tensor, mode: int) -> Tensor:
     """Squared singular values of a mode's unfolding, the largest first, float64."""
-    values, _ = _eigen(x, mode)
-    return values
+    values: Tensor = torch.linalg.eigvalsh(_smaller_gram(x, mode))
+    return values.flip(0).double().clamp_min(0)
 
 
 def leading(x: Tensor, mode: int, rank: int) -> Tensor:
     """The first `rank` left singular vectors of a mode's unfolding, as columns in x's dtype."""
-    _, vectors = _eigen(x, mode)
+    _, vectors = torch.linalg.eigh(_smaller_gram(x, mode))
+    vectors = vectors.flip(1)
     if vectors.shape[0] == x.shape[mode]:
         return vectors[:, :rank].to(x.dtype).contiguous()
     # the unfolding is tall: these are its right vectors, which it maps to the left ones
     return orthonormal(unfold(x, mode) @ vectors[:, :rank].to(x.dtype))
 
 
-def _eigen(x: Tensor, mode: int) -> tuple[Tensor, Tensor]:
-    """Eigenvalues and vectors of the smaller Gram matrix of the unfolding, the largest first."""
+def _smaller_gram(x: Tensor, mode: int) -> Tensor:
+    """The smaller Gram matrix of the unfolding, in the precision of its eigenproblem."""
     size = x.shape[mode]
     tall = size > max(1, x.numel() // size)
     matrix = gram(unfold(x, mode), 1) if tall else gram(x, mode)
     require_finite(matrix.diagonal())
-    if len(matrix) > _EXACT_EIGH:
-        matrix = matrix.to(x.dtype)
-    values, vectors = torch.linalg.eigh(matrix)
-    return values.flip(0).double().clamp_min(0), vectors.flip(1)
+    return matrix.to(x.dtype) if len(matrix) > _EXACT_EIGH else matrix
 
 
 def orthonormal(matrix: Tensor) -> Tensor:

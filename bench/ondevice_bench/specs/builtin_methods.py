@@ -18,6 +18,9 @@ _SEQUENTIAL = Option(
     False,
     kind="bool",
 )
+_EVERY = Option(
+    "every", "steps from one iteration of a weight to the next; between them L stays", 1, minimum=1
+)
 _PRODUCT = (
     Option("rank", "rank of the product", 8, minimum=1),
     Option("alpha", "scale of the product, divided by the rank", 16.0, kind="float", above=0),
@@ -95,7 +98,7 @@ METHODS = (
         title="weight as in wsi and stored input as in asi",
         implementation="ondevice_bench.methods.wasi:Wasi",
         treats=_LAYERS,
-        options=(*rank_options(_BOTH), _UPDATE, _SEQUENTIAL),
+        options=(*rank_options(_BOTH), _UPDATE, _SEQUENTIAL, _EVERY),
         one_of=rank_groups(_BOTH),
         calibrates=True,
         own_update=_SUBSPACE,

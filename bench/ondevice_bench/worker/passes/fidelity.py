@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -274,10 +274,17 @@ def _expected_steps(workload: Workload, gradients: Mapping[str, Tensor]) -> dict
             gradient=gradients[name],
             decay=1 - train.lr * train.weight_decay,
             rate=train.lr * shrink,
-            is_iteration=layer.update == "subspace",
+            basis=_basis(layer),
         )
         for name, layer in factored.items()
     }
+
+
+def _basis(layer: LowRankLayer) -> Literal["iterated", "decomposed", "kept"]:
+    """Where L comes from in the next update."""
+    if not layer.schedule.is_due:
+        return "kept"
+    return "iterated" if layer.update == "subspace" else "decomposed"
 
 
 @contextmanager
