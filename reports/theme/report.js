@@ -20,12 +20,15 @@ const chooser = document.querySelector(".chooser"); // of the group that is show
 let group = 0;
 let waiting = [];
 
-// on a phone the names of rows stand above their bars, which leaves room to draw
-function fitToScreen(figure) {
+// names of rows that would take half of the width stand above their bars, which leaves room to draw
+const NAME_LETTER = 6.6, MOST_OF_WIDTH = 0.4;
+const isTooWide = (names, width) => Math.max(...names.map((name) => name.length)) * NAME_LETTER > MOST_OF_WIDTH * width;
+
+function fitToScreen(figure, width) {
   const layout = figure.layout;
   layout.font.color = getComputedStyle(document.body).color;
   const rows = layout.yaxis && layout.yaxis.categoryarray;
-  if (isNarrow() && rows) {
+  if (rows && (isNarrow() || isTooWide(rows, width))) {
     const above = { x: 0, xref: "paper", xanchor: "left", yshift: 17, showarrow: false, font: { size: 10 } };
     layout.annotations = rows.map((name) => ({ ...above, y: name, text: name }));
     layout.yaxis = { ...layout.yaxis, showticklabels: false, range: [-0.6, rows.length - 0.3] };
@@ -118,7 +121,7 @@ function placeNames(plot, figure) {
   const up = pixels(figure.layout.yaxis, points.map(({ y }) => y), height);
   for (const point of points) [point.x, point.y] = [across(point.x), height - up(point.y)];
   const taken = points.map(({ x, y }) => [x - POINT, y - POINT, x + POINT, y + POINT]);
-  const outside = ([left, , right]) => Math.max(0, -40 - left) + Math.max(0, right - width - 12);
+  const outside = ([left, , right]) => Math.max(0, -left) + Math.max(0, right - width - 12);
   for (const trace of named) trace.textposition = trace.text.map(() => PLACES[0]);
   for (const point of [...points].sort((a, b) => b.opacity - a.opacity)) {
     if (!point.name) continue;
@@ -149,7 +152,7 @@ function drawOne(plot) {
   plot.parentElement.querySelector(".none").hidden = packed !== null;
   if (plot.axes) plot.axes[0].closest("p").hidden = packed === null;
   if (packed === null) return;
-  const figure = fitToScreen(unpack(packed));
+  const figure = fitToScreen(unpack(packed), plot.clientWidth);
   if (figure.layout.meta) onAxes(plot, figure);
   placeNames(plot, figure);
   startPlotly();

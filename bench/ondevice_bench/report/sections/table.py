@@ -37,7 +37,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
         for cell, label in zip(group.cells, group.labels, strict=True)
     }
     return {
-        "folds": unmeasured(cell.planned for cell in data.summary.cells),
+        "folds": unmeasured(cell.planned for cell in data.cells),
         "columns": [metrics.BY_NAME[name] for name in TABLE],
         "headlines": metrics.HEADLINES,
         "workload": groups[0].heading if len(groups) == 1 else "",
