@@ -121,7 +121,8 @@ function placeNames(plot, figure) {
   const up = pixels(figure.layout.yaxis, points.map(({ y }) => y), height);
   for (const point of points) [point.x, point.y] = [across(point.x), height - up(point.y)];
   const taken = points.map(({ x, y }) => [x - POINT, y - POINT, x + POINT, y + POINT]);
-  const outside = ([left, , right]) => Math.max(0, -left) + Math.max(0, right - width - 12);
+  // over the numbers of the axis is better than over another name
+  const outside = ([left, , right]) => Math.max(0, -left) / 4 + Math.max(0, -40 - left) + Math.max(0, right - width - 12);
   for (const trace of named) trace.textposition = trace.text.map(() => PLACES[0]);
   for (const point of [...points].sort((a, b) => b.opacity - a.opacity)) {
     if (!point.name) continue;
