@@ -33,7 +33,7 @@ function fitToScreen(figure, width) {
     layout.annotations = rows.map((name) => ({ ...above, y: name, text: name }));
     layout.yaxis = { ...layout.yaxis, showticklabels: false, range: [-0.6, rows.length - 0.3] };
     layout.height += 14 * rows.length + 18 * figure.data.filter((trace) => trace.showlegend !== false).length;
-    for (const trace of figure.data) if (trace.type === "bar") trace.width = 0.45;
+    for (const trace of figure.data) if (trace.type === "bar") trace.width = 0.36;
   }
   return figure;
 }
@@ -121,13 +121,13 @@ function placeNames(plot, figure) {
   const up = pixels(figure.layout.yaxis, points.map(({ y }) => y), height);
   for (const point of points) [point.x, point.y] = [across(point.x), height - up(point.y)];
   const taken = points.map(({ x, y }) => [x - POINT, y - POINT, x + POINT, y + POINT]);
-  // over the numbers of the axis is better than over another name
-  const outside = ([left, , right]) => Math.max(0, -left) / 4 + Math.max(0, -40 - left) + Math.max(0, right - width - 12);
+  // only a name that must be there may cover the numbers of the axis
+  const outside = ([left, , right], isPale) => Math.max(0, (isPale ? 0 : -40) - left) + Math.max(0, right - width - 12);
   for (const trace of named) trace.textposition = trace.text.map(() => PLACES[0]);
   for (const point of [...points].sort((a, b) => b.opacity - a.opacity)) {
     if (!point.name) continue;
     const choices = PLACES.map((place) => [place, boxOfName(point, place)]);
-    const covers = (box) => taken.reduce((sum, other) => sum + overlap(box, other), outside(box) * LINE);
+    const covers = (box) => taken.reduce((sum, other) => sum + overlap(box, other), outside(box, point.opacity < 1) * LINE);
     const costs = choices.map(([, box]) => covers(box));
     const best = costs.indexOf(Math.min(...costs));
     if (costs[best] > 0 && point.opacity < 1) point.trace.text[point.at] = "";

@@ -69,6 +69,16 @@ def test_least_memory_in_the_same_time_is_proven_only_if_the_time_is(decided):
     assert both.missing.endswith("as long as vanilla's. Use a quieter machine and run again")
 
 
+def test_a_noisy_baseline_is_marked_too(decided):
+    cells = synthetic.cells()[:2]
+    records = [
+        make_record(cell=cell, metrics={"step_seconds": 1.0}, samples={"step_seconds": samples})
+        for cell, samples in zip(cells, ([0.1] * 9 + [9.0] * 9, [1.0] * 9), strict=True)
+    ]
+    ((vanilla,), _) = decided(cells=cells, records=records).methods
+    assert vanilla.gauges[1].tone == "noisy"
+
+
 def test_without_a_time_to_use_nothing_is_said_about_the_same_time(decided):
     records = [r for r in synthetic.records(synthetic.cells()) if r.key.pass_name != "time"]
     *_, both = decided(records=records).cards

@@ -38,7 +38,7 @@ def gauge(member: CellWithBaseline, metric: str) -> Gauge:
     """The metric of a cell beside the baseline's."""
     quantity, ratio = quantity_of(member.cell, metric), member.ratio(metric)
     if ratio is None or member.is_baseline:
-        return Gauge(quantity, None, "same")
+        return Gauge(quantity, None, "noisy" if quantity.is_noisy else "same")
     return Gauge(
         quantity,
         ratio_to_baseline(member, metric),
