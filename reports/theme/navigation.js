@@ -43,9 +43,9 @@ function foldRanks(root) {
   }
 }
 
-// on a phone only the decision is open at first
+// on a phone only the decision and what stands before it are open at first
 function foldSections() {
-  for (const fold of folds) fold.open = !isNarrow();
+  for (const fold of folds) fold.open = fold.closest("section").id === "verdict";
 }
 
 // a figure in a section that was folded could not know its width

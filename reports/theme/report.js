@@ -20,17 +20,20 @@ const chooser = document.querySelector(".chooser"); // of the group that is show
 let group = 0;
 let waiting = [];
 
-// on a phone the names of rows stand above their bars, which leaves room to draw
-function fitToScreen(figure) {
+// names of rows that would take half of the width stand above their bars, which leaves room to draw
+const NAME_LETTER = 6.6, MOST_OF_WIDTH = 0.4;
+const isTooWide = (names, width) => Math.max(...names.map((name) => name.length)) * NAME_LETTER > MOST_OF_WIDTH * width;
+
+function fitToScreen(figure, width) {
   const layout = figure.layout;
   layout.font.color = getComputedStyle(document.body).color;
   const rows = layout.yaxis && layout.yaxis.categoryarray;
-  if (isNarrow() && rows) {
+  if (rows && (isNarrow() || isTooWide(rows, width))) {
     const above = { x: 0, xref: "paper", xanchor: "left", yshift: 17, showarrow: false, font: { size: 10 } };
     layout.annotations = rows.map((name) => ({ ...above, y: name, text: name }));
     layout.yaxis = { ...layout.yaxis, showticklabels: false, range: [-0.6, rows.length - 0.3] };
     layout.height += 14 * rows.length + 18 * figure.data.filter((trace) => trace.showlegend !== false).length;
-    for (const trace of figure.data) if (trace.type === "bar") trace.width = 0.45;
+    for (const trace of figure.data) if (trace.type === "bar") trace.width = 0.36;
   }
   return figure;
 }
@@ -118,12 +121,13 @@ function placeNames(plot, figure) {
   const up = pixels(figure.layout.yaxis, points.map(({ y }) => y), height);
   for (const point of points) [point.x, point.y] = [across(point.x), height - up(point.y)];
   const taken = points.map(({ x, y }) => [x - POINT, y - POINT, x + POINT, y + POINT]);
-  const outside = ([left, , right]) => Math.max(0, -40 - left) + Math.max(0, right - width - 12);
+  // only a name that must be there may cover the numbers of the axis
+  const outside = ([left, , right], isPale) => Math.max(0, (isPale ? 0 : -40) - left) + Math.max(0, right - width - 12);
   for (const trace of named) trace.textposition = trace.text.map(() => PLACES[0]);
   for (const point of [...points].sort((a, b) => b.opacity - a.opacity)) {
     if (!point.name) continue;
     const choices = PLACES.map((place) => [place, boxOfName(point, place)]);
-    const covers = (box) => taken.reduce((sum, other) => sum + overlap(box, other), outside(box) * LINE);
+    const covers = (box) => taken.reduce((sum, other) => sum + overlap(box, other), outside(box, point.opacity < 1) * LINE);
     const costs = choices.map(([, box]) => covers(box));
     const best = costs.indexOf(Math.min(...costs));
     if (costs[best] > 0 && point.opacity < 1) point.trace.text[point.at] = "";
@@ -149,7 +153,7 @@ function drawOne(plot) {
   plot.parentElement.querySelector(".none").hidden = packed !== null;
   if (plot.axes) plot.axes[0].closest("p").hidden = packed === null;
   if (packed === null) return;
-  const figure = fitToScreen(unpack(packed));
+  const figure = fitToScreen(unpack(packed), plot.clientWidth);
   if (figure.layout.meta) onAxes(plot, figure);
   placeNames(plot, figure);
   startPlotly();

@@ -21,7 +21,7 @@ def test_ratios_within_a_board_and_between_boards(on):
     lines = boards(
         [on("x86"), on("pi5", dict.fromkeys(("vanilla", "asi", "wasi"), 4.0))], "step_seconds"
     )
-    by_label = {line.label: line for line in lines}
+    by_label = {line.cell.id: line for line in lines}
     wasi = by_label["mcunet/wasi(fraction=0.25)/all/b8/s0"]
     assert wasi.between.estimate == pytest.approx(4.0)
     assert [b.ratio.estimate for b in wasi.boards] == pytest.approx([0.52, 0.52])

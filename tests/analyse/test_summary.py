@@ -117,7 +117,7 @@ def test_a_cell_is_unfinished_while_rounds_are_to_come(summary_of):
         ({"foreign_cpu_share": None}, None),
         (
             {"precision": {"asked": 0.02, "reached": 0.05, "ended_by": "max_samples"}},
-            "only precise to ±5.0% (goal: ±2.0%), because of max_samples",
+            "the median is known to ±5.0% only (the suite asks for ±2.0%), because max_samples",
         ),
         ({"precision": {"asked": 0.02, "reached": 0.02, "ended_by": "precision"}}, None),
         (
@@ -141,9 +141,10 @@ def test_imprecise_rounds_share_a_line(summary_of):
     (cell,) = summary_of(records, run=run).cells
     (note,) = cell.notes
     assert note == (
-        "time, 2 rounds: the worst median is only precise to ±30.0% (goal: ±2.0%), "
-        "because of max_seconds and max_samples"
+        "time, 2 rounds: the median of the worst one is known to ±30.0% only (the suite asks for "
+        "±2.0%), because max_seconds and max_samples ended the samples"
     )
+    assert cell.is_imprecise
 
 
 def test_every_missing_metric_has_the_reason_of_its_own_pass(summary_of):

@@ -3,7 +3,12 @@
 import dataclasses
 
 from ondevice_bench.analyse.compare import compare
-from ondevice_bench.report.terminal.comparison import comparison_notes, comparison_tables
+from ondevice_bench.report.terminal.comparison import (
+    comparison_notes,
+    comparison_tables,
+    reasons,
+)
+from ondevice_bench.terminal import table_text
 from tests.report import synthetic
 
 
@@ -24,13 +29,29 @@ def test_changes_stand_by_workload_with_short_names_and_the_worst_first(summary_
         differences=tuple(d for d in comparison.differences if d.metric == "step_flops"),
         only_in_new=("net/vanilla/all/b1/s0",),
     )
-    (table,) = comparison_tables(exact, cells)
-    assert table.heading == "mcunet, batch 8, seed 0"
-    shown = [(row[0], row[1], row[-1]) for row in table.rows]
-    assert shown[::-1] == [
-        ("checkpoint", "step_flops", "improved"),
-        ("svd fraction=0.25", "step_flops", "regressed"),
-    ]
+    worse, better = comparison_tables(exact, cells)
+    assert worse.heading == "regressed: mcunet, batch 8, seed 0"
+    assert worse.rows == [("svd fraction=0.25", "step_flops", "2.00 GFLOP", "4.00 GFLOP", "2.00×")]
+    assert better.heading == "improved: mcunet, batch 8, seed 0"
+    assert [row[0] for row in better.rows] == ["checkpoint"]
+    assert reasons(exact) == []
     notes = comparison_notes(exact)
     assert notes[0] == f"only in {run.id}: net/vanilla/all/b1/s0"  # commands need the id
     assert "1 regressed, 1 improved" in notes[-1]
+
+
+def test_a_reason_stands_once_below_the_tables_and_no_word_is_cut(summary_of):
+    cells = synthetic.cells(8)
+    summary = summary_of(synthetic.records(cells), synthetic.planned(cells), synthetic.run_of())
+    comparison = compare(summary, summary)
+    (table,) = comparison_tables(comparison, cells)
+    assert {row[1]: row[-1] for row in table.rows} == {
+        "step_seconds": "[1]",
+        "peak_rss_over_runtime_bytes": "[2]",
+    }
+    first, second = reasons(comparison)
+    assert first.startswith("[1] 5 and 5 processes measured it; ")
+    assert second.startswith("[2] 3 and 3 processes measured it; ")
+    text = table_text(table, 80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert all(word in text.split() for word in ("peak_rss_over_runtime_bytes", "fraction=0.125"))

@@ -24,7 +24,7 @@ def test_the_memory_of_a_step_is_the_cap_or_the_boards_less_the_systems(gib, cap
 
 
 def chip_of(summary, name):
-    (found,) = (chip for chip in chips(summary, ["net, batch 2"]) if chip.name == name)
+    (found,) = (chip for chip in chips([summary], ["net, batch 2"]) if chip.name == name)
     return found
 
 

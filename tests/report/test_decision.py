@@ -1,6 +1,7 @@
 """The first screen: cards and the table to decide from."""
 
 import dataclasses
+import re
 
 import pytest
 
@@ -27,15 +28,67 @@ def decided(summary_of):
 
 
 def test_each_card_has_a_method_its_gain_its_price_and_a_badge(decided):
-    memory, time, goal = decided().cards
+    memory, time, both = decided().cards
     assert (memory.title, memory.method, memory.number) == ("Least memory", "checkpoint", "−62.5 %")
     assert memory.badge == "proven"
-    assert memory.what.startswith("peak memory: 30.00 MiB, vanilla 80.00 MiB (0.3")
+    assert memory.what.startswith("peak memory: 30.00 MiB, vanilla 80.00 MiB: 0.375× (0.3")
     assert memory.what.endswith("0.8 % of 3.5 GiB")
     assert memory.price == ("step time +30.0 %", "the exact gradient")
     assert (time.method, time.number) == ("wasi fraction=0.25", "−48.0 %")
+    assert time.title == "Fastest (the goal)"
+    assert (both.title, both.method) == (
+        "Least memory, at most 10 % slower",
+        "wasi fraction=0.25",
+    )
+    assert (both.number, both.badge) == ("−22.5 %", "proven")
+
+
+def test_a_goal_that_no_other_card_answers_has_a_card(decided):
+    *_, goal = decided(Goal(minimise="activation_bytes")).cards
+    assert (goal.title, goal.method) == (
+        "Best for the goal: lowest activation bytes",
+        "checkpoint",
+    )
+    *_, goal = decided(Goal(max_slowdown=1.2)).cards
     assert goal.title == "Best for the goal: lowest step time"
-    assert goal.method == time.method
+
+
+def test_least_memory_in_the_same_time_is_proven_only_if_the_time_is(decided):
+    cells = [cell for cell in synthetic.cells() if cell.method in ("vanilla", "wasi")]
+    wide = [
+        dataclasses.replace(
+            record, samples={"step_seconds": (*record.samples["step_seconds"], 0.2, 0.2, 0.2)}
+        )
+        if record.key.pass_name == "time" and record.key.cell.startswith("mcunet/wasi")
+        else record
+        for record in synthetic.records(cells)
+    ]
+    *_, both = decided(cells=cells, records=wide).cards
+    assert (both.method, both.badge) == ("wasi fraction=0.25", "not proven yet")
+    assert both.missing.startswith("Its step may take up to 2.")
+    assert both.missing.endswith("as long as vanilla's. Use a quieter machine and run again")
+
+
+def test_a_noisy_baseline_is_marked_too(decided):
+    cells = synthetic.cells()[:2]
+    records = [
+        make_record(cell=cell, metrics={"step_seconds": 1.0}, samples={"step_seconds": samples})
+        for cell, samples in zip(cells, ([0.1] * 9 + [9.0] * 9, [1.0] * 9), strict=True)
+    ]
+    ((vanilla,), _) = decided(cells=cells, records=records).methods
+    assert vanilla.gauges[1].tone == "noisy"
+
+
+def test_without_a_time_to_use_nothing_is_said_about_the_same_time(decided):
+    records = [r for r in synthetic.records(synthetic.cells()) if r.key.pass_name != "time"]
+    *_, both = decided(records=records).cards
+    assert (both.badge, both.number) == ("unknown", "–")
+
+
+def test_a_price_that_is_not_proven_has_its_bounds(decided):
+    few = [r for r in synthetic.records(synthetic.cells()) if r.key.round in (1, 2, 3)]
+    memory, *_ = decided(records=few).cards
+    assert re.fullmatch(r"step time \+30.0 % \(not proven: \+\d.* … \+\d.*\)", memory.price[0])
 
 
 def test_a_card_without_a_gain_names_the_baseline_and_gives_no_number_of_its_own(decided):

@@ -1,9 +1,11 @@
 """The table on training: it names the steps, and leaves out a loss that tells nothing."""
 
+from dataclasses import replace
+
 import pytest
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.learning import learning
+from ondevice_bench.analyse.learning import learning, learning_groups
 from ondevice_bench.report.quantities import learning_metrics
 from ondevice_bench.report.terminal.run import learning_tables
 from tests.record.conftest import CELL, SECOND, make_record, planned
@@ -51,3 +53,14 @@ def test_equal_cosines_are_shown(lines_of):
     assert [metric.name for metric in learning_metrics(lines_of(exact, exact))] == [
         "gradient_cosine"
     ]
+
+
+def test_lines_have_short_labels_and_seeds_share_one(summary_of):
+    cells = [replace(CELL, seed=seed, id=f"tiny/vanilla/all/b2/s{seed}") for seed in (0, 1)]
+    records = [
+        make_record(cell=cell, pass_name="fidelity", metrics={"gradient_cosine_first": 0.5})
+        for cell in cells
+    ]
+    (group,) = learning_groups(learning(summary_of(records, planned(*cells))))
+    assert group.labels == ("vanilla",)
+    assert "seed" not in group.heading

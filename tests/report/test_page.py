@@ -269,7 +269,7 @@ def test_boards_stand_side_by_side(whole, summary_of):
     other = summary_of(synthetic.records(cells, "r2", slow), synthetic.planned(cells, "pi5"), run)
     page = body(pages.render([whole, other], "hardware"))
     assert "Board by board" in page
-    assert re.search("Boards disagree.*checkpoint/all/b8", page)
+    assert re.search("Boards disagree.*batch 8, seed 0: checkpoint", page)
     assert "has more on x86" in page
     assert "has less on pi5" in page
 
@@ -386,3 +386,43 @@ def test_what_goes_over_batches_is_drawn_once_for_all_of_them(summary_of, monkey
         of_groups = figures[plot.name]
         assert of_groups == of_groups[:1] * 4
         assert of_groups[0] is not None
+
+
+def test_boards_say_whether_the_same_method_wins(whole, summary_of):
+    cells = synthetic.cells(8)
+    run = synthetic.run_of("r2", profile="pi5")
+    slow = dict.fromkeys(("wasi", "svd"), 4.0)
+    other = summary_of(synthetic.records(cells, "r2", slow), synthetic.planned(cells, "pi5"), run)
+    page = body(pages.render([whole, other], "hardware"))
+    (answers,) = re.findall('<table class="answers">.*?</table>', page, re.DOTALL)[:1]
+    rows = [
+        [re.sub(r"<.*?>", "", cell).split(" ")[0] for cell in re.findall("<td.*?</td>", row)]
+        for row in re.findall("<tr>(.*?)</tr>", answers)[1:]
+    ]
+    assert rows[0] == ["−62.5", "−62.5", "yes"]
+    assert rows[1] == ["−48.0", "±0", "no"]
+    assert "about <strong>x86</strong>" in page
+    assert ">board</span> pi5" in page
+
+
+def test_cells_that_wait_for_a_board_of_the_page_are_not_pending(summary_of):
+    cells = synthetic.cells(8)
+    there = [dataclasses.replace(each, state="pending") for each in synthetic.planned(cells, "pi5")]
+    here = summary_of(
+        synthetic.records(cells), [*synthetic.planned(cells), *there], synthetic.run_of()
+    )
+    run = synthetic.run_of("r2", profile="pi5")
+    other = summary_of(synthetic.records(cells, "r2"), synthetic.planned(cells, "pi5"), run)
+    assert "pending on pi5" in body(pages.render([here], "hardware"))
+    page = body(pages.render([here, other], "hardware"))
+    assert "pending on" not in page
+    assert ": 6 ok</p>" in page
+
+
+def test_the_baseline_of_a_board_has_a_ratio_of_one(whole, summary_of):
+    run = synthetic.run_of("r2", profile="pi5")
+    other = summary_of([], synthetic.planned(synthetic.cells(8), "pi5"), run)
+    page = body(pages.render([whole, other], "hardware"))
+    (row, *_) = re.findall('<th scope="row">mcunet.*?: vanilla</th>.*?</tr>', page, re.DOTALL)
+    assert "1×" in row
+    assert row.count("–") == 2  # the ratios to the board without numbers

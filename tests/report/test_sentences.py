@@ -9,6 +9,8 @@ from tests.report import synthetic
 
 TESTED = {
     "front",
+    "front of one",
+    "tensors",
     "lowest",
     "lowest unproven",
     "lowest is baseline",
@@ -38,16 +40,19 @@ def test_every_sentence_of_the_table_is_tested_here():
 
 def test_the_front_names_its_cells_from_left_to_right(group):
     assert says(fronts, "memory-time", group) == (
-        "No other cell is at least as good in both numbers: checkpoint, asi fraction=0.125, "
-        "wasi fraction=0.25."
+        "The best trade-offs: checkpoint, asi fraction=0.125, wasi fraction=0.25."
     )
+    assert sentences.on_the_front(["lean"]) == "lean is the best in both numbers."
 
 
 def test_memory_says_who_needs_least_and_what_is_largest(group):
     assert says(anatomy, "by-kernel", group) == (
         "checkpoint has the lowest peak memory here: 30.00 MiB, −62.5 % against vanilla. "
         "The largest part of vanilla is what the step itself adds: 88 % of the total. "
-        "A step may use 7680 MiB here. vanilla needs the most: 1.0 % of it."
+        "vanilla needs the most: 1.0 % of the 7.5 GiB that a step may use here."
+    )
+    assert says(anatomy, "by-tensors", group).startswith(
+        "checkpoint has the fewest bytes of tensors at the peak of a step: "
     )
     assert says(anatomy, "by-tensors", group).endswith(
         "The largest part of vanilla is what other layers stored: 60 % of all that is stored for "

@@ -190,6 +190,10 @@ def test_filters_are_alternatives():
         ("*/s?", True),
         ("*[s]0", False),
         ("", True),
+        ("b8/s0", True),
+        ("depth=2", True),
+        ("2)/vanilla/all/b8/s0", True),
+        ("vit_b_3", False),
     ],
 )
 def test_patterns_are_globs_over_the_whole_id_or_words_in_it(pattern, fits):

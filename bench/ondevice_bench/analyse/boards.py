@@ -7,6 +7,7 @@ from ondevice_bench.analyse.groups import CellWithBaseline, groups, ratio
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.analyse.verdict import proven_direction
 from ondevice_bench.stats import Direction, Estimate
+from ondevice_bench.suite.cell import Cell
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class CellOnBoard:
 class BoardRow:
     """A workload on the boards, in their order; `between` is the second over the first."""
 
-    label: str
+    cell: Cell
     boards: tuple[CellOnBoard, ...]
     between: Estimate | None
     directions: tuple[Direction, ...]
@@ -66,8 +67,8 @@ def boards(
         )
         estimates = [entry.cell.estimates.get(metric) for entry in row if entry.cell is not None]
         between = ratio(metric, estimates[1], estimates[0]) if len(estimates) > 1 else None
-        label = next(entry.cell.planned.cell.id for entry in row if entry.cell is not None)
-        lines.append(BoardRow(label, row, between, tuple(entry.direction for entry in row)))
+        cell = next(entry.cell.planned.cell for entry in row if entry.cell is not None)
+        lines.append(BoardRow(cell, row, between, tuple(entry.direction for entry in row)))
     return tuple(lines)
 
 

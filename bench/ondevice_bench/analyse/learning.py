@@ -12,6 +12,7 @@ from ondevice_bench import metrics, passes
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.stats import Estimate, estimate_readings
 from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.labels import labelled, row_labels
 
 METRICS = tuple(m.name for m in metrics.ALL if passes.BY_NAME[m.pass_name].over_seeds)
 
@@ -40,6 +41,15 @@ class Learning:
         }
 
 
+@dataclass(frozen=True)
+class LearningGroup:
+    """The lines of one workload, each with a short label. `heading` is what they have in common."""
+
+    heading: str
+    labels: tuple[str, ...]
+    lines: tuple[Learning, ...]
+
+
 def learning(summary: RunSummary) -> tuple[Learning, ...]:
     """A line for each workload that was measured for fidelity or accuracy."""
     groups: dict[tuple[str, str], list[CellSummary]] = {}
@@ -48,6 +58,20 @@ def learning(summary: RunSummary) -> tuple[Learning, ...]:
         groups.setdefault((workload, cell.planned.profile), []).append(cell)
     lines = (_line(cells) for cells in groups.values())
     return tuple(line for line in lines if line.estimates)
+
+
+def learning_groups(lines: Sequence[Learning]) -> tuple[LearningGroup, ...]:
+    """The lines by workload: in a group only method, layers and allocator differ."""
+    by_cell: dict[Cell, list[Learning]] = {}
+    for line in lines:
+        for cell in line.cells:
+            by_cell.setdefault(cell, []).append(line)  # one for each board
+    groups = []
+    for group in labelled(by_cell):
+        chosen = {id(line): line for cell in group.cells for line in by_cell[cell]}
+        labels = row_labels([line.cells[0] for line in chosen.values()])
+        groups.append(LearningGroup(group.heading, labels, tuple(chosen.values())))
+    return tuple(groups)
 
 
 def _line(cells: Sequence[CellSummary]) -> Learning:

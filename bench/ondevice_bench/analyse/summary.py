@@ -18,7 +18,7 @@ from ondevice_bench.record.store import Store
 from ondevice_bench.stats import Estimate, estimate
 from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.suite.suite import DISTURBED_SHARE
-from ondevice_bench.units import clock, interval, quantity
+from ondevice_bench.units import clock, interval, number_of, quantity
 
 STATUS_ORDER = ("oom", "timeout", "failed", "skipped", "ok")
 MIXED_LAUNCHES = "some processes were forked and others spawned, so their values are not combined"
@@ -54,6 +54,9 @@ class CellSummary(CellEstimates):
     notes: tuple[str, ...]
     unavailable: Mapping[str, str]
     is_disturbed: bool = False  # whether other processes used the processors during its samples
+    is_imprecise: bool = (
+        False  # whether a round did not reach the precision that the suite asks for
+    )
 
     def _repr_html_(self) -> str:
         rows = (
@@ -217,6 +220,7 @@ def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Measurement]) 
         ),
         unavailable=_unavailable(run, records, exclusions, estimated.estimates),
         is_disturbed=any(_is_disturbed(record.details) for record in records),
+        is_imprecise=any(_is_imprecise(record.details.precision) for record in records),
     )
 
 
@@ -355,6 +359,12 @@ def _is_disturbed(details: Details) -> bool:
     return (details.foreign_cpu_share or 0.0) > DISTURBED_SHARE
 
 
+def _is_imprecise(precision: Precision | None) -> bool:
+    return precision is not None and (
+        precision.reached is None or precision.reached > precision.asked
+    )
+
+
 def _grouped_notes(notes: Sequence[tuple[Measurement, Sequence[str]]]) -> list[str]:
     """Each note once, with the processes that it is of."""
     by_note: dict[str, list[Measurement]] = {}
@@ -375,17 +385,22 @@ def _imprecision(precisions: Sequence[tuple[Measurement, Precision | None]]) -> 
     notes = []
     if unbounded:
         limits = " and ".join(dict.fromkeys(each.ended_by for _, each in unbounded))
-        rounds = _together([record for record, _ in unbounded])
-        notes.append(f"{rounds}: too few samples for an interval, because of {limits}")
+        rounds = _count([record for record, _ in unbounded])
+        notes.append(f"{rounds}: too few samples for an interval, because {limits} ended them")
     if imprecise:
         limits = " and ".join(dict.fromkeys(each.ended_by for _, each, _ in imprecise))
-        rounds = _together([record for record, *_ in imprecise])
-        which = "the worst median" if len(imprecise) > 1 else "the median"
+        rounds = _count([record for record, *_ in imprecise])
+        of_worst = " of the worst one" if len(imprecise) > 1 else ""
+        widest = max(share for *_, share in imprecise)
         notes.append(
-            f"{rounds}: {which} is only precise to ±{max(share for *_, share in imprecise):.1%} "
-            f"(goal: ±{imprecise[0][1].asked:.1%}), because of {limits}"
+            f"{rounds}: the median{of_worst} is known to ±{widest:.1%} only (the suite asks for "
+            f"±{imprecise[0][1].asked:.1%}), because {limits} ended the samples"
         )
     return notes
+
+
+def _count(records: Sequence[Measurement]) -> str:
+    return f"{records[0].key.pass_name}, {number_of(len(records), 'round')}"
 
 
 def _together(records: Sequence[Measurement]) -> str:

@@ -1,16 +1,17 @@
 """The verdict on a group of cells: which method to choose, and how sure that is."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ondevice_bench import metrics, passes, units
 from ondevice_bench.analyse.gradient import gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
-from ondevice_bench.stats import Direction, Estimate, direction_of
+from ondevice_bench.stats import Direction, Estimate, direction_of, is_too_wide
 from ondevice_bench.suite.goal import Goal
 
 STEP, PEAK = "step_seconds", "peak_rss_over_runtime_bytes"
+SLOWEST = 1.1  # multiples of the baseline's step that still count as about as fast
 # every sentence of a verdict; tests cover them all
 SENTENCES: Mapping[str, str] = {
     "alone": "Only {baseline} was measured, so there is nothing to compare it with.",
@@ -53,6 +54,7 @@ class Verdict:
     by_goal: Choice | None
     by_memory: Choice | None
     by_time: Choice | None
+    by_both: Choice | None  # the least memory among those that are about as fast as the baseline
     refused: Mapping[str, str]  # why a method does not meet the goal, by label
     too_far: Mapping[str, str]  # those of them whose gradient is too far from the baseline's
     sentences: tuple[str, ...]
@@ -114,11 +116,14 @@ def verdict(group: Group, goal: Goal, baseline: str) -> Verdict:
         sentences = (*chosen, *lowest, *_unknown_gradients(allowed), *allocators)
         headlines = (chosen[0], *lowest)
     obstacle = "" if allowed else sentences[0]
-    return Verdict(obstacle, by_goal, by_memory, by_time, refused, too_far, sentences, headlines)
+    by_both = _about_as_fast(near, baseline)
+    return Verdict(
+        obstacle, by_goal, by_memory, by_time, by_both, refused, too_far, sentences, headlines
+    )
 
 
 def _nothing(sentence: str, others: tuple[str, ...]) -> Verdict:
-    return Verdict(sentence, None, None, None, {}, {}, (sentence, *others), (sentence,))
+    return Verdict(sentence, None, None, None, None, {}, {}, (sentence, *others), (sentence,))
 
 
 def against_default(member: CellWithBaseline) -> str:
@@ -164,6 +169,37 @@ def choose(allowed: Iterable[CellWithBaseline], metric: str) -> Choice | None:
     if ratio.estimate < 1 and direction(lowest, metric) == "unknown":
         return Choice(metric, lowest, "not proven", _missing(lowest, metric))
     return Choice(metric, None, "none")
+
+
+def _about_as_fast(allowed: Iterable[CellWithBaseline], baseline: str) -> Choice | None:
+    """The least memory among methods whose step takes at most `SLOWEST` times the baseline's.
+
+    It is proven if both are. None if no step time is fit to be used.
+    """
+    steps = [(m, step) for m in allowed if (step := m.ratio(STEP)) and not is_too_wide(step)]
+    if not steps:
+        return None
+    surely = [
+        m
+        for m, step in steps
+        if step.upper and step.upper <= SLOWEST and m.rounds(STEP) >= fewest(STEP)
+    ]
+    proven = choose(surely, PEAK)
+    if proven is not None and proven.proof == "proven":
+        return proven
+    choice = choose([m for m, step in steps if step.estimate <= SLOWEST], PEAK)
+    if choice is None or choice.member is None:
+        return Choice(PEAK, None, "none")
+    if choice.proof != "proven":
+        return choice
+    member, step = choice.member, choice.member.ratio(STEP)
+    missing = _missing(member, STEP)
+    if step and step.upper and member.rounds(STEP) >= fewest(STEP):
+        missing = (
+            f"its step may take up to {units.ratio(step.upper)} as long as {baseline}'s. "
+            "Use a quieter machine and run again"
+        )
+    return replace(choice, proof="not proven", missing=missing)
 
 
 def _missing(member: CellWithBaseline, metric: str) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ondevice_bench.cli.arguments import AsJson, FailOn, parsed_verdicts
-from ondevice_bench.terminal import print_errors, print_json, print_lines, print_tables
+from ondevice_bench.terminal import print_errors, print_json, print_notes, print_tables
 
 
 def compare(
@@ -23,7 +23,11 @@ def compare(
     """Compare two runs, metric by metric; exit code 4 if the second is worse, 5 if not sure."""
     from ondevice_bench.analyse.compare import compare as compare_runs
     from ondevice_bench.analyse.resolve_run import summary_of
-    from ondevice_bench.report.terminal.comparison import comparison_notes, comparison_tables
+    from ondevice_bench.report.terminal.comparison import (
+        comparison_notes,
+        comparison_tables,
+        reasons,
+    )
 
     summaries = [summary_of(reference) for reference in (base, new)]
     comparison = compare_runs(*summaries)
@@ -33,7 +37,7 @@ def compare(
     else:
         cells = [cell.planned.cell for cell in summaries[0].cells]
         print_tables(*comparison_tables(comparison, cells))
-        print_lines(*comparison_notes(comparison))
+        print_notes(*reasons(comparison), *comparison_notes(comparison))
     for summary in summaries:
         if summary.run.finished is None:
             print_errors(f"{summary.run.id} is unfinished")

@@ -19,22 +19,34 @@ class Chip:
     tone: Literal["plain", "good", "warning"] = "plain"
 
 
-def chips(summary: RunSummary, workloads: Sequence[str]) -> tuple[Chip, ...]:
-    """The facts that a reader needs to trust the page. Several workloads have tabs."""
-    run = summary.run
-    machine = run.machine
-    board = machine["board"] or machine["cpu"] or machine["arch"]
-    limit = usable_memory(run)
+def chips(boards: Sequence[RunSummary], workloads: Sequence[str]) -> tuple[Chip, ...]:
+    """The facts that a reader needs to trust the page. Several workloads have tabs.
+
+    `boards` has a run of each board. The page is about the first one.
+    """
+    summary = boards[0]
     cells = [cell.planned.cell for cell in summary.cells]
     return (
-        Chip("measured on", f"{run.profile} ({board})"),
-        *([Chip("memory for a step", units.size(limit))] if limit else []),
+        *(chip for one in boards for chip in _board(one, is_alone=len(boards) == 1)),
         *([Chip("workload", workloads[0])] if len(workloads) == 1 else []),
         Chip("data", _some(cell.data for cell in cells)),
         Chip("weights", _some(cell.weights for cell in cells)),
         Chip("processes of a cell", _rounds(summary)),
-        _calm(summary),
+        *(_calm(one, "" if len(boards) == 1 else f" {one.run.profile}") for one in boards),
     )
+
+
+def _board(summary: RunSummary, *, is_alone: bool) -> Iterable[Chip]:
+    """The machine, and the memory that a step may use there."""
+    run, limit = summary.run, usable_memory(summary.run)
+    machine = run.machine
+    name = f"{run.profile} ({machine['board'] or machine['cpu'] or machine['arch']})"
+    if is_alone:
+        yield Chip("measured on", name)
+        if limit:
+            yield Chip("memory for a step", units.size(limit))
+    else:
+        yield Chip("board", f"{name}, {units.size(limit)} for a step" if limit else name)
 
 
 def _some(names: Iterable[str]) -> str:
@@ -52,14 +64,19 @@ def _rounds(summary: RunSummary) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items()) or "1"
 
 
-def _calm(summary: RunSummary) -> Chip:
+def _calm(summary: RunSummary, board: str) -> Chip:
     """Whether other processes disturbed the measurement."""
+    name = f"machine{board}"
     measured = [cell for cell in summary.cells if cell.estimates]
     disturbed = sum(cell.is_disturbed for cell in measured)
     if disturbed:
-        return Chip("machine", f"busy: {disturbed} of {len(measured)} cells disturbed", "warning")
+        return Chip(name, f"busy: {disturbed} of {len(measured)} cells disturbed", "warning")
     warnings = len(summary.notes) + (not summary.is_interleaved)
-    if warnings:
-        count = "1 warning" if warnings == 1 else f"{warnings} warnings"
-        return Chip("machine", f"{count}, see the caveats", "warning")
-    return Chip("machine", "calm", "good")
+    imprecise = sum(cell.is_imprecise for cell in measured)
+    said = [
+        *([units.number_of(warnings, "warning")] if warnings else []),
+        *([f"{imprecise} of {len(measured)} cells imprecise"] if imprecise else []),
+    ]
+    if said:
+        return Chip(name, f"{', '.join(said)}, see the caveats", "warning")
+    return Chip(name, "calm", "good")

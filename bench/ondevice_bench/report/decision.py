@@ -11,6 +11,7 @@ from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.analyse.verdict import (
     PEAK,
+    SLOWEST,
     STEP,
     Choice,
     Verdict,
@@ -22,11 +23,13 @@ from ondevice_bench.record.model import Run
 from ondevice_bench.report.gauge import Gauge, change, change_text, gauge
 from ondevice_bench.report.quantities import Quantity, dash, quantity_of, ratio_quantity
 from ondevice_bench.stats import is_too_wide
+from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.goal import Goal
 
 Badge = Literal["proven", "not proven yet", "no gain", "unknown"]
 # shown where they were measured, after the metrics that every run has
 EXTRA = ("accuracy", "step_joules")
+FLOOR = "runtime_floor_bytes"
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,17 @@ class Card:
     missing: str = ""  # what would prove it, or why there is no answer
     cell: str = ""
     is_noisy: bool = False  # the interval of the number is too wide to use it
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What a card answers, and what it says if there is no answer."""
+
+    title: str
+    metric: str
+    choice: Choice | None
+    none_better: str
+    unknown: str
 
 
 @dataclass(frozen=True)
@@ -72,6 +86,8 @@ class Decision:
     extra: tuple[metrics.Metric, ...]
     sentences: tuple[str, ...]
     epoch: str  # what the time of an epoch is of, or why it is not known
+    fit: str  # the command that says whether the workload fits another board; empty if none does
+    floor: str  # the memory of torch itself, which peaks do not have; empty if it is not known
     seed: str  # the one that the numbers are of, if there are several
 
 
@@ -95,46 +111,75 @@ def decide(group: Group, run: Run, goal: Goal, baseline: str) -> Decision:
         extra=tuple(metrics.BY_NAME[name] for name in extra),
         sentences=found.sentences,
         epoch=_about_epochs(epoch_of(run, members[0].cell)),
+        fit=_fit(members[0].cell.planned.cell),
+        floor=_floor(members),
         seed="" if len(members) == len(group.members) else _seed(members),
     )
 
 
+def cards(group: Group, run: Run, goal: Goal, baseline: str) -> tuple[Card, ...]:
+    """The cards alone."""
+    return _cards(verdict(group, goal, baseline), goal, baseline, usable_memory(run))
+
+
 def _cards(found: Verdict, goal: Goal, baseline: str, limit: int | None) -> tuple[Card, ...]:
-    questions = (
+    return tuple(
+        _card(question, found, baseline, limit) for question in _questions(found, goal, baseline)
+    )
+
+
+def _questions(found: Verdict, goal: Goal, baseline: str) -> Iterable[_Question]:
+    """Three questions. If the goal is one of the first two, the third one is another one."""
+    is_asked = goal == Goal(goal.minimise, goal.min_cosine) and goal.minimise in (PEAK, STEP)
+    for title, metric, choice in (
         ("Least memory", PEAK, found.by_memory),
         ("Fastest", STEP, found.by_time),
-        (
-            f"Best for the goal: lowest {metrics.BY_NAME[goal.minimise].noun}",
-            goal.minimise,
-            found.by_goal,
-        ),
-    )
-    return tuple(
-        _card(title, metric, choice, found, baseline, limit) for title, metric, choice in questions
+    ):
+        of_goal = " (the goal)" if is_asked and metric == goal.minimise else ""
+        yield _plain(f"{title}{of_goal}", metric, choice)
+    if not is_asked:
+        noun = metrics.BY_NAME[goal.minimise].noun
+        yield _plain(f"Best for the goal: lowest {noun}", goal.minimise, found.by_goal)
+        return
+    longer = f"{(SLOWEST - 1) * 100:.0f} %"
+    yield _Question(
+        f"Least memory, at most {longer} slower",
+        PEAK,
+        found.by_both,
+        f"No method saves memory with a step that is at most {longer} longer than {baseline}'s.",
+        "No step time was measured, or all of them are too noisy to use.",
     )
 
 
-def _card(
-    title: str, metric: str, choice: Choice | None, found: Verdict, baseline: str, limit: int | None
-) -> Card:
+def _plain(title: str, metric: str, choice: Choice | None) -> _Question:
+    noun = metrics.BY_NAME[metric].noun
+    return _Question(
+        title,
+        metric,
+        choice,
+        f"No method has a lower {noun} by more than the noise.",
+        f"No method was compared by its {noun}.",
+    )
+
+
+def _card(question: _Question, found: Verdict, baseline: str, limit: int | None) -> Card:
+    title, metric, choice = question.title, question.metric, question.choice
     noun = metrics.BY_NAME[metric].noun
     if choice is None:
-        reason = found.obstacle or f"No method was compared by its {noun}."
-        return Card(title, "–", "–", noun, (), "unknown", reason)
+        return Card(title, "–", "–", noun, (), "unknown", found.obstacle or question.unknown)
     member, ratio = choice.member, choice.ratio
     if member is None or ratio is None:
-        none_better = f"No method has a lower {noun} by more than the noise."
-        return Card(title, baseline, "±0 %", noun, (), "no gain", none_better)
+        return Card(title, baseline, "±0 %", noun, (), "no gain", question.none_better)
     assert member.base is not None
     own, base = (quantity_of(each, metric).estimate for each in (member.cell, member.base))
     share = f", {_share(member, limit)}" if metric == PEAK and limit else ""
     interval = ratio_quantity(ratio, "").interval
-    range_text = f" ({interval})" if interval else ""
+    ratio_text = f"{units.ratio(ratio.estimate)}{f' ({interval})' if interval else ''}"
     return Card(
         title=title,
         method=_name(member),
         number=change(ratio),
-        what=f"{noun}: {own}, {baseline} {base}{range_text}{share}",
+        what=f"{noun}: {own}, {baseline} {base}: {ratio_text}{share}",
         price=tuple(_price(member, metric)),
         badge="proven" if choice.proof == "proven" else "not proven yet",
         missing=choice.missing[:1].upper() + choice.missing[1:],
@@ -199,6 +244,19 @@ def _seed(members: Sequence[CellWithBaseline]) -> str:
 def _name(member: CellWithBaseline) -> str:
     """The label without the seed: a decision is about one seed."""
     return member.label.removesuffix(f" · seed {member.cell.planned.cell.seed}")
+
+
+def _fit(cell: Cell) -> str:
+    """The command for a model of ours. It would need the file of another one, and its options."""
+    if "@" in cell.model or cell.model_options:
+        return ""
+    return f"bench fit --model {cell.model} --batch {cell.batch} --board pi5-2gb"
+
+
+def _floor(members: Sequence[CellWithBaseline]) -> str:
+    """The memory of a process that has only loaded torch."""
+    floors = [m.cell.estimates[FLOOR].estimate for m in members if FLOOR in m.cell.estimates]
+    return units.mib(min(floors)) if floors else ""
 
 
 def _about_epochs(epoch: Epoch) -> str:

@@ -38,7 +38,7 @@ def gauge(member: CellWithBaseline, metric: str) -> Gauge:
     """The metric of a cell beside the baseline's."""
     quantity, ratio = quantity_of(member.cell, metric), member.ratio(metric)
     if ratio is None or member.is_baseline:
-        return Gauge(quantity, None, "same")
+        return Gauge(quantity, None, "noisy" if quantity.is_noisy else "same")
     return Gauge(
         quantity,
         ratio_to_baseline(member, metric),
@@ -51,7 +51,12 @@ def gauge(member: CellWithBaseline, metric: str) -> Gauge:
 
 def change(ratio: Estimate) -> str:
     """A ratio as a change in percent: −34.2 %."""
-    return units.change(ratio.estimate).replace("-", "−")
+    return change_of(ratio.estimate)
+
+
+def change_of(ratio: float) -> str:
+    """The same for a ratio without an interval."""
+    return units.change(ratio).replace("-", "−")
 
 
 def change_text(member: CellWithBaseline, metric: str) -> str:
@@ -61,8 +66,12 @@ def change_text(member: CellWithBaseline, metric: str) -> str:
         return "not measured"
     if is_too_wide(ratio):
         return "not known (too noisy)"
-    unproven = direction(member, metric) == "unknown"
-    return f"{change(ratio)}{' (not proven)' if unproven else ''}"
+    if direction(member, metric) != "unknown":
+        return change(ratio)
+    if ratio.lower is None or ratio.upper is None:
+        return f"{change(ratio)} (not proven)"
+    bounds = f"{change_of(ratio.lower)} … {change_of(ratio.upper)}"
+    return f"{change(ratio)} (not proven: {bounds})"
 
 
 def _tone(member: CellWithBaseline, metric: str, ratio: Estimate) -> Tone:

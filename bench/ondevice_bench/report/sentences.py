@@ -1,19 +1,21 @@
 """One sentence about each figure, made from its data. Tests cover them all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.verdict import direction
-from ondevice_bench.report.gauge import change
+from ondevice_bench.report.gauge import change, change_of
 
 SENTENCES: Mapping[str, str] = {
-    "front": "No other cell is at least as good in both numbers: {cells}.",
+    "front": "The best trade-offs: {cells}.",
+    "front of one": "{cells} is the best in both numbers.",
     "lowest": "{cell} has the lowest {metric} here: {value}, {change} against {baseline}.",
     "lowest unproven": "{cell} has the lowest {metric} here: {value}. This is not proven.",
+    "tensors": "{cell} has the fewest bytes of tensors at the peak of a step: {value}{change}.",
     "lowest is baseline": "{baseline} has the lowest {metric} here: {value}.",
     "largest part": "The largest part of {baseline} is {part}: {share} of {whole}.",
-    "limit": "A step may use {limit} here. {cell} needs the most: {share} of it.",
+    "limit": "{cell} needs the most: {share} of the {limit} that a step may use here.",
     "stored": "{cell} stores the least: {share} of the inputs of its changed layers, on average.",
     "cosine": "The worst layer is {layer} with {cell}: a cosine of {value} {moment}.",
 }
@@ -26,7 +28,7 @@ def on_the_front(labels: Sequence[str]) -> str:
         return ""
     more = len(labels) - LISTED
     listing = ", ".join(labels[:LISTED]) + (f" and {more} more" if more > 0 else "")
-    return SENTENCES["front"].format(cells=listing)
+    return SENTENCES["front" if len(labels) > 1 else "front of one"].format(cells=listing)
 
 
 def lowest(group: Group, metric: str) -> str:
@@ -51,6 +53,20 @@ def lowest(group: Group, metric: str) -> str:
     )
 
 
+def fewest_tensors(
+    members: Sequence[CellWithBaseline], total: Callable[[CellWithBaseline], float]
+) -> str:
+    """The cell with the shortest bar, and its change against the baseline."""
+    if len(members) < 2:
+        return ""
+    best = min(members, key=total)
+    base = next((each for each in members if each.cell is best.base), best)
+    against = f", {change_of(total(best) / total(base))} against {base.label}"
+    return SENTENCES["tensors"].format(
+        cell=best.label, value=units.mib(total(best)), change="" if base is best else against
+    )
+
+
 def below_the_limit(group: Group, metric: str) -> str:
     """The largest value of a metric in bytes, as a share of the memory that a step may use."""
     having = [member for member in group.members if metric in member.cell.estimates]
@@ -59,7 +75,7 @@ def below_the_limit(group: Group, metric: str) -> str:
     most = max(having, key=lambda member: member.cell.estimates[metric].estimate)
     share = most.cell.estimates[metric].estimate / group.limit_bytes
     return SENTENCES["limit"].format(
-        limit=units.whole_mib(group.limit_bytes), cell=most.label, share=units.percent(share)
+        limit=units.size(group.limit_bytes), cell=most.label, share=units.percent(share)
     )
 
 

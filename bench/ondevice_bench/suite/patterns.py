@@ -1,14 +1,22 @@
 """Matches cell ids with patterns: a glob over the whole id, or a word anywhere in it."""
 
+import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 
 def matches(cell_id: str, pattern: str) -> bool:
-    """`vit_b_32/*/s0` is a glob. `vit`, without `*` or `?`, matches anywhere in the id."""
+    """`vit_b_32/*/s0` is a glob. `vit`, without `*` or `?`, matches anywhere in the id.
+
+    A number at an end of such a word is a whole number: `s1` is not found in `s10`.
+    """
     if any(mark in pattern for mark in "*?"):
         return fnmatchcase(cell_id, pattern.replace("[", "[[]"))
-    return pattern in cell_id
+    if pattern not in cell_id:
+        return False
+    start = r"(?<!\d)" if pattern[:1].isdigit() else ""
+    end = r"(?!\d)" if pattern[-1:].isdigit() else ""
+    return re.search(f"{start}{re.escape(pattern)}{end}", cell_id) is not None
 
 
 def matches_any(cell_id: str, patterns: Iterable[str]) -> bool:

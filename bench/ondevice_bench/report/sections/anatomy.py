@@ -28,10 +28,9 @@ def by_kernel(group: Group) -> Canvas | None:
 
 def by_tensors(group: Group) -> Canvas | None:
     """Bytes of tensors at the peak of a step, by kind if the end of forward shows the kind."""
-    members = [m for m in _having(group, "activation_bytes") if _live_peak(m) is not None]
+    members = drawing.by_total(_with_tensors(group), _tensors)
     if not members:
         return None
-    members = drawing.by_total(members, _tensors)
     plot = Canvas()
     for name in metrics.parts_of("resident tensors"):
         drawing.bars(plot, members, name)
@@ -63,16 +62,20 @@ def says_by_kernel(group: Group) -> str:
 
 
 def says_by_tensors(group: Group) -> str:
-    """Who stores least for backward, and for which modules the baseline stores most."""
+    """Who has the fewest bytes, and for which modules the baseline stores most."""
     names = {
         name: f"what {metrics.BY_NAME[name].label.removeprefix('of ')} stored" for name in STORED
     }
     part = sentences.largest_part(group, STORED, names, "all that is stored for backward")
-    return f"{sentences.lowest(group, 'activation_bytes')} {part}".strip()
+    return f"{sentences.fewest_tensors(_with_tensors(group), _tensors)} {part}".strip()
 
 
 def _having(group: Group, *names: str) -> list[CellWithBaseline]:
     return [m for m in group.members if any(name in m.cell.estimates for name in names)]
+
+
+def _with_tensors(group: Group) -> list[CellWithBaseline]:
+    return [m for m in _having(group, "activation_bytes") if _live_peak(m) is not None]
 
 
 def _sum(member: CellWithBaseline, names: tuple[str, ...]) -> float:

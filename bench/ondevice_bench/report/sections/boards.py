@@ -1,13 +1,16 @@
-"""Boards side by side: the cost of a method on each, and the cells on which boards disagree."""
+"""Boards side by side: which method wins where, what it costs there, and where boards disagree."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.boards import BoardRow, CellOnBoard, boards, software_differences
+from ondevice_bench.analyse.groups import groups
 from ondevice_bench.analyse.summary import EMULATED, RunSummary
 from ondevice_bench.analyse.usable_memory import usable_memory
+from ondevice_bench.report.decision import Card, cards
 from ondevice_bench.report.quantities import (
     Quantity,
     dash,
@@ -17,37 +20,53 @@ from ondevice_bench.report.quantities import (
 )
 from ondevice_bench.report.sections.section import ReportData, Section
 from ondevice_bench.stats import Estimate
+from ondevice_bench.suite.labels import short_names
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One question about a workload: the card of each board, and whether boards agree."""
+
+    question: str
+    cards: tuple[Card | None, ...]  # None if the board did not measure the workload
+    agreement: str
 
 
 def content(data: ReportData) -> Mapping[str, Any]:
-    """A table for each metric, and the cells that no board has measured yet."""
+    """The answers, a table for each metric, and the cells that no board has measured yet."""
     summaries = (data.summary, *data.others)
+    names = _names(summaries)
     limits = [usable_memory(one.run) for one in summaries]
     tables = []
     for name in metrics.HEADLINES:
         lines = boards(summaries, name, data.baseline)
+        labels = short_names(line.cell for line in lines)
         tables.append(
             {
                 "metric": metrics.BY_NAME[name],
-                "lines": [(line, _quantities(line, name, limits)) for line in lines],
-                "disagreements": [line for line in lines if line.disagrees],
+                "lines": [
+                    (labels[line.cell], _quantities(line, name, limits, data.baseline))
+                    for line in lines
+                ],
+                "disagreements": [
+                    (labels[line.cell], line.directions) for line in lines if line.disagrees
+                ],
             }
         )
     return {
+        "answers": _answers(summaries, names, data) if len(summaries) > 1 else [],
         "tables": tables,
-        "boards": _names(summaries),
+        "boards": names,
         "baseline": data.baseline,
         "software": [
             (name, difference)
-            for name, other in zip(_names(summaries)[1:], data.others, strict=True)
+            for name, other in zip(names[1:], data.others, strict=True)
             for difference in software_differences(data.summary, other)
         ],
-        "pending": Counter(
-            cell.planned.profile for cell in data.summary.cells if cell.status == "pending"
-        ),
+        "pending": Counter(cell.planned.profile for cell in data.cells if cell.status == "pending"),
         "emulated": [
             name
-            for name, one in zip(_names(summaries), summaries, strict=True)
+            for name, one in zip(names, summaries, strict=True)
             if one.run.settings.get("emulated")
         ],
         "emulated_means": EMULATED,
@@ -62,11 +81,55 @@ def _names(summaries: tuple[RunSummary, ...]) -> list[str]:
     ]
 
 
-def _quantities(line: BoardRow, name: str, limits: Sequence[int | None]) -> list[Quantity]:
+def _answers(
+    summaries: Sequence[RunSummary], names: Sequence[str], data: ReportData
+) -> list[tuple[str, list[Answer]]]:
+    """The questions of each workload, with the cards of each board."""
+    by_board = [
+        {
+            group.title: cards(group, one.run, data.goal, data.baseline)
+            for group in groups(one, data.baseline)
+        }
+        for one in summaries
+    ]
+    titles = dict.fromkeys(title for by_title in by_board for title in by_title)
+    return [
+        (title, _of_workload([each.get(title) for each in by_board], names)) for title in titles
+    ]
+
+
+def _of_workload(
+    on_boards: Sequence[tuple[Card, ...] | None], names: Sequence[str]
+) -> list[Answer]:
+    questions = [card.title for card in next(filter(None, on_boards))]
+    answers = []
+    for place, question in enumerate(questions):
+        row = tuple(cards_there[place] if cards_there else None for cards_there in on_boards)
+        answers.append(Answer(question, row, _agreement(row, names)))
+    return answers
+
+
+def _agreement(row: Sequence[Card | None], names: Sequence[str]) -> str:
+    """Whether the same method wins on each board, and where this is not proven."""
+    found = [card for card in row if card is not None and card.badge != "unknown"]
+    if len(found) < len(row):
+        return "not known"
+    unproven = [
+        name
+        for card, name in zip(found, names, strict=True)
+        if card.badge not in ("proven", "no gain")
+    ]
+    where = " and ".join(unproven) if len(unproven) < len(row) else "any board"
+    doubt = f", but not proven on {where}" if unproven else ""
+    return ("yes" if len({card.method for card in found}) == 1 else "no") + doubt
+
+
+def _quantities(
+    line: BoardRow, name: str, limits: Sequence[int | None], baseline: str
+) -> list[Quantity]:
     quantities = []
     for on, limit in zip(line.boards, limits, strict=True):
-        of_baseline = _ratio(on.ratio, "of the baseline on that board")
-        quantities += [with_share(_value(on, name), name, limit), of_baseline]
+        quantities += [with_share(_value(on, name), name, limit), _to_baseline(on, name, baseline)]
     if len(line.boards) > 1:
         quantities.append(_ratio(line.between, "of the second board over the first"))
     return quantities
@@ -80,6 +143,13 @@ def _value(on: CellOnBoard, name: str) -> Quantity:
     return quantity_of(on.cell, name)
 
 
+def _to_baseline(on: CellOnBoard, name: str, baseline: str) -> Quantity:
+    """The ratio to the baseline on the same board."""
+    if on.cell is not None and name in on.cell.estimates and on.member is None:
+        return Quantity("1×", "", f"{baseline} is what the others are compared with", 1.0)
+    return _ratio(on.ratio, "of the baseline on that board")
+
+
 def _ratio(ratio: Estimate | None, meaning: str) -> Quantity:
     if ratio is None:
         return dash(f"no ratio {meaning}: a number is missing")
@@ -89,7 +159,7 @@ def _ratio(ratio: Estimate | None, meaning: str) -> Quantity:
 SECTION = Section(
     name="boards",
     title="Board by board",
-    text="The same cells on each board. Beside each number is its multiple of the baseline on the "
-    "same board. The last column is the number of the second board divided by that of the first.",
+    text="The same cells on each board. Each method is compared with the baseline on the same "
+    "board.",
     content=content,
 )

@@ -1,5 +1,6 @@
 """Memory over time: memory_profiler's samples, a curve to look at, never a number."""
 
+import math
 from array import array
 from collections.abc import Sequence
 
@@ -13,6 +14,7 @@ from ondevice_bench.units import MIB
 HEIGHT = 380
 PEAK, FLOOR = "peak_rss_over_runtime_bytes", "runtime_floor_bytes"
 SHOWN = 3  # curves that are visible at first
+LEGEND_LINE = 19  # pixels
 LETTER = 0.008  # of the width: a band that is too narrow for its words shares those of the next
 
 
@@ -49,13 +51,13 @@ def over_time(group: Group) -> Canvas | None:
         )
     _add_stages(plot, curves[0][1])
     plot.lay_out(
-        height=HEIGHT,
-        legend={"orientation": "h", "y": -0.2},
-        margin={"l": 8, "r": 16, "t": 24, "b": 44},
+        height=HEIGHT + LEGEND_LINE * math.ceil(len(curves) / 2),
+        legend={"orientation": "h", "y": 0, "yref": "container", "yanchor": "bottom"},
+        margin={"l": 8, "r": 16, "t": 24, "b": 60 + LEGEND_LINE * math.ceil(len(curves) / 2)},
     )
     plot.x_axis(f"seconds (bands: the stages of {curves[0][0].label})")
     drawing.memory_limit(plot, "y", group.limit_bytes, highest)
-    plot.y_axis("MiB above an empty torch process", automargin=True)
+    plot.y_axis("MiB more than torch alone", automargin=True)
     return plot
 
 
@@ -101,14 +103,15 @@ def _peak(member: CellWithBaseline) -> float:
 
 SECTION = Section(
     name="curve",
-    title="Memory over one step",
+    title="Memory over time",
     plots=(
         Plot(
             "memory-curve",
             "Another process read this memory while the memory pass ran: batch, model, warm-up, "
-            "one step, inference. The curve can miss short peaks. The bars of peak memory do not "
-            "miss them, but they show the step alone: the warm-up may need more. Click on the "
-            "legend to show and hide methods.",
+            "one step, inference. This is no step of the time pass, so it may take longer. The "
+            "warm-up may need more than the step; the bars of peak memory show the step alone. "
+            "The curve can miss short peaks, the bars do not. Click on the legend to show and "
+            "hide methods.",
             over_time,
             is_wide=True,
         ),

@@ -18,7 +18,10 @@ LONGEST = 26  # characters of a layer's name beside the map
 
 def stored_shares(group: Group) -> Canvas | None:
     """The share of each layer's input that is stored."""
-    return _heat_map(_by_label(group, _shares), "stored share", [[0, "#e3f1ea"], [1, "#0b5d3f"]])
+    shares = _by_label(group, _shares)
+    highest = max((share for each in shares.values() for share in each.values()), default=1.0)
+    scale = [[0, "#e3f1ea"], [1, "#0b5d3f"]]
+    return _heat_map(shares, "stored share", scale, min(highest, 1.0))
 
 
 def gradient_cosines(group: Group) -> Canvas | None:
@@ -83,7 +86,10 @@ def _cosines(member: CellWithBaseline) -> dict[str, float]:
     return {name: cosine for name, (cosine, _) in lowest_cosine_of_layers(member).items()}
 
 
-def _heat_map(by_cell: dict[str, dict[str, float]], title: str, scale: list[Any]) -> Canvas | None:
+def _heat_map(
+    by_cell: dict[str, dict[str, float]], title: str, scale: list[Any], end: float = 1.0
+) -> Canvas | None:
+    """A column for each cell, a row for each layer. The colours go from 0 to `end`."""
     labels = [label for label, values in by_cell.items() if values]
     layers = {name for label in labels for name in by_cell[label]}
     names = sorted(layers, key=_natural)[:MOST_LAYERS]
@@ -96,7 +102,7 @@ def _heat_map(by_cell: dict[str, dict[str, float]], title: str, scale: list[Any]
         x=labels,
         y=names,
         zmin=0,
-        zmax=1,
+        zmax=end,
         colorscale=scale,
         colorbar={"title": {"text": title, "side": "right"}, "thickness": 12},
         hovertemplate="%{y}<br>%{x}: %{z:.3f}<extra></extra>",
@@ -129,9 +135,16 @@ def _hatch(plot: Canvas, places: Sequence[tuple[str, str]]) -> None:
 
 
 def _short(name: str) -> str:
-    """The name without its middle, if it is long: the ends tell most."""
+    """The name without its middle, if it is long: the number and the last words tell most."""
     if len(name) <= LONGEST:
         return name
+    first, *rest = re.split(r"(?<=\d)\.", name, maxsplit=1)
+    room = LONGEST - len(first) - 1
+    if rest and room > 0:
+        words = rest[0].split(".")
+        ends = (".".join(words[at:]) for at in range(1, len(words) - 1))
+        end = next((each for each in ends if len(each) <= room), rest[0][-room:])
+        return f"{first}…{end}"
     half = (LONGEST - 1) // 2
     return f"{name[:half]}…{name[-half:]}"
 
@@ -149,8 +162,8 @@ SECTION = Section(
         Plot(
             "stored-shares",
             "How much of the input of each changed layer is stored: 1 is the whole input. Dark is "
-            "more; what is above 1 has the darkest colour. A stroke means that the method does not "
-            "change the layer.",
+            "more. The colours end at the largest share here, or at 1. A stroke means that the "
+            "method does not change the layer.",
             stored_shares,
             is_wide=True,
             says=says_stored,
@@ -158,8 +171,8 @@ SECTION = Section(
         Plot(
             "layer-cosines",
             "Cosine between the weight gradients of the method and of vanilla, for each layer: the "
-            "lowest of all moments at which they were compared. Dark is worse. Methods with the "
-            "exact gradient are left out.",
+            "lowest of all moments at which they were compared. Dark is worse; what is below 0 has "
+            "the darkest colour. Methods with the exact gradient are left out.",
             gradient_cosines,
             is_wide=True,
             says=says_cosines,

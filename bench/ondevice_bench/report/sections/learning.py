@@ -4,16 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ondevice_bench.analyse.learning import learning
+from ondevice_bench.analyse.learning import learning, learning_groups
 from ondevice_bench.report.quantities import Quantity, learning_metrics, quantity_of
 from ondevice_bench.report.sections.section import ReportData, Section
 
 
 @dataclass(frozen=True)
 class LearningRow:
-    """A line of the table."""
+    """A line of the table. `cells` is the id that its cells share."""
 
     cells: str
+    label: str
+    workload: str
     seeds: int
     quantities: tuple[Quantity, ...]
 
@@ -24,15 +26,20 @@ def content(data: ReportData) -> Mapping[str, Any] | None:
     columns = learning_metrics(lines)
     if not columns:
         return None
+    groups = learning_groups(lines)
     return {
         "columns": columns,
+        "workload": groups[0].heading if len(groups) == 1 else "",
         "rows": [
             LearningRow(
                 line.id,
+                label,
+                group.heading,
                 len(line.seeds),
                 tuple(quantity_of(line, metric.name) for metric in columns),
             )
-            for line in lines
+            for group in groups
+            for label, line in zip(group.labels, group.lines, strict=True)
         ],
     }
 

@@ -19,7 +19,7 @@ def problems(data: ReportData) -> Mapping[str, Any] | None:
         (each.who, each.text)
         for each in fold((cell.id, text) for cell in planned for text in cell.problems)
     ]
-    others = unmeasured(cell.planned for cell in data.summary.cells)
+    others = unmeasured(cell.planned for cell in data.cells)
     items += [(each.who, each.text) for each in others]
     return {"items": items} if items else None
 

@@ -1,5 +1,6 @@
 """A section of the page, and the data that it gets."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,7 +8,7 @@ from typing import Any
 
 from ondevice_bench.analyse.groups import Group, groups
 from ondevice_bench.analyse.history import History, HistoryQuery, history
-from ondevice_bench.analyse.summary import RunSummary
+from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.papers.claims import JudgedClaim
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.suite.fit import BoardFits
@@ -32,6 +33,35 @@ class ReportData:
     def history(self) -> History:
         """The history of all these runs."""
         return history((self.summary, *self.others), self.query)
+
+    @cached_property
+    def boards(self) -> tuple[RunSummary, ...]:
+        """The run, and the first run of each other board."""
+        by_profile: dict[str, RunSummary] = {}
+        for one in (self.summary, *self.others):
+            by_profile.setdefault(one.run.profile, one)
+        return tuple(by_profile.values())
+
+    @cached_property
+    def cells(self) -> tuple[CellSummary, ...]:
+        """The cells of the run. A cell that waits for a board of the page is left out."""
+        elsewhere = {
+            (cell.planned.profile, cell.planned.cell.key)
+            for other in self.others
+            for cell in other.cells
+            if cell.planned.state == "planned"
+        }
+        return tuple(
+            cell
+            for cell in self.summary.cells
+            if cell.status != "pending"
+            or (cell.planned.profile, cell.planned.cell.key) not in elsewhere
+        )
+
+    @property
+    def statuses(self) -> Mapping[str, int]:
+        """The number of these cells with each status."""
+        return Counter(cell.status for cell in self.cells)
 
     @staticmethod
     def from_summaries(

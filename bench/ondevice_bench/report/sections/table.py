@@ -44,7 +44,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
     }
     columns = measured_columns(TABLE, data.summary.run.settings)
     return {
-        "folds": unmeasured(cell.planned for cell in data.summary.cells),
+        "folds": unmeasured(cell.planned for cell in data.cells),
         "columns": columns,
         "headlines": metrics.HEADLINES,
         "workload": groups[0].heading if len(groups) == 1 else "",

@@ -16,6 +16,8 @@ def content(data: ReportData) -> Mapping[str, Any] | None:
     return {
         "goal": goal_text(data.goal),
         "baseline": data.baseline,
+        "least_cosine": f"{data.goal.min_cosine:g}",
+        "board": data.summary.run.profile if len(data.boards) > 1 else "",
         "decisions": [
             decide(group, data.summary.run, data.goal, data.baseline) for group in data.groups
         ],

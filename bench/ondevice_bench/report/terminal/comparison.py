@@ -15,26 +15,50 @@ VERDICTS: tuple[Verdict, ...] = ("regressed", "improved", "missing", "inconclusi
 
 
 def comparison_tables(comparison: Comparison, cells: Iterable[Cell]) -> list[Table]:
-    """The changes of each workload, the worst first. `cells` are those of the base run."""
-    changes: dict[str, list[Difference]] = {}
-    for item in _changes(comparison):
-        changes.setdefault(item.cell, []).append(item)
+    """The changes by verdict and workload, the worst first. `cells` are those of the base run.
+
+    Where there is no ratio, the number of a reason stands: see `reasons`.
+    """
+    numbers = {reason: number for number, reason in enumerate(_reasons(comparison), start=1)}
+    groups = labelled(dict.fromkeys(cells))
     tables = []
-    for group in labelled(dict.fromkeys(cell for cell in cells if cell.id in changes)):
-        table = Table("method", "metric", "base", "new", "change", "verdict", heading=group.heading)
-        labels = dict(zip((cell.id for cell in group.cells), group.labels, strict=True))
-        of_group = [item for name in labels for item in changes[name]]
-        for item in sorted(of_group, key=lambda each: VERDICTS.index(each.verdict)):
-            table.add_row(
-                labels[item.cell],
-                item.metric,
-                _text(item.metric, item.base),
-                _text(item.metric, item.new),
-                _size(item),
-                item.verdict,
-            )
-        tables.append(table)
+    for verdict in VERDICTS[:-1]:
+        changes: dict[str, list[Difference]] = {}
+        for item in comparison.with_verdict(verdict):
+            changes.setdefault(item.cell, []).append(item)
+        for group in groups:
+            rows = [
+                (label, item)
+                for cell, label in zip(group.cells, group.labels, strict=True)
+                for item in changes.get(cell.id, ())
+            ]
+            if rows:
+                heading = f"{verdict}: {group.heading}"
+                tables.append(Table("method", "metric", "base", "new", "change", heading=heading))
+            for label, item in rows:
+                change = f"[{numbers[item.reason]}]" if item.reason else _size(item)
+                tables[-1].add_row(label, item.metric, *_both(item), change)
     return tables
+
+
+def reasons(comparison: Comparison) -> list[str]:
+    """Why there is no ratio, with the numbers that stand in the tables."""
+    return [f"[{number}] {text}" for number, text in enumerate(_reasons(comparison), start=1)]
+
+
+def _reasons(comparison: Comparison) -> list[str]:
+    return list(dict.fromkeys(item.reason for item in _changes(comparison) if item.reason))
+
+
+def _both(item: Difference) -> tuple[str, str]:
+    """Both values, to the last digit where fewer digits show no difference."""
+    if item.new is None:
+        return _text(item.metric, item.base), _text(item.metric, None)
+    unit = metrics.BY_NAME[item.metric].unit
+    base, new = quantity(item.base, unit), quantity(item.new, unit)
+    if base != new:
+        return base, new
+    return _text(item.metric, item.base), _text(item.metric, item.new)
 
 
 def comparison_lines(comparison: Comparison) -> list[str]:
@@ -77,6 +101,8 @@ def _size(item: Difference) -> str:
         note = metric.ratio_note(item.base, item.new)
         bounds = f"{ratio(item.lower)} … {ratio(item.upper)}"
         return f"{size}, {bounds}{f'; {note}' if note else ''}"
+    if metrics.BY_NAME[item.metric].kind == "exact" and item.base > 0 and item.new is not None:
+        return ratio(item.new / item.base)
     return item.reason
 
 

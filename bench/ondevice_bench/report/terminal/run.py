@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.learning import Learning, learning
+from ondevice_bench.analyse.learning import Learning, learning, learning_groups
 from ondevice_bench.analyse.summary import NOT_INTERLEAVED, CellSummary, RunSummary
 from ondevice_bench.report.folding import folded, unmeasured_lines
 from ondevice_bench.report.quantities import (
@@ -14,7 +14,7 @@ from ondevice_bench.report.quantities import (
     quantity_of,
     rank_basis,
 )
-from ondevice_bench.suite.labels import labelled, row_labels
+from ondevice_bench.suite.labels import labelled
 from ondevice_bench.terminal import Table
 
 
@@ -36,16 +36,12 @@ def run_tables(summary: RunSummary) -> list[Table]:
 
 def learning_tables(lines: Sequence[Learning]) -> list[Table]:
     """The effect of methods on training. All seeds of a workload share a line."""
-    by_id = {line.id: line for line in lines}
-    ids = {cell: line.id for line in lines for cell in line.cells}
     tables = []
-    for group in labelled(ids):
+    for group in learning_groups(lines):
         heading = f"effect on training: {group.heading}"
-        chosen = [by_id[name] for name in dict.fromkeys(ids[cell] for cell in group.cells)]
-        columns = [metric for metric in learning_metrics(chosen) if "learning" in metric.roles]
+        columns = [metric for metric in learning_metrics(group.lines) if "learning" in metric.roles]
         table = Table("method", *(metric.label for metric in columns), "seeds", heading=heading)
-        labels = row_labels([line.cells[0] for line in chosen])
-        for label, line in zip(labels, chosen, strict=True):
+        for label, line in zip(group.labels, group.lines, strict=True):
             table.add_row(label, *_texts(line, columns), str(len(line.seeds)))
         tables.append(table)
     return tables
