@@ -16,6 +16,7 @@ from ondevice_bench.suite.board import Board
 from ondevice_bench.suite.cell import Train
 from ondevice_bench.suite.patterns import matches
 from ondevice_bench.suite.plan import plan
+from ondevice_bench.suite.refusals import refusal
 from ondevice_bench.suite.suite import (
     Axis,
     Condition,
@@ -337,3 +338,18 @@ def test_updates_in_backward_need_no_norm_and_no_update_of_their_own():
     free = plan(suite(models=model, methods=methods, train=Train(clip=None)), X86)
     assert [item.state for item in free] == ["planned", "skipped", "planned"]
     assert free[1].reason == "the subspace update of wasi needs all gradients of a step"
+
+
+def test_what_does_not_depend_on_the_seed_is_decided_once_for_all_seeds(monkeypatch):
+    asked = []
+
+    def counted(suite, cell):
+        asked.append(cell.id)
+        return refusal(suite, cell)
+
+    monkeypatch.setattr("ondevice_bench.suite.plan.refusal", counted)
+    methods = (MethodChoice("vanilla", ()), MethodChoice("checkpoint", ()))
+    planned = plan(suite(methods=methods, seeds=tuple(range(50))), X86)
+    assert [item.cell.seed for item in planned] == [*range(50)] * 2
+    assert len({item.cell.fingerprint for item in planned}) == 100
+    assert len(asked) == 2

@@ -292,16 +292,17 @@ class Store:
     @contextlib.contextmanager
     def one_state(self) -> Iterator[None]:
         """All queries within see the file in the same state, whatever a writer does."""
-        if self._db.in_transaction:
-            yield
-            return
-        self._db.execute("BEGIN")
-        self._size = _bytes_of(self.path)
+        is_first = not self._db.in_transaction
+        if is_first:
+            self._db.execute("BEGIN")
         try:
+            if is_first:
+                self._size = _bytes_of(self.path)
             yield
-        finally:
-            self._size = None
-            if self._db.in_transaction:  # SQLite ends it itself where memory or a disk fails
+        finally:  # SQLite ends it itself where memory or a disk fails
+            if is_first:
+                self._size = None
+            if is_first and self._db.in_transaction:
                 self._db.execute("COMMIT")
 
     def _new_room(self) -> _Room:

@@ -5,7 +5,7 @@ It takes milliseconds for each new shape, and only says what we know: the result
 the inputs, or as the channels. We say so where all tensors are plain. All else goes to torch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -20,7 +20,7 @@ class QuickFakeMode(FakeTensorMode):
     """A mode for fake tensors that knows the results of a few operators."""
 
     def _dispatch_impl(
-        self, func: Any, types: Any, args: Sequence[Any], kwargs: dict[str, Any]
+        self, func: Any, types: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Any:
         """The results of an operator whose shapes are new. torch keeps them for equal shapes."""
         known = _KNOWN.get(func)
@@ -29,7 +29,7 @@ class QuickFakeMode(FakeTensorMode):
                 result = known(*args)
             if result is not None:
                 return result
-        return super()._dispatch_impl(func, types, args, kwargs)  # type: ignore[no-untyped-call]
+        return super()._dispatch_impl(func, types, args, kwargs)
 
 
 def _are_plain(values: Sequence[Any]) -> bool:
