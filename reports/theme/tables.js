@@ -32,19 +32,20 @@ function makeSortable(table) {
 }
 
 // the explanation of each number: its meaning, scope and basis. A mouse shows it as a tooltip, a click or a tap at the
-// foot of the page, and the panel of a cell lists all of them
+// foot of the page, and the panel of a cell lists all of them. The parts of a map have their names and sizes instead
 function addTooltip(event) {
   const cell = event.target.closest("[data-m]");
   if (cell && !cell.title) cell.title = page.tooltips[cell.dataset.m];
 }
 
 const explanation = document.getElementById("explanation");
-function explain(cell) {
-  explanation.hidden = !cell;
-  explanation.textContent = cell ? page.tooltips[cell.dataset.m] : "";
+const wordsOf = (part) => (part.dataset.m === undefined ? part.querySelector("title").textContent : page.tooltips[part.dataset.m]);
+function explain(part) {
+  explanation.hidden = !part;
+  explanation.textContent = part ? wordsOf(part) : "";
 }
 
 document.querySelectorAll("table.sortable").forEach(makeSortable);
 document.addEventListener("mouseover", addTooltip);
-document.addEventListener("click", (event) => explain(event.target.closest("[data-m]")));
+document.addEventListener("click", (event) => explain(event.target.closest("[data-m], .map g")));
 document.addEventListener("keydown", (event) => event.key === "Escape" && explain(null));

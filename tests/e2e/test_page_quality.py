@@ -2,13 +2,17 @@
 
 import re
 import unicodedata
+from dataclasses import replace
 
 import html5lib
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from pypdf import PdfReader
 
+from ondevice_bench.report.page import write_report
+from tests.analyse.conftest import stored_summary
 from tests.e2e.browsing import DESK, PHONE, Visit
+from tests.report import synthetic
 
 
 def test_the_first_screen_has_the_three_cards(desk):
@@ -160,6 +164,21 @@ def test_a_tap_on_a_number_explains_it(phone):
     assert shown.inner_text().startswith("most resident memory of the process during a step")
     page.locator("h1").tap()
     assert not shown.is_visible()
+
+
+def test_a_click_on_a_part_of_a_map_names_its_module(browser, tmp_path):
+    cells = synthetic.cells()[:2]
+    saved = {"first": {"bytes": 2**21, "kind": "attention"}}
+    records = [
+        replace(each, details={"saved": saved}) if each.key.pass_name == "trace" else each
+        for each in synthetic.records(cells)
+    ]
+    summary = stored_summary(tmp_path, records, synthetic.planned(cells), synthetic.run_of())
+    write_report([summary], tmp_path / "map.html")
+    with Visit(browser, tmp_path / "map.html", viewport=DESK) as visit:
+        visit.page.locator(".map rect").first.click()
+        shown = visit.page.locator("#explanation")
+        assert shown.inner_text() == "first: 2.00 MiB, 100.0 %"
 
 
 def test_ranks_are_folded_below_the_best_one(desk):

@@ -31,7 +31,7 @@ def chips(boards: Sequence[RunSummary], workloads: Sequence[str]) -> tuple[Chip,
         *([Chip("workload", workloads[0])] if len(workloads) == 1 else []),
         Chip("data", _some(cell.data for cell in cells)),
         Chip("weights", _some(cell.weights for cell in cells)),
-        Chip("processes of a cell", _rounds(summary)),
+        Chip("processes for each cell", _rounds(summary)),
         *(_calm(one, "" if len(boards) == 1 else f" {one.run.profile}") for one in boards),
     )
 

@@ -169,7 +169,8 @@ def _luminance(colour: str) -> float:
 SECTION = Section(
     name="modules",
     title="Which modules keep the most",
-    text="Each part is a module. Its area is the number of bytes that backward needs from it. The "
-    "bytes count for the module that saved them first.",
+    text="Each part is a module. Its area is its share of the bytes that the cell keeps for "
+    "backward: equal areas of two maps are not equal bytes. Bytes count for the module that saved "
+    "them first. Click on a part to see its name and its bytes.",
     content=content,
 )
