@@ -6,7 +6,7 @@ from pathlib import Path
 from ondevice_bench.errors import unknown
 from ondevice_bench.papers.data_sets import CLASSES
 from ondevice_bench.papers.published import Query
-from ondevice_bench.specs import data, registry, weights
+from ondevice_bench.specs import composition, data, registry, weights
 from ondevice_bench.specs.data import DataSource
 from ondevice_bench.specs.option import Value, resolved, validate
 from ondevice_bench.suite.layers import layers_refusal
@@ -45,18 +45,11 @@ def _of_method(query: Query) -> str | None:
         return "method_options without a method" if query.method_options else None
     if registry.is_own(query.method) or not query.method_options:
         return None
-    specs = registry.parts(query.method)
-    for spec in specs:
-        prefix = f"{spec.name}." if len(specs) > 1 else ""
-        own = {
-            name.removeprefix(prefix): value
-            for name, value in query.method_options
-            if name.startswith(prefix)
-        }
+    for part in composition.parts(query.method):
         try:
-            validate(spec.options, spec.one_of, own)
+            validate(part.spec.options, part.spec.one_of, part.own(query.method_options))
         except ValueError as error:
-            raise ValueError(f"{spec.name}: {error}") from None
+            raise ValueError(f"{part.spec.name}: {error}") from None
     return None
 
 
@@ -72,7 +65,10 @@ def _of_model(query: Query) -> str | None:
         raise ValueError(f"{model.name}: {error}") from None
     refused = None if query.layers is None else layers_refusal(query.layers, model, options)
     if query.method is not None and not registry.is_own(query.method):
-        refusals = (spec.refuses(model) for spec in registry.parts(query.method))
+        refusals = (
+            part.spec.refuses(model, part.own(query.method_options))
+            for part in composition.parts(query.method)
+        )
         refused = refused or next((why for why in refusals if why), None)
     if query.data in _SOURCES:
         source = DataSource(query.data)

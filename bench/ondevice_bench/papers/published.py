@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from ondevice_bench.errors import BadInput, unknown
-from ondevice_bench.specs import registry
+from ondevice_bench.specs import composition, registry
 from ondevice_bench.specs.option import Option
 from ondevice_bench.suite.cell import Cell, Options
 from ondevice_bench.suite.layers import freezes
@@ -163,7 +163,7 @@ def _options_of_model(name: str) -> tuple[Option, ...]:
 
 
 def _options_of_method(name: str | None) -> tuple[Option, ...]:
-    return () if name is None or registry.is_own(name) else registry.method_options(name)
+    return () if name is None or registry.is_own(name) else composition.options(name)
 
 
 def _without_defaults(options: Options, specs: Sequence[Option]) -> Options:

@@ -11,7 +11,7 @@ from ondevice_bench.declare.document import parse
 from ondevice_bench.papers.given import Given
 from ondevice_bench.papers.published import Claim, Query
 from ondevice_bench.papers.waiting import needs_data, needs_weights
-from ondevice_bench.specs import registry
+from ondevice_bench.specs import composition, registry
 from ondevice_bench.specs.builtin_methods import BY_CONTENT
 from ondevice_bench.specs.inputs import Images
 from ondevice_bench.specs.model import ModelSpec
@@ -143,14 +143,14 @@ def _sides(claim: Claim) -> Iterator[tuple[str, Options]]:
     options = claim.query.method_options or _usual_options(method)
     yield method, options
     if claim.ratio_of is not None:
-        known = {option.name for option in registry.method_options(claim.ratio_of)}
+        known = {option.name for option in composition.options(claim.ratio_of)}
         yield claim.ratio_of, tuple(pair for pair in options if pair[0] in known)
 
 
 def _usual_options(method: str) -> Options:
     required = any(
         isinstance(group, OneOf) and group.required and "epsilon" in group.names
-        for spec in registry.parts(method)
+        for spec in composition.specs(method)
         for group in spec.one_of
     )
     return tuple(_USUAL_RULE.items()) if required and "+" not in method else ()
