@@ -20,8 +20,9 @@ RANKED = ("svd", "hosvd", "asi", "wasi")
 ASI = ("ondevice_bench.methods.asi:Asi", {"fraction": 0.25, "sequential": False})
 WASI = (
     "ondevice_bench.methods.wasi:Wasi",
-    {"fraction": 0.5, "update": "subspace", "sequential": False},
+    {"fraction": 0.5, "update": "subspace", "sequential": False, "every": 1},
 )
+WASI_EVERY = (WASI[0], {**WASI[1], "every": 3})
 MICROBATCH = ("ondevice_bench.methods.microbatch:Microbatch", {"slices": 2})
 MINE = Path(__file__).parent.parent / "methods/samples/mine.py"
 MINES = ("Mine", "MineAround")
@@ -233,7 +234,8 @@ def test_slices_of_a_batch_that_draw_other_numbers_are_not_compared(compared_own
 
 @pytest.mark.parametrize("clip", [None, 0.01])
 @pytest.mark.parametrize(
-    ("network", "methods"), [("twice", (WASI,)), ("straight", (WASI, MICROBATCH))]
+    ("network", "methods"),
+    [("twice", (WASI,)), ("straight", (WASI, MICROBATCH)), ("straight", (WASI_EVERY,))],
 )
 def test_the_update_of_factors_is_the_one_of_all_their_gradients(
     compared_own, network, methods, clip
@@ -275,4 +277,7 @@ def test_a_step_in_factors_allows_rounding_and_nothing_else(dtype):
     assert step.error(left, right) == pytest.approx(1)
     assert step.error(*after(gradient / 2)) == pytest.approx(0.5, abs=0.1)
     assert step.error(basis, right) > 0.9
+    kept = replace(step, basis="kept")
+    assert kept.error(left, 0.999 * right - 0.01 * left.T @ gradient) == 0
+    assert kept.error(basis, projected) > 0.1
     assert replace(step, gradient=gradient * math.nan).error(left, right) == 0

@@ -106,7 +106,7 @@ def gram(shape: Shape, mode: int) -> int:
     """`X_(m) X_(m)ᵀ`, each block of rows from its diagonal on."""
     size = shape[mode]
     others = math.prod(shape) // size
-    entries = sum((rows.stop - rows.start) * (size - rows.start) for rows in row_blocks(size))
+    entries: int = sum((rows.stop - rows.start) * (size - rows.start) for rows in row_blocks(size))
     return 2 * others * entries
 
 

@@ -59,7 +59,7 @@ def leading_by_block(x: Tensor, mode: int, rank: int, stream: torch.Generator) -
     require_finite(inner.diagonal())
     values, turn = torch.linalg.eigh((inner + inner.T) / 2)
     values, turn = values.flip(0).clamp_min(0), turn.flip(1)[:, :rank]
-    vectors = basis @ turn
+    vectors: Tensor = basis @ turn
     residuals = torch.linalg.vector_norm(image @ turn - vectors * values[:rank], dim=0)
     if has_content() and not _are_leading(values.double(), residuals.double()):
         return None

@@ -202,8 +202,8 @@ def energies(x: Tensor, mode: int) -> Tensor:
 
 def leading(x: Tensor, mode: int, rank: int) -> Tensor:
     """The first `rank` left singular vectors of a mode's unfolding, as columns in x's dtype."""
-    _, vectors = torch.linalg.eigh(_smaller_gram(x, mode))
-    vectors = vectors.flip(1)
+    _, ascending = torch.linalg.eigh(_smaller_gram(x, mode))
+    vectors: Tensor = ascending.flip(1)
     if vectors.shape[0] == x.shape[mode]:
         return vectors[:, :rank].to(x.dtype).contiguous()
     # the unfolding is tall: these are its right vectors, which it maps to the left ones

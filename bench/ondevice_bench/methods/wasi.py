@@ -31,7 +31,7 @@ class Wasi(LayerMethod):
     ranked = frozenset({ACTIVATION, WEIGHT})
     reference = HosvdScheme
 
-    def __init__(self, *, update: str, sequential: bool, every: int = 1) -> None:
+    def __init__(self, *, update: str, sequential: bool, every: int) -> None:
         if update == "factors" and every > 1:
             raise Refusal("`every` needs the subspace update: `update: factors` has no iteration")
         self.update: Update = "factors" if update == "factors" else "subspace"
