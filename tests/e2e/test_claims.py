@@ -195,6 +195,11 @@ def test_the_users_weights_and_data_decide_what_waits(bench, workplace, own_file
 def test_weights_and_data_that_decide_nothing_are_one_line(bench, workplace, own_files):
     torch.save({"wrong": torch.zeros(1)}, workplace / "wrong.pt")
     (workplace / "few" / "0").mkdir(parents=True)
+    (workplace / "texts.yaml").write_text(
+        TRAINED.replace("model: mcunet", "model: minilm").replace(
+            "image_size: 32, classes: 10", "length: 8"
+        )
+    )
     said = ("claims", "--claims", "own.yaml", "--paper", "mine")
     data = ("--data", "handwriting:pictures")
     for words, says in (
@@ -203,6 +208,10 @@ def test_weights_and_data_that_decide_nothing_are_one_line(bench, workplace, own
         (("--weights", "mcunet=trained.pt"), "also need --data handwriting:PATH"),
         (data, "also need --weights mcunet=PATH"),
         (("--weights", "mcunet=wrong.pt", *data), "wrong.pt"),
+        (
+            ("--claims", "texts.yaml", "--weights", "minilm=trained.pt", *data),
+            "the model takes tokens",
+        ),
         (("--fresh",), "give --weights, --data or --run, too"),
         (("--paper", "mime", "--run"), "did you mean 'mine'?"),
     ):

@@ -178,10 +178,11 @@ def _measured(
         if needed:
             raise BadInput(f"nothing can be measured yet: the claims also need {', '.join(needed)}")
         print_errors("no claim waits for a measurement with this")
-    tasks = [
-        replace(request(host, described(host, trial.suite), command_line()), fresh=fresh)
-        for trial in found
-    ]
+    tasks = [replace(request(host, trial.suite, command_line()), fresh=fresh) for trial in found]
+    if refused := [task for task in tasks if not task.planned]:
+        raise BadInput(*(f"{task.suite.name}: {task.plan[0].reason}" for task in refused))
+    for task in tasks:
+        described(host, task.suite)  # the files of weights are checked
     summaries, code = [], ExitCode.OK
     for task in tasks:
         folder = OUT / task.suite.name
