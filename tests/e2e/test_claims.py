@@ -1,6 +1,5 @@
 """`bench claims`: published figures recomputed, beside runs, on a page; its errors."""
 
-import json
 import shlex
 
 import pytest
@@ -8,8 +7,12 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from ondevice_bench.cli import report
+from ondevice_bench.errors import BadInput
 from ondevice_bench.models import mcunet
+from ondevice_bench.papers.published import Paper, PublishedClaims
 from ondevice_bench.record.store import Store
+from ondevice_bench.suite.from_flags import Words
 from tests.papers.test_claims_file import OWN
 
 SUITE = """\
@@ -71,10 +74,26 @@ def test_a_users_claim_beside_a_run_and_on_a_page(bench, workplace, suite_file):
     page = (workplace / "page.html").read_text()
     assert "What papers claim" in page
     assert "not as measured" in page
-    ended = bench("report", "mine", "--layout", "paper", "--json")
-    assert ended.code == 0, ended.err
-    page = (workplace / json.loads(ended.out)["report"]).read_text()
-    assert "wasi-vit-vanilla-training" in page
+
+
+def test_a_report_judges_the_claims_of_its_layout_without_code_of_the_user(
+    bench, workplace, suite_file, monkeypatch
+):
+    judged = []
+    monkeypatch.chdir(workplace)
+    suite_file(SUITE.replace(", asi: {epsilon: 0.5}", ""), "mine")
+    assert bench("run", "mine", "--filter", "vanilla").code == 0
+    monkeypatch.setattr(
+        "ondevice_bench.papers.claims_file.load_published",
+        lambda: PublishedClaims((Paper("mine", "Mine", ""),), ()),
+    )
+    monkeypatch.setattr(
+        "ondevice_bench.report.page.write_report", lambda *_, claims, **__: judged.append(claims)
+    )
+    report.report(["mine"], layout="paper")
+    assert judged == [()]
+    with pytest.raises(BadInput, match="a report runs no code of yours"):
+        report._account_of(None, Words(["./net.py:net"]))
 
 
 def _stored_by(workplace, cell, suite="mine"):
@@ -176,6 +195,11 @@ def test_the_users_weights_and_data_decide_what_waits(bench, workplace, own_file
 def test_weights_and_data_that_decide_nothing_are_one_line(bench, workplace, own_files):
     torch.save({"wrong": torch.zeros(1)}, workplace / "wrong.pt")
     (workplace / "few" / "0").mkdir(parents=True)
+    (workplace / "texts.yaml").write_text(
+        TRAINED.replace("model: mcunet", "model: minilm").replace(
+            "image_size: 32, classes: 10", "length: 8"
+        )
+    )
     said = ("claims", "--claims", "own.yaml", "--paper", "mine")
     data = ("--data", "handwriting:pictures")
     for words, says in (
@@ -184,6 +208,10 @@ def test_weights_and_data_that_decide_nothing_are_one_line(bench, workplace, own
         (("--weights", "mcunet=trained.pt"), "also need --data handwriting:PATH"),
         (data, "also need --weights mcunet=PATH"),
         (("--weights", "mcunet=wrong.pt", *data), "wrong.pt"),
+        (
+            ("--claims", "texts.yaml", "--weights", "minilm=trained.pt", *data),
+            "the model takes tokens",
+        ),
         (("--fresh",), "give --weights, --data or --run, too"),
         (("--paper", "mime", "--run"), "did you mean 'mine'?"),
     ):

@@ -1,5 +1,6 @@
 """The suite of waiting claims: the cells that decide them, and no others; what the user gave wrong."""
 
+import numpy
 import pytest
 
 from ondevice_bench.errors import BadInput
@@ -7,7 +8,9 @@ from ondevice_bench.papers.claims_file import load_published
 from ondevice_bench.papers.data_sets import CLASSES
 from ondevice_bench.papers.given import given
 from ondevice_bench.papers.trials import lacks, obstacles, trials
+from ondevice_bench.suite.board import HERE
 from ondevice_bench.suite.matrix import cells_of
+from ondevice_bench.suite.plan import plan
 
 FILE = """\
 schema: 1
@@ -131,16 +134,20 @@ def test_every_waiting_claim_of_ours_can_be_made_a_suite(workplace):
         for model in models:
             (workplace / f"{model}.pt").write_bytes(b"weights")
         names = {c.query.data for c in waits} - {None}
-        for name in names:
-            folder(workplace, CLASSES[name], f"{paper}-{name}")
+        numpy.savez(workplace / "boolq.npz", tokens=numpy.zeros((9, 128), dtype=numpy.int64))
+        paths = {name: "boolq.npz" for name in names if name == "boolq"}
+        for name in names - set(paths):
+            paths[name] = folder(workplace, CLASSES[name], f"{paper}-{name}")
         by_user = given(
             of_paper,
             [f"{model}={model}.pt" for model in models],
-            [f"{name}:{paper}-{name}" for name in names],
+            [f"{name}:{path}" for name, path in paths.items()],
         )
         made = trials(waits, by_user, "pi5-8gb", everything=True)
         wanted = {claim.id for claim in waits if not lacks(claim, by_user, "pi5-8gb")}
         assert {name for trial in made for name in trial.claims} == wanted
+        for trial in made:
+            assert {item.reason for item in plan(trial.suite, HERE)} == {""}
 
 
 @pytest.mark.parametrize(

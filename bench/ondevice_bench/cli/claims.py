@@ -1,5 +1,6 @@
 """`bench claims`: published numbers, and those that are computed and measured here."""
 
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ondevice_bench.analyse.summary import RunSummary
     from ondevice_bench.papers.claims import JudgedClaim
     from ondevice_bench.papers.given import Given
+    from ondevice_bench.papers.judge_claims import AccountValues
     from ondevice_bench.papers.published import PublishedClaims
     from ondevice_bench.run.hosts.host import Host
     from ondevice_bench.run.request import Request
@@ -84,10 +86,8 @@ def claims(
     from ondevice_bench.papers.claims_file import load_published
     from ondevice_bench.papers.claims_table import claims_json
     from ondevice_bench.papers.given import given
-    from ondevice_bench.papers.judge_claims import judge_claims
     from ondevice_bench.report.page import write_report
     from ondevice_bench.run.hosts.local import local_host
-    from ondevice_bench.run.queries.inspect import account_of
 
     published = load_published(file).of_paper(paper)
     measures = bool(weights or data or measure_all)
@@ -102,7 +102,7 @@ def claims(
         raise BadInput("--out: there is no run to draw: start with `bench run paper_wasi_small`")
     code = ExitCode.OK
     with local_host() as host:
-        judge = partial(judge_claims, published, account_of=partial(account_of, host), accounts={})
+        judge = partial(_judged, published, host, accounts={}, quiet=quiet)
         if measures:
             # what this command measured before, perhaps in part, does not change what it measures
             before = judge([each for each in summaries if not _is_own(each, published)])
@@ -121,6 +121,28 @@ def claims(
         if out is not None:
             print_lines(f"report: {out}")
     return code
+
+
+def _judged(
+    published: "PublishedClaims",
+    host: "Host",
+    summaries: "Sequence[RunSummary]",
+    *,
+    accounts: "dict[str, AccountValues]",
+    quiet: bool,
+) -> "tuple[JudgedClaim, ...]":
+    """Every claim judged. A terminal sees which one is computed."""
+    from ondevice_bench.papers.judge_claims import judge_claims
+    from ondevice_bench.run.progress import for_terminal
+    from ondevice_bench.run.queries.inspect import account_of
+
+    progress = for_terminal(quiet=quiet or not sys.stderr.isatty())
+    try:
+        return judge_claims(
+            published, summaries, partial(account_of, host), accounts, progress.prepare
+        )
+    finally:
+        progress.close()
 
 
 def _is_own(summary: "RunSummary", published: "PublishedClaims") -> bool:
@@ -156,10 +178,11 @@ def _measured(
         if needed:
             raise BadInput(f"nothing can be measured yet: the claims also need {', '.join(needed)}")
         print_errors("no claim waits for a measurement with this")
-    tasks = [
-        replace(request(host, described(host, trial.suite), command_line()), fresh=fresh)
-        for trial in found
-    ]
+    tasks = [replace(request(host, trial.suite, command_line()), fresh=fresh) for trial in found]
+    if refused := [task for task in tasks if not task.planned]:
+        raise BadInput(*(f"{task.suite.name}: {task.plan[0].reason}" for task in refused))
+    for task in tasks:
+        described(host, task.suite)  # the files of weights are checked
     summaries, code = [], ExitCode.OK
     for task in tasks:
         folder = OUT / task.suite.name

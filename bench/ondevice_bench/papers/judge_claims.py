@@ -21,10 +21,11 @@ def judge_claims(
     summaries: Sequence[RunSummary],
     account_of: AccountOf,
     accounts: dict[str, AccountValues] | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> tuple[JudgedClaim, ...]:
     """Every claim with its accounts and measurements. Equal accounts are made only once.
 
-    `accounts` keeps them for another call.
+    `accounts` keeps them for another call. `tell` gets a text before each claim.
     """
     kept: dict[str, AccountValues] = {} if accounts is None else accounts
 
@@ -35,7 +36,8 @@ def judge_claims(
         return kept[key]
 
     verdicts = []
-    for claim in published.claims:
+    for number, claim in enumerate(published.claims, 1):
+        tell(f"{number}/{len(published.claims)} · {claim.id}")
         values = []
         for cell in account_queries(claim, summaries):
             try:

@@ -13,6 +13,7 @@ from ondevice_bench.papers.published import Claim, Query
 from ondevice_bench.papers.waiting import needs_data, needs_weights
 from ondevice_bench.specs import composition, registry
 from ondevice_bench.specs.builtin_methods import BY_CONTENT
+from ondevice_bench.specs.data import READERS, DataSource
 from ondevice_bench.specs.inputs import Images
 from ondevice_bench.specs.model import ModelSpec
 from ondevice_bench.specs.option import OneOf
@@ -55,7 +56,8 @@ def trials(
         if is_asked and not lacks(claim, given, board):
             model = str(claim.query.model)
             of_model = {c.query.data for c in claims if c.query.model == model} - {None}
-            usual = next((n for n in given.data if n in of_model or not of_model), "")
+            usable = [name for name in given.data if _fits(model, given.data[name])]
+            usual = next((name for name in usable if name in of_model or not of_model), "")
             by_workload.setdefault((model, claim.query.data or usual), []).append(claim)
     found = (_trial(*workload, some, given) for workload, some in sorted(by_workload.items()))
     return tuple(trial for trial in found if trial is not None)
@@ -90,6 +92,11 @@ def lacks(claim: Claim, given: Given, board: str) -> str:
 
 def _is_about(claim: Claim, given: Given) -> bool:
     return claim.query.model in given.weights or claim.query.data in given.data
+
+
+def _fits(model: str, entry: Mapping[str, str]) -> bool:
+    kind = next(name for name in entry if name in READERS)
+    return DataSource(kind).refuses(inputs_of(registry.model(model), ())) is None
 
 
 def _trial(model: str, data: str, claims: Sequence[Claim], given: Given) -> Trial | None:
