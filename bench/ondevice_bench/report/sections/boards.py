@@ -41,11 +41,16 @@ def content(data: ReportData) -> Mapping[str, Any]:
     for name in metrics.HEADLINES:
         lines = boards(summaries, name, data.baseline)
         labels = short_names(line.cell for line in lines)
+        is_same = len(summaries) > 1 and all(_is_same(line, name) for line in lines)
         tables.append(
             {
                 "metric": metrics.BY_NAME[name],
+                "is_same": is_same,
                 "lines": [
-                    (labels[line.cell], _quantities(line, name, limits, data.baseline))
+                    (
+                        labels[line.cell],
+                        _quantities(line, name, limits, data.baseline)[: 2 if is_same else None],
+                    )
                     for line in lines
                 ],
                 "disagreements": [
@@ -124,6 +129,13 @@ def _agreement(row: Sequence[Card | None], names: Sequence[str]) -> str:
     return ("yes" if len({card.method for card in found}) == 1 else "no") + doubt
 
 
+def _is_same(line: BoardRow, name: str) -> bool:
+    """Whether all boards have the same exact number."""
+    found = [on.cell.estimates.get(name) if on.cell else None for on in line.boards]
+    values = {each.estimate if each and each.basis == "exact" else None for each in found}
+    return len(values) == 1 and None not in values
+
+
 def _quantities(
     line: BoardRow, name: str, limits: Sequence[int | None], baseline: str
 ) -> list[Quantity]:
@@ -160,6 +172,7 @@ SECTION = Section(
     name="boards",
     title="Board by board",
     text="The same cells on each board. Each method is compared with the baseline on the same "
-    "board.",
+    "board. Numbers in grey italics are too noisy to use. Where two boards are divided, the result "
+    "is that of the second board as a multiple of the first.",
     content=content,
 )
