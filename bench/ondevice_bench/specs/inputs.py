@@ -26,9 +26,9 @@ class Tokens:
 
 @dataclass(frozen=True)
 class LayerTensors:
-    """The input of one layer, and a factor for each number of its output, from which the loss is.
+    """The input of one layer, and a factor for each number of its output.
 
-    Both are shapes of one example.
+    The loss is the inner product of output and factors. Both shapes are those of one example.
     """
 
     input: tuple[int, ...]
