@@ -19,7 +19,7 @@ from ondevice_bench.suite.plan import plan
 
 HEAD = "schema: 1\ntitle: t\nmodels: [mcunet]\nmethods:\n"
 TAIL = "  - mix:\n      last:4: {asi: {fraction: [0.125, 0.25]}}\n"
-LAYERS = "all, mlp, attention, attention+mlp, conv, last: K, last_blocks: K or pattern: TEXT"
+LAYERS = "all, mlp, attention, attention+mlp, conv, last: K, last: K of TEXT, last_blocks: K or pattern: TEXT"
 
 
 def test_a_mix_is_a_cell_for_each_combination_of_its_options(load):
