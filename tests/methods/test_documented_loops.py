@@ -39,6 +39,7 @@ def test_the_page_has_these_loops():
     firsts = [block.splitlines()[-1] for block in BLOCKS]
     assert firsts == [
         "plain = treatment.merge()  # plain layers again",
+        ")",
         "    optimizer.zero_grad()",
         "    optimizer.zero_grad()",
         'optimizer = treatment.optimizer(lr=0.001, weight_decay=0.01, kind="adamw")',
@@ -53,21 +54,28 @@ def test_a_network_is_treated_trained_and_merged(names):
     assert type(names["plain"][0]) is nn.Linear
 
 
+def test_methods_have_layers_of_their_own(names):
+    exec(BLOCKS[1], names)
+    trained = {n for n, each in names["model"].named_parameters() if each.requires_grad}
+    assert [report.name for report in names["treatment"].report()] == ["0"]
+    assert trained == {"0.weight", "0.bias", "2.weight", "2.bias"}  # the head trains, too
+
+
 def test_a_batch_is_cut_into_slices(names):
     before = names["model"][0].weight.detach().clone()
-    exec(BLOCKS[1], names)
+    exec(BLOCKS[2], names)
     assert not torch.equal(names["model"][0].weight, before)
 
 
 def test_weights_are_updated_in_backward(names):
     before = names["model"][0].weight.detach().clone()
-    exec(BLOCKS[2], names)
+    exec(BLOCKS[3], names)
     assert not torch.equal(names["model"][0].weight, before)
     assert names["model"][0].weight.grad is None
 
 
 def test_gradients_are_projected(names):
-    exec(BLOCKS[3], names)
+    exec(BLOCKS[4], names)
     exec(STEP, names)
     assert "basis" in names["optimizer"].state[names["model"][0].weight]
 
@@ -75,5 +83,5 @@ def test_gradients_are_projected(names):
 def test_merged_networks_are_averaged(names):
     begun = BLOCKS[0].split("...")[0]
     exec(begun, names)
-    exec(BLOCKS[4].replace("...  # after each step:", STEP), names)
+    exec(BLOCKS[5].replace("...  # after each step:", STEP), names)
     assert type(names["averaged"].module[0]) is nn.Linear
