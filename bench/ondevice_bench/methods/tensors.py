@@ -13,6 +13,7 @@ from torch import Tensor
 
 _BLOCK = 1 << 22  # elements of a temporary
 _PIECE = 1 << 18  # elements that a cache holds
+_LEAST = 512  # rows or columns of a piece: a product with fewer is slower
 _SLAB = 1 << 14  # elements of a slab that is worth a product of its own
 _ROWS = 128  # of a block of a Gram matrix
 _SMALL_RANK = 48  # a product with fewer rows takes no less time
@@ -157,10 +158,10 @@ def apply_gram(x: Tensor, mode: int, basis: Tensor) -> Tensor:
     transposed = basis.T.contiguous()
     total = torch.zeros_like(transposed)  # (r, D)
     if after == 1:
-        for rows in cube.view(before, size).split(max(1, _PIECE // size)):
+        for rows in cube.view(before, size).split(max(_LEAST, _PIECE // size)):
             total.addmm_((rows @ basis).T, rows)
     elif before == 1:
-        for columns in cube[0].split(max(1, _PIECE // size), dim=1):
+        for columns in cube[0].split(max(_LEAST, _PIECE // size), dim=1):
             total.addmm_(transposed @ columns, columns.T)
     elif size * after < _SLAB:
         for slabs in cube.split(max(1, _PIECE // (rank * max(size, after)))):
