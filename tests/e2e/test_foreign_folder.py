@@ -46,7 +46,8 @@ def test_a_report_runs_no_code_of_the_folder(folder, bench):
     ended = bench("report", "r1")
     assert (ended.code, ended.out) == (2, "")
     assert ended.err == (
-        "bench: claim c: ./net.py:net: a report runs no code of yours; `bench claims --out` does\n"
+        "bench: reports/claims.yaml:5: claim c: ./net.py:net: a report runs no code of yours; "
+        "`bench claims --out` does\n"
     )
     (folder / "reports" / "claims.yaml").unlink()
     (folder / "reports" / "layouts" / "run.yaml").unlink()

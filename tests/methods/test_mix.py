@@ -16,7 +16,7 @@ from ondevice_bench.models.layers import NoSuchLayers
 from ondevice_bench.specs.layout import ModelLayout
 from tests.measure.test_activations import SumStep
 from tests.methods.conftest import difference, randn
-from tests.methods.test_layer_flops import counted_step
+from tests.methods.test_layer_flops import counted_steps
 
 LAYOUT = ModelLayout(head="head", counts="conv2d", mlp="fc*")
 
@@ -177,7 +177,7 @@ def test_the_sum_of_the_declared_flops_is_what_is_called():
     network = nn.Sequential(nn.Linear(10, 12), nn.ReLU(), nn.Linear(12, 16), nn.Linear(16, 5))
     mix = {"pattern:0": [("svd", {"rank": 2})], "pattern:2": [("wasi", {"rank": 3})]}
     treatment = treat(network, mix | {"all": [("lora", {"rank": 2}), ("lean", {})]})
-    work = counted_step(treatment, torch.randn(4, 6, 10)).of(*STEP)
+    work = counted_steps(treatment, torch.randn(4, 6, 10), 1).of(*STEP)
     declared = [report.flops for report in treatment.report()]
     assert work.flops == sum(flops.training for flops in declared) > 0
 

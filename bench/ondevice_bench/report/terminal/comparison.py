@@ -102,7 +102,8 @@ def _size(item: Difference) -> str:
         bounds = f"{ratio(item.lower)} … {ratio(item.upper)}"
         return f"{size}, {bounds}{f'; {note}' if note else ''}"
     if metrics.BY_NAME[item.metric].kind == "exact" and item.base > 0 and item.new is not None:
-        return ratio(item.new / item.base)
+        size = ratio(item.new / item.base)
+        return size if size != ratio(1.0) else "less than 0.5 %"
     return item.reason
 
 
