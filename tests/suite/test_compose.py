@@ -44,7 +44,7 @@ def test_a_suite_is_what_it_extends_and_what_it_says(load, write):
     assert [model.name for model in suite.models] == ["mcunet"]
     assert (suite.train.lr, suite.train.clip) == (0.2, 1.0)
     assert suite.seeds == (0, 1)
-    assert "# extends" in suite.text
+    assert "# extends base.yaml:\n" in suite.text  # the text travels: it names no folder
     assert "#   seeds: [0, 1]" in suite.text
 
 

@@ -39,7 +39,7 @@ def _with_bases(document: Document, bases: list[Document]) -> str:
     parts = [document.text]
     for base in bases:
         quoted = "".join(f"#   {line}".rstrip() + "\n" for line in base.text.splitlines())
-        parts.append(f"# extends {base.path}:\n{quoted}")
+        parts.append(f"# extends {base.path.name}:\n{quoted}")
     return "\n".join(parts)
 
 
