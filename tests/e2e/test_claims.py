@@ -93,7 +93,7 @@ def test_a_report_judges_the_claims_of_its_layout_without_code_of_the_user(
     report.report(["mine"], layout="paper")
     assert judged == [()]
     with pytest.raises(BadInput, match="a report runs no code of yours"):
-        report._account_of(None, Words(["./net.py:net"]))
+        report._accounts_of(None, [(Words(["./net.py:net"]), None)])
 
 
 def _stored_by(workplace, cell, suite="mine"):

@@ -22,29 +22,31 @@ def values(stored):
 
 
 def test_a_ratio_needs_the_account_of_plain_training_and_each_is_made_once():
-    calls = []
+    calls, kept = [], {}
 
-    def account_of(words, ranks):
-        calls.append((list(words.methods), list(words.options), ranks))
-        return values(100.0 if words.methods == ["vanilla"] else 50.0)
+    def accounts_of(wanted):
+        calls.append([(list(words.methods), list(words.options), ranks) for words, ranks in wanted])
+        return [values(100.0 if words.methods == ["vanilla"] else 50.0) for words, _ in wanted]
 
-    verdicts = judge_claims(PUBLISHED, (), account_of)
+    verdicts = judge_claims(PUBLISHED, (), accounts_of, kept)
     assert [(one.claim.id, one.verdict) for one in verdicts] == [
         ("c", "reproduced"),
         ("d", "reproduced"),
     ]
-    assert calls == [(["asi"], ["rank=2"], None), (["vanilla"], [], None)]
+    assert calls == [[(["asi"], ["rank=2"], None), (["vanilla"], [], None)]]
+    assert judge_claims(PUBLISHED, (), accounts_of, kept) == verdicts
+    assert len(calls) == 1
 
 
 def test_a_refused_account_names_the_claim():
-    def account_of(words, ranks):
-        raise BadInput("mcunet: no such layer")
+    def accounts_of(wanted):
+        return [BadInput("mcunet: no such layer")] * len(wanted)
 
     with pytest.raises(BadInput, match=r"^claim c: mcunet: no such layer"):
-        judge_claims(PUBLISHED, (), account_of)
+        judge_claims(PUBLISHED, (), accounts_of)
     placed = dataclasses.replace(RATIO, place="mine.yaml:6")
     with pytest.raises(BadInput, match=r"^mine\.yaml:6: claim c: mcunet: no such layer"):
-        judge_claims(PublishedClaims(PUBLISHED.papers, (placed,)), (), account_of)
+        judge_claims(PublishedClaims(PUBLISHED.papers, (placed,)), (), accounts_of)
 
 
 def test_a_query_becomes_the_words_of_the_command_line():

@@ -13,9 +13,8 @@ from ondevice_bench.papers.claims_file import load_published
 from ondevice_bench.papers.counting import account_pass
 from ondevice_bench.papers.judge_claims import judge_claims
 from ondevice_bench.papers.published import PublishedClaims
-from ondevice_bench.protocol.job import Reply
 from ondevice_bench.run.hosts.fake import FakeHost
-from ondevice_bench.run.queries.inspect import account_of
+from ondevice_bench.run.queries.accounts import accounts_of
 
 KIB, MIB, GIB = 2**10, 2**20, 2**30
 
@@ -216,10 +215,10 @@ EXPECTED = dict([*of_table_2(), *of_the_text(), *of_segmentation(), *of_other_pa
 @pytest.fixture(scope="module")
 def judged():
     """Every claim without runs; the accounts are made in this process."""
-    host = FakeHost(lambda job: Reply("ok", result=account_pass.measure(job)))
+    host = FakeHost(reply_to=lambda _, request: account_pass.answer(request))
     claims = [claim for claim in load_published().claims if not claim.needs]
     published = PublishedClaims(load_published().papers, tuple(claims))
-    found = judge_claims(published, (), partial(account_of, host))
+    found = judge_claims(published, (), partial(accounts_of, host))
     return {each.claim.id: each for each in found if each.accounts}
 
 

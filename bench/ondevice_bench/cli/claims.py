@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from ondevice_bench.analyse.summary import RunSummary
     from ondevice_bench.papers.claims import JudgedClaim
     from ondevice_bench.papers.given import Given
-    from ondevice_bench.papers.judge_claims import AccountValues
+    from ondevice_bench.papers.judge_claims import AccountAnswer
     from ondevice_bench.papers.published import PublishedClaims
     from ondevice_bench.run.hosts.host import Host
+    from ondevice_bench.run.queries.accounts import Wanted
     from ondevice_bench.run.request import Request
 
 
@@ -102,7 +103,7 @@ def claims(
         raise BadInput("--out: there is no run to draw: start with `bench run paper_wasi_small`")
     code = ExitCode.OK
     with local_host() as host:
-        judge = partial(_judged, published, host, accounts={}, quiet=quiet)
+        judge = partial(_judged, published, host, kept={}, quiet=quiet)
         if measures:
             # what this command measured before, perhaps in part, does not change what it measures
             before = judge([each for each in summaries if not _is_own(each, published)])
@@ -128,19 +129,22 @@ def _judged(
     host: "Host",
     summaries: "Sequence[RunSummary]",
     *,
-    accounts: "dict[str, AccountValues]",
+    kept: "dict[str, AccountAnswer]",
     quiet: bool,
 ) -> "tuple[JudgedClaim, ...]":
-    """Every claim judged. A terminal sees which one is computed."""
+    """Every claim judged. A terminal sees that accounts are made."""
     from ondevice_bench.papers.judge_claims import judge_claims
     from ondevice_bench.run.progress import for_terminal
-    from ondevice_bench.run.queries.inspect import account_of
+    from ondevice_bench.run.queries.accounts import accounts_of
 
     progress = for_terminal(quiet=quiet or not sys.stderr.isatty())
+
+    def made(wanted: "Sequence[Wanted]") -> "Sequence[AccountAnswer]":
+        progress.prepare(f"{len(wanted)} accounts of {len(published.claims)} claims")
+        return accounts_of(host, wanted)
+
     try:
-        return judge_claims(
-            published, summaries, partial(account_of, host), accounts, progress.prepare
-        )
+        return judge_claims(published, summaries, made, kept)
     finally:
         progress.close()
 

@@ -1,10 +1,10 @@
 """`bench report`: a run's results as one HTML file, or as text."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -17,7 +17,7 @@ from ondevice_bench.terminal import print_errors, print_json, print_lines, print
 if TYPE_CHECKING:
     from ondevice_bench.papers.claims import JudgedClaim
     from ondevice_bench.run.hosts.host import Host
-    from ondevice_bench.suite.from_flags import Words
+    from ondevice_bench.run.queries.accounts import Answer, Wanted
 
 LINES_AT_ONCE = 1_000
 
@@ -111,7 +111,7 @@ def report(
     claims: tuple[JudgedClaim, ...] = ()
     if "claims" in shown:
         with local_host() as host:
-            claims = judge_claims(load_published(), summaries, partial(_account_of, host))
+            claims = judge_claims(load_published(), summaries, partial(_accounts_of, host))
     query = HistoryQuery(places(Path.cwd(), [one.run.commit for one in summaries]))
     write_report(
         summaries,
@@ -144,14 +144,13 @@ def _print_or_write(texts: "Iterable[str]", out: Path | None) -> None:
     print_lines(f"report: {out}")
 
 
-def _account_of(
-    host: "Host", words: "Words", ranks: "Mapping[str, Any] | None" = None
-) -> "Mapping[str, Any]":
-    """The account of one cell of a claim, without code from files: a report only draws."""
-    from ondevice_bench.run.queries.inspect import account_of
+def _accounts_of(host: "Host", wanted: "Sequence[Wanted]") -> "Sequence[Answer]":
+    """The accounts of the cells of claims, without code from files: a report only draws."""
+    from ondevice_bench.run.queries.accounts import accounts_of
     from ondevice_bench.specs import registry
 
-    for name in (*words.models, *words.methods):
-        if registry.is_own_model(name) or registry.is_own(name):
-            raise BadInput(f"{name}: a report runs no code of yours; `bench claims --out` does")
-    return account_of(host, words, ranks)
+    for words, _ in wanted:
+        for name in (*words.models, *words.methods):
+            if registry.is_own_model(name) or registry.is_own(name):
+                raise BadInput(f"{name}: a report runs no code of yours; `bench claims --out` does")
+    return accounts_of(host, wanted)

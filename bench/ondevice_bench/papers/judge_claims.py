@@ -5,50 +5,73 @@ from typing import Any, TypeAlias
 
 from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.errors import BadInput
-from ondevice_bench.papers.accounts import AccountQuery, account, account_queries
+from ondevice_bench.papers.accounts import Account, AccountQuery, account, account_queries
 from ondevice_bench.papers.claims import JudgedClaim, judge
 from ondevice_bench.papers.evidence import measured
-from ondevice_bench.papers.published import PublishedClaims, Query
+from ondevice_bench.papers.published import Claim, PublishedClaims, Query
 from ondevice_bench.suite.from_flags import Words
 
 AccountValues: TypeAlias = Mapping[str, Any]
-# makes the account of one cell, with its own ranks or those of the second argument
-AccountOf: TypeAlias = Callable[[Words, Mapping[str, Any] | None], AccountValues]
+# the numbers of an account, or why there is none
+AccountAnswer: TypeAlias = AccountValues | BadInput
+# makes the account of each cell, with its own ranks or those beside it
+Accountant: TypeAlias = Callable[
+    [Sequence[tuple[Words, Mapping[str, Any] | None]]], Sequence[AccountAnswer]
+]
 
 
 def judge_claims(
     published: PublishedClaims,
     summaries: Sequence[RunSummary],
-    account_of: AccountOf,
-    accounts: dict[str, AccountValues] | None = None,
-    tell: Callable[[str], None] = lambda _: None,
+    accounts_of: Accountant,
+    kept: dict[str, AccountAnswer] | None = None,
 ) -> tuple[JudgedClaim, ...]:
     """Every claim with its accounts and measurements. Equal accounts are made only once.
 
-    `accounts` keeps them for another call. `tell` gets a text before each claim.
+    `kept` has the accounts of an earlier call, and gets the new ones.
     """
-    kept: dict[str, AccountValues] = {} if accounts is None else accounts
+    known = {} if kept is None else kept
+    queries = {claim.id: account_queries(claim, summaries) for claim in published.claims}
+    new = {
+        key: query
+        for claim in published.claims
+        for own in queries[claim.id]
+        for query in _sides(claim, own)
+        if (key := _key(query)) not in known
+    }
+    if new:
+        asked = [(words_of(each.query), each.ranks) for each in new.values()]
+        known.update(zip(new, accounts_of(asked), strict=True))
+    return tuple(
+        judge(
+            claim,
+            [_account(claim, query, known) for query in queries[claim.id]],
+            measured(claim, summaries),
+        )
+        for claim in published.claims
+    )
 
-    def cached(cell: AccountQuery) -> AccountValues:
-        key = f"{cell.query} {cell.ranks}"
-        if key not in kept:
-            kept[key] = account_of(words_of(cell.query), cell.ranks)
-        return kept[key]
 
-    verdicts = []
-    for number, claim in enumerate(published.claims, 1):
-        tell(f"{number}/{len(published.claims)} · {claim.id}")
-        values = []
-        for cell in account_queries(claim, summaries):
-            try:
-                own = cached(cell)
-                base = cached(cell.plain) if claim.ratio_of else None
-            except BadInput as error:
-                place = f"{claim.place}: " if claim.place else ""
-                raise BadInput(f"{place}claim {claim.id}: {error.lines[0]}") from None
-            values.append(account(claim, cell, own, base))
-        verdicts.append(judge(claim, values, measured(claim, summaries)))
-    return tuple(verdicts)
+def _sides(claim: Claim, query: AccountQuery) -> tuple[AccountQuery, ...]:
+    """The cell, and plain training if the claim compares it with that."""
+    return (query, query.plain) if claim.ratio_of else (query,)
+
+
+def _key(query: AccountQuery) -> str:
+    return f"{query.query} {query.ranks}"
+
+
+def _account(claim: Claim, query: AccountQuery, known: Mapping[str, AccountAnswer]) -> Account:
+    """The claim's number; BadInput with the place of the claim if a cell has no account."""
+    values = []
+    for side in _sides(claim, query):
+        found = known[_key(side)]
+        if isinstance(found, BadInput):
+            place = f"{claim.place}: " if claim.place else ""
+            raise BadInput(f"{place}claim {claim.id}: {found.lines[0]}")
+        values.append(found)
+    own, *base = values
+    return account(claim, query, own, base[0] if base else None)
 
 
 def words_of(query: Query) -> Words:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from ondevice_bench.methods.layer_flops import LayerFlops, Sizes, plain_flops
 from ondevice_bench.methods.method import LayerMethod, Method, activation_ranks, select_modes
@@ -18,8 +18,7 @@ from ondevice_bench.methods.refusals import (
     of_no_known_kind,
     why_not,
 )
-from ondevice_bench.models.families import family
-from ondevice_bench.models.layers import LayerSelection, layer_input, select_layers
+from ondevice_bench.models.layers import LayerSelection
 from ondevice_bench.papers.counting import FormulaCount, filtering
 from ondevice_bench.papers.counting.accounting import (
     ACCOUNTED,
@@ -29,24 +28,16 @@ from ondevice_bench.papers.counting.accounting import (
     vanilla_account,
 )
 from ondevice_bench.papers.counting.comparison import compare, plain
+from ondevice_bench.papers.counting.network_walk import LayerInput, network_walk
 from ondevice_bench.papers.dialects import DIALECTS
 from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.specs.composition import names
 from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.specs.rank_rules import WEIGHT
-from ondevice_bench.worker.fake_workload import fake_workload
-from ondevice_bench.worker.workload import Workload, by_layers, layout_of
+from ondevice_bench.worker.worker import perform
+from ondevice_bench.worker.workload import by_layers
 
 _OF_NO_ENTRY = "is in no entry of the mix"
-
-
-@dataclass(frozen=True)
-class _Input:
-    """The input of a layer. Layers with the same `storage` share it."""
-
-    shape: tuple[int, ...]
-    needs_gradient: bool
-    storage: int
 
 
 @dataclass(frozen=True)
@@ -60,15 +51,11 @@ class _Method:
 
 def measure(job: Job) -> PassResult:
     """The account of every layer that the method changes."""
-    with fake_workload(replace(job, methods=(("vanilla", {}),), ranks=None)) as workload:
-        model = workload.model
-        layout = layout_of(job, model, family(job.model))
-        selection = select_layers(model, job.cell.layers, layout)
-        heads = _linear(model, layout.head)
-        inputs = _inputs(workload, tuple(dict.fromkeys((*selection.layers, *heads))))
-    methods = _methods(job, model, selection, layout)
-    layers = {name: model.get_submodule(name) for name in selection.layers}
-    others = of_no_known_kind(model, selection.others)
+    walk = network_walk(job)
+    model, inputs = walk.model, walk.inputs
+    methods = _methods(job, model, walk.selection, walk.layout)
+    layers = {name: model.get_submodule(name) for name in walk.selection.layers}
+    others = of_no_known_kind(model, walk.selection.others)
     accounts, refusals = _accounts(job, methods, layers, inputs, others)
     works = [each.work for each in accounts.values()]
     activations = sum(each.activation_bytes for each in accounts.values())
@@ -94,13 +81,18 @@ def measure(job: Job) -> PassResult:
             "left_alone": refusals,
             "dialects": {
                 dialect: _by_dialect(
-                    dialect, accounts, _heads(model, heads, inputs) if spec.with_head else {}
+                    dialect, accounts, _heads(model, walk.heads, inputs) if spec.with_head else {}
                 )
                 for dialect, spec in DIALECTS.items()
                 if job.cell.method in spec.methods
             },
         },
     )
+
+
+def answer(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The reply to the job of one account, among many that this process makes."""
+    return {"reply": perform(Job.from_text(request["job"])).to_text()}
 
 
 def _methods(
@@ -116,36 +108,10 @@ def _methods(
     return found
 
 
-def _inputs(workload: Workload, names: tuple[str, ...]) -> dict[str, _Input]:
-    """The input of each layer."""
-    inputs: dict[str, _Input] = {}
-    alive: list[Tensor] = []  # a released tensor may give its address to another one
-
-    def hook_for(name: str) -> Any:
-        def hook(_: nn.Module, arguments: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
-            x = layer_input(arguments, named)
-            alive.append(x)
-            storage = int(x.untyped_storage()._cdata)
-            inputs[name] = _Input(tuple(x.shape), x.requires_grad, storage)
-
-        return hook
-
-    hooks = [
-        workload.model.get_submodule(name).register_forward_pre_hook(
-            hook_for(name), with_kwargs=True
-        )
-        for name in names
-    ]
-    workload.forward()
-    for hook in hooks:
-        hook.remove()
-    return inputs
-
-
 def _stored(
     methods: Mapping[str, _Method],
     accounts: Mapping[str, LayerAccount],
-    inputs: Mapping[str, _Input],
+    inputs: Mapping[str, LayerInput],
 ) -> int:
     """The bytes that are really stored. An unchanged input of several layers counts once."""
     total, storages = 0, set[int]()
@@ -159,14 +125,8 @@ def _stored(
     return total
 
 
-def _linear(model: nn.Module, name: str) -> tuple[str, ...]:
-    """The name of the head if it is a linear layer."""
-    is_linear = bool(name) and isinstance(model.get_submodule(name), nn.Linear)
-    return (name,) if is_linear else ()
-
-
 def _heads(
-    model: nn.Module, names: tuple[str, ...], inputs: Mapping[str, _Input]
+    model: nn.Module, names: tuple[str, ...], inputs: Mapping[str, LayerInput]
 ) -> dict[str, tuple[tuple[FormulaCount, ...], LayerFlops]]:
     """The row of the head, with the exact count of its backward."""
     counted: dict[str, tuple[tuple[FormulaCount, ...], LayerFlops]] = {}
@@ -205,7 +165,7 @@ def _accounts(
     job: Job,
     methods: Mapping[str, _Method],
     layers: dict[str, nn.Module],
-    inputs: Mapping[str, _Input],
+    inputs: Mapping[str, LayerInput],
     others: dict[str, str],
 ) -> tuple[dict[str, LayerAccount], dict[str, str]]:
     """The account of each layer, and the reason for each layer that does not change.

@@ -20,8 +20,8 @@ from ondevice_bench.protocol.turns import Turns
 from ondevice_bench.suite.board import Board
 from ondevice_bench.units import GIB
 
-# a question that a process of its own answers, because it runs the user's code
-Question = Literal["describe", "mixes", "batch", "conformance"]
+# a question that a process of its own answers, because it runs the user's code or needs torch
+Question = Literal["describe", "mixes", "batch", "account", "conformance"]
 Tick = Callable[[], None]
 
 
