@@ -165,3 +165,47 @@ def test_layers_without_a_matrix_as_weight_are_refused():
     assert set(treatment.refusals) == {"0"}
     with pytest.raises(Refusal, match="galore applies to none of the chosen layers: 0 has no"):
         treat(nn.Sequential(nn.Conv2d(3, 4, 3)), "galore", rank=2)
+
+
+def own_updates(network):
+    """The user's loop updates each parameter as soon as backward has its gradient."""
+
+    def update(parameter):
+        with torch.no_grad():
+            parameter -= RATE * parameter.grad
+        parameter.grad = None
+
+    return [p.register_post_accumulate_grad_hook(update) for p in network.parameters()]
+
+
+def test_hooks_that_could_update_a_weight_are_refused_before_they_do(network, batch):
+    treatment = chosen(network, rank=2)
+    before = network[0].weight.detach().clone()
+    hooks = own_updates(network)
+    with pytest.raises(Refusal, match="galore: 0: a hook runs when the gradient of the weight is"):
+        loss_of(network, batch)
+    assert torch.equal(network[0].weight, before)
+    treatment.merge()
+    loss_of(network, batch).backward()
+    assert not torch.equal(network[0].weight, before)
+    assert all(hook.id in p._post_accumulate_grad_hooks for p, hook in
+               zip(network.parameters(), hooks, strict=True))  # fmt: skip
+    with pytest.raises(Refusal, match="0 has a hook that runs when the gradient of its weight"):
+        chosen(network, rank=2)
+
+
+@pytest.mark.parametrize(("steps", "counted"), [(1, "has"), (2, "has not"), (3, "has")])
+def test_a_note_says_whether_the_last_step_has_renewed_the_bases(network, batch, steps, counted):
+    treatment = chosen(network, rank=2, every=2)
+    train(network, treatment.optimizer(lr=RATE), batch, steps)
+    (note,) = treatment.notes()
+    assert note == (
+        "each basis is renewed once in 2 steps, which takes a decomposition of the gradient: the "
+        f"step whose FLOPs are counted {counted} one"
+    )
+
+
+def test_there_is_no_note_if_every_step_is_the_same(network, batch):
+    treatment = chosen(network, rank=2, every=1)
+    train(network, treatment.optimizer(lr=RATE), batch, 2)
+    assert treatment.notes() == []

@@ -152,3 +152,19 @@ def test_a_layer_that_the_calibration_did_not_reach_is_refused():
     treatment.module.all = True
     with pytest.raises(NotCalibrated, match=r"^unused: .*a batch that reaches this layer"):
         treatment.module(x)
+
+
+@pytest.mark.parametrize("change", ["calibrate", "load"])
+def test_other_bases_than_in_the_forward_pass_are_refused(change):
+    """The core of the old bases means nothing in the new ones."""
+    layer = nn.Linear(5, 4).double()
+    treatment = calibrated(layer, randn(6, 5, seed=3), rank=2)
+    network = treatment.module
+    loss = network(randn(6, 5)).sum()
+    if change == "calibrate":
+        treatment.calibrate(randn(6, 5, seed=4))
+    else:
+        network.load_state_dict(network.state_dict(), assign=True)
+    with pytest.raises(Refusal, match="0: the bases are no longer those of the forward pass"):
+        loss.backward()
+    network(randn(6, 5)).sum().backward()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ondevice_bench.errors import Refusal
 from ondevice_bench.measure.decomposition_marker import decomposition
 from ondevice_bench.methods.convolution import Geometry
 from ondevice_bench.methods.first_derivative import first_derivative
@@ -34,7 +35,7 @@ class _CompressedInputStep(torch.autograd.Function):
         except NotFinite as error:
             raise NotFinite(f"{layer.name}: the input {error}") from None
         ctx.save_for_backward(weight, *stored)
-        ctx.layer, ctx.shape = layer, tuple(x.shape)
+        ctx.layer, ctx.shape, ctx.version = layer, tuple(x.shape), layer.scheme.version
         return y
 
     @staticmethod
@@ -43,6 +44,11 @@ class _CompressedInputStep(torch.autograd.Function):
         weight, *stored_list = ctx.saved_tensors
         layer, stored, shape = ctx.layer, tuple(stored_list), ctx.shape
         scheme, geometry = layer.scheme, layer.geometry
+        if scheme.version != ctx.version:
+            raise Refusal(
+                f"{layer.name}: the bases are no longer those of the forward pass: calibrate, or "
+                "load a state_dict, between two training steps"
+            )
         needs_x, needs_weight, needs_bias, _ = ctx.needs_input_grad
         dx = scheme.input_gradient(dy, shape, weight, geometry) if needs_x else None
         dw = db = None

@@ -46,6 +46,7 @@ class LanceScheme(BasesScheme):
         bases = (leading(tensor, mode, rank).to(x.dtype) for mode, rank in ranks)
         # some files hold only contiguous tensors
         self.state = tuple(basis.contiguous() for basis in bases)
+        self.version += 1
 
     def store(self, x: Tensor, geometry: Geometry | None) -> StoredTensors:
         """The core."""
@@ -121,6 +122,7 @@ class LanceScheme(BasesScheme):
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *_: Any) -> None:
         super()._load_from_state_dict(state_dict, prefix)
+        self.version += 1
         if self.state and self.choice is not None:
             self.choice.decide(tuple(basis.shape[1] for basis in self.state))
 

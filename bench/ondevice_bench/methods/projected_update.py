@@ -12,13 +12,17 @@ from ondevice_bench.methods.tensors import has_content, leading, working
 BASIS, AGE = "basis", "steps_with_basis"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Projection:
-    """How gradients are projected: the rank, the steps between two bases, the scale of updates."""
+    """How gradients are projected: the rank, the steps between two bases, the scale of updates.
+
+    `renewed` says whether the last update has renewed a basis.
+    """
 
     rank: int
     every: int
     scale: float
+    renewed: bool = True
 
     def update(
         self,
@@ -40,7 +44,8 @@ class Projection:
         is_left = rows <= columns
         basis, age = state.pop(BASIS, None), state.pop(AGE, 0)
         # without content each step renews, so that the estimate of a peak has the largest one
-        if basis is None or age >= self.every or not has_content():
+        self.renewed = basis is None or age >= self.every or not has_content()
+        if self.renewed:
             basis, age = self._basis(gradient, 0 if is_left else 1), 0
         thin = basis.T @ gradient if is_left else gradient @ basis
         whole = weight.data

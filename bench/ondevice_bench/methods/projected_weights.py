@@ -1,9 +1,15 @@
 """The weights of a network whose gradients the optimizer projects."""
 
 from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
+import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
+from ondevice_bench.errors import Refusal
+from ondevice_bench.methods.backward_update import is_updated_in_backward
 from ondevice_bench.methods.method import Method
 from ondevice_bench.methods.optimizer_guard import guard_update, release_update
 from ondevice_bench.methods.projected_update import Projection
@@ -17,6 +23,7 @@ class ProjectedWeights:
     def __init__(self) -> None:
         self._projections: dict[nn.Parameter, Projection] = {}
         self.refusals: dict[str, str] = {}
+        self._checks: list[RemovableHandle] = []
 
     @property
     def by_weight(self) -> Mapping[nn.Parameter, Projection]:
@@ -34,11 +41,29 @@ class ProjectedWeights:
             raise applies_to_none(name, refusals)
         self.refusals |= refusals
         for each in (each for each in reasons if each not in refusals):
-            weight = module.get_submodule(each).get_parameter("weight")
+            layer = module.get_submodule(each)
+            weight = layer.get_parameter("weight")
             guard_update(weight, name)
+            check = partial(_require_no_hook, f"{name}: {each}")
+            self._checks.append(layer.register_forward_pre_hook(check))
             self._projections[weight] = projection
 
     def release(self) -> None:
         """Let any optimizer train the weights again."""
         for weight in self._projections:
             release_update(weight)
+        for check in self._checks:
+            check.remove()
+
+
+def _require_no_hook(name: str, layer: nn.Module, _: Any) -> None:
+    """Before a forward: a Refusal if a hook might update the weight in backward."""
+    if torch.compiler.is_compiling():
+        return
+    weight = layer.get_parameter("weight")
+    if len(weight._post_accumulate_grad_hooks or ()) > is_updated_in_backward(weight):
+        raise Refusal(
+            f"{name}: a hook runs when the gradient of the weight is complete, and may update the "
+            "weight. The update of the method is in the optimizer that Treatment.optimizer "
+            "returns: train with that, and without the hook"
+        )

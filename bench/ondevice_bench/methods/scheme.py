@@ -24,6 +24,9 @@ class Scheme(nn.Module):
     follows_batch: ClassVar[bool] = True
     """Whether the ranks of a smaller batch are smaller where its unfoldings have no more."""
 
+    version: int = 0
+    """It grows when the scheme can no longer use what it has stored before."""
+
     @staticmethod
     def modes(dimensions: int) -> tuple[int, ...]:
         """The modes that have a rank, for an input with this number of dimensions."""
