@@ -56,3 +56,11 @@ def test_the_keywords_of_a_class_come_from_its_syntax(tmp_path):
     assert keywords(file, "Any") is keywords(file, "Inherits") is keywords(file, "No") is None
     file.write_text("class (")
     assert keywords(file, "TopK") is None
+
+
+def test_a_cell_has_the_allocators_of_the_command_line():
+    suite = Words(["mcunet"], allocators=["tcmalloc", "glibc"]).suite()
+    assert suite.allocators == ("tcmalloc", "glibc")
+    assert Words(["mcunet"]).suite().allocators == ()
+    with pytest.raises(BadInput, match=r"^command line: allocator.*did you mean 'tcmalloc'"):
+        Words(["mcunet"], allocators=["tcmaloc"]).suite()

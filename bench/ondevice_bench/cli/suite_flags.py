@@ -72,6 +72,10 @@ class SuiteFlags:
         str | None,
         typer.Option("--weights", help="With --model: random, pretrained, or a file of weights."),
     ] = None
+    allocators: Annotated[
+        list[str] | None,
+        typer.Option("--allocator", help="With --model: a memory allocator, such as tcmalloc."),
+    ] = None
     suites: SuitesFolder = None
     filters: Filters = None
 
@@ -106,6 +110,7 @@ class SuiteFlags:
             batches=self.batch or (),
             data=self.data,
             weights=self.weights,
+            allocators=self.allocators or (),
         )
 
 

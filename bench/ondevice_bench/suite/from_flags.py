@@ -32,6 +32,7 @@ class Words:
     batches: Sequence[int] = ()
     data: str | None = None
     weights: str | None = None
+    allocators: Sequence[str] = ()
 
     def suite(self) -> Suite:
         """The suite of these words. Its text is a suite file with the same content."""
@@ -61,8 +62,9 @@ class Words:
             "models": [{model: options} for model, options in per_model.items()],
             "methods": [as_entry(text, per_method) for text in dict.fromkeys(texts)],
         }
-        if self.layers:
-            keys["layers"] = list(self.layers)
+        for key, names in (("layers", self.layers), ("allocator", self.allocators)):
+            if names:
+                keys[key] = list(names)
         for key, value in (("data", self.data), ("weights", self.weights)):
             if value is not None:
                 keys[key] = _braced(value)
