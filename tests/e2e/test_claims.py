@@ -1,5 +1,6 @@
 """`bench claims`: published figures recomputed, beside runs, on a page; its errors."""
 
+import os
 import shlex
 
 import pytest
@@ -195,6 +196,10 @@ def test_the_users_weights_and_data_decide_what_waits(bench, workplace, own_file
 def test_weights_and_data_that_decide_nothing_are_one_line(bench, workplace, own_files):
     torch.save({"wrong": torch.zeros(1)}, workplace / "wrong.pt")
     (workplace / "few" / "0").mkdir(parents=True)
+    for number in range(10):
+        (workplace / "hollow" / str(number)).mkdir(parents=True)
+    os.mkfifo(workplace / "pipe.pt")
+    (workplace / "loop").symlink_to("loop")
     (workplace / "texts.yaml").write_text(
         TRAINED.replace("model: mcunet", "model: minilm").replace(
             "image_size: 32, classes: 10", "length: 8"
@@ -211,6 +216,13 @@ def test_weights_and_data_that_decide_nothing_are_one_line(bench, workplace, own
         (
             ("--claims", "texts.yaml", "--weights", "minilm=trained.pt", *data),
             "the model takes tokens",
+        ),
+        (("--weights", "mcunet=pipe.pt", *data), "pipe.pt: is no file"),
+        (("--data", "handwriting:loop"), "loop: no such folder"),
+        (("--data", f"handwriting:{'long' * 99}"), "no such folder"),
+        (
+            ("--weights", "mcunet=trained.pt", "--data", "handwriting:hollow"),
+            "holds no images in folders, one for each class",
         ),
         (("--fresh",), "give --weights, --data or --run, too"),
         (("--paper", "mime", "--run"), "did you mean 'mine'?"),

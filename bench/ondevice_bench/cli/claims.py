@@ -172,6 +172,7 @@ def _measured(
     from ondevice_bench.record.store import OUT
     from ondevice_bench.run.outcome import exit_code
     from ondevice_bench.run.queries.described_suite import described
+    from ondevice_bench.run.queries.first_batch import require_first_batch
     from ondevice_bench.run.request import request
 
     board = host.profile.name
@@ -187,6 +188,7 @@ def _measured(
         raise BadInput(*(f"{task.suite.name}: {task.plan[0].reason}" for task in refused))
     for task in tasks:
         described(host, task.suite)  # the files of weights are checked
+        require_first_batch(host, task)
     summaries, code = [], ExitCode.OK
     for task in tasks:
         folder = OUT / task.suite.name

@@ -1,5 +1,6 @@
 """The weights and the data that the user gives, so that claims about them can be measured."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from ondevice_bench.errors import BadInput, suggestion
 from ondevice_bench.papers.data_sets import CLASSES
 from ondevice_bench.papers.published import Claim, PublishedClaims
 from ondevice_bench.specs import data, weights
+from ondevice_bench.specs.user_path import user_path
 
 WEIGHTS, DATA = "--weights", "--data"
 _CIFAR10 = "cifar10"
@@ -79,13 +81,14 @@ def _weights(model: str, path: str) -> Mapping[str, str]:
 
 def _data(name: str, path: str) -> Mapping[str, str]:
     """The entry for a folder of CIFAR-10 as published, a folder of classes, or a file of arrays."""
-    place = Path(path).expanduser()
-    if place.is_dir() and name == _CIFAR10 and any(place.rglob("data_batch_*")):
+    place = user_path(path, Path())
+    is_file = os.path.isfile(place)
+    if name == _CIFAR10 and os.path.isdir(place) and any(place.rglob("data_batch_*")):
         entry = {"cifar10": path}
     else:
-        if place.is_file() and place.suffix != ".npz":
+        if is_file and place.suffix != ".npz":
             raise BadInput(f"{DATA} {name}:{path}: must be a folder, or a file .npz")
-        entry = {"npz" if place.is_file() else "folder": path, data.NAME: name}
+        entry = {"npz" if is_file else "folder": path, data.NAME: name}
     try:
         data.parse(entry, Path())
     except ValueError as error:
@@ -97,7 +100,7 @@ def _classes(entry: Mapping[str, str]) -> int | None:
     """The classes of a folder; None if only reading the files tells them."""
     if "folder" not in entry:
         return None
-    folder = Path(entry["folder"]).expanduser()
+    folder = user_path(entry["folder"], Path())
     return sum(child.is_dir() for child in folder.iterdir())
 
 

@@ -1,6 +1,7 @@
 """The sources of batches that a suite can name."""
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -9,6 +10,7 @@ from pathlib import Path
 from ondevice_bench.errors import suggestion
 from ondevice_bench.specs.inputs import Images, Inputs, LayerTensors, OwnBatch, Tokens
 from ondevice_bench.specs.option import Option
+from ondevice_bench.specs.user_path import require_file, user_path
 
 WORDS = ("synthetic", "photos", "digits", "text")
 READERS = ("folder", "cifar10", "npz")
@@ -134,9 +136,9 @@ def _require(word: str) -> None:
 
 
 def _from_path(kind: str, text: str, folder: Path) -> DataSource:
-    path = (folder / Path(text).expanduser()).resolve()
+    path = user_path(text, folder)
     wants_folder = kind != "npz"
-    if not (path.is_dir() if wants_folder else path.is_file()):
+    if not (os.path.isdir(path) if wants_folder else os.path.isfile(path)):
         raise ValueError(f"{text}: no such {'folder' if wants_folder else 'file'}")
     digest = hashlib.sha256()
     if wants_folder:
@@ -144,6 +146,7 @@ def _from_path(kind: str, text: str, folder: Path) -> DataSource:
         for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
             digest.update(f"{file.relative_to(path)} {file.stat().st_size}\n".encode())
     else:
+        require_file(path, text)
         with path.open("rb") as opened:
             digest = hashlib.file_digest(opened, "sha256")
     return DataSource(kind, path=path, digest=digest.hexdigest()[:8])

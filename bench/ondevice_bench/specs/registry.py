@@ -11,6 +11,7 @@ from ondevice_bench.specs import builtin_methods, builtin_models, single_layer, 
 from ondevice_bench.specs.inputs import OwnBatch
 from ondevice_bench.specs.method import MethodSpec
 from ondevice_bench.specs.model import ModelSpec
+from ondevice_bench.specs.user_path import require_file, user_path
 
 OWN_MODEL = "FILE.py[:NAME], module:NAME, torchvision:NAME or transformers:CONFIG.json"
 
@@ -111,7 +112,8 @@ def _classes(file: Path) -> str:
 
 def _file(path: str, folder: Path) -> tuple[Path, str]:
     """A user's file, and the hash that names carry: of it and what it imports from its folder."""
-    file = (folder / path).resolve()
+    file = user_path(path, folder)
+    require_file(file, path)
     try:
         return file, sources.digest(file)
     except OSError as error:

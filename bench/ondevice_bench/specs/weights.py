@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ondevice_bench.errors import suggestion
 from ondevice_bench.specs.option import Option
+from ondevice_bench.specs.user_path import require_file, user_path
 
 PRETRAINED = "pretrained"
 WORDS = ("random", PRETRAINED)
@@ -96,10 +97,8 @@ def _in_file(value: object, folder: Path, kind: str) -> WeightSource:
     if not isinstance(value, str) or not value.endswith(SUFFIXES):
         near = suggestion(value, WORDS) if isinstance(value, str) else ""
         raise ValueError(f"must be {ALLOWED}, got {value!r}{near}")
-    path = (folder / Path(value).expanduser()).resolve()
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()[:8]
-    except OSError as error:
-        raise ValueError(f"{value}: cannot be read: {error.strerror}") from None
+    path = user_path(value, folder)
+    require_file(path, value)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()[:8]
     return WeightSource(kind, path=path, digest=digest)
