@@ -14,11 +14,11 @@ from torch.nn import functional as F
 
 from ondevice_bench.errors import Refusal
 from ondevice_bench.measure.allocations import record_allocations
-from ondevice_bench.methods.lowrank import computes_blocks, products
 from ondevice_bench.methods.optimizer import MomentumRefused
 from ondevice_bench.methods.optimizer_guard import WrongOptimizer
 from ondevice_bench.methods.pending_gradient import UnconsumedUpdate
 from ondevice_bench.methods.subspace import FactoredGradient, GradientSum, has_small_span
+from ondevice_bench.methods.thin_products import computes_blocks, products
 from ondevice_bench.methods.treatment import treat
 from tests.methods.conftest import conv_cases, difference, linear_cases, randn
 from tests.methods.test_compressed_input import decaying, rebuilt

@@ -333,7 +333,14 @@ def test_figures_of_accounts():
     assert both(quantity="training_flops") == (3, 3)
 
 
-PAPERS = ("paper_gf", "paper_hosvd", "paper_asi", "paper_wasi", "paper_wasi_llm")
+PAPERS = (
+    "paper_gf",
+    "paper_gf_kernels",
+    "paper_hosvd",
+    "paper_asi",
+    "paper_wasi",
+    "paper_wasi_llm",
+)
 
 
 def test_what_can_be_measured_on_a_board_is_in_a_suite(workplace):

@@ -1,11 +1,17 @@
 """Files of published claims: ours, a user's, and what is wrong in one."""
 
+from dataclasses import replace
+
 import pytest
 
 from ondevice_bench.errors import BadInput
+from ondevice_bench.papers.claims import judge
 from ondevice_bench.papers.claims_file import load_published
 from ondevice_bench.papers.published import Query
+from ondevice_bench.papers.waiting import Waiting, waiting
 from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.load import load_suite
+from ondevice_bench.suite.matrix import cells_of
 
 # every figure that the papers print, as far as it is known here
 PRINTED = {
@@ -63,6 +69,26 @@ def test_ours_are_the_published_figures_with_scope_and_conditions(workplace):
     assert [c.id for c in found.claims if c.computed == "secondary"] == ["secondary-whitening"]
 
 
+def test_the_kernels_of_a_board_wait_for_a_run_on_it(workplace):
+    """The seven layers of the suite meet the conditions of these claims."""
+    by_id = {claim.id: claim for claim in load_published().claims}
+    cells = cells_of(load_suite("paper_gf_kernels"))
+    for name, radius in (("gf-kernels-speed", 2), ("gf-kernels-speed-r4", 4)):
+        found = waiting(judge(by_id[name], (), ()))
+        assert found == Waiting("a run on jetson-nano", "bench run paper_gf_kernels", True)
+        meeting = [cell for cell in cells if not by_id[name].query.differs(cell)]
+        assert len(meeting) == 7
+        options = {"radius": radius} if radius == 4 else {}
+        assert all(dict(cell.method_options) == options for cell in meeting)
+
+
+def test_a_claim_without_a_data_set_names_the_one_of_its_command(workplace):
+    claim = next(one for one in load_published().claims if one.id == "wasi-swin-memory")
+    found = waiting(judge(claim, (), ()))
+    assert found.missing == "pretrained weights of swin_t and data such as pets"
+    assert found.command.endswith("--weights swin_t=PATH --data pets:PATH")
+
+
 def test_what_waits_for_weights_or_data_names_them_and_the_command(workplace):
     for claim in load_published().claims:
         if claim.needs:
@@ -107,6 +133,7 @@ def test_a_users_file_goes_before_ours_and_a_named_one_stands_alone(workplace):
         (('published: "3"', "published: 3.10"), 9, "must be the number as printed, in quotes"),
         (("method: asi", "method: azi"), 14, "unknown method 'azi'; did you mean 'asi'?"),
         (("model: mcunet", "model: mcunett"), 14, "unknown model 'mcunett'; did you mean"),
+        (("model: mcunet", 'model: "mcunett*"'), 14, "unknown model 'mcunett*'; did you mean"),
         (("quantity: activation", "quantity: activations"), 6, "did you mean 'activation'?"),
         (("    quantity: activation\n", ""), 6, "an accounted claim needs a quantity"),
         (("    ratio_of: vanilla\n", ""), 6, "needs ratio_of"),
@@ -188,6 +215,18 @@ def test_conditions_are_met_or_what_differs_is_named():
         "data cifar10 instead of photos",
         "epsilon 0.8 instead of 0.9",
     )
+
+
+def test_a_pattern_means_every_model_that_matches():
+    query = Query("conv2d(*, 3, *", "gradient_filter", batch=32)
+    layer = "conv2d(64, 64, 3, padding=1, bias=false) at 56x56"
+    cell = Cell(id="x", model=layer, method="gradient_filter", batch=32)
+    assert query.is_near(cell)
+    assert query.differs(cell) == ()
+    for other in ("resnet18", layer.replace("64, 3", "64, 1")):
+        away = replace(cell, model=other)
+        assert not query.is_near(away)
+        assert query.differs(away) == (f"model {other} instead of conv2d(*, 3, *",)
 
 
 def test_options_that_are_said_are_all_that_there_are():

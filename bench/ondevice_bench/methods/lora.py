@@ -10,7 +10,7 @@ from ondevice_bench.methods.compressed_input import no_plain_layer
 from ondevice_bench.methods.convolution import Geometry
 from ondevice_bench.methods.frozen_weight import convolve_frozen
 from ondevice_bench.methods.layer_flops import LayerFlops, Sizes
-from ondevice_bench.methods.lowrank import not_factorable
+from ondevice_bench.methods.lowrank_kinds import not_factorable
 from ondevice_bench.methods.method import LayerMethod, ReplacementLayer
 from ondevice_bench.methods.ranks import RankChoice, Ranks
 

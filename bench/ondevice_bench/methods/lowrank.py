@@ -1,4 +1,4 @@
-"""Layers whose weight is only `L R`.
+"""The base of layers whose weight is only `L R`: what they store, and the gradient from it.
 
 No dense `O x I` tensor exists, except where gradients are added that are no factors, and where
 other code reads the weight.
@@ -10,14 +10,9 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ondevice_bench.measure.decomposition_marker import decomposition
-from ondevice_bench.methods.compressed_input import (
-    all_but_features,
-    conv_arguments,
-    give_parameters,
-)
+from ondevice_bench.methods.compressed_input import all_but_features
 from ondevice_bench.methods.convolution import Geometry
 from ondevice_bench.methods.first_derivative import first_derivative
 from ondevice_bench.methods.function_call import apply_function, without_view
@@ -25,19 +20,9 @@ from ondevice_bench.methods.iteration_schedule import IterationSchedule
 from ondevice_bench.methods.method import ReplacementLayer
 from ondevice_bench.methods.pending_gradient import PendingGradient
 from ondevice_bench.methods.scheme import Scheme, StoredTensors
-from ondevice_bench.methods.subspace import (
-    DenseGradient,
-    FactoredGradient,
-    ProductsGradient,
-    WeightGradient,
-)
-from ondevice_bench.methods.tensors import (
-    NotFinite,
-    mode_product,
-    truncated,
-    working,
-)
-from ondevice_bench.methods.tucker import conv_pair, linear_pair
+from ondevice_bench.methods.subspace import DenseGradient, FactoredGradient, WeightGradient
+from ondevice_bench.methods.tensors import NotFinite, truncated
+from ondevice_bench.methods.thin_products import products
 
 # how the factors follow the gradient: by an iteration, by an SVD, or as ordinary parameters
 Update: TypeAlias = Literal["subspace", "svd", "factors"]
@@ -45,7 +30,6 @@ _OTHERWISE = {  # what has none of the limits of a gradient outside of parameter
     "subspace": "`update: factors`",
     "svd": "`wsi` with `update: factors`",
 }
-_ROWS = 256  # rows of G that exist at the same time
 
 
 class _LowRankStep(torch.autograd.Function):
@@ -219,17 +203,6 @@ class LowRankLayer(ReplacementLayer):
         """The gradient that the next update applies, or None."""
         return None if self.pending is None else self.pending.gradient
 
-    def updated(
-        self, gradient: WeightGradient, shrink: float, rate: float
-    ) -> tuple[Tensor, Tensor]:
-        """`(L', R')` of one step of `W' = shrink L R - rate G`."""
-        if not self.schedule.is_due:
-            return self.left, gradient.moved_right(self.left, self.right, shrink, rate)
-        if self.update == "subspace":
-            return gradient.scaled_update(self.left, self.right, shrink, rate)
-        (dense,) = gradient.tensors()  # every gradient of such a layer is dense
-        return truncated(shrink * self.dense() - rate * dense, self.left.shape[1])
-
     def add_read(self, gradient: Tensor) -> None:
         """Add the gradient of a `weight` that other code has read."""
         assert self.pending is not None
@@ -247,180 +220,11 @@ class LowRankLayer(ReplacementLayer):
         """`L R`: for merging and for tests, never in a step."""
         return self.left @ self.right
 
-    def _merged_weight(self) -> nn.Parameter:
+    def merged_weight(self) -> nn.Parameter:
+        """The weight of the plain layer that computes the same."""
         weight = self.in_plain_shape(self.dense().detach())
         return nn.Parameter(weight, requires_grad=self.left.requires_grad)
 
     @abstractmethod
     def in_plain_shape(self, matrix: Tensor) -> Tensor:
         """A matrix `(O, I)` in the shape of the plain layer's weight."""
-
-
-def computes_blocks(positions: int, rows: int, columns: int) -> bool:
-    """Whether it takes fewer FLOPs to compute blocks of `G`, and to multiply thin matrices by them.
-
-    The other way multiplies thin matrices by X and dY. Its sum for the norm has all blocks, too.
-    """
-    return rows * columns < positions * (rows + columns)
-
-
-def products(x: Tensor, dy: Tensor, left: Tensor, right: Tensor) -> ProductsGradient:
-    """The five products of `G = dYᵀ X`, without `G` as a whole."""
-    gt_l = x.T @ (dy @ left)
-    if computes_blocks(len(x), dy.shape[1], x.shape[1]):
-        return _products_by_blocks(x, dy, right, gt_l)
-    g_rt = dy.T @ (x @ right.T)
-    g_gtl = dy.T @ (x @ gt_l)
-    squares = [torch.linalg.vector_norm(rows.T @ x) ** 2 for rows in dy.split(_ROWS, dim=1)]
-    return ProductsGradient(
-        gt_l=gt_l,
-        g_rt=g_rt,
-        g_gtl=g_gtl,
-        gt_grt=x.T @ (dy @ g_rt),
-        gt_ggtl=x.T @ (dy @ g_gtl),
-        squared_norm=torch.stack(squares).sum(),
-    )
-
-
-def _products_by_blocks(x: Tensor, dy: Tensor, right: Tensor, gt_l: Tensor) -> ProductsGradient:
-    """All products and the norm from each block of rows, which is dropped then."""
-    both = torch.cat([right.T, gt_l], dim=1)  # (I, 2 K)
-    times, squares = [], []
-    back = torch.zeros_like(both)
-    for columns in dy.split(_ROWS, dim=1):
-        block = columns.T @ x
-        squares.append(torch.linalg.vector_norm(block) ** 2)
-        times.append(block @ both)
-        back.addmm_(block.T, times[-1])
-    g_rt, g_gtl = torch.cat(times).chunk(2, dim=1)
-    gt_grt, gt_ggtl = back.chunk(2, dim=1)
-    return ProductsGradient(gt_l, g_rt, g_gtl, gt_grt, gt_ggtl, torch.stack(squares).sum())
-
-
-class LowRankLinear(LowRankLayer):
-    """A linear layer in two factors."""
-
-    def product(self, x: Tensor, left: Tensor, right: Tensor, bias: Tensor | None) -> Tensor:
-        """`(X Rᵀ) Lᵀ + b`."""
-        return F.linear(F.linear(x, right), left, bias)
-
-    def input_gradient(
-        self, dy: Tensor, shape: tuple[int, ...], left: Tensor, right: Tensor
-    ) -> Tensor:
-        """`(dY L) R`."""
-        return (dy @ left) @ right
-
-    def pair(self, stored: StoredTensors, dy: Tensor) -> FactoredGradient:
-        """`(P, U_I)`."""
-        return FactoredGradient(*linear_pair(stored, dy))
-
-    def as_rows(self, x: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
-        """Batch and tokens as rows."""
-        return x.flatten(0, -2), dy.flatten(0, -2)
-
-    def in_plain_shape(self, matrix: Tensor) -> Tensor:
-        """The matrix itself."""
-        return matrix
-
-    def merge(self) -> nn.Linear:
-        """A plain linear layer."""
-        outputs, inputs = len(self.left), self.right.shape[1]
-        plain = nn.Linear(inputs, outputs, bias=self.bias is not None, device="meta")
-        give_parameters(plain, self._merged_weight(), self.bias)
-        return plain.train(self.training)
-
-
-class LowRankConv2d(LowRankLayer):
-    """A convolution to K channels and a pointwise one from them."""
-
-    def __init__(
-        self,
-        plain: nn.Conv2d,
-        rank: int,
-        scheme: Scheme | None,
-        name: str,
-        *,
-        update: Update,
-        schedule: IterationSchedule,
-    ) -> None:
-        super().__init__(plain, rank, scheme, name, update=update, schedule=schedule)
-        self.channels = plain.in_channels
-        self.arguments = conv_arguments(plain)
-
-    def in_plain_shape(self, matrix: Tensor) -> Tensor:
-        """As channels and kernel positions."""
-        return self._kernel(matrix)
-
-    def _kernel(self, right: Tensor) -> Tensor:
-        assert self.geometry is not None
-        return right.view(len(right), self.channels, *self.geometry.kernel)
-
-    def product(self, x: Tensor, left: Tensor, right: Tensor, bias: Tensor | None) -> Tensor:
-        """`R` as a convolution, `L` as a pointwise one."""
-        kernel = self._kernel(right)
-        positions = {name: self.arguments[name] for name in ("stride", "padding", "dilation")}
-        thin = F.conv2d(x, kernel, **positions)
-        return F.conv2d(thin, left[:, :, None, None], bias)
-
-    def input_gradient(
-        self, dy: Tensor, shape: tuple[int, ...], left: Tensor, right: Tensor
-    ) -> Tensor:
-        """Back through `L`, then through `R`."""
-        assert self.geometry is not None
-        thin = mode_product(dy, left.T, 1)
-        return self.geometry.input_gradient(shape, self._kernel(right), thin)
-
-    def pair(self, stored: StoredTensors, dy: Tensor) -> FactoredGradient:
-        """`P` for every kernel position, and the channel factor."""
-        assert self.geometry is not None
-        rows, columns = self.geometry.kernel
-        weight = (dy.shape[1], self.channels, rows, columns)
-        thin, channels = conv_pair(stored, dy, weight, self.geometry)
-        return FactoredGradient(thin.reshape(len(thin), -1), channels, rows * columns)
-
-    def as_rows(self, x: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
-        """Output positions as rows. Each row is a patch of the input."""
-        assert self.geometry is not None
-        geometry = self.geometry
-        (top, left), (bottom, right) = geometry.low, geometry.high
-        padded = F.pad(x, (left, right, top, bottom))
-        # (B, C kh kw, N)
-        patches = F.unfold(padded, geometry.kernel, geometry.dilation, 0, geometry.stride)
-        return (
-            patches.transpose(1, 2).flatten(0, 1),
-            dy.flatten(2).transpose(1, 2).flatten(0, 1),
-        )
-
-    def merge(self) -> nn.Conv2d:
-        """A plain convolution."""
-        plain = nn.Conv2d(**self.arguments, device="meta")
-        give_parameters(plain, self._merged_weight(), self.bias)
-        return plain.train(self.training)
-
-
-def low_rank(
-    layer: nn.Module,
-    rank: int,
-    scheme: Scheme | None,
-    name: str,
-    *,
-    update: Update,
-    schedule: IterationSchedule | None = None,
-) -> LowRankLayer:
-    """The layer in factors. Without a schedule, each update is an iteration."""
-    kind = LowRankConv2d if isinstance(layer, nn.Conv2d) else LowRankLinear
-    schedule = schedule or IterationSchedule()
-    return kind(layer, rank, scheme, name, update=update, schedule=schedule)  # type: ignore[arg-type]  # each kind takes its own layer
-
-
-def weight_matrix(layer: nn.Module) -> Tensor:
-    """The weight as `(O, I)`, in the precision of decompositions."""
-    assert isinstance(layer, (nn.Linear, nn.Conv2d))
-    return working(layer.weight.detach().flatten(1))
-
-
-def not_factorable(layer: nn.Module) -> str | None:
-    """The reason why the weight of a layer cannot be two factors; None if it can."""
-    if isinstance(layer, nn.Conv2d) and layer.groups != 1:
-        return f"has {layer.groups} groups; only convolutions without groups are treated"
-    return None

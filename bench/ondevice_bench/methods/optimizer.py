@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ondevice_bench.errors import Refusal, not_allowed
 from ondevice_bench.methods.backward_update import NAME, BackwardUpdates
+from ondevice_bench.methods.factor_update import updated
 from ondevice_bench.methods.lowrank import LowRankLayer
 from ondevice_bench.methods.projected_update import Projection
 
@@ -150,7 +151,7 @@ class LowRankSGD(_Optimizer, torch.optim.SGD):
             if found is None:
                 continue
             gradient, scale = found
-            left, right = layer.updated(gradient, decay, rate * scale)
+            left, right = updated(layer, gradient, decay, rate * scale)
             layer.left.data, layer.right.data = left.contiguous(), right.contiguous()
             self._pending[layer].count_update()
             layer.schedule.advance()

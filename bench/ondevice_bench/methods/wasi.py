@@ -18,7 +18,8 @@ from ondevice_bench.methods.layer_flops import (
     subspace_flops,
     tucker_pair,
 )
-from ondevice_bench.methods.lowrank import Update, low_rank, not_factorable, weight_matrix
+from ondevice_bench.methods.lowrank import Update
+from ondevice_bench.methods.lowrank_kinds import low_rank, not_factorable, weight_matrix
 from ondevice_bench.methods.method import LayerMethod, ReplacementLayer
 from ondevice_bench.methods.ranks import RankChoice, Ranks
 from ondevice_bench.methods.subspace import has_small_span

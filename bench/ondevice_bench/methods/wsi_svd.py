@@ -9,7 +9,7 @@ from torch import nn
 
 from ondevice_bench.methods.compressed_input import no_plain_layer
 from ondevice_bench.methods.layer_flops import LayerFlops, Sizes, factored_flops, leading_flops
-from ondevice_bench.methods.lowrank import low_rank, not_factorable, weight_matrix
+from ondevice_bench.methods.lowrank_kinds import low_rank, not_factorable, weight_matrix
 from ondevice_bench.methods.method import LayerMethod, ReplacementLayer
 from ondevice_bench.methods.ranks import RankChoice, Ranks
 from ondevice_bench.specs.rank_rules import WEIGHT

@@ -63,8 +63,10 @@ def account_queries(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[Acco
     if not has_ranks or any(name in NUMBERS for name in rules):
         # without ranks, a ratio is the same at every batch
         any_batch = claim.ratio_of is not None and not has_ranks
-        complete = None not in (query.model, query.layers) and (
-            any_batch or query.batch is not None
+        complete = (
+            query.names_one_model
+            and query.layers is not None
+            and (any_batch or query.batch is not None)
         )
         return (AccountQuery("its own conditions", query),) if complete else ()
     queries = sorted(_at_ranks(claim, summaries), key=lambda each: len(each.differs))

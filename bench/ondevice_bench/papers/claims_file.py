@@ -25,7 +25,7 @@ from ondevice_bench.papers.published import (
     Reach,
     Unit,
 )
-from ondevice_bench.specs import registry
+from ondevice_bench.specs import registry, single_layer
 from ondevice_bench.specs.layer_choice import parse
 
 KIND, NAME = "reports", "claims.yaml"
@@ -95,6 +95,17 @@ class _Paper(StrictSchema):
     reference: str = ""
 
 
+def _checked_pattern(text: str) -> str:
+    """A pattern of models; ValueError if no network and no kind of single layer begins like it."""
+    begin = text.partition("*")[0]
+    kinds = [f"{kind}(" for kind in single_layer.KINDS]
+    names = [*registry.models(), *kinds]
+    is_layer = any(begin.startswith(kind) for kind in kinds)
+    if not is_layer and not any(name.startswith(begin) for name in names):
+        raise ValueError(unknown("model", text, names))
+    return text
+
+
 class _Query(StrictSchema):
     model: str | None = None
     method: str | None = None
@@ -110,6 +121,8 @@ class _Query(StrictSchema):
     def _check_model(cls, name: str | None) -> str | None:
         if name is None or registry.is_own_model(name):
             return name
+        if "*" in name:
+            return _checked_pattern(name)
         try:
             return registry.model(name).name
         except BadInput as error:

@@ -56,7 +56,7 @@ def _of_method(query: Query) -> str | None:
 def _of_model(query: Query) -> str | None:
     if query.model is None:
         return "model_options without a model" if query.model_options else None
-    if registry.is_own_model(query.model):
+    if registry.is_own_model(query.model) or not query.names_one_model:
         return None
     model = registry.model(query.model)
     try:

@@ -29,7 +29,7 @@ def given(
     published: PublishedClaims, weights_texts: Sequence[str], data_texts: Sequence[str]
 ) -> Given:
     """Read `MODEL=PATH` and `NAME:PATH`; BadInput if no claim needs it, or the files are wrong."""
-    models = {claim.query.model for claim in published.claims} - {None}
+    models = {c.query.model for c in published.claims if c.query.names_one_model}
     data_sets = {claim.query.data for claim in published.claims} - {None}
     files: dict[str, Mapping[str, str]] = {}
     for text in weights_texts:

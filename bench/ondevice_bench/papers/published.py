@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
 from ondevice_bench.errors import BadInput, unknown
@@ -38,7 +39,7 @@ _HEAD = "classes"
 
 @dataclass(frozen=True)
 class Query:
-    """The cells of a claim. None stands for any value."""
+    """The cells of a claim. None stands for any value, `*` in a model for any text."""
 
     model: str | None = None
     method: str | None = None
@@ -51,7 +52,17 @@ class Query:
 
     def is_near(self, cell: Cell) -> bool:
         """Whether the cell is of that model and method."""
-        return self.model in (None, cell.model) and self.method in (None, cell.method)
+        return self._is_of_model(cell.model) and self.method in (None, cell.method)
+
+    @property
+    def names_one_model(self) -> bool:
+        """Whether the claim is about one network, not about several that match a pattern."""
+        return self.model is not None and "*" not in self.model
+
+    def _is_of_model(self, model: str) -> bool:
+        if self.model is None or self.names_one_model:
+            return self.model in (None, model)
+        return fnmatchcase(model, self.model)
 
     def differs(self, cell: Cell) -> tuple[str, ...]:
         """The conditions of the claim that the cell does not meet."""
@@ -59,6 +70,8 @@ class Query:
             name: (getattr(self, name), getattr(cell, name))
             for name in ("model", "method", "batch", "layers")
         }
+        if self._is_of_model(cell.model):
+            del conditions["model"]
         # vanilla changes no layers: its cells are the same for all choices that freeze nothing
         if cell.method == "vanilla" and not freezes(cell.layers) and not freezes(self.layers or ""):
             del conditions["layers"]
@@ -72,7 +85,8 @@ class Query:
             for name, (expected, actual) in conditions.items()
             if expected not in (None, actual)
         ]
-        if self.model is not None:  # a network means its own size, with any head
+        if self.model is not None and self.names_one_model:
+            # a network means its own size, with any head
             wanted = _without_defaults(self.model_options, _options_of_model(self.model))
             differing += _differences(wanted, cell.model_options, optional=_HEAD)
         if self.method_options:

@@ -1,5 +1,6 @@
 """What a claim without a final verdict waits for, and the command that decides it. Pure."""
 
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ def waiting(judged: JudgedClaim) -> Waiting | None:
         return Waiting(obstacle, claim.command)
     missing = [
         *([f"pretrained weights of {claim.query.model}"] if needs_weights(claim) else ()),
-        *([f"the data of {claim.query.data}"] if needs_data(claim) else ()),
+        *([f"the data of {claim.query.data}"] if needs_data(claim) else _any_data(claim)),
         *([f"a run on {' or '.join(_kinds(claim.boards))}"] if claim.boards else ()),
     ]
     own = claim.command or command(claim)
@@ -67,6 +68,11 @@ def needs_weights(claim: Claim) -> bool:
 def needs_data(claim: Claim) -> bool:
     """Whether the claim names a data set that the user gives."""
     return claim.query.data is not None and claim.query.data not in data.WORDS
+
+
+def _any_data(claim: Claim) -> list[str]:
+    """The data that the claim's own command asks for, if the paper does not name any."""
+    return [f"data such as {name}" for name in re.findall(r"--data (\w+):", claim.command)]
 
 
 def command(claim: Claim) -> str:

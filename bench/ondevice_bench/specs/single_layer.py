@@ -76,6 +76,7 @@ _KINDS = {
     )
 }
 _SIZE = _number("size")
+KINDS = tuple(_KINDS)
 FORMS = " or ".join(kind.form for kind in _KINDS.values())
 _EXAMPLES = " or ".join(f"`{kind.example}`" for kind in _KINDS.values())
 
