@@ -27,6 +27,7 @@ def all_verdicts():
         judge(of(CLAIM, id="not-yet"), [accounted(2.0)], []),
         judge(of(CLAIM, id="other", remark="another rounding"), [accounted(1.5)], []),
         judge(of(CLAIM, id="trained", query=TRAINED), [], []),
+        judge(of(MEASURED, id="learnt", query=TRAINED, epochs=50), [], []),
         judge(of(MEASURED, id="on-board", boards=("pi5", "pi5-4gb")), [], []),
         judge(of(MEASURED, id="unstated", untestable="the paper does not say"), [], []),
         judge(of(CLAIM, id="said-elsewhere", computed="secondary"), [], []),
@@ -44,6 +45,7 @@ def test_each_claim_is_counted_once_and_the_summary_adds_up():
     assert waits == [
         (1, "for pretrained weights of vit_b_32 and the data of cifar10"),
         (1, "for a run on pi5"),
+        (1, "for trainings of 50 epochs with your weights and data"),
         (1, "for something that no command here gives"),
     ]
 
@@ -96,7 +98,7 @@ def test_claims_that_wait_for_the_same_are_one_reason_and_those_with_a_command_c
     again = judge(of(CLAIM, id="trained-too", query=TRAINED), [], [])
     reasons = by_reason([*judged, again])
     assert [each.claim.id for each in reasons[0].claims] == ["trained", "trained-too"]
-    assert [each.reason.is_decided for each in reasons] == [True, True, True, False]
+    assert [each.reason.is_decided for each in reasons] == [True, True, True, False, False]
 
 
 def test_the_three_numbers_are_those_that_decide():

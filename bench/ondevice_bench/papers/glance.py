@@ -70,7 +70,11 @@ def by_reason(judged: Sequence[JudgedClaim]) -> tuple[WaitingClaims, ...]:
         if reason is not None:
             found.setdefault(reason, []).append(each)
     some = [WaitingClaims(reason, tuple(claims)) for reason, claims in found.items()]
-    return tuple(sorted(some, key=lambda each: (not each.reason.is_decided, -len(each.claims))))
+
+    def order(each: WaitingClaims) -> tuple[bool, bool, int]:
+        return not each.reason.is_decided, not each.reason.in_short, -len(each.claims)
+
+    return tuple(sorted(some, key=order))
 
 
 def counts(judged: Sequence[JudgedClaim]) -> Iterator[tuple[int, str, str]]:
@@ -82,7 +86,8 @@ def counts(judged: Sequence[JudgedClaim]) -> Iterator[tuple[int, str, str]]:
         yield len(some), "waiting", ""
         by_missing: dict[str, int] = {}
         for each in by_reason(some):
-            text = each.reason.missing if each.reason.is_decided else NO_COMMAND
+            reason = each.reason
+            text = reason.in_short or (reason.missing if reason.is_decided else NO_COMMAND)
             by_missing[text] = by_missing.get(text, 0) + len(each.claims)
         for text, number in by_missing.items():
             yield number, "", f"for {text}"

@@ -15,11 +15,15 @@ MEASUREMENT = "a measurement"
 
 @dataclass(frozen=True)
 class Waiting:
-    """What is missing, and a command; `is_decided` if this command decides the claim."""
+    """What is missing, and a command; `is_decided` if this command decides the claim.
+
+    `in_short` is the same for all networks and data, for a summary.
+    """
 
     missing: str
     command: str = ""
     is_decided: bool = False
+    in_short: str = ""
 
 
 def waiting(judged: JudgedClaim) -> Waiting | None:
@@ -38,7 +42,8 @@ def waiting(judged: JudgedClaim) -> Waiting | None:
     own = claim.command or command(claim)
     if claim.epochs is not None:
         epochs = f"a training of {claim.epochs} epochs (the command runs a short one)"
-        return Waiting(_listed([*missing, epochs]), own)
+        in_short = f"trainings of {claim.epochs} epochs with your weights and data"
+        return Waiting(_listed([*missing, epochs]), own, in_short=in_short)
     if not missing:
         missing = ["a more precise measurement" if _is_measured(judged) else MEASUREMENT]
     return Waiting(_listed(missing), own, is_decided=True)

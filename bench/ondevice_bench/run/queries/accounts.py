@@ -118,7 +118,7 @@ def _made_together(host: Host, jobs: Mapping[int, Job]) -> dict[int, Answer]:
     try:
         texts = [each["reply"] for each in host.ask("account", requests, TIMEOUT)]
     except NoAnswer as error:
-        raise BadInput(f"the process that makes accounts {error}") from None
+        raise BadInput(f"the code for accounts {error}") from None
     answers: dict[int, Answer] = {}
     for (place, job), text in zip(jobs.items(), texts, strict=True):
         reply = Reply.from_text(text)
