@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 from ondevice_bench.measure import layer_clock
-from ondevice_bench.measure.layer_clock import LayerClock, time_layers
+from ondevice_bench.measure.layer_clock import LayerClock, time_layers, time_layers_of_inference
 from ondevice_bench.methods.treatment import treat
 from ondevice_bench.suite.suite import Sampling
 from tests.measure.test_activations import SumStep
@@ -182,3 +182,19 @@ def test_steps_are_never_shorter_than_their_layers_and_the_hooks_go_away(operato
         assert each.clock_seconds == 0  # it calls no operators
     assert not layer._forward_hooks
     assert not layer._forward_pre_hooks
+
+
+def test_in_inference_the_forward_of_the_layers_counts_and_nothing_else(operators):
+    network = nn.Sequential(Costs(), nn.Linear(3, 3), Costs(), nn.Tanh()).eval()
+    x = torch.zeros(2, 3)
+
+    class Step:
+        def infer(self):
+            with torch.no_grad():
+                network(x)
+
+    found = time_layers_of_inference(Step(), [network[0], network[2]], FEW, LayerClock())
+    assert len(found.samples) == 2
+    for each in found.samples:
+        assert each.seconds == each.forward_seconds == pytest.approx(2 * 50e-9)
+        assert each.backward_seconds == 0

@@ -30,6 +30,7 @@ def test_the_chosen_layers_are_timed_with_and_without_a_method(measured, method)
     assert found.details["timed_layers"] == ["layer"]
     inside = found.metrics["treated_layers_seconds"]
     assert 0 < inside < found.details["step_seconds"]
+    assert found.metrics["treated_layers_inference_seconds"] > 0
     assert 0 < found.details["clock_seconds"] < found.details["step_seconds"]
 
 

@@ -7,7 +7,7 @@ nothing to the graph, so the step computes the same with it.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -110,13 +110,29 @@ def time_layers(
 ) -> TimedSamples[LayerSample]:
     """Whole steps with the clock on, until the time inside the layers is precise enough."""
 
+    def run() -> None:
+        for part in range(step.parts):
+            step.backward(step.forward(part))
+        step.update()
+
+    return _timed(run, layers, sampling, clock)
+
+
+def time_layers_of_inference(
+    step: TrainingStep, layers: Iterable[nn.Module], sampling: Sampling, clock: LayerClock
+) -> TimedSamples[LayerSample]:
+    """As `time_layers`, for inference: the network is in evaluation mode, without gradients."""
+    return _timed(step.infer, layers, sampling, clock)
+
+
+def _timed(
+    run: Callable[[], None], layers: Iterable[nn.Module], sampling: Sampling, clock: LayerClock
+) -> TimedSamples[LayerSample]:
     def measure() -> LayerSample:
         clock.reset()
         counters = interference.read()
         began = time.perf_counter_ns()
-        for part in range(step.parts):
-            step.backward(step.forward(part))
-        step.update()
+        run()
         whole = time.perf_counter_ns() - began
         load = interference.between(counters, interference.read())
         return LayerSample(

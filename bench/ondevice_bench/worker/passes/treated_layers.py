@@ -1,4 +1,4 @@
-"""The pass of treated layers: the time inside the layers that `layers` chooses, in whole steps.
+"""The pass of treated layers: the time inside the layers that `layers` chooses, step by step.
 
 All chosen layers count, also those that the method leaves as they are. So the times of a method
 and of plain training are those of the same layers.
@@ -7,7 +7,7 @@ and of plain training are those of the same layers.
 from statistics import median
 
 from ondevice_bench.measure.clock import foreign_share
-from ondevice_bench.measure.layer_clock import LayerClock, time_layers
+from ondevice_bench.measure.layer_clock import LayerClock, time_layers, time_layers_of_inference
 from ondevice_bench.methods.treatment import Treatment
 from ondevice_bench.metrics import of_pass
 from ondevice_bench.protocol.job import Job, PassResult
@@ -15,8 +15,8 @@ from ondevice_bench.suite.labels import PLAIN
 from ondevice_bench.worker.workload import build
 
 CLOCK_TOLERANCE = 0.05  # the share of a step that goes without a note
-_WHOLE, _FORWARD, _BACKWARD = (
-    f"treated_layers_{part}seconds" for part in ("", "forward_", "backward_")
+_WHOLE, _FORWARD, _BACKWARD, _INFERENCE = (
+    f"treated_layers_{part}seconds" for part in ("", "forward_", "backward_", "inference_")
 )
 _OVERLAP = (
     "a layer ran inside the time of another: its forward runs again in backward, so the times "
@@ -25,7 +25,7 @@ _OVERLAP = (
 
 
 def measure(job: Job) -> PassResult:
-    """Time the chosen layers in whole training steps."""
+    """Time the chosen layers in whole training steps, and in inference."""
     workload = build(job)
     treatment = workload.treatment
     if job.cell.method != PLAIN and not treatment.layer_methods():
@@ -39,10 +39,13 @@ def measure(job: Job) -> PassResult:
         return _unavailable(job, _OVERLAP)
     if not layer_clock.calls:
         return _unavailable(job, "the network calls none of the chosen layers")
+    with workload.evaluating():
+        inference = time_layers_of_inference(workload, layers, job.sampling, layer_clock)
     samples = {
         _WHOLE: [each.seconds for each in timed.samples],
         _FORWARD: [each.forward_seconds for each in timed.samples],
         _BACKWARD: [each.backward_seconds for each in timed.samples],
+        _INFERENCE: [each.seconds for each in inference.samples],
     }
     step, clock = (
         median(getattr(each, name) for each in timed.samples)
@@ -56,15 +59,21 @@ def measure(job: Job) -> PassResult:
             "timed_layers": list(treatment.chosen),
             "step_seconds": step,
             "clock_seconds": clock,
-            "warmup": {_WHOLE: [each.seconds for each in timed.warmups]},
-            "disturbed": {_WHOLE: [each.seconds for each in timed.disturbed]},
+            "warmup": {
+                _WHOLE: [each.seconds for each in timed.warmups],
+                _INFERENCE: [each.seconds for each in inference.warmups],
+            },
+            "disturbed": {
+                _WHOLE: [each.seconds for each in timed.disturbed],
+                _INFERENCE: [each.seconds for each in inference.disturbed],
+            },
             "foreign_cpu_share": foreign_share(timed.samples),
             "precision": timed.precision(job.sampling),
             "notes": [
                 *treatment.notes(),
                 *_unchanged(treatment),
                 *_slow_clock(clock / step),
-                *([spoilt] if timed.spoilt else []),
+                *([spoilt] if timed.spoilt or inference.spoilt else []),
             ],
         },
     )
