@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ondevice_bench.papers.claims import JudgedClaim
     from ondevice_bench.run.hosts.host import Host
     from ondevice_bench.run.queries.accounts import Answer, Wanted
+    from ondevice_bench.suite.from_flags import Words
 
 LINES_AT_ONCE = 1_000
 
@@ -147,10 +148,20 @@ def _print_or_write(texts: "Iterable[str]", out: Path | None) -> None:
 def _accounts_of(host: "Host", wanted: "Sequence[Wanted]") -> "Sequence[Answer]":
     """The accounts of the cells of claims, without code from files: a report only draws."""
     from ondevice_bench.run.queries.accounts import accounts_of
+
+    ours = [each for each in wanted if not _own_code(each[0])]
+    made = iter(accounts_of(host, ours))
+    return [
+        BadInput(f"{name}: a report runs no code of yours; `bench claims --out` does")
+        if (name := _own_code(words))
+        else next(made)
+        for words, _ in wanted
+    ]
+
+
+def _own_code(words: "Words") -> str:
+    """The first model or method that is the user's own; empty without one."""
     from ondevice_bench.specs import registry
 
-    for words, _ in wanted:
-        for name in (*words.models, *words.methods):
-            if registry.is_own_model(name) or registry.is_own(name):
-                raise BadInput(f"{name}: a report runs no code of yours; `bench claims --out` does")
-    return accounts_of(host, wanted)
+    own = (*filter(registry.is_own_model, words.models), *filter(registry.is_own, words.methods))
+    return next(iter(own), "")
