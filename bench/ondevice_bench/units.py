@@ -92,16 +92,6 @@ def ratio(value: float) -> str:
     return f"{_digits(value)}×"
 
 
-def change(value: float, lower: float | None = None, upper: float | None = None) -> str:
-    """A ratio as a change in percent, with its bounds: +6.1 % (+4.9 … +7.3)."""
-    bounds = "" if lower is None or upper is None else f" ({_percent(lower)} … {_percent(upper)})"
-    return f"{_percent(value)} %{bounds}"
-
-
-def _percent(value: float) -> str:
-    return f"{(value - 1) * 100:+.1f}"
-
-
 def clock(value: float) -> str:
     """A duration as a clock shows it: 0:42, 12:05, 1:02:05."""
     hours, below_hour = divmod(max(0, round(value)), 3600)

@@ -42,6 +42,9 @@ def test_a_machine_is_calm_busy_or_has_warnings(summary_of):
         calm, run=dataclasses.replace(run, settings={**settings, "doctor": [finding]})
     )
     assert chip_of(warned, "machine").text == "1 warning, see the caveats"
+    uneven = {**timed, "samples": {"step_seconds": [1.0, 1.0, 1.0, 1.5, 1.5, 1.5]}}
+    chip = chip_of(summary_of([make_record(**uneven)], planned(CELL), run), "machine")
+    assert (chip.text, chip.tone) == ("no disturbance seen, but step times vary 1.50×", "warning")
 
 
 def test_pending_cells_share_a_line_for_each_board_and_skipped_ones_for_each_reason():

@@ -56,7 +56,7 @@ def test_sentences_name_commits_sizes_and_causes(runs):
     )
     assert re.fullmatch(
         r"mcunet/wasi\(fraction=0.25\)/all/b8/s0: step on x86 became worse, somewhere between "
-        r"13abcde and 14abcde, \+\d+\.\d % \(\+\d+\.\d … \+\d+\.\d\); "
+        r"13abcde and 14abcde, 1\.\d\d× \(1\.\d\d× … 1\.\d\d×\); "
         r"perhaps code 13abcdef00 → 14abcdef00",
         stepped,
     )

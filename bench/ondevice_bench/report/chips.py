@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Literal
 
 from ondevice_bench import units
-from ondevice_bench.analyse.summary import RunSummary
+from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.analyse.usable_memory import usable_memory
+from ondevice_bench.analyse.verdict import STEP
 from ondevice_bench.passes import BY_NAME, rounds_of
+
+SPREAD = 1.2  # times of equal steps that differ by more hide the differences of methods
 
 
 @dataclass(frozen=True)
@@ -79,4 +83,16 @@ def _calm(summary: RunSummary, board: str) -> Chip:
     ]
     if said:
         return Chip(name, f"{', '.join(said)}, see the caveats", "warning")
+    spread = _spread(measured)
+    if spread > SPREAD:
+        return Chip(
+            name, f"no disturbance seen, but step times vary {units.ratio(spread)}", "warning"
+        )
     return Chip(name, "calm", "good")
+
+
+def _spread(measured: Sequence[CellSummary]) -> float:
+    """The highest end of a cell's step time over the lowest end: the median of all cells."""
+    steps = (cell.estimates.get(STEP) for cell in measured)
+    ratios = [step.upper / step.lower for step in steps if step and step.lower and step.upper]
+    return median(ratios) if ratios else 1.0

@@ -20,13 +20,13 @@ from ondevice_bench.analyse.verdict import (
     verdict,
 )
 from ondevice_bench.record.model import Run
-from ondevice_bench.report.gauge import Gauge, change, change_text, gauge
-from ondevice_bench.report.quantities import Quantity, dash, quantity_of, ratio_quantity
-from ondevice_bench.stats import is_too_wide
+from ondevice_bench.report.gauge import Gauge, gauge, ratio_text
+from ondevice_bench.report.quantities import Quantity, quantity_of, ratio_quantity
+from ondevice_bench.stats import Estimate, is_too_wide
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.goal import Goal
 
-Badge = Literal["proven", "not proven yet", "no gain", "unknown"]
+Badge = Literal["proven", "not proven yet", "undecided", "no gain", "unknown"]
 # shown where they were measured, after the metrics that every run has
 EXTRA = ("accuracy", "step_joules")
 FLOOR = "runtime_floor_bytes"
@@ -38,12 +38,16 @@ class Card:
 
     title: str
     method: str
-    number: str  # the change against the baseline
-    what: str  # the values behind the number
+    number: str  # the multiple of the baseline's value
+    of: str  # whose value, and of which metric
+    values: str  # the values behind the number
     price: tuple[str, ...]
     badge: Badge
     missing: str = ""  # what would prove it, or why there is no answer
     cell: str = ""
+    # why the gradient is not known, and the answer without such methods; empty if it is known
+    unknown_gradient: str = ""
+    with_known_gradient: str = ""
     is_noisy: bool = False  # the interval of the number is too wide to use it
 
 
@@ -80,6 +84,7 @@ class Decision:
     """A group of cells, decided. Each element of `methods` has all ranks of one method."""
 
     title: str
+    shared: str  # the options that labels leave out
     cards: tuple[Card, ...]
     methods: tuple[tuple[Row, ...], ...]
     columns: tuple[metrics.Metric, ...]
@@ -102,6 +107,7 @@ def decide(group: Group, run: Run, goal: Goal, baseline: str) -> Decision:
     rows = {m.label: _row(m, run, columns, extra, found) for m in members}
     return Decision(
         title=group.title,
+        shared=group.shared,
         cards=_cards(found, goal, baseline, limit),
         methods=tuple(
             tuple(rows[member.label] for member in ranks)
@@ -163,37 +169,88 @@ def _plain(title: str, metric: str, choice: Choice | None) -> _Question:
 
 
 def _card(question: _Question, found: Verdict, baseline: str, limit: int | None) -> Card:
-    title, metric, choice = question.title, question.metric, question.choice
-    noun = metrics.BY_NAME[metric].noun
+    title, choice = question.title, question.choice
+    noun = metrics.BY_NAME[question.metric].noun
     if choice is None:
-        return Card(title, "–", "–", noun, (), "unknown", found.obstacle or question.unknown)
+        return Card(title, "–", "–", noun, "", (), "unknown", found.obstacle or question.unknown)
     member, ratio = choice.member, choice.ratio
     if member is None or ratio is None:
-        return Card(title, baseline, "±0 %", noun, (), "no gain", question.none_better)
-    assert member.base is not None
-    own, base = (quantity_of(each, metric).estimate for each in (member.cell, member.base))
-    share = f", {_share(member, limit)}" if metric == PEAK and limit else ""
-    interval = ratio_quantity(ratio, "").interval
-    ratio_text = f"{units.ratio(ratio.estimate)}{f' ({interval})' if interval else ''}"
+        return _without_winner(question, choice, baseline)
+    quality = gradient_quality(member)
     return Card(
         title=title,
-        method=_name(member),
-        number=change(ratio),
-        what=f"{noun}: {own}, {baseline} {base}: {ratio_text}{share}",
-        price=tuple(_price(member, metric)),
+        method=_full_name(member),
+        number=units.ratio(ratio.estimate),
+        of=f"of {baseline}'s {noun}",
+        values=_values(member, question.metric, ratio, limit),
+        price=tuple(_price(member, question.metric)),
         badge="proven" if choice.proof == "proven" else "not proven yet",
         missing=choice.missing[:1].upper() + choice.missing[1:],
         cell=member.cell.id,
+        unknown_gradient="" if quality.is_known else quality.why_unknown,
+        with_known_gradient=_known(choice),
         is_noisy=is_too_wide(ratio),
     )
+
+
+def _without_winner(question: _Question, choice: Choice, baseline: str) -> Card:
+    """No method is lower than the baseline, or the noise hides which one is."""
+    noun = metrics.BY_NAME[question.metric].noun
+    if not choice.unclear:
+        no_better = question.none_better
+        return Card(question.title, baseline, "1×", noun, "", (), "no gain", no_better)
+    names = [_name(member) for member in choice.unclear]
+    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    return Card(
+        title=question.title,
+        method=f"{baseline} or {', '.join(names[:2])}{more}",
+        number="?",
+        of=noun,
+        values="",
+        price=(),
+        badge="undecided",
+        missing=f"These cannot be told apart: {choice.missing}",
+    )
+
+
+def _values(member: CellWithBaseline, metric: str, ratio: Estimate, limit: int | None) -> str:
+    """Both values, the interval of the ratio, and the share of the board's memory."""
+    assert member.base is not None
+    own, base = (quantity_of(each, metric).estimate for each in (member.cell, member.base))
+    interval = ratio_quantity(ratio, "").interval
+    return "; ".join(
+        filter(
+            None,
+            (
+                f"{own} instead of {base}",
+                f"interval {interval}" if interval else "",
+                _share(member, limit) if metric == PEAK and limit else "",
+            ),
+        )
+    )
+
+
+def _known(choice: Choice) -> str:
+    """The answer among methods whose gradient is exact or was compared."""
+    known = choice.known
+    if known is None:
+        return ""
+    if known.member is None or known.ratio is None:
+        noun = metrics.BY_NAME[choice.metric].noun
+        return f"No method with a known gradient has a lower {noun} by more than the noise"
+    proof = "" if known.proof == "proven" else ", not proven yet"
+    facts = f"{units.ratio(known.ratio.estimate)}{proof}, {gradient_quality(known.member).text}"
+    return f"With a known gradient: {_full_name(known.member)}, {facts}"
 
 
 def _price(member: CellWithBaseline, metric: str) -> Iterable[str]:
     """What the method costs besides the metric it was chosen by."""
     for name in (PEAK, STEP):
         if name != metric:
-            yield f"{metrics.BY_NAME[name].noun} {change_text(member, name)}"
-    yield gradient_quality(member).text
+            yield f"{metrics.BY_NAME[name].noun} {ratio_text(member, name)}"
+    quality = gradient_quality(member)
+    if quality.is_known:
+        yield quality.text
 
 
 def _row(
@@ -226,7 +283,7 @@ def _gradient(member: CellWithBaseline) -> Quantity:
     if quality.is_exact:
         return Quantity("exact", "", "this method computes the gradient of plain training", 1.0)
     if quality.lowest is None:
-        return dash(f"the gradient was not compared: {quality.why_unknown}")
+        return Quantity("unknown", "", f"the gradient was not compared: {quality.why_unknown}")
     listing = "; ".join(f"{cosine_text(v)} {MOMENTS[name]}" for name, v in quality.cosines.items())
     others = ", ".join(f"{SHORT[name]}: {cosine_text(v)}" for name, v in quality.cosines.items())
     meaning = (
@@ -243,7 +300,16 @@ def _seed(members: Sequence[CellWithBaseline]) -> str:
 
 def _name(member: CellWithBaseline) -> str:
     """The label without the seed: a decision is about one seed."""
-    return member.label.removesuffix(f" · seed {member.cell.planned.cell.seed}")
+    return _without_seed(member.label, member)
+
+
+def _full_name(member: CellWithBaseline) -> str:
+    """The same with all options: a card can stand alone."""
+    return _without_seed(member.full_label, member)
+
+
+def _without_seed(label: str, member: CellWithBaseline) -> str:
+    return label.removesuffix(f" · seed {member.cell.planned.cell.seed}")
 
 
 def _fit(cell: Cell) -> str:

@@ -43,9 +43,11 @@ def change_text(series: Series, change: HistoryChange) -> str:
         old, new = (exact_text(metric.name, point.estimate.estimate) for point in ends)
         return f"{where} changed for the {direction}, {between}: {old} → {new}; {causes}"
     assert change.ratio is not None
-    size = units.change(change.ratio, change.lower, change.upper)
+    size = units.ratio(change.ratio)
+    if change.lower is not None and change.upper is not None:
+        size += f" ({units.ratio(change.lower)} … {units.ratio(change.upper)})"
     if change.kind == "drifts":
-        return f"{where} drifts by {size} from {before} to {after}: a slow change, not one step"
+        return f"{where} drifts to {size} from {before} to {after}: a slow change, not one step"
     if change.kind == "pending":
         runs = f"{change.needs} more run{'s' * (change.needs > 1)}"
         return f"{where}: {size} since {after}, not yet confirmed: it needs at least {runs}"

@@ -31,6 +31,10 @@ class CellRow(Protocol):
         """What its ranks depend on; empty if nothing."""
 
     @property
+    def script(self) -> str:
+        """The lines that train with its method; empty if there are none."""
+
+    @property
     def status(self) -> str:
         """The cell's status."""
 
@@ -86,6 +90,7 @@ def cells_json(
             row.label,
             texts.index(row.workload),
             texts.index(row.basis),
+            texts.index(row.script),
             texts.index(row.status),
             *(quantities.index(_packed(each, tooltips)) for each in row.quantities),
         ]
