@@ -11,8 +11,8 @@ const numbersOf = (row) => row.slice(6).map((place) => {
   return { estimate, interval, meaning, value, isNoisy, share };
 });
 const cells = data.rows.map((row) => {
-  const [id, label, ...texts] = row;
-  const [workload, basis, script, status] = texts.map((place) => data.texts[place]);
+  const [id, ...places] = row;
+  const [label, workload, basis, script, status] = places.map((place) => data.texts[place]);
   return { id, label, workload, basis, script, status, row };
 });
 const byId = new Map(cells.map((cell) => [cell.id, cell]));

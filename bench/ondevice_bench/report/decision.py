@@ -337,7 +337,7 @@ def _about_epochs(epoch: Epoch) -> str:
 def _share(member: CellWithBaseline, limit: int) -> str:
     """The peak as a share of the memory that a step may use."""
     peak = member.cell.estimates[PEAK].estimate
-    return f"{units.percent(peak / limit)} of {units.size(limit)}"
+    return units.share(peak, limit)
 
 
 def _sorted(

@@ -64,7 +64,7 @@ def axis_of(metric: str) -> tuple[float, str]:
     """The factor for a metric on an axis, and the title of the axis."""
     described = metrics.BY_NAME[metric]
     scale, unit = units.axis(described.unit)
-    return scale, f"{described.label}, {unit}" if unit else described.label
+    return scale, f"{described.noun}, {unit}" if unit else described.noun
 
 
 def bars(plot: Canvas, members: Sequence[CellWithBaseline], metric: str, name: str = "") -> None:
@@ -181,5 +181,13 @@ def rows(
     labels = [member.label for member in members]
     plot.lay_out(height=FRAME_PIXELS + ROW_PIXELS * len(labels), barmode="relative")
     plot.x_axis(**scaled_axis(title, values), rangemode="tozero")
-    plot.y_axis(type="category", categoryorder="array", categoryarray=labels[::-1], automargin=True)
+    plot.y_axis(
+        type="category",
+        categoryorder="array",
+        categoryarray=labels[::-1],
+        automargin=True,
+        ticks="outside",
+        ticklen=5,
+        tickcolor="rgba(0,0,0,0)",
+    )
     return plot

@@ -78,7 +78,7 @@ def _tone(member: CellWithBaseline, metric: str, ratio: Estimate) -> Tone:
 
 def _span(one: float, other: float) -> Span:
     left, right = sorted((_place(one), _place(other)))
-    return Span(left, max(right - left, 0.0))
+    return Span(left, round(right - left, 2))
 
 
 def _beyond(ratio: float) -> Literal["", "less", "more"]:
