@@ -293,10 +293,11 @@ def test_an_epoch_has_a_time_where_the_data_has_an_end(decided):
     found = decided(data="digits")
     assert found.epoch.startswith("An epoch is 180 steps over 1,437 examples.")
     rows = {row.label: row for rows in found.methods for row in rows}
-    assert rows["vanilla"].epoch == "an epoch takes 0:18"  # 180 steps of 100 ms
+    assert rows["vanilla"].pace == "an epoch takes 0:18"  # 180 steps of 100 ms
     endless = decided()
     assert endless.epoch == "The time of an epoch is not known: synthetic data has no end."
-    assert all(row.epoch == "" for rows in endless.methods for row in rows)
+    rows = {row.label: row for rows in endless.methods for row in rows}
+    assert rows["vanilla"].pace == "80.0 examples/s"  # 8 in 100 ms
 
 
 def test_a_decision_is_about_one_seed_and_says_so(decided):

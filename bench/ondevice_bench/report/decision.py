@@ -73,7 +73,7 @@ class Row:
     is_gradient_low: bool
     extra: tuple[Quantity, ...]
     share: str  # of the memory that a step may use
-    epoch: str  # the time of an epoch; empty if it is not known
+    pace: str  # the time of an epoch, or else examples in a second; empty without a step time
     refusal: str
     beside: str = ""  # the ratios to the baseline under the default allocator, if it has another
     is_baseline: bool = False
@@ -261,7 +261,6 @@ def _row(
     found: Verdict,
 ) -> Row:
     limit = usable_memory(run)
-    epoch = epoch_of(run, member.cell).seconds
     return Row(
         label=_name(member),
         cell=member.cell.id,
@@ -270,11 +269,21 @@ def _row(
         is_gradient_low=member.label in found.too_far,
         extra=tuple(quantity_of(member.cell, name) for name in extra),
         share=_share(member, limit) if limit and PEAK in member.cell.estimates else "",
-        epoch="" if epoch is None else f"an epoch takes {units.clock(epoch.estimate)}",
+        pace=_pace(run, member),
         refusal=found.refused.get(member.label, ""),
         beside=against_default(member),
         is_baseline=member.is_baseline,
     )
+
+
+def _pace(run: Run, member: CellWithBaseline) -> str:
+    """How fast the training is, in words of the data."""
+    epoch, step = epoch_of(run, member.cell).seconds, member.cell.estimates.get(STEP)
+    if epoch is not None:
+        return f"an epoch takes {units.clock(epoch.estimate)}"
+    if step is None or is_too_wide(step):
+        return ""
+    return f"{units.quantity(member.cell.planned.cell.batch / step.estimate, '')} examples/s"
 
 
 def _gradient(member: CellWithBaseline) -> Quantity:

@@ -20,7 +20,8 @@ from ondevice_bench.report.quantities import (
 )
 from ondevice_bench.report.sections.section import ReportData, Section
 from ondevice_bench.stats import Estimate
-from ondevice_bench.suite.labels import short_names
+from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.labels import labelled, shared_text, short_names
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,13 @@ def content(data: ReportData) -> Mapping[str, Any]:
     tables = []
     for name in metrics.HEADLINES:
         lines = boards(summaries, name, data.baseline)
-        labels = short_names(line.cell for line in lines)
+        labels, shared = _labels([line.cell for line in lines])
         is_same = len(summaries) > 1 and all(_is_same(line, name) for line in lines)
         tables.append(
             {
                 "metric": metrics.BY_NAME[name],
                 "is_same": is_same,
+                "shared": shared,
                 "lines": [
                     (
                         labels[line.cell],
@@ -76,6 +78,15 @@ def content(data: ReportData) -> Mapping[str, Any]:
         ],
         "emulated_means": EMULATED,
     }
+
+
+def _labels(cells: Sequence[Cell]) -> tuple[Mapping[Cell, str], str]:
+    """The label of each line, and the options that all methods share if labels leave them out."""
+    groups = labelled(cells)
+    if len(groups) > 1:
+        return short_names(cells), ""
+    (group,) = groups
+    return dict(zip(group.cells, group.labels, strict=True)), shared_text(group.cells)
 
 
 def _names(summaries: tuple[RunSummary, ...]) -> list[str]:
@@ -116,7 +127,7 @@ def _of_workload(
 
 def _agreement(row: Sequence[Card | None], names: Sequence[str]) -> str:
     """Whether the same method wins on each board, and where this is not proven."""
-    found = [card for card in row if card is not None and card.badge != "unknown"]
+    found = [c for c in row if c is not None and c.badge not in ("unknown", "undecided")]
     if len(found) < len(row):
         return "not known"
     unproven = [
