@@ -209,8 +209,10 @@ def _about_as_fast(allowed: Iterable[CellWithBaseline], baseline: str) -> Choice
     if proven is not None and proven.proof == "proven":
         return proven
     choice = choose([m for m, step in steps if step.estimate <= SLOWEST], PEAK)
-    if choice is None or choice.member is None:
+    if choice is None:
         return Choice(PEAK, None, "none")
+    if choice.member is None:
+        return choice
     if choice.proof != "proven":
         return choice
     member, step = choice.member, choice.member.ratio(STEP)
