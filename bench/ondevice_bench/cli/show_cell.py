@@ -31,4 +31,4 @@ def show_cell(
         print_notes(*basis_lines(member), *cell_lines(summary))
         print_lines(f"measure again: {command_again(whole.run, summary.planned.cell)}")
         if script := training_lines(summary.planned.cell):
-            print_lines("train with it:", *(f"    {line}" for line in script.splitlines()))
+            print_lines("train with it:", *(f"    {line}".rstrip() for line in script.splitlines()))
