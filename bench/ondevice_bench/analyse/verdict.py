@@ -211,9 +211,7 @@ def _about_as_fast(allowed: Iterable[CellWithBaseline], baseline: str) -> Choice
     choice = choose([m for m, step in steps if step.estimate <= SLOWEST], PEAK)
     if choice is None:
         return Choice(PEAK, None, "none")
-    if choice.member is None:
-        return choice
-    if choice.proof != "proven":
+    if choice.member is None or choice.proof != "proven":
         return choice
     member, step = choice.member, choice.member.ratio(STEP)
     missing = _missing(member, STEP)

@@ -10,7 +10,8 @@ from ondevice_bench.analyse.boards import BoardRow, CellOnBoard, boards, softwar
 from ondevice_bench.analyse.groups import groups
 from ondevice_bench.analyse.summary import EMULATED, RunSummary
 from ondevice_bench.analyse.usable_memory import usable_memory
-from ondevice_bench.report.decision import Card, cards
+from ondevice_bench.analyse.verdict import verdict
+from ondevice_bench.report.cards import Card, cards
 from ondevice_bench.report.quantities import (
     Quantity,
     dash,
@@ -103,7 +104,12 @@ def _answers(
     """The questions of each workload, with the cards of each board."""
     by_board = [
         {
-            group.title: cards(group, one.run, data.goal, data.baseline)
+            group.title: cards(
+                verdict(group, data.goal, data.baseline),
+                data.goal,
+                data.baseline,
+                usable_memory(one.run),
+            )
             for group in groups(one, data.baseline)
         }
         for one in summaries
