@@ -262,7 +262,7 @@ def test_an_interval_without_use_is_noisy(decided):
     assert gauge.quantity.meaning.endswith("; too noisy to use")
 
 
-def test_the_change_on_a_card_is_grey_if_it_is_too_noisy(decided):
+def test_a_number_that_is_too_noisy_makes_no_winner(decided):
     cells = synthetic.cells()[:2]
     records = [
         make_record(cell=cell, metrics={"step_seconds": middle}, samples={"step_seconds": samples})
@@ -271,8 +271,8 @@ def test_the_change_on_a_card_is_grey_if_it_is_too_noisy(decided):
         )
     ]
     _, time, _ = decided(cells=cells, records=records).cards
-    assert (time.number, time.is_noisy) == ("0.800×", True)
-    assert not any(card.is_noisy for card in decided().cards)
+    assert (time.number, time.badge) == ("?", "undecided")
+    assert time.method == "vanilla or asi fraction=0.125"
 
 
 def test_without_a_known_memory_no_share_is_made_up(decided):

@@ -165,7 +165,10 @@ def _having(reasons: Mapping[str, str]) -> dict[str, str]:
 
 
 def choose(allowed: Iterable[CellWithBaseline], metric: str) -> Choice | None:
-    """The lowest that is proven to be lower than the baseline, else the lowest that may be."""
+    """The lowest that is proven to be lower than the baseline, else the lowest that may be.
+
+    A number that is too noisy to use makes no choice.
+    """
     ratios = {m.label: (m, ratio) for m in allowed if (ratio := m.ratio(metric)) is not None}
     if not ratios:
         return None
@@ -173,8 +176,9 @@ def choose(allowed: Iterable[CellWithBaseline], metric: str) -> Choice | None:
     proven = [member for member, _ in by_value if direction(member, metric) == "less"]
     if proven:
         return Choice(metric, proven[0], "proven")
-    lowest, ratio = by_value[0]
-    if ratio.estimate < 1 and direction(lowest, metric) == "unknown":
+    usable = [(member, ratio) for member, ratio in by_value if not is_too_wide(ratio)]
+    if usable and usable[0][1].estimate < 1 and direction(usable[0][0], metric) == "unknown":
+        lowest, _ = usable[0]
         return Choice(metric, lowest, "not proven", _missing(lowest, metric))
     unclear = tuple(member for member, _ in by_value if direction(member, metric) == "unknown")
     return Choice(metric, None, "none", _missing(unclear[0], metric) if unclear else "", unclear)
