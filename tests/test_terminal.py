@@ -83,3 +83,18 @@ def test_a_table_of_many_rows_is_printed_without_rich_and_cuts_nothing(capsys, m
     assert title.split() == ["name", "note"]
     assert set(line) == {" ", "─"}
     assert [text.split() for text in printed] == [["cell", str(n), "x" * 200] for n in range(1001)]
+
+
+def test_where_columns_have_no_room_for_whole_words_each_row_is_a_paragraph():
+    table = Table("method", "metric", "change", heading="regressed")
+    table.add_row("asi+update_in_backward", "step_traffic_bytes", "1.02×\n0.9 … 1.1×")
+    table.add_row("asi", "", "0.5×")
+    assert table_text(table, 40) == (
+        "\nregressed\n"
+        "asi+update_in_backward\n"
+        "  metric: step_traffic_bytes · change:\n"
+        "  1.02× 0.9 … 1.1×\n"
+        "asi\n"
+        "  change: 0.5×\n"
+    )
+    assert "─" in table_text(table, 80)

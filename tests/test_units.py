@@ -103,9 +103,3 @@ def test_what_is_no_size_or_duration_is_refused(text):
         units.parse_bytes(text)
     with pytest.raises(ValueError, match="must be a duration"):
         units.parse_duration(text)
-
-
-def test_a_change_is_what_a_ratio_adds():
-    assert units.change(1.061, 1.049, 1.073) == "+6.1 % (+4.9 … +7.3)"
-    assert units.change(0.5, 0.25, 1.0) == "-50.0 % (-75.0 … +0.0)"
-    assert units.change(3) == "+200.0 %"

@@ -53,9 +53,9 @@ def one_line(text: str) -> str:
 
 
 class Table:
-    """A plain table, perhaps with a heading. A word is cut only if all columns are at their least.
+    """A plain table, perhaps with a heading. A text is on one line or wrapped between words.
 
-    A text is on one line or wrapped between words.
+    Where the columns have no room for whole words, each row is a paragraph: no name is ever cut.
     """
 
     def __init__(self, *titles: str, heading: str = "") -> None:
@@ -228,8 +228,11 @@ def _drawn(printed: Table, width: int) -> str:
     from rich.console import Console
     from rich.table import Table as RichTable
 
+    widths = _widths(printed, width)
+    if widths is None:
+        return _as_paragraphs(printed, width)
     drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title, room in zip(printed.titles, _widths(printed, width), strict=True):
+    for title, room in zip(printed.titles, widths, strict=True):
         drawn.add_column(printable(title), overflow="fold", width=room)
     for place, row in enumerate(printed.rows):
         drawn.add_row(*map(printable, row), end_section=place in printed.ends)
@@ -241,10 +244,20 @@ def _drawn(printed: Table, width: int) -> str:
     return "\n".join(lines)
 
 
-def _widths(printed: Table, width: int) -> list[int]:
-    """The width of each column in a table of that width.
+def _as_paragraphs(printed: Table, width: int) -> str:
+    """The first text of each row, and below it the others with their titles."""
+    lines = [wrapped(printable(printed.heading), width)] if printed.heading else []
+    for name, *texts in printed.rows:
+        named = zip(printed.titles[1:], texts, strict=True)
+        facts = (f"{title}: {' '.join(text.split())}".strip(": ") for title, text in named if text)
+        lines += [printable(name), wrapped(f"  {printable(' · '.join(facts))}", width)]
+    return "\n".join(["", *lines, ""])
 
-    First titles are wrapped, then rows, those of the widest column first, and last words are cut.
+
+def _widths(printed: Table, width: int) -> list[int] | None:
+    """The width of each column in a table of that width; None if no table can have whole words.
+
+    First titles are wrapped, then rows, those of the widest column first.
     """
     from rich.cells import cell_len
 
@@ -259,7 +272,9 @@ def _widths(printed: Table, width: int) -> list[int]:
         for_rows.append(longest([*printable(title).split(), *lines]))
         for_words.append(longest(words))
     room = width - 3 * len(widths)
-    for least in (for_rows, for_words, [1] * len(widths)):
+    if sum(for_words) > room:
+        return None
+    for least in (for_rows, for_words):
         while sum(widths) > room and any(map(gt, widths, least)):
             spare = [place for place, each in enumerate(widths) if each > least[place]]
             widths[max(spare, key=widths.__getitem__)] -= 1

@@ -19,9 +19,9 @@ def whole_mib(value: float) -> str:
     return f"{value / MIB:.0f} MiB"
 
 
-def of_limit(value: float, limit: float) -> str:
-    """Bytes beside a limit: 70 of 3584 MiB: 2 %."""
-    return f"{value / MIB:.0f} of {whole_mib(limit)}: {percent(value / limit)}"
+def share(value: float, limit: float) -> str:
+    """Bytes as a share of a limit: 2.0 % of 3.5 GiB."""
+    return f"{percent(value / limit)} of {size(limit)}"
 
 
 def percent(share: float) -> str:
@@ -39,7 +39,7 @@ def parse_bytes(text: str) -> int:
 
 def size(value: float) -> str:
     """Bytes as a size of memory: 512 MiB, 2 GiB."""
-    return f"{value / GIB:g} GiB" if value >= GIB else f"{value / MIB:g} MiB"
+    return f"{value / GIB:.3g} GiB" if value >= GIB else f"{value / MIB:.4g} MiB"
 
 
 def parse_duration(text: str) -> float:
@@ -90,16 +90,6 @@ def _in_thousands(value: float, unit: str, between: str = "") -> str:
 def ratio(value: float) -> str:
     """A ratio to a baseline: 0.78×."""
     return f"{_digits(value)}×"
-
-
-def change(value: float, lower: float | None = None, upper: float | None = None) -> str:
-    """A ratio as a change in percent, with its bounds: +6.1 % (+4.9 … +7.3)."""
-    bounds = "" if lower is None or upper is None else f" ({_percent(lower)} … {_percent(upper)})"
-    return f"{_percent(value)} %{bounds}"
-
-
-def _percent(value: float) -> str:
-    return f"{(value - 1) * 100:+.1f}"
 
 
 def clock(value: float) -> str:

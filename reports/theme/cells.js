@@ -6,13 +6,14 @@ const data = block ? JSON.parse(block.textContent) : { columns: [], quantities: 
 const LEADING = ["method", "workload", "status"]; // the columns before the numbers
 const AT_ONCE = 100; // rows that are made without a pause
 
-const numbersOf = (row) => row.slice(5).map((place) => {
+const numbersOf = (row) => row.slice(6).map((place) => {
   const [estimate, interval, meaning, value, isNoisy, share] = data.quantities[place];
   return { estimate, interval, meaning, value, isNoisy, share };
 });
 const cells = data.rows.map((row) => {
-  const [id, label, workload, basis, status] = row;
-  return { id, label, workload: data.texts[workload], basis: data.texts[basis], status: data.texts[status], row };
+  const [id, ...places] = row;
+  const [label, workload, basis, script, status] = places.map((place) => data.texts[place]);
+  return { id, label, workload, basis, script, status, row };
 });
 const byId = new Map(cells.map((cell) => [cell.id, cell]));
 
@@ -195,6 +196,7 @@ function openPanel(id) {
     ...(cell.basis ? [element("p", cell.basis)] : []),
     element("p", "Show every number of this cell, and measure it again:"),
     element("pre", commands.join("\n")),
+    ...(cell.script ? [element("p", "Train with it, in your own script:"), element("pre", cell.script)] : []),
     element("table", "", element("tbody", "", ...lines)),
   );
   panel.showModal();

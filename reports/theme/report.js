@@ -29,7 +29,7 @@ function fitToScreen(figure, width) {
   layout.font.color = getComputedStyle(document.body).color;
   const rows = layout.yaxis && layout.yaxis.categoryarray;
   if (rows && (isNarrow() || isTooWide(rows, width))) {
-    const above = { x: 0, xref: "paper", xanchor: "left", yshift: 17, showarrow: false, font: { size: 10 } };
+    const above = { x: 0, xref: "paper", xanchor: "left", yshift: 17, align: "left", showarrow: false, font: { size: 10 } };
     layout.annotations = rows.map((name) => ({ ...above, y: name, text: name }));
     layout.yaxis = { ...layout.yaxis, showticklabels: false, range: [-0.6, rows.length - 0.3] };
     layout.height += 14 * rows.length + 18 * figure.data.filter((trace) => trace.showlegend !== false).length;
@@ -177,7 +177,8 @@ function draw() {
 
 // what a group shows is put in place when it is first chosen
 function takeFromShelf(part) {
-  part.innerHTML = page.shelf.parts[part.dataset.shelf].map((piece) => page.shelf.pieces[piece]).join("");
+  const [pattern, ...own] = page.shelf.parts[part.dataset.shelf];
+  part.innerHTML = page.shelf.patterns[pattern].map((piece) => page.shelf.pieces[piece ?? own.shift()]).join("");
   delete part.dataset.shelf;
   foldRanks(part);
   addPanels(part);

@@ -256,7 +256,7 @@ def test_a_reader_chooses_the_axes_and_the_front_follows(used, summary_of):  # n
     measured = [point for point in shown if None not in point[1:3]]
     assert {name for name, _, _, opacity in measured if opacity == 1} == expected
     assert 0 < len(expected) < len(measured) == len(having)
-    assert title == "activations, MiB"
+    assert title == "activation bytes, MiB"
 
 
 def test_names_beside_points_do_not_cover_each_other(browser, summary_of, tmp_path):  # noqa: F811

@@ -148,7 +148,9 @@ def test_a_cell_opens_at_the_side_with_its_numbers_and_the_command(desk):
     assert panel.locator("h2").inner_text() == "checkpoint"
     assert panel.locator("code").first.inner_text() == "mcunet/checkpoint/all/b8/s0"
     command = "bench run quick --filter 'mcunet/checkpoint/all/b8/s0'"
-    assert command in panel.locator("pre").inner_text()
+    assert command in panel.locator("pre").first.inner_text()
+    lines = panel.locator("pre").last.inner_text()
+    assert 'treatment = treat(model, "checkpoint", layers="all")' in lines
     text = panel.inner_text()
     assert "130 ms" in text
     assert "wall time of one training step; scope: whole network" in text

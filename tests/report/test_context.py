@@ -42,6 +42,21 @@ def test_a_machine_is_calm_busy_or_has_warnings(summary_of):
         calm, run=dataclasses.replace(run, settings={**settings, "doctor": [finding]})
     )
     assert chip_of(warned, "machine").text == "1 warning, see the caveats"
+    uneven = {**timed, "samples": {"step_seconds": [1.0, 1.0, 1.0, 1.5, 1.5, 1.5]}}
+    chip = chip_of(summary_of([make_record(**uneven)], planned(CELL), run), "machine")
+    assert (chip.text, chip.tone) == (
+        "no disturbance seen, but step times vary by 1.50×",
+        "warning",
+    )
+
+
+def test_the_page_says_when_it_was_measured_how_long_and_of_which_code(summary_of):
+    run = make_run(finished="2026-01-01T00:09:00+00:00", commit="0123456789")
+    assert chip_of(summary_of([], planned(CELL), run), "when").text == (
+        "2026-01-01, in 9 min, commit 0123456"
+    )
+    run = make_run(commit="nocommit")
+    assert chip_of(summary_of([], planned(CELL), run), "when").text == "2026-01-01, unfinished"
 
 
 def test_pending_cells_share_a_line_for_each_board_and_skipped_ones_for_each_reason():

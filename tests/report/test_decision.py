@@ -29,18 +29,19 @@ def decided(summary_of):
 
 def test_each_card_has_a_method_its_gain_its_price_and_a_badge(decided):
     memory, time, both = decided().cards
-    assert (memory.title, memory.method, memory.number) == ("Least memory", "checkpoint", "−62.5 %")
+    assert (memory.title, memory.method, memory.number) == ("Least memory", "checkpoint", "0.375×")
     assert memory.badge == "proven"
-    assert memory.what.startswith("peak memory: 30.00 MiB, vanilla 80.00 MiB: 0.375× (0.3")
-    assert memory.what.endswith("0.8 % of 3.5 GiB")
-    assert memory.price == ("step time +30.0 %", "the exact gradient")
-    assert (time.method, time.number) == ("wasi fraction=0.25", "−48.0 %")
+    assert memory.of == "of vanilla's peak memory"
+    assert memory.values.startswith("30.00 MiB instead of 80.00 MiB; interval 0.3")
+    assert memory.values.endswith("; 0.8 % of 3.5 GiB")
+    assert memory.price == ("step time 1.30×", "the exact gradient")
+    assert (time.method, time.number) == ("wasi fraction=0.25", "0.520×")
     assert time.title == "Fastest (the goal)"
     assert (both.title, both.method) == (
         "Least memory, at most 10 % slower",
         "wasi fraction=0.25",
     )
-    assert (both.number, both.badge) == ("−22.5 %", "proven")
+    assert (both.number, both.badge) == ("0.775×", "proven")
 
 
 def test_a_goal_that_no_other_card_answers_has_a_card(decided):
@@ -88,13 +89,67 @@ def test_without_a_time_to_use_nothing_is_said_about_the_same_time(decided):
 def test_a_price_that_is_not_proven_has_its_bounds(decided):
     few = [r for r in synthetic.records(synthetic.cells()) if r.key.round in (1, 2, 3)]
     memory, *_ = decided(records=few).cards
-    assert re.fullmatch(r"step time \+30.0 % \(not proven: \+\d.* … \+\d.*\)", memory.price[0])
+    assert re.fullmatch(r"step time 1.30× \(not proven: 1.\d+× … 1.\d+×\)", memory.price[0])
 
 
 def test_a_card_without_a_gain_names_the_baseline_and_gives_no_number_of_its_own(decided):
     _, time, _ = decided(slower={"wasi": 3.0, "svd": 3.0}).cards
-    assert (time.method, time.number, time.badge) == ("vanilla", "±0 %", "no gain")
+    assert (time.method, time.number, time.badge) == ("vanilla", "1×", "no gain")
     assert time.missing == "No method has a lower step time by more than the noise."
+
+
+def test_a_card_without_a_winner_names_those_that_noise_hides(decided):
+    slower = synthetic.records(synthetic.cells(), slower={"wasi": 3.0, "svd": 3.0})
+    few = [record for record in slower if record.key.round == 1]
+    _, time, _ = decided(records=few).cards
+    assert (time.number, time.badge) == ("?", "undecided")
+    assert time.method == "vanilla or asi fraction=0.125, asi fraction=0.25 and 2 more"
+    assert time.missing == (
+        "These cannot be told apart: only one process measured each side. "
+        "Set `rounds: {time: 5}` and run again"
+    )
+
+
+def test_a_winner_of_unknown_gradient_says_so_and_names_the_best_with_a_known_one(decided):
+    every = synthetic.records(synthetic.cells())
+    records = [record for record in every if record.key.pass_name != "fidelity"]
+    memory, time, both = decided(records=records).cards
+    assert (memory.method, memory.unknown_gradient) == ("checkpoint", "")
+    assert (time.method, time.badge) == ("wasi fraction=0.25", "proven")
+    assert time.unknown_gradient == "the fidelity pass has not run yet"
+    assert time.price == ("peak memory 0.775×",)
+    assert time.with_known_gradient == (
+        "No method with a known gradient has a lower step time by more than the noise"
+    )
+    assert both.with_known_gradient.startswith("No method with a known gradient has a lower peak")
+    fast = decided(records=_faster(records, "checkpoint", 0.7)).cards[1]
+    assert fast.with_known_gradient == (
+        "With a known gradient: checkpoint, 0.910×, the exact gradient"
+    )
+
+
+def _faster(records, method, factor):
+    return [
+        dataclasses.replace(
+            record,
+            samples={"step_seconds": [factor * x for x in record.samples["step_seconds"]]},
+        )
+        if f"/{method}" in record.key.cell and record.key.pass_name == "time"
+        else record
+        for record in records
+    ]
+
+
+def test_options_that_all_methods_share_are_named_once(decided):
+    cells = synthetic.cells()
+    chosen = [cells[0], cells[2], cells[3], cells[5]]  # all that have a fraction have 0.25
+    found = decided(cells=chosen)
+    assert found.shared == "fraction=0.25"
+    assert [row.label for rows in found.methods for row in rows] == [
+        "vanilla", "wasi", "asi", "checkpoint",
+    ]  # fmt: skip
+    assert found.cards[1].method == "wasi fraction=0.25"  # a card can stand alone
+    assert decided().shared == ""
 
 
 def test_a_card_that_is_not_proven_says_what_would_prove_it(decided):
@@ -104,7 +159,7 @@ def test_a_card_that_is_not_proven_says_what_would_prove_it(decided):
         for cell, value in zip(cells, (1.0, 0.5), strict=True)
     ]
     memory, time, _ = decided(cells=cells, records=records).cards
-    assert (time.number, time.badge) == ("−50.0 %", "not proven yet")
+    assert (time.number, time.badge) == ("0.500×", "not proven yet")
     assert (
         time.missing == "Only one process measured each side. Set `rounds: {time: 5}` and run again"
     )
@@ -207,7 +262,7 @@ def test_an_interval_without_use_is_noisy(decided):
     assert gauge.quantity.meaning.endswith("; too noisy to use")
 
 
-def test_the_change_on_a_card_is_grey_if_it_is_too_noisy(decided):
+def test_a_number_that_is_too_noisy_makes_no_winner(decided):
     cells = synthetic.cells()[:2]
     records = [
         make_record(cell=cell, metrics={"step_seconds": middle}, samples={"step_seconds": samples})
@@ -216,13 +271,13 @@ def test_the_change_on_a_card_is_grey_if_it_is_too_noisy(decided):
         )
     ]
     _, time, _ = decided(cells=cells, records=records).cards
-    assert (time.number, time.is_noisy) == ("−20.0 %", True)
-    assert not any(card.is_noisy for card in decided().cards)
+    assert (time.number, time.badge) == ("?", "undecided")
+    assert time.method == "vanilla or asi fraction=0.125"
 
 
 def test_without_a_known_memory_no_share_is_made_up(decided):
     found = decided(memory_gib=None)
-    assert found.cards[0].what.count("%") == 0
+    assert found.cards[0].values.count("%") == 0
     assert all(row.share == "" for rows in found.methods for row in rows)
 
 
@@ -238,10 +293,11 @@ def test_an_epoch_has_a_time_where_the_data_has_an_end(decided):
     found = decided(data="digits")
     assert found.epoch.startswith("An epoch is 180 steps over 1,437 examples.")
     rows = {row.label: row for rows in found.methods for row in rows}
-    assert rows["vanilla"].epoch == "an epoch takes 0:18"  # 180 steps of 100 ms
+    assert rows["vanilla"].pace == "an epoch takes 0:18"  # 180 steps of 100 ms
     endless = decided()
     assert endless.epoch == "The time of an epoch is not known: synthetic data has no end."
-    assert all(row.epoch == "" for rows in endless.methods for row in rows)
+    rows = {row.label: row for rows in endless.methods for row in rows}
+    assert rows["vanilla"].pace == "80.0 examples/s"  # 8 in 100 ms
 
 
 def test_a_decision_is_about_one_seed_and_says_so(decided):

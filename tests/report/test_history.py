@@ -48,7 +48,8 @@ def with_run(one, **what):
 
 
 def test_sentences_name_commits_sizes_and_causes(runs):
-    changed, stepped, basis = history_lines(history(runs))
+    changed, stepped, counts, basis = history_lines(history(runs))
+    assert counts.startswith("2 changes for the worse, 0 for the better; no change seen in ")
     assert changed == (
         "mcunet/svd(fraction=0.25)/all/b8/s0: activations on x86 changed for the worse, somewhere "
         "between 04abcde and 05abcde: 33.00 MiB (34,603,008 bytes) → 33.00 MiB (34,603,520 bytes); "
@@ -56,7 +57,7 @@ def test_sentences_name_commits_sizes_and_causes(runs):
     )
     assert re.fullmatch(
         r"mcunet/wasi\(fraction=0.25\)/all/b8/s0: step on x86 became worse, somewhere between "
-        r"13abcde and 14abcde, \+\d+\.\d % \(\+\d+\.\d … \+\d+\.\d\); "
+        r"13abcde and 14abcde, 1\.\d\d× \(1\.\d\d× … 1\.\d\d×\); "
         r"perhaps code 13abcdef00 → 14abcdef00",
         stepped,
     )
@@ -67,11 +68,19 @@ def test_sentences_name_commits_sizes_and_causes(runs):
 
 def test_too_few_runs_are_said_to_be_too_few(runs):
     found = history(runs[:3], HistoryQuery(metrics=("step_seconds",)))
-    assert history_lines(found)[:-1] == []
+    assert history_lines(found)[:-1] == [
+        "0 changes for the worse, 0 for the better; no change seen in 0 of 5 series"
+    ]
     table = history_table(found)
     assert [row[table.titles.index("changes")] for row in table.rows] == [
         "3 runs: a change needs 7 runs before it and 7 after it"
     ] * 5
+
+
+def test_series_without_a_change_have_no_line_unless_they_were_asked_for(runs):
+    found = history(runs)
+    assert len(history_table(found).rows) == 2
+    assert len(history_table(found, ["step_seconds"]).rows) == 6
 
 
 def test_json_has_every_point_and_finding(runs):
@@ -154,5 +163,5 @@ def test_other_layouts_do_not_ask_for_a_history(runs, monkeypatch):
 
 def test_changes_at_one_commit_are_told_apart_by_their_runs(runs):
     pair = [with_run(one, commit=f"abcdef0123+{one.run.id}") for one in (runs[0], runs[FAT_FROM])]
-    said, _ = history_lines(history(pair, HistoryQuery(metrics=("activation_bytes",))))
+    said, *_ = history_lines(history(pair, HistoryQuery(metrics=("activation_bytes",))))
     assert "at abcdef0+, between r00 and r05" in said

@@ -60,7 +60,7 @@ def test_tables_have_the_share_in_numbers(summary_under):
     found = content(data)
     place = [metric.name for metric in found["columns"]].index(PEAK)
     shares = {row.label: row.quantities[place].share for row in found["rows"]}
-    assert shares["vanilla"] == "160 of 4000 MiB: 4.0 %"  # of batch 16, the last one
+    assert shares["vanilla"] == "4.0 % of 3.91 GiB"  # of batch 16, the last one
     others = [q for row in found["rows"] for n, q in enumerate(row.quantities) if n != place]
     assert {each.share for each in others} == {""}
 
@@ -68,8 +68,8 @@ def test_tables_have_the_share_in_numbers(summary_under):
 def test_what_was_not_measured_or_has_no_limit_has_no_share():
     assert with_share(Quantity("–", "", "no"), PEAK, MIB).share == ""
     assert with_share(Quantity("1", "", "", 1.0), PEAK, None).share == ""
-    assert units.of_limit(70 * MIB, 3584 * MIB) == "70 of 3584 MiB: 2.0 %"
-    assert units.of_limit(4000 * MIB, 3584 * MIB) == "4000 of 3584 MiB: 112 %"
+    assert units.share(70 * MIB, 3584 * MIB) == "2.0 % of 3.5 GiB"
+    assert units.share(4000 * MIB, 3584 * MIB) == "112 % of 3.5 GiB"
 
 
 def test_a_time_far_from_the_others_gives_a_log_axis_that_says_so(summary_under):

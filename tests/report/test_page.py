@@ -399,8 +399,8 @@ def test_boards_say_whether_the_same_method_wins(whole, summary_of):
         [re.sub(r"<.*?>", "", cell).split(" ")[0] for cell in re.findall("<td.*?</td>", row)]
         for row in re.findall("<tr>(.*?)</tr>", answers)[1:]
     ]
-    assert rows[0] == ["−62.5", "−62.5", "yes"]
-    assert rows[1] == ["−48.0", "±0", "no"]
+    assert rows[0] == ["0.375×", "0.375×", "yes"]
+    assert rows[1] == ["0.520×", "1×", "no"]
     assert "about <strong>x86</strong>" in page
     assert "the same on all boards" not in page  # the other board has fewer workloads
 

@@ -17,8 +17,7 @@ def test_each_reason_of_missing_metrics_is_a_line_with_their_labels(summary_of):
     summary = summary_of([record], planned(CELL), run)
     lines = [line for line in cell_lines(summary.cells[0]) if line.startswith("not measured: ")]
     assert (
-        f"not measured: {', '.join(metrics.BY_NAME[name].label for name in reasons)}: {WHY}"
-        in lines
+        f"not measured: {'; '.join(metrics.BY_NAME[name].noun for name in reasons)}: {WHY}" in lines
     )
     assert len({line.rpartition(": ")[2] for line in lines}) == len(lines)
 

@@ -6,7 +6,13 @@ import pytest
 
 from ondevice_bench.specs import rank_rules
 from ondevice_bench.suite.cell import Cell
-from ondevice_bench.suite.labels import labelled, method_label, row_labels
+from ondevice_bench.suite.labels import (
+    labelled,
+    method_label,
+    row_labels,
+    shared_options,
+    short_names,
+)
 from ondevice_bench.terminal import Table, open_streams, table_text
 
 
@@ -83,6 +89,41 @@ def test_each_batch_and_model_has_a_heading_of_its_own():
     assert [group.heading for group in groups] == [
         "mcunet, batch 8, seed 0", "mcunet, batch 16, seed 0", "minilm, batch 8, seed 0",
     ]  # fmt: skip
+
+
+SHARED = ("fraction", 0.125), ("sequential", True)
+
+
+def test_options_that_are_equal_wherever_they_are_stand_in_the_heading():
+    composed = ("asi.fraction", 0.125), ("asi.sequential", True)
+    cells = [
+        cell("vanilla"), cell("microbatch", ("slices", 4)), cell("asi", *SHARED),
+        cell("asi+lean", *composed), cell("wasi", *SHARED),
+    ]  # fmt: skip
+    (group,) = labelled(cells)
+    assert group.labels == ("vanilla", "microbatch slices=4", "asi", "asi+lean", "wasi")
+    assert group.heading == (
+        "mcunet, batch 8, seed 0, fraction=0.125 sequential=true where a method has them"
+    )
+    assert short_names(cells)[cells[2]] == "asi fraction=0.125 sequential=true"
+
+
+@pytest.mark.parametrize(
+    ("other", "still_shared"),
+    [
+        (cell("asi", ("fraction", 0.25), ("sequential", True)), ["sequential"]),
+        (cell("asi", ("fraction", 0.125)), ["fraction"]),
+        (cell("asi+lean", ("asi.fraction", 0.5), ("asi.sequential", True)), ["sequential"]),
+        (cell("asi", ("rank", 4)), []),
+        (cell("mix(last:4=asi,all=lean)", ("last:4=asi.fraction", 0.5)), ["sequential"]),
+    ],
+    ids=["value", "default", "composed", "rule", "mix"],
+)
+def test_an_option_that_differs_somewhere_is_in_every_label(other, still_shared):
+    cells = [cell("asi", *SHARED), cell("wasi", *SHARED), other]
+    assert list(shared_options(cells)) == still_shared
+    (group,) = labelled(cells)
+    assert len(set(group.labels)) == 3
 
 
 def test_no_two_cells_of_a_group_have_the_same_label():

@@ -42,6 +42,11 @@ class GradientQuality:
         return min(self.cosines.values(), default=None)
 
     @property
+    def is_known(self) -> bool:
+        """Whether the gradient is exact, or was compared."""
+        return self.is_exact or bool(self.cosines)
+
+    @property
     def text(self) -> str:
         """The cosine that counts, in words."""
         if self.is_exact:

@@ -9,16 +9,20 @@ from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.cell import Cell
-from ondevice_bench.suite.labels import row_labels
+from ondevice_bench.suite.labels import row_labels, shared_options, shared_text
 from ondevice_bench.suite.layers import freezes
 
 
 @dataclass(frozen=True)
 class CellWithBaseline:
-    """A cell and its baseline; `label` is short and distinguishes the cell in its group."""
+    """A cell and its baseline; `label` is short and distinguishes the cell in its group.
+
+    `full_label` has the options that the cells of the group share, too. It can stand alone.
+    """
 
     cell: CellSummary
     label: str
+    full_label: str
     base: CellSummary | None  # None if the baseline was not measured with it
     # the baseline under the default allocator, for a cell with another one
     default_base: CellSummary | None = None
@@ -57,9 +61,13 @@ class CellWithBaseline:
 
 @dataclass(frozen=True)
 class Group:
-    """One workload with several methods. Only method, changed layers, seed and allocator differ."""
+    """One workload with several methods. Only method, changed layers, seed and allocator differ.
+
+    `shared` names the options that labels leave out, because they are equal wherever they are.
+    """
 
     title: str
+    shared: str
     members: tuple[CellWithBaseline, ...]
     # the same workload at every batch: one tuple that all its groups share
     all_batches: tuple[CellWithBaseline, ...] = ()
@@ -81,7 +89,7 @@ def groups(summary: RunSummary, baseline: str | None = None) -> tuple[Group, ...
     peaks = summary.run.settings.get("peaks") or {}
     limit = usable_memory(summary.run)
     return tuple(
-        Group(title, of_group, over_batches, peaks, limit)
+        Group(title, shared_text(_cells(of_group)), of_group, over_batches, peaks, limit)
         for title, of_group, over_batches in zip(_titles(firsts), members, all_batches, strict=True)
     )
 
@@ -90,7 +98,7 @@ def with_baseline(summary: RunSummary, cell: CellSummary) -> CellWithBaseline:
     """A cell of the run with its baseline, if that was measured with it."""
     members = (member for group in groups(summary) for member in group.members)
     found = (member for member in members if member.cell is cell)
-    return next(found, CellWithBaseline(cell, cell.id, None))
+    return next(found, CellWithBaseline(cell, cell.id, cell.id, None))
 
 
 def ratio(metric: str, over: Estimate | None, under: Estimate | None) -> Estimate | None:
@@ -134,17 +142,23 @@ def _members(cells: Sequence[CellSummary], baseline: str) -> tuple[CellWithBasel
         if cell.planned.cell.method == baseline:
             bases.setdefault(_baseline_key(cell.planned.cell, baseline), cell)
             of_same_layers[_own_key(cell.planned.cell)] = cell
-    labels = row_labels([cell.planned.cell for cell in cells])
+    planned = [cell.planned.cell for cell in cells]
+    labels = row_labels(planned, shared_options(planned).keys())
     return tuple(
         CellWithBaseline(
             cell,
             label,
+            full_label,
             of_same_layers.get(_own_key(cell.planned.cell))
             or bases.get(_baseline_key(cell.planned.cell, baseline)),
             _default_base(cell.planned.cell, baseline, bases),
         )
-        for cell, label in zip(cells, labels, strict=True)
+        for cell, label, full_label in zip(cells, labels, row_labels(planned), strict=True)
     )
+
+
+def _cells(members: Sequence[CellWithBaseline]) -> list[Cell]:
+    return [member.cell.planned.cell for member in members]
 
 
 def _over_batches(

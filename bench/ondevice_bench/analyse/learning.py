@@ -12,7 +12,7 @@ from ondevice_bench import metrics, passes
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.stats import Estimate, estimate_readings
 from ondevice_bench.suite.cell import Cell
-from ondevice_bench.suite.labels import labelled, row_labels
+from ondevice_bench.suite.labels import labelled, row_labels, shared_options
 
 METRICS = tuple(m.name for m in metrics.ALL if passes.BY_NAME[m.pass_name].over_seeds)
 
@@ -69,7 +69,8 @@ def learning_groups(lines: Sequence[Learning]) -> tuple[LearningGroup, ...]:
     groups = []
     for group in labelled(by_cell):
         chosen = {id(line): line for cell in group.cells for line in by_cell[cell]}
-        labels = row_labels([line.cells[0] for line in chosen.values()])
+        firsts = [line.cells[0] for line in chosen.values()]
+        labels = row_labels(firsts, shared_options(group.cells).keys())
         groups.append(LearningGroup(group.heading, labels, tuple(chosen.values())))
     return tuple(groups)
 

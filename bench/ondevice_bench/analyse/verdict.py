@@ -1,7 +1,8 @@
 """The verdict on a group of cells: which method to choose, and how sure that is."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from ondevice_bench import metrics, passes, units
@@ -33,12 +34,18 @@ Proof = Literal["proven", "not proven", "none"]
 
 @dataclass(frozen=True)
 class Choice:
-    """The method with the lowest value of a metric; `proof` is `none` if no method is lower."""
+    """The method with the lowest value of a metric; `proof` is `none` if no method is lower.
+
+    `unclear` has the methods that the noise hides then: they may be lower than the baseline.
+    """
 
     metric: str
     member: CellWithBaseline | None
     proof: Proof
     missing: str = ""  # what would prove it
+    unclear: tuple[CellWithBaseline, ...] = ()
+    # the choice without methods of unknown gradient, if the gradient of this one is not known
+    known: "Choice | None" = None
 
     @property
     def ratio(self) -> Estimate | None:
@@ -97,11 +104,12 @@ def verdict(group: Group, goal: Goal, baseline: str) -> Verdict:
         return _nothing(SENTENCES[reason].format(baseline=baseline), allocators)
     too_far = _having({m.label: _gradient_refusal(m, goal) for m in comparable})
     near = [member for member in comparable if member.label not in too_far]
-    by_memory, by_time = choose(near, PEAK), choose(near, STEP)
+    by_memory = _and_with_known_gradient(near, partial(choose, metric=PEAK))
+    by_time = _and_with_known_gradient(near, partial(choose, metric=STEP))
     judged = [member for member in comparable if member.ratio(goal.minimise) is not None]
     refused = _having({m.label: too_far.get(m.label) or _refusal(m, goal) for m in judged})
     allowed = [member for member in judged if member.label not in refused]
-    by_goal = choose(allowed, goal.minimise)
+    by_goal = _and_with_known_gradient(allowed, partial(choose, metric=goal.minimise))
     name = metrics.BY_NAME[goal.minimise].noun
     sentences: tuple[str, ...]
     headlines: tuple[str, ...]
@@ -116,7 +124,7 @@ def verdict(group: Group, goal: Goal, baseline: str) -> Verdict:
         sentences = (*chosen, *lowest, *_unknown_gradients(allowed), *allocators)
         headlines = (chosen[0], *lowest)
     obstacle = "" if allowed else sentences[0]
-    by_both = _about_as_fast(near, baseline)
+    by_both = _and_with_known_gradient(near, partial(_about_as_fast, baseline=baseline))
     return Verdict(
         obstacle, by_goal, by_memory, by_time, by_both, refused, too_far, sentences, headlines
     )
@@ -157,7 +165,10 @@ def _having(reasons: Mapping[str, str]) -> dict[str, str]:
 
 
 def choose(allowed: Iterable[CellWithBaseline], metric: str) -> Choice | None:
-    """The lowest that is proven to be lower than the baseline, else the lowest that may be."""
+    """The lowest that is proven to be lower than the baseline, else the lowest that may be.
+
+    A number that is too noisy to use makes no choice.
+    """
     ratios = {m.label: (m, ratio) for m in allowed if (ratio := m.ratio(metric)) is not None}
     if not ratios:
         return None
@@ -165,10 +176,24 @@ def choose(allowed: Iterable[CellWithBaseline], metric: str) -> Choice | None:
     proven = [member for member, _ in by_value if direction(member, metric) == "less"]
     if proven:
         return Choice(metric, proven[0], "proven")
-    lowest, ratio = by_value[0]
-    if ratio.estimate < 1 and direction(lowest, metric) == "unknown":
+    usable = [(member, ratio) for member, ratio in by_value if not is_too_wide(ratio)]
+    if usable and usable[0][1].estimate < 1 and direction(usable[0][0], metric) == "unknown":
+        lowest, _ = usable[0]
         return Choice(metric, lowest, "not proven", _missing(lowest, metric))
-    return Choice(metric, None, "none")
+    unclear = tuple(member for member, _ in by_value if direction(member, metric) == "unknown")
+    return Choice(metric, None, "none", _missing(unclear[0], metric) if unclear else "", unclear)
+
+
+def _and_with_known_gradient(
+    members: Sequence[CellWithBaseline],
+    chosen: Callable[[Sequence[CellWithBaseline]], Choice | None],
+) -> Choice | None:
+    """The choice. If its gradient is not known, it has the choice among the others beside it."""
+    choice = chosen(members)
+    if choice is None or choice.member is None or gradient_quality(choice.member).is_known:
+        return choice
+    known = chosen([member for member in members if gradient_quality(member).is_known])
+    return replace(choice, known=known or Choice(choice.metric, None, "none"))
 
 
 def _about_as_fast(allowed: Iterable[CellWithBaseline], baseline: str) -> Choice | None:
@@ -188,9 +213,9 @@ def _about_as_fast(allowed: Iterable[CellWithBaseline], baseline: str) -> Choice
     if proven is not None and proven.proof == "proven":
         return proven
     choice = choose([m for m, step in steps if step.estimate <= SLOWEST], PEAK)
-    if choice is None or choice.member is None:
+    if choice is None:
         return Choice(PEAK, None, "none")
-    if choice.proof != "proven":
+    if choice.member is None or choice.proof != "proven":
         return choice
     member, step = choice.member, choice.member.ratio(STEP)
     missing = _missing(member, STEP)
@@ -223,7 +248,7 @@ def _about_goal(choice: Choice | None, baseline: str) -> list[str]:
     values = {"metric": metrics.BY_NAME[choice.metric].noun, "baseline": baseline}
     if choice.member is None:
         return [SENTENCES["none better"].format(**values)]
-    values |= {"method": choice.member.label, "ratio": _ratio(choice.ratio)}
+    values |= {"method": choice.member.full_label, "ratio": _ratio(choice.ratio)}
     if choice.proof == "not proven":
         return [SENTENCES["best unsure"].format(missing=choice.missing, **values)]
     facts = _facts(choice.member, choice.metric, baseline)
@@ -240,7 +265,10 @@ def _about_memory(choice: Choice | None, by_goal: Choice | None, baseline: str) 
     time = f"{_ratio(step)} of its step time" if step else "a step time that was not measured"
     return (
         SENTENCES["other"].format(
-            method=choice.member.label, ratio=_ratio(choice.ratio), baseline=baseline, step=time
+            method=choice.member.full_label,
+            ratio=_ratio(choice.ratio),
+            baseline=baseline,
+            step=time,
         ),
     )
 
@@ -250,7 +278,7 @@ def _unknown_gradients(allowed: Sequence[CellWithBaseline]) -> tuple[str, ...]:
     methods: dict[str, dict[str, None]] = {}
     for member in allowed:
         quality = gradient_quality(member)
-        if not quality.is_exact and quality.lowest is None:
+        if not quality.is_known:
             methods.setdefault(quality.why_unknown, {})[member.method] = None
     return tuple(
         SENTENCES["learning unknown"].format(methods=_listing(list(names)), reason=reason)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ondevice_bench.cli.arguments import AsJson
-from ondevice_bench.terminal import print_json, print_lines, print_rows
+from ondevice_bench.terminal import print_json, print_lines, print_notes
 
 
 def export(
@@ -22,7 +22,7 @@ def export(
     """Write runs into one file that can be copied to another machine."""
     from ondevice_bench.analyse.resolve_run import stored_content
     from ondevice_bench.record import bundle
-    from ondevice_bench.report.terminal.bundle import bundle_row
+    from ondevice_bench.report.terminal.bundle import bundle_line, bundle_row
 
     contents = {content.run.id: content for content in map(stored_content, runs)}
     target = out or Path(f"{next(iter(contents))}{bundle.SUFFIX}")
@@ -31,5 +31,5 @@ def export(
     if as_json:
         print_json({"bundle": str(target), "runs": rows})
     else:
-        print_rows(rows, as_json=False)
+        print_notes(*map(bundle_line, rows))
         print_lines(f"bundle: {target}")

@@ -83,7 +83,8 @@ def history(
         page = None if out is None else str(out)
         print_json({**history_json(results), "report": page, "exit_code": int(code)})
     else:
-        print_tables(history_table(results, metric or ()))
+        if (table := history_table(results, metric or ())).rows:
+            print_tables(table)
         print_lines(*history_lines(results))
         if out is not None:
             print_lines(f"report: {out}")

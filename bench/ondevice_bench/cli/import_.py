@@ -7,7 +7,7 @@ import typer
 
 from ondevice_bench.cli.arguments import AsJson
 from ondevice_bench.errors import BadInput
-from ondevice_bench.terminal import print_json, print_lines, print_rows
+from ondevice_bench.terminal import print_json, print_lines, print_notes
 
 
 def import_(
@@ -22,7 +22,7 @@ def import_(
     """Add the runs of a bundle to the results here. Runs that are already here stay as they are."""
     from ondevice_bench.record import bundle
     from ondevice_bench.record.store import FILE_NAME, OUT, Store
-    from ondevice_bench.report.terminal.bundle import bundle_row
+    from ondevice_bench.report.terminal.bundle import bundle_line, bundle_row
 
     rows = []
     for content in bundle.read(path):
@@ -37,5 +37,5 @@ def import_(
     if as_json:
         print_json({"bundle": str(path), "runs": rows})
     else:
-        print_rows(rows, as_json=False)
+        print_notes(*map(bundle_line, rows))
         print_lines(f"bundle: {path}")

@@ -19,6 +19,7 @@ def show_cell(
     from ondevice_bench.analyse.groups import with_baseline
     from ondevice_bench.analyse.resolve_run import stored_summary
     from ondevice_bench.report.terminal.cell import basis_lines, cell_lines, cell_table
+    from ondevice_bench.suite.training_script import training_lines
 
     whole = stored_summary(run)
     summary = find_cell(whole, cell)
@@ -29,3 +30,5 @@ def show_cell(
         print_tables(cell_table(member))
         print_notes(*basis_lines(member), *cell_lines(summary))
         print_lines(f"measure again: {command_again(whole.run, summary.planned.cell)}")
+        if script := training_lines(summary.planned.cell):
+            print_lines("train with it:", *(f"    {line}".rstrip() for line in script.splitlines()))

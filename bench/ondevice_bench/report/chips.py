@@ -1,13 +1,21 @@
 """The context of the page in a few words: board, data, weights, rounds, and how calm it was."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from statistics import median
 from typing import Literal
 
 from ondevice_bench import units
-from ondevice_bench.analyse.summary import RunSummary
+from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.analyse.usable_memory import usable_memory
+from ondevice_bench.analyse.verdict import STEP
 from ondevice_bench.passes import BY_NAME, rounds_of
+from ondevice_bench.report.history_text import short_commit
+
+COMMIT = re.compile("[0-9a-f]{7}")
+SPREAD = 1.2  # times of equal steps that differ by more hide the differences of methods
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,7 @@ def chips(boards: Sequence[RunSummary], workloads: Sequence[str]) -> tuple[Chip,
         Chip("data", _some(cell.data for cell in cells)),
         Chip("weights", _some(cell.weights for cell in cells)),
         Chip("processes for each cell", _rounds(summary)),
+        *([Chip("when", _when(summary))] if len(boards) == 1 else []),
         *(_calm(one, "" if len(boards) == 1 else f" {one.run.profile}") for one in boards),
     )
 
@@ -64,6 +73,24 @@ def _rounds(summary: RunSummary) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items()) or "1"
 
 
+def _when(summary: RunSummary) -> str:
+    """The day, how long the run took, and the commit of the code if there is one."""
+    run = summary.run
+    took = (
+        f"in {units.about(_seconds(run.created, run.finished))}" if run.finished else "unfinished"
+    )
+    commit = f", commit {short_commit(run.commit)}" if COMMIT.match(run.commit) else ""
+    return f"{run.created[:10]}, {took}{commit}"
+
+
+def _seconds(created: str, finished: str) -> float:
+    """The time between two moments. Those of a store or a bundle may be none: then it is 0."""
+    try:
+        return (datetime.fromisoformat(finished) - datetime.fromisoformat(created)).total_seconds()
+    except (ValueError, TypeError):
+        return 0.0
+
+
 def _calm(summary: RunSummary, board: str) -> Chip:
     """Whether other processes disturbed the measurement."""
     name = f"machine{board}"
@@ -79,4 +106,16 @@ def _calm(summary: RunSummary, board: str) -> Chip:
     ]
     if said:
         return Chip(name, f"{', '.join(said)}, see the caveats", "warning")
+    spread = _spread(measured)
+    if spread > SPREAD:
+        return Chip(
+            name, f"no disturbance seen, but step times vary by {units.ratio(spread)}", "warning"
+        )
     return Chip(name, "calm", "good")
+
+
+def _spread(measured: Sequence[CellSummary]) -> float:
+    """The highest end of a cell's step time over the lowest end: the median of all cells."""
+    steps = (cell.estimates.get(STEP) for cell in measured)
+    ratios = [step.upper / step.lower for step in steps if step and step.lower and step.upper]
+    return median(ratios) if ratios else 1.0

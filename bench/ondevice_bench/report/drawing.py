@@ -64,7 +64,7 @@ def axis_of(metric: str) -> tuple[float, str]:
     """The factor for a metric on an axis, and the title of the axis."""
     described = metrics.BY_NAME[metric]
     scale, unit = units.axis(described.unit)
-    return scale, f"{described.label}, {unit}" if unit else described.label
+    return scale, f"{described.noun}, {unit}" if unit else described.noun
 
 
 def bars(plot: Canvas, members: Sequence[CellWithBaseline], metric: str, name: str = "") -> None:
@@ -105,7 +105,7 @@ def totals(
     length: Callable[[CellWithBaseline], float],
     total: Callable[[CellWithBaseline], float],
 ) -> None:
-    """Write the total in MiB at the end of each bar, and the change against the baseline.
+    """Write the total in MiB at the end of each bar, and its ratio to the baseline's.
 
     With several rounds the parts of a bar are medians of their own. So its length may differ a
     little from the total.
@@ -118,7 +118,7 @@ def totals(
         y=[member.label for member in members],
         mode="text",
         text=[
-            f"{units.mib(value)}{_change(value, bases.get(id(member.base)), member)}"
+            f" {units.mib(value)}{_ratio(value, bases.get(id(member.base)), member)}"
             for member, value in zip(members, values, strict=True)
         ],
         textposition="middle right",
@@ -130,10 +130,10 @@ def totals(
     plot.lay_out(margin={"l": 8, "r": 120, "t": 8, "b": 44})
 
 
-def _change(value: float, base: float | None, member: CellWithBaseline) -> str:
+def _ratio(value: float, base: float | None, member: CellWithBaseline) -> str:
     if not base or member.is_baseline:
         return ""
-    return f" ({units.change(value / base)})".replace("-", "−")
+    return f" ({units.ratio(value / base)})"
 
 
 def needs_log(values: Sequence[float]) -> bool:
@@ -181,5 +181,13 @@ def rows(
     labels = [member.label for member in members]
     plot.lay_out(height=FRAME_PIXELS + ROW_PIXELS * len(labels), barmode="relative")
     plot.x_axis(**scaled_axis(title, values), rangemode="tozero")
-    plot.y_axis(type="category", categoryorder="array", categoryarray=labels[::-1], automargin=True)
+    plot.y_axis(
+        type="category",
+        categoryorder="array",
+        categoryarray=labels[::-1],
+        automargin=True,
+        ticks="outside",
+        ticklen=5,
+        tickcolor="rgba(0,0,0,0)",
+    )
     return plot

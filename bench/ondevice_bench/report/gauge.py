@@ -49,29 +49,19 @@ def gauge(member: CellWithBaseline, metric: str) -> Gauge:
     )
 
 
-def change(ratio: Estimate) -> str:
-    """A ratio as a change in percent: −34.2 %."""
-    return change_of(ratio.estimate)
-
-
-def change_of(ratio: float) -> str:
-    """The same for a ratio without an interval."""
-    return units.change(ratio).replace("-", "−")
-
-
-def change_text(member: CellWithBaseline, metric: str) -> str:
-    """The change in words. A change that is not proven says so; one that is too noisy is none."""
+def ratio_text(member: CellWithBaseline, metric: str) -> str:
+    """The ratio in words. One that is not proven says so; one that is too noisy is none."""
     ratio = member.ratio(metric)
     if ratio is None:
         return "not measured"
     if is_too_wide(ratio):
         return "not known (too noisy)"
     if direction(member, metric) != "unknown":
-        return change(ratio)
+        return units.ratio(ratio.estimate)
     if ratio.lower is None or ratio.upper is None:
-        return f"{change(ratio)} (not proven)"
-    bounds = f"{change_of(ratio.lower)} … {change_of(ratio.upper)}"
-    return f"{change(ratio)} (not proven: {bounds})"
+        return f"{units.ratio(ratio.estimate)} (not proven)"
+    bounds = f"{units.ratio(ratio.lower)} … {units.ratio(ratio.upper)}"
+    return f"{units.ratio(ratio.estimate)} (not proven: {bounds})"
 
 
 def _tone(member: CellWithBaseline, metric: str, ratio: Estimate) -> Tone:
@@ -88,7 +78,7 @@ def _tone(member: CellWithBaseline, metric: str, ratio: Estimate) -> Tone:
 
 def _span(one: float, other: float) -> Span:
     left, right = sorted((_place(one), _place(other)))
-    return Span(left, max(right - left, 0.0))
+    return Span(left, round(right - left, 2))
 
 
 def _beyond(ratio: float) -> Literal["", "less", "more"]:

@@ -3,6 +3,7 @@
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.history import History, HistoryChange, Series
 from ondevice_bench.report.quantities import exact_text
+from ondevice_bench.units import number_of
 
 SHORT = 7  # digits of a short commit
 
@@ -13,6 +14,17 @@ def order_text(history: History) -> str:
     if not history.by_commits:
         order = "by time alone: this repository does not have all of their commits"
     return f"{len(history.runs)} runs, ordered {order}"
+
+
+def counts_text(history: History) -> str:
+    """How many changes there are, and how many series have none."""
+    changes = [change for _, change in history.changes if change.kind != "pending"]
+    better = sum(change.is_better for change in changes)
+    calm = sum(not series.changes and not series.why_not for series in history.series)
+    return (
+        f"{number_of(len(changes) - better, 'change')} for the worse, {better} for the better; "
+        f"no change seen in {calm} of {len(history.series)} series"
+    )
 
 
 def series_text(series: Series) -> str:
@@ -43,9 +55,11 @@ def change_text(series: Series, change: HistoryChange) -> str:
         old, new = (exact_text(metric.name, point.estimate.estimate) for point in ends)
         return f"{where} changed for the {direction}, {between}: {old} → {new}; {causes}"
     assert change.ratio is not None
-    size = units.change(change.ratio, change.lower, change.upper)
+    size = units.ratio(change.ratio)
+    if change.lower is not None and change.upper is not None:
+        size += f" ({units.ratio(change.lower)} … {units.ratio(change.upper)})"
     if change.kind == "drifts":
-        return f"{where} drifts by {size} from {before} to {after}: a slow change, not one step"
+        return f"{where} drifts to {size} from {before} to {after}: a slow change, not one step"
     if change.kind == "pending":
         runs = f"{change.needs} more run{'s' * (change.needs > 1)}"
         return f"{where}: {size} since {after}, not yet confirmed: it needs at least {runs}"

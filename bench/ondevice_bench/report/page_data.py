@@ -3,12 +3,13 @@
 import json
 import re
 from collections.abc import Collection, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from ondevice_bench import metrics
 from ondevice_bench.report.quantities import Quantity
 
-TAG = re.compile(r"(<[^>]*>\s*)")
+PIECE = re.compile(r"<[^>]*>\s*|[^<\s]+\s*")  # a tag or a word, with the blanks after it
+_Structure: TypeAlias = tuple[str, ...]  # the names of the tags, and empty texts for words
 
 
 class CellRow(Protocol):
@@ -29,6 +30,10 @@ class CellRow(Protocol):
     @property
     def basis(self) -> str:
         """What its ranks depend on; empty if nothing."""
+
+    @property
+    def script(self) -> str:
+        """The lines that train with its method; empty if there are none."""
 
     @property
     def status(self) -> str:
@@ -55,21 +60,49 @@ class Tooltips:
 
 
 class Shelf:
-    """Markup that is not shown at first, as pieces. Most of it differs in a few words only."""
+    """Markup that is not shown at first, as pieces. Parts of one structure share a pattern.
+
+    A pattern has the pieces that are equal in all its parts, and a null for each other one. A part
+    is `[pattern, piece, …]`, with the pieces that it has in place of the nulls.
+    """
 
     def __init__(self) -> None:
         self._pieces = _Shared()
-        self._parts: list[list[int]] = []
+        self._parts: list[tuple[_Structure, tuple[int, ...]]] = []
 
     def put(self, markup: str) -> int:
         """Keep the markup; its index on the shelf."""
-        pieces = filter(None, TAG.split(str(markup).strip()))
-        self._parts.append([self._pieces.index(re.sub(r"\s+", " ", each)) for each in pieces])
+        pieces = [re.sub(r"\s+", " ", each) for each in PIECE.findall(str(markup).strip())]
+        structure = tuple(piece.partition(" ")[0] if piece[0] == "<" else "" for piece in pieces)
+        self._parts.append((structure, tuple(map(self._pieces.index, pieces))))
         return len(self._parts) - 1
 
     def to_json(self) -> str:
         """All that is on the shelf so far."""
-        return _compact({"pieces": self._pieces.values, "parts": self._parts})
+        alike: dict[_Structure, list[tuple[int, ...]]] = {}
+        for structure, pieces in self._parts:
+            alike.setdefault(structure, []).append(pieces)
+        patterns = {
+            structure: [
+                each[0] if len(set(each)) == 1 else None for each in zip(*parts, strict=True)
+            ]
+            for structure, parts in alike.items()
+        }
+        numbers = {structure: number for number, structure in enumerate(patterns)}
+        parts = [
+            [
+                numbers[structure],
+                *(
+                    own
+                    for own, shared in zip(pieces, patterns[structure], strict=True)
+                    if shared is None
+                ),
+            ]
+            for structure, pieces in self._parts
+        ]
+        return _compact(
+            {"pieces": self._pieces.values, "patterns": list(patterns.values()), "parts": parts}
+        )
 
 
 def cells_json(
@@ -83,9 +116,10 @@ def cells_json(
     packed = [
         [
             row.cell,
-            row.label,
+            texts.index(row.label),
             texts.index(row.workload),
             texts.index(row.basis),
+            texts.index(row.script),
             texts.index(row.status),
             *(quantities.index(_packed(each, tooltips)) for each in row.quantities),
         ]

@@ -102,7 +102,7 @@ def with_share(quantity: Quantity, name: str, limit: int | None) -> Quantity:
     """The peak memory beside the memory that a step may use. Other metrics have no limit."""
     if name != PEAK or not limit or quantity.value is None:
         return quantity
-    return replace(quantity, share=units.of_limit(quantity.value, limit))
+    return replace(quantity, share=units.share(quantity.value, limit))
 
 
 def exact_text(metric: str, value: float) -> str:

@@ -5,15 +5,18 @@ from collections.abc import Callable, Mapping, Sequence
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.verdict import direction
-from ondevice_bench.report.gauge import change, change_of
 
 SENTENCES: Mapping[str, str] = {
     "front": "The best trade-offs: {cells}.",
     "front of one": "{cells} is the best in both numbers.",
-    "lowest": "{cell} has the lowest {metric} here: {value}, {change} against {baseline}.",
+    "front of medians": "The best trade-offs by their medians: {cells}.",
+    "front of one median": "{cells} has the best medians of both numbers.",
+    "lowest": "{cell} has the lowest {metric} here: {value}, {ratio} of {baseline}'s.",
     "lowest unproven": "{cell} has the lowest {metric} here: {value}. This is not proven.",
-    "tensors": "{cell} has the fewest bytes of tensors at the peak of a step: {value}{change}.",
+    "tensors": "{cell} has the fewest bytes of tensors at the peak of a step: {value}{ratio}.",
     "lowest is baseline": "{baseline} has the lowest {metric} here: {value}.",
+    "cannot tell": "The {metric} of {baseline} and of {cells} cannot be told apart here: the noise "
+    "is larger than the difference.",
     "largest part": "The largest part of {baseline} is {part}: {share} of {whole}.",
     "limit": "{cell} needs the most: {share} of the {limit} that a step may use here.",
     "stored": "{cell} stores the least: {share} of the inputs of its changed layers, on average.",
@@ -22,13 +25,18 @@ SENTENCES: Mapping[str, str] = {
 LISTED = 4
 
 
-def on_the_front(labels: Sequence[str]) -> str:
-    """The cells that no other cell beats."""
+def on_the_front(labels: Sequence[str], *, is_exact: bool) -> str:
+    """The cells that no other cell beats. The places of noisy numbers are medians."""
     if not labels:
         return ""
+    several = "front" if is_exact else "front of medians"
+    one = "front of one" if is_exact else "front of one median"
+    return SENTENCES[several if len(labels) > 1 else one].format(cells=_listing(labels))
+
+
+def _listing(labels: Sequence[str]) -> str:
     more = len(labels) - LISTED
-    listing = ", ".join(labels[:LISTED]) + (f" and {more} more" if more > 0 else "")
-    return SENTENCES["front" if len(labels) > 1 else "front of one"].format(cells=listing)
+    return ", ".join(labels[:LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def lowest(group: Group, metric: str) -> str:
@@ -43,27 +51,36 @@ def lowest(group: Group, metric: str) -> str:
         "value": units.quantity(best.cell.estimates[metric].estimate, described.unit),
     }
     if best.is_baseline:
+        rivals = [member for member in having if member.base is best.cell and member is not best]
+        unclear = [member.label for member in rivals if direction(member, metric) == "unknown"]
+        if unclear:
+            return SENTENCES["cannot tell"].format(
+                baseline=best.label, cells=_listing(unclear), **values
+            )
         return SENTENCES["lowest is baseline"].format(baseline=best.label, **values)
     if ratio is None:
         return ""
     if direction(best, metric) != "less":
         return SENTENCES["lowest unproven"].format(cell=best.label, **values)
     return SENTENCES["lowest"].format(
-        cell=best.label, change=change(ratio), baseline=_baseline_label(best), **values
+        cell=best.label,
+        ratio=units.ratio(ratio.estimate),
+        baseline=_baseline_label(best),
+        **values,
     )
 
 
 def fewest_tensors(
     members: Sequence[CellWithBaseline], total: Callable[[CellWithBaseline], float]
 ) -> str:
-    """The cell with the shortest bar, and its change against the baseline."""
+    """The cell with the shortest bar, and its ratio to the baseline's."""
     if len(members) < 2:
         return ""
     best = min(members, key=total)
     base = next((each for each in members if each.cell is best.base), best)
-    against = f", {change_of(total(best) / total(base))} against {base.label}"
+    against = f", {units.ratio(total(best) / total(base))} of {base.label}'s"
     return SENTENCES["tensors"].format(
-        cell=best.label, value=units.mib(total(best)), change="" if base is best else against
+        cell=best.label, value=units.mib(total(best)), ratio="" if base is best else against
     )
 
 

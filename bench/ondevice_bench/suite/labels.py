@@ -5,6 +5,7 @@ Everything that people read uses these labels. Files for machines (JSON, CSV, Ma
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,15 +24,16 @@ class LabelledCells:
     labels: tuple[str, ...]
 
 
-def method_label(cell: Cell) -> str:
+def method_label(cell: Cell, left_out: AbstractSet[str] = frozenset()) -> str:
     """The method and its options: `asi ε=0.8`, `asi+checkpoint rank=4`, `TopK keep=0.1`.
 
-    A mix without a label of the user's is `asi rank=4 on last:4, lean on all`.
+    A mix without a label of the user's is `asi rank=4 on last:4, lean on all`. It has all its
+    options. Other labels have none of the options in `left_out`.
     """
     if cell.label:
         return cell.label
     if not mix.is_mix(cell.method):
-        return _label(cell.method.split("+"), cell.method_options)
+        return _label(cell.method.split("+"), cell.method_options, left_out)
     labels = []
     for entry in mix.entries_of(cell.method):
         pairs = ((*name.partition("=")[::2], value) for name, value in cell.method_options)
@@ -40,9 +42,58 @@ def method_label(cell: Cell) -> str:
     return ", ".join(labels)
 
 
-def _label(parts: Sequence[str], values: Iterable[tuple[str, Value]]) -> str:
+def shared_options(cells: Iterable[Cell]) -> dict[str, Value]:
+    """The options that have one value in all these cells, wherever a method takes them.
+
+    An option that only one method of the cells has is its own. A mix shows all its options.
+    """
+    methods = {(cell.method, cell.method_options): cell for cell in cells}
+    having: dict[str, list[tuple[Cell, str, Value]]] = {}
+    for cell in methods.values():
+        for owner, name, value in _options(cell):
+            having.setdefault(name, []).append((cell, owner, value))
+    return {
+        name: found[0][2]
+        for name, found in having.items()
+        if len({value for _, _, value in found}) == 1
+        and len({cell for cell, _, _ in found}) > 1
+        and not _is_left_out(name, {owner for _, owner, _ in found}, methods.values())
+    }
+
+
+def shared_text(cells: Iterable[Cell]) -> str:
+    """The shared options as text: `fraction=0.125 sequential=true`. Empty if there are none."""
+    shared = shared_options(cells)
+    return " ".join(f"{_symbol(name)}={_text(value)}" for name, value in shared.items())
+
+
+def _options(cell: Cell) -> list[tuple[str, str, Value]]:
+    """Each option, after the part of the method that has it."""
+    if not mix.is_mix(cell.method):
+        parts = cell.method.split("+")
+        return [(*_owner_and_name(name, parts), value) for name, value in cell.method_options]
+    methods = {entry.layers: entry.methods for entry in mix.entries_of(cell.method)}
+    pairs = ((*name.partition("=")[::2], value) for name, value in cell.method_options)
+    return [(*_owner_and_name(name, methods[layers]), value) for layers, name, value in pairs]
+
+
+def _is_left_out(option: str, owners: AbstractSet[str], cells: Iterable[Cell]) -> bool:
+    """Whether a cell has one of the owners of the option without the option."""
+    for cell in cells:
+        with_it = {owner for owner, name, _ in _options(cell) if name == option}
+        if not owners & set(cell.method.split("+")) <= with_it:
+            return True
+    return False
+
+
+def _label(
+    parts: Sequence[str],
+    values: Iterable[tuple[str, Value]],
+    left_out: AbstractSet[str] = frozenset(),
+) -> str:
     """The methods that are joined for the same layers, and their options."""
-    options = [(*_owner_and_name(name, parts), value) for name, value in values]
+    all_options = ((*_owner_and_name(name, parts), value) for name, value in values)
+    options = [each for each in all_options if each[1] not in left_out]
     count = Counter(name for _, name, _ in options)
     words = [
         f"{_class(owner) + '.' if count[name] > 1 else ''}{_symbol(name)}={_text(value)}"
@@ -51,17 +102,17 @@ def _label(parts: Sequence[str], values: Iterable[tuple[str, Value]]) -> str:
     return " ".join(["+".join(map(_class, parts)), *words])
 
 
-def row_labels(cells: Sequence[Cell]) -> tuple[str, ...]:
+def row_labels(cells: Sequence[Cell], left_out: AbstractSet[str] = frozenset()) -> tuple[str, ...]:
     """A label for each cell of a workload: the method, and layers and seed where they differ.
 
-    It has the allocator if the cell names one.
+    It has the allocator if the cell names one, and none of the options in `left_out`.
 
     Cells whose labels would be equal have their ids instead.
     """
     by_layers = len({cell.layers for cell in cells if cell.method != PLAIN}) > 1
     by_seed = len({cell.seed for cell in cells}) > 1
     methods = {(cell.method, cell.method_options): cell for cell in cells}
-    names = {key: method_label(cell) for key, cell in methods.items()}
+    names = {key: method_label(cell, left_out) for key, cell in methods.items()}
     labels = [
         " · ".join(
             [
@@ -79,27 +130,47 @@ def row_labels(cells: Sequence[Cell]) -> tuple[str, ...]:
 
 
 def labelled(cells: Iterable[Cell]) -> tuple[LabelledCells, ...]:
-    """The cells by workload: in a group only method, layers, seed and allocator differ."""
-    by_workload: dict[tuple[Any, ...], list[Cell]] = {}
-    for cell in cells:
-        by_workload.setdefault(cell.of_any_method, []).append(cell)
-    groups = [sorted(each, key=lambda cell: cell.method != PLAIN) for each in by_workload.values()]
+    """The cells by workload: in a group only method, layers, seed and allocator differ.
+
+    The heading names the options that its cells share. The labels do not repeat them.
+    """
     return tuple(
-        LabelledCells(_heading(group), tuple(group), row_labels(group)) for group in groups
+        LabelledCells(_heading(group), group, row_labels(group, shared_options(group).keys()))
+        for group in _by_workload(cells)
     )
 
 
 def short_names(cells: Iterable[Cell]) -> dict[Cell, str]:
-    """The label of each cell for a line of its own. The heading goes first if there are several."""
-    groups = labelled(cells)
+    """The label of each cell for a line of its own, with all options.
+
+    What its workload has in common goes first if there are several workloads.
+    """
+    groups = _by_workload(cells)
     return {
-        cell: label if len(groups) == 1 else f"{group.heading}: {label}"
+        cell: label if len(groups) == 1 else f"{_common(group)}: {label}"
         for group in groups
-        for label, cell in zip(group.labels, group.cells, strict=True)
+        for label, cell in zip(row_labels(group), group, strict=True)
     }
 
 
+def _by_workload(cells: Iterable[Cell]) -> list[tuple[Cell, ...]]:
+    """The cells of each workload, plain training first."""
+    by_workload: dict[tuple[Any, ...], list[Cell]] = {}
+    for cell in cells:
+        by_workload.setdefault(cell.of_any_method, []).append(cell)
+    return [
+        tuple(sorted(each, key=lambda cell: cell.method != PLAIN)) for each in by_workload.values()
+    ]
+
+
 def _heading(cells: Sequence[Cell]) -> str:
+    """What the cells have in common, with the options that they share."""
+    shared = shared_text(cells)
+    which = f", {shared} where a method has {'them' if ' ' in shared else 'it'}"
+    return f"{_common(cells)}{which if shared else ''}"
+
+
+def _common(cells: Sequence[Cell]) -> str:
     """Model and batch, and all else that is the same for these cells and no default."""
     first = cells[0]
     layers = {cell.layers for cell in cells if cell.method != PLAIN}

@@ -10,7 +10,8 @@ from ondevice_bench.analyse.boards import BoardRow, CellOnBoard, boards, softwar
 from ondevice_bench.analyse.groups import groups
 from ondevice_bench.analyse.summary import EMULATED, RunSummary
 from ondevice_bench.analyse.usable_memory import usable_memory
-from ondevice_bench.report.decision import Card, cards
+from ondevice_bench.analyse.verdict import verdict
+from ondevice_bench.report.cards import Card, cards
 from ondevice_bench.report.quantities import (
     Quantity,
     dash,
@@ -20,7 +21,8 @@ from ondevice_bench.report.quantities import (
 )
 from ondevice_bench.report.sections.section import ReportData, Section
 from ondevice_bench.stats import Estimate
-from ondevice_bench.suite.labels import short_names
+from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.labels import labelled, shared_text, short_names
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,13 @@ def content(data: ReportData) -> Mapping[str, Any]:
     tables = []
     for name in metrics.HEADLINES:
         lines = boards(summaries, name, data.baseline)
-        labels = short_names(line.cell for line in lines)
+        labels, shared = _labels([line.cell for line in lines])
         is_same = len(summaries) > 1 and all(_is_same(line, name) for line in lines)
         tables.append(
             {
                 "metric": metrics.BY_NAME[name],
                 "is_same": is_same,
+                "shared": shared,
                 "lines": [
                     (
                         labels[line.cell],
@@ -78,6 +81,15 @@ def content(data: ReportData) -> Mapping[str, Any]:
     }
 
 
+def _labels(cells: Sequence[Cell]) -> tuple[Mapping[Cell, str], str]:
+    """The label of each line, and the options that all methods share if labels leave them out."""
+    groups = labelled(cells)
+    if len(groups) > 1:
+        return short_names(cells), ""
+    (group,) = groups
+    return dict(zip(group.cells, group.labels, strict=True)), shared_text(group.cells)
+
+
 def _names(summaries: tuple[RunSummary, ...]) -> list[str]:
     """Each run's profile, or its id if two runs have the same profile."""
     profiles = [one.run.profile for one in summaries]
@@ -92,7 +104,12 @@ def _answers(
     """The questions of each workload, with the cards of each board."""
     by_board = [
         {
-            group.title: cards(group, one.run, data.goal, data.baseline)
+            group.title: cards(
+                verdict(group, data.goal, data.baseline),
+                data.goal,
+                data.baseline,
+                usable_memory(one.run),
+            )
             for group in groups(one, data.baseline)
         }
         for one in summaries
@@ -116,7 +133,7 @@ def _of_workload(
 
 def _agreement(row: Sequence[Card | None], names: Sequence[str]) -> str:
     """Whether the same method wins on each board, and where this is not proven."""
-    found = [card for card in row if card is not None and card.badge != "unknown"]
+    found = [c for c in row if c is not None and c.badge not in ("unknown", "undecided")]
     if len(found) < len(row):
         return "not known"
     unproven = [

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ondevice_bench import metrics
-from ondevice_bench.report.history_text import change_text, order_text, series_text
+from ondevice_bench.report.history_text import change_text, counts_text, order_text, series_text
 from ondevice_bench.report.quantities import quantity_of_estimate
 from ondevice_bench.report.sections.section import ReportData, Section
 
@@ -14,6 +14,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
     names = (data.query.metrics if data.query else ()) or metrics.HEADLINES
     return {
         "order": order_text(data.history),
+        "counts": counts_text(data.history),
         "changes": [
             (series.cell, change_text(series, change), change)
             for series, change in data.history.changes
@@ -28,7 +29,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
                 ],
                 series_text(series),
             )
-            for series in data.history.series
+            for series in sorted(data.history.series, key=lambda one: not one.changes)
             if series.metric in names or series.changes
         ],
     }

@@ -102,7 +102,8 @@ def _against(across: str, up: str) -> Callable[[Group], Canvas | None]:
 def _says(across: str, up: str) -> Callable[[Group], str]:
     def say(group: Group) -> str:
         best = _on_front(_having(group, across, up), across, up)
-        return sentences.on_the_front([member.label for member in best])
+        noisy = (metrics.BY_NAME[n].kind == "noisy" for n in (across, up) if n in metrics.BY_NAME)
+        return sentences.on_the_front([member.label for member in best], is_exact=not any(noisy))
 
     return say
 

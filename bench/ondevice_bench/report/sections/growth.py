@@ -20,7 +20,7 @@ def _over_batches(metric: str) -> Callable[[Group], Canvas | None]:
             estimate = member.cell.estimates.get(metric)
             if estimate is not None:
                 point = (member.cell.planned.cell.batch, estimate.estimate)
-                lines.setdefault((member.method, member.label), []).append(point)
+                lines.setdefault((member.method, member.full_label), []).append(point)
         several = {key: sorted(points) for key, points in lines.items() if len(points) > 1}
         if not several:
             return None

@@ -16,6 +16,7 @@ from ondevice_bench.report.quantities import (
 )
 from ondevice_bench.report.sections.section import ReportData, Section
 from ondevice_bench.suite.labels import labelled
+from ondevice_bench.suite.training_script import training_lines
 
 TABLE = (*metrics.HEADLINES, *metrics.with_role("table"))
 
@@ -28,6 +29,7 @@ class Row:
     label: str
     workload: str
     basis: str
+    script: str
     status: str
     quantities: tuple[Quantity, ...]
 
@@ -53,6 +55,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
                 cell.id,
                 *names[cell.planned.cell],
                 rank_basis(cell.planned.cell),
+                training_lines(cell.planned.cell),
                 cell.status,
                 tuple(
                     with_share(quantity_of(cell, metric.name), metric.name, limit)

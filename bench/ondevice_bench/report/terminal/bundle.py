@@ -1,6 +1,7 @@
 """The runs of a bundle in the terminal."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from ondevice_bench.record.run_json import RunContent
@@ -18,3 +19,15 @@ def bundle_row(content: RunContent) -> dict[str, Any]:
         "records": len(content.records),
         "finished": run.finished or "",
     }
+
+
+def bundle_line(row: Mapping[str, Any]) -> str:
+    """The same as a sentence. Nobody could copy an id that a column of a table cuts."""
+    new = f" ({row['new']} new) in {row['store']}" if "new" in row else ""
+    finished = (
+        f"finished {row['finished'][:16].replace('T', ' ')}" if row["finished"] else "unfinished"
+    )
+    return (
+        f"{row['run']}: {row['profile']} ({row['machine']}), cells: {row['cells']}, "
+        f"{row['records']} records{new}, {finished}"
+    )

@@ -11,7 +11,7 @@ from ondevice_bench.terminal import Table
 def cell_table(member: CellWithBaseline) -> Table:
     """All numbers of a cell, the most important first, without those that are zero throughout."""
     base = _other(member)
-    ratio = [] if base is None else [f"ratio to {base.planned.cell.method}"]
+    ratio = [] if base is None else ["ratio"]
     rows = Table("metric", "estimate", "interval", *ratio, "scope", "basis")
     numbers = _bases(member)
     for name in _shown(member):
@@ -19,13 +19,16 @@ def cell_table(member: CellWithBaseline) -> Table:
         ratio = [] if base is None else [ratio_to_baseline(member, name).estimate]
         basis = member.cell.estimates[name].basis
         values = (quantity.estimate, quantity.interval, *ratio)
-        rows.add_row(_label(metric), *values, metric.scope, numbers.get(basis, basis))
+        scope = metric.scope.removeprefix("whole ")
+        rows.add_row(_label(metric), *values, scope, numbers.get(basis, basis))
     return rows
 
 
 def basis_lines(member: CellWithBaseline) -> list[str]:
-    """On how many measurements the numbers rest: what `(1)` in the table means."""
-    return [f"{number} {basis}" for basis, number in _bases(member).items()]
+    """What `(1)` in the table means, and of what the ratios are."""
+    base = _other(member)
+    ratio = [] if base is None else [f"ratio: to the same number of {base.planned.cell.method}"]
+    return [*ratio, *(f"{number} {basis}" for basis, number in _bases(member).items())]
 
 
 def _bases(member: CellWithBaseline) -> dict[str, str]:
@@ -57,7 +60,9 @@ def _importance(name: str) -> tuple[int, int]:
 
 
 def _label(metric: metrics.Metric) -> str:
-    """The label of a metric. A label that two of them have says of what it is a part."""
+    """The label of a metric. One that says nothing alone says of what it is a part."""
+    if metric.label.startswith("of ") and metric.part_of:
+        return f"{metric.part_of} {metric.label}"
     several = sum(other.label == metric.label for other in metrics.ALL) > 1
     return f"{metric.label} ({metric.part_of})" if several and metric.part_of else metric.label
 
@@ -94,9 +99,9 @@ def _unavailable(cell: CellSummary) -> list[str]:
     """A line for each reason why metrics are missing; none for a reason that is a problem."""
     by_reason: dict[str, list[str]] = {}
     for name, reason in cell.unavailable.items():
-        by_reason.setdefault(reason, []).append(metrics.described(name).label)
+        by_reason.setdefault(reason, []).append(metrics.described(name).noun)
     return [
-        f"not measured: {', '.join(labels)}: {reason}"
+        f"not measured: {'; '.join(labels)}: {reason}"
         for reason, labels in by_reason.items()
         if reason not in cell.problems
     ]

@@ -5,15 +5,16 @@ from typing import Any
 
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.history import History
-from ondevice_bench.report.history_text import change_text, order_text, series_text
+from ondevice_bench.report.history_text import change_text, counts_text, order_text, series_text
 from ondevice_bench.terminal import Table
 
 
 def history_table(history: History, names: Sequence[str] = ()) -> Table:
-    """A line for each series of these metrics, or of the headlines, and for what changed."""
+    """A line for each series that changed, that cannot be judged, or whose metric was asked for."""
     rows = Table("cell", "metric", "machine", "runs", "first", "latest", "changes")
     for series in history.series:
-        if series.metric not in (names or metrics.HEADLINES) and not series.changes:
+        is_shown = series.metric in (names or metrics.HEADLINES) and (names or series.why_not)
+        if not is_shown and not series.changes:
             continue
         metric = metrics.BY_NAME[series.metric]
         ends = (series.points[0], series.points[-1])
@@ -29,9 +30,9 @@ def history_table(history: History, names: Sequence[str] = ()) -> Table:
 
 
 def history_lines(history: History) -> list[str]:
-    """The changes, with certain ones first, and then the order of the runs."""
+    """The changes, with certain ones first, their number, and the order of the runs."""
     lines = [f"{series.cell}: {change_text(series, change)}" for series, change in history.changes]
-    return [*lines, order_text(history)]
+    return [*lines, counts_text(history), order_text(history)]
 
 
 def history_json(history: History) -> dict[str, Any]:

@@ -1,0 +1,192 @@
+"""The cards of the first screen: the answer to each question, its price, and how sure it is."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from ondevice_bench import metrics, units
+from ondevice_bench.analyse.gradient import gradient_quality
+from ondevice_bench.analyse.groups import CellWithBaseline
+from ondevice_bench.analyse.verdict import PEAK, SLOWEST, STEP, Choice, Verdict
+from ondevice_bench.report.gauge import ratio_text
+from ondevice_bench.report.quantities import quantity_of, ratio_quantity
+from ondevice_bench.stats import Estimate, is_too_wide
+from ondevice_bench.suite.goal import Goal
+
+Badge = Literal["proven", "not proven yet", "undecided", "no gain", "unknown"]
+
+
+@dataclass(frozen=True)
+class Card:
+    """The answer to one question: a method, its gain, its price, and the proof."""
+
+    title: str
+    method: str
+    number: str  # the multiple of the baseline's value
+    of: str  # whose value, and of which metric
+    values: str  # the values behind the number
+    price: tuple[str, ...]
+    badge: Badge
+    missing: str = ""  # what would prove it, or why there is no answer
+    cell: str = ""
+    # why the gradient is not known, and the answer without such methods; empty if it is known
+    unknown_gradient: str = ""
+    with_known_gradient: str = ""
+    is_noisy: bool = False  # the interval of the number is too wide to use it
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What a card answers, and what it says if there is no answer."""
+
+    title: str
+    metric: str
+    choice: Choice | None
+    none_better: str
+    unknown: str
+
+
+def cards(found: Verdict, goal: Goal, baseline: str, limit: int | None) -> tuple[Card, ...]:
+    """The cards of a verdict. `limit` is the memory that a step may use."""
+    return tuple(
+        _card(question, found, baseline, limit) for question in _questions(found, goal, baseline)
+    )
+
+
+def _questions(found: Verdict, goal: Goal, baseline: str) -> Iterable[_Question]:
+    """Three questions. If the goal is one of the first two, the third one is another one."""
+    is_asked = goal == Goal(goal.minimise, goal.min_cosine) and goal.minimise in (PEAK, STEP)
+    for title, metric, choice in (
+        ("Least memory", PEAK, found.by_memory),
+        ("Fastest", STEP, found.by_time),
+    ):
+        of_goal = " (the goal)" if is_asked and metric == goal.minimise else ""
+        yield _plain(f"{title}{of_goal}", metric, choice)
+    if not is_asked:
+        noun = metrics.BY_NAME[goal.minimise].noun
+        yield _plain(f"Best for the goal: lowest {noun}", goal.minimise, found.by_goal)
+        return
+    longer = f"{(SLOWEST - 1) * 100:.0f} %"
+    yield _Question(
+        f"Least memory, at most {longer} slower",
+        PEAK,
+        found.by_both,
+        f"No method saves memory with a step that is at most {longer} longer than {baseline}'s.",
+        "No step time was measured, or all of them are too noisy to use.",
+    )
+
+
+def _plain(title: str, metric: str, choice: Choice | None) -> _Question:
+    noun = metrics.BY_NAME[metric].noun
+    return _Question(
+        title,
+        metric,
+        choice,
+        f"No method has a lower {noun} by more than the noise.",
+        f"No method was compared by its {noun}.",
+    )
+
+
+def _card(question: _Question, found: Verdict, baseline: str, limit: int | None) -> Card:
+    title, choice = question.title, question.choice
+    noun = metrics.BY_NAME[question.metric].noun
+    if choice is None:
+        return Card(title, "–", "–", noun, "", (), "unknown", found.obstacle or question.unknown)
+    member, ratio = choice.member, choice.ratio
+    if member is None or ratio is None:
+        return _without_winner(question, choice, baseline)
+    quality = gradient_quality(member)
+    return Card(
+        title=title,
+        method=full_name(member),
+        number=units.ratio(ratio.estimate),
+        of=f"of {baseline}'s {noun}",
+        values=_values(member, question.metric, ratio, limit),
+        price=tuple(_price(member, question.metric)),
+        badge="proven" if choice.proof == "proven" else "not proven yet",
+        missing=choice.missing[:1].upper() + choice.missing[1:],
+        cell=member.cell.id,
+        unknown_gradient="" if quality.is_known else quality.why_unknown or "it was not measured",
+        with_known_gradient=_known(choice),
+        is_noisy=is_too_wide(ratio),
+    )
+
+
+def _without_winner(question: _Question, choice: Choice, baseline: str) -> Card:
+    """No method is lower than the baseline, or the noise hides which one is."""
+    noun = metrics.BY_NAME[question.metric].noun
+    if not choice.unclear:
+        no_better = question.none_better
+        return Card(question.title, baseline, "1×", noun, "", (), "no gain", no_better)
+    names = [short_name(member) for member in choice.unclear]
+    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    return Card(
+        title=question.title,
+        method=f"{baseline} or {', '.join(names[:2])}{more}",
+        number="?",
+        of=noun,
+        values="",
+        price=(),
+        badge="undecided",
+        missing=f"These cannot be told apart: {choice.missing}",
+    )
+
+
+def _values(member: CellWithBaseline, metric: str, ratio: Estimate, limit: int | None) -> str:
+    """Both values, the interval of the ratio, and the share of the board's memory."""
+    assert member.base is not None
+    own, base = (quantity_of(each, metric).estimate for each in (member.cell, member.base))
+    interval = ratio_quantity(ratio, "").interval
+    return "; ".join(
+        filter(
+            None,
+            (
+                f"{own} instead of {base}",
+                f"interval {interval}" if interval else "",
+                share_of(member, limit) if metric == PEAK and limit else "",
+            ),
+        )
+    )
+
+
+def _known(choice: Choice) -> str:
+    """The answer among methods whose gradient is exact or was compared."""
+    known = choice.known
+    if known is None:
+        return ""
+    if known.member is None or known.ratio is None:
+        noun = metrics.BY_NAME[choice.metric].noun
+        return f"No method with a known gradient has a lower {noun} by more than the noise"
+    proof = "" if known.proof == "proven" else ", not proven yet"
+    facts = f"{units.ratio(known.ratio.estimate)}{proof}, {gradient_quality(known.member).text}"
+    return f"With a known gradient: {full_name(known.member)}, {facts}"
+
+
+def _price(member: CellWithBaseline, metric: str) -> Iterable[str]:
+    """What the method costs besides the metric it was chosen by."""
+    for name in (PEAK, STEP):
+        if name != metric:
+            yield f"{metrics.BY_NAME[name].noun} {ratio_text(member, name)}"
+    quality = gradient_quality(member)
+    if quality.is_known:
+        yield quality.text
+
+
+def short_name(member: CellWithBaseline) -> str:
+    """The label without the seed: a decision is about one seed."""
+    return _without_seed(member.label, member)
+
+
+def full_name(member: CellWithBaseline) -> str:
+    """The same with all options: a card can stand alone."""
+    return _without_seed(member.full_label, member)
+
+
+def _without_seed(label: str, member: CellWithBaseline) -> str:
+    return label.removesuffix(f" · seed {member.cell.planned.cell.seed}")
+
+
+def share_of(member: CellWithBaseline, limit: int) -> str:
+    """The peak as a share of the memory that a step may use."""
+    peak = member.cell.estimates[PEAK].estimate
+    return units.share(peak, limit)
