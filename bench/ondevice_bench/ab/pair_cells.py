@@ -1,8 +1,11 @@
 """Which cells of two refs are the same workload."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.code import name_without_versions
+from ondevice_bench.suite.join import JoinedCells, join
 
 
 @dataclass(frozen=True)
@@ -11,16 +14,16 @@ class PairedCells:
 
     pairs: Mapping[str, tuple[str, str]]
     unpaired: tuple[str, ...]
+    joined: JoinedCells
 
 
-def pair_cells(base: Iterable[str], new: Iterable[str]) -> PairedCells:
-    """Pair the cell ids of both sides. A hash of the user's code in an id makes no difference."""
-    ours, theirs = _by_name(base), _by_name(new)
+def pair_cells(base: Iterable[Cell], new: Iterable[Cell]) -> PairedCells:
+    """Pair the cells of both sides. A version of the user's code makes no difference."""
+    joined = join(base, new)
+    names = {cell.id: name_without_versions(cell) for cell, _ in joined.pairs}
+    twice = len(set(names.values())) < len(names)
     return PairedCells(
-        {name: (ours[name], theirs[name]) for name in ours if name in theirs},
-        tuple(name for name in {**ours, **theirs} if name not in ours or name not in theirs),
+        {cell.id if twice else names[cell.id]: (cell.id, new.id) for cell, new in joined.pairs},
+        tuple(cell.id for cell in (*joined.only_in_base, *joined.only_in_new)),
+        joined,
     )
-
-
-def _by_name(ids: Iterable[str]) -> dict[str, str]:
-    return {re.sub(r"@[0-9a-f]{8}", "", cell_id): cell_id for cell_id in ids}

@@ -95,7 +95,7 @@ def ab(
             short_request(tree, host, suite, command_line(), filters or ())
             for tree, host in zip(trees, hosts, strict=True)
         ]
-        cells = pair_cells(*([item.cell.id for item in each.plan] for each in requests))
+        cells = pair_cells(*([item.cell for item in each.plan] for each in requests))
         sessions = [
             stack.enter_context(open_session(request, OUT / folder, progress))
             for request, folder in zip(requests, ("ab-base", "ab-new"), strict=True)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ondevice_bench.cli.arguments import AsJson, FailOn, parsed_verdicts
+from ondevice_bench.cli.arguments import AsJson, FailOn, SameCode, parsed_verdicts
 from ondevice_bench.terminal import print_errors, print_json, print_notes, print_tables
 
 
@@ -18,6 +18,7 @@ def compare(
     ],
     new: Annotated[str, typer.Argument(help="The run that may have become worse.")],
     fail_on: FailOn = "regressed",
+    same_code: SameCode = False,
     as_json: AsJson = False,
 ) -> int:
     """Compare two runs, metric by metric; exit code 4 if the second is worse, 5 if not sure."""
@@ -30,7 +31,7 @@ def compare(
     )
 
     summaries = [summary_of(reference) for reference in (base, new)]
-    comparison = compare_runs(*summaries)
+    comparison = compare_runs(*summaries, same_code=same_code)
     code = comparison.exit_code(parsed_verdicts(fail_on))
     if as_json:
         print_json({**comparison.to_dict(), "exit_code": int(code)})

@@ -93,8 +93,11 @@ class CellSession:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Tell the gate which cells it will judge."""
         if self._gate is not None:
-            planned = [item.planned for item in _cells(session) if not item.skipped]
-            self._gate.expect({item.cell.key for item in planned})
+            suites = {item.parent for item in _cells(session)}
+            cells = [item.cell for suite in suites for item in suite.request.plan]
+            plan = {(cell.id, cell.key): cell for cell in cells}.values()
+            chosen = [item.planned.cell for item in _cells(session) if not item.skipped]
+            self._gate.expect(plan, chosen)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
@@ -136,9 +139,7 @@ class CellSession:
 
     def _compare(self, session: pytest.Session, gate: Gate) -> None:
         """Compare with the baseline. Cells that a selection left out are not missing."""
-        suites = {item.parent for item in _cells(session)}
-        plan = {item.cell.key for suite in suites for item in suite.request.plan}
-        comparison = gate.comparison(plan)
+        comparison = gate.comparison()
         if comparison is None:
             return
         self._lines += comparison_lines(comparison)
