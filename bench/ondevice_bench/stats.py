@@ -195,6 +195,12 @@ def fewest_rounds(confidence: float) -> int:
     return next(n for n in range(1, 100) if _rank_sum_cut(n, n, confidence) is not None)
 
 
+@cache
+def fewest_pairs(confidence: float) -> int:
+    """The fewest pairs of rounds for which `change` has an interval of that confidence."""
+    return next(n for n in itertools.count(1) if 2 * 0.5**n <= 1 - confidence)
+
+
 def more_rounds(base: int, new: int, confidence: float) -> int:
     """How many more rounds the new side needs for an interval of that confidence.
 

@@ -10,11 +10,22 @@ from ondevice_bench.suite.join import JoinedCells, join
 
 @dataclass(frozen=True)
 class PairedCells:
-    """The ids of each pair (base, new) by a common name; the names that one side lacks."""
+    """The ids of each pair (base, new) by a common name, and how they were joined."""
 
     pairs: Mapping[str, tuple[str, str]]
-    unpaired: tuple[str, ...]
     joined: JoinedCells
+
+    @property
+    def only_in(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The cells that only the base has, and those that only the new side has."""
+        sides = (self.joined.only_in_base, self.joined.only_in_new)
+        base, new = (tuple(name_without_versions(cell) for cell in side) for side in sides)
+        return base, new
+
+    @property
+    def unpaired(self) -> tuple[str, ...]:
+        """The cells that one side lacks."""
+        return (*self.only_in[0], *self.only_in[1])
 
 
 def pair_cells(base: Iterable[Cell], new: Iterable[Cell]) -> PairedCells:
@@ -24,6 +35,5 @@ def pair_cells(base: Iterable[Cell], new: Iterable[Cell]) -> PairedCells:
     twice = len(set(names.values())) < len(names)
     return PairedCells(
         {cell.id if twice else names[cell.id]: (cell.id, new.id) for cell, new in joined.pairs},
-        tuple(cell.id for cell in (*joined.only_in_base, *joined.only_in_new)),
         joined,
     )

@@ -20,9 +20,10 @@ from ondevice_bench.suite.join import JoinedCells, join
 class Gate:
     """An earlier run, and the comparison of its cells so far."""
 
-    def __init__(self, base: RunSummary) -> None:
+    def __init__(self, reference: str, base: RunSummary) -> None:
+        self.reference = reference
+        self.base = base
         planned = (cell for cell in base.cells if cell.planned.state == "planned")
-        self._base = base
         self._cells = {cell.id: cell for cell in planned}
         self._joined = JoinedCells((), (), (), ())
         self._partners: dict[str, CellSummary] = {}  # by the id of the new cell
@@ -43,7 +44,7 @@ class Gate:
         """The metrics of the cell that regressed."""
         base = self._partners.get(cell.id)
         comparison = compare(
-            replace(self._base, cells=() if base is None else (base,)),
+            replace(self.base, cells=() if base is None else (base,)),
             RunSummary(run, (cell,)),
             claims=self._claims,
         )

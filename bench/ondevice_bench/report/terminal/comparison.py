@@ -99,6 +99,13 @@ def comparison_notes(comparison: Comparison) -> list[str]:
     lines = [f"code: {text}" for text in code_texts(comparison)]
     lines += [f"only in {comparison.base}: {cell}" for cell in comparison.only_in_base]
     lines += [f"only in {comparison.new}: {cell}" for cell in comparison.only_in_new]
+    lines += other_notes(comparison)
+    return [*lines, f"base {comparison.base}, new {comparison.new}: {counts_text(comparison)}"]
+
+
+def other_notes(comparison: Comparison) -> list[str]:
+    """What could not be compared and why, and what differs between the runs."""
+    lines = []
     if comparison.ambiguous:
         lines.append(f"not joined: {AMBIGUOUS}: {', '.join(comparison.ambiguous)}")
     lines += [f"different: {text}" for text in comparison.unlike]
@@ -108,7 +115,7 @@ def comparison_notes(comparison: Comparison) -> list[str]:
         f"thresholds of noisy metrics are {DRIFT} times as high"
         for run in comparison.not_interleaved
     ]
-    return [*lines, f"base {comparison.base}, new {comparison.new}: {counts_text(comparison)}"]
+    return lines
 
 
 def counts_text(comparison: Comparison) -> str:
