@@ -69,9 +69,9 @@ class StepResult:
 
     def __repr__(self) -> str:
         shown = (
-            f"{name} {quantity(each.estimate, metrics.described(name).unit)}"
-            for name, each in self.estimates.items()
-            if name in metrics.with_role("step line")
+            f"{name} {quantity(self.estimates[name].estimate, metrics.described(name).unit)}"
+            for name in metrics.with_role("step line")
+            if name in self.estimates
         )
         return f"{type(self).__name__}({', '.join(shown)})"
 
