@@ -9,6 +9,7 @@ from ondevice_bench.analyse.cell_pair import CellPair
 from ondevice_bench.errors import ExitCode
 from ondevice_bench.report.gate.outcome import GateOutcome, GateRow, Place
 from ondevice_bench.report.quantities import exact_text
+from ondevice_bench.report.terminal.comparison import exact_size
 
 STEP = "step_seconds"
 
@@ -83,7 +84,7 @@ def _exact(pair: CellPair, place_of: Callable[[CellPair, str], Place | None]) ->
             each.metric,
             exact_text(each.metric, each.base),
             exact_text(each.metric, each.new),
-            units.ratio(each.new / each.base) if each.base > 0 else "",
+            exact_size(each.base, each.new) if each.base > 0 else "",
             each.verdict,
             place=place_of(pair, each.metric),
         )

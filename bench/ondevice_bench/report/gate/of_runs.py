@@ -67,7 +67,8 @@ def places_for(
 def _row(item: Difference, comparison: Comparison, place_of: PlaceOf) -> GateRow:
     base, new = both(item)
     code = map(str, comparison.code.get(item.cell, ()))
-    change = size_of(item)
+    has_size = item.lower is not None or item.verdict != "unchanged"
+    change = size_of(item) if has_size else ""
     remarks = [
         "" if item.reason == change else item.reason,
         accepted_text(item),

@@ -100,10 +100,11 @@ def budget_lines(pairs: Sequence[CellPair], threshold: float) -> list[str]:
         )
     decidable = [name for name, rounds in needed.rounds.items() if rounds is not None]
     if decidable and needed.seconds is not None:
-        lines.append(
+        text = (
             f"about --budget {ceil(needed.seconds / 60)}m would decide "
             f"{number_of(len(decidable), 'inconclusive cell')}, at the pace of this comparison"
         )
+        lines.append(f"{text}; without an interval yet, it is the least" if too_few else text)
     on_threshold = len(needed.rounds) - len(decidable)
     if on_threshold:
         lines.append(
@@ -116,12 +117,16 @@ def budget_lines(pairs: Sequence[CellPair], threshold: float) -> list[str]:
 def budget_remarks(pairs: Sequence[CellPair], threshold: float) -> dict[str, str]:
     """For each inconclusive pair, how many rounds would decide it."""
     found = budget_needed(pairs, threshold).rounds
-    had = {pair.name: len(pair.base) for pair in pairs}
-    return {
-        name: f"it had {number_of(had[name], 'round')}; "
-        + ("it may lie on the threshold" if n is None else f"about {n} rounds would decide it")
-        for name, n in found.items()
-    }
+    return {pair.name: _remark(pair, found[pair.name]) for pair in pairs if pair.name in found}
+
+
+def _remark(pair: CellPair, needed: int | None) -> str:
+    had = f"it had {number_of(len(pair.base), 'round')}"
+    if needed is None:
+        return f"{had}; it may lie on the threshold"
+    if pair.step is None or pair.step.upper == inf:
+        return f"{had}; an interval needs {needed}"
+    return f"{had}; about {needed} would decide it"
 
 
 def ab_json(

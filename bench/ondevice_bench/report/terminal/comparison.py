@@ -157,9 +157,14 @@ def size_of(item: Difference) -> str:
         bounds = f"{ratio(item.lower)} … {ratio(item.upper)}"
         return f"{size}, {bounds}{f'; {note}' if note else ''}"
     if metrics.BY_NAME[item.metric].kind == "exact" and item.base > 0 and item.new is not None:
-        size = ratio(item.new / item.base)
-        return size if size != ratio(1.0) else "less than 0.5 %"
+        return exact_size(item.base, item.new)
     return item.reason
+
+
+def exact_size(base: float, new: float) -> str:
+    """The ratio of two values that differ."""
+    size = ratio(new / base)
+    return size if size != ratio(1.0) else "less than 0.5 %"
 
 
 def _text(metric: str, value: float | None) -> str:
