@@ -3,26 +3,38 @@
 It knows what our workflow files and `action.yml` use: `run`, `env`, `inputs`, outputs of steps.
 """
 
+import contextlib
+import json
 import os
 import re
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
-# the command, whose workers have their imports done
+from tests.command import Command
+
+# what a step calls: it hands the call over, because the command's own imports take seconds
 BENCH = """\
-#!{python}
-import sys
-sys.path[:0] = {path!r}
-from tests.torch_server import fork_workers_from
-fork_workers_from({server!r})
-from ondevice_bench.cli import main
-main()
+#!{python} -SE
+import json, os, socket, sys
+asked = {{"arguments": sys.argv[1:], "cwd": os.getcwd(), "environment": dict(os.environ)}}
+with socket.socket(socket.AF_UNIX) as server:
+    server.connect({path!r})
+    server.sendall(json.dumps(asked).encode())
+    server.shutdown(socket.SHUT_WR)
+    ended = json.load(server.makefile("rb"))
+sys.stdout.write(ended["out"])
+sys.stdout.flush()
+sys.stderr.write(ended["err"])
+sys.exit(ended["code"])
 """
 
 
@@ -121,9 +133,34 @@ def program(folder: Path, name: str, text: str) -> None:
     path.chmod(0o755)
 
 
-def bench_program(folder: Path, server: Path) -> None:
-    """The command `bench` of this checkout."""
-    root = Path(__file__).parents[1]
-    path = [str(root), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    text = BENCH.format(python=sys.executable, path=path, server=str(server))
-    program(folder, "bench", text)
+@contextlib.contextmanager
+def bench_program(folder: Path, command: Command) -> Iterator[None]:
+    """The command `bench` of this checkout, while this lasts."""
+    with tempfile.TemporaryDirectory() as short:  # the path of a socket has a short limit
+        path = f"{short}/bench"
+        program(folder, "bench", BENCH.format(python=sys.executable, path=path))
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(path)
+            server.listen()
+            thread = threading.Thread(target=_serve, args=(server, command))
+            thread.start()
+            try:
+                yield
+            finally:
+                server.shutdown(socket.SHUT_RDWR)
+                thread.join()
+
+
+def _serve(server: socket.socket, command: Command) -> None:
+    """Run each call until the socket is shut down."""
+    while True:
+        try:
+            connection, _ = server.accept()
+        except OSError:
+            return
+        with connection, connection.makefile("rb") as asked:
+            call = json.load(asked)
+            ended = command.run(
+                call["arguments"], Path(call["cwd"]), environment=call["environment"]
+            )
+            connection.sendall(json.dumps(vars(ended)).encode())
