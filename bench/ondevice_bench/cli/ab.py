@@ -127,7 +127,7 @@ def ab(
         places = _places(requests[1].suite, trees[1], cells.joined)
     names = [f"{tree.ref} ({tree.commit})" for tree in trees]
     by_id = {item.cell.id: item.cell for item in requests[0].plan}
-    code = exit_code(comparison.pairs, cells.unpaired, verdicts)
+    code = exit_code(comparison.pairs, cells.only_in[0], verdicts)
     outcome = outcome_of_refs(
         names,
         comparison.pairs,

@@ -52,6 +52,11 @@ def outcome(*rows, code=ExitCode.REGRESSION, **what):
         (outcome(row("inconclusive"), code=5), "Not decided: 1 metric may or may not be worse"),
         (outcome(code=5), "Not decided: no metric could be compared"),
         (outcome(code=6), "Nothing was compared"),
+        (
+            outcome(row("inconclusive"), row("unchanged"), code=0),
+            "Not worse as far as it was decided: 1 inconclusive, 1 unchanged",
+        ),
+        (outcome(row(), code=0), "Worse, which does not fail here: 1 regressed"),
         (outcome(row("unchanged"), row("improved"), code=0), "Not worse: 1 improved, 1 unchanged"),
     ],
 )

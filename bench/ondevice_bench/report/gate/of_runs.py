@@ -68,9 +68,8 @@ def _row(item: Difference, comparison: Comparison, place_of: PlaceOf) -> GateRow
     base, new = both(item)
     code = map(str, comparison.code.get(item.cell, ()))
     has_size = item.lower is not None or item.verdict != "unchanged"
-    change = size_of(item) if has_size else ""
     remarks = [
-        "" if item.reason == change else item.reason,
+        item.reason,
         accepted_text(item),
         more_rounds_text(item),
         *(code if item.verdict != "unchanged" else ()),
@@ -80,7 +79,7 @@ def _row(item: Difference, comparison: Comparison, place_of: PlaceOf) -> GateRow
         metric=item.metric,
         base=base,
         new=new,
-        change=change,
+        change=size_of(item) if has_size and not item.reason else "",
         verdict=item.verdict,
         remark="; ".join(filter(None, remarks)),
         place=None if item.verdict == "unchanged" else place_of(item.cell, item.metric),

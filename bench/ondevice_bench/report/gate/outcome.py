@@ -78,6 +78,10 @@ class GateOutcome:
                 return f"Not decided: {'; '.join(self._undecided())}"
             case ExitCode.NOTHING_RAN:
                 return "Nothing was compared"
+            case _ if self.with_verdict("regressed"):
+                return f"Worse, which does not fail here: {counted}"
+            case _ if self.with_verdict("inconclusive"):
+                return f"Not worse as far as it was decided: {counted}"
             case _:
                 return f"Not worse: {counted}"
 

@@ -16,6 +16,7 @@ from ondevice_bench.report.gate.outcome import Place
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.code import code_of
 
+LONGEST_FOLDER = 200  # characters of a path before the name of its file
 LARGEST = 16 << 20  # bytes of a file that is searched
 
 
@@ -45,8 +46,10 @@ class Sources:
         """The file of the user's code as the suite names it, from the suite's folder."""
         if self.file is None:
             return None
-        for written in re.findall(rf"[\w./~-]*{re.escape(name)}", self.text):
-            path = self._below_root(self.file.parent / written)
+        for found in re.finditer(re.escape(name), self.text):
+            before = self.text[max(0, found.start() - LONGEST_FOLDER) : found.start()]
+            folder = re.search(r"[\w./-]*$", before)
+            path = self._below_root(self.file.parent / f"{folder[0] if folder else ''}{name}")
             if path is not None:
                 return Place(path, 1)
         return None
