@@ -104,7 +104,7 @@ def budget_lines(pairs: Sequence[CellPair], threshold: float) -> list[str]:
             f"about --budget {ceil(needed.seconds / 60)}m would decide "
             f"{number_of(len(decidable), 'inconclusive cell')}, at the pace of this comparison"
         )
-        lines.append(f"{text}; without an interval yet, it is the least" if too_few else text)
+        lines.append(f"{text} (cells without an interval may need more)" if too_few else text)
     on_threshold = len(needed.rounds) - len(decidable)
     if on_threshold:
         lines.append(
