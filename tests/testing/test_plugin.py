@@ -257,3 +257,14 @@ def test_an_option_for_cells_and_steps_needs_one_of_them(tests, option):
     result.stdout.fnmatch_lines(
         [f"ondevice-bench: {option} goes with --benchmark, or with a test that uses bench_step"]
     )
+
+
+def test_a_summary_that_cannot_be_written_is_said_before_anything_is_measured(
+    tests, hosts, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
+    result = tests.runpytest("--benchmark", "--suite", "small")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*GITHUB_STEP_SUMMARY: *: cannot be written: Is a directory*"])
+    assert hosts.jobs == []

@@ -1,8 +1,6 @@
 """`bench baseline accept`: a change of a metric that is meant, as a line of the baseline."""
 
-import getpass
 import os
-import subprocess
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -67,6 +65,9 @@ def accept_change(
 
 def _user() -> str:
     """The name of who runs the command."""
+    import getpass
+    import subprocess
+
     try:
         named = subprocess.run(
             ["git", "config", "user.name"], capture_output=True, text=True, check=False
