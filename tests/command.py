@@ -53,12 +53,18 @@ class Command:
         self._socket.close()
         self._server.wait()
 
-    def run(self, arguments: Sequence[str], cwd: Path, timeout: float = 300) -> Ended:
+    def run(
+        self,
+        arguments: Sequence[str],
+        cwd: Path,
+        timeout: float = 300,
+        environment: Mapping[str, str] | None = None,
+    ) -> Ended:
         """Run the command to its end; TimeoutError after `timeout` seconds."""
         request = {
             "arguments": [*map(str, arguments)],
             "cwd": str(cwd),
-            "environment": dict(os.environ),
+            "environment": dict(os.environ if environment is None else environment),
         }
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             socket.send_fds(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ondevice_bench.testing.steps import StepMeter
 
 DEFAULT_SUITE = "quick"
+STEPS = "ondevice-bench-steps"  # the plugin of a session that has measured a step
 
 
 @dataclass(frozen=True, eq=False)  # each option is only equal to itself
@@ -57,15 +58,17 @@ _HARDWARE = _Option(
 )
 _BASELINE = _Option(
     ("--baseline", "--bench-baseline"),
-    "with --bench-cells: fail the cells that regressed since this run: a suite (its latest run), "
-    "a run's id, STORE@RUN, a bundle, or the file of a baseline",
+    "fail the cells that regressed since this run: a suite (its latest run), a run's id, "
+    "STORE@RUN, a bundle, or the file of a baseline; also for bench_step's assert_not_worse()",
     {"metavar": "REF"},
+    needs_cells=False,
 )
 _STORE = _Option(
     ("--bench-store",),
-    "with --bench-cells: the folder for results; each suite gets a folder in it "
+    "the folder for results; each suite gets a folder in it, and the steps of bench_step get one "
     "[default: bench-out]",
     {"metavar": "PATH"},
+    needs_cells=False,
 )
 _REPORT = _Option(
     ("--bench-report",),
@@ -158,6 +161,9 @@ def pytest_configure(config: pytest.Config) -> None:
         for option, name in given.items():
             if option.needs_cells:
                 raise pytest.UsageError(f"{name} goes with --benchmark (--bench-cells): give both")
+        for_steps = [name for option, name in given.items() if option in (_BASELINE, _STORE)]
+        if for_steps and not config.option.collectonly:
+            config.pluginmanager.register(_ForSteps(for_steps[0]))
         return
     if config.getoption("numprocesses", None) or config.getoption("dist", "no") != "no":
         raise pytest.UsageError(
@@ -178,9 +184,31 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(CellSession(config, options), "ondevice-bench-cells")
 
 
+class _ForSteps:
+    """Lets a session fail if an option for steps or cells found neither."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._lines: list[str] = []
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Look whether a step was measured."""
+        if session.config.pluginmanager.has_plugin(STEPS):
+            return
+        self._lines = [f"{self._name} goes with --benchmark, or with a test that uses bench_step"]
+        if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+
+    def pytest_terminal_summary(self, terminalreporter: "pytest.TerminalReporter") -> None:
+        """Say so."""
+        for line in self._lines:
+            terminalreporter.write_line(f"ondevice-bench: {line}")
+
+
 @pytest.fixture
 def bench_step(request: pytest.FixtureRequest) -> "StepMeter":
     """Measure your own training step in new processes: `bench_step(step, setup=setup)`."""
-    from ondevice_bench.testing.steps import StepMeter
+    from ondevice_bench.testing.steps import StepMeter, StepOptions
 
-    return StepMeter(request, _HARDWARE.value(request.config))
+    given = [option.value(request.config) for option in (_HARDWARE, _BASELINE, _STORE)]
+    return StepMeter(request, StepOptions(STEPS, *given))

@@ -10,6 +10,7 @@ from statistics import median
 from typing import Literal
 
 CONFIDENCE = 0.95
+MOST_TIMES = 10.0  # narrower intervals than by this factor would take too many rounds
 WIDEST = 4.0  # an interval whose ends differ by more than this factor says nothing
 # the place of a ratio's interval, relative to a threshold on both sides of 1
 Direction = Literal["less", "more", "same", "unknown"]
@@ -194,6 +195,12 @@ def fewest_rounds(confidence: float) -> int:
     return next(n for n in range(1, 100) if _rank_sum_cut(n, n, confidence) is not None)
 
 
+@cache
+def fewest_pairs(confidence: float) -> int:
+    """The fewest pairs of rounds for which `change` has an interval of that confidence."""
+    return next(n for n in itertools.count(1) if 2 * 0.5**n <= 1 - confidence)
+
+
 def more_rounds(base: int, new: int, confidence: float) -> int:
     """How many more rounds the new side needs for an interval of that confidence.
 
@@ -201,6 +208,23 @@ def more_rounds(base: int, new: int, confidence: float) -> int:
     readings are outside it.
     """
     return next(n for n in itertools.count() if 1 - 2 / comb(base + new + n, base) >= confidence)
+
+
+def rounds_to_decide(change: Change, rounds: int, threshold: float) -> int | None:
+    """About how many rounds would decide an interval that is undecided after so many.
+
+    The width of an interval falls with the root of the rounds. It is decided when its half width is
+    the distance from the ratio to the nearest threshold. None if there is no interval yet, or if
+    the ratio lies on a threshold.
+    """
+    if not 0 < change.lower <= change.upper < math.inf:
+        return None
+    limit, place = math.log1p(threshold), math.log(change.ratio)
+    distance = abs(abs(place) - limit)
+    half = max(math.log(change.upper) - place, place - math.log(change.lower))
+    if distance * MOST_TIMES < half:
+        return None
+    return math.ceil(rounds * max(1.0, half / distance) ** 2)
 
 
 def direction_of(lower: float, upper: float, threshold: float) -> Direction:

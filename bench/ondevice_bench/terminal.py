@@ -89,6 +89,11 @@ def error_line(text: str) -> str:
     return f"{line[: LONGEST_ERROR - 203]} … {line[-200:]}"
 
 
+def print_commands(*lines: str) -> None:
+    """Commands for the machine that runs the job, on standard error: results keep their stream."""
+    _write("stderr", "".join(f"{one_line(text)}\n" for text in lines))
+
+
 def print_progress(text: str, control: str = "") -> None:
     """A text on standard error, after a control sequence of ours."""
     _write("stderr", control + printable(text))

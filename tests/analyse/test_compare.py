@@ -4,6 +4,8 @@ import pytest
 
 from ondevice_bench.analyse.compare import claims_on, compare, join_comparisons
 from ondevice_bench.errors import ExitCode
+from ondevice_bench.record.acceptance import Acceptance
+from ondevice_bench.suite.cell import Cell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
 
@@ -216,3 +218,77 @@ def test_cells_under_two_allocators_are_never_compared(run_with):
         (other.id, "unchanged"),
     ]
     assert compare(run_with("a", {CELL: 100}), run_with("b", {other: 100})).differences == ()
+
+
+# versions of the user's code
+
+OLD = Cell(id="net.py:net@aaaaaaaa/vanilla/all/b1/s0", model="net.py:net@aaaaaaaa",
+           method="vanilla", batch=1)  # fmt: skip
+NEW = dataclasses.replace(OLD, id=OLD.id.replace("a" * 8, "b" * 8), model="net.py:net@bbbbbbbb")
+
+
+def test_an_edit_of_the_models_file_is_a_version_of_the_code_and_is_judged(run_with):
+    base, new = run_with("a", {OLD: 100}), run_with("b", {NEW: 101})
+    found = compare(base, new)
+    assert [item.verdict for item in found.differences] == ["regressed"]
+    assert (found.only_in_base, found.only_in_new) == ((), ())
+    assert {str(change): n for change, n in found.code_changes.items()} == {
+        "net.py changed (aaaaaaaa → bbbbbbbb)": 1
+    }
+    assert found.exit_code() == ExitCode.REGRESSION
+    strict = compare(base, new, same_code=True)
+    assert strict.differences == ()
+    assert strict.counts["missing"] == 1  # not "0 missing" beside a cell that is gone
+    assert strict.exit_code() == ExitCode.INCONCLUSIVE
+
+
+def test_two_versions_in_one_run_are_named_and_never_compared_with_a_third(run_with):
+    third = dataclasses.replace(
+        OLD, id=OLD.id.replace("a" * 8, "c" * 8), model="net.py:net@cccccccc"
+    )
+    found = compare(run_with("a", {OLD: 100, NEW: 90}), run_with("b", {third: 100}))
+    assert found.differences == ()
+    assert set(found.ambiguous) == {OLD.id, NEW.id, third.id}
+    assert found.counts["missing"] == 2
+    assert found.exit_code() == ExitCode.INCONCLUSIVE
+
+
+# what somebody accepted
+
+
+def accepting(summary, metric, *values):
+    line = Acceptance(CELL.id, metric, values, "Ada", "a second head")
+    return dataclasses.replace(summary, accepted=(line,))
+
+
+@pytest.mark.parametrize(
+    ("new", "verdict", "base"),
+    [
+        (110, "accepted", 100),
+        (111, "regressed", 110),
+        (109, "improved", 110),
+        (100, "improved", 110),
+    ],
+)
+def test_an_exact_change_is_accepted_for_that_value_alone(run_with, new, verdict, base):
+    found = compare(
+        accepting(run_with("a", {CELL: 100}), "activation_bytes", 110.0), run_with("b", {CELL: new})
+    )
+    (difference,) = found.differences
+    assert (difference.verdict, difference.base, difference.new) == (verdict, base, new)
+    assert difference.accepted == "accepted by Ada: a second head"
+    assert found.exit_code() == (4 if verdict == "regressed" else 0)
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict"), [(1.2, "accepted"), (1.5, "regressed"), (1.0, "improved")]
+)
+def test_a_noisy_change_is_accepted_within_its_noise(timed, factor, verdict):
+    base = accepting(timed("a", STEADY), "step_seconds", *[1.2 * value for value in STEADY])
+    (difference,) = compare(base, timed("b", [factor * value for value in STEADY])).differences
+    assert difference.verdict == verdict
+
+
+def test_what_is_accepted_in_another_cell_or_metric_changes_nothing(run_with):
+    other = accepting(run_with("a", {CELL: 100}), "step_flops", 110.0)
+    assert compare(other, run_with("b", {CELL: 110})).with_verdict("regressed")

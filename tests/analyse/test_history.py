@@ -222,3 +222,36 @@ def test_runs_are_ordered_by_their_commits_where_all_have_a_place(traced):
     del backwards[names[0]]
     assert [run.commit for run in in_order([one.run for one in runs], backwards)] == names
     assert not history(runs, HistoryQuery(backwards)).by_commits
+
+
+# versions of the user's code
+
+
+def version(digest):
+    name = f"net.py:net@{digest * 8}"
+    return replace(CELL, id=f"{name}/vanilla/all/b8/s0", model=name)
+
+
+def test_an_edit_of_a_file_does_not_end_a_series_and_is_named_as_a_cause(traced):
+    runs = [traced(1, {version("a"): 100}), traced(2, {version("b"): 101})]
+    found = history(runs, EXACT)
+    bytes_, flops = found.series
+    assert [len(one.points) for one in found.series] == [2, 2]
+    assert bytes_.cell == version("b").id
+    assert bytes_.fingerprint == version("b").key
+    (change,) = bytes_.changes
+    assert "net.py changed (aaaaaaaa → bbbbbbbb)" in change.causes
+    assert flops.changes == ()
+    # both fingerprints lead to the series
+    for cell in (version("a"), version("b")):
+        assert found.by_workload[cell.key, "activation_bytes"] == [bytes_]
+    strict = history(runs, replace(EXACT, same_code=True))
+    assert [len(one.points) for one in strict.series] == [1, 1, 1, 1]
+
+
+def test_two_versions_in_one_run_have_a_series_each(traced):
+    a, b = version("a"), version("b")
+    found = history([traced(1, {a: 100, b: 7}), traced(2, {a: 100, b: 7})], EXACT)
+    assert found.changes == ()
+    assert {one.cell: len(one.points) for one in found.series} == {a.id: 2, b.id: 2}
+    assert len(found.series) == 4

@@ -3,9 +3,11 @@
 from ondevice_bench.analyse.cell_pair import CellPair, ExactDifference
 from ondevice_bench.report.terminal.ab import ab_lines, ab_tables
 from ondevice_bench.stats import Change
+from ondevice_bench.suite.join import join
 from tests.report import synthetic
 
 CELLS = synthetic.cells()
+FOUR = synthetic.cells(4)[0]
 BY_ID = {cell.id: cell for cell in CELLS}
 
 
@@ -36,11 +38,13 @@ def test_each_pair_has_a_row_and_each_exact_difference_a_line():
         "failed: time: failed: no",
     ]
     assert columns["exact metrics"] == ["1 differ", "equal", "equal", "not compared"]
-    first, alone, sharp, wanting, last = ab_lines(["main", "HEAD"], pairs, BY_ID, ["four"], 0.02)
+    first, alone, sharp, wanting, last = ab_lines(
+        ["main", "HEAD"], pairs, BY_ID, join([FOUR], []), 0.02
+    )
     assert first == (
         "regressed: vanilla: activation_bytes: 0.000977 MiB (1,024 bytes) → 0.00195 MiB (2,048 bytes)"
     )
-    assert alone == "only on one side: four"
+    assert alone == f"only in main: {FOUR.id}"
     assert sharp == (
         "a slow-down of up to 1.0% could be hidden in the noise of 1 cell that did not regress"
     )

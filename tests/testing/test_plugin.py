@@ -88,8 +88,6 @@ def test_a_wrong_suite_is_one_clear_error(tests):
         (("--benchmark", "--suite", "smal"), "*unknown suite 'smal'; did you mean 'small'*"),
         (("--suite", "small"), "*--suite goes with --benchmark*"),
         (("--interleave",), "*--interleave goes with --benchmark*"),
-        (("--baseline", "x"), "*--baseline goes with --benchmark*"),
-        (("--bench-store", "x"), "*--bench-store goes with --benchmark*"),
         (("--bench-report", "x"), "*--bench-report goes with --benchmark*"),
         (("--benchmark", "--hardware", "pi55"), "*unknown hardware 'pi55'; did you mean*"),
         (("--benchmark", "--hardware", "pi5"), "*this machine is no pi5: *"),
@@ -250,3 +248,23 @@ def test_a_report_that_cannot_be_written_is_said_and_is_not_green(tests):
     result.assert_outcomes(passed=2)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stdout.fnmatch_lines(["ondevice-bench: closed/xxx*: cannot be written: *"])
+
+
+@pytest.mark.parametrize("option", ["--baseline", "--bench-store"])
+def test_an_option_for_cells_and_steps_needs_one_of_them(tests, option):
+    result = tests.runpytest(option, "x", "test_ordinary.py")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.fnmatch_lines(
+        [f"ondevice-bench: {option} goes with --benchmark, or with a test that uses bench_step"]
+    )
+
+
+def test_a_summary_that_cannot_be_written_is_said_before_anything_is_measured(
+    tests, hosts, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
+    result = tests.runpytest("--benchmark", "--suite", "small")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*GITHUB_STEP_SUMMARY: *: cannot be written: Is a directory*"])
+    assert hosts.jobs == []

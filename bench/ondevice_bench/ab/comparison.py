@@ -79,6 +79,7 @@ class RefComparison:
             self._measure_exact(pair, f"pair {place + 1} of {len(self.pairs)}")
         end, order = time.monotonic() + seconds, random.Random(0)
         while (waiting := [p for p in self.pairs if p.is_open]) and time.monotonic() < end:
+            begun = time.monotonic()
             chosen = next_pairs(waiting, self._threshold)
             order.shuffle(chosen)
             if any(pair.base for pair in chosen):
@@ -89,6 +90,8 @@ class RefComparison:
                 share = f"{len(waiting)} of {len(self.pairs)} pairs open"
                 number = len(pair.base) + 1
                 self._take_round(pair, number, f"{share}, round {number} of this")
+            for pair in chosen:  # new parents are a part of each round
+                pair.seconds += (time.monotonic() - begun) / len(chosen)
 
     def _renew(self) -> None:
         """Take no two rounds of a pair from the same process: its luck is no change."""
@@ -104,7 +107,7 @@ class RefComparison:
             traces.append(records[-1])
             pair.problem = pair.problem or _problem(records)
         if not pair.problem:
-            pair.differences = _differences(*traces)
+            pair.differences, pair.equal = _compared(*traces)
 
     def _take_round(self, pair: CellPair, number: int, share: str) -> None:
         """Time both sides step by step in turn; the side that begins changes every round."""
@@ -146,12 +149,12 @@ def _problem(records: Sequence[Record]) -> str:
     return next((f"{r.key.pass_name}: {r.status}: {r.reason}" for r in bad), "")
 
 
-def _differences(base: Record, new: Record) -> list[ExactDifference]:
-    return [
-        ExactDifference(metric.name, base.metrics[metric.name], new.metrics[metric.name])
+def _compared(base: Record, new: Record) -> tuple[list[ExactDifference], dict[str, float]]:
+    """The exact metrics that differ, and the values of those that are equal."""
+    pairs = {
+        metric.name: (base.metrics[metric.name], new.metrics[metric.name])
         for metric in metrics.ALL
-        if metric.kind == "exact"
-        and metric.name in base.metrics
-        and metric.name in new.metrics
-        and base.metrics[metric.name] != new.metrics[metric.name]
-    ]
+        if metric.kind == "exact" and metric.name in base.metrics and metric.name in new.metrics
+    }
+    differing = [ExactDifference(name, *pair) for name, pair in pairs.items() if pair[0] != pair[1]]
+    return differing, {name: old for name, (old, new_) in pairs.items() if old == new_}

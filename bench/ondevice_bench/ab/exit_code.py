@@ -7,9 +7,12 @@ from ondevice_bench.errors import ExitCode
 
 
 def exit_code(
-    pairs: Sequence[CellPair], unpaired: Collection[str], fail_on: Collection[str]
+    pairs: Sequence[CellPair], gone: Collection[str], fail_on: Collection[str]
 ) -> ExitCode:
-    """What the pairs come to. A comparison that measured nothing never ends with 0."""
+    """What the pairs and the cells that are gone come to. A new cell is no reason to fail.
+
+    A comparison that measured nothing never ends with 0.
+    """
     verdicts: set[str] = set().union(*(pair.verdicts for pair in pairs))
     if "regressed" in verdicts and "regressed" in fail_on:
         return ExitCode.REGRESSION
@@ -18,6 +21,6 @@ def exit_code(
     if not pairs:
         return ExitCode.NOTHING_RAN
     is_unclear = "inconclusive" in verdicts and "inconclusive" in fail_on
-    if unpaired or is_unclear or not any(pair.base for pair in pairs):
+    if gone or is_unclear or not any(pair.base for pair in pairs):
         return ExitCode.INCONCLUSIVE
     return ExitCode.OK

@@ -11,12 +11,17 @@ _ALONE = {"--fresh", "--json", "--open"}
 
 def command_again(run: Run, cell: Cell) -> str:
     """The command of the run for this cell alone."""
+    if _is_of_steps(run):
+        test = next((str(value) for name, value in cell.model_options if name == "test"), "")
+        return shlex.join(["pytest", test])
     return f"{command_of(run)} --filter {shlex.quote(cell.id)}"
 
 
 def command_of(run: Run) -> str:
     """The command of the run, without what chose some of its cells or changed its output."""
     words = _words(run.command)
+    if _is_of_steps(run):
+        return shlex.join(words)
     if words[:2] != ["bench", "run"]:
         words = ["bench", "run", run.suite]
     kept: list[str] = []
@@ -30,6 +35,11 @@ def command_of(run: Run) -> str:
         elif name not in _ALONE:
             kept.append(word)
     return shlex.join(kept)
+
+
+def _is_of_steps(run: Run) -> bool:
+    """Whether the run has steps of tests: it has no suite."""
+    return run.origin == "pytest" and not run.suite_text
 
 
 def _words(command: str) -> list[str]:

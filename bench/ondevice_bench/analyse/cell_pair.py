@@ -18,6 +18,11 @@ FEWEST = 8  # rounds before the first judgement
 CONFIDENCE = 0.995  # of one judgement, over all cells together
 
 
+def confidence_of(pairs: int) -> float:
+    """The confidence of one judgement if so many pairs share the confidence."""
+    return 1 - (1 - CONFIDENCE) / pairs
+
+
 @dataclass(frozen=True)
 class ExactDifference:
     """An exact metric that differs."""
@@ -44,6 +49,9 @@ class CellPair:
     new: list[float] = field(default_factory=list)
     step: Change | None = None
     problem: str = ""
+    judged: int = 0  # rounds that its interval rests on
+    seconds: float = 0.0  # that its rounds took
+    equal: dict[str, float] = field(default_factory=dict)  # the exact metrics that do not differ
 
     def add_round(self, base: float, new: float, threshold: float, pairs: int = 1) -> None:
         """Add one step of each side, and judge the ratio if it is time.
@@ -53,8 +61,8 @@ class CellPair:
         self.base.append(base)
         self.new.append(new)
         if is_look(len(self.base), FEWEST):
-            confidence = 1 - (1 - CONFIDENCE) / pairs
-            self.step = change(self.base, self.new, threshold, confidence)
+            self.step = change(self.base, self.new, threshold, confidence_of(pairs))
+            self.judged = len(self.base)
 
     @property
     def shift(self) -> float:

@@ -1,4 +1,4 @@
-"""Two runs side by side, cell by cell, on equal fingerprints and allocators.
+"""Two runs side by side, cell by cell. `suite/join.py` says which cells are the same.
 
 Exact metrics are compared by equality. Noisy metrics are compared by rounds, because processes
 differ more than the samples of one process. A difference is claimed if the whole interval of the
@@ -7,8 +7,9 @@ ratio lies beyond the metric's threshold. The confidence grows with the number o
 interleaved do not show a drift of the machine, so its threshold is twice as high.
 """
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from statistics import median
 from typing import Any
 
@@ -16,12 +17,25 @@ from ondevice_bench import metrics
 from ondevice_bench.analyse.judgement import Verdict, exact_verdict, noisy_verdict
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.errors import ExitCode
-from ondevice_bench.stats import fewest_rounds, shift
+from ondevice_bench.record.acceptance import Acceptance
+from ondevice_bench.stats import fewest_rounds, rounds_to_decide, shift
+from ondevice_bench.suite.code import CodeChange, changes_between
+from ondevice_bench.suite.join import JoinedCells, join
 
 NOISY = metrics.with_role("compared")
 CONFIDENCE = 0.95  # that no claim on a noisy metric is false
 SURE = frozenset({"regressed"})
 DRIFT = 2  # times a metric's threshold, if all rounds of a cell ran one after another
+# of a metric of a run, the most important first
+VERDICTS: tuple[Verdict, ...] = (
+    "regressed",
+    "improved",
+    "accepted",
+    "missing",
+    "inconclusive",
+    "unchanged",
+)
+_Accepted = Mapping[tuple[str, str], Acceptance]  # by cell and metric
 
 
 @dataclass(frozen=True)
@@ -29,7 +43,8 @@ class Difference:
     """One metric of one cell in both runs; `new` is None if it was not measured.
 
     A noisy metric with enough rounds has the interval of its ratio. `reason` says why a verdict is
-    `missing` or `inconclusive`.
+    `missing` or `inconclusive`. `accepted` says who accepted which change of the base, and why. If
+    the verdict is not `accepted`, the metric has changed again, and `base` is what was accepted.
     """
 
     cell: str
@@ -40,6 +55,8 @@ class Difference:
     lower: float | None = None
     upper: float | None = None
     reason: str = ""
+    accepted: str = ""
+    rounds_needed: int | None = None  # about so many would decide it, if it is inconclusive
 
 
 @dataclass(frozen=True)
@@ -54,6 +71,21 @@ class Comparison:
     unlike: tuple[str, ...]  # differences in software and machine
     not_compared: str = ""  # why noisy metrics were left out
     not_interleaved: tuple[str, ...] = ()  # the ids of such runs
+    ambiguous: tuple[str, ...] = ()  # cells with more than one possible partner
+    code: Mapping[str, tuple[CodeChange, ...]] = field(default_factory=dict)  # by cell of the base
+    lost: int = 0  # metrics of the cells that are only in the base
+
+    @property
+    def counts(self) -> dict[Verdict, int]:
+        """The number of metrics of each verdict. All metrics of a cell that is gone are missing."""
+        found = Counter(item.verdict for item in self.differences)
+        found["missing"] += self.lost
+        return {verdict: found[verdict] for verdict in VERDICTS}
+
+    @property
+    def code_changes(self) -> Mapping[CodeChange, int]:
+        """The files of the user's code that have another version, and in how many cells."""
+        return Counter(change for changes in self.code.values() for change in changes)
 
     def with_verdict(self, verdict: Verdict) -> tuple[Difference, ...]:
         """The differences with that verdict."""
@@ -71,16 +103,22 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison as plain values."""
-        return asdict(self)
+        return {**asdict(self), "counts": self.counts}
 
 
-def compare(base: RunSummary, new: RunSummary, *, claims: int | None = None) -> Comparison:
-    """Compare cells with equal keys. Other cells are listed, never compared.
+def compare(
+    base: RunSummary, new: RunSummary, *, claims: int | None = None, same_code: bool = False
+) -> Comparison:
+    """Compare the cells that are joined. Other cells are listed, never compared.
 
-    `claims` is the number of all noisy comparisons, if these runs are only a part of them.
+    `claims` is the number of all noisy comparisons, if these runs are only a part of them. With
+    `same_code`, cells with two versions of the user's code are not joined.
     """
-    bases, news = _by_key(base), _by_key(new)
-    both = [(cell, news[key]) for key, cell in bases.items() if key in news]
+    bases, news = _planned(base), _planned(new)
+    joined = join_cells(bases, news, same_code=same_code)
+    by_id = ({cell.id: cell for cell in side} for side in (bases, news))
+    of_base, of_new = by_id
+    both = [(of_base[cell.id], of_new[other.id]) for cell, other in joined.pairs]
     same_kernels = _kernels(base) == _kernels(new)
     exact = [m for m in metrics.ALL if m.kind == "exact" and (same_kernels or not m.of_kernels)]
     reason = _why_not_noisy(base, new)
@@ -95,6 +133,8 @@ def compare(base: RunSummary, new: RunSummary, *, claims: int | None = None) -> 
     one_by_one = (side.run.id for side in sides if not side.is_interleaved)
     not_interleaved = tuple(dict.fromkeys(one_by_one))
     drift = DRIFT if not_interleaved else 1
+    accepted = {(each.cell, each.metric): each for each in base.accepted}
+    changes = {cell.id: changes_between(cell, other) for cell, other in joined.pairs}
     return Comparison(
         base=base.run.id,
         new=new.run.id,
@@ -102,16 +142,36 @@ def compare(base: RunSummary, new: RunSummary, *, claims: int | None = None) -> 
             *(
                 difference
                 for cell, other in both
-                for difference in _differences(cell, other, exact)
+                for difference in _differences(cell, other, exact, accepted)
             ),
-            *(_noisy(cell, other, name, confidence, drift) for cell, other, name in timed),
+            *(
+                _noisy(cell, other, name, confidence, drift, accepted)
+                for cell, other, name in timed
+            ),
         ),
-        only_in_base=tuple(cell.id for key, cell in bases.items() if key not in news),
-        only_in_new=tuple(cell.id for key, cell in news.items() if key not in bases),
+        only_in_base=tuple(cell.id for cell in joined.only_in_base),
+        only_in_new=tuple(cell.id for cell in joined.only_in_new),
         unlike=_environment_differences(base, new),
         not_compared=reason,
         not_interleaved=not_interleaved,
+        ambiguous=tuple(cell.id for cell in joined.ambiguous),
+        code={cell: change for cell, change in changes.items() if change},
+        lost=metrics_of(of_base[cell.id] for cell in joined.only_in_base),
     )
+
+
+def join_cells(
+    base: Iterable[CellSummary], new: Iterable[CellSummary], *, same_code: bool = False
+) -> JoinedCells:
+    """Join the cells of two runs."""
+    bases, news = ((each.planned.cell for each in side) for side in (base, new))
+    return join(bases, news, same_code=same_code)
+
+
+def metrics_of(cells: Iterable[CellSummary]) -> int:
+    """The number of metrics of these cells that a comparison looks at."""
+    looked_at = {metric.name for metric in metrics.ALL if metric.kind == "exact"} | set(NOISY)
+    return sum(len(looked_at & set(cell.estimates)) for cell in cells)
 
 
 def claims_on(cells: Iterable[CellSummary]) -> int:
@@ -127,6 +187,9 @@ def join_comparisons(parts: Sequence[Comparison]) -> Comparison:
         only_in_base=tuple(cell for part in parts for cell in part.only_in_base),
         only_in_new=tuple(cell for part in parts for cell in part.only_in_new),
         not_interleaved=tuple(dict.fromkeys(run for part in parts for run in part.not_interleaved)),
+        ambiguous=tuple(cell for part in parts for cell in part.ambiguous),
+        code={cell: changes for part in parts for cell, changes in part.code.items()},
+        lost=sum(part.lost for part in parts),
     )
 
 
@@ -143,24 +206,45 @@ def _why_not_noisy(base: RunSummary, new: RunSummary) -> str:
 
 
 def _noisy(
-    base: CellSummary, new: CellSummary, name: str, confidence: float, drift: int
+    base: CellSummary,
+    new: CellSummary,
+    name: str,
+    confidence: float,
+    drift: int,
+    accepted: _Accepted,
 ) -> Difference:
     metric = metrics.BY_NAME[name]
-    before, after = _rounds(base, name), _rounds(new, name)
-    middle = median(before)
+    acceptance = accepted.get((base.id, name))
+    measured, after = _rounds(base, name), _rounds(new, name)
+    before = list(acceptance.values) if acceptance else measured
+    found = Difference(
+        base.id,
+        name,
+        median(before),
+        median(after) if after else None,
+        "inconclusive",
+        accepted=acceptance.text if acceptance else "",
+    )
     if not after:
-        return Difference(base.id, name, middle, None, "missing", reason=new.unavailable[name])
+        return replace(found, verdict="missing", reason=new.unavailable[name])
     bases, news = ([metric.for_ratio(value) for value in side] for side in (before, after))
     if min(*bases, *news) <= 0:
-        reason = "a reading is not positive, so there is no ratio"
-        return Difference(base.id, name, middle, median(after), "inconclusive", reason=reason)
-    change = shift(bases, news, drift * metric.threshold, confidence)
+        return replace(found, reason="a reading is not positive, so there is no ratio")
+    threshold = drift * metric.threshold
+    change = shift(bases, news, threshold, confidence)
     if change.upper == float("inf"):
         fewest = fewest_rounds(confidence)
         reason = f"{len(before)} and {len(after)} processes measured it; {fewest} each are needed"
-        return Difference(base.id, name, middle, median(after), "inconclusive", reason=reason)
+        return replace(found, reason=reason, rounds_needed=fewest)
     verdict = noisy_verdict(metric, change)
-    return Difference(base.id, name, middle, median(after), verdict, change.lower, change.upper)
+    if acceptance and verdict == "unchanged":
+        return replace(found, base=median(measured), verdict="accepted")
+    needed = None
+    if verdict == "inconclusive":
+        needed = rounds_to_decide(change, min(len(before), len(after)), threshold)
+    return replace(
+        found, verdict=verdict, lower=change.lower, upper=change.upper, rounds_needed=needed
+    )
 
 
 def _rounds(cell: CellSummary, name: str) -> list[float]:
@@ -168,9 +252,8 @@ def _rounds(cell: CellSummary, name: str) -> list[float]:
     return [median(samples) for samples in cell.samples.get(name, ()) if samples]
 
 
-def _by_key(summary: RunSummary) -> dict[str, CellSummary]:
-    planned = (cell for cell in summary.cells if cell.planned.state == "planned")
-    return {cell.planned.cell.key: cell for cell in planned}
+def _planned(summary: RunSummary) -> list[CellSummary]:
+    return [cell for cell in summary.cells if cell.planned.state == "planned"]
 
 
 def _kernels(summary: RunSummary) -> tuple[object, ...]:
@@ -181,20 +264,31 @@ def _kernels(summary: RunSummary) -> tuple[object, ...]:
 
 
 def _differences(
-    base: CellSummary, new: CellSummary, compared: Sequence[metrics.Metric]
+    base: CellSummary,
+    new: CellSummary,
+    compared: Sequence[metrics.Metric],
+    accepted: _Accepted,
 ) -> list[Difference]:
-    differences: list[Difference] = []
-    for metric in compared:
-        if metric.name not in base.estimates:
-            continue
-        before = base.estimates[metric.name].estimate
-        after = new.estimates.get(metric.name)
-        if after is None:
-            differences.append(Difference(base.id, metric.name, before, None, "missing"))
-            continue
-        verdict = exact_verdict(metric, before, after.estimate)
-        differences.append(Difference(base.id, metric.name, before, after.estimate, verdict))
-    return differences
+    return [
+        _exact(base, new, metric, accepted.get((base.id, metric.name)))
+        for metric in compared
+        if metric.name in base.estimates
+    ]
+
+
+def _exact(
+    base: CellSummary, new: CellSummary, metric: metrics.Metric, acceptance: Acceptance | None
+) -> Difference:
+    before = base.estimates[metric.name].estimate
+    judged = median(acceptance.values) if acceptance else before
+    text = acceptance.text if acceptance else ""
+    after = new.estimates.get(metric.name)
+    if after is None:
+        return Difference(base.id, metric.name, judged, None, "missing", accepted=text)
+    verdict = exact_verdict(metric, judged, after.estimate)
+    if acceptance and verdict == "unchanged":
+        return Difference(base.id, metric.name, before, after.estimate, "accepted", accepted=text)
+    return Difference(base.id, metric.name, judged, after.estimate, verdict, accepted=text)
 
 
 def _environment_differences(base: RunSummary, new: RunSummary) -> tuple[str, ...]:

@@ -1,5 +1,8 @@
 """The history of a metric: equal workloads on one machine, over runs, with the changes in it.
 
+Versions of the user's code do not part a series (`suite/code.py`). If one run has two versions of a
+file for the same workload, this workload has a series for each version.
+
 An exact metric changed where two consecutive runs differ. That is certain. A noisy metric has one
 reading for each run, the median of its processes. The processes of a run share the state of the
 machine in that hour, so one reading for each would turn every slow hour into a change. Changes of
@@ -21,6 +24,7 @@ from ondevice_bench.analyse.compare import NOISY
 from ondevice_bench.analyse.summary import CellEstimates, RunSummary
 from ondevice_bench.record.model import Run
 from ondevice_bench.stats import Estimate, fewest_rounds, more_rounds
+from ondevice_bench.suite.code import CodeFile, changed, code_of, join_key
 
 Kind = Literal["changed"] | change_points.Kind  # of an exact metric, or of a noisy one
 CONFIDENCE = 0.99  # that no change of a noisy metric is a false alarm
@@ -42,6 +46,17 @@ class HistoryQuery:
     commits: Mapping[str, int] = field(default_factory=dict)
     metrics: tuple[str, ...] = ()
     threshold: float = THRESHOLD
+    same_code: bool = False  # whether a version of the user's code parts a series
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What may explain a change: of the workload, and of the details of its trace."""
+
+    fingerprint: str  # with the allocator, if the cell names one
+    workload: str  # the same without versions of the user's code
+    code: tuple[CodeFile, ...]
+    details: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +65,10 @@ class Reading:
 
     run: Run
     cell: str
-    fingerprint: str  # with the allocator, if the cell names one
     metric: str
     launch: str  # "" for an exact metric, which does not depend on it
     estimate: Estimate
-    traits: Mapping[str, Any]
+    traits: Traits
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +78,7 @@ class Point:
     place: int
     run: Run
     estimate: Estimate
-    traits: Mapping[str, Any]
+    traits: Traits
 
 
 @dataclass(frozen=True)
@@ -108,7 +122,7 @@ class Series:
     """A metric of a workload on one machine; `why_not` says why it cannot be judged."""
 
     cell: str
-    fingerprint: str
+    fingerprint: str  # of its latest run
     metric: str
     machine: str
     points: tuple[Point, ...]
@@ -123,7 +137,12 @@ class Series:
             "metric": self.metric,
             "machine": self.machine,
             "points": [
-                {"run": p.run.id, "commit": p.run.commit, **p.estimate.to_dict()}
+                {
+                    "run": p.run.id,
+                    "commit": p.run.commit,
+                    **p.estimate.to_dict(),
+                    "code": {each.file: each.digest for each in p.traits.code},
+                }
                 for p in self.points
             ],
             "findings": [change.to_dict() for change in self.changes],
@@ -149,7 +168,8 @@ class History:
         """The series of each fingerprint and metric, one for each machine."""
         by_workload: dict[tuple[str, str], list[Series]] = {}
         for one in self.series:
-            by_workload.setdefault((one.fingerprint, one.metric), []).append(one)
+            for fingerprint in dict.fromkeys(point.traits.fingerprint for point in one.points):
+                by_workload.setdefault((fingerprint, one.metric), []).append(one)
         return by_workload
 
     @cached_property
@@ -169,10 +189,7 @@ def in_order(runs: Iterable[Run], commits: Mapping[str, int]) -> list[Run]:
 
 
 def readings(
-    run: Run,
-    cells: Iterable[CellEstimates],
-    names: Sequence[str],
-    known: dict[str, Mapping[str, Any]],
+    run: Run, cells: Iterable[CellEstimates], names: Sequence[str], known: dict[str, Traits]
 ) -> Iterator[Reading]:
     """The readings of a run, of these metrics or of all that a history shows.
 
@@ -180,21 +197,21 @@ def readings(
     of many runs must fit into memory.
     """
     for cell in cells:
-        fingerprint = cell.planned.cell.key
-        trace = cell.details_of("trace")
-        traits = {name: getattr(trace, name) for name in TRAITS}
-        if known.get(fingerprint) != traits:
-            known[fingerprint] = traits
+        of_cell, trace = cell.planned.cell, cell.details_of("trace")
+        details = {name: getattr(trace, name) for name in TRAITS}
+        traits = known.get(of_cell.key)
+        if traits is None or traits.details != details:
+            traits = Traits(of_cell.key, join_key(of_cell), code_of(of_cell), details)
+            known[of_cell.key] = traits
         for name in names or METRICS:
             if name in cell.estimates:
                 yield Reading(
                     run,
-                    cell.planned.cell.id,
-                    fingerprint,
+                    of_cell.id,
                     name,
                     cell.launches[name] if metrics.BY_NAME[name].kind == "noisy" else "",
                     cell.estimates[name],
-                    known[fingerprint],
+                    traits,
                 )
 
 
@@ -202,7 +219,7 @@ def history(summaries: Iterable[RunSummary], query: HistoryQuery | None = None) 
     """The series of these runs, with the changes in each."""
     query = query or HistoryQuery()
     by_id = {one.run.id: one for one in summaries}.values()
-    known: dict[str, Mapping[str, Any]] = {}
+    known: dict[str, Traits] = {}
     found = (each for one in by_id for each in readings(one.run, one.cells, query.metrics, known))
     return history_of([one.run for one in by_id], found, query)
 
@@ -213,7 +230,7 @@ def history_of(runs: Iterable[Run], found: Iterable[Reading], query: HistoryQuer
     The readings may have any order. Those of other runs are left out.
     """
     ordered = in_order(runs, query.commits)
-    series = _collect_series(ordered, found)
+    series = _collect_series(ordered, list(found), same_code=query.same_code)
     noisy = [one for one in series if metrics.BY_NAME[one.metric].kind == "noisy"]
     places = sum(len(one.points) - 1 for one in noisy)
     confidence = 1 - (1 - CONFIDENCE) / max(1, places)
@@ -224,28 +241,34 @@ def history_of(runs: Iterable[Run], found: Iterable[Reading], query: HistoryQuer
     )
 
 
-def _collect_series(ordered: Sequence[Run], found: Iterable[Reading]) -> list[Series]:
+def _collect_series(
+    ordered: Sequence[Run], found: Sequence[Reading], *, same_code: bool
+) -> list[Series]:
     """One series for each workload, metric and machine; for noisy metrics also for each launch."""
     places = {run.id: place for place, run in enumerate(ordered)}
     identities = {run.id: _identity(run) for run in ordered}
     machines = _machine_names(ordered)
+    apart = _in_two_versions(found)
     points: dict[tuple[str, str, str, str], list[Point]] = {}
-    cells: dict[str, tuple[int, str]] = {}  # the latest id of each workload
+    cells: dict[str, tuple[int, str, str]] = {}  # the latest id and fingerprint of each workload
     for each in found:
         if each.run.id not in places:
             continue
-        place = places[each.run.id]
-        key = (each.fingerprint, each.metric, identities[each.run.id], each.launch)
-        point = Point(place, ordered[place], each.estimate, each.traits)
+        place, traits = places[each.run.id], each.traits
+        by_version = same_code or traits.workload in apart
+        workload = traits.fingerprint if by_version else traits.workload
+        key = (workload, each.metric, identities[each.run.id], each.launch)
+        point = Point(place, ordered[place], each.estimate, traits)
         points.setdefault(key, []).append(point)
-        cells[each.fingerprint] = max(cells.get(each.fingerprint, (-1, "")), (place, each.cell))
+        latest = cells.get(workload, (-1, "", ""))
+        cells[workload] = max(latest, (place, each.cell, traits.fingerprint))
     for of_key in points.values():
         of_key.sort(key=lambda point: point.place)
     launch_counts = Counter(key[:3] for key in points)
     return [
         Series(
             cell=cells[key[0]][1],
-            fingerprint=key[0],
+            fingerprint=cells[key[0]][2],
             metric=key[1],
             machine=f"{machines[key[2]]}, {key[3]}"
             if launch_counts[key[:3]] > 1
@@ -254,6 +277,17 @@ def _collect_series(ordered: Sequence[Run], found: Iterable[Reading]) -> list[Se
         )
         for key, of_key in sorted(points.items(), key=lambda item: item[1][0].place)
     ]
+
+
+def _in_two_versions(found: Iterable[Reading]) -> set[str]:
+    """The workloads that a run has with two versions of the user's code."""
+    versions: dict[tuple[str, str], str] = {}
+    return {
+        each.traits.workload
+        for each in found
+        if versions.setdefault((each.run.id, each.traits.workload), each.traits.fingerprint)
+        != each.traits.fingerprint
+    }
 
 
 def _identity(run: Run) -> str:
@@ -347,7 +381,9 @@ def _causes(before: Point, after: Point) -> tuple[str, ...]:
     """Differences between the records of both runs. They are the first causes to check."""
     old, new = before.run, after.run
     causes = software_changes(old, new)
-    causes += [cause for name, cause in TRAITS.items() if before.traits[name] != after.traits[name]]
+    one, other = before.traits, after.traits
+    causes += [cause for name, cause in TRAITS.items() if one.details[name] != other.details[name]]
+    causes += map(str, changed(one.code, other.code))
     if old.commit != new.commit:
         causes.append(f"code {old.commit} → {new.commit}")
     return tuple(causes) or ("no cause in the records: they have the same commit and software",)

@@ -6,7 +6,10 @@ from ondevice_bench.metrics import Metric
 from ondevice_bench.stats import Change
 
 # `missing`: the metric was not measured again. `failed`: there is nothing to compare.
-Verdict = Literal["improved", "regressed", "unchanged", "inconclusive", "missing", "failed"]
+# `accepted`: a baseline says that the metric may have its new value, and why.
+Verdict = Literal[
+    "regressed", "improved", "accepted", "missing", "inconclusive", "unchanged", "failed"
+]
 
 
 def exact_verdict(metric: Metric, before: float, after: float) -> Verdict:

@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from ondevice_bench.analyse.find_runs import from_each_store
-from ondevice_bench.analyse.history import METRICS, Reading, readings
+from ondevice_bench.analyse.history import METRICS, Reading, Traits, readings
 from ondevice_bench.analyse.summary import CellEstimates, RunSummary, cell_estimates
 from ondevice_bench.errors import BadInput, suggestion
 from ondevice_bench.passes import TRACE
@@ -38,7 +37,7 @@ def stored_runs(
     Runs of `bench ab` are left out, because their rounds are short and alternate with another side.
     Of several stores, those that cannot be read are left out.
     """
-    known: dict[str, Mapping[str, Any]] = {}
+    known: dict[str, Traits] = {}
     ids: set[str] = set()
     wanted = frozenset(names or METRICS)
 

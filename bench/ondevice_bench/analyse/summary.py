@@ -10,6 +10,7 @@ from ondevice_bench import metrics
 from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.notebook import html_table
 from ondevice_bench.passes import CALIBRATE, PREPARING, rounds_of
+from ondevice_bench.record.acceptance import Acceptance
 from ondevice_bench.record.details import Details, Precision
 from ondevice_bench.record.measurement import Measurement
 from ondevice_bench.record.model import Run
@@ -93,10 +94,11 @@ class CellSummary(CellEstimates):
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A run and all its cells."""
+    """A run and all its cells. A baseline may have changes that somebody accepted since."""
 
     run: Run
     cells: tuple[CellSummary, ...]
+    accepted: tuple[Acceptance, ...] = ()
 
     def _repr_html_(self) -> str:
         described = [metrics.described(name) for name in metrics.HEADLINES]
@@ -182,7 +184,7 @@ def summarise_content(content: RunContent) -> RunSummary:
     cells = (
         _summarised(content.run, item, by_cell.get(item.cell.id, [])) for item in content.cells
     )
-    return RunSummary(content.run, tuple(cells))
+    return RunSummary(content.run, tuple(cells), content.accepted)
 
 
 def _summarised(run: Run, item: PlannedCell, found: Sequence[Measurement]) -> CellSummary:

@@ -1,7 +1,7 @@
 """`bench ab`: two git refs against each other, in turn on this machine."""
 
 import contextlib
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,8 +16,15 @@ from ondevice_bench.cli.arguments import (
     parsed_seconds,
     parsed_verdicts,
 )
+from ondevice_bench.cli.deciding import AsForm, Out, form_of, show_outcome
 from ondevice_bench.errors import BadInput
 from ondevice_bench.terminal import print_json, print_lines, print_tables
+
+if TYPE_CHECKING:
+    from ondevice_bench.ab.worktree import Tree
+    from ondevice_bench.report.gate.outcome import Place
+    from ondevice_bench.suite.join import JoinedCells
+    from ondevice_bench.suite.suite import Suite
 
 INSTALL = "pip install -e ."
 
@@ -56,6 +63,8 @@ def ab(
     filters: Filters = None,
     fail_on: FailOn = "regressed",
     quiet: Quiet = False,
+    form: AsForm = "text",
+    out: Out = None,
     as_json: AsJson = False,
 ) -> int:
     """Compare two git refs by measuring them in turn; exit code 4 if the second is worse."""
@@ -66,7 +75,15 @@ def ab(
     from ondevice_bench.ab.short_request import short_request
     from ondevice_bench.ab.worktree import tree_of
     from ondevice_bench.record.store import OUT
-    from ondevice_bench.report.terminal.ab import ab_json, ab_lines, ab_tables
+    from ondevice_bench.report.gate.github import publish, require_summary
+    from ondevice_bench.report.gate.of_refs import outcome_of_refs
+    from ondevice_bench.report.terminal.ab import (
+        ab_json,
+        ab_lines,
+        ab_notes,
+        ab_tables,
+        budget_remarks,
+    )
     from ondevice_bench.run.hosts.launch import Interpreter
     from ondevice_bench.run.hosts.local import local_host
     from ondevice_bench.run.progress import for_terminal
@@ -74,6 +91,8 @@ def ab(
 
     seconds, verdicts = parsed_seconds("--budget", budget), parsed_verdicts(fail_on)
     check_threshold(threshold)
+    form = form_of(form, out, as_json=as_json)
+    require_summary()
     if install is not None and not isolated:
         raise BadInput("--install goes with --isolated: without it both refs share one environment")
     command = INSTALL if install is None else install
@@ -95,7 +114,7 @@ def ab(
             short_request(tree, host, suite, command_line(), filters or ())
             for tree, host in zip(trees, hosts, strict=True)
         ]
-        cells = pair_cells(*([item.cell.id for item in each.plan] for each in requests))
+        cells = pair_cells(*([item.cell for item in each.plan] for each in requests))
         sessions = [
             stack.enter_context(open_session(request, OUT / folder, progress))
             for request, folder in zip(requests, ("ab-base", "ab-new"), strict=True)
@@ -104,11 +123,40 @@ def ab(
         comparison.run(seconds)
         for session in sessions:
             session.finish()
+        # while the trees are there
+        places = _places(requests[1].suite, trees[1], cells.joined)
     names = [f"{tree.ref} ({tree.commit})" for tree in trees]
-    if as_json:
-        print_json(ab_json(names, comparison.pairs, cells.unpaired))
-    else:
-        by_id = {item.cell.id: item.cell for item in requests[0].plan}
-        print_tables(*ab_tables(comparison.pairs, by_id))
-        print_lines(*ab_lines(names, comparison.pairs, by_id, cells.unpaired, threshold))
-    return exit_code(comparison.pairs, cells.unpaired, verdicts)
+    by_id = {item.cell.id: item.cell for item in requests[0].plan}
+    code = exit_code(comparison.pairs, cells.only_in[0], verdicts)
+    outcome = outcome_of_refs(
+        names,
+        comparison.pairs,
+        only_in=cells.only_in,
+        notes=ab_notes(comparison.pairs, cells.joined, threshold),
+        exit_code=code,
+        fail_on=verdicts,
+        remarks=budget_remarks(comparison.pairs, threshold),
+        place_of=lambda pair, _: places[pair.base_id],
+    )
+    match form:
+        case "json":
+            print_json(ab_json(names, comparison.pairs, cells.unpaired))
+        case "text":
+            print_tables(*ab_tables(comparison.pairs, by_id))
+            print_lines(*ab_lines(names, comparison.pairs, by_id, cells.joined, threshold))
+        case _:
+            show_outcome(outcome, form, out)
+    publish(outcome)
+    return code
+
+
+def _places(suite: "Suite", tree: "Tree", joined: "JoinedCells") -> "dict[str, Place | None]":
+    """Where the code of each cell of the base is, in the new tree."""
+    from ondevice_bench.report.gate.places import Sources
+    from ondevice_bench.suite.code import changes_between
+
+    sources = Sources(suite.text, suite.path, tree.root)
+    return {
+        base.id: sources.place_of(base, [change.file for change in changes_between(base, new)])
+        for base, new in joined.pairs
+    }

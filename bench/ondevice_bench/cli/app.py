@@ -7,6 +7,7 @@ import typer
 import ondevice_bench
 from ondevice_bench.cli import (
     ab,
+    accept_change,
     account,
     check_method,
     claims,
@@ -74,8 +75,9 @@ show.command("model")(show_model.show_model)
 show.command("spectrum")(show_spectrum.show_spectrum)
 
 baseline = typer.Typer()
-app.add_typer(baseline, name="baseline", help="Save runs as small files to commit.")
+app.add_typer(baseline, name="baseline", help="Small files to commit: save runs, accept changes.")
 baseline.command("save")(save_baseline.save_baseline)
+baseline.command("accept")(accept_change.accept_change)
 
 lists = typer.Typer()
 app.add_typer(lists, name="list", help="List the names that suites can use, and past runs.")

@@ -61,6 +61,13 @@ FailOn = Annotated[
         "code 4), inconclusive (5).",
     ),
 ]
+SameCode = Annotated[
+    bool,
+    typer.Option(
+        "--same-code",
+        help="Join only cells with the same version of your model's and method's files.",
+    ),
+]
 Open = Annotated[bool, typer.Option("--open", help="Open the page in your browser.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ondevice_bench.cli.arguments import AsJson, check_threshold
+from ondevice_bench.cli.arguments import AsJson, SameCode, check_threshold
 from ondevice_bench.errors import BadInput, ExitCode, NothingRan, unknown
 from ondevice_bench.terminal import print_json, print_lines, print_tables
 
@@ -37,6 +37,7 @@ def history(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Also draw the runs as an HTML page.")
     ] = None,
+    same_code: SameCode = False,
     as_json: AsJson = False,
 ) -> int:
     """Show where metrics changed over the stored runs: between which commits, and how much."""
@@ -65,7 +66,7 @@ def history(
         listing = ", ".join(map(str, paths))
         count = "only one run" if runs else "no run"
         raise NothingRan(f"{listing}: {count} to look at: a history needs two")
-    query = HistoryQuery(commits, tuple(metric or ()), threshold)
+    query = HistoryQuery(commits, tuple(metric or ()), threshold, same_code)
     results = history_of(runs, (each for one in stored for each in one.readings), query)
     if not any(len(one.points) > 1 for one in results.series):
         raise NothingRan("no cell was measured twice on the same machine: there is no history")

@@ -1,35 +1,33 @@
 """A run as a small JSON file for a repository: its metrics, without samples and states.
 
-Equal runs give equal bytes. Each number has a line of its own, so a diff shows what changed.
+Equal runs give equal bytes. Each metric of a cell has one line, in a stable order, so a diff shows
+what changed. So has each change that somebody accepted since.
 """
 
 import json
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from ondevice_bench.errors import BadInput
 from ondevice_bench.files import atomic_write, require_regular
+from ondevice_bench.record.baseline_json import read_body
 from ondevice_bench.record.bundle import MAX_FILE
 from ondevice_bench.record.model import Record
-from ondevice_bench.record.run_json import RunContent, read_run, require_small
+from ondevice_bench.record.run_json import RunContent, require_small
+from ondevice_bench.suite.planned_cell import PlannedCell
 
-FORMAT, VERSION = "ondevice-bench baseline", 1
+FORMAT, VERSION = "ondevice-bench baseline", 2
 FOLDER, SUFFIX = Path("baselines"), ".json"
+_KEPT = ("notes", "foreign_cpu_share")  # details that notes need
 
 
 def write(content: RunContent, path: Path) -> None:
     """Write the run's baseline, completely or not at all."""
-    records = tuple(_small(record) for record in content.records)
-    run = replace(content.run, settings={**content.run.settings, "doctor": []})
-    values = {
-        "format": FORMAT,
-        "version": VERSION,
-        **RunContent(run, content.cells, records).to_dict(),
-    }
     with atomic_write(path) as file:
-        file.write(f"{json.dumps(values, sort_keys=True, indent=1)}\n".encode())
+        file.write("".join(f"{line}\n" for line in _lines(content)).encode())
 
 
 def read(path: Path) -> RunContent:
@@ -41,34 +39,115 @@ def read(path: Path) -> RunContent:
         data = path.read_bytes()
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
-    return read_run(str(path), _body(path, data))
+    version, values = _values(path, data)
+    return read_body(str(path), version, values)
 
 
-def _body(path: Path, data: bytes) -> bytes:
-    """The run in the file, without its format and version; BadInput if these are not ours."""
+def _values(path: Path, data: bytes) -> tuple[int, dict[str, Any]]:
+    """The version and the rest of the file; BadInput if these are not ours."""
     require_small(str(path), data)
     try:
         values: Any = json.loads(data)
+    except json.JSONDecodeError as error:
+        raise BadInput(f"{path}:{error.lineno}: not JSON, so not a baseline: {error.msg}") from None
     except (ValueError, RecursionError):
         raise BadInput(f"{path}: not JSON, so not a baseline") from None
     if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
         raise BadInput(f"{path}: JSON of something else, not a baseline")
     version = values.pop("version", None)
-    if not isinstance(version, int) or version > VERSION:
+    if not isinstance(version, int) or isinstance(version, bool) or not 0 < version <= VERSION:
         raise BadInput(
             f"{path}: written by a newer bench (baseline version {version!r}, this one knows up to "
             f"{VERSION}): upgrade ondevice-bench"
         )
-    return json.dumps(values).encode()
+    return version, values
 
 
-def _small(record: Record) -> Record:
-    """The record with one reading for each metric, and only the details that notes need."""
-    return replace(
-        record,
-        samples={name: [median(values)] for name, values in record.samples.items() if values},
-        details={k: v for k, v in record.details.items() if k in ("notes", "foreign_cpu_share")},
-        state_before={},
-        state_after={},
-        output="",
+def _lines(content: RunContent) -> Iterator[str]:
+    """The lines of the file."""
+    run = {**asdict(content.run), "settings": {**content.run.settings, "doctor": []}}
+    yield "{"
+    yield f' "format": {json.dumps(FORMAT)},'
+    yield f' "version": {VERSION},'
+    yield ' "run": {'
+    yield from _items((f"{json.dumps(key)}: {_one(run[key])}" for key in sorted(run)), "  ")
+    yield " },"
+    yield ' "accepted": ['
+    order = sorted(content.accepted, key=lambda each: (each.cell, each.metric))
+    yield from _items((_one(asdict(each)) for each in order), "  ")
+    yield " ],"
+    yield ' "cells": ['
+    by_cell: dict[str, list[Record]] = {}
+    for record in content.records:
+        by_cell.setdefault(record.key.cell, []).append(record)
+    cells = sorted(content.cells, key=lambda item: (item.cell.id, item.profile))
+    for place, item in enumerate(cells):
+        is_measured = item.state == "planned"
+        yield from _cell(item, by_cell.get(item.cell.id, []) if is_measured else [])
+        yield "  }," if place < len(cells) - 1 else "  }"
+    yield " ]"
+    yield "}"
+
+
+def _cell(item: PlannedCell, records: Sequence[Record]) -> Iterator[str]:
+    """A cell without its last bracket: its plan, its metrics, and the processes behind them."""
+    ordered = sorted(records, key=lambda each: (each.key.pass_name, each.key.round))
+    planned = {"profile": item.profile, "state": item.state, "reason": item.reason}
+    yield "  {"
+    yield f'   "definition": {_one(item.cell.to_dict())},'
+    yield f'   "planned": {_one(planned)},'
+    yield '   "metrics": {'
+    by_pass: dict[str, list[Record]] = {}
+    for record in ordered:
+        by_pass.setdefault(record.key.pass_name, []).append(record)
+    yield from _items(
+        (line for name, each in by_pass.items() for line in _metrics(name, each)), "    "
     )
+    yield "   },"
+    yield '   "processes": ['
+    yield from _items((_one(_process(record)) for record in ordered), "    ")
+    yield "   ]"
+
+
+def _metrics(pass_name: str, records: Sequence[Record]) -> Iterator[str]:
+    """A line for each metric: its value in each process of the pass, and the median of samples."""
+    names = {name for record in records for name in (*record.metrics, *record.samples)}
+    for name in sorted(names):
+        values = [record.metrics.get(name) for record in records]
+        sampled = [
+            median(record.samples[name]) if record.samples.get(name) else None for record in records
+        ]
+        line: dict[str, Any] = {"values": values}
+        if any(each is not None for each in sampled):
+            line["medians"] = sampled
+        yield f"{json.dumps(f'{pass_name}/{name}')}: {_one(line)}"
+
+
+def _process(record: Record) -> Mapping[str, Any]:
+    """What is stored of a process beside its metrics."""
+    return {
+        "pass": record.key.pass_name,
+        "round": record.key.round,
+        "status": record.status,
+        "reason": record.reason,
+        "launch": record.launch,
+        "started": record.started,
+        "seconds": record.seconds,
+        "unavailable": dict(record.unavailable),
+        "details": {key: value for key, value in record.details.items() if key in _KEPT},
+    }
+
+
+def _items(texts: Iterator[str], indent: str) -> Iterator[str]:
+    """The items of a list or an object, one a line."""
+    before: str | None = None
+    for text in texts:
+        if before is not None:
+            yield f"{indent}{before},"
+        before = text
+    if before is not None:
+        yield f"{indent}{before}"
+
+
+def _one(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, allow_nan=False)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
 from typing import Annotated, Any, Literal
 
@@ -12,6 +12,7 @@ from ondevice_bench.declare.schema import StrictSchema, schema_of
 from ondevice_bench.errors import BadInput
 from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.hardware.probe import Machine
+from ondevice_bench.record.acceptance import Acceptance
 from ondevice_bench.record.details import Details
 from ondevice_bench.record.model import Record, Run, TaskKey
 from ondevice_bench.suite.cell import Cell
@@ -50,14 +51,21 @@ class _OpenSchema(ClosedSchema):
 
 @dataclass(frozen=True)
 class RunContent:
-    """A run with its plan and its records."""
+    """A run with its plan and its records. Only a baseline has changes that somebody accepted."""
 
     run: Run
     cells: tuple[PlannedCell, ...]
     records: tuple[Record, ...]
+    accepted: tuple[Acceptance, ...] = ()
+
+    def accepting(self, acceptance: Acceptance) -> "RunContent":
+        """The content with one more acceptance. It replaces an earlier one of the same metric."""
+        place = (acceptance.cell, acceptance.metric)
+        others = (each for each in self.accepted if (each.cell, each.metric) != place)
+        return replace(self, accepted=(*others, acceptance))
 
     def to_dict(self) -> dict[str, Any]:
-        """The run as plain values; `read_run` is the inverse."""
+        """The run as plain values, without what was accepted; `read_run` is the inverse."""
         return {
             "run": asdict(self.run),
             "cells": [_cell_to_dict(cell) for cell in self.cells],

@@ -100,6 +100,16 @@ class Store:
         with self._writing() as db:
             _insert_run(db, run, cells)
 
+    def add_finished(
+        self, run: Run, cells: Iterable[PlannedCell], records: Iterable[Record]
+    ) -> None:
+        """Store a whole run, completely or not at all."""
+        with self._writing() as db:
+            _insert_run(db, run, cells)
+            db.execute("UPDATE runs SET finished = ? WHERE id = ?", (run.finished, run.id))
+            for record in records:
+                _replace_record(db, record)
+
     def merge(self, run: Run, cells: Sequence[PlannedCell], records: Sequence[Record]) -> int:
         """Store the new part of an imported run, completely or not at all.
 

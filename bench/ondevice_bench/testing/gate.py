@@ -9,40 +9,57 @@ from ondevice_bench.analyse.compare import (
     claims_on,
     compare,
     join_comparisons,
+    metrics_of,
 )
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.record.model import Run
+from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.join import JoinedCells, join
 
 
 class Gate:
     """An earlier run, and the comparison of its cells so far."""
 
-    def __init__(self, base: RunSummary) -> None:
+    def __init__(self, reference: str, base: RunSummary) -> None:
+        self.reference = reference
+        self.base = base
         planned = (cell for cell in base.cells if cell.planned.state == "planned")
-        self._base = base
-        self._cells = {cell.planned.cell.key: cell for cell in planned}
+        self._cells = {cell.id: cell for cell in planned}
+        self._joined = JoinedCells((), (), (), ())
+        self._partners: dict[str, CellSummary] = {}  # by the id of the new cell
         self._claims = 0
         self._comparisons: list[Comparison] = []
 
-    def expect(self, keys: Collection[str]) -> None:
-        """Tell which cells will be judged. More cells need more confidence for each."""
-        self._claims = claims_on(cell for key, cell in self._cells.items() if key in keys)
+    def expect(self, plan: Collection[Cell], chosen: Collection[Cell]) -> None:
+        """Tell which cells there are, and which of them will be judged.
+
+        More cells need more confidence for each.
+        """
+        self._joined = join([cell.planned.cell for cell in self._cells.values()], plan)
+        self._partners = {new.id: self._cells[base.id] for base, new in self._joined.pairs}
+        ids = {cell.id for cell in chosen}
+        self._claims = claims_on(base for name, base in self._partners.items() if name in ids)
 
     def judge(self, run: Run, cell: CellSummary) -> tuple[Difference, ...]:
         """The metrics of the cell that regressed."""
-        base = self._cells.get(cell.planned.cell.key)
+        base = self._partners.get(cell.id)
         comparison = compare(
-            replace(self._base, cells=() if base is None else (base,)),
+            replace(self.base, cells=() if base is None else (base,)),
             RunSummary(run, (cell,)),
             claims=self._claims,
         )
         self._comparisons.append(comparison)
         return comparison.with_verdict("regressed")
 
-    def comparison(self, plan: Collection[str]) -> Comparison | None:
-        """All comparisons as one. Cells of the base that `plan` lacks are only in the base."""
+    def comparison(self) -> Comparison | None:
+        """All comparisons as one. Cells of the base that have no partner are only in the base."""
         if not self._comparisons:
             return None
-        absent = tuple(cell.id for key, cell in self._cells.items() if key not in plan)
+        absent = [self._cells[cell.id] for cell in self._joined.only_in_base]
         whole = join_comparisons(self._comparisons)
-        return replace(whole, only_in_base=(*whole.only_in_base, *absent))
+        return replace(
+            whole,
+            only_in_base=(*whole.only_in_base, *(cell.id for cell in absent)),
+            ambiguous=tuple(cell.id for cell in self._joined.ambiguous),
+            lost=whole.lost + metrics_of(absent),
+        )

@@ -8,7 +8,7 @@ from pathlib import Path
 from ondevice_bench import metrics
 from ondevice_bench.analyse.summary import CellSummary, RunSummary, summarise, summarise_cell
 from ondevice_bench.record.measurement import Measurement
-from ondevice_bench.record.model import Record
+from ondevice_bench.record.model import Record, Run
 from ondevice_bench.report.terminal.comparison import difference_line
 from ondevice_bench.run.outcome import failures
 from ondevice_bench.run.progress import Progress, Silent
@@ -35,6 +35,11 @@ class OpenRuns:
     def where(self) -> list[str]:
         """For each run, where its results are."""
         return [f"run {run.run.id} in {run.store.path}" for run in self._open.values()]
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs so far."""
+        return [session.run for session in self._open.values()]
 
     def measure(self, item: CellItem) -> str:
         """Measure the item's cell; the reason if nothing was measured. CellFailure if it failed."""

@@ -9,14 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from ondevice_bench.analyse.compare import SURE
 from ondevice_bench.analyse.resolve_run import summary_of
 from ondevice_bench.declare.folders import locate
 from ondevice_bench.errors import BadInput, BenchError, ExitCode
 from ondevice_bench.record.store import OUT
+from ondevice_bench.report.gate.github import annotations, require_summary, write_summary
+from ondevice_bench.report.gate.of_runs import outcome_of_runs, places_for
 from ondevice_bench.report.terminal.comparison import comparison_lines
 from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.progress import for_terminal
-from ondevice_bench.terminal import printable
+from ondevice_bench.terminal import one_line, printable
 from ondevice_bench.testing import pytest_benchmark_adapter as benchmark
 from ondevice_bench.testing.cells import CellItem, SuiteCells
 from ondevice_bench.testing.gate import Gate
@@ -51,13 +54,14 @@ class CellSession:
         folder = OUT if options.store is None else Path(options.store)
         try:
             benchmark.require(config)
+            require_summary()
             named = [locate("suites", name) for name in names]
             self._host: Host = config.hook.pytest_bench_host(
                 config=config, hardware=options.hardware
             )
             config.add_cleanup(self._host.close)
             if options.baseline:
-                self._gate = Gate(summary_of(options.baseline))
+                self._gate = Gate(options.baseline, summary_of(options.baseline))
             _require_folder("--bench-store", folder)
             if self._report is not None:
                 _require_folder("--bench-report", self._report.parent)
@@ -74,6 +78,7 @@ class CellSession:
         self._quiet = config.get_verbosity() < 0
         self._deselected = 0
         self._lines: list[str] = []
+        self._commands: list[str] = []
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> SuiteCells | None:
         """Collect the files of suites, and no other YAML files."""
@@ -93,8 +98,11 @@ class CellSession:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Tell the gate which cells it will judge."""
         if self._gate is not None:
-            planned = [item.planned for item in _cells(session) if not item.skipped]
-            self._gate.expect({item.cell.key for item in planned})
+            suites = {item.parent for item in _cells(session)}
+            cells = [item.cell for suite in suites for item in suite.request.plan]
+            plan = {(cell.id, cell.key): cell for cell in cells}.values()
+            chosen = [item.planned.cell for item in _cells(session) if not item.skipped]
+            self._gate.expect(plan, chosen)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
@@ -133,15 +141,19 @@ class CellSession:
         """Print where the results are, and the comparison."""
         for line in self._lines:
             terminalreporter.write_line(f"ondevice-bench: {printable(line)}")
+        for line in self._commands:
+            terminalreporter.write_line(one_line(line))
 
     def _compare(self, session: pytest.Session, gate: Gate) -> None:
         """Compare with the baseline. Cells that a selection left out are not missing."""
-        suites = {item.parent for item in _cells(session)}
-        plan = {item.cell.key for suite in suites for item in suite.request.plan}
-        comparison = gate.comparison(plan)
+        comparison = gate.comparison()
         if comparison is None:
             return
         self._lines += comparison_lines(comparison)
+        place_of = places_for(gate.reference, gate.base, self._runs.runs, comparison)
+        outcome = outcome_of_runs("pytest --benchmark", comparison, SURE, place_of)
+        self._commands += annotations(outcome)
+        write_summary(outcome)
         if comparison.exit_code() == ExitCode.INCONCLUSIVE:
             self._lines.append("not everything of the baseline could be compared")
             _fail(session, pytest.ExitCode.NO_TESTS_COLLECTED)

@@ -2,16 +2,20 @@
 
 import inspect
 import os
+import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from types import FunctionType
 
 import pytest
 
 from ondevice_bench import metrics
 from ondevice_bench.errors import BadInput, BenchError
+from ondevice_bench.record.store import OUT
 from ondevice_bench.report.quantities import quantity_of
+from ondevice_bench.run.hosts.host import HostError
 from ondevice_bench.run.queries.user_step import (
     SAMPLING,
     Function,
@@ -20,7 +24,9 @@ from ondevice_bench.run.queries.user_step import (
     StepResult,
     StepRunner,
 )
+from ondevice_bench.terminal import one_line
 from ondevice_bench.testing import pytest_benchmark_adapter as benchmark
+from ondevice_bench.testing.step_session import StepSession
 
 # functions of which a call runs nothing, and what runs it
 _LAZY = (
@@ -28,14 +34,24 @@ _LAZY = (
     (inspect.isasyncgenfunction, "an asynchronous generator function", "asyncio.run"),
     (inspect.isgeneratorfunction, "a generator function", "a loop over it"),
 )
-_RUNNER = pytest.StashKey[StepRunner]()
+_RUNNER = pytest.StashKey[tuple[StepRunner, StepSession]]()
 _LINES = pytest.StashKey[list[str]]()
+
+
+@dataclass(frozen=True)
+class StepOptions:
+    """What the session's options say of steps."""
+
+    plugin: str  # the name under which the plugin of the steps registers
+    hardware: str | None = None
+    baseline: str | None = None
+    store: str | None = None
 
 
 class StepMeter:
     """What a test calls: `bench_step(step, setup=None, rounds=1)`."""
 
-    def __init__(self, request: pytest.FixtureRequest, hardware: str | None) -> None:
+    def __init__(self, request: pytest.FixtureRequest, options: StepOptions) -> None:
         config = request.config
         if hasattr(config, "workerinput"):
             pytest.fail(
@@ -45,7 +61,7 @@ class StepMeter:
         if benchmark.skips(config):
             pytest.skip("benchmarks are skipped (--benchmark-skip)")
         self._config = config
-        self._hardware = hardware
+        self._options = options
         self._item = request.node
         self._calls = 0
 
@@ -59,16 +75,18 @@ class StepMeter:
         __tracebackhide__ = True
         try:
             user_step = _own_step(step, setup, rounds)
-            result = _runner(self._config, self._hardware).measure(user_step, rounds)
+            runner, session = _session(self._config, self._options)
+            measured = runner.measure(user_step, rounds)
+            self._calls += 1
+            count = f" ({self._calls})" if self._calls > 1 else ""
+            result = session.add(user_step, f"{self._item.nodeid}{count}", measured)
         except (BenchError, StepFailed) as error:
             # not `pytest.fail(…)`, which would print the same text twice
             raise pytest.fail.Exception(f"bench_step: {error}", pytrace=False) from None
-        self._calls += 1
-        self._report(result)
+        self._report(result, count)
         return result
 
-    def _report(self, result: StepResult) -> None:
-        count = f" ({self._calls})" if self._calls > 1 else ""
+    def _report(self, result: StepResult, count: str) -> None:
         callspec = getattr(self._item, "callspec", None)
         benchmark.add_row(
             self._config,
@@ -86,37 +104,53 @@ class StepMeter:
                 sampling=asdict(SAMPLING),
             ),
         )
-        _lines(self._config).append(_line(f"{self._item.nodeid}{count}", result))
+        _lines(self._config, self._options.plugin).append(
+            _line(f"{self._item.nodeid}{count}", result)
+        )
 
 
-def _runner(config: pytest.Config, hardware: str | None) -> StepRunner:
-    """The session's processes, started when the first step is measured."""
+def _session(config: pytest.Config, options: StepOptions) -> tuple[StepRunner, StepSession]:
+    """The session's processes and its run. Both begin when the first step is measured."""
     if _RUNNER not in config.stash:
-        host = config.hook.pytest_bench_host(config=config, hardware=hardware)
-        runner = config.stash[_RUNNER] = StepRunner(host)
+        host = config.hook.pytest_bench_host(config=config, hardware=options.hardware)
+        runner = StepRunner(host)
         config.add_cleanup(runner.close)
+        command = shlex.join(["pytest", *config.invocation_params.args])
+        folder = OUT if options.store is None else Path(options.store)
+        try:
+            session = StepSession(host, command, folder, options.baseline)
+        except HostError as error:
+            raise StepFailed(f"a worker cannot start: {error}") from None
+        config.stash[_RUNNER] = runner, session
     return config.stash[_RUNNER]
 
 
-def _lines(config: pytest.Config) -> list[str]:
+def _lines(config: pytest.Config, plugin: str) -> list[str]:
     """The lines about steps at the end of the session."""
     if _LINES not in config.stash:
         config.stash[_LINES] = []
-        config.pluginmanager.register(_LastLines(config.stash[_LINES]))
+        config.pluginmanager.register(_LastLines(config), plugin)
     return config.stash[_LINES]
 
 
 class _LastLines:
-    """A plugin that prints these lines."""
+    """A plugin that stores the run at the end of the session, and prints the lines."""
 
-    def __init__(self, lines: list[str]) -> None:
-        self._lines = lines
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._last: list[str] = []
+
+    def pytest_sessionfinish(self) -> None:
+        """Store the run."""
+        _, session = self._config.stash[_RUNNER]
+        self._last = session.finish()
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: "pytest.TerminalReporter") -> None:
-        """Print the lines."""
-        for line in self._lines:
-            terminalreporter.write_line(f"bench_step: {line}")
+        """Print the lines; a command for GitHub begins its line."""
+        for line in (*self._config.stash[_LINES], *self._last):
+            is_command = line.startswith("::")
+            terminalreporter.write_line(one_line(line if is_command else f"bench_step: {line}"))
 
 
 def _line(step: str, result: StepResult) -> str:

@@ -2,13 +2,16 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from math import inf
+from math import ceil, inf
 from typing import Any
 
 from ondevice_bench import units
+from ondevice_bench.analyse.budget_needed import budget_needed
 from ondevice_bench.analyse.cell_pair import CellPair
 from ondevice_bench.report.quantities import exact_text
+from ondevice_bench.report.terminal.comparison import AMBIGUOUS
 from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.join import JoinedCells
 from ondevice_bench.suite.labels import labelled, short_names
 from ondevice_bench.terminal import Table
 from ondevice_bench.units import number_of
@@ -51,7 +54,7 @@ def ab_lines(
     names: Sequence[str],
     pairs: Sequence[CellPair],
     cells: Mapping[str, Cell],
-    unpaired: Sequence[str],
+    joined: JoinedCells,
     threshold: float,
 ) -> list[str]:
     """Differences, cells of one side only, slow-downs that could be hidden, and all verdicts."""
@@ -63,19 +66,67 @@ def ab_lines(
         for pair in pairs
         for difference in pair.differences
     ]
-    lines += [f"only on one side: {name}" for name in unpaired]
-    lines += _hidden(pairs)
-    too_few = sum(p.step is None or p.step.upper == inf for p in pairs if not p.problem)
-    if too_few:
-        lines.append(
-            f"{number_of(too_few, 'cell')} had too few rounds for an interval: give more --budget"
-        )
+    lines += [
+        f"only in {name}: {cell.id}"
+        for name, side in zip(names, (joined.only_in_base, joined.only_in_new), strict=True)
+        for cell in side
+    ]
+    lines += ab_notes(pairs, joined, threshold)
     verdicts = Counter(pair.step_verdict for pair in pairs)
     counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) or "no cells"
     changed = sum(bool(pair.differences) for pair in pairs)
     steps = f"steps: {counts} at a threshold of {threshold:.0%}"
     exact = f"exact metrics: {changed} of {number_of(len(pairs), 'cell')} differ"
     return [*lines, f"base {names[0]}, new {names[1]}: {steps}; {exact}"]
+
+
+def ab_notes(pairs: Sequence[CellPair], joined: JoinedCells, threshold: float) -> list[str]:
+    """Which code changed, what could not be joined, and what the noise may hide."""
+    lines = [f"code: {change}" for change in joined.code_changes]
+    if joined.ambiguous:
+        ids = ", ".join(cell.id for cell in joined.ambiguous)
+        lines.append(f"not joined: {AMBIGUOUS}: {ids}")
+    return [*lines, *_hidden(pairs), *budget_lines(pairs, threshold)]
+
+
+def budget_lines(pairs: Sequence[CellPair], threshold: float) -> list[str]:
+    """What is inconclusive, in plain words, and the budget that would decide it."""
+    needed = budget_needed(pairs, threshold)
+    too_few = sum(p.step is None or p.step.upper == inf for p in pairs if not p.problem)
+    lines = []
+    if too_few:
+        lines.append(
+            f"{number_of(too_few, 'cell')} had too few rounds for an interval: give more --budget"
+        )
+    decidable = [name for name, rounds in needed.rounds.items() if rounds is not None]
+    if decidable and needed.seconds is not None:
+        text = (
+            f"about --budget {ceil(needed.seconds / 60)}m would decide "
+            f"{number_of(len(decidable), 'inconclusive cell')}, at the pace of this comparison"
+        )
+        lines.append(f"{text} (cells without an interval may need more)" if too_few else text)
+    on_threshold = len(needed.rounds) - len(decidable)
+    if on_threshold:
+        lines.append(
+            f"{number_of(on_threshold, 'cell')} may lie on the threshold of {threshold:.0%}, so "
+            "more rounds would hardly decide: choose another --threshold"
+        )
+    return lines
+
+
+def budget_remarks(pairs: Sequence[CellPair], threshold: float) -> dict[str, str]:
+    """For each inconclusive pair, how many rounds would decide it."""
+    found = budget_needed(pairs, threshold).rounds
+    return {pair.name: _remark(pair, found[pair.name]) for pair in pairs if pair.name in found}
+
+
+def _remark(pair: CellPair, needed: int | None) -> str:
+    had = f"it had {number_of(len(pair.base), 'round')}"
+    if needed is None:
+        return f"{had}; it may lie on the threshold"
+    if pair.step is None or pair.step.upper == inf:
+        return f"{had}; an interval needs {needed}"
+    return f"{had}; about {needed} would decide it"
 
 
 def ab_json(

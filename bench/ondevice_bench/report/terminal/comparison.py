@@ -3,21 +3,20 @@
 from collections.abc import Iterable
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.compare import DRIFT, Comparison, Difference
-from ondevice_bench.analyse.judgement import Verdict
+from ondevice_bench.analyse.compare import DRIFT, VERDICTS, Comparison, Difference
 from ondevice_bench.report.quantities import exact_text
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.labels import labelled
 from ondevice_bench.terminal import Table
-from ondevice_bench.units import quantity, ratio
+from ondevice_bench.units import number_of, quantity, ratio
 
-VERDICTS: tuple[Verdict, ...] = ("regressed", "improved", "missing", "inconclusive", "unchanged")
+AMBIGUOUS = "one side has several cells that differ only in the version of a file"
 
 
 def comparison_tables(comparison: Comparison, cells: Iterable[Cell]) -> list[Table]:
     """The changes by verdict and workload, the worst first. `cells` are those of the base run.
 
-    Where there is no ratio, the number of a reason stands: see `reasons`.
+    A number in brackets stands for a reason: see `reasons`.
     """
     numbers = {reason: number for number, reason in enumerate(_reasons(comparison), start=1)}
     groups = labelled(dict.fromkeys(cells))
@@ -36,21 +35,45 @@ def comparison_tables(comparison: Comparison, cells: Iterable[Cell]) -> list[Tab
                 heading = f"{verdict}: {group.heading}"
                 tables.append(Table("method", "metric", "base", "new", "change", heading=heading))
             for label, item in rows:
-                change = f"[{numbers[item.reason]}]" if item.reason else _size(item)
-                tables[-1].add_row(label, item.metric, *_both(item), change)
+                size = "" if item.reason else size_of(item)
+                marks = [f"[{numbers[text]}]" for text in _remarks(item)]
+                tables[-1].add_row(
+                    label, item.metric, *both(item), " ".join([size, *marks]).strip()
+                )
     return tables
 
 
 def reasons(comparison: Comparison) -> list[str]:
-    """Why there is no ratio, with the numbers that stand in the tables."""
+    """Why there is no ratio, and who accepted what, with the numbers that stand in the tables."""
     return [f"[{number}] {text}" for number, text in enumerate(_reasons(comparison), start=1)]
 
 
 def _reasons(comparison: Comparison) -> list[str]:
-    return list(dict.fromkeys(item.reason for item in _changes(comparison) if item.reason))
+    return list(dict.fromkeys(text for item in changes(comparison) for text in _remarks(item)))
 
 
-def _both(item: Difference) -> tuple[str, str]:
+def _remarks(item: Difference) -> list[str]:
+    """What there is to say of a difference beside its numbers."""
+    return [*filter(None, [item.reason, accepted_text(item), more_rounds_text(item)])]
+
+
+def accepted_text(item: Difference) -> str:
+    """Who accepted a change of the metric, and whether it has changed again since."""
+    if not item.accepted or item.verdict == "accepted":
+        return item.accepted
+    return f"the base value is {item.accepted}"
+
+
+def more_rounds_text(item: Difference) -> str:
+    """How many rounds would decide an inconclusive metric, in plain words."""
+    if item.verdict != "inconclusive" or item.lower is None:
+        return ""
+    if item.rounds_needed is None:
+        return "the ratio lies on the threshold, so more rounds would hardly decide it"
+    return f"about {item.rounds_needed} rounds of each run would decide it (`rounds` in the suite)"
+
+
+def both(item: Difference) -> tuple[str, str]:
     """Both values, to the last digit where fewer digits show no difference."""
     if item.new is None:
         return _text(item.metric, item.base), _text(item.metric, None)
@@ -63,17 +86,28 @@ def _both(item: Difference) -> tuple[str, str]:
 
 def comparison_lines(comparison: Comparison) -> list[str]:
     """The changes, each on a line with the id of its cell, then the notes."""
-    return [*map(difference_line, _changes(comparison)), *comparison_notes(comparison)]
+    return [*map(difference_line, changes(comparison)), *comparison_notes(comparison)]
 
 
-def _changes(comparison: Comparison) -> list[Difference]:
+def changes(comparison: Comparison) -> list[Difference]:
+    """All differences but the unchanged ones, the most important first."""
     return [item for verdict in VERDICTS[:-1] for item in comparison.with_verdict(verdict)]
 
 
 def comparison_notes(comparison: Comparison) -> list[str]:
     """What was not compared, with ids, and the number of each verdict."""
-    lines = [f"only in {comparison.base}: {cell}" for cell in comparison.only_in_base]
+    lines = [f"code: {text}" for text in code_texts(comparison)]
+    lines += [f"only in {comparison.base}: {cell}" for cell in comparison.only_in_base]
     lines += [f"only in {comparison.new}: {cell}" for cell in comparison.only_in_new]
+    lines += other_notes(comparison)
+    return [*lines, f"base {comparison.base}, new {comparison.new}: {counts_text(comparison)}"]
+
+
+def other_notes(comparison: Comparison) -> list[str]:
+    """What could not be compared and why, and what differs between the runs."""
+    lines = []
+    if comparison.ambiguous:
+        lines.append(f"not joined: {AMBIGUOUS}: {', '.join(comparison.ambiguous)}")
     lines += [f"different: {text}" for text in comparison.unlike]
     lines += [f"not compared: {comparison.not_compared}"] if comparison.not_compared else []
     lines += [
@@ -81,19 +115,40 @@ def comparison_notes(comparison: Comparison) -> list[str]:
         f"thresholds of noisy metrics are {DRIFT} times as high"
         for run in comparison.not_interleaved
     ]
-    counts = ", ".join(f"{len(comparison.with_verdict(verdict))} {verdict}" for verdict in VERDICTS)
-    return [*lines, f"base {comparison.base}, new {comparison.new}: {counts}"]
+    return lines
+
+
+def counts_text(comparison: Comparison) -> str:
+    """The number of metrics of each verdict, and of cells that one side lacks."""
+    parts = [
+        f"{count} {verdict}"
+        for verdict, count in comparison.counts.items()
+        if count or verdict != "accepted"
+    ]
+    if comparison.only_in_base:
+        parts.append(f"{number_of(len(comparison.only_in_base), 'cell')} only in the base")
+    if comparison.only_in_new:
+        parts.append(f"{number_of(len(comparison.only_in_new), 'cell')} new")
+    return ", ".join(parts)
+
+
+def code_texts(comparison: Comparison) -> list[str]:
+    """Which files of the user's code changed, and in how many cells."""
+    return [
+        f"{change}, in {number_of(count, 'cell')}"
+        for change, count in comparison.code_changes.items()
+    ]
 
 
 def difference_line(item: Difference) -> str:
     """A metric before and after, and the size of the change."""
     before, after = (_text(item.metric, value) for value in (item.base, item.new))
-    size = _size(item)
-    change = f" ({size})" if size else ""
+    inside = "; ".join(filter(None, [size_of(item), accepted_text(item), more_rounds_text(item)]))
+    change = f" ({inside})" if inside else ""
     return f"{item.verdict}: {item.cell}: {item.metric}: {before} → {after}{change}"
 
 
-def _size(item: Difference) -> str:
+def size_of(item: Difference) -> str:
     """The ratio with its interval, or why there is none."""
     if item.lower is not None and item.upper is not None and item.new is not None:
         metric = metrics.BY_NAME[item.metric]
@@ -102,9 +157,14 @@ def _size(item: Difference) -> str:
         bounds = f"{ratio(item.lower)} … {ratio(item.upper)}"
         return f"{size}, {bounds}{f'; {note}' if note else ''}"
     if metrics.BY_NAME[item.metric].kind == "exact" and item.base > 0 and item.new is not None:
-        size = ratio(item.new / item.base)
-        return size if size != ratio(1.0) else "less than 0.5 %"
+        return exact_size(item.base, item.new)
     return item.reason
+
+
+def exact_size(base: float, new: float) -> str:
+    """The ratio of two values that differ."""
+    size = ratio(new / base)
+    return size if size != ratio(1.0) else "less than 0.5 %"
 
 
 def _text(metric: str, value: float | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from ondevice_bench import metrics
 from ondevice_bench.analyse.learning import learning
 from ondevice_bench.analyse.summary import RunSummary
+from ondevice_bench.report.markdown import escaped, table
 from ondevice_bench.report.quantities import quantity_of
 from ondevice_bench.report.terminal.run import (
     learning_tables,
@@ -47,25 +48,18 @@ def _markdown(summary: RunSummary, baseline: str | None) -> str:
     columns = [metrics.BY_NAME[name] for name in metrics.HEADLINES]
     head = ["cell", *(metric.label for metric in columns), "status"]
     lines = [
-        f"# {_escape(summary.run.title)}",
+        f"# {escaped(summary.run.title)}",
         "",
-        f"Run `{summary.run.id}` on profile {_escape(summary.run.profile)}.",
+        f"Run `{summary.run.id}` on profile {escaped(summary.run.profile)}.",
         "",
-        *(f"- {_escape(line)}" for line in verdict_lines(summary, baseline)),
+        *(f"- {escaped(line)}" for line in verdict_lines(summary, baseline)),
         "",
-        f"| {' | '.join(head)} |",
-        f"|{' --- |' * len(head)}",
     ]
+    rows = []
     for cell in summary.cells:
         quantities = [quantity_of(cell, metric.name) for metric in columns]
         texts = [f"{q.estimate} ({q.interval})" if q.interval else q.estimate for q in quantities]
         status = ": ".join([cell.status, *cell.problems[:1]])
-        lines.append(f"| {' | '.join(map(_escape, [cell.id, *texts, status]))} |")
-    return "\n".join([*lines, "", *(f"- {_escape(note)}" for note in run_notes(summary))])
-
-
-def _escape(text: str) -> str:
-    """Text that cannot end a table cell or start markup."""
-    for mark in "\\|*_`<>[]":
-        text = text.replace(mark, f"\\{mark}")
-    return " ".join(text.split())
+        rows.append([cell.id, *texts, status])
+    lines += table(head, rows)
+    return "\n".join([*lines, "", *(f"- {escaped(note)}" for note in run_notes(summary))])

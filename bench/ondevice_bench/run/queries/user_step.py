@@ -1,13 +1,14 @@
 """Measuring a training step of the user's own: functions of a file, called in fresh processes."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 
 from ondevice_bench import metrics, passes
 from ondevice_bench.notebook import html_table
 from ondevice_bench.passes import STEP_MEMORY, STEP_TIME, STEP_TRACE
-from ondevice_bench.protocol.job import Job, Reply
+from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.run.hosts.host import Host, HostError
 from ondevice_bench.stats import Estimate, estimate
 from ondevice_bench.suite.cell import Cell
@@ -36,11 +37,23 @@ class OwnStep:
     path: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class StepProcess:
+    """What one process measured of a step, and how it was started."""
+
+    pass_name: str
+    round: int
+    launch: str
+    started: str
+    seconds: float
+    result: PassResult
+
+
 class NotMeasured(LookupError):
     """The step has no such number; the text says why."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StepResult:
     """What a step costs, by metric: names mean what `bench list metrics` says of them.
 
@@ -51,6 +64,26 @@ class StepResult:
     samples: tuple[tuple[float, ...], ...]
     unavailable: Mapping[str, str]
     notes: tuple[str, ...]
+    processes: tuple[StepProcess, ...] = ()
+    judge: Callable[[], None] | None = None
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{name} {quantity(self.estimates[name].estimate, metrics.described(name).unit)}"
+            for name in metrics.with_role("step line")
+            if name in self.estimates
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def assert_not_worse(self) -> None:
+        """Fail the test if a metric of the step is worse than in the run that `--baseline` names.
+
+        Without `--baseline` there is nothing to compare with: the test is skipped.
+        """
+        __tracebackhide__ = True
+        if self.judge is None:
+            raise TypeError("assert_not_worse: only a result of the fixture bench_step has a run")
+        self.judge()
 
     def _repr_html_(self) -> str:
         rows = (
@@ -104,32 +137,36 @@ class StepRunner:
     """Measures steps on a host."""
 
     def __init__(self, host: Host) -> None:
-        self._host = host
+        self.host = host
 
     def close(self) -> None:
         """End the processes."""
-        self._host.close()
+        self.host.close()
 
     def measure(self, step: OwnStep, rounds: int) -> StepResult:
         """The exact numbers by one process, the others by so many; StepFailed where one fails."""
         try:
-            replies = [self._reply(step, STEP_TRACE)]
-            for number in range(rounds):
-                if number > 0:
-                    self._host.renew()  # no two rounds from the same process
-                replies += [self._reply(step, STEP_TIME), self._reply(step, STEP_MEMORY)]
-            return _result(replies)
+            found = [self._process(step, STEP_TRACE, 1)]
+            for number in range(1, rounds + 1):
+                if number > 1:
+                    self.host.renew()  # no two rounds from the same process
+                found.append(self._process(step, STEP_TIME, number))
+                found.append(self._process(step, STEP_MEMORY, number))
+            return _result(found)
         except HostError as error:
             raise StepFailed(f"a worker cannot start: {error}") from None
 
-    def _reply(self, step: OwnStep, name: str) -> Reply:
-        outcome = self._host.run(self._job(step, name), TIMEOUT)
-        reply = outcome.reply
+    def _process(self, step: OwnStep, name: str, number: int) -> StepProcess:
+        started = datetime.now(UTC).isoformat(timespec="milliseconds")
+        outcome = self.host.run(self._job(step, name), TIMEOUT)
+        reply, pass_name = outcome.reply, name.removeprefix("step_")
         if reply.status != "ok":
-            summary = f"{name.removeprefix('step_')}: {reply.status}: {reply.reason}"
+            summary = f"{pass_name}: {reply.status}: {reply.reason}"
             printed = "\n".join(part for part in (outcome.output, reply.traceback) if part)
             raise StepFailed("\n".join(filter(None, (summary, printed.rstrip()))))
-        return reply
+        return StepProcess(
+            pass_name, number, outcome.launch, started, outcome.seconds, reply.result
+        )
 
     def _job(self, step: OwnStep, name: str) -> Job:
         function = step.step.name
@@ -139,7 +176,7 @@ class StepRunner:
                 model=function,
                 method="vanilla",
                 batch=1,
-                allocator=self._host.profile.allocator,
+                allocator=self.host.profile.allocator,
             ),
             pass_name=name,
             model=function,
@@ -150,19 +187,19 @@ class StepRunner:
             batch_path="",
             weights={"kind": "unset"},
             sampling=SAMPLING,
-            cpus=self._host.cpus,
+            cpus=self.host.cpus,
             created_ns=time.monotonic_ns(),
-            memory_cap=self._host.memory_cap if passes.BY_NAME[name].is_capped else None,
+            memory_cap=self.host.memory_cap if passes.BY_NAME[name].is_capped else None,
             step=asdict(step),
         )
 
 
-def _result(replies: list[Reply]) -> StepResult:
+def _result(processes: Sequence[StepProcess]) -> StepResult:
     rounds: dict[str, list[tuple[float, ...]]] = {}
     unavailable: dict[str, str] = {}
     notes: dict[str, None] = {}
-    for reply in replies:
-        result = reply.result
+    for process in processes:
+        result = process.result
         unavailable |= result.unavailable
         notes |= dict.fromkeys(result.details.get("notes", ()))
         for name, value in result.metrics.items():
@@ -174,6 +211,7 @@ def _result(replies: list[Reply]) -> StepResult:
         samples=tuple(rounds.get("step_seconds", ())),
         unavailable=unavailable,
         notes=tuple(notes),
+        processes=tuple(processes),
     )
 
 

@@ -1,0 +1,50 @@
+"""The values of metrics that somebody accepts, from the run that has them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import median
+
+from ondevice_bench import metrics
+from ondevice_bench.analyse.compare import NOISY, compare, join_cells
+from ondevice_bench.analyse.summary import CellSummary, RunSummary
+from ondevice_bench.errors import BadInput, unknown
+from ondevice_bench.record.acceptance import Acceptance
+
+ALL = "all"  # in place of a metric: every one that regressed
+
+
+def accepted_of(
+    base: RunSummary, cell: CellSummary, metric: str, new: RunSummary, *, by: str, because: str
+) -> list[Acceptance]:
+    """What the new run measured of the metric; BadInput if there is nothing to accept."""
+    pairs = {old.id: other.id for old, other in join_cells(base.cells, new.cells).pairs}
+    if cell.id not in pairs:
+        raise BadInput(f"{new.run.id}: has no cell that is joined with {cell.id}")
+    (found,) = (each for each in new.cells if each.id == pairs[cell.id])
+    alone = replace(base, cells=(cell,)), RunSummary(new.run, (found,))
+    names = _regressed(*alone) if metric == ALL else [metric]
+    if not names:
+        raise BadInput(f"{new.run.id}: no metric of {found.id} regressed: nothing to accept")
+    return [Acceptance(cell.id, name, _values(*alone, name), by, because) for name in names]
+
+
+def _regressed(base: RunSummary, new: RunSummary) -> Sequence[str]:
+    return [item.metric for item in compare(base, new).with_verdict("regressed")]
+
+
+def _values(base: RunSummary, new: RunSummary, metric: str) -> tuple[float, ...]:
+    """The new value of an exact metric, or that of each process of a noisy one."""
+    (cell,), (found,) = base.cells, new.cells
+    judged = [m.name for m in metrics.ALL if m.kind == "exact" or m.name in NOISY]
+    here = [name for name in judged if name in cell.estimates]
+    if metric not in here:
+        raise BadInput(f"{cell.id}: {unknown('metric', metric, [*here, ALL])}")
+    if metric not in found.estimates:
+        raise BadInput(f"{new.run.id}: {found.id}: {metric} was not measured")
+    if metrics.BY_NAME[metric].kind == "exact":
+        if found.estimates[metric].estimate == cell.estimates[metric].estimate:
+            raise BadInput(f"{new.run.id}: {metric} of {found.id} is unchanged: nothing to accept")
+        return (found.estimates[metric].estimate,)
+    if base.run.machine != new.run.machine:
+        raise BadInput(f"{new.run.id}: {metric} was measured on another machine than the baseline")
+    return tuple(median(samples) for samples in found.samples[metric] if samples)

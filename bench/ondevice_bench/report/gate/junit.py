@@ -1,0 +1,58 @@
+"""A gate's decision as JUnit's XML: a test case for each metric of each cell."""
+
+import re
+from xml.etree import ElementTree as ET
+
+from ondevice_bench.report.gate.outcome import GateOutcome, GateRow
+from ondevice_bench.terminal import printable
+
+_NO_XML = re.compile("[\ufffe\uffff]")  # what XML 1.0 cannot have, beside what is not printable
+
+
+def junit(outcome: GateOutcome) -> str:
+    """The XML. What makes the gate fail is a failure; what is unclear otherwise is skipped."""
+    root = ET.Element("testsuites")
+    suite = ET.SubElement(root, "testsuite", name=_text(outcome.title))
+    for row in outcome.rows:
+        _add(suite, row, outcome.failing)
+    for cell in outcome.only_in_base:
+        case = ET.SubElement(suite, "testcase", classname=_text(cell), name="cell")
+        ET.SubElement(case, "error", message=_text(f"only in {outcome.base}"))
+    for tag in ("failure", "error", "skipped"):
+        name = {"failure": "failures", "error": "errors", "skipped": "skipped"}[tag]
+        suite.set(name, str(len(suite.findall(f"testcase/{tag}"))))
+    suite.set("tests", str(len(suite.findall("testcase"))))
+    if outcome.notes:
+        ET.SubElement(suite, "system-out").text = _text("\n".join(outcome.notes))
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True)
+
+
+def _add(suite: ET.Element, row: GateRow, failing: frozenset[str]) -> None:
+    case = ET.SubElement(suite, "testcase", classname=_text(row.cell), name=_text(row.metric))
+    if row.place is not None:
+        case.set("file", _text(row.place.file))
+        case.set("line", str(row.place.line))
+    message = _text(message_of(row))
+    match row.verdict:
+        case "regressed" if "regressed" in failing:
+            ET.SubElement(case, "failure", message=message)
+        case "failed" | "missing":
+            ET.SubElement(case, "error", message=message)
+        case "inconclusive" if "inconclusive" in failing:
+            ET.SubElement(case, "error", message=message)
+        case "inconclusive" | "regressed":
+            ET.SubElement(case, "skipped", message=message)
+        case _:
+            ET.SubElement(case, "system-out").text = message
+
+
+def message_of(row: GateRow) -> str:
+    """A row as one sentence."""
+    change = f" ({row.change})" if row.change else ""
+    remark = f"; {row.remark}" if row.remark else ""
+    return f"{row.verdict}: {row.cell}: {row.metric}: {row.base} → {row.new}{change}{remark}"
+
+
+def _text(text: str) -> str:
+    return _NO_XML.sub("\ufffd", printable(text))

@@ -1,0 +1,86 @@
+"""The outcome of a comparison of two runs."""
+
+from collections.abc import Callable, Collection, Sequence
+
+from ondevice_bench.analyse.compare import Comparison, Difference
+from ondevice_bench.analyse.summary import RunSummary
+from ondevice_bench.record.model import Run
+from ondevice_bench.report.gate.outcome import GateOutcome, GateRow, Place
+from ondevice_bench.report.gate.places import (
+    Sources,
+    lines_of_baseline,
+    repository_root,
+    suite_file,
+)
+from ondevice_bench.report.terminal.comparison import (
+    accepted_text,
+    both,
+    code_texts,
+    more_rounds_text,
+    other_notes,
+    size_of,
+)
+
+PlaceOf = Callable[[str, str], Place | None]  # of a metric, by cell and metric
+
+
+def outcome_of_runs(
+    title: str, comparison: Comparison, fail_on: Collection[str], place_of: PlaceOf
+) -> GateOutcome:
+    """The comparison with a place in a file for each row."""
+    return GateOutcome(
+        title=title,
+        base=comparison.base,
+        new=comparison.new,
+        rows=tuple(_row(item, comparison, place_of) for item in comparison.differences),
+        only_in_base=comparison.only_in_base,
+        only_in_new=comparison.only_in_new,
+        notes=(*code_texts(comparison), *other_notes(comparison)),
+        exit_code=comparison.exit_code(fail_on),
+        failing=frozenset(fail_on),
+    )
+
+
+def places_for(
+    reference: str, base: RunSummary, runs: Sequence[Run], comparison: Comparison
+) -> PlaceOf:
+    """The place of each metric: code that changed, a line of the baseline, or one of the suite.
+
+    The new cells may be of several runs.
+    """
+    root = repository_root()
+    sources = [Sources(run.suite_text, suite_file(run.suite), root) for run in runs]
+    lines = lines_of_baseline(reference, root)
+    cells = {cell.id: cell.planned.cell for cell in base.cells}
+
+    def place_of(cell: str, metric: str) -> Place | None:
+        changed = [change.file for change in comparison.code.get(cell, ())]
+        if not changed and (cell, metric) in lines:
+            return lines[cell, metric]
+        naming = (each for each in sources if each.names(cells[cell]))
+        of_suite = next(naming, None)
+        return of_suite.place_of(cells[cell], changed) if of_suite else None
+
+    return place_of
+
+
+def _row(item: Difference, comparison: Comparison, place_of: PlaceOf) -> GateRow:
+    base, new = both(item)
+    code = map(str, comparison.code.get(item.cell, ()))
+    has_size = item.lower is not None or item.verdict != "unchanged"
+    remarks = [
+        item.reason,
+        accepted_text(item),
+        more_rounds_text(item),
+        *(code if item.verdict != "unchanged" else ()),
+    ]
+    return GateRow(
+        cell=item.cell,
+        metric=item.metric,
+        base=base,
+        new=new,
+        change=size_of(item) if has_size and not item.reason else "",
+        verdict=item.verdict,
+        remark="; ".join(filter(None, remarks)),
+        place=None if item.verdict == "unchanged" else place_of(item.cell, item.metric),
+    )

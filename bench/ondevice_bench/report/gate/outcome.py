@@ -1,0 +1,111 @@
+"""The decision of `bench compare`, `bench ab` or pytest, in one form for every way to show it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ondevice_bench.analyse.judgement import Verdict
+from ondevice_bench.errors import ExitCode
+from ondevice_bench.units import number_of
+
+# in this order they are shown
+ORDER: tuple[Verdict, ...] = (
+    "regressed",
+    "failed",
+    "missing",
+    "inconclusive",
+    "accepted",
+    "improved",
+    "unchanged",
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line of a file, relative to the working directory."""
+
+    file: str
+    line: int
+
+
+@dataclass(frozen=True)
+class GateRow:
+    """A metric of a cell on both sides, as text. `remark` says what the numbers do not say."""
+
+    cell: str
+    metric: str
+    base: str
+    new: str
+    change: str
+    verdict: Verdict
+    remark: str = ""
+    place: Place | None = None
+
+
+@dataclass(frozen=True)
+class GateOutcome:
+    """All rows and notes of a gate. `failing` are the verdicts that make it fail."""
+
+    title: str
+    base: str
+    new: str
+    rows: tuple[GateRow, ...]
+    only_in_base: tuple[str, ...]
+    only_in_new: tuple[str, ...]
+    notes: tuple[str, ...]
+    exit_code: ExitCode
+    failing: frozenset[str] = field(default=frozenset({"regressed"}))
+
+    @property
+    def in_order(self) -> tuple[GateRow, ...]:
+        """The rows, the most important first."""
+        return tuple(sorted(self.rows, key=lambda row: ORDER.index(row.verdict)))
+
+    def with_verdict(self, verdict: Verdict) -> tuple[GateRow, ...]:
+        """The rows with that verdict."""
+        return tuple(row for row in self.rows if row.verdict == verdict)
+
+    @property
+    def sentence(self) -> str:
+        """The decision in one sentence, and why if it is not clear."""
+        counted = counts_text(self.rows)
+        match self.exit_code:
+            case ExitCode.REGRESSION:
+                return f"Worse: {_of('regressed', self.with_verdict('regressed'))}"
+            case ExitCode.CELL_FAILED:
+                cells = {row.cell for row in self.with_verdict("failed")}
+                return f"Failed: {number_of(len(cells), 'cell')} could not be measured"
+            case ExitCode.INCONCLUSIVE:
+                return f"Not decided: {'; '.join(self._undecided())}"
+            case ExitCode.NOTHING_RAN:
+                return "Nothing was compared"
+            case _ if self.with_verdict("regressed"):
+                return f"Worse, which does not fail here: {counted}"
+            case _ if self.with_verdict("inconclusive"):
+                return f"Not worse as far as it was decided: {counted}"
+            case _:
+                return f"Not worse: {counted}"
+
+    def _undecided(self) -> list[str]:
+        """Why there is no decision."""
+        reasons = []
+        if self.only_in_base:
+            reasons.append(f"{number_of(len(self.only_in_base), 'cell')} of the base is gone")
+        if missing := self.with_verdict("missing"):
+            reasons.append(f"{number_of(len(missing), 'metric')} of the base was not measured")
+        unclear = self.with_verdict("inconclusive")
+        if unclear and ("inconclusive" in self.failing or not reasons):
+            reasons.append(f"{number_of(len(unclear), 'metric')} may or may not be worse")
+        return reasons or ["no metric could be compared"]
+
+
+def counts_text(rows: Sequence[GateRow]) -> str:
+    """How many rows have each verdict."""
+    counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in ORDER}
+    return (
+        ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count) or "no rows"
+    )
+
+
+def _of(verb: str, rows: Sequence[GateRow]) -> str:
+    cells = len({row.cell for row in rows})
+    return f"{number_of(len(rows), 'metric')} of {number_of(cells, 'cell')} {verb}"

@@ -1,0 +1,35 @@
+"""A gate's decision as one HTML file that loads no other: the verdict first, then both sides."""
+
+import ondevice_bench
+from ondevice_bench.declare.folders import builtin, resource
+from ondevice_bench.report.gate.outcome import GateOutcome, counts_text
+from ondevice_bench.terminal import printable
+
+_TONES = {
+    "regressed": "worse",
+    "failed": "worse",
+    "missing": "warning",
+    "inconclusive": "warning",
+    "improved": "better",
+}
+
+
+def page(outcome: GateOutcome) -> str:
+    """The page's text."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # slow to import
+
+    environment = Environment(
+        loader=FileSystemLoader(builtin("reports") / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+    )
+    text = environment.get_template("gate.html.j2").render(
+        outcome=outcome,
+        changed=[row for row in outcome.in_order if row.verdict != "unchanged"],
+        unchanged=[row for row in outcome.rows if row.verdict == "unchanged"],
+        counts=counts_text(outcome.rows),
+        tones=_TONES,
+        theme=resource("theme/theme.css").read_text(encoding="utf-8"),
+        version=ondevice_bench.__version__,
+    )
+    return printable(text)

@@ -1,0 +1,120 @@
+"""The steps of a pytest session as a run: stored at its end, and judged against a baseline."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ondevice_bench.analyse.compare import (
+    SURE,
+    Comparison,
+    claims_on,
+    compare,
+    join_cells,
+    join_comparisons,
+)
+from ondevice_bench.analyse.resolve_run import summary_of
+from ondevice_bench.analyse.summary import CellSummary, RunSummary, summarise_content
+from ondevice_bench.errors import BenchError
+from ondevice_bench.record.model import Record
+from ondevice_bench.record.run_json import RunContent
+from ondevice_bench.record.store import FILE_NAME, Store
+from ondevice_bench.report.gate.github import annotations, write_summary
+from ondevice_bench.report.gate.of_runs import outcome_of_runs
+from ondevice_bench.report.gate.outcome import Place
+from ondevice_bench.report.terminal.comparison import comparison_lines, difference_line
+from ondevice_bench.run.hosts.host import Host
+from ondevice_bench.run.queries.step_run import (
+    SUITE,
+    finished_run,
+    step_cell,
+    step_records,
+    step_run,
+)
+from ondevice_bench.run.queries.user_step import OwnStep, StepResult
+from ondevice_bench.suite.planned_cell import PlannedCell
+
+
+class StepSession:
+    """The run of the steps, and its comparison with a baseline so far."""
+
+    def __init__(self, host: Host, command: str, folder: Path, baseline: str | None) -> None:
+        self.run = step_run(host, command)
+        self._host = host
+        self._path = folder / SUITE / FILE_NAME
+        self._reference = baseline
+        self._base: RunSummary | None = None
+        self._cells: dict[str, PlannedCell] = {}
+        self._records: list[Record] = []
+        self._comparisons: list[Comparison] = []
+
+    def add(self, step: OwnStep, test: str, result: StepResult) -> StepResult:
+        """Keep the result until the end of the session. The new result can be judged."""
+        item = step_cell(self._host, step, test)
+        records = step_records(self.run, item.cell, result)
+        self._cells[item.cell.id] = item
+        self._records += records
+        content = RunContent(self.run, (item,), records)
+        (summary,) = summarise_content(content).cells
+        return replace(result, judge=lambda: self._judge(summary))
+
+    def _judge(self, cell: CellSummary) -> None:
+        """Fail the test if the cell is worse than in the baseline."""
+        __tracebackhide__ = True
+        if self._reference is None:
+            pytest.skip("assert_not_worse: no --baseline names a run to compare with")
+        try:
+            base = self._base = self._base or summary_of(self._reference)
+        except BenchError as error:
+            raise pytest.fail.Exception(f"--baseline: {error}", pytrace=False) from None
+        new = RunSummary(self.run, (cell,))
+        joined = join_cells(base.cells, new.cells)
+        partners = {old.id for old, _ in joined.pairs}
+        comparison = compare(
+            replace(base, cells=tuple(each for each in base.cells if each.id in partners)),
+            new,
+            claims=claims_on(base.cells),
+        )
+        comparison = replace(comparison, ambiguous=tuple(each.id for each in joined.ambiguous))
+        self._comparisons.append(comparison)
+        bad = (*comparison.with_verdict("regressed"), *comparison.with_verdict("missing"))
+        if joined.ambiguous:
+            text = f"{cell.id}: the baseline has several cells that could be this one"
+            raise pytest.fail.Exception(text, pytrace=False)
+        if bad:
+            text = "\n".join(map(difference_line, bad))
+            raise pytest.fail.Exception(text, pytrace=False)
+
+    def finish(self) -> list[str]:
+        """Store the run; the lines that say where it is, and how it compares."""
+        lines = [self._stored()]
+        if self._comparisons and self._base is not None:
+            comparison = join_comparisons(self._comparisons)
+            lines += comparison_lines(comparison)
+            outcome = outcome_of_runs("bench_step", comparison, SURE, self._place_of)
+            lines += annotations(outcome)
+            try:
+                write_summary(outcome)
+            except BenchError as error:
+                lines += error.lines
+        return lines
+
+    def _place_of(self, cell: str, metric: str) -> Place | None:
+        """The file of the step's test."""
+        cells = {} if self._base is None else {each.id: each for each in self._base.cells}
+        for name, value in cells[cell].planned.cell.model_options if cell in cells else ():
+            if name == "test" and Path(file := str(value).partition("::")[0]).is_file():
+                return Place(file, 1)
+        return None
+
+    def _stored(self) -> str:
+        content = finished_run(self.run, tuple(self._cells.values()), self._records)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with Store.create(self._path) as store:
+                store.add_finished(content.run, content.cells, content.records)
+        except BenchError as error:
+            return f"not stored: {error.lines[0]}"
+        except OSError as error:
+            return f"not stored: {self._path}: {error.strerror}"
+        return f"run {self.run.id} in {self._path}"
