@@ -21,6 +21,12 @@ from ondevice_bench.specs.layout import ModelLayout
 
 _Text = Annotated[str, Field(max_length=300)]
 _Count = Annotated[int, Field(ge=0, lt=1 << 31)]
+# what this side reads at once, without a look at whether it is there
+_READ: Mapping[str, tuple[str, ...]] = {
+    "shapes": ("activation_bytes", "batch_bytes", "peak_bytes", "resident_bytes", "step_flops"),
+    "live_peak": ("peak_bytes",),
+    "time": ("step_seconds",),
+}
 _LAUNCHES = ("spawned", "forked", "none")
 _MOST_OUTPUT = 1 << 17
 
@@ -103,7 +109,7 @@ def software(frame: Frame) -> dict[str, str | None]:
         raise BadAnswer(_problem(error)) from None
 
 
-def outcome(frame: Frame, reply_text: str) -> Outcome:
+def outcome(frame: Frame, reply_text: str, pass_name: str) -> Outcome:
     """How a job ended. A reply that cannot be read is the end of a worker, too."""
     launch, seconds, output = (frame.values.get(key) for key in ("launch", "seconds", "output"))
     if launch not in _LAUNCHES or not isinstance(output, str):
@@ -114,6 +120,9 @@ def outcome(frame: Frame, reply_text: str) -> Outcome:
         reply = Reply.from_text(reply_text)
     except ValueError as error:
         reply = Reply("failed", reason=f"the worker's reply cannot be read: {error}")
+    missing = [name for name in _READ.get(pass_name, ()) if name not in reply.result.metrics]
+    if reply.status == "ok" and missing:
+        reply = Reply("failed", reason=f"the worker's reply has no {', '.join(missing)}")
     return Outcome(reply, launch, float(seconds), output[-_MOST_OUTPUT:])  # type: ignore[arg-type]
 
 

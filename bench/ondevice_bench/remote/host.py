@@ -151,7 +151,7 @@ class SshHost(Host):
         def ran(link: Link) -> Outcome:
             self._send_files(link, text)
             frame = _asked(link, question, timeout + LAUNCH_SECONDS, tick)
-            return answers.outcome(frame, self._outbox.told(_text(frame)))
+            return answers.outcome(frame, self._outbox.told(_text(frame)), job.pass_name)
 
         try:
             return self._retrying(ran)
