@@ -15,6 +15,7 @@ from ondevice_bench.hardware.probe import Machine
 from ondevice_bench.hardware.state import HardwareState
 from ondevice_bench.protocol.frames import Frame
 from ondevice_bench.protocol.job import Reply
+from ondevice_bench.remote.link import LinkLost
 from ondevice_bench.run.hosts.host import Outcome, Question
 from ondevice_bench.specs import inputs as kinds
 from ondevice_bench.specs.layout import ModelLayout
@@ -31,7 +32,7 @@ _LAUNCHES = ("spawned", "forked", "none")
 _MOST_OUTPUT = 1 << 17
 
 
-class BadAnswer(Exception):
+class BadAnswer(LinkLost):
     """The board says what makes no sense; the text says what is wrong with it."""
 
 

@@ -245,6 +245,7 @@ def serve(place: Path, talk: Conversation) -> None:
             talk.answer({"error": f"cannot measure there: {_reason(error)}"})
             return
         board = Board(host, ReceivedFiles(folder / "files"), opening["root"])
+        board.state({}, talk)
         board.answer_all(talk)
 
 

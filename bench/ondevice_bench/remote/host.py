@@ -24,7 +24,7 @@ from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.hardware.profile import Profile, recognise
 from ondevice_bench.hardware.state import HardwareState
 from ondevice_bench.protocol import frames
-from ondevice_bench.protocol.frames import CHUNK_BYTES, BadFrame, Frame
+from ondevice_bench.protocol.frames import CHUNK_BYTES, Frame
 from ondevice_bench.protocol.job import Job, Reply
 from ondevice_bench.remote import answers
 from ondevice_bench.remote.answers import BadAnswer, Hello
@@ -215,7 +215,7 @@ class SshHost(Host):
             link = self._link or self._reconnected()
             try:
                 return action(link)
-            except (LinkLost, BadAnswer, BadFrame) as error:
+            except LinkLost as error:
                 problem = str(error)
                 self._drop(problem)
         raise _LostTooOften(f"the connection was lost {ATTEMPTS} times: {problem}")
@@ -278,7 +278,7 @@ class SshHost(Host):
         raise BadInput(f"{self.name}: {what}: run `bench board setup {self.name}`")
 
     def _open(self, link: Link) -> None:
-        """Take the board; its answer to the first question shows that it is ours."""
+        """Take the board, which answers with its state."""
         self._sent.clear()
         opening = {
             "key": self._key,
@@ -289,7 +289,7 @@ class SshHost(Host):
         }
         link.send(opening)
         try:
-            _asked(link, {"do": "state"})
+            answers.state(_answer(link))
             if self._software:
                 now = answers.software(_asked(link, {"do": "software"}, LAUNCH_SECONDS))
                 if now != self._software:

@@ -58,7 +58,11 @@ class Link:
 
     def send(self, values: Mapping[str, Any], content: bytes = b"") -> None:
         """Send a frame."""
-        self.send_bytes(packed(values, content))
+        try:
+            data = packed(values, content)
+        except BadFrame as error:
+            raise LinkLost(str(error)) from None
+        self.send_bytes(data)
 
     def send_bytes(self, data: bytes) -> None:
         """Send bytes, as fast as the network takes them."""
