@@ -35,17 +35,24 @@ def own_server(tmp_path):
         yield found
 
 
+@pytest.fixture
+def bare_server(tmp_path):
+    """An sshd whose processes find only what is installed there."""
+    with _running(tmp_path / "sshd", forwarded=()) as found:
+        yield found
+
+
 class _running:
-    def __init__(self, folder):
+    def __init__(self, folder, **settings):
         if servers.SSHD is None:
             reason = "no sshd here: install openssh-server"
             if os.environ.get("BENCH_REQUIRE_SSHD"):
                 pytest.fail(reason)
             pytest.skip(reason)
-        self.folder = folder
+        self.folder, self.settings = folder, settings
 
     def __enter__(self):
-        self.server = servers.start(self.folder)
+        self.server = servers.start(self.folder, **self.settings)
         return self.server
 
     def __exit__(self, *_):

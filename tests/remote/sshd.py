@@ -54,7 +54,7 @@ class Sshd:
         self.process.wait(10)
 
 
-def start(folder: Path) -> Sshd:
+def start(folder: Path, *, forwarded: tuple[str, ...] = _FORWARDED) -> Sshd:
     """Start a server whose files lie in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     os.chmod(folder, 0o700)
@@ -64,7 +64,7 @@ def start(folder: Path) -> Sshd:
     _key(folder / "host_key")
     _key(folder / "user_key")
     shutil.copy(folder / "user_key.pub", folder / "authorized_keys")
-    environment = " ".join(f'"{k}={os.environ[k]}"' for k in _FORWARDED if os.environ.get(k))
+    environment = " ".join(f'"{k}={os.environ[k]}"' for k in forwarded if os.environ.get(k))
     (folder / "sshd_config").write_text(
         f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {folder}/host_key\nPidFile none\n"
         f"AuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\nUsePAM no\n"

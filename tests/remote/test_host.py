@@ -103,7 +103,7 @@ def test_the_profile_is_that_of_the_board(quick_board):
 
 
 def test_two_desks_do_not_measure_at_once(quick_board):
-    said = r"board: .*\(process \d+\) is measuring on this board"
+    said = r"board: .*\(process \d+\) uses this board now"
     with SshHost(quick_board), pytest.raises(BadInput, match=said):
         SshHost(PipeWay(quick_board.folder, program=quick_board.program))
     with SshHost(quick_board):

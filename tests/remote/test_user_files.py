@@ -1,5 +1,7 @@
 """The user's own files on a board: models, methods, batches and weights, whatever their names."""
 
+import json
+
 from tests.remote.test_over_ssh import records
 
 SHARED = "WIDTH = 4\n"
@@ -39,10 +41,16 @@ def test_own_files_with_any_name_give_the_numbers_of_a_run_here(
     (workplace / NAME).write_text(MODEL)
     (workplace / "mine.py").write_text(METHOD)
     hosts_file(server, workplace / "there")
-    words = ["--model", f"./{NAME}:net", "--method", "vanilla", "--method", "./mine.py:Mine"]
-    (workplace / "suites").mkdir()
-    remote = bench("run", *words, "--on", "board1", "--out", "remote", timeout=390)
-    local = bench("run", *words, "--out", "local", timeout=390)
+    suite = {
+        "schema": 1,
+        "title": "Own",
+        "models": [{f"./{NAME}:net": {"batch": 2}}],
+        "methods": ["vanilla", "./mine.py:Mine"],
+        "measure": ["trace"],
+    }
+    (workplace / "own.yaml").write_text(json.dumps(suite))
+    remote = bench("run", "./own.yaml", "--on", "board1", "--out", "remote")
+    local = bench("run", "./own.yaml", "--out", "local")
     assert (remote.code, local.code) == (0, 0), remote.err
     (_, there), (_, here) = (
         records(workplace / f"{x}/results.sqlite") for x in ("remote", "local")

@@ -8,6 +8,7 @@ import ondevice_bench
 from ondevice_bench.cli import (
     ab,
     account,
+    board,
     check_method,
     claims,
     compare,
@@ -76,6 +77,13 @@ show.command("spectrum")(show_spectrum.show_spectrum)
 baseline = typer.Typer()
 app.add_typer(baseline, name="baseline", help="Save runs as small files to commit.")
 baseline.command("save")(save_baseline.save_baseline)
+
+boards = typer.Typer()
+app.add_typer(boards, name="board", help="Set up boards on the network, for `--on`.")
+boards.command("setup")(board.setup)
+boards.command("list")(board.list_boards)
+boards.command("check")(board.check)
+boards.command("remove")(board.remove)
 
 lists = typer.Typer()
 app.add_typer(lists, name="list", help="List the names that suites can use, and past runs.")

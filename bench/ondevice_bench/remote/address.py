@@ -1,5 +1,6 @@
 """The board that `--on` means: USER@HOST[:PORT], or a name of `hosts.yaml`."""
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from ondevice_bench.declare.check import check
 from ondevice_bench.declare.document import read
 from ondevice_bench.declare.schema import StrictSchema
 from ondevice_bench.errors import BadInput, suggestion
+from ondevice_bench.files import atomic_write
 
 FILE = Path("hosts.yaml")
 FOLDER = ".ondevice-bench"  # below the home folder there
@@ -30,6 +32,11 @@ class Address:
     folder: str = FOLDER
     python: str | None = None
     ssh_config: Path | None = None
+
+    @property
+    def address(self) -> str:
+        """USER@HOST[:PORT]."""
+        return self.target if self.port is None else f"{self.target}:{self.port}"
 
     @property
     def interpreter(self) -> str:
@@ -115,3 +122,31 @@ def _of(name: str, board: BoardSchema, folder: Path) -> Address:
     target, port = parsed(board.address)
     config = None if board.ssh_config is None else folder / Path(board.ssh_config).expanduser()
     return Address(name, target, port, board.folder, board.python, config)
+
+
+def require_free(name: str, board: Address, file: Path = FILE) -> None:
+    """BadInput if the file cannot take this name, or has it for another board."""
+    try:
+        _name(name)
+    except ValueError as error:
+        raise BadInput(f"--name: {error}") from None
+    known = boards(file)
+    if board.name in known and board.name != name:
+        raise BadInput(f"--name: {file} has this board already, as {board.name}")
+    other = known.get(name)
+    if other is not None and (other.target, other.port) != (board.target, board.port):
+        raise BadInput(f"--name: {file} has another board with the name {name}: {other.address}")
+
+
+def remember(name: str, board: Address, file: Path = FILE) -> None:
+    """Write the board into `hosts.yaml`. What people wrote there stays as it is."""
+    if name in boards(file):
+        return
+    entry = f"  {name}:\n    address: {json.dumps(board.address)}\n"
+    text = file.read_text(encoding="utf-8") if file.exists() else "schema: 1\nboards:\n"
+    lines = text.splitlines(keepends=True)
+    place = next((n for n, line in enumerate(lines, 1) if line.rstrip() == "boards:"), None)
+    if place is None:  # written in another way, which only its author can extend
+        raise BadInput(f"{file}: add the board by hand:\n{entry}")
+    with atomic_write(file) as written:
+        written.write("".join([*lines[:place], entry, *lines[place:]]).encode())

@@ -282,7 +282,7 @@ class SshHost(Host):
         self._sent.clear()
         opening = {
             "key": self._key,
-            "desk": f"{getpass.getuser()}@{socket.gethostname()} (process {os.getpid()})",
+            "desk": this_desk(),
             "root": self._outbox.root,
             "profile": profile_to_dict(self.profile),
             "memory_cap": self.memory_cap,
@@ -303,6 +303,11 @@ class SshHost(Host):
             if (parcel.place, parcel.sha256) not in self._sent:
                 _send(link, parcel)
                 self._sent.add((parcel.place, parcel.sha256))
+
+
+def this_desk() -> str:
+    """What another desk is told of this one while it uses a board."""
+    return f"{getpass.getuser()}@{socket.gethostname()} (process {os.getpid()})"
 
 
 class _LostTooOften(BoardLost):

@@ -31,7 +31,7 @@ def in_use(folder: Path, key: str, desk: str) -> Iterator[None]:
             file.seek(0)
             number, its_key, its_desk = _holder(file.read(_LONGEST))
             if its_key != key or not number:
-                raise InUse(f"{its_desk or 'another desk'} is measuring on this board")
+                raise InUse(f"{its_desk or 'another desk'} uses this board now")
             _kill(number)
         else:
             raise InUse("an earlier process of this desk does not end")

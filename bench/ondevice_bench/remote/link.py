@@ -56,6 +56,11 @@ class Link:
         """How the process ended, if it has."""
         return self._process.returncode
 
+    @property
+    def is_open(self) -> bool:
+        """Whether more may come, or lies ready."""
+        return bool(self._received) or self._is_open.get(self._out, False)
+
     def send(self, values: Mapping[str, Any], content: bytes = b"") -> None:
         """Send a frame."""
         try:
@@ -75,7 +80,7 @@ class Link:
                     continue
                 except OSError:
                     self._read_what_is_left()
-                    raise LinkLost(self._how_it_ended()) from None
+                    raise LinkLost(self.how_it_ended()) from None
                 deadline = time.monotonic() + STALL_SECONDS
             elif time.monotonic() > deadline:
                 raise LinkLost(f"the connection took no bytes for {STALL_SECONDS:g} s")
@@ -88,7 +93,7 @@ class Link:
             nonlocal deadline
             while len(self._received) < count:
                 if not self._is_open[self._out]:
-                    raise LinkLost(self._how_it_ended())
+                    raise LinkLost(self.how_it_ended())
                 if time.monotonic() > deadline:
                     raise LinkLost("the board does not answer any more")
                 self._pump(deadline)
@@ -110,7 +115,7 @@ class Link:
             if len(self._received) > MOST_NOISE:
                 raise LinkLost("what answers is no bench: it prints without end")
             if not self._is_open[self._out]:
-                raise LinkLost(self._how_it_ended())
+                raise LinkLost(self.how_it_ended())
             if time.monotonic() > deadline:
                 raise LinkLost(f"nothing answered within {seconds:g} s")
             self._pump(deadline)
@@ -119,7 +124,11 @@ class Link:
     def read_line(self, seconds: float) -> bytes:
         """The next line, or what came before the end; LinkLost where it takes too long."""
         deadline = time.monotonic() + seconds
-        while b"\n" not in self._received and self._is_open[self._out]:
+        while b"\n" not in self._received:
+            if not self._is_open[self._out]:
+                if not self._received:
+                    raise LinkLost(self.how_it_ended())
+                break
             if len(self._received) > MOST_NOISE:
                 raise LinkLost("it prints a line without end")
             if time.monotonic() > deadline:
@@ -187,7 +196,7 @@ class Link:
         while any(self._is_open.values()) and time.monotonic() < deadline:
             self._pump(deadline)
 
-    def _how_it_ended(self) -> str:
+    def how_it_ended(self) -> str:
         """The last line that the process printed about errors."""
         self._read_what_is_left()
         if ends_within(self._process, TICK_SECONDS):
