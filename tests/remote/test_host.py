@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -252,6 +253,43 @@ def test_a_reply_that_makes_no_sense_fails_its_own_cell(tmp_path, monkeypatch, a
         reply = host.run(asked, 1).reply
         assert (reply.status, dict(reply.result.metrics)) == ("failed", {})
         assert reply.reason.startswith(reason)
+
+
+def test_an_error_in_place_of_a_state_is_one_line(tmp_path):
+    content = greeting() + packed({"state": STATE}) + packed({"error": "I/O error"})
+    board = PipeWay(tmp_path, program=saying(content, tmp_path))
+    with SshHost(board) as host, pytest.raises(BadInput, match="cannot go on: I/O error"):
+        host.state()
+
+
+def test_one_process_may_have_several_boards_at_once(tmp_path, quick_board):
+    def measure(number):
+        folder = tmp_path / f"board{number}"
+        folder.mkdir()
+        with SshHost(PipeWay(folder, program=quick_board.program)) as host:
+            replies = [host.run(job(host, tmp_path / f"batches{number}"), 10) for _ in range(3)]
+        return [each.reply.status for each in replies], len(
+            (folder / "jobs").read_text().split("\n")
+        )
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(measure, range(3))) == [(["ok"] * 3, 4)] * 3
+
+
+def test_a_file_that_changed_or_went_since_it_was_named_fails_its_own_job(quick_board, tmp_path):
+    with SshHost(quick_board) as host:
+        asked = job(host, tmp_path / "batches")
+        (batch,) = (tmp_path / "batches").iterdir()
+        batch.write_bytes(b"short")
+        said = host.run(asked, 10).reply
+        assert (said.status, said.reason) == (
+            "failed",
+            f"{batch.name}: its content changed while it was sent",
+        )
+        batch.unlink()
+        assert "cannot be read: No such file" in host.run(asked, 10).reply.reason
+        assert host.state().load_1min is not None
+        assert len(quick_board.links) == 1
 
 
 def test_a_number_that_this_side_needs_must_be_there(tmp_path):

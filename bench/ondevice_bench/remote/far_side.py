@@ -38,7 +38,7 @@ from ondevice_bench.run.work_folder import work_folder
 
 # what a desk may ask; each is a method of `Board`
 QUESTIONS = ("run", "ask", "put", "fetch", "state", "findings", "software", "renew")
-IDLE_SECONDS = 3600.0  # without a question: the desk is gone, and nobody has told
+IDLE_SECONDS = 600.0  # without a question: a desk that lives connects again
 CLEANING_SECONDS = 20.0
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 

@@ -5,7 +5,6 @@ reply was lost is measured anew, by new processes. The far side of a lost connec
 before that, by itself or by its successor.
 """
 
-import getpass
 import json
 import os
 import secrets
@@ -112,12 +111,11 @@ class SshHost(Host):
 
     def findings(self) -> tuple[DoctorFinding, ...]:
         """What disturbs measurements there, as far as it shows at once."""
-        found = self._retrying(lambda link: answers.findings(_asked(link, {"do": "findings"})))
-        return (*found, *self._clock())
+        return (*self._simple("findings", answers.findings), *self._clock())
 
     def state(self) -> HardwareState:
         """The load, memory, clock and temperature now."""
-        return self._retrying(lambda link: answers.state(_asked(link, {"do": "state"})))
+        return self._simple("state", answers.state)
 
     def caches_kib(self) -> Mapping[int, int]:
         """The data caches of a processor there, by level."""
@@ -187,7 +185,7 @@ class SshHost(Host):
 
     def renew(self) -> None:
         """Start later workers from a new process."""
-        self._retrying(lambda link: _asked(link, {"do": "renew"}))
+        self._simple("renew", lambda _: None)
 
     def take_turns(self, steps: int) -> AbstractContextManager[TurnTaking]:
         """Two refs in turn are measured on the machine itself."""
@@ -208,6 +206,13 @@ class SshHost(Host):
                 "records have the time of this machine, so no number is wrong",
                 "set the clock there: `sudo timedatectl set-ntp true`",
             )
+
+    def _simple(self, question: str, read: Callable[[Frame], T]) -> T:
+        """The answer to a question that no board may refuse."""
+        try:
+            return self._retrying(lambda link: read(_asked(link, {"do": question})))
+        except Refused as error:
+            raise BoardLost(f"{self.name}: cannot go on: {error}") from None
 
     def _retrying(self, action: Callable[[Link], T]) -> T:
         """What the action gives; it begins anew on a new connection if the old one is lost."""
@@ -259,7 +264,8 @@ class SshHost(Host):
             raise
         theirs, ours = answers.versions(frame), (frames.VERSION, protocol.VERSION)
         if theirs != ours:
-            self._refuse(f"speaks protocol {theirs[0]}.{theirs[1]}, here it is {ours[0]}.{ours[1]}")
+            said = ".".join(str(each)[:20] for each in theirs)
+            self._refuse(f"speaks protocol {said}, here it is {ours[0]}.{ours[1]}")
         try:
             hello = answers.hello(frame)
         except BadAnswer as error:
@@ -307,7 +313,8 @@ class SshHost(Host):
 
 def this_desk() -> str:
     """What another desk is told of this one while it uses a board."""
-    return f"{getpass.getuser()}@{socket.gethostname()} (process {os.getpid()})"
+    user = os.environ.get("USER") or os.environ.get("LOGNAME") or f"user {os.getuid()}"
+    return f"{user}@{socket.gethostname()} (process {os.getpid()})"
 
 
 class _LostTooOften(BoardLost):
@@ -334,20 +341,19 @@ def _text(frame: Frame) -> str:
 
 
 def _send(link: Link, parcel: Parcel) -> None:
-    """Send one file. If its content changes meanwhile, the board refuses it."""
-    place, left = parcel.place, parcel.size
-    link.send({"do": "put", "place": place, "size": left, "sha256": parcel.sha256})
+    """Send one file. If its content has changed meanwhile, the board refuses it."""
+    left = parcel.size
     try:
         with parcel.path.open("rb") as file:
-            while left > 0 and (chunk := file.read(min(CHUNK_BYTES, left))):
+            link.send({"do": "put", "place": parcel.place, "size": left, "sha256": parcel.sha256})
+            while left > 0:
+                size = min(CHUNK_BYTES, left)
+                chunk = file.read(size) or bytes(size)  # it became shorter
                 link.send({}, chunk)
                 left -= len(chunk)
-    except OSError as error:
-        raise LinkLost(f"{parcel.path}: cannot be read: {error.strerror}") from None
-    if left:
-        raise LinkLost(f"{parcel.path}: became shorter while it was sent")
-    try:
         _answer(link)
+    except OSError as error:
+        raise Refused(f"{parcel.path}: cannot be read: {error.strerror}") from None
     except Refused as error:
         raise Refused(f"{parcel.path.name}: {error}") from None
 
