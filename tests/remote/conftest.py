@@ -24,25 +24,27 @@ def quick_board(tmp_path):
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """One sshd for all tests that do not change it."""
-    with _running(tmp_path_factory.mktemp("sshd")) as found:
+    with RunningServer(tmp_path_factory.mktemp("sshd")) as found:
         yield found
 
 
 @pytest.fixture
 def own_server(tmp_path):
     """An sshd for one test."""
-    with _running(tmp_path / "sshd") as found:
+    with RunningServer(tmp_path / "sshd") as found:
         yield found
 
 
 @pytest.fixture
 def bare_server(tmp_path):
     """An sshd whose processes find only what is installed there."""
-    with _running(tmp_path / "sshd", forwarded=()) as found:
+    with RunningServer(tmp_path / "sshd", forwarded=()) as found:
         yield found
 
 
-class _running:
+class RunningServer:
+    """Starts and stops an sshd; the test skips where there is none."""
+
     def __init__(self, folder, **settings):
         if servers.SSHD is None:
             reason = "no sshd here: install openssh-server"

@@ -19,8 +19,10 @@ class Sshd:
     """A running server, and what a client needs to reach it."""
 
     folder: Path
+    host: str
     port: int
-    process: subprocess.Popen
+    namespace: str  # of the network; empty for this one
+    process: subprocess.Popen = None
 
     @property
     def config(self) -> Path:
@@ -33,7 +35,7 @@ class Sshd:
 
     @property
     def address(self) -> str:
-        return f"{self.user}@127.0.0.1:{self.port}"
+        return f"{self.user}@{self.host}:{self.port}"
 
     def sessions(self) -> list[int]:
         """The processes of the server that have a client each."""
@@ -45,7 +47,22 @@ class Sshd:
         (self.folder / "host_key").unlink()
         (self.folder / "host_key.pub").unlink()
         _key(self.folder / "host_key")
-        self.process = _start(self.folder, self.port)
+        self.start()
+
+    def start(self) -> None:
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(exist_ok=True)  # what sshd needs to give up its rights
+        elsewhere = ("ip", "netns", "exec", self.namespace) if self.namespace else ()
+        files = ("-E", self.folder / "log", "-f", self.folder / "sshd_config")
+        self.process = subprocess.Popen([*elsewhere, SSHD, "-D", *files])
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            with socket.socket() as attempt:
+                if attempt.connect_ex((self.host, self.port)) == 0:
+                    return
+            time.sleep(0.05)
+        self.stop()
+        raise TimeoutError("sshd does not start")
 
     def stop(self) -> None:
         for pid in self.sessions():
@@ -54,7 +71,13 @@ class Sshd:
         self.process.wait(10)
 
 
-def start(folder: Path, *, forwarded: tuple[str, ...] = _FORWARDED) -> Sshd:
+def start(
+    folder: Path,
+    *,
+    forwarded: tuple[str, ...] = _FORWARDED,
+    host: str = "127.0.0.1",
+    namespace: str = "",
+) -> Sshd:
     """Start a server whose files lie in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     os.chmod(folder, 0o700)
@@ -66,33 +89,21 @@ def start(folder: Path, *, forwarded: tuple[str, ...] = _FORWARDED) -> Sshd:
     shutil.copy(folder / "user_key.pub", folder / "authorized_keys")
     environment = " ".join(f'"{k}={os.environ[k]}"' for k in forwarded if os.environ.get(k))
     (folder / "sshd_config").write_text(
-        f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {folder}/host_key\nPidFile none\n"
+        f"ListenAddress {host}\nPort {port}\nHostKey {folder}/host_key\nPidFile none\n"
         f"AuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\nUsePAM no\n"
         "PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\n"
         "MaxStartups 100\nLogLevel ERROR\n" + (f"SetEnv {environment}\n" if environment else "")
     )
     host_key = " ".join((folder / "host_key.pub").read_text().split()[:2])
-    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}\n")
+    (folder / "known_hosts").write_text(f"[{host}]:{port} {host_key}\n")
     (folder / "ssh_config").write_text(
         f"IdentityFile {folder}/user_key\nIdentitiesOnly yes\nIdentityAgent none\n"
         f"UserKnownHostsFile {folder}/known_hosts\nGlobalKnownHostsFile /dev/null\n"
         "UpdateHostKeys no\nControlPath none\n"
     )
-    return Sshd(folder, port, _start(folder, port))
-
-
-def _start(folder: Path, port: int) -> subprocess.Popen:
-    if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(exist_ok=True)  # what sshd needs to give up its rights
-    process = subprocess.Popen([SSHD, "-D", "-e", "-f", folder / "sshd_config"])
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        with socket.socket() as attempt:
-            if attempt.connect_ex(("127.0.0.1", port)) == 0:
-                return process
-        time.sleep(0.05)
-    process.kill()
-    raise TimeoutError("sshd does not start")
+    server = Sshd(folder, host, port, namespace)
+    server.start()
+    return server
 
 
 def _key(path: Path) -> None:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from ondevice_bench.declare.check import check
 from ondevice_bench.declare.document import read
 from ondevice_bench.declare.schema import StrictSchema
-from ondevice_bench.errors import BadInput, suggestion
+from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.files import atomic_write
 
 FILE = Path("hosts.yaml")
@@ -105,11 +105,7 @@ def address(text: str) -> Address:
     if text in known:
         return known[text]
     if "@" not in text:
-        where = f"{FILE} has {', '.join(known)}" if known else f"there is no {FILE} here"
-        raise BadInput(
-            f"unknown board {text!r}{suggestion(text, known)}: give {_FORM}, or a name of {FILE} "
-            f"({where})"
-        )
+        raise BadInput(f"{unknown('board', text, known)}: give a name of {FILE}, or {_FORM}")
     try:
         target, port = parsed(text)
     except ValueError as error:
