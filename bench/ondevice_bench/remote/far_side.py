@@ -71,7 +71,7 @@ class Conversation:
         try:
             return self._read.get(timeout=IDLE_SECONDS)
         except queue.Empty:
-            raise Ended from None
+            _end()
 
     def answer(self, values: Mapping[str, Any], content: bytes = b"") -> None:
         """Send a frame."""
@@ -79,7 +79,7 @@ class Conversation:
             self._answers.write(packed(values, content))
             self._answers.flush()
         except OSError:
-            raise Ended from None
+            _end()
 
     def _listen(self) -> None:
         with contextlib.suppress(ValueError, EOFError, OSError):
@@ -97,6 +97,10 @@ class Conversation:
 
 
 def _stop(number: int, _: object) -> NoReturn:
+    _end()
+
+
+def _end() -> NoReturn:
     for each in _SIGNALS:
         signal.signal(each, signal.SIG_IGN)  # what follows only cleans up
     raise Ended

@@ -79,10 +79,6 @@ class FakeHost(Host):
         """Nothing changes here."""
         return HardwareState(0.0, self.machine.memory_gib << 30, 0, None, None)
 
-    def caches_kib(self) -> Mapping[int, int]:
-        """It has no processor."""
-        return {}
-
     def software(self) -> Mapping[str, Any]:
         """Versions that nobody has."""
         return SOFTWARE
@@ -90,10 +86,6 @@ class FakeHost(Host):
     def put(self, path: Path) -> str:
         """Name the file; nobody reads it."""
         return f"/fake/{path.name}"
-
-    def code(self, implementation: str) -> str:
-        """Nobody loads it."""
-        return implementation
 
     def run(self, job: Job, timeout: float, tick: Tick = no_tick) -> Outcome:
         """Record the job and answer it."""

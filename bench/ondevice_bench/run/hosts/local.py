@@ -79,10 +79,6 @@ class LocalHost(Host):
         """A worker finds the file where it lies."""
         return os.path.abspath(path)
 
-    def code(self, implementation: str) -> str:
-        """A worker finds the file where it lies."""
-        return implementation
-
     def run(self, job: Job, timeout: float, tick: Tick = no_tick) -> Outcome:
         """Run the job in a process of its own, under the allocator of its cell."""
         allocator = job.cell.allocator
