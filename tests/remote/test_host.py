@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -253,6 +254,12 @@ def test_a_reply_that_makes_no_sense_fails_its_own_cell(tmp_path, monkeypatch, a
         reply = host.run(asked, 1).reply
         assert (reply.status, dict(reply.result.metrics)) == ("failed", {})
         assert reply.reason.startswith(reason)
+
+
+def test_what_a_shell_prints_at_its_start_is_left_out(tmp_path):
+    content = b"Welcome to board1!\n\0\xff" + greeting() + packed({"state": STATE})
+    with SshHost(PipeWay(tmp_path, program=saying(content, tmp_path))) as host:
+        assert host.machine.arch == platform.machine()
 
 
 def test_an_error_in_place_of_a_state_is_one_line(tmp_path):
