@@ -26,6 +26,7 @@ from ondevice_bench.cli.app import app
 from ondevice_bench.errors import BenchError
 from ondevice_bench.hardware.profile import load_profile
 from ondevice_bench.papers.claims_file import load_published
+from ondevice_bench.remote.address import boards
 from ondevice_bench.report.layout import load_layout
 from ondevice_bench.suite.load import load_suite
 from tests.conftest import ROOT
@@ -106,7 +107,7 @@ def of(blocks):
 
 
 def is_quick(words):
-    return QUICK.fullmatch(shlex.join(words)) is not None
+    return QUICK.fullmatch(shlex.join(words)) is not None and "--on" not in words
 
 
 @cache
@@ -262,6 +263,8 @@ def test_yaml_on_a_page_is_a_declaration_that_bench_takes(block, workplace, tmp_
             load_layout(str(path))
         elif "claims" in values:
             load_published(path)
+        elif "boards" in values:
+            boards(path)
         else:
             load_profile(str(path))
     except BenchError as error:

@@ -130,6 +130,17 @@ def test_another_machines_times_are_not_compared(timed):
     assert found.exit_code() == ExitCode.INCONCLUSIVE
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "is_compared"),
+    [("", "a", True), ("a", "", True), ("a", "a", True), ("a", "b", False)],
+)
+def test_times_of_two_units_are_not_compared(timed, one, other, is_compared):
+    """A run that was not measured over ssh knows no unit."""
+    machines = [{**make_run().machine, **({"unit": unit} if unit else {})} for unit in (one, other)]
+    runs = (timed(n, STEADY, machine=machine) for n, machine in zip("ab", machines, strict=True))
+    assert (compare(*runs).not_compared == "") == is_compared
+
+
 def test_a_time_that_is_missing_is_said(timed, summary_of):
     broken = summary_of(
         [make_record("b", status="failed", reason="x")], planned(CELL), make_run("b")

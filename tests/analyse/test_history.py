@@ -153,7 +153,7 @@ def test_a_run_that_is_given_twice_counts_once(traced):
     assert [len(series.points) for series in found.series] == [2, 2]
 
 
-@pytest.mark.parametrize("name", ["cpu", "threads", "kernel", "memory_gib"])
+@pytest.mark.parametrize("name", ["cpu", "threads", "kernel", "memory_gib", "unit"])
 def test_unlike_machines_are_never_joined(traced, name):
     other = {**make_run().machine, name: "9"}
     runs = [
@@ -165,7 +165,7 @@ def test_unlike_machines_are_never_joined(traced, name):
     for series in found.series:
         assert len(series.points) == 3
         assert len({str(point.run.machine) for point in series.points}) == 1
-        assert name in series.machine
+        assert (name in series.machine) == (name in series.points[0].run.machine)
 
 
 def test_unlike_workloads_are_never_joined(traced):

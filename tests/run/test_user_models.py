@@ -85,6 +85,8 @@ def loss(model, batch):
 def answer_here(question, request):
     """As a process of its own would, without importing torch once more."""
     assert question == "describe"
+    if request["weights"]:  # where the fake host says that the file of this folder lies
+        request = {**request, "weights": request["weights"].removeprefix("/fake/")}
     try:
         return json.loads(json.dumps(describe_module.describe(request)))
     except (ValueError, OSError) as error:

@@ -194,12 +194,14 @@ def join_comparisons(parts: Sequence[Comparison]) -> Comparison:
 
 
 def _why_not_noisy(base: RunSummary, new: RunSummary) -> str:
-    """Why noisy metrics are not compared: the machines differ. Empty if they do not."""
-    differing = [
-        name
-        for name in sorted({*base.run.machine, *new.run.machine})
-        if base.run.machine.get(name) != new.run.machine.get(name)
-    ]
+    """Why noisy metrics are not compared: the machines differ. Empty if they do not.
+
+    Only a run over ssh knows its unit. One that knows none may come from the same machine.
+    """
+    one, other = base.run.machine, new.run.machine
+    differing = [name for name in sorted({*one, *other}) if one.get(name) != other.get(name)]
+    if not (one.get("unit") and other.get("unit")):
+        differing = [name for name in differing if name != "unit"]
     if differing:
         return f"times and memory were measured on different machines ({', '.join(differing)})"
     return ""

@@ -303,7 +303,7 @@ def _machine_names(runs: Sequence[Run]) -> dict[str, str]:
     ]
     return {
         identity: ", ".join(
-            [run.profile, *(f"{name} {run.machine.get(name)}" for name in distinct)]
+            [run.profile, *(f"{n} {run.machine[n]}" for n in distinct if n in run.machine)]
         )
         for identity, run in run_by_machine.items()
     }

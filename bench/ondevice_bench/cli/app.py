@@ -9,6 +9,7 @@ from ondevice_bench.cli import (
     ab,
     accept_change,
     account,
+    board,
     check_method,
     claims,
     compare,
@@ -78,6 +79,13 @@ baseline = typer.Typer()
 app.add_typer(baseline, name="baseline", help="Small files to commit: save runs, accept changes.")
 baseline.command("save")(save_baseline.save_baseline)
 baseline.command("accept")(accept_change.accept_change)
+
+boards = typer.Typer()
+app.add_typer(boards, name="board", help="Set up boards on the network, for `--on`.")
+boards.command("setup")(board.setup)
+boards.command("list")(board.list_boards)
+boards.command("check")(board.check)
+boards.command("remove")(board.remove)
 
 lists = typer.Typer()
 app.add_typer(lists, name="list", help="List the names that suites can use, and past runs.")

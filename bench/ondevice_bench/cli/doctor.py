@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ondevice_bench.cli.arguments import AsJson, Hardware, SuitesFolder, Sysroot
+from ondevice_bench.cli.hosts import On, measuring_host
 from ondevice_bench.errors import BadInput, ExitCode
 from ondevice_bench.terminal import print_json, print_lines, print_rows
 
@@ -21,6 +22,7 @@ def doctor(
     ] = None,
     suites: SuitesFolder = None,
     hardware: Hardware = None,
+    on: On = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Skip the 20 s test with two identical runs.")
     ] = False,
@@ -37,30 +39,24 @@ def doctor(
 ) -> int:
     """Look for what disturbs measurements on this machine; exit code 5 if something does."""
     if sysroot is not None:
-        if suite or write_profile:
+        if suite or write_profile or on:
             raise BadInput("--sysroot is another machine: nothing can be measured on it")
         elsewhere = _folder_findings(sysroot, hardware)
         if as_json:
             print_json([finding.to_dict() for finding in elsewhere])
         else:
-            _print(elsewhere)
+            print_findings(elsewhere)
         return _code(elsewhere)
 
-    from ondevice_bench.hardware.doctor import free_memory, profile_match
-    from ondevice_bench.run.hosts.local import local_host
     from ondevice_bench.run.queries.aa_trial import trial
     from ondevice_bench.run.queries.write_profile import what_it_changes
     from ondevice_bench.run.queries.write_profile import write_profile as write
 
-    with local_host(hardware) as host:
+    with measuring_host(on, hardware) as host:
         needed = _memory_needed(host, suite, suites) if suite else None
-        findings = [
-            profile_match(host.profile, host.machine),
-            *host.findings(),
-            free_memory(host.state(), needed),
-        ]
+        findings = quick_findings(host, needed)
         if not as_json:
-            _print(findings)
+            print_findings(findings)
         if not quick:
             tried = trial(host).finding()
             findings.append(tried)
@@ -74,6 +70,17 @@ def doctor(
             if not as_json:
                 print_lines(f"profile: {path}", what_it_changes(host, path))
     return _code(findings)
+
+
+def quick_findings(host: "Host", needed: int | None) -> "list[DoctorFinding]":
+    """What shows at once; `needed` is the memory of a suite's largest step."""
+    from ondevice_bench.hardware.doctor import free_memory, profile_match
+
+    return [
+        profile_match(host.profile, host.machine),
+        *host.findings(),
+        free_memory(host.state(), needed),
+    ]
 
 
 def _folder_findings(root: Path, hardware: str | None) -> "list[DoctorFinding]":
@@ -108,7 +115,8 @@ def _code(findings: "Sequence[DoctorFinding]") -> ExitCode:
     return ExitCode.INCONCLUSIVE if disturbed else ExitCode.OK
 
 
-def _print(findings: "Sequence[DoctorFinding]") -> None:
+def print_findings(findings: "Sequence[DoctorFinding]") -> None:
+    """Each finding in a row, then what to do about the warnings."""
     rows = [
         {"": finding.level, "about": finding.subject, "result": finding.observation}
         for finding in findings

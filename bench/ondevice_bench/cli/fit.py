@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ondevice_bench.cli.arguments import AsJson, Quiet, SeveralModels, model_names, parsed_bytes
+from ondevice_bench.cli.hosts import On, planning_host
 from ondevice_bench.errors import ExitCode
 from ondevice_bench.suite.board import SYSTEM_RESERVE
 from ondevice_bench.terminal import print_json, print_lines, print_tables
@@ -62,6 +63,7 @@ def fit(
             "If the largest batch fails, look for a smaller one that works.",
         ),
     ] = False,
+    on: On = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> int:
@@ -72,7 +74,6 @@ def fit(
     from ondevice_bench.analyse.past_speeds import seconds_of_an_example
     from ondevice_bench.report.terminal.fit import fit_notes, fit_reasons, fit_table
     from ondevice_bench.run.boards import board_named, boards
-    from ondevice_bench.run.hosts.local import planning_host
     from ondevice_bench.run.progress import for_terminal
     from ondevice_bench.run.queries.described_suite import described
     from ondevice_bench.run.queries.fit import fits
@@ -85,7 +86,7 @@ def fit(
     names = model_names(models)
     words = fit_words(names, methods or [], options or [], ranks, layers or [], batch)
     progress = for_terminal(quiet=quiet or not sys.stderr.isatty())
-    with planning_host(board) as host:
+    with planning_host(on, board) as host:
         target = board_named(board, host)
         limit = memory_limit(target, parsed_bytes("--reserve", reserve), boards().values())
         suite = described(host, words.suite())

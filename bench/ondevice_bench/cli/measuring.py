@@ -16,6 +16,7 @@ def measure(task: "Request", folder: Path, *, quiet: bool) -> "RunSummary":
     from ondevice_bench.run.session import open_session
 
     progress = for_terminal(quiet=quiet)
+    task.host.tell = progress.note
     try:
         with open_session(task, folder, progress) as session:
             progress.prepare("looking for cells that cannot fit …")

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from ondevice_bench.cli.arguments import AsJson
+from ondevice_bench.cli.hosts import On, planning_host
 from ondevice_bench.cli.suite_flags import SuiteFlags, with_suite_flags
 from ondevice_bench.terminal import print_json, print_notes, print_tables
 
@@ -16,6 +17,7 @@ def plan(
         str | None,
         typer.Option("--hardware", help="Plan for this profile, perhaps of another machine."),
     ] = None,
+    on: On = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a suite's cells before a run, with their memory, FLOPs and expected time."""
@@ -27,11 +29,10 @@ def plan(
         plan_total,
     )
     from ondevice_bench.run.boards import board_named, boards
-    from ondevice_bench.run.hosts.local import planning_host
     from ondevice_bench.run.preview import preview
     from ondevice_bench.suite.plan import plan as plan_cells
 
-    with planning_host(hardware) as host:
+    with planning_host(on, hardware) as host:
         board = board_named(hardware, host)
         suite = flags.load(host)
         cells = plan_cells(suite, board, boards(), flags.filters or ())

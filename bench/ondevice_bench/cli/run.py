@@ -16,6 +16,7 @@ from ondevice_bench.cli.arguments import (
     parsed_seconds,
 )
 from ondevice_bench.cli.browser import open_page
+from ondevice_bench.cli.hosts import On, measuring_host
 from ondevice_bench.cli.measuring import measure
 from ondevice_bench.cli.suite_flags import SuiteFlags, with_suite_flags
 from ondevice_bench.errors import BadInput
@@ -25,6 +26,7 @@ from ondevice_bench.terminal import print_json, print_lines, print_notes, print_
 @with_suite_flags
 def run(
     flags: SuiteFlags,
+    on: On = None,
     hardware: Hardware = None,
     memory_cap: MemoryCap = None,
     budget: Annotated[
@@ -49,7 +51,7 @@ def run(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> int:
-    """Measure a suite on this machine and draw its report."""
+    """Measure a suite on this machine, or on a board, and draw its report."""
     from dataclasses import replace
 
     from ondevice_bench.analyse.learning import learning
@@ -63,7 +65,6 @@ def run(
         run_tables,
     )
     from ondevice_bench.report.terminal.verdict import short_verdict_lines
-    from ondevice_bench.run.hosts.local import local_host
     from ondevice_bench.run.outcome import exit_code
     from ondevice_bench.run.request import request
     from ondevice_bench.run.session import NOT_OK
@@ -74,7 +75,7 @@ def run(
         )
     cap = None if memory_cap is None else parsed_bytes("--memory-cap", memory_cap)
     seconds = None if budget is None else parsed_seconds("--budget", budget)
-    with local_host(hardware, cap) as host:
+    with measuring_host(on, hardware, cap) as host:
         task = replace(
             request(host, flags.load(host), command_line(), flags.filters or ()),
             budget=seconds,

@@ -3,6 +3,7 @@
 All files are read below `root`, so that a folder can replace another machine.
 """
 
+import hashlib
 import os
 import platform
 import re
@@ -53,6 +54,17 @@ def board(root: Path = Path("/")) -> str:
     """`Raspberry Pi 5 Model B Rev 1.0`; empty if the firmware has no name."""
     raw = _read(root / "proc/device-tree/model") or _read(root / "sys/class/dmi/id/product_name")
     return raw.replace("\0", "").strip()
+
+
+def unit(root: Path = Path("/")) -> str:
+    """A mark of this one machine among others of its kind; empty if it has none.
+
+    It is a hash of the serial number, or of the identity that the system drew at its installation.
+    """
+    places = ("proc/device-tree/serial-number", "etc/machine-id")
+    numbers = (_read(root / place).replace("\0", "").strip() for place in places)
+    number = next(filter(None, numbers), "")
+    return hashlib.sha256(f"bench unit {number}".encode()).hexdigest()[:12] if number else ""
 
 
 def _read(path: Path) -> str:

@@ -1,7 +1,6 @@
 """A run: its plan goes into the store first, then each process's record the moment it exists."""
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -274,9 +273,7 @@ def _software(host: Host) -> dict[str, Any]:
         software = host.software()
     except HostError as error:
         raise BadInput(f"a worker cannot start: {error}") from None
-    preload = os.environ.get("LD_PRELOAD")
-    preloaded = {"preload": preload} if preload else {}
-    return {"bench": ondevice_bench.__version__, **software, **preloaded}
+    return {"bench": ondevice_bench.__version__, **software}
 
 
 def _now() -> str:

@@ -21,6 +21,11 @@ def digest(file: Path) -> str:
     return found.hexdigest()[:8]
 
 
+def files(file: Path) -> list[Path]:
+    """The file, and those that it imports from its folder."""
+    return [file, *(_beside(file) if file.suffix == ".py" else ())]
+
+
 def classes(file: Path) -> list[str]:
     """The classes that a file defines, by its syntax."""
     tree = _parsed(file)

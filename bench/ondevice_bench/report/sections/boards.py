@@ -91,10 +91,18 @@ def _labels(cells: Sequence[Cell]) -> tuple[Mapping[Cell, str], str]:
 
 
 def _names(summaries: tuple[RunSummary, ...]) -> list[str]:
-    """Each run's profile, or its id if two runs have the same profile."""
-    profiles = [one.run.profile for one in summaries]
+    """Each run's profile, with its unit if two runs have the same profile; or else its id."""
+    runs = [one.run for one in summaries]
+    ways = (
+        [run.profile for run in runs],
+        [f"{run.profile}, unit {run.machine.get('unit', 'unknown')}" for run in runs],
+        [run.id for run in runs],
+    )
     return [
-        one.run.profile if profiles.count(one.run.profile) == 1 else one.run.id for one in summaries
+        next(
+            (name for name, way in zip(names, ways, strict=True) if way.count(name) == 1), names[-1]
+        )
+        for names in zip(*ways, strict=True)
     ]
 
 

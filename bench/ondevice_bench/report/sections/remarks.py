@@ -57,7 +57,7 @@ def _facts(data: ReportData) -> dict[str, str]:
     torch = f"torch {software['torch']} ({software['torch_blas']}, {software['torch_cpu']})"
     cores = f"{machine['physical_cores']} cores, {machine['threads']} threads used"
     return {
-        "Machine": ", ".join(filter(None, (machine["board"], machine["arch"]))),
+        "Machine": ", ".join(filter(None, (machine["board"], machine["arch"], _unit(machine)))),
         "Profile": run.profile,
         "Processor": f"{machine['cpu']}, {cores}",
         "Memory": f"{machine['memory_gib']} GiB, pages of {machine['page_bytes'] // 1024} KiB",
@@ -75,6 +75,11 @@ def _facts(data: ReportData) -> dict[str, str]:
         "Command": run.command,
         "This page": _page_command(data),
     }
+
+
+def _unit(machine: Mapping[str, Any]) -> str:
+    """Which of the boards of one profile it was, if the run knows it."""
+    return f"unit {machine['unit']}" if machine.get("unit") else ""
 
 
 def _page_command(data: ReportData) -> str:

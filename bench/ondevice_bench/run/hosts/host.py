@@ -23,10 +23,15 @@ from ondevice_bench.units import GIB
 # a question that a process of its own answers, because it runs the user's code or needs torch
 Question = Literal["describe", "mixes", "batch", "account", "conformance"]
 Tick = Callable[[], None]
+Tell = Callable[[str], None]
 
 
 def no_tick() -> None:
     """Do nothing while a worker measures."""
+
+
+def nobody(text: str) -> None:
+    """Tell nobody."""
 
 
 class HostError(Exception):
@@ -88,6 +93,8 @@ class Host(ABC):
     threads: int  # the threads of a worker
     memory_cap: int | None  # the bytes that a worker may allocate
     missing_allocators: Mapping[str, str]  # why a worker cannot have them, by name
+    unit = ""  # a mark of this one machine among others of its kind, for machines on a network
+    tell: Tell = staticmethod(nobody)  # hears what the host does besides, such as to connect again
 
     @property
     def board(self) -> Board:
@@ -97,7 +104,8 @@ class Host(ABC):
     @property
     def identity(self) -> dict[str, Any]:
         """The machine with the worker's threads: what a record says of where it was measured."""
-        return {**self.machine.to_dict(), "threads": self.threads}
+        unit = {"unit": self.unit} if self.unit else {}
+        return {**self.machine.to_dict(), "threads": self.threads, **unit}
 
     @abstractmethod
     def findings(self) -> tuple[DoctorFinding, ...]:
@@ -107,6 +115,10 @@ class Host(ABC):
     def state(self) -> HardwareState:
         """The load, memory, clock and temperature now."""
 
+    def caches_kib(self) -> Mapping[int, int]:
+        """The data caches of a processor, by level; empty if they are not known."""
+        return {}
+
     @abstractmethod
     def software(self) -> Mapping[str, Any]:
         """What workers compute with; HostError where none can start."""
@@ -114,6 +126,13 @@ class Host(ABC):
     @abstractmethod
     def put(self, path: Path) -> str:
         """Bring a file of this side to the host; the answer is where a worker finds it."""
+
+    def code(self, implementation: str) -> str:
+        """Bring the user's file behind `FILE.py:NAME` to the host, with the files it imports.
+
+        The answer is the implementation as a worker finds it: here, where it lies.
+        """
+        return implementation
 
     @abstractmethod
     def run(self, job: Job, timeout: float, tick: Tick = no_tick) -> Outcome:
@@ -123,7 +142,10 @@ class Host(ABC):
     def ask(
         self, question: Question, requests: Sequence[Mapping[str, Any]], timeout: float
     ) -> list[dict[str, Any]]:
-        """Have a new process answer each request; NoAnswer where it does not."""
+        """Have a new process answer each request; NoAnswer where it does not.
+
+        The `path` of a request is a file of this side that the answer writes.
+        """
 
     @abstractmethod
     def renew(self) -> None:

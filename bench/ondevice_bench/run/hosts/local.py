@@ -10,7 +10,7 @@ from typing import Any
 from ondevice_bench.hardware.allocator_libraries import missing_allocators
 from ondevice_bench.hardware.doctor import examine
 from ondevice_bench.hardware.finding import DoctorFinding
-from ondevice_bench.hardware.probe import Machine, probe
+from ondevice_bench.hardware.probe import Machine, caches_kib, probe
 from ondevice_bench.hardware.profile import Profile, load_profile, recognise
 from ondevice_bench.hardware.state import HardwareState, allowed_cpus, read_state
 from ondevice_bench.protocol.job import Job, Reply
@@ -65,9 +65,15 @@ class LocalHost(Host):
         """The load, memory, clock and temperature now."""
         return read_state()
 
+    def caches_kib(self) -> Mapping[int, int]:
+        """The data caches of a processor, by level."""
+        return caches_kib()
+
     def software(self) -> Mapping[str, Any]:
         """What workers compute with; HostError where none can start."""
-        return dict(self._launcher("").zygote.hello["software"])
+        preload = os.environ.get("LD_PRELOAD")
+        preloaded = {"preload": preload} if preload else {}
+        return {**self._launcher("").zygote.hello["software"], **preloaded}
 
     def put(self, path: Path) -> str:
         """A worker finds the file where it lies."""

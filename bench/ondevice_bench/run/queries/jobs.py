@@ -70,9 +70,9 @@ class JobMaker:
         return Job(
             cell=cell,
             pass_name=pass_name,
-            model=model.implementation,
+            model=self._host.code(model.implementation),
             model_options=options,
-            methods=_calls(cell),
+            methods=self._calls(cell),
             layout=None if model.is_own else asdict(model.layout),
             inputs=to_dict(inputs),
             batch_path=self._host.put(batch) if batch else "",
@@ -111,6 +111,16 @@ class JobMaker:
             return {"kind": "file", "path": self._host.put(file)}
         return {"kind": source.kind, "decay": source.decay}
 
+    def _calls(self, cell: Cell) -> tuple[MethodCall, ...]:
+        """Each part of the cell's method with its own options; a user's own method takes any."""
+        calls: list[MethodCall] = []
+        for part in composition.parts(cell.method):
+            given = part.own(cell.method_options)
+            options = {**resolved(part.spec.options, given), **given}
+            layers = (part.layers,) if part.layers else ()
+            calls.append((self._host.code(part.spec.implementation), options, *layers))
+        return tuple(calls)
+
 
 def _trained(cell: Cell) -> Mapping[str, RankNumbers] | None:
     """The ranks of the model's table, where the cell's method asks for them."""
@@ -118,14 +128,3 @@ def _trained(cell: Cell) -> Mapping[str, RankNumbers] | None:
         if name.rpartition(".")[2] == trained.RULE:
             return trained.ranks(cell.model, float(value))
     return None
-
-
-def _calls(cell: Cell) -> tuple[MethodCall, ...]:
-    """Each part of the cell's method with its own options; a user's own method takes any."""
-    calls: list[MethodCall] = []
-    for part in composition.parts(cell.method):
-        given = part.own(cell.method_options)
-        options = {**resolved(part.spec.options, given), **given}
-        layers = (part.layers,) if part.layers else ()
-        calls.append((part.spec.implementation, options, *layers))
-    return tuple(calls)

@@ -18,7 +18,7 @@ def require_layers(host: Host, suite: Suite) -> None:
     mixes = [choice for choice in suite.methods if mix.is_mix(choice.name)]
     if not mixes:
         return
-    requests = _requests(suite, [_choices(each) for each in mixes])
+    requests = _requests(host, suite, [_choices(each) for each in mixes])
     answers = ask_of_networks(host, "mixes", requests)
     found = [answer["reasons"] for answer in answers if "error" not in answer]
     lines: list[str] = []
@@ -40,11 +40,11 @@ def _choices(choice: MethodChoice) -> list[str]:
     ]
 
 
-def _requests(suite: Suite, mixes: list[list[str]]) -> list[dict[str, Any]]:
+def _requests(host: Host, suite: Suite, mixes: list[list[str]]) -> list[dict[str, Any]]:
     specs = [(registry.model(choice.name), choice) for choice in suite.models]
     return [
         {
-            "model": spec.implementation,
+            "model": host.code(spec.implementation),
             "options": options,
             "layout": None if spec.is_own else asdict(spec.layout),
             "mixes": mixes,

@@ -41,9 +41,9 @@ def describe(host: Host, suite: Suite) -> None:
         "describe",
         [
             {
-                "model": registry.model(name).implementation,
+                "model": host.code(registry.model(name).implementation),
                 "options": options,
-                "weights": weights,
+                "weights": None if weights is None else host.put(Path(weights)),
                 "head": None if registry.model(name).is_own else registry.model(name).layout.head,
             }
             for name, options, weights in questions
@@ -119,7 +119,8 @@ def batch(host: Host, store: BatchStore, implementation: str, cell: Cell, use: s
         # another use is another seed, so that ranks are not chosen on the batch that is measured
         seed = cell.seed if use == "batch" else cell.seed + 2**31
         store.folder.mkdir(parents=True, exist_ok=True)
-        request = {"model": implementation, "size": cell.batch, "seed": seed, "path": str(path)}
+        model = host.code(implementation)
+        request = {"model": model, "size": cell.batch, "seed": seed, "path": str(path)}
         try:
             (answer,) = host.ask("batch", [request], TIMEOUT)
         except NoAnswer as error:

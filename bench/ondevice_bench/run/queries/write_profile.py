@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ondevice_bench.errors import BadInput
-from ondevice_bench.hardware.probe import caches_kib
 from ondevice_bench.hardware.profile import load_profile, profiles, recognise
 from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries.aa_trial import CELL
@@ -77,7 +76,7 @@ def _text(name: str, host: Host, peaks: Mapping[str, Estimate]) -> str:
         "memory:",
         f"  gib: {machine.memory_gib}",
         _line("  bandwidth_gb_per_s", peaks["copy"]) + ", a copy read and written",
-        *_caches(caches_kib()),
+        *_caches(host.caches_kib()),
         f"page_kib: {machine.page_bytes // 1024}",
         f"threads: {host.threads}",
     ]

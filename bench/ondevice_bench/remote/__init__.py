@@ -1,0 +1,1 @@
+"""Boards on the network: a desk and a board speak through a pipe, which `ssh` carries."""

@@ -1,0 +1,148 @@
+"""The board that `--on` means: USER@HOST[:PORT], or a name of `hosts.yaml`."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from ondevice_bench.declare.check import check
+from ondevice_bench.declare.document import read
+from ondevice_bench.declare.schema import StrictSchema
+from ondevice_bench.errors import BadInput, unknown
+from ondevice_bench.files import atomic_write
+
+FILE = Path("hosts.yaml")
+FOLDER = ".ondevice-bench"  # below the home folder there
+_ADDRESS = re.compile(
+    r"(?P<target>[^\s:@]+@(?:[^\s:@\[\]]+|\[[0-9A-Fa-f:.%\w]+\]))(:(?P<port>\d+))?"
+)
+_FORM = "USER@HOST or USER@HOST:PORT"
+
+
+@dataclass(frozen=True)
+class Address:
+    """How `ssh` finds a board, and where `bench` lies there."""
+
+    name: str  # what the user calls it
+    target: str  # as `ssh` takes it
+    port: int | None = None
+    folder: str = FOLDER
+    python: str | None = None
+    ssh_config: Path | None = None
+
+    @property
+    def address(self) -> str:
+        """USER@HOST[:PORT]."""
+        return self.target if self.port is None else f"{self.target}:{self.port}"
+
+    @property
+    def interpreter(self) -> str:
+        """The Python there that has `bench`."""
+        return self.python or f"{self.folder}/env/bin/python"
+
+
+def _address(text: str) -> str:
+    parsed(text)
+    return text
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"\w[\w.-]*", text):
+        raise ValueError(f"{text!r} is no name of a board: letters, digits, '.', '_' and '-' only")
+    return text
+
+
+def _place(text: str) -> str:
+    if "\0" in text or "\n" in text or text.startswith("-"):
+        raise ValueError(f"{text!r} is no path")
+    return text
+
+
+_Path = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_place)]
+
+
+class BoardSchema(StrictSchema):
+    """One board of `hosts.yaml`."""
+
+    address: Annotated[str, AfterValidator(_address)]
+    folder: _Path = FOLDER
+    python: _Path | None = None
+    ssh_config: _Path | None = None
+
+
+class HostsSchema(StrictSchema):
+    """`hosts.yaml`."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    boards: dict[Annotated[str, AfterValidator(_name)], BoardSchema]
+
+
+def parsed(text: str) -> tuple[str, int | None]:
+    """The target and the port of an address; ValueError if it is none."""
+    match = _ADDRESS.fullmatch(text)
+    if match is None or text.startswith("-") or not text.isprintable():
+        raise ValueError(f"must be {_FORM}, got {text!r}")
+    port = int(match["port"]) if match["port"] else None
+    if port is not None and not 0 < port < 1 << 16:
+        raise ValueError(f"{port} is no port, in {text!r}")
+    return match["target"].replace("[", "").replace("]", ""), port
+
+
+def boards(file: Path = FILE) -> dict[str, Address]:
+    """The boards of `hosts.yaml` in the working directory; none without the file."""
+    if not file.exists():
+        return {}
+    declared = check(HostsSchema, read(file)).boards
+    return {name: _of(name, board, file.parent) for name, board in declared.items()}
+
+
+def address(text: str) -> Address:
+    """The board of that name or address; BadInput if it is neither."""
+    known = boards()
+    if text in known:
+        return known[text]
+    if "@" not in text:
+        raise BadInput(f"{unknown('board', text, known)}: give a name of {FILE}, or {_FORM}")
+    try:
+        target, port = parsed(text)
+    except ValueError as error:
+        raise BadInput(f"--on: {error}") from None
+    same = (each for each in known.values() if (each.target, each.port) == (target, port))
+    return next(same, Address(text, target, port))
+
+
+def _of(name: str, board: BoardSchema, folder: Path) -> Address:
+    target, port = parsed(board.address)
+    config = None if board.ssh_config is None else folder / Path(board.ssh_config).expanduser()
+    return Address(name, target, port, board.folder, board.python, config)
+
+
+def require_free(name: str, board: Address, file: Path = FILE) -> None:
+    """BadInput if the file cannot take this name, or has it for another board."""
+    try:
+        _name(name)
+    except ValueError as error:
+        raise BadInput(f"--name: {error}") from None
+    known = boards(file)
+    if board.name in known and board.name != name:
+        raise BadInput(f"--name: {file} has this board already, as {board.name}")
+    other = known.get(name)
+    if other is not None and (other.target, other.port) != (board.target, board.port):
+        raise BadInput(f"--name: {file} has another board with the name {name}: {other.address}")
+
+
+def remember(name: str, board: Address, file: Path = FILE) -> None:
+    """Write the board into `hosts.yaml`. What people wrote there stays as it is."""
+    if name in boards(file):
+        return
+    entry = f"  {name}:\n    address: {json.dumps(board.address)}\n"
+    text = file.read_text(encoding="utf-8") if file.exists() else "schema: 1\nboards:\n"
+    lines = text.splitlines(keepends=True)
+    place = next((n for n, line in enumerate(lines, 1) if line.rstrip() == "boards:"), None)
+    if place is None:  # written in another way, which only its author can extend
+        raise BadInput(f"{file}: add the board by hand:\n{entry}")
+    with atomic_write(file) as written:
+        written.write("".join([*lines[:place], entry, *lines[place:]]).encode())

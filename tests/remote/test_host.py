@@ -1,0 +1,338 @@
+"""A board behind a pipe: what is refused, what is asked again, and what is never believed."""
+
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from ondevice_bench.data.batch import BatchStore
+from ondevice_bench.errors import BadInput
+from ondevice_bench.protocol import frames
+from ondevice_bench.protocol.frames import MARK, packed
+from ondevice_bench.remote import host as hosts
+from ondevice_bench.remote import link as links
+from ondevice_bench.remote.far_side import hello
+from ondevice_bench.remote.host import BoardLost, SshHost
+from ondevice_bench.remote.received_files import NotReceived, ReceivedFiles
+from ondevice_bench.run.queries.aa_trial import CELL
+from ondevice_bench.run.queries.jobs import JobMaker
+from tests.remote.pipe import PipeWay
+
+
+def rules(way, **values):
+    (way.folder / "rules.json").write_text(json.dumps(values))
+
+
+def job(host, batches):
+    return JobMaker(host, BatchStore(batches)).job(CELL, "trace")
+
+
+def jobs(way):
+    return (way.folder / "jobs").read_text().splitlines()
+
+
+def test_a_job_runs_there_and_a_file_travels_once(quick_board, tmp_path):
+    with SshHost(quick_board) as host:
+        asked = job(host, tmp_path / "batches")
+        outcome = host.run(asked, 10)
+        assert (outcome.reply.status, outcome.launch) == ("ok", "forked")
+        assert outcome.reply.result.metrics["step_flops"] == 8.0
+        sent = set(host._sent)
+        host.run(asked, 10)
+        assert len(host._sent) == len(sent) == 1
+        assert str(tmp_path) not in asked.to_text()
+    batch = jobs(quick_board)[0].split()[-1]
+    assert batch.startswith(str(quick_board.folder))
+    assert not Path(batch).exists()  # all files there are gone with the connection
+    assert sorted(path.name for path in quick_board.folder.iterdir()) == ["in-use", "jobs"]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"frames": 99}, "speaks protocol 99."),
+        ({"protocol": 99}, ".99, here it is"),
+        ({"code": "0" * 16}, "has bench "),
+        ({"torch": "1.0"}, "has torch 1.0, here it is "),
+        ({"torch": ""}, "has no torch"),
+    ],
+)
+def test_a_board_with_other_software_is_refused_with_what_to_do(quick_board, said, expected):
+    rules(quick_board, hello=said)
+    with pytest.raises(BadInput) as error:
+        SshHost(quick_board)
+    (line,) = error.value.lines
+    assert line.startswith("board: ")
+    assert expected in line
+    assert line.endswith("run `bench board setup board`")
+    assert not (quick_board.folder / "jobs").exists()
+
+
+def test_a_torch_of_another_architecture_may_be_another_release(quick_board):
+    rules(quick_board, hello={"machine": MACHINE, "torch": "2.9.1"})
+    with SshHost(quick_board) as host:
+        assert host.machine.arch == "aarch64"
+    rules(quick_board, hello={"machine": MACHINE, "torch": "1.9.1"})
+    with pytest.raises(BadInput, match=r"has torch 1.9.1, this bench needs torch.* there"):
+        SshHost(quick_board)
+
+
+MACHINE = {
+    "arch": "aarch64",
+    "board": "Raspberry Pi 5 Model B Rev 1.0",
+    "cpu": "0x41/0xd0b",
+    "physical_cores": 4,
+    "logical_cores": 4,
+    "memory_gib": 8,
+    "page_bytes": 16384,
+    "kernel": "6",
+    "libc": "glibc 2.36",
+}
+
+
+def test_the_profile_is_that_of_the_board(quick_board):
+    rules(quick_board, hello={"machine": MACHINE, "torch": "2.9.1", "allowed": [0, 1, 2, 3]})
+    with SshHost(quick_board) as host:
+        assert (host.profile.name, host.board.memory_gib) == ("pi5-8gb", 8)
+
+
+def test_two_desks_do_not_measure_at_once(quick_board):
+    said = r"board: .*\(process \d+\) uses this board now"
+    with SshHost(quick_board), pytest.raises(BadInput, match=said):
+        SshHost(PipeWay(quick_board.folder, program=quick_board.program))
+    with SshHost(quick_board):
+        pass
+
+
+def test_a_board_that_stops_answering_is_killed_and_asked_again(quick_board, tmp_path, monkeypatch):
+    monkeypatch.setattr(hosts, "LAUNCH_SECONDS", 1.0)
+    monkeypatch.setattr(links, "STALL_SECONDS", 1.0)
+    told = []
+    with SshHost(quick_board) as host:
+        host.tell = told.append
+        asked = job(host, tmp_path / "batches")
+        first = quick_board.links[0]._process.pid
+        # the process that stops is not the one that the desk can kill
+        monkeypatch.setattr(links.Link, "kill", lambda link, grace=0.0: link.end_of_input())
+        os.kill(first, signal.SIGSTOP)
+        outcome = host.run(asked, 1)
+        assert outcome.reply.status == "ok"
+        (line,) = told
+        assert line.startswith("board: the ")
+        assert line.endswith("; connecting again …")
+        assert len(jobs(quick_board)) == 1
+        assert quick_board.links[0]._process.wait(10) == -signal.SIGKILL
+        monkeypatch.undo()
+    for each in quick_board.links:
+        each.close()
+
+
+def test_a_job_that_always_breaks_the_connection_fails_alone(quick_board, tmp_path, monkeypatch):
+    monkeypatch.setattr(hosts, "ATTEMPTS", 2)
+    rules(quick_board, seconds=0.3)
+
+    def kill():
+        known = 0
+        while known < 2:
+            time.sleep(0.02)
+            if (quick_board.folder / "jobs").exists() and len(jobs(quick_board)) > known:
+                known += 1
+                quick_board.links[-1]._process.kill()
+
+    with SshHost(quick_board) as host:
+        killer = threading.Thread(target=kill)
+        killer.start()
+        outcome = host.run(job(host, tmp_path / "batches"), 10)
+        killer.join()
+        assert outcome.reply.status == "failed"
+        assert outcome.reply.reason.startswith("not measured: the connection was lost 2 times: ")
+        assert host.run(job(host, tmp_path / "batches"), 10).reply.status == "ok"
+
+
+def test_a_board_that_does_not_come_back_is_one_line(quick_board, monkeypatch):
+    monkeypatch.setattr(hosts, "RECONNECT_SECONDS", 1.0)
+    with SshHost(quick_board) as host:
+        quick_board.links[-1]._process.kill()
+        quick_board.program = ("false",)
+        with pytest.raises(BoardLost, match=r"did not come back within 1 s: .*goes on from there"):
+            host.state()
+
+
+def test_another_machine_in_its_place_is_refused(quick_board):
+    with SshHost(quick_board) as host:
+        quick_board.links[-1]._process.kill()
+        rules(quick_board, hello={"unit": "0" * 12})
+        with pytest.raises(BoardLost, match="another machine answers now"):
+            host.state()
+
+
+def saying(content: bytes, tmp_path) -> tuple[str, ...]:
+    """A board that says this, whatever it is asked."""
+    (tmp_path / "content").write_bytes(content)
+    script = (
+        "import sys, time\n"
+        f"sys.stdout.buffer.write(open({str(tmp_path / 'content')!r}, 'rb').read())\n"
+        "sys.stdout.flush()\n"
+        "sys.stdin.buffer.read()\n"
+    )
+    return (sys.executable, "-c", script)
+
+
+def greeting(**changes) -> bytes:
+    from ondevice_bench.hardware.probe import probe
+
+    return MARK + packed({**hello(probe()), **changes})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"x" * 200_000,
+        MARK + b"\xff" * 8,
+        MARK + b"\0\0\0\2\0\0\0\0[]",
+        MARK + b"\0\0\x75\x30\0\0\0\0" + b"[" * 30_000,
+        MARK + packed({}),
+        MARK + packed({"frames": frames.VERSION, "protocol": 3}),
+        greeting(machine={"arch": 1}),
+        greeting(unit="../../x"),
+        greeting(allowed=[]),
+        greeting(allowed=[-1]),
+        greeting(torch=["2"]),
+        greeting() + packed({"state": {"load_1min": "much"}}),
+        greeting() + packed({"error": "\x1b[2J" * 10_000}),
+        greeting() + packed({"error": 3}),
+    ],
+)
+def test_what_a_board_says_is_checked_before_it_is_used(tmp_path, monkeypatch, content):
+    monkeypatch.setattr(hosts, "HELLO_SECONDS", 2.0)
+    monkeypatch.setattr(links, "STALL_SECONDS", 1.0)
+    with pytest.raises(BadInput) as error:
+        SshHost(PipeWay(tmp_path, program=saying(content, tmp_path)))
+    (line,) = error.value.lines
+    assert line.startswith("board: ")
+    assert len(line) < 1000
+
+
+STATE = {
+    "load_1min": 0.0,
+    "memory_available_bytes": 1,
+    "swap_used_bytes": 0,
+    "cpu_mhz": None,
+    "temperature_celsius": None,
+}
+ENDED = {"launch": "forked", "seconds": 0.1, "output": ""}
+GOOD = b'{"status": "ok", "result": {"metrics": {"step_flops": 1}}}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (packed({**ENDED, "launch": "by hand"}, GOOD), "not measured: "),
+        (packed({**ENDED, "seconds": -1}, GOOD), "not measured: "),
+        (packed({**ENDED, "seconds": float("nan")}, GOOD), "not measured: "),
+        (packed({**ENDED, "output": 3}, GOOD), "not measured: "),
+        (packed(ENDED, b"{}"), "the worker's reply cannot be read"),
+        (packed(ENDED, b"[" * 100_000), "the worker's reply cannot be read"),
+        (packed(ENDED, GOOD.replace(b"1", b"1e999")), "the worker's reply cannot be read"),
+        (packed({"error": "no space left"}), "no space left"),
+    ],
+)
+def test_a_reply_that_makes_no_sense_fails_its_own_cell(tmp_path, monkeypatch, answer, reason):
+    monkeypatch.setattr(hosts, "ATTEMPTS", 1)
+    content = greeting() + packed({"state": STATE}) + answer
+    with SshHost(PipeWay(tmp_path, program=saying(content, tmp_path))) as host:
+        asked = JobMaker(host, None).job(CELL, "trace")
+        reply = host.run(asked, 1).reply
+        assert (reply.status, dict(reply.result.metrics)) == ("failed", {})
+        assert reply.reason.startswith(reason)
+
+
+def test_what_a_shell_prints_at_its_start_is_left_out(tmp_path):
+    content = b"Welcome to board1!\n\0\xff" + greeting() + packed({"state": STATE})
+    with SshHost(PipeWay(tmp_path, program=saying(content, tmp_path))) as host:
+        assert host.machine.arch == platform.machine()
+
+
+def test_an_error_in_place_of_a_state_is_one_line(tmp_path):
+    content = greeting() + packed({"state": STATE}) + packed({"error": "I/O error"})
+    board = PipeWay(tmp_path, program=saying(content, tmp_path))
+    with SshHost(board) as host, pytest.raises(BadInput, match="cannot go on: I/O error"):
+        host.state()
+
+
+def test_one_process_may_have_several_boards_at_once(tmp_path, quick_board):
+    def measure(number):
+        folder = tmp_path / f"board{number}"
+        folder.mkdir()
+        with SshHost(PipeWay(folder, program=quick_board.program)) as host:
+            replies = [host.run(job(host, tmp_path / f"batches{number}"), 10) for _ in range(3)]
+        return [each.reply.status for each in replies], len(
+            (folder / "jobs").read_text().split("\n")
+        )
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(measure, range(3))) == [(["ok"] * 3, 4)] * 3
+
+
+def test_a_file_that_changed_or_went_since_it_was_named_fails_its_own_job(quick_board, tmp_path):
+    with SshHost(quick_board) as host:
+        asked = job(host, tmp_path / "batches")
+        (batch,) = (tmp_path / "batches").iterdir()
+        batch.write_bytes(b"short")
+        said = host.run(asked, 10).reply
+        assert (said.status, said.reason) == (
+            "failed",
+            f"{batch.name}: its content changed while it was sent",
+        )
+        batch.unlink()
+        assert "cannot be read: No such file" in host.run(asked, 10).reply.reason
+        assert host.state().load_1min is not None
+        assert len(quick_board.links) == 1
+
+
+def test_a_number_that_this_side_needs_must_be_there(tmp_path):
+    content = greeting() + packed({"state": STATE}) + packed(ENDED, GOOD)
+    with SshHost(PipeWay(tmp_path, program=saying(content, tmp_path))) as host:
+        reply = host.run(JobMaker(host, None).job(CELL, "live_peak"), 1).reply
+        assert reply.reason == "the worker's reply has no peak_bytes"
+
+
+@pytest.mark.parametrize("place", ["../x", "/x", "a/../../x", "", "a\0b", "a/" * 600])
+def test_no_file_lands_outside_of_its_folder(tmp_path, place):
+    files = ReceivedFiles(tmp_path / "files")
+    with pytest.raises(NotReceived, match="no place for a file"):
+        files.receive(place, 1, "0", lambda: b"x")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["files"]
+
+
+def test_a_file_with_another_content_than_announced_is_refused(tmp_path):
+    files = ReceivedFiles(tmp_path / "files")
+    with pytest.raises(NotReceived, match="changed while it was sent"):
+        files.receive("a/b", 1, "0" * 64, lambda: b"x")
+    assert not [path for path in (tmp_path / "files").rglob("*") if path.is_file()]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_full_disk_there_fails_the_cell_and_says_so(quick_board, tmp_path):
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16k", "none", quick_board.folder], check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("this container mounts nothing")
+    try:
+        with SshHost(quick_board) as host:
+            reply = host.run(job(host, tmp_path / "batches"), 10).reply
+            assert reply.status == "failed"
+            assert reply.reason.endswith("cannot be written on the board: No space left on device")
+            assert host.state().load_1min is not None  # and the board still answers
+    finally:
+        subprocess.run(["umount", "-l", quick_board.folder], check=True)

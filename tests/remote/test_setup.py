@@ -1,0 +1,194 @@
+"""`bench board`: a real environment behind a real sshd, from wheels, without a network.
+
+What `bench` needs are wheels without content here; one of them lets Python find the real packages.
+"""
+
+import json
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from importlib.metadata import requires, version
+
+import pytest
+from packaging.requirements import Requirement
+
+from ondevice_bench.errors import BadInput
+from ondevice_bench.remote import installer
+from ondevice_bench.remote import version as versions
+from ondevice_bench.remote.address import address, boards
+from ondevice_bench.remote.wheel import wheel
+from tests.remote.test_over_ssh import one_line
+
+
+@pytest.fixture
+def wheelhouse(tmp_path):
+    """A wheel for each package that `bench` needs."""
+    folder = tmp_path / "wheelhouse"
+    folder.mkdir()
+    for text in requires("ondevice-bench"):
+        need = Requirement(text)
+        if need.marker is None or need.marker.evaluate({"extra": ""}):
+            stub(folder, need.name, version(need.name), has_path=need.name == "torch")
+    return folder
+
+
+def stub(folder, name, number, *, has_path=False):
+    stem = f"{name.replace('-', '_')}-{number}"
+    with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as file:
+        members = {
+            "METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {number}\n",
+            "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        }
+        for member, text in members.items():
+            file.writestr(f"{stem}.dist-info/{member}", text)
+        if has_path:
+            file.writestr("zz_real_packages.pth", sysconfig.get_path("purelib") + "\n")
+        names = [f"{member},,\n" for member in [*file.namelist(), f"{stem}.dist-info/RECORD"]]
+        file.writestr(f"{stem}.dist-info/RECORD", "".join(names))
+
+
+def write_hosts(workplace, server, **board):
+    whole = {"address": server.address, "ssh_config": str(server.config), **board}
+    (workplace / "hosts.yaml").write_text(json.dumps({"schema": 1, "boards": {"board1": whole}}))
+
+
+def test_a_board_without_a_network_gets_this_very_bench(bench, workplace, bare_server, wheelhouse):
+    folder = workplace / "its folder"
+    write_hosts(workplace, bare_server, folder=str(folder))
+    assert "run `bench board setup board1`" in one_line(bench("board", "check", "board1"))
+    words = ("--wheelhouse", wheelhouse, "--python", sys.executable)
+    (needed,) = wheelhouse.glob("typer-*")
+    needed.rename(workplace / needed.name)
+    line = one_line(bench("board", "setup", "board1", *words, timeout=390))
+    assert line.startswith("bench: board1: pip: ERROR: ")
+    assert "typer" in line
+    (workplace / needed.name).rename(needed)
+    ended = bench("board", "setup", "board1", *words, timeout=390)
+    assert ended.code == 0, ended.err
+    assert "board1 is ready: profile " in ended.out
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / "env/bin/bench").exists()
+    code = "from ondevice_bench.remote import version as v; print(v.ROOT); print(v.code_digest())"
+    python = folder / "env/bin/python"
+    printed = subprocess.check_output([python, "-P", "-c", code], env={}, text=True)
+    root, digest = printed.splitlines()
+    assert (root.startswith(str(folder)), digest) == (True, versions.code_digest())
+    # other code of the same version is refused until the board is set up again
+    (site,) = folder.glob("env/lib/python3*/site-packages/ondevice_bench/units.py")
+    site.write_text(site.read_text() + "\n# other code\n")
+    line = one_line(bench("board", "check", "board1"))
+    assert "has bench " in line
+    assert line.endswith("run `bench board setup board1`")
+    assert bench("board", "setup", "board1", *words, timeout=390).code == 0
+    assert "# other code" not in site.read_text()
+    ended = bench("board", "remove", "board1")
+    assert (ended.code, folder.exists()) == (0, False)
+    assert bench("board", "remove", "board1").out == f"board1: had no {folder}\n"
+
+
+def test_what_a_board_lacks_is_one_line(bench, workplace, server, wheelhouse):
+    folder = workplace / "there"
+    write_hosts(workplace, server, folder=str(folder))
+    line = one_line(bench("board", "setup", "board1", "--python", "/no/python3"))
+    assert "board1: has no /no/python3: install Python 3.11 or newer" in line
+    old = workplace / "old"
+    code = "import sys; sys.version_info = (3, 9, 2, 'final', 0); sys.argv = sys.argv[:1] + sys.argv[2:]; exec(sys.argv.pop(1))"
+    old.write_text(f'#!/bin/sh\nshift\nexec {sys.executable} -c "{code}" -c "$@"\n')
+    old.chmod(0o755)
+    line = one_line(bench("board", "setup", "board1", "--python", old))
+    assert line.endswith(
+        "its Python is 3.9, bench needs 3.11 or newer: install one there, and name it with --python"
+    )
+    assert not folder.exists()
+    folder.mkdir()
+    (folder / "precious").write_text("x")
+    words = ("--wheelhouse", wheelhouse, "--python", sys.executable)
+    assert "is no folder of bench" in one_line(bench("board", "setup", "board1", *words))
+    assert "remove it by hand" in one_line(
+        bench("board", "remove", "board1", "--python", sys.executable)
+    )
+    assert (folder / "precious").read_text() == "x"
+    (empty := workplace / "empty").mkdir()
+    assert "has no wheels" in one_line(bench("board", "setup", "board1", "--wheelhouse", empty))
+
+
+def test_too_little_memory_or_disk_there_is_refused(monkeypatch, tmp_path):
+    request = {"folder": str(tmp_path / "x"), "desk": "desk", "least_disk": 1 << 60}
+    with pytest.raises(installer.Stop, match="MiB left: bench and torch need 3 GiB"):
+        installer.look(request)
+    monkeypatch.setattr(installer, "_memory_bytes", lambda: 512 << 20)
+    with pytest.raises(installer.Stop, match="it has 512 MiB of memory: torch needs 1 GiB"):
+        installer.look(request)
+
+
+def test_the_wheel_is_equal_each_time_and_holds_the_declarations(tmp_path):
+    name, content = wheel()
+    assert wheel() == (name, content)
+    (tmp_path / name).write_bytes(content)
+    with zipfile.ZipFile(tmp_path / name) as file:
+        names = file.namelist()
+    assert "ondevice_bench/builtin/hardware/pi5.yaml" in names
+    assert "ondevice_bench/worker/worker.py" in names
+    assert not [each for each in names if "__pycache__" in each]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("boards: {}", "schema: is required"),
+        ("schema: 1\nboards: {b: {adress: a@b}}", "did you mean 'address'?"),
+        ("schema: 1\nboards: {b: {address: b}}", "must be USER@HOST or USER@HOST:PORT, got 'b'"),
+        ("schema: 1\nboards: {b: {address: -oProxyCommand=x@b}}", "must be USER@HOST"),
+        ("schema: 1\nboards: {b: {address: a@b:99999}}", "99999 is no port"),
+        ("schema: 1\nboards: {'b c': {address: a@b}}", "is no name of a board"),
+        ('schema: 1\nboards: {b: {address: a@b, folder: "x\\ny"}}', "is no path"),
+        ("schema: 1\nboards: {b: {address: a@b, folder: -x}}", "is no path"),
+    ],
+)
+def test_a_fault_in_hosts_yaml_has_its_place(workplace, text, expected):
+    (workplace / "hosts.yaml").write_text(text)
+    with pytest.raises(BadInput) as error:
+        boards()
+    assert all(line.startswith("hosts.yaml:") for line in error.value.lines)
+    assert expected in "\n".join(error.value.lines)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["board2", "a@", "@b", "a@b:", "a@b:0", "a@b:x", "-o@b", "a b@c", "a@b c", "a@b\nc", "a@[::1"],
+)
+def test_what_is_no_board_is_one_line(workplace, text):
+    (workplace / "hosts.yaml").write_text("schema: 1\nboards: {board1: {address: a@b}}")
+    with pytest.raises(BadInput) as error:
+        address(text)
+    assert len(error.value.lines) == 1
+    if text == "board2":
+        assert "did you mean 'board1'?" in error.value.lines[0]
+
+
+def test_an_address_has_a_port_and_may_be_of_ipv6(workplace):
+    found = address("pi@board1:2222"), address("pi@[fe80::1%eth0]:22"), address("pi@board1")
+    assert [(each.target, each.port) for each in found] == [
+        ("pi@board1", 2222),
+        ("pi@fe80::1%eth0", 22),
+        ("pi@board1", None),
+    ]
+
+
+def test_a_name_is_added_to_hosts_yaml_and_the_rest_stays(bench, workplace, server, quick_python):
+    text = f"""\
+schema: 1
+boards:
+  # the one in the kitchen
+  board1: {{address: "{server.address}", python: "{quick_python}", folder: "{workplace}/there",
+           ssh_config: {server.config}}}
+"""
+    (workplace / "hosts.yaml").write_text(text)
+    ended = bench("board", "setup", "board1", "--name", "kitchen")
+    assert "hosts.yaml has this board already, as board1" in one_line(ended)
+    assert (workplace / "hosts.yaml").read_text() == text
+    assert bench("board", "setup", "board1").code == 0
+    assert json.loads(bench("board", "list", "--json").out) == [
+        {"name": "board1", "address": server.address, "python": str(quick_python)}
+    ]
