@@ -128,7 +128,7 @@ class Session:
             return PreparedTask(task, started, before, lambda _: failed)
         longest = min(job.sampling.max_seconds, sampling_seconds)
         job = replace(job, sampling=replace(job.sampling, max_seconds=longest), turns=turns)
-        timeout = self._request.suite.timeout
+        timeout = self._request.suite.timeout_of(task.pass_name)
         return PreparedTask(task, started, before, lambda tick: self.host.run(job, timeout, tick))
 
     def store_result(self, prepared: PreparedTask, outcome: Outcome) -> Record:
@@ -210,8 +210,10 @@ class Session:
     def _budget(self) -> Budget:
         """What the run may spend from now on, with what its records tell already."""
         seconds = self._request.budget
-        budget = Budget() if seconds is None else Budget(time.monotonic() + seconds)
-        fewest = self._request.suite.sampling.min_samples
+        suite = self._request.suite
+        lasting = {name: suite.sustain for name in suite.measure if passes.BY_NAME[name].lasts}
+        end = inf if seconds is None else time.monotonic() + seconds
+        budget, fewest = Budget(end, lasting), suite.sampling.min_samples
         for record in self.store.records(self.run.id):
             budget.learn(record.key, record.seconds, _sampled(record, fewest))
         return budget
@@ -239,7 +241,12 @@ def open_session(request: Request, out: Path, progress: Progress) -> Iterator[Se
         run = find_or_add_run(store, request, software, progress)
         suite = request.suite
         jobs = JobMaker(
-            request.host, BatchStore(batches), suite.sampling, suite.data, suite.weight_sources
+            request.host,
+            BatchStore(batches),
+            suite.sampling,
+            suite.data,
+            suite.weight_sources,
+            sustain=suite.sustain,
         )
         session = Session(request, run, store, jobs)
         try:

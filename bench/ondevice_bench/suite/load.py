@@ -9,10 +9,11 @@ from ondevice_bench.declare.document import Document
 from ondevice_bench.declare.folders import locate
 from ondevice_bench.declare.inherit import read_resolved
 from ondevice_bench.errors import BadInput
+from ondevice_bench.passes import SUSTAINED
 from ondevice_bench.suite.compose import variants, with_defaults
 from ondevice_bench.suite.mixes import with_places
 from ondevice_bench.suite.schema import make_suite_schema
-from ondevice_bench.suite.suite import Suite
+from ondevice_bench.suite.suite import SUSTAIN, Suite
 
 
 def load_suite(name: str, folder: Path | None = None) -> Suite:
@@ -62,7 +63,7 @@ def _suite(document: Document, name: str) -> Suite:
         train=file.train,
         seeds=file.seeds,
         rounds=file.rounds.model_dump(),
-        measure=file.measure,
+        measure=_measured(file.measure, file.sustain),
         sampling=file.time,
         timeout=file.timeout,
         baseline=file.baseline,
@@ -72,4 +73,11 @@ def _suite(document: Document, name: str) -> Suite:
         when=file.when,
         expected=file.expected,
         allocators=file.allocator,
+        sustain=SUSTAIN if file.sustain is None else file.sustain,
     )
+
+
+def _measured(measure: tuple[str, ...], sustain: float | None) -> tuple[str, ...]:
+    """The passes. Who says how long to sustain wants the pass."""
+    is_missing = sustain is not None and SUSTAINED not in measure
+    return (*measure, SUSTAINED) if is_missing else measure
