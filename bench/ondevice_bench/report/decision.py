@@ -204,7 +204,7 @@ def _row(
     found: Verdict,
 ) -> Row:
     limit = usable_memory(run)
-    epoch = epoch_of(run, member.cell).seconds
+    epoch = epoch_of(run, member.cell)
     return Row(
         label=_name(member),
         cell=member.cell.id,
@@ -213,11 +213,18 @@ def _row(
         is_gradient_low=member.label in found.too_far,
         extra=tuple(quantity_of(member.cell, name) for name in extra),
         share=_share(member, limit) if limit and PEAK in member.cell.estimates else "",
-        epoch="" if epoch is None else f"an epoch takes {units.clock(epoch.estimate)}",
+        epoch=_epoch(epoch),
         refusal=found.refused.get(member.label, ""),
         beside=against_default(member),
         is_baseline=member.is_baseline,
     )
+
+
+def _epoch(epoch: Epoch) -> str:
+    if epoch.seconds is None:
+        return ""
+    energy = epoch.joules and f" and {units.quantity(epoch.joules.estimate, 'joules')}"
+    return f"an epoch takes {units.clock(epoch.seconds.estimate)}{energy or ''}"
 
 
 def _gradient(member: CellWithBaseline) -> Quantity:

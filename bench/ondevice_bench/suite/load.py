@@ -9,11 +9,10 @@ from ondevice_bench.declare.document import Document
 from ondevice_bench.declare.folders import locate
 from ondevice_bench.declare.inherit import read_resolved
 from ondevice_bench.errors import BadInput
-from ondevice_bench.passes import SUSTAINED
 from ondevice_bench.suite.compose import variants, with_defaults
 from ondevice_bench.suite.mixes import with_places
 from ondevice_bench.suite.schema import make_suite_schema
-from ondevice_bench.suite.suite import SUSTAIN, Suite
+from ondevice_bench.suite.suite import Suite
 
 
 def load_suite(name: str, folder: Path | None = None) -> Suite:
@@ -47,7 +46,7 @@ def _with_bases(document: Document, bases: list[Document]) -> str:
 def _suite(document: Document, name: str) -> Suite:
     document = with_defaults(document)
     file = check(make_suite_schema(document.path.parent), document)
-    return Suite(
+    suite = Suite(
         name=name,
         path=document.path,
         text=document.text,
@@ -63,7 +62,7 @@ def _suite(document: Document, name: str) -> Suite:
         train=file.train,
         seeds=file.seeds,
         rounds=file.rounds.model_dump(),
-        measure=_measured(file.measure, file.sustain),
+        measure=file.measure,
         sampling=file.time,
         timeout=file.timeout,
         baseline=file.baseline,
@@ -73,11 +72,6 @@ def _suite(document: Document, name: str) -> Suite:
         when=file.when,
         expected=file.expected,
         allocators=file.allocator,
-        sustain=SUSTAIN if file.sustain is None else file.sustain,
     )
-
-
-def _measured(measure: tuple[str, ...], sustain: float | None) -> tuple[str, ...]:
-    """The passes. Who says how long to sustain wants the pass."""
-    is_missing = sustain is not None and SUSTAINED not in measure
-    return (*measure, SUSTAINED) if is_missing else measure
+    # who says how long to train without pause wants the pass
+    return suite if file.sustain is None else suite.sustained(file.sustain)

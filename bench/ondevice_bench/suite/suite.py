@@ -104,6 +104,12 @@ class Suite:
         """The time limit of a process of the pass: what `sustain` asks for comes on top."""
         return self.timeout + (self.sustain if passes.BY_NAME[pass_name].lasts else 0.0)
 
+    def sustained(self, seconds: float) -> "Suite":
+        """The suite with the pass `sustained`, for so long, on every board."""
+        measure = tuple(dict.fromkeys((*self.measure, passes.SUSTAINED)))
+        variants = {board: each.sustained(seconds) for board, each in self.variants.items()}
+        return replace(self, measure=measure, sustain=seconds, variants=variants)
+
     def under(self, allocator: str) -> "Suite":
         """The suite with this allocator, if it names none itself."""
         return replace(self, allocators=(allocator,)) if allocator and not self.allocators else self
