@@ -18,6 +18,12 @@ TESTED = {
     "limit",
     "stored",
     "cosine",
+    # in test_sustained_section.py
+    "slower",
+    "faster",
+    "steady",
+    "unsteady",
+    "loading",
 }
 
 
