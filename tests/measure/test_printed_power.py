@@ -53,7 +53,10 @@ def test_the_scope_names_command_interval_and_steps():
         time.sleep(0.2)
         found.mark()
         assert found.scope.startswith("the plug, a reading every 0.0")
-    assert "meter.py --rate 5` meters" in PrintedPower(["meter.py", "--rate", "5"]).scope
+    assert (
+        "everything that `meter.py --rate 5` meters"
+        in PrintedPower(["meter.py", "--rate", "5"]).scope
+    )
 
 
 def test_no_shell_runs_the_command(tmp_path):

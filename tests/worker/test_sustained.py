@@ -80,7 +80,7 @@ def test_a_pi_that_gets_hot_is_in_the_curve_and_in_the_numbers(measured, monkeyp
     assert {name: len(column) for name, column in curve.columns.items()} == dict.fromkeys(
         (
             "step_seconds", "steps", "mhz", "celsius", "throttle_bits", "swapped_bytes",
-            "written_bytes", "own_written_bytes", "watts",
+            "written_bytes", "own_written_bytes", "watts", "others",
         ),
         rows,
     )  # fmt: skip

@@ -32,7 +32,7 @@ class PrintedPower:
     ) -> None:
         self.command = tuple(command)
         self.folder = folder
-        self.scope = scope or f"what the command `{' '.join(self.command)}` meters"
+        self.scope = scope or f"everything that `{' '.join(self.command)}` meters"
         self.first_seconds = first_seconds
 
     @contextmanager

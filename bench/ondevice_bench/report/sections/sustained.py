@@ -80,6 +80,11 @@ def power(group: Group) -> Canvas | None:
     return _over_time(group, "watts", 1.0, "watts by the meter")
 
 
+def others(group: Group) -> Canvas | None:
+    """What other programs took."""
+    return _over_time(group, "others", 1.0, "cores that other programs used")
+
+
 def says(group: Group) -> str:
     """How much the cell that suffers most slows down."""
     having = [member for member in group.members if "sustained_ratio" in member.cell.estimates]
@@ -140,5 +145,11 @@ SECTION = Section(
         Plot("sustained-temperature", "The temperature meanwhile.", temperature),
         Plot("sustained-clock", "The clock meanwhile.", clock),
         Plot("sustained-power", "The mean power of each second, by the meter.", power),
+        Plot(
+            "sustained-others",
+            "The processor time of other programs, in cores. Where it rises, steps are slower for "
+            "another reason than heat.",
+            others,
+        ),
     ),
 )

@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +10,8 @@ from statistics import median
 from typing import Any
 
 from ondevice_bench import units
-from ondevice_bench.measure import energy
+from ondevice_bench.measure import energy, interference
+from ondevice_bench.measure.interference import Counters
 from ondevice_bench.measure.sustained import MINUTE, Sustained, rounded, sustain
 from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.sensors import machine
@@ -72,11 +73,13 @@ def measure(job: Job) -> PassResult:
     workload = build(job)
     losses = [workload.step(), workload.step()]
     sensors = MachineSensors(job.cpus, job.throttled_by, ROOT)
+    loads: list[Counters] = []
     with contextlib.ExitStack() as stack:
         power = _begun(job, stack)
 
         def read() -> Mapping[str, float]:
             power.mark()
+            loads.append(interference.read())
             return sensors.read()
 
         run = sustain(workload.step, job.sustain, read)
@@ -94,8 +97,9 @@ def measure(job: Job) -> PassResult:
             "steps": run.steps,
             "seconds": run.seconds,
             "reading_share": 1 - run.seconds / run.rows[-1].end,
+            "foreign_cpu_share": _others(loads[0], loads[-1]),
             "losses": losses if finite else None,
-            "sustained": _curve(run, sensors, columns),
+            "sustained": _curve(run, sensors, {**columns, **_others_by_row(loads)}),
             "notes": [
                 *workload.treatment.notes(),
                 *notes,
@@ -159,6 +163,21 @@ def _add_energy(
         return {}, []
     assert power.metering is not None
     return {"watts": rounded(watts)}, [f"the energy is that of {power.metering.scope}"]
+
+
+def _others(before: Counters, after: Counters) -> float | None:
+    """The cores that other processes and hypervisors used meanwhile; None if nothing tells."""
+    load = interference.between(before, after)
+    if load.foreign is None:
+        return None
+    return max(0.0, load.foreign + (load.stolen or 0.0)) / load.wall
+
+
+def _others_by_row(loads: Sequence[Counters]) -> dict[str, list[float]]:
+    """The same for each row."""
+    shares = [_others(before, after) for before, after in pairwise(loads)]
+    found = [share for share in shares if share is not None]
+    return {"others": rounded(found)} if len(found) == len(shares) else {}
 
 
 def _curve(
