@@ -118,9 +118,19 @@ def sustained(cell: Cell, run_id: str = "r1") -> Record:
         "watts": [5.0 for _ in rows],
         "others": [0.1 for _ in rows],
     }
-    curve = {"seconds": [float(row) for row in rows], "columns": columns}
-    metrics = {"steps_per_minute": 460.0}
-    return make_record(run_id, cell, "sustained", metrics=metrics, details={"sustained": curve})
+    curve = {
+        "seconds": [float(row) for row in rows],
+        "columns": columns,
+        "throttled_by": ["soft temperature limit"],
+    }
+    return make_record(
+        run_id,
+        cell,
+        "sustained",
+        metrics={"steps_per_minute": 460.0, "throttled_after_seconds": 30.0},
+        samples={"sustained_ratio": [1.2, 1.25, 1.3, 1.31, 1.32, 1.33, 1.4]},
+        details={"sustained": curve},
+    )
 
 
 def _memory(peak: float, number: int) -> dict[str, float]:

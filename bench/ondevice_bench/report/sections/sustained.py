@@ -67,7 +67,10 @@ def speed(group: Group) -> Canvas | None:
 
 def temperature(group: Group) -> Canvas | None:
     """The temperature of the hottest zone."""
-    return _over_time(group, "celsius", 1.0, "°C of the hottest zone")
+    plot = _over_time(group, "celsius", 1.0, "°C of the hottest zone")
+    if plot is not None:
+        plot.y_axis(rangemode="normal")
+    return plot
 
 
 def clock(group: Group) -> Canvas | None:
@@ -83,15 +86,6 @@ def power(group: Group) -> Canvas | None:
 def others(group: Group) -> Canvas | None:
     """What other programs took."""
     return _over_time(group, "others", 1.0, "cores that other programs used")
-
-
-def says(group: Group) -> str:
-    """How much the cell that suffers most slows down."""
-    having = [member for member in group.members if "sustained_ratio" in member.cell.estimates]
-    worst = max(
-        having, key=lambda member: member.cell.estimates["sustained_ratio"].estimate, default=None
-    )
-    return "" if worst is None else endurance(worst.cell, worst.label)
 
 
 def _over_time(group: Group, column: str, scale: float, title: str) -> Canvas | None:
@@ -114,7 +108,7 @@ def _over_time(group: Group, column: str, scale: float, title: str) -> Canvas | 
     if is_empty:
         return None
     plot.x_axis("minutes without pause", rangemode="tozero")
-    plot.y_axis(title, automargin=True)
+    plot.y_axis(title, automargin=True, rangemode="tozero")
     return plot
 
 
@@ -139,7 +133,6 @@ SECTION = Section(
             "The median step time of each second of training without pause. A dotted line is the "
             "moment at which the board first lowered its clock.",
             speed,
-            says=says,
             is_wide=True,
         ),
         Plot("sustained-temperature", "The temperature meanwhile.", temperature),
