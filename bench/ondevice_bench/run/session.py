@@ -174,7 +174,7 @@ class Session:
 
     def perform_all(self, progress: Progress) -> None:
         """Measure everything that is left."""
-        forecast = Forecast()
+        forecast = Forecast(lasting=self._request.suite.lasting)
         for record in self.store.records(self.run.id):
             forecast.learn(record.key, record.seconds)
         budget, fewest = self._budget(), self._request.suite.sampling.min_samples
@@ -211,9 +211,8 @@ class Session:
         """What the run may spend from now on, with what its records tell already."""
         seconds = self._request.budget
         suite = self._request.suite
-        lasting = {name: suite.sustain for name in suite.measure if passes.BY_NAME[name].lasts}
         end = inf if seconds is None else time.monotonic() + seconds
-        budget, fewest = Budget(end, lasting), suite.sampling.min_samples
+        budget, fewest = Budget(end, suite.lasting), suite.sampling.min_samples
         for record in self.store.records(self.run.id):
             budget.learn(record.key, record.seconds, _sampled(record, fewest))
         return budget

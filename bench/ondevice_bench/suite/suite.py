@@ -104,6 +104,11 @@ class Suite:
         """The time limit of a process of the pass: what `sustain` asks for comes on top."""
         return self.timeout + (self.sustain if passes.BY_NAME[pass_name].lasts else 0.0)
 
+    @property
+    def lasting(self) -> dict[str, float]:
+        """The seconds of those passes that take as long as the suite asks for."""
+        return {name: self.sustain for name in self.measure if passes.BY_NAME[name].lasts}
+
     def sustained(self, seconds: float) -> "Suite":
         """The suite with the pass `sustained`, for so long, on every board."""
         measure = tuple(dict.fromkeys((*self.measure, passes.SUSTAINED)))
