@@ -24,6 +24,7 @@ TESTED = {
     "steady",
     "unsteady",
     "loading",
+    "latency",
 }
 
 

@@ -5,7 +5,7 @@ import pytest
 from ondevice_bench.record.details import SustainedCurve
 from ondevice_bench.report.endurance import endurance
 from ondevice_bench.report.sections import beside, sustained
-from ondevice_bench.report.terminal.endurance import endurance_lines
+from ondevice_bench.report.terminal.board import board_lines
 from tests.record.conftest import CELL, make_record, make_run, planned
 from tests.report.test_page import body, drawn, render
 
@@ -60,7 +60,7 @@ def test_the_answer_comes_first_on_the_page_and_in_the_terminal(summary):
     page = body(render(summary()))
     section = page[page.index('<section id="sustained">') :]
     assert section.index(says) < section.index("<table")
-    assert endurance_lines(summary()) == [says]
+    assert board_lines(summary()) == [says]
     assert NO_METER in page
 
 
@@ -145,3 +145,13 @@ def test_the_page_says_whether_loading_is_the_bottleneck(summary, share, says):
     page = body(render(summary(loaded, measure=["loading"])))
     assert f"{says}{100 * share:.0f} % of loading and training." in page
     assert beside.SECTION.title in page
+
+
+def test_the_latency_has_a_sentence_on_the_page_and_in_the_terminal(summary):
+    timed = make_record(
+        pass_name="latency", metrics={"latency_seconds": 0.02, "latency_p95_seconds": 0.031}
+    )
+    found = summary(timed, measure=["latency"])
+    says = "vanilla takes 20.0 ms for one example; 95 of 100 take at most 31.0 ms."
+    assert board_lines(found) == [says]
+    assert says in body(render(found))

@@ -64,7 +64,7 @@ def run(
     from ondevice_bench.analyse.learning import learning
     from ondevice_bench.record.store import OUT
     from ondevice_bench.report.page import write_report
-    from ondevice_bench.report.terminal.endurance import endurance_lines
+    from ondevice_bench.report.terminal.board import board_lines
     from ondevice_bench.report.terminal.run import (
         learning_tables,
         problem_lines,
@@ -102,7 +102,7 @@ def run(
         print_json(run_json(summary, page))
     else:
         print_tables(*run_tables(summary), *learning_tables(learning(summary)))
-        answers = (*short_verdict_lines(summary), *endurance_lines(summary))
+        answers = (*short_verdict_lines(summary), *board_lines(summary))
         print_notes(*answers, *problem_lines(summary), *run_notes(summary))
         print_lines(f"report: {page}")
     if show:

@@ -27,6 +27,7 @@ SENTENCES: Mapping[str, str] = {
     "{ratio} times as long as in the first{interval}; {throttled}.",
     "loading": "With {cell}, {longer} is the bottleneck: to load a batch takes {loading}, which is "
     "{share} of loading and training.",
+    "latency": "{cell} takes {latency} for one example; 95 of 100 take at most {p95}.",
     "cosine": "The worst layer is {layer} with {cell}: a cosine of {value} {moment}.",
 }
 LISTED = 4

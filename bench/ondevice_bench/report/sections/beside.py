@@ -3,19 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ondevice_bench import metrics, units
-from ondevice_bench.analyse.groups import CellWithBaseline
+from ondevice_bench import metrics
+from ondevice_bench.report.beside_step import beside_step
 from ondevice_bench.report.quantities import quantity_of
 from ondevice_bench.report.sections.section import ReportData, Section
-from ondevice_bench.report.sentences import SENTENCES
 
 PASSES = ("loading", "latency")
-LOADING, SHARE = "loading_seconds", "loading_share"
-HALF = 0.5  # of loading and a step: beyond it, loading takes longer than the step
 
 
 def content(data: ReportData) -> Mapping[str, Any] | None:
-    """A line for each cell, with a sentence on what takes longer."""
+    """A line for each cell, with its sentences."""
     measured = [name for name in PASSES if name in data.summary.run.settings["measure"]]
     columns = [metrics.BY_NAME[name] for each in measured for name in metrics.of_pass(each)]
     members = [
@@ -30,25 +27,12 @@ def content(data: ReportData) -> Mapping[str, Any] | None:
     lines = [
         (
             f"{member.label} · {title}" if several else member.label,
-            bottleneck(member),
+            " ".join(beside_step(member.cell, member.label)),
             [quantity_of(member.cell, metric.name) for metric in columns],
         )
         for title, member in members
     ]
     return {"columns": [metric.label for metric in columns], "lines": lines}
-
-
-def bottleneck(member: CellWithBaseline) -> str:
-    """Whether to load a batch takes longer than to train on it."""
-    share, loading = (member.cell.estimates.get(name) for name in (SHARE, LOADING))
-    if share is None or loading is None:
-        return ""
-    return SENTENCES["loading"].format(
-        cell=member.label,
-        longer="loading" if share.estimate > HALF else "the step",
-        loading=units.seconds(loading.estimate),
-        share=units.percent(share.estimate),
-    )
 
 
 SECTION = Section(
