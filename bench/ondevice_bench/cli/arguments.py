@@ -93,7 +93,7 @@ def parsed_sustain(text: str) -> float:
     from ondevice_bench.suite.schema import sustained_seconds
 
     try:
-        return float(str(sustained_seconds(text)))
+        return sustained_seconds(text)
     except ValueError as error:
         raise BadInput(f"--sustain: {error}") from None
 

@@ -1,6 +1,7 @@
 """A meter whose power a command prints, in lines of `seconds watts`."""
 
 import contextlib
+import fcntl
 import os
 import select
 import signal
@@ -74,6 +75,8 @@ class PrintedJoules:
         self._out, self._err = self._process.stdout.fileno(), self._process.stderr.fileno()
         for descriptor in (self._out, self._err):
             os.set_blocking(descriptor, False)
+        with contextlib.suppress(OSError):  # room for the readings of a long step
+            fcntl.fcntl(self._out, fcntl.F_SETPIPE_SZ, _PIECE * _MOST_PIECES)
 
     @property
     def scope(self) -> str:
@@ -103,7 +106,7 @@ class PrintedJoules:
         if not self._failure:
             self._complaint = (self._complaint + _available(self._err, 1)[0])[-_KEPT_COMPLAINT:]
             printed, has_ended = _available(self._out, _MOST_PIECES)
-            self._take(printed)
+            self._take(printed, time.perf_counter())
             if has_ended and not self._failure:
                 self._failure = self._how_it_ended()
         return self._marked
@@ -136,13 +139,13 @@ class PrintedJoules:
                 stream.close()
         self._process.wait()
 
-    def _take(self, printed: bytes) -> None:
+    def _take(self, printed: bytes, arrived: float) -> None:
         *lines, self._rest = (self._rest + printed).split(b"\n")
         try:
             for line in lines:
-                self._trace.add(line.decode(errors="replace"), self._marked)
+                self._trace.add(line.decode(errors="replace"), arrived)
             if len(self._rest) > _LONGEST_LINE:
-                self._trace.add(self._rest.decode(errors="replace"), self._marked)
+                self._trace.add(self._rest.decode(errors="replace"), arrived)
         except BadReading as error:
             self._failure = str(error)
 

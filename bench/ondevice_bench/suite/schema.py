@@ -61,10 +61,10 @@ def _duration(value: object) -> object:
     return Option("duration", "", default=1.0, kind="float", above=0).check(value)
 
 
-def sustained_seconds(value: object) -> object:
+def sustained_seconds(value: object) -> float:
     """Read `sustain: 20m`. Its first and last minute are compared, so they must be two."""
-    seconds = _duration(value)
-    if not LEAST_SUSTAINED <= float(str(seconds)) <= MOST_SUSTAINED:
+    seconds = float(str(_duration(value)))
+    if not LEAST_SUSTAINED <= seconds <= MOST_SUSTAINED:
         raise ValueError(
             f"must be from 2m to 4h, because the first minute is compared with the last, got "
             f"{value!r}"
