@@ -1,5 +1,7 @@
 """A training without pause on the page and in words."""
 
+from dataclasses import replace
+
 import pytest
 
 from ondevice_bench.record.details import SustainedCurve
@@ -155,3 +157,16 @@ def test_the_latency_has_a_sentence_on_the_page_and_in_the_terminal(summary):
     says = "vanilla takes 20.0 ms for one example; 95 of 100 take at most 31.0 ms."
     assert board_lines(found) == [says]
     assert says in body(render(found))
+
+
+def test_the_energy_of_an_epoch_stands_beside_its_time_and_in_the_table(summary_of):
+    cell = replace(CELL, data="digits")  # 1437 examples to train on: 180 steps of 8
+    records = [
+        make_record(cell=cell, metrics={"step_seconds": 1.0}),
+        make_record(cell=cell, pass_name="sustained", metrics={"sustained_step_joules": 2.0}),
+    ]
+    run = make_run(settings={**SETTINGS, "measure": ["time", "sustained"]})
+    page = body(render(summary_of(records, planned(cell), run)))
+    assert "an epoch takes 3:00 and 360 joules" in page
+    section = page[page.index('<section id="sustained">') :]
+    assert "360 joules" in section[: section.index("</section>")]
