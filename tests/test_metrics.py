@@ -15,6 +15,7 @@ def test_names_are_unique_and_carry_their_units():
             "chosen layers",
             "whole network",
             "process",
+            "whole machine",
             "what the meter meters",
         }
 

@@ -47,6 +47,7 @@ def test_a_suite_takes_its_passes_and_rounds_from_the_table():
             "time": 1,
             "energy": 1,
             "treated_layers": 1,
+            "latency": 1,
         }
     )
     every = suite_of(parse(Path("s.yaml"), text + "rounds: 4\n"), "s")

@@ -48,6 +48,7 @@ def test_a_quantity_takes_the_form_of_its_unit():
     assert units.quantity(2**20, "bytes") == "1.00 MiB"
     assert units.quantity(0.5, "seconds") == "500 ms"
     assert units.quantity(12, "joules") == "12.0 joules"
+    assert units.quantity(84.25, "celsius") == "84.2 °C"
     assert units.quantity(12, "faults") == "12 faults"
     assert units.quantity(12345, "faults") == "12.3 k faults"
     assert units.ratio(0.784) == "0.784×"

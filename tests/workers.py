@@ -1,5 +1,6 @@
 """Jobs over real and deliberately bad models."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from ondevice_bench.data import tensorfile
 from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.hardware.state import allowed_cpus
+from ondevice_bench.measure.energy import EnergyUnavailable
 from ondevice_bench.protocol.job import Job
 from ondevice_bench.run.hosts.launch import SpawnLauncher, ZygoteLauncher, worker_environment
 from ondevice_bench.run.hosts.local import local_host
@@ -20,6 +22,10 @@ from ondevice_bench.suite.suite import Sampling
 
 SAMPLING = Sampling(warmup=1, min_samples=6, max_samples=6, max_seconds=1)
 THREADS = min(2, len(allowed_cpus()))
+
+CONV = "conv2d(4, 4, 3, padding=1) at 8x8"  # a model of one layer
+# a model that is built at once, with its options
+SMALL = ("vit_b_32", {"model_options": (("depth", 1), ("image_size", 32))})
 
 # a model module whose behaviour is chosen by an option
 ODD = """
@@ -60,6 +66,32 @@ def construct(does):
 def initialise(model, seed):
     pass
 """
+
+
+class FixedPower:
+    """A meter of a power that does not change; None stalls."""
+
+    scope = "a test"
+
+    def __init__(self, watts: float | None) -> None:
+        self.marks: list[float] = []
+        self._watts = watts
+
+    @contextlib.contextmanager
+    def begin(self) -> "Iterator[FixedPower]":
+        yield self
+
+    def mark(self) -> float:
+        self.marks.append(time.perf_counter())
+        return self.marks[-1]
+
+    def settle(self) -> None:
+        pass
+
+    def joules(self, start: float, end: float) -> float:
+        if self._watts is None:
+            raise EnergyUnavailable("it stalled")
+        return self._watts * (end - start)
 
 
 def is_alive(pid: int | str) -> bool:

@@ -10,7 +10,7 @@ from typing import Literal
 
 # the passes that code names; stored data has these names
 CALIBRATE, PILOT, MEMORY, TRACE, TIME = "calibrate", "pilot", "memory", "trace", "time"
-TREATED_LAYERS = "treated_layers"
+TREATED_LAYERS, SUSTAINED = "treated_layers", "sustained"
 STEP_MEMORY, STEP_TRACE, STEP_TIME = "step_memory", "step_trace", "step_time"
 
 Batch = Literal["cell", "calibration", "examples", "none"]
@@ -35,6 +35,8 @@ class Pass:
     over_seeds: bool = False  # its metrics are reported over all seeds of a workload
     # it looks at the layers that `layers` chooses, those of plain training too
     of_layers: bool = False
+    lasts: bool = False  # it takes as long as `sustain` of the suite says
+    reads_data: bool = False  # it reads the source of the batches itself
     # the fewest processes of each side for a difference of a noisy metric: processes differ more
     # than the samples of one process
     fewest_processes: int = 5
@@ -114,6 +116,30 @@ ALL = (
         rounds=1,
         is_capped=True,
         of_layers=True,
+    ),
+    Pass(
+        SUSTAINED,
+        "trains without pause and watches clock, temperature and writes, second by second",
+        _worker("sustained"),
+        in_suites="optional",
+        is_capped=True,
+        lasts=True,
+    ),
+    Pass(
+        "loading",
+        "loads batches from a folder of images between steps",
+        _worker("loading"),
+        in_suites="optional",
+        is_capped=True,
+        reads_data=True,
+    ),
+    Pass(
+        "latency",
+        "times inference of one example",
+        _worker("latency"),
+        in_suites="optional",
+        rounds=1,
+        is_capped=True,
     ),
     Pass(
         "shapes",

@@ -122,6 +122,8 @@ def quantity(value: float, unit: str) -> str:
             return seconds(value)
         case "flops":
             return flops(value)
+        case "celsius":
+            return f"{value:.1f} °C"
         case "" | "joules" | "watts":
             return f"{_digits(value)} {unit}".rstrip()
         case _:
@@ -137,6 +139,8 @@ def axis(unit: str) -> tuple[float, str]:
             return 1e3, "ms"
         case "flops":
             return 1e-9, "GFLOP"
+        case "celsius":
+            return 1.0, "°C"
         case _:
             return 1.0, unit
 

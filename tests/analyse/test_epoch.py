@@ -90,3 +90,27 @@ def test_a_step_that_was_not_measured_gives_its_reason(epoch):
     assert found.reason == (
         "the time of a step was not measured: time, round 1: failed: no such operator"
     )
+
+
+def test_the_energy_of_an_epoch_is_that_of_its_steps(summary_of):
+    cell = replace(CELL, data="cifar10:cifar@12345678", batch=8)
+    run = make_run(settings={**make_run().settings, "measure": ["energy", "sustained"]})
+    short = make_record(cell=cell, pass_name="energy", metrics={"step_joules": 3.0})
+    long = make_record(cell=cell, pass_name="sustained", metrics={"sustained_step_joules": 4.0})
+    for records, joules in (([short], 6250 * 3.0), ([short, long], 6250 * 4.0)):
+        summary = summary_of(records, planned(cell), run)
+        assert epoch_of(run, summary.cells[0]).joules.estimate == joules
+
+
+def test_an_epoch_without_energy_says_why(summary_of):
+    cell = replace(CELL, data="cifar10:cifar@12345678", batch=8)
+    run = make_run(settings={**make_run().settings, "measure": ["sustained"]})
+    record = make_record(
+        cell=cell,
+        pass_name="sustained",
+        metrics={"steps_per_minute": 1.0},
+        unavailable={"sustained_step_joules": "the meter ended"},
+    )
+    found = epoch_of(run, summary_of([record], planned(cell), run).cells[0])
+    assert found.joules is None
+    assert "the energy of a step was not measured: the meter ended" in found.why_no_joules

@@ -42,7 +42,8 @@ def whole(tmp_path_factory):
     """A page with every section."""
     cells = [*synthetic.cells(8), *synthetic.cells(16)]
     folder = tmp_path_factory.mktemp("whole")
-    records, run = synthetic.records(cells), synthetic.run_of()
+    hot = (cell for cell in cells if cell.method == "vanilla")
+    records, run = [*synthetic.records(cells), *map(synthetic.sustained, hot)], synthetic.run_of()
     summary = stored_summary(folder, records, synthetic.planned(cells), run)
     write_report([summary], folder / "whole.html")
     return folder / "whole.html"

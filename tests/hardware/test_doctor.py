@@ -65,11 +65,6 @@ def test_every_warning_has_an_effect_and_a_cure(examined):
 
 
 def test_the_bits_of_throttling_are_read_as_the_firmware_means_them(examined):
-    assert doctor.throttle_bits("throttled=0x50005\n") == (
-        ("under-voltage", "throttled"),
-        ("under-voltage", "throttled"),
-    )
-    assert doctor.throttle_bits("throttled=0x80000") == ((), ("soft temperature limit",))
     found = examined("pi5", pi5(), said="throttled=0x50000\n")["throttling"]
     assert (found.level, found.observation) == ("warning", "since boot: under-voltage, throttled")
 

@@ -4,6 +4,7 @@ import re
 import pytest
 
 from ondevice_bench.errors import BadInput
+from ondevice_bench.hardware.power import Power
 from ondevice_bench.hardware.probe import probe
 from ondevice_bench.hardware.profile import load_profile, profiles, recognise
 from tests.hardware.conftest import laptop, pi4, pi5, server
@@ -83,7 +84,12 @@ def test_threads_stay_within_what_the_process_may_use(machine_tree, own):
         ("memory: {gib: 2}\nmemory_cap: 3G\n", "memory_cap exceeds the board's 2 GiB"),
         ("affinity: [1, 1]\n", "affinity names a processor twice: [1, 1]"),
         ("affinity: [1]\nthreads: 2\n", "threads (2) exceeds affinity (1 processors)"),
-        ("power: watts\n", "power: must be 'pmic' or 'rapl', got 'watts'"),
+        ("power: watts\n", "power: must be rapl, pmic, hwmon, {hwmon: [RAIL, …]} or {command:"),
+        ("power: hwmom\n", "got 'hwmom'; did you mean 'hwmon'?"),
+        ("power: {command: ./meter.py -x}\n", "command must be a list of words, got './meter"),
+        ("power: {command: []}\n", "power: command must be a list of words, got []"),
+        ("power: {command: [ina, 5]}\n", "command must be a list of words, got 5 in it"),
+        ("power: {hwmon: [VDD_IN], command: [x]}\n", "power: must be rapl, pmic, hwmon"),
         ("extends: pi55\n", "extends: unknown hardware 'pi55'; did you mean 'pi5'?"),
         ("extends: wrong\n", "extends: hardware/wrong.yaml extends this file again"),
     ],
@@ -144,3 +150,18 @@ def test_peaks_are_what_the_profile_says_of_its_board(own):
     assert load_profile("mine").peaks == {"float32": 9}
     assert load_profile("pi5").peaks == {"float32": 153.6, "bandwidth": 17.1}
     assert load_profile("x86").peaks == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "power"),
+    [
+        ("power: rapl\n", Power("rapl")),
+        ("power: hwmon\n", Power("hwmon")),
+        ("power: {hwmon: [VDD_GPU, VDD_CPU]}\n", Power("hwmon", rails=("VDD_GPU", "VDD_CPU"))),
+        ("power: {command: [./m.py, -x]}\n", Power("command", command=("./m.py", "-x"))),
+        ("", None),
+    ],
+)
+def test_a_profile_names_its_meter(own, text, power):
+    own("mine", text)
+    assert load_profile("mine").declared.power == power

@@ -6,6 +6,10 @@ import time
 import pytest
 
 from ondevice_bench.measure import energy
+from ondevice_bench.measure.hwmon import Hwmon
+from ondevice_bench.measure.pmic import Pmic, rail_watts
+from ondevice_bench.measure.printed_power import PrintedPower
+from ondevice_bench.measure.rapl import Rapl
 
 # as a Raspberry Pi 5 prints it: leading spaces, currents first, two rails without a current
 PMIC = """\
@@ -21,13 +25,13 @@ PMIC = """\
 
 
 def test_rails_pair_by_name():
-    watts = energy.rail_watts(PMIC)
+    watts = rail_watts(PMIC)
     assert watts == {
         "3V7_WL_SW": pytest.approx(0.08490744 * 3.67),
         "3V3_SYS": pytest.approx(0.06441 * 3.31),
         "VDD_CORE": pytest.approx(0.84516 * 0.7210196),
     }
-    assert energy.rail_watts('error=1 error_msg="Command not registered"') == {}
+    assert rail_watts('error=1 error_msg="Command not registered"') == {}
 
 
 @pytest.fixture
@@ -51,40 +55,87 @@ def packages(tmp_path):
 
 
 def test_packages_are_added_and_wrap(packages):
-    meter = energy.Rapl(packages)
-
-    def work():
+    with Rapl(packages).begin() as metering:
+        start = metering.mark()
         (packages / "intel-rapl:0/energy_uj").write_text("3500000\n")
         (packages / "intel-rapl:0:0/energy_uj").write_text("9000000\n")
         (packages / "intel-rapl:2/energy_uj").write_text("9000000\n")
+        middle = metering.mark()
         (packages / "intel-rapl:1/energy_uj").write_text("500000\n")  # wrapped
+        end = metering.mark()
+    assert metering.joules(start, middle) == pytest.approx(2.5)
+    assert metering.joules(start, end) == pytest.approx(2.5 + 262143.32885 - 0.5)
 
-    spent = meter.during(work)
-    assert spent.joules == pytest.approx(2.5 + 262143.32885 - 0.5)
+
+def test_counters_that_stand_still_or_vanish_are_no_zero(packages):
+    with Rapl(packages).begin() as metering:
+        start, end = metering.mark(), metering.mark()
+        with pytest.raises(energy.EnergyUnavailable, match="do not rise"):
+            metering.joules(start, end)
+        (packages / "intel-rapl:1/energy_uj").unlink()
+        end = metering.mark()
+        with pytest.raises(energy.EnergyUnavailable, match="cannot be read any more"):
+            metering.joules(start, end)
 
 
 def test_a_machine_without_packages_says_so(tmp_path):
     with pytest.raises(energy.EnergyUnavailable, match="has no package of a RAPL"):
-        energy.Rapl(tmp_path / "none")
+        Rapl(tmp_path / "none")
 
 
 def test_counters_that_cannot_be_read_say_so(packages):
     (packages / "intel-rapl:1/energy_uj").unlink()
     with pytest.raises(energy.EnergyUnavailable, match="energy_uj cannot be read: No such file"):
-        energy.Rapl(packages)
+        Rapl(packages)
 
 
 def test_power_is_sampled_from_a_process_outside(tmp_path):
     said = tmp_path / "said"
     said.write_text(PMIC)
     command = (sys.executable, "-c", f"print(open({str(said)!r}).read())")
-    spent = energy.Pmic(command).during(lambda: time.sleep(0.5))
-    assert spent.watts == pytest.approx(sum(energy.rail_watts(PMIC).values()))
-    assert spent.seconds == pytest.approx(0.5, abs=0.3)
+    with Pmic(command).begin() as metering:
+        start = metering.mark()
+        time.sleep(0.5)
+        end = metering.mark()
+        metering.settle()
+        spent = metering.joules(start, end)
+    assert spent / (end - start) == pytest.approx(sum(rail_watts(PMIC).values()))
+    assert metering.scope.startswith("the board's rails by its power chip")
+    assert ", a reading every 0." in metering.scope
 
 
 def test_a_machine_without_the_chip_says_so():
     with pytest.raises(energy.EnergyUnavailable, match="vcgencmd-none cannot be run: No such file"):
-        energy.Pmic(("vcgencmd-none",))
+        Pmic(("vcgencmd-none",))
     with pytest.raises(energy.EnergyUnavailable, match="names no rail"):
-        energy.Pmic((sys.executable, "-c", "print('x')"))
+        Pmic((sys.executable, "-c", "print('x')"))
+
+
+@pytest.mark.parametrize(
+    ("power", "kind"),
+    [
+        ({"kind": "command", "command": ["meter"], "rails": [], "folder": "/"}, PrintedPower),
+        ({"kind": "hwmon", "command": [], "rails": ["5V"], "folder": "/"}, Hwmon),
+        ({"kind": "rapl", "command": [], "rails": [], "folder": "/"}, Rapl),
+        ({"kind": "pmic", "command": [], "rails": [], "folder": "/"}, Pmic),
+    ],
+)
+def test_the_profile_names_the_meter(power, kind, monkeypatch):
+    made = []
+    for each in (PrintedPower, Hwmon, Rapl, Pmic):
+        monkeypatch.setattr(each, "__init__", lambda self, *what: made.append((type(self), *what)))
+    energy.meter(power)
+    words = {"command": (["meter"], "/"), "hwmon": (["5V"],)}
+    assert made == [(kind, *words.get(power["kind"], ()))]
+
+
+def test_a_machine_without_a_meter_tells_what_was_looked_for(monkeypatch):
+    for each in (Hwmon, Rapl, Pmic):
+
+        def missing(self, kind=each):
+            raise energy.EnergyUnavailable(f"no {kind.__name__}")
+
+        monkeypatch.setattr(each, "__init__", missing)
+    with pytest.raises(energy.EnergyUnavailable) as error:
+        energy.meter()
+    assert str(error.value) == "no Rapl; no Pmic; no Hwmon"

@@ -22,6 +22,7 @@ def hostile_run(text: str, run_id: str = "r1") -> RunContent:
     run = synthetic.run_of(run_id, commit=f"c-{run_id}", title="Title")
     last, skipped = cells[-1], PlannedCell(cells[-2], "pi5", "skipped", "a reason")
     records = [each for each in synthetic.records(cells, run_id) if each.key.cell != last.id]
+    records.append(synthetic.sustained(cells[0], run_id))
     records.append(make_record(run_id, last, status="failed", reason="a reason", output="printed"))
     plan = (*synthetic.planned([*cells[:-2], last, cells[-2]]), skipped)
     written = json.dumps(RunContent(run, plan, tuple(records)).to_dict())

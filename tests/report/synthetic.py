@@ -108,6 +108,31 @@ def records(
     return found
 
 
+def sustained(cell: Cell, run_id: str = "r1") -> Record:
+    """A minute of training without pause on a board that gets hot."""
+    rows = range(1, 61)
+    columns = {
+        "step_seconds": [0.1 + 0.001 * row for row in rows],
+        "celsius": [50.0 + row / 2 for row in rows],
+        "mhz": [2400.0 - row for row in rows],
+        "watts": [5.0 for _ in rows],
+        "others": [0.1 for _ in rows],
+    }
+    curve = {
+        "seconds": [float(row) for row in rows],
+        "columns": columns,
+        "throttled_by": ["soft temperature limit"],
+    }
+    return make_record(
+        run_id,
+        cell,
+        "sustained",
+        metrics={"steps_per_minute": 460.0, "throttled_after_seconds": 30.0},
+        samples={"sustained_ratio": [1.2, 1.25, 1.3, 1.31, 1.32, 1.33, 1.4]},
+        details={"sustained": curve},
+    )
+
+
 def _memory(peak: float, number: int) -> dict[str, float]:
     total = peak * MIB * (1 + 0.004 * (number - 2))
     return {

@@ -222,7 +222,9 @@ def test_plots_hold_the_figures_of_the_table(summary):
 @pytest.fixture
 def whole(summary_of):
     cells = [*synthetic.cells(8), *synthetic.cells(16)]
-    return summary_of(synthetic.records(cells), synthetic.planned(cells), synthetic.run_of())
+    hot = (cell for cell in cells if cell.method == "vanilla")
+    records = [*synthetic.records(cells), *map(synthetic.sustained, hot)]
+    return summary_of(records, synthetic.planned(cells), synthetic.run_of())
 
 
 def test_every_section_of_plots_draws_what_was_measured(whole):

@@ -21,6 +21,13 @@ TESTED = {
     "limit",
     "stored",
     "cosine",
+    # in test_sustained_section.py
+    "slower",
+    "faster",
+    "steady",
+    "unsteady",
+    "loading",
+    "latency",
 }
 
 

@@ -27,6 +27,13 @@ def test_sampling_is_no_part_of_what_a_pass_takes_at_the_least():
     assert budget.expected(task("a", "time", 2)) == 2.0
 
 
+def test_a_pass_that_lasts_takes_as_long_as_the_suite_says():
+    budget = Budget(end=1000.0, lasting={"sustained": 1200.0})
+    assert budget.expected(task("a", "sustained")) == 1200.0
+    assert not budget.affordable([task("a", "sustained")], now=0.0)
+    assert budget.sampling_seconds([task("a", "sustained"), task("a", "time")], now=0.0) == 0.0
+
+
 def test_what_is_over_is_shared_by_the_time_passes():
     budget = Budget(end=100.0)
     budget.learn(task("a", "pilot"), 1.0)

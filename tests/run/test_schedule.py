@@ -62,6 +62,16 @@ def test_the_forecast_is_unknown_at_first_and_then_takes_the_nearest_kin():
     assert forecast.left(other_seed, budget=5.0).seconds == 5.0
 
 
+def test_a_pass_that_lasts_takes_what_the_suite_asks_for_and_teaches_nothing():
+    forecast = Forecast(lasting={"sustained": 1200.0})
+    long, short = TaskKey("a", "sustained", 1), TaskKey("a", "time", 1)
+    assert forecast.left([long]) == TimeLeft(1200.0, is_exact=True)
+    forecast.learn(long, 1203.0)
+    assert forecast.left([short]) is None
+    forecast.learn(short, 2.0)
+    assert forecast.left([long, short]).seconds == 1202.0
+
+
 def test_the_forecast_says_whether_every_workload_is_known():
     forecast = Forecast()
     forecast.learn(TaskKey("m/vanilla/all/b8/s0", "time", 1), 2.0)

@@ -32,7 +32,7 @@ def test_what_is_not_said_takes_its_default(load):
     assert suite.measure == ("memory", "trace", "time")
     assert (suite.seeds, suite.rounds, suite.hardware) == (
         (0,),
-        {"memory": 3, "time": 1, "energy": 1, "treated_layers": 1},
+        {"memory": 3, "time": 1, "energy": 1, "treated_layers": 1, "latency": 1},
         (),
     )
     assert suite.text == HEAD + BODY
@@ -49,6 +49,28 @@ def test_what_is_not_said_takes_its_default(load):
 )
 def test_a_pass_with_a_plus_is_added_to_the_default(load, said, measured):
     assert load(f"{HEAD}{BODY}measure: {said}\n").measure == measured
+
+
+def test_who_says_how_long_to_sustain_wants_the_pass_on_every_board(load):
+    suite = load(f"{HEAD}{BODY}sustain: 20m\noverrides: {{pi4: {{sustain: 5m}}}}\n")
+    assert (suite.measure[-1], suite.sustain) == ("sustained", 1200.0)
+    assert suite.on(["pi4"]).sustain == 300.0
+    assert suite.on(["pi4"]).measure == suite.measure
+    named = load(f"{HEAD}{BODY}measure: [sustained, time]\nsustain: 120\n")
+    assert (named.measure, named.sustain) == (("sustained", "time"), 120.0)
+    assert load(f"{HEAD}{BODY}measure: +sustained\n").sustain == 1200.0
+
+
+def test_a_long_training_has_its_time_beyond_the_limit(load):
+    suite = load(f"{HEAD}{BODY}sustain: 20m\ntimeout: 5m\n")
+    assert suite.timeout_of("sustained") == 1500.0
+    assert suite.timeout_of("time") == 300.0
+
+
+@pytest.mark.parametrize("said", ["90s", "0", "5h", "20 minutes", "[2m]"])
+def test_two_minutes_are_the_least_and_four_hours_the_most(complaints, said):
+    (line,) = complaints(f"{HEAD}{BODY}sustain: {said}\n")
+    assert line.startswith("5: sustain: must be")
 
 
 def test_a_scalar_is_a_list_of_one_and_a_bare_entry_has_no_options(load):
@@ -145,8 +167,8 @@ def test_training_settings_reach_the_suite(load):
         (HEAD + ASI + "compose: [asi: {rank: 2}, svd: {rank: 2}]\n", "5: methods[0]: asi and svd both replace layers: compose one of them"),
         (HEAD + ASI + "compose: [asi: {rnk: 2}, checkpoint]\n", "5: methods[0][0]: unknown option 'rnk'; did you mean 'rank'? (allowed: rank, epsilon, fraction, trained, budget_mib, perplexity, least, multiple, sequential)"),
         (HEAD + BODY + "rounds: 0\n", "5: rounds: must be at least 1, or a mapping of passes, got 0"),
-        (HEAD + BODY + "rounds: {trace: 2}\n", "5: rounds: unknown key 'trace' (allowed: memory, time, energy, treated_layers)"),
-        (HEAD + BODY + "rounds: {tiem: 2}\n", "5: rounds: unknown key 'tiem'; did you mean 'time'? (allowed: memory, time, energy, treated_layers)"),
+        (HEAD + BODY + "rounds: {trace: 2}\n", "5: rounds: unknown key 'trace' (allowed: memory, time, energy, treated_layers, latency)"),
+        (HEAD + BODY + "rounds: {tiem: 2}\n", "5: rounds: unknown key 'tiem'; did you mean 'time'? (allowed: memory, time, energy, treated_layers, latency)"),
         (HEAD + BODY + "rounds: {time: 0}\n", "5: rounds.time: must be at least 1, got 0"),
         (HEAD + BODY + "seeds: [0, -1]\n", "5: seeds[1]: must be at least 0, got -1"),
         (HEAD + BODY + "time: {precision: 200%}\n", "5: time.precision: must be in (0, 1], got 2.0"),
@@ -163,13 +185,13 @@ def test_training_settings_reach_the_suite(load):
         (HEAD + BODY + "goal: {max_peak_bytes: 1}\n", "5: goal: unknown key 'max_peak_bytes'; did you mean 'max_peak'? (allowed: minimise, min_cosine, max_peak, max_slowdown)"),
         (HEAD + BODY + "when: {cells: mcunet}\n", "5: when.memory_gib: is required"),
         (HEAD + BODY + "when: [{cells: mcunet, memory_gib: 0}]\n", "5: when[0].memory_gib: must be greater than 0, got 0"),
-        (HEAD + BODY + "measure: [time, tarce]\n", "5: measure[1]: unknown pass 'tarce'; did you mean 'trace'? (known: accuracy, energy, fidelity, memory, time, trace, treated_layers)"),
-        (HEAD + BODY + "measure: [+trac]\n", "5: measure[0]: unknown pass 'trac'; did you mean 'trace'? (known: accuracy, energy, fidelity, memory, time, trace, treated_layers)"),
+        (HEAD + BODY + "measure: [time, tarce]\n", "5: measure[1]: unknown pass 'tarce'; did you mean 'trace'? (known: accuracy, energy, fidelity, latency, loading, memory, sustained, time, trace, treated_layers)"),
+        (HEAD + BODY + "measure: [+trac]\n", "5: measure[0]: unknown pass 'trac'; did you mean 'trace'? (known: accuracy, energy, fidelity, latency, loading, memory, sustained, time, trace, treated_layers)"),
         (HEAD + BODY + "measure: [time, +fidelity]\n", "5: measure: must name all passes (time), or only passes to add to the default (+fidelity), not both"),
         (HEAD + BODY.replace("mcunet", '"conv2d(8, 8) at 4x4"'), "3: models[0]: 'conv2d(8, 8) at 4x4': conv2d needs 3 numbers (in_channels, out_channels, kernel_size), and takes more by name: must be `conv2d(in_channels, out_channels, kernel_size) at HEIGHTxWIDTH`, for example `conv2d(128, 128, 3, padding=1) at 120x160`"),
         (HEAD + BODY.replace("mcunet", '{"linear(8, 8) at 4": {bias: false}}'), "3: models[0]: unknown option 'bias' (allowed: batch, weights); what the layer itself has stands between its brackets"),
         (HEAD + BODY.replace("mcunet", '{"linear(8, 8) at 4": {batch: 0}}'), "3: models[0]: must be at least 1, got 0"),
-        (HEAD + BODY + "measure: [calibrate]\n", "5: measure[0]: unknown pass 'calibrate' (known: accuracy, energy, fidelity, memory, time, trace, treated_layers)"),
+        (HEAD + BODY + "measure: [calibrate]\n", "5: measure[0]: unknown pass 'calibrate'; did you mean 'latency'? (known: accuracy, energy, fidelity, latency, loading, memory, sustained, time, trace, treated_layers)"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line_with_place_and_cure(complaints, text, says):

@@ -1,5 +1,6 @@
 """Fixtures of the tests of workers."""
 
+from tests.board import pi  # noqa: F401  # a fixture
 from tests.workers import (  # noqa: F401  # fixtures
     environment,
     make_job,

@@ -1,40 +1,37 @@
 """The energy pass."""
 
-import time
-
 import pytest
 
 from ondevice_bench.measure import energy
 from ondevice_bench.worker.passes import energy as energy_pass
+from tests.workers import CONV, FixedPower
 
 
 def test_the_pass_gives_joules_or_the_reason(make_job, monkeypatch):
-    durations = []
-
-    class Fixed:
-        scope = "a test"
-
-        def during(self, work):
-            start = time.perf_counter()
-            work()
-            durations.append(time.perf_counter() - start)
-            return energy.EnergyUse(10 * durations[-1], durations[-1])
-
     monkeypatch.setattr(energy_pass, "IDLE_SECONDS", 0.01)
     monkeypatch.setattr(energy_pass, "ACTIVE_SECONDS", 0.2)
-    monkeypatch.setattr(energy, "meter", Fixed)
-    found = energy_pass.measure(make_job("energy"))
+    meter = FixedPower(10.0)
+    monkeypatch.setattr(energy, "meter", lambda power: meter)
+    found = energy_pass.measure(make_job("energy", CONV))
     assert found.metrics["idle_watts"] == pytest.approx(10)
+    assert found.metrics["active_watts"] == pytest.approx(10)
     assert found.details["steps"] >= 3
-    assert durations[-1] >= 0.2
     assert found.metrics["step_joules"] == pytest.approx(
-        10 * durations[-1] / found.details["steps"]
+        10 * (meter.marks[-1] - meter.marks[1]) / found.details["steps"]
     )
+    assert meter.marks[-1] - meter.marks[1] >= 0.2
+    assert found.details["notes"] == ["the energy is that of a test"]
 
-    def none():
+
+def test_what_fails_before_or_after_the_work_is_the_reason(make_job, monkeypatch):
+    monkeypatch.setattr(energy_pass, "IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(energy_pass, "ACTIVE_SECONDS", 0.05)
+
+    def none(power):
         raise energy.EnergyUnavailable("no meter here")
 
-    monkeypatch.setattr(energy, "meter", none)
-    found = energy_pass.measure(make_job("energy"))
-    assert found.metrics == {}
-    assert found.unavailable["step_joules"] == "no meter here"
+    for meter, reason in ((none, "no meter here"), (lambda _: FixedPower(None), "it stalled")):
+        monkeypatch.setattr(energy, "meter", meter)
+        found = energy_pass.measure(make_job("energy", CONV))
+        assert found.metrics == {}
+        assert found.unavailable["step_joules"] == reason

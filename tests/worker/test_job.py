@@ -25,6 +25,10 @@ def test_jobs_and_replies_survive_the_way_between_processes():
         cpus=(0, 2),
         created_ns=17,
         ranks={"fc": {"activation": [8, 16], "weight": None}},
+        sustain=1200.0,
+        throttled_by="vcgencmd",
+        power={"kind": "command", "command": ["meter", "-x"], "rails": [], "folder": "/boards"},
+        source={"kind": "folder", "path": "/data/pets", "decay": None},
     )
     assert Job.from_text(job.to_text()) == job
     reply = Reply(

@@ -1,4 +1,4 @@
-"""The time of one epoch over the data of a suite, on the board that measured a cell."""
+"""The time and the energy of one epoch over the data of a suite, on the board of a cell."""
 
 import math
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from ondevice_bench.stats import Estimate
 DIGITS = 1797
 CIFAR10_TRAINING = 50_000
 STEP = "step_seconds"
+ENERGIES = ("sustained_step_joules", "step_joules")  # the first one that was measured counts
 _ENDLESS = {
     "synthetic": "synthetic data has no end",
     "photos": "photos are random crops of two photographs, without end",
@@ -23,31 +24,45 @@ _ENDLESS = {
 class Epoch:
     """One pass over all examples for training. Where a number is None, `reason` says why.
 
-    `seconds` are the steps alone, without reading data and without tests.
+    `seconds` and `joules` are those of the steps alone, without reading data and without tests.
     """
 
     examples: int | None
     steps: int | None = None
     seconds: Estimate | None = None
     reason: str = ""
+    joules: Estimate | None = None
+    why_no_joules: str = ""
 
 
 def epoch_of(run: Run, cell: CellSummary) -> Epoch:
-    """The time of an epoch of this cell: its steps, times the median of its step time.
+    """One epoch of this cell: its steps, times the median of the time and the energy of a step.
 
-    The last step of an epoch counts as a whole one. The bounds are those of the step time.
+    The last step of an epoch counts as a whole one. The bounds are those of a step. The energy is
+    that of a training without pause, if there was one.
     """
     examples, reason = training_examples(cell.planned.cell.data, run.settings.get("examples"))
     if examples is None:
-        return Epoch(None, reason=reason)
+        return Epoch(None, reason=reason, why_no_joules=reason)
     steps = math.ceil(examples / cell.planned.cell.batch)
     step = cell.estimates.get(STEP)
-    if step is None:
-        why = cell.unavailable.get(STEP, "there is no step time")
-        return Epoch(examples, steps, reason=f"the time of a step was not measured: {why}")
+    energies = [cell.estimates[name] for name in ENERGIES if name in cell.estimates]
+    why = cell.unavailable.get(STEP, "there is no step time")
+    why_not = [cell.unavailable[name] for name in ENERGIES if name in cell.unavailable]
+    return Epoch(
+        examples,
+        steps,
+        None if step is None else _times(steps, step),
+        "" if step else f"the time of a step was not measured: {why}",
+        _times(steps, energies[0]) if energies else None,
+        "" if energies else f"the energy of a step was not measured: {', '.join(why_not)}",
+    )
+
+
+def _times(steps: int, step: Estimate) -> Estimate:
+    """So many steps."""
     lower, upper = (None if each is None else steps * each for each in (step.lower, step.upper))
-    basis = f"{steps} steps; of a step: {step.basis}"
-    return Epoch(examples, steps, Estimate(steps * step.estimate, lower, upper, basis))
+    return Estimate(steps * step.estimate, lower, upper, f"{steps} steps; of a step: {step.basis}")
 
 
 def training_examples(data: str, of_the_user: int | None) -> tuple[int | None, str]:

@@ -402,7 +402,8 @@ def _imprecision(precisions: Sequence[tuple[Measurement, Precision | None]]) -> 
 
 
 def _count(records: Sequence[Measurement]) -> str:
-    return f"{records[0].key.pass_name}, {number_of(len(records), 'round')}"
+    counts = Counter(record.key.pass_name for record in records)
+    return " and ".join(f"{name}, {number_of(n, 'round')}" for name, n in counts.items())
 
 
 def _together(records: Sequence[Measurement]) -> str:

@@ -95,6 +95,16 @@ def parsed_seconds(option: str, text: str) -> float:
         raise BadInput(f"{option}: {error}") from None
 
 
+def parsed_sustain(text: str) -> float:
+    """The seconds of `--sustain`, checked as in a suite."""
+    from ondevice_bench.suite.schema import sustained_seconds
+
+    try:
+        return sustained_seconds(text)
+    except ValueError as error:
+        raise BadInput(f"--sustain: {error}") from None
+
+
 def parsed_bytes(option: str, text: str) -> int:
     """The bytes in an option's text: 512M, 2G."""
     try:

@@ -14,6 +14,7 @@ from ondevice_bench.cli.arguments import (
     command_line,
     parsed_bytes,
     parsed_seconds,
+    parsed_sustain,
 )
 from ondevice_bench.cli.browser import open_page
 from ondevice_bench.cli.hosts import On, measuring_host
@@ -37,6 +38,14 @@ def run(
             "more samples.",
         ),
     ] = None,
+    sustain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Also train each cell for this time without pause (the pass `sustained`): 5m, "
+            "20m, 1h.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The folder for the results (default: bench-out/SUITE).")
     ] = None,
@@ -57,6 +66,7 @@ def run(
     from ondevice_bench.analyse.learning import learning
     from ondevice_bench.record.store import OUT
     from ondevice_bench.report.page import write_report
+    from ondevice_bench.report.terminal.board import board_lines
     from ondevice_bench.report.terminal.run import (
         learning_tables,
         problem_lines,
@@ -76,8 +86,11 @@ def run(
     cap = None if memory_cap is None else parsed_bytes("--memory-cap", memory_cap)
     seconds = None if budget is None else parsed_seconds("--budget", budget)
     with measuring_host(on, hardware, cap) as host:
+        suite = flags.load(host)
+        if sustain is not None:
+            suite = suite.sustained(parsed_sustain(sustain))
         task = replace(
-            request(host, flags.load(host), command_line(), flags.filters or ()),
+            request(host, suite, command_line(), flags.filters or ()),
             budget=seconds,
             fresh=fresh,
             retry=NOT_OK if retry else frozenset(),
@@ -90,7 +103,8 @@ def run(
         print_json(run_json(summary, page))
     else:
         print_tables(*run_tables(summary), *learning_tables(learning(summary)))
-        print_notes(*short_verdict_lines(summary), *problem_lines(summary), *run_notes(summary))
+        answers = (*short_verdict_lines(summary), *board_lines(summary))
+        print_notes(*answers, *problem_lines(summary), *run_notes(summary))
         print_lines(f"report: {page}")
     if show:
         open_page(page)

@@ -9,7 +9,7 @@ import pickletools
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -52,23 +52,35 @@ def folder(
     split: str = ALL,
 ) -> "dict[str, Array]":
     """`class/image.jpg`: the middle square of random images. The folder's place is the label."""
-    from PIL import Image, UnidentifiedImageError
+    files = labelled_files(source, inputs)
+    places = chosen(len(files), size, generator, split)
+    return batch_of_files([files[place] for place in places], inputs)
 
+
+def labelled_files(source: DataSource, inputs: Inputs) -> list[tuple[Path, int]]:
+    """The images of a folder, with their labels; NoBatch if there are none."""
     root = _path(source)
-    assert isinstance(inputs, Images)
     classes = sorted(child for child in root.iterdir() if child.is_dir())
-    labelled_files = [
+    files = [
         (file, label)
         for label, child in enumerate(classes)
         for file in sorted(child.rglob("*"))
         if file.suffix.lower() in PICTURES
     ]
-    if not labelled_files:
+    if not files:
         raise NoBatch(f"{root}: holds no images in folders, one for each class: CLASS/IMAGE.jpg")
+    assert isinstance(inputs, Images)
     _require_classes(str(root), len(classes), inputs.classes)
-    pictures, targets = [], []
-    for index in chosen(len(labelled_files), size, generator, split):
-        file, label = labelled_files[index]
+    return files
+
+
+def batch_of_files(files: Sequence[tuple[Path, int]], inputs: Inputs) -> "dict[str, Array]":
+    """The images as a batch: each one read, cut to its middle square, resized and normalised."""
+    from PIL import Image, UnidentifiedImageError
+
+    assert isinstance(inputs, Images)
+    pictures = []
+    for file, _ in files:
         try:
             with (
                 warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning),
@@ -82,10 +94,9 @@ def folder(
             raise NoBatch(f"{file}: is too large an image: {error}") from None
         except (UnidentifiedImageError, OSError) as error:
             raise NoBatch(f"{file}: is no image that can be read: {error}") from None
-        targets.append(label)
     return {
         "inputs": images.normalised(numpy.stack(pictures), inputs.channels),
-        "targets": numpy.array(targets, dtype=numpy.int64),
+        "targets": numpy.array([label for _, label in files], dtype=numpy.int64),
     }
 
 

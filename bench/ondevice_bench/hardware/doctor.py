@@ -14,10 +14,9 @@ from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.hardware.probe import Machine
 from ondevice_bench.hardware.profile import Profile
 from ondevice_bench.hardware.state import HardwareState
+from ondevice_bench.sensors import throttling
 
 BUSY = 0.5  # of a core, by the load of the last minute
-THROTTLED = ("under-voltage", "frequency capped", "throttled", "soft temperature limit")
-SINCE_BOOT = 16  # the same bits are this many places higher
 _SLOW_CLOCKS = ("hpet", "acpi_pm", "jiffies", "refined-jiffies")
 _CPUS = "sys/devices/system/cpu"
 
@@ -88,20 +87,6 @@ def profile_match(profile: Profile, machine: Machine) -> DoctorFinding:
     )
 
 
-def throttle_bits(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The causes of throttling now, and since boot, from the output of `vcgencmd get_throttled`.
-
-    ValueError if it is no such output.
-    """
-    _, equals, number = text.strip().partition("throttled=")
-    if not equals:
-        raise ValueError(f"no number in {text.strip()[:80]!r}")
-    bits = int(number, 16)
-    now = tuple(name for place, name in enumerate(THROTTLED) if bits >> place & 1)
-    before = tuple(name for place, name in enumerate(THROTTLED) if bits >> (place + SINCE_BOOT) & 1)
-    return now, before
-
-
 def _governor(profile: Profile, root: Path) -> DoctorFinding:
     wanted = profile.declared.governor or "performance"
     governors = sorted(
@@ -144,10 +129,11 @@ def _throttling(profile: Profile, root: Path, ask: Callable[[Sequence[str]], str
             return DoctorFinding("throttling", "unknown", "this machine has no counter for it")
         return DoctorFinding("throttling", "ok", f"{sum(numbers)} times since boot")
     try:
-        now, before = throttle_bits(ask(("vcgencmd", "get_throttled")))
+        bits = throttling.bits_of(ask(("vcgencmd", "get_throttled")))
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         return DoctorFinding("throttling", "unknown", f"vcgencmd: {reason}")
+    now, before = throttling.causes(bits), throttling.causes_since_boot(bits)
     if not now and not before:
         return DoctorFinding("throttling", "ok", "never since boot")
     parts = [f"now: {', '.join(now)}"] if now else []

@@ -14,6 +14,7 @@ from ondevice_bench.declare.folders import builtin, declared, locate
 from ondevice_bench.declare.inherit import read_resolved
 from ondevice_bench.declare.schema import StrictSchema
 from ondevice_bench.errors import BadInput, unknown
+from ondevice_bench.hardware.power import Power, parse_power
 from ondevice_bench.hardware.probe import Machine
 from ondevice_bench.units import GIB, parse_bytes
 
@@ -114,7 +115,7 @@ class ProfileSchema(StrictSchema):
     page_kib: Literal[4, 16, 64] | None = None
     governor: str | None = None
     throttling: Literal["vcgencmd"] | None = None
-    power: Literal["pmic", "rapl"] | None = None
+    power: Annotated[Power | None, BeforeValidator(parse_power)] = None
     threads: Literal["physical", "logical"] | Count = "physical"
     # a count takes the first allowed processors; a list names them
     affinity: Annotated[Count | Positions | None, BeforeValidator(_as_tuple)] = None

@@ -11,6 +11,7 @@ _LAYERS = "changed layers"
 _CHOSEN = "chosen layers"  # also those of them that the method leaves as they are
 _NETWORK = "whole network"
 _PROCESS = "process"
+_MACHINE = "whole machine"  # other programs count, too
 _METER = "what the meter meters"  # a note of the record says what that is
 
 
@@ -78,6 +79,13 @@ def _energy(name: str, label: str, unit: str, title: str, *roles: Role, phrase: 
     return Metric(
         name, label, title, unit, "noisy", _METER, "energy", 0.05, roles=roles, phrase=phrase
     )
+
+
+def _sustained(
+    name: str, label: str, unit: str, title: str, scope: str = _NETWORK, **more: Any
+) -> Metric:
+    roles = more.pop("roles", ("table",))
+    return Metric(name, label, title, unit, "noisy", scope, "sustained", 0.05, roles=roles, **more)
 
 
 def _cosine(moment: str, at: tuple[str, str], *roles: Role) -> Metric:
@@ -413,4 +421,130 @@ ALL = (
     ),
     _energy("idle_watts", "idle power", "watts", "mean power while the process sleeps"),
     _energy("active_watts", "power", "watts", "mean power while the process trains"),
+    _sustained(
+        "sustained_ratio",
+        "last/first minute",
+        "",
+        "step time in the last minute of training without pause, divided by that in the first "
+        "minute: the seconds of both minutes in pairs",
+        roles=("table", "axis"),
+        phrase="step time of the last minute against the first",
+    ),
+    _sustained(
+        "sustained_step_seconds",
+        "step, last minute",
+        "seconds",
+        "wall time of a training step in the last minute of training without pause: of each second "
+        "the median",
+        roles=("table", "axis"),
+        phrase="step time of the last minute",
+    ),
+    _sustained(
+        "steps_per_minute",
+        "steps a minute",
+        "",
+        "steps in a minute, over the whole training without pause",
+        lower_is_better=False,
+    ),
+    _sustained(
+        "throttled_after_seconds",
+        "throttled after",
+        "seconds",
+        "time from the beginning of training without pause until the board first lowered its clock",
+        _MACHINE,
+        lower_is_better=False,
+    ),
+    _sustained(
+        "highest_celsius",
+        "highest temperature",
+        "celsius",
+        "highest temperature of the hottest zone while training without pause",
+        _MACHINE,
+    ),
+    _sustained(
+        "sustained_step_joules",
+        "energy, sustained",
+        "joules",
+        "energy of one step over the whole training without pause, idle power included",
+        _METER,
+        roles=("table", "axis"),
+    ),
+    _sustained(
+        "step_swapped_bytes",
+        "swapped a step",
+        "bytes",
+        "bytes that the machine moved to swap or back, for each step",
+        _MACHINE,
+    ),
+    _sustained(
+        "step_written_bytes",
+        "written a step",
+        "bytes",
+        "bytes that the machine wrote to its disks and cards, for each step",
+        _MACHINE,
+    ),
+    _sustained(
+        "step_own_written_bytes",
+        "written by the process",
+        "bytes",
+        "bytes that the training process had written to disks and cards, for each step",
+        _PROCESS,
+    ),
+    Metric(
+        "loading_seconds",
+        "loading",
+        "wall time to load one batch from the folder in one thread: read, decode, crop, resize, "
+        "normalise and stack the images; nothing is augmented",
+        "seconds",
+        "noisy",
+        _PROCESS,
+        "loading",
+        0.05,
+        roles=("table", "axis"),
+        phrase="time to load a batch",
+    ),
+    Metric(
+        "loading_share",
+        "share of loading",
+        "time to load a batch, as a share of loading it and then training one step on it",
+        "",
+        "noisy",
+        _PROCESS,
+        "loading",
+        0.05,
+        roles=("table",),
+    ),
+    Metric(
+        "loading_peak_bytes",
+        "memory of loading",
+        "most resident memory of the process while it loads a batch, minus its memory before",
+        "bytes",
+        "noisy",
+        _PROCESS,
+        "loading",
+        0.08,
+        roles=("table",),
+    ),
+    Metric(
+        "latency_seconds",
+        "latency",
+        "wall time of a forward pass on one example in evaluation mode: the median",
+        "seconds",
+        "noisy",
+        _NETWORK,
+        "latency",
+        0.05,
+        roles=("table", "axis"),
+    ),
+    Metric(
+        "latency_p95_seconds",
+        "latency, 95th percentile",
+        "wall time of a forward pass on one example in evaluation mode: 95 of 100 take no longer",
+        "seconds",
+        "noisy",
+        _NETWORK,
+        "latency",
+        0.1,
+        roles=("table",),
+    ),
 )

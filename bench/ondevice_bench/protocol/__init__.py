@@ -5,4 +5,4 @@ the names of the worker's modules, their arguments, the packets of the zygote, j
 Raise `VERSION` with every change that the other side would misread.
 """
 
-VERSION = 3
+VERSION = 4

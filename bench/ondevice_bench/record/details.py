@@ -77,6 +77,26 @@ class MemoryCurve:
 
 
 @dataclass(frozen=True, slots=True)
+class SustainedCurve:
+    """A training without pause, second by second; empty if there was none.
+
+    A column that ends early could not be read from then on. One that is missing has a reason.
+    """
+
+    seconds: Sequence[float] = ()  # when each row ended; a row is a second, or a longer step
+    columns: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+    throttled_by: tuple[str, ...] = ()  # what lowered the clock first
+    first_celsius: float | None = None  # before the first step
+
+    def __post_init__(self) -> None:
+        """Keep the numbers in little memory: a page has the curves of all cells."""
+        columns = {name: array("d", values) for name, values in self.columns.items()}
+        object.__setattr__(self, "seconds", array("d", self.seconds))
+        object.__setattr__(self, "columns", columns)
+
+
+@dataclass(frozen=True, slots=True)
 class LayerGradient:
     """A layer's weight gradient, compared with vanilla's."""
 
@@ -103,6 +123,8 @@ class Details:
     disturbed: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # by metric
     foreign_cpu_share: float | None = None
     precision: Precision | None = None
+    # sustained
+    sustained: SustainedCurve = SustainedCurve()
     # fidelity
     layers: Mapping[str, Mapping[str, LayerGradient]] = field(default_factory=dict)  # by moment
 

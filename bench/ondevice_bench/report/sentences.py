@@ -20,6 +20,17 @@ SENTENCES: Mapping[str, str] = {
     "largest part": "The largest part of {baseline} is {part}: {share} of {whole}.",
     "limit": "{cell} needs the most: {share} of the {limit} that a step may use here.",
     "stored": "{cell} stores the least: {share} of the inputs of its changed layers, on average.",
+    "slower": "The last minute of {cell} is {ratio} times as slow as the first{interval}; "
+    "{throttled}.",
+    "faster": "The last minute of {cell} is faster than the first: a step takes {ratio} times as "
+    "long{interval}; {throttled}.",
+    "steady": "{cell} keeps its speed: in the last minute a step takes {ratio} times as long as in "
+    "the first{interval}; {throttled}.",
+    "unsteady": "It is not certain whether {cell} keeps its speed: in the last minute a step takes "
+    "{ratio} times as long as in the first{interval}; {throttled}.",
+    "loading": "With {cell}, {longer} is the bottleneck: to load a batch takes {loading}, which is "
+    "{share} of loading and training.",
+    "latency": "{cell} takes {latency} for one example; 95 of 100 take at most {p95}.",
     "cosine": "The worst layer is {layer} with {cell}: a cosine of {value} {moment}.",
 }
 LISTED = 4

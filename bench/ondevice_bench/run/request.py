@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ondevice_bench.hardware.finding import DoctorFinding
+from ondevice_bench.passes import SUSTAINED
 from ondevice_bench.run.boards import boards
 from ondevice_bench.run.commit import current_commit
 from ondevice_bench.run.hosts.host import Host
@@ -46,6 +47,7 @@ class Request:
             "rounds": dict(suite.rounds),
             "time": asdict(suite.sampling),
             "timeout": suite.timeout,
+            **({"sustain": suite.sustain} if SUSTAINED in suite.measure else {}),
             "baseline": suite.baseline,
             "cpus": list(self.host.cpus),
             "memory_cap_bytes": self.host.memory_cap,

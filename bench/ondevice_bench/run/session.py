@@ -127,7 +127,7 @@ class Session:
             return PreparedTask(task, started, before, lambda _: failed)
         longest = min(job.sampling.max_seconds, sampling_seconds)
         job = replace(job, sampling=replace(job.sampling, max_seconds=longest), turns=turns)
-        timeout = self._request.suite.timeout
+        timeout = self._request.suite.timeout_of(task.pass_name)
         return PreparedTask(task, started, before, lambda tick: self.host.run(job, timeout, tick))
 
     def store_result(self, prepared: PreparedTask, outcome: Outcome) -> Record:
@@ -173,7 +173,7 @@ class Session:
 
     def perform_all(self, progress: Progress) -> None:
         """Measure everything that is left."""
-        forecast = Forecast()
+        forecast = Forecast(lasting=self._request.suite.lasting)
         for record in self.store.records(self.run.id):
             forecast.learn(record.key, record.seconds)
         budget, fewest = self._budget(), self._request.suite.sampling.min_samples
@@ -209,8 +209,9 @@ class Session:
     def _budget(self) -> Budget:
         """What the run may spend from now on, with what its records tell already."""
         seconds = self._request.budget
-        budget = Budget() if seconds is None else Budget(time.monotonic() + seconds)
-        fewest = self._request.suite.sampling.min_samples
+        suite = self._request.suite
+        end = inf if seconds is None else time.monotonic() + seconds
+        budget, fewest = Budget(end, suite.lasting), suite.sampling.min_samples
         for record in self.store.records(self.run.id):
             budget.learn(record.key, record.seconds, _sampled(record, fewest))
         return budget
@@ -238,7 +239,12 @@ def open_session(request: Request, out: Path, progress: Progress) -> Iterator[Se
         run = find_or_add_run(store, request, software, progress)
         suite = request.suite
         jobs = JobMaker(
-            request.host, BatchStore(batches), suite.sampling, suite.data, suite.weight_sources
+            request.host,
+            BatchStore(batches),
+            suite.sampling,
+            suite.data,
+            suite.weight_sources,
+            sustain=suite.sustain,
         )
         session = Session(request, run, store, jobs)
         try:

@@ -46,7 +46,7 @@ def _with_bases(document: Document, bases: list[Document]) -> str:
 def _suite(document: Document, name: str) -> Suite:
     document = with_defaults(document)
     file = check(make_suite_schema(document.path.parent), document)
-    return Suite(
+    suite = Suite(
         name=name,
         path=document.path,
         text=document.text,
@@ -73,3 +73,5 @@ def _suite(document: Document, name: str) -> Suite:
         expected=file.expected,
         allocators=file.allocator,
     )
+    # who says how long to train without pause wants the pass
+    return suite if file.sustain is None else suite.sustained(file.sustain)

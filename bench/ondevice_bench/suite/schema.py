@@ -29,6 +29,8 @@ from ondevice_bench.suite.goal import GOALS, Goal
 from ondevice_bench.suite.suite import Condition, Sampling
 from ondevice_bench.units import parse_bytes, parse_duration
 
+LEAST_SUSTAINED, MOST_SUSTAINED = 120.0, 14_400.0  # seconds
+
 
 def _name_of(kind: str, names: Callable[[], Collection[str]], mark: str = "") -> BeforeValidator:
     """A name that must be one of `names()`. The mark may stand before it."""
@@ -57,6 +59,17 @@ def _duration(value: object) -> object:
     if isinstance(value, str):
         value = parse_duration(value)
     return Option("duration", "", default=1.0, kind="float", above=0).check(value)
+
+
+def sustained_seconds(value: object) -> float:
+    """Read `sustain: 20m`. Its first and last minute are compared, so they must be two."""
+    seconds = float(str(_duration(value)))
+    if not LEAST_SUSTAINED <= seconds <= MOST_SUSTAINED:
+        raise ValueError(
+            f"must be from 2m to 4h, because the first minute is compared with the last, got "
+            f"{value!r}"
+        )
+    return seconds
 
 
 PROFILE_NAME = _name_of("hardware profile", lambda: declared("hardware"))
@@ -198,6 +211,7 @@ class SuiteSchema(StrictSchema):
         tuple[Annotated[str, MEASURED_PASS], ...], AS_LIST, NOT_EMPTY, AfterValidator(_with_added)
     ] = passes.BY_DEFAULT
     time: Sampling = Sampling()
+    sustain: Annotated[float | None, BeforeValidator(sustained_seconds)] = None
     timeout: Annotated[float, BeforeValidator(_duration)] = 600.0
     baseline: Annotated[str, METHOD_NAME] = "vanilla"
     goal: Goal = Goal()

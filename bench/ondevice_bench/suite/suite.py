@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from ondevice_bench import passes
 from ondevice_bench.specs.data import DataSource
 from ondevice_bench.specs.weights import WeightSource
 from ondevice_bench.suite.cell import Train, Value
@@ -39,6 +40,7 @@ class MethodChoice:
     places: tuple[str, ...] = ()  # of the entries of a mix, for messages
 
 
+SUSTAIN = 1200.0  # seconds
 # of a core; if other processes use more, a sample is measured again
 DISTURBED_SHARE = 0.1
 
@@ -92,10 +94,26 @@ class Suite:
     expected: Mapping[str, float] = field(default_factory=dict)  # seconds by board
     variants: Mapping[str, "Suite"] = field(default_factory=dict)
     allocators: tuple[str, ...] = ()  # empty: that of the profile, or none is named
+    sustain: float = SUSTAIN  # seconds of the pass `sustained`
 
     def on(self, board: Sequence[str]) -> "Suite":
         """The suite on the board with these names, the most specific name first."""
         return next((self.variants[name] for name in board if name in self.variants), self)
+
+    def timeout_of(self, pass_name: str) -> float:
+        """The time limit of a process of the pass: what `sustain` asks for comes on top."""
+        return self.timeout + (self.sustain if passes.BY_NAME[pass_name].lasts else 0.0)
+
+    @property
+    def lasting(self) -> dict[str, float]:
+        """The seconds of those passes that take as long as the suite asks for."""
+        return {name: self.sustain for name in self.measure if passes.BY_NAME[name].lasts}
+
+    def sustained(self, seconds: float) -> "Suite":
+        """The suite with the pass `sustained`, for so long, on every board."""
+        measure = tuple(dict.fromkeys((*self.measure, passes.SUSTAINED)))
+        variants = {board: each.sustained(seconds) for board, each in self.variants.items()}
+        return replace(self, measure=measure, sustain=seconds, variants=variants)
 
     def under(self, allocator: str) -> "Suite":
         """The suite with this allocator, if it names none itself."""

@@ -1,12 +1,15 @@
 """Cells to jobs: specs are resolved here, in the parent, so that workers need none."""
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from ondevice_bench import passes
 from ondevice_bench.data.batch import BatchStore
+from ondevice_bench.hardware.profile import Profile
 from ondevice_bench.passes import CALIBRATE
 from ondevice_bench.protocol.job import Job, MethodCall, RankNumbers, WeightsCall
 from ondevice_bench.run.hosts.host import Host
@@ -39,12 +42,14 @@ class JobMaker:
         data: DataSource = SYNTHETIC,
         weights: Mapping[str, WeightSource] = RANDOM_WEIGHTS,
         memory_cap: int | None = None,
+        sustain: float = 0.0,
     ) -> None:
         self._host = host
         self._batches = batches
         self._sampling = sampling
         self._data = data
         self._weights = weights
+        self._sustain = sustain
         self._memory_cap = host.memory_cap if memory_cap is None else memory_cap
 
     def job(
@@ -84,6 +89,10 @@ class JobMaker:
             calibration_path=self._host.put(calibration) if calibration else "",
             examples=self._examples(cell, inputs) if described.batch == "examples" else None,
             memory_cap=self._memory_cap if described.is_capped else None,
+            sustain=self._sustain if described.lasts else 0.0,
+            throttled_by=self._host.profile.declared.throttling or "",
+            power=_power(self._host.profile),
+            source=self._source() if described.reads_data else None,
         )
 
     def _batch(self, cell: Cell, model: ModelSpec, inputs: Inputs, use: str) -> Path | None:
@@ -104,6 +113,10 @@ class JobMaker:
             for split, size in sizes.items()
         }
 
+    def _source(self) -> Mapping[str, Any]:
+        path = self._data.path
+        return {**asdict(self._data), "path": None if path is None else self._host.put(path)}
+
     def _weights_call(self, cell: Cell, model: ModelSpec) -> WeightsCall:
         source = self._weights[cell.weights]
         file = source.file(model.pretrained)
@@ -120,6 +133,13 @@ class JobMaker:
             layers = (part.layers,) if part.layers else ()
             calls.append((self._host.code(part.spec.implementation), options, *layers))
         return tuple(calls)
+
+
+def _power(profile: Profile) -> Mapping[str, Any] | None:
+    """The meter of the profile. A command runs in the folder of the profile."""
+    power = profile.declared.power
+    folder = os.path.abspath(profile.path.parent)
+    return None if power is None else {**asdict(power), "folder": folder}
 
 
 def _trained(cell: Cell) -> Mapping[str, RankNumbers] | None:

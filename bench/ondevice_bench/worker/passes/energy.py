@@ -14,30 +14,32 @@ LEAST_STEPS = 3
 def measure(job: Job) -> PassResult:
     """Measure some idle seconds, then some seconds of steps."""
     try:
-        meter = energy.meter()
+        meter = energy.meter(job.power)
+        workload = build(job)
+        workload.step()
+        with meter.begin() as metering:
+            slept = metering.mark()
+            time.sleep(IDLE_SECONDS)
+            woke = metering.mark()
+            steps = 0
+            while steps < LEAST_STEPS or time.perf_counter() < woke + ACTIVE_SECONDS:
+                workload.step()
+                steps += 1
+                metering.mark()
+            ended = metering.mark()
+            metering.settle()
+            idle, active = metering.joules(slept, woke), metering.joules(woke, ended)
+            scope = metering.scope
     except energy.EnergyUnavailable as error:
         return PassResult(unavailable=dict.fromkeys(of_pass(job.pass_name), str(error)))
-    workload = build(job)
-    workload.step()
-    idle = meter.during(lambda: time.sleep(IDLE_SECONDS))
-    steps = 0
-
-    def train() -> None:
-        nonlocal steps
-        end = time.perf_counter() + ACTIVE_SECONDS
-        while steps < LEAST_STEPS or time.perf_counter() < end:
-            workload.step()
-            steps += 1
-
-    active = meter.during(train)
     return PassResult(
         metrics={
-            "step_joules": active.joules / steps,
-            "idle_watts": idle.watts,
-            "active_watts": active.watts,
+            "step_joules": active / steps,
+            "idle_watts": idle / (woke - slept),
+            "active_watts": active / (ended - woke),
         },
         details={
             "steps": steps,
-            "notes": [*workload.treatment.notes(), f"the energy is that of {meter.scope}"],
+            "notes": [*workload.treatment.notes(), f"the energy is that of {scope}"],
         },
     )

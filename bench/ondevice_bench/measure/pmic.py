@@ -1,0 +1,64 @@
+"""The power chip of the Raspberry Pi 5, which reports volts and amperes of each rail.
+
+Another process reads it: `pmic SECONDS COMMAND…` prints its watts at each interval.
+"""
+
+import os
+import subprocess
+import sys
+import time
+
+from ondevice_bench.measure.energy import EnergyUnavailable
+from ondevice_bench.measure.printed_power import PrintedPower
+
+_COMMAND = ("vcgencmd", "pmic_read_adc")
+_INTERVAL = 0.1
+
+
+class Pmic(PrintedPower):
+    """The rails of a Raspberry Pi 5. Another process samples them ten times a second."""
+
+    def __init__(self, command: tuple[str, ...] = _COMMAND) -> None:
+        try:
+            reading = subprocess.run(
+                command, capture_output=True, text=True, check=True, timeout=10
+            )
+        except OSError as error:
+            raise EnergyUnavailable(f"{command[0]} cannot be run: {error.strerror}") from None
+        except subprocess.SubprocessError as error:
+            raise EnergyUnavailable(f"{command[0]} gives no readings: {error}") from None
+        if not rail_watts(reading.stdout):
+            raise EnergyUnavailable(f"{' '.join(command)} names no rail with volts and amperes")
+        super().__init__(
+            (sys.executable, "-P", "-m", __name__, str(_INTERVAL), *command),
+            scope="the board's rails by its power chip, without losses of converters and without "
+            "USB",
+        )
+
+
+def rail_watts(text: str) -> dict[str, float]:
+    """Watts of each rail with volts and amperes; lines are like `VDD_CORE_A current(7)=0.845A`."""
+    amperes: dict[str, float] = {}
+    volts: dict[str, float] = {}
+    for line in text.splitlines():
+        name, _, reading = line.strip().partition(" ")
+        value = reading.partition("=")[2].rstrip("AV")
+        table = {"_A": amperes, "_V": volts}.get(name[-2:])
+        if table is not None and value:
+            table[name[:-2]] = float(value)
+    return {rail: current * volts[rail] for rail, current in amperes.items() if rail in volts}
+
+
+def main() -> None:
+    """Print the watts of all rails at each interval, while the parent lives."""
+    interval, command = float(sys.argv[1]), sys.argv[2:]
+    parent = os.getppid()
+    while os.getppid() == parent:
+        reading = subprocess.run(command, capture_output=True, text=True, check=True)
+        watts = sum(rail_watts(reading.stdout).values())
+        print(time.monotonic(), watts, flush=True)  # noqa: T201  # to its parent
+        time.sleep(interval)
+
+
+if __name__ == "__main__":
+    main()

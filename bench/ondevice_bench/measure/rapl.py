@@ -1,0 +1,93 @@
+"""RAPL: the energy of processor packages, in counters of the kernel."""
+
+import time
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ondevice_bench.measure.energy import EnergyUnavailable
+
+_POWERCAP = Path("/sys/class/powercap")
+
+
+class Rapl:
+    """Counters of processor packages below /sys/class/powercap, in microjoules. They wrap."""
+
+    scope = "processor packages (RAPL), without memory and board"
+
+    def __init__(self, root: Path = _POWERCAP) -> None:
+        zones = sorted(root.glob("*-rapl:[0-9]*")) if root.is_dir() else []
+        names = {zone: _text(zone / "name") for zone in zones if zone.name.count(":") == 1}
+        self._zones = [zone for zone, name in names.items() if name.startswith("package")]
+        if not self._zones:
+            raise EnergyUnavailable(f"{root} has no package of a RAPL")
+        try:
+            self.read()
+        except OSError as error:
+            raise EnergyUnavailable(f"{error.filename} cannot be read: {error.strerror}") from None
+        self.wraps_at = [int(_text(zone / "max_energy_range_uj") or 0) for zone in self._zones]
+
+    def read(self) -> list[int]:
+        """The counters now."""
+        return [int((zone / "energy_uj").read_text()) for zone in self._zones]
+
+    @contextmanager
+    def begin(self) -> "Iterator[CountedJoules]":
+        """Count from now on."""
+        yield CountedJoules(self)
+
+
+class CountedJoules:
+    """What the counters rose from mark to mark."""
+
+    scope = Rapl.scope
+
+    def __init__(self, rapl: Rapl) -> None:
+        self._rapl = rapl
+        self._counters: list[int] | None = None
+        self._moments: list[float] = []
+        self._joules: list[float] = []
+        self._failure = ""
+
+    def mark(self) -> float:
+        """Read the counters."""
+        moment = time.perf_counter()
+        if self._failure:
+            return moment
+        try:
+            counters = self._rapl.read()
+        except (OSError, ValueError) as error:
+            self._failure = f"a counter of RAPL cannot be read any more: {error}"
+            return moment
+        rise = 0
+        for before, after, wraps_at in zip(
+            self._counters or counters, counters, self._rapl.wraps_at, strict=True
+        ):
+            rise += after - before + (wraps_at if after < before else 0)
+        self._counters = counters
+        self._moments.append(moment)
+        self._joules.append((self._joules[-1] if self._joules else 0.0) + rise / 1e6)
+        return moment
+
+    def settle(self) -> None:
+        """Counters do not lag."""
+
+    def joules(self, start: float, end: float) -> float:
+        """The difference of the counters at two marks."""
+        if self._failure:
+            raise EnergyUnavailable(self._failure)
+        spent = self._up_to(end) - self._up_to(start)
+        if not self._joules[-1]:
+            raise EnergyUnavailable("the counters of RAPL do not rise")
+        return spent
+
+    def _up_to(self, moment: float) -> float:
+        return self._joules[bisect_right(self._moments, moment) - 1]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""

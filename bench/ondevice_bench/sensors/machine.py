@@ -1,0 +1,181 @@
+"""Clock, temperature, throttling, swap and writes of this machine: numbers, or reasons.
+
+The files are looked up once, so that a reading takes as little time as possible.
+"""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from ondevice_bench.sensors import throttling
+
+CLOCK, TEMPERATURE, THROTTLING = "mhz", "celsius", "throttle_bits"
+# bytes since the machine, or the process, was started
+SWAPPED, WRITTEN, OWN_WRITTEN = "swapped_bytes", "written_bytes", "own_written_bytes"
+COUNTERS = (SWAPPED, WRITTEN, OWN_WRITTEN)
+
+Sensor: TypeAlias = Callable[[], float]
+Ask: TypeAlias = Callable[[Sequence[str]], str]
+
+_CPUS = "sys/devices/system/cpu"
+_THROTTLED_FILES = "sys/devices/platform/soc*/*firmware/get_throttled"
+_VCGENCMD = ("vcgencmd", "get_throttled")
+_ASK_SECONDS = 1.0
+_SECTOR = 512  # bytes, in /proc/diskstats on every machine
+# disks in memory, and disks that are made of the others
+_NO_DISKS = re.compile(r"(loop|ram|zram|dm-|md|sr|fd)\d+")
+
+
+class NoSensor(Exception):
+    """The machine does not show this quantity. The text has the reason."""
+
+
+class MachineSensors:
+    """The sensors of a machine. `unavailable` has the reason for each one that is missing."""
+
+    def __init__(
+        self,
+        cpus: Sequence[int],
+        throttled_by: str = "",
+        root: Path = Path("/"),
+        ask: Ask | None = None,
+    ) -> None:
+        self.unavailable: dict[str, str] = {}
+        self._sensors: dict[str, Sensor] = {}
+        finders: Mapping[str, Callable[[], Sensor]] = {
+            CLOCK: lambda: _clock(root, cpus),
+            TEMPERATURE: lambda: _temperature(root),
+            THROTTLING: lambda: _throttling(root, throttled_by, ask or _asked),
+            SWAPPED: lambda: _swapped(root / "proc/vmstat"),
+            WRITTEN: lambda: _written(root),
+            OWN_WRITTEN: lambda: _own_written(root / "proc/self/io"),
+        }
+        for name, find in finders.items():
+            try:
+                self._sensors[name] = find()
+            except NoSensor as error:
+                self.unavailable[name] = str(error)
+        self.read()
+
+    def read(self) -> dict[str, float]:
+        """All quantities now. A sensor that fails is read no more."""
+        found: dict[str, float] = {}
+        for name, sensor in list(self._sensors.items()):
+            try:
+                found[name] = sensor()
+            except (OSError, ValueError, LookupError, subprocess.SubprocessError) as error:
+                del self._sensors[name]
+                self.unavailable[name] = _reason(error)
+        return found
+
+
+def _clock(root: Path, cpus: Sequence[int]) -> Sensor:
+    """The mean clock of these processors, in MHz."""
+    paths = [root / f"{_CPUS}/cpu{cpu}/cpufreq/scaling_cur_freq" for cpu in cpus]
+    present = [path for path in paths if path.is_file()]
+    if not present:
+        raise NoSensor("the kernel does not report the clock (no cpufreq)")
+    return lambda: sum(map(_number, present)) / len(present) / 1e3
+
+
+def _temperature(root: Path) -> Sensor:
+    """The temperature of the hottest zone."""
+    zones = [path for path in root.glob("sys/class/thermal/thermal_zone*/temp") if _reads(path)]
+    if not zones:
+        raise NoSensor("the kernel reports no temperature (no thermal zone)")
+    return lambda: max(map(_number, zones)) / 1e3
+
+
+def _throttling(root: Path, throttled_by: str, ask: Ask) -> Sensor:
+    """The bits of a Raspberry Pi, from a file or from its tool, or one bit from x86's counters."""
+    files = sorted(root.glob(_THROTTLED_FILES))
+    if files:
+        return lambda: int(files[0].read_text(), 16)
+    if throttled_by == "vcgencmd":
+        return lambda: throttling.bits_of(ask(_VCGENCMD))
+    counts = sorted(root.glob(f"{_CPUS}/cpu*/thermal_throttle/core_throttle_count"))
+    if not counts:
+        raise NoSensor("this machine does not report throttling")
+    before = sum(map(_number, counts))
+
+    def rose() -> float:
+        nonlocal before
+        earlier, before = before, sum(map(_number, counts))
+        return throttling.LOWERED if before > earlier else 0
+
+    return rose
+
+
+def _swapped(vmstat: Path) -> Sensor:
+    """Bytes that the machine has moved to swap or back."""
+    page = os.sysconf("SC_PAGE_SIZE")
+
+    def read() -> float:
+        lines = vmstat.read_text().splitlines()
+        pages = [int(line.split()[1]) for line in lines if line.startswith(("pswpin", "pswpout"))]
+        if not pages:
+            raise ValueError(f"{vmstat} does not count swap")
+        return sum(pages) * page
+
+    return read
+
+
+def _written(root: Path) -> Sensor:
+    """Bytes that the machine has written to its disks and cards."""
+    stats = root / "proc/diskstats"
+    try:
+        disks = {path.name for path in (root / "sys/block").iterdir()}
+    except OSError:
+        raise NoSensor("the kernel does not list disks (no /sys/block)") from None
+    disks = {name for name in disks if not _NO_DISKS.fullmatch(name)}
+    if not disks:
+        raise NoSensor("the machine shows no disk and no card")
+
+    def read() -> float:
+        rows = [line.split() for line in stats.read_text().splitlines()]
+        sectors = [int(row[9]) for row in rows if row[2] in disks]
+        if not sectors:
+            raise ValueError(f"{stats} counts for no disk and no card")
+        return sum(sectors) * _SECTOR
+
+    return read
+
+
+def _own_written(io: Path) -> Sensor:
+    """Bytes that this process has had written to disks and cards."""
+
+    def read() -> float:
+        for line in io.read_text().splitlines():
+            if line.startswith("write_bytes:"):
+                return int(line.split()[1])
+        raise ValueError(f"{io} does not count writes")
+
+    return read
+
+
+def _number(path: Path) -> float:
+    return float(path.read_text())
+
+
+def _reads(path: Path) -> bool:
+    try:
+        _number(path)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a file'} cannot be read: {error.strerror}"
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _asked(command: Sequence[str]) -> str:
+    process = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=_ASK_SECONDS
+    )
+    return process.stdout

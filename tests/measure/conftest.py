@@ -1,0 +1,3 @@
+"""Fixtures of the tests of measurements."""
+
+from tests.board import pi  # noqa: F401  # a fixture

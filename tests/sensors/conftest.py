@@ -1,0 +1,3 @@
+"""Fixtures of the tests of sensors."""
+
+from tests.board import pi  # noqa: F401  # a fixture

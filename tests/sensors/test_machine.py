@@ -1,0 +1,117 @@
+"""What a machine shows, on folders that stand for machines."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from ondevice_bench.sensors import machine
+from ondevice_bench.sensors.machine import MachineSensors
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_pi_shows_everything(pi):
+    pi.hot(81.5)
+    pi.clock(1800)
+    pi.throttling(0x80008)
+    pi.swapped(3, 4)
+    pi.written(10)
+    pi.own_written(4096)
+    sensors = MachineSensors(range(4), "vcgencmd", pi.root, pi.ask)
+    assert sensors.unavailable == {}
+    assert sensors.read() == {
+        "mhz": 1800.0,
+        "celsius": 81.5,
+        "throttle_bits": 0x80008,
+        "swapped_bytes": 7 * PAGE,
+        "written_bytes": 10 * 512,  # of the card: not of its partitions, loop0 and zram0 again
+        "own_written_bytes": 4096,
+    }
+
+
+def test_a_machine_without_files_has_a_reason_for_each_and_no_zero(tmp_path):
+    sensors = MachineSensors([0], "", tmp_path)
+    assert sensors.read() == {}
+    assert sensors.unavailable == {
+        "mhz": "the kernel does not report the clock (no cpufreq)",
+        "celsius": "the kernel reports no temperature (no thermal zone)",
+        "throttle_bits": "this machine does not report throttling",
+        "swapped_bytes": f"{tmp_path}/proc/vmstat cannot be read: No such file or directory",
+        "written_bytes": "the kernel does not list disks (no /sys/block)",
+        "own_written_bytes": f"{tmp_path}/proc/self/io cannot be read: No such file or directory",
+    }
+
+
+def test_zero_stays_zero_where_it_is_really_zero(pi):
+    readings = MachineSensors([0], "vcgencmd", pi.root, pi.ask).read()
+    assert [readings[name] for name in machine.COUNTERS] == [0, 0, 0]
+
+
+def test_only_the_processors_of_the_worker_count(pi):
+    fast = pi.root / "sys/devices/system/cpu/cpu3/cpufreq/scaling_cur_freq"
+    fast.write_text("3000000\n")
+    assert MachineSensors([0, 3], "", pi.root).read()["mhz"] == 2700
+
+
+def test_the_hottest_zone_counts_and_one_that_cannot_be_read_does_not(pi):
+    zones = pi.root / "sys/class/thermal"
+    for name, text in (("thermal_zone1", "71000\n"), ("thermal_zone2", "broken\n")):
+        (zones / name).mkdir()
+        (zones / name / "temp").write_text(text)
+    assert MachineSensors([0], "", pi.root).read()["celsius"] == 71.0
+
+
+def test_a_file_of_the_kernel_goes_before_the_tool(pi):
+    folder = pi.root / "sys/devices/platform/soc@107c000000/soc@107c000000:firmware"
+    folder.mkdir(parents=True)
+    (folder / "get_throttled").write_text("50005\n")
+    sensors = MachineSensors([0], "vcgencmd", pi.root, pi.ask)
+    assert sensors.read()["throttle_bits"] == 0x50005
+    assert pi.bits_asked == 0
+
+
+def test_a_counter_of_x86_is_a_bit_in_the_seconds_in_which_it_rose(pi):
+    counter = pi.root / "sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count"
+    counter.parent.mkdir(parents=True)
+    counter.write_text("7\n")
+    sensors = MachineSensors([0], "", pi.root)
+    found = []
+    for count in (7, 9, 9):
+        counter.write_text(f"{count}\n")
+        found.append(sensors.read()["throttle_bits"])
+    assert found == [0, 4, 0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "vcgencmd"), "vcgencmd cannot be read"),
+        (subprocess.TimeoutExpired("vcgencmd", 1.0), "timed out"),
+        ('error=1 error_msg="Command not registered"', "no number in"),
+    ],
+)
+def test_a_tool_that_fails_has_a_reason(pi, answer, reason):
+    def ask(command):
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    sensors = MachineSensors([0], "vcgencmd", pi.root, ask)
+    assert reason in sensors.unavailable["throttle_bits"]
+    assert "throttle_bits" not in sensors.read()
+
+
+def test_a_sensor_that_fails_later_is_read_no_more(pi):
+    sensors = MachineSensors([0], "", pi.root)
+    shutil.rmtree(pi.root / "sys/class/thermal")
+    assert "celsius" not in sensors.read()
+    assert sensors.unavailable["celsius"].endswith("cannot be read: No such file or directory")
+    pi.hot(50.0)
+    assert "celsius" not in sensors.read()
+
+
+def test_this_machine_can_be_read():
+    readings = MachineSensors([0]).read()
+    assert readings["own_written_bytes"] >= 0
