@@ -1,0 +1,120 @@
+"""The lines of Python that train as the winner did here."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ondevice_bench.specs import composition, mix, registry
+from ondevice_bench.specs.composition import Part
+from ondevice_bench.specs.layout import ModelLayout
+from ondevice_bench.suite.cell import Cell, Train
+
+_FREE_OF_LAYOUT = ("all", "conv", "pattern")  # choices of layers that every network has
+
+
+def lines_to_paste(cell: Cell) -> tuple[str, ...]:
+    """Lines for a script that has `model`, and `inputs` and `targets` of a batch."""
+    layout = _layout(cell)
+    imports = ["from torch import nn"] if cell.train.freeze_bn else []
+    imports.append("from ondevice_bench import treat")
+    if layout:
+        imports.append("from ondevice_bench.specs.layout import ModelLayout")
+    calibrates = any(spec.calibrates for spec in composition.specs(cell.method))
+    return (
+        *imports,
+        "",
+        f"batch_size = {cell.batch}",
+        "model.train()",
+        _treat(cell, layout),
+        *(["treatment.calibrate((inputs, targets))  # one batch, to choose ranks"] * calibrates),
+        *(_FROZEN_NORMS if cell.train.freeze_bn else ()),
+        f"optimizer = treatment.optimizer({_arguments(_of_optimizer(cell.train))})",
+        "",
+        "# each step",
+        "loss = treatment.backward((inputs, targets))  # cross-entropy; or backward(batch, loss)",
+        "optimizer.step()",
+        f"optimizer.zero_grad({'' if cell.train.zero_grad == 'none' else 'set_to_none=False'})",
+    )
+
+
+_FROZEN_NORMS = (
+    "for norm in model.modules():  # batch-norm does not train, as here; again after model.train()",
+    "    if isinstance(norm, nn.modules.batchnorm._BatchNorm):",
+    "        norm.eval()",
+    "        for name, value in norm.named_parameters():",
+    '            if not (name == "bias" and treatment.trains_shifts):',
+    "                value.requires_grad_(False)",
+)
+
+
+def _treat(cell: Cell, layout: str) -> str:
+    parts = composition.parts(cell.method)
+    own = [part.own(cell.method_options) for part in parts]
+    options: Mapping[str, Any] = {}
+    if mix.is_mix(cell.method):
+        method = f"{{{', '.join(_entries(parts, own))}}}"
+    elif len(parts) == 1:
+        method, options = repr(_name(parts[0])), own[0]
+    else:
+        method = _composed(parts, own)
+    arguments = {"layers": cell.layers, **options}
+    text = f"treatment = treat(model, {method}, {_arguments(arguments)}"
+    return f"{text}{f', layout={layout}' if layout else ''})"
+
+
+def _entries(parts: Sequence[Part], own: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The entries of a mix: for each choice of layers, what is composed there."""
+    layers = dict.fromkeys(part.layers for part in parts)
+    pairs = list(zip(parts, own, strict=True))
+    entries = []
+    for each in layers:
+        mine = [(part, options) for part, options in pairs if part.layers == each]
+        entries.append(f"{each!r}: {_composed(*zip(*mine, strict=True))}")
+    return entries
+
+
+def _composed(parts: Sequence[Part], own: Sequence[Mapping[str, Any]]) -> str:
+    pairs = (
+        f"({_name(part)!r}, {dict(options)!r})" for part, options in zip(parts, own, strict=True)
+    )
+    return f"[{', '.join(pairs)}]"
+
+
+def _name(part: Part) -> str:
+    """The name of a method of ours; the path of the file of a user's own."""
+    if registry.methods().get(part.spec.name) == part.spec:
+        return part.spec.name
+    file, colon, name = part.spec.implementation.rpartition(":")
+    path = Path(file)
+    if path.is_relative_to(Path.cwd()):
+        file = f"./{path.relative_to(Path.cwd())}"
+    return f"{file}{colon}{name}"
+
+
+def _layout(cell: Cell) -> str:
+    """The layout of the network, where the method or its layers need it."""
+    words = [cell.layers, *(part.layers for part in composition.parts(cell.method))]
+    needs = any(spec.needs for spec in composition.specs(cell.method))
+    if not needs and all(word.partition(":")[0] in (*_FREE_OF_LAYOUT, "") for word in words):
+        return ""
+    layout = registry.model(cell.model).layout
+    named = {
+        name: value for name in ModelLayout.__dataclass_fields__ if (value := getattr(layout, name))
+    }
+    return f"ModelLayout({_arguments(named)})" if named else ""
+
+
+def _of_optimizer(train: Train) -> dict[str, Any]:
+    usual = {"kind": "sgd", "momentum": 0.0, "weight_decay": 0.0, "clip": None}
+    given = {
+        "kind": train.optimizer,
+        "lr": train.lr,
+        "momentum": train.momentum,
+        "weight_decay": train.weight_decay,
+        "clip": train.clip,
+    }
+    return {name: value for name, value in given.items() if name == "lr" or value != usual[name]}
+
+
+def _arguments(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in values.items())
