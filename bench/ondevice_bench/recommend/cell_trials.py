@@ -162,6 +162,8 @@ class CellTrials:
     def _failed(self, name: str, record: Record) -> None:
         if record.status == "oom":
             self._rule_out(name, "memory", _first_words(record.reason))
+        elif record.status == "skipped":
+            self._rule_out(name, "unsuitable", record.reason)
         else:
             where = record.key.pass_name
             self._rule_out(name, "failed", f"{where}: {record.status}: {record.reason}")

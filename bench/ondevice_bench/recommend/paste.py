@@ -1,5 +1,6 @@
 """The lines of Python that train as the winner did here."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def _treat(cell: Cell, layout: str) -> str:
     if mix.is_mix(cell.method):
         method = f"{{{', '.join(_entries(parts, own))}}}"
     elif len(parts) == 1:
-        method, options = repr(_name(parts[0])), own[0]
+        method, options = _literal(_name(parts[0])), own[0]
     else:
         method = _composed(parts, own)
     arguments = {"layers": cell.layers, **options}
@@ -69,13 +70,15 @@ def _entries(parts: Sequence[Part], own: Sequence[Mapping[str, Any]]) -> list[st
     entries = []
     for each in layers:
         mine = [(part, options) for part, options in pairs if part.layers == each]
-        entries.append(f"{each!r}: {_composed(*zip(*mine, strict=True))}")
+        composed = _composed([part for part, _ in mine], [options for _, options in mine])
+        entries.append(f"{_literal(each)}: {composed}")
     return entries
 
 
 def _composed(parts: Sequence[Part], own: Sequence[Mapping[str, Any]]) -> str:
     pairs = (
-        f"({_name(part)!r}, {dict(options)!r})" for part, options in zip(parts, own, strict=True)
+        f"({_literal(_name(part))}, {_literal(options)})"
+        for part, options in zip(parts, own, strict=True)
     )
     return f"[{', '.join(pairs)}]"
 
@@ -117,4 +120,14 @@ def _of_optimizer(train: Train) -> dict[str, Any]:
 
 
 def _arguments(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value!r}" for name, value in values.items())
+    return ", ".join(f"{name}={_literal(value)}" for name, value in values.items())
+
+
+def _literal(value: object) -> str:
+    """A value in Python, with double quotes."""
+    if isinstance(value, str):
+        return json.dumps(value)
+    if isinstance(value, Mapping):
+        pairs = (f"{_literal(key)}: {_literal(each)}" for key, each in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    return repr(value)

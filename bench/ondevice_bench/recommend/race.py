@@ -7,6 +7,7 @@ candidate stays only if it meets the limits. The last few get rounds until the i
 ratio to the leader decides.
 """
 
+import contextlib
 import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +22,7 @@ FIRST_ROUNDS = 3  # before anybody goes
 FINALISTS = 4
 FEWEST, MOST_ROUNDS = 8, 40  # of the last few: before the first judgement, and at the end
 CONFIDENCE = 0.99  # of one judgement, over all rivals together
-PRIOR_FACTOR = 2.5  # a guess from one step may be wrong by so much
+PRIOR_FACTOR = 4.0  # a guess from one step may be wrong by so much
 SURE, LIKELY = 3.0, 1.5  # standard errors beyond which nobody stays, and within which all stay
 LEAST_NOISE = 0.02  # of readings of one candidate, as a logarithm
 # three quarters of the differences of two normal readings are within so many deviations of one
@@ -87,6 +88,7 @@ class Race:
             self._run_final()
             self.is_over = True
         except OutOfTime:
+            self._look_at_limits_that_cost_nothing()
             self._compare()
         return self
 
@@ -131,6 +133,12 @@ class Race:
                 self._remove(name)
         return self._limits[name]
 
+    def _look_at_limits_that_cost_nothing(self) -> None:
+        """Without time, some are known to meet the limits all the same: exact methods."""
+        for name in list(self.left):
+            with contextlib.suppress(OutOfTime):
+                self._meets_limits(name)
+
     def _remove(self, name: str) -> None:
         self.left = [each for each in self.left if each != name]
         self.fit.pop(name, None)
@@ -143,13 +151,17 @@ class Race:
             self.behind[name] = defeat
 
     def _drop_the_hopeless(self) -> None:
-        """Drop who is guessed to cost far more than the best that meets the limits."""
+        """Drop who is guessed to cost far more than the best that meets the limits.
+
+        The better half of the guesses stays all the same.
+        """
         guessed = sorted((name for name in self.left if name in self.prior), key=self._guess)
         best = next((name for name in guessed if self._meets_limits(name)), None)
         if best is not None:
             limit = PRIOR_FACTOR * self.prior[best]
-            beyond = [name for name in guessed if self.prior[name] > limit and name in self.left]
-            self._leave_behind(beyond, "guess")
+            left = [name for name in guessed if name in self.left]
+            worse_half = left[max(FINALISTS, math.ceil(len(left) / 2)) :]
+            self._leave_behind([name for name in worse_half if self.prior[name] > limit], "guess")
 
     def _guess(self, name: str) -> float:
         return self.prior[name]

@@ -1,5 +1,6 @@
 """From a space to an answer: shapes rule out, pilots guess, a race measures, finalists decide."""
 
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,6 +40,7 @@ from ondevice_bench.suite.suite import Sampling, Suite
 
 # of one process: many short ones tell more than a long one
 SAMPLING = Sampling(warmup=2, min_samples=5, max_samples=20, max_seconds=5.0)
+PILOT_SHARE = 0.5  # of the budget: candidates that have no pilot until then are not looked at
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class Search:
             return Recommendation(
                 question=self.question,
                 place=self._place(session),
-                model=fitting[0].id.partition("/")[0],
+                model=_without_hash(fitting[0].id.partition("/")[0]),
                 data=fitting[0].data,
                 weights=fitting[0].weights,
                 space=self.space.name,
@@ -162,6 +164,8 @@ class Search:
         guesses: dict[str, float | None] = {}
         try:
             for cell in cells:
+                if guesses and self.clock() > began + PILOT_SHARE * self.budget:
+                    break
                 seconds = trials.pilot(cell.id)
                 self._require_numbers(cell, trials)
                 if not guesses and trials.measured and self._is_over(began):
@@ -296,6 +300,11 @@ def _guessed(race: Race, name: str) -> float | None:
     if lead is None or lead not in race.prior or name not in race.prior:
         return None
     return race.prior[name] / race.prior[lead]
+
+
+def _without_hash(model: str) -> str:
+    """The network as the user names it: `mynet.py:net@093a835c(width=8)` without the hash."""
+    return re.sub(r"@[0-9a-f]{8}", "", model)
 
 
 def _lowest_cosine(summary: CellSummary) -> float | None:

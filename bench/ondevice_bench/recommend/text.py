@@ -11,6 +11,7 @@ from ondevice_bench.stats import Estimate
 from ondevice_bench.terminal import Table
 
 MOST_RIVALS = 5  # in the table
+WORTH = 0.05  # a smaller share of the winner's memory is no gain
 MOST_NAMES = 4  # of a group that is out
 _OUT: dict[Cause, str] = {
     "memory": "by the memory limit of {memory}",
@@ -183,15 +184,16 @@ def _saved_memory(way: Way, winner: Way) -> list[str]:
     ours, theirs = way.estimates.get(PEAK), winner.estimates.get(PEAK)
     if ours is not None and theirs is not None:
         is_less = ours.upper is not None and theirs.lower is not None and ours.upper < theirs.lower
-        return [f"{_less(theirs.estimate - ours.estimate)}"] if is_less else []
+        return _less(theirs.estimate, ours.estimate, "") if is_less else []
     if way.tensor_bytes is None or winner.tensor_bytes is None:
         return []
-    saved = winner.tensor_bytes - way.tensor_bytes
-    return [f"{_less(saved)} of tensors, by shapes"] if saved > 0 else []
+    return _less(winner.tensor_bytes, way.tensor_bytes, " in tensors, by shapes")
 
 
-def _less(saved: float) -> str:
-    return f"{units.mib(saved)} less memory"
+def _less(winners: float, ours: float, of_what: str) -> list[str]:
+    """The memory that is saved, if it is worth a word."""
+    saved = winners - ours
+    return [f"{units.mib(saved)} less memory{of_what}"] if saved > WORTH * winners else []
 
 
 def _ruled_out(found: Recommendation) -> list[str]:
