@@ -122,7 +122,7 @@ def test_the_least_memory_wins_where_it_is_asked_for(world):
 
 
 def test_one_accuracy_stands_for_all_exact_methods(world):
-    found = world.search(min_cosine=None, min_accuracy=0.8, data="digits", model="resnet18")
+    found = world.search(min_cosine=None, min_accuracy=0.8, data="digits")
     assert found.winner.label == "lean"
     assert found.margins["accuracy"] == pytest.approx(0.1)
     assert causes(found)["gradient_filter"] == "accuracy"

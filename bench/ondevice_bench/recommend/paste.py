@@ -10,6 +10,7 @@ from ondevice_bench.specs.composition import Part
 from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.suite.cell import Cell, Train
 
+WIDTH = 88  # of a line
 _FREE_OF_LAYOUT = ("all", "conv", "pattern")  # choices of layers that every network has
 
 
@@ -26,20 +27,22 @@ def lines_to_paste(cell: Cell) -> tuple[str, ...]:
         "",
         f"batch_size = {cell.batch}",
         "model.train()",
-        _treat(cell, layout),
+        *_treat(cell, layout),
         *(["treatment.calibrate((inputs, targets))  # one batch, to choose ranks"] * calibrates),
         *(_FROZEN_NORMS if cell.train.freeze_bn else ()),
-        f"optimizer = treatment.optimizer({_arguments(_of_optimizer(cell.train))})",
+        *_call("optimizer = treatment.optimizer", _arguments(_of_optimizer(cell.train))),
         "",
         "# each step",
-        "loss = treatment.backward((inputs, targets))  # cross-entropy; or backward(batch, loss)",
+        "# cross-entropy; another loss: treatment.backward(batch, loss)",
+        "loss = treatment.backward((inputs, targets))",
         "optimizer.step()",
         f"optimizer.zero_grad({'' if cell.train.zero_grad == 'none' else 'set_to_none=False'})",
     )
 
 
 _FROZEN_NORMS = (
-    "for norm in model.modules():  # batch-norm does not train, as here; again after model.train()",
+    "# batch-norm does not train, as it did not here; do this again after each model.train()",
+    "for norm in model.modules():",
     "    if isinstance(norm, nn.modules.batchnorm._BatchNorm):",
     "        norm.eval()",
     "        for name, value in norm.named_parameters():",
@@ -48,7 +51,7 @@ _FROZEN_NORMS = (
 )
 
 
-def _treat(cell: Cell, layout: str) -> str:
+def _treat(cell: Cell, layout: str) -> list[str]:
     parts = composition.parts(cell.method)
     own = [part.own(cell.method_options) for part in parts]
     options: Mapping[str, Any] = {}
@@ -58,9 +61,17 @@ def _treat(cell: Cell, layout: str) -> str:
         method, options = _literal(_name(parts[0])), own[0]
     else:
         method = _composed(parts, own)
-    arguments = {"layers": cell.layers, **options}
-    text = f"treatment = treat(model, {method}, {_arguments(arguments)}"
-    return f"{text}{f', layout={layout}' if layout else ''})"
+    arguments = ["model", method, *_arguments({"layers": cell.layers, **options})]
+    arguments += [f"layout={layout}"] * bool(layout)
+    return _call("treatment = treat", arguments)
+
+
+def _call(begin: str, arguments: Sequence[str]) -> list[str]:
+    """A call on one line, or with an argument on each line."""
+    line = f"{begin}({', '.join(arguments)})"
+    if len(line) <= WIDTH:
+        return [line]
+    return [f"{begin}(", *(f"    {argument}," for argument in arguments), ")"]
 
 
 def _entries(parts: Sequence[Part], own: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -104,7 +115,7 @@ def _layout(cell: Cell) -> str:
     named = {
         name: value for name in ModelLayout.__dataclass_fields__ if (value := getattr(layout, name))
     }
-    return f"ModelLayout({_arguments(named)})" if named else ""
+    return f"ModelLayout({', '.join(_arguments(named))})" if named else ""
 
 
 def _of_optimizer(train: Train) -> dict[str, Any]:
@@ -119,8 +130,8 @@ def _of_optimizer(train: Train) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name == "lr" or value != usual[name]}
 
 
-def _arguments(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={_literal(value)}" for name, value in values.items())
+def _arguments(values: Mapping[str, Any]) -> list[str]:
+    return [f"{name}={_literal(value)}" for name, value in values.items()]
 
 
 def _literal(value: object) -> str:
