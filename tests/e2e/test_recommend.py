@@ -79,7 +79,7 @@ def test_what_nothing_can_meet_is_named_by_shapes(bench, folder):
         (("--min-accuracy", "0.9"), "--min-accuracy: synthetic data has no labels to learn"),
         (("--minimise", "step_second"), "unknown goal 'step_second'; did you mean 'step_seconds'?"),
         (("--space", "thre"), "unknown search 'thre'; did you mean 'three'?"),
-        (("--board", "pi5-2g"), "unknown hardware profile 'pi5-2g'; did you mean 'pi5-2gb'?"),
+        (("--board", "pi5-2g"), "unknown hardware 'pi5-2g'; did you mean 'pi5-2gb'?"),
         (("--board", "pi5-2gb", "--memory-cap", "3G"), "3 GiB is more than pi5-2gb has, 2 GiB"),
         (("--board", "pi5-2gb", "--reserve", "3G"), "--reserve: 3 GiB is not less than"),
         (("--budget", "0"), "--budget: must be more than 0 seconds"),

@@ -1,10 +1,13 @@
 """The candidates of a space: cells, and those among them that cannot be, with the reason."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from ondevice_bench import units
 from ondevice_bench.analyse.gradient import has_exact_gradient
+from ondevice_bench.run.hosts.host import Host
+from ondevice_bench.run.queries.peaks import peaks
 from ondevice_bench.suite.board import Board
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.labels import PLAIN, method_label
@@ -27,6 +30,62 @@ class RuledOut:
     value: float | None = None
 
 
+@dataclass(frozen=True)
+class Candidates:
+    """The candidates of a space, and who is out by shapes alone. The plan skips those."""
+
+    plan: tuple[PlannedCell, ...]
+    labels: Mapping[str, str]
+    sizes: Mapping[str, int | None]  # bytes of tensors at the peak; None where shapes do not tell
+    ruled_out: tuple[RuledOut, ...]
+
+    @property
+    def suitable(self) -> bool:
+        """Whether any method can change the network at all."""
+        return bool(self.sizes)
+
+    @property
+    def fitting(self) -> tuple[Cell, ...]:
+        """Those that may fit. Plain training is first, then exact methods, each by its memory."""
+        cells = [item.cell for item in self.plan if item.state == "planned"]
+        return tuple(
+            sorted(
+                cells,
+                key=lambda cell: (
+                    cell.method != PLAIN,
+                    not has_exact_gradient(cell.method),
+                    self.sizes[cell.id] or 0,
+                ),
+            )
+        )
+
+
+def candidates_of(
+    host: Host, space: Space, workload: Suite, limit: int, tell: Callable[[str], None]
+) -> Candidates:
+    """The candidates of a space for the workload, and which of them cannot fit in the limit."""
+    plan = planned_in(space, workload, host.board)
+    suitable = [item.cell for item in plan if item.state == "planned"]
+    sizes = {cell.id: size for cell, size in peaks(host, workload, suitable, tell)}
+    out = [RuledOut(i.cell.id, "unsuitable", i.reason) for i in plan if i.state != "planned"]
+    for name, size in sizes.items():
+        if size is not None and size > limit:
+            too_large = f"its tensors alone need {units.mib(size)}"
+            out.append(RuledOut(name, "memory", too_large, size))
+    reasons = {each.name: each.reason for each in out}
+    return Candidates(
+        plan=tuple(
+            replace(item, state="skipped", reason=reason)
+            if (reason := reasons.get(item.cell.id))
+            else item
+            for item in plan
+        ),
+        labels=labels_of([item.cell for item in plan], space),
+        sizes=sizes,
+        ruled_out=tuple(out),
+    )
+
+
 def planned_in(space: Space, workload: Suite, board: Board) -> tuple[PlannedCell, ...]:
     """Every candidate of the space as a cell of the workload; some cannot be, with the reason."""
     items = [
@@ -35,18 +94,6 @@ def planned_in(space: Space, workload: Suite, board: Board) -> tuple[PlannedCell
         for item in plan(suite, board)
     ]
     return tuple({item.cell.id: item for item in items}.values())
-
-
-def in_order(cells: Sequence[Cell], peaks: Mapping[str, int | None]) -> list[Cell]:
-    """Plain training first, then exact methods, each by its memory: what is known best."""
-    return sorted(
-        cells,
-        key=lambda cell: (
-            cell.method != PLAIN,
-            not has_exact_gradient(cell.method),
-            peaks.get(cell.id) or 0,
-        ),
-    )
 
 
 def labels_of(cells: Sequence[Cell], space: Space) -> dict[str, str]:

@@ -1,0 +1,93 @@
+"""The ways of a race: its candidates with what an ordinary summary of the run says of them."""
+
+from collections.abc import Mapping
+
+from ondevice_bench.analyse.gradient import MOMENTS, has_exact_gradient
+from ondevice_bench.analyse.summary import CellSummary, summarise
+from ondevice_bench.recommend.answer import Behind, Standing, Way, shown_metrics
+from ondevice_bench.recommend.question import ACCURACY, Question
+from ondevice_bench.recommend.race import Race
+from ondevice_bench.run.session import Session
+
+
+class Ways:
+    """The candidates that an answer shows."""
+
+    def __init__(
+        self,
+        session: Session,
+        question: Question,
+        race: Race,
+        labels: Mapping[str, str],
+        sizes: Mapping[str, int | None],
+    ) -> None:
+        run = session.store.run(session.run.id)
+        self._cells = {each.planned.cell.id: each for each in summarise(session.store, run).cells}
+        self._question = question
+        self._race = race
+        self._labels = labels
+        self._sizes = sizes
+
+    def way(self, name: str) -> Way:
+        """A candidate with its results."""
+        summary, race = self._cells[name], self._race
+        cell = summary.planned.cell
+        standing: Standing = "winner"
+        if name != race.leader:
+            standing = "worse" if name in race.behind else race.relation(name)
+        return Way(
+            cell=cell,
+            label=self._labels[name],
+            standing=standing,
+            is_exact=has_exact_gradient(cell.method),
+            meets_limits=name in race.fit or name in race.behind_fit,
+            cost=race.cost(name) if race.readings.get(name) else None,
+            ratio=race.ratios.get(name),
+            estimates={
+                metric: summary.estimates[metric]
+                for metric in shown_metrics(self._question)
+                if metric in summary.estimates
+            },
+            cosine=_lowest_cosine(summary),
+            accuracy=_value(summary, ACCURACY),
+            rounds=len(race.readings.get(name, ())),
+            tensor_bytes=self._sizes.get(name),
+        )
+
+    def rivals(self) -> tuple[Way, ...]:
+        """Those that meet the limits and have readings, without the winner, the best first."""
+        race = self._race
+        names = [name for name in (*race.fit, *race.behind_fit) if race.readings.get(name)]
+        names += [name for name in race.left if name not in names and race.readings.get(name)]
+        rivals = [name for name in dict.fromkeys(names) if name != race.leader]
+        return tuple(self.way(name) for name in sorted(rivals, key=race.cost))
+
+    def behind(self) -> tuple[Behind, ...]:
+        """Those that cost more, the best first."""
+        race = self._race
+        lead = race.leader
+        found = []
+        for name, defeat in race.behind.items():
+            cost = race.cost(name) if race.readings.get(name) else None
+            base = race.cost(lead) if lead is not None and race.readings.get(lead) else None
+            ratio = cost / base if cost is not None and base else _guessed(race, name)
+            found.append(Behind(self._labels[name], defeat, cost, ratio))
+        return tuple(sorted(found, key=lambda each: each.ratio or 0.0))
+
+
+def _guessed(race: Race, name: str) -> float | None:
+    """The ratio of two guesses, where nothing was measured."""
+    lead = race.leader
+    if lead is None or lead not in race.prior or name not in race.prior:
+        return None
+    return race.prior[name] / race.prior[lead]
+
+
+def _lowest_cosine(summary: CellSummary) -> float | None:
+    found = (_value(summary, moment) for moment in MOMENTS)
+    return min((value for value in found if value is not None), default=None)
+
+
+def _value(summary: CellSummary, metric: str) -> float | None:
+    estimate = summary.estimates.get(metric)
+    return None if estimate is None else estimate.estimate
