@@ -20,6 +20,7 @@ from ondevice_bench.stats import Change, change, is_look
 
 FIRST_ROUNDS = 3  # before anybody goes
 FINALISTS = 4
+NEXT = 3  # of those left behind, which an answer names beside the best
 FEWEST, MOST_ROUNDS = 8, 40  # of the last few: before the first judgement, and at the end
 CONFIDENCE = 0.99  # of one judgement, over all rivals together
 PRIOR_FACTOR = 4.0  # a guess from one step may be wrong by so much
@@ -87,9 +88,11 @@ class Race:
                 self._keep_the_best()
             self._run_final()
             self.is_over = True
+            self._look_at_the_next()
         except OutOfTime:
-            self._look_at_limits_that_cost_nothing()
-            self._compare()
+            if not self.is_over:
+                self._look_at_limits_that_cost_nothing()
+                self._compare()
         return self
 
     @property
@@ -228,6 +231,15 @@ class Race:
 
     def _rivals(self) -> list[str]:
         return [name for name in self.left if name != self.leader]
+
+    def _look_at_the_next(self) -> None:
+        """Know of the best few that were left behind whether they meet the limits."""
+        measured = [name for name in self.behind if self.readings.get(name)]
+        for name in sorted(measured, key=self.cost)[:NEXT]:
+            if self._meets_limits(name):
+                self.behind_fit[name] = None
+            else:
+                del self.behind[name]
 
     def _compare(self) -> None:
         """Judge each rival that is left by its ratio to the leader."""

@@ -54,7 +54,7 @@ def rivals_table(found: Recommendation) -> Table | None:
     if winner is None or not found.rivals:
         return None
     goal = found.question.goal
-    table = Table("next to it", goal.label, "times the winner's", "what it would buy")
+    table = Table("runner-up", goal.label, "× the winner's", "what it would buy")
     for way in _chosen(found.rivals, winner):
         estimate = way.estimates.get(goal.name)
         value = "not measured" if estimate is None else units.quantity(estimate.estimate, goal.unit)
