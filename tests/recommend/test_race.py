@@ -44,6 +44,9 @@ class Board:
     def enters_final(self, name):
         return True
 
+    def confirms(self, name):
+        return True
+
     @property
     def best(self):
         return min((name for name in self.true if self.fits[name]), key=self.true.get)
@@ -116,6 +119,23 @@ def test_a_finalist_that_does_not_fit_is_out():
     board = Board("long", 2)
     board.enters_final = lambda name: name != board.best
     assert race_on(board).leader != board.best
+
+
+@pytest.mark.parametrize("look", ["enters_final", "confirms"])
+def test_those_left_behind_race_anew_if_no_finalist_fits(look):
+    board = Board("long", 7)
+    finalists = {}
+
+    def only_the_third(name):
+        finalists[name] = None
+        return len(finalists) > 6
+
+    setattr(board, look, only_the_third)
+    race = race_on(board)
+    assert race.is_over
+    rest = set(board.true) - set(list(finalists)[:6])
+    best = min((name for name in rest if board.fits[name]), key=board.true.get)
+    assert board.true[race.leader] <= 1.05 * board.true[best]
 
 
 def test_nobody_leads_where_nobody_meets_the_limits():

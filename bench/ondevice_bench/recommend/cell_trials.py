@@ -83,7 +83,11 @@ class CellTrials:
         return limits.min_accuracy is None or self._has_accuracy(name, limits.min_accuracy)
 
     def enters_final(self, name: str) -> bool:
-        """Measure the memory of a finalist; whether it fits."""
+        """Whether the memory pass of a finalist fits."""
+        return self._perform(name, MEMORY, 1) is not None
+
+    def confirms(self, name: str) -> bool:
+        """Measure the memory of the best as often as an interval needs; whether it fits."""
         rounds = range(1, fewest_rounds(MEMORY) + 1)
         return all(self._perform(name, MEMORY, number) is not None for number in rounds)
 

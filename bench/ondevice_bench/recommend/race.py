@@ -10,7 +10,7 @@ ratio to the leader decides.
 import contextlib
 import math
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from statistics import median
@@ -49,7 +49,10 @@ class Trials(Protocol):
         """Whether a candidate meets all limits; it is out otherwise."""
 
     def enters_final(self, name: str) -> bool:
-        """Measure what the answer says of a finalist; whether it still meets all limits."""
+        """Look at a finalist more closely; whether it still meets all limits."""
+
+    def confirms(self, name: str) -> bool:
+        """Measure all that the answer says of the best; whether it still meets all limits."""
 
 
 @dataclass
@@ -78,15 +81,13 @@ class Race:
         """Race until there is an answer, or until there is no time."""
         self.left = list(self.names)
         try:
-            self._drop_the_hopeless()
-            rounds = FIRST_ROUNDS if self.repeats else 1
-            self._take_rounds(rounds)
-            self._keep_the_best()
-            while self.repeats and len(self.left) > FINALISTS:
-                rounds *= 2
-                self._take_rounds(rounds)
-                self._keep_the_best()
-            self._run_final()
+            self._race()
+            while not self.left and self.behind:  # all that were better turned out not to fit
+                self.left = list(self.behind)
+                for name in self.left:
+                    self.readings.pop(name, None)
+                self.behind.clear()
+                self._race()
             self.is_over = True
             self._look_at_the_next()
         except OutOfTime:
@@ -153,6 +154,30 @@ class Race:
             self._remove(name)
             self.behind[name] = defeat
 
+    def _race(self) -> None:
+        self._drop_the_hopeless()
+        rounds = FIRST_ROUNDS if self.repeats else 1
+        self._take_rounds(rounds)
+        self._keep_the_best()
+        while self.repeats and len(self.left) > FINALISTS:
+            rounds *= 2
+            self._take_rounds(rounds)
+            self._keep_the_best()
+        self._require(list(self.left), self.trials.enters_final)
+        self._run_final()
+        while (leader := self.leader) is not None:
+            if self._require([leader], self.trials.confirms):
+                return
+            self._run_final()
+
+    def _require(self, names: Sequence[str], fits: Callable[[str], bool]) -> bool:
+        """Remove those that do not fit; whether all do."""
+        out = [name for name in names if not fits(name)]
+        for name in out:
+            self._limits[name] = False
+            self._remove(name)
+        return not out
+
     def _drop_the_hopeless(self) -> None:
         """Drop who is guessed to cost far more than the best that meets the limits.
 
@@ -213,10 +238,6 @@ class Race:
 
     def _run_final(self) -> None:
         """Give the last few rounds until each rival is decided."""
-        for name in list(self.left):
-            if not self.trials.enters_final(name):
-                self._limits[name] = False
-                self._remove(name)
         while self.repeats and len(self.left) > 1 and self.rounds < MOST_ROUNDS:
             self._take_rounds(max(FEWEST, self.rounds + 1))
             if not is_look(self.rounds, FEWEST):

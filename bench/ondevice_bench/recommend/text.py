@@ -183,8 +183,8 @@ def _buys(way: Way, winner: Way) -> list[str]:
 def _saved_memory(way: Way, winner: Way) -> list[str]:
     ours, theirs = way.estimates.get(PEAK), winner.estimates.get(PEAK)
     if ours is not None and theirs is not None:
-        is_less = ours.upper is not None and theirs.lower is not None and ours.upper < theirs.lower
-        return _less(theirs.estimate, ours.estimate, "") if is_less else []
+        least = theirs.estimate if theirs.lower is None else theirs.lower
+        return _less(theirs.estimate, ours.estimate, "") if ours.estimate < least else []
     if way.tensor_bytes is None or winner.tensor_bytes is None:
         return []
     return _less(winner.tensor_bytes, way.tensor_bytes, " in tensors, by shapes")
