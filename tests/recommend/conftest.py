@@ -70,7 +70,11 @@ class World:
             case "live_peak":
                 return _ok(peak_bytes=truth.peak_mib * MIB)
             case "pilot":
-                details = {"step_seconds": step, "losses": list(truth.losses)}
+                details = {
+                    "first_seconds": 2 * step,
+                    "step_seconds": step,
+                    "losses": list(truth.losses),
+                }
                 return Reply("ok", result=PassResult(details=details))
             case "time":
                 samples = {"step_seconds": [step] * 6}

@@ -63,8 +63,7 @@ class Behind:
 
     label: str
     defeat: Defeat
-    cost: float | None
-    ratio: float | None  # to the winner, or to the best guess
+    ratio: float | None  # of its cost to the winner's, or of its guess to the best one
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,7 @@ class Recommendation:
             "margins": self.margins,
             "rivals": [way.to_dict() for way in self.rivals],
             "behind": [
-                {"label": each.label, "by": each.defeat, "cost": each.cost, "ratio": each.ratio}
+                {"label": each.label, "by": each.defeat, "ratio": each.ratio}
                 for each in self.behind
             ],
             "ruled_out": [

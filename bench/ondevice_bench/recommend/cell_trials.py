@@ -51,7 +51,7 @@ class CellTrials:
             self._budget.learn(record.key, record.seconds)
 
     def pilot(self, name: str) -> float | None:
-        """The seconds of the second step of a candidate; None if it is out."""
+        """The seconds of the faster of two steps of a candidate; None if it is out."""
         record = self._perform(name, PILOT, 1)
         if record is None:
             return None
@@ -59,7 +59,9 @@ class CellTrials:
         if any(loss is None or not math.isfinite(loss) for loss in losses):
             self._rule_out(name, "loss", "its loss is not a number after two steps")
             return None
-        return float(record.details["step_seconds"])
+        # the first step warms up, but another process may have disturbed the second
+        steps = (record.details[each] for each in ("first_seconds", "step_seconds"))
+        return float(min(steps))
 
     def reading(self, name: str, number: int) -> float | None:
         """The cost of a candidate by one more process; None if it cannot be measured."""

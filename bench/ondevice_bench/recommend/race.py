@@ -74,6 +74,7 @@ class Race:
     behind: dict[str, Defeat] = field(default_factory=dict)
     behind_fit: dict[str, None] = field(default_factory=dict)  # those of them that met the limits
     ratios: dict[str, Change] = field(default_factory=dict)  # of finalists to the leader
+    best_guess: float = 0.0  # of those that meet the limits
     is_over: bool = False  # whether it ended by itself, not for lack of time
     _limits: dict[str, bool] = field(default_factory=dict)
 
@@ -186,7 +187,8 @@ class Race:
         guessed = sorted((name for name in self.left if name in self.prior), key=self._guess)
         best = next((name for name in guessed if self._meets_limits(name)), None)
         if best is not None:
-            limit = PRIOR_FACTOR * self.prior[best]
+            self.best_guess = self.prior[best]
+            limit = PRIOR_FACTOR * self.best_guess
             left = [name for name in guessed if name in self.left]
             worse_half = left[max(FINALISTS, math.ceil(len(left) / 2)) :]
             self._leave_behind([name for name in worse_half if self.prior[name] > limit], "guess")

@@ -23,9 +23,9 @@ _OUT: dict[Cause, str] = {
     "unsuitable": "because they do not suit this network",
 }
 _BEHIND = {
-    "proven": "by the interval of their ratio to the best of its round",
-    "early": "by their first rounds, beyond the noise",
-    "guess": "by a pilot of two steps, or by shapes",
+    "proven": "costlier, proven by rounds in turn",
+    "early": "costlier in their first rounds, beyond the noise",
+    "guess": "costlier by a guess: a pilot of two steps, or shapes",
 }
 
 
@@ -177,7 +177,7 @@ def _buys(way: Way, winner: Way) -> list[str]:
         bought.append("as good, within the threshold")
     if not way.meets_limits:
         bought.append("its limits were not measured")
-    return bought or ["nothing"]
+    return bought or ["nothing that was measured"]
 
 
 def _saved_memory(way: Way, winner: Way) -> list[str]:
@@ -212,7 +212,7 @@ def _ruled_out(found: Recommendation) -> list[str]:
     for defeat, title in _BEHIND.items():
         beaten = [each for each in found.behind if each.defeat == defeat]
         if beaten:
-            lines.append(f"costlier {title} ({len(beaten)}): {_few(map(_beaten, beaten))}")
+            lines.append(f"{title} ({len(beaten)}): {_few(map(_beaten, beaten))}")
     return lines
 
 

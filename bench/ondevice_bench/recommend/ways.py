@@ -64,23 +64,20 @@ class Ways:
 
     def behind(self) -> tuple[Behind, ...]:
         """Those that cost more, the best first."""
-        race = self._race
-        lead = race.leader
-        found = []
-        for name, defeat in race.behind.items():
-            cost = race.cost(name) if race.readings.get(name) else None
-            base = race.cost(lead) if lead is not None and race.readings.get(lead) else None
-            ratio = cost / base if cost is not None and base else _guessed(race, name)
-            found.append(Behind(self._labels[name], defeat, cost, ratio))
+        found = [
+            Behind(self._labels[name], defeat, self._ratio(name))
+            for name, defeat in self._race.behind.items()
+        ]
         return tuple(sorted(found, key=lambda each: each.ratio or 0.0))
 
-
-def _guessed(race: Race, name: str) -> float | None:
-    """The ratio of two guesses, where nothing was measured."""
-    lead = race.leader
-    if lead is None or lead not in race.prior or name not in race.prior:
-        return None
-    return race.prior[name] / race.prior[lead]
+    def _ratio(self, name: str) -> float | None:
+        """The cost of a candidate to the leader's; its guess to the best where none was read."""
+        race = self._race
+        if name in race.ratios:
+            return race.ratios[name].ratio
+        if race.readings.get(name) and race.leader and race.readings.get(race.leader):
+            return race.cost(name) / race.cost(race.leader)
+        return race.prior[name] / race.best_guess if race.best_guess else None
 
 
 def _lowest_cosine(summary: CellSummary) -> float | None:
