@@ -115,7 +115,8 @@ def _exhaustive(said: argparse.Namespace) -> Exhaustive:
         readings: dict[str, list[float]] = {name: [] for name in names}
         with open_session(search.request(found), said.out, progress) as session:
             end = began + UNLIMITED
-            trials = CellTrials(session, question, found.labels, progress, end)
+            labels = {name: found.labels[name] for name in names}
+            trials = CellTrials(session, question, labels, progress, end)
             fit = [name for name in names if trials.meets_limits(name)]
             for number in range(1, said.rounds + 1):
                 random.Random(number).shuffle(fit)

@@ -131,6 +131,14 @@ def test_one_accuracy_stands_for_all_exact_methods(world):
     assert len({"vanilla", "lean"} & set(trained)) == 1
 
 
+def test_an_exact_method_that_does_not_fit_has_no_accuracy_to_share(world):
+    found = world.search(cap_mib=70, min_cosine=None, min_accuracy=0.8, data="digits")
+    assert found.winner.label == "lean"
+    trained = [job.cell.method for job in world.host.jobs if job.pass_name == "accuracy"]
+    assert "vanilla" not in trained
+    assert "lean" in trained
+
+
 def test_a_loss_that_is_not_a_number_is_the_networks_fault_if_training_is_plain(world):
     world.truths["vanilla"] = replace(world.truths["vanilla"], losses=(2.0, None))
     with pytest.raises(BadInput, match=r"^mcunet: its loss is not a number .* of plain training"):

@@ -29,7 +29,7 @@ def line_with(text, words):
 def test_the_winner_is_the_first_line_with_its_margins_below(world):
     first, sure, *figures = headline(world.search())
     assert first == "mcunet on pi5-2gb: use lean, batch 8."
-    assert sure.startswith("  It has the lowest step time of 4 candidates, by ")
+    assert sure.startswith("  It had the lowest step time of 4 candidates in ")
     assert re.fullmatch(r"  step time: \d+ ms \(\d+ … \d+ ms\); of one example \S+ ms", figures[0])
     assert "  peak memory: 60.00 MiB" in figures
     assert (
@@ -64,6 +64,11 @@ def test_times_of_a_desk_and_content_that_is_made_up_are_said(world):
     text = whole(world.search())
     assert "times are those of this machine, generic (fake processor), not of pi5-2gb" in text
     assert "give --weights FILE for random weights and --data folder:DIR for synthetic" in text
+
+
+def test_what_disturbed_the_measurements_is_said(world):
+    found = replace(world.search(), doubts=("load: 9 of 2 processors: times vary",))
+    assert "uncertain: load: 9 of 2 processors: times vary; see `bench doctor`" in whole(found)
 
 
 def test_an_answer_without_time_says_how_sure_it_is_and_what_goes_on(world):

@@ -96,6 +96,7 @@ class Recommendation:
     labels: Mapping[str, str]
     unreached: tuple[str, ...]  # labels of those that there was no time for
     is_decided: bool  # whether the search ended by itself
+    doubts: tuple[str, ...]  # what disturbed the measurements
     measured: int  # processes of this call; others were stored already
     paste: tuple[str, ...]
 
@@ -149,6 +150,7 @@ class Recommendation:
                 for each in self.ruled_out
             ],
             "unreached": list(self.unreached),
+            "doubts": list(self.doubts),
             "paste": list(self.paste),
             "store": self.place.store,
             "run": self.place.run,

@@ -55,8 +55,9 @@ class Search:
         began = self.clock()
         found = self.candidates(progress)
         with open_session(self.request(found), self.out, progress) as session:
+            labels = {cell.id: found.labels[cell.id] for cell in found.fitting}
             end = began + self.budget
-            trials = CellTrials(session, self.question, found.labels, progress, end, self.clock)
+            trials = CellTrials(session, self.question, labels, progress, end, self.clock)
             guesses = self._pilots(found, trials, began)
             race = self._race(guesses, trials)
             is_decided = race.is_over and len(guesses) == len(found.fitting)
@@ -188,6 +189,7 @@ class Search:
             labels=found.labels,
             unreached=_labels_without(guesses, found.fitting, found.labels),
             is_decided=is_decided,
+            doubts=ways.doubts(),
             measured=trials.measured,
             paste=() if winner is None else lines_to_paste(winner.cell),
         )

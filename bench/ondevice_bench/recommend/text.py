@@ -87,7 +87,13 @@ def _sureness(found: Recommendation) -> str:
     unsure = [way.label for way in found.open_rivals]
     rounds = units.number_of(winner.rounds, "round")
     if not equal and not unsure:
-        return f"It has the lowest {goal.noun} of {found.candidates} candidates, by {rounds}."
+        how = "beyond the noise of these"
+        if any(each.defeat == "proven" for each in found.behind):
+            how = "which is proven for the nearest"
+        if not found.question.repeats:
+            how = "by one reading of each"
+        first = f"It had the lowest {goal.noun} of {found.candidates} candidates"
+        return f"{first} in {rounds}, {how}."
     near = [f"no better than {_few(equal)} by {units.percent(goal.threshold)}"] if equal else []
     near += [f"not distinguished from {_few(unsure)} by {rounds}"] if unsure else []
     return (
@@ -243,6 +249,7 @@ def _uncertain(found: Recommendation) -> list[str]:
     elif found.open_rivals:
         names = _few([way.label for way in found.open_rivals])
         lines.append(f"uncertain: {names}: more rounds did not tell; `bench doctor` may say why")
+    lines += [f"uncertain: {doubt}; see `bench doctor`" for doubt in found.doubts]
     if not found.place.is_here:
         lines.append(
             f"uncertain: times are those of this machine, {found.place.machine}, not of "

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from ondevice_bench import units
 from ondevice_bench.analyse.gradient import MOMENTS, has_exact_gradient
 from ondevice_bench.analyse.summary import CellSummary, summarise
 from ondevice_bench.recommend.answer import Behind, Standing, Way, shown_metrics
@@ -21,8 +22,9 @@ class Ways:
         labels: Mapping[str, str],
         sizes: Mapping[str, int | None],
     ) -> None:
-        run = session.store.run(session.run.id)
-        self._cells = {each.planned.cell.id: each for each in summarise(session.store, run).cells}
+        summary = summarise(session.store, session.store.run(session.run.id))
+        self._notes = summary.notes
+        self._cells = {each.planned.cell.id: each for each in summary.cells}
         self._question = question
         self._race = race
         self._labels = labels
@@ -61,6 +63,14 @@ class Ways:
         names += [name for name in race.left if name not in names and race.readings.get(name)]
         rivals = [name for name in dict.fromkeys(names) if name != race.leader]
         return tuple(self.way(name) for name in sorted(rivals, key=race.cost))
+
+    def doubts(self) -> tuple[str, ...]:
+        """What disturbed the measurements: the machine, or other processes during the samples."""
+        disturbed = [self._labels[name] for name, each in self._cells.items() if each.is_disturbed]
+        if not disturbed:
+            return self._notes
+        count = units.number_of(len(disturbed), "candidate")
+        return (*self._notes, f"other processes ran beside {count} during the samples")
 
     def behind(self) -> tuple[Behind, ...]:
         """Those that cost more, the best first."""
