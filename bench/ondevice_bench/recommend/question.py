@@ -12,8 +12,8 @@ from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.goal import GOALS
 
 STEP, PEAK = "step_seconds", "peak_rss_over_runtime_bytes"
-ACCURACY = "accuracy"
-FIDELITY = "fidelity"
+ACCURACY, FIDELITY = "accuracy", "fidelity"
+LEAST_COST = 1e-30  # costs have ratios, so none is 0
 # short names, each with the metrics that it may mean
 _SHORT = {
     "peak_rss": (PEAK,),
@@ -69,7 +69,7 @@ class Question:
 
     def cost(self, cell: Cell, value: float) -> float:
         """A value of the goal as candidates are compared by it: less is better."""
-        value = self.goal.for_ratio(value)
+        value = max(self.goal.for_ratio(value), LEAST_COST)
         if self.is_by_example:
             value /= cell.batch
         return value if self.goal.lower_is_better else 1 / value

@@ -70,13 +70,11 @@ class Race:
     is_exact: bool = False  # equal code gives equal readings
     readings: dict[str, list[float]] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
-    fit: dict[str, None] = field(default_factory=dict)  # those that are known to meet the limits
     behind: dict[str, Defeat] = field(default_factory=dict)
-    behind_fit: dict[str, None] = field(default_factory=dict)  # those of them that met the limits
     ratios: dict[str, Change] = field(default_factory=dict)  # of finalists to the leader
     best_guess: float = 0.0  # of those that meet the limits
     is_over: bool = False  # whether it ended by itself, not for lack of time
-    _limits: dict[str, bool] = field(default_factory=dict)
+    _limits: dict[str, bool] = field(default_factory=dict)  # whether they are met, where known
 
     def run(self) -> "Race":
         """Race until there is an answer, or until there is no time."""
@@ -100,8 +98,7 @@ class Race:
     @property
     def leader(self) -> str | None:
         """The candidate with the lowest cost so far, of those that meet the limits if any does."""
-        known = [name for name in self.left if name in self.fit]
-        pool = known or [name for name in self.left if name not in self._refused]
+        pool = [name for name in self.left if self._limits.get(name)] or self.left
         with_readings = [name for name in pool if self.readings.get(name)]
         if with_readings:
             return min(with_readings, key=self.cost)
@@ -126,15 +123,14 @@ class Race:
         return "equal" if ratio.direction == "same" else "open"
 
     @property
-    def _refused(self) -> set[str]:
-        return {name for name, meets in self._limits.items() if not meets}
+    def fit(self) -> tuple[str, ...]:
+        """Those that are known to meet the limits, left or behind."""
+        return tuple(name for name, meets in self._limits.items() if meets)
 
     def _meets_limits(self, name: str) -> bool:
         if name not in self._limits:
             self._limits[name] = self.trials.meets_limits(name)
-            if self._limits[name]:
-                self.fit[name] = None
-            else:
+            if not self._limits[name]:
                 self._remove(name)
         return self._limits[name]
 
@@ -146,12 +142,9 @@ class Race:
 
     def _remove(self, name: str) -> None:
         self.left = [each for each in self.left if each != name]
-        self.fit.pop(name, None)
 
     def _leave_behind(self, names: Iterable[str], defeat: Defeat) -> None:
         for name in names:
-            if name in self.fit:
-                self.behind_fit[name] = None
             self._remove(name)
             self.behind[name] = defeat
 
@@ -259,9 +252,7 @@ class Race:
         """Know of the best few that were left behind whether they meet the limits."""
         measured = [name for name in self.behind if self.readings.get(name)]
         for name in sorted(measured, key=self.cost)[:NEXT]:
-            if self._meets_limits(name):
-                self.behind_fit[name] = None
-            else:
+            if not self._meets_limits(name):
                 del self.behind[name]
 
     def _compare(self) -> None:

@@ -42,7 +42,7 @@ class Ways:
             label=self._labels[name],
             standing=standing,
             is_exact=has_exact_gradient(cell.method),
-            meets_limits=name in race.fit or name in race.behind_fit,
+            meets_limits=name in race.fit,
             cost=race.cost(name) if race.readings.get(name) else None,
             ratio=race.ratios.get(name),
             estimates={
@@ -59,9 +59,8 @@ class Ways:
     def rivals(self) -> tuple[Way, ...]:
         """Those that meet the limits and have readings, without the winner, the best first."""
         race = self._race
-        names = [name for name in (*race.fit, *race.behind_fit) if race.readings.get(name)]
-        names += [name for name in race.left if name not in names and race.readings.get(name)]
-        rivals = [name for name in dict.fromkeys(names) if name != race.leader]
+        names = dict.fromkeys((*race.fit, *race.left))
+        rivals = [name for name in names if name != race.leader and race.readings.get(name)]
         return tuple(self.way(name) for name in sorted(rivals, key=race.cost))
 
     def doubts(self) -> tuple[str, ...]:
