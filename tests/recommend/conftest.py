@@ -98,12 +98,13 @@ class World:
         model: str = "mcunet",
         budget: float = 10_000,
         fresh: bool = False,
+        options: tuple[str, ...] = (),
     ) -> Recommendation:
         (self.folder / "space.yaml").write_text(self.space)
         limits = Limits(int(cap_mib * MIB), min_cosine, min_accuracy)
         question = Question(goal_named(minimise), limits)
         space = load_space("space.yaml")
-        workload = Network(model, data=data).workload(self.host, space, question)
+        workload = Network(model, options, data).workload(self.host, space, question)
         search = Search(
             host=self.host,
             space=space,

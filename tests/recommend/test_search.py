@@ -33,7 +33,7 @@ def test_the_figures_of_the_winner_are_those_of_an_ordinary_run(world):
         cells = {cell.planned.cell.id: cell for cell in summarise(store, run).cells}
         statuses = store.statuses(run.id)
     assert run.finished
-    assert run.suite == "out"
+    assert run.suite == "recommend-mcunet"
     own = cells[found.winner.cell.id].estimates["step_seconds"]
     assert found.winner.estimates["step_seconds"] == own
     assert own.estimate == pytest.approx(0.8, rel=0.03)
@@ -175,6 +175,11 @@ def test_parts_that_train_differ_only_where_accuracy_is_asked_for(world):
     world.space = "schema: 1\ntitle: t\nmethods: [vanilla]\nlayers: [all, last: 2]\n"
     with pytest.raises(BadInput, match=r"space.yaml: layers: .*--min-accuracy"):
         world.search()
+
+
+def test_a_search_is_for_one_network(world):
+    with pytest.raises(BadInput, match=r"^--option: .* one network, got 2"):
+        world.search(options=("classes=10", "classes=20"))
 
 
 def test_a_goal_that_no_meter_gives_is_said_once(world):

@@ -60,7 +60,7 @@ def recommend(
     minimise: Annotated[
         str,
         typer.Option(
-            help="What should be low: step_seconds, peak_rss, energy, time_to_accuracy, …"
+            help="What should be low: step_seconds, peak_rss, energy, or another goal of suites."
         ),
     ] = "step_seconds",
     min_cosine: Annotated[
@@ -185,5 +185,9 @@ def _print(found: "Recommendation") -> None:
     if table is not None:
         print_lines("")
         print_tables(table)
-    print_notes(*rest_lines(found))
+    for line in rest_lines(found):
+        if line.startswith(" "):  # a command: on one line, to be copied
+            print_lines(line)
+        else:
+            print_notes(line)
     print_lines("", *paste_lines(found))

@@ -69,6 +69,9 @@ class Network:
             data=self.data,
             weights=self.weights,
         ).suite()
+        (choice,) = suite.models
+        if (count := len(list(choices(choice)))) > 1:
+            raise BadInput(f"--option: a search is for one network, got {count} by its options")
         suite = replace(suite, title=f"what to run for {self.model}")
         _refuse_one_class(suite.data)
         described(host, replace(suite, methods=space.methods))

@@ -83,7 +83,7 @@ class Search:
         goal = Goal(minimise=self.question.goal.name)
         suite = replace(
             self.workload,
-            name=self.out.name,
+            name=f"recommend-{self.workload.name}",
             title=f"{self.workload.title}: the space {self.space.name}",
             text=f"# the search space {self.space.path}\n{self.space.text}",
             methods=self.space.methods,

@@ -289,7 +289,10 @@ def _meaning(found: Recommendation) -> list[str]:
     elif len(batches) > 1:
         lines.append("batches differ: the smallest has the least memory whatever the method")
     if found.question.limits.min_accuracy is not None:
-        lines.append("exact methods that train alike have one accuracy, so one of them was trained")
+        lines.append(
+            "accuracy is that of one short training from one seed, with the `lr` of the space: a "
+            "small difference may be chance; exact methods that train alike share one training"
+        )
     store = f"{found.place.store}@{found.place.run}"
     lines.append(f"{found.measured} new records; their page: bench report {store}")
     return lines
