@@ -64,7 +64,8 @@ def test_a_search_that_had_no_time_goes_on(world):
 
 
 def test_candidates_that_had_no_pilot_are_named(world):
-    found = world.search(budget=10)
+    world.space = "schema: 1\ntitle: t\nmethods: [vanilla, lean]\nbatch: [1, 2, 4, 8]\n"
+    found = world.search(budget=22)
     assert found.unreached
     assert set(found.unreached) <= set(found.labels.values())
     assert not found.is_decided

@@ -16,7 +16,7 @@ from ondevice_bench.recommend.cell_trials import CellTrials, Clock
 from ondevice_bench.recommend.nothing import nothing_meets
 from ondevice_bench.recommend.paste import lines_to_paste
 from ondevice_bench.recommend.question import PEAK, Question
-from ondevice_bench.recommend.race import OutOfTime, Race
+from ondevice_bench.recommend.race import FINALISTS, OutOfTime, Race
 from ondevice_bench.recommend.ways import Ways
 from ondevice_bench.record.store import FILE_NAME
 from ondevice_bench.run.commit import current_commit
@@ -111,8 +111,8 @@ class Search:
         cells = found.fitting
         try:
             for cell in cells:
-                if guesses and self.clock() > began + PILOT_SHARE * self.budget:
-                    break
+                if len(guesses) >= FINALISTS and self.clock() > began + PILOT_SHARE * self.budget:
+                    break  # rounds of these few tell more than guesses of all
                 seconds = trials.pilot(cell.id)
                 self._require_numbers(cell, trials)
                 if not guesses and trials.measured and self.clock() >= began + self.budget:
