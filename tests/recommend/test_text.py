@@ -49,6 +49,13 @@ def test_the_next_best_say_what_they_would_buy(world):
     assert "no answer" not in text
 
 
+def test_a_faster_step_is_bought_where_memory_is_the_goal(world):
+    text = whole(world.search(minimise="peak_rss"))
+    assert "use saved_bf16" in text
+    assert "the exact gradient; a step in 0.6" in line_with(text, " lean  ")
+    assert "  step time: 1." in text
+
+
 def test_what_is_out_is_grouped_by_its_limit(world):
     text = whole(world.search(cap_mib=70))
     assert line_with(text, "out by the memory limit") == (

@@ -11,7 +11,7 @@ from statistics import median
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.gradient import MOMENTS, cosine_text, has_exact_gradient
-from ondevice_bench.passes import CALIBRATE, MEMORY, PILOT
+from ondevice_bench.passes import CALIBRATE, MEMORY, PILOT, TIME
 from ondevice_bench.recommend.candidates import Cause, RuledOut
 from ondevice_bench.recommend.question import ACCURACY, FIDELITY, Question, fewest_rounds
 from ondevice_bench.recommend.race import OutOfTime
@@ -85,8 +85,8 @@ class CellTrials:
         return limits.min_accuracy is None or self._has_accuracy(name, limits.min_accuracy)
 
     def enters_final(self, name: str) -> bool:
-        """Whether the memory pass of a finalist fits."""
-        return self._perform(name, MEMORY, 1) is not None
+        """Whether a finalist trains under the memory limit; its memory and a step are read."""
+        return all(self._perform(name, each, 1) is not None for each in (MEMORY, TIME))
 
     def confirms(self, name: str) -> bool:
         """Measure the memory of the best as often as an interval needs; whether it fits."""

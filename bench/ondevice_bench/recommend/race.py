@@ -249,10 +249,10 @@ class Race:
         return [name for name in self.left if name != self.leader]
 
     def _look_at_the_next(self) -> None:
-        """Know of the best few that were left behind whether they meet the limits."""
+        """Look at the best few that were left behind as closely as at finalists."""
         measured = [name for name in self.behind if self.readings.get(name)]
         for name in sorted(measured, key=self.cost)[:NEXT]:
-            if not self._meets_limits(name):
+            if not (self._meets_limits(name) and self._require([name], self.trials.enters_final)):
                 del self.behind[name]
 
     def _compare(self) -> None:

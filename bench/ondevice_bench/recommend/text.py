@@ -1,6 +1,6 @@
 """An answer in the terminal: the winner first, then what comes next, what is out, what to paste."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.gradient import cosine_text
@@ -88,8 +88,8 @@ def _sureness(found: Recommendation) -> str:
     rounds = units.number_of(winner.rounds, "round")
     if not equal and not unsure:
         how = "beyond the noise of these"
-        if any(each.defeat == "proven" for each in found.behind):
-            how = "which is proven for the nearest"
+        if proven := sum(each.defeat == "proven" for each in found.behind):
+            how = f"proven against {proven} of them, and beyond the noise against the others"
         if not found.question.repeats:
             how = "by one reading of each"
         first = f"It had the lowest {goal.noun} of {found.candidates} candidates"
@@ -177,6 +177,7 @@ def _buys(way: Way, winner: Way) -> list[str]:
     elif way.cosine and winner.cosine and way.cosine > winner.cosine and not winner.is_exact:
         bought.append(f"cosine {cosine_text(way.cosine)} for {cosine_text(winner.cosine)}")
     bought += _saved_memory(way, winner)
+    bought += _saved_time(way, winner)
     if way.accuracy and winner.accuracy and way.accuracy > winner.accuracy:
         bought.append(f"accuracy {way.accuracy:.3f} for {winner.accuracy:.3f}")
     if way.standing == "equal":
@@ -194,6 +195,15 @@ def _saved_memory(way: Way, winner: Way) -> list[str]:
     if way.tensor_bytes is None or winner.tensor_bytes is None:
         return []
     return _less(winner.tensor_bytes, way.tensor_bytes, " in tensors, by shapes")
+
+
+def _saved_time(way: Way, winner: Way) -> list[str]:
+    """A shorter step, where the goal is another one."""
+    ours, theirs = way.estimates.get(STEP), winner.estimates.get(STEP)
+    if ours is None or theirs is None or way.cell.batch != winner.cell.batch:
+        return []
+    is_less = ours.upper is not None and theirs.lower is not None and ours.upper < theirs.lower
+    return [f"a step in {units.ratio(ours.estimate / theirs.estimate)}"] * is_less
 
 
 def _less(winners: float, ours: float, of_what: str) -> list[str]:
@@ -225,13 +235,20 @@ def _ruled_out(found: Recommendation) -> list[str]:
 def _reasons(group: Sequence[RuledOut], found: Recommendation) -> Iterator[str]:
     """Each reason once, with those that it is of; those nearest to the limit first."""
     by_reason: dict[str, list[str]] = {}
-    for each in group:
+    for each in sorted(group, key=_distance):
         by_reason.setdefault(each.reason, []).append(found.labels[each.name])
     reasons = list(by_reason.items())
     for reason, names in reasons[:MOST_NAMES]:
         yield f"{_few(names)}: {reason}"
     if len(reasons) > MOST_NAMES:
         yield f"and {len(reasons) - MOST_NAMES} more (--json has all)"
+
+
+def _distance(out: RuledOut) -> float:
+    """What sorts candidates by their distance from the limit that they do not meet."""
+    if out.value is None:
+        return 0.0
+    return out.value if out.cause == "memory" else -out.value
 
 
 def _beaten(each: Behind) -> str:
@@ -248,7 +265,11 @@ def _uncertain(found: Recommendation) -> list[str]:
         lines.append(f"  {found.place.command}")
     elif found.open_rivals:
         names = _few([way.label for way in found.open_rivals])
-        lines.append(f"uncertain: {names}: more rounds did not tell; `bench doctor` may say why")
+        lines.append(
+            f"uncertain: {names}: more rounds did not tell; `bench doctor` may say why"
+            if found.question.repeats
+            else f"uncertain: {names}: one reading of each does not tell them apart"
+        )
     lines += [f"uncertain: {doubt}; see `bench doctor`" for doubt in found.doubts]
     if not found.place.is_here:
         lines.append(
@@ -308,7 +329,7 @@ def _with_interval(name: str, estimate: Estimate) -> str:
     return f"{value} ({units.interval(estimate.lower, estimate.upper, unit)})"
 
 
-def _few(names: Sequence[str] | Iterator[str] | map) -> str:  # type: ignore[type-arg]
+def _few(names: Iterable[str]) -> str:
     """Some names, and how many more there are."""
     listed = list(names)
     shown = ", ".join(listed[:MOST_NAMES])
