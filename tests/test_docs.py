@@ -29,6 +29,7 @@ from ondevice_bench.papers.claims_file import load_published
 from ondevice_bench.remote.address import boards
 from ondevice_bench.report.layout import load_layout
 from ondevice_bench.suite.load import load_suite
+from ondevice_bench.suite.space import load_space
 from tests.conftest import ROOT
 
 PAGES = sorted(
@@ -265,6 +266,8 @@ def test_yaml_on_a_page_is_a_declaration_that_bench_takes(block, workplace, tmp_
             load_published(path)
         elif "boards" in values:
             boards(path)
+        elif "methods" in values:
+            load_space(str(path))
         else:
             load_profile(str(path))
     except BenchError as error:

@@ -22,6 +22,7 @@ from ondevice_bench.cli import (
     list_,
     new_method,
     plan,
+    recommend,
     report,
     run,
     save_baseline,
@@ -57,6 +58,7 @@ app.command()(init.init)
 app.command()(run.run)
 app.command()(plan.plan)
 app.command()(fit.fit)
+app.command()(recommend.recommend)
 app.command()(doctor.doctor)
 app.command()(report.report)
 app.command()(compare.compare)

@@ -28,6 +28,7 @@ class Request:
     command: str
     origin: str = "run"
     fresh: bool = False
+    extends_finished: bool = False  # a finished run of the same definition goes on, too
     retry: frozenset[str] = frozenset()
     budget: float | None = None  # seconds
     interleaved: bool = True  # rounds take turns between the cells

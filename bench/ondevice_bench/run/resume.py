@@ -89,7 +89,8 @@ def _to_go_on_with(store: Store, new: Run, request: Request, progress: Progress)
     ]
     if not unlike:
         wanted = request.retry & set(store.statuses(latest.id).values())
-        return latest if latest.finished is None or wanted else None
+        goes_on = latest.finished is None or request.extends_finished
+        return latest if goes_on or wanted else None
     if latest.finished is None:
         differences = ", ".join(_UNLIKE.get(name, name) for name in unlike)
         progress.note(f"{latest.id} stays unfinished: this run has another {differences}")

@@ -1,0 +1,193 @@
+"""`bench recommend`: which way to train a network on a board."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ondevice_bench.cli.arguments import (
+    AsJson,
+    Hardware,
+    Quiet,
+    command_line,
+    model_names,
+    parsed_bytes,
+    parsed_seconds,
+)
+from ondevice_bench.errors import BadInput, ExitCode
+from ondevice_bench.suite.board import SYSTEM_RESERVE
+from ondevice_bench.terminal import print_json, print_lines, print_notes, print_tables
+
+if TYPE_CHECKING:
+    from ondevice_bench.recommend.answer import Recommendation
+    from ondevice_bench.run.hosts.host import Host
+    from ondevice_bench.suite.board import Board
+
+DEFAULT_COSINE = 0.9  # as the goal of a suite
+
+
+def recommend(
+    model: Annotated[str, typer.Option("--model", help="A model's name, or ./mynet.py:net.")],
+    board: Annotated[
+        str | None,
+        typer.Option("--board", help="The hardware profile to train on (default: this machine)."),
+    ] = None,
+    space: Annotated[
+        str,
+        typer.Option(help="What to choose from: the name of a search space, or its YAML file."),
+    ] = "default",
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="NAME=VALUE", help="An option of the model."),
+    ] = None,
+    layers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--layers", help="The layers that a method may change, for those of the space."
+        ),
+    ] = None,
+    batch: Annotated[
+        list[int] | None,
+        typer.Option("--batch", help="The batch size; repeat it to choose from several."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", help="Your examples: folder:DIR, npz:FILE, …")
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option("--weights", help="random, pretrained, or a file of weights."),
+    ] = None,
+    minimise: Annotated[
+        str,
+        typer.Option(
+            help="What should be low: step_seconds, peak_rss, energy, or another goal of suites."
+        ),
+    ] = "step_seconds",
+    min_cosine: Annotated[
+        float | None,
+        typer.Option(
+            "--min-cosine",
+            help="The least cosine with the gradient of plain training (default: 0.9, unless "
+            "--min-accuracy is given).",
+        ),
+    ] = None,
+    min_accuracy: Annotated[
+        float | None,
+        typer.Option("--min-accuracy", help="The least accuracy after a short training."),
+    ] = None,
+    memory_cap: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="The memory that a process may allocate (default: that of the board without "
+            "--reserve).",
+        ),
+    ] = None,
+    reserve: Annotated[
+        str,
+        typer.Option(
+            metavar="SIZE", help="The memory that stays free for the system and torch itself."
+        ),
+    ] = SYSTEM_RESERVE,
+    budget: Annotated[
+        str, typer.Option(metavar="TIME", help="Answer within this time: 90s, 30m, 2h.")
+    ] = "30m",
+    hardware: Hardware = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The folder for the results (default: bench-out/recommend-MODEL)."),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Measure anew what an earlier search has measured.")
+    ] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> int:
+    """Choose a method, its ranks and the batch for a network on a board, by measuring.
+
+    Exit code 6 if nothing meets the limits, 5 if the budget ended before the search.
+    """
+    from ondevice_bench.recommend.ask import Network, memory_bytes, narrowed
+    from ondevice_bench.recommend.question import Limits, Question, goal_named
+    from ondevice_bench.recommend.search import Search
+    from ondevice_bench.record.store import OUT
+    from ondevice_bench.run.boards import boards
+    from ondevice_bench.run.progress import for_terminal
+    from ondevice_bench.suite.space import load_space
+
+    goal, seconds = goal_named(minimise), parsed_seconds("--budget", budget)
+    if seconds <= 0:
+        raise BadInput("--budget: must be more than 0 seconds")
+    if min_cosine is None and min_accuracy is None:
+        min_cosine = DEFAULT_COSINE
+    names = model_names([model])
+    if len(names) > 1:
+        raise BadInput(f"--model: a search is for one network, got {len(names)}: {model}")
+    chosen = narrowed(load_space(space), layers or (), batch or ())
+    cap = None if memory_cap is None else parsed_bytes("--memory-cap", memory_cap)
+    target, is_here = _target(board, hardware)
+    limit = memory_bytes(target, cap, parsed_bytes("--reserve", reserve), boards().values())
+    question = Question(goal, Limits(limit, min_cosine, min_accuracy))
+    network = Network(names[0], options or (), data, weights)
+    progress = for_terminal(quiet=quiet)
+    try:
+        with _host(board if is_here else None, hardware, limit) as host:
+            workload = network.workload(host, chosen, question)
+            search = Search(
+                host=host,
+                space=chosen,
+                workload=workload,
+                question=question,
+                board=target.name,
+                is_here=is_here,
+                out=out or OUT / f"recommend-{workload.name}",
+                command=command_line(),
+                budget=seconds,
+                fresh=fresh,
+            )
+            found = search.answer(progress)
+    finally:
+        progress.close()
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        _print(found)
+    return ExitCode.OK if found.is_decided else ExitCode.INCONCLUSIVE
+
+
+def _target(board: str | None, hardware: str | None) -> "tuple[Board, bool]":
+    """The board that the answer is for, and whether this machine is that board."""
+    from ondevice_bench.hardware.profile import load_profile
+    from ondevice_bench.run.boards import board_named
+    from ondevice_bench.run.hosts.local import local_host
+
+    with local_host(hardware) as host:
+        if board is None:
+            return host.board, True
+        is_here = load_profile(board).recognise.matches(host.machine)
+        if is_here and hardware is not None and board != hardware:
+            raise BadInput(f"--board {board} and --hardware {hardware}: both mean this machine")
+        return board_named(board, host), is_here
+
+
+def _host(board: str | None, hardware: str | None, limit: int) -> "Host":
+    """This machine under the limit; as the board if it is that one."""
+    from ondevice_bench.run.hosts.local import local_host
+
+    return local_host(hardware if board is None else board, limit)
+
+
+def _print(found: "Recommendation") -> None:
+    from ondevice_bench.recommend.text import headline, paste_lines, rest_lines, rivals_table
+
+    print_notes(*headline(found))
+    table = rivals_table(found)
+    if table is not None:
+        print_lines("")
+        print_tables(table)
+    for line in rest_lines(found):
+        if line.startswith(" "):  # a command: on one line, to be copied
+            print_lines(line)
+        else:
+            print_notes(line)
+    print_lines("", *paste_lines(found))

@@ -1,0 +1,117 @@
+"""What a search needs, from the words of a command: the memory limit, the workload, the checks."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from ondevice_bench import units
+from ondevice_bench.data.count import PICTURES
+from ondevice_bench.errors import BadInput
+from ondevice_bench.recommend.question import Question
+from ondevice_bench.run.hosts.host import Host
+from ondevice_bench.run.queries.described_suite import described
+from ondevice_bench.run.queries.fit_request import memory_limit
+from ondevice_bench.specs import registry
+from ondevice_bench.specs.data import DataSource
+from ondevice_bench.specs.inputs import OwnBatch
+from ondevice_bench.specs.layer_choice import parse
+from ondevice_bench.suite.board import Board
+from ondevice_bench.suite.from_flags import Words
+from ondevice_bench.suite.matrix import choices, inputs_of
+from ondevice_bench.suite.space import Space
+from ondevice_bench.suite.suite import Suite
+from ondevice_bench.units import GIB
+
+
+def memory_bytes(
+    board: Board, cap: int | None, reserve: int, others: Collection[Board] = ()
+) -> int:
+    """What a process may allocate: the cap, or the memory of the board without the reserve."""
+    if cap is None:
+        return memory_limit(board, reserve, others).usable_bytes
+    if board.memory_gib is not None and cap > board.memory_gib * GIB:
+        raise BadInput(
+            f"--memory-cap: {units.size(cap)} is more than {board.name} has, "
+            f"{board.memory_gib:g} GiB"
+        )
+    return cap
+
+
+def narrowed(space: Space, layers: Sequence[str], batches: Sequence[int]) -> Space:
+    """The space with these layers and batches, where any are given."""
+    try:
+        words = [word for text in layers for word in parse(text)]
+    except ValueError as error:
+        raise BadInput(f"--layers: {error}") from None
+    if any(batch < 1 for batch in batches):
+        raise BadInput(f"--batch: must be at least 1, got {min(batches)}")
+    return replace(
+        space,
+        layers=tuple(dict.fromkeys(words)) or space.layers,
+        batches=tuple(dict.fromkeys(batches)) or space.batches,
+    )
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network to train, and what it learns from, in the words of a suite."""
+
+    model: str
+    options: Sequence[str] = ()
+    data: str | None = None
+    weights: str | None = None
+
+    def workload(self, host: Host, space: Space, question: Question) -> Suite:
+        """The network as a suite without methods of its own. Its code was asked what it takes."""
+        suite = Words(
+            [self.model],
+            options=self.options,
+            batches=space.batches,
+            data=self.data,
+            weights=self.weights,
+        ).suite()
+        (choice,) = suite.models
+        if (count := len(list(choices(choice)))) > 1:
+            raise BadInput(f"--option: a search is for one network, got {count} by its options")
+        suite = replace(suite, title=f"what to run for {self.model}")
+        _refuse_one_class(suite.data)
+        described(host, replace(suite, methods=space.methods))
+        if question.limits.min_accuracy is not None:
+            _require_labels(suite)
+        elif len(space.frozen_parts) > 1:
+            parts = " and ".join(space.frozen_parts)
+            raise BadInput(
+                f"{space.path}: layers: {parts} train different parts of the network, and less "
+                "training is always cheaper: give --min-accuracy, or one of them with --layers"
+            )
+        return suite
+
+
+def _require_labels(suite: Suite) -> None:
+    (choice,) = suite.models
+    spec = registry.model(choice.name)
+    if any(isinstance(inputs_of(spec, options), OwnBatch) for options in choices(choice)):
+        raise BadInput(
+            "--min-accuracy: the network has a batch function of its own, so there is nothing to "
+            "test on: use --min-cosine"
+        )
+    if not suite.data.has_labels:
+        raise BadInput(
+            f"--min-accuracy: {suite.data.name} data has no labels to learn: give --data, such as "
+            "folder:DIR"
+        )
+
+
+def _refuse_one_class(data: DataSource) -> None:
+    """A network that can give one answer only is always right."""
+    if data.kind != "folder" or data.path is None:
+        return
+    classes = [
+        child.name
+        for child in sorted(data.path.iterdir())
+        if child.is_dir() and any(file.suffix.lower() in PICTURES for file in child.rglob("*"))
+    ]
+    if len(classes) == 1:
+        raise BadInput(
+            f"--data folder:{data.path.name}: has one class, {classes[0]!r}: there is nothing to "
+            "learn; it needs CLASS/IMAGE for two classes or more"
+        )

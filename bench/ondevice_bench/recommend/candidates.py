@@ -1,0 +1,110 @@
+"""The candidates of a space: cells, and those among them that cannot be, with the reason."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ondevice_bench import units
+from ondevice_bench.analyse.gradient import has_exact_gradient
+from ondevice_bench.run.hosts.host import Host
+from ondevice_bench.run.queries.peaks import peaks
+from ondevice_bench.suite.board import Board
+from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.labels import PLAIN, method_label
+from ondevice_bench.suite.plan import plan
+from ondevice_bench.suite.planned_cell import PlannedCell
+from ondevice_bench.suite.space import Space, named_by_training, suites_in, training_words
+from ondevice_bench.suite.suite import Suite
+
+# why a candidate is out. The first is of no limit: the method cannot change this network
+Cause = Literal["unsuitable", "memory", "cosine", "accuracy", "loss", "failed", "unmeasured"]
+
+
+@dataclass(frozen=True)
+class RuledOut:
+    """A candidate that is out, and why. `value` is what it has of the limited quantity."""
+
+    name: str
+    cause: Cause
+    reason: str
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The candidates of a space, and who is out by shapes alone. The plan skips those."""
+
+    plan: tuple[PlannedCell, ...]
+    labels: Mapping[str, str]
+    sizes: Mapping[str, int | None]  # bytes of tensors at the peak; None where shapes do not tell
+    ruled_out: tuple[RuledOut, ...]
+
+    @property
+    def suitable(self) -> bool:
+        """Whether any method can change the network at all."""
+        return bool(self.sizes)
+
+    @property
+    def fitting(self) -> tuple[Cell, ...]:
+        """Those that may fit. Plain training is first, then exact methods, each by its memory."""
+        cells = [item.cell for item in self.plan if item.state == "planned"]
+        return tuple(
+            sorted(
+                cells,
+                key=lambda cell: (
+                    cell.method != PLAIN,
+                    not has_exact_gradient(cell.method),
+                    self.sizes[cell.id] or 0,
+                ),
+            )
+        )
+
+
+def candidates_of(
+    host: Host, space: Space, workload: Suite, limit: int, tell: Callable[[str], None]
+) -> Candidates:
+    """The candidates of a space for the workload, and which of them cannot fit in the limit."""
+    plan = planned_in(space, workload, host.board)
+    suitable = [item.cell for item in plan if item.state == "planned"]
+    sizes = {cell.id: size for cell, size in peaks(host, workload, suitable, tell)}
+    out = [RuledOut(i.cell.id, "unsuitable", i.reason) for i in plan if i.state != "planned"]
+    for name, size in sizes.items():
+        if size is not None and size > limit:
+            too_large = f"its tensors alone need {units.mib(size)}"
+            out.append(RuledOut(name, "memory", too_large, size))
+    reasons = {each.name: each.reason for each in out}
+    return Candidates(
+        plan=tuple(
+            replace(item, state="skipped", reason=reason)
+            if (reason := reasons.get(item.cell.id))
+            else item
+            for item in plan
+        ),
+        labels=labels_of([item.cell for item in plan], space),
+        sizes=sizes,
+        ruled_out=tuple(out),
+    )
+
+
+def planned_in(space: Space, workload: Suite, board: Board) -> tuple[PlannedCell, ...]:
+    """Every candidate of the space as a cell of the workload; some cannot be, with the reason."""
+    items = [
+        replace(item, cell=named_by_training(item.cell, space.trains))
+        for suite in suites_in(space, workload)
+        for item in plan(suite, board)
+    ]
+    return tuple({item.cell.id: item for item in items}.values())
+
+
+def labels_of(cells: Sequence[Cell], space: Space) -> dict[str, str]:
+    """The method of each cell in few words, with what else differs between the cells."""
+    several_batches = len({cell.batch for cell in cells}) > 1
+    several_layers = len({cell.layers for cell in cells}) > 1
+    labels = {}
+    for cell in cells:
+        words = [method_label(cell)]
+        words += [cell.layers] if several_layers else []
+        words += [f"batch {cell.batch}"] if several_batches else []
+        words += [training_words(cell.train, space.trains[0])] if len(space.trains) > 1 else []
+        labels[cell.id] = " · ".join(filter(None, words))
+    return labels

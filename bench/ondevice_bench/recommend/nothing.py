@@ -1,0 +1,58 @@
+"""The one line where nothing meets the limits: which limit is nearest to giving way."""
+
+from collections.abc import Mapping, Sequence
+
+from ondevice_bench import units
+from ondevice_bench.analyse.gradient import cosine_text
+from ondevice_bench.recommend.candidates import RuledOut
+from ondevice_bench.recommend.question import Question
+
+
+def nothing_meets(
+    question: Question, ruled_out: Sequence[RuledOut], labels: Mapping[str, str]
+) -> str:
+    """Why there is no answer: the candidate that comes nearest to a limit, and by how much."""
+    short = [(gap, each) for each in ruled_out if (gap := _shortfall(question, each)) is not None]
+    if not short:
+        reasons = dict.fromkeys(f"{labels[each.name]}: {each.reason}" for each in ruled_out)
+        return f"no candidate can be measured: {'; '.join(reasons)}"
+    _, nearest = min(short, key=lambda pair: pair[0])
+    count = units.number_of(len(ruled_out), "candidate")
+    return f"none of {count} meets the limits: {_nearest(question, nearest, labels[nearest.name])}"
+
+
+def _shortfall(question: Question, out: RuledOut) -> float | None:
+    """How far a candidate is beyond its limit, as a share of the limit."""
+    limits = question.limits
+    if out.value is None:  # its tensors fit; what else a step needs did not
+        return 0.0 if out.cause == "memory" else None
+    if out.cause == "memory":
+        return out.value / limits.memory_bytes - 1
+    if out.cause == "cosine" and limits.min_cosine:
+        return (limits.min_cosine - out.value) / abs(limits.min_cosine)
+    if out.cause == "accuracy" and limits.min_accuracy:
+        return (limits.min_accuracy - out.value) / limits.min_accuracy
+    return None
+
+
+def _nearest(question: Question, out: RuledOut, label: str) -> str:
+    limits = question.limits
+    if out.value is None:
+        return (
+            f"the nearest is {label}: its tensors fit, but its step ran out of memory under the "
+            f"limit of {units.mib(limits.memory_bytes)}"
+        )
+    if out.cause == "memory":
+        return (
+            f"the least memory is that of {label}: {units.mib(out.value)} of tensors alone; "
+            f"the limit is {units.mib(limits.memory_bytes)}"
+        )
+    if out.cause == "cosine":
+        return (
+            f"the nearest is {label} with cosine {cosine_text(out.value)}; "
+            f"the limit is {limits.min_cosine:g} (--min-cosine)"
+        )
+    return (
+        f"the nearest is {label} with accuracy {out.value:.3f}; "
+        f"the limit is {limits.min_accuracy:g} (--min-accuracy)"
+    )

@@ -1,0 +1,291 @@
+"""Which of many candidates costs least, by few noisy readings of each. Pure: no clock and no files.
+
+Readings come in rounds: each round takes one reading of every candidate that is left, in a random
+order. So a drift of the machine meets all of them, and readings of one round are pairs. After some
+rounds, those go that are slower by more than the noise, and at most half of the others stay. A
+candidate stays only if it meets the limits. The last few get rounds until the interval of each
+ratio to the leader decides.
+"""
+
+import contextlib
+import math
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from statistics import median
+from typing import Literal, Protocol
+
+from ondevice_bench.stats import Change, change, is_look
+
+FIRST_ROUNDS = 3  # before anybody goes
+FINALISTS = 4
+NEXT = 3  # of those left behind, which an answer names beside the best
+FEWEST, MOST_ROUNDS = 8, 40  # of the last few: before the first judgement, and at the end
+CONFIDENCE = 0.99  # of one judgement, over all rivals together
+PRIOR_FACTOR = 4.0  # a guess from one step may be wrong by so much
+SURE, LIKELY = 3.0, 1.5  # standard errors beyond which nobody stays, and within which all stay
+LEAST_NOISE = 0.02  # of readings of one candidate, as a logarithm
+# three quarters of the differences of two normal readings are within so many deviations of one
+_QUARTILE = 1.1503 * math.sqrt(2)
+_OF_MEDIAN = math.sqrt(math.pi / 2)  # the error of a median, in those of a mean
+
+# how a candidate was left behind: by a guess before its first reading, by its readings in an early
+# round, or by the interval of its ratio to the leader
+Defeat = Literal["guess", "early", "proven"]
+
+
+class OutOfTime(Exception):
+    """There is no time for the next measurement."""
+
+
+class Trials(Protocol):
+    """What a race may measure. Each call may raise `OutOfTime`."""
+
+    def reading(self, name: str, number: int) -> float | None:
+        """The cost of a candidate in this round; None if it cannot be measured, and is out."""
+
+    def meets_limits(self, name: str) -> bool:
+        """Whether a candidate meets all limits; it is out otherwise."""
+
+    def enters_final(self, name: str) -> bool:
+        """Look at a finalist more closely; whether it still meets all limits."""
+
+    def confirms(self, name: str) -> bool:
+        """Measure all that the answer says of the best; whether it still meets all limits."""
+
+
+@dataclass
+class Race:
+    """The candidates, what was read of them, and who is left.
+
+    `prior` has a guess of the cost of some. Without `repeats`, one reading is all there is.
+    """
+
+    names: Sequence[str]
+    trials: Trials
+    threshold: float  # a smaller difference, as a share of the cost, decides nothing
+    prior: Mapping[str, float] = field(default_factory=dict)
+    repeats: bool = True
+    is_exact: bool = False  # equal code gives equal readings
+    readings: dict[str, list[float]] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
+    behind: dict[str, Defeat] = field(default_factory=dict)
+    ratios: dict[str, Change] = field(default_factory=dict)  # of finalists to the leader
+    best_guess: float = 0.0  # of those that meet the limits
+    is_over: bool = False  # whether it ended by itself, not for lack of time
+    _limits: dict[str, bool] = field(default_factory=dict)  # whether they are met, where known
+
+    def run(self) -> "Race":
+        """Race until there is an answer, or until there is no time."""
+        self.left = list(self.names)
+        try:
+            self._race()
+            while not self.left and self.behind:  # all that were better turned out not to fit
+                self.left = list(self.behind)
+                for name in self.left:
+                    self.readings.pop(name, None)
+                self.behind.clear()
+                self._race()
+            self.is_over = True
+            self._look_at_the_next()
+        except OutOfTime:
+            if not self.is_over:
+                self._look_at_limits_that_cost_nothing()
+                self._compare()
+        return self
+
+    @property
+    def leader(self) -> str | None:
+        """The candidate with the lowest cost so far, of those that meet the limits if any does."""
+        pool = [name for name in self.left if self._limits.get(name)] or self.left
+        with_readings = [name for name in pool if self.readings.get(name)]
+        if with_readings:
+            return min(with_readings, key=self.cost)
+        return min(pool, key=lambda name: self.prior.get(name, math.inf), default=None)
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds those have that are left."""
+        return max((len(self.readings.get(name, ())) for name in self.left), default=0)
+
+    def cost(self, name: str) -> float:
+        """The median of a candidate's readings."""
+        return median(self.readings[name])
+
+    def relation(self, name: str) -> Literal["worse", "equal", "open"]:
+        """What is known of a rival that is left, beside the leader."""
+        ratio = self.ratios.get(name)
+        if ratio is None:
+            return "open"
+        if ratio.lower > 1:
+            return "worse"
+        return "equal" if ratio.direction == "same" else "open"
+
+    @property
+    def fit(self) -> tuple[str, ...]:
+        """Those that are known to meet the limits, left or behind."""
+        return tuple(name for name, meets in self._limits.items() if meets)
+
+    def _meets_limits(self, name: str) -> bool:
+        if name not in self._limits:
+            self._limits[name] = self.trials.meets_limits(name)
+            if not self._limits[name]:
+                self._remove(name)
+        return self._limits[name]
+
+    def _look_at_limits_that_cost_nothing(self) -> None:
+        """Without time, some are known to meet the limits all the same: exact methods."""
+        for name in list(self.left):
+            with contextlib.suppress(OutOfTime):
+                self._meets_limits(name)
+
+    def _remove(self, name: str) -> None:
+        self.left = [each for each in self.left if each != name]
+
+    def _leave_behind(self, names: Iterable[str], defeat: Defeat) -> None:
+        for name in names:
+            self._remove(name)
+            self.behind[name] = defeat
+
+    def _race(self) -> None:
+        self._drop_the_hopeless()
+        rounds = FIRST_ROUNDS if self.repeats else 1
+        self._take_rounds(rounds)
+        self._keep_the_best()
+        while self.repeats and len(self.left) > FINALISTS:
+            rounds *= 2
+            self._take_rounds(rounds)
+            self._keep_the_best()
+        self._require(list(self.left), self.trials.enters_final)
+        self._run_final()
+        while (leader := self.leader) is not None:
+            if self._require([leader], self.trials.confirms):
+                return
+            self._run_final()
+
+    def _require(self, names: Sequence[str], fits: Callable[[str], bool]) -> bool:
+        """Remove those that do not fit; whether all do."""
+        out = [name for name in names if not fits(name)]
+        for name in out:
+            self._limits[name] = False
+            self._remove(name)
+        return not out
+
+    def _drop_the_hopeless(self) -> None:
+        """Drop who is guessed to cost far more than the best that meets the limits.
+
+        The better half of the guesses stays all the same.
+        """
+        guessed = sorted((name for name in self.left if name in self.prior), key=self._guess)
+        best = next((name for name in guessed if self._meets_limits(name)), None)
+        if best is not None:
+            self.best_guess = self.prior[best]
+            limit = PRIOR_FACTOR * self.best_guess
+            left = [name for name in guessed if name in self.left]
+            worse_half = left[max(FINALISTS, math.ceil(len(left) / 2)) :]
+            self._leave_behind([name for name in worse_half if self.prior[name] > limit], "guess")
+
+    def _guess(self, name: str) -> float:
+        return self.prior[name]
+
+    def _take_rounds(self, until: int) -> None:
+        """Take rounds until those that are left have so many readings."""
+        for number in range(self.rounds + 1, until + 1):
+            order = sorted(self.left)
+            random.Random(number).shuffle(order)
+            for name in order:
+                value = self.trials.reading(name, number)
+                if value is None:
+                    self._remove(name)
+                    self._limits[name] = False
+                else:
+                    self.readings.setdefault(name, []).append(value)
+
+    def _keep_the_best(self) -> None:
+        """Keep at most half, and nobody who is surely behind the best that meets the limits.
+
+        Who is within the noise stays all the same. Without limits to meet, nobody is looked at.
+        """
+        order = sorted(self.left, key=self.cost)
+        best = next((name for name in order if self._meets_limits(name)), None)
+        if best is None:
+            return
+        error = self._error()
+        half = max(FINALISTS, math.ceil(len(order) / 2))
+        kept: list[str] = []
+        for name in [name for name in order if name in self.left]:
+            behind = math.log(self.cost(name) / self.cost(best))
+            stays = behind <= (SURE if len(kept) < half else LIKELY) * error
+            if stays and self._meets_limits(name):
+                kept.append(name)
+        gone = [name for name in self.left if name not in kept]
+        self._leave_behind(gone, "early")
+
+    def _error(self) -> float:
+        """The standard error of the difference of two candidates, as a logarithm."""
+        if self.is_exact:
+            return 0.0
+        if not self.repeats:
+            return math.log1p(self.threshold) / SURE
+        noise = _noise([self.readings[name] for name in self.left])
+        return noise * _OF_MEDIAN * math.sqrt(2 / self.rounds)
+
+    def _run_final(self) -> None:
+        """Give the last few rounds until each rival is decided."""
+        while self.repeats and len(self.left) > 1 and self.rounds < MOST_ROUNDS:
+            self._take_rounds(max(FEWEST, self.rounds + 1))
+            if not is_look(self.rounds, FEWEST):
+                continue
+            self._compare()
+            proven = [name for name in self.ratios if self.relation(name) == "worse"]
+            self._leave_behind(proven, "proven")
+            if not any(self.relation(name) == "open" for name in self._rivals()):
+                return
+        if not self.repeats:
+            self._compare()
+
+    def _rivals(self) -> list[str]:
+        return [name for name in self.left if name != self.leader]
+
+    def _look_at_the_next(self) -> None:
+        """Look at the best few that were left behind as closely as at finalists."""
+        measured = [name for name in self.behind if self.readings.get(name)]
+        for name in sorted(measured, key=self.cost)[:NEXT]:
+            if not (self._meets_limits(name) and self._require([name], self.trials.enters_final)):
+                del self.behind[name]
+
+    def _compare(self) -> None:
+        """Judge each rival that is left by its ratio to the leader."""
+        leader = self.leader
+        base = self.readings.get(leader or "", [])
+        rivals = [name for name in self._rivals() if self.readings.get(name)]
+        confidence = 1 - (1 - CONFIDENCE) / max(1, len(rivals))
+        # an earlier round may have had another leader
+        self.ratios = {name: each for name, each in self.ratios.items() if name in self.behind}
+        for name in rivals if base else ():
+            new = self.readings[name]
+            if self.repeats:
+                pairs = min(len(base), len(new))
+                ratio = change(base[:pairs], new[:pairs], self.threshold, confidence)
+            else:
+                ratio = _single(new[0] / base[0], self.threshold, is_exact=self.is_exact)
+            self.ratios[name] = ratio
+
+
+def _single(ratio: float, threshold: float, *, is_exact: bool) -> Change:
+    """The ratio of two readings. If they are not exact, a small difference decides nothing."""
+    if is_exact:
+        return Change(ratio, ratio, ratio, "same" if ratio == 1 else "more")
+    wide = 1 + threshold
+    return Change(ratio, ratio / wide, ratio * wide, "unknown")
+
+
+def _noise(readings: Sequence[Sequence[float]]) -> float:
+    """The deviation of readings of equal code, as a logarithm. Few large outliers change little."""
+    apart = sorted(
+        abs(math.log(one / other)) for each in readings for one, other in combinations(each, 2)
+    )
+    if not apart:
+        return LEAST_NOISE
+    return max(LEAST_NOISE, apart[len(apart) * 3 // 4] / _QUARTILE)

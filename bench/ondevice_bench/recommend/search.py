@@ -1,0 +1,216 @@
+"""From a space to an answer: shapes rule out, pilots guess, a race measures, finalists decide."""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ondevice_bench import units
+from ondevice_bench.analyse.gradient import has_exact_gradient
+from ondevice_bench.errors import BadInput, NothingRan
+from ondevice_bench.passes import TIME
+from ondevice_bench.recommend.answer import Place, Recommendation
+from ondevice_bench.recommend.candidates import Candidates, candidates_of
+from ondevice_bench.recommend.cell_trials import CellTrials, Clock
+from ondevice_bench.recommend.nothing import nothing_meets
+from ondevice_bench.recommend.paste import lines_to_paste
+from ondevice_bench.recommend.question import PEAK, Question
+from ondevice_bench.recommend.race import FINALISTS, OutOfTime, Race
+from ondevice_bench.recommend.ways import Ways
+from ondevice_bench.record.store import FILE_NAME
+from ondevice_bench.run.commit import current_commit
+from ondevice_bench.run.hosts.host import Host
+from ondevice_bench.run.progress import Progress
+from ondevice_bench.run.request import Request
+from ondevice_bench.run.session import Session, open_session
+from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.goal import Goal
+from ondevice_bench.suite.space import Space
+from ondevice_bench.suite.suite import Sampling, Suite
+
+# of one process: many short ones tell more than a long one
+SAMPLING = Sampling(warmup=2, min_samples=5, max_samples=20, max_seconds=5.0)
+PILOT_SHARE = 0.5  # of the budget: candidates that have no pilot until then are not looked at
+
+
+@dataclass(frozen=True)
+class Search:
+    """All that a search needs. `workload` has the network, the data and the weights."""
+
+    host: Host
+    space: Space
+    workload: Suite
+    question: Question
+    board: str  # for which the answer is
+    is_here: bool  # whether the host is that board
+    out: Path
+    command: str
+    budget: float
+    fresh: bool = False
+    clock: Clock = time.monotonic
+
+    def answer(self, progress: Progress) -> Recommendation:
+        """Search until there is an answer or no time is left. The budget begins now."""
+        began = self.clock()
+        found = self.candidates(progress)
+        with open_session(self.request(found), self.out, progress) as session:
+            labels = {cell.id: found.labels[cell.id] for cell in found.fitting}
+            end = began + self.budget
+            trials = CellTrials(session, self.question, labels, progress, end, self.clock)
+            guesses = self._pilots(found, trials, began)
+            race = self._race(guesses, trials)
+            is_decided = race.is_over and len(guesses) == len(found.fitting)
+            if is_decided:
+                session.finish()
+            return self._answer(session, found, trials, guesses, race, is_decided=is_decided)
+
+    def candidates(self, progress: Progress) -> Candidates:
+        """The candidates of the space by shapes alone; NothingRan if none can fit."""
+        limit = self.question.limits.memory_bytes
+        found = candidates_of(self.host, self.space, self.workload, limit, progress.prepare)
+        if not found.suitable:
+            reasons = dict.fromkeys(each.reason for each in found.ruled_out)
+            why = "; ".join(reasons)
+            raise NothingRan(f"{self.space.path}: no candidate suits this network: {why}")
+        if not found.fitting:
+            raise NothingRan(nothing_meets(self.question, found.ruled_out, found.labels))
+        return found
+
+    def request(self, found: Candidates) -> Request:
+        """An ordinary run of all candidates. Its rounds are the least that an answer rests on."""
+        least = self.question.limits.min_cosine
+        goal = Goal(minimise=self.question.goal.name)
+        suite = replace(
+            self.workload,
+            name=f"recommend-{self.workload.name}",
+            title=f"{self.workload.title}: the space {self.space.name}",
+            text=f"# the search space {self.space.path}\n{self.space.text}",
+            methods=self.space.methods,
+            layers=self.space.layers,
+            measure=self.question.measure,
+            sampling=SAMPLING,
+            goal=goal if least is None else replace(goal, min_cosine=least),
+        )
+        return Request(
+            suite=suite,
+            plan=found.plan,
+            host=self.host,
+            commit=current_commit(Path.cwd()),
+            command=self.command,
+            fresh=self.fresh,
+            extends_finished=True,
+            findings=self.host.findings(),
+        )
+
+    def _pilots(
+        self, found: Candidates, trials: CellTrials, began: float
+    ) -> dict[str, float | None]:
+        """A guess of the cost of each candidate that there is time for; None without a guess."""
+        guesses: dict[str, float | None] = {}
+        cells = found.fitting
+        try:
+            for cell in cells:
+                if len(guesses) >= FINALISTS and self.clock() > began + PILOT_SHARE * self.budget:
+                    break  # rounds of these few tell more than guesses of all
+                seconds = trials.pilot(cell.id)
+                self._require_numbers(cell, trials)
+                if not guesses and trials.measured and self.clock() >= began + self.budget:
+                    raise self._too_short(self.clock() - began, len(cells))
+                guesses[cell.id] = self._guess(cell, seconds, found.sizes[cell.id])
+        except OutOfTime:
+            if not guesses:
+                raise self._too_short(self.clock() - began, len(cells)) from None
+        return guesses
+
+    def _too_short(self, taken: float, count: int) -> BadInput:
+        enough = units.about(max(60.0, 2 * taken * count))
+        return BadInput(
+            f"--budget: {units.about(self.budget)} is over before one pilot has ended "
+            f"({units.about(taken)}): give about {enough} or more"
+        )
+
+    def _require_numbers(self, cell: Cell, trials: CellTrials) -> None:
+        """If plain training has no finite loss, no method can."""
+        out = trials.ruled_out.get(cell.id)
+        if out is not None and out.cause == "loss" and has_exact_gradient(cell.method):
+            raise BadInput(
+                f"{_without_hash(cell.model)}: {out.reason} of plain training (lr "
+                f"{cell.train.lr:g}): mend the network, or choose a lower `lr` in the search space"
+            )
+
+    def _guess(self, cell: Cell, seconds: float | None, size: int | None) -> float | None:
+        """The cost by two steps or by shapes, if one of them tells."""
+        goal = self.question.goal
+        if goal.name == PEAK:
+            return None if size is None else float(size)
+        is_of_time = goal.pass_name in (TIME, "energy")
+        return seconds / cell.batch if is_of_time and seconds is not None else None
+
+    def _race(self, guesses: Mapping[str, float | None], trials: CellTrials) -> Race:
+        goal = self.question.goal
+        return Race(
+            [name for name in guesses if name not in trials.ruled_out],
+            trials,
+            threshold=goal.threshold,
+            prior={name: guess for name, guess in guesses.items() if guess is not None},
+            repeats=self.question.repeats,
+            is_exact=goal.kind == "exact",
+        ).run()
+
+    def _answer(
+        self,
+        session: Session,
+        found: Candidates,
+        trials: CellTrials,
+        guesses: Mapping[str, float | None],
+        race: Race,
+        *,
+        is_decided: bool,
+    ) -> Recommendation:
+        ruled_out = (*found.ruled_out, *trials.ruled_out.values())
+        if race.leader is None and is_decided:
+            raise NothingRan(nothing_meets(self.question, ruled_out, found.labels))
+        ways = Ways(session, self.question, race, found.labels, found.sizes)
+        winner = None if race.leader is None else ways.way(race.leader)
+        first = found.fitting[0]
+        return Recommendation(
+            question=self.question,
+            place=self._place(session),
+            model=_without_hash(first.id.partition("/")[0]),
+            data=first.data,
+            weights=first.weights,
+            space=self.space.name,
+            candidates=len(found.labels),
+            winner=winner,
+            rivals=ways.rivals(),
+            behind=ways.behind(),
+            ruled_out=ruled_out,
+            labels=found.labels,
+            unreached=_labels_without(guesses, found.fitting, found.labels),
+            is_decided=is_decided,
+            doubts=ways.doubts(),
+            measured=trials.measured,
+            paste=() if winner is None else lines_to_paste(winner.cell),
+        )
+
+    def _place(self, session: Session) -> Place:
+        return Place(
+            board=self.board,
+            is_here=self.is_here,
+            machine=f"{self.host.profile.name} ({self.host.machine.cpu})",
+            store=str(self.out / FILE_NAME),
+            run=session.run.id,
+            command=self.command,
+        )
+
+
+def _labels_without(
+    reached: Mapping[str, float | None], cells: Sequence[Cell], labels: Mapping[str, str]
+) -> tuple[str, ...]:
+    return tuple(labels[cell.id] for cell in cells if cell.id not in reached)
+
+
+def _without_hash(model: str) -> str:
+    """The network as the user names it: `mynet.py:net@093a835c(width=8)` without the hash."""
+    return re.sub(r"@[0-9a-f]{8}", "", model)

@@ -1,0 +1,337 @@
+"""An answer in the terminal: the winner first, then what comes next, what is out, what to paste."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from ondevice_bench import metrics, units
+from ondevice_bench.analyse.gradient import cosine_text
+from ondevice_bench.recommend.answer import Behind, Recommendation, Way
+from ondevice_bench.recommend.candidates import Cause, RuledOut
+from ondevice_bench.recommend.question import PEAK, STEP
+from ondevice_bench.stats import Estimate
+from ondevice_bench.terminal import Table
+
+MOST_RIVALS = 5  # in the table
+WORTH = 0.05  # a smaller share of the winner's memory is no gain
+MOST_NAMES = 4  # of a group that is out
+_OUT: dict[Cause, str] = {
+    "memory": "by the memory limit of {memory}",
+    "cosine": "by --min-cosine {cosine:g}",
+    "accuracy": "by --min-accuracy {accuracy:g}",
+    "loss": "by a loss that is not a number",
+    "failed": "because a process failed",
+    "unmeasured": "because the goal could not be measured",
+    "unsuitable": "because they do not suit this network",
+}
+_BEHIND = {
+    "proven": "costlier, proven by rounds in turn",
+    "early": "costlier in their first rounds, beyond the noise",
+    "guess": "costlier by a guess: a pilot of two steps, or shapes",
+}
+
+
+def headline(found: Recommendation) -> list[str]:
+    """The answer in a few lines."""
+    goal = found.question.goal
+    where = f"{found.model} on {found.place.board}"
+    winner = found.winner
+    if winner is None:
+        return [f"{where}: no answer yet: the budget was over before anything was measured."]
+    lines = [f"{where}: use {winner.label}, batch {winner.cell.batch}."]
+    lines.append(f"  {_sureness(found)}")
+    estimate = winner.estimates.get(goal.name)
+    if estimate is not None:
+        lines.append(f"  {goal.noun}: {_with_interval(goal.name, estimate)}{_each(found, winner)}")
+    elif winner.cost is None:
+        lines.append(f"  {goal.noun}: not measured yet; a pilot of two steps looks best")
+    lines += [f"  {line}" for line in _other_figures(found, winner)]
+    lines += [f"  {line}" for line in _limits(found, winner)]
+    return lines
+
+
+def rivals_table(found: Recommendation) -> Table | None:
+    """The next best, and what each would buy."""
+    winner = found.winner
+    if winner is None or not found.rivals:
+        return None
+    goal = found.question.goal
+    table = Table("runner-up", goal.label, "× the winner's", "what it would buy")
+    for way in _chosen(found.rivals, winner):
+        estimate = way.estimates.get(goal.name)
+        value = "not measured" if estimate is None else units.quantity(estimate.estimate, goal.unit)
+        table.add_row(way.label, value, _ratio(way, winner), "; ".join(_buys(way, winner)))
+    return table
+
+
+def rest_lines(found: Recommendation) -> list[str]:
+    """What is out, what is not sure, and what the figures are of."""
+    return [*_ruled_out(found), *_uncertain(found), *_meaning(found)]
+
+
+def paste_lines(found: Recommendation) -> list[str]:
+    """The lines to paste, below a heading."""
+    return ["To train so in your own script:", "", *found.paste] if found.paste else []
+
+
+def _sureness(found: Recommendation) -> str:
+    winner, goal = found.winner, found.question.goal
+    assert winner is not None
+    if not winner.meets_limits:
+        return "Not sure at all: the budget ended before its limits were measured."
+    if not found.is_decided:
+        return (
+            f"The best so far: the budget ended after {units.number_of(winner.rounds, 'round')}; "
+            f"{units.number_of(len(found.open_rivals) + len(found.unreached), 'candidate')} may "
+            "still be better."
+        )
+    equal = [way.label for way in found.rivals if way.standing == "equal"]
+    unsure = [way.label for way in found.open_rivals]
+    rounds = units.number_of(winner.rounds, "round")
+    if not equal and not unsure:
+        how = "beyond the noise of these"
+        if proven := sum(each.defeat == "proven" for each in found.behind):
+            how = f"proven against {proven} of them, and beyond the noise against the others"
+        if not found.question.repeats:
+            how = "by one reading of each"
+        first = f"It had the lowest {goal.noun} of {found.candidates} candidates"
+        return f"{first} in {rounds}, {how}."
+    near = [f"no better than {_few(equal)} by {units.percent(goal.threshold)}"] if equal else []
+    near += [f"not distinguished from {_few(unsure)} by {rounds}"] if unsure else []
+    return (
+        f"It had the lowest {goal.noun} of {found.candidates} candidates, but is {', '.join(near)}."
+    )
+
+
+def _each(found: Recommendation, winner: Way) -> str:
+    """The share of one example, where candidates of several batches are compared by it."""
+    if not found.question.is_by_example or winner.cost is None or winner.cell.batch == 1:
+        return ""
+    return f"; of one example {units.quantity(winner.cost, found.question.goal.unit)}"
+
+
+def _other_figures(found: Recommendation, winner: Way) -> Iterator[str]:
+    for name in (STEP, PEAK):
+        estimate = winner.estimates.get(name)
+        if name != found.question.goal.name and estimate is not None:
+            yield f"{metrics.BY_NAME[name].noun}: {_with_interval(name, estimate)}"
+
+
+def _limits(found: Recommendation, winner: Way) -> Iterator[str]:
+    """The margin of the winner to each limit."""
+    limits, margins = found.question.limits, found.margins
+    limit = units.whole_mib(limits.memory_bytes)
+    if "memory_bytes" in margins:
+        peak = limits.memory_bytes - margins["memory_bytes"]
+        if margins["memory_bytes"] >= 0:
+            left = units.whole_mib(margins["memory_bytes"])
+            share = units.percent(margins["memory_bytes"] / limits.memory_bytes)
+            yield (
+                f"memory: it ran under the limit of {limit}; its whole process took "
+                f"{units.whole_mib(peak)}, so {left} ({share}) are left"
+            )
+        else:
+            yield (
+                f"memory: it ran under the limit of {limit}; its whole process took "
+                f"{units.whole_mib(peak)}, with code of libraries, which the limit does not count"
+            )
+    elif winner.tensor_bytes is not None:
+        yield f"memory: {units.mib(winner.tensor_bytes)} of tensors by shapes; the limit is {limit}"
+    if winner.is_exact:
+        yield "gradient: that of plain training, by the method's definition"
+    elif winner.cosine is not None and limits.min_cosine is not None:
+        margin = f"{winner.cosine - limits.min_cosine:.2f} above the limit of {limits.min_cosine:g}"
+        yield f"gradient: cosine {cosine_text(winner.cosine)}, {margin}"
+    elif winner.cosine is not None:
+        yield f"gradient: cosine {cosine_text(winner.cosine)}"
+    if limits.min_accuracy is not None and winner.accuracy is not None:
+        above = winner.accuracy - limits.min_accuracy
+        yield (
+            f"accuracy: {winner.accuracy:.3f}, {above:.3f} above the limit of "
+            f"{limits.min_accuracy:g}"
+        )
+
+
+def _chosen(rivals: Sequence[Way], winner: Way) -> list[Way]:
+    """The best few, with the least memory and the fastest exact one among them."""
+    chosen = list(rivals[: MOST_RIVALS - 2])
+    least = min(rivals, key=lambda way: way.tensor_bytes or float("inf"))
+    exact = next((way for way in rivals if way.is_exact and not winner.is_exact), None)
+    chosen += [way for way in (least, exact) if way is not None and way not in chosen]
+    return chosen
+
+
+def _ratio(way: Way, winner: Way) -> str:
+    ratio = way.ratio
+    if ratio is not None and ratio.lower > 0 and ratio.upper != float("inf"):
+        bounds = f"{units.ratio(ratio.lower)} … {units.ratio(ratio.upper)}"
+        return f"{units.ratio(ratio.ratio)}\n{bounds}" if ratio.lower < ratio.upper else bounds
+    if way.cost is None or not winner.cost:
+        return ""
+    return f"{units.ratio(way.cost / winner.cost)}\n{units.number_of(way.rounds, 'round')} only"
+
+
+def _buys(way: Way, winner: Way) -> list[str]:
+    """What the rival has that the winner has not."""
+    bought = []
+    if way.is_exact and not winner.is_exact:
+        bought.append("the exact gradient")
+    elif way.cosine and winner.cosine and way.cosine > winner.cosine and not winner.is_exact:
+        bought.append(f"cosine {cosine_text(way.cosine)} for {cosine_text(winner.cosine)}")
+    bought += _saved_memory(way, winner)
+    bought += _saved_time(way, winner)
+    if way.accuracy and winner.accuracy and way.accuracy > winner.accuracy:
+        bought.append(f"accuracy {way.accuracy:.3f} for {winner.accuracy:.3f}")
+    if way.standing == "equal":
+        bought.append("as good, within the threshold")
+    if not way.meets_limits:
+        bought.append("its limits were not measured")
+    return bought or ["nothing that was measured"]
+
+
+def _saved_memory(way: Way, winner: Way) -> list[str]:
+    ours, theirs = way.estimates.get(PEAK), winner.estimates.get(PEAK)
+    if ours is not None and theirs is not None:
+        least = theirs.estimate if theirs.lower is None else theirs.lower
+        return _less(theirs.estimate, ours.estimate, "") if ours.estimate < least else []
+    if way.tensor_bytes is None or winner.tensor_bytes is None:
+        return []
+    return _less(winner.tensor_bytes, way.tensor_bytes, " in tensors, by shapes")
+
+
+def _saved_time(way: Way, winner: Way) -> list[str]:
+    """A shorter step, where the goal is another one."""
+    ours, theirs = way.estimates.get(STEP), winner.estimates.get(STEP)
+    if ours is None or theirs is None or way.cell.batch != winner.cell.batch:
+        return []
+    is_less = ours.upper is not None and theirs.lower is not None and ours.upper < theirs.lower
+    return [f"a step in {units.ratio(ours.estimate / theirs.estimate)}"] * is_less
+
+
+def _less(winners: float, ours: float, of_what: str) -> list[str]:
+    """The memory that is saved, if it is worth a word."""
+    saved = winners - ours
+    return [f"{units.mib(saved)} less memory{of_what}"] if saved > WORTH * winners else []
+
+
+def _ruled_out(found: Recommendation) -> list[str]:
+    limits = found.question.limits
+    words = {
+        "memory": units.whole_mib(limits.memory_bytes),
+        "cosine": limits.min_cosine or 0.0,
+        "accuracy": limits.min_accuracy or 0.0,
+    }
+    lines = []
+    for cause, title in _OUT.items():
+        group = [each for each in found.ruled_out if each.cause == cause]
+        if group:
+            shown = "; ".join(_reasons(group, found))
+            lines.append(f"out {title.format(**words)} ({len(group)}): {shown}")
+    for defeat, title in _BEHIND.items():
+        beaten = [each for each in found.behind if each.defeat == defeat]
+        if beaten:
+            lines.append(f"{title} ({len(beaten)}): {_few(map(_beaten, beaten))}")
+    return lines
+
+
+def _reasons(group: Sequence[RuledOut], found: Recommendation) -> Iterator[str]:
+    """Each reason once, with those that it is of; those nearest to the limit first."""
+    by_reason: dict[str, list[str]] = {}
+    for each in sorted(group, key=_distance):
+        by_reason.setdefault(each.reason, []).append(found.labels[each.name])
+    reasons = list(by_reason.items())
+    for reason, names in reasons[:MOST_NAMES]:
+        yield f"{_few(names)}: {reason}"
+    if len(reasons) > MOST_NAMES:
+        yield f"and {len(reasons) - MOST_NAMES} more (--json has all)"
+
+
+def _distance(out: RuledOut) -> float:
+    """What sorts candidates by their distance from the limit that they do not meet."""
+    if out.value is None:
+        return 0.0
+    return out.value if out.cause == "memory" else -out.value
+
+
+def _beaten(each: Behind) -> str:
+    return each.label if each.ratio is None else f"{each.label} {units.ratio(each.ratio)}"
+
+
+def _uncertain(found: Recommendation) -> list[str]:
+    """What is not sure, and the command that would decide it."""
+    lines = []
+    if not found.is_decided:
+        if found.unreached:
+            lines.append(f"not looked at, for lack of time: {_few(found.unreached)}")
+        lines.append("uncertain until the search has ended; the same command goes on from here:")
+        lines.append(f"  {found.place.command}")
+    elif found.open_rivals:
+        names = _few([way.label for way in found.open_rivals])
+        lines.append(
+            f"uncertain: {names}: more rounds did not tell; `bench doctor` may say why"
+            if found.question.repeats
+            else f"uncertain: {names}: one reading of each does not tell them apart"
+        )
+    lines += [f"uncertain: {doubt}; see `bench doctor`" for doubt in found.doubts]
+    if not found.place.is_here:
+        lines.append(
+            f"uncertain: times are those of this machine, {found.place.machine}, not of "
+            f"{found.place.board}; run the same command there to know its own"
+        )
+    lines += _about_content(found)
+    return lines
+
+
+def _about_content(found: Recommendation) -> Iterator[str]:
+    limits = found.question.limits
+    missing = [
+        f"{option} for {what}"
+        for option, what, is_made_up in (
+            ("--weights FILE", f"{found.weights} weights", found.weights == "random"),
+            ("--data folder:DIR", f"{found.data} data", found.data.startswith("synthetic")),
+        )
+        if is_made_up
+    ]
+    is_judged = limits.min_cosine is not None or limits.min_accuracy is not None
+    if missing and is_judged:
+        yield (
+            "uncertain: what is good enough was judged without what is yours: give "
+            f"{' and '.join(missing)}"
+        )
+
+
+def _meaning(found: Recommendation) -> list[str]:
+    """What the figures stand for, and where they are."""
+    lines = []
+    batches = {way.cell.batch for way in (*found.rivals, *([found.winner] if found.winner else []))}
+    if len(batches) > 1 and found.question.is_by_example:
+        lines.append(
+            "candidates of different batches are compared by the cost of one example; a larger "
+            "batch also takes fewer updates in an epoch"
+        )
+    elif len(batches) > 1:
+        lines.append("batches differ: the smallest has the least memory whatever the method")
+    if found.question.limits.min_accuracy is not None:
+        lines.append(
+            "accuracy is that of one short training from one seed, with the `lr` of the space: a "
+            "small difference may be chance; exact methods that train alike share one training"
+        )
+    store = f"{found.place.store}@{found.place.run}"
+    lines.append(f"{found.measured} new records; their page: bench report {store}")
+    return lines
+
+
+def _with_interval(name: str, estimate: Estimate) -> str:
+    unit = metrics.BY_NAME[name].unit
+    value = units.quantity(estimate.estimate, unit)
+    if estimate.lower is None or estimate.upper is None:
+        return f"{value} (one process: no interval)"
+    if estimate.lower == estimate.upper:
+        return value
+    return f"{value} ({units.interval(estimate.lower, estimate.upper, unit)})"
+
+
+def _few(names: Iterable[str]) -> str:
+    """Some names, and how many more there are."""
+    listed = list(names)
+    shown = ", ".join(listed[:MOST_NAMES])
+    more = len(listed) - MOST_NAMES
+    return f"{shown} and {more} more" if more > 0 else shown

@@ -1,0 +1,99 @@
+"""The ways of a race: its candidates with what an ordinary summary of the run says of them."""
+
+from collections.abc import Mapping
+
+from ondevice_bench import units
+from ondevice_bench.analyse.gradient import MOMENTS, has_exact_gradient
+from ondevice_bench.analyse.summary import CellSummary, summarise
+from ondevice_bench.recommend.answer import Behind, Standing, Way, shown_metrics
+from ondevice_bench.recommend.question import ACCURACY, Question
+from ondevice_bench.recommend.race import Race
+from ondevice_bench.run.session import Session
+
+
+class Ways:
+    """The candidates that an answer shows."""
+
+    def __init__(
+        self,
+        session: Session,
+        question: Question,
+        race: Race,
+        labels: Mapping[str, str],
+        sizes: Mapping[str, int | None],
+    ) -> None:
+        summary = summarise(session.store, session.store.run(session.run.id))
+        self._notes = summary.notes
+        self._cells = {each.planned.cell.id: each for each in summary.cells}
+        self._question = question
+        self._race = race
+        self._labels = labels
+        self._sizes = sizes
+
+    def way(self, name: str) -> Way:
+        """A candidate with its results."""
+        summary, race = self._cells[name], self._race
+        cell = summary.planned.cell
+        standing: Standing = "winner"
+        if name != race.leader:
+            standing = "worse" if name in race.behind else race.relation(name)
+        return Way(
+            cell=cell,
+            label=self._labels[name],
+            standing=standing,
+            is_exact=has_exact_gradient(cell.method),
+            meets_limits=name in race.fit,
+            cost=race.cost(name) if race.readings.get(name) else None,
+            ratio=race.ratios.get(name),
+            estimates={
+                metric: summary.estimates[metric]
+                for metric in shown_metrics(self._question)
+                if metric in summary.estimates
+            },
+            cosine=_lowest_cosine(summary),
+            accuracy=_value(summary, ACCURACY),
+            rounds=len(race.readings.get(name, ())),
+            tensor_bytes=self._sizes.get(name),
+        )
+
+    def rivals(self) -> tuple[Way, ...]:
+        """Those that meet the limits and have readings, without the winner, the best first."""
+        race = self._race
+        names = dict.fromkeys((*race.fit, *race.left))
+        rivals = [name for name in names if name != race.leader and race.readings.get(name)]
+        return tuple(self.way(name) for name in sorted(rivals, key=race.cost))
+
+    def doubts(self) -> tuple[str, ...]:
+        """What disturbed the measurements: the machine, or other processes during the samples."""
+        disturbed = [self._labels[name] for name, each in self._cells.items() if each.is_disturbed]
+        if not disturbed:
+            return self._notes
+        count = units.number_of(len(disturbed), "candidate")
+        return (*self._notes, f"other processes ran beside {count} during the samples")
+
+    def behind(self) -> tuple[Behind, ...]:
+        """Those that cost more, the best first."""
+        found = [
+            Behind(self._labels[name], defeat, self._ratio(name))
+            for name, defeat in self._race.behind.items()
+        ]
+        return tuple(sorted(found, key=lambda each: each.ratio or 0.0))
+
+    def _ratio(self, name: str) -> float | None:
+        """The cost of a candidate to the leader's; its guess to the best where none was read."""
+        race = self._race
+        if name in race.ratios:
+            return race.ratios[name].ratio
+        if race.readings.get(name) and race.leader and race.readings.get(race.leader):
+            return race.cost(name) / race.cost(race.leader)
+        return race.prior[name] / race.best_guess if race.best_guess else None
+
+
+def _lowest_cosine(summary: CellSummary) -> float | None:
+    found = (_value(summary, moment) for moment in MOMENTS)
+    return min((value for value in found if value is not None), default=None)
+
+
+def _value(summary: CellSummary, metric: str) -> float | None:
+    estimate = summary.estimates.get(metric)
+    return None if estimate is None else estimate.estimate

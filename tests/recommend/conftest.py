@@ -1,0 +1,135 @@
+"""A machine without processes, on which every method has a known cost."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from ondevice_bench.protocol.job import Job, PassResult, Reply
+from ondevice_bench.recommend.answer import Recommendation
+from ondevice_bench.recommend.ask import Network
+from ondevice_bench.recommend.question import Limits, Question, goal_named
+from ondevice_bench.recommend.search import Search
+from ondevice_bench.run.hosts.fake import FakeHost
+from ondevice_bench.run.progress import Silent
+from ondevice_bench.suite.space import load_space
+from ondevice_bench.units import MIB
+
+SPACE = """\
+schema: 1
+title: Four ways
+methods: [vanilla, lean, saved_bf16, gradient_filter]
+"""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a method costs on the machine."""
+
+    seconds: float
+    peak_mib: float
+    cosine: float = 1.0
+    accuracy: float = 0.9
+    losses: tuple[float | None, float | None] = (2.0, 1.9)
+
+
+TRUTHS = {
+    "vanilla": Truth(1.0, 100),
+    "lean": Truth(0.8, 60),
+    "saved_bf16": Truth(1.3, 40, cosine=0.99),
+    "gradient_filter": Truth(0.5, 50, cosine=0.6, accuracy=0.5),
+}
+
+
+@dataclass
+class World:
+    """The machine, and how to ask about it."""
+
+    folder: Path
+    truths: dict[str, Truth] = field(default_factory=lambda: dict(TRUTHS))
+    reply: Callable[[Job], Reply | None] = lambda job: None
+    space: str = SPACE
+    seconds: float = 0.0  # of the clock of the machine
+    seconds_of_a_process: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.dice = random.Random(0)
+        self.host = FakeHost(self.answer)
+
+    def answer(self, job: Job) -> Reply:
+        self.seconds += self.seconds_of_a_process
+        own = self.reply(job)
+        return self._usual(job) if own is None else own
+
+    def _usual(self, job: Job) -> Reply:
+        truth = self.truths[job.cell.method]
+        step = truth.seconds * self.dice.lognormvariate(0, 0.02)
+        match job.pass_name:
+            case "live_peak":
+                return _ok(peak_bytes=truth.peak_mib * MIB)
+            case "pilot":
+                details = {
+                    "first_seconds": 2 * step,
+                    "step_seconds": step,
+                    "losses": list(truth.losses),
+                }
+                return Reply("ok", result=PassResult(details=details))
+            case "time":
+                samples = {"step_seconds": [step] * 6}
+                metrics = {"step_seconds": step}
+                return Reply("ok", result=PassResult(metrics=metrics, samples=samples))
+            case "fidelity":
+                return _ok(gradient_cosine_first=truth.cosine, gradient_cosine=truth.cosine)
+            case "accuracy":
+                return _ok(accuracy=truth.accuracy)
+            case _:
+                peak = truth.peak_mib * MIB
+                return _ok(peak_rss_over_runtime_bytes=peak, peak_rss_bytes=peak + 90 * MIB)
+
+    def search(
+        self,
+        minimise: str = "step_seconds",
+        cap_mib: float = 256,
+        min_cosine: float | None = 0.9,
+        min_accuracy: float | None = None,
+        data: str | None = None,
+        model: str = "mcunet",
+        budget: float = 10_000,
+        fresh: bool = False,
+        options: tuple[str, ...] = (),
+    ) -> Recommendation:
+        (self.folder / "space.yaml").write_text(self.space)
+        limits = Limits(int(cap_mib * MIB), min_cosine, min_accuracy)
+        question = Question(goal_named(minimise), limits)
+        space = load_space("space.yaml")
+        workload = Network(model, options, data).workload(self.host, space, question)
+        search = Search(
+            host=self.host,
+            space=space,
+            workload=workload,
+            question=question,
+            board="pi5-2gb",
+            is_here=False,
+            out=self.folder / "out",
+            command="bench recommend --model mcunet",
+            budget=budget,
+            fresh=fresh,
+            clock=lambda: self.seconds,
+        )
+        return search.answer(Silent())
+
+    def passes(self) -> list[str]:
+        """The passes of all jobs so far, without those by shapes."""
+        return [job.pass_name for job in self.host.jobs if job.pass_name != "live_peak"]
+
+
+def _ok(**values: float) -> Reply:
+    return Reply("ok", result=PassResult(metrics=values))
+
+
+@pytest.fixture
+def world(workplace: Path) -> World:
+    """The machine in an empty folder."""
+    return World(workplace)

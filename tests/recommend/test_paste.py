@@ -1,0 +1,107 @@
+"""The lines to paste are run, for every candidate of our space and for what else a space can say."""
+
+import pytest
+import torch
+
+from ondevice_bench.models.families import family
+from ondevice_bench.recommend.candidates import planned_in
+from ondevice_bench.recommend.paste import lines_to_paste
+from ondevice_bench.specs import registry
+from ondevice_bench.suite.board import HERE
+from ondevice_bench.suite.from_flags import Words
+from ondevice_bench.suite.space import load_space
+
+OWN = """\
+schema: 1
+title: What else a space can say
+methods:
+  - mix: {"last:1": {asi: {fraction: 0.5}}, all: {compose: [lean, bias_only]}}
+  - checkpoint: {scope: mlp}
+  - wasi: {fraction: 0.5, update: factors}
+  - update_in_backward
+  - ./mine.py:Mine: {keep: 0.5}
+layers: [mlp, last_blocks: 1]
+train: [{optimizer: adamw, lr: 0.001, clip: null}, {momentum: 0.9, zero_grad: zero}]
+"""
+MINE = """\
+from ondevice_bench.methods.svd import Svd
+
+
+class Mine(Svd):
+    def __init__(self, keep=0.1):
+        super().__init__()
+        self.keep = keep
+"""
+
+
+def planned(space, model, options):
+    workload = Words([model], options=options, batches=[4]).suite()
+    cells = [item.cell for item in planned_in(load_space(space), workload, HERE) if not item.reason]
+    return {cell.id: cell for cell in cells}
+
+
+def train_as_pasted(cell):
+    """Run the lines as a user would, and the step a second time; the two losses."""
+    spec = registry.model(cell.model)
+    options = dict(cell.model_options)
+    network = family(spec.implementation)
+    torch.manual_seed(0)
+    model = network.construct(**{**{o.name: o.default for o in spec.options}, **options})
+    network.initialise(model, 0)
+    size = options["image_size"]
+    names = {
+        "model": model,
+        "inputs": torch.randn(cell.batch, 3, size, size),
+        "targets": torch.arange(cell.batch) % 10,
+    }
+    lines = lines_to_paste(cell)
+    exec("\n".join(lines), names)
+    first = float(names["loss"])
+    exec("\n".join(lines[lines.index("# each step") :]), names)
+    assert names["batch_size"] == cell.batch
+    assert max(map(len, lines)) <= 240  # the layout of a network is on one line
+    return first, float(names["loss"])
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("vit_b_32", ["depth=1", "image_size=32", "classes=10"]),
+        ("mcunet", ["image_size=32", "classes=10"]),
+    ],
+)
+def test_the_lines_of_every_candidate_train_the_network(model, options):
+    cells = planned("default", model, options)
+    assert len(cells) > 20
+    refused = []
+    for name, cell in cells.items():
+        try:
+            first, second = train_as_pasted(cell)
+        except ValueError as error:  # a refusal: such a candidate never wins
+            refused.append((name, str(error)))
+            continue
+        assert first > 0, name
+        assert torch.isfinite(torch.tensor(second)), name
+    assert len(refused) <= 2, refused
+
+
+def test_the_lines_know_mixes_layouts_optimizers_and_methods_in_files(workplace):
+    (workplace / "own.yaml").write_text(OWN)
+    (workplace / "mine.py").write_text(MINE)
+    cells = planned("own.yaml", "vit_b_32", ["depth=2", "image_size=32", "classes=10"])
+    texts = {name: "\n".join(lines_to_paste(cell)) for name, cell in cells.items()}
+    whole = "\n".join(texts.values())
+    for part in (
+        '{"last:1": [("asi", {"fraction": 0.5})], "all": [',
+        "layout=ModelLayout(",
+        'kind="adamw", lr=0.001',
+        "momentum=0.9",
+        "set_to_none=False",
+        '"./mine.py:Mine"',
+        'layers="last_blocks:1"',
+    ):
+        assert part in whole, part
+    for name, cell in cells.items():
+        if "Mine" not in name:
+            first, second = train_as_pasted(cell)
+            assert second < first * 2, name

@@ -1,0 +1,187 @@
+"""Simulated boards: the best is known, and readings have the noise of `benchmarks/gate.py`."""
+
+import itertools
+import random
+import runpy
+
+import pytest
+
+from ondevice_bench.recommend.race import MOST_ROUNDS, OutOfTime, Race
+from tests.conftest import ROOT
+
+NOISES = runpy.run_path(str(ROOT / "benchmarks" / "gate.py"), run_name="loaded")["NOISES"]
+CANDIDATES, SEEDS = 24, 100
+READINGS_OF_AN_EXHAUSTIVE_RUN = CANDIDATES * 20
+
+
+class Board:
+    """Candidates with true costs; some do not meet the limits."""
+
+    def __init__(self, noise, seed, budget=10**9):
+        self.dice = random.Random(f"{noise} {seed}")
+        self.noise = NOISES[noise]
+        self.true = {f"m{i}": self.dice.lognormvariate(0, 0.35) for i in range(CANDIDATES)}
+        self.fits = {name: self.dice.random() < 0.7 for name in self.true}
+        self.budget = budget
+        self.readings = 0
+
+    def guesses(self):
+        return {name: self.drawn(cost) for name, cost in self.true.items()}
+
+    def drawn(self, cost):
+        drift = 1 + self.noise.drift * self.readings / 200
+        return cost * drift * self.noise.process(self.dice)
+
+    def reading(self, name, number):
+        if self.readings == self.budget:
+            raise OutOfTime
+        self.readings += 1
+        return self.drawn(self.true[name])
+
+    def meets_limits(self, name):
+        return self.fits[name]
+
+    def enters_final(self, name):
+        return True
+
+    def confirms(self, name):
+        return True
+
+    @property
+    def best(self):
+        return min((name for name in self.true if self.fits[name]), key=self.true.get)
+
+
+def race_on(board):
+    return Race(list(board.true), board, threshold=0.05, prior=board.guesses()).run()
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_the_best_is_found_in_95_of_100_boards(noise):
+    found = wrong = readings = 0
+    for seed in range(SEEDS):
+        board = Board(noise, seed)
+        race = race_on(board)
+        assert race.is_over
+        assert board.fits[race.leader]
+        found += board.true[race.leader] <= 1.05 * board.true[board.best]
+        proven = [name for name, how in race.behind.items() if how == "proven"]
+        wrong += any(board.true[name] < board.true[race.leader] for name in proven)
+        readings += board.readings
+    assert found >= 95
+    assert wrong <= 1  # what is called proven is true
+    assert readings / SEEDS < READINGS_OF_AN_EXHAUSTIVE_RUN / 4
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_a_race_without_time_names_a_good_one_and_does_not_rule_the_best_out(noise):
+    good = kept = 0
+    for seed in range(SEEDS):
+        board = Board(noise, seed, budget=40)
+        race = race_on(board)
+        good += board.true[race.leader] <= 1.25 * board.true[board.best]
+        kept += board.best in race.left
+    assert good >= 90
+    assert kept >= 95
+
+
+def test_a_race_that_goes_on_makes_the_same_choices():
+    stored = {}
+
+    class Remembering(Board):
+        def reading(self, name, number):
+            if (name, number) not in stored:
+                stored[name, number] = super().reading(name, number)
+            return stored[name, number]
+
+    guesses = Board("quiet", 5).guesses()
+    for budget in (30, 60, 10**9):
+        board = Remembering("quiet", 5, budget)
+        race = Race(list(board.true), board, threshold=0.05, prior=guesses).run()
+    whole = dict(stored)
+    stored.clear()
+    board = Remembering("quiet", 5)
+    board.reading = lambda name, number: whole[name, number]  # nothing else is asked for
+    again = Race(list(board.true), board, threshold=0.05, prior=guesses).run()
+    assert (again.leader, again.behind) == (race.leader, race.behind)
+
+
+def test_who_cannot_be_measured_is_out():
+    board = Board("long", 1)
+    read = board.reading
+    board.reading = lambda name, number: None if name == board.best else read(name, number)
+    race = race_on(board)
+    assert board.best not in race.left
+    assert race.leader != board.best
+
+
+def test_a_finalist_that_does_not_fit_is_out():
+    board = Board("long", 2)
+    board.enters_final = lambda name: name != board.best
+    assert race_on(board).leader != board.best
+
+
+@pytest.mark.parametrize("look", ["enters_final", "confirms"])
+def test_those_left_behind_race_anew_if_no_finalist_fits(look):
+    board = Board("long", 7)
+    finalists = {}
+
+    def only_the_third(name):
+        finalists[name] = None
+        return len(finalists) > 6
+
+    setattr(board, look, only_the_third)
+    race = race_on(board)
+    assert race.is_over
+    rest = set(board.true) - set(list(finalists)[:6])
+    best = min((name for name in rest if board.fits[name]), key=board.true.get)
+    assert board.true[race.leader] <= 1.05 * board.true[best]
+
+
+def test_nobody_leads_where_nobody_meets_the_limits():
+    board = Board("long", 3)
+    board.fits = dict.fromkeys(board.true, False)
+    race = race_on(board)
+    assert race.leader is None
+    assert race.is_over
+
+
+def test_two_that_are_equal_stay_together():
+    board = Board("long", 4)
+    board.true = {"one": 1.0, "twin": 1.0, "slow": 3.0}
+    board.fits = dict.fromkeys(board.true, True)
+    race = race_on(board)
+    assert set(race.left) == {"one", "twin"}
+    (rival,) = set(race.left) - {race.leader}
+    assert race.relation(rival) == "equal"
+    assert race.rounds < MOST_ROUNDS
+
+
+def test_one_reading_decides_what_is_exact_and_no_more_is_taken():
+    numbers = itertools.count()
+
+    class Exact(Board):
+        def reading(self, name, number):
+            assert number == 1
+            next(numbers)
+            return self.true[name]
+
+    board = Exact("long", 5)
+    race = Race(list(board.true), board, threshold=0.0, repeats=False, is_exact=True).run()
+    assert race.leader == board.best
+    assert next(numbers) == CANDIDATES
+
+
+def test_one_noisy_reading_proves_nothing_within_the_threshold():
+    class Once(Board):
+        def reading(self, name, number):
+            assert number == 1
+            return self.true[name]
+
+    board = Once("long", 6)
+    board.true = {"one": 1.0, "near": 1.03, "far": 2.0}
+    board.fits = dict.fromkeys(board.true, True)
+    race = Race(list(board.true), board, threshold=0.05, repeats=False).run()
+    assert race.leader == "one"
+    assert race.relation("near") == "open"
+    assert race.behind == {"far": "early"}

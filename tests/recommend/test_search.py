@@ -1,0 +1,189 @@
+"""A search on a machine without processes, where the true costs are known."""
+
+from dataclasses import replace
+
+import pytest
+
+from ondevice_bench.analyse.summary import summarise
+from ondevice_bench.errors import BadInput, NothingRan
+from ondevice_bench.protocol.job import Reply
+from ondevice_bench.record.store import FILE_NAME, Store
+from ondevice_bench.units import MIB
+from tests.recommend.conftest import Truth
+
+
+def causes(found):
+    return {found.labels[each.name]: each.cause for each in found.ruled_out}
+
+
+def test_the_fastest_that_meets_the_limits_wins_and_an_exact_one_needs_no_cosine(world):
+    found = world.search()
+    assert found.is_decided
+    assert found.winner.label == "lean"
+    assert found.winner.is_exact
+    assert causes(found) == {"gradient_filter": "cosine"}
+    looked_at = {job.cell.method for job in world.host.jobs if job.pass_name == "fidelity"}
+    assert looked_at <= {"gradient_filter", "saved_bf16"}
+
+
+def test_the_figures_of_the_winner_are_those_of_an_ordinary_run(world):
+    found = world.search()
+    with Store.open(world.folder / "out" / FILE_NAME) as store:
+        (run,) = store.runs()
+        cells = {cell.planned.cell.id: cell for cell in summarise(store, run).cells}
+        statuses = store.statuses(run.id)
+    assert run.finished
+    assert run.suite == "recommend-mcunet"
+    own = cells[found.winner.cell.id].estimates["step_seconds"]
+    assert found.winner.estimates["step_seconds"] == own
+    assert own.estimate == pytest.approx(0.8, rel=0.03)
+    assert len(statuses) == found.measured == len(world.passes())
+
+
+def test_no_measurement_is_made_twice(world):
+    first = world.search()
+    again = world.search()
+    assert again.measured == 0
+    assert again.winner == first.winner
+    assert world.search(min_cosine=None, budget=10_000).winner.label == "gradient_filter"
+    with Store.open(world.folder / "out" / FILE_NAME) as store:
+        assert len(store.runs()) == 1
+    fresh = world.search(fresh=True)
+    assert fresh.measured == first.measured
+
+
+def test_a_search_that_had_no_time_goes_on(world):
+    early = world.search(budget=16)
+    assert not early.is_decided
+    assert early.winner is not None
+    jobs = len(world.passes())
+    late = world.search()
+    assert late.is_decided
+    assert len(world.passes()) == jobs + late.measured
+    assert late.winner.label == "lean"
+
+
+def test_candidates_that_had_no_pilot_are_named(world):
+    world.space = "schema: 1\ntitle: t\nmethods: [vanilla, lean]\nbatch: [1, 2, 4, 8]\n"
+    found = world.search(budget=22)
+    assert found.unreached
+    assert set(found.unreached) <= set(found.labels.values())
+    assert not found.is_decided
+
+
+def test_a_budget_below_one_pilot_is_refused(world):
+    world.seconds_of_a_process = 100
+    with pytest.raises(BadInput, match=r"--budget: 30 s is over before one pilot has ended"):
+        world.search(budget=30)
+
+
+def test_what_cannot_fit_is_not_measured(world):
+    found = world.search(cap_mib=70)
+    assert causes(found)["vanilla"] == "memory"
+    assert "vanilla" not in {
+        job.cell.method for job in world.host.jobs if job.pass_name != "live_peak"
+    }
+    assert found.winner.label == "lean"
+    assert found.margins["memory_bytes"] == (70 - 60 - 90) * MIB
+
+
+def test_where_nothing_fits_the_least_is_named_by_shapes_alone(world):
+    with pytest.raises(NothingRan) as caught:
+        world.search(cap_mib=30)
+    assert str(caught.value) == (
+        "none of 4 candidates meets the limits: the least memory is that of saved_bf16: 40.00 MiB "
+        "of tensors alone; the limit is 30.00 MiB"
+    )
+    assert world.passes() == []
+    assert not (world.folder / "out").exists()
+
+
+def test_where_no_gradient_is_good_enough_the_nearest_is_named(world):
+    world.space = "schema: 1\ntitle: t\nmethods: [saved_bf16, gradient_filter]\n"
+    with pytest.raises(NothingRan, match=r"the nearest is saved_bf16 with cosine 0.99; .*0.995"):
+        world.search(min_cosine=0.995)
+
+
+def test_who_runs_out_of_memory_under_the_limit_is_out(world):
+    def reply(job):
+        if job.pass_name == "time" and job.cell.method == "lean":
+            return Reply("oom", reason="could not allocate 3 MiB")
+        return None
+
+    world.reply = reply
+    found = world.search()
+    assert causes(found)["lean"] == "memory"
+    assert found.winner.label == "vanilla"
+
+
+def test_the_least_memory_wins_where_it_is_asked_for(world):
+    found = world.search(minimise="peak_rss")
+    assert found.winner.label == "saved_bf16"
+    assert found.winner.cost == 40 * MIB
+
+
+def test_one_accuracy_stands_for_all_exact_methods(world):
+    found = world.search(min_cosine=None, min_accuracy=0.8, data="digits")
+    assert found.winner.label == "lean"
+    assert found.margins["accuracy"] == pytest.approx(0.1)
+    assert causes(found)["gradient_filter"] == "accuracy"
+    trained = [job.cell.method for job in world.host.jobs if job.pass_name == "accuracy"]
+    assert len(trained) == len(set(trained))
+    assert len({"vanilla", "lean"} & set(trained)) == 1
+
+
+def test_an_exact_method_that_does_not_fit_has_no_accuracy_to_share(world):
+    found = world.search(cap_mib=70, min_cosine=None, min_accuracy=0.8, data="digits")
+    assert found.winner.label == "lean"
+    trained = [job.cell.method for job in world.host.jobs if job.pass_name == "accuracy"]
+    assert "vanilla" not in trained
+    assert "lean" in trained
+
+
+def test_a_loss_that_is_not_a_number_is_the_networks_fault_if_training_is_plain(world):
+    world.truths["vanilla"] = replace(world.truths["vanilla"], losses=(2.0, None))
+    with pytest.raises(BadInput, match=r"^mcunet: its loss is not a number .* of plain training"):
+        world.search()
+
+
+def test_a_loss_that_is_not_a_number_rules_an_inexact_method_out(world):
+    bad = replace(world.truths["gradient_filter"], losses=(None, None))
+    world.truths["gradient_filter"] = bad
+    assert causes(world.search())["gradient_filter"] == "loss"
+
+
+def test_batches_are_compared_by_one_example(world):
+    world.space = "schema: 1\ntitle: t\nmethods: [vanilla]\nbatch: [2, 8]\n"
+    found = world.search()  # a step takes a second whatever its batch
+    assert found.winner.cell.batch == 8
+    assert found.winner.cost == pytest.approx(1 / 8, rel=0.05)
+
+
+def test_several_ways_of_training_are_cells_of_one_run(world):
+    world.space = (
+        "schema: 1\ntitle: t\nmethods: [vanilla]\n"
+        "train: [{optimizer: sgd}, {optimizer: adamw, lr: 0.001}]\n"
+    )
+    found = world.search()
+    assert {"vanilla", "vanilla · adamw,lr=0.001"} == set(found.labels.values())
+    with Store.open(world.folder / "out" / FILE_NAME) as store:
+        (run,) = store.runs()
+        names = [item.cell.id for item in store.cells(run.id)]
+    assert names == ["mcunet/vanilla/all/b8/s0", "mcunet/vanilla/all/b8/adamw,lr=0.001/s0"]
+
+
+def test_parts_that_train_differ_only_where_accuracy_is_asked_for(world):
+    world.space = "schema: 1\ntitle: t\nmethods: [vanilla]\nlayers: [all, last: 2]\n"
+    with pytest.raises(BadInput, match=r"space.yaml: layers: .*--min-accuracy"):
+        world.search()
+
+
+def test_a_search_is_for_one_network(world):
+    with pytest.raises(BadInput, match=r"^--option: .* one network, got 2"):
+        world.search(options=("classes=10", "classes=20"))
+
+
+def test_a_goal_that_no_meter_gives_is_said_once(world):
+    world.truths = dict.fromkeys(world.truths, Truth(1.0, 10))
+    with pytest.raises(NothingRan, match="energy of a step: its pass did not give it"):
+        world.search(minimise="energy")

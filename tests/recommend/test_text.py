@@ -1,0 +1,128 @@
+"""What an answer says, and in which order."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from ondevice_bench.recommend.text import headline, paste_lines, rest_lines, rivals_table
+from ondevice_bench.terminal import table_text, wrapped
+
+
+def whole(found):
+    table = rivals_table(found)
+    return "\n".join(
+        (
+            *headline(found),
+            *([table_text(table, 80)] if table else []),
+            *rest_lines(found),
+            *paste_lines(found),
+        )
+    )
+
+
+def line_with(text, words):
+    (line,) = [line for line in text.splitlines() if words in line]
+    return line
+
+
+def test_the_winner_is_the_first_line_with_its_margins_below(world):
+    first, sure, *figures = headline(world.search())
+    assert first == "mcunet on pi5-2gb: use lean, batch 8."
+    assert sure.startswith("  It had the lowest step time of 4 candidates in ")
+    assert re.fullmatch(r"  step time: \d+ ms \(\d+ … \d+ ms\); of one example \S+ ms", figures[0])
+    assert "  peak memory: 60.00 MiB" in figures
+    assert (
+        "  memory: it ran under the limit of 256 MiB; its whole process took 150 MiB, so 106 MiB "
+        "(41 %) are left"
+    ) in figures
+    assert "  gradient: that of plain training, by the method's definition" in figures
+
+
+def test_the_next_best_say_what_they_would_buy(world):
+    world.truths["lean"] = replace(world.truths["lean"], seconds=1.25)
+    found = world.search(min_cosine=None)
+    text = whole(found)
+    assert found.winner.label == "gradient_filter"
+    assert "the exact gradient" in line_with(text, " vanilla  ")
+    assert "2.0" in line_with(text, " vanilla  ")
+    assert "no answer" not in text
+
+
+def test_a_faster_step_is_bought_where_memory_is_the_goal(world):
+    text = whole(world.search(minimise="peak_rss"))
+    assert "use saved_bf16" in text
+    assert "the exact gradient; a step in 0.6" in line_with(text, " lean  ")
+    assert "  step time: 1." in text
+
+
+def test_what_is_out_is_grouped_by_its_limit(world):
+    text = whole(world.search(cap_mib=70))
+    assert line_with(text, "out by the memory limit") == (
+        "out by the memory limit of 70 MiB (1): vanilla: its tensors alone need 100.00 MiB"
+    )
+    assert line_with(text, "--min-cosine 0.9") == (
+        "out by --min-cosine 0.9 (1): gradient_filter: cosine 0.60"
+    )
+    assert "which the limit does not count" in text
+
+
+def test_times_of_a_desk_and_content_that_is_made_up_are_said(world):
+    text = whole(world.search())
+    assert "times are those of this machine, generic (fake processor), not of pi5-2gb" in text
+    assert "give --weights FILE for random weights and --data folder:DIR for synthetic" in text
+
+
+def test_what_disturbed_the_measurements_is_said(world):
+    found = replace(world.search(), doubts=("load: 9 of 2 processors: times vary",))
+    assert "uncertain: load: 9 of 2 processors: times vary; see `bench doctor`" in whole(found)
+
+
+def test_an_answer_without_time_says_how_sure_it_is_and_what_goes_on(world):
+    text = whole(world.search(budget=16))
+    assert "The best so far: the budget ended after " in text
+    assert "may still be better." in text
+    assert "  bench recommend --model mcunet" in text.splitlines()
+
+
+def test_an_answer_whose_limits_were_not_measured_is_not_sure_at_all(world):
+    found = world.search()
+    unsure = replace(found, winner=replace(found.winner, meets_limits=False), is_decided=False)
+    assert "Not sure at all: the budget ended before its limits were measured." in whole(unsure)
+
+
+def test_batches_are_said_to_be_compared_by_one_example(world):
+    world.space = "schema: 1\ntitle: t\nmethods: [vanilla, lean]\nbatch: [4, 8]\n"
+    found = world.search()
+    text = whole(found)
+    assert "of one example 100 ms" in text or "of one example " in text
+    assert "compared by the cost of one example" in text
+    assert "lean · batch 4" in text
+
+
+def test_the_accuracy_has_a_margin(world):
+    text = whole(world.search(min_cosine=None, min_accuracy=0.8, data="digits"))
+    assert "  accuracy: 0.900, 0.100 above the limit of 0.8" in text.splitlines()
+    assert "share one training" in text
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_it_fits_the_terminal(world, width):
+    found = world.search(min_cosine=None)
+    lines = [*headline(found), *rest_lines(found)]
+    wide = [wrapped(line, width) for line in lines]
+    store = found.place.store
+    assert (
+        max(len(line) for text in wide for line in text.splitlines() if store not in line) <= width
+    )
+    assert max(map(len, table_text(rivals_table(found), width).splitlines())) <= width
+    assert max(map(len, paste_lines(found))) <= 88
+
+
+def test_the_json_has_all_of_it(world):
+    found = world.search().to_dict()
+    assert found["winner"]["label"] == "lean"
+    assert found["margins"]["memory_bytes"] > 0
+    assert found["decided"]
+    assert {each["cause"] for each in found["ruled_out"]} == {"cosine"}
+    assert found["paste"][-1] == "optimizer.zero_grad()"
