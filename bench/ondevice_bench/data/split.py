@@ -1,21 +1,32 @@
-"""The split of examples: every fifth is held out, in the same way on every machine."""
+"""The splits of examples, the same on every machine: the place of an example decides.
+
+Of five neighbours the first is held out for tests. The second is for validation, where a pass
+validates.
+"""
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy
 
-from ondevice_bench.specs.data import ALL, HELD_OUT, HELD_OUT_EVERY
+from ondevice_bench.data.batch import NoBatch
+from ondevice_bench.specs.data import ALL, HELD_OUT, HELD_OUT_EVERY, LEARN, TRAIN, VALIDATION
 
 if TYPE_CHECKING:
     Array: TypeAlias = numpy.ndarray[Any, Any]
 
 
+# the places in each five neighbours
+_PLACES = {HELD_OUT: (0,), VALIDATION: (1,), LEARN: (2, 3, 4), TRAIN: (1, 2, 3, 4)}
+
+
 def rows(count: int, split: str) -> "Array":
-    """The places of the split's examples among `count` examples."""
+    """The places of the split's examples among `count` examples; NoBatch if there are none."""
     places = numpy.arange(count)
     if split == ALL:
         return places
-    part: Array = places[(places % HELD_OUT_EVERY == 0) == (split == HELD_OUT)]
+    part: Array = places[numpy.isin(places % HELD_OUT_EVERY, _PLACES[split])]
+    if not len(part):
+        raise NoBatch(f"data: {count} examples are too few: none is left for the split {split!r}")
     return part
 
 
