@@ -10,10 +10,15 @@ from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.kept_accuracy import FINAL, POINT, MethodAccuracy, kept_accuracy
 from ondevice_bench.record.details import LearningCurve
 from ondevice_bench.report import drawing
+from ondevice_bench.report.accuracy_sentences import (
+    accuracy_sentences,
+    percent,
+    points,
+    range_text,
+)
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.quantities import Quantity, dash, quantity_of
 from ondevice_bench.report.sections.section import Plot, ReportData, Section
-from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.cell import LearningPlan
 from ondevice_bench.suite.labels import row_labels
 from ondevice_bench.units import number_of
@@ -21,8 +26,6 @@ from ondevice_bench.units import number_of
 HEIGHT = 420
 DASHES = ("solid", "dash", "dot", "dashdot")
 _COLUMNS = ("training_seconds", "time_to_accuracy_seconds", "energy_to_accuracy_joules")
-_POINTS = "one point of accuracy"
-_ENOUGH = 6  # seeds for an interval of 95 %
 _ORDER = {"baseline": 0, "kept": 1, "unsure": 2, "lost": 3, "unknown": 4}
 
 
@@ -61,63 +64,16 @@ def content(data: ReportData) -> Mapping[str, Any] | None:
     in_order = sorted(found, key=lambda one: (headings.index(one.heading), _ORDER[one.verdict]))
     return {
         "answers": [
-            (heading, _sentences([one for one in found if one.heading == heading], data.baseline))
+            (
+                heading,
+                accuracy_sentences([one for one in found if one.heading == heading], data.baseline),
+            )
             for heading in headings
         ],
         "plan": _plan_text(found),
         "baseline": data.baseline,
         "rows": [_row(one) for one in in_order],
     }
-
-
-def _sentences(found: Sequence[MethodAccuracy], baseline: str) -> list[str]:
-    """Which methods keep the accuracy, which lose, and which nobody can tell."""
-    by_verdict: dict[str, list[MethodAccuracy]] = {}
-    for one in found:
-        by_verdict.setdefault(one.verdict, []).append(one)
-    seeds = max(len(one.line.seeds) for one in found)
-    proof = "with every seed" if seeds < _ENOUGH else "by the 95 % interval over seeds"
-    told = [
-        ("kept", f"At most {_POINTS} below {baseline}, {proof}"),
-        ("lost", f"More than {_POINTS} below {baseline}, {proof}"),
-        ("unsure", f"Not decided by {number_of(seeds, 'seed')}"),
-        ("unknown", "Without a comparison"),
-    ]
-    sentences = [_of_baseline(one, baseline) for one in by_verdict.get("baseline", ())]
-    sentences += [
-        f"{words}: {'; '.join(map(_with_difference, by_verdict[verdict]))}."
-        for verdict, words in told
-        if verdict in by_verdict
-    ]
-    return sentences
-
-
-def _of_baseline(one: MethodAccuracy, baseline: str) -> str:
-    final = one.line.estimates.get(FINAL)
-    if final is None:
-        return f"{baseline} has no accuracy: {one.line.unavailable[FINAL]}."
-    return f"{baseline} reaches {_percent(final.estimate)}{_range(final, _percent)}."
-
-
-def _with_difference(one: MethodAccuracy) -> str:
-    if one.difference is None:
-        return f"{one.label} ({one.line.unavailable.get(FINAL, 'the baseline has no accuracy')})"
-    return f"{one.label} ({_points(one.difference.estimate)}{_range(one.difference, _points)})"
-
-
-def _range(each: Estimate, text: Callable[[float], str]) -> str:
-    if each.lower is None or each.upper is None:
-        return ""
-    return f", {text(each.lower)} … {text(each.upper)}"
-
-
-def _percent(share: float) -> str:
-    return f"{share:.1%}".replace("%", " %")
-
-
-def _points(difference: float) -> str:
-    """A difference of accuracies in points: percent of all examples."""
-    return f"{difference * 100:+.1f}".replace("-", "−")
 
 
 def _plan_text(found: Sequence[MethodAccuracy]) -> str:
@@ -132,7 +88,7 @@ def _plan_text(found: Sequence[MethodAccuracy]) -> str:
         if plan.learning_rates
         else "All methods have the learning rate of the suite. None was chosen for a method."
     )
-    target = f" The target is {_percent(plan.target)}." if plan.target is not None else ""
+    target = f" The target is {percent(plan.target)}." if plan.target is not None else ""
     return (
         f"{number_of(plan.epochs, 'epoch')} over {examples} examples, tested on {test} that "
         f"nothing else sees. {rates}{target}"
@@ -160,21 +116,21 @@ def _final(one: MethodAccuracy) -> Quantity:
     found = one.line.estimates.get(FINAL)
     if found is None:
         return quantity_of(one.line, FINAL)
-    interval = _range(found, _percent).removeprefix(", ")
+    interval = range_text(found, percent).removeprefix(", ")
     meaning = f"accuracy on the test examples after the last epoch; {found.basis}"
-    return Quantity(_percent(found.estimate), interval, meaning, found.estimate)
+    return Quantity(percent(found.estimate), interval, meaning, found.estimate)
 
 
 def _difference(one: MethodAccuracy) -> Quantity:
     if one.difference is None:
         is_baseline = one.verdict == "baseline"
         return dash("what the others are compared with" if is_baseline else "one side is missing")
-    interval = _range(one.difference, _points).removeprefix(", ")
+    interval = range_text(one.difference, points).removeprefix(", ")
     meaning = (
         f"points of accuracy above the baseline with the same seed; {one.difference.basis}; a "
-        f"method keeps the accuracy if the lower end is at least {_points(-POINT)}"
+        f"method keeps the accuracy if the lower end is at least {points(-POINT)}"
     )
-    return Quantity(_points(one.difference.estimate), interval, meaning, one.difference.estimate)
+    return Quantity(points(one.difference.estimate), interval, meaning, one.difference.estimate)
 
 
 def _tried(one: MethodAccuracy) -> tuple[Tried, ...]:
@@ -182,7 +138,7 @@ def _tried(one: MethodAccuracy) -> tuple[Tried, ...]:
     by_rate: dict[float, list[str]] = {}
     for seed in one.seeds:
         for tried in seed.tried:
-            text = _percent(tried.accuracy) if tried.accuracy is not None else tried.reason
+            text = percent(tried.accuracy) if tried.accuracy is not None else tried.reason
             by_rate.setdefault(tried.rate, []).append(text)
     chosen = [seed.curve.rate for seed in one.seeds]
     return tuple(
