@@ -182,9 +182,11 @@ class Session:
         if outcome is None:
             return cell, "its learning rate was not chosen"
         status, reason, details = outcome
-        if details.chosen_rate is None:
-            reason = reason or "the training was finite with no rate of the grid"
+        if status != "ok":
             return cell, reason if status == "skipped" else f"no learning rate: {reason}"
+        if details.chosen_rate is None:
+            tried = "; ".join(f"{each.rate:g}: {each.reason}" for each in details.tried_rates)
+            return cell, f"no learning rate of the grid trains the network ({tried})"
         return replace(cell, train=replace(cell.train, lr=details.chosen_rate)), ""
 
     def perform_all(self, progress: Progress) -> None:
