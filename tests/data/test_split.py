@@ -38,8 +38,8 @@ def test_what_is_not_held_out_is_to_learn_from_or_for_validation():
     ("count", "part"), [(0, HELD_OUT), (1, TRAIN), (1, VALIDATION), (2, LEARN)]
 )
 def test_too_few_examples_are_one_line(count, part):
-    with pytest.raises(NoBatch, match=f"^data: {count} examples are too few: none is left for "):
-        split.rows(count, part)
+    with pytest.raises(NoBatch, match=r"^data: there are too few examples: none is left for "):
+        split.chosen(count, 1, numpy.random.default_rng(0), part)
 
 
 def test_cifar10_has_a_test_set_and_validates_by_rows_of_the_others(tmp_path):

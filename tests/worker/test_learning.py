@@ -275,7 +275,9 @@ def test_examples_of_one_class_or_too_few_are_refused_in_one_line(make, tmp_path
         make(LEARNING)
     few = {name: array[:1] for name, array in packed.items()}
     numpy.savez(tmp_path / "d.npz", **few)
-    with pytest.raises(NoBatch, match=r"^data: 1 examples are too few: none is left for the split"):
+    with pytest.raises(
+        NoBatch, match=r"^data: there are too few examples: none is left for the split"
+    ):
         make(LEARNING)
 
 

@@ -20,13 +20,11 @@ _PLACES = {HELD_OUT: (0,), VALIDATION: (1,), LEARN: (2, 3, 4), TRAIN: (1, 2, 3, 
 
 
 def rows(count: int, split: str) -> "Array":
-    """The places of the split's examples among `count` examples; NoBatch if there are none."""
+    """The places of the split's examples among `count` examples."""
     places = numpy.arange(count)
     if split == ALL:
         return places
     part: Array = places[numpy.isin(places % HELD_OUT_EVERY, _PLACES[split])]
-    if not len(part):
-        raise NoBatch(f"data: {count} examples are too few: none is left for the split {split!r}")
     return part
 
 
@@ -36,6 +34,8 @@ def drawn(places: "Array", size: int, generator: numpy.random.Generator, split: 
     To learn or to test, no place repeats at all, because an example must not count twice.
     """
     if split != ALL:
+        if not len(places):
+            raise NoBatch(f"data: there are too few examples: none is left for the split {split!r}")
         return generator.permutation(places)[:size]
     rounds = -(-size // max(1, len(places)))
     return numpy.concatenate([generator.permutation(places) for _ in range(rounds)])[:size]
