@@ -93,6 +93,12 @@ def test_sentences_say_who_keeps_who_loses_and_what_nobody_knows(found):
     ]
 
 
+def test_a_seed_that_failed_leaves_the_others_undecided(found):
+    lines = found(vanilla=[0.9, 0.9, 0.9], asi=[0.9, None, 0.9])
+    assert lines["asi"].verdict == "unsure"
+    assert lines["asi"].difference.basis.startswith("median of 2 of 3 pairs of equal seeds")
+
+
 def test_one_seed_decides_nothing(found):
     lines = found(vanilla=[0.9], asi=[0.5])
     assert lines["asi"].verdict == "unsure"

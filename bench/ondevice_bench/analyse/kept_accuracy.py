@@ -68,11 +68,11 @@ def kept_accuracy(summary: RunSummary, baseline: str | None = None) -> tuple[Met
     )
 
 
-def verdict(difference: Estimate | None) -> Verdict:
-    """What an interval of differences proves. One seed proves nothing."""
+def verdict(difference: Estimate | None, *, has_every_seed: bool = True) -> Verdict:
+    """What an interval of differences proves. One seed proves nothing, nor do only some seeds."""
     if difference is None:
         return "unknown"
-    if difference.lower is None or difference.upper is None:
+    if difference.lower is None or difference.upper is None or not has_every_seed:
         return "unsure"
     if difference.lower >= -POINT - _ROUNDING:
         return "kept"
@@ -84,14 +84,16 @@ def _of_line(
 ) -> MethodAccuracy:
     found = [members[cell] for cell in line.cells if cell in members]
     is_baseline = any(member.is_baseline for member in found)
-    difference = None if is_baseline else _difference(found)
+    differences = [] if is_baseline else _differences(found)
+    difference = _over_seeds(differences, len(line.cells))
+    has_every_seed = len(differences) == len(line.cells)
     return MethodAccuracy(
         line=line,
         label=label,
         heading=heading,
         method=line.cells[0].method,
         difference=difference,
-        verdict="baseline" if is_baseline else verdict(difference),
+        verdict="baseline" if is_baseline else verdict(difference, has_every_seed=has_every_seed),
         seeds=tuple(_outcome(member) for member in found),
     )
 
@@ -105,15 +107,20 @@ def _outcome(member: CellWithBaseline) -> SeedOutcome:
     )
 
 
-def _difference(members: Sequence[CellWithBaseline]) -> Estimate | None:
-    """The difference over the seeds that both sides have."""
-    differences = [
+def _differences(members: Sequence[CellWithBaseline]) -> list[float]:
+    """The difference of each seed that both sides have."""
+    return [
         member.cell.estimates[FINAL].estimate - member.base.estimates[FINAL].estimate
         for member in members
         if member.base and FINAL in member.cell.estimates and FINAL in member.base.estimates
     ]
+
+
+def _over_seeds(differences: Sequence[float], seeds: int) -> Estimate | None:
     if not differences:
         return None
-    if len(differences) == 1:
-        return Estimate(differences[0], None, None, "one pair of seeds: no interval")
-    return estimate_readings(differences, f"{len(differences)} pairs of equal seeds")
+    count = len(differences)
+    of_all = "" if count == seeds else f" of {seeds}"
+    if count == 1:
+        return Estimate(differences[0], None, None, f"one pair{of_all} of seeds: no interval")
+    return estimate_readings(differences, f"{count}{of_all} pairs of equal seeds")

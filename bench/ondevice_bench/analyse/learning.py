@@ -120,10 +120,10 @@ def _never_reached(cells: Sequence[CellSummary]) -> int:
 
 
 def _missed(cell: CellSummary) -> bool:
-    plan, reached = cell.planned.cell.learning, cell.details_of(passes.LEARNING).learned.accuracy
-    return (
-        plan is not None and plan.target is not None and 0 < max(reached, default=0) < plan.target
-    )
+    plan, tested = cell.planned.cell.learning, cell.details_of(passes.LEARNING).learned.accuracy
+    if plan is None or plan.target is None or not tested:
+        return False
+    return max(tested) < plan.target
 
 
 def _bounded(estimate: Estimate, endless: int) -> Estimate:
