@@ -78,3 +78,8 @@ def test_an_allocator_is_a_condition_and_no_part_of_the_workload():
     assert other.of_any_size != BASE.of_any_size
     assert Cell.from_dict(other.to_dict()) == other
     assert "allocator" not in BASE.to_dict()  # as workers and stores of earlier commits have it
+
+
+def test_a_plan_for_learning_of_another_version_may_lack_keys():
+    values = {**changed(learning=LearningPlan()).to_dict(), "learning": {"epochs": 4}}
+    assert Cell.from_dict(values).learning == LearningPlan(epochs=4)

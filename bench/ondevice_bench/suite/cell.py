@@ -45,7 +45,7 @@ class LearningPlan:
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "LearningPlan":
         """Read the plain values of a plan."""
-        return LearningPlan(**{**values, "learning_rates": tuple(values["learning_rates"])})
+        return LearningPlan(**{**values, "learning_rates": tuple(values.get("learning_rates", ()))})
 
 
 @dataclass(frozen=True)
