@@ -3,11 +3,15 @@
 Behind each figure stands `<!-- TERM [- TERM]… [/ TERM [- TERM]…] as FORMAT -->`, a term being
 `NAME :: KEY :: KEY…`: of the answer of a command of that name (the list at the page's end), of a
 baseline `docs/findings/NAME.json` (cell, metric), or of a published claim (`claims :: ID`). A key
-with a `*` is the sum over all that match; entries of lists go by their name.
+with a `*` is the sum over all that match; entries of lists go by their name. Of a baseline that
+trains, `NAME :: over seeds :: CELLS :: METRIC` is a metric over the seeds, and `NAME :: against
+vanilla :: CELLS` the difference of the accuracies (`benchmarks/finetune_table.py` writes these).
 """
 
 import re
+import runpy
 import shlex
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cache
 
@@ -17,6 +21,7 @@ from torch import nn
 
 from ondevice_bench import units
 from ondevice_bench.analyse.groups import ratio
+from ondevice_bench.analyse.kept_accuracy import kept_accuracy
 from ondevice_bench.analyse.summary import summarise
 from ondevice_bench.measure.activations import saved_bytes, saved_storages, total
 from ondevice_bench.methods.treatment import treat
@@ -24,12 +29,15 @@ from ondevice_bench.models import vit
 from ondevice_bench.papers.claims_file import load_published
 from ondevice_bench.record import baseline, bundle
 from ondevice_bench.record.store import Store
+from ondevice_bench.report.accuracy_sentences import percent, points
 from ondevice_bench.specs import registry
 from ondevice_bench.stats import Estimate
+from ondevice_bench.suite.cell import LearningPlan
 from tests.conftest import ROOT
 from tests.measure.test_activations import SumStep
 from tests.record.conftest import CELL, make_record, make_run, planned
 
+PLAN = LearningPlan()
 PAGE = ROOT / "docs" / "findings.md"
 STORED = ROOT / "docs" / "findings"
 REFERENCE = re.compile(r"<!-- (.+?) as (\S+) -->")
@@ -46,6 +54,8 @@ FORMS = {
     "x": units.ratio,
     "%": lambda value: f"{value:.0%}",
     "cosine": lambda value: f"{value:.2f}",
+    "share": percent,
+    "points": points,
 }
 
 
@@ -63,6 +73,7 @@ class Sources:
         self.tmp_path = tmp_path
         self.answer = cache(answer)
         self.summary = cache(self._summary)
+        self.trained = cache(self._trained)
 
     def text(self, reference, form):
         """The figure as the page must print it, with its interval where it is measured."""
@@ -71,9 +82,10 @@ class Sources:
         found, shown = self._quotient(reference), FORMS[form]
         if found.basis == "exact":
             return shown(found.estimate)
-        if found.lower is None:
+        if found.lower is None and found.upper is None:
             return f"{shown(found.estimate)} (no interval)"
-        return f"{shown(found.estimate)} ({shown(found.lower)} … {shown(found.upper)})"
+        lower, upper = ("?" if end is None else shown(end) for end in (found.lower, found.upper))
+        return f"{shown(found.estimate)} ({lower} … {upper})"
 
     def _quotient(self, reference):
         over, *under = (self._difference(side) for side in reference.split(" / "))
@@ -94,15 +106,23 @@ class Sources:
         if name in self.commands:
             factor = units.MIB if keys[-1].endswith("_mib") else 1
             return exact(at(self.answer(self.commands[name]), keys) * factor)
+        if keys[0] == "over seeds":
+            return self.trained(name)[keys[1]].line.estimates[keys[2]]
+        if keys[0] == "against vanilla":
+            return self.trained(name)[keys[1]].difference
         cell, metric = keys
-        return self.summary(name)[cell].estimates[metric]
+        return {each.id: each for each in self.summary(name).cells}[cell].estimates[metric]
+
+    def _trained(self, name):
+        """What the pass learning gave, by the id that the seeds share."""
+        return {each.line.id: each for each in kept_accuracy(self.summary(name))}
 
     def _summary(self, name):
-        """The cells of a baseline, by id."""
+        """The run of a baseline."""
         content = baseline.read(self.folder / f"{name}.json")
         with Store.create(self.tmp_path / f"{name}.sqlite") as store:
             store.merge(content.run, content.cells, content.records)
-            return {cell.id: cell for cell in summarise(store, store.run(content.run.id)).cells}
+            return summarise(store, store.run(content.run.id))
 
 
 def at(value, keys):
@@ -188,6 +208,35 @@ def stored(tmp_path):
 def test_a_figure_that_is_wrong_or_bare_is_found(stored, text, wrong):
     found = problems(text.format(CELL.id), stored)
     assert [wrong in each for each in found] == [True] * bool(wrong), found
+
+
+def test_figures_over_seeds_and_against_vanilla(stored, tmp_path):
+    cells = [
+        replace(CELL, id=f"net/{method}/all/b8/s{seed}", method=method, seed=seed, learning=PLAN)
+        for method in ("vanilla", "asi")
+        for seed in (0, 1)
+    ]
+    records = [
+        make_record(
+            cell=cell,
+            pass_name="learning",
+            metrics={"final_accuracy": accuracy, "training_seconds": 2.0},
+        )
+        for cell, accuracy in zip(cells, (0.9, 0.8, 0.85, 0.79), strict=True)
+    ]
+    settings = {**make_run().settings, "measure": ["learning"]}
+    run = make_run(finished="2026", settings=settings)
+    content = bundle.RunContent(run, tuple(planned(*cells)), tuple(records))
+    baseline.write(content, tmp_path / "taught.json")
+    page = runpy.run_path(str(ROOT / "benchmarks" / "finetune_table.py"))["page"](
+        tmp_path / "taught.json"
+    )
+    assert "85.0 % (80.0 % … 90.0 %)<!-- taught :: over seeds :: net/vanilla/all/b8" in page
+    assert (
+        "−3.0 (−5.0 … −1.0)<!-- taught :: against vanilla :: net/asi/all/b8 as points -->" in page
+    )
+    assert problems(page, stored) == []
+    assert len(problems(page.replace("−3.0 (", "−3.1 ("), stored)) == 1
 
 
 @pytest.mark.parametrize(("layers", "names"), [("mlp", "*.mlp.*"), ("attention+mlp", "encoder.*")])

@@ -11,6 +11,7 @@ from typing import Literal
 # the passes that code names; stored data has these names
 CALIBRATE, PILOT, MEMORY, TRACE, TIME = "calibrate", "pilot", "memory", "trace", "time"
 TREATED_LAYERS, SUSTAINED = "treated_layers", "sustained"
+LEARNING_RATE, LEARNING = "learning_rate", "learning"
 STEP_MEMORY, STEP_TRACE, STEP_TIME = "step_memory", "step_trace", "step_time"
 
 Batch = Literal["cell", "calibration", "examples", "none"]
@@ -95,6 +96,23 @@ ALL = (
         "accuracy",
         "trains for a short time on real data and tests on held-out examples",
         _worker("accuracy"),
+        batch="examples",
+        in_suites="optional",
+        is_capped=True,
+        over_seeds=True,
+    ),
+    Pass(
+        LEARNING_RATE,
+        "chooses the learning rate of a cell by short trainings and validation examples",
+        _worker("learning_rate"),
+        batch="examples",
+        is_capped=True,
+        prepares=True,
+    ),
+    Pass(
+        LEARNING,
+        "trains on real data, epoch by epoch, and tests after each one",
+        _worker("learning"),
         batch="examples",
         in_suites="optional",
         is_capped=True,

@@ -2,7 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from ondevice_bench.analyse.learning import learning
+from ondevice_bench.analyse.learning import learning, trained
+from ondevice_bench.suite.cell import LearningPlan
 from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
@@ -58,3 +59,46 @@ def test_what_was_not_asked_for_has_its_reason(summary_of):
 
 def test_there_is_no_line_where_nothing_was_learned(summary_of):
     assert learning(summary_of([make_record(metrics={"step_seconds": 1.0})])) == ()
+
+
+PLAN = LearningPlan(target=0.8)
+TAUGHT = [replace(seed, learning=PLAN) for seed in SEEDS]
+
+
+def timed(summary_of, seconds, reached):
+    """A line of seeds with these times to the target; the other seeds reached this at most."""
+    cells = TAUGHT[: len(seconds)]
+    records = [
+        make_record(
+            cell=cell,
+            pass_name="learning",
+            metrics={} if each is None else {"time_to_accuracy_seconds": each},
+            unavailable={} if each else {"time_to_accuracy_seconds": "never reached it"},
+            details={"learned": {"accuracy": [0.1, reached if each is None else 0.9]}},
+        )
+        for cell, each in zip(cells, seconds, strict=True)
+    ]
+    run = make_run(settings={**make_run().settings, "measure": ["learning"]})
+    (line,) = trained(summary_of(records, planned(*cells), run))
+    return line
+
+
+def test_a_seed_that_never_reaches_the_target_takes_for_ever(summary_of):
+    found = timed(summary_of, [3.0, None, 1.0], 0.5).estimates["time_to_accuracy_seconds"]
+    assert (found.lower, found.estimate, found.upper) == (1.0, 3.0, None)
+    assert found.basis == ("median of 3 seeds, lowest and highest; 1 seed never reached the target")
+
+
+@pytest.mark.parametrize("seconds", [[3.0, None], [3.0, None, None], [1.0, 2.0, None, None]])
+def test_there_is_no_median_where_half_of_the_seeds_never_reach_the_target(summary_of, seconds):
+    line = timed(summary_of, seconds, 0.5)
+    assert "time_to_accuracy_seconds" not in line.estimates
+    count = sum(each is not None for each in seconds)
+    assert line.unavailable["time_to_accuracy_seconds"] == (
+        f"the target was reached with {count} of {len(seconds)} seeds"
+    )
+
+
+def test_where_no_seed_reaches_the_target_the_reason_of_the_cell_stands(summary_of):
+    line = timed(summary_of, [None, None], 0.5)
+    assert line.unavailable["time_to_accuracy_seconds"] == "never reached it"

@@ -5,7 +5,16 @@ import pytest
 
 from ondevice_bench.data import split, text
 from ondevice_bench.data.batch import BatchStore, NoBatch, make
-from ondevice_bench.specs.data import ALL, HELD_OUT, HELD_OUT_EVERY, TRAIN, DataSource, parse
+from ondevice_bench.specs.data import (
+    ALL,
+    HELD_OUT,
+    HELD_OUT_EVERY,
+    LEARN,
+    TRAIN,
+    VALIDATION,
+    DataSource,
+    parse,
+)
 from ondevice_bench.specs.inputs import Images, Tokens
 
 SMALL = Images(channels=1, size=8, classes=10)
@@ -16,6 +25,37 @@ def test_the_parts_are_disjoint_and_together_everything():
     assert not train & held_out
     assert train | held_out == set(split.rows(103, ALL)) == set(range(103))
     assert len(held_out) == 21
+
+
+def test_what_is_not_held_out_is_to_learn_from_or_for_validation():
+    learn, validation = (set(split.rows(103, part)) for part in (LEARN, VALIDATION))
+    assert not learn & validation
+    assert learn | validation == set(split.rows(103, TRAIN))
+    assert len(validation) == 21
+
+
+@pytest.mark.parametrize(
+    ("count", "part"), [(0, HELD_OUT), (1, TRAIN), (1, VALIDATION), (2, LEARN)]
+)
+def test_too_few_examples_are_one_line(count, part):
+    with pytest.raises(NoBatch, match=r"^data: there are too few examples: none is left for "):
+        split.chosen(count, 1, numpy.random.default_rng(0), part)
+
+
+def test_cifar10_has_a_test_set_and_validates_by_rows_of_the_others(tmp_path):
+    inputs = Images(channels=3, size=32, classes=10)
+    for name, first in (("data_batch_1.bin", 0), ("test_batch.bin", 100)):
+        rows = numpy.full((50, 3073), first, dtype=numpy.uint8)
+        rows[:, 0] = numpy.arange(50) % 10
+        rows[:, 1] = numpy.arange(50) + first
+        (tmp_path / name).write_bytes(rows.tobytes())
+    source = parse(f"cifar10: {tmp_path}", tmp_path)
+    learned, validated, tested = (
+        unique(make(source, inputs, 50, part, part)) for part in (LEARN, VALIDATION, HELD_OUT)
+    )
+    assert (len(learned), len(validated), len(tested)) == (30, 10, 50)
+    assert not learned & validated
+    assert not (learned | validated) & tested
 
 
 def test_nothing_is_drawn_twice_before_everything_was():

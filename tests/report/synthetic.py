@@ -133,6 +133,19 @@ def sustained(cell: Cell, run_id: str = "r1") -> Record:
     )
 
 
+def learned(cell: Cell) -> Record:
+    """What the pass learning gave for a cell."""
+    curve = {
+        "accuracy": [0.1, 0.5, 0.9],
+        "seconds": [0.0, 2.0, 4.0],
+        "joules": [0.0, 30.0, 60.0],
+        "loss": [2.0, 1.0],
+        "rate": 0.1,
+    }
+    metrics = {"final_accuracy": 0.9, "training_seconds": 4.0}
+    return make_record("r1", cell, "learning", metrics=metrics, details={"learned": curve})
+
+
 def _memory(peak: float, number: int) -> dict[str, float]:
     total = peak * MIB * (1 + 0.004 * (number - 2))
     return {

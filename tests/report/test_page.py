@@ -12,6 +12,7 @@ from ondevice_bench.report.page import write_report
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.quantities import quantity_of
 from ondevice_bench.report.sections import growth, sections
+from ondevice_bench.suite.cell import LearningPlan
 from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 from tests.report import synthetic
@@ -227,8 +228,19 @@ def whole(summary_of):
     return summary_of(records, synthetic.planned(cells), synthetic.run_of())
 
 
-def test_every_section_of_plots_draws_what_was_measured(whole):
-    figures = drawn(render(whole))
+@pytest.fixture
+def trained(summary_of):
+    """The same cells in a suite that also trains them."""
+    cells = [
+        dataclasses.replace(cell, learning=LearningPlan(epochs=2))
+        for cell in (*synthetic.cells(8), *synthetic.cells(16))
+    ]
+    records = [*synthetic.records(cells), *map(synthetic.learned, cells)]
+    return summary_of(records, synthetic.planned(cells), synthetic.run_of())
+
+
+def test_every_section_of_plots_draws_what_was_measured(trained):
+    figures = drawn(render(trained))
     expected = {plot.name for section in sections().values() for plot in section.plots}
     assert set(figures) == expected
     assert all(len(groups) == 2 and all(groups) for groups in figures.values())

@@ -90,3 +90,11 @@ def test_where_ranks_are_chosen_again_all_that_used_them_is_repeated():
     statuses |= {t: "ok" for t in tasks if t.cell == "b"}
     assert left_to_do(tasks, statuses) == ()
     assert left_to_do(tasks, statuses, {"failed"}) == tuple(t for t in tasks if t.cell == "a")
+
+
+def test_where_a_learning_rate_is_chosen_again_so_is_what_uses_it():
+    trace, rate, learning = (
+        TaskKey("a", name, 1) for name in ("trace", "learning_rate", "learning")
+    )
+    statuses = {trace: "ok", rate: "failed", learning: "skipped"}
+    assert left_to_do((trace, rate, learning), statuses, {"failed"}) == (rate, learning)

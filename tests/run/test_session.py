@@ -417,3 +417,52 @@ def test_half_a_surrogate_pair_in_a_message_is_stored(world, host):
     with world() as session:
         session.perform_all(Silent())
         assert session.store.records(session.run.id)[0].reason == "no file ?.png"
+
+
+LEARNING = """\
+schema: 1
+title: t
+models: [{mcunet: {batch: 2, classes: 10}}]
+methods: [vanilla]
+data: digits
+measure: [learning]
+learning: {examples: 4, validation: 2, test: 2, learning_rates: [0.1, 0.3]}
+"""
+
+
+def learning_with(chosen, seen):
+    """A host's answers: the pass learning_rate chooses this rate, the pass learning notes its own."""
+
+    def answer(job):
+        if job.pass_name == "learning_rate":
+            tried = [{"rate": 0.1, "reason": "it was not finite"}]
+            details = {"chosen_rate": chosen, "tried_rates": tried}
+            return Reply("ok", result=PassResult(details=details))
+        seen.append(job.cell.train.lr)
+        return Reply("ok", result=PassResult(metrics={"final_accuracy": 0.5}))
+
+    return answer
+
+
+@pytest.mark.parametrize(("chosen", "rates"), [(0.3, [0.3]), (None, [])])
+def test_the_pass_learning_gets_the_rate_that_was_chosen_or_is_skipped(
+    world, workplace, host, chosen, rates
+):
+    pytest.importorskip("sklearn")
+    (workplace / "x.yaml").write_text(LEARNING)
+    seen = []
+    answering = FakeHost(learning_with(chosen, seen), profile=host.profile, machine=probe())
+    with world(host=answering) as session:
+        assert [task.pass_name for task in session.tasks()] == ["learning_rate", "learning"]
+        session.perform_all(Silent())
+        (cell,) = summarise(session.store, session.run).cells
+    assert seen == rates
+    if chosen is None:
+        assert cell.problems == (
+            (
+                "learning, round 1: no learning rate of the grid trains the network "
+                "(0.1: it was not finite)"
+            ),
+        )
+    else:
+        assert cell.status == "ok"

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from ondevice_bench.suite.cell import Cell, Train
+from ondevice_bench.suite.cell import Cell, LearningPlan, Train
 
 BASE = Cell(id="a", model="mcunet", method="vanilla", batch=8)
 
@@ -26,6 +26,8 @@ def changed(**what):
         changed(weights="pretrained"),
         changed(train=Train(lr=0.1)),
         changed(train=Train(clip=None)),
+        changed(learning=LearningPlan()),
+        changed(learning=LearningPlan(epochs=4)),
     ],
     ids=lambda cell: str(cell.fingerprint),
 )
@@ -48,7 +50,9 @@ def test_a_cell_survives_json():
         model_options=(("depth", 2), ("flag", True)),
         method_options=(("epsilon", 0.1), ("rank", "8x16")),
         train=Train(clip=None, momentum=0.9),
+        learning=LearningPlan(target=0.9, learning_rates=(0.1, 0.2)),
     )
+    assert "learning" not in BASE.to_dict()  # earlier versions read such cells
     assert Cell.from_dict(cell.to_dict()) == cell
     assert Cell.from_dict(cell.to_dict()).fingerprint == cell.fingerprint
     assert Cell.from_dict(cell.to_dict()).id == cell.id
@@ -74,3 +78,8 @@ def test_an_allocator_is_a_condition_and_no_part_of_the_workload():
     assert other.of_any_size != BASE.of_any_size
     assert Cell.from_dict(other.to_dict()) == other
     assert "allocator" not in BASE.to_dict()  # as workers and stores of earlier commits have it
+
+
+def test_a_plan_for_learning_of_another_version_may_lack_keys():
+    values = {**changed(learning=LearningPlan()).to_dict(), "learning": {"epochs": 4}}
+    assert Cell.from_dict(values).learning == LearningPlan(epochs=4)

@@ -1,10 +1,13 @@
+import dataclasses
 import re
 
 import pytest
 
 from ondevice_bench.errors import BadInput
-from ondevice_bench.suite.cell import Train
+from ondevice_bench.suite.cell import LearningPlan, Train
 from ondevice_bench.suite.load import load_suite
+from ondevice_bench.suite.matrix import cells_of
+from ondevice_bench.suite.passes import passes_of
 from ondevice_bench.suite.suite import Axis
 
 METHODS = (
@@ -118,6 +121,19 @@ def test_training_settings_reach_the_suite(load):
     assert suite.train == Train(lr=0.1, clip=None, momentum=0.9, freeze_bn=False)
 
 
+def test_a_plan_for_learning_is_part_of_the_cells_that_learn(load):
+    said = "learning: {epochs: 2, learning_rates: [0.2, 0.1, 0.2]}\n"
+    plan = LearningPlan(epochs=2, learning_rates=(0.1, 0.2))
+    learning = load(HEAD + BODY + said + "data: digits\nmeasure: [trace, learning]\n")
+    (cell,) = cells_of(learning)
+    assert cell.learning == plan
+    assert passes_of(cell, learning.measure) == ("trace", "learning_rate", "learning")
+    one_rate = dataclasses.replace(cell, learning=LearningPlan())
+    assert passes_of(one_rate, learning.measure) == ("trace", "learning")
+    (other,) = cells_of(load(HEAD + BODY + said))
+    assert other.learning is None
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -179,19 +195,27 @@ def test_training_settings_reach_the_suite(load):
         ),
         (HEAD + BODY + "train: {lr: 0}\n", "5: train.lr: must be greater than 0, got 0"),
         (HEAD + BODY + "train: {optimizer: adam}\n", "5: train.optimizer: must be 'sgd' or 'adamw', got 'adam'"),
+        (HEAD + BODY + "learning: {target: 95}\n", "5: learning.target: must be at most 1, got 95"),
+        (HEAD + BODY + "learning: {target: 0}\n", "5: learning.target: must be greater than 0, got 0"),
+        (HEAD + BODY + "learning: {epochs: 0}\n", "5: learning.epochs: must be at least 1, got 0"),
+        (HEAD + BODY + "learning: {examples: 0}\n", "5: learning.examples: must be at least 1, got 0"),
+        (HEAD + BODY + "learning: {learning_rates: []}\n", "5: learning.learning_rates: must have at least two rates: one rate alone is `train: {lr: RATE}`"),
+        (HEAD + BODY + "learning: {learning_rates: 0.1}\n", "5: learning.learning_rates: must have at least two rates: one rate alone is `train: {lr: RATE}`"),
+        (HEAD + BODY + "learning: {learning_rates: [0.1, 0]}\n", "5: learning.learning_rates[1]: must be greater than 0, got 0"),
+        (HEAD + BODY + "learning: {epoch: 1}\n", "5: learning: unknown key 'epoch'; did you mean 'epochs'? (allowed: epochs, target, examples, validation, test, learning_rates, rate_epochs)"),
         (HEAD + BODY + "train: 3\n", "5: train: must be a mapping, got 3"),
         (HEAD + BODY + "time: {precison: 2%}\n", "5: time: unknown key 'precison'; did you mean 'precision'? (allowed: warmup, min_samples, max_samples, max_seconds, precision)"),
         (HEAD + BODY + "goal: {max_peak: -1}\n", "5: goal.max_peak: must be greater than 0, got -1"),
         (HEAD + BODY + "goal: {max_peak_bytes: 1}\n", "5: goal: unknown key 'max_peak_bytes'; did you mean 'max_peak'? (allowed: minimise, min_cosine, max_peak, max_slowdown)"),
         (HEAD + BODY + "when: {cells: mcunet}\n", "5: when.memory_gib: is required"),
         (HEAD + BODY + "when: [{cells: mcunet, memory_gib: 0}]\n", "5: when[0].memory_gib: must be greater than 0, got 0"),
-        (HEAD + BODY + "measure: [time, tarce]\n", "5: measure[1]: unknown pass 'tarce'; did you mean 'trace'? (known: accuracy, energy, fidelity, latency, loading, memory, sustained, time, trace, treated_layers)"),
-        (HEAD + BODY + "measure: [+trac]\n", "5: measure[0]: unknown pass 'trac'; did you mean 'trace'? (known: accuracy, energy, fidelity, latency, loading, memory, sustained, time, trace, treated_layers)"),
+        (HEAD + BODY + "measure: [time, tarce]\n", "5: measure[1]: unknown pass 'tarce'; did you mean 'trace'? (known: accuracy, energy, fidelity, latency, learning, loading, memory, sustained, time, trace, treated_layers)"),
+        (HEAD + BODY + "measure: [+trac]\n", "5: measure[0]: unknown pass 'trac'; did you mean 'trace'? (known: accuracy, energy, fidelity, latency, learning, loading, memory, sustained, time, trace, treated_layers)"),
         (HEAD + BODY + "measure: [time, +fidelity]\n", "5: measure: must name all passes (time), or only passes to add to the default (+fidelity), not both"),
         (HEAD + BODY.replace("mcunet", '"conv2d(8, 8) at 4x4"'), "3: models[0]: 'conv2d(8, 8) at 4x4': conv2d needs 3 numbers (in_channels, out_channels, kernel_size), and takes more by name: must be `conv2d(in_channels, out_channels, kernel_size) at HEIGHTxWIDTH`, for example `conv2d(128, 128, 3, padding=1) at 120x160`"),
         (HEAD + BODY.replace("mcunet", '{"linear(8, 8) at 4": {bias: false}}'), "3: models[0]: unknown option 'bias' (allowed: batch, weights); what the layer itself has stands between its brackets"),
         (HEAD + BODY.replace("mcunet", '{"linear(8, 8) at 4": {batch: 0}}'), "3: models[0]: must be at least 1, got 0"),
-        (HEAD + BODY + "measure: [calibrate]\n", "5: measure[0]: unknown pass 'calibrate'; did you mean 'latency'? (known: accuracy, energy, fidelity, latency, loading, memory, sustained, time, trace, treated_layers)"),
+        (HEAD + BODY + "measure: [calibrate]\n", "5: measure[0]: unknown pass 'calibrate'; did you mean 'latency'? (known: accuracy, energy, fidelity, latency, learning, loading, memory, sustained, time, trace, treated_layers)"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line_with_place_and_cure(complaints, text, says):

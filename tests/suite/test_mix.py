@@ -37,7 +37,7 @@ def test_a_mix_is_a_cell_for_each_combination_of_its_options(load):
     assert first.method_options == (("last:4=asi.fraction", 0.125),)
     assert first.fingerprint != second.fingerprint
     assert Cell.from_dict(first.to_dict()) == first
-    assert passes_of(first.method, ("time",)) == ("calibrate", "time")
+    assert passes_of(first, ("time",)) == ("calibrate", "time")
 
 
 def test_one_method_may_have_two_entries_with_other_options(load):

@@ -353,3 +353,14 @@ def test_what_does_not_depend_on_the_seed_is_decided_once_for_all_seeds(monkeypa
     assert [item.cell.seed for item in planned] == [*range(50)] * 2
     assert len({item.cell.fingerprint for item in planned}) == 100
     assert len(asked) == 2
+
+
+def test_without_labels_there_is_nothing_to_learn():
+    teaching = suite(measure=("learning",))
+    (item,) = plan(teaching, X86)
+    assert (item.state, item.reason) == (
+        "skipped",
+        "the pass learning needs labels: data: synthetic has none",
+    )
+    (item,) = plan(replace(teaching, data=DataSource("cifar10")), X86)
+    assert item.state == "planned"

@@ -102,7 +102,7 @@ class RefComparison:
         """Measure what needs one process: ranks, then every exact metric."""
         traces = []
         for session, cell in ((self._base, pair.base_id), (self._new, pair.new_id)):
-            names = passes_of(session.cell(cell).method, (TRACE,))
+            names = passes_of(session.cell(cell), (TRACE,))
             records = [self._perform(session, TaskKey(cell, name, 1), share) for name in names]
             traces.append(records[-1])
             pair.problem = pair.problem or _problem(records)

@@ -4,7 +4,8 @@ Cells that differ only in their seed become one line, because a single seed says
 training. No other module combines different fingerprints.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,10 @@ from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.stats import Estimate, estimate_readings
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.labels import labelled, row_labels, shared_options
+from ondevice_bench.units import number_of
 
+# the costs until the target: a seed that never reaches it counts as one that takes for ever
+TO_TARGET = ("time_to_accuracy_seconds", "energy_to_accuracy_joules")
 METRICS = tuple(m.name for m in metrics.ALL if passes.BY_NAME[m.pass_name].over_seeds)
 
 
@@ -52,12 +56,24 @@ class LearningGroup:
 
 def learning(summary: RunSummary) -> tuple[Learning, ...]:
     """A line for each workload that was measured for fidelity or accuracy."""
+    return tuple(line for line in _lines(summary.cells) if line.estimates)
+
+
+def trained(summary: RunSummary) -> tuple[Learning, ...]:
+    """A line for each workload that the pass `learning` began, also where nothing was learned."""
+    return tuple(_lines(cell for cell in summary.cells if _is_trained(cell)))
+
+
+def _is_trained(cell: CellSummary) -> bool:
+    return cell.planned.cell.learning is not None and cell.planned.state == "planned"
+
+
+def _lines(cells: Iterable[CellSummary]) -> Iterator[Learning]:
     groups: dict[tuple[str, str], list[CellSummary]] = {}
-    for cell in summary.cells:
+    for cell in cells:
         workload = cell.planned.cell.of_any_seed
         groups.setdefault((workload, cell.planned.profile), []).append(cell)
-    lines = (_line(cells) for cells in groups.values())
-    return tuple(line for line in lines if line.estimates)
+    return map(_line, groups.values())
 
 
 def learning_groups(lines: Sequence[Learning]) -> tuple[LearningGroup, ...]:
@@ -81,20 +97,43 @@ def _line(cells: Sequence[CellSummary]) -> Learning:
         for name in METRICS
     }
     name_and_seed = cells[0].planned.cell.id
+    estimates, unavailable = {}, {}
+    for name, values in values_by_metric.items():
+        endless = _never_reached(cells) if values and name in TO_TARGET else 0
+        found = _over_seeds([*values, *[math.inf] * endless], len(cells)) if values else None
+        if found is None:
+            unavailable[name] = cells[0].unavailable[name]
+        elif math.isinf(found.estimate):
+            unavailable[name] = f"the target was reached with {len(values)} of {len(cells)} seeds"
+        else:
+            estimates[name] = _bounded(found, endless)
     return Learning(
         id=name_and_seed.rpartition("/")[0] if len(cells) > 1 else name_and_seed,
         cells=tuple(cell.planned.cell for cell in cells),
-        estimates={
-            name: _over_seeds(values, len(cells))
-            for name, values in values_by_metric.items()
-            if values
-        },
-        unavailable={
-            name: cells[0].unavailable[name]
-            for name, values in values_by_metric.items()
-            if not values
-        },
+        estimates=estimates,
+        unavailable=unavailable,
     )
+
+
+def _never_reached(cells: Sequence[CellSummary]) -> int:
+    """The seeds that were trained and never reached the target. Their time to it has no end."""
+    return sum(_missed(cell) for cell in cells)
+
+
+def _missed(cell: CellSummary) -> bool:
+    plan, tested = cell.planned.cell.learning, cell.details_of(passes.LEARNING).learned.accuracy
+    if plan is None or plan.target is None or not tested:
+        return False
+    return max(tested) < plan.target
+
+
+def _bounded(estimate: Estimate, endless: int) -> Estimate:
+    """The estimate without an infinite bound. Its basis says how many seeds have no end."""
+    if not endless:
+        return estimate
+    upper = None if estimate.upper is None or math.isinf(estimate.upper) else estimate.upper
+    basis = f"{estimate.basis}; {number_of(endless, 'seed')} never reached the target"
+    return Estimate(estimate.estimate, estimate.lower, upper, basis)
 
 
 def _over_seeds(values: Sequence[float], seeds: int) -> Estimate:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ondevice_bench.data import tensorfile
 from ondevice_bench.errors import BadInput
-from ondevice_bench.specs.data import ALL, DataSource
+from ondevice_bench.specs.data import ALL, LEARN, DataSource
 from ondevice_bench.specs.inputs import Inputs, to_dict
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ _MAKERS = {
     "synthetic": "ondevice_bench.data.synthetic",
     "photos": "ondevice_bench.data.photos",
     "digits": "ondevice_bench.data.digits",
+    "mnist": "ondevice_bench.data.mnist",
     "text": "ondevice_bench.data.text",
     "folder": "ondevice_bench.data.readers",
     "cifar10": "ondevice_bench.data.readers",
@@ -40,12 +41,19 @@ class BatchStore:
         self.folder = folder
 
     def batch(
-        self, source: DataSource, inputs: Inputs, size: int, seed: int, use: str = "batch"
+        self,
+        source: DataSource,
+        inputs: Inputs,
+        size: int,
+        seed: int,
+        use: str = "batch",
+        split: str = ALL,
     ) -> Path:
-        """The file with `inputs` and `targets` of one batch for this use."""
-        path = self.path(source.name, to_dict(inputs), size, seed, use)
+        """The file with `inputs` and `targets` of one batch for this use, from this split."""
+        part = () if split == ALL else (split,)
+        path = self.path(source.name, to_dict(inputs), size, seed, use, *part)
         if not path.exists():
-            self._write(path, make(source, inputs, size, f"{use} {seed}"))
+            self._write(path, make(source, inputs, size, f"{use} {seed}", split))
         return path
 
     def examples(
@@ -84,4 +92,11 @@ def make(source: DataSource, inputs: Inputs, size: int, seed: str, split: str = 
     maker: Callable[..., Arrays] = getattr(import_module(_MAKERS[source.kind]), source.kind)
     part = {} if split == ALL else {"split": split}
     arrays = maker(source, inputs, size, generator, **part)
+    if split == LEARN:
+        _require_two_classes(source, arrays["targets"])
     return {name: numpy.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+def _require_two_classes(source: DataSource, targets: "numpy.ndarray[Any, Any]") -> None:
+    if len(targets) and (targets == targets.flat[0]).all():
+        raise NoBatch(f"data: {source.name} has one class only, so there is nothing to learn")

@@ -20,7 +20,8 @@ from ondevice_bench.data.batch import NoBatch
 from ondevice_bench.data.count import PICTURES
 from ondevice_bench.data.packed_arrays import ArrayHeader, NoArray, PackedArrays, packed_arrays
 from ondevice_bench.data.split import chosen, drawn
-from ondevice_bench.specs.data import ALL, HELD_OUT, DataSource
+from ondevice_bench.data.split import rows as rows_of_split
+from ondevice_bench.specs.data import ALL, HELD_OUT, LEARN, VALIDATION, DataSource
 from ondevice_bench.specs.inputs import Images, Inputs, Tokens
 from ondevice_bench.units import MIB, mib
 
@@ -121,7 +122,7 @@ def cifar10(
     picked = (
         generator.integers(0, len(rows), size)
         if split == ALL
-        else drawn(numpy.arange(len(rows)), size, generator, split)
+        else drawn(_rows_of_cifar(len(rows), split), size, generator, split)
     )
     squares = rows[picked].reshape(-1, 3, CIFAR_SIDE, CIFAR_SIDE).transpose(0, 2, 3, 1)
     pictures = numpy.stack([images.from_array(square, inputs.size) for square in squares])
@@ -271,6 +272,11 @@ def _require_classes(source: str, count: int, classes: int) -> None:
 def _path(source: DataSource) -> Path:
     assert source.path is not None
     return source.path
+
+
+def _rows_of_cifar(count: int, split: str) -> "Array":
+    """The rows of the split in a file. The test split, and all other files, are whole files."""
+    return rows_of_split(count, split if split in (LEARN, VALIDATION) else ALL)
 
 
 def _cifar_binary(file: Path) -> "tuple[Array, Array]":

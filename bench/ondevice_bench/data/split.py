@@ -1,13 +1,22 @@
-"""The split of examples: every fifth is held out, in the same way on every machine."""
+"""The splits of examples, the same on every machine: the place of an example decides.
+
+Of five neighbours the first is held out for tests. The second is for validation, where a pass
+validates.
+"""
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy
 
-from ondevice_bench.specs.data import ALL, HELD_OUT, HELD_OUT_EVERY
+from ondevice_bench.data.batch import NoBatch
+from ondevice_bench.specs.data import ALL, HELD_OUT, HELD_OUT_EVERY, LEARN, TRAIN, VALIDATION
 
 if TYPE_CHECKING:
     Array: TypeAlias = numpy.ndarray[Any, Any]
+
+
+# the places in each five neighbours
+_PLACES = {HELD_OUT: (0,), VALIDATION: (1,), LEARN: (2, 3, 4), TRAIN: (1, 2, 3, 4)}
 
 
 def rows(count: int, split: str) -> "Array":
@@ -15,7 +24,7 @@ def rows(count: int, split: str) -> "Array":
     places = numpy.arange(count)
     if split == ALL:
         return places
-    part: Array = places[(places % HELD_OUT_EVERY == 0) == (split == HELD_OUT)]
+    part: Array = places[numpy.isin(places % HELD_OUT_EVERY, _PLACES[split])]
     return part
 
 
@@ -25,6 +34,8 @@ def drawn(places: "Array", size: int, generator: numpy.random.Generator, split: 
     To learn or to test, no place repeats at all, because an example must not count twice.
     """
     if split != ALL:
+        if not len(places):
+            raise NoBatch(f"data: there are too few examples: none is left for the split {split!r}")
         return generator.permutation(places)[:size]
     rounds = -(-size // max(1, len(places)))
     return numpy.concatenate([generator.permutation(places) for _ in range(rounds)])[:size]

@@ -88,6 +88,29 @@ def _sustained(
     return Metric(name, label, title, unit, "noisy", scope, "sustained", 0.05, roles=roles, **more)
 
 
+def _learning(
+    name: str,
+    label: str,
+    title: str,
+    *roles: Role,
+    unit: str = "",
+    scope: str = _NETWORK,
+    lower_is_better: bool = True,
+) -> Metric:
+    return Metric(
+        name,
+        label,
+        title,
+        unit,
+        "noisy",
+        scope,
+        "learning",
+        0.05 if unit else 0.02,
+        lower_is_better=lower_is_better,
+        roles=roles,
+    )
+
+
 def _cosine(moment: str, at: tuple[str, str], *roles: Role) -> Metric:
     step, when = at
     return Metric(
@@ -407,6 +430,56 @@ ALL = (
         threshold=0.02,
         lower_is_better=False,
         roles=("axis", "learning", "carried"),
+    ),
+    _learning(
+        "final_accuracy",
+        "accuracy after training",
+        "share of correct predictions on the test examples after the last epoch",
+        "axis",
+        "learning",
+        "carried",
+        lower_is_better=False,
+    ),
+    _learning(
+        "loss_after_training",
+        "loss of the last epoch",
+        "mean loss over the training steps of the last epoch",
+        "carried",
+    ),
+    _learning(
+        "training_seconds",
+        "training time",
+        "wall time of all epochs, without the tests between them",
+        "axis",
+        "carried",
+        unit="seconds",
+    ),
+    _learning(
+        "time_to_accuracy_seconds",
+        "time to target",
+        "training time until the first test that reaches the target of the suite",
+        "axis",
+        "learning",
+        "carried",
+        unit="seconds",
+    ),
+    _learning(
+        "training_joules",
+        "training energy",
+        "energy of all epochs, without the tests between them; idle power included",
+        "axis",
+        unit="joules",
+        scope=_METER,
+    ),
+    _learning(
+        "energy_to_accuracy_joules",
+        "energy to target",
+        "energy of training until the first test that reaches the target of the suite; idle power "
+        "included",
+        "axis",
+        "learning",
+        unit="joules",
+        scope=_METER,
     ),
     _energy(
         "step_joules",

@@ -104,6 +104,34 @@ class LayerGradient:
 
 
 @dataclass(frozen=True, slots=True)
+class TriedRate:
+    """A learning rate of the grid, and the accuracy on the validation examples.
+
+    `reason` says why there is no accuracy.
+    """
+
+    rate: float
+    accuracy: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LearningCurve:
+    """The accuracy on the test examples before training and after each epoch.
+
+    `seconds` and `joules` are those of training until then, without the tests.
+    """
+
+    accuracy: tuple[float, ...] = ()
+    seconds: tuple[float, ...] = ()
+    joules: tuple[float, ...] = ()  # empty without a meter
+    loss: tuple[float, ...] = ()  # the mean over the steps of each epoch
+    rate: float | None = None
+    examples: int = 0
+    test: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Details:
     """The data of a record that are not metrics. Each pass fills its own fields."""
 
@@ -127,6 +155,11 @@ class Details:
     sustained: SustainedCurve = SustainedCurve()
     # fidelity
     layers: Mapping[str, Mapping[str, LayerGradient]] = field(default_factory=dict)  # by moment
+    # learning_rate
+    tried_rates: tuple[TriedRate, ...] = ()
+    chosen_rate: float | None = None
+    # learning
+    learned: LearningCurve = LearningCurve()
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "Details":

@@ -60,6 +60,6 @@ def _tasks(item: PlannedCell, suite: Suite) -> tuple[TaskKey, ...]:
         return ()
     return tuple(
         TaskKey(item.cell.key, name, number)
-        for name in passes_of(item.cell.method, suite.measure)
+        for name in passes_of(item.cell, suite.measure)
         for number in range(1, rounds_of(name, suite.rounds) + 1)
     )

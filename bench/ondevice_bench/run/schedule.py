@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from math import inf
 from statistics import mean
 
-from ondevice_bench.passes import CALIBRATE, rounds_of
+from ondevice_bench.passes import CALIBRATE, LEARNING, LEARNING_RATE, rounds_of
 from ondevice_bench.record.model import TaskKey
 
 
@@ -36,15 +36,18 @@ def left_to_do(
 ) -> tuple[TaskKey, ...]:
     """The tasks without a record, and those whose record has a status to repeat.
 
-    Where ranks are chosen again, so is all that would use them.
+    Where ranks or a learning rate are chosen again, so is all that would use them.
     """
-    anew = {
-        task.cell for task in tasks if task.pass_name == CALIBRATE and statuses.get(task) in repeat
-    }
+    again = {task for task in tasks if statuses.get(task) in repeat}
+    with_ranks = {task.cell for task in again if task.pass_name == CALIBRATE}
+    with_rate = {task.cell for task in again if task.pass_name == LEARNING_RATE}
     return tuple(
         task
         for task in tasks
-        if task not in statuses or statuses[task] in repeat or task.cell in anew
+        if task not in statuses
+        or task in again
+        or task.cell in with_ranks
+        or (task.cell in with_rate and task.pass_name == LEARNING)
     )
 
 

@@ -13,7 +13,7 @@ import ondevice_bench
 from ondevice_bench import passes
 from ondevice_bench.data.batch import BatchStore, NoBatch
 from ondevice_bench.errors import BadInput, BenchError, ExitCode, NothingRan
-from ondevice_bench.passes import CALIBRATE, PILOT
+from ondevice_bench.passes import CALIBRATE, LEARNING, LEARNING_RATE, PILOT
 from ondevice_bench.protocol.job import RankNumbers, Reply
 from ondevice_bench.protocol.turns import Turns
 from ondevice_bench.record.model import Record, Run, TaskKey, status_of
@@ -72,7 +72,7 @@ class Session:
         """Every process of the run, in its order."""
         suite = self._request.suite
         measure = suite.measure if self._request.budget is None else (PILOT, *suite.measure)
-        by_cell = {name: passes_of(cell.method, measure) for name, cell in self._cells.items()}
+        by_cell = {name: passes_of(cell, measure) for name, cell in self._cells.items()}
         return schedule(by_cell, suite.rounds, seed=self.run.definition)
 
     @property
@@ -115,8 +115,10 @@ class Session:
         """Collect all that a task needs; with `turns` it steps in turn with another."""
         started, before = _now(), self.host.state().to_dict()
         cell, ranks, why_not = self._cells[task.cell], None, ""
-        if task.pass_name != CALIBRATE and CALIBRATE in passes_of(cell.method, ()):
+        if task.pass_name != CALIBRATE and CALIBRATE in passes_of(cell, ()):
             ranks, why_not = self._ranks(task.cell)
+        if not why_not and task.pass_name == LEARNING:
+            cell, why_not = self._with_chosen_rate(cell)
         if why_not:
             skipped = Outcome(Reply("skipped", reason=why_not), "none", 0.0)
             return PreparedTask(task, started, before, lambda _: skipped)
@@ -170,6 +172,21 @@ class Session:
         if status == "skipped":
             return None, reason
         return (details.ranks, "") if status == "ok" else (None, f"no ranks: {reason}")
+
+    def _with_chosen_rate(self, cell: Cell) -> tuple[Cell, str]:
+        """The cell with the learning rate that its own pass chose, or the reason for none."""
+        if LEARNING_RATE not in passes_of(cell, (LEARNING,)):
+            return cell, ""
+        outcome = self.store.outcome(self.run.id, TaskKey(cell.id, LEARNING_RATE, 1))
+        if outcome is None:
+            return cell, "its learning rate was not chosen"
+        status, reason, details = outcome
+        if status != "ok":
+            return cell, reason if status == "skipped" else f"no learning rate: {reason}"
+        if details.chosen_rate is None:
+            tried = "; ".join(f"{each.rate:g}: {each.reason}" for each in details.tried_rates)
+            return cell, f"no learning rate of the grid trains the network ({tried})"
+        return replace(cell, train=replace(cell.train, lr=details.chosen_rate)), ""
 
     def perform_all(self, progress: Progress) -> None:
         """Measure everything that is left."""

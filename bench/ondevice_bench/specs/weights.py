@@ -2,11 +2,11 @@
 
 import hashlib
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from ondevice_bench.errors import suggestion
 from ondevice_bench.specs.option import Option
+from ondevice_bench.specs.packaged_file import PackagedFile
 from ondevice_bench.specs.user_path import require_file, user_path
 
 PRETRAINED = "pretrained"
@@ -18,22 +18,6 @@ ALLOWED = (
 )
 
 _SPECTRUM = Option("spectrum", "", 1.0, kind="float", above=0, maximum=10)
-
-
-@dataclass(frozen=True)
-class Pretrained:
-    """A file of weights inside a package that may be installed."""
-
-    package: str  # its name in imports
-    distribution: str  # its name for pip
-    file: str
-
-    def path(self) -> Path | None:
-        """The path of the file; None if the package is not installed."""
-        package = find_spec(self.package)
-        if package is None or not package.submodule_search_locations:
-            return None
-        return Path(package.submodule_search_locations[0]) / self.file
 
 
 @dataclass(frozen=True)
@@ -56,13 +40,13 @@ class WeightSource:
             return f"{kind}{self.path.name}@{self.digest}"
         return self.kind if self.decay is None else f"spectrum({self.decay:g})"
 
-    def file(self, pretrained: Pretrained | None) -> Path | None:
+    def file(self, pretrained: PackagedFile | None) -> Path | None:
         """The file to read for a model; None if the weights are in no file."""
         if self.kind == PRETRAINED and self.path is None:
             return pretrained.path() if pretrained is not None else None
         return self.path
 
-    def refuses(self, model: str, pretrained: Pretrained | None, others: tuple[str, ...]) -> str:
+    def refuses(self, model: str, pretrained: PackagedFile | None, others: tuple[str, ...]) -> str:
         """The reason why a model has no such weights; empty if it has."""
         if self.kind != PRETRAINED or self.path is not None:
             return ""

@@ -31,6 +31,24 @@ class Train:
 
 
 @dataclass(frozen=True)
+class LearningPlan:
+    """How long the pass `learning` trains, on how many examples, and how a rate is chosen."""
+
+    epochs: int = 3
+    target: float | None = None  # the accuracy whose time and energy are wanted
+    examples: int = 1000  # to learn from
+    validation: int = 250  # to choose the learning rate by
+    test: int = 1000
+    learning_rates: tuple[float, ...] = ()  # the grid, ascending; empty: the rate of `train`
+    rate_epochs: int = 1  # with each rate of the grid
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> "LearningPlan":
+        """Read the plain values of a plan."""
+        return LearningPlan(**{**values, "learning_rates": tuple(values.get("learning_rates", ()))})
+
+
+@dataclass(frozen=True)
 class Cell:
     """A workload. Its options are sorted by name, without those that have their default."""
 
@@ -47,6 +65,7 @@ class Cell:
     weights: str = "random"
     train: Train = Train()
     allocator: str = ""  # empty: that of the C library, or what the user preloads
+    learning: LearningPlan | None = None  # None: the suite does not measure how a cell learns
     label: str = field(default="", compare=False)  # the user's own for the method, if there is one
 
     @cached_property
@@ -86,9 +105,9 @@ class Cell:
         return replace(self, batch=0, seed=0).key
 
     def to_dict(self) -> dict[str, Any]:
-        """The cell as plain values. Allocator and label are among them if there is one."""
+        """The cell as plain values: allocator, learning and label only if there is one."""
         values = asdict(self)
-        return {k: v for k, v in values.items() if v or k not in ("allocator", "label")}
+        return {k: v for k, v in values.items() if v or k not in ("allocator", "learning", "label")}
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "Cell":
@@ -97,6 +116,8 @@ class Cell:
         for name in ("model_options", "method_options"):
             arguments[name] = tuple((key, value) for key, value in arguments[name])
         arguments["train"] = Train(**arguments["train"])
+        if arguments.get("learning"):
+            arguments["learning"] = LearningPlan.from_dict(arguments["learning"])
         return Cell(**arguments)
 
 
@@ -105,7 +126,7 @@ _of_any_method = attrgetter(*(each.name for each in fields(Cell) if each.name no
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, Train):
+    if isinstance(value, Train | LearningPlan):
         return {
             each.name: getattr(value, each.name)
             for each in fields(value)

@@ -60,6 +60,7 @@ def _suite(document: Document, name: str) -> Suite:
         weights=file.weights,
         dtypes=file.dtype,
         train=file.train,
+        learning=file.learning,
         seeds=file.seeds,
         rounds=file.rounds.model_dump(),
         measure=file.measure,

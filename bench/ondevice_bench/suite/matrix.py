@@ -160,6 +160,7 @@ def _of_every_seed(
             data=data,
             weights=source,
             train=suite.train,
+            learning=suite.learning if passes.LEARNING in suite.measure else None,
             allocator=allocator,
             label=label,
         )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from ondevice_bench.specs import composition, registry, trained
+from ondevice_bench.specs.inputs import OwnBatch
 from ondevice_bench.specs.method import MethodSpec
 from ondevice_bench.specs.model import ModelSpec
 from ondevice_bench.suite.board import Board
@@ -26,6 +27,7 @@ def refusal(suite: Suite, cell: Cell) -> str | None:
         suite.data.refuses(inputs_of(model, cell.model_options)),
         suite.weight_sources[cell.weights].refuses(model.name, model.pretrained, pretrained),
         _no_trained_ranks(cell),
+        _nothing_to_learn(suite, cell, model),
         _batch_too_small(cell, model),
         _no_such_update(cell),
         _not_in_backward(cell),
@@ -56,6 +58,17 @@ def board_refusal(suite: Suite, cell: Cell, board: Board) -> str | None:
 def _no_trained_ranks(cell: Cell) -> str | None:
     rules = {name.rpartition(".")[2] for name, _ in cell.method_options}
     return trained.refuses(cell.model) if trained.RULE in rules else None
+
+
+def _nothing_to_learn(suite: Suite, cell: Cell, model: ModelSpec) -> str | None:
+    """Why the cell cannot be trained and tested on examples, if the suite asks for that."""
+    if cell.learning is None:
+        return None
+    if isinstance(inputs_of(model, cell.model_options), OwnBatch):
+        return "the pass learning needs `data`: the model's own batches have no test examples"
+    if not suite.data.has_labels:
+        return f"the pass learning needs labels: data: {suite.data.name} has none"
+    return None
 
 
 def _no_such_update(cell: Cell) -> str | None:

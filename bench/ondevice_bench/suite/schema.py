@@ -17,7 +17,7 @@ from ondevice_bench.specs.data import DataSource
 from ondevice_bench.specs.layer_choice import parse
 from ondevice_bench.specs.option import Option
 from ondevice_bench.specs.weights import WeightSource
-from ondevice_bench.suite.cell import Train
+from ondevice_bench.suite.cell import LearningPlan, Train
 from ondevice_bench.suite.entries import (
     AS_LIST,
     NOT_EMPTY,
@@ -118,6 +118,28 @@ _TRAIN: Any = read_as(
 TRAIN: Any = Annotated[_TRAIN, AfterValidator(_without_momentum)]
 
 
+def _ascending(value: tuple[float, ...]) -> tuple[float, ...]:
+    rates = tuple(sorted(set(value)))
+    if len(rates) < 2:
+        raise ValueError("must have at least two rates: one rate alone is `train: {lr: RATE}`")
+    return rates
+
+
+_COUNT = Annotated[int, Field(ge=1, le=1_000_000)]
+LEARNING: Any = read_as(
+    LearningPlan,
+    epochs=Annotated[int, Field(ge=1, le=1000)],
+    target=Annotated[float, Field(gt=0, le=1)] | None,
+    examples=_COUNT,
+    validation=_COUNT,
+    test=_COUNT,
+    learning_rates=Annotated[
+        tuple[Annotated[float, Field(gt=0)], ...], AS_LIST, AfterValidator(_ascending)
+    ],
+    rate_epochs=Annotated[int, Field(ge=1, le=1000)],
+)
+
+
 def _in_order(value: Sampling) -> Sampling:
     if value.min_samples > value.max_samples:
         raise ValueError(
@@ -204,6 +226,7 @@ class SuiteSchema(StrictSchema):
         "float32",
     )
     train: Train = Train()
+    learning: LearningPlan = LearningPlan()
     allocator: Annotated[tuple[Annotated[str, ALLOCATOR_NAME], ...], AS_LIST, NOT_EMPTY] = ()
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], AS_LIST, NOT_EMPTY] = (0,)
     rounds: Any = Rounds()
@@ -234,6 +257,7 @@ def make_suite_schema(folder: Path = Path()) -> type[SuiteSchema]:
         data=(source, DataSource()),
         weights=(weight, WeightSource()),
         train=(TRAIN, Train()),
+        learning=(LEARNING, LearningPlan()),
         time=(SAMPLING, Sampling()),
         goal=(GOAL, Goal()),
         when=(Annotated[tuple[condition, ...], AS_LIST], ()),

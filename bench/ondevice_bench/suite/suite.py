@@ -8,7 +8,7 @@ from pathlib import Path
 from ondevice_bench import passes
 from ondevice_bench.specs.data import DataSource
 from ondevice_bench.specs.weights import WeightSource
-from ondevice_bench.suite.cell import Train, Value
+from ondevice_bench.suite.cell import LearningPlan, Train, Value
 from ondevice_bench.suite.goal import Goal
 
 
@@ -93,6 +93,7 @@ class Suite:
     goal: Goal = Goal()  # noqa: RUF009  # frozen
     expected: Mapping[str, float] = field(default_factory=dict)  # seconds by board
     variants: Mapping[str, "Suite"] = field(default_factory=dict)
+    learning: LearningPlan = LearningPlan()  # noqa: RUF009  # frozen
     allocators: tuple[str, ...] = ()  # empty: that of the profile, or none is named
     sustain: float = SUSTAIN  # seconds of the pass `sustained`
 

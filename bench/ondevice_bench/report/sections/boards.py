@@ -8,6 +8,7 @@ from typing import Any
 from ondevice_bench import metrics
 from ondevice_bench.analyse.boards import BoardRow, CellOnBoard, boards, software_differences
 from ondevice_bench.analyse.groups import groups
+from ondevice_bench.analyse.learns_alike import losses_on_boards
 from ondevice_bench.analyse.summary import EMULATED, RunSummary
 from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.analyse.verdict import verdict
@@ -23,6 +24,7 @@ from ondevice_bench.report.sections.section import ReportData, Section
 from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.labels import labelled, shared_text, short_names
+from ondevice_bench.units import percent
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
         "tables": tables,
         "boards": names,
         "baseline": data.baseline,
+        **_learns_alike(summaries, names),
         "software": [
             (name, difference)
             for name, other in zip(names[1:], data.others, strict=True)
@@ -88,6 +91,34 @@ def _labels(cells: Sequence[Cell]) -> tuple[Mapping[Cell, str], str]:
         return short_names(cells), ""
     (group,) = groups
     return dict(zip(group.cells, group.labels, strict=True)), shared_text(group.cells)
+
+
+def _learns_alike(summaries: Sequence[RunSummary], names: Sequence[str]) -> dict[str, Any]:
+    """How many losses the boards share, and those in which they differ by more than rounding."""
+    losses = losses_on_boards(summaries)
+    different = [each for each in losses if not each.is_alike]
+    labels = short_names(each.cell for each in losses)
+    return {
+        "losses": len(losses),
+        "largest_loss_spread": percent(max((each.spread for each in losses), default=0.0)),
+        "different_losses": [
+            {
+                "label": labels[each.cell],
+                "metric": each.metric.label,
+                "values": [
+                    f"{value:.4g} on {name}"
+                    for name, value in zip(names, each.values, strict=True)
+                    if value is not None
+                ],
+                "start": {
+                    True: "Both began with the same bytes of batch and weights.",
+                    False: "They did not begin with the same bytes of batch and weights.",
+                    None: "",
+                }[each.same_start],
+            }
+            for each in different
+        ],
+    }
 
 
 def _names(summaries: tuple[RunSummary, ...]) -> list[str]:

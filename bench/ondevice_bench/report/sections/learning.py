@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ondevice_bench import passes
 from ondevice_bench.analyse.learning import learning, learning_groups
 from ondevice_bench.report.quantities import Quantity, learning_metrics, quantity_of
 from ondevice_bench.report.sections.section import ReportData, Section
@@ -23,7 +24,8 @@ class LearningRow:
 def content(data: ReportData) -> Mapping[str, Any] | None:
     """A line for each workload. Its seeds are taken together."""
     lines = learning(data.summary)
-    columns = learning_metrics(lines)
+    # the section `accuracy` has what the pass learning measures
+    columns = [one for one in learning_metrics(lines) if one.pass_name != passes.LEARNING]
     if not columns:
         return None
     groups = learning_groups(lines)

@@ -19,8 +19,13 @@ from ondevice_bench.terminal import Table
 
 
 def run_tables(summary: RunSummary) -> list[Table]:
-    """The headline numbers of the cells, one table for each workload."""
+    """The headline numbers of the cells, one table for each workload.
+
+    A run that measures none of them, and in which nothing failed, has no table.
+    """
     columns = [metrics.BY_NAME[name] for name in metrics.HEADLINES]
+    if not _measures_any(columns, summary) and set(summary.statuses) <= {"ok"}:
+        return []
     shown = {cell.planned.cell: cell for cell in summary.cells if _is_shown(cell)}
     tables = []
     for group in labelled(shown):
@@ -77,6 +82,10 @@ def problem_lines(summary: RunSummary) -> list[str]:
         )
     ]
     return [*lines, *unmeasured_lines(cell.planned for cell in summary.cells)]
+
+
+def _measures_any(columns: Sequence[metrics.Metric], summary: RunSummary) -> bool:
+    return bool({metric.pass_name for metric in columns} & {*summary.run.settings["measure"]})
 
 
 def _is_shown(cell: CellSummary) -> bool:

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
+from ondevice_bench.analyse.kept_accuracy import MethodAccuracy, kept_accuracy
 from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.analyse.verdict import Verdict, verdict
+from ondevice_bench.report.accuracy_sentences import accuracy_sentences
 from ondevice_bench.report.sections.section import ReportData
 
 
@@ -21,8 +23,21 @@ def _lines(
     summary: RunSummary, baseline: str | None, chosen: Callable[[Verdict], Sequence[str]]
 ) -> list[str]:
     data = ReportData.from_summaries((summary,), baseline)
-    return [
+    costs = [
         f"{group.title}: {sentence}"
         for group in data.groups
         for sentence in chosen(verdict(group, data.goal, data.baseline))
+    ]
+    return [*_accuracy_lines(summary, data.baseline), *costs]
+
+
+def _accuracy_lines(summary: RunSummary, baseline: str) -> list[str]:
+    """What methods do to the accuracy, where the run has trained them."""
+    by_heading: dict[str, list[MethodAccuracy]] = {}
+    for one in kept_accuracy(summary, baseline):
+        by_heading.setdefault(one.heading, []).append(one)
+    return [
+        f"{heading}: {sentence}"
+        for heading, found in by_heading.items()
+        for sentence in accuracy_sentences(found, baseline)
     ]

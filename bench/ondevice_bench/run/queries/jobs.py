@@ -15,12 +15,12 @@ from ondevice_bench.protocol.job import Job, MethodCall, RankNumbers, WeightsCal
 from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries import user_models
 from ondevice_bench.specs import composition, registry, trained
-from ondevice_bench.specs.data import HELD_OUT, TRAIN, DataSource
+from ondevice_bench.specs.data import ALL, HELD_OUT, LEARN, TRAIN, VALIDATION, DataSource
 from ondevice_bench.specs.inputs import Inputs, OwnBatch, to_dict
 from ondevice_bench.specs.model import ModelSpec
 from ondevice_bench.specs.option import resolved
 from ondevice_bench.specs.weights import WeightSource
-from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.cell import Cell, LearningPlan
 from ondevice_bench.suite.suite import Sampling
 
 TRAINED_EXAMPLES, HELD_OUT_EXAMPLES = 512, 256
@@ -87,7 +87,11 @@ class JobMaker:
             created_ns=time.monotonic_ns(),
             ranks=ranks,
             calibration_path=self._host.put(calibration) if calibration else "",
-            examples=self._examples(cell, inputs) if described.batch == "examples" else None,
+            examples=(
+                self._examples(cell, inputs, _examples_of(cell, pass_name))
+                if described.batch == "examples"
+                else None
+            ),
             memory_cap=self._memory_cap if described.is_capped else None,
             sustain=self._sustain if described.lasts else 0.0,
             throttled_by=self._host.profile.declared.throttling or "",
@@ -100,12 +104,15 @@ class JobMaker:
             return None
         if isinstance(inputs, OwnBatch):
             return user_models.batch(self._host, self._batches, model.implementation, cell, use)
-        return self._batches.batch(self._data, inputs, cell.batch, cell.seed, use)
+        # where a cell learns, nothing but its tests sees an example of the test split
+        split = LEARN if cell.learning is not None and self._data.has_labels else ALL
+        return self._batches.batch(self._data, inputs, cell.batch, cell.seed, use, split)
 
-    def _examples(self, cell: Cell, inputs: Inputs) -> Mapping[str, str] | None:
+    def _examples(
+        self, cell: Cell, inputs: Inputs, sizes: Mapping[str, int]
+    ) -> Mapping[str, str] | None:
         if self._batches is None or isinstance(inputs, OwnBatch) or not self._data.has_labels:
             return None
-        sizes = {TRAIN: TRAINED_EXAMPLES, HELD_OUT: HELD_OUT_EXAMPLES}
         return {
             split: self._host.put(
                 self._batches.examples(self._data, inputs, size, cell.seed, split)
@@ -140,6 +147,18 @@ def _power(profile: Profile) -> Mapping[str, Any] | None:
     power = profile.declared.power
     folder = os.path.abspath(profile.path.parent)
     return None if power is None else {**asdict(power), "folder": folder}
+
+
+def _examples_of(cell: Cell, pass_name: str) -> Mapping[str, int]:
+    """The splits that a pass reads, with the number of their examples; it can read no other."""
+    plan = cell.learning or LearningPlan()
+    match pass_name:
+        case passes.LEARNING_RATE:
+            return {LEARN: plan.examples, VALIDATION: plan.validation}
+        case passes.LEARNING:
+            return {LEARN: plan.examples, HELD_OUT: plan.test}
+        case _:
+            return {TRAIN: TRAINED_EXAMPLES, HELD_OUT: HELD_OUT_EXAMPLES}
 
 
 def _trained(cell: Cell) -> Mapping[str, RankNumbers] | None:

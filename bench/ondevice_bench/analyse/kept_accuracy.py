@@ -1,0 +1,126 @@
+"""Which methods keep the accuracy of the baseline: differences between equal seeds.
+
+A method and its baseline with the same seed learn from the same examples, start from the same
+weights, and are tested on the same examples.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ondevice_bench import passes
+from ondevice_bench.analyse.groups import CellWithBaseline, groups
+from ondevice_bench.analyse.learning import Learning, learning_groups, trained
+from ondevice_bench.analyse.summary import RunSummary
+from ondevice_bench.record.details import LearningCurve, TriedRate
+from ondevice_bench.stats import Estimate, estimate_readings
+from ondevice_bench.suite.cell import Cell
+
+FINAL = "final_accuracy"
+POINT = 0.01  # of accuracy: a method that loses no more than one point keeps it
+_ROUNDING = 1e-9
+
+Verdict = Literal["baseline", "kept", "lost", "unsure", "unknown"]
+
+
+@dataclass(frozen=True)
+class SeedOutcome:
+    """What one seed learned, and the learning rates that were tried for it."""
+
+    seed: int
+    curve: LearningCurve
+    tried: tuple[TriedRate, ...]
+
+
+@dataclass(frozen=True)
+class MethodAccuracy:
+    """A workload over its seeds. `difference` is its accuracy minus that of the baseline.
+
+    `unknown` means that there is no difference, because one side was not trained.
+    """
+
+    line: Learning
+    label: str
+    heading: str
+    method: str
+    difference: Estimate | None
+    verdict: Verdict
+    seeds: tuple[SeedOutcome, ...]
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """The learning rates of the seeds, each once."""
+        found = (each.curve.rate for each in self.seeds)
+        return tuple(sorted({rate for rate in found if rate is not None}))
+
+
+def kept_accuracy(summary: RunSummary, baseline: str | None = None) -> tuple[MethodAccuracy, ...]:
+    """Every workload that the pass `learning` trained, group by group."""
+    members = {
+        member.cell.planned.cell: member
+        for group in groups(summary, baseline)
+        for member in group.members
+    }
+    return tuple(
+        _of_line(line, label, group.heading, members)
+        for group in learning_groups(trained(summary))
+        for label, line in zip(group.labels, group.lines, strict=True)
+    )
+
+
+def verdict(difference: Estimate | None, *, has_every_seed: bool = True) -> Verdict:
+    """What an interval of differences proves. One seed proves nothing, nor do only some seeds."""
+    if difference is None:
+        return "unknown"
+    if difference.lower is None or difference.upper is None or not has_every_seed:
+        return "unsure"
+    if difference.lower >= -POINT - _ROUNDING:
+        return "kept"
+    return "lost" if difference.upper < -POINT - _ROUNDING else "unsure"
+
+
+def _of_line(
+    line: Learning, label: str, heading: str, members: Mapping[Cell, CellWithBaseline]
+) -> MethodAccuracy:
+    found = [members[cell] for cell in line.cells if cell in members]
+    is_baseline = any(member.is_baseline for member in found)
+    differences = [] if is_baseline else _differences(found)
+    difference = _over_seeds(differences, len(line.cells))
+    has_every_seed = len(differences) == len(line.cells)
+    return MethodAccuracy(
+        line=line,
+        label=label,
+        heading=heading,
+        method=line.cells[0].method,
+        difference=difference,
+        verdict="baseline" if is_baseline else verdict(difference, has_every_seed=has_every_seed),
+        seeds=tuple(_outcome(member) for member in found),
+    )
+
+
+def _outcome(member: CellWithBaseline) -> SeedOutcome:
+    cell = member.cell
+    return SeedOutcome(
+        cell.planned.cell.seed,
+        cell.details_of(passes.LEARNING).learned,
+        cell.details_of(passes.LEARNING_RATE).tried_rates,
+    )
+
+
+def _differences(members: Sequence[CellWithBaseline]) -> list[float]:
+    """The difference of each seed that both sides have."""
+    return [
+        member.cell.estimates[FINAL].estimate - member.base.estimates[FINAL].estimate
+        for member in members
+        if member.base and FINAL in member.cell.estimates and FINAL in member.base.estimates
+    ]
+
+
+def _over_seeds(differences: Sequence[float], seeds: int) -> Estimate | None:
+    if not differences:
+        return None
+    count = len(differences)
+    of_all = "" if count == seeds else f" of {seeds}"
+    if count == 1:
+        return Estimate(differences[0], None, None, f"one pair{of_all} of seeds: no interval")
+    return estimate_readings(differences, f"{count}{of_all} pairs of equal seeds")

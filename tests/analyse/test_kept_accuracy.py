@@ -1,0 +1,109 @@
+"""Which methods keep the accuracy: by differences of equal seeds, with an interval."""
+
+import pytest
+
+from ondevice_bench.analyse.kept_accuracy import kept_accuracy, verdict
+from ondevice_bench.report.accuracy_sentences import accuracy_sentences
+from ondevice_bench.stats import Estimate
+from ondevice_bench.suite.cell import Cell, LearningPlan
+from tests.record.conftest import make_record, make_run, planned
+
+PLAN = LearningPlan(epochs=1, target=0.9, learning_rates=(0.1, 0.2))
+
+
+def cell(method, seed):
+    return Cell(f"net/{method}/all/b8/s{seed}", "mcunet", method, batch=8, seed=seed, learning=PLAN)
+
+
+@pytest.fixture
+def found(summary_of):
+    """What the accuracies of each method, seed by seed, say. None: a training that failed."""
+
+    def make(**accuracies):
+        cells, records = [], []
+        for method, values in accuracies.items():
+            for seed, value in enumerate(values):
+                cells.append(cell(method, seed))
+                records.append(_record(cells[-1], value))
+        run = make_run(settings={**make_run().settings, "measure": ["learning"]})
+        return {one.label: one for one in kept_accuracy(summary_of(records, planned(*cells), run))}
+
+    return make
+
+
+def _record(of, value):
+    if value is None:
+        reason = "the loss was not finite in step 1 of epoch 1"
+        return make_record(
+            cell=of, pass_name="learning", metrics={}, unavailable={"final_accuracy": reason}
+        )
+    curve = {"accuracy": [0.1, value], "seconds": [0.0, 1.0], "rate": 0.1 + of.seed / 10}
+    return make_record(
+        cell=of,
+        pass_name="learning",
+        metrics={"final_accuracy": value},
+        details={"learned": curve},
+    )
+
+
+def test_differences_are_between_equal_seeds(found):
+    lines = found(vanilla=[0.90, 0.80, 0.70], asi=[0.91, 0.795, 0.70], svd=[0.80, 0.75, 0.60])
+    asi, svd = lines["asi"], lines["svd"]
+    assert lines["vanilla"].verdict == "baseline"
+    assert (asi.difference.lower, asi.difference.estimate, asi.difference.upper) == pytest.approx(
+        (-0.005, 0.0, 0.01)
+    )
+    assert asi.difference.basis == "median of 3 pairs of equal seeds, lowest and highest"
+    assert (asi.verdict, svd.verdict) == ("kept", "lost")
+    assert asi.rates == (0.1, 0.2, pytest.approx(0.3))
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "says"),
+    [
+        (-0.01, 0.2, "kept"),  # one point, to the last bit
+        (0.90 - 0.91, 0.0, "kept"),
+        (-0.011, 0.0, "unsure"),
+        (-0.5, -0.011, "lost"),
+        (-0.5, -0.01, "unsure"),
+        (None, None, "unsure"),
+    ],
+)
+def test_the_whole_interval_decides(lower, upper, says):
+    assert verdict(Estimate(-0.01, lower, upper, "")) == says
+    assert verdict(None) == "unknown"
+
+
+def test_sentences_say_who_keeps_who_loses_and_what_nobody_knows(found):
+    lines = found(
+        vanilla=[0.90, 0.80], asi=[0.90, 0.80], svd=[0.80, 0.60], hosvd=[0.91, 0.7], wsi=[None] * 2
+    )
+    assert accuracy_sentences(list(lines.values()), "vanilla") == [
+        "vanilla reaches 85.0 %, 80.0 % … 90.0 %.",
+        (
+            "At most one point of accuracy below vanilla, with every seed: asi (+0.0 points, "
+            "+0.0 … +0.0)."
+        ),
+        (
+            "More than one point of accuracy below vanilla, with every seed: svd (−15.0 points, "
+            "−20.0 … −10.0)."
+        ),
+        "Not decided by 2 seeds: hosvd (−4.5 points, −10.0 … +1.0).",
+        "Without a comparison: wsi (the loss was not finite in step 1 of epoch 1).",
+    ]
+
+
+def test_a_seed_that_failed_leaves_the_others_undecided(found):
+    lines = found(vanilla=[0.9, 0.9, 0.9], asi=[0.9, None, 0.9])
+    assert lines["asi"].verdict == "unsure"
+    assert lines["asi"].difference.basis.startswith("median of 2 of 3 pairs of equal seeds")
+
+
+def test_one_seed_decides_nothing(found):
+    lines = found(vanilla=[0.9], asi=[0.5])
+    assert lines["asi"].verdict == "unsure"
+    assert lines["asi"].difference.basis == "one pair of seeds: no interval"
+
+
+def test_a_run_without_training_has_no_lines(summary_of):
+    assert kept_accuracy(summary_of([make_record(metrics={"step_seconds": 1.0})])) == ()
