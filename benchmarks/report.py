@@ -19,6 +19,7 @@ from ondevice_bench.record.model import Record
 from ondevice_bench.record.store import Store
 from tests.report import synthetic
 
+DRAWN = "[...document.querySelectorAll('.plot')].every(p => p.hidden || p._fullData)"
 DRAW = """
 import resource, sys, time
 from pathlib import Path
@@ -103,9 +104,8 @@ def _opened(page: Path) -> str:
         began = time.perf_counter()
         tab.goto(page.as_uri())
         loaded = time.perf_counter() - began
-        tab.wait_for_function(
-            "[...document.querySelectorAll('.plot')].every(p => p.hidden || p._fullData)"
-        )
+        while not tab.evaluate(DRAWN):  # the page's policy forbids to wait inside it
+            tab.wait_for_timeout(20)
         drawn = time.perf_counter() - began
         browser.close()
     return f"open in {loaded:.1f} s, all figures in {drawn:.1f} s"

@@ -64,7 +64,8 @@ def axis_of(metric: str) -> tuple[float, str]:
     """The factor for a metric on an axis, and the title of the axis."""
     described = metrics.BY_NAME[metric]
     scale, unit = units.axis(described.unit)
-    return scale, f"{described.noun}, {unit}" if unit else described.noun
+    name = described.noun if unit in ("MiB", "ms") else described.label
+    return scale, f"{name}, {unit}" if unit else name
 
 
 def bars(plot: Canvas, members: Sequence[CellWithBaseline], metric: str, name: str = "") -> None:
