@@ -1,5 +1,6 @@
 """The passes learning and learning_rate, against a plain loop of torch that is written here."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -197,11 +198,27 @@ def test_a_rate_that_is_not_finite_loses_with_its_reason(make):
 
 
 class Constant:
-    scope = "a meter of this test"
+    """A meter that gives two joules for whatever lies between two marks."""
 
-    def during(self, work):
-        work()
-        return energy.EnergyUse(2.0, 1.0)
+    scope = "a meter of this test"
+    marks = 0
+
+    def __init__(self, power=None):
+        pass
+
+    @contextmanager
+    def begin(self):
+        yield self
+
+    def mark(self):
+        self.marks += 1
+        return float(self.marks)
+
+    def settle(self):
+        pass
+
+    def joules(self, start, end):
+        return 2.0
 
 
 def test_time_and_energy_to_the_target_are_those_of_the_first_test_that_reaches_it(
@@ -230,8 +247,7 @@ def test_a_target_that_is_not_reached_gives_no_number_but_a_reason(make, monkeyp
 
 def test_a_meter_that_fails_ends_the_joules_and_not_the_training(make, monkeypatch):
     class Failing(Constant):
-        def during(self, work):
-            work()
+        def joules(self, start, end):
             raise energy.EnergyUnavailable("it stalled")
 
     monkeypatch.setattr(energy, "meter", Failing)

@@ -142,7 +142,7 @@ class CellTrials:
     def _perform(self, name: str, pass_name: str, number: int) -> Record | None:
         """The record of one process, after the ranks that it needs; None if it failed."""
         cell = self._session.cell(name)
-        for needed in passes_of(cell.method, (pass_name,)):
+        for needed in passes_of(cell, (pass_name,)):
             record = self._record(TaskKey(name, needed, 1 if needed == CALIBRATE else number))
             if record.status != "ok":
                 self._failed(name, record)

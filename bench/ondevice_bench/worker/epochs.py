@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 
 from ondevice_bench.data import nested
-from ondevice_bench.measure.energy import EnergyUnavailable, Meter
+from ondevice_bench.measure.energy import EnergyUnavailable, Metering
 from ondevice_bench.models.family import logits_of
 from ondevice_bench.protocol.job import Job
 from ondevice_bench.worker.workload import Workload, build_model, typed
 
 Examples: TypeAlias = tuple[Tensor, Tensor]
+
+MARK_SECONDS = 60.0  # a counter of joules may overflow within minutes
 
 
 class NotFinite(ArithmeticError):
@@ -35,10 +37,30 @@ class Curve:
     joules: list[float] = field(default_factory=list)
     loss: list[float] = field(default_factory=list)
     no_joules: str = ""  # why there are none
+    spans: list[tuple[float, float]] = field(default_factory=list)  # of the epochs, by the clock
+
+    def add_epoch(self, loss: float, start: float, end: float) -> None:
+        """Note an epoch between two moments of the clock."""
+        self.loss.append(loss)
+        self.seconds.append(self.seconds[-1] + end - start)
+        self.spans.append((start, end))
+
+    def add_joules(self, metering: Metering) -> None:
+        """Note the energy of all epochs, or why it is not known."""
+        joules = [0.0]
+        try:
+            metering.settle()
+            for span in self.spans:
+                joules.append(joules[-1] + metering.joules(*span))
+        except EnergyUnavailable as error:
+            self.no_joules = str(error)
+        else:
+            self.joules = joules
 
     def to_dict(self) -> dict[str, Any]:
         """The curve as the details of a record have it."""
-        return {name: value for name, value in asdict(self).items() if name != "no_joules"}
+        hidden = ("no_joules", "spans")
+        return {name: value for name, value in asdict(self).items() if name not in hidden}
 
 
 def read(job: Job, split: str) -> Examples:
@@ -68,56 +90,26 @@ def train(
     examples: Examples,
     epochs: int,
     curve: Curve,
-    meter: Meter | None = None,
+    mark: Callable[[], float] = time.perf_counter,
 ) -> Iterator[None]:
-    """Train one epoch at a time, and note its loss, seconds and joules; NotFinite ends it.
+    """Train one epoch at a time, and note its loss and its time; NotFinite ends it.
 
-    The order of the examples depends on the seed alone.
+    The order of the examples depends on the seed alone. `mark` gives the moment. It is called
+    before and after each epoch, and sometimes between two steps, as a meter needs it.
     """
     order = torch.Generator().manual_seed(job.cell.seed)
-    if meter is not None:
-        curve.joules.append(0.0)
     for number in range(1, epochs + 1):
         losses: list[float] = []
-
-        def epoch(losses: list[float] = losses) -> None:
-            for batch in batches(examples, job.cell.batch, order):
-                workload.batch = batch
-                losses.append(workload.step())
-                if not math.isfinite(losses[-1]):
-                    return
-
-        start = time.perf_counter()
-        joules = _joules(epoch, meter if curve.joules else None, curve)
-        seconds = time.perf_counter() - start
-        if not math.isfinite(losses[-1]):
-            raise NotFinite(f"the loss was not finite in step {len(losses)} of epoch {number}")
-        curve.loss.append(sum(losses) / len(losses))
-        curve.seconds.append(curve.seconds[-1] + seconds)
-        if joules is not None:
-            curve.joules.append(curve.joules[-1] + joules)
+        start = marked = mark()
+        for batch in batches(examples, job.cell.batch, order):
+            workload.batch = batch
+            losses.append(workload.step())
+            if not math.isfinite(losses[-1]):
+                raise NotFinite(f"the loss was not finite in step {len(losses)} of epoch {number}")
+            if time.perf_counter() > marked + MARK_SECONDS:
+                marked = mark()
+        curve.add_epoch(sum(losses) / len(losses), start, mark())
         yield
-
-
-def _joules(work: Callable[[], None], meter: Meter | None, curve: Curve) -> float | None:
-    """Do the work. A meter that fails ends the joules of the curve, not the training."""
-    if meter is None:
-        work()
-        return None
-    done = False
-
-    def noted() -> None:
-        nonlocal done
-        work()
-        done = True
-
-    try:
-        return meter.during(noted).joules
-    except EnergyUnavailable as error:
-        curve.joules, curve.no_joules = [], str(error)
-        if not done:
-            work()
-        return None
 
 
 def accuracy(workload: Workload, examples: Examples, size: int) -> float:

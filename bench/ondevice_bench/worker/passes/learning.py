@@ -4,6 +4,10 @@ The tests see examples that nothing else sees. Their time is no part of the trai
 epoch is chosen by them: the accuracy is that after the last epoch.
 """
 
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
 from ondevice_bench.measure import energy
 from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.specs.data import HELD_OUT, LEARN
@@ -21,14 +25,17 @@ def measure(job: Job) -> PassResult:
     assert plan is not None
     learned, tested = (epochs.read(job, split) for split in (LEARN, HELD_OUT))
     workload = epochs.workload_of(job, learned)
-    meter, curve = _meter()
+    curve, problem = epochs.Curve(), ""
     curve.accuracy.append(epochs.accuracy(workload, tested, job.cell.batch))
-    problem = ""
-    try:
-        for _ in epochs.train(workload, job, learned, plan.epochs, curve, meter):
-            curve.accuracy.append(epochs.finite_accuracy(workload, tested, job.cell.batch))
-    except epochs.NotFinite as error:
-        problem = str(error)
+    with _metering(job, curve) as metering:
+        mark = time.perf_counter if metering is None else metering.mark
+        try:
+            for _ in epochs.train(workload, job, learned, plan.epochs, curve, mark):
+                curve.accuracy.append(epochs.finite_accuracy(workload, tested, job.cell.batch))
+        except epochs.NotFinite as error:
+            problem = str(error)
+        if metering is not None:
+            curve.add_joules(metering)
     metrics, unavailable = _numbers(plan, curve, problem)
     return PassResult(
         metrics=metrics,
@@ -44,18 +51,21 @@ def measure(job: Job) -> PassResult:
                 *workload.treatment.notes(),
                 *_fewer("to learn from", len(learned[0]), plan.examples),
                 *_fewer("to test on", len(tested[0]), plan.test),
-                *([] if meter is None else [f"the energy is that of {meter.scope}"]),
+                *([f"the energy is that of {metering.scope}"] if metering and curve.joules else []),
             ],
         },
     )
 
 
-def _meter() -> tuple[energy.Meter | None, epochs.Curve]:
-    """The meter of the machine, and an empty curve that knows why there is none."""
-    try:
-        return energy.meter(), epochs.Curve()
-    except energy.EnergyUnavailable as error:
-        return None, epochs.Curve(no_joules=str(error))
+@contextmanager
+def _metering(job: Job, curve: epochs.Curve) -> Iterator[energy.Metering | None]:
+    """A meter that counts; without one, the curve gets the reason."""
+    with ExitStack() as stack:
+        try:
+            metering = stack.enter_context(energy.meter(job.power).begin())
+        except energy.EnergyUnavailable as error:
+            metering, curve.no_joules = None, str(error)
+        yield metering
 
 
 def _numbers(
