@@ -11,7 +11,7 @@ import pytest
 
 from ondevice_bench.analyse.resolve_run import summary_of
 from ondevice_bench.declare.folders import locate
-from ondevice_bench.errors import BadInput, BenchError, ExitCode
+from ondevice_bench.errors import BadInput, BenchError, ExitCode, of_the_system
 from ondevice_bench.record.store import OUT
 from ondevice_bench.report.terminal.comparison import comparison_lines
 from ondevice_bench.run.hosts.host import Host
@@ -63,8 +63,8 @@ class CellSession:
                 _require_folder("--bench-report", self._report.parent)
                 if os.path.isdir(self._report):
                     raise BadInput(f"--bench-report: {self._report} is a folder, not a file")
-        except BenchError as error:
-            raise pytest.UsageError(str(error)) from None
+        except (BenchError, OSError) as error:
+            raise pytest.UsageError(str(of_the_system(error) or error)) from None
         config.args = [*given, *(str(path) for path in named)]
         paths = [*named, *(Path(word.partition("::")[0]) for word in files)]
         self._suites = {path.resolve() for path in paths}
