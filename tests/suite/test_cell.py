@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from ondevice_bench.suite.cell import Cell, Train
+from ondevice_bench.suite.cell import Cell, Train, without_hash
 
 BASE = Cell(id="a", model="mcunet", method="vanilla", batch=8)
 
@@ -74,3 +74,11 @@ def test_an_allocator_is_a_condition_and_no_part_of_the_workload():
     assert other.of_any_size != BASE.of_any_size
     assert Cell.from_dict(other.to_dict()) == other
     assert "allocator" not in BASE.to_dict()  # as workers and stores of earlier commits have it
+
+
+@pytest.mark.parametrize(
+    ("name", "without"),
+    [("net.py:net@a1", "net.py:net"), ("n@et.py:net@a1", "n@et.py:net"), ("mcunet", "mcunet")],
+)
+def test_a_name_without_its_hash(name, without):
+    assert without_hash(name) == without
