@@ -110,6 +110,9 @@ def _import_the_parents_modules() -> None:
         package = __import__(f"ondevice_bench.{room}", fromlist=[room])
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             __import__(module.name)
+    from ondevice_bench.hardware.profile import profiles
+
+    profiles()  # each command would parse the files again
     assert "torch" not in sys.modules, ondevice_bench.__file__
     gc.collect()
     gc.freeze()  # collections in a forked process look at its own objects only

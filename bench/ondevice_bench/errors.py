@@ -1,6 +1,7 @@
 """The family of errors. Each error has the exit code of the command."""
 
 import difflib
+import errno
 from collections.abc import Iterable
 from enum import IntEnum
 
@@ -32,6 +33,29 @@ class BadInput(BenchError):
     """The user's input cannot be used. Nothing was written."""
 
     exit_code = ExitCode.BAD_INPUT
+
+
+# what a path, a disk or a limit of the system causes
+_OF_THE_SYSTEM = {
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.ELOOP,
+    errno.EMFILE,
+    errno.ENAMETOOLONG,
+    errno.ENFILE,
+    errno.ENOSPC,
+    errno.EROFS,
+}
+
+
+def of_the_system(error: BaseException) -> BadInput | None:
+    """What an error of a path, a disk or a limit says in one line; None for any other error."""
+    if not isinstance(error, OSError) or error.errno not in _OF_THE_SYSTEM:
+        return None
+    path = "" if error.filename is None else f"{error.filename}: "
+    cure = ": raise the limit (`ulimit -n`)" if error.errno == errno.EMFILE else ""
+    return BadInput(f"{path}{error.strerror}{cure}")
 
 
 class Refusal(ValueError):

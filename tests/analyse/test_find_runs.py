@@ -40,6 +40,15 @@ def test_a_run_is_found_by_suite_id_or_store(stores, reference, suite, run_id):
     assert (path.parent.name, found) == (suite, run_id)
 
 
+@pytest.mark.parametrize("reference", ["o@ut/a@b.sqlite", "./o@ut/a@b.sqlite@q1"])
+def test_a_path_may_have_an_at_sign(stores, workplace, reference):
+    (workplace / "o@ut").mkdir()
+    (stores / "quick" / "results.sqlite").rename(workplace / "o@ut" / "a@b.sqlite")
+    path, found = find_run(reference)
+    assert path.name == "a@b.sqlite"
+    assert found == ("q1" if reference.endswith("@q1") else "q2")
+
+
 @pytest.mark.parametrize(
     ("reference", "says"),
     [

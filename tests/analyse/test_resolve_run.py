@@ -34,6 +34,12 @@ def test_a_run_is_the_same_wherever_it_is_kept(content, reference):
     assert cell.estimates["activation_bytes"].estimate == 5
 
 
+def test_a_bundle_may_have_an_at_sign(content, workplace):
+    (workplace / "one.bundle").rename(workplace / "o@ne.bundle")
+    for reference in ("o@ne.bundle", "o@ne.bundle@r1"):
+        assert summary_of(reference).run.id == content.run.id
+
+
 def test_a_bundle_of_several_runs_needs_the_one_named(content, workplace):
     other = RunContent(make_run("r2"), content.cells, ())
     bundle.write([content, other], workplace / "two.bundle")

@@ -1,6 +1,9 @@
 """Run the campaign and print its table, or put it into docs/reliability.md.
 
-python -m tests.campaign [--inputs 10000] [--kills 1000] [--seed 1] [--write]
+python -m tests.campaign [--inputs 10000] [--kills 1000] [--seed 1] [--first 0] [--write]
+
+A long campaign can be made in parts: `--kills 500`, then `--first 500 --kills 500`, with one seed.
+The same commands are ended as in one campaign of 1,000, and the rows of the parts add up.
 """
 
 import argparse
@@ -17,6 +20,7 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=10_000)
     parser.add_argument("--kills", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--first", type=int, default=0, help="number of the first kill")
     parser.add_argument("--write", action="store_true")
     chosen = parser.parse_args()
 
@@ -25,7 +29,8 @@ def main() -> int:
     for kind in KINDS if each else ():
         tallies.append(try_inputs(kind, each, chosen.seed))
         print(tallies[-1].row(), flush=True)
-    tallies += try_kills(chosen.kills, chosen.seed) if chosen.kills else []
+    if chosen.kills:
+        tallies += try_kills(chosen.kills, chosen.seed, chosen.first)
     print(table(tallies))
     failures = [failure for tally in tallies for failure in tally.failures]
     print("\n".join(failures), file=sys.stderr)

@@ -35,6 +35,7 @@ measure: [{measure}]
 rounds: 1
 """
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+PROGRESS = 50  # kills for each line of progress
 PATIENCE = 180  # seconds that a command may take to end, and its processes
 STORE = Path("bench-out/killed/results.sqlite")
 Key = tuple[str, object]
@@ -71,15 +72,18 @@ VERBS = (
 )
 
 
-def try_kills(count: int, seed: int) -> list[Tally]:
-    """End so many commands, one after the other in one folder; a tally for each verb."""
+def try_kills(count: int, seed: int, first: int = 0) -> list[Tally]:
+    """End so many commands, one after the other in one folder; a tally for each verb.
+
+    Their numbers begin with `first`. A number and the seed say which command and which signal.
+    """
     tallies = {verb.name: Tally(f"`bench {verb.name}` is ended") for verb in VERBS}
     with tempfile.TemporaryDirectory(prefix="campaign-") as folder:
         place = Path(folder)
         (place / "tmp").mkdir()
         _prepare(place)
         kept = _stored(place / STORE)
-        for number in range(count):
+        for number in range(first, first + count):
             chance = random.Random(f"{seed} {number}")
             (verb,) = chance.choices(VERBS, weights=[verb.share for verb in VERBS])
             if verb.name == "import" and chance.random() < 0.5:
@@ -95,6 +99,8 @@ def try_kills(count: int, seed: int) -> list[Tally]:
             tally = tallies[verb.name]
             tally.endings[ending] += 1
             tally.failures += [f"seed {seed}, number {number}: {verb.name}: {p}" for p in problems]
+            if (number + 1 - first) % PROGRESS == 0:
+                _print_progress(number + 1 - first, count, tallies)
             if not kept:  # an import that ended before it began
                 _bench(place, "import", "other.bundle")
                 kept = _stored(place / STORE)
@@ -102,6 +108,12 @@ def try_kills(count: int, seed: int) -> list[Tally]:
             _bench(place, "ab", "HEAD", "HEAD", "--suite", "killed.yaml", "--budget", "1s")
         tallies["run"].failures += _final_problems(place, kept)
     return list(tallies.values())
+
+
+def _print_progress(ended: int, count: int, tallies: dict[str, Tally]) -> None:
+    tried = ", ".join(f"{name}: {tally.tried}" for name, tally in tallies.items() if tally.tried)
+    failures = sum(len(tally.failures) for tally in tallies.values())
+    print(f"{ended} of {count} kills, {failures} failures ({tried})", file=sys.stderr, flush=True)
 
 
 def _prepare(place: Path) -> None:

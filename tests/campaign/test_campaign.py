@@ -1,7 +1,10 @@
 """A sample of the campaign in the ordinary tests, and all of it in those that take hours."""
 
+from collections import Counter
+
 import pytest
 
+from tests.campaign import kills
 from tests.campaign.inputs import KINDS, try_inputs
 from tests.campaign.kills import VERBS, try_kills
 from tests.campaign.table import PAGE
@@ -23,6 +26,29 @@ def test_a_command_that_is_ended_loses_nothing_and_leaves_nothing(count):
     tallies = try_kills(count, seed=20)
     assert not [failure for tally in tallies for failure in tally.failures]
     assert sum(tally.tried for tally in tallies) == count
+
+
+def test_a_campaign_in_parts_ends_the_same_commands(monkeypatch, capsys):
+    def prepare(place):
+        (place / kills.STORE.parent).mkdir(parents=True, exist_ok=True)
+
+    def killed(place, verb, chance):
+        prepare(place)
+        return f"{verb.name} {chance.random()}", []
+
+    monkeypatch.setattr(kills, "_prepare", prepare)
+    monkeypatch.setattr(kills, "_killed", killed)
+    monkeypatch.setattr(kills, "_bench", lambda *_: None)
+    monkeypatch.setattr(kills, "_final_problems", lambda *_: [])
+    monkeypatch.setattr(kills, "PROGRESS", 5)
+
+    def endings(count, first):
+        return sum((tally.endings for tally in try_kills(count, 3, first)), Counter())
+
+    assert endings(8, 0) + endings(4, 8) == endings(12, 0)
+    lines = capsys.readouterr().err.splitlines()
+    shown = ["5 of 8 kills", "5 of 12 kills", "10 of 12 kills"]
+    assert [line.partition(",")[0] for line in lines] == shown
 
 
 def test_the_page_has_a_row_for_each_kind():

@@ -1,5 +1,6 @@
 """How a command ends when a signal comes at the worst moment."""
 
+import errno
 import gc
 import os
 import signal
@@ -72,3 +73,20 @@ def test_a_command_without_memory_says_so(monkeypatch, capsys):
     code, said = ended(capsys)
     assert code == 2
     assert said.startswith("bench: memory ran out: ")
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENAMETOOLONG, "a/b: File name too long"),
+        (errno.EMFILE, "a/b: Too many open files: raise the limit (`ulimit -n`)"),
+        (errno.EIO, "a/b: Input/output error"),
+        (errno.EACCES, "a/b: Permission denied"),
+    ],
+)
+def test_an_error_of_a_path_or_a_limit_is_one_line(monkeypatch, capsys, number, said):
+    def invoke(_):
+        raise OSError(number, os.strerror(number), "a/b")
+
+    monkeypatch.setattr(entry, "_invoke", invoke)
+    assert ended(capsys) == (2, f"bench: {said}\n")

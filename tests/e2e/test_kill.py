@@ -57,7 +57,7 @@ def workers(folder):
     ]
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.nightly)])
 def test_kills_at_random_moments_lose_at_most_the_process_in_flight(workplace, kills):
     (workplace / "killed.yaml").write_text(SUITE)
     path = workplace / "bench-out" / "killed" / "results.sqlite"

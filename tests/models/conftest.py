@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ondevice_bench.data.batch import BatchStore
-from ondevice_bench.models import llama, resnet, segmentation, swin, vit
+from ondevice_bench.models import bert, llama, resnet, segmentation, swin, vit
 from ondevice_bench.run.hosts.local import local_host
 from ondevice_bench.run.queries.jobs import JobMaker
 from ondevice_bench.specs import registry
@@ -34,6 +34,7 @@ SMALL = {
 
 # widths are no options: a narrow network has the same structure, and a tenth of the weights
 NARROW = {
+    bert: {"WIDTH": 48, "MLP": 96, "HEADS": 4},
     llama: {"WIDTH": 64, "MLP": 96, "HEADS": 8, "KEY_VALUE_HEADS": 2, "HEAD_WIDTH": 8},
     resnet: {"WIDTHS": (16, 32, 64, 128)},
     vit: {"WIDTH": 96, "MLP": 192, "HEADS": 4},

@@ -9,7 +9,7 @@ from ondevice_bench.measure.flops import FlopCounter, count_step, step_flops
 from ondevice_bench.models import vit
 from ondevice_bench.specs import registry
 from ondevice_bench.worker.fake_workload import fake_workload
-from ondevice_bench.worker.passes import trace
+from ondevice_bench.worker.passes import layers, shapes, trace
 from ondevice_bench.worker.workload import Workload, build_model, load_batch
 from tests.models.conftest import SMALL
 
@@ -71,25 +71,61 @@ class Calls(TorchFunctionMode):
         self.backward += 2 * multiplied * sum(factor.requires_grad for factor in factors)
 
 
-@pytest.mark.parametrize("attention", ["fused", "explicit"])
-@pytest.mark.parametrize("model", SMALL)
-def test_forward_and_backward_of_every_network(make_job, model, attention):
-    options = dict(SMALL[model])
+@pytest.fixture(scope="module", params=["fused", "explicit"])
+def attention(request):
+    return request.param
+
+
+@pytest.fixture(scope="module", params=SMALL)
+def options(request, attention):
+    """A model with its options, and with this attention."""
+    found = dict(SMALL[request.param])
     if attention == "explicit":
-        if "attention" not in {option.name for option in registry.model(model).options}:
+        if "attention" not in {option.name for option in registry.model(request.param).options}:
             pytest.skip("has no attention")
-        options["attention"] = "explicit"
-    job = make_job("trace", model, model_options=options)
-    found = trace.measure(job).metrics
+        found["attention"] = "explicit"
+    return request.param, found
+
+
+@pytest.fixture(scope="module")
+def results():
+    """What the trace pass has found, by model and attention."""
+    return {}
+
+
+@pytest.fixture
+def job(make_job, options):
+    return make_job("trace", options[0], model_options=options[1])
+
+
+@pytest.fixture
+def traced(job, options, attention, results):
+    """What the trace pass finds, for all tests of this network."""
+    key = (options[0], attention)
+    if key not in results:
+        results[key] = trace.measure(job).metrics
+    return results[key]
+
+
+def test_forward_and_backward_of_every_network(job, traced):
     workload = Workload(job, load_batch(job), build_model(job))
     with Calls() as calls:
         workload.forward()
-    assert found["forward_flops"] == calls.forward > 0
-    assert found["backward_flops"] == calls.backward
-    assert found["step_flops"] == calls.forward + calls.backward
+    assert traced["forward_flops"] == calls.forward > 0
+    assert traced["backward_flops"] == calls.backward
+    assert traced["step_flops"] == calls.forward + calls.backward
     with Calls() as calls, workload.evaluating():
         workload.infer()
-    assert found["inference_flops"] == calls.forward
+    assert traced["inference_flops"] == calls.forward
+
+
+def test_fake_tensors_save_and_compute_what_real_ones_do(job, traced):
+    planned, shown = (fake.measure(job).metrics for fake in (shapes, layers))
+    for found in (planned, shown):
+        assert found["activation_bytes"] == traced["activation_bytes"] > 0
+        assert found["parameter_bytes"] == traced["parameter_bytes"]
+    for name in ("forward_flops", "backward_flops", "update_flops", "step_elements"):
+        assert planned[name] == traced[name] >= 0, name
 
 
 @pytest.mark.parametrize("method", METHODS)

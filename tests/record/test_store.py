@@ -189,6 +189,21 @@ def test_a_store_that_is_gone_takes_no_more_records(tmp_path, replace):
             store.add_record(make_record())
 
 
+@pytest.mark.parametrize("size", [0, 4096])
+def test_a_store_that_is_cut_under_its_writer_is_one_clear_line(tmp_path, size):
+    def add_and_read():
+        for _ in range(3):  # the writer has some pages in its memory
+            store.add_record(make_record())
+            store.records("r1")
+
+    with Store.create(tmp_path / "results.sqlite") as store:
+        store.add_run(make_run(), planned(CELL))
+        os.truncate(store.path, size)
+        with pytest.raises(BadInput, match=r"results\.sqlite: ") as refused:
+            add_and_read()
+    assert len(refused.value.lines) == 1
+
+
 def test_a_store_can_be_read_beside_its_writer_and_from_a_read_only_copy(store, tmp_path):
     store.add_run(make_run(), planned(CELL))
     with Store.open(store.path) as reader:

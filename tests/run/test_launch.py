@@ -11,6 +11,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -257,30 +258,31 @@ def test_a_zygote_that_cannot_start_says_why():
         _ = zygote.hello
 
 
-def test_a_system_without_processes_costs_one_cell(environment, odd_job, monkeypatch):
-    def refuse(*_, **__):
-        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-
+def test_a_process_that_cannot_be_started_costs_one_cell(environment, odd_job, monkeypatch):
+    """No more processes, an interpreter that may not be executed, too many open files."""
     spawner = launch.SpawnLauncher(environment)
+    forked = odd_job("well")
+    spawned = replace(forked, pass_name="memory")
     with (
         contextlib.closing(PassLauncher(spawner, lambda: ZygoteLauncher(environment))) as launcher,
         monkeypatch.context() as patched,
     ):
-        patched.setattr(subprocess, "Popen", refuse)
-        forked = odd_job("well")
-        spawned = replace(forked, pass_name="memory")
-        for job, reason in (
-            (forked, "the process that forks workers ended: it cannot be started: Resource temp"),
-            (spawned, "a worker cannot be started: Resource temporarily unavailable"),
-        ):
-            lost = launcher.launch(job, 120, lambda: None)
-            assert lost.reply.status == "failed"
-            assert lost.reply.reason.startswith(reason)
-        launcher.renew()
-        with pytest.raises(launch.ZygoteEnded, match="it cannot be started"):
-            _ = launcher.zygote.hello
+        for number in (errno.EAGAIN, errno.EACCES, errno.EMFILE):
+            refusal = OSError(number, os.strerror(number))
+            patched.setattr(subprocess, "Popen", Mock(side_effect=refusal))
+            why = f"cannot be started: {refusal.strerror}"
+            for job, reason in (
+                (forked, f"the process that forks workers ended: it {why}"),
+                (spawned, f"a worker {why}"),
+            ):
+                lost = launcher.launch(job, 120, lambda: None)
+                assert lost.reply.status == "failed"
+                assert lost.reply.reason.startswith(reason)
+            launcher.renew()
+            with pytest.raises(launch.ZygoteEnded, match="it cannot be started"):
+                _ = launcher.zygote.hello
+            launcher.renew()
         patched.undo()
-        launcher.renew()
         assert launcher.launch(forked, 120, lambda: None).reply.status == "ok"
 
 

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from ondevice_bench.suite.cell import Cell, LearningPlan, Train
+from ondevice_bench.suite.cell import Cell, LearningPlan, Train, without_hash
 
 BASE = Cell(id="a", model="mcunet", method="vanilla", batch=8)
 
@@ -83,3 +83,11 @@ def test_an_allocator_is_a_condition_and_no_part_of_the_workload():
 def test_a_plan_for_learning_of_another_version_may_lack_keys():
     values = {**changed(learning=LearningPlan()).to_dict(), "learning": {"epochs": 4}}
     assert Cell.from_dict(values).learning == LearningPlan(epochs=4)
+
+
+@pytest.mark.parametrize(
+    ("name", "without"),
+    [("net.py:net@a1", "net.py:net"), ("n@et.py:net@a1", "n@et.py:net"), ("mcunet", "mcunet")],
+)
+def test_a_name_without_its_hash(name, without):
+    assert without_hash(name) == without

@@ -47,6 +47,7 @@ def cell(method="asi", *options, **what):
             "asi+checkpoint asi.rank=4 checkpoint.rank=2",
         ),
         (cell("topk.py:TopK@d5f61687", ("keep", 0.1)), "TopK keep=0.1"),
+        (cell("t@pk.py:TopK@d5f61687", ("keep", 0.1)), "TopK keep=0.1"),
         (
             cell("topk.py:TopK@d5f61687+checkpoint", ("topk.py:TopK@d5f61687.keep", 0.1)),
             "TopK+checkpoint keep=0.1",

@@ -1,5 +1,6 @@
 """Finds the run in a store that a user's text means."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -34,6 +35,20 @@ def from_each_store(
     return found
 
 
+def split_reference(reference: str) -> tuple[str, str]:
+    """The path or the name of a reference, and the run behind its `@`.
+
+    Folders, suites and ids of runs can have an `@`, too. So the longest path that exists is taken.
+    """
+    words = reference.split("@")
+    for count in range(len(words), 0, -1):
+        path = "@".join(words[:count])
+        if os.path.isfile(path) or os.path.isfile(OUT / path / FILE_NAME):
+            return path, "@".join(words[count:])
+    path, _, run = reference.partition("@")
+    return path, run
+
+
 def find_run(reference: str | None) -> tuple[Path, str]:
     """The store and id of a run.
 
@@ -42,7 +57,7 @@ def find_run(reference: str | None) -> tuple[Path, str]:
     """
     if reference is None:
         return _latest_of_all()
-    path, _, run = reference.partition("@")
+    path, run = split_reference(reference)
     if "/" in path or path.endswith(".sqlite"):
         with Store.open(Path(path)) as store:
             return Path(path), _pick(store, run or None).id

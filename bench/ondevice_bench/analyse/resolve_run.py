@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ondevice_bench.analyse.find_runs import find_run
+from ondevice_bench.analyse.find_runs import find_run, split_reference
 from ondevice_bench.analyse.summary import RunSummary, summarise, summarise_content
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.record import baseline, bundle
@@ -15,7 +15,7 @@ def summary_of(reference: str) -> RunSummary:
 
     This is what `find_run` reads, `FILE.bundle` (its only run), `FILE.bundle@RUN`, or a baseline.
     """
-    path, _, run = reference.partition("@")
+    path, run = split_reference(reference)
     if reference.endswith(baseline.SUFFIX):
         return summarise_content(baseline.read(Path(reference)))
     if path.endswith(bundle.SUFFIX):

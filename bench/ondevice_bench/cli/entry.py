@@ -13,7 +13,7 @@ import ondevice_bench
 from ondevice_bench import terminal
 from ondevice_bench.cli.app import app
 from ondevice_bench.cli.stopping import stopped_by_signals
-from ondevice_bench.errors import BenchError, ExitCode
+from ondevice_bench.errors import BenchError, ExitCode, of_the_system
 
 NO_MEMORY = "memory ran out: close other programs, or raise the limit (`ulimit -v`)"
 # results are millions of values without cycles: by default a fifth of a page's time goes to garbage
@@ -54,6 +54,8 @@ def _ending(error: BaseException, *, is_stopped: bool) -> tuple[tuple[str, ...],
         return ("interrupted",), ExitCode.INTERRUPTED
     if isinstance(error, MemoryError):
         return (NO_MEMORY,), ExitCode.BAD_INPUT
+    if outside := of_the_system(error):
+        return outside.lines, outside.exit_code
     return (f"internal error: {_summary(error)}{_saved_details()}",), ExitCode.BUG
 
 

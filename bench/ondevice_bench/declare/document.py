@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -68,8 +69,12 @@ def read(path: Path) -> Document:
     return parse(path, _text(path))
 
 
+@lru_cache(maxsize=64)
 def parse(path: Path, text: str) -> Document:
-    """Read a declaration from its text. Messages name `path` as its file."""
+    """Read a declaration from its text. Messages name `path` as its file.
+
+    A file that others extend is parsed once. So nobody may change the values of a document.
+    """
     if sum(map(text.count, (":", ",", "- "))) > MAX_MARKS:
         raise BadInput(f"{path}: more than {MAX_MARKS:,} keys and values, not a declaration")
     loader = YAML(typ="rt", pure=True)

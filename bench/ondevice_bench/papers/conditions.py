@@ -9,6 +9,7 @@ from ondevice_bench.papers.published import Query
 from ondevice_bench.specs import composition, data, registry, weights
 from ondevice_bench.specs.data import DataSource
 from ondevice_bench.specs.option import Value, resolved, validate
+from ondevice_bench.suite.cell import without_hash
 from ondevice_bench.suite.layers import layers_refusal
 
 _SOURCES = (*data.WORDS, *data.READERS)
@@ -31,7 +32,9 @@ def _of_sources(query: Query) -> str | None:
     if name is not None and ":" not in name and name not in _DATA and _is_typo(name):
         return unknown("data", name, _DATA)  # another word is the name of the user's own data
     kind = query.weights
-    if kind is None or kind in _WEIGHTS or Path(kind.partition("@")[0]).suffix in weights.SUFFIXES:
+    if kind is None or kind in _WEIGHTS:
+        return None
+    if any(Path(file).suffix in weights.SUFFIXES for file in (kind, without_hash(kind))):
         return None
     return unknown("weights", kind, _WEIGHTS)
 

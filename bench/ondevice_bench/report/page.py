@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,7 +159,7 @@ def _filled(templates: Path | None, **values: Any) -> Iterator[str]:
                 self._known[key] = super().is_safe_attribute(obj, attr, value)
             return self._known[key]
 
-    if templates is not None and not templates.is_dir():
+    if templates is not None and not os.path.isdir(templates):
         raise BadInput(f"{templates}: not a folder of templates")
     folders = [*filter(None, [templates]), builtin("reports") / "templates"]
     environment = Environment(

@@ -17,6 +17,12 @@ Options: TypeAlias = tuple[tuple[str, Value], ...]
 WORKLOAD_VERSION = 2  # raise it if the same fields get another meaning
 
 
+def without_hash(name: str) -> str:
+    """The name of a model, a method or a file without the hash. Its own name can have an `@`."""
+    before, at, _ = name.rpartition("@")
+    return before if at else name
+
+
 @dataclass(frozen=True)
 class Train:
     """How a step trains; the defaults are the settings of WASI's experiments."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ondevice_bench.specs import mix
-from ondevice_bench.suite.cell import Cell, Value
+from ondevice_bench.suite.cell import Cell, Value, without_hash
 
 PLAIN = "vanilla"
 
@@ -192,7 +192,7 @@ def _owner_and_name(option: str, parts: Sequence[str]) -> tuple[str, str]:
 
 def _class(method: str) -> str:
     """The name of a method. One from a file has the name of its class, without file and hash."""
-    return method.partition("@")[0].rpartition(":")[2]
+    return without_hash(method).rpartition(":")[2]
 
 
 def _symbol(option: str) -> str:

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from ondevice_bench.specs.layer_choice import COUNTED
 from ondevice_bench.specs.model import ModelSpec
 from ondevice_bench.specs.option import Value
+from ondevice_bench.suite.cell import without_hash
 
 
 def freezes(layers: str) -> bool:
@@ -32,7 +33,7 @@ def layers_refusal(
 
 def _no_part(word: str, model: ModelSpec) -> str:
     """Why a user's network has no such part, and what to do."""
-    name = model.name.partition("@")[0]
+    name = without_hash(model.name)
     file = name.rpartition(":")[0] or name
     undeclared = [part for part in word.split("+") if not getattr(model.layout, part)]
     if not undeclared:

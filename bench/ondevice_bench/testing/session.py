@@ -12,7 +12,7 @@ import pytest
 from ondevice_bench.analyse.compare import SURE
 from ondevice_bench.analyse.resolve_run import summary_of
 from ondevice_bench.declare.folders import locate
-from ondevice_bench.errors import BadInput, BenchError, ExitCode
+from ondevice_bench.errors import BadInput, BenchError, ExitCode, of_the_system
 from ondevice_bench.record.store import OUT
 from ondevice_bench.report.gate.github import annotations, require_summary, write_summary
 from ondevice_bench.report.gate.of_runs import outcome_of_runs, places_for
@@ -67,8 +67,8 @@ class CellSession:
                 _require_folder("--bench-report", self._report.parent)
                 if os.path.isdir(self._report):
                     raise BadInput(f"--bench-report: {self._report} is a folder, not a file")
-        except BenchError as error:
-            raise pytest.UsageError(str(error)) from None
+        except (BenchError, OSError) as error:
+            raise pytest.UsageError(str(of_the_system(error) or error)) from None
         config.args = [*given, *(str(path) for path in named)]
         paths = [*named, *(Path(word.partition("::")[0]) for word in files)]
         self._suites = {path.resolve() for path in paths}

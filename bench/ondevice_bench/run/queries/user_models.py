@@ -12,7 +12,7 @@ from ondevice_bench.specs import inputs as kinds
 from ondevice_bench.specs import registry
 from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.specs.option import Value, resolved
-from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.cell import Cell, without_hash
 from ondevice_bench.suite.matrix import choices
 from ondevice_bench.suite.suite import ModelChoice, Suite
 
@@ -50,7 +50,7 @@ def describe(host: Host, suite: Suite) -> None:
         ],
     )
     wrong = [
-        f"{suite.path}: {name.partition('@')[0]}: {answer['error']}"
+        f"{suite.path}: {without_hash(name)}: {answer['error']}"
         for (name, *_), answer in zip(questions, answers, strict=True)
         if "error" in answer
     ]

@@ -11,6 +11,7 @@ from ondevice_bench.measure.layer_clock import LayerClock, time_layers, time_lay
 from ondevice_bench.methods.treatment import Treatment
 from ondevice_bench.metrics import of_pass
 from ondevice_bench.protocol.job import Job, PassResult
+from ondevice_bench.suite.cell import without_hash
 from ondevice_bench.suite.labels import PLAIN
 from ondevice_bench.worker.workload import build
 
@@ -29,7 +30,7 @@ def measure(job: Job) -> PassResult:
     workload = build(job)
     treatment = workload.treatment
     if job.cell.method != PLAIN and not treatment.layer_methods():
-        name = job.cell.method.partition("@")[0]
+        name = without_hash(job.cell.method)
         return _unavailable(job, f"{name} replaces no layer, so no layers are its own")
     workload.step()
     layer_clock = LayerClock()
