@@ -6,7 +6,7 @@ import pytest
 from ondevice_bench.errors import BadInput
 from ondevice_bench.hardware.power import Power
 from ondevice_bench.hardware.probe import probe
-from ondevice_bench.hardware.profile import load_profile, profiles, recognise
+from ondevice_bench.hardware.profile import ProfileSchema, load_profile, profiles, recognise
 from tests.hardware.conftest import laptop, pi4, pi5, server
 
 
@@ -164,4 +164,7 @@ def test_peaks_are_what_the_profile_says_of_its_board(own):
 )
 def test_a_profile_names_its_meter(own, text, power):
     own("mine", text)
-    assert load_profile("mine").declared.power == power
+    declared = load_profile("mine").declared
+    assert declared.power == power
+    text = declared.model_dump_json(by_alias=True)  # as it travels to a board
+    assert ProfileSchema.model_validate_json(text).power == power

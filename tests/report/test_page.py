@@ -230,12 +230,13 @@ def whole(summary_of):
 
 @pytest.fixture
 def trained(summary_of):
-    """The same cells in a suite that also trains them."""
+    """The same cells in a suite that also trains them, and without pause."""
     cells = [
         dataclasses.replace(cell, learning=LearningPlan(epochs=2))
         for cell in (*synthetic.cells(8), *synthetic.cells(16))
     ]
     records = [*synthetic.records(cells), *map(synthetic.learned, cells)]
+    records += map(synthetic.sustained, cells)
     return summary_of(records, synthetic.planned(cells), synthetic.run_of())
 
 

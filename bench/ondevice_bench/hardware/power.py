@@ -17,6 +17,11 @@ class Power:
     rails: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
 
+    def to_yaml(self) -> object:
+        """The value as in a profile."""
+        words = {_HWMON: self.rails, _COMMAND: self.command}.get(self.kind)
+        return {self.kind: list(words)} if words else self.kind
+
 
 def parse_power(value: object) -> Power | None:
     """Read `power:`; ValueError if it is wrong."""

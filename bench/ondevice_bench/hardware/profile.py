@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
 from ondevice_bench import allocators
 from ondevice_bench.declare.check import check
@@ -115,7 +115,9 @@ class ProfileSchema(StrictSchema):
     page_kib: Literal[4, 16, 64] | None = None
     governor: str | None = None
     throttling: Literal["vcgencmd"] | None = None
-    power: Annotated[Power | None, BeforeValidator(parse_power)] = None
+    power: Annotated[
+        Power | None, BeforeValidator(parse_power), PlainSerializer(lambda p: p and p.to_yaml())
+    ] = None
     threads: Literal["physical", "logical"] | Count = "physical"
     # a count takes the first allowed processors; a list names them
     affinity: Annotated[Count | Positions | None, BeforeValidator(_as_tuple)] = None
