@@ -1,3 +1,5 @@
+import importlib
+import pkgutil
 from typing import get_args
 
 import pytest
@@ -18,6 +20,22 @@ def test_names_are_unique_and_carry_their_units():
             "whole machine",
             "what the meter meters",
         }
+
+
+def test_the_metrics_of_each_pass_stand_in_a_tuple_with_its_name():
+    tuples = {
+        name: rows
+        for module in pkgutil.iter_modules(metrics.__path__)
+        if module.name != "table"
+        for name, rows in vars(importlib.import_module(f"{metrics.__name__}.{module.name}")).items()
+        if isinstance(rows, tuple) and all(isinstance(row, Metric) for row in rows)
+    }
+    assert tuples == {
+        metric.pass_name.upper(): tuple(
+            each for each in metrics.ALL if each.pass_name == metric.pass_name
+        )
+        for metric in metrics.ALL
+    }
 
 
 def test_exact_metrics_have_no_threshold_and_noisy_ones_do():

@@ -1,4 +1,4 @@
-"""What a metric is, and which roles it can have. Standard library only."""
+"""What a metric is, and which roles and scopes it can have. Standard library only."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -17,6 +17,14 @@ Role = Literal[
 ]
 # metrics with the same whole are drawn as one stack of bars
 Whole = Literal["peak", "step", "resident tensors", "activations"]
+
+# scopes: what a number is of
+CHANGED_LAYERS = "changed layers"
+CHOSEN_LAYERS = "chosen layers"  # also those of them that the method leaves as they are
+NETWORK = "whole network"
+PROCESS = "process"
+MACHINE = "whole machine"  # other programs count, too
+METER = "what the meter meters"  # a note of the record says what that is
 
 
 @dataclass(frozen=True)
