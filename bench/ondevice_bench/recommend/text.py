@@ -188,10 +188,10 @@ def _buys(way: Way, winner: Way) -> list[str]:
 
 
 def _saved_memory(way: Way, winner: Way) -> list[str]:
+    """Less memory: measured and proven, or by shapes where it was not measured."""
     ours, theirs = way.estimates.get(PEAK), winner.estimates.get(PEAK)
     if ours is not None and theirs is not None:
-        least = theirs.estimate if theirs.lower is None else theirs.lower
-        return _less(theirs.estimate, ours.estimate, "") if ours.estimate < least else []
+        return _less(theirs.estimate, ours.estimate, "") if _is_less(ours, theirs) else []
     if way.tensor_bytes is None or winner.tensor_bytes is None:
         return []
     return _less(winner.tensor_bytes, way.tensor_bytes, " in tensors, by shapes")
@@ -202,8 +202,11 @@ def _saved_time(way: Way, winner: Way) -> list[str]:
     ours, theirs = way.estimates.get(STEP), winner.estimates.get(STEP)
     if ours is None or theirs is None or way.cell.batch != winner.cell.batch:
         return []
-    is_less = ours.upper is not None and theirs.lower is not None and ours.upper < theirs.lower
-    return [f"a step in {units.ratio(ours.estimate / theirs.estimate)}"] * is_less
+    return [f"a step in {units.ratio(ours.estimate / theirs.estimate)}"] * _is_less(ours, theirs)
+
+
+def _is_less(ours: Estimate, theirs: Estimate) -> bool:
+    return ours.upper is not None and theirs.lower is not None and ours.upper < theirs.lower
 
 
 def _less(winners: float, ours: float, of_what: str) -> list[str]:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any, BinaryIO, NoReturn, Protocol, TypeVar
 
 import ondevice_bench
 from ondevice_bench import protocol
@@ -348,7 +348,7 @@ def _send(link: Link, parcel: Parcel) -> None:
             link.send({"do": "put", "place": parcel.place, "size": left, "sha256": parcel.sha256})
             while left > 0:
                 size = min(CHUNK_BYTES, left)
-                chunk = file.read(size) or bytes(size)  # it became shorter
+                chunk = _read(file, size) or bytes(size)
                 link.send({}, chunk)
                 left -= len(chunk)
         _answer(link)
@@ -356,6 +356,17 @@ def _send(link: Link, parcel: Parcel) -> None:
         raise Refused(f"{parcel.path}: cannot be read: {error.strerror}") from None
     except Refused as error:
         raise Refused(f"{parcel.path.name}: {error}") from None
+
+
+def _read(file: BinaryIO, size: int) -> bytes:
+    """The next bytes; none if the file became shorter, or cannot be read any more.
+
+    The board waits for as many bytes as it was promised. It refuses those that are not of the file.
+    """
+    try:
+        return file.read(size)
+    except OSError:
+        return b""
 
 
 def _made(path: Path) -> str:
