@@ -466,3 +466,18 @@ def test_the_pass_learning_gets_the_rate_that_was_chosen_or_is_skipped(
         )
     else:
         assert cell.status == "ok"
+
+
+def test_a_board_that_is_lost_after_a_measurement_loses_no_record(world, monkeypatch):
+    with world() as session:
+        task, states = session.pending()[0], [session.host.state()]
+
+        def state():
+            if not states:
+                raise BadInput("board1: did not come back")
+            return states.pop()
+
+        monkeypatch.setattr(session.host, "state", state)
+        with pytest.raises(BadInput, match="did not come back"):
+            session.perform(task)
+        assert session.store.statuses(session.run.id) == {task: "ok"}

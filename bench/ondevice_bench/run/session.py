@@ -133,17 +133,26 @@ class Session:
         return PreparedTask(task, started, before, lambda tick: self.host.run(job, timeout, tick))
 
     def store_result(self, prepared: PreparedTask, outcome: Outcome) -> Record:
-        """Store how the task ended."""
+        """Store how the task ended. BadInput, after that, if its host is lost meanwhile."""
+        after: Mapping[str, Any] = {}
+        lost: BadInput | None = None
         try:
-            record = self._record(prepared, outcome)
+            after = self.host.state().to_dict()
+        except BadInput as error:  # the task had ended before
+            lost = error
+        try:
+            record = self._record(prepared, outcome, after)
             check_record(record)
         except (ValueError, BadInput) as error:  # the user's code may have written the reply
             reason = f"what the worker replied cannot be stored: {str(error)[:200]}"
-            record = self._record(prepared, replace(outcome, reply=Reply("failed", reason)))
+            failed = replace(outcome, reply=Reply("failed", reason))
+            record = self._record(prepared, failed, after)
         self.store.add_record(record)
+        if lost is not None:
+            raise lost
         return record
 
-    def _record(self, prepared: PreparedTask, outcome: Outcome) -> Record:
+    def _record(self, prepared: PreparedTask, outcome: Outcome, after: Mapping[str, Any]) -> Record:
         reply = outcome.reply
         printed = "\n".join(part for part in (outcome.output, reply.traceback) if part)
         return Record(
@@ -159,7 +168,7 @@ class Session:
             unavailable=reply.result.unavailable,
             details=reply.result.details,
             state_before=prepared.before,
-            state_after=self.host.state().to_dict(),
+            state_after=after,
             output="" if reply.status == "ok" else printed,
         )
 
