@@ -121,6 +121,21 @@ def test_a_second_written_profile_extends_the_first_and_wins(workplace):
     assert recognise(MACHINE).lineage == ("desk2", "desk", "x86")
 
 
+INJECTED = "float32: 1\npower: {command: [x]}\nclock_mhz"
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [{}, {"float32": [1.0] * 6}, {"copy": []}, {"copy": [0.0]}, {"copy": [1.0], INJECTED: [1.0]}],
+)
+def test_peaks_that_make_no_sense_write_no_profile(workplace, samples):
+    reply = Reply("ok", result=PassResult(samples=samples))
+    host = FakeHost(lambda _: reply, profile=load_profile("x86"))
+    with pytest.raises(BadInput, match="no peaks that make sense"):
+        write_profile(host, "desk")
+    assert not (workplace / "hardware").exists()
+
+
 def test_a_profile_cannot_extend_itself(workplace):
     with pytest.raises(BadInput, match="x86 is the profile that the new one extends"):
         write_profile(profile_host(), "x86")

@@ -1,7 +1,6 @@
 """What a board says is checked like a bundle: its types, its sizes, and that it makes sense."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +21,7 @@ from ondevice_bench.specs.layout import ModelLayout
 
 _Text = Annotated[str, Field(max_length=300)]
 _Count = Annotated[int, Field(ge=0, lt=1 << 31)]
+_Level = Annotated[str, Field(pattern=r"^[0-9]$")]
 # what this side reads at once, without a look at whether it is there
 _READ: Mapping[str, tuple[str, ...]] = {
     "shapes": ("activation_bytes", "batch_bytes", "peak_bytes", "resident_bytes", "step_flops"),
@@ -29,6 +29,10 @@ _READ: Mapping[str, tuple[str, ...]] = {
     "time": ("step_seconds",),
 }
 _LAUNCHES = ("spawned", "forked", "none")
+# what a bundle must have of the software, besides the version of bench
+_SOFTWARE = ("python", "torch", "torch_blas", "torch_cpu")
+_LARGEST = 1 << 63  # as in a bundle
+_MOST_SECONDS = 1 << 31
 _MOST_OUTPUT = 1 << 17
 
 
@@ -46,7 +50,7 @@ class _Hello(StrictSchema):
     machine: dict[str, Any]
     unit: Annotated[str, Field(pattern=r"^([0-9a-f]{12})?$")]
     allowed: Annotated[list[_Count], Field(min_length=1, max_length=4096)]
-    caches_kib: Annotated[dict[_Text, _Count], Field(max_length=10)]
+    caches_kib: Annotated[dict[_Level, _Count], Field(max_length=10)]
     missing_allocators: Annotated[dict[_Text, _Text], Field(max_length=20)]
     clock: float
 
@@ -87,9 +91,12 @@ def hello(frame: Frame) -> Hello:
 
 def state(frame: Frame) -> HardwareState:
     """The state of the machine."""
-    return HardwareState(
+    found = HardwareState(
         **_checked(schema_of(HardwareState), frame.values.get("state")).model_dump()
     )
+    if not all(each is None or abs(each) < _LARGEST for each in found.to_dict().values()):
+        raise BadAnswer("its state has a number that is too large")
+    return found
 
 
 def findings(frame: Frame) -> tuple[DoctorFinding, ...]:
@@ -105,9 +112,12 @@ def findings(frame: Frame) -> tuple[DoctorFinding, ...]:
 def software(frame: Frame) -> dict[str, str | None]:
     """What workers compute with."""
     try:
-        return _software_adapter().validate_python(frame.values.get("software"))
+        found = _software_adapter().validate_python(frame.values.get("software"))
     except ValidationError as error:
         raise BadAnswer(_problem(error)) from None
+    if not all(found.get(name) for name in _SOFTWARE) or "torch_commit" not in found:
+        raise BadAnswer("it does not say what its workers compute with")
+    return found
 
 
 def outcome(frame: Frame, reply_text: str, pass_name: str) -> Outcome:
@@ -115,7 +125,7 @@ def outcome(frame: Frame, reply_text: str, pass_name: str) -> Outcome:
     launch, seconds, output = (frame.values.get(key) for key in ("launch", "seconds", "output"))
     if launch not in _LAUNCHES or not isinstance(output, str):
         raise BadAnswer("it does not say how the worker ended")
-    if type(seconds) not in (int, float) or not 0 <= seconds < math.inf:  # type: ignore[operator]
+    if type(seconds) not in (int, float) or not 0 <= seconds < _MOST_SECONDS:  # type: ignore[operator]
         raise BadAnswer("it does not say how long the worker took")
     try:
         reply = Reply.from_text(reply_text)
@@ -124,7 +134,8 @@ def outcome(frame: Frame, reply_text: str, pass_name: str) -> Outcome:
     missing = [name for name in _READ.get(pass_name, ()) if name not in reply.result.metrics]
     if reply.status == "ok" and missing:
         reply = Reply("failed", reason=f"the worker's reply has no {', '.join(missing)}")
-    return Outcome(reply, launch, float(seconds), output[-_MOST_OUTPUT:])  # type: ignore[arg-type]
+    printed = output[-_MOST_OUTPUT:].encode(errors="replace").decode()  # no half of a character
+    return Outcome(reply, launch, float(seconds), printed)  # type: ignore[arg-type]
 
 
 def answers(

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.version import InvalidVersion
 
 import ondevice_bench
 
@@ -53,9 +54,16 @@ def why_no_torch(theirs: str, arch: str) -> str:
         is_equal = theirs.partition("+")[0] == ours.partition("+")[0]
         return "" if is_equal else f"has torch {theirs}, here it is {ours}"
     wanted = torch_requirement(arch)
-    if wanted and not Requirement(wanted).specifier.contains(theirs, prereleases=True):
+    if wanted and not _satisfies(theirs, wanted):
         return f"has torch {theirs}, this bench needs {wanted} there"
     return ""
+
+
+def _satisfies(theirs: str, wanted: str) -> bool:
+    try:
+        return Requirement(wanted).specifier.contains(theirs, prereleases=True)
+    except InvalidVersion:
+        return False
 
 
 def torch_requirement(arch: str) -> str:

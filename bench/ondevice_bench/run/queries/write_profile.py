@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ondevice_bench.errors import BadInput
-from ondevice_bench.hardware.profile import load_profile, profiles, recognise
+from ondevice_bench.hardware.profile import Peaks, load_profile, profiles, recognise
 from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries.aa_trial import CELL
 from ondevice_bench.run.queries.jobs import JobMaker
@@ -55,7 +55,11 @@ def _peaks(host: Host) -> dict[str, Estimate]:
     reply = host.run(JobMaker(host, None).job(CELL, "machine_peaks"), TIMEOUT).reply
     if reply.status != "ok":
         raise BadInput(f"this machine could not be measured: {reply.reason}")
-    return {name: estimate([samples]) for name, samples in reply.result.samples.items()}
+    found = reply.result.samples
+    named = "copy" in found and set(found) <= {"copy", *Peaks.model_fields}
+    if not named or not all(samples and min(samples) > 0 for samples in found.values()):
+        raise BadInput("this machine could not be measured: it reports no peaks that make sense")
+    return {name: estimate([samples]) for name, samples in found.items()}
 
 
 def _text(name: str, host: Host, peaks: Mapping[str, Estimate]) -> str:
