@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from ondevice_bench.errors import BadInput
 from ondevice_bench.remote import installer
 from ondevice_bench.remote import version as versions
-from ondevice_bench.remote.address import address, boards
+from ondevice_bench.remote.address import address, boards, remember
 from ondevice_bench.remote.wheel import wheel
 from tests.remote.test_over_ssh import one_line
 
@@ -156,7 +156,23 @@ def test_a_fault_in_hosts_yaml_has_its_place(workplace, text, expected):
 
 @pytest.mark.parametrize(
     "text",
-    ["board2", "a@", "@b", "a@b:", "a@b:0", "a@b:x", "-o@b", "a b@c", "a@b c", "a@b\nc", "a@[::1"],
+    [
+        "board2",
+        "a@",
+        "@b",
+        "a@b:",
+        "a@b:0",
+        "a@b:x",
+        "-o@b",
+        "a b@c",
+        "a@b c",
+        "a@b\nc",
+        "a@[::1",
+        "a@-oProxyCommand=x",
+        "a@$(x)",
+        "`x`@b",
+        "a@b;c",
+    ],
 )
 def test_what_is_no_board_is_one_line(workplace, text):
     (workplace / "hosts.yaml").write_text("schema: 1\nboards: {board1: {address: a@b}}")
@@ -176,6 +192,14 @@ def test_an_address_has_a_port_and_may_be_of_ipv6(workplace):
     ]
 
 
+def test_a_name_is_added_with_the_indent_of_the_others(workplace):
+    text = "schema: 1\nboards:\n    # mine\n    board1:\n        address: a@b\n"
+    (workplace / "hosts.yaml").write_text(text)
+    remember("board2", address("c@d:22"))
+    found = {name: board.address for name, board in boards().items()}
+    assert found == {"board1": "a@b", "board2": "c@d:22"}
+
+
 def test_a_name_is_added_to_hosts_yaml_and_the_rest_stays(bench, workplace, server, quick_python):
     text = f"""\
 schema: 1
@@ -192,3 +216,4 @@ boards:
     assert json.loads(bench("board", "list", "--json").out) == [
         {"name": "board1", "address": server.address, "python": str(quick_python)}
     ]
+    assert json.loads(bench("board", "check", "board1", "--json").out)["name"] == "board1"

@@ -82,7 +82,7 @@ def _check(board: str, *, as_json: bool) -> ExitCode:
 
     with board_on_network(board) as host:
         software, findings = host.software(), quick_findings(host, None)
-        facts = {"board": board, "profile": host.profile.name, "unit": host.unit, **host.identity}
+        facts = {"name": board, "profile": host.profile.name, "unit": host.unit, **host.identity}
     warned = any(each.level == "warning" for each in findings)
     if as_json:
         listed = [each.to_dict() for each in findings]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,8 +17,10 @@ from ondevice_bench.files import atomic_write
 
 FILE = Path("hosts.yaml")
 FOLDER = ".ondevice-bench"  # below the home folder there
+# no sign that a shell would read: commands of `ssh_config` may name the user and the host
+_SIGNS = r"\s:@'`\"$;&<>|(){}\[\]"
 _ADDRESS = re.compile(
-    r"(?P<target>[^\s:@]+@(?:[^\s:@\[\]]+|\[[0-9A-Fa-f:.%\w]+\]))(:(?P<port>\d+))?"
+    rf"(?P<target>[^{_SIGNS}]+@(?:[^{_SIGNS}-][^{_SIGNS}]*|\[[0-9A-Fa-f:.%\w]+\]))(:(?P<port>\d+))?"
 )
 _FORM = "USER@HOST or USER@HOST:PORT"
 
@@ -138,11 +141,22 @@ def remember(name: str, board: Address, file: Path = FILE) -> None:
     """Write the board into `hosts.yaml`. What people wrote there stays as it is."""
     if name in boards(file):
         return
-    entry = f"  {name}:\n    address: {json.dumps(board.address)}\n"
     text = file.read_text(encoding="utf-8") if file.exists() else "schema: 1\nboards:\n"
     lines = text.splitlines(keepends=True)
     place = next((n for n, line in enumerate(lines, 1) if line.rstrip() == "boards:"), None)
     if place is None:  # written in another way, which only its author can extend
+        entry = _entry(name, board, "  ")
         raise BadInput(f"{file}: add the board by hand:\n{entry}")
+    entry = _entry(name, board, _indent(lines[place:]))
     with atomic_write(file) as written:
         written.write("".join([*lines[:place], entry, *lines[place:]]).encode())
+
+
+def _entry(name: str, board: Address, indent: str) -> str:
+    return f"{indent}{name}:\n{2 * indent}address: {json.dumps(board.address)}\n"
+
+
+def _indent(lines: Sequence[str]) -> str:
+    """What the boards that are there have before their names."""
+    first = next((each for each in lines if each.strip() and each.lstrip()[0] != "#"), "")
+    return first[: len(first) - len(first.lstrip())] or "  "
