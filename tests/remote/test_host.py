@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,16 @@ def test_another_machine_in_its_place_is_refused(quick_board):
             host.state()
 
 
+def test_what_was_refused_once_is_not_asked_later(quick_board, monkeypatch):
+    with SshHost(quick_board) as host:
+        host.software()
+        monkeypatch.setattr(hosts.answers, "software", lambda _: {"torch": "another"})
+        quick_board.links[-1]._process.kill()
+        for _ in range(2):
+            with pytest.raises(BoardLost, match="has other software now than before"):
+                host.state()
+
+
 def saying(content: bytes, tmp_path) -> tuple[str, ...]:
     """A board that says this, whatever it is asked."""
     (tmp_path / "content").write_bytes(content)
@@ -207,6 +218,8 @@ def greeting(**changes) -> bytes:
         greeting(allowed=[]),
         greeting(allowed=[-1]),
         greeting(torch=["2"]),
+        greeting(torch="two", machine=MACHINE),
+        greeting(caches_kib={"x": 1}),
         greeting() + packed({"state": {"load_1min": "much"}}),
         greeting() + packed({"error": "\x1b[2J" * 10_000}),
         greeting() + packed({"error": 3}),
@@ -238,6 +251,7 @@ GOOD = b'{"status": "ok", "result": {"metrics": {"step_flops": 1}}}'
     [
         (packed({**ENDED, "launch": "by hand"}, GOOD), "not measured: "),
         (packed({**ENDED, "seconds": -1}, GOOD), "not measured: "),
+        (packed({**ENDED, "seconds": 1e300}, GOOD), "not measured: "),
         (packed({**ENDED, "seconds": float("nan")}, GOOD), "not measured: "),
         (packed({**ENDED, "output": 3}, GOOD), "not measured: "),
         (packed(ENDED, b"{}"), "the worker's reply cannot be read"),
@@ -254,6 +268,29 @@ def test_a_reply_that_makes_no_sense_fails_its_own_cell(tmp_path, monkeypatch, a
         reply = host.run(asked, 1).reply
         assert (reply.status, dict(reply.result.metrics)) == ("failed", {})
         assert reply.reason.startswith(reason)
+
+
+@pytest.mark.parametrize("changed", [{"load_1min": 1e300}, {"swap_used_bytes": 1 << 80}])
+def test_a_state_that_no_bundle_could_carry_is_refused(tmp_path, changed):
+    content = greeting() + packed({"state": {**STATE, **changed}})
+    with pytest.raises(BadInput, match="a number that is too large"):
+        SshHost(PipeWay(tmp_path, program=saying(content, tmp_path)))
+
+
+def test_software_without_a_torch_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(hosts, "ATTEMPTS", 1)
+    content = greeting() + packed({"state": STATE}) + packed({"software": {"python": "3"}})
+    board = PipeWay(tmp_path, program=saying(content, tmp_path))
+    said = "does not say what its workers compute with"
+    with SshHost(board) as host, pytest.raises(BadInput, match=said):
+        host.software()
+
+
+def test_half_a_character_of_an_output_can_be_stored(tmp_path):
+    answer = packed({**ENDED, "output": "\ud800!"}, GOOD)
+    content = greeting() + packed({"state": STATE}) + answer
+    with SshHost(PipeWay(tmp_path, program=saying(content, tmp_path))) as host:
+        assert host.run(JobMaker(host, None).job(CELL, "trace"), 1).output == "?!"
 
 
 def test_what_a_shell_prints_at_its_start_is_left_out(tmp_path):
@@ -297,6 +334,39 @@ def test_a_file_that_changed_or_went_since_it_was_named_fails_its_own_job(quick_
         assert "cannot be read: No such file" in host.run(asked, 10).reply.reason
         assert host.state().load_1min is not None
         assert len(quick_board.links) == 1
+
+
+def test_a_folder_travels_with_all_its_files(quick_board, tmp_path):
+    for name in ("cat/1.png", "dog/2.png"):
+        file = tmp_path / "pets" / name
+        file.parent.mkdir(parents=True)
+        file.write_bytes(name.encode())
+    with SshHost(quick_board) as host:
+        source = {"kind": "folder", "path": host.put(tmp_path / "pets")}
+        asked = replace(job(host, tmp_path / "batches"), source=source)
+        assert str(tmp_path) not in json.dumps(asked.source)
+        assert host.run(asked, 10).reply.status == "ok"
+        found = {
+            path.relative_to(path.parents[1]).as_posix(): path.read_bytes()
+            for path in quick_board.folder.rglob("*.png")
+        }
+    assert found == {"cat/1.png": b"cat/1.png", "dog/2.png": b"dog/2.png"}
+
+
+def test_the_command_of_a_meter_gets_no_folder_of_this_side(quick_board, tmp_path, monkeypatch):
+    questions, ask = [], hosts._asked
+
+    def spied(link, question, *rest):
+        questions.append(question)
+        return ask(link, question, *rest)
+
+    monkeypatch.setattr(hosts, "_asked", spied)
+    power = {"kind": "command", "command": ["./meter"], "rails": [], "folder": str(tmp_path)}
+    with SshHost(quick_board) as host:
+        asked = replace(job(host, tmp_path / "batches"), power=power)
+        assert host.run(asked, 10).reply.status == "ok"
+    (sent,) = [each["job"] for each in questions if each["do"] == "run"]
+    assert json.loads(sent)["power"] == {**power, "folder": None}
 
 
 def test_a_number_that_this_side_needs_must_be_there(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 from ondevice_bench.hardware.profile import load_profile
 from ondevice_bench.run.hosts.fake import FakeHost
 from ondevice_bench.run.queries.jobs import JobMaker
+from ondevice_bench.specs.data import DataSource
 from ondevice_bench.suite.cell import Cell
 
 CELL = Cell(id="cell", model="mcunet", method="vanilla", batch=2)
@@ -43,3 +44,9 @@ def test_only_the_pass_that_lasts_gets_the_time(job):
 def test_only_the_pass_that_reads_the_data_gets_its_source(job):
     assert job("loading", "").source["kind"] == "synthetic"
     assert job("time", "").source is None
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("folder", "/fake/pets"), ("cifar10", None)])
+def test_only_a_folder_of_images_is_brought_to_a_worker(workplace, kind, expected):
+    maker = JobMaker(FakeHost(), None, data=DataSource(kind, path=workplace / "pets"))
+    assert maker.job(CELL, "loading").source["path"] == expected

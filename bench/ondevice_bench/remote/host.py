@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, Protocol, TypeVar
 
@@ -134,8 +135,9 @@ class SshHost(Host):
         return self._software
 
     def put(self, path: Path) -> str:
-        """Name the place of the file there; it travels when a question names the place."""
-        return self._outbox.file(Path(os.path.abspath(path)))
+        """Name the place of the file or folder there; it travels when a question names it."""
+        found = Path(os.path.abspath(path))
+        return self._outbox.folder(found) if found.is_dir() else self._outbox.file(found)
 
     def code(self, implementation: str) -> str:
         """Name the place of the user's file there."""
@@ -143,6 +145,8 @@ class SshHost(Host):
 
     def run(self, job: Job, timeout: float, tick: Tick = no_tick) -> Outcome:
         """Run the job there. Too many lost connections are a failure of this job."""
+        if job.power is not None:  # its command runs there, where no folder of profiles is
+            job = replace(job, power={**job.power, "folder": None})
         text = job.to_text()
         question = {"do": "run", "job": text, "timeout": timeout}
 
@@ -236,21 +240,27 @@ class SshHost(Host):
         deadline, pause, problem = time.monotonic() + RECONNECT_SECONDS, 1.0, ""
         while time.monotonic() < deadline:
             try:
-                link, hello = self._greeted()
-                if (hello.machine, hello.unit) != (self.machine, self.unit):
-                    raise BoardLost(f"{self.name}: another machine answers now")
-                self._open(link)
+                return self._same_again()
             except LinkLost as lost:
                 problem = str(lost)
                 self.close()
                 time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
                 pause = min(LONGEST_PAUSE, 2 * pause)
-            else:
-                return link
+            except BaseException:
+                self.close()  # no later question may reach what has just been refused
+                raise
         raise BoardLost(
             f"{self.name}: did not come back within {RECONNECT_SECONDS:g} s: {problem}; what was "
             "measured is stored, and the same command goes on from there"
         )
+
+    def _same_again(self) -> Link:
+        """A new connection to the same machine and software; BadInput where they differ."""
+        link, hello = self._greeted()
+        if (hello.machine, hello.unit) != (self.machine, self.unit):
+            raise BoardLost(f"{self.name}: another machine answers now")
+        self._open(link)
+        return link
 
     def _greeted(self) -> tuple[Link, Hello]:
         """A connection to a far side of the same versions; BadInput where they differ."""

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,15 +36,25 @@ class Outbox:
     def __init__(self) -> None:
         # stands in texts for the folder on the board; nothing else has this name
         self.root = f"/bench-{secrets.token_hex(16)}"
-        self._parcels: dict[str, tuple[Parcel, ...]] = {}  # by the place of the first of them
+        self._parcels: dict[str, tuple[Parcel, ...]] = {}  # by the place that texts name
+        self._names: dict[str, Path] = {}  # what lies at such a place, on this side
         self._known: dict[tuple[str, int, int], str] = {}  # hashes, by path, time and size
 
     def file(self, path: Path) -> str:
         """Where the board will have this file."""
         digest = self._digest(path)
         place = f"{digest[:24]}/{path.name}"
-        self._parcels[place] = (self._parcel(path, place),)
-        return f"{self.root}/{place}"
+        return self._named(place, path, [self._parcel(path, place)])
+
+    def folder(self, path: Path) -> str:
+        """Where the board will have this folder, with all its files."""
+        files = sorted(each for each in path.rglob("*") if each.is_file())
+        names = [each.relative_to(path).as_posix() for each in files]
+        listed = [[name, self._digest(each)] for name, each in zip(names, files, strict=True)]
+        digest = hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+        place = f"{digest[:24]}/{path.name}"
+        places = [f"{place}/{name}" for name in names]
+        return self._named(place, path, map(self._parcel, files, places))
 
     def code(self, implementation: str) -> str:
         """The implementation as the board will find it, if it is a file of the user."""
@@ -63,8 +73,8 @@ class Outbox:
 
     def told(self, text: str) -> str:
         """A JSON text of the board with this side's names of the files."""
-        for place, (first, *_) in self._parcels.items():
-            text = text.replace(in_json(f"{self.root}/{place}"), in_json(str(first.path)))
+        for place, path in self._names.items():
+            text = text.replace(in_json(f"{self.root}/{place}"), in_json(str(path)))
         return text
 
     def _source(self, file: Path) -> str:
@@ -78,11 +88,15 @@ class Outbox:
             raise BadInput(f"{file}: cannot be read: {error.strerror}") from None
         folder = hashlib.sha256(os.fsencode(file.parent)).hexdigest()[:24]
         places = [f"{folder}/{path.relative_to(file.parent).as_posix()}" for path in files]
-        self._parcels[places[0]] = tuple(map(self._parcel, files, places))
-        return f"{self.root}/{places[0]}"
+        return self._named(places[0], files[0], map(self._parcel, files, places))
+
+    def _named(self, place: str, path: Path, parcels: Iterable[Parcel]) -> str:
+        self._parcels[place], self._names[place] = tuple(parcels), path
+        return f"{self.root}/{place}"
 
     def _parcel(self, path: Path, place: str) -> Parcel:
-        return Parcel(path, place, path.stat().st_size, self._digest(path))
+        digest = self._digest(path)
+        return Parcel(path, place, path.stat().st_size, digest)
 
     def _digest(self, path: Path) -> str:
         try:

@@ -121,7 +121,8 @@ class JobMaker:
         }
 
     def _source(self) -> Mapping[str, Any]:
-        path = self._data.path
+        # a worker itself reads nothing but a folder of images
+        path = self._data.path if self._data.kind == "folder" else None
         return {**asdict(self._data), "path": None if path is None else self._host.put(path)}
 
     def _weights_call(self, cell: Cell, model: ModelSpec) -> WeightsCall:
