@@ -155,6 +155,8 @@ def answers(
             _require_description(each, is_own=request["head"] is None)
         elif question == "mixes":
             _checked(_Reasons, each)
+            if len(each["reasons"]) != len(request["mixes"]):
+                raise BadAnswer("it does not answer for each mix")
     return found
 
 
