@@ -354,13 +354,13 @@ def test_a_folder_travels_with_all_its_files(quick_board, tmp_path):
 
 
 def test_the_command_of_a_meter_gets_no_folder_of_this_side(quick_board, tmp_path, monkeypatch):
-    questions, ask = [], hosts._asked
+    questions, ask = [], hosts.exchange
 
     def spied(link, question, *rest):
         questions.append(question)
         return ask(link, question, *rest)
 
-    monkeypatch.setattr(hosts, "_asked", spied)
+    monkeypatch.setattr(hosts, "exchange", spied)
     power = {"kind": "command", "command": ["./meter"], "rails": [], "folder": str(tmp_path)}
     with SshHost(quick_board) as host:
         asked = replace(job(host, tmp_path / "batches"), power=power)

@@ -14,23 +14,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import ondevice_bench
 from ondevice_bench import protocol
 from ondevice_bench.errors import BadInput
-from ondevice_bench.files import atomic_write
 from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.hardware.profile import Profile, recognise
 from ondevice_bench.hardware.state import HardwareState
 from ondevice_bench.protocol import frames
-from ondevice_bench.protocol.frames import CHUNK_BYTES, Frame
+from ondevice_bench.protocol.frames import Frame
 from ondevice_bench.protocol.job import Job, Reply
 from ondevice_bench.remote import answers
 from ondevice_bench.remote.answers import BadAnswer, Hello
+from ondevice_bench.remote.exchange import Refused, exchange, next_answer
 from ondevice_bench.remote.far_side import profile_to_dict
 from ondevice_bench.remote.link import Link, LinkLost
-from ondevice_bench.remote.outbox import Outbox, Parcel
+from ondevice_bench.remote.outbox import Outbox
+from ondevice_bench.remote.transfer import fetch, made_there, send_files
 from ondevice_bench.remote.version import code_digest, why_no_torch
 from ondevice_bench.run.hosts.host import (
     Host,
@@ -46,21 +47,15 @@ from ondevice_bench.run.hosts.host import (
 
 T = TypeVar("T")
 HELLO_SECONDS = 60.0  # for a slow card to read Python
-ANSWER_SECONDS = 60.0  # for a question that measures nothing
 LAUNCH_SECONDS = 330.0  # for processes to start and to end, besides what a job may take
 ATTEMPTS = 5  # of one question whose connection is lost each time
 RECONNECT_SECONDS = 600.0  # for a board to come back, as after a reboot
 LONGEST_PAUSE = 30.0
-MOST_MADE_BYTES = 4 << 30  # of a batch that the user's code makes
 CLOCK_SECONDS = 60.0  # a difference of clocks that is worth a line
 
 
 class BoardLost(BadInput):
     """The board does not come back. What was measured is stored."""
-
-
-class Refused(Exception):
-    """The board cannot do what it was asked; the text says why."""
 
 
 class Way(Protocol):
@@ -126,7 +121,7 @@ class SshHost(Host):
         """What workers compute with; HostError where none can start."""
 
         def asked(link: Link) -> Mapping[str, Any]:
-            return answers.software(_asked(link, {"do": "software"}, LAUNCH_SECONDS))
+            return answers.software(exchange(link, {"do": "software"}, LAUNCH_SECONDS))
 
         try:
             self._software = self._retrying(asked)
@@ -152,7 +147,7 @@ class SshHost(Host):
 
         def ran(link: Link) -> Outcome:
             self._send_files(link, text)
-            frame = _asked(link, question, timeout + LAUNCH_SECONDS, tick)
+            frame = exchange(link, question, timeout + LAUNCH_SECONDS, tick)
             return answers.outcome(frame, self._outbox.told(_text(frame)), job.pass_name)
 
         try:
@@ -168,18 +163,18 @@ class SshHost(Host):
         """Have a new process there answer each request; NoAnswer where it does not."""
         made = [Path(each["path"]) if "path" in each else None for each in requests]
         there = [
-            {**each, **({"path": f"{self._outbox.root}/{_made(path)}"} if path else {})}
+            {**each, **({"path": f"{self._outbox.root}/{made_there(path)}"} if path else {})}
             for each, path in zip(requests, made, strict=True)
         ]
         words = {"do": "ask", "question": question, "requests": there, "timeout": timeout}
 
         def asked(link: Link) -> list[dict[str, Any]]:
             self._send_files(link, json.dumps(there))
-            frame = _asked(link, words, timeout + LAUNCH_SECONDS)
+            frame = exchange(link, words, timeout + LAUNCH_SECONDS)
             found = answers.answers(question, self._outbox.told(_text(frame)), requests)
             for answer, path in zip(found, made, strict=True):
                 if path and "error" not in answer:
-                    _fetch(link, _made(path), path)
+                    fetch(link, made_there(path), path)
             return found
 
         try:
@@ -214,7 +209,7 @@ class SshHost(Host):
     def _simple(self, question: str, read: Callable[[Frame], T]) -> T:
         """The answer to a question that no board may refuse."""
         try:
-            return self._retrying(lambda link: read(_asked(link, {"do": question})))
+            return self._retrying(lambda link: read(exchange(link, {"do": question})))
         except Refused as error:
             raise BoardLost(f"{self.name}: cannot go on: {error}") from None
 
@@ -305,20 +300,16 @@ class SshHost(Host):
         }
         link.send(opening)
         try:
-            answers.state(_answer(link))
+            answers.state(next_answer(link))
             if self._software:
-                now = answers.software(_asked(link, {"do": "software"}, LAUNCH_SECONDS))
+                now = answers.software(exchange(link, {"do": "software"}, LAUNCH_SECONDS))
                 if now != self._software:
                     raise BoardLost(f"{self.name}: has other software now than before")
         except Refused as error:
             raise BadInput(f"{self.name}: {error}") from None
 
     def _send_files(self, link: Link, text: str) -> None:
-        """Send the files that the text names and the far side lacks."""
-        for parcel in self._outbox.named_in(text):
-            if (parcel.place, parcel.sha256) not in self._sent:
-                _send(link, parcel)
-                self._sent.add((parcel.place, parcel.sha256))
+        send_files(link, self._outbox.named_in(text), self._sent)
 
 
 def this_desk() -> str:
@@ -331,64 +322,5 @@ class _LostTooOften(BoardLost):
     """A question was asked several times, and the connection was lost each time."""
 
 
-def _asked(
-    link: Link, question: Mapping[str, Any], seconds: float = ANSWER_SECONDS, tick: Tick = no_tick
-) -> Frame:
-    """The answer to a question; Refused where it is an error."""
-    link.send(question)
-    return _answer(link, seconds, tick)
-
-
-def _answer(link: Link, seconds: float = ANSWER_SECONDS, tick: Tick = no_tick) -> Frame:
-    frame = link.receive(seconds, tick)
-    if "error" in frame.values:
-        raise Refused(str(frame.values["error"])[:500])
-    return frame
-
-
 def _text(frame: Frame) -> str:
     return frame.content.decode(errors="replace")
-
-
-def _send(link: Link, parcel: Parcel) -> None:
-    """Send one file. If its content has changed meanwhile, the board refuses it."""
-    left = parcel.size
-    try:
-        with parcel.path.open("rb") as file:
-            link.send({"do": "put", "place": parcel.place, "size": left, "sha256": parcel.sha256})
-            while left > 0:
-                size = min(CHUNK_BYTES, left)
-                chunk = _read(file, size) or bytes(size)
-                link.send({}, chunk)
-                left -= len(chunk)
-        _answer(link)
-    except OSError as error:
-        raise Refused(f"{parcel.path}: cannot be read: {error.strerror}") from None
-    except Refused as error:
-        raise Refused(f"{parcel.path.name}: {error}") from None
-
-
-def _read(file: BinaryIO, size: int) -> bytes:
-    """The next bytes; none if the file became shorter, or cannot be read any more.
-
-    The board waits for as many bytes as it was promised. It refuses those that are not of the file.
-    """
-    try:
-        return file.read(size)
-    except OSError:
-        return b""
-
-
-def _made(path: Path) -> str:
-    """The place there of a file that the board makes for this side."""
-    return f"made/{path.name}"
-
-
-def _fetch(link: Link, place: str, path: Path) -> None:
-    """Bring a file here that the board has made."""
-    left = answers.size(_asked(link, {"do": "fetch", "place": place}), MOST_MADE_BYTES)
-    with atomic_write(path) as file:
-        while left > 0:
-            chunk = answers.chunk(_answer(link), left)
-            file.write(chunk)
-            left -= len(chunk)
