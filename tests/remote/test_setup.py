@@ -4,6 +4,7 @@ What `bench` needs are wheels without content here; one of them lets Python find
 """
 
 import json
+import os
 import subprocess
 import sys
 import sysconfig
@@ -120,6 +121,15 @@ def test_too_little_memory_or_disk_there_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(installer, "_memory_bytes", lambda: 512 << 20)
     with pytest.raises(installer.Stop, match="it has 512 MiB of memory: torch needs 1 GiB"):
         installer.look(request)
+
+
+def test_what_installs_ends_with_its_connection(monkeypatch):
+    read_end, write_end = os.pipe()
+    os.close(write_end)
+    with os.fdopen(read_end) as ended:
+        monkeypatch.setattr(sys, "stdin", ended)
+        with pytest.raises(installer.Stop, match="the connection ended"):
+            installer._run([sys.executable, "-c", "import time; time.sleep(600)"], "pip")
 
 
 def test_the_wheel_is_equal_each_time_and_holds_the_declarations(tmp_path):

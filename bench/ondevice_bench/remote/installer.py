@@ -12,9 +12,12 @@ import fcntl
 import hashlib
 import json
 import os
+import select
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from typing import Any
 
 OLDEST = (3, 11)
@@ -99,7 +102,7 @@ def install(request: dict[str, Any]) -> dict[str, Any]:
     folder = os.path.abspath(request["folder"])
     environment, wheels = os.path.join(folder, "env"), os.path.join(folder, "wheels")
     python = os.path.join(environment, "bin", "python")
-    if not os.path.exists(python):
+    if not os.path.exists(os.path.join(environment, "bin", "pip")):  # pip comes last
         _run([sys.executable, "-m", "venv", "--clear", environment], "the environment")
     words = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "-q"]
     if request["offline"]:
@@ -173,22 +176,36 @@ def _run(words: list[str], what: str) -> None:
     if "--no-index" in words:  # what pip is told elsewhere may name other wheels
         environment = {k: v for k, v in environment.items() if not k.startswith("PIP_")}
         environment["PIP_CONFIG_FILE"] = os.devnull
-    try:
-        done = subprocess.run(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            timeout=PIP_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise Stop(f"{what} did not end within an hour") from None
-    if done.returncode != 0:
-        lines = [line.strip() for line in done.stdout.decode(errors="replace").splitlines()]
+    with subprocess.Popen(
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        start_new_session=True,
+    ) as process:
+        try:
+            printed = _printed(process, what)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode != 0:
+        lines = [line.strip() for line in printed.decode(errors="replace").splitlines()]
         errors = [line for line in lines if line.startswith("ERROR")]
         raise Stop(f"{what}: {[*errors, *filter(None, lines), 'it failed'][0]}")
+
+
+def _printed(process: subprocess.Popen[bytes], what: str) -> bytes:
+    """What the process prints until it ends; Stop where that is late, or the desk is gone."""
+    deadline = time.monotonic() + PIP_SECONDS
+    while True:
+        try:
+            return process.communicate(timeout=1)[0]
+        except subprocess.TimeoutExpired:
+            if select.select([sys.stdin], [], [], 0)[0]:  # the desk waits, so this is the end
+                raise Stop("the connection ended") from None
+            if time.monotonic() > deadline:
+                raise Stop(f"{what} did not end within an hour") from None
 
 
 STEPS = {
