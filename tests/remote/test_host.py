@@ -376,6 +376,14 @@ def test_a_number_that_this_side_needs_must_be_there(tmp_path):
         assert reply.reason == "the worker's reply has no peak_bytes"
 
 
+def test_a_step_without_time_is_refused(tmp_path):
+    still = GOOD.replace(b'"step_flops": 1', b'"step_seconds": 0')
+    content = greeting() + packed({"state": STATE}) + packed(ENDED, still)
+    with SshHost(PipeWay(tmp_path, program=saying(content, tmp_path))) as host:
+        reply = host.run(JobMaker(host, None).job(CELL, "time"), 1).reply
+        assert reply.reason == "the worker's reply has a step without time"
+
+
 @pytest.mark.parametrize("place", ["../x", "/x", "a/../../x", "", "a\0b", "a/" * 600])
 def test_no_file_lands_outside_of_its_folder(tmp_path, place):
     files = ReceivedFiles(tmp_path / "files")

@@ -134,6 +134,8 @@ def outcome(frame: Frame, reply_text: str, pass_name: str) -> Outcome:
     missing = [name for name in _READ.get(pass_name, ()) if name not in reply.result.metrics]
     if reply.status == "ok" and missing:
         reply = Reply("failed", reason=f"the worker's reply has no {', '.join(missing)}")
+    if not reply.result.metrics.get("step_seconds", 1.0) > 0:  # this side divides by it
+        reply = Reply("failed", reason="the worker's reply has a step without time")
     printed = output[-_MOST_OUTPUT:].encode(errors="replace").decode()  # no half of a character
     return Outcome(reply, launch, float(seconds), printed)  # type: ignore[arg-type]
 
