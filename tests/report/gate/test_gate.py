@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from ondevice_bench.analyse.cell_pair import CellPair, ExactDifference
+from ondevice_bench.analyse.cell_pair import CellPair, ExactDifference, MissingMetric
 from ondevice_bench.errors import BadInput, ExitCode
 from ondevice_bench.report.gate import github
 from ondevice_bench.report.gate.junit import junit
@@ -198,3 +198,22 @@ def test_both_sides_of_ab_are_rows_and_what_is_inconclusive_says_what_would_deci
     ]  # fmt: skip
     assert found.rows[-1].remark == "time: failed: no"
     assert found.sentence == "Worse: 2 metrics of 1 cell regressed"
+
+
+def test_a_metric_that_only_the_base_of_ab_has_is_a_row_and_nothing_is_decided():
+    lost = CellPair("net", "a", "b", missing=[MissingMetric("activation_bytes", 1024.0, "no hook")])
+    found = outcome_of_refs(
+        ["main", "HEAD"],
+        [lost],
+        only_in=([], []),
+        notes=[],
+        exit_code=ExitCode.INCONCLUSIVE,
+        fail_on={"regressed"},
+        remarks={},
+        place_of=lambda pair, metric: None,
+    )
+    first = found.rows[0]
+    assert (first.metric, first.new, first.verdict, first.remark) == (
+        "activation_bytes", "not measured", "missing", "no hook",
+    )  # fmt: skip
+    assert found.sentence == "Not decided: 1 metric of the base was not measured"
