@@ -99,7 +99,8 @@ class CellSession:
         """Tell the gate which cells it will judge."""
         if self._gate is not None:
             suites = {item.parent for item in _cells(session)}
-            cells = [item.cell for suite in suites for item in suite.request.plan]
+            items = (item for suite in suites for item in suite.request.plan)
+            cells = [item.cell for item in items if item.state == "planned"]
             plan = {(cell.id, cell.key): cell for cell in cells}.values()
             chosen = [item.planned.cell for item in _cells(session) if not item.skipped]
             self._gate.expect(plan, chosen)
