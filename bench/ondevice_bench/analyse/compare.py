@@ -163,8 +163,11 @@ def compare(
 def join_cells(
     base: Iterable[CellSummary], new: Iterable[CellSummary], *, same_code: bool = False
 ) -> JoinedCells:
-    """Join the cells of two runs."""
-    bases, news = ((each.planned.cell for each in side) for side in (base, new))
+    """Join the cells of two runs that are measured there, not those of other boards."""
+    bases, news = (
+        [each.planned.cell for each in side if each.planned.state == "planned"]
+        for side in (base, new)
+    )
     return join(bases, news, same_code=same_code)
 
 
