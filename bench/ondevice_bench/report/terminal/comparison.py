@@ -7,7 +7,7 @@ from ondevice_bench.analyse.compare import DRIFT, VERDICTS, Comparison, Differen
 from ondevice_bench.report.quantities import exact_text
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.labels import labelled
-from ondevice_bench.terminal import Table
+from ondevice_bench.terminal import Table, one_line
 from ondevice_bench.units import number_of, quantity, ratio
 
 AMBIGUOUS = "one side has several cells that differ only in the version of a file"
@@ -145,7 +145,7 @@ def difference_line(item: Difference) -> str:
     before, after = (_text(item.metric, value) for value in (item.base, item.new))
     inside = "; ".join(filter(None, [size_of(item), accepted_text(item), more_rounds_text(item)]))
     change = f" ({inside})" if inside else ""
-    return f"{item.verdict}: {item.cell}: {item.metric}: {before} → {after}{change}"
+    return one_line(f"{item.verdict}: {item.cell}: {item.metric}: {before} → {after}{change}")
 
 
 def size_of(item: Difference) -> str:
