@@ -11,6 +11,7 @@ from ondevice_bench.terminal import Table, one_line
 from ondevice_bench.units import number_of, quantity, ratio
 
 AMBIGUOUS = "one side has several cells that differ only in the version of a file"
+OTHER_KERNELS = "torch or the kind of processor differs, and other kernels give other values"
 
 
 def comparison_tables(comparison: Comparison, cells: Iterable[Cell]) -> list[Table]:
@@ -110,6 +111,9 @@ def other_notes(comparison: Comparison) -> list[str]:
         lines.append(f"not joined: {AMBIGUOUS}: {', '.join(comparison.ambiguous)}")
     lines += [f"different: {text}" for text in comparison.unlike]
     lines += [f"not compared: {comparison.not_compared}"] if comparison.not_compared else []
+    if comparison.of_other_kernels:
+        names = ", ".join(comparison.of_other_kernels)
+        lines.append(f"not compared: {names}: {OTHER_KERNELS}")
     lines += [
         f"not interleaved: {run}: its rounds do not show how the machine drifts, so the "
         f"thresholds of noisy metrics are {DRIFT} times as high"
