@@ -107,6 +107,18 @@ def test_junit_is_what_a_parser_of_junit_reads(tmp_path):
     assert kinds[:4] == ["Skipped", "Error", "Error", "Error"]
 
 
+@pytest.mark.parametrize(
+    ("rows", "code", "errors"),
+    [([], 5, 1), ([], 6, 1), ([row("inconclusive")], 5, 1), ([row("inconclusive")], 0, 0)],
+)
+def test_a_gate_that_does_not_pass_is_never_green_in_junit(rows, code, errors):
+    found = outcome(*rows, code=ExitCode(code))
+    (suite,) = ET.fromstring(junit(found))
+    assert [each.get("message") for each in suite.iter("error")] == [found.sentence] * errors
+    assert suite.get("errors") == str(errors)
+    assert suite.get("tests") == str(len(rows) + errors)
+
+
 def test_the_page_is_html_that_runs_nothing():
     evil = EVIL.replace("\ufffe", "")
     found = outcome(row(cell="<script>x</script>"), row("unchanged", cell=evil), notes=(evil,))
