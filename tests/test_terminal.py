@@ -10,8 +10,10 @@ from ondevice_bench.terminal import (
     LONGEST_ERROR,
     MANY_ROWS,
     Table,
+    print_commands,
     print_errors,
     print_json,
+    print_lines,
     print_rows,
     printable,
     table_text,
@@ -51,6 +53,19 @@ def test_markup_in_a_name_is_text():
 def test_what_json_does_not_know_is_refused():
     with pytest.raises(ValueError, match="Out of range"):
         print_json({"x": float("nan")})
+
+
+def test_in_a_job_of_github_no_printed_text_is_a_command_but_ours(capsys, monkeypatch):
+    foreign = ["::error::no", "net\n \t::stop-commands::x", "a ##[error]no"]
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    print_lines(*foreign)
+    print_commands("::error::yes")
+    shown = capsys.readouterr()
+    assert shown.out == "·::error::no\nnet\n \t·::stop-commands::x\na ##·[error]no\n"
+    assert shown.err == "::error::yes\n"
+    monkeypatch.delenv("GITHUB_ACTIONS")
+    print_lines(*foreign)
+    assert capsys.readouterr().out == "".join(f"{text}\n" for text in foreign)
 
 
 def test_no_character_of_a_printed_text_steers_a_terminal():

@@ -26,6 +26,8 @@ UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
+# what a job of GitHub takes for a command: first in a line, or anywhere in its older form
+_COMMAND = re.compile(r"^[^\S\n]*(?=::)|##(?=\[)", re.MULTILINE)
 # our own signs for a terminal that has only ASCII
 _ASCII = {"×": "x", "ε": "eps", "…": "...", "–": "-", "─": "-", "→": "->", "·": "|", "✓": "yes"}
 LONGEST_ERROR = 1_000  # characters
@@ -91,7 +93,7 @@ def error_line(text: str) -> str:
 
 def print_commands(*lines: str) -> None:
     """Commands for the machine that runs the job, on standard error: results keep their stream."""
-    _write("stderr", "".join(f"{one_line(text)}\n" for text in lines))
+    _write("stderr", "".join(f"{one_line(text)}\n" for text in lines), has_commands=True)
 
 
 def print_progress(text: str, control: str = "") -> None:
@@ -182,8 +184,13 @@ def flush() -> None:
     _write("stdout", "")
 
 
-def _write(name: Literal["stdout", "stderr"], text: str) -> None:
-    """Write to a stream. If nobody reads it any more, the command goes on in silence."""
+def _write(name: Literal["stdout", "stderr"], text: str, *, has_commands: bool = False) -> None:
+    """Write to a stream. If nobody reads it any more, the command goes on in silence.
+
+    In a job of GitHub, only text that has commands of ours has any: names may be foreign.
+    """
+    if not has_commands and os.environ.get("GITHUB_ACTIONS") == "true":
+        text = _COMMAND.sub(lambda found: f"{found[0]}·", text)
     stream = getattr(sys, name)
     try:
         stream.write(text)

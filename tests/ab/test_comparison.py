@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ondevice_bench.ab.comparison import RefComparison, next_pairs
-from ondevice_bench.analyse.cell_pair import CellPair
+from ondevice_bench.analyse.cell_pair import CellPair, MissingMetric
 from ondevice_bench.record.model import TaskKey
 from ondevice_bench.run.hosts.fake import FakeHost
 from ondevice_bench.run.progress import Silent
@@ -87,6 +87,19 @@ def test_an_exact_metric_differs_by_any_amount(clock):
         ((metric, verdict),) = [(found.metric, found.verdict) for found in pair.differences]
         assert (metric, verdict) == ("activation_bytes", "regressed")
         assert pair.verdicts == {"unchanged", "regressed"}
+
+
+def test_an_exact_metric_that_only_the_base_has_is_missing_and_not_equal(clock):
+    class Without(Side):
+        def perform(self, task, tick):
+            record = super().perform(task, tick)
+            reason = {"activation_bytes": "no hook"}
+            return replace(record, metrics={"step_flops": 5.0}, unavailable=reason)
+
+    for pair in compared(Side(1), Without(2)).pairs:
+        assert pair.missing == [MissingMetric("activation_bytes", 100.0, "no hook")]
+        assert pair.verdicts == {"unchanged", "missing"}
+    assert all(pair.missing == [] for pair in compared(Without(1), Side(2)).pairs)
 
 
 def test_a_budget_that_is_spent_leaves_it_open(clock):

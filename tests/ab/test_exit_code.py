@@ -1,7 +1,7 @@
 import pytest
 
 from ondevice_bench.ab.exit_code import exit_code
-from ondevice_bench.analyse.cell_pair import CellPair, ExactDifference
+from ondevice_bench.analyse.cell_pair import CellPair, ExactDifference, MissingMetric
 from ondevice_bench.errors import ExitCode
 from ondevice_bench.stats import Change
 
@@ -13,6 +13,9 @@ LARGER = CellPair(
 UNSURE = CellPair("unsure", "a", "b", [], [1.0], [1.0])
 NEVER_TIMED = CellPair("never timed", "a", "b")
 FAILED = CellPair("failed", "a", "b", problem="time: failed: no")
+LOST = CellPair(
+    "lost", "a", "b", [], [1.0], [1.0], SAME.step, missing=[MissingMetric("activation_bytes", 1)]
+)
 BOTH = {"regressed", "inconclusive"}
 
 
@@ -29,6 +32,8 @@ BOTH = {"regressed", "inconclusive"}
         ([SAME, UNSURE], (), BOTH, ExitCode.INCONCLUSIVE),
         ([SAME, UNSURE], (), {"regressed"}, ExitCode.OK),
         ([NEVER_TIMED], (), set(), ExitCode.INCONCLUSIVE),
+        ([SAME, LOST], (), set(), ExitCode.INCONCLUSIVE),
+        ([SLOW, LOST], (), {"regressed"}, ExitCode.REGRESSION),
     ],
 )
 def test_the_worst_of_all_pairs_decides(pairs, unpaired, fail_on, code):

@@ -168,6 +168,8 @@ def test_what_kernels_decide_is_compared_only_where_they_are_the_same(summary_of
     other = {**make_run().software, "torch_blas": "open"}
     elsewhere = compare(base, live("r3", 120.0, software=other))
     assert [item.metric for item in elsewhere.differences] == ["activation_bytes"]
+    assert elsewhere.of_other_kernels == ("forward_live_peak_bytes",)
+    assert compare(base, live("r4", 120.0)).of_other_kernels == ()
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ echo "$@" >> gh.log
 for word in "$@"; do
   case "$word" in body=@*) cp "${word#body=@}" comment.md;; esac
 done
+if [ "$2" = user ]; then exec cat gh.user; fi
 if [ "$2" = --paginate ]; then cat gh.answer; fi
 """
 KEPT_BY_SIN = 16 * 4  # bytes, for each example
@@ -256,6 +257,31 @@ def test_the_action_compares_two_commits_and_keeps_one_comment(toy):
     assert "--method PATCH repos/somebody/toy/issues/comments/3 " in told[-1]
     assert "Not worse" in (toy.folder / "comment.md").read_text()
     assert "had too few rounds for an interval" in again["Compare"].summary
+
+
+def test_the_comment_is_found_whoever_has_the_token_and_never_written_twice(toy):
+    steps = YAML(typ="safe").load((ROOT / "action.yml").read_text())["runs"]["steps"]
+    (script,) = [step["run"] for step in steps if step["name"] == "Comment"]
+    env = {"NUMBER": "7", "MARKER": "<!-- ondevice-bench: mine -->"}
+    (toy.folder / ".runner").mkdir(exist_ok=True)
+    (toy.folder / ".runner/bench-ab.md").write_text("## Not worse\n")
+    there = [
+        {"id": 1, "user": {"type": "User", "login": "stranger"}, "body": env["MARKER"]},
+        {"id": 2, "user": {"type": "User", "login": "ada"}, "body": env["MARKER"]},
+    ]
+    (toy.folder / "gh.answer").write_text(json.dumps(there))
+    (toy.folder / "gh.user").write_text("ada\n")
+    ended = toy.runner.step(script, env)
+    assert (ended.code, ended.annotations) == (0, []), ended.log
+    told = (toy.folder / "gh.log").read_text().splitlines()
+    assert "--method PATCH repos/somebody/toy/issues/comments/2 " in told[-1]
+
+    (toy.folder / "gh.answer").unlink()  # the comments cannot be read
+    ended = toy.runner.step(script, env)
+    assert ended.code == 0, ended.log
+    assert "the token may not read or write comments" in ended.annotations[0]
+    told = (toy.folder / "gh.log").read_text().splitlines()
+    assert "--paginate" in told[-1]
 
 
 CONFTEST = """\

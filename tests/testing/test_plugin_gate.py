@@ -132,6 +132,35 @@ def test_a_baseline_without_these_cells_is_not_green(in_rounds):
     )
 
 
+def test_a_cell_of_the_baseline_that_its_worker_refuses_now_is_not_green(in_rounds, hosts):
+    hosts.answer = answering()
+    in_rounds.runpytest("--benchmark", "--suite", "small").assert_outcomes(passed=2)
+    measured, refused = answering(), Reply("skipped", reason="too thin")
+    hosts.answer = lambda job: refused if job.cell.batch == 1 else measured(job)
+    result = in_rounds.runpytest("--benchmark", "--suite", "small", "--baseline", "small")
+    result.assert_outcomes(passed=1, skipped=1)
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines(
+        [
+            "*missing: mcunet/vanilla/all/b1/s0: activation_bytes: *",
+            "*not everything of the baseline*",
+        ]
+    )
+
+
+def test_a_cell_of_the_baseline_that_the_plan_skips_now_is_not_green(in_rounds):
+    tests = in_rounds
+    tests.runpytest("--benchmark", "--suite", "small").assert_outcomes(passed=2)
+    needs = 'when: [{cells: "*/b1/*", memory_gib: 1000000}]\n'
+    (tests.path / "suites/small.yaml").write_text(IN_ROUNDS + needs)
+    result = tests.runpytest("--benchmark", "--suite", "small", "--baseline", "small")
+    result.assert_outcomes(passed=1, skipped=1)
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines(
+        ["*only in small-*: mcunet/vanilla/all/b1/s0", "*not everything of the baseline*"]
+    )
+
+
 def test_another_machines_times_are_not_judged(in_rounds, hosts):
     tests = in_rounds
     tests.runpytest("--benchmark", "--suite", "small").assert_outcomes(passed=2)

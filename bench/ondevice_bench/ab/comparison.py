@@ -13,7 +13,7 @@ from dataclasses import replace
 from statistics import median
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.cell_pair import CellPair, ExactDifference
+from ondevice_bench.analyse.cell_pair import CellPair, ExactDifference, MissingMetric
 from ondevice_bench.passes import TIME, TRACE
 from ondevice_bench.record.model import Record, TaskKey
 from ondevice_bench.run.progress import Progress
@@ -108,6 +108,7 @@ class RefComparison:
             pair.problem = pair.problem or _problem(records)
         if not pair.problem:
             pair.differences, pair.equal = _compared(*traces)
+            pair.missing = _missing(*traces)
 
     def _take_round(self, pair: CellPair, number: int, share: str) -> None:
         """Time both sides step by step in turn; the side that begins changes every round."""
@@ -158,3 +159,12 @@ def _compared(base: Record, new: Record) -> tuple[list[ExactDifference], dict[st
     }
     differing = [ExactDifference(name, *pair) for name, pair in pairs.items() if pair[0] != pair[1]]
     return differing, {name: old for name, (old, new_) in pairs.items() if old == new_}
+
+
+def _missing(base: Record, new: Record) -> list[MissingMetric]:
+    """The exact metrics that only the base has: what was not measured is not equal."""
+    return [
+        MissingMetric(metric.name, base.metrics[metric.name], new.unavailable.get(metric.name, ""))
+        for metric in metrics.ALL
+        if metric.kind == "exact" and metric.name in base.metrics and metric.name not in new.metrics
+    ]

@@ -21,6 +21,7 @@ def exit_code(
     if not pairs:
         return ExitCode.NOTHING_RAN
     is_unclear = "inconclusive" in verdicts and "inconclusive" in fail_on
-    if gone or is_unclear or not any(pair.base for pair in pairs):
+    has_lost = bool(gone) or "missing" in verdicts
+    if has_lost or is_unclear or not any(pair.base for pair in pairs):
         return ExitCode.INCONCLUSIVE
     return ExitCode.OK

@@ -5,10 +5,11 @@ from dataclasses import replace
 from statistics import median
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.compare import NOISY, compare, join_cells
+from ondevice_bench.analyse.compare import CONFIDENCE, NOISY, claims_on, compare, join_cells
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.record.acceptance import Acceptance
+from ondevice_bench.stats import fewest_rounds
 
 ALL = "all"  # in place of a metric: every one that regressed
 
@@ -25,15 +26,19 @@ def accepted_of(
     names = _regressed(*alone) if metric == ALL else [metric]
     if not names:
         raise BadInput(f"{new.run.id}: no metric of {found.id} regressed: nothing to accept")
-    return [Acceptance(cell.id, name, _values(*alone, name), by, because) for name in names]
+    fewest = fewest_rounds(1 - (1 - CONFIDENCE) / max(1, claims_on(base.cells)))
+    return [Acceptance(cell.id, name, _values(*alone, name, fewest), by, because) for name in names]
 
 
 def _regressed(base: RunSummary, new: RunSummary) -> Sequence[str]:
     return [item.metric for item in compare(base, new).with_verdict("regressed")]
 
 
-def _values(base: RunSummary, new: RunSummary, metric: str) -> tuple[float, ...]:
-    """The new value of an exact metric, or that of each process of a noisy one."""
+def _values(base: RunSummary, new: RunSummary, metric: str, fewest: int) -> tuple[float, ...]:
+    """The new value of an exact metric, or that of each process of a noisy one.
+
+    With too few processes, the metric would be inconclusive from now on, whatever its value.
+    """
     (cell,), (found,) = base.cells, new.cells
     judged = [m.name for m in metrics.ALL if m.kind == "exact" or m.name in NOISY]
     here = [name for name in judged if name in cell.estimates]
@@ -47,4 +52,14 @@ def _values(base: RunSummary, new: RunSummary, metric: str) -> tuple[float, ...]
         return (found.estimates[metric].estimate,)
     if base.run.machine != new.run.machine:
         raise BadInput(f"{new.run.id}: {metric} was measured on another machine than the baseline")
-    return tuple(median(samples) for samples in found.samples[metric] if samples)
+    values = _by_process(found, metric)
+    if len(values) < min(fewest, len(_by_process(cell, metric))):
+        raise BadInput(
+            f"{new.run.id}: {metric} of {found.id}: {len(values)} processes measured it; "
+            f"{fewest} are needed, or no later change would be seen"
+        )
+    return values
+
+
+def _by_process(cell: CellSummary, metric: str) -> tuple[float, ...]:
+    return tuple(median(samples) for samples in cell.samples[metric] if samples)

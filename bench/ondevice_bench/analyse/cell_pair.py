@@ -37,6 +37,15 @@ class ExactDifference:
         return exact_verdict(metrics.BY_NAME[self.metric], self.base, self.new)
 
 
+@dataclass(frozen=True)
+class MissingMetric:
+    """An exact metric that only the base has. `reason` says why, if the new side said so."""
+
+    metric: str
+    base: float
+    reason: str = ""
+
+
 @dataclass
 class CellPair:
     """A cell on both sides, with its results so far."""
@@ -52,6 +61,7 @@ class CellPair:
     judged: int = 0  # rounds that its interval rests on
     seconds: float = 0.0  # that its rounds took
     equal: dict[str, float] = field(default_factory=dict)  # the exact metrics that do not differ
+    missing: list[MissingMetric] = field(default_factory=list)
 
     def add_round(self, base: float, new: float, threshold: float, pairs: int = 1) -> None:
         """Add one step of each side, and judge the ratio if it is time.
@@ -87,8 +97,10 @@ class CellPair:
 
     @property
     def verdicts(self) -> set[Verdict]:
-        """The verdicts on the step time and on every exact metric that differs."""
-        return {self.step_verdict, *(difference.verdict for difference in self.differences)}
+        """The verdicts on the step time and on every exact metric that differs or is missing."""
+        differing: set[Verdict] = {difference.verdict for difference in self.differences}
+        missing: set[Verdict] = {"missing"} if self.missing else set()
+        return {self.step_verdict, *differing, *missing}
 
     def to_dict(self) -> dict[str, Any]:
         """The pair as plain values. The interval is null if there is none yet."""
@@ -104,5 +116,6 @@ class CellPair:
                 {**asdict(difference), "verdict": difference.verdict}
                 for difference in self.differences
             ],
+            "missing": [asdict(each) for each in self.missing],
             "problem": self.problem,
         }

@@ -70,6 +70,7 @@ class Comparison:
     only_in_new: tuple[str, ...]
     unlike: tuple[str, ...]  # differences in software and machine
     not_compared: str = ""  # why noisy metrics were left out
+    of_other_kernels: tuple[str, ...] = ()  # exact metrics that were left out for this reason
     not_interleaved: tuple[str, ...] = ()  # the ids of such runs
     ambiguous: tuple[str, ...] = ()  # cells with more than one possible partner
     code: Mapping[str, tuple[CodeChange, ...]] = field(default_factory=dict)  # by cell of the base
@@ -121,6 +122,7 @@ def compare(
     both = [(of_base[cell.id], of_new[other.id]) for cell, other in joined.pairs]
     same_kernels = _kernels(base) == _kernels(new)
     exact = [m for m in metrics.ALL if m.kind == "exact" and (same_kernels or not m.of_kernels)]
+    left_out = [m.name for m in metrics.ALL if m.of_kernels and not same_kernels]
     reason = _why_not_noisy(base, new)
     timed = [
         (cell, other, name)
@@ -153,6 +155,9 @@ def compare(
         only_in_new=tuple(cell.id for cell in joined.only_in_new),
         unlike=_environment_differences(base, new),
         not_compared=reason,
+        of_other_kernels=tuple(
+            name for name in left_out if any(name in cell.estimates for cell, _ in both)
+        ),
         not_interleaved=not_interleaved,
         ambiguous=tuple(cell.id for cell in joined.ambiguous),
         code={cell: change for cell, change in changes.items() if change},
@@ -163,8 +168,11 @@ def compare(
 def join_cells(
     base: Iterable[CellSummary], new: Iterable[CellSummary], *, same_code: bool = False
 ) -> JoinedCells:
-    """Join the cells of two runs."""
-    bases, news = ((each.planned.cell for each in side) for side in (base, new))
+    """Join the cells of two runs that are measured there, not those of other boards."""
+    bases, news = (
+        [each.planned.cell for each in side if each.planned.state == "planned"]
+        for side in (base, new)
+    )
     return join(bases, news, same_code=same_code)
 
 
@@ -186,11 +194,16 @@ def join_comparisons(parts: Sequence[Comparison]) -> Comparison:
         differences=tuple(difference for part in parts for difference in part.differences),
         only_in_base=tuple(cell for part in parts for cell in part.only_in_base),
         only_in_new=tuple(cell for part in parts for cell in part.only_in_new),
-        not_interleaved=tuple(dict.fromkeys(run for part in parts for run in part.not_interleaved)),
+        of_other_kernels=_each_once(part.of_other_kernels for part in parts),
+        not_interleaved=_each_once(part.not_interleaved for part in parts),
         ambiguous=tuple(cell for part in parts for cell in part.ambiguous),
         code={cell: changes for part in parts for cell, changes in part.code.items()},
         lost=sum(part.lost for part in parts),
     )
+
+
+def _each_once(parts: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(each for part in parts for each in part))
 
 
 def _why_not_noisy(base: RunSummary, new: RunSummary) -> str:

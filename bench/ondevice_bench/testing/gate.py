@@ -26,23 +26,25 @@ class Gate:
         planned = (cell for cell in base.cells if cell.planned.state == "planned")
         self._cells = {cell.id: cell for cell in planned}
         self._joined = JoinedCells((), (), (), ())
-        self._partners: dict[str, CellSummary] = {}  # by the id of the new cell
+        self._partners: dict[tuple[str, str], CellSummary] = {}  # by id and key of the new cell
         self._claims = 0
         self._comparisons: list[Comparison] = []
 
     def expect(self, plan: Collection[Cell], chosen: Collection[Cell]) -> None:
-        """Tell which cells there are, and which of them will be judged.
+        """Tell which cells are planned, and which of them will be judged.
 
         More cells need more confidence for each.
         """
         self._joined = join([cell.planned.cell for cell in self._cells.values()], plan)
-        self._partners = {new.id: self._cells[base.id] for base, new in self._joined.pairs}
-        ids = {cell.id for cell in chosen}
-        self._claims = claims_on(base for name, base in self._partners.items() if name in ids)
+        self._partners = {
+            (new.id, new.key): self._cells[base.id] for base, new in self._joined.pairs
+        }
+        judged = {(cell.id, cell.key) for cell in chosen}
+        self._claims = claims_on(base for new, base in self._partners.items() if new in judged)
 
     def judge(self, run: Run, cell: CellSummary) -> tuple[Difference, ...]:
         """The metrics of the cell that regressed."""
-        base = self._partners.get(cell.id)
+        base = self._partners.get((cell.id, cell.planned.cell.key))
         comparison = compare(
             replace(self.base, cells=() if base is None else (base,)),
             RunSummary(run, (cell,)),

@@ -19,7 +19,7 @@ from ondevice_bench.report.gate.of_runs import outcome_of_runs, places_for
 from ondevice_bench.report.terminal.comparison import comparison_lines
 from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.progress import for_terminal
-from ondevice_bench.terminal import one_line, printable
+from ondevice_bench.terminal import one_line
 from ondevice_bench.testing import pytest_benchmark_adapter as benchmark
 from ondevice_bench.testing.cells import CellItem, SuiteCells
 from ondevice_bench.testing.gate import Gate
@@ -99,7 +99,8 @@ class CellSession:
         """Tell the gate which cells it will judge."""
         if self._gate is not None:
             suites = {item.parent for item in _cells(session)}
-            cells = [item.cell for suite in suites for item in suite.request.plan]
+            items = (item for suite in suites for item in suite.request.plan)
+            cells = [item.cell for item in items if item.state == "planned"]
             plan = {(cell.id, cell.key): cell for cell in cells}.values()
             chosen = [item.planned.cell for item in _cells(session) if not item.skipped]
             self._gate.expect(plan, chosen)
@@ -140,7 +141,7 @@ class CellSession:
     def pytest_terminal_summary(self, terminalreporter: "pytest.TerminalReporter") -> None:
         """Print where the results are, and the comparison."""
         for line in self._lines:
-            terminalreporter.write_line(f"ondevice-bench: {printable(line)}")
+            terminalreporter.write_line(one_line(f"ondevice-bench: {line}"))
         for line in self._commands:
             terminalreporter.write_line(one_line(line))
 

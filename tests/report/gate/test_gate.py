@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from ondevice_bench.analyse.cell_pair import CellPair, ExactDifference
+from ondevice_bench.analyse.cell_pair import CellPair, ExactDifference, MissingMetric
 from ondevice_bench.errors import BadInput, ExitCode
 from ondevice_bench.report.gate import github
 from ondevice_bench.report.gate.junit import junit
@@ -107,6 +107,18 @@ def test_junit_is_what_a_parser_of_junit_reads(tmp_path):
     assert kinds[:4] == ["Skipped", "Error", "Error", "Error"]
 
 
+@pytest.mark.parametrize(
+    ("rows", "code", "errors"),
+    [([], 5, 1), ([], 6, 1), ([row("inconclusive")], 5, 1), ([row("inconclusive")], 0, 0)],
+)
+def test_a_gate_that_does_not_pass_is_never_green_in_junit(rows, code, errors):
+    found = outcome(*rows, code=ExitCode(code))
+    (suite,) = ET.fromstring(junit(found))
+    assert [each.get("message") for each in suite.iter("error")] == [found.sentence] * errors
+    assert suite.get("errors") == str(errors)
+    assert suite.get("tests") == str(len(rows) + errors)
+
+
 def test_the_page_is_html_that_runs_nothing():
     evil = EVIL.replace("\ufffe", "")
     found = outcome(row(cell="<script>x</script>"), row("unchanged", cell=evil), notes=(evil,))
@@ -198,3 +210,22 @@ def test_both_sides_of_ab_are_rows_and_what_is_inconclusive_says_what_would_deci
     ]  # fmt: skip
     assert found.rows[-1].remark == "time: failed: no"
     assert found.sentence == "Worse: 2 metrics of 1 cell regressed"
+
+
+def test_a_metric_that_only_the_base_of_ab_has_is_a_row_and_nothing_is_decided():
+    lost = CellPair("net", "a", "b", missing=[MissingMetric("activation_bytes", 1024.0, "no hook")])
+    found = outcome_of_refs(
+        ["main", "HEAD"],
+        [lost],
+        only_in=([], []),
+        notes=[],
+        exit_code=ExitCode.INCONCLUSIVE,
+        fail_on={"regressed"},
+        remarks={},
+        place_of=lambda pair, metric: None,
+    )
+    first = found.rows[0]
+    assert (first.metric, first.new, first.verdict, first.remark) == (
+        "activation_bytes", "not measured", "missing", "no hook",
+    )  # fmt: skip
+    assert found.sentence == "Not decided: 1 metric of the base was not measured"

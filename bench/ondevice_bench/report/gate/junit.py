@@ -10,7 +10,10 @@ _NO_XML = re.compile("[\ufffe\uffff]")  # what XML 1.0 cannot have, beside what 
 
 
 def junit(outcome: GateOutcome) -> str:
-    """The XML. What makes the gate fail is a failure; what is unclear otherwise is skipped."""
+    """The XML. What makes the gate fail is a failure; what is unclear otherwise is skipped.
+
+    A gate that does not pass never looks green: if no row says why, the decision is an error.
+    """
     root = ET.Element("testsuites")
     suite = ET.SubElement(root, "testsuite", name=_text(outcome.title))
     for row in outcome.rows:
@@ -18,6 +21,10 @@ def junit(outcome: GateOutcome) -> str:
     for cell in outcome.only_in_base:
         case = ET.SubElement(suite, "testcase", classname=_text(cell), name="cell")
         ET.SubElement(case, "error", message=_text(f"only in {outcome.base}"))
+    is_red = any(suite.find(f"testcase/{tag}") is not None for tag in ("failure", "error"))
+    if outcome.exit_code and not is_red:
+        case = ET.SubElement(suite, "testcase", classname=_text(outcome.title), name="decision")
+        ET.SubElement(case, "error", message=_text(outcome.sentence))
     for tag in ("failure", "error", "skipped"):
         name = {"failure": "failures", "error": "errors", "skipped": "skipped"}[tag]
         suite.set(name, str(len(suite.findall(f"testcase/{tag}"))))

@@ -95,4 +95,17 @@ def _exact(pair: CellPair, place_of: Callable[[CellPair, str], Place | None]) ->
         for name, value in pair.equal.items()
         for text in [exact_text(name, value)]
     ]
-    return [*differing, *equal]
+    missing = [
+        GateRow(
+            pair.name,
+            each.metric,
+            exact_text(each.metric, each.base),
+            "not measured",
+            "",
+            "missing",
+            each.reason,
+            place_of(pair, each.metric),
+        )
+        for each in pair.missing
+    ]
+    return [*differing, *missing, *equal]

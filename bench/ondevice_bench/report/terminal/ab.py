@@ -44,7 +44,8 @@ def _texts(pair: CellPair) -> tuple[str, str, str, str, str]:
         if pair.step.upper < inf:
             interval = f"{units.ratio(pair.step.lower)} … {units.ratio(pair.step.upper)}"
     verdict = f"{pair.step_verdict}: {pair.problem}" if pair.problem else pair.step_verdict
-    exact = f"{len(pair.differences)} differ" if pair.differences else "equal"
+    counts = {"differ": len(pair.differences), "missing": len(pair.missing)}
+    exact = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "equal"
     if pair.problem:
         exact = "not compared"
     return ratio, interval, str(len(pair.base)), verdict, exact
@@ -65,6 +66,13 @@ def ab_lines(
         f"{exact_text(difference.metric, difference.new)}"
         for pair in pairs
         for difference in pair.differences
+    ]
+    lines += [
+        f"missing: {short[cells[pair.base_id]]}: {each.metric}: "
+        f"{exact_text(each.metric, each.base)} → not measured"
+        + (f" ({each.reason})" if each.reason else "")
+        for pair in pairs
+        for each in pair.missing
     ]
     lines += [
         f"only in {name}: {cell.id}"

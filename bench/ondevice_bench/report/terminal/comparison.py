@@ -7,10 +7,11 @@ from ondevice_bench.analyse.compare import DRIFT, VERDICTS, Comparison, Differen
 from ondevice_bench.report.quantities import exact_text
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.labels import labelled
-from ondevice_bench.terminal import Table
+from ondevice_bench.terminal import Table, one_line
 from ondevice_bench.units import number_of, quantity, ratio
 
 AMBIGUOUS = "one side has several cells that differ only in the version of a file"
+OTHER_KERNELS = "torch or the kind of processor differs, and other kernels give other values"
 
 
 def comparison_tables(comparison: Comparison, cells: Iterable[Cell]) -> list[Table]:
@@ -110,6 +111,9 @@ def other_notes(comparison: Comparison) -> list[str]:
         lines.append(f"not joined: {AMBIGUOUS}: {', '.join(comparison.ambiguous)}")
     lines += [f"different: {text}" for text in comparison.unlike]
     lines += [f"not compared: {comparison.not_compared}"] if comparison.not_compared else []
+    if comparison.of_other_kernels:
+        names = ", ".join(comparison.of_other_kernels)
+        lines.append(f"not compared: {names}: {OTHER_KERNELS}")
     lines += [
         f"not interleaved: {run}: its rounds do not show how the machine drifts, so the "
         f"thresholds of noisy metrics are {DRIFT} times as high"
@@ -145,7 +149,7 @@ def difference_line(item: Difference) -> str:
     before, after = (_text(item.metric, value) for value in (item.base, item.new))
     inside = "; ".join(filter(None, [size_of(item), accepted_text(item), more_rounds_text(item)]))
     change = f" ({inside})" if inside else ""
-    return f"{item.verdict}: {item.cell}: {item.metric}: {before} → {after}{change}"
+    return one_line(f"{item.verdict}: {item.cell}: {item.metric}: {before} → {after}{change}")
 
 
 def size_of(item: Difference) -> str:
