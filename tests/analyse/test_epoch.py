@@ -75,6 +75,8 @@ def test_the_digits_are_those_of_the_library():
         ("photos", "random crops of two photographs"),
         ("text@154c4d95", "windows at random places"),
         ("folder:mine@12345678", "the run does not say how many examples folder:mine@12345678 has"),
+        # CIFAR-10 that the user calls by the name of other data
+        ("mnist:cifar@12345678", "the number of examples is unknown: data is mnist:cifar@12345678"),
         (OWN_DATA, "the number of examples is unknown: data is the batch function"),
     ],
 )

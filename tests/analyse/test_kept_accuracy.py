@@ -2,7 +2,7 @@
 
 import pytest
 
-from ondevice_bench.analyse.kept_accuracy import kept_accuracy, verdict
+from ondevice_bench.analyse.kept_accuracy import kept_accuracy, lost_accuracy, verdict
 from ondevice_bench.report.accuracy_sentences import accuracy_sentences
 from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.cell import Cell, LearningPlan
@@ -16,8 +16,8 @@ def cell(method, seed):
 
 
 @pytest.fixture
-def found(summary_of):
-    """What the accuracies of each method, seed by seed, say. None: a training that failed."""
+def trained(summary_of):
+    """A run with the accuracies of each method, seed by seed. None: a training that failed."""
 
     def make(**accuracies):
         cells, records = [], []
@@ -26,7 +26,17 @@ def found(summary_of):
                 cells.append(cell(method, seed))
                 records.append(_record(cells[-1], value))
         run = make_run(settings={**make_run().settings, "measure": ["learning"]})
-        return {one.label: one for one in kept_accuracy(summary_of(records, planned(*cells), run))}
+        return summary_of(records, planned(*cells), run)
+
+    return make
+
+
+@pytest.fixture
+def found(trained):
+    """What such a run says of each method."""
+
+    def make(**accuracies):
+        return {one.label: one for one in kept_accuracy(trained(**accuracies))}
 
     return make
 
@@ -72,6 +82,18 @@ def test_differences_are_between_equal_seeds(found):
 def test_the_whole_interval_decides(lower, upper, says):
     assert verdict(Estimate(-0.01, lower, upper, "")) == says
     assert verdict(None) == "unknown"
+
+
+def test_each_cell_of_a_method_that_loses_has_the_loss_and_no_other_cell(trained):
+    summary = trained(
+        vanilla=[0.90, 0.80, 0.70],
+        asi=[0.91, 0.795, 0.70],  # kept
+        svd=[0.80, 0.75, 0.58],  # lost
+        hosvd=[0.91, 0.5, 0.5],  # not decided
+        wsi=[0.5, None, 0.5],  # a seed is missing
+    )
+    loss = "it loses 10.0 points of accuracy (5.0 … 12.0)"
+    assert lost_accuracy(summary) == {f"net/svd/all/b8/s{seed}": loss for seed in range(3)}
 
 
 def test_sentences_say_who_keeps_who_loses_and_what_nobody_knows(found):

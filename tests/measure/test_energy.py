@@ -67,6 +67,16 @@ def test_packages_are_added_and_wrap(packages):
     assert metering.joules(start, end) == pytest.approx(2.5 + 262143.32885 - 0.5)
 
 
+def test_a_counter_that_wraps_nobody_knows_where_gives_no_energy(packages):
+    (packages / "intel-rapl:1/max_energy_range_uj").unlink()
+    with Rapl(packages).begin() as metering:
+        start = metering.mark()
+        (packages / "intel-rapl:1/energy_uj").write_text("500000\n")
+        end = metering.mark()
+    with pytest.raises(energy.EnergyUnavailable, match="does not say where"):
+        metering.joules(start, end)
+
+
 def test_counters_that_stand_still_or_vanish_are_no_zero(packages):
     with Rapl(packages).begin() as metering:
         start, end = metering.mark(), metering.mark()

@@ -14,7 +14,7 @@ from tests.report import synthetic
 
 @pytest.fixture
 def decided(summary_of):
-    def of(goal=None, cells=None, records=None, memory_gib=4, data="synthetic", **what):
+    def of(goal=None, cells=None, records=None, memory_gib=4, data="synthetic", lost=None, **what):
         chosen = cells if cells is not None else synthetic.cells()
         chosen = [dataclasses.replace(cell, data=data) for cell in chosen]
         found = synthetic.records(chosen, **what) if records is None else records
@@ -22,7 +22,7 @@ def decided(summary_of):
         run = dataclasses.replace(run, machine={**run.machine, "memory_gib": memory_gib})
         summary = summary_of(found, synthetic.planned(chosen), run)
         (group,) = groups(summary)
-        return decide(group, run, goal or Goal(), "vanilla")
+        return decide(group, run, goal or Goal(), "vanilla", lost)
 
     return of
 
@@ -178,6 +178,19 @@ def test_a_method_with_a_wrong_gradient_is_on_no_card_and_the_table_says_why(dec
         svd.refusal
         == "it has a gradient cosine of 0.50 at step 1, but the goal asks for at least 0.6"
     )
+
+
+def test_a_method_that_loses_accuracy_is_on_no_card_and_the_table_says_how_much(decided):
+    every = synthetic.records(synthetic.cells())
+    unknown = [record for record in every if record.key.pass_name != "fidelity"]
+    (wasi,) = (cell for cell in synthetic.cells() if cell.method == "wasi")
+    assert decided(records=unknown).cards[1].method == "wasi fraction=0.25"
+    reason = "it loses 10.0 points of accuracy (5.0 … 12.0)"
+    found = decided(records=unknown, lost={wasi.id: reason})
+    assert all("wasi" not in card.method for card in found.cards)
+    assert found.cards[1].method == "svd fraction=0.25"
+    (row,) = (row for rows in found.methods for row in rows if row.label.startswith("wasi"))
+    assert (row.refusal, row.is_gradient_low) == (reason, False)
 
 
 def test_the_lowest_cosine_of_all_moments_counts(summary_of):

@@ -1,9 +1,13 @@
 """A run as the terminal shows it, at 80 columns and narrower."""
 
+import dataclasses
+
 import pytest
 
 from ondevice_bench.analyse.learning import learning
 from ondevice_bench.report.folding import folded, unmeasured_lines
+from ondevice_bench.report.sections import verdict as decision
+from ondevice_bench.report.sections.section import ReportData
 from ondevice_bench.report.terminal.formats import formatted
 from ondevice_bench.report.terminal.run import (
     learning_tables,
@@ -12,6 +16,7 @@ from ondevice_bench.report.terminal.run import (
     run_tables,
 )
 from ondevice_bench.report.terminal.verdict import short_verdict_lines
+from ondevice_bench.suite.cell import LearningPlan
 from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.terminal import known_width, print_notes, print_tables, table_text, wrapped
 from tests.record.conftest import make_record
@@ -157,6 +162,32 @@ def test_a_verdict_is_two_sentences_at_most(whole):
     assert len(lines) == 2
     assert lines[0].startswith("mcunet, batch 8: wasi fraction=0.25 has the lowest step time: ")
     assert lines[1].startswith("mcunet, batch 8: checkpoint has the lowest peak memory: ")
+
+
+def test_a_method_that_loses_accuracy_is_chosen_neither_here_nor_on_the_page(summary_of):
+    cells = [
+        dataclasses.replace(cell, learning=LearningPlan())
+        for cell in synthetic.cells(seeds=(0, 1))
+        if cell.method in ("vanilla", "wasi")
+    ]
+    accuracies = {"vanilla": 0.9, "wasi": 0.8}
+    learned = [
+        make_record(
+            cell=cell, pass_name="learning", metrics={"final_accuracy": accuracies[cell.method]}
+        )
+        for cell in cells
+    ]
+    settings = {**synthetic.SETTINGS, "measure": [*synthetic.SETTINGS["measure"], "learning"]}
+    summary = summary_of(
+        [*synthetic.records(cells), *learned],
+        synthetic.planned(cells),
+        synthetic.run_of(settings=settings),
+    )
+    *_, last = short_verdict_lines(summary)
+    assert last.startswith("mcunet, batch 8: No method meets the goal: wasi")
+    assert last.endswith(": it loses 10.0 points of accuracy (10.0 … 10.0).")
+    (decided,) = decision.content(ReportData.from_summaries((summary,)))["decisions"]
+    assert {card.badge for card in decided.cards} == {"unknown"}
 
 
 def test_a_pipe_is_as_wide_as_the_variable_says(whole, monkeypatch, capsys):

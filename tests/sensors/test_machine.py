@@ -63,6 +63,18 @@ def test_the_hottest_zone_counts_and_one_that_cannot_be_read_does_not(pi):
     assert MachineSensors([0], "", pi.root).read()["celsius"] == 71.0
 
 
+def test_a_zone_of_a_jetson_that_always_shows_100_degrees_is_not_the_hottest(pi):
+    zones = pi.root / "sys/class/thermal"
+    for name, kind, text in (
+        ("thermal_zone1", "CPU-therm\n", "62000\n"),
+        ("thermal_zone4", "PMIC-Die\n", "100000\n"),
+    ):
+        (zones / name).mkdir()
+        (zones / name / "type").write_text(kind)
+        (zones / name / "temp").write_text(text)
+    assert MachineSensors([0], "", pi.root).read()["celsius"] == 62.0
+
+
 def test_a_file_of_the_kernel_goes_before_the_tool(pi):
     folder = pi.root / "sys/devices/platform/soc@107c000000/soc@107c000000:firmware"
     folder.mkdir(parents=True)

@@ -60,7 +60,9 @@ def test_data_without_labels_says_so(learn):
     assert found.unavailable == {"accuracy": "data synthetic has no labels to learn"}
 
 
-def test_training_that_goes_wrong_is_said(learn):
+def test_training_that_goes_wrong_has_no_accuracy_but_a_reason(learn):
     found = learn(train=Train(lr=1e30, clip=None, freeze_bn=False))
+    assert found.metrics == {}
+    assert found.unavailable == {"accuracy": "the loss was not finite"}
     assert found.details["losses"] is None
     assert found.details["notes"] == ["the loss was not finite"]

@@ -1,8 +1,9 @@
 """The passes learning and learning_rate, against a plain loop of torch that is written here."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy
 import pytest
@@ -23,6 +24,7 @@ from ondevice_bench.specs.inputs import Images, to_dict
 from ondevice_bench.specs.weights import WeightSource
 from ondevice_bench.suite.cell import Cell, LearningPlan, Train
 from ondevice_bench.suite.suite import Sampling
+from ondevice_bench.worker import epochs
 from ondevice_bench.worker.passes import learning, learning_rate
 
 NETWORK = """
@@ -186,6 +188,17 @@ def test_training_that_is_not_finite_has_its_reason(make):
     assert reason.startswith("the loss was not finite in step ")
     assert set(found.unavailable.values()) == {reason}
     assert len(found.details["learned"]["accuracy"]) == 1
+
+
+def test_a_score_that_is_no_number_gives_no_accuracy():
+    """The largest of several scores with a NaN among them is the NaN."""
+    as_it_is = SimpleNamespace(model=nn.Identity(), evaluating=nullcontext)
+    targets = torch.tensor([1, 0])
+    scores = torch.tensor([[0.0, 1.0], [0.0, 1.0]])
+    assert epochs.finite_accuracy(as_it_is, (scores, targets), 2) == 0.5
+    scores[1, 0] = float("nan")
+    with pytest.raises(epochs.NotFinite, match="a score of the test is not a number"):
+        epochs.finite_accuracy(as_it_is, (scores, targets), 2)
 
 
 def test_a_rate_that_is_not_finite_loses_with_its_reason(make):

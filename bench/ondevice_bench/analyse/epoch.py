@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ondevice_bench.analyse.summary import CellSummary
 from ondevice_bench.record.model import Run
-from ondevice_bench.specs.data import HELD_OUT_EVERY
+from ondevice_bench.specs.data import HELD_OUT_EVERY, READERS
 from ondevice_bench.stats import Estimate
 
 # the examples of published data, and those of them that are for training
@@ -76,6 +76,8 @@ def training_examples(data: str, of_the_user: int | None) -> tuple[int | None, s
     if of_the_user and is_of_the_user:  # files of the user can have any name before the colon
         return _not_held_out(of_the_user), ""
     kind = data.partition(":")[0].partition("@")[0].partition("(")[0]
+    if is_of_the_user and kind not in READERS:  # the user's word for it, such as `mnist`
+        return None, f"the number of examples is unknown: data is {data}"
     if kind in _ENDLESS:
         return None, _ENDLESS[kind]
     if kind == "digits":
@@ -84,7 +86,7 @@ def training_examples(data: str, of_the_user: int | None) -> tuple[int | None, s
         return _not_held_out(MNIST), ""
     if kind == "cifar10":
         return CIFAR10_TRAINING, ""
-    if kind not in {"folder", "npz"}:
+    if kind not in READERS:
         return None, f"the number of examples is unknown: data is {data}"
     return None, f"the run does not say how many examples {data} has"
 

@@ -68,6 +68,16 @@ def kept_accuracy(summary: RunSummary, baseline: str | None = None) -> tuple[Met
     )
 
 
+def lost_accuracy(summary: RunSummary, baseline: str | None = None) -> Mapping[str, str]:
+    """Why a method does not keep the accuracy, for the id of each of its cells that was trained."""
+    return {
+        cell.id: _loss_text(one.difference)
+        for one in kept_accuracy(summary, baseline)
+        if one.verdict == "lost" and one.difference is not None
+        for cell in one.line.cells
+    }
+
+
 def verdict(difference: Estimate | None, *, has_every_seed: bool = True) -> Verdict:
     """What an interval of differences proves. One seed proves nothing, nor do only some seeds."""
     if difference is None:
@@ -77,6 +87,16 @@ def verdict(difference: Estimate | None, *, has_every_seed: bool = True) -> Verd
     if difference.lower >= -POINT - _ROUNDING:
         return "kept"
     return "lost" if difference.upper < -POINT - _ROUNDING else "unsure"
+
+
+def _loss_text(difference: Estimate) -> str:
+    """A loss that is proven, in points. Its difference has both bounds."""
+    assert difference.lower is not None
+    assert difference.upper is not None
+    least, most = (-100 * bound for bound in (difference.upper, difference.lower))
+    return (
+        f"it loses {-100 * difference.estimate:.1f} points of accuracy ({least:.1f} … {most:.1f})"
+    )
 
 
 def _of_line(

@@ -94,8 +94,14 @@ def of_first_seed(group: Group) -> list[CellWithBaseline]:
     return [member for member in group.members if member.cell.planned.cell.seed == seed]
 
 
-def verdict(group: Group, goal: Goal, baseline: str) -> Verdict:
-    """The choices that the results of one seed prove, and the sentences about them."""
+def verdict(
+    group: Group, goal: Goal, baseline: str, lost_accuracy: Mapping[str, str] | None = None
+) -> Verdict:
+    """The choices that the results of one seed prove, and the sentences about them.
+
+    `lost_accuracy` says why a method does not keep the accuracy, by the id of its cell. Such a
+    method is no choice, like one whose gradient is too far from the baseline's.
+    """
     rivals = [member for member in of_first_seed(group) if not member.is_baseline]
     comparable = [member for member in rivals if member.base is not None]
     allocators = _about_allocators(group)
@@ -103,11 +109,13 @@ def verdict(group: Group, goal: Goal, baseline: str) -> Verdict:
         reason = "no baseline" if rivals else "alone"
         return _nothing(SENTENCES[reason].format(baseline=baseline), allocators)
     too_far = _having({m.label: _gradient_refusal(m, goal) for m in comparable})
-    near = [member for member in comparable if member.label not in too_far]
+    losing = _having({m.label: (lost_accuracy or {}).get(m.cell.id, "") for m in comparable})
+    unfit = {**losing, **too_far}
+    near = [member for member in comparable if member.label not in unfit]
     by_memory = _and_with_known_gradient(near, partial(choose, metric=PEAK))
     by_time = _and_with_known_gradient(near, partial(choose, metric=STEP))
     judged = [member for member in comparable if member.ratio(goal.minimise) is not None]
-    refused = _having({m.label: too_far.get(m.label) or _refusal(m, goal) for m in judged})
+    refused = _having({m.label: unfit.get(m.label) or _refusal(m, goal) for m in judged})
     allowed = [member for member in judged if member.label not in refused]
     by_goal = _and_with_known_gradient(allowed, partial(choose, metric=goal.minimise))
     name = metrics.BY_NAME[goal.minimise].noun

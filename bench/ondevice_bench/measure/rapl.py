@@ -64,6 +64,9 @@ class CountedJoules:
         for before, after, wraps_at in zip(
             self._counters or counters, counters, self._rapl.wraps_at, strict=True
         ):
+            if after < before and not wraps_at:
+                self._failure = "a counter of RAPL wrapped, and the kernel does not say where"
+                return moment
             rise += after - before + (wraps_at if after < before else 0)
         self._counters = counters
         self._moments.append(moment)

@@ -63,10 +63,19 @@ class Decision:
     seed: str  # the one that the numbers are of, if there are several
 
 
-def decide(group: Group, run: Run, goal: Goal, baseline: str) -> Decision:
-    """The cards and the table of a group of a run's cells."""
+def decide(
+    group: Group,
+    run: Run,
+    goal: Goal,
+    baseline: str,
+    lost_accuracy: Mapping[str, str] | None = None,
+) -> Decision:
+    """The cards and the table of a group of a run's cells.
+
+    `lost_accuracy` says which cells do not keep the accuracy, and why.
+    """
     limit = usable_memory(run)
-    found = verdict(group, goal, baseline)
+    found = verdict(group, goal, baseline, lost_accuracy)
     members = of_first_seed(group)
     columns = tuple(dict.fromkeys((PEAK, STEP, "activation_bytes", goal.minimise)))
     extra = tuple(n for n in EXTRA if any(n in m.cell.estimates for m in members))

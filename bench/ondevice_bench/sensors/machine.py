@@ -24,6 +24,7 @@ _CPUS = "sys/devices/system/cpu"
 _THROTTLED_FILES = "sys/devices/platform/soc*/*firmware/get_throttled"
 _VCGENCMD = ("vcgencmd", "get_throttled")
 _ASK_SECONDS = 1.0
+_CONSTANT_ZONE = "PMIC-Die"  # of a Jetson: 100 °C at all times
 _SECTOR = 512  # bytes, in /proc/diskstats on every machine
 # disks in memory, and disks that are made of the others
 _NO_DISKS = re.compile(r"(loop|ram|zram|dm-|md|sr|fd)\d+")
@@ -82,8 +83,9 @@ def _clock(root: Path, cpus: Sequence[int]) -> Sensor:
 
 
 def _temperature(root: Path) -> Sensor:
-    """The temperature of the hottest zone."""
-    zones = [path for path in root.glob("sys/class/thermal/thermal_zone*/temp") if _reads(path)]
+    """The temperature of the hottest zone that measures one."""
+    every = root.glob("sys/class/thermal/thermal_zone*/temp")
+    zones = [path for path in every if _reads(path) and not _is_constant(path.parent)]
     if not zones:
         raise NoSensor("the kernel reports no temperature (no thermal zone)")
     return lambda: max(map(_number, zones)) / 1e3
@@ -158,6 +160,14 @@ def _own_written(io: Path) -> Sensor:
 
 def _number(path: Path) -> float:
     return float(path.read_text())
+
+
+def _is_constant(zone: Path) -> bool:
+    """Whether this zone always shows the same temperature, whatever its chip has."""
+    try:
+        return (zone / "type").read_text().strip() == _CONSTANT_ZONE
+    except OSError:
+        return False
 
 
 def _reads(path: Path) -> bool:

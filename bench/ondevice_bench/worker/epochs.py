@@ -113,12 +113,17 @@ def train(
 
 
 def accuracy(workload: Workload, examples: Examples, size: int) -> float:
-    """The share of images, pixels or tokens whose highest score is the right one."""
+    """The share of images, pixels or tokens whose highest score is the right one.
+
+    NotFinite if a score is no number: then none is the highest.
+    """
     right = total = 0
     with workload.evaluating():
         for inputs, targets in zip(*(part.split(size) for part in examples), strict=True):
             scores = logits_of(workload.model, inputs)
             classes = -1 if scores.ndim == 3 else 1  # (B, N, classes) for tokens
+            if bool(scores.amax(classes).isnan().any()):
+                raise NotFinite("a score of the test is not a number")
             right += int((scores.argmax(classes) == targets).sum())
             total += targets.numel()
     return right / total

@@ -8,6 +8,7 @@ from typing import Any
 from ondevice_bench import metrics
 from ondevice_bench.analyse.boards import BoardRow, CellOnBoard, boards, software_differences
 from ondevice_bench.analyse.groups import groups
+from ondevice_bench.analyse.kept_accuracy import lost_accuracy
 from ondevice_bench.analyse.learns_alike import losses_on_boards
 from ondevice_bench.analyse.summary import EMULATED, RunSummary
 from ondevice_bench.analyse.usable_memory import usable_memory
@@ -144,7 +145,7 @@ def _answers(
     by_board = [
         {
             group.title: cards(
-                verdict(group, data.goal, data.baseline),
+                verdict(group, data.goal, data.baseline, lost_accuracy(one, data.baseline)),
                 data.goal,
                 data.baseline,
                 usable_memory(one.run),

@@ -52,7 +52,7 @@ def content(data: ReportData) -> Mapping[str, Any] | None:
 
 def _cells(group: Group, data: ReportData) -> list[CellWithBaseline]:
     """The baseline and the cells of the cards, if their records have modules."""
-    found = verdict(group, data.goal, data.baseline)
+    found = verdict(group, data.goal, data.baseline, data.lost_accuracy)
     choices = (found.by_memory, found.by_time, found.by_both, found.by_goal)
     chosen = [choice.member for choice in choices if choice]
     bases = [member for member in of_first_seed(group) if member.is_baseline]

@@ -8,6 +8,7 @@ from typing import Any
 
 from ondevice_bench.analyse.groups import Group, groups
 from ondevice_bench.analyse.history import History, HistoryQuery, history
+from ondevice_bench.analyse.kept_accuracy import lost_accuracy
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.papers.claims import JudgedClaim
 from ondevice_bench.report.plotly_builder import Canvas
@@ -33,6 +34,11 @@ class ReportData:
     def history(self) -> History:
         """The history of all these runs."""
         return history((self.summary, *self.others), self.query)
+
+    @cached_property
+    def lost_accuracy(self) -> Mapping[str, str]:
+        """Why methods of the run do not keep the accuracy, by the id of the cell."""
+        return lost_accuracy(self.summary, self.baseline)
 
     @cached_property
     def boards(self) -> tuple[RunSummary, ...]:

@@ -19,7 +19,8 @@ def content(data: ReportData) -> Mapping[str, Any] | None:
         "least_cosine": f"{data.goal.min_cosine:g}",
         "board": data.summary.run.profile if len(data.boards) > 1 else "",
         "decisions": [
-            decide(group, data.summary.run, data.goal, data.baseline) for group in data.groups
+            decide(group, data.summary.run, data.goal, data.baseline, data.lost_accuracy)
+            for group in data.groups
         ],
     }
 

@@ -26,7 +26,7 @@ def _lines(
     costs = [
         f"{group.title}: {sentence}"
         for group in data.groups
-        for sentence in chosen(verdict(group, data.goal, data.baseline))
+        for sentence in chosen(verdict(group, data.goal, data.baseline, data.lost_accuracy))
     ]
     return [*_accuracy_lines(summary, data.baseline), *costs]
 

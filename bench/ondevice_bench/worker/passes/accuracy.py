@@ -10,6 +10,7 @@ import torch
 from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.specs.data import HELD_OUT, TRAIN
 from ondevice_bench.worker import epochs
+from ondevice_bench.worker.workload import Workload
 
 EPOCHS = 2
 
@@ -21,23 +22,36 @@ def measure(job: Job) -> PassResult:
         return PassResult(unavailable={"accuracy": reason})
     training, held_out = (epochs.read(job, part) for part in (TRAIN, HELD_OUT))
     workload = epochs.workload_of(job, training)
-    before = epochs.accuracy(workload, held_out, job.cell.batch)
-    losses = []
-    order = torch.Generator().manual_seed(job.cell.seed)
-    for _ in range(EPOCHS):
-        for batch in epochs.batches(training, job.cell.batch, order):
-            workload.batch = batch
-            losses.append(workload.step())
-    after = epochs.accuracy(workload, held_out, job.cell.batch)
-    finite = all(math.isfinite(loss) for loss in losses)
+    losses: list[float] = []
+    before: float | None = None
+    after: float | None = None
+    problem = ""
+    try:
+        before = epochs.accuracy(workload, held_out, job.cell.batch)
+        _train(workload, job, training, losses)
+        after = epochs.finite_accuracy(workload, held_out, job.cell.batch)
+    except epochs.NotFinite as error:
+        problem = str(error)
     return PassResult(
-        metrics={"accuracy": after},
+        metrics={} if after is None else {"accuracy": after},
+        unavailable={"accuracy": problem} if problem else {},
         details={
             "accuracy_before": before,
             "steps": len(losses),
             "examples": len(training[0]),
             "held_out": len(held_out[0]),
-            "losses": [losses[0], losses[-1]] if finite else None,
-            "notes": workload.treatment.notes() + ([] if finite else ["the loss was not finite"]),
+            "losses": [losses[0], losses[-1]] if losses and not problem else None,
+            "notes": workload.treatment.notes() + ([problem] if problem else []),
         },
     )
+
+
+def _train(workload: Workload, job: Job, examples: epochs.Examples, losses: list[float]) -> None:
+    """Train, and note each loss. NotFinite ends it."""
+    order = torch.Generator().manual_seed(job.cell.seed)
+    for _ in range(EPOCHS):
+        for batch in epochs.batches(examples, job.cell.batch, order):
+            workload.batch = batch
+            losses.append(workload.step())
+            if not math.isfinite(losses[-1]):
+                raise epochs.NotFinite("the loss was not finite")

@@ -26,10 +26,10 @@ def measure(job: Job) -> PassResult:
     learned, tested = (epochs.read(job, split) for split in (LEARN, HELD_OUT))
     workload = epochs.workload_of(job, learned)
     curve, problem = epochs.Curve(), ""
-    curve.accuracy.append(epochs.accuracy(workload, tested, job.cell.batch))
     with _metering(job, curve) as metering:
         mark = time.perf_counter if metering is None else metering.mark
         try:
+            curve.accuracy.append(epochs.accuracy(workload, tested, job.cell.batch))
             for _ in epochs.train(workload, job, learned, plan.epochs, curve, mark):
                 curve.accuracy.append(epochs.finite_accuracy(workload, tested, job.cell.batch))
         except epochs.NotFinite as error:
