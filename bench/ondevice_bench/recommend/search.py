@@ -182,6 +182,8 @@ class Search:
             weights=first.weights,
             space=self.space.name,
             candidates=len(found.labels),
+            batches=tuple(sorted({cell.batch for cell in found.fitting})),
+            trainings=len({cell.train for cell in found.fitting}),
             winner=winner,
             rivals=ways.rivals(),
             behind=ways.behind(),

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from ondevice_bench import units
 from ondevice_bench.analyse.gradient import MOMENTS, has_exact_gradient
 from ondevice_bench.analyse.summary import CellSummary, summarise
-from ondevice_bench.recommend.answer import Behind, Standing, Way, shown_metrics
+from ondevice_bench.recommend.answer import Behind, shown_metrics
 from ondevice_bench.recommend.question import ACCURACY, Question
 from ondevice_bench.recommend.race import Race
+from ondevice_bench.recommend.way import Standing, Way
 from ondevice_bench.run.session import Session
 
 
