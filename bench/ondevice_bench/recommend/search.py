@@ -7,15 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ondevice_bench import units
-from ondevice_bench.analyse.gradient import has_exact_gradient
+from ondevice_bench.analyse.gradient import has_exact_updates
 from ondevice_bench.errors import BadInput, NothingRan
-from ondevice_bench.passes import TIME
 from ondevice_bench.recommend.answer import Place, Recommendation
 from ondevice_bench.recommend.candidates import Candidates, candidates_of
 from ondevice_bench.recommend.cell_trials import CellTrials, Clock
 from ondevice_bench.recommend.nothing import nothing_meets
 from ondevice_bench.recommend.paste import lines_to_paste
-from ondevice_bench.recommend.question import PEAK, Question
+from ondevice_bench.recommend.question import PEAK, STEP, Question
 from ondevice_bench.recommend.race import FINALISTS, OutOfTime, Race
 from ondevice_bench.recommend.ways import Ways
 from ondevice_bench.record.store import FILE_NAME
@@ -133,7 +132,7 @@ class Search:
     def _require_numbers(self, cell: Cell, trials: CellTrials) -> None:
         """If plain training has no finite loss, no method can."""
         out = trials.ruled_out.get(cell.id)
-        if out is not None and out.cause == "loss" and has_exact_gradient(cell.method):
+        if out is not None and out.cause == "loss" and has_exact_updates(cell):
             raise BadInput(
                 f"{_without_hash(cell.model)}: {out.reason} of plain training (lr "
                 f"{cell.train.lr:g}): mend the network, or choose a lower `lr` in the search space"
@@ -144,7 +143,7 @@ class Search:
         goal = self.question.goal
         if goal.name == PEAK:
             return None if size is None else float(size)
-        is_of_time = goal.pass_name in (TIME, "energy")
+        is_of_time = goal.name in (STEP, "step_joules")  # an inference is no part of a step
         return seconds / cell.batch if is_of_time and seconds is not None else None
 
     def _race(self, guesses: Mapping[str, float | None], trials: CellTrials) -> Race:
@@ -171,7 +170,7 @@ class Search:
         ruled_out = (*found.ruled_out, *trials.ruled_out.values())
         if race.leader is None and is_decided:
             raise NothingRan(nothing_meets(self.question, ruled_out, found.labels))
-        ways = Ways(session, self.question, race, found.labels, found.sizes)
+        ways = Ways(session, self.question, race, found.labels, found.sizes, trials.accuracies)
         winner = None if race.leader is None else ways.way(race.leader)
         first = found.fitting[0]
         return Recommendation(
