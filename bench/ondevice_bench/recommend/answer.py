@@ -62,6 +62,11 @@ class Recommendation:
         return self.candidates - len({each.name for each in self.ruled_out})
 
     @property
+    def compares_examples(self) -> bool:
+        """Whether batches differ, so that the cost of one example is compared."""
+        return self.question.is_by_example and len(self.batches) > 1
+
+    @property
     def runners_up(self) -> tuple[RunnerUp, ...]:
         """The rivals that an answer shows, with what each would buy."""
         return () if self.winner is None else runners_up(self.rivals, self.winner)

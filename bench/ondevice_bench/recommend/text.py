@@ -7,7 +7,7 @@ from ondevice_bench.analyse.gradient import cosine_text
 from ondevice_bench.recommend.answer import Behind, Recommendation
 from ondevice_bench.recommend.candidates import Cause, RuledOut
 from ondevice_bench.recommend.question import PEAK, STEP
-from ondevice_bench.recommend.rivals import Gain, RunnerUp
+from ondevice_bench.recommend.rivals import Gain, RunnerUp, is_of_one_process
 from ondevice_bench.recommend.way import Way
 from ondevice_bench.stats import Estimate
 from ondevice_bench.terminal import Table
@@ -35,16 +35,21 @@ def headline(found: Recommendation) -> list[str]:
     where = f"{found.model} on {found.place.board}"
     winner = found.winner
     if winner is None:
-        return [f"{where}: no answer yet: the budget was over before anything was measured."]
+        why = "the budget ended before any candidate was known to meet the limits"
+        return [f"{where}: no answer yet: {why}."]
     lines = [f"{where}: use {winner.label}, batch {winner.cell.batch}."]
     lines.append(f"  {_sureness(found)}")
     estimate = winner.estimates.get(goal.name)
     if estimate is not None:
         lines.append(f"  {goal.noun}: {_with_interval(goal.name, estimate)}{_each(found, winner)}")
     elif winner.cost is None:
-        lines.append(f"  {goal.noun}: not measured yet; a pilot of two steps looks best")
+        lines.append(
+            f"  {goal.noun}: not measured yet; this is a guess by a pilot of two steps, or shapes"
+        )
     lines += [f"  {line}" for line in _other_figures(found, winner)]
     lines += [f"  {line}" for line in _limits(found, winner)]
+    if not found.place.is_here:
+        lines.append(f"  measured on {found.place.machine}, not on {found.place.board}")
     return lines
 
 
@@ -54,11 +59,15 @@ def rivals_table(found: Recommendation) -> Table | None:
     if winner is None or not found.rivals:
         return None
     goal = found.question.goal
-    table = Table("runner-up", goal.label, "× the winner's", "what it would buy")
+    each = found.compares_examples
+    title = f"{goal.label} of one example" if each else goal.label
+    table = Table("runner-up", title, "× the winner's", "what it would buy")
     for runner_up in found.runners_up:
         way = runner_up.way
         estimate = way.estimates.get(goal.name)
-        value = "not measured" if estimate is None else units.quantity(estimate.estimate, goal.unit)
+        whole = None if estimate is None else estimate.estimate
+        shown = way.cost if each else whole
+        value = "not measured" if shown is None else units.quantity(shown, goal.unit)
         table.add_row(way.label, value, _ratio(runner_up), "; ".join(_buys(runner_up)))
     return table
 
@@ -93,13 +102,20 @@ def _sureness(found: Recommendation) -> str:
             how = f"proven against {proven} of them, and beyond the noise against the others"
         if not found.question.repeats:
             how = "by one reading of each"
-        first = f"It had the lowest {goal.noun} of {found.candidates} candidates"
+        first = f"It had the lowest {_compared(found)}"
         return f"{first} in {rounds}, {how}."
     near = [f"no better than {_few(equal)} by {units.percent(goal.threshold)}"] if equal else []
     near += [f"not distinguished from {_few(unsure)} by {rounds}"] if unsure else []
-    return (
-        f"It had the lowest {goal.noun} of {found.candidates} candidates, but is {', '.join(near)}."
-    )
+    return f"It had the lowest {_compared(found)}, but is {', '.join(near)}."
+
+
+def _compared(found: Recommendation) -> str:
+    """What was compared, and of how many. Others are out, whatever they cost."""
+    noun = found.question.goal.noun
+    noun = f"{noun} of one example" if found.compares_examples else noun
+    others = found.candidates - found.remaining
+    out = f" ({others} more {'is' if others == 1 else 'are'} out)" if others else ""
+    return f"{noun} among {units.number_of(found.remaining, 'candidate')}{out}"
 
 
 def _each(found: Recommendation, winner: Way) -> str:
@@ -143,6 +159,8 @@ def _limits(found: Recommendation, winner: Way) -> Iterator[str]:
         yield f"gradient: cosine {cosine_text(winner.cosine)}, {margin}"
     elif winner.cosine is not None:
         yield f"gradient: cosine {cosine_text(winner.cosine)}"
+    else:
+        yield "gradient: not compared with that of plain training"
     if limits.min_accuracy is not None and winner.accuracy is not None:
         above = winner.accuracy - limits.min_accuracy
         yield (
@@ -253,6 +271,11 @@ def _uncertain(found: Recommendation) -> list[str]:
             f"uncertain: times are those of this machine, {found.place.machine}, not of "
             f"{found.place.board}; run the same command there to know its own"
         )
+    if found.trainings > 1 and found.question.limits.min_accuracy is None:
+        lines.append(
+            "uncertain: trainings differ, and nothing compared what they learn: give "
+            "--min-accuracy, or one `train` in the space"
+        )
     lines += _about_content(found)
     return lines
 
@@ -278,13 +301,12 @@ def _about_content(found: Recommendation) -> Iterator[str]:
 def _meaning(found: Recommendation) -> list[str]:
     """What the figures stand for, and where they are."""
     lines = []
-    batches = {way.cell.batch for way in (*found.rivals, *([found.winner] if found.winner else []))}
-    if len(batches) > 1 and found.question.is_by_example:
+    if found.compares_examples:
         lines.append(
             "candidates of different batches are compared by the cost of one example; a larger "
             "batch also takes fewer updates in an epoch"
         )
-    elif len(batches) > 1:
+    elif len(found.batches) > 1:
         lines.append("batches differ: the smallest has the least memory whatever the method")
     if found.question.limits.min_accuracy is not None:
         lines.append(
@@ -303,7 +325,8 @@ def _with_interval(name: str, estimate: Estimate) -> str:
         return f"{value} (one process: no interval)"
     if estimate.lower == estimate.upper:
         return value
-    return f"{value} ({units.interval(estimate.lower, estimate.upper, unit)})"
+    scope = " in one process" if is_of_one_process(estimate) else ""
+    return f"{value} ({units.interval(estimate.lower, estimate.upper, unit)}{scope})"
 
 
 def _few(names: Iterable[str]) -> str:
