@@ -246,3 +246,19 @@ def test_slices_are_exact_only_if_no_batch_norm_trains(world):
     found = world.search()
     assert found.winner.label == "vanilla"
     assert causes(found) == {"microbatch slices=4": "cosine"}
+
+
+def test_a_fresh_search_goes_on_without_fresh(world):
+    world.command = "bench recommend --model 'my net.py:net' --fresh"
+    found = world.search(fresh=True, budget=16)
+    assert found.place.command == "bench recommend --model 'my net.py:net'"
+
+
+def test_the_nearest_to_a_cosine_of_0_is_named(world):
+    world.space = "schema: 1\ntitle: t\nmethods: [saved_bf16, gradient_filter]\n"
+    for method, cosine in (("saved_bf16", -0.5), ("gradient_filter", -0.1)):
+        world.truths[method] = replace(world.truths[method], cosine=cosine)
+    with pytest.raises(
+        NothingRan, match=r"the nearest is gradient_filter with cosine -0.10; .* 0 "
+    ):
+        world.search(min_cosine=0.0)

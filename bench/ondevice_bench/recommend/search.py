@@ -1,6 +1,7 @@
 """From a space to an answer: shapes rule out, pilots guess, a race measures, finalists decide."""
 
 import re
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -202,7 +203,7 @@ class Search:
             machine=f"{self.host.profile.name} ({self.host.machine.cpu})",
             store=str(self.out / FILE_NAME),
             run=session.run.id,
-            command=self.command,
+            command=_that_goes_on(self.command),
         )
 
 
@@ -210,6 +211,11 @@ def _labels_without(
     reached: Mapping[str, float | None], cells: Sequence[Cell], labels: Mapping[str, str]
 ) -> tuple[str, ...]:
     return tuple(labels[cell.id] for cell in cells if cell.id not in reached)
+
+
+def _that_goes_on(command: str) -> str:
+    """The command without `--fresh`, which would begin anew."""
+    return shlex.join(word for word in shlex.split(command) if word != "--fresh")
 
 
 def _without_hash(model: str) -> str:
