@@ -262,3 +262,11 @@ def test_the_nearest_to_a_cosine_of_0_is_named(world):
         NothingRan, match=r"the nearest is gradient_filter with cosine -0.10; .* 0 "
     ):
         world.search(min_cosine=0.0)
+
+
+def test_those_without_a_reading_may_still_be_better(world):
+    found = world.search(budget=10.5)  # shapes and pilots take 8 s
+    assert not found.is_decided
+    assert found.unreached
+    others = found.remaining - 1 - len(found.behind)
+    assert len(found.open_rivals) + len(found.unreached) == others

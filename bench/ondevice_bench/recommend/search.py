@@ -189,7 +189,10 @@ class Search:
             behind=ways.behind(),
             ruled_out=ruled_out,
             labels=found.labels,
-            unreached=_labels_without(guesses, found.fitting, found.labels),
+            unreached=(
+                *ways.unread(),
+                *_labels_without(guesses, found.fitting, found.labels),
+            ),
             is_decided=is_decided,
             doubts=ways.doubts(),
             measured=trials.measured,

@@ -255,7 +255,7 @@ def _uncertain(found: Recommendation) -> list[str]:
     lines = []
     if not found.is_decided:
         if found.unreached:
-            lines.append(f"not looked at, for lack of time: {_few(found.unreached)}")
+            lines.append(f"not measured, for lack of time: {_few(found.unreached)}")
         lines.append("uncertain until the search has ended; the same command goes on from here:")
         lines.append(f"  {found.place.command}")
     elif found.open_rivals:

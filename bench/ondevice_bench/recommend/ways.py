@@ -66,6 +66,12 @@ class Ways:
         rivals = [name for name in names if name != race.leader and race.readings.get(name)]
         return tuple(self.way(name) for name in sorted(rivals, key=race.cost))
 
+    def unread(self) -> tuple[str, ...]:
+        """The labels of those that may be better, but were not measured yet."""
+        race = self._race
+        names = (name for name in race.left if name != race.leader and not race.readings.get(name))
+        return tuple(self._labels[name] for name in names)
+
     def doubts(self) -> tuple[str, ...]:
         """What disturbed the measurements: the machine, or other processes during the samples."""
         disturbed = [self._labels[name] for name, each in self._cells.items() if each.is_disturbed]
