@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from ondevice_bench.recommend.answer import Behind
 from ondevice_bench.recommend.text import headline, paste_lines, rest_lines, rivals_table
 from ondevice_bench.stats import Estimate
 from ondevice_bench.terminal import table_text, wrapped
@@ -167,3 +168,9 @@ def test_runners_up_of_other_batches_have_the_cost_of_one_example(world):
     text = table_text(rivals_table(found), 200)
     assert " of one example" in text
     assert re.search(r"vanilla · batch 8 .*12\d ms", text)  # its step takes 1 s
+
+
+def test_those_left_behind_by_a_guess_are_not_said_to_be_measured(world):
+    found = replace(world.search(), behind=(Behind("slow", "guess", 9.0),), rivals=())
+    _, sure, *_ = headline(found)
+    assert sure.endswith("1 of them left by a guess, without a reading.")

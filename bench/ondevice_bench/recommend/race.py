@@ -262,7 +262,7 @@ class Race:
         base = self.readings.get(leader or "", [])
         rivals = [name for name in self._rivals() if self.readings.get(name)]
         confidence = 1 - (1 - CONFIDENCE) / max(1, len(rivals))
-        if leader != self._compared_with:
+        if leader != self._compared_with:  # those behind have no ratio to this one
             self.ratios = {}
         self._compared_with = leader
         self.ratios = {name: each for name, each in self.ratios.items() if name in self.behind}

@@ -102,6 +102,8 @@ def _sureness(found: Recommendation) -> str:
             how = f"proven against {proven} of them, and beyond the noise against the others"
         if not found.question.repeats:
             how = "by one reading of each"
+        if guessed := sum(each.defeat == "guess" for each in found.behind):
+            how += f"; {guessed} of them left by a guess, without a reading"
         first = f"It had the lowest {_compared(found)}"
         return f"{first} in {rounds}, {how}."
     near = [f"no better than {_few(equal)} by {units.percent(goal.threshold)}"] if equal else []
