@@ -51,6 +51,7 @@ class World:
     truths: dict[str, Truth] = field(default_factory=lambda: dict(TRUTHS))
     reply: Callable[[Job], Reply | None] = lambda job: None
     space: str = SPACE
+    command: str = "bench recommend --model mcunet"
     seconds: float = 0.0  # of the clock of the machine
     seconds_of_a_process: float = 1.0
 
@@ -113,7 +114,7 @@ class World:
             board="pi5-2gb",
             is_here=False,
             out=self.folder / "out",
-            command="bench recommend --model mcunet",
+            command=self.command,
             budget=budget,
             fresh=fresh,
             clock=lambda: self.seconds,

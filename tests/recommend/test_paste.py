@@ -1,5 +1,7 @@
 """The lines to paste are run, for every candidate of our space and for what else a space can say."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -105,3 +107,10 @@ def test_the_lines_know_mixes_layouts_optimizers_and_methods_in_files(workplace)
         if "Mine" not in name:
             first, second = train_as_pasted(cell)
             assert second < first * 2, name
+
+
+def test_the_lines_name_the_allocator_that_was_measured(workplace):
+    cell, *_ = planned("default", "mcunet", ["image_size=32", "classes=10"]).values()
+    assert "allocator" not in "\n".join(lines_to_paste(cell))
+    lines = lines_to_paste(replace(cell, allocator="jemalloc"))
+    assert "# measured with the allocator jemalloc: preload it (LD_PRELOAD)" in lines

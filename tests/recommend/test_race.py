@@ -138,6 +138,21 @@ def test_those_left_behind_race_anew_if_no_finalist_fits(look):
     assert board.true[race.leader] <= 1.05 * board.true[best]
 
 
+def test_ratios_are_those_to_the_leader_of_the_end():
+    class Plain(Board):
+        def reading(self, name, number):
+            return self.true[name]
+
+    board = Plain("long", 8)
+    board.true = {"out": 1.0, "twin": 1.0, "worse": 1.04}
+    board.fits = dict.fromkeys(board.true, True)
+    board.confirms = lambda name: name != "out"
+    race = Race(list(board.true), board, threshold=0.05).run()
+    assert race.leader == "twin"
+    assert race.behind == {"worse": "proven"}  # beside the first leader
+    assert race.ratios == {}
+
+
 def test_nobody_leads_where_nobody_meets_the_limits():
     board = Board("long", 3)
     board.fits = dict.fromkeys(board.true, False)

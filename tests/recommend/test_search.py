@@ -6,7 +6,7 @@ import pytest
 
 from ondevice_bench.analyse.summary import summarise
 from ondevice_bench.errors import BadInput, NothingRan
-from ondevice_bench.protocol.job import Reply
+from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.record.store import FILE_NAME, Store
 from ondevice_bench.units import MIB
 from tests.recommend.conftest import Truth
@@ -187,3 +187,86 @@ def test_a_goal_that_no_meter_gives_is_said_once(world):
     world.truths = dict.fromkeys(world.truths, Truth(1.0, 10))
     with pytest.raises(NothingRan, match="energy of a step: its pass did not give it"):
         world.search(minimise="energy")
+
+
+def test_an_accuracy_that_a_twin_has_is_told_of_the_winner(world):
+    def reply(job):
+        if job.pass_name != "pilot" or job.cell.method != "vanilla":
+            return None  # the pilot of plain training looks best, so it trains for both
+        details = {"first_seconds": 0.1, "step_seconds": 0.1, "losses": [2.0, 1.9]}
+        return Reply("ok", result=PassResult(details=details))
+
+    world.reply = reply
+    found = world.search(min_cosine=None, min_accuracy=0.8, data="digits")
+    trained = [job.cell.method for job in world.host.jobs if job.pass_name == "accuracy"]
+    assert "vanilla" in trained
+    assert "lean" not in trained
+    assert found.winner.label == "lean"
+    assert found.winner.accuracy == 0.9
+    assert found.margins["accuracy"] == pytest.approx(0.1)
+
+
+def test_a_slow_step_is_no_guess_of_an_inference(world):
+    world.space = (
+        "schema: 1\ntitle: t\nmethods: [vanilla, lean, saved_bf16, gradient_filter]\n"
+        "batch: [4, 8]\n"
+    )
+    world.truths["vanilla"] = replace(world.truths["vanilla"], seconds=10.0)
+
+    def reply(job):
+        if job.pass_name != "time":
+            return None
+        value = 0.1 if job.cell.method == "vanilla" else 0.2
+        samples = {"inference_seconds": [value] * 6}
+        return Reply("ok", result=PassResult({"inference_seconds": value}, samples=samples))
+
+    world.reply = reply
+    assert world.search(minimise="inference_seconds").winner.label == "vanilla · batch 8"
+
+
+def test_a_gradient_that_ran_out_of_memory_is_no_step_that_does_not_fit(world):
+    def reply(job):
+        if job.pass_name == "fidelity" and job.cell.method == "gradient_filter":
+            return Reply("oom", reason="could not allocate 3 MiB")
+        return None
+
+    world.reply = reply
+    found = world.search()
+    assert causes(found)["gradient_filter"] == "failed"
+    (out,) = found.ruled_out
+    assert out.reason == "fidelity: oom: could not allocate 3 MiB"
+
+
+def test_slices_are_exact_only_if_no_batch_norm_trains(world):
+    world.truths["microbatch"] = Truth(0.7, 50, cosine=0.5)
+    space = "schema: 1\ntitle: t\nmethods: [vanilla, microbatch: {slices: 4}]\n"
+    world.space = space
+    assert world.search().winner.label == "microbatch slices=4"
+    world.space = f"{space}train: {{freeze_bn: false}}\n"
+    found = world.search()
+    assert found.winner.label == "vanilla"
+    assert causes(found) == {"microbatch slices=4": "cosine"}
+
+
+def test_a_fresh_search_goes_on_without_fresh(world):
+    world.command = "bench recommend --model 'my net.py:net' --fresh"
+    found = world.search(fresh=True, budget=16)
+    assert found.place.command == "bench recommend --model 'my net.py:net'"
+
+
+def test_the_nearest_to_a_cosine_of_0_is_named(world):
+    world.space = "schema: 1\ntitle: t\nmethods: [saved_bf16, gradient_filter]\n"
+    for method, cosine in (("saved_bf16", -0.5), ("gradient_filter", -0.1)):
+        world.truths[method] = replace(world.truths[method], cosine=cosine)
+    with pytest.raises(
+        NothingRan, match=r"the nearest is gradient_filter with cosine -0.10; .* 0 "
+    ):
+        world.search(min_cosine=0.0)
+
+
+def test_those_without_a_reading_may_still_be_better(world):
+    found = world.search(budget=10.5)  # shapes and pilots take 8 s
+    assert not found.is_decided
+    assert found.unreached
+    others = found.remaining - 1 - len(found.behind)
+    assert len(found.open_rivals) + len(found.unreached) == others

@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from ondevice_bench.recommend.answer import Behind
 from ondevice_bench.recommend.text import headline, paste_lines, rest_lines, rivals_table
+from ondevice_bench.stats import Estimate
 from ondevice_bench.terminal import table_text, wrapped
 
 
@@ -29,7 +31,7 @@ def line_with(text, words):
 def test_the_winner_is_the_first_line_with_its_margins_below(world):
     first, sure, *figures = headline(world.search())
     assert first == "mcunet on pi5-2gb: use lean, batch 8."
-    assert sure.startswith("  It had the lowest step time of 4 candidates in ")
+    assert sure.startswith("  It had the lowest step time among 3 candidates (1 more is out) in ")
     assert re.fullmatch(r"  step time: \d+ ms \(\d+ … \d+ ms\); of one example \S+ ms", figures[0])
     assert "  peak memory: 60.00 MiB" in figures
     assert (
@@ -37,6 +39,7 @@ def test_the_winner_is_the_first_line_with_its_margins_below(world):
         "(41 %) are left"
     ) in figures
     assert "  gradient: that of plain training, by the method's definition" in figures
+    assert figures[-1] == "  measured on generic (fake processor), not on pi5-2gb"
 
 
 def test_the_next_best_say_what_they_would_buy(world):
@@ -126,3 +129,48 @@ def test_the_json_has_all_of_it(world):
     assert found["decided"]
     assert {each["cause"] for each in found["ruled_out"]} == {"cosine"}
     assert found["paste"][-1] == "optimizer.zero_grad()"
+
+
+def test_a_gradient_that_was_not_compared_is_said(world):
+    world.space = "schema: 1\ntitle: t\nmethods: [saved_bf16]\n"
+    text = whole(world.search(min_cosine=None, min_accuracy=0.8, data="digits"))
+    assert "  gradient: not compared with that of plain training" in text.splitlines()
+
+
+def test_trainings_that_only_accuracy_compares_are_not_sure(world):
+    world.space = (
+        "schema: 1\ntitle: t\nmethods: [vanilla]\n"
+        "train: [{optimizer: sgd}, {optimizer: adamw, lr: 0.001}]\n"
+    )
+    assert "nothing compared what they learn: give --min-accuracy" in whole(world.search())
+    judged = world.search(min_cosine=None, min_accuracy=0.8, data="digits")
+    assert "trainings differ" not in whole(judged)
+
+
+def test_an_answer_where_all_that_was_measured_is_out_is_none_yet(world):
+    found = replace(world.search(), winner=None, rivals=(), is_decided=False)
+    (line,) = headline(found)
+    assert line.endswith("the budget ended before any candidate was known to meet the limits.")
+
+
+def test_an_interval_of_one_process_says_so(world):
+    found = world.search(minimise="peak_rss")
+    step = Estimate(1.3, 1.2, 1.4, "95 % interval of 6 samples, one process")
+    winner = replace(found.winner, estimates={"step_seconds": step})
+    text = "\n".join(headline(replace(found, winner=winner)))
+    assert re.search(r"step time: 1\.3\S* s \(1\.2\S* … 1\.4\S* s in one process\)", text)
+
+
+def test_runners_up_of_other_batches_have_the_cost_of_one_example(world):
+    world.space = "schema: 1\ntitle: t\nmethods: [vanilla, lean]\nbatch: [4, 8]\n"
+    found = world.search()
+    assert " of one example among 4 candidates" in "\n".join(headline(found))
+    text = table_text(rivals_table(found), 200)
+    assert " of one example" in text
+    assert re.search(r"vanilla · batch 8 .*12\d ms", text)  # its step takes 1 s
+
+
+def test_those_left_behind_by_a_guess_are_not_said_to_be_measured(world):
+    found = replace(world.search(), behind=(Behind("slow", "guess", 9.0),), rivals=())
+    _, sure, *_ = headline(found)
+    assert sure.endswith("1 of them left by a guess, without a reading.")

@@ -80,6 +80,11 @@ def test_an_allocator_is_a_condition_and_no_part_of_the_workload():
     assert "allocator" not in BASE.to_dict()  # as workers and stores of earlier commits have it
 
 
+def test_a_method_with_a_label_has_the_workload_of_the_others():
+    other = changed(method="asi", label="tail")
+    assert other.of_any_method == BASE.of_any_method
+
+
 def test_a_plan_for_learning_of_another_version_may_lack_keys():
     values = {**changed(learning=LearningPlan()).to_dict(), "learning": {"epochs": 4}}
     assert Cell.from_dict(values).learning == LearningPlan(epochs=4)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ondevice_bench.analyse.groups import CellWithBaseline
 from ondevice_bench.specs import composition, registry
+from ondevice_bench.suite.cell import Cell
 
 # when the gradients are compared, by the metric that holds the cosine
 MOMENTS: Mapping[str, str] = {
@@ -97,6 +98,15 @@ def has_exact_gradient(method: str) -> bool:
     """
     known = registry.methods()
     return all(part in known and known[part].exact for part in composition.names(method))
+
+
+def has_exact_updates(cell: Cell) -> bool:
+    """Whether a cell trains as plain training does, except for rounding.
+
+    Slices of a batch have statistics of their own, so a batch-norm must not train.
+    """
+    sliced = "microbatch" in composition.names(cell.method)
+    return has_exact_gradient(cell.method) and (cell.train.freeze_bn or not sliced)
 
 
 def cosine_text(value: float) -> str:

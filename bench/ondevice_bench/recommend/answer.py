@@ -1,60 +1,14 @@
 """The answer: what to run, what comes next to it, what is out and why, and what is not sure."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from ondevice_bench.recommend.candidates import RuledOut
 from ondevice_bench.recommend.question import PEAK, STEP, Question
 from ondevice_bench.recommend.race import Defeat
-from ondevice_bench.stats import Change, Estimate
-from ondevice_bench.suite.cell import Cell
-
-# what is known of a rival beside the winner
-Standing = Literal["winner", "equal", "open", "worse"]
-
-
-@dataclass(frozen=True)
-class Way:
-    """A way to train that meets the limits, as far as that was measured."""
-
-    cell: Cell
-    label: str
-    standing: Standing
-    is_exact: bool
-    meets_limits: bool  # false: there was no time to measure the limits
-    cost: float | None  # the median of the goal, of one example where batches are compared
-    ratio: Change | None  # of its cost to the winner's
-    estimates: Mapping[str, Estimate]
-    cosine: float | None  # the lowest of all moments
-    accuracy: float | None
-    rounds: int
-    tensor_bytes: int | None  # at the peak, by shapes
-
-    @property
-    def least_bytes(self) -> float | None:
-        """The peak memory over the runtime, if it was measured."""
-        peak = self.estimates.get(PEAK)
-        return None if peak is None else peak.estimate
-
-    def to_dict(self) -> dict[str, Any]:
-        """The way as plain values."""
-        return {
-            "cell": self.cell.id,
-            "label": self.label,
-            "standing": self.standing,
-            "exact": self.is_exact,
-            "limits_measured": self.meets_limits,
-            "batch": self.cell.batch,
-            "cost": self.cost,
-            "ratio": None if self.ratio is None else _ratio(self.ratio),
-            "rounds": self.rounds,
-            "cosine": self.cosine,
-            "accuracy": self.accuracy,
-            "tensor_bytes_by_shapes": self.tensor_bytes,
-            "metrics": {name: each.to_dict() for name, each in self.estimates.items()},
-        }
+from ondevice_bench.recommend.rivals import RunnerUp, runners_up
+from ondevice_bench.recommend.way import Way
 
 
 @dataclass(frozen=True)
@@ -89,6 +43,8 @@ class Recommendation:
     weights: str
     space: str
     candidates: int
+    batches: tuple[int, ...]  # of those that fit by shapes
+    trainings: int  # how many ways of training they have: optimizers, rates and so on
     winner: Way | None
     rivals: tuple[Way, ...]  # that meet the limits and were measured, the best first
     behind: tuple[Behind, ...]
@@ -99,6 +55,21 @@ class Recommendation:
     doubts: tuple[str, ...]  # what disturbed the measurements
     measured: int  # processes of this call; others were stored already
     paste: tuple[str, ...]
+
+    @property
+    def remaining(self) -> int:
+        """How many candidates are not out."""
+        return self.candidates - len({each.name for each in self.ruled_out})
+
+    @property
+    def compares_examples(self) -> bool:
+        """Whether batches differ, so that the cost of one example is compared."""
+        return self.question.is_by_example and len(self.batches) > 1
+
+    @property
+    def runners_up(self) -> tuple[RunnerUp, ...]:
+        """The rivals that an answer shows, with what each would buy."""
+        return () if self.winner is None else runners_up(self.rivals, self.winner)
 
     @property
     def open_rivals(self) -> tuple[Way, ...]:
@@ -135,6 +106,7 @@ class Recommendation:
             "decided": self.is_decided,
             "winner": None if self.winner is None else self.winner.to_dict(),
             "margins": self.margins,
+            "runners_up": [each.to_dict() for each in self.runners_up],
             "rivals": [way.to_dict() for way in self.rivals],
             "behind": [
                 {"label": each.label, "by": each.defeat, "ratio": each.ratio}
@@ -161,14 +133,3 @@ class Recommendation:
 def shown_metrics(question: Question) -> tuple[str, ...]:
     """The metrics of a way that an answer shows."""
     return tuple(dict.fromkeys((question.goal.name, STEP, PEAK, "peak_rss_bytes")))
-
-
-def _ratio(ratio: Change) -> dict[str, float | str | None]:
-    """A ratio as plain values. The bounds are null if there is no interval yet."""
-    has_interval = ratio.upper != math.inf
-    return {
-        "estimate": ratio.ratio,
-        "lower": ratio.lower if has_interval else None,
-        "upper": ratio.upper if has_interval else None,
-        "direction": ratio.direction,
-    }

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ondevice_bench import units
-from ondevice_bench.analyse.gradient import has_exact_gradient
+from ondevice_bench.analyse.gradient import has_exact_updates
 from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries.peaks import peaks
 from ondevice_bench.suite.board import Board
@@ -53,7 +53,7 @@ class Candidates:
                 cells,
                 key=lambda cell: (
                     cell.method != PLAIN,
-                    not has_exact_gradient(cell.method),
+                    not has_exact_updates(cell),
                     self.sizes[cell.id] or 0,
                 ),
             )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from statistics import median
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.gradient import MOMENTS, cosine_text, has_exact_gradient
+from ondevice_bench.analyse.gradient import MOMENTS, cosine_text, has_exact_updates
 from ondevice_bench.passes import CALIBRATE, MEMORY, PILOT, TIME
 from ondevice_bench.recommend.candidates import Cause, RuledOut
 from ondevice_bench.recommend.question import ACCURACY, FIDELITY, Question, fewest_rounds
@@ -39,6 +39,8 @@ class CellTrials:
         clock: Clock = time.monotonic,
     ) -> None:
         self.ruled_out: dict[str, RuledOut] = {}
+        # by candidate; exact methods that train alike share one
+        self.accuracies: dict[str, float] = {}
         self.measured = 0  # new records
         self._session = session
         self._question = question
@@ -94,7 +96,7 @@ class CellTrials:
         return all(self._perform(name, MEMORY, number) is not None for number in rounds)
 
     def _has_cosine(self, name: str, least: float) -> bool:
-        if has_exact_gradient(self._session.cell(name).method):
+        if has_exact_updates(self._session.cell(name)):
             return True
         record = self._perform(name, FIDELITY, 1)
         if record is None:
@@ -113,6 +115,8 @@ class CellTrials:
 
     def _has_accuracy(self, name: str, least: float) -> bool:
         value = self._accuracy(name)
+        if value is not None:
+            self.accuracies[name] = value
         if value is not None and value < least:
             self._rule_out(name, "accuracy", f"accuracy {value:.3f}", value)
         return name not in self.ruled_out
@@ -135,7 +139,7 @@ class CellTrials:
     def _exact_twins(self, name: str) -> list[str]:
         """Other candidates with the same updates: exact methods, with all else equal."""
         cell = self._session.cell(name)
-        if not has_exact_gradient(cell.method):
+        if not has_exact_updates(cell):
             return []
         return [other for other in self._labels if _trains_as(self._session.cell(other), cell)]
 
@@ -166,12 +170,12 @@ class CellTrials:
         return record
 
     def _failed(self, name: str, record: Record) -> None:
-        if record.status == "oom":
+        if record.status == "oom" and record.key.pass_name != FIDELITY:
             self._rule_out(name, "memory", _first_words(record.reason))
         elif record.status == "skipped":
             self._rule_out(name, "unsuitable", record.reason)
         else:
-            where = record.key.pass_name
+            where = record.key.pass_name  # `fidelity` is no step: it holds plain training, too
             self._rule_out(name, "failed", f"{where}: {record.status}: {record.reason}")
 
     def _rule_out(self, name: str, cause: Cause, reason: str, value: float | None = None) -> None:
@@ -180,7 +184,7 @@ class CellTrials:
 
 
 def _trains_as(one: Cell, other: Cell) -> bool:
-    return has_exact_gradient(one.method) and (one.of_any_method, one.layers) == (
+    return has_exact_updates(one) and (one.of_any_method, one.layers) == (
         other.of_any_method,
         other.layers,
     )

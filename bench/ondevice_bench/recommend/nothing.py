@@ -28,8 +28,8 @@ def _shortfall(question: Question, out: RuledOut) -> float | None:
         return 0.0 if out.cause == "memory" else None
     if out.cause == "memory":
         return out.value / limits.memory_bytes - 1
-    if out.cause == "cosine" and limits.min_cosine:
-        return (limits.min_cosine - out.value) / abs(limits.min_cosine)
+    if out.cause == "cosine" and limits.min_cosine is not None:
+        return (limits.min_cosine - out.value) / (abs(limits.min_cosine) or 1)
     if out.cause == "accuracy" and limits.min_accuracy:
         return (limits.min_accuracy - out.value) / limits.min_accuracy
     return None

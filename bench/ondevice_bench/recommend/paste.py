@@ -25,6 +25,7 @@ def lines_to_paste(cell: Cell) -> tuple[str, ...]:
     return (
         *imports,
         "",
+        *_allocator(cell),
         f"batch_size = {cell.batch}",
         "model.train()",
         *_treat(cell, layout),
@@ -38,6 +39,13 @@ def lines_to_paste(cell: Cell) -> tuple[str, ...]:
         "optimizer.step()",
         f"optimizer.zero_grad({'' if cell.train.zero_grad == 'none' else 'set_to_none=False'})",
     )
+
+
+def _allocator(cell: Cell) -> list[str]:
+    """A script cannot choose its allocator: the system loads it before all else."""
+    if not cell.allocator:
+        return []
+    return [f"# measured with the allocator {cell.allocator}: preload it (LD_PRELOAD)"]
 
 
 _FROZEN_NORMS = (

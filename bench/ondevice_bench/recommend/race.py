@@ -75,6 +75,7 @@ class Race:
     best_guess: float = 0.0  # of those that meet the limits
     is_over: bool = False  # whether it ended by itself, not for lack of time
     _limits: dict[str, bool] = field(default_factory=dict)  # whether they are met, where known
+    _compared_with: str | None = None  # the leader that `ratios` are to
 
     def run(self) -> "Race":
         """Race until there is an answer, or until there is no time."""
@@ -242,7 +243,7 @@ class Race:
             self._leave_behind(proven, "proven")
             if not any(self.relation(name) == "open" for name in self._rivals()):
                 return
-        if not self.repeats:
+        if not self.repeats or self.leader != self._compared_with:
             self._compare()
 
     def _rivals(self) -> list[str]:
@@ -261,7 +262,9 @@ class Race:
         base = self.readings.get(leader or "", [])
         rivals = [name for name in self._rivals() if self.readings.get(name)]
         confidence = 1 - (1 - CONFIDENCE) / max(1, len(rivals))
-        # an earlier round may have had another leader
+        if leader != self._compared_with:  # those behind have no ratio to this one
+            self.ratios = {}
+        self._compared_with = leader
         self.ratios = {name: each for name, each in self.ratios.items() if name in self.behind}
         for name in rivals if base else ():
             new = self.readings[name]

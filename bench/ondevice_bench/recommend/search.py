@@ -1,21 +1,21 @@
 """From a space to an answer: shapes rule out, pilots guess, a race measures, finalists decide."""
 
 import re
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ondevice_bench import units
-from ondevice_bench.analyse.gradient import has_exact_gradient
+from ondevice_bench.analyse.gradient import has_exact_updates
 from ondevice_bench.errors import BadInput, NothingRan
-from ondevice_bench.passes import TIME
 from ondevice_bench.recommend.answer import Place, Recommendation
 from ondevice_bench.recommend.candidates import Candidates, candidates_of
 from ondevice_bench.recommend.cell_trials import CellTrials, Clock
 from ondevice_bench.recommend.nothing import nothing_meets
 from ondevice_bench.recommend.paste import lines_to_paste
-from ondevice_bench.recommend.question import PEAK, Question
+from ondevice_bench.recommend.question import PEAK, STEP, Question
 from ondevice_bench.recommend.race import FINALISTS, OutOfTime, Race
 from ondevice_bench.recommend.ways import Ways
 from ondevice_bench.record.store import FILE_NAME
@@ -133,7 +133,7 @@ class Search:
     def _require_numbers(self, cell: Cell, trials: CellTrials) -> None:
         """If plain training has no finite loss, no method can."""
         out = trials.ruled_out.get(cell.id)
-        if out is not None and out.cause == "loss" and has_exact_gradient(cell.method):
+        if out is not None and out.cause == "loss" and has_exact_updates(cell):
             raise BadInput(
                 f"{_without_hash(cell.model)}: {out.reason} of plain training (lr "
                 f"{cell.train.lr:g}): mend the network, or choose a lower `lr` in the search space"
@@ -144,7 +144,7 @@ class Search:
         goal = self.question.goal
         if goal.name == PEAK:
             return None if size is None else float(size)
-        is_of_time = goal.pass_name in (TIME, "energy")
+        is_of_time = goal.name in (STEP, "step_joules")  # an inference is no part of a step
         return seconds / cell.batch if is_of_time and seconds is not None else None
 
     def _race(self, guesses: Mapping[str, float | None], trials: CellTrials) -> Race:
@@ -171,7 +171,7 @@ class Search:
         ruled_out = (*found.ruled_out, *trials.ruled_out.values())
         if race.leader is None and is_decided:
             raise NothingRan(nothing_meets(self.question, ruled_out, found.labels))
-        ways = Ways(session, self.question, race, found.labels, found.sizes)
+        ways = Ways(session, self.question, race, found.labels, found.sizes, trials.accuracies)
         winner = None if race.leader is None else ways.way(race.leader)
         first = found.fitting[0]
         return Recommendation(
@@ -182,12 +182,17 @@ class Search:
             weights=first.weights,
             space=self.space.name,
             candidates=len(found.labels),
+            batches=tuple(sorted({cell.batch for cell in found.fitting})),
+            trainings=len({cell.train for cell in found.fitting}),
             winner=winner,
             rivals=ways.rivals(),
             behind=ways.behind(),
             ruled_out=ruled_out,
             labels=found.labels,
-            unreached=_labels_without(guesses, found.fitting, found.labels),
+            unreached=(
+                *ways.unread(),
+                *_labels_without(guesses, found.fitting, found.labels),
+            ),
             is_decided=is_decided,
             doubts=ways.doubts(),
             measured=trials.measured,
@@ -201,7 +206,7 @@ class Search:
             machine=f"{self.host.profile.name} ({self.host.machine.cpu})",
             store=str(self.out / FILE_NAME),
             run=session.run.id,
-            command=self.command,
+            command=_that_goes_on(self.command),
         )
 
 
@@ -209,6 +214,11 @@ def _labels_without(
     reached: Mapping[str, float | None], cells: Sequence[Cell], labels: Mapping[str, str]
 ) -> tuple[str, ...]:
     return tuple(labels[cell.id] for cell in cells if cell.id not in reached)
+
+
+def _that_goes_on(command: str) -> str:
+    """The command without `--fresh`, which would begin anew."""
+    return shlex.join(word for word in shlex.split(command) if word != "--fresh")
 
 
 def _without_hash(model: str) -> str:

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.gradient import cosine_text
-from ondevice_bench.recommend.answer import Behind, Recommendation, Way
+from ondevice_bench.recommend.answer import Behind, Recommendation
 from ondevice_bench.recommend.candidates import Cause, RuledOut
 from ondevice_bench.recommend.question import PEAK, STEP
+from ondevice_bench.recommend.rivals import Gain, RunnerUp, is_of_one_process
+from ondevice_bench.recommend.way import Way
 from ondevice_bench.stats import Estimate
 from ondevice_bench.terminal import Table
 
-MOST_RIVALS = 5  # in the table
-WORTH = 0.05  # a smaller share of the winner's memory is no gain
 MOST_NAMES = 4  # of a group that is out
 _OUT: dict[Cause, str] = {
     "memory": "by the memory limit of {memory}",
@@ -35,16 +35,21 @@ def headline(found: Recommendation) -> list[str]:
     where = f"{found.model} on {found.place.board}"
     winner = found.winner
     if winner is None:
-        return [f"{where}: no answer yet: the budget was over before anything was measured."]
+        why = "the budget ended before any candidate was known to meet the limits"
+        return [f"{where}: no answer yet: {why}."]
     lines = [f"{where}: use {winner.label}, batch {winner.cell.batch}."]
     lines.append(f"  {_sureness(found)}")
     estimate = winner.estimates.get(goal.name)
     if estimate is not None:
         lines.append(f"  {goal.noun}: {_with_interval(goal.name, estimate)}{_each(found, winner)}")
     elif winner.cost is None:
-        lines.append(f"  {goal.noun}: not measured yet; a pilot of two steps looks best")
+        lines.append(
+            f"  {goal.noun}: not measured yet; this is a guess by a pilot of two steps, or shapes"
+        )
     lines += [f"  {line}" for line in _other_figures(found, winner)]
     lines += [f"  {line}" for line in _limits(found, winner)]
+    if not found.place.is_here:
+        lines.append(f"  measured on {found.place.machine}, not on {found.place.board}")
     return lines
 
 
@@ -54,11 +59,16 @@ def rivals_table(found: Recommendation) -> Table | None:
     if winner is None or not found.rivals:
         return None
     goal = found.question.goal
-    table = Table("runner-up", goal.label, "× the winner's", "what it would buy")
-    for way in _chosen(found.rivals, winner):
+    each = found.compares_examples
+    title = f"{goal.label} of one example" if each else goal.label
+    table = Table("runner-up", title, "× the winner's", "what it would buy")
+    for runner_up in found.runners_up:
+        way = runner_up.way
         estimate = way.estimates.get(goal.name)
-        value = "not measured" if estimate is None else units.quantity(estimate.estimate, goal.unit)
-        table.add_row(way.label, value, _ratio(way, winner), "; ".join(_buys(way, winner)))
+        whole = None if estimate is None else estimate.estimate
+        shown = way.cost if each else whole
+        value = "not measured" if shown is None else units.quantity(shown, goal.unit)
+        table.add_row(way.label, value, _ratio(runner_up), "; ".join(_buys(runner_up)))
     return table
 
 
@@ -92,13 +102,22 @@ def _sureness(found: Recommendation) -> str:
             how = f"proven against {proven} of them, and beyond the noise against the others"
         if not found.question.repeats:
             how = "by one reading of each"
-        first = f"It had the lowest {goal.noun} of {found.candidates} candidates"
+        if guessed := sum(each.defeat == "guess" for each in found.behind):
+            how += f"; {guessed} of them left by a guess, without a reading"
+        first = f"It had the lowest {_compared(found)}"
         return f"{first} in {rounds}, {how}."
     near = [f"no better than {_few(equal)} by {units.percent(goal.threshold)}"] if equal else []
     near += [f"not distinguished from {_few(unsure)} by {rounds}"] if unsure else []
-    return (
-        f"It had the lowest {goal.noun} of {found.candidates} candidates, but is {', '.join(near)}."
-    )
+    return f"It had the lowest {_compared(found)}, but is {', '.join(near)}."
+
+
+def _compared(found: Recommendation) -> str:
+    """What was compared, and of how many. Others are out, whatever they cost."""
+    noun = found.question.goal.noun
+    noun = f"{noun} of one example" if found.compares_examples else noun
+    others = found.candidates - found.remaining
+    out = f" ({others} more {'is' if others == 1 else 'are'} out)" if others else ""
+    return f"{noun} among {units.number_of(found.remaining, 'candidate')}{out}"
 
 
 def _each(found: Recommendation, winner: Way) -> str:
@@ -142,6 +161,8 @@ def _limits(found: Recommendation, winner: Way) -> Iterator[str]:
         yield f"gradient: cosine {cosine_text(winner.cosine)}, {margin}"
     elif winner.cosine is not None:
         yield f"gradient: cosine {cosine_text(winner.cosine)}"
+    else:
+        yield "gradient: not compared with that of plain training"
     if limits.min_accuracy is not None and winner.accuracy is not None:
         above = winner.accuracy - limits.min_accuracy
         yield (
@@ -150,69 +171,42 @@ def _limits(found: Recommendation, winner: Way) -> Iterator[str]:
         )
 
 
-def _chosen(rivals: Sequence[Way], winner: Way) -> list[Way]:
-    """The best few, with the least memory and the fastest exact one among them."""
-    chosen = list(rivals[: MOST_RIVALS - 2])
-    least = min(rivals, key=lambda way: way.tensor_bytes or float("inf"))
-    exact = next((way for way in rivals if way.is_exact and not winner.is_exact), None)
-    chosen += [way for way in (least, exact) if way is not None and way not in chosen]
-    return chosen
-
-
-def _ratio(way: Way, winner: Way) -> str:
-    ratio = way.ratio
-    if ratio is not None and ratio.lower > 0 and ratio.upper != float("inf"):
-        bounds = f"{units.ratio(ratio.lower)} … {units.ratio(ratio.upper)}"
-        return f"{units.ratio(ratio.ratio)}\n{bounds}" if ratio.lower < ratio.upper else bounds
-    if way.cost is None or not winner.cost:
+def _ratio(runner_up: RunnerUp) -> str:
+    if runner_up.ratio is None:
         return ""
-    return f"{units.ratio(way.cost / winner.cost)}\n{units.number_of(way.rounds, 'round')} only"
+    ratio = units.ratio(runner_up.ratio)
+    if runner_up.bounds is None:
+        return f"{ratio}\n{units.number_of(runner_up.way.rounds, 'round')} only"
+    lower, upper = runner_up.bounds
+    bounds = f"{units.ratio(lower)} … {units.ratio(upper)}"
+    return f"{ratio}\n{bounds}" if lower < upper else bounds
 
 
-def _buys(way: Way, winner: Way) -> list[str]:
-    """What the rival has that the winner has not."""
-    bought = []
-    if way.is_exact and not winner.is_exact:
-        bought.append("the exact gradient")
-    elif way.cosine and winner.cosine and way.cosine > winner.cosine and not winner.is_exact:
-        bought.append(f"cosine {cosine_text(way.cosine)} for {cosine_text(winner.cosine)}")
-    bought += _saved_memory(way, winner)
-    bought += _saved_time(way, winner)
-    if way.accuracy and winner.accuracy and way.accuracy > winner.accuracy:
-        bought.append(f"accuracy {way.accuracy:.3f} for {winner.accuracy:.3f}")
-    if way.standing == "equal":
+def _buys(runner_up: RunnerUp) -> list[str]:
+    """What the rival has that the winner has not, in words."""
+    bought = [_gain(gain) for gain in runner_up.gains]
+    if runner_up.way.standing == "equal":
         bought.append("as good, within the threshold")
-    if not way.meets_limits:
+    if not runner_up.way.meets_limits:
         bought.append("its limits were not measured")
     return bought or ["nothing that was measured"]
 
 
-def _saved_memory(way: Way, winner: Way) -> list[str]:
-    """Less memory: measured and proven, or by shapes where it was not measured."""
-    ours, theirs = way.estimates.get(PEAK), winner.estimates.get(PEAK)
-    if ours is not None and theirs is not None:
-        return _less(theirs.estimate, ours.estimate, "") if _is_less(ours, theirs) else []
-    if way.tensor_bytes is None or winner.tensor_bytes is None:
-        return []
-    return _less(winner.tensor_bytes, way.tensor_bytes, " in tensors, by shapes")
-
-
-def _saved_time(way: Way, winner: Way) -> list[str]:
-    """A shorter step, where the goal is another one."""
-    ours, theirs = way.estimates.get(STEP), winner.estimates.get(STEP)
-    if ours is None or theirs is None or way.cell.batch != winner.cell.batch:
-        return []
-    return [f"a step in {units.ratio(ours.estimate / theirs.estimate)}"] * _is_less(ours, theirs)
-
-
-def _is_less(ours: Estimate, theirs: Estimate) -> bool:
-    return ours.upper is not None and theirs.lower is not None and ours.upper < theirs.lower
-
-
-def _less(winners: float, ours: float, of_what: str) -> list[str]:
-    """The memory that is saved, if it is worth a word."""
-    saved = winners - ours
-    return [f"{units.mib(saved)} less memory{of_what}"] if saved > WORTH * winners else []
+def _gain(gain: Gain) -> str:
+    if gain.rivals is None or gain.winners is None:
+        return "the exact gradient"
+    match gain.name:
+        case "memory":
+            return f"{units.mib(gain.winners - gain.rivals)} less memory"
+        case "tensors":
+            return f"{units.mib(gain.winners - gain.rivals)} less memory in tensors, by shapes"
+        case "step_seconds":
+            scope = " (one process)" if gain.is_of_one_process else ""
+            return f"a step in {units.ratio(gain.rivals / gain.winners)}{scope}"
+        case "cosine":
+            return f"cosine {cosine_text(gain.rivals)} for {cosine_text(gain.winners)}"
+        case _:
+            return f"{gain.name} {gain.rivals:.3f} for {gain.winners:.3f}"
 
 
 def _ruled_out(found: Recommendation) -> list[str]:
@@ -263,7 +257,7 @@ def _uncertain(found: Recommendation) -> list[str]:
     lines = []
     if not found.is_decided:
         if found.unreached:
-            lines.append(f"not looked at, for lack of time: {_few(found.unreached)}")
+            lines.append(f"not measured, for lack of time: {_few(found.unreached)}")
         lines.append("uncertain until the search has ended; the same command goes on from here:")
         lines.append(f"  {found.place.command}")
     elif found.open_rivals:
@@ -278,6 +272,11 @@ def _uncertain(found: Recommendation) -> list[str]:
         lines.append(
             f"uncertain: times are those of this machine, {found.place.machine}, not of "
             f"{found.place.board}; run the same command there to know its own"
+        )
+    if found.trainings > 1 and found.question.limits.min_accuracy is None:
+        lines.append(
+            "uncertain: trainings differ, and nothing compared what they learn: give "
+            "--min-accuracy, or one `train` in the space"
         )
     lines += _about_content(found)
     return lines
@@ -304,13 +303,12 @@ def _about_content(found: Recommendation) -> Iterator[str]:
 def _meaning(found: Recommendation) -> list[str]:
     """What the figures stand for, and where they are."""
     lines = []
-    batches = {way.cell.batch for way in (*found.rivals, *([found.winner] if found.winner else []))}
-    if len(batches) > 1 and found.question.is_by_example:
+    if found.compares_examples:
         lines.append(
             "candidates of different batches are compared by the cost of one example; a larger "
             "batch also takes fewer updates in an epoch"
         )
-    elif len(batches) > 1:
+    elif len(found.batches) > 1:
         lines.append("batches differ: the smallest has the least memory whatever the method")
     if found.question.limits.min_accuracy is not None:
         lines.append(
@@ -329,7 +327,8 @@ def _with_interval(name: str, estimate: Estimate) -> str:
         return f"{value} (one process: no interval)"
     if estimate.lower == estimate.upper:
         return value
-    return f"{value} ({units.interval(estimate.lower, estimate.upper, unit)})"
+    scope = " in one process" if is_of_one_process(estimate) else ""
+    return f"{value} ({units.interval(estimate.lower, estimate.upper, unit)}{scope})"
 
 
 def _few(names: Iterable[str]) -> str:

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 
 from ondevice_bench import units
-from ondevice_bench.analyse.gradient import MOMENTS, has_exact_gradient
+from ondevice_bench.analyse.gradient import MOMENTS, has_exact_updates
 from ondevice_bench.analyse.summary import CellSummary, summarise
-from ondevice_bench.recommend.answer import Behind, Standing, Way, shown_metrics
+from ondevice_bench.recommend.answer import Behind, shown_metrics
 from ondevice_bench.recommend.question import ACCURACY, Question
 from ondevice_bench.recommend.race import Race
+from ondevice_bench.recommend.way import Standing, Way
 from ondevice_bench.run.session import Session
 
 
@@ -21,6 +22,7 @@ class Ways:
         race: Race,
         labels: Mapping[str, str],
         sizes: Mapping[str, int | None],
+        accuracies: Mapping[str, float],
     ) -> None:
         summary = summarise(session.store, session.store.run(session.run.id))
         self._notes = summary.notes
@@ -29,6 +31,7 @@ class Ways:
         self._race = race
         self._labels = labels
         self._sizes = sizes
+        self._accuracies = accuracies
 
     def way(self, name: str) -> Way:
         """A candidate with its results."""
@@ -41,7 +44,7 @@ class Ways:
             cell=cell,
             label=self._labels[name],
             standing=standing,
-            is_exact=has_exact_gradient(cell.method),
+            is_exact=has_exact_updates(cell),
             meets_limits=name in race.fit,
             cost=race.cost(name) if race.readings.get(name) else None,
             ratio=race.ratios.get(name),
@@ -51,7 +54,7 @@ class Ways:
                 if metric in summary.estimates
             },
             cosine=_lowest_cosine(summary),
-            accuracy=_value(summary, ACCURACY),
+            accuracy=self._accuracies.get(name, _value(summary, ACCURACY)),
             rounds=len(race.readings.get(name, ())),
             tensor_bytes=self._sizes.get(name),
         )
@@ -62,6 +65,12 @@ class Ways:
         names = dict.fromkeys((*race.fit, *race.left))
         rivals = [name for name in names if name != race.leader and race.readings.get(name)]
         return tuple(self.way(name) for name in sorted(rivals, key=race.cost))
+
+    def unread(self) -> tuple[str, ...]:
+        """The labels of those that may be better, but were not measured yet."""
+        race = self._race
+        names = (name for name in race.left if name != race.leader and not race.readings.get(name))
+        return tuple(self._labels[name] for name in names)
 
     def doubts(self) -> tuple[str, ...]:
         """What disturbed the measurements: the machine, or other processes during the samples."""

@@ -102,7 +102,7 @@ class Cell:
 
     @property
     def of_any_method(self) -> tuple[Any, ...]:
-        """The common values of cells that differ in method, layers, seed and allocator."""
+        """The common values of cells that differ in method, label, layers, seed and allocator."""
         return _of_any_method(self)
 
     @property
@@ -127,7 +127,7 @@ class Cell:
         return Cell(**arguments)
 
 
-_OF_A_METHOD = ("id", "method", "method_options", "layers", "seed", "allocator")
+_OF_A_METHOD = ("id", "method", "method_options", "layers", "seed", "allocator", "label")
 _of_any_method = attrgetter(*(each.name for each in fields(Cell) if each.name not in _OF_A_METHOD))
 
 
