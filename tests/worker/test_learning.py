@@ -210,6 +210,14 @@ def test_a_rate_that_is_not_finite_loses_with_its_reason(make):
     assert learning_rate.measure(every).details["chosen_rate"] is None
 
 
+def test_dropout_is_drawn_from_the_seed_alone(make, tmp_path):
+    job = make(LEARNING, lr=0.1)
+    (tmp_path / "net.py").write_text(NETWORK.replace("nn.Tanh()", "nn.Tanh(), nn.Dropout()"))
+    first = learning.measure(job).details["learned"]["loss"]
+    torch.rand(7)
+    assert learning.measure(job).details["learned"]["loss"] == first
+
+
 class Constant:
     """A meter that gives two joules for whatever lies between two marks."""
 

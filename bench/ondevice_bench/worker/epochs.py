@@ -94,10 +94,12 @@ def train(
 ) -> Iterator[None]:
     """Train one epoch at a time, and note its loss and its time; NotFinite ends it.
 
-    The order of the examples depends on the seed alone. `mark` gives the moment. It is called
-    before and after each epoch, and sometimes between two steps, as a meter needs it.
+    The order of the examples and the masks of dropout depend on the seed alone. `mark` gives the
+    moment. It is called before and after each epoch, and sometimes between two steps, as a meter
+    needs it.
     """
     order = torch.Generator().manual_seed(job.cell.seed)
+    torch.manual_seed(job.cell.seed)
     for number in range(1, epochs + 1):
         losses: list[float] = []
         start = marked = mark()
