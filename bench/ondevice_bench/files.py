@@ -3,7 +3,7 @@
 import contextlib
 import io
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -18,22 +18,38 @@ LONGEST_LIST = 1 << 20  # bytes of a zip file that list its members
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Write a new file, then rename it to `path`: nobody reads half a file."""
+    """Write a new file, then rename it to `path`: nobody reads half a file.
+
+    While it is written it has no name, where the file system can do that: so nothing of it stays
+    behind when the process is killed.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, part = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}-", suffix=".part"
-        )
+        part = path.parent / f".{path.name}-{secrets.token_hex(4)}.part"
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            with _without_name(path.parent) or part.open("xb") as file:
                 yield file
-            os.chmod(part, 0o644)
-            os.replace(part, path)
+                file.flush()
+                if not part.exists():
+                    number = file.fileno()  # as a folder, too: only so Python follows the link
+                    os.link(f"/proc/self/fd/{number}", part, src_dir_fd=number)
+            part.chmod(0o644)
+            part.replace(path)
         except BaseException:
-            os.unlink(part)
+            part.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise BadInput(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _without_name(folder: Path) -> BinaryIO | None:
+    """A new file that no folder lists; None where the file system or /proc cannot do that."""
+    if not Path("/proc/self/fd").is_dir():
+        return None
+    try:
+        return os.fdopen(os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o600), "wb")
+    except OSError:
+        return None
 
 
 def require_regular(path: Path) -> None:

@@ -4,6 +4,7 @@ import errno
 import gc
 import os
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -90,3 +91,23 @@ def test_an_error_of_a_path_or_a_limit_is_one_line(monkeypatch, capsys, number, 
 
     monkeypatch.setattr(entry, "_invoke", invoke)
     assert ended(capsys) == (2, f"bench: {said}\n")
+
+
+ENDLESS = """
+import contextlib, os, signal, time
+from ondevice_bench.cli import stopping
+
+stopping.PATIENCE = 0.2
+with stopping.stopped_by_signals():
+    with contextlib.suppress(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+"""
+
+
+def test_a_command_that_goes_on_after_a_signal_is_ended():
+    ended = subprocess.run(
+        [sys.executable, "-c", ENDLESS], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert ended.returncode == ExitCode.INTERRUPTED
+    assert ended.stderr == "bench: interrupted; it did not stop in 0.2 s and was ended\n"

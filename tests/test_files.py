@@ -1,0 +1,31 @@
+"""Files that are written completely or not at all."""
+
+import pytest
+
+from ondevice_bench import files
+from ondevice_bench.files import atomic_write
+
+
+def test_nothing_of_a_file_is_seen_before_it_is_complete(tmp_path):
+    """So nothing stays behind if the process is killed meanwhile."""
+    with atomic_write(tmp_path / "a") as file:
+        file.write(b"half")
+        file.flush()
+        assert list(tmp_path.iterdir()) == []
+    assert (tmp_path / "a").read_bytes() == b"half"
+
+
+@pytest.mark.parametrize("has_name", [True, False])
+def test_a_file_is_replaced_or_stays(tmp_path, monkeypatch, has_name):
+    if has_name:  # a file system that cannot hold a file without a name
+        monkeypatch.setattr(files, "_without_name", lambda _: None)
+    path = tmp_path / "a"
+    for content in (b"one", b"two"):
+        with atomic_write(path) as file:
+            file.write(content)
+        assert path.read_bytes() == content
+    with pytest.raises(ZeroDivisionError), atomic_write(path) as file:
+        file.write(bytes(1 // 0))
+    assert path.read_bytes() == b"two"
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.stat().st_mode & 0o777 == 0o644
