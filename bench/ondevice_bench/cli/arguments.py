@@ -33,6 +33,14 @@ Hardware = Annotated[
     str | None,
     typer.Option("--hardware", help="Use this hardware profile instead of the recognised one."),
 ]
+Reserve = Annotated[
+    str,
+    typer.Option(
+        "--reserve",
+        metavar="SIZE",
+        help="The memory that stays free for the system and torch itself.",
+    ),
+]
 Filters = Annotated[
     list[str] | None,
     typer.Option("--filter", help="Only cells whose id matches: a glob, or a part of the id."),

@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from ondevice_bench.cli.arguments import AsJson, Quiet, SeveralModels, model_names, parsed_bytes
+from ondevice_bench.cli.arguments import (
+    AsJson,
+    Quiet,
+    Reserve,
+    SeveralModels,
+    model_names,
+    parsed_bytes,
+)
 from ondevice_bench.cli.hosts import On, planning_host
 from ondevice_bench.errors import ExitCode
 from ondevice_bench.suite.board import SYSTEM_RESERVE
@@ -49,12 +56,7 @@ def fit(
     board: Annotated[
         str | None, typer.Option("--board", help="A hardware profile (default: this machine).")
     ] = None,
-    reserve: Annotated[
-        str,
-        typer.Option(
-            metavar="SIZE", help="The memory that stays free for the system and torch itself."
-        ),
-    ] = SYSTEM_RESERVE,
+    reserve: Reserve = SYSTEM_RESERVE,
     confirm: Annotated[
         bool,
         typer.Option(

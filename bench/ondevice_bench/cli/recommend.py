@@ -9,6 +9,7 @@ from ondevice_bench.cli.arguments import (
     AsJson,
     Hardware,
     Quiet,
+    Reserve,
     command_line,
     model_names,
     parsed_bytes,
@@ -83,12 +84,7 @@ def recommend(
             "--reserve).",
         ),
     ] = None,
-    reserve: Annotated[
-        str,
-        typer.Option(
-            metavar="SIZE", help="The memory that stays free for the system and torch itself."
-        ),
-    ] = SYSTEM_RESERVE,
+    reserve: Reserve = SYSTEM_RESERVE,
     budget: Annotated[
         str, typer.Option(metavar="TIME", help="Answer within this time: 90s, 30m, 2h.")
     ] = "30m",
