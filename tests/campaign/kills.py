@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,7 @@ rounds: 1
 """
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PROGRESS = 50  # kills for each line of progress
-PATIENCE = 180  # seconds that a command may take to end, and its processes
+PATIENCE = 600  # seconds until a command hangs. Beside other programs, `bench ab` needs 300
 STORE = Path("bench-out/killed/results.sqlite")
 Key = tuple[str, object]
 
@@ -78,7 +78,7 @@ def try_kills(count: int, seed: int, first: int = 0) -> list[Tally]:
     Their numbers begin with `first`. A number and the seed say which command and which signal.
     """
     tallies = {verb.name: Tally(f"`bench {verb.name}` is ended") for verb in VERBS}
-    with tempfile.TemporaryDirectory(prefix="campaign-") as folder:
+    with heard_by_children(), tempfile.TemporaryDirectory(prefix="campaign-") as folder:
         place = Path(folder)
         (place / "tmp").mkdir()
         _prepare(place)
@@ -98,7 +98,9 @@ def try_kills(count: int, seed: int, first: int = 0) -> list[Tally]:
             kept = now or kept
             tally = tallies[verb.name]
             tally.endings[ending] += 1
-            tally.failures += [f"seed {seed}, number {number}: {verb.name}: {p}" for p in problems]
+            found = [f"seed {seed}, number {number}: {verb.name}: {p}" for p in problems]
+            print(*found, sep="\n", end="\n" * bool(found), file=sys.stderr, flush=True)
+            tally.failures += found
             if (number + 1 - first) % PROGRESS == 0:
                 _print_progress(number + 1 - first, count, tallies)
             if not kept:  # an import that ended before it began
@@ -108,6 +110,24 @@ def try_kills(count: int, seed: int, first: int = 0) -> list[Tally]:
             _bench(place, "ab", "HEAD", "HEAD", "--suite", "killed.yaml", "--budget", "1s")
         tallies["run"].failures += _final_problems(place, kept)
     return list(tallies.values())
+
+
+@contextmanager
+def heard_by_children() -> Iterator[None]:
+    """Let children hear the signals that this process ignores, as under `nohup` or in the background.
+
+    A child inherits that a signal is ignored, and `bench` then ignores it, too. A child does not
+    inherit a handler.
+    """
+    catchable = set(SIGNALS) - {signal.SIGKILL}
+    ignored = [each for each in catchable if signal.getsignal(each) is signal.SIG_IGN]
+    for each in ignored:
+        signal.signal(each, lambda *_: None)
+    try:
+        yield
+    finally:
+        for each in ignored:
+            signal.signal(each, signal.SIG_IGN)
 
 
 def _print_progress(ended: int, count: int, tallies: dict[str, Tally]) -> None:

@@ -1,5 +1,8 @@
 """A sample of the campaign in the ordinary tests, and all of it in those that take hours."""
 
+import os
+import signal
+import subprocess
 from collections import Counter
 
 import pytest
@@ -26,6 +29,20 @@ def test_a_command_that_is_ended_loses_nothing_and_leaves_nothing(count):
     tallies = try_kills(count, seed=20)
     assert not [failure for tally in tallies for failure in tally.failures]
     assert sum(tally.tried for tally in tallies) == count
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGTERM])
+def test_a_command_hears_a_signal_that_the_campaign_ignores(number):
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with kills.heard_by_children():
+            waiting = subprocess.Popen(["sleep", "60"])
+            waiting.send_signal(number)
+            assert waiting.wait(timeout=30) == -number
+            os.kill(os.getpid(), number)  # this process still ignores it
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
 
 
 def test_a_campaign_in_parts_ends_the_same_commands(monkeypatch, capsys):
