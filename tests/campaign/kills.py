@@ -6,6 +6,7 @@ terminal or an operating system sends. Then the next command must work.
 
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -195,7 +196,7 @@ def _is_of_python(errors: bytes) -> bool:
 
     Python itself starts in these first milliseconds, and shows a traceback of its own.
     """
-    return b"KeyboardInterrupt" in errors and b"in main\n" not in errors
+    return b"KeyboardInterrupt" in errors and not re.search(rb"ondevice_bench.*, in main\n", errors)
 
 
 def _taken(folder: Path, pattern: str) -> Iterator[Path]:
@@ -227,10 +228,16 @@ def _workers(place: Path) -> list[psutil.Process]:
 
 
 def _stored(path: Path) -> dict[Key, Record]:
-    if not path.exists() or not path.stat().st_size:
+    if not path.exists() or not _has_tables(path):
         return {}
     with Store.open(path) as store:
         return {(run.id, r.key): r for run in store.runs() for r in store.records(run.id)}
+
+
+def _has_tables(path: Path) -> bool:
+    """Whether the command that made the file was not ended before it made the tables."""
+    with closing(sqlite3.connect(path)) as raw:
+        return bool(raw.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _integrity(path: Path) -> str:
