@@ -29,6 +29,7 @@ from ondevice_bench.cli import (
     show_cell,
     show_model,
     show_spectrum,
+    site,
 )
 from ondevice_bench.terminal import print_lines
 
@@ -64,6 +65,7 @@ app.command()(report.report)
 app.command()(compare.compare)
 app.command()(ab.ab)
 app.command()(history.history)
+app.command()(site.site)
 app.command()(export.export)
 app.command("import")(import_.import_)
 app.command()(account.account)

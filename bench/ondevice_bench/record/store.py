@@ -176,6 +176,16 @@ class Store:
                 for cell, name, number, status in self._select(query, run)
             }
 
+    def attempts(self, run: str) -> dict[TaskKey, tuple[str, str]]:
+        """The status of every record of the run, and when its process began."""
+        query = "SELECT cell, pass, round, status, started FROM records WHERE run = ?"
+        types = (str, str, int, str, str)
+        with as_bad_input(self.path):
+            return {
+                TaskKey(cell, name, number): (status, started)
+                for cell, name, number, status, started in self._select(query, run, types=types)
+            }
+
     def outcome(self, run: str, key: TaskKey) -> tuple[str, str, Details] | None:
         """Status, reason and details of one record; None if it does not exist yet."""
         query = (
