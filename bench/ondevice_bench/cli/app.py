@@ -22,6 +22,7 @@ from ondevice_bench.cli import (
     list_,
     new_method,
     plan,
+    prune,
     recommend,
     report,
     run,
@@ -68,6 +69,7 @@ app.command()(history.history)
 app.command()(site.site)
 app.command()(export.export)
 app.command("import")(import_.import_)
+app.command()(prune.prune)
 app.command()(account.account)
 app.command()(claims.claims)
 app.command()(new_method.new_method)

@@ -3,7 +3,7 @@
 import contextlib
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ from ondevice_bench.record.details import Details
 from ondevice_bench.record.measurement import Measurement
 from ondevice_bench.record.model import Record, Run, TaskKey, status_of
 from ondevice_bench.record.rows import RecordRows, Row
+from ondevice_bench.record.run_json import first_line
 from ondevice_bench.record.store_file import (
     as_bad_input,
     identity,
@@ -35,6 +36,24 @@ STEPS_A_BYTE = 32  # of SQLite's machine, for one query; a row of ten bytes need
 _STEPS = 10_000  # between two looks at the count
 _SOME = 64  # rows that are read at once
 _CELLS = 16  # the same for cells
+
+
+def _length(*columns: str) -> str:
+    return " + ".join(f"length(CAST({column} AS BLOB))" for column in columns)
+
+
+_LENGTHS = (
+    f"SELECT id, {_length(*rows.RUN_COLUMNS[1:-1])} FROM runs",
+    f"SELECT run, sum({_length('cell', 'definition', 'reason')}) FROM cells GROUP BY run",
+    f"SELECT run, sum({_length('reason', 'output')}) FROM earlier_attempts GROUP BY run",
+    "SELECT run, sum("
+    + _length("cell", "reason", "output", "unavailable", "details", "state_before", "state_after")
+    + ") FROM records GROUP BY run",
+    f"SELECT run, sum(8 + {_length('name')}) "
+    "FROM records JOIN metrics ON record = number GROUP BY run",
+    f"SELECT run, sum({_length('name', 'samples')}) "
+    "FROM records JOIN samples ON record = number GROUP BY run",
+)
 
 
 class _Room:
@@ -142,6 +161,49 @@ class Store:
         """Store a record with metrics and samples. An earlier attempt moves to its own table."""
         with self._writing() as db:
             _replace_record(db, record)
+
+    def remove(self, choose: Callable[[Sequence[Run]], Iterable[Run]]) -> tuple[Run, ...]:
+        """Remove the runs that `choose` names, all of them or none; returns them.
+
+        It is given all runs in the order of their storage. No other writer adds any meanwhile.
+        """
+        with self._writing() as db:
+            gone = tuple(choose(self.runs_as_added()))
+            for run in gone:
+                for table in ("records", "earlier_attempts", "cells"):  # and what is of records
+                    db.execute(f"DELETE FROM {table} WHERE run = ?", (run.id,))
+                db.execute("DELETE FROM runs WHERE id = ?", (run.id,))
+        return gone
+
+    def shrink(self) -> str:
+        """Give the room of what was removed back to the disk. Why it could not, or an empty text.
+
+        The results are the same either way.
+        """
+        try:
+            self._db.execute("VACUUM")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.OperationalError as error:
+            return first_line(error)
+        return ""
+
+    @property
+    def file_bytes(self) -> int:
+        """The bytes of the file and of its log."""
+        return _bytes_of(self.path)
+
+    def bytes_by_run(self) -> dict[str, int]:
+        """The length of all texts and numbers of each run. The file has more than these."""
+        found: dict[str, int] = defaultdict(int)
+        with as_bad_input(self.path), self.one_state():
+            for query in _LENGTHS:
+                for run, length in self._select(query, types=(str, int)):
+                    found[run] += length
+        return found
+
+    def runs_as_added(self) -> tuple[Run, ...]:
+        """Every run, in the order in which they were stored."""
+        return self._runs("ORDER BY rowid")
 
     def runs(self) -> tuple[Run, ...]:
         """Every run, the oldest first, from all machines."""

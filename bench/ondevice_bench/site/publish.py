@@ -36,7 +36,7 @@ from ondevice_bench.site.places import DATA, Board
 from ondevice_bench.site.sources import find_sources, read_sources
 from ondevice_bench.site.templates import look
 
-_BESIDE = ".bench-new-"
+BESIDE = ".bench-new-"
 Places = Callable[[Iterable[str]], Mapping[str, int]]
 
 
@@ -249,9 +249,9 @@ def _put_in_place(
 ) -> None:
     """Write all files beside the site's, then rename them; the manifest comes last."""
     try:
-        for left in site.glob(f"{_BESIDE}*"):  # by a process that was killed
+        for left in site.glob(f"{BESIDE}*"):  # by a process that was killed
             shutil.rmtree(left, ignore_errors=True)
-        staging = Path(tempfile.mkdtemp(prefix=_BESIDE, dir=site))
+        staging = Path(tempfile.mkdtemp(prefix=BESIDE, dir=site))
         try:
             for path, data in {**files, FILE_NAME: manifest.to_json()}.items():
                 beside = staging / path
