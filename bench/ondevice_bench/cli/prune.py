@@ -53,8 +53,9 @@ def prune(
             raise BadInput(f"{option}: must be 0 or more, got {number}")
     if not keep_last and not keep_weekly:
         raise BadInput("say what to keep: --keep-last 30, --keep-weekly 52, or both")
+    paths = find_stores(stores or ())
     rule = KeepRule(keep_last, keep_weekly, _runs_of_baselines(baselines))
-    rows = [_pruned(path, rule, dry_run=dry_run) for path in find_stores(stores or ())]
+    rows = [_pruned(path, rule, dry_run=dry_run) for path in paths]
     if as_json:
         print_json({"dry_run": dry_run, "stores": rows})
         return
@@ -76,7 +77,7 @@ def _pruned(path: Path, rule: "KeepRule", *, dry_run: bool) -> dict[str, Any]:
     choose = functools.partial(removable, rule=rule, now=datetime.now(UTC))
     with Store.open(path) as store:
         lengths, count = store.bytes_by_run(), len(store.runs())
-        gone: "tuple[Run, ...]" = tuple(choose(store.runs_as_added()))
+        gone: tuple[Run, ...] = tuple(choose(store.runs_as_added()))
         before = after = store.file_bytes
     share = sum(lengths.get(run.id, 0) for run in gone) / max(1, sum(lengths.values()))
     if gone and not dry_run:

@@ -17,6 +17,7 @@ from ondevice_bench.record.measurement import Measurement
 from ondevice_bench.record.model import Record, Run, TaskKey, status_of
 from ondevice_bench.record.rows import RecordRows, Row
 from ondevice_bench.record.run_json import first_line
+from ondevice_bench.record.run_lengths import QUERIES
 from ondevice_bench.record.store_file import (
     as_bad_input,
     identity,
@@ -36,24 +37,6 @@ STEPS_A_BYTE = 32  # of SQLite's machine, for one query; a row of ten bytes need
 _STEPS = 10_000  # between two looks at the count
 _SOME = 64  # rows that are read at once
 _CELLS = 16  # the same for cells
-
-
-def _length(*columns: str) -> str:
-    return " + ".join(f"length(CAST({column} AS BLOB))" for column in columns)
-
-
-_LENGTHS = (
-    f"SELECT id, {_length(*rows.RUN_COLUMNS[1:-1])} FROM runs",
-    f"SELECT run, sum({_length('cell', 'definition', 'reason')}) FROM cells GROUP BY run",
-    f"SELECT run, sum({_length('reason', 'output')}) FROM earlier_attempts GROUP BY run",
-    "SELECT run, sum("
-    + _length("cell", "reason", "output", "unavailable", "details", "state_before", "state_after")
-    + ") FROM records GROUP BY run",
-    f"SELECT run, sum(8 + {_length('name')}) "
-    "FROM records JOIN metrics ON record = number GROUP BY run",
-    f"SELECT run, sum({_length('name', 'samples')}) "
-    "FROM records JOIN samples ON record = number GROUP BY run",
-)
 
 
 class _Room:
@@ -196,7 +179,7 @@ class Store:
         """The length of all texts and numbers of each run. The file has more than these."""
         found: dict[str, int] = defaultdict(int)
         with as_bad_input(self.path), self.one_state():
-            for query in _LENGTHS:
+            for query in QUERIES:
                 for run, length in self._select(query, types=(str, int)):
                     found[run] += length
         return found

@@ -27,9 +27,10 @@ INDEX = "index.html"
 # what a page shows at most, so that it stays small
 MOST_ROWS = 200
 MOST_CHANGES = 60
+MOST_OF_RUN = 40
 MOST_PENDING = 60
 MOST_RUNS = 1_000
-MOST_CELLS = 120
+MOST_CELLS = 50
 MOST_EVENTS = 20
 _KNOWN_CAUSES = ("code ", "no cause in the records")  # the line has the commits already
 
@@ -173,9 +174,9 @@ def _changes_of_run(board: BoardHistory, each: RunChanges) -> dict[str, Any]:
                 "size": size_text(series.metric, change),
                 "tone": "better" if change.is_better else "worse",
             }
-            for series, change in each.changes[:MOST_ROWS]
+            for series, change in each.changes[:MOST_OF_RUN]
         ],
-        "more": max(0, len(each.changes) - MOST_ROWS),
+        "more": max(0, len(each.changes) - MOST_OF_RUN),
     }
 
 

@@ -16,7 +16,8 @@ from functools import cached_property
 from statistics import median
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
+from pydantic_core import from_json
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.history import METRICS, TRAITS
@@ -25,7 +26,7 @@ from ondevice_bench.errors import BadInput
 from ondevice_bench.record import rows
 from ondevice_bench.record.model import Run, Status, TaskKey, status_of
 from ondevice_bench.record.rows import RecordRows
-from ondevice_bench.record.run_json import ClosedSchema, RunContent, checked_cell, read_checked
+from ondevice_bench.record.run_json import ClosedSchema, RunContent, checked_cell, first_problem
 from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.planned_cell import PlannedCell
@@ -38,7 +39,10 @@ NOT_KEPT = "not measured in this run"
 _Short = Annotated[str, Field(max_length=400)]
 _FileName = Annotated[str, Field(pattern=r"^[^/\x00-\x1f]+$", max_length=400)]
 _Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
-_Fact = _Short | int | float | bool | None
+# no larger than the numbers of a bundle
+_Whole = Annotated[int, Field(gt=-(1 << 63), lt=1 << 63)]
+_Number = Annotated[float, Field(gt=-(2.0**63), lt=2.0**63)]
+_Fact = _Short | _Whole | _Number | bool | None
 _Task = Annotated[str, Field(pattern=r"^[^/]{1,200}/[1-9]\d{0,9}$")]
 
 
@@ -244,7 +248,11 @@ def read(where: str, data: bytes) -> Digest:
     """Read and check the file of a digest; BadInput if anything in it is wrong."""
     if len(data) > MAX_FILE:
         raise BadInput(f"{where}: larger than {MAX_FILE >> 20} MiB: too large for a site")
-    values = read_checked(where, _File, data)
+    try:
+        _File.model_validate_json(data)
+        values = from_json(data)
+    except ValidationError as error:
+        raise BadInput(f"{where}: {first_problem(error)}") from None
     cells = tuple(_cell_of(where, each) for each in values["cells"])
     if len({each.cell.id for each in cells}) < len(cells):
         raise BadInput(f"{where}: a cell is there twice")
@@ -346,9 +354,9 @@ class _Cell(ClosedSchema):
     processes: dict[_Task, tuple[_Short, _Short, _Hash]]
     estimates: dict[
         Literal[METRICS],  # type: ignore[valid-type]
-        tuple[float, float | None, float | None, _Short, Annotated[str, Field(max_length=40)]],
+        tuple[_Number, _Number | None, _Number | None, _Short, _Short],
     ]
-    rounds: dict[_Short, list[float]]
+    rounds: dict[_Short, list[_Number]]
     traits: dict[Literal[tuple(TRAITS)], _Hash]  # type: ignore[valid-type]
 
 

@@ -10,6 +10,7 @@ it shows the changes that the history proves between the two runs.
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -161,6 +162,7 @@ def _metric(name: str) -> list[Any]:
     ]
 
 
+@lru_cache(maxsize=1 << 14)  # exact metrics seldom change
 def _value(name: str, value: float) -> _Value:
     metric = metrics.BY_NAME[name]
     if metric.kind == "exact":

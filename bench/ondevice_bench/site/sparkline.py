@@ -7,7 +7,7 @@ from ondevice_bench import metrics
 from ondevice_bench.analyse.history import Series
 
 WIDTH, HEIGHT, MARGIN = 240.0, 44.0, 7.0
-MOST_POINTS = 240  # more points are drawn as the lowest and the highest of each column
+MOST_POINTS = 160  # more points are drawn as the lowest and the highest of each column
 LEAST_SPAN = 0.1  # of a noisy metric's middle value, so that noise does not fill the height
 
 
