@@ -5,6 +5,7 @@ import shutil
 from collections import Counter
 
 import pytest
+from ruamel.yaml import YAML
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.compare import compare
@@ -12,7 +13,10 @@ from ondevice_bench.analyse.summary import summarise_content
 from ondevice_bench.record import bundle
 from ondevice_bench.record.store import Store
 from ondevice_bench.site.publish import publish
+from tests.ci_shell import Runner
 from tests.e2e.browsing import DESK, PHONE, Visit
+from tests.e2e.test_ci import programs, recipe, saved, toy  # noqa: F401  # fixtures
+from tests.git import git
 from tests.report.hostile import hostile_run
 from tests.site.conftest import SLOW_FROM, content
 
@@ -208,6 +212,36 @@ def test_a_store_is_thinned_after_a_look_and_keeps_baselines_and_the_newest(benc
         "bench-out/quick/results.sqlite: nothing to remove: all of 4 runs stay\n"
     )
     assert bench("history", "quick", "--metric", "activation_bytes").code == 0
+
+
+def test_the_documented_jobs_publish_two_commits(toy, tmp_path):  # noqa: F811
+    jobs = YAML(typ="safe").load(recipe("site"))["jobs"]
+    here, remote = toy.folder, tmp_path / "remote.git"
+    git("init", "-q", "--bare", str(remote))
+    git("remote", "add", "origin", str(remote), cwd=here)
+    for number in range(2):
+        toy.write(body="x.sin()" if number else "x", note=f"# {number}\n")
+        toy.commit(f"commit {number}")
+        runner = Runner(here, toy.runner.programs)
+        for step in jobs["measure"]["steps"]:
+            if "run" in step:
+                ended = runner.step(step["run"].replace("regression", "mine"))
+                assert ended.code == 0, ended.log
+        arrived = here / "bundles/bundle-ubuntu-latest"
+        arrived.mkdir(parents=True, exist_ok=True)
+        (here / "run.bundle").rename(arrived / "run.bundle")
+        for step in jobs["publish"]["steps"]:
+            if "run" in step:
+                ended = runner.step(step["run"])
+                assert ended.code == 0, ended.log
+        git("worktree", "remove", "--force", "site", cwd=here)
+    shown = git("show", "bench-site:index.html", cwd=remote)
+    assert "Worse: " in shown
+    assert "2 runs</a>" in shown
+    assert git("rev-list", "--count", "bench-site", cwd=remote) == "2"
+    listed = git("ls-tree", "-r", "--name-only", "bench-site", cwd=remote).splitlines()
+    assert not [name for name in listed if name.startswith(("suites", "bundles"))]
+    assert sum("/data/" in name for name in listed) == 2
 
 
 @pytest.mark.parametrize(

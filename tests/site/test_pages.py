@@ -6,13 +6,17 @@ import re
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
 
 from ondevice_bench.errors import BadInput
+from ondevice_bench.record import run_json
 from ondevice_bench.site import board_page, pairs, templates
 from ondevice_bench.site.board_history import board_history
 from ondevice_bench.site.digest import digest_of
+from ondevice_bench.site.index_page import index_page
 from ondevice_bench.site.places import Board
 from tests.report.hostile import hostile_run
+from tests.report.test_hostile import bundles
 from tests.report.test_page import EVIL, is_well_formed
 from tests.site.conftest import FAT_FROM, SLOW_FROM, content
 
@@ -194,3 +198,18 @@ def test_two_machines_of_one_board_have_series_of_their_own():
     assert board.verdict.outcome is not None
     rows = data_of(drawn["quick/x86/compare-1-1.html"])["rows"]
     assert len({(row[0], row[1], row[2], row[3]) for row in rows}) == len(rows)
+
+
+@settings(max_examples=60)
+@given(bundles())
+def test_whatever_a_bundle_says_is_refused_or_published(values):
+    try:
+        found = run_json.read_run("x", json.dumps(values).encode())
+        first = digest_of(found)
+    except BadInput:
+        return
+    other = digest_of(replace(content(1), run=replace(found.run, id="other")))
+    board = board_history(Board.of(found.run), [first, other], {})
+    for path, page in board_page.board_pages(board):
+        assert is_well_formed(page.decode()), path
+    assert is_well_formed(index_page([board_page.card_of(board)]).decode())
