@@ -301,10 +301,10 @@ def _cell_to_dict(each: CellDigest) -> dict[str, Any]:
         "status": each.status,
         "processes": {name: [p.status, p.started, p.content] for name, p in each.processes.items()},
         "estimates": {
-            name: [e.estimate, e.lower, e.upper, e.basis, each.launches[name]]
+            name: [*map(_float, (e.estimate, e.lower, e.upper)), e.basis, each.launches[name]]
             for name, e in each.estimates.items()
         },
-        "rounds": {name: list(values) for name, values in each.rounds.items()},
+        "rounds": {name: list(map(float, values)) for name, values in each.rounds.items()},
         "traits": dict(each.traits),
     }
 
@@ -327,9 +327,12 @@ def _cell_of(where: str, values: Mapping[str, Any]) -> CellDigest:
         cell=cell,
         status=values["status"],
         processes=processes,
-        estimates={name: Estimate(*each[:4]) for name, each in values["estimates"].items()},
+        estimates={
+            name: Estimate(float(each[0]), _float(each[1]), _float(each[2]), each[3])
+            for name, each in values["estimates"].items()
+        },
         launches={name: each[4] for name, each in values["estimates"].items()},
-        rounds={name: tuple(each) for name, each in values["rounds"].items()},
+        rounds={name: tuple(map(float, each)) for name, each in values["rounds"].items()},
         traits=values["traits"],
     )
 
@@ -365,6 +368,11 @@ class _File(ClosedSchema):
     version: Literal[1]
     run: _Run
     cells: list[_Cell]
+
+
+def _float(value: float | None) -> float | None:
+    """The value as a float: a bundle may have whole numbers where a store has others."""
+    return None if value is None else float(value)
 
 
 def _task(name: str) -> tuple[str, int]:
