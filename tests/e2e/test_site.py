@@ -80,12 +80,14 @@ def test_bad_input_is_one_line_and_writes_nothing(bench, workplace, words, says)
     bundle.write([content(0)], workplace / "one.bundle")
     bundle.write([content(0, commit="another")], workplace / "other.bundle")
     publish([workplace / "one.bundle"], workplace / "known", lambda _: {})
-    before = {p: p.read_bytes() for p in workplace.rglob("*") if p.is_file()}
+    everything = sorted(workplace.rglob("*"))
+    before = {p: p.read_bytes() for p in everything if p.is_file()}
     ended = bench("site", *words)
     assert ended.code == 2
     assert ended.err.startswith(f"bench: {says}")
     assert ended.err.count("\n") == 1
-    assert {p: p.read_bytes() for p in workplace.rglob("*") if p.is_file()} == before
+    assert sorted(workplace.rglob("*")) == everything
+    assert {p: p.read_bytes() for p in everything if p.is_file()} == before
 
 
 @pytest.fixture(scope="module")

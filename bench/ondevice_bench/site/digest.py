@@ -12,8 +12,9 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from statistics import median
+from sys import intern
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
@@ -63,7 +64,7 @@ class RunFacts:
     identity: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Process:
     """How one process ended, when it began, and a hash of its whole record."""
 
@@ -72,7 +73,7 @@ class Process:
     content: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CellDigest:
     """A planned cell: its processes by `pass/round`, and its metrics.
 
@@ -313,7 +314,7 @@ def _cell_of(where: str, values: Mapping[str, Any]) -> CellDigest:
     try:
         cell = checked_cell(values["definition"])
         processes = {
-            name: Process(status_of(status), started, content)
+            name: Process(status_of(status), intern(started), content)
             for name, (status, started, content) in values["processes"].items()
         }
     except ValueError as error:
@@ -328,7 +329,7 @@ def _cell_of(where: str, values: Mapping[str, Any]) -> CellDigest:
         status=values["status"],
         processes=processes,
         estimates={
-            name: Estimate(float(each[0]), _float(each[1]), _float(each[2]), each[3])
+            name: _estimate(float(each[0]), _float(each[1]), _float(each[2]), each[3])
             for name, each in values["estimates"].items()
         },
         launches={name: each[4] for name, each in values["estimates"].items()},
@@ -368,6 +369,11 @@ class _File(ClosedSchema):
     version: Literal[1]
     run: _Run
     cells: list[_Cell]
+
+
+@lru_cache(maxsize=1 << 16)  # the exact metrics of many runs are equal
+def _estimate(estimate: float, lower: float | None, upper: float | None, basis: str) -> Estimate:
+    return Estimate(estimate, lower, upper, basis)
 
 
 def _float(value: float | None) -> float | None:

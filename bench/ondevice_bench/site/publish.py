@@ -95,13 +95,10 @@ def publish(paths: Sequence[Path], site: Path, places: Places) -> Published:
         if not runs:
             raise BadInput("no run to publish: a site needs a finished or running `bench run`")
         boards, written = _drawn(state, runs, manifest, places)
-        pages = {
-            path: manifest.pages.get(path, "") for each in boards.values() for path in each.pages
-        }
-        written[index_page.PATH] = index_page.index_page(each.card for each in boards.values())
-        pages |= {path: _sha(data) for path, data in written.items()}
-        if pages[index_page.PATH] == _sha_of(site / index_page.PATH):
-            del written[index_page.PATH]
+        first = index_page.index_page(each.card for each in boards.values())
+        pages = _hashes_of_pages(boards, manifest, {**written, index_page.PATH: first})
+        if pages[index_page.PATH] != _sha_of(site / index_page.PATH):
+            written[index_page.PATH] = first
         whole = Manifest(
             sorted({*manifest.bundles, *new.bundles}),
             dict(sorted(runs.items())),
@@ -128,7 +125,11 @@ def _require_own(site: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(site: Path) -> Iterator[None]:
-    """Nobody else writes this site meanwhile. The lock ends with the process."""
+    """Nobody else writes this site meanwhile. The lock ends with the process.
+
+    A new folder goes again if nothing is published.
+    """
+    is_new = not site.exists()
     try:
         site.mkdir(parents=True, exist_ok=True)
         opened = os.open(site, os.O_RDONLY | os.O_DIRECTORY)
@@ -142,6 +143,11 @@ def _locked(site: Path) -> Iterator[None]:
         pass
     try:
         yield
+    except BaseException:
+        if is_new:
+            with contextlib.suppress(OSError):
+                site.rmdir()
+        raise
     finally:
         os.close(opened)
 
@@ -232,6 +238,16 @@ def _drawn(
         boards[folder] = KnownBoard(inputs, sorted(drawn), card_of(board))
         pages |= drawn
     return boards, pages
+
+
+def _hashes_of_pages(
+    boards: Mapping[str, KnownBoard], manifest: Manifest, drawn: Mapping[str, bytes]
+) -> dict[str, str]:
+    """The hash of each page of the site, drawn now or before."""
+    before = {
+        path: manifest.pages[path] for b in boards.values() for path in b.pages if path not in drawn
+    }
+    return before | {path: _sha(data) for path, data in drawn.items()}
 
 
 def _hash_of_inputs(ordered: Sequence[str], by_commits: bool) -> str:
