@@ -12,8 +12,8 @@ from ondevice_bench.errors import BadInput
 from ondevice_bench.record import run_json
 from ondevice_bench.site import board_page, pairs, templates
 from ondevice_bench.site.board_history import board_history
-from ondevice_bench.site.digest import digest_of
 from ondevice_bench.site.index_page import index_page
+from ondevice_bench.site.make_digest import digest_of
 from ondevice_bench.site.places import Board
 from tests.report.hostile import hostile_run
 from tests.report.test_hostile import bundles

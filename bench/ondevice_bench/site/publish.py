@@ -19,11 +19,10 @@ import ondevice_bench
 from ondevice_bench.analyse.history import in_order
 from ondevice_bench.errors import BadInput
 from ondevice_bench.files import require_regular
-from ondevice_bench.site import digest as digests
-from ondevice_bench.site import index_page
+from ondevice_bench.site import digest_file, index_page
 from ondevice_bench.site.board_history import board_history
 from ondevice_bench.site.board_page import board_pages, card_of
-from ondevice_bench.site.digest import Digest
+from ondevice_bench.site.digest import Digest, merged
 from ondevice_bench.site.manifest import (
     FILE_NAME,
     Card,
@@ -68,7 +67,14 @@ class _Site:
             return self.changed[run]
         if run not in self.read:
             known = self.known[run]
-            self.read[run] = _read_data(self.folder / known.file, known.sha256)
+            path = self.folder / known.file
+            data = _data_of(path)
+            if _sha(data) != known.sha256:
+                raise BadInput(
+                    f"{path}: was changed by somebody else: restore it, or delete {FILE_NAME} and "
+                    "this file, and publish its run again"
+                )
+            self.read[run] = digest_file.read(str(path), data)
         return self.read[run]
 
 
@@ -85,13 +91,16 @@ def publish(paths: Sequence[Path], site: Path, places: Places) -> Published:
         found = read_manifest(site)
         manifest = found.manifest
         state = _Site(site, dict(manifest.runs))
-        _take_up_stray_data(state)
-        problem = found.problem or ("is missing" if state.changed and not state.known else "")
+        _go_on_after_a_kill(state)
+        stray = _take_up_stray_data(state)
+        problem = found.problem or ("is missing" if stray and not manifest.runs else "")
         marks = {run: each.mark for run, each in state.known.items()}
-        marks |= {run: each.mark for run, each in state.changed.items()}
         new = read_sources(sources, manifest.bundles, marks)
         added, grown = _merge(state, new.digests)
-        runs = _known_runs(state)
+        data = {run: digest_file.text_of(each) for run, each in state.changed.items()}
+        runs = state.known | {
+            run: _known_run(each, data[run]) for run, each in state.changed.items()
+        }
         if not runs:
             raise BadInput("no run to publish: a site needs a finished or running `bench run`")
         boards, written = _drawn(state, runs, manifest, places)
@@ -105,9 +114,8 @@ def publish(paths: Sequence[Path], site: Path, places: Places) -> Published:
             dict(sorted(boards.items())),
             dict(sorted(pages.items())),
         )
-        files = {runs[run].file: each.to_json() for run, each in state.changed.items()}
-        files |= written
-        _put_in_place(site, files, whole, set(manifest.pages) - set(pages))
+        files = {runs[run].file: text for run, text in data.items()}
+        _put_in_place(site, files | written, whole, set(manifest.pages) - set(pages))
     newest = sorted((each.card for each in boards.values()), key=lambda card: card.created)
     return Published(
         len(runs), added, grown, len(pages), len(written), tuple(newest[::-1]), problem
@@ -152,36 +160,47 @@ def _locked(site: Path) -> Iterator[None]:
         os.close(opened)
 
 
-def _take_up_stray_data(state: _Site) -> None:
-    """Read the files of data that the manifest does not name: it was lost, or a process killed."""
+def _go_on_after_a_kill(state: _Site) -> None:
+    """Know the files that a process put in place before it was killed: it left its manifest."""
+    for left in sorted(state.folder.glob(f"{BESIDE}*")):
+        for run, each in read_manifest(left).manifest.runs.items():
+            if state.known.get(run) != each and _sha_of(state.folder / each.file) == each.sha256:
+                state.known[run] = each
+
+
+def _take_up_stray_data(state: _Site) -> int:
+    """Read the files of data that the manifest does not name, and count them.
+
+    The manifest was lost, or a process was killed.
+    """
     files = {each.file for each in state.known.values()}
+    count = 0
     for path in sorted(state.folder.glob(f"*/*/{DATA}/*.json")):
         name = path.relative_to(state.folder).as_posix()
         if name in files:
             continue
-        digest = _read_data(path)
+        data = _data_of(path)
+        digest = digest_file.read(str(path), data)
         run = digest.facts.id
         if Board.of(digest.run).data(run) != name:
             raise BadInput(f"{path}: is not the file of its run {run}")
-        if run in state.known:
-            digest = digests.merged(str(path), state.digest(run), digest)
-        state.changed[run] = digest
+        if run in state.known:  # in another file, so it is another run
+            merged(str(path), state.digest(run), digest)
+        state.known[run] = _known_run(digest, data)
+        state.read[run] = digest
+        count += 1
+    return count
 
 
-def _read_data(path: Path, sha256: str | None = None) -> Digest:
+def _data_of(path: Path) -> bytes:
     require_regular(path)
     try:
-        if path.stat().st_size > digests.MAX_FILE:
-            raise BadInput(f"{path}: larger than {digests.MAX_FILE >> 20} MiB, not a run of a site")
-        data = path.read_bytes()
+        if path.stat().st_size > digest_file.MAX_FILE:
+            size = digest_file.MAX_FILE >> 20
+            raise BadInput(f"{path}: larger than {size} MiB, not a run of a site")
+        return path.read_bytes()
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
-    if sha256 is not None and _sha(data) != sha256:
-        raise BadInput(
-            f"{path}: was changed by somebody else: restore it, or delete {FILE_NAME} and this "
-            "file, and publish its run again"
-        )
-    return digests.read(str(path), data)
 
 
 def _merge(state: _Site, found: Sequence[tuple[str, Digest]]) -> tuple[int, int]:
@@ -194,25 +213,18 @@ def _merge(state: _Site, found: Sequence[tuple[str, Digest]]) -> tuple[int, int]
             added.add(run)
             continue
         before = state.digest(run)
-        after = digests.merged(where, before, digest)
+        after = merged(where, before, digest)
         if after != before:
             state.changed[run] = after
             grown.add(run)
     return len(added), len(grown - added)
 
 
-def _known_runs(state: _Site) -> dict[str, KnownRun]:
-    runs = dict(state.known)
-    for run, each in state.changed.items():
-        runs[run] = KnownRun(
-            run,
-            each.facts.commit,
-            each.facts.created,
-            Board.of(each.run).data(run),
-            _sha(each.to_json()),
-            each.mark,
-        )
-    return runs
+def _known_run(digest: Digest, data: bytes) -> KnownRun:
+    """What the manifest says of a run whose file has this data."""
+    facts = digest.facts
+    file = Board.of(digest.run).data(facts.id)
+    return KnownRun(facts.id, facts.commit, facts.created, file, _sha(data), digest.mark)
 
 
 def _drawn(

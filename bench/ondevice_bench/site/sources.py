@@ -14,7 +14,8 @@ from ondevice_bench.files import require_regular
 from ondevice_bench.record import bundle
 from ondevice_bench.record.run_json import RunContent
 from ondevice_bench.record.store import FILE_NAME, Store
-from ondevice_bench.site.digest import Digest, digest_of, identity_of, mark_of
+from ondevice_bench.site.digest import Digest, mark_of
+from ondevice_bench.site.make_digest import digest_of, identity_of
 
 OF_PAIRS = "ab"  # the origin of runs whose rounds alternate with another side
 
