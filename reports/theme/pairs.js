@@ -53,10 +53,11 @@ function verdict(metric, before, after, changes, [first, last]) {
 }
 
 // what the line above the table counts, the most important first
-const WORDS = ["regressed", "became worse", "missing", "changed more than once", "improved", "became better", "only in the later run", "not compared", "no change proven", "unchanged"];
+const WORDS = ["regressed", "became worse", "missing", "changed more than once", "drifts", "improved", "became better", "only in the later run", "not yet confirmed", "not compared", "no change proven", "unchanged"];
 function wordOf([text, tone]) {
-  const said = WORDS.find((word) => !word.startsWith("became") && text.startsWith(word));
-  return said ?? (tone ? `became ${tone}` : "changed more than once");
+  const said = WORDS.find((word) => text.startsWith(word) && !word.startsWith("became"));
+  if (tone && (!said || said === "drifts" || said === "not yet confirmed")) return `became ${tone}`;
+  return said ?? "changed more than once";
 }
 
 function differences(kind, before, after) {

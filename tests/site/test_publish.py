@@ -2,9 +2,12 @@
 
 import itertools
 import json
+import os
 import random
 import shutil
+import signal
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -215,30 +218,43 @@ def test_a_build_that_fails_leaves_the_site_as_it_was(sites, monkeypatch):
     assert sites.files("site") == before
 
 
-def test_a_process_that_was_killed_between_two_files_is_made_good(sites, tmp_path):
-    first, second = (sites.bundle(content(number)) for number in range(2))
-    sites.publish("site", first, second)
-    whole = sites.files("site")
-    sites.publish("killed", first)
-    # its data is in place, its pages and the manifest are not
-    shutil.copy(data_of(sites).with_name("quick-x86-01.json"), tmp_path / "killed/quick/x86/data")
-    (tmp_path / "killed" / f"{publishing.BESIDE}x").mkdir()
-    assert sites.publish("killed", second).runs == 2
-    assert sites.files("killed") == whole
+def killed_at(sites, site, path, count):
+    """Publish in a process that is killed at the rename of this number; False if it ends first."""
+    child = os.fork()
+    if child == 0:
+        left, rename = [count], Path.replace
+
+        def replace_or_die(self, target):
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left[0] -= 1
+            return rename(self, target)
+
+        Path.replace = replace_or_die
+        try:
+            sites.publish(site, path)
+        finally:
+            os._exit(0)
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
-def test_a_process_that_was_killed_while_a_run_had_grown_is_made_good(sites, tmp_path):
+def test_a_process_that_is_killed_between_any_two_files_is_made_good_by_the_next(sites):
     whole = content(0)
-    part = replace(whole, records=whole.records[:20])
-    first, second = sites.bundle(part), sites.bundle(whole)
-    sites.publish("site", first, second)
-    sites.publish("killed", first)
-    left = tmp_path / "killed" / f"{publishing.BESIDE}x"
-    left.mkdir()
-    shutil.copy(tmp_path / "site" / FILE_NAME, left)
-    shutil.copy(data_of(sites), tmp_path / "killed/quick/x86/data")
-    assert sites.publish("killed", second).runs == 1
-    assert sites.files("killed") == sites.files("site")
+    part = sites.bundle(replace(whole, records=whole.records[:20]))
+    more = sites.bundle(whole, content(1), content(0, profile="pi5"))
+    sites.publish("whole", part, more)
+    expected = sites.files("whole")
+    kills = 0
+    while True:
+        site = f"killed{kills}"
+        sites.publish(site, part)
+        if not killed_at(sites, site, more, kills):
+            break
+        kills += 1
+        done = sites.publish(site, more)
+        assert done.rebuilt == ""
+        assert sites.files(site) == expected
+    assert kills == 8  # three files of data, four pages, the manifest
 
 
 def test_a_run_that_is_in_two_files_of_data_is_refused(sites):

@@ -102,7 +102,7 @@ def publish(paths: Sequence[Path], site: Path, places: Places) -> Published:
             run: _known_run(each, data[run]) for run, each in state.changed.items()
         }
         if not runs:
-            raise BadInput("no run to publish: a site needs a finished or running `bench run`")
+            raise BadInput("no run to publish: measure one first, for example `bench run quick`")
         boards, written = _drawn(state, runs, manifest, places)
         first = index_page.index_page(each.card for each in boards.values())
         pages = _hashes_of_pages(boards, manifest, {**written, index_page.PATH: first})
