@@ -244,6 +244,10 @@ def test_the_documented_jobs_publish_two_commits(toy, tmp_path):  # noqa: F811
     listed = git("ls-tree", "-r", "--name-only", "bench-site", cwd=remote).splitlines()
     assert not [name for name in listed if name.startswith(("suites", "bundles"))]
     assert sum("/data/" in name for name in listed) == 2
+    (board,) = (name for name in listed if name.endswith("/index.html"))
+    page = git("show", f"bench-site:{board}", cwd=remote)
+    assert "2 runs, ordered by their commits in this repository" in page
+    assert "net.py changed (" in page
 
 
 @pytest.mark.parametrize(

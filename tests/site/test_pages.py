@@ -62,6 +62,14 @@ def test_each_cell_has_a_trend_of_each_headline_with_its_changes(drawn):
     assert len(points) == 30
 
 
+def test_a_run_that_has_not_ended_is_said_to_be_unfinished():
+    run = content(1)
+    running = replace(run, run=replace(run.run, finished=None))
+    for runs in ([content(0), running], [running]):
+        first = next(iter(board_page.board_pages(board_of(runs))))[1].decode()
+        assert "<li>the newest run is not finished</li>" in first
+
+
 def test_only_what_is_proven_has_a_colour(drawn):
     page = drawn["quick/x86/index.html"]
     classes = set(re.findall(r'class="(worse|better|warning)"', page))

@@ -144,9 +144,11 @@ def _chips(board: BoardHistory) -> list[tuple[str, str]]:
 
 def _notes(board: BoardHistory) -> list[str]:
     outcome = board.verdict.outcome
+    unfinished = [] if board.newest.facts.finished else ["the newest run is not finished"]
     if outcome is None:
-        return []
+        return unfinished
     return [
+        *unfinished,
         *(f"gone: {cell}" for cell in outcome.only_in_base[:MOST_ROWS]),
         *(f"new: {cell}" for cell in outcome.only_in_new[:MOST_ROWS]),
         *outcome.notes[:MOST_ROWS],
