@@ -1,10 +1,13 @@
 """`bench site` and `bench prune` through the command, and the pages in a real browser."""
 
+import contextlib
 import re
 import shutil
+import time
 from collections import Counter
 
 import pytest
+from playwright.sync_api import Error
 from ruamel.yaml import YAML
 
 from ondevice_bench import metrics
@@ -12,6 +15,7 @@ from ondevice_bench.analyse.compare import compare
 from ondevice_bench.analyse.summary import summarise_content
 from ondevice_bench.record import bundle
 from ondevice_bench.record.store import Store
+from ondevice_bench.site import pairs
 from ondevice_bench.site.publish import publish
 from tests.ci_shell import Runner
 from tests.e2e.browsing import DESK, PHONE, Visit
@@ -159,6 +163,38 @@ def test_the_earlier_run_is_always_the_base_and_a_link_opens_the_same_pair(brows
         visit.page.goto(url)
         visit.wait("document.querySelector('#counts').textContent !== ''")
         assert visit.page.locator("#counts").inner_text() == words
+
+
+def wait_for_run(visit, place):
+    """Wait until the page of this run shows it: the browser may go to another page meanwhile."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        with contextlib.suppress(Error):
+            shown = visit.page.evaluate(
+                "[location.hash, document.querySelector('#counts').innerText]"
+            )
+            if f"quick-x86-{place:02}" in shown[0] and shown[1]:
+                return
+        visit.page.wait_for_timeout(20)
+    pytest.fail(visit.page.url)
+
+
+def test_runs_of_two_blocks_are_compared_on_the_page_of_both(browser, tmp_path, monkeypatch):
+    monkeypatch.setattr(pairs, "MAX_BLOCK", 2_000)
+    bundle.write([content(number) for number in range(RUNS)], tmp_path / "quick.bundle")
+    publish([tmp_path], tmp_path / "site", lambda _: {})
+    pages = sorted((tmp_path / "site/quick/x86").glob("compare-*.html"))
+    assert len(pages) > 3
+    with Visit(browser, pages[-1], viewport=DESK) as visit:
+        for one, other in ((0, RUNS - 1), (0, 1), (8, RUNS - 2)):
+            for name, place in (("later", other), ("earlier", one)):
+                visit.page.get_by_label(f"{name} run").select_option(str(place))
+                wait_for_run(visit, place)
+            assert visit.page.url.endswith(f"quick-x86-{one:02}/quick-x86-{other:02}")
+            shown, expected = counts_in(visit), counts_of(one, other)
+            assert shown.get("regressed", 0) == expected["regressed"]
+            assert shown["unchanged"] == expected["unchanged"]
+        assert visit.complaints == []
 
 
 @pytest.mark.parametrize(
