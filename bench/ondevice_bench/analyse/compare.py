@@ -18,6 +18,7 @@ from ondevice_bench.analyse.judgement import Verdict, exact_verdict, noisy_verdi
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.errors import ExitCode
 from ondevice_bench.record.acceptance import Acceptance
+from ondevice_bench.record.model import Run
 from ondevice_bench.stats import fewest_rounds, rounds_to_decide, shift
 from ondevice_bench.suite.code import CodeChange, changes_between
 from ondevice_bench.suite.join import JoinedCells, join
@@ -120,7 +121,7 @@ def compare(
     by_id = ({cell.id: cell for cell in side} for side in (bases, news))
     of_base, of_new = by_id
     both = [(of_base[cell.id], of_new[other.id]) for cell, other in joined.pairs]
-    same_kernels = _kernels(base) == _kernels(new)
+    same_kernels = kernels_of(base.run) == kernels_of(new.run)
     exact = [m for m in metrics.ALL if m.kind == "exact" and (same_kernels or not m.of_kernels)]
     left_out = [m.name for m in metrics.ALL if m.of_kernels and not same_kernels]
     reason = _why_not_noisy(base, new)
@@ -271,11 +272,10 @@ def _planned(summary: RunSummary) -> list[CellSummary]:
     return [cell for cell in summary.cells if cell.planned.state == "planned"]
 
 
-def _kernels(summary: RunSummary) -> tuple[object, ...]:
+def kernels_of(run: Run) -> tuple[object, ...]:
     """The machine and software that decide which kernels are used."""
-    software = summary.run.software
     names = ("torch", "torch_commit", "torch_blas", "torch_cpu")
-    return (summary.run.machine.get("arch"), *(software.get(name) for name in names))
+    return (run.machine.get("arch"), *(run.software.get(name) for name in names))
 
 
 def _differences(

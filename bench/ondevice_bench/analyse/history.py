@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse import change_points
@@ -37,6 +37,25 @@ TRAITS = {
     "weights_sha256": "the initial weights differ",
     "treated": "the changed layers or their ranks differ",
 }
+
+
+class Placed(Protocol):
+    """What gives a run its place in a history."""
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+
+    @property
+    def commit(self) -> str:
+        """The commit that it measured."""
+
+    @property
+    def created(self) -> str:
+        """When it began."""
+
+
+PlacedT = TypeVar("PlacedT", bound=Placed)
 
 
 @dataclass(frozen=True)
@@ -179,7 +198,7 @@ class History:
         return tuple(sorted(pairs, key=lambda each: (KINDS.index(each[1].kind), each[1].is_better)))
 
 
-def in_order(runs: Iterable[Run], commits: Mapping[str, int]) -> list[Run]:
+def in_order(runs: Iterable[PlacedT], commits: Mapping[str, int]) -> list[PlacedT]:
     """Each run once, by its commit's place, then by time. Only by time if one has no place."""
     by_id = {run.id: run for run in runs}.values()
     has_places = all(run.commit in commits for run in by_id)

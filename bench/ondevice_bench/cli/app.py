@@ -22,6 +22,7 @@ from ondevice_bench.cli import (
     list_,
     new_method,
     plan,
+    prune,
     recommend,
     report,
     run,
@@ -29,6 +30,7 @@ from ondevice_bench.cli import (
     show_cell,
     show_model,
     show_spectrum,
+    site,
 )
 from ondevice_bench.terminal import print_lines
 
@@ -64,8 +66,10 @@ app.command()(report.report)
 app.command()(compare.compare)
 app.command()(ab.ab)
 app.command()(history.history)
+app.command()(site.site)
 app.command()(export.export)
 app.command("import")(import_.import_)
+app.command()(prune.prune)
 app.command()(account.account)
 app.command()(claims.claims)
 app.command()(new_method.new_method)

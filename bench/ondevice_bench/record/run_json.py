@@ -99,7 +99,7 @@ def checked_run(values: Mapping[str, Any]) -> Run:
     try:
         _run_schema(_FileName).model_validate(values)
     except ValidationError as error:
-        raise ValueError(_first_problem(error)) from None
+        raise ValueError(first_problem(error)) from None
     return Run(**values)
 
 
@@ -110,7 +110,7 @@ def checked_cell(text: str) -> Cell:
         _cell_schema().model_validate_json(text)
         return Cell.from_dict(json.loads(text))
     except ValidationError as error:
-        raise ValueError(_first_problem(error)) from None
+        raise ValueError(first_problem(error)) from None
 
 
 def check_record(record: Record) -> None:
@@ -271,13 +271,14 @@ def read_checked(where: str, schema: type[BaseModel], data: bytes) -> Any:
         _require_flat(values)
         schema.model_validate_json(text)
     except ValidationError as error:
-        raise BadInput(f"{where}: {_first_problem(error)}") from None
+        raise BadInput(f"{where}: {first_problem(error)}") from None
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{where}: not JSON of a bundle: {first_line(error)}") from None
     return values
 
 
-def _first_problem(error: ValidationError) -> str:
+def first_problem(error: ValidationError) -> str:
+    """The first thing that is wrong, with its place in the values."""
     first = error.errors()[0]
     key_path = ".".join(str(step) for step in first["loc"])[:200]
     return f"{key_path}: {first['msg']}"

@@ -3,7 +3,7 @@
 import contextlib
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,8 @@ from ondevice_bench.record.details import Details
 from ondevice_bench.record.measurement import Measurement
 from ondevice_bench.record.model import Record, Run, TaskKey, status_of
 from ondevice_bench.record.rows import RecordRows, Row
+from ondevice_bench.record.run_json import first_line
+from ondevice_bench.record.run_lengths import QUERIES
 from ondevice_bench.record.store_file import (
     as_bad_input,
     identity,
@@ -143,6 +145,49 @@ class Store:
         with self._writing() as db:
             _replace_record(db, record)
 
+    def remove(self, choose: Callable[[Sequence[Run]], Iterable[Run]]) -> tuple[Run, ...]:
+        """Remove the runs that `choose` names, all of them or none; returns them.
+
+        It is given all runs in the order of their storage. No other writer adds any meanwhile.
+        """
+        with self._writing() as db:
+            gone = tuple(choose(self.runs_as_added()))
+            for run in gone:
+                for table in ("records", "earlier_attempts", "cells"):  # and what is of records
+                    db.execute(f"DELETE FROM {table} WHERE run = ?", (run.id,))
+                db.execute("DELETE FROM runs WHERE id = ?", (run.id,))
+        return gone
+
+    def shrink(self) -> str:
+        """Give the room of what was removed back to the disk. Why it could not, or an empty text.
+
+        The results are the same either way.
+        """
+        try:
+            self._db.execute("VACUUM")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.OperationalError as error:
+            return first_line(error)
+        return ""
+
+    @property
+    def file_bytes(self) -> int:
+        """The bytes of the file and of its log."""
+        return _bytes_of(self.path)
+
+    def bytes_by_run(self) -> dict[str, int]:
+        """The length of all texts and numbers of each run. The file has more than these."""
+        found: dict[str, int] = defaultdict(int)
+        with as_bad_input(self.path), self.one_state():
+            for query in QUERIES:
+                for run, length in self._select(query, types=(str, int)):
+                    found[run] += length
+        return found
+
+    def runs_as_added(self) -> tuple[Run, ...]:
+        """Every run, in the order in which they were stored."""
+        return self._runs("ORDER BY rowid")
+
     def runs(self) -> tuple[Run, ...]:
         """Every run, the oldest first, from all machines."""
         return self._runs("ORDER BY created, rowid")
@@ -174,6 +219,16 @@ class Store:
             return {
                 TaskKey(cell, name, number): status_of(status)
                 for cell, name, number, status in self._select(query, run)
+            }
+
+    def attempts(self, run: str) -> dict[TaskKey, tuple[str, str]]:
+        """The status of every record of the run, and when its process began."""
+        query = "SELECT cell, pass, round, status, started FROM records WHERE run = ?"
+        types = (str, str, int, str, str)
+        with as_bad_input(self.path):
+            return {
+                TaskKey(cell, name, number): (status, started)
+                for cell, name, number, status, started in self._select(query, run, types=types)
             }
 
     def outcome(self, run: str, key: TaskKey) -> tuple[str, str, Details] | None:

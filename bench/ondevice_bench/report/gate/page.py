@@ -5,7 +5,7 @@ from ondevice_bench.declare.folders import builtin, resource
 from ondevice_bench.report.gate.outcome import GateOutcome, counts_text
 from ondevice_bench.terminal import printable
 
-_TONES = {
+TONES = {
     "regressed": "worse",
     "failed": "worse",
     "missing": "warning",
@@ -28,7 +28,7 @@ def page(outcome: GateOutcome) -> str:
         changed=[row for row in outcome.in_order if row.verdict != "unchanged"],
         unchanged=[row for row in outcome.rows if row.verdict == "unchanged"],
         counts=counts_text(outcome.rows),
-        tones=_TONES,
+        tones=TONES,
         theme=resource("theme/theme.css").read_text(encoding="utf-8"),
         version=ondevice_bench.__version__,
     )

@@ -1,0 +1,74 @@
+"""Which old runs of a store may go. Pure: it looks at runs and at what the user wants to keep."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from ondevice_bench.record.model import Run
+
+MAY_STILL_RUN = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class KeepRule:
+    """How many runs stay of each suite on each board, and which runs stay in any case.
+
+    `last` are the newest runs. `weekly` is a number of weeks: of the latest weeks that have runs,
+    the newest run of each week stays.
+    """
+
+    last: int = 0
+    weekly: int = 0
+    baselines: frozenset[str] = frozenset()
+
+
+def removable(added: Sequence[Run], rule: KeepRule, now: datetime) -> list[Run]:
+    """The runs that the rule does not keep. `added` has all runs in the order of their storage.
+
+    The newest run of a suite on a board always stays. So does the run that `bench run` may
+    continue, a run that may not have ended yet, and the run of a baseline.
+    """
+    kept = set(rule.baselines)
+    kept |= {run.id for run in {(run.suite, run.origin): run for run in added}.values()}
+    kept |= {run.id for run in added if run.finished is None and _began_lately(run, now)}
+    for runs in _by_board(added):
+        newest_first = sorted(runs, key=lambda run: (run.created, run.id), reverse=True)
+        kept |= {run.id for run in newest_first[: max(1, rule.last)]}
+        kept |= _newest_of_weeks(newest_first, rule.weekly)
+    return [run for run in added if run.id not in kept]
+
+
+def _by_board(runs: Sequence[Run]) -> Collection[list[Run]]:
+    """The runs of each suite on each board. Boards of one profile differ in their unit."""
+    boards: dict[tuple[str, str, str], list[Run]] = {}
+    for run in runs:
+        board = (run.suite, run.profile, str(run.machine.get("unit") or ""))
+        boards.setdefault(board, []).append(run)
+    return boards.values()
+
+
+def _newest_of_weeks(newest_first: Sequence[Run], weeks: int) -> set[str]:
+    newest: dict[object, str] = {}
+    for run in newest_first:
+        newest.setdefault(_week(run), run.id)
+    return set(list(newest.values())[:weeks])
+
+
+def _week(run: Run) -> object:
+    """The week of a run, in UTC."""
+    moment = _moment(run.created)
+    return run.created if moment is None else moment.isocalendar()[:2]
+
+
+def _began_lately(run: Run, now: datetime) -> bool:
+    moment = _moment(run.created)
+    return moment is None or now - moment < MAY_STILL_RUN
+
+
+def _moment(text: str) -> datetime | None:
+    """A moment in UTC; None for a text of a foreign store that is none."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

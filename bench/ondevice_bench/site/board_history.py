@@ -1,0 +1,181 @@
+"""A suite on one board: its runs in order, their history, and the verdict on the newest run."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ondevice_bench.analyse.compare import compare
+from ondevice_bench.analyse.history import (
+    History,
+    HistoryChange,
+    HistoryQuery,
+    Reading,
+    Series,
+    Traits,
+    history_of,
+)
+from ondevice_bench.errors import ExitCode
+from ondevice_bench.record.model import Run
+from ondevice_bench.report.gate.of_runs import outcome_of_runs
+from ondevice_bench.report.gate.outcome import GateOutcome, counts_text
+from ondevice_bench.site.digest import Digest
+from ondevice_bench.site.places import Board
+from ondevice_bench.suite.code import code_of, join_key
+from ondevice_bench.suite.labels import LabelledCells, labelled
+from ondevice_bench.units import number_of
+
+_FAILED = ("oom", "timeout", "failed")
+FAILING = frozenset({"regressed"})
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the newest run says against the run before it. `tone` is its colour, if it has one.
+
+    A first run has no outcome. `counts` has the number of metrics of each verdict.
+    """
+
+    tone: str
+    sentence: str
+    counts: str
+    outcome: GateOutcome | None
+    failed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RunChanges:
+    """The changes that are first seen in one run."""
+
+    run: Run
+    changes: tuple[tuple[Series, HistoryChange], ...]
+
+    @property
+    def worse(self) -> int:
+        """The number of changes for the worse."""
+        return sum(not change.is_better for _, change in self.changes)
+
+    @property
+    def better(self) -> int:
+        """The number of changes for the better."""
+        return len(self.changes) - self.worse
+
+    @property
+    def tone(self) -> str:
+        """`worse` if anything became worse."""
+        return "worse" if self.worse else "better"
+
+    @property
+    def text(self) -> str:
+        """How many metrics of how many cells changed."""
+        cells = number_of(len({series.cell for series, _ in self.changes}), "cell")
+        counts = ((self.worse, "worse"), (self.better, "better"))
+        words = [f"{number_of(n, 'metric')} for the {word}" for n, word in counts if n]
+        return f"{', '.join(words)}, in {cells}"
+
+
+@dataclass(frozen=True)
+class BoardHistory:
+    """The runs of a suite on one board, in order, and what is known of them."""
+
+    board: Board
+    digests: tuple[Digest, ...]
+    history: History
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The runs, in order."""
+        return self.history.runs
+
+    @property
+    def newest(self) -> Digest:
+        """The last run of the order."""
+        return self.digests[-1]
+
+    @cached_property
+    def workloads(self) -> tuple[LabelledCells, ...]:
+        """The cells by workload. Of several versions of the user's code, it has the latest."""
+        latest = {each.cell.key: each.cell for digest in self.digests for each in digest.cells}
+        keys = dict.fromkeys(series.fingerprint for series in self.history.series)
+        return labelled(latest[key] for key in keys)
+
+    @cached_property
+    def several_machines(self) -> bool:
+        """Whether the series are of more than one machine, for example of two kernels."""
+        return len({series.machine for series in self.history.series}) > 1
+
+    @cached_property
+    def by_run(self) -> tuple[RunChanges, ...]:
+        """The changes that are no guess, by the run in which they are first seen, newest first."""
+        found: dict[int, list[tuple[Series, HistoryChange]]] = {}
+        for series, change in self.history.changes:
+            if change.kind != "pending":
+                found.setdefault(change.after.place, []).append((series, change))
+        return tuple(
+            RunChanges(self.runs[place], tuple(found[place])) for place in sorted(found)[::-1]
+        )
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """The newest run against the one before it, by the rules of `bench compare`."""
+        new = self.newest
+        failed = tuple(
+            f"{each.cell.id}: {each.status}" for each in new.cells if each.status in _FAILED
+        )
+        if len(self.digests) == 1:
+            count = sum(bool(each.estimates) for each in new.cells)
+            sentence = f"First run: {number_of(count, 'cell')} measured"
+            return Verdict("worse" if failed else "", sentence, "", None, failed)
+        comparison = compare(self.digests[-2].summary(), new.summary())
+        outcome = outcome_of_runs("bench site", comparison, FAILING, lambda *_: None)
+        counts = counts_text(outcome.rows)
+        tone = "worse" if failed else _tone(outcome)
+        return Verdict(tone, _sentence(outcome, len(failed)), counts, outcome, failed)
+
+
+def board_history(
+    board: Board, digests: Sequence[Digest], commits: Mapping[str, int]
+) -> BoardHistory:
+    """The history of these runs. `commits` has the place of each commit in the repository."""
+    by_id = {each.facts.id: each for each in digests}
+    known: dict[str, Traits] = {}
+    found = (reading for each in digests for reading in _readings(each, known))
+    history = history_of([each.run for each in digests], found, HistoryQuery(commits))
+    return BoardHistory(board, tuple(by_id[run.id] for run in history.runs), history)
+
+
+def _readings(digest: Digest, known: dict[str, Traits]) -> Iterator[Reading]:
+    """The readings of a run. Equal traits are one object: a long history must fit into memory."""
+    for each in digest.cells:
+        traits = known.get(each.cell.key)
+        if traits is None or traits.details != each.traits:
+            traits = Traits(
+                each.cell.key, join_key(each.cell), code_of(each.cell), dict(each.traits)
+            )
+            known[each.cell.key] = traits
+        for name, estimate in each.estimates.items():
+            yield Reading(digest.run, each.cell.id, name, each.launches[name], estimate, traits)
+
+
+def _sentence(outcome: GateOutcome, failed: int) -> str:
+    """The decision in one sentence, with what is proven."""
+    improved = outcome.with_verdict("improved")
+    if failed and outcome.exit_code is not ExitCode.REGRESSION:
+        return f"Failed: {number_of(failed, 'cell')} could not be measured"
+    if outcome.exit_code is not ExitCode.OK:
+        return outcome.sentence
+    if not improved:
+        return outcome.sentence.partition(":")[0]
+    cells = number_of(len({row.cell for row in improved}), "cell")
+    return f"Better: {number_of(len(improved), 'metric')} of {cells} improved"
+
+
+def _tone(outcome: GateOutcome) -> str:
+    match outcome.exit_code:
+        case ExitCode.REGRESSION | ExitCode.CELL_FAILED:
+            return "worse"
+        case ExitCode.INCONCLUSIVE | ExitCode.NOTHING_RAN:
+            return "warning"
+        case _ if outcome.with_verdict("improved"):
+            return "better"
+        case _:
+            return ""

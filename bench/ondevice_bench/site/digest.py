@@ -1,0 +1,196 @@
+"""A run as a site keeps it: estimates and rounds of its cells, without samples and states.
+
+A digest has a hash of each record. So a site knows whether a run that comes again has other
+content.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from ondevice_bench import metrics
+from ondevice_bench.analyse.summary import CellSummary, RunSummary
+from ondevice_bench.errors import BadInput
+from ondevice_bench.record.model import Run, Status, TaskKey
+from ondevice_bench.stats import Estimate
+from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.planned_cell import PlannedCell
+
+NOT_KEPT = "not measured in this run"
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What a site says of a run. `identity` is a hash of the whole definition and plan."""
+
+    id: str
+    suite: str
+    title: str
+    created: str
+    finished: str | None
+    commit: str
+    profile: str
+    machine: Mapping[str, Any]
+    software: Mapping[str, Any]
+    interleaved: bool
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """How one process ended, when it began, and a hash of its whole record."""
+
+    status: Status
+    started: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class CellDigest:
+    """A planned cell: its processes by `pass/round`, and its metrics.
+
+    `rounds` has one reading for each process, of noisy metrics. `traits` are hashes of what may
+    explain a change.
+    """
+
+    cell: Cell
+    status: str
+    processes: Mapping[str, Process]
+    estimates: Mapping[str, Estimate]
+    launches: Mapping[str, str]
+    rounds: Mapping[str, tuple[float, ...]]
+    traits: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Digest:
+    """A run and its planned cells."""
+
+    facts: RunFacts
+    cells: tuple[CellDigest, ...]
+
+    @cached_property
+    def run(self) -> Run:
+        """The run, without what a site does not keep."""
+        facts = self.facts
+        return Run(
+            id=facts.id,
+            suite=facts.suite,
+            suite_text="",
+            title=facts.title,
+            definition=facts.identity,
+            origin="import",
+            created=facts.created,
+            commit=facts.commit,
+            profile=facts.profile,
+            profile_text="",
+            machine=facts.machine,
+            software=facts.software,
+            settings={"measure": [], "rounds": {}, "interleaved": facts.interleaved},
+            command="",
+            finished=facts.finished,
+        )
+
+    @property
+    def mark(self) -> str:
+        """A hash of the definition and of how and when each process ended."""
+        attempts = {
+            TaskKey(each.cell.id, *_task(name)): (process.status, process.started)
+            for each in self.cells
+            for name, process in each.processes.items()
+        }
+        return mark_of(self.facts.identity, self.facts.finished, attempts)
+
+    def summary(self) -> RunSummary:
+        """The run as a comparison reads it."""
+        return RunSummary(
+            self.run, tuple(_summary_of(each, self.facts.profile) for each in self.cells)
+        )
+
+
+def mark_of(
+    identity: str, finished: str | None, attempts: Mapping[TaskKey, tuple[str, str]]
+) -> str:
+    """A hash by which a run is known again without a look at its measurements."""
+    ordered = sorted(
+        (key.cell, key.pass_name, key.round, *attempt) for key, attempt in attempts.items()
+    )
+    return hash_of([identity, finished, ordered])
+
+
+def merged(where: str, known: Digest, other: Digest) -> Digest:
+    """The digest that has more of the same run; BadInput if one contradicts the other.
+
+    The result is the same whichever of the two is known first.
+    """
+    run = known.facts.id
+    if known.facts.identity != other.facts.identity:
+        raise BadInput(f"{where}: contradicts the site: another run has the id {run}")
+    older, newer = known, other
+    gains = _gains(where, known, other), _gains(where, other, known)
+    if all(gains):
+        raise BadInput(
+            f"{where}: has records of {run} that the site lacks, and lacks some that it has: "
+            "publish the store or a bundle that has all of them"
+        )
+    if gains[1]:
+        older, newer = other, known
+    finished = max(filter(None, (older.facts.finished, newer.facts.finished)), default=None)
+    interleaved = older.facts.interleaved and newer.facts.interleaved
+    return replace(newer, facts=replace(newer.facts, finished=finished, interleaved=interleaved))
+
+
+def _gains(where: str, one: Digest, other: Digest) -> bool:
+    """Whether the other one has records that replace those of this one, or that it lacks."""
+    before = {each.cell.id: each.processes for each in one.cells}
+    has_more = False
+    for each in other.cells:
+        known = before.get(each.cell.id, {})
+        for name, process in each.processes.items():
+            old = known.get(name)
+            if old == process:
+                continue
+            if old is None or _replaces(process, old):
+                has_more = True
+            elif not _replaces(old, process):
+                raise BadInput(
+                    f"{where}: contradicts the site: another record of {each.cell.id} ({name}) in "
+                    f"run {one.facts.id}"
+                )
+    return has_more
+
+
+def _replaces(process: Process, old: Process) -> bool:
+    """Whether this is a later attempt of a process that did not succeed."""
+    if (process.status == "ok") != (old.status == "ok"):
+        return process.status == "ok"
+    return process.status != "ok" and process.started > old.started
+
+
+def hash_of(value: Any) -> str:
+    """A short hash of plain values."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=list)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _summary_of(each: CellDigest, profile: str) -> CellSummary:
+    return CellSummary(
+        id=each.cell.id,
+        planned=PlannedCell(each.cell, profile),
+        status=each.status,
+        estimates=each.estimates,
+        samples={name: tuple((v,) for v in values) for name, values in each.rounds.items()},
+        launches=each.launches,
+        details={},
+        problems=(),
+        notes=(),
+        unavailable={n: NOT_KEPT for n in metrics.BY_NAME if n not in each.estimates},
+    )
+
+
+def _task(name: str) -> tuple[str, int]:
+    pass_name, _, number = name.rpartition("/")
+    return pass_name, int(number)

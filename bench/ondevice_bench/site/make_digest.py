@@ -1,0 +1,89 @@
+"""Makes the digest of a whole run."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from statistics import median
+from typing import Any
+
+from ondevice_bench import metrics
+from ondevice_bench.analyse.history import METRICS, TRAITS
+from ondevice_bench.analyse.summary import CellSummary, summarise_content
+from ondevice_bench.record import rows
+from ondevice_bench.record.model import Run
+from ondevice_bench.record.rows import RecordRows
+from ondevice_bench.record.run_json import RunContent
+from ondevice_bench.site import digest_file
+from ondevice_bench.site.digest import CellDigest, Digest, Process, RunFacts, hash_of
+from ondevice_bench.suite.planned_cell import PlannedCell
+
+
+def digest_of(content: RunContent) -> Digest:
+    """The digest of a whole run. BadInput if its names are too long for a page."""
+    records = sorted(content.records, key=lambda r: (r.key.cell, r.key.pass_name, r.key.round))
+    run = content.run
+    summary = summarise_content(replace(content, records=tuple(records)))
+    processes: dict[str, dict[str, Process]] = {}
+    for record in records:
+        name = f"{record.key.pass_name}/{record.key.round}"
+        content_hash = hash_of(_plain_rows(RecordRows.of(record)))
+        process = Process(record.status, record.started, content_hash)
+        processes.setdefault(record.key.cell, {})[name] = process
+    facts = RunFacts(
+        id=run.id,
+        suite=run.suite,
+        title=_shortened(run.title),
+        created=run.created,
+        finished=run.finished,
+        commit=run.commit,
+        profile=run.profile,
+        machine=run.machine,
+        software=run.software,
+        interleaved=summary.is_interleaved,
+        identity=identity_of(run, content.cells),
+    )
+    cells = tuple(
+        _digest_of_cell(each, processes.get(each.id, {}))
+        for each in summary.cells
+        if each.planned.state == "planned"
+    )
+    # what a site writes, it can read again
+    return digest_file.read(f"run {run.id}", digest_file.text_of(Digest(facts, cells)))
+
+
+def identity_of(run: Run, cells: Iterable[PlannedCell]) -> str:
+    """A hash of a run's definition and plan: not of its origin, nor of its end."""
+    row = rows.run_row(replace(run, origin="", finished=None))
+    return hash_of([row, [list(each) for each in rows.cell_rows(run.id, cells)]])
+
+
+def _digest_of_cell(summary: CellSummary, processes: Mapping[str, Process]) -> CellDigest:
+    trace = summary.details_of("trace")
+    names = [name for name in METRICS if name in summary.estimates]
+    return CellDigest(
+        cell=summary.planned.cell,
+        status=summary.status,
+        processes=processes,
+        estimates={name: summary.estimates[name] for name in names},
+        launches={
+            name: summary.launches[name] if metrics.BY_NAME[name].kind == "noisy" else ""
+            for name in names
+        },
+        rounds={
+            name: tuple(median(samples) for samples in summary.samples[name] if samples)
+            for name in names
+            if metrics.BY_NAME[name].kind == "noisy"
+        },
+        traits={name: hash_of(_plain(getattr(trace, name))) for name in TRAITS},
+    )
+
+
+def _plain(trait: Any) -> Any:
+    return {k: asdict(v) for k, v in trait.items()} if isinstance(trait, Mapping) else trait
+
+
+def _plain_rows(found: RecordRows) -> Sequence[Any]:
+    return [list(found.record), [list(m) for m in found.metrics], [list(s) for s in found.samples]]
+
+
+def _shortened(title: str) -> str:
+    return title if len(title) <= 200 else f"{title[:199]}…"

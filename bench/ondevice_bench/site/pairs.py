@@ -1,0 +1,207 @@
+"""Any two runs of a board side by side: the data of the pages on which a reader chooses them.
+
+Pages that work without a server can load no data. So each page has the values of two blocks of
+runs, and there is a page for each pair of blocks. A block ends before its values are too long.
+
+The page's script shows numbers and compares exact metrics by equality. It judges no noisy metric:
+it shows the changes that the history proves between the two runs.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
+from typing import Any
+
+from ondevice_bench import metrics
+from ondevice_bench.analyse.compare import kernels_of
+from ondevice_bench.analyse.history import HistoryChange, Series
+from ondevice_bench.record.model import Run
+from ondevice_bench.report.history_text import short_commit
+from ondevice_bench.report.page_data import safe_in_script
+from ondevice_bench.report.quantities import exact_text
+from ondevice_bench.site.board_history import BoardHistory
+from ondevice_bench.site.changes import kind_text, size_text
+from ondevice_bench.units import quantity
+
+MAX_BLOCK = 600_000  # bytes of the values of a block
+BYTES_OF_VALUE = 24  # beside its text
+DIGITS = 6
+
+_Value = tuple[float, str]  # a number for the ratio, and its text
+
+
+@dataclass(frozen=True)
+class Row:
+    """A metric of a cell: its values by the run's place, and its changes."""
+
+    workload: str
+    label: str
+    metric: str
+    machine: str
+    values: Mapping[int, _Value]
+    changes: tuple[HistoryChange, ...]
+
+
+def rows_of(board: BoardHistory) -> list[Row]:
+    """A row for each series. Exact metrics of several machines share one."""
+    names = {
+        cell.key: (group.heading, label)
+        for group in board.workloads
+        for cell, label in zip(group.cells, group.labels, strict=True)
+    }
+    order = {key: place for place, key in enumerate(names)}
+    rank = {metric.name: place for place, metric in enumerate(metrics.ALL)}
+    joined: dict[tuple[str, str, str], list[Series]] = {}
+    for series in board.history.series:
+        is_exact = metrics.BY_NAME[series.metric].kind == "exact"
+        machine = "" if is_exact or not board.several_machines else series.machine
+        joined.setdefault((series.fingerprint, series.metric, machine), []).append(series)
+    return [
+        Row(
+            *names[fingerprint],
+            name,
+            machine,
+            {
+                point.place: _value(name, point.estimate.estimate)
+                for series in several
+                for point in series.points
+            },
+            tuple(change for series in several for change in series.changes),
+        )
+        for (fingerprint, name, machine), several in sorted(
+            joined.items(), key=lambda item: (order[item[0][0]], rank[item[0][1]], item[0][2])
+        )
+    ]
+
+
+def blocks_of(rows: Sequence[Row], runs: int) -> list[range]:
+    """The places of the runs, block by block, the oldest block first."""
+    sizes = [0] * runs
+    for row in rows:
+        before: _Value | None = None
+        for place in sorted(row.values):
+            if row.values[place] != before:
+                sizes[place] += BYTES_OF_VALUE + len(row.values[place][1].encode())
+            before = row.values[place]
+    bounds, size = [0], 0
+    for place, each in enumerate(sizes):
+        if size + each > MAX_BLOCK and place > bounds[-1]:
+            bounds.append(place)
+            size = 0
+        size += each
+    return [range(a, b) for a, b in zip(bounds, [*bounds[1:], runs], strict=True)]
+
+
+def pair_pages(blocks: Sequence[range]) -> Iterator[tuple[int, int]]:
+    """The pairs of blocks that have a page."""
+    for later in range(len(blocks)):
+        yield from ((earlier, later) for earlier in range(later + 1))
+
+
+def page_name(earlier: int, later: int) -> str:
+    """The name of the page of two blocks."""
+    return f"compare-{earlier + 1}-{later + 1}.html"
+
+
+def page_json(
+    runs: Sequence[Run],
+    rows: Sequence[Row],
+    blocks: Sequence[range],
+    pair: tuple[int, int],
+) -> str:
+    """The data of the page of a pair of blocks."""
+    places = [place for number in dict.fromkeys(pair) for place in blocks[number]]
+    software, machines, kernels = _Numbered(), _Numbered(), _Numbered()
+    listed = [
+        [
+            run.id,
+            short_commit(run.commit),
+            run.created[:16].replace("T", " "),
+            software.number(run.software),
+            machines.number(run.machine),
+            kernels.number(kernels_of(run)),
+        ]
+        for run in runs
+    ]
+    texts = _Numbered()
+    names = list(dict.fromkeys(row.metric for row in rows))
+    data = {
+        "runs": listed,
+        "blocks": [[block.start, block.stop] for block in blocks],
+        "pair": pair,
+        "software": software.values,
+        "machines": machines.values,
+        "metrics": [_metric(name) for name in names],
+        "texts": texts.values,
+        "rows": [
+            [
+                texts.number(row.workload),
+                texts.number(row.label),
+                names.index(row.metric),
+                texts.number(row.machine),
+                *_packed([row.values.get(place) for place in places]),
+                [_change(row.metric, change, runs) for change in row.changes],
+            ]
+            for row in rows
+            if not row.values.keys().isdisjoint(places)
+        ],
+    }
+    return safe_in_script(json.dumps(data, separators=(",", ":"), ensure_ascii=False))
+
+
+def _metric(name: str) -> list[Any]:
+    metric = metrics.BY_NAME[name]
+    return [
+        metric.label,
+        metric.title,
+        int(metric.kind == "exact"),
+        int(metric.lower_is_better),
+        int(metric.of_kernels),
+    ]
+
+
+@lru_cache(maxsize=1 << 14)  # exact metrics seldom change
+def _value(name: str, value: float) -> _Value:
+    metric = metrics.BY_NAME[name]
+    if metric.kind == "exact":
+        return int(value) if value.is_integer() else value, exact_text(name, value)
+    return float(f"{metric.for_ratio(value):.{DIGITS}g}"), quantity(value, metric.unit)
+
+
+def _packed(values: Iterable[_Value | None]) -> tuple[list[_Value], list[int]]:
+    """The distinct values, and how often which of them follows: count, number, count, number.
+
+    The number of a run without a value is -1.
+    """
+    distinct: dict[_Value, int] = {}
+    numbers = [-1 if v is None else distinct.setdefault(v, len(distinct)) for v in values]
+    lengths = [(len(list(group)), number) for number, group in groupby(numbers)]
+    return list(distinct), [part for pair in lengths for part in pair]
+
+
+def _change(name: str, change: HistoryChange, runs: Sequence[Run]) -> list[Any]:
+    tone = "better" if change.is_better else "worse"
+    between = [short_commit(runs[p.place].commit) for p in (change.before, change.after)]
+    return [
+        change.before.place,
+        change.after.place,
+        "" if change.kind == "pending" else tone,
+        f"{kind_text(change)}, between {between[0]} and {between[1]}: {size_text(name, change)}",
+    ]
+
+
+class _Numbered:
+    """Values, each only once."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self.values: list[Any] = []
+
+    def number(self, value: Any) -> int:
+        key = json.dumps(value, sort_keys=True)
+        if key not in self._numbers:
+            self._numbers[key] = len(self.values)
+            self.values.append(value)
+        return self._numbers[key]

@@ -1,0 +1,110 @@
+"""A digest says the same as the whole run: a comparison and a history find the same in both."""
+
+from dataclasses import replace
+
+import pytest
+
+from ondevice_bench.analyse.compare import compare
+from ondevice_bench.analyse.history import history
+from ondevice_bench.analyse.summary import summarise_content
+from ondevice_bench.errors import BadInput
+from ondevice_bench.site.board_history import board_history
+from ondevice_bench.site.digest_file import read, text_of
+from ondevice_bench.site.make_digest import digest_of
+from ondevice_bench.site.places import Board
+from tests.record.conftest import make_record
+from tests.site.conftest import content
+
+RUNS = [content(number) for number in range(24)]
+
+
+def plain(comparison):
+    """All of it but the reasons for what was not measured, which a digest does not keep."""
+    values = comparison.to_dict()
+    return {**values, "differences": [{**each, "reason": ""} for each in values["differences"]]}
+
+
+@pytest.mark.parametrize(("one", "other"), [(0, 1), (8, 9), (15, 16), (0, 23)])
+def test_a_comparison_of_digests_is_that_of_the_runs(one, other):
+    pair = RUNS[one], RUNS[other]
+    of_digests = compare(*(digest_of(each).summary() for each in pair))
+    of_runs = compare(*(summarise_content(each) for each in pair))
+    assert plain(of_digests) == plain(of_runs)
+    assert len(of_runs.differences) >= 48
+
+
+def test_a_history_of_digests_is_that_of_the_runs():
+    whole = history(map(summarise_content, RUNS))
+    digests = [digest_of(each) for each in RUNS]
+    board = board_history(Board.of(RUNS[0].run), digests, {})
+    kept = {(each.fingerprint, each.metric): each for each in board.history.series}
+    assert board.history.changes
+    for series in whole.series:
+        assert kept.pop((series.fingerprint, series.metric)).to_dict() == series.to_dict()
+    assert not kept
+
+
+def test_a_digest_is_read_back_as_it_was_written():
+    digest = digest_of(RUNS[0])
+    assert read("x", text_of(digest)) == digest
+    assert text_of(read("x", text_of(digest))) == text_of(digest)
+
+
+def test_the_order_of_the_records_does_not_matter():
+    assert digest_of(replace(RUNS[0], records=RUNS[0].records[::-1])) == digest_of(RUNS[0])
+
+
+def test_a_metric_that_was_measured_once_and_lost_is_missing():
+    lost = tuple(r for r in RUNS[1].records if r.key.pass_name != "time")
+    board = board_history(
+        Board.of(RUNS[0].run),
+        [digest_of(RUNS[0]), digest_of(replace(RUNS[1], records=lost))],
+        {},
+    )
+    assert board.verdict.tone == "warning"
+    assert board.verdict.sentence.startswith("Not decided: 6 metrics of the base was not measured")
+
+
+def test_a_cell_that_failed_is_said_to_have_failed():
+    run = RUNS[1]
+    cell = run.cells[0].cell
+    records = tuple(r for r in run.records if r.key.cell != cell.id)
+    failed = make_record(run.run.id, cell, status="failed", reason="no memory")
+    other = digest_of(replace(run, records=(*records, failed)))
+    board = board_history(Board.of(run.run), [digest_of(RUNS[0]), other], {})
+    assert board.verdict.sentence == "Failed: 1 cell could not be measured"
+    assert board.verdict.failed == (f"{cell.id}: failed",)
+    assert board.verdict.tone == "worse"
+
+
+def test_the_newest_run_is_judged_against_the_one_before_it():
+    digests = [digest_of(each) for each in RUNS]
+    fatter = board_history(Board.of(RUNS[0].run), digests[:10], {}).verdict
+    assert (fatter.tone, fatter.sentence) == ("worse", "Worse: 1 metric of 1 cell regressed")
+    calm = board_history(Board.of(RUNS[0].run), digests[:9], {}).verdict
+    assert (calm.tone, calm.sentence) == ("", "Not worse as far as it was decided")
+    first = board_history(Board.of(RUNS[0].run), digests[:1], {}).verdict
+    assert (first.tone, first.sentence) == ("", "First run: 6 cells measured")
+
+
+def test_commits_order_the_runs_if_the_repository_has_all_of_them():
+    digests = [digest_of(each) for each in RUNS[:3]]
+    commits = {each.facts.commit: -place for place, each in enumerate(digests)}
+    board = board_history(Board.of(RUNS[0].run), digests, commits)
+    assert [run.id for run in board.runs] == [each.run.id for each in RUNS[2::-1]]
+    assert board.newest.run.id == RUNS[0].run.id
+
+
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        ({"commit": "c" * 500}, "run.commit: "),
+        ({"machine": {**RUNS[0].run.machine, "note": "x" * 500}}, "run.machine.note"),
+    ],
+)
+def test_names_that_are_too_long_for_a_page_are_one_line(what, says):
+    with pytest.raises(BadInput) as caught:
+        digest_of(replace(RUNS[0], run=replace(RUNS[0].run, **what)))
+    (line,) = caught.value.lines
+    assert line.startswith("run quick-x86-00: ")
+    assert says in line

@@ -1,0 +1,223 @@
+"""The pages: whatever a bundle says is text, each page is small, and any two runs have a page."""
+
+import html
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+
+from ondevice_bench.errors import BadInput
+from ondevice_bench.record import run_json
+from ondevice_bench.site import board_page, pairs, templates
+from ondevice_bench.site.board_history import board_history
+from ondevice_bench.site.index_page import index_page
+from ondevice_bench.site.make_digest import digest_of
+from ondevice_bench.site.places import Board
+from tests.report.hostile import hostile_run
+from tests.report.test_hostile import bundles
+from tests.report.test_page import EVIL, is_well_formed
+from tests.site.conftest import FAT_FROM, SLOW_FROM, content
+
+
+def board_of(contents):
+    digests = [digest_of(each) for each in contents]
+    return board_history(Board.of(digests[0].run), digests, {})
+
+
+@pytest.fixture(scope="module")
+def board():
+    return board_of([content(number) for number in range(30)])
+
+
+@pytest.fixture(scope="module")
+def drawn(board):
+    return {path: data.decode() for path, data in board_page.board_pages(board)}
+
+
+def data_of(page):
+    return json.loads(re.search(r'id="pairs">(.*?)</script>', page, re.DOTALL)[1])
+
+
+def test_the_verdict_comes_before_the_changes_and_these_before_the_trends(drawn):
+    page = drawn["quick/x86/index.html"]
+    places = [page.index(text) for text in ("<h2>Not worse", "What changed", "Trends", ">Runs<")]
+    assert places == sorted(places)
+    assert is_well_formed(page)
+    assert page.count("<script") == 0
+    slow = f"between <strong>{SLOW_FROM - 1:02}abcde</strong> and <strong>{SLOW_FROM:02}abcde"
+    fat = f"between <strong>{FAT_FROM - 1:02}abcde</strong> and <strong>{FAT_FROM:02}abcde"
+    assert page.index(slow) < page.index(fat)
+
+
+def test_each_cell_has_a_trend_of_each_headline_with_its_changes(drawn):
+    page = drawn["quick/x86/index.html"]
+    drawings = re.findall(r'<svg class="spark".*?</svg>', page)
+    assert len(drawings) == 6 * 3
+    marked = [each for each in drawings if '<polygon class="worse"' in each]
+    titles = sorted(re.search(r"<title>(.*?):", each)[1] for each in marked)
+    assert titles == ["activations over 30 runs", "step over 30 runs"]
+    points = re.search(r'<polyline points="([^"]*)"', drawings[0])[1].split()
+    assert len(points) == 30
+
+
+def test_a_run_that_has_not_ended_is_said_to_be_unfinished():
+    run = content(1)
+    running = replace(run, run=replace(run.run, finished=None))
+    for runs in ([content(0), running], [running]):
+        first = next(iter(board_page.board_pages(board_of(runs))))[1].decode()
+        assert "<li>the newest run is not finished</li>" in first
+
+
+def test_only_what_is_proven_has_a_colour(drawn):
+    page = drawn["quick/x86/index.html"]
+    classes = set(re.findall(r'class="(worse|better|warning)"', page))
+    assert classes == {"worse", "warning"}  # a warning: what is not decided
+    assert re.search(r"<h2>Not worse as far as it was decided</h2>", page)
+
+
+@pytest.mark.parametrize("text", [EVIL, "\x1b[31m\u202e", "{{ 7 * 7 }}"])
+def test_whatever_a_bundle_says_is_text_on_every_page(text):
+    try:
+        runs = [hostile_run(text, "r1"), hostile_run(text, "r2")]
+        board = board_of(runs)
+    except BadInput:
+        pytest.fail("the site refuses what import accepts")
+    for path, data in board_page.board_pages(board):
+        page = data.decode()
+        assert is_well_formed(page), path
+        assert "<img" not in page.replace(html.escape(EVIL), "")
+        assert page.count("<script") <= 2
+        assert "\x1b" not in page
+        assert "\u202e" not in page
+        assert "49" not in re.findall(r"<h1>(.*?)</h1>", page)[0]
+        assert re.match(r"[a-z0-9./-]+$", path)
+    board_page.card_of(board)
+
+
+def test_every_link_of_every_page_leads_to_a_page(drawn):
+    for path, page in drawn.items():
+        folder = path.rpartition("/")[0]
+        for href in re.findall(r'<a href="([^"#]*)', page):
+            target = f"{folder}/{href}"
+            is_first_page = href == "../../index.html"
+            assert is_first_page or target in drawn, (path, href)
+
+
+def test_pages_of_many_runs_are_divided_so_that_each_pair_has_one(board, monkeypatch):
+    monkeypatch.setattr(pairs, "MAX_BLOCK", 2_000)
+    rows = pairs.rows_of(board)
+    blocks = pairs.blocks_of(rows, len(board.runs))
+    assert len(blocks) > 3
+    assert [place for block in blocks for place in block] == list(range(len(board.runs)))
+    drawn = {path: data.decode() for path, data in board_page.board_pages(board)}
+    pages = {p: data_of(text) for p, text in drawn.items() if "compare" in p}
+    assert len(pages) == len(blocks) * (len(blocks) + 1) // 2
+    for one in range(len(board.runs)):
+        for other in range(one, len(board.runs)):
+            numbers = [next(n for n, b in enumerate(blocks) if x in b) for x in (one, other)]
+            page = pages[f"quick/x86/{pairs.page_name(*numbers)}"]
+            assert {one, other} <= {
+                place for number in set(page["pair"]) for place in range(*page["blocks"][number])
+            }
+    newest = pairs.page_name(len(blocks) - 1, len(blocks) - 1)
+    assert f'<a href="{newest}">Compare any two runs</a>' in drawn["quick/x86/index.html"]
+
+
+def test_two_full_blocks_of_a_long_history_fit_into_a_page():
+    count = 2_000
+    runs = [replace(content(0).run, id=f"run-{n:05}", commit=f"{n:010x}") for n in range(count)]
+    metric = "step_seconds"
+    values = [
+        {n: (0.012345 + n / 1e5 + row, f"{12.345 + n / 100 + row:.1f} ms") for n in range(count)}
+        for row in range(48)
+    ]
+    rows = [pairs.Row("net", f"method {n}", metric, "", each, ()) for n, each in enumerate(values)]
+    blocks = pairs.blocks_of(rows, count)
+    assert len(blocks) > 3
+    page = pairs.page_json(runs, rows, blocks, (0, 1))
+    assert len(page.encode()) < templates.MAX_PAGE - 100_000  # for the rest of the page
+
+
+def values_of(page, row):
+    """The texts of a row by the place of the run, unpacked in another way than by the script."""
+    places = [p for number in dict.fromkeys(page["pair"]) for p in range(*page["blocks"][number])]
+    numbers = [
+        number
+        for count, number in zip(row[5][::2], row[5][1::2], strict=True)
+        for _ in range(count)
+    ]
+    assert len(numbers) == len(places)
+    return {p: row[4][n] for p, n in zip(places, numbers, strict=True) if n >= 0}
+
+
+def test_the_data_of_the_comparison_is_every_value_of_every_run(board, drawn):
+    page = data_of(drawn["quick/x86/compare-1-1.html"])
+    assert [run[0] for run in page["runs"]] == [run.id for run in board.runs]
+    labels = {metric[0]: place for place, metric in enumerate(page["metrics"])}
+    checked = 0
+    for row in page["rows"]:
+        if row[2] != labels["activations"] or page["texts"][row[1]] != "svd fraction=0.25":
+            continue
+        for place, (number, text) in values_of(page, row).items():
+            kept = 33 * 2**20 + (4 if place >= FAT_FROM else 0)
+            assert number == kept
+            assert f"({kept:,} bytes)" in text
+            checked += 1
+        ((before, after, tone, said),) = row[6]
+        assert (before, after, tone) == (FAT_FROM - 1, FAT_FROM, "worse")
+        assert said.startswith("changed for the worse, between 08abcde and 09abcde: ")
+    assert checked == 30
+
+
+def test_software_and_kernels_of_each_run_are_told_apart(board, drawn):
+    page = data_of(drawn["quick/x86/compare-1-1.html"])
+    torch = [page["software"][run[3]]["torch"] for run in page["runs"]]
+    assert torch == [run.software["torch"] for run in board.runs]
+    assert len({run[5] for run in page["runs"]}) == 2
+    assert len({run[4] for run in page["runs"]}) == 1
+
+
+def test_a_page_that_would_be_too_large_is_refused_in_one_line(board, monkeypatch):
+    monkeypatch.setattr(templates, "MAX_PAGE", 10_000)
+    with pytest.raises(BadInput, match=r"^quick/x86/index.html: its page would have more than"):
+        list(board_page.board_pages(board))
+
+
+def test_many_cells_have_their_trends_on_several_pages(board, monkeypatch):
+    monkeypatch.setattr(board_page, "MOST_CELLS", 4)
+    drawn = {path: data.decode() for path, data in board_page.board_pages(board)}
+    counts = {p: text.count('<svg class="spark"') for p, text in drawn.items() if "<svg" in text}
+    assert counts == {"quick/x86/index.html": 12, "quick/x86/trends-2.html": 6}
+    assert '<strong>1–4</strong> · <a href="trends-2.html">5–6</a>' in drawn["quick/x86/index.html"]
+
+
+def test_two_machines_of_one_board_have_series_of_their_own():
+    runs = [content(number) for number in range(4)]
+    other = {**runs[0].run.machine, "kernel": "7"}
+    board = board_of(
+        [*runs[:2], *(replace(each, run=replace(each.run, machine=other)) for each in runs[2:])]
+    )
+    drawn = {path: data.decode() for path, data in board_page.board_pages(board)}
+    page = drawn["quick/x86/index.html"]
+    assert "x86, kernel 6" in page
+    assert "x86, kernel 7" in page
+    assert board.verdict.outcome is not None
+    rows = data_of(drawn["quick/x86/compare-1-1.html"])["rows"]
+    assert len({(row[0], row[1], row[2], row[3]) for row in rows}) == len(rows)
+
+
+@settings(max_examples=60)
+@given(bundles())
+def test_whatever_a_bundle_says_is_refused_or_published(values):
+    try:
+        found = run_json.read_run("x", json.dumps(values).encode())
+        first = digest_of(found)
+    except BadInput:
+        return
+    other = digest_of(replace(content(1), run=replace(found.run, id="other")))
+    board = board_history(Board.of(found.run), [first, other], {})
+    for path, page in board_page.board_pages(board):
+        assert is_well_formed(page.decode()), path
+    assert is_well_formed(index_page([board_page.card_of(board)]).decode())
