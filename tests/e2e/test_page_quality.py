@@ -10,9 +10,9 @@ from axe_playwright_python.sync_playwright import Axe
 from pypdf import PdfReader
 
 from ondevice_bench.report.page import write_report
-from tests.analyse.conftest import stored_summary
 from tests.e2e.browsing import DESK, PHONE, Visit
 from tests.report import synthetic
+from tests.summaries import stored_summary
 
 
 def test_the_first_screen_has_the_three_cards(desk):

@@ -448,7 +448,7 @@ def learning_with(chosen, seen):
 def test_the_pass_learning_gets_the_rate_that_was_chosen_or_is_skipped(
     world, workplace, host, chosen, rates
 ):
-    pytest.importorskip("sklearn")
+    pytest.importorskip("sklearn", reason="scikit-learn has the digits")
     (workplace / "x.yaml").write_text(LEARNING)
     seen = []
     answering = FakeHost(learning_with(chosen, seen), profile=host.profile, machine=probe())

@@ -156,8 +156,8 @@ def _existing(folder: str) -> str:
 
 def _require_venv() -> None:
     try:
-        import ensurepip  # noqa: F401
-        import venv  # noqa: F401
+        import ensurepip  # noqa: F401  # is it there?
+        import venv  # noqa: F401  # the same
     except ImportError:
         reason = "its Python makes no environments: `sudo apt-get install python3-venv` there"
         raise Stop(reason) from None

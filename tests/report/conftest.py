@@ -1,3 +1,0 @@
-"""Reports need summaries."""
-
-from tests.analyse.conftest import summary_of  # noqa: F401  # a fixture
