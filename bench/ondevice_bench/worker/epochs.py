@@ -26,7 +26,7 @@ class NotFinite(ArithmeticError):
 
 
 @dataclass
-class Curve:
+class LearningCurve:
     """How a network learned: before training, and after each epoch.
 
     Seconds and joules are those of all training until then. `loss` is the mean of each epoch.
@@ -89,7 +89,7 @@ def train(
     job: Job,
     examples: Examples,
     epochs: int,
-    curve: Curve,
+    curve: LearningCurve,
     mark: Callable[[], float] = time.perf_counter,
 ) -> Iterator[None]:
     """Train one epoch at a time, and note its loss and its time; NotFinite ends it.
