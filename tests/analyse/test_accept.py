@@ -39,3 +39,20 @@ def test_a_time_is_accepted_only_with_so_many_processes_that_a_later_change_is_s
         once, once.cells[0], "step_seconds", timed("e", [2.0]), by="Ada", because="a head"
     )
     assert found.values == (2.0,)
+
+
+@pytest.mark.parametrize(("unit", "is_accepted"), [("", True), ("u2", False)])
+def test_a_time_is_accepted_on_the_machines_on_which_it_is_compared(summary_of, unit, is_accepted):
+    """A run that was not measured over ssh knows no unit."""
+    machine = make_run().machine
+    units = {**machine, "unit": unit} if unit else machine
+    run = make_run("a", machine=units)
+    base = summary_of(timed_records("a", [1.0]), run=run)
+    there = make_run("b", machine={**machine, "unit": "u1"})
+    new = summary_of(timed_records("b", [2.0]), run=there)
+    if is_accepted:
+        (found,) = accepted_of(base, base.cells[0], "step_seconds", new, by="Ada", because="a head")
+        assert found.values == (2.0,)
+    else:
+        with pytest.raises(BadInput, match=r"different machines \(unit\)"):
+            accepted_of(base, base.cells[0], "step_seconds", new, by="Ada", because="a head")
