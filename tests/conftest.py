@@ -40,7 +40,7 @@ settings.register_profile("bench", derandomize=True, deadline=None)
 settings.load_profile("bench")
 
 # fixtures that several rooms use
-pytest_plugins = ("tests.board", "tests.summaries", "tests.workers")
+pytest_plugins = ("tests.board", "tests.narrow", "tests.summaries", "tests.workers")
 
 ROOT = Path(__file__).parents[1]
 TESTS = ROOT / "tests"
