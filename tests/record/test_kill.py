@@ -21,11 +21,11 @@ def write_for_ever(path, report):
             os.write(report, b"%d\n" % number)
 
 
-def test_fifty_kills_at_random_moments_lose_nothing_that_was_committed(tmp_path):
+def test_kills_at_random_moments_lose_nothing_that_was_committed(tmp_path):
     path = tmp_path / "results.sqlite"
     moments = random.Random(7)
     told = 0
-    for _ in range(50):
+    for _ in range(25):
         read, report = os.pipe()
         child = os.fork()
         if child == 0:
@@ -47,4 +47,4 @@ def test_fifty_kills_at_random_moments_lose_nothing_that_was_committed(tmp_path)
     with Store.open(path) as store:
         numbers = [record.key.round for record in store.records("r1")]
     assert numbers == list(range(1, len(numbers) + 1))  # in order, each once, whole
-    assert len(numbers) >= told > 50
+    assert len(numbers) >= told > 25
