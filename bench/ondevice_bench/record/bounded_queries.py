@@ -39,7 +39,7 @@ class BoundedQueries:
             self._db.execute("BEGIN")
         try:
             if is_first:
-                self._size = _bytes_of(self._path)
+                self._size = bytes_of(self._path)
             yield
         finally:  # SQLite ends it itself where memory or a disk fails
             if is_first:
@@ -49,7 +49,7 @@ class BoundedQueries:
 
     def room(self) -> Room:
         """Room for all that the file holds. Queries for different parts of it may share it."""
-        return Room(_bytes_of(self._path) if self._size is None else self._size)
+        return Room(bytes_of(self._path) if self._size is None else self._size)
 
     def rows(
         self,
@@ -86,7 +86,7 @@ class BoundedQueries:
         return self._room is not None and next(self._room.looks, None) is None
 
 
-def _bytes_of(path: Path) -> int:
+def bytes_of(path: Path) -> int:
     """The bytes of a store and of its log."""
     files = (path, path.with_name(f"{path.name}-wal"))
     return sum(file.stat().st_size for file in files if file.exists())

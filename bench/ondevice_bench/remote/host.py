@@ -58,7 +58,7 @@ class BoardLost(BadInput):
     """The board does not come back. What was measured is stored."""
 
 
-class Route(Protocol):
+class BoardWay(Protocol):
     """How to reach a board."""
 
     @property
@@ -77,7 +77,7 @@ class SshHost(Host):
 
     def __init__(
         self,
-        way: Route,
+        way: BoardWay,
         hardware: str | None = None,
         memory_cap: int | None = None,
     ) -> None:

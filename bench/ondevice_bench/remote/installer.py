@@ -202,7 +202,7 @@ def _printed(process: subprocess.Popen[bytes], what: str) -> bytes:
         try:
             return process.communicate(timeout=1)[0]
         except subprocess.TimeoutExpired:
-            if select.select([sys.stdin], [], [], 0)[0]:  # the desk waits, so this is the end
+            if select.select([sys.stdin], [], [], 0)[0]:  # the end: a desk that waits is silent
                 raise Stop("the connection ended") from None
             if time.monotonic() > deadline:
                 raise Stop(f"{what} did not end within an hour") from None

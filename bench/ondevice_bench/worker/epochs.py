@@ -22,7 +22,7 @@ MARK_SECONDS = 60.0  # a counter of joules may overflow within minutes
 
 
 class NotFinite(ArithmeticError):
-    """A loss or a score is infinite or no number. The text says when."""
+    """A loss or a score is infinite or not a number. The text says when."""
 
 
 @dataclass
