@@ -86,6 +86,7 @@ def test_a_pi_that_gets_hot_is_in_the_curve_and_in_the_numbers(measured, monkeyp
     )  # fmt: skip
     assert sum(curve.columns["steps"]) == steps
     assert set(curve.columns["watts"]) == {4.0}
+    assert set(curve.columns["throttle_bits"]) == {0x80008}  # bits are not rounded
     assert "the energy is that of a test" in found.details["notes"]
 
 
