@@ -101,8 +101,8 @@ class Command:
 
 
 def _import_the_parents_modules() -> None:
-    import pandas  # noqa: F401
-    import plotly.graph_objects  # noqa: F401
+    import pandas  # noqa: F401  # once, for all forked commands
+    import plotly.graph_objects  # noqa: F401  # the same
 
     import ondevice_bench
 

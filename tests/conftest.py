@@ -39,6 +39,9 @@ os.unsetenv("COLUMNS")
 settings.register_profile("bench", derandomize=True, deadline=None)
 settings.load_profile("bench")
 
+# fixtures that several rooms use
+pytest_plugins = ("tests.board", "tests.narrow", "tests.summaries", "tests.workers")
+
 ROOT = Path(__file__).parents[1]
 TESTS = ROOT / "tests"
 ALONE = TESTS / "measure"  # where `tox` looks for tests that run alone

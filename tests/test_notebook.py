@@ -9,7 +9,6 @@ from ondevice_bench import treat
 from ondevice_bench.notebook import MOST, html_table
 from ondevice_bench.run.queries.user_step import StepResult
 from ondevice_bench.stats import Estimate
-from tests.analyse.conftest import summary_of  # noqa: F401  # a fixture
 from tests.record.conftest import CELL, make_record, make_run, planned
 
 EVIL = "<script>alert(1)</script>"
@@ -56,7 +55,7 @@ def test_a_long_table_counts_the_rest():
     assert rows[-1] == ["and 5 more"]
 
 
-def test_a_run_and_a_cell_are_tables(summary_of):  # noqa: F811
+def test_a_run_and_a_cell_are_tables(summary_of):
     record = make_record(metrics={"step_seconds": 2.0}, samples={"step_seconds": [1.0, 2.0, 3.0]})
     summary = summary_of([record], planned(CELL), make_run(profile=EVIL))
     run = Rows(summary._repr_html_())

@@ -93,6 +93,15 @@ def test_sizes_are_read_by_powers_of_1024(text, value):
     assert units.size(2 << 30) == "2 GiB"
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1 << 19, "0.5 MiB"), (1000 << 20, "1000 MiB"), (3.75 * 2**30, "3.75 GiB"),
+     (1000 << 30, "1000 GiB"), (1536 << 30, "1536 GiB"), (999.7 * 2**30, "1000 GiB")],
+)  # fmt: skip
+def test_a_size_of_any_machine_has_no_power_of_ten(value, text):
+    assert units.size(value) == text
+
+
 @pytest.mark.parametrize(("text", "value"), [("90", 90), ("90s", 90), ("1.5m", 90), ("2h", 7200)])
 def test_durations_are_read_in_their_unit(text, value):
     assert units.parse_duration(text) == value

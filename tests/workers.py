@@ -109,7 +109,7 @@ def make_job(tmp_path: Path) -> Callable[..., Job]:
 
     def make(pass_name: str, model: str = "mcunet", **what: object) -> Job:
         said = {"id": "cell", "method": "vanilla", "batch": 2, **what}
-        cell = Cell(model=model, **said)  # type: ignore[arg-type]
+        cell = Cell(model=model, **said)
         return maker.job(cell, pass_name)
 
     return make

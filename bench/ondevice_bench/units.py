@@ -39,7 +39,10 @@ def parse_bytes(text: str) -> int:
 
 def size(value: float) -> str:
     """Bytes as a size of memory: 512 MiB, 2 GiB."""
-    return f"{value / GIB:.3g} GiB" if value >= GIB else f"{value / MIB:.4g} MiB"
+    if value < GIB:
+        return f"{value / MIB:.4g} MiB"
+    gib = value / GIB
+    return f"{gib:.3g} GiB" if gib < 999.5 else f"{gib:.0f} GiB"  # no power of ten
 
 
 def parse_duration(text: str) -> float:

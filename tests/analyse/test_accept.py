@@ -5,7 +5,7 @@ import pytest
 from ondevice_bench.analyse.accept import accepted_of
 from ondevice_bench.errors import BadInput
 from ondevice_bench.suite.planned_cell import PlannedCell
-from tests.record.conftest import CELL, make_record, make_run, planned
+from tests.record.conftest import CELL, make_record, make_run, planned, timed_records
 
 
 def test_a_change_can_be_accepted_even_if_the_same_cell_waits_for_another_board(summary_of):
@@ -24,16 +24,7 @@ def test_a_change_can_be_accepted_even_if_the_same_cell_waits_for_another_board(
 
 def test_a_time_is_accepted_only_with_so_many_processes_that_a_later_change_is_seen(summary_of):
     def timed(name, values):
-        records = [
-            make_record(
-                name,
-                number=number,
-                metrics={"step_seconds": value},
-                samples={"step_seconds": [value]},
-            )
-            for number, value in enumerate(values, start=1)
-        ]
-        return summary_of(records, run=make_run(name))
+        return summary_of(timed_records(name, values), run=make_run(name))
 
     def accepted(new):
         return accepted_of(base, base.cells[0], "step_seconds", new, by="Ada", because="a head")
@@ -48,3 +39,20 @@ def test_a_time_is_accepted_only_with_so_many_processes_that_a_later_change_is_s
         once, once.cells[0], "step_seconds", timed("e", [2.0]), by="Ada", because="a head"
     )
     assert found.values == (2.0,)
+
+
+@pytest.mark.parametrize(("unit", "is_accepted"), [("", True), ("u2", False)])
+def test_a_time_is_accepted_on_the_machines_on_which_it_is_compared(summary_of, unit, is_accepted):
+    """A run that was not measured over ssh knows no unit."""
+    machine = make_run().machine
+    units = {**machine, "unit": unit} if unit else machine
+    run = make_run("a", machine=units)
+    base = summary_of(timed_records("a", [1.0]), run=run)
+    there = make_run("b", machine={**machine, "unit": "u1"})
+    new = summary_of(timed_records("b", [2.0]), run=there)
+    if is_accepted:
+        (found,) = accepted_of(base, base.cells[0], "step_seconds", new, by="Ada", because="a head")
+        assert found.values == (2.0,)
+    else:
+        with pytest.raises(BadInput, match=r"different machines \(unit\)"):
+            accepted_of(base, base.cells[0], "step_seconds", new, by="Ada", because="a head")

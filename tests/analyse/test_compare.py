@@ -6,7 +6,7 @@ from ondevice_bench.analyse.compare import claims_on, compare, join_comparisons
 from ondevice_bench.errors import ExitCode
 from ondevice_bench.record.acceptance import Acceptance
 from ondevice_bench.suite.cell import Cell
-from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
+from tests.record.conftest import CELL, SECOND, make_record, make_run, planned, timed_records
 
 
 @pytest.fixture
@@ -79,16 +79,9 @@ def timed(summary_of):
 
     def make(name, steps, **what):
         settings = {"measure": ["time"], "rounds": len(steps), "baseline": "vanilla"}
-        records = [
-            make_record(
-                name,
-                number=number,
-                metrics={"step_seconds": value},
-                samples={"step_seconds": [value]},
-            )
-            for number, value in enumerate(steps, start=1)
-        ]
-        return summary_of(records, planned(CELL), make_run(name, settings=settings, **what))
+        return summary_of(
+            timed_records(name, steps), planned(CELL), make_run(name, settings=settings, **what)
+        )
 
     return make
 

@@ -62,7 +62,7 @@ def test_the_examples_of_an_epoch_are_those_that_the_split_does_not_hold_out(cou
 
 
 def test_the_digits_are_those_of_the_library():
-    sklearn = pytest.importorskip("sklearn.datasets")
+    sklearn = pytest.importorskip("sklearn.datasets", reason="scikit-learn has the digits")
     count = len(sklearn.load_digits().images)
     assert training_examples("digits", None) == (len(rows(count, TRAIN)), "")
 

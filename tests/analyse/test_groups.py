@@ -1,6 +1,8 @@
 import dataclasses
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from ondevice_bench.analyse.groups import groups, ratio
 from ondevice_bench.stats import Estimate
@@ -105,6 +107,20 @@ def test_another_baseline_may_be_asked_for(of):
 def test_the_bounds_of_a_ratio_are_between_the_farthest_ends():
     found = ratio("step_seconds", Estimate(2.0, 1.0, 4.0, "x"), Estimate(1.0, 0.5, 2.0, "y"))
     assert (found.estimate, found.lower, found.upper) == (2.0, 0.5, 8.0)
+
+
+@given(*[st.lists(st.floats(-4, 4), min_size=3, max_size=3) for _ in range(2)], st.floats(0, 1))
+def test_no_ratio_between_two_intervals_is_outside_of_the_bounds(one, other, share):
+    """A cosine or a part of the memory may be less than 0."""
+    over, under = (Estimate(sorted(ends)[1], min(ends), max(ends), "x") for ends in (one, other))
+    assume(under.estimate != 0)
+    found = ratio("gradient_cosine", over, under)
+    if under.lower <= 0 <= under.upper:
+        assert (found.lower, found.upper) == (None, None)
+        return
+    for value in (over.lower, over.upper, over.estimate):
+        middle = under.lower + share * (under.upper - under.lower)
+        assert found.lower - 1e-9 <= value / middle <= found.upper + 1e-9 or abs(middle) < 1e-6
 
 
 @pytest.mark.parametrize("other", [Estimate(1.0, None, None, "one"), Estimate(1.0, 0.0, 2.0, "y")])

@@ -6,6 +6,7 @@ from typing import Any
 
 from ondevice_bench.methods.saved_bits import SavedBits
 from tests.clients import definitions
+from tests.clients import definitions_of_saves as on_save
 from tests.clients.definitions import Definition
 
 
@@ -46,10 +47,10 @@ METHODS = (
     Method("lora", "lora", {"rank": 4, "alpha": 8.0}, definitions.lora(8.0)),
     Method("checkpoint", "checkpoint", calls_more=True),
     Method("microbatch", "microbatch", {"slices": 2}, definitions.microbatch(2), calls_more=True),
-    Method("saved_bf16", "saved_bf16", {}, definitions.saved_bf16),
-    Method("saved", f"{__name__}:{SavedBitsOfAnySize.__name__}", {"bits": 8}, definitions.saved(8)),
+    Method("saved_bf16", "saved_bf16", {}, on_save.saved_bf16),
+    Method("saved", f"{__name__}:{SavedBitsOfAnySize.__name__}", {"bits": 8}, on_save.saved(8)),
     Method("lean", "lean"),
-    Method("fewbit", "fewbit", {"bits": 4}, definitions.fewbit(4)),
+    Method("fewbit", "fewbit", {"bits": 4}, on_save.fewbit(4)),
     Method("bias_only", "bias_only", {}, definitions.bias_only),
     Method("lora_fa", "lora_fa", {"rank": 4, "alpha": 8.0},
            definitions.lora(8.0, trains_down=False), like="lora"),

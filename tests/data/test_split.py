@@ -73,7 +73,7 @@ def unique(arrays):
 
 
 def test_digits_that_are_held_out_are_never_learned():
-    pytest.importorskip("sklearn")
+    pytest.importorskip("sklearn", reason="scikit-learn has the digits")
     source = DataSource("digits")
     learned = make(source, SMALL, 1400, "train 0", TRAIN)
     held_out = make(source, SMALL, 300, "held out 0", HELD_OUT)
@@ -108,7 +108,7 @@ def test_windows_of_the_text_share_no_byte_between_the_parts():
 
 
 def test_the_files_of_a_seed_are_written_once(tmp_path):
-    pytest.importorskip("sklearn")
+    pytest.importorskip("sklearn", reason="scikit-learn has the digits")
     store = BatchStore(tmp_path)
     one, again, other = (
         store.examples(DataSource("digits"), SMALL, 20, seed, TRAIN) for seed in (0, 0, 1)

@@ -4,12 +4,12 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from ondevice_bench.report.page import write_report
-from tests.analyse.conftest import stored_summary
 from tests.e2e.browsing import DESK, FLAGS, PHONE, Visit
 from tests.papers.test_glance import all_verdicts
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 from tests.report import synthetic
 from tests.report.test_page import EVIL, MEMORY
+from tests.summaries import stored_summary
 
 
 @pytest.fixture(scope="package")

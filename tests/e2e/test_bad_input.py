@@ -123,7 +123,6 @@ def _mounted(workplace: Path, options: str) -> subprocess.CompletedProcess[str]:
     [
         ("ro", "Read-only file system"),
         ("size=16k", ""),
-        ("size=128k", ""),
         ("size=300k", "No space left on device"),
     ],
 )

@@ -8,7 +8,6 @@ import pytest
 from ondevice_bench.analyse.groups import groups
 from ondevice_bench.analyse.pareto import front
 from ondevice_bench.report.page import write_report
-from tests.analyse.conftest import summary_of  # noqa: F401  # a fixture
 from tests.conftest import TINY_CELL
 from tests.e2e.browsing import Visit
 from tests.report import synthetic
@@ -162,7 +161,7 @@ LOADS = (
 
 def test_a_report_of_a_foreign_bundle_asks_for_nothing_and_links_to_nothing(
     browser,
-    summary_of,  # noqa: F811
+    summary_of,
     tmp_path,
 ):
     found = hostile_run(LOADS)
@@ -233,7 +232,7 @@ def test_a_real_run_opens_as_well(browser, tiny_run):
         assert visit.page.locator(cell).count() == 1
 
 
-def test_a_reader_chooses_the_axes_and_the_front_follows(used, summary_of):  # noqa: F811
+def test_a_reader_chooses_the_axes_and_the_front_follows(used, summary_of):
     cells = synthetic.cells(8)
     run = synthetic.run_of()
     members = groups(summary_of(synthetic.records(cells), synthetic.planned(cells), run), "vanilla")
@@ -259,7 +258,7 @@ def test_a_reader_chooses_the_axes_and_the_front_follows(used, summary_of):  # n
     assert title == "activation bytes, MiB"
 
 
-def test_names_beside_points_do_not_cover_each_other(browser, summary_of, tmp_path):  # noqa: F811
+def test_names_beside_points_do_not_cover_each_other(browser, summary_of, tmp_path):
     first, *others = synthetic.cells(8)
     crowd = [
         replace(cell, id=f"{cell.id}{n}", method_options=(*cell.method_options, ("niter", n)))
@@ -292,7 +291,7 @@ def test_names_beside_points_do_not_cover_each_other(browser, summary_of, tmp_pa
     assert covering == []
 
 
-def test_a_large_table_is_made_in_pauses_and_is_whole_on_paper(browser, summary_of, tmp_path):  # noqa: F811
+def test_a_large_table_is_made_in_pauses_and_is_whole_on_paper(browser, summary_of, tmp_path):
     cells = synthetic.cells(seeds=tuple(range(60)))
     summary = summary_of([], synthetic.planned(cells), synthetic.run_of())
     path = tmp_path / "many.html"

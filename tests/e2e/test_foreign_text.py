@@ -24,7 +24,7 @@ def test_no_verb_prints_what_steers_a_terminal(foreign, bench):
     printed = [bench("import", foreign)]
     assert printed[0].code == 0
     cell = bench("report", "r1", "--format", "json").json()["cells"][0]["cell"]
-    for words in (
+    commands = (
         ["report", "r1", "--format", "text"],
         ["report", "r1", "--format", "md"],
         ["report", "r1", "--format", "csv"],
@@ -44,8 +44,8 @@ def test_no_verb_prints_what_steers_a_terminal(foreign, bench):
         ["list", "runs"],
         ["import", f"none{EVIL}"],
         [f"none{EVIL}", "--debug"],
-    ):
-        printed.append(bench(*words))
+    )
+    printed += [bench(*words) for words in commands]
     texts = [text for ended in printed for text in (ended.out, ended.err)]
     texts.append((foreign.parent / "written").read_text())
     assert [text for text in texts if UNSAFE.search(text)] == []

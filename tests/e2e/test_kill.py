@@ -14,7 +14,7 @@ import pytest
 from ondevice_bench.record.store import Store
 
 BENCH = Path(sys.executable).parent / "bench"
-PROCESSES = 8
+PROCESSES = 6
 SUITE = f"""\
 schema: 1
 title: Killed
@@ -57,7 +57,7 @@ def workers(folder):
     ]
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.nightly)])
 def test_kills_at_random_moments_lose_at_most_the_process_in_flight(workplace, kills):
     (workplace / "killed.yaml").write_text(SUITE)
     path = workplace / "bench-out" / "killed" / "results.sqlite"

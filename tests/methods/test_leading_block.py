@@ -18,7 +18,7 @@ from ondevice_bench.methods.leading_block import (
     takes_block,
 )
 from ondevice_bench.methods.ranks import RankChoice, Ranks
-from ondevice_bench.methods.tensors import NotFinite, unfold
+from ondevice_bench.methods.tensors import NotFiniteTensor, unfold
 from tests.methods.conftest import randn
 
 SPECTRA = {
@@ -114,7 +114,7 @@ def test_in_float32_the_energy_is_right_too():
 def test_what_is_not_finite_is_refused():
     x = torch.ones(40, 60)
     x[1, 1] = math.nan
-    with pytest.raises(NotFinite):
+    with pytest.raises(NotFiniteTensor):
         leading_by_block(x, 0, 2, stream())
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from ondevice_bench.methods.treatment import treat
 
-datasets = pytest.importorskip("sklearn.datasets")
+datasets = pytest.importorskip("sklearn.datasets", reason="scikit-learn has the digits")
 
 EPOCHS, BATCH, SEEDS = 4, 60, 2
 

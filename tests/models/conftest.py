@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from ondevice_bench.data.batch import BatchStore
-from ondevice_bench.models import bert, llama, resnet, segmentation, swin, vit
 from ondevice_bench.run.hosts.local import local_host
 from ondevice_bench.run.queries.jobs import JobMaker
 from ondevice_bench.specs import registry
@@ -32,28 +31,11 @@ SMALL = {
 }
 
 
-# widths are no options: a narrow network has the same structure, and a tenth of the weights
-NARROW = {
-    bert: {"WIDTH": 48, "MLP": 96, "HEADS": 4},
-    llama: {"WIDTH": 64, "MLP": 96, "HEADS": 8, "KEY_VALUE_HEADS": 2, "HEAD_WIDTH": 8},
-    resnet: {"WIDTHS": (16, 32, 64, 128)},
-    vit: {"WIDTH": 96, "MLP": 192, "HEADS": 4},
-    swin: {"WIDTHS": (24, 48, 96, 192), "HEADS": (2, 4, 8, 16), "DEPTHS": (2, 2, 2, 2)},
-    segmentation: {
-        "WIDTHS": {"resnet18": 16, "mobilenet_v2": 16},
-        "UPERNET_WIDTH": 16,
-        "AUXILIARY_WIDTHS": {"resnet18": 16, "mobilenet_v2": 16},
-    },
-}
-
-
 @pytest.fixture(autouse=True)
-def narrow(request, monkeypatch):
+def narrow(request):
     """Networks that a test can train in a moment, unless it is about their published size."""
     if "full_size" not in request.keywords:
-        for module, values in NARROW.items():
-            for name, value in values.items():
-                monkeypatch.setattr(module, name, value)
+        request.getfixturevalue("narrow_networks")
 
 
 @pytest.fixture

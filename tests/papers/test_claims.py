@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ondevice_bench.papers.accounts import Account, AccountQuery, account, account_queries
 from ondevice_bench.papers.claims import Verdict, agrees, judge, shows
 from ondevice_bench.papers.claims_file import load_published
-from ondevice_bench.papers.evidence import Measurement, anatomy, measured
+from ondevice_bench.papers.evidence import MeasuredClaim, anatomy, measured
 from ondevice_bench.papers.published import Claim, Query
 from ondevice_bench.run.boards import boards
 from ondevice_bench.stats import Estimate
@@ -55,7 +55,7 @@ def accounted(value, *differs):
 
 def found(low, middle, high, *differs, metric="step_seconds", processes=5, anatomy=""):
     estimate = Estimate(middle, low, high, "exact" if low is not None and low == high else "said")
-    return Measurement("r", "x86", "cell", metric, estimate, processes, differs, anatomy)
+    return MeasuredClaim("r", "x86", "cell", metric, estimate, processes, differs, anatomy)
 
 
 def kept(value, **what):

@@ -13,6 +13,8 @@ from ondevice_bench.suite.board import HERE
 from ondevice_bench.suite.from_flags import Words
 from ondevice_bench.suite.space import load_space
 
+pytestmark = pytest.mark.usefixtures("narrow_networks")
+
 OWN = """\
 schema: 1
 title: What else a space can say

@@ -1,5 +1,6 @@
 """Runs and records made by hand."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from ondevice_bench.record.model import Record, Run, TaskKey
@@ -63,6 +64,19 @@ def make_record(
         "seconds": 1.5,
     }
     return Record(**{**values, **what})
+
+
+def timed_records(run_id: str, steps: Iterable[float]) -> list[Record]:
+    """One cell with these step times, one a round."""
+    return [
+        make_record(
+            run_id,
+            number=number,
+            metrics={"step_seconds": value},
+            samples={"step_seconds": [value]},
+        )
+        for number, value in enumerate(steps, start=1)
+    ]
 
 
 def planned(*cells: Cell) -> list[PlannedCell]:

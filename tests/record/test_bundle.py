@@ -233,12 +233,13 @@ def test_nesting_without_bounds_is_refused(written):
     deep = b"[" * 100_000 + b"]" * 100_000
     with pytest.raises(BadInput, match="not JSON of a bundle"):
         bundle.read(repacked(written, {"runs/1.json": deep}))
-    less = lambda run: run["records"][0]["details"].update(  # noqa: E731
-        a=json.loads("[" * 80 + "]" * 80)
-    )
+
+    def nest(run):
+        run["records"][0]["details"].update(a=json.loads("[" * 80 + "]" * 80))
+
     bundle.write([content()], written)
     with pytest.raises(BadInput, match="nested more than 64 deep"):
-        bundle.read(packed(written, less))
+        bundle.read(packed(written, nest))
 
 
 def members(path):

@@ -21,11 +21,11 @@ def write_for_ever(path, report):
             os.write(report, b"%d\n" % number)
 
 
-def test_fifty_kills_at_random_moments_lose_nothing_that_was_committed(tmp_path):
+def test_kills_at_random_moments_lose_nothing_that_was_committed(tmp_path):
     path = tmp_path / "results.sqlite"
     moments = random.Random(7)
     told = 0
-    for _ in range(50):
+    for number in range(25):
         read, report = os.pipe()
         child = os.fork()
         if child == 0:
@@ -35,11 +35,13 @@ def test_fifty_kills_at_random_moments_lose_nothing_that_was_committed(tmp_path)
             finally:
                 os._exit(1)
         os.close(report)
-        time.sleep(moments.uniform(0.01, 0.08))  # the moment of the kill is what is tested
+        # every second kill comes while records are stored, the others perhaps before
+        printed = os.read(read, 1 << 16) if number % 2 else b""
+        time.sleep(moments.uniform(0.0, 0.08))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         with open(read) as pipe:
-            lines = pipe.read().split()
+            lines = (printed.decode() + pipe.read()).split()
         told = int(lines[-1]) if lines else told
     with sqlite3.connect(path) as raw:
         assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -47,4 +49,4 @@ def test_fifty_kills_at_random_moments_lose_nothing_that_was_committed(tmp_path)
     with Store.open(path) as store:
         numbers = [record.key.round for record in store.records("r1")]
     assert numbers == list(range(1, len(numbers) + 1))  # in order, each once, whole
-    assert len(numbers) >= told > 50
+    assert len(numbers) >= told >= 12

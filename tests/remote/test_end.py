@@ -5,25 +5,16 @@ import os
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
 from tests.conftest import BENCH
-from tests.remote.test_over_ssh import QUICK
+from tests.remote.test_over_ssh import QUICK, pids_with
 
 
 def processes_there(folder) -> list[int]:
     """The measuring sides of this board that run."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if str(folder).encode() in words and b"-P" in words:
-            found.append(int(entry.name))
-    return found
+    return pids_with("-P", str(folder))
 
 
 def wait_until(condition, seconds=60.0):

@@ -1,11 +1,9 @@
-"""A board behind a pipe: what is refused, what is asked again, and what is never believed."""
+"""A board behind a pipe: what is refused, what is asked again, and which files travel."""
 
 import json
 import os
-import platform
 import signal
 import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,15 +14,13 @@ import pytest
 
 from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.errors import BadInput
-from ondevice_bench.protocol import frames
-from ondevice_bench.protocol.frames import MARK, packed
 from ondevice_bench.remote import host as hosts
 from ondevice_bench.remote import link as links
-from ondevice_bench.remote.far_side import hello
 from ondevice_bench.remote.host import BoardLost, SshHost
 from ondevice_bench.remote.received_files import NotReceived, ReceivedFiles
 from ondevice_bench.run.queries.aa_trial import CELL
 from ondevice_bench.run.queries.jobs import JobMaker
+from tests.remote.conftest import MACHINE
 from tests.remote.pipe import PipeWay
 
 
@@ -84,19 +80,6 @@ def test_a_torch_of_another_architecture_may_be_another_release(quick_board):
     rules(quick_board, hello={"machine": MACHINE, "torch": "1.9.1"})
     with pytest.raises(BadInput, match=r"has torch 1.9.1, this bench needs torch.* there"):
         SshHost(quick_board)
-
-
-MACHINE = {
-    "arch": "aarch64",
-    "board": "Raspberry Pi 5 Model B Rev 1.0",
-    "cpu": "0x41/0xd0b",
-    "physical_cores": 4,
-    "logical_cores": 4,
-    "memory_gib": 8,
-    "page_bytes": 16384,
-    "kernel": "6",
-    "libc": "glibc 2.36",
-}
 
 
 def test_the_profile_is_that_of_the_board(quick_board):
@@ -185,127 +168,6 @@ def test_what_was_refused_once_is_not_asked_later(quick_board, monkeypatch):
                 host.state()
 
 
-def saying(content: bytes, tmp_path) -> tuple[str, ...]:
-    """A board that says this, whatever it is asked."""
-    (tmp_path / "content").write_bytes(content)
-    script = (
-        "import sys, time\n"
-        f"sys.stdout.buffer.write(open({str(tmp_path / 'content')!r}, 'rb').read())\n"
-        "sys.stdout.flush()\n"
-        "sys.stdin.buffer.read()\n"
-    )
-    return (sys.executable, "-c", script)
-
-
-def greeting(**changes) -> bytes:
-    from ondevice_bench.hardware.probe import probe
-
-    return MARK + packed({**hello(probe()), **changes})
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"x" * 200_000,
-        MARK + b"\xff" * 8,
-        MARK + b"\0\0\0\2\0\0\0\0[]",
-        MARK + b"\0\0\x75\x30\0\0\0\0" + b"[" * 30_000,
-        MARK + packed({}),
-        MARK + packed({"frames": frames.VERSION, "protocol": 3}),
-        greeting(machine={"arch": 1}),
-        greeting(unit="../../x"),
-        greeting(allowed=[]),
-        greeting(allowed=[-1]),
-        greeting(torch=["2"]),
-        greeting(torch="two", machine=MACHINE),
-        greeting(caches_kib={"x": 1}),
-        greeting() + packed({"state": {"load_1min": "much"}}),
-        greeting() + packed({"error": "\x1b[2J" * 10_000}),
-        greeting() + packed({"error": 3}),
-    ],
-)
-def test_what_a_board_says_is_checked_before_it_is_used(tmp_path, monkeypatch, content):
-    monkeypatch.setattr(hosts, "HELLO_SECONDS", 2.0)
-    monkeypatch.setattr(links, "STALL_SECONDS", 1.0)
-    with pytest.raises(BadInput) as error:
-        SshHost(PipeWay(tmp_path, program=saying(content, tmp_path)))
-    (line,) = error.value.lines
-    assert line.startswith("board: ")
-    assert len(line) < 1000
-
-
-STATE = {
-    "load_1min": 0.0,
-    "memory_available_bytes": 1,
-    "swap_used_bytes": 0,
-    "cpu_mhz": None,
-    "temperature_celsius": None,
-}
-ENDED = {"launch": "forked", "seconds": 0.1, "output": ""}
-GOOD = b'{"status": "ok", "result": {"metrics": {"step_flops": 1}}}'
-
-
-@pytest.mark.parametrize(
-    ("answer", "reason"),
-    [
-        (packed({**ENDED, "launch": "by hand"}, GOOD), "not measured: "),
-        (packed({**ENDED, "seconds": -1}, GOOD), "not measured: "),
-        (packed({**ENDED, "seconds": 1e300}, GOOD), "not measured: "),
-        (packed({**ENDED, "seconds": float("nan")}, GOOD), "not measured: "),
-        (packed({**ENDED, "output": 3}, GOOD), "not measured: "),
-        (packed(ENDED, b"{}"), "the worker's reply cannot be read"),
-        (packed(ENDED, b"[" * 100_000), "the worker's reply cannot be read"),
-        (packed(ENDED, GOOD.replace(b"1", b"1e999")), "the worker's reply cannot be read"),
-        (packed({"error": "no space left"}), "no space left"),
-    ],
-)
-def test_a_reply_that_makes_no_sense_fails_its_own_cell(tmp_path, monkeypatch, answer, reason):
-    monkeypatch.setattr(hosts, "ATTEMPTS", 1)
-    content = greeting() + packed({"state": STATE}) + answer
-    with SshHost(PipeWay(tmp_path, program=saying(content, tmp_path))) as host:
-        asked = JobMaker(host, None).job(CELL, "trace")
-        reply = host.run(asked, 1).reply
-        assert (reply.status, dict(reply.result.metrics)) == ("failed", {})
-        assert reply.reason.startswith(reason)
-
-
-@pytest.mark.parametrize("changed", [{"load_1min": 1e300}, {"swap_used_bytes": 1 << 80}])
-def test_a_state_that_no_bundle_could_carry_is_refused(tmp_path, changed):
-    content = greeting() + packed({"state": {**STATE, **changed}})
-    with pytest.raises(BadInput, match="a number that is too large"):
-        SshHost(PipeWay(tmp_path, program=saying(content, tmp_path)))
-
-
-def test_software_without_a_torch_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(hosts, "ATTEMPTS", 1)
-    content = greeting() + packed({"state": STATE}) + packed({"software": {"python": "3"}})
-    board = PipeWay(tmp_path, program=saying(content, tmp_path))
-    said = "does not say what its workers compute with"
-    with SshHost(board) as host, pytest.raises(BadInput, match=said):
-        host.software()
-
-
-def test_half_a_character_of_an_output_can_be_stored(tmp_path):
-    answer = packed({**ENDED, "output": "\ud800!"}, GOOD)
-    content = greeting() + packed({"state": STATE}) + answer
-    with SshHost(PipeWay(tmp_path, program=saying(content, tmp_path))) as host:
-        assert host.run(JobMaker(host, None).job(CELL, "trace"), 1).output == "?!"
-
-
-def test_what_a_shell_prints_at_its_start_is_left_out(tmp_path):
-    content = b"Welcome to board1!\n\0\xff" + greeting() + packed({"state": STATE})
-    with SshHost(PipeWay(tmp_path, program=saying(content, tmp_path))) as host:
-        assert host.machine.arch == platform.machine()
-
-
-def test_an_error_in_place_of_a_state_is_one_line(tmp_path):
-    content = greeting() + packed({"state": STATE}) + packed({"error": "I/O error"})
-    board = PipeWay(tmp_path, program=saying(content, tmp_path))
-    with SshHost(board) as host, pytest.raises(BadInput, match="cannot go on: I/O error"):
-        host.state()
-
-
 def test_one_process_may_have_several_boards_at_once(tmp_path, quick_board):
     def measure(number):
         folder = tmp_path / f"board{number}"
@@ -367,21 +229,6 @@ def test_the_command_of_a_meter_gets_no_folder_of_this_side(quick_board, tmp_pat
         assert host.run(asked, 10).reply.status == "ok"
     (sent,) = [each["job"] for each in questions if each["do"] == "run"]
     assert json.loads(sent)["power"] == {**power, "folder": None}
-
-
-def test_a_number_that_this_side_needs_must_be_there(tmp_path):
-    content = greeting() + packed({"state": STATE}) + packed(ENDED, GOOD)
-    with SshHost(PipeWay(tmp_path, program=saying(content, tmp_path))) as host:
-        reply = host.run(JobMaker(host, None).job(CELL, "live_peak"), 1).reply
-        assert reply.reason == "the worker's reply has no peak_bytes"
-
-
-def test_a_step_without_time_is_refused(tmp_path):
-    still = GOOD.replace(b'"step_flops": 1', b'"step_seconds": 0')
-    content = greeting() + packed({"state": STATE}) + packed(ENDED, still)
-    with SshHost(PipeWay(tmp_path, program=saying(content, tmp_path))) as host:
-        reply = host.run(JobMaker(host, None).job(CELL, "time"), 1).reply
-        assert reply.reason == "the worker's reply has a step without time"
 
 
 @pytest.mark.parametrize("place", ["../x", "/x", "a/../../x", "", "a\0b", "a/" * 600])

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ondevice_bench.record.store import Store
@@ -84,15 +85,16 @@ def test_a_board_may_be_named_by_its_address(
 
 def clients(server) -> list[int]:
     """The processes of `ssh` that use this server."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if words[0] == b"ssh" and str(server.config).encode() in words:
-            found.append(int(entry.name))
-    return found
+    return pids_with("ssh", str(server.config))
+
+
+def pids_with(*words: str) -> list[int]:
+    """The processes with all these words in their command lines."""
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if {*words} <= {*(process.info["cmdline"] or ())}
+    ]
 
 
 class Breaker(threading.Thread):

@@ -145,7 +145,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("hostile")
 
 
-@settings(max_examples=120)
+@settings(max_examples=80)
 @given(bundles(), st.sampled_from(["hardware", "regression", "text", "text"]))
 def test_whatever_a_bundle_says_is_refused_or_drawn(folder, values, which):
     try:

@@ -7,7 +7,6 @@ from ondevice_bench.analyse.groups import groups
 from ondevice_bench.report.figure_pool import FigurePool
 from ondevice_bench.report.plotly_builder import Canvas, require_drawable
 from ondevice_bench.report.sections import sections
-from tests.analyse.conftest import summary_of  # noqa: F401  # a fixture
 from tests.report import synthetic
 from tests.report.test_page import unpacked
 
@@ -16,7 +15,7 @@ def parsed(texts):
     return [json.loads(text) for text in texts]
 
 
-def test_plotly_knows_every_name_and_value_of_every_figure(summary_of):  # noqa: F811
+def test_plotly_knows_every_name_and_value_of_every_figure(summary_of):
     cells = [*synthetic.cells(8), *synthetic.cells(16)]
     run = synthetic.run_of()
     summary = summary_of(synthetic.records(cells), synthetic.planned(cells), run)

@@ -1,10 +1,8 @@
-"""Runs without a worker: order, resumption, failures, by a launcher that answers by itself."""
+"""Runs without a worker: order and failures, by a launcher that answers by itself."""
 
-import contextlib
 import dataclasses
 import json
 import multiprocessing
-from datetime import datetime, timedelta
 
 import numpy
 import pytest
@@ -12,104 +10,14 @@ import pytest
 from ondevice_bench.analyse.summary import summarise
 from ondevice_bench.errors import BadInput, NothingRan
 from ondevice_bench.hardware.probe import probe
-from ondevice_bench.hardware.profile import load_profile, recognise
 from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.record.store import FILE_NAME, Store
-from ondevice_bench.run import resume
 from ondevice_bench.run import session as session_module
 from ondevice_bench.run.hosts import launch
 from ondevice_bench.run.hosts.fake import FakeHost
 from ondevice_bench.run.progress import Silent
-from ondevice_bench.run.request import Request
 from ondevice_bench.run.schedule import TimeLeft
-from ondevice_bench.run.session import NOT_OK, Interrupted, open_session
-from ondevice_bench.suite.board import Board
-from ondevice_bench.suite.load import load_suite
-from ondevice_bench.suite.plan import plan
-
-SUITE = """\
-schema: 1
-title: t
-models: [{mcunet: {batch: [1, 2]}}, {vit_b_32: {depth: 1, image_size: 32, batch: 1}}]
-methods: [vanilla]
-measure: [trace, time]
-rounds: 2
-"""
-
-
-def well(job):
-    metric = "activation_bytes" if job.pass_name == "trace" else "step_seconds"
-    return Reply("ok", result=PassResult(metrics={metric: 1.0}))
-
-
-@pytest.fixture
-def host():
-    """A host that answers every job well."""
-    machine = probe()
-    return FakeHost(well, profile=recognise(machine), machine=machine)
-
-
-@pytest.fixture
-def world(workplace, host):
-    """A workplace in which `start(...)` opens a session without any process."""
-    (workplace / "x.yaml").write_text(SUITE)
-
-    @contextlib.contextmanager
-    def start(progress=None, filters=(), **what):
-        suite = load_suite("x.yaml")
-        request = Request(
-            suite=suite,
-            plan=plan(suite, Board(host.profile.name), filters=filters),
-            host=host,
-            commit="abc",
-            command="bench run x",
-        )
-        request = dataclasses.replace(request, **what)
-        with open_session(request, workplace / "out", progress or Silent()) as opened:
-            yield opened
-
-    return start
-
-
-def set_clock(monkeypatch, **apart):
-    """Let runs see another time."""
-
-    class Clock(datetime):
-        @classmethod
-        def now(cls, tz=None):
-            return super().now(tz) + timedelta(**apart)
-
-    for module in (resume, session_module):
-        monkeypatch.setattr(module, "datetime", Clock)
-
-
-@pytest.fixture
-def stored(workplace):
-    def read():
-        with Store.open(workplace / "out" / FILE_NAME) as store:
-            return {run.id: store.statuses(run.id) for run in store.runs()}
-
-    return read
-
-
-def test_an_unfinished_run_goes_on_under_a_profile_that_extends_its_own(world, stored, workplace):
-    notes = []
-    progress = Silent()
-    progress.note = notes.append
-    with world() as session:
-        session.perform(session.pending()[0])
-    hardware = workplace / "hardware"
-    hardware.mkdir()
-    machine = probe()
-    text = f"schema: 1\ntitle: t\nextends: {recognise(machine).name}\n"
-    hardware.joinpath("desk.yaml").write_text(text)
-    desk = FakeHost(well, profile=load_profile("desk"), machine=machine)
-    suite = load_suite("x.yaml")
-    with world(progress, host=desk, plan=plan(suite, desk.board)) as session:
-        assert notes == [f"going on with {session.run.id}"]
-        assert len(session.pending()) == len(session.tasks()) - 1
-        session.perform(session.pending()[0])
-    assert [len(statuses) for statuses in stored().values()] == [2]
+from tests.run.conftest import SUITE, well
 
 
 def test_a_run_stores_how_many_examples_the_users_data_has(world, workplace):
@@ -144,82 +52,6 @@ def test_a_run_stores_every_process_and_then_is_finished(world, stored, workplac
     assert not (workplace / "out" / "batches").exists()
 
 
-def test_an_unfinished_run_goes_on_where_it_stopped(world, stored, host):
-    with world() as session:
-        for task in session.pending()[:4]:
-            session.perform(task)
-    before = len(host.jobs)
-    with world() as session:
-        assert len(session.pending()) == 5
-        session.perform_all(Silent())
-    assert len(stored()) == 1
-    assert len(host.jobs) == before + 5
-
-
-def test_a_finished_run_is_followed_by_a_new_one(world, stored):
-    for _ in range(2):
-        with world() as session:
-            session.perform_all(Silent())
-    assert len(stored()) == 2
-
-
-def test_an_unfinished_run_goes_on_though_the_clock_went_back_before_it(world, stored, monkeypatch):
-    with world() as session:
-        session.perform_all(Silent())
-    set_clock(monkeypatch, days=-30)
-    with world() as session:
-        session.perform(session.pending()[0])
-        unfinished = session.run.id
-    with world() as session:
-        assert session.run.id == unfinished
-        session.perform_all(Silent())
-    assert len(stored()) == 2
-
-
-def test_a_run_goes_on_though_the_clock_went_back_during_it(world, stored, host, monkeypatch):
-    host.answer = lambda _: Reply("failed", reason="no")
-    with world() as session:
-        session.perform(session.pending()[0])
-    set_clock(monkeypatch, days=-30)
-    host.answer = well
-    with world(retry=NOT_OK) as session:
-        session.perform_all(Silent())
-    ((_, statuses),) = stored().items()
-    assert set(statuses.values()) == {"ok"}
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"commit": "def"},
-        {"fresh": True},
-        {"host": FakeHost(well, profile=recognise(probe()))},
-        {"filters": ("mcunet",)},
-        {"origin": "pytest"},
-    ],
-    ids=lambda change: next(iter(change)),
-)
-def test_an_unfinished_run_is_left_alone_if_anything_that_matters_changed(world, stored, change):
-    with world() as session:
-        session.perform(session.pending()[0])
-    with world(**change) as session:
-        assert len(session.pending()) == len(session.tasks())
-    assert len(stored()) == 2
-
-
-def test_other_software_starts_a_new_run_and_says_so(world, stored, monkeypatch, host):
-    with world() as session:
-        session.perform(session.pending()[0])
-    notes = []
-    progress = Silent()
-    progress.note = notes.append
-    monkeypatch.setattr(host, "software", lambda: {**FakeHost().software(), "torch": "3"})
-    with world(progress):
-        pass
-    assert len(stored()) == 2
-    assert "stays unfinished: this run has another software" in notes[0]
-
-
 def test_a_failed_cell_keeps_its_reason_and_the_rest_goes_on(world, stored, workplace, host):
     def answer(job):
         if job.cell.model == "vit_b_32":
@@ -239,41 +71,6 @@ def test_a_failed_cell_keeps_its_reason_and_the_rest_goes_on(world, stored, work
     with Store.open(workplace / "out" / FILE_NAME) as store:
         failed = [r for r in store.records(run_id) if r.status == "failed"]
     assert failed[0].output == "printed\nTraceback ..."
-
-
-def test_failures_are_repeated_only_when_asked(world, stored, host):
-    host.answer = lambda job: (
-        Reply("timeout", reason="slow") if job.pass_name == "trace" else well(job)
-    )
-    with world() as session:
-        session.perform_all(Silent())
-        first = session.run.id
-    host.answer = well
-    host.jobs.clear()
-    with world(retry=NOT_OK) as session:
-        assert session.run.id == first
-        session.perform_all(Silent())
-    assert [job.pass_name for job in host.jobs] == ["trace"] * 3
-    assert set(stored()[first].values()) == {"ok"}
-    nothing = pytest.raises(NothingRan, match="nothing failed, timed out or ran out of memory")
-    with nothing, world(retry=NOT_OK):
-        pass
-
-
-def test_an_interrupt_says_what_is_kept_and_how_to_go_on(world, stored, host):
-    def answer(job):
-        if len(host.jobs) == 3:
-            raise KeyboardInterrupt
-        return well(job)
-
-    host.answer = answer
-    with (
-        pytest.raises(Interrupted, match=r"2 of 9 measurements are stored .*`bench run x` goes on"),
-        world() as session,
-    ):
-        session.perform_all(Silent())
-    ((_, statuses),) = stored().items()
-    assert len(statuses) == 2
 
 
 def test_nothing_to_measure_is_said_before_anything_is_written(world, workplace):
@@ -448,7 +245,7 @@ def learning_with(chosen, seen):
 def test_the_pass_learning_gets_the_rate_that_was_chosen_or_is_skipped(
     world, workplace, host, chosen, rates
 ):
-    pytest.importorskip("sklearn")
+    pytest.importorskip("sklearn", reason="scikit-learn has the digits")
     (workplace / "x.yaml").write_text(LEARNING)
     seen = []
     answering = FakeHost(learning_with(chosen, seen), profile=host.profile, machine=probe())

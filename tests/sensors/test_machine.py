@@ -55,7 +55,7 @@ def test_only_the_processors_of_the_worker_count(pi):
     assert MachineSensors([0, 3], "", pi.root).read()["mhz"] == 2700
 
 
-def test_the_hottest_zone_counts_and_one_that_cannot_be_read_does_not(pi):
+def test_the_hottest_zone_counts_if_none_is_of_a_processor_and_broken_ones_do_not(pi):
     zones = pi.root / "sys/class/thermal"
     for name, text in (("thermal_zone1", "71000\n"), ("thermal_zone2", "broken\n")):
         (zones / name).mkdir()

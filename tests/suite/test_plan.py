@@ -247,9 +247,10 @@ def test_layers_that_a_model_has_not_are_skipped_with_the_reason(model, layers, 
 
 def test_the_family_of_a_profile_means_this_machine():
     four = Board("pi5-4gb", ("pi5-4gb", "pi5"), 4.0)
-    states = lambda *names: [  # noqa: E731
-        (item.profile, item.state) for item in plan(suite(hardware=names), four)
-    ]
+
+    def states(*names):
+        return [(item.profile, item.state) for item in plan(suite(hardware=names), four)]
+
     assert states("pi5", "x86") == [("pi5-4gb", "planned"), ("x86", "pending")]
     assert states("pi5", "pi5-4gb") == [("pi5", "pending"), ("pi5-4gb", "planned")]
 

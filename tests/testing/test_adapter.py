@@ -117,7 +117,6 @@ def test_a_comparison_can_fail(cells, hosts):
 
 
 @pytest.mark.skipif(find_spec("pygal") is None, reason="pytest-benchmark draws histograms by pygal")
-@pytest.mark.skipif(find_spec("pygal") is None, reason="histograms need pygal")
 def test_a_histogram_is_drawn(pytester, monkeypatch):
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     pytester.makepyfile(

@@ -18,7 +18,7 @@ LEARNING = Train(freeze_bn=False, momentum=0.9, lr=0.02)
 
 @pytest.fixture
 def learn(tmp_path, monkeypatch):
-    pytest.importorskip("sklearn")
+    pytest.importorskip("sklearn", reason="scikit-learn has the digits")
     monkeypatch.setattr(jobs, "HELD_OUT_EXAMPLES", 128)
     monkeypatch.setattr(resnet, "WIDTHS", (16, 32, 64, 128))
 

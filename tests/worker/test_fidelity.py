@@ -13,7 +13,8 @@ from ondevice_bench.measure.fidelity import FactoredStep, similarity
 from ondevice_bench.methods.lowrank import LowRankLayer
 from ondevice_bench.suite.cell import Train
 from ondevice_bench.worker.passes import fidelity
-from tests.models.conftest import narrow  # noqa: F401  # every transformer here is narrow
+
+pytestmark = pytest.mark.usefixtures("narrow_networks")  # every transformer here is narrow
 
 VIT = {"model_options": (("depth", 1), ("classes", 4), ("image_size", 32)), "batch": 4}
 RANKED = ("svd", "hosvd", "asi", "wasi")

@@ -55,11 +55,11 @@ def test_a_pi_that_gets_hot_is_in_the_curve_and_in_the_numbers(measured, monkeyp
         return read(sensors)
 
     def with_tool(cpus, throttled_by, root):
-        return MachineSensors(cpus, throttled_by, root, pi.ask)
+        return of_machine(cpus, throttled_by, root, pi.ask)
 
-    MachineSensors = sustained.MachineSensors  # the class itself
+    of_machine = sustained.MachineSensors  # the class itself
     monkeypatch.setattr(sustained, "ROOT", pi.root)
-    monkeypatch.setattr(MachineSensors, "read", heated)
+    monkeypatch.setattr(of_machine, "read", heated)
     monkeypatch.setattr(sustained, "MachineSensors", with_tool)
     monkeypatch.setattr(energy, "meter", lambda power: FixedPower(4.0))
     found = measured(throttled_by="vcgencmd")
@@ -86,6 +86,7 @@ def test_a_pi_that_gets_hot_is_in_the_curve_and_in_the_numbers(measured, monkeyp
     )  # fmt: skip
     assert sum(curve.columns["steps"]) == steps
     assert set(curve.columns["watts"]) == {4.0}
+    assert set(curve.columns["throttle_bits"]) == {0x80008}  # bits are not rounded
     assert "the energy is that of a test" in found.details["notes"]
 
 

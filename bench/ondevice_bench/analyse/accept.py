@@ -50,8 +50,8 @@ def _values(base: RunSummary, new: RunSummary, metric: str, fewest: int) -> tupl
         if found.estimates[metric].estimate == cell.estimates[metric].estimate:
             raise BadInput(f"{new.run.id}: {metric} of {found.id} is unchanged: nothing to accept")
         return (found.estimates[metric].estimate,)
-    if base.run.machine != new.run.machine:
-        raise BadInput(f"{new.run.id}: {metric} was measured on another machine than the baseline")
+    if why_not := compare(base, new).not_compared:
+        raise BadInput(f"{new.run.id}: {metric} of {found.id} cannot be accepted: {why_not}")
     values = _by_process(found, metric)
     if len(values) < min(fewest, len(_by_process(cell, metric))):
         raise BadInput(

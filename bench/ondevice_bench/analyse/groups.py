@@ -111,13 +111,21 @@ def ratio(metric: str, over: Estimate | None, under: Estimate | None) -> Estimat
     middle = over.estimate / under.estimate
     if over.basis == under.basis == "exact":
         return Estimate(middle, middle, middle, "exact")
-    bounds = (over.lower, over.upper, under.lower, under.upper)
-    if None in bounds or not under.lower or not under.upper:
+    bounds = _ratio_bounds(over, under)
+    if bounds is None:
         return Estimate(middle, None, None, f"{over.basis}, over: {under.basis}")
-    assert over.lower is not None
-    assert over.upper is not None
     basis = f"between the farthest ends of both intervals: {over.basis}, over: {under.basis}"
-    return Estimate(middle, over.lower / under.upper, over.upper / under.lower, basis)
+    return Estimate(middle, *bounds, basis)
+
+
+def _ratio_bounds(over: Estimate, under: Estimate) -> tuple[float, float] | None:
+    """The lowest and the highest ratio; None without both intervals, or if `under` may be 0."""
+    if over.lower is None or over.upper is None or under.lower is None or under.upper is None:
+        return None
+    if under.lower <= 0 <= under.upper:
+        return None
+    ends = [one / other for one in (over.lower, over.upper) for other in (under.lower, under.upper)]
+    return min(ends), max(ends)
 
 
 def _for_ratio(metric: str, estimate: Estimate) -> Estimate:

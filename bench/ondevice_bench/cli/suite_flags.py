@@ -122,7 +122,7 @@ def with_suite_flags(verb: Callable[Concatenate[SuiteFlags, P], T]) -> Callable[
     @functools.wraps(verb)
     def call(**arguments: Any) -> T:
         flags = SuiteFlags(**{field.name: arguments.pop(field.name) for field in shared})
-        return verb(flags, **arguments)  # type: ignore[call-arg]
+        return verb(flags, **arguments)  # type: ignore[call-arg]  # P has only names
 
     parameters = [
         inspect.Parameter(
@@ -134,5 +134,5 @@ def with_suite_flags(verb: Callable[Concatenate[SuiteFlags, P], T]) -> Callable[
         for field in shared
     ]
     parameters += [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
-    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
     return call

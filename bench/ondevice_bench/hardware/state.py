@@ -4,6 +4,8 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ondevice_bench.sensors import temperature
+
 
 @dataclass(frozen=True)
 class HardwareState:
@@ -29,7 +31,7 @@ def read_state(root: Path = Path("/")) -> HardwareState:
         memory_available_bytes=memory.get("MemAvailable"),
         swap_used_bytes=total - free if total is not None and free is not None else None,
         cpu_mhz=_mean_of(root, "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq", 1e3),
-        temperature_celsius=_mean_of(root, "sys/class/thermal/thermal_zone*/temp", 1e3),
+        temperature_celsius=_temperature(root),
     )
 
 
@@ -58,6 +60,14 @@ def _meminfo(root: Path) -> dict[str, int]:
         if words:
             values[name] = int(words[0]) * (1024 if words[-1] == "kB" else 1)
     return values
+
+
+def _temperature(root: Path) -> float | None:
+    files = temperature.temperature_files(root)
+    try:
+        return temperature.celsius(files) if files else None
+    except (OSError, ValueError):  # a sensor that sleeps
+        return None
 
 
 def _mean_of(root: Path, pattern: str, divisor: float) -> float | None:

@@ -17,7 +17,7 @@ _SPAN, _MODULE = "bench.span:", "bench.module:"
 
 
 @dataclass
-class Span:
+class MarkedSpan:
     """A named part of the record. Levels are bytes over the level at the record's beginning."""
 
     name: str
@@ -38,7 +38,7 @@ class Allocations:
     """The record: bytes of allocations (positive) and releases (negative) in order, and spans."""
 
     sizes: tuple[int, ...] = ()
-    spans: tuple[Span, ...] = ()
+    spans: tuple[MarkedSpan, ...] = ()
 
     @property
     def net_bytes(self) -> int:
@@ -135,13 +135,13 @@ def _flat(nodes: list[Any], module: str) -> Iterator[_Event]:
             yield from _flat(node.children, inside)
 
 
-def _spans(events: list[_Event]) -> Iterator[Span]:
+def _spans(events: list[_Event]) -> Iterator[MarkedSpan]:
     """The spans with their levels. No span lies inside another."""
     level, span_now = 0, None
     alive: dict[int, _Event] = {}
     for event in events:
         if event.mark.startswith("+"):
-            span_now, alive = Span(event.mark[1:], level, peak_bytes=level), {}
+            span_now, alive = MarkedSpan(event.mark[1:], level, peak_bytes=level), {}
         elif event.mark:
             assert span_now is not None
             span_now.end_bytes = level

@@ -1,4 +1,4 @@
-"""Power chips that the kernel knows: INA219, INA226, INA3221 and their kin, on a Pi or a Jetson.
+"""Power chips that the kernel knows: INA219, INA226, INA3221 and similar ones, on a Pi or a Jetson.
 
 Another process reads them: `hwmon SECONDS FILES` prints the watts of these rails together.
 """

@@ -39,7 +39,7 @@ class ResidentMemory:
 
 
 class PeakUnavailable(RuntimeError):
-    """The kernel of this machine does not allow to read or to reset the high-water mark."""
+    """The high-water mark cannot be read or reset on this machine."""
 
 
 def settle() -> None:

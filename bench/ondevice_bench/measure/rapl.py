@@ -39,7 +39,7 @@ class Rapl:
 
 
 class CountedJoules:
-    """What the counters rose from mark to mark."""
+    """The rise of the counters from mark to mark."""
 
     scope = Rapl.scope
 

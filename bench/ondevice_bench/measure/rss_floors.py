@@ -7,7 +7,7 @@ from ondevice_bench.measure import memory
 
 
 def peak() -> int:
-    """The peak since the last reset. Without pages in swap only: the peak does not count them."""
+    """The peak since the last reset. PeakUnavailable if pages are in swap, which no peak counts."""
     in_swap = memory.swap_bytes()
     if in_swap:
         raise memory.PeakUnavailable(

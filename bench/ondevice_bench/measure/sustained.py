@@ -59,7 +59,7 @@ class Sustained:
     def ratios(self) -> list[float]:
         """Step times of the last minute, each divided by one of the first, in their order.
 
-        None if the minutes are not two, or if a minute has no whole row.
+        There are none if the training took less than two minutes, or if no row lies in a minute.
         """
         if self.rows[-1].end < 2 * MINUTE:
             return []

@@ -24,7 +24,7 @@ from ondevice_bench.methods.ranks import (
     within_perplexity,
 )
 from ondevice_bench.methods.stored_size import stored_size
-from ondevice_bench.methods.tensors import NotFinite, energies, largest_rank, working
+from ondevice_bench.methods.tensors import NotFiniteTensor, energies, largest_rank, working
 from ondevice_bench.models.layers import layer_input
 
 # over all layers: the best within a bound, and the least possible
@@ -58,8 +58,8 @@ class LayerCalibration:
         if not self.spectra:
             try:
                 self.spectra = tuple(energies(working(self.x), mode) for mode in self.modes)
-            except NotFinite as error:
-                raise NotFinite(f"{self.choice.layer}: the input {error}") from None
+            except NotFiniteTensor as error:
+                raise NotFiniteTensor(f"{self.choice.layer}: the input {error}") from None
         largest = tuple(largest_rank(tuple(self.x.shape), mode) for mode in self.modes)
         ranks = tuple(
             by_epsilon(epsilon, spectrum, top)

@@ -20,7 +20,7 @@ from ondevice_bench.methods.function_call import apply_function, without_view
 from ondevice_bench.methods.method import ReplacementLayer
 from ondevice_bench.methods.ranks import RankChoice
 from ondevice_bench.methods.scheme import Scheme
-from ondevice_bench.methods.tensors import NotFinite
+from ondevice_bench.methods.tensors import NotFiniteTensor
 
 
 class _CompressedInputStep(torch.autograd.Function):
@@ -32,8 +32,8 @@ class _CompressedInputStep(torch.autograd.Function):
         try:
             with decomposition():
                 stored = layer.scheme.store(x, layer.geometry)
-        except NotFinite as error:
-            raise NotFinite(f"{layer.name}: the input {error}") from None
+        except NotFiniteTensor as error:
+            raise NotFiniteTensor(f"{layer.name}: the input {error}") from None
         ctx.save_for_backward(weight, *stored)
         ctx.layer, ctx.shape, ctx.version = layer, tuple(x.shape), layer.scheme.version
         return y
@@ -102,8 +102,8 @@ class CompressedInputLayer(ReplacementLayer):
             self.inputs.check(tuple(x.shape))
         try:
             self.scheme.calibrate(x)
-        except NotFinite as error:
-            raise NotFinite(f"{self.name}: the input {error}") from None
+        except NotFiniteTensor as error:
+            raise NotFiniteTensor(f"{self.name}: the input {error}") from None
 
     def state(self) -> Iterator[Tensor]:
         """The buffers of the scheme."""

@@ -21,7 +21,7 @@ from ondevice_bench.methods.method import ReplacementLayer
 from ondevice_bench.methods.pending_gradient import PendingGradient
 from ondevice_bench.methods.scheme import Scheme, StoredTensors
 from ondevice_bench.methods.subspace import DenseGradient, FactoredGradient, WeightGradient
-from ondevice_bench.methods.tensors import NotFinite, truncated
+from ondevice_bench.methods.tensors import NotFiniteTensor, truncated
 from ondevice_bench.methods.thin_products import products
 
 # how the factors follow the gradient: by an iteration, by an SVD, or as ordinary parameters
@@ -42,8 +42,8 @@ class _LowRankStep(torch.autograd.Function):
         y = without_view(layer.product(x, left, right, bias))
         try:
             stored = layer.store(x)
-        except NotFinite as error:
-            raise NotFinite(f"{layer.name}: the input {error}") from None
+        except NotFiniteTensor as error:
+            raise NotFiniteTensor(f"{layer.name}: the input {error}") from None
         ctx.save_for_backward(left, right, *stored)
         ctx.layer, ctx.shape = layer, tuple(x.shape)
         return y

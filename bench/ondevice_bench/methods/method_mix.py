@@ -23,7 +23,7 @@ Composed: TypeAlias = str | Sequence[tuple[str, Mapping[str, Any]]]
 
 
 @dataclass(frozen=True)
-class Entry:
+class MixEntry:
     """Methods with their rules for ranks, for the same layers. In a mix, `layers` chooses them."""
 
     methods: tuple[tuple[Method, RankRules], ...]
@@ -37,12 +37,12 @@ class Entry:
 
 def entries_of(
     method: Composed | Mapping[str, Composed], options: Mapping[str, Any]
-) -> tuple[Entry, ...]:
+) -> tuple[MixEntry, ...]:
     """The entries of a mix, or the only entry; a ValueError if they cannot be joined."""
     if isinstance(method, Mapping):
         entries = _mixed(method, options)
     else:
-        entries = (Entry(_made(method, options)),)
+        entries = (MixEntry(_made(method, options)),)
     for entry in entries:
         if sum(isinstance(each, LayerMethod) for each, _ in entry.methods) > 1:
             raise ValueError("two methods that replace layers cannot be composed")
@@ -52,7 +52,7 @@ def entries_of(
     return entries
 
 
-def _mixed(methods: Mapping[str, Composed], options: Mapping[str, Any]) -> tuple[Entry, ...]:
+def _mixed(methods: Mapping[str, Composed], options: Mapping[str, Any]) -> tuple[MixEntry, ...]:
     if options:
         raise ValueError(f"{next(iter(options))}: in a mix each method has options of its own")
     if not methods:
@@ -62,7 +62,7 @@ def _mixed(methods: Mapping[str, Composed], options: Mapping[str, Any]) -> tuple
     if wrong is not None:
         raise ValueError(wrong[1])
     entries = tuple(
-        Entry(_made(each, {}), layers)
+        MixEntry(_made(each, {}), layers)
         for layers, each in zip(choices, methods.values(), strict=True)
     )
     for entry in entries:
@@ -72,7 +72,7 @@ def _mixed(methods: Mapping[str, Composed], options: Mapping[str, Any]) -> tuple
     return entries
 
 
-def _refuse(entry: Entry) -> None:
+def _refuse(entry: MixEntry) -> None:
     """A Refusal if these methods cannot have these layers in a mix."""
     names = {type(method).__name__: method for method, _ in entry.methods}
     whole = [name for name, method in names.items() if not _has_layers(method)]
@@ -95,7 +95,7 @@ def _has_layers(method: Method) -> bool:
 
 
 def selections(
-    module: nn.Module, entries: Sequence[Entry], among: LayerSelection, layout: ModelLayout
+    module: nn.Module, entries: Sequence[MixEntry], among: LayerSelection, layout: ModelLayout
 ) -> tuple[LayerSelection, ...]:
     """The layers of each entry, of those that methods may change (`among`)."""
     if not any(entry.layers for entry in entries):

@@ -20,7 +20,7 @@ _SMALL_RANK = 48  # a product with fewer rows takes no less time
 _EXACT_EIGH = 512  # up to this size an eigenproblem is solved in float64
 
 
-class NotFinite(ValueError):
+class NotFiniteTensor(ValueError):
     """A tensor holds NaN or infinity and cannot be decomposed."""
 
 
@@ -45,7 +45,7 @@ def has_content() -> bool:
 def require_finite(numbers: Tensor) -> None:
     """Raise where one of them is NaN or infinite."""
     if has_content() and not torch.isfinite(numbers).all():
-        raise NotFinite("holds NaN or infinity")
+        raise NotFiniteTensor("holds NaN or infinity")
 
 
 def around(x: Tensor, mode: int) -> Tensor:

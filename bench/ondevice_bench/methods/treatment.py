@@ -14,7 +14,7 @@ from ondevice_bench.methods.forward import restore, surround
 from ondevice_bench.methods.layer_report import LayerReport, ranks_of, report_on
 from ondevice_bench.methods.lowrank import LowRankLayer
 from ondevice_bench.methods.method import LayerMethod, Method, ReplacementLayer
-from ondevice_bench.methods.method_mix import Composed, Entry, entries_of, selections
+from ondevice_bench.methods.method_mix import Composed, MixEntry, entries_of, selections
 from ondevice_bench.methods.optimizer import (
     TrainingOptimizer,
     begin_backward_updates,
@@ -327,7 +327,7 @@ def treat(
 
 
 def _in_order(
-    entries: Iterable[tuple[Entry, LayerSelection]],
+    entries: Iterable[tuple[MixEntry, LayerSelection]],
 ) -> list[tuple[Method, RankRules, LayerSelection]]:
     """All methods with their layers. Those that wrap modules come last: they find what stays."""
     parts = [(*part, selection) for entry, selection in entries for part in entry.methods]

@@ -72,7 +72,8 @@ SUSTAINED = (
         "highest_celsius",
         "highest temperature",
         "celsius",
-        "highest temperature of the hottest zone while training without pause",
+        "highest temperature of the processor (or of the hottest zone, if the kernel does not name "
+        "the processor's) while training without pause",
         MACHINE,
     ),
     _sustained(

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.verdict import fewest
 from ondevice_bench.papers.accounts import Account
-from ondevice_bench.papers.evidence import Measurement
+from ondevice_bench.papers.evidence import MeasuredClaim
 from ondevice_bench.papers.published import Claim, Reach
 from ondevice_bench.units import MIB
 
@@ -33,7 +33,7 @@ class JudgedClaim:
 
     claim: Claim
     accounts: tuple[Account, ...]
-    measured: tuple[Measurement, ...]
+    measured: tuple[MeasuredClaim, ...]
     verdict: Verdict
     because: str
 
@@ -83,7 +83,7 @@ class JudgedClaim:
 
 
 def judge(
-    claim: Claim, accounts: Sequence[Account], measured: Sequence[Measurement]
+    claim: Claim, accounts: Sequence[Account], measured: Sequence[MeasuredClaim]
 ) -> JudgedClaim:
     """The verdict on one claim. Only numbers that meet its conditions decide it."""
     verdict, because = _verdict(
@@ -97,7 +97,7 @@ def judge(
 
 
 def _verdict(
-    claim: Claim, accounts: Sequence[Account], measured: Sequence[Measurement]
+    claim: Claim, accounts: Sequence[Account], measured: Sequence[MeasuredClaim]
 ) -> tuple[Verdict, str]:
     if claim.computed == "secondary":
         return "not part of the method", claim.scope
@@ -147,7 +147,7 @@ def apart(claim: Claim, value: float) -> str:
     return f"{abs(share):.2%} {'more' if share > 0 else 'less'}" if abs(share) < CLOSE else ""
 
 
-def _as_measured(claim: Claim, measurements: Sequence[Measurement]) -> tuple[Verdict, str]:
+def _as_measured(claim: Claim, measurements: Sequence[MeasuredClaim]) -> tuple[Verdict, str]:
     """The verdict by the deciding metric, on every board that meets the conditions."""
     if not measurements:
         return "not testable here", _missing(claim)
@@ -165,7 +165,7 @@ def _as_measured(claim: Claim, measurements: Sequence[Measurement]) -> tuple[Ver
     return "not reproduced", ", ".join(_on_board(claim, each) for each in measurements[:LISTED])
 
 
-def _on_board(claim: Claim, each: Measurement) -> str:
+def _on_board(claim: Claim, each: MeasuredClaim) -> str:
     return f"{measured_text(claim, each)} on {each.board}"
 
 
@@ -174,7 +174,7 @@ def _missing(claim: Claim) -> str:
     return f"it needs {boards}{f', and {claim.needs}' if claim.needs else ''}"
 
 
-def _is_sure(each: Measurement) -> bool:
+def _is_sure(each: MeasuredClaim) -> bool:
     bounded = each.estimate.lower is not None and each.estimate.upper is not None
     return bounded and each.processes >= fewest(each.metric)
 
@@ -191,7 +191,7 @@ def agrees(claim: Claim, value: float) -> bool:
             return value >= claim.value - claim.half_digit
 
 
-def shows(claim: Claim, each: Measurement) -> Literal["yes", "no", "unsure"]:
+def shows(claim: Claim, each: MeasuredClaim) -> Literal["yes", "no", "unsure"]:
     """Whether a measured number agrees with the published one. The noise widens both bounds.
 
     A ratio or a saving may also be larger than claimed. An interval around the published number
@@ -213,7 +213,7 @@ def shows(claim: Claim, each: Measurement) -> Literal["yes", "no", "unsure"]:
     return "yes" if narrow else "unsure"
 
 
-def _widened(claim: Claim, each: Measurement) -> tuple[float, float]:
+def _widened(claim: Claim, each: MeasuredClaim) -> tuple[float, float]:
     low, high = each.estimate.lower, each.estimate.upper
     assert low is not None
     assert high is not None
@@ -251,7 +251,7 @@ def comparison(claim: Claim) -> str:
     return f", {claim.ratio_of}'s {how}:"
 
 
-def measured_text(claim: Claim, each: Measurement) -> str:
+def measured_text(claim: Claim, each: MeasuredClaim) -> str:
     """A measured number with its interval, and its metric."""
     estimate, label = each.estimate, metrics.described(each.metric).label
     text = f"{label}{comparison(claim)} {in_unit(claim, estimate.estimate)}"

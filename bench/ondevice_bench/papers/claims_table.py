@@ -13,7 +13,7 @@ from ondevice_bench.papers.claims import (
     measured_text,
 )
 from ondevice_bench.papers.dialects import EXACT
-from ondevice_bench.papers.evidence import Measurement
+from ondevice_bench.papers.evidence import MeasuredClaim
 from ondevice_bench.papers.glance import Numbers, by_reason, by_verdict, counts, numbers
 from ondevice_bench.papers.published import Claim, PublishedClaims
 from ondevice_bench.papers.waiting import waiting
@@ -128,7 +128,7 @@ def computed_lines(each: JudgedClaim) -> list[str]:
     return [text for text in (in_unit(each.claim, value), far) if text]
 
 
-def few_words(claim: Claim, one: Measurement) -> tuple[str, ...]:
+def few_words(claim: Claim, one: MeasuredClaim) -> tuple[str, ...]:
     """A measured number in few words: the number, its interval, its metric and board."""
     estimate = one.estimate
     lines = [in_unit(claim, estimate.estimate)]

@@ -19,7 +19,7 @@ _UNITS = {
 
 
 @dataclass(frozen=True)
-class Measurement:
+class MeasuredClaim:
     """A claim's number, measured on one board, in the claim's unit."""
 
     run: str
@@ -32,9 +32,9 @@ class Measurement:
     anatomy: str
 
 
-def measured(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[Measurement, ...]:
+def measured(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[MeasuredClaim, ...]:
     """The measurements of cells with the claim's model and method, and how the cells differ."""
-    measurements: list[Measurement] = []
+    measurements: list[MeasuredClaim] = []
     for summary in summaries:
         for cell, base in _cells(claim, summary):
             differs = list(claim.query.differs(cell.planned.cell))
@@ -49,7 +49,7 @@ def measured(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[Measurement
                     sides = [side for side in (cell, base) if side is not None]
                     count = min(len(side.samples.get(name, ())) for side in sides)
                     measurements.append(
-                        Measurement(
+                        MeasuredClaim(
                             run=summary.run.id,
                             board=board,
                             cell=cell.id,

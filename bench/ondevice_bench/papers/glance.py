@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ondevice_bench.papers.claims import JudgedClaim, Verdict, computed_value, shows
-from ondevice_bench.papers.evidence import Measurement
+from ondevice_bench.papers.evidence import MeasuredClaim
 from ondevice_bench.papers.waiting import Waiting, waiting
 
 NO_COMMAND = "something that no command here gives"
@@ -28,8 +28,8 @@ class Numbers:
 
     published: float | None
     computed: float | None
-    measured: Measurement | None
-    elsewhere: Measurement | None
+    measured: MeasuredClaim | None
+    elsewhere: MeasuredClaim | None
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ _TIME = {
 
 
 @dataclass(frozen=True)
-class Trial:
+class ClaimTrial:
     """A suite, and the ids of the claims that it can decide."""
 
     suite: Suite
@@ -45,7 +45,7 @@ class Trial:
 
 def trials(
     claims: Sequence[Claim], given: Given, board: str, *, everything: bool
-) -> tuple[Trial, ...]:
+) -> tuple[ClaimTrial, ...]:
     """A suite for each model and data set, of the claims for which nothing is missing.
 
     Without `everything`, only claims on the models and data sets that the user gives.
@@ -99,7 +99,7 @@ def _fits(model: str, entry: Mapping[str, str]) -> bool:
     return DataSource(kind).refuses(inputs_of(registry.model(model), ())) is None
 
 
-def _trial(model: str, data: str, claims: Sequence[Claim], given: Given) -> Trial | None:
+def _trial(model: str, data: str, claims: Sequence[Claim], given: Given) -> ClaimTrial | None:
     name = "_".join(filter(None, (PREFIX, claims[0].paper, model, data)))
     keys = _keys(model, data, claims, given)
     cells = cells_of(_suite(keys, name))
@@ -108,7 +108,7 @@ def _trial(model: str, data: str, claims: Sequence[Claim], given: Given) -> Tria
     if not wanted:
         return None
     decided = tuple(claim for claim, some in of_claims.items() if some)
-    return Trial(_suite({**keys, "include": wanted}, name), decided)
+    return ClaimTrial(_suite({**keys, "include": wanted}, name), decided)
 
 
 def _suite(keys: Mapping[str, Any], name: str) -> Suite:

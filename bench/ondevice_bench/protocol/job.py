@@ -39,7 +39,7 @@ class Job:
     examples: Mapping[str, str] | None = None  # files of training and held-out examples
     memory_cap: int | None = None  # bytes that the process may allocate
     turns: Turns | None = None  # for a time pass that takes turns with another worker
-    step: Mapping[str, Any] | None = None  # the user's own step: `OwnStep` as a mapping
+    step: Mapping[str, Any] | None = None  # the user's own step: `UserStep` as a mapping
     sustain: float = 0.0  # seconds of a pass that trains without pause
     throttled_by: str = ""  # how the board reports that it lowers its clock, by its profile
     power: Mapping[str, Any] | None = None  # the meter of the profile: `Power` with its folder
@@ -117,4 +117,6 @@ def _require_types(reply: Reply) -> None:
 
 
 def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value)

@@ -238,7 +238,7 @@ def _file_schema() -> type[BaseModel]:
 
 @cache
 def _record_schema() -> type[BaseModel]:
-    schema: Any = schema_of(
+    return schema_of(
         Record,
         _Key,
         without=("run", "key"),
@@ -248,7 +248,6 @@ def _record_schema() -> type[BaseModel]:
         unavailable=dict[Name, str],
         details=schema_of(Details, _OpenSchema),
     )
-    return schema  # type: ignore[no-any-return]
 
 
 def require_small(where: str, *texts: bytes) -> None:

@@ -12,10 +12,11 @@ from typing import Any, Self
 
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record import migrate, rows
+from ondevice_bench.record.bounded_queries import BoundedQueries, Room, bytes_of
 from ondevice_bench.record.details import Details
 from ondevice_bench.record.measurement import Measurement
 from ondevice_bench.record.model import Record, Run, TaskKey, status_of
-from ondevice_bench.record.rows import RecordRows, Row
+from ondevice_bench.record.rows import RecordRows
 from ondevice_bench.record.run_json import first_line
 from ondevice_bench.record.run_lengths import QUERIES
 from ondevice_bench.record.store_file import (
@@ -32,19 +33,7 @@ FILE_NAME = "results.sqlite"
 PATIENCE = 30  # seconds that a writer waits for another one
 IMPORTED = "import"  # the origin of a run from a bundle, which never resumes
 
-# a damaged tree of pages can lead to the same page again and again
-STEPS_A_BYTE = 32  # of SQLite's machine, for one query; a row of ten bytes needs some thirty
-_STEPS = 10_000  # between two looks at the count
-_SOME = 64  # rows that are read at once
-_CELLS = 16  # the same for cells
-
-
-class _Room:
-    """What a file of this size can hold: the bytes of rows, and the steps to read them."""
-
-    def __init__(self, size: int) -> None:
-        self.bytes = size
-        self.looks = iter(range(100 + self.bytes * STEPS_A_BYTE // _STEPS))
+_CELLS = 16  # that are read at once
 
 
 class Store:
@@ -54,9 +43,8 @@ class Store:
         self._db = connection
         self.path = path
         self._file = identity(path)
-        self._room: _Room | None = None  # of the query of the moment
-        self._size: int | None = None  # of the file, while all queries see one state of it
-        connection.set_progress_handler(self._has_too_many_steps, _STEPS)
+        self._queries = BoundedQueries(connection, path)
+        self._select = self._queries.rows
 
     @staticmethod
     def create(path: Path) -> "Store":
@@ -173,7 +161,7 @@ class Store:
     @property
     def file_bytes(self) -> int:
         """The bytes of the file and of its log."""
-        return _bytes_of(self.path)
+        return bytes_of(self.path)
 
     def bytes_by_run(self) -> dict[str, int]:
         """The length of all texts and numbers of each run. The file has more than these."""
@@ -265,7 +253,7 @@ class Store:
         Only some cells are read at once, so a run may be larger than the memory. With `details_of`,
         the measurements of other passes have no details.
         """
-        room, left = self._new_room(), iter(self.cells(run))
+        room, left = self._queries.room(), iter(self.cells(run))
         while some := tuple(islice(left, _CELLS)):
             names = [item.cell.id for item in some if item.state == "planned"]
             with as_bad_input(self.path):
@@ -274,7 +262,7 @@ class Store:
                 yield item, tuple(found[item.cell.id]) if item.state == "planned" else ()
 
     def _measurements_of(
-        self, run: str, cells: Sequence[str], details_of: Collection[str] | None, room: _Room
+        self, run: str, cells: Sequence[str], details_of: Collection[str] | None, room: Room
     ) -> Mapping[str, list[Measurement]]:
         """The measurements of each of these cells."""
         found: dict[str, list[Measurement]] = {cell: [] for cell in cells}
@@ -334,13 +322,17 @@ class Store:
             f"({record.key.pass_name}, round {record.key.round}): nothing was imported"
         )
 
+    def one_state(self) -> contextlib.AbstractContextManager[None]:
+        """All queries within see the file in the same state, whatever a writer does."""
+        return self._queries.one_state()
+
     def _runs(self, clause: str, *values: str) -> tuple[Run, ...]:
         query = f"SELECT {', '.join(rows.RUN_COLUMNS)} FROM runs {clause}"
         with as_bad_input(self.path):
             return tuple(map(rows.run_of, self._select(query, *values)))
 
     def _values_of(
-        self, where: str, *values: str, room: _Room | None = None
+        self, where: str, *values: str, room: Room | None = None
     ) -> tuple[Mapping[int, dict[str, float]], Mapping[int, dict[str, list[float]]]]:
         """The metrics and the samples of records, by the record's number."""
         numbers = f"WHERE record IN (SELECT number FROM records {where})"
@@ -353,62 +345,6 @@ class Store:
         for record, name, text in self._select(query, *values, room=room, types=(int, str, str)):
             samples[record][name] = rows.samples_of(text)
         return metrics, samples
-
-    @contextlib.contextmanager
-    def one_state(self) -> Iterator[None]:
-        """All queries within see the file in the same state, whatever a writer does."""
-        is_first = not self._db.in_transaction
-        if is_first:
-            self._db.execute("BEGIN")
-        try:
-            if is_first:
-                self._size = _bytes_of(self.path)
-            yield
-        finally:  # SQLite ends it itself where memory or a disk fails
-            if is_first:
-                self._size = None
-            if is_first and self._db.in_transaction:
-                self._db.execute("COMMIT")
-
-    def _new_room(self) -> _Room:
-        return _Room(_bytes_of(self.path) if self._size is None else self._size)
-
-    def _select(
-        self,
-        query: str,
-        *values: str | int,
-        room: _Room | None = None,
-        types: Sequence[type] | None = None,
-    ) -> Iterator[Row]:
-        """The rows of a query; ValueError if there are more than the file can hold.
-
-        Queries that read different parts of the file may share one room. The values have these
-        types, or it is a ValueError, too.
-        """
-        room = self._room = room or self._new_room()
-        try:
-            cursor = self._db.execute(query, values)
-            while some := cursor.fetchmany(_SOME):
-                room.bytes -= len(some) + rows.text_length(some, types)
-                if room.bytes < 0:
-                    raise ValueError("more rows than it has room for")
-                yield from some
-                if len(some) < _SOME:
-                    break
-        except sqlite3.OperationalError as error:
-            code = getattr(
-                error, "sqlite_errorcode", None
-            )  # none in errors of text that is no UTF-8
-            if code == sqlite3.SQLITE_INTERRUPT:
-                raise ValueError("more pages than it has room for") from None
-            raise
-        finally:
-            if self._room is room:
-                self._room = None
-
-    def _has_too_many_steps(self) -> bool:
-        """Whether a query has taken more steps than the file has room for; SQLite asks it."""
-        return self._room is not None and next(self._room.looks, None) is None
 
     def _require_in_place(self) -> None:
         """Refuse to write into a file that has no name any more."""
@@ -474,9 +410,3 @@ def _replace_record(db: sqlite3.Connection, record: Record) -> None:
 def _places(values: Collection[str]) -> str:
     """A place for each of the values in a query."""
     return ", ".join("?" * len(values))
-
-
-def _bytes_of(path: Path) -> int:
-    """The bytes of a store and of its log."""
-    files = (path, path.with_name(f"{path.name}-wal"))
-    return sum(file.stat().st_size for file in files if file.exists())

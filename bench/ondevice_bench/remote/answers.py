@@ -125,7 +125,7 @@ def outcome(frame: Frame, reply_text: str, pass_name: str) -> Outcome:
     launch, seconds, output = (frame.values.get(key) for key in ("launch", "seconds", "output"))
     if launch not in _LAUNCHES or not isinstance(output, str):
         raise BadAnswer("it does not say how the worker ended")
-    if type(seconds) not in (int, float) or not 0 <= seconds < _MOST_SECONDS:  # type: ignore[operator]
+    if type(seconds) not in (int, float) or not 0 <= seconds < _MOST_SECONDS:  # type: ignore[operator]  # a bool is no number
         raise BadAnswer("it does not say how long the worker took")
     try:
         reply = Reply.from_text(reply_text)
@@ -137,7 +137,7 @@ def outcome(frame: Frame, reply_text: str, pass_name: str) -> Outcome:
     if not reply.result.metrics.get("step_seconds", 1.0) > 0:  # this side divides by it
         reply = Reply("failed", reason="the worker's reply has a step without time")
     printed = output[-_MOST_OUTPUT:].encode(errors="replace").decode()  # no half of a character
-    return Outcome(reply, launch, float(seconds), printed)  # type: ignore[arg-type]
+    return Outcome(reply, launch, float(seconds), printed)  # type: ignore[arg-type]  # one of _LAUNCHES
 
 
 def answers(

@@ -38,7 +38,7 @@ from ondevice_bench.run.work_folder import work_folder
 
 # what a desk may ask; each is a method of `Board`
 QUESTIONS = ("run", "ask", "put", "fetch", "state", "findings", "software", "renew")
-IDLE_SECONDS = 600.0  # without a question: a desk that lives connects again
+IDLE_SECONDS = 600.0  # without a question; a desk that is still there connects again
 CLEANING_SECONDS = 20.0
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
@@ -55,11 +55,11 @@ class Conversation:
         self._questions = os.fdopen(os.dup(0), "rb")
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
-        os.dup2(2, 1)  # what anything here prints is no answer
+        os.dup2(2, 1)  # output of this process is no answer
         self._read: queue.Queue[Frame] = queue.Queue(4)
 
     def begin(self, hello: Mapping[str, Any]) -> None:
-        """Say who answers, and listen."""
+        """Greet the desk, then listen."""
         for number in _SIGNALS:
             signal.signal(number, _stop)
         self._answers.write(MARK)
@@ -102,7 +102,7 @@ def _stop(number: int, _: object) -> NoReturn:
 
 def _end() -> NoReturn:
     for each in _SIGNALS:
-        signal.signal(each, signal.SIG_IGN)  # what follows only cleans up
+        signal.signal(each, signal.SIG_IGN)  # the rest only cleans up
     raise Ended
 
 
@@ -193,7 +193,7 @@ def _chunk(frame: Frame) -> bytes:
 
 
 def hello(machine: Machine) -> dict[str, Any]:
-    """Who answers: what a desk must know before it plans."""
+    """The greeting: what a desk must know of this machine before it plans."""
     return {
         "frames": frames.VERSION,
         "protocol": protocol.VERSION,

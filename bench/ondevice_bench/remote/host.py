@@ -58,7 +58,7 @@ class BoardLost(BadInput):
     """The board does not come back. What was measured is stored."""
 
 
-class Way(Protocol):
+class BoardWay(Protocol):
     """How to reach a board."""
 
     @property
@@ -77,7 +77,7 @@ class SshHost(Host):
 
     def __init__(
         self,
-        way: Way,
+        way: BoardWay,
         hardware: str | None = None,
         memory_cap: int | None = None,
     ) -> None:

@@ -22,7 +22,7 @@ class InUse(Exception):
 
 @contextlib.contextmanager
 def in_use(folder: Path, key: str, desk: str) -> Iterator[None]:
-    """Hold the board. What this desk itself has left there, with the same key, is killed."""
+    """Hold the board. A process that this desk left there, with the same key, is killed."""
     with (folder / NAME).open("a+b") as file:
         for _ in range(2):
             with contextlib.suppress(BlockingIOError):

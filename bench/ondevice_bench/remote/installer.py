@@ -156,8 +156,8 @@ def _existing(folder: str) -> str:
 
 def _require_venv() -> None:
     try:
-        import ensurepip  # noqa: F401
-        import venv  # noqa: F401
+        import ensurepip  # noqa: F401  # is it there?
+        import venv  # noqa: F401  # the same
     except ImportError:
         reason = "its Python makes no environments: `sudo apt-get install python3-venv` there"
         raise Stop(reason) from None
@@ -202,7 +202,7 @@ def _printed(process: subprocess.Popen[bytes], what: str) -> bytes:
         try:
             return process.communicate(timeout=1)[0]
         except subprocess.TimeoutExpired:
-            if select.select([sys.stdin], [], [], 0)[0]:  # the desk waits, so this is the end
+            if select.select([sys.stdin], [], [], 0)[0]:  # the end: a desk that waits is silent
                 raise Stop("the connection ended") from None
             if time.monotonic() > deadline:
                 raise Stop(f"{what} did not end within an hour") from None

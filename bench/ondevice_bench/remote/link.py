@@ -1,7 +1,7 @@
-"""The desk's end of the pipe to a board: a process, its three streams, and no wait without an end.
+"""The desk's end of the pipe to a board: a process and its three streams. Every wait ends.
 
 The process is `ssh`, or in tests the far side itself. It has a session of its own, so that Ctrl-C
-in the terminal reaches only this process. What it prints about errors is kept, the end of it.
+in the terminal reaches only this process. The end of its error output is kept.
 """
 
 import os
@@ -16,7 +16,7 @@ from ondevice_bench.run.hosts.host import Tick, no_tick
 from ondevice_bench.run.hosts.processes import end, ends_within
 
 TICK_SECONDS = 1.0
-STALL_SECONDS = 60.0  # for the network to take some bytes, or for a message that began to end
+STALL_SECONDS = 60.0  # until the network takes bytes, or a message is complete
 END_SECONDS = 10.0  # for the far side to clean up
 MOST_NOISE = 1 << 16  # bytes that a shell may print before the far side speaks
 KEPT_ERRORS = 1 << 14
@@ -24,11 +24,11 @@ _READ_BYTES = 1 << 20
 
 
 class LinkLost(Exception):
-    """The connection ended, or what came over it makes no sense; the text says how."""
+    """The connection ended, or its bytes are no frames. The text says how."""
 
 
 class Link:
-    """A started process on the way to a board."""
+    """A running process that leads to a board."""
 
     def __init__(self, words: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         self._process = subprocess.Popen(
@@ -58,7 +58,7 @@ class Link:
 
     @property
     def is_open(self) -> bool:
-        """Whether more may come, or lies ready."""
+        """Whether bytes are ready, or more may come."""
         return bool(self._received) or self._is_open.get(self._out, False)
 
     def send(self, values: Mapping[str, Any], content: bytes = b"") -> None:

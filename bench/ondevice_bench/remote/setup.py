@@ -64,7 +64,7 @@ def set_up(address: Address, wheelhouse: Path | None, python: str | None, tell: 
 
 
 def remove(address: Address, python: str | None = None) -> bool:
-    """Remove all that is ours on the board; whether there was anything."""
+    """Remove all our files on the board. True if there were any."""
     with Installer(address, python or PYTHON) as there:
         return bool(there.ask("remove", desk=this_desk())["removed"])
 
@@ -117,7 +117,7 @@ class Installer:
             self._link.close()
 
     def ask(self, step: str, seconds: float = STEP_SECONDS, **values: Any) -> dict[str, Any]:
-        """Have a step done; BadInput with the board's reason where it cannot be."""
+        """Let the board do a step; BadInput with its reason if it cannot."""
         return self._exchange({"do": step, "folder": self._address.folder, **values}, b"", seconds)
 
     def send(self, each: _Wheel, present: Mapping[str, Any]) -> None:

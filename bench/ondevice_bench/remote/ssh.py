@@ -14,17 +14,17 @@ from ondevice_bench.remote.link import Link, LinkLost
 OPTIONS = (
     "BatchMode=yes",
     "ConnectTimeout=20",
-    "ServerAliveInterval=15",  # a network that is gone is noticed after a minute
+    "ServerAliveInterval=15",  # a lost network is noticed after a minute
     "ServerAliveCountMax=4",
-    "ControlMaster=no",  # a master that the user has is used; we become none
-    "ClearAllForwardings=yes",  # nothing listens because of us
+    "ControlMaster=no",  # the user's master is used; this process becomes none
+    "ClearAllForwardings=yes",  # this process opens no port
     "ForwardAgent=no",
     "ForwardX11=no",
     "PermitLocalCommand=no",
     "RequestTTY=no",
 )
 FAR_SIDE = "ondevice_bench.remote.far_side"
-FAILED = 255  # `ssh` itself came to grief, not what it ran
+FAILED = 255  # the exit status if `ssh` itself failed, not its command
 
 
 def ssh_words(address: Address, words: Sequence[str]) -> list[str]:
@@ -63,12 +63,12 @@ class SshWay:
         return started(ssh_words(self.address, [python, "-P", "-m", FAR_SIDE, self.address.folder]))
 
     def refusal(self, status: int | None, printed: str) -> str:
-        """Why another attempt would end like this one."""
+        """Why another attempt would fail in the same way. Empty if it might succeed."""
         return why_refused(self.address, status, printed)
 
 
 def why_refused(address: Address, status: int | None, printed: str) -> str:
-    """What `ssh` or the board refused for good, and what to do; empty where it was the network."""
+    """Why `ssh` or the board refuses, and what to do. Empty if only the network failed."""
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
     last = [*lines[-1:], "it printed nothing"][0]
     if status == FAILED:

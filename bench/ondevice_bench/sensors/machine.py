@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from ondevice_bench.sensors import throttling
+from ondevice_bench.sensors import temperature, throttling
 
 CLOCK, TEMPERATURE, THROTTLING = "mhz", "celsius", "throttle_bits"
 # bytes since the machine, or the process, was started
@@ -24,7 +24,6 @@ _CPUS = "sys/devices/system/cpu"
 _THROTTLED_FILES = "sys/devices/platform/soc*/*firmware/get_throttled"
 _VCGENCMD = ("vcgencmd", "get_throttled")
 _ASK_SECONDS = 1.0
-_CONSTANT_ZONE = "PMIC-Die"  # of a Jetson: 100 °C at all times
 _SECTOR = 512  # bytes, in /proc/diskstats on every machine
 # disks in memory, and disks that are made of the others
 _NO_DISKS = re.compile(r"(loop|ram|zram|dm-|md|sr|fd)\d+")
@@ -83,12 +82,11 @@ def _clock(root: Path, cpus: Sequence[int]) -> Sensor:
 
 
 def _temperature(root: Path) -> Sensor:
-    """The temperature of the hottest zone that measures one."""
-    every = root.glob("sys/class/thermal/thermal_zone*/temp")
-    zones = [path for path in every if _reads(path) and not _is_constant(path.parent)]
-    if not zones:
+    """The temperature of the processor, or of the hottest zone."""
+    files = temperature.temperature_files(root)
+    if not files:
         raise NoSensor("the kernel reports no temperature (no thermal zone)")
-    return lambda: max(map(_number, zones)) / 1e3
+    return lambda: temperature.celsius(files)
 
 
 def _throttling(root: Path, throttled_by: str, ask: Ask) -> Sensor:
@@ -160,22 +158,6 @@ def _own_written(io: Path) -> Sensor:
 
 def _number(path: Path) -> float:
     return float(path.read_text())
-
-
-def _is_constant(zone: Path) -> bool:
-    """Whether this zone always shows the same temperature, whatever its chip has."""
-    try:
-        return (zone / "type").read_text().strip() == _CONSTANT_ZONE
-    except OSError:
-        return False
-
-
-def _reads(path: Path) -> bool:
-    try:
-        _number(path)
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def _reason(error: Exception) -> str:

@@ -29,7 +29,7 @@ class _File(StrictSchema):
     usable_bytes: _Bytes
     peaks: str
     batch: int | None
-    fits: Annotated[tuple[_Fit, ...], Field(strict=False)]  # type: ignore[valid-type]
+    fits: Annotated[tuple[_Fit, ...], Field(strict=False)]  # type: ignore[valid-type]  # a schema that is made at run time
 
 
 def read_fits(path: Path) -> BoardFits:

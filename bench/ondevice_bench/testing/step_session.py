@@ -31,7 +31,7 @@ from ondevice_bench.run.queries.step_run import (
     step_records,
     step_run,
 )
-from ondevice_bench.run.queries.user_step import OwnStep, StepResult
+from ondevice_bench.run.queries.user_step import StepResult, UserStep
 from ondevice_bench.suite.planned_cell import PlannedCell
 
 
@@ -48,7 +48,7 @@ class StepSession:
         self._records: list[Record] = []
         self._comparisons: list[Comparison] = []
 
-    def add(self, step: OwnStep, test: str, result: StepResult) -> StepResult:
+    def add(self, step: UserStep, test: str, result: StepResult) -> StepResult:
         """Keep the result until the end of the session. The new result can be judged."""
         item = step_cell(self._host, step, test)
         records = step_records(self.run, item.cell, result)

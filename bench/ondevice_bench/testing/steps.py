@@ -19,10 +19,10 @@ from ondevice_bench.run.hosts.host import HostError
 from ondevice_bench.run.queries.user_step import (
     SAMPLING,
     Function,
-    OwnStep,
     StepFailed,
     StepResult,
     StepRunner,
+    UserStep,
 )
 from ondevice_bench.terminal import one_line
 from ondevice_bench.testing import pytest_benchmark_adapter as benchmark
@@ -164,11 +164,11 @@ def _line(step: str, result: StepResult) -> str:
 
 def _own_step(
     step: Callable[..., object], setup: Callable[[], object] | None, rounds: int
-) -> OwnStep:
+) -> UserStep:
     """What a new process needs to call them; BadInput if it could not import them."""
     if not isinstance(rounds, int) or rounds < 1:
         raise BadInput(f"rounds must be an integer of at least 1, got {rounds!r}")
-    return OwnStep(
+    return UserStep(
         _function("step", step),
         None if setup is None else _function("setup", setup),
         tuple(os.path.abspath(place) for place in sys.path),

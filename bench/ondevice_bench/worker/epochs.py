@@ -22,11 +22,11 @@ MARK_SECONDS = 60.0  # a counter of joules may overflow within minutes
 
 
 class NotFinite(ArithmeticError):
-    """A loss or a score is infinite or no number. The text says when."""
+    """A loss or a score is infinite or not a number. The text says when."""
 
 
 @dataclass
-class Curve:
+class LearningCurve:
     """How a network learned: before training, and after each epoch.
 
     Seconds and joules are those of all training until then. `loss` is the mean of each epoch.
@@ -89,7 +89,7 @@ def train(
     job: Job,
     examples: Examples,
     epochs: int,
-    curve: Curve,
+    curve: LearningCurve,
     mark: Callable[[], float] = time.perf_counter,
 ) -> Iterator[None]:
     """Train one epoch at a time, and note its loss and its time; NotFinite ends it.

@@ -25,7 +25,7 @@ def die_with_parent(parent: int) -> None:
 
 
 def adopt_orphans() -> None:
-    """Ask the kernel to make this process the parent of what its children leave behind."""
+    """Ask the kernel to make this process the parent of its children's orphans."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 

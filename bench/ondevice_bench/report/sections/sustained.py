@@ -66,8 +66,8 @@ def speed(group: Group) -> Canvas | None:
 
 
 def temperature(group: Group) -> Canvas | None:
-    """The temperature of the hottest zone."""
-    plot = _over_time(group, "celsius", 1.0, "°C of the hottest zone")
+    """The temperature of the processor, or of the hottest zone."""
+    plot = _over_time(group, "celsius", 1.0, "°C")
     if plot is not None:
         plot.y_axis(rangemode="normal")
     return plot

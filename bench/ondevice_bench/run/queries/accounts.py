@@ -8,7 +8,7 @@ from ondevice_bench.errors import BadInput
 from ondevice_bench.protocol.job import Job, PassResult, RankNumbers, Reply
 from ondevice_bench.run.hosts.host import Host, NoAnswer
 from ondevice_bench.run.queries.described_suite import described
-from ondevice_bench.run.queries.inspect import TIMEOUT, Refused, ask, ask_about, asked
+from ondevice_bench.run.queries.inspect import TIMEOUT, SkippedCell, ask, ask_about, asked
 from ondevice_bench.run.queries.jobs import JobMaker
 from ondevice_bench.specs import composition, registry
 from ondevice_bench.specs.builtin_methods import BY_CONTENT
@@ -102,10 +102,10 @@ def _is_own(suite: Suite) -> bool:
 
 
 def _job(host: Host, suite: Suite, ranks: Mapping[str, RankNumbers] | None) -> Job:
-    """The job of the suite's first cell; Refused where a plan would skip it."""
+    """The job of the suite's first cell; SkippedCell where a plan would skip it."""
     (first, *_) = plan(suite, HERE)
     if first.state == "skipped":
-        raise Refused(first.reason)
+        raise SkippedCell(first.reason)
     cell = replace(first.cell, layers=suite.layers[0])
     maker = JobMaker(host, None, suite.sampling, suite.data, suite.weight_sources)
     return maker.job(cell, "account", ranks)

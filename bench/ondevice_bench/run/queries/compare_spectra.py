@@ -7,7 +7,7 @@ from typing import Any
 from ondevice_bench.errors import BadInput
 from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries.described_suite import described
-from ondevice_bench.run.queries.inspect import Refused, spectra
+from ondevice_bench.run.queries.inspect import SkippedCell, spectra
 from ondevice_bench.suite.from_flags import Words
 
 WEIGHTS = ("random", "spectrum:0.75", "pretrained")
@@ -43,7 +43,7 @@ def compare_spectra(host: Host, words: Words, weights: Sequence[str]) -> Spectra
         suite = described(host, replace(words, weights=kind).suite())
         try:
             answers[suite.weights.name] = spectra(host, suite)
-        except Refused as error:
+        except SkippedCell as error:
             if weights:
                 raise
             reasons[kind] = str(error)

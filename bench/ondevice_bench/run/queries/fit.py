@@ -70,19 +70,27 @@ def fits(
 
 def _fit(fit: Fit, cell: Cell, limit: int, ask: Ask, asked: int | None) -> Fit:
     peaks: dict[int, int] = {}
+    counts: dict[int, Mapping[str, float]] = {}
+
+    def counts_of(batch: int) -> Mapping[str, float]:
+        if batch not in counts:
+            counts[batch] = ask("shapes", replace(cell, batch=batch))
+            peaks[batch] = int(counts[batch]["peak_bytes"])
+        return counts[batch]
 
     def peak_of(batch: int) -> int:
-        peaks[batch] = int(ask("live_peak", replace(cell, batch=batch))["peak_bytes"])
+        if batch not in peaks:
+            peaks[batch] = int(ask("live_peak", replace(cell, batch=batch))["peak_bytes"])
         return peaks[batch]
 
     try:
         if asked is None:
-            batch = _largest(cell, limit, ask, peak_of)
+            batch = _largest(counts_of(1), limit, peak_of)
         else:
             batch = asked
-            peak_of(asked)
+            counts_of(asked)
             peak_of(1)  # a second point for the curve
-        example = ask("shapes", replace(cell, batch=batch))
+        example = counts_of(batch)
     except Unfit as error:
         return replace(fit, reason=str(error), points=_points(peaks))
     return replace(
@@ -96,8 +104,8 @@ def _fit(fit: Fit, cell: Cell, limit: int, ask: Ask, asked: int | None) -> Fit:
     )
 
 
-def _largest(cell: Cell, limit: int, ask: Ask, peak_of: Callable[[int], int]) -> int:
-    one = ask("shapes", replace(cell, batch=1))
+def _largest(one: Mapping[str, float], limit: int, peak_of: Callable[[int], int]) -> int:
+    """The largest batch within the limit; `one` are the counts of a single example."""
     rest = one["resident_bytes"] - one["batch_bytes"]
     rise = one["activation_bytes"] + one["batch_bytes"]
     return largest(peak_of, limit, rise, rest)[0]

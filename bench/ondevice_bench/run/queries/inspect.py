@@ -21,7 +21,7 @@ TIMEOUT = 3600.0
 _HASH = re.compile(r"@\w+")  # of the user's code, in a name
 
 
-class Refused(BadInput):
+class SkippedCell(BadInput):
     """The network has no such thing; the text says why."""
 
 
@@ -34,7 +34,7 @@ def ask(
     layers: str = "",
     ranks: Mapping[str, RankNumbers] | None = None,
 ) -> PassResult:
-    """What the pass finds out about the suite's first cell; Refused where a plan would skip it.
+    """What the pass finds out about the suite's first cell; SkippedCell where a plan would skip it.
 
     `layers` are looked at instead of the cell's: vanilla treats none, and its cells name none.
     `ranks` by layer go before the cell's own rule.
@@ -55,9 +55,9 @@ def ask_about(
     layers: str,
     ranks: Mapping[str, RankNumbers] | None = None,
 ) -> PassResult:
-    """What the pass finds out about this cell; Refused where the plan skips it."""
+    """What the pass finds out about this cell; SkippedCell where the plan skips it."""
     if item.state == "skipped":
-        raise Refused(item.reason)
+        raise SkippedCell(item.reason)
     cell = replace(item.cell, layers=layers) if layers else item.cell
     with work_folder("batches") as folder:
         batches = BatchStore(folder) if with_batch else None
@@ -65,7 +65,7 @@ def ask_about(
         try:
             job = jobs.job(cell, pass_name, ranks)
         except NoBatch as error:
-            raise Refused(str(error)) from None
+            raise SkippedCell(str(error)) from None
         reply = host.run(job, TIMEOUT).reply
     if reply.status != "ok":
         raise BadInput(f"{asked(cell)}: {reply.reason}")

@@ -17,7 +17,7 @@ from ondevice_bench.record.model import Record, Run, TaskKey
 from ondevice_bench.record.run_json import RunContent, check_record
 from ondevice_bench.run.commit import current_commit
 from ondevice_bench.run.hosts.host import Host
-from ondevice_bench.run.queries.user_step import SAMPLING, TIMEOUT, OwnStep, StepFailed, StepResult
+from ondevice_bench.run.queries.user_step import SAMPLING, TIMEOUT, StepFailed, StepResult, UserStep
 from ondevice_bench.specs.sources import digest
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.planned_cell import PlannedCell
@@ -26,7 +26,7 @@ SUITE = "steps"
 MEASURE = ["trace", "time", "memory"]
 
 
-def step_cell(host: Host, step: OwnStep, test: str) -> PlannedCell:
+def step_cell(host: Host, step: UserStep, test: str) -> PlannedCell:
     """The cell of a step in a test; `test` is the test's name for pytest."""
     function = step.step
     file = Path(function.file)

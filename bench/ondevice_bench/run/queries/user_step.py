@@ -29,7 +29,7 @@ class Function:
 
 
 @dataclass(frozen=True)
-class OwnStep:
+class UserStep:
     """A step, what prepares its arguments, and where a process imports from, in order."""
 
     step: Function
@@ -143,7 +143,7 @@ class StepRunner:
         """End the processes."""
         self.host.close()
 
-    def measure(self, step: OwnStep, rounds: int) -> StepResult:
+    def measure(self, step: UserStep, rounds: int) -> StepResult:
         """The exact numbers by one process, the others by so many; StepFailed where one fails."""
         try:
             found = [self._process(step, STEP_TRACE, 1)]
@@ -156,7 +156,7 @@ class StepRunner:
         except HostError as error:
             raise StepFailed(f"a worker cannot start: {error}") from None
 
-    def _process(self, step: OwnStep, name: str, number: int) -> StepProcess:
+    def _process(self, step: UserStep, name: str, number: int) -> StepProcess:
         started = datetime.now(UTC).isoformat(timespec="milliseconds")
         outcome = self.host.run(self._job(step, name), TIMEOUT)
         reply, pass_name = outcome.reply, name.removeprefix("step_")
@@ -168,7 +168,7 @@ class StepRunner:
             pass_name, number, outcome.launch, started, outcome.seconds, reply.result
         )
 
-    def _job(self, step: OwnStep, name: str) -> Job:
+    def _job(self, step: UserStep, name: str) -> Job:
         function = step.step.name
         return Job(
             cell=Cell(

@@ -25,7 +25,7 @@ def measure(job: Job) -> PassResult:
     assert plan is not None
     learned, tested = (epochs.read(job, split) for split in (LEARN, HELD_OUT))
     workload = epochs.workload_of(job, learned)
-    curve, problem = epochs.Curve(), ""
+    curve, problem = epochs.LearningCurve(), ""
     with _metering(job, curve) as metering:
         mark = time.perf_counter if metering is None else metering.mark
         try:
@@ -58,7 +58,7 @@ def measure(job: Job) -> PassResult:
 
 
 @contextmanager
-def _metering(job: Job, curve: epochs.Curve) -> Iterator[energy.Metering | None]:
+def _metering(job: Job, curve: epochs.LearningCurve) -> Iterator[energy.Metering | None]:
     """A meter that counts; without one, the curve gets the reason."""
     with ExitStack() as stack:
         try:
@@ -69,7 +69,7 @@ def _metering(job: Job, curve: epochs.Curve) -> Iterator[energy.Metering | None]
 
 
 def _numbers(
-    plan: LearningPlan, curve: epochs.Curve, problem: str
+    plan: LearningPlan, curve: epochs.LearningCurve, problem: str
 ) -> tuple[dict[str, float], dict[str, str]]:
     """The metrics of a curve, and the reason for each one that it does not have."""
     if problem:

@@ -39,7 +39,8 @@ def _tried(
     assert plan is not None
     workload = epochs.workload_of(with_rate, learned)
     try:
-        for _ in epochs.train(workload, with_rate, learned, plan.rate_epochs, epochs.Curve()):
+        curve = epochs.LearningCurve()
+        for _ in epochs.train(workload, with_rate, learned, plan.rate_epochs, curve):
             pass
         reached = epochs.finite_accuracy(workload, validated, cell.batch)
     except epochs.NotFinite as error:

@@ -186,6 +186,8 @@ def _curve(
     """The rows as columns of a record."""
     throttled = run.throttled()
     read = {name: rounded(values) for name in run.first if (values := run.column(name))}
+    if machine.THROTTLING in read:
+        read[machine.THROTTLING] = run.column(machine.THROTTLING)  # bits, not a quantity
     return {
         "seconds": [round(row.end, 2) for row in run.rows],
         "columns": {

@@ -1,3 +1,0 @@
-"""What tests of claims share."""
-
-from tests.analyse.conftest import summary_of  # noqa: F401  # a fixture

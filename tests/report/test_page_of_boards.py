@@ -1,0 +1,83 @@
+"""Several boards on one page."""
+
+import dataclasses
+import re
+
+from ondevice_bench.report import page as pages
+from tests.report import synthetic
+from tests.report.test_page import body
+
+
+def test_boards_stand_side_by_side(whole, summary_of):
+    cells = synthetic.cells(8)
+    run = synthetic.run_of("r2", profile="pi5")
+    slow = dict.fromkeys(("vanilla", "asi", "wasi"), 4.0)
+    other = summary_of(synthetic.records(cells, "r2", slow), synthetic.planned(cells, "pi5"), run)
+    page = body(pages.render([whole, other], "hardware"))
+    assert "Board by board" in page
+    assert re.search("Boards disagree.*batch 8, seed 0: checkpoint", page)
+    assert "has more on x86" in page
+    assert "has less on pi5" in page
+
+
+def test_a_page_says_what_draws_it(whole, summary_of):
+    run = synthetic.run_of("r2", profile="pi5")
+    other = summary_of([], synthetic.planned(synthetic.cells(8), "pi5"), run)
+    said = "<td>bench report {} r2 --layout hardware{}</td>"
+    page = pages.render([whole, other], "hardware")
+    assert said.format(whole.run.id, "") in page
+    page = pages.render([whole, other], "hardware", "checkpoint")
+    assert said.format(whole.run.id, " --baseline checkpoint") in page
+
+
+def test_boards_say_whether_the_same_method_wins(whole, summary_of):
+    cells = synthetic.cells(8)
+    run = synthetic.run_of("r2", profile="pi5")
+    slow = dict.fromkeys(("wasi", "svd"), 4.0)
+    other = summary_of(synthetic.records(cells, "r2", slow), synthetic.planned(cells, "pi5"), run)
+    page = body(pages.render([whole, other], "hardware"))
+    (answers,) = re.findall('<table class="answers">.*?</table>', page, re.DOTALL)[:1]
+    rows = [
+        [re.sub(r"<.*?>", "", cell).split(" ")[0] for cell in re.findall("<td.*?</td>", row)]
+        for row in re.findall("<tr>(.*?)</tr>", answers)[1:]
+    ]
+    assert rows[0] == ["0.375×", "0.375×", "yes"]
+    assert rows[1] == ["0.520×", "1×", "no"]
+    assert "about <strong>x86</strong>" in page
+    assert "the same on all boards" not in page  # the other board has fewer workloads
+
+
+def test_exact_numbers_that_are_the_same_on_all_boards_stand_once(summary_of):
+    cells = synthetic.cells(8)
+    here = summary_of(synthetic.records(cells), synthetic.planned(cells), synthetic.run_of())
+    run = synthetic.run_of("r2", profile="pi5")
+    other = summary_of(synthetic.records(cells, "r2"), synthetic.planned(cells, "pi5"), run)
+    page = body(pages.render([here, other], "hardware"))
+    *_, activations = re.findall("<h3>Activation bytes.*?</table>", page, re.DOTALL)
+    assert "exact, and the same on all boards" in activations
+    assert "pi5" not in activations
+    assert page.count("the same on all boards") == 1
+    assert ">board</span> pi5" in page
+
+
+def test_cells_that_wait_for_a_board_of_the_page_are_not_pending(summary_of):
+    cells = synthetic.cells(8)
+    there = [dataclasses.replace(each, state="pending") for each in synthetic.planned(cells, "pi5")]
+    here = summary_of(
+        synthetic.records(cells), [*synthetic.planned(cells), *there], synthetic.run_of()
+    )
+    run = synthetic.run_of("r2", profile="pi5")
+    other = summary_of(synthetic.records(cells, "r2"), synthetic.planned(cells, "pi5"), run)
+    assert "pending on pi5" in body(pages.render([here], "hardware"))
+    page = body(pages.render([here, other], "hardware"))
+    assert "pending on" not in page
+    assert ": 6 ok</p>" in page
+
+
+def test_the_baseline_of_a_board_has_a_ratio_of_one(whole, summary_of):
+    run = synthetic.run_of("r2", profile="pi5")
+    other = summary_of([], synthetic.planned(synthetic.cells(8), "pi5"), run)
+    page = body(pages.render([whole, other], "hardware"))
+    (row, *_) = re.findall('<th scope="row">mcunet.*?: vanilla</th>.*?</tr>', page, re.DOTALL)
+    assert "1×" in row
+    assert row.count("–") == 2  # the ratios to the board without numbers
