@@ -15,7 +15,7 @@ from ondevice_bench.hardware.probe import probe
 from ondevice_bench.hardware.profile import load_profile, recognise
 from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.record.store import FILE_NAME, Store
-from ondevice_bench.run import resume
+from ondevice_bench.run import measurer, resume
 from ondevice_bench.run import session as session_module
 from ondevice_bench.run.hosts import launch
 from ondevice_bench.run.hosts.fake import FakeHost
@@ -79,7 +79,7 @@ def set_clock(monkeypatch, **apart):
         def now(cls, tz=None):
             return super().now(tz) + timedelta(**apart)
 
-    for module in (resume, session_module):
+    for module in (resume, measurer):
         monkeypatch.setattr(module, "datetime", Clock)
 
 

@@ -14,6 +14,7 @@ class HardwareState:
     swap_used_bytes: int | None
     cpu_mhz: float | None
     temperature_celsius: float | None
+    throttle_bits: int | None = None  # as `sensors.throttling` reads them
 
     def to_dict(self) -> dict[str, float | int | None]:
         """The state as plain values."""

@@ -182,14 +182,14 @@ def tasks_of(request: Request, run: Run) -> tuple[TaskKey, ...]:
 def open_session(request: Request, out: Path, progress: Progress) -> Iterator[Session]:
     """Open a run in `out`, a new one or an unfinished one; batches and lock end with it."""
     if not request.planned:
-        raise NothingRan(_why_nothing(request))
+        raise NothingRan(why_nothing(request))
     path = out / FILE_NAME
     if path.exists() and path.stat().st_size:  # an empty file was left by a process that was killed
         Store.open(path).close()  # what is no store is refused before anything starts
     elif request.retry:
         raise nothing_to_retry(path)
     with contextlib.ExitStack() as stack:
-        software = _software(request.host)
+        software = software_of(request.host)
         stack.enter_context(locked(out))
         store = stack.enter_context(Store.create(path))
         batches = stack.enter_context(work_folder("batches", out))
@@ -220,7 +220,8 @@ def _sampled(record: Record, fewest: int) -> float:
     return sum(sum(samples) * max(0.0, 1 - fewest / len(samples)) for samples in columns if samples)
 
 
-def _why_nothing(request: Request) -> str:
+def why_nothing(request: Request) -> str:
+    """Why a request has nothing to measure."""
     reasons: dict[str, int] = {}
     for item in request.plan:
         reasons[item.reason] = reasons.get(item.reason, 0) + 1
@@ -231,7 +232,8 @@ def _why_nothing(request: Request) -> str:
     return f"{request.suite.path}: nothing to measure on {here}: {listed}{cure}"
 
 
-def _software(host: Host) -> dict[str, Any]:
+def software_of(host: Host) -> dict[str, Any]:
+    """What bench and its workers compute with on a host."""
     try:
         software = host.software()
     except HostError as error:

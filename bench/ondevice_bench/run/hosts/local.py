@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from ondevice_bench.run.hosts.launch import (
 )
 from ondevice_bench.run.hosts.processes import finished
 from ondevice_bench.run.hosts.turns import PipedTurns, piped_turns
+from ondevice_bench.sensors.machine import throttle_bits
 
 
 class LocalHost(Host):
@@ -56,14 +58,15 @@ class LocalHost(Host):
         self.missing_allocators = missing_allocators()
         self._interpreter = interpreter
         self._launchers: dict[str, PassLauncher] = {}  # by allocator
+        self._throttling = throttle_bits(profile.declared.throttling or "")
 
     def findings(self) -> tuple[DoctorFinding, ...]:
         """What disturbs measurements here, as far as it shows at once."""
         return examine(self.profile, self.state(), self.threads)
 
     def state(self) -> HardwareState:
-        """The load, memory, clock and temperature now."""
-        return read_state()
+        """The load, memory, clock, temperature and throttling now."""
+        return replace(read_state(), throttle_bits=self._throttling())
 
     def caches_kib(self) -> Mapping[int, int]:
         """The data caches of a processor, by level."""
