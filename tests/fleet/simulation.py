@@ -4,17 +4,16 @@ The time of the simulation is scaled: a board sleeps a part of the seconds that 
 """
 
 import hashlib
-import queue
 import random
 import threading
 import time
-from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ondevice_bench.fleet.fleet_file import Cooling, FleetBoard
 from ondevice_bench.fleet.muster import Present
 from ondevice_bench.fleet.run import Wanted, requests, running
+from ondevice_bench.hardware.profile import load_profile
 from ondevice_bench.hardware.state import HardwareState
 from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.remote.address import Address
@@ -24,6 +23,7 @@ from ondevice_bench.run.hosts.host import Outcome, no_tick
 from ondevice_bench.run.progress import Silent
 from ondevice_bench.suite.load import load_suite
 
+AT_ONCE = Cooling(70, 0)  # skip a hot board at once
 METHODS = ("vanilla", "checkpoint", "lean", "saved_bf16")
 SUITE = """\
 schema: 1
@@ -55,8 +55,8 @@ class Rules:
 class SimulatedHost(FakeHost):
     """A board by these rules. Whatever it draws depends only on the seed and on the job."""
 
-    def __init__(self, number: int, rules: Rules) -> None:
-        super().__init__()
+    def __init__(self, number: int, rules: Rules, profile: str = "generic") -> None:
+        super().__init__(profile=load_profile(profile))
         self.number, self.rules = number, rules
         self.unit = hashlib.sha256(f"board {number}".encode()).hexdigest()[:12]
         self.done: list[tuple[str, str]] = []
@@ -96,7 +96,9 @@ class SimulatedHost(FakeHost):
         if again.random() < rules.losing:
             return Outcome(Reply("failed", "not measured: lost"), "none", 0.0, is_lost=True)
         if job.pass_name != "family" and draw.random() < rules.failing:
-            return Outcome(Reply(draw.choice(("oom", "timeout", "failed")), "drawn"), "fork", seconds)
+            return Outcome(
+                Reply(draw.choice(("oom", "timeout", "failed")), "drawn"), "fork", seconds
+            )
         name = {"family": "family_step_seconds", "trace": "step_flops"}.get(
             job.pass_name, "step_seconds"
         )
@@ -109,6 +111,7 @@ class Simulated:
 
     campaigns: tuple
     hosts: list[SimulatedHost]
+    began: float
     wall: float
     notes: list[str]
 
@@ -121,8 +124,6 @@ class Simulated:
             for host in self.hosts
         )
         return work / alive
-
-    began: float = 0.0
 
 
 class Told(Silent):
@@ -157,15 +158,16 @@ def present(host: SimulatedHost) -> Present:
     return Present(FleetBoard(Address(name, f"pi@{name}")), host, dict(SOFTWARE))
 
 
-def simulate(suite: Path, out: Path, boards: int, rules: Rules, cooling=Cooling(70, 0), read=None, **wanted):
-    """Run the suite on so many boards; `read` gets the runs while their stores are open."""
-    hosts = [SimulatedHost(number, rules) for number in range(boards)]
+def simulate(suite, out, boards: int, rules: Rules, cooling=AT_ONCE, profiles=("generic",)):
+    """Run the suite on so many boards of each profile; what is found, and the records of each run."""
+    numbers = [(n, profile) for n in range(boards) for profile in profiles]
+    hosts = [SimulatedHost(n, rules, profile) for n, (_, profile) in enumerate(numbers)]
     there = [present(host) for host in hosts]
-    asked = Wanted("bench fleet run simulated", **wanted)
+    asked = Wanted("bench fleet run simulated")
     told, stop = Told(), threading.Event()
     of_suite = requests(lambda host: load_suite(str(suite), None), (), there, asked)
     began = time.monotonic()
     with running([(of_suite, out)], there, cooling, asked, told, stop) as campaigns:
         wall = time.monotonic() - began
-        found = Simulated(campaigns, hosts, wall, told.notes, began)
+        found = Simulated(campaigns, hosts, began, wall, told.notes)
         return found, [list(each.store.records(each.run.id)) for each in campaigns]

@@ -41,6 +41,8 @@ class CellWithBaseline:
     def rounds(self, metric: str) -> int:
         """The number of processes that measured the metric, on the side with fewer."""
         sides = (self.cell, self.base or self.cell)
+        if all(metric in side.origins for side in sides):
+            return len(set(sides[0].origins[metric]) & set(sides[1].origins[metric]))
         return min(len(side.samples.get(metric, ())) for side in sides)
 
     def ratio(self, metric: str) -> Estimate | None:
@@ -139,7 +141,8 @@ def _ratio_by_round(metric: str, cell: CellSummary, base: CellSummary) -> Estima
         for one, other in pairs
     ]
     found = [each for each in ratios if each is not None]
-    if len(found) < 2 or len(set(found)) == 1:
+    is_exact = {each.basis for each in found} == {"exact"}
+    if len(found) < 2 or (is_exact and len(set(found)) == 1):
         return next(iter(found), None)
     basis = f"{len(found)} rounds' ratios, each on one board"
     bounds = [(each.lower, each.upper) for each in found if each.lower and each.upper]

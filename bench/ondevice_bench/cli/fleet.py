@@ -72,7 +72,7 @@ def run(
 
     from ondevice_bench.analyse.summary import summarise
     from ondevice_bench.fleet.fleet_file import load_fleet
-    from ondevice_bench.fleet.muster import mustered
+    from ondevice_bench.fleet.muster import mustered, over_ssh
     from ondevice_bench.fleet.run import Wanted, requests, running
     from ondevice_bench.record.store import OUT
     from ondevice_bench.report.page import write_report
@@ -90,7 +90,7 @@ def run(
     stop, progress = threading.Event(), for_terminal(quiet=quiet)
     try:
         progress.prepare(f"connecting to {len(boards.boards)} boards …")
-        with mustered(boards, progress.note, stop) as present:
+        with mustered(boards, progress.note, stop, over_ssh(boards, stop)) as present:
             asked = [
                 requests(
                     lambda host, name=name: described(host, load_suite(name, folder)),
@@ -155,11 +155,14 @@ def status(
     as_json: AsJson = False,
 ) -> ExitCode:
     """Show the boards of a fleet, what they do now, and how far their runs are."""
+    import threading
+
     from ondevice_bench.fleet.fleet_file import load_fleet
+    from ondevice_bench.fleet.muster import over_ssh
     from ondevice_bench.fleet.status import board_rows, run_rows
 
     found = load_fleet(fleet, tags or ())
-    boards, runs = board_rows(found), run_rows()
+    boards, runs = board_rows(found, over_ssh(found, threading.Event())), run_rows()
     if as_json:
         print_json({"boards": boards, "runs": runs})
         return ExitCode.OK

@@ -16,6 +16,7 @@ from ondevice_bench.remote.address import Address, address
 from ondevice_bench.units import parse_duration
 
 FILE = Path("fleet.yaml")
+PATIENCE = 180.0  # seconds for a lost board to come back, as after a reboot
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Fleet:
 
     path: Path
     boards: tuple[FleetBoard, ...]
-    cooling: Cooling
+    cooling: Cooling = Cooling()
+    patience: float = PATIENCE
 
 
 def _words(text: str) -> str:
@@ -66,6 +68,7 @@ def _seconds(value: Any) -> Any:
 
 
 _Command = Annotated[str, AfterValidator(_words)]
+_Duration = Annotated[float, BeforeValidator(_seconds)]
 _Tag = Annotated[str, Field(pattern=r"^\w[\w.-]*$", max_length=100)]
 
 
@@ -79,13 +82,14 @@ class _BoardSchema(StrictSchema):
 
 class _CoolingSchema(StrictSchema):
     celsius: Annotated[float, Field(gt=0, le=150)] = Cooling.celsius
-    wait: Annotated[float, BeforeValidator(_seconds), Field(ge=0)] = Cooling.seconds
+    wait: Annotated[_Duration, Field(ge=0)] = Cooling.seconds
 
 
 class _FleetSchema(StrictSchema):
     schema_version: Literal[1] = Field(alias="schema")
     boards: Annotated[list[_BoardSchema], Field(min_length=1, max_length=1000)]
     cooling: _CoolingSchema = Field(default_factory=_CoolingSchema)
+    patience: Annotated[_Duration, Field(ge=0)] = PATIENCE
 
 
 def load_fleet(path: Path, tags: Iterable[str] = ()) -> Fleet:
@@ -102,7 +106,7 @@ def load_fleet(path: Path, tags: Iterable[str] = ()) -> Fleet:
     if not boards:
         raise BadInput(f"{path}: no board has all of these tags: {', '.join(tags)}")
     cooling = Cooling(declared.cooling.celsius, declared.cooling.wait)
-    return Fleet(path, boards, cooling)
+    return Fleet(path, boards, cooling, declared.patience)
 
 
 def _board(document: Document, place: int, declared: _BoardSchema) -> FleetBoard:

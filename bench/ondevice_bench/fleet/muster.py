@@ -17,9 +17,8 @@ from ondevice_bench.remote.ssh import SshWay
 from ondevice_bench.run.hosts.host import Host, HostError
 
 AT_ONCE = 16  # connections that are made side by side
-BACK_SECONDS = 180.0  # for a board that reboots, before its work goes to others
 
-Connect = Callable[[FleetBoard, threading.Event], Host]
+Connect = Callable[[FleetBoard], Host]
 Tell = Callable[[str], None]
 
 
@@ -38,17 +37,21 @@ class Present:
         return {**machine, **self.software}
 
 
-def over_ssh(board: FleetBoard, stop: threading.Event) -> SshHost:
-    """A connection to the board. It does not wait for a lost board when the run is stopped."""
-    host = SshHost(SshWay(board.address), board.profile)
-    host.patience = BACK_SECONDS
-    host.wait = partial(wait_unless, stop)
-    return host
+def over_ssh(fleet: Fleet, stop: threading.Event) -> Connect:
+    """How to connect to a board of the fleet. A stopped run waits for no lost board."""
+
+    def connect(board: FleetBoard) -> SshHost:
+        host = SshHost(SshWay(board.address), board.profile)
+        host.patience = fleet.patience
+        host.wait = partial(wait_unless, stop)
+        return host
+
+    return connect
 
 
 @contextlib.contextmanager
 def mustered(
-    fleet: Fleet, tell: Tell, stop: threading.Event, connect: Connect = over_ssh
+    fleet: Fleet, tell: Tell, stop: threading.Event, connect: Connect
 ) -> Iterator[tuple[Present, ...]]:
     """The boards that can measure. A line tells why each of the others takes no part."""
     with contextlib.ExitStack() as stack:
@@ -79,7 +82,7 @@ def _reached(
         if stop.is_set():
             return "the run was stopped"
         try:
-            host = connect(board, stop)
+            host = connect(board)
         except BadInput as error:
             return error.lines[0]
         stack.callback(host.close)

@@ -1,6 +1,5 @@
 """The boards of a fleet now, and the runs that they measure."""
 
-import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,18 +9,18 @@ from ondevice_bench.errors import BadInput
 from ondevice_bench.fleet.campaign import ORIGIN
 from ondevice_bench.fleet.fleet_file import Fleet, FleetBoard
 from ondevice_bench.fleet.lane import too_hot
-from ondevice_bench.fleet.muster import AT_ONCE, Connect, over_ssh
+from ondevice_bench.fleet.muster import AT_ONCE, Connect
 from ondevice_bench.passes import rounds_of
 from ondevice_bench.record.store import Store
 
 
-def board_rows(fleet: Fleet, connect: Connect = over_ssh) -> list[dict[str, Any]]:
+def board_rows(fleet: Fleet, connect: Connect) -> list[dict[str, Any]]:
     """A row for each board: what it is, and whether it can measure now. It locks none."""
 
     def row(board: FleetBoard) -> dict[str, Any]:
         known = {"board": board.name, "tags": " ".join(board.tags)}
         try:
-            with connect(board, threading.Event()) as host:
+            with connect(board) as host:
                 state, profile, unit = host.state(), host.profile.name, host.unit
         except BadInput as error:
             problem = error.lines[0].removeprefix(f"{board.name}: ")
