@@ -10,7 +10,6 @@ from pathlib import Path
 from ondevice_bench.errors import BadInput
 from ondevice_bench.fleet.campaign import ORIGIN, Campaign, opened
 from ondevice_bench.fleet.desk import Desk
-from ondevice_bench.fleet.engine import DaskEngine
 from ondevice_bench.fleet.fleet_file import Cooling
 from ondevice_bench.fleet.lane import Event, Lane
 from ondevice_bench.fleet.muster import Present
@@ -84,6 +83,8 @@ def running(
     stop: threading.Event,
 ) -> Iterator[tuple[Campaign, ...]]:
     """Measure everything that is left of these requests; the runs, with their stores open."""
+    from ondevice_bench.fleet.engine import DaskEngine  # dask is loaded here and nowhere else
+
     inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
     with contextlib.ExitStack() as stack:
         campaigns = tuple(

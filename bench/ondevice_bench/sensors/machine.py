@@ -30,7 +30,7 @@ _SECTOR = 512  # bytes, in /proc/diskstats on every machine
 _NO_DISKS = re.compile(r"(loop|ram|zram|dm-|md|sr|fd)\d+")
 
 
-_FAULTS = (OSError, ValueError, LookupError, subprocess.SubprocessError)
+FAULTS = (OSError, ValueError, LookupError, subprocess.SubprocessError)
 
 
 class NoSensor(Exception):
@@ -70,7 +70,7 @@ class MachineSensors:
         for name, sensor in list(self._sensors.items()):
             try:
                 found[name] = sensor()
-            except _FAULTS as error:
+            except FAULTS as error:
                 del self._sensors[name]
                 self.unavailable[name] = _reason(error)
         return found
@@ -120,22 +120,6 @@ def throttling_sensor(root: Path, throttled_by: str, ask: Ask = asked) -> Sensor
         return throttling.LOWERED if before > earlier else 0
 
     return rose
-
-
-def throttle_bits(throttled_by: str, root: Path = Path("/")) -> Callable[[], int | None]:
-    """A function that reads the bits now; None where the machine does not show them."""
-    try:
-        sensor = throttling_sensor(root, throttled_by)
-    except (NoSensor, *_FAULTS):
-        return lambda: None
-
-    def read() -> int | None:
-        try:
-            return int(sensor())
-        except _FAULTS:
-            return None
-
-    return read
 
 
 def _swapped(vmstat: Path) -> Sensor:

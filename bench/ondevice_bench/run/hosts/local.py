@@ -13,7 +13,7 @@ from ondevice_bench.hardware.doctor import examine
 from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.hardware.probe import Machine, caches_kib, probe
 from ondevice_bench.hardware.profile import Profile, load_profile, recognise
-from ondevice_bench.hardware.state import HardwareState, allowed_cpus, read_state
+from ondevice_bench.hardware.state import HardwareState, allowed_cpus, read_state, throttle_bits
 from ondevice_bench.protocol.job import Job, Reply
 from ondevice_bench.run.hosts.host import (
     Host,
@@ -36,7 +36,6 @@ from ondevice_bench.run.hosts.launch import (
 )
 from ondevice_bench.run.hosts.processes import finished
 from ondevice_bench.run.hosts.turns import PipedTurns, piped_turns
-from ondevice_bench.sensors.machine import throttle_bits
 
 
 class LocalHost(Host):
