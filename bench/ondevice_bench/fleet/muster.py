@@ -55,17 +55,20 @@ def mustered(
 ) -> Iterator[tuple[Present, ...]]:
     """The boards that can measure. A line tells why each of the others takes no part."""
     with contextlib.ExitStack() as stack:
+        absent: list[str] = []
         ours = []
         for board in fleet.boards:
             try:
                 stack.enter_context(locked(board, tell))
                 ours.append(board)
             except NotLocked as error:
-                tell(f"{board.name} takes no part: {error}")
-        reached = _reached(ours, tell, stop, connect, stack)
-        found = tuple(_alike(reached, tell))
+                absent.append(f"{board.name} takes no part: {error}")
+        reached = _reached(ours, absent.append, stop, connect, stack)
+        found = tuple(_alike(reached, absent.append))
         if not found:
-            raise BadInput(f"{fleet.path}: no board of the fleet can measure")
+            raise BadInput(*absent, f"{fleet.path}: no board of the fleet can measure")
+        for line in absent:
+            tell(line)
         yield found
 
 
