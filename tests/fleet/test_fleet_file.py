@@ -45,7 +45,7 @@ def test_only_boards_with_all_tags_take_part(fleet):
         ("boards: []\n", "fleet.yaml:2: boards: "),
         ("boards: [{host: pi@one}]\nbords: 1\n", "fleet.yaml:3: unknown key 'bords'; did you mean"),
         ("boards: [{host: pi@one, tag: x}]\n", "unknown key 'tag'; did you mean 'tags'"),
-        ("boards: [{tags: [x]}]\n", "host"),
+        ("boards: [{tags: [x]}]\n", "boards[0].host: is required"),
         ("boards: [{host: one}]\n", "fleet.yaml:2: unknown board 'one'"),
         ("boards:\n- {host: pi@one}\n- {host: pi@one}\n", "fleet.yaml:4: pi@one is listed twice"),
         ("boards: [{host: pi@one, lock: ''}]\n", "an empty command"),

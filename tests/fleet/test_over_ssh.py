@@ -1,6 +1,9 @@
 """`bench fleet` with two boards behind sshd."""
 
 import json
+import os
+import signal
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -8,6 +11,8 @@ from collections import Counter
 import pytest
 
 from ondevice_bench.record.store import Store
+from tests.conftest import BENCH
+from tests.remote.test_end import processes_there, wait_until
 
 pytest.importorskip("distributed", reason="dask is not installed: pip install '.[fleet]'")
 SUITE = (
@@ -52,8 +57,9 @@ def test_a_board_that_dies_leaves_its_cells_to_the_other_and_the_page_compares_b
         for method in ("vanilla", "checkpoint")
         for size in (1, 2, 3)
     )
+    traced = [r for r in found if r.key.pass_name == "trace"]
     for size in (1, 2, 3):  # a baseline and its methods are of one board
-        assert len({r.details["unit"] for r in found if f"/b{size}/" in r.key.cell}) <= 2
+        assert len({r.details["unit"] for r in traced if f"/b{size}/" in r.key.cell}) == 1
     shared = {r.details["unit"]: r.metrics for r in found if r.key.pass_name == "family"}
     assert shared.keys() == set(UNITS)
     for unit in UNITS:
@@ -143,3 +149,52 @@ def test_locks_are_taken_before_and_given_back_after(bench, workplace, suite_fil
     assert ended.code == 2
     assert "its lock command ended with 1: mkdir:" in ended.err
     assert (workplace / "lock").exists()
+
+
+def test_ctrl_c_ends_everything_there_and_the_next_command_completes_the_run(
+    bench, workplace, suite_file, lab
+):
+    suite_file(SUITE)
+    lab({name: {"seconds": 1} for name in ("board1", "board2")})
+    words = [BENCH, "fleet", "run", "tiny"]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    jobs = workplace / "there-board1/jobs"
+    wait_until(lambda: jobs.exists() and " trace " in jobs.read_text())
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    last = errors.splitlines()[-1]
+    assert last.startswith("bench: interrupted: ")
+    assert last.endswith("fleet run tiny` goes on from there")
+    for name in ("board1", "board2"):
+        there = workplace / f"there-{name}"
+        wait_until(lambda: not processes_there(there))  # noqa: B023
+        assert not [path for path in there.iterdir() if path.is_dir()]
+    before = {r.key: r.started for r in records(workplace)[1]}
+    assert bench("fleet", "run", "tiny").code == 0
+    run, found = records(workplace)
+    assert run.finished
+    assert sum(r.key.pass_name == "trace" for r in found) == 6
+    assert {r.key: r.started for r in found if r.key in before} == before  # both boards came back
+
+
+def test_without_dask_one_line_says_what_to_install(workplace, lab, suite_file):
+    suite_file(SUITE)
+    lab()
+    hidden = workplace / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text(
+        "import importlib.util as u\nfound = u.find_spec\n"
+        "u.find_spec = lambda name, *rest: None if name == 'distributed' else found(name, *rest)\n"
+    )
+    path = f"{hidden}:{os.environ.get('PYTHONPATH', '')}"
+    ended = subprocess.run(
+        [BENCH, "fleet", "run", "tiny"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert "`bench fleet run` needs dask: pip install 'ondevice-bench[fleet]'" in line

@@ -35,7 +35,9 @@ def tasks(rounds):
 def test_a_portion_has_all_methods_of_a_workload_and_a_seed_in_one_round():
     found = portions(tasks(2), CELLS)
     assert len(found) == 8
-    assert sorted(task for each in found for task in map(str, each.tasks)) == sorted(map(str, tasks(2)))
+    assert sorted(task for each in found for task in map(str, each.tasks)) == sorted(
+        map(str, tasks(2))
+    )
     for each in found:
         cells = [CELLS[task.cell] for task in each.tasks]
         assert len({(one.batch, one.seed) for one in cells}) == 1
@@ -71,9 +73,10 @@ def test_a_rest_together_with_what_stays_is_the_portion_on_one_board(data):
     assert not left.home or left.home in alive
     if not stays:
         assert set(left.tasks) == set(PORTION.tasks)
-    if len({measured[task] for task in measured if task not in repeat} - alive) == 0 and len(
-        {measured[task] for task in measured if task not in repeat}
-    ) == 1:
+    if (
+        len({measured[task] for task in measured if task not in repeat} - alive) == 0
+        and len({measured[task] for task in measured if task not in repeat}) == 1
+    ):
         assert set(left.tasks) == missing  # nothing is measured without need
 
 
