@@ -109,7 +109,7 @@ def test_a_board_that_is_locked_is_unlocked_whatever_happens(muster, tmp_path):
     [
         (None, None, ""),
         (70.0, 0, ""),
-        (70.1, None, "the board has 70 °C, more than 70 °C"),
+        (70.1, None, "the board has 70.1 °C, more than 70 °C"),
         (40.0, 0x50000, ""),  # it throttled once, since it was started
         (40.0, 0x50005, "the board throttles: under-voltage, throttled"),
     ],

@@ -118,14 +118,14 @@ def test_a_hot_board_leaves_its_work_to_others_and_a_hot_fleet_skips_it(workplac
     )
     require_whole(found, records, 8)
     assert {record.details["unit"] for record in records} == {found.hosts[1].unit}
-    assert any("board0 takes no part any more: the board has 90 °C" in n for n in found.notes)
+    assert any("board0 takes no part any more: the board has 90.0 °C" in n for n in found.notes)
     rules = Rules(hot={0: 10**6}, **FAST)
     found, (records,) = simulate(
         write_suite(workplace, 2), workplace / "all", 1, rules, Cooling(70, 0)
     )
     assert {record.status for record in records} == {"skipped"}
     assert len(records) == 8
-    assert all("board0: the board has 90 °C, more than 70 °C" in r.reason for r in records)
+    assert all("board0: the board has 90.0 °C, more than 70 °C" in r.reason for r in records)
 
 
 def test_a_board_that_cools_down_measures(workplace):

@@ -155,12 +155,13 @@ def test_a_job_that_always_breaks_the_connection_fails_alone(quick_board, tmp_pa
         killer.join()
         assert outcome.reply.status == "failed"
         assert outcome.reply.reason.startswith("not measured: the connection was lost 2 times: ")
+        assert outcome.is_lost
         assert host.run(job(host, tmp_path / "batches"), 10).reply.status == "ok"
 
 
-def test_a_board_that_does_not_come_back_is_one_line(quick_board, monkeypatch):
-    monkeypatch.setattr(hosts, "RECONNECT_SECONDS", 1.0)
+def test_a_board_that_does_not_come_back_is_one_line(quick_board):
     with SshHost(quick_board) as host:
+        host.patience = 1.0
         quick_board.links[-1]._process.kill()
         quick_board.program = ("false",)
         with pytest.raises(BoardLost, match=r"did not come back within 1 s: .*goes on from there"):
@@ -265,8 +266,11 @@ def test_a_reply_that_makes_no_sense_fails_its_own_cell(tmp_path, monkeypatch, a
     content = greeting() + packed({"state": STATE}) + answer
     with SshHost(PipeWay(tmp_path, program=saying(content, tmp_path))) as host:
         asked = JobMaker(host, None).job(CELL, "trace")
-        reply = host.run(asked, 1).reply
+        outcome = host.run(asked, 1)
+        reply = outcome.reply
         assert (reply.status, dict(reply.result.metrics)) == ("failed", {})
+        # another board may do better, unless the worker itself has said this
+        assert outcome.is_lost != reason.startswith("the worker's reply")
         assert reply.reason.startswith(reason)
 
 

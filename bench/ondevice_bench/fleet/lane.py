@@ -169,5 +169,5 @@ def too_hot(state: HardwareState, celsius: float) -> str:
     if found:
         return f"the board throttles: {', '.join(found)}"
     if state.temperature_celsius is not None and state.temperature_celsius > celsius:
-        return f"the board has {state.temperature_celsius:.0f} °C, more than {celsius:g} °C"
+        return f"the board has {state.temperature_celsius:.1f} °C, more than {celsius:g} °C"
     return ""
