@@ -158,12 +158,14 @@ def present(host: SimulatedHost) -> Present:
     return Present(FleetBoard(Address(name, f"pi@{name}")), host, dict(SOFTWARE))
 
 
-def simulate(suite, out, boards: int, rules: Rules, cooling=AT_ONCE, profiles=("generic",)):
+def simulate(
+    suite, out, boards: int, rules: Rules, cooling=AT_ONCE, profiles=("generic",), **wanted
+):
     """Run the suite on so many boards of each profile; what is found, and the records of each run."""
     numbers = [(n, profile) for n in range(boards) for profile in profiles]
     hosts = [SimulatedHost(n, rules, profile) for n, (_, profile) in enumerate(numbers)]
     there = [present(host) for host in hosts]
-    asked = Wanted("bench fleet run simulated")
+    asked = Wanted("bench fleet run simulated", **wanted)
     told, stop = Told(), threading.Event()
     of_suite = requests(lambda host: load_suite(str(suite), None), (), there, asked)
     began = time.monotonic()

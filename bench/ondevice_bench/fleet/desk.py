@@ -6,7 +6,7 @@ One thread decides and writes. Boards tell it through a queue.
 import math
 import queue
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Protocol
@@ -34,16 +34,20 @@ class Engine(Protocol):
     def drop(self, board: str) -> None:
         """Take a board out."""
 
+    def forget(self, ticket: str) -> None:
+        """Take back a ticket that no board has."""
+
 
 @dataclass
 class _Out:
-    """A ticket that is given out; `board` is the one that has begun, or the only one allowed."""
+    """A ticket that is given out."""
 
     campaign: Campaign
     waiting: Waiting
-    board: str = ""
-    is_for_one: bool = False
+    boards: Sequence[str]  # that may do it; none: all of the profile
+    is_for_one: bool = False  # it waits for a board that may be busy
     is_shared: bool = False  # the cell that every board measures
+    board: str = ""  # that has begun
 
 
 class Desk:
@@ -98,7 +102,7 @@ class Desk:
             lanes = self._of(profile)
             out = [each for each in self._out.values() if each.campaign.profile == profile]
             free = len(lanes) - sum(not each.is_for_one for each in out)
-            busy = {each.board for each in out if each.is_for_one}
+            busy = {each.boards[0] for each in out if each.is_for_one}
             for campaign in self._campaigns:
                 if campaign.profile == profile and free > 0:
                     free -= self._give_out_of(campaign, lanes, free, busy)
@@ -124,21 +128,17 @@ class Desk:
                 busy.add(home)
             else:
                 given += 1
-            out = _Out(campaign, waiting, home, is_for_one=bool(home))
-            self._submit(out, rest.tasks, [home] if home else self._choice(waiting, willing))
+            boards = [home] if home else list(willing.values()) if waiting.refused else []
+            self._submit(_Out(campaign, waiting, boards, is_for_one=bool(home)), rest.tasks)
         campaign.waiting.extendleft(reversed(later))
         return given
 
-    def _choice(self, waiting: Waiting, willing: Mapping[str, str]) -> list[str]:
-        """The boards among which dask chooses; none: all of the profile."""
-        return list(willing.values()) if waiting.refused else []
-
-    def _submit(self, out: _Out, tasks: tuple[TaskKey, ...], boards: Sequence[str]) -> None:
+    def _submit(self, out: _Out, tasks: tuple[TaskKey, ...]) -> None:
         name = out.waiting.portion.name
         ticket = f"{out.campaign.run.id} {name} {next(self._numbers)}"
         self._out[ticket] = out
         work = out.campaign.work(ticket, out.waiting.portion, tasks)
-        self._engine.submit(work, out.campaign.profile, boards)
+        self._engine.submit(work, out.campaign.profile, out.boards)
 
     # what comes back
 
@@ -219,10 +219,18 @@ class Desk:
         campaign.give_up(waiting, status, reason)
 
     def _lose(self, board: str, reason: str) -> None:
-        """Go on without a board."""
-        if self._lanes.pop(board, None) is not None:
-            self._progress.note(f"{board} takes no part any more: {reason}")
-            self._engine.drop(board)
+        """Go on without a board. What only such boards may do comes back."""
+        if self._lanes.pop(board, None) is None:
+            return
+        self._progress.note(f"{board} takes no part any more: {reason}")
+        for ticket, out in list(self._out.items()):
+            able = out.boards or [lane.name for lane in self._of(out.campaign.profile)]
+            if not self._lanes.keys() & set(able):
+                del self._out[ticket]
+                self._engine.forget(ticket)
+                if not out.is_shared:
+                    out.campaign.waiting.appendleft(out.waiting)
+        self._engine.drop(board)
 
     # whether the boards are alike
 
@@ -243,14 +251,14 @@ class Desk:
         new = [lane for lane in lanes if lane.unit not in known]
         for lane, task in zip(new, campaign.shared_tasks(), strict=False):
             waiting = Waiting(Portion(f"shared cell on {lane.name}", 1, (task,)))
-            out = _Out(campaign, waiting, lane.name, is_for_one=True, is_shared=True)
-            self._submit(out, (task,), [lane.name])
+            out = _Out(campaign, waiting, [lane.name], is_for_one=True, is_shared=True)
+            self._submit(out, (task,))
 
     def _ended_shared(self, out: _Out, event: Ended) -> None:
-        board = out.board or event.board
+        (board,) = out.boards
         if event.how == "again" and out.waiting.attempts < MOST_ATTEMPTS:
             out.waiting.attempts += 1
-            self._submit(out, out.waiting.portion.tasks, [board])
+            self._submit(out, out.waiting.portion.tasks)
         elif event.how not in ("done", "stopped"):
             self._lose(board, event.reason)
 

@@ -5,6 +5,7 @@ this process, so nothing is pickled but the name of a ticket, and only this proc
 """
 
 import logging
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -18,6 +19,7 @@ from ondevice_bench.fleet.lane import Ended, Lane, Work
 LOOPBACK = "127.0.0.1"
 DASHBOARD = f"{LOOPBACK}:8787"
 _NOBODY = f"{LOOPBACK}:0"  # every worker of dask has a page of its own: here it is empty
+_LOGGERS = ("distributed", "distributed.client", "tornado")  # the desk says what went wrong
 _SETTINGS = {
     "distributed.worker.profile.enabled": False,  # it would look into every thread all the time
     "distributed.worker.http.routes": [],
@@ -60,7 +62,9 @@ class DaskEngine:
         self._futures: dict[str, Any] = {}  # dask drops what nobody holds
         self._workers: dict[str, Any] = {}
         self._settings = dask.config.set(_settings(dashboard=dashboard))
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        for name in _LOGGERS:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self._folder = tempfile.TemporaryDirectory(prefix="bench-dask-")  # of workers, all empty
         self._cluster: Any = None
         try:
             if not scheduler:
@@ -92,6 +96,12 @@ class DaskEngine:
         self._futures[work.ticket] = future
         future.add_done_callback(lambda done: self._done(work.ticket, done))
 
+    def forget(self, ticket: str) -> None:
+        """Take back a ticket that no board has."""
+        future = self._futures.pop(ticket, None)
+        if future is not None:
+            future.cancel()
+
     def drop(self, board: str) -> None:
         """Take a board out. dask gives to others what waits for it."""
         worker = self._workers.pop(board, None)
@@ -107,6 +117,7 @@ class DaskEngine:
             client.close()
         if self._cluster is not None:
             self._cluster.close()
+        self._folder.cleanup()
         self._settings.__exit__(None, None, None)
 
     def _done(self, ticket: str, future: Any) -> None:
@@ -127,6 +138,7 @@ class DaskEngine:
             name=lane.name,
             resources={resource(lane.profile): 1},
             memory_limit=0,
+            local_directory=self._folder.name,
             dashboard=False,
             dashboard_address=_NOBODY,
             security=self._client.security,
