@@ -135,6 +135,24 @@ def test_a_board_in_two_places_of_the_file_takes_part_once(bench, workplace, sui
     assert {record.details["unit"] for record in found} == {UNITS[0]}
 
 
+def test_boards_of_two_profiles_have_a_run_each_and_the_page_compares_them(
+    bench, workplace, suite_file, lab
+):
+    suite_file(SUITE)
+    lab()
+    fleet = json.loads((workplace / "fleet.yaml").read_text())
+    fleet["boards"][1]["profile"] = "generic"
+    (workplace / "fleet.yaml").write_text(json.dumps(fleet))
+    ended = bench("fleet", "run", "tiny", "--json")
+    assert ended.code == 0, ended.err
+    one, other = ended.json()
+    assert {one["profile"], other["profile"]} >= {"generic"}
+    assert one["profile"] != other["profile"]
+    page = (workplace / "bench-out/tiny/report.html").read_text()
+    assert "Board by board" in page
+    assert one["report"] == other["report"] == "bench-out/tiny/report.html"
+
+
 def test_locks_are_taken_before_and_given_back_after(bench, workplace, suite_file, lab):
     suite_file(SUITE)
     lab()

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from ondevice_bench.run.progress import Progress
     from ondevice_bench.suite.suite import Suite
 
+LAYOUT_OF_BOARDS = "hardware"
+
 FleetFile = Annotated[
     Path, typer.Option("--fleet", metavar="FILE", help="The file that lists the boards.")
 ]
@@ -148,7 +150,7 @@ def _load(name: str, folder: Path | None, host: "Host") -> "Suite":
 
 def _print(found: Sequence[tuple[Path, "RunSummary"]], *, show: bool, as_json: bool) -> None:
     """Draw a page for each folder, and print what each run has found."""
-    from ondevice_bench.report.page import write_report
+    from ondevice_bench.report.page import LAYOUT, write_report
     from ondevice_bench.report.terminal.fleet import fleet_lines
     from ondevice_bench.report.terminal.run import problem_lines, run_json, run_notes, run_tables
     from ondevice_bench.report.terminal.verdict import short_verdict_lines
@@ -156,7 +158,7 @@ def _print(found: Sequence[tuple[Path, "RunSummary"]], *, show: bool, as_json: b
     for place in dict.fromkeys(place for place, _ in found):
         page = place / "report.html"
         summaries = [each for where, each in found if where == place]
-        write_report(summaries, page)
+        write_report(summaries, page, LAYOUT if len(summaries) == 1 else LAYOUT_OF_BOARDS)
         for each in summaries if not as_json else ():
             print_tables(*run_tables(each))
             print_notes(*short_verdict_lines(each), *fleet_lines(each))

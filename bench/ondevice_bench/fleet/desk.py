@@ -86,11 +86,6 @@ class Desk:
         while self._out and time.monotonic() < deadline:
             self._next_event()
 
-    @property
-    def alive(self) -> tuple[str, ...]:
-        """The boards that take part."""
-        return tuple(self._lanes)
-
     # what is given out
 
     def _of(self, profile: str) -> list[Lane]:

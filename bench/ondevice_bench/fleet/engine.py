@@ -66,6 +66,7 @@ class DaskEngine:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._folder = tempfile.TemporaryDirectory(prefix="bench-dask-")  # of workers, all empty
         self._cluster: Any = None
+        self._client: Any = None
         try:
             if not scheduler:
                 self._cluster = _cluster(dashboard=dashboard)
@@ -110,13 +111,11 @@ class DaskEngine:
 
     def close(self) -> None:
         """End dask."""
-        client = getattr(self, "_client", None)
         for board in list(self._workers):
             self.drop(board)
-        if client is not None:
-            client.close()
-        if self._cluster is not None:
-            self._cluster.close()
+        for part in (self._client, self._cluster):
+            if part is not None:
+                part.close()
         self._folder.cleanup()
         self._settings.__exit__(None, None, None)
 
