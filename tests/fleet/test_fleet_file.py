@@ -3,7 +3,6 @@
 import pytest
 
 from ondevice_bench.errors import BadInput
-from ondevice_bench.fleet.engine import _require_safe
 from ondevice_bench.fleet.fleet_file import Cooling, load_fleet
 
 
@@ -67,14 +66,22 @@ def test_one_host_under_two_names_is_refused(fleet, workplace):
         fleet("boards:\n- {host: mine}\n- {host: pi@one}\n")
 
 
+@pytest.fixture
+def require_safe():
+    pytest.importorskip("distributed", reason="dask is not installed")
+    from ondevice_bench.fleet.engine import _require_safe
+
+    return _require_safe
+
+
 @pytest.mark.parametrize(
     "address", ["tcp://10.0.0.1:8786", "10.0.0.1:8786", "ucx://10.0.0.1:1", "tcp://localhost"]
 )
-def test_a_scheduler_elsewhere_needs_tls(address):
+def test_a_scheduler_elsewhere_needs_tls(require_safe, address):
     with pytest.raises(BadInput, match="must be tls://HOST:PORT"):
-        _require_safe(address)
+        require_safe(address)
 
 
 @pytest.mark.parametrize("address", ["tls://lab:8786", "tcp://127.0.0.1:8786", "tcp://[::1]:8786"])
-def test_a_scheduler_on_this_machine_or_with_tls_may_be_used(address):
-    _require_safe(address)
+def test_a_scheduler_on_this_machine_or_with_tls_may_be_used(require_safe, address):
+    require_safe(address)
