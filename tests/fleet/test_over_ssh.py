@@ -33,7 +33,7 @@ def test_a_board_that_dies_leaves_its_cells_to_the_other_and_the_page_compares_b
 ):
     suite_file(SUITE)
     lab(
-        {name: {"seconds": 0.7, "step": step} for name, step in (("board1", 1.0), ("board2", 1.05))}
+        {name: {"seconds": 1.5, "step": step} for name, step in (("board1", 1.0), ("board2", 1.05))}
     )
     jobs = workplace / "there-board2/jobs"
 
