@@ -113,8 +113,8 @@ def test_what_a_lab_can_get_wrong_is_one_line_each(bench, workplace, suite_file,
     )
     ended = bench("fleet", "run", "tiny", "--quiet")
     assert ended.err.splitlines() == [
-        "board1 takes no part: its lock command ended with 1: it printed nothing",
-        "fleet.yaml: no board of the fleet can measure",
+        "bench: board1 takes no part: its lock command ended with 1: it printed nothing",
+        "bench: fleet.yaml: no board of the fleet can measure",
     ]
     assert "--tag: unknown tag 'pi6'" in one_line(bench("fleet", "run", "tiny", "--tag", "pi6"))
     own_server.stop()
