@@ -24,6 +24,7 @@ from ruamel.yaml import YAML
 
 from ondevice_bench.cli.app import app
 from ondevice_bench.errors import BenchError
+from ondevice_bench.fleet.fleet_file import load_fleet
 from ondevice_bench.hardware.profile import load_profile
 from ondevice_bench.papers.claims_file import load_published
 from ondevice_bench.remote.address import boards
@@ -265,7 +266,7 @@ def test_yaml_on_a_page_is_a_declaration_that_bench_takes(block, workplace, tmp_
         elif "claims" in values:
             load_published(path)
         elif "boards" in values:
-            boards(path)
+            load_fleet(path) if isinstance(values["boards"], list) else boards(path)
         elif "methods" in values:
             load_space(str(path))
         else:

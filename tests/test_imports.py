@@ -44,7 +44,18 @@ OPEN = {
     "allocators",
     "notebook",
 }  # they import nothing
-HEAVY = {"torch", "pandas", "scipy", "ruptures", "sklearn", "plotly", "jinja2"}
+HEAVY = {
+    "torch",
+    "pandas",
+    "scipy",
+    "ruptures",
+    "sklearn",
+    "plotly",
+    "jinja2",
+    "dask",
+    "distributed",
+}
+ENGINE = "ondevice_bench.fleet.engine"  # what `bench fleet run` loads, and nobody else
 PARENT_ONLY = {
     "pydantic",
     "pandas",
@@ -70,7 +81,7 @@ WORKER_MODULES = [name for name in IN_ROOMS if ROOMS[room_of(name)].process == "
 PARENT_MODULES = [
     name
     for name in IN_ROOMS
-    if ROOMS[room_of(name)].process != "worker" and name != "ondevice_bench.__main__"
+    if ROOMS[room_of(name)].process != "worker" and name not in ("ondevice_bench.__main__", ENGINE)
 ]
 
 

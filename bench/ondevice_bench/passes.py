@@ -10,7 +10,7 @@ from typing import Literal
 
 # the passes that code names; stored data has these names
 CALIBRATE, PILOT, MEMORY, TRACE, TIME = "calibrate", "pilot", "memory", "trace", "time"
-TREATED_LAYERS, SUSTAINED = "treated_layers", "sustained"
+TREATED_LAYERS, SUSTAINED, FAMILY = "treated_layers", "sustained", "family"
 LEARNING_RATE, LEARNING = "learning_rate", "learning"
 STEP_MEMORY, STEP_TRACE, STEP_TIME = "step_memory", "step_trace", "step_time"
 
@@ -38,6 +38,7 @@ class Pass:
     of_layers: bool = False
     lasts: bool = False  # it takes as long as `sustain` of the suite says
     reads_data: bool = False  # it reads the source of the batches itself
+    of_board: bool = False  # it tells boards apart, and says nothing of the cell
     # the fewest processes of each side for a difference of a noisy metric: processes differ more
     # than the samples of one process
     fewest_processes: int = 5
@@ -160,6 +161,13 @@ ALL = (
         is_capped=True,
     ),
     Pass(
+        FAMILY,
+        "times one cell on every board of a fleet, to find boards that are unlike the others",
+        _worker("family"),
+        is_capped=True,
+        of_board=True,
+    ),
+    Pass(
         "shapes",
         "computes bytes and FLOPs from shapes alone, for a plan",
         _worker("shapes"),
@@ -225,6 +233,7 @@ ALL = (
 BY_NAME = {each.name: each for each in ALL}
 IN_SUITES = tuple(each.name for each in ALL if each.in_suites != "never")
 BY_DEFAULT = tuple(each.name for each in ALL if each.in_suites == "default")
+OF_BOARD = frozenset(each.name for each in ALL if each.of_board)
 PREPARING = frozenset(each.name for each in ALL if each.prepares)
 # the passes whose rounds a suite may set, with the default number
 ROUNDS = {name: rounds for name in IN_SUITES if (rounds := BY_NAME[name].rounds) is not None}

@@ -31,6 +31,8 @@ class QuickHost(FakeHost):
             assert Path(job.batch_path).stat().st_size
         time.sleep(RULES.get("seconds", 0.02))
         metrics = {"activation_bytes": float(len(job.cell.id)), "step_flops": 8.0}
+        if job.pass_name == "family":
+            metrics = {"family_step_seconds": RULES.get("step", 1.0)}
         if job.pass_name == "shapes":
             metrics |= dict.fromkeys(("batch_bytes", "peak_bytes", "resident_bytes"), 9.0)
         return Outcome(Reply("ok", result=PassResult(metrics=metrics)), "forked", 0.02, "printed")

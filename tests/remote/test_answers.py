@@ -102,8 +102,11 @@ def test_a_reply_that_makes_no_sense_fails_its_own_cell(tmp_path, monkeypatch, a
     content = greeting() + packed({"state": STATE}) + answer
     with SshHost(PipeWay(tmp_path, program=saying(content, tmp_path))) as host:
         asked = JobMaker(host, None).job(CELL, "trace")
-        reply = host.run(asked, 1).reply
+        outcome = host.run(asked, 1)
+        reply = outcome.reply
         assert (reply.status, dict(reply.result.metrics)) == ("failed", {})
+        # another board may do better, unless the worker itself has said this
+        assert outcome.is_lost != reason.startswith("the worker's reply")
         assert reply.reason.startswith(reason)
 
 

@@ -138,12 +138,13 @@ def test_a_job_that_always_breaks_the_connection_fails_alone(quick_board, tmp_pa
         killer.join()
         assert outcome.reply.status == "failed"
         assert outcome.reply.reason.startswith("not measured: the connection was lost 2 times: ")
+        assert outcome.is_lost
         assert host.run(job(host, tmp_path / "batches"), 10).reply.status == "ok"
 
 
-def test_a_board_that_does_not_come_back_is_one_line(quick_board, monkeypatch):
-    monkeypatch.setattr(hosts, "RECONNECT_SECONDS", 1.0)
+def test_a_board_that_does_not_come_back_is_one_line(quick_board):
     with SshHost(quick_board) as host:
+        host.patience = 1.0
         quick_board.links[-1]._process.kill()
         quick_board.program = ("false",)
         with pytest.raises(BoardLost, match=r"did not come back within 1 s: .*goes on from there"):

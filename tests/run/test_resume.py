@@ -8,8 +8,7 @@ from ondevice_bench.errors import NothingRan
 from ondevice_bench.hardware.probe import probe
 from ondevice_bench.hardware.profile import load_profile, recognise
 from ondevice_bench.protocol.job import Reply
-from ondevice_bench.run import resume
-from ondevice_bench.run import session as session_module
+from ondevice_bench.run import measurer, resume
 from ondevice_bench.run.hosts.fake import FakeHost
 from ondevice_bench.run.progress import Silent
 from ondevice_bench.run.session import NOT_OK, Interrupted
@@ -26,7 +25,7 @@ def set_clock(monkeypatch, **apart):
         def now(cls, tz=None):
             return super().now(tz) + timedelta(**apart)
 
-    for module in (resume, session_module):
+    for module in (resume, measurer):
         monkeypatch.setattr(module, "datetime", Clock)
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import median
 from typing import Any
 
 from ondevice_bench import allocators, metrics, passes
-from ondevice_bench.analyse.summary import CellSummary, RunSummary
+from ondevice_bench.analyse.summary import CellSummary, RunSummary, estimate_of
 from ondevice_bench.analyse.usable_memory import usable_memory
-from ondevice_bench.stats import Estimate
+from ondevice_bench.stats import Estimate, estimate_readings
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.labels import row_labels, shared_options, shared_text
 from ondevice_bench.suite.layers import freezes
@@ -40,23 +41,20 @@ class CellWithBaseline:
     def rounds(self, metric: str) -> int:
         """The number of processes that measured the metric, on the side with fewer."""
         sides = (self.cell, self.base or self.cell)
+        if all(metric in side.origins for side in sides):
+            return len(set(sides[0].origins[metric]) & set(sides[1].origins[metric]))
         return min(len(side.samples.get(metric, ())) for side in sides)
 
     def ratio(self, metric: str) -> Estimate | None:
         """The metric as a multiple of the baseline's; None if either is missing."""
-        if self.base is None or not _is_of_same_layers(metric, self.cell, self.base):
-            return None
-        return ratio(metric, self.cell.estimates.get(metric), self.base.estimates.get(metric))
+        return _ratio_of(metric, self.cell, self.base)
 
     def ratio_to_default(self, metric: str) -> Estimate | None:
         """The metric as a multiple of the baseline's under the default allocator.
 
         None for cells with the default allocator: their baseline has it, too.
         """
-        base = self.default_base
-        if base is None or not _is_of_same_layers(metric, self.cell, base):
-            return None
-        return ratio(metric, self.cell.estimates.get(metric), base.estimates.get(metric))
+        return _ratio_of(metric, self.cell, self.default_base)
 
 
 @dataclass(frozen=True)
@@ -126,6 +124,43 @@ def _ratio_bounds(over: Estimate, under: Estimate) -> tuple[float, float] | None
         return None
     ends = [one / other for one in (over.lower, over.upper) for other in (under.lower, under.upper)]
     return min(ends), max(ends)
+
+
+def _ratio_of(metric: str, cell: CellSummary, base: CellSummary | None) -> Estimate | None:
+    """The ratio of a cell to its baseline, round by round if several boards measured them."""
+    if base is None or not _is_of_same_layers(metric, cell, base):
+        return None
+    if metric in cell.origins and metric in base.origins:
+        return _ratio_by_round(metric, cell, base)
+    return ratio(metric, cell.estimates.get(metric), base.estimates.get(metric))
+
+
+def _ratio_by_round(metric: str, cell: CellSummary, base: CellSummary) -> Estimate | None:
+    """The median of the ratios of all rounds that one board measured on both sides.
+
+    Its interval covers those of the rounds. A difference between boards is in no ratio.
+    """
+    over, under = (
+        dict(zip(side.origins[metric], side.samples[metric], strict=True)) for side in (cell, base)
+    )
+    pairs = [(over[origin], under[origin]) for origin in over if origin in under]
+    ratios = [
+        ratio(metric, estimate_of(metric, [one]), estimate_of(metric, [other]))
+        for one, other in pairs
+    ]
+    found = [each for each in ratios if each is not None]
+    is_exact = {each.basis for each in found} == {"exact"}
+    if len(found) < 2 or (is_exact and len(set(found)) == 1):
+        return next(iter(found), None)
+    basis = f"{len(found)} rounds' ratios, each on one board"
+    bounds = [(each.lower, each.upper) for each in found if each.lower and each.upper]
+    if len(bounds) < len(found):
+        return estimate_readings([each.estimate for each in found], basis)
+    middle = median(each.estimate for each in found)
+    lows, highs = zip(*bounds, strict=True)
+    return Estimate(
+        middle, min(lows), max(highs), f"median of {basis}, envelope of their intervals"
+    )
 
 
 def _for_ratio(metric: str, estimate: Estimate) -> Estimate:

@@ -2,14 +2,14 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from sys import intern
 from typing import Any
 
 from ondevice_bench import metrics
 from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.notebook import html_table
-from ondevice_bench.passes import CALIBRATE, PREPARING, rounds_of
+from ondevice_bench.passes import CALIBRATE, OF_BOARD, PREPARING, rounds_of
 from ondevice_bench.record.acceptance import Acceptance
 from ondevice_bench.record.details import Details, Precision
 from ondevice_bench.record.measurement import Measurement
@@ -30,6 +30,9 @@ NOT_INTERLEAVED = (
 )
 
 
+Origin = tuple[int, str]  # a round, and the unit of the board that measured it
+
+
 @dataclass(frozen=True)
 class CellEstimates:
     """The estimates of one cell in a run: all that CSV and a history need."""
@@ -41,6 +44,8 @@ class CellEstimates:
     samples: Mapping[str, tuple[tuple[float, ...], ...]]
     launches: Mapping[str, str]  # by metric: whether its processes were forked or spawned
     details: Mapping[str, Details]  # by pass, of its first process that succeeded
+    # by metric: round and unit of each process in `samples`; empty for a run on one board
+    origins: Mapping[str, tuple[Origin, ...]] = field(default_factory=dict, kw_only=True)
 
     def details_of(self, pass_name: str) -> Details:
         """The details of a pass. They are empty if the pass has no record."""
@@ -58,6 +63,7 @@ class CellSummary(CellEstimates):
     is_imprecise: bool = (
         False  # whether a round did not reach the precision that the suite asks for
     )
+    units: Mapping[str, int] = field(default_factory=dict)  # processes on each board of a fleet
 
     def _repr_html_(self) -> str:
         rows = (
@@ -211,6 +217,7 @@ def _unmeasured(run: Run, item: PlannedCell) -> CellSummary:
 def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Measurement]) -> CellSummary:
     """A cell that was planned, from what its processes measured."""
     estimated, exclusions = _estimated(run, item, records)
+    records = _of_cell(records)
     remaining = _remaining(run, records)
     waiting = [_waiting(run, remaining)] if remaining else []
     return CellSummary(
@@ -223,6 +230,7 @@ def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Measurement]) 
         unavailable=_unavailable(run, records, exclusions, estimated.estimates),
         is_disturbed=any(_is_disturbed(record.details) for record in records),
         is_imprecise=any(_is_imprecise(record.details.precision) for record in records),
+        units=Counter(record.details.unit for record in records if record.details.unit),
     )
 
 
@@ -234,6 +242,7 @@ def _estimated(
 ) -> tuple[CellEstimates, Mapping[str, str]]:
     """The estimates of these metrics or of all, and why a metric that was measured has none."""
     rounds: dict[str, list[tuple[float, ...]]] = defaultdict(list)
+    origins: dict[str, list[Origin]] = defaultdict(list)
     launches: dict[str, str] = {}
     exclusions: dict[str, str] = {}
     for record in records:
@@ -241,24 +250,33 @@ def _estimated(
             if names is not None and name not in names:
                 continue
             rounds[name].append(samples)
+            if record.details.unit:
+                origins[name].append((record.key.round, record.details.unit))
             if launches.setdefault(name, record.launch) != record.launch:
                 exclusions[name] = MIXED_LAUNCHES
     if run.settings.get("emulated"):
         noisy = (name for name in rounds if metrics.described(name).kind == "noisy")
         exclusions |= dict.fromkeys(noisy, EMULATED)
     comparable = {name: tuple(each) for name, each in rounds.items() if name not in exclusions}
+    records = _of_cell(records)
     statuses = {record.status for record in records}
     worst = next((status for status in STATUS_ORDER if status in statuses), "ok")
     estimated = CellEstimates(
         id=item.cell.id,
         planned=item,
         status="unfinished" if worst == "ok" and _remaining(run, records) else worst,
-        estimates={name: _estimate(name, samples) for name, samples in comparable.items()},
+        estimates={name: estimate_of(name, samples) for name, samples in comparable.items()},
         samples=comparable,
         launches={name: launches[name] for name in comparable},
         details={r.key.pass_name: r.details for r in reversed(records) if r.status == "ok"},
+        origins={name: tuple(origins[name]) for name in comparable if name in origins},
     )
     return estimated, exclusions
+
+
+def _of_cell(records: Sequence[Measurement]) -> list[Measurement]:
+    """The records that say something of the cell, and not only of the board."""
+    return [record for record in records if record.key.pass_name not in OF_BOARD]
 
 
 def _remaining(run: Run, records: Sequence[Measurement]) -> int:
@@ -331,7 +349,8 @@ def _why(run: Run, metric: metrics.Metric, of_pass: Sequence[Measurement]) -> st
     return "; ".join([*reasons, *failures]) or f"the {pass_name} pass has not run yet"
 
 
-def _estimate(name: str, rounds: Sequence[Sequence[float]]) -> Estimate:
+def estimate_of(name: str, rounds: Sequence[Sequence[float]]) -> Estimate:
+    """The estimate of a metric by the readings of each round."""
     if metrics.described(name).kind == "exact":
         readings = {value for samples in rounds for value in samples}
         if len(readings) == 1:

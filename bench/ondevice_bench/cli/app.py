@@ -16,6 +16,7 @@ from ondevice_bench.cli import (
     doctor,
     export,
     fit,
+    fleet,
     history,
     import_,
     init,
@@ -92,6 +93,11 @@ boards.command("setup")(board.setup)
 boards.command("list")(board.list_boards)
 boards.command("check")(board.check)
 boards.command("remove")(board.remove)
+
+fleets = typer.Typer()
+app.add_typer(fleets, name="fleet", help="Measure suites on many boards at a time.")
+fleets.command("run")(fleet.run)
+fleets.command("status")(fleet.status)
 
 lists = typer.Typer()
 app.add_typer(lists, name="list", help="List the names that suites can use, and past runs.")

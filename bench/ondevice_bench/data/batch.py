@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -73,7 +74,8 @@ class BatchStore:
     def _write(self, path: Path, arrays: "Arrays") -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            unfinished = path.with_suffix(".part")
+            # another thread may write the same file: the last one wins, with equal bytes
+            unfinished = path.with_suffix(f".{threading.get_native_id()}.part")
             tensorfile.write(unfinished, arrays)
             unfinished.rename(path)
         except OSError as error:

@@ -59,18 +59,18 @@ def _place(document: Document, location: KeyPath) -> str:
             text += f"[{step}]"
             continue
         inside_list = position > 0 and isinstance(location[position - 1], int)
-        if inside_list and _single_key(document, location[:position]):
+        if inside_list and _is_only_key(document, location[:position], step):
             continue
         text += f".{step}" if text else step
     return text
 
 
-def _single_key(document: Document, location: KeyPath) -> bool:
+def _is_only_key(document: Document, location: KeyPath, key: str) -> bool:
     try:
         value = document.at(location)
     except KeyError:
         return False
-    return isinstance(value, dict) and len(value) == 1
+    return isinstance(value, dict) and list(value) == [key]
 
 
 def _sentence(schema: type[BaseModel], details: ErrorDetails) -> str:

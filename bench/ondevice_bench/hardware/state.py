@@ -1,10 +1,12 @@
 """The state of a machine, which changes from minute to minute. Every measurement reads it."""
 
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ondevice_bench.sensors import temperature
+from ondevice_bench.sensors.machine import FAULTS, NoSensor, throttling_sensor
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,7 @@ class HardwareState:
     swap_used_bytes: int | None
     cpu_mhz: float | None
     temperature_celsius: float | None
+    throttle_bits: int | None = None  # as `sensors.throttling` reads them
 
     def to_dict(self) -> dict[str, float | int | None]:
         """The state as plain values."""
@@ -33,6 +36,22 @@ def read_state(root: Path = Path("/")) -> HardwareState:
         cpu_mhz=_mean_of(root, "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq", 1e3),
         temperature_celsius=_temperature(root),
     )
+
+
+def throttle_bits(throttled_by: str, root: Path = Path("/")) -> Callable[[], int | None]:
+    """A function that reads the bits of throttling now; None where the machine shows none."""
+    try:
+        sensor = throttling_sensor(root, throttled_by)
+    except (NoSensor, *FAULTS):
+        return lambda: None
+
+    def read() -> int | None:
+        try:
+            return int(sensor())
+        except FAULTS:
+            return None
+
+    return read
 
 
 def allowed_cpus() -> tuple[int, ...]:

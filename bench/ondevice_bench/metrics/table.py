@@ -4,7 +4,7 @@ from ondevice_bench.metrics.counts import CALIBRATE, TRACE
 from ondevice_bench.metrics.learning import ACCURACY, FIDELITY, LEARNING
 from ondevice_bench.metrics.machine import ENERGY, SUSTAINED
 from ondevice_bench.metrics.memory import MEMORY
-from ondevice_bench.metrics.times import LATENCY, LOADING, TIME, TREATED_LAYERS
+from ondevice_bench.metrics.times import FAMILY, LATENCY, LOADING, TIME, TREATED_LAYERS
 
 ALL = (
     *TIME,
@@ -19,4 +19,5 @@ ALL = (
     *SUSTAINED,
     *LOADING,
     *LATENCY,
+    *FAMILY,
 )

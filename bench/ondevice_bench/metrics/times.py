@@ -26,6 +26,18 @@ def _layer_time(part: str, label: str, title: str, *roles: Role) -> Metric:
     )
 
 
+FAMILY = (
+    Metric(
+        "family_step_seconds",
+        "step of the shared cell",
+        "wall time of one training step of the cell that every board of a fleet measures",
+        "seconds",
+        "noisy",
+        NETWORK,
+        "family",
+        0.05,
+    ),
+)
 TIME = (
     _time(
         "step_seconds",

@@ -136,6 +136,7 @@ class Details:
     """The data of a record that are not metrics. Each pass fills its own fields."""
 
     notes: tuple[str, ...] = ()
+    unit: str = ""  # the board that measured it, in a run of several boards
     # calibrate
     ranks: Mapping[str, Any] = field(default_factory=dict)  # by layer
     # memory

@@ -180,10 +180,16 @@ class Store:
         """Every run, the oldest first, from all machines."""
         return self._runs("ORDER BY created, rowid")
 
-    def last_added(self, suite: str, origin: str) -> Run | None:
-        """The run of this suite and origin that was stored last, whatever the clock said then."""
-        clause = "WHERE suite = ? AND origin = ? ORDER BY rowid DESC LIMIT 1"
-        return next(iter(self._runs(clause, suite, origin)), None)
+    def last_added(self, suite: str, origin: str, profile: str | None = None) -> Run | None:
+        """The run of this suite and origin that was stored last, whatever the clock said then.
+
+        With a profile, the last one of that profile.
+        """
+        wanted = {"suite": suite, "origin": origin, "profile": profile}
+        given = {name: value for name, value in wanted.items() if value is not None}
+        where = " AND ".join(f"{name} = ?" for name in given)
+        clause = f"WHERE {where} ORDER BY rowid DESC LIMIT 1"
+        return next(iter(self._runs(clause, *given.values())), None)
 
     def run(self, run_id: str) -> Run:
         """The run with this id; KeyError if the store has none."""
@@ -219,6 +225,19 @@ class Store:
                 for cell, name, number, status, started in self._select(query, run, types=types)
             }
 
+    def units(self, run: str) -> dict[TaskKey, str]:
+        """The unit that measured each record of the run; empty where the record names none."""
+        query = (
+            "SELECT cell, pass, round, coalesce(json_extract(details, '$.unit'), '') "
+            "FROM records WHERE run = ?"
+        )
+        with as_bad_input(self.path):
+            found = {}
+            for row in self._select(query, run):
+                rows.require_types(row, (str, str, int, str))
+                found[TaskKey(*row[:3])] = row[3]
+            return found
+
     def outcome(self, run: str, key: TaskKey) -> tuple[str, str, Details] | None:
         """Status, reason and details of one record; None if it does not exist yet."""
         query = (
@@ -229,6 +248,18 @@ class Store:
             for row in self._select(query, run, key.cell, key.pass_name, key.round):
                 rows.require_types(row, [str] * 3)
                 return row[0], row[1], Details.from_dict(rows.mapping(row[2]))
+        return None
+
+    def metric(self, run: str, key: TaskKey, name: str) -> float | None:
+        """One metric of one record; None if it has none."""
+        query = (
+            "SELECT value FROM metrics WHERE name = ? AND record IN (SELECT number FROM records "
+            "WHERE run = ? AND cell = ? AND pass = ? AND round = ?)"
+        )
+        with as_bad_input(self.path):
+            for row in self._select(query, name, run, key.cell, key.pass_name, key.round):
+                rows.require_types(row, (float,))
+                return float(row[0])
         return None
 
     def records(self, run: str) -> tuple[Record, ...]:

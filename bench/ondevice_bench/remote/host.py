@@ -75,6 +75,9 @@ class BoardWay(Protocol):
 class SshHost(Host):
     """A board that another process reaches."""
 
+    patience = RECONNECT_SECONDS  # for the board to come back
+    wait: Callable[[float], object] = staticmethod(time.sleep)  # between two attempts
+
     def __init__(
         self,
         way: BoardWay,
@@ -153,9 +156,10 @@ class SshHost(Host):
         try:
             return self._retrying(ran)
         except Refused as error:
-            return Outcome(Reply("failed", reason=str(error)), "none", 0.0)
+            return Outcome(Reply("failed", reason=str(error)), "none", 0.0, is_lost=True)
         except _LostTooOften as error:
-            return Outcome(Reply("failed", reason=f"not measured: {error}"), "none", 0.0)
+            reason = f"not measured: {error}"
+            return Outcome(Reply("failed", reason=reason), "none", 0.0, is_lost=True)
 
     def ask(
         self, question: Question, requests: Sequence[Mapping[str, Any]], timeout: float
@@ -232,20 +236,20 @@ class SshHost(Host):
 
     def _reconnected(self) -> Link:
         """The board again, which may need some time; BoardLost where it does not come back."""
-        deadline, pause, problem = time.monotonic() + RECONNECT_SECONDS, 1.0, ""
+        deadline, pause, problem = time.monotonic() + self.patience, 1.0, ""
         while time.monotonic() < deadline:
             try:
                 return self._same_again()
             except LinkLost as lost:
                 problem = str(lost)
                 self.close()
-                time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
+                self.wait(min(pause, max(0.0, deadline - time.monotonic())))
                 pause = min(LONGEST_PAUSE, 2 * pause)
             except BaseException:
                 self.close()  # no later question may reach what has just been refused
                 raise
         raise BoardLost(
-            f"{self.name}: did not come back within {RECONNECT_SECONDS:g} s: {problem}; what was "
+            f"{self.name}: did not come back within {self.patience:g} s: {problem}; what was "
             "measured is stored, and the same command goes on from there"
         )
 

@@ -32,12 +32,21 @@ class Request:
     retry: frozenset[str] = frozenset()
     budget: float | None = None  # seconds
     interleaved: bool = True  # rounds take turns between the cells
+    of_any_unit: bool = False  # boards of one kind share the run: its records name their units
     findings: tuple[DoctorFinding, ...] = ()  # what the doctor says of the machine before the run
 
     @property
     def planned(self) -> tuple[PlannedCell, ...]:
         """The cells that the host measures."""
         return tuple(item for item in self.plan if item.state == "planned")
+
+    @property
+    def machine(self) -> dict[str, Any]:
+        """What the run says of the machine that measures."""
+        identity = self.host.identity
+        if self.of_any_unit:
+            identity.pop("unit", None)
+        return identity
 
     @property
     def settings(self) -> dict[str, Any]:

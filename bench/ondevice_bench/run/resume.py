@@ -32,7 +32,7 @@ def find_or_add_run(
         commit=request.commit,
         profile=request.host.profile.name,
         profile_text=request.host.profile.text,
-        machine=request.host.identity,
+        machine=request.machine,
         software=software,
         settings={
             **request.settings,
@@ -61,7 +61,7 @@ def measured_before(store: Store, request: Request) -> Run | None:
     runs = store.runs()
     if not runs or runs[-1].finished is None:
         return None
-    asked = (request.definition, request.host.identity)
+    asked = (request.definition, request.machine)
     return runs[-1] if (runs[-1].definition, runs[-1].machine) == asked else None
 
 
@@ -76,7 +76,7 @@ def _to_go_on_with(store: Store, new: Run, request: Request, progress: Progress)
     The latest is the one that was stored last: the clock may have gone back since an earlier one.
     Its profile may be one that the profile of the new run extends.
     """
-    latest = store.last_added(new.suite, new.origin) if new.origin == "run" else None
+    latest = _latest_of_kind(store, new)
     if latest is None:
         return None
     if latest.profile in request.host.profile.lineage:
@@ -94,6 +94,16 @@ def _to_go_on_with(store: Store, new: Run, request: Request, progress: Progress)
     if latest.finished is None:
         differences = ", ".join(_UNLIKE.get(name, name) for name in unlike)
         progress.note(f"{latest.id} stays unfinished: this run has another {differences}")
+    return None
+
+
+def _latest_of_kind(store: Store, new: Run) -> Run | None:
+    """The run that may go on. A fleet has a run for each profile of its boards."""
+    match new.origin:
+        case "run":
+            return store.last_added(new.suite, new.origin)
+        case "fleet":
+            return store.last_added(new.suite, new.origin, new.profile)
     return None
 
 

@@ -3,24 +3,21 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
 from typing import Any
 
 import ondevice_bench
 from ondevice_bench import passes
-from ondevice_bench.data.batch import BatchStore, NoBatch
+from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.errors import BadInput, BenchError, ExitCode, NothingRan
-from ondevice_bench.passes import CALIBRATE, LEARNING, LEARNING_RATE, PILOT
-from ondevice_bench.protocol.job import RankNumbers, Reply
+from ondevice_bench.passes import PILOT
 from ondevice_bench.protocol.turns import Turns
-from ondevice_bench.record.model import Record, Run, TaskKey, status_of
-from ondevice_bench.record.run_json import check_record
+from ondevice_bench.record.model import Record, Run, TaskKey
 from ondevice_bench.record.store import FILE_NAME, Store
 from ondevice_bench.run.budget import Budget
 from ondevice_bench.run.hosts.host import Host, HostError, Outcome
+from ondevice_bench.run.measurer import Measurer, PreparedTask, now
 from ondevice_bench.run.progress import Progress
 from ondevice_bench.run.queries.jobs import JobMaker
 from ondevice_bench.run.queries.preview import plain_steps
@@ -43,16 +40,6 @@ class Interrupted(BenchError):
     exit_code = ExitCode.INTERRUPTED
 
 
-@dataclass(frozen=True)
-class PreparedTask:
-    """A task with all that it needs; `launch` touches no store, so any thread may call it."""
-
-    task: TaskKey
-    started: str
-    before: Mapping[str, Any]
-    launch: Callable[[Callable[[], None]], Outcome]
-
-
 class Session:
     """An open run that measures one task at a time."""
 
@@ -60,8 +47,15 @@ class Session:
         self.run = run
         self.store = store
         self._request = request
-        self._jobs = jobs
         self._cells = {item.cell.id: item.cell for item in request.planned}
+        self._measurer = Measurer(
+            run.id,
+            request.suite,
+            self._cells,
+            request.host,
+            jobs,
+            lambda task: store.outcome(run.id, task),
+        )
         self._round: int | None = None
 
     def cell(self, name: str) -> Cell:
@@ -70,10 +64,7 @@ class Session:
 
     def tasks(self) -> tuple[TaskKey, ...]:
         """Every process of the run, in its order."""
-        suite = self._request.suite
-        measure = suite.measure if self._request.budget is None else (PILOT, *suite.measure)
-        by_cell = {name: passes_of(cell, measure) for name, cell in self._cells.items()}
-        return schedule(by_cell, suite.rounds, seed=self.run.definition)
+        return tasks_of(self._request, self.run)
 
     @property
     def host(self) -> Host:
@@ -113,24 +104,7 @@ class Session:
         self, task: TaskKey, sampling_seconds: float = inf, turns: Turns | None = None
     ) -> PreparedTask:
         """Collect all that a task needs; with `turns` it steps in turn with another."""
-        started, before = _now(), self.host.state().to_dict()
-        cell, ranks, why_not = self._cells[task.cell], None, ""
-        if task.pass_name != CALIBRATE and CALIBRATE in passes_of(cell, ()):
-            ranks, why_not = self._ranks(task.cell)
-        if not why_not and task.pass_name == LEARNING:
-            cell, why_not = self._with_chosen_rate(cell)
-        if why_not:
-            skipped = Outcome(Reply("skipped", reason=why_not), "none", 0.0)
-            return PreparedTask(task, started, before, lambda _: skipped)
-        try:
-            job = self._jobs.job(cell, task.pass_name, ranks)
-        except NoBatch as error:
-            failed = Outcome(Reply("failed", reason=str(error)), "none", 0.0)
-            return PreparedTask(task, started, before, lambda _: failed)
-        longest = min(job.sampling.max_seconds, sampling_seconds)
-        job = replace(job, sampling=replace(job.sampling, max_seconds=longest), turns=turns)
-        timeout = self._request.suite.timeout_of(task.pass_name)
-        return PreparedTask(task, started, before, lambda tick: self.host.run(job, timeout, tick))
+        return self._measurer.prepare(task, sampling_seconds, turns)
 
     def store_result(self, prepared: PreparedTask, outcome: Outcome) -> Record:
         """Store how the task ended. BadInput, after that, if its host is lost meanwhile."""
@@ -140,62 +114,11 @@ class Session:
             after = self.host.state().to_dict()
         except BadInput as error:  # the task had ended before
             lost = error
-        try:
-            record = self._record(prepared, outcome, after)
-            check_record(record)
-        except (ValueError, BadInput) as error:  # the user's code may have written the reply
-            reason = f"what the worker replied cannot be stored: {str(error)[:200]}"
-            failed = replace(outcome, reply=Reply("failed", reason))
-            record = self._record(prepared, failed, after)
+        record = self._measurer.record(prepared, outcome, after)
         self.store.add_record(record)
         if lost is not None:
             raise lost
         return record
-
-    def _record(self, prepared: PreparedTask, outcome: Outcome, after: Mapping[str, Any]) -> Record:
-        reply = outcome.reply
-        printed = "\n".join(part for part in (outcome.output, reply.traceback) if part)
-        return Record(
-            run=self.run.id,
-            key=prepared.task,
-            status=status_of(reply.status),
-            reason=reply.reason,
-            launch=outcome.launch,
-            started=prepared.started,
-            seconds=outcome.seconds,
-            metrics=reply.result.metrics,
-            samples=reply.result.samples,
-            unavailable=reply.result.unavailable,
-            details=reply.result.details,
-            state_before=prepared.before,
-            state_after=after,
-            output="" if reply.status == "ok" else printed,
-        )
-
-    def _ranks(self, cell: str) -> tuple[Mapping[str, RankNumbers] | None, str]:
-        """The ranks by the cell's calibrate pass, or the reason why there are none."""
-        outcome = self.store.outcome(self.run.id, TaskKey(cell, CALIBRATE, 1))
-        if outcome is None:
-            return None, "its ranks were not calibrated"
-        status, reason, details = outcome
-        if status == "skipped":
-            return None, reason
-        return (details.ranks, "") if status == "ok" else (None, f"no ranks: {reason}")
-
-    def _with_chosen_rate(self, cell: Cell) -> tuple[Cell, str]:
-        """The cell with the learning rate that its own pass chose, or the reason for none."""
-        if LEARNING_RATE not in passes_of(cell, (LEARNING,)):
-            return cell, ""
-        outcome = self.store.outcome(self.run.id, TaskKey(cell.id, LEARNING_RATE, 1))
-        if outcome is None:
-            return cell, "its learning rate was not chosen"
-        status, reason, details = outcome
-        if status != "ok":
-            return cell, reason if status == "skipped" else f"no learning rate: {reason}"
-        if details.chosen_rate is None:
-            tried = "; ".join(f"{each.rate:g}: {each.reason}" for each in details.tried_rates)
-            return cell, f"no learning rate of the grid trains the network ({tried})"
-        return replace(cell, train=replace(cell.train, lr=details.chosen_rate)), ""
 
     def perform_all(self, progress: Progress) -> None:
         """Measure everything that is left."""
@@ -244,21 +167,29 @@ class Session:
 
     def finish(self) -> None:
         """Note that the whole plan has its records."""
-        self.store.finish_run(self.run.id, _now())
+        self.store.finish_run(self.run.id, now())
+
+
+def tasks_of(request: Request, run: Run) -> tuple[TaskKey, ...]:
+    """Every process of the run, in its order."""
+    suite = request.suite
+    measure = suite.measure if request.budget is None else (PILOT, *suite.measure)
+    by_cell = {item.cell.id: passes_of(item.cell, measure) for item in request.planned}
+    return schedule(by_cell, suite.rounds, seed=run.definition)
 
 
 @contextlib.contextmanager
 def open_session(request: Request, out: Path, progress: Progress) -> Iterator[Session]:
     """Open a run in `out`, a new one or an unfinished one; batches and lock end with it."""
     if not request.planned:
-        raise NothingRan(_why_nothing(request))
+        raise NothingRan(why_nothing(request))
     path = out / FILE_NAME
     if path.exists() and path.stat().st_size:  # an empty file was left by a process that was killed
         Store.open(path).close()  # what is no store is refused before anything starts
     elif request.retry:
         raise nothing_to_retry(path)
     with contextlib.ExitStack() as stack:
-        software = _software(request.host)
+        software = software_of(request.host)
         stack.enter_context(locked(out))
         store = stack.enter_context(Store.create(path))
         batches = stack.enter_context(work_folder("batches", out))
@@ -289,7 +220,8 @@ def _sampled(record: Record, fewest: int) -> float:
     return sum(sum(samples) * max(0.0, 1 - fewest / len(samples)) for samples in columns if samples)
 
 
-def _why_nothing(request: Request) -> str:
+def why_nothing(request: Request) -> str:
+    """Why a request has nothing to measure."""
     reasons: dict[str, int] = {}
     for item in request.plan:
         reasons[item.reason] = reasons.get(item.reason, 0) + 1
@@ -300,13 +232,10 @@ def _why_nothing(request: Request) -> str:
     return f"{request.suite.path}: nothing to measure on {here}: {listed}{cure}"
 
 
-def _software(host: Host) -> dict[str, Any]:
+def software_of(host: Host) -> dict[str, Any]:
+    """What bench and its workers compute with on a host."""
     try:
         software = host.software()
     except HostError as error:
         raise BadInput(f"a worker cannot start: {error}") from None
     return {"bench": ondevice_bench.__version__, **software}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

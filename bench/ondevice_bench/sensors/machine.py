@@ -29,6 +29,9 @@ _SECTOR = 512  # bytes, in /proc/diskstats on every machine
 _NO_DISKS = re.compile(r"(loop|ram|zram|dm-|md|sr|fd)\d+")
 
 
+FAULTS = (OSError, ValueError, LookupError, subprocess.SubprocessError)
+
+
 class NoSensor(Exception):
     """The machine does not show this quantity. The text has the reason."""
 
@@ -48,7 +51,7 @@ class MachineSensors:
         finders: Mapping[str, Callable[[], Sensor]] = {
             CLOCK: lambda: _clock(root, cpus),
             TEMPERATURE: lambda: _temperature(root),
-            THROTTLING: lambda: _throttling(root, throttled_by, ask or _asked),
+            THROTTLING: lambda: throttling_sensor(root, throttled_by, ask or asked),
             SWAPPED: lambda: _swapped(root / "proc/vmstat"),
             WRITTEN: lambda: _written(root),
             OWN_WRITTEN: lambda: _own_written(root / "proc/self/io"),
@@ -66,7 +69,7 @@ class MachineSensors:
         for name, sensor in list(self._sensors.items()):
             try:
                 found[name] = sensor()
-            except (OSError, ValueError, LookupError, subprocess.SubprocessError) as error:
+            except FAULTS as error:
                 del self._sensors[name]
                 self.unavailable[name] = _reason(error)
         return found
@@ -89,7 +92,15 @@ def _temperature(root: Path) -> Sensor:
     return lambda: temperature.celsius(files)
 
 
-def _throttling(root: Path, throttled_by: str, ask: Ask) -> Sensor:
+def asked(command: Sequence[str]) -> str:
+    """What a tool of the board prints."""
+    process = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=_ASK_SECONDS
+    )
+    return process.stdout
+
+
+def throttling_sensor(root: Path, throttled_by: str, ask: Ask = asked) -> Sensor:
     """The bits of a Raspberry Pi, from a file or from its tool, or one bit from x86's counters."""
     files = sorted(root.glob(_THROTTLED_FILES))
     if files:
@@ -164,10 +175,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"{error.filename or 'a file'} cannot be read: {error.strerror}"
     return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _asked(command: Sequence[str]) -> str:
-    process = subprocess.run(
-        command, capture_output=True, text=True, check=True, timeout=_ASK_SECONDS
-    )
-    return process.stdout

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ondevice_bench.hardware.doctor import examine
 from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.hardware.probe import Machine, caches_kib, probe
 from ondevice_bench.hardware.profile import Profile, load_profile, recognise
-from ondevice_bench.hardware.state import HardwareState, allowed_cpus, read_state
+from ondevice_bench.hardware.state import HardwareState, allowed_cpus, read_state, throttle_bits
 from ondevice_bench.protocol.job import Job, Reply
 from ondevice_bench.run.hosts.host import (
     Host,
@@ -56,14 +57,15 @@ class LocalHost(Host):
         self.missing_allocators = missing_allocators()
         self._interpreter = interpreter
         self._launchers: dict[str, PassLauncher] = {}  # by allocator
+        self._throttling = throttle_bits(profile.declared.throttling or "")
 
     def findings(self) -> tuple[DoctorFinding, ...]:
         """What disturbs measurements here, as far as it shows at once."""
         return examine(self.profile, self.state(), self.threads)
 
     def state(self) -> HardwareState:
-        """The load, memory, clock and temperature now."""
-        return read_state()
+        """The load, memory, clock, temperature and throttling now."""
+        return replace(read_state(), throttle_bits=self._throttling())
 
     def caches_kib(self) -> Mapping[int, int]:
         """The data caches of a processor, by level."""

@@ -1,0 +1,1 @@
+"""Many boards measure one suite."""

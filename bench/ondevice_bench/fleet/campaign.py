@@ -1,0 +1,175 @@
+"""One run of the fleet: a suite on the boards of one profile, what is stored and what is left."""
+
+import contextlib
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ondevice_bench.data.batch import BatchStore
+from ondevice_bench.errors import NothingRan
+from ondevice_bench.fleet.lane import Work
+from ondevice_bench.fleet.portion import Portion, Rest, portions, rest
+from ondevice_bench.passes import CALIBRATE, FAMILY, LEARNING_RATE
+from ondevice_bench.record.details import Details
+from ondevice_bench.record.model import Record, Run, Status, TaskKey
+from ondevice_bench.record.store import FILE_NAME, Store
+from ondevice_bench.run.hosts.host import Host
+from ondevice_bench.run.measurer import Earlier, Measurer, now
+from ondevice_bench.run.progress import Progress
+from ondevice_bench.run.queries.jobs import JobMaker
+from ondevice_bench.run.request import Request
+from ondevice_bench.run.resume import find_or_add_run, nothing_to_retry
+from ondevice_bench.run.schedule import Forecast, TimeLeft, left_to_do
+from ondevice_bench.run.session import software_of, tasks_of, why_nothing
+from ondevice_bench.run.work_folder import work_folder
+from ondevice_bench.run.workspace import locked
+from ondevice_bench.suite.passes import passes_of
+
+ORIGIN = "fleet"
+MOST_ATTEMPTS = 5  # of one portion, besides those that ended because a board was too hot
+
+
+@dataclass
+class Waiting:
+    """A portion that is not done."""
+
+    portion: Portion
+    repeat: frozenset[TaskKey] = frozenset()  # tasks whose record is to be replaced
+    attempts: int = 0
+    refused: dict[str, str] = field(default_factory=dict)  # boards that were too hot, and why
+
+
+class Campaign:
+    """A run in a store of this desk. Only the thread that opened it may use it."""
+
+    def __init__(self, request: Request, run: Run, store: Store, batches: Path) -> None:
+        self.request = request
+        self.run = run
+        self.store = store
+        self._batches = BatchStore(batches)
+        self._cells = {item.cell.id: item.cell for item in request.planned}
+        tasks = tasks_of(request, run)
+        self._measured = store.units(run.id)  # the unit behind each record
+        left = left_to_do(tasks, store.statuses(run.id), request.retry)
+        self._repeat = frozenset(task for task in left if task in self._measured)
+        self._left = set(left)
+        self._forecast = Forecast(lasting=request.suite.lasting)
+        self.size = len(tasks)
+        self.waiting = deque(
+            Waiting(portion, self._repeat & set(portion.tasks))
+            for portion in portions(tasks, self._cells)
+            if self._left & set(portion.tasks)
+        )
+        self._unfinished = {each.portion.name for each in self.waiting}
+
+    @property
+    def profile(self) -> str:
+        """The profile of the boards that measure the run."""
+        return self.run.profile
+
+    @property
+    def left(self) -> int:
+        """How many processes are still to come."""
+        return len(self._left)
+
+    def is_ready(self, waiting: Waiting) -> bool:
+        """Whether the ranks that the portion needs have been chosen."""
+        return waiting.portion.after not in self._unfinished
+
+    def rest(self, waiting: Waiting, alive: Collection[str]) -> Rest:
+        """What is left of the portion, for boards with these units."""
+        return rest(waiting.portion, self._measured, alive, waiting.repeat & self._left)
+
+    def work(self, ticket: str, portion: Portion, tasks: tuple[TaskKey, ...]) -> Work:
+        """The work of these tasks, with the ranks that are stored already."""
+        known: dict[TaskKey, tuple[str, str, Details]] = {}
+        for cell in dict.fromkeys(task.cell for task in tasks):
+            for name in (CALIBRATE, LEARNING_RATE):
+                key = TaskKey(cell, name, 1)
+                if key not in tasks and (found := self.store.outcome(self.run.id, key)):
+                    known[key] = found
+        return Work(ticket, portion.round, tasks, self._measurer, known)
+
+    def add(self, record: Record) -> None:
+        """Store a record."""
+        self.store.add_record(record)
+        self._forecast.learn(record.key, record.seconds)
+        self._measured[record.key] = str(record.details.get("unit", ""))
+        self._left.discard(record.key)
+
+    def end(self, waiting: Waiting) -> None:
+        """Note that the portion is done."""
+        self._unfinished.discard(waiting.portion.name)
+        if not self._unfinished:
+            self.store.finish_run(self.run.id, now())
+
+    def give_up(self, waiting: Waiting, status: Status, reason: str) -> None:
+        """Store the reason for everything that is left of the portion."""
+        for task in waiting.portion.tasks:
+            if task in self._left:
+                self.add(Record(self.run.id, task, status, reason, "none", now(), 0.0))
+        self.end(waiting)
+
+    def time_left(self, boards: int) -> TimeLeft | None:
+        """How long so many boards need; None if nothing tells."""
+        found = self._forecast.left(tuple(self._left))
+        return None if found is None else replace(found, seconds=found.seconds / boards)
+
+    def family(self) -> dict[str, float | None]:
+        """The step time of the shared cell by the unit of the board; None if it failed."""
+        found: dict[str, float | None] = {}
+        for key, unit in self._measured.items():
+            if key.pass_name == FAMILY:
+                found[unit] = self.store.metric(self.run.id, key, "family_step_seconds")
+        return found
+
+    def shared_tasks(self) -> Iterator[TaskKey]:
+        """A task for each further board, to show whether it is like the others.
+
+        There is none if every cell has ranks to choose.
+        """
+        simple = (
+            name for name, cell in self._cells.items() if CALIBRATE not in passes_of(cell, ())
+        )
+        cell = next(simple, None)
+        rounds = [key.round for key in self._measured if key.pass_name == FAMILY]
+        while cell is not None:
+            rounds.append(max(rounds, default=0) + 1)
+            yield TaskKey(cell, FAMILY, rounds[-1])
+
+    def _measurer(self, host: Host, earlier: Earlier) -> Measurer:
+        suite = self.request.suite
+        jobs = JobMaker(
+            host,
+            self._batches,
+            suite.sampling,
+            suite.data,
+            suite.weight_sources,
+            sustain=suite.sustain,
+        )
+        return Measurer(self.run.id, suite, self._cells, host, jobs, earlier)
+
+
+@contextlib.contextmanager
+def opened(
+    requests: Sequence[Request], out: Path, progress: Progress
+) -> Iterator[tuple[Campaign, ...]]:
+    """The runs of one suite, one for each profile, in the store of this folder."""
+    measured = [each for each in requests if each.planned]
+    if not measured:
+        raise NothingRan(why_nothing(requests[0]))
+    path = out / FILE_NAME
+    if path.exists() and path.stat().st_size:
+        Store.open(path).close()
+    elif requests[0].retry:
+        raise nothing_to_retry(path)
+    with contextlib.ExitStack() as stack:
+        software = [software_of(each.host) for each in measured]
+        stack.enter_context(locked(out))
+        store = stack.enter_context(Store.create(path))
+        batches = stack.enter_context(work_folder("batches", out))
+        yield tuple(
+            Campaign(each, find_or_add_run(store, each, has, progress), store, batches)
+            for each, has in zip(measured, software, strict=True)
+        )

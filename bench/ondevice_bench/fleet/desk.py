@@ -1,0 +1,278 @@
+"""The desk of a fleet: it gives out portions of work, stores every record, and tries again.
+
+One thread decides and writes. Boards tell it through a queue.
+"""
+
+import math
+import queue
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Protocol
+
+from ondevice_bench.analyse.family import FEWEST, TOLERANCE, outside
+from ondevice_bench.fleet.campaign import MOST_ATTEMPTS, Campaign, Waiting
+from ondevice_bench.fleet.lane import Began, Ended, Event, Lane, Measured, Note, Work
+from ondevice_bench.fleet.portion import Portion
+from ondevice_bench.record.model import Status, TaskKey
+from ondevice_bench.run.progress import Progress
+from ondevice_bench.run.schedule import TimeLeft
+from ondevice_bench.units import percent
+
+POLL_SECONDS = 1.0
+LOOK_SECONDS = 5.0  # between two looks at the time left
+FAILING = frozenset({"failed", "timeout", "oom"})
+
+
+class Engine(Protocol):
+    """What chooses a board for each portion of work."""
+
+    def submit(self, work: Work, profile: str, boards: Sequence[str] = ()) -> None:
+        """Have a board of the profile do the work: one of these, if there are any."""
+
+    def drop(self, board: str) -> None:
+        """Take a board out."""
+
+    def forget(self, ticket: str) -> None:
+        """Take back a ticket that no board has."""
+
+
+@dataclass
+class _Out:
+    """A ticket that is given out."""
+
+    campaign: Campaign
+    waiting: Waiting
+    boards: Sequence[str]  # that may do it; none: all of the profile
+    is_for_one: bool = False  # it waits for a board that may be busy
+    is_shared: bool = False  # the cell that every board measures
+    board: str = ""  # that has begun
+
+
+class Desk:
+    """Measures the runs on the boards."""
+
+    def __init__(
+        self,
+        campaigns: Sequence[Campaign],
+        lanes: Iterable[Lane],
+        inbox: "queue.SimpleQueue[Event]",
+        engine: Engine,
+        progress: Progress,
+    ) -> None:
+        self._campaigns = campaigns
+        self._lanes = {lane.name: lane for lane in lanes}  # those that are alive
+        self._inbox = inbox
+        self._engine = engine
+        self._progress = progress
+        self._out: dict[str, _Out] = {}
+        self._numbers = count(1)
+        self._left: TimeLeft | None = None
+        self._looked = 0.0  # when the time left was computed
+
+    def measure_all(self) -> None:
+        """Compare the boards with one another, then measure everything that is left."""
+        self._compare_boards()
+        while True:
+            self._give_out()
+            if not self._out:
+                break
+            self._next_event()
+
+    def drain(self, seconds: float) -> None:
+        """Store what still comes from boards that were told to stop."""
+        deadline = time.monotonic() + seconds
+        while self._out and time.monotonic() < deadline:
+            self._next_event()
+
+    # what is given out
+
+    def _of(self, profile: str) -> list[Lane]:
+        return [lane for lane in self._lanes.values() if lane.profile == profile]
+
+    def _give_out(self) -> None:
+        """Give out as much work as there are boards."""
+        for profile in dict.fromkeys(each.profile for each in self._campaigns):
+            lanes = self._of(profile)
+            out = [each for each in self._out.values() if each.campaign.profile == profile]
+            free = len(lanes) - sum(not each.is_for_one for each in out)
+            busy = {each.boards[0] for each in out if each.is_for_one}
+            for campaign in self._campaigns:
+                if campaign.profile == profile and free > 0:
+                    free -= self._give_out_of(campaign, lanes, free, busy)
+
+    def _give_out_of(
+        self, campaign: Campaign, lanes: Sequence[Lane], free: int, busy: set[str]
+    ) -> int:
+        """Give out portions of one run; how many of them any board may do."""
+        given = 0
+        later: list[Waiting] = []
+        while campaign.waiting and given < free:
+            waiting = campaign.waiting.popleft()
+            willing = {lane.unit: lane.name for lane in lanes if lane.name not in waiting.refused}
+            if not willing:
+                self._give_up(campaign, waiting, "skipped", "; ".join(waiting.refused.values()))
+                continue
+            rest = campaign.rest(waiting, willing)
+            home = willing.get(rest.home, "")
+            if not campaign.is_ready(waiting) or home in busy:
+                later.append(waiting)
+                continue
+            if home:
+                busy.add(home)
+            else:
+                given += 1
+            boards = [home] if home else list(willing.values()) if waiting.refused else []
+            self._submit(_Out(campaign, waiting, boards, is_for_one=bool(home)), rest.tasks)
+        campaign.waiting.extendleft(reversed(later))
+        return given
+
+    def _submit(self, out: _Out, tasks: tuple[TaskKey, ...]) -> None:
+        name = out.waiting.portion.name
+        ticket = f"{out.campaign.run.id} {name} {next(self._numbers)}"
+        self._out[ticket] = out
+        work = out.campaign.work(ticket, out.waiting.portion, tasks)
+        self._engine.submit(work, out.campaign.profile, out.boards)
+
+    # what comes back
+
+    def _next_event(self) -> None:
+        try:
+            event = self._inbox.get(timeout=POLL_SECONDS)
+        except queue.Empty:
+            self._progress.tick()
+            return
+        if isinstance(event, Note):
+            self._progress.note(event.text)
+            return
+        out = self._out.get(event.ticket)
+        if out is None:
+            return
+        match event:
+            case Began():
+                out.board = event.board
+            case Measured():
+                if out.board == event.board:  # not one that dask has replaced
+                    self._store(out.campaign, event)
+            case Ended():
+                del self._out[event.ticket]
+                if out.is_shared:
+                    self._ended_shared(out, event)
+                else:
+                    self._ended(out.campaign, out.waiting, event)
+
+    def _store(self, campaign: Campaign, event: Measured) -> None:
+        record = event.record
+        campaign.add(record)
+        if record.status in FAILING:
+            what = f"{record.key.cell} · {record.key.pass_name}"
+            self._progress.note(f"{record.status}: {what} on {event.board}: {record.reason}")
+        left = sum(each.left for each in self._campaigns)
+        size = sum(each.size for each in self._campaigns)
+        self._progress.begin(
+            f"{event.board}: {record.key.cell}, {record.key.pass_name}",
+            f"{size - left}/{size}",
+            self._time_left(),
+        )
+
+    def _time_left(self) -> TimeLeft | None:
+        """The work that is left, divided by the boards of its profile."""
+        now = time.monotonic()
+        if now - self._looked > LOOK_SECONDS:  # it looks at every task that is left
+            boards = {each.profile: len(self._of(each.profile)) for each in self._campaigns}
+            found = [each.time_left(max(1, boards[each.profile])) for each in self._campaigns]
+            known = [each for each in found if each is not None]
+            self._left = max(known, key=lambda each: each.seconds, default=None)
+            self._looked = now
+        return self._left
+
+    def _ended(self, campaign: Campaign, waiting: Waiting, event: Ended) -> None:
+        match event.how:
+            case "done":
+                campaign.end(waiting)
+                return
+            case "stopped":
+                return
+            case "hot":
+                waiting.refused[event.board] = f"{event.board}: {event.reason}"
+                self._progress.note(f"{event.board}: {event.reason}; another board may go on")
+            case "lost":
+                waiting.attempts += 1
+                self._lose(event.board, event.reason)
+            case "again":
+                waiting.attempts += 1
+                self._progress.note(f"{event.board}: {event.reason}; trying again")
+        if waiting.attempts < MOST_ATTEMPTS:
+            campaign.waiting.appendleft(waiting)
+        else:
+            reason = f"not measured: {waiting.attempts} attempts failed; the last: {event.reason}"
+            self._give_up(campaign, waiting, "failed", reason)
+
+    def _give_up(self, campaign: Campaign, waiting: Waiting, status: Status, reason: str) -> None:
+        self._progress.note(f"{status}: {waiting.portion.name}: {reason}")
+        campaign.give_up(waiting, status, reason)
+
+    def _lose(self, board: str, reason: str) -> None:
+        """Go on without a board. What only such boards may do comes back."""
+        if self._lanes.pop(board, None) is None:
+            return
+        self._progress.note(f"{board} takes no part any more: {reason}")
+        for ticket, out in list(self._out.items()):
+            able = out.boards or [lane.name for lane in self._of(out.campaign.profile)]
+            if not self._lanes.keys() & set(able):
+                del self._out[ticket]
+                self._engine.forget(ticket)
+                if not out.is_shared:
+                    out.campaign.waiting.appendleft(out.waiting)
+        self._engine.drop(board)
+
+    # whether the boards are alike
+
+    def _compare_boards(self) -> None:
+        """Have every board measure one cell, and go on without boards that are unlike others."""
+        firsts = {each.profile: each for each in reversed(self._campaigns) if each.left}
+        for profile, campaign in firsts.items():
+            lanes = self._of(profile)
+            if len(lanes) > 1:
+                self._share_a_cell(campaign, lanes)
+        while self._out:
+            self._next_event()
+        for campaign in firsts.values():
+            self._judge(campaign)
+
+    def _share_a_cell(self, campaign: Campaign, lanes: Sequence[Lane]) -> None:
+        known = campaign.family()
+        new = [lane for lane in lanes if lane.unit not in known]
+        for lane, task in zip(new, campaign.shared_tasks(), strict=False):
+            waiting = Waiting(Portion(f"shared cell on {lane.name}", 1, (task,)))
+            out = _Out(campaign, waiting, [lane.name], is_for_one=True, is_shared=True)
+            self._submit(out, (task,))
+
+    def _ended_shared(self, out: _Out, event: Ended) -> None:
+        (board,) = out.boards
+        if event.how == "again" and out.waiting.attempts < MOST_ATTEMPTS:
+            out.waiting.attempts += 1
+            self._submit(out, out.waiting.portion.tasks)
+        elif event.how not in ("done", "stopped"):
+            self._lose(board, event.reason)
+
+    def _judge(self, campaign: Campaign) -> None:
+        names = {lane.unit: lane.name for lane in self._of(campaign.profile)}
+        known = {unit: seconds for unit, seconds in campaign.family().items() if unit in names}
+        seconds = {unit: each for unit, each in known.items() if each is not None}
+        for unit in known.keys() - seconds.keys():
+            if seconds:
+                self._lose(names[unit], "it did not measure the cell that all boards measure")
+        for unit, ratio in outside(seconds).items():
+            text = f"its step of the shared cell takes {ratio:.2f} × the median of the boards"
+            self._lose(names[unit], f"out of family: {text}")
+        if len(seconds) == FEWEST - 1:
+            one, other = seconds.values()
+            if abs(math.log(one / other)) > math.log1p(TOLERANCE):
+                pair = " and ".join(names[unit] for unit in seconds)
+                far = percent(max(one, other) / min(one, other) - 1)
+                self._progress.note(
+                    f"{pair} differ by {far} in the step of the shared cell, and no third board "
+                    "tells which one is unlike others"
+                )

@@ -1,0 +1,190 @@
+"""dask.distributed as the engine: it chooses the board for each portion of work.
+
+Every board is a worker of dask with one thread and the resource of its profile. All of them live in
+this process, so nothing is pickled but the name of a ticket, and only this process sees a record.
+"""
+
+import logging
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+import dask
+from distributed import Client, LocalCluster, Worker, get_worker
+
+from ondevice_bench.errors import BadInput
+from ondevice_bench.fleet.lane import Ended, Lane, Work
+
+LOOPBACK = "127.0.0.1"
+DASHBOARD = f"{LOOPBACK}:8787"
+_NOBODY = f"{LOOPBACK}:0"  # every worker of dask has a page of its own: here it is empty
+_LOGGERS = ("distributed", "distributed.client", "tornado")  # the desk says what went wrong
+_SETTINGS = {
+    "distributed.worker.profile.enabled": False,  # it would look into every thread all the time
+    "distributed.worker.http.routes": [],
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": False,
+    # measurements last longer than tasks of other programs
+    "distributed.scheduler.worker-ttl": None,
+    "distributed.scheduler.work-stealing": False,
+    "distributed.comm.timeouts.connect": "20s",
+}
+
+
+def resource(profile: str) -> str:
+    """What every board of a profile offers once."""
+    return f"profile:{profile}"
+
+
+class DaskEngine:
+    """A scheduler of dask, with a lane for each board.
+
+    `told` hears how each ticket ended, in a thread of dask.
+    """
+
+    def __init__(
+        self,
+        lanes: Sequence[Lane],
+        told: Callable[[Ended], None],
+        scheduler: str | None = None,
+        *,
+        dashboard: bool = False,
+    ) -> None:
+        if scheduler:
+            _require_safe(scheduler)
+        if dashboard and not find_spec("bokeh"):
+            raise BadInput("--dashboard needs bokeh: pip install bokeh")
+        self._told = told
+        self._works: dict[str, Work] = {}
+        self._futures: dict[str, Any] = {}  # dask drops what nobody holds
+        self._workers: dict[str, Any] = {}
+        self._settings = dask.config.set(_settings(dashboard=dashboard))
+        for name in _LOGGERS:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self._folder = tempfile.TemporaryDirectory(prefix="bench-dask-")  # of workers, all empty
+        self._cluster: Any = None
+        self._client: Any = None
+        try:
+            if not scheduler:
+                self._cluster = _cluster(dashboard=dashboard)
+                scheduler = self._cluster.scheduler_address
+            self._client = _client(scheduler)
+            for lane in lanes:
+                self._workers[lane.name] = self._client.sync(self._started, lane)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def dashboard(self) -> str:
+        """The address of dask's own pages."""
+        return str(self._client.dashboard_link)
+
+    def submit(self, work: Work, profile: str, boards: Sequence[str] = ()) -> None:
+        """Have a board of the profile do the work: one of these, if there are any."""
+        self._works[work.ticket] = work
+        future = self._client.submit(
+            _do,
+            work.ticket,
+            key=work.ticket,
+            resources={resource(profile): 1},
+            workers=list(boards) or None,
+            pure=False,
+        )
+        self._futures[work.ticket] = future
+        future.add_done_callback(lambda done: self._done(work.ticket, done))
+
+    def forget(self, ticket: str) -> None:
+        """Take back a ticket that no board has."""
+        future = self._futures.pop(ticket, None)
+        if future is not None:
+            future.cancel()
+
+    def drop(self, board: str) -> None:
+        """Take a board out. dask gives to others what waits for it."""
+        worker = self._workers.pop(board, None)
+        if worker is not None:
+            self._client.sync(worker.close, executor_wait=False)
+
+    def close(self) -> None:
+        """End dask."""
+        for board in list(self._workers):
+            self.drop(board)
+        for part in (self._client, self._cluster):
+            if part is not None:
+                part.close()
+        self._folder.cleanup()
+        self._settings.__exit__(None, None, None)
+
+    def _done(self, ticket: str, future: Any) -> None:
+        self._works.pop(ticket, None)
+        self._futures.pop(ticket, None)
+        if future.status == "finished":
+            board, how, reason = future.result()
+            self._told(Ended(ticket, board, how, reason))
+        else:
+            self._told(Ended(ticket, "", "again", f"dask says: {future.status}"))
+
+    async def _started(self, lane: Lane) -> Any:
+        scheduler = self._client.scheduler.address
+        is_inside = scheduler.startswith("inproc:")
+        worker = Worker(
+            scheduler,
+            nthreads=1,
+            name=lane.name,
+            resources={resource(lane.profile): 1},
+            memory_limit=0,
+            local_directory=self._folder.name,
+            dashboard=False,
+            dashboard_address=_NOBODY,
+            security=self._client.security,
+            **({} if is_inside else {"host": LOOPBACK}),
+        )
+        worker.bench = (lane, self._works)
+        return await worker
+
+
+def _do(ticket: str) -> tuple[str, str, str]:
+    """What dask runs, in the thread of a board."""
+    worker = get_worker()
+    lane, works = worker.bench
+    ended = lane.measure(works[ticket])
+    return ended.board, ended.how, ended.reason
+
+
+def _settings(*, dashboard: bool) -> Mapping[str, Any]:
+    return _SETTINGS if dashboard else {**_SETTINGS, "distributed.scheduler.http.routes": []}
+
+
+def _cluster(*, dashboard: bool) -> Any:
+    return LocalCluster(
+        n_workers=0,
+        processes=False,
+        threads_per_worker=1,
+        protocol="inproc://",
+        dashboard_address=DASHBOARD if dashboard else _NOBODY,
+        silence_logs=False,
+    )
+
+
+def _require_safe(scheduler: str) -> None:
+    """Whoever reaches a scheduler of dask can run code here."""
+    scheme, _, rest = scheduler.partition("://")
+    host = rest.rpartition(":")[0].strip("[]")
+    if scheme == "tls" or (scheme == "tcp" and host in ("localhost", LOOPBACK, "::1")):
+        return
+    raise BadInput(
+        f"--scheduler {scheduler}: must be tls://HOST:PORT, with dask's own settings for TLS, or "
+        f"tcp://{LOOPBACK}:PORT"
+    )
+
+
+def _client(scheduler: str) -> Client:
+    try:
+        return Client(scheduler, set_as_default=False, direct_to_workers=True)
+    except (OSError, TimeoutError, TypeError, ValueError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadInput(f"--scheduler {scheduler}: {first[:300]}") from None

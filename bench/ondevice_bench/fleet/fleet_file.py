@@ -1,0 +1,139 @@
+"""`fleet.yaml`: the boards of a lab, what they are called, and the commands that lock them."""
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from ondevice_bench.declare.check import check
+from ondevice_bench.declare.document import Document, read
+from ondevice_bench.declare.schema import StrictSchema
+from ondevice_bench.errors import BadInput, unknown
+from ondevice_bench.remote.address import Address, address
+from ondevice_bench.units import parse_duration
+
+FILE = Path("fleet.yaml")
+PATIENCE = 180.0  # seconds for a lost board to come back, as after a reboot
+
+
+@dataclass(frozen=True)
+class FleetBoard:
+    """A board of the fleet."""
+
+    address: Address
+    tags: tuple[str, ...] = ()
+    lock: tuple[str, ...] = ()  # the words of a command; none: the board needs no lock
+    unlock: tuple[str, ...] = ()
+    profile: str | None = None  # in place of the one that recognises it
+
+    @property
+    def name(self) -> str:
+        """What the user calls the board."""
+        return self.address.name
+
+
+@dataclass(frozen=True)
+class Cooling:
+    """How cool a board must be before it measures a cell, and how long the desk waits for that."""
+
+    celsius: float = 70.0
+    seconds: float = 600.0
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """The boards of a fleet file."""
+
+    path: Path
+    boards: tuple[FleetBoard, ...]
+    cooling: Cooling = Cooling()
+    patience: float = PATIENCE
+
+
+def _words(text: str) -> str:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no command: {error}") from None
+    if not words:
+        raise ValueError("an empty command")
+    return text
+
+
+def _seconds(value: Any) -> Any:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+_Command = Annotated[str, AfterValidator(_words)]
+_Duration = Annotated[float, BeforeValidator(_seconds)]
+_Tag = Annotated[str, Field(pattern=r"^\w[\w.-]*$", max_length=100)]
+
+
+class _BoardSchema(StrictSchema):
+    host: Annotated[str, Field(min_length=1)]
+    tags: list[_Tag] = Field(default_factory=list)
+    lock: _Command | None = None
+    unlock: _Command | None = None
+    profile: str | None = None
+
+
+class _CoolingSchema(StrictSchema):
+    celsius: Annotated[float, Field(gt=0, le=150)] = Cooling.celsius
+    wait: Annotated[_Duration, Field(ge=0)] = Cooling.seconds
+
+
+class _FleetSchema(StrictSchema):
+    schema_version: Literal[1] = Field(alias="schema")
+    boards: Annotated[list[_BoardSchema], Field(min_length=1, max_length=1000)]
+    cooling: _CoolingSchema = Field(default_factory=_CoolingSchema)
+    patience: Annotated[_Duration, Field(ge=0)] = PATIENCE
+
+
+def load_fleet(path: Path, tags: Iterable[str] = ()) -> Fleet:
+    """The boards of the file that have all these tags."""
+    document = read(path)
+    declared = check(_FleetSchema, document)
+    every = [_board(document, place, each) for place, each in enumerate(declared.boards)]
+    _refuse_duplicates(document, every)
+    known = {tag for board in every for tag in board.tags}
+    for tag in tags:
+        if tag not in known:
+            raise BadInput(f"--tag: {unknown('tag', tag, known)}")
+    boards = tuple(board for board in every if set(tags) <= set(board.tags))
+    if not boards:
+        raise BadInput(f"{path}: no board has all of these tags: {', '.join(tags)}")
+    cooling = Cooling(declared.cooling.celsius, declared.cooling.wait)
+    return Fleet(path, boards, cooling, declared.patience)
+
+
+def _board(document: Document, place: int, declared: _BoardSchema) -> FleetBoard:
+    at = document.place(("boards", place, "host"))
+    try:
+        found = address(declared.host)
+    except BadInput as error:
+        raise BadInput(f"{at}: {error.lines[0].removeprefix('--on: ')}") from None
+    return FleetBoard(
+        found,
+        tuple(declared.tags),
+        tuple(shlex.split(declared.lock or "")),
+        tuple(shlex.split(declared.unlock or "")),
+        declared.profile,
+    )
+
+
+def _refuse_duplicates(document: Document, boards: Iterable[FleetBoard]) -> None:
+    """One board in two lanes would measure two things at a time."""
+    first: dict[tuple[str, int | None], str] = {}
+    names: set[str] = set()
+    for place, board in enumerate(boards):
+        at = document.place(("boards", place, "host"))
+        way = (board.address.target, board.address.port)
+        if board.name in names:
+            raise BadInput(f"{at}: {board.name} is listed twice")
+        if way in first:
+            raise BadInput(f"{at}: {board.name} is the same host as {first[way]}")
+        names.add(board.name)
+        first[way] = board.name

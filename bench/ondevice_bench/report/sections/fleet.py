@@ -1,0 +1,45 @@
+"""The boards that measured the run together: whether they are alike, and what each has done."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ondevice_bench.analyse.family import METRIC, TOLERANCE, BoardInFamily, boards_in_family
+from ondevice_bench.report.quantities import Quantity, dash, quantity_of_estimate
+from ondevice_bench.report.sections.section import ReportData, Section
+from ondevice_bench.units import percent, ratio
+
+
+def content(data: ReportData) -> Mapping[str, Any] | None:
+    """A row for each board of each run."""
+    rows = [
+        (one.run.profile, each, _quantities(each))
+        for one in (data.summary, *data.others)
+        for each in boards_in_family(one.cells)
+    ]
+    if not rows:
+        return None
+    return {"rows": rows, "outside": [row[1].unit for row in rows if row[1].is_outside]}
+
+
+def _quantities(board: BoardInFamily) -> tuple[Quantity, Quantity]:
+    if board.step is None or board.ratio is None:
+        missing = dash("this board has not measured the shared cell")
+        return missing, missing
+    meaning = "the board's step of the shared cell over the median of the boards"
+    return (
+        quantity_of_estimate(METRIC, board.step),
+        Quantity(ratio(board.ratio), "", meaning, board.ratio),
+    )
+
+
+SECTION = Section(
+    name="fleet",
+    title="The boards of this run",
+    text="Several boards of one profile measured the run. Every board first timed the same cell. "
+    f"A board whose step differs from the median of the boards by more than {percent(TOLERANCE)} "
+    "is out of family: if there are three boards or more, it measures nothing else. One board "
+    "measures a baseline and its methods in a round. So a ratio is the median of the ratios of all "
+    "rounds, and no difference between boards is in it. The intervals of other numbers cover the "
+    "differences between boards.",
+    content=content,
+)

@@ -1,0 +1,98 @@
+"""Runs of several boards: ratios round by round, and boards that are unlike the others."""
+
+from statistics import median
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ondevice_bench.analyse.family import boards_in_family, outside
+from ondevice_bench.analyse.groups import groups
+from tests.record.conftest import CELL, make_record, make_run, planned
+from tests.report import synthetic
+
+VANILLA, LEAN = synthetic.cells()[0], synthetic.cells()[-1]
+PACE = {"a": 1.0, "b": 2.0, "c": 4.0}  # boards of very different speed
+
+
+def of_boards(summary_of, base, method, ratio=0.5, metric="step_seconds", pass_name="time"):
+    """A cell and its baseline, each measured on these boards, one round after the other."""
+    run = make_run(settings={"measure": [pass_name], "rounds": 3, "baseline": "vanilla"})
+    records = [
+        make_record(
+            cell=cell,
+            pass_name=pass_name,
+            number=number,
+            metrics={metric: PACE[unit] * factor},
+            details={"unit": unit},
+        )
+        for cell, units, factor in ((VANILLA, base, 1.0), (LEAN, method, ratio))
+        for number, unit in enumerate(units, 1)
+        if unit in PACE
+    ]
+    (group,) = groups(summary_of(records, planned(VANILLA, LEAN), run))
+    return group.members[1]
+
+
+@pytest.mark.parametrize(
+    ("base", "method"),
+    [("abc", "abc"), ("abc", "-bc"), ("abc", "ab-"), ("-bc", "abc"), ("ab", "abcab"), ("a", "a")],
+)
+def test_no_difference_between_boards_is_in_a_ratio_though_rounds_are_missing(
+    summary_of, base, method
+):
+    member = of_boards(summary_of, base, method)
+    assert member.ratio("step_seconds").estimate == pytest.approx(0.5)
+    both = sum(one == other != "-" for one, other in zip(base, method, strict=False))
+    assert member.rounds("step_seconds") == both
+
+
+def test_rounds_of_different_boards_give_no_ratio(summary_of):
+    member = of_boards(summary_of, "ab", "ba")
+    assert member.ratio("step_seconds") is None
+    assert member.rounds("step_seconds") == 0
+
+
+def test_an_exact_ratio_stays_exact(summary_of):
+    member = of_boards(summary_of, "a", "a", metric="activation_bytes", pass_name="trace")
+    assert member.ratio("activation_bytes").basis == "exact"
+    assert member.ratio("activation_bytes").lower == 0.5
+
+
+def test_the_shared_cell_says_nothing_of_the_cell(summary_of):
+    shared = [
+        make_record(
+            pass_name="family",
+            number=number,
+            status="ok" if unit != "c" else "failed",
+            reason="" if unit != "c" else "no memory",
+            metrics={"family_step_seconds": seconds} if unit != "c" else {},
+            details={"unit": unit},
+        )
+        for number, (unit, seconds) in enumerate((("a", 1.0), ("b", 1.02), ("c", 0.0)), 1)
+    ]
+    own = make_record(pass_name="time", metrics={"step_seconds": 3.0}, details={"unit": "a"})
+    run = make_run(settings={"measure": ["time"], "rounds": 1, "baseline": "vanilla"})
+    (cell,) = summary_of([*shared, own], planned(CELL), run).cells
+    assert (cell.status, cell.problems, cell.units) == ("ok", (), {"a": 1})
+    assert cell.estimates["step_seconds"].estimate == 3.0
+    found = {each.unit: (each.processes, each.ratio) for each in boards_in_family([cell])}
+    assert found == {"a": (1, pytest.approx(1 / 1.01)), "b": (0, pytest.approx(1.02 / 1.01))}
+
+
+def test_a_run_on_one_board_has_no_boards_to_compare(summary_of):
+    summary = summary_of([make_record(pass_name="time", metrics={"step_seconds": 3.0})])
+    assert boards_in_family(summary.cells) == ()
+
+
+@given(st.dictionaries(st.integers(), st.floats(0.01, 100), max_size=8))
+def test_a_board_is_outside_if_it_is_a_tenth_away_from_the_median(seconds):
+    found = outside(seconds)
+    if len(seconds) < 3:
+        assert found == {}
+        return
+    middle = median(seconds.values())
+    for board, value in seconds.items():
+        share = max(value, middle) / min(value, middle)
+        if abs(share - 1.1) > 1e-9:
+            assert (board in found) == (share > 1.1)
