@@ -53,7 +53,7 @@ class BatchStore:
         part = () if split == ALL else (split,)
         path = self.path(source.name, to_dict(inputs), size, seed, use, *part)
         if not path.exists():
-            self._write(path, make(source, inputs, size, f"{use} {seed}", split))
+            self._write(path, _of_size(make(source, inputs, size, f"{use} {seed}", split), size))
         return path
 
     def examples(
@@ -95,6 +95,14 @@ def make(source: DataSource, inputs: Inputs, size: int, seed: str, split: str = 
     if split == LEARN:
         _require_two_classes(source, arrays["targets"])
     return {name: numpy.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+def _of_size(arrays: "Arrays", size: int) -> "Arrays":
+    """The batch at its size: where the split has fewer examples, they come again."""
+    return {
+        name: array if len(array) in (0, size) else array.take(range(size), axis=0, mode="wrap")
+        for name, array in arrays.items()
+    }
 
 
 def _require_two_classes(source: DataSource, targets: "numpy.ndarray[Any, Any]") -> None:

@@ -65,6 +65,11 @@ class DataSource:
         """Whether the labels belong to the examples, so that a network can learn them."""
         return self.kind not in {"synthetic", "photos"}
 
+    @property
+    def splits_examples(self) -> bool:
+        """Whether one pool of examples has those to learn from and those to test on."""
+        return self.has_labels and self.kind != "cifar10"  # it has files of its own for tests
+
     def refuses(self, inputs: Inputs) -> str | None:
         """The reason why a network with these inputs cannot use this data; None if it can."""
         if isinstance(inputs, OwnBatch):
