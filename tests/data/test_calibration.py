@@ -11,7 +11,7 @@ from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.passes import CALIBRATE
 from ondevice_bench.run.hosts.fake import FakeHost
 from ondevice_bench.run.queries.jobs import JobMaker
-from ondevice_bench.specs.data import HELD_OUT_EVERY, parse
+from ondevice_bench.specs.data import HELD_OUT_EVERY
 from ondevice_bench.suite.board import HERE
 from ondevice_bench.suite.from_flags import Words
 from ondevice_bench.suite.plan import plan

@@ -133,6 +133,14 @@ class Store:
                 _replace_record(db, record)
         return len(new)
 
+    def extend_run(self, run: Run, cells: Sequence[PlannedCell]) -> None:
+        """Store a run with a larger plan: its definition, and the cells that it has not had."""
+        with self._writing() as db:
+            known = {item.cell.id for item in self.cells(run.id)}
+            new = [item for item in cells if item.cell.id not in known]
+            db.execute("UPDATE runs SET definition = ? WHERE id = ?", (run.definition, run.id))
+            _insert_cells(db, run.id, new, len(known))
+
     def finish_run(self, run: str, finished: str) -> None:
         """Note that the run's plan is complete."""
         with self._writing() as db:
@@ -381,10 +389,16 @@ def _insert_run(db: sqlite3.Connection, run: Run, cells: Iterable[PlannedCell]) 
         f"VALUES ({', '.join('?' * len(rows.RUN_COLUMNS))})",
         rows.run_row(run),
     )
+    _insert_cells(db, run.id, cells)
+
+
+def _insert_cells(
+    db: sqlite3.Connection, run: str, cells: Iterable[PlannedCell], first: int = 0
+) -> None:
     db.executemany(
         "INSERT INTO cells (run, position, cell, profile, state, reason, fingerprint, "
         "definition) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        rows.cell_rows(run.id, cells),
+        rows.cell_rows(run, cells, first),
     )
 
 
