@@ -120,6 +120,8 @@ def test_word_pieces_are_the_longest_that_are_known(tmp_path, monkeypatch):
     assert read("UNwanted\trunning.", 10) == [
         *("[CLS]", "un", "##want", "##ed", "runn", "##ing", ".", "[SEP]", "[PAD]", "[PAD]")
     ]
+    assert read("cafe😀", 4) == ["[CLS]", "[UNK]", "[SEP]", "[PAD]"]  # a symbol is part of a word
+    assert read("cafe東$", 6) == ["[CLS]", "cafe", "[UNK]", "[UNK]", "[SEP]", "[PAD]"]
     assert read("Café xyz", 4) == ["[CLS]", "cafe", "[UNK]", "[SEP]"]
     assert read("un " * 9, 4) == ["[CLS]", "un", "un", "[SEP]"]  # cut
     file.write_text("[PAD]\n")

@@ -4,11 +4,13 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from string import punctuation
 
 from ondevice_bench.data.batch import NoBatch
 from ondevice_bench.specs.data import WORD_PIECES, WORD_PIECES_FILE
 
 LONGEST = 100  # a longer word is unknown, as in BERT
+_IDEOGRAPHS = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x2FA1F))
 _PAD, _UNKNOWN, _BEGIN, _END = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
 
 
@@ -44,14 +46,20 @@ def _words(text: str) -> Iterator[str]:
         kind = unicodedata.category(character)
         if kind == "Mn":
             continue
-        if kind[0] in "PSZC":
+        is_alone = kind[0] == "P" or character in punctuation or _is_ideograph(character)
+        if is_alone or kind[0] in "ZC":
             yield from filter(None, [word])
             word = ""
-            if kind[0] in "PS":
+            if is_alone:
                 yield character
         else:
             word += character
     yield from filter(None, [word])
+
+
+def _is_ideograph(character: str) -> bool:
+    """Whether it is a character of Chinese, which stands for a word."""
+    return any(first <= ord(character) <= last for first, last in _IDEOGRAPHS)
 
 
 def _pieces(word: str, known: Mapping[str, int]) -> list[str]:
