@@ -89,7 +89,8 @@ class Network:
             parts = " and ".join(space.frozen_parts)
             raise BadInput(
                 f"{space.path}: layers: {parts} train different parts of the network, and less "
-                "training is always cheaper: give --min-accuracy, or one of them with --layers"
+                "training is always cheaper: give --min-accuracy or --target, or one of them with "
+                "--layers"
             )
         return suite
 
