@@ -110,6 +110,7 @@ def test_the_accuracy_has_a_margin(world):
         in text.splitlines()
     )
     assert "share one training" in text
+    assert "  learning rate: 0.05, chosen on validation examples" in text.splitlines()
 
 
 @pytest.mark.parametrize("width", [80, 100])

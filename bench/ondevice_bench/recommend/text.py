@@ -271,7 +271,7 @@ def _meaning(found: Recommendation) -> list[str]:
         )
     elif len(found.batches) > 1:
         lines.append("batches differ: the smallest has the least memory whatever the method")
-    if found.question.limits.min_accuracy is not None:
+    if found.question.learns:
         lines.append(
             "accuracy is that on test examples after a short training, with a learning rate that "
             "was chosen on validation examples; exact methods that train alike share one training"
