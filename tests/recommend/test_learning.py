@@ -82,6 +82,7 @@ def test_few_seeds_are_undecided_and_the_command_that_decides_trains_only_the_ot
     with Store.open(learner.folder / "out" / FILE_NAME) as store:
         (run,) = store.runs()  # the run has grown
         assert {item.cell.seed for item in store.cells(run.id)} == set(range(9))
+        assert run.finished
     jobs = len(learner.host.jobs)
     assert until(learner, seeds=9).measured == 0
     assert until(learner).measured == 0  # and fewer seeds are in it, too

@@ -132,7 +132,7 @@ def _about_content(found: Recommendation) -> Iterator[str]:
         )
         if is_made_up
     ]
-    is_judged = limits.min_cosine is not None or limits.min_accuracy is not None
+    is_judged = limits.min_cosine is not None or found.question.learns
     if missing and is_judged:
         yield (
             "uncertain: what is good enough was judged without what is yours: give "

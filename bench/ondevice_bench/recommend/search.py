@@ -33,6 +33,7 @@ from ondevice_bench.suite.suite import Sampling, Suite
 
 # of one process: many short ones tell more than a long one
 SAMPLING = Sampling(warmup=2, min_samples=5, max_samples=20, max_seconds=5.0)
+TRAINING = 4 * 3600.0  # seconds that one training may take at most
 PILOT_SHARE = 0.5  # of the budget: candidates that have no pilot until then are not looked at
 
 
@@ -94,6 +95,7 @@ class Search:
             layers=self.space.layers,
             measure=self.question.measure,
             sampling=SAMPLING,
+            timeout=TRAINING if self.question.learns else self.workload.timeout,
             goal=goal if least is None else replace(goal, min_cosine=least),
         )
         return Request(

@@ -134,11 +134,15 @@ class Store:
         return len(new)
 
     def extend_run(self, run: Run, cells: Sequence[PlannedCell]) -> None:
-        """Store a run with a larger plan: its definition, and the cells that it has not had."""
+        """Store a run with a larger plan: its definition, and the cells that it has not had.
+
+        It is unfinished then.
+        """
         with self._writing() as db:
             known = {item.cell.id for item in self.cells(run.id)}
             new = [item for item in cells if item.cell.id not in known]
-            db.execute("UPDATE runs SET definition = ? WHERE id = ?", (run.definition, run.id))
+            update = "UPDATE runs SET definition = ?, finished = NULL WHERE id = ?"
+            db.execute(update, (run.definition, run.id))
             _insert_cells(db, run.id, new, len(known))
 
     def finish_run(self, run: str, finished: str) -> None:
