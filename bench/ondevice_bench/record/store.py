@@ -120,13 +120,13 @@ class Store:
             if present is None:
                 _insert_run(db, replace(run, origin=IMPORTED), cells)
             else:
-                finished = max(filter(None, (present.finished, run.finished)), default=None)
-                merged = replace(run, origin=present.origin, finished=finished)
-                if rows.run_row(replace(present, finished=finished)) != rows.run_row(merged) or (
-                    rows.cell_rows(run.id, self.cells(run.id)) != rows.cell_rows(run.id, cells)
-                ):
+                known = self.cells(run.id)
+                merged = _merged(present, known, run, cells)
+                if merged is None:
                     raise BadInput(f"{self.path}: has another run {run.id}: nothing was imported")
-                db.execute("UPDATE runs SET finished = ? WHERE id = ?", (finished, run.id))
+                update = "UPDATE runs SET definition = ?, finished = ? WHERE id = ?"
+                db.execute(update, (merged.definition, merged.finished, run.id))
+                _insert_cells(db, run.id, cells[len(known) :], len(known))
             stored = {record.key: record for record in self.records(run.id)}
             new = [record for record in records if self._is_new(record, stored.get(record.key))]
             for record in new:
@@ -394,6 +394,23 @@ def _insert_run(db: sqlite3.Connection, run: Run, cells: Iterable[PlannedCell]) 
         rows.run_row(run),
     )
     _insert_cells(db, run.id, cells)
+
+
+def _merged(
+    present: Run, known: Sequence[PlannedCell], run: Run, cells: Sequence[PlannedCell]
+) -> Run | None:
+    """The run that both are, at two moments; None if they are not. Its plan may have grown."""
+    common = min(len(known), len(cells))
+    if rows.cell_rows(run.id, known[:common]) != rows.cell_rows(run.id, cells[:common]):
+        return None
+    finished = max(filter(None, (present.finished, run.finished)), default=None)
+    if len(known) != len(cells):
+        later = run if len(cells) > len(known) else present
+        finished, definition = later.finished, later.definition
+        present, run = (replace(each, definition=definition) for each in (present, run))
+    merged = replace(run, origin=present.origin, finished=finished)
+    is_same = rows.run_row(replace(present, finished=finished)) == rows.run_row(merged)
+    return merged if is_same else None
 
 
 def _insert_cells(
