@@ -92,11 +92,11 @@ def _sureness(found: Recommendation) -> str:
         return "Not sure at all: the budget ended before its limits were measured."
     rounds = units.number_of(winner.rounds, found.question.round_noun)
     if not found.is_decided:
-        return (
-            f"The best so far: the budget ended after {rounds}; "
-            f"{units.number_of(len(found.open_rivals) + len(found.unreached), 'candidate')} may "
-            "still be better."
-        )
+        open_ones = len(found.open_rivals) + len(found.unreached)
+        others = f"{units.number_of(open_ones, 'candidate')} may still be better"
+        if not open_ones:
+            others = "all others are out, or cost more"
+        return f"The best so far: the budget ended after {rounds}; {others}."
     equal = [way.label for way in found.rivals if way.standing == "equal"]
     unsure = [way.label for way in found.open_rivals]
     if not equal and not unsure:
@@ -285,7 +285,8 @@ def _with_interval(name: str, estimate: Estimate) -> str:
     unit = metrics.BY_NAME[name].unit
     value = units.quantity(estimate.estimate, unit)
     if estimate.lower is None or estimate.upper is None:
-        return f"{value} (one process: no interval)"
+        what = "seed" if "seed" in estimate.basis else "process"
+        return f"{value} (one {what}: no interval)"
     if estimate.lower == estimate.upper:
         return value
     scope = " in one process" if is_of_one_process(estimate) else ""
