@@ -271,3 +271,17 @@ def test_those_without_a_reading_may_still_be_better(world):
     assert found.unreached
     others = found.remaining - 1 - len(found.behind)
     assert len(found.open_rivals) + len(found.unreached) == others
+
+
+def test_candidates_that_are_added_to_a_space_are_measured_in_the_same_run(world):
+    world.space = "schema: 1\ntitle: t\nmethods: [vanilla, saved_bf16]\n"
+    assert world.search().winner.label == "vanilla"
+    world.space = "schema: 1\ntitle: t\nmethods: [lean, vanilla, saved_bf16]\n"
+    assert world.search().winner.label == "lean"
+    world.space = "schema: 1\ntitle: t\nmethods: [saved_bf16]\n"
+    assert world.search().winner.label == "saved_bf16"
+    pilots = [job.cell.method for job in world.host.jobs if job.pass_name == "pilot"]
+    assert sorted(pilots) == ["lean", "saved_bf16", "vanilla"]
+    with Store.open(world.folder / "out" / FILE_NAME) as store:
+        (run,) = store.runs()
+        assert len(store.cells(run.id)) == 3
