@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from ondevice_bench.record.store import Store
 from tests.conftest import ROOT
 
 NET = """\
@@ -62,6 +63,30 @@ def test_the_lines_that_it_prints_train_the_users_network(bench, folder):
     assert page.code == 0, page.err
 
 
+LEARNED = """\
+schema: 1
+title: Two that learn
+methods: [vanilla, bias_only]
+learning: {epochs: 1, examples: 32, validation: 16, test: 32, learning_rates: [0.01, 0.1]}
+"""
+
+
+def test_candidates_learn_from_the_users_data(bench, folder):
+    (folder / "mynet.py").write_text(NET.replace("image_size**2, 3", "image_size**2, 10"))
+    (folder / "suites" / "search" / "three.yaml").write_text(LEARNED)
+    words = ("--memory-cap", "1G", "--data", "digits", "--min-accuracy", "0.001", "--seeds", "2")
+    ended = ask(bench, *words, "--budget", "60s", "--json")
+    assert ended.code in (0, 5), ended.err
+    found = json.loads(ended.out)
+    assert found["seeds"] == 2
+    with Store.open(folder / "bench-out/recommend-mynet-net/results.sqlite") as store:
+        (run,) = store.runs()
+        trained = [each for each in store.records(run.id) if each.key.pass_name == "learning"]
+    assert trained
+    assert {record.status for record in trained} == {"ok"}
+    assert {record.details["learned"]["test"] for record in trained} == {32}
+
+
 def test_what_nothing_can_meet_is_named_by_shapes(bench, folder):
     ended = ask(bench, "--memory-cap", "20K", "--quiet")
     assert ended.code == 6
@@ -76,6 +101,15 @@ def test_what_nothing_can_meet_is_named_by_shapes(bench, folder):
     [
         (("--min-cosine", "1.5"), "--min-cosine: must be in [-1, 1], got 1.5"),
         (("--min-accuracy", "0"), "--min-accuracy: must be in (0, 1], got 0"),
+        (("--minimise", "time_to_accuracy"), "--minimise time_to_accuracy: give the accuracy to"),
+        (("--target", "0.9"), "--target: is the accuracy of --minimise time_to_accuracy or"),
+        (("--seeds", "5"), "--seeds: only trainings have seeds: give --min-accuracy or --target"),
+        (
+            ("--memory-cap", "1G", "--reserve", "1G"),
+            "--memory-cap and --reserve: both say how much",
+        ),
+        (("--on", "board1", "--board", "pi5-2gb"), "--on and --board: --on names the board"),
+        (("--data", "texts:none.tsv"), "none.tsv: no such file or folder"),
         (("--min-accuracy", "0.9"), "--min-accuracy: synthetic data has no labels to learn"),
         (("--minimise", "step_second"), "unknown goal 'step_second'; did you mean 'step_seconds'?"),
         (("--space", "thre"), "unknown search 'thre'; did you mean 'three'?"),

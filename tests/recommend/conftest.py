@@ -31,7 +31,9 @@ class Truth:
     seconds: float
     peak_mib: float
     cosine: float = 1.0
-    accuracy: float = 0.9
+    accuracy: float = 0.9  # after the last epoch, with the first seed
+    of_seeds: tuple[float, ...] = (0.0,)  # what is added for each seed
+    best_rate: float = 0.05
     losses: tuple[float | None, float | None] = (2.0, 1.9)
 
 
@@ -83,11 +85,34 @@ class World:
                 return Reply("ok", result=PassResult(metrics=metrics, samples=samples))
             case "fidelity":
                 return _ok(gradient_cosine_first=truth.cosine, gradient_cosine=truth.cosine)
-            case "accuracy":
-                return _ok(accuracy=truth.accuracy)
+            case "learning_rate":
+                rates = job.cell.learning.learning_rates
+                chosen = min(rates, key=lambda rate: abs(rate - truth.best_rate))
+                return Reply("ok", result=PassResult(details={"chosen_rate": chosen}))
+            case "learning":
+                return self.learned(job, truth)
             case _:
                 peak = truth.peak_mib * MIB
                 return _ok(peak_rss_over_runtime_bytes=peak, peak_rss_bytes=peak + 90 * MIB)
+
+    def learned(self, job: Job, truth: Truth) -> Reply:
+        """A training whose accuracy rises in equal parts; an epoch takes ten steps."""
+        plan, dice = job.cell.learning, random.Random(f"{job.cell.method} {job.cell.seed}")
+        last = truth.accuracy + truth.of_seeds[job.cell.seed % len(truth.of_seeds)]
+        steps = range(plan.epochs + 1)
+        accuracy = [0.1 + (last - 0.1) * number / plan.epochs for number in steps]
+        epoch = 10 * truth.seconds * dice.lognormvariate(0, 0.02)
+        seconds = [number * epoch for number in steps]
+        metrics = {"final_accuracy": accuracy[-1], "training_seconds": seconds[-1]}
+        missing = {}
+        reached = [s for s, a in zip(seconds, accuracy, strict=True) if a >= (plan.target or 2)]
+        if reached:
+            metrics["time_to_accuracy_seconds"] = reached[0]
+        else:
+            missing = {"time_to_accuracy_seconds": "no test reached the target"}
+        learned = {"accuracy": accuracy, "seconds": seconds, "rate": job.cell.train.lr}
+        result = PassResult(metrics, unavailable=missing, details={"learned": learned})
+        return Reply("ok", result=result)
 
     def search(
         self,
@@ -100,10 +125,12 @@ class World:
         budget: float = 10_000,
         fresh: bool = False,
         options: tuple[str, ...] = (),
+        target: float | None = None,
+        seeds: int = 3,
     ) -> Recommendation:
         (self.folder / "space.yaml").write_text(self.space)
         limits = Limits(int(cap_mib * MIB), min_cosine, min_accuracy)
-        question = Question(goal_named(minimise), limits)
+        question = Question(goal_named(minimise), limits, target, seeds)
         space = load_space("space.yaml")
         workload = Network(model, options, data).workload(self.host, space, question)
         search = Search(

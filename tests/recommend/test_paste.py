@@ -111,6 +111,23 @@ def test_the_lines_know_mixes_layouts_optimizers_and_methods_in_files(workplace)
             assert second < first * 2, name
 
 
+@pytest.mark.parametrize(
+    "methods",
+    [
+        "[asi: {trained: 0.8}, wasi: {trained: 0.5}, svd: {trained: 0.9}]",
+        "[compose: [asi: {trained: 0.8}, lean]]",
+    ],
+)
+def test_ranks_of_trained_weights_come_from_their_table(workplace, methods):
+    (workplace / "own.yaml").write_text(f"schema: 1\ntitle: t\nmethods: {methods}\n")
+    cells = planned("own.yaml", "efficientnet_lite0", ["image_size=32", "classes=10"])
+    assert cells
+    for name, cell in cells.items():
+        assert "trained.ranks(" in "\n".join(lines_to_paste(cell)), name
+        first, second = train_as_pasted(cell)
+        assert second < first * 2, name
+
+
 def test_the_lines_name_the_allocator_that_was_measured(workplace):
     cell, *_ = planned("default", "mcunet", ["image_size=32", "classes=10"]).values()
     assert "allocator" not in "\n".join(lines_to_paste(cell))

@@ -136,6 +136,21 @@ def test_a_run_whose_cells_have_other_ids_is_another_run(tmp_path):
             store.merge(make_run(), planned(renamed), [make_record(cell=renamed)])
 
 
+def test_a_run_that_has_grown_is_imported_again(tmp_path):
+    larger = make_run(definition="larger")
+    added = [make_record(), make_record(cell=SECOND)]
+    with Store.create(tmp_path / "results.sqlite") as store:
+        store.merge(make_run(finished="2026-01-02"), planned(CELL), [make_record()])
+        assert store.merge(larger, planned(CELL, SECOND), added) == 1
+        assert [item.cell for item in store.cells("r1")] == [CELL, SECOND]
+        assert store.run("r1").definition == "larger"
+        assert store.run("r1").finished is None
+        assert store.merge(make_run(finished="2026-01-02"), planned(CELL), [make_record()]) == 0
+        assert (len(store.cells("r1")), store.run("r1").definition) == (2, "larger")
+        with pytest.raises(BadInput, match="has another run r1"):
+            store.merge(make_run(definition="third"), planned(CELL, SECOND), [])
+
+
 def test_a_task_that_was_repeated_after_the_first_import_is_imported_again(tmp_path):
     failed = make_record(status="failed", reason="first", started="2026-01-01T00:00:01+00:00")
     repeated = make_record(metrics={"a": 1.0}, started="2026-01-01T00:00:09+00:00")

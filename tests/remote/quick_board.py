@@ -35,7 +35,13 @@ class QuickHost(FakeHost):
             metrics = {"family_step_seconds": RULES.get("step", 1.0)}
         if job.pass_name == "shapes":
             metrics |= dict.fromkeys(("batch_bytes", "peak_bytes", "resident_bytes"), 9.0)
-        return Outcome(Reply("ok", result=PassResult(metrics=metrics)), "forked", 0.02, "printed")
+        if job.pass_name in ("live_peak", "memory", "time"):
+            metrics |= {"peak_bytes": 9.0, "step_seconds": 1.0 + 0.5 * (job.cell.method == "lean")}
+            metrics |= {"peak_rss_over_runtime_bytes": 9.0, "peak_rss_bytes": 99.0}
+        steps = {"first_seconds": 2.0, "step_seconds": 1.0, "losses": [2.0, 1.0]}
+        details = steps if job.pass_name == "pilot" else {}
+        result = PassResult(metrics=metrics, details=details)
+        return Outcome(Reply("ok", result=result), "forked", 0.02, "printed")
 
 
 far_side.LocalHost = QuickHost

@@ -48,6 +48,31 @@ def test_a_run_on_a_board_has_the_exact_numbers_of_a_run_here(
     assert (workplace / "there").stat().st_mode & 0o777 == 0o700
 
 
+def test_a_board_recommends_by_its_own_times(bench, server, hosts_file, workplace, quick_python):
+    (workplace / "space.yaml").write_text("schema: 1\ntitle: Two\nmethods: [vanilla, lean]\n")
+    folder = workplace / "there"
+    hosts_file(server, str(folder), quick_python)
+    asked = ("recommend", "--model", "mcunet", "--space", "space.yaml", "--on", "board1")
+    asked += ("--memory-cap", "256M", "--budget", "2m")
+    ended = bench(*asked, "--json")
+    assert ended.code == 0, ended.err
+    found = json.loads(ended.out)
+    assert (found["winner"]["label"], found["decided"]) == ("vanilla", True)
+    assert found["measured_on_the_board"]
+    assert found["memory_bytes"] == 256 << 20
+    jobs = (folder / "jobs").read_text().splitlines()
+    assert sum(" time " in line for line in jobs) >= 6
+    again = bench(*asked)
+    assert again.code == 0, again.err
+    assert "uncertain: times are those of this machine" not in again.out
+    assert "0 new records" in again.out
+    both = bench(*asked, "--board", "pi5-2gb")
+    assert both.code == 2
+    assert both.err.strip() == (
+        "bench: --on and --board: --on names the board; its profile is --hardware"
+    )
+
+
 NASTY = ("my board", "a'b\"c", "$(touch owned)", "`touch owned`", "-x; touch owned", "ü & |")
 
 

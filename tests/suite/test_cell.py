@@ -27,6 +27,7 @@ def changed(**what):
         changed(train=Train(lr=0.1)),
         changed(train=Train(clip=None)),
         changed(learning=LearningPlan()),
+        changed(calibrated_on="train"),
         changed(learning=LearningPlan(epochs=4)),
     ],
     ids=lambda cell: str(cell.fingerprint),
@@ -52,7 +53,7 @@ def test_a_cell_survives_json():
         train=Train(clip=None, momentum=0.9),
         learning=LearningPlan(target=0.9, learning_rates=(0.1, 0.2)),
     )
-    assert "learning" not in BASE.to_dict()  # earlier versions read such cells
+    assert not {"learning", "calibrated_on"} & set(BASE.to_dict())  # earlier versions read these
     assert Cell.from_dict(cell.to_dict()) == cell
     assert Cell.from_dict(cell.to_dict()).fingerprint == cell.fingerprint
     assert Cell.from_dict(cell.to_dict()).id == cell.id

@@ -11,6 +11,7 @@ from ondevice_bench.stats import Estimate
 # the examples of published data, and those of them that are for training
 DIGITS = 1797
 MNIST = 5000
+ELPV = 2624
 CIFAR10_TRAINING = 50_000
 STEP = "step_seconds"
 ENERGIES = ("sustained_step_joules", "step_joules")  # the first one that was measured counts
@@ -84,6 +85,8 @@ def training_examples(data: str, of_the_user: int | None) -> tuple[int | None, s
         return _not_held_out(DIGITS), ""
     if kind == "mnist":
         return _not_held_out(MNIST), ""
+    if kind == "elpv":
+        return _not_held_out(ELPV), ""
     if kind == "cifar10":
         return CIFAR10_TRAINING, ""
     if kind not in READERS:

@@ -15,6 +15,7 @@ from ondevice_bench.cli.arguments import (
     parsed_bytes,
     parsed_seconds,
 )
+from ondevice_bench.cli.hosts import On, board_on_network
 from ondevice_bench.errors import BadInput, ExitCode
 from ondevice_bench.suite.board import SYSTEM_RESERVE
 from ondevice_bench.terminal import print_json, print_lines, print_notes, print_tables
@@ -61,7 +62,8 @@ def recommend(
     minimise: Annotated[
         str,
         typer.Option(
-            help="What should be low: step_seconds, peak_rss, energy, or another goal of suites."
+            help="What should be low: step_seconds, peak_rss, energy, time_to_accuracy, "
+            "energy_to_accuracy, or another goal of suites."
         ),
     ] = "step_seconds",
     min_cosine: Annotated[
@@ -69,12 +71,20 @@ def recommend(
         typer.Option(
             "--min-cosine",
             help="The least cosine with the gradient of plain training (default: 0.9, unless "
-            "--min-accuracy is given).",
+            "--min-accuracy or --target is given).",
         ),
     ] = None,
     min_accuracy: Annotated[
         float | None,
         typer.Option("--min-accuracy", help="The least accuracy after a short training."),
+    ] = None,
+    target: Annotated[
+        float | None,
+        typer.Option("--target", help="The accuracy that time_to_accuracy is until."),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option("--seeds", help="How often a candidate is trained at most (default: 3)."),
     ] = None,
     memory_cap: Annotated[
         str | None,
@@ -88,6 +98,7 @@ def recommend(
     budget: Annotated[
         str, typer.Option(metavar="TIME", help="Answer within this time: 90s, 30m, 2h.")
     ] = "30m",
+    on: On = None,
     hardware: Hardware = None,
     out: Annotated[
         Path | None,
@@ -104,7 +115,7 @@ def recommend(
     Exit code 6 if nothing meets the limits, 5 if the budget ended before the search.
     """
     from ondevice_bench.recommend.ask import Network, memory_bytes, narrowed
-    from ondevice_bench.recommend.question import Limits, Question, goal_named
+    from ondevice_bench.recommend.question import SEEDS, Limits, Question, goal_named
     from ondevice_bench.recommend.search import Search
     from ondevice_bench.record.store import OUT
     from ondevice_bench.run.boards import boards
@@ -114,27 +125,33 @@ def recommend(
     goal, seconds = goal_named(minimise), parsed_seconds("--budget", budget)
     if seconds <= 0:
         raise BadInput("--budget: must be more than 0 seconds")
-    if min_cosine is None and min_accuracy is None:
+    if min_cosine is None and min_accuracy is None and target is None:
         min_cosine = DEFAULT_COSINE
     names = model_names([model])
     if len(names) > 1:
         raise BadInput(f"--model: a search is for one network, got {len(names)}: {model}")
     chosen = narrowed(load_space(space), layers or (), batch or ())
+    if memory_cap is not None and reserve != SYSTEM_RESERVE:
+        raise BadInput("--memory-cap and --reserve: both say how much a process may allocate")
     cap = None if memory_cap is None else parsed_bytes("--memory-cap", memory_cap)
-    target, is_here = _target(board, hardware)
-    limit = memory_bytes(target, cap, parsed_bytes("--reserve", reserve), boards().values())
-    question = Question(goal, Limits(limit, min_cosine, min_accuracy))
+    asked, is_here = _target(on, board, hardware)
+    limit = memory_bytes(asked, cap, parsed_bytes("--reserve", reserve), boards().values())
+    question = Question(
+        goal, Limits(limit, min_cosine, min_accuracy), target, SEEDS if seeds is None else seeds
+    )
+    if seeds is not None and not question.learns:
+        raise BadInput("--seeds: only trainings have seeds: give --min-accuracy or --target")
     network = Network(names[0], options or (), data, weights)
     progress = for_terminal(quiet=quiet)
     try:
-        with _host(board if is_here else None, hardware, limit) as host:
+        with _host(on, board if is_here else None, hardware, limit) as host:
             workload = network.workload(host, chosen, question)
             search = Search(
                 host=host,
                 space=chosen,
                 workload=workload,
                 question=question,
-                board=target.name,
+                board=asked.name,
                 is_here=is_here,
                 out=out or OUT / f"recommend-{workload.name}",
                 command=command_line(),
@@ -151,8 +168,13 @@ def recommend(
     return ExitCode.OK if found.is_decided else ExitCode.INCONCLUSIVE
 
 
-def _target(board: str | None, hardware: str | None) -> "tuple[Board, bool]":
-    """The board that the answer is for, and whether this machine is that board."""
+def _target(on: str | None, board: str | None, hardware: str | None) -> "tuple[Board, bool]":
+    """The board that the answer is for, and whether the machine that measures is that board."""
+    if on is not None:
+        if board is not None:
+            raise BadInput("--on and --board: --on names the board; its profile is --hardware")
+        with board_on_network(on, hardware) as remote:
+            return remote.board, True
     from ondevice_bench.hardware.profile import load_profile
     from ondevice_bench.run.boards import board_named
     from ondevice_bench.run.hosts.local import local_host
@@ -166,8 +188,10 @@ def _target(board: str | None, hardware: str | None) -> "tuple[Board, bool]":
         return board_named(board, host), is_here
 
 
-def _host(board: str | None, hardware: str | None, limit: int) -> "Host":
-    """This machine under the limit; as the board if it is that one."""
+def _host(on: str | None, board: str | None, hardware: str | None, limit: int) -> "Host":
+    """The board of `--on`, or this machine, under the limit; as the board if it is that one."""
+    if on is not None:
+        return board_on_network(on, hardware, limit)
     from ondevice_bench.run.hosts.local import local_host
 
     return local_host(hardware if board is None else board, limit)

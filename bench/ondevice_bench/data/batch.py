@@ -24,7 +24,10 @@ _MAKERS = {
     "photos": "ondevice_bench.data.photos",
     "digits": "ondevice_bench.data.digits",
     "mnist": "ondevice_bench.data.mnist",
+    "elpv": "ondevice_bench.data.elpv",
     "text": "ondevice_bench.data.text",
+    "texts": "ondevice_bench.data.texts",
+    "languages": "ondevice_bench.data.texts",
     "folder": "ondevice_bench.data.readers",
     "cifar10": "ondevice_bench.data.readers",
     "npz": "ondevice_bench.data.readers",
@@ -54,7 +57,7 @@ class BatchStore:
         part = () if split == ALL else (split,)
         path = self.path(source.name, to_dict(inputs), size, seed, use, *part)
         if not path.exists():
-            self._write(path, make(source, inputs, size, f"{use} {seed}", split))
+            self._write(path, _of_size(make(source, inputs, size, f"{use} {seed}", split), size))
         return path
 
     def examples(
@@ -97,6 +100,14 @@ def make(source: DataSource, inputs: Inputs, size: int, seed: str, split: str = 
     if split == LEARN:
         _require_two_classes(source, arrays["targets"])
     return {name: numpy.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+def _of_size(arrays: "Arrays", size: int) -> "Arrays":
+    """The batch at its size: where the split has fewer examples, they come again."""
+    return {
+        name: array if len(array) in (0, size) else array.take(range(size), axis=0, mode="wrap")
+        for name, array in arrays.items()
+    }
 
 
 def _require_two_classes(source: DataSource, targets: "numpy.ndarray[Any, Any]") -> None:

@@ -10,7 +10,7 @@ _ARRAYS = ("images", "tokens")
 
 
 def examples_of(source: DataSource) -> int | None:
-    """The number of examples in a folder or an npz file; None for other sources, or if unknown."""
+    """The number of examples in the user's files; None for other sources, or if unknown."""
     if source.path is None:
         return None
     try:
@@ -22,6 +22,10 @@ def examples_of(source: DataSource) -> int | None:
                     if child.is_dir()
                     for file in child.rglob("*")
                 )
+            case "texts":
+                if source.path.is_file():
+                    return len(source.path.read_text(encoding="utf-8").splitlines())
+                return sum(1 for _ in source.path.glob("*/*.txt"))
             case "npz":
                 return _rows_of_npz(source)
             case _:

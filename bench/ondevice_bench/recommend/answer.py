@@ -8,6 +8,7 @@ from ondevice_bench.recommend.candidates import RuledOut
 from ondevice_bench.recommend.question import PEAK, STEP, Question
 from ondevice_bench.recommend.race import Defeat
 from ondevice_bench.recommend.rivals import RunnerUp, runners_up
+from ondevice_bench.recommend.training import judged
 from ondevice_bench.recommend.way import Way
 
 
@@ -54,6 +55,8 @@ class Recommendation:
     is_decided: bool  # whether the search ended by itself
     doubts: tuple[str, ...]  # what disturbed the measurements
     measured: int  # processes of this call; others were stored already
+    budget: float
+    next_training: float | None  # its seconds, if there was no time for it
     paste: tuple[str, ...]
 
     @property
@@ -77,6 +80,19 @@ class Recommendation:
         return tuple(way for way in self.rivals if way.standing == "open")
 
     @property
+    def is_accuracy_open(self) -> bool:
+        """Whether the winner may or may not meet the limit of accuracy, as far as seeds tell."""
+        least = self.question.limits.min_accuracy
+        if least is None or self.winner is None or self.winner.accuracy is None:
+            return False
+        return judged(self.winner.accuracy, least) == "undecided"
+
+    @property
+    def out_by_chance(self) -> tuple[str, ...]:
+        """Who is out by what a few seeds learned, although some of them met the limit."""
+        return tuple(self.labels[each.name] for each in self.ruled_out if each.is_open)
+
+    @property
     def margins(self) -> dict[str, float]:
         """How far the winner is from each limit; less than 0 is beyond."""
         if self.winner is None:
@@ -88,7 +104,7 @@ class Recommendation:
         if limits.min_cosine is not None and self.winner.cosine is not None:
             margins["cosine"] = self.winner.cosine - limits.min_cosine
         if limits.min_accuracy is not None and self.winner.accuracy is not None:
-            margins["accuracy"] = self.winner.accuracy - limits.min_accuracy
+            margins["accuracy"] = self.winner.accuracy.estimate - limits.min_accuracy
         return margins
 
     def to_dict(self) -> dict[str, Any]:
@@ -122,6 +138,11 @@ class Recommendation:
                 for each in self.ruled_out
             ],
             "unreached": list(self.unreached),
+            "undecided": {
+                "accuracy_of_the_winner": self.is_accuracy_open,
+                "rivals": [way.label for way in self.open_rivals],
+                "ruled_out": list(self.out_by_chance),
+            },
             "doubts": list(self.doubts),
             "paste": list(self.paste),
             "store": self.place.store,

@@ -77,28 +77,36 @@ class Network:
         suite = replace(suite, title=f"what to run for {self.model}")
         _refuse_one_class(suite.data)
         described(host, replace(suite, methods=space.methods))
-        if question.limits.min_accuracy is not None:
-            _require_labels(suite)
+        if question.learns:
+            _require_labels(suite, question)
+            suite = replace(
+                suite,
+                measure=question.measure,
+                seeds=tuple(range(question.seeds)),
+                learning=replace(suite.learning, target=question.target),
+            )
         elif len(space.frozen_parts) > 1:
             parts = " and ".join(space.frozen_parts)
             raise BadInput(
                 f"{space.path}: layers: {parts} train different parts of the network, and less "
-                "training is always cheaper: give --min-accuracy, or one of them with --layers"
+                "training is always cheaper: give --min-accuracy or --target, or one of them with "
+                "--layers"
             )
         return suite
 
 
-def _require_labels(suite: Suite) -> None:
+def _require_labels(suite: Suite, question: Question) -> None:
+    option = "--target" if question.is_of_training else "--min-accuracy"
     (choice,) = suite.models
     spec = registry.model(choice.name)
     if any(isinstance(inputs_of(spec, options), OwnBatch) for options in choices(choice)):
         raise BadInput(
-            "--min-accuracy: the network has a batch function of its own, so there is nothing to "
+            f"{option}: the network has a batch function of its own, so there is nothing to "
             "test on: use --min-cosine"
         )
     if not suite.data.has_labels:
         raise BadInput(
-            f"--min-accuracy: {suite.data.name} data has no labels to learn: give --data, such as "
+            f"{option}: {suite.data.name} data has no labels to learn: give --data, such as "
             "folder:DIR"
         )
 

@@ -10,6 +10,7 @@ from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries.peaks import peaks
 from ondevice_bench.suite.board import Board
 from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.cell_ids import with_seed, without_seed
 from ondevice_bench.suite.labels import PLAIN, method_label
 from ondevice_bench.suite.plan import plan
 from ondevice_bench.suite.planned_cell import PlannedCell
@@ -17,22 +18,31 @@ from ondevice_bench.suite.space import Space, named_by_training, suites_in, trai
 from ondevice_bench.suite.suite import Suite
 
 # why a candidate is out. The first is of no limit: the method cannot change this network
-Cause = Literal["unsuitable", "memory", "cosine", "accuracy", "loss", "failed", "unmeasured"]
+Cause = Literal[
+    "unsuitable", "memory", "cosine", "accuracy", "target", "loss", "failed", "unmeasured"
+]
 
 
 @dataclass(frozen=True)
 class RuledOut:
-    """A candidate that is out, and why. `value` is what it has of the limited quantity."""
+    """A candidate that is out, and why. `value` is what it has of the limited quantity.
+
+    `is_open` means that more seeds may say otherwise.
+    """
 
     name: str
     cause: Cause
     reason: str
     value: float | None = None
+    is_open: bool = False
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """The candidates of a space, and who is out by shapes alone. The plan skips those."""
+    """The candidates of a space, and who is out by shapes alone. The plan skips those.
+
+    A candidate is the cell of the first seed. The plan has its cells of other seeds, too.
+    """
 
     plan: tuple[PlannedCell, ...]
     labels: Mapping[str, str]
@@ -47,7 +57,11 @@ class Candidates:
     @property
     def fitting(self) -> tuple[Cell, ...]:
         """Those that may fit. Plain training is first, then exact methods, each by its memory."""
-        cells = [item.cell for item in self.plan if item.state == "planned"]
+        cells = [
+            item.cell
+            for item in self.plan
+            if item.state == "planned" and item.cell.id in self.labels
+        ]
         return tuple(
             sorted(
                 cells,
@@ -65,9 +79,10 @@ def candidates_of(
 ) -> Candidates:
     """The candidates of a space for the workload, and which of them cannot fit in the limit."""
     plan = planned_in(space, workload, host.board)
-    suitable = [item.cell for item in plan if item.state == "planned"]
+    first = [item for item in plan if item.cell.seed == workload.seeds[0]]
+    suitable = [item.cell for item in first if item.state == "planned"]
     sizes = {cell.id: size for cell, size in peaks(host, workload, suitable, tell)}
-    out = [RuledOut(i.cell.id, "unsuitable", i.reason) for i in plan if i.state != "planned"]
+    out = [RuledOut(i.cell.id, "unsuitable", i.reason) for i in first if i.state != "planned"]
     for name, size in sizes.items():
         if size is not None and size > limit:
             too_large = f"its tensors alone need {units.mib(size)}"
@@ -76,14 +91,19 @@ def candidates_of(
     return Candidates(
         plan=tuple(
             replace(item, state="skipped", reason=reason)
-            if (reason := reasons.get(item.cell.id))
+            if (reason := reasons.get(of_seed(item.cell.id, workload.seeds[0])))
             else item
             for item in plan
         ),
-        labels=labels_of([item.cell for item in plan], space),
+        labels=labels_of([item.cell for item in first], space),
         sizes=sizes,
         ruled_out=tuple(out),
     )
+
+
+def of_seed(name: str, seed: int) -> str:
+    """The id of the cell that differs from this one in its seed alone."""
+    return with_seed(without_seed(name), seed)
 
 
 def planned_in(space: Space, workload: Suite, board: Board) -> tuple[PlannedCell, ...]:

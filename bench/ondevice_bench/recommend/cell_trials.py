@@ -9,12 +9,25 @@ import time
 from collections.abc import Callable, Mapping
 from statistics import median
 
-from ondevice_bench import metrics
 from ondevice_bench.analyse.gradient import MOMENTS, cosine_text, has_exact_updates
-from ondevice_bench.passes import CALIBRATE, MEMORY, PILOT, TIME
-from ondevice_bench.recommend.candidates import Cause, RuledOut
-from ondevice_bench.recommend.question import ACCURACY, FIDELITY, Question, fewest_rounds
+from ondevice_bench.errors import BadInput
+from ondevice_bench.metrics.descriptor import METER
+from ondevice_bench.passes import CALIBRATE, LEARNING, LEARNING_RATE, MEMORY, PILOT, TIME
+from ondevice_bench.recommend.candidates import Cause, RuledOut, of_seed
+from ondevice_bench.recommend.question import (
+    ACCURACY,
+    FIDELITY,
+    TO_TARGET,
+    Question,
+    fewest_rounds,
+)
 from ondevice_bench.recommend.race import OutOfTime
+from ondevice_bench.recommend.training import (
+    accuracy_text,
+    highest_test,
+    least_seconds,
+    over_seeds,
+)
 from ondevice_bench.record.model import Record, TaskKey
 from ondevice_bench.run.budget import Budget
 from ondevice_bench.run.progress import Progress
@@ -37,16 +50,21 @@ class CellTrials:
         progress: Progress,
         end: float,
         clock: Clock = time.monotonic,
+        examples: int | None = None,
     ) -> None:
         self.ruled_out: dict[str, RuledOut] = {}
-        # by candidate; exact methods that train alike share one
-        self.accuracies: dict[str, float] = {}
+        # by candidate, then by seed; exact methods that train alike share theirs
+        self.accuracies: dict[str, tuple[float, ...]] = {}
+        self.rates: dict[str, tuple[float, ...]] = {}
+        self.next_training: float | None = None  # its seconds, if there was no time for it
         self.measured = 0  # new records
+        self._has_read = False  # whether any candidate has a reading of the goal
         self._session = session
         self._question = question
         self._labels = labels
         self._progress = progress
         self._clock = clock
+        self._examples = examples  # in the data, if their number is known
         self._budget = Budget(end)
         self._records = {each.key: each for each in session.store.records(session.run.id)}
         for record in self._records.values():
@@ -68,15 +86,21 @@ class CellTrials:
     def reading(self, name: str, number: int) -> float | None:
         """The cost of a candidate by one more process; None if it cannot be measured."""
         goal = self._question.goal
-        record = self._perform(name, goal.pass_name, number)
+        if self._question.is_of_training:
+            record = self._training(name, number - 1)  # a round is a seed
+        else:
+            record = self._perform(name, goal.pass_name, number)
         if record is None:
             return None
         samples = record.samples.get(goal.name) or []
         value = median(samples) if samples else record.metrics.get(goal.name)
         if value is None:
             reason = record.unavailable.get(goal.name, "its pass did not give it")
+            if goal.scope == METER and not self._has_read:  # so it is not of this candidate
+                raise BadInput(f"--minimise: {goal.noun}: {reason}")
             self._rule_out(name, "unmeasured", f"{goal.noun}: {reason}")
             return None
+        self._has_read = True
         return self._question.cost(self._session.cell(name), value)
 
     def meets_limits(self, name: str) -> bool:
@@ -84,16 +108,18 @@ class CellTrials:
         limits = self._question.limits
         if limits.min_cosine is not None and not self._has_cosine(name, limits.min_cosine):
             return False
-        return limits.min_accuracy is None or self._has_accuracy(name, limits.min_accuracy)
+        return not self._question.learns or self._learns_enough(name, every_seed=False)
 
     def enters_final(self, name: str) -> bool:
         """Whether a finalist trains under the memory limit; its memory and a step are read."""
         return all(self._perform(name, each, 1) is not None for each in (MEMORY, TIME))
 
     def confirms(self, name: str) -> bool:
-        """Measure the memory of the best as often as an interval needs; whether it fits."""
+        """Measure the best as often as an interval needs: its memory, and what it learns."""
         rounds = range(1, fewest_rounds(MEMORY) + 1)
-        return all(self._perform(name, MEMORY, number) is not None for number in rounds)
+        if any(self._perform(name, MEMORY, number) is None for number in rounds):
+            return False
+        return not self._question.learns or self._learns_enough(name, every_seed=True)
 
     def _has_cosine(self, name: str, least: float) -> bool:
         if has_exact_updates(self._session.cell(name)):
@@ -113,28 +139,65 @@ class CellTrials:
             return False
         return True
 
-    def _has_accuracy(self, name: str, least: float) -> bool:
-        value = self._accuracy(name)
-        if value is not None:
-            self.accuracies[name] = value
-        if value is not None and value < least:
-            self._rule_out(name, "accuracy", f"accuracy {value:.3f}", value)
-        return name not in self.ruled_out
+    def _learns_enough(self, name: str, *, every_seed: bool) -> bool:
+        """Whether the median accuracy over the seeds meets the limit, and each seed the target.
 
-    def _accuracy(self, name: str) -> float | None:
-        """The accuracy after a short training; equal for all exact methods that train alike."""
-        for twin in self._exact_twins(name):
-            record = self._records.get(TaskKey(twin, metrics.BY_NAME[ACCURACY].pass_name, 1))
-            if record is not None and ACCURACY in record.metrics:
-                return record.metrics[ACCURACY]
-        record = self._perform(name, metrics.BY_NAME[ACCURACY].pass_name, 1)
+        A first look is content with one seed, if that one meets the limit.
+        """
+        least = self._question.limits.min_accuracy or 0.0
+        found: list[Record] = []
+        for seed in self._seeds:
+            record = self._training(name, seed)
+            if record is None:
+                return False
+            found.append(record)
+            if not every_seed and found[0].metrics[ACCURACY] >= least:
+                break
+        tested = [record.metrics[ACCURACY] for record in found]
+        if len(tested) >= len(self.accuracies.get(name, ())):
+            self.accuracies[name] = tuple(tested)
+            self.rates[name] = tuple(record.details["learned"]["rate"] for record in found)
+        middle = median(tested)
+        if middle >= least:
+            return True
+        reason = f"accuracy {accuracy_text(over_seeds(tested))}"
+        is_open = len(tested) == 1 or max(tested) >= least
+        self._rule_out(name, "accuracy", reason, middle, is_open=is_open)
+        return False
+
+    def _training(self, name: str, seed: int) -> Record | None:
+        """The training of a candidate with this seed; None if it is out.
+
+        Exact methods that train alike learn the same, so they share one, unless its time is asked.
+        """
+        twins = [] if self._question.is_of_training else self._exact_twins(name)
+        tasks = (TaskKey(of_seed(each, seed), LEARNING, 1) for each in (name, *twins))
+        records = (self._records[task] for task in tasks if task in self._records)
+        record = next((each for each in records if ACCURACY in each.metrics), None)
+        record = record or self._perform(name, LEARNING, 1, seed)
         if record is None:
             return None
         if ACCURACY not in record.metrics:
-            reason = record.unavailable.get(ACCURACY, "its pass did not give it")
-            self._rule_out(name, "accuracy", reason)
+            reason = record.unavailable.get(ACCURACY, "its pass gave no accuracy")
+            self._rule_out(name, "loss", reason)
             return None
-        return record.metrics[ACCURACY]
+        return record if self._reaches_target(name, seed, record) else None
+
+    def _reaches_target(self, name: str, seed: int, record: Record) -> bool:
+        target = self._question.target
+        if target is None:
+            return True
+        seconds = record.metrics.get(TO_TARGET[0])
+        if seconds == 0:
+            raise BadInput(
+                f"--target: the network has an accuracy of {target:g} before it is trained: give "
+                "a higher one"
+            )
+        if seconds is None:
+            highest = highest_test(record)
+            reason = f"its highest accuracy is {highest:.3f} with seed {seed}"
+            self._rule_out(name, "target", reason, highest, is_open=self._question.seeds == 1)
+        return seconds is not None
 
     def _exact_twins(self, name: str) -> list[str]:
         """Other candidates with the same updates: exact methods, with all else equal."""
@@ -143,43 +206,74 @@ class CellTrials:
             return []
         return [other for other in self._labels if _trains_as(self._session.cell(other), cell)]
 
-    def _perform(self, name: str, pass_name: str, number: int) -> Record | None:
+    def _perform(
+        self, name: str, pass_name: str, number: int, seed: int | None = None
+    ) -> Record | None:
         """The record of one process, after the ranks that it needs; None if it failed."""
-        cell = self._session.cell(name)
+        cell = self._session.cell(name if seed is None else of_seed(name, seed))
         for needed in passes_of(cell, (pass_name,)):
-            record = self._record(TaskKey(name, needed, 1 if needed == CALIBRATE else number))
+            task = TaskKey(cell.id, needed, 1 if needed == CALIBRATE else number)
+            record = self._record(name, task)
             if record.status != "ok":
                 self._failed(name, record)
                 return None
         return record
 
-    def _record(self, task: TaskKey) -> Record:
+    def _record(self, name: str, task: TaskKey) -> Record:
         if task in self._records:
             return self._records[task]
-        now = self._clock()
-        if not self._budget.affordable([task], now):
+        left = self._budget.end - self._clock()
+        if (expected := self._expected(name, task)) >= left:
+            if task.pass_name in (LEARNING, LEARNING_RATE) and expected:
+                self.next_training = expected
             raise OutOfTime
-        left = self._budget.end - now
-        self._progress.begin(
-            f"{self._labels[task.cell]}, {task.pass_name}", "", TimeLeft(left, is_exact=False)
-        )
+        seed = f", seed {self._session.cell(task.cell).seed}" if task.cell != name else ""
+        words = f"{self._labels[name]}, {task.pass_name}{seed}"
+        self._progress.begin(words, "", TimeLeft(left, is_exact=False))
         record = self._session.perform(task, self._progress.tick, left)
         self._budget.learn(task, record.seconds)
         self._records[task] = record
         self.measured += 1
         return record
 
+    def _expected(self, name: str, task: TaskKey) -> float:
+        """What a process takes, by equal ones or by the pilot; 0 where nothing tells."""
+        expected = self._budget.expected(task)
+        if expected is not None or task.pass_name not in (LEARNING, LEARNING_RATE):
+            return expected or 0.0
+        seeds = (TaskKey(of_seed(name, each), task.pass_name, 1) for each in self._seeds)
+        if earlier := [self._records[each].seconds for each in seeds if each in self._records]:
+            return earlier[0]
+        pilot = self._records.get(TaskKey(name, PILOT, 1))
+        step = pilot.details.get("step_seconds", 0.0) if pilot is not None else 0.0
+        cell = self._session.cell(task.cell)
+        return least_seconds(cell, task.pass_name, step, self._examples)
+
+    @property
+    def _seeds(self) -> range:
+        return range(self._question.seeds)
+
     def _failed(self, name: str, record: Record) -> None:
         if record.status == "oom" and record.key.pass_name != FIDELITY:
             self._rule_out(name, "memory", _first_words(record.reason))
+        elif record.status == "skipped" and record.key.pass_name == LEARNING:
+            self._rule_out(name, "loss", record.reason)  # no rate of the grid trains it
         elif record.status == "skipped":
             self._rule_out(name, "unsuitable", record.reason)
         else:
             where = record.key.pass_name  # `fidelity` is no step: it holds plain training, too
             self._rule_out(name, "failed", f"{where}: {record.status}: {record.reason}")
 
-    def _rule_out(self, name: str, cause: Cause, reason: str, value: float | None = None) -> None:
-        self.ruled_out.setdefault(name, RuledOut(name, cause, reason, value))
+    def _rule_out(
+        self,
+        name: str,
+        cause: Cause,
+        reason: str,
+        value: float | None = None,
+        *,
+        is_open: bool = False,
+    ) -> None:
+        self.ruled_out.setdefault(name, RuledOut(name, cause, reason, value, is_open))
         self._progress.note(f"out: {self._labels[name]}: {reason}")
 
 

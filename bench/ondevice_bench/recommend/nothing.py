@@ -32,6 +32,8 @@ def _shortfall(question: Question, out: RuledOut) -> float | None:
         return (limits.min_cosine - out.value) / (abs(limits.min_cosine) or 1)
     if out.cause == "accuracy" and limits.min_accuracy:
         return (limits.min_accuracy - out.value) / limits.min_accuracy
+    if out.cause == "target" and question.target:
+        return (question.target - out.value) / question.target
     return None
 
 
@@ -52,7 +54,9 @@ def _nearest(question: Question, out: RuledOut, label: str) -> str:
             f"the nearest is {label} with cosine {cosine_text(out.value)}; "
             f"the limit is {limits.min_cosine:g} (--min-cosine)"
         )
+    if out.cause == "target":
+        return f"the nearest is {label}: {out.reason}; the target is {question.target:g} (--target)"
     return (
-        f"the nearest is {label} with accuracy {out.value:.3f}; "
+        f"the nearest is {label} with {out.reason}; "
         f"the limit is {limits.min_accuracy:g} (--min-accuracy)"
     )

@@ -8,6 +8,7 @@ from typing import Any
 from ondevice_bench.specs import composition, mix, registry
 from ondevice_bench.specs.composition import Part
 from ondevice_bench.specs.layout import ModelLayout
+from ondevice_bench.specs.trained import RULE
 from ondevice_bench.suite.cell import Cell, Train
 
 WIDTH = 88  # of a line
@@ -22,13 +23,17 @@ def lines_to_paste(cell: Cell) -> tuple[str, ...]:
     if layout:
         imports.append("from ondevice_bench.specs.layout import ModelLayout")
     calibrates = any(spec.calibrates for spec in composition.specs(cell.method))
+    energy = _trained_energy(cell)
+    if energy is not None:
+        imports += _IMPORTS_OF_RANKS
     return (
         *imports,
         "",
+        *([_RANKS.format(model=_literal(cell.model), energy=energy)] if energy else []),
         *_allocator(cell),
         f"batch_size = {cell.batch}",
         "model.train()",
-        *_treat(cell, layout),
+        *_treat(cell, layout, has_ranks=energy is not None),
         *(["treatment.calibrate((inputs, targets))  # one batch, to choose ranks"] * calibrates),
         *(_FROZEN_NORMS if cell.train.freeze_bn else ()),
         *_call("optimizer = treatment.optimizer", _arguments(_of_optimizer(cell.train))),
@@ -48,6 +53,22 @@ def _allocator(cell: Cell) -> list[str]:
     return [f"# measured with the allocator {cell.allocator}: preload it (LD_PRELOAD)"]
 
 
+_IMPORTS_OF_RANKS = (
+    "from ondevice_bench.methods.ranks import Ranks",
+    "from ondevice_bench.specs import trained",
+)
+_RANKS = (
+    "ranks = {{layer: Ranks(**each) for layer, each in trained.ranks({model}, {energy}).items()}}"
+)
+
+
+def _trained_energy(cell: Cell) -> float | None:
+    """The share of energy of the ranks that come from a table of the network, if any do."""
+    found = (value for name, value in cell.method_options if name.rpartition(".")[2] == RULE)
+    value = next(found, None)
+    return None if value is None else float(value)
+
+
 _FROZEN_NORMS = (
     "# batch-norm does not train, as it did not here; do this again after each model.train()",
     "for norm in model.modules():",
@@ -59,7 +80,7 @@ _FROZEN_NORMS = (
 )
 
 
-def _treat(cell: Cell, layout: str) -> list[str]:
+def _treat(cell: Cell, layout: str, *, has_ranks: bool) -> list[str]:
     parts = composition.parts(cell.method)
     own = [part.own(cell.method_options) for part in parts]
     options: Mapping[str, Any] = {}
@@ -71,6 +92,7 @@ def _treat(cell: Cell, layout: str) -> list[str]:
         method = _composed(parts, own)
     arguments = ["model", method, *_arguments({"layers": cell.layers, **options})]
     arguments += [f"layout={layout}"] * bool(layout)
+    arguments += ["ranks=ranks"] * has_ranks
     return _call("treatment = treat", arguments)
 
 

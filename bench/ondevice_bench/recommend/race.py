@@ -23,9 +23,9 @@ FINALISTS = 4
 NEXT = 3  # of those left behind, which an answer names beside the best
 FEWEST, MOST_ROUNDS = 8, 40  # of the last few: before the first judgement, and at the end
 CONFIDENCE = 0.99  # of one judgement, over all rivals together
+LEAST_NOISE = 0.02  # of readings of one candidate, as a logarithm
 PRIOR_FACTOR = 4.0  # a guess from one step may be wrong by so much
 SURE, LIKELY = 3.0, 1.5  # standard errors beyond which nobody stays, and within which all stay
-LEAST_NOISE = 0.02  # of readings of one candidate, as a logarithm
 # three quarters of the differences of two normal readings are within so many deviations of one
 _QUARTILE = 1.1503 * math.sqrt(2)
 _OF_MEDIAN = math.sqrt(math.pi / 2)  # the error of a median, in those of a mean
@@ -55,6 +55,23 @@ class Trials(Protocol):
         """Measure all that the answer says of the best; whether it still meets all limits."""
 
 
+@dataclass(frozen=True)
+class Rounds:
+    """How many rounds there are before anybody goes, before the first judgement, and at the end.
+
+    `noise` is the least that readings of one candidate are believed to have, as a logarithm: a few
+    readings may agree by chance.
+    """
+
+    first: int = FIRST_ROUNDS
+    fewest: int = FEWEST
+    most: int = MOST_ROUNDS
+    noise: float = LEAST_NOISE
+
+
+OF_PROCESSES = Rounds()
+
+
 @dataclass
 class Race:
     """The candidates, what was read of them, and who is left.
@@ -67,6 +84,7 @@ class Race:
     threshold: float  # a smaller difference, as a share of the cost, decides nothing
     prior: Mapping[str, float] = field(default_factory=dict)
     repeats: bool = True
+    plan: Rounds = OF_PROCESSES
     is_exact: bool = False  # equal code gives equal readings
     readings: dict[str, list[float]] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
@@ -151,11 +169,11 @@ class Race:
 
     def _race(self) -> None:
         self._drop_the_hopeless()
-        rounds = FIRST_ROUNDS if self.repeats else 1
+        rounds = self.plan.first if self.repeats else 1
         self._take_rounds(rounds)
         self._keep_the_best()
-        while self.repeats and len(self.left) > FINALISTS:
-            rounds *= 2
+        while self.repeats and len(self.left) > FINALISTS and rounds < self.plan.most:
+            rounds = min(2 * rounds, self.plan.most)
             self._take_rounds(rounds)
             self._keep_the_best()
         self._require(list(self.left), self.trials.enters_final)
@@ -229,14 +247,14 @@ class Race:
             return 0.0
         if not self.repeats:
             return math.log1p(self.threshold) / SURE
-        noise = _noise([self.readings[name] for name in self.left])
+        noise = _noise([self.readings[name] for name in self.left], self.plan.noise)
         return noise * _OF_MEDIAN * math.sqrt(2 / self.rounds)
 
     def _run_final(self) -> None:
         """Give the last few rounds until each rival is decided."""
-        while self.repeats and len(self.left) > 1 and self.rounds < MOST_ROUNDS:
-            self._take_rounds(max(FEWEST, self.rounds + 1))
-            if not is_look(self.rounds, FEWEST):
+        while self.repeats and len(self.left) > 1 and self.rounds < self.plan.most:
+            self._take_rounds(max(self.plan.fewest, self.rounds + 1))
+            if not is_look(self.rounds, self.plan.fewest):
                 continue
             self._compare()
             proven = [name for name in self.ratios if self.relation(name) == "worse"]
@@ -284,11 +302,11 @@ def _single(ratio: float, threshold: float, *, is_exact: bool) -> Change:
     return Change(ratio, ratio / wide, ratio * wide, "unknown")
 
 
-def _noise(readings: Sequence[Sequence[float]]) -> float:
+def _noise(readings: Sequence[Sequence[float]], least: float) -> float:
     """The deviation of readings of equal code, as a logarithm. Few large outliers change little."""
     apart = sorted(
         abs(math.log(one / other)) for each in readings for one, other in combinations(each, 2)
     )
     if not apart:
-        return LEAST_NOISE
-    return max(LEAST_NOISE, apart[len(apart) * 3 // 4] / _QUARTILE)
+        return least
+    return max(least, apart[len(apart) * 3 // 4] / _QUARTILE)

@@ -10,6 +10,7 @@ from ondevice_bench.recommend.way import Way
 from ondevice_bench.stats import Estimate
 
 MOST_RIVALS = 5
+POINT = 0.01  # of accuracy
 WORTH = 0.05  # a smaller share of the winner's memory is no gain
 
 # what a rival may have that the winner has not; `tensors` is memory by shapes
@@ -23,7 +24,7 @@ class Gain:
     name: GainName
     rivals: float | None = None
     winners: float | None = None
-    is_of_one_process: bool = False  # whether only one process of a side was measured
+    is_of_one_process: bool = False  # whether only one process, or seed, of a side was measured
 
     def to_dict(self) -> dict[str, Any]:
         """The gain as plain values."""
@@ -81,8 +82,17 @@ def _gains(way: Way, winner: Way) -> Iterator[Gain]:
         yield Gain("cosine", way.cosine, winner.cosine)
     yield from _memory(way, winner)
     yield from _time(way, winner)
-    if way.accuracy and winner.accuracy and way.accuracy > winner.accuracy:
-        yield Gain("accuracy", way.accuracy, winner.accuracy)
+    yield from _accuracy(way, winner)
+
+
+def _accuracy(way: Way, winner: Way) -> Iterator[Gain]:
+    """A higher accuracy: with intervals that are apart, or of one seed."""
+    rivals, winners = way.accuracy, winner.accuracy
+    if rivals is None or winners is None or rivals.estimate <= winners.estimate + POINT:
+        return
+    alone = rivals.lower is None or winners.lower is None
+    if alone or _is_less(winners, rivals):
+        yield Gain("accuracy", rivals.estimate, winners.estimate, alone)
 
 
 def _memory(way: Way, winner: Way) -> Iterator[Gain]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ondevice_bench import units
 from ondevice_bench.analyse.gradient import has_exact_updates
+from ondevice_bench.data.count import examples_of
 from ondevice_bench.errors import BadInput, NothingRan
 from ondevice_bench.recommend.answer import Place, Recommendation
 from ondevice_bench.recommend.candidates import Candidates, candidates_of
@@ -17,6 +18,7 @@ from ondevice_bench.recommend.nothing import nothing_meets
 from ondevice_bench.recommend.paste import lines_to_paste
 from ondevice_bench.recommend.question import PEAK, STEP, Question
 from ondevice_bench.recommend.race import FINALISTS, OutOfTime, Race
+from ondevice_bench.recommend.way import Way
 from ondevice_bench.recommend.ways import Ways
 from ondevice_bench.record.store import FILE_NAME
 from ondevice_bench.run.commit import current_commit
@@ -25,12 +27,13 @@ from ondevice_bench.run.progress import Progress
 from ondevice_bench.run.request import Request
 from ondevice_bench.run.session import Session, open_session
 from ondevice_bench.suite.cell import Cell
-from ondevice_bench.suite.goal import Goal
+from ondevice_bench.suite.goal import GOALS, Goal
 from ondevice_bench.suite.space import Space
 from ondevice_bench.suite.suite import Sampling, Suite
 
 # of one process: many short ones tell more than a long one
 SAMPLING = Sampling(warmup=2, min_samples=5, max_samples=20, max_seconds=5.0)
+TRAINING = 4 * 3600.0  # seconds that one training may take at most
 PILOT_SHARE = 0.5  # of the budget: candidates that have no pilot until then are not looked at
 
 
@@ -57,7 +60,8 @@ class Search:
         with open_session(self.request(found), self.out, progress) as session:
             labels = {cell.id: found.labels[cell.id] for cell in found.fitting}
             end = began + self.budget
-            trials = CellTrials(session, self.question, labels, progress, end, self.clock)
+            examples = examples_of(self.workload.data)
+            trials = CellTrials(session, self.question, labels, progress, end, self.clock, examples)
             guesses = self._pilots(found, trials, began)
             race = self._race(guesses, trials)
             is_decided = race.is_over and len(guesses) == len(found.fitting)
@@ -80,7 +84,8 @@ class Search:
     def request(self, found: Candidates) -> Request:
         """An ordinary run of all candidates. Its rounds are the least that an answer rests on."""
         least = self.question.limits.min_cosine
-        goal = Goal(minimise=self.question.goal.name)
+        name = self.question.goal.name
+        goal = Goal(minimise=name) if name in GOALS else Goal()
         suite = replace(
             self.workload,
             name=f"recommend-{self.workload.name}",
@@ -90,6 +95,7 @@ class Search:
             layers=self.space.layers,
             measure=self.question.measure,
             sampling=SAMPLING,
+            timeout=TRAINING if self.question.learns else self.workload.timeout,
             goal=goal if least is None else replace(goal, min_cosine=least),
         )
         return Request(
@@ -99,7 +105,7 @@ class Search:
             commit=current_commit(Path.cwd()),
             command=self.command,
             fresh=self.fresh,
-            extends_finished=True,
+            extends=True,
             findings=self.host.findings(),
         )
 
@@ -144,7 +150,8 @@ class Search:
         goal = self.question.goal
         if goal.name == PEAK:
             return None if size is None else float(size)
-        is_of_time = goal.name in (STEP, "step_joules")  # an inference is no part of a step
+        # an inference is no part of a step; a training is many steps, of as many examples for all
+        is_of_time = goal.name in (STEP, "step_joules") or self.question.is_of_training
         return seconds / cell.batch if is_of_time and seconds is not None else None
 
     def _race(self, guesses: Mapping[str, float | None], trials: CellTrials) -> Race:
@@ -155,6 +162,7 @@ class Search:
             threshold=goal.threshold,
             prior={name: guess for name, guess in guesses.items() if guess is not None},
             repeats=self.question.repeats,
+            plan=self.question.rounds,
             is_exact=goal.kind == "exact",
         ).run()
 
@@ -171,7 +179,7 @@ class Search:
         ruled_out = (*found.ruled_out, *trials.ruled_out.values())
         if race.leader is None and is_decided:
             raise NothingRan(nothing_meets(self.question, ruled_out, found.labels))
-        ways = Ways(session, self.question, race, found.labels, found.sizes, trials.accuracies)
+        ways = Ways(session, self.question, race, found.labels, found.sizes, trials)
         winner = None if race.leader is None else ways.way(race.leader)
         first = found.fitting[0]
         return Recommendation(
@@ -196,7 +204,9 @@ class Search:
             is_decided=is_decided,
             doubts=ways.doubts(),
             measured=trials.measured,
-            paste=() if winner is None else lines_to_paste(winner.cell),
+            budget=self.budget,
+            next_training=trials.next_training,
+            paste=() if winner is None else lines_to_paste(_with_rate(winner)),
         )
 
     def _place(self, session: Session) -> Place:
@@ -208,6 +218,14 @@ class Search:
             run=session.run.id,
             command=_that_goes_on(self.command),
         )
+
+
+def _with_rate(winner: Way) -> Cell:
+    """The cell of the winner with the learning rate that its trainings chose, if any did."""
+    cell = winner.cell
+    if winner.rate is None:
+        return cell
+    return replace(cell, train=replace(cell.train, lr=winner.rate))
 
 
 def _labels_without(

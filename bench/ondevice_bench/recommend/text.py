@@ -1,22 +1,24 @@
 """An answer in the terminal: the winner first, then what comes next, what is out, what to paste."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.gradient import cosine_text
 from ondevice_bench.recommend.answer import Behind, Recommendation
 from ondevice_bench.recommend.candidates import Cause, RuledOut
+from ondevice_bench.recommend.doubts import MOST_NAMES, few, uncertain_lines
 from ondevice_bench.recommend.question import PEAK, STEP
 from ondevice_bench.recommend.rivals import Gain, RunnerUp, is_of_one_process
+from ondevice_bench.recommend.training import accuracy_text
 from ondevice_bench.recommend.way import Way
 from ondevice_bench.stats import Estimate
 from ondevice_bench.terminal import Table
 
-MOST_NAMES = 4  # of a group that is out
 _OUT: dict[Cause, str] = {
     "memory": "by the memory limit of {memory}",
     "cosine": "by --min-cosine {cosine:g}",
     "accuracy": "by --min-accuracy {accuracy:g}",
+    "target": "by --target {target:g}",
     "loss": "by a loss that is not a number",
     "failed": "because a process failed",
     "unmeasured": "because the goal could not be measured",
@@ -61,6 +63,7 @@ def rivals_table(found: Recommendation) -> Table | None:
     goal = found.question.goal
     each = found.compares_examples
     title = f"{goal.label} of one example" if each else goal.label
+    noun = found.question.round_noun
     table = Table("runner-up", title, "× the winner's", "what it would buy")
     for runner_up in found.runners_up:
         way = runner_up.way
@@ -68,13 +71,13 @@ def rivals_table(found: Recommendation) -> Table | None:
         whole = None if estimate is None else estimate.estimate
         shown = way.cost if each else whole
         value = "not measured" if shown is None else units.quantity(shown, goal.unit)
-        table.add_row(way.label, value, _ratio(runner_up), "; ".join(_buys(runner_up)))
+        table.add_row(way.label, value, _ratio(runner_up, noun), "; ".join(_buys(runner_up)))
     return table
 
 
 def rest_lines(found: Recommendation) -> list[str]:
     """What is out, what is not sure, and what the figures are of."""
-    return [*_ruled_out(found), *_uncertain(found), *_meaning(found)]
+    return [*_ruled_out(found), *uncertain_lines(found), *_meaning(found)]
 
 
 def paste_lines(found: Recommendation) -> list[str]:
@@ -87,15 +90,15 @@ def _sureness(found: Recommendation) -> str:
     assert winner is not None
     if not winner.meets_limits:
         return "Not sure at all: the budget ended before its limits were measured."
+    rounds = units.number_of(winner.rounds, found.question.round_noun)
     if not found.is_decided:
-        return (
-            f"The best so far: the budget ended after {units.number_of(winner.rounds, 'round')}; "
-            f"{units.number_of(len(found.open_rivals) + len(found.unreached), 'candidate')} may "
-            "still be better."
-        )
+        open_ones = len(found.open_rivals) + len(found.unreached)
+        others = f"{units.number_of(open_ones, 'candidate')} may still be better"
+        if not open_ones:
+            others = "all others are out, or cost more"
+        return f"The best so far: the budget ended after {rounds}; {others}."
     equal = [way.label for way in found.rivals if way.standing == "equal"]
     unsure = [way.label for way in found.open_rivals]
-    rounds = units.number_of(winner.rounds, "round")
     if not equal and not unsure:
         how = "beyond the noise of these"
         if proven := sum(each.defeat == "proven" for each in found.behind):
@@ -106,8 +109,8 @@ def _sureness(found: Recommendation) -> str:
             how += f"; {guessed} of them left by a guess, without a reading"
         first = f"It had the lowest {_compared(found)}"
         return f"{first} in {rounds}, {how}."
-    near = [f"no better than {_few(equal)} by {units.percent(goal.threshold)}"] if equal else []
-    near += [f"not distinguished from {_few(unsure)} by {rounds}"] if unsure else []
+    near = [f"no better than {few(equal)} by {units.percent(goal.threshold)}"] if equal else []
+    near += [f"not distinguished from {few(unsure)} by {rounds}"] if unsure else []
     return f"It had the lowest {_compared(found)}, but is {', '.join(near)}."
 
 
@@ -164,19 +167,23 @@ def _limits(found: Recommendation, winner: Way) -> Iterator[str]:
     else:
         yield "gradient: not compared with that of plain training"
     if limits.min_accuracy is not None and winner.accuracy is not None:
-        above = winner.accuracy - limits.min_accuracy
+        above = winner.accuracy.estimate - limits.min_accuracy
         yield (
-            f"accuracy: {winner.accuracy:.3f}, {above:.3f} above the limit of "
+            f"accuracy: {accuracy_text(winner.accuracy)}, {above:.3f} above the limit of "
             f"{limits.min_accuracy:g}"
         )
+    elif found.question.learns and winner.accuracy is not None:
+        yield f"accuracy: {accuracy_text(winner.accuracy)}"
+    if winner.rate is not None:
+        yield f"learning rate: {winner.rate:g}, chosen on validation examples"
 
 
-def _ratio(runner_up: RunnerUp) -> str:
+def _ratio(runner_up: RunnerUp, noun: str) -> str:
     if runner_up.ratio is None:
         return ""
     ratio = units.ratio(runner_up.ratio)
     if runner_up.bounds is None:
-        return f"{ratio}\n{units.number_of(runner_up.way.rounds, 'round')} only"
+        return f"{ratio}\n{units.number_of(runner_up.way.rounds, noun)} only"
     lower, upper = runner_up.bounds
     bounds = f"{units.ratio(lower)} … {units.ratio(upper)}"
     return f"{ratio}\n{bounds}" if lower < upper else bounds
@@ -206,7 +213,8 @@ def _gain(gain: Gain) -> str:
         case "cosine":
             return f"cosine {cosine_text(gain.rivals)} for {cosine_text(gain.winners)}"
         case _:
-            return f"{gain.name} {gain.rivals:.3f} for {gain.winners:.3f}"
+            scope = " (one seed)" if gain.is_of_one_process else ""
+            return f"{gain.name} {gain.rivals:.3f} for {gain.winners:.3f}{scope}"
 
 
 def _ruled_out(found: Recommendation) -> list[str]:
@@ -215,6 +223,7 @@ def _ruled_out(found: Recommendation) -> list[str]:
         "memory": units.whole_mib(limits.memory_bytes),
         "cosine": limits.min_cosine or 0.0,
         "accuracy": limits.min_accuracy or 0.0,
+        "target": found.question.target or 0.0,
     }
     lines = []
     for cause, title in _OUT.items():
@@ -225,7 +234,7 @@ def _ruled_out(found: Recommendation) -> list[str]:
     for defeat, title in _BEHIND.items():
         beaten = [each for each in found.behind if each.defeat == defeat]
         if beaten:
-            lines.append(f"{title} ({len(beaten)}): {_few(map(_beaten, beaten))}")
+            lines.append(f"{title} ({len(beaten)}): {few(map(_beaten, beaten))}")
     return lines
 
 
@@ -236,7 +245,7 @@ def _reasons(group: Sequence[RuledOut], found: Recommendation) -> Iterator[str]:
         by_reason.setdefault(each.reason, []).append(found.labels[each.name])
     reasons = list(by_reason.items())
     for reason, names in reasons[:MOST_NAMES]:
-        yield f"{_few(names)}: {reason}"
+        yield f"{few(names)}: {reason}"
     if len(reasons) > MOST_NAMES:
         yield f"and {len(reasons) - MOST_NAMES} more (--json has all)"
 
@@ -252,54 +261,6 @@ def _beaten(each: Behind) -> str:
     return each.label if each.ratio is None else f"{each.label} {units.ratio(each.ratio)}"
 
 
-def _uncertain(found: Recommendation) -> list[str]:
-    """What is not sure, and the command that would decide it."""
-    lines = []
-    if not found.is_decided:
-        if found.unreached:
-            lines.append(f"not measured, for lack of time: {_few(found.unreached)}")
-        lines.append("uncertain until the search has ended; the same command goes on from here:")
-        lines.append(f"  {found.place.command}")
-    elif found.open_rivals:
-        names = _few([way.label for way in found.open_rivals])
-        lines.append(
-            f"uncertain: {names}: more rounds did not tell; `bench doctor` may say why"
-            if found.question.repeats
-            else f"uncertain: {names}: one reading of each does not tell them apart"
-        )
-    lines += [f"uncertain: {doubt}; see `bench doctor`" for doubt in found.doubts]
-    if not found.place.is_here:
-        lines.append(
-            f"uncertain: times are those of this machine, {found.place.machine}, not of "
-            f"{found.place.board}; run the same command there to know its own"
-        )
-    if found.trainings > 1 and found.question.limits.min_accuracy is None:
-        lines.append(
-            "uncertain: trainings differ, and nothing compared what they learn: give "
-            "--min-accuracy, or one `train` in the space"
-        )
-    lines += _about_content(found)
-    return lines
-
-
-def _about_content(found: Recommendation) -> Iterator[str]:
-    limits = found.question.limits
-    missing = [
-        f"{option} for {what}"
-        for option, what, is_made_up in (
-            ("--weights FILE", f"{found.weights} weights", found.weights == "random"),
-            ("--data folder:DIR", f"{found.data} data", found.data.startswith("synthetic")),
-        )
-        if is_made_up
-    ]
-    is_judged = limits.min_cosine is not None or limits.min_accuracy is not None
-    if missing and is_judged:
-        yield (
-            "uncertain: what is good enough was judged without what is yours: give "
-            f"{' and '.join(missing)}"
-        )
-
-
 def _meaning(found: Recommendation) -> list[str]:
     """What the figures stand for, and where they are."""
     lines = []
@@ -310,10 +271,10 @@ def _meaning(found: Recommendation) -> list[str]:
         )
     elif len(found.batches) > 1:
         lines.append("batches differ: the smallest has the least memory whatever the method")
-    if found.question.limits.min_accuracy is not None:
+    if found.question.learns:
         lines.append(
-            "accuracy is that of one short training from one seed, with the `lr` of the space: a "
-            "small difference may be chance; exact methods that train alike share one training"
+            "accuracy is that on test examples after a short training, with a learning rate that "
+            "was chosen on validation examples; exact methods that train alike share one training"
         )
     store = f"{found.place.store}@{found.place.run}"
     lines.append(f"{found.measured} new records; their page: bench report {store}")
@@ -324,16 +285,9 @@ def _with_interval(name: str, estimate: Estimate) -> str:
     unit = metrics.BY_NAME[name].unit
     value = units.quantity(estimate.estimate, unit)
     if estimate.lower is None or estimate.upper is None:
-        return f"{value} (one process: no interval)"
+        what = "seed" if "seed" in estimate.basis else "process"
+        return f"{value} (one {what}: no interval)"
     if estimate.lower == estimate.upper:
         return value
     scope = " in one process" if is_of_one_process(estimate) else ""
     return f"{value} ({units.interval(estimate.lower, estimate.upper, unit)}{scope})"
-
-
-def _few(names: Iterable[str]) -> str:
-    """Some names, and how many more there are."""
-    listed = list(names)
-    shown = ", ".join(listed[:MOST_NAMES])
-    more = len(listed) - MOST_NAMES
-    return f"{shown} and {more} more" if more > 0 else shown

@@ -25,7 +25,8 @@ class Way:
     ratio: Change | None  # of its cost to the winner's
     estimates: Mapping[str, Estimate]
     cosine: float | None  # the lowest of all moments
-    accuracy: float | None  # exact methods that train alike share one
+    accuracy: Estimate | None  # over seeds; exact methods that train alike share theirs
+    rate: float | None  # the learning rate that most seeds chose
     rounds: int
     tensor_bytes: int | None  # at the peak, by shapes
 
@@ -42,7 +43,8 @@ class Way:
             "ratio": None if self.ratio is None else _ratio(self.ratio),
             "rounds": self.rounds,
             "cosine": self.cosine,
-            "accuracy": self.accuracy,
+            "accuracy": None if self.accuracy is None else self.accuracy.to_dict(),
+            "learning_rate": self.rate,
             "tensor_bytes_by_shapes": self.tensor_bytes,
             "metrics": {name: each.to_dict() for name, each in self.estimates.items()},
         }

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 
 from ondevice_bench import units
 from ondevice_bench.analyse.gradient import MOMENTS, has_exact_updates
+from ondevice_bench.analyse.learning import learning
 from ondevice_bench.analyse.summary import CellSummary, summarise
 from ondevice_bench.recommend.answer import Behind, shown_metrics
-from ondevice_bench.recommend.question import ACCURACY, Question
+from ondevice_bench.recommend.cell_trials import CellTrials
+from ondevice_bench.recommend.question import Question
 from ondevice_bench.recommend.race import Race
+from ondevice_bench.recommend.training import over_seeds, usual_rate
 from ondevice_bench.recommend.way import Standing, Way
 from ondevice_bench.run.session import Session
 
@@ -22,21 +25,25 @@ class Ways:
         race: Race,
         labels: Mapping[str, str],
         sizes: Mapping[str, int | None],
-        accuracies: Mapping[str, float],
+        trials: CellTrials,
     ) -> None:
         summary = summarise(session.store, session.store.run(session.run.id))
         self._notes = summary.notes
         self._cells = {each.planned.cell.id: each for each in summary.cells}
+        lines = learning(summary) if question.learns else ()
+        self._of_seeds = {cell.id: line.estimates for line in lines for cell in line.cells}
         self._question = question
         self._race = race
         self._labels = labels
         self._sizes = sizes
-        self._accuracies = accuracies
+        self._trials = trials
 
     def way(self, name: str) -> Way:
         """A candidate with its results."""
         summary, race = self._cells[name], self._race
         cell = summary.planned.cell
+        estimates = {**summary.estimates, **self._of_seeds.get(name, {})}
+        accuracies = self._trials.accuracies.get(name, ())
         standing: Standing = "winner"
         if name != race.leader:
             standing = "worse" if name in race.behind else race.relation(name)
@@ -49,12 +56,13 @@ class Ways:
             cost=race.cost(name) if race.readings.get(name) else None,
             ratio=race.ratios.get(name),
             estimates={
-                metric: summary.estimates[metric]
+                metric: estimates[metric]
                 for metric in shown_metrics(self._question)
-                if metric in summary.estimates
+                if metric in estimates
             },
             cosine=_lowest_cosine(summary),
-            accuracy=self._accuracies.get(name, _value(summary, ACCURACY)),
+            accuracy=over_seeds(accuracies) if accuracies else None,
+            rate=usual_rate(self._trials.rates.get(name, ())),
             rounds=len(race.readings.get(name, ())),
             tensor_bytes=self._sizes.get(name),
         )
@@ -74,7 +82,7 @@ class Ways:
 
     def doubts(self) -> tuple[str, ...]:
         """What disturbed the measurements: the machine, or other processes during the samples."""
-        disturbed = [self._labels[name] for name, each in self._cells.items() if each.is_disturbed]
+        disturbed = [name for name in self._labels if self._cells[name].is_disturbed]
         if not disturbed:
             return self._notes
         count = units.number_of(len(disturbed), "candidate")

@@ -165,8 +165,8 @@ def run_of(row: Row) -> Run:
     return checked_run(values | {column: mapping(values[column]) for column in _RUN_JSON})
 
 
-def cell_rows(run: str, cells: Iterable[PlannedCell]) -> list[Row]:
-    """The rows of a run's plan, in its order."""
+def cell_rows(run: str, cells: Iterable[PlannedCell], first: int = 0) -> list[Row]:
+    """The rows of a run's plan in its order, or of a part that begins at this place."""
     return [
         (
             run,
@@ -178,7 +178,7 @@ def cell_rows(run: str, cells: Iterable[PlannedCell]) -> list[Row]:
             item.cell.key,
             json_text(item.cell.to_dict()),
         )
-        for position, item in enumerate(cells)
+        for position, item in enumerate(cells, first)
     ]
 
 

@@ -110,18 +110,30 @@ class Store:
             if present is None:
                 _insert_run(db, replace(run, origin=IMPORTED), cells)
             else:
-                finished = max(filter(None, (present.finished, run.finished)), default=None)
-                merged = replace(run, origin=present.origin, finished=finished)
-                if rows.run_row(replace(present, finished=finished)) != rows.run_row(merged) or (
-                    rows.cell_rows(run.id, self.cells(run.id)) != rows.cell_rows(run.id, cells)
-                ):
+                known = self.cells(run.id)
+                merged = _merged(present, known, run, cells)
+                if merged is None:
                     raise BadInput(f"{self.path}: has another run {run.id}: nothing was imported")
-                db.execute("UPDATE runs SET finished = ? WHERE id = ?", (finished, run.id))
+                update = "UPDATE runs SET definition = ?, finished = ? WHERE id = ?"
+                db.execute(update, (merged.definition, merged.finished, run.id))
+                _insert_cells(db, run.id, cells[len(known) :], len(known))
             stored = {record.key: record for record in self.records(run.id)}
             new = [record for record in records if self._is_new(record, stored.get(record.key))]
             for record in new:
                 _replace_record(db, record)
         return len(new)
+
+    def extend_run(self, run: Run, cells: Sequence[PlannedCell]) -> None:
+        """Store a run with a larger plan: its definition, and the cells that it has not had.
+
+        It is unfinished then.
+        """
+        with self._writing() as db:
+            known = {item.cell.id for item in self.cells(run.id)}
+            new = [item for item in cells if item.cell.id not in known]
+            update = "UPDATE runs SET definition = ?, finished = NULL WHERE id = ?"
+            db.execute(update, (run.definition, run.id))
+            _insert_cells(db, run.id, new, len(known))
 
     def finish_run(self, run: str, finished: str) -> None:
         """Note that the run's plan is complete."""
@@ -403,10 +415,33 @@ def _insert_run(db: sqlite3.Connection, run: Run, cells: Iterable[PlannedCell]) 
         f"VALUES ({', '.join('?' * len(rows.RUN_COLUMNS))})",
         rows.run_row(run),
     )
+    _insert_cells(db, run.id, cells)
+
+
+def _merged(
+    present: Run, known: Sequence[PlannedCell], run: Run, cells: Sequence[PlannedCell]
+) -> Run | None:
+    """The run that both are, at two moments; None if they are not. Its plan may have grown."""
+    common = min(len(known), len(cells))
+    if rows.cell_rows(run.id, known[:common]) != rows.cell_rows(run.id, cells[:common]):
+        return None
+    finished = max(filter(None, (present.finished, run.finished)), default=None)
+    if len(known) != len(cells):
+        later = run if len(cells) > len(known) else present
+        finished, definition = later.finished, later.definition
+        present, run = (replace(each, definition=definition) for each in (present, run))
+    merged = replace(run, origin=present.origin, finished=finished)
+    is_same = rows.run_row(replace(present, finished=finished)) == rows.run_row(merged)
+    return merged if is_same else None
+
+
+def _insert_cells(
+    db: sqlite3.Connection, run: str, cells: Iterable[PlannedCell], first: int = 0
+) -> None:
     db.executemany(
         "INSERT INTO cells (run, position, cell, profile, state, reason, fingerprint, "
         "definition) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        rows.cell_rows(run.id, cells),
+        rows.cell_rows(run, cells, first),
     )
 
 

@@ -28,7 +28,8 @@ class Request:
     command: str
     origin: str = "run"
     fresh: bool = False
-    extends_finished: bool = False  # a finished run of the same definition goes on, too
+    # a finished run goes on, too, and one whose plan is part of this one, or has this one as a part
+    extends: bool = False
     retry: frozenset[str] = frozenset()
     budget: float | None = None  # seconds
     interleaved: bool = True  # rounds take turns between the cells

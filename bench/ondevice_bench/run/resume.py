@@ -1,6 +1,7 @@
 """Whether a run is new or goes on with an unfinished one."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from ondevice_bench.record.model import Run
 from ondevice_bench.record.store import Store
 from ondevice_bench.run.progress import Progress
 from ondevice_bench.run.request import Request
+from ondevice_bench.suite.planned_cell import PlannedCell
 
 _UNLIKE = {"definition": "plan or settings"}
 
@@ -89,8 +91,10 @@ def _to_go_on_with(store: Store, new: Run, request: Request, progress: Progress)
     ]
     if not unlike:
         wanted = request.retry & set(store.statuses(latest.id).values())
-        goes_on = latest.finished is None or request.extends_finished
+        goes_on = latest.finished is None or request.extends
         return latest if goes_on or wanted else None
+    if unlike == ["definition"] and request.extends and _joins(store, latest, new, request):
+        return latest
     if latest.finished is None:
         differences = ", ".join(_UNLIKE.get(name, name) for name in unlike)
         progress.note(f"{latest.id} stays unfinished: this run has another {differences}")
@@ -105,6 +109,22 @@ def _latest_of_kind(store: Store, new: Run) -> Run | None:
         case "fleet":
             return store.last_added(new.suite, new.origin, new.profile)
     return None
+
+
+def _joins(store: Store, latest: Run, new: Run, request: Request) -> bool:
+    """Whether one of both plans is part of the other, measured alike. A larger plan is stored."""
+    settings = json.loads(json.dumps(request.settings))
+    if any(latest.settings.get(name) != value for name, value in settings.items()):
+        return False
+    old, plan = (_by_id(cells) for cells in (store.cells(latest.id), request.plan))
+    if old.items() <= plan.items():
+        store.extend_run(replace(latest, definition=new.definition), request.plan)
+        return True
+    return plan.items() <= old.items()
+
+
+def _by_id(cells: Iterable[PlannedCell]) -> dict[str, tuple[str, str]]:
+    return {item.cell.id: (item.cell.key, item.state) for item in cells}
 
 
 def _free_id(store: Store, name: str) -> str:

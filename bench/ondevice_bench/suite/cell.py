@@ -72,6 +72,9 @@ class Cell:
     train: Train = Train()
     allocator: str = ""  # empty: that of the C library, or what the user preloads
     learning: LearningPlan | None = None  # None: the suite does not measure how a cell learns
+    # the split of the batch that chooses ranks or bases by their content; empty: all examples,
+    # as in cells of before this field
+    calibrated_on: str = ""
     label: str = field(default="", compare=False)  # the user's own for the method, if there is one
 
     @cached_property
@@ -102,7 +105,10 @@ class Cell:
 
     @property
     def of_any_method(self) -> tuple[Any, ...]:
-        """The common values of cells that differ in method, label, layers, seed and allocator."""
+        """The common values of cells that differ in method, layers, seed and allocator.
+
+        Label and split of the calibration belong to the method.
+        """
         return _of_any_method(self)
 
     @property
@@ -111,9 +117,8 @@ class Cell:
         return replace(self, batch=0, seed=0).key
 
     def to_dict(self) -> dict[str, Any]:
-        """The cell as plain values: allocator, learning and label only if there is one."""
-        values = asdict(self)
-        return {k: v for k, v in values.items() if v or k not in ("allocator", "learning", "label")}
+        """The cell as plain values: what has an empty default only if it is not empty."""
+        return {name: value for name, value in asdict(self).items() if value or name not in _RARE}
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "Cell":
@@ -127,7 +132,10 @@ class Cell:
         return Cell(**arguments)
 
 
-_OF_A_METHOD = ("id", "method", "method_options", "layers", "seed", "allocator", "label")
+_RARE = ("allocator", "learning", "calibrated_on", "label")
+_OF_A_METHOD = (
+    *("id", "method", "method_options", "layers", "seed", "allocator", "calibrated_on", "label"),
+)
 _of_any_method = attrgetter(*(each.name for each in fields(Cell) if each.name not in _OF_A_METHOD))
 
 

@@ -7,6 +7,8 @@ from itertools import product
 from ondevice_bench import passes
 from ondevice_bench.errors import BadInput, NothingRan, suggestion
 from ondevice_bench.specs import composition, registry
+from ondevice_bench.specs.builtin_methods import BY_CONTENT
+from ondevice_bench.specs.data import TRAIN
 from ondevice_bench.specs.inputs import Inputs, OwnBatch
 from ondevice_bench.specs.model import ModelSpec
 from ondevice_bench.specs.option import Value, resolved
@@ -146,6 +148,9 @@ def _of_every_seed(
     )
     data = OWN_DATA if has_own_batch else suite.data.name
     source = (weights or suite.weights).name
+    learning = suite.learning if passes.LEARNING in suite.measure else None
+    is_by_suite = learning is None and not has_own_batch
+    calibrated_on = _calibrated_on(suite, method, method_options) if is_by_suite else ""
     for seed in suite.seeds:
         yield Cell(
             id=with_seed(common, seed),
@@ -160,10 +165,26 @@ def _of_every_seed(
             data=data,
             weights=source,
             train=suite.train,
-            learning=suite.learning if passes.LEARNING in suite.measure else None,
+            learning=learning,
+            calibrated_on=calibrated_on,
             allocator=allocator,
             label=label,
         )
+
+
+def _calibrated_on(suite: Suite, method: str, options: Options) -> str:
+    """The split to calibrate on where ranks or bases depend on examples that a test may see.
+
+    Ranks by number or by shapes are the same on any batch. A cell that learns calibrates on
+    examples to learn from in any case.
+    """
+    depends = any(
+        registry.is_own(part.spec.name)
+        or part.spec.keeps_calibration
+        or any(name in BY_CONTENT for name in part.own(options))
+        for part in composition.parts(method)
+    )
+    return TRAIN if depends and suite.data.splits_examples else ""
 
 
 def _patterns(suite: Suite) -> Iterator[tuple[str, str]]:

@@ -9,22 +9,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, create_model
+from pydantic import AfterValidator, BeforeValidator, Field, create_model
 
 from ondevice_bench.declare.check import check
 from ondevice_bench.declare.folders import locate
 from ondevice_bench.declare.inherit import read_resolved
 from ondevice_bench.declare.schema import StrictSchema
 from ondevice_bench.specs.layer_choice import parse
-from ondevice_bench.suite.cell import Cell, Train
+from ondevice_bench.suite.cell import Cell, LearningPlan, Train
 from ondevice_bench.suite.cell_ids import with_seed, without_seed
 from ondevice_bench.suite.entries import AS_LIST, NOT_EMPTY, ChoiceSchema, method_entries
 from ondevice_bench.suite.layers import freezes
 from ondevice_bench.suite.mixes import with_places
-from ondevice_bench.suite.schema import TRAIN
+from ondevice_bench.suite.schema import LEARNING, TRAIN
 from ondevice_bench.suite.suite import MethodChoice, Suite
 
 FOLDER, DEFAULT = "suites/search", "default"
+GRID = (0.1, 0.3, 1.0, 3.0)  # learning rates, as multiples of that of `train`
 
 
 class SpaceSchema(StrictSchema):
@@ -40,6 +41,13 @@ class SpaceSchema(StrictSchema):
     ] = (("all",),)
     batch: Annotated[tuple[Annotated[int, Field(ge=1)], ...], AS_LIST, NOT_EMPTY] = ()
     train: tuple[Train, ...] = (Train(),)
+    learning: LearningPlan = LearningPlan()
+
+
+def _without_target(value: LearningPlan) -> LearningPlan:
+    if value.target is not None:
+        raise ValueError("target is no part of a search space: it is `--target`")
+    return value
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,14 @@ class Space:
     layers: tuple[str, ...]
     batches: tuple[int, ...]
     trains: tuple[Train, ...]
+    learning: LearningPlan = LearningPlan()  # noqa: RUF009  # frozen
+
+    def learning_with(self, train: Train) -> LearningPlan:
+        """How candidates of this training learn. Without rates, a grid is around `lr`."""
+        if self.learning.learning_rates:
+            return self.learning
+        rates = tuple(float(f"{multiple * train.lr:.3g}") for multiple in GRID)
+        return replace(self.learning, learning_rates=rates)
 
     @property
     def frozen_parts(self) -> tuple[str, ...]:
@@ -71,11 +87,13 @@ def load_space(name: str) -> Space:
     path = locate(FOLDER, name)
     document, *_ = read_resolved(FOLDER, path)
     train: Any = TRAIN
+    learning: Any = LEARNING
     schema = create_model(
         "Search space",
         __base__=SpaceSchema,
         methods=(method_entries(path.parent), ...),
         train=(Annotated[tuple[train, ...], AS_LIST, NOT_EMPTY], (Train(),)),
+        learning=(Annotated[learning, AfterValidator(_without_target)], LearningPlan()),
     )
     file = check(schema, document)
     return Space(
@@ -87,13 +105,20 @@ def load_space(name: str) -> Space:
         layers=tuple(dict.fromkeys(word for entry in file.layers for word in entry)),
         batches=tuple(dict.fromkeys(file.batch)),
         trains=tuple(dict.fromkeys(file.train)),
+        learning=file.learning,
     )
 
 
 def suites_in(space: Space, workload: Suite) -> tuple[Suite, ...]:
     """The suites of this workload over the space: one for each way of training."""
     return tuple(
-        replace(workload, methods=space.methods, layers=space.layers, train=train)
+        replace(
+            workload,
+            methods=space.methods,
+            layers=space.layers,
+            train=train,
+            learning=replace(space.learning_with(train), target=workload.learning.target),
+        )
         for train in space.trains
     )
 

@@ -106,6 +106,8 @@ class JobMaker:
             return user_models.batch(self._host, self._batches, model.implementation, cell, use)
         # where a cell learns, nothing but its tests sees an example of the test split
         split = LEARN if cell.learning is not None and self._data.has_labels else ALL
+        if use == CALIBRATE and cell.calibrated_on:
+            split = cell.calibrated_on
         return self._batches.batch(self._data, inputs, cell.batch, cell.seed, use, split)
 
     def _examples(

@@ -1,0 +1,140 @@
+"""What an answer leaves open, and the command that would decide it."""
+
+import math
+import shlex
+from collections.abc import Iterable, Iterator
+
+from ondevice_bench import units
+from ondevice_bench.recommend.answer import Recommendation
+from ondevice_bench.recommend.question import MOST_SEEDS, SEEDS
+from ondevice_bench.recommend.race import CONFIDENCE
+from ondevice_bench.recommend.training import accuracy_text
+from ondevice_bench.stats import fewest_pairs, order_ranks
+
+MOST_NAMES = 4  # of a group
+
+
+def few(names: Iterable[str]) -> str:
+    """Some names, and how many more there are."""
+    listed = list(names)
+    shown = ", ".join(listed[:MOST_NAMES])
+    more = len(listed) - MOST_NAMES
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def uncertain_lines(found: Recommendation) -> list[str]:
+    """What is not sure, and the command that would decide it."""
+    lines: list[str] = []
+    if not found.is_decided:
+        lines += _unfinished(found)
+    elif found.open_rivals:
+        lines += _open_rivals(found)
+    if found.is_decided:
+        lines += _accuracies(found)
+    lines += [f"uncertain: {doubt}; see `bench doctor`" for doubt in found.doubts]
+    if not found.place.is_here:
+        lines.append(
+            f"uncertain: times are those of this machine, {found.place.machine}, not of "
+            f"{found.place.board}; `bench recommend --on BOARD` measures there"
+        )
+    if found.trainings > 1 and not found.question.learns:
+        lines.append(
+            "uncertain: trainings differ, and nothing compared what they learn: give "
+            "--min-accuracy, or one `train` in the space"
+        )
+    lines += _about_content(found)
+    return lines
+
+
+def _unfinished(found: Recommendation) -> Iterator[str]:
+    if found.unreached:
+        yield f"not measured, for lack of time: {few(found.unreached)}"
+    command = found.place.command
+    if found.next_training:
+        yield f"the next training takes about {units.about(found.next_training)}"
+        if 2 * found.next_training > found.budget:  # else the same command may never get further
+            minutes = math.ceil(3 * found.next_training / 60)
+            command = with_option(command, "--budget", f"{minutes}m")
+    yield "uncertain until the search has ended; this command goes on from here:"
+    yield f"  {command}"
+
+
+def _open_rivals(found: Recommendation) -> Iterator[str]:
+    names = few([way.label for way in found.open_rivals])
+    if found.question.is_of_training:
+        rivals = len(found.open_rivals)
+        needed = fewest_pairs(1 - (1 - CONFIDENCE) / rivals)
+        seeds = units.number_of(found.question.seeds, "seed")
+        yield from _with_seeds(found, f"undecided: {names}: {seeds} did not tell", needed)
+    elif found.question.repeats:
+        yield f"uncertain: {names}: more rounds did not tell; `bench doctor` may say why"
+    else:
+        yield f"uncertain: {names}: one reading of each does not tell them apart"
+
+
+def _accuracies(found: Recommendation) -> Iterator[str]:
+    """Who may or may not meet the limit of accuracy."""
+    least = found.question.limits.min_accuracy
+    said = []
+    if found.is_accuracy_open and found.winner is not None and found.winner.accuracy is not None:
+        said.append(
+            f"whether {found.winner.label} meets --min-accuracy {least:g}, with "
+            f"{accuracy_text(found.winner.accuracy)}"
+        )
+    if found.out_by_chance:
+        said.append(f"whether those are out that are so by some seeds: {few(found.out_by_chance)}")
+    if said:
+        yield from _with_seeds(found, f"undecided: {'; '.join(said)}", found.question.seeds + 1)
+
+
+def _with_seeds(found: Recommendation, what: str, needed: int) -> Iterator[str]:
+    """The command with at least so many seeds, and so many that an interval is narrower."""
+    seeds = max(needed, _narrower(found.question.seeds))
+    if seeds > MOST_SEEDS:
+        yield f"{what}; longer trainings or more tests may tell (`learning` of the space)"
+        return
+    yield f"{what}; more seeds may decide it:"
+    yield f"  {with_option(found.place.command, '--seeds', str(seeds))}"
+
+
+def _narrower(seeds: int) -> int:
+    """The next number of seeds whose interval leaves out one more at each end."""
+    if seeds < SEEDS:
+        return SEEDS
+    now = order_ranks(seeds)
+    cut = -1 if now is None else now[0]
+    return next(
+        more
+        for more in range(seeds + 1, 10 * seeds)
+        if (ranks := order_ranks(more)) is not None and ranks[0] > max(cut, 0)
+    )
+
+
+def with_option(command: str, option: str, value: str) -> str:
+    """The command with this value of an option, in the place of an earlier one."""
+    words: list[str] = []
+    old = iter(shlex.split(command))
+    for word in old:
+        if word == option:
+            next(old, None)
+        elif not word.startswith(f"{option}="):
+            words.append(word)
+    return shlex.join([*words, option, value])
+
+
+def _about_content(found: Recommendation) -> Iterator[str]:
+    limits = found.question.limits
+    missing = [
+        f"{option} for {what}"
+        for option, what, is_made_up in (
+            ("--weights FILE", f"{found.weights} weights", found.weights == "random"),
+            ("--data folder:DIR", f"{found.data} data", found.data.startswith("synthetic")),
+        )
+        if is_made_up
+    ]
+    is_judged = limits.min_cosine is not None or found.question.learns
+    if missing and is_judged:
+        yield (
+            "uncertain: what is good enough was judged without what is yours: give "
+            f"{' and '.join(missing)}"
+        )

@@ -1,0 +1,201 @@
+"""A search whose candidates learn: seeds, learning rates, a limit and a target of accuracy."""
+
+from dataclasses import replace
+
+import pytest
+
+from ondevice_bench.errors import BadInput, NothingRan
+from ondevice_bench.protocol.job import PassResult, Reply
+from ondevice_bench.recommend.doubts import uncertain_lines, with_option
+from ondevice_bench.record.store import FILE_NAME, Store
+from tests.recommend.conftest import Truth
+
+FEW = """\
+schema: 1
+title: Three ways
+methods: [vanilla, saved_bf16, gradient_filter]
+learning: {epochs: 2, examples: 64, validation: 32, test: 32}
+"""
+
+
+@pytest.fixture
+def learner(world):
+    """Two that reach 0.8, one that does not; the fastest step learns least."""
+    world.space = FEW
+    world.command = "bench recommend --model mcunet --data digits"
+    world.truths = {
+        "vanilla": Truth(1.0, 100),
+        "saved_bf16": Truth(0.7, 40, cosine=0.99, accuracy=0.88),
+        "gradient_filter": Truth(0.4, 50, cosine=0.6, accuracy=0.5),
+    }
+    return world
+
+
+def until(world, target=0.8, **more):
+    return world.search("time_to_accuracy", min_cosine=None, data="digits", target=target, **more)
+
+
+def trainings(world, name="learning"):
+    return [(job.cell.method, job.cell.seed) for job in world.host.jobs if job.pass_name == name]
+
+
+def test_the_shortest_training_to_the_target_wins(learner):
+    found = until(learner)
+    assert found.winner.label == "saved_bf16"
+    time = found.winner.estimates["time_to_accuracy_seconds"]
+    assert time.estimate == pytest.approx(2 * 10 * 0.7, rel=0.05)
+    assert time.basis == "median of 3 seeds, lowest and highest"
+    (out,) = found.ruled_out
+    assert (out.cause, out.reason) == ("target", "its highest accuracy is 0.500 with seed 0")
+
+
+def test_each_training_has_its_rate_from_the_validation_examples_and_is_made_once(learner):
+    until(learner)
+    learned, chosen = trainings(learner), trainings(learner, "learning_rate")
+    assert len(set(learned)) == len(learned)
+    assert sorted(learned) == sorted(chosen)
+    splits = {job.pass_name: set(job.examples) for job in learner.host.jobs if job.examples}
+    assert splits == {
+        "learning_rate": {"learn", "validation"},
+        "learning": {"learn", "held out"},
+    }
+    (rates,) = {job.cell.learning.learning_rates for job in learner.host.jobs if job.examples}
+    assert rates == (0.005, 0.015, 0.05, 0.15)  # around the rate of `train`
+
+
+def test_who_misses_the_target_is_trained_with_one_seed_only(learner):
+    until(learner)
+    assert [seed for method, seed in trainings(learner) if method == "gradient_filter"] == [0]
+
+
+def test_few_seeds_are_undecided_and_the_command_that_decides_trains_only_the_others(learner):
+    found = until(learner)
+    assert [way.label for way in found.open_rivals] == ["vanilla"]
+    first = len(trainings(learner))
+    lines = uncertain_lines(found)
+    at = lines.index("undecided: vanilla: 3 seeds did not tell; more seeds may decide it:")
+    assert lines[at + 1] == "  bench recommend --model mcunet --data digits --seeds 9"
+    more = until(learner, seeds=9)
+    assert more.open_rivals == ()
+    assert "proven" in {each.defeat for each in more.behind}
+    assert len(trainings(learner)) == first + 12  # six more of two
+    with Store.open(learner.folder / "out" / FILE_NAME) as store:
+        (run,) = store.runs()  # the run has grown
+        assert {item.cell.seed for item in store.cells(run.id)} == set(range(9))
+        assert run.finished
+    jobs = len(learner.host.jobs)
+    assert until(learner, seeds=9).measured == 0
+    assert until(learner).measured == 0  # and fewer seeds are in it, too
+    assert not [job for job in learner.host.jobs[jobs:] if job.pass_name != "live_peak"]
+
+
+def test_a_limit_of_accuracy_is_judged_over_seeds(learner):
+    learner.truths["saved_bf16"] = replace(
+        learner.truths["saved_bf16"], accuracy=0.79, of_seeds=(0.0, 0.04, 0.05)
+    )
+    found = learner.search(min_cosine=None, min_accuracy=0.8, data="digits")
+    assert found.winner.label == "saved_bf16"
+    accuracy = found.winner.accuracy
+    assert (accuracy.lower, accuracy.estimate, accuracy.upper) == pytest.approx((0.79, 0.83, 0.84))
+    assert found.is_accuracy_open
+    said = "\n".join(uncertain_lines(found))
+    assert "undecided: whether saved_bf16 meets --min-accuracy 0.8, with 0.830 (0.790 " in said
+    assert "--seeds 9" in said
+
+
+def test_who_is_out_by_some_seeds_is_said(learner):
+    learner.truths["saved_bf16"] = replace(
+        learner.truths["saved_bf16"], accuracy=0.79, of_seeds=(0.0, -0.02, 0.03)
+    )
+    found = learner.search(min_cosine=None, min_accuracy=0.8, data="digits")
+    assert found.winner.label == "vanilla"
+    assert found.out_by_chance == ("saved_bf16",)
+    assert "are out that are so by some seeds: saved_bf16" in "\n".join(uncertain_lines(found))
+
+
+def test_the_lines_to_paste_have_the_rate_that_was_chosen(learner):
+    learner.truths["saved_bf16"] = replace(learner.truths["saved_bf16"], best_rate=0.015)
+    found = until(learner)
+    assert found.winner.rate == 0.015
+    assert any("lr=0.015" in line for line in found.paste)
+
+
+def test_the_nearest_to_a_target_is_named(learner):
+    with pytest.raises(NothingRan, match=r"nearest is vanilla: its highest accuracy is 0.900 .*"):
+        until(learner, target=0.95)
+
+
+def test_a_target_that_needs_no_training_is_refused(learner):
+    with pytest.raises(BadInput, match=r"^--target: the network has an accuracy of 0.05 before"):
+        until(learner, target=0.05)
+
+
+def test_without_time_for_a_training_the_budget_that_is_needed_is_said(learner):
+    learner.seconds_of_a_process = 10.0
+    found = learner.search(min_cosine=None, min_accuracy=0.8, data="digits", budget=64)
+    assert not found.is_decided
+    assert trainings(learner, "learning_rate") == []
+    assert not found.winner.meets_limits
+    lines = uncertain_lines(found)
+    assert "the next training takes about 12 s" in lines
+    assert f"  {learner.command}" in lines
+    short = uncertain_lines(replace(found, budget=20.0))
+    assert f"  {learner.command} --budget 1m" in short  # with 20 s it would never begin
+
+
+def test_a_network_that_no_rate_trains_is_out_with_the_reason(learner):
+    def reply(job):
+        if job.pass_name != "learning_rate" or job.cell.method != "saved_bf16":
+            return None
+        tried = [{"rate": 0.05, "reason": "the loss was not finite in step 1 of epoch 1"}]
+        return Reply("ok", result=PassResult(details={"chosen_rate": None, "tried_rates": tried}))
+
+    learner.reply = reply
+    found = until(learner)
+    assert found.winner.label == "vanilla"
+    out = {each.cause: each.reason for each in found.ruled_out}
+    assert "0.05: the loss was not finite" in out["loss"]
+
+
+def test_one_seed_alone_decides_nothing(learner):
+    found = until(learner, seeds=1)
+    assert [way.label for way in found.open_rivals] == ["vanilla"]
+    assert any("--seeds" in line for line in uncertain_lines(found))
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"minimise": "time_to_accuracy"}, "--minimise time_to_accuracy: give the accuracy"),
+        ({"target": 0.9}, "--target: is the accuracy of --minimise time_to_accuracy"),
+        ({"minimise": "energy_to_accuracy", "target": 1.5}, "--target: must be in (0, 1], got 1.5"),
+        ({"seeds": 0}, "--seeds: must be from 1 to 20, got 0"),
+    ],
+)
+def test_contradictions_are_one_line(learner, asked, said):
+    with pytest.raises(BadInput) as caught:
+        learner.search(**asked)
+    assert str(caught.value).startswith(said)
+
+
+def test_a_target_needs_labels(learner):
+    with pytest.raises(BadInput, match=r"^--target: synthetic data has no labels to learn"):
+        learner.search("time_to_accuracy", min_cosine=None, target=0.8)
+
+
+def test_a_target_in_a_space_is_refused(learner):
+    learner.space = f"{FEW}".replace("epochs: 2", "epochs: 2, target: 0.9")
+    with pytest.raises(BadInput, match="target is no part of a search space"):
+        until(learner)
+
+
+@pytest.mark.parametrize(
+    ("command", "changed"),
+    [
+        ("bench recommend", "bench recommend --seeds 9"),
+        ("bench recommend --seeds 3 --quiet", "bench recommend --quiet --seeds 9"),
+        ("bench recommend --seeds=3 'a b'", "bench recommend 'a b' --seeds 9"),
+    ],
+)
+def test_an_option_of_a_command_is_replaced(command, changed):
+    assert with_option(command, "--seeds", "9") == changed
