@@ -26,6 +26,7 @@ from ondevice_bench.cli import (
     report,
     run,
     save_baseline,
+    schema,
     show_cell,
     show_model,
     show_spectrum,
@@ -68,6 +69,7 @@ app.command()(export.export)
 app.command("import")(import_.import_)
 app.command()(account.account)
 app.command()(claims.claims)
+app.command()(schema.schema)
 app.command()(new_method.new_method)
 app.command()(check_method.check_method)
 

@@ -6,15 +6,25 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    create_model,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 from ondevice_bench.declare.schema import StrictSchema
+from ondevice_bench.declare.shown import JsonSchema, OneOrList, ShownAs, one_or_list
 from ondevice_bench.errors import not_allowed
 from ondevice_bench.specs import composition, registry, single_layer
 from ondevice_bench.specs.method import MethodSpec
 from ondevice_bench.specs.model import ModelSpec
 from ondevice_bench.specs.option import Group
 from ondevice_bench.specs.weights import WeightSource
+from ondevice_bench.suite import shown
 from ondevice_bench.suite.mix_schema import MIX, MixSchema, mix_schema
 from ondevice_bench.suite.suite import Axis, MethodChoice, ModelChoice
 
@@ -28,13 +38,14 @@ def _as_list(value: object) -> object:
     return tuple(value) if isinstance(value, list) else (value,)
 
 
-AS_LIST = BeforeValidator(_as_list)
+AS_LIST = OneOrList(_as_list)
 
 
 class ChoiceSchema(StrictSchema):
     """One entry of `models` or `methods`: a name, or `name: {options}`."""
 
     key_kind: ClassVar[str]
+    has_defaults: ClassVar[bool] = True  # so options that it needs may come from there
 
     @model_validator(mode="before")
     @classmethod
@@ -44,6 +55,26 @@ class ChoiceSchema(StrictSchema):
         if not isinstance(value, dict) or len(value) != 1:
             raise ValueError(f"must be one {cls.key_kind} name, or `name: {{options}}`")
         return {name: {} if options is None else options for name, options in value.items()}
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchema:
+        reference = handler(core)
+        resolved = handler.resolve_ref_schema(reference)
+        options = {name: _of_entry(each) for name, each in resolved["properties"].items()}
+        own = {_PATTERNS[key](): options.pop(key) for key in _PATTERNS if key in options}
+        specs: Mapping[str, MethodSpec | ModelSpec] = (
+            registry.methods() if cls.key_kind == "method" else registry.models()
+        )
+        known = {name: specs[name].title for name in options if name in specs}
+        if not cls.has_defaults:
+            for name, needs in needs_of_methods().items():
+                options[name] = {**options[name]["anyOf"][0], "allOf": needs}
+                known.pop(name)
+        resolved.clear()
+        resolved.update(shown.entry(known, options, own))
+        return reference
 
     @property
     def name_and_options(self) -> tuple[str, StrictSchema]:
@@ -106,6 +137,15 @@ class OptionsSchema(StrictSchema):
     key_kind: ClassVar[str] = "option"
     one_of: ClassVar[tuple[Group, ...]] = ()
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchema:
+        reference = handler(core)
+        if groups := shown.exclusive(cls.one_of):
+            handler.resolve_ref_schema(reference)["allOf"] = groups
+        return reference
+
     @model_validator(mode="after")
     def _one_of_each_group(self) -> "OptionsSchema":
         for group in self.one_of:
@@ -115,14 +155,29 @@ class OptionsSchema(StrictSchema):
         return self
 
 
-class OwnMethodSchema(StrictSchema):
+class _OwnSchema(StrictSchema):
+    """What a user's code takes. JSON Schema shows it as the file has it."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchema:
+        reference = handler(core)
+        resolved = handler.resolve_ref_schema(reference)
+        del resolved["required"], resolved["properties"]["name"]
+        if resolved["properties"].pop("options", None):
+            resolved["additionalProperties"] = shown.any_option()
+        return reference
+
+
+class OwnMethodSchema(_OwnSchema):
     """A method in a user's own file: any option, each a value or a list of them."""
 
     name: str
     options: dict[str, tuple[bool | int | float | str, ...]]
 
 
-class OwnModelSchema(StrictSchema):
+class OwnModelSchema(_OwnSchema):
     """A user's network: `batch`, `weights`, and any option of its factory."""
 
     usual_batch: ClassVar[int] = 8
@@ -130,7 +185,7 @@ class OwnModelSchema(StrictSchema):
     options: dict[str, tuple[bool | int | float | str, ...]]
 
 
-class LayerSchema(StrictSchema):
+class LayerSchema(_OwnSchema):
     """A single layer: `batch` and `weights`."""
 
     name: str
@@ -140,19 +195,24 @@ def _options(spec: MethodSpec | ModelSpec, **more: Any) -> type[OptionsSchema]:
     fields: dict[str, Any] = {}
     for option in spec.options:
         value = Annotated[Any, BeforeValidator(option.check)]
+        seen = ShownAs(partial(shown.option, option))
         fields[option.name] = (
-            Annotated[tuple[value, ...], AS_LIST, NOT_EMPTY],
+            Annotated[tuple[value, ...], AS_LIST, NOT_EMPTY, seen],
             (option.default,),
         )
-    schema = create_model(spec.name, __base__=OptionsSchema, **more, **fields)
+    schema = create_model(
+        spec.name, __base__=OptionsSchema, __doc__=spec.title, **more, **fields
+    )
     schema.one_of = spec.one_of if isinstance(spec, MethodSpec) else ()
     return schema
 
 
-def _entry(kind: str, names: Mapping[str, Any], **more: Any) -> type[ChoiceSchema]:
+def _entry(
+    kind: str, names: Mapping[str, Any], inside: str = "", **more: Any
+) -> type[ChoiceSchema]:
     fields: dict[str, Any] = {name: (schema | None, None) for name, schema in names.items()}
-    entry = create_model(f"{kind} entry", __base__=ChoiceSchema, **fields, **more)
-    entry.key_kind = kind
+    entry = create_model(inside or f"{kind} entry", __base__=ChoiceSchema, **fields, **more)
+    entry.key_kind, entry.has_defaults = kind, not inside
     return entry
 
 
@@ -209,12 +269,38 @@ def method_entries(folder: Path) -> Any:
     names = {spec.name: _options(spec) for spec in registry.methods().values()}
     own: Any = (OwnMethodSchema | None, Field(None, alias=OWN))
     own_code = _rewritten(registry.is_own, partial(_own_method, folder=folder))
-    part: Any = Annotated[_entry("method", names, own=own), own_code]
+    part: Any = Annotated[_entry("method", names, "method of a composition", own=own), own_code]
     parts: Any = Annotated[tuple[part, ...], AS_LIST, NOT_EMPTY, AfterValidator(_composable)]
-    joined: Any = Annotated[_entry("method", {**names, COMPOSE: parts}, own=own), own_code]
-    every = {**names, COMPOSE: parts, MIX: mix_schema(joined)}
+    several = {**names, COMPOSE: parts}
+    joined: Any = Annotated[_entry("method", several, "method of a mix", own=own), own_code]
+    every = {**several, MIX: mix_schema(joined)}
     entry: Any = Annotated[_entry("method", every, own=own), own_code]
     return Annotated[tuple[entry, ...], AS_LIST, NOT_EMPTY]
+
+
+def complete_methods() -> JsonSchema:
+    """What JSON Schema says of `methods` where no `defaults` give options."""
+    needs = needs_of_methods()
+    options = {name: {"type": "object", "allOf": groups} for name, groups in needs.items()}
+    return one_or_list({"not": {"enum": list(needs)}, "properties": options})
+
+
+def needs_of_methods() -> dict[str, list[JsonSchema]]:
+    """What JSON Schema says of the options that methods need, by method."""
+    groups = {spec.name: shown.needed(spec.one_of) for spec in registry.methods().values()}
+    return {name: needs for name, needs in groups.items() if needs}
+
+
+_PATTERNS: dict[str, Callable[[], str]] = {
+    OWN: lambda: shown.OWN_METHOD,
+    OWN_MODEL: lambda: shown.OWN_MODEL,
+    LAYER: shown.single_layers,
+}
+
+
+def _of_entry(field: JsonSchema) -> JsonSchema:
+    """An option of an entry. In a file, an entry without options may have null."""
+    return {key: value for key, value in field.items() if key not in ("default", "title")}
 
 
 def _own_method(name: str, settings: dict[Any, Any], folder: Path) -> dict[str, Any]:
