@@ -1,6 +1,8 @@
 """A strategy of the values that a JSON Schema accepts: the words of JSON Schema that ours have."""
 
 import re
+from dataclasses import dataclass
+from typing import Any
 
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -8,7 +10,8 @@ from jsonschema import Draft202012Validator
 from ondevice_bench.suite.shown import OWN_METHOD, OWN_MODEL, single_layers
 
 LETTERS = st.characters(min_codepoint=32, max_codepoint=126)
-TEXTS = st.text(LETTERS, max_size=12)
+ANYTHING = st.none() | st.booleans() | st.integers(-3, 3) | st.text(LETTERS, max_size=12)
+KEYS = st.text("abcdef", min_size=1, max_size=8)
 # what JSON Schema cannot say of a text: which files there are, what the numbers of a layer allow
 SPECIAL = {
     OWN_METHOD: ["./mine.py:Mine"],
@@ -18,96 +21,99 @@ SPECIAL = {
 }
 
 
-def accepted(schema):
-    """Values that the schema accepts."""
-    validator = Draft202012Validator(schema)
-    return _Drawn(schema).of(schema).filter(validator.is_valid)
+@st.composite
+def accepted(draw, schema):
+    """A value that the schema accepts."""
+    value = _Drawn(schema, draw).of(schema)
+    if not Draft202012Validator(schema).is_valid(value):
+        draw(st.nothing())
+    return value
 
 
+@dataclass(frozen=True)
 class _Drawn:
-    def __init__(self, root):
-        self.root = root
-        self.known = {}
+    """Draws values. Some are not accepted: words that limit others (`if`, `not`) are left out."""
+
+    root: dict[str, Any]
+    draw: Any
 
     def of(self, node):
-        """Values for a node. Where a word limits others (`if`, `not`), some are not accepted."""
         if node is True or not node:
-            return st.none() | st.booleans() | st.integers(-3, 3) | TEXTS
+            return self.draw(ANYTHING)
         if "$ref" in node:
-            return st.deferred(lambda: self._referred(node["$ref"]))
+            return self.of(self._referred(node["$ref"]))
         if "const" in node:
-            return st.just(node["const"])
+            return node["const"]
         if "enum" in node:
-            return st.sampled_from(node["enum"])
+            return self.draw(st.sampled_from(node["enum"]))
         if "anyOf" in node:
-            return st.one_of([self.of(each) for each in node["anyOf"]])
+            return self.of(self.draw(st.sampled_from(node["anyOf"])))
         kinds = node["type"] if isinstance(node["type"], list) else [node["type"]]
-        return st.one_of([getattr(self, f"_{kind}")(node) for kind in kinds])
+        return getattr(self, f"_{self.draw(st.sampled_from(kinds))}")(node)
 
     def _referred(self, reference):
-        if reference not in self.known:
-            node = self.root
-            for step in reference.removeprefix("#/").split("/"):
-                node = node[step]
-            self.known[reference] = self.of(node)
-        return self.known[reference]
+        node = self.root
+        for step in reference.removeprefix("#/").split("/"):
+            node = node[step]
+        return node
 
     def _null(self, node):
-        return st.none()
+        return None
 
     def _boolean(self, node):
-        return st.booleans()
+        return self.draw(st.booleans())
 
     def _integer(self, node):
         least = node.get("minimum", node.get("exclusiveMinimum", -9) + 1)
         most = node.get("maximum", node.get("exclusiveMaximum", least + 2**40) - 1)
         step = node.get("multipleOf", 1)
-        return st.integers(-(-least // step), most // step).map(lambda value: value * step)
+        return step * self.draw(st.integers(-(-least // step), most // step))
 
     def _number(self, node):
         low, high = node.get("minimum", node.get("exclusiveMinimum")), node.get("maximum")
-        floats = st.floats(low, high, allow_nan=False, allow_infinity=False)
-        return floats.filter(lambda value: value != node.get("exclusiveMinimum")) | st.integers(1, 3)
+        return self.draw(
+            st.integers(1, 3) | st.floats(low, high, allow_nan=False, allow_infinity=False)
+        )
 
     def _string(self, node):
-        if "pattern" not in node:
-            return st.text(LETTERS, min_size=node.get("minLength", 0), max_size=12)
-        return self._matching(node["pattern"])
+        if "pattern" in node:
+            return self._matching(node["pattern"])
+        return self.draw(st.text(LETTERS, min_size=node.get("minLength", 0), max_size=12))
 
     def _matching(self, pattern):
         inner = re.fullmatch(r"\^\(\?:(.*)\)\$\(\?!\\n\)", pattern, re.DOTALL)
         if inner and inner[1] in SPECIAL:
-            return st.sampled_from(SPECIAL[inner[1]])
-        return st.from_regex(pattern, alphabet=LETTERS).filter(lambda text: len(text) < 40)
+            return self.draw(st.sampled_from(SPECIAL[inner[1]]))
+        return self.draw(st.from_regex(pattern, alphabet=LETTERS))
 
     def _array(self, node):
-        return st.lists(
-            self.of(node["items"]),
-            min_size=node.get("minItems", 0),
-            max_size=node.get("maxItems", node.get("minItems", 0) + 2),
-            unique_by=repr if node.get("uniqueItems") else None,
-        )
+        least = node.get("minItems", 0)
+        length = self.draw(st.integers(least, node.get("maxItems", least + 2)))
+        items = [self.of(node["items"]) for _ in range(length)]
+        return items if not node.get("uniqueItems") else list(dict.fromkeys(items))
 
     def _object(self, node):
-        fixed = {key: self.of(each) for key, each in node.get("properties", {}).items() if each}
+        fixed = {
+            key: each
+            for key, each in node.get("properties", {}).items()
+            if each and key != "extends"
+        }
         always = {*node.get("required", ()), *node.get("then", {}).get("required", ())}
-        others = [key for key in fixed if key not in always and key != "extends"]
-        pairs = [st.tuples(st.just(key), fixed[key]) for key in others]
-        pairs += [
-            st.tuples(self._matching(pattern), self.of(each))
-            for pattern, each in node.get("patternProperties", {}).items()
-        ]
-        more = node.get("additionalProperties", True)
-        if isinstance(more, dict):
-            keys = self.of({"type": "string", **node["propertyNames"]}) if "propertyNames" in node else (
-                st.from_regex(r"\A[a-z]{1,8}\Z")
-            )
-            pairs.append(st.tuples(keys, self.of(more)))
-        least = max(node.get("minProperties", 0) - len(always), 1 if not always and pairs else 0)
-        some = (
-            st.lists(st.one_of(pairs), min_size=least, max_size=node.get("maxProperties", least + 2))
-            if pairs
-            else st.just([])
-        )
-        whole = st.fixed_dictionaries({key: fixed[key] for key in sorted(always)})
-        return st.builds(lambda first, then: {**dict(then), **first}, whole, some)
+        value = {key: self.of(fixed[key]) for key in sorted(always)}
+        choices = [("properties", key) for key in fixed if key not in always]
+        choices += [("pattern", each) for each in node.get("patternProperties", {})]
+        if isinstance(more := node.get("additionalProperties", True), dict):
+            choices += [("more", more)] * 3
+        least = max(node.get("minProperties", 0) - len(always), 0)
+        most = node.get("maxProperties", least + 2)
+        for _ in range(self.draw(st.integers(least, max(least, most)))) if choices else ():
+            match self.draw(st.sampled_from(choices)):
+                case "properties", key:
+                    value[key] = self.of(fixed[key])
+                case "pattern", pattern:
+                    value[self._matching(pattern)] = self.of(node["patternProperties"][pattern])
+                case _:
+                    names = node.get("propertyNames")
+                    key = self.of({"type": "string", **names}) if names else self.draw(KEYS)
+                    value[key] = self.of(more)
+        return value

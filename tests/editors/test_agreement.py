@@ -25,24 +25,34 @@ from tests.editors.instances import accepted
 
 ROOT = Path(__file__).parents[2]
 CANNOT_SAY = (
-    # a file that is not there, a package that is not installed
-    "no such", "is not installed", "needs .*: pip install",
-    # two keys that contradict each other
-    "exceeds", "none of the suite's", "needs one of", "needs budget_mib or perplexity", "takes one of",
-    "must have at least two rates", "no cell can have", "ratio_of", "a measured claim needs",
-    "momentum is for sgd", "unknown paper", "is there twice", "memory_cap exceeds",
-    # which methods go together
-    "two or more different methods", "compos", "cannot be combined", "works on the whole network",
-    "is there already", "has all layers", "freezes the layers", "gives no layers", "has ranks for one",
-    "one value for each option", "is the label of another mix", "join", "packs", "replaces",
-    # sizes that a text gives
-    "must be from 2m to 4h", "must be at least 256M", "groups must divide", "the kernel covers",
-)  # fmt: skip
+    # whether a file is there, and a package installed
+    r"no such (file|folder)|no module|has no '\w+'|needs .*: pip install",
+    # what two keys say together
+    (
+        "min_samples .* exceeds|threads .* exceeds|memory_cap exceeds|none of the suite's|"
+        "must have at least two rates|unknown paper|is there twice|no cell can have this condition|"
+        "needs ratio_of|no ratio_of|a measured claim needs|momentum is for sgd"
+    ),
+    # the rank rule in an override, or beside `extends` and `defaults`
+    "needs one of|takes one of|least needs",
+    # which methods go together, and in which order
+    (
+        "two or more different methods|compose one of them|works on the whole network|"
+        "is there already|has all layers that are left|freezes the layers|gives no layers|"
+        "has ranks for one|one value for each option|the label of another mix"
+    ),
+    # how much a text means
+    "must be from 2m to 4h|must be at least 256M|groups must divide|the kernel covers",
+)
 
 
 def loader(kind):
     """What reads a file of this kind."""
-    readers = {"suite": lambda document: suite_of(document, "x"), "search": space_of, "claims": claims_of}
+    readers = {
+        "suite": lambda document: suite_of(document, "x"),
+        "search": space_of,
+        "claims": claims_of,
+    }
     schema = BY_NAME[kind].schema
     return readers.get(kind, lambda document: check(schema(), document))
 
@@ -72,7 +82,7 @@ SCHEMAS = {name: json_schema(kind) for name, kind in BY_NAME.items()}
 
 
 @pytest.mark.parametrize("kind", BY_NAME)
-@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_what_the_schema_accepts_the_loader_accepts(kind, data):
     values = data.draw(accepted(SCHEMAS[kind]))
@@ -89,7 +99,26 @@ def places(value, at=()):
 
 
 OTHER = st.sampled_from(
-    [None, True, 0, 1, -1, 2.5, "", "x", "512M", "20m", "2%", [], [1], {}, {"x": 1}, "vanilla", "asi", "last:3"]
+    [
+        None,
+        True,
+        0,
+        1,
+        -1,
+        2.5,
+        "",
+        "x",
+        "512M",
+        "20m",
+        "2%",
+        [],
+        [1],
+        {},
+        {"x": 1},
+        "vanilla",
+        "asi",
+        "last:3",
+    ]
 )
 
 
@@ -118,12 +147,13 @@ def shipped(kind):
 
 
 @pytest.mark.parametrize("kind", [kind.name for kind in BY_NAME.values() if kind.files])
-@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_schema_and_loader_agree_about_a_shipped_file_with_one_change(kind, data):
     files = [each for each in shipped(kind) if len(json.dumps(each)) < 20_000] or shipped(kind)
     values = data.draw(st.sampled_from(files).flatmap(changed))
     assume("extends" not in values)
+    assume(values.get("schema") is not True)  # equal to 1 in Python
     is_accepted = Draft202012Validator(SCHEMAS[kind]).is_valid(values)
     lines = complaints(kind, values)
     hidden = [line for line in lines if not re.search("|".join(CANNOT_SAY), line)]

@@ -35,7 +35,10 @@ def test_a_shipped_file_names_the_schema_that_accepts_it(path):
     assert schema.resolve().parent == ROOT / "docs" / "schema"
     assert not kinds or [schema.stem] == kinds
     validator = Draft202012Validator(json.loads(schema.read_text(encoding="utf-8")))
-    errors = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(read(ROOT / path).values)]
+    errors = [
+        f"{error.json_path}: {error.message}"
+        for error in validator.iter_errors(read(ROOT / path).values)
+    ]
     assert errors == []
 
 

@@ -155,9 +155,12 @@ class ProfileSchema(StrictSchema):
     # a count takes the first allowed processors; a list names them
     affinity: Annotated[Count | Positions | None, BeforeValidator(_as_tuple)] = None
     memory_cap: Cap | None = None
-    allocator: Annotated[
-        str, AfterValidator(_known_allocator), ShownAs(lambda: names(list(allocators.BY_NAME)))
-    ] | None = None
+    allocator: (
+        Annotated[
+            str, AfterValidator(_known_allocator), ShownAs(lambda: names(list(allocators.BY_NAME)))
+        ]
+        | None
+    ) = None
 
     @classmethod
     def __get_pydantic_json_schema__(

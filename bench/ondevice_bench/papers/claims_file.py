@@ -262,6 +262,8 @@ class _Claim(StrictSchema):
 
 
 class ClaimsSchema(StrictSchema):
+    """A file of claims."""
+
     schema_version: Literal[1] = Field(alias="schema")
     title: str = Field(min_length=1)
     papers: dict[str, _Paper] = Field(min_length=1)

@@ -66,16 +66,22 @@ def _place(text: str) -> str:
     return text
 
 
-_Path = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_place),
+_Path = Annotated[
+    str,
+    Field(min_length=1, max_length=1000),
+    AfterValidator(_place),
     ShownBeside(lambda: {"pattern": r"^(?!-)[^\0\n]*$(?!\n)"}),
 ]
+
+
+_SHOWN_PORT = "[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
 
 
 def _shown_address() -> JsonSchema:
     # a pattern of JSON Schema has no needless escapes
     signs = _SIGNS.replace(r"\"", '"')
     host = rf"(?:[^{signs}-][^{signs}]*|\[[0-9A-Fa-f:.%\w]+\])"
-    return text(rf"(?!-)[^{signs}]+@{host}(?::0*[1-9][0-9]{{0,4}})?")
+    return text(rf"(?!-)[^{signs}]+@{host}(?::0*(?:{_SHOWN_PORT}))?")
 
 
 def _shown_names() -> JsonSchema:

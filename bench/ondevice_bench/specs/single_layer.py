@@ -52,9 +52,7 @@ class _Kind:
         }
         named = "|".join(rf"{each.name}\s*=\s*{value}" for each, value in values.items())
         places = self.pattern.replace(r"\d+", _SHOWN_NUMBER)
-        return (
-            rf"\s*{self.name}\s*\(\s*{numbers}\s*(?:,\s*(?:{named})\s*)*\)\s*at\s+{places}\s*"
-        )
+        return rf"\s*{self.name}\s*\(\s*{numbers}\s*(?:,\s*(?:{named})\s*)*\)\s*at\s+{places}\s*"
 
     @property
     def advice(self) -> str:

@@ -17,7 +17,14 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from ondevice_bench.declare.schema import StrictSchema
-from ondevice_bench.declare.shown import JsonSchema, OneOrList, ShownAs, one_or_list
+from ondevice_bench.declare.shown import (
+    JsonSchema,
+    OneOrList,
+    ShownAs,
+    ShownBeside,
+    any_of,
+    one_or_list,
+)
 from ondevice_bench.errors import not_allowed
 from ondevice_bench.specs import composition, registry, single_layer
 from ondevice_bench.specs.method import MethodSpec
@@ -62,18 +69,26 @@ class ChoiceSchema(StrictSchema):
     ) -> JsonSchema:
         reference = handler(core)
         resolved = handler.resolve_ref_schema(reference)
-        options = {name: _of_entry(each) for name, each in resolved["properties"].items()}
-        own = {_PATTERNS[key](): options.pop(key) for key in _PATTERNS if key in options}
-        specs: Mapping[str, MethodSpec | ModelSpec] = (
-            registry.methods() if cls.key_kind == "method" else registry.models()
-        )
-        known = {name: specs[name].title for name in options if name in specs}
-        if not cls.has_defaults:
-            for name, needs in needs_of_methods().items():
-                options[name] = {**options[name]["anyOf"][0], "allOf": needs}
-                known.pop(name)
+        options = {name: each["anyOf"] for name, each in resolved["properties"].items()}
+        own = {
+            pattern(): any_of(*options.pop(key))
+            for key, pattern in _PATTERNS.items()
+            if key in options
+        }
+        specs: list[MethodSpec | ModelSpec] = []
+        specs += [*registry.methods().values(), *registry.models().values()]
+        known = {spec.name: spec.title for spec in specs if spec.name in options}
+        needs = {} if cls.has_defaults else needs_of_methods()
+        for name, (given, *_) in options.items():
+            if name in needs:
+                options[name] = [{**given, "allOf": needs[name]}]
+                del known[name]
+            elif name not in known:  # `compose` and `mix` have a content
+                options[name] = [given]
         resolved.clear()
-        resolved.update(shown.entry(known, options, own))
+        resolved.update(
+            shown.entry(known, {key: any_of(*each) for key, each in options.items()}, own)
+        )
         return reference
 
     @property
@@ -200,9 +215,7 @@ def _options(spec: MethodSpec | ModelSpec, **more: Any) -> type[OptionsSchema]:
             Annotated[tuple[value, ...], AS_LIST, NOT_EMPTY, seen],
             (option.default,),
         )
-    schema = create_model(
-        spec.name, __base__=OptionsSchema, __doc__=spec.title, **more, **fields
-    )
+    schema = create_model(spec.name, __base__=OptionsSchema, __doc__=spec.title, **more, **fields)
     schema.one_of = spec.one_of if isinstance(spec, MethodSpec) else ()
     return schema
 
@@ -270,7 +283,10 @@ def method_entries(folder: Path) -> Any:
     own: Any = (OwnMethodSchema | None, Field(None, alias=OWN))
     own_code = _rewritten(registry.is_own, partial(_own_method, folder=folder))
     part: Any = Annotated[_entry("method", names, "method of a composition", own=own), own_code]
-    parts: Any = Annotated[tuple[part, ...], AS_LIST, NOT_EMPTY, AfterValidator(_composable)]
+    several_parts = ShownBeside(lambda: {"type": "array", "minItems": 2})
+    parts: Any = Annotated[
+        tuple[part, ...], AS_LIST, NOT_EMPTY, AfterValidator(_composable), several_parts
+    ]
     several = {**names, COMPOSE: parts}
     joined: Any = Annotated[_entry("method", several, "method of a mix", own=own), own_code]
     every = {**several, MIX: mix_schema(joined)}
@@ -282,7 +298,8 @@ def complete_methods() -> JsonSchema:
     """What JSON Schema says of `methods` where no `defaults` give options."""
     needs = needs_of_methods()
     options = {name: {"type": "object", "allOf": groups} for name, groups in needs.items()}
-    return one_or_list({"not": {"enum": list(needs)}, "properties": options})
+    names = {"type": ["string", "object"], "not": {"enum": list(needs)}}
+    return one_or_list({**names, "properties": options})
 
 
 def needs_of_methods() -> dict[str, list[JsonSchema]]:
@@ -296,11 +313,6 @@ _PATTERNS: dict[str, Callable[[], str]] = {
     OWN_MODEL: lambda: shown.OWN_MODEL,
     LAYER: shown.single_layers,
 }
-
-
-def _of_entry(field: JsonSchema) -> JsonSchema:
-    """An option of an entry. In a file, an entry without options may have null."""
-    return {key: value for key, value in field.items() if key not in ("default", "title")}
 
 
 def _own_method(name: str, settings: dict[Any, Any], folder: Path) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
+from ondevice_bench.declare import shown as forms
 from ondevice_bench.declare.schema import StrictSchema
-from ondevice_bench.declare.shown import JsonSchema, text
+from ondevice_bench.declare.shown import JsonSchema
 from ondevice_bench.specs import composition, mix, registry
 from ondevice_bench.specs.layer_choice import parse
 from ondevice_bench.suite import shown
@@ -49,7 +50,7 @@ class MixSchema(StrictSchema):
         del resolved["required"]
         resolved |= {
             "properties": {LABEL: shown.label(registry.methods())},
-            "patternProperties": {text(shown.mix_layers())["pattern"]: entry},
+            "patternProperties": {forms.text(shown.mix_layers())["pattern"]: entry},
             "minProperties": 1,
             "dependentSchemas": {LABEL: {"minProperties": 2}},
         }

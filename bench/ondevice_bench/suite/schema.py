@@ -218,9 +218,9 @@ GOAL = read_as(
     minimise=Annotated[str, GOAL_NAME],
     min_cosine=Annotated[float, Field(ge=-1, le=1)],
     max_peak_bytes=Annotated[
-        int | None, reads(_bytes, shown.peak), Field(gt=0, alias="max_peak")
+        Annotated[int, Field(gt=0)] | None, reads(_bytes, shown.peak), Field(alias="max_peak")
     ],
-    max_slowdown=Annotated[float | None, Field(gt=0)],
+    max_slowdown=Annotated[float, Field(gt=0)] | None,
 )
 CONDITION = read_as(
     Condition,
@@ -290,9 +290,7 @@ class SuiteSchema(StrictSchema):
         ShownAs(shown.measured),
     ] = passes.BY_DEFAULT
     time: Sampling = Sampling()
-    sustain: Annotated[
-        float | None, reads(sustained_seconds, lambda: _SHOWN_SUSTAIN)
-    ] = None
+    sustain: Annotated[float | None, reads(sustained_seconds, lambda: _SHOWN_SUSTAIN)] = None
     timeout: Annotated[float, DURATION] = 600.0
     baseline: Annotated[str, METHOD_NAME] = "vanilla"
     goal: Goal = Goal()
@@ -308,9 +306,7 @@ class SuiteSchema(StrictSchema):
         reference = handler(core)
         resolved = handler.resolve_ref_schema(reference)
         keys = resolved["properties"]
-        on_a_board = {
-            name: {LIKE_KEY: name} for name in keys if name not in OF_EVERY_BOARD
-        }
+        on_a_board = {name: {LIKE_KEY: name} for name in keys if name not in OF_EVERY_BOARD}
         keys["overrides"] |= {
             "propertyNames": names(list(declared("hardware"))),
             "additionalProperties": {

@@ -182,7 +182,6 @@ def sustained(least: float, most: float) -> JsonSchema:
     return any_of(
         {"type": "number", "minimum": least, "maximum": most},
         text(MORE_THAN_ZERO + DURATION),
-        _NULL,
     )
 
 
@@ -195,9 +194,7 @@ def share() -> JsonSchema:
 
 def peak() -> JsonSchema:
     """A limit of memory: bytes, or `2G`."""
-    return any_of(
-        {"type": "integer", "exclusiveMinimum": 0}, text(MORE_THAN_ZERO + SIZE), _NULL
-    )
+    return any_of({"type": "integer", "exclusiveMinimum": 0}, text(MORE_THAN_ZERO + SIZE), _NULL)
 
 
 def single_layers() -> str:

@@ -6,6 +6,7 @@ from the command line, so one space serves all networks.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -38,7 +39,7 @@ FOLDER, DEFAULT = "suites/search", "default"
 
 
 class SpaceSchema(StrictSchema):
-    """The file of a search space. `make_space_schema` replaces the fields that have specs of their own."""
+    """The file of a search space. `make_space_schema` replaces the fields with specs."""
 
     schema_version: Literal[1] = Field(alias="schema")
     title: str = Field(min_length=1)
@@ -87,6 +88,7 @@ class Space:
         )
 
 
+@cache
 def make_space_schema(folder: Path = Path()) -> type[SpaceSchema]:
     """Make the schema for all methods; files are under `folder`."""
     train: Any = TRAIN
