@@ -13,6 +13,7 @@ from ondevice_bench.cli import (
     check_method,
     claims,
     compare,
+    completion,
     doctor,
     export,
     fit,
@@ -70,6 +71,7 @@ app.command("import")(import_.import_)
 app.command()(account.account)
 app.command()(claims.claims)
 app.command()(schema.schema)
+app.command()(completion.completion)
 app.command()(new_method.new_method)
 app.command()(check_method.check_method)
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ondevice_bench.cli import names
 from ondevice_bench.cli.arguments import AsJson
 from ondevice_bench.terminal import print_json, print_lines, print_notes
 
@@ -12,7 +13,10 @@ from ondevice_bench.terminal import print_json, print_lines, print_notes
 def export(
     runs: Annotated[
         list[str],
-        typer.Argument(help="Runs: a suite (its latest run), a run's id, or STORE@RUN."),
+        typer.Argument(
+            help="Runs: a suite (its latest run), a run's id, or STORE@RUN.",
+            autocompletion=names.results,
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The file to write (default: RUN.bundle).")

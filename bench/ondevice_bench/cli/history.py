@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ondevice_bench.cli import names
 from ondevice_bench.cli.arguments import AsJson, SameCode, check_threshold
 from ondevice_bench.errors import BadInput, ExitCode, NothingRan, unknown
 from ondevice_bench.terminal import print_json, print_lines, print_tables
@@ -15,16 +16,24 @@ def history(
     stores: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="STORE", help="Suites or stores (default: every store in bench-out)."
+            metavar="STORE",
+            help="Suites or stores (default: every store in bench-out).",
+            autocompletion=names.results,
         ),
     ] = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option(help="A metric's name (default: all exact metrics, times and peak memory)."),
+        typer.Option(
+            help="A metric's name (default: all exact metrics, times and peak memory).",
+            autocompletion=names.metrics,
+        ),
     ] = None,
     cell: Annotated[
         list[str] | None,
-        typer.Option(help="Only cells whose id matches: a glob, or a part of the id."),
+        typer.Option(
+            help="Only cells whose id matches: a glob, or a part of the id.",
+            autocompletion=names.cells,
+        ),
     ] = None,
     since: Annotated[
         str | None,
