@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -144,10 +144,7 @@ def read_pytest_benchmark(path: Path) -> ForeignRun:
     names = [each.fullname for each in file.benchmarks]
     if len(set(names)) < len(names):
         raise BadInput(f"{path}: a benchmark is there twice")
-    try:
-        created = datetime.fromisoformat(file.datetime).isoformat(timespec="seconds")
-    except ValueError:
-        raise BadInput(f"{path}: datetime: no date, got {file.datetime[:40]!r}") from None
+    created = _in_utc(path, file.datetime)
     info = file.machine_info
     python = f"{info.python_implementation} {'.'.join(info.python_version.split('.')[:2])}"
     machine = ", ".join(filter(None, (info.cpu.brand_raw, info.machine, info.system, python)))
@@ -196,6 +193,16 @@ def _stored(path: Path) -> ForeignRun:
     file = _checked(path, _Stored, _json(path))
     readings = tuple(ForeignReading(**each.model_dump()) for each in file.readings)
     return ForeignRun(**{**file.model_dump(exclude={"version"}), "readings": readings})
+
+
+def _in_utc(path: Path, text: str) -> str:
+    """The moment, so that the order of texts is that of time. Without a zone it is UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return aware.astimezone(UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError):
+        raise BadInput(f"{path}: datetime: no date, got {text[:40]!r}") from None
 
 
 _HOW = f"`pytest --benchmark-json` ({PYTEST_BENCHMARK} {MAJOR}.x)"
