@@ -10,7 +10,7 @@ from ondevice_bench.errors import BadInput, suggestion, unknown
 from ondevice_bench.specs import registry
 
 DEFAULTS, OVERRIDES = "defaults", "overrides"
-OF_EVERY_MODEL = ("batch", "weights")
+_OF_EVERY_MODEL = ("batch", "weights")
 OF_EVERY_BOARD = ("schema", "title", "purpose", "extends", "hardware", "expected", OVERRIDES)
 
 
@@ -116,7 +116,7 @@ def _options(kind: str, name: str, own: Mapping[str, Plain]) -> tuple[set[str], 
     if kind == "models":
         model = registry.models().get(name)
         options = {option.name for option in model.options} if model else set()
-        return options | set(OF_EVERY_MODEL), set()
+        return options | set(_OF_EVERY_MODEL), set()
     if registry.is_own(name) or name not in registry.methods():
         return set(), set()
     spec = registry.method(name)
@@ -130,7 +130,7 @@ def _unused(
 ) -> list[str]:
     options = set[str]()
     if kind == "models":
-        options.update(OF_EVERY_MODEL)
+        options.update(_OF_EVERY_MODEL)
     specs = registry.models() if kind == "models" else registry.methods()
     for spec in specs.values():
         options |= {option.name for option in spec.options}
