@@ -40,6 +40,13 @@ class _Generator(GenerateJsonSchema):
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
+    def default_schema(self, schema: Any) -> JsonSchema:
+        """Leave out defaults that no file has: they are values of ours, or nothing."""
+        shown = super().default_schema(schema)
+        if shown.get("default") in (None, "") or isinstance(shown["default"], list | dict):
+            shown = {key: each for key, each in shown.items() if key != "default"}
+        return shown
+
     def model_schema(self, schema: Any) -> JsonSchema:
         shown = super().model_schema(schema)
         shown.pop("title", None)
@@ -60,11 +67,7 @@ def _nodes(value: Any) -> Iterator[JsonSchema]:
 
 
 def _tidy(node: JsonSchema) -> None:
-    """Leave out defaults that no file could have; finish what pydantic could not say."""
-    default = node.get("default")
-    if "default" in node and (default in (None, "") or isinstance(default, list | dict)):
-        # a key of some mapping may be called `default`, but none of ours is
-        del node["default"]
+    """Finish what pydantic could not say."""
     if LIKE_KEY in node:
         node["$ref"] = f"#/properties/{node.pop(LIKE_KEY)}"
     if node.get("type") == "array" and "minLength" in node:
