@@ -6,6 +6,9 @@ import re
 MIB = 2**20
 GIB = 2**30
 _POWERS = {"K": 10, "M": 20, "G": 30}
+# how texts of users give sizes and durations
+SIZE = r"\s*(\d+(?:\.\d+)?)\s*([KMG])(?:iB)?\s*"
+DURATION = r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*"
 
 
 def mib(value: float) -> str:
@@ -31,7 +34,7 @@ def percent(share: float) -> str:
 
 def parse_bytes(text: str) -> int:
     """The bytes of `512M`, `2G` or `1.5 GiB`, by powers of 1024; ValueError for other text."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG])(?:iB)?\s*", text)
+    match = re.fullmatch(SIZE, text)
     if match is None:
         raise ValueError(f"must be a size such as 512M or 2G, got {text!r}")
     return int(float(match[1]) * 2 ** _POWERS[match[2]])
@@ -47,7 +50,7 @@ def size(value: float) -> str:
 
 def parse_duration(text: str) -> float:
     """The seconds of `90`, `90s`, `10m` or `2h`; ValueError for other text."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", text)
+    match = re.fullmatch(DURATION, text)
     if match is None:
         raise ValueError(f"must be a duration such as 90, 90s, 10m or 2h, got {text!r}")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]

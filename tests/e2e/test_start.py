@@ -10,6 +10,7 @@ def test_a_first_suite_is_written_planned_and_run(bench, workplace):
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.splitlines() == [
         "suite: suites/mine.yaml",
+        "for your editor: suites/suite.schema.json",
         "next: `bench plan mine`, then `bench run mine --open`",
     ]
     again = bench("init")

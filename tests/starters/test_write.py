@@ -1,7 +1,11 @@
 """The files that users start from: they work as they are, and overwrite nothing."""
 
-import pytest
+import json
 
+import pytest
+from jsonschema import Draft202012Validator
+
+from ondevice_bench.declare.document import read
 from ondevice_bench.errors import BadInput
 from ondevice_bench.starters.write import write_method, write_suite
 from ondevice_bench.suite.board import HERE
@@ -25,6 +29,21 @@ def test_a_suite_can_be_planned_as_it_is(workplace):
     text = (workplace / "suites/mine.yaml").read_text()
     assert "bench run mine --open" in text
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_an_editor_finds_the_schema_of_the_suite(workplace):
+    path = write_suite("mine")
+    first, *_ = path.read_text().splitlines()
+    assert first == "# yaml-language-server: $schema=suite.schema.json"
+    schema = json.loads((path.parent / "suite.schema.json").read_text())
+    assert list(Draft202012Validator(schema).iter_errors(read(path).values)) == []
+
+
+def test_a_schema_that_is_there_stays(workplace):
+    write_suite("mine")
+    (workplace / "suites/suite.schema.json").write_text("{}")
+    write_suite("other")
+    assert (workplace / "suites/suite.schema.json").read_text() == "{}"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,10 @@ def main() -> "NoReturn":
     """Load the command and run it. Ctrl-C while it loads ends it at once: nothing has begun."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _end)
+    if "_BENCH_COMPLETE" in os.environ:
+        from ondevice_bench.cli import completing
+
+        completing.answer()
     from ondevice_bench.cli import entry
 
     entry.run_and_exit()

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ondevice_bench.cli import names
 from ondevice_bench.cli.arguments import AsJson
 from ondevice_bench.errors import BadInput
 from ondevice_bench.terminal import print_json, print_lines
@@ -14,10 +15,15 @@ from ondevice_bench.terminal import print_json, print_lines
 
 def accept_change(
     name: Annotated[str, typer.Argument(help="The baseline: a name, or the path of its file.")],
-    cell: Annotated[str, typer.Argument(help="The cell's id, or words of it.")],
+    cell: Annotated[
+        str, typer.Argument(help="The cell's id, or words of it.", autocompletion=names.cells)
+    ],
     metric: Annotated[
         str,
-        typer.Argument(help="The metric that may have its new value, or all that regressed: all."),
+        typer.Argument(
+            help="The metric that may have its new value, or all that regressed: all.",
+            autocompletion=names.metrics,
+        ),
     ],
     run: Annotated[
         str | None,

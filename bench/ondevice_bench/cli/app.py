@@ -13,6 +13,7 @@ from ondevice_bench.cli import (
     check_method,
     claims,
     compare,
+    completion,
     doctor,
     export,
     fit,
@@ -28,6 +29,7 @@ from ondevice_bench.cli import (
     report,
     run,
     save_baseline,
+    schema,
     show_cell,
     show_model,
     show_spectrum,
@@ -73,6 +75,8 @@ app.command("import")(import_.import_)
 app.command()(prune.prune)
 app.command()(account.account)
 app.command()(claims.claims)
+app.command()(schema.schema)
+app.command()(completion.completion)
 app.command()(new_method.new_method)
 app.command()(check_method.check_method)
 

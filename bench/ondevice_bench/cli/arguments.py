@@ -9,16 +9,22 @@ from typing import Annotated
 
 import typer
 
+from ondevice_bench.cli import names
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.units import parse_bytes, parse_duration
 
 FAILING = ("regressed", "inconclusive")
 
-ModelName = Annotated[str, typer.Argument(help="A model's name, or ./mynet.py:net.")]
+ModelName = Annotated[
+    str,
+    typer.Argument(help="A model's name, or ./mynet.py:net.", autocompletion=names.models),
+]
 SeveralModels = Annotated[
     list[str],
     typer.Option(
-        "--model", help="A model's name, or ./mynet.py:net. Several: repeat it, or use commas."
+        "--model",
+        help="A model's name, or ./mynet.py:net. Several: repeat it, or use commas.",
+        autocompletion=names.models,
     ),
 ]
 ModelOptions = Annotated[
@@ -31,7 +37,11 @@ SuitesFolder = Annotated[
 ]
 Hardware = Annotated[
     str | None,
-    typer.Option("--hardware", help="Use this hardware profile instead of the recognised one."),
+    typer.Option(
+        "--hardware",
+        help="Use this hardware profile instead of the recognised one.",
+        autocompletion=names.profiles,
+    ),
 ]
 Reserve = Annotated[
     str,
@@ -43,7 +53,11 @@ Reserve = Annotated[
 ]
 Filters = Annotated[
     list[str] | None,
-    typer.Option("--filter", help="Only cells whose id matches: a glob, or a part of the id."),
+    typer.Option(
+        "--filter",
+        help="Only cells whose id matches: a glob, or a part of the id.",
+        autocompletion=names.cells,
+    ),
 ]
 Sysroot = Annotated[
     Path | None,
@@ -58,7 +72,8 @@ MemoryCap = Annotated[
 RunName = Annotated[
     str | None,
     typer.Option(
-        help="A suite (its latest run), a run's id, or STORE@RUN (default: the latest run)."
+        help="A suite (its latest run), a run's id, or STORE@RUN (default: the latest run).",
+        autocompletion=names.results,
     ),
 ]
 FailOn = Annotated[
@@ -89,10 +104,10 @@ def command_line() -> str:
 def model_names(texts: Sequence[str]) -> list[str]:
     """The models that `--model` names, each once, in this order."""
     # a comma between brackets belongs to the description of a layer
-    names = [name.strip() for text in texts for name in re.split(r",(?![^()]*\))", text)]
-    if not all(names):
+    given = [name.strip() for text in texts for name in re.split(r",(?![^()]*\))", text)]
+    if not all(given):
         raise BadInput(f"--model {','.join(texts)}: a name is missing beside a comma")
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys(given))
 
 
 def parsed_seconds(option: str, text: str) -> float:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from ondevice_bench.cli import names
 from ondevice_bench.cli.arguments import AsJson
 from ondevice_bench.errors import ExitCode
 from ondevice_bench.terminal import print_json, print_lines, print_rows
@@ -14,7 +15,11 @@ RESULTS = {True: "ok", False: "FAILED", None: "not checked"}
 
 def check_method(
     method: Annotated[
-        str, typer.Argument(help="A method's name, or a class in a file: ./mine.py:Mine.")
+        str,
+        typer.Argument(
+            help="A method's name, or a class in a file: ./mine.py:Mine.",
+            autocompletion=names.methods,
+        ),
     ],
     options: Annotated[
         list[str] | None,

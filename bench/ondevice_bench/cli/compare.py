@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from ondevice_bench.cli import names
 from ondevice_bench.cli.arguments import AsJson, FailOn, SameCode, parsed_verdicts
 from ondevice_bench.cli.deciding import AsForm, Out, form_of, show_outcome
 from ondevice_bench.terminal import print_errors, print_json, print_notes, print_tables
@@ -13,11 +14,15 @@ def compare(
     base: Annotated[
         str,
         typer.Argument(
+            autocompletion=names.results,
             help="The run to compare with: a suite (its latest run), a run's id, STORE@RUN, "
-            "a bundle, or the file of a baseline."
+            "a bundle, or the file of a baseline.",
         ),
     ],
-    new: Annotated[str, typer.Argument(help="The run that may have become worse.")],
+    new: Annotated[
+        str,
+        typer.Argument(help="The run that may have become worse.", autocompletion=names.results),
+    ],
     fail_on: FailOn = "regressed",
     same_code: SameCode = False,
     form: AsForm = "text",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ondevice_bench.cli import names
 from ondevice_bench.cli.arguments import AsJson, Hardware, SuitesFolder, Sysroot
 from ondevice_bench.cli.hosts import On, measuring_host
 from ondevice_bench.errors import BadInput, ExitCode
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 def doctor(
     suite: Annotated[
-        str | None, typer.Argument(help="A suite: also check that its largest step fits.")
+        str | None,
+        typer.Argument(
+            help="A suite: also check that its largest step fits.", autocompletion=names.suites
+        ),
     ] = None,
     suites: SuitesFolder = None,
     hardware: Hardware = None,

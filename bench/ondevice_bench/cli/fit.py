@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ondevice_bench.cli import names
 from ondevice_bench.cli.arguments import (
     AsJson,
     Quiet,
@@ -26,6 +27,7 @@ def fit(
         typer.Option(
             "--method",
             help="A method (default: every method), or methods by layer: last:4=lora,all=lean.",
+            autocompletion=names.methods,
         ),
     ] = None,
     options: Annotated[
@@ -54,7 +56,12 @@ def fit(
         typer.Option("--batch", help="Does this batch fit? (Default: find the largest that fits.)"),
     ] = None,
     board: Annotated[
-        str | None, typer.Option("--board", help="A hardware profile (default: this machine).")
+        str | None,
+        typer.Option(
+            "--board",
+            help="A hardware profile (default: this machine).",
+            autocompletion=names.profiles,
+        ),
     ] = None,
     reserve: Reserve = SYSTEM_RESERVE,
     confirm: Annotated[

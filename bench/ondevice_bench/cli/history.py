@@ -1,30 +1,44 @@
 """`bench history`: the changes of metrics over stored runs."""
 
 import functools
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ondevice_bench.cli import names
 from ondevice_bench.cli.arguments import AsJson, SameCode, check_threshold
 from ondevice_bench.errors import BadInput, ExitCode, NothingRan, unknown
-from ondevice_bench.terminal import print_json, print_lines, print_tables
+from ondevice_bench.terminal import print_errors, print_json, print_lines, print_tables
+
+if TYPE_CHECKING:
+    from ondevice_bench.record.foreign import ForeignRun
 
 
 def history(
     stores: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="STORE", help="Suites or stores (default: every store in bench-out)."
+            metavar="STORE",
+            help="Suites or stores (default: every store in bench-out).",
+            autocompletion=names.results,
         ),
     ] = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option(help="A metric's name (default: all exact metrics, times and peak memory)."),
+        typer.Option(
+            help="A metric's name (default: all exact metrics, times and peak memory).",
+            autocompletion=names.metrics,
+        ),
     ] = None,
     cell: Annotated[
         list[str] | None,
-        typer.Option(help="Only cells whose id matches: a glob, or a part of the id."),
+        typer.Option(
+            help="Only cells whose id matches: a glob, or a part of the id.",
+            autocompletion=names.cells,
+        ),
     ] = None,
     since: Annotated[
         str | None,
@@ -40,12 +54,35 @@ def history(
     same_code: SameCode = False,
     as_json: AsJson = False,
 ) -> int:
-    """Show where metrics changed over the stored runs: between which commits, and how much."""
+    """Show where metrics changed over the stored runs: between which commits, and how much.
+
+    Readings of other tools are shown apart, if no STORE, --metric or --since is given.
+    """
+    foreign = [] if stores or metric or since else _foreign_runs(cell or ())
+    try:
+        return _of_ours(stores, metric, cell, since, threshold, out, foreign, same_code, as_json)
+    except NothingRan:
+        _show_foreign(foreign, as_json=as_json)
+        raise
+
+
+def _of_ours(
+    stores: list[str] | None,
+    metric: list[str] | None,
+    cell: list[str] | None,
+    since: str | None,
+    threshold: float,
+    out: Path | None,
+    foreign: "Sequence[ForeignRun]",
+    same_code: bool,
+    as_json: bool,
+) -> int:
     from ondevice_bench import metrics
-    from ondevice_bench.analyse.find_runs import find_stores
+    from ondevice_bench.analyse.find_runs import find_stores, store_paths
     from ondevice_bench.analyse.history import HistoryQuery, history_of, in_order
     from ondevice_bench.analyse.resolve_run import summary_at
     from ondevice_bench.analyse.select_runs import runs_since, stored_runs, with_cells
+    from ondevice_bench.report.terminal.foreign import foreign_json
     from ondevice_bench.report.terminal.history import history_json, history_lines, history_table
     from ondevice_bench.run.commit import places, resolved
 
@@ -53,6 +90,9 @@ def history(
         if name not in metrics.BY_NAME:
             raise BadInput(f"--metric: {unknown('metric', name, metrics.BY_NAME)}")
     check_threshold(threshold)
+    if foreign and not store_paths():
+        _show_foreign(foreign, as_json=as_json)
+        return ExitCode.OK
     paths = find_stores(stores or ())
     stored = stored_runs(paths, metric or (), cell or ())
     commits = places(Path.cwd(), [one.run.commit for one in stored])
@@ -82,11 +122,43 @@ def history(
     code = ExitCode.OK if results.is_judged else ExitCode.INCONCLUSIVE
     if as_json:
         page = None if out is None else str(out)
-        print_json({**history_json(results), "report": page, "exit_code": int(code)})
+        others = foreign_json(foreign)
+        whole = {**history_json(results), "foreign": others, "report": page, "exit_code": int(code)}
+        print_json(whole)
     else:
         if (table := history_table(results, metric or ())).rows:
             print_tables(table)
         print_lines(*history_lines(results))
+        _show_foreign(foreign, as_json=False)
         if out is not None:
             print_lines(f"report: {out}")
     return code
+
+
+def _foreign_runs(patterns: Sequence[str]) -> "list[ForeignRun]":
+    """The readings of other tools whose names match."""
+    from ondevice_bench.record.foreign import foreign_runs
+    from ondevice_bench.suite.patterns import matches_any
+
+    found = []
+    for _, run in foreign_runs():
+        if isinstance(run, BadInput):
+            print_errors(f"left out: {run.lines[0]}")
+            continue
+        chosen = (
+            each for each in run.readings if not patterns or matches_any(each.benchmark, patterns)
+        )
+        if readings := tuple(chosen):
+            found.append(replace(run, readings=readings))
+    return found
+
+
+def _show_foreign(foreign: "Sequence[ForeignRun]", *, as_json: bool) -> None:
+    if not foreign:
+        return
+    from ondevice_bench.report.terminal.foreign import foreign_json, foreign_table
+
+    if as_json:
+        print_json({"foreign": foreign_json(foreign)})
+    else:
+        print_tables(foreign_table(foreign))

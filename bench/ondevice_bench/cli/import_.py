@@ -1,4 +1,4 @@
-"""`bench import`: the runs of a bundle into the results here."""
+"""`bench import`: the runs of a bundle, or readings of another tool, into the results here."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,14 +12,43 @@ from ondevice_bench.terminal import print_json, print_lines, print_notes
 
 def import_(
     path: Annotated[
-        Path, typer.Argument(metavar="BUNDLE", help="A file that `bench export` wrote.")
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="A file of `bench export`, or of `pytest --benchmark-json` (pytest-benchmark).",
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option(help="The folder for the results (default: bench-out/SUITE).")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add the runs of a bundle to the results here. Runs that are already here stay as they are."""
+    """Add the runs of a bundle to the results here. What is already here stays as it is.
+
+    Readings of pytest-benchmark are kept as foreign metrics, which `bench history` shows apart.
+    """
+    from ondevice_bench.record.foreign import is_foreign
+
+    if is_foreign(path):
+        _import_foreign(path, out, as_json=as_json)
+    else:
+        _import_bundle(path, out, as_json=as_json)
+
+
+def _import_foreign(path: Path, out: Path | None, *, as_json: bool) -> None:
+    from ondevice_bench.record.foreign import FOLDER, keep, read_pytest_benchmark
+    from ondevice_bench.record.store import OUT
+    from ondevice_bench.report.terminal.foreign import foreign_line, foreign_row
+
+    run = read_pytest_benchmark(path)
+    kept, is_new = keep(run, out or OUT / FOLDER)
+    if as_json:
+        print_json(foreign_row(run, kept, is_new=is_new))
+    else:
+        print_notes(foreign_line(run, kept, is_new=is_new))
+
+
+def _import_bundle(path: Path, out: Path | None, *, as_json: bool) -> None:
     from ondevice_bench.record import bundle
     from ondevice_bench.record.store import FILE_NAME, OUT, Store
     from ondevice_bench.report.terminal.bundle import bundle_line, bundle_row

@@ -14,10 +14,11 @@ def init(
         typer.Option("--model", help="Your model: ./mynet.py:net, or a name (default: mcunet)."),
     ] = None,
 ) -> None:
-    """Write a commented suite to start from: suites/NAME.yaml."""
-    from ondevice_bench.starters.write import write_suite
+    """Write a commented suite to start from: suites/NAME.yaml, and its schema for editors."""
+    from ondevice_bench.starters.write import SCHEMA, write_suite
 
     print_lines(
         f"suite: {write_suite(name, model)}",
+        f"for your editor: {SCHEMA}",
         f"next: `bench plan {name}`, then `bench run {name} --open`",
     )

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from ondevice_bench.cli import names
 from ondevice_bench.cli.arguments import AsJson
 from ondevice_bench.cli.hosts import On, planning_host
 from ondevice_bench.cli.suite_flags import SuiteFlags, with_suite_flags
@@ -15,7 +16,11 @@ def plan(
     flags: SuiteFlags,
     hardware: Annotated[
         str | None,
-        typer.Option("--hardware", help="Plan for this profile, perhaps of another machine."),
+        typer.Option(
+            "--hardware",
+            help="Plan for this profile, perhaps of another machine.",
+            autocompletion=names.profiles,
+        ),
     ] = None,
     on: On = None,
     as_json: AsJson = False,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ondevice_bench.cli import names
 from ondevice_bench.cli.arguments import (
     AsJson,
     Hardware,
@@ -29,10 +30,19 @@ DEFAULT_COSINE = 0.9  # as the goal of a suite
 
 
 def recommend(
-    model: Annotated[str, typer.Option("--model", help="A model's name, or ./mynet.py:net.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", help="A model's name, or ./mynet.py:net.", autocompletion=names.models
+        ),
+    ],
     board: Annotated[
         str | None,
-        typer.Option("--board", help="The hardware profile to train on (default: this machine)."),
+        typer.Option(
+            "--board",
+            help="The hardware profile to train on (default: this machine).",
+            autocompletion=names.profiles,
+        ),
     ] = None,
     space: Annotated[
         str,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ondevice_bench.cli import names
 from ondevice_bench.cli.arguments import AsJson, Open
 from ondevice_bench.cli.browser import open_page
 from ondevice_bench.errors import BadInput, unknown
@@ -28,6 +29,7 @@ def report(
         list[str] | None,
         typer.Argument(
             metavar="RUN",
+            autocompletion=names.results,
             help="A suite (its latest run), a run's id, or STORE@RUN (default: the latest run). "
             "More runs, for example of other boards, are shown beside the first.",
         ),

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ondevice_bench.cli import names
 from ondevice_bench.cli.arguments import AsJson
 from ondevice_bench.errors import BadInput
 from ondevice_bench.terminal import print_json, print_lines
@@ -15,7 +16,8 @@ def save_baseline(
     run: Annotated[
         str | None,
         typer.Argument(
-            help="A suite (its latest run), a run's id, or STORE@RUN (default: the latest run)."
+            help="A suite (its latest run), a run's id, or STORE@RUN (default: the latest run).",
+            autocompletion=names.results,
         ),
     ] = None,
     as_json: AsJson = False,

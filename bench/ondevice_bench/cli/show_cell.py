@@ -4,12 +4,18 @@ from typing import Annotated
 
 import typer
 
+from ondevice_bench.cli import names
 from ondevice_bench.cli.arguments import AsJson, RunName
 from ondevice_bench.terminal import print_json, print_lines, print_notes, print_tables
 
 
 def show_cell(
-    cell: Annotated[str, typer.Argument(metavar="ID", help="A cell's id, or words in it.")],
+    cell: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", help="A cell's id, or words in it.", autocompletion=names.cells
+        ),
+    ],
     run: RunName = None,
     as_json: AsJson = False,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, TypeVa
 
 import typer
 
+from ondevice_bench.cli import names
 from ondevice_bench.cli.arguments import Filters, SuitesFolder
 from ondevice_bench.errors import BadInput
 
@@ -25,11 +26,18 @@ class SuiteFlags:
     """A suite by name or file, or a model, methods and options in its place."""
 
     suite: Annotated[
-        str | None, typer.Argument(help="A suite's name, or the path of its YAML file.")
+        str | None,
+        typer.Argument(
+            help="A suite's name, or the path of its YAML file.", autocompletion=names.suites
+        ),
     ] = None
     models: Annotated[
         list[str] | None,
-        typer.Option("--model", help="A model instead of a suite: a name, or ./mynet.py:net."),
+        typer.Option(
+            "--model",
+            help="A model instead of a suite: a name, or ./mynet.py:net.",
+            autocompletion=names.models,
+        ),
     ] = None
     methods: Annotated[
         list[str] | None,
@@ -37,6 +45,7 @@ class SuiteFlags:
             "--method",
             help="With --model: a method (default: vanilla, plain training), or methods by layer: "
             "last:4=lora,all=lean.",
+            autocompletion=names.methods,
         ),
     ] = None
     options: Annotated[
@@ -74,7 +83,11 @@ class SuiteFlags:
     ] = None
     allocators: Annotated[
         list[str] | None,
-        typer.Option("--allocator", help="With --model: a memory allocator, such as tcmalloc."),
+        typer.Option(
+            "--allocator",
+            help="With --model: a memory allocator, such as tcmalloc.",
+            autocompletion=names.allocators,
+        ),
     ] = None
     suites: SuitesFolder = None
     filters: Filters = None

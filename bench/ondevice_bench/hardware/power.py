@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ondevice_bench.errors import suggestion
 
 KINDS = ("rapl", "pmic", "hwmon")
-_COMMAND, _HWMON = "command", "hwmon"
+COMMAND, HWMON = "command", "hwmon"
 ALLOWED = "rapl, pmic, hwmon, {hwmon: [RAIL, …]} or {command: [PROGRAM, ARGUMENT, …]}"
 
 
@@ -19,7 +19,7 @@ class Power:
 
     def to_yaml(self) -> object:
         """The value as in a profile."""
-        words = {_HWMON: self.rails, _COMMAND: self.command}.get(self.kind)
+        words = {HWMON: self.rails, COMMAND: self.command}.get(self.kind)
         return {self.kind: list(words)} if words else self.kind
 
 
@@ -33,10 +33,10 @@ def parse_power(value: object) -> Power | None:
         raise ValueError(f"must be {ALLOWED}, got {value!r}{suggestion(value, KINDS)}")
     if isinstance(value, dict) and len(value) == 1:
         ((key, words),) = value.items()
-        if key == _COMMAND:
-            return Power(_COMMAND, command=_words(key, words))
-        if key == _HWMON:
-            return Power(_HWMON, rails=_words(key, words))
+        if key == COMMAND:
+            return Power(COMMAND, command=_words(key, words))
+        if key == HWMON:
+            return Power(HWMON, rails=_words(key, words))
     raise ValueError(f"must be {ALLOWED}, got {value!r}")
 
 

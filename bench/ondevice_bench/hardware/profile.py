@@ -6,15 +6,32 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 from ondevice_bench import allocators
 from ondevice_bench.declare.check import check
 from ondevice_bench.declare.folders import builtin, declared, locate
 from ondevice_bench.declare.inherit import read_resolved
 from ondevice_bench.declare.schema import StrictSchema
+from ondevice_bench.declare.shown import (
+    JsonSchema,
+    ShownAs,
+    any_of,
+    inheriting,
+    names,
+    reads,
+    size,
+)
 from ondevice_bench.errors import BadInput, unknown
-from ondevice_bench.hardware.power import Power, parse_power
+from ondevice_bench.hardware.power import COMMAND, HWMON, KINDS, Power, parse_power
 from ondevice_bench.hardware.probe import Machine
 from ondevice_bench.units import GIB, parse_bytes
 
@@ -94,8 +111,24 @@ def _known_allocator(value: str) -> str:
     return value
 
 
-Cap = Annotated[int, BeforeValidator(_bytes), AfterValidator(_large_enough)]
-Positions = Annotated[tuple[Annotated[int, Field(ge=0, le=4095)], ...], Field(min_length=1)]
+def _shown_power() -> JsonSchema:
+    word = {"type": "string", "minLength": 1}
+    words = {"type": "array", "items": word, "minItems": 1}
+    by_words = {
+        "type": "object",
+        "properties": {HWMON: words, COMMAND: words},
+        "additionalProperties": False,
+        "minProperties": 1,
+        "maxProperties": 1,
+    }
+    return any_of(names(KINDS), by_words, {"type": "null"})
+
+
+Cap = Annotated[int, reads(_bytes, size), AfterValidator(_large_enough)]
+Position = Annotated[int, Field(ge=0, le=4095)]
+Positions = Annotated[
+    tuple[Position, ...], Field(min_length=1, json_schema_extra={"uniqueItems": True})
+]
 
 
 class ProfileSchema(StrictSchema):
@@ -116,13 +149,24 @@ class ProfileSchema(StrictSchema):
     governor: str | None = None
     throttling: Literal["vcgencmd"] | None = None
     power: Annotated[
-        Power | None, BeforeValidator(parse_power), PlainSerializer(lambda p: p and p.to_yaml())
+        Power | None, reads(parse_power, _shown_power), PlainSerializer(lambda p: p and p.to_yaml())
     ] = None
     threads: Literal["physical", "logical"] | Count = "physical"
     # a count takes the first allowed processors; a list names them
     affinity: Annotated[Count | Positions | None, BeforeValidator(_as_tuple)] = None
     memory_cap: Cap | None = None
-    allocator: Annotated[str, AfterValidator(_known_allocator)] | None = None
+    allocator: (
+        Annotated[
+            str, AfterValidator(_known_allocator), ShownAs(lambda: names(list(allocators.BY_NAME)))
+        ]
+        | None
+    ) = None
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchema:
+        return inheriting(handler.resolve_ref_schema(handler(core)))
 
     @model_validator(mode="after")
     def _consistent(self) -> "ProfileSchema":

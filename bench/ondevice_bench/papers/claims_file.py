@@ -5,14 +5,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 from ondevice_bench import metrics
 from ondevice_bench.declare.check import check
 from ondevice_bench.declare.document import Document, read
 from ondevice_bench.declare.folders import search_path
 from ondevice_bench.declare.schema import StrictSchema
+from ondevice_bench.declare.shown import JsonSchema, ShownAs, reads, text
 from ondevice_bench.errors import BadInput, unknown
+from ondevice_bench.papers import shown
 from ondevice_bench.papers.conditions import impossible
 from ondevice_bench.papers.dialects import DIALECTS, EARLIER, EXACT
 from ondevice_bench.papers.published import (
@@ -27,6 +36,7 @@ from ondevice_bench.papers.published import (
 )
 from ondevice_bench.specs import registry, single_layer
 from ondevice_bench.specs.layer_choice import parse
+from ondevice_bench.suite.shown import one_choice_of_layers
 
 KIND, NAME = "reports", "claims.yaml"
 
@@ -41,7 +51,7 @@ def load_published(named: Path | None = None) -> PublishedClaims:
     papers: dict[str, Paper] = {}
     claims: dict[str, Claim] = {}
     for path in paths:
-        file = _read(read(path))
+        file = claims_of(read(path))
         for paper in file.papers:
             papers.setdefault(paper.name, paper)
         for claim in file.claims:
@@ -49,8 +59,9 @@ def load_published(named: Path | None = None) -> PublishedClaims:
     return PublishedClaims(tuple(papers.values()), tuple(claims.values()))
 
 
-def _read(document: Document) -> PublishedClaims:
-    file = check(_File, document)
+def claims_of(document: Document) -> PublishedClaims:
+    """The claims of one file; BadInput has all mistakes together."""
+    file = check(ClaimsSchema, document)
     problems = [
         f"{document.place(('claims', place, 'paper'))}: claims[{place}].paper: "
         f"{unknown('paper', claim.paper, file.papers)}"
@@ -107,9 +118,9 @@ def _checked_pattern(text: str) -> str:
 
 
 class _Query(StrictSchema):
-    model: str | None = None
-    method: str | None = None
-    layers: Any = None
+    model: Annotated[str | None, ShownAs(shown.model)] = None
+    method: Annotated[str | None, ShownAs(shown.method)] = None
+    layers: Annotated[Any, ShownAs(one_choice_of_layers)] = None
     batch: Annotated[int | None, Field(ge=1)] = None
     weights: str | None = None
     data: str | None = None
@@ -162,19 +173,19 @@ class _Query(StrictSchema):
 
 
 class _Claim(StrictSchema):
-    id: str = Field(pattern=r"^[\w.-]+$")
+    id: Annotated[str, Field(pattern=r"^[\w.-]+$"), ShownAs(lambda: text(r"[\w.-]+"))]
     paper: str
     says: str = Field(min_length=1)
     source: str = ""
     scope: str = Field(min_length=1)
     computed: Computed
-    published: Annotated[str | None, BeforeValidator(_digits)] = None
+    published: Annotated[str | None, reads(_digits, shown.published)] = None
     unit: Unit = "x"
     reach: Reach = "exactly"
     quantity: str | None = None
-    dialect: str = EXACT
-    ratio_of: str | None = None
-    measured: _Names = ()
+    dialect: Annotated[str, ShownAs(shown.dialect)] = EXACT
+    ratio_of: Annotated[str | None, ShownAs(shown.ratio_of)] = None
+    measured: Annotated[_Names, ShownAs(shown.measured)] = ()
     boards: _Names = ()
     of: _Query = _Query()
     needs: str = ""
@@ -182,6 +193,14 @@ class _Claim(StrictSchema):
     remark: str = ""
     epochs: Annotated[int | None, Field(ge=1)] = None
     command: str = ""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchema:
+        reference = handler(core)
+        handler.resolve_ref_schema(reference).update(shown.quantity())
+        return reference
 
     @field_validator("dialect")
     @classmethod
@@ -242,7 +261,9 @@ class _Claim(StrictSchema):
         )
 
 
-class _File(StrictSchema):
+class ClaimsSchema(StrictSchema):
+    """A file of claims."""
+
     schema_version: Literal[1] = Field(alias="schema")
     title: str = Field(min_length=1)
     papers: dict[str, _Paper] = Field(min_length=1)

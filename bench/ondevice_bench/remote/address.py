@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field
 from ondevice_bench.declare.check import check
 from ondevice_bench.declare.document import read
 from ondevice_bench.declare.schema import StrictSchema
+from ondevice_bench.declare.shown import JsonSchema, ShownAs, ShownBeside, text
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.files import atomic_write
 
@@ -22,6 +23,7 @@ _SIGNS = r"\s:@'`\"$;&<>|(){}\[\]"
 _ADDRESS = re.compile(
     rf"(?P<target>[^{_SIGNS}]+@(?:[^{_SIGNS}-][^{_SIGNS}]*|\[[0-9A-Fa-f:.%\w]+\]))(:(?P<port>\d+))?"
 )
+_NAME = r"\w[\w.-]*"
 _FORM = "USER@HOST or USER@HOST:PORT"
 
 
@@ -53,7 +55,7 @@ def _address(text: str) -> str:
 
 
 def _name(text: str) -> str:
-    if not re.fullmatch(r"\w[\w.-]*", text):
+    if not re.fullmatch(_NAME, text):
         raise ValueError(f"{text!r} is no name of a board: letters, digits, '.', '_' and '-' only")
     return text
 
@@ -64,13 +66,32 @@ def _place(text: str) -> str:
     return text
 
 
-_Path = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_place)]
+_Path = Annotated[
+    str,
+    Field(min_length=1, max_length=1000),
+    AfterValidator(_place),
+    ShownBeside(lambda: {"pattern": r"^(?!-)[^\0\n]*$(?!\n)"}),
+]
+
+
+_SHOWN_PORT = "[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
+
+
+def _shown_address() -> JsonSchema:
+    # a pattern of JSON Schema has no needless escapes
+    signs = _SIGNS.replace(r"\"", '"')
+    host = rf"(?:[^{signs}-][^{signs}]*|\[[0-9A-Fa-f:.%\w]+\])"
+    return text(rf"(?!-)[^{signs}]+@{host}(?::0*(?:{_SHOWN_PORT}))?")
+
+
+def _shown_names() -> JsonSchema:
+    return {"propertyNames": text(_NAME)}
 
 
 class BoardSchema(StrictSchema):
     """One board of `hosts.yaml`."""
 
-    address: Annotated[str, AfterValidator(_address)]
+    address: Annotated[str, AfterValidator(_address), ShownAs(_shown_address)]
     folder: _Path = FOLDER
     python: _Path | None = None
     ssh_config: _Path | None = None
@@ -80,7 +101,9 @@ class HostsSchema(StrictSchema):
     """`hosts.yaml`."""
 
     schema_version: Literal[1] = Field(alias="schema")
-    boards: dict[Annotated[str, AfterValidator(_name)], BoardSchema]
+    boards: Annotated[
+        dict[Annotated[str, AfterValidator(_name)], BoardSchema], ShownBeside(_shown_names)
+    ]
 
 
 def parsed(text: str) -> tuple[str, int | None]:

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, GetJsonSchemaHandler, field_validator
+from pydantic_core import CoreSchema
 
 from ondevice_bench.declare.check import check
 from ondevice_bench.declare.folders import locate
 from ondevice_bench.declare.inherit import read_resolved
 from ondevice_bench.declare.schema import StrictSchema
+from ondevice_bench.declare.shown import JsonSchema, ShownAs, inheriting
 from ondevice_bench.errors import unknown
 from ondevice_bench.report.sections import sections
 
@@ -23,10 +25,19 @@ class PageLayout:
     sections: tuple[str, ...]
 
 
-class _LayoutFile(StrictSchema):
+def _shown_sections() -> JsonSchema:
+    known = {"enum": sorted(sections())}
+    return {"type": "array", "items": known, "minItems": 1, "uniqueItems": True}
+
+
+class LayoutSchema(StrictSchema):
+    """A layout as in its YAML file."""
+
     schema_version: Literal[1] = Field(alias="schema")
     title: Annotated[str, Field(min_length=1)]
-    sections: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
+    sections: Annotated[
+        tuple[str, ...], Field(min_length=1, strict=False), ShownAs(_shown_sections)
+    ]
     extends: str | None = None
 
     @field_validator("sections")
@@ -40,9 +51,15 @@ class _LayoutFile(StrictSchema):
                 raise ValueError(f"the section {name!r} is given {names.count(name)} times")
         return names
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchema:
+        return inheriting(handler.resolve_ref_schema(handler(core)))
+
 
 def load_layout(name: str) -> PageLayout:
     """The layout of this name, or of the YAML file at this path."""
     document, *_ = read_resolved(KIND, locate(KIND, name))
-    file = check(_LayoutFile, document)
+    file = check(LayoutSchema, document)
     return PageLayout(file.title, file.sections)

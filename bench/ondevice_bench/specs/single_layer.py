@@ -15,6 +15,7 @@ from ondevice_bench.specs.option import Option, Value
 
 BATCH = 8  # if the suite gives none
 _MOST = 65536
+_SHOWN_NUMBER = "0*[1-9][0-9]{0,4}"
 
 
 def _number(name: str, default: int | None = None, minimum: int = 1) -> Option:
@@ -40,6 +41,18 @@ class _Kind:
         """How such a layer is written, without options."""
         names = ", ".join(number.name for number in self.numbers)
         return f"{self.name}({names}) at {self.places}"
+
+    @property
+    def shown(self) -> str:
+        """The pattern of such layers, for editors."""
+        numbers = r"\s*,\s*".join([_SHOWN_NUMBER] * len(self.numbers))
+        values = {
+            option: "(?:[Tt]rue|[Ff]alse)" if option.kind == "bool" else "[0-9]{1,5}"
+            for option in self.options
+        }
+        named = "|".join(rf"{each.name}\s*=\s*{value}" for each, value in values.items())
+        places = self.pattern.replace(r"\d+", _SHOWN_NUMBER)
+        return rf"\s*{self.name}\s*\(\s*{numbers}\s*(?:,\s*(?:{named})\s*)*\)\s*at\s+{places}\s*"
 
     @property
     def advice(self) -> str:
@@ -84,6 +97,11 @@ _EXAMPLES = " or ".join(f"`{kind.example}`" for kind in _KINDS.values())
 def is_one(name: str) -> bool:
     """Whether this can only be the description of a layer, right or wrong."""
     return "(" in name or re.match(r"\s*(conv2d|linear)\b", name) is not None
+
+
+def patterns() -> list[str]:
+    """The pattern of each kind of layer. Not all that matches is a layer: `spec` decides."""
+    return [kind.shown for kind in _KINDS.values()]
 
 
 @cache

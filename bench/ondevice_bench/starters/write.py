@@ -6,16 +6,18 @@ from importlib.resources import files
 from pathlib import Path
 
 from ondevice_bench.declare.document import parse
+from ondevice_bench.editors.json_schema import schema_text
 from ondevice_bench.errors import BadInput
 from ondevice_bench.files import atomic_write
 from ondevice_bench.suite.load import suite_of
 
 SUITES = Path("suites")
+SCHEMA = SUITES / "suite.schema.json"  # the template names it
 MODEL = "mcunet"
 
 
 def write_suite(name: str, model: str | None = None) -> Path:
-    """Write `suites/NAME.yaml`, perhaps with a model of the user's."""
+    """Write `suites/NAME.yaml`, perhaps with a model of the user's, and its schema for editors."""
     if re.fullmatch(r"\w[\w.-]*", name) is None:
         raise BadInput(f"{name!r} is no name of a suite: letters, digits, '.', '_' and '-' only")
     path = SUITES / f"{name}.yaml"
@@ -23,6 +25,8 @@ def write_suite(name: str, model: str | None = None) -> Path:
     text = text.replace(" NAME ", f" {name} ")
     _require_new(path)
     suite_of(parse(path, text), name)  # the model may be none
+    if not SCHEMA.exists():
+        _write(SCHEMA, schema_text("suite"))
     return _write(path, text)
 
 

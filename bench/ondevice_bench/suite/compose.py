@@ -11,7 +11,7 @@ from ondevice_bench.specs import registry
 
 DEFAULTS, OVERRIDES = "defaults", "overrides"
 _OF_EVERY_MODEL = ("batch", "weights")
-_OF_EVERY_BOARD = ("schema", "title", "purpose", "extends", "hardware", "expected", OVERRIDES)
+OF_EVERY_BOARD = ("schema", "title", "purpose", "extends", "hardware", "expected", OVERRIDES)
 
 
 def variants(document: Document) -> dict[str, Document]:
@@ -32,7 +32,7 @@ def variants(document: Document) -> dict[str, Document]:
         f"{key} is the same on every board"
         for board, values in by_board.items()
         for key in values
-        if key in _OF_EVERY_BOARD
+        if key in OF_EVERY_BOARD
     ]
     if problems:
         raise BadInput(*problems)

@@ -6,15 +6,32 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    create_model,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 from ondevice_bench.declare.schema import StrictSchema
+from ondevice_bench.declare.shown import (
+    JsonSchema,
+    OneOrList,
+    ShownAs,
+    ShownBeside,
+    any_of,
+    one_or_list,
+)
 from ondevice_bench.errors import not_allowed
 from ondevice_bench.specs import composition, registry, single_layer
 from ondevice_bench.specs.method import MethodSpec
 from ondevice_bench.specs.model import ModelSpec
 from ondevice_bench.specs.option import Group
 from ondevice_bench.specs.weights import WeightSource
+from ondevice_bench.suite import shown
 from ondevice_bench.suite.mix_schema import MIX, MixSchema, mix_schema
 from ondevice_bench.suite.suite import Axis, MethodChoice, ModelChoice
 
@@ -28,13 +45,14 @@ def _as_list(value: object) -> object:
     return tuple(value) if isinstance(value, list) else (value,)
 
 
-AS_LIST = BeforeValidator(_as_list)
+AS_LIST = OneOrList(_as_list)
 
 
 class ChoiceSchema(StrictSchema):
     """One entry of `models` or `methods`: a name, or `name: {options}`."""
 
     key_kind: ClassVar[str]
+    has_defaults: ClassVar[bool] = True  # so options that it needs may come from there
 
     @model_validator(mode="before")
     @classmethod
@@ -44,6 +62,34 @@ class ChoiceSchema(StrictSchema):
         if not isinstance(value, dict) or len(value) != 1:
             raise ValueError(f"must be one {cls.key_kind} name, or `name: {{options}}`")
         return {name: {} if options is None else options for name, options in value.items()}
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchema:
+        reference = handler(core)
+        resolved = handler.resolve_ref_schema(reference)
+        options = {name: each["anyOf"] for name, each in resolved["properties"].items()}
+        own = {
+            pattern(): any_of(*options.pop(key))
+            for key, pattern in _PATTERNS.items()
+            if key in options
+        }
+        specs: list[MethodSpec | ModelSpec] = []
+        specs += [*registry.methods().values(), *registry.models().values()]
+        known = {spec.name: spec.title for spec in specs if spec.name in options}
+        needs = {} if cls.has_defaults else needs_of_methods()
+        for name, (given, *_) in options.items():
+            if name in needs:
+                options[name] = [{**given, "allOf": needs[name]}]
+                del known[name]
+            elif name not in known:  # `compose` and `mix` have a content
+                options[name] = [given]
+        resolved.clear()
+        resolved.update(
+            shown.entry(known, {key: any_of(*each) for key, each in options.items()}, own)
+        )
+        return reference
 
     @property
     def name_and_options(self) -> tuple[str, StrictSchema]:
@@ -106,6 +152,15 @@ class OptionsSchema(StrictSchema):
     key_kind: ClassVar[str] = "option"
     one_of: ClassVar[tuple[Group, ...]] = ()
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchema:
+        reference = handler(core)
+        if groups := shown.exclusive(cls.one_of):
+            handler.resolve_ref_schema(reference)["allOf"] = groups
+        return reference
+
     @model_validator(mode="after")
     def _one_of_each_group(self) -> "OptionsSchema":
         for group in self.one_of:
@@ -115,14 +170,29 @@ class OptionsSchema(StrictSchema):
         return self
 
 
-class OwnMethodSchema(StrictSchema):
+class _OwnSchema(StrictSchema):
+    """What a user's code takes. JSON Schema shows it as the file has it."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchema:
+        reference = handler(core)
+        resolved = handler.resolve_ref_schema(reference)
+        del resolved["required"], resolved["properties"]["name"]
+        if resolved["properties"].pop("options", None):
+            resolved["additionalProperties"] = shown.any_option()
+        return reference
+
+
+class OwnMethodSchema(_OwnSchema):
     """A method in a user's own file: any option, each a value or a list of them."""
 
     name: str
     options: dict[str, tuple[bool | int | float | str, ...]]
 
 
-class OwnModelSchema(StrictSchema):
+class OwnModelSchema(_OwnSchema):
     """A user's network: `batch`, `weights`, and any option of its factory."""
 
     usual_batch: ClassVar[int] = 8
@@ -130,7 +200,7 @@ class OwnModelSchema(StrictSchema):
     options: dict[str, tuple[bool | int | float | str, ...]]
 
 
-class LayerSchema(StrictSchema):
+class LayerSchema(_OwnSchema):
     """A single layer: `batch` and `weights`."""
 
     name: str
@@ -140,19 +210,22 @@ def _options(spec: MethodSpec | ModelSpec, **more: Any) -> type[OptionsSchema]:
     fields: dict[str, Any] = {}
     for option in spec.options:
         value = Annotated[Any, BeforeValidator(option.check)]
+        seen = ShownAs(partial(shown.option, option))
         fields[option.name] = (
-            Annotated[tuple[value, ...], AS_LIST, NOT_EMPTY],
+            Annotated[tuple[value, ...], AS_LIST, NOT_EMPTY, seen],
             (option.default,),
         )
-    schema = create_model(spec.name, __base__=OptionsSchema, **more, **fields)
+    schema = create_model(spec.name, __base__=OptionsSchema, __doc__=spec.title, **more, **fields)
     schema.one_of = spec.one_of if isinstance(spec, MethodSpec) else ()
     return schema
 
 
-def _entry(kind: str, names: Mapping[str, Any], **more: Any) -> type[ChoiceSchema]:
+def _entry(
+    kind: str, names: Mapping[str, Any], inside: str = "", **more: Any
+) -> type[ChoiceSchema]:
     fields: dict[str, Any] = {name: (schema | None, None) for name, schema in names.items()}
-    entry = create_model(f"{kind} entry", __base__=ChoiceSchema, **fields, **more)
-    entry.key_kind = kind
+    entry = create_model(inside or f"{kind} entry", __base__=ChoiceSchema, **fields, **more)
+    entry.key_kind, entry.has_defaults = kind, not inside
     return entry
 
 
@@ -209,12 +282,37 @@ def method_entries(folder: Path) -> Any:
     names = {spec.name: _options(spec) for spec in registry.methods().values()}
     own: Any = (OwnMethodSchema | None, Field(None, alias=OWN))
     own_code = _rewritten(registry.is_own, partial(_own_method, folder=folder))
-    part: Any = Annotated[_entry("method", names, own=own), own_code]
-    parts: Any = Annotated[tuple[part, ...], AS_LIST, NOT_EMPTY, AfterValidator(_composable)]
-    joined: Any = Annotated[_entry("method", {**names, COMPOSE: parts}, own=own), own_code]
-    every = {**names, COMPOSE: parts, MIX: mix_schema(joined)}
+    part: Any = Annotated[_entry("method", names, "method of a composition", own=own), own_code]
+    several_parts = ShownBeside(lambda: {"type": "array", "minItems": 2})
+    parts: Any = Annotated[
+        tuple[part, ...], AS_LIST, NOT_EMPTY, AfterValidator(_composable), several_parts
+    ]
+    several = {**names, COMPOSE: parts}
+    joined: Any = Annotated[_entry("method", several, "method of a mix", own=own), own_code]
+    every = {**several, MIX: mix_schema(joined)}
     entry: Any = Annotated[_entry("method", every, own=own), own_code]
     return Annotated[tuple[entry, ...], AS_LIST, NOT_EMPTY]
+
+
+def complete_methods() -> JsonSchema:
+    """What JSON Schema says of `methods` where no `defaults` give options."""
+    needs = needs_of_methods()
+    options = {name: {"type": "object", "allOf": groups} for name, groups in needs.items()}
+    names = {"type": ["string", "object"], "not": {"enum": list(needs)}}
+    return one_or_list({**names, "properties": options})
+
+
+def needs_of_methods() -> dict[str, list[JsonSchema]]:
+    """What JSON Schema says of the options that methods need, by method."""
+    groups = {spec.name: shown.needed(spec.one_of) for spec in registry.methods().values()}
+    return {name: needs for name, needs in groups.items() if needs}
+
+
+_PATTERNS: dict[str, Callable[[], str]] = {
+    OWN: lambda: shown.OWN_METHOD,
+    OWN_MODEL: lambda: shown.OWN_MODEL,
+    LAYER: shown.single_layers,
+}
 
 
 def _own_method(name: str, settings: dict[Any, Any], folder: Path) -> dict[str, Any]:

@@ -3,11 +3,21 @@
 import re
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, create_model, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    GetJsonSchemaHandler,
+    create_model,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
+from ondevice_bench.declare import shown as forms
 from ondevice_bench.declare.schema import StrictSchema
+from ondevice_bench.declare.shown import JsonSchema
 from ondevice_bench.specs import composition, mix, registry
 from ondevice_bench.specs.layer_choice import parse
+from ondevice_bench.suite import shown
 from ondevice_bench.suite.suite import Axis, MethodChoice
 
 MIX, LABEL = "mix", "label"
@@ -29,6 +39,22 @@ class MixSchema(StrictSchema):
         if not entries:
             raise ValueError("must map layers to methods, such as `conv: lora`, got none")
         return {"entries": entries, **({LABEL: value[LABEL]} if LABEL in value else {})}
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchema:
+        reference = handler(core)
+        resolved = handler.resolve_ref_schema(reference)
+        entry = resolved["properties"]["entries"]["additionalProperties"]
+        del resolved["required"]
+        resolved |= {
+            "properties": {LABEL: shown.label(registry.methods())},
+            "patternProperties": {forms.text(shown.mix_layers())["pattern"]: entry},
+            "minProperties": 1,
+            "dependentSchemas": {LABEL: {"minProperties": 2}},
+        }
+        return reference
 
     @field_validator(LABEL)
     @classmethod

@@ -6,22 +6,38 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, create_model
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, create_model
+from pydantic_core import CoreSchema
 
 from ondevice_bench import allocators, passes
 from ondevice_bench.declare.folders import declared
 from ondevice_bench.declare.schema import StrictSchema, read_as
+from ondevice_bench.declare.shown import (
+    LIKE_KEY,
+    JsonSchema,
+    ShownAs,
+    ShownAsOneOf,
+    ShownBeside,
+    duration,
+    inheriting,
+    names,
+    one_or_list,
+    reads,
+)
 from ondevice_bench.errors import unknown
 from ondevice_bench.specs import data, registry, weights
 from ondevice_bench.specs.data import DataSource
 from ondevice_bench.specs.layer_choice import parse
 from ondevice_bench.specs.option import Option
 from ondevice_bench.specs.weights import WeightSource
+from ondevice_bench.suite import shown
 from ondevice_bench.suite.cell import LearningPlan, Train
+from ondevice_bench.suite.compose import OF_EVERY_BOARD
 from ondevice_bench.suite.entries import (
     AS_LIST,
     NOT_EMPTY,
     ChoiceSchema,
+    complete_methods,
     method_entries,
     model_entries,
 )
@@ -32,18 +48,18 @@ from ondevice_bench.units import parse_bytes, parse_duration
 LEAST_SUSTAINED, MOST_SUSTAINED = 120.0, 14_400.0  # seconds
 
 
-def _name_of(kind: str, names: Callable[[], Collection[str]], mark: str = "") -> BeforeValidator:
-    """A name that must be one of `names()`. The mark may stand before it."""
+def _name_of(kind: str, known: Callable[[], Collection[str]], mark: str = "") -> BeforeValidator:
+    """A name that must be one of `known()`. The mark may stand before it."""
 
     def check(value: object) -> str:
         if not isinstance(value, str):
             raise ValueError(f"must be the name of a {kind}, got {value!r}")
         name = value.removeprefix(mark)
-        if name not in names():
-            raise ValueError(unknown(kind, name, names()))
+        if name not in known():
+            raise ValueError(unknown(kind, name, known()))
         return value
 
-    return BeforeValidator(check)
+    return reads(check, lambda: names(list(known())))
 
 
 def _percent(value: object) -> object:
@@ -78,6 +94,9 @@ ALLOCATOR_NAME = _name_of("allocator", lambda: allocators.BY_NAME)
 GOAL_NAME = _name_of("goal", lambda: GOALS)
 ADDED = "+"  # before the name of a pass: the default passes too
 MEASURED_PASS = _name_of("pass", lambda: passes.IN_SUITES, mark=ADDED)
+
+
+DURATION = reads(_duration, duration)
 
 
 def _of_profiles(value: dict[str, float]) -> dict[str, float]:
@@ -115,7 +134,13 @@ _TRAIN: Any = read_as(
     clip=Annotated[float, Field(gt=0)] | None,
     zero_grad=Literal["none", "zero"],
 )
-TRAIN: Any = Annotated[_TRAIN, AfterValidator(_without_momentum)]
+TRAIN: Any = Annotated[
+    _TRAIN, AfterValidator(_without_momentum), ShownBeside(lambda: _SHOWN_WITHOUT_MOMENTUM)
+]
+_SHOWN_WITHOUT_MOMENTUM: JsonSchema = {
+    "if": {"required": ["optimizer"], "properties": {"optimizer": {"const": "adamw"}}},
+    "then": {"properties": {"momentum": {"const": 0}}},
+}
 
 
 def _ascending(value: tuple[float, ...]) -> tuple[float, ...]:
@@ -125,6 +150,7 @@ def _ascending(value: tuple[float, ...]) -> tuple[float, ...]:
     return rates
 
 
+_RATE: JsonSchema = {"type": "number", "exclusiveMinimum": 0}
 _COUNT = Annotated[int, Field(ge=1, le=1_000_000)]
 LEARNING: Any = read_as(
     LearningPlan,
@@ -134,7 +160,10 @@ LEARNING: Any = read_as(
     validation=_COUNT,
     test=_COUNT,
     learning_rates=Annotated[
-        tuple[Annotated[float, Field(gt=0)], ...], AS_LIST, AfterValidator(_ascending)
+        tuple[Annotated[float, Field(gt=0)], ...],
+        AS_LIST,
+        AfterValidator(_ascending),
+        ShownAs(lambda: {"type": "array", "items": _RATE, "minItems": 2}),
     ],
     rate_epochs=Annotated[int, Field(ge=1, le=1000)],
 )
@@ -154,8 +183,8 @@ SAMPLING: Any = Annotated[
         warmup=Annotated[int, Field(ge=1, le=1000)],
         min_samples=Annotated[int, Field(ge=1, le=100_000)],
         max_samples=Annotated[int, Field(ge=1, le=100_000)],
-        max_seconds=Annotated[float, BeforeValidator(_duration)],
-        precision=Annotated[float, BeforeValidator(_percent)],
+        max_seconds=Annotated[float, DURATION],
+        precision=Annotated[float, reads(_percent, shown.share)],
     ),
     AfterValidator(_in_order),
 ]
@@ -177,6 +206,9 @@ def _of_every_pass(value: object) -> object:
     return dict.fromkeys(passes.ROUNDS, value)
 
 
+_SHOWN_ROUNDS = ShownAsOneOf(shown.rounds_of_all)
+
+
 def _bytes(value: object) -> object:
     return parse_bytes(value) if isinstance(value, str) else value
 
@@ -185,8 +217,10 @@ GOAL = read_as(
     Goal,
     minimise=Annotated[str, GOAL_NAME],
     min_cosine=Annotated[float, Field(ge=-1, le=1)],
-    max_peak_bytes=Annotated[int | None, BeforeValidator(_bytes), Field(gt=0, alias="max_peak")],
-    max_slowdown=Annotated[float | None, Field(gt=0)],
+    max_peak_bytes=Annotated[
+        Annotated[int, Field(gt=0)] | None, reads(_bytes, shown.peak), Field(alias="max_peak")
+    ],
+    max_slowdown=Annotated[float, Field(gt=0)] | None,
 )
 CONDITION = read_as(
     Condition,
@@ -198,8 +232,23 @@ CONDITION = read_as(
 class Defaults(StrictSchema):
     """`defaults`: options of every model or method that has them."""
 
-    models: dict[str, Any] = Field(default_factory=dict)
-    methods: dict[str, Any] = Field(default_factory=dict)
+    models: Annotated[dict[str, Any], ShownAs(lambda: _shown_defaults("models"))] = Field(
+        default_factory=dict
+    )
+    methods: Annotated[dict[str, Any], ShownAs(lambda: _shown_defaults("methods"))] = Field(
+        default_factory=dict
+    )
+
+
+def _shown_defaults(kind: str) -> JsonSchema:
+    if kind == "methods":
+        options = shown.default_options(registry.methods().values())
+    else:  # with what every model has
+        options = shown.default_options(registry.models().values()) | {
+            "batch": one_or_list({"type": "integer", "minimum": 1}),
+            "weights": one_or_list(shown.weight_source()),
+        }
+    return {"type": "object", "properties": options, "additionalProperties": False}
 
 
 class SuiteSchema(StrictSchema):
@@ -212,12 +261,14 @@ class SuiteSchema(StrictSchema):
     defaults: Defaults = Defaults()
     overrides: dict[str, dict[str, Any]] = Field(default_factory=dict)
     expected: Annotated[
-        dict[str, Annotated[float, BeforeValidator(_duration)]], AfterValidator(_of_profiles)
+        dict[str, Annotated[float, DURATION]],
+        AfterValidator(_of_profiles),
+        ShownBeside(lambda: {"propertyNames": names(list(declared("hardware")))}),
     ] = Field(default_factory=dict)
     models: tuple[ChoiceSchema, ...]
     methods: tuple[ChoiceSchema, ...]
     layers: Annotated[
-        tuple[Annotated[tuple[str, ...], BeforeValidator(parse)], ...], AS_LIST, NOT_EMPTY
+        tuple[Annotated[tuple[str, ...], reads(parse, shown.layers)], ...], AS_LIST, NOT_EMPTY
     ] = (("all",),)
     hardware: Annotated[tuple[Annotated[str, PROFILE_NAME], ...], AS_LIST, NOT_EMPTY] = ()
     data: Any = DataSource()
@@ -231,24 +282,57 @@ class SuiteSchema(StrictSchema):
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], AS_LIST, NOT_EMPTY] = (0,)
     rounds: Any = Rounds()
     measure: Annotated[
-        tuple[Annotated[str, MEASURED_PASS], ...], AS_LIST, NOT_EMPTY, AfterValidator(_with_added)
+        tuple[Annotated[str, MEASURED_PASS], ...],
+        AS_LIST,
+        NOT_EMPTY,
+        AfterValidator(_with_added),
+        ShownAs(shown.measured),
     ] = passes.BY_DEFAULT
     time: Sampling = Sampling()
-    sustain: Annotated[float | None, BeforeValidator(sustained_seconds)] = None
-    timeout: Annotated[float, BeforeValidator(_duration)] = 600.0
+    sustain: Annotated[float | None, reads(sustained_seconds, lambda: _SHOWN_SUSTAIN)] = None
+    timeout: Annotated[float, DURATION] = 600.0
     baseline: Annotated[str, METHOD_NAME] = "vanilla"
     goal: Goal = Goal()
     include: Annotated[tuple[str, ...], AS_LIST, NOT_EMPTY] = ()
     exclude: Annotated[tuple[str, ...], AS_LIST, NOT_EMPTY] = ()
     when: tuple[Condition, ...] = ()
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchema:
+        """A file has the keys of the schema. An override of a board has some of them."""
+        reference = handler(core)
+        resolved = handler.resolve_ref_schema(reference)
+        keys = resolved["properties"]
+        on_a_board = {name: {LIKE_KEY: name} for name in keys if name not in OF_EVERY_BOARD}
+        keys["overrides"] |= {
+            "propertyNames": names(list(declared("hardware"))),
+            "additionalProperties": {
+                "type": "object",
+                "properties": on_a_board,
+                "additionalProperties": False,
+            },
+        }
+        without_defaults = {
+            "if": {"properties": {"defaults": {"not": {"required": ["methods"]}}}},
+            "then": {"properties": {"methods": complete_methods()}},
+        }
+        whole = inheriting(resolved, without_defaults)
+        resolved.clear()
+        resolved.update(whole)
+        return reference
+
+
+_SHOWN_SUSTAIN = shown.sustained(LEAST_SUSTAINED, MOST_SUSTAINED)
+
 
 @cache
 def make_suite_schema(folder: Path = Path()) -> type[SuiteSchema]:
     """Make the schema for all methods and models; files are under `folder`."""
     condition: Any = CONDITION
-    source = Annotated[Any, BeforeValidator(lambda value: data.parse(value, folder))]
-    weight = Annotated[Any, BeforeValidator(lambda value: weights.parse(value, folder))]
+    source = Annotated[Any, reads(lambda value: data.parse(value, folder), shown.data_source)]
+    weight = Annotated[Any, reads(lambda value: weights.parse(value, folder), shown.weight_source)]
     return create_model(
         "Suite",
         __base__=SuiteSchema,
@@ -261,5 +345,5 @@ def make_suite_schema(folder: Path = Path()) -> type[SuiteSchema]:
         time=(SAMPLING, Sampling()),
         goal=(GOAL, Goal()),
         when=(Annotated[tuple[condition, ...], AS_LIST], ()),
-        rounds=(Annotated[Rounds, BeforeValidator(_of_every_pass)], Rounds()),
+        rounds=(Annotated[Rounds, BeforeValidator(_of_every_pass), _SHOWN_ROUNDS], Rounds()),
     )

@@ -6,19 +6,30 @@ from the command line, so one space serves all networks.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, create_model
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler, create_model
+from pydantic_core import CoreSchema
 
 from ondevice_bench.declare.check import check
+from ondevice_bench.declare.document import Document
 from ondevice_bench.declare.folders import locate
 from ondevice_bench.declare.inherit import read_resolved
 from ondevice_bench.declare.schema import StrictSchema
+from ondevice_bench.declare.shown import JsonSchema, inheriting, reads
 from ondevice_bench.specs.layer_choice import parse
+from ondevice_bench.suite import shown
 from ondevice_bench.suite.cell import Cell, LearningPlan, Train
 from ondevice_bench.suite.cell_ids import with_seed, without_seed
-from ondevice_bench.suite.entries import AS_LIST, NOT_EMPTY, ChoiceSchema, method_entries
+from ondevice_bench.suite.entries import (
+    AS_LIST,
+    NOT_EMPTY,
+    ChoiceSchema,
+    complete_methods,
+    method_entries,
+)
 from ondevice_bench.suite.layers import freezes
 from ondevice_bench.suite.mixes import with_places
 from ondevice_bench.suite.schema import LEARNING, TRAIN
@@ -29,7 +40,7 @@ GRID = (0.1, 0.3, 1.0, 3.0)  # learning rates, as multiples of that of `train`
 
 
 class SpaceSchema(StrictSchema):
-    """The file of a search space. `load_space` replaces the fields that have specs of their own."""
+    """The file of a search space. `make_space_schema` replaces the fields with specs."""
 
     schema_version: Literal[1] = Field(alias="schema")
     title: str = Field(min_length=1)
@@ -37,11 +48,22 @@ class SpaceSchema(StrictSchema):
     extends: str | None = None
     methods: tuple[ChoiceSchema, ...]
     layers: Annotated[
-        tuple[Annotated[tuple[str, ...], BeforeValidator(parse)], ...], AS_LIST, NOT_EMPTY
+        tuple[Annotated[tuple[str, ...], reads(parse, shown.layers)], ...], AS_LIST, NOT_EMPTY
     ] = (("all",),)
     batch: Annotated[tuple[Annotated[int, Field(ge=1)], ...], AS_LIST, NOT_EMPTY] = ()
     train: tuple[Train, ...] = (Train(),)
     learning: LearningPlan = LearningPlan()
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchema:
+        reference = handler(core)
+        resolved = handler.resolve_ref_schema(reference)
+        whole = inheriting(resolved, {"properties": {"methods": complete_methods()}})
+        resolved.clear()
+        resolved.update(whole)
+        return reference
 
 
 def _without_target(value: LearningPlan) -> LearningPlan:
@@ -82,20 +104,31 @@ class Space:
         )
 
 
+@cache
+def make_space_schema(folder: Path = Path()) -> type[SpaceSchema]:
+    """Make the schema for all methods; files are under `folder`."""
+    train: Any = TRAIN
+    learning: Any = LEARNING
+    return create_model(
+        "Search space",
+        __base__=SpaceSchema,
+        methods=(method_entries(folder), ...),
+        train=(Annotated[tuple[train, ...], AS_LIST, NOT_EMPTY], (Train(),)),
+        learning=(Annotated[learning, AfterValidator(_without_target)], LearningPlan()),
+    )
+
+
 def load_space(name: str) -> Space:
     """The space with this name, or in the file of this path. BadInput has all mistakes together."""
     path = locate(FOLDER, name)
     document, *_ = read_resolved(FOLDER, path)
-    train: Any = TRAIN
-    learning: Any = LEARNING
-    schema = create_model(
-        "Search space",
-        __base__=SpaceSchema,
-        methods=(method_entries(path.parent), ...),
-        train=(Annotated[tuple[train, ...], AS_LIST, NOT_EMPTY], (Train(),)),
-        learning=(Annotated[learning, AfterValidator(_without_target)], LearningPlan()),
-    )
-    file = check(schema, document)
+    return space_of(document)
+
+
+def space_of(document: Document) -> Space:
+    """The search space of a document."""
+    path = document.path
+    file = check(make_space_schema(path.parent), document)
     return Space(
         name=path.stem,
         path=path,

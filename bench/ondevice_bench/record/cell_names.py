@@ -1,0 +1,31 @@
+"""The ids of cells in a store, for a shell that completes them: fast, without the checks of rows.
+
+Nothing but these names is read. A file that is no store, or that is too slow to read, has none.
+"""
+
+import contextlib
+import itertools
+import sqlite3
+from pathlib import Path
+
+MOST = 2_000  # names; nobody looks at more of them
+_STEPS = 2_000_000  # of SQLite's machine; a store of thousands of cells takes fewer
+# a view of that name could compute for ever
+_QUERY = "SELECT DISTINCT cell FROM cells LIMIT ?"
+_IS_TABLE = "SELECT 1 FROM sqlite_master WHERE name = 'cells' AND type = 'table'"
+
+
+def cell_names(path: Path) -> list[str]:
+    """The ids of the cells in this store. None of them has a character that steers a terminal."""
+    try:
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=0.05)
+        with contextlib.closing(connection):
+            connection.execute("PRAGMA trusted_schema = OFF")
+            looks = iter(range(10))
+            connection.set_progress_handler(lambda: next(looks, None) is None, _STEPS // 10)
+            if connection.execute(_IS_TABLE).fetchone() is None:
+                return []
+            rows = itertools.islice(connection.execute(_QUERY, (MOST,)), MOST)
+            return [cell for (cell,) in rows if isinstance(cell, str) and cell.isprintable()]
+    except (sqlite3.Error, ValueError, OSError):
+        return []
