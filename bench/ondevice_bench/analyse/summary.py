@@ -2,11 +2,12 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from sys import intern
 from typing import Any
 
 from ondevice_bench import metrics
+from ondevice_bench.analyse.failed_rounds import Rounds, count_rounds
 from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.notebook import html_table
 from ondevice_bench.passes import CALIBRATE, PREPARING, rounds_of
@@ -58,6 +59,7 @@ class CellSummary(CellEstimates):
     is_imprecise: bool = (
         False  # whether a round did not reach the precision that the suite asks for
     )
+    rounds: Mapping[str, Rounds] = field(default_factory=dict)  # by pass: how many failed
 
     def _repr_html_(self) -> str:
         rows = (
@@ -223,6 +225,7 @@ def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Measurement]) 
         unavailable=_unavailable(run, records, exclusions, estimated.estimates),
         is_disturbed=any(_is_disturbed(record.details) for record in records),
         is_imprecise=any(_is_imprecise(record.details.precision) for record in records),
+        rounds=count_rounds(records),
     )
 
 

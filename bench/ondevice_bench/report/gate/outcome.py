@@ -70,10 +70,9 @@ class GateOutcome:
         counted = counts_text(self.rows)
         match self.exit_code:
             case ExitCode.REGRESSION:
-                return f"Worse: {_of('regressed', self.with_verdict('regressed'))}"
+                return f"Worse: {'; '.join(self._worse())}"
             case ExitCode.CELL_FAILED:
-                cells = {row.cell for row in self.with_verdict("failed")}
-                return f"Failed: {number_of(len(cells), 'cell')} could not be measured"
+                return f"Failed: {number_of(self._failed, 'cell')} could not be measured"
             case ExitCode.INCONCLUSIVE:
                 return f"Not decided: {'; '.join(self._undecided())}"
             case ExitCode.NOTHING_RAN:
@@ -84,6 +83,16 @@ class GateOutcome:
                 return f"Not worse as far as it was decided: {counted}"
             case _:
                 return f"Not worse: {counted}"
+
+    @property
+    def _failed(self) -> int:
+        return len({row.cell for row in self.with_verdict("failed")})
+
+    def _worse(self) -> list[str]:
+        """What became worse."""
+        regressed = self.with_verdict("regressed")
+        parts = [_of("regressed", regressed)] if regressed else []
+        return [*parts, f"{number_of(self._failed, 'cell')} failed"] if self._failed else parts
 
     def _undecided(self) -> list[str]:
         """Why there is no decision."""
