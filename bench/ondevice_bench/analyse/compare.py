@@ -166,9 +166,7 @@ def compare(
         code={cell: change for cell, change in changes.items() if change},
         lost=metrics_of(of_base[cell.id] for cell in joined.only_in_base),
         failed=tuple(
-            each
-            for cell, other in both
-            for each in more_failed(cell.id, cell.rounds, other.rounds)
+            each for cell, other in both for each in more_failed(cell.id, cell.rounds, other.rounds)
         ),
     )
 

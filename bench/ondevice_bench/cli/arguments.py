@@ -12,8 +12,6 @@ import typer
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.units import parse_bytes, parse_duration
 
-FAILING = ("regressed", "inconclusive")
-
 ModelName = Annotated[str, typer.Argument(help="A model's name, or ./mynet.py:net.")]
 SeveralModels = Annotated[
     list[str],
@@ -123,6 +121,8 @@ def parsed_bytes(option: str, text: str) -> int:
 
 def parsed_verdicts(text: str) -> frozenset[str]:
     """The verdicts that `--fail-on` lists."""
+    from ondevice_bench.analyse.judgement import FAILING
+
     verdicts = frozenset(word.strip() for word in text.split(",") if word.strip())
     for verdict in sorted(verdicts - set(FAILING)):
         raise BadInput(f"--fail-on: {unknown('verdict', verdict, FAILING)}")

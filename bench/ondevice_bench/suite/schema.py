@@ -55,15 +55,16 @@ def _percent(value: object) -> object:
     return Option("share", "", default=0.02, kind="float", above=0, maximum=1).check(value)
 
 
-def _duration(value: object) -> object:
+def duration(value: object) -> float:
+    """Read a time: text such as 10m, or seconds."""
     if isinstance(value, str):
         value = parse_duration(value)
-    return Option("duration", "", default=1.0, kind="float", above=0).check(value)
+    return float(str(Option("duration", "", default=1.0, kind="float", above=0).check(value)))
 
 
 def sustained_seconds(value: object) -> float:
     """Read `sustain: 20m`. Its first and last minute are compared, so they must be two."""
-    seconds = float(str(_duration(value)))
+    seconds = duration(value)
     if not LEAST_SUSTAINED <= seconds <= MOST_SUSTAINED:
         raise ValueError(
             f"must be from 2m to 4h, because the first minute is compared with the last, got "
@@ -154,7 +155,7 @@ SAMPLING: Any = Annotated[
         warmup=Annotated[int, Field(ge=1, le=1000)],
         min_samples=Annotated[int, Field(ge=1, le=100_000)],
         max_samples=Annotated[int, Field(ge=1, le=100_000)],
-        max_seconds=Annotated[float, BeforeValidator(_duration)],
+        max_seconds=Annotated[float, BeforeValidator(duration)],
         precision=Annotated[float, BeforeValidator(_percent)],
     ),
     AfterValidator(_in_order),
@@ -212,7 +213,7 @@ class SuiteSchema(StrictSchema):
     defaults: Defaults = Defaults()
     overrides: dict[str, dict[str, Any]] = Field(default_factory=dict)
     expected: Annotated[
-        dict[str, Annotated[float, BeforeValidator(_duration)]], AfterValidator(_of_profiles)
+        dict[str, Annotated[float, BeforeValidator(duration)]], AfterValidator(_of_profiles)
     ] = Field(default_factory=dict)
     models: tuple[ChoiceSchema, ...]
     methods: tuple[ChoiceSchema, ...]
@@ -235,7 +236,7 @@ class SuiteSchema(StrictSchema):
     ] = passes.BY_DEFAULT
     time: Sampling = Sampling()
     sustain: Annotated[float | None, BeforeValidator(sustained_seconds)] = None
-    timeout: Annotated[float, BeforeValidator(_duration)] = 600.0
+    timeout: Annotated[float, BeforeValidator(duration)] = 600.0
     baseline: Annotated[str, METHOD_NAME] = "vanilla"
     goal: Goal = Goal()
     include: Annotated[tuple[str, ...], AS_LIST, NOT_EMPTY] = ()

@@ -15,6 +15,7 @@ ORDER: tuple[Verdict, ...] = (
     "inconclusive",
     "accepted",
     "improved",
+    "skipped",
     "unchanged",
 )
 
@@ -77,6 +78,9 @@ class GateOutcome:
                 return f"Not decided: {'; '.join(self._undecided())}"
             case ExitCode.NOTHING_RAN:
                 return "Nothing was compared"
+            case _ if self.only_in_new and not self.rows:
+                new = number_of(len(self.only_in_new), "new cell")
+                return f"Nothing to compare with: {new}"
             case _ if self.with_verdict("regressed"):
                 return f"Worse, which does not fail here: {counted}"
             case _ if self.with_verdict("inconclusive"):
