@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 else:
     ModuleType = type(sys)
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Suite", "Treatment", "compare", "load", "run", "treat"]
 
 # imported on first use: `treat` brings torch, `load` brings pandas
