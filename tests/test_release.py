@@ -69,6 +69,8 @@ def test_every_file_names_the_same_version():
     version = ondevice_bench.__version__
     citation = YAML(typ="safe").load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == version
-    headings = re.findall(r"^## (\d+\.\d+\.\d+) \(", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    headings = re.findall(
+        r"^## (\d+\.\d+\.\d+) \(", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE
+    )
     assert headings[0] == version
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dynamic"] == ["version"]

@@ -6,7 +6,8 @@ import pytest
 
 import ondevice_bench
 from ondevice_bench import Suite, load, run
-from ondevice_bench.errors import BadInput, ExitCode
+from ondevice_bench.api.run import _command
+from ondevice_bench.errors import BadInput, ExitCode, NothingRan
 from ondevice_bench.protocol.job import Reply
 from ondevice_bench.record.store import FILE_NAME, Store
 from ondevice_bench.run.session import Interrupted
@@ -90,6 +91,18 @@ def test_what_failed_is_said_and_measured_again_on_request(answered, workplace):
     answered()
     good = run(suite, retry=True)
     assert (good.id, good.exit_code) == (bad.id, ExitCode.OK)
+
+
+def test_the_command_of_a_run_is_one_that_bench_takes(answered, workplace):
+    answered()
+    (workplace / "mine.yaml").write_text(Suite(**KEYS).text)
+    stored = run("mine.yaml", filters=["b1", "b2"], fresh=True).summary.run.command
+    assert stored == "bench run mine.yaml --filter b1 --filter b2 --fresh"
+    with pytest.raises(NothingRan):
+        run("mine.yaml", retry=True, out="new")
+    assert (
+        _command("quick", {"retry": True, "out": "x"}) == "bench run quick --retry failed --out x"
+    )
 
 
 @pytest.mark.parametrize(

@@ -128,10 +128,10 @@ class RefComparison:
             self._base.store_result(base, base_outcome),
             self._new.store_result(new, new_outcome),
         ]
-        pair.problem = _problem(
-            sorted(records, key=lambda record: record.reason.startswith(OTHER_SIDE_ENDED))
-        )
-        if any(skips := [_skip([record]) for record in records]):
+        skips = [_skip([record]) for record in records]
+        own = [record for record in records if not record.reason.startswith(OTHER_SIDE_ENDED)]
+        pair.problem = _problem(own if any(skips) else [*own, *records])
+        if any(skips):
             pair.skips = skips[0], skips[1]
             return
         base_steps, new_steps = (record.samples.get(STEP, []) for record in records)

@@ -21,6 +21,18 @@ from ondevice_bench.report.terminal.comparison import comparison_lines
 if TYPE_CHECKING:
     import pandas
 
+COLUMNS = (
+    "cell",
+    "metric",
+    "unit",
+    "base",
+    "new",
+    "lower",
+    "upper",
+    "verdict",
+    "reason",
+    "accepted",
+)
 _TITLES = ("cell", "metric", "base", "new", "change", "verdict", "remark")
 
 
@@ -45,25 +57,25 @@ class ComparedRuns:
 
     @property
     def frame(self) -> "pandas.DataFrame":
-        """A row of pandas for each metric of each cell; ratios and bounds may be empty."""
+        """A row of pandas for each metric of each cell. `lower` and `upper` are of the ratio."""
         import pandas
 
         rows = [
-            {
-                "cell": item.cell,
-                "metric": item.metric,
-                "unit": metrics.BY_NAME[item.metric].unit,
-                "base": item.base,
-                "new": item.new,
-                "lower": item.lower,
-                "upper": item.upper,
-                "verdict": item.verdict,
-                "reason": item.reason,
-                "accepted": item.accepted,
-            }
+            (
+                item.cell,
+                item.metric,
+                metrics.BY_NAME[item.metric].unit,
+                item.base,
+                item.new,
+                item.lower,
+                item.upper,
+                item.verdict,
+                item.reason,
+                item.accepted,
+            )
             for item in self.comparison.differences
         ]
-        return pandas.DataFrame(rows)
+        return pandas.DataFrame.from_records(rows, columns=list(COLUMNS))
 
     def __str__(self) -> str:
         return "\n".join([self.verdict, *comparison_lines(self.comparison)])

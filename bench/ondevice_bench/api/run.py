@@ -93,6 +93,8 @@ def _command(suite: str | Path | Suite, given: dict[str, Any]) -> str:
         arguments = [repr(suite), *(f"{name}={value!r}" for name, value in given.items())]
         return f"{CALL}{', '.join(arguments)})"
     words = ["bench", "run", str(suite)]
+    if given.pop("retry", False):
+        words += ["--retry", "failed"]
     for name, value in given.items():
         option = "--filter" if name == "filters" else f"--{name.replace('_', '-')}"
         for each in value if isinstance(value, list) else [value]:
