@@ -10,6 +10,7 @@ from ondevice_bench.api.run import _command
 from ondevice_bench.errors import BadInput, ExitCode, NothingRan
 from ondevice_bench.protocol.job import Reply
 from ondevice_bench.record.store import FILE_NAME, Store
+from ondevice_bench.run.hosts.fake import FakeHost
 from ondevice_bench.run.session import Interrupted
 from tests.api.conftest import KEYS, well
 from tests.conftest import TINY, TINY_CELL
@@ -79,6 +80,16 @@ def test_ctrl_c_keeps_what_was_measured_and_the_same_call_goes_on(answered, work
     with Store.open(found.page.parent / FILE_NAME) as store:
         assert len(store.runs()) == 1
         assert len(store.records(found.id)) == 4
+
+
+def test_ctrl_c_before_the_first_process_is_one_line_too(answered, workplace, monkeypatch):
+    def stopped(self):
+        raise KeyboardInterrupt
+
+    answered()
+    monkeypatch.setattr(FakeHost, "software", stopped)
+    with pytest.raises(Interrupted, match="interrupted before anything was measured"):
+        run(Suite(name="mine", **KEYS))
 
 
 def test_what_failed_is_said_and_measured_again_on_request(answered, workplace):

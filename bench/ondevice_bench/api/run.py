@@ -14,6 +14,7 @@ from ondevice_bench.errors import BadInput
 from ondevice_bench.run.notebook_progress import for_notebook
 from ondevice_bench.run.progress import Progress, Silent, for_terminal
 from ondevice_bench.run.queries.described_suite import described
+from ondevice_bench.run.session import Interrupted
 from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.schema import duration, sustained_seconds
 from ondevice_bench.units import parse_bytes
@@ -65,8 +66,15 @@ def run(
     )
     cap = _read("memory_cap", _bytes, memory_cap)
     loaded = suite.load() if isinstance(suite, Suite) else load_suite(str(suite))
-    with measuring_host(on, hardware, cap) as host:
-        summary = measure_suite(host, described(host, loaded), options, _progress(quiet=quiet))
+    progress = _progress(quiet=quiet)
+    try:
+        progress.prepare("starting …")
+        with measuring_host(on, hardware, cap) as host:
+            summary = measure_suite(host, described(host, loaded), options, progress)
+    except KeyboardInterrupt:  # an open session says itself what is stored
+        raise Interrupted("interrupted before anything was measured") from None
+    finally:
+        progress.close()
     return with_report(summary, options.folder(loaded))
 
 
