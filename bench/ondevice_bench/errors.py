@@ -28,6 +28,10 @@ class BenchError(Exception):
         super().__init__("\n".join(lines))
         self.lines = lines
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of a traceback."""
+        return [f"{type(self).__name__}: {line}" for line in self.lines]
+
 
 class BadInput(BenchError):
     """The user's input cannot be used. Nothing was written."""

@@ -1,4 +1,4 @@
-"""Records as small tables of HTML, for notebooks. Standard library only."""
+"""Records and progress as small pieces of HTML, for notebooks. Standard library only."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -18,6 +18,18 @@ def html_table(caption: str, titles: Sequence[str], rows: Iterable[Sequence[obje
         f"<table><caption>{_text(caption)}</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(shown)}</tbody></table>"
     )
+
+
+def paragraphs(lines: Iterable[str]) -> str:
+    """Lines of text, each a paragraph."""
+    return "".join(f"<p>{_text(line)}</p>" for line in lines)
+
+
+def progress_bar(share: tuple[int, int] | None, text: str, notes: Iterable[str]) -> str:
+    """A bar that shows `share` (done, of all), the text beside it, and notes below."""
+    bar = "" if share is None else f'<progress value="{share[0]}" max="{share[1]}"></progress> '
+    line = f"<p>{bar}{_text(text)}</p>" if text else ""
+    return f"<div>{line}{paragraphs(notes)}</div>"
 
 
 def _cells(texts: Sequence[str], tag: str) -> str:

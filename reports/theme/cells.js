@@ -187,7 +187,7 @@ function openPanel(id) {
   });
   const commands = [
     `bench show cell ${shellWord(id)} --run ${shellWord(document.body.dataset.run)}`,
-    `${document.body.dataset.command} --filter ${shellWord(id)}`,
+    ...(document.body.dataset.command ? [`${document.body.dataset.command} --filter ${shellWord(id)}`] : []),
   ];
   panel.querySelector("h2").textContent = cell.label;
   panel.querySelector(".panel-body").replaceChildren(

@@ -117,6 +117,24 @@ def test_a_cell_that_fails_is_out_and_the_others_go_on(clock):
     assert compared(Side(1), late).pairs[1].problem == "time: timeout: no"
 
 
+@pytest.mark.parametrize(
+    ("base", "new", "verdict", "remark"),
+    [
+        ("skipped", "skipped", "skipped", "both sides skip it: no"),
+        ("skipped", "ok", "skipped", "the base skips it: no"),
+        ("ok", "skipped", "missing", "the new side skips it: no"),
+        ("failed", "skipped", "failed", "trace: failed: no"),
+    ],
+)
+def test_a_cell_that_a_side_skips_is_not_compared(clock, base, new, verdict, remark):
+    sides = [Side(seed, statuses={(CELL.id, "trace"): status})
+             for seed, status in ((1, base), (2, new))]  # fmt: skip
+    first, second = compared(*sides).pairs
+    assert (first.step_verdict, first.remark) == (verdict, remark)
+    assert first.base == first.differences == []
+    assert second.step_verdict == "unchanged"
+
+
 def test_ranks_are_chosen_before_anything_that_needs_them(clock, monkeypatch):
     asi = replace(CELL, method="asi", method_options=(("epsilon", 0.8),))
     side = Side(1)

@@ -21,7 +21,7 @@ def without_pip(monkeypatch):
 
 
 def test_an_installation_that_fails_is_one_line_and_leaves_nothing(workplace, without_pip):
-    tree, noted = Tree(".", workplace, ""), []
+    tree, noted = Tree(".", workplace, "", workplace), []
     with (
         pytest.raises(BadInput, match=r"^\.: --install 'python none\.py' ended with 2: ") as said,
         environment.environment_of(tree, "python none.py", noted.append),
@@ -34,7 +34,9 @@ def test_an_installation_that_fails_is_one_line_and_leaves_nothing(workplace, wi
 def test_what_was_installed_goes_before_what_is_here_and_is_gone_at_the_end(workplace, without_pip):
     """The command runs in the tree, by the Python of its own environment."""
     (workplace / "install.py").write_text("import sys; open('by', 'w').write(sys.prefix)")
-    with environment.environment_of(Tree(".", workplace, ""), "python install.py", print) as python:
+    with environment.environment_of(
+        Tree(".", workplace, "", workplace), "python install.py", print
+    ) as python:
         program = (workplace / "by").read_text()
         assert python.program == f"{program}/bin/python"
         assert not python.sources

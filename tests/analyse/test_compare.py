@@ -17,7 +17,9 @@ def run_with(summary_of):
         records = [
             make_record(name, cell=cell, pass_name="trace", metrics={"activation_bytes": float(v)})
             if v is not None
-            else make_record(name, cell=cell, pass_name="trace", status="failed", reason="x")
+            else make_record(
+                name, cell=cell, pass_name="trace", unavailable={"activation_bytes": "x"}
+            )
             for cell, v in values.items()
         ]
         return summary_of(records, planned(*values), make_run(name, **what))
@@ -135,9 +137,8 @@ def test_times_of_two_units_are_not_compared(timed, one, other, is_compared):
 
 
 def test_a_time_that_is_missing_is_said(timed, summary_of):
-    broken = summary_of(
-        [make_record("b", status="failed", reason="x")], planned(CELL), make_run("b")
-    )
+    untimed = make_record("b", unavailable={"step_seconds": "x"})
+    broken = summary_of([untimed], planned(CELL), make_run("b"))
     found = compare(timed("a", STEADY), broken)
     assert [item.verdict for item in found.differences] == ["missing"]
     assert found.exit_code() == ExitCode.INCONCLUSIVE
@@ -298,3 +299,73 @@ def test_a_noisy_change_is_accepted_within_its_noise(timed, factor, verdict):
 def test_what_is_accepted_in_another_cell_or_metric_changes_nothing(run_with):
     other = accepting(run_with("a", {CELL: 100}), "step_flops", 110.0)
     assert compare(other, run_with("b", {CELL: 110})).with_verdict("regressed")
+
+
+# rounds that failed
+
+
+def of_rounds(summary_of, name, *statuses, **what):
+    """A run whose rounds ended like this; those that are ok took equal times."""
+    settings = {"measure": ["time"], "rounds": len(statuses), "baseline": "vanilla"}
+    records = [
+        make_record(
+            name,
+            number=number,
+            status=status,
+            reason="" if status == "ok" else "no more memory",
+            metrics={"step_seconds": 1.0} if status == "ok" else {},
+            samples={"step_seconds": [1.0 + number / 1000]} if status == "ok" else {},
+            **what,
+        )
+        for number, status in enumerate(statuses, start=1)
+    ]
+    return summary_of(records, planned(CELL), make_run(name, settings=settings))
+
+
+@pytest.mark.parametrize(
+    ("base", "new", "code"),
+    [
+        (["ok"] * 5, ["ok"] * 5, ExitCode.OK),
+        (["ok"] * 5, ["ok"] * 4 + ["oom"], ExitCode.REGRESSION),
+        (["ok"] * 5, ["failed"] * 5, ExitCode.REGRESSION),
+        (["ok"] * 5, ["timeout"] + ["ok"] * 9, ExitCode.REGRESSION),
+        (["ok"] * 5, ["skipped"] + ["ok"] * 4, ExitCode.OK),
+        (["ok"] * 4 + ["oom"], ["ok"] * 4 + ["oom"], ExitCode.OK),
+        (["ok"] * 4 + ["oom"], ["ok"] * 9 + ["oom"], ExitCode.OK),
+        (["ok"] * 4 + ["oom"], ["ok"] * 8 + ["oom"] * 2, ExitCode.OK),
+        (["ok"] * 4 + ["oom"], ["ok"] * 3 + ["oom"] * 2, ExitCode.REGRESSION),
+    ],
+)
+def test_a_run_of_which_more_rounds_failed_is_worse(summary_of, base, new, code):
+    found = compare(of_rounds(summary_of, "a", *base), of_rounds(summary_of, "b", *new))
+    assert found.exit_code() == code
+    assert found.exit_code(set()) == code  # no option hides a failure
+    for one in found.failed:
+        assert one.new.reason.endswith(": no more memory")
+        assert (one.base.failed, one.new.failed) == tuple(
+            sum(status not in {"ok", "skipped"} for status in side) for side in (base, new)
+        )
+        assert (one.base.of, one.new.of) == (len(base), len(new))
+
+
+def test_a_pass_that_only_one_run_has_is_no_failure_of_the_other(summary_of):
+    failed = make_record("b", pass_name="trace", status="failed", reason="no")
+    base = of_rounds(summary_of, "a", "ok")
+    assert compare(base, summary_of([failed], planned(CELL), make_run("b"))).failed == ()
+
+
+# how processes were started
+
+
+def test_times_of_forked_and_spawned_processes_are_never_compared(summary_of):
+    sides = [
+        of_rounds(summary_of, name, *["ok"] * 8, launch=launch)
+        for name, launch in (("a", "forked"), ("b", "spawned"))
+    ]
+    (difference,) = compare(*sides).differences
+    assert difference.verdict == "inconclusive"
+    assert (difference.lower, difference.upper, difference.rounds_needed) == (None, None, None)
+    assert "forked in the base and spawned in the new run" in difference.reason
+    assert compare(*sides).exit_code({"inconclusive"}) == ExitCode.INCONCLUSIVE
+    (alike,) = compare(sides[0], sides[0]).differences
+    assert alike.verdict == "unchanged"

@@ -8,6 +8,7 @@ from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.cell import Cell, LearningPlan
 from tests.record.conftest import make_record, make_run, planned
 
+DIVERGED = "diverged"
 PLAN = LearningPlan(epochs=1, target=0.9, learning_rates=(0.1, 0.2))
 
 
@@ -43,9 +44,14 @@ def found(trained):
 
 def _record(of, value):
     if value is None:
+        return make_record(cell=of, pass_name="learning", status="failed", reason="killed")
+    if value == DIVERGED:
         reason = "the loss was not finite in step 1 of epoch 1"
         return make_record(
-            cell=of, pass_name="learning", metrics={}, unavailable={"final_accuracy": reason}
+            cell=of,
+            pass_name="learning",
+            unavailable={"final_accuracy": reason},
+            details={"learned": {"accuracy": [0.1], "rate": 0.1}},  # the test before training
         )
     curve = {"accuracy": [0.1, value], "seconds": [0.0, 1.0], "rate": 0.1 + of.seed / 10}
     return make_record(
@@ -98,7 +104,12 @@ def test_each_cell_of_a_method_that_loses_has_the_loss_and_no_other_cell(trained
 
 def test_sentences_say_who_keeps_who_loses_and_what_nobody_knows(found):
     lines = found(
-        vanilla=[0.90, 0.80], asi=[0.90, 0.80], svd=[0.80, 0.60], hosvd=[0.91, 0.7], wsi=[None] * 2
+        vanilla=[0.90, 0.80],
+        asi=[0.90, 0.80],
+        svd=[0.80, 0.60],
+        hosvd=[0.91, 0.7],
+        wsi=[None] * 2,
+        wasi=[DIVERGED] * 2,
     )
     assert accuracy_sentences(list(lines.values()), "vanilla") == [
         "vanilla reaches 85.0 %, 80.0 % … 90.0 %.",
@@ -108,10 +119,11 @@ def test_sentences_say_who_keeps_who_loses_and_what_nobody_knows(found):
         ),
         (
             "More than one point of accuracy below vanilla, with every seed: svd (−15.0 points, "
-            "−20.0 … −10.0)."
+            "−20.0 … −10.0); wasi (its training diverges with every seed; the loss was not finite "
+            "in step 1 of epoch 1)."
         ),
         "Not decided by 2 seeds: hosvd (−4.5 points, −10.0 … +1.0).",
-        "Without a comparison: wsi (the loss was not finite in step 1 of epoch 1).",
+        "Without a comparison: wsi (learning, round 1: failed: killed).",
     ]
 
 
@@ -119,6 +131,46 @@ def test_a_seed_that_failed_leaves_the_others_undecided(found):
     lines = found(vanilla=[0.9, 0.9, 0.9], asi=[0.9, None, 0.9])
     assert lines["asi"].verdict == "unsure"
     assert lines["asi"].difference.basis.startswith("median of 2 of 3 pairs of equal seeds")
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ([DIVERGED] * 3, "lost"),
+        ([0.5, DIVERGED, DIVERGED], "lost"),  # with every seed
+        ([0.9, DIVERGED, DIVERGED], "unsure"),
+        ([DIVERGED, DIVERGED, None], "unsure"),
+        ([None] * 3, "unknown"),
+        ([DIVERGED], "lost"),
+    ],
+)
+def test_a_training_that_diverges_loses_more_than_any_number_says(found, trained, values, says):
+    lines = {"vanilla": [0.9] * len(values), "asi": values}
+    assert found(**lines)["asi"].verdict == says
+    lost = lost_accuracy(trained(**lines))
+    assert set(lost) == (
+        {cell("asi", n).id for n in range(len(values))} if says == "lost" else set()
+    )
+    assert all("diverges" in reason for reason in lost.values())
+
+
+def test_where_the_baseline_diverges_too_nobody_lost(found):
+    lines = found(vanilla=[DIVERGED] * 2, asi=[DIVERGED] * 2)
+    assert lines["asi"].verdict == "unknown"
+    assert (lines["asi"].diverged, lines["vanilla"].diverged) == (0, 0)
+
+
+def test_a_grid_of_which_no_rate_trains_the_network_is_a_divergence(summary_of):
+    cells = [cell(method, 0) for method in ("vanilla", "asi")]
+    tried = [{"rate": rate, "reason": "the loss was not finite"} for rate in (0.1, 0.2)]
+    records = [
+        _record(cells[0], 0.9),
+        make_record(cell=cells[1], pass_name="learning_rate", details={"tried_rates": tried}),
+        make_record(cell=cells[1], pass_name="learning", status="skipped", reason="no rate"),
+    ]
+    run = make_run(settings={**make_run().settings, "measure": ["learning"]})
+    _, asi = kept_accuracy(summary_of(records, planned(*cells), run))
+    assert (asi.verdict, asi.divergence) == ("lost", "its training diverges")
 
 
 def test_one_seed_decides_nothing(found):

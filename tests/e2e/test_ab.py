@@ -112,6 +112,29 @@ def test_each_ref_is_measured_in_an_environment_of_its_own(bench, installing):
     assert "No module named 'kept_here'" in shared.err
 
 
+def test_a_suite_of_the_branch_alone_is_new_and_one_of_the_base_alone_is_gone(bench, repository):
+    (repository / "suites/mine.yaml").rename(repository / "suites/other.yaml")
+    git("add", "-A")
+    git("commit", "-qm", "another name")
+    new = bench("ab", "slow", "HEAD", "--suite", "other", "--format", "md")
+    assert new.code == 0, new.err
+    assert new.out.startswith("## ✅ Nothing to compare with: 1 new cell")
+    assert "- new: net.py:net/vanilla/all/b4/s0" in new.out
+    gone = bench("ab", "slow", "HEAD", "--suite", "mine", "--format", "md")
+    assert gone.code == 5, gone.err
+    assert gone.out.startswith("## ⚠️ Not decided: 1 cell of the base is gone")
+    by_path = bench("ab", "slow", "HEAD", "--suite", "suites/other.yaml", "--json")
+    assert by_path.code == 0
+    assert by_path.json()["only_on_one_side"] == ["net.py:net/vanilla/all/b4/s0"]
+    # a suite of neither commit would give both sides the code of the working tree
+    git("rm", "-q", "--cached", "-r", "suites")
+    git("commit", "-qm", "no suites")
+    ended = bench("ab", "HEAD", "HEAD", "--suite", "other")
+    assert ended.code == 2
+    assert "HEAD has no such suite, so net.py:net" in ended.err
+    assert ended.err.endswith("would be the same file on both sides: commit the suite\n")
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

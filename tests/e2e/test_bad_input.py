@@ -61,7 +61,7 @@ def test_a_wrong_suite(bench, workplace, verb, text, says):
         (("run", "--rounds"), 2, "No such option"),
         (("compare",), 2, "Missing argument 'BASE'. (see `bench compare --help`)"),
         (("list",), 2, "Missing command. (see `bench list --help`)"),
-        (("run", "quick", "--fresh", "--retry", "failed"), 2, "--fresh starts a new run"),
+        (("run", "quick", "--fresh", "--retry", "failed"), 2, "`fresh` starts a new run"),
         (("report",), 2, "no runs in bench-out: start with `bench run quick`"),
         (("report", "none.sqlite"), 2, "none.sqlite: no such store"),
         (("compare", "a", "b"), 2, "no run, suite or store 'a'"),

@@ -69,6 +69,12 @@ def test_install(user):
     suites = json.loads(user.does("bench", "list", "suites", "--json").stdout)
     assert "quick" in {suite["name"] for suite in suites}
     assert user.does("bench", "list", "hardware").returncode == 0
+    assert user.does("bench", "--help").returncode == 0
+    plan = user.does("bench", "plan", "quick")
+    assert plan.returncode == 0, plan.stderr
+    assert "21 planned, 1 skipped" in plan.stdout
+    python = "from ondevice_bench import Suite, compare, run; Suite(extends='quick')"
+    assert user.does("python", "-c", python).returncode == 0
 
 
 def test_first_report(user):

@@ -3,12 +3,16 @@
 import dataclasses
 
 from ondevice_bench.analyse.compare import compare
+from ondevice_bench.report.gate.markdown import markdown
+from ondevice_bench.report.gate.of_runs import outcome_of_runs
 from ondevice_bench.report.terminal.comparison import (
     comparison_notes,
     comparison_tables,
     reasons,
+    worse_lines,
 )
 from ondevice_bench.terminal import table_text
+from tests.record.conftest import CELL, make_record, make_run, planned
 from tests.report import synthetic
 
 
@@ -55,3 +59,32 @@ def test_a_reason_stands_once_below_the_tables_and_no_word_is_cut(summary_of):
     text = table_text(table, 80)
     assert max(map(len, text.splitlines())) <= 80
     assert all(word in text.split() for word in ("peak_rss_over_runtime_bytes", "fraction=0.125"))
+
+
+def test_rounds_that_failed_are_said_with_their_reason_in_every_form(summary_of):
+    def run(name, *statuses):
+        records = [
+            make_record(
+                name,
+                number=number,
+                status=status,
+                reason="" if status == "ok" else "killed because memory ran out",
+                samples={"step_seconds": [1.0 + number / 1000]} if status == "ok" else {},
+            )
+            for number, status in enumerate(statuses, 1)
+        ]
+        settings = {"measure": ["time"], "rounds": len(statuses), "baseline": "vanilla"}
+        return summary_of(records, planned(CELL), make_run(name, settings=settings))
+
+    base, new = run("one", *["ok"] * 3), run("two", "ok", "oom", "ok")
+    comparison = compare(base, new)
+    line, *_, last = comparison_notes(comparison)
+    assert line == (
+        f"worse: {CELL.id}: time: 1 of 3 rounds failed (base: 0 of 3 rounds failed): oom: killed "
+        "because memory ran out"
+    )
+    assert "more rounds failed in 1 cell" in last
+    assert worse_lines(comparison) == [line]
+    found = outcome_of_runs("bench compare", comparison, {"regressed"}, lambda cell, name: None)
+    assert found.sentence == "Worse: 1 cell failed"
+    assert "| time | 0 of 3 rounds failed | 1 of 3 rounds failed |  | failed |" in markdown(found)

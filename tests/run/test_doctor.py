@@ -28,7 +28,7 @@ def doctor(monkeypatch, workplace):
             return reply
 
         host = FakeHost(answer, profile=load_profile("x86"))
-        monkeypatch.setattr(local, "local_host", lambda _: host)
+        monkeypatch.setattr(local, "local_host", lambda *_: host)
         return app(["doctor", *words], standalone_mode=False)
 
     return run

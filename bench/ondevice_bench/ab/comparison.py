@@ -100,13 +100,15 @@ class RefComparison:
 
     def _measure_exact(self, pair: CellPair, share: str) -> None:
         """Measure what needs one process: ranks, then every exact metric."""
-        traces = []
+        traces, skips = [], []
         for session, cell in ((self._base, pair.base_id), (self._new, pair.new_id)):
             names = passes_of(session.cell(cell), (TRACE,))
             records = [self._perform(session, TaskKey(cell, name, 1), share) for name in names]
             traces.append(records[-1])
             pair.problem = pair.problem or _problem(records)
-        if not pair.problem:
+            skips.append(_skip(records))
+        pair.skips = skips[0], skips[1]
+        if not pair.problem and not any(skips):
             pair.differences, pair.equal = _compared(*traces)
             pair.missing = _missing(*traces)
 
@@ -126,9 +128,12 @@ class RefComparison:
             self._base.store_result(base, base_outcome),
             self._new.store_result(new, new_outcome),
         ]
-        pair.problem = _problem(
-            sorted(records, key=lambda record: record.reason.startswith(OTHER_SIDE_ENDED))
-        )
+        skips = [_skip([record]) for record in records]
+        own = [record for record in records if not record.reason.startswith(OTHER_SIDE_ENDED)]
+        pair.problem = _problem(own if any(skips) else [*own, *records])
+        if any(skips):
+            pair.skips = skips[0], skips[1]
+            return
         base_steps, new_steps = (record.samples.get(STEP, []) for record in records)
         if not pair.problem and not 0 < len(base_steps) == len(new_steps):
             pair.problem = "time: failed: the two sides have no equal number of steps"
@@ -146,8 +151,13 @@ class RefComparison:
 
 
 def _problem(records: Sequence[Record]) -> str:
-    bad = (record for record in records if record.status != "ok")
+    bad = (record for record in records if record.status not in ("ok", "skipped"))
     return next((f"{r.key.pass_name}: {r.status}: {r.reason}" for r in bad), "")
+
+
+def _skip(records: Sequence[Record]) -> str:
+    """Why a side skips the cell; empty if it does not."""
+    return next((record.reason for record in records if record.status == "skipped"), "")
 
 
 def _compared(base: Record, new: Record) -> tuple[list[ExactDifference], dict[str, float]]:

@@ -7,19 +7,22 @@ from ondevice_bench.errors import ExitCode
 
 
 def exit_code(
-    pairs: Sequence[CellPair], gone: Collection[str], fail_on: Collection[str]
+    pairs: Sequence[CellPair],
+    only_in: tuple[Collection[str], Collection[str]],
+    fail_on: Collection[str],
 ) -> ExitCode:
-    """What the pairs and the cells that are gone come to. A new cell is no reason to fail.
+    """What the pairs and the cells of one side come to. A new cell is no reason to fail.
 
-    A comparison that measured nothing never ends with 0.
+    A comparison that measured nothing ends with 0 only if all cells are new.
     """
+    gone, added = only_in
     verdicts: set[str] = set().union(*(pair.verdicts for pair in pairs))
     if "regressed" in verdicts and "regressed" in fail_on:
         return ExitCode.REGRESSION
     if "failed" in verdicts:
         return ExitCode.CELL_FAILED
-    if not pairs:
-        return ExitCode.NOTHING_RAN
+    if not gone and all(pair.is_skipped for pair in pairs):
+        return ExitCode.OK if added and not pairs else ExitCode.NOTHING_RAN
     is_unclear = "inconclusive" in verdicts and "inconclusive" in fail_on
     has_lost = bool(gone) or "missing" in verdicts
     if has_lost or is_unclear or not any(pair.base for pair in pairs):

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
+from ondevice_bench.ab.find_suite import SUITES, require_own_code
 from ondevice_bench.ab.worktree import Tree
 from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries.user_models import describe
@@ -13,17 +15,17 @@ from ondevice_bench.suite.load import load_suite
 def short_request(
     tree: Tree,
     host: Host,
-    suite: str,
+    suite: Path,
     command: str,
     filters: Sequence[str],
 ) -> Request:
-    """The suite as the tree has it, or as it is here, with its time and trace passes alone.
+    """The suite of this file, with its time and trace passes alone.
 
     Each process is short: many rounds tell more than long ones.
     """
-    file, folder = tree.root / suite, tree.root / "suites"
-    name = str(file) if file.is_file() else suite
-    loaded = load_suite(name, folder if folder.is_dir() else None)
+    folder = tree.root / SUITES
+    loaded = load_suite(str(suite), folder if folder.is_dir() else None)
+    require_own_code(tree, loaded)
     describe(host, loaded)
     short = replace(loaded, measure=("trace", "time"), rounds={"time": 1}, variants={})
     whole = request(host, short, command, filters)

@@ -18,11 +18,15 @@ _KIND, _TREE = "ab", "tree"  # of its work folder, and its name in there
 
 @dataclass(frozen=True)
 class Tree:
-    """A ref's files; `commit` says which they are."""
+    """A ref's files; `commit` says which they are.
+
+    `here` is the folder in it that is the working directory in the tree that is worked in.
+    """
 
     ref: str
     root: Path
     commit: str
+    here: Path
 
     @property
     def sources(self) -> tuple[Path, ...]:
@@ -35,9 +39,9 @@ class Tree:
 @contextlib.contextmanager
 def tree_of(ref: str) -> Iterator[Tree]:
     """The ref's files in a folder of their own; `.` is the tree as it is, changes included."""
-    top = Path(_git("rev-parse", "--show-toplevel"))
+    top, here = Path(_git("rev-parse", "--show-toplevel")), _git("rev-parse", "--show-prefix")
     if ref == HERE:
-        yield _require_protocol(Tree(ref, top, current_commit(top)))
+        yield _require_protocol(Tree(ref, top, current_commit(top), top / here))
         return
     commit = resolved(top, ref)
     if not commit:
@@ -47,7 +51,7 @@ def tree_of(ref: str) -> Iterator[Tree]:
             _forget_lost_trees()  # of runs that were killed
             root = folder / _TREE
             _git("worktree", "add", "--detach", "--quiet", str(root), commit)
-            yield _require_protocol(Tree(ref, root, commit[:10]))
+            yield _require_protocol(Tree(ref, root, commit[:10], root / here))
     finally:
         _forget_lost_trees()
 

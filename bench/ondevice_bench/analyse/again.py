@@ -7,18 +7,25 @@ from ondevice_bench.suite.cell import Cell
 
 _WITH_VALUE = {"--filter", "--retry", "--budget"}
 _ALONE = {"--fresh", "--json", "--open"}
+CALL = "run("  # how the text begins that is stored for a suite of a Python program
 
 
 def command_again(run: Run, cell: Cell) -> str:
-    """The command of the run for this cell alone."""
+    """The command of the run for this cell alone; empty if no command has its suite."""
     if _is_of_steps(run):
         test = next((str(value) for name, value in cell.model_options if name == "test"), "")
         return shlex.join(["pytest", test])
-    return f"{command_of(run)} --filter {shlex.quote(cell.id)}"
+    command = command_of(run)
+    return f"{command} --filter {shlex.quote(cell.id)}" if command else ""
 
 
 def command_of(run: Run) -> str:
-    """The command of the run, without what chose some of its cells or changed its output."""
+    """The command of the run, without what chose some of its cells or changed its output.
+
+    Empty if no command has its suite: a program made it.
+    """
+    if run.command.startswith(CALL):
+        return ""
     words = _words(run.command)
     if _is_of_steps(run):
         return shlex.join(words)

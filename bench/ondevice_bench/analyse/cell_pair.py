@@ -62,6 +62,7 @@ class CellPair:
     seconds: float = 0.0  # that its rounds took
     equal: dict[str, float] = field(default_factory=dict)  # the exact metrics that do not differ
     missing: list[MissingMetric] = field(default_factory=list)
+    skips: tuple[str, str] = ("", "")  # why a side does not measure the cell
 
     def add_round(self, base: float, new: float, threshold: float, pairs: int = 1) -> None:
         """Add one step of each side, and judge the ratio if it is time.
@@ -84,13 +85,31 @@ class CellPair:
     def is_open(self) -> bool:
         """Whether another round can help."""
         undecided = self.step is None or self.step.direction == "unknown"
-        return not self.problem and undecided and len(self.base) < MOST_ROUNDS
+        is_compared = not self.problem and not any(self.skips)
+        return is_compared and undecided and len(self.base) < MOST_ROUNDS
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether there is nothing to compare, because the base does not measure the cell."""
+        return bool(self.skips[0]) and not self.problem
+
+    @property
+    def remark(self) -> str:
+        """Why the cell was not compared; empty if it was."""
+        base, new = self.skips
+        if self.problem or not (base or new):
+            return self.problem
+        if base and new:
+            return f"both sides skip it: {new}"
+        return f"the base skips it: {base}" if base else f"the new side skips it: {new}"
 
     @property
     def step_verdict(self) -> Verdict:
         """The verdict on the step time."""
         if self.problem:
             return "failed"
+        if any(self.skips):
+            return "skipped" if self.is_skipped else "missing"
         if self.step is None:
             return "inconclusive"
         return noisy_verdict(metrics.BY_NAME["step_seconds"], self.step)
@@ -118,4 +137,5 @@ class CellPair:
             ],
             "missing": [asdict(each) for each in self.missing],
             "problem": self.problem,
+            "skipped": list(self.skips),
         }

@@ -3,8 +3,9 @@
 Exact metrics are compared by equality. Noisy metrics are compared by rounds, because processes
 differ more than the samples of one process. A difference is claimed if the whole interval of the
 ratio lies beyond the metric's threshold. The confidence grows with the number of comparisons
-(Bonferroni). Noisy metrics of different machines are not compared. The rounds of a run that was not
-interleaved do not show a drift of the machine, so its threshold is twice as high.
+(Bonferroni). Noisy metrics of different machines are not compared, nor are forked processes with
+spawned ones. The rounds of a run that was not interleaved do not show a drift of the machine, so
+its threshold is twice as high. A run of which more rounds failed is worse, whatever the others say.
 """
 
 from collections import Counter
@@ -14,6 +15,7 @@ from statistics import median
 from typing import Any
 
 from ondevice_bench import metrics
+from ondevice_bench.analyse.failed_rounds import MoreFailed, more_failed
 from ondevice_bench.analyse.judgement import Verdict, exact_verdict, noisy_verdict
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.errors import ExitCode
@@ -76,6 +78,7 @@ class Comparison:
     ambiguous: tuple[str, ...] = ()  # cells with more than one possible partner
     code: Mapping[str, tuple[CodeChange, ...]] = field(default_factory=dict)  # by cell of the base
     lost: int = 0  # metrics of the cells that are only in the base
+    failed: tuple[MoreFailed, ...] = ()  # passes of which more rounds failed than in the base
 
     @property
     def counts(self) -> dict[Verdict, int]:
@@ -94,8 +97,8 @@ class Comparison:
         return tuple(item for item in self.differences if item.verdict == verdict)
 
     def exit_code(self, fail_on: Collection[str] = SURE) -> ExitCode:
-        """4 if something regressed, 5 if something could not be compared, else 0."""
-        if "regressed" in fail_on and self.with_verdict("regressed"):
+        """4 if something regressed or more rounds failed, 5 if something is missing, else 0."""
+        if self.failed or ("regressed" in fail_on and self.with_verdict("regressed")):
             return ExitCode.REGRESSION
         if self.with_verdict("missing") or self.only_in_base or not self.differences:
             return ExitCode.INCONCLUSIVE
@@ -163,6 +166,9 @@ def compare(
         ambiguous=tuple(cell.id for cell in joined.ambiguous),
         code={cell: change for cell, change in changes.items() if change},
         lost=metrics_of(of_base[cell.id] for cell in joined.only_in_base),
+        failed=tuple(
+            each for cell, other in both for each in more_failed(cell.id, cell.rounds, other.rounds)
+        ),
     )
 
 
@@ -200,6 +206,7 @@ def join_comparisons(parts: Sequence[Comparison]) -> Comparison:
         ambiguous=tuple(cell for part in parts for cell in part.ambiguous),
         code={cell: changes for part in parts for cell, changes in part.code.items()},
         lost=sum(part.lost for part in parts),
+        failed=tuple(each for part in parts for each in part.failed),
     )
 
 
@@ -243,6 +250,12 @@ def _noisy(
     )
     if not after:
         return replace(found, verdict="missing", reason=new.unavailable[name])
+    if base.launches[name] != new.launches[name]:
+        return replace(
+            found,
+            reason=f"its processes were {base.launches[name]} in the base and {new.launches[name]} "
+            "in the new run: such numbers are not compared",
+        )
     bases, news = ([metric.for_ratio(value) for value in side] for side in (before, after))
     if min(*bases, *news) <= 0:
         return replace(found, reason="a reading is not positive, so there is no ratio")

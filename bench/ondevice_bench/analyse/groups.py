@@ -74,12 +74,20 @@ class Group:
     limit_bytes: int | None = None  # the memory that a step may use; None if it is unknown
 
 
-def groups(summary: RunSummary, baseline: str | None = None) -> tuple[Group, ...]:
-    """The measured cells of a run by workload, in plan order."""
+def _is_measured(cell: CellSummary) -> bool:
+    return bool(cell.estimates)
+
+
+def groups(
+    summary: RunSummary,
+    baseline: str | None = None,
+    is_member: Callable[[CellSummary], bool] = _is_measured,
+) -> tuple[Group, ...]:
+    """The cells of a run by workload, in plan order: by default those that were measured."""
     against = baseline or str(summary.run.settings.get("baseline", "vanilla"))
     cells_by_workload: dict[tuple[Any, ...], list[CellSummary]] = {}
     for cell in summary.cells:
-        if cell.estimates:
+        if is_member(cell):
             cells_by_workload.setdefault(cell.planned.cell.of_any_method, []).append(cell)
     firsts = [cells[0].planned.cell for cells in cells_by_workload.values()]
     members = [_members(cells, against) for cells in cells_by_workload.values()]

@@ -7,9 +7,19 @@ from ondevice_bench.stats import Change
 
 # `missing`: the metric was not measured again. `failed`: there is nothing to compare.
 # `accepted`: a baseline says that the metric may have its new value, and why.
+# `skipped`: the base does not measure the cell either.
 Verdict = Literal[
-    "regressed", "improved", "accepted", "missing", "inconclusive", "unchanged", "failed"
+    "regressed",
+    "improved",
+    "accepted",
+    "missing",
+    "inconclusive",
+    "unchanged",
+    "failed",
+    "skipped",
 ]
+
+FAILING = ("regressed", "inconclusive")  # the verdicts that a user may let fail a gate
 
 
 def exact_verdict(metric: Metric, before: float, after: float) -> Verdict:

@@ -1,17 +1,19 @@
 """Which methods keep the accuracy of the baseline: differences between equal seeds.
 
 A method and its baseline with the same seed learn from the same examples, start from the same
-weights, and are tested on the same examples.
+weights, and are tested on the same examples. A training that diverges (a loss, a score or a weight
+is not finite) has no accuracy. It loses more than any number says.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from ondevice_bench import passes
 from ondevice_bench.analyse.groups import CellWithBaseline, groups
-from ondevice_bench.analyse.learning import Learning, learning_groups, trained
-from ondevice_bench.analyse.summary import RunSummary
+from ondevice_bench.analyse.learning import Learning, is_trained, learning_groups, trained
+from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.record.details import LearningCurve, TriedRate
 from ondevice_bench.stats import Estimate, estimate_readings
 from ondevice_bench.suite.cell import Cell
@@ -36,7 +38,8 @@ class SeedOutcome:
 class MethodAccuracy:
     """A workload over its seeds. `difference` is its accuracy minus that of the baseline.
 
-    `unknown` means that there is no difference, because one side was not trained.
+    `unknown` means that one side was not trained. `diverged` counts the seeds whose training
+    diverged while that of the baseline did not: they have no part in `difference`.
     """
 
     line: Learning
@@ -46,6 +49,17 @@ class MethodAccuracy:
     difference: Estimate | None
     verdict: Verdict
     seeds: tuple[SeedOutcome, ...]
+    diverged: int = 0
+
+    @property
+    def divergence(self) -> str:
+        """How many seeds diverged; empty if none did."""
+        if not self.diverged:
+            return ""
+        count = len(self.seeds)
+        if self.diverged == count:
+            return "its training diverges" + (" with every seed" if count > 1 else "")
+        return f"its training diverges with {self.diverged} of {count} seeds"
 
     @property
     def rates(self) -> tuple[float, ...]:
@@ -58,7 +72,7 @@ def kept_accuracy(summary: RunSummary, baseline: str | None = None) -> tuple[Met
     """Every workload that the pass `learning` trained, group by group."""
     members = {
         member.cell.planned.cell: member
-        for group in groups(summary, baseline)
+        for group in groups(summary, baseline, is_trained)
         for member in group.members
     }
     return tuple(
@@ -71,9 +85,9 @@ def kept_accuracy(summary: RunSummary, baseline: str | None = None) -> tuple[Met
 def lost_accuracy(summary: RunSummary, baseline: str | None = None) -> Mapping[str, str]:
     """Why a method does not keep the accuracy, for the id of each of its cells that was trained."""
     return {
-        cell.id: _loss_text(one.difference)
+        cell.id: one.divergence or _loss_text(one.difference)
         for one in kept_accuracy(summary, baseline)
-        if one.verdict == "lost" and one.difference is not None
+        if one.verdict == "lost"
         for cell in one.line.cells
     }
 
@@ -89,8 +103,21 @@ def verdict(difference: Estimate | None, *, has_every_seed: bool = True) -> Verd
     return "lost" if difference.upper < -POINT - _ROUNDING else "unsure"
 
 
-def _loss_text(difference: Estimate) -> str:
+def has_diverged(cell: CellSummary) -> bool:
+    """Whether the training of a cell ended because a number was not finite.
+
+    Such a training has a test too few. With a grid, no learning rate of it has an accuracy.
+    """
+    plan, tried = cell.planned.cell.learning, cell.details_of(passes.LEARNING_RATE).tried_rates
+    if tried and all(each.accuracy is None for each in tried):
+        return True
+    curve = cell.details_of(passes.LEARNING).learned
+    return plan is not None and curve.rate is not None and len(curve.accuracy) <= plan.epochs
+
+
+def _loss_text(difference: Estimate | None) -> str:
     """A loss that is proven, in points. Its difference has both bounds."""
+    assert difference is not None
     assert difference.lower is not None
     assert difference.upper is not None
     least, most = (-100 * bound for bound in (difference.upper, difference.lower))
@@ -105,17 +132,31 @@ def _of_line(
     found = [members[cell] for cell in line.cells if cell in members]
     is_baseline = any(member.is_baseline for member in found)
     differences = [] if is_baseline else _differences(found)
-    difference = _over_seeds(differences, len(line.cells))
-    has_every_seed = len(differences) == len(line.cells)
+    diverged = 0 if is_baseline else sum(map(_diverges_alone, found))
     return MethodAccuracy(
         line=line,
         label=label,
         heading=heading,
         method=line.cells[0].method,
-        difference=difference,
-        verdict="baseline" if is_baseline else verdict(difference, has_every_seed=has_every_seed),
+        difference=_over_seeds(differences, len(line.cells)),
+        verdict="baseline" if is_baseline else _verdict(differences, diverged, len(line.cells)),
         seeds=tuple(_outcome(member) for member in found),
+        diverged=diverged,
     )
+
+
+def _verdict(differences: Sequence[float], diverged: int, seeds: int) -> Verdict:
+    """The verdict over all seeds. One that diverged is below any difference."""
+    if diverged == seeds:
+        return "lost"
+    found = _over_seeds([*differences, *[-math.inf] * diverged], seeds)
+    return verdict(found, has_every_seed=len(differences) + diverged == seeds)
+
+
+def _diverges_alone(member: CellWithBaseline) -> bool:
+    """Whether the training diverged, and that of the baseline with the same seed did not."""
+    base = member.base
+    return base is not None and FINAL in base.estimates and has_diverged(member.cell)
 
 
 def _outcome(member: CellWithBaseline) -> SeedOutcome:

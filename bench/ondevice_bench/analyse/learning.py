@@ -61,10 +61,11 @@ def learning(summary: RunSummary) -> tuple[Learning, ...]:
 
 def trained(summary: RunSummary) -> tuple[Learning, ...]:
     """A line for each workload that the pass `learning` began, also where nothing was learned."""
-    return tuple(_lines(cell for cell in summary.cells if _is_trained(cell)))
+    return tuple(_lines(cell for cell in summary.cells if is_trained(cell)))
 
 
-def _is_trained(cell: CellSummary) -> bool:
+def is_trained(cell: CellSummary) -> bool:
+    """Whether the pass `learning` is planned for the cell here."""
     return cell.planned.cell.learning is not None and cell.planned.state == "planned"
 
 

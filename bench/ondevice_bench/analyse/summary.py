@@ -7,6 +7,7 @@ from sys import intern
 from typing import Any
 
 from ondevice_bench import metrics
+from ondevice_bench.analyse.failed_rounds import Rounds, count_rounds
 from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.notebook import html_table
 from ondevice_bench.passes import CALIBRATE, OF_BOARD, PREPARING, rounds_of
@@ -64,6 +65,7 @@ class CellSummary(CellEstimates):
         False  # whether a round did not reach the precision that the suite asks for
     )
     units: Mapping[str, int] = field(default_factory=dict)  # processes on each board of a fleet
+    rounds: Mapping[str, Rounds] = field(default_factory=dict)  # by pass: how many failed
 
     def _repr_html_(self) -> str:
         rows = (
@@ -231,6 +233,7 @@ def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Measurement]) 
         is_disturbed=any(_is_disturbed(record.details) for record in records),
         is_imprecise=any(_is_imprecise(record.details.precision) for record in records),
         units=Counter(record.details.unit for record in records if record.details.unit),
+        rounds=count_rounds(records),
     )
 
 

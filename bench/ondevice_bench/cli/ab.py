@@ -68,9 +68,10 @@ def ab(
     as_json: AsJson = False,
 ) -> int:
     """Compare two git refs by measuring them in turn; exit code 4 if the second is worse."""
-    from ondevice_bench.ab.comparison import RefComparison
     from ondevice_bench.ab.environment import environment_of
     from ondevice_bench.ab.exit_code import exit_code
+    from ondevice_bench.ab.find_suite import suite_files
+    from ondevice_bench.ab.measure_pairs import measure_pairs
     from ondevice_bench.ab.pair_cells import pair_cells
     from ondevice_bench.ab.short_request import short_request
     from ondevice_bench.ab.worktree import tree_of
@@ -87,7 +88,6 @@ def ab(
     from ondevice_bench.run.hosts.launch import Interpreter
     from ondevice_bench.run.hosts.local import local_host
     from ondevice_bench.run.progress import for_terminal
-    from ondevice_bench.run.session import open_session
 
     seconds, verdicts = parsed_seconds("--budget", budget), parsed_verdicts(fail_on)
     check_threshold(threshold)
@@ -110,40 +110,35 @@ def ab(
             stack.enter_context(local_host(hardware, interpreter=interpreter))
             for interpreter in interpreters
         ]
+        files = suite_files(trees[0], trees[1], suite)
         requests = [
-            short_request(tree, host, suite, command_line(), filters or ())
-            for tree, host in zip(trees, hosts, strict=True)
+            None if file is None else short_request(tree, host, file, command_line(), filters or ())
+            for tree, host, file in zip(trees, hosts, files, strict=True)
         ]
-        cells = pair_cells(*([item.cell for item in each.plan] for each in requests))
-        sessions = [
-            stack.enter_context(open_session(request, OUT / folder, progress))
-            for request, folder in zip(requests, ("ab-base", "ab-new"), strict=True)
-        ]
-        comparison = RefComparison(sessions[0], sessions[1], cells.pairs, threshold, progress)
-        comparison.run(seconds)
-        for session in sessions:
-            session.finish()
+        plans = [[] if each is None else [item.cell for item in each.plan] for each in requests]
+        cells = pair_cells(*plans)
+        pairs = measure_pairs(requests, cells, OUT, threshold, seconds, progress)
         # while the trees are there
-        places = _places(requests[1].suite, trees[1], cells.joined)
+        places = {} if requests[1] is None else _places(requests[1].suite, trees[1], cells.joined)
     names = [f"{tree.ref} ({tree.commit})" for tree in trees]
-    by_id = {item.cell.id: item.cell for item in requests[0].plan}
-    code = exit_code(comparison.pairs, cells.only_in[0], verdicts)
+    by_id = {cell.id: cell for cell in plans[0]}
+    code = exit_code(pairs, cells.only_in, verdicts)
     outcome = outcome_of_refs(
         names,
-        comparison.pairs,
+        pairs,
         only_in=cells.only_in,
-        notes=ab_notes(comparison.pairs, cells.joined, threshold),
+        notes=ab_notes(pairs, cells.joined, threshold),
         exit_code=code,
         fail_on=verdicts,
-        remarks=budget_remarks(comparison.pairs, threshold),
+        remarks=budget_remarks(pairs, threshold),
         place_of=lambda pair, _: places[pair.base_id],
     )
     match form:
         case "json":
-            print_json(ab_json(names, comparison.pairs, cells.unpaired))
+            print_json(ab_json(names, pairs, cells.unpaired))
         case "text":
-            print_tables(*ab_tables(comparison.pairs, by_id))
-            print_lines(*ab_lines(names, comparison.pairs, by_id, cells.joined, threshold))
+            print_tables(*ab_tables(pairs, by_id))
+            print_lines(*ab_lines(names, pairs, by_id, cells.joined, threshold))
         case _:
             show_outcome(outcome, form, out)
     publish(outcome)

@@ -13,8 +13,6 @@ from ondevice_bench.cli import names
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.units import parse_bytes, parse_duration
 
-FAILING = ("regressed", "inconclusive")
-
 ModelName = Annotated[
     str,
     typer.Argument(help="A model's name, or ./mynet.py:net.", autocompletion=names.models),
@@ -138,6 +136,8 @@ def parsed_bytes(option: str, text: str) -> int:
 
 def parsed_verdicts(text: str) -> frozenset[str]:
     """The verdicts that `--fail-on` lists."""
+    from ondevice_bench.analyse.judgement import FAILING
+
     verdicts = frozenset(word.strip() for word in text.split(",") if word.strip())
     for verdict in sorted(verdicts - set(FAILING)):
         raise BadInput(f"--fail-on: {unknown('verdict', verdict, FAILING)}")

@@ -77,8 +77,8 @@ def remove(board: Board, python: Python = None) -> None:
 
 
 def _check(board: str, *, as_json: bool) -> ExitCode:
+    from ondevice_bench.api.hosts import board_on_network
     from ondevice_bench.cli.doctor import print_findings, quick_findings
-    from ondevice_bench.cli.hosts import board_on_network
 
     with board_on_network(board) as host:
         software, findings = host.software(), quick_findings(host, None)

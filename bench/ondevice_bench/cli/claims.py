@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ondevice_bench.cli.arguments import AsJson, Quiet, command_line
-from ondevice_bench.cli.measuring import measure
 from ondevice_bench.errors import BadInput, ExitCode
 from ondevice_bench.terminal import (
     print_errors,
@@ -167,10 +166,12 @@ def _measured(
     """The runs that decide what waits, and their exit code. All is checked before one begins."""
     from dataclasses import replace
 
+    from ondevice_bench.api.measuring import measure
     from ondevice_bench.papers.trials import obstacles, trials
     from ondevice_bench.papers.waiting import is_measurable
     from ondevice_bench.record.store import OUT
     from ondevice_bench.run.outcome import exit_code
+    from ondevice_bench.run.progress import for_terminal
     from ondevice_bench.run.queries.described_suite import described
     from ondevice_bench.run.queries.first_batch import require_first_batch
     from ondevice_bench.run.request import request
@@ -194,7 +195,7 @@ def _measured(
         folder = OUT / task.suite.name
         summary = None if fresh else _measured_before(task, folder)
         if summary is None:
-            summary = measure(task, folder, quiet=quiet)
+            summary = measure(task, folder, for_terminal(quiet=quiet))
         else:
             print_errors(f"measured before: {summary.run.id} (--fresh measures again)")
         summaries.append(summary)

@@ -30,10 +30,8 @@ def compare(
     as_json: AsJson = False,
 ) -> int:
     """Compare two runs, metric by metric; exit code 4 if the second is worse, 5 if not sure."""
-    from ondevice_bench.analyse.compare import compare as compare_runs
-    from ondevice_bench.analyse.resolve_run import summary_of
+    from ondevice_bench.api.compare import compare as compare_runs
     from ondevice_bench.report.gate.github import publish, require_summary
-    from ondevice_bench.report.gate.of_runs import outcome_of_runs, places_for
     from ondevice_bench.report.terminal.comparison import (
         comparison_notes,
         comparison_tables,
@@ -42,22 +40,19 @@ def compare(
 
     verdicts, form = parsed_verdicts(fail_on), form_of(form, out, as_json=as_json)
     require_summary()
-    summaries = [summary_of(reference) for reference in (base, new)]
-    comparison = compare_runs(*summaries, same_code=same_code)
-    code = comparison.exit_code(verdicts)
-    place_of = places_for(base, summaries[0], [summaries[1].run], comparison)
-    outcome = outcome_of_runs("bench compare", comparison, verdicts, place_of)
+    found = compare_runs(base, new, fail_on=verdicts, same_code=same_code)
+    comparison = found.comparison
     match form:
         case "json":
-            print_json({**comparison.to_dict(), "exit_code": int(code)})
+            print_json({**comparison.to_dict(), "exit_code": int(found.exit_code)})
         case "text":
-            cells = [cell.planned.cell for cell in summaries[0].cells]
+            cells = [cell.planned.cell for cell in found.base.cells]
             print_tables(*comparison_tables(comparison, cells))
             print_notes(*reasons(comparison), *comparison_notes(comparison))
         case _:
-            show_outcome(outcome, form, out)
-    publish(outcome)
-    for summary in summaries:
+            show_outcome(found.outcome, form, out)
+    publish(found.outcome)
+    for summary in (found.base, found.new):
         if summary.run.finished is None:
             print_errors(f"{summary.run.id} is unfinished")
-    return code
+    return found.exit_code

@@ -8,7 +8,7 @@ import typer
 
 from ondevice_bench.cli import names
 from ondevice_bench.cli.arguments import AsJson, Hardware, SuitesFolder, Sysroot
-from ondevice_bench.cli.hosts import On, measuring_host
+from ondevice_bench.cli.hosts import On
 from ondevice_bench.errors import BadInput, ExitCode
 from ondevice_bench.terminal import print_json, print_lines, print_rows
 
@@ -52,6 +52,7 @@ def doctor(
             print_findings(elsewhere)
         return _code(elsewhere)
 
+    from ondevice_bench.api.hosts import measuring_host
     from ondevice_bench.run.queries.aa_trial import trial
     from ondevice_bench.run.queries.write_profile import what_it_changes
     from ondevice_bench.run.queries.write_profile import write_profile as write

@@ -17,10 +17,8 @@ from ondevice_bench.cli.arguments import (
     parsed_sustain,
 )
 from ondevice_bench.cli.browser import open_page
-from ondevice_bench.cli.hosts import On, measuring_host
-from ondevice_bench.cli.measuring import measure
+from ondevice_bench.cli.hosts import On
 from ondevice_bench.cli.suite_flags import SuiteFlags, with_suite_flags
-from ondevice_bench.errors import BadInput
 from ondevice_bench.terminal import print_json, print_lines, print_notes, print_tables
 
 
@@ -61,51 +59,37 @@ def run(
     as_json: AsJson = False,
 ) -> int:
     """Measure a suite on this machine, or on a board, and draw its report."""
-    from dataclasses import replace
-
     from ondevice_bench.analyse.learning import learning
-    from ondevice_bench.record.store import OUT
-    from ondevice_bench.report.page import write_report
-    from ondevice_bench.report.terminal.board import board_lines
+    from ondevice_bench.api.hosts import measuring_host
+    from ondevice_bench.api.measuring import RunOptions, measure_suite, with_report
     from ondevice_bench.report.terminal.run import (
         learning_tables,
-        problem_lines,
         run_json,
         run_notes,
         run_tables,
     )
-    from ondevice_bench.report.terminal.verdict import short_verdict_lines
-    from ondevice_bench.run.outcome import exit_code
-    from ondevice_bench.run.request import request
-    from ondevice_bench.run.session import NOT_OK
+    from ondevice_bench.run.progress import for_terminal
 
-    if fresh and retry:
-        raise BadInput(
-            "--fresh starts a new run, --retry repeats part of the last one: give one of them"
-        )
     cap = None if memory_cap is None else parsed_bytes("--memory-cap", memory_cap)
-    seconds = None if budget is None else parsed_seconds("--budget", budget)
+    options = RunOptions(
+        command_line(),
+        filters=flags.filters or (),
+        budget=None if budget is None else parsed_seconds("--budget", budget),
+        sustain=None if sustain is None else parsed_sustain(sustain),
+        fresh=fresh,
+        retry=retry is not None,
+        out=out,
+    )
     with measuring_host(on, hardware, cap) as host:
         suite = flags.load(host)
-        if sustain is not None:
-            suite = suite.sustained(parsed_sustain(sustain))
-        task = replace(
-            request(host, suite, command_line(), flags.filters or ()),
-            budget=seconds,
-            fresh=fresh,
-            retry=NOT_OK if retry else frozenset(),
-        )
-        folder = out or OUT / task.suite.name
-        summary = measure(task, folder, quiet=quiet)
-    page = folder / "report.html"
-    write_report([summary], page)
+        summary = measure_suite(host, suite, options, for_terminal(quiet=quiet))
+    found = with_report(summary, options.folder(suite))
     if as_json:
-        print_json(run_json(summary, page))
+        print_json(run_json(summary, found.page))
     else:
         print_tables(*run_tables(summary), *learning_tables(learning(summary)))
-        answers = (*short_verdict_lines(summary), *board_lines(summary))
-        print_notes(*answers, *problem_lines(summary), *run_notes(summary))
-        print_lines(f"report: {page}")
+        print_notes(*found.verdict, *found.problems, *run_notes(summary))
+        print_lines(f"report: {found.page}")
     if show:
-        open_page(page)
-    return exit_code(summary.statuses, summary.run.settings)
+        open_page(found.page)
+    return found.exit_code

@@ -35,6 +35,7 @@ def show_cell(
         member = with_baseline(whole, summary)
         print_tables(cell_table(member))
         print_notes(*basis_lines(member), *cell_lines(summary))
-        print_lines(f"measure again: {command_again(whole.run, summary.planned.cell)}")
+        if again := command_again(whole.run, summary.planned.cell):
+            print_lines(f"measure again: {again}")
         if script := training_lines(summary.planned.cell):
             print_lines("train with it:", *(f"    {line}".rstrip() for line in script.splitlines()))

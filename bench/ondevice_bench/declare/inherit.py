@@ -11,8 +11,13 @@ LONGEST_CHAIN = 8
 
 
 def read_resolved(kind: str, path: Path, folder: Path | None = None) -> tuple[Document, ...]:
+    """The declaration in a file with all inherited keys, then each that it extends."""
+    return resolved(kind, read(path), folder)
+
+
+def resolved(kind: str, document: Document, folder: Path | None = None) -> tuple[Document, ...]:
     """The declaration with all inherited keys, then each that it extends, the nearest first."""
-    chain = [read(path)]
+    chain = [document]
     while (base := _base(kind, chain[-1], folder)) is not None:
         place = chain[-1].place((EXTENDS,))
         if base.resolve() in {document.path.resolve() for document in chain}:
@@ -21,8 +26,8 @@ def read_resolved(kind: str, path: Path, folder: Path | None = None) -> tuple[Do
             raise BadInput(f"{place}: {EXTENDS}: a chain of more than {LONGEST_CHAIN} files")
         chain.append(read(base))
     whole = chain[-1]
-    for document in reversed(chain[:-1]):
-        whole = merged(whole, document)
+    for over in reversed(chain[:-1]):
+        whole = merged(whole, over)
     return (whole, *chain[1:])
 
 

@@ -110,7 +110,7 @@ def one_or_list(item: JsonSchema, least: int = 1) -> JsonSchema:
     return any_of(item, {"type": "array", "items": item, "minItems": least})
 
 
-def duration() -> JsonSchema:
+def time_text() -> JsonSchema:
     """Seconds as a number, or `90s`, `10m`, `2h`."""
     return any_of({"type": "number", "exclusiveMinimum": 0}, text(MORE_THAN_ZERO + DURATION))
 

@@ -41,9 +41,11 @@ def _of_baseline(one: MethodAccuracy, baseline: str) -> str:
 
 def _with_difference(one: MethodAccuracy) -> str:
     if one.difference is None:
-        return f"{one.label} ({one.line.unavailable.get(FINAL, 'the baseline has no accuracy')})"
+        reason = one.line.unavailable.get(FINAL, "the baseline has no accuracy")
+        return f"{one.label} ({'; '.join(filter(None, [one.divergence, reason]))})"
     interval = range_text(one.difference, points)
-    return f"{one.label} ({points(one.difference.estimate)} points{interval})"
+    diverged = f"; {one.divergence}" if one.diverged else ""
+    return f"{one.label} ({points(one.difference.estimate)} points{interval}{diverged})"
 
 
 def range_text(each: Estimate, text: Callable[[float], str]) -> str:

@@ -90,12 +90,22 @@ class LiveLine:
 
     def tick(self) -> None:
         """Redraw the time left."""
+        width = shutil.get_terminal_size().columns - 1
+        self._write(self.text[:width])
+
+    @property
+    def share(self) -> str:
+        """Which process of how many, such as `3/20`; empty while the run is prepared."""
+        return self._share
+
+    @property
+    def text(self) -> str:
+        """The line as it is now."""
         left = self._left
         if left is not None:
             gone = time.monotonic() - self._began
             left = replace(left, seconds=max(0.0, left.seconds - gone))
-        width = shutil.get_terminal_size().columns - 1
-        self._write(_line(self._what, self._share, left)[:width])
+        return _line(self._what, self._share, left)
 
     def note(self, text: str) -> None:
         """Print the text above the line."""

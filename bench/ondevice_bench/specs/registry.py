@@ -76,6 +76,8 @@ def own_model(text: str, folder: Path) -> ModelSpec:
         name, implementation = f"transformers:{file.name}@{digest}", f"transformers:{file}"
     else:
         name = implementation = text
+    if where == "__main__":
+        raise ValueError(in_a_file(text, last))
     if where != "transformers" and not last.isidentifier():
         raise ValueError(f"must be {OWN_MODEL}, got {text!r}")
     spec = ModelSpec(
@@ -88,6 +90,14 @@ def own_model(text: str, folder: Path) -> ModelSpec:
         is_own=True,
     )
     return _own_models.setdefault(name, spec)
+
+
+def in_a_file(what: str, name: str) -> str:
+    """Why a name of a notebook or a script is no model, and what to do."""
+    return (
+        f"{what} is defined in a notebook or script, and the measured processes cannot import it: "
+        f"put it into a file, such as net.py, and name it './net.py:{name}'"
+    )
 
 
 def is_own_model(name: str) -> bool:

@@ -1,18 +1,16 @@
 """A suite from the command line: the same words as in a file, checked by the same schema."""
 
 import json
-import re
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ondevice_bench.declare.document import parse
 from ondevice_bench.errors import BadInput, suggestion
 from ondevice_bench.specs import registry
 from ondevice_bench.specs.rank_rules import ACTIVATION, WEIGHT, rank_options
 from ondevice_bench.specs.signature import keywords
-from ondevice_bench.suite.load import suite_of
+from ondevice_bench.suite.from_keys import name_of, suite_of_keys
 from ondevice_bench.suite.method_text import as_entry, methods_in
 from ondevice_bench.suite.suite import Suite
 
@@ -68,25 +66,7 @@ class Words:
         for key, value in (("data", self.data), ("weights", self.weights)):
             if value is not None:
                 keys[key] = _braced(value)
-        # every line of JSON is YAML
-        text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in keys.items())
-        try:
-            suite = suite_of(parse(Path(SOURCE), text), _name(self.models))
-        except BadInput as error:
-            raise BadInput(*map(_without_number, error.lines)) from None
-        placed = (replace(m, places=tuple(map(_without_number, m.places))) for m in suite.methods)
-        return replace(suite, methods=tuple(placed))
-
-
-def _without_number(line: str) -> str:
-    """A message or a place without the number of its line, which nobody has written."""
-    return re.sub(rf"^{SOURCE}:\d+: ", f"{SOURCE}: ", line)
-
-
-def _name(models: Sequence[str]) -> str:
-    """A folder's name: `./mynet.py:net` becomes `mynet-net`."""
-    words = (re.sub(r"[^\w]+", "-", model.replace(".py", "")).strip("-") for model in models)
-    return "+".join(words)[:80].replace("+", "-") or "suite"
+        return suite_of_keys(SOURCE, keys, name_of(self.models))
 
 
 def _options(texts: Sequence[str]) -> dict[str, list[Any]]:

@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ondevice_bench.declare.check import check
-from ondevice_bench.declare.document import Document
+from ondevice_bench.declare.document import Document, read
 from ondevice_bench.declare.folders import locate
-from ondevice_bench.declare.inherit import read_resolved
+from ondevice_bench.declare.inherit import resolved
 from ondevice_bench.errors import BadInput
 from ondevice_bench.suite.compose import variants, with_defaults
 from ondevice_bench.suite.mixes import with_places
@@ -18,20 +18,25 @@ from ondevice_bench.suite.suite import Suite
 def load_suite(name: str, folder: Path | None = None) -> Suite:
     """The suite with this name, or in the file of this path."""
     path = locate("suites", name, folder)
-    if not re.fullmatch(r"[\w.-]+", path.stem):
+    require_name(path.stem, str(path))
+    return suite_of(read(path), path.stem, folder)
+
+
+def require_name(name: str, where: str) -> None:
+    """BadInput if a suite cannot have this name."""
+    if not re.fullmatch(r"[\w.-]+", name):
         raise BadInput(
-            f"{path}: a suite's name becomes part of folders and run ids: "
+            f"{where}: a suite's name becomes part of folders and run ids: "
             "letters, digits, '.', '_' and '-' only"
         )
-    document, *bases = read_resolved("suites", path, folder)
-    return replace(suite_of(document, path.stem), text=_with_bases(document, bases))
 
 
-def suite_of(document: Document, name: str) -> Suite:
-    """The suite of a document, with its variants for certain boards."""
-    suite = _suite(document, name)
-    suites = {board: _suite(variant, name) for board, variant in variants(document).items()}
-    return replace(suite, variants=suites)
+def suite_of(document: Document, name: str, folder: Path | None = None) -> Suite:
+    """The suite of a document and of those that it extends, with its variants for boards."""
+    whole, *bases = resolved("suites", document, folder)
+    suite = _suite(whole, name)
+    suites = {board: _suite(variant, name) for board, variant in variants(whole).items()}
+    return replace(suite, variants=suites, text=_with_bases(whole, bases))
 
 
 def _with_bases(document: Document, bases: list[Document]) -> str:

@@ -18,11 +18,11 @@ from ondevice_bench.declare.shown import (
     ShownAs,
     ShownAsOneOf,
     ShownBeside,
-    duration,
     inheriting,
     names,
     one_or_list,
     reads,
+    time_text,
 )
 from ondevice_bench.errors import unknown
 from ondevice_bench.specs import data, registry, weights
@@ -71,15 +71,16 @@ def _percent(value: object) -> object:
     return Option("share", "", default=0.02, kind="float", above=0, maximum=1).check(value)
 
 
-def _duration(value: object) -> object:
+def duration(value: object) -> float:
+    """Read a time: text such as 10m, or seconds."""
     if isinstance(value, str):
         value = parse_duration(value)
-    return Option("duration", "", default=1.0, kind="float", above=0).check(value)
+    return float(str(Option("duration", "", default=1.0, kind="float", above=0).check(value)))
 
 
 def sustained_seconds(value: object) -> float:
     """Read `sustain: 20m`. Its first and last minute are compared, so they must be two."""
-    seconds = float(str(_duration(value)))
+    seconds = duration(value)
     if not LEAST_SUSTAINED <= seconds <= MOST_SUSTAINED:
         raise ValueError(
             f"must be from 2m to 4h, because the first minute is compared with the last, got "
@@ -96,7 +97,7 @@ ADDED = "+"  # before the name of a pass: the default passes too
 MEASURED_PASS = _name_of("pass", lambda: passes.IN_SUITES, mark=ADDED)
 
 
-DURATION = reads(_duration, duration)
+DURATION = reads(duration, time_text)
 
 
 def _of_profiles(value: dict[str, float]) -> dict[str, float]:

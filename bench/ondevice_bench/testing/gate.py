@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from ondevice_bench.analyse.compare import (
     Comparison,
-    Difference,
     claims_on,
     compare,
     join_comparisons,
@@ -42,8 +41,8 @@ class Gate:
         judged = {(cell.id, cell.key) for cell in chosen}
         self._claims = claims_on(base for new, base in self._partners.items() if new in judged)
 
-    def judge(self, run: Run, cell: CellSummary) -> tuple[Difference, ...]:
-        """The metrics of the cell that regressed."""
+    def judge(self, run: Run, cell: CellSummary) -> Comparison:
+        """Compare the cell with its partner in the earlier run."""
         base = self._partners.get((cell.id, cell.planned.cell.key))
         comparison = compare(
             replace(self.base, cells=() if base is None else (base,)),
@@ -51,7 +50,7 @@ class Gate:
             claims=self._claims,
         )
         self._comparisons.append(comparison)
-        return comparison.with_verdict("regressed")
+        return comparison
 
     def comparison(self) -> Comparison | None:
         """All comparisons as one. Cells of the base that have no partner are only in the base."""

@@ -9,7 +9,7 @@ from ondevice_bench import metrics
 from ondevice_bench.analyse.summary import CellSummary, RunSummary, summarise, summarise_cell
 from ondevice_bench.record.measurement import Measurement
 from ondevice_bench.record.model import Record, Run
-from ondevice_bench.report.terminal.comparison import difference_line
+from ondevice_bench.report.terminal.comparison import worse_lines
 from ondevice_bench.run.outcome import failures
 from ondevice_bench.run.progress import Progress, Silent
 from ondevice_bench.run.session import Session, open_session
@@ -57,9 +57,9 @@ class OpenRuns:
         summary = _summary(run, item, records)
         _add_row(item, run, summary)
         if self._gate is not None:
-            regressions = self._gate.judge(run.run, summary)
-            if regressions:
-                raise CellFailure("\n".join(map(difference_line, regressions)))
+            worse = worse_lines(self._gate.judge(run.run, summary))
+            if worse:
+                raise CellFailure("\n".join(worse))
         return ""
 
     def measure_whole(self, items: Sequence[CellItem], progress: Progress) -> None:

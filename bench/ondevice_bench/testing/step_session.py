@@ -22,7 +22,11 @@ from ondevice_bench.record.store import FILE_NAME, Store
 from ondevice_bench.report.gate.github import annotations, write_summary
 from ondevice_bench.report.gate.of_runs import outcome_of_runs
 from ondevice_bench.report.gate.outcome import Place
-from ondevice_bench.report.terminal.comparison import comparison_lines, difference_line
+from ondevice_bench.report.terminal.comparison import (
+    comparison_lines,
+    difference_line,
+    worse_lines,
+)
 from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries.step_run import (
     SUITE,
@@ -77,13 +81,13 @@ class StepSession:
         )
         comparison = replace(comparison, ambiguous=tuple(each.id for each in joined.ambiguous))
         self._comparisons.append(comparison)
-        bad = (*comparison.with_verdict("regressed"), *comparison.with_verdict("missing"))
+        missing = map(difference_line, comparison.with_verdict("missing"))
+        bad = [*worse_lines(comparison), *missing]
         if joined.ambiguous:
             text = f"{cell.id}: the baseline has several cells that could be this one"
             raise pytest.fail.Exception(text, pytrace=False)
         if bad:
-            text = "\n".join(map(difference_line, bad))
-            raise pytest.fail.Exception(text, pytrace=False)
+            raise pytest.fail.Exception("\n".join(bad), pytrace=False)
 
     def finish(self) -> list[str]:
         """Store the run; the lines that say where it is, and how it compares."""

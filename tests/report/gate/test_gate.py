@@ -47,6 +47,8 @@ def outcome(*rows, code=ExitCode.REGRESSION, **what):
     [
         (outcome(row(), row(cell="b")), "Worse: 2 metrics of 2 cells regressed"),
         (outcome(row("failed"), code=3), "Failed: 1 cell could not be measured"),
+        (outcome(row("failed")), "Worse: 1 cell failed"),
+        (outcome(row(), row("failed")), "Worse: 1 metric of 1 cell regressed; 1 cell failed"),
         (outcome(row("missing"), code=5), "Not decided: 1 metric of the base was not measured"),
         (outcome(code=5, only_in_base=("x",)), "Not decided: 1 cell of the base is gone"),
         (outcome(row("inconclusive"), code=5), "Not decided: 1 metric may or may not be worse"),
@@ -98,8 +100,8 @@ def test_junit_is_what_a_parser_of_junit_reads(tmp_path):
     path.write_text(text)
     (suite,) = junitparser.JUnitXml.fromfile(str(path))
     kinds = [type(case.result[0]).__name__ if case.result else "" for case in suite]
-    assert kinds == ["Failure", "Error", "Error", "Skipped", "", "", "", "Error"]
-    assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (8, 1, 3, 1)
+    assert kinds == ["Failure", "Error", "Error", "Skipped", "", "", "Skipped", "", "Error"]
+    assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (9, 1, 3, 2)
     strict = outcome(*rows, failing=frozenset({"inconclusive"}))
     path.write_text(junit(strict))
     (suite,) = junitparser.JUnitXml.fromfile(str(path))
@@ -209,7 +211,7 @@ def test_both_sides_of_ab_are_rows_and_what_is_inconclusive_says_what_would_deci
         ("step_seconds", "not measured", "not measured", "", "failed"),
     ]  # fmt: skip
     assert found.rows[-1].remark == "time: failed: no"
-    assert found.sentence == "Worse: 2 metrics of 1 cell regressed"
+    assert found.sentence == "Worse: 2 metrics of 1 cell regressed; 1 cell failed"
 
 
 def test_a_metric_that_only_the_base_of_ab_has_is_a_row_and_nothing_is_decided():

@@ -48,7 +48,7 @@ def _add(suite: ET.Element, row: GateRow, failing: frozenset[str]) -> None:
             ET.SubElement(case, "error", message=message)
         case "inconclusive" if "inconclusive" in failing:
             ET.SubElement(case, "error", message=message)
-        case "inconclusive" | "regressed":
+        case "inconclusive" | "regressed" | "skipped":
             ET.SubElement(case, "skipped", message=message)
         case _:
             ET.SubElement(case, "system-out").text = message

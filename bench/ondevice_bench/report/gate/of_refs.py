@@ -56,7 +56,7 @@ def _step(
         new=sides[1],
         change=ratio_text(pair),
         verdict=verdict,
-        remark="; ".join(filter(None, [pair.problem, remark])),
+        remark="; ".join(filter(None, [pair.remark, remark])),
         place=None if verdict == "unchanged" else place_of(pair, STEP),
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 
 from ondevice_bench.analyse.compare import Comparison, Difference
+from ondevice_bench.analyse.failed_rounds import MoreFailed
 from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.record.model import Run
 from ondevice_bench.report.gate.outcome import GateOutcome, GateRow, Place
@@ -32,7 +33,10 @@ def outcome_of_runs(
         title=title,
         base=comparison.base,
         new=comparison.new,
-        rows=tuple(_row(item, comparison, place_of) for item in comparison.differences),
+        rows=(
+            *(_failed_row(item, place_of) for item in comparison.failed),
+            *(_row(item, comparison, place_of) for item in comparison.differences),
+        ),
         only_in_base=comparison.only_in_base,
         only_in_new=comparison.only_in_new,
         notes=(*code_texts(comparison), *other_notes(comparison)),
@@ -62,6 +66,19 @@ def places_for(
         return of_suite.place_of(cells[cell], changed) if of_suite else None
 
     return place_of
+
+
+def _failed_row(item: MoreFailed, place_of: PlaceOf) -> GateRow:
+    return GateRow(
+        cell=item.cell,
+        metric=item.pass_name,
+        base=str(item.base),
+        new=str(item.new),
+        change="",
+        verdict="failed",
+        remark=item.new.reason,
+        place=place_of(item.cell, item.pass_name),
+    )
 
 
 def _row(item: Difference, comparison: Comparison, place_of: PlaceOf) -> GateRow:

@@ -15,6 +15,7 @@ ORDER: tuple[Verdict, ...] = (
     "inconclusive",
     "accepted",
     "improved",
+    "skipped",
     "unchanged",
 )
 
@@ -70,20 +71,32 @@ class GateOutcome:
         counted = counts_text(self.rows)
         match self.exit_code:
             case ExitCode.REGRESSION:
-                return f"Worse: {_of('regressed', self.with_verdict('regressed'))}"
+                return f"Worse: {'; '.join(self._worse())}"
             case ExitCode.CELL_FAILED:
-                cells = {row.cell for row in self.with_verdict("failed")}
-                return f"Failed: {number_of(len(cells), 'cell')} could not be measured"
+                return f"Failed: {number_of(self._failed, 'cell')} could not be measured"
             case ExitCode.INCONCLUSIVE:
                 return f"Not decided: {'; '.join(self._undecided())}"
             case ExitCode.NOTHING_RAN:
                 return "Nothing was compared"
+            case _ if self.only_in_new and not self.rows:
+                new = number_of(len(self.only_in_new), "new cell")
+                return f"Nothing to compare with: {new}"
             case _ if self.with_verdict("regressed"):
                 return f"Worse, which does not fail here: {counted}"
             case _ if self.with_verdict("inconclusive"):
                 return f"Not worse as far as it was decided: {counted}"
             case _:
                 return f"Not worse: {counted}"
+
+    @property
+    def _failed(self) -> int:
+        return len({row.cell for row in self.with_verdict("failed")})
+
+    def _worse(self) -> list[str]:
+        """What became worse."""
+        regressed = self.with_verdict("regressed")
+        parts = [_of("regressed", regressed)] if regressed else []
+        return [*parts, f"{number_of(self._failed, 'cell')} failed"] if self._failed else parts
 
     def _undecided(self) -> list[str]:
         """Why there is no decision."""

@@ -124,7 +124,8 @@ def _final(one: MethodAccuracy) -> Quantity:
 def _difference(one: MethodAccuracy) -> Quantity:
     if one.difference is None:
         is_baseline = one.verdict == "baseline"
-        return dash("what the others are compared with" if is_baseline else "one side is missing")
+        reason = one.divergence or "one side is missing"
+        return dash("what the others are compared with" if is_baseline else reason)
     interval = range_text(one.difference, points).removeprefix(", ")
     meaning = (
         f"points of accuracy above the baseline with the same seed; {one.difference.basis}; a "

@@ -43,10 +43,10 @@ def _texts(pair: CellPair) -> tuple[str, str, str, str, str]:
         ratio = units.ratio(pair.step.ratio)
         if pair.step.upper < inf:
             interval = f"{units.ratio(pair.step.lower)} … {units.ratio(pair.step.upper)}"
-    verdict = f"{pair.step_verdict}: {pair.problem}" if pair.problem else pair.step_verdict
+    verdict = f"{pair.step_verdict}: {pair.remark}" if pair.remark else pair.step_verdict
     counts = {"differ": len(pair.differences), "missing": len(pair.missing)}
     exact = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "equal"
-    if pair.problem:
+    if pair.remark:
         exact = "not compared"
     return ratio, interval, str(len(pair.base)), verdict, exact
 
@@ -100,7 +100,7 @@ def ab_notes(pairs: Sequence[CellPair], joined: JoinedCells, threshold: float) -
 def budget_lines(pairs: Sequence[CellPair], threshold: float) -> list[str]:
     """What is inconclusive, in plain words, and the budget that would decide it."""
     needed = budget_needed(pairs, threshold)
-    too_few = sum(p.step is None or p.step.upper == inf for p in pairs if not p.problem)
+    too_few = sum(p.step is None or p.step.upper == inf for p in pairs if not p.remark)
     lines = []
     if too_few:
         lines.append(

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.compare import DRIFT, VERDICTS, Comparison, Difference
+from ondevice_bench.analyse.failed_rounds import MoreFailed
 from ondevice_bench.report.quantities import exact_text
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.labels import labelled
@@ -90,14 +91,28 @@ def comparison_lines(comparison: Comparison) -> list[str]:
     return [*map(difference_line, changes(comparison)), *comparison_notes(comparison)]
 
 
+def worse_lines(comparison: Comparison) -> list[str]:
+    """What makes the new run worse, each on a line with the id of its cell."""
+    regressed = comparison.with_verdict("regressed")
+    return [*map(difference_line, regressed), *map(failed_line, comparison.failed)]
+
+
+def failed_line(item: MoreFailed) -> str:
+    """How many rounds of a pass failed on both sides, and why in the new run."""
+    return one_line(
+        f"worse: {item.cell}: {item.pass_name}: {item.new} (base: {item.base}): {item.new.reason}"
+    )
+
+
 def changes(comparison: Comparison) -> list[Difference]:
     """All differences but the unchanged ones, the most important first."""
     return [item for verdict in VERDICTS[:-1] for item in comparison.with_verdict(verdict)]
 
 
 def comparison_notes(comparison: Comparison) -> list[str]:
-    """What was not compared, with ids, and the number of each verdict."""
-    lines = [f"code: {text}" for text in code_texts(comparison)]
+    """What failed or was not compared, with ids, and the number of each verdict."""
+    lines = [*map(failed_line, comparison.failed)]
+    lines += [f"code: {text}" for text in code_texts(comparison)]
     lines += [f"only in {comparison.base}: {cell}" for cell in comparison.only_in_base]
     lines += [f"only in {comparison.new}: {cell}" for cell in comparison.only_in_new]
     lines += other_notes(comparison)
@@ -129,6 +144,9 @@ def counts_text(comparison: Comparison) -> str:
         for verdict, count in comparison.counts.items()
         if count or verdict != "accepted"
     ]
+    if comparison.failed:
+        cells = len({item.cell for item in comparison.failed})
+        parts.append(f"more rounds failed in {number_of(cells, 'cell')}")
     if comparison.only_in_base:
         parts.append(f"{number_of(len(comparison.only_in_base), 'cell')} only in the base")
     if comparison.only_in_new:

@@ -1,0 +1,51 @@
+"""The file of a suite in each of two trees. A suite that only one of them has is new, or gone."""
+
+from pathlib import Path
+
+from ondevice_bench.ab.worktree import Tree
+from ondevice_bench.declare.folders import SUFFIXES, builtin, locate
+from ondevice_bench.errors import BadInput
+from ondevice_bench.specs import registry
+from ondevice_bench.suite.suite import Suite
+
+SUITES = "suites"
+
+
+def suite_files(base: Tree, new: Tree, suite: str) -> tuple[Path | None, Path | None]:
+    """The suite's file for each side, by name or path; None for the side that has none.
+
+    A tree comes first, then our own suites. A suite that neither of them has is looked for here:
+    it is the same file for both sides.
+    """
+    of_base, of_new = _in_tree(base, suite), _in_tree(new, suite)
+    if of_base is None and of_new is None:
+        here = locate(SUITES, suite)
+        return here, here
+    ours = _named(builtin(SUITES), suite)
+    return of_base or ours, of_new or ours
+
+
+def require_own_code(tree: Tree, suite: Suite) -> None:
+    """Refuse files of the user's code that are not those of the tree: both sides would be equal."""
+    own = [model.name for model in suite.models if registry.is_own_model(model.name)]
+    own += [method.name for method in suite.methods if registry.is_own(method.name)]
+    if own and not suite.path.resolve().is_relative_to(tree.root.resolve()):
+        raise BadInput(
+            f"{suite.path}: {tree.ref} has no such suite, so {own[0]} would be the same file on "
+            "both sides: commit the suite"
+        )
+
+
+def _in_tree(tree: Tree, suite: str) -> Path | None:
+    for folder in dict.fromkeys((tree.here, tree.root)):
+        if (folder / suite).is_file():
+            return folder / suite
+        named = _named(folder / SUITES, suite)
+        if named is not None:
+            return named
+    return None
+
+
+def _named(folder: Path, name: str) -> Path | None:
+    paths = (folder / f"{name}{suffix}" for suffix in SUFFIXES)
+    return next((path for path in paths if path.is_file()), None)

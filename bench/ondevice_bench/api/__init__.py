@@ -1,0 +1,1 @@
+"""What the command and Python programs share: measure a suite, compare two runs."""

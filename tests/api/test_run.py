@@ -1,0 +1,158 @@
+"""`run` from Python: what it gives, what it stores, and how it ends."""
+
+import dataclasses
+
+import pytest
+
+import ondevice_bench
+from ondevice_bench import Suite, load, run
+from ondevice_bench.api.run import _command
+from ondevice_bench.errors import BadInput, ExitCode, NothingRan
+from ondevice_bench.protocol.job import Reply
+from ondevice_bench.record.store import FILE_NAME, Store
+from ondevice_bench.run.hosts.fake import FakeHost
+from ondevice_bench.run.session import Interrupted
+from tests.api.conftest import KEYS, well
+from tests.conftest import TINY, TINY_CELL
+
+
+def test_the_name_is_the_folder_of_the_package_and_can_be_called_whatever_came_first():
+    from ondevice_bench import run as first
+    from ondevice_bench.run import session  # noqa: F401
+    from ondevice_bench import run as second  # isort: skip
+
+    assert first is second is ondevice_bench.run
+    assert callable(first)
+    with pytest.raises(TypeError):
+        first()
+
+
+def test_a_suite_object_is_measured_and_its_run_says_what_follows(answered, workplace):
+    answered()
+    found = run(Suite(name="mine", **KEYS))
+    assert found.exit_code == ExitCode.OK
+    assert found.page == ondevice_bench.record.store.OUT / "mine" / "report.html"
+    assert found.page.is_file()
+    assert set(found.frame["metric"]) == {"activation_bytes", "step_seconds"}
+    assert found.frame["run"].unique().tolist() == [found.id]
+    assert str(found).splitlines()[-1] == f"report: {found.page}"
+    html = found._repr_html_()
+    assert html.index(found.verdict[0].partition(":")[0]) < html.index("<table>")
+    assert load("mine").equals(found.frame)
+
+
+def test_names_paths_and_options_are_those_of_the_command(answered, workplace):
+    hosts = answered()
+    (workplace / "tiny.yaml").write_text(TINY)
+    found = run(
+        workplace / "tiny.yaml", filters="*vanilla*", memory_cap="1G", budget="1h", out="elsewhere"
+    )
+    assert found.page.parent.name == "elsewhere"
+    assert hosts[0].memory_cap == 1 << 30
+    assert not hosts[0].is_open
+    stored = found.summary.run
+    assert stored.settings["budget_seconds"] == 3600.0
+    assert stored.command == (
+        f"bench run {workplace}/tiny.yaml --filter '*vanilla*' --budget 1h --memory-cap 1G "
+        "--out elsewhere"
+    )
+
+
+def test_ctrl_c_keeps_what_was_measured_and_the_same_call_goes_on(answered, workplace):
+    asked = []
+
+    def answer(job):
+        if job.pass_name != "shapes":
+            asked.append(job.pass_name)
+            if len(asked) == 3:
+                raise KeyboardInterrupt
+        return well(job)
+
+    answered(answer)
+    suite = Suite(name="mine", **KEYS)
+    with pytest.raises(Interrupted) as error:
+        run(suite)
+    assert error.value.lines[0].startswith("interrupted: 2 of 4 measurements are stored in ")
+    assert "`run(Suite(name='mine', " in error.value.lines[0]
+    found = run(suite)
+    assert len(asked) == 5  # the third was asked twice
+    assert found.exit_code == ExitCode.OK
+    with Store.open(found.page.parent / FILE_NAME) as store:
+        assert len(store.runs()) == 1
+        assert len(store.records(found.id)) == 4
+
+
+def test_ctrl_c_before_the_first_process_is_one_line_too(answered, workplace, monkeypatch):
+    def stopped(self):
+        raise KeyboardInterrupt
+
+    answered()
+    monkeypatch.setattr(FakeHost, "software", stopped)
+    with pytest.raises(Interrupted, match="interrupted before anything was measured"):
+        run(Suite(name="mine", **KEYS))
+
+
+def test_what_failed_is_said_and_measured_again_on_request(answered, workplace):
+    answered(lambda job: Reply("failed", "no luck"))
+    suite = Suite(name="mine", **KEYS)
+    bad = run(suite)
+    assert bad.exit_code == ExitCode.CELL_FAILED
+    assert "no luck" in " ".join(bad.problems)
+    assert "no luck" in bad._repr_html_()
+    answered()
+    good = run(suite, retry=True)
+    assert (good.id, good.exit_code) == (bad.id, ExitCode.OK)
+
+
+def test_the_command_of_a_run_is_one_that_bench_takes(answered, workplace):
+    answered()
+    (workplace / "mine.yaml").write_text(Suite(**KEYS).text)
+    stored = run("mine.yaml", filters=["b1", "b2"], fresh=True).summary.run.command
+    assert stored == "bench run mine.yaml --filter b1 --filter b2 --fresh"
+    with pytest.raises(NothingRan):
+        run("mine.yaml", retry=True, out="new")
+    assert (
+        _command("quick", {"retry": True, "out": "x"}) == "bench run quick --retry failed --out x"
+    )
+
+
+@pytest.mark.parametrize(
+    ("suite", "options", "says"),
+    [
+        ("quik", {}, "unknown suite 'quik'; did you mean 'quick'?"),
+        ("quick", {"budget": "soon"}, "budget: must be a duration such as 90, 90s, 10m or 2h"),
+        ("quick", {"memory_cap": "2"}, "memory_cap: must be a size such as 512M or 2G, got '2'"),
+        ("quick", {"sustain": 5}, "sustain: must be from 2m to 4h"),
+        ("quick", {"fresh": True, "retry": True}, "`fresh` starts a new run"),
+    ],
+)
+def test_bad_input_is_one_exception_and_nothing_is_written(
+    answered, workplace, suite, options, says
+):
+    answered()
+    with pytest.raises(BadInput) as error:
+        run(suite, **options)
+    (line,) = error.value.lines
+    assert line.startswith(says)
+    assert list(workplace.iterdir()) == []
+
+
+def test_a_run_of_an_object_names_no_command_that_would_measure_something_else(answered, bench):
+    answered()
+    found = run(Suite(name="mine", **KEYS))
+    assert 'data-command=""' in found.page.read_text()
+    shown = bench("show", "cell", "b1", "--run", "mine")
+    assert shown.code == 0, shown.err
+    assert "measure again" not in shown.out
+
+
+def test_real_workers_measure_beside_a_program_that_has_imported_torch(workplace, forked):
+    import torch  # noqa: F401
+
+    keys = {"measure": ["trace"], "rounds": 1, "methods": ["vanilla"]}
+    small = {"vit_b_32": {"batch": 2, "depth": 1, "image_size": 32}}
+    found = run(Suite(name="tiny", models=[small], **keys), quiet=True)
+    (cell,) = found.summary.cells
+    assert (cell.id, cell.status) == (TINY_CELL, "ok")
+    assert cell.estimates["activation_bytes"].estimate > 0
+    assert dataclasses.is_dataclass(found)
