@@ -98,7 +98,7 @@ def _card(question: _Question, found: Verdict, baseline: str, limit: int | None)
     quality = gradient_quality(member)
     return Card(
         title=title,
-        method=full_name(member),
+        method=member.full_label,
         number=units.ratio(ratio.estimate),
         of=f"of {baseline}'s {noun}",
         values=_values(member, question.metric, ratio, limit),
@@ -118,7 +118,7 @@ def _without_winner(question: _Question, choice: Choice, baseline: str) -> Card:
     if not choice.unclear:
         no_better = question.none_better
         return Card(question.title, baseline, "1×", noun, "", (), "no gain", no_better)
-    names = [short_name(member) for member in choice.unclear]
+    names = [member.label for member in choice.unclear]
     more = f" and {len(names) - 2} more" if len(names) > 2 else ""
     return Card(
         title=question.title,
@@ -159,7 +159,7 @@ def _known(choice: Choice) -> str:
         return f"No method with a known gradient has a lower {noun} by more than the noise"
     proof = "" if known.proof == "proven" else ", not proven yet"
     facts = f"{units.ratio(known.ratio.estimate)}{proof}, {gradient_quality(known.member).text}"
-    return f"With a known gradient: {full_name(known.member)}, {facts}"
+    return f"With a known gradient: {known.member.full_label}, {facts}"
 
 
 def _price(member: CellWithBaseline, metric: str) -> Iterable[str]:
@@ -170,20 +170,6 @@ def _price(member: CellWithBaseline, metric: str) -> Iterable[str]:
     quality = gradient_quality(member)
     if quality.is_known:
         yield quality.text
-
-
-def short_name(member: CellWithBaseline) -> str:
-    """The label without the seed: a decision is about one seed."""
-    return _without_seed(member.label, member)
-
-
-def full_name(member: CellWithBaseline) -> str:
-    """The same with all options: a card can stand alone."""
-    return _without_seed(member.full_label, member)
-
-
-def _without_seed(label: str, member: CellWithBaseline) -> str:
-    return label.removesuffix(f" · seed {member.cell.planned.cell.seed}")
 
 
 def share_of(member: CellWithBaseline, limit: int) -> str:

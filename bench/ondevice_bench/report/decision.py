@@ -13,11 +13,10 @@ from ondevice_bench.analyse.verdict import (
     STEP,
     Verdict,
     against_default,
-    of_first_seed,
     verdict,
 )
 from ondevice_bench.record.model import Run
-from ondevice_bench.report.cards import Card, cards, share_of, short_name
+from ondevice_bench.report.cards import Card, cards, share_of
 from ondevice_bench.report.gauge import Gauge, gauge
 from ondevice_bench.report.quantities import Quantity, quantity_of
 from ondevice_bench.stats import is_too_wide
@@ -76,7 +75,7 @@ def decide(
     """
     limit = usable_memory(run)
     found = verdict(group, goal, baseline, lost_accuracy)
-    members = of_first_seed(group)
+    members = group.of_first_seed.members
     columns = tuple(dict.fromkeys((PEAK, STEP, "activation_bytes", goal.minimise)))
     extra = tuple(n for n in EXTRA if any(n in m.cell.estimates for m in members))
     extra = tuple(name for name in extra if name not in columns)
@@ -108,7 +107,7 @@ def _row(
 ) -> Row:
     limit = usable_memory(run)
     return Row(
-        label=short_name(member),
+        label=member.label,
         cell=member.cell.id,
         gauges=tuple(gauge(member, name) for name in columns),
         gradient=_gradient(member),

@@ -211,6 +211,12 @@ def _epochs(curve: LearningCurve) -> Sequence[float]:
     return range(len(curve.accuracy))
 
 
+def _plot(
+    name: str, caption: str, along: Callable[[LearningCurve], Sequence[float]], title: str
+) -> Plot:
+    return Plot(name, caption, _curves(along, title), is_over_seeds=True)
+
+
 SECTION = Section(
     name="accuracy",
     title="Accuracy while training",
@@ -220,16 +226,18 @@ SECTION = Section(
     "the tests between the epochs.",
     content=content,
     plots=(
-        Plot("accuracy-epochs", "Accuracy after each epoch", _curves(_epochs, "epochs")),
-        Plot(
+        _plot("accuracy-epochs", "Accuracy after each epoch", _epochs, "epochs"),
+        _plot(
             "accuracy-seconds",
             "Accuracy and training time",
-            _curves(lambda curve: curve.seconds, "seconds of training"),
+            lambda curve: curve.seconds,
+            "seconds of training",
         ),
-        Plot(
+        _plot(
             "accuracy-joules",
             "Accuracy and energy of training",
-            _curves(lambda curve: curve.joules, "joules of training"),
+            lambda curve: curve.joules,
+            "joules of training",
         ),
     ),
 )

@@ -111,6 +111,7 @@ class Plot:
     draw: Callable[[Group], Canvas | None]
     is_wide: bool = False  # as wide as the page
     is_over_batches: bool = False  # one figure for all groups that differ only in the batch
+    is_over_seeds: bool = False  # the figure takes all seeds; others show the first one
     says: Callable[[Group], str] | None = None
 
 
