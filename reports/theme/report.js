@@ -77,6 +77,7 @@ function onAxes(plot, figure) {
   for (const [place, trace] of figure.data.entries()) {
     [trace.x, trace.y] = [trace.meta[across], trace.meta[up]];
     trace.marker.opacity = costs[place].map((point) => (beaten(point) ? faded : 1));
+    trace.text = trace.text.map((name, at) => (trace.marker.opacity[at] === 1 ? trace.hovertext[at] : name));
   }
   for (const [axis, name] of [["xaxis", across], ["yaxis", up]]) {
     if (log.includes(name)) Object.assign(figure.layout[axis], logAxis);
@@ -148,7 +149,10 @@ function startPlotly() {
 
 function drawOne(plot) {
   const packed = page.figures[plot.dataset.figure][group];
-  document.getElementById(`says-${plot.dataset.figure}`).textContent = page.says[plot.dataset.figure][group];
+  const [first, ...others] = page.says[plot.dataset.figure][group].split("\n");
+  const strong = document.createElement("strong");
+  strong.textContent = first;
+  document.getElementById(`says-${plot.dataset.figure}`).replaceChildren(strong, ` ${others.join(" ")}`);
   plot.hidden = packed === null;
   plot.parentElement.querySelector(".none").hidden = packed !== null;
   if (plot.axes) plot.axes[0].closest("p").hidden = packed === null;

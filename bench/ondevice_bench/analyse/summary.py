@@ -322,7 +322,7 @@ def _why(run: Run, metric: metrics.Metric, of_pass: Sequence[Measurement]) -> st
     if pass_name == CALIBRATE and not of_pass:
         return "the method has no ranks to choose"
     if pass_name not in (CALIBRATE, *run.settings["measure"]):
-        return f"pass `{pass_name}` is not in `measure`"
+        return f"the pass `{pass_name}` was not run (add `measure: +{pass_name}`)"
     reasons = [r.unavailable[metric.name] for r in of_pass if metric.name in r.unavailable]
     failures = [f"{_where(r)}: {r.status}: {r.reason}" for r in of_pass if r.status != "ok"]
     if any(record.status == "ok" for record in of_pass) and not reasons:

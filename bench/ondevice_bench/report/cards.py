@@ -1,7 +1,7 @@
 """The cards of the first screen: the answer to each question, its price, and how sure it is."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ondevice_bench import metrics, units
@@ -33,6 +33,7 @@ class Card:
     unknown_gradient: str = ""
     with_known_gradient: str = ""
     is_noisy: bool = False  # the interval of the number is too wide to use it
+    repeats: str = ""  # the title of an earlier card that has the same answer in detail
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,26 @@ def cards(found: Verdict, goal: Goal, baseline: str, limit: int | None) -> tuple
     """The cards of a verdict. `limit` is the memory that a step may use."""
     return tuple(
         _card(question, found, baseline, limit) for question in _questions(found, goal, baseline)
+    )
+
+
+def without_repeats(found: tuple[Card, ...]) -> tuple[Card, ...]:
+    """The cards. One that has the answer of the first one keeps only what is new."""
+    first, *others = found
+    return (first, *(_without_details(card, first) for card in others))
+
+
+def _without_details(card: Card, first: Card) -> Card:
+    if not card.cell or (card.cell, card.values) != (first.cell, first.values):
+        return card
+    known = card.with_known_gradient
+    return replace(
+        card,
+        values="",
+        price=(),
+        missing="" if card.missing == first.missing else card.missing,
+        with_known_gradient="" if known == first.with_known_gradient else known,
+        repeats=first.title,
     )
 
 
@@ -82,7 +103,7 @@ def _plain(title: str, metric: str, choice: Choice | None) -> _Question:
         title,
         metric,
         choice,
-        f"No method has a lower {noun} by more than the noise.",
+        f"No method has a {noun} that is surely lower.",
         f"No method was compared by its {noun}.",
     )
 
@@ -156,7 +177,7 @@ def _known(choice: Choice) -> str:
         return ""
     if known.member is None or known.ratio is None:
         noun = metrics.BY_NAME[choice.metric].noun
-        return f"No method with a known gradient has a lower {noun} by more than the noise"
+        return f"No method with a known gradient has a {noun} that is surely lower"
     proof = "" if known.proof == "proven" else ", not proven yet"
     facts = f"{units.ratio(known.ratio.estimate)}{proof}, {gradient_quality(known.member).text}"
     return f"With a known gradient: {known.member.full_label}, {facts}"

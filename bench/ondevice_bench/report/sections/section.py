@@ -103,7 +103,8 @@ def usual_baseline(summary: RunSummary) -> str:
 class Plot:
     """A figure for each group of cells that are compared. `draw` gives None if there is none.
 
-    `says` gives one sentence about the figure, made from its data.
+    `says` gives sentences about the figure, made from its data, one a line. The first one is the
+    most important.
     """
 
     name: str
