@@ -72,7 +72,7 @@ function afterPrint() {
 foldRanks(document);
 addPanels(document);
 if (isNarrow()) foldSections();
-if ("IntersectionObserver" in window) markCurrentSection();
+markCurrentSection();
 addEventListener("hashchange", openTarget);
 openTarget();
 addEventListener("beforeprint", beforePrint);
