@@ -20,7 +20,6 @@ const chooser = document.querySelector(".chooser"); // of the group that is show
 let group = 0;
 let waiting = new Set(); // figures that are not drawn yet
 let rest = 0; // the timer of those that nobody has scrolled to
-const USUAL_HEIGHT = 450; // of a figure that does not say it: plotly's
 const PAUSE = 250; // milliseconds for the first screen, before figures outside of it are drawn
 
 // names of rows that would take half of the width stand above their bars, which leaves room to draw
@@ -160,7 +159,7 @@ function prepare(plot) {
   plot.hidden = packed === null;
   plot.parentElement.querySelector(".none").hidden = packed !== null;
   if (plot.axes) plot.axes[0].closest("p").hidden = packed === null;
-  if (packed !== null && !plot._fullLayout) plot.style.minHeight = `${unpack(packed).layout.height || USUAL_HEIGHT}px`;
+  if (packed !== null && !plot._fullLayout) plot.style.minHeight = `${unpack(packed).layout.height}px`;
 }
 
 function drawOne(plot) {

@@ -7,6 +7,7 @@ from typing import Any, Literal
 NAMES_IN_A_ROW = 3  # of a legend; a wide figure has more
 CHECKED = 30  # items of a list that plotly checks
 FRAME: dict[str, Any] = {
+    "height": 320,  # the page keeps this place before it draws the figure
     "margin": {"l": 8, "r": 16, "t": 8, "b": 44},
     "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left"},
     "font": {"family": "inherit", "size": 12},
