@@ -427,7 +427,7 @@ def test_exact_numbers_that_are_the_same_on_all_boards_stand_once(summary_of):
     other = summary_of(synthetic.records(cells, "r2"), synthetic.planned(cells, "pi5"), run)
     page = body(pages.render([here, other], "hardware"))
     *_, activations = re.findall("<h3>Activation bytes.*?</table>", page, re.DOTALL)
-    assert "exact, and the same on all boards" in activations
+    assert "All boards that measured them have the same" in activations
     assert "pi5" not in activations
     assert page.count("the same on all boards") == 1
     assert ">board</span> pi5" in page
