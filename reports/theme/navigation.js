@@ -60,7 +60,7 @@ for (const fold of folds) {
 const PAPER = 690;
 let closed = [];
 function beforePrint() {
-  closed = folds.filter((fold) => !fold.open);
+  closed = [...folds, ...document.querySelectorAll(".sentences, .meanings")].filter((fold) => !fold.open);
   for (const fold of closed) fold.open = true;
   drawAtWidth(PAPER);
 }

@@ -51,7 +51,7 @@ def _axis_of(name: str) -> Axis:
 # the plot of own axes begins with the first one across and the second one up
 AXES: Mapping[str, Axis] = {
     **{name: _axis_of(name) for name in (ACTIVATIONS, STEP, PEAK)},
-    COSINE: Axis("gradient cosine, lowest of all moments", lowest_cosine, lower_is_better=False),
+    COSINE: Axis("lowest gradient cosine", lowest_cosine, lower_is_better=False),
     **{name: _axis_of(name) for name in ("step_flops", *metrics.with_role("axis"))},
 }
 
