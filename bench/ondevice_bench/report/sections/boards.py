@@ -46,7 +46,9 @@ def content(data: ReportData) -> Mapping[str, Any]:
     for name in metrics.HEADLINES:
         lines = boards(summaries, name, data.baseline)
         labels, shared, layers = _labels([line.cell for line in lines])
-        is_same = len(summaries) > 1 and all(_is_same(line, name) for line in lines)
+        is_same = all(_is_same(line, name) for line in lines) and any(
+            len(_measured(line, name)) > 1 for line in lines
+        )
         tables.append(
             {
                 "metric": metrics.BY_NAME[name],
@@ -192,9 +194,13 @@ def _agreement(row: Sequence[Card | None], names: Sequence[str]) -> str:
 
 def _is_same(line: BoardRow, name: str) -> bool:
     """Whether all boards that measured it have the same exact number."""
-    found = [e for on in line.boards if on.cell and (e := on.cell.estimates.get(name))]
-    values = {each.estimate if each.basis == "exact" else None for each in found}
-    return len(values) <= 1 and None not in values
+    found = _measured(line, name)
+    return all(each.basis == "exact" for each in found) and len(set(found)) <= 1
+
+
+def _measured(line: BoardRow, name: str) -> list[Estimate]:
+    """The numbers of all boards that measured it."""
+    return [e for on in line.boards if on.cell and (e := on.cell.estimates.get(name))]
 
 
 def _of_any_board(line: BoardRow, name: str, baseline: str) -> list[Quantity]:
