@@ -17,7 +17,7 @@ def by_kernel(group: Group) -> Canvas | None:
     """Peak memory above that of an empty torch process, split by when it came."""
     parts = metrics.parts_of("peak")
     members = drawing.by_total(_having(group, *parts), lambda m: _sum(m, parts))
-    title = "MiB above a process with torch alone"
+    title = "MiB above torch alone"
     if not members:
         return None
     plot = drawing.stacked(members, parts, title)
