@@ -55,6 +55,15 @@ def test_plots_and_verdicts_see_one_seed_with_labels_that_do_not_name_it(of):
     assert alone.of_first_seed is alone
 
 
+def test_the_first_seed_has_the_same_labels_at_every_batch(of):
+    cells = [*synthetic.cells(8, seeds=(0, 1)), *synthetic.cells(16, seeds=(0, 1))]
+    first, _ = groups(of(cells))
+    over_batches = first.of_first_seed.all_batches
+    assert [m.cell.planned.cell.batch for m in over_batches] == [8] * 6 + [16] * 6
+    labels = [m.full_label for m in over_batches]
+    assert labels[:6] == labels[6:] == [m.full_label for m in first.of_first_seed.members]
+
+
 def test_frozen_layers_have_a_baseline_of_their_own(of):
     whole = synthetic.cells()
     frozen = [

@@ -1,6 +1,7 @@
 """GaLore against definitions: the plain optimizers in a rotated basis, and the formula itself."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -220,6 +221,27 @@ def test_a_hook_on_the_gradient_that_updates_the_weight_is_refused_too(network, 
     loss_of(network, batch).backward()
     with pytest.raises(Refusal, match="galore: 0: the loop has changed the weight itself"):
         loss_of(network, batch)
+
+
+def test_a_weight_that_two_layers_share_is_watched_once(batch):
+    network = nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 6))
+    network[1].weight = network[0].weight
+    treatment = treat(network, "galore", rank=2)
+    optimizer = treatment.optimizer(lr=RATE)
+    for _ in range(2):
+        network(torch.randn(3, 6)).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def test_a_treated_network_can_be_copied_and_saved(network, batch):
+    chosen(network, rank=2)
+    loss_of(network, batch)
+    for other in (copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
+        loss_of(other, batch)
+        other[0].weight.register_post_accumulate_grad_hook(lambda _: None)
+        with pytest.raises(Refusal, match="a hook runs when"):
+            loss_of(other, batch)
 
 
 def test_weights_that_are_loaded_or_change_after_a_step_are_not_refused(network, batch):

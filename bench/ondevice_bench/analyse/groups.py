@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from ondevice_bench import allocators, metrics, passes
@@ -86,8 +87,8 @@ class Group:
             return self
         return replace(
             self,
-            members=_relabelled(_of_seed(self.members, seed)),
-            all_batches=_relabelled(_of_seed(self.all_batches, seed)),
+            members=_of_seed(self.members, seed),
+            all_batches=_of_seed(self.all_batches, seed),
         )
 
 
@@ -189,8 +190,13 @@ def _relabelled(members: Iterable[CellWithBaseline]) -> tuple[CellWithBaseline, 
     )
 
 
-def _of_seed(members: Iterable[CellWithBaseline], seed: int) -> Iterable[CellWithBaseline]:
-    return (member for member in members if member.cell.planned.cell.seed == seed)
+def _of_seed(members: Iterable[CellWithBaseline], seed: int) -> tuple[CellWithBaseline, ...]:
+    """The members of one seed, with labels that do not name it. Each batch has its own labels."""
+    by_batch: dict[int, list[CellWithBaseline]] = {}
+    for member in members:
+        if member.cell.planned.cell.seed == seed:
+            by_batch.setdefault(member.cell.planned.cell.batch, []).append(member)
+    return tuple(chain.from_iterable(map(_relabelled, by_batch.values())))
 
 
 def _cells(members: Sequence[CellWithBaseline]) -> list[Cell]:

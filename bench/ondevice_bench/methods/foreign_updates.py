@@ -4,7 +4,6 @@ A loop may update weights by hand, or in hooks of its own. Then no optimizer is 
 could refuse, and a method that lives in the optimizer would do nothing.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from ondevice_bench.errors import Refusal
+from ondevice_bench.methods.projected_update import Projection
 from ondevice_bench.methods.tensors import has_content
 
 SAMPLED = 32  # elements of a weight: an update changes nearly all
@@ -24,9 +24,9 @@ class ForeignUpdates:
     after a gradient counts, and nothing is watched any more after the first step of our optimizer.
     """
 
-    def __init__(self, name: str, weight: nn.Parameter, has_stepped: Callable[[], bool]) -> None:
+    def __init__(self, name: str, weight: nn.Parameter, projection: Projection) -> None:
         self._name = name
-        self._has_stepped = has_stepped
+        self._projection = projection
         self._before: bytes | None = None
         self._has_gradient = False
         self._hook: RemovableHandle = weight.register_post_accumulate_grad_hook(self._note)
@@ -36,7 +36,7 @@ class ForeignUpdates:
 
     def check(self, weight: nn.Parameter) -> None:
         """Before a forward: a Refusal if something else has updated the weight."""
-        if self._has_stepped() or not torch.is_grad_enabled() or not has_content():
+        if self._projection.has_updated or not torch.is_grad_enabled() or not has_content():
             return
         now = _sample(weight)
         if self._has_gradient and self._before is not None and now != self._before:
@@ -45,6 +45,10 @@ class ForeignUpdates:
                 "is in the optimizer that Treatment.optimizer returns: train with that"
             )
         self._before, self._has_gradient = now, False
+
+    def is_on(self, weight: nn.Parameter) -> bool:
+        """Whether one of the hooks of the weight is ours: a copy of the weight has none."""
+        return self._hook.id in (weight._post_accumulate_grad_hooks or ())
 
     def end(self) -> None:
         """Watch no longer."""

@@ -25,7 +25,7 @@ class ProjectedWeights:
         self._projections: dict[nn.Parameter, Projection] = {}
         self.refusals: dict[str, str] = {}
         self._checks: list[RemovableHandle] = []
-        self._watched: list[ForeignUpdates] = []
+        self._watched: dict[nn.Parameter, ForeignUpdates] = {}  # layers may share a weight
 
     @property
     def by_weight(self) -> Mapping[nn.Parameter, Projection]:
@@ -46,10 +46,10 @@ class ProjectedWeights:
             layer = module.get_submodule(each)
             weight = layer.get_parameter("weight")
             guard_update(weight, name)
-            watched = ForeignUpdates(f"{name}: {each}", weight, lambda: projection.has_updated)
-            check = partial(_require_own_update, f"{name}: {each}", watched)
+            if weight not in self._watched:
+                self._watched[weight] = ForeignUpdates(f"{name}: {each}", weight, projection)
+            check = partial(_require_own_update, f"{name}: {each}", self._watched[weight])
             self._checks.append(layer.register_forward_pre_hook(check))
-            self._watched.append(watched)
             self._projections[weight] = projection
 
     def release(self) -> None:
@@ -58,7 +58,7 @@ class ProjectedWeights:
             release_update(weight)
         for check in self._checks:
             check.remove()
-        for watched in self._watched:
+        for watched in self._watched.values():
             watched.end()
 
 
@@ -67,7 +67,7 @@ def _require_own_update(name: str, watched: ForeignUpdates, layer: nn.Module, _:
     if torch.compiler.is_compiling():
         return
     weight = layer.get_parameter("weight")
-    ours = 1 + is_updated_in_backward(weight)
+    ours = watched.is_on(weight) + is_updated_in_backward(weight)
     if len(weight._post_accumulate_grad_hooks or ()) > ours:
         raise Refusal(
             f"{name}: a hook runs when the gradient of the weight is complete, and may update the "
