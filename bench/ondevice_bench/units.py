@@ -2,6 +2,7 @@
 
 import math
 import re
+from datetime import UTC, datetime
 
 MIB = 2**20
 GIB = 2**30
@@ -103,6 +104,22 @@ def clock(value: float) -> str:
     hours, below_hour = divmod(max(0, round(value)), 3600)
     minutes, secs = divmod(below_hour, 60)
     return f"{hours}:{minutes:02}:{secs:02}" if hours else f"{minutes}:{secs:02}"
+
+
+def moment(text: str) -> str:
+    """A moment of ISO 8601 in UTC as people write it: `2026-11-30 03:29 UTC`. Others stay."""
+    try:
+        return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return text
+
+
+def seconds_between(begin: str, end: str) -> float:
+    """The time between two moments of ISO 8601. If one is no moment, as from a bundle, it is 0."""
+    try:
+        return (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds()
+    except (ValueError, TypeError):
+        return 0.0
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:

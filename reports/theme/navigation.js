@@ -60,7 +60,7 @@ for (const fold of folds) {
 const PAPER = 690;
 let closed = [];
 function beforePrint() {
-  closed = folds.filter((fold) => !fold.open);
+  closed = [...folds, ...document.querySelectorAll(".sentences, .meanings")].filter((fold) => !fold.open);
   for (const fold of closed) fold.open = true;
   drawAtWidth(PAPER);
 }
@@ -72,7 +72,7 @@ function afterPrint() {
 foldRanks(document);
 addPanels(document);
 if (isNarrow()) foldSections();
-if ("IntersectionObserver" in window) markCurrentSection();
+markCurrentSection();
 addEventListener("hashchange", openTarget);
 openTarget();
 addEventListener("beforeprint", beforePrint);

@@ -1,4 +1,4 @@
-// Draws the figures of the chosen group when the browser has time.
+// Draws the figures of the chosen group: those near the screen at once, the others when the browser has time.
 
 const read = (id) => JSON.parse(document.getElementById(id).textContent);
 const page = { ...read("page-figures"), tooltips: read("page-tooltips"), shelf: read("page-shelf") };
@@ -18,7 +18,9 @@ const isNarrow = () => innerWidth < 640;
 const plots = [...document.querySelectorAll(".plot")];
 const chooser = document.querySelector(".chooser"); // of the group that is shown
 let group = 0;
-let waiting = [];
+let waiting = new Set(); // figures that are not drawn yet
+let rest = 0; // the timer of those that nobody has scrolled to
+const PAUSE = 250; // milliseconds for the first screen, before figures outside of it are drawn
 
 // names of rows that would take half of the width stand above their bars, which leaves room to draw
 const NAME_LETTER = 6.6, MOST_OF_WIDTH = 0.4;
@@ -77,6 +79,7 @@ function onAxes(plot, figure) {
   for (const [place, trace] of figure.data.entries()) {
     [trace.x, trace.y] = [trace.meta[across], trace.meta[up]];
     trace.marker.opacity = costs[place].map((point) => (beaten(point) ? faded : 1));
+    trace.text = trace.text.map((name, at) => (trace.marker.opacity[at] === 1 ? trace.hovertext[at] : name));
   }
   for (const [axis, name] of [["xaxis", across], ["yaxis", up]]) {
     if (log.includes(name)) Object.assign(figure.layout[axis], logAxis);
@@ -146,22 +149,37 @@ function startPlotly() {
   document.body.append(script);
 }
 
-function drawOne(plot) {
+// what a figure needs before it is drawn: its sentences, and its height, so that nothing moves later
+function prepare(plot) {
   const packed = page.figures[plot.dataset.figure][group];
-  document.getElementById(`says-${plot.dataset.figure}`).textContent = page.says[plot.dataset.figure][group];
+  const [first, ...others] = page.says[plot.dataset.figure][group].split("\n");
+  const strong = document.createElement("strong");
+  strong.textContent = first;
+  document.getElementById(`says-${plot.dataset.figure}`).replaceChildren(strong, ` ${others.join(" ")}`);
   plot.hidden = packed === null;
   plot.parentElement.querySelector(".none").hidden = packed !== null;
   if (plot.axes) plot.axes[0].closest("p").hidden = packed === null;
+  if (packed !== null && !plot._fullLayout) plot.style.minHeight = `${unpack(packed).layout.height}px`;
+}
+
+function drawOne(plot) {
+  waiting.delete(plot);
+  const packed = page.figures[plot.dataset.figure][group];
   if (packed === null) return;
   const figure = fitToScreen(unpack(packed), plot.clientWidth);
   if (figure.layout.meta) onAxes(plot, figure);
   placeNames(plot, figure);
   startPlotly();
   Plotly.react(plot, figure.data, figure.layout, { displayModeBar: false, responsive: true });
+  plot.style.minHeight = "";
 }
 
+const near = new IntersectionObserver((entries) => {
+  for (const { isIntersecting, target } of entries) if (isIntersecting && waiting.has(target)) drawOne(target);
+}, { rootMargin: "50% 0px" });
+
 function drawNext() {
-  const plot = waiting.shift();
+  const [plot] = waiting;
   if (!plot) return;
   drawOne(plot);
   later(drawNext);
@@ -171,8 +189,12 @@ function drawNext() {
 const later = (work) => (window.requestIdleCallback ? requestIdleCallback(work, { timeout: 100 }) : setTimeout(work, 1));
 
 function draw() {
-  waiting = [...plots];
-  later(drawNext);
+  waiting = new Set(plots);
+  plots.forEach(prepare);
+  near.disconnect();
+  for (const plot of plots) near.observe(plot);
+  clearTimeout(rest);
+  rest = setTimeout(() => later(drawNext), PAUSE);
 }
 
 // what a group shows is put in place when it is first chosen
@@ -201,7 +223,7 @@ function startGroups() {
 }
 
 function drawAtWidth(width) {
-  while (waiting.length) drawOne(waiting.shift());
+  for (const plot of waiting) drawOne(plot);
   for (const plot of plots.filter((each) => each._fullLayout)) {
     const share = plot.parentElement.classList.contains("full") ? 1 : 0.47;
     Plotly.relayout(plot, width === null ? { width: null, autosize: true } : { width: width * share });

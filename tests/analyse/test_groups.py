@@ -47,6 +47,25 @@ def test_a_ratio_is_to_the_baseline_of_the_same_seed(of):
         assert member.base.planned.cell.seed == member.cell.planned.cell.seed
 
 
+def test_plots_and_verdicts_see_one_seed_with_labels_that_do_not_name_it(of):
+    (group,) = groups(of([*synthetic.cells(seeds=(4, 2))]))
+    (alone,) = groups(of(synthetic.cells(seeds=(2,))))
+    first = group.of_first_seed
+    assert [m.label for m in first.members] == [m.label for m in alone.members]
+    assert {m.cell.planned.cell.seed for m in (*first.members, *first.all_batches)} == {2}
+    assert [m.is_baseline for m in first.members] == [m.is_baseline for m in alone.members]
+    assert alone.of_first_seed is alone
+
+
+def test_the_first_seed_has_the_same_labels_at_every_batch(of):
+    cells = [*synthetic.cells(8, seeds=(0, 1)), *synthetic.cells(16, seeds=(0, 1))]
+    first, _ = groups(of(cells))
+    over_batches = first.of_first_seed.all_batches
+    assert [m.cell.planned.cell.batch for m in over_batches] == [8] * 6 + [16] * 6
+    labels = [m.full_label for m in over_batches]
+    assert labels[:6] == labels[6:] == [m.full_label for m in first.of_first_seed.members]
+
+
 def test_frozen_layers_have_a_baseline_of_their_own(of):
     whole = synthetic.cells()
     frozen = [

@@ -53,7 +53,10 @@ def test_other_workloads_and_boards_are_lines_of_their_own(summary_of):
 
 def test_what_was_not_asked_for_has_its_reason(summary_of):
     (line,) = summed(summary_of, [0.9])
-    assert line.unavailable["gradient_cosine"] == "pass `fidelity` is not in `measure`"
+    assert (
+        line.unavailable["gradient_cosine"]
+        == "the pass `fidelity` was not run (add `measure: +fidelity`)"
+    )
     assert line.to_dict()["metrics"]["accuracy"]["estimate"] == pytest.approx(0.9)
 
 

@@ -152,7 +152,7 @@ def test_every_missing_metric_has_the_reason_of_its_own_pass(summary_of):
     missing = summary_of(records).cells[0].unavailable
     assert missing["activation_bytes"] == "trace, round 1: timeout: slow"
     assert missing["step_seconds"] == "the time pass has not run yet"
-    assert missing["peak_rss_bytes"] == "pass `memory` is not in `measure`"
+    assert missing["peak_rss_bytes"] == "the pass `memory` was not run (add `measure: +memory`)"
     unreadable = make_record(pass_name="memory", unavailable={"peak_rss_bytes": "no such file"})
     run = make_run(settings={**make_run().settings, "measure": ["memory"]})
     assert summary_of([unreadable], run=run).cells[0].unavailable["peak_rss_bytes"] == (

@@ -32,6 +32,21 @@ def test_the_first_screen_has_the_three_cards(desk):
         }
 
 
+def test_figures_that_nobody_has_scrolled_to_wait_and_keep_their_place(browser, whole):
+    drawn = "[...document.querySelectorAll('.plot')].filter(p => p._fullData).length"
+    heights = "[...document.querySelectorAll('.plot')].map(p => p.offsetHeight)"
+    context = browser.new_context(viewport=DESK)
+    page = context.new_page()
+    page.clock.install()  # nothing that waits for a timer begins
+    page.goto(whole.as_uri())
+    assert page.evaluate(drawn) <= 2
+    before = page.evaluate(heights)
+    page.clock.run_for(60_000)
+    assert page.evaluate(drawn) == len(before) > 10
+    assert page.evaluate(heights) == pytest.approx(before, abs=1)
+    context.close()
+
+
 def test_a_phone_shows_the_decision_and_folds_the_rest(browser, whole):
     with Visit(browser, whole, viewport=PHONE) as visit:
         size = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"

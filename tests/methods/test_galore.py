@@ -1,6 +1,7 @@
 """GaLore against definitions: the plain optimizers in a rotated basis, and the formula itself."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -192,6 +193,71 @@ def test_hooks_that_could_update_a_weight_are_refused_before_they_do(network, ba
                zip(network.parameters(), hooks, strict=True))  # fmt: skip
     with pytest.raises(Refusal, match="0 has a hook that runs when the gradient of its weight"):
         chosen(network, rank=2)
+
+
+def by_hand(network, batch, rate=RATE):
+    loss_of(network, batch).backward()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.data.add_(parameter.grad, alpha=-rate)
+            parameter.grad = None
+
+
+def test_a_loop_that_updates_weights_itself_is_refused_at_its_next_forward(network, batch):
+    chosen(network, rank=2)
+    by_hand(network, batch)
+    with pytest.raises(Refusal, match="galore: 0: the loop has changed the weight itself"):
+        loss_of(network, batch)
+
+
+def test_a_hook_on_the_gradient_that_updates_the_weight_is_refused_too(network, batch):
+    chosen(network, rank=2)
+    weight = network[0].weight
+
+    def update(gradient):
+        weight.data.add_(gradient, alpha=-RATE)
+
+    weight.register_hook(update)
+    loss_of(network, batch).backward()
+    with pytest.raises(Refusal, match="galore: 0: the loop has changed the weight itself"):
+        loss_of(network, batch)
+
+
+def test_a_weight_that_two_layers_share_is_watched_once(batch):
+    network = nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 6))
+    network[1].weight = network[0].weight
+    treatment = treat(network, "galore", rank=2)
+    optimizer = treatment.optimizer(lr=RATE)
+    for _ in range(2):
+        network(torch.randn(3, 6)).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def test_a_treated_network_can_be_copied_and_saved(network, batch):
+    chosen(network, rank=2)
+    loss_of(network, batch)
+    for other in (copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
+        loss_of(other, batch)
+        other[0].weight.register_post_accumulate_grad_hook(lambda _: None)
+        with pytest.raises(Refusal, match="a hook runs when"):
+            loss_of(other, batch)
+
+
+def test_weights_that_are_loaded_or_change_after_a_step_are_not_refused(network, batch):
+    treatment = chosen(network, rank=2)
+    loss_of(network, batch)  # a forward without a backward, then a file is loaded
+    with torch.no_grad():
+        network[0].weight.mul_(0.5)
+    train(network, treatment.optimizer(lr=RATE), batch, 2)
+    by_hand(network, batch, rate=0.0)
+    with torch.no_grad():
+        network[0].weight.mul_(0.5)  # as an average of weights does
+    loss_of(network, batch)
+    treatment.merge()
+    assert not network[0].weight._post_accumulate_grad_hooks
+    by_hand(network, batch)
+    loss_of(network, batch)
 
 
 @pytest.mark.parametrize(("steps", "counted"), [(1, "has"), (2, "has not"), (3, "has")])

@@ -42,6 +42,8 @@ def test_changes_stand_by_workload_with_short_names_and_the_worst_first(summary_
     notes = comparison_notes(exact)
     assert notes[0] == f"only in {run.id}: net/vanilla/all/b1/s0"  # commands need the id
     assert "1 regressed, 1 improved" in notes[-1]
+    many = dataclasses.replace(exact, only_in_new=tuple(cell.id for cell in cells))
+    assert comparison_notes(many)[0] == f"only in {run.id}: 12 cells, the first is {cells[0].id}"
 
 
 def test_a_reason_stands_once_below_the_tables_and_no_word_is_cut(summary_of):

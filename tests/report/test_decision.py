@@ -7,6 +7,7 @@ import pytest
 
 from ondevice_bench.analyse.groups import groups
 from ondevice_bench.report.decision import decide
+from ondevice_bench.report.quantities import Quantity
 from ondevice_bench.suite.goal import Goal
 from tests.record.conftest import make_record
 from tests.report import synthetic
@@ -14,7 +15,16 @@ from tests.report import synthetic
 
 @pytest.fixture
 def decided(summary_of):
-    def of(goal=None, cells=None, records=None, memory_gib=4, data="synthetic", lost=None, **what):
+    def of(
+        goal=None,
+        cells=None,
+        records=None,
+        memory_gib=4,
+        data="synthetic",
+        lost=None,
+        accuracy=None,
+        **what,
+    ):
         chosen = cells if cells is not None else synthetic.cells()
         chosen = [dataclasses.replace(cell, data=data) for cell in chosen]
         found = synthetic.records(chosen, **what) if records is None else records
@@ -22,7 +32,7 @@ def decided(summary_of):
         run = dataclasses.replace(run, machine={**run.machine, "memory_gib": memory_gib})
         summary = summary_of(found, synthetic.planned(chosen), run)
         (group,) = groups(summary)
-        return decide(group, run, goal or Goal(), "vanilla", lost)
+        return decide(group, run, goal or Goal(), "vanilla", lost, accuracy)
 
     return of
 
@@ -95,7 +105,7 @@ def test_a_price_that_is_not_proven_has_its_bounds(decided):
 def test_a_card_without_a_gain_names_the_baseline_and_gives_no_number_of_its_own(decided):
     _, time, _ = decided(slower={"wasi": 3.0, "svd": 3.0}).cards
     assert (time.method, time.number, time.badge) == ("vanilla", "1×", "no gain")
-    assert time.missing == "No method has a lower step time by more than the noise."
+    assert time.missing == "No method has a step time that is surely lower."
 
 
 def test_a_card_without_a_winner_names_those_that_noise_hides(decided):
@@ -119,9 +129,9 @@ def test_a_winner_of_unknown_gradient_says_so_and_names_the_best_with_a_known_on
     assert time.unknown_gradient == "the fidelity pass has not run yet"
     assert time.price == ("peak memory 0.775×",)
     assert time.with_known_gradient == (
-        "No method with a known gradient has a lower step time by more than the noise"
+        "No method with a known gradient has a step time that is surely lower"
     )
-    assert both.with_known_gradient.startswith("No method with a known gradient has a lower peak")
+    assert both.with_known_gradient.startswith("No method with a known gradient has a peak")
     fast = decided(records=_faster(records, "checkpoint", 0.7)).cards[1]
     assert fast.with_known_gradient == (
         "With a known gradient: checkpoint, 0.910×, the exact gradient"
@@ -319,7 +329,7 @@ def test_a_decision_is_about_one_seed_and_says_so(decided):
     assert len(labels) == len(synthetic.METHODS)
     assert not any("seed" in label for label in labels)
     assert found.cards[0].method == "checkpoint"
-    assert found.seed.startswith("All numbers are of seed 3;")
+    assert found.seed.startswith("All numbers are of seed 3, here and in the plots.")
     assert decided().seed == ""
 
 
@@ -335,3 +345,42 @@ def test_a_cell_under_another_allocator_stands_beside_the_default_one_too(decide
     assert beside.startswith("1.10× (")
     assert " of the step time and 0.750× (" in beside
     assert beside.endswith("of the peak memory of vanilla")
+
+
+def test_a_card_with_the_answer_of_the_first_one_has_only_what_is_new(decided):
+    cells = [cell for cell in synthetic.cells() if cell.method in ("vanilla", "wasi")]
+    memory, time, both = decided(cells=cells).cards
+    assert (both.method, both.number, both.badge) == (memory.method, memory.number, "proven")
+    assert (both.repeats, both.values, both.price) == ("Least memory", "", ())
+    assert (memory.repeats, time.repeats) == ("", "")
+    assert decided().cards[2].repeats == ""  # another method
+
+
+def test_the_gradient_has_a_column_only_if_one_is_known(decided):
+    every = synthetic.records(synthetic.cells())
+    cells = [cell for cell in synthetic.cells() if cell.method != "checkpoint"]
+    records = [
+        record
+        for record in every
+        if record.key.pass_name != "fidelity" and "checkpoint" not in record.key.cell
+    ]
+    assert decided().has_gradients
+    assert not decided(cells=cells, records=records).has_gradients
+
+
+def test_the_accuracy_of_trained_cells_has_a_column(decided):
+    quantity = Quantity("72.8 %", "−3.2 points, −6.0 … −2.8", "accuracy", 0.728)
+    found = decided(accuracy={synthetic.cells()[1].id: quantity})
+    rows = {row.label: row for rows in found.methods for row in rows}
+    assert found.has_accuracy
+    assert rows["asi fraction=0.125"].accuracy == quantity
+    assert rows["vanilla"].accuracy is None
+    assert not decided().has_accuracy
+
+
+def test_the_command_for_another_board_is_only_for_a_model_that_a_name_is_enough_for(decided):
+    assert decided().fit == "bench fit --model mcunet --batch 8 --board pi5-2gb"
+    layer = [
+        dataclasses.replace(cell, model="conv2d(8, 8, 3) at 12x16") for cell in synthetic.cells()
+    ]
+    assert decided(cells=layer).fit == ""

@@ -28,3 +28,13 @@ def test_a_pending_cell_gives_its_reason_one_time(summary_of):
     assert [line for line in lines if "pi5 is another board" in line] == [
         "problem: pi5 is another board"
     ]
+
+
+def test_passes_that_were_not_asked_for_share_a_line_with_the_cure(summary_of):
+    record = make_record(pass_name="fidelity", metrics={"loss_after_steps": 2.0})
+    run = make_run(settings={"measure": ["fidelity"], "rounds": {}})
+    lines = cell_lines(summary_of([record], planned(CELL), run).cells[0])
+    (not_run,) = [line for line in lines if line.startswith("not run: ")]
+    assert "memory, trace" in not_run
+    assert not_run.endswith("; to add a pass: `measure: +NAME`")
+    assert not any("memory" in line for line in lines if line.startswith("not measured: "))

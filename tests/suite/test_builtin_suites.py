@@ -52,6 +52,16 @@ def test_a_papers_small_suite_trains_as_the_paper_does_on_fewer_examples(name, w
     assert small.rounds["time"] >= 5  # what a verdict needs
 
 
+def test_the_small_part_of_real_savings_can_be_joined_with_the_whole(workplace):
+    board = boards()["pi5-16gb"]
+    small, whole = (
+        {item.cell.fingerprint for item in plan(load_suite(name), board) if item.state == "planned"}
+        for name in ("real_savings_small", "real_savings")
+    )
+    assert len(small) == 32
+    assert small < whole
+
+
 @pytest.mark.parametrize("name", [name for name in SUITES if name.startswith("paper_")])
 def test_a_papers_suite_has_the_papers_images_and_ranks(name, workplace):
     cells = [item.cell for item in plan(load_suite(name), boards()["pi5-16gb"])]

@@ -137,3 +137,26 @@ def test_a_terminal_that_has_only_ascii_shows_eps():
     names = Table("method")
     names.add_row(method_label(cell("asi", ("epsilon", 0.8))))
     assert "asi eps=0.8" in table_text(names).encode("ascii", "bench-ascii").decode()
+
+
+def test_the_layers_of_most_methods_stand_in_the_heading_and_others_in_the_rows():
+    cells = [
+        cell("vanilla"), cell("checkpoint"), cell("asi", layers="mlp"), cell("wsi", layers="mlp"),
+        cell("wasi", layers="mlp"), cell("wasi", layers="attention+mlp"), cell("svd"),
+    ]  # fmt: skip
+    (group,) = labelled(cells)
+    assert group.heading == "mcunet, batch 8, layers mlp unless named, seed 0"
+    assert group.labels == (
+        "vanilla", "checkpoint", "asi", "wsi", "wasi", "wasi · attention+mlp", "svd · all",
+    )  # fmt: skip
+    (group,) = labelled(cells[:5])
+    assert group.heading == "mcunet, batch 8, layers mlp, seed 0"
+    (group,) = labelled([cells[2], cells[6]])  # no choice is that of most
+    assert group.labels == ("asi · mlp", "svd")
+
+
+def test_layers_that_all_methods_share_because_the_others_are_frozen_are_in_no_row():
+    cells = [cell("vanilla", layers="last:2"), cell("checkpoint", layers="last:2")]
+    (group,) = labelled(cells)
+    assert group.labels == ("vanilla", "checkpoint")
+    assert group.heading == "mcunet, batch 8, layers last:2, seed 0"

@@ -1,7 +1,9 @@
 """Groups of comparable cells, and their ratios to a baseline."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import chain
 from statistics import median
 from typing import Any
 
@@ -10,7 +12,7 @@ from ondevice_bench.analyse.summary import CellSummary, RunSummary, estimate_of
 from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.stats import Estimate, estimate_readings
 from ondevice_bench.suite.cell import Cell
-from ondevice_bench.suite.labels import row_labels, shared_options, shared_text
+from ondevice_bench.suite.labels import layers_text, row_labels, shared_options, shared_text
 from ondevice_bench.suite.layers import freezes
 
 
@@ -61,17 +63,31 @@ class CellWithBaseline:
 class Group:
     """One workload with several methods. Only method, changed layers, seed and allocator differ.
 
-    `shared` names the options that labels leave out, because they are equal wherever they are.
+    Labels leave out what many cells have: `layers`, and `shared`, which are options that are equal
+    wherever they are.
     """
 
     title: str
     shared: str
+    layers: str
     members: tuple[CellWithBaseline, ...]
     # the same workload at every batch: one tuple that all its groups share
     all_batches: tuple[CellWithBaseline, ...] = ()
     # from the board's profile: GFLOP/s by type of number, and GB/s as `bandwidth`
     peaks: Mapping[str, float] = field(default_factory=dict)
     limit_bytes: int | None = None  # the memory that a step may use; None if it is unknown
+
+    @cached_property
+    def of_first_seed(self) -> "Group":
+        """The group without the other seeds, for what would show each cell several times."""
+        seed = min((cell.seed for cell in _cells(self.members)), default=0)
+        if all(cell.seed == seed for cell in _cells(self.members)):
+            return self
+        return replace(
+            self,
+            members=_of_seed(self.members, seed),
+            all_batches=_of_seed(self.all_batches, seed),
+        )
 
 
 def _is_measured(cell: CellSummary) -> bool:
@@ -95,7 +111,15 @@ def groups(
     peaks = summary.run.settings.get("peaks") or {}
     limit = usable_memory(summary.run)
     return tuple(
-        Group(title, shared_text(_cells(of_group)), of_group, over_batches, peaks, limit)
+        Group(
+            title,
+            shared_text(_cells(of_group)),
+            layers_text(_cells(of_group)),
+            of_group,
+            over_batches,
+            peaks,
+            limit,
+        )
         for title, of_group, over_batches in zip(_titles(firsts), members, all_batches, strict=True)
     )
 
@@ -193,19 +217,37 @@ def _members(cells: Sequence[CellSummary], baseline: str) -> tuple[CellWithBasel
         if cell.planned.cell.method == baseline:
             bases.setdefault(_baseline_key(cell.planned.cell, baseline), cell)
             of_same_layers[_own_key(cell.planned.cell)] = cell
-    planned = [cell.planned.cell for cell in cells]
-    labels = row_labels(planned, shared_options(planned).keys())
-    return tuple(
+    return _relabelled(
         CellWithBaseline(
             cell,
-            label,
-            full_label,
+            cell.id,
+            cell.id,
             of_same_layers.get(_own_key(cell.planned.cell))
             or bases.get(_baseline_key(cell.planned.cell, baseline)),
             _default_base(cell.planned.cell, baseline, bases),
         )
-        for cell, label, full_label in zip(cells, labels, row_labels(planned), strict=True)
+        for cell in cells
     )
+
+
+def _relabelled(members: Iterable[CellWithBaseline]) -> tuple[CellWithBaseline, ...]:
+    """The members with labels that distinguish them from each other."""
+    members = tuple(members)
+    planned = _cells(members)
+    labels = row_labels(planned, shared_options(planned).keys())
+    return tuple(
+        replace(member, label=label, full_label=full_label)
+        for member, label, full_label in zip(members, labels, row_labels(planned), strict=True)
+    )
+
+
+def _of_seed(members: Iterable[CellWithBaseline], seed: int) -> tuple[CellWithBaseline, ...]:
+    """The members of one seed, with labels that do not name it. Each batch has its own labels."""
+    by_batch: dict[int, list[CellWithBaseline]] = {}
+    for member in members:
+        if member.cell.planned.cell.seed == seed:
+            by_batch.setdefault(member.cell.planned.cell.batch, []).append(member)
+    return tuple(chain.from_iterable(map(_relabelled, by_batch.values())))
 
 
 def _cells(members: Sequence[CellWithBaseline]) -> list[Cell]:

@@ -337,13 +337,18 @@ def _unavailable(
     return {name: intern(reason) for name, reason in reasons.items()}  # thousands are equal
 
 
+def was_not_run(pass_name: str) -> str:
+    """The reason for the metrics of a pass that the suite does not ask for."""
+    return f"the pass `{pass_name}` was not run (add `measure: +{pass_name}`)"
+
+
 def _why(run: Run, metric: metrics.Metric, of_pass: Sequence[Measurement]) -> str:
     """Why a metric has no estimate, by the records of its pass."""
     pass_name = metric.pass_name
     if pass_name == CALIBRATE and not of_pass:
         return "the method has no ranks to choose"
     if pass_name not in (CALIBRATE, *run.settings["measure"]):
-        return f"pass `{pass_name}` is not in `measure`"
+        return was_not_run(pass_name)
     reasons = [r.unavailable[metric.name] for r in of_pass if metric.name in r.unavailable]
     failures = [f"{_where(r)}: {r.status}: {r.reason}" for r in of_pass if r.status != "ok"]
     if any(record.status == "ok" for record in of_pass) and not reasons:

@@ -88,21 +88,16 @@ def direction(member: CellWithBaseline, metric: str) -> Direction:
     return proven_direction(member.ratio(metric), metric, member.rounds(metric))
 
 
-def of_first_seed(group: Group) -> list[CellWithBaseline]:
-    """The cells that a verdict is about. Seeds do not vote twice."""
-    seed = min(member.cell.planned.cell.seed for member in group.members)
-    return [member for member in group.members if member.cell.planned.cell.seed == seed]
-
-
 def verdict(
     group: Group, goal: Goal, baseline: str, lost_accuracy: Mapping[str, str] | None = None
 ) -> Verdict:
     """The choices that the results of one seed prove, and the sentences about them.
 
     `lost_accuracy` says why a method does not keep the accuracy, by the id of its cell. Such a
-    method is no choice, like one whose gradient is too far from the baseline's.
+    method is no choice, like one whose gradient is too far from the baseline's. Seeds do not vote
+    twice: the verdict is about the first one.
     """
-    rivals = [member for member in of_first_seed(group) if not member.is_baseline]
+    rivals = [member for member in group.of_first_seed.members if not member.is_baseline]
     comparable = [member for member in rivals if member.base is not None]
     allocators = _about_allocators(group)
     if not comparable:
@@ -160,7 +155,7 @@ def against_default(member: CellWithBaseline) -> str:
 
 def _about_allocators(group: Group) -> tuple[str, ...]:
     """What another allocator alone does: the baseline under it, against that under the default."""
-    facts = {m.label: against_default(m) for m in of_first_seed(group) if m.is_baseline}
+    facts = {m.label: against_default(m) for m in group.of_first_seed.members if m.is_baseline}
     return tuple(
         SENTENCES["allocator"].format(method=label, facts=text)
         for label, text in facts.items()

@@ -1,12 +1,15 @@
 """`bench list`: the names that suites can use, and past runs."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ondevice_bench.cli.arguments import AsJson, SuitesFolder, Sysroot
 from ondevice_bench.errors import BenchError
 from ondevice_bench.terminal import print_lines, print_rows
-from ondevice_bench.units import clock, natural_key
+from ondevice_bench.units import about, clock, moment, natural_key, seconds_between
+
+if TYPE_CHECKING:
+    from ondevice_bench.record.model import Run
 
 
 def list_suites(suites: SuitesFolder = None, as_json: AsJson = False) -> None:
@@ -70,20 +73,34 @@ def list_hardware(sysroot: Sysroot = None, as_json: AsJson = False) -> None:
 def list_runs(as_json: AsJson = False) -> None:
     """List the runs in bench-out, oldest first."""
     from ondevice_bench.analyse.find_runs import from_each_store
-    from ondevice_bench.record.store import Store
+    from ondevice_bench.record.store import FILE_NAME, OUT, Store
 
-    rows = [
-        {
-            "run": run.id,
-            "profile": run.profile,
-            "started": run.created,
-            "finished": run.finished or "",
-            "store": str(path),
-        }
-        for path, runs in from_each_store(Store.runs)
-        for run in runs
-    ]
-    print_rows(sorted(rows, key=lambda row: row["started"]), as_json=as_json)
+    found = [(str(path), run) for path, runs in from_each_store(Store.runs) for run in runs]
+    found.sort(key=lambda each: each[1].created)
+    if as_json:
+        rows = [
+            {
+                "run": run.id,
+                "profile": run.profile,
+                "started": run.created,
+                "finished": run.finished or "",
+                "store": store,
+            }
+            for store, run in found
+        ]
+    else:  # a store at its usual place is found by the name of the run
+        is_usual = all(store == str(OUT / run.suite / FILE_NAME) for store, run in found)
+        rows = [
+            {
+                "run": run.id,
+                "profile": run.profile,
+                "started": moment(run.created),
+                "took": _took(run),
+                **({} if is_usual else {"store": store}),
+            }
+            for store, run in found
+        ]
+    print_rows(rows, as_json=as_json)
 
 
 def list_metrics(as_json: AsJson = False) -> None:
@@ -105,6 +122,10 @@ def list_metrics(as_json: AsJson = False) -> None:
             for metric in metrics.ALL
         ]
     print_rows(rows, as_json=as_json)
+
+
+def _took(run: "Run") -> str:
+    return about(seconds_between(run.created, run.finished)) if run.finished else "unfinished"
 
 
 def _spec_row(spec: Any) -> dict[str, Any]:

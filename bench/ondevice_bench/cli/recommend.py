@@ -16,7 +16,7 @@ from ondevice_bench.cli.arguments import (
     parsed_bytes,
     parsed_seconds,
 )
-from ondevice_bench.cli.hosts import On, board_on_network
+from ondevice_bench.cli.hosts import On
 from ondevice_bench.errors import BadInput, ExitCode
 from ondevice_bench.suite.board import SYSTEM_RESERVE
 from ondevice_bench.terminal import print_json, print_lines, print_notes, print_tables
@@ -183,6 +183,8 @@ def _target(on: str | None, board: str | None, hardware: str | None) -> "tuple[B
     if on is not None:
         if board is not None:
             raise BadInput("--on and --board: --on names the board; its profile is --hardware")
+        from ondevice_bench.api.hosts import board_on_network
+
         with board_on_network(on, hardware) as remote:
             return remote.board, True
     from ondevice_bench.hardware.profile import load_profile
@@ -201,6 +203,8 @@ def _target(on: str | None, board: str | None, hardware: str | None) -> "tuple[B
 def _host(on: str | None, board: str | None, hardware: str | None, limit: int) -> "Host":
     """The board of `--on`, or this machine, under the limit; as the board if it is that one."""
     if on is not None:
+        from ondevice_bench.api.hosts import board_on_network
+
         return board_on_network(on, hardware, limit)
     from ondevice_bench.run.hosts.local import local_host
 

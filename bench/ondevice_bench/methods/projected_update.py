@@ -16,13 +16,14 @@ BASIS, AGE = "basis", "steps_with_basis"
 class Projection:
     """How gradients are projected: the rank, the steps between two bases, the scale of updates.
 
-    `renewed` says whether the last update has renewed a basis.
+    `renewed` says whether the last update has renewed a basis, `has_updated` whether there was one.
     """
 
     rank: int
     every: int
     scale: float
     renewed: bool = True
+    has_updated: bool = False
 
     def update(
         self,
@@ -39,6 +40,7 @@ class Projection:
         """
         gradient = weight.grad
         assert gradient is not None
+        self.has_updated = True
         rows, columns = gradient.shape
         rate, decay = rate_and_decay
         is_left = rows <= columns

@@ -10,6 +10,7 @@ from torch.utils.hooks import RemovableHandle
 
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.backward_update import is_updated_in_backward
+from ondevice_bench.methods.foreign_updates import ForeignUpdates
 from ondevice_bench.methods.method import Method
 from ondevice_bench.methods.optimizer_guard import guard_update, release_update
 from ondevice_bench.methods.projected_update import Projection
@@ -24,6 +25,7 @@ class ProjectedWeights:
         self._projections: dict[nn.Parameter, Projection] = {}
         self.refusals: dict[str, str] = {}
         self._checks: list[RemovableHandle] = []
+        self._watched: dict[nn.Parameter, ForeignUpdates] = {}  # layers may share a weight
 
     @property
     def by_weight(self) -> Mapping[nn.Parameter, Projection]:
@@ -44,7 +46,9 @@ class ProjectedWeights:
             layer = module.get_submodule(each)
             weight = layer.get_parameter("weight")
             guard_update(weight, name)
-            check = partial(_require_no_hook, f"{name}: {each}")
+            if weight not in self._watched:
+                self._watched[weight] = ForeignUpdates(f"{name}: {each}", weight, projection)
+            check = partial(_require_own_update, f"{name}: {each}", self._watched[weight])
             self._checks.append(layer.register_forward_pre_hook(check))
             self._projections[weight] = projection
 
@@ -54,16 +58,20 @@ class ProjectedWeights:
             release_update(weight)
         for check in self._checks:
             check.remove()
+        for watched in self._watched.values():
+            watched.end()
 
 
-def _require_no_hook(name: str, layer: nn.Module, _: Any) -> None:
-    """Before a forward: a Refusal if a hook might update the weight in backward."""
+def _require_own_update(name: str, watched: ForeignUpdates, layer: nn.Module, _: Any) -> None:
+    """Before a forward: a Refusal if something else than our optimizer may update the weight."""
     if torch.compiler.is_compiling():
         return
     weight = layer.get_parameter("weight")
-    if len(weight._post_accumulate_grad_hooks or ()) > is_updated_in_backward(weight):
+    ours = watched.is_on(weight) + is_updated_in_backward(weight)
+    if len(weight._post_accumulate_grad_hooks or ()) > ours:
         raise Refusal(
             f"{name}: a hook runs when the gradient of the weight is complete, and may update the "
             "weight. The update of the method is in the optimizer that Treatment.optimizer "
             "returns: train with that, and without the hook"
         )
+    watched.check(weight)

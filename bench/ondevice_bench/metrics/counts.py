@@ -59,8 +59,8 @@ TRACE = (
     _saved("treated_layers", "of changed layers", "the layers that the method changes", "#C2410C"),
     _saved(
         "other_layers",
-        "of other layers",
-        "other linear layers, convolutions and embeddings",
+        "of unchanged layers",
+        "linear layers, convolutions and embeddings that the method does not change",
         "#4C86B8",
     ),
     _saved("attention", "of attention", "attention itself, without its linear layers", "#8FBDE3"),

@@ -1,7 +1,7 @@
 """The cards of the first screen: the answer to each question, its price, and how sure it is."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ondevice_bench import metrics, units
@@ -33,6 +33,7 @@ class Card:
     unknown_gradient: str = ""
     with_known_gradient: str = ""
     is_noisy: bool = False  # the interval of the number is too wide to use it
+    repeats: str = ""  # the title of an earlier card that has the same answer in detail
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,26 @@ def cards(found: Verdict, goal: Goal, baseline: str, limit: int | None) -> tuple
     """The cards of a verdict. `limit` is the memory that a step may use."""
     return tuple(
         _card(question, found, baseline, limit) for question in _questions(found, goal, baseline)
+    )
+
+
+def without_repeats(found: tuple[Card, ...]) -> tuple[Card, ...]:
+    """The cards. One that has the answer of the first one keeps only what is new."""
+    first, *others = found
+    return (first, *(_without_details(card, first) for card in others))
+
+
+def _without_details(card: Card, first: Card) -> Card:
+    if not card.cell or (card.cell, card.values) != (first.cell, first.values):
+        return card
+    known = card.with_known_gradient
+    return replace(
+        card,
+        values="",
+        price=(),
+        missing="" if card.missing == first.missing else card.missing,
+        with_known_gradient="" if known == first.with_known_gradient else known,
+        repeats=first.title,
     )
 
 
@@ -82,7 +103,7 @@ def _plain(title: str, metric: str, choice: Choice | None) -> _Question:
         title,
         metric,
         choice,
-        f"No method has a lower {noun} by more than the noise.",
+        f"No method has a {noun} that is surely lower.",
         f"No method was compared by its {noun}.",
     )
 
@@ -98,7 +119,7 @@ def _card(question: _Question, found: Verdict, baseline: str, limit: int | None)
     quality = gradient_quality(member)
     return Card(
         title=title,
-        method=full_name(member),
+        method=member.full_label,
         number=units.ratio(ratio.estimate),
         of=f"of {baseline}'s {noun}",
         values=_values(member, question.metric, ratio, limit),
@@ -118,7 +139,7 @@ def _without_winner(question: _Question, choice: Choice, baseline: str) -> Card:
     if not choice.unclear:
         no_better = question.none_better
         return Card(question.title, baseline, "1×", noun, "", (), "no gain", no_better)
-    names = [short_name(member) for member in choice.unclear]
+    names = [member.label for member in choice.unclear]
     more = f" and {len(names) - 2} more" if len(names) > 2 else ""
     return Card(
         title=question.title,
@@ -156,10 +177,10 @@ def _known(choice: Choice) -> str:
         return ""
     if known.member is None or known.ratio is None:
         noun = metrics.BY_NAME[choice.metric].noun
-        return f"No method with a known gradient has a lower {noun} by more than the noise"
+        return f"No method with a known gradient has a {noun} that is surely lower"
     proof = "" if known.proof == "proven" else ", not proven yet"
     facts = f"{units.ratio(known.ratio.estimate)}{proof}, {gradient_quality(known.member).text}"
-    return f"With a known gradient: {full_name(known.member)}, {facts}"
+    return f"With a known gradient: {known.member.full_label}, {facts}"
 
 
 def _price(member: CellWithBaseline, metric: str) -> Iterable[str]:
@@ -170,20 +191,6 @@ def _price(member: CellWithBaseline, metric: str) -> Iterable[str]:
     quality = gradient_quality(member)
     if quality.is_known:
         yield quality.text
-
-
-def short_name(member: CellWithBaseline) -> str:
-    """The label without the seed: a decision is about one seed."""
-    return _without_seed(member.label, member)
-
-
-def full_name(member: CellWithBaseline) -> str:
-    """The same with all options: a card can stand alone."""
-    return _without_seed(member.full_label, member)
-
-
-def _without_seed(label: str, member: CellWithBaseline) -> str:
-    return label.removesuffix(f" · seed {member.cell.planned.cell.seed}")
 
 
 def share_of(member: CellWithBaseline, limit: int) -> str:

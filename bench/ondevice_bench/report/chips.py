@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from statistics import median
 from typing import Literal
 
@@ -77,18 +76,12 @@ def _when(summary: RunSummary) -> str:
     """The day, how long the run took, and the commit of the code if there is one."""
     run = summary.run
     took = (
-        f"in {units.about(_seconds(run.created, run.finished))}" if run.finished else "unfinished"
+        f"in {units.about(units.seconds_between(run.created, run.finished))}"
+        if run.finished
+        else "unfinished"
     )
     commit = f", commit {short_commit(run.commit)}" if COMMIT.match(run.commit) else ""
     return f"{run.created[:10]}, {took}{commit}"
-
-
-def _seconds(created: str, finished: str) -> float:
-    """The time between two moments. Those of a store or a bundle may be none: then it is 0."""
-    try:
-        return (datetime.fromisoformat(finished) - datetime.fromisoformat(created)).total_seconds()
-    except (ValueError, TypeError):
-        return 0.0
 
 
 def _calm(summary: RunSummary, board: str) -> Chip:

@@ -13,13 +13,13 @@ from ondevice_bench.analyse.verdict import (
     STEP,
     Verdict,
     against_default,
-    of_first_seed,
     verdict,
 )
 from ondevice_bench.record.model import Run
-from ondevice_bench.report.cards import Card, cards, share_of, short_name
+from ondevice_bench.report.cards import Card, cards, share_of, without_repeats
 from ondevice_bench.report.gauge import Gauge, gauge
 from ondevice_bench.report.quantities import Quantity, quantity_of
+from ondevice_bench.specs import registry
 from ondevice_bench.stats import is_too_wide
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.goal import Goal
@@ -38,6 +38,7 @@ class Row:
     gauges: tuple[Gauge, ...]
     gradient: Quantity
     is_gradient_low: bool
+    accuracy: Quantity | None  # over all seeds; None if the cell was not trained
     extra: tuple[Quantity, ...]
     share: str  # of the memory that a step may use
     pace: str  # the time of an epoch, or else examples in a second; empty without a step time
@@ -52,9 +53,12 @@ class Decision:
 
     title: str
     shared: str  # the options that labels leave out
+    layers: str  # the layers that labels leave out
     cards: tuple[Card, ...]
     methods: tuple[tuple[Row, ...], ...]
     columns: tuple[metrics.Metric, ...]
+    has_accuracy: bool  # whether a method was trained
+    has_gradients: bool  # whether the gradient of a method is known
     extra: tuple[metrics.Metric, ...]
     sentences: tuple[str, ...]
     epoch: str  # what the time of an epoch is of, or why it is not known
@@ -69,22 +73,30 @@ def decide(
     goal: Goal,
     baseline: str,
     lost_accuracy: Mapping[str, str] | None = None,
+    accuracy: Mapping[str, Quantity] | None = None,
 ) -> Decision:
     """The cards and the table of a group of a run's cells.
 
-    `lost_accuracy` says which cells do not keep the accuracy, and why.
+    `lost_accuracy` says which cells do not keep the accuracy, and why. `accuracy` has that of each
+    trained cell.
     """
     limit = usable_memory(run)
     found = verdict(group, goal, baseline, lost_accuracy)
-    members = of_first_seed(group)
+    members = group.of_first_seed.members
     columns = tuple(dict.fromkeys((PEAK, STEP, "activation_bytes", goal.minimise)))
     extra = tuple(n for n in EXTRA if any(n in m.cell.estimates for m in members))
     extra = tuple(name for name in extra if name not in columns)
-    rows = {m.label: _row(m, run, columns, extra, found) for m in members}
+    trained = accuracy or {}
+    rows = {m.label: _row(m, run, columns, extra, found, trained) for m in members}
     return Decision(
         title=group.title,
         shared=group.shared,
-        cards=cards(found, goal, baseline, limit),
+        layers=group.layers,
+        has_accuracy=any(row.accuracy for row in rows.values()),
+        has_gradients=any(
+            row.gradient.value is not None for row in rows.values() if not row.is_baseline
+        ),
+        cards=without_repeats(cards(found, goal, baseline, limit)),
         methods=tuple(
             tuple(rows[member.label] for member in ranks)
             for ranks in _sorted(members, goal, found.refused)
@@ -95,7 +107,7 @@ def decide(
         epoch=_about_epochs(epoch_of(run, members[0].cell)),
         fit=_fit(members[0].cell.planned.cell),
         floor=_floor(members),
-        seed="" if len(members) == len(group.members) else _seed(members),
+        seed="" if group.of_first_seed is group else _seed(members, has_accuracy=bool(trained)),
     )
 
 
@@ -105,14 +117,16 @@ def _row(
     columns: Sequence[str],
     extra: Sequence[str],
     found: Verdict,
+    accuracy: Mapping[str, Quantity],
 ) -> Row:
     limit = usable_memory(run)
     return Row(
-        label=short_name(member),
+        label=member.label,
         cell=member.cell.id,
         gauges=tuple(gauge(member, name) for name in columns),
         gradient=_gradient(member),
         is_gradient_low=member.label in found.too_far,
+        accuracy=accuracy.get(member.cell.id),
         extra=tuple(quantity_of(member.cell, name) for name in extra),
         share=share_of(member, limit) if limit and PEAK in member.cell.estimates else "",
         pace=_pace(run, member),
@@ -149,14 +163,18 @@ def _gradient(member: CellWithBaseline) -> Quantity:
     return Quantity(cosine_text(quality.lowest), several, meaning, quality.lowest)
 
 
-def _seed(members: Sequence[CellWithBaseline]) -> str:
+def _seed(members: Sequence[CellWithBaseline], *, has_accuracy: bool) -> str:
     seed = members[0].cell.planned.cell.seed
-    return f"All numbers are of seed {seed}; the other seeds are in the table of every cell."
+    but = " but the accuracy" if has_accuracy else ""
+    return (
+        f"All numbers{but} are of seed {seed}, here and in the plots. The table of every cell has "
+        "the other seeds."
+    )
 
 
 def _fit(cell: Cell) -> str:
-    """The command for a model of ours. It would need the file of another one, and its options."""
-    if "@" in cell.model or cell.model_options:
+    """The command for a model that a name is enough for. Others need a file, options or a size."""
+    if cell.model not in registry.models() or cell.model_options:
         return ""
     return f"bench fit --model {cell.model} --batch {cell.batch} --board pi5-2gb"
 

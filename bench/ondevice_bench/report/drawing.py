@@ -44,7 +44,7 @@ FURTHER_COLOURS = (
 )  # fmt: skip
 # 1, 2 and 5 in each power of ten, as whole numbers: plotly would show digits alone
 LOG_AXIS = {"type": "log", "dtick": "D2", "tickformat": ",~g"}
-ROW_PIXELS, FRAME_PIXELS = 30, 110
+ROW_PIXELS, FRAME_PIXELS, LEGEND_PIXELS = 30, 92, 19
 CROWDED = 6.0  # times the median: a higher value leaves no room for the others
 REACH = 2.0  # a limit farther away, in multiples of the highest value, leaves no room to draw
 
@@ -180,12 +180,14 @@ def rows(
     `values` are those of points, which may need a log scale. A bar needs an axis from zero.
     """
     labels = [member.label for member in members]
-    plot.lay_out(height=FRAME_PIXELS + ROW_PIXELS * len(labels), barmode="relative")
+    height = FRAME_PIXELS + ROW_PIXELS * len(labels) + LEGEND_PIXELS * plot.rows_of_legend
+    plot.lay_out(height=height, barmode="relative")
     plot.x_axis(**scaled_axis(title, values), rangemode="tozero")
     plot.y_axis(
         type="category",
         categoryorder="array",
         categoryarray=labels[::-1],
+        range=[-0.6, len(labels) - 0.4],  # plotly's own range has a margin that grows with the rows
         automargin=True,
         ticks="outside",
         ticklen=5,

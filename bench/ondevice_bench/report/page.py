@@ -180,7 +180,7 @@ def _draw(plot: Plot, groups: Sequence[Group], pool: FigurePool) -> list[Any]:
     """The figure of each group. Groups that share a figure share what is packed, too."""
     keys = [id(group.all_batches if plot.is_over_batches else group) for group in groups]
     drawn_for = dict(zip(keys, groups, strict=True))
-    figures = {key: plot.draw(group) for key, group in drawn_for.items()}
+    figures = {key: plot.draw(_shown(plot, group)) for key, group in drawn_for.items()}
     first = next((figure for figure in figures.values() if figure is not None), None)
     if first is not None:
         require_drawable(first)
@@ -189,7 +189,12 @@ def _draw(plot: Plot, groups: Sequence[Group], pool: FigurePool) -> list[Any]:
 
 
 def _sentence(plot: Plot, group: Group) -> str:
-    return plot.says(group) if plot.says else ""
+    return plot.says(_shown(plot, group)) if plot.says else ""
+
+
+def _shown(plot: Plot, group: Group) -> Group:
+    """The cells that the figure shows: seeds repeat each other."""
+    return group if plot.is_over_seeds else group.of_first_seed
 
 
 def _policy(*scripts: str) -> str:

@@ -4,8 +4,10 @@ from array import array
 from collections.abc import Mapping
 from typing import Any, Literal
 
+NAMES_IN_A_ROW = 3  # of a legend; a wide figure has more
 CHECKED = 30  # items of a list that plotly checks
 FRAME: dict[str, Any] = {
+    "height": 320,  # the page keeps this place before it draws the figure
     "margin": {"l": 8, "r": 16, "t": 8, "b": 44},
     "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left"},
     "font": {"family": "inherit", "size": 12},
@@ -26,6 +28,12 @@ class Canvas:
     def add(self, kind: str, **trace: Any) -> None:
         """Add a trace of one of plotly's kinds: bar, scatter, heatmap."""
         self._data.append({"type": kind, **trace})
+
+    @property
+    def rows_of_legend(self) -> int:
+        """About how many rows the names of the traces take above the figure."""
+        named = [trace for trace in self._data if trace.get("showlegend", True)]
+        return -(-len(named) // NAMES_IN_A_ROW)
 
     def lay_out(self, **settings: Any) -> None:
         """Set up the whole figure."""

@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
-from ondevice_bench.specs import mix
+from ondevice_bench.specs import composition, mix, registry
 from ondevice_bench.suite.cell import Cell, Value, without_hash
 
 PLAIN = "vanilla"
@@ -105,11 +105,12 @@ def _label(
 def row_labels(cells: Sequence[Cell], left_out: AbstractSet[str] = frozenset()) -> tuple[str, ...]:
     """A label for each cell of a workload: the method, and layers and seed where they differ.
 
-    It has the allocator if the cell names one, and none of the options in `left_out`.
+    It has the layers if they are not the usual ones of these cells, the allocator if the cell names
+    one, and none of the options in `left_out`.
 
     Cells whose labels would be equal have their ids instead.
     """
-    by_layers = len({cell.layers for cell in cells if cell.method != PLAIN}) > 1
+    usual, several = usual_layers(cells), len({c.layers for c in cells if c.method == PLAIN}) > 1
     by_seed = len({cell.seed for cell in cells}) > 1
     methods = {(cell.method, cell.method_options): cell for cell in cells}
     names = {key: method_label(cell, left_out) for key, cell in methods.items()}
@@ -117,7 +118,7 @@ def row_labels(cells: Sequence[Cell], left_out: AbstractSet[str] = frozenset()) 
         " · ".join(
             [
                 names[cell.method, cell.method_options],
-                *([cell.layers] if by_layers and cell.layers != "all" else []),
+                *([cell.layers] if cell.layers not in _unnamed(cell, usual, several) else []),
                 *([cell.allocator] if cell.allocator else []),
                 *([f"seed {cell.seed}"] if by_seed else []),
             ]
@@ -127,6 +128,34 @@ def row_labels(cells: Sequence[Cell], left_out: AbstractSet[str] = frozenset()) 
     count = Counter(labels)
     pairs = zip(labels, cells, strict=True)
     return tuple(label if count[label] == 1 else cell.id for label, cell in pairs)
+
+
+def usual_layers(cells: Iterable[Cell]) -> str:
+    """The layers that most methods of these cells change. `all` if no choice is that of most.
+
+    Methods that choose no layers count only if no other methods are there.
+    """
+    methods = {(cell.method, cell.method_options, cell.layers): cell for cell in cells}
+    choosing = [cell for cell in methods.values() if not _ignores_layers(cell)]
+    choices = [cell.layers for cell in choosing or methods.values()]
+    (layers, count), *_ = Counter(choices).most_common(1) or [("all", 1)]
+    return layers if 2 * count > len(choices) else "all"
+
+
+def _unnamed(cell: Cell, usual: str, several: bool) -> tuple[str, ...]:
+    """The layers that the label of this cell does not repeat."""
+    if not _ignores_layers(cell):
+        return (usual,)
+    return ("all",) if several else ("all", usual)
+
+
+def _ignores_layers(cell: Cell) -> bool:
+    """Whether a choice of layers means nothing to the method, or it has layers in its name."""
+    known = registry.methods()
+    names = composition.names(cell.method)
+    return mix.is_mix(cell.method) or all(
+        name in known and not known[name].chooses_layers for name in names
+    )
 
 
 def labelled(cells: Iterable[Cell]) -> tuple[LabelledCells, ...]:
@@ -170,14 +199,22 @@ def _heading(cells: Sequence[Cell]) -> str:
     return f"{_common(cells)}{which if shared else ''}"
 
 
+def layers_text(cells: Sequence[Cell]) -> str:
+    """The usual layers of these cells, which labels do not repeat. Empty if these are all."""
+    usual = usual_layers(cells)
+    choosing = {cell.layers for cell in cells if not _ignores_layers(cell)}
+    exceptions = " unless named" if choosing > {usual} else ""
+    return "" if usual == "all" else f"{usual}{exceptions}"
+
+
 def _common(cells: Sequence[Cell]) -> str:
     """Model and batch, and all else that is the same for these cells and no default."""
     first = cells[0]
-    layers = {cell.layers for cell in cells if cell.method != PLAIN}
+    layers = layers_text(cells)
     seeds = {cell.seed for cell in cells}
     words = [first.id.split("/")[0], f"batch {first.batch}"]
     words += [first.dtype] if first.dtype != "float32" else []
-    words += [f"layers {layer}" for layer in layers if len(layers) == 1 and layer != "all"]
+    words += [f"layers {layers}"] if layers else []
     words += [f"data {first.data}"] if first.data != "synthetic" else []
     words += [f"weights {first.weights}"] if first.weights != "random" else []
     words += [f"seed {first.seed}"] if len(seeds) == 1 else []

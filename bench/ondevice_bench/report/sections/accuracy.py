@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from ondevice_bench import passes
+from ondevice_bench import metrics, passes
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.kept_accuracy import FINAL, POINT, MethodAccuracy, kept_accuracy
 from ondevice_bench.record.details import LearningCurve
@@ -25,7 +25,12 @@ from ondevice_bench.units import number_of
 
 HEIGHT = 420
 DASHES = ("solid", "dash", "dot", "dashdot")
-_COLUMNS = ("training_seconds", "time_to_accuracy_seconds", "energy_to_accuracy_joules")
+# the columns after the accuracy; one without a number is left out
+_COLUMNS = {
+    "training_seconds": "training time",
+    "time_to_accuracy_seconds": "time to target",
+    "energy_to_accuracy_joules": "energy to target",
+}
 _ORDER = {"baseline": 0, "kept": 1, "unsure": 2, "lost": 3, "unknown": 4}
 
 
@@ -60,6 +65,11 @@ def content(data: ReportData) -> Mapping[str, Any] | None:
     found = kept_accuracy(data.summary, data.baseline)
     if not found:
         return None
+    columns = [
+        metrics.BY_NAME[name]
+        for name in _COLUMNS
+        if any(name in one.line.estimates for one in found)
+    ]
     headings = list(dict.fromkeys(each.heading for each in found))
     in_order = sorted(found, key=lambda one: (headings.index(one.heading), _ORDER[one.verdict]))
     return {
@@ -72,7 +82,9 @@ def content(data: ReportData) -> Mapping[str, Any] | None:
         ],
         "plan": _plan_text(found),
         "baseline": data.baseline,
-        "rows": [_row(one) for one in in_order],
+        "columns": [_COLUMNS[metric.name] for metric in columns],
+        "has_rates": any(one.rates for one in found),
+        "rows": [_row(one, columns) for one in in_order],
     }
 
 
@@ -95,7 +107,7 @@ def _plan_text(found: Sequence[MethodAccuracy]) -> str:
     )
 
 
-def _row(one: MethodAccuracy) -> AccuracyRow:
+def _row(one: MethodAccuracy, columns: Sequence[metrics.Metric]) -> AccuracyRow:
     return AccuracyRow(
         cells=one.line.id,
         label=one.label,
@@ -106,7 +118,7 @@ def _row(one: MethodAccuracy) -> AccuracyRow:
         quantities=(
             _final(one),
             _difference(one),
-            *(quantity_of(one.line, name) for name in _COLUMNS),
+            *(quantity_of(one.line, metric.name) for metric in columns),
         ),
         tried=_tried(one),
     )
@@ -212,6 +224,12 @@ def _epochs(curve: LearningCurve) -> Sequence[float]:
     return range(len(curve.accuracy))
 
 
+def _plot(
+    name: str, caption: str, along: Callable[[LearningCurve], Sequence[float]], title: str
+) -> Plot:
+    return Plot(name, caption, _curves(along, title), is_over_seeds=True)
+
+
 SECTION = Section(
     name="accuracy",
     title="Accuracy while training",
@@ -221,16 +239,18 @@ SECTION = Section(
     "the tests between the epochs.",
     content=content,
     plots=(
-        Plot("accuracy-epochs", "Accuracy after each epoch", _curves(_epochs, "epochs")),
-        Plot(
+        _plot("accuracy-epochs", "Accuracy after each epoch", _epochs, "epochs"),
+        _plot(
             "accuracy-seconds",
             "Accuracy and training time",
-            _curves(lambda curve: curve.seconds, "seconds of training"),
+            lambda curve: curve.seconds,
+            "seconds of training",
         ),
-        Plot(
+        _plot(
             "accuracy-joules",
             "Accuracy and energy of training",
-            _curves(lambda curve: curve.joules, "joules of training"),
+            lambda curve: curve.joules,
+            "joules of training",
         ),
     ),
 )

@@ -7,7 +7,7 @@ from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
 from ondevice_bench.units import MIB
 
-BEYOND_COLOUR = "#4D4D4D"
+BEYOND_COLOUR = "#7A6250"
 LIVE = tuple(f"{phase}_live_peak_bytes" for phase in ("forward", "backward", "update"))
 PEAK = "peak_rss_over_runtime_bytes"
 STORED = metrics.parts_of("activations")
@@ -17,7 +17,7 @@ def by_kernel(group: Group) -> Canvas | None:
     """Peak memory above that of an empty torch process, split by when it came."""
     parts = metrics.parts_of("peak")
     members = drawing.by_total(_having(group, *parts), lambda m: _sum(m, parts))
-    title = "MiB more than a process that has only loaded torch"
+    title = "MiB above torch alone"
     if not members:
         return None
     plot = drawing.stacked(members, parts, title)
@@ -58,7 +58,7 @@ def says_by_kernel(group: Group) -> str:
     }
     part = sentences.largest_part(group, metrics.parts_of("peak"), names)
     limit = sentences.below_the_limit(group, PEAK)
-    return " ".join(filter(None, (sentences.lowest(group, PEAK), part, limit)))
+    return "\n".join(filter(None, (sentences.lowest(group, PEAK), part, limit)))
 
 
 def says_by_tensors(group: Group) -> str:
@@ -67,7 +67,7 @@ def says_by_tensors(group: Group) -> str:
         name: f"what {metrics.BY_NAME[name].label.removeprefix('of ')} stored" for name in STORED
     }
     part = sentences.largest_part(group, STORED, names, "all that is stored for backward")
-    return f"{sentences.fewest_tensors(_with_tensors(group), _tensors)} {part}".strip()
+    return f"{sentences.fewest_tensors(_with_tensors(group), _tensors)}\n{part}".strip()
 
 
 def _having(group: Group, *names: str) -> list[CellWithBaseline]:

@@ -24,7 +24,7 @@ from ondevice_bench.report.quantities import (
 from ondevice_bench.report.sections.section import ReportData, Section
 from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.cell import Cell
-from ondevice_bench.suite.labels import labelled, shared_text, short_names
+from ondevice_bench.suite.labels import labelled, layers_text, shared_text, short_names
 from ondevice_bench.units import percent
 
 
@@ -45,17 +45,22 @@ def content(data: ReportData) -> Mapping[str, Any]:
     tables = []
     for name in metrics.HEADLINES:
         lines = boards(summaries, name, data.baseline)
-        labels, shared = _labels([line.cell for line in lines])
-        is_same = len(summaries) > 1 and all(_is_same(line, name) for line in lines)
+        labels, shared, layers = _labels([line.cell for line in lines])
+        is_same = all(_is_same(line, name) for line in lines) and any(
+            len(_measured(line, name)) > 1 for line in lines
+        )
         tables.append(
             {
                 "metric": metrics.BY_NAME[name],
                 "is_same": is_same,
                 "shared": shared,
+                "layers": layers,
                 "lines": [
                     (
                         labels[line.cell],
-                        _quantities(line, name, limits, data.baseline)[: 2 if is_same else None],
+                        _of_any_board(line, name, data.baseline)
+                        if is_same
+                        else _quantities(line, name, limits, data.baseline),
                     )
                     for line in lines
                 ],
@@ -85,13 +90,14 @@ def content(data: ReportData) -> Mapping[str, Any]:
     }
 
 
-def _labels(cells: Sequence[Cell]) -> tuple[Mapping[Cell, str], str]:
-    """The label of each line, and the options that all methods share if labels leave them out."""
+def _labels(cells: Sequence[Cell]) -> tuple[Mapping[Cell, str], str, str]:
+    """The label of each line, and the options and layers that labels leave out."""
     groups = labelled(cells)
     if len(groups) > 1:
-        return short_names(cells), ""
+        return short_names(cells), "", ""
     (group,) = groups
-    return dict(zip(group.cells, group.labels, strict=True)), shared_text(group.cells)
+    labels = dict(zip(group.cells, group.labels, strict=True))
+    return labels, shared_text(group.cells), layers_text(group.cells)
 
 
 def _learns_alike(summaries: Sequence[RunSummary], names: Sequence[str]) -> dict[str, Any]:
@@ -187,10 +193,21 @@ def _agreement(row: Sequence[Card | None], names: Sequence[str]) -> str:
 
 
 def _is_same(line: BoardRow, name: str) -> bool:
-    """Whether all boards have the same exact number."""
-    found = [on.cell.estimates.get(name) if on.cell else None for on in line.boards]
-    values = {each.estimate if each and each.basis == "exact" else None for each in found}
-    return len(values) == 1 and None not in values
+    """Whether all boards that measured it have the same exact number."""
+    found = _measured(line, name)
+    return all(each.basis == "exact" for each in found) and len(set(found)) <= 1
+
+
+def _measured(line: BoardRow, name: str) -> list[Estimate]:
+    """The numbers of all boards that measured it."""
+    return [e for on in line.boards if on.cell and (e := on.cell.estimates.get(name))]
+
+
+def _of_any_board(line: BoardRow, name: str, baseline: str) -> list[Quantity]:
+    """The number and its ratio on the first board that measured it."""
+    having = (on for on in line.boards if on.cell and name in on.cell.estimates)
+    on = next(having, line.boards[0])
+    return [_value(on, name), _to_baseline(on, name, baseline)]
 
 
 def _quantities(

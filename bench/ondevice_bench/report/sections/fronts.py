@@ -13,9 +13,9 @@ from ondevice_bench.report import drawing, sentences
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
 
-FADED = 0.35
+FADED = 0.45
 HEIGHT = 400
-MOST_LABELS = 30  # more points than that have no words beside them
+MOST_LABELS = 30  # if there are more points, only those of the front have words beside them
 JUDGED = "The cosine is the lowest of all moments: a method is judged by it."
 PEAK, STEP, ACTIVATIONS, COSINE = (
     "peak_rss_over_runtime_bytes",
@@ -51,7 +51,7 @@ def _axis_of(name: str) -> Axis:
 # the plot of own axes begins with the first one across and the second one up
 AXES: Mapping[str, Axis] = {
     **{name: _axis_of(name) for name in (ACTIVATIONS, STEP, PEAK)},
-    COSINE: Axis("gradient cosine, lowest of all moments", lowest_cosine, lower_is_better=False),
+    COSINE: Axis("lowest gradient cosine", lowest_cosine, lower_is_better=False),
     **{name: _axis_of(name) for name in ("step_flops", *metrics.with_role("axis"))},
 }
 
@@ -160,9 +160,9 @@ def _on_front(members: Sequence[CellWithBaseline], across: str, up: str) -> list
 
 def _named(members: Sequence[CellWithBaseline], best: AbstractSet[str]) -> set[str]:
     """The labels that stand beside their points: those of the front, and one for each method."""
-    if len(members) > MOST_LABELS:
-        return set()
     names = set(best)
+    if len(members) > MOST_LABELS:
+        return names
     for _, ranks in _by_method(members):
         if not any(member.label in names for member in ranks):
             names.add(ranks[0].label)

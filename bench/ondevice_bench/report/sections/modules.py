@@ -6,7 +6,7 @@ from typing import Any
 
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
-from ondevice_bench.analyse.verdict import of_first_seed, verdict
+from ondevice_bench.analyse.verdict import verdict
 from ondevice_bench.record.details import SavedByModule
 from ondevice_bench.report.sections.section import ReportData, Section
 from ondevice_bench.report.treemap import Rectangle, treemap
@@ -55,7 +55,7 @@ def _cells(group: Group, data: ReportData) -> list[CellWithBaseline]:
     found = verdict(group, data.goal, data.baseline, data.lost_accuracy)
     choices = (found.by_memory, found.by_time, found.by_both, found.by_goal)
     chosen = [choice.member for choice in choices if choice]
-    bases = [member for member in of_first_seed(group) if member.is_baseline]
+    bases = [member for member in group.of_first_seed.members if member.is_baseline]
     members = {member.label: member for member in (*bases, *chosen) if member is not None}
     return [member for member in members.values() if _saved(member)]
 

@@ -55,7 +55,7 @@ def _multiples(metric: str) -> Callable[[Group], Canvas | None]:
         ratio = member.ratio(metric)
         return None if ratio is None else ratio.estimate
 
-    return _curve(f"{metrics.BY_NAME[metric].label}, × baseline", value_of)
+    return _curve(f"{metrics.BY_NAME[metric].noun}, × baseline", value_of)
 
 
 def _rank(member: CellWithBaseline) -> tuple[str, float] | None:
@@ -84,7 +84,7 @@ SECTION = Section(
     text="Each line is a method that ran with several ranks. Costs are multiples of the baseline.",
     plots=(
         Plot("rank-step", "Step time", _multiples("step_seconds")),
-        Plot("rank-peak", "Peak RSS over runtime", _multiples("peak_rss_over_runtime_bytes")),
+        Plot("rank-peak", "Peak memory", _multiples("peak_rss_over_runtime_bytes")),
         Plot(
             "rank-activations", "Activations of the whole network", _multiples("activation_bytes")
         ),

@@ -7,6 +7,7 @@ from typing import Any
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.summary import NOT_INTERLEAVED
 from ondevice_bench.passes import BY_NAME, rounds_of
+from ondevice_bench.report.chips import COMMIT
 from ondevice_bench.report.folding import fold, unmeasured
 from ondevice_bench.report.sections.section import ReportData, Section, usual_baseline
 from ondevice_bench.suite.cell import Cell
@@ -55,17 +56,18 @@ def _facts(data: ReportData) -> dict[str, str]:
     machine, software = run.machine, run.software
     cells = [cell.planned.cell for cell in data.summary.cells]
     torch = f"torch {software['torch']} ({software['torch_blas']}, {software['torch_cpu']})"
-    cores = f"{machine['physical_cores']} cores, {machine['threads']} threads used"
+    cores = units.number_of(machine["physical_cores"], "core")
+    threads = f"{units.number_of(machine['threads'], 'thread')} used"
     return {
         "Machine": ", ".join(filter(None, (machine["board"], machine["arch"], _unit(machine)))),
         "Profile": run.profile,
-        "Processor": f"{machine['cpu']}, {cores}",
+        "Processor": f"{machine['cpu']}, {cores}, {threads}",
         "Memory": f"{machine['memory_gib']} GiB, pages of {machine['page_bytes'] // 1024} KiB",
         "System": f"Linux {machine['kernel']}, {machine['libc']}",
         "Software": f"bench {software['bench']}, Python {software['python']}, {torch}",
-        "Commit": run.commit,
-        "Started": run.created,
-        "Finished": run.finished or "not yet: measurements are missing",
+        "Commit": run.commit if COMMIT.match(run.commit) else "none",
+        "Started": units.moment(run.created),
+        "Finished": units.moment(run.finished or "not yet: measurements are missing"),
         "Data": ", ".join(sorted({cell.data for cell in cells})),
         "Weights": ", ".join(sorted({cell.weights for cell in cells})),
         "Optimizer": ", ".join(sorted({cell.train.optimizer for cell in cells})),

@@ -103,7 +103,8 @@ def usual_baseline(summary: RunSummary) -> str:
 class Plot:
     """A figure for each group of cells that are compared. `draw` gives None if there is none.
 
-    `says` gives one sentence about the figure, made from its data.
+    `says` gives sentences about the figure, made from its data, one a line. The first one is the
+    most important.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Plot:
     draw: Callable[[Group], Canvas | None]
     is_wide: bool = False  # as wide as the page
     is_over_batches: bool = False  # one figure for all groups that differ only in the batch
+    is_over_seeds: bool = False  # the figure takes all seeds; others show the first one
     says: Callable[[Group], str] | None = None
 
 

@@ -33,16 +33,17 @@ def content(data: ReportData) -> Mapping[str, Any] | None:
     if not members:
         return None
     several = len({group.title for group, _ in members}) > 1
+    labels = [f"{m.label} · {group.title}" if several else m.label for group, m in members]
     lines = [
         (
-            f"{member.label} · {group.title}" if several else member.label,
-            endurance(member.cell, member.label),
+            label,
+            endurance(member.cell, label),
             [
                 *(quantity_of(member.cell, metric.name) for metric in COLUMNS),
                 _energy_of_an_epoch(data.summary.run, member.cell),
             ],
         )
-        for group, member in members
+        for label, (_, member) in zip(labels, members, strict=True)
     ]
     return {"columns": [*(metric.label for metric in COLUMNS), EPOCH], "lines": lines}
 

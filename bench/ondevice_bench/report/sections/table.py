@@ -45,7 +45,11 @@ def content(data: ReportData) -> Mapping[str, Any]:
         for cell, label in zip(group.cells, group.labels, strict=True)
     }
     columns = measured_columns(TABLE, data.summary.run.settings)
+    bases = {cell.id: rank_basis(cell.planned.cell) for cell in planned}
+    same_basis = {basis for basis in bases.values() if basis}
+    one_basis = same_basis.pop() if len(same_basis) == 1 else ""
     return {
+        "basis": one_basis,
         "folds": unmeasured(cell.planned for cell in data.cells),
         "columns": columns,
         "headlines": metrics.HEADLINES,
@@ -54,7 +58,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
             Row(
                 cell.id,
                 *names[cell.planned.cell],
-                rank_basis(cell.planned.cell),
+                "" if one_basis else bases[cell.id],
                 training_lines(cell.planned.cell),
                 cell.status,
                 tuple(

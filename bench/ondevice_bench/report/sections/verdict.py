@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ondevice_bench import metrics, units
+from ondevice_bench.analyse.kept_accuracy import kept_accuracy
+from ondevice_bench.report.accuracy_column import accuracy_quantities
 from ondevice_bench.report.decision import decide
 from ondevice_bench.report.sections.section import ReportData, Section
 from ondevice_bench.suite.goal import Goal
@@ -13,13 +15,14 @@ def content(data: ReportData) -> Mapping[str, Any] | None:
     """The decision on each group, and the goal."""
     if not data.groups:
         return None
+    accuracy = accuracy_quantities(kept_accuracy(data.summary, data.baseline))
     return {
         "goal": goal_text(data.goal),
         "baseline": data.baseline,
         "least_cosine": f"{data.goal.min_cosine:g}",
         "board": data.summary.run.profile if len(data.boards) > 1 else "",
         "decisions": [
-            decide(group, data.summary.run, data.goal, data.baseline, data.lost_accuracy)
+            decide(group, data.summary.run, data.goal, data.baseline, data.lost_accuracy, accuracy)
             for group in data.groups
         ],
     }

@@ -2,7 +2,7 @@
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.groups import CellWithBaseline
-from ondevice_bench.analyse.summary import CellSummary
+from ondevice_bench.analyse.summary import CellSummary, was_not_run
 from ondevice_bench.record.details import TreatedLayer
 from ondevice_bench.report.quantities import quantity_of, rank_basis, ratio_to_baseline
 from ondevice_bench.terminal import Table
@@ -96,15 +96,26 @@ def cell_lines(cell: CellSummary) -> list[str]:
 
 
 def _unavailable(cell: CellSummary) -> list[str]:
-    """A line for each reason why metrics are missing; none for a reason that is a problem."""
+    """A line for each reason why metrics are missing; none for a reason that is a problem.
+
+    Passes that were not run share a line: `bench list metrics` says what they measure.
+    """
     by_reason: dict[str, list[str]] = {}
+    not_run: dict[str, None] = {}
     for name, reason in cell.unavailable.items():
-        by_reason.setdefault(reason, []).append(metrics.described(name).noun)
-    return [
+        metric = metrics.described(name)
+        if reason == was_not_run(metric.pass_name):
+            not_run[metric.pass_name] = None
+        else:
+            by_reason.setdefault(reason, []).append(metric.noun)
+    lines = [
         f"not measured: {'; '.join(labels)}: {reason}"
         for reason, labels in by_reason.items()
         if reason not in cell.problems
     ]
+    if not_run:
+        lines.append(f"not run: {', '.join(not_run)}; to add a pass: `measure: +NAME`")
+    return lines
 
 
 def _input(layer: TreatedLayer) -> str:

@@ -1,6 +1,6 @@
 """Two runs against each other, in the terminal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.compare import DRIFT, VERDICTS, Comparison, Difference
@@ -11,6 +11,7 @@ from ondevice_bench.suite.labels import labelled
 from ondevice_bench.terminal import Table, one_line
 from ondevice_bench.units import number_of, quantity, ratio
 
+LISTED = 5  # cells with a line each
 AMBIGUOUS = "one side has several cells that differ only in the version of a file"
 OTHER_KERNELS = "torch or the kind of processor differs, and other kernels give other values"
 
@@ -113,10 +114,17 @@ def comparison_notes(comparison: Comparison) -> list[str]:
     """What failed or was not compared, with ids, and the number of each verdict."""
     lines = [*map(failed_line, comparison.failed)]
     lines += [f"code: {text}" for text in code_texts(comparison)]
-    lines += [f"only in {comparison.base}: {cell}" for cell in comparison.only_in_base]
-    lines += [f"only in {comparison.new}: {cell}" for cell in comparison.only_in_new]
+    lines += _only_in(comparison.base, comparison.only_in_base)
+    lines += _only_in(comparison.new, comparison.only_in_new)
     lines += other_notes(comparison)
     return [*lines, f"base {comparison.base}, new {comparison.new}: {counts_text(comparison)}"]
+
+
+def _only_in(run: str, cells: Sequence[str]) -> list[str]:
+    """A line for each cell that the other run lacks; the number of them if they are many."""
+    if len(cells) <= LISTED:
+        return [f"only in {run}: {cell}" for cell in cells]
+    return [f"only in {run}: {number_of(len(cells), 'cell')}, the first is {cells[0]}"]
 
 
 def other_notes(comparison: Comparison) -> list[str]:

@@ -15,7 +15,7 @@ from ondevice_bench.report.terminal.run import (
     run_tables,
 )
 from ondevice_bench.report.terminal.verdict import short_verdict_lines, verdict_lines
-from ondevice_bench.terminal import known_width, table_text
+from ondevice_bench.terminal import known_width, table_text, wrapped
 
 
 def formatted(summaries: Sequence[RunSummary], form: str, baseline: str | None = None) -> str:
@@ -41,7 +41,7 @@ def _text(summary: RunSummary, baseline: str | None) -> str:
         *problem_lines(summary),
         *run_notes(summary),
     ]
-    return "\n".join([*texts, *notes])
+    return "\n".join([*texts, *(wrapped(note, known_width()) for note in notes)])
 
 
 def _markdown(summary: RunSummary, baseline: str | None) -> str:

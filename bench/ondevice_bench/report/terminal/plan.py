@@ -12,24 +12,32 @@ from ondevice_bench.units import GIB, clock, flops, mib
 
 
 def plan_tables(previews: Sequence[CellPreview]) -> list[Table]:
-    """The cells to measure here by workload, and the numbers that exist before they run."""
+    """The cells to measure here by workload, and the numbers that exist before they run.
+
+    What plain training needs is the same for all cells of a workload, so the heading has it.
+    """
     planned = {
         preview.item.cell: preview for preview in previews if preview.item.state == "planned"
     }
     tables = []
     for group in labelled(planned):
-        titles = ["method", "vanilla's activations", "vanilla's step", "time"]
-        table = Table(*titles, heading=group.heading)
+        plain = _plain_step(planned[group.cells[0]])
+        has_times = any(planned[cell].seconds is not None for cell in group.cells)
+        times = ["time"] if has_times else []
+        table = Table("method", *times, heading=f"{group.heading}; {plain}")
         for label, cell in zip(group.labels, group.cells, strict=True):
-            preview = planned[cell]
-            step = preview.plain_step
-            activations = f"unknown: {step.reason}"
-            if step.activation_bytes is not None:
-                activations = mib(step.activation_bytes)
-            flop = "" if step.step_flops is None else flops(step.step_flops)
-            table.add_row(label, activations, flop, _time(preview))
+            table.add_row(label, *([_time(planned[cell])] if has_times else []))
         tables.append(table)
     return tables
+
+
+def _plain_step(preview: CellPreview) -> str:
+    """What a step of plain training needs, computed without running it."""
+    step = preview.plain_step
+    if step.activation_bytes is None:
+        return f"what vanilla needs is unknown: {step.reason}"
+    work = "" if step.step_flops is None else f" and {flops(step.step_flops)}"
+    return f"a step of vanilla takes {mib(step.activation_bytes)} of activations{work}"
 
 
 def plan_lines(previews: Sequence[CellPreview]) -> list[str]:

@@ -1,0 +1,65 @@
+"""Weights that something else updates, although their update belongs to our optimizer.
+
+A loop may update weights by hand, or in hooks of its own. Then no optimizer is there that a check
+could refuse, and a method that lives in the optimizer would do nothing.
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+from ondevice_bench.errors import Refusal
+from ondevice_bench.methods.projected_update import Projection
+from ondevice_bench.methods.tensors import has_content
+
+SAMPLED = 32  # elements of a weight: an update changes nearly all
+
+
+class ForeignUpdates:
+    """Refuses the forward after a backward, if the weight has changed without our optimizer.
+
+    Weights may change for other reasons, too: a file that is loaded, for example. So only a change
+    after a gradient counts, and nothing is watched any more after the first step of our optimizer.
+    """
+
+    def __init__(self, name: str, weight: nn.Parameter, projection: Projection) -> None:
+        self._name = name
+        self._projection = projection
+        self._before: bytes | None = None
+        self._has_gradient = False
+        self._hook: RemovableHandle = weight.register_post_accumulate_grad_hook(self._note)
+
+    def _note(self, _: Any) -> None:
+        self._has_gradient = True
+
+    def check(self, weight: nn.Parameter) -> None:
+        """Before a forward: a Refusal if something else has updated the weight."""
+        if self._projection.has_updated or not torch.is_grad_enabled() or not has_content():
+            return
+        now = _sample(weight)
+        if self._has_gradient and self._before is not None and now != self._before:
+            raise Refusal(
+                f"{self._name}: the loop has changed the weight itself. The update of the method "
+                "is in the optimizer that Treatment.optimizer returns: train with that"
+            )
+        self._before, self._has_gradient = now, False
+
+    def is_on(self, weight: nn.Parameter) -> bool:
+        """Whether one of the hooks of the weight is ours: a copy of the weight has none."""
+        return self._hook.id in (weight._post_accumulate_grad_hooks or ())
+
+    def end(self) -> None:
+        """Watch no longer."""
+        self._hook.remove()
+
+
+def _sample(weight: nn.Parameter) -> bytes | None:
+    """Some elements of the weight as bytes, without an operator, so that no count has one more."""
+    storage, first = weight.untyped_storage(), weight.storage_offset()
+    if storage.device.type != "cpu":
+        return None
+    size, count = weight.element_size(), weight.numel()
+    places = range(0, count, max(1, count // SAMPLED))
+    return bytes(storage[(first + place) * size + byte] for place in places for byte in range(size))

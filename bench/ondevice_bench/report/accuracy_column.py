@@ -1,0 +1,24 @@
+"""The accuracy of each trained cell, as a column of the table to decide from."""
+
+from collections.abc import Sequence
+
+from ondevice_bench.analyse.kept_accuracy import FINAL, MethodAccuracy
+from ondevice_bench.report.accuracy_sentences import percent, points, range_text
+from ondevice_bench.report.quantities import Quantity, quantity_of
+
+
+def accuracy_quantities(found: Sequence[MethodAccuracy]) -> dict[str, Quantity]:
+    """The accuracy of each trained cell and its distance from the baseline, over all seeds."""
+    return {cell.id: _quantity(one) for one in found for cell in one.line.cells}
+
+
+def _quantity(one: MethodAccuracy) -> Quantity:
+    final = one.line.estimates.get(FINAL)
+    if final is None:
+        return quantity_of(one.line, FINAL)
+    meaning = f"accuracy on the test examples after the last epoch; {final.basis}"
+    if one.difference is None:
+        return Quantity(percent(final.estimate), "", meaning, final.estimate)
+    against = f"{points(one.difference.estimate)} points{range_text(one.difference, points)}"
+    meaning += f"; points above the baseline with the same seed: {one.difference.basis}"
+    return Quantity(percent(final.estimate), against, meaning, final.estimate)
