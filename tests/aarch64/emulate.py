@@ -90,7 +90,9 @@ def _install(root: Path) -> None:
             kinds = [f"--platform={kind}_aarch64" for kind in WHEELS]
             tags = ["--implementation=cp", "--abi=cp311", "--abi=abi3", "--abi=none"]
             only = [f"--python-version={PYTHON}", "--only-binary=:all:"]
-            _do([*pip, *kinds, *tags, *only, *_requirements()])
+            # a constraint would be read for this machine: these are the pins for the other one
+            here = {name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"}
+            _do([*pip, *kinds, *tags, *only, *_requirements()], here)
         for old in (site / "ondevice_bench", *site.glob("ondevice_bench-*")):
             shutil.rmtree(old, ignore_errors=True)
         _do([*pip, wheel])
