@@ -37,7 +37,8 @@ def test_too_much_is_refused_before_it_is_parsed(monkeypatch):
 
 
 LARGEST = """
-import io, resource
+import io, resource, struct
+from ondevice_bench.protocol import frames
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 text = b'{"a":[' + b"[]," * ((1 << 26) // 3 - 10) + b"0]}"
 stream = io.BytesIO(struct.pack(">II", len(text), 0) + text)
