@@ -29,6 +29,7 @@ from ondevice_bench.cli import (
     show_cell,
     show_model,
     show_spectrum,
+    validate_board,
 )
 from ondevice_bench.terminal import print_lines
 
@@ -88,6 +89,7 @@ boards.command("setup")(board.setup)
 boards.command("list")(board.list_boards)
 boards.command("check")(board.check)
 boards.command("remove")(board.remove)
+boards.command("validate")(validate_board.validate)
 
 lists = typer.Typer()
 app.add_typer(lists, name="list", help="List the names that suites can use, and past runs.")

@@ -30,6 +30,7 @@ class Place:
     store: str
     run: str
     command: str
+    about_board: str = ""  # what is known of times on a board like that
 
 
 @dataclass(frozen=True)

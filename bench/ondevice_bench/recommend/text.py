@@ -273,6 +273,8 @@ def _uncertain(found: Recommendation) -> list[str]:
             f"uncertain: times are those of this machine, {found.place.machine}, not of "
             f"{found.place.board}; run the same command there to know its own"
         )
+        if found.place.about_board:
+            lines.append(f"uncertain: {found.place.about_board}")
     if found.trainings > 1 and found.question.limits.min_accuracy is None:
         lines.append(
             "uncertain: trainings differ, and nothing compared what they learn: give "

@@ -26,6 +26,7 @@ from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.labels import labelled, shared_text, short_names
 from ondevice_bench.units import percent
+from ondevice_bench.validation.pi import is_of_a_pi, sentence
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,14 @@ def content(data: ReportData) -> Mapping[str, Any]:
             if one.run.settings.get("emulated")
         ],
         "emulated_means": EMULATED,
+        "about_pi": _about_pi(data),
     }
+
+
+def _about_pi(data: ReportData) -> str:
+    """What is known of times on a Raspberry Pi, if cells wait for one."""
+    waits = any(is_of_a_pi(cell.planned.profile) for cell in data.cells if cell.status == "pending")
+    return sentence(data.pi) if waits else ""
 
 
 def _labels(cells: Sequence[Cell]) -> tuple[Mapping[Cell, str], str]:
