@@ -27,6 +27,8 @@ RELEASE, PYTHON = "bookworm", "3.11"
 QEMU, BUSYBOX = Path("/usr/bin/qemu-aarch64-static"), Path("/bin/busybox")
 PROFILE = "cortex-a76-emulated"
 NEEDS = ("debootstrap", "qemu-aarch64-static", "busybox", "dpkg-deb", "sshd")
+PATH = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin"
+CHROOT = shutil.which("chroot", path=PATH)
 NOTHING_RAN = 6
 BOARD = "emulated"
 ENVIRONMENT = {
@@ -49,8 +51,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="build the root here, and take what is there")
     parser.add_argument("--only-ssh", action="store_true", help="leave out what needs no ssh")
     said = parser.parse_args()
-    path = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin"
-    missing = [name for name in NEEDS if shutil.which(name, path=path) is None]
+    missing = [name for name in NEEDS if shutil.which(name, path=PATH) is None]
     if os.geteuid() != 0 or missing:
         needed = f"needs {', '.join(missing)}" if missing else "needs root, to enter another root"
         print(f"aarch64: not run: {needed}", file=sys.stderr)
@@ -168,8 +169,7 @@ def _mounted(root: Path) -> Iterator[None]:
 
 def _emulated(root: Path, *words: str) -> None:
     within = f"cd /work && exec python -m ondevice_bench {' '.join(words)}"
-    command = ["chroot", root, "/usr/bin/busybox-host", "sh", "-c", within]
-    _do([shutil.which("chroot") or "chroot", *command[1:]], ENVIRONMENT)
+    _do([CHROOT, root, "/usr/bin/busybox-host", "sh", "-c", within], ENVIRONMENT)
 
 
 def _bench(folder: Path, *words: str) -> str:
@@ -188,7 +188,7 @@ def _reached_by_ssh(folder: Path, root: Path, here: Path) -> Iterator[None]:
     python = folder / "emulated-python"
     variables = " ".join(f"{name}={value}" for name, value in ENVIRONMENT.items())
     python.write_text(
-        f'#!/bin/sh\nexec env -i {variables} chroot "{root}" /usr/local/bin/python "$@"\n'
+        f'#!/bin/sh\nexec env -i {variables} {CHROOT} "{root}" /usr/local/bin/python "$@"\n'
     )
     python.chmod(0o755)
     board = {

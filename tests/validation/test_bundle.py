@@ -64,6 +64,13 @@ def test_a_report_is_not_believed(bench, pi_run, workplace):
     assert first_pi() is None
 
 
+def test_a_suite_of_the_users_with_that_name_is_no_validation(bench, workplace):
+    bundle.write([content(suite="validate")], workplace / "mine.bundle")
+    ended = bench("import", "mine.bundle")
+    assert ended.code == 0
+    assert "validates" not in ended.out
+
+
 GOOD = {
     "run": "r1",
     "profile": "x86",

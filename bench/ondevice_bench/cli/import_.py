@@ -55,11 +55,11 @@ def import_(
 def _validations(found: "Bundle") -> "Iterator[Validation]":
     """The validations among the runs. Each is judged here, by its records."""
     from ondevice_bench.analyse.summary import summarise_content
-    from ondevice_bench.validation.figures import SUITE
+    from ondevice_bench.validation.figures import SUITE, is_of_this_suite
     from ondevice_bench.validation.pi import validated
 
     for content in found.contents:
-        if content.run.suite == SUITE:
+        if content.run.suite == SUITE and is_of_this_suite(content.cells):
             judged = validated(summarise_content(content))
             yield judged
             told = found.validation

@@ -99,6 +99,7 @@ class Recommendation:
             "board": self.place.board,
             "measured_on_the_board": self.place.is_here,
             "machine": self.place.machine,
+            "about_board": self.place.about_board,
             "model": self.model,
             "data": self.data,
             "weights": self.weights,

@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.declare.folders import builtin
 from ondevice_bench.declare.schema import StrictSchema
 from ondevice_bench.files import atomic_write
+from ondevice_bench.suite.planned_cell import PlannedCell
 
 SUITE = "validate"
 FILE = "desk_figures.json"
@@ -68,6 +69,12 @@ def figures_of(summary: RunSummary) -> dict[str, CellFigures]:
         for cell in summary.cells
         if cell.planned.state == "planned"
     }
+
+
+def is_of_this_suite(cells: Iterable[PlannedCell]) -> bool:
+    """Whether a run has cells of our suite. A suite of the user's may have its name."""
+    known = {each.fingerprint for each in desk_figures().cells.values()}
+    return any(each.cell.fingerprint in known for each in cells)
 
 
 def differences(found: Mapping[str, CellFigures]) -> Iterator[str]:
