@@ -68,7 +68,7 @@ def test_a_suite_of_the_users_with_that_name_is_no_validation(bench, workplace):
     bundle.write([content(suite="validate")], workplace / "mine.bundle")
     ended = bench("import", "mine.bundle")
     assert ended.code == 0
-    assert "validates" not in ended.out
+    assert "this validates" not in ended.out
 
 
 GOOD = {

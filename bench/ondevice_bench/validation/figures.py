@@ -72,9 +72,9 @@ def figures_of(summary: RunSummary) -> dict[str, CellFigures]:
 
 
 def is_of_this_suite(cells: Iterable[PlannedCell]) -> bool:
-    """Whether a run has cells of our suite. A suite of the user's may have its name."""
+    """Whether a run has all cells of our suite. A suite of the user's may have its name."""
     known = {each.fingerprint for each in desk_figures().cells.values()}
-    return any(each.cell.fingerprint in known for each in cells)
+    return known <= {each.cell.fingerprint for each in cells}
 
 
 def differences(found: Mapping[str, CellFigures]) -> Iterator[str]:

@@ -89,8 +89,8 @@ def content(data: ReportData) -> Mapping[str, Any]:
 
 def _about_pi(data: ReportData) -> str:
     """What is known of times on a Raspberry Pi, if cells wait for one."""
-    waits = any(is_of_a_pi(cell.planned.profile) for cell in data.cells if cell.status == "pending")
-    return sentence(data.pi) if waits else ""
+    waiting = {cell.planned.profile for cell in data.cells if cell.status == "pending"}
+    return sentence(data.pi) if any(map(is_of_a_pi, waiting)) else ""
 
 
 def _labels(cells: Sequence[Cell]) -> tuple[Mapping[Cell, str], str]:
