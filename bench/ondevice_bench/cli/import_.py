@@ -32,6 +32,7 @@ def import_(
 
     rows = []
     found = bundle.read_all(path)
+    validations = [*_validations(found)]
     for content in found.contents:
         folder = out or OUT / content.run.suite
         try:
@@ -41,7 +42,6 @@ def import_(
         with Store.create(folder / FILE_NAME) as store:
             added = store.merge(content.run, content.cells, content.records)
         rows.append({**bundle_row(content), "new": added, "store": str(folder / FILE_NAME)})
-    validations = [*_validations(found)]
     if as_json:
         judged = [each.to_dict() for each in validations]
         print_json({"bundle": str(path), "runs": rows, "validations": judged})
