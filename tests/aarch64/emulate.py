@@ -164,7 +164,8 @@ def _mounted(root: Path) -> Iterator[None]:
         yield
     finally:
         for name in reversed(done):
-            _do(["umount", root / name])
+            # at once, also where a process still ends: what follows may remove the root
+            _do(["umount", "--lazy", root / name])
 
 
 def _emulated(root: Path, *words: str) -> None:
