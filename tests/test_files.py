@@ -3,6 +3,7 @@
 import pytest
 
 from ondevice_bench import files
+from ondevice_bench.errors import BadInput
 from ondevice_bench.files import atomic_write
 
 
@@ -29,3 +30,21 @@ def test_a_file_is_replaced_or_stays(tmp_path, monkeypatch, has_name):
     assert path.read_bytes() == b"two"
     assert list(tmp_path.iterdir()) == [path]
     assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_file_that_cannot_be_written_leaves_no_folder(tmp_path):
+    for name in ("a" * 300, "a" * 250):  # the second is too long only with what is added to it
+        with (
+            pytest.raises(BadInput, match="File name too long"),
+            atomic_write(tmp_path / "x/y" / name),
+        ):
+            pytest.fail("is found before anything is written")
+    with pytest.raises(ZeroDivisionError), atomic_write(tmp_path / "x/y/a") as file:
+        file.write(bytes(1 // 0))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_somebody_else_uses_stays(tmp_path):
+    with pytest.raises(ZeroDivisionError), atomic_write(tmp_path / "x/a") as file:
+        file.write(bytes((tmp_path / "x/b").write_text("") // 0))
+    assert list((tmp_path / "x").iterdir()) == [tmp_path / "x/b"]

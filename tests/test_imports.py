@@ -38,6 +38,7 @@ ROOMS = {
 OPEN = {
     "errors",
     "units",
+    "bounded_json",
     "stats",
     "metrics",
     "passes",

@@ -4,7 +4,7 @@ import contextlib
 import io
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -23,10 +23,12 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     While it is written it has no name, where the file system can do that: so nothing of it stays
     behind when the process is killed.
     """
+    made = [folder for folder in path.parents if not folder.exists()]  # the innermost first
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.parent / f".{path.name}-{secrets.token_hex(4)}.part"
         try:
+            part.exists()  # OSError for a name that is too long, before anything is written
             with _without_name(path.parent) or part.open("xb") as file:
                 yield file
                 file.flush()
@@ -36,10 +38,19 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             part.chmod(0o644)
             part.replace(path)
         except BaseException:
-            part.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            _remove_empty(made)
             raise
     except OSError as error:
         raise BadInput(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove folders that were made for a file, as far as nobody has put anything into them."""
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def _without_name(folder: Path) -> BinaryIO | None:

@@ -2,8 +2,10 @@
 
 Builds a root of Debian packages for arm64, puts the wheel and its requirements into it, runs a tiny
 suite there and here, carries the runs over in a bundle, and compares: exact figures that do not
-depend on kernels must be equal to the last byte. Times and memory of the emulation must be shown
-nowhere. Needs root, debootstrap, qemu-user-static and busybox-static (Debian's names).
+depend on kernels must be equal to the last byte. Then it reaches the emulated Python by ssh, as a
+board: the same suite with `--on`, and `bench board validate`. Times and memory of the emulation must
+be shown nowhere. Needs root, debootstrap, qemu-user-static, busybox-static and openssh-server
+(Debian's names).
 
     tox -e aarch64 [-- --keep FOLDER]
 """
@@ -24,8 +26,17 @@ PROJECT = HERE.parents[1]
 RELEASE, PYTHON = "bookworm", "3.11"
 QEMU, BUSYBOX = Path("/usr/bin/qemu-aarch64-static"), Path("/bin/busybox")
 PROFILE = "cortex-a76-emulated"
-NEEDS = ("debootstrap", "qemu-aarch64-static", "busybox", "dpkg-deb")
+NEEDS = ("debootstrap", "qemu-aarch64-static", "busybox", "dpkg-deb", "sshd")
+PATH = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin"
+CHROOT = shutil.which("chroot", path=PATH)
 NOTHING_RAN = 6
+BOARD = "emulated"
+ENVIRONMENT = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "HOME": "/root",
+    "USER": "root",
+    "PYTHONPATH": "/opt/site",
+}
 # a child of the emulated Python is started by the kernel of this machine: a shell for this machine
 WRAPPER = f"""#!/usr/bin/busybox-host sh
 exec /usr/bin/qemu-aarch64-static -cpu cortex-a76 -0 /usr/local/bin/python /usr/bin/python{PYTHON} "$@"
@@ -38,8 +49,9 @@ def main() -> int:
     """Build, run, compare; 6 where the machine cannot."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keep", type=Path, help="build the root here, and take what is there")
+    parser.add_argument("--only-ssh", action="store_true", help="leave out what needs no ssh")
     said = parser.parse_args()
-    missing = [name for name in NEEDS if shutil.which(name) is None]
+    missing = [name for name in NEEDS if shutil.which(name, path=PATH) is None]
     if os.geteuid() != 0 or missing:
         needed = f"needs {', '.join(missing)}" if missing else "needs root, to enter another root"
         print(f"aarch64: not run: {needed}", file=sys.stderr)
@@ -50,12 +62,18 @@ def main() -> int:
         _install(root)
         work = _workplace(root / "work")
         here = _workplace(folder / "here")
-        with _mounted(root):
-            _emulated(root, "run", "tiny", "--hardware", PROFILE)
-            _emulated(root, "export", "tiny", "-o", "pi.bundle")
         _bench(here, "run", "tiny", "-q")
-        _bench(here, "import", str(work / "pi.bundle"), "--out", "there")
-        return _judged(here)
+        with _mounted(root):
+            if not said.only_ssh:
+                _emulated(root, "run", "tiny", "--hardware", PROFILE)
+                _emulated(root, "export", "tiny", "-o", "pi.bundle")
+                _bench(here, "import", str(work / "pi.bundle"), "--out", "there")
+                if _judged(here, "there/results.sqlite"):
+                    return 1
+            with _reached_by_ssh(folder, root, here):
+                _bench(here, "run", "tiny", "--on", BOARD, "--hardware", PROFILE, "--out", "by-ssh")
+                validation = _validated(here)
+        return _judged(here, "by-ssh/results.sqlite") or validation
 
 
 def _root(folder: Path) -> Path:
@@ -90,7 +108,9 @@ def _install(root: Path) -> None:
             kinds = [f"--platform={kind}_aarch64" for kind in WHEELS]
             tags = ["--implementation=cp", "--abi=cp311", "--abi=abi3", "--abi=none"]
             only = [f"--python-version={PYTHON}", "--only-binary=:all:"]
-            _do([*pip, *kinds, *tags, *only, *_requirements()])
+            # a constraint would be read for this machine: these are the pins for the other one
+            here = {name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"}
+            _do([*pip, *kinds, *tags, *only, *_requirements()], here)
         for old in (site / "ondevice_bench", *site.glob("ondevice_bench-*")):
             shutil.rmtree(old, ignore_errors=True)
         _do([*pip, wheel])
@@ -144,19 +164,13 @@ def _mounted(root: Path) -> Iterator[None]:
         yield
     finally:
         for name in reversed(done):
-            _do(["umount", root / name])
+            # at once, also where a process still ends: what follows may remove the root
+            _do(["umount", "--lazy", root / name])
 
 
 def _emulated(root: Path, *words: str) -> None:
-    environment = {
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
-        "HOME": "/root",
-        "USER": "root",
-        "PYTHONPATH": "/opt/site",
-    }
     within = f"cd /work && exec python -m ondevice_bench {' '.join(words)}"
-    command = ["chroot", root, "/usr/bin/busybox-host", "sh", "-c", within]
-    _do([shutil.which("chroot") or "chroot", *command[1:]], environment)
+    _do([CHROOT, root, "/usr/bin/busybox-host", "sh", "-c", within], ENVIRONMENT)
 
 
 def _bench(folder: Path, *words: str) -> str:
@@ -164,11 +178,48 @@ def _bench(folder: Path, *words: str) -> str:
     return subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def _judged(here: Path) -> int:
+@contextmanager
+def _reached_by_ssh(folder: Path, root: Path, here: Path) -> Iterator[None]:
+    """An sshd of this machine; the Python of the board enters the root."""
+    sys.path.insert(0, str(PROJECT))
+    from tests.remote import sshd
+
+    shutil.rmtree(folder / "sshd", ignore_errors=True)
+    server = sshd.start(folder / "sshd", forwarded=())
+    python = folder / "emulated-python"
+    variables = " ".join(f"{name}={value}" for name, value in ENVIRONMENT.items())
+    python.write_text(
+        f'#!/bin/sh\nexec env -i {variables} {CHROOT} "{root}" /usr/local/bin/python "$@"\n'
+    )
+    python.chmod(0o755)
+    board = {
+        "address": server.address,
+        "folder": "/opt/board",
+        "python": str(python),
+        "ssh_config": str(server.config),
+    }
+    (here / "hosts.yaml").write_text(json.dumps({"schema": 1, "boards": {BOARD: board}}))
+    try:
+        yield
+    finally:
+        server.stop()
+
+
+def _validated(here: Path) -> int:
+    """The figures of a desk are those of the emulated board, which is no Pi all the same."""
+    words = ("board", "validate", "--on", BOARD, "--hardware", PROFILE, "-q", "--json")
+    found = json.loads(_bench(here, *words, "-o", "emulated.bundle"))
+    outcomes = {proof["subject"]: proof["outcome"] for proof in found["proofs"]}
+    print("validation:", outcomes, found["conclusion"])
+    is_no_pi = not found["validates_a_pi"] and "emulated" in found["conclusion"]
+    return 0 if outcomes["figures"] == outcomes["suite"] == "passed" and is_no_pi else 1
+
+
+def _judged(here: Path, there: str) -> int:
     """Compare the two runs, and look that no figure of the emulator's own is shown."""
-    command = [sys.executable, "-m", "ondevice_bench", "compare", "tiny", "there/results.sqlite"]
+    command = [sys.executable, "-m", "ondevice_bench", "compare", "tiny", there]
     compared = subprocess.run(command, cwd=here, check=False)
-    report = json.loads(_bench(here, "report", "there/results.sqlite", "--json"))
+    report = json.loads(_bench(here, "report", there, "--json"))
     cells = [cell for cell in report["cells"] if cell["status"] != "skipped"]
     not_ok = [cell["cell"] for cell in cells if cell["status"] != "ok"]
     timed = [cell["cell"] for cell in cells if "step_seconds" in cell["metrics"]]

@@ -73,6 +73,7 @@ def test_what_is_out_is_grouped_by_its_limit(world):
 def test_times_of_a_desk_and_content_that_is_made_up_are_said(world):
     text = whole(world.search())
     assert "times are those of this machine, generic (fake processor), not of pi5-2gb" in text
+    assert "uncertain: No Raspberry Pi has measured this yet." in text
     assert "give --weights FILE for random weights and --data folder:DIR for synthetic" in text
 
 

@@ -269,7 +269,10 @@ def members(path):
         (lambda path: path.write_bytes(b""), "damaged, or not a bundle"),
         (lambda path: path.write_text("schema: 1"), "damaged, or not a bundle"),
         (lambda path: path.write_bytes(path.read_bytes()[:-40]), "damaged, or not a bundle"),
-        (lambda path: repacked(path, members(path), version=2), "written by a newer bench"),
+        (
+            lambda path: repacked(path, members(path), version=bundle.VERSION + 1),
+            "written by a newer bench",
+        ),
         (lambda path: repacked(path, members(path), format="other"), "manifest.json: format"),
         (lambda path: repacked(path, {"../evil.json": b"{}"}), "manifest.json: members"),
         (lambda path: repacked(path, {"/etc/passwd": b"{}"}), "manifest.json: members"),

@@ -242,3 +242,22 @@ def test_a_wrong_clock_there_is_told_and_changes_no_record(
     assert all(record.started >= began for record in found)
     (finding,) = [each for each in run.settings["doctor"] if each["subject"] == "clock"]
     assert finding["said"].startswith("the board's clock differs by -")
+
+
+def test_a_validation_over_ssh_is_a_bundle_and_judged_alike_elsewhere(
+    bench, workplace, server, hosts_file, quick_python, tmp_path_factory
+):
+    """The quick board measures nothing: its figures are no desk's, and it is no Pi."""
+    hosts_file(server, workplace / "there", quick_python)
+    ended = bench("board", "validate", "--on", "board1", "-o", "v.bundle", "--json")
+    assert ended.code == 5, ended.err
+    found = json.loads(ended.out)
+    outcomes = {each["subject"]: each["outcome"] for each in found["proofs"]}
+    assert outcomes["recognition"] == "passed"
+    assert outcomes["suite"] == outcomes["figures"] == outcomes["peaks"] == "failed"
+    assert found["conclusion"].startswith("this validates no Raspberry Pi: this machine is ")
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    imported = bench("import", workplace / "v.bundle", "--json", cwd=elsewhere)
+    assert imported.code == 0, imported.err
+    (judged,) = json.loads(imported.out)["validations"]
+    assert {**judged, "bundle": found["bundle"]} == found

@@ -1,10 +1,14 @@
-"""Two boards in networks of their own: a cable that is pulled, and a board that reboots."""
+"""Two boards in networks of their own: less memory, a cable that is pulled, a reboot."""
 
 import json
 import os
+import signal
 import subprocess
+import sys
 import threading
 import time
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +47,68 @@ def boards(tmp_path):
             server.stop()
         for n in (1, 2):
             subprocess.run(["ip", "netns", "del", f"bench{n}"], check=False)
+
+
+@contextmanager
+def memory_limit(server, gib: float):
+    """Keep the server, and all that it starts from now on, below a limit of the kernel."""
+    root = Path("/sys/fs/cgroup")
+    group, limit = next(
+        (
+            (folder / f"bench-{server.namespace}", name)
+            for folder, name in (
+                (root / "memory", "memory.limit_in_bytes"),
+                (root, "memory.max"),
+            )
+            if (folder / "cgroup.procs").exists()
+        ),
+        (None, ""),
+    )
+    try:
+        assert group is not None
+        group.mkdir()
+        (group / limit).write_text(str(int(gib * (1 << 30))))
+        (group / "cgroup.procs").write_text(str(server.process.pid))
+    except (AssertionError, OSError) as error:
+        pytest.skip(f"no memory limit can be set here: {error}")
+    try:
+        yield
+    finally:
+        for pid in (group / "cgroup.procs").read_text().split():
+            os.kill(int(pid), signal.SIGKILL)
+        server.process.wait()
+        time.sleep(1)
+        group.rmdir()
+
+
+REAL = """\
+schema: 1
+title: What fits one board and not the other
+models: [{mcunet: {batch: 2, image_size: 96}}, {vit_b_32: {batch: 1}}]
+methods: [vanilla]
+measure: [memory]
+rounds: 1
+"""
+
+
+def test_what_does_not_fit_one_board_is_out_of_memory_there_and_measured_on_the_other(
+    bench, workplace, boards
+):
+    write_hosts(workplace, boards, sys.executable)
+    (workplace / "suites/quick.yaml").write_text(REAL)
+    with memory_limit(boards[0], 0.75), memory_limit(boards[1], 4):
+        ended = [
+            bench("run", "quick", "--on", f"board{n}", "--out", f"out{n}", timeout=600)
+            for n in (1, 2)
+        ]
+    assert [each.code for each in ended] == [3, 0], ended[0].err
+    found = [
+        {record.key.cell.split("/")[0]: record for record in records(place)[1]}
+        for place in (workplace / f"out{n}/results.sqlite" for n in (1, 2))
+    ]
+    assert [each["mcunet"].status for each in found] == ["ok", "ok"]
+    assert [each["vit_b_32"].status for each in found] == ["oom", "ok"]
+    assert found[0]["vit_b_32"].reason == "killed by the kernel because memory ran out"
 
 
 def write_hosts(workplace, boards, python):

@@ -136,6 +136,13 @@ def test_peaks_that_make_no_sense_write_no_profile(workplace, samples):
     assert not (workplace / "hardware").exists()
 
 
+def test_a_name_too_long_for_a_file_is_refused_before_anything_is_measured(workplace):
+    host = FakeHost(lambda _: pytest.fail("measured"), profile=load_profile("x86"))
+    with pytest.raises(BadInput, match="File name too long"):
+        write_profile(host, "a" * 300)
+    assert not (workplace / "hardware").exists()
+
+
 def test_a_profile_cannot_extend_itself(workplace):
     with pytest.raises(BadInput, match="x86 is the profile that the new one extends"):
         write_profile(profile_host(), "x86")

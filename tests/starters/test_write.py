@@ -85,6 +85,12 @@ def test_a_name_that_is_none_is_refused(workplace, name):
         write_method(name)
 
 
+def test_a_name_too_long_for_a_file_leaves_no_folder(workplace):
+    with pytest.raises(BadInput, match="File name too long"):
+        write_suite("a" * 300)
+    assert list(workplace.iterdir()) == []
+
+
 def test_nothing_is_overwritten(workplace):
     write_suite("mine")
     write_method("topk")

@@ -34,6 +34,7 @@ from ondevice_bench.cli import (
     show_model,
     show_spectrum,
     site,
+    validate_board,
 )
 from ondevice_bench.terminal import print_lines
 
@@ -97,6 +98,7 @@ boards.command("setup")(board.setup)
 boards.command("list")(board.list_boards)
 boards.command("check")(board.check)
 boards.command("remove")(board.remove)
+boards.command("validate")(validate_board.validate)
 
 fleets = typer.Typer()
 app.add_typer(fleets, name="fleet", help="Measure suites on many boards at a time.")

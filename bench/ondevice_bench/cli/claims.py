@@ -88,6 +88,7 @@ def claims(
     from ondevice_bench.papers.given import given
     from ondevice_bench.report.page import write_report
     from ondevice_bench.run.hosts.local import local_host
+    from ondevice_bench.validation.claims import with_what_is_not_measured
 
     published = load_published(file).of_paper(paper)
     measures = bool(weights or data or measure_all)
@@ -111,7 +112,7 @@ def claims(
             )
             new = {each.run.id for each in trial_runs}
             summaries = [*trial_runs, *(each for each in summaries if each.run.id not in new)]
-        verdicts = judge(summaries)
+        verdicts = with_what_is_not_measured(judge(summaries))
     if out is not None and summaries:
         write_report(summaries, out, "paper", claims=verdicts)
     if as_json:

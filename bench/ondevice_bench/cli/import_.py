@@ -1,13 +1,19 @@
 """`bench import`: the runs of a bundle, or readings of another tool, into the results here."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ondevice_bench.cli.arguments import AsJson
+from ondevice_bench.cli.validate_board import print_validation
 from ondevice_bench.errors import BadInput
-from ondevice_bench.terminal import print_json, print_lines, print_notes
+from ondevice_bench.terminal import print_errors, print_json, print_lines, print_notes
+
+if TYPE_CHECKING:
+    from ondevice_bench.record.bundle import Bundle
+    from ondevice_bench.validation.pi import Validation
 
 
 def import_(
@@ -54,7 +60,9 @@ def _import_bundle(path: Path, out: Path | None, *, as_json: bool) -> None:
     from ondevice_bench.report.terminal.bundle import bundle_line, bundle_row
 
     rows = []
-    for content in bundle.read(path):
+    found = bundle.read_all(path)
+    validations = [*_validations(found)]
+    for content in found.contents:
         folder = out or OUT / content.run.suite
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +72,26 @@ def _import_bundle(path: Path, out: Path | None, *, as_json: bool) -> None:
             added = store.merge(content.run, content.cells, content.records)
         rows.append({**bundle_row(content), "new": added, "store": str(folder / FILE_NAME)})
     if as_json:
-        print_json({"bundle": str(path), "runs": rows})
+        judged = [each.to_dict() for each in validations]
+        print_json({"bundle": str(path), "runs": rows, "validations": judged})
     else:
         print_notes(*map(bundle_line, rows))
+        for each in validations:
+            print_validation(each)
         print_lines(f"bundle: {path}")
+
+
+def _validations(found: "Bundle") -> "Iterator[Validation]":
+    """The validations among the runs. Each is judged here, by its records."""
+    from ondevice_bench.analyse.summary import summarise_content
+    from ondevice_bench.validation.figures import SUITE, is_of_this_suite
+    from ondevice_bench.validation.pi import validated
+
+    told = found.validation
+    for content in found.contents:
+        is_told = told is not None and told["run"] == content.run.id
+        if is_told or (content.run.suite == SUITE and is_of_this_suite(content.cells)):
+            judged = validated(summarise_content(content))
+            yield judged
+            if is_told and told != judged.to_dict():
+                print_errors("the board's own report differs; what counts is what its records show")

@@ -87,6 +87,7 @@ def report(
     from ondevice_bench.run.commit import places
     from ondevice_bench.run.hosts.local import local_host
     from ondevice_bench.suite.fit_file import read_fits
+    from ondevice_bench.validation.claims import with_what_is_not_measured
 
     selected = report_runs(runs or (), other_boards=compare_hardware)
     if baseline is not None and baseline not in (methods := selected.methods()):
@@ -114,7 +115,8 @@ def report(
     claims: tuple[JudgedClaim, ...] = ()
     if "claims" in shown:
         with local_host() as host:
-            claims = judge_claims(load_published(), summaries, partial(_accounts_of, host))
+            judged = judge_claims(load_published(), summaries, partial(_accounts_of, host))
+        claims = with_what_is_not_measured(judged)
     query = HistoryQuery(places(Path.cwd(), [one.run.commit for one in summaries]))
     write_report(
         summaries,

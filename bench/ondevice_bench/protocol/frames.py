@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ondevice_bench import bounded_json
+
 # of the conversation between a desk and a board; raise it with every change of a question
 VERSION = 1
 # what a board writes first: all before it was printed by the shell there
@@ -45,7 +47,9 @@ def read_frame(read: Callable[[int], bytes]) -> Frame:
         raise BadFrame(f"a message is larger than {MOST_BYTES >> 20} MiB")
     text, content = (read(length) for length in lengths)
     try:
-        values = json.loads(text)
+        values = bounded_json.loads(text)
+    except bounded_json.TooMuch as error:
+        raise BadFrame(f"a message is too large: {error}") from None
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict):

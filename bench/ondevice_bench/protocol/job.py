@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
+from ondevice_bench import bounded_json
 from ondevice_bench.protocol.turns import Turns
 from ondevice_bench.suite.cell import Cell, Value
 from ondevice_bench.suite.suite import Sampling
@@ -91,12 +92,14 @@ class Reply:
         The user's code may have written it.
         """
         try:
-            values = json.loads(text)
+            values = bounded_json.loads(text)
             if "\\ud" in text.lower():  # half a surrogate pair cannot be stored
                 clean = json.dumps(values, ensure_ascii=False).encode(errors="replace")
                 values = json.loads(clean)
             reply = Reply(**{**values, "result": PassResult(**values["result"])})
             _require_types(reply)
+        except bounded_json.TooMuch:
+            raise
         except (ValueError, TypeError, LookupError, RecursionError, OverflowError) as error:
             raise ValueError(f"{type(error).__name__} in {text[:60]!r}") from None
         return reply

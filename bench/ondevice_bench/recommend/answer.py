@@ -31,6 +31,7 @@ class Place:
     store: str
     run: str
     command: str
+    about_board: str = ""  # what is known of times on a board like that
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ class Recommendation:
             "board": self.place.board,
             "measured_on_the_board": self.place.is_here,
             "machine": self.place.machine,
+            "about_board": self.place.about_board,
             "model": self.model,
             "data": self.data,
             "weights": self.weights,

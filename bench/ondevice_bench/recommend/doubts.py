@@ -37,6 +37,8 @@ def uncertain_lines(found: Recommendation) -> list[str]:
             f"uncertain: times are those of this machine, {found.place.machine}, not of "
             f"{found.place.board}; `bench recommend --on BOARD` measures there"
         )
+        if found.place.about_board:
+            lines.append(f"uncertain: {found.place.about_board}")
     if found.trainings > 1 and not found.question.learns:
         lines.append(
             "uncertain: trainings differ, and nothing compared what they learn: give "

@@ -30,6 +30,7 @@ from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.goal import GOALS, Goal
 from ondevice_bench.suite.space import Space
 from ondevice_bench.suite.suite import Sampling, Suite
+from ondevice_bench.validation.pi import first_pi, is_of_a_pi, sentence
 
 # of one process: many short ones tell more than a long one
 SAMPLING = Sampling(warmup=2, min_samples=5, max_samples=20, max_seconds=5.0)
@@ -217,6 +218,7 @@ class Search:
             store=str(self.out / FILE_NAME),
             run=session.run.id,
             command=_that_goes_on(self.command),
+            about_board=sentence(first_pi()) if is_of_a_pi(self.board) else "",
         )
 
 

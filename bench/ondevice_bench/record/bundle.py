@@ -1,12 +1,13 @@
 """Runs as one file, to move them from a board to another machine.
 
 A bundle is a zip of JSON. `manifest.json` names every other member with its SHA-256. Each other
-member is a run with its plan and its records. A file is checked completely before any of it is
-stored. A file that is no bundle is bad input.
+member is a run with its plan and its records, or the report of a validation of a board. A file is
+checked completely before any of it is stored. A file that is no bundle is bad input.
 
 | version | since | what changed |
 | --- | --- | --- |
 | 1 | 0.1.0 | runs with plan and records |
+| 2 | 0.1.0 | perhaps `validation.json`; a bundle without it still has version 1 |
 """
 
 import hashlib
@@ -14,9 +15,10 @@ import json
 import struct
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -25,6 +27,7 @@ from ondevice_bench.errors import BadInput
 from ondevice_bench.files import atomic_write, open_zip, require_regular
 from ondevice_bench.record.run_json import (
     ClosedSchema,
+    Name,
     RunContent,
     first_line,
     read_checked,
@@ -32,13 +35,13 @@ from ondevice_bench.record.run_json import (
     require_small,
 )
 
-FORMAT, VERSION = "ondevice-bench bundle", 1
+FORMAT, VERSION = "ondevice-bench bundle", 2
 SUFFIX = ".bundle"
 MAX_FILE = 256 << 20
 MAX_MEMBERS = 1000
 MAX_UNPACKED = 1 << 30
 MAX_MANIFEST = 1 << 20
-_MANIFEST = "manifest.json"
+_MANIFEST, _VALIDATION = "manifest.json", "validation.json"
 _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
@@ -51,7 +54,8 @@ _DAMAGED = (
     OSError,
 )
 _Sum = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-_Member = Annotated[str, Field(pattern=r"^runs/[1-9]\d{0,3}\.json$")]
+_Member = Annotated[str, Field(pattern=r"^(runs/[1-9]\d{0,3}|validation)\.json$")]
+_Words = Annotated[str, Field(max_length=4000)]
 
 
 class _Manifest(ClosedSchema):
@@ -61,7 +65,32 @@ class _Manifest(ClosedSchema):
     members: dict[_Member, _Sum] = Field(min_length=1)
 
 
-def write(contents: Sequence[RunContent], path: Path) -> None:
+class _Proof(ClosedSchema):
+    subject: Annotated[str, Field(pattern=r"^\w[\w -]*$", max_length=40)]
+    outcome: Literal["passed", "failed", "absent"]
+    observation: _Words
+
+
+class _Validation(ClosedSchema):
+    run: Name
+    profile: Name
+    machine: _Words
+    validates_a_pi: bool
+    conclusion: _Words
+    proofs: Annotated[list[_Proof], Field(max_length=50)]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The runs of a bundle, and what it says of a validation by one of them."""
+
+    contents: tuple[RunContent, ...]
+    validation: Mapping[str, Any] | None
+
+
+def write(
+    contents: Sequence[RunContent], path: Path, validation: Mapping[str, Any] | None = None
+) -> None:
     """Write a bundle, completely or not at all. Equal runs give equal bytes.
 
     BadInput if the bundle would be larger than `read` accepts.
@@ -70,10 +99,12 @@ def write(contents: Sequence[RunContent], path: Path) -> None:
         f"runs/{number}.json": json.dumps(content.to_dict(), sort_keys=True).encode()
         for number, content in enumerate(contents, start=1)
     }
+    if validation is not None:
+        members[_VALIDATION] = json.dumps(validation, sort_keys=True).encode()
     require_small(str(path), *members.values())
     manifest = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": 1 if validation is None else VERSION,
         "bench": ondevice_bench.__version__,
         "members": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
     }
@@ -87,6 +118,11 @@ def write(contents: Sequence[RunContent], path: Path) -> None:
 
 def read(path: Path) -> tuple[RunContent, ...]:
     """The runs of a bundle, checked; BadInput if it is not a bundle, or a damaged or newer one."""
+    return read_all(path).contents
+
+
+def read_all(path: Path) -> Bundle:
+    """The same, with the report of a validation. Nothing of the report is proven by it."""
     require_regular(path)
     try:
         if path.stat().st_size > MAX_FILE:
@@ -100,11 +136,16 @@ def read(path: Path) -> tuple[RunContent, ...]:
     except _DAMAGED as error:
         raise BadInput(f"{path}: damaged, or not a bundle: {first_line(error)}") from None
     require_small(str(path), *members.values())
+    report = members.pop(_VALIDATION, None)
+    where = f"{path}: {_VALIDATION}"
+    validation = None if report is None else read_checked(where, _Validation, report)
     contents = tuple(read_run(f"{path}: {name}", data) for name, data in members.items())
     ids = [content.run.id for content in contents]
     if len(set(ids)) < len(ids):
         raise BadInput(f"{path}: holds the same run twice")
-    return contents
+    if validation is not None and validation["run"] not in ids:
+        raise BadInput(f"{where}: is about {validation['run']!r}, which is not in the bundle")
+    return Bundle(contents, validation)
 
 
 def _members(path: Path, bundle: zipfile.ZipFile) -> dict[str, bytes]:

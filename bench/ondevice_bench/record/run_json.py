@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
+from ondevice_bench.bounded_json import built_bytes
 from ondevice_bench.declare.schema import StrictSchema, schema_of
 from ondevice_bench.errors import BadInput
 from ondevice_bench.hardware.finding import DoctorFinding
@@ -22,8 +23,6 @@ from ondevice_bench.suite.planned_cell import PlannedCell
 MAX_DEPTH = 64
 MAX_TEXT = 1 << 20
 MAX_BUILT = 512 << 20
-# of memory, for each such mark in a JSON text: a list, an object, a value in one of them
-_BYTES_OF_A_VALUE = {b"[": 64, b"{": 232, b",": 40}
 
 # a text that becomes part of a path; a limit within a pattern would take long to compile
 Name = Annotated[str, Field(pattern=r"^\w[\w.+-]*$", max_length=200)]
@@ -252,10 +251,7 @@ def _record_schema() -> type[BaseModel]:
 
 def require_small(where: str, *texts: bytes) -> None:
     """BadInput if the values of these JSON texts would take too much memory."""
-    built = sum(
-        text.count(mark) * size for text in texts for mark, size in _BYTES_OF_A_VALUE.items()
-    )
-    if built > MAX_BUILT:
+    if sum(map(built_bytes, texts)) > MAX_BUILT:
         raise BadInput(
             f"{where}: its values would take more than {MAX_BUILT >> 20} MiB of memory: "
             "export fewer runs at a time"

@@ -1,6 +1,5 @@
 """What a board says is checked like a bundle: its types, its sizes, and that it makes sense."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -8,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
+from ondevice_bench import bounded_json
 from ondevice_bench.declare.schema import StrictSchema, schema_of
 from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.hardware.probe import Machine
@@ -145,7 +145,7 @@ def answers(
 ) -> list[dict[str, Any]]:
     """The answers to questions about the user's code."""
     try:
-        found = json.loads(text)
+        found = bounded_json.loads(text)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, list) or [type(each) for each in found] != [dict] * len(requests):

@@ -26,6 +26,7 @@ from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.labels import labelled, layers_text, shared_text, short_names
 from ondevice_bench.units import percent
+from ondevice_bench.validation.pi import is_of_a_pi, sentence
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,14 @@ def content(data: ReportData) -> Mapping[str, Any]:
             if one.run.settings.get("emulated")
         ],
         "emulated_means": EMULATED,
+        "about_pi": _about_pi(data),
     }
+
+
+def _about_pi(data: ReportData) -> str:
+    """What is known of times on a Raspberry Pi, if cells wait for one."""
+    waiting = {cell.planned.profile for cell in data.cells if cell.status == "pending"}
+    return sentence(data.pi) if any(map(is_of_a_pi, waiting)) else ""
 
 
 def _labels(cells: Sequence[Cell]) -> tuple[Mapping[Cell, str], str, str]:

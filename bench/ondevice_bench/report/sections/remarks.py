@@ -11,6 +11,12 @@ from ondevice_bench.report.chips import COMMIT
 from ondevice_bench.report.folding import fold, unmeasured
 from ondevice_bench.report.sections.section import ReportData, Section, usual_baseline
 from ondevice_bench.suite.cell import Cell
+from ondevice_bench.validation.pi import is_of_a_pi
+
+NOT_VALIDATED = (
+    "no Raspberry Pi has been validated among the results here: `bench board validate` proves that "
+    "its times and its memory are measured correctly"
+)
 
 
 def problems(data: ReportData) -> Mapping[str, Any] | None:
@@ -28,10 +34,16 @@ def problems(data: ReportData) -> Mapping[str, Any] | None:
 def notes(data: ReportData) -> Mapping[str, Any] | None:
     """What disturbs the machine, and the notes of cells. Cells with the same note share a line."""
     items = [("this machine", text) for text in data.summary.notes]
+    items += [("this machine", NOT_VALIDATED)] if _is_a_pi_without_proofs(data) else []
     items += [] if data.summary.is_interleaved else [("this run", NOT_INTERLEAVED)]
     of_cells = ((cell.id, note) for cell in data.summary.cells for note in cell.notes)
     items += [(each.who, each.text) for each in fold(of_cells)]
     return {"items": items} if items else None
+
+
+def _is_a_pi_without_proofs(data: ReportData) -> bool:
+    """Whether the run is of a Raspberry Pi, and no validation here shows that one is right."""
+    return data.pi is None and is_of_a_pi(data.summary.run.profile)
 
 
 def reading(_: ReportData) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ from ondevice_bench.papers.claims import JudgedClaim
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.suite.fit import BoardFits
 from ondevice_bench.suite.goal import Goal
+from ondevice_bench.validation.pi import Validation
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class ReportData:
     claims: tuple[JudgedClaim, ...] = ()
     layout: str = ""
     fits: BoardFits | None = None  # what fits a board, as `bench fit` computed it
+    pi: Validation | None = None  # of a real Raspberry Pi, if the results here have one
 
     @cached_property
     def history(self) -> History:
@@ -77,6 +79,7 @@ class ReportData:
         claims: tuple[JudgedClaim, ...] = (),
         layout: str = "",
         fits: BoardFits | None = None,
+        pi: Validation | None = None,
     ) -> "ReportData":
         """The data for the first run's page, with its suite's baseline or another one."""
         first, *others = summaries
@@ -91,6 +94,7 @@ class ReportData:
             claims=claims,
             layout=layout,
             fits=fits,
+            pi=pi,
         )
 
 

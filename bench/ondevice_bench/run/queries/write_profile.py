@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ondevice_bench.errors import BadInput
+from ondevice_bench.files import atomic_write
 from ondevice_bench.hardware.profile import Peaks, load_profile, profiles, recognise
 from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.queries.aa_trial import CELL
@@ -30,12 +31,8 @@ def write_profile(host: Host, name: str) -> Path:
         raise BadInput(f"{path}: is there already")
     if name in host.profile.lineage:
         raise BadInput(f"{name} is the profile that the new one extends: choose another name")
-    text = _text(name, host, _peaks(host))
-    try:
-        FOLDER.mkdir(exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be written: {error.strerror}") from None
+    with atomic_write(path) as file:  # a file that cannot be written fails before the measurement
+        file.write(_text(name, host, _peaks(host)).encode())
     assert load_profile(name).recognise.matches(host.machine)
     return path
 

@@ -1,0 +1,64 @@
+"""`bench board validate`: what shows that a board is measured correctly, as one file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ondevice_bench.cli.arguments import AsJson, Hardware, Quiet, command_line
+from ondevice_bench.cli.doctor import print_findings, quick_findings
+from ondevice_bench.cli.hosts import On, measuring_host
+from ondevice_bench.cli.measuring import measure
+from ondevice_bench.errors import ExitCode
+from ondevice_bench.terminal import print_json, print_lines, print_notes, print_rows
+
+if TYPE_CHECKING:
+    from ondevice_bench.validation.pi import Validation
+
+
+def validate(
+    on: On = None,
+    hardware: Hardware = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The file to write (default: RUN.bundle).")
+    ] = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Prove that a board is measured correctly, and write the proofs into one file.
+
+    Without --on, the board is this machine. Exit code 5 if a proof failed.
+    """
+    from ondevice_bench.analyse.resolve_run import stored_content
+    from ondevice_bench.record import bundle
+    from ondevice_bench.record.store import FILE_NAME, OUT
+    from ondevice_bench.run.request import request
+    from ondevice_bench.suite.load import load_suite
+    from ondevice_bench.validation.figures import SUITE, suite_file
+    from ondevice_bench.validation.pi import validated
+
+    folder = OUT / SUITE
+    with measuring_host(on, hardware) as host:
+        findings = quick_findings(host, None)
+        if not as_json:
+            print_findings(findings)
+        summary = measure(
+            request(host, load_suite(str(suite_file())), command_line()), folder, quiet=quiet
+        )
+    found = validated(summary)
+    target = out or Path(f"{summary.run.id}{bundle.SUFFIX}")
+    content = stored_content(f"{folder / FILE_NAME}@{summary.run.id}")
+    bundle.write([content], target, found.to_dict())
+    if as_json:
+        print_json({**found.to_dict(), "bundle": str(target)})
+    else:
+        print_validation(found)
+        print_lines(f"bundle: {target}")
+    return ExitCode.INCONCLUSIVE if found.failed else ExitCode.OK
+
+
+def print_validation(found: "Validation") -> None:
+    """Each proof in a row, then what they show."""
+    rows = [{"": p.outcome, "about": p.subject, "result": p.observation} for p in found.proofs]
+    print_rows(rows, as_json=False)
+    print_notes(found.conclusion)
