@@ -7,8 +7,7 @@ import typer
 
 from ondevice_bench.cli.arguments import AsJson, Hardware, Quiet, command_line
 from ondevice_bench.cli.doctor import print_findings, quick_findings
-from ondevice_bench.cli.hosts import On, measuring_host
-from ondevice_bench.cli.measuring import measure
+from ondevice_bench.cli.hosts import On
 from ondevice_bench.errors import ExitCode
 from ondevice_bench.terminal import print_json, print_lines, print_notes, print_rows
 
@@ -30,8 +29,11 @@ def validate(
     Without --on, the board is this machine. Exit code 5 if a proof failed.
     """
     from ondevice_bench.analyse.resolve_run import stored_content
+    from ondevice_bench.api.hosts import measuring_host
+    from ondevice_bench.api.measuring import measure
     from ondevice_bench.record import bundle
     from ondevice_bench.record.store import FILE_NAME, OUT
+    from ondevice_bench.run.progress import for_terminal
     from ondevice_bench.run.request import request
     from ondevice_bench.suite.load import load_suite
     from ondevice_bench.validation.figures import SUITE, suite_file
@@ -42,9 +44,8 @@ def validate(
         findings = quick_findings(host, None)
         if not as_json:
             print_findings(findings)
-        summary = measure(
-            request(host, load_suite(str(suite_file())), command_line()), folder, quiet=quiet
-        )
+        task = request(host, load_suite(str(suite_file())), command_line())
+        summary = measure(task, folder, for_terminal(quiet=quiet))
     found = validated(summary)
     target = out or Path(f"{summary.run.id}{bundle.SUFFIX}")
     content = stored_content(f"{folder / FILE_NAME}@{summary.run.id}")
