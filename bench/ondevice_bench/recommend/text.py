@@ -204,7 +204,8 @@ def _gain(gain: Gain) -> str:
         return "the exact gradient"
     match gain.name:
         case "memory":
-            return f"{units.mib(gain.winners - gain.rivals)} less memory"
+            scope = " (one process)" if gain.is_of_one_process else ""
+            return f"{units.mib(gain.winners - gain.rivals)} less memory{scope}"
         case "tensors":
             return f"{units.mib(gain.winners - gain.rivals)} less memory in tensors, by shapes"
         case "step_seconds":
