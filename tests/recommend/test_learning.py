@@ -113,6 +113,16 @@ def test_who_is_out_by_some_seeds_is_said(learner):
     assert "are out that are so by some seeds: saved_bf16" in "\n".join(uncertain_lines(found))
 
 
+def test_one_lucky_seed_of_many_leaves_nothing_open(learner):
+    learner.truths["saved_bf16"] = replace(
+        learner.truths["saved_bf16"], accuracy=0.7, of_seeds=(0.0,) * 8 + (0.15,)
+    )
+    found = learner.search(min_cosine=None, min_accuracy=0.8, data="digits", seeds=9)
+    (out,) = [each for each in found.ruled_out if found.labels[each.name] == "saved_bf16"]
+    assert out.reason == "accuracy 0.700 (0.700 … 0.700; 95 % interval of 9 seeds)"
+    assert found.out_by_chance == ()
+
+
 def test_the_lines_to_paste_have_the_rate_that_was_chosen(learner):
     learner.truths["saved_bf16"] = replace(learner.truths["saved_bf16"], best_rate=0.015)
     found = until(learner)

@@ -25,6 +25,7 @@ from ondevice_bench.recommend.race import OutOfTime
 from ondevice_bench.recommend.training import (
     accuracy_text,
     highest_test,
+    judged,
     least_seconds,
     over_seeds,
 )
@@ -160,8 +161,9 @@ class CellTrials:
         middle = median(tested)
         if middle >= least:
             return True
-        reason = f"accuracy {accuracy_text(over_seeds(tested))}"
-        is_open = len(tested) == 1 or max(tested) >= least
+        accuracy = over_seeds(tested)
+        reason = f"accuracy {accuracy_text(accuracy)}"
+        is_open = judged(accuracy, least) == "undecided"
         self._rule_out(name, "accuracy", reason, middle, is_open=is_open)
         return False
 
