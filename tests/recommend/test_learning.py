@@ -173,6 +173,43 @@ def test_one_seed_alone_decides_nothing(learner):
     assert any("--seeds" in line for line in uncertain_lines(found))
 
 
+def least_energy(world):
+    return world.search("energy_to_accuracy", min_cosine=None, data="digits", target=0.8)
+
+
+def asks_meter(job):
+    return job.pass_name == "energy"
+
+
+def test_a_meter_that_does_not_tell_is_said_before_the_first_training(learner):
+    def reply(job):
+        missing = {"step_joules": "there is no meter"}
+        return Reply("ok", result=PassResult(unavailable=missing)) if asks_meter(job) else None
+
+    learner.reply = reply
+    with pytest.raises(BadInput, match=r"^--minimise: energy .*: there is no meter$"):
+        least_energy(learner)
+    assert trainings(learner) == trainings(learner, "learning_rate") == []
+
+
+def test_a_meter_is_asked_once_and_the_least_energy_wins(learner):
+    def reply(job):
+        if asks_meter(job):
+            return Reply("ok", result=PassResult(metrics={"step_joules": 1.0}))
+        if job.pass_name != "learning":
+            return None
+        found = learner.learned(job, learner.truths[job.cell.method])
+        if seconds := found.result.metrics.get("time_to_accuracy_seconds"):
+            watts = 1 if job.cell.method == "vanilla" else 3
+            found.result.metrics["energy_to_accuracy_joules"] = watts * seconds
+        return found
+
+    learner.reply = reply
+    assert least_energy(learner).winner.label == "vanilla"
+    assert least_energy(learner).measured == 0
+    assert [asks_meter(job) for job in learner.host.jobs].count(True) == 1
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [

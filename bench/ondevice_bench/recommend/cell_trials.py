@@ -12,11 +12,20 @@ from statistics import median
 from ondevice_bench.analyse.gradient import MOMENTS, cosine_text, has_exact_updates
 from ondevice_bench.errors import BadInput
 from ondevice_bench.metrics.descriptor import METER
-from ondevice_bench.passes import CALIBRATE, LEARNING, LEARNING_RATE, MEMORY, PILOT, TIME
+from ondevice_bench.passes import (
+    CALIBRATE,
+    ENERGY,
+    LEARNING,
+    LEARNING_RATE,
+    MEMORY,
+    PILOT,
+    TIME,
+)
 from ondevice_bench.recommend.candidates import Cause, RuledOut, of_seed
 from ondevice_bench.recommend.question import (
     ACCURACY,
     FIDELITY,
+    STEP_ENERGY,
     TO_TARGET,
     Question,
     fewest_rounds,
@@ -60,6 +69,7 @@ class CellTrials:
         self.next_training: float | None = None  # its seconds, if there was no time for it
         self.measured = 0  # new records
         self._has_read = False  # whether any candidate has a reading of the goal
+        self._has_meter = False  # whether the meter has told the energy of steps
         self._session = session
         self._question = question
         self._labels = labels
@@ -176,6 +186,8 @@ class CellTrials:
         tasks = (TaskKey(of_seed(each, seed), LEARNING, 1) for each in (name, *twins))
         records = (self._records[task] for task in tasks if task in self._records)
         record = next((each for each in records if ACCURACY in each.metrics), None)
+        if record is None and not self._meter_tells(name):
+            return None
         record = record or self._perform(name, LEARNING, 1, seed)
         if record is None:
             return None
@@ -184,6 +196,23 @@ class CellTrials:
             self._rule_out(name, "loss", reason)
             return None
         return record if self._reaches_target(name, seed, record) else None
+
+    def _meter_tells(self, name: str) -> bool:
+        """Ask the meter once, before the first training whose energy is the goal.
+
+        BadInput if it does not tell; false if the candidate cannot take the steps for it.
+        """
+        question = self._question
+        if not question.is_of_training or question.goal.scope != METER or self._has_meter:
+            return True
+        record = self._perform(name, ENERGY, 1)
+        if record is None:
+            return False
+        self._has_meter = STEP_ENERGY in record.metrics
+        if not self._has_meter:
+            reason = record.unavailable.get(STEP_ENERGY, "its pass did not give it")
+            raise BadInput(f"--minimise: {question.goal.noun}: {reason}")
+        return True
 
     def _reaches_target(self, name: str, seed: int, record: Record) -> bool:
         target = self._question.target

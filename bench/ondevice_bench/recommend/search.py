@@ -16,7 +16,7 @@ from ondevice_bench.recommend.candidates import Candidates, candidates_of
 from ondevice_bench.recommend.cell_trials import CellTrials, Clock
 from ondevice_bench.recommend.nothing import nothing_meets
 from ondevice_bench.recommend.paste import lines_to_paste
-from ondevice_bench.recommend.question import PEAK, STEP, Question
+from ondevice_bench.recommend.question import PEAK, STEP, STEP_ENERGY, Question
 from ondevice_bench.recommend.race import FINALISTS, OutOfTime, Race
 from ondevice_bench.recommend.way import Way
 from ondevice_bench.recommend.ways import Ways
@@ -152,7 +152,7 @@ class Search:
         if goal.name == PEAK:
             return None if size is None else float(size)
         # an inference is no part of a step; a training is many steps, of as many examples for all
-        is_of_time = goal.name in (STEP, "step_joules") or self.question.is_of_training
+        is_of_time = goal.name in (STEP, STEP_ENERGY) or self.question.is_of_training
         return seconds / cell.batch if is_of_time and seconds is not None else None
 
     def _race(self, guesses: Mapping[str, float | None], trials: CellTrials) -> Race:
