@@ -7,6 +7,7 @@ import pytest
 from ondevice_bench.errors import BadInput, NothingRan
 from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.recommend.doubts import uncertain_lines, with_option
+from ondevice_bench.recommend.text import headline, rest_lines
 from ondevice_bench.record.store import FILE_NAME, Store
 from tests.recommend.conftest import Truth
 
@@ -121,6 +122,37 @@ def test_one_lucky_seed_of_many_leaves_nothing_open(learner):
     (out,) = [each for each in found.ruled_out if found.labels[each.name] == "saved_bf16"]
     assert out.reason == "accuracy 0.700 (0.700 … 0.700; 95 % interval of 9 seeds)"
     assert found.out_by_chance == ()
+
+
+def test_a_rate_at_the_edge_of_those_that_were_tried_is_said(learner):
+    assert not until(learner).at_the_edge
+    learner.truths["saved_bf16"] = replace(learner.truths["saved_bf16"], best_rate=1.0)
+    found = until(learner, fresh=True)
+    assert found.at_the_edge == ("saved_bf16",)
+    (line,) = [line for line in uncertain_lines(found) if "lowest or the highest" in line]
+    assert "for saved_bf16: try more (`learning_rates` of the space)" in line
+
+
+def test_the_number_of_test_examples_is_said(learner):
+    def reply(job):
+        if job.pass_name != "learning":
+            return None
+        found = learner.learned(job, learner.truths[job.cell.method])
+        found.result.details["learned"]["test"] = 7 if job.cell.seed else 8
+        return found
+
+    learner.reply = reply
+    found = until(learner)
+    assert found.tested_on == 7
+    assert any(line.startswith("accuracy is that on 7 test examples") for line in rest_lines(found))
+
+
+def test_a_training_that_is_not_yet_a_reading_is_no_round(learner):
+    learner.seconds_of_a_process = 10.0
+    found = learner.search(min_cosine=None, min_accuracy=0.8, data="digits", budget=90)
+    assert not found.is_decided
+    winner = replace(found.winner, meets_limits=True, rounds=0)
+    assert "ended in the first round;" in headline(replace(found, winner=winner))[1]
 
 
 def test_the_lines_to_paste_have_the_rate_that_was_chosen(learner):

@@ -66,6 +66,8 @@ class CellTrials:
         # by candidate, then by seed; exact methods that train alike share theirs
         self.accuracies: dict[str, tuple[float, ...]] = {}
         self.rates: dict[str, tuple[float, ...]] = {}
+        self.at_the_edge: dict[str, None] = {}  # who chose the lowest or highest rate of its grid
+        self.tested_on: int | None = None  # the fewest test examples of a training
         self.next_training: float | None = None  # its seconds, if there was no time for it
         self.measured = 0  # new records
         self._has_read = False  # whether any candidate has a reading of the goal
@@ -195,7 +197,17 @@ class CellTrials:
             reason = record.unavailable.get(ACCURACY, "its pass gave no accuracy")
             self._rule_out(name, "loss", reason)
             return None
+        self._note_training(name, record)
         return record if self._reaches_target(name, seed, record) else None
+
+    def _note_training(self, name: str, record: Record) -> None:
+        """Note what makes an accuracy less sure: few test examples, and too small a grid."""
+        learned, plan = record.details["learned"], self._session.cell(name).learning
+        if tests := learned.get("test"):
+            self.tested_on = min(tests, self.tested_on or tests)
+        rates = () if plan is None else plan.learning_rates
+        if len(rates) > 1 and learned["rate"] in (min(rates), max(rates)):
+            self.at_the_edge[name] = None
 
     def _meter_tells(self, name: str) -> bool:
         """Ask the meter once, before the first training whose energy is the goal.

@@ -206,11 +206,14 @@ class Search:
             doubts=ways.doubts(),
             measured=trials.measured,
             budget=self.budget,
+            at_the_edge=tuple(found.labels[name] for name in trials.at_the_edge),
+            tested_on=trials.tested_on,
             next_training=trials.next_training,
             paste=() if winner is None else lines_to_paste(_with_rate(winner)),
         )
 
     def _place(self, session: Session) -> Place:
+        is_like_a_pi = not self.is_here and is_of_a_pi(self.board)
         return Place(
             board=self.board,
             is_here=self.is_here,
@@ -218,7 +221,7 @@ class Search:
             store=str(self.out / FILE_NAME),
             run=session.run.id,
             command=_that_goes_on(self.command),
-            about_board=sentence(first_pi()) if is_of_a_pi(self.board) else "",
+            about_board=sentence(first_pi()) if is_like_a_pi else "",
         )
 
 
