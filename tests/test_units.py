@@ -69,7 +69,15 @@ def test_numbers_beside_each_other_have_the_same_digits():
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0 s"), (41.4, "41 s"), (61, "1 min"), (241, "4 min"), (4800, "1 h 20 min")],
+    [
+        (0, "0 s"),
+        (0.1, "100 ms"),
+        (0.96, "1 s"),
+        (41.4, "41 s"),
+        (61, "1 min"),
+        (241, "4 min"),
+        (4800, "1 h 20 min"),
+    ],
 )
 def test_a_duration_in_words_is_short(seconds, text):
     assert units.about(seconds) == text

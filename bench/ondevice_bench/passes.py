@@ -11,7 +11,7 @@ from typing import Literal
 # the passes that code names; stored data has these names
 CALIBRATE, PILOT, MEMORY, TRACE, TIME = "calibrate", "pilot", "memory", "trace", "time"
 TREATED_LAYERS, SUSTAINED, FAMILY = "treated_layers", "sustained", "family"
-LEARNING_RATE, LEARNING = "learning_rate", "learning"
+LEARNING_RATE, LEARNING, ENERGY = "learning_rate", "learning", "energy"
 STEP_MEMORY, STEP_TRACE, STEP_TIME = "step_memory", "step_trace", "step_time"
 
 Batch = Literal["cell", "calibration", "examples", "none"]
@@ -120,7 +120,7 @@ ALL = (
         over_seeds=True,
     ),
     Pass(
-        "energy",
+        ENERGY,
         "measures the energy of steps",
         _worker("energy"),
         in_suites="optional",

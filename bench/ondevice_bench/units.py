@@ -129,8 +129,10 @@ def natural_key(name: str) -> list[tuple[int, str]]:
 
 
 def about(value: float) -> str:
-    """A duration in words: 40 s, 4 min, 1 h 20 min."""
+    """A duration in words: 100 ms, 40 s, 4 min, 1 h 20 min."""
     minutes = max(0, round(value / 60))
+    if 0 < value < 0.95:
+        return seconds(float(f"{value:.1g}"))
     if value < 60:
         return f"{max(0, round(value))} s"
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

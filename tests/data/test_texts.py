@@ -66,6 +66,24 @@ def test_lines_and_files_are_texts_with_their_labels(tmp_path):
     assert named.name.startswith("reviews:reviews.tsv@")
 
 
+def test_another_text_of_the_same_length_is_other_data(tmp_path):
+    (tmp_path / "reviews" / "a").mkdir(parents=True)
+    file = tmp_path / "reviews" / "a" / "1.txt"
+    names = set()
+    for word in ("good", "evil"):
+        file.write_text(word)
+        names.add(parse("texts: reviews", tmp_path).name)
+    assert len(names) == 2
+
+
+def test_a_file_of_a_spreadsheet_has_its_lines_and_labels(tmp_path):
+    text = "\ufeffa\tone\r\nb\ttwo\u2028and\x0cmore\r\na\tthree\r\n"
+    (tmp_path / "reviews.tsv").write_bytes(text.encode())
+    found = list(texts.labelled(tmp_path / "reviews.tsv"))
+    assert found == [("a", "one"), ("b", "two\u2028and\x0cmore"), ("a", "three")]
+    assert examples_of(parse("texts: reviews.tsv", tmp_path)) == 3
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

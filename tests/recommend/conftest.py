@@ -56,6 +56,7 @@ class World:
     command: str = "bench recommend --model mcunet"
     seconds: float = 0.0  # of the clock of the machine
     seconds_of_a_process: float = 1.0
+    is_here: bool = False  # whether it is the board itself
 
     def __post_init__(self) -> None:
         self.dice = random.Random(0)
@@ -139,7 +140,7 @@ class World:
             workload=workload,
             question=question,
             board="pi5-2gb",
-            is_here=False,
+            is_here=self.is_here,
             out=self.folder / "out",
             command=self.command,
             budget=budget,

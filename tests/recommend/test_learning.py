@@ -7,6 +7,7 @@ import pytest
 from ondevice_bench.errors import BadInput, NothingRan
 from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.recommend.doubts import uncertain_lines, with_option
+from ondevice_bench.recommend.text import headline, rest_lines
 from ondevice_bench.record.store import FILE_NAME, Store
 from tests.recommend.conftest import Truth
 
@@ -113,6 +114,47 @@ def test_who_is_out_by_some_seeds_is_said(learner):
     assert "are out that are so by some seeds: saved_bf16" in "\n".join(uncertain_lines(found))
 
 
+def test_one_lucky_seed_of_many_leaves_nothing_open(learner):
+    learner.truths["saved_bf16"] = replace(
+        learner.truths["saved_bf16"], accuracy=0.7, of_seeds=(0.0,) * 8 + (0.15,)
+    )
+    found = learner.search(min_cosine=None, min_accuracy=0.8, data="digits", seeds=9)
+    (out,) = [each for each in found.ruled_out if found.labels[each.name] == "saved_bf16"]
+    assert out.reason == "accuracy 0.700 (0.700 … 0.700; 95 % interval of 9 seeds)"
+    assert found.out_by_chance == ()
+
+
+def test_a_rate_at_the_edge_of_those_that_were_tried_is_said(learner):
+    assert not until(learner).at_the_edge
+    learner.truths["saved_bf16"] = replace(learner.truths["saved_bf16"], best_rate=1.0)
+    found = until(learner, fresh=True)
+    assert found.at_the_edge == ("saved_bf16",)
+    (line,) = [line for line in uncertain_lines(found) if "lowest or the highest" in line]
+    assert "for saved_bf16: try more (`learning_rates` of the space)" in line
+
+
+def test_the_number_of_test_examples_is_said(learner):
+    def reply(job):
+        if job.pass_name != "learning":
+            return None
+        found = learner.learned(job, learner.truths[job.cell.method])
+        found.result.details["learned"]["test"] = 7 if job.cell.seed else 8
+        return found
+
+    learner.reply = reply
+    found = until(learner)
+    assert found.tested_on == 7
+    assert any(line.startswith("accuracy is that on 7 test examples") for line in rest_lines(found))
+
+
+def test_a_training_that_is_not_yet_a_reading_is_no_round(learner):
+    learner.seconds_of_a_process = 10.0
+    found = learner.search(min_cosine=None, min_accuracy=0.8, data="digits", budget=90)
+    assert not found.is_decided
+    winner = replace(found.winner, meets_limits=True, rounds=0)
+    assert "ended in the first round;" in headline(replace(found, winner=winner))[1]
+
+
 def test_the_lines_to_paste_have_the_rate_that_was_chosen(learner):
     learner.truths["saved_bf16"] = replace(learner.truths["saved_bf16"], best_rate=0.015)
     found = until(learner)
@@ -161,6 +203,43 @@ def test_one_seed_alone_decides_nothing(learner):
     found = until(learner, seeds=1)
     assert [way.label for way in found.open_rivals] == ["vanilla"]
     assert any("--seeds" in line for line in uncertain_lines(found))
+
+
+def least_energy(world):
+    return world.search("energy_to_accuracy", min_cosine=None, data="digits", target=0.8)
+
+
+def asks_meter(job):
+    return job.pass_name == "energy"
+
+
+def test_a_meter_that_does_not_tell_is_said_before_the_first_training(learner):
+    def reply(job):
+        missing = {"step_joules": "there is no meter"}
+        return Reply("ok", result=PassResult(unavailable=missing)) if asks_meter(job) else None
+
+    learner.reply = reply
+    with pytest.raises(BadInput, match=r"^--minimise: energy .*: there is no meter$"):
+        least_energy(learner)
+    assert trainings(learner) == trainings(learner, "learning_rate") == []
+
+
+def test_a_meter_is_asked_once_and_the_least_energy_wins(learner):
+    def reply(job):
+        if asks_meter(job):
+            return Reply("ok", result=PassResult(metrics={"step_joules": 1.0}))
+        if job.pass_name != "learning":
+            return None
+        found = learner.learned(job, learner.truths[job.cell.method])
+        if seconds := found.result.metrics.get("time_to_accuracy_seconds"):
+            watts = 1 if job.cell.method == "vanilla" else 3
+            found.result.metrics["energy_to_accuracy_joules"] = watts * seconds
+        return found
+
+    learner.reply = reply
+    assert least_energy(learner).winner.label == "vanilla"
+    assert least_energy(learner).measured == 0
+    assert [asks_meter(job) for job in learner.host.jobs].count(True) == 1
 
 
 @pytest.mark.parametrize(

@@ -285,3 +285,19 @@ def test_candidates_that_are_added_to_a_space_are_measured_in_the_same_run(world
     with Store.open(world.folder / "out" / FILE_NAME) as store:
         (run,) = store.runs()
         assert len(store.cells(run.id)) == 3
+
+
+def test_a_reason_that_all_have_is_said_once(world):
+    world.reply = lambda job: Reply("failed", "no pilot") if job.pass_name == "pilot" else None
+    with pytest.raises(NothingRan) as caught:
+        world.search()
+    said = "no candidate can be measured: vanilla, lean, saved_bf16, gradient_filter: pilot: failed"
+    assert str(caught.value).startswith(said)
+    assert str(caught.value).count("no pilot") == 1
+
+
+def test_nothing_is_said_of_other_boards_where_the_board_itself_measures(world):
+    there = world.search()
+    assert there.place.about_board.startswith("No Raspberry Pi has measured")
+    world.is_here = True
+    assert world.search().place.about_board == ""

@@ -52,6 +52,16 @@ def test_the_next_best_say_what_they_would_buy(world):
     assert "no answer" not in text
 
 
+def test_a_rival_with_less_memory_says_that_one_process_told_it(world):
+    found = world.search()
+    assert found.winner.label == "lean"
+    (less,) = [each for each in found.runners_up if each.way.label == "saved_bf16"]
+    (gain,) = less.gains
+    assert (gain.name, gain.is_of_one_process) == ("memory", True)
+    assert "20.00 MiB less memory" in line_with(whole(found), " saved_bf16  ")
+    assert "(one process)" in whole(found)
+
+
 def test_a_faster_step_is_bought_where_memory_is_the_goal(world):
     text = whole(world.search(minimise="peak_rss"))
     assert "use saved_bf16" in text

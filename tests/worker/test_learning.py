@@ -266,6 +266,18 @@ def test_a_target_that_is_not_reached_gives_no_number_but_a_reason(make, monkeyp
     assert found.unavailable["energy_to_accuracy_joules"] == reason
 
 
+def test_labels_in_turns_of_five_leave_one_class_to_test_on_which_is_said(make, data):
+    with numpy.load(data.path) as arrays:
+        images = arrays["images"]
+    numpy.savez(data.path, images=images, labels=numpy.array([0, 1, 2, 0, 1] * (COUNT // 5)))
+    said = "have one class, so their accuracy says little: mix the data"
+    found = learning.measure(make(LEARNING, lr=0.3))
+    assert f"all examples to test on {said}" in found.details["notes"]
+    plan = replace(PLAN, learning_rates=(0.1, 0.3, 1.0))
+    found = learning_rate.measure(make(LEARNING_RATE, plan))
+    assert f"all examples to choose the learning rate by {said}" in found.details["notes"]
+
+
 def test_a_meter_that_fails_ends_the_joules_and_not_the_training(make, monkeypatch):
     class Failing(Constant):
         def joules(self, start, end):

@@ -24,7 +24,8 @@ def examples_of(source: DataSource) -> int | None:
                 )
             case "texts":
                 if source.path.is_file():
-                    return len(source.path.read_text(encoding="utf-8").splitlines())
+                    with source.path.open(encoding="utf-8") as lines:
+                        return sum(1 for _ in lines)
                 return sum(1 for _ in source.path.glob("*/*.txt"))
             case "npz":
                 return _rows_of_npz(source)

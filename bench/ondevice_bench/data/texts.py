@@ -3,6 +3,7 @@
 import ast
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -58,7 +59,8 @@ def labelled(path: Path) -> Iterator[Labelled]:
         for file in sorted(path.glob("*/*.txt")):
             yield file.parent.name, _read(file)
         return
-    for number, line in enumerate(_read(path).splitlines(), 1):
+    for number, whole in enumerate(StringIO(_read(path)), 1):  # a text may have other line ends
+        line = whole.rstrip("\n")
         label, tab, text = line.partition("\t")
         if not tab or not label.strip() or not text.strip():
             raise NoBatch(f"{path}:{number}: must be LABEL<TAB>TEXT, got {line[:40]!r}")
@@ -134,7 +136,7 @@ def _read(file: Path) -> str:
     try:
         if (size := file.stat().st_size) > LARGEST:
             raise NoBatch(f"{file}: takes {mib(size)}, more than {mib(LARGEST)}")
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")  # a mark of spreadsheets is no part of a label
     except OSError as error:
         raise NoBatch(f"{file}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -57,6 +57,8 @@ class Recommendation:
     doubts: tuple[str, ...]  # what disturbed the measurements
     measured: int  # processes of this call; others were stored already
     budget: float
+    at_the_edge: tuple[str, ...]  # labels of those whose rate is the lowest or highest of the grid
+    tested_on: int | None  # the fewest test examples of a training
     next_training: float | None  # its seconds, if there was no time for it
     paste: tuple[str, ...]
 
@@ -146,6 +148,8 @@ class Recommendation:
                 "ruled_out": list(self.out_by_chance),
             },
             "doubts": list(self.doubts),
+            "at_the_edge_of_learning_rates": list(self.at_the_edge),
+            "test_examples": self.tested_on,
             "paste": list(self.paste),
             "store": self.place.store,
             "run": self.place.run,

@@ -12,11 +12,20 @@ from statistics import median
 from ondevice_bench.analyse.gradient import MOMENTS, cosine_text, has_exact_updates
 from ondevice_bench.errors import BadInput
 from ondevice_bench.metrics.descriptor import METER
-from ondevice_bench.passes import CALIBRATE, LEARNING, LEARNING_RATE, MEMORY, PILOT, TIME
+from ondevice_bench.passes import (
+    CALIBRATE,
+    ENERGY,
+    LEARNING,
+    LEARNING_RATE,
+    MEMORY,
+    PILOT,
+    TIME,
+)
 from ondevice_bench.recommend.candidates import Cause, RuledOut, of_seed
 from ondevice_bench.recommend.question import (
     ACCURACY,
     FIDELITY,
+    STEP_ENERGY,
     TO_TARGET,
     Question,
     fewest_rounds,
@@ -25,6 +34,7 @@ from ondevice_bench.recommend.race import OutOfTime
 from ondevice_bench.recommend.training import (
     accuracy_text,
     highest_test,
+    judged,
     least_seconds,
     over_seeds,
 )
@@ -56,9 +66,12 @@ class CellTrials:
         # by candidate, then by seed; exact methods that train alike share theirs
         self.accuracies: dict[str, tuple[float, ...]] = {}
         self.rates: dict[str, tuple[float, ...]] = {}
+        self.at_the_edge: dict[str, None] = {}  # who chose the lowest or highest rate of its grid
+        self.tested_on: int | None = None  # the fewest test examples of a training
         self.next_training: float | None = None  # its seconds, if there was no time for it
         self.measured = 0  # new records
         self._has_read = False  # whether any candidate has a reading of the goal
+        self._has_meter = False  # whether the meter has told the energy of steps
         self._session = session
         self._question = question
         self._labels = labels
@@ -160,8 +173,9 @@ class CellTrials:
         middle = median(tested)
         if middle >= least:
             return True
-        reason = f"accuracy {accuracy_text(over_seeds(tested))}"
-        is_open = len(tested) == 1 or max(tested) >= least
+        accuracy = over_seeds(tested)
+        reason = f"accuracy {accuracy_text(accuracy)}"
+        is_open = judged(accuracy, least) == "undecided"
         self._rule_out(name, "accuracy", reason, middle, is_open=is_open)
         return False
 
@@ -174,6 +188,8 @@ class CellTrials:
         tasks = (TaskKey(of_seed(each, seed), LEARNING, 1) for each in (name, *twins))
         records = (self._records[task] for task in tasks if task in self._records)
         record = next((each for each in records if ACCURACY in each.metrics), None)
+        if record is None and not self._meter_tells(name):
+            return None
         record = record or self._perform(name, LEARNING, 1, seed)
         if record is None:
             return None
@@ -181,7 +197,34 @@ class CellTrials:
             reason = record.unavailable.get(ACCURACY, "its pass gave no accuracy")
             self._rule_out(name, "loss", reason)
             return None
+        self._note_training(name, record)
         return record if self._reaches_target(name, seed, record) else None
+
+    def _note_training(self, name: str, record: Record) -> None:
+        """Note what makes an accuracy less sure: few test examples, and too small a grid."""
+        learned, plan = record.details["learned"], self._session.cell(name).learning
+        if tests := learned.get("test"):
+            self.tested_on = min(tests, self.tested_on or tests)
+        rates = () if plan is None else plan.learning_rates
+        if len(rates) > 1 and learned["rate"] in (min(rates), max(rates)):
+            self.at_the_edge[name] = None
+
+    def _meter_tells(self, name: str) -> bool:
+        """Ask the meter once, before the first training whose energy is the goal.
+
+        BadInput if it does not tell; false if the candidate cannot take the steps for it.
+        """
+        question = self._question
+        if not question.is_of_training or question.goal.scope != METER or self._has_meter:
+            return True
+        record = self._perform(name, ENERGY, 1)
+        if record is None:
+            return False
+        self._has_meter = STEP_ENERGY in record.metrics
+        if not self._has_meter:
+            reason = record.unavailable.get(STEP_ENERGY, "its pass did not give it")
+            raise BadInput(f"--minimise: {question.goal.noun}: {reason}")
+        return True
 
     def _reaches_target(self, name: str, seed: int, record: Record) -> bool:
         target = self._question.target

@@ -31,6 +31,11 @@ def uncertain_lines(found: Recommendation) -> list[str]:
         lines += _open_rivals(found)
     if found.is_decided:
         lines += _accuracies(found)
+    if found.at_the_edge:
+        lines.append(
+            "uncertain: the learning rate that was chosen is the lowest or the highest that was "
+            f"tried, for {few(found.at_the_edge)}: try more (`learning_rates` of the space)"
+        )
     lines += [f"uncertain: {doubt}; see `bench doctor`" for doubt in found.doubts]
     if not found.place.is_here:
         lines.append(

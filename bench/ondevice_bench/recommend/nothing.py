@@ -14,7 +14,10 @@ def nothing_meets(
     """Why there is no answer: the candidate that comes nearest to a limit, and by how much."""
     short = [(gap, each) for each in ruled_out if (gap := _shortfall(question, each)) is not None]
     if not short:
-        reasons = dict.fromkeys(f"{labels[each.name]}: {each.reason}" for each in ruled_out)
+        by_reason: dict[str, list[str]] = {}
+        for each in ruled_out:
+            by_reason.setdefault(each.reason, []).append(labels[each.name])
+        reasons = (f"{', '.join(names)}: {reason}" for reason, names in by_reason.items())
         return f"no candidate can be measured: {'; '.join(reasons)}"
     _, nearest = min(short, key=lambda pair: pair[0])
     count = units.number_of(len(ruled_out), "candidate")

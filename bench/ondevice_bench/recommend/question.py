@@ -6,13 +6,15 @@ from typing import Any
 from ondevice_bench import metrics
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.metrics import Metric
-from ondevice_bench.passes import LEARNING, MEMORY, TIME, rounds_of
+from ondevice_bench.metrics.descriptor import METER
+from ondevice_bench.passes import ENERGY, LEARNING, MEMORY, TIME, rounds_of
 from ondevice_bench.passes import ROUNDS as ROUNDS_OF_PASSES
 from ondevice_bench.recommend.race import OF_PROCESSES, Rounds
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.goal import GOALS
 
 STEP, PEAK = "step_seconds", "peak_rss_over_runtime_bytes"
+STEP_ENERGY = "step_joules"
 ACCURACY, FIDELITY = "final_accuracy", "fidelity"
 LEAST_COST = 1e-30  # costs have ratios, so none is 0
 SEEDS, MOST_SEEDS = 3, 20  # of a training
@@ -22,14 +24,12 @@ NOISE_OF_TRAINING = 0.3
 TO_TARGET = ("time_to_accuracy_seconds", "energy_to_accuracy_joules")
 _SHORT = {
     "peak_rss": PEAK,
-    "energy": "step_joules",
+    "energy": STEP_ENERGY,
     "time_to_accuracy": TO_TARGET[0],
     "energy_to_accuracy": TO_TARGET[1],
 }
 # what belongs to a batch, so that different batches are compared by example
-_OF_A_BATCH = frozenset(
-    {STEP, "inference_seconds", "step_minor_faults", "step_flops", "step_joules"}
-)
+_OF_A_BATCH = frozenset({STEP, "inference_seconds", "step_minor_faults", "step_flops", STEP_ENERGY})
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,8 @@ class Question:
         wanted = [MEMORY, TIME, FIDELITY, self.goal.pass_name]
         if self.learns:
             wanted.append(LEARNING)
+        if self.is_of_training and self.goal.scope == METER:
+            wanted.append(ENERGY)  # once, before the first training: it asks the meter
         return tuple(dict.fromkeys(wanted))
 
     def cost(self, cell: Cell, value: float) -> float:

@@ -90,17 +90,18 @@ def _accuracy(way: Way, winner: Way) -> Iterator[Gain]:
     rivals, winners = way.accuracy, winner.accuracy
     if rivals is None or winners is None or rivals.estimate <= winners.estimate + POINT:
         return
-    alone = rivals.lower is None or winners.lower is None
-    if alone or _is_less(winners, rivals):
+    if _is_less(winners, rivals):
+        alone = is_of_one_process(rivals) or is_of_one_process(winners)
         yield Gain("accuracy", rivals.estimate, winners.estimate, alone)
 
 
 def _memory(way: Way, winner: Way) -> Iterator[Gain]:
-    """Less memory: measured and proven, or by shapes where it was not measured."""
+    """Less memory: measured, or by shapes where it was not. A rival often has one process only."""
     rivals, winners = way.estimates.get(PEAK), winner.estimates.get(PEAK)
     if rivals is not None and winners is not None:
         if _is_less(rivals, winners) and _is_worth(rivals.estimate, winners.estimate):
-            yield Gain("memory", rivals.estimate, winners.estimate)
+            alone = is_of_one_process(rivals) or is_of_one_process(winners)
+            yield Gain("memory", rivals.estimate, winners.estimate, alone)
     elif (
         way.tensor_bytes is not None
         and winner.tensor_bytes is not None
@@ -120,15 +121,15 @@ def _time(way: Way, winner: Way) -> Iterator[Gain]:
 
 
 def is_of_one_process(estimate: Estimate) -> bool:
-    """Whether the interval is of the samples of one process. Another process may differ more."""
-    return estimate.basis.endswith("one process")
+    """Whether one process, or one seed, gave it all. Another one may differ more."""
+    return estimate.lower is None or estimate.basis.endswith("one process")
 
 
 def _is_less(rivals: Estimate, winners: Estimate) -> bool:
-    """Whether the intervals are apart."""
-    if rivals.upper is None or winners.lower is None:
-        return False
-    return rivals.upper < winners.lower
+    """Whether the intervals are apart. A value without an interval stands for one."""
+    upper = rivals.estimate if rivals.upper is None else rivals.upper
+    lower = winners.estimate if winners.lower is None else winners.lower
+    return upper < lower
 
 
 def _is_worth(rivals: float, winners: float) -> bool:

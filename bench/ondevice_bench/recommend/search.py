@@ -16,7 +16,7 @@ from ondevice_bench.recommend.candidates import Candidates, candidates_of
 from ondevice_bench.recommend.cell_trials import CellTrials, Clock
 from ondevice_bench.recommend.nothing import nothing_meets
 from ondevice_bench.recommend.paste import lines_to_paste
-from ondevice_bench.recommend.question import PEAK, STEP, Question
+from ondevice_bench.recommend.question import PEAK, STEP, STEP_ENERGY, Question
 from ondevice_bench.recommend.race import FINALISTS, OutOfTime, Race
 from ondevice_bench.recommend.way import Way
 from ondevice_bench.recommend.ways import Ways
@@ -152,7 +152,7 @@ class Search:
         if goal.name == PEAK:
             return None if size is None else float(size)
         # an inference is no part of a step; a training is many steps, of as many examples for all
-        is_of_time = goal.name in (STEP, "step_joules") or self.question.is_of_training
+        is_of_time = goal.name in (STEP, STEP_ENERGY) or self.question.is_of_training
         return seconds / cell.batch if is_of_time and seconds is not None else None
 
     def _race(self, guesses: Mapping[str, float | None], trials: CellTrials) -> Race:
@@ -206,11 +206,14 @@ class Search:
             doubts=ways.doubts(),
             measured=trials.measured,
             budget=self.budget,
+            at_the_edge=tuple(found.labels[name] for name in trials.at_the_edge),
+            tested_on=trials.tested_on,
             next_training=trials.next_training,
             paste=() if winner is None else lines_to_paste(_with_rate(winner)),
         )
 
     def _place(self, session: Session) -> Place:
+        is_like_a_pi = not self.is_here and is_of_a_pi(self.board)
         return Place(
             board=self.board,
             is_here=self.is_here,
@@ -218,7 +221,7 @@ class Search:
             store=str(self.out / FILE_NAME),
             run=session.run.id,
             command=_that_goes_on(self.command),
-            about_board=sentence(first_pi()) if is_of_a_pi(self.board) else "",
+            about_board=sentence(first_pi()) if is_like_a_pi else "",
         )
 
 

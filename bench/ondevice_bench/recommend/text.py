@@ -96,7 +96,8 @@ def _sureness(found: Recommendation) -> str:
         others = f"{units.number_of(open_ones, 'candidate')} may still be better"
         if not open_ones:
             others = "all others are out, or cost more"
-        return f"The best so far: the budget ended after {rounds}; {others}."
+        when = f"after {rounds}" if winner.rounds else f"in the first {found.question.round_noun}"
+        return f"The best so far: the budget ended {when}; {others}."
     equal = [way.label for way in found.rivals if way.standing == "equal"]
     unsure = [way.label for way in found.open_rivals]
     if not equal and not unsure:
@@ -204,7 +205,8 @@ def _gain(gain: Gain) -> str:
         return "the exact gradient"
     match gain.name:
         case "memory":
-            return f"{units.mib(gain.winners - gain.rivals)} less memory"
+            scope = " (one process)" if gain.is_of_one_process else ""
+            return f"{units.mib(gain.winners - gain.rivals)} less memory{scope}"
         case "tensors":
             return f"{units.mib(gain.winners - gain.rivals)} less memory in tensors, by shapes"
         case "step_seconds":
@@ -272,9 +274,12 @@ def _meaning(found: Recommendation) -> list[str]:
     elif len(found.batches) > 1:
         lines.append("batches differ: the smallest has the least memory whatever the method")
     if found.question.learns:
+        tests = "test examples"
+        if found.tested_on:
+            tests = units.number_of(found.tested_on, "test example")
         lines.append(
-            "accuracy is that on test examples after a short training, with a learning rate that "
-            "was chosen on validation examples; exact methods that train alike share one training"
+            f"accuracy is that on {tests} after a short training, with a learning rate that was "
+            "chosen on validation examples; exact methods that train alike share one training"
         )
     store = f"{found.place.store}@{found.place.run}"
     lines.append(f"{found.measured} new records; their page: bench report {store}")

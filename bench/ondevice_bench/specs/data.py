@@ -210,6 +210,14 @@ def _of_languages() -> str:
     return digest.hexdigest()[:8]
 
 
+def _digest_of(file: Path, text: str) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").digest()
+    except OSError as error:
+        raise ValueError(f"{text}: {file.name} cannot be read: {error.strerror}") from None
+
+
 def _form(kind: str) -> str:
     return {"npz": "file", "texts": "file or folder"}.get(kind, "folder")
 
@@ -221,9 +229,11 @@ def _from_path(kind: str, text: str, folder: Path) -> DataSource:
         raise ValueError(f"{text}: no such {_form(kind)}")
     digest = hashlib.sha256()
     if wants_folder:
-        # names and sizes only: a folder may be too large to read before each run
+        # names and sizes only: a folder of images may be too large to read before each run
         for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
             digest.update(f"{file.relative_to(path)} {file.stat().st_size}\n".encode())
+            if kind == "texts":
+                digest.update(_digest_of(file, text))
     else:
         require_file(path, text)
         with path.open("rb") as opened:

@@ -51,6 +51,7 @@ def measure(job: Job) -> PassResult:
                 *workload.treatment.notes(),
                 *_fewer("to learn from", len(learned[0]), plan.examples),
                 *_fewer("to test on", len(tested[0]), plan.test),
+                *epochs.notes_of_one_class(tested, "to test on"),
                 *([f"the energy is that of {metering.scope}"] if metering and curve.joules else []),
             ],
         },

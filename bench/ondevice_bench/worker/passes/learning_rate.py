@@ -26,7 +26,10 @@ def measure(job: Job) -> PassResult:
         details={
             "tried_rates": tried,
             "chosen_rate": best["rate"] if best else None,
-            "notes": _at_the_edge(best["rate"], plan.learning_rates) if best else [],
+            "notes": [
+                *(_at_the_edge(best["rate"], plan.learning_rates) if best else []),
+                *epochs.notes_of_one_class(validated, "to choose the learning rate by"),
+            ],
         }
     )
 
