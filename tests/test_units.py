@@ -9,11 +9,19 @@ from ondevice_bench import units
         (2349 * 2**20, "2349.00 MiB"),
         (0, "0.00 MiB"),
         (2**20, "1.00 MiB"),
-        (4096, "0.00391 MiB"),
+        (2**20 - 2**18, "0.750 MiB"),
+        (10486, "0.0100 MiB"),
+        (10485, "10.2 KiB"),
+        (4096, "4.00 KiB"),
+        (-4096, "-4.00 KiB"),
+        (1023, "1023 bytes"),
+        (324, "324 bytes"),
+        (1, "1 byte"),
+        (0.5, "0.500 bytes"),
         (-(2**21), "-2.00 MiB"),
     ],
 )
-def test_bytes_are_mebibytes_of_two_to_the_twentieth(value, text):
+def test_bytes_take_the_unit_that_reads_best(value, text):
     assert units.mib(value) == text
 
 

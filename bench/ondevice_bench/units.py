@@ -4,6 +4,7 @@ import math
 import re
 from datetime import UTC, datetime
 
+KIB = 2**10
 MIB = 2**20
 GIB = 2**30
 _POWERS = {"K": 10, "M": 20, "G": 30}
@@ -13,9 +14,18 @@ DURATION = r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*"
 
 
 def mib(value: float) -> str:
-    """Bytes as MiB with two decimals, the papers' precision; below 1 MiB with three digits."""
+    """Bytes as MiB with two decimals, the papers' precision; below 1 MiB with three digits.
+
+    Below 0.01 MiB they are KiB, and below 1 KiB bytes: zeros after the point are hard to count.
+    """
     size = value / MIB
-    return f"{size:.2f} MiB" if abs(size) >= 1 or size == 0 else f"{size:#.3g} MiB"
+    if abs(size) >= 1 or size == 0:
+        return f"{size:.2f} MiB"
+    if abs(size) >= 0.01:
+        return f"{size:#.3g} MiB"
+    if abs(value) >= KIB:
+        return f"{_digits(value / KIB)} KiB"
+    return number_of(value, "byte") if value == round(value) else f"{_digits(value)} bytes"
 
 
 def whole_mib(value: float) -> str:
@@ -82,9 +92,9 @@ def count(value: float, unit: str) -> str:
     return _in_thousands(value, unit, " ")
 
 
-def number_of(number: int, noun: str) -> str:
+def number_of(number: float, noun: str) -> str:
     """A number of things: 1 cell, 2 cells."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number:.0f} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _in_thousands(value: float, unit: str, between: str = "") -> str:

@@ -185,17 +185,16 @@ function openPanel(id) {
     name.scope = "row";
     return element("tr", "", name, element("td", interval ? `${estimate} (${interval})` : estimate, ...notes));
   });
-  const commands = [
-    `bench show cell ${shellWord(id)} --run ${shellWord(document.body.dataset.run)}`,
-    ...(document.body.dataset.command ? [`${document.body.dataset.command} --filter ${shellWord(id)}`] : []),
-  ];
+  const { run, command, choosesCells } = document.body.dataset;
+  const show = `bench show cell ${shellWord(id)} --run ${shellWord(run)}`;
+  const again = command && choosesCells !== undefined ? `${command} --filter ${shellWord(id)}` : command;
   panel.querySelector("h2").textContent = cell.label;
   panel.querySelector(".panel-body").replaceChildren(
     element("p", "", element("code", id)),
     element("p", `${cell.workload}. Status: ${cell.status}.`),
     ...(cell.basis ? [element("p", cell.basis)] : []),
-    element("p", "Show every number of this cell, and measure it again:"),
-    element("pre", commands.join("\n")),
+    element("p", `Show every number of this cell${again ? ", and measure it again" : ""}:`),
+    element("pre", [show, again].filter(Boolean).join("\n")),
     ...(cell.script ? [element("p", "Train with it, in your own script:"), element("pre", cell.script)] : []),
     element("table", "", element("tbody", "", ...lines)),
   );

@@ -12,6 +12,7 @@ function openTarget() {
 }
 
 function markCurrentSection() {
+  if (!window.IntersectionObserver) return;
   const links = new Map([...document.querySelectorAll(".contents a")].map((a) => [a.hash.slice(1), a]));
   const inView = new Set();
   const observer = new IntersectionObserver((entries) => {

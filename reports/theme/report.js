@@ -1,4 +1,5 @@
-// Draws the figures of the chosen group: those near the screen at once, the others when the browser has time.
+// Draws the figures of the chosen group: those near the screen at once, and the others of a page with few figures after its
+// first frame. The others of a large page are drawn when the browser has time.
 
 const read = (id) => JSON.parse(document.getElementById(id).textContent);
 const page = { ...read("page-figures"), tooltips: read("page-tooltips"), shelf: read("page-shelf") };
@@ -21,6 +22,7 @@ let group = 0;
 let waiting = new Set(); // figures that are not drawn yet
 let rest = 0; // the timer of those that nobody has scrolled to
 const PAUSE = 250; // milliseconds for the first screen, before figures outside of it are drawn
+const FEW = 20, TOGETHER = 1500; // this many figures are drawn without a pause, within milliseconds: a picture of the page has all
 
 // names of rows that would take half of the width stand above their bars, which leaves room to draw
 const NAME_LETTER = 6.6, MOST_OF_WIDTH = 0.4;
@@ -174,7 +176,8 @@ function drawOne(plot) {
   plot.style.minHeight = "";
 }
 
-const near = new IntersectionObserver((entries) => {
+// a browser that does not say what is near draws all figures when it has time
+const near = window.IntersectionObserver && new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) if (isIntersecting && waiting.has(target)) drawOne(target);
 }, { rootMargin: "50% 0px" });
 
@@ -185,14 +188,23 @@ function drawNext() {
   later(drawNext);
 }
 
+function drawTogether() {
+  const end = performance.now() + TOGETHER;
+  for (const plot of waiting) {
+    if (performance.now() > end) return;
+    drawOne(plot);
+  }
+}
+
 // a browser that has nothing to paint may call nobody, so waiting has an end
 const later = (work) => (window.requestIdleCallback ? requestIdleCallback(work, { timeout: 100 }) : setTimeout(work, 1));
 
 function draw() {
   waiting = new Set(plots);
   plots.forEach(prepare);
-  near.disconnect();
-  for (const plot of plots) near.observe(plot);
+  near?.disconnect();
+  for (const plot of plots) near?.observe(plot);
+  if (plots.length <= FEW) requestAnimationFrame(() => setTimeout(drawTogether));
   clearTimeout(rest);
   rest = setTimeout(() => later(drawNext), PAUSE);
 }

@@ -59,6 +59,26 @@ def test_an_exact_ratio_stays_exact(summary_of):
     assert member.ratio("activation_bytes").lower == 0.5
 
 
+def test_a_bound_of_zero_is_a_bound(summary_of):
+    """Otherwise the interval would be that of the medians alone, which is narrower."""
+    run = make_run(settings={"measure": ["time"], "rounds": 2, "baseline": "vanilla"})
+    wide, narrow = [0.0] * 3 + [1.0] * 3 + [2.0] * 3, [1.0] * 9
+    records = [
+        make_record(
+            cell=cell,
+            number=number,
+            metrics={"step_seconds": 1.0},
+            samples={"step_seconds": samples},
+            details={"unit": unit},
+        )
+        for cell, samples in ((VANILLA, narrow), (LEAN, wide))
+        for number, unit in enumerate("ab", 1)
+    ]
+    (group,) = groups(summary_of(records, planned(VANILLA, LEAN), run))
+    found = group.members[1].ratio("step_seconds")
+    assert (found.estimate, found.lower, found.upper) == (1.0, 0.0, 2.0)
+
+
 def test_the_shared_cell_says_nothing_of_the_cell(summary_of):
     shared = [
         make_record(

@@ -50,6 +50,20 @@ def whole(tmp_path_factory):
 
 
 @pytest.fixture(scope="package")
+def few(tmp_path_factory):
+    """A page with few figures."""
+    cells = synthetic.cells(8)
+    folder = tmp_path_factory.mktemp("few")
+    layout = folder / "few.yaml"
+    layout.write_text("schema: 1\ntitle: Few\nsections: [verdict, anatomy, fronts]\n")
+    summary = stored_summary(
+        folder, synthetic.records(cells), synthetic.planned(cells), synthetic.run_of()
+    )
+    write_report([summary], folder / "few.html", str(layout))
+    return folder / "few.html"
+
+
+@pytest.fixture(scope="package")
 def page_of_claims(tmp_path_factory):
     """A page that begins with claims, of every verdict."""
     folder = tmp_path_factory.mktemp("claims")

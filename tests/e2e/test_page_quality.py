@@ -1,6 +1,7 @@
 """The page as a reader meets it: the answer on the first screen, on a phone, on paper, by ear."""
 
 import re
+import time
 import unicodedata
 from dataclasses import replace
 
@@ -218,3 +219,69 @@ def test_ranks_are_folded_below_the_best_one(desk):
 def test_a_picture_of_the_whole_page_shows_every_cell(desk):
     lazy = "[...document.querySelectorAll('*')].filter(e => getComputedStyle(e).contentVisibility === 'auto').length"
     assert desk.page.evaluate(lazy) == 0
+
+
+DRAWN = "[...document.querySelectorAll('.plot')].every(p => p.hidden || p._fullData)"
+
+
+def test_a_picture_of_a_page_with_few_figures_has_all_of_them(browser, few):
+    context = browser.new_context(viewport=DESK)
+    page = context.new_page()
+    page.goto(few.as_uri())
+    assert page.locator(".plot").count() > 4
+    page.screenshot(full_page=True)
+    assert page.evaluate(DRAWN)
+    context.close()
+
+
+def test_a_browser_that_does_not_say_what_is_near_draws_all_figures(browser, whole):
+    context = browser.new_context(viewport=DESK)
+    context.add_init_script("delete window.IntersectionObserver")
+    page, complaints = context.new_page(), []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(whole.as_uri())
+    page.wait_for_timeout(100)
+    end = time.monotonic() + 30
+    while not page.evaluate(DRAWN) and time.monotonic() < end:
+        page.wait_for_timeout(20)
+    assert page.evaluate(DRAWN)
+    assert complaints == []
+    context.close()
+
+
+def test_the_numbers_of_a_point_have_no_power_of_ten(browser, whole):
+    read = "[...document.querySelectorAll('.plot')].flatMap(p => p.data || []).map(t => t.hovertemplate || '')"
+    with Visit(browser, whole, viewport=DESK) as visit:
+        shown = [each for each in visit.page.evaluate(read) if "%{" in each]
+        assert len(shown) > 20
+        assert not [each for each in shown if re.search(r":[^}]*g\}", each)]
+        hover = (
+            "(() => { const p = document.createElement('div'); p.style = 'width:400px;height:300px';"
+            " document.body.append(p);"
+            " Plotly.newPlot(p, [{x: [12345], y: [0.25], hovertemplate: '%{x:,.4~r} %{y:,.4~r}'}]);"
+            " Plotly.Fx.hover(p, [{curveNumber: 0, pointNumber: 0}]);"
+            " return p.querySelector('.hoverlayer .nums').textContent; })()"
+        )
+        assert visit.page.evaluate(hover) == "12,350 0.25"
+
+
+def test_a_cell_of_a_test_is_measured_again_by_the_command_of_pytest(browser, tmp_path):
+    for origin, again in (
+        ("pytest", "pytest tests/test_a.py"),
+        ("run", "bench run quick --filter"),
+    ):
+        run = replace(
+            synthetic.run_of(), origin=origin, suite_text="", command="pytest tests/test_a.py"
+        )
+        cells = synthetic.cells()[:1]
+        folder = tmp_path / origin
+        folder.mkdir()
+        summary = stored_summary(folder, synthetic.records(cells), synthetic.planned(cells), run)
+        path = folder / "page.html"
+        write_report([summary], path)
+        with Visit(browser, path, viewport=DESK) as visit:
+            visit.page.locator("table.cells tbody button").first.click()
+            text = visit.page.locator("#cell-panel pre").first.inner_text()
+            shown = text.splitlines()[1]
+            assert shown.startswith(again)
+            assert ("--filter" in shown) == (origin == "run")

@@ -85,3 +85,12 @@ def test_a_scheduler_elsewhere_needs_tls(require_safe, address):
 @pytest.mark.parametrize("address", ["tls://lab:8786", "tcp://127.0.0.1:8786", "tcp://[::1]:8786"])
 def test_a_scheduler_on_this_machine_or_with_tls_may_be_used(require_safe, address):
     require_safe(address)
+
+
+def test_without_a_file_the_line_says_what_to_write(tmp_path):
+    path = tmp_path / "fleet.yaml"
+    with pytest.raises(BadInput, match="no such file: list the boards in it") as caught:
+        load_fleet(path)
+    assert "\n" not in str(caught.value)
+    path.write_text("schema: 1\nboards:\n  - host: pi@board1\n")  # what the line says
+    assert len(load_fleet(path).boards) == 1

@@ -260,6 +260,13 @@ def test_weights_that_are_loaded_or_change_after_a_step_are_not_refused(network,
     loss_of(network, batch)
 
 
+def test_a_network_that_becomes_another_type_after_a_backward_is_not_refused(network, batch):
+    chosen(network, rank=2)
+    loss_of(network, batch).backward()
+    network.float()
+    loss_of(network, (batch[0].float(), batch[1]))
+
+
 @pytest.mark.parametrize(("steps", "counted"), [(1, "has"), (2, "has not"), (3, "has")])
 def test_a_note_says_whether_the_last_step_has_renewed_the_bases(network, batch, steps, counted):
     treatment = chosen(network, rank=2, every=2)

@@ -42,7 +42,7 @@ def test_each_pair_has_a_row_and_each_exact_difference_a_line():
         ["main", "HEAD"], pairs, BY_ID, join([FOUR], []), 0.02
     )
     assert first == (
-        "regressed: vanilla: activation_bytes: 0.000977 MiB (1,024 bytes) → 0.00195 MiB (2,048 bytes)"
+        "regressed: vanilla: activation_bytes: 1.00 KiB (1,024 bytes) → 2.00 KiB (2,048 bytes)"
     )
     assert alone == f"only in main: {FOUR.id}"
     assert sharp == (

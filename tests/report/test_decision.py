@@ -323,6 +323,13 @@ def test_an_epoch_has_a_time_where_the_data_has_an_end(decided):
     assert rows["vanilla"].pace == "80.0 examples/s"  # 8 in 100 ms
 
 
+def test_a_decision_names_what_its_seed_leaves_out(decided):
+    cells = synthetic.cells(seeds=(3, 5))
+    missing = {("svd", 3), ("wasi", 5)}
+    found = decided(cells=[each for each in cells if (each.method, each.seed) not in missing])
+    assert found.seed.endswith("Not measured with seed 3: mcunet/svd(fraction=0.25)/all/b8/s5.")
+
+
 def test_a_decision_is_about_one_seed_and_says_so(decided):
     found = decided(cells=synthetic.cells(seeds=(3, 5)))
     labels = [row.label for rows in found.methods for row in rows]

@@ -44,6 +44,11 @@ def command_of(run: Run) -> str:
     return shlex.join(kept)
 
 
+def chooses_cells(run: Run) -> bool:
+    """Whether the command of the run takes `--filter`. pytest chooses tests, and no cells."""
+    return not _is_of_steps(run)
+
+
 def _is_of_steps(run: Run) -> bool:
     """Whether the run has steps of tests: it has no suite."""
     return run.origin == "pytest" and not run.suite_text

@@ -1,5 +1,6 @@
 """Groups of comparable cells, and their ratios to a baseline."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -79,15 +80,25 @@ class Group:
 
     @cached_property
     def of_first_seed(self) -> "Group":
-        """The group without the other seeds, for what would show each cell several times."""
-        seed = min((cell.seed for cell in _cells(self.members)), default=0)
-        if all(cell.seed == seed for cell in _cells(self.members)):
+        """The group without the other seeds, for what would show each cell several times.
+
+        It is the first of the seeds that have the most methods with a baseline.
+        """
+        members = _of_one_seed(self.members)
+        all_batches = _of_one_seed(self.all_batches)
+        if members is self.members and all_batches is self.all_batches:
             return self
-        return replace(
-            self,
-            members=_of_seed(self.members, seed),
-            all_batches=_of_seed(self.all_batches, seed),
-        )
+        return replace(self, members=members, all_batches=all_batches)
+
+    @property
+    def only_in_other_seeds(self) -> tuple[str, ...]:
+        """The first cell of each method that `of_first_seed` leaves out altogether."""
+        shown = {cell.of_any_seed for cell in _cells(self.of_first_seed.members)}
+        left_out: dict[str, str] = {}
+        for cell in _cells(self.members):
+            if cell.of_any_seed not in shown:
+                left_out.setdefault(cell.of_any_seed, cell.id)
+        return tuple(left_out.values())
 
 
 def _is_measured(cell: CellSummary) -> bool:
@@ -185,7 +196,11 @@ def _ratio_by_round(metric: str, cell: CellSummary, base: CellSummary) -> Estima
     if len(found) < 2 or (is_exact and len(set(found)) == 1):
         return next(iter(found), None)
     basis = f"{len(found)} rounds' ratios, each on one board"
-    bounds = [(each.lower, each.upper) for each in found if each.lower and each.upper]
+    bounds = [
+        (each.lower, each.upper)
+        for each in found
+        if each.lower is not None and each.upper is not None
+    ]
     if len(bounds) < len(found):
         return estimate_readings([each.estimate for each in found], basis)
     middle = median(each.estimate for each in found)
@@ -241,8 +256,14 @@ def _relabelled(members: Iterable[CellWithBaseline]) -> tuple[CellWithBaseline, 
     )
 
 
-def _of_seed(members: Iterable[CellWithBaseline], seed: int) -> tuple[CellWithBaseline, ...]:
+def _of_one_seed(members: tuple[CellWithBaseline, ...]) -> tuple[CellWithBaseline, ...]:
     """The members of one seed, with labels that do not name it. Each batch has its own labels."""
+    compared: Counter[int] = Counter()
+    for member in members:
+        compared[member.cell.planned.cell.seed] += member.base is not None
+    if len(compared) < 2:
+        return members
+    seed = min(compared, key=lambda each: (-compared[each], each))
     by_batch: dict[int, list[CellWithBaseline]] = {}
     for member in members:
         if member.cell.planned.cell.seed == seed:

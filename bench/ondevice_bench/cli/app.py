@@ -101,7 +101,7 @@ boards.command("remove")(board.remove)
 boards.command("validate")(validate_board.validate)
 
 fleets = typer.Typer()
-app.add_typer(fleets, name="fleet", help="Measure suites on many boards at a time.")
+app.add_typer(fleets, name="fleet", help="Measure suites on many boards at the same time.")
 fleets.command("run")(fleet.run)
 fleets.command("status")(fleet.status)
 

@@ -90,17 +90,22 @@ def recommend(
     ] = None,
     target: Annotated[
         float | None,
-        typer.Option("--target", help="The accuracy that time_to_accuracy is until."),
+        typer.Option(
+            "--target", help="The accuracy to reach, for time_to_accuracy and energy_to_accuracy."
+        ),
     ] = None,
     seeds: Annotated[
         int | None,
-        typer.Option("--seeds", help="How often a candidate is trained at most (default: 3)."),
+        typer.Option(
+            "--seeds",
+            help="The most trainings of a candidate, each with its own seed (default: 3).",
+        ),
     ] = None,
     memory_cap: Annotated[
         str | None,
         typer.Option(
             metavar="SIZE",
-            help="The memory that a process may allocate (default: that of the board without "
+            help="The memory that a process may allocate (default: the memory of the board minus "
             "--reserve).",
         ),
     ] = None,

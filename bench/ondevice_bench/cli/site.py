@@ -30,7 +30,7 @@ def site(
     show: Open = False,
     as_json: AsJson = False,
 ) -> None:
-    """Publish runs of many boards, suites and commits as static pages; add to a site."""
+    """Make static pages of runs of many boards, suites and commits, or add runs to them."""
     from ondevice_bench.record.store import OUT
     from ondevice_bench.run.commit import places
     from ondevice_bench.site.index_page import PATH

@@ -94,6 +94,11 @@ class _FleetSchema(StrictSchema):
 
 def load_fleet(path: Path, tags: Iterable[str] = ()) -> Fleet:
     """The boards of the file that have all these tags."""
+    if not path.exists():
+        raise BadInput(
+            f"{path}: no such file: list the boards in it (`schema: 1`, then below `boards:` a "
+            "line `- host: USER@HOST` for each), or name another file with --fleet"
+        )
     document = read(path)
     declared = check(_FleetSchema, document)
     every = [_board(document, place, each) for place, each in enumerate(declared.boards)]

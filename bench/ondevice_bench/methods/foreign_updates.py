@@ -27,7 +27,7 @@ class ForeignUpdates:
     def __init__(self, name: str, weight: nn.Parameter, projection: Projection) -> None:
         self._name = name
         self._projection = projection
-        self._before: bytes | None = None
+        self._before: tuple[torch.dtype, bytes] | None = None
         self._has_gradient = False
         self._hook: RemovableHandle = weight.register_post_accumulate_grad_hook(self._note)
 
@@ -39,7 +39,7 @@ class ForeignUpdates:
         if self._projection.has_updated or not torch.is_grad_enabled() or not has_content():
             return
         now = _sample(weight)
-        if self._has_gradient and self._before is not None and now != self._before:
+        if self._has_gradient and _is_changed(self._before, now):
             raise Refusal(
                 f"{self._name}: the loop has changed the weight itself. The update of the method "
                 "is in the optimizer that Treatment.optimizer returns: train with that"
@@ -55,11 +55,23 @@ class ForeignUpdates:
         self._hook.remove()
 
 
-def _sample(weight: nn.Parameter) -> bytes | None:
+def _is_changed(
+    before: tuple[torch.dtype, bytes] | None, now: tuple[torch.dtype, bytes] | None
+) -> bool:
+    """Whether the numbers differ. A weight of another type, or on another device, is unknown."""
+    if before is None or now is None or before[0] != now[0]:
+        return False
+    return before[1] != now[1]
+
+
+def _sample(weight: nn.Parameter) -> tuple[torch.dtype, bytes] | None:
     """Some elements of the weight as bytes, without an operator, so that no count has one more."""
     storage, first = weight.untyped_storage(), weight.storage_offset()
     if storage.device.type != "cpu":
         return None
     size, count = weight.element_size(), weight.numel()
     places = range(0, count, max(1, count // SAMPLED))
-    return bytes(storage[(first + place) * size + byte] for place in places for byte in range(size))
+    numbers = bytes(
+        storage[(first + place) * size + byte] for place in places for byte in range(size)
+    )
+    return weight.dtype, numbers

@@ -107,7 +107,7 @@ def decide(
         epoch=_about_epochs(epoch_of(run, members[0].cell)),
         fit=_fit(members[0].cell.planned.cell),
         floor=_floor(members),
-        seed="" if group.of_first_seed is group else _seed(members, has_accuracy=bool(trained)),
+        seed=_seed(group, has_accuracy=bool(trained)),
     )
 
 
@@ -163,13 +163,19 @@ def _gradient(member: CellWithBaseline) -> Quantity:
     return Quantity(cosine_text(quality.lowest), several, meaning, quality.lowest)
 
 
-def _seed(members: Sequence[CellWithBaseline], *, has_accuracy: bool) -> str:
-    seed = members[0].cell.planned.cell.seed
+def _seed(group: Group, *, has_accuracy: bool) -> str:
+    """Which seed the numbers are of, and what is not there because of it. Empty for one seed."""
+    seeds = {member.cell.planned.cell.seed for member in group.members}
+    if len(seeds) < 2:
+        return ""
+    seed = group.of_first_seed.members[0].cell.planned.cell.seed
     but = " but the accuracy" if has_accuracy else ""
-    return (
+    text = (
         f"All numbers{but} are of seed {seed}, here and in the plots. The table of every cell has "
         "the other seeds."
     )
+    others = group.only_in_other_seeds
+    return f"{text} Not measured with seed {seed}: {', '.join(others)}." if others else text
 
 
 def _fit(cell: Cell) -> str:

@@ -81,7 +81,7 @@ def bars(plot: Canvas, members: Sequence[CellWithBaseline], metric: str, name: s
         orientation="h",
         name=name or metrics.BY_NAME[metric].label,
         marker={"color": metrics.BY_NAME[metric].colour},
-        hovertemplate="%{y}<br>%{x:.4g}<extra>%{fullData.name}</extra>",
+        hovertemplate="%{y}<br>%{x:,.4~r}<extra>%{fullData.name}</extra>",
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import ondevice_bench
-from ondevice_bench.analyse.again import command_of
+from ondevice_bench.analyse.again import chooses_cells, command_of
 from ondevice_bench.analyse.groups import Group
 from ondevice_bench.analyse.history import HistoryQuery
 from ondevice_bench.analyse.summary import RunSummary
@@ -109,6 +109,7 @@ def _pieces(
         templates,
         run=data.summary.run,
         command=command_of(data.summary.run),
+        chooses_cells=chooses_cells(data.summary.run),
         version=ondevice_bench.__version__,
         statuses=data.statuses,
         parts=parts,

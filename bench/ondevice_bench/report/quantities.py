@@ -109,7 +109,8 @@ def exact_text(metric: str, value: float) -> str:
     """A value of an exact metric, to its last digit."""
     unit = metrics.BY_NAME[metric].unit
     whole = f"{value:,.0f} {unit}".rstrip()
-    return f"{units.quantity(value, unit)} ({whole})" if unit == "bytes" else whole
+    is_rounded = unit == "bytes" and abs(value) >= units.KIB
+    return f"{units.quantity(value, unit)} ({whole})" if is_rounded else whole
 
 
 def learning_metrics(lines: Sequence[Learning]) -> list[metrics.Metric]:

@@ -204,7 +204,7 @@ def test_both_sides_of_ab_are_rows_and_what_is_inconclusive_says_what_would_deci
         place_of=lambda pair, metric: Place("net.py", 1),
     )
     assert [(r.metric, r.base, r.new, r.change, r.verdict) for r in found.rows] == [
-        ("activation_bytes", "0.000977 MiB (1,024 bytes)", "0.00195 MiB (2,048 bytes)", "2.00×",
+        ("activation_bytes", "1.00 KiB (1,024 bytes)", "2.00 KiB (2,048 bytes)", "2.00×",
          "regressed"),
         ("step_flops", "8 flops", "8 flops", "", "unchanged"),
         ("step_seconds", "1.00 s", "1.10 s", "1.10×, 1.05× … 1.15×", "regressed"),

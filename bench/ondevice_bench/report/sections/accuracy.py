@@ -212,7 +212,7 @@ def _add_line(
         mode="lines+markers",
         name=label,
         line={"color": drawing.colour(members[0].method), "width": 2, "dash": dash},
-        hovertemplate="%{x:.3g}: %{y:.1f} %<extra>%{fullData.name}</extra>",
+        hovertemplate="%{x:,.4~r}: %{y:.1f} %<extra>%{fullData.name}</extra>",
     )
 
 

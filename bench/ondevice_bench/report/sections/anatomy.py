@@ -44,7 +44,7 @@ def by_tensors(group: Group) -> Canvas | None:
         orientation="h",
         name="more at the peak",
         marker={"color": BEYOND_COLOUR},
-        hovertemplate="%{y}<br>%{x:.4g} MiB<extra>%{fullData.name}</extra>",
+        hovertemplate="%{y}<br>%{x:,.4~r} MiB<extra>%{fullData.name}</extra>",
     )
     drawing.totals(plot, members, _tensors, _tensors)
     return drawing.rows(plot, members, "MiB of tensors")

@@ -47,7 +47,7 @@ def over_time(group: Group) -> Canvas | None:
             line={"color": drawing.colour(member.method), "width": 1.5},
             # the baseline and the lowest peaks; a click on the legend shows another
             visible=True if place < SHOWN else "legendonly",
-            hovertemplate="%{x:.2f} s: %{y:.1f} MiB<extra>%{fullData.name}</extra>",
+            hovertemplate="%{x:.2f} s: %{y:,.1f} MiB<extra>%{fullData.name}</extra>",
         )
     _add_stages(plot, curves[0][1])
     plot.lay_out(

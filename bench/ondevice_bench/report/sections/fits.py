@@ -61,7 +61,7 @@ def curves(found: BoardFits, model: str) -> Canvas | None:
             mode="lines+markers",
             name=method,
             line={"color": drawing.colour(method.partition("(")[0]), "width": 2},
-            hovertemplate="batch %{x}: %{y:.5g} MiB<extra>%{fullData.name}</extra>",
+            hovertemplate="batch %{x}: %{y:,.5~r} MiB<extra>%{fullData.name}</extra>",
         )
     limit = found.limit.usable_bytes
     plot.lay_out(height=HEIGHT)

@@ -129,7 +129,7 @@ def own_axes(group: Group) -> Canvas | None:
             textfont={"size": 10},
             marker=_marker(method),
             cliponaxis=False,
-            hovertemplate="%{hovertext}<br>%{x:.4g} · %{y:.4g}<extra></extra>",
+            hovertemplate="%{hovertext}<br>%{x:,.4~r} · %{y:,.4~r}<extra></extra>",
             meta={name: _scaled(members, name) for name in axes},
         )
     plot.lay_out(
@@ -205,7 +205,7 @@ def _scaled(members: Sequence[CellWithBaseline], name: str) -> list[float | None
 
 def _hover(across: str, up: str) -> str:
     """What a point says: its cell, and both values with their units."""
-    values = (f"%{{{axis}:.4g}} {AXES[name].unit}" for axis, name in (("x", across), ("y", up)))
+    values = (f"%{{{axis}:,.4~r}} {AXES[name].unit}" for axis, name in (("x", across), ("y", up)))
     return f"%{{hovertext}}<br>{' · '.join(map(str.strip, values))}<extra></extra>"
 
 

@@ -34,7 +34,7 @@ def _over_batches(metric: str) -> Callable[[Group], Canvas | None]:
                 mode="lines+markers",
                 name=label,
                 line={"color": drawing.colour(method), "width": 2},
-                hovertemplate="batch %{x}: %{y:.4g}<extra>%{fullData.name}</extra>",
+                hovertemplate="batch %{x}: %{y:,.4~r}<extra>%{fullData.name}</extra>",
             )
         plot.lay_out(height=HEIGHT)
         plot.x_axis("batch, log scale", type="log", dtick=0.30103)

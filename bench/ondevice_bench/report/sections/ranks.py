@@ -37,7 +37,7 @@ def _curve(
                 mode="lines+markers",
                 name=f"{method}, by {rule}{settings}",
                 line={"color": drawing.colour(method), "width": 2},
-                hovertemplate="%{x:g}: %{y:.3g}<extra>%{fullData.name}</extra>",
+                hovertemplate="%{x:,.4~r}: %{y:.3~r}<extra>%{fullData.name}</extra>",
             )
         rules = " or ".join(dict.fromkeys(rule for _, rule, _ in several))
         plot.lay_out(height=HEIGHT, showlegend=True)

@@ -40,7 +40,7 @@ def roofline(group: Group) -> Canvas | None:
             name=method,
             text=[member.label for member in of_method],
             marker={"size": 10, "color": drawing.colour(method)},
-            hovertemplate="%{text}<br>%{x:.3g} FLOP per byte, %{y:.3g} GFLOP/s<extra></extra>",
+            hovertemplate="%{text}<br>%{x:,.3~r} FLOP per byte, %{y:,.3~r} GFLOP/s<extra></extra>",
         )
     plot.lay_out(height=HEIGHT)
     plot.x_axis("FLOPs per byte of operator traffic", type="log")

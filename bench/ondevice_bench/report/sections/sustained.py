@@ -104,7 +104,7 @@ def _over_time(group: Group, column: str, scale: float, title: str) -> Canvas | 
                 mode="lines",
                 name=member.label,
                 line={"color": drawing.colour(member.method), "width": 1.5},
-                hovertemplate="%{x:.1f} min: %{y:.4g}<extra>%{fullData.name}</extra>",
+                hovertemplate="%{x:.1f} min: %{y:,.4~r}<extra>%{fullData.name}</extra>",
             )
     if is_empty:
         return None

@@ -34,7 +34,7 @@ def samples(group: Group) -> Canvas | None:
                 mode="markers",
                 name=label,
                 marker={"size": 5, "color": shade},
-                hovertemplate="%{x:.4g} ms<extra>one sample</extra>",
+                hovertemplate="%{x:,.4~r} ms<extra>one sample</extra>",
             )
     for method in dict.fromkeys(member.method for member in members):
         of_method = [member for member in members if member.method == method]
@@ -53,7 +53,7 @@ def samples(group: Group) -> Canvas | None:
                 ],
             },
             error_x=drawing.error_bars(estimates, 1e3),
-            hovertemplate="%{y}<br>%{x:.4g} ms<extra>median</extra>",
+            hovertemplate="%{y}<br>%{x:,.4~r} ms<extra>median</extra>",
         )
     medians = [member.cell.estimates[STEP].estimate for member in members]
     return drawing.rows(plot, members, "milliseconds of a step", [*medians, *shown])

@@ -86,7 +86,7 @@ def _line(plot: Canvas, series: Series, scale: float, label: str, shade: str) ->
         line={"color": shade, "width": 1.5},
         marker={"size": 5},
         text=[f"{point.run.commit}, {point.run.created}" for point in series.points],
-        hovertemplate="%{text}<br>%{y:.4g}<extra>%{fullData.name}</extra>",
+        hovertemplate="%{text}<br>%{y:,.4~r}<extra>%{fullData.name}</extra>",
     )
 
 
@@ -116,7 +116,7 @@ def _marks(
                 "size": 12,
                 "symbol": [_direction(change) for change in changes],
             },
-            hovertemplate="%{y:.4g}<extra>%{fullData.name}</extra>",
+            hovertemplate="%{y:,.4~r}<extra>%{fullData.name}</extra>",
         )
 
 

@@ -14,19 +14,24 @@ from ondevice_bench.units import GIB, clock, flops, mib
 def plan_tables(previews: Sequence[CellPreview]) -> list[Table]:
     """The cells to measure here by workload, and the numbers that exist before they run.
 
-    What plain training needs is the same for all cells of a workload, so the heading has it.
+    If plain training needs the same for all cells of a workload, the heading says it. Layers that
+    freeze others make a difference: then each row says it.
     """
     planned = {
         preview.item.cell: preview for preview in previews if preview.item.state == "planned"
     }
     tables = []
     for group in labelled(planned):
-        plain = _plain_step(planned[group.cells[0]])
+        steps = [_plain_step(planned[cell]) for cell in group.cells]
+        is_same = len(set(steps)) == 1
         has_times = any(planned[cell].seconds is not None for cell in group.cells)
-        times = ["time"] if has_times else []
-        table = Table("method", *times, heading=f"{group.heading}; {plain}")
-        for label, cell in zip(group.labels, group.cells, strict=True):
-            table.add_row(label, *([_time(planned[cell])] if has_times else []))
+        titles = ["method", *([] if is_same else ["a step of vanilla"])]
+        titles += ["time"] if has_times else []
+        heading = f"{group.heading}; a step of vanilla takes {steps[0]}"
+        table = Table(*titles, heading=heading if is_same else group.heading)
+        for label, cell, step in zip(group.labels, group.cells, steps, strict=True):
+            times = [_time(planned[cell])] if has_times else []
+            table.add_row(label, *([] if is_same else [step]), *times)
         tables.append(table)
     return tables
 
@@ -35,9 +40,9 @@ def _plain_step(preview: CellPreview) -> str:
     """What a step of plain training needs, computed without running it."""
     step = preview.plain_step
     if step.activation_bytes is None:
-        return f"what vanilla needs is unknown: {step.reason}"
+        return f"an unknown amount: {step.reason}"
     work = "" if step.step_flops is None else f" and {flops(step.step_flops)}"
-    return f"a step of vanilla takes {mib(step.activation_bytes)} of activations{work}"
+    return f"{mib(step.activation_bytes)} of activations{work}"
 
 
 def plan_lines(previews: Sequence[CellPreview]) -> list[str]:
