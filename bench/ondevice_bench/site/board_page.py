@@ -147,8 +147,14 @@ def _notes(board: BoardHistory) -> list[str]:
     unfinished = [] if board.newest.facts.finished else ["the newest run is not finished"]
     if outcome is None:
         return unfinished
+    if not board.digests[-2].facts.finished:
+        unfinished.append("the run before it is not finished")
     return [
         *unfinished,
+        *(
+            f"not judged: {cell}: the run before it has no result"
+            for cell in board.verdict.unjudged[:MOST_ROWS]
+        ),
         *(f"gone: {cell}" for cell in outcome.only_in_base[:MOST_ROWS]),
         *(f"new: {cell}" for cell in outcome.only_in_new[:MOST_ROWS]),
         *outcome.notes[:MOST_ROWS],
