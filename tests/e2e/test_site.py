@@ -5,6 +5,7 @@ import re
 import shutil
 import time
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 from playwright.sync_api import Error
@@ -250,6 +251,26 @@ def test_a_store_is_thinned_after_a_look_and_keeps_baselines_and_the_newest(benc
         "bench-out/quick/results.sqlite: nothing to remove: all of 4 runs stay\n"
     )
     assert bench("history", "quick", "--metric", "activation_bytes").code == 0
+
+
+def test_a_store_that_cannot_be_read_saves_all_others(bench, workplace):
+    path = store(workplace, range(3))
+    other = workplace / "bench-out/zz/results.sqlite"
+    other.parent.mkdir()
+    other.write_bytes(b"no store " * 500)
+    before = path.read_bytes()
+    ended = bench("prune", "--keep-last", "1")
+    assert ended.code == 2
+    assert ended.err.count("\n") == 1
+    assert path.read_bytes() == before
+
+
+def test_the_run_that_validates_a_pi_stays(bench, workplace, monkeypatch):
+    store(workplace, range(4))
+    found = SimpleNamespace(run=content(1).run)
+    monkeypatch.setattr("ondevice_bench.validation.pi.first_pi", lambda: found)
+    (row,) = bench("prune", "--keep-last", "1", "--json").json()["stores"]
+    assert [each["run"][-2:] for each in row["removed"]] == ["00", "02"]
 
 
 def test_the_documented_jobs_publish_two_commits(toy, tmp_path):  # noqa: F811
