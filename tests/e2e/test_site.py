@@ -1,6 +1,7 @@
 """`bench site` and `bench prune` through the command, and the pages in a real browser."""
 
 import contextlib
+import json
 import re
 import shutil
 import time
@@ -14,10 +15,12 @@ from ruamel.yaml import YAML
 from ondevice_bench import metrics
 from ondevice_bench.analyse.compare import compare
 from ondevice_bench.analyse.summary import summarise_content
+from ondevice_bench.cli import prune
 from ondevice_bench.record import bundle
 from ondevice_bench.record.store import Store
 from ondevice_bench.site import pairs
 from ondevice_bench.site.publish import publish
+from ondevice_bench.validation import pi
 from tests.ci_shell import Runner
 from tests.e2e.browsing import DESK, PHONE, Visit
 from tests.e2e.test_ci import programs, recipe, saved, toy  # noqa: F401  # fixtures
@@ -182,6 +185,7 @@ def wait_for_run(visit, place):
 
 def test_runs_of_two_blocks_are_compared_on_the_page_of_both(browser, tmp_path, monkeypatch):
     monkeypatch.setattr(pairs, "MAX_BLOCK", 2_000)
+    monkeypatch.setattr(pairs, "MOST_BLOCKS", 100)
     bundle.write([content(number) for number in range(RUNS)], tmp_path / "quick.bundle")
     publish([tmp_path], tmp_path / "site", lambda _: {})
     pages = sorted((tmp_path / "site/quick/x86").glob("compare-*.html"))
@@ -196,6 +200,25 @@ def test_runs_of_two_blocks_are_compared_on_the_page_of_both(browser, tmp_path, 
             assert shown.get("regressed", 0) == expected["regressed"]
             assert shown["unchanged"] == expected["unchanged"]
         assert visit.complaints == []
+
+
+def test_the_parts_of_many_cells_show_the_same_two_runs(browser, tmp_path, monkeypatch):
+    monkeypatch.setattr(pairs, "MAX_PART", 2_600)
+    bundle.write([content(number) for number in range(RUNS)], tmp_path / "quick.bundle")
+    publish([tmp_path], tmp_path / "site", lambda _: {})
+    found = Counter()
+    with Visit(browser, tmp_path / "site/quick/x86/compare-1-1.html", viewport=DESK) as visit:
+        visit.page.get_by_label("earlier run").select_option("3")
+        wait_for_run(visit, 3)
+        for number in range(3):
+            if number:
+                visit.page.locator("a.part").nth(number - 1).click()
+                visit.page.wait_for_url(f"**/compare-1-1-part-{number + 1}.html#*")
+                wait_for_run(visit, 3)
+            found.update(counts_in(visit))
+        assert visit.complaints == []
+    assert found["regressed"] == counts_of(3, RUNS - 1)["regressed"]
+    assert found["unchanged"] == counts_of(3, RUNS - 1)["unchanged"]
 
 
 @pytest.mark.parametrize(
@@ -265,11 +288,11 @@ def test_a_store_that_cannot_be_read_saves_all_others(bench, workplace):
     assert path.read_bytes() == before
 
 
-def test_the_run_that_validates_a_pi_stays(bench, workplace, monkeypatch):
+def test_the_run_that_validates_a_pi_stays(workplace, monkeypatch, capsys):
     store(workplace, range(4))
-    found = SimpleNamespace(run=content(1).run)
-    monkeypatch.setattr("ondevice_bench.validation.pi.first_pi", lambda: found)
-    (row,) = bench("prune", "--keep-last", "1", "--json").json()["stores"]
+    monkeypatch.setattr(pi, "first_pi", lambda: SimpleNamespace(run=content(1).run))
+    prune.prune(None, 1, 0, prune.BASELINES, dry_run=True, as_json=True)
+    (row,) = json.loads(capsys.readouterr().out)["stores"]
     assert [each["run"][-2:] for each in row["removed"]] == ["00", "02"]
 
 

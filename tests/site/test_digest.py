@@ -79,7 +79,7 @@ def test_a_cell_that_failed_is_said_to_have_failed():
 
 def test_a_run_of_which_more_rounds_failed_is_worse_as_in_a_comparison_of_runs():
     run = RUNS[1]
-    *others, last = (r for r in run.records if r.key.pass_name == "time")
+    *_, last = (r for r in run.records if r.key.pass_name == "time")
     bad = replace(last, status="failed", reason="x", metrics={}, samples={})
     records = tuple(bad if r is last else r for r in run.records)
     pair = RUNS[0], replace(run, records=records)

@@ -30,7 +30,9 @@ def removable(added: Sequence[Run], rule: KeepRule, now: datetime) -> list[Run]:
     """
     kept = set(rule.needed)
     # a fleet continues the latest run of each profile
-    kept |= {run.id for run in {(run.suite, run.origin, run.profile): run for run in added}.values()}
+    kept |= {
+        run.id for run in {(run.suite, run.origin, run.profile): run for run in added}.values()
+    }
     kept |= {run.id for run in added if run.finished is None and _began_lately(run, now)}
     for runs in _by_board(added):
         newest_first = sorted(runs, key=lambda run: (run.created, run.id), reverse=True)
