@@ -322,3 +322,14 @@ def test_the_settings_of_the_caller_s_memory_are_as_before(sites):
     before = gc.get_threshold()
     sites.publish("site", sites.bundle(content(0)))
     assert gc.get_threshold() == before
+
+
+def test_a_folder_of_another_tool_with_a_file_of_the_same_name_stays_as_it_is(sites):
+    folder = sites.folder / "site"
+    folder.mkdir()
+    (folder / FILE_NAME).write_text('{"title": "my blog"}')
+    (folder / "index.html").write_text("mine")
+    before = sites.files("site")
+    with pytest.raises(BadInput, match="is no site of bench"):
+        sites.publish("site", sites.bundle(content(0)))
+    assert sites.files("site") == before

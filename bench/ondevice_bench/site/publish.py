@@ -126,7 +126,9 @@ def publish(paths: Sequence[Path], site: Path, places: Places) -> Published:
 
 def _require_own(site: Path) -> None:
     """Refuse a folder that has other things in it, such as a home folder given by mistake."""
-    if not site.is_dir() or (site / FILE_NAME).exists() or any(site.glob(f"*/*/{DATA}/*.json")):
+    if not site.is_dir() or any(site.glob(f"*/*/{DATA}/*.json")):
+        return
+    if read_manifest(site).manifest.runs:  # other tools have a file of this name, too
         return
     others = sorted(each.name for each in site.iterdir() if not each.name.startswith("."))
     if others:
