@@ -181,6 +181,11 @@ def test_more_rounds_are_the_fewest_that_give_an_interval(base, new, confidence)
     assert more == 0 or not has_interval(new + more - 1)
 
 
+def test_one_round_needs_as_many_on_the_other_side_as_the_confidence_has_parts():
+    assert stats.more_rounds(1, 2, 1 - 0.01 / 50_000) == 2 * 50_000 * 100 - 3
+    assert stats.more_rounds(10_000, 10_000, 0.99) == 0
+
+
 def test_ratios_of_the_smallest_and_largest_numbers_have_an_interval():
     tiny, huge = [5e-324] * 8, [1e300] * 8
     for judge in (stats.change, stats.shift):

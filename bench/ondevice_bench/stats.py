@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -201,13 +202,21 @@ def fewest_pairs(confidence: float) -> int:
     return next(n for n in itertools.count(1) if 2 * 0.5**n <= 1 - confidence)
 
 
+@cache
 def more_rounds(base: int, new: int, confidence: float) -> int:
     """How many more rounds the new side needs for an interval of that confidence.
 
     The widest interval goes from the lowest to the highest ratio. Only two of all orders of the
-    readings are outside it.
+    readings are outside it. One round on a side may need many thousands on the other.
     """
-    return next(n for n in itertools.count() if 1 - 2 / comb(base + new + n, base) >= confidence)
+
+    def is_enough(more: int) -> bool:
+        return 1 - 2 / comb(base + new + more, base) >= confidence
+
+    most = 1
+    while not is_enough(most):
+        most *= 2
+    return bisect_left(range(most), True, key=is_enough)
 
 
 def rounds_to_decide(change: Change, rounds: int, threshold: float) -> int | None:

@@ -72,10 +72,11 @@ function show() {
   const hash = `#${encodeURIComponent(base[0])}/${encodeURIComponent(next[0])}`;
   const wanted = [blockOf(first), blockOf(last)];
   if (wanted.some((number) => !data.pair.includes(number))) {
-    location.href = `compare-${wanted[0] + 1}-${wanted[1] + 1}.html${hash}`;
+    location.href = `compare-${wanted[0] + 1}-${wanted[1] + 1}${data.suffix}.html${hash}`;
     return;
   }
   history.replaceState(null, "", hash);
+  for (const link of document.querySelectorAll("a.part")) link.hash = hash;
   const unlike = [
     ...differences("software", data.software[base[3]], data.software[next[3]]),
     ...differences("machine", data.machines[base[4]], data.machines[next[4]]),
@@ -134,12 +135,12 @@ function choose(changed) {
   const [first, last] = [earlier, later].map((select) => Number(select.value));
   if (first > last) [earlier.value, later.value] = [last, first];
   if (first === last && changed === earlier) later.value = Math.min(first + 1, data.runs.length - 1);
-  if (first === last && changed === later) earlier.value = Math.max(first - 1, 0);
+  if (first === last && changed === later) earlier.value = Math.max(first - 1, data.first);
   show();
 }
 
 for (const select of [earlier, later]) {
-  select.append(...data.runs.map(([id, commit, when], place) => new Option(`${commit} · ${when} · ${id}`, place)).reverse());
+  select.append(...data.runs.map(([id, commit, when], place) => new Option(`${commit} · ${when} · ${id}`, place)).slice(data.first).reverse());
   select.addEventListener("change", () => choose(select));
 }
 all.addEventListener("change", show);
@@ -147,7 +148,7 @@ all.addEventListener("change", show);
 function start() {
   const asked = location.hash.slice(1).split("/");
   const found = asked.map((id) => data.runs.findIndex((run) => encodeURIComponent(run[0]) === id));
-  const [first, last] = found.length === 2 && Math.min(...found) >= 0
+  const [first, last] = found.length === 2 && Math.min(...found) >= data.first
     ? found.sort((one, other) => one - other)
     : [places.at(-2) ?? places.at(-1), places.at(-1)];
   [earlier.value, later.value] = [first, last];

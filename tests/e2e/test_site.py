@@ -1,10 +1,12 @@
 """`bench site` and `bench prune` through the command, and the pages in a real browser."""
 
 import contextlib
+import json
 import re
 import shutil
 import time
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 from playwright.sync_api import Error
@@ -13,10 +15,12 @@ from ruamel.yaml import YAML
 from ondevice_bench import metrics
 from ondevice_bench.analyse.compare import compare
 from ondevice_bench.analyse.summary import summarise_content
+from ondevice_bench.cli import prune
 from ondevice_bench.record import bundle
 from ondevice_bench.record.store import Store
 from ondevice_bench.site import pairs
 from ondevice_bench.site.publish import publish
+from ondevice_bench.validation import pi
 from tests.ci_shell import Runner
 from tests.e2e.browsing import DESK, PHONE, Visit
 from tests.e2e.test_ci import programs, recipe, saved, toy  # noqa: F401  # fixtures
@@ -181,6 +185,7 @@ def wait_for_run(visit, place):
 
 def test_runs_of_two_blocks_are_compared_on_the_page_of_both(browser, tmp_path, monkeypatch):
     monkeypatch.setattr(pairs, "MAX_BLOCK", 2_000)
+    monkeypatch.setattr(pairs, "MOST_BLOCKS", 100)
     bundle.write([content(number) for number in range(RUNS)], tmp_path / "quick.bundle")
     publish([tmp_path], tmp_path / "site", lambda _: {})
     pages = sorted((tmp_path / "site/quick/x86").glob("compare-*.html"))
@@ -195,6 +200,25 @@ def test_runs_of_two_blocks_are_compared_on_the_page_of_both(browser, tmp_path, 
             assert shown.get("regressed", 0) == expected["regressed"]
             assert shown["unchanged"] == expected["unchanged"]
         assert visit.complaints == []
+
+
+def test_the_parts_of_many_cells_show_the_same_two_runs(browser, tmp_path, monkeypatch):
+    monkeypatch.setattr(pairs, "MAX_PART", 2_600)
+    bundle.write([content(number) for number in range(RUNS)], tmp_path / "quick.bundle")
+    publish([tmp_path], tmp_path / "site", lambda _: {})
+    found = Counter()
+    with Visit(browser, tmp_path / "site/quick/x86/compare-1-1.html", viewport=DESK) as visit:
+        visit.page.get_by_label("earlier run").select_option("3")
+        wait_for_run(visit, 3)
+        for number in range(3):
+            if number:
+                visit.page.locator("a.part").nth(number - 1).click()
+                visit.page.wait_for_url(f"**/compare-1-1-part-{number + 1}.html#**")
+                wait_for_run(visit, 3)
+            found.update(counts_in(visit))
+        assert visit.complaints == []
+    assert found["regressed"] == counts_of(3, RUNS - 1)["regressed"]
+    assert found["unchanged"] == counts_of(3, RUNS - 1)["unchanged"]
 
 
 @pytest.mark.parametrize(
@@ -250,6 +274,26 @@ def test_a_store_is_thinned_after_a_look_and_keeps_baselines_and_the_newest(benc
         "bench-out/quick/results.sqlite: nothing to remove: all of 4 runs stay\n"
     )
     assert bench("history", "quick", "--metric", "activation_bytes").code == 0
+
+
+def test_a_store_that_cannot_be_read_saves_all_others(bench, workplace):
+    path = store(workplace, range(3))
+    other = workplace / "bench-out/zz/results.sqlite"
+    other.parent.mkdir()
+    other.write_bytes(b"no store " * 500)
+    before = path.read_bytes()
+    ended = bench("prune", "--keep-last", "1")
+    assert ended.code == 2
+    assert ended.err.count("\n") == 1
+    assert path.read_bytes() == before
+
+
+def test_the_run_that_validates_a_pi_stays(workplace, monkeypatch, capsys):
+    store(workplace, range(4))
+    monkeypatch.setattr(pi, "first_pi", lambda: SimpleNamespace(run=content(1).run))
+    prune.prune(None, 1, 0, prune.BASELINES, dry_run=True, as_json=True)
+    (row,) = json.loads(capsys.readouterr().out)["stores"]
+    assert [each["run"][-2:] for each in row["removed"]] == ["00", "02"]
 
 
 def test_the_documented_jobs_publish_two_commits(toy, tmp_path):  # noqa: F811

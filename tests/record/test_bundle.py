@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from ondevice_bench.cli.import_ import import_
 from ondevice_bench.errors import BadInput
 from ondevice_bench.files import open_zip
 from ondevice_bench.record import baseline, bundle, run_json
+from ondevice_bench.record.run_json import RunContent
 from ondevice_bench.record.store import IMPORTED, Store
 from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
@@ -415,3 +417,20 @@ def test_a_large_manifest_is_refused(written):
         new.writestr("manifest.json", b" " * (bundle.MAX_MANIFEST + 1))
     with pytest.raises(BadInput, match=r"manifest\.json is too large"):
         bundle.read(written)
+
+
+def test_a_bundle_with_one_contradiction_stores_none_of_its_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "bench-out/quick/results.sqlite"
+    path.parent.mkdir(parents=True)
+    with Store.create(path) as store:
+        store.merge(make_run("r2"), planned(CELL), [make_record("r2", metrics={"a": 1.0})])
+    contents = [
+        RunContent(make_run(name), tuple(planned(CELL)), (make_record(name, metrics={"a": 2.0}),))
+        for name in ("r1", "r2")
+    ]
+    bundle.write(contents, tmp_path / "x.bundle")
+    with pytest.raises(BadInput, match="another record of"):
+        import_(tmp_path / "x.bundle")
+    with Store.open(path) as store:
+        assert [run.id for run in store.runs()] == ["r2"]

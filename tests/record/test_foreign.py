@@ -65,6 +65,8 @@ def test_what_is_kept_can_be_read_and_is_kept_one_time(written, tmp_path):
     path, is_new = keep(run, tmp_path)
     assert is_new
     assert keep(run, tmp_path) == (path, False)
+    path.write_text("{")
+    assert keep(run, tmp_path) == (path, True)
     assert list(foreign_runs(tmp_path)) == [(path, run)]
 
 

@@ -1,6 +1,7 @@
 """Which runs go, which never go, and that a store loses them completely or not at all."""
 
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -47,7 +48,7 @@ RUNS = st.lists(
 def test_what_stays_is_what_the_rule_names_and_nothing_else(runs, last, weekly, saved):
     baselines = frozenset(f"r{number}" for number in saved)
     gone = {run.id for run in removable(runs, KeepRule(last, weekly, baselines), NOW)}
-    latest_added = {(run.suite, run.origin): run.id for run in runs}.values()
+    latest_added = {(run.suite, run.origin, run.profile): run.id for run in runs}.values()
     for run in runs:
         its = [
             other
@@ -72,6 +73,13 @@ def test_a_run_that_may_not_have_ended_stays_for_a_week():
     old = removable(runs, KeepRule(last=1), begin + timedelta(days=8))
     assert [run.id for run in young] == ["r1", "r2"]
     assert [run.id for run in old] == ["r0", "r1", "r2"]
+
+
+def test_the_run_of_each_profile_that_a_fleet_may_continue_stays():
+    """Another run of the board is newer, and the fleet measured another profile later."""
+    fleet = [replace(run_at(n, n, profile=p), origin="fleet") for n, p in enumerate(("pi5", "x86"))]
+    runs = [*fleet, run_at(2, 2, profile="pi5"), run_at(3, 3, profile="pi5")]
+    assert [run.id for run in removable(runs, KeepRule(last=1), NOW)] == ["r2"]
 
 
 def test_a_moment_that_is_none_is_a_week_of_its_own():

@@ -62,7 +62,7 @@ def test_a_metric_that_was_measured_once_and_lost_is_missing():
         {},
     )
     assert board.verdict.tone == "warning"
-    assert board.verdict.sentence.startswith("Not decided: 6 metrics of the base was not measured")
+    assert board.verdict.sentence.startswith("Not decided: 6 metrics of the base were not measured")
 
 
 def test_a_cell_that_failed_is_said_to_have_failed():
@@ -72,9 +72,35 @@ def test_a_cell_that_failed_is_said_to_have_failed():
     failed = make_record(run.run.id, cell, status="failed", reason="no memory")
     other = digest_of(replace(run, records=(*records, failed)))
     board = board_history(Board.of(run.run), [digest_of(RUNS[0]), other], {})
-    assert board.verdict.sentence == "Failed: 1 cell could not be measured"
+    assert board.verdict.sentence == "Worse: 1 cell failed"
     assert board.verdict.failed == (f"{cell.id}: failed",)
     assert board.verdict.tone == "worse"
+
+
+def test_a_run_of_which_more_rounds_failed_is_worse_as_in_a_comparison_of_runs():
+    run = RUNS[1]
+    *_, last = (r for r in run.records if r.key.pass_name == "time")
+    bad = replace(last, status="failed", reason="x", metrics={}, samples={})
+    records = tuple(bad if r is last else r for r in run.records)
+    pair = RUNS[0], replace(run, records=records)
+    digests = [digest_of(each) for each in pair]
+    (found,) = compare(*(each.summary() for each in digests)).failed
+    (whole,) = compare(*(summarise_content(each) for each in pair)).failed
+    assert (found.cell, found.pass_name, str(found.base), str(found.new)) == (
+        (whole.cell, whole.pass_name, str(whole.base), str(whole.new))
+    )
+    verdict = board_history(Board.of(run.run), digests, {}).verdict
+    assert (verdict.tone, verdict.sentence) == ("worse", "Worse: 1 cell failed")
+
+
+def test_a_cell_that_the_run_before_has_not_measured_is_not_judged():
+    gone = {item.cell.id for item in RUNS[0].cells[:2]}
+    records = tuple(r for r in RUNS[0].records if r.key.cell not in gone)
+    half = replace(RUNS[0], run=replace(RUNS[0].run, finished=None), records=records)
+    board = board_history(Board.of(half.run), [digest_of(half), digest_of(RUNS[1])], {})
+    assert board.verdict.tone == "warning"
+    assert board.verdict.sentence == "Not worse as far as it was decided; 2 cells not judged"
+    assert set(board.verdict.unjudged) == gone
 
 
 def test_the_newest_run_is_judged_against_the_one_before_it():

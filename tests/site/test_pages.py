@@ -107,6 +107,7 @@ def test_every_link_of_every_page_leads_to_a_page(drawn):
 
 def test_pages_of_many_runs_are_divided_so_that_each_pair_has_one(board, monkeypatch):
     monkeypatch.setattr(pairs, "MAX_BLOCK", 2_000)
+    monkeypatch.setattr(pairs, "MOST_BLOCKS", 100)
     rows = pairs.rows_of(board)
     blocks = pairs.blocks_of(rows, len(board.runs))
     assert len(blocks) > 3
@@ -158,6 +159,7 @@ def test_the_data_of_the_comparison_is_every_value_of_every_run(board, drawn):
     labels = {metric[0]: place for place, metric in enumerate(page["metrics"])}
     checked = 0
     for row in page["rows"]:
+        assert row[6] == [] or not page["metrics"][row[2]][2]  # an exact metric needs none
         if row[2] != labels["activations"] or page["texts"][row[1]] != "svd fraction=0.25":
             continue
         for place, (number, text) in values_of(page, row).items():
@@ -165,10 +167,11 @@ def test_the_data_of_the_comparison_is_every_value_of_every_run(board, drawn):
             assert number == kept
             assert f"({kept:,} bytes)" in text
             checked += 1
-        ((before, after, tone, said),) = row[6]
-        assert (before, after, tone) == (FAT_FROM - 1, FAT_FROM, "worse")
-        assert said.startswith("changed for the worse, between 08abcde and 09abcde: ")
     assert checked == 30
+    (change,) = (row[6][0] for row in page["rows"] if row[2] == labels["step"] and row[6])
+    before, after, tone, said = change
+    assert (before, after, tone) == (SLOW_FROM - 1, SLOW_FROM, "worse")
+    assert said.startswith("became worse, between 15abcde and 16abcde: ")
 
 
 def test_software_and_kernels_of_each_run_are_told_apart(board, drawn):
@@ -191,6 +194,67 @@ def test_many_cells_have_their_trends_on_several_pages(board, monkeypatch):
     counts = {p: text.count('<svg class="spark"') for p, text in drawn.items() if "<svg" in text}
     assert counts == {"quick/x86/index.html": 12, "quick/x86/trends-2.html": 6}
     assert '<strong>1–4</strong> · <a href="trends-2.html">5–6</a>' in drawn["quick/x86/index.html"]
+
+
+def test_many_cells_are_compared_part_by_part_and_no_cell_is_lost(board, monkeypatch):
+    whole = data_of(
+        next(p.decode() for path, p in board_page.board_pages(board) if "compare" in path)
+    )
+    monkeypatch.setattr(pairs, "MAX_PART", 2_600)
+    drawn = {path: data.decode() for path, data in board_page.board_pages(board)}
+    names = [path.rpartition("/")[2] for path in drawn if "compare" in path]
+    assert names == ["compare-1-1.html", *(f"compare-1-1-part-{n}.html" for n in range(2, 4))]
+    found = [data_of(drawn[f"quick/x86/{name}"]) for name in names]
+    assert [each["suffix"] for each in found] == ["", "-part-2", "-part-3"]
+    cells = [{each["texts"][row[1]] for row in each["rows"]} for each in found]
+    assert sum(map(len, cells)) == len(set().union(*cells)) == 6
+    assert sum(len(each["rows"]) for each in found) == len(whole["rows"])
+    for number, name in enumerate(names):
+        page = drawn[f"quick/x86/{name}"]
+        assert re.findall(r'class="part" href="([^"]*)"', page) == [
+            each for each in names if each != name
+        ]
+        assert f"<strong>{number * 2 + 1}–{number * 2 + 2}</strong>" in page
+
+
+def test_only_the_latest_blocks_have_pages_and_the_page_says_how_many_runs_are_left_out(
+    board, monkeypatch
+):
+    monkeypatch.setattr(pairs, "MAX_BLOCK", 4_000)
+    monkeypatch.setattr(pairs, "MOST_BLOCKS", 2)
+    blocks = pairs.blocks_of(pairs.rows_of(board), len(board.runs))
+    first = blocks[-2].start
+    assert first > 1
+    drawn = {path: data.decode() for path, data in board_page.board_pages(board)}
+    pages = {path: text for path, text in drawn.items() if "compare" in path}
+    assert len(pages) == 3
+    for text in pages.values():
+        assert f"{first} earlier runs are left out" in text
+        assert data_of(text)["first"] == first
+    index = drawn["quick/x86/index.html"]
+    assert index.count(">with the run before</a>") == len(board.runs) - first - 1
+
+
+def test_a_board_with_too_much_to_say_says_less_of_everything(board, monkeypatch):
+    whole = next(iter(board_page.board_pages(board)))[1]
+    monkeypatch.setattr(templates, "MAX_PAGE", len(whole) - 1)
+    path, page = next(iter(board_page.board_pages(board)))
+    assert path == "quick/x86/index.html"
+    assert len(page) < len(whole)
+    assert is_well_formed(page.decode())
+
+
+def test_of_many_machines_the_latest_are_drawn(monkeypatch):
+    monkeypatch.setattr(board_page, "MOST_MACHINES", 2)
+    runs = [content(number) for number in range(5)]
+    board = board_of(
+        replace(each, run=replace(each.run, machine={**each.run.machine, "kernel": str(number)}))
+        for number, each in enumerate(runs)
+    )
+    page = next(iter(board_page.board_pages(board)))[1].decode()
+    assert "x86, kernel 4" in page
+    assert "x86, kernel 2" not in page.partition('id="trends"')[2].partition('id="runs"')[0]
+    assert page.count("3 earlier machines are left out") == 18
 
 
 def test_two_machines_of_one_board_have_series_of_their_own():

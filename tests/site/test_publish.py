@@ -1,5 +1,6 @@
 """A site is a function of its runs, and takes up nothing that contradicts it."""
 
+import gc
 import itertools
 import json
 import os
@@ -303,3 +304,32 @@ def test_different_names_have_different_places_that_are_safe():
     for name in names:
         assert slug(name).strip(".") == slug(name) != ""
         assert set(slug(name)) <= set("abcdefghijklmnopqrstuvwxyz0123456789.-")
+
+
+def test_a_link_out_of_the_site_is_refused_and_nothing_is_written(sites):
+    sites.publish("site", sites.bundle(content(0)))
+    outside = sites.folder / "outside"
+    outside.mkdir()
+    (sites.folder / "site/mine").symlink_to(outside)
+    before = sites.files("site")
+    with pytest.raises(BadInput, match="a link leads out of the site"):
+        sites.publish("site", sites.bundle(content(1), content(0, suite="mine")))
+    assert sites.files("site") == before
+    assert list(outside.iterdir()) == []
+
+
+def test_the_settings_of_the_caller_s_memory_are_as_before(sites):
+    before = gc.get_threshold()
+    sites.publish("site", sites.bundle(content(0)))
+    assert gc.get_threshold() == before
+
+
+def test_a_folder_of_another_tool_with_a_file_of_the_same_name_stays_as_it_is(sites):
+    folder = sites.folder / "site"
+    folder.mkdir()
+    (folder / FILE_NAME).write_text('{"title": "my blog"}')
+    (folder / "index.html").write_text("mine")
+    before = sites.files("site")
+    with pytest.raises(BadInput, match="is no site of bench"):
+        sites.publish("site", sites.bundle(content(0)))
+    assert sites.files("site") == before

@@ -62,6 +62,11 @@ def _import_bundle(path: Path, out: Path | None, *, as_json: bool) -> None:
     rows = []
     found = bundle.read_all(path)
     validations = [*_validations(found)]
+    for content in found.contents:  # before any of them is stored
+        path_here = (out or OUT / content.run.suite) / FILE_NAME
+        if path_here.exists():
+            with Store.create(path_here) as store:
+                store.check_merge(content.run, content.cells, content.records)
     for content in found.contents:
         folder = out or OUT / content.run.suite
         try:

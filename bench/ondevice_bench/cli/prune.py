@@ -54,8 +54,11 @@ def prune(
     if not keep_last and not keep_weekly:
         raise BadInput("say what to keep: --keep-last 30, --keep-weekly 52, or both")
     paths = find_stores(stores or ())
-    rule = KeepRule(keep_last, keep_weekly, _runs_of_baselines(baselines))
-    rows = [_pruned(path, rule, dry_run=dry_run) for path in paths]
+    needed = _runs_of_baselines(baselines) | _run_of_a_pi()
+    rule = KeepRule(keep_last, keep_weekly, needed)
+    rows = [_pruned(path, rule, dry_run=True) for path in paths]  # reads every store first
+    if not dry_run:
+        rows = [_pruned(path, rule, dry_run=False) for path in paths]
     if as_json:
         print_json({"dry_run": dry_run, "stores": rows})
         return
@@ -127,3 +130,11 @@ def _runs_of_baselines(folder: Path) -> frozenset[str]:
         return frozenset()
     paths = sorted(folder.glob(f"*{baseline.SUFFIX}"))
     return frozenset(baseline.read(path).run.id for path in paths)
+
+
+def _run_of_a_pi() -> frozenset[str]:
+    """The run that validates a Raspberry Pi: reports name it."""
+    from ondevice_bench.validation.pi import first_pi
+
+    found = first_pi()
+    return frozenset() if found is None else frozenset({found.run.id})

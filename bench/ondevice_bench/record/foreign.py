@@ -171,12 +171,13 @@ def read_pytest_benchmark(path: Path) -> ForeignRun:
 def keep(run: ForeignRun, folder: Path) -> tuple[Path, bool]:
     """Store the readings in a file of the folder; the file, and whether it is new."""
     text = json.dumps({"version": VERSION, **asdict(run)}, indent=1, allow_nan=False) + "\n"
-    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    data = text.encode()
+    digest = hashlib.sha256(data).hexdigest()[:12]
     path = folder / f"{run.tool}-{digest}.json"
-    if path.exists():
-        return path, False
+    if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
+        return path, False  # a file that was damaged is written again
     with atomic_write(path) as file:
-        file.write(text.encode())
+        file.write(data)
     return path, True
 
 

@@ -106,22 +106,33 @@ class Store:
         Returns the number of new records; BadInput if the store has a different run of this id.
         """
         with self._writing() as db:
-            present = next(iter(self._runs("WHERE id = ?", run.id)), None)
-            if present is None:
+            merged, new = self.check_merge(run, cells, records)
+            if merged is None:
                 _insert_run(db, replace(run, origin=IMPORTED), cells)
             else:
                 known = self.cells(run.id)
-                merged = _merged(present, known, run, cells)
-                if merged is None:
-                    raise BadInput(f"{self.path}: has another run {run.id}: nothing was imported")
                 update = "UPDATE runs SET definition = ?, finished = ? WHERE id = ?"
                 db.execute(update, (merged.definition, merged.finished, run.id))
                 _insert_cells(db, run.id, cells[len(known) :], len(known))
-            stored = {record.key: record for record in self.records(run.id)}
-            new = [record for record in records if self._is_new(record, stored.get(record.key))]
             for record in new:
                 _replace_record(db, record)
         return len(new)
+
+    def check_merge(
+        self, run: Run, cells: Sequence[PlannedCell], records: Sequence[Record]
+    ) -> tuple[Run | None, list[Record]]:
+        """The stored run as a merge would leave it, or None without one; and the new records.
+
+        BadInput if the store has a different run of this id, or another record of it.
+        """
+        present = next(iter(self._runs("WHERE id = ?", run.id)), None)
+        if present is None:
+            return None, list(records)
+        merged = _merged(present, self.cells(run.id), run, cells)
+        if merged is None:
+            raise BadInput(f"{self.path}: has another run {run.id}: nothing was imported")
+        stored = {record.key: record for record in self.records(run.id)}
+        return merged, [each for each in records if self._is_new(each, stored.get(each.key))]
 
     def extend_run(self, run: Run, cells: Sequence[PlannedCell]) -> None:
         """Store a run with a larger plan: its definition, and the cells that it has not had.

@@ -14,22 +14,25 @@ class KeepRule:
     """How many runs stay of each suite on each board, and which runs stay in any case.
 
     `last` are the newest runs. `weekly` is a number of weeks: of the latest weeks that have runs,
-    the newest run of each week stays.
+    the newest run of each week stays. `needed` are ids of runs that something else reads.
     """
 
     last: int = 0
     weekly: int = 0
-    baselines: frozenset[str] = frozenset()
+    needed: frozenset[str] = frozenset()
 
 
 def removable(added: Sequence[Run], rule: KeepRule, now: datetime) -> list[Run]:
     """The runs that the rule does not keep. `added` has all runs in the order of their storage.
 
     The newest run of a suite on a board always stays. So does the run that `bench run` may
-    continue, a run that may not have ended yet, and the run of a baseline.
+    continue, a run that may not have ended yet, and a run that is needed.
     """
-    kept = set(rule.baselines)
-    kept |= {run.id for run in {(run.suite, run.origin): run for run in added}.values()}
+    kept = set(rule.needed)
+    # a fleet continues the latest run of each profile
+    kept |= {
+        run.id for run in {(run.suite, run.origin, run.profile): run for run in added}.values()
+    }
     kept |= {run.id for run in added if run.finished is None and _began_lately(run, now)}
     for runs in _by_board(added):
         newest_first = sorted(runs, key=lambda run: (run.created, run.id), reverse=True)

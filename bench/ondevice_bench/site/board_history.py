@@ -32,7 +32,8 @@ FAILING = frozenset({"regressed"})
 class Verdict:
     """What the newest run says against the run before it. `tone` is its colour, if it has one.
 
-    A first run has no outcome. `counts` has the number of metrics of each verdict.
+    A first run has no outcome. `counts` has the number of metrics of each verdict. `unjudged` are
+    the cells that the run before it plans, too, but has not measured.
     """
 
     tone: str
@@ -40,6 +41,7 @@ class Verdict:
     counts: str
     outcome: GateOutcome | None
     failed: tuple[str, ...]
+    unjudged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,12 @@ class BoardHistory:
         comparison = compare(self.digests[-2].summary(), new.summary())
         outcome = outcome_of_runs("bench site", comparison, FAILING, lambda *_: None)
         counts = counts_text(outcome.rows)
-        tone = "worse" if failed else _tone(outcome)
-        return Verdict(tone, _sentence(outcome, len(failed)), counts, outcome, failed)
+        unjudged = tuple(_only_measured_in(new, self.digests[-2]))
+        sentence, tone = _sentence(outcome, len(failed)), "worse" if failed else _tone(outcome)
+        if unjudged and not failed and outcome.exit_code is ExitCode.OK:
+            cells = number_of(len(unjudged), "cell")
+            sentence, tone = f"{sentence}; {cells} not judged", "warning"
+        return Verdict(tone, sentence, counts, outcome, failed, unjudged)
 
 
 def board_history(
@@ -154,6 +160,15 @@ def _readings(digest: Digest, known: dict[str, Traits]) -> Iterator[Reading]:
             known[each.cell.key] = traits
         for name, estimate in each.estimates.items():
             yield Reading(digest.run, each.cell.id, name, each.launches[name], estimate, traits)
+
+
+def _only_measured_in(new: Digest, base: Digest) -> Iterator[str]:
+    """The cells of the new run for which the base has a plan, but no number."""
+    unmeasured = {join_key(each.cell) for each in base.cells if not each.estimates}
+    measured = {join_key(each.cell) for each in base.cells if each.estimates}
+    for each in new.cells:
+        if each.estimates and join_key(each.cell) in unmeasured - measured:
+            yield each.cell.id
 
 
 def _sentence(outcome: GateOutcome, failed: int) -> str:

@@ -1,6 +1,7 @@
 """The pages of a suite on one board: the verdict, the changes, the trends, any two runs."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -20,28 +21,40 @@ from ondevice_bench.site.board_history import BoardHistory, RunChanges
 from ondevice_bench.site.changes import kind_text, size_text
 from ondevice_bench.site.manifest import Card, Event
 from ondevice_bench.site.sparkline import sparkline
-from ondevice_bench.site.templates import filled
+from ondevice_bench.site.templates import PageTooLarge, filled
 from ondevice_bench.units import number_of, quantity
 
 INDEX = "index.html"
-# what a page shows at most, so that it stays small
-MOST_ROWS = 200
-MOST_CHANGES = 60
-MOST_OF_RUN = 40
-MOST_PENDING = 60
-MOST_RUNS = 1_000
-MOST_CELLS = 50
+MOST_CELLS = 50  # whose trends are on a page
+MOST_DRAWINGS = 150  # of the cells on a page
+MOST_MACHINES = 12  # with a drawing of their own, for one metric of a cell
 MOST_EVENTS = 20
 _KNOWN_CAUSES = ("code ", "no cause in the records")  # the line has the commits already
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the page of a board shows at most, so that it stays small."""
+
+    rows: int = 200
+    changes: int = 60
+    of_run: int = 40
+    pending: int = 60
+    runs: int = 1_000
+
+    @property
+    def halved(self) -> "Limits":
+        """Half of everything, and at least one of it."""
+        return Limits(*(max(1, each // 2) for each in astuple(self)))
 
 
 def board_pages(board: BoardHistory) -> Iterator[tuple[str, bytes]]:
     """The path of each page within the site, and the page."""
     folder = board.board.folder
-    rows = pairs.rows_of(board)
-    blocks = pairs.blocks_of(rows, len(board.runs))
-    names = _page_names(board)
+    parts = pairs.parts_of(pairs.rows_of(board), board.runs)
+    blocks = [pairs.blocks_of(part, len(board.runs)) for part in parts]
     trends = _trends(board)
+    names = _page_names(trends)
     for number, (_, name) in enumerate(names):
         values = {
             **_head(board),
@@ -50,16 +63,39 @@ def board_pages(board: BoardHistory) -> Iterator[tuple[str, bytes]]:
             "other_pages": names,
             "page_number": number,
         }
-        if number == 0:
-            values |= _board_values(board, blocks)
         path = f"{folder}/{name}"
-        yield path, filled("trends" if number else "board", path, values)
+        if number == 0:
+            yield path, _first_page(path, values, board, blocks[0])
+        else:
+            yield path, filled("trends", path, values)
     if len(board.runs) < 2:
         return
-    for pair in pairs.pair_pages(blocks):
-        path = f"{folder}/{pairs.page_name(*pair)}"
-        data = pairs.page_json(board.runs, rows, blocks, pair)
-        yield path, filled("compare", path, {**_head(board), "pairs": data}, has_script=True)
+    links = pairs.part_names(parts, blocks)
+    for number, (rows, its) in enumerate(zip(parts, blocks, strict=True)):
+        values = {
+            **_head(board),
+            "parts": links,
+            "part": number,
+            "earlier_runs": its[pairs.first_block(its)].start,
+        }
+        for pair in pairs.pair_pages(its):
+            path = f"{folder}/{pairs.page_name(*pair, number)}"
+            data = pairs.page_json(board.runs, rows, its, pair, number)
+            yield path, filled("compare", path, {**values, "pairs": data}, has_script=True)
+
+
+def _first_page(
+    path: str, values: Mapping[str, Any], board: BoardHistory, blocks: Sequence[range]
+) -> bytes:
+    """The page of the board. It shows less of everything if it would be too large."""
+    limits = Limits()
+    while True:
+        try:
+            return filled("board", path, {**values, **_board_values(board, blocks, limits)})
+        except PageTooLarge:
+            if limits == limits.halved:
+                raise
+            limits = limits.halved
 
 
 def card_of(board: BoardHistory) -> Card:
@@ -94,7 +130,7 @@ def _head(board: BoardHistory) -> dict[str, Any]:
     return {"suite": board.board.suite, "board": board.board.name}
 
 
-def _board_values(board: BoardHistory, blocks: Sequence[range]) -> dict[str, Any]:
+def _board_values(board: BoardHistory, blocks: Sequence[range], limits: Limits) -> dict[str, Any]:
     run, verdict, outcome = board.newest.run, board.verdict, board.verdict.outcome
     several = len(board.runs) > 1
     last = len(blocks) - 1
@@ -110,22 +146,24 @@ def _board_values(board: BoardHistory, blocks: Sequence[range]) -> dict[str, Any
     return {
         "chips": _chips(board),
         "verdict": verdict,
-        "failed": verdict.failed[:MOST_ROWS],
+        "failed": verdict.failed[: limits.rows],
         "commit": short_commit(run.commit),
         "against": short_commit(board.runs[-2].commit) if several else "",
         "compare": pairs.page_name(last, last) if several else "",
-        "proven": [_row(each, name) for each in proven[:MOST_ROWS]],
-        "more_proven": max(0, len(proven) - MOST_ROWS),
-        "open": [_row(each, name) for each in undecided[:MOST_ROWS]],
+        "proven": [_row(each, name) for each in proven[: limits.rows]],
+        "more_proven": max(0, len(proven) - limits.rows),
+        "open": [_row(each, name) for each in undecided[: limits.rows]],
         "open_text": f"{number_of(len(undecided), 'noisy metric')} not decided",
-        "notes": _notes(board),
+        "notes": _notes(board, limits),
         "counts": _capital(counts_text(board.history)),
         "order": _capital(order_text(board.history)),
-        "changes": [_changes_of_run(board, each) for each in board.by_run[:MOST_CHANGES]],
-        "more_changes": max(0, len(board.by_run) - MOST_CHANGES),
-        "pending": pending[:MOST_PENDING],
-        "runs": list(_runs(board, blocks)),
-        "more_runs": max(0, len(board.runs) - MOST_RUNS),
+        "changes": [
+            _changes_of_run(board, each, limits) for each in board.by_run[: limits.changes]
+        ],
+        "more_changes": max(0, len(board.by_run) - limits.changes),
+        "pending": pending[: limits.pending],
+        "runs": list(_runs(board, blocks, limits)),
+        "more_runs": max(0, len(board.runs) - limits.runs),
     }
 
 
@@ -142,20 +180,26 @@ def _chips(board: BoardHistory) -> list[tuple[str, str]]:
     ]
 
 
-def _notes(board: BoardHistory) -> list[str]:
+def _notes(board: BoardHistory, limits: Limits) -> list[str]:
     outcome = board.verdict.outcome
     unfinished = [] if board.newest.facts.finished else ["the newest run is not finished"]
     if outcome is None:
         return unfinished
+    if not board.digests[-2].facts.finished:
+        unfinished.append("the run before it is not finished")
     return [
         *unfinished,
-        *(f"gone: {cell}" for cell in outcome.only_in_base[:MOST_ROWS]),
-        *(f"new: {cell}" for cell in outcome.only_in_new[:MOST_ROWS]),
-        *outcome.notes[:MOST_ROWS],
+        *(
+            f"not judged: {cell}: the run before it has no result"
+            for cell in board.verdict.unjudged[: limits.rows]
+        ),
+        *(f"gone: {cell}" for cell in outcome.only_in_base[: limits.rows]),
+        *(f"new: {cell}" for cell in outcome.only_in_new[: limits.rows]),
+        *outcome.notes[: limits.rows],
     ]
 
 
-def _changes_of_run(board: BoardHistory, each: RunChanges) -> dict[str, Any]:
+def _changes_of_run(board: BoardHistory, each: RunChanges, limits: Limits) -> dict[str, Any]:
     """The changes that are first seen in a run, and what else differs from the run before."""
     before, after = _ends(each)
     found = (cause for _, change in each.changes for cause in change.causes)
@@ -176,9 +220,9 @@ def _changes_of_run(board: BoardHistory, each: RunChanges) -> dict[str, Any]:
                 "size": size_text(series.metric, change),
                 "tone": "better" if change.is_better else "worse",
             }
-            for series, change in each.changes[:MOST_OF_RUN]
+            for series, change in each.changes[: limits.of_run]
         ],
-        "more": max(0, len(each.changes) - MOST_OF_RUN),
+        "more": max(0, len(each.changes) - limits.of_run),
     }
 
 
@@ -213,15 +257,15 @@ def _between(each: RunChanges) -> str:
     return f"between {before} and {after}"
 
 
-def _runs(board: BoardHistory, blocks: Sequence[range]) -> Iterator[dict[str, Any]]:
+def _runs(board: BoardHistory, blocks: Sequence[range], limits: Limits) -> Iterator[dict[str, Any]]:
     """A line for each run, the newest first."""
     changes = {each.run.id: each for each in board.by_run}
     numbers = {place: number for number, block in enumerate(blocks) for place in block}
-    for place in reversed(range(max(0, len(board.runs) - MOST_RUNS), len(board.runs))):
+    for place in reversed(range(max(0, len(board.runs) - limits.runs), len(board.runs))):
         run, digest = board.runs[place], board.digests[place]
         failed = sum(each.status in ("failed", "oom", "timeout") for each in digest.cells)
         href = ""
-        if place > 0:
+        if place > blocks[pairs.first_block(blocks)].start:
             page = pairs.page_name(numbers[place - 1], numbers[place])
             ends = (quote(each, safe="") for each in (board.runs[place - 1].id, run.id))
             href = f"{page}#{'/'.join(ends)}"
@@ -250,47 +294,53 @@ def _metric_text(board: BoardHistory, series: Series) -> str:
     return f"{label} on {series.machine}" if board.several_machines else label
 
 
-def _page_names(board: BoardHistory) -> list[tuple[str, str]]:
+def _page_names(trends: Sequence["_Trends"]) -> list[tuple[str, str]]:
     """What the pages with trends show, and their names."""
-    count = sum(len(group.cells) for group in board.workloads)
-    starts = range(0, max(1, count), MOST_CELLS)
-    return [
-        (
-            f"{start + 1}–{min(start + MOST_CELLS, count)}",
-            INDEX if number == 0 else f"trends-{number + 1}.html",
-        )
-        for number, start in enumerate(starts)
-    ]
+    names, shown = [], 0
+    for number, page in enumerate(trends):
+        count = sum(len(rows) for _, rows in page)
+        name = f"trends-{number + 1}.html" if number else INDEX
+        names.append((f"{shown + 1}–{shown + count}", name))
+        shown += count
+    return names
 
 
-def _trends(board: BoardHistory) -> list[list[tuple[str, list[Any]]]]:
+_Trends = list[tuple[str, list[Any]]]  # the cells of a page by workload
+
+
+def _trends(board: BoardHistory) -> list[_Trends]:
     """For each page, the cells by workload: for each headline its drawings."""
     by_cell: dict[str, dict[str, list[Series]]] = {}
     for series in board.history.series:
         if series.metric in metrics.HEADLINES:
             by_cell.setdefault(series.fingerprint, {}).setdefault(series.metric, []).append(series)
-    pages: list[list[tuple[str, list[Any]]]] = [[] for _ in _page_names(board)]
-    place = 0
+    pages: list[_Trends] = [[]]
+    cells = drawings = 0
     for group in board.workloads:
         for cell, label in zip(group.cells, group.labels, strict=True):
-            page = pages[place // MOST_CELLS]
+            found = by_cell.get(cell.key, {})
+            its = sum(min(len(several), MOST_MACHINES) for several in found.values())
+            if cells and (cells == MOST_CELLS or drawings + its > MOST_DRAWINGS):
+                pages.append([])
+                cells = drawings = 0
+            page = pages[-1]
             if not page or page[-1][0] != group.heading:
                 page.append((group.heading, []))
-            found = by_cell.get(cell.key, {})
-            page[-1][1].append(
-                (
-                    label,
-                    [
-                        (
-                            metrics.BY_NAME[name].label,
-                            [_entry(board, series) for series in found.get(name, ())],
-                        )
-                        for name in metrics.HEADLINES
-                    ],
-                )
-            )
-            place += 1
+            page[-1][1].append((label, [_drawn(board, name, found) for name in metrics.HEADLINES]))
+            cells, drawings = cells + 1, drawings + its
     return pages
+
+
+def _drawn(board: BoardHistory, name: str, found: Mapping[str, Sequence[Series]]) -> Any:
+    """A headline of a cell: its label, its drawings, and how many machines are left out.
+
+    The machines that measured last are drawn.
+    """
+    several = found.get(name, ())
+    latest = sorted(several, key=lambda series: series.points[-1].place)[-MOST_MACHINES:]
+    shown = [series for series in several if series in latest]
+    drawings = [_entry(board, series) for series in shown]
+    return metrics.BY_NAME[name].label, drawings, len(several) - len(shown)
 
 
 def _entry(board: BoardHistory, series: Series) -> dict[str, Any]:

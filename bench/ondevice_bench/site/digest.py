@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from ondevice_bench import metrics
+from ondevice_bench.analyse.failed_rounds import BAD, Rounds
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record.model import Run, Status, TaskKey
@@ -188,7 +189,20 @@ def _summary_of(each: CellDigest, profile: str) -> CellSummary:
         problems=(),
         notes=(),
         unavailable={n: NOT_KEPT for n in metrics.BY_NAME if n not in each.estimates},
+        rounds=_rounds_of(each.processes),
     )
+
+
+def _rounds_of(processes: Mapping[str, Process]) -> dict[str, Rounds]:
+    """How many rounds of each pass failed. A site does not keep why."""
+    found: dict[str, list[Status]] = {}
+    for name, process in processes.items():
+        if process.status != "skipped":
+            found.setdefault(_task(name)[0], []).append(process.status)
+    return {
+        name: Rounds(sum(each in BAD for each in statuses), len(statuses))
+        for name, statuses in found.items()
+    }
 
 
 def _task(name: str) -> tuple[str, int]:

@@ -2,6 +2,8 @@
 
 Pages that work without a server can load no data. So each page has the values of two blocks of
 runs, and there is a page for each pair of blocks. A block ends before its values are too long.
+Many cells are divided into parts, each with blocks of its own. A site would grow with the square of
+the blocks, so only the latest blocks have pages.
 
 The page's script shows numbers and compares exact metrics by equality. It judges no noisy metric:
 it shows the changes that the history proves between the two runs.
@@ -26,7 +28,11 @@ from ondevice_bench.site.changes import kind_text, size_text
 from ondevice_bench.units import quantity
 
 MAX_BLOCK = 600_000  # bytes of the values of a block
+MAX_PART = 400_000  # bytes of the rows of a part, each with one value
+MOST_BLOCKS = 12  # of each part, that have pages
 BYTES_OF_VALUE = 24  # beside its text
+BYTES_OF_ROW = 48  # beside its texts
+BYTES_OF_CHANGE = 40  # beside its text
 DIGITS = 6
 
 _Value = tuple[float, str]  # a number for the ratio, and its text
@@ -34,7 +40,7 @@ _Value = tuple[float, str]  # a number for the ratio, and its text
 
 @dataclass(frozen=True)
 class Row:
-    """A metric of a cell: its values by the run's place, and its changes."""
+    """A metric of a cell: its values by the run's place, and its changes if it is noisy."""
 
     workload: str
     label: str
@@ -68,12 +74,37 @@ def rows_of(board: BoardHistory) -> list[Row]:
                 for series in several
                 for point in series.points
             },
-            tuple(change for series in several for change in series.changes),
+            ()
+            if metrics.BY_NAME[name].kind == "exact"
+            else tuple(change for series in several for change in series.changes),
         )
         for (fingerprint, name, machine), several in sorted(
             joined.items(), key=lambda item: (order[item[0][0]], rank[item[0][1]], item[0][2])
         )
     ]
+
+
+def parts_of(rows: Sequence[Row], runs: Sequence[Run]) -> list[Sequence[Row]]:
+    """The rows, part by part. All rows of a cell are in one part."""
+    parts: list[list[Row]] = [[]]
+    size = 0
+    for texts, group in groupby(rows, key=lambda row: (row.workload, row.label)):
+        of_cell = list(group)
+        its = len("".join(texts).encode()) + sum(_bytes_of_row(row, runs) for row in of_cell)
+        if parts[-1] and size + its > MAX_PART:
+            parts.append([])
+            size = 0
+        parts[-1] += of_cell
+        size += its
+    return list(parts)
+
+
+def _bytes_of_row(row: Row, runs: Sequence[Run]) -> int:
+    value = max((len(text.encode()) for _, text in row.values.values()), default=0)
+    changes = sum(
+        BYTES_OF_CHANGE + len(_change(row.metric, each, runs)[-1]) for each in row.changes
+    )
+    return BYTES_OF_ROW + len(row.machine.encode()) + BYTES_OF_VALUE + value + changes
 
 
 def blocks_of(rows: Sequence[Row], runs: int) -> list[range]:
@@ -96,13 +127,33 @@ def blocks_of(rows: Sequence[Row], runs: int) -> list[range]:
 
 def pair_pages(blocks: Sequence[range]) -> Iterator[tuple[int, int]]:
     """The pairs of blocks that have a page."""
-    for later in range(len(blocks)):
-        yield from ((earlier, later) for earlier in range(later + 1))
+    first = first_block(blocks)
+    for later in range(first, len(blocks)):
+        yield from ((earlier, later) for earlier in range(first, later + 1))
 
 
-def page_name(earlier: int, later: int) -> str:
-    """The name of the page of two blocks."""
-    return f"compare-{earlier + 1}-{later + 1}.html"
+def first_block(blocks: Sequence[range]) -> int:
+    """The number of the first block that has pages."""
+    return max(0, len(blocks) - MOST_BLOCKS)
+
+
+def page_name(earlier: int, later: int, part: int = 0) -> str:
+    """The name of the page of two blocks of a part of the cells."""
+    return f"compare-{earlier + 1}-{later + 1}{_suffix(part)}.html"
+
+
+def part_names(parts: Sequence[Sequence[Row]], blocks: Sequence[Sequence[range]]) -> list[Any]:
+    """What each part has, and its page of the latest runs."""
+    counts = [len({(row.workload, row.label) for row in part}) for part in parts]
+    starts = [sum(counts[:number]) for number in range(len(parts))]
+    return [
+        (f"{start + 1}–{start + count}", page_name(len(its) - 1, len(its) - 1, number))
+        for number, (start, count, its) in enumerate(zip(starts, counts, blocks, strict=True))
+    ]
+
+
+def _suffix(part: int) -> str:
+    return f"-part-{part + 1}" if part else ""
 
 
 def page_json(
@@ -110,8 +161,12 @@ def page_json(
     rows: Sequence[Row],
     blocks: Sequence[range],
     pair: tuple[int, int],
+    part: int = 0,
 ) -> str:
-    """The data of the page of a pair of blocks."""
+    """The data of the page of a pair of blocks. The rows are those of the part.
+
+    Changes of exact metrics are not in it: the values tell them.
+    """
     places = [place for number in dict.fromkeys(pair) for place in blocks[number]]
     software, machines, kernels = _Numbered(), _Numbered(), _Numbered()
     listed = [
@@ -131,6 +186,8 @@ def page_json(
         "runs": listed,
         "blocks": [[block.start, block.stop] for block in blocks],
         "pair": pair,
+        "first": blocks[first_block(blocks)].start,
+        "suffix": _suffix(part),
         "software": software.values,
         "machines": machines.values,
         "metrics": [_metric(name) for name in names],

@@ -20,8 +20,12 @@ _STYLES = ("theme/theme.css", "theme/site.css")
 _SCRIPT = "theme/pairs.js"
 
 
+class PageTooLarge(BadInput):
+    """A page would have more than `MAX_PAGE` bytes."""
+
+
 def filled(name: str, path: str, values: Mapping[str, Any], *, has_script: bool = False) -> bytes:
-    """The page at `path`, which is relative to the site; BadInput if it is larger than 2 MB."""
+    """The page at `path`, which is relative to the site; PageTooLarge beyond 2 MB."""
     script = _script() if has_script else ""
     text = (
         _environment()
@@ -37,7 +41,7 @@ def filled(name: str, path: str, values: Mapping[str, Any], *, has_script: bool 
     )
     page = printable(text.replace("\r\n", "\n")).encode()
     if len(page) > MAX_PAGE:
-        raise BadInput(f"{path}: its page would have more than {MAX_PAGE // 10**6} MB")
+        raise PageTooLarge(f"{path}: its page would have more than {MAX_PAGE // 10**6} MB")
     return page
 
 

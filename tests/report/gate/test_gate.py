@@ -50,6 +50,10 @@ def outcome(*rows, code=ExitCode.REGRESSION, **what):
         (outcome(row("failed")), "Worse: 1 cell failed"),
         (outcome(row(), row("failed")), "Worse: 1 metric of 1 cell regressed; 1 cell failed"),
         (outcome(row("missing"), code=5), "Not decided: 1 metric of the base was not measured"),
+        (
+            outcome(row("missing"), row("missing"), code=5, only_in_base=("x", "y")),
+            "Not decided: 2 cells of the base are gone; 2 metrics of the base were not measured",
+        ),
         (outcome(code=5, only_in_base=("x",)), "Not decided: 1 cell of the base is gone"),
         (outcome(row("inconclusive"), code=5), "Not decided: 1 metric may or may not be worse"),
         (outcome(code=5), "Not decided: no metric could be compared"),

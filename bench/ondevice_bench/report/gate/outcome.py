@@ -102,9 +102,11 @@ class GateOutcome:
         """Why there is no decision."""
         reasons = []
         if self.only_in_base:
-            reasons.append(f"{number_of(len(self.only_in_base), 'cell')} of the base is gone")
-        if missing := self.with_verdict("missing"):
-            reasons.append(f"{number_of(len(missing), 'metric')} of the base was not measured")
+            gone = len(self.only_in_base)
+            reasons.append(f"{number_of(gone, 'cell')} of the base {_was(gone, 'is', 'are')} gone")
+        if missing := len(self.with_verdict("missing")):
+            was = _was(missing, "was", "were")
+            reasons.append(f"{number_of(missing, 'metric')} of the base {was} not measured")
         unclear = self.with_verdict("inconclusive")
         if unclear and ("inconclusive" in self.failing or not reasons):
             reasons.append(f"{number_of(len(unclear), 'metric')} may or may not be worse")
@@ -117,6 +119,10 @@ def counts_text(rows: Sequence[GateRow]) -> str:
     return (
         ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count) or "no rows"
     )
+
+
+def _was(number: int, one: str, several: str) -> str:
+    return one if number == 1 else several
 
 
 def _of(verb: str, rows: Sequence[GateRow]) -> str:
