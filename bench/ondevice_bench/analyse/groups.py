@@ -185,8 +185,8 @@ def _ratio_by_round(metric: str, cell: CellSummary, base: CellSummary) -> Estima
     if len(found) < 2 or (is_exact and len(set(found)) == 1):
         return next(iter(found), None)
     basis = f"{len(found)} rounds' ratios, each on one board"
-    bounds = [(each.lower, each.upper) for each in found if each.lower and each.upper]
-    if len(bounds) < len(found):
+    bounds = [(each.lower, each.upper) for each in found]
+    if any(None in pair for pair in bounds):
         return estimate_readings([each.estimate for each in found], basis)
     middle = median(each.estimate for each in found)
     lows, highs = zip(*bounds, strict=True)
