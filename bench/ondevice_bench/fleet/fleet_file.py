@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from ondevice_bench.declare.check import check
 from ondevice_bench.declare.document import Document, read
 from ondevice_bench.declare.schema import StrictSchema
-from ondevice_bench.declare.shown import JsonSchema, ShownAs, any_of, reads, text
+from ondevice_bench.declare.shown import JsonSchema, ShownAs, ShownBeside, any_of, reads, text
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.remote.address import Address, address
 from ondevice_bench.units import DURATION, parse_duration
@@ -81,7 +81,8 @@ def _shown_command() -> JsonSchema:
 
 _Command = Annotated[str, AfterValidator(_words), ShownAs(_shown_command)]
 _Duration = Annotated[float, reads(_seconds, _shown_seconds)]
-_Tag = Annotated[str, Field(pattern=r"^\w[\w.-]*$", max_length=100)]
+_TAG = r"\w[\w.-]*"
+_Tag = Annotated[str, Field(pattern=f"^{_TAG}$", max_length=100), ShownBeside(lambda: text(_TAG))]
 
 
 class FleetBoardSchema(StrictSchema):
