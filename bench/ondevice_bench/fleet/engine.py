@@ -124,11 +124,10 @@ class DaskEngine:
         self._works.pop(ticket, None)
         self._futures.pop(ticket, None)
         if future.status == "finished":
-            board, how, reason = future.result()
-            self._told(Ended(ticket, board, how, reason))
-        else:
+            self._told(Ended(ticket, *future.result()))
+        else:  # whoever takes a ticket back forgets it before: so the scheduler is gone
             how: How = "desk" if future.status == "cancelled" else "again"
-            self._told(Ended(ticket, "", how, f"dask says: {future.status}"))
+            self._told(Ended(ticket, "", how, f"the scheduler of dask says: {future.status}"))
 
     async def _started(self, lane: Lane) -> Any:
         scheduler = self._client.scheduler.address
