@@ -1,4 +1,5 @@
 import dataclasses
+from dataclasses import replace
 
 import pytest
 
@@ -79,11 +80,15 @@ def test_a_base_that_measured_nothing_never_looks_green(run_with):
 def timed(summary_of):
     """A run whose one cell has these step times, one a round."""
 
-    def make(name, steps, **what):
+    def make(name, steps, units="", **what):
         settings = {"measure": ["time"], "rounds": len(steps), "baseline": "vanilla"}
-        return summary_of(
-            timed_records(name, steps), planned(CELL), make_run(name, settings=settings, **what)
-        )
+        records = timed_records(name, steps)
+        if units:  # the boards of a fleet
+            records = [
+                replace(record, details={"unit": unit})
+                for record, unit in zip(records, units, strict=True)
+            ]
+        return summary_of(records, planned(CELL), make_run(name, settings=settings, **what))
 
     return make
 
@@ -134,6 +139,33 @@ def test_times_of_two_units_are_not_compared(timed, one, other, is_compared):
     machines = [{**make_run().machine, **({"unit": unit} if unit else {})} for unit in (one, other)]
     runs = (timed(n, STEADY, machine=machine) for n, machine in zip("ab", machines, strict=True))
     assert (compare(*runs).not_compared == "") == is_compared
+
+
+@pytest.mark.parametrize(
+    ("base", "new", "is_compared"),
+    [
+        ("abab", "abab", True),
+        ("abab", "baba", True),
+        ("aaaa", "aaa", True),
+        ("aaaa", "bbbb", False),
+        ("abab", "aaab", False),
+        ("abab", "----", False),  # one machine
+        ("aaaa", "----", True),  # perhaps the same machine
+    ],
+)
+def test_rounds_of_a_fleet_are_not_compared_with_those_on_other_boards(
+    timed, base, new, is_compared
+):
+    """Boards of one profile differ, and a run of a fleet has no unit of its own."""
+    pace = {"a": 1.0, "b": 1.5, "-": 1.0}
+    one, other = (
+        timed(name, [pace[unit] for unit in units], units=units.replace("-", ""))
+        for name, units in (("r1", base), ("r2", new))
+    )
+    (found,) = compare(one, other).differences
+    assert ("other boards measured it" not in found.reason) == is_compared
+    if not is_compared:
+        assert found.verdict == "inconclusive"
 
 
 def test_a_time_that_is_missing_is_said(timed, summary_of):

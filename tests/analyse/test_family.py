@@ -105,6 +105,30 @@ def test_a_run_on_one_board_has_no_boards_to_compare(summary_of):
     assert boards_in_family(summary.cells) == ()
 
 
+def test_a_step_without_time_is_outside():
+    assert outside({"a": 1.0, "b": 1.0, "c": 0.0, "d": -1.0, "e": 1.0}) == {"c": 0.0, "d": -1.0}
+    assert outside({"a": 0.0, "b": 0.0, "c": 1.0}) == {}
+
+
+def test_records_without_a_unit_among_others_are_no_fault(summary_of):
+    """A bundle from anybody may have them."""
+    records = [
+        make_record(
+            cell=cell,
+            number=number,
+            metrics={"step_seconds": float(number)},
+            details={"unit": "a"} if number == 2 else {},
+        )
+        for cell in (VANILLA, LEAN)
+        for number in (1, 2)
+    ]
+    run = make_run(settings={"measure": ["time"], "rounds": 2, "baseline": "vanilla"})
+    summary = summary_of(records, planned(VANILLA, LEAN), run)
+    (group,) = groups(summary)
+    assert group.members[1].ratio("step_seconds").estimate == 1
+    assert [each.unit for each in boards_in_family(summary.cells)] == ["a"]
+
+
 @given(st.dictionaries(st.integers(), st.floats(0.01, 100), max_size=8))
 def test_a_board_is_outside_if_it_is_a_tenth_away_from_the_median(seconds):
     found = outside(seconds)

@@ -44,7 +44,7 @@ def traced(summary_of):
 def timed(summary_of):
     """A run whose one cell has these step times, one a round."""
 
-    def make(number, steps, launch="forked", **what):
+    def make(number, steps, launch="forked", unit="", **what):
         settings = {"measure": ["time"], "rounds": len(steps), "baseline": "vanilla"}
         run = numbered(number, **{"settings": settings, **what})
         records = [
@@ -52,6 +52,7 @@ def timed(summary_of):
                 run.id,
                 number=place,
                 launch=launch,
+                details={"unit": unit} if unit else {},
                 metrics={"step_seconds": value},
                 samples={"step_seconds": [value]},
             )
@@ -174,6 +175,18 @@ def test_unlike_workloads_are_never_joined(traced):
     assert found.changes == ()
     assert not found.is_judged
     assert {series.why_not for series in found.series} == {"one run: a history needs two"}
+
+
+def test_boards_of_a_fleet_have_a_series_each(timed):
+    """A step from one board to another is no change."""
+    pace = {"a": 1.0, "b": 1.3}
+    runs = [timed(n, [pace[unit]] * 3, unit=unit) for n, unit in enumerate("aaabbb")]
+    found = history(runs, TIMED)
+    assert [(one.machine, len(one.points)) for one in found.series] == [
+        ("x86, boards a", 3),
+        ("x86, boards b", 3),
+    ]
+    assert found.changes == ()
 
 
 def test_processes_started_otherwise_are_series_of_their_own(timed):

@@ -88,7 +88,8 @@ class _Drawn:
 
     def _array(self, node):
         least = node.get("minItems", 0)
-        length = self.draw(st.integers(least, node.get("maxItems", least + 2)))
+        most = min(node.get("maxItems", least + 2), least + 3)  # a fleet may have 1000 boards
+        length = self.draw(st.integers(least, most))
         items = [self.of(node["items"]) for _ in range(length)]
         return items if not node.get("uniqueItems") else list(dict.fromkeys(items))
 

@@ -48,6 +48,7 @@ class Rules:
     reboots: float = 0.0  # the share of measurements in which the board reboots
     reboot: float = 90.0  # seconds
     deaths: dict[int, int] = field(default_factory=dict)  # by board: after how many measurements
+    broken: frozenset[int] = frozenset()  # boards to which the way is lost but for the shared cell
     slow: dict[int, float] = field(default_factory=dict)  # by board: a factor
     hot: dict[int, int] = field(default_factory=dict)  # by board: how many looks are too hot
 
@@ -93,7 +94,8 @@ class SimulatedHost(FakeHost):
             self.down += rules.scale * rules.reboot
         time.sleep(rules.scale * seconds)
         tick()
-        if again.random() < rules.losing:
+        is_broken = self.number in rules.broken and job.pass_name != "family"
+        if again.random() < rules.losing or is_broken:
             return Outcome(Reply("failed", "not measured: lost"), "none", 0.0, is_lost=True)
         if job.pass_name != "family" and draw.random() < rules.failing:
             return Outcome(

@@ -1,14 +1,17 @@
 """The desk, with an engine that only remembers what it is given."""
 
+import contextlib
 import queue
 import threading
 from dataclasses import replace
 
 import pytest
 
-from ondevice_bench.fleet.campaign import opened
+from ondevice_bench.errors import BadInput
+from ondevice_bench.fleet.campaign import Campaign, opened
 from ondevice_bench.fleet.desk import Desk
 from ondevice_bench.fleet.lane import Began, Ended, Lane, Measured
+from ondevice_bench.fleet.portion import Rest
 from ondevice_bench.fleet.run import Wanted, requests
 from ondevice_bench.suite.load import load_suite
 from tests.fleet.simulation import AT_ONCE, Rules, SimulatedHost, Told, present, write_suite
@@ -31,7 +34,21 @@ class Engine:
 @pytest.fixture
 def desk(workplace):
     """A desk with two boards and three portions; what it gives out, and its inbox."""
-    hosts = [SimulatedHost(number, Rules()) for number in range(2)]
+    with desk_with(workplace, [SimulatedHost(number, Rules()) for number in range(2)]) as found:
+        yield found
+
+
+@pytest.fixture
+def two_kinds(workplace):
+    """A desk with two boards of each of two profiles."""
+    kinds = ("generic", "generic", "x86", "x86")
+    hosts = [SimulatedHost(number, Rules(), kind) for number, kind in enumerate(kinds)]
+    with desk_with(workplace, hosts) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def desk_with(workplace, hosts):
     inbox = queue.SimpleQueue()
     lanes = [Lane(f"board{h.number}", h, AT_ONCE, inbox.put, threading.Event()) for h in hosts]
     suite = write_suite(workplace, 3)
@@ -39,9 +56,9 @@ def desk(workplace):
     of_suite = requests(
         lambda _: load_suite(str(suite), None), (), [present(host) for host in hosts], asked
     )
-    with opened(of_suite, workplace / "out", Told()) as (campaign,):
-        desk = Desk([campaign], lanes, inbox, Engine(), Told())
-        desk.campaign, desk.boards = campaign, {lane.name: lane for lane in lanes}
+    with opened(of_suite, workplace / "out", Told()) as campaigns:
+        desk = Desk(campaigns, lanes, inbox, Engine(), Told())
+        desk.campaign, desk.boards = campaigns[0], {lane.name: lane for lane in lanes}
         yield desk
 
 
@@ -119,3 +136,89 @@ def test_tickets_that_no_board_can_do_come_back(desk):
     assert not desk._out
     assert len(desk.campaign.waiting) == 3
     desk.measure_all()  # and nothing hangs
+
+
+def test_a_problem_of_the_desk_ends_the_run(desk):
+    desk._give_out()
+    first, second = desk._engine.given
+    with pytest.raises(BadInput, match=r"^the disk is full$"):
+        happens(desk, Began(first, "board0"), Ended(first, "board0", "desk", "the disk is full"))
+    desk._inbox.put(Ended(second, "board1", "desk", "the disk is full"))
+    desk.drain(1)
+    assert not desk._out
+
+
+def test_a_ticket_that_a_lost_board_never_began_has_lost_no_attempt(desk):
+    desk._give_out()
+    one, other = desk._engine.given
+    (tried, untried) = (desk._out[ticket].waiting for ticket in (one, other))
+    happens(
+        desk,
+        Began(one, "board0"),
+        Ended(one, "board0", "lost", "gone"),
+        Ended(other, "board0", "lost", "gone"),
+    )
+    assert (tried.attempts, untried.attempts) == (1, 0)
+
+
+def test_a_portion_goes_to_a_board_to_which_the_way_did_not_fail(desk):
+    desk._give_out()
+    first, *_ = desk._engine.given
+    work, _ = desk._engine.given[first]
+    happens(desk, Began(first, "board0"), Ended(first, "board0", "again", "a full disk"))
+    desk._give_out()
+    again, boards = list(desk._engine.given.values())[-1]
+    assert (again.tasks, boards) == (work.tasks, ["board1"])
+
+
+def test_a_board_that_began_anew_and_was_interrupted_goes_on_where_it_was(desk):
+    """Otherwise two boards would share a portion: only its last record was missing."""
+    desk._give_out()
+    first, *_ = desk._engine.given
+    work, _ = desk._engine.given[first]
+    old, new = (desk.boards[name].unit for name in ("board0", "board1"))
+    measured = (record(desk, work, old, n) for n in range(3))
+    happens(desk, Began(first, "board0"), *(Measured(first, "board0", each) for each in measured))
+    happens(desk, Ended(first, "board0", "lost", "gone"))
+    happens(desk, *(Ended(ticket, "board1", "done") for ticket in list(desk._out)))
+    desk._give_out()
+    ticket, (again, _) = list(desk._engine.given.items())[-1]
+    assert again.tasks == work.tasks
+    assert desk.campaign.left >= 4
+    happens(
+        desk,
+        Began(ticket, "board1"),
+        Measured(ticket, "board1", record(desk, again, new, 3)),  # what was missing
+        Ended(ticket, "board1", "again", "lost"),
+    )
+    desk._give_out()
+    (rest,) = [left for left, boards in desk._engine.given.values() if boards == ["board1"]]
+    assert rest.tasks == work.tasks[:3]
+
+
+def test_a_portion_of_two_boards_in_the_store_begins_anew(desk):
+    """The command was killed while another board measured the portion again."""
+    desk._give_out()
+    first, *_ = desk._engine.given
+    work, _ = desk._engine.given[first]
+    units = [desk.boards[name].unit for name in ("board0", "board1")]
+    for number in range(4):
+        desk.campaign.add(record(desk, work, units[number == 3], number))
+    again = Campaign(
+        desk.campaign.request, desk.campaign.run, desk.campaign.store, desk.campaign._batches.folder
+    )
+    assert again.left == 12
+    (waiting,) = [each for each in again.waiting if each.portion.tasks == work.tasks]
+    assert again.rest(waiting, units) == Rest(work.tasks)
+
+
+def test_boards_of_one_profile_do_not_wait_for_those_of_another(two_kinds):
+    desk = two_kinds
+    desk._compare_boards()
+    desk._give_out()
+    shared = {boards[0]: ticket for ticket, (_, boards) in desk._engine.given.items()}
+    assert shared.keys() == {"board0", "board1", "board2", "board3"}
+    happens(desk, *(Ended(shared[name], name, "done") for name in ("board0", "board1")))
+    desk._give_out()
+    profiles = [desk._out[t].campaign.profile for t in desk._out if not desk._out[t].is_shared]
+    assert profiles == ["generic", "generic"]

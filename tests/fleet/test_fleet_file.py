@@ -49,6 +49,7 @@ def test_only_boards_with_all_tags_take_part(fleet):
         ("boards:\n- {host: pi@one}\n- {host: pi@one}\n", "fleet.yaml:4: pi@one is listed twice"),
         ("boards: [{host: pi@one, lock: ''}]\n", "an empty command"),
         ("boards: [{host: pi@one, lock: 'a \"b'}]\n", "is no command"),
+        ('boards: [{host: pi@one, lock: "a\\0b"}]\n', "is no command"),
         ("boards: [{host: pi@one}]\ncooling: {celsius: -3}\n", "cooling.celsius"),
         ("boards: [{host: pi@one}]\npatience: soon\n", "patience"),
     ],

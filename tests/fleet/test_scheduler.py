@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from ondevice_bench.errors import BadInput
+from ondevice_bench.record.store import FILE_NAME, Store
 from tests.fleet.simulation import Rules, simulate, write_suite
 from tests.fleet.test_simulated import require_whole
 
@@ -41,3 +42,25 @@ def test_a_scheduler_that_does_not_answer_is_one_line(workplace, monkeypatch):
             scheduler="tcp://127.0.0.1:1",
         )
     assert len(raised.value.lines) == 1
+
+
+def test_a_scheduler_that_goes_away_ends_the_run_with_one_line(workplace):
+    """No work has failed: nothing is stored as failed."""
+    cluster = distributed.LocalCluster(
+        n_workers=0, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=None
+    )
+    closing = threading.Timer(2.0, cluster.close)
+    closing.start()
+    with pytest.raises(BadInput, match="dask") as raised:
+        simulate(
+            write_suite(workplace, 40),
+            workplace / "out",
+            2,
+            Rules(scale=2e-3, failing=0),
+            scheduler=cluster.scheduler_address,
+        )
+    closing.join()
+    assert len(raised.value.lines) == 1
+    with Store.open(workplace / "out" / FILE_NAME) as store:
+        (run,) = store.runs()
+        assert set(store.statuses(run.id).values()) == {"ok"}

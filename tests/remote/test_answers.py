@@ -153,9 +153,12 @@ def test_a_number_that_this_side_needs_must_be_there(tmp_path):
         assert reply.reason == "the worker's reply has no peak_bytes"
 
 
-def test_a_step_without_time_is_refused(tmp_path):
-    still = GOOD.replace(b'"step_flops": 1', b'"step_seconds": 0')
+@pytest.mark.parametrize(
+    ("pass_name", "metric"), [("time", b"step_seconds"), ("family", b"family_step_seconds")]
+)
+def test_a_step_without_time_is_refused(tmp_path, pass_name, metric):
+    still = GOOD.replace(b'"step_flops": 1', b'"' + metric + b'": 0')
     content = greeting() + packed({"state": STATE}) + packed(ENDED, still)
     with SshHost(PipeWay(tmp_path, program=saying(content, tmp_path))) as host:
-        reply = host.run(JobMaker(host, None).job(CELL, "time"), 1).reply
+        reply = host.run(JobMaker(host, None).job(CELL, pass_name), 1).reply
         assert reply.reason == "the worker's reply has a step without time"

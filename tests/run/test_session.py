@@ -216,6 +216,15 @@ def test_half_a_surrogate_pair_in_a_message_is_stored(world, host):
         assert session.store.records(session.run.id)[0].reason == "no file ?.png"
 
 
+def test_a_worker_cannot_say_which_board_it_was(world, host):
+    """The user's code may write the reply; only the desk of a fleet names a unit."""
+    result = PassResult(metrics={"step_seconds": 1.0}, details={"unit": "another"})
+    host.answer = lambda job: Reply("ok", result=result)
+    with world() as session:
+        session.perform_all(Silent())
+        assert set(session.store.units(session.run.id).values()) == {""}
+
+
 LEARNING = """\
 schema: 1
 title: t

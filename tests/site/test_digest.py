@@ -50,6 +50,38 @@ def test_a_digest_is_read_back_as_it_was_written():
     assert text_of(read("x", text_of(digest))) == text_of(digest)
 
 
+def of_boards(run, units):
+    """The run of a fleet whose rounds these boards have measured, in turn."""
+    records = tuple(
+        replace(each, details={**each.details, "unit": units[each.key.round % len(units)]})
+        for each in run.records
+    )
+    return replace(run, records=records)
+
+
+def test_digests_of_a_fleet_know_which_boards_measured():
+    fleets = [of_boards(RUNS[0], "ab"), of_boards(RUNS[1], "ab"), of_boards(RUNS[2], "c")]
+    digests = [digest_of(each) for each in fleets]
+    assert read("x", text_of(digests[0])) == digests[0]
+    for pair, digest_pair in ((fleets[:2], digests[:2]), (fleets[1:], digests[1:])):
+        of_digests = compare(*(each.summary() for each in digest_pair))
+        assert plain(of_digests) == plain(compare(*map(summarise_content, pair)))
+    apart = [each for each in of_digests.differences if "other boards" in each.reason]
+    assert apart
+    assert {each.verdict for each in apart} == {"inconclusive"}
+    series = board_history(Board.of(RUNS[0].run), digests, {}).history.series
+    boards = {each.machine.partition(", boards ")[2] for each in series}
+    assert boards == {"", "a, b", "c"}  # exact metrics have no boards
+
+
+def test_units_that_are_not_those_of_the_rounds_are_refused():
+    text = text_of(digest_of(of_boards(RUNS[0], "ab"))).decode()
+    assert '"a"' in text
+    broken = text.replace('"a",', "", 1).replace('["a"]', "[]")
+    with pytest.raises(BadInput, match="the units of a metric are not those of its rounds"):
+        read("x", broken.encode())
+
+
 def test_the_order_of_the_records_does_not_matter():
     assert digest_of(replace(RUNS[0], records=RUNS[0].records[::-1])) == digest_of(RUNS[0])
 

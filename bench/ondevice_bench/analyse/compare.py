@@ -4,8 +4,9 @@ Exact metrics are compared by equality. Noisy metrics are compared by rounds, be
 differ more than the samples of one process. A difference is claimed if the whole interval of the
 ratio lies beyond the metric's threshold. The confidence grows with the number of comparisons
 (Bonferroni). Noisy metrics of different machines are not compared, nor are forked processes with
-spawned ones. The rounds of a run that was not interleaved do not show a drift of the machine, so
-its threshold is twice as high. A run of which more rounds failed is worse, whatever the others say.
+spawned ones, nor the rounds of a fleet with those on other boards. The rounds of a run that was not
+interleaved do not show a drift of the machine, so its threshold is twice as high. A run of which
+more rounds failed is worse, whatever the others say.
 """
 
 from collections import Counter
@@ -141,6 +142,7 @@ def compare(
     drift = DRIFT if not_interleaved else 1
     accepted = {(each.cell, each.metric): each for each in base.accepted}
     changes = {cell.id: changes_between(cell, other) for cell, other in joined.pairs}
+    units = (_unit(base.run), _unit(new.run))
     return Comparison(
         base=base.run.id,
         new=new.run.id,
@@ -151,7 +153,8 @@ def compare(
                 for difference in _differences(cell, other, exact, accepted)
             ),
             *(
-                _noisy(cell, other, name, confidence, drift, accepted)
+                _on_other_boards(cell, other, name, units)
+                or _noisy(cell, other, name, confidence, drift, accepted)
                 for cell, other, name in timed
             ),
         ),
@@ -226,6 +229,40 @@ def _why_not_noisy(base: RunSummary, new: RunSummary) -> str:
     if differing:
         return f"times and memory were measured on different machines ({', '.join(differing)})"
     return ""
+
+
+def _unit(run: Run) -> str:
+    return str(run.machine.get("unit") or "")
+
+
+def _on_other_boards(
+    base: CellSummary, new: CellSummary, name: str, units: tuple[str, str]
+) -> Difference | None:
+    """A noisy metric of which other boards measured other rounds; None if it can be compared.
+
+    Boards of a fleet differ, and a difference between two runs must not be one between boards.
+    """
+    one, other = (
+        Counter(unit for _, unit in cell.origins.get(name, ())) or Counter(filter(None, [unit]))
+        for cell, unit in zip((base, new), units, strict=True)
+    )
+    is_known = bool(one and other)
+    if not is_known and max(len(one), len(other)) <= 1:
+        return None  # it may be the same machine
+    if is_known and one.keys() == other.keys() and (len(one) == 1 or one == other):
+        return None
+    after = _rounds(new, name)
+    if not after:
+        return None
+    return Difference(
+        base.id,
+        name,
+        median(_rounds(base, name)),
+        median(after),
+        "inconclusive",
+        reason="other boards measured it than in the base, or other numbers of rounds: such "
+        "numbers are not compared",
+    )
 
 
 def _noisy(

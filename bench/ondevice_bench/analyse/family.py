@@ -27,12 +27,16 @@ class BoardInFamily:
 
 def outside(seconds: Mapping[str, float]) -> dict[str, float]:
     """The boards out of family, with their ratio to the median of all boards."""
-    if len(seconds) < FEWEST:
+    middle = median(seconds.values()) if seconds else 0.0
+    if len(seconds) < FEWEST or middle <= 0:
         return {}
-    middle = median(seconds.values())
     limit = math.log1p(TOLERANCE)
     ratios = {board: value / middle for board, value in seconds.items()}
-    return {board: ratio for board, ratio in ratios.items() if abs(math.log(ratio)) > limit}
+    return {
+        board: ratio
+        for board, ratio in ratios.items()
+        if ratio <= 0 or abs(math.log(ratio)) > limit  # a step takes time
+    }
 
 
 def boards_in_family(cells: Sequence[CellSummary]) -> tuple[BoardInFamily, ...]:

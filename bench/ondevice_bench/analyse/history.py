@@ -88,6 +88,7 @@ class Reading:
     launch: str  # "" for an exact metric, which does not depend on it
     estimate: Estimate
     traits: Traits
+    boards: str = ""  # the units of a fleet that measured it; "" for an exact metric, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,13 +225,16 @@ def readings(
             known[of_cell.key] = traits
         for name in names or METRICS:
             if name in cell.estimates:
+                is_noisy = metrics.BY_NAME[name].kind == "noisy"
+                units = sorted({unit for _, unit in cell.origins.get(name, ())})
                 yield Reading(
                     run,
                     of_cell.id,
                     name,
-                    cell.launches[name] if metrics.BY_NAME[name].kind == "noisy" else "",
+                    cell.launches[name] if is_noisy else "",
                     cell.estimates[name],
                     traits,
+                    ", ".join(units) if is_noisy else "",
                 )
 
 
@@ -263,12 +267,15 @@ def history_of(runs: Iterable[Run], found: Iterable[Reading], query: HistoryQuer
 def _collect_series(
     ordered: Sequence[Run], found: Sequence[Reading], *, same_code: bool
 ) -> list[Series]:
-    """One series for each workload, metric and machine; for noisy metrics also for each launch."""
+    """One series for each workload, metric and machine.
+
+    Noisy metrics have one for each launch, too, and for the boards of a fleet that measured them.
+    """
     places = {run.id: place for place, run in enumerate(ordered)}
     identities = {run.id: _identity(run) for run in ordered}
     machines = _machine_names(ordered)
     apart = _in_two_versions(found)
-    points: dict[tuple[str, str, str, str], list[Point]] = {}
+    points: dict[tuple[str, str, str, str, str], list[Point]] = {}
     cells: dict[str, tuple[int, str, str]] = {}  # the latest id and fingerprint of each workload
     for each in found:
         if each.run.id not in places:
@@ -276,22 +283,26 @@ def _collect_series(
         place, traits = places[each.run.id], each.traits
         by_version = same_code or traits.workload in apart
         workload = traits.fingerprint if by_version else traits.workload
-        key = (workload, each.metric, identities[each.run.id], each.launch)
+        key = (workload, each.metric, identities[each.run.id], each.boards, each.launch)
         point = Point(place, ordered[place], each.estimate, traits)
         points.setdefault(key, []).append(point)
         latest = cells.get(workload, (-1, "", ""))
         cells[workload] = max(latest, (place, each.cell, traits.fingerprint))
     for of_key in points.values():
         of_key.sort(key=lambda point: point.place)
-    launch_counts = Counter(key[:3] for key in points)
+    launch_counts = Counter(key[:4] for key in points)
     return [
         Series(
             cell=cells[key[0]][1],
             fingerprint=cells[key[0]][2],
             metric=key[1],
-            machine=f"{machines[key[2]]}, {key[3]}"
-            if launch_counts[key[:3]] > 1
-            else machines[key[2]],
+            machine=", ".join(
+                [
+                    machines[key[2]],
+                    *([f"boards {key[3]}"] if key[3] else []),
+                    *([key[4]] if launch_counts[key[:4]] > 1 else []),
+                ]
+            ),
             points=tuple(of_key),
         )
         for key, of_key in sorted(points.items(), key=lambda item: item[1][0].place)

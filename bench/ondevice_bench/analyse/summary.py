@@ -253,8 +253,7 @@ def _estimated(
             if names is not None and name not in names:
                 continue
             rounds[name].append(samples)
-            if record.details.unit:
-                origins[name].append((record.key.round, record.details.unit))
+            origins[name].append((record.key.round, record.details.unit))
             if launches.setdefault(name, record.launch) != record.launch:
                 exclusions[name] = MIXED_LAUNCHES
     if run.settings.get("emulated"):
@@ -272,7 +271,11 @@ def _estimated(
         samples=comparable,
         launches={name: launches[name] for name in comparable},
         details={r.key.pass_name: r.details for r in reversed(records) if r.status == "ok"},
-        origins={name: tuple(origins[name]) for name in comparable if name in origins},
+        origins={
+            name: tuple(origins[name])
+            for name in comparable
+            if any(unit for _, unit in origins[name])
+        },
     )
     return estimated, exclusions
 

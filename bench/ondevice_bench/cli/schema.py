@@ -7,7 +7,8 @@ import typer
 
 from ondevice_bench.terminal import print_lines
 
-KINDS = ("suite", "search", "hardware", "layout", "claims", "hosts")  # as in `editors/kinds.py`
+# as in `editors/kinds.py`
+KINDS = ("suite", "search", "hardware", "layout", "claims", "hosts", "fleet")
 
 
 def schema(

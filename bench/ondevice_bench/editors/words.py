@@ -171,6 +171,22 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "model_options": "Options of the model.",
         "method_options": "Options of the method.",
     },
+    "FleetSchema": {
+        "boards": "The boards of the lab.",
+        "cooling": "How cool a board must be before it measures a cell.",
+        "patience": "How long the desk waits for a lost board: 90s, 3m (default: 3m).",
+    },
+    "FleetBoardSchema": {
+        "host": "USER@HOST, USER@HOST:PORT, or a name of `hosts.yaml`.",
+        "tags": "Words by which `--tag` chooses boards.",
+        "lock": "A command of the desk that locks the board. A shell does not read it.",
+        "unlock": "A command of the desk that gives the board back.",
+        "profile": "The hardware profile, in place of the one that recognises the board.",
+    },
+    "CoolingSchema": {
+        "celsius": "A hotter board does not measure (default: 70).",
+        "wait": "How long the desk waits for a hot board: 90s, 10m (default: 10m).",
+    },
     "HostsSchema": {"boards": "The boards by your own names."},
     "BoardSchema": {
         "address": "USER@HOST or USER@HOST:PORT.",

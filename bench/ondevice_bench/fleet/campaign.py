@@ -38,6 +38,7 @@ class Waiting:
     repeat: frozenset[TaskKey] = frozenset()  # tasks whose record is to be replaced
     attempts: int = 0
     refused: dict[str, str] = field(default_factory=dict)  # boards that were too hot, and why
+    failed_on: set[str] = field(default_factory=set)  # boards to which the way failed meanwhile
 
 
 class Campaign:
@@ -54,11 +55,14 @@ class Campaign:
         left = left_to_do(tasks, store.statuses(run.id), request.retry)
         self._repeat = frozenset(task for task in left if task in self._measured)
         self._left = set(left)
+        whole = portions(tasks, self._cells)
+        mixed = frozenset(task for each in whole if self._is_mixed(each) for task in each.tasks)
+        self._left |= mixed
         self._forecast = Forecast(lasting=request.suite.lasting)
         self.size = len(tasks)
         self.waiting = deque(
-            Waiting(portion, self._repeat & set(portion.tasks))
-            for portion in portions(tasks, self._cells)
+            Waiting(portion, (self._repeat | mixed) & set(portion.tasks))
+            for portion in whole
             if self._left & set(portion.tasks)
         )
         self._unfinished = {each.portion.name for each in self.waiting}
@@ -78,8 +82,19 @@ class Campaign:
         return waiting.portion.after not in self._unfinished
 
     def rest(self, waiting: Waiting, alive: Collection[str]) -> Rest:
-        """What is left of the portion, for boards with these units."""
-        return rest(waiting.portion, self._measured, alive, waiting.repeat & self._left)
+        """What is left of the portion, for boards with these units.
+
+        If a board begins anew, every task is to be measured again: no other board's record stays.
+        """
+        found = rest(waiting.portion, self._measured, alive, waiting.repeat & self._left)
+        waiting.repeat |= frozenset(task for task in found.tasks if task in self._measured)
+        self._left |= set(found.tasks)
+        return found
+
+    def _is_mixed(self, portion: Portion) -> bool:
+        """Whether a board began the portion anew, and the command was killed before its end."""
+        stay = (task for task in portion.tasks if task not in self._repeat)
+        return len({self._measured[task] for task in stay if self._measured.get(task)}) > 1
 
     def work(self, ticket: str, portion: Portion, tasks: tuple[TaskKey, ...]) -> Work:
         """The work of these tasks, with the ranks that are stored already."""
@@ -107,7 +122,9 @@ class Campaign:
     def give_up(self, waiting: Waiting, status: Status, reason: str) -> None:
         """Store the reason for everything that is left of the portion."""
         for task in waiting.portion.tasks:
-            if task in self._left:
+            if task in self._left and task in self._measured and task not in self._repeat:
+                self._left.discard(task)  # a board that is gone has measured it
+            elif task in self._left:
                 self.add(Record(self.run.id, task, status, reason, "none", now(), 0.0))
         self.end(waiting)
 
@@ -121,7 +138,8 @@ class Campaign:
         found: dict[str, float | None] = {}
         for key, unit in self._measured.items():
             if key.pass_name == FAMILY:
-                found[unit] = self.store.metric(self.run.id, key, "family_step_seconds")
+                seconds = self.store.metric(self.run.id, key, "family_step_seconds")
+                found[unit] = seconds if seconds and seconds > 0 else None
         return found
 
     def shared_tasks(self) -> Iterator[TaskKey]:

@@ -3,15 +3,18 @@
 One thread decides and writes. Boards tell it through a queue.
 """
 
+import contextlib
 import math
 import queue
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Protocol
 
 from ondevice_bench.analyse.family import FEWEST, TOLERANCE, outside
+from ondevice_bench.errors import BadInput
 from ondevice_bench.fleet.campaign import MOST_ATTEMPTS, Campaign, Waiting
 from ondevice_bench.fleet.lane import Began, Ended, Event, Lane, Measured, Note, Work
 from ondevice_bench.fleet.portion import Portion
@@ -22,6 +25,7 @@ from ondevice_bench.units import percent
 
 POLL_SECONDS = 1.0
 LOOK_SECONDS = 5.0  # between two looks at the time left
+MOST_FAILED = 3  # portions that a board may begin and not measure, without any record between
 FAILING = frozenset({"failed", "timeout", "oom"})
 
 
@@ -67,12 +71,17 @@ class Desk:
         self._engine = engine
         self._progress = progress
         self._out: dict[str, _Out] = {}
+        self._comparing: dict[str, Campaign] = {}  # by profile: its boards measure the shared cell
+        self._failed: dict[str, set[str]] = defaultdict(set)  # portions by board, since a record
         self._numbers = count(1)
         self._left: TimeLeft | None = None
         self._looked = 0.0  # when the time left was computed
 
     def measure_all(self) -> None:
-        """Compare the boards with one another, then measure everything that is left."""
+        """Compare the boards with one another, then measure everything that is left.
+
+        Boards of one profile do not wait for those of another.
+        """
         self._compare_boards()
         while True:
             self._give_out()
@@ -84,7 +93,8 @@ class Desk:
         """Store what still comes from boards that were told to stop."""
         deadline = time.monotonic() + seconds
         while self._out and time.monotonic() < deadline:
-            self._next_event()
+            with contextlib.suppress(BadInput):  # the run ends already
+                self._next_event()
 
     # what is given out
 
@@ -94,6 +104,8 @@ class Desk:
     def _give_out(self) -> None:
         """Give out as much work as there are boards."""
         for profile in dict.fromkeys(each.profile for each in self._campaigns):
+            if not self._is_compared(profile):
+                continue
             lanes = self._of(profile)
             out = [each for each in self._out.values() if each.campaign.profile == profile]
             free = len(lanes) - sum(not each.is_for_one for each in out)
@@ -123,7 +135,7 @@ class Desk:
                 busy.add(home)
             else:
                 given += 1
-            boards = [home] if home else list(willing.values()) if waiting.refused else []
+            boards = [home] if home else _choice(waiting, list(willing.values()))
             self._submit(_Out(campaign, waiting, boards, is_for_one=bool(home)), rest.tasks)
         campaign.waiting.extendleft(reversed(later))
         return given
@@ -154,13 +166,16 @@ class Desk:
                 out.board = event.board
             case Measured():
                 if out.board == event.board:  # not one that dask has replaced
+                    self._failed.pop(event.board, None)
                     self._store(out.campaign, event)
             case Ended():
                 del self._out[event.ticket]
+                if event.how == "desk":
+                    raise BadInput(event.reason)
                 if out.is_shared:
                     self._ended_shared(out, event)
                 else:
-                    self._ended(out.campaign, out.waiting, event)
+                    self._ended(out, event)
 
     def _store(self, campaign: Campaign, event: Measured) -> None:
         record = event.record
@@ -187,7 +202,8 @@ class Desk:
             self._looked = now
         return self._left
 
-    def _ended(self, campaign: Campaign, waiting: Waiting, event: Ended) -> None:
+    def _ended(self, out: _Out, event: Ended) -> None:
+        campaign, waiting = out.campaign, out.waiting
         match event.how:
             case "done":
                 campaign.end(waiting)
@@ -198,16 +214,25 @@ class Desk:
                 waiting.refused[event.board] = f"{event.board}: {event.reason}"
                 self._progress.note(f"{event.board}: {event.reason}; another board may go on")
             case "lost":
-                waiting.attempts += 1
+                waiting.attempts += out.board == event.board  # else it was lost before
                 self._lose(event.board, event.reason)
             case "again":
                 waiting.attempts += 1
-                self._progress.note(f"{event.board}: {event.reason}; trying again")
+                self._failed_on(event, waiting)
         if waiting.attempts < MOST_ATTEMPTS:
             campaign.waiting.appendleft(waiting)
         else:
             reason = f"not measured: {waiting.attempts} attempts failed; the last: {event.reason}"
             self._give_up(campaign, waiting, "failed", reason)
+
+    def _failed_on(self, event: Ended, waiting: Waiting) -> None:
+        """Note that the way to a board failed. One that measures nothing must not take all work."""
+        name = waiting.portion.name
+        self._progress.note(f"{event.board}: {event.reason}; trying again")
+        waiting.failed_on.add(event.board)
+        self._failed[event.board].add(name)
+        if len(self._failed[event.board]) >= MOST_FAILED:
+            self._lose(event.board, f"{MOST_FAILED} portions in a row failed: {event.reason}")
 
     def _give_up(self, campaign: Campaign, waiting: Waiting, status: Status, reason: str) -> None:
         self._progress.note(f"{status}: {waiting.portion.name}: {reason}")
@@ -231,15 +256,19 @@ class Desk:
 
     def _compare_boards(self) -> None:
         """Have every board measure one cell, and go on without boards that are unlike others."""
-        firsts = {each.profile: each for each in reversed(self._campaigns) if each.left}
-        for profile, campaign in firsts.items():
+        self._comparing = {each.profile: each for each in reversed(self._campaigns) if each.left}
+        for profile, campaign in self._comparing.items():
             lanes = self._of(profile)
             if len(lanes) > 1:
                 self._share_a_cell(campaign, lanes)
-        while self._out:
-            self._next_event()
-        for campaign in firsts.values():
+
+    def _is_compared(self, profile: str) -> bool:
+        """Whether every board of the profile has measured the shared cell; it judges them once."""
+        if any(out.is_shared and out.campaign.profile == profile for out in self._out.values()):
+            return False
+        if campaign := self._comparing.pop(profile, None):
             self._judge(campaign)
+        return True
 
     def _share_a_cell(self, campaign: Campaign, lanes: Sequence[Lane]) -> None:
         known = campaign.family()
@@ -276,3 +305,9 @@ class Desk:
                     f"{pair} differ by {far} in the step of the shared cell, and no third board "
                     "tells which one is unlike others"
                 )
+
+
+def _choice(waiting: Waiting, willing: Sequence[str]) -> Sequence[str]:
+    """The boards for a portion: those to which the way has not failed, if there are any."""
+    others = [name for name in willing if name not in waiting.failed_on]
+    return (others or willing) if waiting.refused or len(others) < len(willing) else ()

@@ -14,7 +14,7 @@ import dask
 from distributed import Client, LocalCluster, Worker, get_worker
 
 from ondevice_bench.errors import BadInput
-from ondevice_bench.fleet.lane import Ended, Lane, Work
+from ondevice_bench.fleet.lane import Ended, How, Lane, Work
 
 LOOPBACK = "127.0.0.1"
 DASHBOARD = f"{LOOPBACK}:8787"
@@ -30,6 +30,7 @@ _SETTINGS = {
     # measurements last longer than tasks of other programs
     "distributed.scheduler.worker-ttl": None,
     "distributed.scheduler.work-stealing": False,
+    "distributed.scheduler.allowed-failures": 1000,  # boards may die, and no ticket kills them
     "distributed.comm.timeouts.connect": "20s",
 }
 
@@ -123,10 +124,10 @@ class DaskEngine:
         self._works.pop(ticket, None)
         self._futures.pop(ticket, None)
         if future.status == "finished":
-            board, how, reason = future.result()
-            self._told(Ended(ticket, board, how, reason))
-        else:
-            self._told(Ended(ticket, "", "again", f"dask says: {future.status}"))
+            self._told(Ended(ticket, *future.result()))
+        else:  # whoever takes a ticket back forgets it before: so the scheduler is gone
+            how: How = "desk" if future.status == "cancelled" else "again"
+            self._told(Ended(ticket, "", how, f"the scheduler of dask says: {future.status}"))
 
     async def _started(self, lane: Lane) -> Any:
         scheduler = self._client.scheduler.address

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, Field
 
 from ondevice_bench.declare.check import check
 from ondevice_bench.declare.document import Document, read
 from ondevice_bench.declare.schema import StrictSchema
+from ondevice_bench.declare.shown import JsonSchema, ShownAs, ShownBeside, any_of, reads, text
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.remote.address import Address, address
-from ondevice_bench.units import parse_duration
+from ondevice_bench.units import DURATION, parse_duration
 
 FILE = Path("fleet.yaml")
 PATIENCE = 180.0  # seconds for a lost board to come back, as after a reboot
@@ -58,21 +59,35 @@ def _words(text: str) -> str:
         words = shlex.split(text)
     except ValueError as error:
         raise ValueError(f"{text!r} is no command: {error}") from None
-    if not words:
-        raise ValueError("an empty command")
+    if not words or "\0" in text:
+        raise ValueError("an empty command" if not words else f"{text!r} is no command")
     return text
 
 
 def _seconds(value: Any) -> Any:
-    return parse_duration(value) if isinstance(value, str) else value
+    seconds = parse_duration(value) if isinstance(value, str) else value
+    if isinstance(seconds, int | float) and not seconds >= 0:
+        raise ValueError(f"must be 0 or more, got {value!r}")
+    return seconds
 
 
-_Command = Annotated[str, AfterValidator(_words)]
-_Duration = Annotated[float, BeforeValidator(_seconds)]
-_Tag = Annotated[str, Field(pattern=r"^\w[\w.-]*$", max_length=100)]
+def _shown_seconds() -> JsonSchema:
+    return any_of({"type": "number", "minimum": 0}, text(DURATION))
 
 
-class _BoardSchema(StrictSchema):
+def _shown_command() -> JsonSchema:
+    return text(r"[^\0]*[^\0 \t\r\n][^\0]*")
+
+
+_Command = Annotated[str, AfterValidator(_words), ShownAs(_shown_command)]
+_Duration = Annotated[float, reads(_seconds, _shown_seconds)]
+_TAG = r"\w[\w.-]*"
+_Tag = Annotated[str, Field(pattern=f"^{_TAG}$", max_length=100), ShownBeside(lambda: text(_TAG))]
+
+
+class FleetBoardSchema(StrictSchema):
+    """One board of `fleet.yaml`."""
+
     host: Annotated[str, Field(min_length=1)]
     tags: list[_Tag] = Field(default_factory=list)
     lock: _Command | None = None
@@ -80,16 +95,20 @@ class _BoardSchema(StrictSchema):
     profile: str | None = None
 
 
-class _CoolingSchema(StrictSchema):
+class CoolingSchema(StrictSchema):
+    """`cooling` of `fleet.yaml`."""
+
     celsius: Annotated[float, Field(gt=0, le=150)] = Cooling.celsius
-    wait: Annotated[_Duration, Field(ge=0)] = Cooling.seconds
+    wait: _Duration = Cooling.seconds
 
 
-class _FleetSchema(StrictSchema):
+class FleetSchema(StrictSchema):
+    """`fleet.yaml`."""
+
     schema_version: Literal[1] = Field(alias="schema")
-    boards: Annotated[list[_BoardSchema], Field(min_length=1, max_length=1000)]
-    cooling: _CoolingSchema = Field(default_factory=_CoolingSchema)
-    patience: Annotated[_Duration, Field(ge=0)] = PATIENCE
+    boards: Annotated[list[FleetBoardSchema], Field(min_length=1, max_length=1000)]
+    cooling: CoolingSchema = Field(default_factory=CoolingSchema)
+    patience: _Duration = PATIENCE
 
 
 def load_fleet(path: Path, tags: Iterable[str] = ()) -> Fleet:
@@ -100,7 +119,7 @@ def load_fleet(path: Path, tags: Iterable[str] = ()) -> Fleet:
             "line `- host: USER@HOST` for each), or name another file with --fleet"
         )
     document = read(path)
-    declared = check(_FleetSchema, document)
+    declared = check(FleetSchema, document)
     every = [_board(document, place, each) for place, each in enumerate(declared.boards)]
     _refuse_duplicates(document, every)
     known = {tag for board in every for tag in board.tags}
@@ -114,7 +133,7 @@ def load_fleet(path: Path, tags: Iterable[str] = ()) -> Fleet:
     return Fleet(path, boards, cooling, declared.patience)
 
 
-def _board(document: Document, place: int, declared: _BoardSchema) -> FleetBoard:
+def _board(document: Document, place: int, declared: FleetBoardSchema) -> FleetBoard:
     at = document.place(("boards", place, "host"))
     try:
         found = address(declared.host)

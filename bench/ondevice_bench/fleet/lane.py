@@ -4,13 +4,14 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from ondevice_bench.errors import BadInput
+from ondevice_bench.errors import BadInput, of_the_system
 from ondevice_bench.fleet.fleet_file import Cooling
 from ondevice_bench.hardware.state import HardwareState
 from ondevice_bench.record.details import Details
 from ondevice_bench.record.model import Record, TaskKey
+from ondevice_bench.remote.host import BoardLost
 from ondevice_bench.run.hosts.host import Host
 from ondevice_bench.run.measurer import Earlier, Measurer
 from ondevice_bench.sensors.throttling import causes
@@ -18,8 +19,9 @@ from ondevice_bench.sensors.throttling import causes
 LOOK_SECONDS = 10.0  # between two looks at a board that is too hot
 
 # done: every task has a record. hot: it did not cool down. lost: the board is gone for good.
-# again: the board lives, but the way to it failed. stopped: the user ended the run
-How: TypeAlias = Literal["done", "hot", "lost", "again", "stopped"]
+# again: the board lives, but the way to it failed. stopped: the user ended the run.
+# desk: this machine has a problem, such as a full disk, and no board could do better
+How: TypeAlias = Literal["done", "hot", "lost", "again", "stopped", "desk"]
 
 
 @dataclass(frozen=True)
@@ -106,9 +108,13 @@ class Lane:
             return self._measured(work)
         except Stopped:
             return self._ended(work, "stopped")
-        except BadInput as error:
+        except BoardLost as error:
             self._problem = error.lines[0]
+        except BadInput as error:
+            return self._ended(work, "desk", error.lines[0])
         except Exception as error:
+            if problem := of_the_system(error):
+                return self._ended(work, "desk", problem.lines[0])
             last = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
             self._problem = f"internal error: {type(error).__name__}: {error} ({place})"
@@ -131,12 +137,22 @@ class Lane:
             outcome = prepared.launch(self._tick)
             if outcome.is_lost:
                 return self._ended(work, "again", outcome.reply.reason)
-            record = measurer.record(prepared, outcome, self.host.state().to_dict())
+            after, lost = self._state_after()
+            record = measurer.record(prepared, outcome, after)
             details = {**record.details, "unit": self.unit}
             self._tell(Measured(work.ticket, self.name, replace(record, details=details)))
+            if lost is not None:
+                raise lost
             read = Details.from_dict(details)
             found[task] = record.status, record.reason, read
         return self._ended(work, "done")
+
+    def _state_after(self) -> tuple[Mapping[str, Any], BoardLost | None]:
+        """The state after a task, which has ended even if the board is lost now."""
+        try:
+            return self.host.state().to_dict(), None
+        except BoardLost as lost:
+            return {}, lost
 
     def _ended(self, work: Work, how: How, reason: str = "") -> Ended:
         return Ended(work.ticket, self.name, how, reason)

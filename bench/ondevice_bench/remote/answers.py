@@ -27,6 +27,7 @@ _READ: Mapping[str, tuple[str, ...]] = {
     "shapes": ("activation_bytes", "batch_bytes", "peak_bytes", "resident_bytes", "step_flops"),
     "live_peak": ("peak_bytes",),
     "time": ("step_seconds",),
+    "family": ("family_step_seconds",),
 }
 _LAUNCHES = ("spawned", "forked", "none")
 # what a bundle must have of the software, besides the version of bench
@@ -134,7 +135,8 @@ def outcome(frame: Frame, reply_text: str, pass_name: str) -> Outcome:
     missing = [name for name in _READ.get(pass_name, ()) if name not in reply.result.metrics]
     if reply.status == "ok" and missing:
         reply = Reply("failed", reason=f"the worker's reply has no {', '.join(missing)}")
-    if not reply.result.metrics.get("step_seconds", 1.0) > 0:  # this side divides by it
+    divided_by = ("step_seconds", "family_step_seconds")  # on this side
+    if not all(reply.result.metrics.get(name, 1.0) > 0 for name in divided_by):
         reply = Reply("failed", reason="the worker's reply has a step without time")
     printed = output[-_MOST_OUTPUT:].encode(errors="replace").decode()  # no half of a character
     return Outcome(reply, launch, float(seconds), printed)  # type: ignore[arg-type]  # one of _LAUNCHES

@@ -245,8 +245,11 @@ class SshHost(Host):
                 self.close()
                 self.wait(min(pause, max(0.0, deadline - time.monotonic())))
                 pause = min(LONGEST_PAUSE, 2 * pause)
-            except BaseException:
+            except BadInput as error:
                 self.close()  # no later question may reach what has just been refused
+                raise BoardLost(*error.lines) from None
+            except BaseException:
+                self.close()
                 raise
         raise BoardLost(
             f"{self.name}: did not come back within {self.patience:g} s: {problem}; what was "

@@ -92,6 +92,7 @@ class Measurer:
 
     def _record(self, prepared: PreparedTask, outcome: Outcome, after: Mapping[str, Any]) -> Record:
         reply = outcome.reply
+        details = {key: each for key, each in reply.result.details.items() if key != "unit"}
         printed = "\n".join(part for part in (outcome.output, reply.traceback) if part)
         return Record(
             run=self._run,
@@ -104,7 +105,7 @@ class Measurer:
             metrics=reply.result.metrics,
             samples=reply.result.samples,
             unavailable=reply.result.unavailable,
-            details=reply.result.details,
+            details=details,  # which unit it was, a worker cannot say
             state_before=prepared.before,
             state_after=after,
             output="" if reply.status == "ok" else printed,

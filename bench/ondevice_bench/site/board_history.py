@@ -159,7 +159,9 @@ def _readings(digest: Digest, known: dict[str, Traits]) -> Iterator[Reading]:
             )
             known[each.cell.key] = traits
         for name, estimate in each.estimates.items():
-            yield Reading(digest.run, each.cell.id, name, each.launches[name], estimate, traits)
+            boards = ", ".join(sorted(set(each.units.get(name, ()))))
+            launch = each.launches[name]
+            yield Reading(digest.run, each.cell.id, name, launch, estimate, traits, boards)
 
 
 def _only_measured_in(new: Digest, base: Digest) -> Iterator[str]:

@@ -7,7 +7,7 @@ content.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -64,6 +64,8 @@ class CellDigest:
     launches: Mapping[str, str]
     rounds: Mapping[str, tuple[float, ...]]
     traits: Mapping[str, str]
+    # by noisy metric: the unit of each of its rounds; empty for a run on one board
+    units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,7 @@ def _summary_of(each: CellDigest, profile: str) -> CellSummary:
         estimates=each.estimates,
         samples={name: tuple((v,) for v in values) for name, values in each.rounds.items()},
         launches=each.launches,
+        origins={name: tuple(enumerate(units, 1)) for name, units in each.units.items()},
         details={},
         problems=(),
         notes=(),

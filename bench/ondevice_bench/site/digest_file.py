@@ -83,6 +83,7 @@ def _cell_to_dict(each: CellDigest) -> dict[str, Any]:
         },
         "rounds": {name: list(map(float, values)) for name, values in each.rounds.items()},
         "traits": dict(each.traits),
+        **({"units": {name: list(each.units[name]) for name in each.units}} if each.units else {}),
     }
 
 
@@ -100,6 +101,9 @@ def _cell_of(where: str, values: Mapping[str, Any]) -> CellDigest:
     rounds = {name: tuple(map(float, values["rounds"].get(name, ()))) for name in noisy}
     if not all(rounds.values()):
         raise BadInput(f"{where}: {cell.id}: the rounds of a noisy metric are missing")
+    units = {name: tuple(each) for name, each in values.get("units", {}).items()}
+    if any(len(each) != len(rounds.get(name, ())) for name, each in units.items()):
+        raise BadInput(f"{where}: {cell.id}: the units of a metric are not those of its rounds")
     return CellDigest(
         cell=cell,
         status=values["status"],
@@ -111,6 +115,7 @@ def _cell_of(where: str, values: Mapping[str, Any]) -> CellDigest:
         launches={name: each[4] for name, each in found.items()},
         rounds=rounds,
         traits={name: values["traits"].get(name, "") for name in TRAITS},
+        units=units,
     )
 
 
@@ -135,6 +140,7 @@ class _Cell(ClosedSchema):
     estimates: dict[_Short, tuple[_Number, _Number | None, _Number | None, _Short, _Short]]
     rounds: dict[_Short, list[_Number]]
     traits: dict[_Short, _Hash]
+    units: dict[_Short, list[_Short]] = Field(default_factory=dict)
 
 
 class _File(ClosedSchema):

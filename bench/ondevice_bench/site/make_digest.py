@@ -73,6 +73,17 @@ def _digest_of_cell(summary: CellSummary, processes: Mapping[str, Process]) -> C
             for name in names
             if metrics.BY_NAME[name].kind == "noisy"
         },
+        units={
+            name: tuple(
+                unit
+                for (_, unit), samples in zip(
+                    summary.origins[name], summary.samples[name], strict=True
+                )
+                if samples
+            )
+            for name in names
+            if metrics.BY_NAME[name].kind == "noisy" and name in summary.origins
+        },
         traits={name: hash_of(_plain(getattr(trace, name))) for name in TRAITS},
     )
 
