@@ -10,21 +10,18 @@ from ondevice_bench.api.run import _command
 from ondevice_bench.errors import BadInput, ExitCode, NothingRan
 from ondevice_bench.protocol.job import Reply
 from ondevice_bench.record.store import FILE_NAME, Store
-from ondevice_bench.run.hosts.fake import FakeHost
-from ondevice_bench.run.session import Interrupted
+from ondevice_bench.running.hosts.fake import FakeHost
+from ondevice_bench.running.session import Interrupted
 from tests.api.conftest import KEYS, well
 from tests.conftest import TINY, TINY_CELL
 
 
-def test_the_name_is_the_folder_of_the_package_and_can_be_called_whatever_came_first():
+def test_the_name_is_the_function_whatever_was_imported_first():
     from ondevice_bench import run as first
-    from ondevice_bench.run import session  # noqa: F401
+    from ondevice_bench.running import session  # noqa: F401
     from ondevice_bench import run as second  # isort: skip
 
-    assert first is second is ondevice_bench.run
-    assert callable(first)
-    with pytest.raises(TypeError):
-        first()
+    assert first is second is ondevice_bench.run is ondevice_bench.api.run.run
 
 
 def test_a_suite_object_is_measured_and_its_run_says_what_follows(answered, workplace):

@@ -11,10 +11,10 @@ from ondevice_bench.api.measured_run import MeasuredRun
 from ondevice_bench.api.measuring import RunOptions, measure_suite, with_report
 from ondevice_bench.api.suite import Suite
 from ondevice_bench.errors import BadInput
-from ondevice_bench.run.notebook_progress import for_notebook
-from ondevice_bench.run.progress import Progress, Silent, for_terminal
-from ondevice_bench.run.queries.described_suite import described
-from ondevice_bench.run.session import Interrupted
+from ondevice_bench.running.notebook_progress import for_notebook
+from ondevice_bench.running.progress import Progress, Silent, for_terminal
+from ondevice_bench.running.queries.described_suite import described
+from ondevice_bench.running.session import Interrupted
 from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.schema import duration, sustained_seconds
 from ondevice_bench.units import parse_bytes

@@ -32,7 +32,7 @@ def site(
 ) -> None:
     """Publish runs of many boards, suites and commits as static pages; add to a site."""
     from ondevice_bench.record.store import OUT
-    from ondevice_bench.run.commit import places
+    from ondevice_bench.running.commit import places
     from ondevice_bench.site.index_page import PATH
     from ondevice_bench.site.manifest import FILE_NAME
     from ondevice_bench.site.publish import publish

@@ -10,9 +10,9 @@ from ondevice_bench.analyse.summary import CellSummary, RunSummary, summarise, s
 from ondevice_bench.record.measurement import Measurement
 from ondevice_bench.record.model import Record, Run
 from ondevice_bench.report.terminal.comparison import worse_lines
-from ondevice_bench.run.outcome import failures
-from ondevice_bench.run.progress import Progress, Silent
-from ondevice_bench.run.session import Session, open_session
+from ondevice_bench.running.outcome import failures
+from ondevice_bench.running.progress import Progress, Silent
+from ondevice_bench.running.session import Session, open_session
 from ondevice_bench.testing import pytest_benchmark_adapter as benchmark
 from ondevice_bench.testing.cells import CellFailure, CellItem
 from ondevice_bench.testing.gate import Gate
