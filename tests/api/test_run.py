@@ -6,12 +6,14 @@ import pytest
 
 import ondevice_bench
 from ondevice_bench import Suite, load, run
-from ondevice_bench.api.run import _command
+from ondevice_bench.api import run as module
+from ondevice_bench.api.run import _command, _size_text
 from ondevice_bench.errors import BadInput, ExitCode, NothingRan
 from ondevice_bench.protocol.job import Reply
 from ondevice_bench.record.store import FILE_NAME, Store
 from ondevice_bench.running.hosts.fake import FakeHost
 from ondevice_bench.running.session import Interrupted
+from ondevice_bench.units import parse_bytes
 from tests.api.conftest import KEYS, well
 from tests.conftest import TINY, TINY_CELL
 
@@ -89,6 +91,22 @@ def test_ctrl_c_before_the_first_process_is_one_line_too(answered, workplace, mo
         run(Suite(name="mine", **KEYS))
 
 
+def test_ctrl_c_while_the_report_is_drawn_loses_nothing(answered, workplace, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    answered()
+    suite = Suite(name="mine", **KEYS)
+    monkeypatch.setattr(module, "with_report", stopped)
+    with pytest.raises(Interrupted, match="interrupted: everything is measured and stored"):
+        run(suite)
+    monkeypatch.undo()
+    with Store.open(workplace / "bench-out" / "mine" / FILE_NAME) as store:
+        (stored,) = store.runs()
+        assert stored.finished
+        assert len(store.records(stored.id)) == 4
+
+
 def test_what_failed_is_said_and_measured_again_on_request(answered, workplace):
     answered(lambda job: Reply("failed", "no luck"))
     suite = Suite(name="mine", **KEYS)
@@ -108,6 +126,11 @@ def test_the_command_of_a_run_is_one_that_bench_takes(answered, workplace):
     assert stored == "bench run mine.yaml --filter b1 --filter b2 --fresh"
     with pytest.raises(NothingRan):
         run("mine.yaml", retry=True, out="new")
+    numbers = run("mine.yaml", fresh=True, memory_cap=3 << 30, budget=1e-05, out="").summary.run
+    assert numbers.command == (
+        "bench run mine.yaml --budget 0.00001 --memory-cap 3G --out . --fresh"
+    )
+    assert parse_bytes(_size_text(1000)) == 1000
     assert (
         _command("quick", {"retry": True, "out": "x"}) == "bench run quick --retry failed --out x"
     )
@@ -120,6 +143,16 @@ def test_the_command_of_a_run_is_one_that_bench_takes(answered, workplace):
         ("quick", {"budget": "soon"}, "budget: must be a duration such as 90, 90s, 10m or 2h"),
         ("quick", {"memory_cap": "2"}, "memory_cap: must be a size such as 512M or 2G, got '2'"),
         ("quick", {"sustain": 5}, "sustain: must be from 2m to 4h"),
+        ("quick", {"memory_cap": -5}, "memory_cap: must be a size such as 512M or 2G, or bytes"),
+        ("quick", {"memory_cap": True}, "memory_cap: must be a size such as 512M or 2G, or bytes"),
+        ("quick", {"memory_cap": 1.5}, "memory_cap: must be a size such as 512M or 2G, or bytes"),
+        ("quick", {"memory_cap": 10**30}, "memory_cap: must be a size such as 512M or 2G, or"),
+        ("quick", {"memory_cap": "0G"}, "memory_cap: must be a size such as 512M or 2G, or bytes"),
+        ("quick", {"memory_cap": "9" * 400 + "G"}, "memory_cap: must be a size such as 512M"),
+        ("quick", {"filters": None}, "filters: must be text, or a list of texts, got None"),
+        ("quick", {"filters": [5]}, "filters: must be text, or a list of texts, got [5]"),
+        (None, {}, "suite: must be a name, the path of a file or a Suite, got a NoneType"),
+        (KEYS, {}, "suite: must be a name, the path of a file or a Suite, got a dict"),
         ("quick", {"fresh": True, "retry": True}, "`fresh` starts a new run"),
     ],
 )

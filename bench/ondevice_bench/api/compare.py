@@ -94,7 +94,7 @@ def compare(
     base: str | Path | MeasuredRun,
     new: str | Path | MeasuredRun,
     *,
-    fail_on: Collection[str] = SURE,
+    fail_on: str | Collection[str] = SURE,
     same_code: bool = False,
 ) -> ComparedRuns:
     """Compare two runs, as `bench compare` does.
@@ -102,7 +102,8 @@ def compare(
     Each is a run that `run` gave, or a text: a suite (its latest run), a run's id, `STORE@RUN`, a
     bundle, or the file of a baseline.
     """
-    for verdict in sorted(set(fail_on) - set(FAILING)):
+    fail_on = {fail_on} if isinstance(fail_on, str) else set(fail_on)
+    for verdict in sorted(fail_on - set(FAILING)):
         raise BadInput(f"fail_on: {unknown('verdict', verdict, FAILING)}")
     one, other = _summary(base), _summary(new)
     comparison = compare_runs(one, other, same_code=same_code)
@@ -113,4 +114,10 @@ def compare(
 
 
 def _summary(run: str | Path | MeasuredRun) -> RunSummary:
-    return run.summary if isinstance(run, MeasuredRun) else summary_of(str(run))
+    if isinstance(run, MeasuredRun):
+        return run.summary
+    if isinstance(run, str | Path):
+        return summary_of(str(run))
+    raise BadInput(
+        f"must be what `run` gave, or a name or path of a run, got a {type(run).__name__}"
+    )
