@@ -62,7 +62,7 @@ def test_a_metric_that_was_measured_once_and_lost_is_missing():
         {},
     )
     assert board.verdict.tone == "warning"
-    assert board.verdict.sentence.startswith("Not decided: 6 metrics of the base was not measured")
+    assert board.verdict.sentence.startswith("Not decided: 6 metrics of the base are not measured")
 
 
 def test_a_cell_that_failed_is_said_to_have_failed():

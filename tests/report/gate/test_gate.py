@@ -49,8 +49,9 @@ def outcome(*rows, code=ExitCode.REGRESSION, **what):
         (outcome(row("failed"), code=3), "Failed: 1 cell could not be measured"),
         (outcome(row("failed")), "Worse: 1 cell failed"),
         (outcome(row(), row("failed")), "Worse: 1 metric of 1 cell regressed; 1 cell failed"),
-        (outcome(row("missing"), code=5), "Not decided: 1 metric of the base was not measured"),
+        (outcome(row("missing"), code=5), "Not decided: 1 metric of the base is not measured"),
         (outcome(code=5, only_in_base=("x",)), "Not decided: 1 cell of the base is gone"),
+        (outcome(code=5, only_in_base=("x", "y")), "Not decided: 2 cells of the base are gone"),
         (outcome(row("inconclusive"), code=5), "Not decided: 1 metric may or may not be worse"),
         (outcome(code=5), "Not decided: no metric could be compared"),
         (outcome(code=6), "Nothing was compared"),
@@ -230,4 +231,4 @@ def test_a_metric_that_only_the_base_of_ab_has_is_a_row_and_nothing_is_decided()
     assert (first.metric, first.new, first.verdict, first.remark) == (
         "activation_bytes", "not measured", "missing", "no hook",
     )  # fmt: skip
-    assert found.sentence == "Not decided: 1 metric of the base was not measured"
+    assert found.sentence == "Not decided: 1 metric of the base is not measured"

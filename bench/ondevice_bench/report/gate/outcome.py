@@ -102,13 +102,18 @@ class GateOutcome:
         """Why there is no decision."""
         reasons = []
         if self.only_in_base:
-            reasons.append(f"{number_of(len(self.only_in_base), 'cell')} of the base is gone")
+            reasons.append(_of_base(len(self.only_in_base), "cell", "gone"))
         if missing := self.with_verdict("missing"):
-            reasons.append(f"{number_of(len(missing), 'metric')} of the base was not measured")
+            reasons.append(_of_base(len(missing), "metric", "not measured"))
         unclear = self.with_verdict("inconclusive")
         if unclear and ("inconclusive" in self.failing or not reasons):
             reasons.append(f"{number_of(len(unclear), 'metric')} may or may not be worse")
         return reasons or ["no metric could be compared"]
+
+
+def _of_base(number: int, noun: str, what: str) -> str:
+    verb = "is" if number == 1 else "are"
+    return f"{number_of(number, noun)} of the base {verb} {what}"
 
 
 def counts_text(rows: Sequence[GateRow]) -> str:
