@@ -1,5 +1,6 @@
 """`run` from Python: what it gives, what it stores, and how it ends."""
 
+import asyncio
 import dataclasses
 
 import pytest
@@ -105,6 +106,32 @@ def test_ctrl_c_while_the_report_is_drawn_loses_nothing(answered, workplace, mon
         (stored,) = store.runs()
         assert stored.finished
         assert len(store.records(stored.id)) == 4
+
+
+def test_it_runs_in_a_thread_and_in_an_event_loop(answered, workplace):
+    answered()
+
+    async def both():
+        suite = Suite(name="mine", **KEYS)
+        return run(suite), await asyncio.to_thread(run, suite, fresh=True)
+
+    assert [found.exit_code for found in asyncio.run(both())] == [ExitCode.OK, ExitCode.OK]
+
+
+def test_a_second_run_into_the_folder_is_refused_while_the_first_one_measures(answered, workplace):
+    suite, problems = Suite(name="mine", **KEYS), []
+
+    def answer(job):
+        if job.pass_name == "trace":
+            with pytest.raises(BadInput) as error:
+                run(suite)
+            problems.extend(error.value.lines)
+        return well(job)
+
+    answered(answer)
+    assert run(suite).exit_code == ExitCode.OK
+    assert len(problems) == 2
+    assert all("is measuring into this folder" in line for line in problems)
 
 
 def test_what_failed_is_said_and_measured_again_on_request(answered, workplace):

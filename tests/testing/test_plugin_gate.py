@@ -130,7 +130,7 @@ def test_the_summary_of_the_job_knows_of_a_cell_that_failed(in_rounds, hosts, mo
     hosts.answer = lambda job: bad if job.cell.batch == 1 else good(job)
     result = in_rounds.runpytest("--benchmark", "--suite", "small", "--baseline", "small")
     result.assert_outcomes(failed=1, passed=1)
-    assert summary.read_text().startswith("## ❌ Worse: 1 cell failed")
+    assert summary.read_text().startswith("## ❌ Worse: rounds of 1 cell failed")
 
 
 def test_a_chosen_cell_that_is_new_has_nothing_to_fail_against(in_rounds, hosts):
