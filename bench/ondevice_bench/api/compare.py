@@ -12,7 +12,7 @@ from ondevice_bench.analyse.judgement import FAILING
 from ondevice_bench.analyse.resolve_run import summary_of
 from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.api.measured_run import MeasuredRun
-from ondevice_bench.errors import BadInput, ExitCode, unknown
+from ondevice_bench.errors import BadInput, ExitCode, system_in_one_line, unknown
 from ondevice_bench.notebook import html_table, paragraphs
 from ondevice_bench.report.gate.of_runs import outcome_of_runs, places_for
 from ondevice_bench.report.gate.outcome import GateOutcome
@@ -90,6 +90,7 @@ class ComparedRuns:
         return f"{paragraphs(head)}{table}{paragraphs([*only, *self.outcome.notes])}"
 
 
+@system_in_one_line()
 def compare(
     base: str | Path | MeasuredRun,
     new: str | Path | MeasuredRun,

@@ -11,7 +11,7 @@ from ondevice_bench.api.hosts import measuring_host
 from ondevice_bench.api.measured_run import MeasuredRun
 from ondevice_bench.api.measuring import RunOptions, measure_suite, with_report
 from ondevice_bench.api.suite import Suite
-from ondevice_bench.errors import BadInput
+from ondevice_bench.errors import BadInput, system_in_one_line
 from ondevice_bench.running.notebook_progress import for_notebook
 from ondevice_bench.running.progress import Progress, Silent, for_terminal
 from ondevice_bench.running.queries.described_suite import described
@@ -24,6 +24,7 @@ T = TypeVar("T")
 MOST_BYTES = 2**63 - 1
 
 
+@system_in_one_line()
 def run(
     suite: str | Path | Suite,
     *,
