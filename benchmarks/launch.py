@@ -18,14 +18,14 @@ from statistics import median
 from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.hardware.state import allowed_cpus
 from ondevice_bench.protocol.job import PassResult
-from ondevice_bench.run.hosts.launch import (
+from ondevice_bench.running.hosts.launch import (
     Launcher,
     SpawnLauncher,
     ZygoteLauncher,
     worker_environment,
 )
-from ondevice_bench.run.hosts.local import local_host
-from ondevice_bench.run.queries.jobs import JobMaker
+from ondevice_bench.running.hosts.local import local_host
+from ondevice_bench.running.queries.jobs import JobMaker
 from ondevice_bench.stats import estimate
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.suite import Sampling

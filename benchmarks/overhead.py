@@ -23,8 +23,8 @@ from ondevice_bench.measure import clock
 from ondevice_bench.measure.activations import saved_in_forward
 from ondevice_bench.measure.allocations import mark_modules, record_allocations
 from ondevice_bench.measure.flops import FlopCounter
-from ondevice_bench.run.hosts.local import local_host
-from ondevice_bench.run.queries.jobs import JobMaker
+from ondevice_bench.running.hosts.local import local_host
+from ondevice_bench.running.queries.jobs import JobMaker
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.worker.workload import Workload, build
 

@@ -27,10 +27,10 @@ from ondevice_bench.recommend.cell_trials import CellTrials
 from ondevice_bench.recommend.question import Limits, Question, goal_named
 from ondevice_bench.recommend.search import Search
 from ondevice_bench.record.store import FILE_NAME, Store
-from ondevice_bench.run.boards import board_named
-from ondevice_bench.run.hosts.local import local_host
-from ondevice_bench.run.progress import for_terminal
-from ondevice_bench.run.session import open_session
+from ondevice_bench.running.boards import board_named
+from ondevice_bench.running.hosts.local import local_host
+from ondevice_bench.running.progress import for_terminal
+from ondevice_bench.running.session import open_session
 from ondevice_bench.suite.board import SYSTEM_RESERVE
 from ondevice_bench.suite.space import load_space
 from ondevice_bench.units import number_of, parse_bytes

@@ -36,8 +36,8 @@ PLAN = """\
 import sys
 from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.report.terminal.plan import plan_tables, plan_total
-from ondevice_bench.run.hosts.fake import FakeHost
-from ondevice_bench.run.preview import preview
+from ondevice_bench.running.hosts.fake import FakeHost
+from ondevice_bench.running.preview import preview
 from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.plan import plan
 from ondevice_bench.terminal import print_tables

@@ -106,7 +106,7 @@ def _import_the_parents_modules() -> None:
 
     import ondevice_bench
 
-    for room in ("analyse", "cli", "record", "report", "run", "suite"):
+    for room in ("analyse", "cli", "record", "report", "running", "suite"):
         package = __import__(f"ondevice_bench.{room}", fromlist=[room])
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             __import__(module.name)

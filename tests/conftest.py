@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from ondevice_bench.run.hosts import launch, local
+from ondevice_bench.running.hosts import launch, local
 from tests.command import Command, Ended
 from tests.torch_server import TorchServer, fork_workers_from
 
@@ -46,7 +46,7 @@ ROOT = Path(__file__).parents[1]
 TESTS = ROOT / "tests"
 ALONE = TESTS / "measure"  # where `tox` looks for tests that run alone
 # what takes long comes first, so that two workers end at about the same time
-LONG = ("e2e", "test_examples.py", "campaign", "testing", "worker", "run", "models", "methods")
+LONG = ("e2e", "test_examples.py", "campaign", "testing", "worker", "running", "models", "methods")
 BENCH = Path(sys.executable).parent / "bench"
 
 TINY = """\

@@ -7,7 +7,7 @@ from torch import nn
 
 from ondevice_bench import treat
 from ondevice_bench.notebook import MOST, html_table
-from ondevice_bench.run.queries.user_step import StepResult
+from ondevice_bench.running.queries.user_step import StepResult
 from ondevice_bench.stats import Estimate
 from tests.record.conftest import CELL, make_record, make_run, planned
 

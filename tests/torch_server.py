@@ -67,7 +67,7 @@ def command_of(path: str, program: str, module: str, *arguments: object) -> list
 
 def fork_workers_from(path: str) -> None:
     """Have the server at this path fork all workers that this process starts from now on."""
-    from ondevice_bench.run.hosts import launch, local
+    from ondevice_bench.running.hosts import launch, local
 
     for module in (launch, local):
         module.python_command = partial(command_of, path)

@@ -1,8 +1,9 @@
 """The family of errors. Each error has the exit code of the command."""
 
+import contextlib
 import difflib
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
 
@@ -60,6 +61,17 @@ def of_the_system(error: BaseException) -> BadInput | None:
     path = "" if error.filename is None else f"{error.filename}: "
     cure = ": raise the limit (`ulimit -n`)" if error.errno == errno.EMFILE else ""
     return BadInput(f"{path}{error.strerror}{cure}")
+
+
+@contextlib.contextmanager
+def system_in_one_line() -> Iterator[None]:
+    """Raise errors of a path, a disk or a limit as BadInput."""
+    try:
+        yield
+    except OSError as error:
+        if outside := of_the_system(error):
+            raise outside from None
+        raise
 
 
 class Refusal(ValueError):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from ondevice_bench.run.hosts.host import Host
+    from ondevice_bench.running.hosts.host import Host
     from ondevice_bench.testing.steps import StepMeter
 
 DEFAULT_SUITE = "quick"
@@ -147,7 +147,7 @@ def _is_free(parser: pytest.Parser, name: str) -> bool:
 @pytest.hookimpl(trylast=True)
 def pytest_bench_host(config: pytest.Config, hardware: str | None) -> "Host":
     """Measure on this machine."""
-    from ondevice_bench.run.hosts.local import local_host
+    from ondevice_bench.running.hosts.local import local_host
 
     return local_host(hardware)
 

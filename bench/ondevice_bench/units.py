@@ -48,7 +48,10 @@ def parse_bytes(text: str) -> int:
     match = re.fullmatch(SIZE, text)
     if match is None:
         raise ValueError(f"must be a size such as 512M or 2G, got {text!r}")
-    return int(float(match[1]) * 2 ** _POWERS[match[2]])
+    size = float(match[1]) * 2 ** _POWERS[match[2]]
+    if size == math.inf:
+        raise ValueError(f"must be a size such as 512M or 2G, got one of {len(text)} digits")
+    return int(size)
 
 
 def size(value: float) -> str:

@@ -9,9 +9,9 @@ import pytest
 from ondevice_bench.ab.comparison import RefComparison, next_pairs
 from ondevice_bench.analyse.cell_pair import CellPair, MissingMetric
 from ondevice_bench.record.model import TaskKey
-from ondevice_bench.run.hosts.fake import FakeHost
-from ondevice_bench.run.measurer import PreparedTask
-from ondevice_bench.run.progress import Silent
+from ondevice_bench.running.hosts.fake import FakeHost
+from ondevice_bench.running.measurer import PreparedTask
+from ondevice_bench.running.progress import Silent
 from tests.record.conftest import CELL, SECOND, make_record
 
 NAMES = {CELL.id: (CELL.id, CELL.id), SECOND.id: (SECOND.id, SECOND.id)}

@@ -16,7 +16,7 @@ import pytest
 
 from ondevice_bench.ab.worktree import tree_of
 from ondevice_bench.cli import stopping
-from ondevice_bench.run.hosts.turns import piped_turns
+from ondevice_bench.running.hosts.turns import piped_turns
 from tests.git import git
 from tests.workers import is_alive
 

@@ -4,9 +4,9 @@ import pytest
 
 from ondevice_bench.api import run as module
 from ondevice_bench.protocol.job import PassResult, Reply
-from ondevice_bench.run.hosts import local
-from ondevice_bench.run.hosts.fake import FakeHost
-from ondevice_bench.run.progress import Silent
+from ondevice_bench.running.hosts import local
+from ondevice_bench.running.hosts.fake import FakeHost
+from ondevice_bench.running.progress import Silent
 
 KEYS = {
     "models": [{"mcunet": {"batch": [1, 2]}}],

@@ -51,3 +51,14 @@ def test_bad_input_is_one_exception(two):
         compare("nobody", two[0])
     with pytest.raises(BadInput, match="fail_on: unknown verdict 'slow'"):
         compare(*two, fail_on={"slow"})
+    with pytest.raises(BadInput, match="File name too long"):
+        compare("x" * 300, two[0])
+    with pytest.raises(BadInput, match="fail_on: unknown verdict 'slow'"):
+        compare(*two, fail_on="slow")
+    with pytest.raises(BadInput, match=r"must be what `run` gave, or a name .*, got a RunSummary"):
+        compare(two[0].summary, two[1])
+
+
+def test_one_verdict_is_a_text(two):
+    assert compare(*two, fail_on="regressed").exit_code == ExitCode.REGRESSION
+    assert compare(*two, fail_on="inconclusive").exit_code == ExitCode.OK

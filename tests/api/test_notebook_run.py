@@ -24,8 +24,8 @@ print(json.dumps([cell.outputs for cell in notebook.cells]))
 SET_UP = """\
 import os, signal, threading
 from ondevice_bench import Suite, compare, run
-from ondevice_bench.run.hosts import local
-from ondevice_bench.run.hosts.fake import FakeHost
+from ondevice_bench.running.hosts import local
+from ondevice_bench.running.hosts.fake import FakeHost
 from tests.api.conftest import KEYS, well
 
 threading.Thread(target=threading.Event().wait, daemon=True).start()

@@ -1,30 +1,30 @@
 """`run` from Python: what it gives, what it stores, and how it ends."""
 
+import asyncio
 import dataclasses
 
 import pytest
 
 import ondevice_bench
 from ondevice_bench import Suite, load, run
-from ondevice_bench.api.run import _command
+from ondevice_bench.api import run as module
+from ondevice_bench.api.run import _command, _size_text
 from ondevice_bench.errors import BadInput, ExitCode, NothingRan
 from ondevice_bench.protocol.job import Reply
 from ondevice_bench.record.store import FILE_NAME, Store
-from ondevice_bench.run.hosts.fake import FakeHost
-from ondevice_bench.run.session import Interrupted
+from ondevice_bench.running.hosts.fake import FakeHost
+from ondevice_bench.running.session import Interrupted
+from ondevice_bench.units import parse_bytes
 from tests.api.conftest import KEYS, well
 from tests.conftest import TINY, TINY_CELL
 
 
-def test_the_name_is_the_folder_of_the_package_and_can_be_called_whatever_came_first():
+def test_the_name_is_the_function_whatever_was_imported_first():
     from ondevice_bench import run as first
-    from ondevice_bench.run import session  # noqa: F401
+    from ondevice_bench.running import session  # noqa: F401
     from ondevice_bench import run as second  # isort: skip
 
-    assert first is second is ondevice_bench.run
-    assert callable(first)
-    with pytest.raises(TypeError):
-        first()
+    assert first is second is ondevice_bench.run is ondevice_bench.api.run.run
 
 
 def test_a_suite_object_is_measured_and_its_run_says_what_follows(answered, workplace):
@@ -92,6 +92,48 @@ def test_ctrl_c_before_the_first_process_is_one_line_too(answered, workplace, mo
         run(Suite(name="mine", **KEYS))
 
 
+def test_ctrl_c_while_the_report_is_drawn_loses_nothing(answered, workplace, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    answered()
+    suite = Suite(name="mine", **KEYS)
+    monkeypatch.setattr(module, "with_report", stopped)
+    with pytest.raises(Interrupted, match="interrupted: everything is measured and stored"):
+        run(suite)
+    monkeypatch.undo()
+    with Store.open(workplace / "bench-out" / "mine" / FILE_NAME) as store:
+        (stored,) = store.runs()
+        assert stored.finished
+        assert len(store.records(stored.id)) == 4
+
+
+def test_it_runs_in_a_thread_and_in_an_event_loop(answered, workplace):
+    answered()
+
+    async def both():
+        suite = Suite(name="mine", **KEYS)
+        return run(suite), await asyncio.to_thread(run, suite, fresh=True)
+
+    assert [found.exit_code for found in asyncio.run(both())] == [ExitCode.OK, ExitCode.OK]
+
+
+def test_a_second_run_into_the_folder_is_refused_while_the_first_one_measures(answered, workplace):
+    suite, problems = Suite(name="mine", **KEYS), []
+
+    def answer(job):
+        if job.pass_name == "trace":
+            with pytest.raises(BadInput) as error:
+                run(suite)
+            problems.extend(error.value.lines)
+        return well(job)
+
+    answered(answer)
+    assert run(suite).exit_code == ExitCode.OK
+    assert len(problems) == 2
+    assert all("is measuring into this folder" in line for line in problems)
+
+
 def test_what_failed_is_said_and_measured_again_on_request(answered, workplace):
     answered(lambda job: Reply("failed", "no luck"))
     suite = Suite(name="mine", **KEYS)
@@ -111,6 +153,11 @@ def test_the_command_of_a_run_is_one_that_bench_takes(answered, workplace):
     assert stored == "bench run mine.yaml --filter b1 --filter b2 --fresh"
     with pytest.raises(NothingRan):
         run("mine.yaml", retry=True, out="new")
+    numbers = run("mine.yaml", fresh=True, memory_cap=3 << 30, budget=1e-05, out="").summary.run
+    assert numbers.command == (
+        "bench run mine.yaml --budget 0.00001 --memory-cap 3G --out . --fresh"
+    )
+    assert parse_bytes(_size_text(1000)) == 1000
     assert (
         _command("quick", {"retry": True, "out": "x"}) == "bench run quick --retry failed --out x"
     )
@@ -123,6 +170,17 @@ def test_the_command_of_a_run_is_one_that_bench_takes(answered, workplace):
         ("quick", {"budget": "soon"}, "budget: must be a duration such as 90, 90s, 10m or 2h"),
         ("quick", {"memory_cap": "2"}, "memory_cap: must be a size such as 512M or 2G, got '2'"),
         ("quick", {"sustain": 5}, "sustain: must be from 2m to 4h"),
+        ("quick", {"memory_cap": -5}, "memory_cap: must be a size such as 512M or 2G, or bytes"),
+        ("quick", {"memory_cap": True}, "memory_cap: must be a size such as 512M or 2G, or bytes"),
+        ("quick", {"memory_cap": 1.5}, "memory_cap: must be a size such as 512M or 2G, or bytes"),
+        ("quick", {"memory_cap": 10**30}, "memory_cap: must be a size such as 512M or 2G, or"),
+        ("quick", {"memory_cap": "0G"}, "memory_cap: must be a size such as 512M or 2G, or bytes"),
+        ("quick", {"memory_cap": "9" * 400 + "G"}, "memory_cap: must be a size such as 512M"),
+        ("quick", {"filters": None}, "filters: must be text, or a list of texts, got None"),
+        ("quick", {"filters": [5]}, "filters: must be text, or a list of texts, got [5]"),
+        ("x" * 300, {}, f"{'x' * 300}: File name too long"),
+        (None, {}, "suite: must be a name, the path of a file or a Suite, got a NoneType"),
+        (KEYS, {}, "suite: must be a name, the path of a file or a Suite, got a dict"),
         ("quick", {"fresh": True, "retry": True}, "`fresh` starts a new run"),
     ],
 )

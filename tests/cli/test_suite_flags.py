@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from ondevice_bench.cli.app import app
 from ondevice_bench.cli.suite_flags import SuiteFlags, with_suite_flags
 from ondevice_bench.errors import BadInput
-from ondevice_bench.run.hosts.fake import FakeHost
+from ondevice_bench.running.hosts.fake import FakeHost
 
 SHARED = [field.name for field in dataclasses.fields(SuiteFlags)]
 

@@ -9,8 +9,8 @@ import pytest
 from ondevice_bench.data import nested
 from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.passes import CALIBRATE
-from ondevice_bench.run.hosts.fake import FakeHost
-from ondevice_bench.run.queries.jobs import JobMaker
+from ondevice_bench.running.hosts.fake import FakeHost
+from ondevice_bench.running.queries.jobs import JobMaker
 from ondevice_bench.specs.data import HELD_OUT_EVERY
 from ondevice_bench.suite.board import HERE
 from ondevice_bench.suite.from_flags import Words

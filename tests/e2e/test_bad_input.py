@@ -59,6 +59,7 @@ def test_a_wrong_suite(bench, workplace, verb, text, says):
         (("run",), 2, "name a suite, or describe one with --model (see `bench run --help`)"),
         (("rnu",), 2, "No such command 'rnu'. Did you mean 'run'?"),
         (("run", "--rounds"), 2, "No such option"),
+        (("run", "quick", "--memory-cap", "0G"), 2, "--memory-cap: must be above 0, got '0G'"),
         (("compare",), 2, "Missing argument 'BASE'. (see `bench compare --help`)"),
         (("list",), 2, "Missing command. (see `bench list --help`)"),
         (("run", "quick", "--fresh", "--retry", "failed"), 2, "`fresh` starts a new run"),

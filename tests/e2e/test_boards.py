@@ -7,8 +7,8 @@ import pytest
 
 from ondevice_bench.cli.app import app
 from ondevice_bench.declare.document import read
-from ondevice_bench.run.hosts import local
-from ondevice_bench.run.hosts.fake import FakeHost
+from ondevice_bench.running.hosts import local
+from ondevice_bench.running.hosts.fake import FakeHost
 from ondevice_bench.worker.worker import perform
 from tests.command import Ended
 from tests.conftest import TINY

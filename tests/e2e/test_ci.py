@@ -287,7 +287,7 @@ def test_the_comment_is_found_whoever_has_the_token_and_never_written_twice(toy)
 CONFTEST = """\
 from ondevice_bench.hardware.probe import probe
 from ondevice_bench.protocol.job import PassResult, Reply
-from ondevice_bench.run.hosts.fake import FakeHost
+from ondevice_bench.running.hosts.fake import FakeHost
 
 rounds = iter(range(10**6))
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from ondevice_bench.record.store import FILE_NAME, OUT, Store
-from ondevice_bench.run.workspace import locked
+from ondevice_bench.running.workspace import locked
 from tests.conftest import BENCH
 from tests.record.conftest import CELL, make_record, make_run, planned
 
@@ -87,9 +87,7 @@ def test_a_folder_with_two_names_by_a_bind_mount_is_one_folder(workplace):
     if subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode:
         pytest.skip("needs root and mount namespaces")
     (workplace / "other").mkdir()
-    program = (
-        "from ondevice_bench.run.workspace import locked; locked(Path('other/tiny')).__enter__()"
-    )
+    program = "from ondevice_bench.running.workspace import locked; locked(Path('other/tiny')).__enter__()"
     script = f"mount --bind bench-out other && exec {sys.executable} -c"
     with locked(OUT / "tiny"):
         ended = subprocess.run(

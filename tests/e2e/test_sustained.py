@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from ondevice_bench.run.hosts.local import local_host
-from ondevice_bench.run.progress import for_terminal
-from ondevice_bench.run.request import request
-from ondevice_bench.run.session import open_session
+from ondevice_bench.running.hosts.local import local_host
+from ondevice_bench.running.progress import for_terminal
+from ondevice_bench.running.request import request
+from ondevice_bench.running.session import open_session
 from ondevice_bench.suite.load import load_suite
 
 LAYER = """\

@@ -18,9 +18,9 @@ from ondevice_bench.hardware.state import HardwareState
 from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.remote.address import Address
 from ondevice_bench.remote.host import BoardLost
-from ondevice_bench.run.hosts.fake import SOFTWARE, FakeHost
-from ondevice_bench.run.hosts.host import Outcome, no_tick
-from ondevice_bench.run.progress import Silent
+from ondevice_bench.running.hosts.fake import SOFTWARE, FakeHost
+from ondevice_bench.running.hosts.host import Outcome, no_tick
+from ondevice_bench.running.progress import Silent
 from ondevice_bench.suite.load import load_suite
 
 AT_ONCE = Cooling(70, 0)  # skip a hot board at once

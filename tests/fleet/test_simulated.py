@@ -15,7 +15,7 @@ from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.errors import BadInput
 from ondevice_bench.fleet.fleet_file import Cooling
 from ondevice_bench.record.store import FILE_NAME, Store
-from ondevice_bench.run.session import Interrupted
+from ondevice_bench.running.session import Interrupted
 from tests.fleet.simulation import Rules, simulate, write_suite
 
 pytest.importorskip("distributed", reason="dask is not installed: pip install '.[fleet]'")

@@ -12,9 +12,9 @@ from ondevice_bench.errors import BadInput
 from ondevice_bench.methods import LayerMethod, Method, ReplacementLayer, treat
 from ondevice_bench.methods.make_method import make_method
 from ondevice_bench.methods.scheme import Scheme
-from ondevice_bench.run.hosts.fake import FakeHost
-from ondevice_bench.run.hosts.local import local_host
-from ondevice_bench.run.queries import conformance
+from ondevice_bench.running.hosts.fake import FakeHost
+from ondevice_bench.running.hosts.local import local_host
+from ondevice_bench.running.queries import conformance
 from ondevice_bench.specs.rank_rules import ACTIVATION
 
 NO_METHOD = (

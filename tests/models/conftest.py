@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from ondevice_bench.data.batch import BatchStore
-from ondevice_bench.run.hosts.local import local_host
-from ondevice_bench.run.queries.jobs import JobMaker
+from ondevice_bench.running.hosts.local import local_host
+from ondevice_bench.running.queries.jobs import JobMaker
 from ondevice_bench.specs import registry
 from ondevice_bench.specs.data import DataSource
 from ondevice_bench.specs.weights import WeightSource

@@ -12,7 +12,7 @@ from ondevice_bench.papers.claims import Verdict, agrees, judge, shows
 from ondevice_bench.papers.claims_file import load_published
 from ondevice_bench.papers.evidence import MeasuredClaim, anatomy, measured
 from ondevice_bench.papers.published import Claim, Query
-from ondevice_bench.run.boards import boards
+from ondevice_bench.running.boards import boards
 from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.load import load_suite

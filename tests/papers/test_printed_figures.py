@@ -13,8 +13,8 @@ from ondevice_bench.papers.claims_file import load_published
 from ondevice_bench.papers.counting import account_pass
 from ondevice_bench.papers.judge_claims import judge_claims
 from ondevice_bench.papers.published import PublishedClaims
-from ondevice_bench.run.hosts.fake import FakeHost
-from ondevice_bench.run.queries.accounts import accounts_of
+from ondevice_bench.running.hosts.fake import FakeHost
+from ondevice_bench.running.queries.accounts import accounts_of
 
 KIB, MIB, GIB = 2**10, 2**20, 2**30
 

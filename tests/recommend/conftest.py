@@ -12,8 +12,8 @@ from ondevice_bench.recommend.answer import Recommendation
 from ondevice_bench.recommend.ask import Network
 from ondevice_bench.recommend.question import Limits, Question, goal_named
 from ondevice_bench.recommend.search import Search
-from ondevice_bench.run.hosts.fake import FakeHost
-from ondevice_bench.run.progress import Silent
+from ondevice_bench.running.hosts.fake import FakeHost
+from ondevice_bench.running.progress import Silent
 from ondevice_bench.suite.space import load_space
 from ondevice_bench.units import MIB
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.remote import far_side
-from ondevice_bench.run.hosts.fake import FakeHost
-from ondevice_bench.run.hosts.host import Outcome, no_tick
+from ondevice_bench.running.hosts.fake import FakeHost
+from ondevice_bench.running.hosts.host import Outcome, no_tick
 
 PLACE = Path(sys.argv[-1])
 RULES = json.loads((PLACE / "rules.json").read_text()) if (PLACE / "rules.json").exists() else {}

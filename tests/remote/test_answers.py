@@ -12,8 +12,8 @@ from ondevice_bench.remote import host as hosts
 from ondevice_bench.remote import link as links
 from ondevice_bench.remote.far_side import hello
 from ondevice_bench.remote.host import SshHost
-from ondevice_bench.run.queries.aa_trial import CELL
-from ondevice_bench.run.queries.jobs import JobMaker
+from ondevice_bench.running.queries.aa_trial import CELL
+from ondevice_bench.running.queries.jobs import JobMaker
 from tests.remote.conftest import MACHINE
 from tests.remote.pipe import PipeWay
 

@@ -53,3 +53,18 @@ def test_each_pair_has_a_row_and_each_exact_difference_a_line():
         "steps: 1 regressed, 1 unchanged, 1 inconclusive, 1 failed at a threshold of 2%; "
         "exact metrics: 1 of 4 cells differ"
     )
+
+
+def test_exact_metrics_stay_compared_if_the_step_fails_after_them():
+    risen = [ExactDifference("activation_bytes", 1024.0, 2048.0)]
+    pairs = [
+        CellPair("one", CELLS[0].id, "b", risen, problem="time: failed: no"),
+        CellPair("two", CELLS[1].id, "b", equal={"activation_bytes": 1.0}, skips=("", "no")),
+    ]
+    (table,) = ab_tables(pairs, BY_ID)
+    assert [row[-1] for row in table.rows] == ["1 differ", "equal"]
+
+
+def test_a_threshold_below_one_per_cent_is_not_none():
+    *_, last = ab_lines(["main", "HEAD"], [], BY_ID, join([FOUR], []), 0.005)
+    assert "at a threshold of 0.5%" in last

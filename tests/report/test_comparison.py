@@ -88,5 +88,5 @@ def test_rounds_that_failed_are_said_with_their_reason_in_every_form(summary_of)
     assert "more rounds failed in 1 cell" in last
     assert worse_lines(comparison) == [line]
     found = outcome_of_runs("bench compare", comparison, {"regressed"}, lambda cell, name: None)
-    assert found.sentence == "Worse: 1 cell failed"
+    assert found.sentence == "Worse: rounds of 1 cell failed"
     assert "| time | 0 of 3 rounds failed | 1 of 3 rounds failed |  | failed |" in markdown(found)

@@ -6,8 +6,8 @@ import pytest
 from ondevice_bench.declare.folders import builtin
 from ondevice_bench.hardware.probe import Machine
 from ondevice_bench.hardware.profile import load_profile, profiles
-from ondevice_bench.run.boards import boards
-from ondevice_bench.run.hosts.fake import FakeHost
+from ondevice_bench.running.boards import boards
+from ondevice_bench.running.hosts.fake import FakeHost
 from ondevice_bench.suite.cell import Train
 from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.plan import plan

@@ -8,7 +8,7 @@ import pytest
 from ondevice_bench.analyse.gradient import has_exact_gradient
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record.run_json import checked_cell
-from ondevice_bench.run.queries.fit_request import fit_words
+from ondevice_bench.running.queries.fit_request import fit_words
 from ondevice_bench.suite.board import HERE
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.from_flags import Words

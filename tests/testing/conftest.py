@@ -4,7 +4,7 @@ import pytest
 
 from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.record.store import Store
-from tests.run.test_session import well
+from tests.running.test_session import well
 from tests.testing.hosts import FakeHosts, now
 
 SUITE = """\

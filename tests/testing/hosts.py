@@ -2,7 +2,7 @@
 
 from ondevice_bench.hardware.probe import probe
 from ondevice_bench.hardware.profile import recognise
-from ondevice_bench.run.hosts.fake import FakeHost
+from ondevice_bench.running.hosts.fake import FakeHost
 
 now = []  # the hosts of the test that runs
 

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import numpy  # noqa: F401  # pytester forgets what its sessions import; numpy loads only once
 import pytest
 
-from tests.run import test_session
+from tests.running import test_session
 from tests.testing import test_steps
 from tests.testing.conftest import CONFTEST, SUITE, statuses
 

@@ -8,7 +8,7 @@ import pytest
 
 from ondevice_bench.protocol.job import Reply
 from ondevice_bench.record.store import Store
-from tests.run.test_session import well
+from tests.running.test_session import well
 from tests.testing.conftest import SUITE, answering, statuses
 
 pytest_plugins = ["pytester"]

@@ -8,7 +8,7 @@ import pytest
 
 from ondevice_bench.protocol.job import Reply
 from ondevice_bench.record.store import Store
-from tests.run.test_session import well
+from tests.running.test_session import well
 from tests.testing.conftest import SUITE, answering, statuses
 
 pytest_plugins = ["pytester"]
@@ -118,6 +118,30 @@ def test_a_chosen_cell_is_judged_alone(in_rounds, hosts):
     result = gated(in_rounds, hosts, "-k", "b2", activations=101.0)
     result.assert_outcomes(failed=1, deselected=1)
     result.stdout.no_fnmatch_line("*only in*")
+
+
+def test_the_summary_of_the_job_knows_of_a_cell_that_failed(in_rounds, hosts, monkeypatch):
+    summary = in_rounds.path / "summary.md"
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    hosts.answer = answering()
+    in_rounds.runpytest("--benchmark", "--suite", "small").assert_outcomes(passed=2)
+    good, bad = answering(), Reply("failed", reason="ValueError: no")
+    hosts.answer = lambda job: bad if job.cell.batch == 1 else good(job)
+    result = in_rounds.runpytest("--benchmark", "--suite", "small", "--baseline", "small")
+    result.assert_outcomes(failed=1, passed=1)
+    assert summary.read_text().startswith("## ❌ Worse: rounds of 1 cell failed")
+
+
+def test_a_chosen_cell_that_is_new_has_nothing_to_fail_against(in_rounds, hosts):
+    hosts.answer = answering()
+    in_rounds.runpytest("--benchmark", "--suite", "small").assert_outcomes(passed=2)
+    more = IN_ROUNDS.replace("[1, 2]", "[1, 2, 4]")
+    (in_rounds.path / "suites" / "small.yaml").write_text(more)
+    asked = ("--benchmark", "--suite", "small", "--baseline", "small", "-k", "b4")
+    result = in_rounds.runpytest(*asked)
+    result.assert_outcomes(passed=1, deselected=2)
+    assert result.ret == pytest.ExitCode.OK
 
 
 def test_a_baseline_without_these_cells_is_not_green(in_rounds):

@@ -211,11 +211,15 @@ def test_a_worse_step_fails_its_test_in_a_line(steps, hosts, worse, monkeypatch,
     assert summary.read_text().startswith("## ❌ Worse: 1 metric of 1 cell regressed")
 
 
-def test_a_step_that_the_baseline_lacks_is_new_and_passes(steps, hosts):
+def test_a_step_that_the_baseline_lacks_is_new_and_passes(steps, hosts, monkeypatch, tmp_path):
     steps("def test_other(bench_step):\n    bench_step(step)\n")
+    summary = tmp_path / "summary"
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     result = steps(JUDGED, "--baseline", "steps")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["bench_step: only in steps-*: test_mine.py:step@*"])
+    assert summary.read_text().startswith("## ✅ Nothing to compare with: 1 new cell")
 
 
 def test_a_baseline_that_is_not_there_is_one_line(steps):

@@ -6,7 +6,7 @@ import pytest
 
 from ondevice_bench import metrics
 from ondevice_bench.record.run_json import RunContent
-from ondevice_bench.run.hosts.fake import FakeHost
+from ondevice_bench.running.hosts.fake import FakeHost
 from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.plan import plan
 from ondevice_bench.validation.figures import desk_figures, suite_file

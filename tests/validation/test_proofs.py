@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ondevice_bench.analyse.summary import summarise_content
-from ondevice_bench.run.hosts.fake import FakeHost
+from ondevice_bench.running.hosts.fake import FakeHost
 from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.plan import plan
 from ondevice_bench.validation.figures import NAMES, desk_figures, suite_file

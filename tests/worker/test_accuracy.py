@@ -4,8 +4,8 @@ import pytest
 
 from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.models import resnet
-from ondevice_bench.run.hosts.local import local_host
-from ondevice_bench.run.queries import jobs
+from ondevice_bench.running.hosts.local import local_host
+from ondevice_bench.running.queries import jobs
 from ondevice_bench.specs.data import DataSource
 from ondevice_bench.specs.weights import WeightSource
 from ondevice_bench.suite.cell import Cell, Train

@@ -16,8 +16,8 @@ from ondevice_bench.data.batch import BatchStore, NoBatch
 from ondevice_bench.measure import energy
 from ondevice_bench.passes import LEARNING, LEARNING_RATE
 from ondevice_bench.protocol.job import Job
-from ondevice_bench.run.hosts.local import local_host
-from ondevice_bench.run.queries.jobs import JobMaker
+from ondevice_bench.running.hosts.local import local_host
+from ondevice_bench.running.queries.jobs import JobMaker
 from ondevice_bench.specs import registry
 from ondevice_bench.specs.data import parse
 from ondevice_bench.specs.inputs import Images, to_dict

@@ -8,8 +8,8 @@ import pytest
 
 from ondevice_bench import metrics
 from ondevice_bench.data.batch import BatchStore, make
-from ondevice_bench.run.hosts.local import local_host
-from ondevice_bench.run.queries.jobs import JobMaker
+from ondevice_bench.running.hosts.local import local_host
+from ondevice_bench.running.queries.jobs import JobMaker
 from ondevice_bench.specs import data
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.worker.passes import loading

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from ondevice_bench.run.hosts.turns import piped_turns
+from ondevice_bench.running.hosts.turns import piped_turns
 from ondevice_bench.worker.lockstep import Lockstep, OtherSideEnded
 
 STEPS = 7

@@ -8,7 +8,7 @@ import pytest
 
 from ondevice_bench import metrics
 from ondevice_bench.measure import curve
-from ondevice_bench.run.hosts.launch import PassLauncher
+from ondevice_bench.running.hosts.launch import PassLauncher
 from ondevice_bench.suite.cell import Train
 from ondevice_bench.worker.passes import shapes, trace
 

@@ -16,8 +16,8 @@ from ondevice_bench import metrics
 from ondevice_bench.analyse.cell_pair import CellPair, ExactDifference, MissingMetric
 from ondevice_bench.passes import TIME, TRACE
 from ondevice_bench.record.model import Record, TaskKey
-from ondevice_bench.run.progress import Progress
-from ondevice_bench.run.session import Session
+from ondevice_bench.running.progress import Progress
+from ondevice_bench.running.session import Session
 from ondevice_bench.suite.passes import passes_of
 
 STEP = "step_seconds"

@@ -15,9 +15,9 @@ from pathlib import Path
 import ondevice_bench
 from ondevice_bench.ab.worktree import Tree
 from ondevice_bench.errors import BadInput
-from ondevice_bench.run.hosts.launch import Interpreter
-from ondevice_bench.run.hosts.processes import finished
-from ondevice_bench.run.work_folder import work_folder
+from ondevice_bench.running.hosts.launch import Interpreter
+from ondevice_bench.running.hosts.processes import finished
+from ondevice_bench.running.work_folder import work_folder
 
 
 @contextlib.contextmanager

@@ -7,9 +7,9 @@ from pathlib import Path
 from ondevice_bench.ab.comparison import RefComparison
 from ondevice_bench.ab.pair_cells import PairedCells
 from ondevice_bench.analyse.cell_pair import CellPair
-from ondevice_bench.run.progress import Progress
-from ondevice_bench.run.request import Request
-from ondevice_bench.run.session import open_session
+from ondevice_bench.running.progress import Progress
+from ondevice_bench.running.request import Request
+from ondevice_bench.running.session import open_session
 
 FOLDERS = ("ab-base", "ab-new")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from ondevice_bench.ab.find_suite import SUITES, require_own_code
 from ondevice_bench.ab.worktree import Tree
-from ondevice_bench.run.hosts.host import Host
-from ondevice_bench.run.queries.user_models import describe
-from ondevice_bench.run.request import Request, request
+from ondevice_bench.running.hosts.host import Host
+from ondevice_bench.running.queries.user_models import describe
+from ondevice_bench.running.request import Request, request
 from ondevice_bench.suite.load import load_suite
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ondevice_bench.errors import BadInput
 from ondevice_bench.protocol import VERSION
-from ondevice_bench.run.commit import current_commit, resolved
-from ondevice_bench.run.hosts.processes import finished
-from ondevice_bench.run.work_folder import work_folder
+from ondevice_bench.running.commit import current_commit, resolved
+from ondevice_bench.running.hosts.processes import finished
+from ondevice_bench.running.work_folder import work_folder
 
 HERE = "."
 _KIND, _TREE = "ab", "tree"  # of its work folder, and its name in there

@@ -80,6 +80,13 @@ class Comparison:
     code: Mapping[str, tuple[CodeChange, ...]] = field(default_factory=dict)  # by cell of the base
     lost: int = 0  # metrics of the cells that are only in the base
     failed: tuple[MoreFailed, ...] = ()  # passes of which more rounds failed than in the base
+    joined: int = 0  # cells that both runs have
+
+    @property
+    def is_all_new(self) -> bool:
+        """Whether there is nothing to compare with: no cell of the new run is one of the base."""
+        has_base = self.joined or self.only_in_base or self.ambiguous
+        return bool(self.only_in_new) and not has_base
 
     @property
     def counts(self) -> dict[Verdict, int]:
@@ -98,9 +105,14 @@ class Comparison:
         return tuple(item for item in self.differences if item.verdict == verdict)
 
     def exit_code(self, fail_on: Collection[str] = SURE) -> ExitCode:
-        """4 if something regressed or more rounds failed, 5 if something is missing, else 0."""
+        """4 if something regressed or more rounds failed, 5 if something is missing, else 0.
+
+        New cells are no reason to fail, also if there are no others.
+        """
         if self.failed or ("regressed" in fail_on and self.with_verdict("regressed")):
             return ExitCode.REGRESSION
+        if self.is_all_new:
+            return ExitCode.OK
         if self.with_verdict("missing") or self.only_in_base or not self.differences:
             return ExitCode.INCONCLUSIVE
         if "inconclusive" in fail_on and self.with_verdict("inconclusive"):
@@ -172,6 +184,7 @@ def compare(
         failed=tuple(
             each for cell, other in both for each in more_failed(cell.id, cell.rounds, other.rounds)
         ),
+        joined=len(both),
     )
 
 
@@ -210,6 +223,7 @@ def join_comparisons(parts: Sequence[Comparison]) -> Comparison:
         code={cell: changes for part in parts for cell, changes in part.code.items()},
         lost=sum(part.lost for part in parts),
         failed=tuple(each for part in parts for each in part.failed),
+        joined=sum(part.joined for part in parts),
     )
 
 

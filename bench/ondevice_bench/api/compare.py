@@ -12,7 +12,7 @@ from ondevice_bench.analyse.judgement import FAILING
 from ondevice_bench.analyse.resolve_run import summary_of
 from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.api.measured_run import MeasuredRun
-from ondevice_bench.errors import BadInput, ExitCode, unknown
+from ondevice_bench.errors import BadInput, ExitCode, system_in_one_line, unknown
 from ondevice_bench.notebook import html_table, paragraphs
 from ondevice_bench.report.gate.of_runs import outcome_of_runs, places_for
 from ondevice_bench.report.gate.outcome import GateOutcome
@@ -90,11 +90,12 @@ class ComparedRuns:
         return f"{paragraphs(head)}{table}{paragraphs([*only, *self.outcome.notes])}"
 
 
+@system_in_one_line()
 def compare(
     base: str | Path | MeasuredRun,
     new: str | Path | MeasuredRun,
     *,
-    fail_on: Collection[str] = SURE,
+    fail_on: str | Collection[str] = SURE,
     same_code: bool = False,
 ) -> ComparedRuns:
     """Compare two runs, as `bench compare` does.
@@ -102,7 +103,8 @@ def compare(
     Each is a run that `run` gave, or a text: a suite (its latest run), a run's id, `STORE@RUN`, a
     bundle, or the file of a baseline.
     """
-    for verdict in sorted(set(fail_on) - set(FAILING)):
+    fail_on = {fail_on} if isinstance(fail_on, str) else set(fail_on)
+    for verdict in sorted(fail_on - set(FAILING)):
         raise BadInput(f"fail_on: {unknown('verdict', verdict, FAILING)}")
     one, other = _summary(base), _summary(new)
     comparison = compare_runs(one, other, same_code=same_code)
@@ -113,4 +115,10 @@ def compare(
 
 
 def _summary(run: str | Path | MeasuredRun) -> RunSummary:
-    return run.summary if isinstance(run, MeasuredRun) else summary_of(str(run))
+    if isinstance(run, MeasuredRun):
+        return run.summary
+    if isinstance(run, str | Path):
+        return summary_of(str(run))
+    raise BadInput(
+        f"must be what `run` gave, or a name or path of a run, got a {type(run).__name__}"
+    )

@@ -1,7 +1,7 @@
 """The host of a command: this machine, or the board that is named."""
 
-from ondevice_bench.run.hosts import local
-from ondevice_bench.run.hosts.host import Host
+from ondevice_bench.running.hosts import local
+from ondevice_bench.running.hosts.host import Host
 
 
 def measuring_host(

@@ -10,7 +10,7 @@ from ondevice_bench.notebook import paragraphs
 from ondevice_bench.report.terminal.board import board_lines
 from ondevice_bench.report.terminal.run import problem_lines
 from ondevice_bench.report.terminal.verdict import short_verdict_lines
-from ondevice_bench.run.outcome import exit_code
+from ondevice_bench.running.outcome import exit_code
 
 if TYPE_CHECKING:
     import pandas

@@ -1,7 +1,8 @@
 """`ondevice_bench.run`: measure a suite from Python or from a notebook."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,18 +11,20 @@ from ondevice_bench.api.hosts import measuring_host
 from ondevice_bench.api.measured_run import MeasuredRun
 from ondevice_bench.api.measuring import RunOptions, measure_suite, with_report
 from ondevice_bench.api.suite import Suite
-from ondevice_bench.errors import BadInput
-from ondevice_bench.run.notebook_progress import for_notebook
-from ondevice_bench.run.progress import Progress, Silent, for_terminal
-from ondevice_bench.run.queries.described_suite import described
-from ondevice_bench.run.session import Interrupted
+from ondevice_bench.errors import BadInput, system_in_one_line
+from ondevice_bench.running.notebook_progress import for_notebook
+from ondevice_bench.running.progress import Progress, Silent, for_terminal
+from ondevice_bench.running.queries.described_suite import described
+from ondevice_bench.running.session import Interrupted
 from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.schema import duration, sustained_seconds
 from ondevice_bench.units import parse_bytes
 
 T = TypeVar("T")
+MOST_BYTES = 2**63 - 1
 
 
+@system_in_one_line()
 def run(
     suite: str | Path | Suite,
     *,
@@ -43,28 +46,34 @@ def run(
     (seconds, bytes). Bad input is a `BadInput`. Ctrl-C is an `Interrupted`: what was measured is
     stored, and the same call goes on from there.
     """
-    patterns = [filters] if isinstance(filters, str) else list(filters)
+    if not isinstance(suite, str | Path | Suite):
+        raise BadInput(
+            f"suite: must be a name, the path of a file or a Suite, got a {type(suite).__name__}"
+        )
+    patterns = _patterns(filters)
+    seconds = _read("budget", duration, budget)
+    sustained = _read("sustain", sustained_seconds, sustain)
+    cap = _read("memory_cap", _bytes, memory_cap)
     given = {
         "filters": patterns,
-        "budget": budget,
-        "sustain": sustain,
+        "budget": _as_told(budget, seconds, _time_text),
+        "sustain": _as_told(sustain, sustained, _time_text),
         "hardware": hardware,
-        "memory_cap": memory_cap,
+        "memory_cap": _as_told(memory_cap, cap, _size_text),
         "on": on,
-        "out": None if out is None else str(out),
+        "out": None if out is None else str(Path(out)),
         "fresh": fresh,
         "retry": retry,
     }
     options = RunOptions(
         command=_command(suite, {name: value for name, value in given.items() if value}),
         filters=patterns,
-        budget=_read("budget", duration, budget),
-        sustain=_read("sustain", sustained_seconds, sustain),
+        budget=seconds,
+        sustain=sustained,
         fresh=fresh,
         retry=retry,
         out=None if out is None else Path(out),
     )
-    cap = _read("memory_cap", _bytes, memory_cap)
     loaded = suite.load() if isinstance(suite, Suite) else load_suite(str(suite))
     progress = _progress(quiet=quiet)
     try:
@@ -75,7 +84,13 @@ def run(
         raise Interrupted("interrupted before anything was measured") from None
     finally:
         progress.close()
-    return with_report(summary, options.folder(loaded))
+    try:
+        return with_report(summary, options.folder(loaded))
+    except KeyboardInterrupt:
+        command = options.command
+        raise Interrupted(
+            f"interrupted: everything is measured and stored, and `{command}` draws the report"
+        ) from None
 
 
 def _progress(*, quiet: bool) -> Progress:
@@ -91,8 +106,38 @@ def _read(name: str, reader: Callable[[Any], T], value: object) -> T | None:
         raise BadInput(f"{name}: {error}") from None
 
 
-def _bytes(value: str | int) -> int:
-    return value if isinstance(value, int) else parse_bytes(value)
+def _patterns(filters: str | Sequence[str]) -> list[str]:
+    patterns = [filters] if isinstance(filters, str) else filters
+    if not isinstance(patterns, Collection) or not all(isinstance(each, str) for each in patterns):
+        raise BadInput(f"filters: must be text, or a list of texts, got {filters!r}")
+    return list(patterns)
+
+
+def _bytes(value: object) -> int:
+    read = parse_bytes(value) if isinstance(value, str) else value
+    if isinstance(read, bool) or not isinstance(read, int) or not 0 < read <= MOST_BYTES:
+        raise ValueError(f"must be a size such as 512M or 2G, or bytes above 0, got {value!r}")
+    return read
+
+
+def _as_told(told: object, value: T | None, text_of: Callable[[T], str]) -> str | None:
+    """An argument as an option of the command: the caller's text, or that of a number."""
+    if isinstance(told, str):
+        return told
+    return None if value is None else text_of(value)
+
+
+def _size_text(size: int) -> str:
+    """Bytes as the command takes them: in the largest unit with a whole number, or in KiB."""
+    for power, unit in ((30, "G"), (20, "M")):
+        if size % 2**power == 0:
+            return f"{size >> power}{unit}"
+    return f"{Decimal(size) / 1024:f}K"
+
+
+def _time_text(seconds: float) -> str:
+    """Seconds as the command takes them: digits, and no power of ten."""
+    return f"{Decimal(repr(seconds)).normalize():f}"
 
 
 def _command(suite: str | Path | Suite, given: dict[str, Any]) -> str:

@@ -85,9 +85,9 @@ def ab(
         ab_tables,
         budget_remarks,
     )
-    from ondevice_bench.run.hosts.launch import Interpreter
-    from ondevice_bench.run.hosts.local import local_host
-    from ondevice_bench.run.progress import for_terminal
+    from ondevice_bench.running.hosts.launch import Interpreter
+    from ondevice_bench.running.hosts.local import local_host
+    from ondevice_bench.running.progress import for_terminal
 
     seconds, verdicts = parsed_seconds("--budget", budget), parsed_verdicts(fail_on)
     check_threshold(threshold)

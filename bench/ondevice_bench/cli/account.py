@@ -54,10 +54,10 @@ def account(
         dialect_table,
     )
     from ondevice_bench.papers.dialects import EXACT, check_dialect
-    from ondevice_bench.run.hosts.local import local_host
-    from ondevice_bench.run.progress import for_terminal
-    from ondevice_bench.run.queries.accounts import accounts
-    from ondevice_bench.run.queries.described_suite import described
+    from ondevice_bench.running.hosts.local import local_host
+    from ondevice_bench.running.progress import for_terminal
+    from ondevice_bench.running.queries.accounts import accounts
+    from ondevice_bench.running.queries.described_suite import described
     from ondevice_bench.suite.from_flags import Words
 
     dialect = check_dialect(dialect, method)

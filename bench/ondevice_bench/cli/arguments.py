@@ -129,9 +129,12 @@ def parsed_sustain(text: str) -> float:
 def parsed_bytes(option: str, text: str) -> int:
     """The bytes in an option's text: 512M, 2G."""
     try:
-        return parse_bytes(text)
+        size = parse_bytes(text)
     except ValueError as error:
         raise BadInput(f"{option}: {error}") from None
+    if not size:
+        raise BadInput(f"{option}: must be above 0, got {text!r}")
+    return size
 
 
 def parsed_verdicts(text: str) -> frozenset[str]:

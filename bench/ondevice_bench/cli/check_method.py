@@ -28,8 +28,8 @@ def check_method(
     as_json: AsJson = False,
 ) -> int:
     """Run the checks that every training method must pass; exit code 3 if one fails."""
-    from ondevice_bench.run.hosts.local import local_host
-    from ondevice_bench.run.queries.conformance import check
+    from ondevice_bench.running.hosts.local import local_host
+    from ondevice_bench.running.queries.conformance import check
 
     with local_host() as host:
         checks = check(host, method, options or [])

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from ondevice_bench.papers.given import Given
     from ondevice_bench.papers.judge_claims import AccountAnswer
     from ondevice_bench.papers.published import PublishedClaims
-    from ondevice_bench.run.hosts.host import Host
-    from ondevice_bench.run.queries.accounts import Wanted
-    from ondevice_bench.run.request import Request
+    from ondevice_bench.running.hosts.host import Host
+    from ondevice_bench.running.queries.accounts import Wanted
+    from ondevice_bench.running.request import Request
 
 
 def claims(
@@ -87,7 +87,7 @@ def claims(
     from ondevice_bench.papers.claims_table import claims_json
     from ondevice_bench.papers.given import given
     from ondevice_bench.report.page import write_report
-    from ondevice_bench.run.hosts.local import local_host
+    from ondevice_bench.running.hosts.local import local_host
     from ondevice_bench.validation.claims import with_what_is_not_measured
 
     published = load_published(file).of_paper(paper)
@@ -134,8 +134,8 @@ def _judged(
 ) -> "tuple[JudgedClaim, ...]":
     """Every claim judged. A terminal sees that accounts are made."""
     from ondevice_bench.papers.judge_claims import judge_claims
-    from ondevice_bench.run.progress import for_terminal
-    from ondevice_bench.run.queries.accounts import accounts_of
+    from ondevice_bench.running.progress import for_terminal
+    from ondevice_bench.running.queries.accounts import accounts_of
 
     progress = for_terminal(quiet=quiet or not sys.stderr.isatty())
 
@@ -171,11 +171,11 @@ def _measured(
     from ondevice_bench.papers.trials import obstacles, trials
     from ondevice_bench.papers.waiting import is_measurable
     from ondevice_bench.record.store import OUT
-    from ondevice_bench.run.outcome import exit_code
-    from ondevice_bench.run.progress import for_terminal
-    from ondevice_bench.run.queries.described_suite import described
-    from ondevice_bench.run.queries.first_batch import require_first_batch
-    from ondevice_bench.run.request import request
+    from ondevice_bench.running.outcome import exit_code
+    from ondevice_bench.running.progress import for_terminal
+    from ondevice_bench.running.queries.described_suite import described
+    from ondevice_bench.running.queries.first_batch import require_first_batch
+    from ondevice_bench.running.request import request
 
     board = host.profile.name
     waits = [each.claim for each in before if is_measurable(each)]
@@ -207,7 +207,7 @@ def _measured(
 def _measured_before(task: "Request", folder: Path) -> "RunSummary | None":
     from ondevice_bench.analyse.summary import summarise
     from ondevice_bench.record.store import FILE_NAME, Store
-    from ondevice_bench.run.resume import measured_before
+    from ondevice_bench.running.resume import measured_before
 
     if not (folder / FILE_NAME).exists():
         return None

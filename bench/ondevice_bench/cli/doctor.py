@@ -14,7 +14,7 @@ from ondevice_bench.terminal import print_json, print_lines, print_rows
 
 if TYPE_CHECKING:
     from ondevice_bench.hardware.finding import DoctorFinding
-    from ondevice_bench.run.hosts.host import Host
+    from ondevice_bench.running.hosts.host import Host
 
 
 def doctor(
@@ -53,9 +53,9 @@ def doctor(
         return _code(elsewhere)
 
     from ondevice_bench.api.hosts import measuring_host
-    from ondevice_bench.run.queries.aa_trial import trial
-    from ondevice_bench.run.queries.write_profile import what_it_changes
-    from ondevice_bench.run.queries.write_profile import write_profile as write
+    from ondevice_bench.running.queries.aa_trial import trial
+    from ondevice_bench.running.queries.write_profile import what_it_changes
+    from ondevice_bench.running.queries.write_profile import write_profile as write
 
     with measuring_host(on, hardware) as host:
         needed = _memory_needed(host, suite, suites) if suite else None
@@ -108,8 +108,8 @@ def _folder_findings(root: Path, hardware: str | None) -> "list[DoctorFinding]":
 
 
 def _memory_needed(host: "Host", suite: str, suites: Path | None) -> int | None:
-    from ondevice_bench.run.memory_needed import memory_needed
-    from ondevice_bench.run.queries.described_suite import described
+    from ondevice_bench.running.memory_needed import memory_needed
+    from ondevice_bench.running.queries.described_suite import described
     from ondevice_bench.suite.load import load_suite
 
     return memory_needed(host, described(host, load_suite(suite, suites)))

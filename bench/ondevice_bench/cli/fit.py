@@ -82,11 +82,11 @@ def fit(
     """
     from ondevice_bench.analyse.past_speeds import seconds_of_an_example
     from ondevice_bench.report.terminal.fit import fit_notes, fit_reasons, fit_table
-    from ondevice_bench.run.boards import board_named, boards
-    from ondevice_bench.run.progress import for_terminal
-    from ondevice_bench.run.queries.described_suite import described
-    from ondevice_bench.run.queries.fit import fits
-    from ondevice_bench.run.queries.fit_request import fit_words, memory_limit
+    from ondevice_bench.running.boards import board_named, boards
+    from ondevice_bench.running.progress import for_terminal
+    from ondevice_bench.running.queries.described_suite import described
+    from ondevice_bench.running.queries.fit import fits
+    from ondevice_bench.running.queries.fit_request import fit_words, memory_limit
     from ondevice_bench.suite.board import HERE
     from ondevice_bench.suite.fit import BoardFits
     from ondevice_bench.suite.plan import plan

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from ondevice_bench.analyse.summary import RunSummary
     from ondevice_bench.fleet.fleet_file import Fleet
     from ondevice_bench.fleet.run import Wanted
-    from ondevice_bench.run.hosts.host import Host
-    from ondevice_bench.run.progress import Progress
+    from ondevice_bench.running.hosts.host import Host
+    from ondevice_bench.running.progress import Progress
     from ondevice_bench.suite.suite import Suite
 
 LAYOUT_OF_BOARDS = "hardware"
@@ -82,9 +82,9 @@ def run(
         )
     from ondevice_bench.fleet.fleet_file import load_fleet
     from ondevice_bench.fleet.run import Wanted
-    from ondevice_bench.run.outcome import exit_code
-    from ondevice_bench.run.progress import for_terminal
-    from ondevice_bench.run.session import NOT_OK
+    from ondevice_bench.running.outcome import exit_code
+    from ondevice_bench.running.progress import for_terminal
+    from ondevice_bench.running.session import NOT_OK
 
     boards = load_fleet(fleet, tags or ())
     repeat = NOT_OK if retry else frozenset()
@@ -142,7 +142,7 @@ def _measured(
 
 
 def _load(name: str, folder: Path | None, host: "Host") -> "Suite":
-    from ondevice_bench.run.queries.described_suite import described
+    from ondevice_bench.running.queries.described_suite import described
     from ondevice_bench.suite.load import load_suite
 
     return described(host, load_suite(name, folder))

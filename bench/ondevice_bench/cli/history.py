@@ -84,7 +84,7 @@ def _of_ours(
     from ondevice_bench.analyse.select_runs import runs_since, stored_runs, with_cells
     from ondevice_bench.report.terminal.foreign import foreign_json
     from ondevice_bench.report.terminal.history import history_json, history_lines, history_table
-    from ondevice_bench.run.commit import places, resolved
+    from ondevice_bench.running.commit import places, resolved
 
     for name in metric or ():
         if name not in metrics.BY_NAME:

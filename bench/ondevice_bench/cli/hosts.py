@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ondevice_bench.run.hosts.host import Host
+    from ondevice_bench.running.hosts.host import Host
 
 On = Annotated[
     str | None,
@@ -20,7 +20,7 @@ On = Annotated[
 def planning_host(on: str | None, hardware: str | None) -> "Host":
     """The host that is asked for a plan, for itself or for the board of a profile."""
     if on is None:
-        from ondevice_bench.run.hosts import local
+        from ondevice_bench.running.hosts import local
 
         return local.planning_host(hardware)
     from ondevice_bench.api.hosts import board_on_network

@@ -33,8 +33,8 @@ def plan(
         plan_tables,
         plan_total,
     )
-    from ondevice_bench.run.boards import board_named, boards
-    from ondevice_bench.run.preview import preview
+    from ondevice_bench.running.boards import board_named, boards
+    from ondevice_bench.running.preview import preview
     from ondevice_bench.suite.plan import plan as plan_cells
 
     with planning_host(on, hardware) as host:

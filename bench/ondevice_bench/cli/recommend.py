@@ -23,7 +23,7 @@ from ondevice_bench.terminal import print_json, print_lines, print_notes, print_
 
 if TYPE_CHECKING:
     from ondevice_bench.recommend.answer import Recommendation
-    from ondevice_bench.run.hosts.host import Host
+    from ondevice_bench.running.hosts.host import Host
     from ondevice_bench.suite.board import Board
 
 DEFAULT_COSINE = 0.9  # as the goal of a suite
@@ -133,8 +133,8 @@ def recommend(
     from ondevice_bench.recommend.question import SEEDS, Limits, Question, goal_named
     from ondevice_bench.recommend.search import Search
     from ondevice_bench.record.store import OUT
-    from ondevice_bench.run.boards import boards
-    from ondevice_bench.run.progress import for_terminal
+    from ondevice_bench.running.boards import boards
+    from ondevice_bench.running.progress import for_terminal
     from ondevice_bench.suite.space import load_space
 
     goal, seconds = goal_named(minimise), parsed_seconds("--budget", budget)
@@ -193,8 +193,8 @@ def _target(on: str | None, board: str | None, hardware: str | None) -> "tuple[B
         with board_on_network(on, hardware) as remote:
             return remote.board, True
     from ondevice_bench.hardware.profile import load_profile
-    from ondevice_bench.run.boards import board_named
-    from ondevice_bench.run.hosts.local import local_host
+    from ondevice_bench.running.boards import board_named
+    from ondevice_bench.running.hosts.local import local_host
 
     with local_host(hardware) as host:
         if board is None:
@@ -211,7 +211,7 @@ def _host(on: str | None, board: str | None, hardware: str | None, limit: int) -
         from ondevice_bench.api.hosts import board_on_network
 
         return board_on_network(on, hardware, limit)
-    from ondevice_bench.run.hosts.local import local_host
+    from ondevice_bench.running.hosts.local import local_host
 
     return local_host(hardware if board is None else board, limit)
 

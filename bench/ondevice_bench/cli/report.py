@@ -17,8 +17,8 @@ from ondevice_bench.terminal import print_errors, print_json, print_lines, print
 
 if TYPE_CHECKING:
     from ondevice_bench.papers.claims import JudgedClaim
-    from ondevice_bench.run.hosts.host import Host
-    from ondevice_bench.run.queries.accounts import Answer, Wanted
+    from ondevice_bench.running.hosts.host import Host
+    from ondevice_bench.running.queries.accounts import Answer, Wanted
     from ondevice_bench.suite.from_flags import Words
 
 LINES_AT_ONCE = 1_000
@@ -84,8 +84,8 @@ def report(
     from ondevice_bench.report.terminal.csv_lines import csv_lines
     from ondevice_bench.report.terminal.formats import formatted
     from ondevice_bench.report.terminal.run import run_json
-    from ondevice_bench.run.commit import places
-    from ondevice_bench.run.hosts.local import local_host
+    from ondevice_bench.running.commit import places
+    from ondevice_bench.running.hosts.local import local_host
     from ondevice_bench.suite.fit_file import read_fits
     from ondevice_bench.validation.claims import with_what_is_not_measured
 
@@ -151,7 +151,7 @@ def _print_or_write(texts: "Iterable[str]", out: Path | None) -> None:
 
 def _accounts_of(host: "Host", wanted: "Sequence[Wanted]") -> "Sequence[Answer]":
     """The accounts of the cells of claims, without code from files: a report only draws."""
-    from ondevice_bench.run.queries.accounts import accounts_of
+    from ondevice_bench.running.queries.accounts import accounts_of
 
     ours = [each for each in wanted if not _own_code(each[0])]
     made = iter(accounts_of(host, ours))

@@ -68,7 +68,7 @@ def run(
         run_notes,
         run_tables,
     )
-    from ondevice_bench.run.progress import for_terminal
+    from ondevice_bench.running.progress import for_terminal
 
     cap = None if memory_cap is None else parsed_bytes("--memory-cap", memory_cap)
     options = RunOptions(

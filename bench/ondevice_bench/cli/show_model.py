@@ -9,9 +9,9 @@ def show_model(
 ) -> None:
     """List a model's layers: shapes, parameters, FLOPs, activation bytes, and words for suites."""
     from ondevice_bench.report.terminal.layers import layer_notes, layer_table
-    from ondevice_bench.run.hosts.local import local_host
-    from ondevice_bench.run.queries.described_suite import described
-    from ondevice_bench.run.queries.inspect import layers
+    from ondevice_bench.running.hosts.local import local_host
+    from ondevice_bench.running.queries.described_suite import described
+    from ondevice_bench.running.queries.inspect import layers
     from ondevice_bench.suite.from_flags import Words
 
     sizes = () if batch is None else (batch,)

@@ -30,8 +30,8 @@ def show_spectrum(
         spectrum_rows,
         spectrum_table,
     )
-    from ondevice_bench.run.hosts.local import local_host
-    from ondevice_bench.run.queries.compare_spectra import compare_spectra
+    from ondevice_bench.running.hosts.local import local_host
+    from ondevice_bench.running.queries.compare_spectra import compare_spectra
     from ondevice_bench.suite.from_flags import Words
 
     sizes = () if batch is None else (batch,)

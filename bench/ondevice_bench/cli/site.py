@@ -32,7 +32,7 @@ def site(
 ) -> None:
     """Make static pages of runs of many boards, suites and commits, or add runs to them."""
     from ondevice_bench.record.store import OUT
-    from ondevice_bench.run.commit import places
+    from ondevice_bench.running.commit import places
     from ondevice_bench.site.index_page import PATH
     from ondevice_bench.site.manifest import FILE_NAME
     from ondevice_bench.site.publish import publish

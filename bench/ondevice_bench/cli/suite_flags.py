@@ -13,7 +13,7 @@ from ondevice_bench.cli.arguments import Filters, SuitesFolder
 from ondevice_bench.errors import BadInput
 
 if TYPE_CHECKING:
-    from ondevice_bench.run.hosts.host import Host
+    from ondevice_bench.running.hosts.host import Host
     from ondevice_bench.suite.from_flags import Words
     from ondevice_bench.suite.suite import Suite
 
@@ -94,7 +94,7 @@ class SuiteFlags:
 
     def load(self, host: "Host") -> "Suite":
         """The suite. A process asks the user's own models for their inputs."""
-        from ondevice_bench.run.queries.described_suite import described
+        from ondevice_bench.running.queries.described_suite import described
         from ondevice_bench.suite.load import load_suite
 
         words = self._words()

@@ -33,8 +33,8 @@ def validate(
     from ondevice_bench.api.measuring import measure
     from ondevice_bench.record import bundle
     from ondevice_bench.record.store import FILE_NAME, OUT
-    from ondevice_bench.run.progress import for_terminal
-    from ondevice_bench.run.request import request
+    from ondevice_bench.running.progress import for_terminal
+    from ondevice_bench.running.request import request
     from ondevice_bench.suite.load import load_suite
     from ondevice_bench.validation.figures import SUITE, suite_file
     from ondevice_bench.validation.pi import validated

@@ -14,16 +14,16 @@ from ondevice_bench.passes import CALIBRATE, FAMILY, LEARNING_RATE
 from ondevice_bench.record.details import Details
 from ondevice_bench.record.model import Record, Run, Status, TaskKey
 from ondevice_bench.record.store import FILE_NAME, Store
-from ondevice_bench.run.hosts.host import Host
-from ondevice_bench.run.measurer import Earlier, Measurer, now
-from ondevice_bench.run.progress import Progress
-from ondevice_bench.run.queries.jobs import JobMaker
-from ondevice_bench.run.request import Request
-from ondevice_bench.run.resume import find_or_add_run, nothing_to_retry
-from ondevice_bench.run.schedule import Forecast, TimeLeft, left_to_do
-from ondevice_bench.run.session import software_of, tasks_of, why_nothing
-from ondevice_bench.run.work_folder import work_folder
-from ondevice_bench.run.workspace import locked
+from ondevice_bench.running.hosts.host import Host
+from ondevice_bench.running.measurer import Earlier, Measurer, now
+from ondevice_bench.running.progress import Progress
+from ondevice_bench.running.queries.jobs import JobMaker
+from ondevice_bench.running.request import Request
+from ondevice_bench.running.resume import find_or_add_run, nothing_to_retry
+from ondevice_bench.running.schedule import Forecast, TimeLeft, left_to_do
+from ondevice_bench.running.session import software_of, tasks_of, why_nothing
+from ondevice_bench.running.work_folder import work_folder
+from ondevice_bench.running.workspace import locked
 from ondevice_bench.suite.passes import passes_of
 
 ORIGIN = "fleet"

@@ -19,8 +19,8 @@ from ondevice_bench.fleet.campaign import MOST_ATTEMPTS, Campaign, Waiting
 from ondevice_bench.fleet.lane import Began, Ended, Event, Lane, Measured, Note, Work
 from ondevice_bench.fleet.portion import Portion
 from ondevice_bench.record.model import Status, TaskKey
-from ondevice_bench.run.progress import Progress
-from ondevice_bench.run.schedule import TimeLeft
+from ondevice_bench.running.progress import Progress
+from ondevice_bench.running.schedule import TimeLeft
 from ondevice_bench.units import percent
 
 POLL_SECONDS = 1.0

@@ -12,8 +12,8 @@ from ondevice_bench.hardware.state import HardwareState
 from ondevice_bench.record.details import Details
 from ondevice_bench.record.model import Record, TaskKey
 from ondevice_bench.remote.host import BoardLost
-from ondevice_bench.run.hosts.host import Host
-from ondevice_bench.run.measurer import Earlier, Measurer
+from ondevice_bench.running.hosts.host import Host
+from ondevice_bench.running.measurer import Earlier, Measurer
 from ondevice_bench.sensors.throttling import causes
 
 LOOK_SECONDS = 10.0  # between two looks at a board that is too hot

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
 from ondevice_bench.fleet.fleet_file import FleetBoard
-from ondevice_bench.run.hosts.processes import end, ends_within, tail
+from ondevice_bench.running.hosts.processes import end, ends_within, tail
 
 LOCK_SECONDS = 120.0
 LOOK_SECONDS = 0.2  # between two looks at what it prints

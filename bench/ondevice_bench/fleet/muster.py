@@ -14,7 +14,7 @@ from ondevice_bench.fleet.lane import wait_unless
 from ondevice_bench.fleet.locks import NotLocked, locked
 from ondevice_bench.remote.host import SshHost
 from ondevice_bench.remote.ssh import SshWay
-from ondevice_bench.run.hosts.host import Host, HostError
+from ondevice_bench.running.hosts.host import Host, HostError
 
 AT_ONCE = 16  # connections that are made side by side
 

@@ -13,10 +13,10 @@ from ondevice_bench.fleet.desk import Desk
 from ondevice_bench.fleet.fleet_file import Cooling
 from ondevice_bench.fleet.lane import Event, Lane
 from ondevice_bench.fleet.muster import Present
-from ondevice_bench.run.hosts.host import Host
-from ondevice_bench.run.progress import Progress
-from ondevice_bench.run.request import Request, request
-from ondevice_bench.run.session import Interrupted
+from ondevice_bench.running.hosts.host import Host
+from ondevice_bench.running.progress import Progress
+from ondevice_bench.running.request import Request, request
+from ondevice_bench.running.session import Interrupted
 from ondevice_bench.suite.suite import Suite
 
 STOP_SECONDS = 30.0  # for the boards to end what they do

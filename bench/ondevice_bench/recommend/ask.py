@@ -7,9 +7,9 @@ from ondevice_bench import units
 from ondevice_bench.data.count import PICTURES
 from ondevice_bench.errors import BadInput
 from ondevice_bench.recommend.question import Question
-from ondevice_bench.run.hosts.host import Host
-from ondevice_bench.run.queries.described_suite import described
-from ondevice_bench.run.queries.fit_request import memory_limit
+from ondevice_bench.running.hosts.host import Host
+from ondevice_bench.running.queries.described_suite import described
+from ondevice_bench.running.queries.fit_request import memory_limit
 from ondevice_bench.specs import registry
 from ondevice_bench.specs.data import DataSource
 from ondevice_bench.specs.inputs import OwnBatch

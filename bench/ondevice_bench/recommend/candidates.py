@@ -6,8 +6,8 @@ from typing import Literal
 
 from ondevice_bench import units
 from ondevice_bench.analyse.gradient import has_exact_updates
-from ondevice_bench.run.hosts.host import Host
-from ondevice_bench.run.queries.peaks import peaks
+from ondevice_bench.running.hosts.host import Host
+from ondevice_bench.running.queries.peaks import peaks
 from ondevice_bench.suite.board import Board
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.cell_ids import with_seed, without_seed

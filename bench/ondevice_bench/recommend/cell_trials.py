@@ -39,10 +39,10 @@ from ondevice_bench.recommend.training import (
     over_seeds,
 )
 from ondevice_bench.record.model import Record, TaskKey
-from ondevice_bench.run.budget import Budget
-from ondevice_bench.run.progress import Progress
-from ondevice_bench.run.schedule import TimeLeft
-from ondevice_bench.run.session import Session
+from ondevice_bench.running.budget import Budget
+from ondevice_bench.running.progress import Progress
+from ondevice_bench.running.schedule import TimeLeft
+from ondevice_bench.running.session import Session
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.passes import passes_of
 

@@ -21,11 +21,11 @@ from ondevice_bench.recommend.race import FINALISTS, OutOfTime, Race
 from ondevice_bench.recommend.way import Way
 from ondevice_bench.recommend.ways import Ways
 from ondevice_bench.record.store import FILE_NAME
-from ondevice_bench.run.commit import current_commit
-from ondevice_bench.run.hosts.host import Host
-from ondevice_bench.run.progress import Progress
-from ondevice_bench.run.request import Request
-from ondevice_bench.run.session import Session, open_session
+from ondevice_bench.running.commit import current_commit
+from ondevice_bench.running.hosts.host import Host
+from ondevice_bench.running.progress import Progress
+from ondevice_bench.running.request import Request
+from ondevice_bench.running.session import Session, open_session
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.goal import GOALS, Goal
 from ondevice_bench.suite.space import Space

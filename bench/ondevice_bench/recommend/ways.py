@@ -12,7 +12,7 @@ from ondevice_bench.recommend.question import Question
 from ondevice_bench.recommend.race import Race
 from ondevice_bench.recommend.training import over_seeds, usual_rate
 from ondevice_bench.recommend.way import Standing, Way
-from ondevice_bench.run.session import Session
+from ondevice_bench.running.session import Session
 
 
 class Ways:

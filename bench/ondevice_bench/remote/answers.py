@@ -15,7 +15,7 @@ from ondevice_bench.hardware.state import HardwareState
 from ondevice_bench.protocol.frames import Frame
 from ondevice_bench.protocol.job import Reply
 from ondevice_bench.remote.link import LinkLost
-from ondevice_bench.run.hosts.host import Outcome, Question
+from ondevice_bench.running.hosts.host import Outcome, Question
 from ondevice_bench.specs import inputs as kinds
 from ondevice_bench.specs.layout import ModelLayout
 

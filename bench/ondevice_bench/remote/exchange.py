@@ -5,7 +5,7 @@ from typing import Any
 
 from ondevice_bench.protocol.frames import Frame
 from ondevice_bench.remote.link import Link
-from ondevice_bench.run.hosts.host import Tick, no_tick
+from ondevice_bench.running.hosts.host import Tick, no_tick
 
 ANSWER_SECONDS = 60.0  # for a question that measures nothing
 

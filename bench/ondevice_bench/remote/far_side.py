@@ -32,9 +32,9 @@ from ondevice_bench.remote.in_use import InUse, in_use
 from ondevice_bench.remote.outbox import in_json
 from ondevice_bench.remote.received_files import NotReceived, ReceivedFiles
 from ondevice_bench.remote.version import code_digest, torch_version
-from ondevice_bench.run.hosts.host import HostError, NoAnswer
-from ondevice_bench.run.hosts.local import LocalHost
-from ondevice_bench.run.work_folder import work_folder
+from ondevice_bench.running.hosts.host import HostError, NoAnswer
+from ondevice_bench.running.hosts.local import LocalHost
+from ondevice_bench.running.work_folder import work_folder
 
 # what a desk may ask; each is a method of `Board`
 QUESTIONS = ("run", "ask", "put", "fetch", "state", "findings", "software", "renew")

@@ -33,7 +33,7 @@ from ondevice_bench.remote.link import Link, LinkLost
 from ondevice_bench.remote.outbox import Outbox
 from ondevice_bench.remote.transfer import fetch, made_there, send_files
 from ondevice_bench.remote.version import code_digest, why_no_torch
-from ondevice_bench.run.hosts.host import (
+from ondevice_bench.running.hosts.host import (
     Host,
     HostError,
     NoAnswer,

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from ondevice_bench.protocol.frames import MARK, BadFrame, Frame, packed, read_frame
-from ondevice_bench.run.hosts.host import Tick, no_tick
-from ondevice_bench.run.hosts.processes import end, ends_within
+from ondevice_bench.running.hosts.host import Tick, no_tick
+from ondevice_bench.running.hosts.processes import end, ends_within
 
 TICK_SECONDS = 1.0
 STALL_SECONDS = 60.0  # until the network takes bytes, or a message is complete

@@ -18,7 +18,7 @@ from ondevice_bench.remote.link import Link, LinkLost
 from ondevice_bench.remote.ssh import ssh_words, started, why_refused
 from ondevice_bench.remote.version import torch_version
 from ondevice_bench.remote.wheel import wheel
-from ondevice_bench.run.hosts.host import Tell
+from ondevice_bench.running.hosts.host import Tell
 
 PYTHON = "python3"
 STEP_SECONDS = 120.0

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 import pytest
 
 from ondevice_bench.errors import BenchError
-from ondevice_bench.run.hosts.host import Host
-from ondevice_bench.run.queries.described_suite import described
-from ondevice_bench.run.request import Request, request
+from ondevice_bench.running.hosts.host import Host
+from ondevice_bench.running.queries.described_suite import described
+from ondevice_bench.running.request import Request, request
 from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.terminal import printable

@@ -10,9 +10,9 @@ from ondevice_bench.analyse.summary import CellSummary, RunSummary, summarise, s
 from ondevice_bench.record.measurement import Measurement
 from ondevice_bench.record.model import Record, Run
 from ondevice_bench.report.terminal.comparison import worse_lines
-from ondevice_bench.run.outcome import failures
-from ondevice_bench.run.progress import Progress, Silent
-from ondevice_bench.run.session import Session, open_session
+from ondevice_bench.running.outcome import failures
+from ondevice_bench.running.progress import Progress, Silent
+from ondevice_bench.running.session import Session, open_session
 from ondevice_bench.testing import pytest_benchmark_adapter as benchmark
 from ondevice_bench.testing.cells import CellFailure, CellItem
 from ondevice_bench.testing.gate import Gate
@@ -51,15 +51,13 @@ class OpenRuns:
             return records[-1].reason
         self.measured += 1
         failing = failures(run.run.settings)
-        failed = [_failure(record) for record in records if record.status in failing]
-        if failed:
-            raise CellFailure("\n".join(failed))
         summary = _summary(run, item, records)
+        failed = [_failure(record) for record in records if record.status in failing]
+        # a cell that failed is judged, too: else the gate's summary would not know of it
+        worse = [] if self._gate is None else worse_lines(self._gate.judge(run.run, summary))
+        if failed or worse:
+            raise CellFailure("\n".join(failed or worse))
         _add_row(item, run, summary)
-        if self._gate is not None:
-            worse = worse_lines(self._gate.judge(run.run, summary))
-            if worse:
-                raise CellFailure("\n".join(worse))
         return ""
 
     def measure_whole(self, items: Sequence[CellItem], progress: Progress) -> None:

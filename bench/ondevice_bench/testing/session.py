@@ -17,8 +17,8 @@ from ondevice_bench.record.store import OUT
 from ondevice_bench.report.gate.github import annotations, require_summary, write_summary
 from ondevice_bench.report.gate.of_runs import outcome_of_runs, places_for
 from ondevice_bench.report.terminal.comparison import comparison_lines
-from ondevice_bench.run.hosts.host import Host
-from ondevice_bench.run.progress import for_terminal
+from ondevice_bench.running.hosts.host import Host
+from ondevice_bench.running.progress import for_terminal
 from ondevice_bench.terminal import one_line
 from ondevice_bench.testing import pytest_benchmark_adapter as benchmark
 from ondevice_bench.testing.cells import CellItem, SuiteCells

@@ -27,15 +27,15 @@ from ondevice_bench.report.terminal.comparison import (
     difference_line,
     worse_lines,
 )
-from ondevice_bench.run.hosts.host import Host
-from ondevice_bench.run.queries.step_run import (
+from ondevice_bench.running.hosts.host import Host
+from ondevice_bench.running.queries.step_run import (
     SUITE,
     finished_run,
     step_cell,
     step_records,
     step_run,
 )
-from ondevice_bench.run.queries.user_step import StepResult, UserStep
+from ondevice_bench.running.queries.user_step import StepResult, UserStep
 from ondevice_bench.suite.planned_cell import PlannedCell
 
 

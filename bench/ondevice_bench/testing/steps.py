@@ -15,8 +15,8 @@ from ondevice_bench import metrics
 from ondevice_bench.errors import BadInput, BenchError
 from ondevice_bench.record.store import OUT
 from ondevice_bench.report.quantities import quantity_of
-from ondevice_bench.run.hosts.host import HostError
-from ondevice_bench.run.queries.user_step import (
+from ondevice_bench.running.hosts.host import HostError
+from ondevice_bench.running.queries.user_step import (
     SAMPLING,
     Function,
     StepFailed,

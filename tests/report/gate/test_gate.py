@@ -47,14 +47,18 @@ def outcome(*rows, code=ExitCode.REGRESSION, **what):
     [
         (outcome(row(), row(cell="b")), "Worse: 2 metrics of 2 cells regressed"),
         (outcome(row("failed"), code=3), "Failed: 1 cell could not be measured"),
-        (outcome(row("failed")), "Worse: 1 cell failed"),
-        (outcome(row(), row("failed")), "Worse: 1 metric of 1 cell regressed; 1 cell failed"),
+        (outcome(row("failed")), "Worse: rounds of 1 cell failed"),
+        (
+            outcome(row(), row("failed")),
+            "Worse: 1 metric of 1 cell regressed; rounds of 1 cell failed",
+        ),
         (outcome(row("missing"), code=5), "Not decided: 1 metric of the base was not measured"),
         (
             outcome(row("missing"), row("missing"), code=5, only_in_base=("x", "y")),
             "Not decided: 2 cells of the base are gone; 2 metrics of the base were not measured",
         ),
         (outcome(code=5, only_in_base=("x",)), "Not decided: 1 cell of the base is gone"),
+        (outcome(code=5, only_in_base=("x", "y")), "Not decided: 2 cells of the base are gone"),
         (outcome(row("inconclusive"), code=5), "Not decided: 1 metric may or may not be worse"),
         (outcome(code=5), "Not decided: no metric could be compared"),
         (outcome(code=6), "Nothing was compared"),
@@ -215,7 +219,7 @@ def test_both_sides_of_ab_are_rows_and_what_is_inconclusive_says_what_would_deci
         ("step_seconds", "not measured", "not measured", "", "failed"),
     ]  # fmt: skip
     assert found.rows[-1].remark == "time: failed: no"
-    assert found.sentence == "Worse: 2 metrics of 1 cell regressed; 1 cell failed"
+    assert found.sentence == "Worse: 2 metrics of 1 cell regressed; rounds of 1 cell failed"
 
 
 def test_a_metric_that_only_the_base_of_ab_has_is_a_row_and_nothing_is_decided():
@@ -234,4 +238,4 @@ def test_a_metric_that_only_the_base_of_ab_has_is_a_row_and_nothing_is_decided()
     assert (first.metric, first.new, first.verdict, first.remark) == (
         "activation_bytes", "not measured", "missing", "no hook",
     )  # fmt: skip
-    assert found.sentence == "Not decided: 1 metric of the base was not measured"
+    assert found.sentence == "Not decided: 1 metric of the base is not measured"

@@ -96,7 +96,8 @@ class GateOutcome:
         """What became worse."""
         regressed = self.with_verdict("regressed")
         parts = [_of("regressed", regressed)] if regressed else []
-        return [*parts, f"{number_of(self._failed, 'cell')} failed"] if self._failed else parts
+        failed = [f"rounds of {number_of(self._failed, 'cell')} failed"] if self._failed else []
+        return [*parts, *failed]
 
     def _undecided(self) -> list[str]:
         """Why there is no decision."""

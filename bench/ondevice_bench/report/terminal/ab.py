@@ -46,8 +46,8 @@ def _texts(pair: CellPair) -> tuple[str, str, str, str, str]:
     verdict = f"{pair.step_verdict}: {pair.remark}" if pair.remark else pair.step_verdict
     counts = {"differ": len(pair.differences), "missing": len(pair.missing)}
     exact = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "equal"
-    if pair.remark:
-        exact = "not compared"
+    if pair.remark and not (pair.differences or pair.missing or pair.equal):
+        exact = "not compared"  # a step may also fail after them
     return ratio, interval, str(len(pair.base)), verdict, exact
 
 
@@ -83,7 +83,7 @@ def ab_lines(
     verdicts = Counter(pair.step_verdict for pair in pairs)
     counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) or "no cells"
     changed = sum(bool(pair.differences) for pair in pairs)
-    steps = f"steps: {counts} at a threshold of {threshold:.0%}"
+    steps = f"steps: {counts} at a threshold of {100 * threshold:g}%"
     exact = f"exact metrics: {changed} of {number_of(len(pairs), 'cell')} differ"
     return [*lines, f"base {names[0]}, new {names[1]}: {steps}; {exact}"]
 
@@ -116,8 +116,8 @@ def budget_lines(pairs: Sequence[CellPair], threshold: float) -> list[str]:
     on_threshold = len(needed.rounds) - len(decidable)
     if on_threshold:
         lines.append(
-            f"{number_of(on_threshold, 'cell')} may lie on the threshold of {threshold:.0%}, so "
-            "more rounds would hardly decide: choose another --threshold"
+            f"{number_of(on_threshold, 'cell')} may lie on the threshold of {100 * threshold:g}%, "
+            "so more rounds would hardly decide: choose another --threshold"
         )
     return lines
 

@@ -1,0 +1,28 @@
+"""The boards that a plan may be made for: every profile, and the host itself."""
+
+from ondevice_bench.hardware.profile import Profile, load_profile, profiles
+from ondevice_bench.running.hosts.host import Host, board_of
+from ondevice_bench.suite.board import Board
+
+
+def board_of_profile(profile: Profile) -> Board:
+    """The board that a profile describes."""
+    return Board(profile.name, profile.lineage, profile.memory_gib, profile.allocator)
+
+
+def board_named(name: str | None, host: Host) -> Board:
+    """The board of that profile's name or file; the host where none is named.
+
+    A profile that recognises the host's machine means the host, with the memory that it has.
+    """
+    if name is None:
+        return host.board
+    profile = load_profile(name)
+    if not profile.recognise.matches(host.machine):
+        return board_of_profile(profile)
+    return board_of(host.machine, profile, profile.memory_cap_bytes, host.missing_allocators)
+
+
+def boards() -> dict[str, Board]:
+    """Every profile's board, by name."""
+    return {name: board_of_profile(profile) for name, profile in profiles().items()}

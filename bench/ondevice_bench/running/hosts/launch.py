@@ -1,0 +1,413 @@
+"""Starting workers: spawned afresh, or forked from a zygote; timeouts, captured output, replies.
+
+The parent sleeps in `poll` while a worker measures; it wakes when something arrives, and once a
+second to let a progress line move. Every wait has a deadline: a worker or a zygote may be stopped,
+and the user's code in it may do anything.
+"""
+
+import contextlib
+import json
+import os
+import re
+import select
+import signal
+import site
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Protocol, Self
+
+import ondevice_bench
+from ondevice_bench import passes
+from ondevice_bench.hardware.allocator_libraries import variables_of
+from ondevice_bench.protocol import VERSION
+from ondevice_bench.protocol.job import Job, Reply
+from ondevice_bench.protocol.packets import PACKET_BYTES
+from ondevice_bench.running.hosts.host import HostError, Outcome, Tick
+from ondevice_bench.running.hosts.processes import MOST_REPLY_BYTES, end, tail, text_file
+
+WORKER = "ondevice_bench.worker.worker"
+ZYGOTE = "ondevice_bench.worker.zygote"
+QUESTIONS = "ondevice_bench.worker.questions"
+TICK_SECONDS = 1.0
+EXIT_GRACE_SECONDS = 5.0  # for a worker that replied to end, or for a late reply to be complete
+ANSWER_SECONDS = 10.0  # for a zygote to say how its worker ended
+HELLO_SECONDS = 300.0  # for a zygote to import torch from a slow card
+_VMSTAT = Path("/proc/vmstat")
+_ROOT = Path(ondevice_bench.__file__).resolve().parent.parent
+
+# what a worker may inherit; threads come from the profile, everything else is left behind
+ALLOWED_ENVIRONMENT = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "LD_PRELOAD",
+    "PYTHONPATH",
+)
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """What workers run in: a Python, and where it imports from before all else."""
+
+    program: str = sys.executable
+    sources: tuple[Path, ...] = ()
+
+
+OURS = Interpreter()
+
+
+class Launcher(Protocol):
+    """Runs a job in a process of its own."""
+
+    def launch(self, job: Job, timeout: float, tick: Tick) -> Outcome:
+        """Run the job; never raises for what happens in the worker."""
+
+
+def worker_environment(
+    threads: int, sources: Sequence[Path] = (), allocator: str = ""
+) -> dict[str, str]:
+    """The environment of every worker: what is allowed, the profile's threads, and the allocator.
+
+    `sources` are where it imports from before all else; then comes this very `bench`, which may be
+    another than the one that is installed.
+    """
+    inherited = {name: os.environ[name] for name in ALLOWED_ENVIRONMENT if name in os.environ}
+    installed = {*site.getsitepackages(), site.getusersitepackages()}
+    ours = [] if str(_ROOT) in installed else [_ROOT]
+    path = [*map(str, [*sources, *ours]), *filter(None, [inherited.get("PYTHONPATH")])]
+    return {
+        **inherited,
+        **({"PYTHONPATH": os.pathsep.join(path)} if path else {}),
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "PYTHONHASHSEED": "0",
+        **variables_of(allocator),
+    }
+
+
+class SpawnLauncher:
+    """A fresh interpreter for each job: what memory passes need."""
+
+    def __init__(self, environment: Mapping[str, str], program: str = sys.executable) -> None:
+        self.environment = environment
+        self._program = program
+
+    def launch(self, job: Job, timeout: float, tick: Tick) -> Outcome:
+        """Start a worker, hand it the job, wait for its reply."""
+        began, oom_kills = time.monotonic(), _oom_kills()
+        with (
+            tempfile.TemporaryFile() as output,
+            text_file(f"{job.to_text()}\n") as request,
+            _pipe() as (read_end, write_end),
+        ):
+            try:
+                process = subprocess.Popen(
+                    python_command(self._program, WORKER, os.getpid(), write_end),
+                    stdin=request,
+                    stdout=output,
+                    stderr=output,
+                    env=self.environment,
+                    pass_fds=(write_end,),
+                    start_new_session=True,
+                )
+            finally:
+                os.close(write_end)
+            try:
+                ended = os.pidfd_open(process.pid)
+                try:
+                    text = _receive(read_end, ended, began + timeout, tick)
+                finally:
+                    os.close(ended)
+                status = end(process, 0.0 if text is None else EXIT_GRACE_SECONDS)
+            finally:
+                end(process)
+            reply = _judge(text, status, timeout, oom_kills)
+            return Outcome(reply, "spawned", time.monotonic() - began, tail(output))
+
+
+class ZygoteEnded(HostError):
+    """The zygote is gone; the text is the last line that it printed."""
+
+
+class ZygoteLauncher:
+    """Forks each job's worker from one process that has imported torch already."""
+
+    def __init__(self, environment: Mapping[str, str], program: str = sys.executable) -> None:
+        self._environment = environment
+        self._program = program
+        self._hello: Mapping[str, Any] | None = None
+        self._why_not = ""  # it could not be started
+        self._closing = contextlib.ExitStack()
+        self._start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def hello(self) -> Mapping[str, Any]:
+        """The first message of the zygote: its software and its count of threads."""
+        if self._why_not:
+            raise ZygoteEnded(self._why_not)
+        if self._hello is None:
+            hello = self._next_message(HELLO_SECONDS, "protocol")
+            if hello["protocol"] != VERSION:
+                raise HostError(f"its worker protocol is {hello['protocol']}, ours is {VERSION}")
+            self._hello = hello
+        return self._hello
+
+    @property
+    def can_fork(self) -> bool:
+        """Only a process without other threads may be forked safely."""
+        return bool(self.hello["threads"] == 1)
+
+    def launch(self, job: Job, timeout: float, tick: Tick) -> Outcome:
+        """Have a worker forked, wait for its reply; a zygote that ends is replaced."""
+        began = time.monotonic()
+        with tempfile.TemporaryFile() as output:
+            try:
+                reply = self._launch(job, timeout, tick, output)
+            except (HostError, OSError) as error:
+                reply = self.replaced(error)
+            return Outcome(reply, "forked", time.monotonic() - began, tail(output))
+
+    def replaced(self, error: Exception) -> Reply:
+        """What a job gets whose zygote is lost; another zygote begins to start."""
+        self.renew()
+        return Reply("failed", reason=f"the process that forks workers ended: {error}")
+
+    def renew(self) -> None:
+        """Begin to start another in its place; whoever forks first waits for it.
+
+        All workers of one share a pace (docs/performance.md): rounds shall not.
+        """
+        self.close()
+        self._start()
+
+    def close(self) -> None:
+        """End the zygote, and with it any worker."""
+        self._closing.close()
+
+    def _start(self) -> None:
+        """Start the process. If the system gives none, whoever needs it is told why."""
+        self._hello, self._why_not = None, ""
+        try:
+            self._output = tempfile.TemporaryFile()  # noqa: SIM115  # `close` closes it
+            self._closing.enter_context(self._output)
+            self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self._closing.enter_context(self._socket)
+            with theirs:
+                self._process = subprocess.Popen(
+                    python_command(self._program, ZYGOTE, theirs.fileno()),
+                    stdin=subprocess.DEVNULL,
+                    stdout=self._output,
+                    stderr=self._output,
+                    env=self._environment,
+                    pass_fds=(theirs.fileno(),),
+                    start_new_session=True,
+                )
+        except OSError as error:
+            self._why_not = f"it cannot be started: {error.strerror}"
+            return
+        self._closing.callback(self._end)
+        self._closing.callback(self._socket.close)  # comes first: then the process ends
+
+    def _end(self) -> None:
+        end(self._process, EXIT_GRACE_SECONDS)
+
+    def _launch(self, job: Job, timeout: float, tick: Tick, output: IO[bytes]) -> Reply:
+        assert self.can_fork
+        deadline, oom_kills = time.monotonic() + timeout, _oom_kills()
+        with _pipe() as (read_end, write_end):
+            try:
+                self._send({"job": job.to_text()}, [write_end, output.fileno()])
+            finally:
+                os.close(write_end)
+            try:
+                text = _receive(read_end, self._socket.fileno(), deadline, tick)
+            except BaseException:
+                self._kill_worker()
+                raise
+        status = self._kill_worker() if text is None else self._exit_status()
+        return _judge(text, status, timeout, oom_kills)
+
+    def _kill_worker(self) -> int:
+        self._send({"kill": True})
+        return int(self._next_message(ANSWER_SECONDS, "exit")["exit"])
+
+    def _exit_status(self) -> int:
+        """The worker's exit status; a worker that replied but lingers is killed."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        if not poll.poll(EXIT_GRACE_SECONDS * 1000):
+            return self._kill_worker()
+        return int(self._next_message(ANSWER_SECONDS, "exit")["exit"])
+
+    def _send(self, message: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
+        self._socket.settimeout(ANSWER_SECONDS)
+        socket.send_fds(self._socket, [json.dumps(message).encode()], fds)
+
+    def _next_message(self, seconds: float, key: str) -> Mapping[str, Any]:
+        """The next message, which has a whole number under the key; ZygoteEnded without one."""
+        self._socket.settimeout(seconds)
+        try:
+            packet = self._socket.recv(PACKET_BYTES)
+        except TimeoutError:
+            raise ZygoteEnded(f"it did not answer within {seconds:g} s") from None
+        if not packet:
+            self._end()
+            raise ZygoteEnded(_last_words(tail(self._output)))
+        try:
+            message = json.loads(packet)
+            int(message[key])
+        except (ValueError, TypeError, LookupError, RecursionError):
+            raise ZygoteEnded("its message cannot be read") from None
+        return dict(message)
+
+
+class PassLauncher:
+    """Spawns memory passes, forks the others where the zygote allows it.
+
+    A forked child's floor is lower than a spawned one's, because file pages of the libraries are
+    not mapped in it yet: its resident memory would look too small.
+
+    The zygote starts when it is first needed: many commands only spawn.
+    """
+
+    def __init__(self, spawn: Launcher, start_zygote: Callable[[], ZygoteLauncher]) -> None:
+        self._spawn = spawn
+        self._start_zygote = start_zygote
+        self._zygote: ZygoteLauncher | None = None
+
+    @property
+    def zygote(self) -> ZygoteLauncher:
+        """The zygote, which is started where none runs yet."""
+        if self._zygote is None:
+            self._zygote = self._start_zygote()
+        return self._zygote
+
+    def renew(self) -> None:
+        """Fork from another zygote from now on, which starts when it is first needed.
+
+        A host has a launcher for each allocator. Only one of them may work at a time.
+        """
+        self.close()
+
+    def close(self) -> None:
+        """End the zygote, and with it any worker."""
+        if self._zygote is not None:
+            self._zygote.close()
+            self._zygote = None
+
+    def launch(self, job: Job, timeout: float, tick: Tick) -> Outcome:
+        """Run the job the way its pass needs."""
+        began, launcher = time.monotonic(), self._spawn
+        try:
+            if not passes.BY_NAME[job.pass_name].is_spawned:
+                launcher = self.zygote if self.zygote.can_fork else self._spawn
+            return launcher.launch(job, timeout, tick)
+        except HostError as error:
+            reply = self.zygote.replaced(error)
+        except OSError as error:  # no process, no memory, no room for its output
+            reply = Reply("failed", reason=f"a worker cannot be started: {error.strerror}")
+        return Outcome(reply, "none", time.monotonic() - began)
+
+
+def python_command(program: str, module: str, *arguments: object) -> list[str]:
+    """The command that runs one of our modules in that Python."""
+    # -P: nothing in the working directory may take the place of a module that a worker imports
+    return [program, "-P", "-m", module, *map(str, arguments)]
+
+
+@contextlib.contextmanager
+def _pipe() -> Iterator[tuple[int, int]]:
+    """A pipe; the caller closes the write end, the read end is closed here."""
+    read_end, write_end = os.pipe()
+    try:
+        yield read_end, write_end
+    finally:
+        os.close(read_end)
+
+
+def _receive(read_end: int, ended: int, deadline: float, tick: Tick) -> str | None:
+    """Read one line, or what came until the worker ended; None where the deadline passed first.
+
+    `ended` becomes readable when the worker ends: what it forked may hold the pipe open. What lies
+    ready at the deadline is read, and gets a little time to be complete.
+    """
+    poll = select.poll()
+    poll.register(read_end, select.POLLIN)
+    poll.register(ended, select.POLLIN)
+    received, is_late = bytearray(), False
+    while True:
+        left = deadline - time.monotonic()
+        ready = dict(poll.poll(max(0, min(left, TICK_SECONDS)) * 1000))
+        if ended in ready:
+            ready |= poll.poll(0)  # what it wrote between the looks at the pipe and at its end
+        if not ready or (left <= 0 and is_late):
+            if left <= 0:
+                return None
+            tick()
+            continue
+        if left <= 0:
+            deadline, is_late = time.monotonic() + EXIT_GRACE_SECONDS, True
+        chunk = os.read(read_end, 1 << 20) if read_end in ready else b""
+        received += chunk
+        if len(received) > MOST_REPLY_BYTES:
+            received += b"\n"  # a line that never ends is one that cannot be read
+        if not chunk or received.endswith(b"\n"):
+            return received.decode(errors="replace")
+
+
+def _judge(text: str | None, status: int, timeout: float, oom_kills: int | None) -> Reply:
+    """The worker's own reply where it is whole; otherwise how the worker ended."""
+    if text is None:
+        return Reply("timeout", reason=f"no result within {timeout:g} s")
+    if text:
+        try:
+            return Reply.from_text(text)
+        except ValueError as error:
+            if text.endswith("\n") or status == 0:
+                return Reply("failed", reason=f"the worker's reply cannot be read: {error}")
+    if status == -signal.SIGKILL and oom_kills is not None and _oom_kills() != oom_kills:
+        return Reply("oom", reason="killed by the kernel because memory ran out")
+    if status < 0:
+        return Reply("failed", reason=f"killed by {_signal_name(-status)}")
+    return Reply("failed", reason=f"the worker ended with status {status} and no result")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # real-time signals between the named ones
+        return f"signal {number}"
+
+
+def _last_words(output: str) -> str:
+    """The line of what a process printed that says most about its end."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"\w+(\.\w+)*(Error|Exception)\b", line)]
+    return [*lines[-1:], *errors[-1:]][-1] if lines else "it printed nothing"
+
+
+def _oom_kills() -> int | None:
+    """How many processes the kernel has killed for want of memory since boot."""
+    try:
+        lines = _VMSTAT.read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)

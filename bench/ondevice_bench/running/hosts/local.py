@@ -1,0 +1,163 @@
+"""This machine as a host."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ondevice_bench.hardware.allocator_libraries import missing_allocators
+from ondevice_bench.hardware.doctor import examine
+from ondevice_bench.hardware.finding import DoctorFinding
+from ondevice_bench.hardware.probe import Machine, caches_kib, probe
+from ondevice_bench.hardware.profile import Profile, load_profile, recognise
+from ondevice_bench.hardware.state import HardwareState, allowed_cpus, read_state, throttle_bits
+from ondevice_bench.protocol.job import Job, Reply
+from ondevice_bench.running.hosts.host import (
+    Host,
+    NoAnswer,
+    Outcome,
+    Question,
+    Tick,
+    lowest_cap,
+    no_tick,
+)
+from ondevice_bench.running.hosts.launch import (
+    OURS,
+    QUESTIONS,
+    Interpreter,
+    PassLauncher,
+    SpawnLauncher,
+    ZygoteLauncher,
+    python_command,
+    worker_environment,
+)
+from ondevice_bench.running.hosts.processes import finished
+from ondevice_bench.running.hosts.turns import PipedTurns, piped_turns
+
+
+class LocalHost(Host):
+    """This machine; a zygote starts with the first job that is forked under its allocator."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        profile: Profile,
+        memory_cap: int | None = None,
+        interpreter: Interpreter = OURS,
+    ) -> None:
+        allowed = allowed_cpus()
+        self.machine = machine
+        self.profile = profile
+        self.cpus = profile.cpus_on(allowed)
+        self.threads = profile.threads_on(machine, allowed)
+        self.memory_cap = lowest_cap(profile, memory_cap)
+        self.missing_allocators = missing_allocators()
+        self._interpreter = interpreter
+        self._launchers: dict[str, PassLauncher] = {}  # by allocator
+        self._throttling = throttle_bits(profile.declared.throttling or "")
+
+    def findings(self) -> tuple[DoctorFinding, ...]:
+        """What disturbs measurements here, as far as it shows at once."""
+        return examine(self.profile, self.state(), self.threads)
+
+    def state(self) -> HardwareState:
+        """The load, memory, clock, temperature and throttling now."""
+        return replace(read_state(), throttle_bits=self._throttling())
+
+    def caches_kib(self) -> Mapping[int, int]:
+        """The data caches of a processor, by level."""
+        return caches_kib()
+
+    def software(self) -> Mapping[str, Any]:
+        """What workers compute with; HostError where none can start."""
+        preload = os.environ.get("LD_PRELOAD")
+        preloaded = {"preload": preload} if preload else {}
+        return {**self._launcher("").zygote.hello["software"], **preloaded}
+
+    def put(self, path: Path) -> str:
+        """A worker finds the file where it lies."""
+        return os.path.abspath(path)
+
+    def run(self, job: Job, timeout: float, tick: Tick = no_tick) -> Outcome:
+        """Run the job in a process of its own, under the allocator of its cell."""
+        allocator = job.cell.allocator
+        if allocator in self.missing_allocators:
+            return Outcome(Reply("failed", self.missing_allocators[allocator]), "none", 0.0)
+        return self._launcher(allocator).launch(job, timeout, tick)
+
+    def ask(
+        self, question: Question, requests: Sequence[Mapping[str, Any]], timeout: float
+    ) -> list[dict[str, Any]]:
+        """Have a new process answer each request; NoAnswer where it does not."""
+        try:
+            ended = finished(
+                python_command(self._interpreter.program, QUESTIONS, question),
+                asked=json.dumps(requests),
+                seconds=timeout,
+                env=worker_environment(self.threads, self._interpreter.sources),
+            )
+        except OSError as error:
+            raise NoAnswer(f"cannot be started: {error.strerror}") from None
+        if ended.status is None:
+            raise NoAnswer(f"did not answer within {timeout:g} s")
+        lines = ended.out.splitlines()
+        if ended.status != 0 or not lines:
+            last = (ended.err.strip().splitlines() or ["no reason was printed"])[-1]
+            raise NoAnswer(f"ended its process with {ended.status}: {last}")
+        return _answers(lines[-1], len(requests))
+
+    def renew(self) -> None:
+        """Fork later workers from new zygotes."""
+        for launcher in self._launchers.values():
+            launcher.renew()
+
+    @contextmanager
+    def take_turns(self, steps: int) -> Iterator[PipedTurns]:
+        """Let two workers of this machine take so many steps each, in turn."""
+        with piped_turns(steps) as turns:
+            yield turns
+
+    def close(self) -> None:
+        """End the zygotes, and with them any worker."""
+        for launcher in self._launchers.values():
+            launcher.close()
+
+    def _launcher(self, allocator: str) -> PassLauncher:
+        """The launcher of workers under this allocator: a zygote must have it, too."""
+        if allocator not in self._launchers:
+            program = self._interpreter.program
+            variables = worker_environment(self.threads, self._interpreter.sources, allocator)
+            self._launchers[allocator] = PassLauncher(
+                SpawnLauncher(variables, program), lambda: ZygoteLauncher(variables, program)
+            )
+        return self._launchers[allocator]
+
+
+def _answers(line: str, count: int) -> list[dict[str, Any]]:
+    """The answers in the line; NoAnswer if the user's code has written something else."""
+    try:
+        answers = json.loads(line)
+    except (ValueError, RecursionError):
+        answers = None
+    if not isinstance(answers, list) or [type(each) for each in answers] != [dict] * count:
+        raise NoAnswer(f"answered what cannot be read: {line[:60]!r}")
+    return answers
+
+
+def planning_host(hardware: str | None) -> LocalHost:
+    """This machine, under that profile where it matches, to plan for that board."""
+    is_here = hardware is None or load_profile(hardware).recognise.matches(probe())
+    return local_host(hardware if is_here else None)
+
+
+def local_host(
+    hardware: str | None = None,
+    memory_cap: int | None = None,
+    interpreter: Interpreter = OURS,
+) -> LocalHost:
+    """This machine under the profile of that name, or under the one that recognises it."""
+    machine = probe()
+    return LocalHost(machine, recognise(machine, hardware), memory_cap, interpreter)

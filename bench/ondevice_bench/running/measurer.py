@@ -1,0 +1,142 @@
+"""One task after the other on one host: from a task to a job, and from a reply to a record.
+
+It touches no store: what it must know of earlier passes, it asks a function.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from math import inf
+from typing import Any
+
+from ondevice_bench.data.batch import NoBatch
+from ondevice_bench.errors import BadInput
+from ondevice_bench.passes import CALIBRATE, LEARNING, LEARNING_RATE
+from ondevice_bench.protocol.job import RankNumbers, Reply
+from ondevice_bench.protocol.turns import Turns
+from ondevice_bench.record.details import Details
+from ondevice_bench.record.model import Record, TaskKey, status_of
+from ondevice_bench.record.run_json import check_record
+from ondevice_bench.running.hosts.host import Host, Outcome
+from ondevice_bench.running.queries.jobs import JobMaker
+from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.passes import passes_of
+from ondevice_bench.suite.suite import Suite
+
+# status, reason and details of an earlier task of the run; None if it has no record yet
+Earlier = Callable[[TaskKey], tuple[str, str, Details] | None]
+
+
+@dataclass(frozen=True)
+class PreparedTask:
+    """A task with all that it needs; `launch` touches no store, so any thread may call it."""
+
+    task: TaskKey
+    started: str
+    before: Mapping[str, Any]
+    launch: Callable[[Callable[[], None]], Outcome]
+
+
+class Measurer:
+    """Measures the tasks of a run on a host."""
+
+    def __init__(
+        self,
+        run: str,
+        suite: Suite,
+        cells: Mapping[str, Cell],
+        host: Host,
+        jobs: JobMaker,
+        earlier: Earlier,
+    ) -> None:
+        self._run = run
+        self._suite = suite
+        self._cells = cells
+        self._host = host
+        self._jobs = jobs
+        self._earlier = earlier
+
+    def prepare(
+        self, task: TaskKey, sampling_seconds: float = inf, turns: Turns | None = None
+    ) -> PreparedTask:
+        """Collect all that a task needs; with `turns` it steps in turn with another."""
+        started, before = now(), self._host.state().to_dict()
+        cell, ranks, why_not = self._cells[task.cell], None, ""
+        if task.pass_name != CALIBRATE and CALIBRATE in passes_of(cell, ()):
+            ranks, why_not = self._ranks(task.cell)
+        if not why_not and task.pass_name == LEARNING:
+            cell, why_not = self._with_chosen_rate(cell)
+        if why_not:
+            skipped = Outcome(Reply("skipped", reason=why_not), "none", 0.0)
+            return PreparedTask(task, started, before, lambda _: skipped)
+        try:
+            job = self._jobs.job(cell, task.pass_name, ranks)
+        except NoBatch as error:
+            failed = Outcome(Reply("failed", reason=str(error)), "none", 0.0)
+            return PreparedTask(task, started, before, lambda _: failed)
+        longest = min(job.sampling.max_seconds, sampling_seconds)
+        job = replace(job, sampling=replace(job.sampling, max_seconds=longest), turns=turns)
+        timeout = self._suite.timeout_of(task.pass_name)
+        return PreparedTask(task, started, before, lambda tick: self._host.run(job, timeout, tick))
+
+    def record(self, prepared: PreparedTask, outcome: Outcome, after: Mapping[str, Any]) -> Record:
+        """How the task ended. What no store can hold is a failure."""
+        try:
+            record = self._record(prepared, outcome, after)
+            check_record(record)
+        except (ValueError, BadInput) as error:  # the user's code may have written the reply
+            reason = f"what the worker replied cannot be stored: {str(error)[:200]}"
+            failed = replace(outcome, reply=Reply("failed", reason))
+            record = self._record(prepared, failed, after)
+        return record
+
+    def _record(self, prepared: PreparedTask, outcome: Outcome, after: Mapping[str, Any]) -> Record:
+        reply = outcome.reply
+        details = {key: each for key, each in reply.result.details.items() if key != "unit"}
+        printed = "\n".join(part for part in (outcome.output, reply.traceback) if part)
+        return Record(
+            run=self._run,
+            key=prepared.task,
+            status=status_of(reply.status),
+            reason=reply.reason,
+            launch=outcome.launch,
+            started=prepared.started,
+            seconds=outcome.seconds,
+            metrics=reply.result.metrics,
+            samples=reply.result.samples,
+            unavailable=reply.result.unavailable,
+            details=details,  # which unit it was, a worker cannot say
+            state_before=prepared.before,
+            state_after=after,
+            output="" if reply.status == "ok" else printed,
+        )
+
+    def _ranks(self, cell: str) -> tuple[Mapping[str, RankNumbers] | None, str]:
+        """The ranks by the cell's calibrate pass, or the reason why there are none."""
+        outcome = self._earlier(TaskKey(cell, CALIBRATE, 1))
+        if outcome is None:
+            return None, "its ranks were not calibrated"
+        status, reason, details = outcome
+        if status == "skipped":
+            return None, reason
+        return (details.ranks, "") if status == "ok" else (None, f"no ranks: {reason}")
+
+    def _with_chosen_rate(self, cell: Cell) -> tuple[Cell, str]:
+        """The cell with the learning rate that its own pass chose, or the reason for none."""
+        if LEARNING_RATE not in passes_of(cell, (LEARNING,)):
+            return cell, ""
+        outcome = self._earlier(TaskKey(cell.id, LEARNING_RATE, 1))
+        if outcome is None:
+            return cell, "its learning rate was not chosen"
+        status, reason, details = outcome
+        if status != "ok":
+            return cell, reason if status == "skipped" else f"no learning rate: {reason}"
+        if details.chosen_rate is None:
+            tried = "; ".join(f"{each.rate:g}: {each.reason}" for each in details.tried_rates)
+            return cell, f"no learning rate of the grid trains the network ({tried})"
+        return replace(cell, train=replace(cell.train, lr=details.chosen_rate)), ""
+
+
+def now() -> str:
+    """The time of this machine, as records have it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,134 @@
+"""Asking other processes about the user's networks and batches: the parent runs no such code."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ondevice_bench.data.batch import BatchStore, NoBatch
+from ondevice_bench.errors import BadInput
+from ondevice_bench.running.hosts.host import Host, NoAnswer, Question
+from ondevice_bench.specs import inputs as kinds
+from ondevice_bench.specs import registry
+from ondevice_bench.specs.layout import ModelLayout
+from ondevice_bench.specs.option import Value, resolved
+from ondevice_bench.suite.cell import Cell, without_hash
+from ondevice_bench.suite.matrix import choices
+from ondevice_bench.suite.suite import ModelChoice, Suite
+
+TIMEOUT = 600.0
+
+
+def describe(host: Host, suite: Suite) -> None:
+    """Ask the suite's own networks for their inputs, and check its files of weights.
+
+    Afterwards the registry has the inputs and layers of each. BadInput has a line for each model
+    that gives no network, or whose weights do not fit.
+    """
+    questions: list[tuple[str, dict[str, Value], str | None]] = []
+    for choice in suite.models:
+        spec = registry.model(choice.name)
+        sources = choice.weights or (suite.weights,)
+        files = {source.path for source in sources if source.path is not None}
+        for options in every_options(choice):
+            questions += [(choice.name, options, str(file)) for file in files]
+            if spec.is_own and not files:
+                questions.append((choice.name, options, None))
+    if not questions:
+        return
+    answers = ask_of_networks(
+        host,
+        "describe",
+        [
+            {
+                "model": host.code(registry.model(name).implementation),
+                "options": options,
+                "weights": None if weights is None else host.put(Path(weights)),
+                "head": None if registry.model(name).is_own else registry.model(name).layout.head,
+            }
+            for name, options, weights in questions
+        ],
+    )
+    wrong = [
+        f"{suite.path}: {without_hash(name)}: {answer['error']}"
+        for (name, *_), answer in zip(questions, answers, strict=True)
+        if "error" in answer
+    ]
+    if wrong:
+        raise BadInput(*dict.fromkeys(wrong))
+    for name in dict.fromkeys(name for name, *_ in questions if registry.model(name).is_own):
+        descriptions = {
+            _key(options): answer
+            for (other, options, _), answer in zip(questions, answers, strict=True)
+            if other == name
+        }
+        _put_in(name, descriptions)
+
+
+def every_options(choice: ModelChoice) -> Iterator[dict[str, Value]]:
+    """The options with which a suite builds the network."""
+    spec = registry.model(choice.name)
+    for given in choices(choice):
+        yield {**(spec.fixed or {}), **resolved(spec.options, dict(given)), **dict(given)}
+
+
+def ask_of_networks(
+    host: Host, question: Question, requests: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """An answer to each request. Files of different folders are loaded by different processes.
+
+    Files beside them can have the same name.
+    """
+    by_folder: dict[Path | None, list[int]] = {}
+    for number, request in enumerate(requests):
+        file = request["model"].rpartition(":")[0]
+        folder = Path(file).parent if file.endswith(".py") else None
+        by_folder.setdefault(folder, []).append(number)
+    answers: dict[int, dict[str, Any]] = {}
+    for numbers in by_folder.values():
+        try:
+            found = host.ask(question, [requests[number] for number in numbers], TIMEOUT)
+        except NoAnswer as error:
+            raise BadInput(f"the model's code {error}") from None
+        answers |= dict(zip(numbers, found, strict=True))
+    return [answers[number] for number in range(len(requests))]
+
+
+def _put_in(name: str, descriptions: Mapping[str, Mapping[str, Any]]) -> None:
+    first = next(iter(descriptions.values()))
+
+    def inputs(options: Mapping[str, Value]) -> kinds.Inputs:
+        return kinds.from_dict(descriptions[_key(options)]["inputs"])
+
+    def missing_parts(options: Mapping[str, Value]) -> frozenset[str]:
+        return frozenset(descriptions[_key(options)]["missing_parts"])
+
+    registry.describe(
+        name,
+        inputs=inputs,
+        missing_parts=missing_parts,
+        layer_kinds=frozenset(kind for answer in descriptions.values() for kind in answer["kinds"]),
+        layout=ModelLayout(**first["layout"]),
+    )
+
+
+def batch(host: Host, store: BatchStore, implementation: str, cell: Cell, use: str) -> Path:
+    """The file with a batch of the user's function; NoBatch where the function gives none."""
+    path = store.path(implementation, cell.model, cell.batch, cell.seed, use)
+    if not path.exists():
+        # another use is another seed, so that ranks are not chosen on the batch that is measured
+        seed = cell.seed if use == "batch" else cell.seed + 2**31
+        store.folder.mkdir(parents=True, exist_ok=True)
+        model = host.code(implementation)
+        request = {"model": model, "size": cell.batch, "seed": seed, "path": str(path)}
+        try:
+            (answer,) = host.ask("batch", [request], TIMEOUT)
+        except NoAnswer as error:
+            raise NoBatch(f"the model's code {error}") from None
+        if "error" in answer:
+            raise NoBatch(str(answer["error"]))
+    return path
+
+
+def _key(options: Mapping[str, Value]) -> str:
+    return json.dumps(dict(options), sort_keys=True)

@@ -1,0 +1,97 @@
+"""What a run measures: the plan of a suite on a host."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ondevice_bench.hardware.finding import DoctorFinding
+from ondevice_bench.passes import SUSTAINED
+from ondevice_bench.running.boards import boards
+from ondevice_bench.running.commit import current_commit
+from ondevice_bench.running.hosts.host import Host
+from ondevice_bench.suite.plan import plan
+from ondevice_bench.suite.planned_cell import PlannedCell
+from ondevice_bench.suite.suite import Suite
+
+
+@dataclass(frozen=True)
+class Request:
+    """A suite, its plan, and the host that measures it."""
+
+    suite: Suite
+    plan: tuple[PlannedCell, ...]
+    host: Host
+    commit: str
+    command: str
+    origin: str = "run"
+    fresh: bool = False
+    # a finished run goes on, too, and one whose plan is part of this one, or has this one as a part
+    extends: bool = False
+    retry: frozenset[str] = frozenset()
+    budget: float | None = None  # seconds
+    interleaved: bool = True  # rounds take turns between the cells
+    of_any_unit: bool = False  # boards of one kind share the run: its records name their units
+    findings: tuple[DoctorFinding, ...] = ()  # what the doctor says of the machine before the run
+
+    @property
+    def planned(self) -> tuple[PlannedCell, ...]:
+        """The cells that the host measures."""
+        return tuple(item for item in self.plan if item.state == "planned")
+
+    @property
+    def machine(self) -> dict[str, Any]:
+        """What the run says of the machine that measures."""
+        identity = self.host.identity
+        if self.of_any_unit:
+            identity.pop("unit", None)
+        return identity
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How the run measures; no part of any fingerprint."""
+        suite = self.suite
+        return {
+            "measure": list(suite.measure),
+            "rounds": dict(suite.rounds),
+            "time": asdict(suite.sampling),
+            "timeout": suite.timeout,
+            **({"sustain": suite.sustain} if SUSTAINED in suite.measure else {}),
+            "baseline": suite.baseline,
+            "cpus": list(self.host.cpus),
+            "memory_cap_bytes": self.host.memory_cap,
+        }
+
+    @property
+    def definition(self) -> str:
+        """A hash of plan and settings; an unfinished run goes on only where it is equal."""
+        return self.definition_under(self.host.profile.name)
+
+    def definition_under(self, profile: str) -> str:
+        """The definition if the host had this profile."""
+        own = self.host.profile.name
+        cells = [
+            (
+                item.cell.id,
+                item.cell.fingerprint,
+                profile if item.profile == own else item.profile,
+                item.state,
+            )
+            for item in self.plan
+        ]
+        text = json.dumps([cells, self.settings], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def request(host: Host, suite: Suite, command: str, filters: Sequence[str] = ()) -> Request:
+    """The suite as the host measures it."""
+    return Request(
+        suite=suite.on(host.board.names),
+        plan=plan(suite, host.board, boards(), filters),
+        host=host,
+        commit=current_commit(Path.cwd()),
+        command=command,
+        findings=host.findings(),
+    )

@@ -1,0 +1,133 @@
+"""Whether a run is new or goes on with an unfinished one."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ondevice_bench.data.count import examples_of
+from ondevice_bench.errors import NothingRan
+from ondevice_bench.record.model import Run
+from ondevice_bench.record.store import Store
+from ondevice_bench.running.progress import Progress
+from ondevice_bench.running.request import Request
+from ondevice_bench.suite.planned_cell import PlannedCell
+
+_UNLIKE = {"definition": "plan or settings"}
+
+
+def find_or_add_run(
+    store: Store, request: Request, software: Mapping[str, Any], progress: Progress
+) -> Run:
+    """The unfinished run that equals the request, or a new one in the store."""
+    now = datetime.now(UTC)
+    run = Run(
+        id=_free_id(store, f"{request.suite.name}-{now:%Y%m%dT%H%M%SZ}-{request.commit}"),
+        suite=request.suite.name,
+        suite_text=request.suite.text,
+        title=request.suite.title,
+        definition=request.definition,
+        origin=request.origin,
+        created=now.isoformat(timespec="seconds"),
+        commit=request.commit,
+        profile=request.host.profile.name,
+        profile_text=request.host.profile.text,
+        machine=request.machine,
+        software=software,
+        settings={
+            **request.settings,
+            "goal": request.suite.goal.to_dict(),
+            "peaks": request.host.profile.peaks,
+            "examples": examples_of(request.suite.data),
+            "budget_seconds": request.budget,
+            "emulated": request.host.profile.declared.emulated,
+            "interleaved": request.interleaved,
+            "doctor": [item.to_dict() for item in request.findings],
+        },
+        command=request.command,
+    )
+    earlier = None if request.fresh else _to_go_on_with(store, run, request, progress)
+    if earlier is not None:
+        progress.note(f"going on with {earlier.id}")
+        return earlier
+    if request.retry:
+        raise nothing_to_retry(store.path)
+    store.add_run(run, request.plan)
+    return run
+
+
+def measured_before(store: Store, request: Request) -> Run | None:
+    """The latest run, if it is finished and measured this plan on this machine."""
+    runs = store.runs()
+    if not runs or runs[-1].finished is None:
+        return None
+    asked = (request.definition, request.machine)
+    return runs[-1] if (runs[-1].definition, runs[-1].machine) == asked else None
+
+
+def nothing_to_retry(store: Path) -> NothingRan:
+    """The error if no record of the latest run is to be repeated, or if there is no run."""
+    return NothingRan(f"{store}: nothing failed, timed out or ran out of memory in the latest run")
+
+
+def _to_go_on_with(store: Store, new: Run, request: Request, progress: Progress) -> Run | None:
+    """The latest run of the kind, if it is like the new one in everything that matters.
+
+    The latest is the one that was stored last: the clock may have gone back since an earlier one.
+    Its profile may be one that the profile of the new run extends.
+    """
+    latest = _latest_of_kind(store, new)
+    if latest is None:
+        return None
+    if latest.profile in request.host.profile.lineage:
+        definition = request.definition_under(latest.profile)
+        new = replace(new, profile=latest.profile, definition=definition)
+    unlike = [
+        name
+        for name in ("definition", "profile", "machine", "software", "commit")
+        if getattr(latest, name) != getattr(new, name)
+    ]
+    if not unlike:
+        wanted = request.retry & set(store.statuses(latest.id).values())
+        goes_on = latest.finished is None or request.extends
+        return latest if goes_on or wanted else None
+    if unlike == ["definition"] and request.extends and _joins(store, latest, new, request):
+        return latest
+    if latest.finished is None:
+        differences = ", ".join(_UNLIKE.get(name, name) for name in unlike)
+        progress.note(f"{latest.id} stays unfinished: this run has another {differences}")
+    return None
+
+
+def _latest_of_kind(store: Store, new: Run) -> Run | None:
+    """The run that may go on. A fleet has a run for each profile of its boards."""
+    match new.origin:
+        case "run":
+            return store.last_added(new.suite, new.origin)
+        case "fleet":
+            return store.last_added(new.suite, new.origin, new.profile)
+    return None
+
+
+def _joins(store: Store, latest: Run, new: Run, request: Request) -> bool:
+    """Whether one of both plans is part of the other, measured alike. A larger plan is stored."""
+    settings = json.loads(json.dumps(request.settings))
+    if any(latest.settings.get(name) != value for name, value in settings.items()):
+        return False
+    old, plan = (_by_id(cells) for cells in (store.cells(latest.id), request.plan))
+    if old.items() <= plan.items():
+        store.extend_run(replace(latest, definition=new.definition), request.plan)
+        return True
+    return plan.items() <= old.items()
+
+
+def _by_id(cells: Iterable[PlannedCell]) -> dict[str, tuple[str, str]]:
+    return {item.cell.id: (item.cell.key, item.state) for item in cells}
+
+
+def _free_id(store: Store, name: str) -> str:
+    ids = {run.id for run in store.runs()}
+    candidates = (name if n == 1 else f"{name}-{n}" for n in range(1, len(ids) + 2))
+    return next(candidate for candidate in candidates if candidate not in ids)

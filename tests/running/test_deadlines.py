@@ -1,0 +1,210 @@
+"""Processes that hang, stop, or say what nobody can read: every wait ends, and says why.
+
+Small programs take the place of Python here, so that nothing imports torch.
+"""
+
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from ondevice_bench.protocol import VERSION
+from ondevice_bench.running.hosts import launch
+from ondevice_bench.running.hosts.host import NoAnswer
+from ondevice_bench.running.hosts.launch import (
+    Interpreter,
+    PassLauncher,
+    SpawnLauncher,
+    ZygoteEnded,
+    ZygoteLauncher,
+)
+from ondevice_bench.running.hosts.local import local_host
+from tests.workers import is_alive
+
+HELLO = f'{{"protocol": {VERSION}, "software": {{}}, "threads": 1}}'
+# what a zygote, a worker or a process that answers questions may do, by name
+PROGRAM = """\
+#!{python}
+import json, os, signal, socket, subprocess, sys, time
+
+def say(text):
+    os.write(fd, text)
+
+def fork_and_sleep():
+    subprocess.Popen(["sleep", "600"], close_fds=False)
+
+def stop():
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+fd = int(sys.argv[-1]) if sys.argv[-1].isdecimal() else 1
+{does}
+"""
+
+
+@pytest.fixture
+def program(tmp_path):
+    """Write a program that does this instead of what Python would do."""
+
+    def write(does):
+        path = tmp_path / "program"
+        path.write_text(PROGRAM.format(python=sys.executable, does=does))
+        path.chmod(0o755)
+        return str(path)
+
+    return write
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    monkeypatch.setattr(launch, "EXIT_GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(launch, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(launch, "TICK_SECONDS", 0.1)
+
+
+@pytest.mark.parametrize(
+    ("does", "reason"),
+    [
+        ("stop()", "it did not answer within 0.4 s"),
+        ("time.sleep(600)", "it did not answer within 0.4 s"),
+        ("os.close(fd); time.sleep(600)", "it printed nothing"),
+        ("say(b'nonsense')", "its message cannot be read"),
+        ("say(b'[' * 60000)", "its message cannot be read"),
+        ("say(b'[1]')", "its message cannot be read"),
+    ],
+)
+def test_a_handshake_has_a_deadline(program, odd_job, monkeypatch, does, reason):
+    monkeypatch.setattr(launch, "HELLO_SECONDS", 0.4)
+    launcher = PassLauncher(None, lambda: ZygoteLauncher({}, program(does)))
+    with contextlib.closing(launcher):
+        with pytest.raises(ZygoteEnded) as error:
+            _ = launcher.zygote.hello
+        assert str(error.value) == reason
+        launcher.renew()
+        outcome = launcher.launch(odd_job("well"), 600, lambda: None)
+        assert outcome.reply.status == "failed"
+        assert outcome.reply.reason == f"the process that forks workers ended: {reason}"
+
+
+@pytest.mark.parametrize(
+    ("does", "reason"),
+    [
+        ("stop()", "it did not answer within 0.2 s"),
+        ("[s.recv(99999) for _ in range(9)]", "it did not answer within 0.2 s"),
+        ("s.recv(99999); s.send(b'nonsense'); time.sleep(9)", "its message cannot be read"),
+        ("s.recv(99999); s.send(b'{\"exit\": []}'); time.sleep(9)", "its message cannot be read"),
+    ],
+)
+def test_a_zygote_that_hangs_after_its_handshake_costs_one_cell(program, odd_job, does, reason):
+    hello = f"s = socket.socket(fileno=fd)\ns.send({HELLO.encode()!r})\n"
+    with ZygoteLauncher({}, program(hello + does)) as zygote:
+        assert zygote.can_fork
+        outcome = zygote.launch(odd_job("well"), 0.5, lambda: None)
+        assert outcome.reply.status == "failed"
+        assert outcome.reply.reason == f"the process that forks workers ended: {reason}"
+        assert zygote.can_fork  # another has started in its place
+
+
+GOOD = '{"status": "ok", "reason": "", "traceback": "", "result": {}}\\n'
+
+
+@pytest.mark.parametrize(
+    ("does", "status", "reason"),
+    [
+        (f"say(b'{GOOD}')", "ok", ""),
+        (f"fork_and_sleep(); say(b'{GOOD}')", "ok", ""),
+        (f"say(b'{GOOD}'); stop()", "ok", ""),
+        (f"say(b'{GOOD}' * 1000)", "failed", "the worker's reply cannot be read"),
+        ("say(b'nonsense\\n')", "failed", "the worker's reply cannot be read"),
+        ("say(b'nonsense')", "failed", "the worker's reply cannot be read"),
+        ("say(b'\\n')", "failed", "the worker's reply cannot be read"),
+        ("say(b'[]\\n')", "failed", "the worker's reply cannot be read"),
+        ("say(b'{\"status\": 3}\\n')", "failed", "the worker's reply cannot be read"),
+        ("say(b'[' * 50000 + b'\\n')", "failed", "the worker's reply cannot be read"),
+        ("while True: say(b'x' * 50000)", "failed", "the worker's reply cannot be read"),
+        ("stop()", "timeout", "no result within 0.5 s"),
+        ("while True: time.sleep(0.01); say(b'x')", "timeout", "no result within 0.5 s"),
+        ("fork_and_sleep(); os._exit(7)", "failed", "the worker ended with status 7"),
+        ("os.kill(os.getpid(), 40)", "failed", "killed by signal 40"),
+    ],
+)
+def test_whatever_comes_through_the_reply_pipe_becomes_an_outcome(
+    program, odd_job, monkeypatch, does, status, reason
+):
+    monkeypatch.setattr(launch, "MOST_REPLY_BYTES", 1 << 20)
+    limit = 0.5 if status == "timeout" else 60
+    outcome = SpawnLauncher({}, program(does)).launch(odd_job("well"), limit, lambda: None)
+    assert outcome.reply.status == status
+    assert outcome.reply.reason.startswith(reason)
+    assert outcome.seconds < 30
+
+
+def test_a_reply_that_lies_ready_at_the_deadline_counts(program, odd_job):
+    """A parent that was stopped for a while, or had too little of a processor."""
+    launcher = SpawnLauncher({}, program(f"time.sleep(0.5); say(b'{GOOD}')"))
+    outcome = launcher.launch(odd_job("well"), 1.0, lambda: time.sleep(1.5))
+    assert outcome.reply.status == "ok"
+    assert outcome.seconds > 1.0
+
+
+def test_what_a_worker_forked_ends_with_it(program, odd_job):
+    does = f'print(subprocess.Popen(["sleep", "600"]).pid, flush=True); say(b\'{GOOD}\')'
+    outcome = SpawnLauncher({}, program(does)).launch(odd_job("well"), 60, lambda: None)
+    assert outcome.reply.status == "ok"
+    child = int(outcome.output)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.wait_procs([psutil.Process(child)], timeout=5)  # its new parent reaps it
+    assert not is_alive(child)
+
+
+@pytest.mark.parametrize(
+    ("does", "reason"),
+    [
+        ("stop()", "did not answer within 1 s"),
+        ("say(b'nonsense\\n')", "answered what cannot be read: 'nonsense'"),
+        ("say(b'[1]\\n')", "answered what cannot be read"),
+        ("say(b'[{}, {}]\\n')", "answered what cannot be read"),
+        ("say(b'[' * 50000)", "answered what cannot be read"),
+        ("fork_and_sleep()", "ended its process with 0: no reason was printed"),
+    ],
+)
+def test_a_question_has_a_deadline_and_an_answer_a_form(program, does, reason):
+    host = local_host(interpreter=Interpreter(program(does)))
+    with pytest.raises(NoAnswer) as error:
+        host.ask("describe", [{}], 1 if does == "stop()" else 60)
+    assert str(error.value).startswith(reason)
+
+
+def test_a_zygote_does_not_outlive_a_parent_that_is_killed_while_it_imports_torch(tmp_path):
+    (tmp_path / "torch.py").write_text("import time\nprint('importing')\ntime.sleep(600)\n")
+    script = (
+        "import sys, time\n"
+        "from ondevice_bench.running.hosts.launch import ZygoteLauncher, worker_environment\n"
+        "zygote = ZygoteLauncher(worker_environment(1, [sys.argv[1]]))\n"
+        "print(zygote._process.pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE
+    ) as parent:
+        orphan = psutil.Process(int(parent.stdout.readline()))
+        try:
+            end = time.monotonic() + 30
+            while not _imports(orphan) and time.monotonic() < end:
+                time.sleep(0.02)
+        finally:
+            parent.kill()
+    gone, _ = psutil.wait_procs([orphan], timeout=20)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        orphan.kill()
+    assert gone
+
+
+def _imports(process):
+    """Whether its own code runs: it then catches the signal of a child's end."""
+    with open(f"/proc/{process.pid}/status") as file:
+        caught = next(line for line in file if line.startswith("SigCgt"))
+    return int(caught.split()[1], 16) >> (signal.SIGCHLD - 1) & 1

@@ -1,0 +1,160 @@
+"""Which unfinished run goes on, and which one is left alone."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from ondevice_bench.errors import NothingRan
+from ondevice_bench.hardware.probe import probe
+from ondevice_bench.hardware.profile import load_profile, recognise
+from ondevice_bench.protocol.job import Reply
+from ondevice_bench.running import measurer, resume
+from ondevice_bench.running.hosts.fake import FakeHost
+from ondevice_bench.running.progress import Silent
+from ondevice_bench.running.session import NOT_OK, Interrupted
+from ondevice_bench.suite.load import load_suite
+from ondevice_bench.suite.plan import plan
+from tests.running.conftest import well
+
+
+def set_clock(monkeypatch, **apart):
+    """Let runs see another time."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return super().now(tz) + timedelta(**apart)
+
+    for module in (resume, measurer):
+        monkeypatch.setattr(module, "datetime", Clock)
+
+
+def test_an_unfinished_run_goes_on_under_a_profile_that_extends_its_own(world, stored, workplace):
+    notes = []
+    progress = Silent()
+    progress.note = notes.append
+    with world() as session:
+        session.perform(session.pending()[0])
+    hardware = workplace / "hardware"
+    hardware.mkdir()
+    machine = probe()
+    text = f"schema: 1\ntitle: t\nextends: {recognise(machine).name}\n"
+    hardware.joinpath("desk.yaml").write_text(text)
+    desk = FakeHost(well, profile=load_profile("desk"), machine=machine)
+    suite = load_suite("x.yaml")
+    with world(progress, host=desk, plan=plan(suite, desk.board)) as session:
+        assert notes == [f"going on with {session.run.id}"]
+        assert len(session.pending()) == len(session.tasks()) - 1
+        session.perform(session.pending()[0])
+    assert [len(statuses) for statuses in stored().values()] == [2]
+
+
+def test_an_unfinished_run_goes_on_where_it_stopped(world, stored, host):
+    with world() as session:
+        for task in session.pending()[:4]:
+            session.perform(task)
+    before = len(host.jobs)
+    with world() as session:
+        assert len(session.pending()) == 5
+        session.perform_all(Silent())
+    assert len(stored()) == 1
+    assert len(host.jobs) == before + 5
+
+
+def test_a_finished_run_is_followed_by_a_new_one(world, stored):
+    for _ in range(2):
+        with world() as session:
+            session.perform_all(Silent())
+    assert len(stored()) == 2
+
+
+def test_an_unfinished_run_goes_on_though_the_clock_went_back_before_it(world, stored, monkeypatch):
+    with world() as session:
+        session.perform_all(Silent())
+    set_clock(monkeypatch, days=-30)
+    with world() as session:
+        session.perform(session.pending()[0])
+        unfinished = session.run.id
+    with world() as session:
+        assert session.run.id == unfinished
+        session.perform_all(Silent())
+    assert len(stored()) == 2
+
+
+def test_a_run_goes_on_though_the_clock_went_back_during_it(world, stored, host, monkeypatch):
+    host.answer = lambda _: Reply("failed", reason="no")
+    with world() as session:
+        session.perform(session.pending()[0])
+    set_clock(monkeypatch, days=-30)
+    host.answer = well
+    with world(retry=NOT_OK) as session:
+        session.perform_all(Silent())
+    ((_, statuses),) = stored().items()
+    assert set(statuses.values()) == {"ok"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"commit": "def"},
+        {"fresh": True},
+        {"host": FakeHost(well, profile=recognise(probe()))},
+        {"filters": ("mcunet",)},
+        {"origin": "pytest"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_an_unfinished_run_is_left_alone_if_anything_that_matters_changed(world, stored, change):
+    with world() as session:
+        session.perform(session.pending()[0])
+    with world(**change) as session:
+        assert len(session.pending()) == len(session.tasks())
+    assert len(stored()) == 2
+
+
+def test_other_software_starts_a_new_run_and_says_so(world, stored, monkeypatch, host):
+    with world() as session:
+        session.perform(session.pending()[0])
+    notes = []
+    progress = Silent()
+    progress.note = notes.append
+    monkeypatch.setattr(host, "software", lambda: {**FakeHost().software(), "torch": "3"})
+    with world(progress):
+        pass
+    assert len(stored()) == 2
+    assert "stays unfinished: this run has another software" in notes[0]
+
+
+def test_failures_are_repeated_only_when_asked(world, stored, host):
+    host.answer = lambda job: (
+        Reply("timeout", reason="slow") if job.pass_name == "trace" else well(job)
+    )
+    with world() as session:
+        session.perform_all(Silent())
+        first = session.run.id
+    host.answer = well
+    host.jobs.clear()
+    with world(retry=NOT_OK) as session:
+        assert session.run.id == first
+        session.perform_all(Silent())
+    assert [job.pass_name for job in host.jobs] == ["trace"] * 3
+    assert set(stored()[first].values()) == {"ok"}
+    nothing = pytest.raises(NothingRan, match="nothing failed, timed out or ran out of memory")
+    with nothing, world(retry=NOT_OK):
+        pass
+
+
+def test_an_interrupt_says_what_is_kept_and_how_to_go_on(world, stored, host):
+    def answer(job):
+        if len(host.jobs) == 3:
+            raise KeyboardInterrupt
+        return well(job)
+
+    host.answer = answer
+    with (
+        pytest.raises(Interrupted, match=r"2 of 9 measurements are stored .*`bench run x` goes on"),
+        world() as session,
+    ):
+        session.perform_all(Silent())
+    ((_, statuses),) = stored().items()
+    assert len(statuses) == 2
