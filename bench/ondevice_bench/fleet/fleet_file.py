@@ -4,13 +4,13 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from ondevice_bench.declare.check import check
 from ondevice_bench.declare.document import Document, read
-from ondevice_bench.declare.schema import StrictSchema
+from ondevice_bench.declare.schema import StrictSchema, Version
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.remote.address import Address, address
 from ondevice_bench.units import parse_duration
@@ -86,7 +86,7 @@ class _CoolingSchema(StrictSchema):
 
 
 class _FleetSchema(StrictSchema):
-    schema_version: Literal[1] = Field(alias="schema")
+    schema_version: Version = Field(alias="schema")
     boards: Annotated[list[_BoardSchema], Field(min_length=1, max_length=1000)]
     cooling: _CoolingSchema = Field(default_factory=_CoolingSchema)
     patience: Annotated[_Duration, Field(ge=0)] = PATIENCE
