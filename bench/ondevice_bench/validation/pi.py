@@ -3,8 +3,11 @@
 A validation is one of a real Pi if
 - the device tree of the machine names a Raspberry Pi, on aarch64;
 - its profile is one of a Raspberry Pi, and is not emulated;
-- the firmware has answered about throttling, which no emulator does;
+- the firmware has answered about throttling;
 - every proof has passed, or is about what this board does not have.
+
+The records of a machine that imitates all of this, or that somebody has changed, cannot be told from
+those of a Pi.
 """
 
 from dataclasses import dataclass
