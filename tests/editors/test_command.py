@@ -21,7 +21,7 @@ def test_a_kind_that_there_is_not_is_one_line(bench, workplace):
     assert ended.code == 2
     assert ended.err == (
         "bench: unknown kind of file 'suit'; did you mean 'suite'? "
-        "(known: claims, hardware, hosts, layout, search, suite)\n"
+        "(known: claims, fleet, hardware, hosts, layout, search, suite)\n"
     )
 
 

@@ -7,7 +7,15 @@ import typer
 
 from ondevice_bench.terminal import print_lines
 
-KINDS = ("suite", "search", "hardware", "layout", "claims", "hosts")  # as in `editors/kinds.py`
+KINDS = (
+    "suite",
+    "search",
+    "hardware",
+    "layout",
+    "claims",
+    "hosts",
+    "fleet",
+)  # as in `editors/kinds.py`
 
 
 def schema(

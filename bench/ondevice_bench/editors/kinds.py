@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from ondevice_bench.fleet.fleet_file import FleetSchema
 from ondevice_bench.hardware.profile import ProfileSchema
 from ondevice_bench.papers.claims_file import ClaimsSchema
 from ondevice_bench.remote.address import HostsSchema
@@ -30,5 +31,6 @@ KINDS = (
     Kind("layout", "the layout of a page", lambda: LayoutSchema, "reports/layouts/*.yaml"),
     Kind("claims", "published claims", lambda: ClaimsSchema, "reports/claims.yaml"),
     Kind("hosts", "boards on the network", lambda: HostsSchema),
+    Kind("fleet", "the boards of a lab", lambda: FleetSchema),
 )
 BY_NAME = {kind.name: kind for kind in KINDS}

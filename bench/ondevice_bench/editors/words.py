@@ -178,4 +178,20 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "python": "The Python there that has bench.",
         "ssh_config": "A configuration file for ssh, beside this file.",
     },
+    "FleetSchema": {
+        "boards": "The boards of the lab.",
+        "cooling": "How cool a board must be before it measures.",
+        "patience": "How long the desk waits for a lost board: 90s, 10m (default: 3m).",
+    },
+    "FleetBoardSchema": {
+        "host": "USER@HOST or USER@HOST:PORT, or a name of `hosts.yaml`.",
+        "tags": "Your own words, by which `--tag` chooses boards.",
+        "lock": "A command on the desk, before the first connection. If it fails: no board.",
+        "unlock": "A command on the desk at the end.",
+        "profile": "The hardware profile, in place of the one that recognises the board.",
+    },
+    "CoolingSchema": {
+        "celsius": "The highest temperature at which a cell may begin (default: 70).",
+        "wait": "How long a hotter board waits: 90s, 10m (default: 10m).",
+    },
 }  # fmt: skip

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, Field
 
 from ondevice_bench.declare.check import check
 from ondevice_bench.declare.document import Document, read
 from ondevice_bench.declare.schema import StrictSchema, Version
+from ondevice_bench.declare.shown import JsonSchema, ShownAs, ShownBeside, any_of, reads, text
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.remote.address import Address, address
-from ondevice_bench.units import parse_duration
+from ondevice_bench.units import DURATION, parse_duration
 
 FILE = Path("fleet.yaml")
 PATIENCE = 180.0  # seconds for a lost board to come back, as after a reboot
@@ -67,12 +68,26 @@ def _seconds(value: Any) -> Any:
     return parse_duration(value) if isinstance(value, str) else value
 
 
-_Command = Annotated[str, AfterValidator(_words)]
-_Duration = Annotated[float, BeforeValidator(_seconds)]
-_Tag = Annotated[str, Field(pattern=r"^\w[\w.-]*$", max_length=100)]
+def _shown_words() -> JsonSchema:
+    return text(r"[\s\S]*[^ \t\r\n][\s\S]*")
 
 
-class _BoardSchema(StrictSchema):
+def _shown_seconds() -> JsonSchema:
+    return any_of({"type": "number", "minimum": 0}, text(DURATION))
+
+
+_Command = Annotated[str, AfterValidator(_words), ShownAs(_shown_words)]
+_Duration = Annotated[float, Field(ge=0), reads(_seconds, _shown_seconds)]
+_Tag = Annotated[
+    str,
+    Field(pattern=r"^\w[\w.-]*$", max_length=100),
+    ShownBeside(lambda: text(r"\w[\w.-]*")),
+]
+
+
+class FleetBoardSchema(StrictSchema):
+    """One board of `fleet.yaml`."""
+
     host: Annotated[str, Field(min_length=1)]
     tags: list[_Tag] = Field(default_factory=list)
     lock: _Command | None = None
@@ -80,22 +95,26 @@ class _BoardSchema(StrictSchema):
     profile: str | None = None
 
 
-class _CoolingSchema(StrictSchema):
+class CoolingSchema(StrictSchema):
+    """`cooling` of a fleet."""
+
     celsius: Annotated[float, Field(gt=0, le=150)] = Cooling.celsius
-    wait: Annotated[_Duration, Field(ge=0)] = Cooling.seconds
+    wait: _Duration = Cooling.seconds
 
 
-class _FleetSchema(StrictSchema):
+class FleetSchema(StrictSchema):
+    """`fleet.yaml`."""
+
     schema_version: Version = Field(alias="schema")
-    boards: Annotated[list[_BoardSchema], Field(min_length=1, max_length=1000)]
-    cooling: _CoolingSchema = Field(default_factory=_CoolingSchema)
-    patience: Annotated[_Duration, Field(ge=0)] = PATIENCE
+    boards: Annotated[list[FleetBoardSchema], Field(min_length=1, max_length=1000)]
+    cooling: CoolingSchema = CoolingSchema()
+    patience: _Duration = PATIENCE
 
 
 def load_fleet(path: Path, tags: Iterable[str] = ()) -> Fleet:
     """The boards of the file that have all these tags."""
     document = read(path)
-    declared = check(_FleetSchema, document)
+    declared = check(FleetSchema, document)
     every = [_board(document, place, each) for place, each in enumerate(declared.boards)]
     _refuse_duplicates(document, every)
     known = {tag for board in every for tag in board.tags}
@@ -109,7 +128,7 @@ def load_fleet(path: Path, tags: Iterable[str] = ()) -> Fleet:
     return Fleet(path, boards, cooling, declared.patience)
 
 
-def _board(document: Document, place: int, declared: _BoardSchema) -> FleetBoard:
+def _board(document: Document, place: int, declared: FleetBoardSchema) -> FleetBoard:
     at = document.place(("boards", place, "host"))
     try:
         found = address(declared.host)

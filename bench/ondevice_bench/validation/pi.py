@@ -6,8 +6,8 @@ A validation is one of a real Pi if
 - the firmware has answered about throttling;
 - every proof has passed, or is about what this board does not have.
 
-The records of a machine that imitates all of this, or that somebody has changed, cannot be told from
-those of a Pi.
+Records of a machine that imitates all of this, or records that somebody has changed, cannot be told
+from those of a Pi.
 """
 
 from dataclasses import dataclass
