@@ -175,6 +175,16 @@ def test_another_machine_validates_no_pi(pi_run, change, why):
     assert judged(change(pi_run)).conclusion == f"this validates no Raspberry Pi: {why}"
 
 
+def test_a_profile_that_cannot_be_read_fails_the_recognition(pi_run, workplace):
+    (workplace / "hardware").mkdir()
+    (workplace / "hardware" / "mine.yaml").write_text("schema: 2\n")
+    found = judged(pi_run)
+    (proof,) = found.proofs
+    assert (proof.subject, proof.outcome) == ("recognition", "failed")
+    assert "mine.yaml" in proof.observation
+    assert found.conclusion == "this validates no Raspberry Pi: not proven: recognition"
+
+
 def test_the_page_size_of_an_emulated_board_needs_no_peak(pi_run):
     emulated = with_settings(
         with_records(pi_run, "memory", without("peak_rss_bytes")), emulated=True

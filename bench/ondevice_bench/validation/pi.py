@@ -113,11 +113,11 @@ def _of_a_pi(store: Store) -> Validation | None:
 def _why_no_pi(run: Run, found: tuple[Proof, ...]) -> str:
     if why := _why_no_machine(run):
         return why
-    if not _is_a_pis(profile_of(run)):
-        return f"the profile {run.profile} is of another board"
     failed = [each.subject for each in found if each.outcome == "failed"]
     if failed:
         return f"not proven: {', '.join(failed)}"
+    if not _is_a_pis(profile_of(run)):  # nothing failed, so there is one
+        return f"the profile {run.profile} is of another board"
     if not any(each.subject == "throttling bits" and each.outcome == "passed" for each in found):
         return "its firmware has not answered about throttling"
     return ""
