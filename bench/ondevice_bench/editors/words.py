@@ -52,7 +52,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "layers": _LAYERS,
         "batch": "Batches to choose from (default: that of the command line or the model).",
         "train": "Optimizers to choose from, with their settings.",
-        "learning": "How candidates train with `--min-accuracy` or `--target`.",
+        "learning": "How candidates are trained if the goal or a limit is about accuracy.",
     },
     "Defaults": {
         "models": "Options of every model that has them.",
