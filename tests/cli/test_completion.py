@@ -124,6 +124,18 @@ def test_zsh_takes_the_script(place):
     assert shell(place, "zsh", "-f", "-c", script) == ["_bench"]
 
 
+def test_zsh_completes_at_the_first_key_where_it_loads_the_script_from_a_folder(place):
+    if shutil.which("zsh") is None:
+        pytest.skip("zsh is not installed")
+    (place / "fpath").mkdir()
+    (place / "fpath" / "_bench").write_text(SCRIPTS["zsh"])
+    script = (
+        "fpath=($PWD/fpath $fpath); autoload -Uz compinit; compinit -u -D; "
+        "compadd() { print -r -- $@ }; words=(bench rep); CURRENT=2; PREFIX=rep; _bench; _bench"
+    )
+    assert shell(place, "zsh", "-f", "-c", script) == ["-- report"] * 2
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_an_answer_needs_neither_torch_nor_numpy(place, name):
     """It has to come while a key is pressed."""

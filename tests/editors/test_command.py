@@ -6,9 +6,12 @@ from jsonschema import Draft202012Validator
 def test_a_schema_has_the_names_of_the_working_directory(bench, workplace):
     (workplace / "hardware").mkdir()
     (workplace / "hardware/attic.yaml").write_text("schema: 1\ntitle: A board in the attic\n")
-    ended = bench("schema", "suite", "--out", "suite.schema.json")
-    assert (ended.code, ended.out) == (0, "schema: suite.schema.json\n")
-    written = (workplace / "suite.schema.json").read_text()
+    (workplace / "suites").mkdir()
+    ended = bench("schema", "suite", "--out", "suites/suite.schema.json")
+    assert (ended.code, ended.out) == (0, "schema: suites/suite.schema.json\n")
+    written = (workplace / "suites/suite.schema.json").read_text()
+    ended = bench("schema", "fleet", "--out", "fleet.schema.json")
+    assert (ended.code, ended.out) == (0, "schema: fleet.schema.json\n")
     assert bench("schema", "suite").out == written
     suite = {"schema": 1, "title": "t", "models": "mcunet", "methods": "vanilla"}
     validator = Draft202012Validator(json.loads(written))

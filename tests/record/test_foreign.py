@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from ondevice_bench.errors import BadInput
+from ondevice_bench.record import baseline
 from ondevice_bench.record.foreign import by_series, foreign_runs, keep, read_pytest_benchmark
 
 TESTS = """
@@ -109,6 +110,14 @@ def stat(name, value):
         (
             drop("version"),
             "JSON of something else: give a bundle, or a file of `pytest --benchmark-json`",
+        ),
+        (
+            lambda values: values.update(format=baseline.FORMAT, version=2),
+            "a baseline: it is not imported, but compared: `bench compare ",
+        ),
+        (
+            lambda values: values.update(more="[" * 9_000_000),
+            "not JSON: its values would take more than 512 MiB of memory",
         ),
         (drop("machine_info"), "machine_info: Field required"),
         (

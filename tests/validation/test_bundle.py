@@ -42,6 +42,12 @@ def test_a_bundle_without_a_report_is_one_of_version_1(workplace):
     assert bundle.read_all(workplace / "a.bundle").validation is None
 
 
+def test_a_folder_as_the_file_is_refused_before_the_measurement(bench, workplace):
+    ended = bench("board", "validate", "--out", ".")
+    assert (ended.code, ended.err) == (2, "bench: --out: .: is a folder, not a file\n")
+    assert not (workplace / "bench-out").exists()
+
+
 def test_an_imported_validation_of_a_pi_is_found(bench, pi_bundle):
     assert first_pi() is None
     ended = bench("import", pi_bundle)

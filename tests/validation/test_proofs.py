@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ondevice_bench.analyse.summary import summarise_content
+from ondevice_bench.record import bundle
 from ondevice_bench.running.hosts.fake import FakeHost
 from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.plan import plan
@@ -59,6 +60,12 @@ def without(name):
     return change
 
 
+def in_the_first(change):
+    """The change in one record of many."""
+    left = iter([True])
+    return lambda record: change(record) if next(left, False) else record
+
+
 def curve(change):
     def changed(record):
         return replace(record, details={"curve": {**record.details["curve"], **change}})
@@ -101,6 +108,21 @@ def curve(change):
             "MiB more of",
         ),
         (
+            lambda c: with_records(c, "memory", in_the_first(without("peak_rss_bytes"))),
+            "peaks",
+            "has no peak",
+        ),
+        (
+            lambda c: with_records(c, "memory", without("peak_rss_bytes")),
+            "page size",
+            "no peak was read",
+        ),
+        (
+            lambda c: with_settings(c, measure=["memory", "trace", "energy"]),
+            "suite",
+            "not measured: time",
+        ),
+        (
             lambda c: with_records(c, "memory", curve({"marks": []})),
             "peaks",
             "no other process saw",
@@ -117,6 +139,11 @@ def curve(change):
             lambda c: with_records(c, "trace", metric("step_flops", 1.0)),
             "figures",
             "16 differences from the desk: step_flops of ",
+        ),
+        (
+            lambda c: with_records(c, "trace", metric("step_flops", 1.0)),
+            "figures",
+            f"; the desk has {desk_figures().torch})",
         ),
         (lambda c: replace(c, cells=c.cells[1:], records=()), "figures", "was not measured"),
     ],
@@ -146,6 +173,37 @@ def test_what_is_wrong_fails_its_proof_and_validates_no_pi(pi_run, change, subje
 )
 def test_another_machine_validates_no_pi(pi_run, change, why):
     assert judged(change(pi_run)).conclusion == f"this validates no Raspberry Pi: {why}"
+
+
+def test_a_profile_that_cannot_be_read_fails_the_recognition(pi_run, workplace):
+    (workplace / "hardware").mkdir()
+    (workplace / "hardware" / "mine.yaml").write_text("schema: 2\n")
+    found = judged(pi_run)
+    (proof,) = found.proofs
+    assert (proof.subject, proof.outcome) == ("recognition", "failed")
+    assert "mine.yaml" in proof.observation
+    assert found.conclusion == "this validates no Raspberry Pi: not proven: recognition"
+
+
+def test_the_page_size_of_an_emulated_board_needs_no_peak(pi_run):
+    emulated = with_settings(
+        with_records(pi_run, "memory", without("peak_rss_bytes")), emulated=True
+    )
+    found = outcomes(emulated)
+    assert (found["page size"], found["peaks"]) == ("passed", "absent")
+
+
+def test_many_reasons_make_no_report_that_a_bundle_cannot_carry(pi_run, workplace):
+    """Each cell has its own long reason for having no energy."""
+    names = iter(range(100))
+
+    def fails(record):
+        reason = f"{next(names)}: " + "x" * 1000
+        return replace(record, metrics={}, unavailable={"step_joules": reason})
+
+    changed = with_records(pi_run, "energy", fails)
+    bundle.write([changed], workplace / "a.bundle", judged(changed).to_dict())
+    assert bundle.read_all(workplace / "a.bundle").validation == judged(changed).to_dict()
 
 
 def test_a_desk_proves_what_it_has(pi_run):

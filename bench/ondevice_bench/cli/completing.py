@@ -9,9 +9,7 @@ import io
 import os
 import re
 import shlex
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import typer
 
@@ -49,15 +47,14 @@ def _names(shell: str, line: str, word: str | None) -> list[str]:
 
 def _found(before: list[str], incomplete: str) -> list[str]:
     """The names that the tree of commands knows at this place."""
+    from typer._click.shell_completion import ShellComplete
+
     from ondevice_bench.cli.app import app
 
-    # typer has click as a module of its own; earlier versions had it as a package
-    own = find_spec("typer._click") is not None
     tree = typer.main.get_command(app)
-    completion: Any = import_module(f"{'typer._click' if own else 'click'}.shell_completion")
     # the base class cannot be made, because it does not know how a shell reads the answer
-    abstract = dict.fromkeys(completion.ShellComplete.__abstractmethods__)
-    completer = type("Tree", (completion.ShellComplete,), abstract)(tree, {}, "bench", SHELL)
+    abstract = dict.fromkeys(ShellComplete.__abstractmethods__)
+    completer = type("Tree", (ShellComplete,), abstract)(tree, {}, "bench", SHELL)
     items = completer.get_completions(before, incomplete)
     return [item.value for item in items if item.type == "plain"]
 

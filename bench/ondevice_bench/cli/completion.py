@@ -27,7 +27,8 @@ _bench() {
     [[ $PREFIX == --*=* ]] && compset -P 1 '*='
     if [[ -n ${found[1]} ]]; then compadd -- "${found[@]}"; else _files; fi
 }
-compdef _bench bench
+# zsh loads a file of its fpath as the body of the function
+if [[ ${funcstack[1]} == _bench ]]; then _bench; else compdef _bench bench; fi
 """
 _FISH = """\
 function __bench_completion

@@ -1,5 +1,6 @@
 """`bench board validate`: what shows that a board is measured correctly, as one file."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +9,7 @@ import typer
 from ondevice_bench.cli.arguments import AsJson, Hardware, Quiet, command_line
 from ondevice_bench.cli.doctor import print_findings, quick_findings
 from ondevice_bench.cli.hosts import On
-from ondevice_bench.errors import ExitCode
+from ondevice_bench.errors import BadInput, ExitCode
 from ondevice_bench.terminal import print_json, print_lines, print_notes, print_rows
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def validate(
     from ondevice_bench.validation.figures import SUITE, suite_file
     from ondevice_bench.validation.pi import validated
 
+    if out is not None and os.path.isdir(out):  # known before the measurement, which takes minutes
+        raise BadInput(f"--out: {out}: is a folder, not a file")
     folder = OUT / SUITE
     with measuring_host(on, hardware) as host:
         findings = quick_findings(host, None)

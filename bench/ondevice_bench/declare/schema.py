@@ -2,10 +2,20 @@
 
 from collections.abc import Collection
 from dataclasses import MISSING, Field, fields
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, TypeAlias, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, create_model
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, create_model
 from pydantic import Field as SchemaField
+
+
+def _no_bool(value: object) -> object:
+    if isinstance(value, bool):  # equal to 1 in Python
+        raise ValueError(f"must be 1, got {str(value).lower()}")
+    return value
+
+
+# `schema` of a file
+Version: TypeAlias = Annotated[Literal[1], BeforeValidator(_no_bool)]
 
 
 class StrictSchema(BaseModel):

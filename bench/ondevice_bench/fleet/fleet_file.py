@@ -4,13 +4,13 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
 from ondevice_bench.declare.check import check
 from ondevice_bench.declare.document import Document, read
-from ondevice_bench.declare.schema import StrictSchema
+from ondevice_bench.declare.schema import StrictSchema, Version
 from ondevice_bench.declare.shown import JsonSchema, ShownAs, ShownBeside, any_of, reads, text
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.remote.address import Address, address
@@ -105,7 +105,7 @@ class CoolingSchema(StrictSchema):
 class FleetSchema(StrictSchema):
     """`fleet.yaml`."""
 
-    schema_version: Literal[1] = Field(alias="schema")
+    schema_version: Version = Field(alias="schema")
     boards: Annotated[list[FleetBoardSchema], Field(min_length=1, max_length=1000)]
     cooling: CoolingSchema = Field(default_factory=CoolingSchema)
     patience: _Duration = PATIENCE

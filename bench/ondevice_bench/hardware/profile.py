@@ -20,7 +20,7 @@ from ondevice_bench import allocators
 from ondevice_bench.declare.check import check
 from ondevice_bench.declare.folders import builtin, declared, locate
 from ondevice_bench.declare.inherit import read_resolved
-from ondevice_bench.declare.schema import StrictSchema
+from ondevice_bench.declare.schema import StrictSchema, Version
 from ondevice_bench.declare.shown import (
     JsonSchema,
     ShownAs,
@@ -134,7 +134,7 @@ Positions = Annotated[
 class ProfileSchema(StrictSchema):
     """A hardware profile as in its YAML file."""
 
-    schema_version: Literal[1] = Field(alias="schema")
+    schema_version: Version = Field(alias="schema")
     title: str = Field(min_length=1)
     extends: str | None = None
     recognise: Recognise = Recognise()

@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     BeforeValidator,
@@ -18,7 +18,7 @@ from ondevice_bench import metrics
 from ondevice_bench.declare.check import check
 from ondevice_bench.declare.document import Document, read
 from ondevice_bench.declare.folders import search_path
-from ondevice_bench.declare.schema import StrictSchema
+from ondevice_bench.declare.schema import StrictSchema, Version
 from ondevice_bench.declare.shown import JsonSchema, ShownAs, reads, text
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.papers import shown
@@ -264,7 +264,7 @@ class _Claim(StrictSchema):
 class ClaimsSchema(StrictSchema):
     """A file of claims."""
 
-    schema_version: Literal[1] = Field(alias="schema")
+    schema_version: Version = Field(alias="schema")
     title: str = Field(min_length=1)
     papers: dict[str, _Paper] = Field(min_length=1)
     claims: Annotated[tuple[_Claim, ...], BeforeValidator(_as_tuple)]

@@ -13,10 +13,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ondevice_bench import bounded_json
 from ondevice_bench.declare.schema import StrictSchema
 from ondevice_bench.errors import BadInput
 from ondevice_bench.files import atomic_write, require_regular
-from ondevice_bench.record.run_json import first_line
+from ondevice_bench.record import baseline
+from ondevice_bench.record.run_json import MAX_BUILT, first_line
 from ondevice_bench.record.store import OUT
 
 FOLDER = "foreign"
@@ -130,6 +132,10 @@ def is_foreign(path: Path) -> bool:
 def read_pytest_benchmark(path: Path) -> ForeignRun:
     """The readings of a file of `pytest --benchmark-json`; BadInput if it is none."""
     values = _json(path)
+    if values.get("format") == baseline.FORMAT:
+        raise BadInput(
+            f"{path}: a baseline: it is not imported, but compared: `bench compare {path} SUITE`"
+        )
     version = values.get("version")
     if "benchmarks" not in values or not isinstance(version, str):
         raise BadInput(f"{path}: JSON of something else: give a bundle, or a file of {_HOW}")
@@ -214,7 +220,7 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_FILE:
             raise BadInput(f"{path}: larger than {MAX_FILE >> 20} MiB")
-        values = json.loads(path.read_bytes())
+        values = bounded_json.loads(path.read_bytes(), MAX_BUILT)
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:

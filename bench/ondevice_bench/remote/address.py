@@ -5,13 +5,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from ondevice_bench.declare.check import check
 from ondevice_bench.declare.document import read
-from ondevice_bench.declare.schema import StrictSchema
+from ondevice_bench.declare.schema import StrictSchema, Version
 from ondevice_bench.declare.shown import JsonSchema, ShownAs, ShownBeside, text
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.files import atomic_write
@@ -100,7 +100,7 @@ class BoardSchema(StrictSchema):
 class HostsSchema(StrictSchema):
     """`hosts.yaml`."""
 
-    schema_version: Literal[1] = Field(alias="schema")
+    schema_version: Version = Field(alias="schema")
     boards: Annotated[
         dict[Annotated[str, AfterValidator(_name)], BoardSchema], ShownBeside(_shown_names)
     ]

@@ -1,7 +1,7 @@
 """The sections of a page and their order: `reports/layouts/NAME.yaml`."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, GetJsonSchemaHandler, field_validator
 from pydantic_core import CoreSchema
@@ -9,7 +9,7 @@ from pydantic_core import CoreSchema
 from ondevice_bench.declare.check import check
 from ondevice_bench.declare.folders import locate
 from ondevice_bench.declare.inherit import read_resolved
-from ondevice_bench.declare.schema import StrictSchema
+from ondevice_bench.declare.schema import StrictSchema, Version
 from ondevice_bench.declare.shown import JsonSchema, ShownAs, inheriting
 from ondevice_bench.errors import unknown
 from ondevice_bench.report.sections import sections
@@ -33,7 +33,7 @@ def _shown_sections() -> JsonSchema:
 class LayoutSchema(StrictSchema):
     """A layout as in its YAML file."""
 
-    schema_version: Literal[1] = Field(alias="schema")
+    schema_version: Version = Field(alias="schema")
     title: Annotated[str, Field(min_length=1)]
     sections: Annotated[
         tuple[str, ...], Field(min_length=1, strict=False), ShownAs(_shown_sections)

@@ -11,7 +11,7 @@ from pydantic_core import CoreSchema
 
 from ondevice_bench import allocators, passes
 from ondevice_bench.declare.folders import declared
-from ondevice_bench.declare.schema import StrictSchema, read_as
+from ondevice_bench.declare.schema import StrictSchema, Version, read_as
 from ondevice_bench.declare.shown import (
     LIKE_KEY,
     JsonSchema,
@@ -255,7 +255,7 @@ def _shown_defaults(kind: str) -> JsonSchema:
 class SuiteSchema(StrictSchema):
     """A suite file. `make_suite_schema` replaces the fields that depend on methods and models."""
 
-    schema_version: Literal[1] = Field(alias="schema")
+    schema_version: Version = Field(alias="schema")
     title: str = Field(min_length=1)
     purpose: str = ""
     extends: str | None = None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, GetJsonSchemaHandler, create_model
 from pydantic_core import CoreSchema
@@ -17,8 +17,8 @@ from ondevice_bench.declare.check import check
 from ondevice_bench.declare.document import Document
 from ondevice_bench.declare.folders import locate
 from ondevice_bench.declare.inherit import read_resolved
-from ondevice_bench.declare.schema import StrictSchema
-from ondevice_bench.declare.shown import JsonSchema, inheriting, reads
+from ondevice_bench.declare.schema import StrictSchema, Version
+from ondevice_bench.declare.shown import JsonSchema, ShownBeside, inheriting, reads
 from ondevice_bench.specs.layer_choice import parse
 from ondevice_bench.suite import shown
 from ondevice_bench.suite.cell import Cell, LearningPlan, Train
@@ -42,7 +42,7 @@ GRID = (0.1, 0.3, 1.0, 3.0)  # learning rates, as multiples of that of `train`
 class SpaceSchema(StrictSchema):
     """The file of a search space. `make_space_schema` replaces the fields with specs."""
 
-    schema_version: Literal[1] = Field(alias="schema")
+    schema_version: Version = Field(alias="schema")
     title: str = Field(min_length=1)
     purpose: str = ""
     extends: str | None = None
@@ -64,6 +64,10 @@ class SpaceSchema(StrictSchema):
         resolved.clear()
         resolved.update(whole)
         return reference
+
+
+def _no_target() -> JsonSchema:
+    return {"properties": {"target": False}}
 
 
 def _without_target(value: LearningPlan) -> LearningPlan:
@@ -114,7 +118,10 @@ def make_space_schema(folder: Path = Path()) -> type[SpaceSchema]:
         __base__=SpaceSchema,
         methods=(method_entries(folder), ...),
         train=(Annotated[tuple[train, ...], AS_LIST, NOT_EMPTY], (Train(),)),
-        learning=(Annotated[learning, AfterValidator(_without_target)], LearningPlan()),
+        learning=(
+            Annotated[learning, AfterValidator(_without_target), ShownBeside(_no_target)],
+            LearningPlan(),
+        ),
     )
 
 

@@ -8,15 +8,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.declare.folders import builtin
-from ondevice_bench.declare.schema import StrictSchema
+from ondevice_bench.declare.schema import StrictSchema, Version
 from ondevice_bench.files import atomic_write
+from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.planned_cell import PlannedCell
 
 SUITE = "validate"
@@ -36,7 +37,7 @@ class CellFigures:
 class FiguresSchema(StrictSchema):
     """`desk_figures.json`."""
 
-    schema_version: Literal[1] = Field(alias="schema")
+    schema_version: Version = Field(alias="schema")
     made_by: str
     arch: str
     torch: str
@@ -46,6 +47,12 @@ class FiguresSchema(StrictSchema):
 def suite_file() -> Path:
     """The suite of these figures: ours, whatever suite of the user's has its name."""
     return builtin("suites") / f"{SUITE}.yaml"
+
+
+@cache
+def suite_passes() -> tuple[str, ...]:
+    """What our suite measures of each cell."""
+    return tuple(load_suite(str(suite_file())).measure)
 
 
 def figures_file() -> Path:

@@ -3,8 +3,11 @@
 A validation is one of a real Pi if
 - the device tree of the machine names a Raspberry Pi, on aarch64;
 - its profile is one of a Raspberry Pi, and is not emulated;
-- the firmware has answered about throttling, which no emulator does;
+- the firmware has answered about throttling;
 - every proof has passed, or is about what this board does not have.
+
+Records of a machine that imitates all of this, or records that somebody has changed, cannot be told
+from those of a Pi.
 """
 
 from dataclasses import dataclass
@@ -110,11 +113,11 @@ def _of_a_pi(store: Store) -> Validation | None:
 def _why_no_pi(run: Run, found: tuple[Proof, ...]) -> str:
     if why := _why_no_machine(run):
         return why
-    if not _is_a_pis(profile_of(run)):
-        return f"the profile {run.profile} is of another board"
     failed = [each.subject for each in found if each.outcome == "failed"]
     if failed:
         return f"not proven: {', '.join(failed)}"
+    if not _is_a_pis(profile_of(run)):  # nothing failed, so there is one
+        return f"the profile {run.profile} is of another board"
     if not any(each.subject == "throttling bits" and each.outcome == "passed" for each in found):
         return "its firmware has not answered about throttling"
     return ""

@@ -15,7 +15,12 @@ from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.hardware.probe import Machine
 from ondevice_bench.hardware.profile import Profile, profiles, recognise
 from ondevice_bench.record.model import Run
-from ondevice_bench.validation.figures import desk_figures, differences, figures_of
+from ondevice_bench.validation.figures import (
+    desk_figures,
+    differences,
+    figures_of,
+    suite_passes,
+)
 
 Outcome = Literal["passed", "failed", "absent"]
 OVER_RUNTIME, PEAK = "peak_rss_over_runtime_bytes", "peak_rss_bytes"
@@ -94,8 +99,12 @@ def _page_size(summary: RunSummary, profile: Profile) -> Proof:
     if broken:
         said = f"a peak of {broken[0]:.0f} bytes is no number of pages of {page // 1024} KiB"
         return Proof("page size", "failed", said)
-    whole = f", and {units.number_of(len(readings), 'peak')} in whole pages" if readings else ""
-    return Proof("page size", "passed", f"{page // 1024} KiB{whole}")
+    if readings:
+        whole = f"{units.number_of(len(readings), 'peak')} in whole pages"
+        return Proof("page size", "passed", f"{page // 1024} KiB, and {whole}")
+    if summary.run.settings.get("emulated"):
+        return Proof("page size", "passed", f"{page // 1024} KiB; {EMULATED}")
+    return Proof("page size", "failed", "no peak was read")
 
 
 def _throttling(summary: RunSummary, profile: Profile) -> Proof:
@@ -118,7 +127,7 @@ def _power(summary: RunSummary, profile: Profile) -> Proof:
     cells = _measured(summary)
     if len(read) < len(cells) or not read:
         reasons = [cell.unavailable.get("step_joules", "") for cell in cells if cell not in read]
-        return Proof("power chip", "failed", "; ".join(dict.fromkeys(reasons)) or "no energy")
+        return Proof("power chip", "failed", _few([*dict.fromkeys(reasons)]) or "no energy")
     joules = [cell.estimates["step_joules"].estimate for cell in read]
     if min(joules) <= 0:
         return Proof("power chip", "failed", "a step without energy")
@@ -130,9 +139,10 @@ def _peaks(summary: RunSummary, _: Profile) -> Proof:
     """The kernel's own peak against its parts, and against what another process saw."""
     if summary.run.settings.get("emulated"):
         return Proof("peaks", "absent", EMULATED)
-    cells = [cell for cell in _measured(summary) if PEAK in cell.estimates]
-    if not cells:
-        return Proof("peaks", "failed", "no cell has a peak")
+    cells = _measured(summary)
+    without = [f"{cell.id} has no peak" for cell in cells if PEAK not in cell.estimates]
+    if without or not cells:
+        return Proof("peaks", "failed", _few(without) or "no cell has a peak")
     slack = _UNCOUNTED_PAGES * summary.run.machine["logical_cores"]
     slack *= summary.run.machine["page_bytes"]
     problems = [problem for cell in cells for problem in _peak_problems(cell, slack)]
@@ -170,7 +180,11 @@ def _samples_of_step(cell: CellSummary) -> list[float]:
 
 
 def _suite(summary: RunSummary, _: Profile) -> Proof:
-    cells = [cell for cell in summary.cells if cell.planned.state == "planned"]
+    """Every cell by every pass of our suite. A suite of the user's may have its cells."""
+    cells = _measured(summary)
+    left_out = [each for each in suite_passes() if each not in summary.run.settings["measure"]]
+    if left_out:
+        return Proof("suite", "failed", f"not measured: {', '.join(left_out)}")
     bad = [f"{cell.id}: {cell.status}" for cell in cells if cell.status != "ok"]
     if summary.run.finished is None:
         return Proof("suite", "failed", "the run is unfinished")
@@ -185,7 +199,8 @@ def _figures(summary: RunSummary, _: Profile) -> Proof:
     count = sum(len(cell.figures) for cell in wanted.cells.values())
     if found:
         said = f"{units.number_of(len(found), 'difference')} from the desk: {_few(found)}"
-        return Proof("figures", "failed", said)
+        own = summary.run.software["torch"]
+        return Proof("figures", "failed", f"{said} (torch {own}; the desk has {wanted.torch})")
     where = f"{wanted.arch}, torch {wanted.torch}"
     return Proof("figures", "passed", f"{count} exact figures equal those of a desk ({where})")
 
