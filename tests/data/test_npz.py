@@ -116,7 +116,7 @@ class TestNpz:
     @pytest.mark.parametrize(
         ("name", "shape", "says"),
         [
-            ("MAX_ROW", (2, 4, 4, 3), "a row of images takes 4.58e-05 MiB, more than"),
+            ("MAX_ROW", (2, 4, 4, 3), "a row of images takes 48 bytes, more than"),
             ("MAX_ROWS", (21, 4, 1, 1), "images has 21 rows, more than 20"),
         ],
     )

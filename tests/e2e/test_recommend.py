@@ -116,7 +116,7 @@ def test_what_nothing_can_meet_is_named_by_shapes(bench, folder):
         (("--board", "pi5-2g"), "unknown hardware 'pi5-2g'; did you mean 'pi5-2gb'?"),
         (("--board", "pi5-2gb", "--memory-cap", "3G"), "3 GiB is more than pi5-2gb has, 2 GiB"),
         (("--board", "pi5-2gb", "--reserve", "3G"), "--reserve: 3 GiB is not less than"),
-        (("--memory-cap", "0M"), "--memory-cap: must be more than 0 bytes"),
+        (("--memory-cap", "0M"), "--memory-cap: must be above 0, got '0M'"),
         (("--budget", "0"), "--budget: must be more than 0 seconds"),
         (("--batch", "0"), "--batch: must be at least 1, got 0"),
         (("--layers", "lost"), "--layers: must be all, mlp, attention"),

@@ -104,7 +104,7 @@ def test_a_cell_that_failed_is_said_to_have_failed():
     failed = make_record(run.run.id, cell, status="failed", reason="no memory")
     other = digest_of(replace(run, records=(*records, failed)))
     board = board_history(Board.of(run.run), [digest_of(RUNS[0]), other], {})
-    assert board.verdict.sentence == "Worse: 1 cell failed"
+    assert board.verdict.sentence == "Worse: rounds of 1 cell failed"
     assert board.verdict.failed == (f"{cell.id}: failed",)
     assert board.verdict.tone == "worse"
 
@@ -122,7 +122,7 @@ def test_a_run_of_which_more_rounds_failed_is_worse_as_in_a_comparison_of_runs()
         (whole.cell, whole.pass_name, str(whole.base), str(whole.new))
     )
     verdict = board_history(Board.of(run.run), digests, {}).verdict
-    assert (verdict.tone, verdict.sentence) == ("worse", "Worse: 1 cell failed")
+    assert (verdict.tone, verdict.sentence) == ("worse", "Worse: rounds of 1 cell failed")
 
 
 def test_a_cell_that_the_run_before_has_not_measured_is_not_judged():

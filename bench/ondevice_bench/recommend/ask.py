@@ -28,8 +28,6 @@ def memory_bytes(
     """What a process may allocate: the cap, or the memory of the board without the reserve."""
     if cap is None:
         return memory_limit(board, reserve, others).usable_bytes
-    if cap == 0:
-        raise BadInput("--memory-cap: must be more than 0 bytes")
     if board.memory_gib is not None and cap > board.memory_gib * GIB:
         raise BadInput(
             f"--memory-cap: {units.size(cap)} is more than {board.name} has, "

@@ -134,5 +134,6 @@ def _line(what: str, share: str, left: TimeLeft | None) -> str:
     """
     time_left = ""
     if left is not None:
-        time_left = f"{'about' if left.is_exact else 'roughly'} {units.about(left.seconds)} left"
+        time = units.about(max(1.0, left.seconds))
+        time_left = f"{'about' if left.is_exact else 'roughly'} {time} left"
     return " · ".join(filter(None, (share, time_left, what)))

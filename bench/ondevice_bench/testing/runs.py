@@ -55,9 +55,11 @@ class OpenRuns:
         failed = [_failure(record) for record in records if record.status in failing]
         # a cell that failed is judged, too: else the gate's summary would not know of it
         worse = [] if self._gate is None else worse_lines(self._gate.judge(run.run, summary))
-        if failed or worse:
-            raise CellFailure("\n".join(failed or worse))
+        if failed:
+            raise CellFailure("\n".join(failed))
         _add_row(item, run, summary)
+        if worse:
+            raise CellFailure("\n".join(worse))
         return ""
 
     def measure_whole(self, items: Sequence[CellItem], progress: Progress) -> None:

@@ -238,4 +238,4 @@ def test_a_metric_that_only_the_base_of_ab_has_is_a_row_and_nothing_is_decided()
     assert (first.metric, first.new, first.verdict, first.remark) == (
         "activation_bytes", "not measured", "missing", "no hook",
     )  # fmt: skip
-    assert found.sentence == "Not decided: 1 metric of the base is not measured"
+    assert found.sentence == "Not decided: 1 metric of the base was not measured"
