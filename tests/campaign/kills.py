@@ -37,7 +37,7 @@ rounds: 1
 """
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PROGRESS = 50  # kills for each line of progress
-PATIENCE = 600  # seconds until a command hangs. Beside other programs, `bench ab` needs 300
+PATIENCE = 600  # seconds until a command hangs. `bench ab` took over 180 at a load of 20
 STORE = Path("bench-out/killed/results.sqlite")
 Key = tuple[str, object]
 
