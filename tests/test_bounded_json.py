@@ -56,7 +56,7 @@ def test_the_largest_message_from_a_board_takes_little_more_than_its_own_size():
     ended = subprocess.run(program, check=True, capture_output=True, text=True)
     said, taken = ended.stdout.splitlines()
     assert said == "a message is too large: its values would take more than 128 MiB of memory"
-    assert int(taken) < 100  # MiB; the values would take 1.5 GiB
+    assert int(taken) < 100  # MiB; the values would take 1.3 GiB
 
 
 def test_a_reply_and_a_frame_with_too_many_values_say_so():

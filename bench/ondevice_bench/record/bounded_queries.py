@@ -9,7 +9,7 @@ from ondevice_bench.record import rows
 from ondevice_bench.record.rows import Row
 
 # a damaged tree of pages can lead to the same page again and again
-STEPS_A_BYTE = 32  # of SQLite's machine, for one query; a row of ten bytes needs some thirty
+STEPS_A_BYTE = 32  # of SQLite's machine, for one query; our rows need 10 to 37 each
 _STEPS = 10_000  # between two looks at the count
 _SOME = 64  # rows that are read at once
 

@@ -10,7 +10,7 @@ from pathlib import Path
 # types of thermal zones: cpu-thermal (Pi), CPU-therm (Jetson), x86_pkg_temp, bigcore0-thermal
 _PROCESSOR_ZONE = re.compile(r"cpu|(big|mid|little)core|x86_pkg_temp", re.IGNORECASE)
 _PROCESSOR_CHIPS = ("k10temp", "zenpower", "coretemp", "cpu_thermal")  # names of hwmon
-_OFFSET_LABEL = "Tctl"  # of AMD: on some processors 10 or 20 °C above Tdie, the real one
+_OFFSET_LABEL = "Tctl"  # of AMD: on some processors 10 to 27 °C above Tdie, the real one
 _CONSTANT_ZONE = "PMIC-Die"  # of a Jetson: 100 °C at all times
 
 

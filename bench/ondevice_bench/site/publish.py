@@ -166,7 +166,7 @@ def _locked(site: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _collecting_seldom() -> Iterator[None]:
-    """Python looks for circles of objects less often: it took a quarter of the time."""
+    """Python looks for circles of objects less often: it took a fifth of the time."""
     before = gc.get_threshold()
     gc.set_threshold(COLLECT_AFTER, *before[1:])
     try:
