@@ -13,6 +13,9 @@ from ondevice_bench.cli import names
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.units import parse_bytes, parse_duration
 
+A_RUN = "a suite or the path of a store or its folder (the latest run), a run's id, or STORE@RUN"
+STORES = "Suites, or paths of stores or their folders (default: every store in bench-out)."
+
 ModelName = Annotated[
     str,
     typer.Argument(help="A model's name, or ./mynet.py:net.", autocompletion=names.models),
@@ -70,7 +73,7 @@ MemoryCap = Annotated[
 RunName = Annotated[
     str | None,
     typer.Option(
-        help="A suite (its latest run), a run's id, or STORE@RUN (default: the latest run).",
+        help=f"The run: {A_RUN} (default: the latest run).",
         autocompletion=names.results,
     ),
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ondevice_bench.cli.arguments import AsJson, Quiet, command_line
+from ondevice_bench.cli.arguments import A_RUN, AsJson, Quiet, command_line
 from ondevice_bench.errors import BadInput, ExitCode
 from ondevice_bench.terminal import (
     print_errors,
@@ -34,7 +34,7 @@ def claims(
         list[str] | None,
         typer.Argument(
             metavar="RUN",
-            help="Suites, run ids or STORE@RUN (default: the latest run of each suite).",
+            help=f"Runs: each is {A_RUN} (default: the latest run of each suite).",
         ),
     ] = None,
     paper: Annotated[
