@@ -15,6 +15,7 @@ from ondevice_bench.record.acceptance import Acceptance
 from ondevice_bench.record.details import Details, Precision
 from ondevice_bench.record.measurement import Measurement
 from ondevice_bench.record.model import Run
+from ondevice_bench.record.origin import PYTEST
 from ondevice_bench.record.run_json import RunContent
 from ondevice_bench.record.store import Store
 from ondevice_bench.stats import Estimate, estimate
@@ -139,7 +140,7 @@ class RunSummary:
     @property
     def is_interleaved(self) -> bool:
         """Whether rounds alternated between the cells. Old runs of pytest did not."""
-        return bool(self.run.settings.get("interleaved", self.run.origin != "pytest"))
+        return bool(self.run.settings.get("interleaved", self.run.origin != PYTEST))
 
     @property
     def statuses(self) -> dict[str, int]:

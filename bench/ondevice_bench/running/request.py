@@ -9,6 +9,7 @@ from typing import Any
 
 from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.passes import SUSTAINED
+from ondevice_bench.record.origin import RUN
 from ondevice_bench.running.boards import boards
 from ondevice_bench.running.commit import current_commit
 from ondevice_bench.running.hosts.host import Host
@@ -26,7 +27,7 @@ class Request:
     host: Host
     commit: str
     command: str
-    origin: str = "run"
+    origin: str = RUN
     fresh: bool = False
     # a finished run goes on, too, and one whose plan is part of this one, or has this one as a part
     extends: bool = False

@@ -16,6 +16,7 @@ from ondevice_bench.analyse.failed_rounds import BAD, Rounds
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record.model import Run, Status, TaskKey
+from ondevice_bench.record.origin import IMPORTED
 from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.planned_cell import PlannedCell
@@ -85,7 +86,7 @@ class Digest:
             suite_text="",
             title=facts.title,
             definition=facts.identity,
-            origin="import",
+            origin=IMPORTED,
             created=facts.created,
             commit=facts.commit,
             profile=facts.profile,
