@@ -7,13 +7,14 @@ from pathlib import Path
 from ondevice_bench.analyse.summary import RunSummary, summarise
 from ondevice_bench.api.measured_run import MeasuredRun
 from ondevice_bench.errors import BadInput
+from ondevice_bench.record.model import NOT_OK
 from ondevice_bench.record.store import OUT
 from ondevice_bench.report.page import write_report
 from ondevice_bench.report.terminal.plan import plan_misfits
 from ondevice_bench.running.hosts.host import Host
 from ondevice_bench.running.progress import Progress
 from ondevice_bench.running.request import Request, request
-from ondevice_bench.running.session import NOT_OK, open_session
+from ondevice_bench.running.session import open_session
 from ondevice_bench.suite.suite import Suite
 
 PAGE = "report.html"

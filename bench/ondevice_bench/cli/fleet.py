@@ -82,9 +82,9 @@ def run(
         )
     from ondevice_bench.fleet.fleet_file import load_fleet
     from ondevice_bench.fleet.run import Wanted
+    from ondevice_bench.record.model import NOT_OK
     from ondevice_bench.running.outcome import exit_code
     from ondevice_bench.running.progress import for_terminal
-    from ondevice_bench.running.session import NOT_OK
 
     boards = load_fleet(fleet, tags or ())
     repeat = NOT_OK if retry else frozenset()

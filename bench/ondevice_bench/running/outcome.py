@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ondevice_bench.errors import ExitCode
-from ondevice_bench.running.session import NOT_OK
+from ondevice_bench.record.model import NOT_OK
 
 
 def failures(settings: Mapping[str, Any]) -> frozenset[str]:
