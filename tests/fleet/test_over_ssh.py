@@ -186,7 +186,7 @@ def test_ctrl_c_ends_everything_there_and_the_next_command_completes_the_run(
     assert last.endswith("fleet run tiny` goes on from there")
     for name in ("board1", "board2"):
         there = workplace / f"there-{name}"
-        wait_until(lambda: not processes_there(there))  # noqa: B023
+        wait_until(lambda: not processes_there(there))  # noqa: B023  # it is called at once
         assert not [path for path in there.iterdir() if path.is_dir()]
     before = {r.key: r.started for r in records(workplace)[1]}
     assert bench("fleet", "run", "tiny").code == 0
