@@ -83,7 +83,7 @@ def run(
     from ondevice_bench.fleet.fleet_file import load_fleet
     from ondevice_bench.fleet.run import Wanted
     from ondevice_bench.record.model import NOT_OK
-    from ondevice_bench.running.outcome import exit_code
+    from ondevice_bench.running.outcome import exit_code, exit_code_of_all
     from ondevice_bench.running.progress import for_terminal
 
     boards = load_fleet(fleet, tags or ())
@@ -100,7 +100,7 @@ def run(
             f"{left} measurements are left, and no board can make them: what was measured is "
             f"stored, and `{wanted.command}` goes on from there"
         )
-    return max(exit_code(each.statuses, each.run.settings) for _, each in found)
+    return exit_code_of_all(exit_code(each.statuses, each.run.settings) for _, each in found)
 
 
 def _measured(
