@@ -138,6 +138,11 @@ class RunSummary:
         )
 
     @property
+    def planned(self) -> tuple[CellSummary, ...]:
+        """The cells that this run was to measure: not those of other boards, nor the refused."""
+        return tuple(cell for cell in self.cells if cell.planned.state == "planned")
+
+    @property
     def is_interleaved(self) -> bool:
         """Whether rounds alternated between the cells. Old runs of pytest did not."""
         return bool(self.run.settings.get("interleaved", self.run.origin != PYTEST))
