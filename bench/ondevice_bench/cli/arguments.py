@@ -5,7 +5,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -91,6 +91,11 @@ SameCode = Annotated[
         "--same-code",
         help="Join only cells with the same version of your model's and method's files.",
     ),
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Start a new run even if one is unfinished.")]
+Retry = Annotated[
+    Literal["failed"] | None,
+    typer.Option(help="Repeat what failed, timed out or ran out of memory in the last run."),
 ]
 Open = Annotated[bool, typer.Option("--open", help="Open the page in your browser.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ondevice_bench.errors import BadInput
 from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.passes import SUSTAINED
 from ondevice_bench.record.origin import RUN
@@ -16,6 +17,14 @@ from ondevice_bench.running.hosts.host import Host
 from ondevice_bench.suite.plan import plan
 from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.suite.suite import Suite
+
+
+def refuse_both(*, fresh: bool, retry: bool) -> None:
+    """A run is new, or goes on."""
+    if fresh and retry:
+        raise BadInput(
+            "`fresh` starts a new run, `retry` repeats part of the last one: give one of them"
+        )
 
 
 @dataclass(frozen=True)
