@@ -13,6 +13,7 @@ import pytest
 from ondevice_bench.record.store import Store
 from tests.conftest import BENCH
 from tests.remote.test_end import processes_there, wait_until
+from tests.remote.test_over_ssh import one_line
 
 pytest.importorskip("distributed", reason="dask is not installed: pip install '.[fleet]'")
 SUITE = (
@@ -85,12 +86,6 @@ def test_the_status_says_what_every_board_does(bench, workplace, suite_file, lab
     (run,) = status["runs"]
     assert run["measured"] == "6/6"
     assert "board1" in bench("fleet", "status").out
-
-
-def one_line(ended) -> str:
-    assert ended.code == 2, ended.err
-    (line,) = ended.err.splitlines()
-    return line
 
 
 def test_what_a_lab_can_get_wrong_is_one_line_each(bench, workplace, suite_file, lab, own_server):
