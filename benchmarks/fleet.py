@@ -68,14 +68,14 @@ class Memory:
     def __enter__(self) -> Self:
         def add(campaign: Campaign, record: object) -> None:
             self._records += 1
-            self._add(campaign, record)  # type: ignore[arg-type]
+            self._add(campaign, record)  # type: ignore[arg-type]  # passed on as it is
 
-        Campaign.add = add  # type: ignore[method-assign]
+        Campaign.add = add  # type: ignore[method-assign]  # to count the records
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        Campaign.add = self._add  # type: ignore[method-assign]
+        Campaign.add = self._add  # type: ignore[method-assign]  # as before
         self._is_over.set()
         self._thread.join()
 

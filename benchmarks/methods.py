@@ -88,6 +88,8 @@ class Variant:
 class NaiveHosvd(torch.autograd.Function):
     """Full SVD of each unfolding, the input restored, the plain formula."""
 
+    # torch's stub says nothing of the types of both methods, and torch documents them
+
     @staticmethod
     def forward(ctx, x, weight, layer):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN205, D102
         y = layer.plain(x, weight)

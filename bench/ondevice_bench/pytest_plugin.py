@@ -58,8 +58,9 @@ _HARDWARE = _Option(
 )
 _BASELINE = _Option(
     ("--baseline", "--bench-baseline"),
-    "fail the cells that regressed since this run: a suite (its latest run), a run's id, "
-    "STORE@RUN, a bundle, or the file of a baseline; also for bench_step's assert_not_worse()",
+    "fail the cells that regressed since this run: a suite or a store (its latest run), "
+    "a run's id, STORE@RUN, a bundle, or the file of a baseline; also for bench_step's "
+    "assert_not_worse()",
     {"metavar": "REF"},
     needs_cells=False,
 )

@@ -33,6 +33,9 @@ def stores(workplace):
         ("quick@q1", "quick", "q1"),
         ("bench-out/quick/results.sqlite", "quick", "q2"),
         ("bench-out/quick/results.sqlite@q1", "quick", "q1"),
+        ("bench-out/quick", "quick", "q2"),
+        ("bench-out/quick/", "quick", "q2"),
+        ("./bench-out/quick@q1", "quick", "q1"),
     ],
 )
 def test_a_run_is_found_by_suite_id_or_store(stores, reference, suite, run_id):
@@ -55,11 +58,25 @@ def test_a_path_may_have_an_at_sign(stores, workplace, reference):
         ("quikc", "no run, suite or store 'quikc' .*did you mean 'quick'"),
         ("quick@q9", "no run 'q9'"),
         ("none.sqlite", "no such store"),
+        ("./bench-out", "bench-out/results.sqlite: no such store"),
+        ("", "no run, suite or store ''"),
     ],
 )
 def test_what_cannot_be_found_is_said(stores, reference, says):
     with pytest.raises(BadInput, match=says):
         find_run(reference)
+
+
+def test_a_folder_with_a_store_needs_no_slash(stores, workplace, monkeypatch):
+    monkeypatch.chdir(stores)
+    assert find_run("quick") == (Path("quick/results.sqlite"), "q2")
+    assert find_run("quick@q1") == (Path("quick/results.sqlite"), "q1")
+    assert find_stores(["quick", "big/"]) == (
+        Path("quick/results.sqlite"),
+        Path("big/results.sqlite"),
+    )
+    monkeypatch.chdir("quick")
+    assert find_run(".") == (Path("results.sqlite"), "q2")
 
 
 def test_a_workplace_without_runs_says_how_to_start(workplace):

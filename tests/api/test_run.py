@@ -21,7 +21,7 @@ from tests.conftest import TINY, TINY_CELL
 
 def test_the_name_is_the_function_whatever_was_imported_first():
     from ondevice_bench import run as first
-    from ondevice_bench.running import session  # noqa: F401
+    from ondevice_bench.running import session  # noqa: F401  # the import is the test
     from ondevice_bench import run as second  # isort: skip
 
     assert first is second is ondevice_bench.run is ondevice_bench.api.run.run
@@ -205,7 +205,7 @@ def test_a_run_of_an_object_names_no_command_that_would_measure_something_else(a
 
 
 def test_real_workers_measure_beside_a_program_that_has_imported_torch(workplace, forked):
-    import torch  # noqa: F401
+    import torch  # noqa: F401  # for its threads
 
     keys = {"measure": ["trace"], "rounds": 1, "methods": ["vanilla"]}
     small = {"vit_b_32": {"batch": 2, "depth": 1, "image_size": 32}}

@@ -296,7 +296,7 @@ def test_the_run_that_validates_a_pi_stays(workplace, monkeypatch, capsys):
     assert [each["run"][-2:] for each in row["removed"]] == ["00", "02"]
 
 
-def test_the_documented_jobs_publish_two_commits(toy, tmp_path):  # noqa: F811
+def test_the_documented_jobs_publish_two_commits(toy, tmp_path):  # noqa: F811  # a fixture
     jobs = YAML(typ="safe").load(recipe("site"))["jobs"]
     here, remote = toy.folder, tmp_path / "remote.git"
     git("init", "-q", "--bare", str(remote))

@@ -8,7 +8,7 @@ from tests.remote.conftest import own_server, quick_python, server  # noqa: F401
 
 
 @pytest.fixture
-def lab(workplace, server, own_server, quick_python):  # noqa: F811
+def lab(workplace, server, own_server, quick_python):  # noqa: F811  # fixtures
     """Write a lab of two boards: `board1`, and `board2` with a server that a test may stop."""
 
     def write(rules=(), **settings):

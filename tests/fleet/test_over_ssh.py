@@ -13,6 +13,7 @@ import pytest
 from ondevice_bench.record.store import Store
 from tests.conftest import BENCH
 from tests.remote.test_end import processes_there, wait_until
+from tests.remote.test_over_ssh import one_line
 
 pytest.importorskip("distributed", reason="dask is not installed: pip install '.[fleet]'")
 SUITE = (
@@ -85,12 +86,6 @@ def test_the_status_says_what_every_board_does(bench, workplace, suite_file, lab
     (run,) = status["runs"]
     assert run["measured"] == "6/6"
     assert "board1" in bench("fleet", "status").out
-
-
-def one_line(ended) -> str:
-    assert ended.code == 2, ended.err
-    (line,) = ended.err.splitlines()
-    return line
 
 
 def test_what_a_lab_can_get_wrong_is_one_line_each(bench, workplace, suite_file, lab, own_server):
@@ -186,7 +181,7 @@ def test_ctrl_c_ends_everything_there_and_the_next_command_completes_the_run(
     assert last.endswith("fleet run tiny` goes on from there")
     for name in ("board1", "board2"):
         there = workplace / f"there-{name}"
-        wait_until(lambda: not processes_there(there))  # noqa: B023
+        wait_until(lambda: not processes_there(there))  # noqa: B023  # it is called at once
         assert not [path for path in there.iterdir() if path.is_dir()]
     before = {r.key: r.started for r in records(workplace)[1]}
     assert bench("fleet", "run", "tiny").code == 0

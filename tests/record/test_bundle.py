@@ -11,8 +11,9 @@ from ondevice_bench.cli.import_ import import_
 from ondevice_bench.errors import BadInput
 from ondevice_bench.files import open_zip
 from ondevice_bench.record import baseline, bundle, run_json
+from ondevice_bench.record.origin import IMPORTED
 from ondevice_bench.record.run_json import RunContent
-from ondevice_bench.record.store import IMPORTED, Store
+from ondevice_bench.record.store import Store
 from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 

@@ -24,7 +24,6 @@ VALUES = (
     | st.integers(-(2**63), 2**63 - 1)
     | st.floats(allow_nan=False)
 )
-NESTED = "SELECT id FROM runs"
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT {} FROM n"
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from ondevice_bench.errors import ExitCode
-from ondevice_bench.running.outcome import exit_code, failures
+from ondevice_bench.running.outcome import exit_code, exit_code_of_all, failures
 
 CAPPED = {"memory_cap_bytes": 2**30}
 
@@ -23,3 +23,17 @@ CAPPED = {"memory_cap_bytes": 2**30}
 def test_out_of_memory_fails_a_run_only_without_a_cap(statuses, settings, code):
     assert exit_code(statuses, settings) == code
     assert bool(failures(settings) & set(statuses)) == (code == ExitCode.CELL_FAILED)
+
+
+@pytest.mark.parametrize(
+    ("codes", "code"),
+    [
+        ([], ExitCode.OK),
+        ([ExitCode.OK, ExitCode.NOTHING_RAN], ExitCode.OK),
+        ([ExitCode.NOTHING_RAN, ExitCode.NOTHING_RAN], ExitCode.NOTHING_RAN),
+        ([ExitCode.NOTHING_RAN, ExitCode.CELL_FAILED], ExitCode.CELL_FAILED),
+        ([ExitCode.CELL_FAILED, ExitCode.OK], ExitCode.CELL_FAILED),
+    ],
+)
+def test_nothing_was_measured_only_if_no_run_measured_anything(codes, code):
+    assert exit_code_of_all(codes) == code

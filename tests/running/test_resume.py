@@ -8,10 +8,11 @@ from ondevice_bench.errors import NothingRan
 from ondevice_bench.hardware.probe import probe
 from ondevice_bench.hardware.profile import load_profile, recognise
 from ondevice_bench.protocol.job import Reply
+from ondevice_bench.record.model import NOT_OK
 from ondevice_bench.running import measurer, resume
 from ondevice_bench.running.hosts.fake import FakeHost
 from ondevice_bench.running.progress import Silent
-from ondevice_bench.running.session import NOT_OK, Interrupted
+from ondevice_bench.running.session import Interrupted
 from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.plan import plan
 from tests.running.conftest import well

@@ -85,6 +85,12 @@ def test_a_name_that_is_none_is_refused(workplace, name):
         write_method(name)
 
 
+def test_a_method_begins_with_no_digit(workplace):
+    with pytest.raises(BadInput, match="no digit first"):
+        write_method("1x")
+    assert list(workplace.iterdir()) == []
+
+
 def test_a_name_too_long_for_a_file_leaves_no_folder(workplace):
     with pytest.raises(BadInput, match="File name too long"):
         write_suite("a" * 300)

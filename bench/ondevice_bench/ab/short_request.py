@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ondevice_bench.ab.find_suite import SUITES, require_own_code
 from ondevice_bench.ab.worktree import Tree
+from ondevice_bench.record.origin import AB
 from ondevice_bench.running.hosts.host import Host
 from ondevice_bench.running.queries.user_models import describe
 from ondevice_bench.running.request import Request, request
@@ -29,4 +30,4 @@ def short_request(
     describe(host, loaded)
     short = replace(loaded, measure=("trace", "time"), rounds={"time": 1}, variants={})
     whole = request(host, short, command, filters)
-    return replace(whole, plan=whole.planned, commit=tree.commit, origin="ab")
+    return replace(whole, plan=whole.planned, commit=tree.commit, origin=AB)

@@ -3,6 +3,7 @@
 import shlex
 
 from ondevice_bench.record.model import Run
+from ondevice_bench.record.origin import PYTEST
 from ondevice_bench.suite.cell import Cell
 
 _WITH_VALUE = {"--filter", "--retry", "--budget"}
@@ -51,7 +52,7 @@ def chooses_cells(run: Run) -> bool:
 
 def _is_of_steps(run: Run) -> bool:
     """Whether the run has steps of tests: it has no suite."""
-    return run.origin == "pytest" and not run.suite_text
+    return run.origin == PYTEST and not run.suite_text
 
 
 def _words(command: str) -> list[str]:

@@ -132,7 +132,7 @@ def compare(
     `claims` is the number of all noisy comparisons, if these runs are only a part of them. With
     `same_code`, cells with two versions of the user's code are not joined.
     """
-    bases, news = _planned(base), _planned(new)
+    bases, news = base.planned, new.planned
     joined = join_cells(bases, news, same_code=same_code)
     by_id = ({cell.id: cell for cell in side} for side in (bases, news))
     of_base, of_new = by_id
@@ -330,10 +330,6 @@ def _noisy(
 def _rounds(cell: CellSummary, name: str) -> list[float]:
     """One reading for each process: the median of its samples."""
     return [median(samples) for samples in cell.samples.get(name, ()) if samples]
-
-
-def _planned(summary: RunSummary) -> list[CellSummary]:
-    return [cell for cell in summary.cells if cell.planned.state == "planned"]
 
 
 def kernels_of(run: Run) -> tuple[object, ...]:

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ondevice_bench.record.measurement import Measurement
-
-BAD = frozenset({"failed", "timeout", "oom"})
+from ondevice_bench.record.model import NOT_OK
 
 
 @dataclass(frozen=True)
@@ -55,5 +54,5 @@ def more_failed(
 
 
 def _counted(records: Sequence[Measurement]) -> Rounds:
-    bad = [f"{record.status}: {record.reason}" for record in records if record.status in BAD]
+    bad = [f"{record.status}: {record.reason}" for record in records if record.status in NOT_OK]
     return Rounds(len(bad), len(records), next(iter(bad), ""))

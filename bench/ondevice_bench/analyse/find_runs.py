@@ -35,6 +35,17 @@ def from_each_store(
     return found
 
 
+def store_named(name: str) -> Path | None:
+    """The store that a text means, if it means one.
+
+    It is the path of a store, or of the folder in which it lies, or the name of a suite.
+    """
+    of_suite, inside = OUT / name / FILE_NAME, Path(name) / FILE_NAME
+    if "/" in name or name.endswith(".sqlite"):
+        return inside if os.path.isdir(name) else Path(name)
+    return next((path for path in (of_suite, inside) if name and os.path.isfile(path)), None)
+
+
 def split_reference(reference: str) -> tuple[str, str]:
     """The path or the name of a reference, and the run behind its `@`.
 
@@ -43,7 +54,8 @@ def split_reference(reference: str) -> tuple[str, str]:
     words = reference.split("@")
     for count in range(len(words), 0, -1):
         path = "@".join(words[:count])
-        if os.path.isfile(path) or os.path.isfile(OUT / path / FILE_NAME):
+        store = store_named(path)
+        if os.path.isfile(path) or (store and os.path.isfile(store)):
             return path, "@".join(words[count:])
     path, _, run = reference.partition("@")
     return path, run
@@ -52,34 +64,35 @@ def split_reference(reference: str) -> tuple[str, str]:
 def find_run(reference: str | None) -> tuple[Path, str]:
     """The store and id of a run.
 
-    `reference` is a store (`PATH` or `PATH@RUN`), a run id, or a suite's name (its latest run);
-    None means the latest run of all.
+    `reference` is what `store_named` knows (its latest run), the same with `@RUN`, or the id of a
+    run; None means the latest run of all.
     """
     if reference is None:
         return _latest_of_all()
-    path, run = split_reference(reference)
-    if "/" in path or path.endswith(".sqlite"):
-        with Store.open(Path(path)) as store:
-            return Path(path), _pick(store, run or None).id
-    named = OUT / path / FILE_NAME
-    if named.exists():
-        with Store.open(named) as store:
-            return named, _pick(store, run or None).id
-    return _by_id(reference)
+    name, run = split_reference(reference)
+    path = store_named(name)
+    if path is None:
+        return _by_id(reference)
+    with Store.open(path) as store:
+        return path, _pick(store, run or None).id
 
 
 def find_stores(references: Sequence[str]) -> tuple[Path, ...]:
-    """The stores that these names of suites or paths mean; without any, all below `bench-out`."""
+    """The stores that `store_named` knows by these names; without any, all below `bench-out`."""
     if not references:
         paths = store_paths()
         if not paths:
             raise BadInput(f"no runs in {OUT}: start with `bench run quick`")
         return paths
-    paths_by_name = {path.parent.name: path for path in store_paths()}
-    for name in references:
-        if "/" not in name and not name.endswith(".sqlite") and name not in paths_by_name:
-            raise BadInput(f"{unknown('suite or store', name, paths_by_name)} in {OUT}")
-    return tuple(dict.fromkeys(paths_by_name.get(name, Path(name)) for name in references))
+    return tuple(dict.fromkeys(map(_require_store, references)))
+
+
+def _require_store(name: str) -> Path:
+    path = store_named(name)
+    if path is None:
+        suites = [each.parent.name for each in store_paths()]
+        raise BadInput(f"{unknown('suite or store', name, suites)} in {OUT}")
+    return path
 
 
 def latest_runs() -> tuple[tuple[Path, str], ...]:

@@ -36,7 +36,11 @@ def summary_at(path: Path, run_id: str) -> RunSummary:
 
 def stored_content(reference: str | None) -> RunContent:
     """The complete content of a stored run, by the rules of `find_run`."""
-    path, run_id = find_run(reference)
+    return content_at(*find_run(reference))
+
+
+def content_at(path: Path, run_id: str) -> RunContent:
+    """The complete content of a run in this store."""
     with Store.open(path) as store:
         return RunContent(store.run(run_id), store.cells(run_id), store.records(run_id))
 

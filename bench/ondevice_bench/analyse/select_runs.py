@@ -12,6 +12,7 @@ from ondevice_bench.analyse.summary import CellEstimates, RunSummary, cell_estim
 from ondevice_bench.errors import BadInput, suggestion
 from ondevice_bench.passes import TRACE
 from ondevice_bench.record.model import Run
+from ondevice_bench.record.origin import AB
 from ondevice_bench.record.store import Store
 from ondevice_bench.suite.patterns import matches_any
 
@@ -45,7 +46,7 @@ def stored_runs(
         found = []
         with store.one_state():
             for run in store.runs():
-                if run.origin == "ab":
+                if run.origin == AB:
                     continue
                 cells = tuple(cell_estimates(store, run, wanted, [TRACE]))
                 ids.update(cell.id for cell in cells)

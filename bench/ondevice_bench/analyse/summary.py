@@ -15,6 +15,7 @@ from ondevice_bench.record.acceptance import Acceptance
 from ondevice_bench.record.details import Details, Precision
 from ondevice_bench.record.measurement import Measurement
 from ondevice_bench.record.model import Run
+from ondevice_bench.record.origin import PYTEST
 from ondevice_bench.record.run_json import RunContent
 from ondevice_bench.record.store import Store
 from ondevice_bench.stats import Estimate, estimate
@@ -137,9 +138,14 @@ class RunSummary:
         )
 
     @property
+    def planned(self) -> tuple[CellSummary, ...]:
+        """The cells that this run was to measure: not those of other boards, nor the refused."""
+        return tuple(cell for cell in self.cells if cell.planned.state == "planned")
+
+    @property
     def is_interleaved(self) -> bool:
         """Whether rounds alternated between the cells. Old runs of pytest did not."""
-        return bool(self.run.settings.get("interleaved", self.run.origin != "pytest"))
+        return bool(self.run.settings.get("interleaved", self.run.origin != PYTEST))
 
     @property
     def statuses(self) -> dict[str, int]:

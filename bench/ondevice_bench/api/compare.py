@@ -100,8 +100,8 @@ def compare(
 ) -> ComparedRuns:
     """Compare two runs, as `bench compare` does.
 
-    Each is a run that `run` gave, or a text: a suite (its latest run), a run's id, `STORE@RUN`, a
-    bundle, or the file of a baseline.
+    Each is a run that `run` gave, or a text: a suite or a store (its latest run), a run's id,
+    `STORE@RUN`, a bundle, or the file of a baseline.
     """
     fail_on = {fail_on} if isinstance(fail_on, str) else set(fail_on)
     for verdict in sorted(fail_on - set(FAILING)):

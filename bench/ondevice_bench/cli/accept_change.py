@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ondevice_bench.cli import names
-from ondevice_bench.cli.arguments import AsJson
+from ondevice_bench.cli.arguments import A_RUN, AsJson
 from ondevice_bench.errors import BadInput
 from ondevice_bench.terminal import print_json, print_lines
 
@@ -28,8 +28,8 @@ def accept_change(
     run: Annotated[
         str | None,
         typer.Argument(
-            help="The run with the new value: a suite (its latest run), a run's id, STORE@RUN or "
-            "a bundle (default: the latest run of the baseline's suite)."
+            help=f"The run with the new value: {A_RUN}; or a bundle "
+            "(default: the latest run of the baseline's suite)."
         ),
     ] = None,
     because: Annotated[str, typer.Option(help="Why the change is meant.")] = "",

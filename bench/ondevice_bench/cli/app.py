@@ -82,7 +82,7 @@ app.command()(new_method.new_method)
 app.command()(check_method.check_method)
 
 show = typer.Typer()
-app.add_typer(show, name="show", help="Show the layers of a model, or the numbers of a cell.")
+app.add_typer(show, name="show", help="Show the numbers of a cell, or a model's layers or ranks.")
 show.command("cell")(show_cell.show_cell)
 show.command("model")(show_model.show_model)
 show.command("spectrum")(show_spectrum.show_spectrum)
@@ -93,7 +93,9 @@ baseline.command("save")(save_baseline.save_baseline)
 baseline.command("accept")(accept_change.accept_change)
 
 boards = typer.Typer()
-app.add_typer(boards, name="board", help="Set up boards on the network, for `--on`.")
+app.add_typer(
+    boards, name="board", help="Set up, check and validate boards on the network, for `--on`."
+)
 boards.command("setup")(board.setup)
 boards.command("list")(board.list_boards)
 boards.command("check")(board.check)

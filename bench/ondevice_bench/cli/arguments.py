@@ -5,13 +5,16 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from ondevice_bench.cli import names
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.units import parse_bytes, parse_duration
+
+A_RUN = "a suite or the path of a store or its folder (the latest run), a run's id, or STORE@RUN"
+STORES = "Suites, or paths of stores or their folders (default: every store in bench-out)."
 
 ModelName = Annotated[
     str,
@@ -70,7 +73,7 @@ MemoryCap = Annotated[
 RunName = Annotated[
     str | None,
     typer.Option(
-        help="A suite (its latest run), a run's id, or STORE@RUN (default: the latest run).",
+        help=f"The run: {A_RUN} (default: the latest run).",
         autocompletion=names.results,
     ),
 ]
@@ -88,6 +91,11 @@ SameCode = Annotated[
         "--same-code",
         help="Join only cells with the same version of your model's and method's files.",
     ),
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Start a new run even if one is unfinished.")]
+Retry = Annotated[
+    Literal["failed"] | None,
+    typer.Option(help="Repeat what failed, timed out or ran out of memory in the last run."),
 ]
 Open = Annotated[bool, typer.Option("--open", help="Open the page in your browser.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ondevice_bench.cli.arguments import AsJson, Quiet, command_line
+from ondevice_bench.cli.arguments import A_RUN, AsJson, Quiet, command_line
 from ondevice_bench.errors import BadInput, ExitCode
 from ondevice_bench.terminal import (
     print_errors,
@@ -34,7 +34,7 @@ def claims(
         list[str] | None,
         typer.Argument(
             metavar="RUN",
-            help="Suites, run ids or STORE@RUN (default: the latest run of each suite).",
+            help=f"Runs: each is {A_RUN} (default: the latest run of each suite).",
         ),
     ] = None,
     paper: Annotated[
@@ -171,7 +171,7 @@ def _measured(
     from ondevice_bench.papers.trials import obstacles, trials
     from ondevice_bench.papers.waiting import is_measurable
     from ondevice_bench.record.store import OUT
-    from ondevice_bench.running.outcome import exit_code
+    from ondevice_bench.running.outcome import exit_code, exit_code_of_all
     from ondevice_bench.running.progress import for_terminal
     from ondevice_bench.running.queries.described_suite import described
     from ondevice_bench.running.queries.first_batch import require_first_batch
@@ -191,7 +191,7 @@ def _measured(
     for task in tasks:
         described(host, task.suite)  # the files of weights are checked
         require_first_batch(host, task)
-    summaries, code = [], ExitCode.OK
+    summaries = []
     for task in tasks:
         folder = OUT / task.suite.name
         summary = None if fresh else _measured_before(task, folder)
@@ -200,8 +200,8 @@ def _measured(
         else:
             print_errors(f"measured before: {summary.run.id} (--fresh measures again)")
         summaries.append(summary)
-        code = max(code, exit_code(summary.statuses, summary.run.settings))
-    return summaries, code
+    codes = (exit_code(each.statuses, each.run.settings) for each in summaries)
+    return summaries, exit_code_of_all(codes)
 
 
 def _measured_before(task: "Request", folder: Path) -> "RunSummary | None":

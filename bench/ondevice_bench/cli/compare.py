@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ondevice_bench.cli import names
-from ondevice_bench.cli.arguments import AsJson, FailOn, SameCode, parsed_verdicts
+from ondevice_bench.cli.arguments import A_RUN, AsJson, FailOn, SameCode, parsed_verdicts
 from ondevice_bench.cli.deciding import AsForm, Out, form_of, show_outcome
 from ondevice_bench.terminal import print_errors, print_json, print_notes, print_tables
 
@@ -15,8 +15,7 @@ def compare(
         str,
         typer.Argument(
             autocompletion=names.results,
-            help="The run to compare with: a suite (its latest run), a run's id, STORE@RUN, "
-            "a bundle, or the file of a baseline.",
+            help=f"The run to compare with: {A_RUN}; or a bundle, or the file of a baseline.",
         ),
     ],
     new: Annotated[

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ondevice_bench.cli import names
-from ondevice_bench.cli.arguments import AsJson
+from ondevice_bench.cli.arguments import A_RUN, AsJson
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.terminal import print_json, print_lines, print_notes
 from ondevice_bench.units import number_of
@@ -23,7 +23,7 @@ def export(
     runs: Annotated[
         list[str],
         typer.Argument(
-            help="Runs: a suite (its latest run), a run's id, or STORE@RUN.",
+            help=f"Runs: each is {A_RUN}.",
             autocompletion=names.results,
         ),
     ],

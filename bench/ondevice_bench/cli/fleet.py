@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ondevice_bench.cli.arguments import (
     AsJson,
     Filters,
+    Fresh,
     Open,
     Quiet,
+    Retry,
     SuitesFolder,
     command_line,
 )
@@ -53,13 +55,8 @@ def run(
             "has a folder in it."
         ),
     ] = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start a new run even if one is unfinished.")
-    ] = False,
-    retry: Annotated[
-        Literal["failed"] | None,
-        typer.Option(help="Repeat what failed, timed out or ran out of memory in the last run."),
-    ] = None,
+    fresh: Fresh = False,
+    retry: Retry = None,
     scheduler: Annotated[
         str | None,
         typer.Option(
@@ -76,16 +73,14 @@ def run(
 ) -> int:
     """Measure suites on all boards of a fleet. The same command goes on after an interruption."""
     _require_dask()
-    if fresh and retry:
-        raise BadInput(
-            "--fresh starts a new run, --retry repeats part of the last one: give one of them"
-        )
     from ondevice_bench.fleet.fleet_file import load_fleet
     from ondevice_bench.fleet.run import Wanted
-    from ondevice_bench.running.outcome import exit_code
+    from ondevice_bench.record.model import NOT_OK
+    from ondevice_bench.running.outcome import exit_code, exit_code_of_all
     from ondevice_bench.running.progress import for_terminal
-    from ondevice_bench.running.session import NOT_OK
+    from ondevice_bench.running.request import refuse_both
 
+    refuse_both(fresh=fresh, retry=retry is not None)
     boards = load_fleet(fleet, tags or ())
     repeat = NOT_OK if retry else frozenset()
     wanted = Wanted(command_line(), fresh, repeat, scheduler, dashboard)
@@ -100,7 +95,7 @@ def run(
             f"{left} measurements are left, and no board can make them: what was measured is "
             f"stored, and `{wanted.command}` goes on from there"
         )
-    return max(exit_code(each.statuses, each.run.settings) for _, each in found)
+    return exit_code_of_all(exit_code(each.statuses, each.run.settings) for _, each in found)
 
 
 def _measured(
@@ -150,13 +145,14 @@ def _load(name: str, folder: Path | None, host: "Host") -> "Suite":
 
 def _print(found: Sequence[tuple[Path, "RunSummary"]], *, show: bool, as_json: bool) -> None:
     """Draw a page for each folder, and print what each run has found."""
+    from ondevice_bench.api.measuring import PAGE
     from ondevice_bench.report.page import LAYOUT, write_report
     from ondevice_bench.report.terminal.fleet import fleet_lines
     from ondevice_bench.report.terminal.run import problem_lines, run_json, run_notes, run_tables
     from ondevice_bench.report.terminal.verdict import short_verdict_lines
 
     for place in dict.fromkeys(place for place, _ in found):
-        page = place / "report.html"
+        page = place / PAGE
         summaries = [each for where, each in found if where == place]
         write_report(summaries, page, LAYOUT if len(summaries) == 1 else LAYOUT_OF_BOARDS)
         for each in summaries if not as_json else ():
@@ -168,7 +164,7 @@ def _print(found: Sequence[tuple[Path, "RunSummary"]], *, show: bool, as_json: b
         if show:
             open_page(page)
     if as_json:
-        print_json([run_json(each, place / "report.html") for place, each in found])
+        print_json([run_json(each, place / PAGE) for place, each in found])
 
 
 def status(

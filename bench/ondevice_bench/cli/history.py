@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ondevice_bench.cli import names
-from ondevice_bench.cli.arguments import AsJson, SameCode, check_threshold
+from ondevice_bench.cli.arguments import STORES, AsJson, SameCode, check_threshold
 from ondevice_bench.errors import BadInput, ExitCode, NothingRan, unknown
 from ondevice_bench.terminal import print_errors, print_json, print_lines, print_tables
 
@@ -22,7 +22,7 @@ def history(
         list[str] | None,
         typer.Argument(
             metavar="STORE",
-            help="Suites or stores (default: every store in bench-out).",
+            help=STORES,
             autocompletion=names.results,
         ),
     ] = None,

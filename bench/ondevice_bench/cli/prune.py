@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ondevice_bench.cli.arguments import AsJson
+from ondevice_bench.cli.arguments import STORES, AsJson
 from ondevice_bench.errors import BadInput
 from ondevice_bench.terminal import Table, print_errors, print_json, print_lines, print_tables
 from ondevice_bench.units import number_of, size
@@ -22,9 +22,7 @@ BASELINES = Path("baselines")
 def prune(
     stores: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="STORE", help="Suites or stores (default: every store in bench-out)."
-        ),
+        typer.Argument(metavar="STORE", help=STORES),
     ] = None,
     keep_last: Annotated[
         int, typer.Option(metavar="N", help="Keep the newest N runs of each suite on each board.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ondevice_bench.cli import names
-from ondevice_bench.cli.arguments import AsJson, Open
+from ondevice_bench.cli.arguments import A_RUN, AsJson, Open
 from ondevice_bench.cli.browser import open_page
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.files import atomic_write
@@ -30,7 +30,7 @@ def report(
         typer.Argument(
             metavar="RUN",
             autocompletion=names.results,
-            help="A suite (its latest run), a run's id, or STORE@RUN (default: the latest run). "
+            help=f"The run: {A_RUN} (default: the latest run). "
             "More runs, for example of other boards, are shown beside the first.",
         ),
     ] = None,

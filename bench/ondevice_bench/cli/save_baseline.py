@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ondevice_bench.cli import names
-from ondevice_bench.cli.arguments import AsJson
+from ondevice_bench.cli.arguments import A_RUN, AsJson
 from ondevice_bench.errors import BadInput
 from ondevice_bench.terminal import print_json, print_lines
 
@@ -16,7 +16,7 @@ def save_baseline(
     run: Annotated[
         str | None,
         typer.Argument(
-            help="A suite (its latest run), a run's id, or STORE@RUN (default: the latest run).",
+            help=f"The run: {A_RUN} (default: the latest run).",
             autocompletion=names.results,
         ),
     ] = None,

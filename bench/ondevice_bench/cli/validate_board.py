@@ -29,7 +29,7 @@ def validate(
 
     Without --on, the board is this machine. Exit code 5 if a proof failed.
     """
-    from ondevice_bench.analyse.resolve_run import stored_content
+    from ondevice_bench.analyse.resolve_run import content_at
     from ondevice_bench.api.hosts import measuring_host
     from ondevice_bench.api.measuring import measure
     from ondevice_bench.record import bundle
@@ -51,7 +51,7 @@ def validate(
         summary = measure(task, folder, for_terminal(quiet=quiet))
     found = validated(summary)
     target = out or Path(f"{summary.run.id}{bundle.SUFFIX}")
-    content = stored_content(f"{folder / FILE_NAME}@{summary.run.id}")
+    content = content_at(folder / FILE_NAME, summary.run.id)
     bundle.write([content], target, found.to_dict())
     if as_json:
         print_json({**found.to_dict(), "bundle": str(target)})

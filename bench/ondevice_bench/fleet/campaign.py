@@ -26,7 +26,6 @@ from ondevice_bench.running.work_folder import work_folder
 from ondevice_bench.running.workspace import locked
 from ondevice_bench.suite.passes import passes_of
 
-ORIGIN = "fleet"
 MOST_ATTEMPTS = 5  # of one portion, besides those that ended because a board was too hot
 
 

@@ -18,7 +18,7 @@ from ondevice_bench.errors import BadInput
 from ondevice_bench.fleet.campaign import MOST_ATTEMPTS, Campaign, Waiting
 from ondevice_bench.fleet.lane import Began, Ended, Event, Lane, Measured, Note, Work
 from ondevice_bench.fleet.portion import Portion
-from ondevice_bench.record.model import Status, TaskKey
+from ondevice_bench.record.model import NOT_OK, Status, TaskKey
 from ondevice_bench.running.progress import Progress
 from ondevice_bench.running.schedule import TimeLeft
 from ondevice_bench.units import percent
@@ -26,7 +26,6 @@ from ondevice_bench.units import percent
 POLL_SECONDS = 1.0
 LOOK_SECONDS = 5.0  # between two looks at the time left
 MOST_FAILED = 3  # portions that a board may begin and not measure, without any record between
-FAILING = frozenset({"failed", "timeout", "oom"})
 
 
 class Engine(Protocol):
@@ -180,7 +179,7 @@ class Desk:
     def _store(self, campaign: Campaign, event: Measured) -> None:
         record = event.record
         campaign.add(record)
-        if record.status in FAILING:
+        if record.status in NOT_OK:
             what = f"{record.key.cell} · {record.key.pass_name}"
             self._progress.note(f"{record.status}: {what} on {event.board}: {record.reason}")
         left = sum(each.left for each in self._campaigns)

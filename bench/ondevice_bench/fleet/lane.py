@@ -67,7 +67,6 @@ class Note:
     """What a board's host does besides, such as to connect again."""
 
     text: str
-    ticket: str = ""
 
 
 Event: TypeAlias = Began | Measured | Ended | Note

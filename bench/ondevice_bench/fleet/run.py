@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ondevice_bench.errors import BadInput
-from ondevice_bench.fleet.campaign import ORIGIN, Campaign, opened
+from ondevice_bench.fleet.campaign import Campaign, opened
 from ondevice_bench.fleet.desk import Desk
 from ondevice_bench.fleet.fleet_file import Cooling
 from ondevice_bench.fleet.lane import Event, Lane
 from ondevice_bench.fleet.muster import Present
+from ondevice_bench.record.origin import FLEET
 from ondevice_bench.running.hosts.host import Host
 from ondevice_bench.running.progress import Progress
 from ondevice_bench.running.request import Request, request
@@ -46,7 +47,7 @@ def requests(
     found = tuple(
         replace(
             request(host, load(host), wanted.command, filters),
-            origin=ORIGIN,
+            origin=FLEET,
             of_any_unit=True,
             fresh=wanted.fresh,
             retry=wanted.retry,

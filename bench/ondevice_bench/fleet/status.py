@@ -6,11 +6,11 @@ from typing import Any
 
 from ondevice_bench.analyse.find_runs import from_each_store
 from ondevice_bench.errors import BadInput
-from ondevice_bench.fleet.campaign import ORIGIN
 from ondevice_bench.fleet.fleet_file import Fleet, FleetBoard
 from ondevice_bench.fleet.lane import too_hot
 from ondevice_bench.fleet.muster import AT_ONCE, Connect
 from ondevice_bench.passes import rounds_of
+from ondevice_bench.record.origin import FLEET
 from ondevice_bench.record.store import Store
 
 
@@ -44,7 +44,7 @@ def run_rows() -> list[dict[str, Any]]:
 
 
 def _rows(store: Store) -> list[dict[str, Any]]:
-    latest = {run.profile: run for run in store.runs() if run.origin == ORIGIN}
+    latest = {run.profile: run for run in store.runs() if run.origin == FLEET}
     rows = []
     for run in latest.values():
         measure, rounds = run.settings["measure"], run.settings["rounds"]

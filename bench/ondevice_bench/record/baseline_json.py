@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, create_model
 
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record.acceptance import Acceptance
+from ondevice_bench.record.model import Status
 from ondevice_bench.record.run_json import ClosedSchema, Name, RunContent, read_checked, read_run
 
 _Reason = Annotated[str, Field(min_length=1, max_length=2000)]
@@ -28,7 +29,7 @@ class _Metric(ClosedSchema):
 class _Process(ClosedSchema):
     pass_name: Name = Field(alias="pass")
     round: Annotated[int, Field(ge=1)]
-    status: Literal["ok", "failed", "timeout", "oom", "skipped"]
+    status: Status
     reason: str
     launch: str
     started: str

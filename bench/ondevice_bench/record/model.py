@@ -6,6 +6,7 @@ from typing import Any, Literal, cast, get_args
 
 Status = Literal["ok", "failed", "timeout", "oom", "skipped"]
 _STATUSES = get_args(Status)
+NOT_OK: frozenset[Status] = frozenset({"failed", "timeout", "oom"})  # it ran, without a result
 
 
 def status_of(text: str) -> Status:

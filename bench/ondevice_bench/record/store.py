@@ -16,6 +16,7 @@ from ondevice_bench.record.bounded_queries import BoundedQueries, Room, bytes_of
 from ondevice_bench.record.details import Details
 from ondevice_bench.record.measurement import Measurement
 from ondevice_bench.record.model import Record, Run, TaskKey, status_of
+from ondevice_bench.record.origin import IMPORTED
 from ondevice_bench.record.rows import RecordRows
 from ondevice_bench.record.run_json import first_line
 from ondevice_bench.record.run_lengths import QUERIES
@@ -31,7 +32,6 @@ from ondevice_bench.suite.planned_cell import PlannedCell
 OUT = Path("bench-out")
 FILE_NAME = "results.sqlite"
 PATIENCE = 30  # seconds that a writer waits for another one
-IMPORTED = "import"  # the origin of a run from a bundle, which never resumes
 
 _CELLS = 16  # that are read at once
 

@@ -7,14 +7,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ondevice_bench.errors import BadInput
 from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.passes import SUSTAINED
+from ondevice_bench.record.origin import RUN
 from ondevice_bench.running.boards import boards
 from ondevice_bench.running.commit import current_commit
 from ondevice_bench.running.hosts.host import Host
 from ondevice_bench.suite.plan import plan
 from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.suite.suite import Suite
+
+
+def refuse_both(*, fresh: bool, retry: bool) -> None:
+    """A run is new, or goes on."""
+    if fresh and retry:
+        raise BadInput(
+            "`fresh` starts a new run, `retry` repeats part of the last one: give one of them"
+        )
 
 
 @dataclass(frozen=True)
@@ -26,7 +36,7 @@ class Request:
     host: Host
     commit: str
     command: str
-    origin: str = "run"
+    origin: str = RUN
     fresh: bool = False
     # a finished run goes on, too, and one whose plan is part of this one, or has this one as a part
     extends: bool = False

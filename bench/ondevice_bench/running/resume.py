@@ -10,6 +10,7 @@ from typing import Any
 from ondevice_bench.data.count import examples_of
 from ondevice_bench.errors import NothingRan
 from ondevice_bench.record.model import Run
+from ondevice_bench.record.origin import FLEET, RUN
 from ondevice_bench.record.store import Store
 from ondevice_bench.running.progress import Progress
 from ondevice_bench.running.request import Request
@@ -103,11 +104,10 @@ def _to_go_on_with(store: Store, new: Run, request: Request, progress: Progress)
 
 def _latest_of_kind(store: Store, new: Run) -> Run | None:
     """The run that may go on. A fleet has a run for each profile of its boards."""
-    match new.origin:
-        case "run":
-            return store.last_added(new.suite, new.origin)
-        case "fleet":
-            return store.last_added(new.suite, new.origin, new.profile)
+    if new.origin == RUN:
+        return store.last_added(new.suite, new.origin)
+    if new.origin == FLEET:
+        return store.last_added(new.suite, new.origin, new.profile)
     return None
 
 

@@ -31,8 +31,6 @@ from ondevice_bench.suite.labels import labelled
 from ondevice_bench.suite.passes import passes_of
 from ondevice_bench.suite.preview import CellPreview
 
-NOT_OK = frozenset({"failed", "timeout", "oom"})
-
 
 class Interrupted(BenchError):
     """The user stopped the run."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ondevice_bench.analyse.compare import compare
+from ondevice_bench.analyse.compare import SURE, compare
 from ondevice_bench.analyse.history import (
     History,
     HistoryChange,
@@ -15,7 +15,7 @@ from ondevice_bench.analyse.history import (
     history_of,
 )
 from ondevice_bench.errors import ExitCode
-from ondevice_bench.record.model import Run
+from ondevice_bench.record.model import NOT_OK, Run
 from ondevice_bench.report.gate.of_runs import outcome_of_runs
 from ondevice_bench.report.gate.outcome import GateOutcome, counts_text
 from ondevice_bench.site.digest import Digest
@@ -23,9 +23,6 @@ from ondevice_bench.site.places import Board
 from ondevice_bench.suite.code import code_of, join_key
 from ondevice_bench.suite.labels import LabelledCells, labelled
 from ondevice_bench.units import number_of
-
-_FAILED = ("oom", "timeout", "failed")
-FAILING = frozenset({"regressed"})
 
 
 @dataclass(frozen=True)
@@ -121,14 +118,14 @@ class BoardHistory:
         """The newest run against the one before it, by the rules of `bench compare`."""
         new = self.newest
         failed = tuple(
-            f"{each.cell.id}: {each.status}" for each in new.cells if each.status in _FAILED
+            f"{each.cell.id}: {each.status}" for each in new.cells if each.status in NOT_OK
         )
         if len(self.digests) == 1:
             count = sum(bool(each.estimates) for each in new.cells)
             sentence = f"First run: {number_of(count, 'cell')} measured"
             return Verdict("worse" if failed else "", sentence, "", None, failed)
         comparison = compare(self.digests[-2].summary(), new.summary())
-        outcome = outcome_of_runs("bench site", comparison, FAILING, lambda *_: None)
+        outcome = outcome_of_runs("bench site", comparison, SURE, lambda *_: None)
         counts = counts_text(outcome.rows)
         unjudged = tuple(_only_measured_in(new, self.digests[-2]))
         sentence, tone = _sentence(outcome, len(failed)), "worse" if failed else _tone(outcome)

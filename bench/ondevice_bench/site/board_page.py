@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.history import HistoryChange, Series
+from ondevice_bench.record.model import NOT_OK
 from ondevice_bench.report.gate.outcome import GateRow
 from ondevice_bench.report.gate.page import TONES
 from ondevice_bench.report.history_text import (
@@ -263,7 +264,7 @@ def _runs(board: BoardHistory, blocks: Sequence[range], limits: Limits) -> Itera
     numbers = {place: number for number, block in enumerate(blocks) for place in block}
     for place in reversed(range(max(0, len(board.runs) - limits.runs), len(board.runs))):
         run, digest = board.runs[place], board.digests[place]
-        failed = sum(each.status in ("failed", "oom", "timeout") for each in digest.cells)
+        failed = sum(each.status in NOT_OK for each in digest.cells)
         href = ""
         if place > blocks[pairs.first_block(blocks)].start:
             page = pairs.page_name(numbers[place - 1], numbers[place])

@@ -12,10 +12,11 @@ from functools import cached_property
 from typing import Any
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.failed_rounds import BAD, Rounds
+from ondevice_bench.analyse.failed_rounds import Rounds
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.errors import BadInput
-from ondevice_bench.record.model import Run, Status, TaskKey
+from ondevice_bench.record.model import NOT_OK, Run, Status, TaskKey
+from ondevice_bench.record.origin import IMPORTED
 from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.planned_cell import PlannedCell
@@ -85,7 +86,7 @@ class Digest:
             suite_text="",
             title=facts.title,
             definition=facts.identity,
-            origin="import",
+            origin=IMPORTED,
             created=facts.created,
             commit=facts.commit,
             profile=facts.profile,
@@ -203,7 +204,7 @@ def _rounds_of(processes: Mapping[str, Process]) -> dict[str, Rounds]:
         if process.status != "skipped":
             found.setdefault(_task(name)[0], []).append(process.status)
     return {
-        name: Rounds(sum(each in BAD for each in statuses), len(statuses))
+        name: Rounds(sum(each in NOT_OK for each in statuses), len(statuses))
         for name, statuses in found.items()
     }
 

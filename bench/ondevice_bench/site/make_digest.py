@@ -41,11 +41,7 @@ def digest_of(content: RunContent) -> Digest:
         interleaved=summary.is_interleaved,
         identity=identity_of(run, content.cells),
     )
-    cells = tuple(
-        _digest_of_cell(each, processes.get(each.id, {}))
-        for each in summary.cells
-        if each.planned.state == "planned"
-    )
+    cells = tuple(_digest_of_cell(each, processes.get(each.id, {})) for each in summary.planned)
     # what a site writes, it can read again
     return digest_file.read(f"run {run.id}", digest_file.text_of(Digest(facts, cells)))
 

@@ -12,12 +12,11 @@ from pathlib import Path
 from ondevice_bench.errors import BadInput
 from ondevice_bench.files import require_regular
 from ondevice_bench.record import bundle
+from ondevice_bench.record.origin import AB
 from ondevice_bench.record.run_json import RunContent
 from ondevice_bench.record.store import FILE_NAME, Store
 from ondevice_bench.site.digest import Digest, mark_of
 from ondevice_bench.site.make_digest import digest_of, identity_of
-
-OF_PAIRS = "ab"  # the origin of runs whose rounds alternate with another side
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def _new_in(store: Store, marks: Mapping[str, str]) -> Iterator[RunContent]:
     """The runs of the store that have another mark in the site, or none."""
     with store.one_state():
         for run in store.runs():
-            if run.origin == OF_PAIRS:
+            if run.origin == AB:
                 continue
             cells = store.cells(run.id)
             mark = mark_of(identity_of(run, cells), run.finished, store.attempts(run.id))
@@ -88,7 +87,7 @@ def _digests(
     path: Path, contents: Iterator[RunContent] | Sequence[RunContent]
 ) -> Iterator[tuple[str, Digest]]:
     for content in contents:
-        if content.run.origin != OF_PAIRS:
+        if content.run.origin != AB:
             yield str(path), digest_of(content)
 
 

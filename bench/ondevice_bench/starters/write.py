@@ -35,7 +35,9 @@ def write_method(name: str) -> tuple[Path, str]:
     """Write `NAME.py` with a class of that name. The path and the name of the class."""
     name = name.removesuffix(".py")
     if not name.isidentifier() or not name.isascii():
-        raise BadInput(f"{name!r} is no name of a method: letters, digits and '_' only")
+        raise BadInput(
+            f"{name!r} is no name of a method: letters, digits and '_' only, and no digit first"
+        )
     kind = "".join(word[:1].upper() + word[1:] for word in name.split("_"))
     text = _template("method.py.txt").replace("Starter", kind).replace("starter", name)
     path = Path(f"{name}.py")

@@ -22,8 +22,7 @@ class Gate:
     def __init__(self, reference: str, base: RunSummary) -> None:
         self.reference = reference
         self.base = base
-        planned = (cell for cell in base.cells if cell.planned.state == "planned")
-        self._cells = {cell.id: cell for cell in planned}
+        self._cells = {cell.id: cell for cell in base.planned}
         self._joined = JoinedCells((), (), (), ())
         self._partners: dict[tuple[str, str], CellSummary] = {}  # by id and key of the new cell
         self._claims = 0

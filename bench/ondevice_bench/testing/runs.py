@@ -9,6 +9,7 @@ from ondevice_bench import metrics
 from ondevice_bench.analyse.summary import CellSummary, RunSummary, summarise, summarise_cell
 from ondevice_bench.record.measurement import Measurement
 from ondevice_bench.record.model import Record, Run
+from ondevice_bench.record.origin import PYTEST
 from ondevice_bench.report.terminal.comparison import worse_lines
 from ondevice_bench.running.outcome import failures
 from ondevice_bench.running.progress import Progress, Silent
@@ -100,7 +101,7 @@ class OpenRuns:
                 if isinstance(other, CellItem) and other.path == item.path
             ),
             command=self._command,
-            origin="pytest",
+            origin=PYTEST,
             interleaved=self._interleaved,
         )
         return self._stack.enter_context(

@@ -73,8 +73,7 @@ def figures_of(summary: RunSummary) -> dict[str, CellFigures]:
             cell.planned.cell.fingerprint,
             {name: found.estimate for name in NAMES if (found := cell.estimates.get(name))},
         )
-        for cell in summary.cells
-        if cell.planned.state == "planned"
+        for cell in summary.planned
     }
 
 

@@ -91,7 +91,7 @@ def _page_size(summary: RunSummary, profile: Profile) -> Proof:
         return Proof("page size", "failed", f"{page // 1024} KiB, not {wanted} KiB")
     readings = [
         value
-        for cell in _measured(summary)
+        for cell in summary.planned
         for samples in cell.samples.get(PEAK, ())
         for value in samples
     ]
@@ -123,8 +123,8 @@ def _power(summary: RunSummary, profile: Profile) -> Proof:
     power = profile.declared.power
     if power is None or power.kind != "pmic":
         return Proof("power chip", "absent", f"{profile.name} has none that `bench` could read")
-    read = [cell for cell in _measured(summary) if "step_joules" in cell.estimates]
-    cells = _measured(summary)
+    read = [cell for cell in summary.planned if "step_joules" in cell.estimates]
+    cells = summary.planned
     if len(read) < len(cells) or not read:
         reasons = [cell.unavailable.get("step_joules", "") for cell in cells if cell not in read]
         return Proof("power chip", "failed", _few([*dict.fromkeys(reasons)]) or "no energy")
@@ -139,7 +139,7 @@ def _peaks(summary: RunSummary, _: Profile) -> Proof:
     """The kernel's own peak against its parts, and against what another process saw."""
     if summary.run.settings.get("emulated"):
         return Proof("peaks", "absent", EMULATED)
-    cells = _measured(summary)
+    cells = summary.planned
     without = [f"{cell.id} has no peak" for cell in cells if PEAK not in cell.estimates]
     if without or not cells:
         return Proof("peaks", "failed", _few(without) or "no cell has a peak")
@@ -181,7 +181,7 @@ def _samples_of_step(cell: CellSummary) -> list[float]:
 
 def _suite(summary: RunSummary, _: Profile) -> Proof:
     """Every cell by every pass of our suite. A suite of the user's may have its cells."""
-    cells = _measured(summary)
+    cells = summary.planned
     left_out = [each for each in suite_passes() if each not in summary.run.settings["measure"]]
     if left_out:
         return Proof("suite", "failed", f"not measured: {', '.join(left_out)}")
@@ -203,10 +203,6 @@ def _figures(summary: RunSummary, _: Profile) -> Proof:
         return Proof("figures", "failed", f"{said} (torch {own}; the desk has {wanted.torch})")
     where = f"{wanted.arch}, torch {wanted.torch}"
     return Proof("figures", "passed", f"{count} exact figures equal those of a desk ({where})")
-
-
-def _measured(summary: RunSummary) -> list[CellSummary]:
-    return [cell for cell in summary.cells if cell.planned.state == "planned"]
 
 
 def _few(texts: list[str]) -> str:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from ondevice_bench.analyse.cell_pair import CellPair, ExactDifference, MissingMetric
+from ondevice_bench.analyse.compare import SURE
 from ondevice_bench.errors import BadInput, ExitCode
 from ondevice_bench.report.gate import github
 from ondevice_bench.report.gate.junit import junit
@@ -38,6 +39,7 @@ def outcome(*rows, code=ExitCode.REGRESSION, **what):
         "only_in_new": (),
         "notes": (),
         "exit_code": code,
+        "failing": SURE,
     }
     return GateOutcome(**{**values, **what})
 

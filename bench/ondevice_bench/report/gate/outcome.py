@@ -1,7 +1,7 @@
 """The decision of `bench compare`, `bench ab` or pytest, in one form for every way to show it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ondevice_bench.analyse.judgement import Verdict
 from ondevice_bench.errors import ExitCode
@@ -54,7 +54,7 @@ class GateOutcome:
     only_in_new: tuple[str, ...]
     notes: tuple[str, ...]
     exit_code: ExitCode
-    failing: frozenset[str] = field(default=frozenset({"regressed"}))
+    failing: frozenset[str]
 
     @property
     def in_order(self) -> tuple[GateRow, ...]:

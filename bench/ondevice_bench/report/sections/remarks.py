@@ -21,7 +21,7 @@ NOT_VALIDATED = (
 
 def problems(data: ReportData) -> Mapping[str, Any] | None:
     """What was not measured, and why. Cells with the same reason share a line."""
-    planned = [cell for cell in data.summary.cells if cell.planned.state == "planned"]
+    planned = data.summary.planned
     items = [
         (each.who, each.text)
         for each in fold((cell.id, text) for cell in planned for text in cell.problems)

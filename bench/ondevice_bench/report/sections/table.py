@@ -36,7 +36,7 @@ class Row:
 
 def content(data: ReportData) -> Mapping[str, Any]:
     """A line for each cell of the run. What was not meant to be measured here is folded."""
-    planned = [cell for cell in data.summary.cells if cell.planned.state == "planned"]
+    planned = data.summary.planned
     limit = usable_memory(data.summary.run)
     groups = labelled(cell.planned.cell for cell in planned)
     names = {

@@ -72,7 +72,7 @@ def run_notes(summary: RunSummary) -> list[str]:
 
 def problem_lines(summary: RunSummary) -> list[str]:
     """What was not measured: for each reason one line with the number of cells."""
-    planned = [cell for cell in summary.cells if cell.planned.state == "planned"]
+    planned = summary.planned
     kinds = dict.fromkeys(cell.status for cell in planned if cell.problems)
     lines = [
         line

@@ -14,6 +14,7 @@ from pathlib import Path
 import ondevice_bench
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record.model import Record, Run, TaskKey
+from ondevice_bench.record.origin import PYTEST
 from ondevice_bench.record.run_json import RunContent, check_record
 from ondevice_bench.running.commit import current_commit
 from ondevice_bench.running.hosts.host import Host
@@ -60,7 +61,7 @@ def step_run(host: Host, command: str) -> Run:
         suite_text="",
         title="Steps of tests",
         definition="",
-        origin="pytest",
+        origin=PYTEST,
         created=now.isoformat(timespec="seconds"),
         commit=commit,
         profile=host.profile.name,

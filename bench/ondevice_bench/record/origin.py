@@ -1,0 +1,7 @@
+"""What a run comes from, as its store says it."""
+
+RUN = "run"  # `bench run`, and whatever measures as it does
+FLEET = "fleet"  # `bench fleet run`: several boards may have measured it
+AB = "ab"  # one side of `bench ab`: its rounds alternate with those of the other side
+PYTEST = "pytest"  # cells or steps of tests
+IMPORTED = "import"  # a bundle: such a run never resumes
