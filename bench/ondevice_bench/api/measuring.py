@@ -6,13 +6,12 @@ from pathlib import Path
 
 from ondevice_bench.analyse.summary import RunSummary, summarise
 from ondevice_bench.api.measured_run import MeasuredRun
-from ondevice_bench.errors import BadInput
 from ondevice_bench.record.store import OUT
 from ondevice_bench.report.page import write_report
 from ondevice_bench.report.terminal.plan import plan_misfits
 from ondevice_bench.running.hosts.host import Host
 from ondevice_bench.running.progress import Progress
-from ondevice_bench.running.request import Request, request
+from ondevice_bench.running.request import Request, request, require_one_of
 from ondevice_bench.running.session import NOT_OK, open_session
 from ondevice_bench.suite.suite import Suite
 
@@ -32,10 +31,7 @@ class RunOptions:
     out: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.fresh and self.retry:
-            raise BadInput(
-                "`fresh` starts a new run, `retry` repeats part of the last one: give one of them"
-            )
+        require_one_of(fresh=self.fresh, retry=self.retry)
 
     def folder(self, suite: Suite) -> Path:
         """Where the results go."""

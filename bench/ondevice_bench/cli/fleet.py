@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ondevice_bench.cli.arguments import (
     AsJson,
     Filters,
+    Fresh,
     Open,
     Quiet,
+    Retry,
     SuitesFolder,
     command_line,
 )
@@ -53,13 +55,8 @@ def run(
             "has a folder in it."
         ),
     ] = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start a new run even if one is unfinished.")
-    ] = False,
-    retry: Annotated[
-        Literal["failed"] | None,
-        typer.Option(help="Repeat what failed, timed out or ran out of memory in the last run."),
-    ] = None,
+    fresh: Fresh = False,
+    retry: Retry = None,
     scheduler: Annotated[
         str | None,
         typer.Option(
@@ -76,19 +73,15 @@ def run(
 ) -> int:
     """Measure suites on all boards of a fleet. The same command goes on after an interruption."""
     _require_dask()
-    if fresh and retry:
-        raise BadInput(
-            "--fresh starts a new run, --retry repeats part of the last one: give one of them"
-        )
     from ondevice_bench.fleet.fleet_file import load_fleet
     from ondevice_bench.fleet.run import Wanted
     from ondevice_bench.running.outcome import exit_code
     from ondevice_bench.running.progress import for_terminal
     from ondevice_bench.running.session import NOT_OK
 
-    boards = load_fleet(fleet, tags or ())
     repeat = NOT_OK if retry else frozenset()
     wanted = Wanted(command_line(), fresh, repeat, scheduler, dashboard)
+    boards = load_fleet(fleet, tags or ())
     progress = for_terminal(quiet=quiet)
     try:
         found, left = _measured(boards, suites, folder, filters or (), out, wanted, progress)

@@ -1,16 +1,18 @@
 """`bench run`: measure a suite and draw its report."""
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from ondevice_bench.cli.arguments import (
     AsJson,
+    Fresh,
     Hardware,
     MemoryCap,
     Open,
     Quiet,
+    ResultsFolder,
+    Retry,
     command_line,
     parsed_bytes,
     parsed_seconds,
@@ -44,16 +46,9 @@ def run(
             "20m, 1h.",
         ),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="The folder for the results (default: bench-out/SUITE).")
-    ] = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start a new run even if one is unfinished.")
-    ] = False,
-    retry: Annotated[
-        Literal["failed"] | None,
-        typer.Option(help="Repeat what failed, timed out or ran out of memory in the last run."),
-    ] = None,
+    out: ResultsFolder = None,
+    fresh: Fresh = False,
+    retry: Retry = None,
     show: Open = False,
     quiet: Quiet = False,
     as_json: AsJson = False,

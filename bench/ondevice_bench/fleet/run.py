@@ -15,7 +15,7 @@ from ondevice_bench.fleet.lane import Event, Lane
 from ondevice_bench.fleet.muster import Present
 from ondevice_bench.running.hosts.host import Host
 from ondevice_bench.running.progress import Progress
-from ondevice_bench.running.request import Request, request
+from ondevice_bench.running.request import Request, request, require_one_of
 from ondevice_bench.running.session import Interrupted
 from ondevice_bench.suite.suite import Suite
 
@@ -31,6 +31,9 @@ class Wanted:
     retry: frozenset[str] = frozenset()
     scheduler: str | None = None
     dashboard: bool = False
+
+    def __post_init__(self) -> None:
+        require_one_of(fresh=self.fresh, retry=bool(self.retry))
 
 
 def requests(

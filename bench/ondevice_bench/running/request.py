@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ondevice_bench.errors import BadInput
 from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.passes import SUSTAINED
 from ondevice_bench.running.boards import boards
@@ -15,6 +16,14 @@ from ondevice_bench.running.hosts.host import Host
 from ondevice_bench.suite.plan import plan
 from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.suite.suite import Suite
+
+
+def require_one_of(*, fresh: bool, retry: bool) -> None:
+    """BadInput for a new run that shall also repeat part of the last one."""
+    if fresh and retry:
+        raise BadInput(
+            "`fresh` starts a new run, `retry` repeats part of the last one: give one of them"
+        )
 
 
 @dataclass(frozen=True)
