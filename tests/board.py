@@ -1,9 +1,21 @@
-"""A Raspberry Pi whose files change."""
+"""A Raspberry Pi: what it says of itself, and one whose files change."""
 
 from pathlib import Path
 
 import pytest
 
+# of a Pi 5 with 8 GB
+MACHINE = {
+    "arch": "aarch64",
+    "board": "Raspberry Pi 5 Model B Rev 1.0",
+    "cpu": "0x41/0xd0b",
+    "physical_cores": 4,
+    "logical_cores": 4,
+    "memory_gib": 8,
+    "page_bytes": 16384,
+    "kernel": "6",
+    "libc": "glibc 2.41",
+}
 _CPUFREQ = "sys/devices/system/cpu/cpu{n}/cpufreq/scaling_cur_freq"
 VMSTAT = "nr_free_pages 1\npswpin {0}\npswpout {1}\n"
 DISKSTATS = (

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from ondevice_bench.analyse.summary import RunSummary, summarise
 from ondevice_bench.record.model import Record, Run
 from ondevice_bench.record.store import Store
 from ondevice_bench.suite.planned_cell import PlannedCell
-from tests.record.conftest import CELL, make_run, planned
+from tests.record.conftest import CELL, make_record, make_run, planned
 
 
 def stored_summary(
@@ -34,3 +35,27 @@ def stored_summary(
 def summary_of(tmp_path: Path) -> Callable[..., RunSummary]:
     """Store a run with these records and summarise it."""
     return partial(stored_summary, tmp_path)
+
+
+def of_rounds(
+    summary_of: Callable[..., RunSummary],
+    name: str,
+    *statuses: str,
+    reason: str = "no more memory",
+    **what: Any,
+) -> RunSummary:
+    """A run whose rounds ended like this; those that are ok took equal times."""
+    settings = {"measure": ["time"], "rounds": len(statuses), "baseline": "vanilla"}
+    records = [
+        make_record(
+            name,
+            number=number,
+            status=status,
+            reason="" if status == "ok" else reason,
+            metrics={"step_seconds": 1.0} if status == "ok" else {},
+            samples={"step_seconds": [1.0 + number / 1000]} if status == "ok" else {},
+            **what,
+        )
+        for number, status in enumerate(statuses, start=1)
+    ]
+    return summary_of(records, planned(CELL), make_run(name, settings=settings))

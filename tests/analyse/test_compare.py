@@ -8,6 +8,7 @@ from ondevice_bench.errors import ExitCode
 from ondevice_bench.record.acceptance import Acceptance
 from ondevice_bench.suite.cell import Cell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned, timed_records
+from tests.summaries import of_rounds
 
 
 @pytest.fixture
@@ -334,24 +335,6 @@ def test_what_is_accepted_in_another_cell_or_metric_changes_nothing(run_with):
 
 
 # rounds that failed
-
-
-def of_rounds(summary_of, name, *statuses, **what):
-    """A run whose rounds ended like this; those that are ok took equal times."""
-    settings = {"measure": ["time"], "rounds": len(statuses), "baseline": "vanilla"}
-    records = [
-        make_record(
-            name,
-            number=number,
-            status=status,
-            reason="" if status == "ok" else "no more memory",
-            metrics={"step_seconds": 1.0} if status == "ok" else {},
-            samples={"step_seconds": [1.0 + number / 1000]} if status == "ok" else {},
-            **what,
-        )
-        for number, status in enumerate(statuses, start=1)
-    ]
-    return summary_of(records, planned(CELL), make_run(name, settings=settings))
 
 
 @pytest.mark.parametrize(

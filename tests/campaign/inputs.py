@@ -15,6 +15,7 @@ import numpy
 from ondevice_bench.analyse.summary import summarise
 from ondevice_bench.data import readers, tensorfile
 from ondevice_bench.data.batch import NoBatch
+from ondevice_bench.data.split import Draw
 from ondevice_bench.errors import BenchError
 from ondevice_bench.hardware.profile import load_profile
 from ondevice_bench.papers.claims_file import load_published
@@ -193,7 +194,7 @@ def _use_suite(path: Path, _: random.Random) -> None:
 
 def _use_npz(path: Path, _: random.Random) -> None:
     source = DataSource("npz", path=path)
-    readers.npz(source, Images(3, 8, 10), 4, numpy.random.default_rng(0))
+    readers.npz(source, Images(3, 8, 10), Draw(4, numpy.random.default_rng(0)))
 
 
 def _use_tensors(path: Path, _: random.Random) -> None:

@@ -39,7 +39,7 @@ def test_what_is_not_held_out_is_to_learn_from_or_for_validation():
 )
 def test_too_few_examples_are_one_line(count, part):
     with pytest.raises(NoBatch, match=r"^data: there are too few examples: none is left for "):
-        split.chosen(count, 1, numpy.random.default_rng(0), part)
+        split.Draw(1, numpy.random.default_rng(0), part).chosen(count)
 
 
 def test_cifar10_has_a_test_set_and_validates_by_rows_of_the_others(tmp_path):
@@ -60,11 +60,11 @@ def test_cifar10_has_a_test_set_and_validates_by_rows_of_the_others(tmp_path):
 
 def test_nothing_is_drawn_twice_before_everything_was():
     places = split.rows(50, TRAIN)
-    found = split.drawn(places, 60, numpy.random.default_rng(0), ALL)
+    found = split.Draw(60, numpy.random.default_rng(0)).shuffled_of(places)
     assert set(found[:40]) == set(places)
     assert len(set(found[40:])) == 20
     assert set(found) <= set(places)
-    part = split.drawn(places, 60, numpy.random.default_rng(0), TRAIN)
+    part = split.Draw(60, numpy.random.default_rng(0), TRAIN).shuffled(50)
     assert sorted(part) == sorted(places)  # of a part no more than there are
 
 
@@ -99,7 +99,8 @@ def test_windows_of_the_text_share_no_byte_between_the_parts():
     count = len(text.CORPUS.read_bytes())
     seen = {}
     for part in (TRAIN, HELD_OUT):
-        starts = text._starts(count, inputs.length, part)
+        draw = split.Draw(1, numpy.random.default_rng(0), part)
+        starts = text._starts(count, inputs.length, draw)
         seen[part] = {place for start in starts for place in range(start, start + 17)}
     assert not seen[TRAIN] & seen[HELD_OUT]
     assert make(DataSource("text"), inputs, 30, "s", HELD_OUT)["inputs"].shape == (30, 16)

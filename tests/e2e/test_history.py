@@ -45,13 +45,9 @@ def store(workplace, commits, days=None, suite="quick"):
                 commit=commit,
                 created=f"2026-03-{day + 1:02}T00:00:00+00:00",
             )
-            pace = {method: dice.lognormvariate(0, 0.01) for method, *_ in synthetic.METHODS}
-            pace["wasi"] *= 1.12 if number >= 16 else 1
-            records = synthetic.records(cells, run.id, pace)
-            for record in records:
-                is_fat = "svd" in record.key.cell and number >= 16
-                if record.key.pass_name == "trace" and is_fat:
-                    record.metrics["activation_bytes"] += 4
+            slower = 1.12 if number >= 16 else 1
+            more = 4 if number >= 16 else 0
+            records = synthetic.of_history(dice, cells, run.id, slower=slower, more=more)
             made.merge(run, synthetic.planned(cells), records)
 
 

@@ -13,6 +13,7 @@ from ondevice_bench.fleet.desk import Desk
 from ondevice_bench.fleet.lane import Began, Ended, Lane, Measured
 from ondevice_bench.fleet.portion import Rest
 from ondevice_bench.fleet.run import Wanted, requests
+from ondevice_bench.running.session import NOT_OK
 from ondevice_bench.suite.load import load_suite
 from tests.fleet.simulation import AT_ONCE, Rules, SimulatedHost, Told, present, write_suite
 
@@ -75,6 +76,11 @@ def record(desk, work, unit, number=0):
     prepared = measurer.prepare(work.tasks[number])
     found = measurer.record(prepared, prepared.launch(lambda: None), {})
     return replace(found, details={"unit": unit})
+
+
+def test_a_new_run_repeats_no_part_of_the_last_one():
+    with pytest.raises(BadInput, match="`fresh` starts a new run"):
+        Wanted("bench fleet run", fresh=True, retry=NOT_OK)
 
 
 def test_there_are_as_many_tickets_as_boards(desk):

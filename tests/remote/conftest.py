@@ -12,18 +12,6 @@ from tests.remote.pipe import PipeWay
 
 QUICK = (sys.executable, "-P", str(Path(__file__).with_name("quick_board.py")))
 
-MACHINE = {
-    "arch": "aarch64",
-    "board": "Raspberry Pi 5 Model B Rev 1.0",
-    "cpu": "0x41/0xd0b",
-    "physical_cores": 4,
-    "logical_cores": 4,
-    "memory_gib": 8,
-    "page_bytes": 16384,
-    "kernel": "6",
-    "libc": "glibc 2.36",
-}
-
 
 @pytest.fixture
 def quick_board(tmp_path):

@@ -14,7 +14,7 @@ from ondevice_bench.remote.far_side import hello
 from ondevice_bench.remote.host import SshHost
 from ondevice_bench.running.queries.aa_trial import CELL
 from ondevice_bench.running.queries.jobs import JobMaker
-from tests.remote.conftest import MACHINE
+from tests.board import MACHINE
 from tests.remote.pipe import PipeWay
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import TINY
-from tests.remote.test_over_ssh import QUICK, one_line, records
+from tests.remote.test_over_ssh import QUICK, equal_there_and_here, one_line, records
 
 EXACT = TINY + "measure: [trace]\n"
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
@@ -75,12 +75,7 @@ def test_a_board_whose_clock_is_years_behind_measures_the_same(
     )
     behind.chmod(0o755)
     hosts_file(server, workplace / "there", behind)
-    there = bench("run", "tiny", "--on", "board1", "--out", "there-out")
-    here = bench("run", "tiny", "--out", "here-out")
-    assert (there.code, here.code) == (0, 0), there.err
-    run, remote = records(workplace / "there-out/results.sqlite")
-    local_run, local = records(workplace / "here-out/results.sqlite")
-    assert {r.key: r.metrics for r in remote} == {r.key: r.metrics for r in local}
+    (run, remote), (local_run, _) = equal_there_and_here(bench, workplace)
     assert all(run.created[:4] == record.started[:4] for record in remote)
     assert run.created[:10] >= local_run.created[:8]
     (finding,) = [each for each in run.settings["doctor"] if each["subject"] == "clock"]

@@ -20,7 +20,7 @@ from ondevice_bench.remote.host import BoardLost, SshHost
 from ondevice_bench.remote.received_files import NotReceived, ReceivedFiles
 from ondevice_bench.running.queries.aa_trial import CELL
 from ondevice_bench.running.queries.jobs import JobMaker
-from tests.remote.conftest import MACHINE
+from tests.board import MACHINE
 from tests.remote.pipe import PipeWay
 
 

@@ -29,17 +29,23 @@ def records(store: Path):
         return run, list(opened.records(run.id))
 
 
+def equal_there_and_here(bench, workplace):
+    """Measure `tiny` on board1 and here. The numbers are equal; each run and its records."""
+    there = bench("run", "tiny", "--on", "board1", "--out", "there-out")
+    here = bench("run", "tiny", "--out", "here-out")
+    assert (there.code, here.code) == (0, 0), there.err
+    there_run, remote = records(workplace / "there-out/results.sqlite")
+    local_run, local = records(workplace / "here-out/results.sqlite")
+    assert {r.key: r.metrics for r in remote} == {r.key: r.metrics for r in local}
+    return (there_run, remote), (local_run, local)
+
+
 def test_a_run_on_a_board_has_the_exact_numbers_of_a_run_here(
     bench, suite_file, server, hosts_file, workplace
 ):
     suite_file(EXACT)
     hosts_file(server, workplace / "there")
-    there = bench("run", "tiny", "--on", "board1", "--out", "there-out")
-    here = bench("run", "tiny", "--out", "here-out")
-    assert (there.code, here.code) == (0, 0), there.err
-    run, remote = records(workplace / "there-out/results.sqlite")
-    local_run, local = records(workplace / "here-out/results.sqlite")
-    assert {r.key: r.metrics for r in remote} == {r.key: r.metrics for r in local}
+    (run, remote), (local_run, _) = equal_there_and_here(bench, workplace)
     assert {r.launch for r in remote} == {"forked"}
     assert run.machine.pop("unit")  # which of the boards it was
     assert run.machine == local_run.machine

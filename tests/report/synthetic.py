@@ -1,5 +1,6 @@
 """A result set made by hand, with every kind of figure that a report can show."""
 
+from random import Random
 from typing import Any
 
 from ondevice_bench.record.model import Record, Run
@@ -105,6 +106,19 @@ def records(
                 details=_layers(cosine),
             )
         )
+    return found
+
+
+def of_history(
+    dice: Random, chosen: list[Cell], run_id: str, *, slower: float = 1.0, more: int = 0
+) -> list[Record]:
+    """The records of one run of many: each a little other, WASI slower, and SVD with more bytes."""
+    pace = {method: dice.lognormvariate(0, 0.01) for method, *_ in METHODS}
+    pace["wasi"] *= slower
+    found = records(chosen, run_id, pace)
+    for record in found:
+        if record.key.pass_name == "trace" and "svd" in record.key.cell:
+            record.metrics["activation_bytes"] += more
     return found
 
 

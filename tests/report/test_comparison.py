@@ -12,8 +12,9 @@ from ondevice_bench.report.terminal.comparison import (
     worse_lines,
 )
 from ondevice_bench.terminal import table_text
-from tests.record.conftest import CELL, make_record, make_run, planned
+from tests.record.conftest import CELL
 from tests.report import synthetic
+from tests.summaries import of_rounds
 
 
 def test_changes_stand_by_workload_with_short_names_and_the_worst_first(summary_of):
@@ -64,22 +65,9 @@ def test_a_reason_stands_once_below_the_tables_and_no_word_is_cut(summary_of):
 
 
 def test_rounds_that_failed_are_said_with_their_reason_in_every_form(summary_of):
-    def run(name, *statuses):
-        records = [
-            make_record(
-                name,
-                number=number,
-                status=status,
-                reason="" if status == "ok" else "killed because memory ran out",
-                samples={"step_seconds": [1.0 + number / 1000]} if status == "ok" else {},
-            )
-            for number, status in enumerate(statuses, 1)
-        ]
-        settings = {"measure": ["time"], "rounds": len(statuses), "baseline": "vanilla"}
-        return summary_of(records, planned(CELL), make_run(name, settings=settings))
-
-    base, new = run("one", *["ok"] * 3), run("two", "ok", "oom", "ok")
-    comparison = compare(base, new)
+    base = of_rounds(summary_of, "one", *["ok"] * 3)
+    why = "killed because memory ran out"
+    comparison = compare(base, of_rounds(summary_of, "two", "ok", "oom", "ok", reason=why))
     line, *_, last = comparison_notes(comparison)
     assert line == (
         f"worse: {CELL.id}: time: 1 of 3 rounds failed (base: 0 of 3 rounds failed): oom: killed "

@@ -30,13 +30,9 @@ def runs(tmp_path_factory):
                 created=f"2026-01-{number + 1:02}T00:00:00+00:00",
                 software={**software, "torch": "2.13"} if number >= TORCH_FROM else software,
             )
-            pace = {method: dice.lognormvariate(0, 0.01) for method, *_ in synthetic.METHODS}
-            pace["wasi"] *= 1.1 if number >= SLOW_FROM else 1
-            records = synthetic.records(cells, run.id, pace)
-            for record in records:
-                is_fat = "svd" in record.key.cell and number >= FAT_FROM
-                if record.key.pass_name == "trace" and is_fat:
-                    record.metrics["activation_bytes"] += 512
+            slower = 1.1 if number >= SLOW_FROM else 1
+            more = 512 if number >= FAT_FROM else 0
+            records = synthetic.of_history(dice, cells, run.id, slower=slower, more=more)
             store.merge(run, synthetic.planned(cells), records)
             made.append(summarise(store, run))
     return made

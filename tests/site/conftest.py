@@ -33,13 +33,9 @@ def content(
         "software": {**base.software, **({"torch": "2.13"} if number >= TORCH_FROM else {})},
     }
     run = synthetic.run_of(name, **{**values, **what})
-    pace = {method: dice.lognormvariate(0, 0.01) for method, *_ in synthetic.METHODS}
-    pace["wasi"] *= 1.12 if number >= SLOW_FROM else 1
-    records = synthetic.records(cells, run.id, pace)
-    for record in records:
-        is_fat = "svd" in record.key.cell and number >= FAT_FROM
-        if record.key.pass_name == "trace" and is_fat:
-            record.metrics["activation_bytes"] += 4
+    slower = 1.12 if number >= SLOW_FROM else 1
+    more = 4 if number >= FAT_FROM else 0
+    records = synthetic.of_history(dice, cells, run.id, slower=slower, more=more)
     return RunContent(run, tuple(synthetic.planned(cells, profile)), tuple(records))
 
 

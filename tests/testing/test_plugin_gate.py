@@ -66,11 +66,12 @@ def test_looking_at_the_cells_measures_nothing_even_interleaved(in_rounds, hosts
 # against a baseline
 
 
-def gated(tests, hosts, *more, first=(), **what):
-    """Measure a base, then again with these answers against it."""
+def gated(tests, hosts, *more, first=(), of_one=None, **what):
+    """Measure a base, then again with these answers against it, or with `of_one` for one cell."""
     hosts.answer = answering()
     tests.runpytest("--benchmark", "--suite", "small", *first).assert_outcomes(passed=2)
-    hosts.answer = answering(**what)
+    answer = answering(**what)
+    hosts.answer = lambda job: of_one if of_one and job.cell.batch == 1 else answer(job)
     return tests.runpytest("--benchmark", "--suite", "small", "--baseline", "small", *more)
 
 
@@ -124,11 +125,7 @@ def test_the_summary_of_the_job_knows_of_a_cell_that_failed(in_rounds, hosts, mo
     summary = in_rounds.path / "summary.md"
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
-    hosts.answer = answering()
-    in_rounds.runpytest("--benchmark", "--suite", "small").assert_outcomes(passed=2)
-    good, bad = answering(), Reply("failed", reason="ValueError: no")
-    hosts.answer = lambda job: bad if job.cell.batch == 1 else good(job)
-    result = in_rounds.runpytest("--benchmark", "--suite", "small", "--baseline", "small")
+    result = gated(in_rounds, hosts, of_one=Reply("failed", reason="ValueError: no"))
     result.assert_outcomes(failed=1, passed=1)
     assert summary.read_text().startswith("## ❌ Worse: rounds of 1 cell failed")
 
@@ -157,11 +154,7 @@ def test_a_baseline_without_these_cells_is_not_green(in_rounds):
 
 
 def test_a_cell_of_the_baseline_that_its_worker_refuses_now_is_not_green(in_rounds, hosts):
-    hosts.answer = answering()
-    in_rounds.runpytest("--benchmark", "--suite", "small").assert_outcomes(passed=2)
-    measured, refused = answering(), Reply("skipped", reason="too thin")
-    hosts.answer = lambda job: refused if job.cell.batch == 1 else measured(job)
-    result = in_rounds.runpytest("--benchmark", "--suite", "small", "--baseline", "small")
+    result = gated(in_rounds, hosts, of_one=Reply("skipped", reason="too thin"))
     result.assert_outcomes(passed=1, skipped=1)
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
     result.stdout.fnmatch_lines(

@@ -10,22 +10,11 @@ from ondevice_bench.running.hosts.fake import FakeHost
 from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.plan import plan
 from ondevice_bench.validation.figures import desk_figures, suite_file
+from tests.board import MACHINE
 from tests.record.conftest import make_record, make_run
 
 MIB = 1 << 20
-PI = {
-    "arch": "aarch64",
-    "board": "Raspberry Pi 5 Model B Rev 1.0",
-    "cpu": "0x41/0xd0b",
-    "physical_cores": 4,
-    "logical_cores": 4,
-    "memory_gib": 8,
-    "page_bytes": 16384,
-    "kernel": "6",
-    "libc": "glibc 2.41",
-    "threads": 4,
-    "unit": "0123456789ab",
-}
+PI = {**MACHINE, "threads": 4, "unit": "0123456789ab"}
 NEVER = {"subject": "throttling", "level": "ok", "said": "never since boot"}
 SETTINGS = {
     "measure": ["memory", "trace", "time", "energy"],

@@ -92,10 +92,19 @@ SameCode = Annotated[
         help="Join only cells with the same version of your model's and method's files.",
     ),
 ]
+ResultsFolder = Annotated[
+    Path | None,
+    typer.Option("--out", help="The folder for the results (default: bench-out/SUITE)."),
+]
+BundleFile = Annotated[
+    Path | None, typer.Option("--out", "-o", help="The file to write (default: RUN.bundle).")
+]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start a new run even if one is unfinished.")]
 Retry = Annotated[
     Literal["failed"] | None,
-    typer.Option(help="Repeat what failed, timed out or ran out of memory in the last run."),
+    typer.Option(
+        "--retry", help="Repeat what failed, timed out or ran out of memory in the last run."
+    ),
 ]
 Open = Annotated[bool, typer.Option("--open", help="Open the page in your browser.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ondevice_bench.cli import names
-from ondevice_bench.cli.arguments import A_RUN, AsJson
+from ondevice_bench.cli.arguments import A_RUN, AsJson, BundleFile
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.terminal import print_json, print_lines, print_notes
 from ondevice_bench.units import number_of
@@ -27,9 +27,7 @@ def export(
             autocompletion=names.results,
         ),
     ],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The file to write (default: RUN.bundle).")
-    ] = None,
+    out: BundleFile = None,
     form: Annotated[
         str,
         typer.Option(

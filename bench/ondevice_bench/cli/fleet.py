@@ -78,12 +78,10 @@ def run(
     from ondevice_bench.record.model import NOT_OK
     from ondevice_bench.running.outcome import exit_code, exit_code_of_all
     from ondevice_bench.running.progress import for_terminal
-    from ondevice_bench.running.request import refuse_both
 
-    refuse_both(fresh=fresh, retry=retry is not None)
-    boards = load_fleet(fleet, tags or ())
     repeat = NOT_OK if retry else frozenset()
     wanted = Wanted(command_line(), fresh, repeat, scheduler, dashboard)
+    boards = load_fleet(fleet, tags or ())
     progress = for_terminal(quiet=quiet)
     try:
         found, left = _measured(boards, suites, folder, filters or (), out, wanted, progress)

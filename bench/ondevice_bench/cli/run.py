@@ -1,6 +1,5 @@
 """`bench run`: measure a suite and draw its report."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +11,7 @@ from ondevice_bench.cli.arguments import (
     MemoryCap,
     Open,
     Quiet,
+    ResultsFolder,
     Retry,
     command_line,
     parsed_bytes,
@@ -46,9 +46,7 @@ def run(
             "20m, 1h.",
         ),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="The folder for the results (default: bench-out/SUITE).")
-    ] = None,
+    out: ResultsFolder = None,
     fresh: Fresh = False,
     retry: Retry = None,
     show: Open = False,

@@ -2,11 +2,9 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from ondevice_bench.cli.arguments import AsJson, Hardware, Quiet, command_line
+from ondevice_bench.cli.arguments import AsJson, BundleFile, Hardware, Quiet, command_line
 from ondevice_bench.cli.doctor import print_findings, quick_findings
 from ondevice_bench.cli.hosts import On
 from ondevice_bench.errors import BadInput, ExitCode
@@ -19,9 +17,7 @@ if TYPE_CHECKING:
 def validate(
     on: On = None,
     hardware: Hardware = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The file to write (default: RUN.bundle).")
-    ] = None,
+    out: BundleFile = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> ExitCode:

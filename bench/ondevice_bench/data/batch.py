@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     Arrays: TypeAlias = Mapping[str, numpy.ndarray[Any, Any]]
 
-# by kind: the module with a function of this name; it is loaded only when needed
+# by kind: the module with a function `(source, inputs, draw) -> arrays` of this name. It is loaded
+# only when needed
 _MAKERS = {
     "synthetic": "ondevice_bench.data.synthetic",
     "photos": "ondevice_bench.data.photos",
@@ -36,6 +37,14 @@ _MAKERS = {
 
 class NoBatch(ValueError):
     """The data cannot make this batch. The text has the reason."""
+
+
+def require_classes(source: str, count: int, classes: int) -> None:
+    """NoBatch if the labels of this source have more classes than the model."""
+    if count > classes:
+        raise NoBatch(
+            f"{source} has {count} classes; the model has {classes}: set classes: {count}"
+        )
 
 
 class BatchStore:
@@ -89,14 +98,15 @@ def make(source: DataSource, inputs: Inputs, size: int, seed: str, split: str = 
     """`inputs` and `targets` of one batch from this split of the examples."""
     import numpy
 
+    from ondevice_bench.data.split import Draw
+
     refusal = source.refuses(inputs)
     if refusal is not None:
         raise NoBatch(refusal)
     stream = hashlib.sha256(seed.encode()).digest()
     generator = numpy.random.default_rng(numpy.frombuffer(stream, dtype=numpy.uint32))
     maker: Callable[..., Arrays] = getattr(import_module(_MAKERS[source.kind]), source.kind)
-    part = {} if split == ALL else {"split": split}
-    arrays = maker(source, inputs, size, generator, **part)
+    arrays = maker(source, inputs, Draw(size, generator, split))
     if split == LEARN:
         _require_two_classes(source, arrays["targets"])
     return {name: numpy.ascontiguousarray(array) for name, array in arrays.items()}

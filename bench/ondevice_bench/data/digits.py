@@ -1,33 +1,22 @@
 """The 1797 handwritten digits of scikit-learn, for accuracy."""
 
-from typing import TYPE_CHECKING, Any, TypeAlias
-
 import numpy
 
-from ondevice_bench.data.split import drawn, rows
-from ondevice_bench.specs.data import ALL, DataSource
+from ondevice_bench.data.split import Arrays, Draw
+from ondevice_bench.specs.data import DataSource
 from ondevice_bench.specs.inputs import Images, Inputs
-
-if TYPE_CHECKING:
-    Array: TypeAlias = numpy.ndarray[Any, Any]
 
 BRIGHTEST = 16
 
 
-def digits(
-    source: DataSource,
-    inputs: Inputs,
-    size: int,
-    generator: numpy.random.Generator,
-    split: str = ALL,
-) -> "dict[str, Array]":
+def digits(source: DataSource, inputs: Inputs, draw: Draw) -> Arrays:
     """Digits of 8x8 pixels, enlarged, in -1 … 1. None repeats before all have come."""
     from PIL import Image
     from sklearn.datasets import load_digits
 
     assert isinstance(inputs, Images)
     dataset = load_digits()
-    order = drawn(rows(len(dataset.images), split), size, generator, split)
+    order = draw.shuffled(len(dataset.images))
     square = (inputs.size, inputs.size)
     enlarged = [
         numpy.asarray(Image.fromarray(dataset.images[index].astype(numpy.float32)).resize(square))

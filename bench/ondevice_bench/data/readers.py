@@ -11,22 +11,19 @@ import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import numpy
 
 from ondevice_bench.data import images
-from ondevice_bench.data.batch import NoBatch
+from ondevice_bench.data.batch import NoBatch, require_classes
 from ondevice_bench.data.count import PICTURES
 from ondevice_bench.data.packed_arrays import ArrayHeader, NoArray, PackedArrays, packed_arrays
-from ondevice_bench.data.split import chosen, drawn
+from ondevice_bench.data.split import Array, Arrays, Draw
 from ondevice_bench.data.split import rows as rows_of_split
 from ondevice_bench.specs.data import ALL, HELD_OUT, LEARN, VALIDATION, DataSource
 from ondevice_bench.specs.inputs import Images, Inputs, Tokens
 from ondevice_bench.units import MIB, mib
-
-if TYPE_CHECKING:
-    Array: TypeAlias = numpy.ndarray[Any, Any]
 
 MAX_NAMES = 10  # that a message lists
 CIFAR_SIDE = 32
@@ -45,17 +42,10 @@ _DAMAGED = (  # what a damaged npz file leads to
 )
 
 
-def folder(
-    source: DataSource,
-    inputs: Inputs,
-    size: int,
-    generator: numpy.random.Generator,
-    split: str = ALL,
-) -> "dict[str, Array]":
+def folder(source: DataSource, inputs: Inputs, draw: Draw) -> Arrays:
     """`class/image.jpg`: the middle square of random images. The folder's place is the label."""
     files = labelled_files(source, inputs)
-    places = chosen(len(files), size, generator, split)
-    return batch_of_files([files[place] for place in places], inputs)
+    return batch_of_files([files[place] for place in draw.chosen(len(files))], inputs)
 
 
 def labelled_files(source: DataSource, inputs: Inputs) -> list[tuple[Path, int]]:
@@ -71,11 +61,11 @@ def labelled_files(source: DataSource, inputs: Inputs) -> list[tuple[Path, int]]
     if not files:
         raise NoBatch(f"{root}: holds no images in folders, one for each class: CLASS/IMAGE.jpg")
     assert isinstance(inputs, Images)
-    _require_classes(str(root), len(classes), inputs.classes)
+    require_classes(str(root), len(classes), inputs.classes)
     return files
 
 
-def batch_of_files(files: Sequence[tuple[Path, int]], inputs: Inputs) -> "dict[str, Array]":
+def batch_of_files(files: Sequence[tuple[Path, int]], inputs: Inputs) -> Arrays:
     """The images as a batch: each one read, cut to its middle square, resized and normalised."""
     from PIL import Image, UnidentifiedImageError
 
@@ -101,50 +91,34 @@ def batch_of_files(files: Sequence[tuple[Path, int]], inputs: Inputs) -> "dict[s
     }
 
 
-def cifar10(
-    source: DataSource,
-    inputs: Inputs,
-    size: int,
-    generator: numpy.random.Generator,
-    split: str = ALL,
-) -> "dict[str, Array]":
+def cifar10(source: DataSource, inputs: Inputs, draw: Draw) -> Arrays:
     """Random images of CIFAR-10, from its binary or its Python files. It has its own test split."""
     assert isinstance(inputs, Images)
     root = _path(source)
-    pattern = "test_batch*" if split == HELD_OUT else "data_batch_*"
+    pattern = "test_batch*" if draw.split == HELD_OUT else "data_batch_*"
     files = sorted(root.rglob(pattern))
     if not files:
         raise NoBatch(f"{root}: holds no {pattern} of CIFAR-10")
-    file = files[generator.integers(len(files))]
+    file = files[draw.generator.integers(len(files))]
     if (bytes_of_file := file.stat().st_size) > MAX_BATCH:
         raise NoBatch(f"{file}: takes {mib(bytes_of_file)}, more than any file of CIFAR-10")
     rows, labels = _cifar_binary(file) if file.suffix == ".bin" else _cifar_pickle(file)
     picked = (
-        generator.integers(0, len(rows), size)
-        if split == ALL
-        else drawn(_rows_of_cifar(len(rows), split), size, generator, split)
+        draw.chosen(len(rows))
+        if draw.split == ALL
+        else draw.shuffled_of(_rows_of_cifar(len(rows), draw.split))
     )
     squares = rows[picked].reshape(-1, 3, CIFAR_SIDE, CIFAR_SIDE).transpose(0, 2, 3, 1)
-    pictures = numpy.stack([images.from_array(square, inputs.size) for square in squares])
-    return {
-        "inputs": images.normalised(pictures, inputs.channels),
-        "targets": labels[picked].astype(numpy.int64),
-    }
+    return images.labelled(squares, labels[picked], inputs)
 
 
-def npz(
-    source: DataSource,
-    inputs: Inputs,
-    size: int,
-    generator: numpy.random.Generator,
-    split: str = ALL,
-) -> "dict[str, Array]":
+def npz(source: DataSource, inputs: Inputs, draw: Draw) -> Arrays:
     """Random rows of `images` and `labels`, or of `tokens` and (with classes) `labels`."""
     path = _path(source)
     read = _npz_tokens if isinstance(inputs, Tokens) else _npz_images
     try:
         with packed_arrays(path) as packed:
-            return read(path, packed, inputs, size, generator, split)
+            return read(path, packed, inputs, draw)
     except NoBatch:
         raise
     except NoArray as error:
@@ -154,14 +128,7 @@ def npz(
         raise NoBatch(f"{path}: is no file of plain arrays: {reason}") from None
 
 
-def _npz_images(
-    path: Path,
-    packed: PackedArrays,
-    inputs: Inputs,
-    size: int,
-    generator: numpy.random.Generator,
-    split: str,
-) -> "dict[str, Array]":
+def _npz_images(path: Path, packed: PackedArrays, inputs: Inputs, draw: Draw) -> Arrays:
     assert isinstance(inputs, Images)
     pictures, labels = (_header(path, packed, name) for name in ("images", "labels"))
     shape = pictures.shape
@@ -173,20 +140,13 @@ def _npz_images(
     _same_rows(path, labels, shape[:3] if inputs.dense else shape[:1])
     if inputs.dense and shape[1:3] != (inputs.size, inputs.size):
         raise NoBatch(f"{path}: with a label for each pixel, images must be {inputs.size} wide")
-    picked = chosen(shape[0], size, generator, split)
+    picked = draw.chosen(shape[0])
     targets = _picked_labels(path, packed, inputs, picked)
     resized = _picked(packed, "images", picked, lambda row: _resized(row, inputs.size))
     return {"inputs": images.normalised(resized, inputs.channels), "targets": targets}
 
 
-def _npz_tokens(
-    path: Path,
-    packed: PackedArrays,
-    inputs: Inputs,
-    size: int,
-    generator: numpy.random.Generator,
-    split: str,
-) -> "dict[str, Array]":
+def _npz_tokens(path: Path, packed: PackedArrays, inputs: Inputs, draw: Draw) -> Arrays:
     assert isinstance(inputs, Tokens)
     rows = _header(path, packed, "tokens")
     needed = inputs.length + (0 if inputs.classes else 1)
@@ -198,7 +158,7 @@ def _npz_tokens(
     lowest, highest = _range(packed, "tokens")
     if lowest < 0 or highest >= inputs.vocabulary:
         raise NoBatch(f"{path}: tokens must be in 0 … {inputs.vocabulary - 1}")
-    places = chosen(rows.shape[0], size, generator, split)
+    places = draw.chosen(rows.shape[0])
     picked = _picked(packed, "tokens", places, lambda row: row[:needed].astype(numpy.int64))
     if not inputs.classes:
         return {"inputs": picked[:, :-1], "targets": picked[:, 1:]}
@@ -207,18 +167,18 @@ def _npz_tokens(
 
 
 def _picked_labels(
-    path: Path, packed: PackedArrays, inputs: Images | Tokens, places: "Array"
-) -> "Array":
+    path: Path, packed: PackedArrays, inputs: Images | Tokens, places: Array
+) -> Array:
     lowest, highest = _range(packed, "labels")
     if lowest < 0:
         raise NoBatch(f"{path}: labels must not be negative")
-    _require_classes(str(path), highest + 1, inputs.classes)
+    require_classes(str(path), highest + 1, inputs.classes)
     return _picked(packed, "labels", places, lambda label: label.astype(numpy.int64))
 
 
 def _picked(
-    packed: PackedArrays, name: str, places: "Array", change: "Callable[[Array], Array]"
-) -> "Array":
+    packed: PackedArrays, name: str, places: Array, change: Callable[[Array], Array]
+) -> Array:
     """The rows at these places, each changed. Only some rows are in memory at once."""
     if not len(places):
         raise NoArray("has too few examples")
@@ -243,7 +203,7 @@ def _range(packed: PackedArrays, name: str) -> tuple[int, int]:
     return min(low for low, _ in bounds), max(high for _, high in bounds)
 
 
-def _resized(row: "Array", size: int) -> "Array":
+def _resized(row: Array, size: int) -> Array:
     return images.from_array(numpy.repeat(row, 3, axis=-1) if row.shape[-1] == 1 else row, size)
 
 
@@ -262,24 +222,17 @@ def _same_rows(path: Path, labels: ArrayHeader, shape: tuple[int, ...]) -> None:
         )
 
 
-def _require_classes(source: str, count: int, classes: int) -> None:
-    if count > classes:
-        raise NoBatch(
-            f"{source} has {count} classes; the model has {classes}: set classes: {count}"
-        )
-
-
 def _path(source: DataSource) -> Path:
     assert source.path is not None
     return source.path
 
 
-def _rows_of_cifar(count: int, split: str) -> "Array":
+def _rows_of_cifar(count: int, split: str) -> Array:
     """The rows of the split in a file. The test split, and all other files, are whole files."""
     return rows_of_split(count, split if split in (LEARN, VALIDATION) else ALL)
 
 
-def _cifar_binary(file: Path) -> "tuple[Array, Array]":
+def _cifar_binary(file: Path) -> tuple[Array, Array]:
     raw = numpy.fromfile(file, dtype=numpy.uint8)
     if not raw.size or raw.size % (CIFAR_BYTES + 1):
         raise NoBatch(f"{file}: is no batch of CIFAR-10: rows must have {CIFAR_BYTES + 1} bytes")
@@ -313,7 +266,7 @@ def _require_simple(data: bytes) -> None:
         raise NoBatch(f"has more than {MAX_TUPLES:,} tuples")
 
 
-def _cifar_pickle(file: Path) -> "tuple[Array, Array]":
+def _cifar_pickle(file: Path) -> tuple[Array, Array]:
     try:
         data = file.read_bytes()
         _require_simple(data)

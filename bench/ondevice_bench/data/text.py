@@ -6,36 +6,26 @@ Canterbury corpus. Indentation and rows of stars were removed.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy
 
 from ondevice_bench.data.batch import NoBatch
-from ondevice_bench.data.split import drawn, rows
+from ondevice_bench.data.split import Array, Arrays, Draw
 from ondevice_bench.specs.data import ALL, DataSource
 from ondevice_bench.specs.inputs import Inputs, Tokens
-
-if TYPE_CHECKING:
-    Array: TypeAlias = numpy.ndarray[Any, Any]
 
 STRETCHES = 50  # parts of the text; each is in one split as a whole
 CORPUS = Path(__file__).with_name("corpus.txt")
 
 
-def text(
-    source: DataSource,
-    inputs: Inputs,
-    size: int,
-    generator: numpy.random.Generator,
-    split: str = ALL,
-) -> "dict[str, Array]":
+def text(source: DataSource, inputs: Inputs, draw: Draw) -> Arrays:
     """Windows of the text. The class of a window is the part of the text in which it begins."""
     assert isinstance(inputs, Tokens)
     corpus = numpy.frombuffer(CORPUS.read_bytes(), dtype=numpy.uint8).astype(numpy.int64)
-    if split == ALL:
-        starts = generator.integers(0, len(corpus) - inputs.length, size)
+    if draw.split == ALL:
+        starts = draw.chosen(len(corpus) - inputs.length)
     else:
-        starts = drawn(_starts(len(corpus), inputs.length, split), size, generator, split)
+        starts = draw.shuffled_of(_starts(len(corpus), inputs.length, draw))
     windows = corpus[starts[:, None] + numpy.arange(inputs.length + 1)]
     if inputs.classes:
         targets = starts * inputs.classes // len(corpus)
@@ -43,11 +33,11 @@ def text(
     return {"inputs": windows[:, :-1], "targets": windows[:, 1:]}
 
 
-def _starts(count: int, length: int, split: str) -> "Array":
+def _starts(count: int, length: int, draw: Draw) -> Array:
     """The places where a window can begin and lie completely in one stretch of the split."""
     begins = numpy.arange(count - length)
     first, last = (places * STRETCHES // count for places in (begins, begins + length))
-    starts: Array = begins[(first == last) & numpy.isin(first, rows(STRETCHES, split))]
+    starts: Array = begins[(first == last) & numpy.isin(first, draw.rows(STRETCHES))]
     if not len(starts):
         raise NoBatch(f"text: its parts are too short for windows of {length} bytes")
     return starts

@@ -5,19 +5,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TypeAlias
 
 import numpy
 
 from ondevice_bench.data import word_pieces
-from ondevice_bench.data.batch import NoBatch
-from ondevice_bench.data.split import chosen
-from ondevice_bench.specs.data import ALL, LANGUAGES, DataSource, catalogs
+from ondevice_bench.data.batch import NoBatch, require_classes
+from ondevice_bench.data.split import Arrays, Draw
+from ondevice_bench.specs.data import LANGUAGES, DataSource, catalogs
 from ondevice_bench.specs.inputs import Inputs, Tokens
 from ondevice_bench.units import MIB, mib
-
-if TYPE_CHECKING:
-    Array: TypeAlias = numpy.ndarray[Any, Any]
 
 LARGEST = 64 * MIB  # of one file
 LEAST_WORDS = 3  # of a sentence
@@ -25,13 +22,7 @@ LEAST_WORDS = 3  # of a sentence
 Labelled: TypeAlias = tuple[str, str]  # label and text
 
 
-def texts(
-    source: DataSource,
-    inputs: Inputs,
-    size: int,
-    generator: numpy.random.Generator,
-    split: str = ALL,
-) -> "dict[str, Array]":
+def texts(source: DataSource, inputs: Inputs, draw: Draw) -> Arrays:
     """Random texts of the user's. The label is a word in the file, or the name of the folder."""
     assert source.path is not None
     found = list(labelled(source.path))
@@ -39,18 +30,12 @@ def texts(
         raise NoBatch(
             f"{source.path}: has no texts: a file has lines LABEL<TAB>TEXT, a folder CLASS/*.txt"
         )
-    return _batch(str(source.path), found, inputs, size, generator, split)
+    return _batch(str(source.path), found, inputs, draw)
 
 
-def languages(
-    source: DataSource,
-    inputs: Inputs,
-    size: int,
-    generator: numpy.random.Generator,
-    split: str = ALL,
-) -> "dict[str, Array]":
+def languages(source: DataSource, inputs: Inputs, draw: Draw) -> Arrays:
     """Random sentences. The label is the language."""
-    return _batch("languages", sentences(), inputs, size, generator, split)
+    return _batch("languages", sentences(), inputs, draw)
 
 
 def labelled(path: Path) -> Iterator[Labelled]:
@@ -83,23 +68,12 @@ def sentences() -> list[Labelled]:
     return [(language, sentence) for language, sentence in found if count[sentence] == 1]
 
 
-def _batch(
-    name: str,
-    found: Sequence[Labelled],
-    inputs: Inputs,
-    size: int,
-    generator: numpy.random.Generator,
-    split: str,
-) -> "dict[str, Array]":
+def _batch(name: str, found: Sequence[Labelled], inputs: Inputs, draw: Draw) -> Arrays:
     assert isinstance(inputs, Tokens)
     labels = sorted({label for label, _ in found})
-    if len(labels) > inputs.classes:
-        raise NoBatch(
-            f"{name} has {len(labels)} classes; the model has {inputs.classes}: set classes: "
-            f"{len(labels)}"
-        )
+    require_classes(name, len(labels), inputs.classes)
     numbers = {label: number for number, label in enumerate(labels)}
-    picked = [found[place] for place in chosen(len(found), size, generator, split)]
+    picked = [found[place] for place in draw.chosen(len(found))]
     rows = [word_pieces.tokens(text, inputs.length, inputs.vocabulary) for _, text in picked]
     return {
         "inputs": numpy.array(rows, dtype=numpy.int64).reshape(-1, inputs.length),

@@ -4,8 +4,18 @@ from collections.abc import Collection
 from dataclasses import MISSING, Field, fields
 from typing import Annotated, Any, Literal, TypeAlias, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    create_model,
+)
 from pydantic import Field as SchemaField
+from pydantic_core import CoreSchema
+
+from ondevice_bench.declare.shown import JsonSchema
 
 
 def _no_bool(value: object) -> object:
@@ -22,6 +32,22 @@ class StrictSchema(BaseModel):
     """A schema that rejects unknown fields and converts no types."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+    @classmethod
+    def _shown(cls, found: JsonSchema) -> JsonSchema:
+        """The JSON Schema for editors, from the one that pydantic found."""
+        return found
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchema:
+        reference = handler(core)
+        resolved = handler.resolve_ref_schema(reference)
+        shown = dict(cls._shown(resolved))
+        resolved.clear()  # in place, because other schemas refer to it
+        resolved.update(shown)
+        return reference
 
 
 def schema_of(

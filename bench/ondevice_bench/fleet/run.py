@@ -16,7 +16,7 @@ from ondevice_bench.fleet.muster import Present
 from ondevice_bench.record.origin import FLEET
 from ondevice_bench.running.hosts.host import Host
 from ondevice_bench.running.progress import Progress
-from ondevice_bench.running.request import Request, request
+from ondevice_bench.running.request import Request, refuse_both, request
 from ondevice_bench.running.session import Interrupted
 from ondevice_bench.suite.suite import Suite
 
@@ -32,6 +32,9 @@ class Wanted:
     retry: frozenset[str] = frozenset()
     scheduler: str | None = None
     dashboard: bool = False
+
+    def __post_init__(self) -> None:
+        refuse_both(fresh=self.fresh, retry=bool(self.retry))
 
 
 def requests(

@@ -10,11 +10,9 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    GetJsonSchemaHandler,
     PlainSerializer,
     model_validator,
 )
-from pydantic_core import CoreSchema
 
 from ondevice_bench import allocators
 from ondevice_bench.declare.check import check
@@ -163,10 +161,8 @@ class ProfileSchema(StrictSchema):
     ) = None
 
     @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchema:
-        return inheriting(handler.resolve_ref_schema(handler(core)))
+    def _shown(cls, found: JsonSchema) -> JsonSchema:
+        return inheriting(found)
 
     @model_validator(mode="after")
     def _consistent(self) -> "ProfileSchema":

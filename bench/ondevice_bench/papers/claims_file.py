@@ -8,11 +8,9 @@ from typing import Annotated, Any
 from pydantic import (
     BeforeValidator,
     Field,
-    GetJsonSchemaHandler,
     field_validator,
     model_validator,
 )
-from pydantic_core import CoreSchema
 
 from ondevice_bench import metrics
 from ondevice_bench.declare.check import check
@@ -195,12 +193,8 @@ class _Claim(StrictSchema):
     command: str = ""
 
     @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchema:
-        reference = handler(core)
-        handler.resolve_ref_schema(reference).update(shown.quantity())
-        return reference
+    def _shown(cls, found: JsonSchema) -> JsonSchema:
+        return {**found, **shown.quantity()}
 
     @field_validator("dialect")
     @classmethod

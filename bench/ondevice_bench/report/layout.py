@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import Field, GetJsonSchemaHandler, field_validator
-from pydantic_core import CoreSchema
+from pydantic import Field, field_validator
 
 from ondevice_bench.declare.check import check
 from ondevice_bench.declare.folders import locate
@@ -52,10 +51,8 @@ class LayoutSchema(StrictSchema):
         return names
 
     @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchema:
-        return inheriting(handler.resolve_ref_schema(handler(core)))
+    def _shown(cls, found: JsonSchema) -> JsonSchema:
+        return inheriting(found)
 
 
 def load_layout(name: str) -> PageLayout:

@@ -93,7 +93,6 @@ class Measurer:
     def _record(self, prepared: PreparedTask, outcome: Outcome, after: Mapping[str, Any]) -> Record:
         reply = outcome.reply
         details = {key: each for key, each in reply.result.details.items() if key != "unit"}
-        printed = "\n".join(part for part in (outcome.output, reply.traceback) if part)
         return Record(
             run=self._run,
             key=prepared.task,
@@ -108,7 +107,7 @@ class Measurer:
             details=details,  # which unit it was, a worker cannot say
             state_before=prepared.before,
             state_after=after,
-            output="" if reply.status == "ok" else printed,
+            output="" if reply.status == "ok" else outcome.printed,
         )
 
     def _ranks(self, cell: str) -> tuple[Mapping[str, RankNumbers] | None, str]:

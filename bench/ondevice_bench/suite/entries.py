@@ -10,11 +10,9 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    GetJsonSchemaHandler,
     create_model,
     model_validator,
 )
-from pydantic_core import CoreSchema
 
 from ondevice_bench.declare.schema import StrictSchema
 from ondevice_bench.declare.shown import (
@@ -64,12 +62,8 @@ class ChoiceSchema(StrictSchema):
         return {name: {} if options is None else options for name, options in value.items()}
 
     @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchema:
-        reference = handler(core)
-        resolved = handler.resolve_ref_schema(reference)
-        options = {name: each["anyOf"] for name, each in resolved["properties"].items()}
+    def _shown(cls, found: JsonSchema) -> JsonSchema:
+        options = {name: each["anyOf"] for name, each in found["properties"].items()}
         own = {
             pattern(): any_of(*options.pop(key))
             for key, pattern in _PATTERNS.items()
@@ -85,11 +79,7 @@ class ChoiceSchema(StrictSchema):
                 del known[name]
             elif name not in known:  # `compose` and `mix` have a content
                 options[name] = [given]
-        resolved.clear()
-        resolved.update(
-            shown.entry(known, {key: any_of(*each) for key, each in options.items()}, own)
-        )
-        return reference
+        return shown.entry(known, {key: any_of(*each) for key, each in options.items()}, own)
 
     @property
     def name_and_options(self) -> tuple[str, StrictSchema]:
@@ -153,13 +143,9 @@ class OptionsSchema(StrictSchema):
     one_of: ClassVar[tuple[Group, ...]] = ()
 
     @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchema:
-        reference = handler(core)
-        if groups := shown.exclusive(cls.one_of):
-            handler.resolve_ref_schema(reference)["allOf"] = groups
-        return reference
+    def _shown(cls, found: JsonSchema) -> JsonSchema:
+        groups = shown.exclusive(cls.one_of)
+        return {**found, "allOf": groups} if groups else found
 
     @model_validator(mode="after")
     def _one_of_each_group(self) -> "OptionsSchema":
@@ -174,15 +160,11 @@ class _OwnSchema(StrictSchema):
     """What a user's code takes. JSON Schema shows it as the file has it."""
 
     @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchema:
-        reference = handler(core)
-        resolved = handler.resolve_ref_schema(reference)
-        del resolved["required"], resolved["properties"]["name"]
-        if resolved["properties"].pop("options", None):
-            resolved["additionalProperties"] = shown.any_option()
-        return reference
+    def _shown(cls, found: JsonSchema) -> JsonSchema:
+        del found["required"], found["properties"]["name"]
+        if found["properties"].pop("options", None):
+            found["additionalProperties"] = shown.any_option()
+        return found
 
 
 class OwnMethodSchema(_OwnSchema):

@@ -5,12 +5,10 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
-    GetJsonSchemaHandler,
     create_model,
     field_validator,
     model_validator,
 )
-from pydantic_core import CoreSchema
 
 from ondevice_bench.declare import shown as forms
 from ondevice_bench.declare.schema import StrictSchema
@@ -41,20 +39,16 @@ class MixSchema(StrictSchema):
         return {"entries": entries, **({LABEL: value[LABEL]} if LABEL in value else {})}
 
     @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchema:
-        reference = handler(core)
-        resolved = handler.resolve_ref_schema(reference)
-        entry = resolved["properties"]["entries"]["additionalProperties"]
-        del resolved["required"]
-        resolved |= {
+    def _shown(cls, found: JsonSchema) -> JsonSchema:
+        entry = found["properties"]["entries"]["additionalProperties"]
+        kept = {key: each for key, each in found.items() if key != "required"}
+        return {
+            **kept,
             "properties": {LABEL: shown.label(registry.methods())},
             "patternProperties": {forms.text(shown.mix_layers())["pattern"]: entry},
             "minProperties": 1,
             "dependentSchemas": {LABEL: {"minProperties": 2}},
         }
-        return reference
 
     @field_validator(LABEL)
     @classmethod

@@ -6,8 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, create_model
-from pydantic_core import CoreSchema
+from pydantic import AfterValidator, BeforeValidator, Field, create_model
 
 from ondevice_bench import allocators, passes
 from ondevice_bench.declare.folders import declared
@@ -299,13 +298,9 @@ class SuiteSchema(StrictSchema):
     when: tuple[Condition, ...] = ()
 
     @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchema:
+    def _shown(cls, found: JsonSchema) -> JsonSchema:
         """A file has the keys of the schema. An override of a board has some of them."""
-        reference = handler(core)
-        resolved = handler.resolve_ref_schema(reference)
-        keys = resolved["properties"]
+        keys = found["properties"]
         on_a_board = {name: {LIKE_KEY: name} for name in keys if name not in OF_EVERY_BOARD}
         keys["overrides"] |= {
             "propertyNames": names(list(declared("hardware"))),
@@ -319,10 +314,7 @@ class SuiteSchema(StrictSchema):
             "if": {"properties": {"defaults": {"not": {"required": ["methods"]}}}},
             "then": {"properties": {"methods": complete_methods()}},
         }
-        whole = inheriting(resolved, without_defaults)
-        resolved.clear()
-        resolved.update(whole)
-        return reference
+        return inheriting(found, without_defaults)
 
 
 _SHOWN_SUSTAIN = shown.sustained(LEAST_SUSTAINED, MOST_SUSTAINED)

@@ -10,8 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, GetJsonSchemaHandler, create_model
-from pydantic_core import CoreSchema
+from pydantic import AfterValidator, Field, create_model
 
 from ondevice_bench.declare.check import check
 from ondevice_bench.declare.document import Document
@@ -55,15 +54,8 @@ class SpaceSchema(StrictSchema):
     learning: LearningPlan = LearningPlan()
 
     @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchema:
-        reference = handler(core)
-        resolved = handler.resolve_ref_schema(reference)
-        whole = inheriting(resolved, {"properties": {"methods": complete_methods()}})
-        resolved.clear()
-        resolved.update(whole)
-        return reference
+    def _shown(cls, found: JsonSchema) -> JsonSchema:
+        return inheriting(found, {"properties": {"methods": complete_methods()}})
 
 
 def _no_target() -> JsonSchema:

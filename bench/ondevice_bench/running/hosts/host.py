@@ -52,6 +52,11 @@ class Outcome:
     output: str = ""
     is_lost: bool = False  # the way to the host failed, not the worker: another host may measure it
 
+    @property
+    def printed(self) -> str:
+        """What the worker printed, and the traceback of its reply."""
+        return "\n".join(part for part in (self.output, self.reply.traceback) if part)
+
 
 def board_of(
     machine: Machine,

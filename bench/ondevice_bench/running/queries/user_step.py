@@ -162,8 +162,7 @@ class StepRunner:
         reply, pass_name = outcome.reply, name.removeprefix("step_")
         if reply.status != "ok":
             summary = f"{pass_name}: {reply.status}: {reply.reason}"
-            printed = "\n".join(part for part in (outcome.output, reply.traceback) if part)
-            raise StepFailed("\n".join(filter(None, (summary, printed.rstrip()))))
+            raise StepFailed("\n".join(filter(None, (summary, outcome.printed.rstrip()))))
         return StepProcess(
             pass_name, number, outcome.launch, started, outcome.seconds, reply.result
         )
