@@ -18,12 +18,8 @@ from statistics import median
 from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.hardware.state import allowed_cpus
 from ondevice_bench.protocol.job import PassResult
-from ondevice_bench.running.hosts.launch import (
-    Launcher,
-    SpawnLauncher,
-    ZygoteLauncher,
-    worker_environment,
-)
+from ondevice_bench.running.hosts.interpreter import worker_environment
+from ondevice_bench.running.hosts.launch import Launcher, SpawnLauncher, ZygoteLauncher
 from ondevice_bench.running.hosts.local import local_host
 from ondevice_bench.running.queries.jobs import JobMaker
 from ondevice_bench.stats import estimate

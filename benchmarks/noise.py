@@ -33,7 +33,7 @@ from ondevice_bench.analyse.cell_pair import FEWEST, CellPair
 from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.protocol.job import Job
 from ondevice_bench.running.hosts.host import Host, Outcome, TurnTaking
-from ondevice_bench.running.hosts.launch import Interpreter
+from ondevice_bench.running.hosts.interpreter import Interpreter
 from ondevice_bench.running.hosts.local import local_host
 from ondevice_bench.running.queries.jobs import JobMaker
 from ondevice_bench.suite.cell import Cell

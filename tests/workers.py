@@ -14,7 +14,8 @@ from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.hardware.state import allowed_cpus
 from ondevice_bench.measure.energy import EnergyUnavailable
 from ondevice_bench.protocol.job import Job
-from ondevice_bench.running.hosts.launch import SpawnLauncher, ZygoteLauncher, worker_environment
+from ondevice_bench.running.hosts.interpreter import worker_environment
+from ondevice_bench.running.hosts.launch import SpawnLauncher, ZygoteLauncher
 from ondevice_bench.running.hosts.local import local_host
 from ondevice_bench.running.queries.jobs import JobMaker
 from ondevice_bench.suite.cell import Cell

@@ -6,8 +6,8 @@ import pytest
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record import baseline
 from ondevice_bench.record.acceptance import Acceptance
+from tests.record.bundles import content
 from tests.record.conftest import CELL
-from tests.record.test_bundle import content
 
 
 @pytest.fixture

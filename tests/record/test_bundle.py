@@ -7,31 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ondevice_bench.cli.import_ import import_
 from ondevice_bench.errors import BadInput
 from ondevice_bench.files import open_zip
 from ondevice_bench.record import baseline, bundle, run_json
-from ondevice_bench.record.origin import IMPORTED
-from ondevice_bench.record.run_json import RunContent
-from ondevice_bench.record.store import Store
-from ondevice_bench.suite.planned_cell import PlannedCell
-from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
+from tests.record.bundles import content, members, packed, repacked
 
 MUTATIONS = 2000
-
-
-def content(**what):
-    records = (
-        make_record(
-            metrics={"step_seconds": 0.1 + 0.2, "activation_bytes": 2**40 + 1},
-            samples={"step_seconds": [0.1, 1 / 3]},
-            details={"precision": {"asked": 0.02, "reached": None, "ended_by": "x"}, "more": [1]},
-            state_before={"load_1min": 0.5},
-        ),
-        make_record(pass_name="trace", status="oom", reason="<b>no</b> \u202e", output="x\ny"),
-    )
-    cells = (*planned(CELL), PlannedCell(SECOND, "pi5", "pending", "pending on pi5"))
-    return run_json.RunContent(make_run(**what), cells, records)
 
 
 @pytest.fixture
@@ -39,15 +20,6 @@ def written(tmp_path):
     path = tmp_path / "a.bundle"
     bundle.write([content()], path)
     return path
-
-
-def packed(path, change):
-    """The bundle again, its run changed, its sums right."""
-    with zipfile.ZipFile(path) as old:
-        run = json.loads(old.read("runs/1.json"))
-    changed = change(run)
-    data = json.dumps(run if changed is None else changed).encode()
-    return repacked(path, {"runs/1.json": data})
 
 
 def test_a_list_of_members_that_would_take_much_memory(tmp_path):
@@ -63,128 +35,11 @@ def test_a_disk_that_fails_is_no_damaged_file():
         pass
 
 
-def repacked(path, packed, **manifest):
-    import hashlib
-
-    said = {
-        "format": bundle.FORMAT,
-        "version": 1,
-        "bench": "0",
-        "members": {name: hashlib.sha256(data).hexdigest() for name, data in packed.items()},
-        **manifest,
-    }
-    with zipfile.ZipFile(path, "w") as new:
-        new.writestr("manifest.json", json.dumps(said))
-        for name, data in packed.items():
-            new.writestr(name, data)
-    return path
-
-
 def test_what_is_read_is_what_was_written_and_equal_runs_are_equal_bytes(written, tmp_path):
     assert bundle.read(written) == (content(),)
     again = tmp_path / "b.bundle"
     bundle.write([content()], again)
     assert again.read_bytes() == written.read_bytes()
-
-
-def test_an_import_adds_what_is_not_there_and_never_doubles(written, tmp_path):
-    (found,) = bundle.read(written)
-    with Store.create(tmp_path / "results.sqlite") as store:
-        assert store.merge(found.run, found.cells, found.records[:1]) == 1
-        assert store.merge(found.run, found.cells, found.records) == 1
-        assert store.merge(found.run, found.cells, found.records) == 0
-        (run,) = store.runs()
-        assert (run.id, run.origin) == ("r1", IMPORTED)
-        assert store.records("r1") == found.records
-        assert store.cells("r1") == found.cells
-
-
-def test_an_import_brings_the_end_of_a_run_that_was_unfinished(tmp_path):
-    with Store.create(tmp_path / "results.sqlite") as store:
-        store.merge(make_run(), planned(CELL), [])
-        store.merge(make_run(finished="2026-01-02"), planned(CELL), [])
-        assert store.run("r1").finished == "2026-01-02"
-        store.merge(make_run(), planned(CELL), [])  # an older bundle takes nothing back
-        assert store.run("r1").finished == "2026-01-02"
-
-
-def odd_content():
-    """A run with values that Python, JSON and SQLite hold in different types."""
-    what = {
-        "metrics": {"b": 2**53 + 1, "a": 1},
-        "samples": {"a": (1, 2.0)},
-        "details": {"curve": {"marks": (("runtime", 0.0), ("forward", 1))}, "notes": ()},
-        "seconds": 2**53 + 1,
-    }
-    run = make_run(settings={**make_run().settings, "cpus": (0, 1)})
-    return run_json.RunContent(run, tuple(planned(CELL)), (make_record(**what),))
-
-
-def test_the_same_run_is_the_same_whatever_types_hold_its_values(tmp_path):
-    path = tmp_path / "a.bundle"
-    bundle.write([odd_content()], path)
-    (found,) = bundle.read(path)
-    with Store.create(tmp_path / "results.sqlite") as store:
-        assert store.merge(found.run, found.cells, found.records) == 1
-        assert store.merge(found.run, found.cells, found.records) == 0
-        made = odd_content()
-        assert store.merge(made.run, made.cells, made.records) == 0
-
-
-def test_a_run_whose_cells_have_other_ids_is_another_run(tmp_path):
-    renamed = replace(CELL, id="other/vanilla/all/b8/s0")
-    with Store.create(tmp_path / "results.sqlite") as store:
-        store.merge(make_run(), planned(CELL), [])
-        with pytest.raises(BadInput, match="has another run r1"):
-            store.merge(make_run(), planned(renamed), [make_record(cell=renamed)])
-
-
-def test_a_run_that_has_grown_is_imported_again(tmp_path):
-    larger = make_run(definition="larger")
-    added = [make_record(), make_record(cell=SECOND)]
-    with Store.create(tmp_path / "results.sqlite") as store:
-        store.merge(make_run(finished="2026-01-02"), planned(CELL), [make_record()])
-        assert store.merge(larger, planned(CELL, SECOND), added) == 1
-        assert [item.cell for item in store.cells("r1")] == [CELL, SECOND]
-        assert store.run("r1").definition == "larger"
-        assert store.run("r1").finished is None
-        assert store.merge(make_run(finished="2026-01-02"), planned(CELL), [make_record()]) == 0
-        assert (len(store.cells("r1")), store.run("r1").definition) == (2, "larger")
-        with pytest.raises(BadInput, match="has another run r1"):
-            store.merge(make_run(definition="third"), planned(CELL, SECOND), [])
-
-
-def test_a_task_that_was_repeated_after_the_first_import_is_imported_again(tmp_path):
-    failed = make_record(status="failed", reason="first", started="2026-01-01T00:00:01+00:00")
-    repeated = make_record(metrics={"a": 1.0}, started="2026-01-01T00:00:09+00:00")
-    with Store.create(tmp_path / "results.sqlite") as store:
-        store.merge(make_run(finished="2026-01-02"), planned(CELL), [failed])
-        assert store.merge(make_run(finished="2026-01-03"), planned(CELL), [repeated]) == 1
-        assert store.records("r1") == (repeated,)
-        assert store.merge(make_run(finished="2026-01-02"), planned(CELL), [failed]) == 0
-        assert store.records("r1") == (repeated,)
-        assert store.run("r1").finished == "2026-01-03"  # an older bundle takes nothing back
-
-
-def test_a_task_that_was_repeated_after_the_clock_went_back_is_imported_again(tmp_path):
-    failed = make_record(status="failed", reason="first", started="2026-01-01T00:00:09+00:00")
-    repeated = make_record(metrics={"a": 1.0}, started="2026-01-01T00:00:01+00:00")
-    with Store.create(tmp_path / "results.sqlite") as store:
-        store.merge(make_run(), planned(CELL), [failed])
-        assert store.merge(make_run(), planned(CELL), [repeated]) == 1
-        assert store.merge(make_run(), planned(CELL), [failed]) == 0
-        assert store.records("r1") == (repeated,)
-
-
-def test_another_run_or_record_of_the_same_name_is_refused_whole(tmp_path):
-    with Store.create(tmp_path / "results.sqlite") as store:
-        store.merge(make_run(), planned(CELL), [make_record(metrics={"a": 1.0})])
-        with pytest.raises(BadInput, match="has another run r1: nothing was imported"):
-            store.merge(make_run(commit="def"), planned(CELL), [])
-        new = make_record(pass_name="trace", metrics={"b": 1.0})
-        with pytest.raises(BadInput, match="another record of mcunet"):
-            store.merge(make_run(), planned(CELL), [new, make_record(metrics={"a": 2.0})])
-        assert [record.key.pass_name for record in store.records("r1")] == ["time"]
 
 
 @pytest.mark.parametrize(
@@ -258,11 +113,6 @@ def test_nesting_without_bounds_is_refused(written):
     bundle.write([content()], written)
     with pytest.raises(BadInput, match="nested more than 64 deep"):
         bundle.read(packed(written, nest))
-
-
-def members(path):
-    with zipfile.ZipFile(path) as old:
-        return {name: old.read(name) for name in old.namelist() if name != "manifest.json"}
 
 
 @pytest.mark.parametrize(
@@ -418,20 +268,3 @@ def test_a_large_manifest_is_refused(written):
         new.writestr("manifest.json", b" " * (bundle.MAX_MANIFEST + 1))
     with pytest.raises(BadInput, match=r"manifest\.json is too large"):
         bundle.read(written)
-
-
-def test_a_bundle_with_one_contradiction_stores_none_of_its_runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "bench-out/quick/results.sqlite"
-    path.parent.mkdir(parents=True)
-    with Store.create(path) as store:
-        store.merge(make_run("r2"), planned(CELL), [make_record("r2", metrics={"a": 1.0})])
-    contents = [
-        RunContent(make_run(name), tuple(planned(CELL)), (make_record(name, metrics={"a": 2.0}),))
-        for name in ("r1", "r2")
-    ]
-    bundle.write(contents, tmp_path / "x.bundle")
-    with pytest.raises(BadInput, match="another record of"):
-        import_(tmp_path / "x.bundle")
-    with Store.open(path) as store:
-        assert [run.id for run in store.runs()] == ["r2"]

@@ -6,8 +6,9 @@ import pytest
 
 from ondevice_bench import allocators
 from ondevice_bench.hardware.allocator_libraries import missing_allocators
-from ondevice_bench.running.hosts import launch, local
-from ondevice_bench.running.hosts.launch import Interpreter, SpawnLauncher
+from ondevice_bench.running.hosts import interpreter, local
+from ondevice_bench.running.hosts.interpreter import Interpreter
+from ondevice_bench.running.hosts.launch import SpawnLauncher
 from ondevice_bench.running.hosts.local import local_host
 
 LIBRARIES = [each.name for each in allocators.ALL if each.libraries]
@@ -53,7 +54,7 @@ def test_a_missing_library_fails_the_job_before_a_process_starts(host, odd_job, 
 
 def test_a_library_that_the_system_does_not_load_fails_the_job(odd_job, odd_folder):
     """The system only warns, and starts the process with another allocator."""
-    spawner = SpawnLauncher(launch.worker_environment(1, [odd_folder]))
+    spawner = SpawnLauncher(interpreter.worker_environment(1, [odd_folder]))
     reply = spawner.launch(under(odd_job("nothing"), "jemalloc"), 120, lambda: None).reply
     assert reply.status == "failed"
     assert reply.reason == "the system did not load jemalloc into the measured process"

@@ -13,10 +13,10 @@ import psutil
 import pytest
 
 from ondevice_bench.protocol import VERSION
-from ondevice_bench.running.hosts import launch
+from ondevice_bench.running.hosts import launch, worker_reply
 from ondevice_bench.running.hosts.host import NoAnswer
+from ondevice_bench.running.hosts.interpreter import Interpreter
 from ondevice_bench.running.hosts.launch import (
-    Interpreter,
     PassLauncher,
     SpawnLauncher,
     ZygoteEnded,
@@ -61,8 +61,9 @@ def program(tmp_path):
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     monkeypatch.setattr(launch, "EXIT_GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(worker_reply, "LATE_SECONDS", 0.2)
     monkeypatch.setattr(launch, "ANSWER_SECONDS", 0.2)
-    monkeypatch.setattr(launch, "TICK_SECONDS", 0.1)
+    monkeypatch.setattr(worker_reply, "TICK_SECONDS", 0.1)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ GOOD = '{"status": "ok", "reason": "", "traceback": "", "result": {}}\\n'
 def test_whatever_comes_through_the_reply_pipe_becomes_an_outcome(
     program, odd_job, monkeypatch, does, status, reason
 ):
-    monkeypatch.setattr(launch, "MOST_REPLY_BYTES", 1 << 20)
+    monkeypatch.setattr(worker_reply, "MOST_REPLY_BYTES", 1 << 20)
     limit = 0.5 if status == "timeout" else 60
     outcome = SpawnLauncher({}, program(does)).launch(odd_job("well"), limit, lambda: None)
     assert outcome.reply.status == status
@@ -182,7 +183,8 @@ def test_a_zygote_does_not_outlive_a_parent_that_is_killed_while_it_imports_torc
     (tmp_path / "torch.py").write_text("import time\nprint('importing')\ntime.sleep(600)\n")
     script = (
         "import sys, time\n"
-        "from ondevice_bench.running.hosts.launch import ZygoteLauncher, worker_environment\n"
+        "from ondevice_bench.running.hosts.interpreter import worker_environment\n"
+        "from ondevice_bench.running.hosts.launch import ZygoteLauncher\n"
         "zygote = ZygoteLauncher(worker_environment(1, [sys.argv[1]]))\n"
         "print(zygote._process.pid, flush=True)\n"
         "time.sleep(600)\n"

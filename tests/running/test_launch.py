@@ -18,7 +18,7 @@ import pytest
 
 import ondevice_bench
 from ondevice_bench.protocol.job import Reply
-from ondevice_bench.running.hosts import launch
+from ondevice_bench.running.hosts import interpreter, launch, worker_reply
 from ondevice_bench.running.hosts.host import Outcome
 from ondevice_bench.running.hosts.launch import PassLauncher, ZygoteLauncher
 from tests.workers import THREADS, is_alive
@@ -138,7 +138,7 @@ def test_a_kill_by_the_kernel_for_want_of_memory_is_told_from_any_other(
     zygote, odd_job, monkeypatch
 ):
     kills = iter([3, 4])  # the kernel's counter before and after
-    monkeypatch.setattr(launch, "_oom_kills", lambda: next(kills))
+    monkeypatch.setattr(worker_reply, "oom_kills", lambda: next(kills))
     outcome = zygote.launch(odd_job("kill"), 120, lambda: None)
     assert outcome.reply.status == "oom"
     assert outcome.reply.reason == "killed by the kernel because memory ran out"
@@ -192,7 +192,8 @@ def test_workers_die_with_a_parent_that_is_killed(odd_folder, odd_job):
     script = (
         "import sys\n"
         "from ondevice_bench.protocol.job import Job\n"
-        "from ondevice_bench.running.hosts.launch import ZygoteLauncher, worker_environment\n"
+        "from ondevice_bench.running.hosts.interpreter import worker_environment\n"
+        "from ondevice_bench.running.hosts.launch import ZygoteLauncher\n"
         "zygote = ZygoteLauncher(worker_environment(1, [sys.argv[1]]))\n"
         "assert zygote.can_fork\n"
         "zygote.launch(Job.from_text(sys.argv[2]), 600, lambda: print('waiting', flush=True))\n"
@@ -219,7 +220,7 @@ def test_a_workers_environment_is_an_allow_list_plus_the_profiles_threads(monkey
     monkeypatch.setenv("SECRET_TOKEN", "x")
     monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
-    environment = launch.worker_environment(3)
+    environment = interpreter.worker_environment(3)
     assert environment["OMP_NUM_THREADS"] == environment["MKL_NUM_THREADS"] == "3"
     assert environment["LC_ALL"] == "C.UTF-8"
     assert not {"SECRET_TOKEN", "MALLOC_ARENA_MAX"} & set(environment)
@@ -231,7 +232,7 @@ def test_a_worker_imports_this_bench_even_where_the_working_directory_has_anothe
     (workplace / "ondevice_bench").mkdir()
     wrong = workplace / "ondevice_bench" / "__init__.py"
     wrong.write_text("raise RuntimeError('the wrong package')")
-    with ZygoteLauncher(launch.worker_environment(1)) as zygote:
+    with ZygoteLauncher(interpreter.worker_environment(1)) as zygote:
         assert zygote.launch(make_job("trace"), 120, lambda: None).reply.status == "ok"
 
 
@@ -240,7 +241,8 @@ def test_workers_run_the_code_of_the_parent_that_starts_them(tmp_path):
     shutil.copytree(Path(ondevice_bench.__file__).parent, tmp_path / "ondevice_bench")
     (tmp_path / "ondevice_bench/worker/zygote.py").write_text("raise RuntimeError('the copy')\n")
     script = (
-        "from ondevice_bench.running.hosts.launch import ZygoteLauncher, worker_environment\n"
+        "from ondevice_bench.running.hosts.interpreter import worker_environment\n"
+        "from ondevice_bench.running.hosts.launch import ZygoteLauncher\n"
         "with ZygoteLauncher(worker_environment(1)) as zygote: zygote.hello\n"
     )
     done = subprocess.run(

@@ -13,7 +13,7 @@ from ondevice_bench.hardware.probe import probe
 from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.record.store import FILE_NAME, Store
 from ondevice_bench.running import session as session_module
-from ondevice_bench.running.hosts import launch
+from ondevice_bench.running.hosts import worker_reply
 from ondevice_bench.running.hosts.fake import FakeHost
 from ondevice_bench.running.progress import Silent
 from ondevice_bench.running.schedule import TimeLeft
@@ -192,7 +192,7 @@ def test_a_reply_that_nobody_can_use_fails_its_own_cell(world, host, values):
     text = json.dumps({**dataclasses.asdict(Reply("ok")), **values}) + "\n"
 
     def answer(job):
-        return launch._judge(text, 0, 60, None) if job.cell.batch == 2 else well(job)
+        return worker_reply.judge(text, 0, 60, None) if job.cell.batch == 2 else well(job)
 
     host.answer = answer
     with world() as session:

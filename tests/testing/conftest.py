@@ -1,7 +1,10 @@
-"""Sessions of `pytest --benchmark` in a project of their own; workers answer by themselves."""
+"""Sessions of pytest in a project of their own, of cells or steps; workers answer by themselves."""
+
+import itertools
 
 import pytest
 
+from ondevice_bench.analyse.summary import summarise
 from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.record.store import Store
 from tests.running.test_session import well
@@ -15,7 +18,6 @@ methods: [vanilla]
 measure: [trace]
 """
 
-
 CONFTEST = """\
 from tests.testing import hosts
 
@@ -23,6 +25,7 @@ from tests.testing import hosts
 def pytest_bench_host(config, hardware):
     return hosts.now[-1].host(hardware)
 """
+PEAKS = itertools.count()  # of steps that are well
 
 
 @pytest.fixture
@@ -62,3 +65,37 @@ def answering(activations=100.0, step=1.0):
         return Reply("ok", result=PassResult(found, {"step_seconds": [seconds] * 3}))
 
     return answer
+
+
+@pytest.fixture
+def steps(pytester, monkeypatch, hosts):
+    """A project with a step; no process is started."""
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    hosts.answer = well_step
+    head = "def step(a):\n    pass\n\ndef setup():\n    return 1\n\n"
+
+    def run(test, *arguments):
+        pytester.makepyfile(test_mine=head + test)
+        return pytester.runpytest("test_mine.py", *arguments)
+
+    run.path, run.run = pytester.path, pytester.run
+    return run
+
+
+def well_step(job):
+    """The answer of a step that is well; each of its peaks is another one."""
+    passes = {
+        "step_trace": PassResult({"activation_bytes": 4096.0, "step_flops": 2e9}),
+        "step_time": PassResult({"step_seconds": 0.02}, {"step_seconds": [0.01, 0.02, 0.03]}),
+        "step_memory": PassResult(
+            {"peak_rss_bytes": 3e8, "peak_rss_over_runtime_bytes": 1e8 + next(PEAKS)}
+        ),
+    }
+    return Reply("ok", result=passes[job.pass_name])
+
+
+def stored_steps(steps):
+    """The runs of the project, the oldest first."""
+    path = steps.path / "bench-out/steps/results.sqlite"
+    with Store.open(path) as store:
+        return [summarise(store, run) for run in store.runs()]

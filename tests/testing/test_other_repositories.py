@@ -6,9 +6,8 @@ from importlib.util import find_spec
 import numpy  # noqa: F401  # pytester forgets what its sessions import; numpy loads only once
 import pytest
 
-from tests.running import test_session
-from tests.testing import test_steps
-from tests.testing.conftest import CONFTEST, SUITE, statuses
+from tests.running.test_session import well
+from tests.testing.conftest import CONFTEST, SUITE, statuses, well_step
 
 pytest_plugins = ["pytester"]
 
@@ -73,7 +72,7 @@ def repository(pytester, monkeypatch):
 @pytest.fixture
 def without_processes(repository, hosts):
     """The same repository. Its conftest chooses a host that starts no process."""
-    hosts.answer = lambda job: (test_steps if job.step else test_session).well(job)
+    hosts.answer = lambda job: (well_step if job.step else well)(job)
     repository.makeconftest(OPTIONS + CONFTEST)
     return repository
 

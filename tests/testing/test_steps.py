@@ -1,6 +1,5 @@
 """`bench_step`: steps of the user's own, in sessions of their own."""
 
-import itertools
 import json
 import re
 import sys
@@ -8,9 +7,8 @@ import sys
 import numpy  # noqa: F401  # pytester forgets what its sessions import; numpy loads only once
 import pytest
 
-from ondevice_bench.analyse.summary import summarise
 from ondevice_bench.protocol.job import PassResult, Reply
-from ondevice_bench.record.store import Store
+from tests.testing.conftest import stored_steps, well_step
 
 pytest_plugins = ["pytester"]
 
@@ -35,33 +33,6 @@ def step(model, optimizer, batch):
 # first: forward and weight gradient; second: those and the gradient of its input
 FLOPS = 2 * 2 * 32 * 48 * 256 + 3 * 2 * 32 * 256 * 16
 ACTIVATIONS = 32 * 256 * 4  # the ReLU's result
-PEAKS = itertools.count()
-
-
-def well(job):
-    passes = {
-        "step_trace": PassResult({"activation_bytes": 4096.0, "step_flops": 2e9}),
-        "step_time": PassResult({"step_seconds": 0.02}, {"step_seconds": [0.01, 0.02, 0.03]}),
-        "step_memory": PassResult(
-            {"peak_rss_bytes": 3e8, "peak_rss_over_runtime_bytes": 1e8 + next(PEAKS)}
-        ),
-    }
-    return Reply("ok", result=passes[job.pass_name])
-
-
-@pytest.fixture
-def steps(pytester, monkeypatch, hosts):
-    """A project with a step; no process is started."""
-    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
-    hosts.answer = well
-    head = "def step(a):\n    pass\n\ndef setup():\n    return 1\n\n"
-
-    def run(test, *arguments):
-        pytester.makepyfile(test_mine=head + test)
-        return pytester.runpytest("test_mine.py", *arguments)
-
-    run.path, run.run = pytester.path, pytester.run
-    return run
 
 
 def test_it_needs_neither_the_flag_nor_pytest_benchmark(steps, hosts):
@@ -112,19 +83,13 @@ def test_a_figure_that_is_missing_says_why(steps, hosts):
         if job.pass_name == "step_trace":
             why = {"activation_bytes": "no backward"}
             return Reply("ok", result=PassResult({"step_flops": 0.0}, unavailable=why))
-        return well(job)
+        return well_step(job)
 
     hosts.answer = without
     test = "def test_it(bench_step):\n    bench_step(step).activation_bytes\n"
     result = steps(test)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*NotMeasured: activation_bytes was not measured: no backward"])
-
-
-def stored(steps):
-    path = steps.path / "bench-out/steps/results.sqlite"
-    with Store.open(path) as store:
-        return [summarise(store, run) for run in store.runs()]
 
 
 def test_results_are_stored_like_cells(steps, hosts):
@@ -138,7 +103,7 @@ def test_it(bench_step):
     result = steps(test)
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["bench_step: run steps-* in bench-out/steps/results.sqlite"])
-    (summary,) = stored(steps)
+    (summary,) = stored_steps(steps)
     assert summary.run.finished
     assert [cell.status for cell in summary.cells] == ["ok", "ok"]
     first, second = summary.cells
@@ -151,82 +116,6 @@ def test_it(bench_step):
     # what is stored is a run like any other
     history = steps.run(sys.executable, "-m", "ondevice_bench", "show", "cell", first.id)
     history.stdout.fnmatch_lines(["*pytest test_mine.py::test_it*"])
-
-
-JUDGED = """\
-def test_it(bench_step):
-    bench_step(step, rounds=8).assert_not_worse()
-"""
-
-
-def answering(activations=4096.0, step=0.02):
-    rounds = itertools.count()
-
-    def answer(job):
-        reply = well(job)
-        if job.pass_name == "step_trace":
-            return Reply(
-                "ok", result=PassResult({"activation_bytes": activations, "step_flops": 8.0})
-            )
-        if job.pass_name == "step_time":
-            seconds = step * (1 + next(rounds) % 7 / 1000)
-            return Reply("ok", result=PassResult({"step_seconds": seconds}))
-        return reply
-
-    return answer
-
-
-def test_without_a_baseline_the_test_is_skipped_not_green(steps):
-    result = steps(JUDGED, "-rs")
-    result.assert_outcomes(skipped=1)
-    result.stdout.fnmatch_lines(["*assert_not_worse: no --baseline names a run to compare with"])
-    assert len(stored(steps)) == 1
-
-
-def test_the_same_step_is_not_worse_even_if_its_file_changed(steps, hosts):
-    hosts.answer = answering()
-    steps(JUDGED)
-    result = steps(f"{JUDGED}\n# another version\n", "--baseline", "steps")
-    result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(
-        ["bench_step: code: test_mine.py changed (*), in 1 cell", "*0 regressed*0 missing*"]
-    )
-    assert len(stored(steps)) == 2
-
-
-@pytest.mark.parametrize("worse", [{"activations": 4100.0}, {"step": 0.03}])
-def test_a_worse_step_fails_its_test_in_a_line(steps, hosts, worse, monkeypatch, tmp_path):
-    hosts.answer = answering()
-    steps(JUDGED)
-    hosts.answer = answering(**worse)
-    summary = tmp_path / "summary"
-    monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
-    result = steps(JUDGED, "--baseline", "steps")
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(
-        ["regressed: test_mine.py:step@*", "::error file=test_mine.py,line=1,title=bench_step::*"]
-    )
-    result.stdout.no_fnmatch_line("*Traceback*")
-    assert summary.read_text().startswith("## ❌ Worse: 1 metric of 1 cell regressed")
-
-
-def test_a_step_that_the_baseline_lacks_is_new_and_passes(steps, hosts, monkeypatch, tmp_path):
-    steps("def test_other(bench_step):\n    bench_step(step)\n")
-    summary = tmp_path / "summary"
-    monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
-    result = steps(JUDGED, "--baseline", "steps")
-    result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["bench_step: only in steps-*: test_mine.py:step@*"])
-    assert summary.read_text().startswith("## ✅ Nothing to compare with: 1 new cell")
-
-
-def test_a_baseline_that_is_not_there_is_one_line(steps):
-    result = steps(JUDGED, "--baseline", "stepz")
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["--baseline: no run, suite or store 'stepz' in *"])
-    result.stdout.no_fnmatch_line("*Traceback*")
 
 
 def test_a_folder_that_cannot_be_made_loses_the_history_and_says_so(steps):

@@ -14,8 +14,8 @@ from ondevice_bench.report.page import render
 from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.validation.claims import with_what_is_not_measured
 from ondevice_bench.validation.pi import first_pi, validated
+from tests.record.bundles import content, repacked
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
-from tests.record.test_bundle import content, repacked
 
 NOT_YET = "no Raspberry Pi has measured this yet"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import ondevice_bench
 from ondevice_bench.ab.worktree import Tree
 from ondevice_bench.errors import BadInput
-from ondevice_bench.running.hosts.launch import Interpreter
+from ondevice_bench.running.hosts.interpreter import Interpreter
 from ondevice_bench.running.hosts.processes import finished
 from ondevice_bench.running.work_folder import work_folder
 

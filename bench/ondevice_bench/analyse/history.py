@@ -2,41 +2,27 @@
 
 Versions of the user's code do not part a series (`suite/code.py`). If one run has two versions of a
 file for the same workload, this workload has a series for each version.
-
-An exact metric changed where two consecutive runs differ. That is certain. A noisy metric has one
-reading for each run, the median of its processes. The processes of a run share the state of the
-machine in that hour, so one reading for each would turn every slow hour into a change. Changes of
-noisy metrics are only advice, because the machine may have changed between two runs, too.
 """
 
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse import change_points
-from ondevice_bench.analyse.change_points import ChangePoint, find_change_points
 from ondevice_bench.analyse.compare import NOISY
+from ondevice_bench.analyse.series import KINDS, TRAITS, HistoryChange, Point, Series, Traits
+from ondevice_bench.analyse.series_changes import judged
 from ondevice_bench.analyse.summary import CellEstimates, RunSummary
 from ondevice_bench.record.model import Run
-from ondevice_bench.stats import Estimate, fewest_rounds, more_rounds
-from ondevice_bench.suite.code import CodeFile, changed, code_of, join_key
+from ondevice_bench.stats import Estimate
+from ondevice_bench.suite.code import code_of, join_key
 
-Kind = Literal["changed"] | change_points.Kind  # of an exact metric, or of a noisy one
 CONFIDENCE = 0.99  # that no change of a noisy metric is a false alarm
 THRESHOLD = 0.02
 METRICS = tuple(m.name for m in metrics.ALL if m.kind == "exact" or m.name in NOISY)
-KINDS: tuple[Kind, ...] = ("changed", "stepped", "pending", "drifts")  # the certain kind first
-# fields of the details of a trace that may explain a change
-TRAITS = {
-    "batch_sha256": "the batch has other values",
-    "weights_sha256": "the initial weights differ",
-    "treated": "the changed layers or their ranks differ",
-}
 
 
 class Placed(Protocol):
@@ -69,16 +55,6 @@ class HistoryQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class Traits:
-    """What may explain a change: of the workload, and of the details of its trace."""
-
-    fingerprint: str  # with the allocator, if the cell names one
-    workload: str  # the same without versions of the user's code
-    code: tuple[CodeFile, ...]
-    details: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
 class Reading:
     """A metric of a cell in one run."""
 
@@ -89,85 +65,6 @@ class Reading:
     estimate: Estimate
     traits: Traits
     boards: str = ""  # the units of a fleet that measured it; "" for an exact metric, too
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A metric in one run; `place` is the run's place among all runs of the history."""
-
-    place: int
-    run: Run
-    estimate: Estimate
-    traits: Traits
-
-
-@dataclass(frozen=True)
-class HistoryChange:
-    """A change of a metric from one run to another. The bounds are of the ratio.
-
-    A `pending` change needs more runs to confirm it. A metric that `drifts` changed slowly between
-    the two runs.
-    """
-
-    kind: Kind
-    before: Point
-    after: Point
-    ratio: float | None  # None if the metric was 0 before
-    lower: float | None = None
-    upper: float | None = None
-    needs: int = 0
-    is_better: bool = False
-    causes: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """The change as plain values."""
-        return {
-            "kind": self.kind,
-            "certain": self.kind == "changed",
-            "better": self.is_better,
-            "after_run": self.before.run.id,
-            "until_run": self.after.run.id,
-            "after_commit": self.before.run.commit,
-            "until_commit": self.after.run.commit,
-            "ratio": self.ratio,
-            "lower": self.lower,
-            "upper": self.upper,
-            "needs_runs": self.needs,
-            "causes": list(self.causes),
-        }
-
-
-@dataclass(frozen=True)
-class Series:
-    """A metric of a workload on one machine; `why_not` says why it cannot be judged."""
-
-    cell: str
-    fingerprint: str  # of its latest run
-    metric: str
-    machine: str
-    points: tuple[Point, ...]
-    changes: tuple[HistoryChange, ...] = ()
-    why_not: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The series as plain values."""
-        return {
-            "cell": self.cell,
-            "fingerprint": self.fingerprint,
-            "metric": self.metric,
-            "machine": self.machine,
-            "points": [
-                {
-                    "run": p.run.id,
-                    "commit": p.run.commit,
-                    **p.estimate.to_dict(),
-                    "code": {each.file: each.digest for each in p.traits.code},
-                }
-                for p in self.points
-            ],
-            "findings": [change.to_dict() for change in self.changes],
-            "not_judged": self.why_not,
-        }
 
 
 @dataclass(frozen=True)
@@ -259,7 +156,7 @@ def history_of(runs: Iterable[Run], found: Iterable[Reading], query: HistoryQuer
     confidence = 1 - (1 - CONFIDENCE) / max(1, places)
     return History(
         runs=tuple(ordered),
-        series=tuple(_judge(one, query.threshold, confidence) for one in series),
+        series=tuple(judged(one, query.threshold, confidence) for one in series),
         by_commits=bool(ordered) and all(run.commit in query.commits for run in ordered),
     )
 
@@ -337,83 +234,3 @@ def _machine_names(runs: Sequence[Run]) -> dict[str, str]:
         )
         for identity, run in run_by_machine.items()
     }
-
-
-def _judge(series: Series, threshold: float, confidence: float) -> Series:
-    points = series.points
-    if len(points) < 2:
-        return replace(series, why_not="one run: a history needs two")
-    metric = metrics.BY_NAME[series.metric]
-    if metric.kind == "exact":
-        pairs = [(a, b) for a, b in pairwise(points) if a.estimate.estimate != b.estimate.estimate]
-        return replace(series, changes=tuple(_exact_change(series.metric, *pair) for pair in pairs))
-    readings = [metric.for_ratio(point.estimate.estimate) for point in points]
-    if min(readings) <= 0:
-        return replace(series, why_not="a reading is not positive, so there is no ratio")
-    half = len(points) // 2
-    fewest = fewest_rounds(confidence)
-    return replace(
-        series,
-        changes=tuple(
-            _noisy_change(series, change_point)
-            for change_point in find_change_points(readings, threshold, confidence)
-        ),
-        why_not=f"{len(points)} runs: a change needs {fewest} runs before it and {fewest} after it"
-        if more_rounds(half, len(points) - half, confidence)
-        else "",
-    )
-
-
-def _exact_change(metric: str, before: Point, after: Point) -> HistoryChange:
-    one, other = before.estimate.estimate, after.estimate.estimate
-    disagreements = tuple(
-        f"processes of {point.run.id} disagree: {point.estimate.basis}"
-        for point in (before, after)
-        if point.estimate.lower != point.estimate.upper
-    )
-    return HistoryChange(
-        "changed",
-        before,
-        after,
-        other / one if one else None,
-        is_better=metrics.BY_NAME[metric].is_better(one, other),
-        causes=(*disagreements, *_causes(before, after)),
-    )
-
-
-def _noisy_change(series: Series, change_point: ChangePoint) -> HistoryChange:
-    is_drift = change_point.kind == "drifts"
-    before = series.points[change_point.place if is_drift else change_point.place - 1]
-    after = series.points[change_point.end if is_drift else change_point.place]
-    return HistoryChange(
-        change_point.kind,
-        before,
-        after,
-        change_point.ratio,
-        change_point.lower,
-        change_point.upper,
-        change_point.needs,
-        is_better=metrics.BY_NAME[series.metric].is_better(1.0, change_point.ratio),
-        causes=_causes(before, after),
-    )
-
-
-def software_changes(before: Run, after: Run) -> list[str]:
-    """Software that differs between two runs."""
-    return [
-        f"{name} {before.software.get(name)} → {after.software.get(name)}"
-        for name in sorted({*before.software, *after.software})
-        if before.software.get(name) != after.software.get(name)
-    ]
-
-
-def _causes(before: Point, after: Point) -> tuple[str, ...]:
-    """Differences between the records of both runs. They are the first causes to check."""
-    old, new = before.run, after.run
-    causes = software_changes(old, new)
-    one, other = before.traits, after.traits
-    causes += [cause for name, cause in TRAITS.items() if one.details[name] != other.details[name]]
-    causes += map(str, changed(one.code, other.code))
-    if old.commit != new.commit:
-        causes.append(f"code {old.commit} → {new.commit}")
-    return tuple(causes) or ("no cause in the records: they have the same commit and software",)

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ondevice_bench.analyse.find_runs import from_each_store
-from ondevice_bench.analyse.history import METRICS, Reading, Traits, readings
+from ondevice_bench.analyse.history import METRICS, Reading, readings
+from ondevice_bench.analyse.series import Traits
 from ondevice_bench.analyse.summary import CellEstimates, RunSummary, cell_estimates
 from ondevice_bench.errors import BadInput, suggestion
 from ondevice_bench.passes import TRACE

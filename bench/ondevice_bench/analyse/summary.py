@@ -3,16 +3,22 @@
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from sys import intern
 from typing import Any
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.failed_rounds import Rounds, count_rounds
+from ondevice_bench.analyse.missing_metrics import EMULATED, MIXED_LAUNCHES, missing_metrics
+from ondevice_bench.analyse.process_notes import (
+    is_disturbed,
+    is_imprecise,
+    notes_of,
+    process_of,
+)
 from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.notebook import html_table
-from ondevice_bench.passes import CALIBRATE, OF_BOARD, PREPARING, rounds_of
+from ondevice_bench.passes import OF_BOARD, PREPARING, rounds_of
 from ondevice_bench.record.acceptance import Acceptance
-from ondevice_bench.record.details import Details, Precision
+from ondevice_bench.record.details import Details
 from ondevice_bench.record.measurement import Measurement
 from ondevice_bench.record.model import Run
 from ondevice_bench.record.origin import PYTEST
@@ -20,12 +26,9 @@ from ondevice_bench.record.run_json import RunContent
 from ondevice_bench.record.store import Store
 from ondevice_bench.stats import Estimate, estimate
 from ondevice_bench.suite.planned_cell import PlannedCell
-from ondevice_bench.suite.suite import DISTURBED_SHARE
-from ondevice_bench.units import clock, interval, number_of, quantity
+from ondevice_bench.units import clock, interval, quantity
 
 STATUS_ORDER = ("oom", "timeout", "failed", "skipped", "ok")
-MIXED_LAUNCHES = "some processes were forked and others spawned, so their values are not combined"
-EMULATED = "measured under emulation, which does not show a board's time or memory"
 NOT_INTERLEAVED = (
     "not interleaved: all processes of a cell ran one after another, so a drift of the machine "
     "looks like a difference between cells"
@@ -230,14 +233,11 @@ def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Measurement]) 
     waiting = [_waiting(run, remaining)] if remaining else []
     return CellSummary(
         **vars(estimated),
-        problems=(*(f"{_where(r)}: {r.reason}" for r in records if r.status != "ok"), *waiting),
-        notes=(
-            *_grouped_notes([(record, _notes(record.details)) for record in records]),
-            *_imprecision([(record, record.details.precision) for record in records]),
-        ),
-        unavailable=_unavailable(run, records, exclusions, estimated.estimates),
-        is_disturbed=any(_is_disturbed(record.details) for record in records),
-        is_imprecise=any(_is_imprecise(record.details.precision) for record in records),
+        problems=(*(f"{process_of(r)}: {r.reason}" for r in records if r.status != "ok"), *waiting),
+        notes=notes_of(records),
+        unavailable=missing_metrics(run, records, exclusions, estimated.estimates),
+        is_disturbed=any(is_disturbed(record.details) for record in records),
+        is_imprecise=any(is_imprecise(record.details.precision) for record in records),
         units=Counter(record.details.unit for record in records if record.details.unit),
         rounds=count_rounds(records),
     )
@@ -327,45 +327,6 @@ def _processes(run: Run) -> int:
     return sum(rounds_of(name, run.settings["rounds"]) for name in run.settings["measure"])
 
 
-def _where(record: Measurement) -> str:
-    return f"{record.key.pass_name}, round {record.key.round}"
-
-
-def _unavailable(
-    run: Run, records: Sequence[Measurement], exclusions: Mapping[str, str], known: Collection[str]
-) -> dict[str, str]:
-    """The reason for each metric that has no estimate."""
-    by_pass: dict[str, list[Measurement]] = {}
-    for record in records:
-        by_pass.setdefault(record.key.pass_name, []).append(record)
-    reasons = {
-        name: exclusions.get(name) or _why(run, metric, by_pass.get(metric.pass_name, ()))
-        for name, metric in metrics.BY_NAME.items()
-        if name not in known
-    }
-    return {name: intern(reason) for name, reason in reasons.items()}  # thousands are equal
-
-
-def was_not_run(pass_name: str) -> str:
-    """The reason for the metrics of a pass that the suite does not ask for."""
-    return f"the pass `{pass_name}` was not run (add `measure: +{pass_name}`)"
-
-
-def _why(run: Run, metric: metrics.Metric, of_pass: Sequence[Measurement]) -> str:
-    """Why a metric has no estimate, by the records of its pass."""
-    pass_name = metric.pass_name
-    if pass_name == CALIBRATE and not of_pass:
-        return "the method has no ranks to choose"
-    if pass_name not in (CALIBRATE, *run.settings["measure"]):
-        return was_not_run(pass_name)
-    reasons = [r.unavailable[metric.name] for r in of_pass if metric.name in r.unavailable]
-    failures = [f"{_where(r)}: {r.status}: {r.reason}" for r in of_pass if r.status != "ok"]
-    if any(record.status == "ok" for record in of_pass) and not reasons:
-        version = run.software.get("bench", "of an unknown version")
-        return f"the {pass_name} pass of bench {version}, which made this run, did not measure it"
-    return "; ".join([*reasons, *failures]) or f"the {pass_name} pass has not run yet"
-
-
 def estimate_of(name: str, rounds: Sequence[Sequence[float]]) -> Estimate:
     """The estimate of a metric by the readings of each round."""
     if metrics.described(name).kind == "exact":
@@ -380,70 +341,3 @@ def _bounds(each: Estimate, unit: str) -> str:
     if each.lower is None or each.upper is None or each.basis == "exact":
         return each.basis
     return interval(each.lower, each.upper, unit)
-
-
-def _notes(details: Details) -> list[str]:
-    """Warnings for a reader of the record's numbers."""
-    notes = list(details.notes)
-    if _is_disturbed(details):
-        share = f"{details.foreign_cpu_share:.0%} of a core"
-        notes.append(f"disturbed: other processes took {share} during the samples")
-    if details.swap_bytes:  # only in old records: new ones have no peak in this case
-        notes.append(f"{details.swap_bytes:.0f} bytes were in swap, so the peak is too low")
-    return notes
-
-
-def _is_disturbed(details: Details) -> bool:
-    return (details.foreign_cpu_share or 0.0) > DISTURBED_SHARE
-
-
-def _is_imprecise(precision: Precision | None) -> bool:
-    return precision is not None and (
-        precision.reached is None or precision.reached > precision.asked
-    )
-
-
-def _grouped_notes(notes: Sequence[tuple[Measurement, Sequence[str]]]) -> list[str]:
-    """Each note once, with the processes that it is of."""
-    by_note: dict[str, list[Measurement]] = {}
-    for record, texts in notes:
-        for text in texts:
-            by_note.setdefault(text, []).append(record)
-    return [f"{_together(records)}: {text}" for text, records in by_note.items()]
-
-
-def _imprecision(precisions: Sequence[tuple[Measurement, Precision | None]]) -> list[str]:
-    """Rounds that did not reach the precision of the suite, in one line for all of them."""
-    unbounded = [(record, each) for record, each in precisions if each and each.reached is None]
-    imprecise = [
-        (record, each, each.reached)
-        for record, each in precisions
-        if each and each.reached is not None and each.reached > each.asked
-    ]
-    notes = []
-    if unbounded:
-        limits = " and ".join(dict.fromkeys(each.ended_by for _, each in unbounded))
-        rounds = _count([record for record, _ in unbounded])
-        notes.append(f"{rounds}: too few samples for an interval, because {limits} ended them")
-    if imprecise:
-        limits = " and ".join(dict.fromkeys(each.ended_by for _, each, _ in imprecise))
-        rounds = _count([record for record, *_ in imprecise])
-        of_worst = " of the worst one" if len(imprecise) > 1 else ""
-        widest = max(share for *_, share in imprecise)
-        notes.append(
-            f"{rounds}: the median{of_worst} is known to ±{widest:.1%} only (the suite asks for "
-            f"±{imprecise[0][1].asked:.1%}), because {limits} ended the samples"
-        )
-    return notes
-
-
-def _count(records: Sequence[Measurement]) -> str:
-    counts = Counter(record.key.pass_name for record in records)
-    return " and ".join(f"{name}, {number_of(n, 'round')}" for name, n in counts.items())
-
-
-def _together(records: Sequence[Measurement]) -> str:
-    if len(records) == 1:
-        return _where(records[0])
-    names = list(dict.fromkeys(record.key.pass_name for record in records))
-    return f"{names[0]}, {len(records)} rounds" if len(names) == 1 else ", ".join(names)

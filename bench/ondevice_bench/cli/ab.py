@@ -85,7 +85,7 @@ def ab(
         ab_tables,
         budget_remarks,
     )
-    from ondevice_bench.running.hosts.launch import Interpreter
+    from ondevice_bench.running.hosts.interpreter import Interpreter
     from ondevice_bench.running.hosts.local import local_host
     from ondevice_bench.running.progress import for_terminal
 

@@ -1,7 +1,8 @@
 """A history in words, equal in the terminal and on the page."""
 
 from ondevice_bench import metrics, units
-from ondevice_bench.analyse.history import History, HistoryChange, Series
+from ondevice_bench.analyse.history import History
+from ondevice_bench.analyse.series import HistoryChange, Series
 from ondevice_bench.report.quantities import exact_text
 from ondevice_bench.units import number_of
 

@@ -5,15 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ondevice_bench.analyse.compare import SURE, compare
-from ondevice_bench.analyse.history import (
-    History,
-    HistoryChange,
-    HistoryQuery,
-    Reading,
-    Series,
-    Traits,
-    history_of,
-)
+from ondevice_bench.analyse.history import History, HistoryQuery, Reading, history_of
+from ondevice_bench.analyse.series import HistoryChange, Series, Traits
 from ondevice_bench.errors import ExitCode
 from ondevice_bench.record.model import NOT_OK, Run
 from ondevice_bench.report.gate.of_runs import outcome_of_runs

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.history import HistoryChange, Series
+from ondevice_bench.analyse.series import HistoryChange, Series
 from ondevice_bench.record.model import NOT_OK
 from ondevice_bench.report.gate.outcome import GateRow
 from ondevice_bench.report.gate.page import TONES

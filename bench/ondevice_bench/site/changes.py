@@ -1,7 +1,7 @@
 """A change of a metric in a few words, for the tables of a site."""
 
 from ondevice_bench import units
-from ondevice_bench.analyse.history import HistoryChange
+from ondevice_bench.analyse.series import HistoryChange
 from ondevice_bench.report.quantities import exact_text
 from ondevice_bench.units import number_of
 

@@ -18,7 +18,8 @@ from pydantic import Field, ValidationError
 from pydantic_core import from_json
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.history import METRICS, TRAITS
+from ondevice_bench.analyse.history import METRICS
+from ondevice_bench.analyse.series import TRAITS
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record import rows
 from ondevice_bench.record.model import status_of

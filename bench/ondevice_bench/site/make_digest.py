@@ -6,7 +6,8 @@ from statistics import median
 from typing import Any
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.history import METRICS, TRAITS
+from ondevice_bench.analyse.history import METRICS
+from ondevice_bench.analyse.series import TRAITS
 from ondevice_bench.analyse.summary import CellSummary, summarise_content
 from ondevice_bench.record import rows
 from ondevice_bench.record.model import Run

@@ -18,7 +18,7 @@ from typing import Any
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.compare import kernels_of
-from ondevice_bench.analyse.history import HistoryChange, Series
+from ondevice_bench.analyse.series import HistoryChange, Series
 from ondevice_bench.record.model import Run
 from ondevice_bench.report.history_text import short_commit
 from ondevice_bench.report.page_data import safe_in_script

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.history import Series
+from ondevice_bench.analyse.series import Series
 
 WIDTH, HEIGHT, MARGIN = 240.0, 44.0, 7.0
 MOST_POINTS = 160  # more points are drawn as the lowest and the highest of each column

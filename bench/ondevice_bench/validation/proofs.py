@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from ondevice_bench import metrics, units
-from ondevice_bench.analyse.summary import EMULATED, CellSummary, RunSummary
+from ondevice_bench.analyse.missing_metrics import EMULATED
+from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.errors import BadInput
 from ondevice_bench.hardware.doctor import profile_match
 from ondevice_bench.hardware.finding import DoctorFinding

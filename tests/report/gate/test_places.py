@@ -6,8 +6,8 @@ from ondevice_bench.record import baseline
 from ondevice_bench.report.gate.outcome import Place
 from ondevice_bench.report.gate.places import Sources, lines_of_baseline
 from ondevice_bench.suite.cell import Cell
+from tests.record.bundles import content
 from tests.record.conftest import CELL
-from tests.record.test_bundle import content
 
 SUITE = "schema: 1\ntitle: T\nmodels:\n  - mcunet: {batch: 8}\n  - ../nets/net.py:net\n"
 OWN = Cell(id="x", model="net.py:net@aaaaaaaa", method="vanilla", batch=1)

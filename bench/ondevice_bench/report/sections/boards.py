@@ -10,7 +10,8 @@ from ondevice_bench.analyse.boards import BoardRow, CellOnBoard, boards, softwar
 from ondevice_bench.analyse.groups import groups
 from ondevice_bench.analyse.kept_accuracy import lost_accuracy
 from ondevice_bench.analyse.learns_alike import losses_on_boards
-from ondevice_bench.analyse.summary import EMULATED, RunSummary
+from ondevice_bench.analyse.missing_metrics import EMULATED
+from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.analyse.verdict import verdict
 from ondevice_bench.report.cards import Card, cards

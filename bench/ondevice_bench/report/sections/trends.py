@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
-from ondevice_bench.analyse.history import History, HistoryChange, Series, software_changes
+from ondevice_bench.analyse.history import History
+from ondevice_bench.analyse.series import HistoryChange, Series
+from ondevice_bench.analyse.series_changes import software_changes
 from ondevice_bench.report import drawing
 from ondevice_bench.report.history_text import short_commit
 from ondevice_bench.report.plotly_builder import Canvas

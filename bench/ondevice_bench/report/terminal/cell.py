@@ -2,7 +2,8 @@
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.groups import CellWithBaseline
-from ondevice_bench.analyse.summary import CellSummary, was_not_run
+from ondevice_bench.analyse.missing_metrics import was_not_run
+from ondevice_bench.analyse.summary import CellSummary
 from ondevice_bench.record.details import TreatedLayer
 from ondevice_bench.report.quantities import quantity_of, rank_basis, ratio_to_baseline
 from ondevice_bench.terminal import Table

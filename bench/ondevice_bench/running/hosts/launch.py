@@ -1,8 +1,7 @@
-"""Starting workers: spawned afresh, or forked from a zygote; timeouts, captured output, replies.
+"""Starting workers: spawned afresh, or forked from a zygote.
 
-The parent sleeps in `poll` while a worker measures; it wakes when something arrives, and once a
-second to let a progress line move. Every wait has a deadline: a worker or a zygote may be stopped,
-and the user's code in it may do anything.
+Every wait has a deadline: a worker or a zygote may be stopped, and the user's code in it may do
+anything.
 """
 
 import contextlib
@@ -10,62 +9,28 @@ import json
 import os
 import re
 import select
-import signal
-import site
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any, Protocol, Self
 
-import ondevice_bench
 from ondevice_bench import passes
-from ondevice_bench.hardware.allocator_libraries import variables_of
 from ondevice_bench.protocol import VERSION
 from ondevice_bench.protocol.job import Job, Reply
 from ondevice_bench.protocol.packets import PACKET_BYTES
+from ondevice_bench.running.hosts import worker_reply
 from ondevice_bench.running.hosts.host import HostError, Outcome, Tick
-from ondevice_bench.running.hosts.processes import MOST_REPLY_BYTES, end, tail, text_file
+from ondevice_bench.running.hosts.interpreter import python_command
+from ondevice_bench.running.hosts.processes import end, tail, text_file
 
 WORKER = "ondevice_bench.worker.worker"
 ZYGOTE = "ondevice_bench.worker.zygote"
-QUESTIONS = "ondevice_bench.worker.questions"
-TICK_SECONDS = 1.0
-EXIT_GRACE_SECONDS = 5.0  # for a worker that replied to end, or for a late reply to be complete
+EXIT_GRACE_SECONDS = 5.0  # for a worker that replied to end
 ANSWER_SECONDS = 10.0  # for a zygote to say how its worker ended
 HELLO_SECONDS = 300.0  # for a zygote to import torch from a slow card
-_VMSTAT = Path("/proc/vmstat")
-_ROOT = Path(ondevice_bench.__file__).resolve().parent.parent
-
-# what a worker may inherit; threads come from the profile, everything else is left behind
-ALLOWED_ENVIRONMENT = (
-    "PATH",
-    "HOME",
-    "USER",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "TZ",
-    "TMPDIR",
-    "LD_LIBRARY_PATH",
-    "LD_PRELOAD",
-    "PYTHONPATH",
-)
-
-
-@dataclass(frozen=True)
-class Interpreter:
-    """What workers run in: a Python, and where it imports from before all else."""
-
-    program: str = sys.executable
-    sources: tuple[Path, ...] = ()
-
-
-OURS = Interpreter()
 
 
 class Launcher(Protocol):
@@ -73,28 +38,6 @@ class Launcher(Protocol):
 
     def launch(self, job: Job, timeout: float, tick: Tick) -> Outcome:
         """Run the job; never raises for what happens in the worker."""
-
-
-def worker_environment(
-    threads: int, sources: Sequence[Path] = (), allocator: str = ""
-) -> dict[str, str]:
-    """The environment of every worker: what is allowed, the profile's threads, and the allocator.
-
-    `sources` are where it imports from before all else; then comes this very `bench`, which may be
-    another than the one that is installed.
-    """
-    inherited = {name: os.environ[name] for name in ALLOWED_ENVIRONMENT if name in os.environ}
-    installed = {*site.getsitepackages(), site.getusersitepackages()}
-    ours = [] if str(_ROOT) in installed else [_ROOT]
-    path = [*map(str, [*sources, *ours]), *filter(None, [inherited.get("PYTHONPATH")])]
-    return {
-        **inherited,
-        **({"PYTHONPATH": os.pathsep.join(path)} if path else {}),
-        "OMP_NUM_THREADS": str(threads),
-        "MKL_NUM_THREADS": str(threads),
-        "PYTHONHASHSEED": "0",
-        **variables_of(allocator),
-    }
 
 
 class SpawnLauncher:
@@ -106,11 +49,11 @@ class SpawnLauncher:
 
     def launch(self, job: Job, timeout: float, tick: Tick) -> Outcome:
         """Start a worker, hand it the job, wait for its reply."""
-        began, oom_kills = time.monotonic(), _oom_kills()
+        began, oom_kills = time.monotonic(), worker_reply.oom_kills()
         with (
             tempfile.TemporaryFile() as output,
             text_file(f"{job.to_text()}\n") as request,
-            _pipe() as (read_end, write_end),
+            worker_reply.pipe() as (read_end, write_end),
         ):
             try:
                 process = subprocess.Popen(
@@ -127,13 +70,13 @@ class SpawnLauncher:
             try:
                 ended = os.pidfd_open(process.pid)
                 try:
-                    text = _receive(read_end, ended, began + timeout, tick)
+                    text = worker_reply.receive(read_end, ended, began + timeout, tick)
                 finally:
                     os.close(ended)
                 status = end(process, 0.0 if text is None else EXIT_GRACE_SECONDS)
             finally:
                 end(process)
-            reply = _judge(text, status, timeout, oom_kills)
+            reply = worker_reply.judge(text, status, timeout, oom_kills)
             return Outcome(reply, "spawned", time.monotonic() - began, tail(output))
 
 
@@ -231,19 +174,19 @@ class ZygoteLauncher:
 
     def _launch(self, job: Job, timeout: float, tick: Tick, output: IO[bytes]) -> Reply:
         assert self.can_fork
-        deadline, oom_kills = time.monotonic() + timeout, _oom_kills()
-        with _pipe() as (read_end, write_end):
+        deadline, oom_kills = time.monotonic() + timeout, worker_reply.oom_kills()
+        with worker_reply.pipe() as (read_end, write_end):
             try:
                 self._send({"job": job.to_text()}, [write_end, output.fileno()])
             finally:
                 os.close(write_end)
             try:
-                text = _receive(read_end, self._socket.fileno(), deadline, tick)
+                text = worker_reply.receive(read_end, self._socket.fileno(), deadline, tick)
             except BaseException:
                 self._kill_worker()
                 raise
         status = self._kill_worker() if text is None else self._exit_status()
-        return _judge(text, status, timeout, oom_kills)
+        return worker_reply.judge(text, status, timeout, oom_kills)
 
     def _kill_worker(self) -> int:
         self._send({"kill": True})
@@ -327,87 +270,8 @@ class PassLauncher:
         return Outcome(reply, "none", time.monotonic() - began)
 
 
-def python_command(program: str, module: str, *arguments: object) -> list[str]:
-    """The command that runs one of our modules in that Python."""
-    # -P: nothing in the working directory may take the place of a module that a worker imports
-    return [program, "-P", "-m", module, *map(str, arguments)]
-
-
-@contextlib.contextmanager
-def _pipe() -> Iterator[tuple[int, int]]:
-    """A pipe; the caller closes the write end, the read end is closed here."""
-    read_end, write_end = os.pipe()
-    try:
-        yield read_end, write_end
-    finally:
-        os.close(read_end)
-
-
-def _receive(read_end: int, ended: int, deadline: float, tick: Tick) -> str | None:
-    """Read one line, or what came until the worker ended; None where the deadline passed first.
-
-    `ended` becomes readable when the worker ends: what it forked may hold the pipe open. What lies
-    ready at the deadline is read, and gets a little time to be complete.
-    """
-    poll = select.poll()
-    poll.register(read_end, select.POLLIN)
-    poll.register(ended, select.POLLIN)
-    received, is_late = bytearray(), False
-    while True:
-        left = deadline - time.monotonic()
-        ready = dict(poll.poll(max(0, min(left, TICK_SECONDS)) * 1000))
-        if ended in ready:
-            ready |= poll.poll(0)  # what it wrote between the looks at the pipe and at its end
-        if not ready or (left <= 0 and is_late):
-            if left <= 0:
-                return None
-            tick()
-            continue
-        if left <= 0:
-            deadline, is_late = time.monotonic() + EXIT_GRACE_SECONDS, True
-        chunk = os.read(read_end, 1 << 20) if read_end in ready else b""
-        received += chunk
-        if len(received) > MOST_REPLY_BYTES:
-            received += b"\n"  # a line that never ends is one that cannot be read
-        if not chunk or received.endswith(b"\n"):
-            return received.decode(errors="replace")
-
-
-def _judge(text: str | None, status: int, timeout: float, oom_kills: int | None) -> Reply:
-    """The worker's own reply where it is whole; otherwise how the worker ended."""
-    if text is None:
-        return Reply("timeout", reason=f"no result within {timeout:g} s")
-    if text:
-        try:
-            return Reply.from_text(text)
-        except ValueError as error:
-            if text.endswith("\n") or status == 0:
-                return Reply("failed", reason=f"the worker's reply cannot be read: {error}")
-    if status == -signal.SIGKILL and oom_kills is not None and _oom_kills() != oom_kills:
-        return Reply("oom", reason="killed by the kernel because memory ran out")
-    if status < 0:
-        return Reply("failed", reason=f"killed by {_signal_name(-status)}")
-    return Reply("failed", reason=f"the worker ended with status {status} and no result")
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # real-time signals between the named ones
-        return f"signal {number}"
-
-
 def _last_words(output: str) -> str:
     """The line of what a process printed that says most about its end."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if re.match(r"\w+(\.\w+)*(Error|Exception)\b", line)]
     return [*lines[-1:], *errors[-1:]][-1] if lines else "it printed nothing"
-
-
-def _oom_kills() -> int | None:
-    """How many processes the kernel has killed for want of memory since boot."""
-    try:
-        lines = _VMSTAT.read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)

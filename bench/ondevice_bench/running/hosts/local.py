@@ -24,18 +24,17 @@ from ondevice_bench.running.hosts.host import (
     lowest_cap,
     no_tick,
 )
-from ondevice_bench.running.hosts.launch import (
+from ondevice_bench.running.hosts.interpreter import (
     OURS,
-    QUESTIONS,
     Interpreter,
-    PassLauncher,
-    SpawnLauncher,
-    ZygoteLauncher,
     python_command,
     worker_environment,
 )
+from ondevice_bench.running.hosts.launch import PassLauncher, SpawnLauncher, ZygoteLauncher
 from ondevice_bench.running.hosts.processes import finished
 from ondevice_bench.running.hosts.turns import PipedTurns, piped_turns
+
+QUESTIONS = "ondevice_bench.worker.questions"
 
 
 class LocalHost(Host):

@@ -1,0 +1,50 @@
+"""What an import adds to a run that a store has already."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ondevice_bench.errors import BadInput
+from ondevice_bench.record import rows
+from ondevice_bench.record.model import Record, Run
+from ondevice_bench.record.rows import RecordRows
+from ondevice_bench.suite.planned_cell import PlannedCell
+
+
+def merged_run(
+    present: Run, known: Sequence[PlannedCell], run: Run, cells: Sequence[PlannedCell]
+) -> Run | None:
+    """The run that both are, at two moments; None if they are not. Its plan may have grown."""
+    common = min(len(known), len(cells))
+    if rows.cell_rows(run.id, known[:common]) != rows.cell_rows(run.id, cells[:common]):
+        return None
+    finished = max(filter(None, (present.finished, run.finished)), default=None)
+    if len(known) != len(cells):
+        later = run if len(cells) > len(known) else present
+        finished, definition = later.finished, later.definition
+        present, run = (replace(each, definition=definition) for each in (present, run))
+    merged = replace(run, origin=present.origin, finished=finished)
+    is_same = rows.run_row(replace(present, finished=finished)) == rows.run_row(merged)
+    return merged if is_same else None
+
+
+def new_records(path: Path, stored: Iterable[Record], records: Iterable[Record]) -> list[Record]:
+    """The records to store; BadInput if one of them contradicts the one in the store there."""
+    by_key = {record.key: record for record in stored}
+    return [each for each in records if _is_new(path, each, by_key.get(each.key))]
+
+
+def _is_new(path: Path, record: Record, stored: Record | None) -> bool:
+    """Whether to store an imported record; BadInput if it contradicts the stored one."""
+    if stored is None:
+        return True
+    if RecordRows.of(record) == RecordRows.of(stored):
+        return False
+    if (record.status == "ok") != (stored.status == "ok"):  # only a failure is repeated
+        return record.status == "ok"
+    if record.status != "ok" and record.started != stored.started:
+        return record.started > stored.started
+    raise BadInput(
+        f"{path}: has another record of {record.key.cell} "
+        f"({record.key.pass_name}, round {record.key.round}): nothing was imported"
+    )

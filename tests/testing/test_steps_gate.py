@@ -1,0 +1,86 @@
+"""`bench_step` against a baseline: which steps fail their test, and what is said."""
+
+import itertools
+
+import numpy  # noqa: F401  # pytester forgets what its sessions import; numpy loads only once
+import pytest
+
+from ondevice_bench.protocol.job import PassResult, Reply
+from tests.testing.conftest import stored_steps, well_step
+
+pytest_plugins = ["pytester"]
+
+JUDGED = """\
+def test_it(bench_step):
+    bench_step(step, rounds=8).assert_not_worse()
+"""
+
+
+def answering_steps(activations=4096.0, step=0.02):
+    rounds = itertools.count()
+
+    def answer(job):
+        reply = well_step(job)
+        if job.pass_name == "step_trace":
+            return Reply(
+                "ok", result=PassResult({"activation_bytes": activations, "step_flops": 8.0})
+            )
+        if job.pass_name == "step_time":
+            seconds = step * (1 + next(rounds) % 7 / 1000)
+            return Reply("ok", result=PassResult({"step_seconds": seconds}))
+        return reply
+
+    return answer
+
+
+def test_without_a_baseline_the_test_is_skipped_not_green(steps):
+    result = steps(JUDGED, "-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["*assert_not_worse: no --baseline names a run to compare with"])
+    assert len(stored_steps(steps)) == 1
+
+
+def test_the_same_step_is_not_worse_even_if_its_file_changed(steps, hosts):
+    hosts.answer = answering_steps()
+    steps(JUDGED)
+    result = steps(f"{JUDGED}\n# another version\n", "--baseline", "steps")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        ["bench_step: code: test_mine.py changed (*), in 1 cell", "*0 regressed*0 missing*"]
+    )
+    assert len(stored_steps(steps)) == 2
+
+
+@pytest.mark.parametrize("worse", [{"activations": 4100.0}, {"step": 0.03}])
+def test_a_worse_step_fails_its_test_in_a_line(steps, hosts, worse, monkeypatch, tmp_path):
+    hosts.answer = answering_steps()
+    steps(JUDGED)
+    hosts.answer = answering_steps(**worse)
+    summary = tmp_path / "summary"
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    result = steps(JUDGED, "--baseline", "steps")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["regressed: test_mine.py:step@*", "::error file=test_mine.py,line=1,title=bench_step::*"]
+    )
+    result.stdout.no_fnmatch_line("*Traceback*")
+    assert summary.read_text().startswith("## ❌ Worse: 1 metric of 1 cell regressed")
+
+
+def test_a_step_that_the_baseline_lacks_is_new_and_passes(steps, hosts, monkeypatch, tmp_path):
+    steps("def test_other(bench_step):\n    bench_step(step)\n")
+    summary = tmp_path / "summary"
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    result = steps(JUDGED, "--baseline", "steps")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["bench_step: only in steps-*: test_mine.py:step@*"])
+    assert summary.read_text().startswith("## ✅ Nothing to compare with: 1 new cell")
+
+
+def test_a_baseline_that_is_not_there_is_one_line(steps):
+    result = steps(JUDGED, "--baseline", "stepz")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["--baseline: no run, suite or store 'stepz' in *"])
+    result.stdout.no_fnmatch_line("*Traceback*")
