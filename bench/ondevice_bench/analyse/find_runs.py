@@ -1,4 +1,4 @@
-"""Finds the run in a store that a user's text means."""
+"""Finds the stored run that a user's text names."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ def store_paths() -> tuple[Path, ...]:
 def from_each_store(
     read: Callable[[Store], T], paths: Sequence[Path] | None = None
 ) -> list[tuple[Path, T]]:
-    """What `read` finds in each store, by default in all below `bench-out`.
+    """What `read` returns for each store, by default for all stores below `bench-out`.
 
     A store that cannot be read is left out. A line on standard error names it.
     """
@@ -36,9 +36,9 @@ def from_each_store(
 
 
 def split_reference(reference: str) -> tuple[str, str]:
-    """The path or the name of a reference, and the run behind its `@`.
+    """The path or the name in a reference, and the run after its `@`.
 
-    Folders, suites and ids of runs can have an `@`, too. So the longest path that exists is taken.
+    Folders, suites and ids of runs can contain an `@`, too. So the longest existing path is taken.
     """
     words = reference.split("@")
     for count in range(len(words), 0, -1):
@@ -69,7 +69,7 @@ def find_run(reference: str | None) -> tuple[Path, str]:
 
 
 def find_stores(references: Sequence[str]) -> tuple[Path, ...]:
-    """The stores that these names of suites or paths mean; without any, all below `bench-out`."""
+    """The stores of these suites or paths; without any, all stores below `bench-out`."""
     if not references:
         paths = store_paths()
         if not paths:
