@@ -266,7 +266,7 @@ def test_a_target_needs_labels(learner):
 
 def test_a_target_in_a_space_is_refused(learner):
     learner.space = f"{FEW}".replace("epochs: 2", "epochs: 2, target: 0.9")
-    with pytest.raises(BadInput, match="target is no part of a search space"):
+    with pytest.raises(BadInput, match="target is not part of a search space"):
         until(learner)
 
 

@@ -302,7 +302,7 @@ class SuiteSchema(StrictSchema):
     def __get_pydantic_json_schema__(
         cls, core: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchema:
-        """A file has the keys of the schema. An override of a board has some of them."""
+        """The keys of a file, and those of an override for a board, which has only some of them."""
         reference = handler(core)
         resolved = handler.resolve_ref_schema(reference)
         keys = resolved["properties"]
