@@ -1,8 +1,9 @@
-"""A fleet of boards that only wait: 50 boards and 10,000 cells by default.
+"""A fleet of simulated boards: 50 boards and 10,000 cells by default.
 
-Durations, results, lost connections, reboots and deaths are drawn; dask, lanes, desk and store are
-real. The time is scaled, so that the work takes some 80 s. It prints the wall time, the share of
-the boards' time alive that was drawn work, and the memory of this process as the records grow.
+The boards only wait. Durations, results, lost connections, reboots and lost boards are random. The
+program itself is real: dask, lanes, desk and store. The time is scaled, so that the work takes
+about 80 s. It prints the wall time, the share of the boards' time that was work, and the memory of
+this process as the records grow.
 
     python benchmarks/fleet.py [--boards 50] [--cells 10000] [--seconds 80]
 """
@@ -22,7 +23,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 from tests.fleet.simulation import METHODS, Rules, simulate, write_suite
 
 GOAL = 0.9
-MEAN = 60.0  # seconds of the simulation for a cell
+MEAN = 60.0  # simulated seconds for a cell
 
 
 def main() -> int:
@@ -48,7 +49,7 @@ def main() -> int:
     share = found.efficiency(of_cells)
     print(f"{boards} boards, {len(of_cells)} cells: {found.wall:.1f} s")
     print(f"every cell once: {once}; results: {dict(Counter(r.status for r in of_cells))}")
-    print(f"drawn work over the boards' time alive: {share:.1%} (goal {GOAL:.0%})")
+    print(f"work, as a share of the boards' time: {share:.1%} (goal {GOAL:.0%})")
     print("records, MiB of this process:")
     for count, mib in memory.readings():
         print(f"  {count:6} {mib:8.0f}")
@@ -56,7 +57,7 @@ def main() -> int:
 
 
 class Memory:
-    """Reads the resident memory twice a second, with the number of records until then."""
+    """Reads the resident memory twice a second, together with the number of records."""
 
     def __init__(self) -> None:
         self._found: list[tuple[int, float]] = []
@@ -80,7 +81,7 @@ class Memory:
         self._thread.join()
 
     def readings(self) -> list[tuple[int, float]]:
-        """Some ten of the readings."""
+        """About ten of the readings."""
         step = max(1, len(self._found) // 10)
         return self._found[::step]
 

@@ -147,7 +147,7 @@ def _exhaustive(said: argparse.Namespace, out: Path) -> dict[str, float]:
 
 
 def _measured(folder: Path) -> Measured:
-    """What the latest run of a store took."""
+    """The processes and the seconds of the latest run in a store."""
     with Store.open(folder / FILE_NAME) as store:
         records = store.records(store.runs()[-1].id)
     return Measured(len(records), sum(record.seconds for record in records))

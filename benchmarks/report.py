@@ -111,7 +111,7 @@ def _opened(page: Path) -> str:
         loaded = time.perf_counter() - began
         complete = []
         for condition in (FIRST, DRAWN):
-            while not tab.evaluate(condition):  # the page's policy forbids to wait inside it
+            while not tab.evaluate(condition):  # the policy of the page allows no script that waits
                 tab.wait_for_timeout(20)
             complete.append(time.perf_counter() - began)
         browser.close()

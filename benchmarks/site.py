@@ -1,7 +1,7 @@
-"""What a published history costs: seconds, peak memory and size, whole and for one run more.
+"""The cost of a published history: seconds, peak memory and size, for all runs and for one more.
 
-Runs made by hand, of one suite on one board, in one store. One run more comes as a bundle, and then
-as another run of the store.
+The runs are synthetic: one suite on one board, in one store. One more run comes as a bundle, and
+then another one in the store.
 
     python -m benchmarks.site [--runs 200 2000] [--cells 24]
 """
@@ -23,7 +23,7 @@ from ondevice_bench.suite.cell import Cell
 from tests.report import synthetic
 
 NOISE = 0.01
-SLOWER, SLOWER_FROM = 1.05, 0.6  # a step that all cells lose, at this share of the runs
+SLOWER, SLOWER_FROM = 1.05, 0.6  # all cells become slower by this factor, at this share of the runs
 PUBLISH = """
 import resource, sys, time
 began = time.perf_counter()
@@ -108,7 +108,7 @@ def _cells(count: int) -> list[Cell]:
 
 
 def _paced(record: Record, run: str, pace: float, dice: random.Random) -> Record:
-    """The record of another run: its times and its memory are other ones, not its exact metrics."""
+    """The record for another run: with other times and memory, but the same exact metrics."""
     if record.key.pass_name not in ("time", "memory"):
         return dataclasses.replace(record, run=run)
     share = pace * dice.lognormvariate(0, NOISE / 2)

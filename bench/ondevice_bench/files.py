@@ -47,7 +47,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 
 def _remove_empty(folders: Sequence[Path]) -> None:
-    """Remove folders that were made for a file, as far as nobody has put anything into them."""
+    """Remove folders that were made for a file, if they are still empty."""
     with contextlib.suppress(OSError):
         for folder in folders:
             folder.rmdir()

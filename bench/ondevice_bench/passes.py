@@ -38,7 +38,7 @@ class Pass:
     of_layers: bool = False
     lasts: bool = False  # it takes as long as `sustain` of the suite says
     reads_data: bool = False  # it reads the source of the batches itself
-    of_board: bool = False  # it tells boards apart, and says nothing of the cell
+    of_board: bool = False  # it is about the board, not about the cell
     # the fewest processes of each side for a difference of a noisy metric: processes differ more
     # than the samples of one process
     fewest_processes: int = 5

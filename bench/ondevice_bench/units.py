@@ -8,7 +8,7 @@ KIB = 2**10
 MIB = 2**20
 GIB = 2**30
 _POWERS = {"K": 10, "M": 20, "G": 30}
-# how texts of users give sizes and durations
+# how users write sizes and durations
 SIZE = r"\s*(\d+(?:\.\d+)?)\s*([KMG])(?:iB)?\s*"
 DURATION = r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*"
 
@@ -120,7 +120,7 @@ def clock(value: float) -> str:
 
 
 def moment(text: str) -> str:
-    """A moment of ISO 8601 in UTC as people write it: `2026-11-30 03:29 UTC`. Others stay."""
+    """An ISO 8601 time as readable UTC: `2026-11-30 03:29 UTC`. Any other text stays as it is."""
     try:
         return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     except ValueError:
@@ -128,7 +128,7 @@ def moment(text: str) -> str:
 
 
 def seconds_between(begin: str, end: str) -> float:
-    """The time between two moments of ISO 8601. If one is no moment, as from a bundle, it is 0."""
+    """The seconds between two ISO 8601 times; 0 if a text is no time, as a bundle may have it."""
     try:
         return (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds()
     except (ValueError, TypeError):

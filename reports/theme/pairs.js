@@ -17,7 +17,7 @@ function element(name, text, kind) {
   return made;
 }
 
-// count, number, count, number: the number is that of a value, or -1
+// `runs` has run lengths: count, number of the value (or -1), count, number, and so on
 function valueAt(values, runs, index) {
   for (let place = 0; place < runs.length; place += 2) {
     index -= runs[place];
@@ -32,7 +32,7 @@ function ratio(before, after) {
   return text === "1.00×" && before !== after ? "less than 0.5 %" : text;
 }
 
-// the verdict in words, and its colour if it is proven
+// the verdict in words, and the colour of a proven verdict
 function verdict(metric, before, after, changes, [first, last]) {
   const [base, next] = [data.runs[first], data.runs[last]];
   const [, , isExact, lowerIsBetter, isOfKernels] = metric;
@@ -46,13 +46,13 @@ function verdict(metric, before, after, changes, [first, last]) {
   }
   if (base[4] !== next[4]) return ["not compared: other machines", "quiet"];
   if (!changes.length) return ["no change proven", "quiet"];
-  // a drift that goes on before or after the two runs proves nothing of them
+  // a drift that begins before or ends after the two runs proves nothing about them
   const within = changes.filter(([start, end]) => start >= first && end <= last);
   const tones = new Set(within.map((change) => change[2]).filter(Boolean));
   return [changes.map((change) => change[3]).join("; "), tones.size === 1 ? [...tones][0] : ""];
 }
 
-// what the line above the table counts, the most important first
+// the words that the line above the table counts, the most important first
 const WORDS = ["regressed", "became worse", "missing", "changed more than once", "drifts", "improved", "became better", "only in the later run", "not yet confirmed", "not compared", "no change proven", "unchanged"];
 function wordOf([text, tone]) {
   const said = WORDS.find((word) => text.startsWith(word) && !word.startsWith("became"));

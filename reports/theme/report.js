@@ -1,5 +1,5 @@
-// Draws the figures of the chosen group: those near the screen at once, and the others of a page with few figures after its
-// first frame. The others of a large page are drawn when the browser has time.
+// Draws the figures of the chosen group. Figures near the screen are drawn at once. On a page with few figures, the others
+// follow after the first frame. On a large page, they follow when the browser has time.
 
 const read = (id) => JSON.parse(document.getElementById(id).textContent);
 const page = { ...read("page-figures"), tooltips: read("page-tooltips"), shelf: read("page-shelf") };
@@ -20,9 +20,10 @@ const plots = [...document.querySelectorAll(".plot")];
 const chooser = document.querySelector(".chooser"); // of the group that is shown
 let group = 0;
 let waiting = new Set(); // figures that are not drawn yet
-let rest = 0; // the timer of those that nobody has scrolled to
+let rest = 0; // the timer for the figures outside of the screen
 const PAUSE = 250; // milliseconds for the first screen, before figures outside of it are drawn
-const FEW = 20, TOGETHER = 1500; // this many figures are drawn without a pause, within milliseconds: a picture of the page has all
+// a page with at most FEW figures draws them without a pause, for at most TOGETHER milliseconds: a picture of the page has all
+const FEW = 20, TOGETHER = 1500;
 
 // names of rows that would take half of the width stand above their bars, which leaves room to draw
 const NAME_LETTER = 6.6, MOST_OF_WIDTH = 0.4;
@@ -151,7 +152,7 @@ function startPlotly() {
   document.body.append(script);
 }
 
-// what a figure needs before it is drawn: its sentences, and its height, so that nothing moves later
+// gives a figure its sentences and its height before it is drawn, so that nothing moves later
 function prepare(plot) {
   const packed = page.figures[plot.dataset.figure][group];
   const [first, ...others] = page.says[plot.dataset.figure][group].split("\n");
@@ -176,7 +177,7 @@ function drawOne(plot) {
   plot.style.minHeight = "";
 }
 
-// a browser that does not say what is near draws all figures when it has time
+// without IntersectionObserver, all figures are drawn when the browser has time
 const near = window.IntersectionObserver && new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) if (isIntersecting && waiting.has(target)) drawOne(target);
 }, { rootMargin: "50% 0px" });

@@ -73,7 +73,7 @@ def test_candidates_that_had_no_pilot_are_named(world):
 
 def test_a_budget_below_one_pilot_is_refused(world):
     world.seconds_of_a_process = 100
-    with pytest.raises(BadInput, match=r"--budget: 30 s is over before one pilot has ended"):
+    with pytest.raises(BadInput, match=r"--budget: 30 s is over before the first pilot has ended"):
         world.search(budget=30)
 
 

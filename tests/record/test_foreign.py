@@ -113,7 +113,7 @@ def stat(name, value):
         ),
         (
             lambda values: values.update(format=baseline.FORMAT, version=2),
-            "a baseline: it is not imported, but compared: `bench compare ",
+            "a baseline cannot be imported; compare with it: `bench compare ",
         ),
         (
             lambda values: values.update(more="[" * 9_000_000),

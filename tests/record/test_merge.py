@@ -7,8 +7,8 @@ import pytest
 from ondevice_bench.cli.import_ import import_
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record import bundle, run_json
-from ondevice_bench.record.run_json import RunContent
 from ondevice_bench.record.origin import IMPORTED
+from ondevice_bench.record.run_json import RunContent
 from ondevice_bench.record.store import Store
 from tests.record.bundles import content
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned

@@ -11,7 +11,7 @@ def exit_code(
     only_in: tuple[Collection[str], Collection[str]],
     fail_on: Collection[str],
 ) -> ExitCode:
-    """What the pairs and the cells of one side come to. A new cell is no reason to fail.
+    """The exit code for the pairs and for the cells of one side. A new cell is no reason to fail.
 
     A comparison that measured nothing ends with 0 only if all cells are new.
     """

@@ -14,8 +14,8 @@ SUITES = "suites"
 def suite_files(base: Tree, new: Tree, suite: str) -> tuple[Path | None, Path | None]:
     """The suite's file for each side, by name or path; None for the side that has none.
 
-    A tree comes first, then our own suites. A suite that neither of them has is looked for here:
-    it is the same file for both sides.
+    A tree comes first, then the built-in suites. If neither has the suite, the file in the working
+    directory is used for both sides.
     """
     of_base, of_new = _in_tree(base, suite), _in_tree(new, suite)
     if of_base is None and of_new is None:
@@ -26,7 +26,7 @@ def suite_files(base: Tree, new: Tree, suite: str) -> tuple[Path | None, Path | 
 
 
 def require_own_code(tree: Tree, suite: Suite) -> None:
-    """Refuse files of the user's code that are not those of the tree: both sides would be equal."""
+    """Refuse code of the user that is not in the tree: both sides would run the same code."""
     own = [model.name for model in suite.models if registry.is_own_model(model.name)]
     own += [method.name for method in suite.methods if registry.is_own(method.name)]
     if own and not suite.path.resolve().is_relative_to(tree.root.resolve()):

@@ -20,7 +20,7 @@ def short_request(
     command: str,
     filters: Sequence[str],
 ) -> Request:
-    """The suite of this file, with its time and trace passes alone.
+    """The suite of this file, with its time and trace passes only.
 
     Each process is short: many rounds tell more than long ones.
     """

@@ -18,9 +18,9 @@ _KIND, _TREE = "ab", "tree"  # of its work folder, and its name in there
 
 @dataclass(frozen=True)
 class Tree:
-    """A ref's files; `commit` says which they are.
+    """The files of a ref, which is the commit `commit`.
 
-    `here` is the folder in it that is the working directory in the tree that is worked in.
+    `here` is the folder in this tree that corresponds to the working directory.
     """
 
     ref: str

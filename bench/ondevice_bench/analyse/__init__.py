@@ -1,1 +1,1 @@
-"""Records to conclusions: summaries, data frames, comparisons."""
+"""From records to conclusions: summaries, data frames, comparisons."""

@@ -1,4 +1,4 @@
-"""The values of metrics that somebody accepts, from the run that has them."""
+"""The values of a run that somebody accepts in place of those of a baseline."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,10 +17,10 @@ ALL = "all"  # in place of a metric: every one that regressed
 def accepted_of(
     base: RunSummary, cell: CellSummary, metric: str, new: RunSummary, *, by: str, because: str
 ) -> list[Acceptance]:
-    """What the new run measured of the metric; BadInput if there is nothing to accept."""
+    """The values of the metric in the new run; BadInput if there is nothing to accept."""
     pairs = {old.id: other.id for old, other in join_cells(base.cells, new.cells).pairs}
     if cell.id not in pairs:
-        raise BadInput(f"{new.run.id}: has no cell that is joined with {cell.id}")
+        raise BadInput(f"{new.run.id}: has no cell that matches {cell.id} of the baseline")
     (found,) = (each for each in new.cells if each.id == pairs[cell.id])
     alone = replace(base, cells=(cell,)), RunSummary(new.run, (found,))
     names = _regressed(*alone) if metric == ALL else [metric]
@@ -35,9 +35,9 @@ def _regressed(base: RunSummary, new: RunSummary) -> Sequence[str]:
 
 
 def _values(base: RunSummary, new: RunSummary, metric: str, fewest: int) -> tuple[float, ...]:
-    """The new value of an exact metric, or that of each process of a noisy one.
+    """The new value of an exact metric, or the value of each process of a noisy metric.
 
-    With too few processes, the metric would be inconclusive from now on, whatever its value.
+    BadInput if too few processes measured it: all later comparisons would be inconclusive.
     """
     (cell,), (found,) = base.cells, new.cells
     judged = [m.name for m in metrics.ALL if m.kind == "exact" or m.name in NOISY]

@@ -8,11 +8,11 @@ from ondevice_bench.suite.cell import Cell
 
 _WITH_VALUE = {"--filter", "--retry", "--budget"}
 _ALONE = {"--fresh", "--json", "--open"}
-CALL = "run("  # how the text begins that is stored for a suite of a Python program
+CALL = "run("  # the beginning of the stored command if a Python program made the suite
 
 
 def command_again(run: Run, cell: Cell) -> str:
-    """The command of the run for this cell alone; empty if no command has its suite."""
+    """The command that measures this cell alone; empty if the suite is in no file."""
     if _is_of_steps(run):
         test = next((str(value) for name, value in cell.model_options if name == "test"), "")
         return shlex.join(["pytest", test])
@@ -21,9 +21,9 @@ def command_again(run: Run, cell: Cell) -> str:
 
 
 def command_of(run: Run) -> str:
-    """The command of the run, without what chose some of its cells or changed its output.
+    """The command of the run, without options that chose cells or changed the output.
 
-    Empty if no command has its suite: a program made it.
+    Empty if the suite is in no file, because a program made it.
     """
     if run.command.startswith(CALL):
         return ""
@@ -46,17 +46,17 @@ def command_of(run: Run) -> str:
 
 
 def chooses_cells(run: Run) -> bool:
-    """Whether the command of the run takes `--filter`. pytest chooses tests, and no cells."""
+    """Whether the command of the run takes `--filter`. pytest does not: it chooses tests."""
     return not _is_of_steps(run)
 
 
 def _is_of_steps(run: Run) -> bool:
-    """Whether the run has steps of tests: it has no suite."""
+    """Whether the run measured steps in tests. Such a run has no suite."""
     return run.origin == PYTEST and not run.suite_text
 
 
 def _words(command: str) -> list[str]:
-    """The words of a stored command. It may come from somebody else, and be none."""
+    """The words of a stored command; none if the text, perhaps of somebody else, is no command."""
     try:
         return shlex.split(command)
     except ValueError:

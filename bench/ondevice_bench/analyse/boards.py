@@ -1,4 +1,4 @@
-"""The same cells on several boards: ratios within each board, and between them."""
+"""The same cells on several boards: ratios within each board, and ratios between boards."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ondevice_bench.suite.cell import Cell
 
 @dataclass(frozen=True)
 class CellOnBoard:
-    """A cell on one board; `cell` is None if it was not planned there."""
+    """A cell on one board. `cell` is None if the board did not plan it."""
 
     cell: CellSummary | None
     member: CellWithBaseline | None  # the cell with its baseline; None if it is the baseline
@@ -25,7 +25,7 @@ class CellOnBoard:
 
     @property
     def direction(self) -> Direction:
-        """The direction that the ratio proves."""
+        """Whether the ratio is proven to be better, worse or the same."""
         processes = 0 if self.member is None else self.member.rounds(self.metric)
         return proven_direction(self.ratio, self.metric, processes)
 
@@ -39,7 +39,7 @@ class CellOnBoard:
 
 @dataclass(frozen=True)
 class BoardRow:
-    """A workload on the boards, in their order; `between` is the second over the first."""
+    """A workload on the boards, in their order. `between` is the second board over the first."""
 
     cell: Cell
     boards: tuple[CellOnBoard, ...]
@@ -55,7 +55,7 @@ class BoardRow:
 def boards(
     summaries: Sequence[RunSummary], metric: str, baseline: str | None = None
 ) -> tuple[BoardRow, ...]:
-    """One row for each workload of these runs. Each run is of another board."""
+    """One row for each workload of these runs. Each run is from another board."""
     members_by_key = [_members(summary, baseline) for summary in summaries]
     by_key = [_by_key(summary) for summary in summaries]
     keys = dict.fromkeys(key for cells in by_key for key in cells)
@@ -91,7 +91,7 @@ def _members(summary: RunSummary, baseline: str | None) -> dict[str, CellWithBas
 
 
 def software_differences(first: RunSummary, other: RunSummary) -> tuple[str, ...]:
-    """Software that differs. It may be the reason for a difference between boards."""
+    """The software that differs. It may explain a difference between boards."""
     names = ("bench", "torch", "torch_blas", "python")
     return tuple(
         f"{name}: {before} and {after}"

@@ -1,6 +1,6 @@
-"""How many rounds, and how much time, would decide what `bench ab` left open.
+"""How many rounds, and how much time, `bench ab` would need to decide the open pairs.
 
-These are estimates: the width of an interval falls with the root of the number of rounds.
+These are estimates: they assume that an interval narrows with the root of the number of rounds.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ class BudgetNeeded:
     """The rounds that each open pair needs, by name, and the seconds that all of them take.
 
     A pair has None if its ratio lies on the threshold: no number of rounds would surely decide it.
-    `seconds` is None if no round was taken, so that nobody knows how long one takes.
+    `seconds` is None if no round was taken: then the time of a round is unknown.
     """
 
     rounds: dict[str, int | None]
@@ -24,7 +24,7 @@ class BudgetNeeded:
 
 
 def budget_needed(pairs: Sequence[CellPair], threshold: float) -> BudgetNeeded:
-    """What the open pairs need beyond what they had."""
+    """The rounds and the time that the open pairs still need."""
     rounds = {pair.name: _rounds(pair, threshold, len(pairs)) for pair in pairs if pair.is_open}
     taken, spent = sum(len(pair.base) for pair in pairs), sum(pair.seconds for pair in pairs)
     if not taken or not spent:

@@ -1,6 +1,6 @@
 """A cell on two sides that are measured in turn, with its results so far.
 
-The interval of the ratio is judged after a quarter more rounds each time. `benchmarks/gate.py` and
+The interval of the ratio is judged again after every quarter more rounds. `benchmarks/gate.py` and
 `benchmarks/noise.py` show how often that raises a false alarm.
 """
 
@@ -19,7 +19,7 @@ CONFIDENCE = 0.995  # of one judgement, over all cells together
 
 
 def confidence_of(pairs: int) -> float:
-    """The confidence of one judgement if so many pairs share the confidence."""
+    """The confidence of one judgement if this number of pairs shares `CONFIDENCE`."""
     return 1 - (1 - CONFIDENCE) / pairs
 
 
@@ -39,7 +39,7 @@ class ExactDifference:
 
 @dataclass(frozen=True)
 class MissingMetric:
-    """An exact metric that only the base has. `reason` says why, if the new side said so."""
+    """An exact metric that only the base has. `reason` is what the new side says about it."""
 
     metric: str
     base: float
@@ -58,14 +58,14 @@ class CellPair:
     new: list[float] = field(default_factory=list)
     step: Change | None = None
     problem: str = ""
-    judged: int = 0  # rounds that its interval rests on
-    seconds: float = 0.0  # that its rounds took
+    judged: int = 0  # the number of rounds in its interval
+    seconds: float = 0.0  # the time of its rounds
     equal: dict[str, float] = field(default_factory=dict)  # the exact metrics that do not differ
     missing: list[MissingMetric] = field(default_factory=list)
     skips: tuple[str, str] = ("", "")  # why a side does not measure the cell
 
     def add_round(self, base: float, new: float, threshold: float, pairs: int = 1) -> None:
-        """Add one step of each side, and judge the ratio if it is time.
+        """Add one step of each side, and judge the ratio if enough rounds are there.
 
         `pairs` is the number of pairs that share the confidence.
         """
@@ -77,7 +77,7 @@ class CellPair:
 
     @property
     def shift(self) -> float:
-        """How much slower the new side was so far, as a logarithm. It may be noise."""
+        """The logarithm of the ratio so far: above 0, the new side was slower. It may be noise."""
         ratios = [new / base for base, new in zip(self.base, self.new, strict=True)]
         return math.log(median(ratios)) if ratios else 0.0
 

@@ -1,9 +1,8 @@
-"""Where a sequence of noisy readings jumps to another level. Pure; one reading for each run.
+"""Finds where a sequence of noisy readings jumps to another level. Pure; one reading for each run.
 
-A segmentation with a penalty proposes places. A place is confirmed if Mann and Whitney's
-interval for the ratio of the readings on both sides lies beyond the threshold. The readings of a
-side end at the next place. Readings that fit a line better than a jump are a drift. A drift has no
-place.
+A segmentation with a penalty proposes places. A place is confirmed if the Mann-Whitney interval for
+the ratio of the readings on both sides lies beyond the threshold. The readings of a side end at the
+next place. If a line fits the readings better than a jump, they are a drift. A drift has no place.
 """
 
 import math
@@ -18,9 +17,9 @@ from ondevice_bench.stats import more_rounds, shift
 
 Kind = Literal["stepped", "pending", "drifts"]
 PENALTY = 3.0  # times the logarithm of the count; low, because each proposed place is judged
-NEAR = 40  # readings on each side that decide about a place
+NEAR = 40  # at most so many readings on each side decide about a place
 MOST = 12  # segments; the time to judge them grows fast with their number
-NORMAL = 0.6745 * math.sqrt(2)  # the median distance of two readings, in standard deviations
+_MEDIAN_STEP = 0.6745 * math.sqrt(2)  # of two normal readings, in standard deviations
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class ChangePoint:
 def find_change_points(
     readings: Sequence[float], threshold: float, confidence: float
 ) -> tuple[ChangePoint, ...]:
-    """Every change beyond the threshold, in order, with drifts and unconfirmed changes."""
+    """Every change beyond the threshold, in order, also drifts and unconfirmed changes."""
     if len(readings) < 3:
         return ()
     candidates = _candidates(readings, threshold)
@@ -65,10 +64,10 @@ def find_change_points(
 
 
 def _candidates(readings: Sequence[float], threshold: float) -> list[int]:
-    """The places where a least-squares segmentation of the logarithms cuts."""
+    """The places where a least-squares segmentation cuts the logarithms."""
     logs = _logs(readings)
-    difference = median(abs(after - before) for before, after in pairwise(logs)) / NORMAL
-    noise = max(difference, threshold / 10)  # not zero if all readings are equal
+    difference = median(abs(after - before) for before, after in pairwise(logs)) / _MEDIAN_STEP
+    noise = max(difference, threshold / 10)  # above 0, also if all readings are equal
     scaled = [value / noise for value in logs]
     penalty = PENALTY * math.log(len(logs))
     while len(cuts := best_cuts(scaled, penalty)) >= MOST:
@@ -79,10 +78,10 @@ def _candidates(readings: Sequence[float], threshold: float) -> list[int]:
 def _confirmed(
     readings: Sequence[float], candidates: Sequence[int], threshold: float, confidence: float
 ) -> list[int]:
-    """The confirmed places: of all valid choices, the one that fits the readings best.
+    """The confirmed places: of all valid choices of places, the one that fits the readings best.
 
     A choice is valid if each of its places is confirmed between its neighbours. The best choice is
-    stored for each last pair of bounds, because the next place depends on these two.
+    stored for each pair of last bounds, because the next place depends on these two only.
     """
     bounds = [0, *candidates, len(readings)]
     best: dict[tuple[int, int], tuple[float, list[int]]] = {
@@ -103,7 +102,7 @@ def _confirmed(
 def _sides(
     readings: Sequence[float], start: int, place: int, end: int
 ) -> tuple[Sequence[float], Sequence[float]]:
-    """The readings before and after a place: within `start` and `end`, at most `NEAR` on a side."""
+    """The readings between `start` and `end`, before and after a place: at most `NEAR` of each."""
     near = slice(max(start, place - NEAR), place), slice(place, min(end, place + NEAR))
     return readings[near[0]], readings[near[1]]
 
@@ -143,7 +142,7 @@ def _pending(
     threshold: float,
     confidence: float,
 ) -> list[ChangePoint]:
-    """A change that only needs more readings: all later ones are above, or below, the earlier."""
+    """A change that only needs more readings: all later ones are above, or below, the others."""
     for place in (place for place in candidates if place > start):
         before, after = _sides(readings, start, place, len(readings))
         needs = more_rounds(len(before), len(after), confidence)
@@ -170,7 +169,7 @@ def _from_level(readings: Sequence[float]) -> float:
 
 
 def _line(values: Sequence[float]) -> tuple[float, float]:
-    """Slope and level of Theil's line: the median slope between values half the length apart."""
+    """Slope and level of Theil's line. The slope is the median of those over half the length."""
     distance = (len(values) + 1) // 2
     slopes = [
         (later - value) / distance for value, later in zip(values, values[distance:], strict=False)

@@ -3,10 +3,10 @@
 Exact metrics are compared by equality. Noisy metrics are compared by rounds, because processes
 differ more than the samples of one process. A difference is claimed if the whole interval of the
 ratio lies beyond the metric's threshold. The confidence grows with the number of comparisons
-(Bonferroni). Noisy metrics of different machines are not compared, nor are forked processes with
-spawned ones, nor the rounds of a fleet with those on other boards. The rounds of a run that was not
-interleaved do not show a drift of the machine, so its threshold is twice as high. A run of which
-more rounds failed is worse, whatever the others say.
+(Bonferroni). Noisy metrics are not compared between different machines, between forked and spawned
+processes, or between different boards of a fleet. A run that was not interleaved does not show a
+drift of the machine, so its threshold is twice as high. If more rounds failed in the new run, it is
+worse, whatever the other rounds show.
 """
 
 from collections import Counter
@@ -29,8 +29,8 @@ from ondevice_bench.suite.join import JoinedCells, join
 NOISY = metrics.with_role("compared")
 CONFIDENCE = 0.95  # that no claim on a noisy metric is false
 SURE = frozenset({"regressed"})
-DRIFT = 2  # times a metric's threshold, if all rounds of a cell ran one after another
-# of a metric of a run, the most important first
+DRIFT = 2  # multiplies a metric's threshold if all rounds of a cell ran one after another
+# the verdicts on a metric, the most important first
 VERDICTS: tuple[Verdict, ...] = (
     "regressed",
     "improved",
@@ -47,8 +47,8 @@ class Difference:
     """One metric of one cell in both runs; `new` is None if it was not measured.
 
     A noisy metric with enough rounds has the interval of its ratio. `reason` says why a verdict is
-    `missing` or `inconclusive`. `accepted` says who accepted which change of the base, and why. If
-    the verdict is not `accepted`, the metric has changed again, and `base` is what was accepted.
+    `missing` or `inconclusive`. `accepted` is a change of the base that somebody accepted. If the
+    verdict is another one, the metric has changed again, and `base` is the accepted value.
     """
 
     cell: str
@@ -60,12 +60,12 @@ class Difference:
     upper: float | None = None
     reason: str = ""
     accepted: str = ""
-    rounds_needed: int | None = None  # about so many would decide it, if it is inconclusive
+    rounds_needed: int | None = None  # about this many would decide an inconclusive metric
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Every metric of the base run that can be compared, with its verdict."""
+    """Every metric of the base run that can be compared, each with its verdict."""
 
     base: str
     new: str
@@ -74,17 +74,17 @@ class Comparison:
     only_in_new: tuple[str, ...]
     unlike: tuple[str, ...]  # differences in software and machine
     not_compared: str = ""  # why noisy metrics were left out
-    of_other_kernels: tuple[str, ...] = ()  # exact metrics that were left out for this reason
-    not_interleaved: tuple[str, ...] = ()  # the ids of such runs
+    of_other_kernels: tuple[str, ...] = ()  # exact metrics left out, because the kernels differ
+    not_interleaved: tuple[str, ...] = ()  # the ids of runs that were not interleaved
     ambiguous: tuple[str, ...] = ()  # cells with more than one possible partner
     code: Mapping[str, tuple[CodeChange, ...]] = field(default_factory=dict)  # by cell of the base
     lost: int = 0  # metrics of the cells that are only in the base
-    failed: tuple[MoreFailed, ...] = ()  # passes of which more rounds failed than in the base
-    joined: int = 0  # cells that both runs have
+    failed: tuple[MoreFailed, ...] = ()  # passes with more failed rounds than in the base
+    joined: int = 0  # the number of cells that both runs have
 
     @property
     def is_all_new(self) -> bool:
-        """Whether there is nothing to compare with: no cell of the new run is one of the base."""
+        """Whether the base has no cell of the new run, so that nothing can be compared."""
         has_base = self.joined or self.only_in_base or self.ambiguous
         return bool(self.only_in_new) and not has_base
 
@@ -97,7 +97,7 @@ class Comparison:
 
     @property
     def code_changes(self) -> Mapping[CodeChange, int]:
-        """The files of the user's code that have another version, and in how many cells."""
+        """The files of the user's code that have another version, each with its number of cells."""
         return Counter(change for changes in self.code.values() for change in changes)
 
     def with_verdict(self, verdict: Verdict) -> tuple[Difference, ...]:
@@ -107,7 +107,7 @@ class Comparison:
     def exit_code(self, fail_on: Collection[str] = SURE) -> ExitCode:
         """4 if something regressed or more rounds failed, 5 if something is missing, else 0.
 
-        New cells are no reason to fail, also if there are no others.
+        New cells are no reason to fail, even if there are no others.
         """
         if self.failed or ("regressed" in fail_on and self.with_verdict("regressed")):
             return ExitCode.REGRESSION
@@ -129,8 +129,8 @@ def compare(
 ) -> Comparison:
     """Compare the cells that are joined. Other cells are listed, never compared.
 
-    `claims` is the number of all noisy comparisons, if these runs are only a part of them. With
-    `same_code`, cells with two versions of the user's code are not joined.
+    `claims` is the number of all noisy comparisons, if these two runs are only a part of a larger
+    comparison. With `same_code`, cells with two versions of the user's code are not joined.
     """
     bases, news = base.planned, new.planned
     joined = join_cells(bases, news, same_code=same_code)
@@ -191,7 +191,7 @@ def compare(
 def join_cells(
     base: Iterable[CellSummary], new: Iterable[CellSummary], *, same_code: bool = False
 ) -> JoinedCells:
-    """Join the cells of two runs that are measured there, not those of other boards."""
+    """Join the cells of two runs. Cells that wait for another board are left out."""
     bases, news = (
         [each.planned.cell for each in side if each.planned.state == "planned"]
         for side in (base, new)
@@ -211,7 +211,7 @@ def claims_on(cells: Iterable[CellSummary]) -> int:
 
 
 def join_comparisons(parts: Sequence[Comparison]) -> Comparison:
-    """One comparison from comparisons of single cells. All are of the same two runs."""
+    """One comparison from comparisons of single cells of the same two runs."""
     return replace(
         parts[0],
         differences=tuple(difference for part in parts for difference in part.differences),
@@ -252,9 +252,9 @@ def _unit(run: Run) -> str:
 def _on_other_boards(
     base: CellSummary, new: CellSummary, name: str, units: tuple[str, str]
 ) -> Difference | None:
-    """A noisy metric of which other boards measured other rounds; None if it can be compared.
+    """The verdict on a noisy metric if other boards measured it; None if it can be compared.
 
-    Boards of a fleet differ, and a difference between two runs must not be one between boards.
+    Boards of a fleet differ. A difference between boards must not look like one between runs.
     """
     one, other = (
         Counter(unit for _, unit in cell.origins.get(name, ())) or Counter(filter(None, [unit]))
@@ -274,8 +274,8 @@ def _on_other_boards(
         median(_rounds(base, name)),
         median(after),
         "inconclusive",
-        reason="other boards measured it than in the base, or other numbers of rounds: such "
-        "numbers are not compared",
+        reason="the base was measured on other boards, or with other numbers of rounds on them: "
+        "such numbers are not compared",
     )
 
 

@@ -1,4 +1,4 @@
-"""The time and the energy of one epoch over the data of a suite, on the board of a cell."""
+"""The time and the energy of one epoch over the data of a suite, on the board that measured it."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from ondevice_bench.record.model import Run
 from ondevice_bench.specs.data import HELD_OUT_EVERY, READERS
 from ondevice_bench.stats import Estimate
 
-# the examples of published data, and those of them that are for training
+# the number of examples in public data, and how many of them are for training
 DIGITS = 1797
 MNIST = 5000
 ELPV = 2624
@@ -24,9 +24,9 @@ _ENDLESS = {
 
 @dataclass(frozen=True)
 class Epoch:
-    """One pass over all examples for training. Where a number is None, `reason` says why.
+    """One pass over all training examples. If a number is None, `reason` says why.
 
-    `seconds` and `joules` are those of the steps alone, without reading data and without tests.
+    `seconds` and `joules` are of the steps alone. Reading of data and tests are not in them.
     """
 
     examples: int | None
@@ -38,10 +38,10 @@ class Epoch:
 
 
 def epoch_of(run: Run, cell: CellSummary) -> Epoch:
-    """One epoch of this cell: its steps, times the median of the time and the energy of a step.
+    """One epoch of this cell: its number of steps times the median time and energy of a step.
 
-    The last step of an epoch counts as a whole one. The bounds are those of a step. The energy is
-    that of a training without pause, if there was one.
+    The last step of an epoch counts as a whole step. The interval comes from that of a step. The
+    energy is from a training without pause, if there was one.
     """
     examples, reason = training_examples(cell.planned.cell.data, run.settings.get("examples"))
     if examples is None:
@@ -62,7 +62,7 @@ def epoch_of(run: Run, cell: CellSummary) -> Epoch:
 
 
 def _times(steps: int, step: Estimate) -> Estimate:
-    """So many steps."""
+    """The estimate of this number of steps."""
     lower, upper = (None if each is None else steps * each for each in (step.lower, step.upper))
     return Estimate(steps * step.estimate, lower, upper, f"{steps} steps; of a step: {step.basis}")
 
@@ -71,7 +71,7 @@ def training_examples(data: str, of_the_user: int | None) -> tuple[int | None, s
     """The examples of an epoch, or the reason why their number is unknown.
 
     `data` is the name of a source in a cell. `of_the_user` is the number of all examples in the
-    user's own data, as the run stored it. Every fifth example is held out; CIFAR-10 has a test set.
+    user's own data, as the run stored it. Every fifth one is for tests; CIFAR-10 has a test set.
     """
     is_of_the_user = ":" in data
     if of_the_user and is_of_the_user:  # files of the user can have any name before the colon

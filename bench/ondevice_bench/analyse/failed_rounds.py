@@ -1,4 +1,4 @@
-"""The rounds of a cell that failed, and whether a run has more of them than its base."""
+"""The rounds of a cell that failed, and whether more of them failed than in the base."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from ondevice_bench.record.model import NOT_OK
 
 @dataclass(frozen=True)
 class Rounds:
-    """The rounds of one pass over a cell. A round that was skipped is none of them."""
+    """The rounds of one pass over a cell, without those that were skipped."""
 
     failed: int
     of: int
@@ -26,7 +26,7 @@ class Rounds:
 
 @dataclass(frozen=True)
 class MoreFailed:
-    """A pass over a cell of which a larger share of the rounds failed than in the base."""
+    """A pass over a cell: a larger share of its rounds failed than in the base."""
 
     cell: str  # of the base
     pass_name: str

@@ -1,4 +1,4 @@
-"""Whether the boards of a fleet are alike, by the cell that each of them has measured."""
+"""Whether the boards of a fleet are alike, judged by one cell that all of them measured."""
 
 import math
 from collections import Counter
@@ -10,23 +10,23 @@ from ondevice_bench.analyse.summary import CellSummary
 from ondevice_bench.stats import Estimate, estimate
 
 METRIC = "family_step_seconds"
-TOLERANCE = 0.1  # boards of one kind differ by less: a share of the median
-FEWEST = 3  # with two boards nobody knows which one is unlike the other
+TOLERANCE = 0.1  # a share of the median: boards of one kind differ by less
+FEWEST = 3  # boards: of two, nobody knows which one is unusual
 
 
 @dataclass(frozen=True)
 class BoardInFamily:
-    """A board, its time of the shared cell, and its work in the run."""
+    """A board, its step time of the shared cell, and how much of the run it measured."""
 
     unit: str
     step: Estimate | None  # None if it has not measured the shared cell
-    ratio: float | None  # to the median of all boards
+    ratio: float | None  # over the median of all boards
     is_outside: bool
-    processes: int  # that measured cells of the run there
+    processes: int  # how many measured cells of the run on this board
 
 
 def outside(seconds: Mapping[str, float]) -> dict[str, float]:
-    """The boards out of family, with their ratio to the median of all boards."""
+    """The boards that are not like the others, with their ratio to the median of all boards."""
     middle = median(seconds.values()) if seconds else 0.0
     if len(seconds) < FEWEST or middle <= 0:
         return {}
@@ -35,7 +35,7 @@ def outside(seconds: Mapping[str, float]) -> dict[str, float]:
     return {
         board: ratio
         for board, ratio in ratios.items()
-        if ratio <= 0 or abs(math.log(ratio)) > limit  # a step takes time
+        if ratio <= 0 or abs(math.log(ratio)) > limit
     }
 
 

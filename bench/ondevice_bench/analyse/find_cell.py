@@ -1,4 +1,4 @@
-"""Finds the cell of a run that a user's words mean."""
+"""Finds the cell of a run from the words of a user."""
 
 import re
 
@@ -9,10 +9,10 @@ LISTED = 5
 
 
 def find_cell(summary: RunSummary, text: str) -> CellSummary:
-    """The cell with this id, or the one whose id fits these words best.
+    """The cell with this id, or the cell whose id fits these words best.
 
-    A whole word fits better than a part of one: `asi` means `asi`, not `wasi`. Of cells that fit
-    equally well, measured ones go before others.
+    A whole word fits better than a part of a word: `asi` means `asi`, not `wasi`. If several cells
+    fit equally well, measured cells are preferred.
     """
     cells = {cell.id: cell for cell in summary.cells}
     if text in cells:

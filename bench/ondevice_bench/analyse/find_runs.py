@@ -1,4 +1,4 @@
-"""Finds the run in a store that a user's text means."""
+"""Finds the stored run that a user's text names."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ def store_paths() -> tuple[Path, ...]:
 def from_each_store(
     read: Callable[[Store], T], paths: Sequence[Path] | None = None
 ) -> list[tuple[Path, T]]:
-    """What `read` finds in each store, by default in all below `bench-out`.
+    """What `read` returns for each store, by default for all stores below `bench-out`.
 
     A store that cannot be read is left out. A line on standard error names it.
     """
@@ -47,9 +47,9 @@ def store_named(name: str) -> Path | None:
 
 
 def split_reference(reference: str) -> tuple[str, str]:
-    """The path or the name of a reference, and the run behind its `@`.
+    """The path or the name in a reference, and the run after its `@`.
 
-    Folders, suites and ids of runs can have an `@`, too. So the longest path that exists is taken.
+    Folders, suites and ids of runs can contain an `@`, too. So the longest existing path is taken.
     """
     words = reference.split("@")
     for count in range(len(words), 0, -1):
@@ -78,7 +78,7 @@ def find_run(reference: str | None) -> tuple[Path, str]:
 
 
 def find_stores(references: Sequence[str]) -> tuple[Path, ...]:
-    """The stores that `store_named` knows by these names; without any, all below `bench-out`."""
+    """The stores that `store_named` finds by these names; without names, all below `bench-out`."""
     if not references:
         paths = store_paths()
         if not paths:

@@ -109,7 +109,7 @@ def _frame(rows: Sequence[tuple[Any, ...]], columns: Sequence[str]) -> "pandas.D
 
 
 def cell_columns(run: Run, cell: CellEstimates) -> tuple[Any, ...]:
-    """The columns that are equal in all rows of a cell: those before `metric`."""
+    """The columns before `metric`. They are equal in all rows of a cell."""
     planned = cell.planned
     return (
         run.id,
@@ -136,7 +136,7 @@ def cell_columns(run: Run, cell: CellEstimates) -> tuple[Any, ...]:
 
 
 def metric_columns(cell: CellEstimates) -> Iterator[tuple[Any, ...]]:
-    """The columns from `metric` on, for each estimate of a cell."""
+    """The column `metric` and those after it, for each estimate of a cell."""
     for name, estimate in cell.estimates.items():
         if name in metrics.BY_NAME:
             lower = None if estimate.lower is None else float(estimate.lower)

@@ -7,13 +7,13 @@ from ondevice_bench.analyse.groups import CellWithBaseline
 from ondevice_bench.specs import composition, registry
 from ondevice_bench.suite.cell import Cell
 
-# when the gradients are compared, by the metric that holds the cosine
+# the moment of each comparison, by the metric that holds its cosine
 MOMENTS: Mapping[str, str] = {
     "gradient_cosine_first": "at step 1",
     "gradient_cosine": "at step 10",
     "gradient_cosine_original": "at step 1, against the uncompressed network",
 }
-# the same in a table
+# the same moments in a table
 SHORT: Mapping[str, str] = {
     "gradient_cosine_first": "step 1",
     "gradient_cosine": "step 10",
@@ -21,7 +21,7 @@ SHORT: Mapping[str, str] = {
 }
 
 
-# the same in the details of a record, which are layer by layer
+# the same moments in the details of a record, which has a cosine for each layer
 _OF_LAYERS: Mapping[str, str] = {
     "_first": "gradient_cosine_first",
     "_after": "gradient_cosine",
@@ -31,7 +31,7 @@ _OF_LAYERS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class GradientQuality:
-    """The cosines of one cell. A method with the gradient of plain training needs none."""
+    """The cosines of one cell. A method with an exact gradient needs none."""
 
     is_exact: bool
     cosines: Mapping[str, float]  # by metric, in the order of `MOMENTS`
@@ -39,7 +39,7 @@ class GradientQuality:
 
     @property
     def lowest(self) -> float | None:
-        """The lowest cosine of all moments: the one that a method is judged by."""
+        """The lowest cosine of all moments. It decides about a method."""
         return min(self.cosines.values(), default=None)
 
     @property
@@ -49,7 +49,7 @@ class GradientQuality:
 
     @property
     def text(self) -> str:
-        """The cosine that counts, in words."""
+        """The lowest cosine, in words."""
         if self.is_exact:
             return "the exact gradient"
         if self.lowest is None:
@@ -59,7 +59,7 @@ class GradientQuality:
 
 
 def gradient_quality(member: CellWithBaseline) -> GradientQuality:
-    """The gradient of a cell."""
+    """How good the gradient of a cell is."""
     estimates = member.cell.estimates
     cosines = {name: estimates[name].estimate for name in MOMENTS if name in estimates}
     reasons = (member.cell.unavailable.get(name, "") for name in MOMENTS)
@@ -71,7 +71,7 @@ def gradient_quality(member: CellWithBaseline) -> GradientQuality:
 
 
 def lowest_cosine(member: CellWithBaseline) -> float | None:
-    """The measured cosine that the method is judged by. An exact gradient is 1, without rounding.
+    """The lowest measured cosine. An exact gradient counts as 1.
 
     None if nothing was measured.
     """
@@ -80,7 +80,7 @@ def lowest_cosine(member: CellWithBaseline) -> float | None:
 
 
 def lowest_cosine_of_layers(member: CellWithBaseline) -> dict[str, tuple[float, str]]:
-    """For each layer the lowest cosine of all moments, and the words for that moment."""
+    """The lowest cosine of each layer over all moments, with the moment in words."""
     lowest: dict[str, tuple[float, str]] = {}
     layers = member.cell.details_of("fidelity").layers
     for moment, metric in _OF_LAYERS.items():
@@ -94,16 +94,16 @@ def lowest_cosine_of_layers(member: CellWithBaseline) -> dict[str, tuple[float, 
 def has_exact_gradient(method: str) -> bool:
     """Whether the method computes the gradient of plain training, except for rounding.
 
-    A run of a newer version may name methods that are unknown here.
+    A method that this version does not know, from a newer run, counts as inexact.
     """
     known = registry.methods()
     return all(part in known and known[part].exact for part in composition.names(method))
 
 
 def has_exact_updates(cell: Cell) -> bool:
-    """Whether a cell trains as plain training does, except for rounding.
+    """Whether a cell updates the weights as plain training does, except for rounding.
 
-    Slices of a batch have statistics of their own, so a batch-norm must not train.
+    With slices of a batch, batch-norm must be frozen: each slice has its own statistics.
     """
     sliced = "microbatch" in composition.names(cell.method)
     return has_exact_gradient(cell.method) and (cell.train.freeze_bn or not sliced)

@@ -19,9 +19,9 @@ from ondevice_bench.suite.layers import freezes
 
 @dataclass(frozen=True)
 class CellWithBaseline:
-    """A cell and its baseline; `label` is short and distinguishes the cell in its group.
+    """A cell and its baseline. `label` is short: it distinguishes the cell within its group.
 
-    `full_label` has the options that the cells of the group share, too. It can stand alone.
+    `full_label` also has the options that all cells of the group share.
     """
 
     cell: CellSummary
@@ -42,7 +42,7 @@ class CellWithBaseline:
         return self.cell is self.base
 
     def rounds(self, metric: str) -> int:
-        """The number of processes that measured the metric, on the side with fewer."""
+        """The number of processes that measured the metric: the smaller number of both sides."""
         sides = (self.cell, self.base or self.cell)
         if all(metric in side.origins for side in sides):
             return len(set(sides[0].origins[metric]) & set(sides[1].origins[metric]))
@@ -55,7 +55,7 @@ class CellWithBaseline:
     def ratio_to_default(self, metric: str) -> Estimate | None:
         """The metric as a multiple of the baseline's under the default allocator.
 
-        None for cells with the default allocator: their baseline has it, too.
+        None for a cell with the default allocator: `ratio` has the same baseline.
         """
         return _ratio_of(metric, self.cell, self.default_base)
 
@@ -64,8 +64,8 @@ class CellWithBaseline:
 class Group:
     """One workload with several methods. Only method, changed layers, seed and allocator differ.
 
-    Labels leave out what many cells have: `layers`, and `shared`, which are options that are equal
-    wherever they are.
+    Labels leave out what most cells have in common: the `layers`, and the `shared` options, which
+    have one value in all cells that have them.
     """
 
     title: str
@@ -80,9 +80,10 @@ class Group:
 
     @cached_property
     def of_first_seed(self) -> "Group":
-        """The group without the other seeds, for what would show each cell several times.
+        """The group with one seed only, for views that would show each cell several times.
 
-        It is the first of the seeds that have the most methods with a baseline.
+        The seed is the one with the most methods that have a baseline; the first of them if
+        several seeds have equally many.
         """
         members = _of_one_seed(self.members)
         all_batches = _of_one_seed(self.all_batches)
@@ -92,7 +93,7 @@ class Group:
 
     @property
     def only_in_other_seeds(self) -> tuple[str, ...]:
-        """The first cell of each method that `of_first_seed` leaves out altogether."""
+        """The first cell of each method that `of_first_seed` does not have at all."""
         shown = {cell.of_any_seed for cell in _cells(self.of_first_seed.members)}
         left_out: dict[str, str] = {}
         for cell in _cells(self.members):
@@ -110,7 +111,7 @@ def groups(
     baseline: str | None = None,
     is_member: Callable[[CellSummary], bool] = _is_measured,
 ) -> tuple[Group, ...]:
-    """The cells of a run by workload, in plan order: by default those that were measured."""
+    """The cells of a run by workload, in plan order. By default, only those that were measured."""
     against = baseline or str(summary.run.settings.get("baseline", "vanilla"))
     cells_by_workload: dict[tuple[Any, ...], list[CellSummary]] = {}
     for cell in summary.cells:
@@ -136,7 +137,7 @@ def groups(
 
 
 def with_baseline(summary: RunSummary, cell: CellSummary) -> CellWithBaseline:
-    """A cell of the run with its baseline, if that was measured with it."""
+    """A cell of the run with its baseline, if the baseline was measured."""
     members = (member for group in groups(summary) for member in group.members)
     found = (member for member in members if member.cell is cell)
     return next(found, CellWithBaseline(cell, cell.id, cell.id, None))
@@ -170,7 +171,7 @@ def _ratio_bounds(over: Estimate, under: Estimate) -> tuple[float, float] | None
 
 
 def _ratio_of(metric: str, cell: CellSummary, base: CellSummary | None) -> Estimate | None:
-    """The ratio of a cell to its baseline, round by round if several boards measured them."""
+    """The ratio of a cell to its baseline. If several boards measured them, round by round."""
     if base is None or not _is_of_same_layers(metric, cell, base):
         return None
     if metric in cell.origins and metric in base.origins:
@@ -179,9 +180,9 @@ def _ratio_of(metric: str, cell: CellSummary, base: CellSummary | None) -> Estim
 
 
 def _ratio_by_round(metric: str, cell: CellSummary, base: CellSummary) -> Estimate | None:
-    """The median of the ratios of all rounds that one board measured on both sides.
+    """The median of the ratios of all rounds in which one board measured both cells.
 
-    Its interval covers those of the rounds. A difference between boards is in no ratio.
+    Its interval covers the intervals of the rounds. No ratio contains a difference between boards.
     """
     over, under = (
         dict(zip(side.origins[metric], side.samples[metric], strict=True)) for side in (cell, base)
@@ -211,7 +212,7 @@ def _ratio_by_round(metric: str, cell: CellSummary, base: CellSummary) -> Estima
 
 
 def _for_ratio(metric: str, estimate: Estimate) -> Estimate:
-    """The estimate as ratios take it. The basis says so where that differs from the result."""
+    """The estimate that a ratio uses. If it differs from the result, its basis says so."""
     described = metrics.described(metric)
     bounds = [value for value in (estimate.lower, estimate.upper) if value is not None]
     note = described.ratio_note(estimate.estimate, *bounds)
@@ -257,7 +258,7 @@ def _relabelled(members: Iterable[CellWithBaseline]) -> tuple[CellWithBaseline, 
 
 
 def _of_one_seed(members: tuple[CellWithBaseline, ...]) -> tuple[CellWithBaseline, ...]:
-    """The members of one seed, with labels that do not name it. Each batch has its own labels."""
+    """The members of one seed, with labels that do not name the seed, made for each batch."""
     compared: Counter[int] = Counter()
     for member in members:
         compared[member.cell.planned.cell.seed] += member.base is not None
@@ -278,7 +279,7 @@ def _cells(members: Sequence[CellWithBaseline]) -> list[Cell]:
 def _over_batches(
     firsts: Sequence[Cell], members: Sequence[tuple[CellWithBaseline, ...]]
 ) -> list[tuple[CellWithBaseline, ...]]:
-    """For each group the members of all groups that differ from it only in the batch."""
+    """For each group, the members of all groups that differ only in the batch."""
     workloads = [replace(cell, batch=0).of_any_method for cell in firsts]
     by_workload: dict[tuple[Any, ...], list[CellWithBaseline]] = {}
     for workload, of_group in zip(workloads, members, strict=True):
@@ -290,7 +291,7 @@ def _over_batches(
 def _default_base(
     cell: Cell, baseline: str, bases: Mapping[tuple[int, str, str], CellSummary]
 ) -> CellSummary | None:
-    """The baseline under the default allocator; None if the cell has this one."""
+    """The baseline under the default allocator; None if the cell has the default allocator."""
     if cell.allocator in allocators.DEFAULT:
         return None
     keys = (
@@ -300,17 +301,17 @@ def _default_base(
 
 
 def _baseline_key(cell: Cell, baseline: str) -> tuple[int, str, str]:
-    """The part of a cell that its baseline shares: seed, allocator, and layers that freeze others.
+    """What a cell and its baseline have in common: seed, allocator, and layers that freeze others.
 
-    Vanilla changes no layers, so one cell of it is the baseline of every choice that freezes none.
-    A cell of vanilla with the same choice goes before it.
+    Vanilla changes no layers. So one cell of vanilla is the baseline for every choice of layers
+    that freezes none. A cell of vanilla with the same choice is preferred.
     """
     layers = cell.layers if freezes(cell.layers) or baseline != "vanilla" else "all"
     return cell.seed, layers, cell.allocator
 
 
 def _is_of_same_layers(metric: str, cell: CellSummary, base: CellSummary) -> bool:
-    """Whether the two numbers have one scope: a pass may look at the chosen layers only."""
+    """Whether both numbers are about the same layers: some passes look at chosen layers only."""
     measured_by = passes.BY_NAME.get(metrics.described(metric).pass_name)
     looks_at_layers = measured_by is not None and measured_by.of_layers
     return not looks_at_layers or cell.planned.cell.layers == base.planned.cell.layers
@@ -321,7 +322,7 @@ def _own_key(cell: Cell) -> tuple[int, str, str]:
 
 
 def _titles(cells: Sequence[Cell]) -> list[str]:
-    """A title for each workload: model, batch, and what else differs between the workloads."""
+    """A title for each workload: model, batch, and everything else that differs."""
     labels: tuple[Callable[[Cell], str], ...] = (
         lambda cell: cell.data,
         lambda cell: f"weights {cell.weights}",

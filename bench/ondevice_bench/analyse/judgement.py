@@ -1,4 +1,4 @@
-"""Decides whether a change of a metric is an improvement or a regression. Nothing else does."""
+"""Decides whether a change of a metric is an improvement or a regression. No other module does."""
 
 from typing import Literal
 

@@ -1,8 +1,8 @@
 """Which methods keep the accuracy of the baseline: differences between equal seeds.
 
 A method and its baseline with the same seed learn from the same examples, start from the same
-weights, and are tested on the same examples. A training that diverges (a loss, a score or a weight
-is not finite) has no accuracy. It loses more than any number says.
+weights, and are tested on the same examples. A training diverges if a loss, a score or a weight is
+not finite. Then it has no accuracy, and counts as worse than any accuracy.
 """
 
 import math
@@ -27,7 +27,7 @@ Verdict = Literal["baseline", "kept", "lost", "unsure", "unknown"]
 
 @dataclass(frozen=True)
 class SeedOutcome:
-    """What one seed learned, and the learning rates that were tried for it."""
+    """The accuracy of one seed, and the learning rates that were tried for it."""
 
     seed: int
     curve: LearningCurve
@@ -38,8 +38,8 @@ class SeedOutcome:
 class MethodAccuracy:
     """A workload over its seeds. `difference` is its accuracy minus that of the baseline.
 
-    `unknown` means that one side was not trained. `diverged` counts the seeds whose training
-    diverged while that of the baseline did not: they have no part in `difference`.
+    `unknown` means that one side was not trained. `diverged` counts the seeds with which only the
+    training of the method diverged. `difference` does not include them.
     """
 
     line: Learning
@@ -83,7 +83,7 @@ def kept_accuracy(summary: RunSummary, baseline: str | None = None) -> tuple[Met
 
 
 def lost_accuracy(summary: RunSummary, baseline: str | None = None) -> Mapping[str, str]:
-    """Why a method does not keep the accuracy, for the id of each of its cells that was trained."""
+    """Why a method does not keep the accuracy, by the id of each of its trained cells."""
     return {
         cell.id: one.divergence or _loss_text(one.difference)
         for one in kept_accuracy(summary, baseline)
@@ -93,7 +93,7 @@ def lost_accuracy(summary: RunSummary, baseline: str | None = None) -> Mapping[s
 
 
 def verdict(difference: Estimate | None, *, has_every_seed: bool = True) -> Verdict:
-    """What an interval of differences proves. One seed proves nothing, nor do only some seeds."""
+    """What an interval of differences proves. It proves nothing with one seed or without some."""
     if difference is None:
         return "unknown"
     if difference.lower is None or difference.upper is None or not has_every_seed:
@@ -106,7 +106,7 @@ def verdict(difference: Estimate | None, *, has_every_seed: bool = True) -> Verd
 def has_diverged(cell: CellSummary) -> bool:
     """Whether the training of a cell ended because a number was not finite.
 
-    Such a training has a test too few. With a grid, no learning rate of it has an accuracy.
+    The last test of such a training is missing. With a grid, no learning rate has an accuracy.
     """
     plan, tried = cell.planned.cell.learning, cell.details_of(passes.LEARNING_RATE).tried_rates
     if tried and all(each.accuracy is None for each in tried):
@@ -116,7 +116,7 @@ def has_diverged(cell: CellSummary) -> bool:
 
 
 def _loss_text(difference: Estimate | None) -> str:
-    """A loss that is proven, in points. Its difference has both bounds."""
+    """A proven loss of accuracy, in points."""
     assert difference is not None
     assert difference.lower is not None
     assert difference.upper is not None
@@ -146,7 +146,7 @@ def _of_line(
 
 
 def _verdict(differences: Sequence[float], diverged: int, seeds: int) -> Verdict:
-    """The verdict over all seeds. One that diverged is below any difference."""
+    """The verdict over all seeds. A seed that diverged counts as worse than any difference."""
     if diverged == seeds:
         return "lost"
     found = _over_seeds([*differences, *[-math.inf] * diverged], seeds)
@@ -154,7 +154,7 @@ def _verdict(differences: Sequence[float], diverged: int, seeds: int) -> Verdict
 
 
 def _diverges_alone(member: CellWithBaseline) -> bool:
-    """Whether the training diverged, and that of the baseline with the same seed did not."""
+    """Whether the training diverged, and the baseline's with the same seed did not."""
     base = member.base
     return base is not None and FINAL in base.estimates and has_diverged(member.cell)
 

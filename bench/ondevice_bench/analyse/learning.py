@@ -16,14 +16,14 @@ from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.labels import labelled, row_labels, shared_options
 from ondevice_bench.units import number_of
 
-# the costs until the target: a seed that never reaches it counts as one that takes for ever
+# the costs until the target: they are infinite for a seed that never reaches it
 TO_TARGET = ("time_to_accuracy_seconds", "energy_to_accuracy_joules")
 METRICS = tuple(m.name for m in metrics.ALL if passes.BY_NAME[m.pass_name].over_seeds)
 
 
 @dataclass(frozen=True)
 class Learning:
-    """A workload over its seeds; `unavailable` says why no seed has a metric."""
+    """A workload over its seeds. `unavailable` says why a metric is missing."""
 
     id: str
     cells: tuple[Cell, ...]  # one for each seed
@@ -47,7 +47,7 @@ class Learning:
 
 @dataclass(frozen=True)
 class LearningGroup:
-    """The lines of one workload, each with a short label. `heading` is what they have in common."""
+    """The lines of one workload, each with a short label. `heading` has what they share."""
 
     heading: str
     labels: tuple[str, ...]
@@ -60,7 +60,7 @@ def learning(summary: RunSummary) -> tuple[Learning, ...]:
 
 
 def trained(summary: RunSummary) -> tuple[Learning, ...]:
-    """A line for each workload that the pass `learning` began, also where nothing was learned."""
+    """A line for each workload with the pass `learning` in its plan, even without an accuracy."""
     return tuple(_lines(cell for cell in summary.cells if is_trained(cell)))
 
 
@@ -78,7 +78,7 @@ def _lines(cells: Iterable[CellSummary]) -> Iterator[Learning]:
 
 
 def learning_groups(lines: Sequence[Learning]) -> tuple[LearningGroup, ...]:
-    """The lines by workload: in a group only method, layers and allocator differ."""
+    """The lines by workload. In a group, only method, layers and allocator differ."""
     by_cell: dict[Cell, list[Learning]] = {}
     for line in lines:
         for cell in line.cells:
@@ -117,7 +117,7 @@ def _line(cells: Sequence[CellSummary]) -> Learning:
 
 
 def _never_reached(cells: Sequence[CellSummary]) -> int:
-    """The seeds that were trained and never reached the target. Their time to it has no end."""
+    """The number of seeds that were trained and never reached the target."""
     return sum(_missed(cell) for cell in cells)
 
 
@@ -129,7 +129,7 @@ def _missed(cell: CellSummary) -> bool:
 
 
 def _bounded(estimate: Estimate, endless: int) -> Estimate:
-    """The estimate without an infinite bound. Its basis says how many seeds have no end."""
+    """The estimate without an infinite bound. Its basis says how many seeds never reached it."""
     if not endless:
         return estimate
     upper = None if estimate.upper is None or math.isinf(estimate.upper) else estimate.upper

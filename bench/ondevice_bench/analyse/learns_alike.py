@@ -9,14 +9,14 @@ from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.passes import TRACE
 from ondevice_bench.suite.cell import Cell
 
-# rounding differs between boards and grows from step to step; more than the threshold of these
-# metrics is no rounding
+# rounding differs between boards, and the effect grows from step to step; a difference beyond the
+# threshold of these metrics has another cause
 LOSSES = ("loss_after_steps", "loss_after_training")
 
 
 @dataclass(frozen=True)
 class LossOnBoards:
-    """The loss of a cell on each board; None where it was not measured."""
+    """The loss of a cell on each board; None if it was not measured there."""
 
     cell: Cell
     metric: metrics.Metric
@@ -32,12 +32,12 @@ class LossOnBoards:
 
     @property
     def is_alike(self) -> bool:
-        """Whether the boards differ by rounding at most."""
+        """Whether rounding can explain the difference between the boards."""
         return self.spread <= self.metric.threshold
 
 
 def losses_on_boards(summaries: Sequence[RunSummary]) -> tuple[LossOnBoards, ...]:
-    """Every loss that at least two boards have."""
+    """Every loss that at least two boards measured."""
     return tuple(_losses(summaries))
 
 

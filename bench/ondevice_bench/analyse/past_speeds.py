@@ -10,7 +10,7 @@ from ondevice_bench.record.store import Store
 
 
 def seconds_of_an_example(boards: Collection[str]) -> Mapping[str, float]:
-    """The median step time of one example on these boards, by workload of any batch and seed."""
+    """The median step time of one example on these boards. A workload has any batch and seed."""
     seconds_by_workload: dict[str, list[float]] = {}
     for _, speeds in from_each_store(partial(_speeds, boards)):
         for workload, seconds in speeds:
@@ -27,7 +27,7 @@ def seconds_of_passes(machine: Mapping[str, Any]) -> Mapping[tuple[str, str], fl
 
 
 def _speeds(boards: Collection[str], store: Store) -> list[tuple[str, float]]:
-    """The workload of any batch and seed, and the step time of one example, of each record."""
+    """The workload (of any batch and seed) and the step time of one example, for each record."""
     speeds = []
     for run in store.runs():
         if run.profile not in boards:

@@ -13,16 +13,16 @@ from ondevice_bench.record.store import Store
 
 @dataclass(frozen=True)
 class ReportRuns:
-    """The runs of a report. It is about the first run; the others are for comparison."""
+    """The runs of a report. The report is about the first one; the others are for comparison."""
 
     places: tuple[tuple[Path, str], ...]  # store and id of each run
 
     def summaries(self) -> tuple[RunSummary, ...]:
-        """All of each run, in memory."""
+        """The complete summary of each run."""
         return tuple(summary_at(*place) for place in self.places)
 
     def cells(self) -> Iterator[tuple[Run, CellEstimates]]:
-        """The estimates of all runs, one cell at a time in memory."""
+        """The estimates of all runs. Only one cell at a time is in memory."""
         for path, run_id in self.places:
             with Store.open(path) as store:
                 run = store.run(run_id)
@@ -36,9 +36,10 @@ class ReportRuns:
             return {item.cell.method for item in store.cells(run_id)}
 
     def page(self, *, of_boards: bool = False) -> Path:
-        """Where the page is written by default.
+        """The default path of the page.
 
-        Neither an older run nor a page of several boards overwrites the page of the latest run.
+        An older run and a comparison of boards have paths of their own. So they never overwrite
+        the page of the latest run.
         """
         path, run_id = self.places[0]
         with Store.open(path) as store:
@@ -48,7 +49,7 @@ class ReportRuns:
 
 
 def report_runs(references: Sequence[str], *, other_boards: bool = False) -> ReportRuns:
-    """The runs that these names mean, or the latest run of all.
+    """The runs with these names, or the latest run of all.
 
     `other_boards` adds the latest run of the same suite on each other board in the first store.
     """

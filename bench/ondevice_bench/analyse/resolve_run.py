@@ -1,4 +1,4 @@
-"""The summary of the run that a user's text means: in a store, a bundle or a baseline."""
+"""The summary of the run that a user's text names: in a store, a bundle or a baseline."""
 
 from pathlib import Path
 
@@ -11,9 +11,10 @@ from ondevice_bench.record.store import Store
 
 
 def summary_of(reference: str) -> RunSummary:
-    """The run that `reference` means, as `bench compare` reads it.
+    """The run that `reference` names for `bench compare`.
 
-    This is what `find_run` reads, `FILE.bundle` (its only run), `FILE.bundle@RUN`, or a baseline.
+    It is a stored run as for `find_run`, `FILE.bundle` (its only run), `FILE.bundle@RUN`, or the
+    file of a baseline.
     """
     path, run = split_reference(reference)
     if reference.endswith(baseline.SUFFIX):
@@ -24,7 +25,7 @@ def summary_of(reference: str) -> RunSummary:
 
 
 def stored_summary(reference: str | None) -> RunSummary:
-    """The summary of a stored run, by the rules of `find_run`."""
+    """The summary of the stored run that `find_run` finds."""
     return summary_at(*find_run(reference))
 
 
@@ -35,7 +36,7 @@ def summary_at(path: Path, run_id: str) -> RunSummary:
 
 
 def stored_content(reference: str | None) -> RunContent:
-    """The complete content of a stored run, by the rules of `find_run`."""
+    """The complete content of the stored run that `find_run` finds."""
     return content_at(*find_run(reference))
 
 

@@ -1,16 +1,16 @@
-"""Cuts a sequence into pieces of one level each, by least squares with a penalty for each piece."""
+"""Cuts a sequence into pieces, each with one level: least squares, and a penalty for each piece."""
 
 from collections.abc import Sequence
 
 
 def best_cuts(values: Sequence[float], penalty: float) -> list[int]:
-    """The first places of all pieces but the first.
+    """The place where each piece after the first begins.
 
-    Of all ways to cut the sequence, this one has the smallest sum: the squares of the distances
-    from the means of the pieces, and the penalty for each piece.
+    The cuts give the smallest sum of two parts: the squared distances of the values from the mean
+    of their piece, and the penalty for each piece.
 
-    `sums[end]` is the smallest sum for the values before `end`, and `last[end]` the place where its
-    last piece begins. This place only moves on once no earlier one can be the best again.
+    `sums[end]` is the smallest sum for the values before `end`. `last[end]` is the place where the
+    last piece of that sum begins. A place is given up once it can never be the best again.
     """
     if min(values) == max(values):
         return []

@@ -24,7 +24,7 @@ Places = Callable[[Iterable[str]], Mapping[str, int]]
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run, its store, and what a history shows of it."""
+    """A run, its store, and the parts of it that a history shows."""
 
     path: Path
     run: Run
@@ -37,7 +37,7 @@ def stored_runs(
     """Every run of these stores, with the cells that match one of the patterns.
 
     Runs of `bench ab` are left out, because their rounds are short and alternate with another side.
-    Of several stores, those that cannot be read are left out.
+    With several stores, those that cannot be read are left out.
     """
     known: dict[str, Traits] = {}
     ids: set[str] = set()
@@ -69,7 +69,7 @@ def stored_runs(
 
 
 def with_cells(summary: RunSummary, patterns: Sequence[str]) -> RunSummary:
-    """The summary with only the cells that match one of the patterns; with all if there is none."""
+    """The summary with only the cells that match a pattern; with all cells without patterns."""
     cells = tuple(cell for cell in summary.cells if _matches(cell, patterns))
     return replace(summary, cells=cells)
 
@@ -83,8 +83,8 @@ def runs_since(
 ) -> list[Run]:
     """The runs since a day or since a commit.
 
-    `places` gives the place of each commit in the repository, `resolve` the full hash of a ref.
-    Both give nothing for a commit that the repository does not have.
+    `places` gives the place of each commit in the repository. `resolve` gives the full hash of a
+    ref. Both give nothing for a commit that is not in the repository.
     """
     if re.match(r"\d{4}-\d\d", since):
         moment = _moment(since).isoformat()

@@ -6,9 +6,9 @@ from ondevice_bench.units import GIB, parse_bytes
 
 
 def usable_memory(run: Run) -> int | None:
-    """The memory cap of the run, or else the board's memory without the system's share.
+    """The memory cap of the run, or else the board's memory minus the share of the system.
 
-    A peak over the runtime floor is compared with it, because the floor belongs to torch itself.
+    It is compared with a peak over the runtime floor, because the floor belongs to torch itself.
     """
     cap = run.settings.get("memory_cap_bytes")
     if cap is not None:

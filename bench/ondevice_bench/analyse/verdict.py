@@ -34,9 +34,9 @@ Proof = Literal["proven", "not proven", "none"]
 
 @dataclass(frozen=True)
 class Choice:
-    """The method with the lowest value of a metric; `proof` is `none` if no method is lower.
+    """The method with the lowest value of a metric. `proof` is `none` if no method is lower.
 
-    `unclear` has the methods that the noise hides then: they may be lower than the baseline.
+    Then `unclear` has the methods that may be below the baseline, but the noise hides it.
     """
 
     metric: str
@@ -44,7 +44,7 @@ class Choice:
     proof: Proof
     missing: str = ""  # what would prove it
     unclear: tuple[CellWithBaseline, ...] = ()
-    # the choice without methods of unknown gradient, if the gradient of this one is not known
+    # if the gradient of this method is unknown: the choice among methods with a known gradient
     known: "Choice | None" = None
 
     @property
@@ -55,7 +55,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What follows from the results of one seed. `obstacle` says why nothing does."""
+    """The conclusions from the results of one seed. `obstacle` says why there are none."""
 
     obstacle: str
     by_goal: Choice | None
@@ -63,9 +63,9 @@ class Verdict:
     by_time: Choice | None
     by_both: Choice | None  # the least memory among those that are about as fast as the baseline
     refused: Mapping[str, str]  # why a method does not meet the goal, by label
-    too_far: Mapping[str, str]  # those of them whose gradient is too far from the baseline's
+    too_far: Mapping[str, str]  # the part of `refused` with a gradient too far from the baseline's
     sentences: tuple[str, ...]
-    headlines: tuple[str, ...]  # those of them that name a method to choose
+    headlines: tuple[str, ...]  # the sentences that name a method to choose
 
 
 def fewest(metric: str) -> int:
@@ -75,7 +75,7 @@ def fewest(metric: str) -> int:
 
 
 def proven_direction(ratio: Estimate | None, metric: str, processes: int) -> Direction:
-    """The direction that a ratio to the baseline proves. Too few processes prove none."""
+    """The direction that a ratio to the baseline proves. Too few processes prove nothing."""
     if ratio is None or ratio.lower is None or ratio.upper is None:
         return "unknown"
     if processes < fewest(metric):
@@ -94,8 +94,8 @@ def verdict(
     """The choices that the results of one seed prove, and the sentences about them.
 
     `lost_accuracy` says why a method does not keep the accuracy, by the id of its cell. Such a
-    method is no choice, like one whose gradient is too far from the baseline's. Seeds do not vote
-    twice: the verdict is about the first one.
+    method is never chosen. Neither is a method with a gradient too far from the baseline's. The
+    verdict is about the first seed only.
     """
     rivals = [member for member in group.of_first_seed.members if not member.is_baseline]
     comparable = [member for member in rivals if member.base is not None]
@@ -138,9 +138,9 @@ def _nothing(sentence: str, others: tuple[str, ...]) -> Verdict:
 
 
 def against_default(member: CellWithBaseline) -> str:
-    """The step and the peak against the baseline's under the default allocator.
+    """The step and the peak, compared with the baseline's under the default allocator.
 
-    Empty for a cell that has this allocator, and where neither was measured.
+    Empty for a cell with the default allocator, or if neither was measured.
     """
     if member.default_base is None:
         return ""
@@ -154,7 +154,7 @@ def against_default(member: CellWithBaseline) -> str:
 
 
 def _about_allocators(group: Group) -> tuple[str, ...]:
-    """What another allocator alone does: the baseline under it, against that under the default."""
+    """The effect of another allocator alone: the baseline under it and under the default one."""
     facts = {m.label: against_default(m) for m in group.of_first_seed.members if m.is_baseline}
     return tuple(
         SENTENCES["allocator"].format(method=label, facts=text)
@@ -168,9 +168,9 @@ def _having(reasons: Mapping[str, str]) -> dict[str, str]:
 
 
 def choose(allowed: Iterable[CellWithBaseline], metric: str) -> Choice | None:
-    """The lowest that is proven to be lower than the baseline, else the lowest that may be.
+    """The lowest method that is proven to be below the baseline, or else one that may be below it.
 
-    A number that is too noisy to use makes no choice.
+    A number that is too noisy to use is never chosen.
     """
     ratios = {m.label: (m, ratio) for m in allowed if (ratio := m.ratio(metric)) is not None}
     if not ratios:
@@ -191,7 +191,7 @@ def _and_with_known_gradient(
     members: Sequence[CellWithBaseline],
     chosen: Callable[[Sequence[CellWithBaseline]], Choice | None],
 ) -> Choice | None:
-    """The choice. If its gradient is not known, it has the choice among the others beside it."""
+    """The choice. If its gradient is unknown, it also has the choice among known gradients."""
     choice = chosen(members)
     if choice is None or choice.member is None or gradient_quality(choice.member).is_known:
         return choice
@@ -200,9 +200,9 @@ def _and_with_known_gradient(
 
 
 def _about_as_fast(allowed: Iterable[CellWithBaseline], baseline: str) -> Choice | None:
-    """The least memory among methods whose step takes at most `SLOWEST` times the baseline's.
+    """The least memory among methods with a step of at most `SLOWEST` times the baseline's.
 
-    It is proven if both are. None if no step time is fit to be used.
+    It is proven if memory and step are. None if every step time is too noisy to use.
     """
     steps = [(m, step) for m in allowed if (step := m.ratio(STEP)) and not is_too_wide(step)]
     if not steps:
@@ -259,7 +259,7 @@ def _about_goal(choice: Choice | None, baseline: str) -> list[str]:
 
 
 def _about_memory(choice: Choice | None, by_goal: Choice | None, baseline: str) -> tuple[str, ...]:
-    """The method with the lowest peak, if another one was chosen for the goal."""
+    """The sentence about the method with the lowest peak, if the goal chose another method."""
     if choice is None or choice.member is None or choice.proof != "proven":
         return ()
     if by_goal is not None and by_goal.proof == "proven" and by_goal.member is choice.member:
@@ -277,7 +277,7 @@ def _about_memory(choice: Choice | None, by_goal: Choice | None, baseline: str) 
 
 
 def _unknown_gradients(allowed: Sequence[CellWithBaseline]) -> tuple[str, ...]:
-    """The methods whose gradient was not compared, by reason."""
+    """The sentences about methods whose gradient was not compared, one for each reason."""
     methods: dict[str, dict[str, None]] = {}
     for member in allowed:
         quality = gradient_quality(member)
@@ -294,7 +294,7 @@ def _listing(names: Sequence[str]) -> str:
 
 
 def _facts(member: CellWithBaseline, metric: str, baseline: str) -> str:
-    """Other results of a choice: its step, its peak and its gradient, without `metric`."""
+    """The other results of a choice: its step, its peak and its gradient, but not `metric`."""
     ratios = [
         f"{_ratio(ratio)} of {baseline}'s {metrics.BY_NAME[name].noun}"
         for name in (STEP, PEAK)

@@ -21,14 +21,14 @@ PAGE = "report.html"
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a suite is run. `command` is what a user repeats to go on with it."""
+    """How a suite is run. `command` is the command that continues the run."""
 
     command: str
     filters: Sequence[str] = ()
     budget: float | None = None  # seconds
     sustain: float | None = None  # seconds
     fresh: bool = False
-    retry: bool = False  # what failed in the last run
+    retry: bool = False  # measure what failed in the last run again
     out: Path | None = None
 
     def __post_init__(self) -> None:
@@ -40,7 +40,7 @@ class RunOptions:
 
 
 def measure_suite(host: Host, suite: Suite, options: RunOptions, progress: Progress) -> RunSummary:
-    """Measure a suite, or what is left of it. The user's models have been described."""
+    """Measure a suite, or what is left of it. The user's models must be described already."""
     if options.sustain is not None:
         suite = suite.sustained(options.sustain)
     task = replace(

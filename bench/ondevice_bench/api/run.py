@@ -80,7 +80,7 @@ def run(
         progress.prepare("starting …")
         with measuring_host(on, hardware, cap) as host:
             summary = measure_suite(host, described(host, loaded), options, progress)
-    except KeyboardInterrupt:  # an open session says itself what is stored
+    except KeyboardInterrupt:  # no session was open: a session has its own message
         raise Interrupted("interrupted before anything was measured") from None
     finally:
         progress.close()
@@ -121,7 +121,7 @@ def _bytes(value: object) -> int:
 
 
 def _as_told(told: object, value: T | None, text_of: Callable[[T], str]) -> str | None:
-    """An argument as an option of the command: the caller's text, or that of a number."""
+    """An argument as an option of the command: the text itself, or a number as text."""
     if isinstance(told, str):
         return told
     return None if value is None else text_of(value)
@@ -136,12 +136,12 @@ def _size_text(size: int) -> str:
 
 
 def _time_text(seconds: float) -> str:
-    """Seconds as the command takes them: digits, and no power of ten."""
+    """Seconds as the command takes them: in digits, without an exponent."""
     return f"{Decimal(repr(seconds)).normalize():f}"
 
 
 def _command(suite: str | Path | Suite, given: dict[str, Any]) -> str:
-    """What goes on with the run: the command, or this call if no file has the suite."""
+    """The command that continues the run, or this call if no file has the suite."""
     if isinstance(suite, Suite):
         arguments = [repr(suite), *(f"{name}={value!r}" for name, value in given.items())]
         return f"{CALL}{', '.join(arguments)})"

@@ -15,7 +15,7 @@ from ondevice_bench.suite.schema import SuiteSchema
 
 SOURCE = "Suite"
 _KEYS = tuple(field.alias or name for name, field in SuiteSchema.model_fields.items())
-_OURS = ("schema", "title")  # a file must have them; here they have a value
+_FILLED_IN = ("schema", "title")  # a file must have these keys; here they get a value
 
 
 class Suite:
@@ -32,7 +32,7 @@ class Suite:
             *(
                 Parameter(key, Parameter.KEYWORD_ONLY, default=None)
                 for key in _KEYS
-                if key not in _OURS
+                if key not in _FILLED_IN
             ),
             Parameter("title", Parameter.KEYWORD_ONLY, default=None),
         ]
@@ -74,7 +74,7 @@ def _names(entries: Any) -> list[str]:
 
 
 def _plain(where: str, value: Any) -> Any:
-    """The value as YAML has it; BadInput for what no file can say."""
+    """The value as YAML has it; BadInput for a value that no file can have."""
     match value:
         case None | bool() | int() | float() | str():
             return value

@@ -14,7 +14,7 @@ from typing import NoReturn
 import typer
 
 SHELL = "_BENCH_COMPLETE"
-_SPECIAL = re.compile(r"([^\w./:=@%+,\-])")  # what a shell does not take as it is
+_TO_ESCAPE = re.compile(r"([^\w./:=@%+,\-])")  # characters with a meaning in a shell
 
 
 def answer() -> NoReturn:
@@ -46,13 +46,13 @@ def _names(shell: str, line: str, word: str | None) -> list[str]:
 
 
 def _found(before: list[str], incomplete: str) -> list[str]:
-    """The names that the tree of commands knows at this place."""
+    """The names that the commands offer at this place."""
     from typer._click.shell_completion import ShellComplete
 
     from ondevice_bench.cli.app import app
 
     tree = typer.main.get_command(app)
-    # the base class cannot be made, because it does not know how a shell reads the answer
+    # the base class has no instances, because it does not know how a shell reads the answer
     abstract = dict.fromkeys(ShellComplete.__abstractmethods__)
     completer = type("Tree", (ShellComplete,), abstract)(tree, {}, "bench", SHELL)
     items = completer.get_completions(before, incomplete)
@@ -75,9 +75,9 @@ def _raw_word(line: str) -> str:
 
 
 def _for_bash(name: str, line: str, word: str) -> str:
-    """The name as bash puts it in the place of `word`: only what is behind the last `:` or `=`."""
+    """The text that replaces `word` in bash: the part of the name after the last `:` or `=`."""
     raw = _raw_word(line)
     if raw[:1] in ("'", '"'):
         return name
     typed = _words(raw.removesuffix(word))[0] if raw.endswith(word) else ""
-    return _SPECIAL.sub(r"\\\1", name.removeprefix(typed))
+    return _TO_ESCAPE.sub(r"\\\1", name.removeprefix(typed))

@@ -7,8 +7,8 @@ import typer
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.terminal import print_lines
 
-# the command answers instead of running if it finds the variable: see `cli/completing.py`.
-# No shell evaluates the answer, so names of foreign files are harmless
+# if the variable is set, the command prints names and does nothing else: see `cli/completing.py`.
+# No shell evaluates these names, so names from foreign files are harmless
 _BASH = """\
 _bench_completion() {
     mapfile -t COMPREPLY < <(

@@ -90,8 +90,8 @@ def run(
     _print(found, show=show, as_json=as_json)
     if left:
         raise BadInput(
-            f"{left} measurements are left, and no board can make them: what was measured is "
-            f"stored, and `{wanted.command}` goes on from there"
+            f"{left} measurements are left, and no board can do them: the others are stored, and "
+            f"`{wanted.command}` continues from there"
         )
     return exit_code_of_all(exit_code(each.statuses, each.run.settings) for _, each in found)
 
@@ -105,7 +105,7 @@ def _measured(
     wanted: "Wanted",
     progress: "Progress",
 ) -> tuple[list[tuple[Path, "RunSummary"]], int]:
-    """The folder and the summary of every run, and how many measurements are left."""
+    """The folder and the summary of every run, and the number of measurements that are left."""
     import threading
     from functools import partial
 
@@ -170,7 +170,7 @@ def status(
     tags: Tags = None,
     as_json: AsJson = False,
 ) -> ExitCode:
-    """Show the boards of a fleet, what they do now, and how far their runs are."""
+    """Show the boards of a fleet, what they do now, and the progress of their runs."""
     import threading
 
     from ondevice_bench.fleet.fleet_file import load_fleet

@@ -27,9 +27,9 @@ def import_(
     out: ResultsFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add the runs of a bundle to the results here. What is already here stays as it is.
+    """Add the runs of a bundle to the results here. Runs that are already here do not change.
 
-    Readings of pytest-benchmark are kept as foreign metrics, which `bench history` shows apart.
+    Readings of pytest-benchmark are stored as foreign metrics. `bench history` shows them apart.
     """
     from ondevice_bench.record.foreign import is_foreign
 
@@ -97,4 +97,4 @@ def _validations(found: "Bundle") -> "Iterator[Validation]":
             judged = validated(summarise_content(content))
             yield judged
             if is_told and told != judged.to_dict():
-                print_errors("the board's own report differs; what counts is what its records show")
+                print_errors("the board's own report differs from its records; the records count")

@@ -1,4 +1,4 @@
-"""The names that a shell completes, by kind. Each import is as small as possible."""
+"""The names that a shell completes, by kind. Imports are few, because a key press must be fast."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,14 +19,14 @@ def profiles(incomplete: str) -> list[str]:
 
 
 def models(incomplete: str) -> list[str]:
-    """Models, those of other packages, too."""
+    """Models, also those of other packages."""
     from ondevice_bench.specs import registry
 
     return _beginning(incomplete, registry.models())
 
 
 def methods(incomplete: str) -> list[str]:
-    """Methods, those of other packages, too."""
+    """Methods, also those of other packages."""
     from ondevice_bench.specs import registry
 
     return _beginning(incomplete, registry.methods())
@@ -64,7 +64,7 @@ def _cells() -> Iterator[str]:
 
 
 def _stores() -> list[Path]:
-    # as in `record/store.py`, which takes longer to load than a key press may take
+    # as in `record/store.py`, which takes too long to import for a key press
     return sorted(Path("bench-out").glob("*/results.sqlite"))
 
 

@@ -85,7 +85,7 @@ def _pruned(path: Path, rule: "KeepRule", *, dry_run: bool) -> dict[str, Any]:
         with Store.create(path) as store:
             gone = store.remove(choose)
             if problem := store.shrink():
-                print_errors(f"{path}: its file stays as large as it was: {problem}")
+                print_errors(f"{path}: the file could not be made smaller: {problem}")
             after = store.file_bytes
     return {
         "store": str(path),
@@ -119,7 +119,7 @@ def _line(row: dict[str, Any], *, dry_run: bool) -> str:
 
 
 def _runs_of_baselines(folder: Path) -> frozenset[str]:
-    """The runs of the baselines in a folder. BadInput for a file that cannot be read as one."""
+    """The runs of the baselines in a folder. BadInput for a file that is no baseline."""
     from ondevice_bench.record import baseline
 
     if not folder.is_dir():

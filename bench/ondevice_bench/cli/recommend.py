@@ -184,7 +184,7 @@ def recommend(
 
 
 def _target(on: str | None, board: str | None, hardware: str | None) -> "tuple[Board, bool]":
-    """The board that the answer is for, and whether the machine that measures is that board."""
+    """The board of the answer, and whether the machine that measures is this board."""
     if on is not None:
         if board is not None:
             raise BadInput("--on and --board: --on names the board; its profile is --hardware")
@@ -206,7 +206,7 @@ def _target(on: str | None, board: str | None, hardware: str | None) -> "tuple[B
 
 
 def _host(on: str | None, board: str | None, hardware: str | None, limit: int) -> "Host":
-    """The board of `--on`, or this machine, under the limit; as the board if it is that one."""
+    """The board of `--on`, or this machine with the profile of the board; under the limit."""
     if on is not None:
         from ondevice_bench.api.hosts import board_on_network
 

@@ -86,7 +86,7 @@ class BatchStore:
     def _write(self, path: Path, arrays: "Arrays") -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            # another thread may write the same file: the last one wins, with equal bytes
+            # another thread may write the same file with the same bytes: the last one wins
             unfinished = path.with_suffix(f".{threading.get_native_id()}.part")
             tensorfile.write(unfinished, arrays)
             unfinished.rename(path)
@@ -113,7 +113,7 @@ def make(source: DataSource, inputs: Inputs, size: int, seed: str, split: str = 
 
 
 def _of_size(arrays: "Arrays", size: int) -> "Arrays":
-    """The batch at its size: where the split has fewer examples, they come again."""
+    """The batch at its size. If the split has fewer examples, they are repeated."""
     return {
         name: array if len(array) in (0, size) else array.take(range(size), axis=0, mode="wrap")
         for name, array in arrays.items()

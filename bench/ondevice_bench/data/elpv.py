@@ -1,4 +1,4 @@
-"""The 2,624 solar cells of the package elpv-dataset: whole ones, and ones with a defect.
+"""The 2,624 solar cells of the package elpv-dataset. Some of them have a defect.
 
 The licence of these images, CC BY-NC-SA 4.0, forbids commercial use.
 """
@@ -9,11 +9,11 @@ from ondevice_bench.data.split import Arrays, Draw
 from ondevice_bench.specs.data import ELPV, DataSource
 from ondevice_bench.specs.inputs import Inputs
 
-DEFECT = 0.5  # of the probability that somebody wrote beside each image
+DEFECT = 0.5  # a cell counts as defect from this probability on, which the package gives
 
 
 def elpv(source: DataSource, inputs: Inputs, draw: Draw) -> Arrays:
-    """Random cells. The label says whether a cell more likely has a defect than not."""
+    """Random cells. The label says whether a defect is more likely than not."""
     table = ELPV.path()
     assert table is not None  # the source has refused otherwise
     try:

@@ -11,7 +11,7 @@ LONGEST_CHAIN = 8
 
 
 def read_resolved(kind: str, path: Path, folder: Path | None = None) -> tuple[Document, ...]:
-    """The declaration in a file with all inherited keys, then each that it extends."""
+    """The declaration of a file with all inherited keys, then each declaration that it extends."""
     return resolved(kind, read(path), folder)
 
 

@@ -1,6 +1,6 @@
-"""What JSON Schema says of values that functions read, where pydantic cannot know it.
+"""The JSON Schema of values that functions read: pydantic cannot know it.
 
-Editors learn from it what a file may have. The functions decide.
+The schema helps editors. The functions decide what is valid.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -15,14 +15,15 @@ from ondevice_bench.units import DURATION, SIZE
 
 JsonSchema: TypeAlias = dict[str, Any]
 
-# a value like that of a key of the whole file; pydantic would look for a `$ref` among its own
+# the value has the schema of a key of the whole file. It is no `$ref`, because pydantic looks those
+# up among its own
 LIKE_KEY = "like key"
 MORE_THAN_ZERO = r"(?=[\s\S]*[1-9])"  # before the pattern of a number
 
 
 @dataclass(frozen=True)
 class ShownAs:
-    """An annotation: the JSON Schema of a value. It is asked for only when somebody wants it."""
+    """An annotation: the JSON Schema of a value. It is made only if it is needed."""
 
     schema: Callable[[], JsonSchema]
 
@@ -34,7 +35,7 @@ class ShownAs:
 
 @dataclass(frozen=True)
 class ShownBeside:
-    """An annotation: what JSON Schema says of a value beside what pydantic knows."""
+    """An annotation: JSON Schema that is added to the schema of pydantic."""
 
     schema: Callable[[], JsonSchema]
 
@@ -46,7 +47,7 @@ class ShownBeside:
 
 @dataclass(frozen=True)
 class ShownAsOneOf:
-    """An annotation: another form of a value, which a function turns into the usual one."""
+    """An annotation: another form of a value. A function turns it into the usual form."""
 
     schema: Callable[[], JsonSchema]
 
@@ -58,7 +59,7 @@ class ShownAsOneOf:
 
 @dataclass(frozen=True)
 class OneOrList:
-    """An annotation of a tuple: a scalar in the file is a list of one."""
+    """An annotation of a tuple: the file may have one value in place of a list."""
 
     function: Callable[[Any], Any]
 
@@ -74,17 +75,17 @@ class OneOrList:
 
 
 def reads(function: Callable[[Any], Any], shown: Callable[[], JsonSchema]) -> BeforeValidator:
-    """A validator that reads the value of a file, and what JSON Schema says of this value."""
+    """A validator that reads the value of a file, together with the JSON Schema of the value."""
     return BeforeValidator(function, json_schema_input_type=Annotated[Any, ShownAs(shown)])
 
 
 def text(pattern: str) -> JsonSchema:
-    """A text that matches the pattern as a whole. In Python, `$` also matches before a new line."""
+    """A text that matches the whole pattern. In Python, `$` also matches before a final newline."""
     return {"type": "string", "pattern": rf"^(?:{pattern})$(?!\n)"}
 
 
 def any_of(*choices: JsonSchema) -> JsonSchema:
-    """One of the choices. Those without a description are joined where that is possible."""
+    """One of the choices. Choices without a description are joined if possible."""
     plain = [each for each in choices if set(each) == {"const"}]
     others = [each for each in choices if set(each) != {"const"}]
     if len(plain) > 1:
@@ -121,9 +122,9 @@ def size() -> JsonSchema:
 
 
 def inheriting(shown: JsonSchema, otherwise: JsonSchema | None = None) -> JsonSchema:
-    """The schema of a file that may extend another one: then it may lack the required keys.
+    """The schema of a file that may extend another file. Then required keys may be missing.
 
-    `otherwise` is what holds for a file that extends none, too.
+    `otherwise` is an additional schema for a file that extends no other file.
     """
     alone = {"required": shown["required"], **(otherwise or {})}
     kept = {key: value for key, value in shown.items() if key != "required"}

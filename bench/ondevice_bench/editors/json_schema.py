@@ -1,4 +1,4 @@
-"""The JSON Schema of a kind of declaration: that of pydantic, tidied for readers and editors."""
+"""The JSON Schema of a kind of declaration: the schema of pydantic, tidied for editors."""
 
 import json
 from collections.abc import Iterator
@@ -35,13 +35,13 @@ def json_schema(kind: Kind) -> JsonSchema:
 
 
 class _Generator(GenerateJsonSchema):
-    """Gives words to keys, and no titles that repeat their names."""
+    """Adds a description to each key, and leaves out titles that repeat names."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
     def default_schema(self, schema: Any) -> JsonSchema:
-        """Leave out defaults that no file has: they are values of ours, or nothing."""
+        """Leave out defaults that nobody writes into a file: null, empty text, lists, mappings."""
         shown = super().default_schema(schema)
         if shown.get("default") in (None, "") or isinstance(shown["default"], list | dict):
             shown = {key: each for key, each in shown.items() if key != "default"}
@@ -67,7 +67,7 @@ def _nodes(value: Any) -> Iterator[JsonSchema]:
 
 
 def _tidy(node: JsonSchema) -> None:
-    """Finish what pydantic could not say."""
+    """Complete a node with what pydantic cannot express."""
     if LIKE_KEY in node:
         node["$ref"] = f"#/properties/{node.pop(LIKE_KEY)}"
     if node.get("type") == "array" and "minLength" in node:

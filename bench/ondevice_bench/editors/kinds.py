@@ -16,7 +16,7 @@ from ondevice_bench.suite.space import make_space_schema
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file, and the schema that reads it. `files` is where this repository has such."""
+    """A kind of file, and its schema. `files` is the pattern of such files in this repository."""
 
     name: str
     title: str

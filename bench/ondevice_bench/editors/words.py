@@ -1,4 +1,4 @@
-"""What editors say of each key: a few words. The pages of `docs/` say more.
+"""The short text that editors show for each key. The pages of `docs/` say more.
 
 The outer key is the name of a schema. Options of methods and models have their words in `specs/`.
 """
@@ -7,13 +7,13 @@ from collections.abc import Mapping
 
 from ondevice_bench import passes
 
-# of every schema that has no words of its own for the key
+# for schemas that have no text of their own for the key
 COMMON = {
     "schema": "The version of the format: always 1.",
     "title": "What this is, in a few words, for readers.",
     "purpose": "What this is for, for readers.",
-    "extends": "Another file of this kind, by name or path. This file has its keys, too.",
-    "batch": "Examples in a step. A list is every value.",
+    "extends": "Another file of this kind, by name or path. This file inherits its keys.",
+    "batch": "The number of examples in a step. A list gives several cells, one for each number.",
     "weights": "The weights at the start of training: random, pretrained, a spectrum, a file.",
 }
 _TRAIN = "The optimizer of a step and its settings."
@@ -37,20 +37,20 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "allocator": "The memory allocator of the measured processes.",
         "seeds": "The seeds of weights and batches (default: 0).",
         "rounds": "New processes for each cell: one number, or one for each pass.",
-        "measure": "The passes to run. With a plus before each, in addition to the default ones.",
+        "measure": "The passes to run. Names with a plus are added to the default passes.",
         "time": "How many samples the time pass takes.",
         "sustain": "How long the pass `sustained` trains without pause: from 2m to 4h.",
         "timeout": "The time limit of each process: 90s, 10m, 2h (default: 10m).",
         "baseline": "The method that all others are compared with (default: vanilla).",
         "goal": "What the report looks for.",
         "include": "Only cells whose id matches: a pattern, or a part of the id.",
-        "exclude": "No cells whose id matches: a pattern, or a part of the id.",
-        "when": "Cells that need a board with this much memory.",
+        "exclude": "Leave out cells whose id matches: a pattern, or a part of the id.",
+        "when": "Cells that run only on boards with enough memory.",
     },
     "Search space": {
         "methods": _METHODS,
         "layers": _LAYERS,
-        "batch": "Batches to choose from (default: that of the command line or the model).",
+        "batch": "Batches to choose from (default: the batch of the command line or the model).",
         "train": "Optimizers to choose from, with their settings.",
         "learning": "How candidates train with --min-accuracy or --target.",
     },
@@ -69,11 +69,11 @@ WORDS: Mapping[str, Mapping[str, str]] = {
     },
     "LearningPlan": {
         "epochs": "Epochs of training (default: 3).",
-        "target": "The accuracy whose time and energy are wanted.",
+        "target": "The accuracy to reach. The time and the energy until then are measured.",
         "examples": "Examples to learn from (default: 1000).",
-        "validation": "Examples to choose the learning rate by (default: 250).",
+        "validation": "Examples that choose the learning rate (default: 250).",
         "test": "Examples to test on (default: 1000).",
-        "learning_rates": "The learning rates to try (default: that of `train`).",
+        "learning_rates": "The learning rates to try (default: the rate of `train`).",
         "rate_epochs": "Epochs with each learning rate to try (default: 1).",
     },
     "Rounds": {name: f"New processes of a pass that {passes.BY_NAME[name].purpose}."
@@ -93,7 +93,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
     },
     "Condition": {
         "cells": "The cells, by id: a pattern, or a part of the id.",
-        "memory_gib": "The least memory of the board, in GiB.",
+        "memory_gib": "The memory that the board must have, in GiB.",
     },
     "ProfileSchema": {
         "recognise": "The rules by which a machine is recognised as this board.",
@@ -106,7 +106,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "caches": "The sizes of data caches, in KiB.",
         "page_kib": "The size of a page of memory, in KiB.",
         "governor": "The governor of the clock that measurements need.",
-        "throttling": "How the board says that it lowers its clock.",
+        "throttling": "How the board reports that it lowers its clock.",
         "power": "The meter of energy: rapl, pmic, hwmon, or a command.",
         "threads": "The threads of a worker (default: physical).",
         "affinity": "The processors of a worker: how many, or which ones.",
@@ -145,7 +145,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "says": "What the paper says, in our words.",
         "source": "The table, the figure or the section.",
         "scope": "What the number covers.",
-        "computed": "How the number comes: by formula, by a measurement, or from others.",
+        "computed": "How we get the number: by a formula, by a measurement, or from other numbers.",
         "published": "The number as printed, in quotes.",
         "unit": "The unit of the number (default: x, a ratio).",
         "reach": "How the paper qualifies the number (default: exactly).",
@@ -154,7 +154,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "ratio_of": "The method that the number is compared with.",
         "measured": "The metrics with which a run can confirm the claim. The first one decides.",
         "boards": "The boards of the paper.",
-        "of": "The conditions, as a cell. A key that is missing is not known.",
+        "of": "The conditions, as a cell. Leave out a key if the paper does not say it.",
         "needs": "What a run of this cell needs, if we do not have it.",
         "untestable": "Why no run can decide the claim.",
         "remark": "More about the claim, for readers.",
@@ -165,7 +165,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "model": "A model, or a pattern of several.",
         "method": "A method, or several that are joined by a plus.",
         "layers": _LAYERS,
-        "batch": "Examples in a step.",
+        "batch": "The number of examples in a step.",
         "weights": "The kind of weights.",
         "data": "The kind of data.",
         "model_options": "Options of the model.",
@@ -179,12 +179,12 @@ WORDS: Mapping[str, Mapping[str, str]] = {
     "FleetBoardSchema": {
         "host": "USER@HOST, USER@HOST:PORT, or a name of `hosts.yaml`.",
         "tags": "Words by which `--tag` chooses boards.",
-        "lock": "A command of the desk that locks the board. A shell does not read it.",
-        "unlock": "A command of the desk that gives the board back.",
-        "profile": "The hardware profile, in place of the one that recognises the board.",
+        "lock": "A command on the desk that locks the board. It runs without a shell.",
+        "unlock": "A command on the desk that gives the board back.",
+        "profile": "The hardware profile to use in place of the recognised one.",
     },
     "CoolingSchema": {
-        "celsius": "A hotter board does not measure (default: 70).",
+        "celsius": "A board that is hotter than this does not measure (default: 70).",
         "wait": "How long the desk waits for a hot board: 90s, 10m (default: 10m).",
     },
     "HostsSchema": {"boards": "The boards by your own names."},

@@ -26,7 +26,7 @@ from ondevice_bench.running.work_folder import work_folder
 from ondevice_bench.running.workspace import locked
 from ondevice_bench.suite.passes import passes_of
 
-MOST_ATTEMPTS = 5  # of one portion, besides those that ended because a board was too hot
+MOST_ATTEMPTS = 5  # of one portion; attempts on a board that was too hot do not count
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Waiting:
     repeat: frozenset[TaskKey] = frozenset()  # tasks whose record is to be replaced
     attempts: int = 0
     refused: dict[str, str] = field(default_factory=dict)  # boards that were too hot, and why
-    failed_on: set[str] = field(default_factory=set)  # boards to which the way failed meanwhile
+    failed_on: set[str] = field(default_factory=set)  # boards whose connection failed meanwhile
 
 
 class Campaign:
@@ -73,7 +73,7 @@ class Campaign:
 
     @property
     def left(self) -> int:
-        """How many processes are still to come."""
+        """The number of processes that are still to run."""
         return len(self._left)
 
     def is_ready(self, waiting: Waiting) -> bool:
@@ -83,7 +83,7 @@ class Campaign:
     def rest(self, waiting: Waiting, alive: Collection[str]) -> Rest:
         """What is left of the portion, for boards with these units.
 
-        If a board begins anew, every task is to be measured again: no other board's record stays.
+        If a board starts it again, every task is measured again: no record of another board stays.
         """
         found = rest(waiting.portion, self._measured, alive, waiting.repeat & self._left)
         waiting.repeat |= frozenset(task for task in found.tasks if task in self._measured)
@@ -91,7 +91,7 @@ class Campaign:
         return found
 
     def _is_mixed(self, portion: Portion) -> bool:
-        """Whether a board began the portion anew, and the command was killed before its end."""
+        """Whether the portion has records of two boards: the command was killed between them."""
         stay = (task for task in portion.tasks if task not in self._repeat)
         return len({self._measured[task] for task in stay if self._measured.get(task)}) > 1
 
@@ -122,18 +122,18 @@ class Campaign:
         """Store the reason for everything that is left of the portion."""
         for task in waiting.portion.tasks:
             if task in self._left and task in self._measured and task not in self._repeat:
-                self._left.discard(task)  # a board that is gone has measured it
+                self._left.discard(task)  # a board that is lost now has measured it
             elif task in self._left:
                 self.add(Record(self.run.id, task, status, reason, "none", now(), 0.0))
         self.end(waiting)
 
     def time_left(self, boards: int) -> TimeLeft | None:
-        """How long so many boards need; None if nothing tells."""
+        """The time that this number of boards needs; None if it is unknown."""
         found = self._forecast.left(tuple(self._left))
         return None if found is None else replace(found, seconds=found.seconds / boards)
 
     def family(self) -> dict[str, float | None]:
-        """The step time of the shared cell by the unit of the board; None if it failed."""
+        """The step time of the shared cell on each board, by unit; None if it failed."""
         found: dict[str, float | None] = {}
         for key, unit in self._measured.items():
             if key.pass_name == FAMILY:

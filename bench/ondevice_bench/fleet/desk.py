@@ -1,6 +1,6 @@
-"""The desk of a fleet: it gives out portions of work, stores every record, and tries again.
+"""The desk of a fleet: it gives work to boards, stores every record, and repeats failed work.
 
-One thread decides and writes. Boards tell it through a queue.
+One thread decides and writes. The threads of the boards send it events through a queue.
 """
 
 import contextlib
@@ -24,8 +24,8 @@ from ondevice_bench.running.schedule import TimeLeft
 from ondevice_bench.units import percent
 
 POLL_SECONDS = 1.0
-LOOK_SECONDS = 5.0  # between two looks at the time left
-MOST_FAILED = 3  # portions that a board may begin and not measure, without any record between
+LOOK_SECONDS = 5.0  # the time left is computed no more often
+MOST_FAILED = 3  # a board is lost after this many failed portions without any record between them
 
 
 class Engine(Protocol):
@@ -42,15 +42,15 @@ class Engine(Protocol):
 
 
 @dataclass
-class _Out:
-    """A ticket that is given out."""
+class _GivenOut:
+    """A portion of work that was given out with a ticket."""
 
     campaign: Campaign
     waiting: Waiting
-    boards: Sequence[str]  # that may do it; none: all of the profile
-    is_for_one: bool = False  # it waits for a board that may be busy
-    is_shared: bool = False  # the cell that every board measures
-    board: str = ""  # that has begun
+    boards: Sequence[str]  # the boards that may do it; if empty, all boards of the profile
+    is_for_one: bool = False  # only one board may do it, and that board may be busy
+    is_shared: bool = False  # it is the cell that every board measures
+    board: str = ""  # the board that has begun it
 
 
 class Desk:
@@ -65,13 +65,13 @@ class Desk:
         progress: Progress,
     ) -> None:
         self._campaigns = campaigns
-        self._lanes = {lane.name: lane for lane in lanes}  # those that are alive
+        self._lanes = {lane.name: lane for lane in lanes}  # of the boards that are not lost
         self._inbox = inbox
         self._engine = engine
         self._progress = progress
-        self._out: dict[str, _Out] = {}
+        self._out: dict[str, _GivenOut] = {}
         self._comparing: dict[str, Campaign] = {}  # by profile: its boards measure the shared cell
-        self._failed: dict[str, set[str]] = defaultdict(set)  # portions by board, since a record
+        self._failed: dict[str, set[str]] = defaultdict(set)  # by board, since its last record
         self._numbers = count(1)
         self._left: TimeLeft | None = None
         self._looked = 0.0  # when the time left was computed
@@ -92,10 +92,10 @@ class Desk:
         """Store what still comes from boards that were told to stop."""
         deadline = time.monotonic() + seconds
         while self._out and time.monotonic() < deadline:
-            with contextlib.suppress(BadInput):  # the run ends already
+            with contextlib.suppress(BadInput):  # the run is ending in any case
                 self._next_event()
 
-    # what is given out
+    # giving work out
 
     def _of(self, profile: str) -> list[Lane]:
         return [lane for lane in self._lanes.values() if lane.profile == profile]
@@ -116,7 +116,7 @@ class Desk:
     def _give_out_of(
         self, campaign: Campaign, lanes: Sequence[Lane], free: int, busy: set[str]
     ) -> int:
-        """Give out portions of one run; how many of them any board may do."""
+        """Give out portions of one run. Returns how many of them are not for one board only."""
         given = 0
         later: list[Waiting] = []
         while campaign.waiting and given < free:
@@ -135,18 +135,18 @@ class Desk:
             else:
                 given += 1
             boards = [home] if home else _choice(waiting, list(willing.values()))
-            self._submit(_Out(campaign, waiting, boards, is_for_one=bool(home)), rest.tasks)
+            self._submit(_GivenOut(campaign, waiting, boards, is_for_one=bool(home)), rest.tasks)
         campaign.waiting.extendleft(reversed(later))
         return given
 
-    def _submit(self, out: _Out, tasks: tuple[TaskKey, ...]) -> None:
+    def _submit(self, out: _GivenOut, tasks: tuple[TaskKey, ...]) -> None:
         name = out.waiting.portion.name
         ticket = f"{out.campaign.run.id} {name} {next(self._numbers)}"
         self._out[ticket] = out
         work = out.campaign.work(ticket, out.waiting.portion, tasks)
         self._engine.submit(work, out.campaign.profile, out.boards)
 
-    # what comes back
+    # handling events
 
     def _next_event(self) -> None:
         try:
@@ -164,7 +164,7 @@ class Desk:
             case Began():
                 out.board = event.board
             case Measured():
-                if out.board == event.board:  # not one that dask has replaced
+                if out.board == event.board:  # else dask has given the work to another board
                     self._failed.pop(event.board, None)
                     self._store(out.campaign, event)
             case Ended():
@@ -191,9 +191,9 @@ class Desk:
         )
 
     def _time_left(self) -> TimeLeft | None:
-        """The work that is left, divided by the boards of its profile."""
+        """The time left for the slowest profile, if its boards share the work."""
         now = time.monotonic()
-        if now - self._looked > LOOK_SECONDS:  # it looks at every task that is left
+        if now - self._looked > LOOK_SECONDS:  # slow: it looks at every task that is left
             boards = {each.profile: len(self._of(each.profile)) for each in self._campaigns}
             found = [each.time_left(max(1, boards[each.profile])) for each in self._campaigns]
             known = [each for each in found if each is not None]
@@ -201,7 +201,7 @@ class Desk:
             self._looked = now
         return self._left
 
-    def _ended(self, out: _Out, event: Ended) -> None:
+    def _ended(self, out: _GivenOut, event: Ended) -> None:
         campaign, waiting = out.campaign, out.waiting
         match event.how:
             case "done":
@@ -211,9 +211,9 @@ class Desk:
                 return
             case "hot":
                 waiting.refused[event.board] = f"{event.board}: {event.reason}"
-                self._progress.note(f"{event.board}: {event.reason}; another board may go on")
+                self._progress.note(f"{event.board}: {event.reason}; another board may do it")
             case "lost":
-                waiting.attempts += out.board == event.board  # else it was lost before
+                waiting.attempts += out.board == event.board  # else the board never began it
                 self._lose(event.board, event.reason)
             case "again":
                 waiting.attempts += 1
@@ -225,7 +225,7 @@ class Desk:
             self._give_up(campaign, waiting, "failed", reason)
 
     def _failed_on(self, event: Ended, waiting: Waiting) -> None:
-        """Note that the way to a board failed. One that measures nothing must not take all work."""
+        """Note that the connection to a board failed. After several times, the board is lost."""
         name = waiting.portion.name
         self._progress.note(f"{event.board}: {event.reason}; trying again")
         waiting.failed_on.add(event.board)
@@ -238,7 +238,7 @@ class Desk:
         campaign.give_up(waiting, status, reason)
 
     def _lose(self, board: str, reason: str) -> None:
-        """Go on without a board. What only such boards may do comes back."""
+        """Continue without a board. Work that only lost boards may do waits again."""
         if self._lanes.pop(board, None) is None:
             return
         self._progress.note(f"{board} takes no part any more: {reason}")
@@ -251,10 +251,10 @@ class Desk:
                     out.campaign.waiting.appendleft(out.waiting)
         self._engine.drop(board)
 
-    # whether the boards are alike
+    # comparing the boards
 
     def _compare_boards(self) -> None:
-        """Have every board measure one cell, and go on without boards that are unlike others."""
+        """Let every board measure one cell, to lose boards that are unlike the others."""
         self._comparing = {each.profile: each for each in reversed(self._campaigns) if each.left}
         for profile, campaign in self._comparing.items():
             lanes = self._of(profile)
@@ -262,7 +262,7 @@ class Desk:
                 self._share_a_cell(campaign, lanes)
 
     def _is_compared(self, profile: str) -> bool:
-        """Whether every board of the profile has measured the shared cell; it judges them once."""
+        """Whether every board of the profile has measured the shared cell. Then it judges them."""
         if any(out.is_shared and out.campaign.profile == profile for out in self._out.values()):
             return False
         if campaign := self._comparing.pop(profile, None):
@@ -274,10 +274,10 @@ class Desk:
         new = [lane for lane in lanes if lane.unit not in known]
         for lane, task in zip(new, campaign.shared_tasks(), strict=False):
             waiting = Waiting(Portion(f"shared cell on {lane.name}", 1, (task,)))
-            out = _Out(campaign, waiting, [lane.name], is_for_one=True, is_shared=True)
+            out = _GivenOut(campaign, waiting, [lane.name], is_for_one=True, is_shared=True)
             self._submit(out, (task,))
 
-    def _ended_shared(self, out: _Out, event: Ended) -> None:
+    def _ended_shared(self, out: _GivenOut, event: Ended) -> None:
         (board,) = out.boards
         if event.how == "again" and out.waiting.attempts < MOST_ATTEMPTS:
             out.waiting.attempts += 1
@@ -301,12 +301,12 @@ class Desk:
                 pair = " and ".join(names[unit] for unit in seconds)
                 far = percent(max(one, other) / min(one, other) - 1)
                 self._progress.note(
-                    f"{pair} differ by {far} in the step of the shared cell, and no third board "
-                    "tells which one is unlike others"
+                    f"{pair} differ by {far} in the step of the shared cell; without a third "
+                    "board, nobody knows which of them is unusual"
                 )
 
 
 def _choice(waiting: Waiting, willing: Sequence[str]) -> Sequence[str]:
-    """The boards for a portion: those to which the way has not failed, if there are any."""
+    """The boards for a portion: those whose connection has not failed, if there are any."""
     others = [name for name in willing if name not in waiting.failed_on]
     return (others or willing) if waiting.refused or len(others) < len(willing) else ()

@@ -18,10 +18,10 @@ from ondevice_bench.fleet.lane import Ended, How, Lane, Work
 
 LOOPBACK = "127.0.0.1"
 DASHBOARD = f"{LOOPBACK}:8787"
-_NOBODY = f"{LOOPBACK}:0"  # every worker of dask has a page of its own: here it is empty
+_EMPTY_PAGE = f"{LOOPBACK}:0"  # every worker of dask serves a page; ours are empty
 _LOGGERS = ("distributed", "distributed.client", "tornado")  # the desk says what went wrong
 _SETTINGS = {
-    "distributed.worker.profile.enabled": False,  # it would look into every thread all the time
+    "distributed.worker.profile.enabled": False,  # it would sample every thread all the time
     "distributed.worker.http.routes": [],
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
@@ -30,20 +30,20 @@ _SETTINGS = {
     # measurements last longer than tasks of other programs
     "distributed.scheduler.worker-ttl": None,
     "distributed.scheduler.work-stealing": False,
-    "distributed.scheduler.allowed-failures": 1000,  # boards may die, and no ticket kills them
+    "distributed.scheduler.allowed-failures": 1000,  # a lost board is not the fault of its ticket
     "distributed.comm.timeouts.connect": "20s",
 }
 
 
 def resource(profile: str) -> str:
-    """What every board of a profile offers once."""
+    """The name of dask's resource for a profile. Each board offers one of it."""
     return f"profile:{profile}"
 
 
 class DaskEngine:
     """A scheduler of dask, with a lane for each board.
 
-    `told` hears how each ticket ended, in a thread of dask.
+    `told` is called in a thread of dask, with the end of each ticket.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class DaskEngine:
             raise BadInput("--dashboard needs bokeh: pip install bokeh")
         self._told = told
         self._works: dict[str, Work] = {}
-        self._futures: dict[str, Any] = {}  # dask drops what nobody holds
+        self._futures: dict[str, Any] = {}  # dask forgets a future without a reference
         self._workers: dict[str, Any] = {}
         self._settings = dask.config.set(_settings(dashboard=dashboard))
         for name in _LOGGERS:
@@ -85,7 +85,7 @@ class DaskEngine:
         return str(self._client.dashboard_link)
 
     def submit(self, work: Work, profile: str, boards: Sequence[str] = ()) -> None:
-        """Have a board of the profile do the work: one of these, if there are any."""
+        """Let a board of the profile do the work: one of `boards`, if there are any."""
         self._works[work.ticket] = work
         future = self._client.submit(
             _do,
@@ -105,7 +105,7 @@ class DaskEngine:
             future.cancel()
 
     def drop(self, board: str) -> None:
-        """Take a board out. dask gives to others what waits for it."""
+        """Take a board out. dask gives its waiting work to other boards."""
         worker = self._workers.pop(board, None)
         if worker is not None:
             self._client.sync(worker.close, executor_wait=False)
@@ -125,7 +125,7 @@ class DaskEngine:
         self._futures.pop(ticket, None)
         if future.status == "finished":
             self._told(Ended(ticket, *future.result()))
-        else:  # whoever takes a ticket back forgets it before: so the scheduler is gone
+        else:  # `forget` was not called, so the scheduler itself has ended
             how: How = "desk" if future.status == "cancelled" else "again"
             self._told(Ended(ticket, "", how, f"the scheduler of dask says: {future.status}"))
 
@@ -140,7 +140,7 @@ class DaskEngine:
             memory_limit=0,
             local_directory=self._folder.name,
             dashboard=False,
-            dashboard_address=_NOBODY,
+            dashboard_address=_EMPTY_PAGE,
             security=self._client.security,
             **({} if is_inside else {"host": LOOPBACK}),
         )
@@ -166,13 +166,13 @@ def _cluster(*, dashboard: bool) -> Any:
         processes=False,
         threads_per_worker=1,
         protocol="inproc://",
-        dashboard_address=DASHBOARD if dashboard else _NOBODY,
+        dashboard_address=DASHBOARD if dashboard else _EMPTY_PAGE,
         silence_logs=False,
     )
 
 
 def _require_safe(scheduler: str) -> None:
-    """Whoever reaches a scheduler of dask can run code here."""
+    """Refuse a scheduler without TLS: whoever reaches it can run code on this machine."""
     scheme, _, rest = scheduler.partition("://")
     host = rest.rpartition(":")[0].strip("[]")
     if scheme == "tls" or (scheme == "tcp" and host in ("localhost", LOOPBACK, "::1")):

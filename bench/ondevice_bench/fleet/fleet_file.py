@@ -28,7 +28,7 @@ class FleetBoard:
     tags: tuple[str, ...] = ()
     lock: tuple[str, ...] = ()  # the words of a command; none: the board needs no lock
     unlock: tuple[str, ...] = ()
-    profile: str | None = None  # in place of the one that recognises it
+    profile: str | None = None  # in place of the recognised profile
 
     @property
     def name(self) -> str:
@@ -115,8 +115,8 @@ def load_fleet(path: Path, tags: Iterable[str] = ()) -> Fleet:
     """The boards of the file that have all these tags."""
     if not path.exists():
         raise BadInput(
-            f"{path}: no such file: list the boards in it (`schema: 1`, then below `boards:` a "
-            "line `- host: USER@HOST` for each), or name another file with --fleet"
+            f"{path}: no such file: list the boards in it (`schema: 1`, then `boards:` with a line "
+            "`- host: USER@HOST` for each board), or name another file with --fleet"
         )
     document = read(path)
     declared = check(FleetSchema, document)
@@ -149,7 +149,7 @@ def _board(document: Document, place: int, declared: FleetBoardSchema) -> FleetB
 
 
 def _refuse_duplicates(document: Document, boards: Iterable[FleetBoard]) -> None:
-    """One board in two lanes would measure two things at a time."""
+    """Refuse a board that is listed twice: it would measure two things at the same time."""
     first: dict[tuple[str, int | None], str] = {}
     names: set[str] = set()
     for place, board in enumerate(boards):

@@ -1,4 +1,4 @@
-"""One board and the thread that uses it: it cools down, measures a portion of work, and tells."""
+"""One board and its thread: the board cools down, measures work, and reports every event."""
 
 import threading
 import traceback
@@ -18,9 +18,9 @@ from ondevice_bench.sensors.throttling import causes
 
 LOOK_SECONDS = 10.0  # between two looks at a board that is too hot
 
-# done: every task has a record. hot: it did not cool down. lost: the board is gone for good.
-# again: the board lives, but the way to it failed. stopped: the user ended the run.
-# desk: this machine has a problem, such as a full disk, and no board could do better
+# done: every task has a record. hot: the board did not cool down. lost: the board does not answer.
+# again: the connection failed, but the board is alive. stopped: the user ended the run.
+# desk: this machine has a problem, such as a full disk, so no other board can help
 How: TypeAlias = Literal["done", "hot", "lost", "again", "stopped", "desk"]
 
 
@@ -64,7 +64,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Note:
-    """What a board's host does besides, such as to connect again."""
+    """A message of a board's host, for example that it connects again."""
 
     text: str
 
@@ -99,7 +99,7 @@ class Lane:
         self._problem = ""  # why the board is lost
 
     def measure(self, work: Work) -> Ended:
-        """Measure the work; every record is told of at once."""
+        """Measure the work. Every record is reported at once."""
         if self._problem:
             return self._ended(work, "lost", self._problem)
         try:
@@ -147,7 +147,7 @@ class Lane:
         return self._ended(work, "done")
 
     def _state_after(self) -> tuple[Mapping[str, Any], BoardLost | None]:
-        """The state after a task, which has ended even if the board is lost now."""
+        """The state of the board after a task, and the error if the board is lost now."""
         try:
             return self.host.state().to_dict(), None
         except BoardLost as lost:
@@ -161,7 +161,7 @@ class Lane:
             raise Stopped
 
     def _cooled(self) -> str:
-        """Wait until the board is cool and does not throttle; the reason if it does not."""
+        """Wait until the board is cool and does not throttle. The reason if it stays hot."""
         waited = 0.0
         while reason := too_hot(self.host.state(), self._cooling.celsius):
             if waited >= self._cooling.seconds:

@@ -1,4 +1,4 @@
-"""Commands of the lab that lock a board for us, and give it back."""
+"""Runs the commands of a lab that lock a board for us, and give it back."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ MOST_OUTPUT = 1 << 20
 
 
 class NotLocked(Exception):
-    """The board cannot be had; the text says why."""
+    """The board could not be locked. The text says why."""
 
 
 @contextlib.contextmanager
@@ -35,7 +35,7 @@ def locked(board: FleetBoard, tell: Callable[[str], None]) -> Iterator[None]:
 def _problem(words: Sequence[str]) -> str:
     """How the command failed; empty if it did not.
 
-    It prints into a file: a process that it leaves behind, to hold a lock, may keep that open.
+    Its output goes into a file. A pipe would never end if it leaves a process to hold the lock.
     """
     with tempfile.TemporaryFile() as printed:
         try:
@@ -62,7 +62,7 @@ def _problem(words: Sequence[str]) -> str:
 
 
 def _waited(process: "subprocess.Popen[bytes]", printed: IO[bytes]) -> str:
-    """Wait for the end; why the command is stopped before it, if it is."""
+    """Wait for the end of the command. The reason if it must be stopped before."""
     deadline = time.monotonic() + LOCK_SECONDS
     while not ends_within(process, LOOK_SECONDS):
         if time.monotonic() > deadline:

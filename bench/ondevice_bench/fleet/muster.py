@@ -38,7 +38,7 @@ class Present:
 
 
 def over_ssh(fleet: Fleet, stop: threading.Event) -> Connect:
-    """How to connect to a board of the fleet. A stopped run waits for no lost board."""
+    """A function that connects to a board. After a stop, it does not wait for lost boards."""
 
     def connect(board: FleetBoard) -> SshHost:
         host = SshHost(SshWay(board.address), board.profile)
@@ -53,7 +53,7 @@ def over_ssh(fleet: Fleet, stop: threading.Event) -> Connect:
 def mustered(
     fleet: Fleet, tell: Tell, stop: threading.Event, connect: Connect
 ) -> Iterator[tuple[Present, ...]]:
-    """The boards that can measure. A line tells why each of the others takes no part."""
+    """The boards that can measure. A line says why each of the others takes no part."""
     with contextlib.ExitStack() as stack:
         absent: list[str] = []
         ours = []
@@ -112,7 +112,7 @@ def _reached(
 
 
 def _alike(reached: Sequence[Present], tell: Tell) -> Iterator[Present]:
-    """The boards that are like the first of their profile, each machine once."""
+    """The boards that equal the first board of their profile. Each machine is there once."""
     first: dict[str, Present] = {}
     units: dict[str, str] = {}
     for each in reached:

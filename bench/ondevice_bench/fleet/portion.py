@@ -48,7 +48,7 @@ def portions(tasks: Sequence[TaskKey], cells: Mapping[str, Cell]) -> tuple[Porti
 
 @dataclass(frozen=True)
 class Rest:
-    """What is left of a portion; `home` is the only board that may measure it, if there is one."""
+    """What is left of a portion. If `home` is not empty, only this board may measure it."""
 
     tasks: tuple[TaskKey, ...]
     home: str = ""
@@ -60,9 +60,9 @@ def rest(
     alive: Collection[str],
     repeat: Collection[TaskKey] = (),
 ) -> Rest:
-    """What is left of the portion; `measured` has the unit of the board behind each record.
+    """What is left of the portion. `measured` has the unit of the board for each record.
 
-    If the board of its records is gone, or if there were several, another board begins anew.
+    If this board is lost, or the records are of several boards, the portion starts again.
     """
     missing = tuple(task for task in portion.tasks if task not in measured or task in repeat)
     homes = {measured[task] for task in portion.tasks if task in measured and task not in repeat}

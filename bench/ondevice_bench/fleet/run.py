@@ -20,7 +20,7 @@ from ondevice_bench.running.request import Request, refuse_both, request
 from ondevice_bench.running.session import Interrupted
 from ondevice_bench.suite.suite import Suite
 
-STOP_SECONDS = 30.0  # for the boards to end what they do
+STOP_SECONDS = 30.0  # the boards have this time to end their tasks
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def running(
     progress: Progress,
     stop: threading.Event,
 ) -> Iterator[tuple[Campaign, ...]]:
-    """Measure everything that is left of these requests; the runs, with their stores open."""
+    """Measure what is left of these requests. Yields the runs, with open stores."""
     from ondevice_bench.fleet.engine import DaskEngine  # dask is loaded here and nowhere else
 
     inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()

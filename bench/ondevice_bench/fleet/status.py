@@ -15,7 +15,7 @@ from ondevice_bench.record.store import Store
 
 
 def board_rows(fleet: Fleet, connect: Connect) -> list[dict[str, Any]]:
-    """A row for each board: what it is, and whether it can measure now. It locks none."""
+    """A row for each board: what it is, and whether it can measure now. No board is locked."""
 
     def row(board: FleetBoard) -> dict[str, Any]:
         known = {"board": board.name, "tags": " ".join(board.tags)}
@@ -39,7 +39,7 @@ def board_rows(fleet: Fleet, connect: Connect) -> list[dict[str, Any]]:
 
 
 def run_rows() -> list[dict[str, Any]]:
-    """A row for the latest run of a fleet in each store, by profile."""
+    """A row for the latest run of a fleet on each profile, for each store."""
     return [row for _, rows in from_each_store(_rows) for row in rows]
 
 

@@ -39,7 +39,7 @@ def read_state(root: Path = Path("/")) -> HardwareState:
 
 
 def throttle_bits(throttled_by: str, root: Path = Path("/")) -> Callable[[], int | None]:
-    """A function that reads the bits of throttling now; None where the machine shows none."""
+    """A function that reads the throttling bits. It returns None if the machine has none."""
     try:
         sensor = throttling_sensor(root, throttled_by)
     except (NoSensor, *FAULTS):
@@ -85,7 +85,7 @@ def _temperature(root: Path) -> float | None:
     files = temperature.temperature_files(root)
     try:
         return temperature.celsius(files) if files else None
-    except (OSError, ValueError):  # a sensor that sleeps
+    except (OSError, ValueError):  # the sensor sleeps
         return None
 
 

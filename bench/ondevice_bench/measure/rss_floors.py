@@ -7,7 +7,7 @@ from ondevice_bench.measure import memory
 
 
 def peak() -> int:
-    """The peak since the last reset. PeakUnavailable if pages are in swap, which no peak counts."""
+    """The peak since the last reset. PeakUnavailable if pages are in swap: no peak counts them."""
     in_swap = memory.swap_bytes()
     if in_swap:
         raise memory.PeakUnavailable(

@@ -1,7 +1,7 @@
-"""Weights that something else updates, although their update belongs to our optimizer.
+"""Detects weights that something else updates, although our optimizer must update them.
 
-A loop may update weights by hand, or in hooks of its own. Then no optimizer is there that a check
-could refuse, and a method that lives in the optimizer would do nothing.
+A loop may update weights by hand, or in its own hooks. Then there is no foreign optimizer that a
+check could refuse, and a method that works in the optimizer would do nothing.
 """
 
 from typing import Any
@@ -14,14 +14,14 @@ from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.projected_update import Projection
 from ondevice_bench.methods.tensors import has_content
 
-SAMPLED = 32  # elements of a weight: an update changes nearly all
+SAMPLED = 32  # elements of a weight are compared: an update changes nearly all of them
 
 
 class ForeignUpdates:
-    """Refuses the forward after a backward, if the weight has changed without our optimizer.
+    """Refuses a forward if the weight has changed since the last backward without our optimizer.
 
-    Weights may change for other reasons, too: a file that is loaded, for example. So only a change
-    after a gradient counts, and nothing is watched any more after the first step of our optimizer.
+    Weights may also change for other reasons, for example if a file is loaded. So only a change
+    after a gradient counts. After the first step of our optimizer, nothing is checked any more.
     """
 
     def __init__(self, name: str, weight: nn.Parameter, projection: Projection) -> None:
@@ -41,13 +41,13 @@ class ForeignUpdates:
         now = _sample(weight)
         if self._has_gradient and _is_changed(self._before, now):
             raise Refusal(
-                f"{self._name}: the loop has changed the weight itself. The update of the method "
-                "is in the optimizer that Treatment.optimizer returns: train with that"
+                f"{self._name}: the loop has changed the weight itself. The method updates it in "
+                "the optimizer that Treatment.optimizer returns: train with that optimizer"
             )
         self._before, self._has_gradient = now, False
 
     def is_on(self, weight: nn.Parameter) -> bool:
-        """Whether one of the hooks of the weight is ours: a copy of the weight has none."""
+        """Whether the weight has our hook. A copy of the weight does not have it."""
         return self._hook.id in (weight._post_accumulate_grad_hooks or ())
 
     def end(self) -> None:
@@ -65,7 +65,7 @@ def _is_changed(
 
 
 def _sample(weight: nn.Parameter) -> tuple[torch.dtype, bytes] | None:
-    """Some elements of the weight as bytes, without an operator, so that no count has one more."""
+    """Some elements of the weight as bytes. It calls no operator, because operators are counted."""
     storage, first = weight.untyped_storage(), weight.storage_offset()
     if storage.device.type != "cpu":
         return None

@@ -63,7 +63,7 @@ class ProjectedWeights:
 
 
 def _require_own_update(name: str, watched: ForeignUpdates, layer: nn.Module, _: Any) -> None:
-    """Before a forward: a Refusal if something else than our optimizer may update the weight."""
+    """Before a forward: a Refusal if the weight is not updated by our optimizer."""
     if torch.compiler.is_compiling():
         return
     weight = layer.get_parameter("weight")

@@ -1,4 +1,4 @@
-"""What JSON Schema says of the values of a claim that functions read."""
+"""The JSON Schema of values in a claim that functions read."""
 
 import re
 
@@ -64,7 +64,7 @@ def measured() -> JsonSchema:
 
 
 def quantity() -> JsonSchema:
-    """Accounted claims have a quantity, and no others."""
+    """Only accounted claims have a quantity."""
     return {
         "if": {"required": ["computed"], "properties": {"computed": {"const": "accounted"}}},
         "then": {"required": ["quantity"], "properties": {"quantity": names(ACCOUNTED)}},

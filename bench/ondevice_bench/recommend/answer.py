@@ -1,4 +1,4 @@
-"""The answer: what to run, what comes next to it, what is out and why, and what is not sure."""
+"""The answer: what to run, which candidates come next, which are out and why, what is not sure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from ondevice_bench.recommend.way import Way
 
 @dataclass(frozen=True)
 class Behind:
-    """A candidate that was left behind, and by what."""
+    """A candidate that costs more than the winner, and how this was found out."""
 
     label: str
     defeat: Defeat
-    ratio: float | None  # of its cost to the winner's, or of its guess to the best one
+    ratio: float | None  # its cost over the winner's; or its guessed cost over the best guess
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the figures are from, and what they stand for."""
+    """Which machine measured the figures, and which board they are for."""
 
     board: str
     is_here: bool  # whether this machine is that board
@@ -31,7 +31,7 @@ class Place:
     store: str
     run: str
     command: str
-    about_board: str = ""  # what is known of times on a board like that
+    about_board: str = ""  # what is known about times on such a board
 
 
 @dataclass(frozen=True)
@@ -45,21 +45,21 @@ class Recommendation:
     weights: str
     space: str
     candidates: int
-    batches: tuple[int, ...]  # of those that fit by shapes
-    trainings: int  # how many ways of training they have: optimizers, rates and so on
+    batches: tuple[int, ...]  # of the candidates that fit by shapes
+    trainings: int  # the number of different `train` settings among them
     winner: Way | None
-    rivals: tuple[Way, ...]  # that meet the limits and were measured, the best first
+    rivals: tuple[Way, ...]  # they meet the limits and were measured; the best comes first
     behind: tuple[Behind, ...]
     ruled_out: tuple[RuledOut, ...]
     labels: Mapping[str, str]
-    unreached: tuple[str, ...]  # labels of those that there was no time for
+    unreached: tuple[str, ...]  # labels of candidates that were not measured for lack of time
     is_decided: bool  # whether the search ended by itself
     doubts: tuple[str, ...]  # what disturbed the measurements
-    measured: int  # processes of this call; others were stored already
+    measured: int  # records that this call added; the others were stored before
     budget: float
-    at_the_edge: tuple[str, ...]  # labels of those whose rate is the lowest or highest of the grid
+    at_the_edge: tuple[str, ...]  # labels of candidates that chose the first or last rate tried
     tested_on: int | None  # the fewest test examples of a training
-    next_training: float | None  # its seconds, if there was no time for it
+    next_training: float | None  # the seconds of the training for which no time was left
     paste: tuple[str, ...]
 
     @property
@@ -74,17 +74,17 @@ class Recommendation:
 
     @property
     def runners_up(self) -> tuple[RunnerUp, ...]:
-        """The rivals that an answer shows, with what each would buy."""
+        """The rivals that an answer shows, each with what it does better than the winner."""
         return () if self.winner is None else runners_up(self.rivals, self.winner)
 
     @property
     def open_rivals(self) -> tuple[Way, ...]:
-        """The rivals of which nobody knows whether they are better."""
+        """The rivals that may be better than the winner: the readings did not decide."""
         return tuple(way for way in self.rivals if way.standing == "open")
 
     @property
     def is_accuracy_open(self) -> bool:
-        """Whether the winner may or may not meet the limit of accuracy, as far as seeds tell."""
+        """Whether the seeds leave open if the winner meets the limit of accuracy."""
         least = self.question.limits.min_accuracy
         if least is None or self.winner is None or self.winner.accuracy is None:
             return False
@@ -92,12 +92,12 @@ class Recommendation:
 
     @property
     def out_by_chance(self) -> tuple[str, ...]:
-        """Who is out by what a few seeds learned, although some of them met the limit."""
+        """The candidates that are out although some of their seeds met the limit."""
         return tuple(self.labels[each.name] for each in self.ruled_out if each.is_open)
 
     @property
     def margins(self) -> dict[str, float]:
-        """How far the winner is from each limit; less than 0 is beyond."""
+        """How far the winner is from each limit. Below 0, it does not meet the limit."""
         if self.winner is None:
             return {}
         limits, margins = self.question.limits, {}

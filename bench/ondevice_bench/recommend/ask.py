@@ -1,4 +1,4 @@
-"""What a search needs, from the words of a command: the memory limit, the workload, the checks."""
+"""Turns the arguments of the command into what a search needs: memory limit, workload, checks."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ from ondevice_bench.units import GIB
 def memory_bytes(
     board: Board, cap: int | None, reserve: int, others: Collection[Board] = ()
 ) -> int:
-    """What a process may allocate: the cap, or the memory of the board without the reserve."""
+    """The bytes that a process may allocate: the cap, or the board's memory minus the reserve."""
     if cap is None:
         return memory_limit(board, reserve, others).usable_bytes
     if board.memory_gib is not None and cap > board.memory_gib * GIB:
@@ -37,7 +37,7 @@ def memory_bytes(
 
 
 def narrowed(space: Space, layers: Sequence[str], batches: Sequence[int]) -> Space:
-    """The space with these layers and batches, where any are given."""
+    """The space with these layers and batches in place of its own, if any are given."""
     try:
         words = [word for text in layers for word in parse(text)]
     except ValueError as error:
@@ -53,7 +53,7 @@ def narrowed(space: Space, layers: Sequence[str], batches: Sequence[int]) -> Spa
 
 @dataclass(frozen=True)
 class Network:
-    """The network to train, and what it learns from, in the words of a suite."""
+    """The network and its data, as a suite names them."""
 
     model: str
     options: Sequence[str] = ()
@@ -61,7 +61,7 @@ class Network:
     weights: str | None = None
 
     def workload(self, host: Host, space: Space, question: Question) -> Suite:
-        """The network as a suite without methods of its own. Its code was asked what it takes."""
+        """The network as a suite without methods. A user's code is run to learn its inputs."""
         suite = Words(
             [self.model],
             options=self.options,
@@ -110,7 +110,7 @@ def _require_labels(suite: Suite, question: Question) -> None:
 
 
 def _refuse_one_class(data: DataSource) -> None:
-    """A network that can give one answer only is always right."""
+    """Refuse data of one class: a network that knows one answer is always right."""
     if data.kind != "folder" or data.path is None:
         return
     classes = [

@@ -1,4 +1,4 @@
-"""The candidates of a space: cells, and those among them that cannot be, with the reason."""
+"""The candidates of a space as cells, and the reason for each candidate that is impossible."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.suite.space import Space, named_by_training, suites_in, training_words
 from ondevice_bench.suite.suite import Suite
 
-# why a candidate is out. The first is of no limit: the method cannot change this network
+# why a candidate is out. `unsuitable` means that the method cannot change this network
 Cause = Literal[
     "unsuitable", "memory", "cosine", "accuracy", "target", "loss", "failed", "unmeasured"
 ]
@@ -25,9 +25,9 @@ Cause = Literal[
 
 @dataclass(frozen=True)
 class RuledOut:
-    """A candidate that is out, and why. `value` is what it has of the limited quantity.
+    """A candidate that is out, and why. `value` is the quantity that the limit is about.
 
-    `is_open` means that more seeds may say otherwise.
+    `is_open` means that more seeds may bring it back.
     """
 
     name: str
@@ -39,7 +39,7 @@ class RuledOut:
 
 @dataclass(frozen=True)
 class Candidates:
-    """The candidates of a space, and who is out by shapes alone. The plan skips those.
+    """The candidates of a space. `ruled_out` has those that are out by shapes; the plan skips them.
 
     A candidate is the cell of the first seed. The plan has its cells of other seeds, too.
     """
@@ -56,7 +56,7 @@ class Candidates:
 
     @property
     def fitting(self) -> tuple[Cell, ...]:
-        """Those that may fit. Plain training is first, then exact methods, each by its memory."""
+        """The cells that may fit: plain training, exact methods, then the others, by memory."""
         cells = [
             item.cell
             for item in self.plan
@@ -77,7 +77,7 @@ class Candidates:
 def candidates_of(
     host: Host, space: Space, workload: Suite, limit: int, tell: Callable[[str], None]
 ) -> Candidates:
-    """The candidates of a space for the workload, and which of them cannot fit in the limit."""
+    """The candidates of a space for the workload, and those that do not fit into the limit."""
     plan = planned_in(space, workload, host.board)
     first = [item for item in plan if item.cell.seed == workload.seeds[0]]
     suitable = [item.cell for item in first if item.state == "planned"]
@@ -102,12 +102,12 @@ def candidates_of(
 
 
 def of_seed(name: str, seed: int) -> str:
-    """The id of the cell that differs from this one in its seed alone."""
+    """The id of the same cell with another seed."""
     return with_seed(without_seed(name), seed)
 
 
 def planned_in(space: Space, workload: Suite, board: Board) -> tuple[PlannedCell, ...]:
-    """Every candidate of the space as a cell of the workload; some cannot be, with the reason."""
+    """Every candidate of the space as a cell of the workload. An impossible one has its reason."""
     items = [
         replace(item, cell=named_by_training(item.cell, space.trains))
         for suite in suites_in(space, workload)
@@ -117,7 +117,7 @@ def planned_in(space: Space, workload: Suite, board: Board) -> tuple[PlannedCell
 
 
 def labels_of(cells: Sequence[Cell], space: Space) -> dict[str, str]:
-    """The method of each cell in few words, with what else differs between the cells."""
+    """A label for each cell: its method, and what else differs between the cells."""
     several_batches = len({cell.batch for cell in cells}) > 1
     several_layers = len({cell.layers for cell in cells}) > 1
     labels = {}

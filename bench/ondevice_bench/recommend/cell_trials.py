@@ -1,6 +1,6 @@
-"""The trials of a race as processes of an ordinary run: each result is a record, never made twice.
+"""The trials of a race as processes of an ordinary run. Each result is a record of that run.
 
-A record that the run has already is used as it is. So a race that goes on makes the same choices
+A record that the run already has is used again. So a race that continues makes the same choices
 as before, and then new ones.
 """
 
@@ -50,7 +50,7 @@ Clock = Callable[[], float]
 
 
 class CellTrials:
-    """Measures candidates in a session until the end; `ruled_out` says who is out, and why."""
+    """Measures candidates in a session until `end`. `ruled_out` has those that are out, and why."""
 
     def __init__(
         self,
@@ -63,15 +63,15 @@ class CellTrials:
         examples: int | None = None,
     ) -> None:
         self.ruled_out: dict[str, RuledOut] = {}
-        # by candidate, then by seed; exact methods that train alike share theirs
+        # by candidate, then by seed; exact methods with the same updates share one training
         self.accuracies: dict[str, tuple[float, ...]] = {}
         self.rates: dict[str, tuple[float, ...]] = {}
-        self.at_the_edge: dict[str, None] = {}  # who chose the lowest or highest rate of its grid
+        self.at_the_edge: dict[str, None] = {}  # it chose the lowest or highest rate of its grid
         self.tested_on: int | None = None  # the fewest test examples of a training
-        self.next_training: float | None = None  # its seconds, if there was no time for it
+        self.next_training: float | None = None  # seconds of the one for which no time was left
         self.measured = 0  # new records
-        self._has_read = False  # whether any candidate has a reading of the goal
-        self._has_meter = False  # whether the meter has told the energy of steps
+        self._has_reading = False  # whether any candidate has a reading of the goal
+        self._has_meter = False  # whether the meter has given the energy of a step
         self._session = session
         self._question = question
         self._labels = labels
@@ -97,7 +97,7 @@ class CellTrials:
         return float(min(steps))
 
     def reading(self, name: str, number: int) -> float | None:
-        """The cost of a candidate by one more process; None if it cannot be measured."""
+        """The cost of a candidate, measured by one more process; None if it has none."""
         goal = self._question.goal
         if self._question.is_of_training:
             record = self._training(name, number - 1)  # a round is a seed
@@ -109,26 +109,26 @@ class CellTrials:
         value = median(samples) if samples else record.metrics.get(goal.name)
         if value is None:
             reason = record.unavailable.get(goal.name, "its pass did not give it")
-            if goal.scope == METER and not self._has_read:  # so it is not of this candidate
+            if goal.scope == METER and not self._has_reading:  # the meter fails, not the candidate
                 raise BadInput(f"--minimise: {goal.noun}: {reason}")
             self._rule_out(name, "unmeasured", f"{goal.noun}: {reason}")
             return None
-        self._has_read = True
+        self._has_reading = True
         return self._question.cost(self._session.cell(name), value)
 
     def meets_limits(self, name: str) -> bool:
-        """Whether the gradient and the accuracy of a candidate are good enough."""
+        """Whether a candidate meets the limits of gradient and accuracy."""
         limits = self._question.limits
         if limits.min_cosine is not None and not self._has_cosine(name, limits.min_cosine):
             return False
         return not self._question.learns or self._learns_enough(name, every_seed=False)
 
     def enters_final(self, name: str) -> bool:
-        """Whether a finalist trains under the memory limit; its memory and a step are read."""
+        """Measure the memory and the step of a finalist; whether it trains under the limit."""
         return all(self._perform(name, each, 1) is not None for each in (MEMORY, TIME))
 
     def confirms(self, name: str) -> bool:
-        """Measure the best as often as an interval needs: its memory, and what it learns."""
+        """Measure memory and accuracy of the best until both have an interval; whether it stays."""
         rounds = range(1, fewest_rounds(MEMORY) + 1)
         if any(self._perform(name, MEMORY, number) is None for number in rounds):
             return False
@@ -155,7 +155,7 @@ class CellTrials:
     def _learns_enough(self, name: str, *, every_seed: bool) -> bool:
         """Whether the median accuracy over the seeds meets the limit, and each seed the target.
 
-        A first look is content with one seed, if that one meets the limit.
+        Without `every_seed`, the first seed is enough if it meets the limit.
         """
         least = self._question.limits.min_accuracy or 0.0
         found: list[Record] = []
@@ -182,7 +182,8 @@ class CellTrials:
     def _training(self, name: str, seed: int) -> Record | None:
         """The training of a candidate with this seed; None if it is out.
 
-        Exact methods that train alike learn the same, so they share one, unless its time is asked.
+        Exact methods with the same updates learn the same, so they share one training. They do not
+        if the goal is the time or the energy of a training.
         """
         twins = [] if self._question.is_of_training else self._exact_twins(name)
         tasks = (TaskKey(of_seed(each, seed), LEARNING, 1) for each in (name, *twins))
@@ -201,7 +202,7 @@ class CellTrials:
         return record if self._reaches_target(name, seed, record) else None
 
     def _note_training(self, name: str, record: Record) -> None:
-        """Note what makes an accuracy less sure: few test examples, and too small a grid."""
+        """Note what makes an accuracy less sure: few test examples, or a grid that is too small."""
         learned, plan = record.details["learned"], self._session.cell(name).learning
         if tests := learned.get("test"):
             self.tested_on = min(tests, self.tested_on or tests)
@@ -210,9 +211,9 @@ class CellTrials:
             self.at_the_edge[name] = None
 
     def _meter_tells(self, name: str) -> bool:
-        """Ask the meter once, before the first training whose energy is the goal.
+        """Try the meter once, before the first training whose energy is the goal.
 
-        BadInput if it does not tell; false if the candidate cannot take the steps for it.
+        BadInput if it gives no energy. False if the candidate cannot train.
         """
         question = self._question
         if not question.is_of_training or question.goal.scope != METER or self._has_meter:
@@ -243,7 +244,7 @@ class CellTrials:
         return seconds is not None
 
     def _exact_twins(self, name: str) -> list[str]:
-        """Other candidates with the same updates: exact methods, with all else equal."""
+        """The exact methods that differ from this candidate in nothing but the method."""
         cell = self._session.cell(name)
         if not has_exact_updates(cell):
             return []
@@ -252,7 +253,7 @@ class CellTrials:
     def _perform(
         self, name: str, pass_name: str, number: int, seed: int | None = None
     ) -> Record | None:
-        """The record of one process, after the ranks that it needs; None if it failed."""
+        """The record of one process, after the passes that it needs; None if one of them failed."""
         cell = self._session.cell(name if seed is None else of_seed(name, seed))
         for needed in passes_of(cell, (pass_name,)):
             task = TaskKey(cell.id, needed, 1 if needed == CALIBRATE else number)
@@ -280,7 +281,7 @@ class CellTrials:
         return record
 
     def _expected(self, name: str, task: TaskKey) -> float:
-        """What a process takes, by equal ones or by the pilot; 0 where nothing tells."""
+        """The seconds of a process, by equal ones or by the pilot; 0 if nothing is known."""
         expected = self._budget.expected(task)
         if expected is not None or task.pass_name not in (LEARNING, LEARNING_RATE):
             return expected or 0.0
@@ -304,7 +305,7 @@ class CellTrials:
         elif record.status == "skipped":
             self._rule_out(name, "unsuitable", record.reason)
         else:
-            where = record.key.pass_name  # `fidelity` is no step: it holds plain training, too
+            where = record.key.pass_name
             self._rule_out(name, "failed", f"{where}: {record.status}: {record.reason}")
 
     def _rule_out(

@@ -11,11 +11,11 @@ from ondevice_bench.recommend.race import CONFIDENCE
 from ondevice_bench.recommend.training import accuracy_text
 from ondevice_bench.stats import fewest_pairs, order_ranks
 
-MOST_NAMES = 4  # of a group
+MOST_NAMES = 4  # in a list
 
 
 def few(names: Iterable[str]) -> str:
-    """Some names, and how many more there are."""
+    """The first names, and the number of the others."""
     listed = list(names)
     shown = ", ".join(listed[:MOST_NAMES])
     more = len(listed) - MOST_NAMES
@@ -33,21 +33,21 @@ def uncertain_lines(found: Recommendation) -> list[str]:
         lines += _accuracies(found)
     if found.at_the_edge:
         lines.append(
-            "uncertain: the learning rate that was chosen is the lowest or the highest that was "
-            f"tried, for {few(found.at_the_edge)}: try more (`learning_rates` of the space)"
+            f"uncertain: {few(found.at_the_edge)}: the chosen learning rate is the lowest or the "
+            "highest of those tried; try more (`learning_rates` of the space)"
         )
     lines += [f"uncertain: {doubt}; see `bench doctor`" for doubt in found.doubts]
     if not found.place.is_here:
         lines.append(
-            f"uncertain: times are those of this machine, {found.place.machine}, not of "
+            f"uncertain: the times are of this machine, {found.place.machine}, not of "
             f"{found.place.board}; `bench recommend --on BOARD` measures there"
         )
         if found.place.about_board:
             lines.append(f"uncertain: {found.place.about_board}")
     if found.trainings > 1 and not found.question.learns:
         lines.append(
-            "uncertain: trainings differ, and nothing compared what they learn: give "
-            "--min-accuracy, or one `train` in the space"
+            "uncertain: the space has several `train` settings, and their accuracy was not "
+            "compared: give --min-accuracy, or one `train` in the space"
         )
     lines += _about_content(found)
     return lines
@@ -72,15 +72,15 @@ def _open_rivals(found: Recommendation) -> Iterator[str]:
         rivals = len(found.open_rivals)
         needed = fewest_pairs(1 - (1 - CONFIDENCE) / rivals)
         seeds = units.number_of(found.question.seeds, "seed")
-        yield from _with_seeds(found, f"undecided: {names}: {seeds} did not tell", needed)
+        yield from _with_seeds(found, f"undecided: {names}: {seeds} did not decide", needed)
     elif found.question.repeats:
-        yield f"uncertain: {names}: more rounds did not tell; `bench doctor` may say why"
+        yield f"uncertain: {names}: more rounds did not decide; `bench doctor` may say why"
     else:
-        yield f"uncertain: {names}: one reading of each does not tell them apart"
+        yield f"uncertain: {names}: the difference is too small for one reading of each"
 
 
 def _accuracies(found: Recommendation) -> Iterator[str]:
-    """Who may or may not meet the limit of accuracy."""
+    """The candidates that may or may not meet the limit of accuracy."""
     least = found.question.limits.min_accuracy
     said = []
     if found.is_accuracy_open and found.winner is not None and found.winner.accuracy is not None:
@@ -89,23 +89,24 @@ def _accuracies(found: Recommendation) -> Iterator[str]:
             f"{accuracy_text(found.winner.accuracy)}"
         )
     if found.out_by_chance:
-        said.append(f"whether those are out that are so by some seeds: {few(found.out_by_chance)}")
+        names = few(found.out_by_chance)
+        said.append(f"whether these are out, because some of their seeds meet it: {names}")
     if said:
         yield from _with_seeds(found, f"undecided: {'; '.join(said)}", found.question.seeds + 1)
 
 
 def _with_seeds(found: Recommendation, what: str, needed: int) -> Iterator[str]:
-    """The command with at least so many seeds, and so many that an interval is narrower."""
+    """The command with more seeds: at least `needed`, and enough for a narrower interval."""
     seeds = max(needed, _narrower(found.question.seeds))
     if seeds > MOST_SEEDS:
-        yield f"{what}; longer trainings or more tests may tell (`learning` of the space)"
+        yield f"{what}; longer trainings or more tests may decide it (`learning` of the space)"
         return
     yield f"{what}; more seeds may decide it:"
     yield f"  {with_option(found.place.command, '--seeds', str(seeds))}"
 
 
 def _narrower(seeds: int) -> int:
-    """The next number of seeds whose interval leaves out one more at each end."""
+    """The next number of seeds whose interval leaves out one more seed at each end."""
     if seeds < SEEDS:
         return SEEDS
     now = order_ranks(seeds)
@@ -118,7 +119,7 @@ def _narrower(seeds: int) -> int:
 
 
 def with_option(command: str, option: str, value: str) -> str:
-    """The command with this value of an option, in the place of an earlier one."""
+    """The command with this value of the option. An earlier value is replaced."""
     words: list[str] = []
     old = iter(shlex.split(command))
     for word in old:
@@ -132,7 +133,7 @@ def with_option(command: str, option: str, value: str) -> str:
 def _about_content(found: Recommendation) -> Iterator[str]:
     limits = found.question.limits
     missing = [
-        f"{option} for {what}"
+        f"{option} in place of {what}"
         for option, what, is_made_up in (
             ("--weights FILE", f"{found.weights} weights", found.weights == "random"),
             ("--data folder:DIR", f"{found.data} data", found.data.startswith("synthetic")),
@@ -142,6 +143,6 @@ def _about_content(found: Recommendation) -> Iterator[str]:
     is_judged = limits.min_cosine is not None or found.question.learns
     if missing and is_judged:
         yield (
-            "uncertain: what is good enough was judged without what is yours: give "
+            "uncertain: the limits were not judged on your own training: give "
             f"{' and '.join(missing)}"
         )

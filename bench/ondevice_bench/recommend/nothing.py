@@ -1,4 +1,4 @@
-"""The one line where nothing meets the limits: which limit is nearest to giving way."""
+"""The line for a search in which no candidate meets the limits: it names the nearest one."""
 
 from collections.abc import Mapping, Sequence
 
@@ -27,7 +27,7 @@ def nothing_meets(
 def _shortfall(question: Question, out: RuledOut) -> float | None:
     """How far a candidate is beyond its limit, as a share of the limit."""
     limits = question.limits
-    if out.value is None:  # its tensors fit; what else a step needs did not
+    if out.value is None:  # its tensors fit, but the whole step does not
         return 0.0 if out.cause == "memory" else None
     if out.cause == "memory":
         return out.value / limits.memory_bytes - 1

@@ -1,4 +1,4 @@
-"""The lines of Python that train as the winner did here."""
+"""The lines of Python that train in the same way as the winner."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from ondevice_bench.specs.trained import RULE
 from ondevice_bench.suite.cell import Cell, Train
 
 WIDTH = 88  # of a line
-_FREE_OF_LAYOUT = ("all", "conv", "pattern")  # choices of layers that every network has
+_WITHOUT_LAYOUT = ("all", "conv", "pattern")  # choices of layers that need no layout of the network
 
 
 def lines_to_paste(cell: Cell) -> tuple[str, ...]:
@@ -47,7 +47,7 @@ def lines_to_paste(cell: Cell) -> tuple[str, ...]:
 
 
 def _allocator(cell: Cell) -> list[str]:
-    """A script cannot choose its allocator: the system loads it before all else."""
+    """A comment on the allocator: a script cannot choose it, because the system loads it first."""
     if not cell.allocator:
         return []
     return [f"# measured with the allocator {cell.allocator}: preload it (LD_PRELOAD)"]
@@ -63,14 +63,14 @@ _RANKS = (
 
 
 def _trained_energy(cell: Cell) -> float | None:
-    """The share of energy of the ranks that come from a table of the network, if any do."""
+    """The energy of the ranks, if they come from a stored table for this network; else None."""
     found = (value for name, value in cell.method_options if name.rpartition(".")[2] == RULE)
     value = next(found, None)
     return None if value is None else float(value)
 
 
 _FROZEN_NORMS = (
-    "# batch-norm does not train, as it did not here; do this again after each model.train()",
+    "# batch-norm did not train in the measurement; repeat this after each model.train()",
     "for norm in model.modules():",
     "    if isinstance(norm, nn.modules.batchnorm._BatchNorm):",
     "        norm.eval()",
@@ -125,7 +125,7 @@ def _composed(parts: Sequence[Part], own: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _name(part: Part) -> str:
-    """The name of a method of ours; the path of the file of a user's own."""
+    """The name of a built-in method, or the path of a user's file."""
     if registry.methods().get(part.spec.name) == part.spec:
         return part.spec.name
     file, colon, name = part.spec.implementation.rpartition(":")
@@ -136,10 +136,10 @@ def _name(part: Part) -> str:
 
 
 def _layout(cell: Cell) -> str:
-    """The layout of the network, where the method or its layers need it."""
+    """The layout of the network, if the method or its layers need it."""
     words = [cell.layers, *(part.layers for part in composition.parts(cell.method))]
     needs = any(spec.needs for spec in composition.specs(cell.method))
-    if not needs and all(word.partition(":")[0] in (*_FREE_OF_LAYOUT, "") for word in words):
+    if not needs and all(word.partition(":")[0] in (*_WITHOUT_LAYOUT, "") for word in words):
         return ""
     layout = registry.model(cell.model).layout
     named = {

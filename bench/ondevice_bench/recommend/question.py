@@ -1,4 +1,4 @@
-"""What is asked: the metric to minimise, and the limits that an answer must meet."""
+"""The question: the metric to minimise, and the limits that an answer must meet."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +16,11 @@ from ondevice_bench.suite.goal import GOALS
 STEP, PEAK = "step_seconds", "peak_rss_over_runtime_bytes"
 STEP_ENERGY = "step_joules"
 ACCURACY, FIDELITY = "final_accuracy", "fidelity"
-LEAST_COST = 1e-30  # costs have ratios, so none is 0
+LEAST_COST = 1e-30  # no cost is 0, so that two costs have a ratio
 SEEDS, MOST_SEEDS = 3, 20  # of a training
-# of the time until a target, from seed to seed, as a logarithm: it has steps of one epoch
+# between the times of two seeds until a target, as a logarithm; a time is a number of whole epochs
 NOISE_OF_TRAINING = 0.3
-# what a suite cannot name as its goal, because its verdict is about one seed
+# goals of a search only: the verdict on a suite is about one seed, and so has no such goal
 TO_TARGET = ("time_to_accuracy_seconds", "energy_to_accuracy_joules")
 _SHORT = {
     "peak_rss": PEAK,
@@ -28,13 +28,13 @@ _SHORT = {
     "time_to_accuracy": TO_TARGET[0],
     "energy_to_accuracy": TO_TARGET[1],
 }
-# what belongs to a batch, so that different batches are compared by example
+# goals that grow with the batch
 _OF_A_BATCH = frozenset({STEP, "inference_seconds", "step_minor_faults", "step_flops", STEP_ENERGY})
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What an answer must meet. Without a least cosine or accuracy, none is measured."""
+    """What an answer must meet. A cosine or an accuracy is measured only if it has a limit."""
 
     memory_bytes: int  # that a process may allocate
     min_cosine: float | None = None
@@ -51,8 +51,8 @@ class Limits:
 class Question:
     """The metric to minimise under the limits.
 
-    If something is to be learned, `target` is the accuracy whose time or energy is minimised, and
-    each candidate trains with so many seeds.
+    `target` is the accuracy to reach, if the metric is the time or the energy until then. `seeds`
+    is the number of trainings of a candidate, if candidates are trained.
     """
 
     goal: Metric
@@ -76,12 +76,12 @@ class Question:
 
     @property
     def is_of_training(self) -> bool:
-        """Whether the goal is of a whole training, not of a step."""
+        """Whether the goal is about a whole training, not about a step."""
         return self.goal.pass_name == LEARNING
 
     @property
     def round_noun(self) -> str:
-        """What another reading of a candidate is: a round of processes, or a training by a seed."""
+        """The noun for one reading of each candidate: a round, or a seed if they are trained."""
         return "seed" if self.is_of_training else "round"
 
     @property
@@ -91,7 +91,7 @@ class Question:
 
     @property
     def is_by_example(self) -> bool:
-        """Whether candidates of different batches are compared by the share of one example."""
+        """Whether the goal grows with the batch, so that the cost of one example is compared."""
         return self.goal.name in _OF_A_BATCH
 
     @property
@@ -119,7 +119,7 @@ class Question:
         return tuple(dict.fromkeys(wanted))
 
     def cost(self, cell: Cell, value: float) -> float:
-        """A value of the goal as candidates are compared by it: less is better."""
+        """The number by which candidates are compared: less is better."""
         value = max(self.goal.for_ratio(value), LEAST_COST)
         if self.is_by_example:
             value /= cell.batch
@@ -147,5 +147,5 @@ def goal_named(text: str) -> Metric:
 
 
 def fewest_rounds(pass_name: str) -> int:
-    """How many processes of a pass the answer rests on at least."""
+    """The fewest processes of a pass that an answer needs."""
     return rounds_of(pass_name, ROUNDS_OF_PASSES)

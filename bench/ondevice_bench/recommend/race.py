@@ -1,10 +1,10 @@
-"""Which of many candidates costs least, by few noisy readings of each. Pure: no clock and no files.
+"""Finds the candidate with the lowest cost by few noisy readings. Pure: no clock and no files.
 
-Readings come in rounds: each round takes one reading of every candidate that is left, in a random
-order. So a drift of the machine meets all of them, and readings of one round are pairs. After some
-rounds, those go that are slower by more than the noise, and at most half of the others stay. A
-candidate stays only if it meets the limits. The last few get rounds until the interval of each
-ratio to the leader decides.
+Readings come in rounds. Each round takes one reading of every candidate that is left, in a random
+order. So a drift of the machine affects all of them, and the readings of one round are pairs. After
+some rounds, candidates that cost more by more than the noise are left behind, and at most half of
+the others stay. A candidate stays only if it meets the limits. The finalists get more rounds, until
+the interval of each ratio to the leader decides.
 """
 
 import contextlib
@@ -18,17 +18,17 @@ from typing import Literal, Protocol
 
 from ondevice_bench.stats import Change, change, is_look
 
-FIRST_ROUNDS = 3  # before anybody goes
+FIRST_ROUNDS = 3  # before any candidate is left behind
 FINALISTS = 4
-NEXT = 3  # of those left behind, which an answer names beside the best
-FEWEST, MOST_ROUNDS = 8, 40  # of the last few: before the first judgement, and at the end
+NEXT = 3  # candidates that were left behind and are still looked at, because an answer names them
+FEWEST, MOST_ROUNDS = 8, 40  # of finalists: before the first judgement, and at the end
 CONFIDENCE = 0.99  # of one judgement, over all rivals together
 LEAST_NOISE = 0.02  # of readings of one candidate, as a logarithm
-PRIOR_FACTOR = 4.0  # a guess from one step may be wrong by so much
-SURE, LIKELY = 3.0, 1.5  # standard errors beyond which nobody stays, and within which all stay
-# three quarters of the differences of two normal readings are within so many deviations of one
+PRIOR_FACTOR = 4.0  # a guess from one step may be wrong by this factor
+SURE, LIKELY = 3.0, 1.5  # standard errors: none stays beyond the first, all stay within the second
+# the third quartile of the difference of two normal readings, in standard deviations of one reading
 _QUARTILE = 1.1503 * math.sqrt(2)
-_OF_MEDIAN = math.sqrt(math.pi / 2)  # the error of a median, in those of a mean
+_ERROR_OF_MEDIAN = math.sqrt(math.pi / 2)  # in standard errors of a mean
 
 # how a candidate was left behind: by a guess before its first reading, by its readings in an early
 # round, or by the interval of its ratio to the leader
@@ -49,17 +49,17 @@ class Trials(Protocol):
         """Whether a candidate meets all limits; it is out otherwise."""
 
     def enters_final(self, name: str) -> bool:
-        """Look at a finalist more closely; whether it still meets all limits."""
+        """Measure more of a finalist; whether it still meets all limits."""
 
     def confirms(self, name: str) -> bool:
-        """Measure all that the answer says of the best; whether it still meets all limits."""
+        """Measure all that the answer says about the best; whether it still meets all limits."""
 
 
 @dataclass(frozen=True)
 class Rounds:
-    """How many rounds there are before anybody goes, before the first judgement, and at the end.
+    """The rounds before a candidate is left behind, before the first judgement, and at the end.
 
-    `noise` is the least that readings of one candidate are believed to have, as a logarithm: a few
+    `noise` is the least noise of readings, as a logarithm. Less is not believed, because a few
     readings may agree by chance.
     """
 
@@ -74,9 +74,9 @@ OF_PROCESSES = Rounds()
 
 @dataclass
 class Race:
-    """The candidates, what was read of them, and who is left.
+    """The candidates, their readings, and which of them are left.
 
-    `prior` has a guess of the cost of some. Without `repeats`, one reading is all there is.
+    `prior` has a guess of the cost of some candidates. Without `repeats`, each has one reading.
     """
 
     names: Sequence[str]
@@ -89,18 +89,18 @@ class Race:
     readings: dict[str, list[float]] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
     behind: dict[str, Defeat] = field(default_factory=dict)
-    ratios: dict[str, Change] = field(default_factory=dict)  # of finalists to the leader
-    best_guess: float = 0.0  # of those that meet the limits
-    is_over: bool = False  # whether it ended by itself, not for lack of time
-    _limits: dict[str, bool] = field(default_factory=dict)  # whether they are met, where known
-    _compared_with: str | None = None  # the leader that `ratios` are to
+    ratios: dict[str, Change] = field(default_factory=dict)  # a finalist over the leader
+    best_guess: float = 0.0  # of candidates that meet the limits
+    is_over: bool = False  # false: it ended for lack of time
+    _meets: dict[str, bool] = field(default_factory=dict)  # the limits, as far as known
+    _compared_with: str | None = None  # the leader of `ratios`
 
     def run(self) -> "Race":
         """Race until there is an answer, or until there is no time."""
         self.left = list(self.names)
         try:
             self._race()
-            while not self.left and self.behind:  # all that were better turned out not to fit
+            while not self.left and self.behind:  # none of the better candidates meets the limits
                 self.left = list(self.behind)
                 for name in self.left:
                     self.readings.pop(name, None)
@@ -116,8 +116,8 @@ class Race:
 
     @property
     def leader(self) -> str | None:
-        """The candidate with the lowest cost so far, of those that meet the limits if any does."""
-        pool = [name for name in self.left if self._limits.get(name)] or self.left
+        """The lowest cost so far, among candidates that meet the limits if there are any."""
+        pool = [name for name in self.left if self._meets.get(name)] or self.left
         with_readings = [name for name in pool if self.readings.get(name)]
         if with_readings:
             return min(with_readings, key=self.cost)
@@ -125,7 +125,7 @@ class Race:
 
     @property
     def rounds(self) -> int:
-        """How many rounds those have that are left."""
+        """The number of rounds of the candidates that are left."""
         return max((len(self.readings.get(name, ())) for name in self.left), default=0)
 
     def cost(self, name: str) -> float:
@@ -133,7 +133,7 @@ class Race:
         return median(self.readings[name])
 
     def relation(self, name: str) -> Literal["worse", "equal", "open"]:
-        """What is known of a rival that is left, beside the leader."""
+        """What is known about the cost of a rival that is left, compared with the leader's."""
         ratio = self.ratios.get(name)
         if ratio is None:
             return "open"
@@ -143,18 +143,18 @@ class Race:
 
     @property
     def fit(self) -> tuple[str, ...]:
-        """Those that are known to meet the limits, left or behind."""
-        return tuple(name for name, meets in self._limits.items() if meets)
+        """The candidates that are known to meet the limits, left or left behind."""
+        return tuple(name for name, meets in self._meets.items() if meets)
 
     def _meets_limits(self, name: str) -> bool:
-        if name not in self._limits:
-            self._limits[name] = self.trials.meets_limits(name)
-            if not self._limits[name]:
+        if name not in self._meets:
+            self._meets[name] = self.trials.meets_limits(name)
+            if not self._meets[name]:
                 self._remove(name)
-        return self._limits[name]
+        return self._meets[name]
 
     def _look_at_limits_that_cost_nothing(self) -> None:
-        """Without time, some are known to meet the limits all the same: exact methods."""
+        """Look at the limits of candidates that need no measurement for them: exact methods."""
         for name in list(self.left):
             with contextlib.suppress(OutOfTime):
                 self._meets_limits(name)
@@ -184,17 +184,17 @@ class Race:
             self._run_final()
 
     def _require(self, names: Sequence[str], fits: Callable[[str], bool]) -> bool:
-        """Remove those that do not fit; whether all do."""
+        """Remove the candidates that do not fit; whether all of them fit."""
         out = [name for name in names if not fits(name)]
         for name in out:
-            self._limits[name] = False
+            self._meets[name] = False
             self._remove(name)
         return not out
 
     def _drop_the_hopeless(self) -> None:
-        """Drop who is guessed to cost far more than the best that meets the limits.
+        """Leave candidates behind whose guess is far above the best guess that meets the limits.
 
-        The better half of the guesses stays all the same.
+        The better half of the guesses stays in any case.
         """
         guessed = sorted((name for name in self.left if name in self.prior), key=self._guess)
         best = next((name for name in guessed if self._meets_limits(name)), None)
@@ -209,7 +209,7 @@ class Race:
         return self.prior[name]
 
     def _take_rounds(self, until: int) -> None:
-        """Take rounds until those that are left have so many readings."""
+        """Take rounds until each candidate that is left has `until` readings."""
         for number in range(self.rounds + 1, until + 1):
             order = sorted(self.left)
             random.Random(number).shuffle(order)
@@ -217,14 +217,14 @@ class Race:
                 value = self.trials.reading(name, number)
                 if value is None:
                     self._remove(name)
-                    self._limits[name] = False
+                    self._meets[name] = False
                 else:
                     self.readings.setdefault(name, []).append(value)
 
     def _keep_the_best(self) -> None:
-        """Keep at most half, and nobody who is surely behind the best that meets the limits.
+        """Keep at most half of the candidates, and none that surely costs more than the best.
 
-        Who is within the noise stays all the same. Without limits to meet, nobody is looked at.
+        The best is one that meets the limits. A candidate within the noise stays in any case.
         """
         order = sorted(self.left, key=self.cost)
         best = next((name for name in order if self._meets_limits(name)), None)
@@ -248,10 +248,10 @@ class Race:
         if not self.repeats:
             return math.log1p(self.threshold) / SURE
         noise = _noise([self.readings[name] for name in self.left], self.plan.noise)
-        return noise * _OF_MEDIAN * math.sqrt(2 / self.rounds)
+        return noise * _ERROR_OF_MEDIAN * math.sqrt(2 / self.rounds)
 
     def _run_final(self) -> None:
-        """Give the last few rounds until each rival is decided."""
+        """Take more rounds of the finalists, until each rival is decided."""
         while self.repeats and len(self.left) > 1 and self.rounds < self.plan.most:
             self._take_rounds(max(self.plan.fewest, self.rounds + 1))
             if not is_look(self.rounds, self.plan.fewest):
@@ -268,7 +268,7 @@ class Race:
         return [name for name in self.left if name != self.leader]
 
     def _look_at_the_next(self) -> None:
-        """Look at the best few that were left behind as closely as at finalists."""
+        """Measure the best candidates that were left behind as the finalists were measured."""
         measured = [name for name in self.behind if self.readings.get(name)]
         for name in sorted(measured, key=self.cost)[:NEXT]:
             if not (self._meets_limits(name) and self._require([name], self.trials.enters_final)):
@@ -280,7 +280,7 @@ class Race:
         base = self.readings.get(leader or "", [])
         rivals = [name for name in self._rivals() if self.readings.get(name)]
         confidence = 1 - (1 - CONFIDENCE) / max(1, len(rivals))
-        if leader != self._compared_with:  # those behind have no ratio to this one
+        if leader != self._compared_with:  # earlier ratios are to another leader
             self.ratios = {}
         self._compared_with = leader
         self.ratios = {name: each for name, each in self.ratios.items() if name in self.behind}
@@ -303,7 +303,7 @@ def _single(ratio: float, threshold: float, *, is_exact: bool) -> Change:
 
 
 def _noise(readings: Sequence[Sequence[float]], least: float) -> float:
-    """The deviation of readings of equal code, as a logarithm. Few large outliers change little."""
+    """The deviation of readings of equal code, as a logarithm. A few outliers change it little."""
     apart = sorted(
         abs(math.log(one / other)) for each in readings for one, other in combinations(each, 2)
     )

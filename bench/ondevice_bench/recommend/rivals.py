@@ -1,4 +1,4 @@
-"""Which rivals an answer shows beside the winner, and what each would buy. Pure."""
+"""The rivals that an answer shows beside the winner, and what each does better. Pure."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -13,13 +13,13 @@ MOST_RIVALS = 5
 POINT = 0.01  # of accuracy
 WORTH = 0.05  # a smaller share of the winner's memory is no gain
 
-# what a rival may have that the winner has not; `tensors` is memory by shapes
+# what a rival may do better than the winner; `tensors` is memory by shapes
 GainName = Literal["exact_gradient", "cosine", "memory", "tensors", "step_seconds", "accuracy"]
 
 
 @dataclass(frozen=True)
 class Gain:
-    """What a rival has that the winner has not, with both values where there are any."""
+    """What a rival does better than the winner, with both values if it has values."""
 
     name: GainName
     rivals: float | None = None
@@ -57,7 +57,7 @@ class RunnerUp:
 
 
 def runners_up(rivals: Sequence[Way], winner: Way) -> tuple[RunnerUp, ...]:
-    """The best few, with the least memory and the fastest exact one among them."""
+    """The best rivals. The one with the least memory and the fastest exact one are among them."""
     chosen = list(rivals[: MOST_RIVALS - 2])
     least = min(rivals, key=lambda way: way.tensor_bytes or math.inf, default=None)
     exact = next((way for way in rivals if way.is_exact and not winner.is_exact), None)
@@ -86,7 +86,7 @@ def _gains(way: Way, winner: Way) -> Iterator[Gain]:
 
 
 def _accuracy(way: Way, winner: Way) -> Iterator[Gain]:
-    """A higher accuracy: with intervals that are apart, or of one seed."""
+    """A higher accuracy: the intervals do not overlap, or one seed was trained."""
     rivals, winners = way.accuracy, winner.accuracy
     if rivals is None or winners is None or rivals.estimate <= winners.estimate + POINT:
         return
@@ -96,7 +96,7 @@ def _accuracy(way: Way, winner: Way) -> Iterator[Gain]:
 
 
 def _memory(way: Way, winner: Way) -> Iterator[Gain]:
-    """Less memory: measured, or by shapes where it was not. A rival often has one process only."""
+    """Less memory: measured, or else by shapes. A rival often has only one process."""
     rivals, winners = way.estimates.get(PEAK), winner.estimates.get(PEAK)
     if rivals is not None and winners is not None:
         if _is_less(rivals, winners) and _is_worth(rivals.estimate, winners.estimate):
@@ -111,7 +111,7 @@ def _memory(way: Way, winner: Way) -> Iterator[Gain]:
 
 
 def _time(way: Way, winner: Way) -> Iterator[Gain]:
-    """A shorter step, where the goal is another one."""
+    """A shorter step, if the goal is another metric."""
     rivals, winners = way.estimates.get(STEP), winner.estimates.get(STEP)
     if rivals is None or winners is None or way.cell.batch != winner.cell.batch:
         return
@@ -121,12 +121,12 @@ def _time(way: Way, winner: Way) -> Iterator[Gain]:
 
 
 def is_of_one_process(estimate: Estimate) -> bool:
-    """Whether one process, or one seed, gave it all. Another one may differ more."""
+    """Whether the number comes from one process or one seed. Another one may differ more."""
     return estimate.lower is None or estimate.basis.endswith("one process")
 
 
 def _is_less(rivals: Estimate, winners: Estimate) -> bool:
-    """Whether the intervals are apart. A value without an interval stands for one."""
+    """Whether the rival's interval is below the winner's. A single value is its own interval."""
     upper = rivals.estimate if rivals.upper is None else rivals.upper
     lower = winners.estimate if winners.lower is None else winners.lower
     return upper < lower

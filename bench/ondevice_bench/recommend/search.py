@@ -1,4 +1,4 @@
-"""From a space to an answer: shapes rule out, pilots guess, a race measures, finalists decide."""
+"""The search: shapes rule candidates out, pilots guess, a race measures, finalists decide."""
 
 import re
 import shlex
@@ -32,10 +32,10 @@ from ondevice_bench.suite.space import Space
 from ondevice_bench.suite.suite import Sampling, Suite
 from ondevice_bench.validation.pi import first_pi, is_of_a_pi, sentence
 
-# of one process: many short ones tell more than a long one
+# of one process: many short processes tell more than one long process
 SAMPLING = Sampling(warmup=2, min_samples=5, max_samples=20, max_seconds=5.0)
 TRAINING = 4 * 3600.0  # seconds that one training may take at most
-PILOT_SHARE = 0.5  # of the budget: candidates that have no pilot until then are not looked at
+PILOT_SHARE = 0.5  # of the budget; candidates without a pilot by then are not measured
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Search:
     space: Space
     workload: Suite
     question: Question
-    board: str  # for which the answer is
+    board: str  # the answer is for this board
     is_here: bool  # whether the host is that board
     out: Path
     command: str
@@ -71,7 +71,7 @@ class Search:
             return self._answer(session, found, trials, guesses, race, is_decided=is_decided)
 
     def candidates(self, progress: Progress) -> Candidates:
-        """The candidates of the space by shapes alone; NothingRan if none can fit."""
+        """The candidates of the space, judged by shapes alone; NothingRan if none can fit."""
         limit = self.question.limits.memory_bytes
         found = candidates_of(self.host, self.space, self.workload, limit, progress.prepare)
         if not found.suitable:
@@ -83,7 +83,7 @@ class Search:
         return found
 
     def request(self, found: Candidates) -> Request:
-        """An ordinary run of all candidates. Its rounds are the least that an answer rests on."""
+        """An ordinary run of all candidates. Its rounds are the fewest that an answer needs."""
         least = self.question.limits.min_cosine
         name = self.question.goal.name
         goal = Goal(minimise=name) if name in GOALS else Goal()
@@ -113,13 +113,13 @@ class Search:
     def _pilots(
         self, found: Candidates, trials: CellTrials, began: float
     ) -> dict[str, float | None]:
-        """A guess of the cost of each candidate that there is time for; None without a guess."""
+        """A guess of the cost of each candidate, as long as there is time; None without a guess."""
         guesses: dict[str, float | None] = {}
         cells = found.fitting
         try:
             for cell in cells:
                 if len(guesses) >= FINALISTS and self.clock() > began + PILOT_SHARE * self.budget:
-                    break  # rounds of these few tell more than guesses of all
+                    break  # rounds of these candidates tell more than guesses of all
                 seconds = trials.pilot(cell.id)
                 self._require_numbers(cell, trials)
                 if not guesses and trials.measured and self.clock() >= began + self.budget:
@@ -133,25 +133,25 @@ class Search:
     def _too_short(self, taken: float, count: int) -> BadInput:
         enough = units.about(max(60.0, 2 * taken * count))
         return BadInput(
-            f"--budget: {units.about(self.budget)} is over before one pilot has ended "
+            f"--budget: {units.about(self.budget)} is over before the first pilot has ended "
             f"({units.about(taken)}): give about {enough} or more"
         )
 
     def _require_numbers(self, cell: Cell, trials: CellTrials) -> None:
-        """If plain training has no finite loss, no method can."""
+        """BadInput if plain training has no finite loss: then no method has one."""
         out = trials.ruled_out.get(cell.id)
         if out is not None and out.cause == "loss" and has_exact_updates(cell):
             raise BadInput(
                 f"{_without_hash(cell.model)}: {out.reason} of plain training (lr "
-                f"{cell.train.lr:g}): mend the network, or choose a lower `lr` in the search space"
+                f"{cell.train.lr:g}): fix the network, or choose a lower `lr` in the search space"
             )
 
     def _guess(self, cell: Cell, seconds: float | None, size: int | None) -> float | None:
-        """The cost by two steps or by shapes, if one of them tells."""
+        """The cost by the two steps of the pilot or by shapes; None if neither gives one."""
         goal = self.question.goal
         if goal.name == PEAK:
             return None if size is None else float(size)
-        # an inference is no part of a step; a training is many steps, of as many examples for all
+        # a step says nothing about inference; all trainings have the same number of examples
         is_of_time = goal.name in (STEP, STEP_ENERGY) or self.question.is_of_training
         return seconds / cell.batch if is_of_time and seconds is not None else None
 
@@ -220,13 +220,13 @@ class Search:
             machine=f"{self.host.profile.name} ({self.host.machine.cpu})",
             store=str(self.out / FILE_NAME),
             run=session.run.id,
-            command=_that_goes_on(self.command),
+            command=_without_fresh(self.command),
             about_board=sentence(first_pi()) if is_like_a_pi else "",
         )
 
 
 def _with_rate(winner: Way) -> Cell:
-    """The cell of the winner with the learning rate that its trainings chose, if any did."""
+    """The cell of the winner, with the learning rate that its trainings chose if there were any."""
     cell = winner.cell
     if winner.rate is None:
         return cell
@@ -239,8 +239,8 @@ def _labels_without(
     return tuple(labels[cell.id] for cell in cells if cell.id not in reached)
 
 
-def _that_goes_on(command: str) -> str:
-    """The command without `--fresh`, which would begin anew."""
+def _without_fresh(command: str) -> str:
+    """The command that continues this search: `--fresh` would start again."""
     return shlex.join(word for word in shlex.split(command) if word != "--fresh")
 
 

@@ -1,4 +1,4 @@
-"""An answer in the terminal: the winner first, then what comes next, what is out, what to paste."""
+"""An answer in the terminal: the winner, then the rivals, what is out, and the lines to paste."""
 
 from collections.abc import Iterator, Sequence
 
@@ -26,8 +26,8 @@ _OUT: dict[Cause, str] = {
 }
 _BEHIND = {
     "proven": "costlier, proven by rounds in turn",
-    "early": "costlier in their first rounds, beyond the noise",
-    "guess": "costlier by a guess: a pilot of two steps, or shapes",
+    "early": "costlier in the first rounds, by more than the noise",
+    "guess": "costlier by a guess from a pilot of two steps, or from shapes",
 }
 
 
@@ -46,7 +46,8 @@ def headline(found: Recommendation) -> list[str]:
         lines.append(f"  {goal.noun}: {_with_interval(goal.name, estimate)}{_each(found, winner)}")
     elif winner.cost is None:
         lines.append(
-            f"  {goal.noun}: not measured yet; this is a guess by a pilot of two steps, or shapes"
+            f"  {goal.noun}: not measured yet; the choice is a guess from a pilot of two steps, or "
+            "from shapes"
         )
     lines += [f"  {line}" for line in _other_figures(found, winner)]
     lines += [f"  {line}" for line in _limits(found, winner)]
@@ -56,7 +57,7 @@ def headline(found: Recommendation) -> list[str]:
 
 
 def rivals_table(found: Recommendation) -> Table | None:
-    """The next best, and what each would buy."""
+    """The best rivals, and what each does better than the winner."""
     winner = found.winner
     if winner is None or not found.rivals:
         return None
@@ -76,20 +77,20 @@ def rivals_table(found: Recommendation) -> Table | None:
 
 
 def rest_lines(found: Recommendation) -> list[str]:
-    """What is out, what is not sure, and what the figures are of."""
+    """What is out, what is not sure, and what the figures mean."""
     return [*_ruled_out(found), *uncertain_lines(found), *_meaning(found)]
 
 
 def paste_lines(found: Recommendation) -> list[str]:
     """The lines to paste, below a heading."""
-    return ["To train so in your own script:", "", *found.paste] if found.paste else []
+    return ["To train in this way in your own script:", "", *found.paste] if found.paste else []
 
 
 def _sureness(found: Recommendation) -> str:
     winner, goal = found.winner, found.question.goal
     assert winner is not None
     if not winner.meets_limits:
-        return "Not sure at all: the budget ended before its limits were measured."
+        return "Not sure: the budget ended before it was known whether it meets the limits."
     rounds = units.number_of(winner.rounds, found.question.round_noun)
     if not found.is_decided:
         open_ones = len(found.open_rivals) + len(found.unreached)
@@ -101,22 +102,22 @@ def _sureness(found: Recommendation) -> str:
     equal = [way.label for way in found.rivals if way.standing == "equal"]
     unsure = [way.label for way in found.open_rivals]
     if not equal and not unsure:
-        how = "beyond the noise of these"
+        how = "by more than their noise"
         if proven := sum(each.defeat == "proven" for each in found.behind):
-            how = f"proven against {proven} of them, and beyond the noise against the others"
+            how = f"proven against {proven} of them, and by more than the noise against the others"
         if not found.question.repeats:
             how = "by one reading of each"
         if guessed := sum(each.defeat == "guess" for each in found.behind):
-            how += f"; {guessed} of them left by a guess, without a reading"
+            how += f"; {guessed} of them left out by a guess, without a reading"
         first = f"It had the lowest {_compared(found)}"
         return f"{first} in {rounds}, {how}."
-    near = [f"no better than {few(equal)} by {units.percent(goal.threshold)}"] if equal else []
-    near += [f"not distinguished from {few(unsure)} by {rounds}"] if unsure else []
-    return f"It had the lowest {_compared(found)}, but is {', '.join(near)}."
+    near = [f"{few(equal)}: less than {units.percent(goal.threshold)} apart"] if equal else []
+    near += [f"{few(unsure)}: not decided by {rounds}"] if unsure else []
+    return f"It had the lowest {_compared(found)}. Rivals that may be as good: {'; '.join(near)}."
 
 
 def _compared(found: Recommendation) -> str:
-    """What was compared, and of how many. Others are out, whatever they cost."""
+    """What was compared, and among how many candidates. The others are out, whatever they cost."""
     noun = found.question.goal.noun
     noun = f"{noun} of one example" if found.compares_examples else noun
     others = found.candidates - found.remaining
@@ -125,7 +126,7 @@ def _compared(found: Recommendation) -> str:
 
 
 def _each(found: Recommendation, winner: Way) -> str:
-    """The share of one example, where candidates of several batches are compared by it."""
+    """The cost of one example, if candidates of several batches are compared by it."""
     if not found.question.is_by_example or winner.cost is None or winner.cell.batch == 1:
         return ""
     return f"; of one example {units.quantity(winner.cost, found.question.goal.unit)}"
@@ -154,7 +155,7 @@ def _limits(found: Recommendation, winner: Way) -> Iterator[str]:
         else:
             yield (
                 f"memory: it ran under the limit of {limit}; its whole process took "
-                f"{units.whole_mib(peak)}, with code of libraries, which the limit does not count"
+                f"{units.whole_mib(peak)}, but the limit does not count the code of libraries"
             )
     elif winner.tensor_bytes is not None:
         yield f"memory: {units.mib(winner.tensor_bytes)} of tensors by shapes; the limit is {limit}"
@@ -191,7 +192,7 @@ def _ratio(runner_up: RunnerUp, noun: str) -> str:
 
 
 def _buys(runner_up: RunnerUp) -> list[str]:
-    """What the rival has that the winner has not, in words."""
+    """What the rival does better than the winner, in words."""
     bought = [_gain(gain) for gain in runner_up.gains]
     if runner_up.way.standing == "equal":
         bought.append("as good, within the threshold")
@@ -211,12 +212,12 @@ def _gain(gain: Gain) -> str:
             return f"{units.mib(gain.winners - gain.rivals)} less memory in tensors, by shapes"
         case "step_seconds":
             scope = " (one process)" if gain.is_of_one_process else ""
-            return f"a step in {units.ratio(gain.rivals / gain.winners)}{scope}"
+            return f"{units.ratio(gain.rivals / gain.winners)} the step time{scope}"
         case "cosine":
-            return f"cosine {cosine_text(gain.rivals)} for {cosine_text(gain.winners)}"
+            return f"cosine {cosine_text(gain.rivals)} instead of {cosine_text(gain.winners)}"
         case _:
             scope = " (one seed)" if gain.is_of_one_process else ""
-            return f"{gain.name} {gain.rivals:.3f} for {gain.winners:.3f}{scope}"
+            return f"{gain.name} {gain.rivals:.3f} instead of {gain.winners:.3f}{scope}"
 
 
 def _ruled_out(found: Recommendation) -> list[str]:
@@ -241,7 +242,7 @@ def _ruled_out(found: Recommendation) -> list[str]:
 
 
 def _reasons(group: Sequence[RuledOut], found: Recommendation) -> Iterator[str]:
-    """Each reason once, with those that it is of; those nearest to the limit first."""
+    """Each reason once, with its candidates. Those nearest to the limit come first."""
     by_reason: dict[str, list[str]] = {}
     for each in sorted(group, key=_distance):
         by_reason.setdefault(each.reason, []).append(found.labels[each.name])
@@ -253,7 +254,7 @@ def _reasons(group: Sequence[RuledOut], found: Recommendation) -> Iterator[str]:
 
 
 def _distance(out: RuledOut) -> float:
-    """What sorts candidates by their distance from the limit that they do not meet."""
+    """A number that orders candidates by their distance from the limit that they miss."""
     if out.value is None:
         return 0.0
     return out.value if out.cause == "memory" else -out.value
@@ -264,7 +265,7 @@ def _beaten(each: Behind) -> str:
 
 
 def _meaning(found: Recommendation) -> list[str]:
-    """What the figures stand for, and where they are."""
+    """What the figures mean, and where the records are."""
     lines = []
     if found.compares_examples:
         lines.append(
@@ -272,14 +273,14 @@ def _meaning(found: Recommendation) -> list[str]:
             "batch also takes fewer updates in an epoch"
         )
     elif len(found.batches) > 1:
-        lines.append("batches differ: the smallest has the least memory whatever the method")
+        lines.append("batches differ: the smallest needs the least memory with any method")
     if found.question.learns:
         tests = "test examples"
         if found.tested_on:
             tests = units.number_of(found.tested_on, "test example")
         lines.append(
-            f"accuracy is that on {tests} after a short training, with a learning rate that was "
-            "chosen on validation examples; exact methods that train alike share one training"
+            f"the accuracy is on {tests} after a short training, with a learning rate that was "
+            "chosen on validation examples; exact methods with the same updates share one training"
         )
     store = f"{found.place.store}@{found.place.run}"
     lines.append(f"{found.measured} new records; their page: bench report {store}")

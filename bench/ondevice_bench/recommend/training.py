@@ -1,4 +1,4 @@
-"""What the trainings of a candidate say, and how long the next one may take. Pure."""
+"""What the trainings of a candidate show, and how long the next one may take. Pure."""
 
 from collections.abc import Iterable, Sequence
 from typing import Literal
@@ -8,7 +8,7 @@ from ondevice_bench.record.model import Record
 from ondevice_bench.stats import Estimate, estimate_readings
 from ondevice_bench.suite.cell import Cell
 
-# whether an accuracy meets a limit: by every seed, by none, or by some
+# whether an accuracy meets a limit: the interval over seeds is above it, below it, or covers it
 Judgement = Literal["met", "missed", "undecided"]
 
 
@@ -20,7 +20,7 @@ def over_seeds(accuracies: Sequence[float]) -> Estimate:
 
 
 def accuracy_text(accuracy: Estimate) -> str:
-    """An accuracy with its interval, or with the reason for none."""
+    """An accuracy with its interval, or with the reason why it has none."""
     if accuracy.lower is None or accuracy.upper is None:
         return f"{accuracy.estimate:.3f} (one seed)"
     return f"{accuracy.estimate:.3f} ({accuracy.lower:.3f} … {accuracy.upper:.3f}; {_of(accuracy)})"
@@ -31,7 +31,7 @@ def _of(accuracy: Estimate) -> str:
 
 
 def judged(accuracy: Estimate, least: float) -> Judgement:
-    """What an interval over seeds says of a limit. One seed decides nothing."""
+    """Whether an interval over seeds meets a limit. One seed decides nothing."""
     if accuracy.lower is None or accuracy.upper is None:
         return "undecided"
     if accuracy.lower >= least:
@@ -45,15 +45,15 @@ def highest_test(record: Record) -> float:
 
 
 def usual_rate(rates: Iterable[float]) -> float | None:
-    """The learning rate that most seeds chose; of several as usual, the lowest."""
+    """The learning rate that most seeds chose; if several rates tie, the lowest."""
     chosen = sorted(rates)
     return max(chosen, key=chosen.count, default=None)
 
 
 def least_seconds(cell: Cell, pass_name: str, step: float, examples: int | None) -> float:
-    """What a training takes at least, by the time of one step of the candidate.
+    """The least seconds of a training, by the time of one step of the candidate.
 
-    `examples` is the number in the data, if it is known: three of five are to learn from.
+    `examples` is the number of examples in the data, if it is known. Three fifths are for training.
     """
     plan = cell.learning
     if plan is None:

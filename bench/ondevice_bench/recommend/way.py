@@ -1,4 +1,4 @@
-"""A way to train, with what was measured of it."""
+"""A way to train, and what was measured of it."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any, Literal
 from ondevice_bench.stats import Change, Estimate
 from ondevice_bench.suite.cell import Cell
 
-# what is known of a rival beside the winner
+# what is known about the cost of a rival, compared with the winner's
 Standing = Literal["winner", "equal", "open", "worse"]
 
 
@@ -21,11 +21,11 @@ class Way:
     standing: Standing
     is_exact: bool
     meets_limits: bool  # false: there was no time to measure the limits
-    cost: float | None  # the median of the goal, of one example where batches are compared
-    ratio: Change | None  # of its cost to the winner's
+    cost: float | None  # the median of the goal; of one example if batches are compared
+    ratio: Change | None  # its cost over the winner's
     estimates: Mapping[str, Estimate]
     cosine: float | None  # the lowest of all moments
-    accuracy: Estimate | None  # over seeds; exact methods that train alike share theirs
+    accuracy: Estimate | None  # over seeds; exact methods with the same updates share it
     rate: float | None  # the learning rate that most seeds chose
     rounds: int
     tensor_bytes: int | None  # at the peak, by shapes

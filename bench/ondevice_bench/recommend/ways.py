@@ -1,4 +1,4 @@
-"""The ways of a race: its candidates with what an ordinary summary of the run says of them."""
+"""The candidates of a race as ways to train, with the results in the summary of the run."""
 
 from collections.abc import Mapping
 
@@ -68,14 +68,14 @@ class Ways:
         )
 
     def rivals(self) -> tuple[Way, ...]:
-        """Those that meet the limits and have readings, without the winner, the best first."""
+        """The candidates that meet the limits and have readings, without the winner; best first."""
         race = self._race
         names = dict.fromkeys((*race.fit, *race.left))
         rivals = [name for name in names if name != race.leader and race.readings.get(name)]
         return tuple(self.way(name) for name in sorted(rivals, key=race.cost))
 
     def unread(self) -> tuple[str, ...]:
-        """The labels of those that may be better, but were not measured yet."""
+        """The labels of candidates that may be better, but were not measured yet."""
         race = self._race
         names = (name for name in race.left if name != race.leader and not race.readings.get(name))
         return tuple(self._labels[name] for name in names)
@@ -89,7 +89,7 @@ class Ways:
         return (*self._notes, f"other processes ran beside {count} during the samples")
 
     def behind(self) -> tuple[Behind, ...]:
-        """Those that cost more, the best first."""
+        """The candidates that cost more than the winner, the best first."""
         found = [
             Behind(self._labels[name], defeat, self._ratio(name))
             for name, defeat in self._race.behind.items()
@@ -97,7 +97,7 @@ class Ways:
         return tuple(sorted(found, key=lambda each: each.ratio or 0.0))
 
     def _ratio(self, name: str) -> float | None:
-        """The cost of a candidate to the leader's; its guess to the best where none was read."""
+        """The cost of a candidate over the leader's; without readings, its guess over the best."""
         race = self._race
         if name in race.ratios:
             return race.ratios[name].ratio

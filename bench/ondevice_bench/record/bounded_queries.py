@@ -1,4 +1,4 @@
-"""Queries that end: a damaged or hostile file gives no more than a file of its size can hold."""
+"""Queries with limits: a damaged or hostile file cannot return more than its size allows."""
 
 import contextlib
 import sqlite3
@@ -8,18 +8,18 @@ from pathlib import Path
 from ondevice_bench.record import rows
 from ondevice_bench.record.rows import Row
 
-# a damaged tree of pages can lead to the same page again and again
-STEPS_A_BYTE = 32  # of SQLite's machine, for one query; our rows need 10 to 37 each
-_STEPS = 10_000  # between two looks at the count
-_SOME = 64  # rows that are read at once
+# in a damaged tree of pages, a query can visit the same page again and again
+STEPS_A_BYTE = 32  # of SQLite's virtual machine, for one query; our rows need 10 to 37 each
+_STEPS_BETWEEN_CHECKS = 10_000
+_ROWS_AT_ONCE = 64
 
 
 class Room:
-    """What a file of this size can hold: the bytes of rows, and the steps to read them."""
+    """The limits of a query, by the size of the file: bytes of rows, and steps to read them."""
 
     def __init__(self, size: int) -> None:
         self.bytes = size
-        self.looks = iter(range(100 + self.bytes * STEPS_A_BYTE // _STEPS))
+        self.checks = iter(range(100 + self.bytes * STEPS_A_BYTE // _STEPS_BETWEEN_CHECKS))
 
 
 class BoundedQueries:
@@ -27,13 +27,13 @@ class BoundedQueries:
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._db, self._path = connection, path
-        self._room: Room | None = None  # of the query of the moment
+        self._room: Room | None = None  # of the current query
         self._size: int | None = None  # of the file, while all queries see one state of it
-        connection.set_progress_handler(self._has_too_many_steps, _STEPS)
+        connection.set_progress_handler(self._has_too_many_steps, _STEPS_BETWEEN_CHECKS)
 
     @contextlib.contextmanager
     def one_state(self) -> Iterator[None]:
-        """All queries within see the file in the same state, whatever a writer does."""
+        """All queries in this context see the same state of the file, even if somebody writes."""
         is_first = not self._db.in_transaction
         if is_first:
             self._db.execute("BEGIN")
@@ -41,14 +41,14 @@ class BoundedQueries:
             if is_first:
                 self._size = bytes_of(self._path)
             yield
-        finally:  # SQLite ends it itself where memory or a disk fails
+        finally:  # SQLite has ended the transaction itself if memory or the disk failed
             if is_first:
                 self._size = None
             if is_first and self._db.in_transaction:
                 self._db.execute("COMMIT")
 
     def room(self) -> Room:
-        """Room for all that the file holds. Queries for different parts of it may share it."""
+        """The limits for one reading of the whole file. Queries for parts of it may share them."""
         return Room(bytes_of(self._path) if self._size is None else self._size)
 
     def rows(
@@ -58,19 +58,19 @@ class BoundedQueries:
         room: Room | None = None,
         types: Sequence[type] | None = None,
     ) -> Iterator[Row]:
-        """The rows of a query; ValueError if there are more than the room can hold.
+        """The rows of a query; ValueError if there are more than the file has room for.
 
-        The values have these types, or it is a ValueError, too.
+        A value of another type than these is a ValueError, too.
         """
         room = self._room = room or self.room()
         try:
             cursor = self._db.execute(query, values)
-            while some := cursor.fetchmany(_SOME):
+            while some := cursor.fetchmany(_ROWS_AT_ONCE):
                 room.bytes -= len(some) + rows.text_length(some, types)
                 if room.bytes < 0:
                     raise ValueError("more rows than it has room for")
                 yield from some
-                if len(some) < _SOME:
+                if len(some) < _ROWS_AT_ONCE:
                     break
         except sqlite3.OperationalError as error:
             code = getattr(error, "sqlite_errorcode", None)  # none for text that is no UTF-8
@@ -82,8 +82,8 @@ class BoundedQueries:
                 self._room = None
 
     def _has_too_many_steps(self) -> bool:
-        """Whether a query has taken more steps than the file has room for; SQLite asks it."""
-        return self._room is not None and next(self._room.looks, None) is None
+        """Whether the query has taken more steps than its limit. SQLite calls this."""
+        return self._room is not None and next(self._room.checks, None) is None
 
 
 def bytes_of(path: Path) -> int:

@@ -82,7 +82,7 @@ class _Validation(ClosedSchema):
 
 @dataclass(frozen=True)
 class Bundle:
-    """The runs of a bundle, and what it says of a validation by one of them."""
+    """The runs of a bundle, and the report of a validation by one of them."""
 
     contents: tuple[RunContent, ...]
     validation: Mapping[str, Any] | None
@@ -122,7 +122,7 @@ def read(path: Path) -> tuple[RunContent, ...]:
 
 
 def read_all(path: Path) -> Bundle:
-    """The same, with the report of a validation. Nothing of the report is proven by it."""
+    """The same, with the report of a validation. The report alone proves nothing."""
     require_regular(path)
     try:
         if path.stat().st_size > MAX_FILE:

@@ -1,6 +1,6 @@
-"""The ids of cells in a store, for a shell that completes them: fast, without the checks of rows.
+"""Reads the ids of cells in a store, for completion in a shell: fast, without checks of rows.
 
-Nothing but these names is read. A file that is no store, or that is too slow to read, has none.
+Only these names are read. If a file is no store, or is too slow to read, the answer is empty.
 """
 
 import contextlib
@@ -10,13 +10,13 @@ from pathlib import Path
 
 MOST = 2_000  # names; nobody looks at more of them
 _STEPS = 2_000_000  # of SQLite's machine; a store of thousands of cells takes fewer
-# a view of that name could compute for ever
+# a view with this name could compute for ever
 _QUERY = "SELECT DISTINCT cell FROM cells LIMIT ?"
 _IS_TABLE = "SELECT 1 FROM sqlite_master WHERE name = 'cells' AND type = 'table'"
 
 
 def cell_names(path: Path) -> list[str]:
-    """The ids of the cells in this store. None of them has a character that steers a terminal."""
+    """The ids of the cells in this store. None of them has a control character."""
     try:
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=0.05)
         with contextlib.closing(connection):

@@ -1,4 +1,4 @@
-"""Readings of other tools, kept beside our results: never joined with them, and never judged.
+"""Readings of other tools. They are stored apart from our results, and never compared with them.
 
 One file for each import, below `bench-out/foreign/`. Times are in seconds.
 """
@@ -33,7 +33,7 @@ _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class _Foreign(BaseModel):
-    """What others write has more than we read."""
+    """A part of a foreign file. Keys that we do not read are allowed."""
 
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True, allow_inf_nan=False)
 
@@ -134,7 +134,7 @@ def read_pytest_benchmark(path: Path) -> ForeignRun:
     values = _json(path)
     if values.get("format") == baseline.FORMAT:
         raise BadInput(
-            f"{path}: a baseline: it is not imported, but compared: `bench compare {path} SUITE`"
+            f"{path}: a baseline cannot be imported; compare with it: `bench compare {path} SUITE`"
         )
     version = values.get("version")
     if "benchmarks" not in values or not isinstance(version, str):
@@ -181,7 +181,7 @@ def keep(run: ForeignRun, folder: Path) -> tuple[Path, bool]:
     digest = hashlib.sha256(data).hexdigest()[:12]
     path = folder / f"{run.tool}-{digest}.json"
     if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
-        return path, False  # a file that was damaged is written again
+        return path, False  # a damaged file is written again
     with atomic_write(path) as file:
         file.write(data)
     return path, True
@@ -203,7 +203,7 @@ def _stored(path: Path) -> ForeignRun:
 
 
 def _in_utc(path: Path, text: str) -> str:
-    """The moment, so that the order of texts is that of time. Without a zone it is UTC."""
+    """The time in UTC, so that texts sort by time. A time without a zone counts as UTC."""
     try:
         moment = datetime.fromisoformat(text)
         aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)

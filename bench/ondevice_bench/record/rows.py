@@ -166,7 +166,7 @@ def run_of(row: Row) -> Run:
 
 
 def cell_rows(run: str, cells: Iterable[PlannedCell], first: int = 0) -> list[Row]:
-    """The rows of a run's plan in its order, or of a part that begins at this place."""
+    """The rows of a run's plan in its order, or of the part of it that begins at `first`."""
     return [
         (
             run,

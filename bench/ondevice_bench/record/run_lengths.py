@@ -1,4 +1,4 @@
-"""Queries for the bytes that each run takes in a store: of its texts, and 8 of each number."""
+"""Queries for the bytes of each run in a store: the length of its texts, and 8 for each number."""
 
 from ondevice_bench.record.rows import RUN_COLUMNS
 
@@ -9,7 +9,7 @@ def _length(*columns: str) -> str:
 
 _RECORD = ("cell", "reason", "output", "unavailable", "details", "state_before", "state_after")
 _OF_RECORDS = "FROM records JOIN {} ON record = number GROUP BY run"
-# each gives rows of a run's id and a number of bytes
+# the rows of each query are the id of a run and a number of bytes
 QUERIES = (
     f"SELECT id, {_length(*RUN_COLUMNS[1:-1])} FROM runs",
     f"SELECT run, sum({_length('cell', 'definition', 'reason')}) FROM cells GROUP BY run",

@@ -1,4 +1,4 @@
-"""Which old runs of a store may go. Pure: it looks at runs and at what the user wants to keep."""
+"""Decides which old runs of a store may be removed. Pure: it reads runs and the user's rule."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ MAY_STILL_RUN = timedelta(days=7)
 
 @dataclass(frozen=True)
 class KeepRule:
-    """How many runs stay of each suite on each board, and which runs stay in any case.
+    """How many runs of each suite on each board stay, and which runs stay in any case.
 
-    `last` are the newest runs. `weekly` is a number of weeks: of the latest weeks that have runs,
-    the newest run of each week stays. `needed` are ids of runs that something else reads.
+    `last` is the number of newest runs. `weekly` is a number of weeks: in each of the latest weeks
+    with runs, the newest run stays. `needed` has the ids of runs that something else reads.
     """
 
     last: int = 0
@@ -23,10 +23,10 @@ class KeepRule:
 
 
 def removable(added: Sequence[Run], rule: KeepRule, now: datetime) -> list[Run]:
-    """The runs that the rule does not keep. `added` has all runs in the order of their storage.
+    """The runs that the rule does not keep. `added` has all runs in the order of storage.
 
-    The newest run of a suite on a board always stays. So does the run that `bench run` may
-    continue, a run that may not have ended yet, and a run that is needed.
+    The newest run of a suite on a board always stays. So do the run that `bench run` may continue,
+    runs that may not have ended yet, and runs that are needed.
     """
     kept = set(rule.needed)
     # a fleet continues the latest run of each profile
@@ -69,7 +69,7 @@ def _began_lately(run: Run, now: datetime) -> bool:
 
 
 def _moment(text: str) -> datetime | None:
-    """A moment in UTC; None for a text of a foreign store that is none."""
+    """A time in UTC; None for a text that is no time, as in a foreign store."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -38,7 +38,7 @@ from ondevice_bench.running.work_folder import work_folder
 
 # what a desk may ask; each is a method of `Board`
 QUESTIONS = ("run", "ask", "put", "fetch", "state", "findings", "software", "renew")
-IDLE_SECONDS = 600.0  # without a question; a desk that is still there connects again
+IDLE_SECONDS = 600.0  # without a question this process ends; the desk can connect again
 CLEANING_SECONDS = 20.0
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
@@ -55,7 +55,7 @@ class Conversation:
         self._questions = os.fdopen(os.dup(0), "rb")
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
-        os.dup2(2, 1)  # output of this process is no answer
+        os.dup2(2, 1)  # prints must not mix with answers
         self._read: queue.Queue[Frame] = queue.Queue(4)
 
     def begin(self, hello: Mapping[str, Any]) -> None:
@@ -193,7 +193,7 @@ def _chunk(frame: Frame) -> bytes:
 
 
 def hello(machine: Machine) -> dict[str, Any]:
-    """The greeting: what a desk must know of this machine before it plans."""
+    """The greeting: what a desk must know about this machine before it plans."""
     return {
         "frames": frames.VERSION,
         "protocol": protocol.VERSION,

@@ -75,7 +75,7 @@ class BoardWay(Protocol):
 class SshHost(Host):
     """A board that another process reaches."""
 
-    patience = RECONNECT_SECONDS  # for the board to come back
+    patience = RECONNECT_SECONDS  # how long it waits for the board to come back
     wait: Callable[[float], object] = staticmethod(time.sleep)  # between two attempts
 
     def __init__(

@@ -16,7 +16,7 @@ from ondevice_bench.running.hosts.host import Tick, no_tick
 from ondevice_bench.running.hosts.processes import end, ends_within
 
 TICK_SECONDS = 1.0
-STALL_SECONDS = 60.0  # until the network takes bytes, or a message is complete
+STALL_SECONDS = 60.0  # the longest wait until the network takes bytes, or a message is complete
 END_SECONDS = 10.0  # for the far side to clean up
 MOST_NOISE = 1 << 16  # bytes that a shell may print before the far side speaks
 KEPT_ERRORS = 1 << 14

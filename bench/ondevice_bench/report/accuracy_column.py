@@ -1,4 +1,4 @@
-"""The accuracy of each trained cell, as a column of the table to decide from."""
+"""The accuracy of each trained cell, as a column of the decision table."""
 
 from collections.abc import Sequence
 

@@ -55,7 +55,7 @@ def cards(found: Verdict, goal: Goal, baseline: str, limit: int | None) -> tuple
 
 
 def without_repeats(found: tuple[Card, ...]) -> tuple[Card, ...]:
-    """The cards. One that has the answer of the first one keeps only what is new."""
+    """The cards. A card with the same answer as the first card shows only what is new."""
     first, *others = found
     return (first, *(_without_details(card, first) for card in others))
 

@@ -164,7 +164,7 @@ def _gradient(member: CellWithBaseline) -> Quantity:
 
 
 def _seed(group: Group, *, has_accuracy: bool) -> str:
-    """Which seed the numbers are of, and what is not there because of it. Empty for one seed."""
+    """Which seed the numbers are from, and which cells are missing for it. Empty for one seed."""
     seeds = {member.cell.planned.cell.seed for member in group.members}
     if len(seeds) < 2:
         return ""
@@ -179,7 +179,7 @@ def _seed(group: Group, *, has_accuracy: bool) -> str:
 
 
 def _fit(cell: Cell) -> str:
-    """The command for a model that a name is enough for. Others need a file, options or a size."""
+    """The command, if the name of the model is enough. Others need a file, options or a size."""
     if cell.model not in registry.models() or cell.model_options:
         return ""
     return f"bench fit --model {cell.model} --batch {cell.batch} --board pi5-2gb"

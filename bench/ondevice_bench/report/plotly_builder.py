@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Mapping
 from typing import Any, Literal
 
-NAMES_IN_A_ROW = 3  # of a legend; a wide figure has more
+NAMES_IN_A_ROW = 3  # of a legend, at least: a wide figure has more
 CHECKED = 30  # items of a list that plotly checks
 FRAME: dict[str, Any] = {
     "height": 320,  # the page keeps this place before it draws the figure

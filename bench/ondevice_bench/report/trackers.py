@@ -1,6 +1,7 @@
 """A run in the formats of trackers: Bencher, and the action github-action-benchmark.
 
-Only measured cells are in them. A name has the scope of its metric: two scopes are two series.
+Only measured cells are exported. A name contains the scope of its metric, so that numbers of
+different scopes are different series.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +14,7 @@ from ondevice_bench.errors import BadInput, NothingRan
 from ondevice_bench.stats import Estimate
 
 LONGEST_NAME, LONGEST_MEASURE = 1024, 64  # what Bencher takes
-# the action knows this one, so that it can compare with ms and µs
+# the action knows this unit, and converts it to ms and µs
 _UNITS = {"seconds": "s"}
 
 
@@ -61,7 +62,7 @@ def _measured(summary: RunSummary) -> list[CellSummary]:
 
 
 def _metrics_of(cell: CellSummary) -> Iterator[tuple[metrics.Metric, Estimate]]:
-    """The metrics that this version of bench knows: of others, nobody knows the unit."""
+    """The metrics that this version of bench knows. The unit of any other metric is unknown."""
     for name, each in cell.estimates.items():
         if name in metrics.BY_NAME:
             yield metrics.BY_NAME[name], each
@@ -87,7 +88,7 @@ def _entry(cell: CellSummary, metric: metrics.Metric, each: Estimate) -> dict[st
     }
     if each.lower is None or each.upper is None:
         return entry
-    # the format has one number for both sides, so it is that of the wider one
+    # the format has one number for both sides of the interval: the wider side counts
     wider = max(each.upper - each.estimate, each.estimate - each.lower)
     interval = f"from {each.lower:.6g} to {each.upper:.6g}: {each.basis}"
     return {**entry, "range": f"± {float(wider)!r}", "extra": interval}

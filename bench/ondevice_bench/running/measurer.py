@@ -1,6 +1,6 @@
-"""One task after the other on one host: from a task to a job, and from a reply to a record.
+"""Measures tasks on one host, one after another: makes a job of a task, and a record of a reply.
 
-It touches no store: what it must know of earlier passes, it asks a function.
+It uses no store: a function gives the results of earlier passes.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ Earlier = Callable[[TaskKey], tuple[str, str, Details] | None]
 
 @dataclass(frozen=True)
 class PreparedTask:
-    """A task with all that it needs; `launch` touches no store, so any thread may call it."""
+    """A task with everything that it needs. `launch` uses no store, so any thread may call it."""
 
     task: TaskKey
     started: str
@@ -59,7 +59,7 @@ class Measurer:
     def prepare(
         self, task: TaskKey, sampling_seconds: float = inf, turns: Turns | None = None
     ) -> PreparedTask:
-        """Collect all that a task needs; with `turns` it steps in turn with another."""
+        """Collect what a task needs. With `turns`, it takes its steps in turn with another task."""
         started, before = now(), self._host.state().to_dict()
         cell, ranks, why_not = self._cells[task.cell], None, ""
         if task.pass_name != CALIBRATE and CALIBRATE in passes_of(cell, ()):
@@ -80,7 +80,7 @@ class Measurer:
         return PreparedTask(task, started, before, lambda tick: self._host.run(job, timeout, tick))
 
     def record(self, prepared: PreparedTask, outcome: Outcome, after: Mapping[str, Any]) -> Record:
-        """How the task ended. What no store can hold is a failure."""
+        """The record of how the task ended. If no store can hold the reply, the task has failed."""
         try:
             record = self._record(prepared, outcome, after)
             check_record(record)
@@ -104,14 +104,14 @@ class Measurer:
             metrics=reply.result.metrics,
             samples=reply.result.samples,
             unavailable=reply.result.unavailable,
-            details=details,  # which unit it was, a worker cannot say
+            details=details,  # with the unit, which a worker does not know
             state_before=prepared.before,
             state_after=after,
             output="" if reply.status == "ok" else outcome.printed,
         )
 
     def _ranks(self, cell: str) -> tuple[Mapping[str, RankNumbers] | None, str]:
-        """The ranks by the cell's calibrate pass, or the reason why there are none."""
+        """The ranks from the cell's calibrate pass, or the reason why there are none."""
         outcome = self._earlier(TaskKey(cell, CALIBRATE, 1))
         if outcome is None:
             return None, "its ranks were not calibrated"
@@ -121,7 +121,7 @@ class Measurer:
         return (details.ranks, "") if status == "ok" else (None, f"no ranks: {reason}")
 
     def _with_chosen_rate(self, cell: Cell) -> tuple[Cell, str]:
-        """The cell with the learning rate that its own pass chose, or the reason for none."""
+        """The cell with the learning rate that its pass chose, or the reason why there is none."""
         if LEARNING_RATE not in passes_of(cell, (LEARNING,)):
             return cell, ""
         outcome = self._earlier(TaskKey(cell.id, LEARNING_RATE, 1))

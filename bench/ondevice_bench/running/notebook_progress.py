@@ -1,4 +1,4 @@
-"""What a person sees in a notebook while a run measures: a bar, redrawn in its place."""
+"""The progress of a run in a notebook: a bar that is redrawn in its place."""
 
 import sys
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class NotebookBar(LiveLine):
 def for_notebook() -> Progress | None:
     """A bar, if this process is the kernel of a notebook.
 
-    IPython is never imported: a kernel has it.
+    IPython is never imported here: a kernel has imported it already.
     """
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()

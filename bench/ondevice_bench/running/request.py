@@ -38,12 +38,12 @@ class Request:
     command: str
     origin: str = RUN
     fresh: bool = False
-    # a finished run goes on, too, and one whose plan is part of this one, or has this one as a part
+    # also continue a finished run, and a run whose plan contains this plan or is part of it
     extends: bool = False
     retry: frozenset[str] = frozenset()
     budget: float | None = None  # seconds
     interleaved: bool = True  # rounds take turns between the cells
-    of_any_unit: bool = False  # boards of one kind share the run: its records name their units
+    of_any_unit: bool = False  # boards of one kind share the run; each record names its unit
     findings: tuple[DoctorFinding, ...] = ()  # what the doctor says of the machine before the run
 
     @property

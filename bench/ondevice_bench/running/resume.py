@@ -103,7 +103,7 @@ def _to_go_on_with(store: Store, new: Run, request: Request, progress: Progress)
 
 
 def _latest_of_kind(store: Store, new: Run) -> Run | None:
-    """The run that may go on. A fleet has a run for each profile of its boards."""
+    """The latest run that may be continued. A fleet has one run for each profile of its boards."""
     if new.origin == RUN:
         return store.last_added(new.suite, new.origin)
     if new.origin == FLEET:
@@ -112,7 +112,7 @@ def _latest_of_kind(store: Store, new: Run) -> Run | None:
 
 
 def _joins(store: Store, latest: Run, new: Run, request: Request) -> bool:
-    """Whether one of both plans is part of the other, measured alike. A larger plan is stored."""
+    """Whether one plan is part of the other, with equal settings. A larger plan is then stored."""
     settings = json.loads(json.dumps(request.settings))
     if any(latest.settings.get(name) != value for name, value in settings.items()):
         return False

@@ -231,7 +231,7 @@ def why_nothing(request: Request) -> str:
 
 
 def software_of(host: Host) -> dict[str, Any]:
-    """What bench and its workers compute with on a host."""
+    """The versions of bench and of the libraries of its workers on a host."""
     try:
         software = host.software()
     except HostError as error:

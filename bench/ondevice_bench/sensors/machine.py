@@ -93,7 +93,7 @@ def _temperature(root: Path) -> Sensor:
 
 
 def asked(command: Sequence[str]) -> str:
-    """What a tool of the board prints."""
+    """The output of a tool of the board."""
     process = subprocess.run(
         command, capture_output=True, text=True, check=True, timeout=_ASK_SECONDS
     )

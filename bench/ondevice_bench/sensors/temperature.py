@@ -1,6 +1,6 @@
-"""The temperature of the processor, where the kernel names its sensor; else of the hottest zone.
+"""The temperature of the processor if the kernel names its sensor, or else of the hottest zone.
 
-The mean of all zones would mix in disks, batteries and the air of the case.
+A mean of all zones would include disks, batteries and the air of the case.
 """
 
 import re
@@ -10,14 +10,14 @@ from pathlib import Path
 # types of thermal zones: cpu-thermal (Pi), CPU-therm (Jetson), x86_pkg_temp, bigcore0-thermal
 _PROCESSOR_ZONE = re.compile(r"cpu|(big|mid|little)core|x86_pkg_temp", re.IGNORECASE)
 _PROCESSOR_CHIPS = ("k10temp", "zenpower", "coretemp", "cpu_thermal")  # names of hwmon
-_OFFSET_LABEL = "Tctl"  # of AMD: on some processors 10 to 27 °C above Tdie, the real one
-_CONSTANT_ZONE = "PMIC-Die"  # of a Jetson: 100 °C at all times
+_OFFSET_LABEL = "Tctl"  # AMD: on some processors 10 to 27 °C above Tdie, which is the real value
+_CONSTANT_ZONE = "PMIC-Die"  # Jetson: it always shows 100 °C
 
 
 def temperature_files(root: Path) -> tuple[Path, ...]:
-    """The files to read; the highest of their numbers counts, in thousandths of a °C.
+    """The files to read. The highest number counts, in thousandths of a °C.
 
-    They are empty if the machine shows no temperature.
+    There are none if the machine shows no temperature.
     """
     every = sorted(root.glob("sys/class/thermal/thermal_zone*/temp"))
     zones = {path: _text(path.with_name("type")) for path in every if _reads(path)}
@@ -32,7 +32,7 @@ def celsius(files: Sequence[Path]) -> float:
 
 
 def _inputs_of_chips(root: Path) -> list[Path]:
-    """The temperatures of the processor that its own driver reports."""
+    """The files in which the driver of the processor reports its temperature."""
     names = sorted(root.glob("sys/class/hwmon/hwmon*/name"))
     chips = [path.parent for path in names if _text(path) in _PROCESSOR_CHIPS]
     inputs = [path for chip in chips for path in sorted(chip.glob("temp*_input")) if _reads(path)]

@@ -20,10 +20,10 @@ from ondevice_bench.units import number_of
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the newest run says against the run before it. `tone` is its colour, if it has one.
+    """The newest run compared with the run before it. `tone` is the colour, if it has one.
 
-    A first run has no outcome. `counts` has the number of metrics of each verdict. `unjudged` are
-    the cells that the run before it plans, too, but has not measured.
+    A first run has no outcome. `counts` has the number of metrics of each verdict. `unjudged` has
+    cells that the run before planned, too, but did not measure.
     """
 
     tone: str
@@ -36,7 +36,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class RunChanges:
-    """The changes that are first seen in one run."""
+    """The changes that appear first in one run."""
 
     run: Run
     changes: tuple[tuple[Series, HistoryChange], ...]
@@ -67,7 +67,7 @@ class RunChanges:
 
 @dataclass(frozen=True)
 class BoardHistory:
-    """The runs of a suite on one board, in order, and what is known of them."""
+    """The runs of a suite on one board, in order, with their history and verdict."""
 
     board: Board
     digests: tuple[Digest, ...]
@@ -85,7 +85,7 @@ class BoardHistory:
 
     @cached_property
     def workloads(self) -> tuple[LabelledCells, ...]:
-        """The cells by workload. Of several versions of the user's code, it has the latest."""
+        """The cells by workload. If the user's code has several versions, only the latest."""
         latest = {each.cell.key: each.cell for digest in self.digests for each in digest.cells}
         keys = dict.fromkeys(series.fingerprint for series in self.history.series)
         return labelled(latest[key] for key in keys)
@@ -97,7 +97,7 @@ class BoardHistory:
 
     @cached_property
     def by_run(self) -> tuple[RunChanges, ...]:
-        """The changes that are no guess, by the run in which they are first seen, newest first."""
+        """The confirmed changes, by the run in which they appear first. Newest runs come first."""
         found: dict[int, list[tuple[Series, HistoryChange]]] = {}
         for series, change in self.history.changes:
             if change.kind != "pending":
@@ -140,7 +140,7 @@ def board_history(
 
 
 def _readings(digest: Digest, known: dict[str, Traits]) -> Iterator[Reading]:
-    """The readings of a run. Equal traits are one object: a long history must fit into memory."""
+    """The readings of a run. Equal traits share one object, to save memory in a long history."""
     for each in digest.cells:
         traits = known.get(each.cell.key)
         if traits is None or traits.details != each.traits:
@@ -155,7 +155,7 @@ def _readings(digest: Digest, known: dict[str, Traits]) -> Iterator[Reading]:
 
 
 def _only_measured_in(new: Digest, base: Digest) -> Iterator[str]:
-    """The cells of the new run for which the base has a plan, but no number."""
+    """The cells of the new run that the base planned, but did not measure."""
     unmeasured = {join_key(each.cell) for each in base.cells if not each.estimates}
     measured = {join_key(each.cell) for each in base.cells if each.estimates}
     for each in new.cells:

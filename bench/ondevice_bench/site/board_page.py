@@ -30,12 +30,12 @@ MOST_CELLS = 50  # whose trends are on a page
 MOST_DRAWINGS = 150  # of the cells on a page
 MOST_MACHINES = 12  # with a drawing of their own, for one metric of a cell
 MOST_EVENTS = 20
-_KNOWN_CAUSES = ("code ", "no cause in the records")  # the line has the commits already
+_KNOWN_CAUSES = ("code ", "no cause in the records")  # left out: the heading has the commits
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the page of a board shows at most, so that it stays small."""
+    """The most that the page of a board shows, so that it stays small."""
 
     rows: int = 200
     changes: int = 60
@@ -45,12 +45,12 @@ class Limits:
 
     @property
     def halved(self) -> "Limits":
-        """Half of everything, and at least one of it."""
+        """Half of each limit, but at least 1."""
         return Limits(*(max(1, each // 2) for each in astuple(self)))
 
 
 def board_pages(board: BoardHistory) -> Iterator[tuple[str, bytes]]:
-    """The path of each page within the site, and the page."""
+    """Each page, with its path in the site."""
     folder = board.board.folder
     parts = pairs.parts_of(pairs.rows_of(board), board.runs)
     blocks = [pairs.blocks_of(part, len(board.runs)) for part in parts]
@@ -88,7 +88,7 @@ def board_pages(board: BoardHistory) -> Iterator[tuple[str, bytes]]:
 def _first_page(
     path: str, values: Mapping[str, Any], board: BoardHistory, blocks: Sequence[range]
 ) -> bytes:
-    """The page of the board. It shows less of everything if it would be too large."""
+    """The page of the board. If it would be too large, it shows less of everything."""
     limits = Limits()
     while True:
         try:
@@ -100,7 +100,7 @@ def _first_page(
 
 
 def card_of(board: BoardHistory) -> Card:
-    """What the first page says of it."""
+    """The card of this board on the first page."""
     run, verdict = board.newest.run, board.verdict
     before = board.runs[-2] if len(board.runs) > 1 else None
     events = [
@@ -201,7 +201,7 @@ def _notes(board: BoardHistory, limits: Limits) -> list[str]:
 
 
 def _changes_of_run(board: BoardHistory, each: RunChanges, limits: Limits) -> dict[str, Any]:
-    """The changes that are first seen in a run, and what else differs from the run before."""
+    """The changes that appear first in a run, and what else differs from the run before."""
     before, after = _ends(each)
     found = (cause for _, change in each.changes for cause in change.causes)
     causes = dict.fromkeys(each for each in found if not each.startswith(_KNOWN_CAUSES))
@@ -228,7 +228,7 @@ def _changes_of_run(board: BoardHistory, each: RunChanges, limits: Limits) -> di
 
 
 def _namer(board: BoardHistory) -> Callable[[str], str]:
-    """A function from the id of a cell of one of the last two runs to its label."""
+    """A function that gives the label of a cell of the last two runs by its id."""
     labels = _labels(board)
     keys = {each.cell.id: each.cell.key for run in board.digests[-2:] for each in run.cells}
     return lambda cell: labels.get(keys.get(cell, ""), cell)
@@ -248,7 +248,7 @@ def _row(row: GateRow, name: Callable[[str], str]) -> dict[str, str]:
 
 
 def _ends(each: RunChanges) -> tuple[str, str]:
-    """The commits around a change. The first one is the latest before any of the changes."""
+    """The commits before and after the changes. The first is the latest before any of them."""
     before = max((change.before for _, change in each.changes), key=lambda point: point.place)
     return short_commit(before.run.commit), short_commit(each.run.commit)
 
@@ -281,7 +281,7 @@ def _runs(board: BoardHistory, blocks: Sequence[range], limits: Limits) -> Itera
 
 
 def _labels(board: BoardHistory) -> Mapping[str, str]:
-    """The label of each cell. Its workload goes first if there are several."""
+    """The label of each cell. It begins with the workload if there are several workloads."""
     several = len(board.workloads) > 1
     return {
         cell.key: f"{group.heading}: {label}" if several else label
@@ -296,7 +296,7 @@ def _metric_text(board: BoardHistory, series: Series) -> str:
 
 
 def _page_names(trends: Sequence["_Trends"]) -> list[tuple[str, str]]:
-    """What the pages with trends show, and their names."""
+    """The text and the file name of each page with trends."""
     names, shown = [], 0
     for number, page in enumerate(trends):
         count = sum(len(rows) for _, rows in page)
@@ -310,7 +310,7 @@ _Trends = list[tuple[str, list[Any]]]  # the cells of a page by workload
 
 
 def _trends(board: BoardHistory) -> list[_Trends]:
-    """For each page, the cells by workload: for each headline its drawings."""
+    """For each page, the cells by workload, with the drawings of each main metric."""
     by_cell: dict[str, dict[str, list[Series]]] = {}
     for series in board.history.series:
         if series.metric in metrics.HEADLINES:
@@ -333,7 +333,7 @@ def _trends(board: BoardHistory) -> list[_Trends]:
 
 
 def _drawn(board: BoardHistory, name: str, found: Mapping[str, Sequence[Series]]) -> Any:
-    """A headline of a cell: its label, its drawings, and how many machines are left out.
+    """A main metric of a cell: its label, its drawings, and the number of machines left out.
 
     The machines that measured last are drawn.
     """

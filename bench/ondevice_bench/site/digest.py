@@ -1,7 +1,7 @@
-"""A run as a site keeps it: estimates and rounds of its cells, without samples and states.
+"""A run as a site stores it: estimates and rounds of its cells, without samples and states.
 
-A digest has a hash of each record. So a site knows whether a run that comes again has other
-content.
+A digest has a hash of each record. If a run is published again, the site sees whether its content
+has changed.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ NOT_KEPT = "not measured in this run"
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What a site says of a run. `identity` is a hash of the whole definition and plan."""
+    """The facts about a run in a site. `identity` is a hash of the whole definition and plan."""
 
     id: str
     suite: str
@@ -54,8 +54,8 @@ class Process:
 class CellDigest:
     """A planned cell: its processes by `pass/round`, and its metrics.
 
-    `rounds` has one reading for each process, of noisy metrics. `traits` are hashes of what may
-    explain a change.
+    `rounds` has the reading of each process, for noisy metrics only. `traits` are hashes of what
+    may explain a change.
     """
 
     cell: Cell
@@ -78,7 +78,7 @@ class Digest:
 
     @cached_property
     def run(self) -> Run:
-        """The run, without what a site does not keep."""
+        """The run, with only what a site stores."""
         facts = self.facts
         return Run(
             id=facts.id,
@@ -100,7 +100,7 @@ class Digest:
 
     @property
     def mark(self) -> str:
-        """A hash of the definition and of how and when each process ended."""
+        """A hash of the definition, and of the end and the time of each process."""
         attempts = {
             TaskKey(each.cell.id, *_task(name)): (process.status, process.started)
             for each in self.cells
@@ -109,7 +109,7 @@ class Digest:
         return mark_of(self.facts.identity, self.facts.finished, attempts)
 
     def summary(self) -> RunSummary:
-        """The run as a comparison reads it."""
+        """The run in the form that a comparison reads."""
         return RunSummary(
             self.run, tuple(_summary_of(each, self.facts.profile) for each in self.cells)
         )
@@ -118,7 +118,7 @@ class Digest:
 def mark_of(
     identity: str, finished: str | None, attempts: Mapping[TaskKey, tuple[str, str]]
 ) -> str:
-    """A hash by which a run is known again without a look at its measurements."""
+    """A hash that recognises a run without its measurements."""
     ordered = sorted(
         (key.cell, key.pass_name, key.round, *attempt) for key, attempt in attempts.items()
     )
@@ -126,9 +126,9 @@ def mark_of(
 
 
 def merged(where: str, known: Digest, other: Digest) -> Digest:
-    """The digest that has more of the same run; BadInput if one contradicts the other.
+    """The digest with more records of the same run; BadInput if the two contradict each other.
 
-    The result is the same whichever of the two is known first.
+    The result does not depend on the order of the two.
     """
     run = known.facts.id
     if known.facts.identity != other.facts.identity:
@@ -148,7 +148,7 @@ def merged(where: str, known: Digest, other: Digest) -> Digest:
 
 
 def _gains(where: str, one: Digest, other: Digest) -> bool:
-    """Whether the other one has records that replace those of this one, or that it lacks."""
+    """Whether `other` has records that `one` lacks, or later attempts of its records."""
     before = {each.cell.id: each.processes for each in one.cells}
     has_more = False
     for each in other.cells:
@@ -198,7 +198,7 @@ def _summary_of(each: CellDigest, profile: str) -> CellSummary:
 
 
 def _rounds_of(processes: Mapping[str, Process]) -> dict[str, Rounds]:
-    """How many rounds of each pass failed. A site does not keep why."""
+    """How many rounds of each pass failed. A site does not store the reasons."""
     found: dict[str, list[Status]] = {}
     for name, process in processes.items():
         if process.status != "skipped":

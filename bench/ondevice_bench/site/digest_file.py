@@ -1,4 +1,4 @@
-"""The file of a digest: it is checked whenever it is read.
+"""The file of a digest. It is checked each time it is read.
 
 Metrics that only a later version of bench knows are ignored.
 
@@ -157,5 +157,5 @@ def _estimate(estimate: float, lower: float | None, upper: float | None, basis: 
 
 
 def _float(value: float | None) -> float | None:
-    """The value as a float: a bundle may have whole numbers where a store has others."""
+    """The value as a float: a bundle may have a whole number where a store has 1.0."""
     return None if value is None else float(value)

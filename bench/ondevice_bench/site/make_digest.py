@@ -43,12 +43,12 @@ def digest_of(content: RunContent) -> Digest:
         identity=identity_of(run, content.cells),
     )
     cells = tuple(_digest_of_cell(each, processes.get(each.id, {})) for each in summary.planned)
-    # what a site writes, it can read again
+    # reading checks the digest, so that a site never writes what it cannot read
     return digest_file.read(f"run {run.id}", digest_file.text_of(Digest(facts, cells)))
 
 
 def identity_of(run: Run, cells: Iterable[PlannedCell]) -> str:
-    """A hash of a run's definition and plan: not of its origin, nor of its end."""
+    """A hash of a run's definition and plan, without its origin and its end."""
     row = rows.run_row(replace(run, origin="", finished=None))
     return hash_of([row, [list(each) for each in rows.cell_rows(run.id, cells)]])
 

@@ -1,7 +1,7 @@
-"""What a site has: its runs, bundles and pages with their hashes, and what the first page says.
+"""The content of a site: runs, bundles and pages with hashes, and the cards of the first page.
 
-The manifest saves work. What counts are the files of data, one for each run: a manifest that is
-damaged, edited or of another version of `bench` is made again from them.
+The manifest only saves work. The data is in the files of the runs. A manifest that is damaged,
+edited or of another version of `bench` is made again from these files.
 
 | version | since | what changed |
 | --- | --- | --- |
@@ -33,7 +33,7 @@ _Path = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*(/[a-z0-9][a-z0-9.-]*
 
 @dataclass(frozen=True)
 class KnownRun:
-    """A run of the site: what orders it, the file of its data with its hash, and its mark."""
+    """A run of the site: its place in the order, its file with a hash, and its mark."""
 
     id: str
     commit: str
@@ -54,7 +54,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Card:
-    """What the first page says of a suite on a board."""
+    """The text on the first page about a suite on a board."""
 
     suite: str
     board: str
@@ -76,7 +76,7 @@ class Card:
 
 @dataclass(frozen=True)
 class KnownBoard:
-    """A suite on a board: a hash of all that its pages are made of, its pages, its card."""
+    """A suite on a board: a hash of everything that its pages depend on, the pages, the card."""
 
     inputs: str
     pages: list[str]
@@ -85,7 +85,7 @@ class KnownBoard:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The whole of it. Boards are named by their folder, runs by their id, pages by their path."""
+    """The manifest. Keys: the folder of a board, the id of a run, the path of a page."""
 
     bundles: list[str] = field(default_factory=list)
     runs: dict[str, KnownRun] = field(default_factory=dict)

@@ -1,9 +1,9 @@
-"""Any two runs of a board side by side: the data of the pages on which a reader chooses them.
+"""The data of the pages on which a reader compares any two runs of a board.
 
-Pages that work without a server can load no data. So each page has the values of two blocks of
-runs, and there is a page for each pair of blocks. A block ends before its values are too long.
-Many cells are divided into parts, each with blocks of its own. A site would grow with the square of
-the blocks, so only the latest blocks have pages.
+Without a server, a page cannot load data. So each page has the values of two blocks of runs, and
+there is a page for each pair of blocks. A block ends before its values are too long. If there are
+many cells, they are divided into parts, each with its own blocks. A site would grow with the square
+of the number of blocks, so only the latest blocks have pages.
 
 The page's script shows numbers and compares exact metrics by equality. It judges no noisy metric:
 it shows the changes that the history proves between the two runs.
@@ -29,10 +29,10 @@ from ondevice_bench.units import quantity
 
 MAX_BLOCK = 600_000  # bytes of the values of a block
 MAX_PART = 400_000  # bytes of the rows of a part, each with one value
-MOST_BLOCKS = 12  # of each part, that have pages
-BYTES_OF_VALUE = 24  # beside its text
-BYTES_OF_ROW = 48  # beside its texts
-BYTES_OF_CHANGE = 40  # beside its text
+MOST_BLOCKS = 12  # of each part have pages
+BYTES_OF_VALUE = 24  # without its text
+BYTES_OF_ROW = 48  # without its texts
+BYTES_OF_CHANGE = 40  # without its text
 DIGITS = 6
 
 _Value = tuple[float, str]  # a number for the ratio, and its text
@@ -40,7 +40,7 @@ _Value = tuple[float, str]  # a number for the ratio, and its text
 
 @dataclass(frozen=True)
 class Row:
-    """A metric of a cell: its values by the run's place, and its changes if it is noisy."""
+    """A metric of a cell: its values by the place of the run, and its changes if it is noisy."""
 
     workload: str
     label: str
@@ -143,7 +143,7 @@ def page_name(earlier: int, later: int, part: int = 0) -> str:
 
 
 def part_names(parts: Sequence[Sequence[Row]], blocks: Sequence[Sequence[range]]) -> list[Any]:
-    """What each part has, and its page of the latest runs."""
+    """The text for each part, and its page with the latest runs."""
     counts = [len({(row.workload, row.label) for row in part}) for part in parts]
     starts = [sum(counts[:number]) for number in range(len(parts))]
     return [
@@ -163,9 +163,9 @@ def page_json(
     pair: tuple[int, int],
     part: int = 0,
 ) -> str:
-    """The data of the page of a pair of blocks. The rows are those of the part.
+    """The data of the page for a pair of blocks. `rows` are the rows of the part.
 
-    Changes of exact metrics are not in it: the values tell them.
+    Changes of exact metrics are left out: the values show them.
     """
     places = [place for number in dict.fromkeys(pair) for place in blocks[number]]
     software, machines, kernels = _Numbered(), _Numbered(), _Numbered()
@@ -228,7 +228,7 @@ def _value(name: str, value: float) -> _Value:
 
 
 def _packed(values: Iterable[_Value | None]) -> tuple[list[_Value], list[int]]:
-    """The distinct values, and how often which of them follows: count, number, count, number.
+    """The distinct values, and run lengths: count, number of the value, count, number, and so on.
 
     The number of a run without a value is -1.
     """
@@ -250,7 +250,7 @@ def _change(name: str, change: HistoryChange, runs: Sequence[Run]) -> list[Any]:
 
 
 class _Numbered:
-    """Values, each only once."""
+    """Distinct values, each with a number."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Where the files of a site lie. A name becomes a path only in letters, digits and `.-`."""
+"""The paths of the files of a site. Names in paths have only letters, digits, dots and hyphens."""
 
 import hashlib
 import re
@@ -14,7 +14,7 @@ _WITH_HASH = re.compile(r".*-[0-9a-f]{8}")
 
 @dataclass(frozen=True, order=True)
 class Board:
-    """A suite on one board. Boards of one profile are told apart by their unit, if it is known."""
+    """A suite on one board. If units are known, they distinguish boards of one profile."""
 
     suite: str
     profile: str
@@ -44,7 +44,7 @@ class Board:
 def slug(name: str) -> str:
     """The name as part of a path. Different names have different slugs.
 
-    A name that is no such part has a hash. So has one that looks as if it had.
+    A hash is added if the name cannot be part of a path, or already looks like a name with a hash.
     """
     if _PLAIN.fullmatch(name) and len(name) <= LONGEST and not _WITH_HASH.fullmatch(name):
         return name

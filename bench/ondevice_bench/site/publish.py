@@ -1,7 +1,7 @@
-"""Brings a site up to date: what is new is checked first, then written beside, then put in place.
+"""Updates a site. New files are checked, written to temporary files, and then renamed.
 
-The site depends on its runs only: neither on the order in which they came, nor on the files that
-they came in. A board whose runs and look are the same keeps its pages.
+The site depends only on its runs, and not on their order or on their source files. If the runs of a
+board and the templates are unchanged, its pages stay.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ from ondevice_bench.site.sources import find_sources, read_sources
 from ondevice_bench.site.templates import look
 
 BESIDE = ".bench-new-"
-COLLECT_AFTER = 100_000  # new objects; a history has many, and hardly any of them refer in circles
+COLLECT_AFTER = 100_000  # new objects; a history has many objects and nearly no reference cycles
 Places = Callable[[Iterable[str]], Mapping[str, int]]
 
 
@@ -64,7 +64,7 @@ class _Site:
     read: dict[str, Digest] = field(default_factory=dict)
 
     def digest(self, run: str) -> Digest:
-        """The digest of a run of the site, from its file if it did not change."""
+        """The digest of a run of the site, from its file; BadInput if the file was changed."""
         if run in self.changed:
             return self.changed[run]
         if run not in self.read:
@@ -125,10 +125,10 @@ def publish(paths: Sequence[Path], site: Path, places: Places) -> Published:
 
 
 def _require_own(site: Path) -> None:
-    """Refuse a folder that has other things in it, such as a home folder given by mistake."""
+    """Refuse a folder with other files, such as a home folder that was given by mistake."""
     if not site.is_dir() or any(site.glob(f"*/*/{DATA}/*.json")):
         return
-    if read_manifest(site).manifest.runs:  # other tools have a file of this name, too
+    if read_manifest(site).manifest.runs:  # not the file name: other tools use the same name
         return
     others = sorted(each.name for each in site.iterdir() if not each.name.startswith("."))
     if others:
@@ -137,9 +137,9 @@ def _require_own(site: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(site: Path) -> Iterator[None]:
-    """Nobody else writes this site meanwhile. The lock ends with the process.
+    """Keep other processes from writing this site. The lock ends with the process.
 
-    A new folder goes again if nothing is published.
+    A new folder is removed again if nothing is published.
     """
     is_new = not site.exists()
     try:
@@ -166,7 +166,7 @@ def _locked(site: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _collecting_seldom() -> Iterator[None]:
-    """Python looks for circles of objects less often: it took a fifth of the time."""
+    """Collect garbage less often: it took a fifth of the time."""
     before = gc.get_threshold()
     gc.set_threshold(COLLECT_AFTER, *before[1:])
     try:
@@ -176,7 +176,7 @@ def _collecting_seldom() -> Iterator[None]:
 
 
 def _go_on_after_a_kill(state: _Site) -> None:
-    """Know the files that a process put in place before it was killed: it left its manifest."""
+    """Take over the files that a killed process renamed. Its own manifest lists them."""
     for left in sorted(state.folder.glob(f"{BESIDE}*")):
         for run, each in read_manifest(left).manifest.runs.items():
             if state.known.get(run) != each and _sha_of(state.folder / each.file) == each.sha256:
@@ -184,9 +184,9 @@ def _go_on_after_a_kill(state: _Site) -> None:
 
 
 def _take_up_stray_data(state: _Site) -> int:
-    """Read the files of data that the manifest does not name, and count them.
+    """Read the files of runs that are not in the manifest, and count them.
 
-    The manifest was lost, or a process was killed.
+    There are such files if the manifest was lost, or if a process was killed.
     """
     files = {each.file for each in state.known.values()}
     count = 0
@@ -199,7 +199,7 @@ def _take_up_stray_data(state: _Site) -> int:
         run = digest.facts.id
         if Board.of(digest.run).data(run) != name:
             raise BadInput(f"{path}: is not the file of its run {run}")
-        if run in state.known:  # in another file, so it is another run
+        if run in state.known:  # the manifest has another file for this id, so it is another run
             merged(str(path), state.digest(run), digest)
         state.known[run] = _known_run(digest, data)
         state.read[run] = digest
@@ -219,7 +219,7 @@ def _data_of(path: Path) -> bytes:
 
 
 def _merge(state: _Site, found: Sequence[tuple[str, Digest]]) -> tuple[int, int]:
-    """Take up what was found; how many runs are new, and how many have grown."""
+    """Add the runs that were found. Returns how many are new, and how many have grown."""
     added, grown = set(), set()
     for where, digest in found:
         run = digest.facts.id
@@ -236,7 +236,7 @@ def _merge(state: _Site, found: Sequence[tuple[str, Digest]]) -> tuple[int, int]
 
 
 def _known_run(digest: Digest, data: bytes) -> KnownRun:
-    """What the manifest says of a run whose file has this data."""
+    """The entry of the manifest for a run with this file."""
     facts = digest.facts
     file = Board.of(digest.run).data(facts.id)
     return KnownRun(facts.id, facts.commit, facts.created, file, _sha(data), digest.mark)
@@ -245,7 +245,7 @@ def _known_run(digest: Digest, data: bytes) -> KnownRun:
 def _drawn(
     state: _Site, runs: Mapping[str, KnownRun], manifest: Manifest, places: Places
 ) -> tuple[dict[str, KnownBoard], dict[str, bytes]]:
-    """Every board, and the pages of those whose runs, order or look changed."""
+    """Every board, and the pages of the boards with other runs, another order or a new look."""
     by_folder: dict[str, list[KnownRun]] = {}
     for _, each in sorted(runs.items()):
         by_folder.setdefault(each.file.rpartition(f"/{DATA}/")[0], []).append(each)
@@ -290,10 +290,10 @@ def _are_there(site: Path, board: KnownBoard, manifest: Manifest) -> bool:
 def _put_in_place(
     site: Path, files: Mapping[str, bytes], manifest: Manifest, gone: Iterable[str]
 ) -> None:
-    """Write all files beside the site's, then rename them; the manifest comes last."""
+    """Write all files under temporary names, then rename them. The manifest comes last."""
     try:
         _make_folders(site, files)
-        for left in site.glob(f"{BESIDE}*"):  # by a process that was killed
+        for left in site.glob(f"{BESIDE}*"):  # a process that was killed has left it
             shutil.rmtree(left, ignore_errors=True)
         staging = Path(tempfile.mkdtemp(prefix=BESIDE, dir=site))
         try:

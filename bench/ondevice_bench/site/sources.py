@@ -1,6 +1,6 @@
-"""What is published: the runs of bundles and stores. Runs of `bench ab` are left out.
+"""Finds what is published: the runs of bundles and stores. Runs of `bench ab` are left out.
 
-Nothing of a bundle or a run is read in full that the site has already.
+Bundles and runs that the site already has are not read in full.
 """
 
 import hashlib
@@ -21,14 +21,14 @@ from ondevice_bench.site.make_digest import digest_of, identity_of
 
 @dataclass(frozen=True)
 class Found:
-    """The runs that the site may lack, each with its source, and the hashes of all bundles."""
+    """The runs that the site may not have yet, each with its source, and hashes of all bundles."""
 
     digests: tuple[tuple[str, Digest], ...]
     bundles: frozenset[str]
 
 
 def find_sources(paths: Sequence[Path], site: Path) -> tuple[Path, ...]:
-    """The bundles and stores that these paths name; folders are searched, but not the site."""
+    """The bundles and stores at these paths. Folders are searched, but the site is left out."""
     found: dict[Path, None] = {}
     for path in paths:
         if not path.is_dir():
@@ -47,7 +47,7 @@ def find_sources(paths: Sequence[Path], site: Path) -> tuple[Path, ...]:
 def read_sources(
     paths: Sequence[Path], bundles: Collection[str], marks: Mapping[str, str]
 ) -> Found:
-    """The runs of these files, without bundles of these hashes and runs with these marks."""
+    """The runs of these files, without bundles of a known hash and runs of a known mark."""
     digests: list[tuple[str, Digest]] = []
     seen: set[str] = set()
     for path in paths:
@@ -72,7 +72,7 @@ def _within(folder: Path, site: Path) -> Iterator[Path]:
 
 
 def _new_in(store: Store, marks: Mapping[str, str]) -> Iterator[RunContent]:
-    """The runs of the store that have another mark in the site, or none."""
+    """The runs of the store that the site does not have, or has with another mark."""
     with store.one_state():
         for run in store.runs():
             if run.origin == AB:

@@ -8,7 +8,7 @@ from ondevice_bench.analyse.series import Series
 
 WIDTH, HEIGHT, MARGIN = 240.0, 44.0, 7.0
 MOST_POINTS = 160  # more points are drawn as the lowest and the highest of each column
-LEAST_SPAN = 0.1  # of a noisy metric's middle value, so that noise does not fill the height
+LEAST_SPAN = 0.1  # a share of a noisy metric's middle value: noise must not fill the whole height
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Sparkline:
-    """What the template draws: lists of points, as SVG has them."""
+    """The points that the template draws, as text for SVG."""
 
     line: str
     band: str
@@ -30,7 +30,7 @@ class Sparkline:
 
 
 def sparkline(series: Series, runs: int) -> Sparkline:
-    """The drawing of a series in a history of so many runs."""
+    """The drawing of a series in a history with `runs` runs."""
     lows = [_or(p.estimate.lower, p.estimate.estimate) for p in series.points]
     highs = [_or(p.estimate.upper, p.estimate.estimate) for p in series.points]
     middle = [p.estimate.estimate for p in series.points]
@@ -87,7 +87,7 @@ def _mark(tone: str, x: float, y: float, *, up: bool) -> Mark:
 
 
 def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """At most so many points: of each column, the lowest and the highest, in their order."""
+    """At most `MOST_POINTS` points: the lowest and the highest of each column, in their order."""
     if len(points) <= MOST_POINTS:
         return list(points)
     size = -(-len(points) * 2 // MOST_POINTS)

@@ -1,4 +1,4 @@
-"""The templates of a site, and the policy that lets a browser run the page's own script only."""
+"""The templates of a site, and the policy that lets a browser run only the script of the page."""
 
 import base64
 import hashlib
@@ -47,7 +47,7 @@ def filled(name: str, path: str, values: Mapping[str, Any], *, has_script: bool 
 
 @cache
 def look() -> str:
-    """A hash of all that decides how pages look, but their content."""
+    """A hash of everything that decides the look of pages: templates, styles and script."""
     templates = sorted((builtin("reports") / "templates" / "site").glob("*.j2"))
     found = hashlib.sha256()
     for path in (*templates, *map(resource, (*_STYLES, _SCRIPT))):

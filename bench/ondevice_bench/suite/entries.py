@@ -77,7 +77,7 @@ class ChoiceSchema(StrictSchema):
             if name in needs:
                 options[name] = [{**given, "allOf": needs[name]}]
                 del known[name]
-            elif name not in known:  # `compose` and `mix` have a content
+            elif name not in known:  # `compose` and `mix` have content of their own
                 options[name] = [given]
         return shown.entry(known, {key: any_of(*each) for key, each in options.items()}, own)
 
@@ -157,7 +157,7 @@ class OptionsSchema(StrictSchema):
 
 
 class _OwnSchema(StrictSchema):
-    """What a user's code takes. JSON Schema shows it as the file has it."""
+    """The options of a user's code. JSON Schema shows them as they are written in the file."""
 
     @classmethod
     def _shown(cls, found: JsonSchema) -> JsonSchema:
@@ -277,7 +277,7 @@ def method_entries(folder: Path) -> Any:
 
 
 def complete_methods() -> JsonSchema:
-    """What JSON Schema says of `methods` where no `defaults` give options."""
+    """The JSON Schema of `methods` in a suite without `defaults` for methods."""
     needs = needs_of_methods()
     options = {name: {"type": "object", "allOf": groups} for name, groups in needs.items()}
     names = {"type": ["string", "object"], "not": {"enum": list(needs)}}
@@ -285,7 +285,7 @@ def complete_methods() -> JsonSchema:
 
 
 def needs_of_methods() -> dict[str, list[JsonSchema]]:
-    """What JSON Schema says of the options that methods need, by method."""
+    """The JSON Schema of the options that methods need, by method."""
     groups = {spec.name: shown.needed(spec.one_of) for spec in registry.methods().values()}
     return {name: needs for name, needs in groups.items() if needs}
 

@@ -1,4 +1,4 @@
-"""A suite of keys that no file holds: from the command line, or from a Python object."""
+"""A suite without a file: its keys come from the command line, or from a Python object."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from ondevice_bench.suite.suite import Suite
 
 
 def text_of(keys: Mapping[str, Any]) -> str:
-    """The keys as the text of a suite file: every line of JSON is YAML."""
+    """The keys as the text of a suite file, one key on each line. JSON is valid YAML."""
     return "".join(f"{key}: {json.dumps(value)}\n" for key, value in keys.items())
 
 
@@ -41,5 +41,5 @@ def name_of(models: Sequence[str]) -> str:
 
 
 def _without_number(source: str, line: str) -> str:
-    """A message or a place without the number of its line, which nobody has written."""
+    """A message or a place without the line number: the user has written no lines."""
     return re.sub(rf"^{re.escape(source)}:\d+: ", f"{source}: ", line)

@@ -131,9 +131,9 @@ def row_labels(cells: Sequence[Cell], left_out: AbstractSet[str] = frozenset()) 
 
 
 def usual_layers(cells: Iterable[Cell]) -> str:
-    """The layers that most methods of these cells change. `all` if no choice is that of most.
+    """The layers that most methods of these cells change; `all` if no choice has a majority.
 
-    Methods that choose no layers count only if no other methods are there.
+    Methods that choose no layers count only if there are no other methods.
     """
     methods = {(cell.method, cell.method_options, cell.layers): cell for cell in cells}
     choosing = [cell for cell in methods.values() if not _ignores_layers(cell)]
@@ -150,7 +150,7 @@ def _unnamed(cell: Cell, usual: str, several: bool) -> tuple[str, ...]:
 
 
 def _ignores_layers(cell: Cell) -> bool:
-    """Whether a choice of layers means nothing to the method, or it has layers in its name."""
+    """Whether the method ignores the choice of layers, or has layers in its own name."""
     known = registry.methods()
     names = composition.names(cell.method)
     return mix.is_mix(cell.method) or all(
@@ -200,7 +200,7 @@ def _heading(cells: Sequence[Cell]) -> str:
 
 
 def layers_text(cells: Sequence[Cell]) -> str:
-    """The usual layers of these cells, which labels do not repeat. Empty if these are all."""
+    """The usual layers of these cells, which labels leave out. Empty if they are all layers."""
     usual = usual_layers(cells)
     choosing = {cell.layers for cell in cells if not _ignores_layers(cell)}
     exceptions = " unless named" if choosing > {usual} else ""

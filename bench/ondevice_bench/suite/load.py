@@ -32,7 +32,7 @@ def require_name(name: str, where: str) -> None:
 
 
 def suite_of(document: Document, name: str, folder: Path | None = None) -> Suite:
-    """The suite of a document and of those that it extends, with its variants for boards."""
+    """The suite in a document, with inherited keys and with its variants for boards."""
     whole, *bases = resolved("suites", document, folder)
     suite = _suite(whole, name)
     suites = {board: _suite(variant, name) for board, variant in variants(whole).items()}

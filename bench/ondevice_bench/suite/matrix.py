@@ -173,10 +173,10 @@ def _of_every_seed(
 
 
 def _calibrated_on(suite: Suite, method: str, options: Options) -> str:
-    """The split to calibrate on where ranks or bases depend on examples that a test may see.
+    """The split for calibration, if ranks or bases depend on the content of a batch.
 
-    Ranks by number or by shapes are the same on any batch. A cell that learns calibrates on
-    examples to learn from in any case.
+    So no test example decides about them. Ranks by number or by shapes are the same on any batch.
+    A cell that learns always calibrates on training examples.
     """
     depends = any(
         registry.is_own(part.spec.name)

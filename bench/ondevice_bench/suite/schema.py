@@ -299,7 +299,7 @@ class SuiteSchema(StrictSchema):
 
     @classmethod
     def _shown(cls, found: JsonSchema) -> JsonSchema:
-        """A file has the keys of the schema. An override of a board has some of them."""
+        """The keys of a file, and those of an override for a board, which has only some of them."""
         keys = found["properties"]
         on_a_board = {name: {LIKE_KEY: name} for name in keys if name not in OF_EVERY_BOARD}
         keys["overrides"] |= {

@@ -1,4 +1,4 @@
-"""What JSON Schema says of the values of a suite that functions read."""
+"""The JSON Schema of values in a suite that functions read."""
 
 from collections.abc import Collection, Iterable, Mapping
 
@@ -19,7 +19,7 @@ from ondevice_bench.specs.option import Beside, Group, Option
 from ondevice_bench.units import DURATION, SIZE
 
 _IDENTIFIER = r"[^\W\d]\w*"
-# the keys of entries that are no names of the registry
+# keys of entries that are not names of the registry
 OWN_METHOD = rf"[\s\S]*\.py:{_IDENTIFIER}"
 OWN_MODEL = rf"[\s\S]*\.py|transformers:[\s\S]+|[\s\S]*:{_IDENTIFIER}"
 _NULL: JsonSchema = {"type": "null"}
@@ -35,12 +35,12 @@ def option(each: Option) -> JsonSchema:
 
 
 def any_option() -> JsonSchema:
-    """The values of an option that only a user's own code knows."""
+    """The values of an option of a user's own code."""
     return one_or_list(_SCALAR, least=0)
 
 
 def default_options(specs: Iterable[MethodSpec | ModelSpec]) -> JsonSchema:
-    """The options that any of these has. Two options of one name may take different values."""
+    """All options of these specs. Options with the same name may take different values."""
     found: dict[str, list[JsonSchema]] = {}
     for spec in specs:
         for each in spec.options:
@@ -51,7 +51,7 @@ def default_options(specs: Iterable[MethodSpec | ModelSpec]) -> JsonSchema:
 
 
 def titles(specs: Iterable[MethodSpec | ModelSpec]) -> dict[str, str]:
-    """The names of methods or models, with what each is."""
+    """The names of methods or models, each with its title."""
     return {spec.name: spec.title for spec in specs}
 
 
@@ -80,7 +80,7 @@ def entry(
 ) -> JsonSchema:
     """One entry of `models` or `methods`: a name, or a name with options.
 
-    `own` has the options of names that are no names of the registry, by their pattern.
+    `own` has the options of names that are not in the registry, by the pattern of the name.
     """
     with_options = {
         "type": "object",
@@ -132,7 +132,7 @@ def _alone(item: JsonSchema) -> JsonSchema:
 
 
 def mix_layers() -> str:
-    """The pattern of a key of a mix. It cannot have the signs that names of mixes have."""
+    """The pattern of a key of a mix. It excludes the signs that separate the parts of a mix."""
     return rf"(?![\s\S]*[{''.join(mix.MARKS)}])(?:{_LAYERS})"
 
 
@@ -168,7 +168,7 @@ def weight_source() -> JsonSchema:
 def measured() -> JsonSchema:
     """`measure`: the passes, or passes to add to the default ones."""
     every = {name: passes.BY_NAME[name].purpose for name in passes.IN_SUITES}
-    added = {f"+{name}": f"{purpose}, beside the default" for name, purpose in every.items()}
+    added = {f"+{name}": f"{purpose}, added to the default" for name, purpose in every.items()}
     return any_of(one_or_list(names(every)), one_or_list(names(added)))
 
 
@@ -198,7 +198,7 @@ def peak() -> JsonSchema:
 
 
 def single_layers() -> str:
-    """The pattern of the descriptions of single layers."""
+    """The pattern of the names of single layers."""
     return "|".join(single_layer.patterns())
 
 

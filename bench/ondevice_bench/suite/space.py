@@ -35,7 +35,7 @@ from ondevice_bench.suite.schema import LEARNING, TRAIN
 from ondevice_bench.suite.suite import MethodChoice, Suite
 
 FOLDER, DEFAULT = "suites/search", "default"
-GRID = (0.1, 0.3, 1.0, 3.0)  # learning rates, as multiples of that of `train`
+GRID = (0.1, 0.3, 1.0, 3.0)  # learning rates, as multiples of the rate of `train`
 
 
 class SpaceSchema(StrictSchema):
@@ -64,7 +64,7 @@ def _no_target() -> JsonSchema:
 
 def _without_target(value: LearningPlan) -> LearningPlan:
     if value.target is not None:
-        raise ValueError("target is no part of a search space: it is `--target`")
+        raise ValueError("target is not part of a search space: give it with `--target`")
     return value
 
 
@@ -83,7 +83,7 @@ class Space:
     learning: LearningPlan = LearningPlan()  # noqa: RUF009  # frozen
 
     def learning_with(self, train: Train) -> LearningPlan:
-        """How candidates of this training learn. Without rates, a grid is around `lr`."""
+        """How candidates with this training learn. Without rates, a grid around `lr` is tried."""
         if self.learning.learning_rates:
             return self.learning
         rates = tuple(float(f"{multiple * train.lr:.3g}") for multiple in GRID)

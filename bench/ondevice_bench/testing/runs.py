@@ -54,7 +54,7 @@ class OpenRuns:
         failing = failures(run.run.settings)
         summary = _summary(run, item, records)
         failed = [_failure(record) for record in records if record.status in failing]
-        # a cell that failed is judged, too: else the gate's summary would not know of it
+        # a failed cell is judged, too, so that it appears in the summary of the gate
         worse = [] if self._gate is None else worse_lines(self._gate.judge(run.run, summary))
         if failed:
             raise CellFailure("\n".join(failed))

@@ -1,1 +1,1 @@
-"""What shows that a board is measured correctly, and whether a Raspberry Pi has shown it."""
+"""Proofs that a board is measured correctly, and whether a Raspberry Pi has passed them."""

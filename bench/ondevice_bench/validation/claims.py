@@ -1,4 +1,4 @@
-"""Claims of papers about a Raspberry Pi, as long as none has measured them."""
+"""Claims of papers about a Raspberry Pi: a note says that no Pi has measured them yet."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -8,7 +8,7 @@ from ondevice_bench.validation.pi import NOT_MEASURED, first_pi, is_of_a_pi
 
 
 def with_what_is_not_measured(judged: Iterable[JudgedClaim]) -> tuple[JudgedClaim, ...]:
-    """The claims. Each about a Pi says that no Pi has measured it, until one was validated."""
+    """The claims. Without a validated Pi, a claim about one says that none has measured it."""
     found = tuple(judged)
     about = {each.claim.id for each in found if any(map(is_of_a_pi, each.claim.boards))}
     if not about or first_pi() is not None:

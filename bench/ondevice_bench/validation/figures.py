@@ -22,13 +22,13 @@ from ondevice_bench.suite.planned_cell import PlannedCell
 
 SUITE = "validate"
 FILE = "desk_figures.json"
-# exact, and the same whichever kernels a build of torch has
+# exact metrics that do not depend on the kernels of torch
 NAMES = tuple(each.name for each in metrics.ALL if each.kind == "exact" and not each.of_kernels)
 
 
 @dataclass(frozen=True)
 class CellFigures:
-    """What one cell must have, by metric. The fingerprint says that it is the same cell."""
+    """The exact figures of one cell, by metric. The fingerprint says that it is the same cell."""
 
     fingerprint: str
     figures: Mapping[str, float]
@@ -45,18 +45,18 @@ class FiguresSchema(StrictSchema):
 
 
 def suite_file() -> Path:
-    """The suite of these figures: ours, whatever suite of the user's has its name."""
+    """The built-in suite of these figures, even if the user has a suite with the same name."""
     return builtin("suites") / f"{SUITE}.yaml"
 
 
 @cache
 def suite_passes() -> tuple[str, ...]:
-    """What our suite measures of each cell."""
+    """The passes of the built-in suite."""
     return tuple(load_suite(str(suite_file())).measure)
 
 
 def figures_file() -> Path:
-    """The figures that this distribution ships."""
+    """The file of figures in this distribution."""
     return builtin("reports") / FILE
 
 
@@ -78,13 +78,13 @@ def figures_of(summary: RunSummary) -> dict[str, CellFigures]:
 
 
 def is_of_this_suite(cells: Iterable[PlannedCell]) -> bool:
-    """Whether a run has all cells of our suite. A suite of the user's may have its name."""
+    """Whether a run has all cells of the built-in suite. The name of its suite proves nothing."""
     known = {each.fingerprint for each in desk_figures().cells.values()}
     return known <= {each.cell.fingerprint for each in cells}
 
 
 def differences(found: Mapping[str, CellFigures]) -> Iterator[str]:
-    """Each way in which figures are not those of the desk, in a few words."""
+    """Each difference from the figures of the desk, in a few words."""
     for name, wanted in desk_figures().cells.items():
         cell = found.get(name)
         if cell is None or not cell.figures or cell.fingerprint != wanted.fingerprint:

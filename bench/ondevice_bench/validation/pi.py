@@ -1,4 +1,4 @@
-"""Whether a real Raspberry Pi has shown that it is measured correctly.
+"""Decides whether a validation is from a real Raspberry Pi.
 
 A validation is one of a real Pi if
 - the device tree of the machine names a Raspberry Pi, on aarch64;
@@ -6,8 +6,7 @@ A validation is one of a real Pi if
 - the firmware has answered about throttling;
 - every proof has passed, or is about what this board does not have.
 
-Records of a machine that imitates all of this, or records that somebody has changed, cannot be told
-from those of a Pi.
+A machine that imitates all of this, or records that somebody has changed, look like a real Pi.
 """
 
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ NOT_MEASURED = f"No {PI} has measured this yet"
 
 @dataclass(frozen=True)
 class Validation:
-    """A run of the suite `validate`, its proofs, and why it validates no Pi; empty if it does."""
+    """A run of the suite `validate` and its proofs. `why_no_pi` is empty if it validates a Pi."""
 
     run: Run
     proofs: tuple[Proof, ...]
@@ -64,13 +63,13 @@ class Validation:
 
 
 def validated(summary: RunSummary) -> Validation:
-    """The proofs of a run, and whether it is one of a real Pi."""
+    """The proofs of a run, and whether the run is from a real Pi."""
     found = proofs(summary)
     return Validation(summary.run, found, _why_no_pi(summary.run, found))
 
 
 def is_of_a_pi(profile: str) -> bool:
-    """Whether the profile of that name is one of a Raspberry Pi; no if nobody knows it."""
+    """Whether the profile with this name is of a Raspberry Pi. An unknown profile is not."""
     try:
         return _is_a_pis(load_profile(profile))
     except BadInput:
@@ -88,7 +87,7 @@ def first_pi() -> Validation | None:
 
 
 def sentence(found: Validation | None) -> str:
-    """What is to be said beside any time on a Pi that this run does not show itself."""
+    """The sentence beside times on a Pi that come from elsewhere."""
     if found is None:
         return f"{NOT_MEASURED}."
     return (
@@ -116,7 +115,7 @@ def _why_no_pi(run: Run, found: tuple[Proof, ...]) -> str:
     failed = [each.subject for each in found if each.outcome == "failed"]
     if failed:
         return f"not proven: {', '.join(failed)}"
-    if not _is_a_pis(profile_of(run)):  # nothing failed, so there is one
+    if not _is_a_pis(profile_of(run)):  # no proof failed, so the profile is known
         return f"the profile {run.profile} is of another board"
     if not any(each.subject == "throttling bits" and each.outcome == "passed" for each in found):
         return "its firmware has not answered about throttling"
@@ -124,7 +123,7 @@ def _why_no_pi(run: Run, found: tuple[Proof, ...]) -> str:
 
 
 def _why_no_machine(run: Run) -> str:
-    """Why the machine of a run is no real Pi, by its own facts; empty if it may be one."""
+    """Why the machine of a run cannot be a real Pi; empty if it may be one."""
     machine = run.machine
     if run.settings.get("emulated"):
         return "this board is emulated"

@@ -1,6 +1,6 @@
 """The proofs that a board is measured correctly, each made from the records of one run.
 
-Nothing that a board says of its own proofs is believed: a run that was imported is judged here.
+The board's own report does not count: an imported run is judged here.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,14 +25,14 @@ from ondevice_bench.validation.figures import (
 
 Outcome = Literal["passed", "failed", "absent"]
 OVER_RUNTIME, PEAK = "peak_rss_over_runtime_bytes", "peak_rss_bytes"
-# the kernel adds up file, anonymous and shared pages; of each, a processor may hold back 32
+# the kernel adds up file, anonymous and shared pages; of each kind, it may count up to 32 late
 _UNCOUNTED_PAGES = 3 * 32
-_NAMED = 3  # of many differences
+_MOST_NAMED = 3  # differences in one sentence
 
 
 @dataclass(frozen=True)
 class Proof:
-    """One thing that must be right; `absent` if this machine has no such thing."""
+    """One check of the board. The outcome is `absent` if the board has no such part."""
 
     subject: str
     outcome: Outcome
@@ -44,12 +44,12 @@ class Proof:
 
 
 def machine_of(run: Run) -> Machine:
-    """The machine of a run by its own facts."""
+    """The machine of a run, from the facts in the run."""
     return Machine(**{each.name: run.machine[each.name] for each in fields(Machine)})
 
 
 def profile_of(run: Run) -> Profile:
-    """The profile of the run as it is here; another one where its machine is not that board."""
+    """The profile of the run, or the recognised profile if its machine is another board."""
     machine, known = machine_of(run), profiles()
     profile = known.get(run.profile)
     return profile if profile and profile.recognise.matches(machine) else recognise(machine)
@@ -86,7 +86,7 @@ def _recognition(summary: RunSummary, profile: Profile) -> Proof:
 
 
 def _page_size(summary: RunSummary, profile: Profile) -> Proof:
-    """The page size that the profile names, and readings of the kernel in whole pages."""
+    """Whether the page size is that of the profile, and whether peaks are in whole pages."""
     page, wanted = int(summary.run.machine["page_bytes"]), profile.declared.page_kib
     if page <= 0 or (wanted is not None and page != 1024 * wanted):
         return Proof("page size", "failed", f"{page // 1024} KiB, not {wanted} KiB")
@@ -137,7 +137,7 @@ def _power(summary: RunSummary, profile: Profile) -> Proof:
 
 
 def _peaks(summary: RunSummary, _: Profile) -> Proof:
-    """The kernel's own peak against its parts, and against what another process saw."""
+    """Compares the kernel's peak with its parts, and with what another process saw."""
     if summary.run.settings.get("emulated"):
         return Proof("peaks", "absent", EMULATED)
     cells = summary.planned
@@ -168,7 +168,7 @@ def _peak_problems(cell: CellSummary, slack: int) -> Iterator[str]:
 
 
 def _samples_of_step(cell: CellSummary) -> list[float]:
-    """What another process saw of the memory between the beginning and the end of the step."""
+    """The memory that another process saw during the step."""
     curve = cell.details_of("memory").curve
     marks = dict(curve.marks)
     if not {"forward", "inference"} <= marks.keys():
@@ -181,7 +181,7 @@ def _samples_of_step(cell: CellSummary) -> list[float]:
 
 
 def _suite(summary: RunSummary, _: Profile) -> Proof:
-    """Every cell by every pass of our suite. A suite of the user's may have its cells."""
+    """Whether every cell was measured by every pass of the built-in suite."""
     cells = summary.planned
     left_out = [each for each in suite_passes() if each not in summary.run.settings["measure"]]
     if left_out:
@@ -207,5 +207,5 @@ def _figures(summary: RunSummary, _: Profile) -> Proof:
 
 
 def _few(texts: list[str]) -> str:
-    more = len(texts) - _NAMED
-    return "; ".join(texts[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
+    more = len(texts) - _MOST_NAMED
+    return "; ".join(texts[:_MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")

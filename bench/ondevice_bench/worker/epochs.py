@@ -132,9 +132,9 @@ def accuracy(workload: Workload, examples: Examples, size: int) -> float:
 
 
 def notes_of_one_class(examples: Examples, use: str) -> list[str]:
-    """What to say if all examples to test on have one class: to always give it is right then.
+    """A note if all examples for `use` have one class: then a constant answer is always right.
 
-    The labels of the user's data may come in turns of five, as the splits do.
+    It happens if the labels of the user's data repeat every five examples, as the splits do.
     """
     targets = examples[1]
     if not bool((targets == targets.flatten()[0]).all()):

@@ -1,1 +1,1 @@
-"""What a gate decided, for people who are not at its terminal: Markdown, JUnit, a page, GitHub."""
+"""The decision of a gate outside the terminal: as Markdown, JUnit, a page, and for GitHub."""

@@ -1,4 +1,4 @@
-"""A gate's decision where GitHub's people look: the summary of the job, and lines of files.
+"""A gate's decision on GitHub: in the summary of the job, and as annotations of lines of files.
 
 A job has the variables GITHUB_ACTIONS=true and GITHUB_STEP_SUMMARY (a file). A line `::error …::`
 that a step prints becomes an annotation.
@@ -14,7 +14,7 @@ from ondevice_bench.report.gate.markdown import markdown
 from ondevice_bench.report.gate.outcome import GateOutcome, Place
 from ondevice_bench.terminal import one_line, print_commands, printable
 
-MOST_ANNOTATIONS = 10  # of each level; GitHub shows no more of a step
+MOST_ANNOTATIONS = 10  # of each level: GitHub shows no more for a step
 MOST_BYTES = 1 << 20  # of the summaries of a step
 
 
@@ -24,7 +24,7 @@ def is_here(environment: Mapping[str, str] = os.environ) -> bool:
 
 
 def require_summary(environment: Mapping[str, str] = os.environ) -> None:
-    """BadInput if the summary could not be written, before anything is measured."""
+    """BadInput if the summary cannot be written. It is called before anything is measured."""
     path = environment.get("GITHUB_STEP_SUMMARY", "")
     if is_here(environment) and path:
         _append(Path(path), b"")
@@ -65,7 +65,7 @@ def annotations(outcome: GateOutcome, environment: Mapping[str, str] = os.enviro
 
 
 def command(level: str, title: str, message: str, place: Place | None) -> str:
-    """A workflow command. A value of a property has no colon and no comma of its own."""
+    """A workflow command. Colons and commas in the values of properties are escaped."""
     properties = {} if place is None else {"file": place.file, "line": str(place.line)}
     properties["title"] = title
     words = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
@@ -81,7 +81,7 @@ def _property(text: str) -> str:
 
 
 def _append(path: Path, data: bytes) -> None:
-    """Append in one write, or say in one line why not."""
+    """Append in one write; BadInput says in one line why that failed."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:

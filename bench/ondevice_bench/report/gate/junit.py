@@ -1,4 +1,4 @@
-"""A gate's decision as JUnit's XML: a test case for each metric of each cell."""
+"""A gate's decision as JUnit XML: a test case for each metric of each cell."""
 
 import re
 from xml.etree import ElementTree as ET
@@ -6,11 +6,11 @@ from xml.etree import ElementTree as ET
 from ondevice_bench.report.gate.outcome import GateOutcome, GateRow
 from ondevice_bench.terminal import printable
 
-_NO_XML = re.compile("[\ufffe\uffff]")  # what XML 1.0 cannot have, beside what is not printable
+_NO_XML = re.compile("[\ufffe\uffff]")  # printable characters that XML 1.0 forbids
 
 
 def junit(outcome: GateOutcome) -> str:
-    """The XML. What makes the gate fail is a failure; what is unclear otherwise is skipped.
+    """The XML. A row that fails the gate is a failure. Any other unclear row is skipped.
 
     A gate that does not pass never looks green: if no row says why, the decision is an error.
     """

@@ -12,7 +12,7 @@ _SIGNS = {4: "❌", 3: "❌", 5: "⚠️", 6: "⚠️", 0: "✅"}
 
 
 def markdown(outcome: GateOutcome) -> str:
-    """The decision first, then what changed, then the notes. What is unchanged is folded."""
+    """The decision, then what changed, then the notes. Unchanged rows are folded."""
     return "\n".join(_lines(outcome)) + "\n"
 
 

@@ -22,13 +22,13 @@ from ondevice_bench.report.terminal.comparison import (
     size_of,
 )
 
-PlaceOf = Callable[[str, str], Place | None]  # of a metric, by cell and metric
+PlaceOf = Callable[[str, str], Place | None]  # from a cell and a metric to the place
 
 
 def outcome_of_runs(
     title: str, comparison: Comparison, fail_on: Collection[str], place_of: PlaceOf
 ) -> GateOutcome:
-    """The comparison with a place in a file for each row."""
+    """The outcome of the comparison. Each row has its place in a file."""
     return GateOutcome(
         title=title,
         base=comparison.base,
@@ -48,7 +48,7 @@ def outcome_of_runs(
 def places_for(
     reference: str, base: RunSummary, runs: Sequence[Run], comparison: Comparison
 ) -> PlaceOf:
-    """The place of each metric: code that changed, a line of the baseline, or one of the suite.
+    """A function that finds the place of a metric: changed code, the baseline, or the suite.
 
     The new cells may be of several runs.
     """

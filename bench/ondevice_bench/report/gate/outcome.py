@@ -1,4 +1,4 @@
-"""The decision of `bench compare`, `bench ab` or pytest, in one form for every way to show it."""
+"""The decision of `bench compare`, `bench ab` or pytest, in one form for all outputs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from ondevice_bench.analyse.judgement import Verdict
 from ondevice_bench.errors import ExitCode
 from ondevice_bench.units import number_of
 
-# in this order they are shown
+# the order in which verdicts are shown
 ORDER: tuple[Verdict, ...] = (
     "regressed",
     "failed",
@@ -30,7 +30,7 @@ class Place:
 
 @dataclass(frozen=True)
 class GateRow:
-    """A metric of a cell on both sides, as text. `remark` says what the numbers do not say."""
+    """A metric of a cell on both sides, as text. `remark` adds what the numbers do not show."""
 
     cell: str
     metric: str
@@ -44,7 +44,7 @@ class GateRow:
 
 @dataclass(frozen=True)
 class GateOutcome:
-    """All rows and notes of a gate. `failing` are the verdicts that make it fail."""
+    """All rows and notes of a gate. `failing` has the verdicts that make it fail."""
 
     title: str
     base: str
@@ -67,13 +67,13 @@ class GateOutcome:
 
     @property
     def sentence(self) -> str:
-        """The decision in one sentence, and why if it is not clear."""
+        """The decision in one sentence, with the reason if there is no clear decision."""
         counted = counts_text(self.rows)
         match self.exit_code:
             case ExitCode.REGRESSION:
                 return f"Worse: {'; '.join(self._worse())}"
             case ExitCode.CELL_FAILED:
-                return f"Failed: {number_of(self._failed, 'cell')} could not be measured"
+                return f"Failed: {number_of(self._failed_cells, 'cell')} could not be measured"
             case ExitCode.INCONCLUSIVE:
                 return f"Not decided: {'; '.join(self._undecided())}"
             case ExitCode.NOTHING_RAN:
@@ -89,15 +89,16 @@ class GateOutcome:
                 return f"Not worse: {counted}"
 
     @property
-    def _failed(self) -> int:
+    def _failed_cells(self) -> int:
         return len({row.cell for row in self.with_verdict("failed")})
 
     def _worse(self) -> list[str]:
         """What became worse."""
         regressed = self.with_verdict("regressed")
         parts = [_of("regressed", regressed)] if regressed else []
-        failed = [f"rounds of {number_of(self._failed, 'cell')} failed"] if self._failed else []
-        return [*parts, *failed]
+        if self._failed_cells:
+            parts.append(f"rounds of {number_of(self._failed_cells, 'cell')} failed")
+        return parts
 
     def _undecided(self) -> list[str]:
         """Why there is no decision."""

@@ -1,4 +1,4 @@
-"""A gate's decision as one HTML file that loads no other: the verdict first, then both sides."""
+"""A gate's decision as one HTML file that loads no other file: the verdict, then both sides."""
 
 import ondevice_bench
 from ondevice_bench.declare.folders import builtin, resource
@@ -15,7 +15,7 @@ TONES = {
 
 
 def page(outcome: GateOutcome) -> str:
-    """The page's text."""
+    """The HTML of the page."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # slow to import
 
     environment = Environment(

@@ -1,7 +1,7 @@
-"""The line of a file that a row of a gate is about.
+"""The line of a file that belongs to a row of a gate.
 
-It is the code that changed, or else the line of the baseline, or else the line of the suite that
-names the model. Only files below the folder of the repository have a place.
+It is in the code that changed, or else in the baseline, or else it is the line of the suite that
+names the model. Only files in the repository have a place.
 """
 
 import json
@@ -22,7 +22,7 @@ LARGEST = 16 << 20  # bytes of a file that is searched
 
 @dataclass(frozen=True)
 class Sources:
-    """A suite's text, its file if it is known, and the root of the repository that has it."""
+    """A suite's text, its file if that is known, and the root of the repository."""
 
     text: str
     file: Path | None
@@ -34,7 +34,7 @@ class Sources:
         return any(_names(self.text, name) for name in (*files, cell.model))
 
     def place_of(self, cell: Cell, changed: Iterable[str] = ()) -> Place | None:
-        """The place of a cell; `changed` are the files of its code that have another version."""
+        """The place of a cell. `changed` has the files of its code that have another version."""
         names = [*changed]
         for name in names:
             found = self._code(name)
@@ -43,7 +43,7 @@ class Sources:
         return self._in_suite([*names, *(each.file for each in code_of(cell)), cell.model])
 
     def _code(self, name: str) -> Place | None:
-        """The file of the user's code as the suite names it, from the suite's folder."""
+        """The file of the user's code, which the suite names relative to its own folder."""
         if self.file is None:
             return None
         for found in re.finditer(re.escape(name), self.text):
@@ -63,7 +63,7 @@ class Sources:
         return Place(path, next(found, 1))
 
     def _below_root(self, path: Path) -> str | None:
-        """The file's path from the root, if it is there."""
+        """The path relative to the root; None if no such file is below it."""
         resolved, root = Path(os.path.normpath(self.root / path)), self.root.resolve()
         if not resolved.is_file() or not resolved.resolve().is_relative_to(root):
             return None
@@ -75,7 +75,7 @@ def _names(line: str, name: str) -> bool:
 
 
 def repository_root(environment: Mapping[str, str] = os.environ) -> Path:
-    """The folder from which GitHub counts paths, or the working directory."""
+    """The folder to which paths on GitHub are relative, or else the working directory."""
     return Path(environment.get("GITHUB_WORKSPACE") or Path.cwd())
 
 

@@ -94,13 +94,13 @@ def content(data: ReportData) -> Mapping[str, Any]:
 
 
 def _about_pi(data: ReportData) -> str:
-    """What is known of times on a Raspberry Pi, if cells wait for one."""
+    """A sentence about times on a Raspberry Pi, if cells wait for one."""
     waiting = {cell.planned.profile for cell in data.cells if cell.status == "pending"}
     return sentence(data.pi) if any(map(is_of_a_pi, waiting)) else ""
 
 
 def _labels(cells: Sequence[Cell]) -> tuple[Mapping[Cell, str], str, str]:
-    """The label of each line, and the options and layers that labels leave out."""
+    """The label of each line, with the options and layers that labels leave out."""
     groups = labelled(cells)
     if len(groups) > 1:
         return short_names(cells), "", ""

@@ -1,4 +1,4 @@
-"""The boards that measured the run together: whether they are alike, and what each has done."""
+"""The boards that measured the run together: whether they are alike, and what each measured."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -37,9 +37,9 @@ SECTION = Section(
     title="The boards of this run",
     text="Several boards of one profile measured the run. Every board first timed the same cell. "
     f"A board whose step differs from the median of the boards by more than {percent(TOLERANCE)} "
-    "is out of family: if there are three boards or more, it measures nothing else. One board "
-    "measures a baseline and its methods in a round. So a ratio is the median of the ratios of all "
-    "rounds, and no difference between boards is in it. The intervals of other numbers cover the "
-    "differences between boards.",
+    "is out of family. It measures nothing else if there are three boards or more. In each round, "
+    "one board measures a baseline and its methods. A ratio is the median of the ratios of all "
+    "rounds. So it contains no difference between boards. The intervals of other numbers contain "
+    "the differences between boards.",
     content=content,
 )

@@ -15,7 +15,7 @@ from ondevice_bench.report.sections.section import Plot, Section
 
 FADED = 0.45
 HEIGHT = 400
-MOST_LABELS = 30  # if there are more points, only those of the front have words beside them
+MOST_LABELS = 30  # if there are more points, only the points of the front have labels
 JUDGED = "The cosine is the lowest of all moments: a method is judged by it."
 PEAK, STEP, ACTIVATIONS, COSINE = (
     "peak_rss_over_runtime_bytes",

@@ -14,8 +14,8 @@ from ondevice_bench.suite.cell import Cell
 from ondevice_bench.validation.pi import is_of_a_pi
 
 NOT_VALIDATED = (
-    "no Raspberry Pi has been validated among the results here: `bench board validate` proves that "
-    "its times and its memory are measured correctly"
+    "the results here have no validation of a Raspberry Pi: `bench board validate` proves that its "
+    "times and its memory are measured correctly"
 )
 
 
@@ -42,7 +42,7 @@ def notes(data: ReportData) -> Mapping[str, Any] | None:
 
 
 def _is_a_pi_without_proofs(data: ReportData) -> bool:
-    """Whether the run is of a Raspberry Pi, and no validation here shows that one is right."""
+    """Whether the run is from a Raspberry Pi, and no Pi has been validated here."""
     return data.pi is None and is_of_a_pi(data.summary.run.profile)
 
 

@@ -107,8 +107,8 @@ def usual_baseline(summary: RunSummary) -> str:
 class Plot:
     """A figure for each group of cells that are compared. `draw` gives None if there is none.
 
-    `says` gives sentences about the figure, made from its data, one a line. The first one is the
-    most important.
+    `says` makes sentences about the figure from its data, one on each line. The first sentence is
+    the most important one.
     """
 
     name: str

@@ -117,7 +117,7 @@ def budget_lines(pairs: Sequence[CellPair], threshold: float) -> list[str]:
     if on_threshold:
         lines.append(
             f"{number_of(on_threshold, 'cell')} may lie on the threshold of {100 * threshold:g}%, "
-            "so more rounds would hardly decide: choose another --threshold"
+            "so more rounds would probably not decide: choose another --threshold"
         )
     return lines
 

@@ -97,7 +97,7 @@ def cell_lines(cell: CellSummary) -> list[str]:
 
 
 def _unavailable(cell: CellSummary) -> list[str]:
-    """A line for each reason why metrics are missing; none for a reason that is a problem.
+    """A line for each reason why metrics are missing. Reasons that are problems are left out.
 
     Passes that were not run share a line: `bench list metrics` says what they measure.
     """

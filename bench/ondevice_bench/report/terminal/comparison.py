@@ -11,7 +11,7 @@ from ondevice_bench.suite.labels import labelled
 from ondevice_bench.terminal import Table, one_line
 from ondevice_bench.units import number_of, quantity, ratio
 
-LISTED = 5  # cells with a line each
+LISTED = 5  # at most so many cells have a line each
 AMBIGUOUS = "one side has several cells that differ only in the version of a file"
 OTHER_KERNELS = "torch or the kind of processor differs, and other kernels give other values"
 
@@ -72,7 +72,7 @@ def more_rounds_text(item: Difference) -> str:
     if item.verdict != "inconclusive" or item.lower is None:
         return ""
     if item.rounds_needed is None:
-        return "the ratio lies on the threshold, so more rounds would hardly decide it"
+        return "the ratio lies on the threshold, so more rounds would probably not decide it"
     return f"about {item.rounds_needed} rounds of each run would decide it (`rounds` in the suite)"
 
 
@@ -121,7 +121,7 @@ def comparison_notes(comparison: Comparison) -> list[str]:
 
 
 def _only_in(run: str, cells: Sequence[str]) -> list[str]:
-    """A line for each cell that the other run lacks; the number of them if they are many."""
+    """A line for each cell that the other run lacks; only their number if they are many."""
     if len(cells) <= LISTED:
         return [f"only in {run}: {cell}" for cell in cells]
     return [f"only in {run}: {number_of(len(cells), 'cell')}, the first is {cells[0]}"]

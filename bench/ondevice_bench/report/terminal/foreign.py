@@ -1,4 +1,4 @@
-"""Readings of other tools in a history. Every output marks them: they are not measured by bench."""
+"""Readings of other tools in a history. Every output marks them: bench did not measure them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ HEADING = "foreign metrics: measured by other tools, never joined with ours and 
 
 
 def foreign_line(run: ForeignRun, path: Path, *, is_new: bool) -> str:
-    """What an import has stored."""
+    """A line about the readings that an import stored."""
     already = "" if is_new else ", already here"
     count = units.number_of(len(run.readings), "benchmark")
     return f"{MARK}: {count} of {run.tool} {run.tool_version} on {run.machine}{already}: {path}"

@@ -14,8 +14,8 @@ from ondevice_bench.units import GIB, clock, flops, mib
 def plan_tables(previews: Sequence[CellPreview]) -> list[Table]:
     """The cells to measure here by workload, and the numbers that exist before they run.
 
-    If plain training needs the same for all cells of a workload, the heading says it. Layers that
-    freeze others make a difference: then each row says it.
+    If plain training needs the same for all cells of a workload, the heading shows it. If layers
+    freeze others, it differs, and each row shows it.
     """
     planned = {
         preview.item.cell: preview for preview in previews if preview.item.state == "planned"

@@ -50,7 +50,7 @@ class Outcome:
     launch: str
     seconds: float
     output: str = ""
-    is_lost: bool = False  # the way to the host failed, not the worker: another host may measure it
+    is_lost: bool = False  # the connection failed, not the worker: another host may measure it
 
     @property
     def printed(self) -> str:

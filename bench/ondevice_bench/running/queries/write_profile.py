@@ -31,7 +31,7 @@ def write_profile(host: Host, name: str) -> Path:
         raise BadInput(f"{path}: is there already")
     if name in host.profile.lineage:
         raise BadInput(f"{name} is the profile that the new one extends: choose another name")
-    with atomic_write(path) as file:  # a file that cannot be written fails before the measurement
+    with atomic_write(path) as file:  # fails before the measurement if the file cannot be written
         file.write(_text(name, host, _peaks(host)).encode())
     assert load_profile(name).recognise.matches(host.machine)
     return path

@@ -1,4 +1,4 @@
-"""The family pass: the step of the cell by which the boards of a fleet are compared."""
+"""The family pass times the step of one cell, to compare the boards of a fleet."""
 
 from statistics import median
 
