@@ -285,6 +285,17 @@ def test_an_interval_without_use_is_noisy(decided):
     assert gauge.quantity.meaning.endswith("; too noisy to use")
 
 
+def test_a_step_time_that_other_programs_disturbed_is_marked(decided):
+    cells = synthetic.cells()[:2]
+    records = [
+        make_record(cell=cell, metrics={"step_seconds": 1.0}, details={"foreign_cpu_share": share})
+        for cell, share in zip(cells, (0.0, 0.9), strict=True)
+    ]
+    found = decided(cells=cells, records=records)
+    rows = {row.label: row.is_disturbed for rows in found.methods for row in rows}
+    assert rows == {"vanilla": False, "asi fraction=0.125": True}
+
+
 def test_a_number_that_is_too_noisy_makes_no_winner(decided):
     cells = synthetic.cells()[:2]
     records = [

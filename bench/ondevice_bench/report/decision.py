@@ -43,6 +43,7 @@ class Row:
     share: str  # of the memory that a step may use
     pace: str  # the time of an epoch, or else examples in a second; empty without a step time
     refusal: str
+    is_disturbed: bool  # whether other programs used the processors while the step was timed
     beside: str = ""  # the ratios to the baseline under the default allocator, if it has another
     is_baseline: bool = False
 
@@ -131,6 +132,7 @@ def _row(
         share=share_of(member, limit) if limit and PEAK in member.cell.estimates else "",
         pace=_pace(run, member),
         refusal=found.refused.get(member.label, ""),
+        is_disturbed=member.cell.is_disturbed and STEP in member.cell.estimates,
         beside=against_default(member),
         is_baseline=member.is_baseline,
     )
