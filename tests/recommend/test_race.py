@@ -87,6 +87,16 @@ def test_a_race_without_time_names_a_good_one_and_does_not_rule_the_best_out(noi
     assert kept >= 95
 
 
+@pytest.mark.parametrize("limits_first", [False, True])
+def test_a_candidate_that_misses_a_quick_limit_has_no_reading(limits_first):
+    board = Board("quiet", 3)
+    candidates = list(board.true)
+    race = Race(candidates, board, threshold=0.05, limits_first=limits_first).run()
+    missing = {name for name in candidates if not board.fits[name]}
+    assert missing.isdisjoint(race.readings) == limits_first
+    assert board.true[race.leader] <= 1.05 * board.true[board.best]
+
+
 def test_a_race_that_goes_on_makes_the_same_choices():
     stored = {}
 

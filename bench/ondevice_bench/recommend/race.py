@@ -77,6 +77,7 @@ class Race:
     """The candidates, their readings, and which of them are left.
 
     `prior` has a guess of the cost of some candidates. Without `repeats`, each has one reading.
+    With `limits_first`, no candidate that misses a limit has a reading.
     """
 
     names: Sequence[str]
@@ -86,6 +87,7 @@ class Race:
     repeats: bool = True
     plan: Rounds = OF_PROCESSES
     is_exact: bool = False  # equal code gives equal readings
+    limits_first: bool = False  # to look at the limits costs less than the first readings
     readings: dict[str, list[float]] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
     behind: dict[str, Defeat] = field(default_factory=dict)
@@ -169,6 +171,9 @@ class Race:
 
     def _race(self) -> None:
         self._drop_the_hopeless()
+        if self.limits_first:
+            for name in list(self.left):
+                self._meets_limits(name)
         rounds = self.plan.first if self.repeats else 1
         self._take_rounds(rounds)
         self._keep_the_best()
