@@ -1,12 +1,12 @@
 """Whether `bench recommend` finds what an exhaustive run of the same space finds, and how soon.
 
 First the search, with its budget. Then every candidate that fits the memory by shapes is measured
-in a store of its own: its gradient, its memory, and so many rounds in turn. The answer of the search should
-cost at most 5 % more than the best candidate of the exhaustive run that meets the limits, and take
-at most a quarter of its time. The script also prints the share of the time that went to candidates
-that meet the limits: somebody who knew them in advance would measure these alone. Times are those
-of the processes in both stores. So an interrupted run may go on with the same command: nothing is
-measured twice.
+in a store of its own: its gradient, its memory, and so many rounds in turn. The answer of the
+search should cost at most 5 % more than the best candidate of the exhaustive run that meets the
+limits, and take at most a quarter of its time. The script also prints the share of the time that
+went to candidates that meet the limits: somebody who knew them in advance would measure these
+alone. Times are those of the processes in both stores. So an interrupted run may go on with the
+same command: nothing is measured twice.
 
     python benchmarks/recommend.py --model mcunet --option image_size=96 --batch 4
         --board pi5-2gb --space benchmarks/recommend_space.yaml
