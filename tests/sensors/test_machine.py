@@ -49,6 +49,30 @@ def test_zero_stays_zero_where_it_is_really_zero(pi):
     assert [readings[name] for name in machine.COUNTERS] == [0, 0, 0]
 
 
+def test_pages_that_zswap_keeps_in_memory_are_swapped(pi):
+    with (pi.root / "proc/vmstat").open("a") as file:
+        file.write("swpin_zero 70\nzswpin 5\nzswpout 6\nzswpwb 50\n")
+    assert MachineSensors([0], "", pi.root).read()["swapped_bytes"] == 11 * PAGE
+
+
+@pytest.mark.parametrize(
+    ("names", "sectors"),
+    [
+        (("nvme0n1", "nvme0c0n1"), 30),  # the disk, and a way to it
+        (("sda", "sdb", "md0", "bcache0", "zd16"), 30),  # two disks, and three made of them
+        (("mmcblk0", "mmcblk0boot0"), 30),  # the parts of a card that hold its loader
+    ],
+)
+def test_no_write_counts_twice(tmp_path, names, sectors):
+    written = {"sda": 10, "sdb": 20, "mmcblk0boot0": 0}  # the others: 30
+    (tmp_path / "proc").mkdir()
+    rows = [f"8 0 {name} 1 0 8 0 9 0 {written.get(name, 30)} 0 0 0 0" for name in names]
+    (tmp_path / "proc/diskstats").write_text("\n".join(rows))
+    for name in names:
+        (tmp_path / "sys/block" / name).mkdir(parents=True)
+    assert MachineSensors([0], "", tmp_path).read()["written_bytes"] == sectors * 512
+
+
 def test_only_the_processors_of_the_worker_count(pi):
     fast = pi.root / "sys/devices/system/cpu/cpu3/cpufreq/scaling_cur_freq"
     fast.write_text("3000000\n")

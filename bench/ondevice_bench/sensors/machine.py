@@ -26,7 +26,10 @@ _VCGENCMD = ("vcgencmd", "get_throttled")
 _ASK_SECONDS = 1.0
 _SECTOR = 512  # bytes, in /proc/diskstats on every machine
 # disks in memory, and disks that are made of the others
-_NO_DISKS = re.compile(r"(loop|ram|zram|dm-|md|sr|fd)\d+")
+_NO_DISKS = re.compile(r"(loop|ram|zram|dm-|md|bcache|drbd|zd|sr|fd)\d+")
+_NVME_PATH = re.compile(r"(nvme\d+)c\d+(n\d+)")  # a way to a disk, beside the disk itself
+# pages to swap and back, also those that zswap keeps in memory and moves to no disk
+_SWAP_COUNTERS = ("pswpin", "pswpout", "zswpin", "zswpout")
 
 
 FAULTS = (OSError, ValueError, LookupError, subprocess.SubprocessError)
@@ -125,13 +128,19 @@ def _swapped(vmstat: Path) -> Sensor:
     page = os.sysconf("SC_PAGE_SIZE")
 
     def read() -> float:
-        lines = vmstat.read_text().splitlines()
-        pages = [int(line.split()[1]) for line in lines if line.startswith(("pswpin", "pswpout"))]
-        if not pages:
+        pages = swapped_pages(vmstat)
+        if pages is None:
             raise ValueError(f"{vmstat} does not count swap")
-        return sum(pages) * page
+        return pages * page
 
     return read
+
+
+def swapped_pages(vmstat: Path) -> int | None:
+    """Pages that the machine has moved to swap or back since boot; None without such a counter."""
+    rows = (line.partition(" ") for line in vmstat.read_text().splitlines())
+    found = [int(count) for name, _, count in rows if name in _SWAP_COUNTERS]
+    return sum(found) if found else None
 
 
 def _written(root: Path) -> Sensor:
@@ -141,6 +150,8 @@ def _written(root: Path) -> Sensor:
         disks = {path.name for path in (root / "sys/block").iterdir()}
     except OSError:
         raise NoSensor("the kernel does not list disks (no /sys/block)") from None
+    paths = {name for name in disks if _NVME_PATH.fullmatch(name)}
+    disks -= {_NVME_PATH.sub(r"\1\2", name) for name in paths}  # its paths count its writes
     disks = {name for name in disks if not _NO_DISKS.fullmatch(name)}
     if not disks:
         raise NoSensor("the machine shows no disk and no card")
