@@ -68,6 +68,12 @@ class TimedSamples(Generic[Sample]):
     disturbed: list[Sample]
     spoilt: bool
 
+    @property
+    def notes(self) -> list[str]:
+        """A note if disturbed samples are among the samples."""
+        text = "disturbed by other processes; there was no time to measure again"
+        return [text] if self.spoilt else []
+
     def precision(self, sampling: Sampling) -> dict[str, float | str | None]:
         """The precision that the suite wants, and the one reached: null without an interval."""
         reached = self.precision_reached if math.isfinite(self.precision_reached) else None

@@ -5,7 +5,7 @@ The kernel counts most of it in ticks of 10 ms, so a few milliseconds mean nothi
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -30,6 +30,10 @@ class Counters:
     busy: float | None  # CPU time of all processes, with this one
     stolen: float | None  # CPU time that a hypervisor used
     throttled: float | None  # time in which the quota of the control group stopped the process
+
+    def with_helper(self, seconds: float) -> "Counters":
+        """The counters with the CPU time of a process of ours, such as a meter, as our own."""
+        return replace(self, own=self.own + seconds)
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,22 @@ def between(before: Counters, after: Counters) -> ForeignLoad:
         stolen=rise(before.stolen, after.stolen),
         throttled=rise(before.throttled, after.throttled),
     )
+
+
+def share_of_others(before: Counters, after: Counters) -> float | None:
+    """The cores that other processes and hypervisors used meanwhile; None if nothing tells."""
+    load = between(before, after)
+    if load.foreign is None:
+        return None
+    return max(0.0, load.foreign + (load.stolen or 0.0)) / load.wall
+
+
+def notes_of_others(before: Counters, after: Counters, during: str) -> list[str]:
+    """A note if other processes used so much that a number says less of this one."""
+    share, wall = share_of_others(before, after) or 0.0, after.wall - before.wall
+    if share * wall - SLACK <= DISTURBED_SHARE * wall:
+        return []
+    return [f"disturbed: other processes took {share:.0%} of a core {during}"]
 
 
 def _cpu_seconds() -> tuple[float | None, float | None]:

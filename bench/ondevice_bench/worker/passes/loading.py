@@ -75,6 +75,7 @@ def measure(job: Job) -> PassResult:
             "notes": [
                 *workload.treatment.notes(),
                 IN_ONE_THREAD,
+                *timed.notes,
             ],
         },
     )
