@@ -52,6 +52,42 @@ def test_a_run_stores_every_process_and_then_is_finished(world, stored, workplac
     assert not (workplace / "out" / "batches").exists()
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "causes"),
+    [
+        (0x50000, 0x50000, ""),  # before the run
+        (0, 0xC0000, "throttled, soft temperature limit"),
+        (0x50004, 0x50000, "throttled"),  # at the beginning
+        (0x50000, 0x50001, "under-voltage"),  # at the end
+        (None, 0x50005, ""),
+    ],
+)
+def test_a_time_under_throttling_has_a_note_and_a_count_has_none(
+    world, workplace, host, before, after, causes
+):
+    readings = iter([before, after] * 9)
+    idle = host.state()
+    host.state = lambda: dataclasses.replace(idle, throttle_bits=next(readings))
+    with world() as session:
+        session.perform_all(Silent())
+        run_id = session.run.id
+    with Store.open(workplace / "out" / FILE_NAME) as store:
+        records = list(store.records(run_id))
+    found = {(record.key.pass_name, *record.details.get("notes", [])) for record in records}
+    notes = [f"the board reported throttling meanwhile: {causes}"] if causes else []
+    assert found == {("trace",), ("time", *notes)}
+
+
+def test_notes_that_are_no_list_fail_only_their_cell_under_throttling(world, stored, host):
+    odd = PassResult(metrics={"step_seconds": 1.0}, details={"notes": 7})
+    host.answer, idle = (lambda _: Reply("ok", result=odd)), host.state()
+    host.state = lambda: dataclasses.replace(idle, throttle_bits=0x40004)
+    with world() as session:
+        session.perform_all(Silent())
+        run_id = session.run.id
+    assert set(stored()[run_id].values()) == {"failed"}
+
+
 def test_a_failed_cell_keeps_its_reason_and_the_rest_goes_on(world, stored, workplace, host):
     def answer(job):
         if job.cell.model == "vit_b_32":

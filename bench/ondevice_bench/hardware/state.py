@@ -1,11 +1,12 @@
 """The state of a machine, which changes from minute to minute. Every measurement reads it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from ondevice_bench.sensors import temperature
+from ondevice_bench.sensors import temperature, throttling
 from ondevice_bench.sensors.machine import FAULTS, NoSensor, throttling_sensor
 
 
@@ -52,6 +53,17 @@ def throttle_bits(throttled_by: str, root: Path = Path("/")) -> Callable[[], int
             return None
 
     return read
+
+
+def throttled_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
+    """Why the board lowered its clock between two states, or at one of them; () if it did not.
+
+    The states are plain values. If one of them has no bits, nothing is known.
+    """
+    first, last = before.get("throttle_bits"), after.get("throttle_bits")
+    if first is None or last is None:
+        return ()
+    return throttling.causes(throttling.since(first, first) | throttling.since(last, first))
 
 
 def allowed_cpus() -> tuple[int, ...]:
