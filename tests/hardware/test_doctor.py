@@ -64,6 +64,16 @@ def test_every_warning_has_an_effect_and_a_cure(examined):
     assert found["threads"].observation == "4 for each worker; workers ignore OMP_NUM_THREADS=8"
 
 
+def test_a_quota_of_version_1_is_a_quota(examined):
+    cpu = "sys/fs/cgroup/cpu"
+    files = {f"{cpu}/cpu.cfs_quota_us": "200000\n", f"{cpu}/cpu.cfs_period_us": "100000\n"}
+    found = examined("x86", {**laptop(), **files})["quota"]
+    assert (found.level, found.observation) == (
+        "warning",
+        "2 processors; 4 threads for each worker",
+    )
+
+
 def test_the_bits_of_throttling_are_read_as_the_firmware_means_them(examined):
     found = examined("pi5", pi5(), said="throttled=0x50000\n")["throttling"]
     assert (found.level, found.observation) == ("warning", "since boot: under-voltage, throttled")

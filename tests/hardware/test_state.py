@@ -1,6 +1,7 @@
 """The state of a machine now."""
 
-from ondevice_bench.hardware.state import read_state, throttle_bits
+from ondevice_bench.hardware.state import memory_limit, read_state, throttle_bits
+from tests.hardware.conftest import pi5
 
 
 def test_the_throttling_bits_are_those_of_the_board(tmp_path):
@@ -13,6 +14,13 @@ def test_the_throttling_bits_are_those_of_the_board(tmp_path):
     assert read() is None
     bits.unlink()
     assert read() is None
+
+
+def test_no_more_memory_is_available_than_a_container_allows(machine_tree):
+    group = "sys/fs/cgroup/memory"
+    root = machine_tree({**pi5(), f"{group}.max": f"{2**30}\n", f"{group}.current": f"{2**28}\n"})
+    assert read_state(root).memory_available_bytes == 3 * 2**28
+    assert memory_limit(root) == 2**30
 
 
 def test_a_machine_without_sensors_has_none(tmp_path):

@@ -23,6 +23,13 @@ def test_the_memory_of_a_step_is_the_cap_or_the_boards_less_the_systems(gib, cap
     assert usable_memory(run) == expected
 
 
+@pytest.mark.parametrize(("limit", "expected"), [(2048, 1536), (8192, 3584), (256, None)])
+def test_a_container_may_allow_less_than_the_board_has(limit, expected):
+    run = make_run(settings={"memory_cap_bytes": None, "memory_limit_bytes": limit * MIB})
+    run = dataclasses.replace(run, machine={**run.machine, "memory_gib": 4})
+    assert usable_memory(run) == (None if expected is None else expected * MIB)
+
+
 def chip_of(summary, name):
     (found,) = (chip for chip in chips([summary], ["net, batch 2"]) if chip.name == name)
     return found

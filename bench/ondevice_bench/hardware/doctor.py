@@ -14,7 +14,7 @@ from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.hardware.probe import Machine
 from ondevice_bench.hardware.profile import Profile
 from ondevice_bench.hardware.state import HardwareState
-from ondevice_bench.sensors import throttling
+from ondevice_bench.sensors import control_groups, throttling
 
 BUSY = 0.5  # of a core, by the load of the last minute
 _SLOW_CLOCKS = ("hpet", "acpi_pm", "jiffies", "refined-jiffies")
@@ -197,11 +197,10 @@ def _threads(threads: int, environment: Mapping[str, str]) -> DoctorFinding:
 
 
 def _quota(root: Path, threads: int) -> DoctorFinding:
-    """The processor time that a container allows its processes."""
-    quota, _, period = _text(root / "sys/fs/cgroup/cpu.max").partition(" ")
-    if not quota.isdigit() or not period.isdigit():
+    """The processor time that a container or a service allows its processes."""
+    cpus = control_groups.processors(root)
+    if cpus is None:
         return DoctorFinding("quota", "ok", "no limit on processor time")
-    cpus = int(quota) / int(period)
     observation = f"{cpus:g} processors; {threads} threads for each worker"
     if cpus >= threads:
         return DoctorFinding("quota", "ok", observation)

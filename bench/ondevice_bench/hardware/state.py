@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ondevice_bench.sensors import temperature, throttling
+from ondevice_bench.sensors import control_groups, temperature, throttling
 from ondevice_bench.sensors.machine import FAULTS, NoSensor, throttling_sensor
 
 
@@ -28,11 +28,12 @@ class HardwareState:
 
 def read_state(root: Path = Path("/")) -> HardwareState:
     """Read the state now."""
-    memory = _meminfo(root)
+    memory, allowed = _meminfo(root), control_groups.memory_available(root)
+    available = [each for each in (memory.get("MemAvailable"), allowed) if each is not None]
     total, free = memory.get("SwapTotal"), memory.get("SwapFree")
     return HardwareState(
         load_1min=_first_number(root / "proc/loadavg"),
-        memory_available_bytes=memory.get("MemAvailable"),
+        memory_available_bytes=min(available, default=None),
         swap_used_bytes=total - free if total is not None and free is not None else None,
         cpu_mhz=_mean_of(root, "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq", 1e3),
         temperature_celsius=_temperature(root),
@@ -64,6 +65,11 @@ def throttled_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> tu
     if first is None or last is None:
         return ()
     return throttling.causes(throttling.since(first, first) | throttling.since(last, first))
+
+
+def memory_limit(root: Path = Path("/")) -> int | None:
+    """The bytes that a container, or another control group, allows to this process."""
+    return control_groups.memory_limit(root)
 
 
 def allowed_cpus() -> tuple[int, ...]:

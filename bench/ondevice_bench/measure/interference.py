@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from ondevice_bench.sensors.control_groups import field, folders, quota
 from ondevice_bench.suite.suite import DISTURBED_SHARE
 
 _STAT = Path("/proc/stat")
@@ -16,6 +17,8 @@ _CGROUP = Path("/proc/self/cgroup")
 _CGROUPS = Path("/sys/fs/cgroup")
 _TICKS = os.sysconf("SC_CLK_TCK")
 _IDLE, _IOWAIT, _STEAL = 3, 4, 7  # fields of /proc/stat; the others are user, nice, system, …
+# in cpu.stat of a control group of version 2 and of version 1, with its parts of a second
+_THROTTLED = (("throttled_usec", 1e6), ("throttled_time", 1e9))
 _FIELDS = 8  # the field after these, guest, is a part of user
 
 SLACK = 0.02  # seconds: the possible error of the ticks of two processors
@@ -102,36 +105,17 @@ def _cpu_seconds() -> tuple[float | None, float | None]:
 
 
 def _throttled() -> float | None:
-    counter = _quota_counter(_CGROUP, _CGROUPS)
-    return None if counter is None else _field(*counter)
+    counters = _quota_counters(_CGROUP, _CGROUPS)
+    found = [(field(path, name), per_second) for path, name, per_second in counters]
+    seconds = [count / per_second for count, per_second in found if count is not None]
+    return sum(seconds) if seconds else None
 
 
 @cache
-def _quota_counter(groups: Path, root: Path) -> tuple[Path, str, float] | None:
-    """The counter of this process's quota, in control groups of either version."""
-    try:
-        lines = groups.read_text().splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            counter = (root / path.lstrip("/") / "cpu.stat", "throttled_usec", 1e6)
-        elif "cpu" in controllers.split(","):
-            counter = (root / "cpu" / path.lstrip("/") / "cpu.stat", "throttled_time", 1e9)
-        else:
-            continue
-        if _field(*counter) is not None:
-            return counter
-    return None
-
-
-def _field(path: Path, name: str, per_second: float) -> float | None:
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        if line.startswith(f"{name} "):
-            return int(line.split()[1]) / per_second
-    return None
+def _quota_counters(own: Path, top: Path) -> tuple[tuple[Path, str, float], ...]:
+    """The counters of the own group, and of each group around it that has a quota."""
+    files = [folder / "cpu.stat" for folder in folders("cpu", own, top)]
+    counters = [(file, *kind) for file in files for kind in _THROTTLED]
+    found = [each for each in counters if field(*each[:2]) is not None]
+    around = [each for each in found[1:] if quota(each[0].parent) is not None]
+    return (*found[:1], *around)

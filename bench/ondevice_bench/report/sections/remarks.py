@@ -118,7 +118,9 @@ def _limits(settings: Mapping[str, Any]) -> str:
         return "not recorded"
     processors = ", ".join(map(str, cpus))
     memory = "no memory cap" if cap is None else f"{units.size(cap)} that a worker may allocate"
-    return f"processors {processors}; {memory}"
+    limit = settings.get("memory_limit_bytes")
+    container = "" if limit is None else f"; {units.size(limit)} for the container"
+    return f"processors {processors}; {memory}{container}"
 
 
 def _rounds(settings: Mapping[str, Any]) -> str:
