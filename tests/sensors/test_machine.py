@@ -99,13 +99,26 @@ def test_a_zone_of_a_jetson_that_always_shows_100_degrees_is_not_the_hottest(pi)
     assert MachineSensors([0], "", pi.root).read()["celsius"] == 62.0
 
 
-def test_a_file_of_the_kernel_goes_before_the_tool(pi):
+def test_the_tool_goes_before_a_file_of_the_kernel_which_may_be_old(pi):
+    folder = pi.root / "sys/devices/platform/soc@107c000000/soc@107c000000:firmware"
+    folder.mkdir(parents=True)
+    (folder / "get_throttled").write_text("0\n")  # as at boot: nobody asks the firmware again
+    pi.throttling(0x50005)
+    sensors = MachineSensors([0], "vcgencmd", pi.root, pi.ask)
+    assert sensors.read()["throttle_bits"] == 0x50005
+
+
+def test_a_file_of_the_kernel_is_read_if_the_tool_does_not_answer(pi):
     folder = pi.root / "sys/devices/platform/soc@107c000000/soc@107c000000:firmware"
     folder.mkdir(parents=True)
     (folder / "get_throttled").write_text("50005\n")
-    sensors = MachineSensors([0], "vcgencmd", pi.root, pi.ask)
-    assert sensors.read()["throttle_bits"] == 0x50005
-    assert pi.bits_asked == 0
+
+    def ask(command):
+        raise FileNotFoundError(2, "No such file or directory", "vcgencmd")
+
+    for throttled_by in ("vcgencmd", ""):
+        sensors = MachineSensors([0], throttled_by, pi.root, ask)
+        assert sensors.read()["throttle_bits"] == 0x50005
 
 
 def test_a_counter_of_x86_is_a_bit_in_the_seconds_in_which_it_rose(pi):

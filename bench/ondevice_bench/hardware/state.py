@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ondevice_bench.sensors import control_groups, temperature, throttling
-from ondevice_bench.sensors.machine import FAULTS, NoSensor, throttling_sensor
+from ondevice_bench.sensors.machine import FAULTS, Ask, NoSensor, asked, throttling_sensor
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,12 @@ def read_state(root: Path = Path("/")) -> HardwareState:
     )
 
 
-def throttle_bits(throttled_by: str, root: Path = Path("/")) -> Callable[[], int | None]:
+def throttle_bits(
+    throttled_by: str, root: Path = Path("/"), ask: Ask = asked
+) -> Callable[[], int | None]:
     """A function that reads the throttling bits. It returns None if the machine has none."""
     try:
-        sensor = throttling_sensor(root, throttled_by)
+        sensor = throttling_sensor(root, throttled_by, ask)
     except (NoSensor, *FAULTS):
         return lambda: None
 

@@ -104,12 +104,21 @@ def asked(command: Sequence[str]) -> str:
 
 
 def throttling_sensor(root: Path, throttled_by: str, ask: Ask = asked) -> Sensor:
-    """The bits of a Raspberry Pi, from a file or from its tool, or one bit from x86's counters."""
+    """The bits of a Raspberry Pi, from its tool or from a file, or one bit from x86's counters.
+
+    The file has what a driver of the kernel asked last: two seconds ago, or at boot if the driver
+    is not loaded. So it is read only if the tool does not answer.
+    """
     files = sorted(root.glob(_THROTTLED_FILES))
+    if throttled_by == "vcgencmd":
+
+        def tool() -> int:
+            return throttling.bits_of(ask(_VCGENCMD))
+
+        if not files or _answers(tool):
+            return tool
     if files:
         return lambda: int(files[0].read_text(), 16)
-    if throttled_by == "vcgencmd":
-        return lambda: throttling.bits_of(ask(_VCGENCMD))
     counts = sorted(root.glob(f"{_CPUS}/cpu*/thermal_throttle/core_throttle_count"))
     if not counts:
         raise NoSensor("this machine does not report throttling")
@@ -121,6 +130,14 @@ def throttling_sensor(root: Path, throttled_by: str, ask: Ask = asked) -> Sensor
         return throttling.LOWERED if before > earlier else 0
 
     return rose
+
+
+def _answers(sensor: Sensor) -> bool:
+    try:
+        sensor()
+    except FAULTS:
+        return False
+    return True
 
 
 def _swapped(vmstat: Path) -> Sensor:
