@@ -20,6 +20,15 @@ def test_the_throttling_bits_are_those_of_the_board(tmp_path):
     assert read() is None
 
 
+def test_the_clock_of_a_pi_is_that_of_its_firmware(machine_tree):
+    root = machine_tree(pi5())
+    assert (
+        read_state(root, "vcgencmd", lambda _: "frequency(0)=1500019456\n").cpu_mhz == 1500.019456
+    )
+    assert read_state(root, "vcgencmd", lambda _: "error=2").cpu_mhz is None
+    assert read_state(root).cpu_mhz == 2400.0
+
+
 def test_no_more_memory_is_available_than_a_container_allows(machine_tree):
     group = "sys/fs/cgroup/memory"
     root = machine_tree({**pi5(), f"{group}.max": f"{2**30}\n", f"{group}.current": f"{2**28}\n"})

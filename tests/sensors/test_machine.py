@@ -79,6 +79,16 @@ def test_only_the_processors_of_the_worker_count(pi):
     assert MachineSensors([0, 3], "", pi.root).read()["mhz"] == 2700
 
 
+@pytest.mark.parametrize(
+    "answer", ["", "frequency(0)=0", "frequency(0)=fast", 'error=2 error_msg="Invalid arguments"']
+)
+def test_a_pi_whose_firmware_tells_no_clock_has_none(pi, answer):
+    """The files of its kernel have a clock, but only the one that the kernel wants."""
+    sensors = MachineSensors(range(4), "vcgencmd", pi.root, lambda _: answer)
+    assert "mhz" not in sensors.read()
+    assert sensors.unavailable["mhz"] == f"no clock in {answer!r}"
+
+
 def test_the_hottest_zone_counts_if_none_is_of_a_processor_and_broken_ones_do_not(pi):
     zones = pi.root / "sys/class/thermal"
     for name, text in (("thermal_zone1", "71000\n"), ("thermal_zone2", "broken\n")):
@@ -121,10 +131,13 @@ def test_a_file_of_the_kernel_is_read_if_the_tool_does_not_answer(pi):
         assert sensors.read()["throttle_bits"] == 0x50005
 
 
-def test_a_counter_of_x86_is_a_bit_in_the_seconds_in_which_it_rose(pi):
-    counter = pi.root / "sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count"
-    counter.parent.mkdir(parents=True)
-    counter.write_text("7\n")
+@pytest.mark.parametrize("of", ["core", "package"])
+def test_a_counter_of_x86_is_a_bit_in_the_seconds_in_which_it_rose(pi, of):
+    folder = pi.root / "sys/devices/system/cpu/cpu0/thermal_throttle"
+    folder.mkdir(parents=True)
+    for name in ("core_throttle_count", "package_throttle_count", "core_throttle_total_time_ms"):
+        (folder / name).write_text("7\n")
+    counter = folder / f"{of}_throttle_count"
     sensors = MachineSensors([0], "", pi.root)
     found = []
     for count in (7, 9, 9):

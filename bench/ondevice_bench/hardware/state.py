@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from ondevice_bench.sensors import control_groups, temperature, throttling
-from ondevice_bench.sensors.machine import FAULTS, Ask, NoSensor, asked, throttling_sensor
+from ondevice_bench.sensors.machine import (
+    FAULTS,
+    VCGENCMD,
+    Ask,
+    NoSensor,
+    asked,
+    firmware_mhz,
+    throttling_sensor,
+)
 
 
 @dataclass(frozen=True)
@@ -26,8 +34,8 @@ class HardwareState:
         return asdict(self)
 
 
-def read_state(root: Path = Path("/")) -> HardwareState:
-    """Read the state now."""
+def read_state(root: Path = Path("/"), throttled_by: str = "", ask: Ask = asked) -> HardwareState:
+    """Read the state now, without the bits of throttling."""
     memory, allowed = _meminfo(root), control_groups.memory_available(root)
     available = [each for each in (memory.get("MemAvailable"), allowed) if each is not None]
     total, free = memory.get("SwapTotal"), memory.get("SwapFree")
@@ -35,7 +43,7 @@ def read_state(root: Path = Path("/")) -> HardwareState:
         load_1min=_first_number(root / "proc/loadavg"),
         memory_available_bytes=min(available, default=None),
         swap_used_bytes=total - free if total is not None and free is not None else None,
-        cpu_mhz=_mean_of(root, "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq", 1e3),
+        cpu_mhz=_mhz(root, throttled_by, ask),
         temperature_celsius=_temperature(root),
     )
 
@@ -107,6 +115,15 @@ def _temperature(root: Path) -> float | None:
         return temperature.celsius(files) if files else None
     except (OSError, ValueError):  # the sensor sleeps
         return None
+
+
+def _mhz(root: Path, throttled_by: str, ask: Ask) -> float | None:
+    if throttled_by == VCGENCMD:
+        try:
+            return firmware_mhz(ask)
+        except FAULTS:
+            return None
+    return _mean_of(root, "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq", 1e3)
 
 
 def _mean_of(root: Path, pattern: str, divisor: float) -> float | None:

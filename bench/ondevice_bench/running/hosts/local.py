@@ -63,7 +63,8 @@ class LocalHost(Host):
         self.missing_allocators = missing_allocators()
         self._interpreter = interpreter
         self._launchers: dict[str, PassLauncher] = {}  # by allocator
-        self._throttling = throttle_bits(profile.declared.throttling or "")
+        self._throttled_by = profile.declared.throttling or ""
+        self._throttling = throttle_bits(self._throttled_by)
 
     def findings(self) -> tuple[DoctorFinding, ...]:
         """What disturbs measurements here, as far as it shows at once."""
@@ -71,7 +72,8 @@ class LocalHost(Host):
 
     def state(self) -> HardwareState:
         """The load, memory, clock, temperature and throttling now."""
-        return replace(read_state(), throttle_bits=self._throttling())
+        state = read_state(throttled_by=self._throttled_by)
+        return replace(state, throttle_bits=self._throttling())
 
     def caches_kib(self) -> Mapping[int, int]:
         """The data caches of a processor, by level."""
