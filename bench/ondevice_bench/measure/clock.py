@@ -6,6 +6,7 @@ import resource
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from statistics import median
 from typing import Generic, Protocol, TypeVar
 
 from ondevice_bench.measure import interference
@@ -123,6 +124,15 @@ def columns(samples: list[StepSample]) -> dict[str, list[float]]:
         spot.name: [getattr(sample, spot.name) for sample in samples] for spot in fields(StepSample)
     }
     return {name: values for name, values in table.items() if None not in values}
+
+
+def notes_of_faults(samples: Sequence[StepSample]) -> list[str]:
+    """A note if most steps waited for pages that were in swap or on a disk.
+
+    The board has too little memory then, and the time of a step is that of its swap or card.
+    """
+    pages = median(sample.major_faults for sample in samples)
+    return [f"a step waited for {pages:g} pages from swap or from a disk"] if pages >= 1 else []
 
 
 def foreign_share(samples: Sequence[Loaded]) -> float | None:

@@ -46,6 +46,7 @@ def measure(job: Job) -> PassResult:
                 *workload.treatment.notes(),
                 *([] if finite else ["the loss was not finite"]),
                 *steps.notes,
+                *clock.notes_of_faults(steps.samples),
                 *(f"inference: {note}" for note in inference.notes),
             ],
             "garbage_collection": "collected before, off during samples",
@@ -66,7 +67,7 @@ def _in_turns(job: Job, count: int, lockstep: Lockstep) -> PassResult:
             "warmup": {"step_seconds": [step.step_seconds for step in warmups]},
             "foreign_cpu_share": clock.foreign_share(steps),
             "in_turns": True,
-            "notes": workload.treatment.notes(),
+            "notes": [*workload.treatment.notes(), *clock.notes_of_faults(steps)],
         },
     )
 
