@@ -102,6 +102,13 @@ def test_turbo_has_two_switches(examined):
     assert examined("x86", {f"{CPUS}/intel_pstate/no_turbo": "1\n"})["turbo"].level == "ok"
 
 
+def test_the_setting_of_huge_pages_is_told(examined):
+    enabled = "sys/kernel/mm/transparent_hugepage/enabled"
+    found = examined("x86", {**laptop(), enabled: "always [madvise] never\n"})["huge pages"]
+    assert (found.level, found.observation) == ("ok", "madvise")
+    assert examined("x86", {enabled: "odd\n"})["huge pages"].level == "unknown"
+
+
 def test_memory_is_weighed_against_what_a_suite_needs(machine_tree):
     state = read_state(machine_tree(pi5()))
     assert doctor.free_memory(state, None).level == "ok"

@@ -4,6 +4,7 @@ All files are read below `root`, so that a folder can replace another machine.
 """
 
 import os
+import re
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -39,6 +40,7 @@ def examine(
         _threads(threads, environment),
         _quota(root, threads),
         _clock_source(root),
+        _huge_pages(root),
         _allocator(profile, root, environment),
     )
 
@@ -226,6 +228,15 @@ def _clock_source(root: Path) -> DoctorFinding:
         "reading the time takes a microsecond or more",
         "boot with clocksource=tsc if the processor's counter is steady",
     )
+
+
+def _huge_pages(root: Path) -> DoctorFinding:
+    """When the kernel gives pages of 2 MiB and more: it changes peaks and times. Runs store it."""
+    text = _text(root / "sys/kernel/mm/transparent_hugepage/enabled")
+    chosen = re.search(r"\[(\w+)\]", text)
+    if chosen is None:
+        return DoctorFinding("huge pages", "unknown", "the kernel does not report them")
+    return DoctorFinding("huge pages", "ok", chosen[1])
 
 
 def _allocator(profile: Profile, root: Path, environment: Mapping[str, str]) -> DoctorFinding:
