@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import multiprocessing
+import shutil
 
 import numpy
 import pytest
@@ -132,6 +133,19 @@ def test_run_ids_say_suite_time_and_commit_and_never_collide(world, stored):
     ids = list(stored())
     assert len(set(ids)) == 3
     assert all(run_id.startswith("x-20") and "-abc" in run_id for run_id in ids)
+
+
+def test_runs_of_one_commit_in_one_second_on_several_boards_have_ids_of_their_own(
+    world, stored, workplace
+):
+    """They may meet in one site, to which another run with the same id would be a contradiction."""
+    ids = set()
+    for _ in range(3):
+        with world():
+            pass
+        ids.update(stored())
+        shutil.rmtree(workplace / "out")
+    assert len(ids) == 3
 
 
 def test_progress_hears_of_every_task_and_of_time_once_it_is_known(world):
