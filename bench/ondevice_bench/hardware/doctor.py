@@ -174,7 +174,7 @@ def _load(state: HardwareState) -> DoctorFinding:
         "load",
         "warning",
         f"{load:g} in the last minute",
-        "other programs are using the CPU; disturbed samples are measured again",
+        "programs used the CPU, perhaps an earlier run; disturbed samples are measured again",
         "ps -eo pcpu,comm --sort=-pcpu | head",
     )
 
