@@ -18,16 +18,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ondevice_bench.data import nested
+from ondevice_bench.errors import UserModelError
 from ondevice_bench.models.family import Family, cross_entropy
 from ondevice_bench.specs.implementation import load_module
 from ondevice_bench.specs.inputs import Images, Tokens
 from ondevice_bench.specs.layout import ModelLayout
 
 DEFAULT_SIZE, DEFAULT_LENGTH = 224, 128
-
-
-class UserModelError(ValueError):
-    """The user's code breaks a rule. The text is for the user."""
 
 
 def family(implementation: str) -> Family:
@@ -77,7 +75,7 @@ def _factory(where: str, name: str) -> Family:
         construct=lambda **options: _construct(where, name, factory, options),
         initialise=_keep_weights,
         loss=_user_function(where, "loss", getattr(module, "loss", None)) or cross_entropy,
-        batch=_user_function(where, "batch", getattr(module, "batch", None)),
+        batch=_batch_function(where, getattr(module, "batch", None)),
         expects=_images(factory),
         layout=_layout(where, getattr(module, "layout", None)),
     )
@@ -105,6 +103,12 @@ def _construct(
         raise UserModelError(f"{name} raised {_one_line(where, error)}") from error
     if not isinstance(model, nn.Module):
         raise UserModelError(f"{name} returned a {type(model).__name__}, not a torch.nn.Module")
+    for where_it_is in (each.device for each in (*model.parameters(), *model.buffers())):
+        if where_it_is.type != "cpu":
+            raise UserModelError(
+                f"{name} returned a network on {where_it_is}: bench measures on the CPU, so leave "
+                "the network there"
+            )
     return model
 
 
@@ -122,6 +126,39 @@ def _user_function(where: str, name: str, function: Any) -> Any:
             raise UserModelError(f"{name} raised {_one_line(where, error)}") from error
 
     return call
+
+
+def _batch_function(where: str, function: Any) -> Callable[[int, int], Any] | None:
+    """The user's function `batch`. Each batch is checked: a smaller one would give other numbers."""
+    make = _user_function(where, "batch", function)
+    if make is None:
+        return None
+
+    def batch(size: int, seed: int) -> Any:
+        made = make(size, seed)
+        _check_batch(made, size)
+        return made
+
+    return batch
+
+
+def _check_batch(batch: Any, size: int) -> None:
+    leaves = list(nested.leaves(batch))
+    if not leaves or not all(isinstance(leaf, Tensor) for leaf in leaves):
+        raise UserModelError("batch must return tensors, in tuples, lists or dicts")
+    if any(leaf.ndim == 0 for leaf in leaves) or {len(leaf) for leaf in leaves} != {size}:
+        shapes = ", ".join(str(tuple(leaf.shape)) for leaf in leaves)
+        too_few = all(leaf.ndim and len(leaf) < size for leaf in leaves)
+        cure = ": if there are fewer examples, use them again" if too_few else ""
+        raise UserModelError(
+            f"batch({size}, seed) must return tensors of length {size}, got {shapes}{cure}"
+        )
+    for leaf in leaves:
+        if leaf.device.type != "cpu":
+            raise UserModelError(
+                f"batch must return tensors on the CPU, because bench measures there: one is on "
+                f"{leaf.device}"
+            )
 
 
 def _keep_weights(model: nn.Module, seed: int) -> None:
