@@ -53,6 +53,9 @@ def nothing():
 def cube():
     return nn.Flatten(2)
 
+def wide(image_size=(24, 32)):
+    return nn.Conv2d(3, 2, 3)
+
 def picky():
     class Picky(nn.Module):
         def forward(self, x):
@@ -215,6 +218,8 @@ def test_a_file_may_bring_batch_loss_and_layout(said):
         ("./mynet.py:deep", (), "deep: missing a required argument: 'depth'"),
         ("./mynet.py:net", ("clases=3",), "net raised TypeError: Net.__init__() got an unexpected"),
         ("./mynet.py:cube", (), "gives (2, 3, 50176) for a batch of shape (2, 3, 224, 224), not ("),
+        ("./mynet.py:wide", ("image_size=24x32",), "the number of pixels of a side, got '24x32': "),
+        ("./mynet.py:wide", (), "image_size must be the number of pixels of a side, got (24, 32): "),
         (
             "./mynet.py:picky",
             (),

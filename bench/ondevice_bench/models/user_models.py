@@ -44,19 +44,24 @@ def _images(factory: Callable[..., Any] | None) -> Callable[[Mapping[str, Any]],
 
     def expected(options: Mapping[str, Any]) -> Images:
         size = options.get("image_size", _default_size(factory))
-        return Images(channels=3, size=int(size), classes=1)
+        if not isinstance(size, int) or size < 1:
+            raise UserModelError(
+                f"image_size must be the number of pixels of a side, got {size!r}: for images that "
+                "are not square, put a function batch(size, seed) into its file"
+            )
+        return Images(channels=3, size=size, classes=1)
 
     return expected
 
 
-def _default_size(factory: Callable[..., Any] | None) -> int:
+def _default_size(factory: Callable[..., Any] | None) -> Any:
     try:
         parameter = inspect.signature(factory).parameters.get("image_size") if factory else None
     except (TypeError, ValueError):
         return DEFAULT_SIZE
-    if parameter is not None and isinstance(parameter.default, int):
-        return parameter.default
-    return DEFAULT_SIZE
+    if parameter is None or parameter.default in (inspect.Parameter.empty, None):
+        return DEFAULT_SIZE
+    return parameter.default
 
 
 def _factory(where: str, name: str) -> Family:
