@@ -21,6 +21,7 @@ from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.from_flags import Words
 from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.plan import plan
+from ondevice_bench.units import GIB, MIB
 from ondevice_bench.worker import describe as describe_module
 
 NET = """\
@@ -284,6 +285,13 @@ def batch(size, seed):
 def loss(model, batch):
     return LOSS
 """
+REFUSE = """\
+from ondevice_bench.methods import Refusal
+
+def refuse():
+    raise Refusal("not this one")
+
+"""
 PLAIN = "torch.zeros(size, 4), torch.zeros(size)"
 MEAN = "model(batch[0])[0].mean()"
 
@@ -445,3 +453,23 @@ def test_a_batch_that_is_smaller_than_its_cell_is_refused(workplace, tmp_path, f
     ]
     assert reasons[0] == ""
     assert reasons[1].startswith("batch(4, seed) must return tensors of length 4")
+
+
+def test_a_loss_that_runs_out_of_memory_or_is_refused_is_no_error_of_the_users(
+    workplace, tmp_path, forked
+):
+    host, found = local_host(), {}
+    stores = JobMaker(host, BatchStore(tmp_path / "batches"), memory_cap=4 * GIB)
+    for name, loss in {
+        "large": f"{MEAN} + torch.zeros(2**42).sum()",
+        "refused": f"refuse() if model.training else {MEAN}",
+    }.items():
+        text = PAIR.replace("BATCH", PLAIN).replace("LOSS", loss)
+        (workplace / f"{name}.py").write_text(REFUSE + text)
+        suite = Words([f"./{name}.py:net"], batches=[4]).suite()
+        user_models.describe(HERE, suite)
+        (item,) = plan(suite, Board("here"))
+        found[name] = host.run(stores.job(item.cell, "memory"), 60.0).reply
+    assert found["large"].status == "oom"
+    assert f"could not allocate {2**44 // MIB}.00 MiB" in found["large"].reason
+    assert (found["refused"].status, found["refused"].reason) == ("skipped", "not this one")

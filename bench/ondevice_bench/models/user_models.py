@@ -6,7 +6,6 @@ Only processes that run the user's code import this module. The user's code may 
 import inspect
 import json
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import fields
@@ -19,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from ondevice_bench.data import nested
-from ondevice_bench.errors import UserModelError
+from ondevice_bench.errors import Refusal, UserModelError
 from ondevice_bench.models.family import Family, cross_entropy
-from ondevice_bench.specs.implementation import load_module
+from ondevice_bench.specs.implementation import in_one_line, load_module
 from ondevice_bench.specs.inputs import Images, Tokens
 from ondevice_bench.specs.layout import ModelLayout
 
@@ -77,7 +76,7 @@ def _factory(where: str, name: str) -> Family:
             "so that the seed can set its weights"
         )
     return Family(
-        construct=lambda **options: _construct(where, name, factory, options),
+        construct=lambda **options: _construct(name, factory, options),
         initialise=_keep_weights,
         loss=_user_function(where, "loss", getattr(module, "loss", None)) or cross_entropy,
         batch=_batch_function(where, getattr(module, "batch", None)),
@@ -90,12 +89,10 @@ def _load(where: str) -> ModuleType:
     try:
         return load_module(where)
     except Exception as error:
-        raise UserModelError(f"{where}: cannot be loaded: {_one_line(where, error)}") from error
+        raise UserModelError(f"{where}: cannot be loaded: {in_one_line(error)}") from error
 
 
-def _construct(
-    where: str, name: str, factory: Callable[..., Any], options: Mapping[str, Any]
-) -> nn.Module:
+def _construct(name: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> nn.Module:
     try:
         inspect.signature(factory).bind(**options)
     except TypeError as error:
@@ -105,7 +102,7 @@ def _construct(
     try:
         model = factory(**options)
     except Exception as error:
-        raise UserModelError(f"{name} raised {_one_line(where, error)}") from error
+        raise UserModelError(f"{name} raised {in_one_line(error)}") from error
     if not isinstance(model, nn.Module):
         raise UserModelError(f"{name} returned a {type(model).__name__}, not a torch.nn.Module")
     for where_it_is in (each.device for each in (*model.parameters(), *model.buffers())):
@@ -118,7 +115,10 @@ def _construct(
 
 
 def _user_function(where: str, name: str, function: Any) -> Any:
-    """The user's function. Its errors become UserModelError and name their line."""
+    """The user's function. Its errors become UserModelError and name their line.
+
+    A method may refuse the network in the middle of the function: this is no error of the user.
+    """
     if function is None:
         return None
     if not callable(function):
@@ -127,8 +127,10 @@ def _user_function(where: str, name: str, function: Any) -> Any:
     def call(*arguments: Any) -> Any:
         try:
             return function(*arguments)
+        except Refusal:
+            raise
         except Exception as error:
-            raise UserModelError(f"{name} raised {_one_line(where, error)}") from error
+            raise UserModelError(f"{name} raised {in_one_line(error)}") from error
 
     return call
 
@@ -177,17 +179,6 @@ def _layout(where: str, parts: Any) -> ModelLayout | None:
     if not isinstance(parts, Mapping) or not set(parts) <= set(names):
         raise UserModelError(f"{where}: layout must be a dict with some of {', '.join(names)}")
     return ModelLayout(**parts)
-
-
-def _one_line(where: str, error: BaseException) -> str:
-    """The error in one line, with the last line of the user's file that it passed."""
-    first = (str(error).strip().splitlines() or [""])[0]
-    text = f"{type(error).__name__}: {first}".rstrip(": ")
-    if isinstance(error, SyntaxError):
-        return text
-    file = getattr(sys.modules.get(f"bench_user_{Path(where).stem}"), "__file__", None)
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
-    return f"{text} (line {lines[-1]} of {Path(where).name})" if lines else text
 
 
 def _torchvision(name: str) -> Family:
