@@ -9,7 +9,7 @@ import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -45,17 +45,17 @@ def load(path: str) -> Any:
     return getattr(module, name)
 
 
-def in_one_line(error: BaseException, files: Iterable[str] = ()) -> str:
-    """The kind of error and the first line of its text.
-
-    If it passed a file of the user, or one of these files, the last such line stands behind it.
-    """
+def in_one_line(error: BaseException) -> str:
+    """The kind of error, the first line of its text, and the last line of a user's file behind it."""
     first = (str(error).strip().splitlines() or [""])[0]
     text = f"{type(error).__name__}: {first}".rstrip(": ")
     if isinstance(error, SyntaxError):  # its text names the line
         return text
-    loaded = [module for name, module in sys.modules.items() if name.startswith(_PREFIX)]
-    own = {*files, *(getattr(module, "__file__", None) for module in loaded)}
+    own = {
+        getattr(module, "__file__", None)
+        for name, module in sys.modules.items()
+        if name.startswith(_PREFIX)
+    }
     passed = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in own]
     if not passed:
         return text

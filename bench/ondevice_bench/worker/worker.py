@@ -32,7 +32,7 @@ def perform(job: Job) -> Reply:
     except Exception as error:
         if out_of_memory.is_shortage(error, job.memory_cap):
             return Reply("oom", out_of_memory.reason(error, job.memory_cap), traceback.format_exc())
-        return _failed(error, job)
+        return _failed(error)
     details = {
         **result.details,
         "launch_seconds": (launched - job.created_ns) / 1e9,
@@ -74,14 +74,13 @@ def _implementation(pass_name: str) -> Any:
     return importlib.import_module(f"ondevice_bench.{passes.BY_NAME[pass_name].module}")
 
 
-def _failed(error: BaseException, job: Job) -> Reply:
+def _failed(error: BaseException) -> Reply:
     if isinstance(error, (BenchError, UnusableMethod, UserModelError)):
         reason = (str(error).strip().splitlines() or [""])[0]
     else:
         from ondevice_bench.specs.implementation import in_one_line  # needed after an error only
 
-        functions = () if job.step is None else (job.step["step"], job.step["setup"])
-        reason = in_one_line(error, [each["file"] for each in functions if each is not None])
+        reason = in_one_line(error)
     return Reply("failed", reason, traceback.format_exc())
 
 
