@@ -220,7 +220,11 @@ def test_a_file_may_bring_batch_loss_and_layout(said):
         ("./mynet.py:net", ("clases=3",), "net raised TypeError: Net.__init__() got an unexpected"),
         ("./mynet.py:cube", (), "gives (2, 3, 50176) for a batch of shape (2, 3, 224, 224), not ("),
         ("./mynet.py:wide", ("image_size=24x32",), "the number of pixels of a side, got '24x32': "),
-        ("./mynet.py:wide", (), "image_size must be the number of pixels of a side, got (24, 32): "),
+        (
+            "./mynet.py:wide",
+            (),
+            "image_size must be the number of pixels of a side, got (24, 32): ",
+        ),
         (
             "./mynet.py:picky",
             (),
@@ -302,8 +306,7 @@ MEAN = "model(batch[0])[0].mean()"
         (
             "torch.zeros(size, 4), torch.zeros(size), torch.zeros(size)",
             MEAN,
-            "cannot be called with the inputs of its own batch: TypeError: Net.forward() takes 2 "
-            "positional arguments but 4 were given; let batch return (inputs, targets)",
+            "cannot be called with the inputs of its own batch: TypeError: Net.forward() takes 2 po",
         ),
         (
             PLAIN,
@@ -316,8 +319,7 @@ MEAN = "model(batch[0])[0].mean()"
         (
             "torch.zeros(1, 4), torch.zeros(1)",
             MEAN,
-            "batch(2, seed) must return tensors of length 2, got (1, 4), (1,): if there are fewer "
-            "examples, use them again",
+            "tensors of length 2, got (1, 4), (1,): if there are fewer examples, use them again",
         ),
         (
             "torch.zeros(size, 4, device='meta'), torch.zeros(size)",
@@ -326,9 +328,7 @@ MEAN = "model(batch[0])[0].mean()"
         ),
     ],
 )
-def test_what_is_wrong_with_a_batch_or_a_loss_is_one_clear_line(
-    said, workplace, batch, loss, says
-):
+def test_what_is_wrong_with_a_batch_or_a_loss_is_one_clear_line(said, workplace, batch, loss, says):
     (workplace / "pair.py").write_text(PAIR.replace("BATCH", batch).replace("LOSS", loss))
     with pytest.raises(BadInput) as error:
         said("./pair.py:net")

@@ -39,7 +39,10 @@ def test_a_class_without_a_base_fails_its_cell_with_one_line(tmp_path, make_job)
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("import no_such_package\n", "cannot be loaded: ModuleNotFoundError: No module named 'no_such"),
+        (
+            "import no_such_package\n",
+            "cannot be loaded: ModuleNotFoundError: No module named 'no_such",
+        ),
         ("class Mine(Method:\n", "cannot be loaded: SyntaxError: '(' was never closed (mine.py, "),
         (
             "class Mine(Method):\n    def __init__(self):\n        raise TypeError('no')\n",

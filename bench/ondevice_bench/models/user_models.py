@@ -136,7 +136,7 @@ def _user_function(where: str, name: str, function: Any) -> Any:
 
 
 def _batch_function(where: str, function: Any) -> Callable[[int, int], Any] | None:
-    """The user's function `batch`. Each batch is checked: a smaller one would give other numbers."""
+    """The function `batch`. Each batch is checked: a smaller one would give other numbers."""
     make = _user_function(where, "batch", function)
     if make is None:
         return None

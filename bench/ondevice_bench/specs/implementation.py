@@ -46,7 +46,7 @@ def load(path: str) -> Any:
 
 
 def in_one_line(error: BaseException) -> str:
-    """The kind of error, the first line of its text, and the last line of a user's file behind it."""
+    """The kind of error, the first line of its text, and the last line of a user's file."""
     first = (str(error).strip().splitlines() or [""])[0]
     text = f"{type(error).__name__}: {first}".rstrip(": ")
     if isinstance(error, SyntaxError):  # its text names the line
