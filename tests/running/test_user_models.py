@@ -217,6 +217,11 @@ def test_a_file_may_bring_batch_loss_and_layout(said):
         ),
         ("./mynet.py:nothing", (), "nothing returned a int, not a torch.nn.Module"),
         ("./mynet.py:deep", (), "deep: missing a required argument: 'depth'"),
+        (
+            "./mynet.py:deep",
+            ("dept=3",),
+            "deep: unknown option 'dept'; did you mean 'depth'? (allow",
+        ),
         ("./mynet.py:net", ("clases=3",), "net raised TypeError: Net.__init__() got an unexpected"),
         ("./mynet.py:cube", (), "gives (2, 3, 50176) for a batch of shape (2, 3, 224, 224), not ("),
         ("./mynet.py:wide", ("image_size=24x32",), "the number of pixels of a side, got '24x32': "),

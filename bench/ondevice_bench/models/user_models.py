@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ondevice_bench.data import nested
-from ondevice_bench.errors import Refusal, UserModelError
+from ondevice_bench.errors import Refusal, UserModelError, not_allowed
 from ondevice_bench.models.family import Family, cross_entropy
 from ondevice_bench.specs.implementation import in_one_line, load_module
 from ondevice_bench.specs.inputs import Images, Tokens
@@ -93,12 +93,7 @@ def _load(where: str) -> ModuleType:
 
 
 def _construct(name: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> nn.Module:
-    try:
-        inspect.signature(factory).bind(**options)
-    except TypeError as error:
-        raise UserModelError(f"{name}: {error}") from None
-    except ValueError:
-        pass  # a callable without a signature
+    _require_options(name, factory, options)
     try:
         model = factory(**options)
     except Exception as error:
@@ -112,6 +107,23 @@ def _construct(name: str, factory: Callable[..., Any], options: Mapping[str, Any
                 "the network there"
             )
     return model
+
+
+def _require_options(name: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Refuse options that the factory does not take, or a call that lacks one."""
+    try:
+        signature = inspect.signature(factory)
+    except (TypeError, ValueError):
+        return  # a callable without a signature
+    names = signature.parameters
+    takes_any = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in names.values())
+    unknown = [] if takes_any else [each for each in options if each not in names]
+    if unknown:
+        raise UserModelError(f"{name}: {not_allowed('option', unknown[0], names)}")
+    try:
+        signature.bind(**options)
+    except TypeError as error:
+        raise UserModelError(f"{name}: {error}") from None
 
 
 def _user_function(where: str, name: str, function: Any) -> Any:
