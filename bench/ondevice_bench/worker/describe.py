@@ -13,7 +13,7 @@ from ondevice_bench.data import nested
 from ondevice_bench.errors import UserModelError
 from ondevice_bench.models import loading
 from ondevice_bench.models.families import family
-from ondevice_bench.models.family import Family, cross_entropy, model_output, seeded
+from ondevice_bench.models.family import Family, model_output, seeded
 from ondevice_bench.models.layers import NoSuchPart, guessed_layout, kind_of, select_layers
 from ondevice_bench.specs import inputs as kinds
 from ondevice_bench.specs.layer_choice import PARTS
@@ -21,6 +21,10 @@ from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.worker.workload import empty, inputs_of
 
 _COUNT = 2
+_DEFAULT_LOSS = (
+    "the loss is the cross-entropy of (inputs, targets), with numbers of classes (int64) as "
+    "targets: for another loss, put a function loss(model, batch) into its file"
+)
 
 
 def describe(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,14 +109,8 @@ def _inputs(network: Family, model: nn.Module, options: Mapping[str, Any]) -> ki
 def _try_step(network: Family, model: nn.Module, batch: Any) -> None:
     """Compute the loss of the network's own batch, and call the network alone with its inputs."""
     batch = nested.mapped(batch, lambda t: t.float() if t.is_floating_point() else t)
-    cure = "put a function loss(model, batch) into its file"
-    loss = _tried(
-        "cannot take its own batch",
-        lambda: network.loss(model, batch),
-        f"the default loss is the cross-entropy of (inputs, targets): {cure}"
-        if network.loss is cross_entropy
-        else cure,
-    )
+    # a loss of the user's has errors of its own
+    loss = _tried("cannot take its own batch", lambda: network.loss(model, batch), _DEFAULT_LOSS)
     if not isinstance(loss, Tensor) or loss.numel() != 1:
         found = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
         raise UserModelError(
