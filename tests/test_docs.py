@@ -179,16 +179,6 @@ def test_every_link_leads_somewhere(page):
     assert not broken, "\n".join(broken)
 
 
-@pytest.mark.parametrize(
-    "page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: str(page.relative_to(ROOT))
-)
-def test_no_page_has_both_sides_of_a_merge(page):
-    """A conflict that nobody resolved."""
-    lines = page.read_text().splitlines()
-    marks = [line for line in lines if re.match(r"(<{7}|>{7}) ", line)]
-    assert marks == []
-
-
 @of([block for block in BLOCKS if block.commands])
 def test_bench_takes_every_command_that_a_page_shows(block):
     wrong = [
