@@ -43,7 +43,7 @@ def test_a_class_without_a_base_fails_its_cell_with_one_line(tmp_path, make_job)
             "import no_such_package\n",
             "cannot be loaded: ModuleNotFoundError: No module named 'no_such",
         ),
-        ("class Mine(Method:\n", "cannot be loaded: SyntaxError: '(' was never closed (mine.py, "),
+        ("class Mine(Method:\n", "cannot be loaded: SyntaxError: invalid syntax (mine.py, line 2)"),
         (
             "class Mine(Method):\n    def __init__(self):\n        raise TypeError('no')\n",
             "TypeError: no (line 4 of mine.py)",
