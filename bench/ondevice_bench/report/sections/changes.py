@@ -40,8 +40,8 @@ SECTION = Section(
     title="What changed",
     text="The same cells on the same machine, run after run. Exact metrics are certain: each "
     "difference is a change. Changes of noisy metrics are hints, because the machine may have "
-    "changed together with the code. Each run gives one reading. A step is reported if the whole "
-    "interval of the ratio between the runs after it and the runs before it is beyond the "
-    "threshold. The confidence is 99 % for all series and all places together.",
+    "changed together with the code. Each run gives one reading. A step is reported if the runs "
+    "after it differ from the runs before it by more than the threshold: the whole interval of "
+    "their ratio must lie beyond it. The confidence is 99 % for all series and all places together.",
     content=content,
 )

@@ -1,8 +1,8 @@
 """Metrics over commits: a line for each cell, its intervals, and where it changed."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
@@ -46,9 +46,10 @@ def _over_runs(history: History, name: str) -> Callable[[Group], Canvas | None]:
         plot = Canvas()
         scale, title = drawing.axis_of(name)
         several = len({series.machine for _, series in lines}) > 1
-        for member, series in lines:
+        looks = drawing.lines(member.method for member, _ in lines)
+        for (member, series), look in zip(lines, looks, strict=True):
             label = f"{member.label} · {series.machine}" if several else member.label
-            _line(plot, series, scale, label, drawing.colour(member.method))
+            _line(plot, series, scale, label, look)
         for mark, shade in MARKS.items():
             _marks(plot, lines, scale, mark, shade)
         _software(plot, history.runs)
@@ -76,7 +77,7 @@ def _lines(history: History, group: Group, name: str) -> Iterator[tuple[CellWith
                 yield member, series
 
 
-def _line(plot: Canvas, series: Series, scale: float, label: str, shade: str) -> None:
+def _line(plot: Canvas, series: Series, scale: float, label: str, look: Mapping[str, Any]) -> None:
     estimates = [point.estimate for point in series.points]
     plot.add(
         "scatter",
@@ -85,7 +86,7 @@ def _line(plot: Canvas, series: Series, scale: float, label: str, shade: str) ->
         error_y=drawing.error_bars(estimates, scale),
         mode="lines+markers",
         name=label,
-        line={"color": shade, "width": 1.5},
+        line={**look, "width": 1.5},
         marker={"size": 5},
         text=[f"{point.run.commit}, {point.run.created}" for point in series.points],
         hovertemplate="%{text}<br>%{y:,.4~r}<extra>%{fullData.name}</extra>",
