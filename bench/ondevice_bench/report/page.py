@@ -25,6 +25,7 @@ from ondevice_bench.report.page_data import Shelf, Tooltips, cells_json, safe_in
 from ondevice_bench.report.plotly_builder import require_drawable
 from ondevice_bench.report.sections import sections
 from ondevice_bench.report.sections.section import Plot, ReportData, Section
+from ondevice_bench.report.wrapping import unbroken
 from ondevice_bench.suite.fit import BoardFits
 from ondevice_bench.terminal import UNSAFE, printable
 from ondevice_bench.validation.pi import first_pi
@@ -120,6 +121,7 @@ def _pieces(
         policy=_policy(plotly, script),
         script=script,
         plotly=plotly,
+        unbroken=unbroken,
         tooltips=Tooltips(),
         shelf=Shelf(),
         cells_json=cells_json,
@@ -193,7 +195,7 @@ def _draw(plot: Plot, groups: Sequence[Group], pool: FigurePool) -> list[Any]:
 
 
 def _sentence(plot: Plot, group: Group) -> str:
-    return plot.says(_shown(plot, group)) if plot.says else ""
+    return unbroken(plot.says(_shown(plot, group))) if plot.says else ""
 
 
 def _shown(plot: Plot, group: Group) -> Group:

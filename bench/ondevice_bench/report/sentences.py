@@ -32,9 +32,9 @@ SENTENCES: Mapping[str, str] = {
     "loading": "With {cell}, {longer} is the bottleneck: to load a batch takes {loading}, which is "
     "{share} of loading and training.",
     "latency": "{cell} takes {latency} for one example; 95 of 100 take at most {p95}.",
-    "growth": "From batch {low} to batch {high}, the {metric} of {cell} becomes {ratio}.",
-    "least growth": "It grows least with {cells}: {ratio}.",
-    "rank": "{cell}: from {rule} {low} to {high}, the {metric} goes from {before} to {after}.",
+    "growth": "At batch {high}, {cell} has {ratio} the {metric} of batch {low}.",
+    "least growth": "The least growth: {cells}, {ratio}.",
+    "rank": "{cell}: {metric} {before} at {rule} {low}, {after} at {rule} {high}.",
     "roof": "By the median step times, {cell} comes nearest to the roof: {share} of it.",
     "roof of baseline": "{baseline} reaches {share}.",
     "cosine": "The worst layer is {layer} with {cell}: a cosine of {value} {moment}.",

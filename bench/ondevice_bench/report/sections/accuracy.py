@@ -93,9 +93,10 @@ def _plan_text(found: Sequence[MethodAccuracy]) -> str:
     curves = [seed.curve for one in found for seed in one.seeds if seed.curve.accuracy]
     examples, test = (curves[0].examples, curves[0].test) if curves else (plan.examples, plan.test)
     rates = (
-        f"The learning rates {', '.join(f'{rate:g}' for rate in plan.learning_rates)} were tried for "
-        f"{number_of(plan.rate_epochs, 'epoch')} with each method and seed. {plan.validation} other "
-        f"examples chose the best one."
+        f"Each method and seed was tried with the learning rates "
+        f"{', '.join(f'{rate:g}' for rate in plan.learning_rates)} for "
+        f"{number_of(plan.rate_epochs, 'epoch')}. It has the rate that was best on "
+        f"{plan.validation} other examples."
         if plan.learning_rates
         else "All methods have the learning rate of the suite."
     )

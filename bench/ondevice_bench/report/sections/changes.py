@@ -42,6 +42,6 @@ SECTION = Section(
     "difference is a change. Changes of noisy metrics are hints, because the machine may have "
     "changed together with the code. Each run gives one reading. A step is reported if the runs "
     "after it differ from the runs before it by more than the threshold: the whole interval of "
-    "their ratio must lie beyond it. The confidence is 99 % for all series and all places together.",
+    "their ratio must lie beyond it. The confidence is 99 % for all series and places together.",
     content=content,
 )

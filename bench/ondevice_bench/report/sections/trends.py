@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 HEIGHT = 380
 MOST_TICKS = 24
-MARKS = {"worse": "#D55E00", "better": "#009E73", "not yet confirmed": "#888888"}
+MARKS = {"worse": "#C9352B", "better": "#2DA44E", "not yet confirmed": "#888888"}
 
 
 def plots(data: ReportData) -> tuple[Plot, ...]:
