@@ -294,6 +294,16 @@ def test_a_run_without_figures_has_a_page_without_plots(summary_of):
     assert "unfinished" in page
 
 
+def test_a_run_without_numbers_says_that_there_is_nothing_to_decide(summary_of):
+    failed = make_record(status="failed", reason="MemoryError: no")
+    page = body(render(summary_of([failed], planned(CELL))))
+    section = page[page.index('<section id="verdict">') :]
+    section = section[: section.index("</section>")]
+    assert "There is nothing to decide yet: no cell of this run has a number." in section
+    assert 'href="#problems"' in section
+    assert 'class="card' not in section
+
+
 def test_pending_cells_are_named_never_drawn(summary_of):
     page = body(render(summary_of([], [PlannedCell(CELL, "pi5", "pending", "pending on pi5")])))
     assert "pending on pi5" in page
