@@ -241,6 +241,32 @@ def test_every_section_of_plots_draws_what_was_measured(trained):
     assert kinds == {"bar", "scatter", "heatmap"}  # all of them in the bundle that is vendored
 
 
+@pytest.mark.parametrize(
+    ("figure", "unit"),
+    [
+        ("by-kernel", "MiB"),
+        ("by-tensors", "MiB"),
+        ("step-phases", "ms"),
+        ("growth-peak", "MiB"),
+        ("growth-step", "ms"),
+        ("rank-step", "×"),
+        ("accuracy-seconds", " s: "),
+        ("sustained-speed", "ms"),
+        ("sustained-temperature", "°C"),
+        ("own-axes", "%{yaxis.title.text}: %{y"),
+    ],
+)
+def test_a_tooltip_has_the_unit_of_its_number(trained, figure, unit):
+    shown = [
+        trace["hovertemplate"]
+        for each in drawn(render(trained))[figure]
+        for trace in each["data"]
+        if "hovertemplate" in trace
+    ]
+    assert shown
+    assert [text for text in shown if unit not in text] == []
+
+
 def test_tensors_add_up_to_the_highest_moment(whole):
     figure, _ = drawn(render(whole))["by-tensors"]
     place = {t["name"]: dict(zip(t["y"], t["x"], strict=True)) for t in bars(figure)}

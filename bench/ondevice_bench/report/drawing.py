@@ -80,6 +80,12 @@ def axis_of(metric: str) -> tuple[float, str]:
     return scale, f"{name}, {unit}" if unit else name
 
 
+def value_text(axis: Literal["x", "y"], metric: str) -> str:
+    """A metric of a point in its tooltip: the number with its unit."""
+    _, unit = units.axis(metrics.BY_NAME[metric].unit)
+    return f"%{{{axis}:,.4~r}} {unit}".rstrip()
+
+
 def bars(plot: Canvas, members: Sequence[CellWithBaseline], metric: str, name: str = "") -> None:
     """Add one part of the stacks. A part that is zero everywhere is left out."""
     having = [member for member in members if metric in member.cell.estimates]
@@ -93,7 +99,7 @@ def bars(plot: Canvas, members: Sequence[CellWithBaseline], metric: str, name: s
         orientation="h",
         name=name or metrics.BY_NAME[metric].label,
         marker={"color": metrics.BY_NAME[metric].colour},
-        hovertemplate="%{y}<br>%{x:,.4~r}<extra>%{fullData.name}</extra>",
+        hovertemplate=f"%{{y}}<br>{value_text('x', metric)}<extra>%{{fullData.name}}</extra>",
     )
 
 

@@ -160,9 +160,12 @@ def _tried(one: MethodAccuracy) -> tuple[Tried, ...]:
 
 
 def _curves(
-    along: Callable[[LearningCurve], Sequence[float]], title: str
+    along: Callable[[LearningCurve], Sequence[float]], title: str, cost: str
 ) -> Callable[[Group], Canvas | None]:
-    """The accuracy over a cost, for each method: the median over seeds, with lowest and highest."""
+    """The accuracy over a cost, for each method: the median over seeds, with lowest and highest.
+
+    `cost` is that of a point in its tooltip.
+    """
 
     def draw(group: Group) -> Canvas | None:
         by_method: dict[str, list[CellWithBaseline]] = {}
@@ -175,7 +178,7 @@ def _curves(
         plot = Canvas()
         looks = drawing.lines(members[0].method for members in by_method.values())
         for label, members, look in zip(labels, by_method.values(), looks, strict=True):
-            _add_line(plot, label, members, along, look)
+            _add_line(plot, label, members, along, look, cost)
         plot.lay_out(height=HEIGHT, legend={"orientation": "v", "y": 1, "yanchor": "top"})
         plot.x_axis(title)
         plot.y_axis("accuracy on the test examples, %", automargin=True)
@@ -190,6 +193,7 @@ def _add_line(
     members: Sequence[CellWithBaseline],
     along: Callable[[LearningCurve], Sequence[float]],
     look: Mapping[str, Any],
+    cost: str,
 ) -> None:
     """A point for each test. Seeds whose training ended early have fewer."""
     curves = [_curve(member) for member in members]
@@ -211,7 +215,7 @@ def _add_line(
         mode="lines+markers",
         name=label,
         line={**look, "width": 2},
-        hovertemplate="%{x:,.4~r}: %{y:.1f} %<extra>%{fullData.name}</extra>",
+        hovertemplate=f"{cost}: %{{y:.1f}} %<extra>%{{fullData.name}}</extra>",
     )
 
 
@@ -224,9 +228,13 @@ def _epochs(curve: LearningCurve) -> Sequence[float]:
 
 
 def _plot(
-    name: str, caption: str, along: Callable[[LearningCurve], Sequence[float]], title: str
+    name: str,
+    caption: str,
+    along: Callable[[LearningCurve], Sequence[float]],
+    title: str,
+    cost: str,
 ) -> Plot:
-    return Plot(name, caption, _curves(along, title), is_over_seeds=True)
+    return Plot(name, caption, _curves(along, title, cost), is_over_seeds=True)
 
 
 SECTION = Section(
@@ -238,18 +246,20 @@ SECTION = Section(
     "not include the tests between the epochs.",
     content=content,
     plots=(
-        _plot("accuracy-epochs", "Accuracy after each epoch.", _epochs, "epochs"),
+        _plot("accuracy-epochs", "Accuracy after each epoch.", _epochs, "epochs", "epoch %{x}"),
         _plot(
             "accuracy-seconds",
             "Accuracy and training time.",
             lambda curve: curve.seconds,
             "seconds of training",
+            "%{x:,.4~r} s",
         ),
         _plot(
             "accuracy-joules",
             "Accuracy and energy of training.",
             lambda curve: curve.joules,
             "joules of training",
+            "%{x:,.4~r} J",
         ),
     ),
 )

@@ -1,11 +1,13 @@
 """The changes over the runs in words, and each metric in the first and the latest run."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ondevice_bench import metrics
+from ondevice_bench.analyse.series import Series
 from ondevice_bench.report.history_text import change_text, counts_text, order_text, series_text
-from ondevice_bench.report.quantities import quantity_of_estimate
+from ondevice_bench.report.quantities import Quantity, exact_text, quantity_of_estimate
 from ondevice_bench.report.sections.section import ReportData, Section
 
 
@@ -23,16 +25,24 @@ def content(data: ReportData) -> Mapping[str, Any]:
             (
                 series,
                 metrics.BY_NAME[series.metric].label,
-                [
-                    quantity_of_estimate(series.metric, series.points[end].estimate)
-                    for end in (0, -1)
-                ],
+                _ends(series),
                 series_text(series),
             )
             for series in sorted(data.history.series, key=lambda one: not one.changes)
             if series.metric in names or series.changes
         ],
     }
+
+
+def _ends(series: Series) -> list[Quantity]:
+    """The first and the latest number, with all digits if an exact change needs them."""
+    estimates = [series.points[end].estimate for end in (0, -1)]
+    shown = [quantity_of_estimate(series.metric, estimate) for estimate in estimates]
+    first, latest = estimates
+    if first.basis != "exact" or first == latest or shown[0].estimate != shown[1].estimate:
+        return shown
+    texts = [exact_text(series.metric, estimate.estimate) for estimate in estimates]
+    return [replace(each, estimate=text) for each, text in zip(shown, texts, strict=True)]
 
 
 SECTION = Section(

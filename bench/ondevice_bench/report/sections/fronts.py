@@ -129,7 +129,8 @@ def own_axes(group: Group) -> Canvas | None:
             textfont={"size": 10},
             marker=_marker(method),
             cliponaxis=False,
-            hovertemplate="%{hovertext}<br>%{x:,.4~r} · %{y:,.4~r}<extra></extra>",
+            hovertemplate="%{hovertext}<br>%{xaxis.title.text}: %{x:,.4~r}"
+            "<br>%{yaxis.title.text}: %{y:,.4~r}<extra></extra>",
             meta={name: _scaled(members, name) for name in axes},
         )
     plot.lay_out(

@@ -24,6 +24,7 @@ def _over_batches(metric: str) -> Callable[[Group], Canvas | None]:
             return None
         plot = Canvas()
         scale, title = drawing.axis_of(metric)
+        shown = drawing.value_text("y", metric)
         looks = drawing.lines(method for method, _ in several)
         for ((_, label), points), look in zip(several.items(), looks, strict=True):
             plot.add(
@@ -33,7 +34,7 @@ def _over_batches(metric: str) -> Callable[[Group], Canvas | None]:
                 mode="lines+markers",
                 name=label,
                 line={**look, "width": 2},
-                hovertemplate="batch %{x}: %{y:,.4~r}<extra>%{fullData.name}</extra>",
+                hovertemplate=f"batch %{{x}}: {shown}<extra>%{{fullData.name}}</extra>",
             )
         plot.lay_out(height=HEIGHT)
         plot.x_axis("batch, log scale", type="log", dtick=0.30103)

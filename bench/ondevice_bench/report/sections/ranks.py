@@ -37,7 +37,8 @@ def _curve(label: str, value_of: ValueOf, baseline: str = "") -> Callable[[Group
                 mode="lines+markers",
                 name=f"{method}, by {rule}{settings}",
                 line={**look, "width": 2},
-                hovertemplate="%{x:,.4~r}: %{y:.3~r}<extra>%{fullData.name}</extra>",
+                hovertemplate=f"{rule} %{{x:,.4~r}}: %{{y:.3~r}}{'×' if baseline else ''}"
+                "<extra>%{fullData.name}</extra>",
             )
         rules = " or ".join(dict.fromkeys(rule for _, rule, _ in several))
         plot.lay_out(height=HEIGHT, showlegend=True)

@@ -57,7 +57,7 @@ def _energy_of_an_epoch(run: Run, cell: CellSummary) -> Quantity:
 
 def speed(group: Group) -> Canvas | None:
     """The step time of each second."""
-    plot = _over_time(group, "step_seconds", 1e3, "milliseconds of a step")
+    plot = _over_time(group, "step_seconds", 1e3, "milliseconds of a step", "ms")
     if plot is not None:
         for member in group.members:
             after = member.cell.estimates.get("throttled_after_seconds")
@@ -68,7 +68,7 @@ def speed(group: Group) -> Canvas | None:
 
 def temperature(group: Group) -> Canvas | None:
     """The temperature of the processor, or of the hottest zone."""
-    plot = _over_time(group, "celsius", 1.0, "°C")
+    plot = _over_time(group, "celsius", 1.0, "°C", "°C")
     if plot is not None:
         plot.y_axis(rangemode="normal")
     return plot
@@ -76,20 +76,20 @@ def temperature(group: Group) -> Canvas | None:
 
 def clock(group: Group) -> Canvas | None:
     """The clock of the processors of the worker."""
-    return _over_time(group, "mhz", 1.0, "MHz of the processors")
+    return _over_time(group, "mhz", 1.0, "MHz of the processors", "MHz")
 
 
 def power(group: Group) -> Canvas | None:
     """The power by the meter."""
-    return _over_time(group, "watts", 1.0, "watts by the meter")
+    return _over_time(group, "watts", 1.0, "watts by the meter", "W")
 
 
 def others(group: Group) -> Canvas | None:
     """What other programs took."""
-    return _over_time(group, "others", 1.0, "cores that other programs used")
+    return _over_time(group, "others", 1.0, "cores that other programs used", "cores")
 
 
-def _over_time(group: Group, column: str, scale: float, title: str) -> Canvas | None:
+def _over_time(group: Group, column: str, scale: float, title: str, unit: str) -> Canvas | None:
     """A line for each cell over minutes."""
     curves = [
         (member, thinned(member.cell.details_of(PASS).sustained, column))
@@ -108,7 +108,7 @@ def _over_time(group: Group, column: str, scale: float, title: str) -> Canvas | 
             mode="lines",
             name=member.label,
             line={**look, "width": 1.5},
-            hovertemplate="%{x:.1f} min: %{y:,.4~r}<extra>%{fullData.name}</extra>",
+            hovertemplate=f"%{{x:.1f}} min: %{{y:,.4~r}} {unit}<extra>%{{fullData.name}}</extra>",
         )
     plot.x_axis("minutes without pause", rangemode="tozero")
     plot.y_axis(title, automargin=True, rangemode="tozero")
