@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def _pieces(
         cells_json=cells_json,
         figures=safe_in_script(
             f'{{"shapes":[{",".join(pool.shapes)}],"arrays":[{",".join(pool.arrays)}],'
-            f'"figures":{_compact(figures)},"says":{_compact(says)}}}'
+            f'"figures":{_compact(figures)},{_sentences(says)}}}'
         ),
     )
     return _printable(pieces)
@@ -201,6 +202,13 @@ def _sentence(plot: Plot, group: Group) -> str:
 def _shown(plot: Plot, group: Group) -> Group:
     """The cells that the figure shows: seeds repeat each other."""
     return group if plot.is_over_seeds else group.of_first_seed
+
+
+def _sentences(says: Mapping[str, Sequence[str]]) -> str:
+    """The sentences of each figure, one for each group, as members of JSON; each text once."""
+    distinct = {text: place for place, text in enumerate(dict.fromkeys(chain(*says.values())))}
+    places = {name: [distinct[text] for text in texts] for name, texts in says.items()}
+    return f'"sentences":{_compact(list(distinct))},"says":{_compact(places)}'
 
 
 def _policy(*scripts: str) -> str:
