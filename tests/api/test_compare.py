@@ -51,7 +51,7 @@ def test_bad_input_is_one_exception(two):
         compare("nobody", two[0])
     with pytest.raises(BadInput, match="fail_on: unknown verdict 'slow'"):
         compare(*two, fail_on={"slow"})
-    with pytest.raises(BadInput, match="File name too long"):
+    with pytest.raises(BadInput, match="no run, suite or store 'xxx"):
         compare("x" * 300, two[0])
     with pytest.raises(BadInput, match="fail_on: unknown verdict 'slow'"):
         compare(*two, fail_on="slow")

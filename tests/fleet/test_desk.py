@@ -13,7 +13,7 @@ from ondevice_bench.fleet.desk import Desk
 from ondevice_bench.fleet.lane import Began, Ended, Lane, Measured
 from ondevice_bench.fleet.portion import Rest
 from ondevice_bench.fleet.run import Wanted, requests
-from ondevice_bench.running.session import NOT_OK
+from ondevice_bench.record.model import NOT_OK
 from ondevice_bench.suite.load import load_suite
 from tests.fleet.simulation import AT_ONCE, Rules, SimulatedHost, Told, present, write_suite
 

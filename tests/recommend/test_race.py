@@ -87,6 +87,16 @@ def test_a_race_without_time_names_a_good_one_and_does_not_rule_the_best_out(noi
     assert kept >= 95
 
 
+@pytest.mark.parametrize("limits_first", [False, True])
+def test_a_candidate_that_misses_a_quick_limit_has_no_reading(limits_first):
+    board = Board("quiet", 3)
+    candidates = list(board.true)
+    race = Race(candidates, board, threshold=0.05, limits_first=limits_first).run()
+    missing = {name for name in candidates if not board.fits[name]}
+    assert missing.isdisjoint(race.readings) == limits_first
+    assert board.true[race.leader] <= 1.05 * board.true[board.best]
+
+
 def test_a_race_that_goes_on_makes_the_same_choices():
     stored = {}
 
@@ -170,8 +180,21 @@ def test_two_that_are_equal_stay_together():
     race = race_on(board)
     assert set(race.left) == {"one", "twin"}
     (rival,) = set(race.left) - {race.leader}
-    assert race.relation(rival) == "equal"
+    assert race.relation(rival) == "near"
     assert race.rounds < MOST_ROUNDS
+
+
+def test_a_rival_that_cannot_be_much_better_ends_the_race():
+    """More rounds would say which of the two is a little better, and change no decision."""
+    spent = []
+    for seed in range(20):
+        board = Board("quiet", seed)
+        board.true = {"one": 1.0, "close": 1.03, "slow": 3.0}
+        board.fits = dict.fromkeys(board.true, True)
+        race = race_on(board)
+        assert race.leader in {"one", "close"}
+        spent.append(race.rounds)
+    assert sorted(spent)[10] < MOST_ROUNDS * 3 / 4  # all 40 where each must be decided
 
 
 def test_one_reading_decides_what_is_exact_and_no_more_is_taken():

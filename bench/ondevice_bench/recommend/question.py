@@ -102,6 +102,11 @@ class Question:
         return self.goal.kind == "noisy" and self.goal.pass_name in ROUNDS_OF_PASSES
 
     @property
+    def has_quick_limits(self) -> bool:
+        """Whether one process says that a candidate meets the limits, and several give its cost."""
+        return self.repeats and not self.learns
+
+    @property
     def rounds(self) -> Rounds:
         """How many rounds a race has. A round of trainings is a seed."""
         if not self.is_of_training:

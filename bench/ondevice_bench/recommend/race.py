@@ -4,7 +4,7 @@ Readings come in rounds. Each round takes one reading of every candidate that is
 order. So a drift of the machine affects all of them, and the readings of one round are pairs. After
 some rounds, candidates that cost more by more than the noise are left behind, and at most half of
 the others stay. A candidate stays only if it meets the limits. The finalists get more rounds, until
-the interval of each ratio to the leader decides.
+the interval of each ratio to the leader shows that no rival is better by more than the threshold.
 """
 
 import contextlib
@@ -77,6 +77,7 @@ class Race:
     """The candidates, their readings, and which of them are left.
 
     `prior` has a guess of the cost of some candidates. Without `repeats`, each has one reading.
+    With `limits_first`, no candidate that misses a limit has a reading.
     """
 
     names: Sequence[str]
@@ -86,6 +87,7 @@ class Race:
     repeats: bool = True
     plan: Rounds = OF_PROCESSES
     is_exact: bool = False  # equal code gives equal readings
+    limits_first: bool = False  # to look at the limits costs less than the first readings
     readings: dict[str, list[float]] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
     behind: dict[str, Defeat] = field(default_factory=dict)
@@ -132,14 +134,18 @@ class Race:
         """The median of a candidate's readings."""
         return median(self.readings[name])
 
-    def relation(self, name: str) -> Literal["worse", "equal", "open"]:
-        """What is known about the cost of a rival that is left, compared with the leader's."""
+    def relation(self, name: str) -> Literal["worse", "near", "open"]:
+        """What is known about the cost of a rival that is left, compared with the leader's.
+
+        It is `near` if it may be lower, but by no more than the threshold.
+        """
         ratio = self.ratios.get(name)
         if ratio is None:
             return "open"
         if ratio.lower > 1:
             return "worse"
-        return "equal" if ratio.direction == "same" else "open"
+        is_bounded = self.repeats or self.is_exact
+        return "near" if is_bounded and ratio.lower >= 1 / (1 + self.threshold) else "open"
 
     @property
     def fit(self) -> tuple[str, ...]:
@@ -169,6 +175,9 @@ class Race:
 
     def _race(self) -> None:
         self._drop_the_hopeless()
+        if self.limits_first:
+            for name in list(self.left):
+                self._meets_limits(name)
         rounds = self.plan.first if self.repeats else 1
         self._take_rounds(rounds)
         self._keep_the_best()

@@ -165,6 +165,7 @@ class Search:
             repeats=self.question.repeats,
             plan=self.question.rounds,
             is_exact=goal.kind == "exact",
+            limits_first=self.question.has_quick_limits,
         ).run()
 
     def _answer(

@@ -72,7 +72,7 @@ def rivals_table(found: Recommendation) -> Table | None:
         whole = None if estimate is None else estimate.estimate
         shown = way.cost if each else whole
         value = "not measured" if shown is None else units.quantity(shown, goal.unit)
-        table.add_row(way.label, value, _ratio(runner_up, noun), "; ".join(_buys(runner_up)))
+        table.add_row(way.label, value, _ratio(runner_up, noun), "; ".join(_buys(runner_up, goal)))
     return table
 
 
@@ -99,9 +99,9 @@ def _sureness(found: Recommendation) -> str:
             others = "all others are out, or cost more"
         when = f"after {rounds}" if winner.rounds else f"in the first {found.question.round_noun}"
         return f"The best so far: the budget ended {when}; {others}."
-    equal = [way.label for way in found.rivals if way.standing == "equal"]
+    near = [way.label for way in found.rivals if way.standing == "near"]
     unsure = [way.label for way in found.open_rivals]
-    if not equal and not unsure:
+    if not near and not unsure:
         how = "by more than their noise"
         if proven := sum(each.defeat == "proven" for each in found.behind):
             how = f"proven against {proven} of them, and by more than the noise against the others"
@@ -111,9 +111,10 @@ def _sureness(found: Recommendation) -> str:
             how += f"; {guessed} of them left out by a guess, without a reading"
         first = f"It had the lowest {_compared(found)}"
         return f"{first} in {rounds}, {how}."
-    near = [f"{few(equal)}: less than {units.percent(goal.threshold)} apart"] if equal else []
-    near += [f"{few(unsure)}: not decided by {rounds}"] if unsure else []
-    return f"It had the lowest {_compared(found)}. Rivals that may be as good: {'; '.join(near)}."
+    least = units.percent(goal.threshold)
+    rivals = [f"{few(near)} by {least} at most, after {rounds}"] if near else []
+    rivals += [f"{few(unsure)}: not decided by {rounds}"] if unsure else []
+    return f"It had the lowest {_compared(found)}. Rivals that may be better: {'; '.join(rivals)}."
 
 
 def _compared(found: Recommendation) -> str:
@@ -191,11 +192,12 @@ def _ratio(runner_up: RunnerUp, noun: str) -> str:
     return f"{ratio}\n{bounds}" if lower < upper else bounds
 
 
-def _buys(runner_up: RunnerUp) -> list[str]:
+def _buys(runner_up: RunnerUp, goal: metrics.Metric) -> list[str]:
     """What the rival does better than the winner, in words."""
     bought = [_gain(gain) for gain in runner_up.gains]
-    if runner_up.way.standing == "equal":
-        bought.append("as good, within the threshold")
+    if runner_up.way.standing == "near":
+        most = units.percent(goal.threshold)
+        bought.append(f"perhaps a lower {goal.noun}, by {most} at most")
     if not runner_up.way.meets_limits:
         bought.append("its limits were not measured")
     return bought or ["nothing that was measured"]

@@ -9,7 +9,7 @@ from ondevice_bench.stats import Change, Estimate
 from ondevice_bench.suite.cell import Cell
 
 # what is known about the cost of a rival, compared with the winner's
-Standing = Literal["winner", "equal", "open", "worse"]
+Standing = Literal["winner", "near", "open", "worse"]
 
 
 @dataclass(frozen=True)
