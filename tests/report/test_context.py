@@ -57,6 +57,13 @@ def test_a_machine_is_calm_busy_or_has_warnings(summary_of):
     )
 
 
+def test_a_machine_on_which_nothing_was_measured_is_not_called_calm(summary_of):
+    failed = make_record(status="failed", reason="MemoryError: no")
+    for records in ([], [failed]):
+        chip = chip_of(summary_of(records, planned(CELL)), "machine")
+        assert (chip.text, chip.tone) == ("nothing measured yet", "plain")
+
+
 def test_the_page_says_when_it_was_measured_how_long_and_of_which_code(summary_of):
     run = make_run(finished="2026-01-01T00:09:00+00:00", commit="0123456789")
     assert chip_of(summary_of([], planned(CELL), run), "when").text == (

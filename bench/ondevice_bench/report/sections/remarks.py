@@ -27,7 +27,7 @@ def problems(data: ReportData) -> Mapping[str, Any] | None:
         for each in fold((cell.id, text) for cell in planned for text in cell.problems)
     ]
     others = unmeasured(cell.planned for cell in data.cells)
-    items += [(each.who, each.text) for each in others]
+    items += [("", each.text) for each in others]  # these texts say which cells they are about
     return {"items": items} if items else None
 
 
