@@ -7,6 +7,7 @@ from jsonschema import Draft202012Validator
 
 from ondevice_bench.declare.document import read
 from ondevice_bench.errors import BadInput
+from ondevice_bench.starters import write
 from ondevice_bench.starters.write import write_method, write_suite
 from ondevice_bench.suite.board import HERE
 from ondevice_bench.suite.load import load_suite
@@ -44,6 +45,20 @@ def test_a_schema_that_is_there_stays(workplace):
     (workplace / "suites/suite.schema.json").write_text("{}")
     write_suite("other")
     assert (workplace / "suites/suite.schema.json").read_text() == "{}"
+
+
+def test_a_call_that_was_ended_between_its_files_can_be_repeated(workplace, monkeypatch):
+    def write_and_end(path, text):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as ended:
+        ended.setattr(write, "_write", write_and_end)
+        with pytest.raises(KeyboardInterrupt):
+            write_suite("mine")
+    assert write_suite("mine").exists()
+    assert (workplace / "suites/suite.schema.json").exists()
 
 
 @pytest.mark.parametrize(

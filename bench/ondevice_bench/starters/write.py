@@ -25,10 +25,9 @@ def write_suite(name: str, model: str | None = None) -> Path:
     text = text.replace(" NAME ", f" {name} ")
     _require_new(path)
     suite_of(parse(path, text), name)  # the model may be none
-    _write(path, text)
     if not SCHEMA.exists():
         _write(SCHEMA, schema_text("suite"))
-    return path
+    return _write(path, text)  # last: where it is, a second call is refused
 
 
 def write_method(name: str) -> tuple[Path, str]:
