@@ -14,6 +14,7 @@ import pytest
 
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record.store import Store
+from ondevice_bench.site import pairs
 from ondevice_bench.site import publish as publishing
 from ondevice_bench.site.manifest import FILE_NAME
 from ondevice_bench.site.places import slug
@@ -219,19 +220,19 @@ def test_a_build_that_fails_leaves_the_site_as_it_was(sites, monkeypatch):
     assert sites.files("site") == before
 
 
-def killed_at(sites, site, path, count):
-    """Publish in a process that is killed at the rename of this number; False if it ends first."""
+def killed_at(sites, site, path, count, step="replace"):
+    """Publish in a process that is killed at the step of this number; False if it ends first."""
     child = os.fork()
     if child == 0:
-        left, rename = [count], Path.replace
+        left, usual = [count], getattr(Path, step)
 
-        def replace_or_die(self, target):
+        def go_on_or_die(self, *words, **options):
             if not left[0]:
                 os.kill(os.getpid(), signal.SIGKILL)
             left[0] -= 1
-            return rename(self, target)
+            return usual(self, *words, **options)
 
-        Path.replace = replace_or_die
+        setattr(Path, step, go_on_or_die)
         try:
             sites.publish(site, path)
         finally:
@@ -256,6 +257,23 @@ def test_a_process_that_is_killed_between_any_two_files_is_made_good_by_the_next
         assert done.rebuilt == ""
         assert sites.files(site) == expected
     assert kills == 8  # three files of data, four pages, the manifest
+
+
+def test_a_process_that_is_killed_before_it_removes_a_page_leaves_it_to_the_next(
+    sites, monkeypatch
+):
+    monkeypatch.setattr(pairs, "MAX_BLOCK", 1)  # a block for each run
+    monkeypatch.setattr(pairs, "MOST_BLOCKS", 1)
+    first, more = sites.bundle(content(0), content(1)), sites.bundle(content(2))
+    sites.publish("whole", first, more)
+    expected = sites.files("whole")
+    sites.publish("site", first)
+    gone = sites.files("site").keys() - expected.keys()
+    assert gone
+    assert killed_at(sites, "site", more, 0, "unlink")
+    assert gone <= sites.files("site").keys()
+    sites.publish("site", more)
+    assert sites.files("site") == expected
 
 
 def test_a_run_that_is_in_two_files_of_data_is_refused(sites):
