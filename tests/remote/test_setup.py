@@ -235,6 +235,23 @@ def test_a_name_is_added_with_the_indent_of_the_others(workplace):
     assert found == {"board1": "a@b", "board2": "c@d:22"}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "schema: 1\nboards: {board1: {address: a@b}}\n",
+        "schema: 1\nboards:\n  {board1: {address: a@b}}\n",
+        'schema: 1\n"boards":\n  board1: {address: a@b}\n',
+    ],
+)
+def test_a_file_that_is_written_in_another_way_stays_as_it_is(workplace, text):
+    (workplace / "hosts.yaml").write_text(text)
+    with pytest.raises(BadInput) as error:
+        remember("board2", address("c@d:22"))
+    (line,) = error.value.lines
+    assert line == 'hosts.yaml: add the board by hand: board2: {address: "c@d:22"}'
+    assert (workplace / "hosts.yaml").read_text() == text
+
+
 def test_a_name_is_added_to_hosts_yaml_and_the_rest_stays(bench, workplace, server, quick_python):
     text = f"""\
 schema: 1
