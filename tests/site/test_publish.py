@@ -16,7 +16,7 @@ from ondevice_bench.errors import BadInput
 from ondevice_bench.record.store import Store
 from ondevice_bench.site import pairs
 from ondevice_bench.site import publish as publishing
-from ondevice_bench.site.manifest import FILE_NAME
+from ondevice_bench.site.manifest import FILE_NAME, _sum_of
 from ondevice_bench.site.places import slug
 from tests.site.conftest import content
 
@@ -154,6 +154,18 @@ def test_a_manifest_that_is_not_ours_is_made_again_from_the_data(sites, damage, 
     assert json.loads(after.pop(FILE_NAME))["runs"] == json.loads(before.pop(FILE_NAME))["runs"]
     assert after == before
     assert sites.publish("site").rebuilt == ""
+
+
+def test_a_forged_manifest_removes_no_data(sites):
+    sites.publish("site", sites.bundle(content(0)))
+    values = json.loads((sites.folder / "site" / FILE_NAME).read_text())
+    body = {key: values[key] for key in ("bundles", "runs", "boards", "pages")}
+    assert values["sum"] == _sum_of(body)
+    body["pages"][data_of(sites).relative_to(sites.folder / "site").as_posix()] = "0" * 64
+    text = json.dumps({**values, **body, "sum": _sum_of(body)})
+    (sites.folder / "site" / FILE_NAME).write_text(text)
+    assert sites.publish("site", sites.bundle(content(1))).rebuilt == "is not complete"
+    assert data_of(sites).exists()
 
 
 def test_a_page_that_was_edited_is_written_again(sites):
