@@ -5,7 +5,7 @@ import io
 from pathlib import Path
 
 from ondevice_bench.cli.app import app
-from ondevice_bench.errors import BenchError
+from ondevice_bench.errors import BenchError, system_in_one_line
 from ondevice_bench.terminal import UNSAFE
 
 
@@ -18,7 +18,11 @@ def call(*words: str) -> str:
     before = _files()
     out, err = io.StringIO(), io.StringIO()
     try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with (
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            system_in_one_line(),
+        ):
             app(words, standalone_mode=False)
     except BenchError:
         after = _files()

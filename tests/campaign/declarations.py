@@ -50,12 +50,10 @@ SPACE = """\
 schema: 1
 title: Ways to train
 purpose: To be changed
-methods: [vanilla, lean, saved_bf16, gradient_filter: {radius: [2, 4]}]
-layers: [all, "last: 2"]
+methods: [vanilla, lean, gradient_filter: {radius: 2}]
+layers: [all]
 batch: [1, 2]
-train:
-  - {optimizer: sgd, lr: 0.05}
-  - {optimizer: adamw, lr: 0.001}
+train: {optimizer: sgd, lr: 0.05}
 learning: {epochs: 1, examples: 32, validation: 16, test: 32, learning_rates: [0.01, 0.1]}
 """
 
@@ -100,12 +98,22 @@ def _use_fleet(path: Path, _: random.Random) -> None:
     assert all(error_line(line) for line in told)
 
 
+def _use_names(path: Path, _: random.Random) -> None:
+    """Give each line to a command that takes such a name."""
+    lines = path.read_text(encoding="utf-8").split("\n")
+    name, model, kind, shell, *_ = [*lines, "", "", "", ""]
+    shutil.rmtree("suites", ignore_errors=True)
+    call("init", f"--model={model}", "--", name)
+    call("schema", "--", kind)
+    call("completion", "--", shell)
+
+
 def _use_space(path: Path, chance: random.Random) -> None:
     """Search in it, on a machine that only answers."""
     shutil.rmtree("out", ignore_errors=True)
     world = World(Path(), space=path.read_text(encoding="utf-8"))
     learns = {"data": "digits", "min_cosine": None, "min_accuracy": 0.2, "seeds": 1}
-    found = world.search(**(learns if chance.random() < 0.5 else {}))
+    found = world.search(budget=40, **(learns if chance.random() < 0.5 else {}))
     json.dumps(found.to_dict(), allow_nan=False)
     headline(found), rivals_table(found), rest_lines(found), paste_lines(found)
 
@@ -140,5 +148,12 @@ DECLARATIONS = (
         "a search space: words", "space.yaml", lambda _: SPACE.encode(), words_changed, _use_space
     ),
     Kind("a hosts file: words", "hosts.yaml", lambda _: HOSTS.encode(), words_changed, _use_hosts),
+    Kind(
+        "names that commands take: words",
+        "x.txt",
+        lambda _: b"mine\n./mynet.py:net\nsuite\nbash\n",
+        words_changed,
+        _use_names,
+    ),
     Kind("a fleet file: words", "fleet.yaml", _fleet, words_changed, _use_fleet),
 )
