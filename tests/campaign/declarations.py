@@ -151,7 +151,7 @@ DECLARATIONS = (
     Kind(
         "names that commands take: words",
         "x.txt",
-        lambda _: b"mine\n./mynet.py:net\nsuite\nbash\n",
+        lambda _: b"mine\nmcunet\nsuite\nbash\n",
         words_changed,
         _use_names,
     ),

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import typer
@@ -26,6 +27,13 @@ def test_a_changed_file_is_read_or_refused(kind, count):
     tally = try_inputs(kind, count, seed=20)
     assert not tally.failures
     assert tally.tried == count
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_a_file_without_a_change_is_read(kind):
+    """A kind whose good file is refused would try nothing."""
+    tally = try_inputs(replace(kind, change=lambda good, _: good), 2, seed=20)
+    assert (tally.failures, tally.endings) == ([], {"read": 2})
 
 
 @pytest.mark.timeout(4 * 3600)
