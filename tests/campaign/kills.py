@@ -181,4 +181,5 @@ def _left(place: Path) -> list[str]:
     left = [path.name for path in place.rglob("*.part")]
     left += [path.name for path in place.rglob("bench-*") if path.name != "bench-out"]
     left += [path.name for path in place.rglob(".bench-new-*")]
+    left += [path.name for path in (place / "tmp").iterdir()]
     return [f"files stay behind: {sorted(set(left))[:5]}"] if left else []
