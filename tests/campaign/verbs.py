@@ -92,7 +92,8 @@ def _page(path: Path) -> None:
 def _import(place: Path, chance: random.Random) -> Iterator[str]:
     """Every run of the bundle is there whole, or not at all."""
     whole = {run: {r.key: r for r in each} for run, each in records_of(make_history(place)).items()}
-    bundle.write(history(), place / "many.bundle")
+    if not (place / "many.bundle").exists():
+        bundle.write(history(), place / "many.bundle")
     if chance.random() < 0.5:
         shutil.rmtree(place / "bench-out/imported", ignore_errors=True)
     yield ""
@@ -137,8 +138,10 @@ def _accept(place: Path, _: random.Random) -> Iterator[str]:
 def _thin(place: Path, _: random.Random) -> Iterator[str]:
     """Old runs are removed, all or none. The others have their records."""
     before = records_of(make_history(place))
+    baselines = (place / "baselines").glob("*.json")
+    rule = KeepRule(last=2, needed=frozenset(baseline.read(path).run.id for path in baselines))
     with Store.open(place / MANY) as store:
-        old = removable(store.runs_as_added(), KeepRule(last=2), datetime.now(UTC))
+        old = removable(store.runs_as_added(), rule, datetime.now(UTC))
     thinned = place / "thinned" / FILE_NAME
     shutil.rmtree(thinned.parent, ignore_errors=True)
     thinned.parent.mkdir()
