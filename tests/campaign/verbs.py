@@ -238,7 +238,7 @@ def _board_that_goes(place: Path, _: random.Random) -> Iterator[str]:
 
 CELL = "mcunet/vanilla/all/b1/s0"
 SMALL = ("--model", "vit_b_32", "--option", "depth=1", "--option", "image_size=32", "--batch", "1")
-SEARCH = ("--space", "./ways.yaml", "--memory-cap", "1G", "--budget", "15s", "-q")
+SEARCH = ("--space", "./ways.yaml", "--memory-cap", "1G", "--budget", "60s", "-q")
 CHANGE = ("changed", "svd", "activation_bytes", f"{MANY}@quick-x86-11")
 VERBS = (
     # 3: an earlier worker was ended
@@ -304,7 +304,7 @@ VERBS = (
     Verb("list", ("list", "runs"), 1.2),
     Verb("plan", ("plan", "killed.yaml"), 5, 2),
     Verb("fit", ("fit", "--model", "mcunet", "--method", "vanilla"), 6),
-    Verb("recommend", ("recommend", *SMALL, *SEARCH), 16, 4, codes=(0, 5)),
+    Verb("recommend", ("recommend", *SMALL, *SEARCH), 25, 4, codes=(0, 5)),
     Verb("show cell", ("show", "cell", CELL, "--run", "killed"), 1.5),
     Verb("show model", ("show", "model", "mcunet"), 5),
     Verb("show spectrum", ("show", "spectrum", "mcunet", "--weights", "random"), 6),

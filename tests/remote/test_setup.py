@@ -240,7 +240,7 @@ def test_a_name_is_added_with_the_indent_of_the_others(workplace):
     [
         "schema: 1\nboards: {board1: {address: a@b}}\n",
         "schema: 1\nboards:\n  {board1: {address: a@b}}\n",
-        'schema: 1\n"boards":\n  board1: {address: a@b}\n',
+        'schema: 1\n"boards": {board1: {address: a@b}}\n',
     ],
 )
 def test_a_file_that_is_written_in_another_way_stays_as_it_is(workplace, text):

@@ -1,13 +1,13 @@
 """The files that users start from: they work as they are, and overwrite nothing."""
 
 import json
+from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from ondevice_bench.declare.document import read
 from ondevice_bench.errors import BadInput
-from ondevice_bench.starters import write
 from ondevice_bench.starters.write import write_method, write_suite
 from ondevice_bench.suite.board import HERE
 from ondevice_bench.suite.load import load_suite
@@ -48,13 +48,16 @@ def test_a_schema_that_is_there_stays(workplace):
 
 
 def test_a_call_that_was_ended_between_its_files_can_be_repeated(workplace, monkeypatch):
-    def write_and_end(path, text):
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-        raise KeyboardInterrupt
+    replace, done = Path.replace, []
+
+    def replace_one(self, target):
+        if done:
+            raise KeyboardInterrupt
+        done.append(target)
+        return replace(self, target)
 
     with monkeypatch.context() as ended:
-        ended.setattr(write, "_write", write_and_end)
+        ended.setattr(Path, "replace", replace_one)
         with pytest.raises(KeyboardInterrupt):
             write_suite("mine")
     assert write_suite("mine").exists()
