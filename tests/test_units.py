@@ -100,6 +100,33 @@ def test_names_with_numbers_sort_by_them():
     assert sorted(names, key=units.natural_key) == ["pi4", "pi5", "pi5-2gb", "pi5-16gb", "x86"]
 
 
+@pytest.mark.parametrize("name", ["pi5²", "²", "pi" + "9" * 5000, "pi٣", ""])
+def test_any_name_has_a_place_in_the_order(name):
+    assert sorted([name, "pi5"], key=units.natural_key) == sorted(
+        ["pi5", name], key=units.natural_key
+    )
+
+
+def test_different_names_have_different_places_in_the_order():
+    assert sorted(["a1", "a01"], key=units.natural_key) == ["a01", "a1"]
+    assert sorted(["a01", "a1"], key=units.natural_key) == ["a01", "a1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("2026-11-30T03:29:10+00:00", "2026-11-30 03:29 UTC"),
+        ("2026-11-30T03:29:10+02:00", "2026-11-30 01:29 UTC"),
+        ("2026-11-30T03:29:10", "2026-11-30 03:29 UTC"),
+        ("not yet", "not yet"),
+        ("0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00+14:00"),
+        ("9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59-14:00"),
+    ],
+)
+def test_a_time_is_shown_in_utc_and_any_other_text_as_it_is(text, shown):
+    assert units.moment(text) == shown
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [("512M", 512 << 20), ("2G", 2 << 30), ("1.5 GiB", 3 << 29), ("64KiB", 65536)],

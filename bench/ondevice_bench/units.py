@@ -119,10 +119,21 @@ def clock(value: float) -> str:
     return f"{hours}:{minutes:02}:{secs:02}" if hours else f"{minutes}:{secs:02}"
 
 
+def in_utc(text: str) -> datetime:
+    """An ISO 8601 time in UTC. One without a zone is in UTC. ValueError for any other text."""
+    time = datetime.fromisoformat(text)
+    if not time.tzinfo:
+        return time.replace(tzinfo=UTC)
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:  # in UTC, it is before the first year or after the last one
+        raise ValueError(f"{text!r} is no time in UTC") from None
+
+
 def moment(text: str) -> str:
     """An ISO 8601 time as readable UTC: `2026-11-30 03:29 UTC`. Any other text stays as it is."""
     try:
-        return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        return f"{in_utc(text):%Y-%m-%d %H:%M} UTC"
     except ValueError:
         return text
 
@@ -136,9 +147,15 @@ def seconds_between(begin: str, end: str) -> float:
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:
-    """The key that sorts names by their numbers: pi5-2gb before pi5-16gb."""
-    parts = re.split(r"(\d+)", name)
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+    """The key that sorts names by their numbers: pi5-2gb before pi5-16gb.
+
+    A number is compared by the count of its digits, then by its digits. So it may have any length.
+    Different names have different keys.
+    """
+    parts = re.split(r"([0-9]+)", name)
+    parts[1::2] = [part.lstrip("0") for part in parts[1::2]]
+    key = [(len(part) if place % 2 else -1, part) for place, part in enumerate(parts)]
+    return [*key, (-2, name)]
 
 
 def about(value: float) -> str:

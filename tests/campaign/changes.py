@@ -64,10 +64,21 @@ NASTY_VALUES: tuple[Any, ...] = (
     "x" * 5000,
     "\0\x1b[31m\u202e</script>",
     "a/b",
+    "x²",
     [],
     {},
     [[[]]],
     {"": {}},
+)
+
+
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT")
+MOMENTS = (
+    "0001-01-01T00:00:00+14:00",  # in UTC, before the first year
+    "9999-12-31T23:59:59-14:00",
+    "2026-02-30T00:00:00+00:00",
+    "2026-01-01T00:00:00",
+    "2026-01-01T00:00:00+00:00",
 )
 
 
@@ -153,8 +164,12 @@ def _like(value: Any, chance: random.Random) -> Any:
             return chance.choice((0, -value, value // 2, value * 3, value * 10**18))
         case float():
             return value * chance.choice((0.0, -1.0, 0.5, 3.0, 1e18))
+        case str() if MOMENT.match(value):
+            return chance.choice(MOMENTS)
         case str():
-            return value + chance.choice(("x", "/", "\x1b[2J", "<b>", "\u202e", " " * 300, "=1"))
+            return value + chance.choice(
+                ("x", "/", "\x1b[2J", "<b>", "\u202e", " " * 300, "=1", "²")
+            )
         case list():
             return value[:1] * 2
         case _:
@@ -176,7 +191,9 @@ def columns_changed(good: bytes, chance: random.Random) -> bytes:
         raw.execute("PRAGMA ignore_check_constraints = ON")
         for _ in range(chance.choice((1, 1, 2))):
             table, column = chance.choice(COLUMNS)
-            value = chance.choice((*NASTY_VALUES, b"\xff", float("inf"), "{", "[]", '{"a": [NaN]}'))
+            value = chance.choice(
+                (*NASTY_VALUES, *MOMENTS, b"\xff", float("inf"), "{", "[]", '{"a": [NaN]}')
+            )
             if isinstance(value, (dict, list)):
                 value = json.dumps(value)
             if isinstance(value, int) and abs(value) >= 2**63:

@@ -4,13 +4,19 @@ import os
 import signal
 import subprocess
 from collections import Counter
+from dataclasses import replace
 
 import pytest
+import typer
 
+from ondevice_bench.cli.app import app
 from tests.campaign import kills
-from tests.campaign.inputs import KINDS, try_inputs
-from tests.campaign.kills import VERBS, try_kills
-from tests.campaign.table import PAGE
+from tests.campaign.inputs import try_inputs
+from tests.campaign.kills import try_kills
+from tests.campaign.kinds import KINDS
+from tests.campaign.table import PAGE, rows_of, with_rows
+from tests.campaign.tally import Tally
+from tests.campaign.verbs import VERBS, Verb
 
 SAMPLE = 12  # changed files of each kind
 
@@ -23,10 +29,20 @@ def test_a_changed_file_is_read_or_refused(kind, count):
     assert tally.tried == count
 
 
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_a_file_without_a_change_is_read(kind):
+    """A kind whose good file is refused would try nothing."""
+    tally = try_inputs(replace(kind, change=lambda good, _: good), 2, seed=20)
+    assert (tally.failures, tally.endings) == ([], {"read": 2})
+
+
 @pytest.mark.timeout(4 * 3600)
 @pytest.mark.parametrize(
     ("count", "seed"),
-    [(2, 34), pytest.param(1000, 20, marks=pytest.mark.nightly)],  # of the two, one is a run
+    [
+        (2, 95),
+        pytest.param(1000, 20, marks=pytest.mark.nightly),
+    ],  # of the two, one is a run, one a site
 )
 def test_a_command_that_is_ended_loses_nothing_and_leaves_nothing(count, seed):
     tallies = try_kills(count, seed)
@@ -49,21 +65,16 @@ def test_a_command_hears_a_signal_that_the_campaign_ignores(number):
 
 
 def test_a_campaign_in_parts_ends_the_same_commands(monkeypatch, capsys):
-    def prepare(place):
-        (place / kills.STORE.parent).mkdir(parents=True, exist_ok=True)
-
-    def killed(place, verb, chance):
-        prepare(place)
-        return f"{verb.name} {chance.random()}", []
-
-    monkeypatch.setattr(kills, "_prepare", prepare)
-    monkeypatch.setattr(kills, "_killed", killed)
-    monkeypatch.setattr(kills, "_bench", lambda *_: None)
-    monkeypatch.setattr(kills, "_final_problems", lambda *_: [])
+    monkeypatch.setattr(kills, "prepare", lambda place: None)
+    monkeypatch.setattr(
+        kills, "_killed", lambda place, verb, chance: (f"{verb.name} {chance.random()}", [])
+    )
+    monkeypatch.setattr(kills, "_whole", lambda *_: [])
     monkeypatch.setattr(kills, "PROGRESS", 5)
+    verbs = (Verb("one", ("one",), 1), Verb("other", ("other",), 1, share=2))
 
     def endings(count, first):
-        return sum((tally.endings for tally in try_kills(count, 3, first)), Counter())
+        return sum((tally.endings for tally in try_kills(count, 3, first, verbs)), Counter())
 
     assert endings(8, 0) + endings(4, 8) == endings(12, 0)
     lines = capsys.readouterr().err.splitlines()
@@ -72,6 +83,34 @@ def test_a_campaign_in_parts_ends_the_same_commands(monkeypatch, capsys):
 
 
 def test_the_page_has_a_row_for_each_kind():
-    rows = PAGE.read_text(encoding="utf-8").splitlines()
-    for name in [kind.name for kind in KINDS] + [f"`bench {verb.name}` is ended" for verb in VERBS]:
-        assert any(row.startswith(f"| {name} | ") for row in rows), name
+    names = [kind.name for kind in KINDS] + [verb.title for verb in VERBS]
+    assert list(rows_of(PAGE.read_text(encoding="utf-8"))) == names
+
+
+def test_new_rows_replace_those_of_the_same_kind_and_others_stay():
+    page = PAGE.read_text(encoding="utf-8")
+    one, other, *rest = rows_of(page)
+    changed = with_rows(page, [Tally(other, Counter(read=3)), Tally(one)], [other, one, *rest])
+    assert list(rows_of(changed)) == [other, one, *rest]
+    assert rows_of(changed)[other] == f"| {other} | 3 | read: 3 | 0 |"
+    assert rows_of(changed)[one] == rows_of(page)[one]  # it was not tried
+    assert (
+        with_rows(changed, [], rows_of(page)).replace(rows_of(changed)[other], rows_of(page)[other])
+        == page
+    )
+
+
+def verbs_below(command, path=()):
+    if not hasattr(command, "commands"):
+        yield path
+        return
+    for name, each in command.commands.items():
+        yield from verbs_below(each, (*path, name))
+
+
+def test_every_verb_is_ended():
+    """Of the lists, one stands for all: they only read."""
+    ended = [verb.words for verb in VERBS]
+    for path in verbs_below(typer.main.get_command(app)):
+        words = path[:1] if path[0] == "list" else path
+        assert any(each[: len(words)] == words for each in ended), path

@@ -7,6 +7,7 @@ import numpy
 import pytest
 from PIL import Image
 
+from ondevice_bench.data import synthetic
 from ondevice_bench.data.batch import BatchStore, NoBatch, make
 from ondevice_bench.data.text import CORPUS
 from ondevice_bench.specs.data import TEXT_DIGEST, DataSource, parse
@@ -22,6 +23,15 @@ KINDS = [IMAGES, PLACES, SENTENCES, NEXT]
 @pytest.mark.parametrize("inputs", [*KINDS, OwnBatch()])
 def test_inputs_survive_the_way_to_a_worker(inputs):
     assert from_dict(to_dict(inputs)) == inputs
+
+
+def test_a_batch_that_does_not_fit_into_the_memory_is_refused(monkeypatch):
+    def ask_for_too_much(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(synthetic, "synthetic", ask_for_too_much)
+    with pytest.raises(NoBatch, match="1,000 examples do not fit into the memory of this machine"):
+        make(DataSource("synthetic"), IMAGES, 1000, "batch 0")
 
 
 @pytest.mark.parametrize("kind", ["synthetic", "photos", "digits", "text"])

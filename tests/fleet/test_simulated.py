@@ -1,6 +1,7 @@
 """Boards that only wait: whatever they do, every cell is measured once, and ratios stay on boards."""
 
 import os
+import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
@@ -235,6 +236,14 @@ def test_nothing_listens_outside_of_this_machine(workplace):
     is_over.set()
     thread.join()
     assert listening == {"0100007F"}  # 127.0.0.1
+
+
+def test_dask_leaves_nothing_in_the_folder_for_temporary_files(workplace, monkeypatch):
+    place = workplace / "tmp"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    simulate(write_suite(workplace, 2), workplace / "out", 2, Rules())
+    assert list(place.iterdir()) == []
 
 
 def test_two_kinds_of_boards_have_a_run_each_and_go_on_with_their_own(workplace):

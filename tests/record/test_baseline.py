@@ -98,6 +98,13 @@ def test_a_line_for_each_metric_and_a_stable_order(saved):
     assert saved.read_text().splitlines() == lines
 
 
+def test_a_file_without_the_list_of_accepted_changes_is_read(saved):
+    values = json.loads(saved.read_text())
+    del values["accepted"]
+    saved.write_text(json.dumps(values))
+    assert baseline.read(saved).accepted == ()
+
+
 def test_what_was_accepted_is_a_line_of_the_file(saved):
     acceptance = Acceptance(CELL.id, "step_seconds", (0.5, 0.6), "Ada", "a second head")
     baseline.write(baseline.read(saved).accepting(acceptance), saved)

@@ -106,6 +106,7 @@ def stat(name, value):
     ("change", "says"),
     [
         (set_version("6.0.0"), "written by pytest-benchmark 6.0.0; this bench reads version 5.x"),
+        (set_version("5." + "1" * 2_000), "version: String should have at most 1000 characters"),
         (set_version("55"), "written by pytest-benchmark 55; this bench reads version 5.x"),
         (
             drop("version"),

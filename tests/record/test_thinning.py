@@ -44,6 +44,14 @@ RUNS = st.lists(
 )
 
 
+@pytest.mark.parametrize("created", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_that_is_none_in_utc_is_as_any_text(created):
+    odd = replace(run_at(1, 1, finished=False), created=created)
+    runs = [run_at(0, 0), odd, run_at(2, 2)]
+    gone = removable(runs, KeepRule(last=1, weekly=2), NOW)
+    assert odd not in gone  # it may not have ended yet
+
+
 @given(RUNS, st.integers(0, 4), st.integers(0, 4), st.sets(st.integers(0, 29)))
 def test_what_stays_is_what_the_rule_names_and_nothing_else(runs, last, weekly, saved):
     baselines = frozenset(f"r{number}" for number in saved)

@@ -123,6 +123,31 @@ def test_too_little_memory_or_disk_there_is_refused(monkeypatch, tmp_path):
         installer.look(request)
 
 
+def test_what_is_left_of_a_folder_can_be_removed_later(monkeypatch, tmp_path):
+    folder = tmp_path / "there"
+    (folder / "wheels").mkdir(parents=True)
+    for name in (installer.MARKER, "in-use", "one", "two", "wheels/three"):
+        (folder / name).touch()
+    (folder / "link").symlink_to(tmp_path)
+    request = {"folder": str(folder), "desk": "desk"}
+    unlink = os.unlink
+
+    def unlink_or_end(path, **where):
+        if os.path.basename(path) == installer.MARKER:
+            raise KeyboardInterrupt
+        unlink(path, **where)
+
+    with monkeypatch.context() as ended:
+        ended.setattr(os, "unlink", unlink_or_end)
+        with pytest.raises(KeyboardInterrupt):
+            installer.remove(request)
+    assert os.listdir(folder) == [installer.MARKER]
+    unlink(folder / installer.MARKER)  # an end before the empty folder goes
+    assert installer.remove(request) == {"removed": True}
+    assert installer.remove(request) == {"removed": False}
+    assert tmp_path.exists()
+
+
 def test_what_installs_ends_with_its_connection(monkeypatch):
     read_end, write_end = os.pipe()
     os.close(write_end)
@@ -208,6 +233,23 @@ def test_a_name_is_added_with_the_indent_of_the_others(workplace):
     remember("board2", address("c@d:22"))
     found = {name: board.address for name, board in boards().items()}
     assert found == {"board1": "a@b", "board2": "c@d:22"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "schema: 1\nboards: {board1: {address: a@b}}\n",
+        "schema: 1\nboards:\n  {board1: {address: a@b}}\n",
+        'schema: 1\n"boards": {board1: {address: a@b}}\n',
+    ],
+)
+def test_a_file_that_is_written_in_another_way_stays_as_it_is(workplace, text):
+    (workplace / "hosts.yaml").write_text(text)
+    with pytest.raises(BadInput) as error:
+        remember("board2", address("c@d:22"))
+    (line,) = error.value.lines
+    assert line == 'hosts.yaml: add the board by hand: board2: {address: "c@d:22"}'
+    assert (workplace / "hosts.yaml").read_text() == text
 
 
 def test_a_name_is_added_to_hosts_yaml_and_the_rest_stays(bench, workplace, server, quick_python):

@@ -1,6 +1,7 @@
 """What import accepts, reports draw: a bundle may say anything that its schema allows."""
 
 import json
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from ondevice_bench.analyse.compare import compare
 from ondevice_bench.analyse.groups import with_baseline
 from ondevice_bench.analyse.history import HistoryQuery
 from ondevice_bench.analyse.summary import summarise
-from ondevice_bench.errors import BadInput
+from ondevice_bench.errors import BadInput, BenchError
 from ondevice_bench.record import run_json
 from ondevice_bench.record.store import Store
 from ondevice_bench.report import page
@@ -21,6 +22,7 @@ from ondevice_bench.report.terminal.cell import cell_lines, cell_table
 from ondevice_bench.report.terminal.comparison import comparison_lines
 from ondevice_bench.report.terminal.csv_lines import csv_lines
 from ondevice_bench.report.terminal.formats import formatted
+from ondevice_bench.report.trackers import FORMATS
 from tests.report import synthetic
 from tests.report.test_page import is_well_formed
 
@@ -136,6 +138,9 @@ def draw_everything(summary, which):
                 formatted([summary], form)
             list(csv_lines((summary.run, cell) for cell in summary.cells))
             comparison_lines(compare(older, summary))
+            for tracker in FORMATS.values():
+                with suppress(BenchError):  # no cell was measured, or a name is too long
+                    json.dumps(tracker(summary).content, allow_nan=False)
             for cell in summary.cells:
                 cell_table(with_baseline(summary, cell)), cell_lines(cell)
 

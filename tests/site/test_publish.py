@@ -14,8 +14,9 @@ import pytest
 
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record.store import Store
+from ondevice_bench.site import pairs
 from ondevice_bench.site import publish as publishing
-from ondevice_bench.site.manifest import FILE_NAME
+from ondevice_bench.site.manifest import FILE_NAME, _sum_of
 from ondevice_bench.site.places import slug
 from tests.site.conftest import content
 
@@ -155,6 +156,18 @@ def test_a_manifest_that_is_not_ours_is_made_again_from_the_data(sites, damage, 
     assert sites.publish("site").rebuilt == ""
 
 
+def test_a_forged_manifest_removes_no_data(sites):
+    sites.publish("site", sites.bundle(content(0)))
+    values = json.loads((sites.folder / "site" / FILE_NAME).read_text())
+    body = {key: values[key] for key in ("bundles", "runs", "boards", "pages")}
+    assert values["sum"] == _sum_of(body)
+    body["pages"][data_of(sites).relative_to(sites.folder / "site").as_posix()] = "0" * 64
+    text = json.dumps({**values, **body, "sum": _sum_of(body)})
+    (sites.folder / "site" / FILE_NAME).write_text(text)
+    assert sites.publish("site", sites.bundle(content(1))).rebuilt == "is not complete"
+    assert data_of(sites).exists()
+
+
 def test_a_page_that_was_edited_is_written_again(sites):
     sites.publish("site", sites.bundle(content(0)))
     before = sites.files("site")
@@ -219,19 +232,19 @@ def test_a_build_that_fails_leaves_the_site_as_it_was(sites, monkeypatch):
     assert sites.files("site") == before
 
 
-def killed_at(sites, site, path, count):
-    """Publish in a process that is killed at the rename of this number; False if it ends first."""
+def killed_at(sites, site, path, count, step="replace"):
+    """Publish in a process that is killed at the step of this number; False if it ends first."""
     child = os.fork()
     if child == 0:
-        left, rename = [count], Path.replace
+        left, usual = [count], getattr(Path, step)
 
-        def replace_or_die(self, target):
+        def go_on_or_die(self, *words, **options):
             if not left[0]:
                 os.kill(os.getpid(), signal.SIGKILL)
             left[0] -= 1
-            return rename(self, target)
+            return usual(self, *words, **options)
 
-        Path.replace = replace_or_die
+        setattr(Path, step, go_on_or_die)
         try:
             sites.publish(site, path)
         finally:
@@ -256,6 +269,23 @@ def test_a_process_that_is_killed_between_any_two_files_is_made_good_by_the_next
         assert done.rebuilt == ""
         assert sites.files(site) == expected
     assert kills == 8  # three files of data, four pages, the manifest
+
+
+def test_a_process_that_is_killed_before_it_removes_a_page_leaves_it_to_the_next(
+    sites, monkeypatch
+):
+    monkeypatch.setattr(pairs, "MAX_BLOCK", 1)  # a block for each run
+    monkeypatch.setattr(pairs, "MOST_BLOCKS", 1)
+    first, more = sites.bundle(content(0), content(1)), sites.bundle(content(2))
+    sites.publish("whole", first, more)
+    expected = sites.files("whole")
+    sites.publish("site", first)
+    gone = sites.files("site").keys() - expected.keys()
+    assert gone
+    assert killed_at(sites, "site", more, 0, "unlink")
+    assert gone <= sites.files("site").keys()
+    sites.publish("site", more)
+    assert sites.files("site") == expected
 
 
 def test_a_run_that_is_in_two_files_of_data_is_refused(sites):

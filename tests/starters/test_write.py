@@ -1,6 +1,7 @@
 """The files that users start from: they work as they are, and overwrite nothing."""
 
 import json
+from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -44,6 +45,23 @@ def test_a_schema_that_is_there_stays(workplace):
     (workplace / "suites/suite.schema.json").write_text("{}")
     write_suite("other")
     assert (workplace / "suites/suite.schema.json").read_text() == "{}"
+
+
+def test_a_call_that_was_ended_between_its_files_can_be_repeated(workplace, monkeypatch):
+    replace, done = Path.replace, []
+
+    def replace_one(self, target):
+        if done:
+            raise KeyboardInterrupt
+        done.append(target)
+        return replace(self, target)
+
+    with monkeypatch.context() as ended:
+        ended.setattr(Path, "replace", replace_one)
+        with pytest.raises(KeyboardInterrupt):
+            write_suite("mine")
+    assert write_suite("mine").exists()
+    assert (workplace / "suites/suite.schema.json").exists()
 
 
 @pytest.mark.parametrize(

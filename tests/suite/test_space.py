@@ -49,6 +49,10 @@ def test_lists_of_layers_and_batches_are_read_as_in_a_suite(workplace):
     [
         ("models: [mcunet]", "s.yaml:4: unknown key 'models'"),
         ("batch: 0", "s.yaml:4: batch: must be at least 1, got 0"),
+        (
+            "batch: 2147483648",
+            "s.yaml:4: batch: must be at most 2147483647, got 2147483648",
+        ),
         ("train: [{lr: 0}]", "s.yaml:4: train[0]: must be greater than 0, got 0"),
         ("train: []", "s.yaml:4: train: must not be empty"),
     ],

@@ -106,7 +106,10 @@ def make(source: DataSource, inputs: Inputs, size: int, seed: str, split: str = 
     stream = hashlib.sha256(seed.encode()).digest()
     generator = numpy.random.default_rng(numpy.frombuffer(stream, dtype=numpy.uint32))
     maker: Callable[..., Arrays] = getattr(import_module(_MAKERS[source.kind]), source.kind)
-    arrays = maker(source, inputs, Draw(size, generator, split))
+    try:
+        arrays = maker(source, inputs, Draw(size, generator, split))
+    except MemoryError:
+        raise NoBatch(f"{size:,} examples do not fit into the memory of this machine") from None
     if split == LEARN:
         _require_two_classes(source, arrays["targets"])
     return {name: numpy.ascontiguousarray(array) for name, array in arrays.items()}

@@ -4,8 +4,8 @@ Every board is a worker of dask with one thread and the resource of its profile.
 this process, so nothing is pickled but the name of a ticket, and only this process sees a record.
 """
 
+import contextlib
 import logging
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -15,6 +15,7 @@ from distributed import Client, LocalCluster, Worker, get_worker
 
 from ondevice_bench.errors import BadInput
 from ondevice_bench.fleet.lane import Ended, How, Lane, Work
+from ondevice_bench.running.work_folder import work_folder
 
 LOOPBACK = "127.0.0.1"
 DASHBOARD = f"{LOOPBACK}:8787"
@@ -62,10 +63,12 @@ class DaskEngine:
         self._works: dict[str, Work] = {}
         self._futures: dict[str, Any] = {}  # dask forgets a future without a reference
         self._workers: dict[str, Any] = {}
-        self._settings = dask.config.set(_settings(dashboard=dashboard))
         for name in _LOGGERS:
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        self._folder = tempfile.TemporaryDirectory(prefix="bench-dask-")  # of workers, all empty
+        self._resources = contextlib.ExitStack()
+        folder = self._resources.enter_context(work_folder("dask"))  # nothing but locks of dask
+        settings = {**_settings(dashboard=dashboard), "temporary-directory": str(folder)}
+        self._resources.enter_context(dask.config.set(settings))
         self._cluster: Any = None
         self._client: Any = None
         try:
@@ -117,8 +120,7 @@ class DaskEngine:
         for part in (self._client, self._cluster):
             if part is not None:
                 part.close()
-        self._folder.cleanup()
-        self._settings.__exit__(None, None, None)
+        self._resources.close()
 
     def _done(self, ticket: str, future: Any) -> None:
         self._works.pop(ticket, None)
@@ -138,7 +140,6 @@ class DaskEngine:
             name=lane.name,
             resources={resource(lane.profile): 1},
             memory_limit=0,
-            local_directory=self._folder.name,
             dashboard=False,
             dashboard_address=_EMPTY_PAGE,
             security=self._client.security,

@@ -66,7 +66,8 @@ def read_body(where: str, version: int, values: Mapping[str, Any]) -> RunContent
     run = {"run": found["run"], "cells": cells, "records": records}
     content = read_run(where, json.dumps(run).encode())
     accepted = tuple(
-        Acceptance(**{**each, "values": tuple(each["values"])}) for each in found["accepted"]
+        Acceptance(**{**each, "values": tuple(each["values"])})
+        for each in found.get("accepted", ())
     )
     _require_known(where, content, accepted)
     return replace(content, accepted=accepted)

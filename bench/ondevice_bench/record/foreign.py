@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +19,7 @@ from ondevice_bench.files import atomic_write, require_regular
 from ondevice_bench.record import baseline
 from ondevice_bench.record.run_json import MAX_BUILT, first_line
 from ondevice_bench.record.store import OUT
+from ondevice_bench.units import in_utc
 
 FOLDER = "foreign"
 PYTEST_BENCHMARK = "pytest-benchmark"
@@ -73,7 +73,7 @@ class _PytestBenchmark(_Foreign):
     commit_info: _Commit
     benchmarks: Annotated[list[_Benchmark], Field(max_length=MAX_BENCHMARKS)]
     datetime: _Text
-    version: str
+    version: _Text
 
 
 @dataclass(frozen=True)
@@ -205,10 +205,8 @@ def _stored(path: Path) -> ForeignRun:
 def _in_utc(path: Path, text: str) -> str:
     """The time in UTC, so that texts sort by time. A time without a zone counts as UTC."""
     try:
-        moment = datetime.fromisoformat(text)
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return aware.astimezone(UTC).isoformat(timespec="seconds")
-    except (ValueError, OverflowError):
+        return in_utc(text).isoformat(timespec="seconds")
+    except ValueError:
         raise BadInput(f"{path}: datetime: no date, got {text[:40]!r}") from None
 
 

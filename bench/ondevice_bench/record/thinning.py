@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from ondevice_bench.record.model import Run
+from ondevice_bench.units import in_utc
 
 MAY_STILL_RUN = timedelta(days=7)
 
@@ -71,7 +72,6 @@ def _began_lately(run: Run, now: datetime) -> bool:
 def _moment(text: str) -> datetime | None:
     """A time in UTC; None for a text that is no time, as in a foreign store."""
     try:
-        moment = datetime.fromisoformat(text)
+        return in_utc(text)
     except ValueError:
         return None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from ondevice_bench.declare.check import check
-from ondevice_bench.declare.document import read
+from ondevice_bench.declare.document import Document, parse, read
 from ondevice_bench.declare.schema import StrictSchema, Version
 from ondevice_bench.declare.shown import JsonSchema, ShownAs, ShownBeside, text
 from ondevice_bench.errors import BadInput, unknown
@@ -119,10 +119,12 @@ def parsed(text: str) -> tuple[str, int | None]:
 
 def boards(file: Path = FILE) -> dict[str, Address]:
     """The boards of `hosts.yaml` in the working directory; none without the file."""
-    if not file.exists():
-        return {}
-    declared = check(HostsSchema, read(file)).boards
-    return {name: _of(name, board, file.parent) for name, board in declared.items()}
+    return _boards_of(read(file)) if file.exists() else {}
+
+
+def _boards_of(document: Document) -> dict[str, Address]:
+    declared = check(HostsSchema, document).boards
+    return {name: _of(name, board, document.path.parent) for name, board in declared.items()}
 
 
 def address(text: str) -> Address:
@@ -162,21 +164,34 @@ def require_free(name: str, board: Address, file: Path = FILE) -> None:
 
 def remember(name: str, board: Address, file: Path = FILE) -> None:
     """Write the board into `hosts.yaml`. What people wrote there stays as it is."""
-    if name in boards(file):
+    known = boards(file)
+    if name in known:
         return
     text = file.read_text(encoding="utf-8") if file.exists() else "schema: 1\nboards:\n"
-    lines = text.splitlines(keepends=True)
-    place = next((n for n, line in enumerate(lines, 1) if line.rstrip() == "boards:"), None)
-    if place is None:  # written in another way, which only its author can extend
-        entry = _entry(name, board, "  ")
-        raise BadInput(f"{file}: add the board by hand:\n{entry}")
-    entry = _entry(name, board, _indent(lines[place:]))
+    quoted = json.dumps(board.address)
+    longer = _with_entry(text, name, quoted)
+    if not _has_one_more(file, longer, known, name):  # only its author can extend it
+        raise BadInput(f"{file}: add the board by hand: {name}: {{address: {quoted}}}")
     with atomic_write(file) as written:
-        written.write("".join([*lines[:place], entry, *lines[place:]]).encode())
+        written.write(longer.encode())
 
 
-def _entry(name: str, board: Address, indent: str) -> str:
-    return f"{indent}{name}:\n{2 * indent}address: {json.dumps(board.address)}\n"
+def _with_entry(text: str, name: str, quoted: str) -> str:
+    """The text with a board below the line `boards:`, if there is such a line."""
+    lines = text.splitlines(keepends=True)
+    place = next((n for n, line in enumerate(lines, 1) if line.rstrip() == "boards:"), len(lines))
+    indent = _indent(lines[place:])
+    entry = f"{indent}{name}:\n{2 * indent}address: {quoted}\n"
+    return "".join([*lines[:place], entry, *lines[place:]])
+
+
+def _has_one_more(file: Path, text: str, known: Mapping[str, Address], name: str) -> bool:
+    """Whether the text has the known boards, and one with this name."""
+    try:
+        found = _boards_of(parse(file, text))
+    except BadInput:
+        return False
+    return found.pop(name, None) is not None and found == known
 
 
 def _indent(lines: Sequence[str]) -> str:

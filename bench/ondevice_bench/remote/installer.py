@@ -58,7 +58,7 @@ def prepare(request: dict[str, Any]) -> dict[str, Any]:
     """Make the folder, which only this user can read, and drop the wheels of an earlier time."""
     folder = os.path.abspath(request["folder"])
     wheels, marker = os.path.join(folder, "wheels"), os.path.join(folder, MARKER)
-    if os.path.isdir(folder) and not os.path.exists(marker) and {*os.listdir(folder)} - {"in-use"}:
+    if _is_of_others(folder):
         raise Stop(f"{folder} is there and is no folder of bench: choose another in hosts.yaml")
     os.makedirs(wheels, mode=0o700, exist_ok=True)
     os.chmod(folder, 0o700)
@@ -119,11 +119,24 @@ def remove(request: dict[str, Any]) -> dict[str, Any]:
     folder = os.path.abspath(request["folder"])
     if not os.path.isdir(folder):
         return {"removed": False}
-    if not os.path.exists(os.path.join(folder, MARKER)):
+    if _is_of_others(folder):
         raise Stop(f"{folder} was not made by `bench board setup`: remove it by hand")
     _take(folder, request["desk"])
-    shutil.rmtree(folder)
+    for name in {*os.listdir(folder)} - {MARKER}:
+        path = os.path.join(folder, name)
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)
+    shutil.rmtree(folder)  # the marker is last: what is left after a stop can be removed later
     return {"removed": True}
+
+
+def _is_of_others(folder: str) -> bool:
+    """Whether there is a folder with files, and `board setup` has not made it."""
+    if not os.path.isdir(folder) or os.path.exists(os.path.join(folder, MARKER)):
+        return False
+    return bool({*os.listdir(folder)} - {"in-use"})
 
 
 def _take(folder: str, desk: str) -> None:

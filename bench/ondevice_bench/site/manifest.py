@@ -27,8 +27,10 @@ FILE_NAME = "site.json"
 FORMAT, VERSION = "ondevice-bench site", 1
 MAX_FILE = 64 << 20
 _Sum = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-# no path leaves the site
-_Path = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*(/[a-z0-9][a-z0-9.-]*){0,3}$")]
+# no path leaves the site, and a page that is gone cannot be a file of data
+_PATH = r"[a-z0-9][a-z0-9.-]*(/[a-z0-9][a-z0-9.-]*){0,3}"
+_Path = Annotated[str, Field(pattern=f"^{_PATH}$")]
+_Page = Annotated[str, Field(pattern=rf"^{_PATH}\.html$")]
 
 
 @dataclass(frozen=True)
@@ -157,13 +159,13 @@ def _adapter() -> TypeAdapter[Manifest]:
 def _schema() -> type[BaseModel]:
     """The schema of the file: its paths stay inside the site."""
     known: Any = schema_of(KnownRun, file=_Path, sha256=_Sum)
-    card: Any = schema_of(Card, page=_Path)
-    board: Any = schema_of(KnownBoard, pages=list[_Path], card=card)
+    card: Any = schema_of(Card, page=_Page)
+    board: Any = schema_of(KnownBoard, pages=list[_Page], card=card)
     return schema_of(
         Manifest,
         StrictSchema,
         bundles=list[_Sum],
         runs=dict[str, known],
         boards=dict[_Path, board],
-        pages=dict[_Path, _Sum],
+        pages=dict[_Page, _Sum],
     )

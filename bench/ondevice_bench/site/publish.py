@@ -290,7 +290,10 @@ def _are_there(site: Path, board: KnownBoard, manifest: Manifest) -> bool:
 def _put_in_place(
     site: Path, files: Mapping[str, bytes], manifest: Manifest, gone: Iterable[str]
 ) -> None:
-    """Write all files under temporary names, then rename them. The manifest comes last."""
+    """Write all files under temporary names, then rename them. The manifest comes last.
+
+    Pages that are gone are removed before it: only the old manifest lists them.
+    """
     try:
         _make_folders(site, files)
         for left in site.glob(f"{BESIDE}*"):  # a process that was killed has left it
@@ -301,11 +304,11 @@ def _put_in_place(
                 beside = staging / path
                 beside.parent.mkdir(parents=True, exist_ok=True)
                 beside.write_bytes(data)
-            for path in (*files, FILE_NAME):
-                target = site / path
-                (staging / path).replace(target)
+            for path in files:
+                (staging / path).replace(site / path)
             for path in gone:
                 (site / path).unlink(missing_ok=True)
+            (staging / FILE_NAME).replace(site / FILE_NAME)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:

@@ -25,9 +25,10 @@ def write_suite(name: str, model: str | None = None) -> Path:
     text = text.replace(" NAME ", f" {name} ")
     _require_new(path)
     suite_of(parse(path, text), name)  # the model may be none
-    _write(path, text)
-    if not SCHEMA.exists():
-        _write(SCHEMA, schema_text("suite"))
+    with atomic_write(path) as file:  # appears last: if it is there, a second call is refused
+        file.write(text.encode())
+        if not SCHEMA.exists():
+            _write(SCHEMA, schema_text("suite"))
     return path
 
 

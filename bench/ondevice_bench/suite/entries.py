@@ -37,6 +37,8 @@ from ondevice_bench.suite.suite import Axis, MethodChoice, ModelChoice
 COMPOSE, OWN, OWN_MODEL = "compose", "./FILE.py:CLASS", "./FILE.py:NAME"
 LAYER, LAYER_OPTIONS = single_layer.FORMS, ("batch", "weights")
 NOT_EMPTY = Field(min_length=1)
+MOST_EXAMPLES = (1 << 31) - 1  # of a batch; no bundle can have more
+BatchSize = Annotated[int, Field(ge=1, le=MOST_EXAMPLES)]
 
 
 def _as_list(value: object) -> object:
@@ -218,7 +220,7 @@ def model_entries(folder: Path, weight: Any) -> Any:
     A user's own model is in a file (under `folder`), a module or another library.
     """
     sources: Any = Annotated[tuple[weight, ...], AS_LIST, NOT_EMPTY]
-    batches: Any = Annotated[tuple[Annotated[int, Field(ge=1)], ...], AS_LIST, NOT_EMPTY]
+    batches: Any = Annotated[tuple[BatchSize, ...], AS_LIST, NOT_EMPTY]
     names = {
         spec.name: _options(spec, batch=(batches, (spec.batch,)), weights=(sources, ()))
         for spec in registry.models().values()

@@ -34,6 +34,7 @@ from ondevice_bench.suite.cell import LearningPlan, Train
 from ondevice_bench.suite.compose import OF_EVERY_BOARD
 from ondevice_bench.suite.entries import (
     AS_LIST,
+    MOST_EXAMPLES,
     NOT_EMPTY,
     ChoiceSchema,
     complete_methods,
@@ -245,7 +246,7 @@ def _shown_defaults(kind: str) -> JsonSchema:
         options = shown.default_options(registry.methods().values())
     else:  # with what every model has
         options = shown.default_options(registry.models().values()) | {
-            "batch": one_or_list({"type": "integer", "minimum": 1}),
+            "batch": one_or_list({"type": "integer", "minimum": 1, "maximum": MOST_EXAMPLES}),
             "weights": one_or_list(shown.weight_source()),
         }
     return {"type": "object", "properties": options, "additionalProperties": False}

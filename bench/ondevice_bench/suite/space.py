@@ -25,6 +25,7 @@ from ondevice_bench.suite.cell_ids import with_seed, without_seed
 from ondevice_bench.suite.entries import (
     AS_LIST,
     NOT_EMPTY,
+    BatchSize,
     ChoiceSchema,
     complete_methods,
     method_entries,
@@ -49,7 +50,7 @@ class SpaceSchema(StrictSchema):
     layers: Annotated[
         tuple[Annotated[tuple[str, ...], reads(parse, shown.layers)], ...], AS_LIST, NOT_EMPTY
     ] = (("all",),)
-    batch: Annotated[tuple[Annotated[int, Field(ge=1)], ...], AS_LIST, NOT_EMPTY] = ()
+    batch: Annotated[tuple[BatchSize, ...], AS_LIST, NOT_EMPTY] = ()
     train: tuple[Train, ...] = (Train(),)
     learning: LearningPlan = LearningPlan()
 

@@ -9,6 +9,7 @@ from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
 from ondevice_bench.report.sentences import SENTENCES
+from ondevice_bench.units import natural_key
 
 LAYER_PIXELS, FRAME_PIXELS = 14, 190
 MOST_LAYERS = 160
@@ -92,7 +93,7 @@ def _heat_map(
     """A column for each cell, a row for each layer. The colours go from 0 to `end`."""
     labels = [label for label, values in by_cell.items() if values]
     layers = {name for label in labels for name in by_cell[label]}
-    names = sorted(layers, key=_natural)[:MOST_LAYERS]
+    names = sorted(layers, key=natural_key)[:MOST_LAYERS]
     if not names:
         return None
     plot = Canvas()
@@ -147,12 +148,6 @@ def _short(name: str) -> str:
         return f"{first}…{end}"
     half = (LONGEST - 1) // 2
     return f"{name[:half]}…{name[-half:]}"
-
-
-def _natural(name: str) -> list[tuple[bool, int, str]]:
-    """`blocks.2` before `blocks.10`."""
-    parts = re.split(r"(\d+)", name)
-    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
 
 
 SECTION = Section(
