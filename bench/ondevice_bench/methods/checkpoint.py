@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.batch_norm import statistics_unchanged
 from ondevice_bench.methods.forward import Call, restore, surround
+from ondevice_bench.methods.function_call import is_transformed
 from ondevice_bench.methods.method import Method
 from ondevice_bench.methods.norm_origin import (
     as_it_is,
@@ -58,16 +59,23 @@ class Recomputing:
         """In training, store only the inputs."""
         module, forward = call.module, call.forward
         given, structure = tree_flatten((call.arguments, dict(call.options)))
-        if not (torch.is_grad_enabled() and any(_trained(module, given))):
+        if not (torch.is_grad_enabled() and any(_trained(module, given))) or is_transformed():
             return call.run()
         stored, restored = _stored(given, _SCOPES[self.scope].starts_before_norm)
         first = [(call, given)]
+        weights = [(each, _version(each)) for each in module.parameters()]
 
         def run(generator: Tensor, *inputs: Any) -> Any:
             if first:
                 begun, given = first.pop()  # the graph keeps `run`
                 with _unchanged(self, module, given):
                     return begun.run()
+            if any(_version(each) != version for each, version in weights):
+                raise Refusal(
+                    f"{self.name}: the weights have changed between forward and backward, so "
+                    f"checkpoint cannot run this {_SCOPES[self.scope].noun} again: call backward "
+                    "before the optimizer's step()"
+                )
             positional, named = tree_unflatten(restored(inputs), structure)
             with torch.random.fork_rng(devices=[]), statistics_unchanged(module):
                 if has_content():

@@ -76,14 +76,16 @@ class LoraLayer(ReplacementLayer):
         return self.base.bias
 
     @property
-    def _frozen(self) -> nn.Parameter:
-        return self.base.get_parameter("weight")
+    def _frozen(self) -> Tensor:
+        """The weight of the base layer. It stays frozen if other code lets all parameters train."""
+        weight = self.base.weight
+        return weight.detach() if weight.requires_grad else weight
 
     def merge(self) -> nn.Module:
         """The base layer with the product added to its weight."""
         with torch.no_grad():
-            self._frozen.copy_(self.weight)
-        self._frozen.requires_grad_(self.up.requires_grad)
+            self.base.weight.copy_(self.weight)
+        self.base.weight.requires_grad_(self.up.requires_grad)
         return self.base.train(self.training)
 
 

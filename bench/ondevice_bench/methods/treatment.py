@@ -6,10 +6,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from ondevice_bench.methods import calibration
+from ondevice_bench.methods.bases import BasesScheme, save_bases_last
 from ondevice_bench.methods.batch_parts import number_of_parts, share_of_loss
 from ondevice_bench.methods.buffers import buffers_unchanged
+from ondevice_bench.methods.compressed_input import CompressedInputLayer
+from ondevice_bench.methods.effect import ForwardCalled, LayersCalled, expect, expect_nothing
 from ondevice_bench.methods.forward import restore, surround
 from ondevice_bench.methods.layer_report import LayerReport, ranks_of, report_on
 from ondevice_bench.methods.lowrank import LowRankLayer
@@ -44,6 +48,7 @@ class Treatment:
         self._training = TrainingForward(())
         self._replaced = ReplacedLayers()
         self._rank_notes: list[str] = []
+        self._order: RemovableHandle | None = None  # of the entries of the `state_dict`
 
     def _repr_html_(self) -> str:
         from ondevice_bench.notebook import html_table  # workers never need it
@@ -212,6 +217,9 @@ class Treatment:
 
     def merge(self) -> nn.Module:
         """The network with plain layers again, in place."""
+        expect_nothing(self.module)
+        if self._order is not None:
+            self._order.remove()
         restore(self.module, TrainingForward)
         self.module = self._replaced.merge(self.module)
         for method in self._methods:
@@ -289,8 +297,20 @@ class Treatment:
     def surround(self) -> None:
         """After the last method: let training calls of the network run as the methods want."""
         self._training = TrainingForward(self._methods)
+        expected: list[LayersCalled | ForwardCalled] = []
         if self._training.is_needed:
             surround(self.module, self._training)
+            expected.append(ForwardCalled(self.module, self._training))
+        compressing = [
+            (name, each.layer)
+            for name, each in self._replaced.items()
+            if isinstance(each.layer, CompressedInputLayer)
+        ]
+        if compressing:
+            expected.append(LayersCalled(compressing))
+        expect(self.module, expected)
+        if any(isinstance(each, BasesScheme) for each in self.module.modules()):
+            self._order = self.module.register_state_dict_post_hook(save_bases_last)
 
 
 def treat(
