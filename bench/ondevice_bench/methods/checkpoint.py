@@ -64,18 +64,16 @@ class Recomputing:
         stored, restored = _stored(given, _SCOPES[self.scope].starts_before_norm)
         first = [(call, given)]
         weights = [(each, _version(each)) for each in module.parameters()]
+        if not all(isinstance(each, nn.Parameter) for each, _ in weights):
+            raise self._other_weights()
 
         def run(generator: Tensor, *inputs: Any) -> Any:
             if first:
                 begun, given = first.pop()  # the graph keeps `run`
                 with _unchanged(self, module, given):
                     return begun.run()
-            if any(_version(each) != version for each, version in weights):
-                raise Refusal(
-                    f"{self.name}: the weights have changed between forward and backward, so "
-                    f"checkpoint cannot run this {_SCOPES[self.scope].noun} again: call backward "
-                    "before the optimizer's step()"
-                )
+            if not _same(weights, [(each, _version(each)) for each in module.parameters()]):
+                raise self._other_weights()
             positional, named = tree_unflatten(restored(inputs), structure)
             with torch.random.fork_rng(devices=[]), statistics_unchanged(module):
                 if has_content():
@@ -88,6 +86,13 @@ class Recomputing:
             return checkpoint(
                 run, _generator_state(), *stored, use_reentrant=False, preserve_rng_state=False
             )
+
+    def _other_weights(self) -> Refusal:
+        return Refusal(
+            f"{self.name}: checkpoint runs this {_SCOPES[self.scope].noun} again in backward, and "
+            "must find the same weights there: call backward before step() of the optimizer, and "
+            "the network without torch.func.functional_call"
+        )
 
 
 class Checkpoint(Method):
