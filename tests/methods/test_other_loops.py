@@ -2,6 +2,7 @@
 
 import copy
 import io
+import math
 
 import pytest
 import torch
@@ -409,6 +410,36 @@ def test_a_frozen_weight_stays_frozen_if_a_loop_lets_all_parameters_train(method
             optimizer.step()
             optimizer.zero_grad()
     assert all(map(torch.equal, *(weights(each.module).values() for each in treatments)))
+
+
+def test_parameters_that_bias_only_has_frozen_are_not_let_train_by_other_code():
+    treatment = treated("bias_only")
+    treatment.module.requires_grad_(True)
+    with pytest.raises(Refusal, match="bias_only: other code lets parameters train that the meth"):
+        loss(treatment.module, batches()[0])
+    treatment.merge()
+    train(treatment.module, torch.optim.SGD(treatment.module.parameters(), lr=RATE))
+
+
+@pytest.mark.parametrize("method", ["vanilla", "asi"])
+def test_what_a_choice_of_last_layers_has_frozen_trains_after_merge(method):
+    module = network()
+    loss(module, batches()[0]).backward()
+    optimizer = torch.optim.SGD(module.parameters(), lr=RATE)
+    before = weights(module)
+    treatment = treat(module, method, "last:1", **(FULL if method == "asi" else {}))
+    optimizer.step()  # with gradients of an earlier step
+    assert not module[0][0].weight.requires_grad
+    assert torch.equal(module[0][0].weight, before["0.0.weight"])
+    assert all(each.requires_grad for each in treatment.merge().parameters())
+
+
+def test_a_projected_gradient_that_is_not_finite_is_named():
+    treatment = treated("galore", rank=2)
+    optimizer = treatment.optimizer(lr=RATE)
+    (math.nan * loss(treatment.module, batches()[0])).backward()
+    with pytest.raises(ValueError, match=r"^the gradient of a projected weight holds NaN"):
+        optimizer.step()
 
 
 # after `merge`, and a second `treat`

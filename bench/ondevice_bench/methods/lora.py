@@ -34,6 +34,7 @@ class LoraLayer(ReplacementLayer):
         assert isinstance(base, (nn.Linear, nn.Conv2d))
         self.base = base
         weight = base.weight.requires_grad_(False)
+        weight.grad = None  # of an earlier step: an optimizer would apply it again
         outputs, *inputs = weight.shape
         rank = min(rank, *_widths(base))
         self.scaling = alpha / rank

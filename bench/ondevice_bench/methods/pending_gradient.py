@@ -20,8 +20,8 @@ from ondevice_bench.methods.tensors import has_content, working
 
 _SHARES = (0.99995**0.5, 0.00005**0.5)  # of the squared norm, in the two entries of `norm`
 _TOLERANCE = 16  # times the rounding of a gradient's entries, of the ratio of two of them
-_MARKS = 251  # of saved factors: a prime below 256, which each floating-point type holds exactly
-_updates = itertools.count(_MARKS)  # of factors, in this process: each one has a mark of its own
+_MARKS = 251  # a prime below 256: each floating-point type holds these whole numbers exactly
+_updates = itertools.count(1)  # of factors, in this process
 
 
 class UnconsumedUpdate(Refusal):
@@ -207,7 +207,7 @@ class PendingGradient(nn.Module):
 
     def count_update(self) -> None:
         """Note that the factors have new values, and forget the gradient."""
-        self._mark = next(_updates)
+        self._mark = next(_updates) % _MARKS
         self.norm.data.fill_(self._mark)
         self.end_step()
 

@@ -49,6 +49,7 @@ class Treatment:
         self._replaced = ReplacedLayers()
         self._rank_notes: list[str] = []
         self._order: RemovableHandle | None = None  # of the entries of the `state_dict`
+        self._frozen: tuple[nn.Parameter, ...] = ()  # by the choice of layers
 
     def _repr_html_(self) -> str:
         from ondevice_bench.notebook import html_table  # workers never need it
@@ -218,6 +219,8 @@ class Treatment:
     def merge(self) -> nn.Module:
         """The network with plain layers again, in place."""
         expect_nothing(self.module)
+        for parameter in self._frozen:
+            parameter.requires_grad_(True)
         if self._order is not None:
             self._order.remove()
         restore(self.module, TrainingForward)
@@ -275,6 +278,13 @@ class Treatment:
         for layer in self.module.modules():
             if isinstance(layer, ReplacementLayer):
                 yield from layer.state()
+
+    def freeze(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Freeze these parameters until `merge`."""
+        self._frozen = tuple(each for each in parameters if each.requires_grad)
+        for each in self._frozen:
+            each.requires_grad_(False)
+            each.grad = None  # of an earlier step: an optimizer would apply it again
 
     def apply(
         self,
@@ -334,10 +344,9 @@ def treat(
     among = select_layers(module, layers, layout)
     chosen = selections(module, entries, among, layout)
     parameters = dict(module.named_parameters())
-    for name in among.frozen:
-        parameters[name].requires_grad_(False)
     treatment = Treatment(module)
     treatment.chosen = among.layers
+    treatment.freeze(parameters[name] for name in among.frozen)
     for part, rules, selection in _in_order(zip(entries, chosen, strict=True)):
         others = (each for each in chosen if each is not selection)
         part.leave_out([name for each in others for name in (*each.layers, *each.others)])
