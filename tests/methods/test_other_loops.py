@@ -421,13 +421,12 @@ def test_parameters_that_bias_only_has_frozen_are_not_let_train_by_other_code():
     train(treatment.module, torch.optim.SGD(treatment.module.parameters(), lr=RATE))
 
 
-@pytest.mark.parametrize("method", ["vanilla", "asi"])
-def test_what_a_choice_of_last_layers_has_frozen_trains_after_merge(method):
+def test_what_a_choice_of_last_layers_has_frozen_trains_after_merge():
     module = network()
     loss(module, batches()[0]).backward()
     optimizer = torch.optim.SGD(module.parameters(), lr=RATE)
     before = weights(module)
-    treatment = treat(module, method, "last:1", **(FULL if method == "asi" else {}))
+    treatment = treat(module, "vanilla", "last:1")
     optimizer.step()  # with gradients of an earlier step
     assert not module[0][0].weight.requires_grad
     assert torch.equal(module[0][0].weight, before["0.0.weight"])
@@ -483,7 +482,145 @@ def test_a_part_of_a_replaced_layer_is_no_layer_of_a_second_method():
         treat(module, "asi", rank=2)
 
 
+EXACT = pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("svd", FULL),
+        ("hosvd", FULL),
+        ("asi", FULL),
+        ("wsi", FULL),
+        ("wasi", FULL),
+        ("wsi_svd", FULL),
+        ("lean", {}),
+        ("update_in_backward", {}),
+        ("galore", {"rank": 100, "scale": 1.0}),
+    ],
+)
+
+
+@EXACT
+def test_a_network_is_treated_again_after_merge(method, options):
+    module = network()
+    for _ in range(2):
+        treatment = treated(method, module, **options)
+        train(module, treatment.optimizer(lr=RATE), 2)
+        module = treatment.merge()
+        assert treatment.merge() is module
+    expected = network()
+    for _ in range(2):
+        train(expected, torch.optim.SGD(expected.parameters(), lr=RATE), 2)
+    assert same(module, expected)
+
+
+@EXACT
+def test_a_layer_that_the_loop_puts_in_the_place_of_another_trains_plainly(method, options):
+    head = nn.Linear(9, 3).double()
+    treatment = treated(method, **options)
+    treatment.module[2] = copy.deepcopy(head)
+    train(treatment.module, treatment.optimizer(lr=RATE))
+    expected = network()
+    expected[2] = head
+    train(expected, torch.optim.SGD(expected.parameters(), lr=RATE))
+    assert same(treatment.merge(), expected)
+
+
+@EXACT
+def test_a_rate_that_begins_at_zero_is_exact(method, options):
+    def warmed(module, optimizer):
+        for rate in (0.0, RATE):
+            optimizer.param_groups[0]["lr"] = rate
+            train(module, optimizer, 1)
+
+    treatment = treated(method, **options)
+    warmed(treatment.module, treatment.optimizer(lr=RATE))
+    assert same(treatment.merge(), plainly(warmed))
+
+
 # inputs
+
+
+@EXACT
+@pytest.mark.parametrize(("inputs", "outputs"), [(1, 4), (4, 1), (1, 1), (4, 5)])
+@pytest.mark.parametrize("examples", [1, 3])
+def test_layers_and_batches_of_one_are_exact(method, options, inputs, outputs, examples):
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Linear(inputs, 6), nn.Tanh(), nn.Linear(6, outputs)).double()
+    treatment = treat(copy.deepcopy(plain), method, **options)
+    module, optimizer = treatment.module, treatment.optimizer(lr=RATE)
+    other = torch.optim.SGD(plain.parameters(), lr=RATE)
+    for _ in range(3):
+        x = torch.randn(examples, inputs, dtype=torch.float64)
+        for each, stepping in ((module, optimizer), (plain, other)):
+            each(x).square().mean().backward()
+            stepping.step()
+            stepping.zero_grad()
+    assert same(treatment.merge(), plain, 1e-11)
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("svd", FULL),
+        ("hosvd", FULL),
+        ("asi", FULL),
+        ("wsi", FULL),
+        ("wasi", FULL),
+        ("wsi_svd", FULL),
+        ("lean", {}),
+        ("gradient_filter", {"radius": 2}),
+        ("lora_fa", {}),
+        ("bias_only", {}),
+        ("fewbit", {"bits": 2}),
+        ("checkpoint", {}),
+        ("saved_bf16", {}),
+    ],
+)
+def test_images_in_another_order_of_memory_and_transposed_gradients_change_nothing(method, options):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 5, 3, stride=2)
+            self.norm = nn.BatchNorm2d(4)
+            self.head = nn.Linear(5, 2)
+
+        def forward(self, x):
+            x = self.second(F.gelu(F.max_pool2d(F.relu(self.norm(self.first(x))), 2)))
+            return self.head(x.flatten(2).transpose(1, 2)).transpose(1, 2)
+
+    torch.manual_seed(0)
+    networks = [Net().double()]
+    networks.append(copy.deepcopy(networks[0]).to(memory_format=torch.channels_last))
+    x = torch.randn(4, 3, 10, 12, dtype=torch.float64)
+    layout = ModelLayout(blocks="first", head="head")
+    for module, order in zip(networks, (torch.contiguous_format, torch.channels_last), strict=True):
+        treatment = treat(module, method, layout=layout, **options)
+        optimizer = treatment.optimizer(lr=RATE)
+        for _ in range(2):
+            y = module(x.contiguous(memory_format=order))
+            (y * torch.arange(2)[:, None]).square().mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    assert same(*networks, 1e-10)
+
+
+def test_lean_computes_a_relu_in_place_of_a_part_of_a_tensor():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(6, 6)
+
+        def forward(self, x):
+            y = self.linear(x)
+            y[:, :3].relu_()
+            return y
+
+    module = Net()
+    twin = copy.deepcopy(module)
+    treat(module, "lean")
+    x = torch.randn(8, 6)
+    for each in (module, twin):
+        each(x).square().sum().backward()
+    assert torch.equal(module.linear.weight.grad, twin.linear.weight.grad)
 
 
 @pytest.mark.parametrize("method", ["asi", "hosvd", "wasi"])

@@ -63,7 +63,7 @@ class Recomputing:
             return call.run()
         stored, restored = _stored(given, _SCOPES[self.scope].starts_before_norm)
         first = [(call, given)]
-        weights = [(each, _version(each)) for each in module.parameters()]
+        weights: _Held = [(each, _version(each)) for each in module.parameters()]
         if not all(isinstance(each, nn.Parameter) for each, _ in weights):
             raise self._other_weights()
 

@@ -30,7 +30,7 @@ class ProjectedWeights:
     @property
     def by_weight(self) -> Mapping[nn.Parameter, Projection]:
         """How the gradient of each weight is projected. A file may have brought new weights."""
-        found = {}
+        found: dict[nn.Parameter, Projection] = {}
         for name, (layer, projection) in self._layers.items():
             weight = _weight(layer)
             if weight is None:
