@@ -591,7 +591,7 @@ def test_images_in_another_order_of_memory_and_transposed_gradients_change_nothi
     networks = [Net().double()]
     networks.append(copy.deepcopy(networks[0]).to(memory_format=torch.channels_last))
     x = torch.randn(4, 3, 10, 12, dtype=torch.float64)
-    layout = ModelLayout(blocks="first", head="head")
+    layout, merged = ModelLayout(blocks="first", head="head"), []
     for module, order in zip(networks, (torch.contiguous_format, torch.channels_last), strict=True):
         treatment = treat(module, method, layout=layout, **options)
         optimizer = treatment.optimizer(lr=RATE)
@@ -600,7 +600,8 @@ def test_images_in_another_order_of_memory_and_transposed_gradients_change_nothi
             (y * torch.arange(2)[:, None]).square().mean().backward()
             optimizer.step()
             optimizer.zero_grad()
-    assert same(*networks, 1e-10)
+        merged.append(treatment.merge())
+    assert same(*merged, 1e-10)
 
 
 def test_lean_computes_a_relu_in_place_of_a_part_of_a_tensor():
@@ -668,6 +669,23 @@ def test_a_sparse_tensor_that_is_saved_stays_as_it_is(method):
     for each in (module, twin):
         each(x).sum().backward()
     assert torch.equal(module.linear.bias.grad, twin.linear.bias.grad)
+
+
+@pytest.mark.parametrize("method", ["saved", "saved_bf16", "lean", "checkpoint"])
+def test_statistics_that_move_between_two_forwards_are_no_change_of_a_saved_tensor(method):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Sequential(nn.Linear(6, 9), nn.BatchNorm1d(9)), nn.Linear(9, 3))
+    treatment = treat(
+        module,
+        method,
+        layout=ModelLayout(blocks="0", head="1"),
+        **({"bits": 8} if method == "saved" else {}),
+    )
+    optimizer = treatment.optimizer(lr=RATE)
+    for _ in range(2):
+        (module(torch.randn(8, 6)) + module(torch.randn(8, 6))).square().sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
 
 
 # methods without effect
