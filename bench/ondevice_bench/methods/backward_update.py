@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ondevice_bench.errors import Refusal
+from ondevice_bench.methods.function_call import is_transformed
 from ondevice_bench.methods.pending_gradient import is_distributed
 from ondevice_bench.methods.tensors import has_content
 
@@ -122,7 +123,7 @@ def refuse_second_backward(network: nn.Module, _: Any, output: Any) -> None:
         if is_another and any(parameter in _updated for parameter in network.parameters()):
             raise _second_gradient()
 
-    if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+    if torch.is_grad_enabled() and not torch.compiler.is_compiling() and not is_transformed():
         for each in tree_leaves(output):
             if isinstance(each, Tensor) and each.requires_grad:
                 each.register_hook(check)

@@ -63,7 +63,7 @@ class Recomputing:
             return call.run()
         stored, restored = _stored(given, _SCOPES[self.scope].starts_before_norm)
         first = [(call, given)]
-        weights: _Held = [(each, _version(each)) for each in module.parameters()]
+        weights = _weights(module)
         if not all(isinstance(each, nn.Parameter) for each, _ in weights):
             raise self._other_weights()
 
@@ -72,7 +72,7 @@ class Recomputing:
                 begun, given = first.pop()  # the graph keeps `run`
                 with _unchanged(self, module, given):
                     return begun.run()
-            if not _same(weights, [(each, _version(each)) for each in module.parameters()]):
+            if not _same(weights, _weights(module)):
                 raise self._other_weights()
             positional, named = tree_unflatten(restored(inputs), structure)
             with torch.random.fork_rng(devices=[]), statistics_unchanged(module):
@@ -145,6 +145,12 @@ def _trained(module: nn.Module, given: list[Any]) -> Iterator[bool]:
     """Whether each parameter and each tensor among the inputs needs a gradient."""
     yield from (parameter.requires_grad for parameter in module.parameters())
     yield from (each.requires_grad for each in given if isinstance(each, Tensor))
+
+
+def _weights(module: nn.Module) -> "_Held":
+    """The weights that a second run must find; a compiled network keeps them itself."""
+    parameters = () if torch.compiler.is_compiling() else module.parameters()
+    return [(each, _version(each)) for each in parameters]
 
 
 def _generator_state() -> Tensor:
