@@ -512,6 +512,18 @@ def test_a_network_is_treated_again_after_merge(method, options):
     assert same(module, expected)
 
 
+@pytest.mark.parametrize("method", ["bias_only", "update_in_backward", "galore", "asi", "lean"])
+def test_a_merged_copy_is_a_plain_network(method):
+    options = {"galore": {"rank": 2}, "asi": FULL}.get(method, {})
+    treatment = treated(method, **options)
+    train(treatment.module, treatment.optimizer(lr=RATE), 1)
+    plain = copy.deepcopy(treatment).merge()
+    hooks = (plain._forward_hooks, plain._forward_pre_hooks, plain._state_dict_hooks)
+    assert not any(hooks)
+    train(plain, torch.optim.SGD(plain.parameters(), lr=RATE))
+    train(treatment.module, treatment.optimizer(lr=RATE))
+
+
 @EXACT
 def test_a_layer_that_the_loop_puts_in_the_place_of_another_trains_plainly(method, options):
     head = nn.Linear(9, 3).double()
