@@ -176,7 +176,7 @@ class LowRankLayer(ReplacementLayer):
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         if self.pending is not None:
             self.pending.write_mark(self.left, self.right)
-        super()._save_to_state_dict(destination, prefix, keep_vars)  # type: ignore[no-untyped-call]  # torch's stub has no types
+        super()._save_to_state_dict(destination, prefix, keep_vars)
 
     def store(self, x: Tensor) -> StoredTensors:
         """The tensors to store for this input until backward."""

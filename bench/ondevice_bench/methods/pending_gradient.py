@@ -69,10 +69,9 @@ class PendingGradient(nn.Module):
             return
         if not self._has_mark():
             raise Refusal(
-                f"{self.name}: other code has changed these factors one by one: an average, a copy "
-                "of another network, or an update of the loop itself. Average networks that "
-                "`copy.deepcopy(treatment).merge()` gives, and update with the optimizer that "
-                "Treatment.optimizer returns"
+                f"{self.name}: other code has averaged, copied or changed these factors, one by "
+                "one. Average networks that `copy.deepcopy(treatment).merge()` gives, and update "
+                "with the optimizer that Treatment.optimizer returns"
             )
 
     def require_no_other(self, *factors: Tensor) -> None:

@@ -56,9 +56,11 @@ def replaced(method: LayerMethod, plain: nn.Module, choice: RankChoice, name: st
             )
     if not method.keeps_weight and weight is not None:
         guard_replaced(plain, layer, name)
-    names = tuple(each for each, _ in layer.named_parameters())
+    before = [each for each, _ in layer.named_parameters()]
     carried = carry_over(plain, layer, name)
     held = None if weight is None else _name_of(weight, layer)
+    # tensors of the user have moved out of a plain layer that the new one holds
+    names = tuple(each for each in before if each in dict(layer.named_parameters()))
     return Replacement(method, without_bytes(plain), layer, choice, carried, held, names)
 
 
