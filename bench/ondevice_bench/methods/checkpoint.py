@@ -72,7 +72,7 @@ class Recomputing:
                 begun, given = first.pop()  # the graph keeps `run`
                 with _unchanged(self, module, given):
                     return begun.run()
-            if not _same(weights, _weights(module)):
+            if weights and not _same(weights, _weights(module)):
                 raise self._other_weights()
             positional, named = tree_unflatten(restored(inputs), structure)
             with torch.random.fork_rng(devices=[]), statistics_unchanged(module):
@@ -148,7 +148,7 @@ def _trained(module: nn.Module, given: list[Any]) -> Iterator[bool]:
 
 
 def _weights(module: nn.Module) -> "_Held":
-    """The weights that a second run must find; a compiled network keeps them itself."""
+    """The weights that a second run must find. None are known where torch compiles the network."""
     parameters = () if torch.compiler.is_compiling() else module.parameters()
     return [(each, _version(each)) for each in parameters]
 
