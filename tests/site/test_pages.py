@@ -141,6 +141,19 @@ def test_two_full_blocks_of_a_long_history_fit_into_a_page():
     assert len(page.encode()) < templates.MAX_PAGE - 100_000  # for the rest of the page
 
 
+def test_runs_of_other_time_zones_are_in_the_order_of_their_instants():
+    moments = ("2026-03-02T01:30:00+02:00", "2026-03-01T23:45:00+00:00", "2026-03-02T01:00:00.5")
+    runs = [content(number) for number in range(3)]
+    board = board_of(
+        replace(each, run=replace(each.run, created=moment))
+        for each, moment in zip(runs, moments, strict=True)
+    )
+    assert [run.id[-2:] for run in board.runs] == ["00", "01", "02"]
+    page = next(iter(board_page.board_pages(board)))[1].decode()
+    shown = re.findall(r'<td class="when">([^<]*)</td>', page)
+    assert shown == ["2026-03-02 01:00", "2026-03-01 23:45", "2026-03-01 23:30"]
+
+
 def values_of(page, row):
     """The texts of a row by the place of the run, unpacked in another way than by the script."""
     places = [p for number in dict.fromkeys(page["pair"]) for p in range(*page["blocks"][number])]

@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +19,7 @@ from ondevice_bench.files import atomic_write, require_regular
 from ondevice_bench.record import baseline
 from ondevice_bench.record.run_json import MAX_BUILT, first_line
 from ondevice_bench.record.store import OUT
+from ondevice_bench.units import by_time, instant
 
 FOLDER = "foreign"
 PYTEST_BENCHMARK = "pytest-benchmark"
@@ -204,12 +204,10 @@ def _stored(path: Path) -> ForeignRun:
 
 def _in_utc(path: Path, text: str) -> str:
     """The time in UTC, so that texts sort by time. A time without a zone counts as UTC."""
-    try:
-        moment = datetime.fromisoformat(text)
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return aware.astimezone(UTC).isoformat(timespec="seconds")
-    except (ValueError, OverflowError):
-        raise BadInput(f"{path}: datetime: no date, got {text[:40]!r}") from None
+    moment = instant(text)
+    if moment is None:
+        raise BadInput(f"{path}: datetime: no date, got {text[:40]!r}")
+    return moment.isoformat(timespec="seconds")
 
 
 _HOW = f"`pytest --benchmark-json` ({PYTEST_BENCHMARK} {MAJOR}.x)"
@@ -244,7 +242,7 @@ def by_series(
 ) -> dict[tuple[str, str, str], list[tuple[ForeignRun, ForeignReading]]]:
     """The readings by tool, benchmark and machine, the earliest first."""
     series: dict[tuple[str, str, str], list[tuple[ForeignRun, ForeignReading]]] = {}
-    for run in sorted(runs, key=lambda each: each.created):
+    for run in sorted(runs, key=lambda each: by_time(each.created)):
         for reading in run.readings:
             key = (run.tool, reading.benchmark, run.machine)
             series.setdefault(key, []).append((run, reading))

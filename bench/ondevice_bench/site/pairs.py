@@ -25,7 +25,7 @@ from ondevice_bench.report.page_data import safe_in_script
 from ondevice_bench.report.quantities import exact_text
 from ondevice_bench.site.board_history import BoardHistory
 from ondevice_bench.site.changes import kind_text, size_text
-from ondevice_bench.units import quantity
+from ondevice_bench.units import minute, quantity
 
 MAX_BLOCK = 600_000  # bytes of the values of a block
 MAX_PART = 400_000  # bytes of the rows of a part, each with one value
@@ -173,7 +173,7 @@ def page_json(
         [
             run.id,
             short_commit(run.commit),
-            run.created[:16].replace("T", " "),
+            minute(run.created),
             software.number(run.software),
             machines.number(run.machine),
             kernels.number(kernels_of(run)),
