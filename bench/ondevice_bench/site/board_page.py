@@ -53,7 +53,8 @@ def board_pages(board: BoardHistory) -> Iterator[tuple[str, bytes]]:
     """Each page, with its path in the site."""
     folder = board.board.folder
     parts = pairs.parts_of(pairs.rows_of(board), board.runs)
-    blocks = [pairs.blocks_of(part, len(board.runs)) for part in parts]
+    first = pairs.first_listed(board.runs)
+    blocks = [pairs.blocks_of(part, len(board.runs), first) for part in parts]
     trends = _trends(board)
     names = _page_names(trends)
     for number, (_, name) in enumerate(names):
