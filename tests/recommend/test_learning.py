@@ -90,6 +90,24 @@ def test_few_seeds_are_undecided_and_the_command_that_decides_trains_only_the_ot
     assert not [job for job in learner.host.jobs[jobs:] if job.pass_name != "live_peak"]
 
 
+def test_fewer_seeds_with_a_new_candidate_measure_nothing_twice(learner):
+    until(learner)
+    learner.space = FEW.replace("[vanilla,", "[vanilla, lean,")
+    learner.truths["lean"] = Truth(0.9, 60)
+    until(learner, seeds=2)
+    for name in ("pilot", "learning_rate", "learning"):
+        done = trainings(learner, name)
+        assert len(set(done)) == len(done)
+    assert {seed for method, seed in trainings(learner) if method == "lean"} == {0, 1}
+    with Store.open(learner.folder / "out" / FILE_NAME) as store:
+        (run,) = store.runs()
+        seeds = {(item.cell.method, item.cell.seed) for item in store.cells(run.id)}
+    assert {seed for method, seed in seeds if method == "vanilla"} == {0, 1, 2}
+    assert {seed for method, seed in seeds if method == "lean"} == {0, 1}
+    until(learner, seeds=2)
+    assert len(trainings(learner)) == len(set(trainings(learner)))
+
+
 def test_a_limit_of_accuracy_is_judged_over_seeds(learner):
     learner.truths["saved_bf16"] = replace(
         learner.truths["saved_bf16"], accuracy=0.79, of_seeds=(0.0, 0.04, 0.05)
