@@ -3,6 +3,9 @@
 import pytest
 
 from ondevice_bench.analyse.kept_accuracy import kept_accuracy, lost_accuracy, verdict
+from ondevice_bench.analyse.summary import summarise_content
+from ondevice_bench.record import baseline
+from ondevice_bench.record.run_json import RunContent
 from ondevice_bench.report.accuracy_sentences import accuracy_sentences
 from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.cell import Cell, LearningPlan
@@ -16,18 +19,24 @@ def cell(method, seed):
     return Cell(f"net/{method}/all/b8/s{seed}", "mcunet", method, batch=8, seed=seed, learning=PLAN)
 
 
+def content_of(**accuracies):
+    """A run with the accuracies of each method, seed by seed. None: a training that failed."""
+    cells, records = [], []
+    for method, values in accuracies.items():
+        for seed, value in enumerate(values):
+            cells.append(cell(method, seed))
+            records.append(_record(cells[-1], value))
+    run = make_run(settings={**make_run().settings, "measure": ["learning"]})
+    return RunContent(run, tuple(planned(*cells)), tuple(records))
+
+
 @pytest.fixture
 def trained(summary_of):
-    """A run with the accuracies of each method, seed by seed. None: a training that failed."""
+    """Such a run, from a store."""
 
     def make(**accuracies):
-        cells, records = [], []
-        for method, values in accuracies.items():
-            for seed, value in enumerate(values):
-                cells.append(cell(method, seed))
-                records.append(_record(cells[-1], value))
-        run = make_run(settings={**make_run().settings, "measure": ["learning"]})
-        return summary_of(records, planned(*cells), run)
+        content = content_of(**accuracies)
+        return summary_of(content.records, content.cells, content.run)
 
     return make
 
@@ -125,6 +134,25 @@ def test_sentences_say_who_keeps_who_loses_and_what_nobody_knows(found):
         "Not decided by 2 seeds: hosvd (−4.5 points, −10.0 … +1.0).",
         "Without a comparison: wsi (learning, round 1: failed: killed).",
     ]
+
+
+def test_a_baseline_knows_which_trainings_have_diverged(tmp_path):
+    content = content_of(
+        vanilla=[0.9, 0.8], svd=[DIVERGED] * 2, asi=[0.5, DIVERGED], wsi=[None] * 2
+    )
+    baseline.write(content, tmp_path / "main.json")
+    lines = kept_accuracy(summarise_content(baseline.read(tmp_path / "main.json")))
+    assert {one.label: one.verdict for one in lines} == {
+        "vanilla": "baseline",
+        "svd": "lost",
+        "asi": "lost",
+        "wsi": "unknown",
+    }
+    whole = kept_accuracy(summarise_content(content))
+    assert {one.label: one.divergence for one in lines} == {
+        one.label: one.divergence for one in whole
+    }
+    assert {one.label: one.rates for one in lines} == {one.label: one.rates for one in whole}
 
 
 def test_a_seed_that_failed_leaves_the_others_undecided(found):

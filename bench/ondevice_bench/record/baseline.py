@@ -21,7 +21,8 @@ from ondevice_bench.suite.planned_cell import PlannedCell
 
 FORMAT, VERSION = "ondevice-bench baseline", 2
 FOLDER, SUFFIX = Path("baselines"), ".json"
-_KEPT = ("notes", "foreign_cpu_share")  # details that notes need
+# details that notes need, and that say whether a training has diverged
+_KEPT = ("notes", "foreign_cpu_share", "learned", "tried_rates")
 
 
 def write(content: RunContent, path: Path) -> None:
