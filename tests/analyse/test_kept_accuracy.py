@@ -6,6 +6,7 @@ from ondevice_bench.analyse.kept_accuracy import kept_accuracy, lost_accuracy, v
 from ondevice_bench.analyse.summary import summarise_content
 from ondevice_bench.record import baseline
 from ondevice_bench.record.run_json import RunContent
+from ondevice_bench.report.accuracy_column import accuracy_quantities
 from ondevice_bench.report.accuracy_sentences import accuracy_sentences
 from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.cell import Cell, LearningPlan
@@ -134,6 +135,16 @@ def test_sentences_say_who_keeps_who_loses_and_what_nobody_knows(found):
         "Not decided by 2 seeds: hosvd (−4.5 points, −10.0 … +1.0).",
         "Without a comparison: wsi (learning, round 1: failed: killed).",
     ]
+
+
+def test_a_median_of_differences_is_not_shown_as_a_difference_of_medians(trained):
+    """The medians are 0.80 and 0.81, and the differences −0.05, −0.02 and +0.11."""
+    found = kept_accuracy(trained(vanilla=[0.80, 0.83, 0.70], svd=[0.75, 0.81, 0.81]))
+    shown = accuracy_quantities(found)["net/svd/all/b8/s0"]
+    assert shown.estimate == "81.0 %"
+    assert shown.interval == "seed by seed: −2.0 points, −5.0 … +11.0"
+    (vanilla, svd) = kept_accuracy(trained(vanilla=[0.80], svd=[0.75]))
+    assert accuracy_quantities([vanilla, svd])["net/svd/all/b8/s0"].interval == "−5.0 points"
 
 
 def test_a_baseline_knows_which_trainings_have_diverged(tmp_path):
