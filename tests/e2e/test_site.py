@@ -314,7 +314,7 @@ def test_a_store_that_cannot_be_read_saves_all_others(bench, workplace):
 
 def test_the_run_that_validates_a_pi_stays(workplace, monkeypatch, capsys):
     store(workplace, range(4))
-    monkeypatch.setattr(pi, "first_pi", lambda: SimpleNamespace(run=content(1).run))
+    monkeypatch.setattr(pi, "validated_pis", lambda: (SimpleNamespace(run=content(1).run),))
     prune.prune(None, 1, 0, prune.BASELINES, dry_run=True, as_json=True)
     (row,) = json.loads(capsys.readouterr().out)["stores"]
     assert [each["run"][-2:] for each in row["removed"]] == ["00", "02"]

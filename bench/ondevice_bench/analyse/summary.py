@@ -146,6 +146,14 @@ class RunSummary:
         return tuple(cell for cell in self.cells if cell.planned.state == "planned")
 
     @property
+    def units(self) -> frozenset[str]:
+        """The boards that measured it. It is empty if the run does not know them."""
+        unit = self.run.machine.get("unit")
+        if unit:
+            return frozenset({str(unit)})
+        return frozenset(each for cell in self.cells for each in cell.units)
+
+    @property
     def is_interleaved(self) -> bool:
         """Whether rounds alternated between the cells. Old runs of pytest did not."""
         return bool(self.run.settings.get("interleaved", self.run.origin != PYTEST))
