@@ -7,9 +7,12 @@ import pytest
 import torch
 
 from ondevice_bench import metrics
+from ondevice_bench.analyse.process_notes import is_disturbed
 from ondevice_bench.data import nested
+from ondevice_bench.measure.clock import SPOILT
+from ondevice_bench.record.details import Details
 from ondevice_bench.worker.passes import latency
-from tests.workers import CONV
+from tests.workers import CONV, busy_machine
 
 NAMES = set(metrics.of_pass("latency"))
 
@@ -35,6 +38,14 @@ def test_one_example_is_timed_often_enough_for_a_percentile(make_job, monkeypatc
     assert set(found.metrics) == NAMES
     assert len(found.samples["latency_seconds"]) >= latency.LEAST
     assert 0 < found.metrics["latency_seconds"] <= found.metrics["latency_p95_seconds"]
+
+
+@pytest.mark.parametrize(("cores", "disturbed"), [(0.0, False), (9.0, True)])
+def test_times_that_other_programs_disturbed_are_marked(make_job, monkeypatch, cores, disturbed):
+    busy_machine(monkeypatch, cores)
+    found = latency.measure(make_job("latency", CONV))
+    assert is_disturbed(Details.from_dict(found.details)) == disturbed
+    assert (SPOILT in found.details["notes"]) == disturbed
 
 
 @pytest.mark.parametrize("count", [40, 41, 57, 60, 100, 1000])

@@ -5,6 +5,7 @@ The kernel counts most of it in ticks of 10 ms, so a few milliseconds mean nothi
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -42,10 +43,15 @@ class ForeignLoad:
     throttled: float | None
 
     @property
+    def lost(self) -> float:
+        """The seconds that were surely lost: more than the possible error of the ticks."""
+        lost = sum(seconds for seconds in (self.foreign, self.stolen, self.throttled) if seconds)
+        return max(0.0, lost - SLACK)
+
+    @property
     def is_disturbing(self) -> bool:
         """Whether the load was so high that times measured under it mean little."""
-        lost = sum(seconds for seconds in (self.foreign, self.stolen, self.throttled) if seconds)
-        return lost - SLACK > DISTURBED_SHARE * self.wall
+        return self.lost > DISTURBED_SHARE * self.wall
 
 
 def read() -> Counters:
@@ -67,6 +73,14 @@ def between(before: Counters, after: Counters) -> ForeignLoad:
         stolen=rise(before.stolen, after.stolen),
         throttled=rise(before.throttled, after.throttled),
     )
+
+
+def share(loads: Sequence[ForeignLoad]) -> float | None:
+    """The cores that were lost meanwhile; None if this machine cannot tell."""
+    wall = sum(load.wall for load in loads)
+    if wall <= 0 or any(load.foreign is None for load in loads):
+        return None
+    return sum(load.lost for load in loads) / wall
 
 
 def _cpu_seconds() -> tuple[float | None, float | None]:

@@ -2,7 +2,7 @@
 
 import time
 
-from ondevice_bench.measure import energy
+from ondevice_bench.measure import energy, interference
 from ondevice_bench.metrics import of_pass
 from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.worker.workload import build
@@ -18,7 +18,7 @@ def measure(job: Job) -> PassResult:
         workload = build(job)
         workload.step()
         with meter.begin() as metering:
-            slept = metering.mark()
+            slept, before = metering.mark(), interference.read()
             time.sleep(IDLE_SECONDS)
             woke = metering.mark()
             steps = 0
@@ -26,7 +26,7 @@ def measure(job: Job) -> PassResult:
                 workload.step()
                 steps += 1
                 metering.mark()
-            ended = metering.mark()
+            ended, after = metering.mark(), interference.read()
             metering.settle()
             idle, active = metering.joules(slept, woke), metering.joules(woke, ended)
             scope = metering.scope
@@ -40,6 +40,7 @@ def measure(job: Job) -> PassResult:
         },
         details={
             "steps": steps,
+            "foreign_cpu_share": interference.share([interference.between(before, after)]),
             "notes": [*workload.treatment.notes(), f"the energy is that of {scope}"],
         },
     )

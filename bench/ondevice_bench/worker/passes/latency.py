@@ -31,7 +31,8 @@ def measure(job: Job) -> PassResult:
             "warmup": {"latency_seconds": timed.warmups},
             "precision": timed.precision(job.sampling),
             "disturbed": {"latency_seconds": timed.disturbed},
-            "notes": workload.treatment.notes(),
+            "foreign_cpu_share": timed.foreign_share,
+            "notes": [*workload.treatment.notes(), *timed.notes],
         },
     )
 

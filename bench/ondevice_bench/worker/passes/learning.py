@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from ondevice_bench.measure import energy
+from ondevice_bench.measure import energy, interference
 from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.specs.data import HELD_OUT, LEARN
 from ondevice_bench.suite.cell import LearningPlan
@@ -28,12 +28,14 @@ def measure(job: Job) -> PassResult:
     curve, problem = epochs.LearningCurve(), ""
     with _metering(job, curve) as metering:
         mark = time.perf_counter if metering is None else metering.mark
+        before = interference.read()
         try:
             curve.accuracy.append(epochs.accuracy(workload, tested, job.cell.batch))
             for _ in epochs.train(workload, job, learned, plan.epochs, curve, mark):
                 curve.accuracy.append(epochs.finite_accuracy(workload, tested, job.cell.batch))
         except epochs.NotFinite as error:
             problem = str(error)
+        load = interference.between(before, interference.read())
         if metering is not None:
             curve.add_joules(metering)
     metrics, unavailable = _numbers(plan, curve, problem)
@@ -47,6 +49,7 @@ def measure(job: Job) -> PassResult:
                 "examples": len(learned[0]),
                 "test": len(tested[0]),
             },
+            "foreign_cpu_share": interference.share([load]),
             "notes": [
                 *workload.treatment.notes(),
                 *_fewer("to learn from", len(learned[0]), plan.examples),
