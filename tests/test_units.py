@@ -48,6 +48,23 @@ def test_durations_read_like_a_watch(value, text):
     assert units.clock(value) == text
 
 
+def test_times_of_any_zone_have_one_order_and_one_text():
+    later, earlier = "2026-03-01T20:00:00-05:00", "2026-03-02T00:30:00+00:00"
+    assert units.by_time(earlier) < units.by_time(later)
+    assert units.moment(later) == "2026-03-02 01:00 UTC"
+    assert (units.minute(later), units.day(later)) == ("2026-03-02 01:00", "2026-03-02")
+    assert units.seconds_between(earlier, later) == 1800
+    assert units.instant("2026-03-02T00:30:00") == units.instant(earlier)
+
+
+@pytest.mark.parametrize("text", ["", "now", "2026-99-99T00:00:00Z", "0001-01-01T00:00:00+14:00"])
+def test_what_is_no_time_stays_text_and_comes_before_all_times(text):
+    assert units.instant(text) is None
+    assert units.by_time(text) < units.by_time("1970-01-01")
+    assert [units.moment(text), units.minute(text), units.day(text)] == [text] * 3
+    assert units.seconds_between(text, "2026-03-02") == 0
+
+
 def test_multiply_adds_are_no_flops():
     assert (units.macs(1.5e9), units.flops(1.5e9)) == ("1.50 GMAC", "1.50 GFLOP")
 

@@ -12,6 +12,7 @@ import pytest
 from ondevice_bench.data import tensorfile
 from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.hardware.state import allowed_cpus
+from ondevice_bench.measure import interference
 from ondevice_bench.measure.energy import EnergyUnavailable
 from ondevice_bench.protocol.job import Job
 from ondevice_bench.running.hosts.interpreter import worker_environment
@@ -104,6 +105,16 @@ def is_alive(pid: int | str) -> bool:
         return bool(psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def busy_machine(monkeypatch: pytest.MonkeyPatch, cores: float) -> None:
+    """A machine on which other programs use so many cores all the time."""
+
+    def read() -> interference.Counters:
+        now = time.perf_counter()
+        return interference.Counters(now, 0.0, cores * now, 0.0, None)
+
+    monkeypatch.setattr(interference, "read", read)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ _POWERS = {"K": 10, "M": 20, "G": 30}
 # how users write sizes and durations
 SIZE = r"\s*(\d+(?:\.\d+)?)\s*([KMG])(?:iB)?\s*"
 DURATION = r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*"
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 def mib(value: float) -> str:
@@ -119,31 +120,44 @@ def clock(value: float) -> str:
     return f"{hours}:{minutes:02}:{secs:02}" if hours else f"{minutes}:{secs:02}"
 
 
-def in_utc(text: str) -> datetime:
-    """An ISO 8601 time in UTC. One without a zone is in UTC. ValueError for any other text."""
-    time = datetime.fromisoformat(text)
-    if not time.tzinfo:
-        return time.replace(tzinfo=UTC)
+def instant(text: str) -> datetime | None:
+    """An ISO 8601 time in UTC; None for a text that is no time, as a bundle may have it.
+
+    A time without a zone counts as UTC.
+    """
     try:
-        return time.astimezone(UTC)
-    except OverflowError:  # in UTC, it is before the first year or after the last one
-        raise ValueError(f"{text!r} is no time in UTC") from None
+        found = datetime.fromisoformat(text)
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def by_time(text: str) -> datetime:
+    """The key that sorts times of any zone by their instant. What is no time comes first."""
+    return instant(text) or _EARLIEST
+
+
+def minute(text: str) -> str:
+    """An ISO 8601 time to the minute, in UTC: `2026-11-30 03:29`. Any other text stays as it is."""
+    found = instant(text)
+    return text if found is None else f"{found:%Y-%m-%d %H:%M}"
+
+
+def day(text: str) -> str:
+    """The day of an ISO 8601 time, in UTC: `2026-11-30`. Any other text stays as it is."""
+    found = instant(text)
+    return text if found is None else f"{found:%Y-%m-%d}"
 
 
 def moment(text: str) -> str:
     """An ISO 8601 time as readable UTC: `2026-11-30 03:29 UTC`. Any other text stays as it is."""
-    try:
-        return f"{in_utc(text):%Y-%m-%d %H:%M} UTC"
-    except ValueError:
-        return text
+    return text if instant(text) is None else f"{minute(text)} UTC"
 
 
 def seconds_between(begin: str, end: str) -> float:
     """The seconds between two ISO 8601 times; 0 if a text is no time, as a bundle may have it."""
-    try:
-        return (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds()
-    except (ValueError, TypeError):
-        return 0.0
+    first, last = instant(begin), instant(end)
+    return 0.0 if first is None or last is None else (last - first).total_seconds()
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:

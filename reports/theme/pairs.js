@@ -8,6 +8,8 @@ const places = [...new Set(data.pair)].flatMap((number) => {
   const [start, stop] = data.blocks[number];
   return Array.from({ length: stop - start }, (_, place) => start + place);
 });
+const runAt = (place) => data.runs[place - data.first]; // the list begins with the first run that can be chosen
+const lastPlace = data.first + data.runs.length - 1;
 const blockOf = (place) => data.blocks.findIndex(([start, stop]) => start <= place && place < stop);
 
 function element(name, text, kind) {
@@ -34,7 +36,7 @@ function ratio(before, after) {
 
 // the verdict in words, and the colour of a proven verdict
 function verdict(metric, before, after, changes, [first, last]) {
-  const [base, next] = [data.runs[first], data.runs[last]];
+  const [base, next] = [runAt(first), runAt(last)];
   const [, , isExact, lowerIsBetter, isOfKernels] = metric;
   if (!before && !after) return null;
   if (!before) return ["only in the later run", ""];
@@ -68,7 +70,7 @@ function differences(kind, before, after) {
 
 function show() {
   const [first, last] = [Number(earlier.value), Number(later.value)];
-  const [base, next] = [data.runs[first], data.runs[last]];
+  const [base, next] = [runAt(first), runAt(last)];
   const hash = `#${encodeURIComponent(base[0])}/${encodeURIComponent(next[0])}`;
   const wanted = [blockOf(first), blockOf(last)];
   if (wanted.some((number) => !data.pair.includes(number))) {
@@ -134,13 +136,13 @@ function show() {
 function choose(changed) {
   const [first, last] = [earlier, later].map((select) => Number(select.value));
   if (first > last) [earlier.value, later.value] = [last, first];
-  if (first === last && changed === earlier) later.value = Math.min(first + 1, data.runs.length - 1);
+  if (first === last && changed === earlier) later.value = Math.min(first + 1, lastPlace);
   if (first === last && changed === later) earlier.value = Math.max(first - 1, data.first);
   show();
 }
 
 for (const select of [earlier, later]) {
-  select.append(...data.runs.map(([id, commit, when], place) => new Option(`${commit} · ${when} · ${id}`, place)).slice(data.first).reverse());
+  select.append(...data.runs.map(([id, commit, when], index) => new Option(`${commit} · ${when} · ${id}`, data.first + index)).reverse());
   select.addEventListener("change", () => choose(select));
 }
 all.addEventListener("change", show);
@@ -148,8 +150,8 @@ all.addEventListener("change", show);
 function start() {
   const asked = location.hash.slice(1).split("/");
   const found = asked.map((id) => data.runs.findIndex((run) => encodeURIComponent(run[0]) === id));
-  const [first, last] = found.length === 2 && Math.min(...found) >= data.first
-    ? found.sort((one, other) => one - other)
+  const [first, last] = found.length === 2 && Math.min(...found) >= 0
+    ? found.map((index) => data.first + index).sort((one, other) => one - other)
     : [places.at(-2) ?? places.at(-1), places.at(-1)];
   [earlier.value, later.value] = [first, last];
   show();

@@ -237,6 +237,14 @@ def test_runs_are_ordered_by_their_commits_where_all_have_a_place(traced):
     assert not history(runs, HistoryQuery(backwards)).by_commits
 
 
+def test_runs_are_ordered_by_their_instants_in_whatever_zone_they_are_told(traced):
+    moments = ["2026-01-02T01:00:00+02:00", "2026-01-01T23:30:00.5", "2026-01-01T23:30:01+00:00"]
+    runs = [traced(n, {CELL: 100}, created=moment).run for n, moment in enumerate(moments)]
+    assert [run.id for run in in_order(runs[::-1], {})] == ["r00", "r01", "r02"]
+    no_time = replace(runs[0], id="none", created="2026-99-99T00:00:00+00:00")
+    assert in_order([*runs, no_time], {})[0] == no_time
+
+
 # versions of the user's code
 
 

@@ -6,6 +6,10 @@ from collections import Counter
 import pytest
 
 from ondevice_bench.analyse.kept_accuracy import kept_accuracy, lost_accuracy, verdict
+from ondevice_bench.analyse.summary import summarise_content
+from ondevice_bench.record import baseline
+from ondevice_bench.record.run_json import RunContent
+from ondevice_bench.report.accuracy_column import accuracy_quantities
 from ondevice_bench.report.accuracy_sentences import accuracy_sentences
 from ondevice_bench.stats import Estimate, estimate_readings
 from ondevice_bench.suite.cell import Cell, LearningPlan
@@ -19,18 +23,24 @@ def cell(method, seed):
     return Cell(f"net/{method}/all/b8/s{seed}", "mcunet", method, batch=8, seed=seed, learning=PLAN)
 
 
+def content_of(**accuracies):
+    """A run with the accuracies of each method, seed by seed. None: a training that failed."""
+    cells, records = [], []
+    for method, values in accuracies.items():
+        for seed, value in enumerate(values):
+            cells.append(cell(method, seed))
+            records.append(_record(cells[-1], value))
+    run = make_run(settings={**make_run().settings, "measure": ["learning"]})
+    return RunContent(run, tuple(planned(*cells)), tuple(records))
+
+
 @pytest.fixture
 def trained(summary_of):
-    """A run with the accuracies of each method, seed by seed. None: a training that failed."""
+    """Such a run, from a store."""
 
     def make(**accuracies):
-        cells, records = [], []
-        for method, values in accuracies.items():
-            for seed, value in enumerate(values):
-                cells.append(cell(method, seed))
-                records.append(_record(cells[-1], value))
-        run = make_run(settings={**make_run().settings, "measure": ["learning"]})
-        return summary_of(records, planned(*cells), run)
+        content = content_of(**accuracies)
+        return summary_of(content.records, content.cells, content.run)
 
     return make
 
@@ -128,6 +138,35 @@ def test_sentences_say_who_keeps_who_loses_and_what_nobody_knows(found):
         "Not decided by 3 seeds: hosvd (−4.0 points, −10.0 … +1.0).",
         "Without a comparison: wsi (learning, round 1: failed: killed).",
     ]
+
+
+def test_a_median_of_differences_is_not_shown_as_a_difference_of_medians(trained):
+    """The medians are 0.80 and 0.81, and the differences −0.05, −0.02 and +0.11."""
+    found = kept_accuracy(trained(vanilla=[0.80, 0.83, 0.70], svd=[0.75, 0.81, 0.81]))
+    shown = accuracy_quantities(found)["net/svd/all/b8/s0"]
+    assert shown.estimate == "81.0 %"
+    assert shown.interval == "seed by seed: −2.0 points, −5.0 … +11.0"
+    (vanilla, svd) = kept_accuracy(trained(vanilla=[0.80], svd=[0.75]))
+    assert accuracy_quantities([vanilla, svd])["net/svd/all/b8/s0"].interval == "−5.0 points"
+
+
+def test_a_baseline_knows_which_trainings_have_diverged(tmp_path):
+    content = content_of(
+        vanilla=[0.9, 0.8], svd=[DIVERGED] * 2, asi=[0.5, DIVERGED], wsi=[None] * 2
+    )
+    baseline.write(content, tmp_path / "main.json")
+    lines = kept_accuracy(summarise_content(baseline.read(tmp_path / "main.json")))
+    assert {one.label: one.verdict for one in lines} == {
+        "vanilla": "baseline",
+        "svd": "lost",
+        "asi": "lost",
+        "wsi": "unknown",
+    }
+    whole = kept_accuracy(summarise_content(content))
+    assert {one.label: one.divergence for one in lines} == {
+        one.label: one.divergence for one in whole
+    }
+    assert {one.label: one.rates for one in lines} == {one.label: one.rates for one in whole}
 
 
 def test_a_seed_that_failed_leaves_the_others_undecided(found):

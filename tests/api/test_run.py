@@ -31,7 +31,7 @@ def test_a_suite_object_is_measured_and_its_run_says_what_follows(answered, work
     answered()
     found = run(Suite(name="mine", **KEYS))
     assert found.exit_code == ExitCode.OK
-    assert found.page == ondevice_bench.record.store.OUT / "mine" / "report.html"
+    assert found.page == workplace / ondevice_bench.record.store.OUT / "mine" / "report.html"
     assert found.page.is_file()
     assert set(found.frame["metric"]) == {"activation_bytes", "step_seconds"}
     assert found.frame["run"].unique().tolist() == [found.id]
@@ -39,6 +39,14 @@ def test_a_suite_object_is_measured_and_its_run_says_what_follows(answered, work
     html = found._repr_html_()
     assert html.index(found.verdict[0].partition(":")[0]) < html.index("<table>")
     assert load("mine").equals(found.frame)
+
+
+def test_the_page_is_found_after_a_change_of_the_folder(answered, workplace, monkeypatch):
+    answered()
+    found = run(Suite(name="mine", **KEYS), out="elsewhere")
+    (workplace / "other").mkdir()
+    monkeypatch.chdir(workplace / "other")
+    assert found.page.is_file()
 
 
 def test_names_paths_and_options_are_those_of_the_command(answered, workplace):

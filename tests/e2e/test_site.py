@@ -217,6 +217,30 @@ def test_the_parts_of_many_cells_show_the_same_two_runs(browser, tmp_path, monke
     assert found["unchanged"] == counts_of(3, RUNS - 1)["unchanged"]
 
 
+def test_the_latest_runs_of_a_history_that_is_too_long_for_a_list_are_compared(
+    browser, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(pairs, "MAX_LIST", 1_500)
+    bundle.write([content(number) for number in range(RUNS)], tmp_path / "quick.bundle")
+    publish([tmp_path], tmp_path / "site", lambda _: {})
+    with Visit(browser, tmp_path / "site/quick/x86/compare-1-1.html", viewport=DESK) as visit:
+        places = (
+            visit.page.get_by_label("earlier run")
+            .locator("option")
+            .evaluate_all("options => options.map((option) => Number(option.value))")
+        )
+        assert places == sorted(places, reverse=True)
+        assert max(places) == RUNS - 1
+        first = min(places)
+        assert first > 0
+        visit.page.get_by_label("earlier run").select_option(str(first))
+        wait_for_run(visit, first)
+        found = counts_in(visit)
+        assert found["regressed"] == counts_of(first, RUNS - 1)["regressed"]
+        assert found["unchanged"] == counts_of(first, RUNS - 1)["unchanged"]
+        assert visit.complaints == []
+
+
 @pytest.mark.parametrize(
     "name", ["index.html", "quick/x86/index.html", "quick/x86/compare-1-1.html"]
 )
@@ -286,7 +310,7 @@ def test_a_store_that_cannot_be_read_saves_all_others(bench, workplace):
 
 def test_the_run_that_validates_a_pi_stays(workplace, monkeypatch, capsys):
     store(workplace, range(4))
-    monkeypatch.setattr(pi, "first_pi", lambda: SimpleNamespace(run=content(1).run))
+    monkeypatch.setattr(pi, "validated_pis", lambda: (SimpleNamespace(run=content(1).run),))
     prune.prune(None, 1, 0, prune.BASELINES, dry_run=True, as_json=True)
     (row,) = json.loads(capsys.readouterr().out)["stores"]
     assert [each["run"][-2:] for each in row["removed"]] == ["00", "02"]

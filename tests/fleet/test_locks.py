@@ -6,20 +6,25 @@ import pytest
 
 from ondevice_bench.fleet import locks
 from ondevice_bench.fleet.fleet_file import FleetBoard
-from ondevice_bench.fleet.locks import NotLocked, locked
+from ondevice_bench.fleet.locks import locked
 from ondevice_bench.remote.address import Address
 
 
+def board(name, lock=(), unlock=()):
+    return FleetBoard(Address(name, f"pi@{name}"), lock=lock, unlock=unlock)
+
+
 def lock(*words):
-    with locked(FleetBoard(Address("board", "pi@board"), lock=words), lambda _: None):
-        return True
+    """Why the board could not be locked; empty if it was."""
+    with locked([board("board", words)], lambda _: None) as problems:
+        return problems.get("board", "")
 
 
 def test_a_process_that_a_lock_command_leaves_behind_keeps_the_lock(tmp_path):
     """It may hold the lock, and it may keep the standard output open."""
     mark = tmp_path / "held"
     began = time.monotonic()
-    assert lock("sh", "-c", f"(sleep 1; touch {mark}) & exit 0")
+    assert lock("sh", "-c", f"(sleep 1; touch {mark}) & exit 0") == ""
     assert time.monotonic() - began < 1
     while not mark.exists():
         time.sleep(0.05)
@@ -29,16 +34,49 @@ def test_a_process_that_a_lock_command_leaves_behind_keeps_the_lock(tmp_path):
 def test_a_lock_command_that_hangs_is_no_lock(monkeypatch):
     monkeypatch.setattr(locks, "LOCK_SECONDS", 0.3)
     began = time.monotonic()
-    with pytest.raises(NotLocked, match=r"^its lock command did not end within 0.3 s$"):
-        lock("sh", "-c", "sleep 60 & wait")
+    assert lock("sh", "-c", "sleep 60 & wait") == "its lock command did not end within 0.3 s"
     assert time.monotonic() - began < 20
 
 
 def test_a_lock_command_that_prints_without_end_is_no_lock():
-    with pytest.raises(NotLocked, match=r"^its lock command prints without end$"):
-        lock("yes")
+    assert lock("yes") == "its lock command prints without end"
 
 
 def test_the_last_line_says_why_there_is_no_lock():
-    with pytest.raises(NotLocked, match=r"^its lock command ended with 3: taken by ann$"):
-        lock("sh", "-c", "echo one; echo taken by ann >&2; exit 3")
+    said = "its lock command ended with 3: taken by ann"
+    assert lock("sh", "-c", "echo one; echo taken by ann >&2; exit 3") == said
+
+
+def test_locks_are_awaited_side_by_side_and_a_line_says_which(monkeypatch, tmp_path):
+    monkeypatch.setattr(locks, "LOCK_SECONDS", 3)
+    monkeypatch.setattr(locks, "TELL_SECONDS", 0.5)
+    told = []
+    boards = [board(f"board{n}", ("sleep", "60")) for n in range(8)]
+    boards.append(board("free", ("true",), ("touch", str(tmp_path / "given back"))))
+    began = time.monotonic()
+    with locked(boards, told.append) as problems:
+        assert problems.keys() == {f"board{n}" for n in range(8)}
+        assert set(problems.values()) == {"its lock command did not end within 3 s"}
+        assert not (tmp_path / "given back").exists()
+    assert time.monotonic() - began < 20  # one after the other would take 24 s
+    names = "board0, board1, board2, board3, board4, 3 more"
+    assert told == [f"waiting for the lock command of {names}, at most 3 s"]
+    assert (tmp_path / "given back").exists()
+
+
+def test_whoever_stops_the_wait_gives_back_what_is_locked_and_waits_no_more(monkeypatch, tmp_path):
+    monkeypatch.setattr(locks, "TELL_SECONDS", 0.5)
+    boards = [
+        board("taken", ("sleep", "60"), ("touch", str(tmp_path / "never"))),
+        board("free", ("true",), ("touch", str(tmp_path / "given back"))),
+    ]
+
+    def interrupt(text):
+        raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), locked(boards, interrupt):
+        pytest.fail("the locks are not taken")
+    assert time.monotonic() - began < 20
+    assert (tmp_path / "given back").exists()
+    assert not (tmp_path / "never").exists()

@@ -128,6 +128,8 @@ def test_a_machine_without_proc_stat_leaves_the_column_out(monkeypatch, tmp_path
     assert "foreign_cpu_seconds" not in clock.columns(steps)
     assert len(clock.columns(steps)["step_seconds"]) == 6
     assert clock.foreign_share(steps) is None
+    timed = clock.time_steps(Phases(fake_clock), Sampling(warmup=1, min_samples=6))
+    assert timed.foreign_share is None
 
 
 def test_the_foreign_share_is_of_wall_time(monkeypatch, fake_clock):
@@ -161,6 +163,8 @@ def test_disturbed_samples_are_measured_again(monkeypatch, fake_clock):
     assert clock.foreign_share(timed.samples) == pytest.approx(0, abs=0.05)
     assert 20 <= len(timed.disturbed) <= 32
     assert not timed.spoilt
+    assert timed.foreign_share == pytest.approx(0, abs=0.05)
+    assert timed.notes == []
 
 
 @pytest.mark.parametrize(
@@ -171,6 +175,8 @@ def test_what_stays_disturbed_is_said(monkeypatch, fake_clock, bound, count):
     sampling = Sampling(warmup=1, min_samples=6, **bound)
     timed = clock.time_steps(Phases(fake_clock), sampling)
     assert timed.spoilt
+    assert timed.notes == [clock.SPOILT]
+    assert timed.foreign_share == pytest.approx(0.5, abs=0.1)
     assert len(timed.samples) >= count
     assert len(timed.disturbed) <= 20
 

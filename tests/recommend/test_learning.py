@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy
 import pytest
 
 from ondevice_bench.errors import BadInput, NothingRan
@@ -88,6 +89,42 @@ def test_few_seeds_are_undecided_and_the_command_that_decides_trains_only_the_ot
     assert until(learner, seeds=9).measured == 0
     assert until(learner).measured == 0  # and fewer seeds are in it, too
     assert not [job for job in learner.host.jobs[jobs:] if job.pass_name != "live_peak"]
+
+
+def test_fewer_seeds_with_a_new_candidate_measure_nothing_twice(learner):
+    until(learner)
+    learner.space = FEW.replace("[vanilla,", "[vanilla, lean,")
+    learner.truths["lean"] = Truth(0.9, 60)
+    until(learner, seeds=2)
+    for name in ("pilot", "learning_rate", "learning"):
+        done = trainings(learner, name)
+        assert len(set(done)) == len(done)
+    assert {seed for method, seed in trainings(learner) if method == "lean"} == {0, 1}
+    with Store.open(learner.folder / "out" / FILE_NAME) as store:
+        (run,) = store.runs()
+        seeds = {(item.cell.method, item.cell.seed) for item in store.cells(run.id)}
+    assert {seed for method, seed in seeds if method == "vanilla"} == {0, 1, 2}
+    assert {seed for method, seed in seeds if method == "lean"} == {0, 1}
+    until(learner, seeds=2)
+    assert len(trainings(learner)) == len(set(trainings(learner)))
+
+
+ONE_CLASS = {
+    "npz:one.npz": "'3': there is nothing to learn; it needs `labels` with two numbers or more",
+    "texts:one.tsv": "'spam': there is nothing to learn; it needs lines LABEL<TAB>TEXT",
+}
+
+
+@pytest.mark.parametrize("data", ONE_CLASS)
+def test_data_of_one_class_is_refused_before_anything_is_measured(learner, workplace, data):
+    images = numpy.zeros((40, 8, 8, 3), "uint8")
+    numpy.savez(workplace / "one.npz", images=images, labels=numpy.full(40, 3))
+    (workplace / "one.tsv").write_text("".join(f"spam\ttext {n}\n" for n in range(40)))
+    model = "minilm" if data.startswith("texts") else "mcunet"
+    with pytest.raises(BadInput) as refused:
+        learner.search("time_to_accuracy", min_cosine=None, data=data, model=model, target=0.8)
+    assert refused.value.lines[0].startswith(f"--data {data}: has one class, {ONE_CLASS[data]}")
+    assert learner.passes() == []
 
 
 def test_a_limit_of_accuracy_is_judged_over_seeds(learner):

@@ -13,6 +13,8 @@ from ondevice_bench.record.thinning import KeepRule, removable
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
+# as instants, the second is the latest, and the last the earliest
+ZONES = ("2026-01-06T01:00:00+00:00", "2026-01-06T02:00:00.5", "2026-01-06T02:30:00+02:00")
 
 
 def run_at(number, hours, *, profile="x86", unit="", finished=True, suite="quick"):
@@ -88,6 +90,19 @@ def test_the_run_of_each_profile_that_a_fleet_may_continue_stays():
     fleet = [replace(run_at(n, n, profile=p), origin="fleet") for n, p in enumerate(("pi5", "x86"))]
     runs = [*fleet, run_at(2, 2, profile="pi5"), run_at(3, 3, profile="pi5")]
     assert [run.id for run in removable(runs, KeepRule(last=1), NOW)] == ["r2"]
+
+
+def test_the_newest_run_is_the_latest_one_in_whatever_zone_it_is_told():
+    runs = [make_run(f"r{n}", created=each, finished="x") for n, each in enumerate(ZONES)]
+    # the latest stays, and the one that was stored last
+    assert [run.id for run in removable(runs, KeepRule(last=1), NOW)] == ["r0"]
+
+
+def test_a_store_gives_its_runs_in_the_order_of_their_instants(tmp_path):
+    with Store.create(tmp_path / "zones.sqlite") as store:
+        for number, moment in enumerate(ZONES):
+            store.add_run(make_run(f"r{number}", created=moment), planned(CELL))
+        assert [run.id for run in store.runs()] == ["r2", "r0", "r1"]
 
 
 def test_a_moment_that_is_none_is_a_week_of_its_own():

@@ -296,6 +296,16 @@ def test_a_step_time_that_other_programs_disturbed_is_marked(decided):
     assert rows == {"vanilla": False, "asi fraction=0.125": True}
 
 
+def test_a_training_that_other_programs_disturbed_says_nothing_of_the_step_time(decided):
+    cells = synthetic.cells()[:2]
+    records = [make_record(cell=cell, metrics={"step_seconds": 1.0}) for cell in cells]
+    records.append(
+        make_record(cell=cells[1], pass_name="learning", details={"foreign_cpu_share": 0.9})
+    )
+    found = decided(cells=cells, records=records)
+    assert not any(row.is_disturbed for rows in found.methods for row in rows)
+
+
 def test_a_number_that_is_too_noisy_makes_no_winner(decided):
     cells = synthetic.cells()[:2]
     records = [

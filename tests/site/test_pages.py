@@ -141,6 +141,64 @@ def test_two_full_blocks_of_a_long_history_fit_into_a_page():
     assert len(page.encode()) < templates.MAX_PAGE - 100_000  # for the rest of the page
 
 
+def test_a_history_of_any_length_has_pages_that_are_small_enough():
+    """Where nothing changes, one block has all runs: the list of the runs itself is long."""
+    count = 30_000
+    first_run = content(0).run
+    runs = [replace(first_run, id=f"quick-20260101T000000Z-{n:010x}") for n in range(count)]
+    values = dict.fromkeys(range(count), (1.0, "1.00 s"))
+    rows = [pairs.Row("net", "vanilla", "step_seconds", "", values, ())]
+    first = pairs.first_listed(runs)
+    assert 0 < first < count - 1_000
+    blocks = pairs.blocks_of(rows, count, first)
+    assert blocks == [range(first, count)]
+    page = pairs.page_json(runs, rows, blocks, (0, 0))
+    assert len(page.encode()) < templates.MAX_PAGE - 100_000
+    listed = json.loads(page)["runs"]
+    assert [run[0] for run in listed] == [run.id for run in runs[first:]]
+
+
+def test_software_that_differs_in_each_run_counts_for_the_length_of_the_list():
+    first_run = content(0).run
+    runs = [
+        replace(first_run, id=f"r{n}", software={**first_run.software, "torch": f"2.{n}"})
+        for n in range(5_000)
+    ]
+    first = pairs.first_listed(runs)
+    rows = [pairs.Row("n", "m", "step_seconds", "", dict.fromkeys(range(5_000), (1.0, "1")), ())]
+    page = pairs.page_json(runs, rows, pairs.blocks_of(rows, len(runs), first), (0, 0))
+    assert pairs.MAX_LIST / 2 < len(page.encode()) < 2 * pairs.MAX_LIST
+
+
+def test_the_pages_list_the_runs_that_can_be_chosen_and_link_to_no_other(board, monkeypatch):
+    monkeypatch.setattr(pairs, "MAX_LIST", 1_500)
+    first = pairs.first_listed(board.runs)
+    assert 1 < first < len(board.runs) - 2
+    drawn = {path: data.decode() for path, data in board_page.board_pages(board)}
+    text = drawn["quick/x86/compare-1-1.html"]
+    page = data_of(text)
+    assert f"{first} earlier runs are left out" in text
+    assert (page["first"], page["blocks"]) == (first, [[first, len(board.runs)]])
+    assert [run[0] for run in page["runs"]] == [run.id for run in board.runs[first:]]
+    for row in page["rows"]:
+        assert min(values_of(page, row), default=first) >= first
+    index = drawn["quick/x86/index.html"]
+    assert index.count(">with the run before</a>") == len(board.runs) - first - 1
+
+
+def test_runs_of_other_time_zones_are_in_the_order_of_their_instants():
+    moments = ("2026-03-02T01:30:00+02:00", "2026-03-01T23:45:00+00:00", "2026-03-02T01:00:00.5")
+    runs = [content(number) for number in range(3)]
+    board = board_of(
+        replace(each, run=replace(each.run, created=moment))
+        for each, moment in zip(runs, moments, strict=True)
+    )
+    assert [run.id[-2:] for run in board.runs] == ["00", "01", "02"]
+    page = next(iter(board_page.board_pages(board)))[1].decode()
+    shown = re.findall(r'<td class="when">([^<]*)</td>', page)
+    assert shown == ["2026-03-02 01:00", "2026-03-01 23:45", "2026-03-01 23:30"]
+
+
 def values_of(page, row):
     """The texts of a row by the place of the run, unpacked in another way than by the script."""
     places = [p for number in dict.fromkeys(page["pair"]) for p in range(*page["blocks"][number])]

@@ -9,15 +9,19 @@ from ondevice_bench.analyse.summary import summarise_content
 from ondevice_bench.errors import BadInput
 from ondevice_bench.papers.claims import JudgedClaim
 from ondevice_bench.papers.claims_file import load_published
+from ondevice_bench.papers.evidence import MeasuredClaim
 from ondevice_bench.record import bundle
 from ondevice_bench.report.page import render
+from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.validation.claims import with_what_is_not_measured
-from ondevice_bench.validation.pi import first_pi, validated
+from ondevice_bench.validation.pi import are_validated, caveat, validated, validated_pis
 from tests.record.bundles import content, repacked
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
 NOT_YET = "no Raspberry Pi has measured this yet"
+UNPROVEN = "no Raspberry Pi that is known to be validated has measured this yet"
+UNIT, OTHER = "0123456789ab", "ffffffffffff"
 
 
 @pytest.fixture
@@ -49,12 +53,11 @@ def test_a_folder_as_the_file_is_refused_before_the_measurement(bench, workplace
 
 
 def test_an_imported_validation_of_a_pi_is_found(bench, pi_bundle):
-    assert first_pi() is None
+    assert validated_pis() == ()
     ended = bench("import", pi_bundle)
     assert ended.code == 0
     assert "this validates a Raspberry Pi: Raspberry Pi 5 Model B Rev 1.0" in ended.out
-    found = first_pi()
-    assert found is not None
+    (found,) = validated_pis()
     assert found.run.profile == "pi5-8gb"
 
 
@@ -67,7 +70,7 @@ def test_a_report_is_not_believed(bench, pi_run, workplace):
     assert ended.code == 0
     assert "this validates no Raspberry Pi: this board is emulated" in ended.out
     assert "the board's own report differs" in ended.err
-    assert first_pi() is None
+    assert validated_pis() == ()
 
 
 def test_a_suite_of_the_users_with_that_name_is_no_validation(bench, workplace):
@@ -122,12 +125,80 @@ def test_a_claim_about_a_pi_says_so_until_one_was_validated(bench, pi_bundle):
     assert marked == {claim.id for claim in published if any("pi" in name for name in claim.boards)}
     assert {"asi-pi5", "wasi-pi5-inference"} <= marked
     assert bench("import", pi_bundle).code == 0
-    assert with_what_is_not_measured(judged) == tuple(judged)
+    # the validation says that a Pi is measured correctly, not that it has measured these claims
+    after = with_what_is_not_measured(judged)
+    assert {each.claim.id for each in after if NOT_YET in each.claim.says} == marked
 
 
-def page(profile="x86"):
+def measured_on(*units, differs=()):
+    number = Estimate(1.0, None, None, "")
+    return MeasuredClaim(
+        "r1", "pi5-8gb", "cell", "step_seconds", number, 1, differs, "", frozenset(units)
+    )
+
+
+@pytest.mark.parametrize(
+    ("measured", "says"),
+    [
+        ((), NOT_YET),
+        ((measured_on(UNIT, differs=("batch 8 instead of 128",)),), NOT_YET),
+        ((measured_on(),), UNPROVEN),
+        ((measured_on(OTHER),), UNPROVEN),
+        ((measured_on(UNIT, OTHER),), UNPROVEN),  # a fleet
+        ((measured_on(OTHER), measured_on(UNIT)), ""),
+    ],
+)
+def test_only_numbers_of_the_validated_board_make_a_claim_a_measured_one(
+    bench, pi_bundle, measured, says
+):
+    assert bench("import", pi_bundle).code == 0
+    claim = next(each for each in load_published().claims if each.id == "asi-pi5")
+    (found,) = with_what_is_not_measured([JudgedClaim(claim, (), measured, "reproduced", "")])
+    assert found.claim.says == claim.says + (f" ({says})" if says else "")
+
+
+def test_a_validation_of_one_pi_says_nothing_of_another(pi_run):
+    one = validated(summarise_content(pi_run))
+    named = "Raspberry Pi 5 Model B Rev 1.0, pi5-8gb, unit 0123456789ab (2026-12-01, run r1)"
+    assert one.board == named
+    assert caveat({UNIT}, [one]) == ""
+    nothing = caveat({UNIT}, [])
+    assert "have no validation of a Raspberry Pi: `bench board validate` proves" in nothing
+    other = caveat({OTHER}, [one])
+    assert other.startswith(f"the results here have no validation of unit {OTHER}: `bench ")
+    assert other.endswith(f"; they have a validation of one board only: {named}")
+    assert f"of unit {OTHER}: " in caveat({UNIT, OTHER}, [one])
+    unknown = caveat((), [one])
+    assert unknown.startswith("nobody knows whether this Raspberry Pi was validated: its run does")
+    assert unknown.endswith(named)
+
+
+def test_a_validation_of_an_unknown_unit_is_of_no_known_board(pi_run):
+    machine = {name: each for name, each in pi_run.run.machine.items() if name != "unit"}
+    one = validated(summarise_content(replace(pi_run, run=replace(pi_run.run, machine=machine))))
+    assert "unit not recorded" in one.board
+    assert not are_validated((), [one])
+    assert not are_validated({""}, [one])
+
+
+def test_of_each_board_the_latest_validation_counts(bench, pi_run, workplace):
+    runs = []
+    for number, unit in enumerate((UNIT, OTHER, UNIT)):
+        created = f"2026-12-0{number + 1}T10:00:00+00:00"
+        machine = {**pi_run.run.machine, "unit": unit}
+        run = replace(pi_run.run, id=f"v{number}", machine=machine, created=created)
+        records = tuple(replace(each, run=run.id) for each in pi_run.records)
+        runs.append(replace(pi_run, run=run, records=records))
+    bundle.write(runs, workplace / "pis.bundle")
+    assert bench("import", "pis.bundle").code == 0
+    assert [each.run.id for each in validated_pis()] == ["v2", "v1"]
+    assert are_validated({UNIT, OTHER}, validated_pis())
+
+
+def page(profile="x86", unit=""):
     cells = (*planned(CELL), PlannedCell(SECOND, "pi5", "pending", "pending on pi5"))
     run = make_run(profile=profile)
+    run = replace(run, machine={**run.machine, **({"unit": unit} if unit else {})})
     cells = tuple(replace(each, profile=profile) if each.cell == CELL else each for each in cells)
     records = (make_record(), make_record(pass_name="trace", metrics={"activation_bytes": 1.0}))
     summary = summarise_content(replace(content(), run=run, cells=cells, records=records))
@@ -140,7 +211,9 @@ def test_a_page_says_so_until_one_was_validated(bench, pi_bundle):
     assert "the results here have no validation of a Raspberry Pi" in of_a_pi
     assert "the results here have no validation of a Raspberry Pi" not in waiting
     assert bench("import", pi_bundle).code == 0
-    waiting, of_a_pi = page(), page("pi5-8gb")
-    assert "No Raspberry Pi has measured this yet" not in waiting
-    assert "A Raspberry Pi was validated on 2026-12-01: Raspberry Pi 5 Model B Rev 1.0" in waiting
-    assert "no Raspberry Pi has been validated" not in of_a_pi
+    waiting = page()
+    assert "No Raspberry Pi has measured this yet. The results here have a validation " in waiting
+    assert "Raspberry Pi 5 Model B Rev 1.0, pi5-8gb, unit 0123456789ab (2026-12-01" in waiting
+    assert "no validation of" not in page("pi5-8gb", UNIT)
+    assert f"no validation of unit {OTHER}" in page("pi5-8gb", OTHER)
+    assert "nobody knows whether this Raspberry Pi was validated" in page("pi5-8gb")

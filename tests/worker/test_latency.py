@@ -1,18 +1,18 @@
 """The latency pass: one example at a time."""
 
 import random
-import time
 from dataclasses import replace
 
 import pytest
 import torch
 
 from ondevice_bench import metrics
+from ondevice_bench.analyse.process_notes import is_disturbed
 from ondevice_bench.data import nested
-from ondevice_bench.measure import interference
-from ondevice_bench.measure.interference import Counters
+from ondevice_bench.measure.clock import SPOILT
+from ondevice_bench.record.details import Details
 from ondevice_bench.worker.passes import latency
-from tests.workers import CONV
+from tests.workers import CONV, busy_machine
 
 NAMES = set(metrics.of_pass("latency"))
 
@@ -40,13 +40,12 @@ def test_one_example_is_timed_often_enough_for_a_percentile(make_job, monkeypatc
     assert 0 < found.metrics["latency_seconds"] <= found.metrics["latency_p95_seconds"]
 
 
-def test_what_stays_disturbed_is_noted(make_job, monkeypatch):
-    monkeypatch.setattr(
-        interference, "read", lambda: Counters(time.perf_counter(), 0.0, time.perf_counter(), 0, 0)
-    )  # others take one core
-    monkeypatch.setattr(interference, "SLACK", 0.0)
+@pytest.mark.parametrize(("cores", "disturbed"), [(0.0, False), (9.0, True)])
+def test_times_that_other_programs_disturbed_are_marked(make_job, monkeypatch, cores, disturbed):
+    busy_machine(monkeypatch, cores)
     found = latency.measure(make_job("latency", CONV))
-    assert any(note.startswith("disturbed by other") for note in found.details["notes"])
+    assert is_disturbed(Details.from_dict(found.details)) == disturbed
+    assert (SPOILT in found.details["notes"]) == disturbed
 
 
 @pytest.mark.parametrize("count", [40, 41, 57, 60, 100, 1000])

@@ -11,11 +11,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ondevice_bench.analyse.process_notes import is_disturbed
 from ondevice_bench.data import nested
 from ondevice_bench.data.batch import BatchStore, NoBatch
 from ondevice_bench.measure import energy
 from ondevice_bench.passes import LEARNING, LEARNING_RATE
 from ondevice_bench.protocol.job import Job
+from ondevice_bench.record.details import Details
 from ondevice_bench.running.hosts.local import local_host
 from ondevice_bench.running.queries.jobs import JobMaker
 from ondevice_bench.specs import registry
@@ -26,6 +28,7 @@ from ondevice_bench.suite.cell import Cell, LearningPlan, Train
 from ondevice_bench.suite.suite import Sampling
 from ondevice_bench.worker import epochs
 from ondevice_bench.worker.passes import learning, learning_rate
+from tests.workers import busy_machine
 
 NETWORK = """
 from torch import nn
@@ -122,6 +125,13 @@ def test_the_curve_is_that_of_a_plain_loop(make):
     assert (curve["rate"], curve["examples"], curve["test"]) == (0.3, 40, 30)
     assert len(curve["seconds"]) == 4
     assert curve["seconds"] == sorted(curve["seconds"])
+
+
+@pytest.mark.parametrize(("cores", "disturbed"), [(0.0, False), (9.0, True)])
+def test_a_training_that_other_programs_disturbed_is_marked(make, monkeypatch, cores, disturbed):
+    busy_machine(monkeypatch, cores)
+    found = learning.measure(make(LEARNING, lr=0.3))
+    assert is_disturbed(Details.from_dict(found.details)) == disturbed
 
 
 def test_the_rate_is_that_with_the_highest_accuracy_on_the_validation_examples(make):

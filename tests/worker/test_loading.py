@@ -7,13 +7,16 @@ import numpy
 import pytest
 
 from ondevice_bench import metrics
+from ondevice_bench.analyse.process_notes import is_disturbed
 from ondevice_bench.data.batch import BatchStore, make
+from ondevice_bench.measure.clock import SPOILT
+from ondevice_bench.record.details import Details
 from ondevice_bench.running.hosts.local import local_host
 from ondevice_bench.running.queries.jobs import JobMaker
 from ondevice_bench.specs import data
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.worker.passes import loading
-from tests.workers import CONV, SAMPLING, SMALL
+from tests.workers import CONV, SAMPLING, SMALL, busy_machine
 
 NAMES = set(metrics.of_pass("loading"))
 IMAGES = 7
@@ -44,6 +47,14 @@ def test_loading_is_timed_beside_the_step(job):
     assert all(0 < share < 1 for share in shares)
     assert len(shares) == len(found.samples["loading_seconds"]) >= SAMPLING.min_samples
     assert loading.IN_ONE_THREAD in found.details["notes"]
+
+
+@pytest.mark.parametrize(("cores", "disturbed"), [(0.0, False), (9.0, True)])
+def test_loading_that_other_programs_disturbed_is_marked(job, monkeypatch, cores, disturbed):
+    busy_machine(monkeypatch, cores)
+    found = loading.measure(job)
+    assert is_disturbed(Details.from_dict(found.details)) == disturbed
+    assert (SPOILT in found.details["notes"]) == disturbed
 
 
 def test_each_image_comes_before_any_comes_again_and_is_what_a_batch_has(job, tmp_path):

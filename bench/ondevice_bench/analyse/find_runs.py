@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,6 +10,7 @@ from ondevice_bench.errors import BadInput, suggestion, unknown
 from ondevice_bench.record.model import Run
 from ondevice_bench.record.store import FILE_NAME, OUT, Store
 from ondevice_bench.terminal import print_errors
+from ondevice_bench.units import by_time
 
 T = TypeVar("T")
 
@@ -126,11 +128,11 @@ def _by_id(reference: str) -> tuple[Path, str]:
 
 
 def _latest_of_all() -> tuple[Path, str]:
-    latest: tuple[str, Path, str] | None = None
+    latest: tuple[datetime, Path, str] | None = None
     for path, runs in from_each_store(Store.runs):
         for run in runs:
-            if latest is None or run.created >= latest[0]:
-                latest = (run.created, path, run.id)
+            if latest is None or by_time(run.created) >= latest[0]:
+                latest = (by_time(run.created), path, run.id)
     if latest is None:
         raise BadInput(f"no runs in {OUT}: start with `bench run quick`")
     return latest[1], latest[2]

@@ -19,6 +19,7 @@ from ondevice_bench.analyse.summary import CellEstimates, RunSummary
 from ondevice_bench.record.model import Run
 from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.code import code_of, join_key
+from ondevice_bench.units import by_time
 
 CONFIDENCE = 0.99  # that no change of a noisy metric is a false alarm
 THRESHOLD = 0.02
@@ -100,9 +101,8 @@ def in_order(runs: Iterable[PlacedT], commits: Mapping[str, int]) -> list[Placed
     """Each run once, by its commit's place, then by time. Only by time if one has no place."""
     by_id = {run.id: run for run in runs}.values()
     has_places = all(run.commit in commits for run in by_id)
-    return sorted(
-        by_id, key=lambda run: (commits[run.commit] if has_places else 0, run.created, run.id)
-    )
+    places = commits if has_places else dict.fromkeys((run.commit for run in by_id), 0)
+    return sorted(by_id, key=lambda run: (places[run.commit], by_time(run.created), run.id))
 
 
 def readings(

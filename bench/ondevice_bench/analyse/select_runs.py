@@ -16,7 +16,7 @@ from ondevice_bench.record.model import Run
 from ondevice_bench.record.origin import AB
 from ondevice_bench.record.store import Store
 from ondevice_bench.suite.patterns import matches_any
-from ondevice_bench.units import in_utc
+from ondevice_bench.units import by_time, instant
 
 SHORTEST = 4  # digits that git accepts as a commit
 
@@ -88,8 +88,8 @@ def runs_since(
     ref. Both give nothing for a commit that is not in the repository.
     """
     if re.match(r"\d{4}-\d\d", since):
-        moment = _moment(since).isoformat()
-        return [run for run in ordered if run.created >= moment]
+        start = _moment(since)
+        return [run for run in ordered if by_time(run.created) >= start]
     full = resolve(since) or since
     heads = [run.commit.partition("+")[0] for run in ordered]
     for place, head in enumerate(heads):
@@ -104,9 +104,7 @@ def runs_since(
 
 def _moment(text: str) -> datetime:
     """A day or a moment, in UTC."""
-    try:
-        return in_utc(text)
-    except ValueError:
-        raise BadInput(
-            f"--since: {text!r} is no date: give one such as 2026-03-01, or a commit"
-        ) from None
+    moment = instant(text)
+    if moment is None:
+        raise BadInput(f"--since: {text!r} is no date: give one such as 2026-03-01, or a commit")
+    return moment

@@ -64,12 +64,17 @@ class CellSummary(CellEstimates):
     problems: tuple[str, ...]
     notes: tuple[str, ...]
     unavailable: Mapping[str, str]
-    is_disturbed: bool = False  # whether other processes used the processors during its samples
+    disturbed: frozenset[str] = frozenset()  # passes in which others used the processors, too
     is_imprecise: bool = (
         False  # whether a round did not reach the precision that the suite asks for
     )
     units: Mapping[str, int] = field(default_factory=dict)  # processes on each board of a fleet
     rounds: Mapping[str, Rounds] = field(default_factory=dict)  # by pass: how many failed
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether other processes used the processors during the samples of a pass."""
+        return bool(self.disturbed)
 
     def _repr_html_(self) -> str:
         rows = (
@@ -144,6 +149,14 @@ class RunSummary:
     def planned(self) -> tuple[CellSummary, ...]:
         """The cells that this run was to measure: not those of other boards, nor the refused."""
         return tuple(cell for cell in self.cells if cell.planned.state == "planned")
+
+    @property
+    def units(self) -> frozenset[str]:
+        """The boards that measured it. It is empty if the run does not know them."""
+        unit = self.run.machine.get("unit")
+        if unit:
+            return frozenset({str(unit)})
+        return frozenset(each for cell in self.cells for each in cell.units)
 
     @property
     def is_interleaved(self) -> bool:
@@ -236,7 +249,7 @@ def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Measurement]) 
         problems=(*(f"{process_of(r)}: {r.reason}" for r in records if r.status != "ok"), *waiting),
         notes=notes_of(records),
         unavailable=missing_metrics(run, records, exclusions, estimated.estimates),
-        is_disturbed=any(is_disturbed(record.details) for record in records),
+        disturbed=frozenset(r.key.pass_name for r in records if is_disturbed(r.details)),
         is_imprecise=any(is_imprecise(record.details.precision) for record in records),
         units=Counter(record.details.unit for record in records if record.details.unit),
         rounds=count_rounds(records),

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
@@ -85,12 +86,14 @@ def run(
     finally:
         progress.close()
     try:
-        return with_report(summary, options.folder(loaded))
+        found = with_report(summary, options.folder(loaded))
     except KeyboardInterrupt:
         command = options.command
         raise Interrupted(
             f"interrupted: everything is measured and stored, and `{command}` draws the report"
         ) from None
+    # a program may change its folder
+    return replace(found, page=found.page.absolute())
 
 
 def _progress(*, quiet: bool) -> Progress:

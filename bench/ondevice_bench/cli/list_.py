@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ondevice_bench.cli.arguments import AsJson, SuitesFolder, Sysroot
 from ondevice_bench.errors import BenchError
 from ondevice_bench.terminal import print_lines, print_rows
-from ondevice_bench.units import about, clock, moment, natural_key, seconds_between
+from ondevice_bench.units import about, by_time, clock, moment, natural_key, seconds_between
 
 if TYPE_CHECKING:
     from ondevice_bench.record.model import Run
@@ -76,7 +76,7 @@ def list_runs(as_json: AsJson = False) -> None:
     from ondevice_bench.record.store import FILE_NAME, OUT, Store
 
     found = [(str(path), run) for path, runs in from_each_store(Store.runs) for run in runs]
-    found.sort(key=lambda each: each[1].created)
+    found.sort(key=lambda each: by_time(each[1].created))
     if as_json:
         rows = [
             {

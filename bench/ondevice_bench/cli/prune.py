@@ -52,7 +52,7 @@ def prune(
     if not keep_last and not keep_weekly:
         raise BadInput("say what to keep: --keep-last 30, --keep-weekly 52, or both")
     paths = find_stores(stores or ())
-    needed = _runs_of_baselines(baselines) | _run_of_a_pi()
+    needed = _runs_of_baselines(baselines) | _runs_of_pis()
     rule = KeepRule(keep_last, keep_weekly, needed)
     rows = [_pruned(path, rule, dry_run=True) for path in paths]  # reads every store first
     if not dry_run:
@@ -130,9 +130,8 @@ def _runs_of_baselines(folder: Path) -> frozenset[str]:
     return frozenset(baseline.read(path).run.id for path in paths)
 
 
-def _run_of_a_pi() -> frozenset[str]:
-    """The run that validates a Raspberry Pi: reports name it."""
-    from ondevice_bench.validation.pi import first_pi
+def _runs_of_pis() -> frozenset[str]:
+    """The runs that validate a Raspberry Pi: reports name them."""
+    from ondevice_bench.validation.pi import validated_pis
 
-    found = first_pi()
-    return frozenset() if found is None else frozenset({found.run.id})
+    return frozenset(each.run.id for each in validated_pis())

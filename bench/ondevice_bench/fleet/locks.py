@@ -1,42 +1,84 @@
-"""Runs the commands of a lab that lock a board for us, and give it back."""
+"""Runs the commands of a lab that lock boards for us, and give them back."""
 
 import contextlib
+import math
 import os
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import IO
 
 from ondevice_bench.fleet.fleet_file import FleetBoard
 from ondevice_bench.running.hosts.processes import end, ends_within, tail
 
-LOCK_SECONDS = 120.0
-LOOK_SECONDS = 0.2  # between two looks at what it prints
+LOCK_SECONDS = 120.0  # for one command
+AT_ONCE = 64  # commands that run side by side
+TELL_SECONDS = 5.0  # then a line says which commands are awaited
+LOOK_SECONDS = 0.2  # between two looks at what a command prints
 MOST_OUTPUT = 1 << 20
+MOST_NAMED = 5  # boards in one line
 
-
-class NotLocked(Exception):
-    """The board could not be locked. The text says why."""
+Tell = Callable[[str], None]
 
 
 @contextlib.contextmanager
-def locked(board: FleetBoard, tell: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock of the board."""
-    if board.lock and (problem := _problem(board.lock)):
-        raise NotLocked(f"its lock command {problem}")
+def locked(boards: Sequence[FleetBoard], tell: Tell) -> Iterator[Mapping[str, str]]:
+    """Hold the locks of the boards. Yields why a board could not be locked, by its name.
+
+    The commands of all boards run side by side: a lock that somebody else has delays no other.
+    """
+    problems: dict[str, str] = {}
     try:
-        yield
+        _run("lock", {each.name: each.lock for each in boards if each.lock}, tell, problems)
+        yield {each.name: text for each in boards if (text := problems.get(each.name))}
     finally:
-        if board.unlock and (problem := _problem(board.unlock)):
-            tell(f"{board.name}: its unlock command {problem}")
+        held = [each for each in boards if not each.lock or problems.get(each.name) == ""]
+        ends: dict[str, str] = {}
+        _run("unlock", {each.name: each.unlock for each in held if each.unlock}, tell, ends)
+        for each in held:
+            if problem := ends.get(each.name):
+                tell(f"{each.name}: {problem}")
 
 
-def _problem(words: Sequence[str]) -> str:
+def _run(
+    what: str, commands: Mapping[str, Sequence[str]], tell: Tell, problems: dict[str, str]
+) -> None:
+    """Run the command of each board. `problems` gets how each one failed, empty if it did not."""
+    stop = threading.Event()
+
+    def run(name: str) -> None:
+        problem = _problem(commands[name], stop)
+        problems[name] = f"its {what} command {problem}" if problem else ""
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        waiting = {pool.submit(run, name): name for name in commands}
+        try:
+            late = wait(waiting, TELL_SECONDS).not_done
+            if late:
+                names = [name for each, name in waiting.items() if each in late]
+                more = [f"{len(names) - MOST_NAMED} more"] if len(names) > MOST_NAMED else []
+                most = LOCK_SECONDS * math.ceil(len(commands) / AT_ONCE)
+                tell(
+                    f"waiting for the {what} command of {', '.join(names[:MOST_NAMED] + more)}, "
+                    f"at most {most:g} s"
+                )
+            for each in waiting:
+                each.result()
+        except BaseException:
+            stop.set()  # the pool waits for its threads
+            raise
+
+
+def _problem(words: Sequence[str], stop: threading.Event) -> str:
     """How the command failed; empty if it did not.
 
     Its output goes into a file. A pipe would never end if it leaves a process to hold the lock.
     """
+    if stop.is_set():
+        return "was not started"
     with tempfile.TemporaryFile() as printed:
         try:
             process = subprocess.Popen(
@@ -49,7 +91,7 @@ def _problem(words: Sequence[str]) -> str:
         except OSError as error:
             return f"cannot start: {words[0]}: {error.strerror}"
         try:
-            too_much = _waited(process, printed)
+            too_much = _waited(process, printed, stop)
         except BaseException:
             end(process)
             raise
@@ -61,10 +103,12 @@ def _problem(words: Sequence[str]) -> str:
     return f"ended with {status}: {(lines or ['it printed nothing'])[-1][:300]}" if status else ""
 
 
-def _waited(process: "subprocess.Popen[bytes]", printed: IO[bytes]) -> str:
+def _waited(process: "subprocess.Popen[bytes]", printed: IO[bytes], stop: threading.Event) -> str:
     """Wait for the end of the command. The reason if it must be stopped before."""
     deadline = time.monotonic() + LOCK_SECONDS
     while not ends_within(process, LOOK_SECONDS):
+        if stop.is_set():
+            return "was stopped"
         if time.monotonic() > deadline:
             return f"did not end within {LOCK_SECONDS:g} s"
         if os.fstat(printed.fileno()).st_size > MOST_OUTPUT:

@@ -11,7 +11,7 @@ from typing import Any
 from ondevice_bench.errors import BadInput
 from ondevice_bench.fleet.fleet_file import Fleet, FleetBoard
 from ondevice_bench.fleet.lane import wait_unless
-from ondevice_bench.fleet.locks import NotLocked, locked
+from ondevice_bench.fleet.locks import locked
 from ondevice_bench.remote.host import SshHost
 from ondevice_bench.remote.ssh import SshWay
 from ondevice_bench.running.hosts.host import Host, HostError
@@ -55,14 +55,9 @@ def mustered(
 ) -> Iterator[tuple[Present, ...]]:
     """The boards that can measure. A line says why each of the others takes no part."""
     with contextlib.ExitStack() as stack:
-        absent: list[str] = []
-        ours = []
-        for board in fleet.boards:
-            try:
-                stack.enter_context(locked(board, tell))
-                ours.append(board)
-            except NotLocked as error:
-                absent.append(f"{board.name} takes no part: {error}")
+        problems = stack.enter_context(locked(fleet.boards, tell))
+        absent = [f"{name} takes no part: {problem}" for name, problem in problems.items()]
+        ours = [board for board in fleet.boards if board.name not in problems]
         reached = _reached(ours, absent.append, stop, connect, stack)
         found = tuple(_alike(reached, absent.append))
         if not found:

@@ -14,6 +14,7 @@ from ondevice_bench.measure.training_step import TrainingStep
 from ondevice_bench.stats import relative_precision
 from ondevice_bench.suite.suite import Sampling
 
+SPOILT = "disturbed by other processes; there was no time to measure again"
 WINDOW = 0.5  # seconds after which the machine's counters show a disturbance
 STILL_FASTER = 0.95  # warming up goes on below this share of the previous step's time
 MOST_WARMUPS = 10  # at most so many warm-ups beyond those that the suite wants
@@ -68,12 +69,12 @@ class TimedSamples(Generic[Sample]):
     precision_reached: float
     disturbed: list[Sample]
     spoilt: bool
+    foreign_share: float | None  # cores that others used during the samples; None if unknown
 
     @property
     def notes(self) -> list[str]:
-        """A note if disturbed samples are among the samples."""
-        text = "disturbed by other processes; there was no time to measure again"
-        return [text] if self.spoilt else []
+        """A warning if the samples are spoilt."""
+        return [SPOILT] if self.spoilt else []
 
     def precision(self, sampling: Sampling) -> dict[str, float | str | None]:
         """The precision that the suite wants, and the one reached: null without an interval."""
@@ -154,6 +155,8 @@ def sample(
     warmups = _warm_up(measure, seconds, sampling)
     samples: list[Sample] = []
     disturbed: list[Sample] = []
+    loads: list[interference.ForeignLoad] = []
+    others: list[interference.ForeignLoad] = []  # of the disturbed samples
     spoilt = False
     gc.collect()
     gc.disable()
@@ -176,15 +179,19 @@ def sample(
             late = time.perf_counter() - began >= sampling.max_seconds
             if load.is_disturbing and room and not late:
                 disturbed += window
+                others.append(load)
                 continue
             spoilt = spoilt or load.is_disturbing
             samples += window
+            loads.append(load)
             if late and len(samples) < sampling.min_samples <= len(samples) + len(disturbed):
                 samples, disturbed, spoilt = [*disturbed, *samples], [], True
+                loads = [*others, *loads]
             reason = reason_to_end(samples)
             if reason:
                 reached = _precision(samples, seconds)
-                return TimedSamples(warmups, samples, reason, reached, disturbed, spoilt)
+                share = interference.share(loads)
+                return TimedSamples(warmups, samples, reason, reached, disturbed, spoilt, share)
     finally:
         gc.enable()
 

@@ -5,6 +5,7 @@ The kernel counts most of it in ticks of 10 ms, so a few milliseconds mean nothi
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -49,10 +50,15 @@ class ForeignLoad:
     throttled: float | None
 
     @property
+    def lost(self) -> float:
+        """The seconds that were surely lost: more than the possible error of the ticks."""
+        lost = sum(seconds for seconds in (self.foreign, self.stolen, self.throttled) if seconds)
+        return max(0.0, lost - SLACK)
+
+    @property
     def is_disturbing(self) -> bool:
         """Whether the load was so high that times measured under it mean little."""
-        lost = sum(seconds for seconds in (self.foreign, self.stolen, self.throttled) if seconds)
-        return lost - SLACK > DISTURBED_SHARE * self.wall
+        return self.lost > DISTURBED_SHARE * self.wall
 
 
 def read() -> Counters:
@@ -84,12 +90,12 @@ def share_of_others(before: Counters, after: Counters) -> float | None:
     return max(0.0, load.foreign + (load.stolen or 0.0)) / load.wall
 
 
-def notes_of_others(before: Counters, after: Counters, during: str) -> list[str]:
-    """A note if other processes used so much that a number says less of this one."""
-    share, wall = share_of_others(before, after) or 0.0, after.wall - before.wall
-    if share * wall - SLACK <= DISTURBED_SHARE * wall:
-        return []
-    return [f"disturbed: other processes took {share:.0%} of a core {during}"]
+def share(loads: Sequence[ForeignLoad]) -> float | None:
+    """The cores that were lost meanwhile; None if this machine cannot tell."""
+    wall = sum(load.wall for load in loads)
+    if wall <= 0 or any(load.foreign is None for load in loads):
+        return None
+    return sum(load.lost for load in loads) / wall
 
 
 def _cpu_seconds() -> tuple[float | None, float | None]:

@@ -30,6 +30,7 @@ class MeasuredClaim:
     processes: int
     differs: tuple[str, ...]
     anatomy: str
+    units: frozenset[str] = frozenset()  # the boards that measured it, if the run knows them
 
 
 def measured(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[MeasuredClaim, ...]:
@@ -58,6 +59,7 @@ def measured(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[MeasuredCla
                             processes=count,
                             differs=(*differs, *training),
                             anatomy=anatomy(cell),
+                            units=summary.units,
                         )
                     )
     return tuple(sorted(measurements, key=lambda each: (len(each.differs), each.run, each.cell)))

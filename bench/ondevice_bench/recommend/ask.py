@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from ondevice_bench import units
-from ondevice_bench.data.count import PICTURES
+from ondevice_bench.data.classes import only_class
 from ondevice_bench.errors import BadInput
 from ondevice_bench.recommend.question import Question
 from ondevice_bench.running.hosts.host import Host
@@ -12,7 +12,7 @@ from ondevice_bench.running.queries.described_suite import described
 from ondevice_bench.running.queries.fit_request import memory_limit
 from ondevice_bench.specs import registry
 from ondevice_bench.specs.data import DataSource
-from ondevice_bench.specs.inputs import OwnBatch
+from ondevice_bench.specs.inputs import OwnBatch, Tokens
 from ondevice_bench.specs.layer_choice import parse
 from ondevice_bench.suite.board import Board
 from ondevice_bench.suite.from_flags import Words
@@ -20,6 +20,13 @@ from ondevice_bench.suite.matrix import choices, inputs_of
 from ondevice_bench.suite.space import Space
 from ondevice_bench.suite.suite import Suite
 from ondevice_bench.units import GIB
+
+# what data with several classes has
+_CLASSES = {
+    "folder": "CLASS/IMAGE for two classes",
+    "texts": "lines LABEL<TAB>TEXT or files CLASS/*.txt of two classes",
+    "npz": "`labels` with two numbers",
+}
 
 
 def memory_bytes(
@@ -74,7 +81,8 @@ class Network:
             raise BadInput(f"--option: a search is for one network, got {count} by its options")
         suite = replace(suite, title=f"what to run for {self.model}")
         described(host, replace(suite, methods=space.methods))
-        _refuse_one_class(suite.data)
+        if suite.data.kind == "folder":  # a folder without classes is a mistake, whatever is asked
+            _refuse_one_class(suite.data)
         if question.learns:
             _require_labels(suite, question)
             suite = replace(
@@ -97,7 +105,8 @@ def _require_labels(suite: Suite, question: Question) -> None:
     option = "--target" if question.is_of_training else "--min-accuracy"
     (choice,) = suite.models
     spec = registry.model(choice.name)
-    if any(isinstance(inputs_of(spec, options), OwnBatch) for options in choices(choice)):
+    inputs = [inputs_of(spec, options) for options in choices(choice)]
+    if any(isinstance(each, OwnBatch) for each in inputs):
         raise BadInput(
             f"{option}: the network has a batch function of its own, so there is nothing to "
             "test on: use --min-cosine"
@@ -107,19 +116,15 @@ def _require_labels(suite: Suite, question: Question) -> None:
             f"{option}: {suite.data.name} data has no labels to learn: give --data, such as "
             "folder:DIR"
         )
+    if not any(isinstance(each, Tokens) and not each.classes for each in inputs):
+        _refuse_one_class(suite.data)
 
 
 def _refuse_one_class(data: DataSource) -> None:
     """Refuse data of one class: a network that knows one answer is always right."""
-    if data.kind != "folder" or data.path is None:
-        return
-    classes = [
-        child.name
-        for child in sorted(data.path.iterdir())
-        if child.is_dir() and any(file.suffix.lower() in PICTURES for file in child.rglob("*"))
-    ]
-    if len(classes) == 1:
+    name = only_class(data)
+    if name is not None and data.path is not None:
         raise BadInput(
-            f"--data folder:{data.path.name}: has one class, {classes[0]!r}: there is nothing to "
-            "learn; it needs CLASS/IMAGE for two classes or more"
+            f"--data {data.kind}:{data.path.name}: has one class, {name!r}: there is nothing to "
+            f"learn; it needs {_CLASSES[data.kind]} or more"
         )

@@ -30,7 +30,7 @@ from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.goal import GOALS, Goal
 from ondevice_bench.suite.space import Space
 from ondevice_bench.suite.suite import Sampling, Suite
-from ondevice_bench.validation.pi import first_pi, is_of_a_pi, sentence
+from ondevice_bench.validation.pi import about_other_boards, is_of_a_pi, validated_pis
 
 # of one process: many short processes tell more than one long process
 SAMPLING = Sampling(warmup=2, min_samples=5, max_samples=20, max_seconds=5.0)
@@ -222,7 +222,7 @@ class Search:
             store=str(self.out / FILE_NAME),
             run=session.run.id,
             command=_without_fresh(self.command),
-            about_board=sentence(first_pi()) if is_like_a_pi else "",
+            about_board=about_other_boards(validated_pis()) if is_like_a_pi else "",
         )
 
 

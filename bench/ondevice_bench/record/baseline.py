@@ -21,8 +21,9 @@ from ondevice_bench.suite.planned_cell import PlannedCell
 
 FORMAT, VERSION = "ondevice-bench baseline", 2
 FOLDER, SUFFIX = Path("baselines"), ".json"
-# details that notes need, and the board of a fleet: numbers of other boards are not compared
-_KEPT = ("notes", "foreign_cpu_share", "unit")
+# details that notes need, the board of a fleet (numbers of other boards are not compared), and what
+# says that a training has diverged
+_KEPT = ("notes", "foreign_cpu_share", "unit", "learned", "tried_rates")
 
 
 def write(content: RunContent, path: Path) -> None:

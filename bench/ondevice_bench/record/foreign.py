@@ -19,7 +19,7 @@ from ondevice_bench.files import atomic_write, require_regular
 from ondevice_bench.record import baseline
 from ondevice_bench.record.run_json import MAX_BUILT, first_line
 from ondevice_bench.record.store import OUT
-from ondevice_bench.units import in_utc
+from ondevice_bench.units import by_time, instant
 
 FOLDER = "foreign"
 PYTEST_BENCHMARK = "pytest-benchmark"
@@ -204,10 +204,10 @@ def _stored(path: Path) -> ForeignRun:
 
 def _in_utc(path: Path, text: str) -> str:
     """The time in UTC, so that texts sort by time. A time without a zone counts as UTC."""
-    try:
-        return in_utc(text).isoformat(timespec="seconds")
-    except ValueError:
-        raise BadInput(f"{path}: datetime: no date, got {text[:40]!r}") from None
+    moment = instant(text)
+    if moment is None:
+        raise BadInput(f"{path}: datetime: no date, got {text[:40]!r}")
+    return moment.isoformat(timespec="seconds")
 
 
 _HOW = f"`pytest --benchmark-json` ({PYTEST_BENCHMARK} {MAJOR}.x)"
@@ -242,7 +242,7 @@ def by_series(
 ) -> dict[tuple[str, str, str], list[tuple[ForeignRun, ForeignReading]]]:
     """The readings by tool, benchmark and machine, the earliest first."""
     series: dict[tuple[str, str, str], list[tuple[ForeignRun, ForeignReading]]] = {}
-    for run in sorted(runs, key=lambda each: each.created):
+    for run in sorted(runs, key=lambda each: by_time(each.created)):
         for reading in run.readings:
             key = (run.tool, reading.benchmark, run.machine)
             series.setdefault(key, []).append((run, reading))

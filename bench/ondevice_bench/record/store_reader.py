@@ -16,6 +16,7 @@ from ondevice_bench.record.model import Record, Run, TaskKey, status_of
 from ondevice_bench.record.run_lengths import QUERIES
 from ondevice_bench.record.store_file import as_bad_input
 from ondevice_bench.suite.planned_cell import PlannedCell
+from ondevice_bench.units import by_time
 
 _CELLS = 16  # that are read at once
 
@@ -48,7 +49,7 @@ class StoreReader:
 
     def runs(self) -> tuple[Run, ...]:
         """Every run, the oldest first, from all machines."""
-        return self._runs("ORDER BY created, rowid")
+        return tuple(sorted(self.runs_as_added(), key=lambda run: by_time(run.created)))
 
     def last_added(self, suite: str, origin: str, profile: str | None = None) -> Run | None:
         """The run of this suite and origin that was stored last, whatever the clock said then.

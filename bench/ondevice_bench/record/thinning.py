@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ondevice_bench.record.model import Run
-from ondevice_bench.units import in_utc
+from ondevice_bench.units import by_time, instant
 
 MAY_STILL_RUN = timedelta(days=7)
 
@@ -36,7 +36,7 @@ def removable(added: Sequence[Run], rule: KeepRule, now: datetime) -> list[Run]:
     }
     kept |= {run.id for run in added if run.finished is None and _began_lately(run, now)}
     for runs in _by_board(added):
-        newest_first = sorted(runs, key=lambda run: (run.created, run.id), reverse=True)
+        newest_first = sorted(runs, key=lambda run: (by_time(run.created), run.id), reverse=True)
         kept |= {run.id for run in newest_first[: max(1, rule.last)]}
         kept |= _newest_of_weeks(newest_first, rule.weekly)
     return [run for run in added if run.id not in kept]
@@ -60,18 +60,10 @@ def _newest_of_weeks(newest_first: Sequence[Run], weeks: int) -> set[str]:
 
 def _week(run: Run) -> object:
     """The week of a run, in UTC."""
-    moment = _moment(run.created)
+    moment = instant(run.created)
     return run.created if moment is None else moment.isocalendar()[:2]
 
 
 def _began_lately(run: Run, now: datetime) -> bool:
-    moment = _moment(run.created)
+    moment = instant(run.created)
     return moment is None or now - moment < MAY_STILL_RUN
-
-
-def _moment(text: str) -> datetime | None:
-    """A time in UTC; None for a text that is no time, as in a foreign store."""
-    try:
-        return in_utc(text)
-    except ValueError:
-        return None

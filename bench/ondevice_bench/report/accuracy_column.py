@@ -20,5 +20,7 @@ def _quantity(one: MethodAccuracy) -> Quantity:
     if one.difference is None:
         return Quantity(percent(final.estimate), "", meaning, final.estimate)
     against = f"{points(one.difference.estimate)} points{range_text(one.difference, points)}"
+    if len(one.line.cells) > 1:  # the median of differences is no difference of medians
+        against = f"seed by seed: {against}"
     meaning += f"; points above the baseline with the same seed: {one.difference.basis}"
     return Quantity(percent(final.estimate), against, meaning, final.estimate)

@@ -81,7 +81,7 @@ def _when(summary: RunSummary) -> str:
         else "unfinished"
     )
     commit = f", commit {short_commit(run.commit)}" if COMMIT.match(run.commit) else ""
-    return f"{run.created[:10]}, {took}{commit}"
+    return f"{units.day(run.created)}, {took}{commit}"
 
 
 def _calm(summary: RunSummary, board: str) -> Chip:

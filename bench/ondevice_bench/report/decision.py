@@ -15,6 +15,7 @@ from ondevice_bench.analyse.verdict import (
     against_default,
     verdict,
 )
+from ondevice_bench.passes import TIME
 from ondevice_bench.record.model import Run
 from ondevice_bench.report.cards import Card, cards, share_of, without_repeats
 from ondevice_bench.report.gauge import Gauge, gauge
@@ -132,7 +133,7 @@ def _row(
         share=share_of(member, limit) if limit and PEAK in member.cell.estimates else "",
         pace=_pace(run, member),
         refusal=found.refused.get(member.label, ""),
-        is_disturbed=member.cell.is_disturbed and STEP in member.cell.estimates,
+        is_disturbed=TIME in member.cell.disturbed and STEP in member.cell.estimates,
         beside=against_default(member),
         is_baseline=member.is_baseline,
     )

@@ -29,7 +29,7 @@ from ondevice_bench.report.sections.section import Plot, ReportData, Section
 from ondevice_bench.report.wrapping import unbroken
 from ondevice_bench.suite.fit import BoardFits
 from ondevice_bench.terminal import UNSAFE, printable
-from ondevice_bench.validation.pi import first_pi
+from ondevice_bench.validation.pi import validated_pis
 
 LAYOUT = "run"
 PIECES = 1_000  # of the template, in one piece of the page
@@ -87,7 +87,7 @@ def _pieces(
 ) -> Iterator[str]:
     """The page's text. The page can be large, so its template is filled piece by piece."""
     data = ReportData.from_summaries(
-        tuple(summaries), baseline, query, tuple(claims), layout, fits, first_pi()
+        tuple(summaries), baseline, query, tuple(claims), layout, fits, validated_pis()
     )
     pool = FigurePool()
     figures: dict[str, list[Any]] = {}

@@ -38,7 +38,7 @@ class Request:
     command: str
     origin: str = RUN
     fresh: bool = False
-    # also continue a finished run, and a run whose plan contains this plan or is part of it
+    # also continue a finished run, and a run whose plan has cells in common with this plan
     extends: bool = False
     retry: frozenset[str] = frozenset()
     budget: float | None = None  # seconds

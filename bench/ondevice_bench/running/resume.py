@@ -112,15 +112,20 @@ def _latest_of_kind(store: Store, new: Run) -> Run | None:
 
 
 def _joins(store: Store, latest: Run, new: Run, request: Request) -> bool:
-    """Whether one plan is part of the other, with equal settings. A larger plan is then stored."""
+    """Whether both plans have cells in common, all of them alike, with equal settings.
+
+    The run then gets the cells of the new plan that it does not have.
+    """
     settings = json.loads(json.dumps(request.settings))
     if any(latest.settings.get(name) != value for name, value in settings.items()):
         return False
     old, plan = (_by_id(cells) for cells in (store.cells(latest.id), request.plan))
-    if old.items() <= plan.items():
+    common = old.keys() & plan.keys()
+    if not common or any(old[name] != plan[name] for name in common):
+        return False
+    if plan.keys() > common:
         store.extend_run(replace(latest, definition=new.definition), request.plan)
-        return True
-    return plan.items() <= old.items()
+    return True
 
 
 def _by_id(cells: Iterable[PlannedCell]) -> dict[str, tuple[str, str]]:

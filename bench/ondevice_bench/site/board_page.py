@@ -23,7 +23,7 @@ from ondevice_bench.site.changes import kind_text, size_text
 from ondevice_bench.site.manifest import Card, Event
 from ondevice_bench.site.sparkline import sparkline
 from ondevice_bench.site.templates import PageTooLarge, filled
-from ondevice_bench.units import number_of, quantity
+from ondevice_bench.units import day, minute, number_of, quantity
 
 INDEX = "index.html"
 MOST_CELLS = 50  # whose trends are on a page
@@ -53,7 +53,8 @@ def board_pages(board: BoardHistory) -> Iterator[tuple[str, bytes]]:
     """Each page, with its path in the site."""
     folder = board.board.folder
     parts = pairs.parts_of(pairs.rows_of(board), board.runs)
-    blocks = [pairs.blocks_of(part, len(board.runs)) for part in parts]
+    first = pairs.first_listed(board.runs)
+    blocks = [pairs.blocks_of(part, len(board.runs), first) for part in parts]
     trends = _trends(board)
     names = _page_names(trends)
     for number, (_, name) in enumerate(names):
@@ -175,7 +176,7 @@ def _chips(board: BoardHistory) -> list[tuple[str, str]]:
         ("suite", run.title),
         ("board", str(board_name)),
         ("runs", str(len(board.runs))),
-        ("newest", run.created[:10]),
+        ("newest", day(run.created)),
         ("torch", str(run.software.get("torch"))),
         ("bench", str(run.software.get("bench"))),
     ]
@@ -207,7 +208,7 @@ def _changes_of_run(board: BoardHistory, each: RunChanges, limits: Limits) -> di
     causes = dict.fromkeys(each for each in found if not each.startswith(_KNOWN_CAUSES))
     labels = _labels(board)
     return {
-        "when": each.run.created[:10],
+        "when": day(each.run.created),
         "before": before,
         "after": after,
         "text": each.text,
@@ -273,7 +274,7 @@ def _runs(board: BoardHistory, blocks: Sequence[range], limits: Limits) -> Itera
         yield {
             "id": run.id,
             "commit": short_commit(run.commit),
-            "when": run.created[:16].replace("T", " "),
+            "when": minute(run.created),
             "changes": changes.get(run.id),
             "failed": f"{number_of(failed, 'cell')} failed" if failed else "",
             "compare": href,

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from ondevice_bench.site.manifest import Card
 from ondevice_bench.site.templates import filled
-from ondevice_bench.units import natural_key
+from ondevice_bench.units import by_time, day, natural_key
 
 PATH = "index.html"
 MOST_EVENTS = 40
@@ -12,13 +12,13 @@ MOST_EVENTS = 40
 
 def index_page(cards: Iterable[Card]) -> bytes:
     """The page of these boards."""
-    newest = sorted(cards, key=lambda card: (card.created, card.page), reverse=True)
+    newest = sorted(cards, key=lambda card: (by_time(card.created), card.page), reverse=True)
     suites = sorted({card.suite for card in newest}, key=natural_key)
     boards = sorted({card.board for card in newest}, key=natural_key)
     by_place = {(card.suite, card.board): card for card in newest}
     events = sorted(
         ((card, event) for card in newest for event in card.events),
-        key=lambda each: (each[1].when, each[0].page),
+        key=lambda each: (by_time(each[1].when), each[0].page),
         reverse=True,
     )
     shown = events[:MOST_EVENTS]
@@ -30,7 +30,7 @@ def index_page(cards: Iterable[Card]) -> bytes:
                 ("suites", str(len(suites))),
                 ("boards", str(len(boards))),
                 ("runs", str(sum(card.runs for card in newest))),
-                ("newest", newest[0].created[:10] if newest else "none"),
+                ("newest", day(newest[0].created) if newest else "none"),
             ],
             "cards": newest,
             "boards": boards,
@@ -38,6 +38,7 @@ def index_page(cards: Iterable[Card]) -> bytes:
                 (suite, [by_place.get((suite, board)) for board in boards]) for suite in suites
             ],
             "events": shown,
+            "day": day,
             "more": sum(card.changed_runs for card in newest) - len(shown),
         },
     )

@@ -3,7 +3,8 @@
 Without a server, a page cannot load data. So each page has the values of two blocks of runs, and
 there is a page for each pair of blocks. A block ends before its values are too long. If there are
 many cells, they are divided into parts, each with its own blocks. A site would grow with the square
-of the number of blocks, so only the latest blocks have pages.
+of the number of blocks, so only the latest blocks have pages. Each page lists all runs that can be
+chosen, so the first block begins where the list of the latest runs is long enough.
 
 The page's script shows numbers and compares exact metrics by equality. It judges no noisy metric:
 it shows the changes that the history proves between the two runs.
@@ -25,10 +26,11 @@ from ondevice_bench.report.page_data import safe_in_script
 from ondevice_bench.report.quantities import exact_text
 from ondevice_bench.site.board_history import BoardHistory
 from ondevice_bench.site.changes import kind_text, size_text
-from ondevice_bench.units import quantity
+from ondevice_bench.units import minute, quantity
 
 MAX_BLOCK = 600_000  # bytes of the values of a block
 MAX_PART = 400_000  # bytes of the rows of a part, each with one value
+MAX_LIST = 250_000  # bytes of the list of runs
 MOST_BLOCKS = 12  # of each part have pages
 BYTES_OF_VALUE = 24  # without its text
 BYTES_OF_ROW = 48  # without its texts
@@ -107,17 +109,30 @@ def _bytes_of_row(row: Row, runs: Sequence[Run]) -> int:
     return BYTES_OF_ROW + len(row.machine.encode()) + BYTES_OF_VALUE + value + changes
 
 
-def blocks_of(rows: Sequence[Row], runs: int) -> list[range]:
-    """The places of the runs, block by block, the oldest block first."""
+def first_listed(runs: Sequence[Run]) -> int:
+    """The place from which on all runs can be chosen: the longest list that is short enough."""
+    size, known = 0, set[str]()
+    for place in reversed(range(len(runs))):
+        entry, tables = _entry(runs[place], [0, 0, 0]), map(_key, _tables(runs[place]))
+        new = {f"{number} {text}" for number, text in enumerate(tables)} - known
+        known |= new
+        size += sum(len(text.encode()) for text in (json.dumps(entry, ensure_ascii=False), *new))
+        if size > MAX_LIST:
+            return min(place + 1, len(runs) - 1)
+    return 0
+
+
+def blocks_of(rows: Sequence[Row], runs: int, first: int = 0) -> list[range]:
+    """The places of the runs from the first one on, block by block, the oldest block first."""
     sizes = [0] * runs
     for row in rows:
         before: _Value | None = None
-        for place in sorted(row.values):
+        for place in sorted(place for place in row.values if place >= first):
             if row.values[place] != before:
                 sizes[place] += BYTES_OF_VALUE + len(row.values[place][1].encode())
             before = row.values[place]
-    bounds, size = [0], 0
-    for place, each in enumerate(sizes):
+    bounds, size = [first], 0
+    for place, each in enumerate(sizes[first:], start=first):
         if size + each > MAX_BLOCK and place > bounds[-1]:
             bounds.append(place)
             size = 0
@@ -168,17 +183,12 @@ def page_json(
     Changes of exact metrics are left out: the values show them.
     """
     places = [place for number in dict.fromkeys(pair) for place in blocks[number]]
+    first = blocks[first_block(blocks)].start
     software, machines, kernels = _Numbered(), _Numbered(), _Numbered()
+    tables = (software, machines, kernels)
     listed = [
-        [
-            run.id,
-            short_commit(run.commit),
-            run.created[:16].replace("T", " "),
-            software.number(run.software),
-            machines.number(run.machine),
-            kernels.number(kernels_of(run)),
-        ]
-        for run in runs
+        _entry(run, [t.number(value) for t, value in zip(tables, _tables(run), strict=True)])
+        for run in runs[first:]
     ]
     texts = _Numbered()
     names = list(dict.fromkeys(row.metric for row in rows))
@@ -186,7 +196,7 @@ def page_json(
         "runs": listed,
         "blocks": [[block.start, block.stop] for block in blocks],
         "pair": pair,
-        "first": blocks[first_block(blocks)].start,
+        "first": first,
         "suffix": _suffix(part),
         "software": software.values,
         "machines": machines.values,
@@ -206,6 +216,15 @@ def page_json(
         ],
     }
     return safe_in_script(json.dumps(data, separators=(",", ":"), ensure_ascii=False))
+
+
+def _entry(run: Run, numbers: Sequence[int]) -> list[Any]:
+    """A run as the list has it, with the numbers of its software, its machine and its kernels."""
+    return [run.id, short_commit(run.commit), minute(run.created), *numbers]
+
+
+def _tables(run: Run) -> tuple[Any, Any, Any]:
+    return run.software, run.machine, kernels_of(run)
 
 
 def _metric(name: str) -> list[Any]:
@@ -257,8 +276,12 @@ class _Numbered:
         self.values: list[Any] = []
 
     def number(self, value: Any) -> int:
-        key = json.dumps(value, sort_keys=True)
+        key = _key(value)
         if key not in self._numbers:
             self._numbers[key] = len(self.values)
             self.values.append(value)
         return self._numbers[key]
+
+
+def _key(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)

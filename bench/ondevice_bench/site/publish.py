@@ -35,6 +35,7 @@ from ondevice_bench.site.manifest import (
 from ondevice_bench.site.places import DATA, Board
 from ondevice_bench.site.sources import find_sources, read_sources
 from ondevice_bench.site.templates import look
+from ondevice_bench.units import by_time
 
 BESIDE = ".bench-new-"
 COLLECT_AFTER = 100_000  # new objects; a history has many objects and nearly no reference cycles
@@ -118,7 +119,7 @@ def publish(paths: Sequence[Path], site: Path, places: Places) -> Published:
         )
         files = {runs[run].file: text for run, text in data.items()}
         _put_in_place(site, files | written, whole, set(manifest.pages) - set(pages))
-    newest = sorted((each.card for each in boards.values()), key=lambda card: card.created)
+    newest = sorted((each.card for each in boards.values()), key=lambda card: by_time(card.created))
     return Published(
         len(runs), added, grown, len(pages), len(written), tuple(newest[::-1]), problem
     )

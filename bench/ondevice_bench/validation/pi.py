@@ -1,4 +1,4 @@
-"""Decides whether a validation is from a real Raspberry Pi.
+"""Decides whether a validation is from a real Raspberry Pi, and which results it is about.
 
 A validation is one of a real Pi if
 - the device tree of the machine names a Raspberry Pi, on aarch64;
@@ -7,11 +7,15 @@ A validation is one of a real Pi if
 - every proof has passed, or is about what this board does not have.
 
 A machine that imitates all of this, or records that somebody has changed, look like a real Pi.
+
+A validation is about one board. So it counts only for results of the same unit.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ondevice_bench import units
 from ondevice_bench.analyse.find_runs import from_each_store
 from ondevice_bench.analyse.summary import RunSummary, summarise
 from ondevice_bench.errors import BadInput
@@ -23,6 +27,8 @@ from ondevice_bench.validation.proofs import Proof, profile_of, proofs
 
 PI = "Raspberry Pi"
 NOT_MEASURED = f"No {PI} has measured this yet"
+_PROVES = "`bench board validate` proves that its times and its memory are measured correctly"
+_MOST_NAMED = 3  # boards in one sentence
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,18 @@ class Validation:
     def machine(self) -> str:
         """The machine in words."""
         return str(self.run.machine["board"] or self.run.machine["cpu"])
+
+    @property
+    def unit(self) -> str:
+        """The mark of the board; empty if the run does not know it."""
+        return str(self.run.machine.get("unit") or "")
+
+    @property
+    def board(self) -> str:
+        """The board, its profile, its unit, and when it was validated."""
+        unit = f"unit {self.unit}" if self.unit else "unit not recorded"
+        day = units.day(self.run.created)
+        return f"{self.machine}, {self.run.profile}, {unit} ({day}, run {self.run.id})"
 
     @property
     def conclusion(self) -> str:
@@ -76,37 +94,62 @@ def is_of_a_pi(profile: str) -> bool:
         return False
 
 
-def first_pi() -> Validation | None:
-    """A validation of a real Pi among the results here; None if there is none."""
+def validated_pis() -> tuple[Validation, ...]:
+    """The latest validation of each Raspberry Pi among the results here, the latest first."""
     path = OUT / SUITE / FILE_NAME
     if not path.is_file():
-        return None
-    for _, found in from_each_store(_of_a_pi, [path]):
-        return found
-    return None
+        return ()
+    return tuple(each for _, found in from_each_store(_of_pis, [path]) for each in found)
 
 
-def sentence(found: Validation | None) -> str:
+def are_validated(boards: Collection[str], pis: Sequence[Validation]) -> bool:
+    """Whether all boards with these units are among the validated ones. Unknown boards are not."""
+    return bool(boards) and set(boards) <= {each.unit for each in pis if each.unit}
+
+
+def about_other_boards(pis: Sequence[Validation]) -> str:
     """The sentence beside times on a Pi that come from elsewhere."""
-    if found is None:
-        return f"{NOT_MEASURED}."
-    return (
-        f"A {PI} was validated on {found.run.created[:10]}: {found.machine}, {found.run.profile} "
-        f"(run {found.run.id})."
-    )
+    return f"{NOT_MEASURED}." + (f" The results here have {_listed(pis)}." if pis else "")
+
+
+def caveat(boards: Collection[str], pis: Sequence[Validation]) -> str:
+    """What is not proven of the results of a Pi with these units; empty if it was validated."""
+    if are_validated(boards, pis):
+        return ""
+    if not pis:
+        return f"the results here have no validation of a {PI}: {_PROVES}"
+    if not boards:
+        return (
+            f"nobody knows whether this {PI} was validated: its run does not record the unit, as a "
+            f"run with `--on` does; the results here have {_listed(pis)}"
+        )
+    missing = sorted(set(boards) - {each.unit for each in pis})
+    which = f"unit {missing[0]}" if len(missing) == 1 else f"the units {', '.join(missing)}"
+    return f"the results here have no validation of {which}: {_PROVES}; they have {_listed(pis)}"
+
+
+def _listed(pis: Sequence[Validation]) -> str:
+    """Which boards were validated. This says nothing about other boards."""
+    named = [each.board for each in pis[:_MOST_NAMED]]
+    more = len(pis) - len(named)
+    named += [f"{more} more"] if more else []
+    count = "a validation of one board" if len(pis) == 1 else f"validations of {len(pis)} boards"
+    return f"{count} only: {'; '.join(named)}"
 
 
 def _is_a_pis(profile: Profile) -> bool:
     return (profile.recognise.board or "").startswith(PI)
 
 
-def _of_a_pi(store: Store) -> Validation | None:
+def _of_pis(store: Store) -> list[Validation]:
+    latest: dict[str, Validation] = {}
     for run in reversed(store.runs()):
-        if run.suite == SUITE and not _why_no_machine(run):
+        unit = str(run.machine.get("unit") or "")
+        if run.suite == SUITE and unit not in latest and not _why_no_machine(run):
             found = validated(summarise(store, run))
             if not found.why_no_pi:
-                return found
-    return None
+                latest[unit] = found
+    return list(latest.values())
 
 
 def _why_no_pi(run: Run, found: tuple[Proof, ...]) -> str:

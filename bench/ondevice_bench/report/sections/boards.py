@@ -27,7 +27,7 @@ from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.labels import labelled, layers_text, shared_text, short_names
 from ondevice_bench.units import percent
-from ondevice_bench.validation.pi import is_of_a_pi, sentence
+from ondevice_bench.validation.pi import about_other_boards, is_of_a_pi
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
 def _about_pi(data: ReportData) -> str:
     """A sentence about times on a Raspberry Pi, if cells wait for one."""
     waiting = {cell.planned.profile for cell in data.cells if cell.status == "pending"}
-    return sentence(data.pi) if any(map(is_of_a_pi, waiting)) else ""
+    return about_other_boards(data.pis) if any(map(is_of_a_pi, waiting)) else ""
 
 
 def _labels(cells: Sequence[Cell]) -> tuple[Mapping[Cell, str], str, str]:

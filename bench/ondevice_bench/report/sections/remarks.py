@@ -11,12 +11,7 @@ from ondevice_bench.report.chips import COMMIT
 from ondevice_bench.report.folding import fold, unmeasured
 from ondevice_bench.report.sections.section import ReportData, Section, usual_baseline
 from ondevice_bench.suite.cell import Cell
-from ondevice_bench.validation.pi import is_of_a_pi
-
-NOT_VALIDATED = (
-    "the results here have no validation of a Raspberry Pi: `bench board validate` proves that its "
-    "times and its memory are measured correctly"
-)
+from ondevice_bench.validation.pi import caveat, is_of_a_pi
 
 
 def problems(data: ReportData) -> Mapping[str, Any] | None:
@@ -34,16 +29,22 @@ def problems(data: ReportData) -> Mapping[str, Any] | None:
 def notes(data: ReportData) -> Mapping[str, Any] | None:
     """What disturbs the machine, and the notes of cells. Cells with the same note share a line."""
     items = [("this machine", text) for text in data.summary.notes]
-    items += [("this machine", NOT_VALIDATED)] if _is_a_pi_without_proofs(data) else []
+    items += _unproven_pis(data)
     items += [] if data.summary.is_interleaved else [("this run", NOT_INTERLEAVED)]
     of_cells = ((cell.id, note) for cell in data.summary.cells for note in cell.notes)
     items += [(each.who, each.text) for each in fold(of_cells)]
     return {"items": items} if items else None
 
 
-def _is_a_pi_without_proofs(data: ReportData) -> bool:
-    """Whether the run is from a Raspberry Pi, and no Pi has been validated here."""
-    return data.pi is None and is_of_a_pi(data.summary.run.profile)
+def _unproven_pis(data: ReportData) -> list[tuple[str, str]]:
+    """The Raspberry Pis of the page that are not known to be validated, each with what is known."""
+    found: dict[tuple[str, str], None] = {}
+    here = (data.summary.run.profile, data.summary.units)
+    for one in (data.summary, *data.others):
+        profile, boards = one.run.profile, one.units
+        if is_of_a_pi(profile) and (text := caveat(boards, data.pis)):
+            found["this machine" if (profile, boards) == here else profile, text] = None
+    return list(found)
 
 
 def reading(_: ReportData) -> Mapping[str, Any]:

@@ -30,7 +30,7 @@ class ReportData:
     claims: tuple[JudgedClaim, ...] = ()
     layout: str = ""
     fits: BoardFits | None = None  # what fits a board, as `bench fit` computed it
-    pi: Validation | None = None  # of a real Raspberry Pi, if the results here have one
+    pis: tuple[Validation, ...] = ()  # the latest validation of each real Raspberry Pi
 
     @cached_property
     def history(self) -> History:
@@ -79,7 +79,7 @@ class ReportData:
         claims: tuple[JudgedClaim, ...] = (),
         layout: str = "",
         fits: BoardFits | None = None,
-        pi: Validation | None = None,
+        pis: tuple[Validation, ...] = (),
     ) -> "ReportData":
         """The data for the first run's page, with its suite's baseline or another one."""
         first, *others = summaries
@@ -94,7 +94,7 @@ class ReportData:
             claims=claims,
             layout=layout,
             fits=fits,
-            pi=pi,
+            pis=pis,
         )
 
 

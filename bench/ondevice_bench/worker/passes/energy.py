@@ -1,6 +1,7 @@
 """The energy pass: joules of a step, and the power of the idle machine."""
 
 import time
+from itertools import pairwise
 
 from ondevice_bench.measure import energy, interference
 from ondevice_bench.metrics import of_pass
@@ -9,6 +10,7 @@ from ondevice_bench.worker.workload import build
 
 IDLE_SECONDS, ACTIVE_SECONDS = 3.0, 5.0
 LEAST_STEPS = 3
+_OTHERS = "the meter counts the energy of other programs, too"
 
 
 def measure(job: Job) -> PassResult:
@@ -35,6 +37,8 @@ def measure(job: Job) -> PassResult:
             scope = metering.scope
     except energy.EnergyUnavailable as error:
         return PassResult(unavailable=dict.fromkeys(of_pass(job.pass_name), str(error)))
+    loads = [interference.between(*window) for window in pairwise((at_rest, at_work, at_end))]
+    shares = [share for load in loads if (share := interference.share([load])) is not None]
     return PassResult(
         metrics={
             "step_joules": active / steps,
@@ -43,19 +47,11 @@ def measure(job: Job) -> PassResult:
         },
         details={
             "steps": steps,
+            "foreign_cpu_share": max(shares, default=None),
             "notes": [
                 *workload.treatment.notes(),
                 f"the energy is that of {scope}",
-                *_notes_of_others(at_rest, at_work, "while the machine was idle"),
-                *_notes_of_others(at_work, at_end, "during the steps"),
+                *([_OTHERS] if any(load.is_disturbing for load in loads) else []),
             ],
         },
     )
-
-
-def _notes_of_others(
-    before: interference.Counters, after: interference.Counters, during: str
-) -> list[str]:
-    """A note if other processes worked, too: a meter cannot tell whose energy it is."""
-    notes = interference.notes_of_others(before, after, during)
-    return [f"{note}; the meter counts their energy, too" for note in notes]

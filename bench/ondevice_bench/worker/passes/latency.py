@@ -31,6 +31,7 @@ def measure(job: Job) -> PassResult:
             "warmup": {"latency_seconds": timed.warmups},
             "precision": timed.precision(job.sampling),
             "disturbed": {"latency_seconds": timed.disturbed},
+            "foreign_cpu_share": timed.foreign_share,
             "notes": [*workload.treatment.notes(), *timed.notes],
         },
     )

@@ -49,13 +49,13 @@ def measure(job: Job) -> PassResult:
                 "examples": len(learned[0]),
                 "test": len(tested[0]),
             },
+            "foreign_cpu_share": interference.share([interference.between(before, after)]),
             "notes": [
                 *workload.treatment.notes(),
                 *_fewer("to learn from", len(learned[0]), plan.examples),
                 *_fewer("to test on", len(tested[0]), plan.test),
                 *epochs.notes_of_one_class(tested, "to test on"),
                 *([f"the energy is that of {metering.scope}"] if metering and curve.joules else []),
-                *interference.notes_of_others(before, after, "while it trained and was tested"),
             ],
         },
     )

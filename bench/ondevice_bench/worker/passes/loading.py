@@ -73,11 +73,8 @@ def measure(job: Job) -> PassResult:
             "step_seconds": median(each.step for each in timed.samples),
             "precision": timed.precision(job.sampling),
             "disturbed": {"loading_seconds": [each.loading for each in timed.disturbed]},
-            "notes": [
-                *workload.treatment.notes(),
-                IN_ONE_THREAD,
-                *timed.notes,
-            ],
+            "foreign_cpu_share": timed.foreign_share,
+            "notes": [*workload.treatment.notes(), IN_ONE_THREAD, *timed.notes],
         },
     )
 

@@ -10,9 +10,12 @@ from ondevice_bench.worker.user_step import prepare
 def measure(job: Job) -> PassResult:
     """Time the step until its median is precise enough or a limit of the suite is reached."""
     timed = clock.time_calls(prepare(job), job.sampling)
-    precision = timed.precision(job.sampling)
     return PassResult(
         metrics={"step_seconds": median(timed.samples)},
         samples={"step_seconds": timed.samples},
-        details={"precision": precision, "notes": timed.notes},
+        details={
+            "precision": timed.precision(job.sampling),
+            "foreign_cpu_share": timed.foreign_share,
+            "notes": timed.notes,
+        },
     )
