@@ -115,7 +115,7 @@ def busy_machine(monkeypatch: pytest.MonkeyPatch, cores: float) -> None:
         return interference.Counters(now, 0.0, cores * now, 0.0, None)
 
     monkeypatch.setattr(interference, "read", read)
-    monkeypatch.setattr(interference, "SLACK", 0.0)
+    monkeypatch.setattr(interference, "SLACK", 0.0)  # these counters are exact
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ def suite(most, seconds):
 
 
 def test_a_run_beside_another_one_says_that_its_times_were_disturbed(bench, workplace):
-    (workplace / "long.yaml").write_text(suite(100_000, 100))
+    (workplace / "long.yaml").write_text(suite(100_000, 300))
     (workplace / "short.yaml").write_text(suite(400, 3))
     with subprocess.Popen(
         [BENCH, "run", "long.yaml", "-q"], cwd=workplace, stdout=subprocess.DEVNULL
